@@ -1,0 +1,1 @@
+"""The built-in plugins, registered like any other package's."""

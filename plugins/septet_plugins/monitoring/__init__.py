@@ -1,0 +1,1 @@
+"""Monitors and alerts."""

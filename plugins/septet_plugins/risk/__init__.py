@@ -1,0 +1,1 @@
+"""Sizing, limits, stops and halts."""

@@ -1,0 +1,1 @@
+"""Strategy files: positions, validation, origins, overlays."""

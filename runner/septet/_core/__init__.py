@@ -1,0 +1,1 @@
+"""The deterministic engine: no clock, no I/O."""

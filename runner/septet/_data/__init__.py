@@ -1,0 +1,1 @@
+"""One path from raw rows to validated bars, for history and live alike."""

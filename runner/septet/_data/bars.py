@@ -1,0 +1,91 @@
+"""Validated market data as the rest of septet sees it: owned, contiguous, writable arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["BarTable", "Finding", "Floats", "Instrument", "Ints", "MarketData", "SeriesTable"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One kind of defect found in one series, what was done about it, and where first seen."""
+
+    source: str
+    symbol: str
+    kind: str
+    policy: str
+    count: int
+    examples: tuple[str, ...] = ()
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BarTable:
+    """The valid bars of one symbol, in order, without gaps filled in.
+
+    All arrays have shape (n,), C-contiguous, owned and writable. `open_ns` opens the bar,
+    `known_ns` is its close; `session` numbers the trading session (UTC days since the epoch for
+    24x7); prices are in the quote currency, `volume` in the base.
+    """
+
+    symbol: str
+    bar_ns: int
+    open_ns: Ints
+    known_ns: Ints
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    session: Ints
+
+    def __len__(self) -> int:
+        return len(self.open_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesTable:
+    """An outside series: `value[j]` is known from `known_ns[j]`, for at most `max_age_ns`."""
+
+    name: str
+    stamp_ns: Ints
+    known_ns: Ints
+    value: Floats
+    max_age_ns: int | None = None
+    vintage: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What a venue trades: quantities are whole `lot`s, prices whole `tick`s (0: none).
+
+    `precision` is the smallest unit of a balance (base currency).
+    """
+
+    symbol: str
+    lot: float = 1e-8
+    tick: float = 0.0
+    min_notional: float = 0.0
+    precision: float = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class MarketData:
+    """Everything a run reads: bars by symbol in universe order, series by name, findings."""
+
+    symbols: tuple[str, ...]
+    bar_ns: int
+    bars: Mapping[str, BarTable]
+    series: Mapping[str, SeriesTable] = field(default_factory=dict)
+    instruments: Mapping[str, Instrument] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    calendar: str = "24x7"
+    sources: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Plugins: declarations, discovery, loading."""

@@ -1,0 +1,328 @@
+"""What a plugin declares: a config model and a function or a class.
+
+The parameter names of a step are its contract. The planner binds each name to the cursor, an
+input column, `state`, `tables`, a field of the config, or a word of the kind's vocabulary; any
+other name is an error before anything is compiled.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeVar
+
+from septet.hookspecs import Kind
+from septet_schemas.base import Config
+
+__all__ = [
+    "VOCABULARY",
+    "Declaration",
+    "Factory",
+    "Inner",
+    "Memory",
+    "Step",
+    "World",
+    "across",
+    "alerts",
+    "anchored",
+    "candles",
+    "composition",
+    "fading",
+    "feature",
+    "halt",
+    "helper",
+    "inner",
+    "limit",
+    "model",
+    "monitor",
+    "order",
+    "regime",
+    "series",
+    "signal",
+    "sizing",
+    "stop",
+    "unbounded",
+    "venue",
+    "window",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_BAR_COLUMNS: Final = {
+    "open": "array: opens of the symbol's bars (quote)",
+    "high": "array: highs (quote)",
+    "low": "array: lows (quote)",
+    "close": "array: closes (quote)",
+    "volume": "array: volume (base)",
+    "slot": "array: open time // bar length, the bar's number on the time grid",
+    "session": "array: number of the session (UTC day where there are none) the bar belongs to",
+    "week": "array: number of the week, from Monday",
+    "seconds": "array: known time, seconds since the epoch",
+}
+_ACCOUNT: Final = {
+    "equity": "cash plus positions at this close (quote)",
+    "cash": "free cash (quote)",
+    "gross": "sum of |notional| of positions and working entries (quote)",
+}
+_SYMBOL: Final = {
+    "price": "close of the bar that just ended (quote)",
+    "side": "+1 long, -1 short; for signals the side held now, 0 when flat",
+    "held": "quantity held, signed (base)",
+    "notional": "signed notional held and working in this symbol (quote)",
+    "fee": "taker fee, fraction",
+    "slippage": "expected slippage, fraction",
+    "cost": "price of one unit bought now, slippage and fee included (quote)",
+    "symbols": "number of symbols in the universe",
+}
+VOCABULARY: Final[Mapping[str, Mapping[str, str]]] = {
+    "feature": {
+        "i": "cursor of this bar in every array; never a count",
+        "age": "bars since the symbol's history (re)started, 0 at the first",
+        "bar_ns": "length of this feature's bar, nanoseconds",
+        **_BAR_COLUMNS,
+    },
+    "regime": {
+        "i": "cursor of this bar in every array; never a count",
+        "age": "bars since the symbol's history (re)started, 0 at the first",
+        "bar_ns": "base bar, nanoseconds",
+        **_BAR_COLUMNS,
+    },
+    "across": {
+        "k": "number of the symbol",
+        "values": "array: the input over all symbols now; NaN where a symbol has no bar",
+    },
+    "signal": {
+        "up": "probability up",
+        "down": "probability down",
+        "confidence": "2 * |up - 0.5|",
+        "side": _SYMBOL["side"],
+        "held_bars": "bars since the entry fill, 0 when flat",
+        "average_price": "average entry price, NaN when flat (quote)",
+        **{"price": _SYMBOL["price"]},
+    },
+    "sizing": {
+        "up": "probability up, NaN without a model",
+        "down": "probability down, NaN without a model",
+        "confidence": "the signal's confidence",
+        "bar_ns": "base bar, nanoseconds",
+        **_ACCOUNT,
+        **_SYMBOL,
+    },
+    "limit": {
+        "wanted": "quantity asked for, signed (base): only what increases the position",
+        "cash_available": "cash not yet spoken for, with expected proceeds (quote)",
+        "notionals": "array: signed notional held and working of every symbol (quote)",
+        "k": "number of the symbol",
+        "now_ns": "decision time, nanoseconds (int64)",
+        "entries_this_minute": "orders already sent in this minute of market time",
+        "limit_price": "the order's limit price, NaN for a market order (quote)",
+        **_ACCOUNT,
+        **_SYMBOL,
+    },
+    "stop": {
+        "average_price": "average entry fill without fees (quote)",
+        "high_water": "best price of the trade up to the bar before: highs, lows for a short",
+        "side": "+1 long, -1 short",
+        "entry_ns": "time of the first entry fill, nanoseconds (int64)",
+        "now_ns": "this bar's known time, nanoseconds (int64)",
+    },
+    "halt": {
+        "equity": _ACCOUNT["equity"],
+        "peak": "largest equity since the start or the last resume (quote)",
+        "day_base": "equity at the first step of the day (quote)",
+        "now_ns": "decision time, nanoseconds (int64)",
+        "losses_in_a_row": "closed trades lost in a row",
+    },
+    "order": {
+        "side": "+1 buy, -1 sell",
+        "price": _SYMBOL["price"],
+        "tick": "price step, 0 where there is none (quote)",
+    },
+}
+"""The words a step of each kind may ask for, beside its own config fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How far back a feature remembers.
+
+    `window` and `fading`: two runs whose histories start at least `bars` bars earlier agree bit
+    for bit. `anchored`: it restarts with every `anchor` (day, week, session). `unbounded`: it
+    never forgets, and is refused in models and rules.
+    """
+
+    kind: Literal["window", "fading", "anchored", "unbounded"]
+    bars: int = 0
+    anchor: str = ""
+
+
+def window(bars: int) -> Memory:
+    """Memory of exactly `bars` bars."""
+    return Memory("window", bars)
+
+
+def fading(bars: int) -> Memory:
+    """Recursive memory that has faded below the last bit after `bars` bars."""
+    return Memory("fading", bars)
+
+
+def anchored(anchor: str) -> Memory:
+    """Memory that restarts with every `day`, `week` or `session`."""
+    return Memory("anchored", anchor=anchor)
+
+
+def unbounded() -> Memory:
+    """Memory of everything since the first bar."""
+    return Memory("unbounded")
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """A feature inside a feature; see `inner`."""
+
+    use: str
+    config: Mapping[str, Any]
+
+
+def inner(use: str, **config: Any) -> Inner:
+    """Declare an inner feature; an input ``"@name"`` reads another inner feature of the same map."""
+    return Inner(use, config)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a component may know of the run when its tables are made."""
+
+    symbols: tuple[str, ...]
+    bar_ns: int
+    calendar: str = "24x7"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What every plugin is: a kind and a config model."""
+
+    kind: Kind | Literal["across"]
+    config: type[Config]
+
+
+@dataclass(frozen=True)
+class Step(Declaration):
+    """A numeric rule: one small function over index, inputs, state and parameters.
+
+    What it returns, by kind: feature and across a float, or a tuple in the order of `outputs`;
+    regime the index of a label in `reasons`, or NaN; signal ``(side, confidence, reason)`` with
+    side +1, -1, 0 (flat) or NaN (none) and reason an index into `reasons`, -1 for no reason;
+    sizing the quantity wanted (base, zero or more, before lots); limit the largest quantity
+    allowed (base); stop a price or NaN; halt a bool; order ``(limit_price, trigger_price)``, NaN
+    for none.
+
+    `lookback` is how many bars before the cursor the function reads: it is first called that
+    many bars after its inputs are ready. `warmup` is how many further bars pass before its value
+    is published. A `state` is all zeros at the first call after every (re)start of history.
+    """
+
+    function: Callable[..., Any] | None = None
+    outputs: Sequence[str] | Callable[[Any], Sequence[str]] = ()
+    state: Sequence[str] | Callable[[Any], Sequence[str]] = ()
+    lookback: Callable[[Any], int] = field(default=lambda config: 0)
+    warmup: Callable[[Any], int] = field(default=lambda config: 0)
+    memory: Callable[[Any], Memory] | None = None
+    inner: Callable[[Any], Mapping[str, Inner]] | None = None
+    tables: Callable[[Any, World], Any] | None = None
+    closed: Callable[..., None] | None = None
+    reasons: tuple[str, ...] = ()
+    compiled: bool = True
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names the function asks for, in order."""
+        return tuple(inspect.signature(self.function).parameters) if self.function else ()
+
+    def output_names(self, config: Config) -> tuple[str, ...]:
+        """Output suffixes; empty when the one output carries the feature's own name."""
+        return tuple(self.outputs(config) if callable(self.outputs) else self.outputs)
+
+    def state_names(self, config: Config) -> tuple[str, ...]:
+        """Named slots of the flat state."""
+        return tuple(self.state(config) if callable(self.state) else self.state)
+
+    def memory_of(self, config: Config) -> Memory:
+        """Declared memory; a step without state remembers its look-back and this bar."""
+        if self.memory is not None:
+            return self.memory(config)
+        return window(self.lookback(config) + self.warmup(config) + 1)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the plain function, uncompiled."""
+        if self.function is None:
+            raise TypeError(f"{self.config.__name__} is a composition and has no function")
+        return self.function(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class Factory(Declaration):
+    """A plugin made by calling `build` with its validated config."""
+
+    build: Callable[..., Any] = field(default=lambda config: None)
+
+    def __call__(self, config: Config) -> Any:
+        """Build the object."""
+        return self.build(config)
+
+
+def helper(function: F) -> F:
+    """Mark a plain function as callable from steps; it is compiled with the step that calls it."""
+    function.__septet_helper__ = True  # type: ignore[attr-defined]
+    return function
+
+
+def _step_decorator(kind: Any) -> Any:
+    def declare(config: type[Config], **options: Any) -> Callable[[Callable[..., Any]], Step]:
+        def wrap(function: Callable[..., Any]) -> Step:
+            return Step(kind, config, function, **options)
+
+        return wrap
+
+    declare.__doc__ = f"Declare a compiled step of kind `{kind}`; options are those of `Step`."
+    return declare
+
+
+feature = _step_decorator("feature")
+across = _step_decorator("across")
+signal = _step_decorator("signal")
+sizing = _step_decorator("sizing")
+limit = _step_decorator("limit")
+stop = _step_decorator("stop")
+halt = _step_decorator("halt")
+regime = _step_decorator("regime")
+order = _step_decorator("order")
+
+
+def composition(config: type[Config]) -> Callable[[Callable[[Any], Mapping[str, Inner]]], Step]:
+    """Declare a feature made of inner features alone; the map's keys are its outputs."""
+
+    def wrap(parts: Callable[[Any], Mapping[str, Inner]]) -> Step:
+        return Step("feature", config, None, outputs=lambda c: tuple(parts(c)), inner=parts)
+
+    return wrap
+
+
+def _factory_decorator(kind: Any) -> Any:
+    def declare(config: type[Config]) -> Callable[[Callable[..., Any]], Factory]:
+        def wrap(build: Callable[..., Any]) -> Factory:
+            return Factory(kind, config, build)
+
+        return wrap
+
+    declare.__doc__ = f"Declare a class (or function) of kind `{kind}`, built from its config."
+    return declare
+
+
+candles = _factory_decorator("candles")
+series = _factory_decorator("series")
+model = _factory_decorator("model")
+venue = _factory_decorator("venue")
+monitor = _factory_decorator("monitor")
+alerts = _factory_decorator("alerts")

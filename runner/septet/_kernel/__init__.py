@@ -1,0 +1,1 @@
+"""Compiled building blocks; numpy and numba only."""

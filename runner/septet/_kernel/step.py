@@ -1,0 +1,76 @@
+"""The one wrapper around numba, and how a plain step becomes a compiled one.
+
+numba is imported here and nowhere else, and only when something is compiled. A step and its
+helpers stay plain functions: compiling one makes a copy whose helpers are compiled too, so that
+the plain function remains the slow twin.
+"""
+
+from __future__ import annotations
+
+import os
+import types
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
+
+__all__ = ["compile_helper", "compile_step", "jit", "plain"]
+
+# SVML answers differ from libm's in the last bit; it must be off before numba is imported.
+os.environ.setdefault("NUMBA_DISABLE_INTEL_SVML", "1")
+
+_OPTIONS: Final[dict[str, Any]] = {
+    "error_model": "numpy",
+    "_nrt": False,
+    "fastmath": False,
+    "boundscheck": None,
+}
+
+
+@cache
+def _numba() -> Any:
+    import numba
+
+    return numba
+
+
+def jit(function: Callable[..., Any], **options: Any) -> Any:
+    """Compile with our options: no reference counting, no fastmath, x/0 is inf."""
+    return _numba().njit(**{**_OPTIONS, **options})(function)
+
+
+def plain(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Leave a function as it is: the slow rendering."""
+    return function
+
+
+_compiled: dict[tuple[Callable[..., Any], bool], Any] = {}
+
+
+def _with_compiled_helpers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Copy a function so that the helpers it names are the compiled ones."""
+    names = set(function.__code__.co_names)
+    scope = dict(function.__globals__)
+    for name in names:
+        value = scope.get(name)
+        if getattr(value, "__septet_helper__", False):
+            scope[name] = compile_helper(value)
+    copy = types.FunctionType(
+        function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__module__ = function.__module__
+    return copy
+
+
+def compile_helper(function: Callable[..., Any]) -> Any:
+    """Compile a helper once in a process; it is inlined where it is called."""
+    return compile_step(function, inline=True)
+
+
+def compile_step(function: Callable[..., Any], *, inline: bool = True) -> Any:
+    """Compile a plain step once in a process, with the helpers it calls."""
+    key = (function, inline)
+    if key not in _compiled:
+        copy = _with_compiled_helpers(function)
+        _compiled[key] = jit(copy, forceinline=True) if inline else jit(copy)
+    return _compiled[key]

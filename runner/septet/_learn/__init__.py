@@ -1,0 +1,1 @@
+"""Labels, walk-forward training, stored models, model health."""

@@ -1,0 +1,1 @@
+"""From a validated file to one generated, compiled module."""

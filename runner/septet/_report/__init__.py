@@ -1,0 +1,1 @@
+"""The terminal summary and report.html."""

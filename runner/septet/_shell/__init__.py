@@ -1,0 +1,1 @@
+"""What carries events in and commands out: backtest today, paper and live beside it."""

@@ -1,0 +1,122 @@
+"""Every error septet raises on purpose.
+
+::
+
+    SeptetError                 one root; `exit_code` is what the command line returns
+    ├── InputError          2   the input is wrong; nothing ran
+    │   ├── ConfigError     2   the strategy file: every problem at once, each with its place
+    │   ├── DataError       2   market data that cannot be used, and why
+    │   ├── ModelError      2   a stored model that does not fit the file
+    │   └── PluginError     2   a plugin that is unknown, ambiguous or cannot be imported
+    ├── RunError            1   it arose while running
+    └── HaltedError         3   a paper or live run was stopped by a halt
+
+A bug is never one of these: it keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "HaltedError",
+    "InputError",
+    "ModelError",
+    "PluginError",
+    "Problem",
+    "RunError",
+    "SeptetError",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a strategy file, and where.
+
+    `line` and `column` count from 1; 0 means the place is not in the file (a flag, an
+    environment variable, the file as a whole). `severity` is ``error`` or ``warning``.
+    """
+
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    key: str = ""
+    expected: str = ""
+    found: str = ""
+    hint: str = ""
+    severity: str = "error"
+
+    @property
+    def place(self) -> str:
+        """``file:line:column``, or the file alone."""
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+    def __str__(self) -> str:
+        head = ": ".join(part for part in (self.place, self.key, self.message) if part)
+        detail = [
+            f"  {name}: {text}"
+            for name, text in (
+                ("expected", self.expected),
+                ("found", self.found),
+                ("hint", self.hint),
+            )
+            if text
+        ]
+        return "\n".join([head, *detail])
+
+
+class SeptetError(Exception):
+    """Root of every error that is meant for the user."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+
+
+class InputError(SeptetError):
+    """The input is wrong; nothing ran."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ConfigError(InputError):
+    """A strategy file with problems, all of them."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class DataError(InputError):
+    """Market data that cannot be used."""
+
+
+class ModelError(InputError):
+    """A stored model that does not fit the strategy file."""
+
+
+class PluginError(InputError):
+    """A plugin that is unknown, ambiguous, or cannot be imported."""
+
+
+class RunError(SeptetError):
+    """The input was right and the run failed all the same."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class HaltedError(SeptetError):
+    """A paper or live run was stopped by a halt."""
+
+    exit_code: ClassVar[int] = 3

@@ -1,0 +1,108 @@
+"""What the config model of every block is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+__all__ = ["Config", "Expression", "ExpressionMark", "Input", "InputMark", "Secret", "SecretRef"]
+
+
+class Config(BaseModel):
+    """A block of the strategy file: frozen, no unknown keys, defaults validated.
+
+    `shorthand` names the field that a bare value stands for: with ``shorthand = "max"``,
+    ``position: 10%`` reads as ``position: {max: 10%}``.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
+    shorthand: ClassVar[str | None] = None
+
+
+@dataclass(frozen=True, slots=True)
+class InputMark:
+    """Marks a field that names a column: a bar column, a feature, or `column@SYMBOL`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionMark:
+    """Marks a field that holds an expression over columns, compiled into the plan."""
+
+
+def _column(value: Any) -> Any:
+    if not isinstance(value, str) or not value.strip():
+        raise PydanticCustomError(
+            "column",
+            "expected the name of a column or feature, found {found}",
+            {"expected": "the name of a column or feature", "found": repr(value)},
+        )
+    return value.strip()
+
+
+def _expression(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return repr(value)
+    if not isinstance(value, str) or not value.strip():
+        raise PydanticCustomError(
+            "expression",
+            "expected an expression such as 'fast > slow', found {found}",
+            {"expected": "an expression such as 'fast > slow'", "found": repr(value)},
+        )
+    return value.strip()
+
+
+Input = Annotated[str, InputMark(), BeforeValidator(_column), WithJsonSchema({"type": "string"})]
+"""Names a column: `close`, a feature, a feature's output, or `close@ETH/USDT`."""
+Expression = Annotated[
+    str,
+    ExpressionMark(),
+    BeforeValidator(_expression),
+    WithJsonSchema({"type": ["string", "number"]}),
+]
+"""A safe expression over columns, such as `crosses_above(fast, slow)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """Where a secret lives (`env:NAME` or `file:/path`); never the secret itself."""
+
+    scheme: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.name}"
+
+    @classmethod
+    def parse(cls, value: object) -> SecretRef:
+        """Read `env:NAME` or `file:/path`; a literal secret is refused and not repeated."""
+        if isinstance(value, SecretRef):
+            return value
+        if isinstance(value, str):
+            scheme, colon, name = value.partition(":")
+            if colon and scheme in ("env", "file") and name:
+                return cls(scheme, name)
+        raise PydanticCustomError(
+            "secret",
+            "expected env:NAME or file:/path, found a value written in the file (not shown)",
+            {"expected": "env:NAME or file:/path", "found": "a literal value (not shown)"},
+        )
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.to_string_ser_schema()
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, object]:
+        return {"type": "string", "pattern": "^(env|file):.+$"}
+
+
+Secret = SecretRef

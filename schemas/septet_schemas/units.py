@@ -1,0 +1,209 @@
+"""Numbers with units as a strategy file writes them.
+
+Fractions (`10%`, `5bps`, `0.1`) become plain floats, durations (`12h`, `90d`) integer
+nanoseconds, counts (`20`, `3 bars`, `50 trades`) integers. Market time and wall time are
+different types, so that a bar's age is never compared with a socket's.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, NewType
+
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError, core_schema
+
+__all__ = [
+    "Bars",
+    "Fraction",
+    "MarketDuration",
+    "MarketNs",
+    "NS_PER_SECOND",
+    "Probability",
+    "SignedFraction",
+    "Span",
+    "Trades",
+    "WallDuration",
+    "WallNs",
+    "format_duration",
+    "parse_duration",
+    "parse_fraction",
+]
+
+MarketNs = NewType("MarketNs", int)
+"""A duration in market time, nanoseconds."""
+WallNs = NewType("WallNs", int)
+"""A duration on this machine's clock, nanoseconds."""
+
+NS_PER_SECOND: Final = 1_000_000_000
+_NS: Final = {
+    "ms": 1_000_000,
+    "s": NS_PER_SECOND,
+    "m": 60 * NS_PER_SECOND,
+    "h": 3_600 * NS_PER_SECOND,
+    "d": 86_400 * NS_PER_SECOND,
+    "w": 7 * 86_400 * NS_PER_SECOND,
+}
+_NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_FRACTION = re.compile(rf"^\s*({_NUMBER})\s*(%|bps|bp)?\s*$")
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*$")
+_COUNT = re.compile(r"^\s*(\d+)\s*(bars?|trades?)?\s*$")
+FRACTION_PATTERN: Final = r"^\s*[-+]?[0-9._eE+-]+\s*(%|bps|bp)?\s*$"
+DURATION_PATTERN: Final = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d|w)\s*$"
+
+
+def _fail(kind: str, expected: str, value: object) -> PydanticCustomError:
+    return PydanticCustomError(
+        kind, "expected {expected}, found {found}", {"expected": expected, "found": repr(value)}
+    )
+
+
+def parse_fraction(value: object) -> float:
+    """Read `10%`, `5bps` or `0.1` as a fraction; a bare number above 1 is refused as a slip."""
+    expected = "a fraction such as 10%, 5bps or 0.1"
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise _fail("fraction", expected, value)
+    if isinstance(value, str):
+        match = _FRACTION.match(value)
+        if match is None:
+            raise _fail("fraction", expected, value)
+        digits, unit = match.groups()
+        # Divide, never multiply by 0.01: 10 / 100 is the double nearest to 0.1.
+        number = float(digits.replace("_", ""))
+        number = number / {"%": 100.0, "bps": 10_000.0, "bp": 10_000.0, None: 1.0}[unit]
+    else:
+        number, unit = float(value), None
+    if not math.isfinite(number):
+        raise _fail("fraction", expected, value)
+    if unit is None and abs(number) > 1.0:
+        raise _fail("fraction", f"{expected} (write {number:g}% if you mean percent)", value)
+    return number
+
+
+def parse_duration(value: object) -> int:
+    """Read `500ms`, `45s`, `2m`, `12h`, `90d` or `1w` as nanoseconds."""
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise _fail("duration", "a duration such as 45s, 2m, 12h, 90d or 1w", value)
+    digits, unit = match.groups()
+    whole = int(digits) * _NS[unit] if digits.isdigit() else round(float(digits) * _NS[unit])
+    if not 0 < whole <= 2**62:
+        raise _fail("duration", "a duration above zero", value)
+    return whole
+
+
+def format_duration(duration_ns: int) -> str:
+    """Write nanoseconds the way a strategy file does: the largest unit that divides them."""
+    for unit in ("w", "d", "h", "m", "s", "ms"):
+        if duration_ns % _NS[unit] == 0 and not (unit == "w" and duration_ns // _NS[unit] > 1):
+            return f"{duration_ns // _NS[unit]}{unit}"
+    return f"{duration_ns}ns"
+
+
+def _parse_count(unit: str) -> Any:
+    def parse(value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        match = _COUNT.match(value) if isinstance(value, str) else None
+        if match is None or (match[2] and not match[2].startswith(unit)):
+            raise _fail("count", f"a whole number of {unit}s such as 20 or '20 {unit}s'", value)
+        return int(match[1])
+
+    return parse
+
+
+def _number_or_text(pattern: str, description: str) -> WithJsonSchema:
+    return WithJsonSchema(
+        {
+            "anyOf": [{"type": "number"}, {"type": "string", "pattern": pattern}],
+            "description": description,
+        }
+    )
+
+
+_FRACTION_SCHEMA = _number_or_text(FRACTION_PATTERN, "a fraction: 10%, 5bps or 0.1")
+_DURATION_SCHEMA = WithJsonSchema(
+    {"type": "string", "pattern": DURATION_PATTERN, "description": "a duration: 45s, 2m, 12h, 90d"}
+)
+_WRITE_DURATION = PlainSerializer(format_duration, return_type=str, when_used="json")
+
+Fraction = Annotated[float, Field(ge=0.0), BeforeValidator(parse_fraction), _FRACTION_SCHEMA]
+"""A share of something, zero or more: `10%`, `5bps`, `0.1`."""
+SignedFraction = Annotated[float, BeforeValidator(parse_fraction), _FRACTION_SCHEMA]
+"""A share that may be negative: `-1bps`."""
+Probability = Annotated[
+    float, Field(ge=0.0, le=1.0), BeforeValidator(parse_fraction), _FRACTION_SCHEMA
+]
+"""A number from 0 to 1."""
+MarketDuration = Annotated[int, BeforeValidator(parse_duration), _DURATION_SCHEMA, _WRITE_DURATION]
+"""Nanoseconds of market time: `1h`, `90d`."""
+WallDuration = Annotated[int, BeforeValidator(parse_duration), _DURATION_SCHEMA, _WRITE_DURATION]
+"""Nanoseconds of this machine's clock: `45s`."""
+Bars = Annotated[
+    int,
+    Field(ge=1, le=10_000_000),
+    BeforeValidator(_parse_count("bar")),
+    _number_or_text(r"^\s*\d+\s*(bars?)?\s*$", "a number of bars: 20 or '20 bars'"),
+]
+"""A number of bars, 1 or more: `20`, `3 bars`."""
+Trades = Annotated[
+    int,
+    Field(ge=1, le=1_000_000),
+    BeforeValidator(_parse_count("trade")),
+    _number_or_text(r"^\s*\d+\s*(trades?)?\s*$", "a number of trades: 50 or '50 trades'"),
+]
+"""A number of closed trades, 1 or more: `50 trades`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A length written in bars (`3 bars`) or in market time (`12h`); one of the two is set."""
+
+    bar_count: int = 0
+    duration_ns: int = 0
+
+    def bars(self, bar_ns: int) -> int:
+        """Whole bars of `bar_ns` that cover this span, 1 at the least (0 stays 0)."""
+        return self.bar_count if self.bar_count else -(-self.duration_ns // bar_ns)
+
+    def ns(self, bar_ns: int) -> MarketNs:
+        """Market time covered, nanoseconds."""
+        return MarketNs(self.bar_count * bar_ns if self.bar_count else self.duration_ns)
+
+    def __str__(self) -> str:
+        if self.duration_ns:
+            return format_duration(self.duration_ns)
+        return f"{self.bar_count} bar" + ("" if self.bar_count == 1 else "s")
+
+    @classmethod
+    def parse(cls, value: object) -> Span:
+        """Read `3 bars`, `3`, `0` or a duration such as `12h`."""
+        if isinstance(value, Span):
+            return value
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return cls(bar_count=value)
+        if isinstance(value, str):
+            match = _COUNT.match(value)
+            if match and (match[2] is None or match[2].startswith("bar")):
+                return cls(bar_count=int(match[1]))
+            if _DURATION.match(value):
+                return cls(duration_ns=parse_duration(value))
+        raise _fail("span", "a number of bars or a duration, such as '3 bars' or 12h", value)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: object, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.to_string_ser_schema()
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, object]:
+        pattern = r"^\s*\d+(\.\d+)?\s*(bars?|ms|s|m|h|d|w)?\s*$"
+        return {
+            "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": pattern}],
+            "description": "bars or market time: '3 bars', 12h",
+        }
