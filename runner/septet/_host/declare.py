@@ -10,8 +10,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
+from septet._kernel.step import helper
 from septet.hookspecs import Kind
 from septet_schemas.base import Config
 
@@ -46,8 +47,6 @@ __all__ = [
     "venue",
     "window",
 ]
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _BAR_COLUMNS: Final = {
     "open": "array: opens of the symbol's bars (quote)",
@@ -270,12 +269,6 @@ class Factory(Declaration):
     def __call__(self, config: Config) -> Any:
         """Build the object."""
         return self.build(config)
-
-
-def helper(function: F) -> F:
-    """Mark a plain function as callable from steps; it is compiled with the step that calls it."""
-    function.__septet_helper__ = True  # type: ignore[attr-defined]
-    return function
 
 
 def _step_decorator(kind: Any) -> Any:

@@ -11,9 +11,18 @@ import os
 import types
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-__all__ = ["compile_helper", "compile_step", "jit", "plain"]
+__all__ = ["compile_helper", "compile_step", "helper", "jit", "plain"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def helper(function: F) -> F:
+    """Mark a plain function as callable from steps; it is compiled with the step that calls it."""
+    function.__septet_helper__ = True  # type: ignore[attr-defined]
+    return function
+
 
 # SVML answers differ from libm's in the last bit; it must be off before numba is imported.
 os.environ.setdefault("NUMBA_DISABLE_INTEL_SVML", "1")
