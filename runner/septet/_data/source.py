@@ -1,0 +1,150 @@
+"""What a data source is: it hands over raw rows and facts, and judges nothing.
+
+A source of bars is built from its config and has ``read(request) -> list[RawBars]``; a source of
+a series has ``read(request) -> RawSeries``. A source that downloads has ``fetch`` as well. One
+normalise path judges what they hand over, so that history and live data meet the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = [
+    "CandlesSource",
+    "Facts",
+    "FetchReport",
+    "Fetches",
+    "Progress",
+    "RawBars",
+    "RawSeries",
+    "Request",
+    "SeriesSource",
+    "Store",
+]
+
+
+class Store(Protocol):
+    """Where downloaded rows are kept; `septet._store.parquet.BarStore` is the one we ship."""
+
+    def covered(self, source: str, name: str, bar: str) -> list[tuple[int, int]]:
+        """Spans ``[from, to)`` of open times already downloaded, in order, nanoseconds."""
+
+    def append(
+        self, source: str, name: str, bar: str, frame: pl.DataFrame, covered: tuple[int, int]
+    ) -> None:
+        """Keep rows (first seen wins) and the span they cover, atomically."""
+
+    def read(
+        self, source: str, name: str, bar: str, start_ns: int | None, end_ns: int | None
+    ) -> pl.DataFrame | None:
+        """Return rows with `start_ns` <= timestamp < `end_ns` in order; None when unknown."""
+
+    def meta(self, source: str, name: str, bar: str) -> dict[str, Any]:
+        """Return what is known of the rows beside them: instrument snapshot, vintage, origin."""
+
+    def describe(self, source: str, name: str, bar: str, **facts: Any) -> None:
+        """Add to `meta`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a source. Times are UTC nanoseconds; None means without a bound.
+
+    `name` is the key of the block in the strategy file (``candles``, or a series' name);
+    `now_ns` is the instant at which the data is read.
+    """
+
+    symbols: tuple[str, ...]
+    bar_ns: int
+    start_ns: int | None = None
+    end_ns: int | None = None
+    base_dir: Path = Path()
+    name: str = "candles"
+    now_ns: int = 2**63 - 1
+    store: Store | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a source knows of its rows without looking at them.
+
+    A field of the strategy file wins over a fact. `stamp` says what time stamps mark; None
+    means that the source cannot know. `instrument` is a snapshot taken with the data: `lot`,
+    `tick`, `min_notional`, `precision`. `notes` are guesses that were made (a delimiter).
+    """
+
+    origin: str
+    stamp: Literal["open", "close"] | None = None
+    calendar: str | None = None
+    volume_in: Literal["base", "quote"] | None = None
+    vintage: str = "unknown"
+    instrument: Mapping[str, float] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RawBars:
+    """Raw rows of one symbol: timestamp open high low close volume [adj_close, split].
+
+    `timestamp` may be integers (s, ms, us or ns), dates, date-times with or without a zone, or
+    text; the rest may be any number type or text that reads as numbers.
+    """
+
+    symbol: str
+    frame: pl.DataFrame
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class RawSeries:
+    """Raw rows of one series: time, value, and `known` where publication times are given."""
+
+    frame: pl.DataFrame
+    facts: Facts
+
+
+class Progress(Protocol):
+    """Told by a download how far it is; a terminal draws a bar of it, a test records it."""
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """Report rows or bars `done` of `total` for `what`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchReport:
+    """What a download did for one symbol or series."""
+
+    name: str
+    rows: int
+    requests: int
+    first_ns: int | None = None
+    last_ns: int | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+class CandlesSource(Protocol):
+    """A source of bars."""
+
+    def read(self, request: Request) -> Sequence[RawBars]:
+        """Return raw rows of the symbols asked for; a symbol it does not have is an error."""
+
+
+class SeriesSource(Protocol):
+    """A source of one outside series."""
+
+    def read(self, request: Request) -> RawSeries:
+        """Return raw rows of the series."""
+
+
+@runtime_checkable
+class Fetches(Protocol):
+    """A source that downloads into the store before it can be read."""
+
+    def fetch(self, request: Request, progress: Progress) -> Sequence[FetchReport]:
+        """Download what the store does not hold yet; safe to interrupt and to repeat."""
