@@ -1,0 +1,95 @@
+# Two commands: `make demo` runs the main job, `make test` passes every check.
+# Each makes its own environment in .venv the first time, and starts at once after that.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --no-input --disable-pip-version-check -q
+ARGS ?=
+PYTEST_WORKERS ?= auto
+
+MADE := $(VENV)/.septet-made
+RUN := $(VENV)/.septet-run
+DEV := $(VENV)/.septet-dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+unexport PYTHONPATH PYTHONHOME
+export PYTHONNOUSERSITE = 1
+
+# A candidate must start, be supported, and be able to make an environment: some systems ship
+# Python without the part that does, and some put a `python3.12` on the path that only complains.
+USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+CANDIDATES := $(PYTHON) python3 python3.13 python3.12 python3.11 python
+
+# What an environment is: its place, its interpreter, and a pip that imports. One that does not
+# answer, or answers something else than when it was made, is made again.
+PROBE := import sys, pip; print(sys.prefix, sys.version_info[:3], sys.base_prefix)
+FOUND := $(shell $(PY) -c "$(PROBE)" 2>/dev/null)
+KNOWN := $(shell cat $(MADE) 2>/dev/null)
+ifeq ($(FOUND),)
+.PHONY: $(MADE)
+else ifneq ($(KNOWN),)
+ifneq ($(FOUND),$(KNOWN))
+.PHONY: $(MADE)
+endif
+endif
+
+.PHONY: help demo test check format bench soak clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+demo: $(RUN) ## run the main job: one YAML file, seven layers, real data, a report
+	@$(VENV)/bin/septet run strategies/demo.yaml $(ARGS)
+
+test: check ## every check, then the tests
+	$(PY) -m pytest -q -n $(PYTEST_WORKERS) --maxprocesses=8 --dist=loadfile $(ARGS)
+
+check: $(DEV) ## the checks that run nothing: style, types, import arrows, security
+	$(PY) -m ruff check --quiet .
+	$(PY) -m ruff format --check --quiet .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-logo
+	$(PY) -m bandit --quiet --configfile pyproject.toml --recursive runner plugins schemas
+
+format: $(DEV) ## mend what can be mended by itself
+	$(PY) -m ruff check --quiet --fix .
+	$(PY) -m ruff format --quiet .
+
+bench: $(DEV) ## run every benchmark and print its figures
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(PY) "$$file" $(ARGS) || exit 1; done
+
+soak: $(DEV) ## the property tests with many more examples than `make test` tries
+	SEPTET_HYPOTHESIS=soak $(PY) -m pytest -q -n $(PYTEST_WORKERS) --maxprocesses=8 \
+		--timeout=3600 -m hypothesis $(ARGS)
+
+clean: ## remove the environment and every cache
+	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+# An environment made by hand is taken as it is if it answers; anything else is made from nothing.
+$(MADE):
+	@if [ -n "$(FOUND)" ] && [ -z "$(KNOWN)" ] && $(PY) -c "$(USABLE)"; then \
+		echo "using the environment in $(VENV)"; \
+	else \
+		for python in $(CANDIDATES); do \
+			if "$$python" -c "$(USABLE)" >/dev/null 2>&1; then found="$$python"; break; fi; \
+		done; \
+		if [ -z "$$found" ]; then \
+			echo "septet needs Python 3.11, 3.12 or 3.13 with its venv module; none of" \
+				"'$(strip $(CANDIDATES))' is one. Name yours: make PYTHON=/path/to/python" >&2; \
+			exit 1; \
+		fi; \
+		echo "making $(VENV) with $$("$$found" -V)"; \
+		"$$found" -m venv --clear $(VENV) || exit 1; \
+	fi
+	@$(PY) -c "$(PROBE)" > $@
+
+$(RUN): $(MADE) pyproject.toml
+	@echo "installing septet"
+	@$(PIP) install -e .
+	@touch $@
+
+$(DEV): $(MADE) pyproject.toml
+	@echo "installing septet and its development tools"
+	@$(PIP) install -e '.[dev]'
+	@touch $(RUN) $@
