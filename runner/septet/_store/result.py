@@ -1,0 +1,206 @@
+"""What a finished run hands to the store: plain tables and facts, nothing computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import polars as pl
+
+    from septet._data.bars import BarTable, Finding
+
+    Columns = Mapping[str, npt.NDArray[Any] | Sequence[Any] | pl.Series]
+    Table = pl.DataFrame | Columns
+
+__all__ = ["TABLES", "TEXT", "TIME", "HaltEvent", "RunFacts", "RunResult"]
+
+TIME: Final = "time"
+NUMBER: Final = "number"
+TEXT: Final = "text"
+COUNT: Final = "count"
+FLAG: Final = "flag"
+
+# The columns of every table, in order, and what they hold. `decisions` has one more number for
+# each feature, between `symbol` and `probability_up`. Times are UTC; an int64 is nanoseconds.
+TABLES: Final[dict[str, dict[str, str]]] = {
+    "decisions": {
+        "time": TIME,
+        "symbol": TEXT,
+        "probability_up": NUMBER,
+        "confidence": NUMBER,
+        "signal": TEXT,
+        "requested": NUMBER,
+        "granted": NUMBER,
+        "clipped_by": TEXT,
+        "refused_by": TEXT,
+        "late": FLAG,
+    },
+    "orders": {
+        "time": TIME,
+        "symbol": TEXT,
+        "order_id": TEXT,
+        "type": TEXT,
+        "side": TEXT,
+        "quantity": NUMBER,
+        "limit_price": NUMBER,
+        "trigger_price": NUMBER,
+        "status": TEXT,
+        "reason": TEXT,
+        "decision_price": NUMBER,
+        "confidence": NUMBER,
+        "probability_up": NUMBER,
+        "sizing_inputs": TEXT,
+    },
+    "fills": {
+        "time": TIME,
+        "symbol": TEXT,
+        "venue": TEXT,
+        "order_id": TEXT,
+        "trade_id": TEXT,
+        "side": TEXT,
+        "quantity": NUMBER,
+        "price": NUMBER,
+        "fee": NUMBER,
+        "fee_currency": TEXT,
+        "liquidity": TEXT,
+    },
+    "trades": {
+        "symbol": TEXT,
+        "side": TEXT,
+        "entry_time": TIME,
+        "entry_price": NUMBER,
+        "exit_time": TIME,
+        "exit_price": NUMBER,
+        "quantity": NUMBER,
+        "pnl": NUMBER,
+        "fees": NUMBER,
+        "exit_reason": TEXT,
+    },
+    "equity": {
+        "time": TIME,
+        "equity": NUMBER,
+        "cash": NUMBER,
+        "exposure": NUMBER,
+        "drawdown": NUMBER,
+    },
+    "bars": {
+        "time": TIME,
+        "open_time": TIME,
+        "symbol": TEXT,
+        "open": NUMBER,
+        "high": NUMBER,
+        "low": NUMBER,
+        "close": NUMBER,
+        "volume": NUMBER,
+    },
+    "monitoring": {
+        "time": TIME,
+        "symbol": TEXT,
+        "metric": TEXT,
+        "value": NUMBER,
+        "threshold": NUMBER,
+        "verdict": TEXT,
+        "window": COUNT,
+    },
+    "predictions": {
+        "time": TIME,
+        "symbol": TEXT,
+        "probability_up": NUMBER,
+        "label": NUMBER,
+        "known_ns": COUNT,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HaltEvent:
+    """A halt that fired: which rule, on what figure, what it did, and when it was lifted.
+
+    `value` and `threshold` are fractions of equity. `resumed_ns` is None while it still holds;
+    `resume` is the rule of the file (``manual``, ``next_day`` or a duration).
+    """
+
+    time_ns: int
+    rule: str
+    value: float
+    threshold: float
+    then: str
+    resume: str
+    resumed_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What the statistics need beside the tables.
+
+    `start_ns` and `end_ns` bound the span that was run (known times), `first_decision_ns` is the
+    first time a decision could be taken: every statistic spans from there to `end_ns`. `bars`
+    counts bars of all symbols. `days_a_year` is 365 for a market that never closes, otherwise
+    its sessions a year; with sessions only days that have an equity row count as days.
+    """
+
+    strategy: str
+    mode: str
+    engine: str
+    symbols: tuple[str, ...]
+    currency: str
+    bar_ns: int
+    initial_capital: float
+    start_ns: int
+    end_ns: int
+    first_decision_ns: int
+    bars: int
+    seconds: float
+    seconds_total: float
+    days_a_year: float = 365.0
+    sessions: bool = False
+    day_start: str = "00:00"
+    time_zone: str = "UTC"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """Everything a run produced. Tables are polars frames or mappings of columns (`TABLES`).
+
+    - decisions: one row for each symbol and decision time; any column that is not in `TABLES`
+      is a feature. `requested` and `granted` are quantities in the base currency.
+    - orders: `sizing_inputs` is JSON text, the numbers the sizing rule saw.
+    - fills: `fee` in `fee_currency`, positive is paid.
+    - trades: flat to flat; `pnl` is net of `fees`, both in the account's currency; an open
+      position has exit_reason ``open``, marked at the last close.
+    - equity: one row for each decision time; `exposure` = sum of |notional| / equity, `drawdown`
+      = 1 - equity / highest equity so far, both fractions that are never negative.
+    - bars: the full bars of each symbol; the store thins them for display.
+    - monitoring: `verdict` is ok, warn, retrain or halt; `metric` is a name such as ``auc``,
+      ``brier``, ``hit_rate``, ``slippage``, ``psi.<feature>``, ``psi.prediction``.
+    - predictions: out of sample; `label` is 1 up, 0 down, NaN while unknown.
+    - models: the card of each model in the order of use. The report reads ``model_id``,
+      ``ready_ns``, ``importance`` (feature -> share) where a card has them.
+    - model_files: what goes under ``models/``, by file name.
+    - notes: sentences the reader of the result must know ("lots and levels are not historical").
+    - manifest: anything more for manifest.json (plan hash, sources, ...).
+    """
+
+    facts: RunFacts
+    decisions: Table
+    orders: Table
+    fills: Table
+    trades: Table
+    equity: Table
+    bars: Mapping[str, BarTable]
+    monitoring: Table | None = None
+    predictions: Table | None = None
+    findings: Sequence[Finding] = ()
+    halts: Sequence[HaltEvent] = ()
+    models: Sequence[Mapping[str, Any]] = ()
+    model_files: Mapping[str, bytes] = field(default_factory=dict)
+    resolved: Mapping[str, Any] = field(default_factory=dict)
+    strategy_text: str = ""
+    distributions: Mapping[str, str] = field(default_factory=dict)
+    data_hashes: Mapping[str, str] | None = None
+    notes: Sequence[str] = ()
+    manifest: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,402 @@
+"""A run's folder: written whole or not at all, read lazily.
+
+``runs/<strategy>/<run id>/`` holds manifest.json, summary.json, resolved.json, findings.json,
+strategy.yaml, the Parquet tables, report.html and models/. A run that fails leaves nothing that
+looks like a result: the folder is built under a name that starts with a dot, and renamed last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._store.environment import environment, hash_bars, library_versions
+from septet._store.result import TABLES, HaltEvent, RunFacts, RunResult
+from septet._store.tables import as_frame, empty, thin_bars
+from septet.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = [
+    "HaltEvent",
+    "Run",
+    "RunFacts",
+    "RunResult",
+    "RunWriter",
+    "find_run",
+    "list_runs",
+    "open_run",
+    "write_result",
+]
+
+MANIFEST_FORMAT: Final = 1
+OPTIONAL_TABLES: Final = ("predictions",)
+_ZSTD_LEVEL: Final = 3
+
+
+def plain_json(value: Any) -> Any:
+    """Give a value JSON can hold: not-a-number and infinity become null, keys become text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain_json(item) for key, item in value.items()}
+    if isinstance(value, str) or value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Sequence | set | frozenset):
+        return [plain_json(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain_json(value.tolist())
+    return str(value)
+
+
+def dump_json(value: Any) -> str:
+    """Write readable JSON that every reader accepts."""
+    return json.dumps(plain_json(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def iso(time_ns: int) -> str:
+    """Write a UTC time as ISO 8601, to the second where that is exact."""
+    seconds, rest = divmod(int(time_ns), 1_000_000_000)
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{rest:09d}Z" if rest else f"{text}Z"
+
+
+def folder_name(strategy: str) -> str:
+    """A strategy's name as a folder: no separators, no leading dot, never empty."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", strategy).strip(".-") or "strategy"
+
+
+class RunWriter:
+    """Builds one run's folder beside its final place; `commit` renames it.
+
+    Used as a context manager: leaving without `commit`, for whatever reason, removes what was
+    written.
+    """
+
+    def __init__(self, root: Path, strategy: str, *, now_ns: int | None = None) -> None:
+        self._now_ns = time.time_ns() if now_ns is None else now_ns
+        self._parent = Path(root) / folder_name(strategy)
+        self._made = [path for path in (Path(root), self._parent) if not path.exists()]
+        self._committed = False
+        self.run_id, self.folder = self._claim(strategy)
+
+    def _claim(self, strategy: str) -> tuple[str, Path]:
+        """Reserve a run id: the folder is made exclusively, so two runs never share one."""
+        stamp = datetime.fromtimestamp(self._now_ns // 1_000_000_000, UTC)
+        try:
+            self._parent.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise InputError(
+                f"the run cannot be stored in {self._parent}: {problem.strerror}",
+                hint="name a folder you may write to with --out",
+            ) from problem
+        for attempt in range(10_000):
+            seed = f"{strategy}|{self._now_ns}|{os.getpid()}|{attempt}".encode()
+            run_id = f"{stamp:%Y%m%dT%H%M%SZ}-{hashlib.sha256(seed).hexdigest()[:6]}"
+            folder = self._parent / f".{run_id}.partial"
+            if (self._parent / run_id).exists():
+                continue
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return run_id, folder
+        raise AssertionError("ten thousand run ids in one second are taken")
+
+    @property
+    def final(self) -> Path:
+        """Where the folder stands once committed."""
+        return self._parent / self.run_id
+
+    @property
+    def created(self) -> str:
+        """When the writing began, ISO 8601."""
+        return iso(self._now_ns)
+
+    def write_table(self, name: str, frame: pl.DataFrame) -> None:
+        """Store a table as zstd Parquet."""
+        frame.write_parquet(
+            self.folder / f"{name}.parquet", compression="zstd", compression_level=_ZSTD_LEVEL
+        )
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Store a document."""
+        self.write_text(name, dump_json(value))
+
+    def write_text(self, name: str, text: str) -> None:
+        """Store a text file."""
+        self.write_bytes(name, text.encode("utf-8"))
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Store a file; `name` may have one folder in it."""
+        path = self.folder / name
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise ValueError(f"{name!r} is outside the run's folder")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+
+    def commit(self) -> Path:
+        """Make the folder a result: one rename, so a reader sees all of it or nothing."""
+        self.folder.rename(self.final)
+        self._committed = True
+        return self.final
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._committed:
+            return
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for path in reversed(self._made):
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+
+
+def _manifest(writer: RunWriter, result: RunResult, joined: Mapping[str, int]) -> dict[str, Any]:
+    from septet import __version__
+
+    facts = result.facts
+    hashes = hash_bars(result.bars) if result.data_hashes is None else result.data_hashes
+    return {
+        "format": MANIFEST_FORMAT,
+        "run_id": writer.run_id,
+        "created": writer.created,
+        "septet": __version__,
+        "facts": asdict(facts),
+        "seed": facts.seed,
+        "plugins": dict(result.distributions),
+        "libraries": library_versions(),
+        "environment": environment(),
+        "data_hashes": dict(hashes),
+        "model_hashes": {
+            name: hashlib.sha256(data).hexdigest() for name, data in result.model_files.items()
+        },
+        "models": list(result.models),
+        "halts": [asdict(halt) for halt in result.halts],
+        "notes": list(result.notes),
+        "display": {"bars_joined": dict(joined)},
+        **result.manifest,
+        "resolved": dict(result.resolved),
+    }
+
+
+def write_result(writer: RunWriter, result: RunResult, summary: Mapping[str, Any]) -> None:
+    """Write everything of a run but its report."""
+    bars, joined = thin_bars(result.bars, split_ns=result.facts.first_decision_ns)
+    for name in ("decisions", "orders", "fills", "trades", "equity", "monitoring"):
+        writer.write_table(name, as_frame(name, getattr(result, name)))
+    writer.write_table("bars", bars)
+    if result.predictions is not None:
+        writer.write_table("predictions", as_frame("predictions", result.predictions))
+    writer.write_json("findings.json", [asdict(finding) for finding in result.findings])
+    writer.write_json("resolved.json", result.resolved)
+    writer.write_text("strategy.yaml", result.strategy_text)
+    for name, data in result.model_files.items():
+        writer.write_bytes(f"models/{name}", data)
+    writer.write_json("manifest.json", _manifest(writer, result, joined))
+    writer.write_json("summary.json", summary)
+
+
+def _damaged(folder: Path, what: str) -> InputError:
+    return InputError(
+        f"the run in {folder} is damaged: {what}",
+        hint="run the strategy again; the folder is safe to delete",
+    )
+
+
+class Run:
+    """A stored run; every part is read when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def run_id(self) -> str:
+        """The run's id, which is its folder's name."""
+        return str(self.summary.get("run_id", self.folder.name))
+
+    def _json(self, name: str, kind: type) -> Any:
+        path = self.folder / name
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as problem:
+            raise _damaged(self.folder, f"{name} is missing") from problem
+        except (OSError, ValueError) as problem:
+            raise _damaged(self.folder, f"{name} cannot be read ({problem})") from problem
+        if not isinstance(value, kind):
+            raise _damaged(self.folder, f"{name} holds a {type(value).__name__}")
+        return value
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """summary.json."""
+        value: dict[str, Any] = self._json("summary.json", dict)
+        return value
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """manifest.json."""
+        value: dict[str, Any] = self._json("manifest.json", dict)
+        return value
+
+    @cached_property
+    def findings(self) -> list[dict[str, Any]]:
+        """findings.json: what was wrong with the data and what was done about it."""
+        value: list[dict[str, Any]] = self._json("findings.json", list)
+        return value
+
+    @cached_property
+    def facts(self) -> RunFacts:
+        """The facts of the manifest."""
+        try:
+            fields = dict(self.manifest["facts"])
+            fields["symbols"] = tuple(fields["symbols"])
+            return RunFacts(**fields)
+        except (KeyError, TypeError) as problem:
+            raise _damaged(self.folder, f"manifest.json lacks its facts ({problem})") from problem
+
+    @cached_property
+    def halts(self) -> list[HaltEvent]:
+        """Halts that fired, in order."""
+        try:
+            return [HaltEvent(**halt) for halt in self.manifest.get("halts", [])]
+        except TypeError as problem:
+            raise _damaged(self.folder, f"manifest.json has a bad halt ({problem})") from problem
+
+    @property
+    def strategy_text(self) -> str:
+        """The strategy file as it was."""
+        path = self.folder / "strategy.yaml"
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+    def has(self, name: str) -> bool:
+        """Whether the run has a table of that name."""
+        return (self.folder / f"{name}.parquet").is_file()
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        """Scan a table lazily."""
+        import polars as pl
+
+        if not self.has(name):
+            if name in OPTIONAL_TABLES:
+                return empty(name).lazy()
+            raise _damaged(self.folder, f"{name}.parquet is missing")
+        return pl.scan_parquet(self.folder / f"{name}.parquet")
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Read a table, or some of its columns; dictionary-encoded text comes as text."""
+        import polars as pl
+
+        try:
+            frame = self.scan(name)
+            if columns is not None:
+                frame = frame.select(columns)
+            read = frame.collect()
+        except pl.exceptions.PolarsError as problem:
+            first = str(problem).splitlines()[0]
+            raise _damaged(self.folder, f"{name}.parquet cannot be read ({first})") from problem
+        encoded = [key for key, dtype in read.schema.items() if dtype in (pl.Categorical, pl.Enum)]
+        read = read.with_columns(pl.col(encoded).cast(pl.String)) if encoded else read
+        lacking = [key for key in (columns or TABLES[name]) if key not in read.columns]
+        if lacking:
+            raise _damaged(self.folder, f"{name}.parquet lacks the columns {lacking}")
+        return read
+
+
+def open_run(path: Path | str) -> Run:
+    """Open the run in a folder; its summary is read at once, the rest when asked for.
+
+    Raises
+    ------
+    InputError
+        The folder is no run, or is damaged.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise InputError(
+            f"there is no run in {folder}: no such folder", hint="see `septet runs list`"
+        )
+    if not (folder / "summary.json").is_file() and not (folder / "manifest.json").is_file():
+        raise InputError(
+            f"there is no run in {folder}: it has neither summary.json nor manifest.json",
+            hint="see `septet runs list`",
+        )
+    run = Run(folder)
+    run.summary  # noqa: B018 - read now, so that a damaged folder is said at once
+    return run
+
+
+def run_folders(root: Path) -> list[Path]:
+    """Folders of finished runs under `root`, oldest first; ids begin with their UTC time."""
+    found = [
+        folder
+        for strategy in sorted(root.iterdir() if root.is_dir() else ())
+        if strategy.is_dir() and not strategy.name.startswith(".")
+        for folder in strategy.iterdir()
+        if folder.is_dir() and not folder.name.startswith(".")
+        if (folder / "summary.json").is_file()
+    ]
+    return sorted(found, key=lambda folder: (folder.name, folder.parent.name))
+
+
+def list_runs(root: Path | str) -> list[Run]:
+    """Finished runs under `root`, oldest first. A damaged one is listed; reading it says so."""
+    return [Run(folder) for folder in run_folders(Path(root))]
+
+
+def find_run(reference: str, root: Path | str) -> Run:
+    """Find a run by path, id, unambiguous beginning of an id, strategy name, or ``latest``.
+
+    A strategy's name means its latest run.
+
+    Raises
+    ------
+    InputError
+        Nothing fits, or more than one run does.
+    """
+    if (os.sep in reference or reference in (".", "..")) or (
+        Path(reference) / "summary.json"
+    ).is_file():
+        return open_run(reference)
+    folders = run_folders(Path(root))
+    if not folders:
+        raise InputError(
+            f"there are no runs in {Path(root).resolve()}",
+            hint="make one with `septet run FILE`, or name the folder with --runs",
+        )
+    if reference == "latest":
+        return open_run(folders[-1])
+    fitting = [folder for folder in folders if folder.name.startswith(reference)]
+    named = [folder for folder in folders if folder.parent.name == reference]
+    if named:
+        return open_run(named[-1])
+    if len(fitting) == 1 or any(folder.name == reference for folder in fitting[:1]):
+        return open_run(fitting[0])
+    recent = ", ".join(folder.name for folder in folders[-3:])
+    if fitting:
+        names = ", ".join(folder.name for folder in fitting[:4])
+        raise InputError(
+            f"{reference!r} fits {len(fitting)} runs: {names}", hint="give more of the id"
+        )
+    raise InputError(
+        f"no run is called {reference!r} in {Path(root).resolve()}", hint=f"the latest: {recent}"
+    )

@@ -1,0 +1,137 @@
+"""From arrays to the frames of a run's folder, and bars thinned for display."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._store.result import COUNT, FLAG, NUMBER, TABLES, TEXT, TIME
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import polars as pl
+
+    from septet._data.bars import BarTable
+    from septet._store.result import Table
+
+__all__ = ["DISPLAY_BARS", "as_frame", "empty", "feature_names", "thin_bars"]
+
+DISPLAY_BARS: Final = 20_000
+
+
+def _dtype(kind: str) -> pl.DataType:
+    import polars as pl
+
+    types: dict[str, pl.DataType] = {
+        TIME: pl.Datetime("ns", "UTC"),
+        NUMBER: pl.Float64(),
+        TEXT: pl.String(),
+        COUNT: pl.Int64(),
+        FLAG: pl.Boolean(),
+    }
+    return types[kind]
+
+
+def empty(table: str) -> pl.DataFrame:
+    """Give the table without rows."""
+    import polars as pl
+
+    return pl.DataFrame(schema={name: _dtype(kind) for name, kind in TABLES[table].items()})
+
+
+def feature_names(columns: list[str]) -> list[str]:
+    """Columns of `decisions` that are features, in order."""
+    return [name for name in columns if name not in TABLES["decisions"]]
+
+
+def _cast(frame: pl.DataFrame, name: str, kind: str) -> pl.Series:
+    """Bring one column to its type; dictionary-encoded text stays as it is (it is text)."""
+    import polars as pl
+
+    column = frame.get_column(name)
+    if kind == TEXT and column.dtype in (pl.Categorical, pl.Enum):
+        return column
+    if kind == TIME and column.dtype.is_integer():
+        return column.cast(pl.Int64).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+    return column.cast(_dtype(kind))
+
+
+def as_frame(table: str, value: Table | None) -> pl.DataFrame:
+    """Bring a table to its columns and types, in order; None is the table without rows."""
+    import polars as pl
+
+    if value is None:
+        return empty(table)
+    frame = value if isinstance(value, pl.DataFrame) else pl.DataFrame(dict(value))
+    columns = TABLES[table]
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise ValueError(f"table {table} lacks the columns {missing}, found {frame.columns}")
+    extra = [name for name in frame.columns if name not in columns]
+    if extra and table != "decisions":
+        raise ValueError(f"table {table} has unknown columns {extra}")
+    order = list(columns)
+    if extra:
+        order[2:2] = extra
+    return pl.DataFrame([_cast(frame, name, columns.get(name, NUMBER)) for name in order])
+
+
+def _edges(count: int, split: int, limit: int) -> npt.NDArray[np.int64]:
+    """Starts of at most `limit` groups of equal length, one of which starts at `split`."""
+    import numpy as np
+
+    step = -(-count // max(limit - 2, 1))
+    before = np.arange(split, 0, -step, dtype=np.int64)[::-1]
+    after = np.arange(split, count, step, dtype=np.int64)
+    return np.unique(np.concatenate([np.zeros(1, np.int64), before, after]))
+
+
+def _thin_one(bars: BarTable, split_ns: int, limit: int) -> dict[str, npt.NDArray[Any]]:
+    import numpy as np
+
+    count = len(bars)
+    if count <= limit:
+        starts = np.arange(count, dtype=np.int64)
+    else:
+        split = min(int(np.searchsorted(bars.known_ns, split_ns, side="right")), count - 1)
+        starts = _edges(count, split, limit)
+    last = np.append(starts[1:], count) - 1
+    if count == 0:
+        starts = last = np.zeros(0, np.int64)
+    reduce = np.maximum.reduceat if count else lambda a, _: a
+    lowest = np.minimum.reduceat if count else lambda a, _: a
+    total = np.add.reduceat if count else lambda a, _: a
+    return {
+        "time": bars.known_ns[last],
+        "open_time": bars.open_ns[starts],
+        "open": bars.open[starts],
+        "high": reduce(bars.high, starts),
+        "low": lowest(bars.low, starts),
+        "close": bars.close[last],
+        "volume": total(bars.volume, starts),
+    }
+
+
+def thin_bars(
+    tables: Mapping[str, BarTable], *, split_ns: int, limit: int = DISPLAY_BARS
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Join neighbouring bars until no symbol has more than `limit`; for display, not for sums.
+
+    One group starts right after `split_ns` (the first decision), so that the close known then
+    and the last close stay exact.
+
+    Returns
+    -------
+    The frame of ``bars.parquet`` and, by symbol, how many bars the widest group joins.
+    """
+    import polars as pl
+
+    frames, joined = [], {}
+    for symbol, bars in tables.items():
+        columns = _thin_one(bars, split_ns, limit)
+        rows = len(columns["time"])
+        joined[symbol] = 1 if rows == len(bars) else -(-len(bars) // max(limit - 2, 1))
+        frame = pl.DataFrame(columns).with_columns(pl.lit(symbol).alias("symbol"))
+        frames.append(as_frame("bars", frame))
+    return (pl.concat(frames) if frames else empty("bars")), joined
