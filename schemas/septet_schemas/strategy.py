@@ -1,0 +1,358 @@
+"""The strategy file: one pydantic model, attribute names are the YAML's keys.
+
+Validate with a resolver that finds plugins::
+
+    Strategy.model_validate(data, context={"resolver": resolver})
+
+Durations are integer nanoseconds, fractions plain floats, `start` and `end` nanoseconds since
+the epoch. Every `use:` block is a `UseBlock` (see `septet_schemas.blocks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from septet_schemas.base import Config
+from septet_schemas.blocks import BlockOf, NamedBlocks, UseBlock
+from septet_schemas.keys import (
+    AlertKeys,
+    CandleKeys,
+    ExitRule,
+    FeatureKeys,
+    HaltKeys,
+    ModelKeys,
+    Policy,
+    Reentry,
+    RegimeKeys,
+    SeriesKeys,
+    SignalKeys,
+)
+from septet_schemas.simulation import Fee, InstrumentSpec, Simulation, Slippage
+from septet_schemas.times import Daily, DayTime, EndTime, StartTime, TimeZone
+from septet_schemas.training import (
+    DirectionLabel,
+    Label,
+    ThresholdLabel,
+    Training,
+    TripleBarrierLabel,
+)
+from septet_schemas.units import (
+    Fraction,
+    MarketDuration,
+    Probability,
+    SignedFraction,
+    WallDuration,
+)
+
+__all__ = [
+    "Account",
+    "CandleKeys",
+    "Data",
+    "DirectionLabel",
+    "Execution",
+    "ExitRule",
+    "Fee",
+    "FillMonitoring",
+    "Funding",
+    "HaltKeys",
+    "InstrumentSpec",
+    "Label",
+    "MODES",
+    "Metrics",
+    "ModelKeys",
+    "ModelMonitoring",
+    "Monitoring",
+    "Perpetual",
+    "Policy",
+    "Rebalance",
+    "Reentry",
+    "RegimeKeys",
+    "Risk",
+    "Schedule",
+    "SeriesKeys",
+    "SignalKeys",
+    "Simulation",
+    "Slippage",
+    "Strategy",
+    "ThresholdLabel",
+    "Training",
+    "TripleBarrierLabel",
+    "Universe",
+    "UseBlock",
+]
+
+MODES = ("backtest", "paper", "live")
+_BAR_COLUMNS = ("open", "high", "low", "close", "volume")
+_WORDS = frozenset(
+    {
+        "abs", "and", "between", "crosses_above", "crosses_below", "exp", "log", "max", "min",
+        "not", "or", "prev", "sign", "sqrt",
+    }
+)  # fmt: skip
+_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
+
+
+def _later(default: object) -> Any:
+    """Return a validator that refuses anything but the default: the key is not served yet."""
+
+    def check(value: object) -> object:
+        if value == default:
+            return value
+        shown = "nothing" if default is None else str(default)
+        raise PydanticCustomError(
+            "not_yet",
+            "not yet: this key stands in the schema and is not served so far",
+            {"expected": f"{shown}, its default", "found": repr(value)},
+        )
+
+    return BeforeValidator(check)
+
+
+def _free_name(name: str) -> str:
+    """Refuse names that expressions could not tell from a column or a function."""
+    if name in _BAR_COLUMNS or name in _WORDS:
+        raise PydanticCustomError(
+            "reserved_name",
+            "{name!r} is taken: it is a column or a word of the expression language",
+            {"name": name, "expected": "another name", "found": repr(name)},
+        )
+    return name
+
+
+Symbol = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/^=\-]{0,63}$")]
+Currency = Annotated[str, Field(pattern=r"^[A-Za-z0-9._\-]{1,16}$")]
+FeatureName = Annotated[str, Field(pattern=_NAME), AfterValidator(_free_name)]
+BlockName = Annotated[str, Field(pattern=_NAME)]
+
+CandlesBlock = Annotated[UseBlock, BlockOf("data", "candles", CandleKeys)]
+SeriesBlock = Annotated[UseBlock, BlockOf("data", "series", SeriesKeys)]
+FeatureBlock = Annotated[UseBlock, BlockOf("features", "feature", FeatureKeys)]
+ModelBlock = Annotated[UseBlock, BlockOf("models", "model", ModelKeys)]
+SignalBlock = Annotated[UseBlock, BlockOf("signals", "signal", SignalKeys)]
+SizingBlock = Annotated[UseBlock, BlockOf("risk", "sizing")]
+LimitBlock = Annotated[UseBlock, BlockOf("risk", "limit", None, True)]
+StopBlock = Annotated[UseBlock, BlockOf("risk", "stop", None, True)]
+HaltBlock = Annotated[UseBlock, BlockOf("risk", "halt", HaltKeys, True)]
+VenueBlock = Annotated[UseBlock, BlockOf("execution", "venue")]
+OrderBlock = Annotated[UseBlock, BlockOf("execution", "order")]
+MonitorBlock = Annotated[UseBlock, BlockOf("monitoring", "monitor")]
+AlertsBlock = Annotated[UseBlock, BlockOf("monitoring", "alerts", AlertKeys)]
+
+
+class Account(Config):
+    """What the strategy starts with. `currency` defaults to the universe's quote currency."""
+
+    capital: float = Field(default=10_000.0, gt=0.0, le=1e15)
+    currency: Currency = "USDT"
+    type: Literal["spot", "perpetual"] = "spot"
+
+
+class Universe(Config):
+    """What is traded and when decisions are taken: at the close of every bar.
+
+    The first decision is at `start` or later, the last at `end` or earlier; an `end` written as
+    a date includes that day. None: as far as the data reaches.
+    """
+
+    symbols: Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=5_000)]
+    bar: MarketDuration
+    start: StartTime | None = None
+    end: EndTime | None = None
+    trading_hours: Annotated[None, _later(None)] = None
+
+    @field_validator("symbols")
+    @classmethod
+    def _once_each(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({symbol for symbol in symbols if symbols.count(symbol) > 1})
+        if twice:
+            raise PydanticCustomError(
+                "symbol_twice",
+                "{symbol} is listed more than once",
+                {"symbol": ", ".join(twice), "expected": "each symbol once"},
+            )
+        return symbols
+
+    @model_validator(mode="after")
+    def _start_before_end(self) -> Self:
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise PydanticCustomError(
+                "span", "the end is not after the start", {"expected": "start before end"}
+            )
+        return self
+
+
+class Data(Config):
+    """Sources: `candles`, `funding` for perpetuals, and any number of named series."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[FeatureName, SeriesBlock]
+
+    candles: CandlesBlock
+    funding: SeriesBlock | None = None
+
+    @property
+    def series(self) -> Mapping[str, UseBlock]:
+        """The named series, without `funding`."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Rebalance(Config):
+    """Resize a held position when it is off its target by more than `band` of the target."""
+
+    band: Annotated[Fraction, Field(gt=0.0)]
+
+
+def _rebalance(value: Any) -> Any:
+    return None if value in (None, "never") else value
+
+
+LimitMap = Annotated[dict[BlockName, LimitBlock], NamedBlocks()]
+StopMap = Annotated[dict[BlockName, StopBlock], NamedBlocks()]
+HaltMap = Annotated[dict[BlockName, HaltBlock], NamedBlocks()]
+DEFAULT_LIMITS: Mapping[str, Any] = {
+    "position": "100%",
+    "gross_exposure": "100%",
+    "orders_per_minute": 60,
+    "price_collar": "5%",
+}
+
+
+class Risk(Config):
+    """How much, and when to stop.
+
+    `rebalance` None leaves it to the sizing plugin (never, but for volatility_target). Limits
+    that the file does not name stand at their defaults; none is ever unlimited.
+    """
+
+    sizing: SizingBlock
+    limits: LimitMap = Field(default={}, validate_default=True)
+    stops: StopMap = {}
+    halts: HaltMap = {}
+    rebalance: Annotated[Rebalance | None, BeforeValidator(_rebalance)] = None
+    allocate: Literal["confidence", "pro_rata"] = "confidence"
+    split: Literal["none", "equal"] = "none"
+    adopt: Literal["refuse", "adopt"] = "refuse"
+    cash_buffer: Annotated[Fraction, Field(lt=1.0)] = 0.0
+    max_positions: Annotated[None, _later(None)] = None
+
+    @field_validator("limits", mode="before")
+    @classmethod
+    def _fill_limits(cls, value: Any) -> Any:
+        if value is None:
+            return dict(DEFAULT_LIMITS)
+        return {**DEFAULT_LIMITS, **value} if isinstance(value, Mapping) else value
+
+
+class Execution(Config):
+    """Where orders go and how."""
+
+    simulation: Simulation = Simulation()
+    venues: dict[BlockName, VenueBlock] = Field(
+        default={"sim": {"use": "simulated"}}, min_length=1, validate_default=True
+    )
+    order: OrderBlock = Field(default={"use": "market"})  # type: ignore[assignment]
+    at_start: Literal["reconcile", "refuse_if_different"] = "reconcile"
+    instruments: dict[Symbol, InstrumentSpec] = {}
+    on_stop: Annotated[Literal["keep"], _later("keep")] = "keep"
+    router: Annotated[None, _later(None)] = None
+
+
+class Funding(Config):
+    """A constant funding rate, for who has no funding series: paid every `every` (UTC)."""
+
+    rate: SignedFraction
+    every: MarketDuration = Field(default="8h")  # type: ignore[assignment]
+
+
+class Perpetual(Config):
+    """Terms of linear perpetuals; used when `account.type` is perpetual."""
+
+    leverage: float = Field(default=1.0, ge=1.0, le=125.0)
+    margin: Literal["isolated"] = "isolated"
+    maintenance: Annotated[Fraction, Field(lt=1.0)] = Field(default="1%")  # type: ignore[assignment]
+    liquidation_fee: Annotated[Fraction, Field(lt=1.0)] = Field(default="0.5%")  # type: ignore[assignment]
+    funding: Funding | None = None
+
+
+class ModelMonitoring(Config):
+    """Whether the model still works; windows count predictions."""
+
+    auc_window: int = Field(default=500, ge=30, le=1_000_000)
+    auc_floor: Probability = 0.50
+    auc_warn: Probability = 0.53
+    psi_window: int = Field(default=1_000, ge=100, le=1_000_000)
+    psi_warn: float = Field(default=0.10, gt=0.0)
+    psi_retrain: float = Field(default=0.25, gt=0.0)
+
+
+class FillMonitoring(Config):
+    """Whether fills still cost what was assumed."""
+
+    slippage_alarm: Fraction = Field(default="20bps")  # type: ignore[assignment]
+    latency_alarm: WallDuration = Field(default="2s")  # type: ignore[assignment]
+
+
+class Metrics(Config):
+    """Where metrics are served: `prometheus: 127.0.0.1:9108`."""
+
+    prometheus: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.\-\[\]:]+:\d{1,5}$")
+
+
+class Monitoring(Config):
+    """Watching the run; further entries are monitor plugins under their own names."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[BlockName, MonitorBlock]
+
+    model: ModelMonitoring = ModelMonitoring()
+    fills: FillMonitoring = FillMonitoring()
+    alerts: AlertsBlock | None = None
+    metrics: Metrics = Metrics()
+
+    @property
+    def monitors(self) -> Mapping[str, UseBlock]:
+        """The further monitors by name."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Schedule(Config):
+    """Jobs at a time of day, in paper and live."""
+
+    report: Daily | None = None
+
+
+class Strategy(Config):
+    """A whole strategy file."""
+
+    version: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$")]
+    mode: Literal["backtest", "paper", "live"] = "backtest"
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    plugins: tuple[str, ...] = ()
+    account: Account = Account()
+    universe: Universe
+    data: Data
+    features: dict[FeatureName, FeatureBlock] = Field(default={}, max_length=2_000)
+    model: ModelBlock | None = None
+    signal: SignalBlock
+    risk: Risk
+    execution: Execution = Field(default={})  # type: ignore[assignment]
+    perpetual: Perpetual = Perpetual()
+    monitoring: Monitoring = Field(default={})  # type: ignore[assignment]
+    schedule: Schedule = Schedule()
+    time_zone: TimeZone = "UTC"
+    day_start: DayTime = Field(default="00:00")  # type: ignore[assignment]
+    benchmark: Annotated[None, _later(None)] = None
+    paper: dict[str, Any] | None = None
+    live: dict[str, Any] | None = None
