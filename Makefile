@@ -34,6 +34,16 @@ ifneq ($(FOUND),$(KNOWN))
 endif
 endif
 
+# A Python named on the command line is meant: another interpreter's environment is made again.
+ifeq ($(origin PYTHON),command line)
+CANDIDATES := $(PYTHON)
+WANTED := $(shell $(PYTHON) -c "import sys; print(sys.version_info[:3], sys.base_prefix)")
+ifeq ($(findstring $(WANTED),$(FOUND)),)
+.PHONY: $(MADE)
+KNOWN += (another Python was asked for)
+endif
+endif
+
 .PHONY: help demo test check format bench soak clean
 
 help: ## show this list

@@ -1,0 +1,24 @@
+"""What every test stands on: hypothesis profiles and one place for compiled code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hypothesis import HealthCheck, Verbosity, settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Compiled plans are kept beside the checkout, so that a second run compiles nothing.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache" / "numba"))
+
+# No deadline: an example that compiles takes seconds, and timing belongs to benchmarks/.
+settings.register_profile(
+    "test",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("soak", settings.get_profile("test"), max_examples=5_000)
+settings.register_profile("loud", settings.get_profile("test"), verbosity=Verbosity.verbose)
+settings.load_profile(os.environ.get("SEPTET_HYPOTHESIS", "test"))
