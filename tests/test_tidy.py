@@ -68,7 +68,9 @@ def _python(folders: tuple[str, ...] = CODE) -> list[str]:
     return [
         name
         for name in _tracked()
-        if name.endswith(".py") and any(name.startswith(f"{folder}/") for folder in folders)
+        if name.endswith(".py")
+        and any(name.startswith(f"{folder}/") for folder in folders)
+        and "/golden/" not in name  # rendered, not written
     ]
 
 

@@ -1,0 +1,98 @@
+"""The public edge: what a plugin author may import, name by name.
+
+A name that appears here by accident becomes a promise; one that disappears breaks somebody.
+So a change of the edge is made twice: in the module, and in this table.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+EDGE = {
+    "septet": "__version__",
+    "septet.errors": """
+        ConfigError DataError HaltedError InputError ModelError PluginError Problem RunError
+        SeptetError
+    """,
+    "septet.hookspecs": """
+        HOOK_OF_LAYER LAYERS PROJECT Component HookSpecs Kind Layer hookimpl hookspec
+    """,
+    "septet.plugin": """
+        VOCABULARY Bars Component Config Declaration Expression Factory Fraction Inner Input
+        MarketDuration Memory Probability Secret SecretRef SignedFraction Span Step Trades
+        WallDuration World across alerts anchored candles composition fading feature halt helper
+        hookimpl inner limit model monitor order regime series signal sizing stop unbounded venue
+        window
+    """,
+    "septet.types": """
+        Bar Fill FillId Liquidity Order OrderId OrderIntent OrderStatus OrderType Position
+        Prediction Side Signal Symbol Venue Wish
+    """,
+}
+
+
+@pytest.mark.parametrize("module", sorted(EDGE))
+def test_exported_names(module: str) -> None:
+    exported = importlib.import_module(module).__all__
+    assert len(exported) == len(set(exported)), "a name is listed twice"
+    assert sorted(exported) == sorted(EDGE[module].split())
+
+
+@pytest.mark.parametrize("module", sorted(EDGE))
+def test_exported_names_exist(module: str) -> None:
+    imported = importlib.import_module(module)
+    missing = [name for name in imported.__all__ if not hasattr(imported, name)]
+    assert not missing
+
+
+def _public_modules() -> list[str]:
+    folder = ROOT / "runner" / "septet"
+    modules = [path.stem for path in folder.glob("*.py")]
+    packages = [path.parent.name for path in folder.glob("*/__init__.py")]
+    return sorted(name for name in (*modules, *packages) if not name.startswith("_"))
+
+
+def test_there_is_no_further_public_module() -> None:
+    known = {name.partition(".")[2] for name in EDGE} | {"cli"}
+    assert set(_public_modules()) <= known, "list it in EDGE, or give it an underscore"
+
+
+def test_every_public_name_is_documented() -> None:
+    """A class or function of the edge says what it is."""
+    silent = []
+    for module in EDGE:
+        imported = importlib.import_module(module)
+        for name in imported.__all__:
+            value = getattr(imported, name)
+            defined_here = getattr(value, "__module__", "").startswith("septet")
+            if defined_here and (isinstance(value, type) or callable(value)) and not value.__doc__:
+                silent.append(f"{module}.{name}")
+    assert not silent
+
+
+@pytest.mark.parametrize("module", ["septet", "septet.errors", "septet.hookspecs"])
+def test_a_manifest_is_cheap_to_import(module: str) -> None:
+    """Listing every installed plugin must not wait for numpy or pydantic."""
+    code = (
+        f"import sys, {module}; print(sorted({{'numpy', 'pydantic', 'polars'}} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_built_in_manifests_import_nothing_but_the_hookspecs() -> None:
+    for path in (ROOT / "plugins" / "septet_plugins").rglob("manifest.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom | ast.Import):
+                module = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+                assert module in {"__future__", "septet.hookspecs", "typing"} or str(
+                    module
+                ).endswith(".manifest"), f"{path}: {module}"
