@@ -46,6 +46,7 @@ class BarTable:
     close: Floats
     volume: Floats
     session: Ints
+    filled: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.open_ns)

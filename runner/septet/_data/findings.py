@@ -1,0 +1,95 @@
+"""Defects found in a series: counted, shown with the first examples, judged by their policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from septet._data.bars import Finding
+from septet._data.stamps import Bools
+from septet.errors import DataError
+from septet_schemas.data import Policies
+
+__all__ = ["EXAMPLES", "MESSAGES", "Findings", "first_rows"]
+
+EXAMPLES: Final = 3
+MESSAGES: Final = {
+    "bad_stamp": "time stamps that cannot be read",
+    "mixed_units": "time stamps in another unit than the rest",
+    "mixed_zones": "time stamps in another zone than the rest",
+    "local_time": "local times that do not exist or exist twice (clock change)",
+    "unordered": "rows earlier than the row before them; sorted",
+    "duplicate": "the same row again",
+    "conflict": "another row for a bar that was there already; the first seen wins",
+    "off_grid": "bars that do not open on the grid of their length",
+    "outside_session": "bars outside the sessions of the calendar",
+    "unfinished": "bars that had not ended when the data was read",
+    "not_finite": "prices that are missing, not numbers or infinite",
+    "bad_price": "prices of zero or less",
+    "high_below_low": "bars whose high lies below their low",
+    "outside_range": "bars whose open or close lies outside high and low",
+    "bad_volume": "volumes that are missing, negative or infinite; filled with 0",
+    "zero_volume": "bars without volume",
+    "volume_unit": "volume changes its size by a factor of 300 or more and stays there",
+    "jump": "closes more than 20 % away from the close of the session before",
+    "gap": "bars missing between the first and the last",
+    "split": "splits found in the adjusted close",
+    "bad_adjustment": "adjusted closes that are missing or not above zero; unadjusted rows dropped",
+}
+
+
+class Findings:
+    """Collects the findings of one series; a policy of `refuse` raises at once."""
+
+    def __init__(self, source: str, symbol: str, policies: Policies) -> None:
+        """Start an empty collection for `symbol` of `source`."""
+        self._source = source
+        self._symbol = symbol
+        self._policies = policies
+        self._found: list[Finding] = []
+
+    def __call__(
+        self, kind: str, count: int, examples: Sequence[str] = (), message: str = ""
+    ) -> str:
+        """Record `count` defects and return the policy for them.
+
+        Raises
+        ------
+        DataError
+            If there are any and their policy is `refuse`.
+        """
+        policy: str = getattr(self._policies, kind, "drop")
+        if count == 0:
+            return policy
+        text = message or MESSAGES.get(kind, kind)
+        shown = tuple(examples[:EXAMPLES])
+        if policy == "refuse":
+            raise DataError(
+                f"{self._symbol} from {self._source}: {kind}: {count} {text}; "
+                f"first: {'; '.join(shown) or 'none shown'}",
+                hint=f"mend the data, or choose another policy: policies: {{{kind}: ...}}",
+            )
+        self._found.append(Finding(self._source, self._symbol, kind, policy, count, shown, text))
+        return policy
+
+    def note(self, message: str) -> None:
+        """Record something that was guessed or is worth saying; nothing was changed."""
+        self._found.append(Finding(self._source, self._symbol, "note", "keep", 0, (), message))
+
+    def all(self) -> tuple[Finding, ...]:
+        """Everything found so far, in order."""
+        return tuple(self._found)
+
+
+def first_rows(mask: Bools) -> list[int]:
+    """Row numbers of the first examples under a mask."""
+    if not mask.any():
+        return []
+    head = int(np.argmax(mask))
+    rest = np.flatnonzero(mask[head : head + 100_000])[:EXAMPLES] + head
+    found = [int(each) for each in rest]
+    if len(found) < EXAMPLES:
+        found = [int(each) for each in np.flatnonzero(mask)[:EXAMPLES]]
+    return found

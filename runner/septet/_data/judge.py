@@ -1,0 +1,121 @@
+"""What is wrong with a bar, seen alone: one set of rules for a million rows and for one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from septet._data.bars import Floats, Ints
+from septet._data.stamps import Bools
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["PRICES", "Rows", "numbers_of", "price_defects", "volume_defects", "volume_unit_jumps"]
+
+PRICES: Final = ("open", "high", "low", "close")
+_BLOCK: Final = 50
+_UNIT_JUMP: Final = 2.5  # decades: a factor of about 316
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Columns of raw rows as float64 arrays of shape (n,); NaN where there is no number."""
+
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+
+    def __len__(self) -> int:
+        return len(self.open)
+
+    def take(self, pick: Ints | Bools) -> Rows:
+        """Rows picked by number or mask, copied."""
+        return Rows(
+            self.open[pick], self.high[pick], self.low[pick], self.close[pick], self.volume[pick]
+        )
+
+    def show(self, row: int) -> str:
+        """Write one row for an example."""
+        return " ".join(
+            f"{name} {float(getattr(self, name)[row]):.10g}" for name in (*PRICES, "volume")
+        )
+
+    def with_range(self, mask: Bools) -> Rows:
+        """Widen high and low to hold open and close where `mask` is set."""
+        high = np.maximum(self.high, np.maximum(self.open, self.close))
+        low = np.minimum(self.low, np.minimum(self.open, self.close))
+        return replace(
+            self, high=np.where(mask, high, self.high), low=np.where(mask, low, self.low)
+        )
+
+
+def numbers_of(column: pl.Series) -> Floats:
+    """Read a column as float64; what is not a number becomes NaN."""
+    import polars as pl
+
+    if column.dtype in (pl.String, pl.Categorical):
+        column = column.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
+    values = column.cast(pl.Float64, strict=False)
+    if values.null_count():
+        values = values.fill_null(float("nan"))
+    found: Floats = values.to_numpy()
+    return found
+
+
+def price_defects(rows: Rows) -> dict[str, Bools]:
+    """Masks of rows whose prices cannot be used; a row is in the first that fits.
+
+    `not_finite`, `bad_price` (zero or less), `high_below_low`, `outside_range` (open or close
+    beyond high or low).
+    """
+    open_, high, low, close = rows.open, rows.high, rows.low, rows.close
+    total = open_ + high + low + close  # finite only if all four are (or it overflows: caught)
+    found: dict[str, Bools] = {}
+    taken = np.zeros(len(rows), dtype=np.bool_)
+    if not np.isfinite(total).all():
+        taken = ~(np.isfinite(open_) & np.isfinite(high) & np.isfinite(low) & np.isfinite(close))
+        found["not_finite"] = taken
+    bottom = np.minimum(np.minimum(open_, close), low)
+    top = np.maximum(open_, close)
+    checks: tuple[tuple[str, Bools], ...] = (
+        ("bad_price", (bottom <= 0.0) | (high <= 0.0)),
+        ("high_below_low", high < low),
+        ("outside_range", (top > high) | (bottom < low)),
+    )
+    for kind, mask in checks:
+        if mask.any():
+            mask = mask & ~taken
+            if mask.any():
+                found[kind] = mask
+                taken = taken | mask
+    return found
+
+
+def volume_defects(volume: Floats) -> dict[str, Bools]:
+    """Masks of volumes that are no volume (`bad_volume`) and of those that are 0."""
+    bad = ~(volume >= 0.0) | np.isinf(volume)
+    zero = volume == 0.0
+    return {kind: mask for kind, mask in (("bad_volume", bad), ("zero_volume", zero)) if mask.any()}
+
+
+def volume_unit_jumps(volume: Floats) -> list[int]:
+    """Rows at which the size of volume changes as if its unit had changed.
+
+    Medians of blocks of 50 traded bars are compared: a change by a factor of 300 or more between
+    neighbours that lasts two blocks counts.
+    """
+    traded = np.flatnonzero(volume > 0.0)
+    blocks = len(traded) // _BLOCK
+    if blocks < 4:
+        return []
+    cut = volume[traded[: blocks * _BLOCK]].reshape(blocks, _BLOCK)
+    level = np.log10(np.median(cut, axis=1))
+    before, after = level[:-3], level[3:]
+    inner = np.abs(level[2:-1] - level[1:-2]) >= _UNIT_JUMP
+    lasting = (np.abs(level[1:-2] - before) < 1.0) & (np.abs(after - level[2:-1]) < 1.0)
+    return [int(traded[(j + 2) * _BLOCK]) for j in np.flatnonzero(inner & lasting)]

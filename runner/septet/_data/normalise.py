@@ -1,0 +1,415 @@
+"""One path from raw rows to valid bars, for history and live alike.
+
+The order is fixed: stamps, numbers, prices, volume, place on the grid, unfinished bars, order and
+duplicates, adjustment, gaps. A row is counted under the first defect it has. Nothing is left out
+without a finding, and a series that is mostly bad is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+
+from septet._data import adjust
+from septet._data.bars import BarTable, Finding, Floats, Ints
+from septet._data.calendars import Anchor, Calendar, Placed, Stamp, load_calendar
+from septet._data.findings import EXAMPLES, Findings, first_rows
+from septet._data.judge import (
+    PRICES,
+    Rows,
+    numbers_of,
+    price_defects,
+    volume_defects,
+    volume_unit_jumps,
+)
+from septet._data.source import Facts, RawBars
+from septet._data.stamps import Bools, Stamps, iso, read_stamps
+from septet.errors import DataError
+from septet_schemas.data import CandlesConfig
+from septet_schemas.units import format_duration
+
+__all__ = ["Normalised", "calendar_of", "normalise", "stamp_of"]
+
+_STEP_SAMPLE: Final = 200_000
+T = TypeVar("T", Ints, Floats)
+
+
+@dataclass(frozen=True, slots=True)
+class Normalised:
+    """Valid bars, what was found, and how the rows were read (live goes on the same way)."""
+
+    bars: BarTable
+    findings: tuple[Finding, ...]
+    calendar: str
+    stamp: Stamp
+    anchor: Anchor
+
+
+@dataclass(slots=True)
+class _State:
+    """What the steps of one normalisation share; `alive` marks rows still in."""
+
+    source: str
+    symbol: str
+    bar_ns: int
+    keys: CandlesConfig
+    found: Findings
+    rows: Rows
+    time_ns: Ints
+    alive: Bools
+    defects: int = 0
+
+    def show(self, mask: Bools) -> list[str]:
+        return [f"{iso(self.time_ns[row])} {self.rows.show(row)}" for row in first_rows(mask)]
+
+    def judge(self, kind: str, mask: Bools, *, defect: bool = True) -> str:
+        """Record rows under `mask` that are still in; drop them if the policy says so."""
+        mask = mask & self.alive
+        count = int(np.count_nonzero(mask))
+        policy = self.found(kind, count, self.show(mask) if count else ())
+        if count and defect:
+            self.defects += count
+        if count and policy == "drop":
+            self.alive &= ~mask
+        return policy
+
+
+def stamp_of(keys: CandlesConfig, facts: Facts, symbol: str) -> Stamp:
+    """Return what stamps mark: as the file says, else as the source knows.
+
+    Raises
+    ------
+    DataError
+        If neither says.
+    """
+    stamp = keys.stamp or facts.stamp
+    if stamp is None:
+        raise DataError(
+            f"{symbol} from {facts.origin}: nothing says whether a time stamp is the start or the "
+            "end of its bar, and a wrong guess shows every bar before it is known",
+            hint="write stamp: open or stamp: close beside use:",
+        )
+    return stamp
+
+
+def calendar_of(keys: CandlesConfig, facts: Facts) -> str:
+    """Return the calendar's name: as the file says, else as the source knows, else 24x7."""
+    return keys.calendar or facts.calendar or "24x7"
+
+
+def normalise(
+    raw: RawBars, keys: CandlesConfig, *, bar_ns: int, now_ns: int = 2**63 - 1
+) -> Normalised:
+    """Turn raw rows into the valid bars of one symbol.
+
+    Parameters
+    ----------
+    raw
+        Rows and facts as the source gave them.
+    keys
+        Generic keys of the candles block, policies among them.
+    bar_ns
+        Length of a bar, nanoseconds.
+    now_ns
+        When the rows were read: a bar that ends later is unfinished.
+
+    Returns
+    -------
+    Normalised
+        Bars in order, each once; prices and volume float64 without NaN, arrays owned.
+
+    Raises
+    ------
+    DataError
+        If columns are missing, if a policy refuses, if an adjusted close comes without
+        `adjust`, if rows are further apart or closer than a bar, or if the share of bad rows
+        exceeds `max_bad`.
+    """
+    facts = raw.facts
+    stamp = stamp_of(keys, facts, raw.symbol)
+    state, stamps = _begin(raw, keys, bar_ns)
+    total = len(state.time_ns)
+    _check_prices(state, has_volume="volume" in raw.frame.columns)
+    _check_step(state)
+    name = calendar_of(keys, facts)
+    placed, calendar = _place(state, name, stamp)
+    state.judge("unfinished", placed.known_ns > now_ns)
+    _check_bad_share(state, total)
+    order = _unique_in_order(state, placed)
+    _check_bad_share(state, total)
+    rows = _take(state.rows, order)
+    columns = [_pick(each, order) for each in (placed.open_ns, placed.known_ns, placed.session)]
+    ordinal = _pick(placed.ordinal, order)
+    rows = _adjust(raw, keys, state, rows, order, columns[0])
+    if (keys.volume_in or facts.volume_in) == "quote":
+        rows = Rows(rows.open, rows.high, rows.low, rows.close, rows.volume / rows.close)
+        state.found.note("volume was in the quote currency; divided by the close")
+    _check_moves(state, rows, columns[0], columns[2])
+    bars = _table(raw.symbol, bar_ns, columns, rows)
+    bars = _fill(state, calendar, placed.anchor, ordinal, bars)
+    for note in (*facts.notes, *stamps.notes):
+        state.found.note(note)
+    return Normalised(bars, state.found.all(), name, stamp, placed.anchor)
+
+
+def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int) -> tuple[_State, Stamps]:
+    frame, origin = raw.frame, raw.facts.origin
+    missing = [name for name in ("timestamp", *PRICES) if name not in frame.columns]
+    if missing:
+        raise DataError(
+            f"{raw.symbol} from {origin}: no column {', '.join(missing)}; "
+            f"found {', '.join(frame.columns) or 'no columns'}",
+            hint="name them: columns: {timestamp: ..., open: ..., close: ...}",
+        )
+    if frame.height == 0:
+        raise DataError(f"{raw.symbol} from {origin}: there are no rows")
+    stamps = read_stamps(frame["timestamp"], unit=keys.time_unit, zone=keys.time_zone)
+    prices = [numbers_of(frame[name]) for name in PRICES]
+    has_volume = "volume" in frame.columns
+    volume = numbers_of(frame["volume"]) if has_volume else np.zeros(frame.height)
+    found = Findings(origin, raw.symbol, keys.policies)
+    alive = np.ones(frame.height, dtype=np.bool_)
+    rows = Rows(prices[0], prices[1], prices[2], prices[3], volume)
+    state = _State(origin, raw.symbol, bar_ns, keys, found, rows, stamps.time_ns, alive)
+    if not has_volume:
+        found.note("no volume column; volume is 0")
+    for kind, mask in stamps.dropped.items():
+        state.judge(kind, mask)
+    for kind, mask in stamps.noticed.items():
+        state.judge(kind, mask, defect=False)
+    return state, stamps
+
+
+def _check_prices(state: _State, *, has_volume: bool) -> None:
+    for kind, mask in price_defects(state.rows).items():
+        if state.judge(kind, mask) == "fill":
+            state.rows = state.rows.with_range(mask & state.alive)
+    for kind, mask in volume_defects(state.rows.volume).items() if has_volume else ():
+        policy = state.judge(kind, mask, defect=kind == "bad_volume")
+        if policy == "fill":
+            volume = np.where(mask, 0.0, state.rows.volume)
+            old = state.rows
+            state.rows = Rows(old.open, old.high, old.low, old.close, volume)
+
+
+def _check_step(state: _State) -> None:
+    """Refuse rows that are plainly of another bar length than the strategy asks for."""
+    times = state.time_ns if state.alive.all() else state.time_ns[state.alive]
+    times = times[:_STEP_SAMPLE]
+    step = np.diff(times)
+    if np.any(step < 0):
+        step = np.diff(np.sort(times))
+    step = step[step > 0]
+    if len(step) < 3:
+        return
+    values, counts = np.unique(step, return_counts=True)
+    usual = int(values[np.argmax(counts)])
+    share = float(counts[values == state.bar_ns].sum() / counts.sum())
+    too_fine = usual < state.bar_ns and share < 0.5 and counts.max() / counts.sum() > 0.5
+    too_coarse = usual > state.bar_ns and share < 0.05
+    if too_fine or too_coarse:
+        raise DataError(
+            f"{state.symbol} from {state.source}: rows are mostly {format_duration(usual)} apart, "
+            f"expected bars of {format_duration(state.bar_ns)}",
+            hint=f"write universe: {{bar: {format_duration(usual)}}}, or bring other data",
+        )
+
+
+def _place(state: _State, name: str, stamp: Stamp) -> tuple[Placed, Calendar]:
+    alive = state.time_ns[state.alive]
+    if not len(alive):
+        _refuse_bad(state, len(state.time_ns), 0)
+    calendar = load_calendar(name, int(alive.min()), int(alive.max()))
+    time_ns = state.time_ns
+    if len(alive) < len(time_ns):  # rows already out must not sway the grid
+        time_ns = np.where(state.alive, time_ns, alive[0])
+    placed = calendar.place(time_ns, state.bar_ns, stamp)
+    state.judge("outside_session", placed.outside, defect=name != "24x7")
+    state.judge("off_grid", placed.off_grid)
+    return placed, calendar
+
+
+def _check_bad_share(state: _State, total: int) -> None:
+    left = int(np.count_nonzero(state.alive))
+    if left == 0 or state.defects > state.keys.max_bad * total:
+        _refuse_bad(state, total, left)
+
+
+def _refuse_bad(state: _State, total: int, left: int) -> None:
+    worst = sorted((each for each in state.found.all() if each.count), key=lambda f: -f.count)
+    listed = "; ".join(
+        f"{each.kind} {each.count} ({each.examples[0] if each.examples else each.message})"
+        for each in worst[:3]
+    )
+    hint = f"the limit is max_bad: {state.keys.max_bad:.0%}"
+    if worst and worst[0].kind == "off_grid":
+        hint = f"is the bar {format_duration(state.bar_ns)}, are time_zone and stamp right? {hint}"
+    if worst and worst[0].kind == "outside_session":
+        hint = f"is the calendar right, and time_zone? {hint}"
+    raise DataError(
+        f"{state.symbol} from {state.source}: most of the data is bad, {left} of {total} rows "
+        f"are usable: {listed}",
+        hint=hint,
+    )
+
+
+def _unique_in_order(state: _State, placed: Placed) -> Ints | slice:
+    """Row numbers of the bars to keep, in time order; the first seen of each bar."""
+    alive, open_ns = state.alive, placed.open_ns
+    clean = bool(alive.all())
+    numbers = np.arange(len(open_ns)) if clean else np.flatnonzero(alive)
+    times = open_ns if clean else open_ns[alive]
+    step = np.diff(times)
+    if clean and (not len(step) or int(step.min()) > 0):
+        return slice(None)
+    if np.any(step < 0):
+        late = np.zeros(len(open_ns), dtype=np.bool_)
+        late[numbers[1:]] = times[1:] < np.maximum.accumulate(times)[:-1]
+        state.judge("unordered", late, defect=False)
+        order = np.argsort(times, kind="stable")
+        numbers, times = numbers[order], times[order]
+    again = np.zeros(len(numbers), dtype=np.bool_)
+    again[1:] = times[1:] == times[:-1]
+    if again.any():
+        _judge_repeats(state, numbers, again)
+    return numbers[~again]
+
+
+def _judge_repeats(state: _State, numbers: Ints, again: Bools) -> None:
+    """Tell a repeated row from one that contradicts the first seen."""
+    head = np.maximum.accumulate(np.where(again, 0, np.arange(len(numbers))))
+    same = np.ones(len(numbers), dtype=np.bool_)
+    for name in (*PRICES, "volume"):
+        values = getattr(state.rows, name)[numbers]
+        same &= values == values[head]
+    masks = {}
+    for kind, mask in (("duplicate", again & same), ("conflict", again & ~same)):
+        rows = np.zeros(len(state.alive), dtype=np.bool_)
+        rows[numbers[mask]] = True
+        masks[kind] = rows
+    for kind, rows in masks.items():
+        state.judge(kind, rows, defect=kind == "conflict")
+
+
+def _take(rows: Rows, order: Ints | slice) -> Rows:
+    return Rows(*(_pick(getattr(rows, name), order) for name in (*PRICES, "volume")))
+
+
+def _pick(values: T, order: Ints | slice) -> T:
+    """Pick rows into an owned, writable, contiguous array."""
+    if isinstance(order, slice):
+        return values if values.flags.owndata and values.flags.writeable else values.copy()
+    return np.ascontiguousarray(values[order])
+
+
+def _adjust(
+    raw: RawBars, keys: CandlesConfig, state: _State, rows: Rows, order: Ints | slice, time_ns: Ints
+) -> Rows:
+    """Apply `adjust` where the data brings an adjusted close or splits."""
+    columns = raw.frame.columns
+    has_close, has_split = "adj_close" in columns, "split" in columns
+    if not has_close and not has_split:
+        if keys.adjust in ("splits", "total"):
+            raise DataError(
+                f"{raw.symbol} from {state.source}: adjust: {keys.adjust} needs a column "
+                f"adj_close{' or split' if keys.adjust == 'splits' else ''}; "
+                f"found {', '.join(columns)}",
+                hint="write adjust: none, or bring adjusted data",
+            )
+        return rows
+    if keys.adjust is None:
+        raise DataError(
+            f"{raw.symbol} from {state.source}: the data has an adjusted close, and nothing says "
+            "what to do with it; unadjusted prices show a split as a loss of half",
+            hint="write adjust: total (splits and dividends), adjust: splits or adjust: none",
+        )
+    if keys.adjust == "none":
+        return rows
+    if keys.adjust == "splits" and has_split:
+        change = _pick(numbers_of(raw.frame["split"]), order)
+        change = np.where(np.isfinite(change) & (change > 0.0), change, 1.0)
+        later = np.cumprod(change[::-1])[::-1] / change
+        return adjust.adjusted(rows, 1.0 / later)
+    if not has_close:
+        raise DataError(
+            f"{raw.symbol} from {state.source}: adjust: total needs a column adj_close",
+            hint="write adjust: splits",
+        )
+    return _adjust_by_close(raw, keys, state, rows, order, time_ns)
+
+
+def _adjust_by_close(
+    raw: RawBars, keys: CandlesConfig, state: _State, rows: Rows, order: Ints | slice, time_ns: Ints
+) -> Rows:
+    total = _pick(numbers_of(raw.frame["adj_close"]), order) / rows.close
+    bad = ~np.isfinite(total) | (total <= 0.0)
+    if bad.any():
+        state.found("bad_adjustment", int(bad.sum()), [iso(time_ns[j]) for j in first_rows(bad)])
+        raise DataError(
+            f"{raw.symbol} from {state.source}: {int(bad.sum())} adjusted closes are missing or "
+            f"not above zero, first at {iso(time_ns[first_rows(bad)[0]])}",
+            hint="mend the column, or write adjust: none",
+        )
+    if keys.adjust == "total":
+        state.found.note("prices are adjusted for splits and dividends: levels and lots are not "
+                         "historical")  # fmt: skip
+        return adjust.adjusted(rows, total)
+    factor, splits = adjust.split_factors(total)
+    state.found(
+        "split", len(splits), [f"{iso(time_ns[row])} {ratio} for 1" for row, ratio in splits]
+    )
+    state.found.note("prices are adjusted for splits: levels and lots are not historical")
+    return adjust.adjusted(rows, factor)
+
+
+def _check_moves(state: _State, rows: Rows, time_ns: Ints, session: Ints) -> None:
+    hits, ratio = adjust.moves(rows.close, session)
+    examples = []
+    for row, value in zip(hits[:EXAMPLES], ratio[:EXAMPLES], strict=True):
+        name = adjust.likely_split(float(value))
+        text = f", as a split of {name} would" if name else ""
+        examples.append(f"{iso(time_ns[row])} {value - 1.0:+.1%}{text}")
+    state.found("jump", len(hits), examples)
+    units = volume_unit_jumps(rows.volume)
+    state.found("volume_unit", len(units), [iso(time_ns[row]) for row in units[:EXAMPLES]])
+
+
+def _table(symbol: str, bar_ns: int, times: list[Ints], rows: Rows) -> BarTable:
+    open_ns, known_ns, session = times
+    return BarTable(
+        symbol, bar_ns, open_ns, known_ns,
+        rows.open, rows.high, rows.low, rows.close, rows.volume, session,
+    )  # fmt: skip
+
+
+def _fill(
+    state: _State, calendar: Calendar, anchor: Anchor, ordinal: Ints, bars: BarTable
+) -> BarTable:
+    """Count missing bars; where the policy says so, make them up from the close before."""
+    step = np.diff(ordinal)
+    holes = np.flatnonzero(step > 1)
+    count = int((step[holes] - 1).sum())
+    examples = [f"{int(step[j]) - 1} after {iso(bars.open_ns[j])}" for j in holes[:EXAMPLES]]
+    if state.found("gap", count, examples) != "fill" or count == 0:
+        return bars
+    everything = np.arange(ordinal[0], ordinal[-1] + 1)
+    source = np.searchsorted(ordinal, everything, side="right") - 1
+    made_up = ordinal[source] != everything
+    placed = calendar.at(everything, state.bar_ns, anchor)
+    close = bars.close[source]
+    prices = [np.where(made_up, close, getattr(bars, name)[source]) for name in PRICES]
+    pick = [
+        np.where(made_up, theirs, ours[source])
+        for theirs, ours in (
+            (placed.open_ns, bars.open_ns),
+            (placed.known_ns, bars.known_ns),
+            (placed.session, bars.session),
+        )
+    ]
+    volume = np.where(made_up, 0.0, bars.volume[source])
+    return BarTable(
+        bars.symbol, bars.bar_ns, pick[0], pick[1],
+        prices[0], prices[1], prices[2], prices[3], volume, pick[2], made_up,
+    )  # fmt: skip

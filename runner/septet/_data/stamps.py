@@ -1,0 +1,245 @@
+"""Time stamps of any make to UTC nanoseconds; every guess is said, every row judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from septet._data.bars import Ints
+from septet.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Bools", "Stamps", "iso", "read_stamps"]
+
+Bools = npt.NDArray[np.bool_]
+
+_UNIT_NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+_UNITS: Final = ("s", "ms", "us", "ns")
+_EDGES: Final = np.array([10**11, 10**14, 10**17], dtype=np.int64)
+_DAY_NS: Final = 86_400 * 1_000_000_000
+_LIMIT_NS: Final = 2**63 - 1 - _DAY_NS
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_OFFSET: Final = r"(?i)(?:\d{2}:\d{2}(?:[.,]\d+)?)\s*(Z|UTC|GMT)?([+-]\d{2}:?(?:\d{2})?)?$"
+_TEXT_FORMATS: Final = (
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%d",
+    "%Y/%m/%d %H:%M:%S%.f",
+    "%Y/%m/%d %H:%M",
+    "%Y/%m/%d",
+    "%Y%m%d %H:%M:%S%.f",
+    "%Y%m%d %H%M%S",
+    "%d.%m.%Y %H:%M:%S%.f",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """Stamps in UTC nanoseconds; `time_ns` means nothing where a mask of `dropped` is set.
+
+    `dropped` masks rows without a usable stamp, by kind of defect; `noticed` masks rows that are
+    usable and odd. `notes` says what was guessed.
+    """
+
+    time_ns: Ints
+    dropped: dict[str, Bools] = field(default_factory=dict)
+    noticed: dict[str, Bools] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def iso(time_ns: int) -> str:
+    """Write UTC nanoseconds as ISO text, no longer than it needs to be."""
+    seconds, rest = divmod(int(time_ns), 1_000_000_000)
+    try:
+        text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    except OverflowError:
+        return f"{time_ns} ns"
+    return text + (f".{rest:09d}".rstrip("0") if rest else "") + "Z"
+
+
+def read_stamps(column: pl.Series, *, unit: str = "auto", zone: str = "UTC") -> Stamps:
+    """Read a column of stamps, whatever its type.
+
+    Parameters
+    ----------
+    column
+        Integers or floats since the epoch (s, ms, us, ns, told apart row by row by their size,
+        or dates written YYYYMMDD), dates, date-times with or without a zone, or text.
+    unit
+        Unit of numbers; ``auto`` guesses and says what it guessed.
+    zone
+        Zone of stamps that carry none.
+
+    Raises
+    ------
+    DataError
+        If the column is of a type that holds no times.
+    """
+    import polars as pl
+
+    kind = column.dtype
+    if kind == pl.Date or isinstance(kind, pl.Datetime):
+        return _moments(column.cast(pl.Datetime("us")) if kind == pl.Date else column, zone)
+    if kind in (pl.String, pl.Categorical):
+        text = column.cast(pl.String).str.strip_chars()
+        numbers = text.cast(pl.Float64, strict=False)
+        if numbers.null_count() < max(1, len(text) // 2):
+            whole = text.cast(pl.Int64, strict=False)
+            exact = whole.null_count() <= numbers.null_count()
+            return _numbers(whole if exact else numbers, unit, zone)
+        return _texts(text, zone)
+    if kind.is_numeric():
+        return _numbers(column, unit, zone)
+    raise DataError(
+        f"column {column.name!r} holds {kind}, expected times",
+        hint="name the time column: columns: {timestamp: ...}",
+    )
+
+
+def _numbers(column: pl.Series, unit: str, zone: str) -> Stamps:
+    import polars as pl
+
+    missing = column.is_null().to_numpy()
+    if column.dtype.is_float():
+        values = column.to_numpy()
+        missing = ~np.isfinite(values)
+        values = np.where(missing, 0.0, values)
+        if unit == "s" or (unit == "auto" and np.any(values % 1.0) and _mostly_seconds(values)):
+            # Seconds with a fraction: microseconds are what a double still holds exactly.
+            whole = np.rint(np.clip(values, -9e12, 9e12) * 1e6).astype(np.int64)
+            note = ("time stamps read as seconds with a fraction",) if unit == "auto" else ()
+            return _scaled(whole, np.full(len(whole), 1_000, np.int64), missing, {}, note)
+        whole = np.rint(np.clip(values, -9.2e18, 9.2e18)).astype(np.int64)
+    else:
+        whole = column.fill_null(0).cast(pl.Int64, strict=False).fill_null(0).to_numpy()
+    if unit != "auto":
+        return _scaled(whole, np.full(len(whole), _UNIT_NS[unit], np.int64), missing, {}, ())
+    size = np.abs(whole)
+    if len(size) and np.mean((size >= 19_000_101) & (size <= 22_001_231)) > 0.5:
+        text = column.cast(pl.Int64, strict=False).cast(pl.String)
+        moments = text.str.to_datetime("%Y%m%d", strict=False, time_unit="us")
+        found = _moments(moments, zone)
+        return Stamps(found.time_ns, found.dropped, found.noticed, ("dates read as YYYYMMDD",))
+    return _sized(whole, size, missing)
+
+
+def _sized(whole: Ints, size: Ints, missing: Bools) -> Stamps:
+    """Tell s, ms, us and ns apart row by row."""
+    small = missing | (size < 10**8)
+    low, high = (int(size.min()), int(size.max())) if len(size) else (0, 0)
+    first, last = (int(np.searchsorted(_EDGES, each, side="right")) for each in (low, high))
+    if first == last:
+        factors = np.full(len(whole), _UNIT_NS[_UNITS[first]], np.int64)
+        note = f"time stamps read as {_UNITS[first]}"
+        return _scaled(whole, factors, small, {}, (note,))
+    which = np.searchsorted(_EDGES, size, side="right")
+    counts = np.bincount(which[~small], minlength=4)
+    usual = int(np.argmax(counts))
+    factors = np.array([_UNIT_NS[each] for each in _UNITS], dtype=np.int64)[which]
+    mixed = (which != usual) & ~small
+    names = ", ".join(_UNITS[j] for j in np.flatnonzero(counts))
+    noticed = {"mixed_units": mixed} if mixed.any() else {}
+    return _scaled(whole, factors, small, noticed, (f"time stamps read as {names}",))
+
+
+def _mostly_seconds(values: npt.NDArray[np.float64]) -> bool:
+    size = np.abs(values)
+    return bool(np.mean((size >= 1e8) & (size < 1e11)) > 0.5)
+
+
+def _scaled(
+    whole: Ints, factors: Ints, missing: Bools, noticed: dict[str, Bools], notes: tuple[str, ...]
+) -> Stamps:
+    far = np.abs(whole) > _LIMIT_NS // factors
+    bad = missing | far
+    time_ns = np.where(bad, 0, whole) * factors
+    return Stamps(time_ns, {"bad_stamp": bad} if bad.any() else {}, noticed, notes)
+
+
+def _moments(column: pl.Series, zone: str) -> Stamps:
+    """Read date-times; those without a zone are in `zone`."""
+    import polars as pl
+
+    kind = column.dtype
+    assert isinstance(kind, pl.Datetime)
+    missing = column.is_null().to_numpy()
+    dropped: dict[str, Bools] = {}
+    if kind.time_zone is None and zone != "UTC":
+        column = column.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
+        lost = column.is_null().to_numpy() & ~missing
+        if lost.any():
+            dropped["local_time"] = lost
+    factor = _UNIT_NS[kind.time_unit]
+    whole = column.cast(pl.Int64).fill_null(0).to_numpy()
+    bad = missing | (np.abs(whole) > _LIMIT_NS // factor)
+    if bad.any():
+        dropped["bad_stamp"] = bad
+        whole = np.where(bad, 0, whole)
+    return Stamps(whole * factor, dropped)
+
+
+def _texts(text: pl.Series, zone: str) -> Stamps:
+    """Read ISO text and its usual relatives, each row with its own offset if it has one."""
+    import polars as pl
+
+    parts = text.to_frame("t").select(
+        mark=pl.col("t").str.extract(_OFFSET, 1),
+        offset=pl.col("t").str.extract(_OFFSET, 2),
+        plain=pl.col("t")
+        .str.replace(r"(?i)(\d{2}:\d{2}(?:[.,]\d+)?)\s*(?:Z|UTC|GMT)?([+-]\d{2}:?(\d{2})?)?$", "$1")
+        .str.replace("T", " ", literal=True)
+        .str.replace(",", ".", literal=True),
+    )
+    naive = _first_format(parts["plain"])
+    offset = parts["offset"].str.replace(":", "", literal=True).str.pad_end(5, "0")
+    minutes = offset.str.slice(1, 2).cast(pl.Int64) * 60 + offset.str.slice(3, 2).cast(pl.Int64)
+    signed = (
+        minutes * pl.select(pl.when(offset.str.starts_with("-")).then(-1).otherwise(1)).to_series()
+    )
+    aware = parts["mark"].is_not_null() | parts["offset"].is_not_null()
+    shift = signed.fill_null(0).to_numpy() * 60_000_000_000
+    has_zone = aware.to_numpy()
+    local = _moments(naive, "UTC" if bool(has_zone.all()) else zone)
+    plain = _moments(naive, "UTC")
+    time_ns = np.where(has_zone, plain.time_ns - shift, local.time_ns)
+    dropped = {
+        kind: mask & ~has_zone if kind == "local_time" else mask
+        for kind, mask in local.dropped.items()
+    }
+    noticed: dict[str, Bools] = {}
+    usual = bool(np.mean(has_zone) >= 0.5) if len(has_zone) else True
+    odd = has_zone != usual
+    if usual and has_zone.any():
+        values, counts = np.unique(shift[has_zone], return_counts=True)
+        if not _is_daylight_saving(values):
+            odd = odd | (has_zone & (shift != values[np.argmax(counts)]))
+    if odd.any():
+        noticed["mixed_zones"] = odd
+    return Stamps(time_ns, {k: m for k, m in dropped.items() if m.any()}, noticed)
+
+
+def _is_daylight_saving(offsets: Ints) -> bool:
+    """Two offsets an hour apart are one zone in summer and winter."""
+    return len(offsets) <= 2 and int(offsets.max() - offsets.min()) <= 3_600_000_000_000
+
+
+def _first_format(plain: pl.Series) -> pl.Series:
+    """Parse with each known format in turn; the first that reads a row wins."""
+    import polars as pl
+
+    found = pl.Series("t", [None] * len(plain), dtype=pl.Datetime("ns"))
+    for form in _TEXT_FORMATS:
+        todo = found.is_null() & plain.is_not_null()
+        if not todo.any():
+            break
+        parsed = plain.str.to_datetime(form, strict=False, time_unit="ns")
+        found = pl.select(pl.coalesce(found, parsed)).to_series()
+    return found
