@@ -61,14 +61,15 @@ class CandlesConfig(Config):
     reset_after: Bars = 24
     max_staleness: WallDuration | None = None
     max_bad: Fraction = 0.5
-    policies: Policies = Policies()
+    policy: Policies = Policies()
 
 
 class SeriesConfig(Config):
     """Generic keys of a block that names an outside series.
 
     A value is known at its stamp plus `known_after` (or when its source says it was
-    published), raised to the next instant of `every`. `max_age` ends a value.
+    published), raised to the next instant of `every`. `max_age` ends a value. An `optional`
+    series that cannot be had is empty instead of an error.
     """
 
     time_zone: TimeZone = "UTC"

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from septet_schemas.base import Config, Input
 from septet_schemas.blocks import BlockOf, UseBlock
-from septet_schemas.times import MarketDelay, Poll, TimeZone
+from septet_schemas.data import CandlesConfig, SeriesConfig
 from septet_schemas.training import Label, Training
 from septet_schemas.units import (
     Bars,
@@ -30,66 +30,26 @@ __all__ = [
     "GENERIC_KEYS",
     "HaltKeys",
     "ModelKeys",
-    "Policy",
     "Reentry",
     "RegimeKeys",
     "SeriesKeys",
     "SignalKeys",
 ]
 
-Action = Literal["drop", "keep", "refuse", "fill"]
 
-
-class Policy(Config):
-    """What is done about each kind of defect in the data; every one is counted and shown.
-
-    `drop` leaves the row out, `keep` passes it on, `refuse` stops, `fill` makes up a bar from
-    the last close that never trades.
-    """
-
-    duplicates: Literal["drop", "refuse"] = "drop"
-    unordered: Literal["keep", "refuse"] = "keep"
-    gaps: Literal["keep", "fill", "refuse"] = "keep"
-    off_grid: Literal["drop", "refuse"] = "drop"
-    not_positive: Literal["drop", "refuse"] = "drop"
-    not_finite: Literal["drop", "refuse"] = "drop"
-    high_below_low: Literal["drop", "refuse"] = "drop"
-    outside_range: Literal["drop", "keep", "refuse"] = "drop"
-    zero_volume: Literal["drop", "keep", "refuse"] = "keep"
-    volume_jump: Literal["keep", "refuse"] = "keep"
-    unfinished: Literal["drop", "refuse"] = "drop"
-    large_move: Literal["keep", "refuse"] = "keep"
-    mixed_zones: Literal["keep", "refuse"] = "refuse"
-
-
-class CandleKeys(Config):
+class CandleKeys(CandlesConfig):
     """Keys of every source of bars.
 
     `adjust` is None until the file says it: a stock source with an adjusted close refuses that.
     `decide_within` None is the smaller of a quarter bar and 60 s.
     """
 
-    stamp: Literal["open", "close"] = "open"
-    time_zone: TimeZone = "UTC"
-    calendar: str = "24x7"
-    adjust: Literal["none", "splits", "total"] | None = None
-    reset_after: Bars = 24
     grace: WallDuration = Field(default="2s")  # type: ignore[assignment]
     decide_within: WallDuration | None = None
-    max_staleness: WallDuration | None = None
-    policy: Policy = Policy()
 
 
-class SeriesKeys(Config):
+class SeriesKeys(SeriesConfig):
     """Keys of every outside series: when a value is known, how long it holds."""
-
-    known_after: MarketDelay | None = None
-    every: Poll | None = None
-    max_age: MarketDuration | None = None
-    optional: bool = False
-    stamp: Literal["open", "close"] = "open"
-    time_zone: TimeZone = "UTC"
-    policy: Policy = Policy()
 
 
 class FeatureKeys(Config):

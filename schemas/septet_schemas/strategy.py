@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 
 from septet_schemas.base import Config
 from septet_schemas.blocks import BlockOf, NamedBlocks, UseBlock
+from septet_schemas.data import Policies
 from septet_schemas.keys import (
     AlertKeys,
     CandleKeys,
@@ -32,7 +33,6 @@ from septet_schemas.keys import (
     FeatureKeys,
     HaltKeys,
     ModelKeys,
-    Policy,
     Reentry,
     RegimeKeys,
     SeriesKeys,
@@ -74,7 +74,7 @@ __all__ = [
     "ModelMonitoring",
     "Monitoring",
     "Perpetual",
-    "Policy",
+    "Policies",
     "Rebalance",
     "Reentry",
     "RegimeKeys",

@@ -69,7 +69,7 @@ class Findings:
             raise DataError(
                 f"{self._symbol} from {self._source}: {kind}: {count} {text}; "
                 f"first: {'; '.join(shown) or 'none shown'}",
-                hint=f"mend the data, or choose another policy: policies: {{{kind}: ...}}",
+                hint=f"mend the data, or choose another policy: policy: {{{kind}: ...}}",
             )
         self._found.append(Finding(self._source, self._symbol, kind, policy, count, shown, text))
         return policy

@@ -169,7 +169,7 @@ def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int) -> tuple[_State, Stam
     prices = [numbers_of(frame[name]) for name in PRICES]
     has_volume = "volume" in frame.columns
     volume = numbers_of(frame["volume"]) if has_volume else np.zeros(frame.height)
-    found = Findings(origin, raw.symbol, keys.policies)
+    found = Findings(origin, raw.symbol, keys.policy)
     alive = np.ones(frame.height, dtype=np.bool_)
     rows = Rows(prices[0], prices[1], prices[2], prices[3], volume)
     state = _State(origin, raw.symbol, bar_ns, keys, found, rows, stamps.time_ns, alive)
