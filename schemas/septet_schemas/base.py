@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 __all__ = ["Config", "Expression", "ExpressionMark", "Input", "InputMark", "Secret", "SecretRef"]
@@ -15,13 +22,29 @@ class Config(BaseModel):
     """A block of the strategy file: frozen, no unknown keys, defaults validated.
 
     `shorthand` names the field that a bare value stands for: with ``shorthand = "max"``,
-    ``position: 10%`` reads as ``position: {max: 10%}``.
+    ``position: 10%`` reads as ``position: {max: 10%}``. `must_say` lists keys shared by all
+    plugins of the kind that this one has no default for (a CSV file must say its ``stamp``).
+    `gives_known_time` says that a series brings the time each value became known.
     """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
     )
     shorthand: ClassVar[str | None] = None
+    must_say: ClassVar[tuple[str, ...]] = ()
+    gives_known_time: ClassVar[bool] = False
+
+    @field_validator("*", mode="before", check_fields=False)
+    @classmethod
+    def _no_bool_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `true` where a number is meant; Python would read it as 1."""
+        if isinstance(value, bool) and info.field_name is not None:
+            wanted = cls.model_fields[info.field_name].annotation
+            if wanted in (int, float, int | None, float | None):
+                raise PydanticCustomError(
+                    "number", "expected a number", {"expected": "a number", "found": str(value)}
+                )
+        return value
 
 
 @dataclass(frozen=True, slots=True)

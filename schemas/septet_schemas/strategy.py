@@ -10,6 +10,7 @@ the epoch. Every `use:` block is a `UseBlock` (see `septet_schemas.blocks`).
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -121,7 +122,7 @@ def _later(default: object) -> Any:
 
 def _free_name(name: str) -> str:
     """Refuse names that expressions could not tell from a column or a function."""
-    if name in _BAR_COLUMNS or name in _WORDS:
+    if name in _BAR_COLUMNS or name in _WORDS or keyword.iskeyword(name):
         raise PydanticCustomError(
             "reserved_name",
             "{name!r} is taken: it is a column or a word of the expression language",

@@ -1,0 +1,397 @@
+"""From bytes to a tree: what can go wrong with a file is said here, once, with its place.
+
+The tree is built from YAML events, not from composed nodes: events know where an alias stands,
+and their parser has no recursion that a deeply nested file could overflow.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import Any, Final
+
+from septet._config.scalars import read_plain
+from septet._config.tree import Key, Mark, Node
+from septet.errors import ConfigError, Problem
+
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "parse_text", "read_file"]
+
+MAX_BYTES: Final = 1_000_000
+MAX_DEPTH: Final = 40
+MAX_NODES: Final = 50_000
+_STANDARD: Final = "tag:yaml.org,2002:"
+_TAGS: Final = {"str": str, "int": int, "float": float}
+
+
+def read_file(path: FilePath, *, shown: str | None = None) -> tuple[Node, list[Problem]]:
+    """Read a strategy file into a tree; problems that leave a tree are returned beside it.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read as YAML at all.
+    """
+    name = shown if shown is not None else str(path)
+    return parse_text(_decode(_read_bytes(path, name), name), name)
+
+
+def _stop(name: str, message: str, **more: Any) -> ConfigError:
+    return ConfigError([Problem(message, file=name, **more)])
+
+
+def _read_bytes(path: FilePath, name: str) -> bytes:
+    if path.is_dir():
+        inside = sorted(each.name for each in path.glob("*.y*ml"))[:3]
+        hint = f"name one of its files: {', '.join(inside)}" if inside else "name a file"
+        raise _stop(name, "this is a folder, not a strategy file", hint=hint)
+    try:
+        with path.open("rb") as handle:
+            size = os.fstat(handle.fileno()).st_size
+            if size > MAX_BYTES:
+                raise _stop(
+                    name,
+                    "this file is too large to be a strategy file",
+                    expected=f"at most {MAX_BYTES:,} bytes",
+                    found=f"{size:,} bytes",
+                    hint="market data belongs in its own file, named under data.candles",
+                )
+            raw = handle.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise _stop(name, "there is no such file", hint=_near(path)) from None
+    except OSError as error:
+        raise _stop(name, f"this file cannot be read: {error.strerror}") from None
+    if len(raw) > MAX_BYTES:
+        raise _stop(name, "this file is too large to be a strategy file")
+    return raw
+
+
+def _near(path: FilePath) -> str:
+    folder = path.parent
+    names = [each.name for each in folder.glob("*.y*ml")] if folder.is_dir() else []
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {folder / close[0]}?"
+    return "septet init makes a starter strategy"
+
+
+def _decode(raw: bytes, name: str) -> str:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise _stop(name, "this file is UTF-16", expected="UTF-8", hint="save it again as UTF-8")
+    if b"\x00" in raw:
+        raise _stop(
+            name, "this is a binary file, not a strategy file", expected="YAML text in UTF-8"
+        )
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8", "replace")
+        raise _stop(
+            name,
+            "this byte is not UTF-8",
+            line=before.count("\n") + 1,
+            column=len(before) - before.rfind("\n"),
+            expected="UTF-8 text",
+            found=f"the byte 0x{raw[error.start]:02x}",
+            hint="save the file again as UTF-8",
+        ) from None
+    if not text.strip():
+        raise _stop(name, "this file is empty", hint="septet init makes a starter strategy")
+    return text
+
+
+def parse_text(text: str, name: str, *, flag: bool = False) -> tuple[Node, list[Problem]]:
+    """Parse YAML text into a tree; with `flag` places are the flag's name, without a line."""
+    import yaml
+
+    loader = yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader
+    builder = _Builder(name, flag=flag)
+    try:
+        for event in yaml.parse(text, loader):
+            builder.take(event)
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError([*builder.problems, _syntax(error, name, text, flag)]) from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position] if isinstance(error.position, int) else ""
+        raise _stop(
+            name,
+            "this character is not allowed in YAML",
+            line=0 if flag else before.count("\n") + 1,
+            column=len(before) - before.rfind("\n"),
+            found=f"the control character U+{_ordinal(error.character):04X}",
+        ) from None
+    if builder.root is None:
+        raise _stop(name, "this file says nothing", hint="septet init makes a starter strategy")
+    return builder.root, builder.problems
+
+
+def _ordinal(character: Any) -> int:
+    return character if isinstance(character, int) else ord(character[0])
+
+
+_SYNTAX: Final[tuple[tuple[str, str, str], ...]] = (
+    ("cannot start any token", "this character cannot begin a value", "put the value in quotes"),
+    (
+        "mapping values are not allowed",
+        "a second ': ' on this line, or an indentation that does not fit",
+        "put text with ': ' in quotes; check the indentation of this line",
+    ),
+    (
+        "could not find expected ':'",
+        "a key without ': ' behind it",
+        "write key: value, with a space after the colon",
+    ),
+    ("did not find expected ',' or '}'", "a { that is not closed", "add the missing , or }"),
+    ("did not find expected ',' or ']'", "a [ that is not closed", "add the missing , or ]"),
+    (
+        "did not find expected key",
+        "this line does not line up with the ones above it",
+        "indent the keys of one block alike, with spaces",
+    ),
+    (
+        "did not find expected '-' indicator",
+        "this line does not line up with the list above it",
+        "begin every entry of a list with '- ', indented alike",
+    ),
+    ("unexpected end of stream", "a quote that is not closed", "close the quote"),
+    ("did not find expected node content", "a value is missing here", "write the value"),
+)
+
+
+def _syntax(error: Any, name: str, text: str, flag: bool) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line, mark.column) if mark is not None else (0, 0)
+    lines = text.splitlines()
+    shown = lines[line].rstrip() if line < len(lines) else ""
+    message, hint = str(error.problem or "this is not YAML"), ""
+    for part, plain, help_text in _SYNTAX:
+        if part in message:
+            message, hint = plain, help_text
+            break
+    if shown[column : column + 1] == "\t":
+        message, hint = "a tab where YAML wants spaces", "indent with spaces"
+    opened = error.context_mark
+    if opened is not None and opened.line != line and ("not closed" in message):
+        hint = f"it was opened at line {opened.line + 1}, column {opened.column + 1}; {hint}"
+    return Problem(
+        f"this is not YAML: {message}",
+        file=name,
+        line=0 if flag else line + 1,
+        column=column + 1,
+        found=shown.strip()[:80],
+        hint=hint,
+    )
+
+
+class _Open:
+    """A mapping or list that is still being read."""
+
+    __slots__ = ("anchor", "children", "key", "kind", "mark", "pending", "size")
+
+    def __init__(self, kind: Any, mark: Mark, key: Mark | None, anchor: str | None) -> None:
+        self.kind, self.mark, self.key, self.anchor = kind, mark, key, anchor
+        self.children: dict[Key, Node] = {}
+        self.pending: tuple[str, Mark] | None = None
+        self.size = 1
+
+
+class _Builder:
+    """Takes YAML events one by one and leaves `root` and `problems`."""
+
+    def __init__(self, name: str, *, flag: bool) -> None:
+        self.name, self.flag = name, flag
+        self.root: Node | None = None
+        self.problems: list[Problem] = []
+        self._stack: list[_Open] = []
+        self._anchors: dict[str, Node | None] = {}
+        self._skipping = 0
+        self._total = 0
+        self._handlers: dict[str, Callable[[Any], None]] = {
+            "ScalarEvent": self._scalar,
+            "AliasEvent": self._alias,
+            "MappingStartEvent": lambda event: self._start("map", event),
+            "SequenceStartEvent": lambda event: self._start("list", event),
+            "MappingEndEvent": lambda event: self._end(),
+            "SequenceEndEvent": lambda event: self._end(),
+        }
+
+    def take(self, event: Any) -> None:
+        """Take one event."""
+        name = type(event).__name__
+        if name == "DocumentStartEvent" and self.root is not None:
+            raise self._fatal(
+                event, "a second document begins here", hint="one strategy a file: remove the ---"
+            )
+        handler = self._handlers.get(name)
+        if handler is not None:
+            handler(event)
+
+    def _mark(self, event: Any) -> Mark:
+        if self.flag:
+            return Mark(self.name)
+        return Mark(self.name, event.start_mark.line + 1, event.start_mark.column + 1)
+
+    def _path(self) -> str:
+        parts = [
+            each.pending[0] if each.pending else str(len(each.children))
+            for each in self._stack
+            if each.pending or each.kind == "list"
+        ]
+        return ".".join(parts)
+
+    def _problem(self, mark: Mark, message: str, **more: str) -> Problem:
+        return Problem(
+            message, file=mark.source, line=mark.line, column=mark.column, key=self._path(), **more
+        )
+
+    def _fatal(self, event: Any, message: str, **more: str) -> ConfigError:
+        return ConfigError([*self.problems, self._problem(self._mark(event), message, **more)])
+
+    def _count(self, event: Any, size: int = 1) -> None:
+        self._total += size
+        if self._total > MAX_NODES:
+            raise self._fatal(
+                event,
+                "this file unfolds to too many values",
+                expected=f"at most {MAX_NODES:,} values, those of aliases counted each time",
+                hint="aliases (*name) that contain aliases grow quickly; write the values out",
+            )
+
+    def _start(self, kind: Any, event: Any) -> None:
+        if len(self._stack) >= MAX_DEPTH:
+            mark = self._mark(event)
+            message, limit = "this is nested too deeply", f"at most {MAX_DEPTH} levels"
+            deep = Problem(
+                message, file=self.name, line=mark.line, column=mark.column, expected=limit
+            )
+            raise ConfigError([*self.problems, deep])
+        self._count(event)
+        mark = self._mark(event)
+        self._check_tag(event, mark)
+        key = self._taken_key()
+        if self._wants_key():
+            self._refuse_key(mark, "a list or mapping")
+        if event.anchor:
+            self._anchors[event.anchor] = None
+        self._stack.append(_Open(kind, mark, key, event.anchor))
+
+    def _end(self) -> None:
+        done = self._stack.pop()
+        node = Node(done.kind, done.mark, key=done.key, children=done.children, size=done.size)
+        if done.anchor:
+            self._anchors[done.anchor] = node
+        self._place(node)
+
+    def _wants_key(self) -> bool:
+        return bool(self._stack) and self._stack[-1].kind == "map" and not self._stack[-1].pending
+
+    def _taken_key(self) -> Mark | None:
+        top = self._stack[-1] if self._stack else None
+        return top.pending[1] if top is not None and top.pending else None
+
+    def _refuse_key(self, mark: Mark, found: str) -> None:
+        self.problems.append(self._problem(mark, "a key is a word", expected="a word", found=found))
+
+    def _scalar(self, event: Any) -> None:
+        self._count(event)
+        mark = self._mark(event)
+        if self._wants_key():
+            self._stack[-1].pending = (self._read_key(event, mark), mark)
+            return
+        reading = self._read_value(event, mark)
+        node = replace(reading, key=self._taken_key())
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        self._place(node)
+
+    def _read_key(self, event: Any, mark: Mark) -> str:
+        text = str(event.value)
+        plain = not event.style and event.implicit[0]
+        reading = read_plain(text) if plain else None
+        top = self._stack[-1]
+        if text == "<<" and plain:
+            problem = "merge keys (<<) are not supported"
+            self.problems.append(
+                self._problem(mark, problem, hint="write the keys out, so that each has its place")
+            )
+        elif reading is not None and reading.problem:
+            self.problems.append(
+                self._problem(mark, f"this key: {reading.problem}", expected=f"'{text}' in quotes")
+            )
+        elif reading is not None and isinstance(reading.value, bool | None):
+            shown = f"{text!r}" if text else "nothing"
+            self.problems.append(
+                self._problem(mark, "a key is a word", expected="a word", found=shown)
+            )
+        if text in top.children:
+            first = top.children[text].key or top.children[text].mark
+            self.problems.append(
+                self._problem(
+                    mark,
+                    f"{text!r} is written twice in this block",
+                    found=f"the first one at {first}",
+                    hint="keep one; YAML would silently take the last",
+                )
+            )
+        return text
+
+    def _read_value(self, event: Any, mark: Mark) -> Node:
+        text, style = str(event.value), event.style or ""
+        tag = self._check_tag(event, mark)
+        if style or tag == "str":
+            return Node("scalar", mark, text, text=text, style=style or "'")
+        reading = read_plain(text)
+        if reading.problem:
+            self.problems.append(self._problem(mark, reading.problem, expected=reading.expected))
+        flawed = bool(reading.problem)
+        return Node("scalar", mark, reading.value, text=text, flawed=flawed)
+
+    def _check_tag(self, event: Any, mark: Mark) -> str:
+        tag = event.tag or ""
+        short = tag.removeprefix(_STANDARD)
+        if tag in ("", "!") or short in ("str", "int", "float", "bool", "null", "map", "seq"):
+            return "str" if tag == "!" else short
+        self.problems.append(
+            self._problem(
+                mark,
+                "tags are not supported: a strategy file names plugins and never runs code",
+                found=f"!!{short}" if tag.startswith(_STANDARD) else tag,
+            )
+        )
+        return ""
+
+    def _alias(self, event: Any) -> None:
+        mark = self._mark(event)
+        anchor = event.anchor
+        if anchor not in self._anchors:
+            raise self._fatal(
+                event,
+                f"*{anchor} names an anchor that is not defined above it",
+                hint=f"write &{anchor} before the value it stands for, or put the text in quotes",
+            )
+        target = self._anchors[anchor]
+        if target is None:
+            raise self._fatal(event, f"*{anchor} contains itself")
+        self._count(event, target.size)
+        if self._wants_key():
+            self._refuse_key(mark, f"*{anchor}")
+            self._stack[-1].pending = (anchor, mark)
+            return
+        self._place(replace(target, key=self._taken_key(), alias=mark))
+
+    def _place(self, node: Node) -> None:
+        if not self._stack:
+            self.root = node
+            return
+        top = self._stack[-1]
+        if top.kind == "list":
+            top.children[len(top.children)] = node
+        elif top.pending is None:
+            top.pending = ("", node.mark)
+            return
+        else:
+            top.children.setdefault(top.pending[0], node)
+            top.pending = None
+        top.size += node.size

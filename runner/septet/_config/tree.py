@@ -1,0 +1,108 @@
+"""One tree for a strategy file: every value with the place it was written at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+__all__ = ["Key", "Mark", "Node", "Path", "dotted", "merge"]
+
+Key = str | int
+Path = tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place: a file with line and column from 1, or a flag (line 0)."""
+
+    source: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value, where its key and it stand, and its children.
+
+    `quoted` and `text` are of scalars: how it was written. `alias` is where a value that stands
+    elsewhere (its anchor) was asked for. `size` counts the nodes below, itself included.
+    `flawed` says that a problem was reported here already.
+    """
+
+    kind: Literal["map", "list", "scalar"]
+    mark: Mark
+    value: Any = None
+    key: Mark | None = None
+    children: Mapping[Key, Node] = field(default_factory=dict)
+    text: str = ""
+    style: str = ""
+    alias: Mark | None = None
+    size: int = 1
+    flawed: bool = False
+    layer: str = ""
+
+    def plain(self) -> Any:
+        """Return the value as plain dicts, lists and scalars."""
+        if self.kind == "map":
+            return {key: child.plain() for key, child in self.children.items()}
+        if self.kind == "list":
+            return [child.plain() for child in self.children.values()]
+        return self.value
+
+    def at(self, path: Sequence[Key]) -> Node | None:
+        """Return the node under a path, None where there is none."""
+        node: Node | None = self
+        for part in path:
+            node = node.children.get(part) if node is not None else None
+        return node
+
+    def nearest(self, path: Sequence[Key]) -> tuple[Node, Path]:
+        """Return the deepest node along a path and the part of the path that reaches it."""
+        node, reached = self, 0
+        for part in path:
+            child = node.children.get(part)
+            if child is None:
+                break
+            node, reached = child, reached + 1
+        return node, tuple(path[:reached])
+
+    def walk(self, path: Path = ()) -> Iterator[tuple[Path, Node]]:
+        """Yield every node with its path, parents first, in the order of the file."""
+        yield path, self
+        for key, child in self.children.items():
+            yield from child.walk((*path, key))
+
+    @property
+    def place(self) -> Mark:
+        """Where a reader should look: the key if there is one, else the value."""
+        return self.key or self.mark
+
+
+def merge(base: Node, over: Node) -> Node:
+    """Lay one tree over another: mappings merge, everything else replaces.
+
+    A block that names another plugin with `use` starts anew: no key of the old one stays.
+    """
+    if base.kind != "map" or over.kind != "map" or _other_plugin(base, over):
+        return replace(over, key=over.key or base.key)
+    children = dict(base.children)
+    for key, child in over.children.items():
+        children[key] = merge(children[key], child) if key in children else child
+    size = 1 + sum(child.size for child in children.values())
+    return replace(base, children=children, size=size)
+
+
+def _other_plugin(base: Node, over: Node) -> bool:
+    before, after = base.children.get("use"), over.children.get("use")
+    return before is not None and after is not None and before.value != after.value
+
+
+def dotted(path: Sequence[Key]) -> str:
+    """Write a path as it is typed: ``risk.limits.position``, ``universe.symbols.0``."""
+    return ".".join(
+        f'"{part}"' if isinstance(part, str) and "." in part else str(part) for part in path
+    )
