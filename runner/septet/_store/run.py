@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._store.environment import environment, hash_bars, library_versions
 from septet._store.result import TABLES, HaltEvent, RunFacts, RunResult
-from septet._store.tables import as_frame, empty, thin_bars
+from septet._store.tables import empty, thin_bars
 from septet.errors import InputError
 
 if TYPE_CHECKING:
@@ -199,14 +199,17 @@ def _manifest(writer: RunWriter, result: RunResult, joined: Mapping[str, int]) -
     }
 
 
-def write_result(writer: RunWriter, result: RunResult, summary: Mapping[str, Any]) -> None:
-    """Write everything of a run but its report."""
+def write_result(
+    writer: RunWriter,
+    result: RunResult,
+    frames: Mapping[str, pl.DataFrame],
+    summary: Mapping[str, Any],
+) -> None:
+    """Write everything of a run but its report; `frames` are those of `frames_of(result)`."""
     bars, joined = thin_bars(result.bars, split_ns=result.facts.first_decision_ns)
-    for name in ("decisions", "orders", "fills", "trades", "equity", "monitoring"):
-        writer.write_table(name, as_frame(name, getattr(result, name)))
+    for name, frame in frames.items():
+        writer.write_table(name, frame)
     writer.write_table("bars", bars)
-    if result.predictions is not None:
-        writer.write_table("predictions", as_frame("predictions", result.predictions))
     writer.write_json("findings.json", [asdict(finding) for finding in result.findings])
     writer.write_json("resolved.json", result.resolved)
     writer.write_text("strategy.yaml", result.strategy_text)

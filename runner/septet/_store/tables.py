@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from septet._data.bars import BarTable
-    from septet._store.result import Table
+    from septet._store.result import RunResult, Table
 
-__all__ = ["DISPLAY_BARS", "as_frame", "empty", "feature_names", "thin_bars"]
+__all__ = ["DISPLAY_BARS", "as_frame", "empty", "feature_names", "frames_of", "thin_bars"]
 
 DISPLAY_BARS: Final = 20_000
 
@@ -75,6 +75,15 @@ def as_frame(table: str, value: Table | None) -> pl.DataFrame:
     if extra:
         order[2:2] = extra
     return pl.DataFrame([_cast(frame, name, columns.get(name, NUMBER)) for name in order])
+
+
+def frames_of(result: RunResult) -> dict[str, pl.DataFrame]:
+    """Give every table of a result but its bars, in the columns and types they are stored in."""
+    names = ("decisions", "orders", "fills", "trades", "equity", "monitoring")
+    frames = {name: as_frame(name, getattr(result, name)) for name in names}
+    if result.predictions is not None:
+        frames["predictions"] = as_frame("predictions", result.predictions)
+    return frames
 
 
 def _edges(count: int, split: int, limit: int) -> npt.NDArray[np.int64]:

@@ -1,0 +1,35 @@
+"""Store a finished run with its summary and its report, as one step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from septet._store.run import Run, RunWriter, open_run, write_result
+from septet._store.tables import frames_of
+
+if TYPE_CHECKING:
+    from septet._store.result import RunResult
+
+__all__ = ["save_run"]
+
+
+def save_run(
+    result: RunResult, root: Path | str, *, now_ns: int | None = None, report: bool = True
+) -> Run:
+    """Write ``root/<strategy>/<run id>/`` and give the stored run.
+
+    The folder appears whole, report included, or not at all: any failure on the way removes
+    what was written and is raised.
+    """
+    from septet._report.summary import summarise
+
+    with RunWriter(Path(root), result.facts.strategy, now_ns=now_ns) as writer:
+        frames = frames_of(result)
+        summary = summarise(result, frames, run_id=writer.run_id)
+        write_result(writer, result, frames, summary)
+        if report:
+            from septet._report.page import render
+
+            writer.write_text("report.html", render(open_run(writer.folder)))
+        return open_run(writer.commit())

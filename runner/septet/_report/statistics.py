@@ -1,0 +1,343 @@
+"""From equity, trades and fills to the figures of a run.
+
+Pure functions of arrays. What is undefined is None, never infinity and never NaN. Fractions are
+fractions (0.1 is ten percent). Nothing here sees the future of the row it describes except
+where the name says so: all of it is computed after the run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from septet._data.bars import Floats, Ints
+
+__all__ = [
+    "DAY_NS",
+    "YEAR_NS",
+    "MeanInterval",
+    "Month",
+    "brier",
+    "calibration",
+    "daily_returns",
+    "days_a_year",
+    "exposure",
+    "hold_growth",
+    "longest_underwater_ns",
+    "max_drawdown",
+    "mean_interval",
+    "monthly_returns",
+    "profit_factor",
+    "rank_auc",
+    "sample_days",
+    "sharpe",
+    "sortino",
+    "total_return",
+    "turnover",
+    "win_rate",
+]
+
+DAY_NS: Final = 86_400_000_000_000
+YEAR_NS: Final = 365 * DAY_NS
+_SESSIONS_A_YEAR: Final = {"24x7": 365.0, "XFX": 260.0, "XNYS": 252.0, "XNAS": 252.0}
+# A spread below this share of the values is the rounding of their sums, not a spread.
+_ROUNDING: Final = 1e-12
+_Z95: Final = 1.959963984540054
+
+
+def days_a_year(calendar: str) -> float:
+    """Sessions a year of a calendar, for annualising daily figures.
+
+    365 for a market that never closes, 260 for FX, 252 for New York; other calendars are
+    counted over 2010 to 2019.
+    """
+    known = _SESSIONS_A_YEAR.get(calendar)
+    if known is not None:
+        return known
+    import exchange_calendars
+
+    sessions = exchange_calendars.get_calendar(calendar, start="2010-01-01", end="2019-12-31")
+    return float(round(len(sessions.sessions) / 10))
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def total_return(initial: float, final: float) -> float | None:
+    """Give the growth of the capital as a fraction; None without a positive start."""
+    return _finite(final / initial - 1.0) if initial > 0 else None
+
+
+def _local_steps(
+    start_ns: int, end_ns: int, zone: ZoneInfo, hour: int, minute: int, months: bool
+) -> Ints:
+    """Starts of local days (or months) from the one that holds `start_ns` to one past the end."""
+    first = datetime.fromtimestamp(start_ns // 1_000_000_000, UTC).astimezone(zone)
+    day = first.date() - timedelta(days=1)
+    if months:
+        day = day.replace(day=1)
+    stamps = []
+    while True:
+        local = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
+        stamp = int(local.timestamp()) * 1_000_000_000
+        stamps.append(stamp)
+        if stamp > end_ns:
+            return np.array(stamps, dtype=np.int64)
+        day = (day.replace(day=28) + timedelta(days=4)).replace(day=1) if months else day + _DAY
+
+
+_DAY: Final = timedelta(days=1)
+
+
+def _clock(day_start: str) -> tuple[int, int]:
+    hour, _, minute = day_start.partition(":")
+    return int(hour), int(minute or 0)
+
+
+def sample_days(
+    time_ns: Ints,
+    equity: Floats,
+    *,
+    sessions: bool = False,
+    day_start: str = "00:00",
+    time_zone: str = "UTC",
+) -> tuple[Ints, Floats]:
+    """Equity at each start of a day: the last row at or before it.
+
+    Parameters
+    ----------
+    time_ns, equity : arrays, shape (n,)
+        Rising UTC times and the equity known then.
+    sessions : bool
+        True: only days that brought a row count, the last one included. False: every calendar
+        day between the first and the last row counts; a day without rows repeats the value.
+    """
+    if len(time_ns) == 0:
+        return np.zeros(0, np.int64), np.zeros(0)
+    first, last = int(time_ns[0]), int(time_ns[-1])
+    hour, minute = _clock(day_start)
+    days = _local_steps(first, last, ZoneInfo(time_zone), hour, minute, months=False)
+    rows = np.searchsorted(time_ns, days, side="right") - 1
+    keep = rows >= 0
+    if sessions:
+        keep &= np.diff(rows, prepend=-1) > 0
+    else:
+        keep &= days <= last
+    return days[keep], equity[rows[keep]]
+
+
+def daily_returns(samples: Floats) -> Floats:
+    """Returns between neighbouring samples; empty once equity is not positive."""
+    if len(samples) < 2 or not np.all(samples[:-1] > 0):
+        return np.zeros(0)
+    return np.asarray(samples[1:] / samples[:-1] - 1.0)
+
+
+def _annual_ratio(returns: Floats, spread: float, days: float) -> float | None:
+    if not math.isfinite(spread) or spread <= _ROUNDING * float(np.abs(returns).max()):
+        return None
+    return _finite(float(returns.mean()) / spread * math.sqrt(days))
+
+
+def sharpe(returns: Floats, days: float) -> float | None:
+    """Mean over standard deviation (ddof 1) of daily returns, zero rate, times sqrt(days).
+
+    None with fewer than two returns or without any spread.
+    """
+    if len(returns) < 2 or not np.all(np.isfinite(returns)):
+        return None
+    return _annual_ratio(returns, float(returns.std(ddof=1)), days)
+
+
+def sortino(returns: Floats, days: float) -> float | None:
+    """Mean over downside deviation of daily returns, zero rate, times sqrt(days).
+
+    The downside deviation is sqrt(sum(min(r, 0)^2) / (n - 1)). None with fewer than two
+    returns or without a losing day.
+    """
+    if len(returns) < 2 or not np.all(np.isfinite(returns)):
+        return None
+    losses = np.minimum(returns, 0.0)
+    return _annual_ratio(returns, math.sqrt(float(losses @ losses) / (len(returns) - 1)), days)
+
+
+def max_drawdown(equity: Floats, initial: float) -> float | None:
+    """Give the deepest fall below the highest equity so far, as a fraction; 0 if it never fell.
+
+    The initial capital is the first peak. More than 1 if equity went below zero.
+    """
+    if len(equity) == 0 or initial <= 0:
+        return None
+    peak = np.maximum(np.maximum.accumulate(equity), initial)
+    return _finite(float(np.max(1.0 - equity / peak, initial=0.0)))
+
+
+def exposure(share: Floats) -> float | None:
+    """Mean of |notional| / equity over the rows; rows without a value do not count."""
+    known = share[np.isfinite(share)]
+    return float(np.abs(known).mean()) if len(known) else None
+
+
+def win_rate(pnl: Floats) -> float | None:
+    """Give the share of closed trades that made money after fees; None without trades."""
+    return float(np.mean(pnl > 0)) if len(pnl) else None
+
+
+def profit_factor(pnl: Floats) -> float | None:
+    """Sum of winning trades over sum of losing ones, after fees; None without a loss."""
+    losses = -float(pnl[pnl < 0].sum())
+    return _finite(float(pnl[pnl > 0].sum()) / losses) if losses > 0 else None
+
+
+def turnover(notional: float, equity: Floats, span_ns: int) -> float | None:
+    """Traded notional over mean equity, a year; None without a span or positive equity."""
+    mean = float(equity.mean()) if len(equity) else 0.0
+    if span_ns <= 0 or mean <= 0:
+        return None
+    return _finite(notional / mean / (span_ns / YEAR_NS))
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """The return of one calendar month, as a fraction; None if it began without equity."""
+
+    year: int
+    month: int
+    value: float | None
+
+
+def monthly_returns(
+    time_ns: Ints, equity: Floats, initial: float, *, time_zone: str = "UTC"
+) -> list[Month]:
+    """Returns by local calendar month; the first starts from the initial capital.
+
+    A row at the first instant of a month still belongs to the month that ends then.
+    """
+    if len(time_ns) == 0:
+        return []
+    zone = ZoneInfo(time_zone)
+    edges = _local_steps(int(time_ns[0]), int(time_ns[-1]), zone, 0, 0, months=True)
+    ends = np.searchsorted(time_ns, edges, side="right")
+    base, months = initial, []
+    for edge, begin, end in zip(edges[:-1], ends[:-1], ends[1:], strict=True):
+        if end == begin == 0 or begin == len(time_ns):
+            continue
+        final = float(equity[end - 1])
+        local = datetime.fromtimestamp(int(edge) // 1_000_000_000, UTC).astimezone(zone)
+        months.append(Month(local.year, local.month, total_return(base, final)))
+        base = final
+    return months
+
+
+def hold_growth(
+    time_ns: Ints, bars: Mapping[str, tuple[Ints, Floats]], first_decision_ns: int
+) -> Floats:
+    """Growth of capital spread equally over the symbols at the first decision, and kept.
+
+    Before costs. A symbol that joins later is cash until its first bar.
+
+    Parameters
+    ----------
+    time_ns : array, shape (m,)
+        Rising UTC times at which to value the holding.
+    bars : mapping symbol -> (known_ns, close)
+        Rising known times and closes.
+
+    Returns
+    -------
+    array, shape (m,)
+        1.0 is the capital at the first decision; empty `bars` give ones.
+    """
+    growth = np.zeros(len(time_ns))
+    used = {symbol: pair for symbol, pair in bars.items() if len(pair[0])}
+    for known_ns, close in used.values():
+        at = max(int(np.searchsorted(known_ns, first_decision_ns, side="right")) - 1, 0)
+        rows = np.maximum(np.searchsorted(known_ns, time_ns, side="right") - 1, at)
+        growth += close[rows] / close[at]
+    return growth / len(used) if used else np.ones(len(time_ns))
+
+
+@dataclass(frozen=True, slots=True)
+class MeanInterval:
+    """A mean and its 95 % interval by the normal approximation."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def mean_interval(values: Floats) -> MeanInterval | None:
+    """Mean and 95 % interval, taking the values as independent; None under two values."""
+    if len(values) < 2 or not np.all(np.isfinite(values)):
+        return None
+    mean = float(values.mean())
+    half = _Z95 * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return MeanInterval(mean, mean - half, mean + half)
+
+
+def _labelled(probability: Floats, label: Floats) -> tuple[Floats, Floats]:
+    known = np.isfinite(probability) & np.isfinite(label)
+    return probability[known], label[known]
+
+
+def brier(probability: Floats, label: Floats) -> float | None:
+    """Mean squared distance of probability and outcome; rows with NaN do not count."""
+    p, y = _labelled(probability, label)
+    return float(np.mean((p - y) ** 2)) if len(p) else None
+
+
+def rank_auc(probability: Floats, label: Floats) -> float | None:
+    """Chance that a row labelled 1 has the higher probability; ties count half.
+
+    None without both labels; rows with NaN do not count.
+    """
+    p, y = _labelled(probability, label)
+    ups = int(np.sum(y > 0.5))
+    downs = len(y) - ups
+    if ups == 0 or downs == 0:
+        return None
+    _, place, size = np.unique(p, return_inverse=True, return_counts=True)
+    last = np.cumsum(size)
+    rank = (last - (size - 1) / 2.0)[place]
+    return float((rank[y > 0.5].sum() - ups * (ups + 1) / 2.0) / (ups * downs))
+
+
+def calibration(
+    probability: Floats, label: Floats, bins: int = 10
+) -> list[tuple[float, float, int, float, float]]:
+    """Compare what was said with what was seen, in bins of equal width.
+
+    Each filled bin gives its mean probability, the share of ups, the count, and the low and
+    high end of the share's 95 % interval (Wilson 1927). Rows with NaN do not count; a
+    probability of exactly 1 belongs to the last bin.
+    """
+    p, y = _labelled(probability, label)
+    place = np.minimum((p * bins).astype(np.int64), bins - 1)
+    rows = []
+    for index in np.unique(place):
+        inside = place == index
+        n, share = int(inside.sum()), float(y[inside].mean())
+        centre = (share + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
+        spread = math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n * n))
+        half = _Z95 * spread / (1 + _Z95**2 / n)
+        rows.append((float(p[inside].mean()), share, n, centre - half, centre + half))
+    return rows
+
+
+def longest_underwater_ns(time_ns: Ints, equity: Floats, initial: float) -> int:
+    """Longest time between a peak of equity and the next, or the end."""
+    if len(time_ns) == 0:
+        return 0
+    peak = np.maximum(np.maximum.accumulate(equity), initial)
+    tops: npt.NDArray[np.int64] = time_ns[equity >= peak]
+    stamps = np.concatenate([time_ns[:1], tops, time_ns[-1:]])
+    return int(np.diff(stamps).max(initial=0))

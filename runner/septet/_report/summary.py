@@ -1,0 +1,181 @@
+"""From a finished run to summary.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from septet._report import statistics as st
+from septet._report.verdict import Evidence, verdict
+from septet._store.run import iso
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from septet._data.bars import Floats
+    from septet._store.result import RunResult
+
+__all__ = ["fees_paid", "refusals", "slippage_paid", "summarise"]
+
+
+def refusals(decisions: pl.DataFrame) -> dict[str, int]:
+    """How often each rule or reason kept a decision from acting, most frequent first."""
+    counts = decisions.get_column("refused_by").value_counts().rows()
+    named = [(str(name), times) for name, times in counts if name not in ("", None)]
+    return dict(sorted(named, key=lambda item: (-item[1], item[0])))
+
+
+def fees_paid(fills: pl.DataFrame, currency: str) -> tuple[float, dict[str, float]]:
+    """Fees in the account's currency, and those in currencies that have no price here.
+
+    A fee in what the symbol trades (the base) counts at the fill's price.
+    """
+    import polars as pl
+
+    unit, fee = pl.col("fee_currency").cast(pl.String), pl.col("fee")
+    base = pl.col("symbol").cast(pl.String).str.split("/").list.first()
+    own = pl.when(unit == currency).then(fee).when(unit == base).then(fee * pl.col("price"))
+    total = float(fills.select(own.sum()).item() or 0.0)
+    strange = fills.filter((unit != currency) & (unit != base)).with_columns(unit)
+    other = strange.group_by("fee_currency").agg(fee.sum()).sort("fee_currency")
+    return total, dict(other.iter_rows())
+
+
+def slippage_paid(fills: pl.DataFrame, orders: pl.DataFrame) -> float:
+    """Cost of filling away from the decision price, in the account's currency.
+
+    Sum of side * quantity * (price - decision price); positive is a cost, negative a gain.
+    Orders without a decision price do not count.
+    """
+    import polars as pl
+
+    joined = fills.join(orders.select("order_id", "decision_price"), on="order_id", how="inner")
+    sign = pl.when(pl.col("side").cast(pl.String) == "buy").then(1.0).otherwise(-1.0)
+    away = pl.col("price") - pl.col("decision_price")
+    cost = joined.select((sign * pl.col("quantity") * away).fill_nan(None).sum()).item()
+    return float(cost or 0.0)
+
+
+def _closed(trades: pl.DataFrame) -> tuple[Floats, int]:
+    """Net results of the closed trades, and how many positions are still open."""
+    import polars as pl
+
+    still = trades.get_column("exit_reason").cast(pl.String) == "open"
+    closed = trades.filter(~still.fill_null(False)).get_column("pnl").to_numpy()
+    return np.asarray(closed, dtype=np.float64), int(still.sum())
+
+
+def _hold_return(result: RunResult) -> float | None:
+    bars = {symbol: (t.known_ns, t.close) for symbol, t in result.bars.items() if len(t)}
+    if not bars:
+        return None
+    facts = result.facts
+    end = np.array([facts.end_ns], dtype=np.int64)
+    return st.total_return(1.0, float(st.hold_growth(end, bars, facts.first_decision_ns)[0]))
+
+
+def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
+    """Figures that come from the equity curve and the fills."""
+    facts, table = result.facts, frames["equity"]
+    time_ns = table.get_column("time").to_physical().to_numpy()
+    equity = table.get_column("equity").to_numpy()
+    _, samples = st.sample_days(
+        time_ns,
+        equity,
+        sessions=facts.sessions,
+        day_start=facts.day_start,
+        time_zone=facts.time_zone,
+    )
+    returns = st.daily_returns(samples)
+    fills = frames["fills"]
+    notional = float((fills.get_column("quantity") * fills.get_column("price")).sum())
+    final = float(equity[-1]) if len(equity) else facts.initial_capital
+    return {
+        "final_equity": final,
+        "total_return": st.total_return(facts.initial_capital, final),
+        "sharpe": st.sharpe(returns, facts.days_a_year),
+        "sortino": st.sortino(returns, facts.days_a_year),
+        "max_drawdown": st.max_drawdown(equity, facts.initial_capital),
+        "turnover": st.turnover(notional, equity, facts.end_ns - facts.first_decision_ns),
+        "exposure": st.exposure(table.get_column("exposure").to_numpy()),
+    }
+
+
+def _evidence(
+    result: RunResult, frames: Mapping[str, pl.DataFrame], figures: Mapping[str, Any], pnl: Floats
+) -> Evidence:
+    return Evidence(
+        currency=result.facts.currency,
+        symbols=result.facts.symbols,
+        trades=len(pnl),
+        open_trades=figures["open_trades"],
+        fills=frames["fills"].height,
+        decisions=frames["decisions"].height,
+        refusals=figures["refusals"],
+        total_return=figures["total_return"],
+        hold_return=figures["buy_and_hold_return"],
+        sharpe=figures["sharpe"],
+        fees=figures["fees"],
+        net=st.mean_interval(pnl),
+        halts=result.halts,
+        final_equity=figures["final_equity"],
+        models=len(result.models) if result.predictions is not None else None,
+    )
+
+
+def summarise(
+    result: RunResult, frames: Mapping[str, pl.DataFrame], *, run_id: str
+) -> dict[str, Any]:
+    """Give the document of summary.json; fractions, not percents; what is undefined is null.
+
+    `frames` are those of `frames_of(result)`. After the figures of every run follow a few that
+    its readers need: the currency, what holding made, open trades, refusals and halts.
+    """
+    facts = result.facts
+    pnl, still_open = _closed(frames["trades"])
+    fees, other = fees_paid(frames["fills"], facts.currency)
+    ratios = _ratios(result, frames)
+    extra: dict[str, Any] = {
+        "currency": facts.currency,
+        "symbols": list(facts.symbols),
+        "buy_and_hold_return": _hold_return(result),
+        "open_trades": still_open,
+        "fees_other": other,
+        "refusals": refusals(frames["decisions"]),
+        "halts": [
+            {"rule": halt.rule, "time": iso(halt.time_ns), "then": halt.then, "value": halt.value}
+            for halt in result.halts
+        ],
+    }
+    summary: dict[str, Any] = {
+        "run_id": run_id,
+        "strategy": facts.strategy,
+        "mode": facts.mode,
+        "engine": facts.engine,
+        "start": iso(facts.start_ns),
+        "end": iso(facts.end_ns),
+        "first_decision": iso(facts.first_decision_ns),
+        "bars": facts.bars,
+        "trades": len(pnl),
+        "initial_capital": facts.initial_capital,
+        "final_equity": ratios["final_equity"],
+        "total_return": ratios["total_return"],
+        "sharpe": ratios["sharpe"],
+        "sortino": ratios["sortino"],
+        "max_drawdown": ratios["max_drawdown"],
+        "win_rate": st.win_rate(pnl),
+        "profit_factor": st.profit_factor(pnl),
+        "fees": fees,
+        "slippage": slippage_paid(frames["fills"], frames["orders"]),
+        "turnover": ratios["turnover"],
+        "exposure": ratios["exposure"],
+        "seconds": facts.seconds,
+        "seconds_total": facts.seconds_total,
+        "bars_per_second": facts.bars / facts.seconds if facts.seconds > 0 else None,
+        "verdict": "",
+    }
+    figures = {**summary, **extra}
+    summary["verdict"] = verdict(_evidence(result, frames, figures, pnl))
+    return {**summary, **extra}

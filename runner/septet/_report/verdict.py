@@ -1,0 +1,126 @@
+"""The first sentence a reader sees: what happened, and how little it may prove.
+
+A verdict never claims a result. It says what stopped the run, whether there is enough to
+judge, what holding would have made, and whether the average trade differs from nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from septet._report.statistics import MeanInterval
+from septet._report.words import date, money, percent, plural
+from septet._store.result import HaltEvent
+
+__all__ = ["ENOUGH_TRADES", "Evidence", "tone", "verdict"]
+
+ENOUGH_TRADES: Final = 30
+_UNLIKELY_SHARPE: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a verdict rests on. Amounts are in `currency`, returns are fractions."""
+
+    currency: str
+    symbols: Sequence[str]
+    trades: int
+    open_trades: int
+    fills: int
+    decisions: int
+    refusals: Mapping[str, int]
+    total_return: float | None
+    hold_return: float | None
+    sharpe: float | None
+    fees: float
+    net: MeanInterval | None
+    halts: Sequence[HaltEvent]
+    final_equity: float
+    models: int | None = None
+
+
+def _halted(halts: Sequence[HaltEvent]) -> str:
+    """Say which halt still holds, if one does."""
+    holding = next((halt for halt in halts if halt.resumed_ns is None), None)
+    if holding is None:
+        return ""
+    did = {
+        "flatten": "closed everything and stayed flat",
+        "block_entries": "no new positions after that",
+        "cancel_all": "cancelled all orders, no new positions after that",
+    }.get(holding.then, holding.then)
+    name = holding.rule.replace("_", " ")
+    figures = f"{percent(holding.value)}, limit {percent(holding.threshold)}"
+    return f"halted on {date(holding.time_ns)}: {name} ({figures}); {did}."
+
+
+def _nothing(seen: Evidence) -> str:
+    """Say why nothing was traded."""
+    if seen.open_trades:
+        return f"{plural(seen.open_trades, 'position')} opened and none was closed."
+    if seen.models == 0:
+        return "No model could be trained, so nothing was decided."
+    if not seen.refusals:
+        return f"Nothing was bought or sold in {plural(seen.decisions, 'decision')}."
+    rule, times = max(seen.refusals.items(), key=lambda item: item[1])
+    return f"The most frequent reason not to act: {rule}, {plural(times, 'time')}."
+
+
+def _outcome(seen: Evidence) -> str:
+    """Say what the capital became, beside holding."""
+    if seen.final_equity <= 0:
+        return "The whole capital was lost."
+    made = f"Return {percent(seen.total_return, signed=True)} after costs"
+    if seen.hold_return is None:
+        return f"{made}."
+    what = seen.symbols[0] if len(seen.symbols) == 1 else f"the {len(seen.symbols)} symbols equally"
+    return f"{made}; holding {what}: {percent(seen.hold_return, signed=True)}."
+
+
+def _average(seen: Evidence) -> str:
+    """Say whether the average trade differs from zero."""
+    if seen.net is None:
+        return ""
+    mean, unit = seen.net.mean, seen.currency
+    span = f"95 % interval {money(seen.net.low, '')} to {money(seen.net.high, unit)}"
+    said = f"The average trade, {money(mean, unit, signed=True)} ({span}),"
+    if seen.net.low > 0:
+        return f"{said} was above zero in this sample; one backtest is no promise."
+    if seen.net.high < 0:
+        return f"{said} lost money after costs."
+    return f"{said} cannot be told from zero."
+
+
+def _doubts(seen: Evidence) -> list[str]:
+    """Name what should make a reader look twice."""
+    doubts = []
+    if seen.fills and seen.fees == 0:
+        doubts.append("No fees were charged.")
+    if seen.sharpe is not None and seen.sharpe > _UNLIKELY_SHARPE:
+        doubts.append(
+            "A Sharpe ratio this high is more often a mistake in data or costs than an edge."
+        )
+    return doubts
+
+
+def verdict(seen: Evidence) -> str:
+    """Put the verdict into words, the gravest thing first."""
+    parts = [_halted(seen.halts)]
+    if seen.trades < ENOUGH_TRADES:
+        parts.append(f"{plural(seen.trades, 'trade')}, too few to judge.")
+        if seen.trades == 0:
+            parts.append(_nothing(seen))
+        if seen.trades or seen.open_trades:
+            parts.append(_outcome(seen))
+    else:
+        parts += [f"{plural(seen.trades, 'trade')}.", _outcome(seen), _average(seen)]
+    return " ".join(part for part in [*parts, *_doubts(seen)] if part)
+
+
+def tone(text: str, trades: int) -> str:
+    """How a verdict is coloured: ``bad``, ``caution`` or ``plain``; praise has no colour."""
+    if text.startswith("halted") or "whole capital was lost" in text:
+        return "bad"
+    return "caution" if trades < ENOUGH_TRADES else "plain"

@@ -1,0 +1,71 @@
+"""How figures are written for people: one place, so that terminal and report agree."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Final
+
+__all__ = ["UNDEFINED", "count", "date", "duration", "money", "number", "percent", "plural", "when"]
+
+UNDEFINED: Final = "n/a"
+_UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
+    """Write a number with thousands separators; what is undefined says so."""
+    if value is None or not math.isfinite(value):
+        return UNDEFINED
+    text = f"{value:{'+' if signed else ''},.{digits}f}"
+    return text.lstrip("+-") if not text.strip("+-0.,") else text
+
+
+def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> str:
+    """Write a fraction as a percentage: 0.123 is ``12.3 %``."""
+    if value is None or not math.isfinite(value):
+        return UNDEFINED
+    return f"{number(value * 100.0, digits, signed=signed)} %"
+
+
+def money(value: float | None, currency: str, *, signed: bool = False) -> str:
+    """Write an amount with its currency; small amounts keep the digits that matter."""
+    if value is None or not math.isfinite(value):
+        return UNDEFINED
+    small = value != 0 and abs(value) < 1
+    digits = min(8, 2 - math.floor(math.log10(abs(value)))) if small else 2
+    return f"{number(value, digits, signed=signed)} {currency}".strip()
+
+
+def count(value: int | None) -> str:
+    """Write a whole number with thousands separators."""
+    return UNDEFINED if value is None else f"{value:,}"
+
+
+def plural(value: int, word: str) -> str:
+    """Write a count with its noun: ``1 trade``, ``2 trades``."""
+    return f"{value:,} {word}" if value == 1 else f"{value:,} {word}s"
+
+
+def duration(seconds: float | None) -> str:
+    """Write a length of time in its largest fitting unit."""
+    if seconds is None or not math.isfinite(seconds):
+        return UNDEFINED
+    for size, unit in _UNITS:
+        if abs(seconds) >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def when(time_ns: int) -> str:
+    """Write a UTC time to the minute, or to the second where it has seconds."""
+    moment = datetime.fromtimestamp(int(time_ns) // 1_000_000_000, UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%S" if moment.second else "%Y-%m-%d %H:%M")
+
+
+def date(time_ns: int) -> str:
+    """Write the UTC date of a time."""
+    return datetime.fromtimestamp(int(time_ns) // 1_000_000_000, UTC).strftime("%Y-%m-%d")
