@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -9,11 +10,11 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    ValidationInfo,
+    ValidationError,
     WithJsonSchema,
-    field_validator,
+    model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 __all__ = ["Config", "Expression", "ExpressionMark", "Input", "InputMark", "Secret", "SecretRef"]
 
@@ -34,17 +35,25 @@ class Config(BaseModel):
     must_say: ClassVar[tuple[str, ...]] = ()
     gives_known_time: ClassVar[bool] = False
 
-    @field_validator("*", mode="before", check_fields=False)
+    @model_validator(mode="before")
     @classmethod
-    def _no_bool_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _no_bool_for_a_number(cls, data: Any) -> Any:
         """Refuse `true` where a number is meant; Python would read it as 1."""
-        if isinstance(value, bool) and info.field_name is not None:
-            wanted = cls.model_fields[info.field_name].annotation
-            if wanted in (int, float, int | None, float | None):
-                raise PydanticCustomError(
-                    "number", "expected a number", {"expected": "a number", "found": str(value)}
-                )
-        return value
+        if not isinstance(data, Mapping):
+            return data
+        wrong = [
+            InitErrorDetails(
+                type=PydanticCustomError("number", "expected a number", {"expected": "a number"}),
+                loc=(name,),
+                input=data[name],
+            )
+            for name, info in cls.model_fields.items()
+            if isinstance(data.get(name), bool)
+            and info.annotation in (int, float, int | None, float | None)
+        ]
+        if wrong:
+            raise ValidationError.from_exception_data(cls.__name__, wrong)
+        return data
 
 
 @dataclass(frozen=True, slots=True)
