@@ -149,4 +149,4 @@ def test_versions_agree(project: dict[str, Any]) -> None:
 
     assert project["project"]["version"] == __version__
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert __version__ in changes
+    assert f"## {__version__}" in changes or "## Unreleased" in changes
