@@ -112,6 +112,7 @@ VOCABULARY: Final[Mapping[str, Mapping[str, str]]] = {
         "wanted": "quantity asked for, signed (base): only what increases the position",
         "cash_available": "cash not yet spoken for, with expected proceeds (quote)",
         "notionals": "array: signed notional held and working of every symbol (quote)",
+        "correlations": "array: correlation with every symbol over the component's `window`",
         "k": "number of the symbol",
         "now_ns": "decision time, nanoseconds (int64)",
         "entries_this_minute": "orders already sent in this minute of market time",
@@ -148,12 +149,17 @@ class Memory:
 
     `window` and `fading`: two runs whose histories start at least `bars` bars earlier agree bit
     for bit. `anchored`: it restarts with every `anchor` (day, week, session). `unbounded`: it
-    never forgets, and is refused in models and rules.
+    never forgets, and is refused in models and rules. A length written in market time stands in
+    `duration_ns` instead and counts as its whole bars; the larger of the two holds.
+
+    A step of `window` or `fading` memory may read as many bars back, once it was called that
+    often; any other reads at most one bar beyond its look-back.
     """
 
     kind: Literal["window", "fading", "anchored", "unbounded"]
     bars: int = 0
     anchor: str = ""
+    duration_ns: int = 0
 
 
 def window(bars: int) -> Memory:
@@ -220,6 +226,10 @@ class Step(Declaration):
     `lookback` is how many bars before the cursor the function reads: it is first called that
     many bars after its inputs are ready. `warmup` is how many further bars pass before its value
     is published. A `state` is all zeros at the first call after every (re)start of history.
+
+    `role` says more about a kind. Stops: "stop" (default; a protective price), "target" (a profit
+    target, a resting limit) or "exit" (a bool tested at each decision). Limits: "" (a cap that
+    clips) or "wire" (checked last; an order above it is refused, never clipped).
     """
 
     function: Callable[..., Any] | None = None
@@ -232,6 +242,7 @@ class Step(Declaration):
     tables: Callable[[Any, World], Any] | None = None
     closed: Callable[..., None] | None = None
     reasons: tuple[str, ...] = ()
+    role: str = ""
     compiled: bool = True
 
     @property
@@ -271,7 +282,7 @@ class Factory(Declaration):
         return self.build(config)
 
 
-def _step_decorator(kind: Any) -> Any:
+def _step_decorator(kind: Any) -> Callable[..., Callable[[Callable[..., Any]], Step]]:
     def declare(config: type[Config], **options: Any) -> Callable[[Callable[..., Any]], Step]:
         def wrap(function: Callable[..., Any]) -> Step:
             return Step(kind, config, function, **options)
@@ -302,7 +313,7 @@ def composition(config: type[Config]) -> Callable[[Callable[[Any], Mapping[str, 
     return wrap
 
 
-def _factory_decorator(kind: Any) -> Any:
+def _factory_decorator(kind: Any) -> Callable[..., Callable[[Callable[..., Any]], Factory]]:
     def declare(config: type[Config]) -> Callable[[Callable[..., Any]], Factory]:
         def wrap(build: Callable[..., Any]) -> Factory:
             return Factory(kind, config, build)

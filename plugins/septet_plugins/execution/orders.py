@@ -1,0 +1,87 @@
+"""Order styles: the prices an entry carries to the market. Exits are market orders."""
+
+import math
+from typing import Annotated
+
+from pydantic import Field
+
+from septet.plugin import Bars, Config, Fraction, WallDuration, order
+
+__all__ = [
+    "Limit",
+    "LimitThenMarket",
+    "Market",
+    "Stop",
+    "StopLimit",
+    "limit",
+    "limit_then_market",
+    "market",
+    "stop",
+    "stop_limit",
+]
+
+Offset = Annotated[Fraction, Field(lt=1.0)]
+
+
+class Market(Config):
+    """Buy or sell at the next open."""
+
+
+@order(Market)
+def market():
+    """Return no prices: a market order."""
+    return math.nan, math.nan
+
+
+class Limit(Config):
+    """Rest `offset` better than the close for `good_for` bars."""
+
+    offset: Offset = 0.0
+    good_for: Bars = 1
+
+
+@order(Limit)
+def limit(side, price, offset):
+    """Return the limit price."""
+    return price * (1.0 - side * offset), math.nan
+
+
+class Stop(Config):
+    """Enter once the price has moved `offset` further, for `good_for` bars."""
+
+    offset: Offset = 0.0
+    good_for: Bars = 1
+
+
+@order(Stop)
+def stop(side, price, offset):
+    """Return the trigger price."""
+    return math.nan, price * (1.0 + side * offset)
+
+
+class StopLimit(Config):
+    """Once the price has moved `offset` further, pay at most `slack` beyond the trigger."""
+
+    offset: Offset = 0.0
+    slack: Offset = 0.001
+    good_for: Bars = 1
+
+
+@order(StopLimit)
+def stop_limit(side, price, offset, slack):
+    """Return limit and trigger prices."""
+    trigger = price * (1.0 + side * offset)
+    return trigger * (1.0 + side * slack), trigger
+
+
+class LimitThenMarket(Config):
+    """Rest at the best price for `patience`, then take; on bars a market order at the open."""
+
+    patience: WallDuration = Field(default="45s")  # type: ignore[assignment]
+    max_slippage: Fraction = Field(default=0.0015)
+
+
+@order(LimitThenMarket)
+def limit_then_market():
+    """Return no prices: bars do not show what a resting order would have got."""
+    return math.nan, math.nan

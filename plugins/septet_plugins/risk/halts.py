@@ -1,0 +1,50 @@
+"""When to stop everything: tests of the account at every decision time."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from septet.plugin import Config, Fraction, halt
+
+__all__ = ["DailyLoss", "Drawdown", "LossesInARow", "daily_loss", "drawdown", "losses_in_a_row"]
+
+Share = Annotated[Fraction, Field(gt=0.0, lt=1.0)]
+
+
+class Drawdown(Config):
+    """Equity has fallen by `above` from its largest since the start or the last resume."""
+
+    shorthand: ClassVar[str | None] = "above"
+    above: Share
+
+
+@halt(Drawdown)
+def drawdown(equity, peak, above):
+    """Return whether the drawdown has reached `above`."""
+    return peak - equity >= above * peak
+
+
+class DailyLoss(Config):
+    """Equity has fallen by `above` since the first step of the day."""
+
+    shorthand: ClassVar[str | None] = "above"
+    above: Share
+
+
+@halt(DailyLoss)
+def daily_loss(equity, day_base, above):
+    """Return whether today's loss has reached `above`."""
+    return day_base - equity >= above * day_base
+
+
+class LossesInARow(Config):
+    """Too many closed trades lost in a row."""
+
+    shorthand: ClassVar[str | None] = "count"
+    count: Annotated[int, Field(ge=1)]
+
+
+@halt(LossesInARow)
+def losses_in_a_row(losses_in_a_row, count):
+    """Return whether `count` trades in a row were lost."""
+    return losses_in_a_row >= count

@@ -1,0 +1,172 @@
+"""How much at most: each limit returns the largest quantity it allows.
+
+Shares are of equity after the order, working orders included. The equity an order costs is its
+fee and slippage, ``cost / price - 1`` of its notional.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from septet.plugin import Config, Fraction, Span, World, limit
+
+__all__ = [
+    "Correlated",
+    "Group",
+    "Groups",
+    "GrossExposure",
+    "MaxOrderValue",
+    "OrdersPerMinute",
+    "Position",
+    "PriceCollar",
+    "correlated",
+    "groups",
+    "gross_exposure",
+    "max_order_value",
+    "orders_per_minute",
+    "position",
+    "price_collar",
+]
+
+
+class Position(Config):
+    """The largest position in one symbol, a share of equity."""
+
+    shorthand: ClassVar[str | None] = "max"
+    max: Annotated[Fraction, Field(gt=0.0)] = 1.0
+
+
+@limit(Position)
+def position(notional, side, price, cost, equity, max):  # noqa: A002 - the key in the file
+    """Return the quantity that brings |notional| to `max` of the equity after the order."""
+    room = max * equity - side * notional
+    return room / (price + max * (cost - price))
+
+
+class GrossExposure(Config):
+    """The largest sum of all positions without their signs, a share of equity."""
+
+    shorthand: ClassVar[str | None] = "max"
+    max: Annotated[Fraction | float, Field(gt=0.0)] = 1.0
+
+
+@limit(GrossExposure)
+def gross_exposure(gross, price, cost, equity, max):  # noqa: A002 - the key in the file
+    """Return the quantity that brings the gross notional to `max` of the equity after the order."""
+    return (max * equity - gross) / (price + max * (cost - price))
+
+
+class Group(Config):
+    """Symbols that are limited together."""
+
+    symbols: tuple[str, ...] = Field(min_length=1)
+    max: Annotated[Fraction, Field(gt=0.0)]
+
+
+class Groups(Config):
+    """Named groups of symbols, each with the largest gross share of equity it may take."""
+
+    groups: dict[str, Group]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """Read ``{majors: {symbols, max}}`` as the groups themselves."""
+        if isinstance(value, Mapping) and set(value) != {"groups"}:
+            return {"groups": dict(value)}
+        return value
+
+
+def _group_table(config: Groups, world: World) -> Any:
+    """Return one row a group: its `max`, then 1 or 0 for each symbol."""
+    rows = [
+        [group.max, *(1.0 if symbol in group.symbols else 0.0 for symbol in world.symbols)]
+        for group in config.groups.values()
+    ]
+    return np.array(rows, dtype=np.float64)
+
+
+@limit(Groups, tables=_group_table)
+def groups(k, notionals, price, cost, equity, tables):
+    """Return the smallest room left in the groups the symbol belongs to."""
+    allowed = math.inf
+    for row in range(tables.shape[0]):
+        if tables[row, k + 1] == 0.0:
+            continue
+        taken = 0.0
+        for other in range(tables.shape[1] - 1):
+            taken += tables[row, other + 1] * abs(notionals[other])
+        share = tables[row, 0]
+        room = (share * equity - taken) / (price + share * (cost - price))
+        allowed = min(allowed, room)
+    return allowed
+
+
+class Correlated(Config):
+    """Positions that move together count as one: the largest sum, a share of equity.
+
+    Held symbols whose log returns over `window` correlate above `above` with this one (sides
+    counted in; unknown counts as correlated) are added up, this one included.
+    """
+
+    above: Annotated[float, Field(gt=-1.0, lt=1.0)] = 0.8
+    window: Span = Span(bar_count=720)
+    max: Annotated[Fraction, Field(gt=0.0)] = 0.15
+    min_bars: Annotated[int, Field(ge=3)] = 30
+
+
+@limit(Correlated)
+def correlated(k, side, notionals, correlations, price, cost, equity, above, max):  # noqa: A002
+    """Return the quantity that brings the correlated sum to `max` of the equity after the order."""
+    taken = abs(notionals[k])
+    for other in range(notionals.shape[0]):
+        if other == k or notionals[other] == 0.0:
+            continue
+        toward = 1.0 if notionals[other] > 0.0 else -1.0
+        value = side * toward * correlations[other]
+        if value > above or value != value:
+            taken += abs(notionals[other])
+    return (max * equity - taken) / (price + max * (cost - price))
+
+
+class MaxOrderValue(Config):
+    """The largest notional of one order (quote)."""
+
+    shorthand: ClassVar[str | None] = "max"
+    max: Annotated[float, Field(gt=0.0)]
+
+
+@limit(MaxOrderValue, role="wire")
+def max_order_value(price, max):  # noqa: A002 - the key in the file
+    """Return the quantity worth `max`."""
+    return max / price
+
+
+class OrdersPerMinute(Config):
+    """Orders in a minute of market time; half of them are kept for reductions and cancels."""
+
+    shorthand: ClassVar[str | None] = "max"
+    max: Annotated[int, Field(ge=1, le=100_000)] = 60
+
+
+@limit(OrdersPerMinute, role="wire")
+def orders_per_minute(entries_this_minute, max):  # noqa: A002 - the key in the file
+    """Return nothing once half of the budget, one order at the least, is spent."""
+    half = max // 2
+    return 0.0 if entries_this_minute >= (half if half > 1 else 1) else math.inf
+
+
+class PriceCollar(Config):
+    """How far an entry's limit price may lie from the close."""
+
+    shorthand: ClassVar[str | None] = "max"
+    max: Annotated[Fraction, Field(gt=0.0)] = 0.05
+
+
+@limit(PriceCollar, role="wire")
+def price_collar(limit_price, price, max):  # noqa: A002 - the key in the file
+    """Return nothing for a limit price outside the collar; a market order has none."""
+    return 0.0 if abs(limit_price / price - 1.0) > max else math.inf

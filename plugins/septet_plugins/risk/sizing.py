@@ -1,0 +1,167 @@
+"""How much: the quantity an entry asks for, before limits and lots."""
+
+import math
+from typing import Annotated
+
+from pydantic import Field
+
+from septet.plugin import Config, Fraction, Input, Trades, sizing
+
+__all__ = [
+    "FixedFraction",
+    "FixedQuantity",
+    "Kelly",
+    "KellyOdds",
+    "VolatilityTarget",
+    "fixed_fraction",
+    "fixed_quantity",
+    "kelly",
+    "volatility_target",
+]
+
+
+class FixedQuantity(Config):
+    """The same quantity every time (base currency)."""
+
+    quantity: float = Field(gt=0.0)
+
+
+@sizing(FixedQuantity)
+def fixed_quantity(quantity):
+    """Return the quantity."""
+    return quantity
+
+
+class FixedFraction(Config):
+    """A share of equity; `100%` includes fee and slippage."""
+
+    fraction: Fraction = Field(default=1.0)
+
+
+@sizing(FixedFraction)
+def fixed_fraction(equity, cost, fraction):
+    """Return what `fraction` of equity buys at the expected cost."""
+    return fraction * equity / cost
+
+
+class VolatilityTarget(Config):
+    """A position whose own volatility is `target` a year, from the volatility feature `of`.
+
+    The feature must be annualised alike (`use: volatility`). `max` caps the share of equity.
+    """
+
+    target: Fraction = Field(default=0.20)
+    of: Input
+    max: Fraction = Field(default=1.0)
+
+
+@sizing(VolatilityTarget)
+def volatility_target(equity, cost, of, target, max):  # noqa: A002 - the key in the file
+    """Return the quantity whose annual volatility is `target` of equity; nothing on NaN."""
+    if not of > 0.0:
+        return math.nan
+    share = target / of
+    return (max if share > max else share) * equity / cost
+
+
+class KellyOdds(Config):
+    """Where the odds come from: the last `window` closed trades, the prior until 20 of each."""
+
+    window: Trades = Field(default=50)
+    average_win: Fraction = Field(default=0.02, gt=0.0)
+    average_loss: Fraction = Field(default=0.015, gt=0.0)
+    min_each: Annotated[int, Field(ge=1)] = 20
+
+
+class Kelly(Config):
+    """Fractional Kelly: ``f* = (p b - (1 - p)) / b`` times `fraction`, at most `max` of equity.
+
+    p is the model's probability of the side traded, b the mean net win over the mean net loss
+    of closed trades (returns on notional). Source: J. L. Kelly, 1956.
+    """
+
+    fraction: Fraction = Field(default=0.25)
+    max: Fraction = Field(default=0.10)
+    odds: KellyOdds = Field(default_factory=KellyOdds)
+
+    @property
+    def window(self) -> int:
+        """Closed trades remembered."""
+        return self.odds.window
+
+    @property
+    def average_win(self) -> float:
+        """Prior mean win, a return on notional."""
+        return self.odds.average_win
+
+    @property
+    def average_loss(self) -> float:
+        """Prior mean loss, a return on notional, positive."""
+        return self.odds.average_loss
+
+    @property
+    def min_each(self) -> int:
+        """Wins and losses needed before the prior gives way."""
+        return self.odds.min_each
+
+
+RING = 6
+
+
+def kelly_closed(return_, state, window):
+    """Remember the net return of a closed trade; a break-even counts as a loss of nothing."""
+    count = int(state[5])
+    state[RING + count % window] = return_
+    state[5] = count + 1.0
+
+
+@sizing(
+    Kelly,
+    state=lambda c: (
+        "probability",
+        "odds",
+        "kelly",
+        "mean_win",
+        "mean_loss",
+        "trades",
+        *(f"return_{n}" for n in range(c.window)),
+    ),  # fmt: skip
+    closed=kelly_closed,
+)
+def kelly(
+    side,
+    up,
+    down,
+    equity,
+    cost,
+    state,
+    fraction,
+    max,
+    window,
+    average_win,
+    average_loss,
+    min_each,
+):
+    """Return the quantity of the capped fraction; no model probability, no trade."""
+    p = up if side > 0.0 else down
+    wins, losses, won, lost = 0, 0, 0.0, 0.0
+    count = int(state[5])
+    for j in range(count if count < window else window):
+        value = state[RING + j]
+        if value > 0.0:
+            wins += 1
+            won += value
+        else:
+            losses += 1
+            lost -= value
+    mean_win, mean_loss = average_win, average_loss
+    if wins >= min_each and losses >= min_each and lost > 0.0:
+        mean_win, mean_loss = won / wins, lost / losses
+    odds = mean_win / mean_loss
+    full = (p * odds - (1.0 - p)) / odds
+    state[0], state[1], state[2] = p, odds, full
+    state[3], state[4] = mean_win, mean_loss
+    share = fraction * full
+    if not share > 0.0:
+        return 0.0
+    return (max if share > max else share) * equity / cost

@@ -1,0 +1,25 @@
+"""Signals from a model's confidence."""
+
+import math
+
+from pydantic import Field
+
+from septet.plugin import Config, Probability, signal
+
+__all__ = ["Confidence", "confidence_threshold"]
+
+
+class Confidence(Config):
+    """Act when the model is sure: ``2 * |p - 0.5|`` at or above `threshold`."""
+
+    threshold: Probability = Field(default=0.30)
+
+
+@signal(Confidence, reasons=("not_finite", "below_threshold"))
+def confidence_threshold(up, confidence, threshold):
+    """Return long above one half, short below it, none under the threshold."""
+    if up != up:
+        return math.nan, 0.0, 0
+    if confidence < threshold or up == 0.5:
+        return math.nan, confidence, 1
+    return (1.0 if up > 0.5 else -1.0), confidence, -1

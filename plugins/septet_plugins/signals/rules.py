@@ -1,0 +1,32 @@
+"""Signals from rules over features."""
+
+import math
+
+from septet.plugin import Config, Expression, signal
+
+__all__ = ["Rules", "rules"]
+
+
+class Rules(Config):
+    """Wishes from conditions: a condition acts only while it is known to be true.
+
+    `exit_if` beats entries; long and short both true is no wish, reason `conflict`.
+    """
+
+    long_if: Expression | None = None
+    short_if: Expression | None = None
+    exit_if: Expression | None = None
+
+
+@signal(Rules, reasons=("conflict", "no_rule_true"))
+def rules(long_if, short_if, exit_if):
+    """Return the wish of the conditions, confidence 1."""
+    if exit_if == 1.0:
+        return 0.0, 1.0, -1
+    if long_if == 1.0:
+        if short_if == 1.0:
+            return math.nan, 0.0, 0
+        return 1.0, 1.0, -1
+    if short_if == 1.0:
+        return -1.0, 1.0, -1
+    return math.nan, 0.0, 1

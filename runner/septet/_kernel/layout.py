@@ -1,0 +1,154 @@
+"""Where every number of a run lives: the rows and slots of the plan's flat arrays.
+
+=====  ============================  ==========================================================
+array  shape                         holds
+=====  ============================  ==========================================================
+T      int64 (2 + symbols, times)    decision times, day numbers, each symbol's row or -1
+M      int64 (symbols, 3, bars)      a bar's open time, its age since history (re)started, and
+                                     how many scheduled bars are missing right before it
+X      float64 (symbols, c, bars)    bar columns and series
+F      float64 (symbols, f, bars)    features, predictions, decisions
+Y      float64 (symbols, y, bars)    bars and features of higher time frames
+G      float64 (4, times)            the equity curve
+S      float64 (symbols, s)          state of the features
+P      float64 (p,)                  parameters
+A      float64 (a,)                  the account, and the state of risk components
+C      int64 (c,)                    counters, blocks, halts
+B      float64 (symbols, b)          the book: instrument, position, working order
+I      int64 (symbols, i)            the book's whole numbers
+LI LF  int64, float64 (rows, 6 / 10) the log: orders, fills, trades, halts, append-only
+=====  ============================  ==========================================================
+
+`snapshot` of a run is S, A, C, B and I; everything else is input or output.
+"""
+
+from typing import Final
+
+# ruff: noqa: RUF022
+__all__ = [
+    "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "B_SLOTS", "CASH", "CLOSE",
+    "CLOSED_UNITS", "COST", "C_SLOTS", "DAY", "DAY_BASE", "DAY_NOW", "DECISION_PRICE", "DISARMED",
+    "DISARM_LEFT", "D_CLIPPED", "D_CONFIDENCE", "D_GRANTED", "D_LATE", "D_REFUSED", "D_REQUESTED",
+    "D_ROWS", "D_SIGNAL", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY", "EXIT_NOTIONAL", "EXPECTED",
+    "FEES", "FILL", "FUNDING", "FUNDING_PAID", "G_CASH", "G_DRAWDOWN", "G_EQUITY", "G_EXPOSURE",
+    "HALT", "HELD", "HIGH", "HIGH_WATER", "INTRABAR", "I_SLOTS", "KNOWN", "LAST_PNL", "LATE",
+    "LAST_RETURN", "LIFT", "LIMIT", "LIMIT_PRICE", "LIQUIDATION", "LOG", "LOSSES", "LOT", "LOW",
+    "MARGIN", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "NOTIONAL", "OPEN",
+    "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE",
+    "ORDER_UNITS", "PEAK", "REDUCES", "ROW", "SCALE", "SENT", "SINCE_ENTRY", "SLIPPAGE",
+    "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED", "STATUS_PARTIAL", "STOP",
+    "STOP_LIMIT", "TICK", "TRADE", "TRADE_FEES", "TRADE_GROSS", "TRIGGER", "TURNOVER", "UNITS",
+    "VOLUME", "WANT_CONFIDENCE", "WANT_SIDE", "WORKING", "X_FIXED",
+]  # fmt: skip
+
+# T
+KNOWN: Final = 0
+DAY: Final = 1
+ROW: Final = 2
+# M
+OPEN_NS: Final = 0
+AGE: Final = 1
+MISSING: Final = 2
+# X: the first columns of every plan; others follow as the plan needs them
+OPEN: Final = 0
+HIGH: Final = 1
+LOW: Final = 2
+CLOSE: Final = 3
+VOLUME: Final = 4
+X_FIXED: Final = 5
+# G
+G_EQUITY: Final = 0
+G_CASH: Final = 1
+G_EXPOSURE: Final = 2
+G_DRAWDOWN: Final = 3
+# decision rows, after the features in F
+D_SIGNAL: Final = 0
+D_CONFIDENCE: Final = 1
+D_REQUESTED: Final = 2
+D_GRANTED: Final = 3
+D_CLIPPED: Final = 4
+D_REFUSED: Final = 5
+D_LATE: Final = 6
+D_ROWS: Final = 7
+# A
+CASH: Final = 0
+EQUITY: Final = 1
+PEAK: Final = 2
+DAY_BASE: Final = 3
+FEES: Final = 4
+TURNOVER: Final = 5
+SLIPPAGE: Final = 6
+LAST_PNL: Final = 7
+LAST_RETURN: Final = 8
+EXPECTED: Final = 9  # proceeds of reductions decided at this time (quote)
+FUNDING_PAID: Final = 10
+A_SLOTS: Final = 11
+# C
+LOG: Final = 0  # rows written to the log
+ORDERS: Final = 1
+DAY_NOW: Final = 2
+BLOCKED: Final = 3  # number of active halts
+MINUTE: Final = 4
+SENT: Final = 5  # orders sent in this minute
+LOSSES: Final = 6  # closed trades lost in a row
+LATE: Final = 7  # 1 while a decision is late: exits act, entries do not
+C_SLOTS: Final = 8  # then, for each halt: active, fired at (ns), fired on day
+# B
+SCALE: Final = 0  # units for one of the base currency
+LOT: Final = 1  # units in a lot
+TICK: Final = 2
+MIN_NOTIONAL: Final = 3
+UNITS: Final = 4  # position, signed, whole
+AVERAGE: Final = 5  # average entry price without fees
+HIGH_WATER: Final = 6  # best price of the trade, up to the bar before
+MARK: Final = 7  # last close
+ENTRY_NOTIONAL: Final = 8
+EXIT_NOTIONAL: Final = 9
+CLOSED_UNITS: Final = 10
+TRADE_GROSS: Final = 11
+TRADE_FEES: Final = 12
+ORDER_UNITS: Final = 13  # what is left of the working order, signed
+LIMIT_PRICE: Final = 14
+TRIGGER: Final = 15
+DECISION_PRICE: Final = 16
+COST: Final = 17  # expected slippage, fraction, for the next fill
+NOTIONAL: Final = 18  # held and working, signed, at the last close
+WANT_SIDE: Final = 19
+WANT_CONFIDENCE: Final = 20
+MARGIN: Final = 21  # isolated margin of a perpetual position (quote)
+B_SLOTS: Final = 22
+# I
+OPEN_SIDE: Final = 0  # side of the open trade, 0 when flat
+ENTRY_NS: Final = 1
+HELD: Final = 2  # bars since the entry fill, or since a signal renewed it
+DISARMED: Final = 3  # a side that may not be entered now
+DISARM_LEFT: Final = 4
+SINCE_ENTRY: Final = 5  # bars since the last accepted entry
+WORKING: Final = 6  # 1 while an order works
+ORDER_ID: Final = 7
+ORDER_TYPE: Final = 8
+REDUCES: Final = 9
+ACTIVE_NS: Final = 10  # the order may fill from this time on
+BARS_LEFT: Final = 11  # bars the order may still work; reductions have no end
+ORDER_REASON: Final = 12
+INTRABAR: Final = 13  # 1 if the trade began inside this bar, not at its open
+I_SLOTS: Final = 14
+# order types
+MARKET: Final = 0
+LIMIT: Final = 1
+STOP: Final = 2
+STOP_LIMIT: Final = 3
+# kinds of log rows
+ORDER: Final = 1
+FILL: Final = 2
+STATUS: Final = 3
+TRADE: Final = 4
+HALT: Final = 5
+LIFT: Final = 6
+FUNDING: Final = 7
+LIQUIDATION: Final = 8
+# order states in log rows
+STATUS_PARTIAL: Final = 1
+STATUS_FILLED: Final = 2
+STATUS_CANCELLED: Final = 3
+STATUS_EXPIRED: Final = 4

@@ -1,0 +1,221 @@
+"""The ledger: the only code that writes cash, positions, trades and the log.
+
+Backtest, paper and live book their fills here; there is no second portfolio. Quantities are
+whole units of an instrument's precision (float64, integer-valued), so that closing a position
+leaves exactly zero.
+"""
+
+import math
+
+from septet._kernel.layout import (
+    ACTIVE_NS,
+    AVERAGE,
+    BARS_LEFT,
+    CASH,
+    CLOSED_UNITS,
+    DECISION_PRICE,
+    ENTRY_NOTIONAL,
+    ENTRY_NS,
+    EXIT_NOTIONAL,
+    FEES,
+    FILL,
+    HELD,
+    HIGH_WATER,
+    INTRABAR,
+    LAST_PNL,
+    LAST_RETURN,
+    LIMIT_PRICE,
+    LOG,
+    LOSSES,
+    LOT,
+    MIN_NOTIONAL,
+    OPEN_SIDE,
+    ORDER,
+    ORDER_ID,
+    ORDER_REASON,
+    ORDER_TYPE,
+    ORDER_UNITS,
+    ORDERS,
+    REDUCES,
+    SCALE,
+    SENT,
+    SLIPPAGE,
+    STATUS,
+    TRADE,
+    TRADE_FEES,
+    TRADE_GROSS,
+    TRIGGER,
+    TURNOVER,
+    UNITS,
+    WORKING,
+)
+from septet._kernel.step import helper
+
+__all__ = ["book_fill", "end_order", "floor_units", "log_row", "place_order", "reduce_only"]
+
+NAN = math.nan
+
+
+@helper
+def floor_units(units, lot):
+    """Whole lots in `units`, in units; a value within rounding of a whole lot counts as whole."""
+    lots = units / lot
+    nearest = math.floor(lots + 0.5)
+    if abs(lots - nearest) <= 1e-15 * abs(nearest) * 4.0:
+        return nearest * lot
+    return math.floor(lots) * lot
+
+
+@helper
+def log_row(kind, time_ns, k, order_id, code, detail, C, LI, LF):
+    """Append a row to the log, its floats NaN, and return its number."""
+    row = C[LOG]
+    C[LOG] = row + 1
+    LI[row, 0] = kind
+    LI[row, 1] = time_ns
+    LI[row, 2] = k
+    LI[row, 3] = order_id
+    LI[row, 4] = code
+    LI[row, 5] = detail
+    for column in range(LF.shape[1]):
+        LF[row, column] = NAN
+    return row
+
+
+@helper
+def place_order(k, kind, units, limit, trigger, active_ns, bars, reduces, reason, price, time_ns, C, B, I, LI, LF):
+    """Make an order the symbol's working order, log it, and return its row in the log."""
+    order_id = C[ORDERS]
+    C[ORDERS] = order_id + 1
+    C[SENT] = C[SENT] + 1
+    I[k, WORKING] = 1
+    I[k, ORDER_ID] = order_id
+    I[k, ORDER_TYPE] = kind
+    I[k, REDUCES] = reduces
+    I[k, ACTIVE_NS] = active_ns
+    I[k, BARS_LEFT] = bars
+    I[k, ORDER_REASON] = reason
+    B[k, ORDER_UNITS] = units
+    B[k, LIMIT_PRICE] = limit
+    B[k, TRIGGER] = trigger
+    B[k, DECISION_PRICE] = price
+    row = log_row(ORDER, time_ns, k, order_id, kind, reason, C, LI, LF)
+    LF[row, 0] = units
+    LF[row, 1] = limit
+    LF[row, 2] = trigger
+    LF[row, 3] = price
+    return row
+
+
+@helper
+def end_order(k, status, reason, time_ns, C, B, I, LI, LF):
+    """Take the working order out of work and log why."""
+    row = log_row(STATUS, time_ns, k, I[k, ORDER_ID], status, reason, C, LI, LF)
+    LF[row, 0] = B[k, ORDER_UNITS]
+    I[k, WORKING] = 0
+    B[k, ORDER_UNITS] = 0.0
+
+
+@helper
+def reduce_only(units, held):
+    """Clip an order to what closes the position: never through zero."""
+    if units > 0.0:
+        return min(units, max(0.0, -held))
+    return max(units, min(0.0, -held))
+
+
+@helper
+def _open_trade(k, units, price, fee, time_ns, intrabar, B, I):
+    side = 1 if units > 0.0 else -1
+    I[k, OPEN_SIDE] = side
+    I[k, ENTRY_NS] = time_ns
+    I[k, HELD] = 0
+    I[k, INTRABAR] = intrabar
+    B[k, AVERAGE] = price
+    B[k, HIGH_WATER] = price
+    B[k, ENTRY_NOTIONAL] = abs(units) / B[k, SCALE] * price
+    B[k, EXIT_NOTIONAL] = 0.0
+    B[k, CLOSED_UNITS] = 0.0
+    B[k, TRADE_GROSS] = 0.0
+    B[k, TRADE_FEES] = fee
+
+
+@helper
+def _close_trade(k, reason, time_ns, A, C, B, I, LI, LF):
+    quantity = B[k, CLOSED_UNITS] / B[k, SCALE]
+    pnl = B[k, TRADE_GROSS] - B[k, TRADE_FEES]
+    row = log_row(TRADE, time_ns, k, I[k, ENTRY_NS], reason, I[k, OPEN_SIDE], C, LI, LF)
+    LF[row, 0] = B[k, ENTRY_NOTIONAL]
+    LF[row, 1] = B[k, AVERAGE]
+    LF[row, 2] = B[k, EXIT_NOTIONAL] / quantity
+    LF[row, 3] = quantity
+    LF[row, 4] = pnl
+    LF[row, 5] = B[k, TRADE_FEES]
+    A[LAST_PNL] = pnl
+    A[LAST_RETURN] = pnl / B[k, ENTRY_NOTIONAL]
+    C[LOSSES] = C[LOSSES] + 1 if pnl < 0.0 else 0
+    I[k, OPEN_SIDE] = 0
+    I[k, HELD] = 0
+    I[k, INTRABAR] = 0
+    B[k, AVERAGE] = NAN
+
+
+@helper
+def book_fill(k, units, price, rate, received, maker, time_ns, order_id, reason, intrabar, reference, A, C, B, I, LI, LF):
+    """Book one fill; return 1 if it closed a trade, else 0.
+
+    `units` is signed; `rate` the fee as a fraction of the notional, taken in what is received
+    when `received` is 1 (a buy then brings fewer units), else in the quote currency. `reference`
+    is the price the decision saw; the difference is counted as slippage.
+    """
+    scale = B[k, SCALE]
+    quantity = abs(units) / scale
+    notional = quantity * price
+    fee = notional * rate
+    got = units
+    if units > 0.0:
+        A[CASH] = A[CASH] - notional
+        if received == 1:
+            taken = math.ceil(units * rate)
+            got = units - taken
+            fee = taken / scale * price
+        else:
+            A[CASH] = A[CASH] - fee
+    else:
+        A[CASH] = A[CASH] + notional - fee
+    A[FEES] = A[FEES] + fee
+    A[TURNOVER] = A[TURNOVER] + notional
+    A[SLIPPAGE] = A[SLIPPAGE] + (price - reference) * (units / scale)
+    row = log_row(FILL, time_ns, k, order_id, maker, reason, C, LI, LF)
+    LF[row, 0] = units
+    LF[row, 1] = price
+    LF[row, 2] = fee
+    LF[row, 3] = got
+    LF[row, 4] = reference
+
+    held = B[k, UNITS]
+    after = held + got
+    B[k, UNITS] = after
+    side = I[k, OPEN_SIDE]
+    if side == 0:
+        _open_trade(k, got, price, fee, time_ns, intrabar, B, I)
+        return 0
+    if got * side > 0.0:
+        B[k, AVERAGE] = (B[k, AVERAGE] * abs(held) + price * abs(got)) / abs(after)
+        B[k, ENTRY_NOTIONAL] = B[k, ENTRY_NOTIONAL] + abs(got) / scale * price
+        B[k, TRADE_FEES] = B[k, TRADE_FEES] + fee
+        return 0
+    closing = min(abs(got), abs(held))
+    share = closing / abs(got)
+    B[k, TRADE_GROSS] = B[k, TRADE_GROSS] + (price - B[k, AVERAGE]) * side * (closing / scale)
+    B[k, TRADE_FEES] = B[k, TRADE_FEES] + fee * share
+    B[k, EXIT_NOTIONAL] = B[k, EXIT_NOTIONAL] + closing / scale * price
+    B[k, CLOSED_UNITS] = B[k, CLOSED_UNITS] + closing
+    if after * side < 0.0:
+        _close_trade(k, reason, time_ns, A, C, B, I, LI, LF)
+        _open_trade(k, after, price, fee * (1.0 - share), time_ns, intrabar, B, I)
+        return 1
+    if abs(after) < B[k, LOT] or abs(after) / scale * price < B[k, MIN_NOTIONAL]:
+        _close_trade(k, reason, time_ns, A, C, B, I, LI, LF)
+        return 1
+    return 0

@@ -1,0 +1,86 @@
+"""How an order meets a bar: the one rule for backtest and paper.
+
+Prices are pessimistic: market orders pay slippage, a limit fills only when traded through, a
+gap through a stop fills at the open, and where stop and target are both touched the stop wins.
+"""
+
+import math
+
+from septet._kernel.layout import LIMIT, MARKET, STOP, STOP_LIMIT
+from septet._kernel.step import helper
+
+__all__ = ["adverse", "cap_units", "match_open", "match_within", "stop_price", "target_price"]
+
+NAN = math.nan
+
+
+@helper
+def adverse(price, side, tick):
+    """Round a price to the tick against the order: up for a buy (+1), down for a sell (-1)."""
+    if tick <= 0.0:
+        return price
+    steps = price / tick
+    nearest = math.floor(steps + 0.5)
+    if abs(steps - nearest) <= 1e-9:
+        return nearest * tick
+    return (math.floor(steps) + (1.0 if side > 0.0 else 0.0)) * tick
+
+
+@helper
+def match_open(kind, side, limit, trigger, open_, slippage, tick):
+    """Price at which an order fills at the bar's open, or NaN; market and stop orders pay slippage."""
+    if kind == MARKET:
+        return adverse(open_ * (1.0 + side * slippage), side, tick)
+    if kind == LIMIT:
+        return open_ if side * (limit - open_) > 0.0 else NAN
+    if side * (open_ - trigger) < 0.0:
+        return NAN
+    if kind == STOP:
+        return adverse(open_ * (1.0 + side * slippage), side, tick)
+    return open_ if side * (limit - open_) > 0.0 else NAN
+
+
+@helper
+def match_within(kind, side, limit, trigger, high, low, slippage, tick):
+    """Price at which an order fills inside the bar, or NaN; open-triggered orders come first."""
+    best = low if side > 0.0 else high
+    worst = high if side > 0.0 else low
+    if kind == LIMIT:
+        return limit if side * (limit - best) > 0.0 else NAN
+    if kind == MARKET or side * (worst - trigger) < 0.0:
+        return NAN
+    price = adverse(trigger * (1.0 + side * slippage), side, tick)
+    if kind == STOP:
+        return price
+    if side * (limit - trigger) < 0.0:
+        return NAN
+    return price if side * (limit - price) > 0.0 else limit
+
+
+@helper
+def stop_price(side, level, open_, high, low, slippage, tick):
+    """Fill price of a protective stop of a position (`side`), or NaN if it was not touched."""
+    if side * (open_ - level) <= 0.0:
+        return adverse(open_ * (1.0 - side * slippage), -side, tick)
+    if side * ((low if side > 0.0 else high) - level) <= 0.0:
+        return adverse(level * (1.0 - side * slippage), -side, tick)
+    return NAN
+
+
+@helper
+def target_price(side, level, open_, high, low):
+    """Fill price of a profit target (a limit), or NaN: it must be traded through."""
+    if side * (open_ - level) > 0.0:
+        return open_
+    if side * ((high if side > 0.0 else low) - level) > 0.0:
+        return level
+    return NAN
+
+
+@helper
+def cap_units(units, volume, scale, lot, share):
+    """Largest part of `units` (signed) that `share` of the bar's volume lets through, whole lots."""
+    room = math.floor(share * volume * scale / lot) * lot
+    if units > room:
+        return room
+    return -room if units < -room else units
