@@ -1,1 +1,23 @@
-"""Labels, walk-forward training, stored models, model health."""
+"""Labels, walk-forward training, stored models, model health.
+
+What the shells call, in order::
+
+    bars     = [symbol_bars(table, segment) for each symbol]      # segment: int64 (n,)
+    dataset  = pool(bars, features, names, bar_ns)                # features: float64 (n, f) each
+    labels   = make_labels(dataset, label_rule(label, bar_ns))    # from the file's `label:`
+    plan     = training_rule(training, bar_ns)                    # from the file's `training:`
+    trainer  = trainer_of(model_block)                            # scale, calibrate: block.extra
+    watch    = DriftWatch(dataset, labels, health_rule(monitoring))
+    walk     = walk_forward(dataset, trainer, labels, plan, seed=seed, start_ns=start,
+                            drift=watch, progress=progress)
+    walk     = stored_walk(dataset, load_model(folder, names), start_ns=start)  # scheme: stored
+    health   = monitor_walk(walk, dataset, labels, health_rule(monitoring))
+
+`Walk.up[k]` and `Walk.state[k]` are arrays over the bars of symbol k (states `OK NO_MODEL
+EXPIRED NOT_FINITE`; `REASONS` names them), `Walk.predict_row(time_ns, vector)` gives the same
+bits for one row, `Walk.at(time_ns)` the model in force. `Health.monitoring()` and
+`Health.predictions()` are the two Parquet tables, `Health.calibration` and `Health.importance`
+what the report draws. `store_model` writes a model and its card, `load_model` reads one back.
+
+Nothing here reads YAML, a clock or a file, but for `stored`.
+"""

@@ -1,0 +1,285 @@
+"""The walk forward: fit, decide out of sample, move on.
+
+A row is only ever judged by a model that was fitted before the row was known, so every
+probability here is out of sample by construction.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from septet._data.bars import Floats, Ints
+from septet._learn.dataset import Dataset
+from septet._learn.fitting import Served, Trainer, Window
+from septet._learn.labels import NEVER_NS, Labels
+from septet._learn.schedule import TrainingRule, model_seed, training_rows, training_times
+from septet._learn.stored import fingerprint, make_card
+from septet.errors import RunError
+
+__all__ = [
+    "EXPIRED",
+    "NOT_FINITE",
+    "NO_MODEL",
+    "OK",
+    "REASONS",
+    "Drift",
+    "Progress",
+    "Walk",
+    "WalkModel",
+    "fit_window",
+    "walk_forward",
+]
+
+OK: Final = 0
+NO_MODEL: Final = 1
+EXPIRED: Final = 2
+NOT_FINITE: Final = 3
+REASONS: Final = ("", "no_model", "expired", "not_finite")
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class WalkModel:
+    """One window of the walk: a model, or the reason why there is none.
+
+    It has data up to `trained_to_ns` (T_k), decides rows with ``ready_ns <= T < until_ns`` and
+    is expired at ``T > expires_ns``. `cause` is ``schedule``, ``drift`` or ``stored``.
+    """
+
+    number: int
+    trained_to_ns: int
+    ready_ns: int
+    until_ns: int
+    expires_ns: int
+    cause: str
+    rows: int
+    model: Served | None
+    reason: str = ""
+    fingerprint: str = ""
+    card: Mapping[str, Any] = field(default_factory=dict)
+    importance: Floats | None = None
+    train_rows: Ints | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Models in order of time, and what they said of every row.
+
+    `up` and `state` hold one array for each symbol, in bar order: the probability up (NaN where
+    `state` is not `OK`) and one of `OK NO_MODEL EXPIRED NOT_FINITE`. `row_up`, `row_state` and
+    `row_model` (index into `models`, -1 for none) are the same for the pooled rows.
+    """
+
+    models: tuple[WalkModel, ...]
+    up: tuple[Floats, ...]
+    state: tuple[npt.NDArray[np.int8], ...]
+    row_up: Floats
+    row_state: npt.NDArray[np.int8]
+    row_model: Ints
+    first_decision_ns: int | None
+
+    def at(self, time_ns: int) -> WalkModel | str:
+        """The model in force at a decision time, or ``no_model`` or ``expired``."""
+        for each in reversed(self.models):
+            if each.ready_ns <= time_ns:
+                if each.model is None or time_ns >= each.until_ns:
+                    return REASONS[NO_MODEL]
+                return each if time_ns <= each.expires_ns else REASONS[EXPIRED]
+        return REASONS[NO_MODEL]
+
+    def predict_row(self, time_ns: int, vector: Floats) -> tuple[float, int]:
+        """Probability up and state of one vector: the same bits as in `up` and `state`."""
+        current = self.at(time_ns)
+        if isinstance(current, str):
+            return float("nan"), REASONS.index(current)
+        if not np.isfinite(vector).all() or current.model is None:
+            return float("nan"), NOT_FINITE
+        return current.model.predict_row(vector), OK
+
+
+class Drift(Protocol):
+    """Watches a walk as it goes on and may ask for a model out of schedule."""
+
+    def first_retrain(self, walk: Walk, from_ns: int, until_ns: int) -> int | None:
+        """First time in ``(from_ns, until_ns)`` at which a retrain was due, None for none."""
+        ...
+
+
+def fit_window(
+    dataset: Dataset,
+    trainer: Trainer,
+    labels: Labels,
+    rule: TrainingRule,
+    *,
+    seed: int,
+    trained_to_ns: int,
+    number: int = 0,
+    cause: str = "schedule",
+) -> WalkModel:
+    """Fit the model with data up to one time; nothing known later is read.
+
+    A window with fewer than `min_rows` rows or `min_class` of a class gives no model, and the
+    result says why.
+    """
+    rows = training_rows(dataset, labels, rule, trained_to_ns)
+    expires = NEVER_NS if rule.expire_after_ns is None else trained_to_ns + rule.expire_after_ns
+    ready = trained_to_ns + rule.ready_after_ns
+    found = WalkModel(
+        number, trained_to_ns, ready, NEVER_NS, expires, cause, len(rows), None, train_rows=rows
+    )
+    if len(rows) < rule.min_rows:
+        return replace(found, reason=f"{len(rows)} rows to train on, fewer than {rule.min_rows}")
+    y = labels.value[rows].astype(np.int64)
+    ups = int(y.sum())
+    for count, name in ((ups, "up"), (len(rows) - ups, "down")):
+        if count < rule.min_class:
+            reason = f"{count} rows labelled {name}, fewer than {rule.min_class}"
+            return replace(found, reason=reason)
+    window = Window(
+        np.ascontiguousarray(dataset.x[rows]),
+        y,
+        dataset.time_ns[rows],
+        labels.known_ns[rows],
+        dataset.feature_names,
+        model_seed(seed, trained_to_ns),
+    )
+    fitted = trainer.fit(window)
+    return replace(
+        found,
+        model=fitted.model,
+        importance=fitted.importance,
+        fingerprint=fingerprint(fitted.model),
+        card=make_card(trainer.name, window, fitted, trained_to_ns),
+    )
+
+
+class _Board:
+    """The pooled rows' predictions while a walk is going on."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        n = len(dataset)
+        self.dataset = dataset
+        self.finite = np.isfinite(dataset.x).all(axis=1)
+        self.up = np.full(n, np.nan)
+        self.state = np.full(n, NO_MODEL, dtype=np.int8)
+        self.model = np.full(n, -1, dtype=np.int64)
+
+    def judge(self, index: int, each: WalkModel) -> None:
+        """Let one model say what it thinks of its rows."""
+        time_ns = self.dataset.time_ns
+        low, high = np.searchsorted(time_ns, [each.ready_ns, each.until_ns], side="left")
+        if each.until_ns == NEVER_NS:
+            high = len(time_ns)
+        span = slice(int(low), int(high))
+        self.up[span], self.state[span], self.model[span] = np.nan, NO_MODEL, -1
+        if each.model is None:
+            return
+        self.model[span] = index
+        late = time_ns[span] > each.expires_ns
+        self.state[span] = np.where(late, EXPIRED, np.where(self.finite[span], OK, NOT_FINITE))
+        good = np.flatnonzero(self.state[span] == OK) + span.start
+        if len(good):
+            self.up[good] = each.model.predict(np.ascontiguousarray(self.dataset.x[good]))
+
+    def walk(self, models: Sequence[WalkModel], start_ns: int | None) -> Walk:
+        """Close the books."""
+        decided = np.flatnonzero(self.state == OK)
+        if start_ns is not None:
+            decided = decided[self.dataset.time_ns[decided] >= start_ns]
+        first = int(self.dataset.time_ns[decided[0]]) if len(decided) else None
+        up, state = self.dataset.scatter(self.up), self.dataset.scatter(self.state)
+        return Walk(tuple(models), up, state, self.up, self.state, self.model, first)
+
+
+def walk_forward(
+    dataset: Dataset,
+    trainer: Trainer,
+    labels: Labels,
+    rule: TrainingRule,
+    *,
+    seed: int,
+    start_ns: int | None = None,
+    drift: Drift | None = None,
+    progress: Progress | None = None,
+) -> Walk:
+    """Train on schedule and judge every row out of sample.
+
+    Parameters
+    ----------
+    dataset, labels : Dataset, Labels
+        The rows, with those before `start_ns` that the first window needs.
+    trainer : Trainer
+        What a model plugin built.
+    rule : TrainingRule
+        The schedule.
+    seed : int
+        Seed of the run; a model's own is made from it and its T_k.
+    start_ns : int, optional
+        First decision asked for; windows that could serve no later row are not fitted.
+    drift : Drift, optional
+        Consulted when the rule says `on_drift`.
+    progress : callable, optional
+        Called with windows done, windows planned, and a text.
+
+    Raises
+    ------
+    RunError
+        If no window of the walk could be trained.
+    """
+    if not len(dataset):
+        raise RunError("there are no rows to train on", hint="check the span and the data")
+    board, models = _Board(dataset), list[WalkModel]()
+    last = int(dataset.time_ns[-1])
+    times = training_times(rule, int(dataset.time_ns[0]), last, start_ns)
+    queue, total, cause = list(times), len(times), "schedule"
+    while queue:
+        moment = queue.pop(0)
+        if progress is not None:
+            progress(len(models), total, f"training {trainer.name}")
+        model = fit_window(
+            dataset,
+            trainer,
+            labels,
+            rule,
+            seed=seed,
+            trained_to_ns=moment,
+            number=len(models),
+            cause=cause,
+        )
+        if models:
+            models[-1] = replace(models[-1], until_ns=model.ready_ns)
+        until_ns = queue[0] + rule.ready_after_ns if queue else NEVER_NS
+        models.append(replace(model, until_ns=until_ns))
+        board.judge(len(models) - 1, models[-1])
+        cause = "schedule"
+        if rule.on_drift and drift is not None and model.model is not None:
+            until = queue[0] if queue else last
+            again = drift.first_retrain(board.walk(models, start_ns), model.ready_ns, until)
+            if again is not None:
+                queue.insert(0, again)
+                total, cause = total + 1, "drift"
+    if progress is not None:
+        progress(total, total, f"trained {trainer.name}")
+    if not any(each.model is not None for each in models):
+        raise _untrained(rule, models)
+    return board.walk(models, start_ns)
+
+
+def _untrained(rule: TrainingRule, models: Sequence[WalkModel]) -> RunError:
+    if not models:
+        return RunError(
+            "no training time falls into the data: it is shorter than the training step",
+            hint="ask for a longer span or a smaller training.step",
+        )
+    common, times = Counter(each.reason for each in models).most_common(1)[0]
+    return RunError(
+        f"none of the {len(models)} training windows could be trained; most often ({times} times): "
+        f"{common}",
+        hint="lengthen training.train, extend the span, or check features that are never finite",
+    )
