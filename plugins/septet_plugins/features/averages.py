@@ -1,21 +1,151 @@
-"""Moving averages."""
+"""Moving averages and rolling sums."""
 
-from septet.plugin import Bars, Config, Input, feature, window
+from __future__ import annotations
 
-__all__ = ["Sma", "sma"]
+from typing import Literal
+
+from septet.plugin import (
+    AVERAGE,
+    SUM,
+    WEIGHTED,
+    Bars,
+    Config,
+    Input,
+    Memory,
+    add,
+    anchored,
+    fading,
+    feature,
+    finite,
+    recursive_average,
+    unbounded,
+    weighted_sum,
+    window,
+    window_sum,
+)
+
+__all__ = [
+    "Average",
+    "Running",
+    "Since",
+    "ema",
+    "running_sum",
+    "sma",
+    "sum_since",
+    "window_total",
+    "wilder",
+    "wma",
+]
+
+Anchor = Literal["day", "session", "week"]
 
 
-class Sma(Config):
-    """Simple moving average: the mean of the last `period` values."""
+class Average(Config):
+    """Moving average of `of` over `period` bars."""
 
     of: Input = "close"
     period: Bars = 20
 
 
-@feature(Sma, lookback=lambda c: c.period - 1, memory=lambda c: window(c.period))
-def sma(i, of, period):
-    """Return the mean of ``of[i - period + 1 .. i]``."""
-    total = 0.0
-    for j in range(i - period + 1, i + 1):
-        total += of[j]
-    return total / period
+class Average14(Average):
+    """Moving average of `of` over `period` bars."""
+
+    period: Bars = 14
+
+
+def since_memory(by: str) -> Memory:
+    """Memory of what restarts when `by` changes; a column that is no period counts as days."""
+    return anchored(by if by in ("session", "week") else "day")
+
+
+class Running(Config):
+    """Something that runs since the first bar, over `of`."""
+
+    of: Input = "close"
+
+
+class Since(Config):
+    """Sum of `of` since the column `by` last changed (`session`, `week` or a feature)."""
+
+    of: Input = "volume"
+    by: Input = "session"
+
+
+@feature(
+    Average, state=SUM, lookback=lambda c: c.period - 1, memory=lambda c: window(2 * c.period)
+)
+def sma(i, of, slot, state, period):
+    """Return the simple moving average, the mean of ``of[i - period + 1 .. i]``.
+
+    In the unit of `of`. NaN while anything in the window is not finite.
+    """
+    return window_sum(i, of, slot, period, state, 0) / period
+
+
+@feature(
+    Average, state=SUM, lookback=lambda c: c.period - 1, memory=lambda c: window(2 * c.period)
+)
+def window_total(i, of, slot, state, period):
+    """Return the sum of ``of[i - period + 1 .. i]``; NaN while anything in it is not finite."""
+    return window_sum(i, of, slot, period, state, 0)
+
+
+@feature(
+    Average, state=WEIGHTED, lookback=lambda c: c.period - 1, memory=lambda c: window(2 * c.period)
+)
+def wma(i, of, slot, state, period):
+    """Return the linearly weighted average: weights `period` (newest) down to 1 (oldest).
+
+    In the unit of `of`. NaN while anything in the window is not finite.
+    """
+    return weighted_sum(i, of, slot, period, state, 0) / (0.5 * period * (period + 1))
+
+
+@feature(
+    Average,
+    state=AVERAGE,
+    warmup=lambda c: c.period - 1,
+    memory=lambda c: fading(36 * (c.period + 1)),
+)
+def ema(i, of, slot, state, period):
+    """Return the exponential average with weight ``2 / (period + 1)`` for the newest value.
+
+    In the unit of `of`. Seeded with the mean of the first `period` values. NaN where the input
+    is not finite, which leaves the average as it was.
+    """
+    return recursive_average(i, of, slot, period, 2.0 / (period + 1), 18 * (period + 1), state, 0)
+
+
+@feature(
+    Average14,
+    state=AVERAGE,
+    warmup=lambda c: c.period - 1,
+    memory=lambda c: fading(72 * c.period),
+)
+def wilder(i, of, slot, state, period):
+    """Return Wilder's average, weight ``1 / period`` for the newest value.
+
+    In the unit of `of`; seeds and NaN as `ema`. Source: J. Welles Wilder, New Concepts in
+    Technical Trading Systems, 1978.
+    """
+    return recursive_average(i, of, slot, period, 1.0 / period, 36 * period, state, 0)
+
+
+@feature(Running, state=("total", "carry"), memory=lambda c: unbounded())
+def running_sum(i, of, state):
+    """Return the sum of `of` since the first bar; a bar that is not finite adds nothing."""
+    if finite(of[i]):
+        add(state, 0, of[i])
+    return state[0] + state[1]
+
+
+@feature(Since, state=("started", "total", "carry"), memory=lambda c: since_memory(c.by))
+def sum_since(i, of, by, state):
+    """Return the sum of `of` since `by` last changed; a bar that is not finite adds nothing."""
+    if state[0] == 0.0 or by[i] != by[i - 1]:
+        state[0] = 1.0
+        state[1] = 0.0
+        state[2] = 0.0
+    if finite(of[i]):
+        add(state, 1, of[i])
+    return state[1] + state[2]

@@ -1,0 +1,169 @@
+"""Bands and channels around price."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from septet.plugin import (
+    EXTREME,
+    MOMENTS,
+    Bars,
+    Config,
+    Input,
+    divide,
+    feature,
+    inner,
+    root,
+    window,
+    window_max,
+    window_min,
+    window_moments,
+)
+
+__all__ = [
+    "Bollinger",
+    "Channel",
+    "Keltner",
+    "bollinger",
+    "bollinger_percent",
+    "bollinger_width",
+    "donchian",
+    "highest",
+    "keltner",
+    "lowest",
+]
+
+Multiple = Annotated[float, Field(gt=0.0, le=100.0)]
+BANDS = ("upper", "middle", "lower")
+
+
+class Bollinger(Config):
+    """Bands `deviations` population standard deviations about the mean of `period` bars."""
+
+    of: Input = "close"
+    period: Annotated[Bars, Field(ge=2)] = 20
+    deviations: Multiple = 2.0
+
+
+class Highest(Config):
+    """Largest value of `of` in `period` bars."""
+
+    of: Input = "high"
+    period: Bars = 20
+
+
+class Lowest(Config):
+    """Smallest value of `of` in `period` bars."""
+
+    of: Input = "low"
+    period: Bars = 20
+
+
+class Channel(Config):
+    """Highest high and lowest low of `period` bars."""
+
+    period: Bars = 20
+
+
+class Keltner(Config):
+    """Bands `multiple` average true ranges about an exponential average."""
+
+    of: Input = "close"
+    period: Bars = 20
+    atr_period: Bars = 10
+    multiple: Multiple = 2.0
+
+
+@feature(
+    Bollinger,
+    outputs=BANDS,
+    state=MOMENTS,
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(2 * c.period),
+)
+def bollinger(i, of, slot, state, period, deviations):
+    """Return the bands ``mean ± deviations * standard deviation`` and the mean between them.
+
+    In the unit of `of`; the deviation divides by `period`. All three are equal where the window
+    is flat; NaN while anything in it is not finite. Source: J. Bollinger.
+    """
+    mean, square = window_moments(i, of, slot, period, state, 0)
+    half = deviations * root(square / period)
+    return mean + half, mean, mean - half
+
+
+@feature(
+    Bollinger,
+    state=MOMENTS,
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(2 * c.period),
+)
+def bollinger_width(i, of, slot, state, period, deviations):
+    """Return ``(upper - lower) / middle``, a fraction; 0 where the window is flat."""
+    mean, square = window_moments(i, of, slot, period, state, 0)
+    return divide(2.0 * deviations * root(square / period), mean)
+
+
+@feature(
+    Bollinger,
+    state=MOMENTS,
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(2 * c.period),
+)
+def bollinger_percent(i, of, slot, state, period, deviations):
+    """Return where `of` lies between the bands: 0 the lower, 1 the upper; NaN in a flat window."""
+    mean, square = window_moments(i, of, slot, period, state, 0)
+    half = deviations * root(square / period)
+    return divide(of[i] - mean + half, 2.0 * half)
+
+
+@feature(
+    Highest, state=EXTREME, lookback=lambda c: c.period - 1, memory=lambda c: window(c.period)
+)
+def highest(i, of, state, period):
+    """Return the largest of ``of[i - period + 1 .. i]``; NaN while any of it is not finite."""
+    return window_max(i, of, period, state, 0)
+
+
+@feature(
+    Lowest, state=EXTREME, lookback=lambda c: c.period - 1, memory=lambda c: window(c.period)
+)
+def lowest(i, of, state, period):
+    """Return the smallest of ``of[i - period + 1 .. i]``; NaN while any of it is not finite."""
+    return window_min(i, of, period, state, 0)
+
+
+@feature(
+    Channel,
+    outputs=BANDS,
+    state=("top", "top_stays", "bottom", "bottom_stays"),
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(c.period),
+)
+def donchian(i, high, low, state, period):
+    """Return the highest high, the middle and the lowest low of `period` bars, this one included.
+
+    In quote currency. Source: R. Donchian.
+    """
+    top = window_max(i, high, period, state, 0)
+    bottom = window_min(i, low, period, state, 2)
+    return top, 0.5 * (top + bottom), bottom
+
+
+@feature(
+    Keltner,
+    outputs=BANDS,
+    inner=lambda c: {
+        "middle": inner("ema", of=c.of, period=c.period),
+        "spread": inner("atr", period=c.atr_period),
+    },
+)
+def keltner(i, middle, spread, multiple):
+    """Return ``ema ± multiple * atr`` and the average between them, in quote currency.
+
+    Source: the form of L. Raschke, with exponential average and true range.
+    """
+    half = multiple * spread[i]
+    return middle[i] + half, middle[i], middle[i] - half

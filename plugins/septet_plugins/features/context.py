@@ -1,0 +1,165 @@
+"""What surrounds a price: time, peaks, the universe, outside series, and free expressions."""
+
+from __future__ import annotations
+
+import math
+
+from septet.plugin import (
+    NAN,
+    Bars,
+    Config,
+    Expression,
+    Inner,
+    Input,
+    across,
+    cosine,
+    divide,
+    feature,
+    finite,
+    inner,
+    sine,
+    unbounded,
+)
+
+__all__ = [
+    "Calendar",
+    "CrossRank",
+    "Drawdown",
+    "Expr",
+    "Running",
+    "Series",
+    "calendar",
+    "cross_rank",
+    "day_number",
+    "drawdown",
+    "expr",
+    "running_max",
+    "series",
+]
+
+DAY_SECONDS = 86_400
+ROUND = 2.0 * math.pi
+
+
+class Calendar(Config):
+    """Hour of the day and day of the week at the bar's close (UTC); takes no settings."""
+
+
+class CrossRank(Config):
+    """Rank of `of` among all symbols of the universe, now."""
+
+    of: Input = "close"
+
+
+class Drawdown(Config):
+    """Fall of `of` from its peak: of the last `window` bars, or since the first."""
+
+    of: Input = "close"
+    window: Bars | None = None
+
+
+class Running(Config):
+    """Something that runs since the first bar, over `of`."""
+
+    of: Input = "close"
+
+
+class Series(Config):
+    """An outside series as a feature; `missing` is its value while none is known."""
+
+    of: Input
+    missing: float | None = None
+
+    @property
+    def missing_value(self) -> float:
+        """`missing`, NaN without."""
+        return NAN if self.missing is None else self.missing
+
+
+class Expr(Config):
+    """A formula over columns and features."""
+
+    shorthand = "formula"
+
+    formula: Expression
+
+
+@feature(Running, state=("started", "peak"), memory=lambda c: unbounded())
+def running_max(i, of, state):
+    """Return the largest value since the first bar, in the unit of `of`; NaN where `of` is."""
+    if not finite(of[i]):
+        return NAN
+    if state[0] == 0.0 or of[i] > state[1]:
+        state[0] = 1.0
+        state[1] = of[i]
+    return state[1]
+
+
+def _peak(config: Drawdown) -> dict[str, Inner]:
+    if config.window is None:
+        return {"peak": inner("running_max", of=config.of)}
+    return {"peak": inner("highest", of=config.of, period=config.window)}
+
+
+@feature(Drawdown, inner=_peak)
+def drawdown(i, of, peak):
+    """Return ``of / peak - 1``, a fraction, 0 or less.
+
+    Without `window` it never forgets, and is refused in models and rules.
+    """
+    return divide(of[i] - peak[i], peak[i])
+
+
+@feature(Calendar)
+def day_number(i, seconds, bar_ns):
+    """Return the number of the UTC day the bar opened in, since 1970-01-01."""
+    opened = seconds[i] - bar_ns // 1_000_000_000
+    return float(opened // DAY_SECONDS)
+
+
+@feature(Calendar, outputs=("hour_sine", "hour_cosine", "weekday_sine", "weekday_cosine"))
+def calendar(i, seconds):
+    """Return time of day and day of week (Monday first) at the close as points on a circle.
+
+    The time of day is continuous (minutes count); the weekday is whole. UTC; -1 to 1.
+    """
+    day = seconds[i] // DAY_SECONDS
+    hour = ROUND * (seconds[i] - day * DAY_SECONDS) / DAY_SECONDS
+    weekday = ROUND * ((day + 3) % 7) / 7
+    return sine(hour), cosine(hour), sine(weekday), cosine(weekday)
+
+
+@across(CrossRank)
+def cross_rank(k, values):
+    """Return the share of the other symbols below this one, equals counting half: 0 to 1.
+
+    Symbols without a value now are left out; NaN where this one has none, or is alone.
+    """
+    now = values[k]
+    below = 0.0
+    others = -1.0
+    for other in range(len(values)):
+        value = values[other]
+        if finite(value):
+            others += 1.0
+            if value < now:
+                below += 1.0
+            elif value == now:
+                below += 0.5
+    if not finite(now) or others < 1.0:
+        return NAN
+    return (below - 0.5) / others
+
+
+@feature(Series)
+def series(i, of, missing_value):
+    """Return the outside series as known at this bar's close; `missing` where nothing is."""
+    if finite(of[i]):
+        return of[i]
+    return missing_value
+
+
+@feature(Expr)
+def expr(formula):
+    """Return the value of the formula; NaN where it has none."""
+    return formula

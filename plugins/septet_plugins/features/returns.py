@@ -1,0 +1,127 @@
+"""Changes of a series, and arithmetic between two."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from septet.plugin import (
+    Bars,
+    Config,
+    Inner,
+    Input,
+    composition,
+    divide,
+    feature,
+    inner,
+    logarithm,
+    window,
+)
+
+__all__ = [
+    "Change",
+    "Difference",
+    "Lag",
+    "Ratio",
+    "Shift",
+    "difference",
+    "lag",
+    "log_return",
+    "momentum",
+    "ratio",
+    "roc",
+    "shift",
+    "simple_return",
+]
+
+
+class Change(Config):
+    """Change of `of` over `period` bars."""
+
+    of: Input = "close"
+    period: Bars = 1
+
+
+class Change10(Change):
+    """Change of `of` over `period` bars."""
+
+    period: Bars = 10
+
+
+class Shift(Config):
+    """Value of `of`, `by` bars ago."""
+
+    of: Input = "close"
+    by: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+
+
+class Lag(Config):
+    """Values of `of`, `by` bars ago: one number gives one column, a list one column each."""
+
+    of: Input = "close"
+    by: Bars | Annotated[list[Bars], Field(min_length=1, max_length=1000)] = 1
+
+
+class Difference(Config):
+    """`of` minus `minus`."""
+
+    of: Input
+    minus: Input
+
+
+class Ratio(Config):
+    """`of` divided by `to`."""
+
+    of: Input
+    to: Input
+
+
+@feature(Change, lookback=lambda c: c.period)
+def log_return(i, of, period):
+    """Return ``ln(of[i] / of[i - period])``, a fraction; NaN where the ratio is not positive."""
+    return logarithm(divide(of[i], of[i - period]))
+
+
+@feature(Change, lookback=lambda c: c.period)
+def simple_return(i, of, period):
+    """Return ``of[i] / of[i - period] - 1``, a fraction; NaN where the older value is zero."""
+    return divide(of[i] - of[i - period], of[i - period])
+
+
+@feature(Change10, lookback=lambda c: c.period)
+def roc(i, of, period):
+    """Return the rate of change, ``100 * (of[i] / of[i - period] - 1)``, in percent."""
+    return divide(of[i] - of[i - period], of[i - period]) * 100.0
+
+
+@feature(Change10, lookback=lambda c: c.period)
+def momentum(i, of, period):
+    """Return ``of[i] - of[i - period]``, in the unit of `of`."""
+    return of[i] - of[i - period]
+
+
+@feature(Shift, lookback=lambda c: c.by, memory=lambda c: window(c.by + 1))
+def shift(i, of, by):
+    """Return ``of[i - by]``, in the unit of `of`."""
+    return of[i - by]
+
+
+@composition(Lag)
+def lag(config: Lag) -> dict[str, Inner]:
+    """One `shift` for each number of bars; a single number keeps the feature's own name."""
+    if isinstance(config.by, int):
+        return {"": inner("shift", of=config.of, by=config.by)}
+    return {str(each): inner("shift", of=config.of, by=each) for each in config.by}
+
+
+@feature(Difference)
+def difference(i, of, minus):
+    """Return ``of[i] - minus[i]``, in the unit of `of`."""
+    return of[i] - minus[i]
+
+
+@feature(Ratio)
+def ratio(i, of, to):
+    """Return ``of[i] / to[i]``; NaN where `to` is zero."""
+    return divide(of[i], to[i])

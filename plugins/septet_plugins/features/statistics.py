@@ -1,0 +1,195 @@
+"""Statistics of a rolling window."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from septet.plugin import (
+    COMOMENTS,
+    MOMENTS,
+    NAN,
+    POWERS,
+    Bars,
+    Config,
+    Inner,
+    Input,
+    divide,
+    feature,
+    finite,
+    inner,
+    root,
+    window,
+    window_comoments,
+    window_moments,
+    window_powers,
+)
+
+__all__ = [
+    "Autocorrelation",
+    "Moment",
+    "Pair",
+    "Rank",
+    "Zscore",
+    "autocorrelation",
+    "beta",
+    "correlation",
+    "kurtosis",
+    "rank",
+    "skew",
+    "zscore",
+]
+
+AtLeast2 = Annotated[Bars, Field(ge=2)]
+AtLeast3 = Annotated[Bars, Field(ge=3)]
+
+
+class Zscore(Config):
+    """How many standard deviations `of` lies from its mean over `period` bars."""
+
+    of: Input = "close"
+    period: AtLeast2 = 20
+    ddof: Annotated[int, Field(ge=0, le=1)] = 0
+
+
+class Rank(Config):
+    """Rank of `of` among its last `period` values."""
+
+    of: Input = "close"
+    period: AtLeast2 = 20
+
+
+class Moment(Config):
+    """Shape of the distribution of `of` over `period` bars."""
+
+    of: Input = "close"
+    period: AtLeast3 = 60
+
+
+class Autocorrelation(Config):
+    """Correlation of `of` with itself `lag` bars earlier, over `period` pairs."""
+
+    of: Input = "close"
+    lag: Bars = 1
+    period: AtLeast3 = 60
+
+
+class Pair(Config):
+    """`of` against `to` over `period` bars, after taking the `change` of both.
+
+    `to` may be another symbol's column, such as `close@ETH/USDT`.
+    """
+
+    of: Input = "close"
+    to: Input
+    period: AtLeast3 = 60
+    change: Literal["log", "simple", "none"] = "log"
+
+
+@feature(
+    Zscore,
+    state=MOMENTS,
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(2 * c.period),
+)
+def zscore(i, of, slot, state, period, ddof):
+    """Return ``(of - mean) / standard deviation``, without unit; NaN in a flat window."""
+    mean, square = window_moments(i, of, slot, period, state, 0)
+    return divide(of[i] - mean, root(square / (period - ddof)))
+
+
+@feature(Rank, lookback=lambda c: c.period - 1)
+def rank(i, of, period):
+    """Return the share of the window's other values below this one, equals counting half: 0 to 1.
+
+    NaN while anything in the window is not finite.
+    """
+    now = of[i]
+    below = 0.0
+    for back in range(period):
+        value = of[i - back]
+        if not finite(value):
+            return NAN
+        if value < now:
+            below += 1.0
+        elif value == now:
+            below += 0.5
+    return (below - 0.5) / (period - 1)
+
+
+@feature(
+    Moment,
+    state=POWERS,
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(2 * c.period),
+)
+def skew(i, of, slot, state, period):
+    """Return the population skewness, third moment over the deviation cubed; NaN if flat."""
+    second, third, _fourth = window_powers(i, of, slot, period, state, 0)
+    return divide(third, second * root(second))
+
+
+@feature(
+    Moment,
+    state=POWERS,
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(2 * c.period),
+)
+def kurtosis(i, of, slot, state, period):
+    """Return the population excess kurtosis, 0 for a normal distribution; NaN in a flat window."""
+    second, _third, fourth = window_powers(i, of, slot, period, state, 0)
+    return divide(fourth, second * second) - 3.0
+
+
+@feature(
+    Autocorrelation,
+    state=COMOMENTS,
+    lookback=lambda c: c.period + c.lag - 1,
+    memory=lambda c: window(2 * c.period + c.lag),
+)
+def autocorrelation(i, of, slot, state, lag, period):
+    """Return Pearson's correlation of `of` with its own value `lag` bars earlier, -1 to 1.
+
+    NaN where either window is flat.
+    """
+    xx, yy, xy = window_comoments(i, of, of, lag, slot, period, state, 0)
+    return divide(xy, root(xx) * root(yy))
+
+
+def _changes(config: Pair) -> dict[str, Inner]:
+    use = {"log": "log_return", "simple": "simple_return", "none": "shift"}[config.change]
+    more = {"by": 0} if config.change == "none" else {}
+    return {
+        "mine": inner(use, of=config.of, **more),
+        "other": inner(use, of=config.to, **more),
+    }
+
+
+@feature(
+    Pair,
+    inner=_changes,
+    state=COMOMENTS,
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(2 * c.period),
+)
+def correlation(i, mine, other, slot, state, period):
+    """Return Pearson's correlation of the two changes, -1 to 1; NaN where either is flat."""
+    xx, yy, xy = window_comoments(i, mine, other, 0, slot, period, state, 0)
+    return divide(xy, root(xx) * root(yy))
+
+
+@feature(
+    Pair,
+    inner=_changes,
+    state=COMOMENTS,
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(2 * c.period),
+)
+def beta(i, mine, other, slot, state, period):
+    """Return the slope of `of`'s changes on `to`'s, covariance over variance; NaN if `to` is flat.
+
+    In units of `of` for one of `to`; a plain number for returns.
+    """
+    _xx, yy, xy = window_comoments(i, mine, other, 0, slot, period, state, 0)
+    return divide(xy, yy)

@@ -1,0 +1,162 @@
+"""Features of traded volume."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from septet.plugin import Bars, Config, Inner, divide, feature, inner
+
+__all__ = [
+    "Mfi",
+    "Obv",
+    "Vwap",
+    "VwapRolling",
+    "mfi",
+    "money_flow",
+    "obv",
+    "signed_volume",
+    "traded_value",
+    "typical_price",
+    "vwap",
+    "vwap_rolling",
+]
+
+Anchor = Literal["day", "session", "week"]
+
+
+class OneBar(Config):
+    """Of each bar and the one before; takes no settings."""
+
+
+class Obv(Config):
+    """On-balance volume: since the first bar, over a `window`, or since each `anchor`."""
+
+    window: Bars | None = None
+    anchor: Anchor | None = None
+
+    @model_validator(mode="after")
+    def _one_at_most(self) -> Obv:
+        if self.window is not None and self.anchor is not None:
+            raise ValueError("expected `window` or `anchor`, found both; leave one out")
+        return self
+
+
+class Vwap(Config):
+    """Volume-weighted average price since the last `anchor`."""
+
+    anchor: Anchor = "session"
+
+
+class VwapRolling(Config):
+    """Volume-weighted average price of `period` bars."""
+
+    period: Bars = 20
+
+
+class Mfi(Config):
+    """Money flow index over `period` bars."""
+
+    period: Bars = 14
+
+
+def _since(of: str, anchor: str) -> Inner:
+    return inner("sum_since", of=of, by="@day" if anchor == "day" else anchor)
+
+
+@feature(OneBar)
+def typical_price(i, high, low, close):
+    """Return ``(high + low + close) / 3``, in quote currency."""
+    return (high[i] + low[i] + close[i]) / 3.0
+
+
+@feature(OneBar)
+def traded_value(i, high, low, close, volume):
+    """Return typical price times volume, in quote currency."""
+    return (high[i] + low[i] + close[i]) / 3.0 * volume[i]
+
+
+@feature(OneBar, lookback=lambda c: 1)
+def signed_volume(i, close, volume):
+    """Return the volume, negative on a lower close and 0 on an equal one; NaN where a close is."""
+    change = close[i] - close[i - 1]
+    if change > 0.0:
+        return volume[i]
+    if change < 0.0:
+        return -volume[i]
+    return change
+
+
+@feature(OneBar, outputs=("up", "down"), lookback=lambda c: 1)
+def money_flow(i, high, low, close, volume):
+    """Return traded value as `up` where the typical price rose and as `down` where it fell."""
+    now = (high[i] + low[i] + close[i]) / 3.0
+    last = (high[i - 1] + low[i - 1] + close[i - 1]) / 3.0
+    value = now * volume[i]
+    if now > last:
+        return value, 0.0
+    if now < last:
+        return 0.0, value
+    return now - last, now - last
+
+
+def _obv_parts(config: Obv) -> dict[str, Inner]:
+    signed = {"signed": inner("signed_volume")}
+    if config.window is not None:
+        return {**signed, "total": inner("sum", of="@signed", period=config.window)}
+    if config.anchor is not None:
+        day = {"day": inner("day_number")} if config.anchor == "day" else {}
+        return {**signed, **day, "total": _since("@signed", config.anchor)}
+    return {**signed, "total": inner("running_sum", of="@signed")}
+
+
+@feature(Obv, inner=_obv_parts)
+def obv(i, total):
+    """Return the sum of `signed_volume`, in base currency; it begins at 0.
+
+    Without `window` or `anchor` it never forgets, and is refused in models and rules: its level
+    depends on where the history began. Source: J. Granville.
+    """
+    return total[i]
+
+
+def _vwap_parts(config: Vwap) -> dict[str, Inner]:
+    return {
+        **({"day": inner("day_number")} if config.anchor == "day" else {}),
+        "value": inner("traded_value"),
+        "over": _since("@value", config.anchor),
+        "under": _since("volume", config.anchor),
+    }
+
+
+@feature(Vwap, inner=_vwap_parts)
+def vwap(i, over, under):
+    """Return traded value over volume since the anchor, in quote currency; NaN without volume."""
+    return divide(over[i], under[i])
+
+
+@feature(
+    VwapRolling,
+    inner=lambda c: {
+        "value": inner("traded_value"),
+        "over": inner("sum", of="@value", period=c.period),
+        "under": inner("sum", of="volume", period=c.period),
+    },
+)
+def vwap_rolling(i, over, under):
+    """Return traded value over volume of `period` bars, in quote currency; NaN without volume."""
+    return divide(over[i], under[i])
+
+
+@feature(
+    Mfi,
+    inner=lambda c: {
+        "flow": inner("money_flow"),
+        "up": inner("sum", of="@flow_up", period=c.period),
+        "down": inner("sum", of="@flow_down", period=c.period),
+    },
+)
+def mfi(i, up, down):
+    """Return ``100 * up / (up + down)`` of money flows, 0 to 100; NaN where none flowed."""
+    return divide(100.0 * up[i], up[i] + down[i])

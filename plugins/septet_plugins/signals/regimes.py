@@ -1,0 +1,63 @@
+"""Regime filters: in which state of the market entries are allowed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from septet.plugin import NAN, Bars, Config, Input, MarketDuration, Memory, finite, regime
+
+__all__ = ["VolatilityRegime", "volatility_regime"]
+
+Label = Literal["low", "mid", "high"]
+
+
+class VolatilityRegime(Config):
+    """Trade only while `of` lies in the named terciles of its own last `window`.
+
+    Until `min` values are known the regime is unknown, and an unknown regime blocks entries.
+    """
+
+    of: Input
+    trade_in: Annotated[list[Label], Field(min_length=1)] = ["low", "mid"]
+    window: MarketDuration = "90d"  # type: ignore[assignment]  # parsed by the type
+    min: Annotated[Bars, Field(ge=3)] = 200
+
+
+@regime(
+    VolatilityRegime,
+    reasons=("low", "mid", "high"),
+    memory=lambda c: Memory("window", bars=c.min, duration_ns=c.window),
+)
+def volatility_regime(i, age, of, bar_ns, window, min):  # noqa: A002
+    """Return 0, 1 or 2 for the lower, middle and upper third; NaN while unknown.
+
+    The terciles are those of the values known at this bar: the last ``window / bar`` bars, or as
+    many as there are since the history began. A value ranks by the share of known values below
+    it, itself left out and equals counting half, so that a flat window is `mid`.
+    """
+    now = of[i]
+    most = -(-window // bar_ns)
+    if most < min:
+        most = min
+    if most > age + 1:
+        most = age + 1
+    if most < min or not finite(now):
+        return NAN
+    known = 0
+    below = 0
+    equal = 0
+    for back in range(most):
+        value = of[i - back]
+        known += value == value
+        below += value < now
+        equal += value == now
+    if known < min:
+        return NAN
+    place = (below + 0.5 * (equal - 1)) / (known - 1)
+    if place < 1.0 / 3.0:
+        return 0.0
+    if place <= 2.0 / 3.0:
+        return 1.0
+    return 2.0

@@ -1,0 +1,103 @@
+"""Arithmetic that steps share: one place for logs and powers, and for what has no answer.
+
+Steps use these instead of numpy's functions and of ``**``: numpy's differ from `math` in the last
+bit, and so does a literal exponent from a variable one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+__all__ = [
+    "NAN",
+    "cosine",
+    "divide",
+    "exponential",
+    "finite",
+    "helper",
+    "logarithm",
+    "positive_part",
+    "power",
+    "root",
+    "sine",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+NAN: Final = math.nan
+
+
+def helper(function: F) -> F:
+    """Mark a plain function as callable from steps; it is compiled with the step that calls it."""
+    function.__septet_helper__ = True  # type: ignore[attr-defined]
+    return function
+
+
+@helper
+def finite(x: float) -> bool:
+    """Whether `x` is neither NaN nor infinite."""
+    return x - x == 0.0
+
+
+@helper
+def divide(over: float, under: float) -> float:
+    """Return ``over / under``; NaN, never infinity, when `under` is zero."""
+    if under == 0.0:
+        return NAN
+    return over / under
+
+
+@helper
+def positive_part(x: float) -> float:
+    """Return `x` where it is above zero, else 0 (NaN gives 0)."""
+    if x > 0.0:
+        return x
+    return 0.0
+
+
+@helper
+def logarithm(x: float) -> float:
+    """Return the natural logarithm; NaN for zero, negative and NaN."""
+    if x > 0.0:
+        return math.log(x)
+    return NAN
+
+
+@helper
+def exponential(x: float) -> float:
+    """Return e to the power of `x`; infinite above about 709.78."""
+    if x > 709.782712893384:
+        return math.inf
+    return math.exp(x)
+
+
+@helper
+def root(x: float) -> float:
+    """Return the square root; NaN for negative and NaN."""
+    if x >= 0.0:
+        return math.sqrt(x)
+    return NAN
+
+
+@helper
+def power(x: float, exponent: float) -> float:
+    """Return `x` to the power of `exponent`; NaN where there is no real answer."""
+    if x > 0.0:
+        return math.exp(exponent * math.log(x))
+    if x == 0.0 and exponent > 0.0:
+        return 0.0
+    return NAN
+
+
+@helper
+def sine(x: float) -> float:
+    """Return the sine of `x` (radians)."""
+    return math.sin(x)
+
+
+@helper
+def cosine(x: float) -> float:
+    """Return the cosine of `x` (radians)."""
+    return math.cos(x)

@@ -1,0 +1,72 @@
+"""Recursive averages whose memory ends.
+
+A recursive average weighs every value since the first; what an old one adds fades below the last
+bit, and yet two runs that began on different bars need not meet: where the input stands still,
+rounding stops each of them within half a step of its own approach. So each average is replayed
+from its last `depth` bars whenever the time grid passes a multiple of `depth`: from then on it
+depends on those bars alone. With ``depth = 36 / weight`` a seed weighs less than e**-36, two parts
+in ten to the sixteenth, so that the replay changes nothing that could be seen. Memory: twice the
+depth. Cost: each bar is taken in twice.
+
+The seed is the plain mean of the first `period` values, as in TA-Lib.
+
+NaN policy: a bar whose input is not finite gives NaN and leaves the average as it was.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from septet._kernel.maths import NAN, finite, helper
+from septet._kernel.sums import due
+
+__all__ = ["AVERAGE", "absorb", "recursive_average", "replay_due"]
+
+AVERAGE: Final = ("anchor", "calls", "count", "value")
+"""Slots of `recursive_average`."""
+
+
+@helper
+def replay_due(i: int, slot: Any, depth: int, state: Any, at: int) -> bool:
+    """Whether to replay the last `depth` bars now: slots anchor and calls at ``state[at]``."""
+    state[at + 1] += 1.0
+    return due(i, slot, depth, state, at) and state[at + 1] >= depth
+
+
+@helper
+def absorb(
+    count: float, value: float, x: float, period: int, weight: float
+) -> tuple[float, float]:
+    """Take one value into an average: the count of values seen and the average, or its seed's sum."""
+    if not finite(x):
+        return count, value
+    if count >= period:
+        return count, value + (x - value) * weight
+    value = value + x
+    count = count + 1.0
+    if count >= period:
+        value = value / period
+    return count, value
+
+
+@helper
+def recursive_average(
+    i: int, x: Any, slot: Any, period: int, weight: float, depth: int, state: Any, at: int
+) -> float:
+    """Return the recursive average of `x` with `weight` for the newest value; slots `AVERAGE`.
+
+    NaN until `period` finite values were seen. Reads at most `depth` bars back.
+    """
+    count = state[at + 2]
+    value = state[at + 3]
+    if replay_due(i, slot, depth, state, at):
+        count = 0.0
+        value = 0.0
+        for j in range(i - depth + 1, i):
+            count, value = absorb(count, value, x[j], period, weight)
+    count, value = absorb(count, value, x[i], period, weight)
+    state[at + 2] = count
+    state[at + 3] = value
+    if count >= period and finite(x[i]):
+        return value
+    return NAN
