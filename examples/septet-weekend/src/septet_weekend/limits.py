@@ -23,7 +23,12 @@ def is_weekend(now_ns: int) -> bool:
 
 @limit(WeekendCap)
 def weekend_cap(
-    wanted: float, price: float, equity: float, notional: float, now_ns: int, max: float
+    wanted: float,
+    price: float,
+    equity: float,
+    notional: float,
+    now_ns: int,
+    max: float,  # noqa: A002 - the key in the file
 ) -> float:
     """Return the largest quantity (base currency, zero or more) that may be added.
 
