@@ -1,0 +1,87 @@
+"""Every snippet of the documents runs, and says the same as the code it is about."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+from septet.hookspecs import LAYERS, Kind
+
+ROOT = Path(__file__).resolve().parents[1]
+GUIDE = ROOT / "docs" / "plugins.md"
+EXAMPLE = ROOT / "examples" / "septet-weekend"
+
+
+def _snippets(language: str) -> list[str]:
+    found = re.findall(
+        rf"^```{language}\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert found, f"no {language} snippet in {GUIDE.name}"
+    return found
+
+
+@pytest.fixture(scope="module")
+def guide() -> dict[str, Any]:
+    """What the guide's Python defines, read from top to bottom."""
+    names: dict[str, Any] = {"__name__": "guide", "is_weekend": lambda now_ns: True}
+    for snippet in _snippets("python"):
+        exec(compile(snippet, str(GUIDE), "exec"), names)
+    return names
+
+
+@pytest.fixture
+def example(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.syspath_prepend(str(EXAMPLE / "src"))
+    modules = [importlib.import_module(f"septet_weekend.{name}") for name in ("features", "limits")]
+    return {name: getattr(module, name) for module in modules for name in module.__all__}
+
+
+@pytest.mark.parametrize("step", ["week_to_date", "weekend_cap"])
+def test_the_guide_shows_the_example(
+    step: str, guide: dict[str, Any], example: dict[str, Any]
+) -> None:
+    shown, real = guide[step], example[step]
+    assert shown.parameters == real.parameters
+    assert shown.state == real.state
+    assert (
+        shown.config.model_json_schema()["properties"]
+        == (real.config.model_json_schema()["properties"])
+    )
+
+
+def test_the_guides_limit_answers_like_the_example(
+    guide: dict[str, Any], example: dict[str, Any]
+) -> None:
+    saturday_ns = 9 * 86_400_000_000_000
+    for notional in (0.0, 20.0, -20.0, 80.0):
+        question = (3.0, 10.0, 1_000.0, notional, saturday_ns, 0.05)
+        assert guide["weekend_cap"](*question) == example["weekend_cap"](*question)
+
+
+def test_the_guides_manifest_names_what_it_defines(guide: dict[str, Any]) -> None:
+    for hook in ("septet_features", "septet_risk"):
+        for component in guide[hook]():
+            assert component.target.partition(":")[2] in guide
+
+
+def test_the_guides_files_are_the_examples() -> None:
+    (toml,) = (tomllib.loads(text) for text in _snippets("toml"))
+    real = tomllib.loads((EXAMPLE / "pyproject.toml").read_text(encoding="utf-8"))
+    assert toml["project"].items() <= {**real["project"]}.items()
+    (shown,) = (yaml.safe_load(text) for text in _snippets("yaml"))
+    strategy = yaml.safe_load((EXAMPLE / "strategy.yaml").read_text(encoding="utf-8"))
+    assert shown["plugins"] == strategy["plugins"]
+    assert shown["features"].items() <= strategy["features"].items()
+    assert shown["risk"]["limits"] == strategy["risk"]["limits"]
+
+
+def test_every_layer_and_kind_is_in_the_guide() -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    missing = [name for name in (*LAYERS, *get_args(Kind)) if f"`{name}`" not in text]
+    assert not missing
