@@ -48,6 +48,7 @@ class Policies(Config):
 class CandlesConfig(Config):
     """Generic keys of a block that names a source of bars.
 
+    `calendar` is one name, or a name for each symbol; None leaves it to the source, else 24x7.
     `adjust` must be written where the data brings an adjusted close. `max_bad` is the share of
     rows with a defect that is dropped or mended above which the whole series is refused.
     """
@@ -55,7 +56,7 @@ class CandlesConfig(Config):
     stamp: Literal["open", "close"] | None = None
     time_zone: TimeZone = "UTC"
     time_unit: TimeUnit = "auto"
-    calendar: str | None = None
+    calendar: str | dict[str, str] | None = None
     adjust: Literal["none", "splits", "total"] | None = None
     volume_in: Literal["base", "quote"] | None = None
     reset_after: Bars = 24
@@ -78,3 +79,4 @@ class SeriesConfig(Config):
     every: Poll | None = None
     max_age: MarketDuration | None = None
     optional: bool = False
+    policy: Policies = Policies()

@@ -1,1 +1,33 @@
-"""One path from raw rows to validated bars, for history and live alike."""
+"""One path from raw rows to validated bars, for history and live alike.
+
+What other rooms use is named here and imported when it is used: a source's declaration needs
+none of the arrays.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from septet._data.bars import BarTable, Finding, Instrument, MarketData, SeriesTable
+    from septet._data.load import fingerprints, load_market
+
+__all__ = [
+    "BarTable",
+    "Finding",
+    "Instrument",
+    "MarketData",
+    "SeriesTable",
+    "fingerprints",
+    "load_market",
+]
+
+_HOME: Final = {"fingerprints": "load", "load_market": "load"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_HOME.get(name, 'bars')}")
+    return getattr(module, name)

@@ -80,7 +80,11 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True)
 class MarketData:
-    """Everything a run reads: bars by symbol in universe order, series by name, findings."""
+    """Everything a run reads: bars by symbol in universe order, series by name, findings.
+
+    `calendar` is the calendar most symbols have, `calendars` that of each; `sources` says where
+    bars (by symbol) and series (by name) came from.
+    """
 
     symbols: tuple[str, ...]
     bar_ns: int
@@ -90,3 +94,4 @@ class MarketData:
     findings: tuple[Finding, ...] = ()
     calendar: str = "24x7"
     sources: Mapping[str, str] = field(default_factory=dict)
+    calendars: Mapping[str, str] = field(default_factory=dict)

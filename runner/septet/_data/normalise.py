@@ -94,9 +94,11 @@ def stamp_of(keys: CandlesConfig, facts: Facts, symbol: str) -> Stamp:
     return stamp
 
 
-def calendar_of(keys: CandlesConfig, facts: Facts) -> str:
+def calendar_of(keys: CandlesConfig, facts: Facts, symbol: str) -> str:
     """Return the calendar's name: as the file says, else as the source knows, else 24x7."""
-    return keys.calendar or facts.calendar or "24x7"
+    said = keys.calendar
+    named = said.get(symbol) if isinstance(said, dict) else said
+    return named or facts.calendar or "24x7"
 
 
 def normalise(
@@ -133,7 +135,7 @@ def normalise(
     total = len(state.time_ns)
     _check_prices(state, has_volume="volume" in raw.frame.columns)
     _check_step(state)
-    name = calendar_of(keys, facts)
+    name = calendar_of(keys, facts, raw.symbol)
     placed, calendar = _place(state, name, stamp)
     state.judge("unfinished", placed.known_ns > now_ns)
     _check_bad_share(state, total)

@@ -1,0 +1,150 @@
+"""Lining up what was known: symbols of different calendars, series, restarts of history.
+
+Everything here asks one question: what was the last thing known at time T? A datum with
+``known_ns == T`` is known at T; one a nanosecond later is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from septet._data.bars import BarTable, Floats, Ints, MarketData, SeriesTable
+from septet._data.calendars import Anchor, load_calendar
+from septet.errors import DataError
+
+__all__ = [
+    "Axis",
+    "Segments",
+    "as_of_rows",
+    "column_as_of",
+    "missing_before",
+    "resolve_column",
+    "segments",
+    "series_as_of",
+    "union_axis",
+]
+
+BAR_COLUMNS: Final = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """The union of the times at which any symbol's bar becomes known.
+
+    `time_ns` has shape (t,), strictly rising. `rows[k, j]` is the row of symbol k's bar that
+    becomes known at `time_ns[j]`, or -1; shape (symbols, t).
+    """
+
+    time_ns: Ints
+    rows: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Stretches of history without a gap longer than `reset_after`.
+
+    `start[i]` is the first row of row i's stretch, `age[i]` the bars since then, 0 at the first.
+    """
+
+    start: Ints
+    age: Ints
+
+
+def union_axis(tables: Sequence[BarTable]) -> Axis:
+    """Line up symbols on known times.
+
+    Symbols that trade at different hours simply have no row (-1) at the others' times.
+    """
+    if not tables:
+        return Axis(np.zeros(0, np.int64), np.zeros((0, 0), np.int64))
+    first = tables[0].known_ns
+    if all(np.array_equal(first, table.known_ns) for table in tables[1:]):
+        rows = np.tile(np.arange(len(first), dtype=np.int64), (len(tables), 1))
+        return Axis(first.copy(), rows)
+    time_ns = np.unique(np.concatenate([table.known_ns for table in tables]))
+    rows = np.full((len(tables), len(time_ns)), -1, dtype=np.int64)
+    for k, table in enumerate(tables):
+        rows[k, np.searchsorted(time_ns, table.known_ns)] = np.arange(len(table))
+    return Axis(time_ns, rows)
+
+
+def as_of_rows(known_ns: Ints, at_ns: Ints) -> Ints:
+    """Row of the last datum known at each time, -1 before the first; `known_ns` never falls."""
+    found: Ints = np.searchsorted(known_ns, at_ns, side="right").astype(np.int64) - 1
+    return found
+
+
+def series_as_of(series: SeriesTable, at_ns: Ints) -> Floats:
+    """Value of a series as known at each time, float64 of shape (n,).
+
+    NaN before the first value is known, and once the last known one is older than `max_age`
+    (counted from the time it became known).
+    """
+    row = as_of_rows(series.known_ns, at_ns)
+    if not len(series.value):
+        return np.full(len(at_ns), np.nan)
+    safe = np.maximum(row, 0)
+    gone = row < 0
+    if series.max_age_ns is not None:
+        gone |= at_ns - series.known_ns[safe] > series.max_age_ns
+    return np.where(gone, np.nan, series.value[safe])
+
+
+def column_as_of(
+    table: BarTable, column: str, at_ns: Ints, *, max_age_ns: int | None = None
+) -> Floats:
+    """Return a column of another symbol's last bar known at each time, NaN before its first."""
+    row = as_of_rows(table.known_ns, at_ns)
+    values: Floats = getattr(table, column)
+    if not len(values):
+        return np.full(len(at_ns), np.nan)
+    safe = np.maximum(row, 0)
+    gone = row < 0
+    if max_age_ns is not None:
+        gone |= at_ns - table.known_ns[safe] > max_age_ns
+    return np.where(gone, np.nan, values[safe])
+
+
+def resolve_column(market: MarketData, name: str, at_ns: Ints, symbol: str) -> Floats:
+    """Return the column that `name` means for `symbol` at each time.
+
+    `close` is the symbol's own, ``close@ETH/USDT`` another symbol's, and any other name a series.
+
+    Raises
+    ------
+    DataError
+        If there is no such column, symbol or series.
+    """
+    column, at, other = name.partition("@")
+    if column in BAR_COLUMNS and (not at or other in market.bars):
+        return column_as_of(market.bars[other if at else symbol], column, at_ns)
+    if not at and name in market.series:
+        return series_as_of(market.series[name], at_ns)
+    known = [*BAR_COLUMNS, *market.series, *(f"close@{each}" for each in market.symbols)]
+    raise DataError(f"no column {name!r}", hint=f"known: {', '.join(known)}")
+
+
+def missing_before(table: BarTable, calendar: str, anchor: Anchor | None = None) -> Ints:
+    """Scheduled bars missing between each row and the row before it; 0 for the first.
+
+    Hours and days on which the calendar is closed are not missing.
+    """
+    missing = np.zeros(len(table), dtype=np.int64)
+    if len(table) > 1:
+        schedule = load_calendar(calendar, int(table.open_ns[0]), int(table.open_ns[-1]))
+        placed = schedule.place(table.open_ns, table.bar_ns, "open", anchor)
+        missing[1:] = np.diff(placed.ordinal) - 1
+    return missing
+
+
+def segments(table: BarTable, calendar: str, reset_after: int) -> Segments:
+    """Cut history where more than `reset_after` scheduled bars are missing."""
+    n = len(table)
+    restart = missing_before(table, calendar) > reset_after
+    rows = np.arange(n, dtype=np.int64)
+    start = np.maximum.accumulate(np.where(restart, rows, 0)) if n else rows
+    return Segments(start, rows - start)

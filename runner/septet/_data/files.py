@@ -1,0 +1,318 @@
+"""Finding and reading the files a source names: one file, a glob, or a `{symbol}` pattern."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from septet._data.source import Facts, RawBars, Request
+from septet.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = [
+    "READ_ERRORS",
+    "file_forms",
+    "find_files",
+    "one_file",
+    "read_bars",
+    "read_parquet_file",
+    "rename_columns",
+]
+
+Reader = Callable[[Path], "tuple[pl.DataFrame, tuple[str, ...]]"]
+MAX_FILES: Final = 10_000
+_ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
+    "timestamp": ("time", "date", "datetime", "open_time", "opentime", "ts", "timestamps"),
+    "open": ("o",),
+    "high": ("h",),
+    "low": ("l",),
+    "close": ("c", "last"),
+    "volume": ("v", "vol", "base_volume"),
+    "adj_close": ("adjclose", "adjusted_close", "close_adj"),
+    "split": ("splits", "stock_splits", "split_ratio"),
+    "symbol": ("ticker", "instrument", "name"),
+}
+_TOKENS: Final = re.compile(r"[^A-Za-z0-9]+")
+
+
+def READ_ERRORS() -> tuple[type[BaseException], ...]:  # noqa: N802 - a constant made when needed
+    """Everything a broken file makes polars raise; its panics are no `Exception`."""
+    import polars as pl
+
+    return (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+
+
+def file_forms(symbol: str) -> tuple[str, ...]:
+    """Ways a file name writes a symbol: `BTC/USDT` is BTCUSDT, BTC_USDT, BTC-USDT or BTC USDT."""
+    plain = symbol.split(":", 1)[0]
+    forms = [plain.replace("/", joint) for joint in ("", "_", "-", " ")]
+    if ":" in symbol:
+        whole = _TOKENS.split(symbol)
+        forms += ["_".join(whole), "-".join(whole), "".join(whole)]
+    safe = [form for form in forms if form and "/" not in form and form not in (".", "..")]
+    return tuple(dict.fromkeys(safe))
+
+
+def _absolute(path: str, base_dir: Path) -> Path:
+    expanded = Path(path).expanduser()
+    return expanded if expanded.is_absolute() else base_dir / expanded
+
+
+def _matches(path: Path) -> list[Path]:
+    """Files that a path names: itself, or what its wild cards match, in order of name."""
+    if not any(sign in str(path) for sign in "*?["):
+        return [path] if path.is_file() else []
+    anchor = Path(path.anchor or ".")
+    found = sorted(each for each in anchor.glob(str(path.relative_to(anchor))) if each.is_file())
+    if len(found) > MAX_FILES:
+        raise DataError(f"{path} matches {len(found)} files, the limit is {MAX_FILES}")
+    return found
+
+
+def _not_found(path: Path, what: str) -> DataError:
+    folder = path.parent
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    here = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+    close = difflib.get_close_matches(path.name, here, n=3, cutoff=0.5) or here[:3]
+    listed = ", ".join(close) if close else "nothing"
+    return DataError(
+        f"{what}: no such file: {path}",
+        hint=f"paths are relative to the strategy file; {folder} holds {listed}",
+    )
+
+
+def one_file(path: str, base_dir: Path, what: str) -> Path:
+    """Return the one file that `path` names.
+
+    Raises
+    ------
+    DataError
+        If it does not exist; the message names close ones.
+    """
+    full = _absolute(path, base_dir)
+    if not full.is_file():
+        raise _not_found(full, what)
+    return full
+
+
+def find_files(
+    path: str, symbols: Sequence[str], base_dir: Path
+) -> tuple[dict[str, list[Path]], list[Path]]:
+    """Find the files of each symbol.
+
+    Returns
+    -------
+    by_symbol, shared
+        Files that a ``{symbol}`` pattern or a file name gives to a symbol, and files that may
+        hold several symbols (their `symbol` column says which).
+
+    Raises
+    ------
+    DataError
+        If nothing is there.
+    """
+    full = _absolute(path, base_dir)
+    if "{symbol}" in path:
+        by_symbol: dict[str, list[Path]] = {}
+        for symbol in symbols:
+            tried = [Path(str(full).replace("{symbol}", form)) for form in file_forms(symbol)]
+            found = next((files for each in tried if (files := _matches(each))), None)
+            if found is None:
+                raise _not_found(tried[0], symbol)
+            by_symbol[symbol] = found
+        return by_symbol, []
+    files = _matches(full)
+    if not files:
+        raise _not_found(full, "data")
+    if len(files) == 1:
+        return {}, files
+    named: dict[str, list[Path]] = {}
+    shared: list[Path] = []
+    for each in files:
+        owner = _owner(each, symbols)
+        if owner is None:
+            shared.append(each)
+        else:
+            named.setdefault(owner, []).append(each)
+    return named, shared
+
+
+def _owner(path: Path, symbols: Sequence[str]) -> str | None:
+    """Return the symbol a file is named after, if its name holds one as a word."""
+    words = [word.upper() for word in _TOKENS.split(path.name) if word]
+    pairs = {"".join(words[j : j + 2]) for j in range(len(words))}
+    known = {*words, *pairs}
+    for symbol in symbols:
+        if _TOKENS.sub("", symbol.split(":", 1)[0]).upper() in known:
+            return symbol
+    return None
+
+
+def read_parquet_file(path: Path) -> pl.DataFrame:
+    """Read a whole Parquet file.
+
+    Raises
+    ------
+    DataError
+        If it is empty, truncated or no Parquet file at all.
+    """
+    import polars as pl
+
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(4)
+        file.seek(max(0, size - 4))
+        tail = file.read(4)
+    if size == 0:
+        raise DataError(f"{path} is empty", hint="write it again, or name another file")
+    if head != b"PAR1":
+        raise DataError(
+            f"{path} is no Parquet file: it begins with {head!r}, expected b'PAR1'",
+            hint="use: csv reads text; septet data import turns it into Parquet",
+        )
+    if tail != b"PAR1":
+        raise DataError(
+            f"{path} is truncated: a Parquet file ends with b'PAR1', this one with {tail!r}",
+            hint="copy or download it again",
+        )
+    try:
+        return pl.read_parquet(path, glob=False)
+    except READ_ERRORS() as error:
+        raise DataError(
+            f"{path} cannot be read as Parquet: {_first_line(error)}",
+            hint="write the file again",
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def rename_columns(
+    frame: pl.DataFrame, columns: Mapping[str, str], origin: str
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Give columns our names: as `columns` says (ours: theirs), else by well-known other names.
+
+    Raises
+    ------
+    DataError
+        If a column that `columns` names is not there.
+    """
+    absent = [theirs for theirs in columns.values() if theirs not in frame.columns]
+    if absent:
+        raise DataError(
+            f"{origin}: no column {', '.join(absent)}; found {', '.join(frame.columns)}",
+            hint="columns: {our name: name in the file}",
+        )
+    renames = {theirs: ours for ours, theirs in columns.items() if ours != theirs}
+    notes = []
+    taken = set(columns)
+    plain = {_TOKENS.sub("_", name.strip()).strip("_").lower(): name for name in frame.columns}
+    for ours, others in _ALIASES.items():
+        if ours in taken or ours in frame.columns:
+            continue
+        theirs = next((plain[each] for each in (ours, *others) if each in plain), None)
+        if theirs is not None and theirs not in renames:
+            renames[theirs] = ours
+            if theirs.lower() != ours:
+                notes.append(f"column {theirs!r} read as {ours}")
+    clash = [name for name in renames.values() if name in frame.columns and name not in renames]
+    frame = frame.drop(clash) if clash else frame
+    return frame.rename(renames), tuple(notes)
+
+
+def read_bars(
+    path: str, columns: Mapping[str, str], request: Request, facts: Facts, reader: Reader
+) -> list[RawBars]:
+    """Read the files a source names and hand each symbol its rows.
+
+    A `symbol` column wins over the file's name. Several files of one symbol are put together in
+    order of their names.
+
+    Raises
+    ------
+    DataError
+        If a file or a symbol is not there, with what is.
+    """
+    by_symbol, shared = find_files(path, request.symbols, request.base_dir)
+    parts: dict[str, list[tuple[Path, pl.DataFrame, tuple[str, ...]]]] = {}
+    present: set[str] = set()
+    for owner, file in _owned(by_symbol, shared, request.symbols):
+        frame, notes = reader(file)
+        frame, renamed = rename_columns(frame, columns, str(file))
+        notes = (*notes, *renamed)
+        if "symbol" in frame.columns:
+            for name, rows in _by_column(frame, request.symbols, present).items():
+                parts.setdefault(name, []).append((file, rows, notes))
+        elif owner is not None:
+            parts.setdefault(owner, []).append((file, frame, notes))
+        else:
+            present.add(file.name)
+    missing = [symbol for symbol in request.symbols if symbol not in parts]
+    if missing:
+        held = ", ".join(sorted(present)[:12]) or ", ".join(sorted(parts)) or "no symbol"
+        raise DataError(
+            f"no data for {', '.join(missing)} in {path}: it holds {held}",
+            hint="name the files {symbol}.parquet, give them a symbol column, or change "
+            "universe: {symbols}",
+        )
+    return [_joined(symbol, parts[symbol], facts) for symbol in request.symbols]
+
+
+def _owned(
+    by_symbol: Mapping[str, list[Path]], shared: Sequence[Path], symbols: Sequence[str]
+) -> list[tuple[str | None, Path]]:
+    only = symbols[0] if len(symbols) == 1 and len(shared) == 1 and not by_symbol else None
+    return [
+        *((symbol, file) for symbol, files in by_symbol.items() for file in files),
+        *((only or _owner(file, symbols), file) for file in shared),
+    ]
+
+
+def _by_column(
+    frame: pl.DataFrame, symbols: Sequence[str], present: set[str]
+) -> dict[str, pl.DataFrame]:
+    import polars as pl
+
+    text = frame["symbol"].cast(pl.String)
+    names = [name for name in text.unique().to_list() if name is not None]
+    present.update(names)
+    forms = {form.upper(): symbol for symbol in symbols for form in file_forms(symbol)}
+    found: dict[str, pl.DataFrame] = {}
+    for name in sorted(names):
+        symbol = name if name in symbols else forms.get(name.upper())
+        if symbol is not None and symbol not in found:
+            found[symbol] = frame.filter(text == name).drop("symbol")
+    return found
+
+
+def _joined(
+    symbol: str, parts: list[tuple[Path, pl.DataFrame, tuple[str, ...]]], facts: Facts
+) -> RawBars:
+    import polars as pl
+
+    frames = [frame for _, frame, _ in parts]
+    try:
+        frame = frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
+    except READ_ERRORS() as error:
+        raise DataError(
+            f"{symbol}: its {len(parts)} files do not fit together: {_first_line(error)}",
+            hint="give them the same columns and types",
+        ) from error
+    first = parts[0][0]
+    origin = str(first) if len(parts) == 1 else f"{first} and {len(parts) - 1} more"
+    notes = tuple(dict.fromkeys(note for *_, each in parts for note in each))
+    return RawBars(
+        symbol,
+        frame,
+        Facts(
+            origin, facts.stamp, facts.calendar, facts.volume_in, facts.vintage,
+            facts.instrument, (*facts.notes, *notes),
+        ),
+    )  # fmt: skip

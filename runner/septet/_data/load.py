@@ -1,0 +1,272 @@
+"""From a strategy file to everything a run reads."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast
+
+import numpy as np
+
+from septet._data.bars import BarTable, Finding, Instrument, MarketData, SeriesTable
+from septet._data.calendars import sessions_per_year
+from septet._data.normalise import Normalised, normalise
+from septet._data.series import normalise_series
+from septet._data.source import RawBars, Request, Store
+from septet._data.stamps import iso
+from septet.errors import DataError
+from septet_schemas.base import Config
+from septet_schemas.blocks import UseBlock
+from septet_schemas.data import CandlesConfig, SeriesConfig
+
+__all__ = [
+    "LoadedFile",
+    "cut",
+    "fingerprints",
+    "keys_of",
+    "load_market",
+    "read_candles",
+    "read_series",
+    "request_for",
+]
+
+K = TypeVar("K", bound=Config)
+
+
+class LoadedFile(Protocol):
+    """What is needed of a loaded strategy file."""
+
+    @property
+    def strategy(self) -> Any:
+        """The validated strategy."""
+
+    @property
+    def base_dir(self) -> Path:
+        """Folder that relative paths start from."""
+
+
+def keys_of(block: UseBlock, model: type[K]) -> K:
+    """Return the generic keys of a validated block as their model."""
+    said = {name: block.extra[name] for name in model.model_fields if name in block.extra}
+    return cast(K, model.model_construct(**said))
+
+
+def request_for(
+    loaded: LoadedFile,
+    name: str = "candles",
+    *,
+    store: Store | None = None,
+    now_ns: int | None = None,
+) -> Request:
+    """Return what a strategy asks of the source of the block `name`."""
+    universe = loaded.strategy.universe
+    return Request(
+        symbols=tuple(universe.symbols),
+        bar_ns=universe.bar,
+        start_ns=universe.start,
+        end_ns=universe.end,
+        base_dir=Path(loaded.base_dir),
+        name=name,
+        now_ns=time.time_ns() if now_ns is None else now_ns,
+        store=store,
+    )
+
+
+def read_candles(block: UseBlock, request: Request) -> list[tuple[RawBars, Normalised]]:
+    """Read a block's source and normalise every symbol, in the order asked for."""
+    keys = keys_of(block, CandlesConfig)
+    source = block.declaration(block.config)
+    raw = {each.symbol: each for each in source.read(request)}
+    missing = [symbol for symbol in request.symbols if symbol not in raw]
+    if missing:
+        raise DataError(
+            f"{block.use} gave no data for {', '.join(missing)}",
+            hint=f"it has {', '.join(sorted(raw)) or 'nothing'}",
+        )
+    return [
+        (
+            raw[symbol],
+            normalise(raw[symbol], keys, bar_ns=request.bar_ns, now_ns=request.now_ns),
+        )
+        for symbol in request.symbols
+    ]
+
+
+def read_series(
+    name: str, block: UseBlock, request: Request
+) -> tuple[SeriesTable, tuple[Finding, ...], str]:
+    """Read and normalise one outside series; an optional one may be missing, which is said."""
+    keys = keys_of(block, SeriesConfig)
+    try:
+        raw = block.declaration(block.config).read(replace(request, name=name))
+        table, found = normalise_series(name, raw, keys, now_ns=request.now_ns)
+    except DataError as error:
+        if not keys.optional:
+            raise
+        empty = np.zeros(0, dtype=np.int64)
+        gone = Finding(block.use, name, "missing", "keep", 1, (error.message,), "optional series")
+        return SeriesTable(name, empty, empty.copy(), np.zeros(0), keys.max_age), (gone,), ""
+    return table, found, raw.facts.origin
+
+
+def load_market(
+    loaded: LoadedFile,
+    *,
+    store: Store | None = None,
+    now_ns: int | None = None,
+    warmup_ns: int | None = None,
+) -> MarketData:
+    """Read, normalise and check everything a strategy file names.
+
+    Parameters
+    ----------
+    loaded
+        A loaded strategy file.
+    store
+        Where downloads are kept; the user's store by default.
+    now_ns
+        The instant at which the data is read; the clock by default.
+    warmup_ns
+        Market time to keep before `universe.start`; None keeps all there is.
+
+    Raises
+    ------
+    DataError
+        If data is missing, broken, mostly bad, or does not reach into the span asked for.
+    """
+    strategy = loaded.strategy
+    if store is None:
+        from septet._store.parquet import BarStore
+
+        store = BarStore()
+    request = request_for(loaded, store=store, now_ns=now_ns)
+    read = read_candles(strategy.data.candles, request)
+    findings: list[Finding] = []
+    bars: dict[str, BarTable] = {}
+    calendars: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    for raw, done in read:
+        findings += done.findings
+        calendars[raw.symbol] = done.calendar
+        sources[raw.symbol] = raw.facts.origin
+        bars[raw.symbol] = _cut_to_span(done.bars, request, warmup_ns)
+    findings += _check_overlap(bars, {raw.symbol: done.bars for raw, done in read}, request)
+    findings += _survivorship(calendars)
+    series: dict[str, SeriesTable] = {}
+    blocks = dict(strategy.data.series)
+    if strategy.data.funding is not None:
+        blocks["funding"] = strategy.data.funding
+    for name, block in blocks.items():
+        series[name], found, sources[name] = read_series(name, block, request)
+        findings += found
+    return MarketData(
+        symbols=request.symbols,
+        bar_ns=request.bar_ns,
+        bars=bars,
+        series=series,
+        instruments=_instruments(strategy, [raw for raw, _ in read]),
+        findings=tuple(findings),
+        calendar=Counter(calendars.values()).most_common(1)[0][0],
+        sources=sources,
+        calendars=calendars,
+    )
+
+
+def cut(table: BarTable, first: int, last: int) -> BarTable:
+    """Return rows `first` to `last` (not included) of a table, owned."""
+    if first == 0 and last == len(table):
+        return table
+    columns = {
+        each.name: getattr(table, each.name)[first:last].copy()
+        for each in fields(table)
+        if isinstance(getattr(table, each.name), np.ndarray)
+    }
+    return replace(table, **columns)
+
+
+def _cut_to_span(table: BarTable, request: Request, warmup_ns: int | None) -> BarTable:
+    """Leave out what becomes known after the end, and what lies before the warm-up."""
+    last = len(table)
+    if request.end_ns is not None:
+        last = int(np.searchsorted(table.known_ns, request.end_ns, side="right"))
+    first = 0
+    if request.start_ns is not None and warmup_ns is not None:
+        begin = request.start_ns - warmup_ns
+        first = int(np.searchsorted(table.known_ns, begin, side="left"))
+    return cut(table, min(first, last), last)
+
+
+def _check_overlap(
+    bars: Mapping[str, BarTable], whole: Mapping[str, BarTable], request: Request
+) -> list[Finding]:
+    start = request.start_ns if request.start_ns is not None else -(2**63)
+    outside = [s for s, t in bars.items() if not len(t) or int(t.known_ns[-1]) < start]
+    said = [
+        f"{symbol} {iso(whole[symbol].known_ns[0])} to {iso(whole[symbol].known_ns[-1])}"
+        for symbol in outside
+    ]
+    if len(outside) == len(bars):
+        begin = "the beginning" if request.start_ns is None else iso(request.start_ns)
+        end = "the end" if request.end_ns is None else iso(request.end_ns)
+        raise DataError(
+            f"the data and the span asked for do not overlap: asked {begin} to {end}, "
+            f"there is {'; '.join(said[:5])}",
+            hint="change universe: {start, end}, or fetch more with septet data fetch",
+        )
+    return [
+        Finding("universe", symbol, "no_overlap", "keep", 1, (text,), "no bar in the span")
+        for symbol, text in zip(outside, said, strict=True)
+    ]
+
+
+def _survivorship(calendars: Mapping[str, str]) -> list[Finding]:
+    stocks = [s for s, name in calendars.items() if sessions_per_year(name) == 252.0]
+    if not stocks:
+        return []
+    text = (
+        "the symbols were chosen today: those that failed before are not among them, so results "
+        "are better than they would have been (survivorship)"
+    )
+    return [Finding("universe", ", ".join(stocks[:8]), "note", "keep", 0, (), text)]
+
+
+def _instruments(strategy: Any, raw: list[RawBars]) -> dict[str, Instrument]:
+    """Return what the venue trades: as the file says, as stored with the data, or defaults."""
+    written = strategy.execution.instruments
+    simulated = all(block.use == "simulated" for block in strategy.execution.venues.values())
+    found: dict[str, Instrument] = {}
+    for each in raw:
+        symbol, spec, stored = each.symbol, written.get(each.symbol), each.facts.instrument
+        if spec is not None:
+            lot, tick, least = float(spec.lot), float(spec.tick), float(spec.min_notional)
+            found[symbol] = Instrument(symbol, lot, tick, least, min(1e-8, lot))
+        elif stored is not None:
+            found[symbol] = Instrument(symbol, **{name: float(v) for name, v in stored.items()})
+        elif simulated:
+            found[symbol] = Instrument(symbol)
+        else:
+            raise DataError(
+                f"nothing says what can be traded of {symbol}: lot, tick and minimum notional",
+                hint=f"write execution: {{instruments: {{{symbol}: {{tick: ..., lot: ..., "
+                "min_notional: ...}}}, or fetch the data with septet data fetch",
+            )
+    return found
+
+
+def fingerprints(market: MarketData) -> dict[str, str]:
+    """SHA-256 of the rows of every symbol and series, for the manifest of a run."""
+    found: dict[str, str] = {}
+    tables: dict[str, BarTable | SeriesTable] = {**market.bars, **market.series}
+    for name, table in tables.items():
+        digest = hashlib.sha256()
+        for each in fields(table):
+            values = getattr(table, each.name)
+            if isinstance(values, np.ndarray):
+                digest.update(each.name.encode())
+                digest.update(np.ascontiguousarray(values).data)
+        found[name] = digest.hexdigest()
+    return found

@@ -1,0 +1,145 @@
+"""Outside series: when each value became known, and what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from septet._data.bars import Finding, Ints, SeriesTable
+from septet._data.findings import Findings, first_rows
+from septet._data.judge import numbers_of
+from septet._data.source import RawSeries
+from septet._data.stamps import Bools, iso, read_stamps
+from septet.errors import DataError
+from septet_schemas.data import SeriesConfig
+from septet_schemas.times import Poll
+
+__all__ = ["next_poll", "normalise_series"]
+
+_WEEK_NS: Final = 7 * 86_400 * 1_000_000_000
+_MONDAY_NS: Final = 4 * 86_400 * 1_000_000_000
+
+
+def next_poll(time_ns: Ints, poll: Poll) -> Ints:
+    """Raise times to the next instant at which the source is asked (UTC multiples, Mondays)."""
+    start = poll.offset_ns + (_MONDAY_NS if poll.every_ns % _WEEK_NS == 0 else 0)
+    return -(-(time_ns - start) // poll.every_ns) * poll.every_ns + start
+
+
+def normalise_series(
+    name: str, raw: RawSeries, keys: SeriesConfig, *, now_ns: int = 2**63 - 1
+) -> tuple[SeriesTable, tuple[Finding, ...]]:
+    """Turn raw rows into a series that nothing can read too early.
+
+    Parameters
+    ----------
+    name
+        Name in the strategy file, for messages.
+    raw
+        Rows `time`, `value` and perhaps `known`, the time of publication.
+    keys
+        Generic keys of the block.
+    now_ns
+        When the rows were read; what becomes known later is not there yet.
+
+    Returns
+    -------
+    table, findings
+        `known_ns` never falls; at each time the last row known is the newest value there was.
+        Of two values of one stamp the first known holds until the second was known (a revision).
+
+    Raises
+    ------
+    DataError
+        If nothing says when values became known, if columns are missing, or if no value is left.
+    """
+    frame, origin = raw.frame, raw.facts.origin
+    missing = [each for each in ("time", "value") if each not in frame.columns]
+    if missing:
+        raise DataError(
+            f"{name} from {origin}: no column {', '.join(missing)}; "
+            f"found {', '.join(frame.columns) or 'no columns'}"
+        )
+    if "known" not in frame.columns and keys.known_after is None:
+        raise DataError(
+            f"{name} from {origin}: nothing says when a value became known",
+            hint="write known_after: 24h (how long after its stamp a value is published)",
+        )
+    found = Findings(origin, name, keys.policy)
+    stamps = read_stamps(frame["time"], unit=keys.time_unit, zone=keys.time_zone)
+    value = numbers_of(frame["value"])
+    alive = np.ones(len(value), dtype=np.bool_)
+    for kind, mask in stamps.dropped.items():
+        _judge(found, kind, mask, alive, stamps.time_ns)
+    for kind, mask in stamps.noticed.items():
+        found(kind, int(mask.sum()), [iso(stamps.time_ns[j]) for j in first_rows(mask)])
+    _judge(found, "not_finite", ~np.isfinite(value), alive, stamps.time_ns)
+    known_ns = _known(raw, keys, stamps.time_ns, alive, found)
+    _judge(found, "unfinished", known_ns > now_ns, alive, stamps.time_ns)
+    keep = np.flatnonzero(alive)
+    if not len(keep):
+        raise DataError(
+            f"{name} from {origin}: none of {len(value)} values can be used",
+            hint="look at it with septet data check",
+        )
+    order = keep[np.lexsort((keep, stamps.time_ns[keep], known_ns[keep]))]
+    order = _visible(found, order, stamps.time_ns, known_ns, value)
+    for note in (*raw.facts.notes, *stamps.notes):
+        found.note(note)
+    vintage = "published" if "known" in frame.columns else raw.facts.vintage
+    if vintage == "unknown":
+        found.note("vintage unknown: values may have been revised since they were published")
+    table = SeriesTable(
+        name,
+        np.ascontiguousarray(stamps.time_ns[order]),
+        np.ascontiguousarray(known_ns[order]),
+        np.ascontiguousarray(value[order]),
+        keys.max_age,
+        vintage,
+    )
+    return table, found.all()
+
+
+def _judge(found: Findings, kind: str, mask: Bools, alive: Bools, time_ns: Ints) -> None:
+    mask = mask & alive
+    policy = found(kind, int(mask.sum()), [iso(time_ns[j]) for j in first_rows(mask)])
+    if policy != "keep":
+        alive &= ~mask
+
+
+def _known(
+    raw: RawSeries, keys: SeriesConfig, stamp_ns: Ints, alive: Bools, found: Findings
+) -> Ints:
+    known_ns = stamp_ns + (keys.known_after or 0)
+    if "known" in raw.frame.columns:
+        said = read_stamps(raw.frame["known"], unit=keys.time_unit, zone=keys.time_zone)
+        for kind, mask in said.dropped.items():
+            _judge(found, kind, mask, alive, stamp_ns)
+        known_ns = np.maximum(known_ns, said.time_ns) if keys.known_after else said.time_ns
+    return next_poll(known_ns, keys.every) if keys.every is not None else known_ns
+
+
+def _visible(
+    found: Findings, order: Ints, stamp_ns: Ints, known_ns: Ints, value: np.ndarray
+) -> Ints:
+    """Leave out rows that change nothing: repeats, and news of an older stamp than the newest."""
+    stamp, known, seen = stamp_ns[order], known_ns[order], value[order]
+    newest = np.maximum.accumulate(stamp)
+    again = np.zeros(len(order), dtype=np.bool_)
+    again[1:] = stamp[1:] == stamp[:-1]
+    same = np.zeros(len(order), dtype=np.bool_)
+    same[1:] = again[1:] & (seen[1:] == seen[:-1])
+    at_once = np.zeros(len(order), dtype=np.bool_)
+    at_once[1:] = again[1:] & ~same[1:] & (known[1:] == known[:-1])
+    late = stamp < newest
+    for kind, mask, message in (
+        ("duplicate", same, ""),
+        ("conflict", at_once, "another value of a stamp known at once; the first seen wins"),
+        ("late", late, "values of an older stamp than one known before; never the newest"),
+    ):
+        found(kind, int(mask.sum()), [iso(stamp[j]) for j in first_rows(mask)], message)
+    revised = int(np.count_nonzero(again & ~same & ~at_once & ~late))
+    if revised:
+        found.note(f"{revised} revisions, each known when it was seen")
+    return order[~(same | at_once | late)]

@@ -1,0 +1,247 @@
+"""The local store of downloaded rows: Parquet parts with a small JSON file beside them.
+
+::
+
+    <root>/<source>/<name>/<bar>/meta.json          what is there: parts, covered spans, instrument
+    <root>/<source>/<name>/<bar>/<from>-<n>.parquet rows of one download
+
+A part counts once `meta.json` names it; that file is replaced in one step, so an interruption at
+any instant leaves the store as it was before or after an append, never between.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, unquote
+
+from septet.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["BarStore", "Entry", "default_root"]
+
+_VERSION: Final = 1
+_MAX_PARTS: Final = 32
+
+
+def default_root() -> Path:
+    """Return where downloads are kept: `SEPTET_DATA`, else the user's data folder."""
+    if chosen := os.environ.get("SEPTET_DATA"):
+        return Path(chosen).expanduser()
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "septet"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One series of the store, for a listing."""
+
+    source: str
+    name: str
+    bar: str
+    rows: int
+    first_ns: int | None
+    last_ns: int | None
+    covered: tuple[tuple[int, int], ...]
+    size: int
+    path: Path
+
+
+class BarStore:
+    """Rows by source, name (symbol or series) and bar; first seen wins."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        """Open the store at `root`; nothing is created before the first append."""
+        self.root = root or default_root()
+
+    def path(self, source: str, name: str, bar: str) -> Path:
+        """Return the folder of one series."""
+        parts = [quote(part, safe="") for part in (source, name, bar)]
+        if any(part.strip(".") == "" for part in parts):
+            raise DataError(f"no name for a folder of the store: {source!r} {name!r} {bar!r}")
+        return self.root.joinpath(*parts)
+
+    def meta(self, source: str, name: str, bar: str) -> dict[str, Any]:
+        """Return what is known of a series; empty where there is none.
+
+        Raises
+        ------
+        DataError
+            If the file beside the rows is damaged or of a later version.
+        """
+        path = self.path(source, name, bar) / "meta.json"
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            version = found["version"]
+        except FileNotFoundError:
+            return {}
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path} is damaged: {error}", hint="delete its folder and fetch again"
+            ) from error
+        if version != _VERSION:
+            raise DataError(
+                f"{path} is of version {version}, expected {_VERSION}", hint="update septet"
+            )
+        return found
+
+    def covered(self, source: str, name: str, bar: str) -> list[tuple[int, int]]:
+        """Spans ``[from, to)`` already downloaded, in order, nanoseconds."""
+        return [(int(a), int(b)) for a, b in self.meta(source, name, bar).get("covered", [])]
+
+    def missing(
+        self, source: str, name: str, bar: str, start_ns: int, end_ns: int
+    ) -> list[tuple[int, int]]:
+        """Spans of ``[start_ns, end_ns)`` not yet downloaded."""
+        gaps, at = [], start_ns
+        for first, last in self.covered(source, name, bar):
+            if last <= at or first >= end_ns:
+                continue
+            if first > at:
+                gaps.append((at, first))
+            at = max(at, last)
+        if at < end_ns:
+            gaps.append((at, end_ns))
+        return gaps
+
+    def append(
+        self, source: str, name: str, bar: str, frame: pl.DataFrame, covered: tuple[int, int]
+    ) -> None:
+        """Keep rows and the span they cover; durable when it returns."""
+        folder = self.path(source, name, bar)
+        folder.mkdir(parents=True, exist_ok=True)
+        meta = self.meta(source, name, bar) or {
+            "version": _VERSION, "source": source, "name": name, "bar": bar,
+            "parts": [], "covered": [], "rows": 0, "serial": 0,
+        }  # fmt: skip
+        if frame.height:
+            meta["serial"] += 1
+            part = f"{covered[0]}-{meta['serial']}.parquet"
+            _write_frame(folder / part, frame)
+            meta["parts"].append(part)
+            meta["rows"] += frame.height
+            first, last = int(frame["timestamp"].min()), int(frame["timestamp"].max())  # type: ignore[arg-type]
+            meta["first_ns"] = min(first, meta.get("first_ns", first))
+            meta["last_ns"] = max(last, meta.get("last_ns", last))
+        meta["covered"] = _merge([*meta["covered"], list(covered)])
+        _write_json(folder / "meta.json", meta)
+        if len(meta["parts"]) > _MAX_PARTS:
+            self.compact(source, name, bar)
+
+    def describe(self, source: str, name: str, bar: str, **facts: Any) -> None:
+        """Add facts to a series' meta: the instrument snapshot, what its stamps mark."""
+        folder = self.path(source, name, bar)
+        meta = self.meta(source, name, bar)
+        if not meta:
+            raise DataError(f"the store has no {name} {bar} of {source}")
+        _write_json(folder / "meta.json", {**meta, **facts})
+
+    def read(
+        self,
+        source: str,
+        name: str,
+        bar: str,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+    ) -> pl.DataFrame | None:
+        """Return rows in order of time, each bar once; None where the store has none.
+
+        Raises
+        ------
+        DataError
+            If a part is gone or damaged.
+        """
+        import polars as pl
+
+        meta = self.meta(source, name, bar)
+        if not meta.get("parts"):
+            return None
+        frame = _read_parts(self.path(source, name, bar), meta["parts"])
+        if "seen_ns" not in frame.columns:  # bars: first seen wins; series keep revisions
+            frame = frame.unique("timestamp", keep="first", maintain_order=True)
+        frame = frame.sort("timestamp", maintain_order=True)
+        if start_ns is not None:
+            frame = frame.filter(pl.col("timestamp") >= start_ns)
+        if end_ns is not None:
+            frame = frame.filter(pl.col("timestamp") < end_ns)
+        return frame
+
+    def compact(self, source: str, name: str, bar: str) -> None:
+        """Put all parts of a series into one."""
+        folder = self.path(source, name, bar)
+        meta = self.meta(source, name, bar)
+        frame = self.read(source, name, bar)
+        if frame is None:
+            return
+        old = list(meta["parts"])
+        meta["serial"] += 1
+        part = f"all-{meta['serial']}.parquet"
+        _write_frame(folder / part, frame)
+        _write_json(folder / "meta.json", {**meta, "parts": [part], "rows": frame.height})
+        for each in old:
+            (folder / each).unlink(missing_ok=True)
+
+    def entries(self) -> Iterator[Entry]:
+        """Everything in the store, in order of source, name and bar."""
+        for path in sorted(self.root.glob("*/*/*/meta.json")):
+            folder = path.parent
+            source, name, bar = (unquote(part) for part in folder.relative_to(self.root).parts)
+            meta = self.meta(source, name, bar)
+            size = sum(each.stat().st_size for each in folder.glob("*.parquet"))
+            spans = tuple((int(a), int(b)) for a, b in meta.get("covered", []))
+            yield Entry(
+                source, name, bar, int(meta.get("rows", 0)), meta.get("first_ns"),
+                meta.get("last_ns"), spans, size, folder,
+            )  # fmt: skip
+
+
+def _merge(spans: list[list[int]]) -> list[list[int]]:
+    merged: list[list[int]] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1]:
+            merged[-1][1] = max(merged[-1][1], last)
+        elif last > first:
+            merged.append([first, last])
+    return merged
+
+
+def _read_parts(folder: Path, parts: list[str]) -> pl.DataFrame:
+    import polars as pl
+
+    frames = []
+    for part in parts:
+        path = folder / part
+        try:
+            frames.append(pl.read_parquet(path, glob=False))
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+            line = (str(error).splitlines() or ["unreadable"])[0]
+            raise DataError(
+                f"{path} of the store cannot be read: {line}",
+                hint=f"delete {folder} and fetch again",
+            ) from error
+    return pl.concat(frames, how="diagonal_relaxed")
+
+
+def _write_frame(path: Path, frame: pl.DataFrame) -> None:
+    part = path.with_suffix(".tmp")
+    frame.write_parquet(part, compression="zstd")
+    _settle(part, path)
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    part = path.with_suffix(".tmp")
+    part.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    _settle(part, path)
+
+
+def _settle(part: Path, path: Path) -> None:
+    """Make the written file durable, then put it in place in one step."""
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
