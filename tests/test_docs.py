@@ -31,7 +31,7 @@ def guide() -> dict[str, Any]:
     """What the guide's Python defines, read from top to bottom."""
     names: dict[str, Any] = {"__name__": "guide", "is_weekend": lambda now_ns: True}
     for snippet in _snippets("python"):
-        exec(compile(snippet, str(GUIDE), "exec"), names)
+        exec(compile(snippet, str(GUIDE), "exec", dont_inherit=True), names)
     return names
 
 
