@@ -12,10 +12,6 @@ UNDEFINED: Final = "n/a"
 _UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
-def _known(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
 def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
     """Write a number with thousands separators; what is undefined says so."""
     if value is None or not math.isfinite(value):
@@ -35,8 +31,8 @@ def money(value: float | None, currency: str, *, signed: bool = False) -> str:
     """Write an amount with its currency; small amounts keep the digits that matter."""
     if value is None or not math.isfinite(value):
         return UNDEFINED
-    small = value != 0 and abs(value) < 1
-    digits = min(8, 2 - math.floor(math.log10(abs(value)))) if small else 2
+    small = value != 0 and abs(value) < 0.1
+    digits = min(8, 1 - math.floor(math.log10(abs(value)))) if small else 2
     return f"{number(value, digits, signed=signed)} {currency}".strip()
 
 
@@ -56,7 +52,8 @@ def duration(seconds: float | None) -> str:
         return UNDEFINED
     for size, unit in _UNITS:
         if abs(seconds) >= size:
-            return f"{seconds / size:.1f} {unit}"
+            length = seconds / size
+            return f"{length:.{0 if abs(length) >= 10 or length == int(length) else 1}f} {unit}"
     return f"{seconds:.3g} s"
 
 

@@ -1,0 +1,350 @@
+"""The parts of the report that are text and tables. Everything that comes from a run is escaped."""
+
+from __future__ import annotations
+
+import calendar
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from septet._report import statistics as st
+from septet._report.words import (
+    UNDEFINED,
+    count,
+    date,
+    duration,
+    money,
+    number,
+    percent,
+    when,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from septet._store.run import Run
+
+__all__ = [
+    "configuration",
+    "costs",
+    "findings",
+    "halts",
+    "months",
+    "provenance",
+    "refused",
+    "tiles",
+    "trades",
+    "verdict_table",
+]
+
+TRADES_SHOWN: Final = 20
+_MONTHS: Final = tuple(calendar.month_abbr)[1:]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], label: str, cls: str = "") -> str:
+    """Build a table from cells that are already markup; a head that starts with # is a number."""
+    numeric = [name.startswith("#") for name in head]
+    cell = ["n" if right else "" for right in numeric]
+    top = "".join(
+        f'<th scope="col" class="{kind}">{escape(name.lstrip("#"))}</th>'
+        for name, kind in zip(head, cell, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td class="{kind}">{text}</td>' for text, kind in zip(row, cell, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}">'
+        f'<table class="{cls}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _signed(value: float | None, text: str) -> str:
+    """Colour a gain or a loss; the sign in the text says the same."""
+    if value is None or value == 0:
+        return escape(text)
+    return f'<span class="{"gain" if value > 0 else "loss"}-text">{escape(text)}</span>'
+
+
+def tiles(run: Run) -> str:
+    """Build the figures at the top."""
+    summary, facts = run.summary, run.facts
+    unit, table = facts.currency, run.table("equity", ["time", "equity"])
+    under = st.longest_underwater_ns(
+        table.get_column("time").to_physical().to_numpy(),
+        table.get_column("equity").to_numpy(),
+        facts.initial_capital,
+    )
+    final = money(summary["final_equity"], unit)
+    items = [
+        ("Return", percent(summary["total_return"], signed=True), f"now {final}"),
+        ("Buy and hold", percent(summary.get("buy_and_hold_return"), signed=True), "before costs"),
+        ("Deepest drawdown", percent(summary["max_drawdown"]), f"longest {duration(under / 1e9)}"),
+        ("Sharpe", number(summary["sharpe"]), f"Sortino {number(summary['sortino'])}"),
+        ("Trades", count(summary["trades"]), f"{count(summary.get('open_trades', 0))} still open"),
+        ("Win rate", percent(summary["win_rate"]), "after fees"),
+        ("Profit factor", number(summary["profit_factor"]), "gains over losses"),
+        ("Exposure", percent(summary["exposure"]), "mean, of equity"),
+        ("Turnover", f"{number(summary['turnover'], 1)}x", "of equity, a year"),
+        ("Costs", percent(_cost_share(run)), "fees, of the capital"),
+    ]
+    cells = "".join(
+        f'<dl class="tile"><dt>{escape(name)}</dt>'
+        f"<dd>{escape(value)}<small>{escape(note)}</small></dd></dl>"
+        for name, value, note in items
+    )
+    return f'<div class="tiles">{cells}</div>'
+
+
+def _cost_share(run: Run) -> float | None:
+    capital = run.facts.initial_capital
+    return float(run.summary["fees"]) / capital if capital > 0 else None
+
+
+def months(run: Run) -> str:
+    """Build the table of returns by month and year."""
+    table, facts = run.table("equity", ["time", "equity"]), run.facts
+    rows = st.monthly_returns(
+        table.get_column("time").to_physical().to_numpy(),
+        table.get_column("equity").to_numpy(),
+        facts.initial_capital,
+        time_zone=facts.time_zone,
+    )
+    if not rows:
+        return '<p class="empty">No equity was recorded.</p>'
+    years = sorted({row.year for row in rows})
+    largest = max((abs(row.value) for row in rows if row.value), default=1.0)
+    by_place = {(row.year, row.month): row.value for row in rows}
+    body = []
+    for year in years:
+        mine = [by_place.get((year, month)) for month in range(1, 13)]
+        known = [value for value in mine if value is not None]
+        whole = float(np.prod([1 + value for value in known])) - 1 if known else None
+        cells = "".join(
+            _month_cell(value, largest, (year, month) in by_place)
+            for month, value in enumerate(mine, start=1)
+        )
+        total = f'<td class="year">{_signed(whole, percent(whole, signed=True))}</td>'
+        body.append(f'<tr><th scope="row">{year}</th>{cells}{total}</tr>')
+    head = "".join(f'<th scope="col">{name}</th>' for name in (*_MONTHS, "Year"))
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Returns by month">'
+        f'<table class="months"><thead><tr><th scope="col">%</th>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+def _month_cell(value: float | None, largest: float, present: bool) -> str:
+    if value is None:
+        return f"<td>{UNDEFINED if present else ''}</td>"
+    kind = "gain" if value > 0 else "loss" if value < 0 else ""
+    depth = 0.08 + 0.42 * min(abs(value) / largest, 1.0)
+    text = number(value * 100, 1, signed=True)
+    return f'<td class="{kind}" style="--a:{depth:.2f}">{text}</td>'
+
+
+def _trade_rows(frame: pl.DataFrame, unit: str) -> str:
+    del unit
+    head = ("Symbol", "Side", "In", "#at", "Out", "#at", "#Quantity", "#Net", "#Fees", "Why out")
+    rows = []
+    for row in frame.iter_rows(named=True):
+        stamps = [when(row[f"{end}_ns"]) for end in ("entry", "exit")]
+        price = [f"{row[f'{end}_price']:,.8g}" for end in ("entry", "exit")]
+        rows.append(
+            (
+                escape(row["symbol"]),
+                escape(row["side"]),
+                stamps[0],
+                price[0],
+                stamps[1],
+                price[1],
+                f"{row['quantity']:,.6g}",
+                _signed(row["pnl"], number(row["pnl"], 2, signed=True)),
+                number(row["fees"]),
+                escape(row["exit_reason"].replace("_", " ")),
+            )
+        )
+    return _table(head, rows, "Trades")
+
+
+def trades(run: Run) -> str:
+    """Build the list of trades: all of them, or the first, last, best and worst."""
+    import polars as pl
+
+    stamps = [pl.col(f"{end}_time").to_physical().alias(f"{end}_ns") for end in ("entry", "exit")]
+    table = run.table("trades").with_columns(stamps).sort("entry_ns", maintain_order=True)
+    unit = run.facts.currency
+    if table.height == 0:
+        return '<p class="empty">No trade was opened.</p>'
+    if table.height <= 2 * TRADES_SHOWN:
+        return _trade_rows(table, unit)
+    ranked = table.filter(pl.col("exit_reason") != "open").sort("pnl", maintain_order=True)
+    views = {
+        "first": table.head(TRADES_SHOWN),
+        "last": table.tail(TRADES_SHOWN).reverse(),
+        "best": ranked.tail(TRADES_SHOWN).reverse(),
+        "worst": ranked.head(TRADES_SHOWN),
+    }
+    buttons = "".join(
+        f'<button type="button" data-view="trades-{name}" '
+        f'aria-pressed="{"true" if name == "first" else "false"}">{name} {TRADES_SHOWN}</button>'
+        for name in views
+    )
+    parts = "".join(
+        f'<div id="trades-{name}"{"" if name == "first" else " hidden"}>'
+        f"{_trade_rows(frame, unit)}</div>"
+        for name, frame in views.items()
+    )
+    said = f"{TRADES_SHOWN} of {count(table.height)} are shown; trades.parquet holds them all."
+    return f'<p class="note">{said}</p><div class="buttons">{buttons}</div>{parts}'
+
+
+def refused(summary: Mapping[str, Any]) -> str:
+    """Build the bars of what kept decisions from acting."""
+    reasons = summary.get("refusals") or {}
+    if not reasons:
+        return '<p class="empty">No decision was refused.</p>'
+    top = max(reasons.values())
+    rows = "".join(
+        f'<span class="name">{escape(str(name).replace("_", " "))}</span>'
+        f'<span class="bar"><i style="--w:{100 * times / top:.1f}"></i></span>'
+        f'<span class="value">{count(times)}</span>'
+        for name, times in list(reasons.items())[:16]
+    )
+    return f'<div class="meter">{rows}</div>'
+
+
+def costs(run: Run) -> str:
+    """Build the table of costs and of what they took."""
+    import polars as pl
+
+    summary, unit = run.summary, run.facts.currency
+    closed = run.table("trades").filter(pl.col("exit_reason") != "open")
+    net = float(closed.get_column("pnl").sum())
+    fees = float(closed.get_column("fees").sum())
+    rows = [
+        ("Closed trades before fees", money(net + fees, unit, signed=True)),
+        ("Fees of closed trades", money(-fees, unit, signed=True)),
+        ("Closed trades after fees", money(net, unit, signed=True)),
+        ("All fees", money(summary["fees"], unit)),
+        ("Slippage against the decision price", money(summary["slippage"], unit)),
+    ]
+    rows += [
+        (f"Fees in {name}, not converted", money(value, str(name)))
+        for name, value in (summary.get("fees_other") or {}).items()
+    ]
+    body = [(escape(name), escape(value)) for name, value in rows]
+    return _table(("Cost", "#Amount"), body, "Costs")
+
+
+def findings(run: Run) -> str:
+    """Build the table of what was wrong with the data and what was done about it."""
+    if not run.findings:
+        return '<p class="empty">Nothing was found wrong with the data.</p>'
+    rows = []
+    for item in run.findings:
+        seen = "; ".join(map(str, item.get("examples", [])[:3]))
+        said = " — ".join(part for part in (str(item.get("message", "")), seen) if part)
+        rows.append(
+            (
+                escape(str(item.get("symbol") or item.get("source", ""))),
+                escape(str(item.get("kind", "")).replace("_", " ")),
+                count(int(item.get("count", 0))),
+                escape(str(item.get("policy", ""))),
+                escape(said),
+            )
+        )
+    head = ("Series", "Finding", "#Count", "Done", "First examples (UTC)")
+    return _table(head, rows, "Data findings")
+
+
+def halts(run: Run) -> str:
+    """Build the table of halts that fired; empty text if none did."""
+    if not run.halts:
+        return ""
+    rows = [
+        (
+            when(halt.time_ns),
+            escape(halt.rule.replace("_", " ")),
+            f"{percent(halt.value)} (limit {percent(halt.threshold)})",
+            escape(halt.then.replace("_", " ")),
+            when(halt.resumed_ns) if halt.resumed_ns is not None else "never",
+        )
+        for halt in run.halts
+    ]
+    table = _table(("Time (UTC)", "Halt", "Figure", "Did", "Lifted"), rows, "Halts")
+    return f"<section><h2>Halts</h2>{table}</section>"
+
+
+def verdict_table(run: Run) -> str:
+    """Build the last word of each health metric, and how often each verdict fell."""
+    table = run.table("monitoring")
+    rows = []
+    for (metric, symbol), part in table.group_by(["metric", "symbol"], maintain_order=True):
+        last = part.sort("time").row(-1, named=True)
+        said = part.get_column("verdict").to_list()
+        word = str(last["verdict"] or "ok")
+        rows.append(
+            (
+                escape(str(metric)),
+                escape(str(symbol or "all")),
+                f"{last['value']:.4g}" if last["value"] is not None else UNDEFINED,
+                f"{last['threshold']:.4g}" if last["threshold"] is not None else UNDEFINED,
+                f'<span class="badge {escape(word)}">{escape(word)}</span>',
+                *(count(said.count(name)) for name in ("warn", "retrain", "halt")),
+            )
+        )
+    head = ("Metric", "Symbol", "#Last", "#Threshold", "Verdict", "#Warn", "#Retrain", "#Halt")
+    return _table(head, rows, "Model health")
+
+
+def _yaml(value: Any) -> str:
+    import yaml
+
+    return yaml.safe_dump(
+        json.loads(json.dumps(value, default=str)), sort_keys=False, allow_unicode=True, width=88
+    )
+
+
+def configuration(run: Run) -> str:
+    """Build the effective configuration and the file as it was."""
+    resolved = run.manifest.get("resolved") or {}
+    parts = [("The strategy file", run.strategy_text)] if run.strategy_text else []
+    parts.append(("Every effective value", _yaml(resolved)))
+    return "".join(
+        f"<details><summary>{escape(name)}</summary><pre>{escape(text)}</pre></details>"
+        for name, text in parts
+    )
+
+
+def provenance(run: Run) -> str:
+    """Build the small print: what the result depends on."""
+    manifest, facts = run.manifest, run.facts
+    machine = manifest.get("environment", {})
+    rows = [
+        ("Run", run.run_id),
+        ("Created", str(manifest.get("created", UNDEFINED))),
+        ("septet", str(manifest.get("septet", UNDEFINED))),
+        ("Engine", f"{facts.engine}, seed {facts.seed}"),
+        ("Time", f"{duration(facts.seconds)} computing, {duration(facts.seconds_total)} in all"),
+        ("First decision", f"{when(facts.first_decision_ns)} UTC"),
+        ("Bars", f"{count(facts.bars)}, {date(facts.start_ns)} to {date(facts.end_ns)}"),
+        ("Machine", f"{machine.get('cpu', '')}, {machine.get('libm', '')}"),
+        ("Compiler", f"LLVM {machine.get('llvm', UNDEFINED)}"),
+    ]
+    rows += [(f"Plugin {name}", str(text)) for name, text in manifest.get("plugins", {}).items()]
+    rows += [(name, str(text)) for name, text in manifest.get("libraries", {}).items()]
+    rows += [(f"Data {name}", text[:16]) for name, text in manifest.get("data_hashes", {}).items()]
+    rows += [(f"Model {name}", text[:16]) for name, text in _first(manifest, "model_hashes")]
+    body = [(escape(name), escape(text)) for name, text in rows]
+    table = _table(("What", "Value"), body, "Provenance")
+    return f"<details><summary>What this result depends on</summary>{table}</details>"
+
+
+def _first(manifest: Mapping[str, Any], key: str, limit: int = 12) -> list[tuple[str, str]]:
+    return list(manifest.get(key, {}).items())[:limit]
