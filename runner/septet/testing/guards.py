@@ -1,0 +1,82 @@
+"""Arrays that watch what a step reads: nothing after the cursor, nothing before the history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["GuardedColumn", "GuardedState", "StepError", "Watch"]
+
+
+class StepError(AssertionError):
+    """A step read or wrote what it must not."""
+
+
+@dataclass
+class Watch:
+    """Where the cursor stands, where the history began, and how far back a step may read."""
+
+    step: str
+    first: int
+    reach: int
+    cursor: int = 0
+
+
+class GuardedColumn:
+    """A read-only input whose every index is checked."""
+
+    def __init__(self, name: str, values: npt.NDArray[Any], watch: Watch) -> None:
+        self._name = name
+        self._values = values
+        self._watch = watch
+
+    def __getitem__(self, index: Any) -> Any:
+        watch = self._watch
+        if isinstance(index, slice) or not isinstance(index, int | np.integer):
+            raise StepError(f"{watch.step} indexes {self._name} with {index!r}; expected one number")
+        back = watch.cursor - index
+        place = f"{watch.step} reads {self._name}[i {'-' if back >= 0 else '+'} {abs(back)}]"
+        if back < 0:
+            raise StepError(f"{place}: the future")
+        if index < watch.first:
+            raise StepError(
+                f"{place} at bar {watch.cursor - watch.first} of the history, before its first; "
+                "declare a larger lookback"
+            )
+        if back > watch.reach:
+            raise StepError(
+                f"{place}, farther than the {watch.reach} bars it declares; "
+                "declare a larger lookback or memory"
+            )
+        return self._values[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise StepError(f"{self._watch.step} writes to its input {self._name}")
+
+    def __len__(self) -> int:
+        raise StepError(f"{self._watch.step} asks how long {self._name} is; the window slides")
+
+
+class GuardedState:
+    """Slots of a step, each index checked; negative ones would wrap in compiled code."""
+
+    def __init__(self, step: str, values: npt.NDArray[np.float64]) -> None:
+        self._step = step
+        self._values = values
+
+    def _check(self, index: Any) -> None:
+        if not isinstance(index, int | np.integer) or not 0 <= index < len(self._values):
+            raise StepError(
+                f"{self._step} uses state[{index!r}]; it declares {len(self._values)} slots"
+            )
+
+    def __getitem__(self, index: Any) -> Any:
+        self._check(index)
+        return self._values[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._check(index)
+        self._values[index] = value

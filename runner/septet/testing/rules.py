@@ -1,0 +1,98 @@
+"""Checks of steps that get scalars: signals, sizing, limits, stops, halts and orders."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from septet._host.declare import VOCABULARY, Step
+from septet._kernel.step import compile_step
+from septet.testing.checks import ConformanceError, Subject, names_bind
+from septet_schemas.base import Config
+
+__all__ = ["check_rule"]
+
+SYMBOLS = 3
+
+
+def _draw(name: str, meaning: str, random: np.random.Generator) -> Any:
+    """Draw a plausible value of one word of a vocabulary."""
+    if meaning.startswith("array:"):
+        return random.normal(0.0, 1_000.0, SYMBOLS)
+    if "int64" in meaning:
+        return np.int64(random.integers(1, 2**60))
+    if name in ("k", "symbols", "held_bars", "entries_this_minute", "losses_in_a_row"):
+        return np.int64(random.integers(0, SYMBOLS))
+    if name == "bar_ns":
+        return np.int64(3_600_000_000_000)
+    if name == "side":
+        return np.float64(random.choice([-1.0, 1.0]))
+    if name in ("up", "down", "confidence", "fee", "slippage"):
+        return np.float64(random.random())
+    return np.float64(random.choice([0.0, 1.0, -1.0, 1e-9]) + random.lognormal(3.0, 2.0))
+
+
+def _bits(result: Any) -> tuple[bytes, ...]:
+    values = result if isinstance(result, tuple) else (result,)
+    return tuple(
+        b"nan" if float(value) != float(value) else struct.pack("<d", float(value))
+        for value in values
+    )
+
+
+def check_rule(
+    declaration: Step,
+    config: Config | None = None,
+    *,
+    words: Mapping[str, Any] | None = None,
+    draws: int = 200,
+    seed: int = 17,
+) -> None:
+    """Check a rule: its names bind, it compiles, and compiled and plain agree bit for bit.
+
+    Parameters
+    ----------
+    declaration, config
+        The rule and its settings (its defaults when left out).
+    words
+        Fixed values for words that the kit cannot draw, such as columns a signal reads.
+    draws, seed
+        How many sets of values are drawn, and from which seed.
+
+    Raises
+    ------
+    ConformanceError
+        With the values for which the two answers differ.
+    """
+    settings = config if config is not None else declaration.config()
+    names_bind(Subject(declaration, settings))
+    if declaration.function is None:
+        raise ConformanceError(f"{type(settings).__name__} has no function to check")
+    random = np.random.default_rng(seed)
+    compiled = compile_step(declaration.function)
+    slots = max(1, len(declaration.state_names(settings)))
+    states = np.zeros(slots), np.zeros(slots)
+    vocabulary = VOCABULARY[declaration.kind]
+    given = dict(words or {})
+    for _ in range(draws):
+        values: dict[str, Any] = {}
+        for name in declaration.parameters:
+            if name in given:
+                values[name] = given[name]
+            elif name in vocabulary and name not in type(settings).model_fields:
+                values[name] = _draw(name, vocabulary[name], random)
+            elif name != "state":
+                value = getattr(settings, name)
+                values[name] = np.int64(value) if isinstance(value, int) else np.float64(value)
+        answers = []
+        for function, state in zip((declaration.function, compiled), states, strict=True):
+            more = {"state": state} if "state" in declaration.parameters else {}
+            with np.errstate(all="ignore"):
+                answers.append(
+                    _bits(function(*({**values, **more}[name] for name in declaration.parameters)))
+                )
+        if answers[0] != answers[1]:
+            raise ConformanceError(f"compiled and plain differ for {values}")
