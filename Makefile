@@ -3,7 +3,7 @@
 
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip --no-input --disable-pip-version-check -q
+PIP := $(PY) -m pip --no-input --disable-pip-version-check -qq
 ARGS ?=
 PYTEST_WORKERS ?= auto
 

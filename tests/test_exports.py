@@ -26,11 +26,27 @@ EDGE = {
         HOOK_OF_LAYER LAYERS PROJECT Component HookSpecs Kind Layer hookimpl hookspec
     """,
     "septet.plugin": """
-        VOCABULARY Bars Component Config Declaration Expression Factory Fraction Inner Input
-        MarketDuration Memory Probability Secret SecretRef SignedFraction Span Step Trades
-        WallDuration World across alerts anchored candles composition fading feature halt helper
-        hookimpl inner limit model monitor order regime series signal sizing stop unbounded venue
-        window
+        VOCABULARY Component Declaration Factory Inner Memory Step World hookimpl
+
+        across alerts candles composition feature halt helper inner limit model monitor order
+        regime series signal sizing stop venue
+
+        anchored fading unbounded window
+
+        Bars Config Expression Fraction Input MarketDuration Probability Secret SecretRef
+        SignedFraction Span Trades WallDuration
+
+        CandlesSource Facts FetchReport Fetches Progress RawBars RawSeries Request SeriesSource
+        Store one_file read_bars read_parquet_file rename_columns
+
+        AVERAGE COMOMENTS EXTREME MOMENTS NAN POWERS SUM WEIGHTED absorb add cosine divide due
+        exponential finite logarithm positive_part power recursive_average replay_due roll root
+        sine weighted_sum window_comoments window_max window_min window_moments window_powers
+        window_sum
+    """,
+    "septet.testing": """
+        CHECKS ConformanceError Subject check_component check_package check_rule features_of
+        flat_bars memory_of run_feature same_bits sample_bars
     """,
     "septet.types": """
         Bar Fill FillId Liquidity Order OrderId OrderIntent OrderStatus OrderType Position

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from septet.testing import check_component, check_rule
 from septet_weekend.features import WeekToDate, week_to_date
 from septet_weekend.limits import WeekendCap, is_weekend, weekend_cap
 
@@ -59,3 +60,11 @@ def test_a_weekend_allows_what_is_left_of_the_share(day: int) -> None:
 def test_settings_read_percent() -> None:
     assert WeekendCap(max="7%").max == pytest.approx(0.07)
     assert WeekToDate().of == "close"
+
+
+def test_the_feature_conforms() -> None:
+    check_component(week_to_date, WeekToDate())
+
+
+def test_the_limit_conforms() -> None:
+    check_rule(weekend_cap, WeekendCap())
