@@ -21,3 +21,61 @@ what the report draws. `store_model` writes a model and its card, `load_model` r
 
 Nothing here reads YAML, a clock or a file, but for `stored`.
 """
+
+from septet._learn.dataset import Dataset, SymbolBars, pool, segments, symbol_bars
+from septet._learn.fitting import Fitted, Served, Trainer, Window
+from septet._learn.health import DriftWatch, Health, HealthRule, monitor_walk
+from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
+from septet._learn.rules import health_rule, label_rule, trainer_of, training_rule
+from septet._learn.schedule import TrainingRule, model_seed
+from septet._learn.stored import load_model, store_model
+from septet._learn.walk import (
+    EXPIRED,
+    NO_MODEL,
+    NOT_FINITE,
+    OK,
+    REASONS,
+    Walk,
+    WalkModel,
+    fit_window,
+    stored_walk,
+    walk_forward,
+)
+
+__all__ = [
+    "EXPIRED",
+    "NEVER_NS",
+    "NOT_FINITE",
+    "NO_MODEL",
+    "OK",
+    "REASONS",
+    "Dataset",
+    "DriftWatch",
+    "Fitted",
+    "Health",
+    "HealthRule",
+    "LabelRule",
+    "Labels",
+    "Served",
+    "SymbolBars",
+    "Trainer",
+    "TrainingRule",
+    "Walk",
+    "WalkModel",
+    "Window",
+    "fit_window",
+    "health_rule",
+    "label_rule",
+    "load_model",
+    "make_labels",
+    "model_seed",
+    "monitor_walk",
+    "pool",
+    "segments",
+    "store_model",
+    "stored_walk",
+    "symbol_bars",
+    "trainer_of",
+    "training_rule",
+    "walk_forward",
+]

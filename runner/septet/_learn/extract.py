@@ -172,7 +172,9 @@ def _booster_tree(node: dict[str, Any]) -> Tree | None:
 def _light_gbm(estimator: Any, response: Response) -> Member | None:
     dump = estimator.booster_.dump_model()
     objective = str(dump.get("objective", ""))
-    if not objective.startswith("binary") or any("leaf_coeff" in str(t) for t in dump["tree_info"][:1]):
+    if not objective.startswith("binary") or any(
+        "leaf_coeff" in str(t) for t in dump["tree_info"][:1]
+    ):
         return None
     slope = 1.0
     for part in objective.split():
@@ -217,4 +219,3 @@ def extract(estimator: Any, response: Response) -> Member | None:
     if list(estimator.classes_) != _UPWARDS:
         return None
     return reader(estimator, response)
-

@@ -11,7 +11,11 @@ import numpy.typing as npt
 
 from septet._data.bars import Floats, Ints
 
-__all__ = ["Fitted", "Served", "Trainer", "Window"]
+__all__ = ["Fitted", "Served", "Trainer", "Untrainable", "Window"]
+
+
+class Untrainable(Exception):
+    """A window gives no model; the walk records why and goes on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -319,9 +319,7 @@ def check(arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     _check_trees(width, int(plan[5]), arrays)
 
 
-def _check_members(
-    table: Floats, width: int, arrays: Mapping[str, npt.NDArray[Any]]
-) -> None:
+def _check_members(table: Floats, width: int, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     total, trees = len(arrays["numbers"]), len(arrays["trees"])
     for line in table:
         whole = line[[0, 3, 5, 8, 9, 10]]
@@ -329,7 +327,7 @@ def _check_members(
             raise _refuse("a member names trees that are not there")
         if line[0] == 1.0 and not 0 <= line[8] <= total - width:
             raise _refuse("a member names weights that are not there")
-        if line[5] == 2.0 and not (1 <= line[7] and 0 <= line[6] <= total - 2 * line[7]):
+        if line[5] == 2.0 and not (line[7] >= 1 and 0 <= line[6] <= total - 2 * line[7]):
             raise _refuse("a member names a calibration that is not there")
         if line[2] == 0.0:
             raise _refuse("a member divides by zero")
@@ -338,7 +336,9 @@ def _check_members(
 def _check_trees(width: int, layout: int, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     trees, feature, left = arrays["trees"], arrays["feature"], arrays["left"]
     value, nodes = arrays["value"], len(feature)
-    if len(arrays["threshold"]) != nodes or (nodes and not 0 <= feature.min() <= feature.max() < width):
+    if len(arrays["threshold"]) != nodes or (
+        nodes and not 0 <= feature.min() <= feature.max() < width
+    ):
         raise _refuse("a tree reads a feature that is not there")
     if not np.isfinite(value).all() or np.isnan(arrays["threshold"]).any():
         raise _refuse("a tree holds values that are not finite")
@@ -353,7 +353,7 @@ def _check_trees(width: int, layout: int, arrays: Mapping[str, npt.NDArray[Any]]
         inside = inside and (leaf + 2**depth <= len(value)).all()
     else:
         inside = len(left) == nodes == len(value) and first.max() < nodes
-        inside = inside and 0 <= left.min()
+        inside = inside and left.min() >= 0
         inner = left != np.arange(nodes)
         inside = inside and (left[inner] + 1 < nodes).all() and left.max() < nodes
         # A leaf goes to itself: its threshold must never send a row past it.

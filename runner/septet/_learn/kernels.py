@@ -130,9 +130,7 @@ def serve_row(vector, plan, numbers, trees, feature, threshold, left, value, x64
         if numbers[m] == 1.0:
             raw = weighted(x64, m, plan, numbers)
         elif plan[5] == 0:
-            raw = complete_row(
-                xt, first, last, numbers[m + 1], trees, feature, threshold, value
-            )
+            raw = complete_row(xt, first, last, numbers[m + 1], trees, feature, threshold, value)
         else:
             raw = linked_row(
                 xt, first, last, numbers[m + 1], trees, feature, threshold, left, value
@@ -171,18 +169,24 @@ def linked_block(xt, count, first, last, trees, feature, threshold, left, value,
             sums[r] += value[place[r]]
 
 
+@helper
+def prepare(x, start, count, out, plan, numbers, x64, xt):  # type: ignore[no-untyped-def]
+    """Scale up to 64 rows and clear their answers."""
+    for r in range(count):
+        out[start + r] = 0.0
+        for j in range(plan[0]):
+            x64[r, j] = scaled(x[start + r, j], j, plan, numbers)
+            xt[r, j] = x64[r, j]
+
+
 def serve_rows(  # type: ignore[no-untyped-def]
     x, begin, end, out, plan, numbers, trees, feature, threshold, left, value, x64, xt, place, sums
 ):
     """Probability up of rows `begin` to `end`; scratch: x64, xt (64, f), place, sums (64,)."""
-    width, members, base = plan[0], plan[2], plan[3]
+    members, base = plan[2], plan[3]
     for start in range(begin, end, 64):
         count = min(64, end - start)
-        for r in range(count):
-            out[start + r] = 0.0
-            for j in range(width):
-                x64[r, j] = scaled(x[start + r, j], j, plan, numbers)
-                xt[r, j] = x64[r, j]
+        prepare(x, start, count, out, plan, numbers, x64, xt)
         for each in range(members):
             m = base + each * plan[4]
             first, last = int(numbers[m + 9]), int(numbers[m + 10])

@@ -28,8 +28,9 @@ class LabelRule:
     """Which question, over how many bars.
 
     `horizon` is the number of bars looked ahead: for the triple barrier its time limit.
-    `threshold` is the return above which a label is up, a fraction (threshold). `upper` and `lower` are the barriers' distances, fractions of
-    the close, or multiples of the column `volatility` (itself a fraction for one bar).
+    `threshold` is the return above which a label is up, a fraction (threshold). `upper` and
+    `lower` are the distances of the barriers: fractions of the close, or multiples of the
+    column `volatility` (itself a fraction for one bar).
     """
 
     use: LabelName = "direction"
@@ -59,10 +60,7 @@ def _ahead(bars: SymbolBars, rule: LabelRule, width: Floats) -> tuple[Floats, In
     h = rule.horizon
     if h < len(bars):
         now, later = bars.close[:-h], bars.close[h:]
-        if rule.use == "direction":
-            up = later > now
-        else:
-            up = later / now - 1.0 > rule.threshold
+        up = later > now if rule.use == "direction" else later / now - 1.0 > rule.threshold
         whole = bars.segment[:-h] == bars.segment[h:]
         value[:-h] = np.where(whole, up.astype(np.float64), np.nan)
         known[:-h] = np.where(whole, bars.known_ns[h:], NEVER_NS)
@@ -105,9 +103,7 @@ def _triple_barrier(bars: SymbolBars, rule: LabelRule, width: Floats) -> tuple[F
     value, end = np.empty(len(bars)), np.empty(len(bars), dtype=np.int64)
     scan: Callable[..., Any] = compile_step(scan_barriers, inline=False)
     arrays = [np.array(a) for a in (bars.open, bars.high, bars.low, bars.close, bars.segment)]
-    scan(
-        *arrays, np.array(width), float(rule.upper), float(rule.lower), rule.horizon, value, end
-    )
+    scan(*arrays, np.array(width), float(rule.upper), float(rule.lower), rule.horizon, value, end)
     return value, np.where(end >= 0, bars.known_ns[end], NEVER_NS)
 
 

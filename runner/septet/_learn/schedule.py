@@ -62,9 +62,7 @@ def training_times(
     return [k * step for k in range(begin, end + 1)]
 
 
-def training_rows(
-    dataset: Dataset, labels: Labels, rule: TrainingRule, trained_to_ns: int
-) -> Ints:
+def training_rows(dataset: Dataset, labels: Labels, rule: TrainingRule, trained_to_ns: int) -> Ints:
     """Rows that train the model with data up to T_k = `trained_to_ns`.
 
     ``T_k - train < T <= T_k - purge``, every feature finite, the label known by T_k.

@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from septet._data.bars import Floats, Ints
 from septet._learn.dataset import Dataset
-from septet._learn.fitting import Served, Trainer, Window
+from septet._learn.fitting import Served, Trainer, Untrainable, Window
 from septet._learn.labels import NEVER_NS, Labels
 from septet._learn.schedule import TrainingRule, model_seed, training_rows, training_times
-from septet._learn.stored import fingerprint, make_card
-from septet.errors import RunError
+from septet._learn.stored import StoredModel, fingerprint, iso_time, make_card
+from septet.errors import ModelError, RunError
 
 __all__ = [
     "EXPIRED",
@@ -33,6 +33,7 @@ __all__ = [
     "Walk",
     "WalkModel",
     "fit_window",
+    "stored_walk",
     "walk_forward",
 ]
 
@@ -149,7 +150,10 @@ def fit_window(
         dataset.feature_names,
         model_seed(seed, trained_to_ns),
     )
-    fitted = trainer.fit(window)
+    try:
+        fitted = trainer.fit(window)
+    except Untrainable as error:
+        return replace(found, reason=str(error))
     return replace(
         found,
         model=fitted.model,
@@ -165,7 +169,7 @@ class _Board:
     def __init__(self, dataset: Dataset) -> None:
         n = len(dataset)
         self.dataset = dataset
-        self.finite = np.isfinite(dataset.x).all(axis=1)
+        self.finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(dataset.x).all(axis=1))
         self.up = np.full(n, np.nan)
         self.state = np.full(n, NO_MODEL, dtype=np.int8)
         self.model = np.full(n, -1, dtype=np.int64)
@@ -173,10 +177,8 @@ class _Board:
     def judge(self, index: int, each: WalkModel) -> None:
         """Let one model say what it thinks of its rows."""
         time_ns = self.dataset.time_ns
-        low, high = np.searchsorted(time_ns, [each.ready_ns, each.until_ns], side="left")
-        if each.until_ns == NEVER_NS:
-            high = len(time_ns)
-        span = slice(int(low), int(high))
+        low = int(np.searchsorted(time_ns, each.ready_ns, side="left"))
+        span = slice(low, int(np.searchsorted(time_ns, each.until_ns, side="left")))
         self.up[span], self.state[span], self.model[span] = np.nan, NO_MODEL, -1
         if each.model is None:
             return
@@ -283,3 +285,38 @@ def _untrained(rule: TrainingRule, models: Sequence[WalkModel]) -> RunError:
         f"{common}",
         hint="lengthen training.train, extend the span, or check features that are never finite",
     )
+
+
+def stored_walk(
+    dataset: Dataset,
+    stored: StoredModel,
+    *,
+    start_ns: int | None = None,
+    expire_after_ns: int | None = None,
+) -> Walk:
+    """Judge every row by one stored model, after the last label it was fitted on.
+
+    Raises
+    ------
+    ModelError
+        If the model was fitted on labels of the span it is asked to judge.
+    """
+    last = stored.last_label_ns
+    end = int(dataset.time_ns[-1]) if len(dataset) else last
+    if (start_ns is not None and start_ns <= last) or end <= last:
+        asked = f"from {iso_time(start_ns)}" if start_ns is not None else f"up to {iso_time(end)}"
+        raise ModelError(
+            f"the model stored at {stored.path} has seen labels up to {iso_time(last)}: a run "
+            f"{asked} would judge it on what it was fitted on",
+            hint="start after that time, or use scheme: walk_forward",
+        )
+    expires = NEVER_NS if expire_after_ns is None else last + expire_after_ns
+    card = stored.card
+    trained_to = int(card.get("trained_to_ns", last))
+    rows, print_ = int(card.get("rows", 0)), str(card["model_sha256"])
+    model = WalkModel(
+        0, trained_to, last + 1, NEVER_NS, expires, "stored", rows, stored.model, "", print_, card
+    )
+    board = _Board(dataset)
+    board.judge(0, model)
+    return board.walk([model], start_ns)

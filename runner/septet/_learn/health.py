@@ -1,0 +1,393 @@
+"""Does the model still work? Judged at each time with what was known by then.
+
+At every multiple of `every_ns` since the Unix epoch (and at least five bars) that brought
+something new, the last predictions whose labels are known are scored, and the last feature rows
+are compared with the training window. A verdict is ``ok``, ``warn``, ``retrain`` or ``halt``:
+
+- AUC below the floor counts when the upper end of its 95 % interval is below it; Brier score,
+  hit rate and calibration only ever warn, by their own 95 % bounds.
+- A PSI counts when it is above the setting *and* above the 99th percentile of what blocks of the
+  same length have inside the training window.
+- ``retrain`` needs three verdicts running, on evidence newer than the last retrain for drift.
+- ``halt`` is for an AUC that still counts when every prediction in its window comes from models
+  trained after it first did: training again has not helped.
+
+The reference for the predictions' own PSI is the out-of-sample predictions made over the
+model's training window; a forest's answers on its own training rows would always differ.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from septet._data.bars import Floats, Ints
+from septet._learn.dataset import Dataset
+from septet._learn.importance import Importance, importance_of
+from septet._learn.labels import Labels
+from septet._learn.stats import (
+    Z95,
+    Bins,
+    CalibrationRow,
+    auc,
+    auc_deviation,
+    block_psi,
+    calibration_table,
+    psi,
+    spiegelhalter,
+)
+from septet._learn.walk import OK, Walk, WalkModel
+
+__all__ = [
+    "DriftWatch",
+    "Health",
+    "HealthRule",
+    "Reading",
+    "Reference",
+    "monitor_walk",
+    "reference_of",
+]
+
+DAY_NS: Final = 86_400_000_000_000
+_RUNNING: Final = 3
+_FEWEST: Final = 30
+_PREDICTION: Final = "psi:prediction"
+Verdict = Literal["ok", "warn", "retrain", "halt"]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRule:
+    """Windows count rows of all symbols; floors and PSI bounds are plain numbers."""
+
+    auc_window: int = 500
+    auc_floor: float = 0.50
+    auc_warn: float = 0.53
+    psi_window: int = 1_000
+    psi_warn: float = 0.10
+    psi_retrain: float = 0.25
+    every_ns: int = DAY_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One metric at one time: a row of monitoring.parquet. `symbol` is empty: all together."""
+
+    time_ns: int
+    metric: str
+    value: float
+    threshold: float
+    verdict: Verdict
+    window: int
+    symbol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a column looked like in training, and the PSI that chance alone gives it."""
+
+    bins: Bins
+    chance: float
+
+    @classmethod
+    def of(cls, column: Floats, window: int) -> Reference:
+        """Cut a training column; `window` is the length that later samples will have."""
+        bins = Bins.of(column)
+        return cls(bins, block_psi(bins, column, window))
+
+    def bound(self, setting: float) -> float:
+        """The larger of the setting and what chance does."""
+        return max(setting, self.chance) if math.isfinite(self.chance) else setting
+
+
+def reference_of(x: Floats, names: Sequence[str], window: int) -> dict[str, Any]:
+    """Describe training columns in plain values, for the card of a stored model."""
+    found = {}
+    for column, name in enumerate(names):
+        made = Reference.of(np.ascontiguousarray(x[:, column]), window)
+        chance = made.chance if math.isfinite(made.chance) else None
+        edges, share = made.bins.edges.tolist(), made.bins.share.tolist()
+        found[name] = {"edges": edges, "share": share, "chance": chance}
+    return found
+
+
+def _from_card(entry: Mapping[str, Any]) -> Reference:
+    chance = math.nan if entry["chance"] is None else float(entry["chance"])
+    return Reference(Bins(np.array(entry["edges"], float), np.array(entry["share"], float)), chance)
+
+
+class _Judged:
+    """The rows of a walk in the order in which they, and their labels, became known."""
+
+    def __init__(self, walk: Walk, dataset: Dataset, labels: Labels) -> None:
+        self.rows = np.flatnonzero(walk.row_state == OK)
+        self.time_ns = dataset.time_ns[self.rows]
+        scored = self.rows[np.isfinite(labels.value[self.rows])]
+        order = np.argsort(labels.known_ns[scored], kind="stable")
+        self.scored = scored[order]
+        self.known_ns = labels.known_ns[self.scored]
+        self.up, self.label = walk.row_up[self.scored], labels.value[self.scored]
+
+    def decided_by(self, time_ns: int) -> int:
+        """How many rows had been judged."""
+        return int(np.searchsorted(self.time_ns, time_ns, side="right"))
+
+    def scored_by(self, time_ns: int) -> int:
+        """How many labels of judged rows were known."""
+        return int(np.searchsorted(self.known_ns, time_ns, side="right"))
+
+
+class DriftWatch:
+    """Goes along a walk, reading the metrics in order of time.
+
+    One watch follows one walk: it remembers how often in a row a metric was bad.
+    """
+
+    def __init__(self, dataset: Dataset, labels: Labels, rule: HealthRule) -> None:
+        self._dataset, self._labels, self._rule = dataset, labels, rule
+        self._every = max(rule.every_ns, 5 * dataset.bar_ns)
+        self._streak: dict[str, int] = {}
+        self._since: dict[str, int] = {}
+        self._references: dict[tuple[int, str], Reference | None] = {}
+        self._last_ns = int(dataset.time_ns[0]) - 1 if len(dataset) else 0
+        self._seen = (0, 0)
+
+    def first_retrain(self, walk: Walk, from_ns: int, until_ns: int) -> int | None:
+        """First time in ``(from_ns, until_ns)`` with a verdict of retrain; None for none.
+
+        The watch stops there, and goes on from there at the next call.
+        """
+        for reading in self.read(walk, until_ns):
+            if reading.verdict in ("retrain", "halt") and reading.time_ns > from_ns:
+                return reading.time_ns
+        return None
+
+    def read(self, walk: Walk, until_ns: int) -> Iterator[Reading]:
+        """Readings after the last one read and before `until_ns`, a time's together."""
+        judged = _Judged(walk, self._dataset, self._labels)
+        first = (self._last_ns // self._every + 1) * self._every
+        for time_ns in range(first, until_ns, self._every):
+            seen = judged.decided_by(time_ns), judged.scored_by(time_ns)
+            self._last_ns = time_ns
+            if seen == self._seen:
+                continue
+            self._seen = seen
+            found = [*self._scores(walk, judged, time_ns, seen[1])]
+            found += self._shifts(walk, judged, time_ns, seen[0])
+            yield from found
+
+    def _scores(self, walk: Walk, judged: _Judged, time_ns: int, count: int) -> Iterator[Reading]:
+        rule, size = self._rule, min(count, self._rule.auc_window)
+        if size < _FEWEST:
+            return
+        span = slice(count - size, count)
+        up, label, rows = judged.up[span], judged.label[span], judged.scored[span]
+        full, worth = size == rule.auc_window, size / self._overlap()
+        area, ups = auc(up, label), float(label.mean())
+        upper = area + Z95 * auc_deviation(area, ups * worth, (1.0 - ups) * worth)
+        if math.isfinite(area):
+            breach = full and upper < rule.auc_floor
+            verdict = self._verdict(
+                "auc", breach, full and upper < rule.auc_warn, rows, walk, time_ns
+            )
+            yield Reading(time_ns, "auc", area, rule.auc_floor, verdict, size)
+        simple = ((up - label) ** 2, (ups_before(walk, rows) - label) ** 2)
+        worse, spread = float(np.mean(simple[0] - simple[1])), float(np.std(simple[0] - simple[1]))
+        bad = full and worse - Z95 * spread / math.sqrt(worth) > 0.0
+        score, base = float(np.mean(simple[0])), float(np.mean(simple[1]))
+        yield Reading(time_ns, "brier", score, base, "warn" if bad else "ok", size)
+        hits = float(np.mean((up > 0.5) == (label == 1.0)))
+        bad = full and hits + Z95 * math.sqrt(hits * (1.0 - hits) / worth) < 0.5
+        yield Reading(time_ns, "hit_rate", hits, 0.5, "warn" if bad else "ok", size)
+        z = spiegelhalter(up, label) / math.sqrt(self._overlap())
+        if math.isfinite(z):
+            bad = full and abs(z) > Z95
+            yield Reading(time_ns, "calibration", z, Z95, "warn" if bad else "ok", size)
+
+    def _overlap(self) -> float:
+        """Labels over h bars overlap: h rows of a symbol are worth one."""
+        return float(self._labels.horizon)
+
+    def _shifts(self, walk: Walk, judged: _Judged, time_ns: int, count: int) -> Iterator[Reading]:
+        size = self._rule.psi_window
+        if count < size:
+            return
+        rows = judged.rows[count - size : count]
+        number = int(walk.row_model[rows[-1]])
+        model = walk.models[number]
+        for column, name in enumerate(self._dataset.feature_names):
+            reference = self._reference(model, number, column, name)
+            if reference is not None:
+                value = psi(reference.bins, self._dataset.x[rows, column])
+                yield self._shift(f"psi:{name}", value, reference, rows, walk, time_ns)
+        reference = self._prediction_reference(walk, model, number)
+        if reference is not None:
+            value = psi(reference.bins, walk.row_up[rows])
+            yield self._shift(_PREDICTION, value, reference, rows, walk, time_ns)
+
+    def _shift(
+        self, metric: str, value: float, reference: Reference, rows: Ints, walk: Walk, time_ns: int
+    ) -> Reading:
+        bound = reference.bound(self._rule.psi_retrain)
+        caution = value > reference.bound(self._rule.psi_warn)
+        verdict = self._verdict(metric, value > bound, caution, rows, walk, time_ns)
+        return Reading(time_ns, metric, value, bound, verdict, len(rows))
+
+    def _reference(self, model: WalkModel, number: int, column: int, name: str) -> Reference | None:
+        key = (number, name)
+        if key not in self._references:
+            found: Reference | None = None
+            if model.train_rows is not None:
+                values = np.ascontiguousarray(self._dataset.x[model.train_rows, column])
+                found = Reference.of(values, self._rule.psi_window)
+            elif name in model.card.get("reference", {}):
+                found = _from_card(model.card["reference"][name])
+            self._references[key] = found
+        return self._references[key]
+
+    def _prediction_reference(self, walk: Walk, model: WalkModel, number: int) -> Reference | None:
+        key = (number, _PREDICTION)
+        if key not in self._references:
+            found: Reference | None = None
+            if model.train_rows is not None:
+                time_ns = self._dataset.time_ns
+                begin = time_ns[model.train_rows[0]]
+                inside = (time_ns >= begin) & (time_ns <= model.trained_to_ns)
+                earlier = walk.row_up[inside & (walk.row_state == OK)]
+                if len(earlier) > self._rule.psi_window:
+                    found = Reference.of(earlier, self._rule.psi_window)
+            self._references[key] = found
+        return self._references[key]
+
+    def _verdict(
+        self, metric: str, breach: bool, caution: bool, rows: Ints, walk: Walk, time_ns: int
+    ) -> Verdict:
+        if not breach:
+            self._streak[metric] = 0
+            return "warn" if caution else "ok"
+        self._streak[metric] = self._streak.get(metric, 0) + 1
+        if self._streak[metric] == 1:
+            self._since[metric] = time_ns
+        if self._streak[metric] < _RUNNING:
+            return "warn"
+        mute = max(
+            (m.ready_ns for m in walk.models if m.cause == "drift" and m.trained_to_ns < time_ns),
+            default=None,
+        )
+        if mute is not None and int(self._dataset.time_ns[rows].min()) < mute:
+            return "warn"
+        made_by = np.unique(walk.row_model[rows])
+        youngest = min(walk.models[int(each)].trained_to_ns for each in made_by)
+        return "halt" if metric == "auc" and youngest > self._since[metric] else "retrain"
+
+
+def ups_before(walk: Walk, rows: Ints) -> Floats:
+    """Share of rows up in training, of the model that judged each row: the simplest forecast."""
+    shares = []
+    for each in walk.models:
+        total = each.card.get("rows", 0)
+        shares.append(each.card["rows_up"] / total if total else 0.5)
+    return np.array(shares)[walk.row_model[rows]]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Everything the monitors of a model found.
+
+    `readings` in order of time; `calibration` over all scored rows; `importance` by feature.
+    """
+
+    readings: tuple[Reading, ...]
+    calibration: tuple[CalibrationRow, ...]
+    importance: Importance
+    scores: Mapping[str, float]
+    _walk: Walk = field(repr=False)
+    _dataset: Dataset = field(repr=False)
+    _labels: Labels = field(repr=False)
+
+    @property
+    def worst(self) -> Verdict:
+        """The worst verdict of the run."""
+        order: tuple[Verdict, ...] = ("ok", "warn", "retrain", "halt")
+        return max((each.verdict for each in self.readings), key=order.index, default="ok")
+
+    def monitoring(self) -> Any:
+        """Polars frame: time symbol metric value threshold verdict window."""
+        import polars as pl
+
+        table = {
+            "time": [each.time_ns for each in self.readings],
+            "symbol": [each.symbol for each in self.readings],
+            "metric": [each.metric for each in self.readings],
+            "value": [each.value for each in self.readings],
+            "threshold": [each.threshold for each in self.readings],
+            "verdict": [each.verdict for each in self.readings],
+            "window": [each.window for each in self.readings],
+        }
+        text, number, whole = pl.String(), pl.Float64(), pl.Int64()
+        schema = [whole, text, text, number, number, text, whole]
+        frame = pl.DataFrame(table, schema=dict(zip(table, schema, strict=True)))
+        return frame.with_columns(_as_time("time"))
+
+    def predictions(self) -> Any:
+        """Polars frame of every row judged: time symbol probability_up label known_ns.
+
+        `label` and `known_ns` are null where no label became known within the data.
+        """
+        import polars as pl
+
+        rows = np.flatnonzero(self._walk.row_state == OK)
+        label = self._labels.value[rows]
+        named = np.array(self._dataset.symbols, dtype=object)[self._dataset.symbol[rows]]
+        frame = pl.DataFrame(
+            {
+                "time": self._dataset.time_ns[rows],
+                "symbol": pl.Series(list(named), dtype=pl.String),
+                "probability_up": self._walk.row_up[rows],
+                "label": pl.Series(label).fill_nan(None),
+                "known_ns": self._labels.known_ns[rows],
+            }
+        )
+        known = pl.when(pl.col("label").is_null()).then(None).otherwise(pl.col("known_ns"))
+        return frame.with_columns(_as_time("time"), known.alias("known_ns"))
+
+
+def _as_time(column: str) -> Any:
+    import polars as pl
+
+    return pl.col(column).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+
+
+def monitor_walk(
+    walk: Walk, dataset: Dataset, labels: Labels, rule: HealthRule, *, seed: int = 0
+) -> Health:
+    """Read every metric along a walk, as a live run would have.
+
+    Parameters
+    ----------
+    walk, dataset, labels : Walk, Dataset, Labels
+        What was judged, and what came of it. Nothing is read before it was known.
+    rule : HealthRule
+        Windows and bounds.
+    seed : int
+        Of the permutations of the importance.
+
+    Returns
+    -------
+    Health
+    """
+    judged = _Judged(walk, dataset, labels)
+    watch = DriftWatch(dataset, labels, rule)
+    end = int(dataset.time_ns[-1]) + 1 if len(dataset) else 0
+    readings = tuple(watch.read(walk, end))
+    up, label = judged.up, judged.label
+    scores = {"rows": float(len(up)), "auc": auc(up, label)}
+    if len(up):
+        scores["brier"] = float(np.mean((up - label) ** 2))
+        scores["hit_rate"] = float(np.mean((up > 0.5) == (label == 1.0)))
+    table = calibration_table(up, label) if len(up) else ()
+    found = importance_of(walk, dataset, labels, seed=seed)
+    return Health(readings, table, found, scores, walk, dataset, labels)

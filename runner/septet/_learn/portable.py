@@ -1,0 +1,155 @@
+"""Estimators without a layout of our own, served by ONNX Runtime with one thread.
+
+Every row goes through the runtime on its own, in a batch too: a matrix product over many rows
+adds up in another order than over one, and the two must agree bit for bit.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from septet._data.bars import Floats
+from septet._learn import kernels
+from septet._learn.extract import Response
+from septet._learn.flat import STRIDE, Member, Scaler, assemble
+from septet.errors import ModelError, RunError
+
+__all__ = ["Exported", "OnnxModel", "convert"]
+
+_INPUT: Final = "x"
+_PREFIX: Final = "session_"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One estimator as ONNX bytes, and the member that finishes what it answers."""
+
+    data: bytes
+    member: Member
+
+
+def convert(estimator: Any, response: Response, width: int, *, double: bool) -> bytes:
+    """Export one fitted classifier, in float64 (`double`) or float32.
+
+    Raises
+    ------
+    RunError
+        If the converter or the runtime has no way for this estimator.
+    """
+    import skl2onnx
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+
+    options = {"zipmap": False, **({"raw_scores": True} if response == "score" else {})}
+    kind = DoubleTensorType if double else FloatTensorType
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            graph = skl2onnx.to_onnx(
+                estimator,
+                initial_types=[(_INPUT, kind([None, width]))],
+                options={id(estimator): options},
+            )
+        data: bytes = graph.SerializeToString()
+        _session(data)
+    except Exception as error:  # the converter and the runtime raise what they like
+        first = (str(error).strip() or "no reason given").splitlines()[0][:200]
+        raise RunError(
+            f"{type(estimator).__name__} cannot be exported to ONNX: "
+            f"{type(error).__name__}: {first}",
+            hint="choose another estimator; trees, forests, boosting and linear models are exact",
+        ) from error
+    return data
+
+
+def _session(data: bytes) -> Any:
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+    settings.log_severity_level = 3
+    return onnxruntime.InferenceSession(data, settings, providers=["CPUExecutionProvider"])
+
+
+class OnnxModel:
+    """Sessions, their scaler and their calibration, behind the interface of `FlatModel`."""
+
+    format = "onnx"
+
+    def __init__(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._arrays = dict(arrays)
+        plan = self._arrays["plan"]
+        self._plan, self._numbers = plan, self._arrays["numbers"]
+        self._width, self._members, self._base = int(plan[0]), int(plan[2]), int(plan[3])
+        self._sessions = [
+            _session(self._arrays[f"{_PREFIX}{each}"].tobytes()) for each in range(self._members)
+        ]
+        self._outputs = [each.get_outputs()[-1].name for each in self._sessions]
+        self._types = [
+            np.float64 if "double" in each.get_inputs()[0].type else np.float32
+            for each in self._sessions
+        ]
+
+    @classmethod
+    def build(cls, width: int, scaler: Scaler, parts: Sequence[Exported]) -> OnnxModel:
+        """Put a scaler and exported members together; their probabilities are averaged."""
+        frame = assemble(width, scaler, [each.member for each in parts]).arrays()
+        arrays = {"plan": frame["plan"], "numbers": frame["numbers"]}
+        for number, each in enumerate(parts):
+            arrays[f"{_PREFIX}{number}"] = np.frombuffer(each.data, dtype=np.uint8).copy()
+        return cls(arrays)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> OnnxModel:
+        """Take arrays as `arrays` gave them.
+
+        Raises
+        ------
+        ModelError
+            If something is missing or the runtime refuses a session.
+        """
+        try:
+            plan, numbers = arrays["plan"], arrays["numbers"]
+            if plan.shape != (6,) or plan[2] < 1 or plan[3] != 2 * plan[0] or plan[4] != STRIDE:
+                raise ValueError(f"its plan reads {plan.tolist()}")
+            if len(numbers) < plan[3] + STRIDE * plan[2]:
+                raise ValueError("its numbers end too early")
+            return cls(arrays)
+        except Exception as error:  # the runtime raises its own kinds
+            raise ModelError(
+                f"the stored model is damaged: {error}", hint="train and store it again"
+            ) from error
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return self._width
+
+    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Everything the model is, as plain arrays; sessions are ONNX bytes."""
+        return dict(self._arrays)
+
+    def predict_row(self, vector: Floats) -> float:
+        """Probability up of float64 (f,), finite values only."""
+        if len(vector) != self._width:
+            raise ValueError(f"expected {self._width} features, found {len(vector)}")
+        row = np.empty((1, self._width))
+        for j in range(self._width):
+            row[0, j] = kernels.scaled(vector[j], j, self._plan, self._numbers)
+        total = 0.0
+        for number, session in enumerate(self._sessions):
+            feed = {_INPUT: row.astype(self._types[number])}
+            answer = session.run([self._outputs[number]], feed)[0]
+            raw = float(np.ravel(answer)[-1])
+            place = self._base + number * STRIDE
+            total += kernels.finish(raw, place, self._numbers)
+        return float(min(1.0, max(0.0, total / self._members)))
+
+    def predict(self, x: Floats) -> Floats:
+        """Probability up of float64 (n, f), finite values only; float64 (n,)."""
+        return np.array([self.predict_row(row) for row in x], dtype=np.float64)

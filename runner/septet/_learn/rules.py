@@ -1,0 +1,67 @@
+"""From the strategy file's blocks to the plain rules of this room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from septet._learn.fitting import Trainer
+from septet._learn.health import HealthRule
+from septet._learn.labels import LabelRule
+from septet._learn.schedule import TrainingRule
+from septet._learn.trainer import complete
+
+if TYPE_CHECKING:
+    from septet_schemas.blocks import UseBlock
+    from septet_schemas.strategy import ModelMonitoring
+    from septet_schemas.training import Label, Training
+
+__all__ = ["health_rule", "label_rule", "trainer_of", "training_rule"]
+
+
+def label_rule(label: Label, bar_ns: int) -> LabelRule:
+    """Read `model.label`."""
+    horizon = label.horizon.bars(bar_ns)
+    if label.use == "triple_barrier":
+        return LabelRule("triple_barrier", horizon, upper=label.take_profit, lower=label.stop_loss)
+    above = label.above if label.use == "threshold" else 0.0
+    return LabelRule(label.use, horizon, threshold=above)
+
+
+def training_rule(training: Training, bar_ns: int) -> TrainingRule:
+    """Read `model.training`."""
+    return TrainingRule(
+        train_ns=training.train,
+        step_ns=training.step,
+        ready_after_ns=training.ready_after.ns(bar_ns),
+        purge_ns=None if training.purge is None else training.purge.ns(bar_ns),
+        embargo_ns=training.embargo.ns(bar_ns),
+        window=training.window,
+        min_rows=training.min_rows,
+        min_class=training.min_class,
+        expire_after_ns=training.expire_after,
+        on_drift=training.on_drift,
+    )
+
+
+def health_rule(monitoring: ModelMonitoring) -> HealthRule:
+    """Read `monitoring.model`."""
+    return HealthRule(
+        auc_window=monitoring.auc_window,
+        auc_floor=monitoring.auc_floor,
+        auc_warn=monitoring.auc_warn,
+        psi_window=monitoring.psi_window,
+        psi_warn=monitoring.psi_warn,
+        psi_retrain=monitoring.psi_retrain,
+    )
+
+
+def trainer_of(block: UseBlock) -> Trainer:
+    """Build the trainer of a `model:` block: the plugin's, with the file's scale and calibrate.
+
+    Raises
+    ------
+    InputError
+        If the plugin trains by itself and the file asks for scaling or calibration.
+    """
+    built = block.declaration(block.config)
+    return complete(built, block.extra.get("scale", "none"), block.extra.get("calibrate", "none"))

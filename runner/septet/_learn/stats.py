@@ -1,0 +1,161 @@
+"""Scores of a probability against what happened, and of one sample against another."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from septet._data.bars import Floats
+
+__all__ = [
+    "Bins",
+    "CalibrationRow",
+    "auc",
+    "auc_deviation",
+    "block_psi",
+    "brier",
+    "calibration_table",
+    "psi",
+    "spiegelhalter",
+]
+
+BINS: Final = 10
+Z95: Final = 1.959963984540054
+
+
+def auc(up: Floats, label: Floats) -> float:
+    """Area under the ROC curve: how often a row that rose was rated above one that fell.
+
+    Parameters
+    ----------
+    up, label : float64 (n,)
+        Probability up, and 0 or 1. No NaN.
+
+    Returns
+    -------
+    float
+        0 to 1, ties count half; NaN if a class is missing.
+    """
+    ups = label == 1.0
+    n1, n0 = int(ups.sum()), int((~ups).sum())
+    if n1 == 0 or n0 == 0:
+        return math.nan
+    _, place, counts = np.unique(up, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    ranks = ends - (counts - 1) / 2.0
+    total = float(ranks[place][ups].sum())
+    return (total - n1 * (n1 + 1) / 2.0) / (n1 * n0)
+
+
+def auc_deviation(area: float, ups: float, downs: float) -> float:
+    """Standard deviation of an AUC (Hanley and McNeil 1982) for so many rows of each class.
+
+    Counts may be fractions: overlapping labels are worth less than one row each. NaN where the
+    AUC is.
+    """
+    if not math.isfinite(area):
+        return math.nan
+    q1, q2 = area / (2.0 - area), 2.0 * area * area / (1.0 + area)
+    spread = area * (1.0 - area)
+    spread += (max(ups, 1.0) - 1.0) * (q1 - area * area)
+    spread += (max(downs, 1.0) - 1.0) * (q2 - area * area)
+    return math.sqrt(max(spread, 0.0) / (ups * downs))
+
+
+def brier(up: Floats, label: Floats) -> float:
+    """Mean squared error of a probability; NaN for no rows."""
+    return float(np.mean((up - label) ** 2)) if len(up) else math.nan
+
+
+def spiegelhalter(up: Floats, label: Floats) -> float:
+    """Spiegelhalter's z: standard normal if the probabilities are honest (1986); NaN if flat."""
+    away = 1.0 - 2.0 * up
+    spread = float(np.sum(away * away * up * (1.0 - up)))
+    if spread <= 0.0:
+        return math.nan
+    return float(np.sum((label - up) * away)) / math.sqrt(spread)
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRow:
+    """One bin: probabilities from `low` to `high`, their mean, and how often it rose."""
+
+    low: float
+    high: float
+    count: int
+    mean_probability: float
+    observed: float
+
+
+def calibration_table(up: Floats, label: Floats, bins: int = BINS) -> tuple[CalibrationRow, ...]:
+    """Compare probabilities with frequencies in bins of equal width; empty bins are left out."""
+    place = np.minimum((up * bins).astype(np.int64), bins - 1)
+    rows = []
+    for number in range(bins):
+        mine = place == number
+        if mine.any():
+            low, high = number / bins, (number + 1) / bins
+            means = float(up[mine].mean()), float(label[mine].mean())
+            rows.append(CalibrationRow(low, high, int(mine.sum()), *means))
+    return tuple(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Ten bins with equal shares of a reference sample; ties may leave fewer.
+
+    `edges` is float64 (b - 1,), the inner edges; `share` float64 (b,), smoothed.
+    """
+
+    edges: Floats
+    share: Floats
+
+    @classmethod
+    def of(cls, reference: Floats) -> Bins:
+        """Cut a reference sample, finite values only."""
+        inner = np.quantile(reference, np.arange(1, BINS) / BINS)
+        edges = np.unique(inner)
+        counts = np.bincount(np.searchsorted(edges, reference), minlength=len(edges) + 1)
+        return cls(edges, smoothed(counts.astype(np.float64)))
+
+    def place(self, values: Floats) -> np.ndarray:
+        """Bin of every value."""
+        return np.searchsorted(self.edges, values)
+
+
+def smoothed(counts: Floats) -> Floats:
+    """Shares with half a row added to every bin, so that no logarithm meets a zero."""
+    total = counts.sum(axis=-1, keepdims=True)
+    share: Floats = (counts + 0.5) / (total + 0.5 * counts.shape[-1])
+    return share
+
+
+def psi(bins: Bins, values: Floats) -> float:
+    """Population stability index of a sample against a reference: Σ (a - e)·ln(a / e)."""
+    counts = np.bincount(bins.place(values), minlength=len(bins.share)).astype(np.float64)
+    return _psi(bins.share, smoothed(counts))
+
+
+def _psi(expected: Floats, actual: Floats) -> float:
+    return float(np.sum((actual - expected) * np.log(actual / expected)))
+
+
+def block_psi(bins: Bins, reference: Floats, length: int, share: float = 0.99) -> float:
+    """Quantile of the PSI that blocks of the reference itself have: what chance alone does.
+
+    Blocks are `length` rows in a row, a tenth of that apart. NaN if the reference is not longer
+    than one block.
+    """
+    if len(reference) <= length:
+        return math.nan
+    place = bins.place(reference)
+    hot = np.zeros((len(reference) + 1, len(bins.share)))
+    hot[np.arange(1, len(reference) + 1), place] = 1.0
+    total = np.cumsum(hot, axis=0)
+    starts = np.arange(0, len(reference) - length + 1, max(1, length // 10))
+    actual = smoothed(total[starts + length] - total[starts])
+    found = np.sum((actual - bins.share) * np.log(actual / bins.share), axis=1)
+    return float(np.quantile(found, share))

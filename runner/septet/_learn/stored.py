@@ -1,0 +1,214 @@
+"""Models on disk: arrays without pickle, or ONNX bytes, and a card that says what they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from septet._learn.fitting import Fitted, Served, Window
+from septet._learn.flat import FlatModel
+from septet._learn.portable import OnnxModel
+from septet.errors import ModelError
+
+__all__ = [
+    "CARD",
+    "MODEL",
+    "StoredModel",
+    "fingerprint",
+    "iso_time",
+    "load_model",
+    "make_card",
+    "store_model",
+]
+
+CARD: Final = "card.json"
+MODEL: Final = "model.npz"
+_VERSION: Final = 1
+_LARGEST_BYTES: Final = 2 * 1024**3
+_AGAIN: Final = "train and store it again: septet train FILE"
+
+
+def fingerprint(model: Served) -> str:
+    """SHA-256 over a model's format and arrays: names, types, shapes and bytes."""
+    total = hashlib.sha256(model.format.encode())
+    arrays = model.arrays()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        total.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def iso_time(time_ns: int) -> str:
+    """Write a time the way cards and messages do."""
+    whole, rest = divmod(time_ns, 1_000_000_000)
+    text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{rest:09d}Z" if rest else f"{text}Z"
+
+
+def make_card(name: str, window: Window, fitted: Fitted, trained_to_ns: int) -> dict[str, Any]:
+    """Describe a fitted model: what it reads, what it was fitted on, and how."""
+    data = hashlib.sha256(window.x.tobytes() + window.y.tobytes() + window.time_ns.tobytes())
+    last_label = int(window.known_ns.max())
+    ups = int(window.y.sum())
+    return {
+        "version": _VERSION,
+        "format": fitted.model.format,
+        "estimator": name,
+        "features": list(window.feature_names),
+        "trained_to_ns": trained_to_ns,
+        "trained_to": iso_time(trained_to_ns),
+        "first_row_ns": int(window.time_ns[0]),
+        "first_row": iso_time(int(window.time_ns[0])),
+        "last_row_ns": int(window.time_ns[-1]),
+        "last_row": iso_time(int(window.time_ns[-1])),
+        "last_label_ns": last_label,
+        "last_label": iso_time(last_label),
+        "rows": len(window.y),
+        "rows_up": ups,
+        "rows_down": len(window.y) - ups,
+        "seed": window.seed,
+        "data_sha256": data.hexdigest(),
+        "model_sha256": fingerprint(fitted.model),
+        "notes": list(fitted.notes),
+        **fitted.facts,
+    }
+
+
+def _seal(card: Mapping[str, Any]) -> str:
+    open_part = {key: card[key] for key in card if key != "card_sha256"}
+    text = json.dumps(open_part, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    os.replace(part, path)
+
+
+def store_model(folder: Path, model: Served, card: Mapping[str, Any], **further: Any) -> Path:
+    """Write a model and its card into a folder; `further` goes into the card.
+
+    Nothing that runs code is written: NumPy arrays without pickle, ONNX bytes among them.
+    """
+    import io
+
+    folder.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = dict(model.arrays())
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    whole = json.loads(json.dumps({**card, **further}))
+    whole["card_sha256"] = _seal(whole)
+    _write(folder / MODEL, buffer.getvalue())
+    _write(folder / CARD, (json.dumps(whole, indent=2) + "\n").encode())
+    return folder
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A model read back, and its card."""
+
+    model: Served
+    card: Mapping[str, Any]
+    path: Path
+
+    @property
+    def last_label_ns(self) -> int:
+        """When the last label it was fitted on became known: it decides only after that."""
+        return int(self.card["last_label_ns"])
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    try:
+        card = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ModelError(
+            f"no stored model at {path.parent}: {error.strerror}",
+            hint="septet train FILE makes one",
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is not a model's card: {error}", hint=_AGAIN) from error
+    needed = ("version", "format", "features", "last_label_ns", "model_sha256", "card_sha256")
+    missing = [key for key in needed if not isinstance(card, dict) or key not in card]
+    if missing:
+        raise ModelError(f"{path} lacks {', '.join(missing)}", hint=_AGAIN)
+    if card["version"] != _VERSION:
+        raise ModelError(f"{path} has version {card['version']}, expected {_VERSION}", hint=_AGAIN)
+    if _seal(card) != card["card_sha256"]:
+        raise ModelError(f"{path} was changed after it was written", hint=_AGAIN)
+    if not isinstance(card["last_label_ns"], int) or not isinstance(card["features"], list):
+        raise ModelError(f"{path} holds values of the wrong kind", hint=_AGAIN)
+    found: dict[str, Any] = card
+    return found
+
+
+def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(each.file_size for each in archive.infolist())
+        if size > _LARGEST_BYTES:
+            raise ValueError(f"it unpacks to {size} bytes, more than {_LARGEST_BYTES}")
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile) as e:
+        raise ModelError(f"{path} cannot be read: {e}", hint=_AGAIN) from e
+
+
+def load_model(folder: Path, feature_names: Sequence[str] | None = None) -> StoredModel:
+    """Read a stored model back.
+
+    Parameters
+    ----------
+    folder : Path
+        Where `store_model` wrote it (the card itself is accepted too).
+    feature_names : sequence of str, optional
+        The file's features, in order: a model that reads others is refused.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, damaged or changed, or its features are not the file's.
+    """
+    home = folder.parent if folder.name == CARD else folder
+    card = _read_card(home / CARD)
+    if feature_names is not None:
+        _same_features(home, card["features"], list(feature_names))
+    arrays = _read_arrays(home / MODEL)
+    readers: dict[str, Any] = {"flat": FlatModel.from_arrays, "onnx": OnnxModel.from_arrays}
+    if card["format"] not in readers:
+        raise ModelError(
+            f"{home} has format {card['format']!r}, expected flat or onnx", hint=_AGAIN
+        )
+    model: Served = readers[card["format"]](arrays)
+    if fingerprint(model) != card["model_sha256"]:
+        raise ModelError(f"{home / MODEL} is not the model its card describes", hint=_AGAIN)
+    if model.width != len(card["features"]):
+        raise ModelError(
+            f"{home} reads {model.width} features and names {len(card['features'])}", hint=_AGAIN
+        )
+    return StoredModel(model, card, home)
+
+
+def _same_features(home: Path, stored: list[str], wanted: list[str]) -> None:
+    if stored == wanted:
+        return
+    missing = [name for name in stored if name not in wanted]
+    further = [name for name in wanted if name not in stored]
+    parts = [f"it reads {', '.join(missing)}, which the file has not"] if missing else []
+    parts += [f"the file has {', '.join(further)}, which it does not read"] if further else []
+    text = "; ".join(parts) or f"the order differs: expected {', '.join(stored)}"
+    raise ModelError(
+        f"the model stored at {home} does not fit the file's features: {text}",
+        hint="train it again with this file, or list the model's inputs",
+    )
