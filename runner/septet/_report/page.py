@@ -25,6 +25,14 @@ _POLICY: Final = (
     "img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
 
+_ZOOM: Final = (
+    ("all", "all", "Whole span"),
+    ("in", "+", "Zoom in"),
+    ("out", "-", "Zoom out"),
+    ("left", "\u2190", "Earlier"),
+    ("right", "\u2192", "Later"),
+)
+
 
 @cache
 def _asset(name: str) -> str:
@@ -90,6 +98,12 @@ def _price(data: dict[str, Any]) -> str:
     chosen = (
         f'<select id="symbol" aria-label="Symbol">{options}</select>' if len(prices) > 1 else ""
     )
+    zoom = "".join(
+        f'<button type="button" data-zoom="{move}" aria-label="{label}" title="{label}">'
+        f"{sign}</button>"
+        for move, sign, label in _ZOOM
+    )
+    chosen += f'<span class="buttons">{zoom}</span>'
     name = "" if len(prices) > 1 else f": {prices[0]['symbol']}"
     note = '<p class="note" id="price-note"></p>'
     body = note + _chart("price", "price", "Price with entries and exits")

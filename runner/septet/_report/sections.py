@@ -192,7 +192,8 @@ def trades(run: Run) -> str:
     }
     buttons = "".join(
         f'<button type="button" data-view="trades-{name}" '
-        f'aria-pressed="{"true" if name == "first" else "false"}">{name} {TRADES_SHOWN}</button>'
+        f'aria-pressed="{"true" if name == "first" else "false"}">'
+        f"{name.capitalize()} {TRADES_SHOWN}</button>"
         for name in views
     )
     parts = "".join(

@@ -41,7 +41,7 @@
       bordercolor: color("line"),
       font: { size: 12, color: color("ink") },
     },
-    legend: { orientation: "h", x: 0, y: 1.0, yanchor: "bottom", font: { size: 12 } },
+    legend: { orientation: "h", x: 0, y: 1.0, yanchor: "bottom", font: { size: 12 }, itemsizing: "constant" },
     dragmode: touch ? false : "zoom",
     ...more,
   });
@@ -146,12 +146,32 @@
   };
 
   let zoom = null;
-  const price = (node) => {
-    const chosen = document.getElementById("symbol");
-    const item = data.price[chosen ? Number(chosen.value) : 0];
-    if (!item || !item.t.length) return;
+  const whole = (item) => {
     const last = item.t[item.t.length - 1];
-    const [from, to] = zoom || [Math.max(item.t[0], data.first_decision - (last - data.first_decision) * 0.03), last];
+    return [Math.max(item.t[0], data.first_decision - (last - data.first_decision) * 0.03), last];
+  };
+  const shown = () => data.price[Number((document.getElementById("symbol") || { value: 0 }).value)];
+  const moves = {
+    in: (a, b) => [b - (b - a) / 3, b],
+    out: (a, b) => [b - (b - a) * 3, b],
+    left: (a, b) => [a - (b - a) * 0.6, b - (b - a) * 0.6],
+    right: (a, b) => [a + (b - a) * 0.6, b + (b - a) * 0.6],
+  };
+  const move = (name) => {
+    const [first, last] = whole(shown());
+    if (!moves[name]) zoom = null;
+    else {
+      const [a, b] = moves[name](...(zoom || [first, last]));
+      const width = Math.min(b - a, last - first);
+      const end = Math.min(Math.max(b, first + width), last);
+      zoom = [end - width, end];
+    }
+    price(document.getElementById("chart-price"));
+  };
+  const price = (node) => {
+    const item = shown();
+    if (!item || !item.t.length) return;
+    const [from, to] = zoom || whole(item);
     const view = joined(item, from, to, Math.max(60, Math.floor(node.clientWidth / 6)));
     const candle = (fill) => ({ line: { color: color("candle"), width: 1 }, fillcolor: color(fill) });
     const traces = [{
@@ -236,13 +256,18 @@
       m.t.forEach((t, i) => { line[at.get(t)] = read(m, i); });
       return line;
     });
-    const scale = ["calm", "caution-mark", "contrast", "bad"].flatMap((name, i) =>
-      [[i / 4, color(name)], [(i + 1) / 4, color(name)]]);
+    // While a verdict is ok the shade says how near the threshold is.
+    const shade = (m, i) => level[m.verdict[i]]
+      ? level[m.verdict[i]] + 0.5
+      : Math.min(0.99, m.threshold[i] ? (m.value[i] || 0) / m.threshold[i] : 0);
+    const scale = [[0, color("calm")], [0.25, color("near")],
+      ...["caution-mark", "contrast", "bad"].flatMap((name, i) =>
+        [[(i + 1) / 4, color(name)], [(i + 2) / 4, color(name)]])];
     node.style.height = `${Math.max(120, 44 + 22 * rows.length)}px`;
     Plotly.react(node, [{
-      type: "heatmap", x: stamps, y: rows.map(name), z: grid((m, i) => level[m.verdict[i]] || 0),
+      type: "heatmap", x: stamps, y: rows.map(name), z: grid(shade),
       customdata: grid((m, i) => [m.value[i], m.threshold[i], m.verdict[i]]),
-      zmin: -0.5, zmax: 3.5, colorscale: scale, showscale: false, ygap: 3, hoverongaps: false,
+      zmin: 0, zmax: 4, colorscale: scale, showscale: false, ygap: 3, hoverongaps: false,
       hovertemplate: "%{y}<br>%{x|%Y-%m-%d %H:%M}<br>PSI %{customdata[0]:.3f}, threshold %{customdata[1]:.3f}: %{customdata[2]}<extra></extra>",
     }], layout({
       hovermode: "closest", margin: { l: 8, r: 8, t: 6, b: 8 },
@@ -296,6 +321,8 @@
   toggle();
   const chosen = document.getElementById("symbol");
   if (chosen) chosen.addEventListener("change", () => { zoom = null; price(document.getElementById("chart-price")); });
+  document.querySelectorAll("[data-zoom]").forEach((button) =>
+    button.addEventListener("click", () => move(button.dataset.zoom)));
   dark.addEventListener("change", () => drawn.forEach((paint) => paint()));
   document.documentElement.dataset.drawn = String(drawn.length);
 })();

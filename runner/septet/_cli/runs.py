@@ -1,0 +1,162 @@
+"""The commands that read stored runs: runs list, show and export; report; why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from septet.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from septet._store.run import Run
+
+__all__ = ["report", "runs", "why"]
+
+_RUN_HELP: Final = "RUN is a folder, a run id or its beginning, a strategy's name, or `latest`."
+
+_root = click.option(
+    "--runs",
+    "root",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="The folder that holds the runs.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _find(reference: str, root: Path) -> Run:
+    from septet._store.run import find_run
+
+    return find_run(reference, root)
+
+
+def _print_json(value: Any) -> None:
+    from septet._store.run import dump_json
+
+    click.echo(dump_json(value), nl=False)
+
+
+@click.group()
+def runs() -> None:
+    """List, show and export stored runs."""
+
+
+def _line(run: Run) -> dict[str, Any]:
+    """One run's summary, or what is wrong with its folder."""
+    place = {"run_id": run.folder.name, "strategy": run.folder.parent.name}
+    try:
+        return {**place, **run.summary, "folder": str(run.folder)}
+    except InputError as problem:
+        return {**place, "folder": str(run.folder), "damaged": problem.message}
+
+
+@runs.command("list")
+@click.argument("strategy", required=False)
+@click.option("--last", type=click.IntRange(min=1), help="Only the latest so many.")
+@_root
+@_json
+def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> None:
+    """List stored runs, the latest last; with STRATEGY only its own."""
+    from septet._store.run import list_runs
+
+    lines = [_line(run) for run in list_runs(root)]
+    lines = [line for line in lines if strategy is None or line["strategy"] == strategy]
+    lines = lines[-last:] if last else lines
+    if as_json:
+        _print_json(lines)
+    elif lines:
+        from septet._report.terminal import show_list
+
+        show_list(lines, _console())
+    else:
+        of = f" of {strategy}" if strategy else ""
+        click.echo(f"No runs{of} in {root}. Make one with `septet run FILE`.", err=True)
+
+
+@runs.command("show", help=f"Show a stored run. {_RUN_HELP}")
+@click.argument("run")
+@_root
+@_json
+def show_(run: str, root: Path, as_json: bool) -> None:
+    """Show a stored run."""
+    from septet._report.terminal import document, show
+
+    found = _find(run, root)
+    if as_json:
+        _print_json(document(found))
+    else:
+        show(found, _console())
+
+
+@runs.command("export", help=f"Write a run's tables as CSV or Parquet files. {_RUN_HELP}")
+@click.argument("run")
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="The folder to write to; made if it is missing.",
+)
+@click.option(
+    "--format", "kind", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True
+)
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+@_root
+@_json
+def export(run: str, folder: Path, kind: str, force: bool, root: Path, as_json: bool) -> None:
+    """Write a run's tables."""
+    from septet._store.export import export_tables
+
+    written = export_tables(_find(run, root), folder, kind, force=force)
+    if as_json:
+        _print_json({"written": [str(path) for path in written]})
+    else:
+        for path in written:
+            click.echo(str(path))
+
+
+@click.command(help=f"Make a run's report.html again, from its folder alone. {_RUN_HELP}")
+@click.argument("run")
+@_root
+@_json
+def report(run: str, root: Path, as_json: bool) -> None:
+    """Make a run's report again."""
+    from septet._report.page import write_report
+
+    found = _find(run, root)
+    path = write_report(found)
+    if as_json:
+        _print_json({"run_id": found.run_id, "report": str(path)})
+    else:
+        click.echo(str(path))
+
+
+@click.command(
+    help="Say why a run made an order, or why it made none: the bar, the features, the "
+    "probability and its threshold, the size and what cut it, the fills. ORDER is an order's id, "
+    f"or SYMBOL@TIME (UTC), such as BTC/USDT@2023-05-01T14:00. {_RUN_HELP}"
+)
+@click.argument("run")
+@click.argument("order")
+@_root
+@_json
+def why(run: str, order: str, root: Path, as_json: bool) -> None:
+    """Say why a run made an order, or why it made none."""
+    from septet._report.why import explain, show_why
+
+    found = explain(_find(run, root), order)
+    if as_json:
+        _print_json(found)
+    else:
+        show_why(found, _console())

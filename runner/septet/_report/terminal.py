@@ -1,0 +1,148 @@
+"""A stored run on a terminal: the verdict first, then one screen of figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.box import SIMPLE_HEAD
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from septet._report.verdict import tone
+from septet._report.words import UNDEFINED, count, duration, money, number, percent
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from septet._store.run import Run
+
+__all__ = ["document", "show", "show_list"]
+
+_STYLES: Final = {"bad": "bold red", "caution": "bold yellow", "plain": "bold"}
+_FINDINGS: Final = 8
+
+
+def document(run: Run) -> dict[str, Any]:
+    """Give what ``--json`` prints for a run: its summary, and where its folder and report are."""
+    report = run.folder / "report.html"
+    return {
+        **run.summary,
+        "findings": run.findings,
+        "folder": str(run.folder),
+        "report": str(report) if report.is_file() else None,
+    }
+
+
+def _figures(summary: Mapping[str, Any]) -> Table:
+    unit = str(summary.get("currency", ""))
+    first = [
+        ("Return", percent(summary["total_return"], signed=True)),
+        ("Buy and hold", percent(summary.get("buy_and_hold_return"), signed=True)),
+        ("Deepest drawdown", percent(summary["max_drawdown"])),
+        ("Sharpe", number(summary["sharpe"])),
+        ("Sortino", number(summary["sortino"])),
+        ("Final equity", money(summary["final_equity"], unit)),
+    ]
+    second = [
+        ("Trades", count(summary["trades"])),
+        ("Win rate", percent(summary["win_rate"])),
+        ("Profit factor", number(summary["profit_factor"])),
+        ("Exposure", percent(summary["exposure"])),
+        ("Turnover a year", f"{number(summary['turnover'], 1)}x"),
+        ("Fees", money(summary["fees"], unit)),
+    ]
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    for right in (False, True, False, False, True):
+        table.add_column(justify="right" if right else "left", no_wrap=True)
+    for (name, value), (other, what) in zip(first, second, strict=True):
+        table.add_row(Text(name, "dim"), value, "   ", Text(other, "dim"), what)
+    return table
+
+
+def _findings(run: Run) -> list[str]:
+    lines = [
+        f"{item.get('symbol') or item.get('source')}: {str(item.get('kind')).replace('_', ' ')} "
+        f"{count(int(item.get('count', 0)))}, {item.get('policy')}"
+        for item in run.findings
+    ]
+    more = len(lines) - _FINDINGS
+    return [*lines[:_FINDINGS], f"and {more} more kinds, see the report"] if more > 0 else lines
+
+
+def _health(run: Run) -> str:
+    """The last verdict of every metric that is not ok."""
+    table = run.table("monitoring", ["time", "symbol", "metric", "verdict"])
+    if table.height == 0:
+        return ""
+    last = table.sort("time").group_by(["metric", "symbol"], maintain_order=True).last()
+    bad = [row for row in last.iter_rows(named=True) if row["verdict"] not in ("ok", "", None)]
+    said = [f"{row['metric']} {row['symbol'] or ''}".strip() + f": {row['verdict']}" for row in bad]
+    return ", ".join(said[:4]) + (f" and {len(said) - 4} more" if len(said) > 4 else "") or "ok"
+
+
+def _speed(summary: Mapping[str, Any]) -> str:
+    rate = summary.get("bars_per_second")
+    said = f", {number(rate, 0)} bars a second" if rate else ""
+    return (
+        f"{duration(summary['seconds'])} computing{said}; "
+        f"{duration(summary['seconds_total'])} in all"
+    )
+
+
+def _lines(run: Run) -> list[tuple[str, Sequence[str]]]:
+    summary = run.summary
+    refused = [f"{name} {count(times)}" for name, times in (summary.get("refusals") or {}).items()]
+    return [
+        ("Data", _findings(run)),
+        ("Did not act", [", ".join(refused[:5])] if refused else []),
+        ("Model health", [text] if (text := _health(run)) else []),
+        ("Time", [_speed(summary)]),
+    ]
+
+
+def show(run: Run, console: Console) -> None:
+    """Print a run. Needs 80 columns at most, and says the same without colour."""
+    summary, facts = run.summary, run.facts
+    span = f"{summary['first_decision'][:10]} to {summary['end'][:10]}"
+    symbols = ", ".join(facts.symbols[:4]) + (", ..." if len(facts.symbols) > 4 else "")
+    console.print()
+    console.print(Text(f"{facts.strategy}  {facts.mode}  {symbols}  {span}", "dim"))
+    console.print()
+    word = tone(str(summary["verdict"]), int(summary["trades"]))
+    console.print(Text(str(summary["verdict"]), _STYLES[word]))
+    console.print()
+    console.print(Padding(_figures(summary), (0, 0, 0, 2)))
+    console.print()
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table.add_column(no_wrap=True, min_width=16)
+    table.add_column(overflow="fold")
+    for name, lines in _lines(run):
+        if lines:
+            table.add_row(Text(name, "dim"), Text("\n".join(lines)))
+    console.print(Padding(table, (0, 0, 0, 2)))
+    report = run.folder / "report.html"
+    # Paths stay on one line, whatever the width: they are there to be copied.
+    for name, path in (("Folder", run.folder), ("Report", report)):
+        if path.exists():
+            line = Text(f"  {name:<18}", "dim").append(str(path), "default not dim")
+            console.print(line, soft_wrap=True)
+
+
+def show_list(runs: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Print one line for each run, the latest last."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("Run", no_wrap=True, min_width=23)
+    table.add_column("Strategy", overflow="ellipsis", no_wrap=True, min_width=8, max_width=20)
+    table.add_column("Trades", justify="right", no_wrap=True, min_width=6)
+    table.add_column("Return", justify="right", no_wrap=True, min_width=8)
+    table.add_column("Verdict", overflow="ellipsis", no_wrap=True)
+    for item in runs:
+        if "damaged" in item:
+            row = (UNDEFINED, UNDEFINED, Text(str(item["damaged"]), "red"))
+        else:
+            gain = percent(item.get("total_return"), signed=True)
+            row = (count(item.get("trades")), gain, Text(str(item.get("verdict", ""))))
+        table.add_row(str(item["run_id"]), Text(str(item["strategy"])), *row)
+    console.print(table)

@@ -1,0 +1,243 @@
+"""Why an order was made, or why none was: one decision, read back from the tables."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from septet._report.words import UNDEFINED
+from septet._store.run import iso, plain_json
+from septet._store.tables import feature_names
+from septet.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
+
+    from septet._store.run import Run
+
+__all__ = ["explain", "parse_time", "show_why"]
+
+_DECISION: Final = (
+    "signal",
+    "probability_up",
+    "confidence",
+    "requested",
+    "granted",
+    "clipped_by",
+    "refused_by",
+    "late",
+)
+
+
+def parse_time(text: str) -> int:
+    """Read a UTC time as nanoseconds: ISO 8601, without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as problem:
+        raise InputError(
+            f"{text!r} is no time; expected one such as 2023-05-01T14:00", hint="times are UTC"
+        ) from problem
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    seconds = int(moment.replace(microsecond=0).timestamp())
+    return seconds * 1_000_000_000 + moment.microsecond * 1_000
+
+
+def _row(frame: pl.DataFrame) -> dict[str, Any]:
+    """One row as plain values; times become text."""
+    import polars as pl
+
+    stamps = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
+    plain = frame.with_columns(pl.col(stamps).dt.timestamp("ns"))
+    row = plain.row(0, named=True)
+    return {name: iso(value) if name in stamps else value for name, value in row.items()}
+
+
+def _order(run: Run, order_id: str) -> pl.DataFrame:
+    import polars as pl
+
+    orders = run.table("orders")
+    found = orders.filter(pl.col("order_id").cast(pl.String) == order_id)
+    if found.height:
+        return found.head(1)
+    ids = orders.get_column("order_id").cast(pl.String).to_list()
+    near = difflib.get_close_matches(order_id, ids, n=3) or ids[:3]
+    known = f"such as {', '.join(near)}" if near else "there are none"
+    raise InputError(
+        f"run {run.run_id} has no order {order_id!r}; it has {len(ids):,} orders, {known}",
+        hint="to ask why there was no order, name the symbol and time: SYMBOL@TIME",
+    )
+
+
+def _decision(run: Run, symbol: str, time_ns: int) -> pl.DataFrame:
+    """Find the decision of a symbol at a time, or the last one before it."""
+    import polars as pl
+
+    at = pl.lit(time_ns).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+    mine = run.scan("decisions").filter(pl.col("symbol").cast(pl.String) == symbol)
+    found = mine.filter(pl.col("time") <= at).tail(1).collect()
+    if found.height:
+        return found
+    if mine.head(1).collect().height == 0:
+        known = ", ".join(run.facts.symbols[:8])
+        raise InputError(f"run {run.run_id} has no decisions for {symbol!r}; it traded {known}")
+    first = iso(run.facts.first_decision_ns)
+    raise InputError(
+        f"run {run.run_id} decided nothing for {symbol} by {iso(time_ns)}",
+        hint=f"its first decision was at {first}",
+    )
+
+
+def _bar(run: Run, symbol: str, time_ns: int) -> dict[str, Any] | None:
+    """Find the last bar known at a time; where bars were joined for display, the group around."""
+    import polars as pl
+
+    at = pl.lit(time_ns).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+    mine = run.table("bars").filter(pl.col("symbol") == symbol)
+    joined = int(run.manifest.get("display", {}).get("bars_joined", {}).get(symbol, 1))
+    known = mine.filter(pl.col("time") <= at).tail(1)
+    around = mine.filter((pl.col("open_time") < at) & (pl.col("time") >= at)).head(1)
+    chosen = around if around.height else known
+    return {**_row(chosen), "bars_joined": joined} if chosen.height else None
+
+
+def _sizing(order: Mapping[str, Any] | None) -> dict[str, Any]:
+    try:
+        read = json.loads((order or {}).get("sizing_inputs") or "{}")
+    except ValueError:
+        return {"unreadable": str((order or {}).get("sizing_inputs"))}
+    return read if isinstance(read, dict) else {"value": read}
+
+
+def _model(run: Run, time_ns: int) -> str | None:
+    """Name the model that was current at a time."""
+    ready = [
+        card
+        for card in run.manifest.get("models", [])
+        if isinstance(card.get("ready_ns"), int) and card["ready_ns"] <= time_ns
+    ]
+    return str(ready[-1].get("model_id")) if ready else None
+
+
+def _target(run: Run, reference: str) -> tuple[pl.DataFrame | None, str, int]:
+    """Read ``ORDER`` or ``SYMBOL@TIME``: the order if there is one, the symbol and the time."""
+    import polars as pl
+
+    symbol, sign, moment = reference.rpartition("@")
+    if not sign:
+        order = _order(run, reference)
+        return order, str(order.item(0, "symbol")), int(order["time"].to_physical().item(0))
+    time_ns = parse_time(moment)
+    at = pl.lit(time_ns).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+    orders = run.table("orders").filter((pl.col("symbol") == symbol) & (pl.col("time") == at))
+    return (orders.head(1) if orders.height else None), symbol, time_ns
+
+
+def explain(run: Run, reference: str) -> dict[str, Any]:
+    """Explain an order (its id) or the lack of one (``SYMBOL@TIME``).
+
+    Returns
+    -------
+    dict with the keys run_id, symbol, time, order, decision, features, threshold, model, bar,
+    sizing_inputs, fills; what there is not is null or empty.
+
+    Raises
+    ------
+    InputError
+        No such order, symbol or time.
+    """
+    import polars as pl
+
+    order_frame, symbol, time_ns = _target(run, reference)
+    chosen = _decision(run, symbol, time_ns)
+    decision, decided_ns = _row(chosen), int(chosen["time"].to_physical().item(0))
+    order = _row(order_frame) if order_frame is not None else None
+    sizing = _sizing(order)
+    fills: list[dict[str, Any]] = []
+    if order is not None:
+        mine = run.table("fills").filter(pl.col("order_id") == order["order_id"])
+        fills = [_row(mine[place]) for place in range(mine.height)]
+    signal = (run.manifest.get("resolved") or {}).get("signal")
+    threshold = signal.get("threshold") if isinstance(signal, dict) else None
+    found: dict[str, Any] = plain_json(
+        {
+            "run_id": run.run_id,
+            "symbol": symbol,
+            "time": decision["time"],
+            "order": order,
+            "decision": {name: decision[name] for name in _DECISION},
+            "features": {name: decision[name] for name in feature_names(list(decision))},
+            "threshold": sizing.get("threshold", threshold),
+            "model": _model(run, decided_ns),
+            "bar": _bar(run, symbol, decided_ns),
+            "sizing_inputs": sizing,
+            "fills": fills,
+        }
+    )
+    return found
+
+
+def _value(value: Any) -> str:
+    if value is None or value == "":
+        return UNDEFINED
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.8g}" if math.isfinite(value) else UNDEFINED
+    return str(value)
+
+
+def _pairs(title: str, values: Mapping[str, Any], console: Console) -> None:
+    if not values:
+        return
+    console.print(Text(title, "bold"))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table.add_column(no_wrap=True, min_width=18)
+    table.add_column(overflow="fold")
+    for name, value in values.items():
+        table.add_row(Text(name.replace("_", " "), "dim"), Text(_value(value)))
+    console.print(Padding(table, (0, 0, 1, 2)))
+
+
+def _sentence(found: Mapping[str, Any]) -> str:
+    """Say the answer in one sentence."""
+    order, decision = found["order"], found["decision"]
+    if order is not None:
+        clip = decision["clipped_by"]
+        cut = f", cut by {clip} from {_value(decision['requested'])}" if clip else ""
+        return (
+            f"{order['side']} {_value(order['quantity'])} {found['symbol']}: "
+            f"{str(order['reason']).replace('_', ' ')}{cut}; {order['status']}."
+        )
+    if decision["refused_by"]:
+        return f"No order for {found['symbol']}: refused by {decision['refused_by']}."
+    return f"No order for {found['symbol']}: the signal was {decision['signal']}."
+
+
+def show_why(found: Mapping[str, Any], console: Console) -> None:
+    """Print an explanation: the sentence first, then what it rests on."""
+    console.print(Text(_sentence(found), "bold"))
+    console.print(Text(f"decided at {found['time']} (UTC), run {found['run_id']}", "dim"))
+    console.print()
+    decision = {**found["decision"], "threshold": found["threshold"], "model": found["model"]}
+    bar = dict(found["bar"] or {})
+    joined = bar.pop("bars_joined", 1)
+    title = "Bar" if joined == 1 else f"Bar (joined for display, up to {joined} bars)"
+    hidden = ("sizing_inputs", "symbol", "probability_up", "confidence")
+    order = {name: value for name, value in (found["order"] or {}).items() if name not in hidden}
+    _pairs("Decision", decision, console)
+    _pairs("Features", found["features"], console)
+    _pairs("Size", found["sizing_inputs"], console)
+    _pairs("Order", order, console)
+    for place, fill in enumerate(found["fills"], start=1):
+        kept = {name: value for name, value in fill.items() if name not in ("symbol", "order_id")}
+        _pairs(f"Fill {place}", kept, console)
+    _pairs(title, {name: value for name, value in bar.items() if name != "symbol"}, console)

@@ -1,0 +1,40 @@
+"""A run's tables in files other programs read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from septet._store.result import TABLES
+from septet.errors import InputError
+
+if TYPE_CHECKING:
+    from septet._store.run import Run
+
+__all__ = ["export_tables"]
+
+
+def export_tables(run: Run, folder: Path, kind: str, *, force: bool = False) -> list[Path]:
+    """Write every table of a run as ``csv`` or ``parquet``; text columns come as plain text.
+
+    Raises
+    ------
+    InputError
+        A file is there already and `force` is not set, or the folder cannot be written.
+    """
+    names = [name for name in TABLES if run.has(name)]
+    paths = {name: folder / f"{name}.{kind}" for name in names}
+    taken = [path.name for path in paths.values() if path.exists()]
+    if taken and not force:
+        raise InputError(
+            f"{folder} has {', '.join(taken[:3])} already",
+            hint="name another folder, or replace the files with --force",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, path in paths.items():
+            table = run.table(name)
+            table.write_csv(path) if kind == "csv" else table.write_parquet(path)
+    except OSError as problem:
+        raise InputError(f"the tables cannot be written to {folder}: {problem}") from problem
+    return list(paths.values())
