@@ -57,7 +57,8 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
     def __str__(self) -> str:
-        head = ": ".join(part for part in (self.place, self.key, self.message) if part)
+        message = f"warning: {self.message}" if self.severity == "warning" else self.message
+        head = ": ".join(part for part in (self.place, self.key, message) if part)
         detail = [
             f"  {name}: {text}"
             for name, text in (

@@ -60,6 +60,11 @@ class Node:
             node = node.children.get(part) if node is not None else None
         return node
 
+    def plain_at(self, path: Sequence[Key]) -> Any:
+        """Return the plain value under a path, None where there is none."""
+        node = self.at(path)
+        return node.plain() if node is not None else None
+
     def nearest(self, path: Sequence[Key]) -> tuple[Node, Path]:
         """Return the deepest node along a path and the part of the path that reaches it."""
         node, reached = self, 0

@@ -1,0 +1,33 @@
+"""Cross-checks: what each block may be alone and the whole file may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from septet._config import cross_data, cross_features, cross_model, cross_risk
+from septet._config.case import Case
+from septet._config.tree import Node, Path
+from septet._host.register import Host
+from septet.errors import Problem
+from septet_schemas.strategy import Strategy
+
+__all__ = ["CHECKS", "cross_check"]
+
+CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
+    *cross_data.CHECKS,
+    *cross_features.CHECKS,
+    *cross_model.CHECKS,
+    *cross_risk.CHECKS,
+)
+"""Every check; each takes a case and reports what it finds to it."""
+
+
+def cross_check(
+    strategy: Strategy, tree: Node, host: Host, pruned: frozenset[Path]
+) -> list[Problem]:
+    """Run every check on a strategy; `pruned` paths were wrong in shape and are left out."""
+    case = Case(strategy, tree, host, pruned)
+    for check in CHECKS:
+        check(case)
+    return case.problems

@@ -1,0 +1,155 @@
+"""Cross-checks of sources, symbols, packages and secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from septet._config.case import Case, blocks_of
+from septet._config.check import closest
+from septet._config.resolve import check_requirement
+from septet._config.secrets import HIDDEN, looks_secret, names_secret
+from septet._config.tree import Path
+from septet_schemas.base import SecretRef
+from septet_schemas.blocks import UseBlock
+
+__all__ = ["CHECKS"]
+
+
+def check_packages(case: Case) -> None:
+    """Required packages are installed."""
+    for index, text in enumerate(case.strategy.plugins):
+        message, expected, hint = check_requirement(text)
+        if message:
+            case.error(("plugins", index), message, expected=expected, hint=hint)
+
+
+def check_known_time(case: Case) -> None:
+    """A series says when its values became known, itself or through `known_after`."""
+    for name, block in case.strategy.data.series.items():
+        gives = getattr(block.config, "gives_known_time", False)
+        if block.extra.get("known_after") is None and not gives:
+            case.error(
+                ("data", name, "known_after"),
+                "nothing says when a value of this series became known",
+                expected="known_after: how long after its stamp, such as 24h",
+                hint=f"{block.use} gives no publication time; without one every value would be "
+                "seen before it was published",
+            )
+
+
+def check_must_say(case: Case) -> None:
+    """Keys that a source has no safe default for are in the file."""
+    for path, block in blocks_of(case.strategy):
+        for key in type(block.config).must_say:
+            if not case.written(*path, key):
+                case.error(
+                    (*path, key),
+                    f"{block.use} must say {key}",
+                    hint="write stamp: open or stamp: close, whichever the file's times mark"
+                    if key == "stamp"
+                    else f"write {key}: ... in this block",
+                )
+
+
+def check_currencies(case: Case) -> None:
+    """All symbols are priced in the account's currency."""
+    account = case.strategy.account
+    for index, symbol in enumerate(case.strategy.universe.symbols):
+        _, slash, tail = symbol.partition("/")
+        quote = tail.partition(":")[0]
+        if slash and quote != account.currency:
+            case.error(
+                ("universe", "symbols", index),
+                f"{symbol} is priced in {quote}, the account is in {account.currency}",
+                hint="one account has one currency: trade this symbol in a strategy of its own",
+            )
+
+
+def check_instruments(case: Case) -> None:
+    """Instruments belong to symbols of the universe."""
+    symbols = list(case.strategy.universe.symbols)
+    for name in case.strategy.execution.instruments:
+        if name not in symbols and not case.doubtful("universe"):
+            case.error(
+                ("execution", "instruments", name),
+                f"{name} is not in universe.symbols",
+                on_key=True,
+                hint=closest(name, symbols),
+            )
+
+
+def check_funding(case: Case) -> None:
+    """Perpetuals pay funding; spot does not."""
+    paid = case.strategy.data.funding is not None or case.strategy.perpetual.funding is not None
+    if case.is_perpetual and not paid and not case.doubtful("data", "funding"):
+        case.error(
+            ("account", "type"),
+            "a perpetual account needs its funding",
+            expected="data.funding (a series), or a constant under perpetual.funding",
+            hint="e.g. perpetual: {funding: {rate: 1bps, every: 8h}}",
+        )
+    if not case.is_perpetual:
+        for path in (("data", "funding"), ("perpetual",)):
+            if case.written(*path):
+                case.warn(path, "this has no effect on a spot account", on_key=True)
+
+
+def check_secrets(case: Case) -> None:
+    """No secret is written in the file."""
+    typed = {
+        path for path, block in blocks_of(case.strategy) for path in _secret_paths(path, block)
+    }
+    for path, node in case.tree.walk():
+        if node.kind != "scalar" or not isinstance(node.value, str) or path in typed:
+            continue
+        if path[0] not in ("data", "model", "execution", "monitoring", "paper", "live"):
+            continue
+        named = names_secret(path[-1]) and not node.value.startswith(("env:", "file:"))
+        if named or looks_secret(node.value):
+            case.error(
+                path,
+                "a secret must not stand in the file",
+                expected="env:NAME or file:/path",
+                found=HIDDEN,
+                hint="move it to the environment, and change it: files are copied and shared",
+            )
+
+
+def _secret_paths(path: Path, block: UseBlock) -> list[Path]:
+    config = block.config
+    return [
+        (*path, name)
+        for name in type(config).model_fields
+        if isinstance(getattr(config, name), SecretRef)
+    ]
+
+
+def check_series_read(case: Case) -> None:
+    """A series that nothing reads is fetched for nothing."""
+    if case.doubtful("features"):
+        return
+    read = {
+        str(getattr(block.config, "of", "")).partition("@")[0]
+        for block in case.strategy.features.values()
+    }
+    for name in case.strategy.data.series:
+        if name not in read:
+            case.warn(
+                ("data", name),
+                "no feature reads this series",
+                on_key=True,
+                hint=f"e.g. features: {{{name}: {{use: series, of: {name}}}}}",
+            )
+
+
+CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
+    check_packages,
+    check_known_time,
+    check_must_say,
+    check_currencies,
+    check_instruments,
+    check_funding,
+    check_secrets,
+    check_series_read,
+)

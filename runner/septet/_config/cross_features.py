@@ -1,0 +1,339 @@
+"""Cross-checks of names: who reads what, in which order, and how far back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from septet._config.case import Case, Reading, asks_for, blocks_of, readings
+from septet._config.check import closest
+from septet._config.expressions import ExpressionError, Name, names_in, parse_expression
+from septet._config.tree import Node, Path
+from septet._host.declare import Step
+from septet_schemas.base import Config
+from septet_schemas.blocks import UseBlock
+from septet_schemas.units import format_duration
+
+__all__ = ["BAR_COLUMNS", "CHECKS", "output_columns"]
+
+BAR_COLUMNS: Final = ("open", "high", "low", "close", "volume")
+
+
+def output_columns(name: str, block: UseBlock) -> tuple[str, ...]:
+    """Return the columns a feature gives: its name, or its name with each output's suffix."""
+    declaration = block.declaration
+    suffixes = declaration.output_names(block.config) if isinstance(declaration, Step) else ()
+    return tuple(f"{name}_{suffix}" if suffix else name for suffix in suffixes) or (name,)
+
+
+@dataclass
+class _Names:
+    """Every column a name may mean, and the feature it comes from."""
+
+    owner: dict[str, str] = field(default_factory=dict)
+    series: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
+
+
+def _names(case: Case) -> _Names:
+    """Collect the columns of all features; a plugin that fails to answer is reported once."""
+    names = _Names(series=tuple(case.strategy.data.series))
+    pruned = {
+        str(path[1])
+        for path in case.pruned
+        if path[:1] in (("features",), ("data",)) and (len(path) > 1)
+    }
+    names.doubtful = tuple(sorted(pruned))
+    for name, block in case.strategy.features.items():
+        for column in _columns(case, name, block):
+            first = names.owner.setdefault(column, name)
+            if first != name:
+                message = f"the column {column} is given by {first} already"
+                case.error(("features", name), message, on_key=True, hint="rename one of the two")
+    return names
+
+
+def _columns(case: Case, name: str, block: UseBlock) -> tuple[str, ...]:
+    try:
+        return output_columns(name, block)
+    except Exception as error:  # a stranger's function may raise anything
+        _plugin_failed(case, ("features", name), block, error)
+        return (name,)
+
+
+def _plugin_failed(case: Case, path: Path, block: UseBlock, error: Exception) -> None:
+    case.error(
+        path,
+        f"{block.use} of {block.distribution} failed on these settings: "
+        f"{type(error).__name__}: {error}",
+        hint=f"report this to {block.distribution}",
+    )
+
+
+def check_reads(case: Case) -> None:
+    """Every name read exists, and no feature reads itself in a circle."""
+    names = _names(case)
+    edges: dict[str, dict[str, Path]] = {name: {} for name in case.strategy.features}
+    used: set[str] = set()
+    for path, block in blocks_of(case.strategy):
+        reader = str(path[1]) if path[0] == "features" else ""
+        for path_read, name in _names_read(case, path, block):
+            found = _resolve(case, names, path_read, name, reader, block)
+            if found and reader:
+                edges[reader].setdefault(found, path_read)
+            used.add(found)
+    _report_circles(case, edges)
+    _report_model_inputs(case, names)
+    _report_unused(case, used)
+
+
+def _names_read(case: Case, path: Path, block: UseBlock) -> Iterator[tuple[Path, Name]]:
+    for reading in readings(path, block.config):
+        if reading.is_expression:
+            yield from ((reading.path, name) for name in _expression_names(case, reading))
+        else:
+            column, _, symbol = reading.text.partition("@")
+            yield reading.path, Name(column, symbol.strip("'"), -1)
+
+
+def _expression_names(case: Case, reading: Reading) -> tuple[Name, ...]:
+    condition = str(reading.path[-1]).endswith("_if")
+    try:
+        return names_in(parse_expression(reading.text, "condition" if condition else None))
+    except ExpressionError as error:
+        _expression_problem(case, reading.path, error.offset, error.message, error.hint)
+        return ()
+
+
+def _expression_problem(case: Case, path: Path, offset: int, message: str, hint: str) -> None:
+    """Report at the character of the expression, where the file shows it as it is."""
+    node = case.tree.at(path)
+    before = len(case.problems)
+    text = node.text if node is not None else ""
+    found = " ".join(text[max(offset, 0) : max(offset, 0) + 40].split())
+    case.error(path, message, found=f"'{found}'" if found else "", hint=hint)
+    if node is not None and offset >= 0:
+        case.problems[before] = _shifted(case, node, offset, before)
+
+
+def _shifted(case: Case, node: Node, offset: int, index: int) -> Any:
+    from dataclasses import replace
+
+    problem = case.problems[index]
+    exact = problem.line and node.style in ("", "'", '"') and "\n" not in node.text
+    lead = 1 if node.style in ("'", '"') else 0
+    return replace(problem, column=problem.column + lead + offset) if exact else problem
+
+
+def _resolve(
+    case: Case, names: _Names, path: Path, name: Name, reader: str, block: UseBlock
+) -> str:
+    """Return the feature a name belongs to, empty for a bar column or a series."""
+    symbols = list(case.strategy.universe.symbols)
+    known = name.symbol in symbols or case.doubtful("universe")
+    if name.symbol and not known:
+        message = f"{name.symbol} is not in universe.symbols"
+        _expression_problem(case, path, name.offset, message, closest(name.symbol, symbols))
+    if name.name in BAR_COLUMNS or name.name in names.doubtful:
+        return ""
+    if (
+        reader
+        and name.name in names.series
+        and (name.name == reader or name.name not in names.owner)
+    ):
+        return ""
+    if name.name in names.owner:
+        return names.owner[name.name]
+    _unknown_name(case, names, path, name, block)
+    return ""
+
+
+def _unknown_name(case: Case, names: _Names, path: Path, name: Name, block: UseBlock) -> None:
+    known = [*names.owner, *BAR_COLUMNS]
+    outputs = [column for column, owner in names.owner.items() if owner == name.name]
+    if outputs:
+        hint = f"{name.name} gives {', '.join(outputs[:8])}: name one of them"
+    elif name.name in names.series:
+        hint = f"make a feature of the series: {name.name}: {{use: series, of: {name.name}}}"
+    else:
+        hint = closest(name.name, known)
+    if block.use == "series":
+        hint = closest(name.name, list(names.series)) or "declare the series under data"
+    message = f"{name.name!r} is neither a feature nor a column"
+    _expression_problem(case, path, name.offset, message, hint)
+
+
+def _report_circles(case: Case, edges: Mapping[str, Mapping[str, Path]]) -> None:
+    done: set[str] = set()
+    for start in edges:
+        trail = _circle(edges, start, [], done)
+        if trail:
+            last = edges[trail[-2]][trail[-1]]
+            case.error(
+                last,
+                f"the feature {trail[0]} reads itself in a circle",
+                found=" -> ".join(trail),
+                hint="break the circle: one of these must read a column instead",
+            )
+
+
+def _circle(
+    edges: Mapping[str, Mapping[str, Path]], at: str, trail: list[str], done: set[str]
+) -> list[str]:
+    """Return the first circle reachable from a feature, as names, closed; else nothing."""
+    if at in trail:
+        return [*trail[trail.index(at) :], at]
+    if at in done:
+        return []
+    for below in edges.get(at, {}):
+        found = _circle(edges, below, [*trail, at], done)
+        if found:
+            done.update(found)
+            return found
+    done.add(at)
+    return []
+
+
+def _report_model_inputs(case: Case, names: _Names) -> None:
+    model = case.strategy.model
+    if model is None:
+        return
+    for index, text in enumerate(model.extra.get("inputs") or ()):
+        if text not in names.owner and text not in names.doubtful:
+            case.error(
+                ("model", "inputs", index),
+                f"{text!r} is not the output of a feature",
+                hint=closest(text, list(names.owner)),
+            )
+
+
+def _report_unused(case: Case, used: set[str]) -> None:
+    """Say which features nothing reads; a model reads all, unless it lists its inputs."""
+    model = case.strategy.model
+    if case.pruned or (model is not None and not model.extra.get("inputs")):
+        return
+    listed = set(model.extra.get("inputs") or ()) if model is not None else set()
+    for name, block in case.strategy.features.items():
+        if name not in used and not listed & set(output_columns(name, block)):
+            case.warn(("features", name), "nothing reads this feature", on_key=True)
+
+
+def check_feature_bars(case: Case) -> None:
+    """A feature's own bar is a whole multiple of the universe's."""
+    for name, block in case.strategy.features.items():
+        if block.bar_ns is None:
+            continue
+        base = format_duration(case.bar_ns)
+        if block.bar_ns < case.bar_ns or block.bar_ns % case.bar_ns:
+            case.error(
+                ("features", name, "bar"),
+                "higher time frames are built from the universe's bars",
+                expected=f"a multiple of {base}, such as {format_duration(case.bar_ns * 4)}",
+                found=format_duration(block.bar_ns),
+            )
+
+
+def check_missing(case: Case) -> None:
+    """A feature over an optional series says what to take when the series is silent."""
+    for name, block in case.strategy.features.items():
+        source = str(getattr(block.config, "of", "")).partition("@")[0]
+        series = case.strategy.data.series.get(source)
+        if series is None or not series.extra.get("optional"):
+            continue
+        if "missing" in type(block.config).model_fields and (
+            getattr(block.config, "missing", None) is None
+        ):
+            case.error(
+                ("features", name, "missing"),
+                f"the series {source} is optional, and this feature does not say what to use "
+                "without it",
+                expected="missing: a number that stands for no value, such as 0",
+            )
+
+
+def check_memory(case: Case) -> None:
+    """Nothing that never forgets feeds a model or a rule."""
+    if case.strategy.model is None and not _reads_features(case):
+        return
+    for name, block in case.strategy.features.items():
+        declaration = block.declaration
+        if not isinstance(declaration, Step):
+            continue
+        try:
+            forgets = declaration.memory_of(block.config).kind != "unbounded"
+            forgets = forgets and not _inner_unbounded(case, declaration, block.config)
+        except Exception as error:  # a stranger's function may raise anything
+            _plugin_failed(case, ("features", name), block, error)
+            continue
+        if not forgets:
+            fields = [f for f in ("anchor", "window") if f in type(block.config).model_fields]
+            case.error(
+                ("features", name),
+                f"{block.use} never forgets: its value depends on where history began",
+                on_key=True,
+                expected=" or ".join(f"{each}:" for each in fields) or "a feature that forgets",
+                hint="e.g. anchor: day, so that it restarts every day"
+                if "anchor" in fields
+                else "",
+            )
+
+
+def _inner_unbounded(case: Case, declaration: Step, config: Config) -> bool:
+    """Whether a feature is made of one that never forgets."""
+    for part in (declaration.inner(config) if declaration.inner else {}).values():
+        below = case.host.declaration("features", part.use)
+        settings = below.config(**{key: _plain(value) for key, value in part.config.items()})
+        if below.memory_of(settings).kind == "unbounded":
+            return True
+        if _inner_unbounded(case, below, settings):
+            return True
+    return False
+
+
+def _plain(value: object) -> object:
+    """Let an input that names a sibling (`@name`) pass for a column."""
+    return value.lstrip("@") if isinstance(value, str) else value
+
+
+def _reads_features(case: Case) -> bool:
+    return any(True for _ in readings(("signal",), case.strategy.signal.config))
+
+
+def check_rules(case: Case) -> None:
+    """Rules have an entry, and a spot account has no short one."""
+    config = case.strategy.signal.config
+    fields = type(config).model_fields
+    if "long_if" not in fields:
+        return
+    short = getattr(config, "short_if", None)
+    if getattr(config, "long_if", None) is None and short is None:
+        case.error(("signal", "long_if"), "no rule ever enters", hint="write e.g. long_if: a > b")
+    if short is not None and not case.is_perpetual:
+        case.error(
+            ("signal", "short_if"),
+            "a spot account cannot go short",
+            on_key=True,
+            hint="remove it, or trade account: {type: perpetual}",
+        )
+
+
+def check_signal_needs(case: Case) -> None:
+    """A signal that judges a model's probability has a model, and a model has a signal."""
+    needs = asks_for(case.strategy.signal, "up", "down", "confidence")
+    if needs and case.strategy.model is None and not case.doubtful("model"):
+        case.error(
+            ("signal", "use"),
+            f"{case.strategy.signal.use} acts on a model's probability, and there is no model",
+            hint="add a model: block, or use: rules",
+        )
+
+
+CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
+    check_reads,
+    check_feature_bars,
+    check_missing,
+    check_memory,
+    check_rules,
+    check_signal_needs,
+)

@@ -1,0 +1,180 @@
+"""Cross-checks of the model: what it learns, when it is ready, and what it is used for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from septet._config.case import Case, asks_for
+from septet_schemas.blocks import UseBlock
+from septet_schemas.training import Training, TripleBarrierLabel
+from septet_schemas.units import Span, format_duration
+
+__all__ = ["CHECKS"]
+
+
+def _training(model: UseBlock) -> Training:
+    training: Training = model.extra["training"]
+    return training
+
+
+def _horizon(model: UseBlock) -> Span:
+    horizon: Span = model.extra["label"].horizon
+    return horizon
+
+
+def check_model_used(case: Case) -> None:
+    """A model has features, and something acts on what it says."""
+    model, strategy = case.strategy.model, case.strategy
+    if model is None:
+        return
+    if not strategy.features and not case.pruned:
+        case.error(("model",), "a model needs features", on_key=True)
+    asks = any(asks_for(block, "up", "down", "confidence") for block in (strategy.signal,))
+    if not asks:
+        case.warn(
+            ("model",),
+            f"this model is trained and never asked: signal {strategy.signal.use} reads no "
+            "probability",
+            on_key=True,
+            hint="use: confidence acts on the model, or remove the model",
+        )
+
+
+def check_purge(case: Case) -> None:
+    """Training rows whose label reaches into the test block are left out."""
+    model = case.strategy.model
+    if model is None or _training(model).scheme != "walk_forward":
+        return
+    purge, horizon = _training(model).purge, _horizon(model)
+    if purge is not None and purge.bars(case.bar_ns) < horizon.bars(case.bar_ns):
+        case.error(
+            ("model", "training", "purge"),
+            "purge is shorter than the label looks ahead: training would see the test's future",
+            expected=f"{horizon} or more",
+            found=str(purge),
+            hint="leave purge out: it is the label's horizon then",
+        )
+
+
+def check_schedule(case: Case) -> None:
+    """Models overlap in time, and there is enough to learn from."""
+    model = case.strategy.model
+    if model is None or _training(model).scheme != "walk_forward":
+        return
+    training = _training(model)
+    if training.expire_after is not None and training.expire_after < training.step:
+        case.error(
+            ("model", "training", "expire_after"),
+            "every model expires before the next one is made",
+            expected=f"{format_duration(training.step)} (step) or more",
+            found=format_duration(training.expire_after),
+        )
+    rows = training.train // case.bar_ns * len(case.strategy.universe.symbols)
+    if rows < training.min_rows:
+        case.error(
+            ("model", "training", "train"),
+            f"no window can be trained: {format_duration(training.train)} hold {rows} rows",
+            expected=f"{training.min_rows} rows (min_rows) or more",
+            hint="make train longer, the bar shorter, or min_rows smaller",
+        )
+    if training.embargo.bar_count or training.embargo.duration_ns:
+        case.warn(
+            ("model", "training", "embargo"),
+            "embargo does nothing in walk_forward: no training row follows a test block",
+            hint="remove it",
+        )
+
+
+def check_kelly(case: Case) -> None:
+    """Kelly needs a probability: from a model, calibrated, of the trade that is taken."""
+    sizing, model = case.strategy.risk.sizing, case.strategy.model
+    if not _is_kelly(sizing):
+        return
+    if model is None:
+        if not case.doubtful("model"):
+            case.error(
+                ("risk", "sizing", "use"),
+                f"{sizing.use} sizes by a model's probability, and there is no model",
+                hint="use: fixed_fraction needs none",
+            )
+        return
+    _warn_calibration(case, model)
+    _warn_exit(case, model)
+    _warn_cap(case)
+
+
+def _is_kelly(sizing: UseBlock) -> bool:
+    return asks_for(sizing, "up", "down") and hasattr(sizing.config, "odds")
+
+
+def _warn_calibration(case: Case, model: UseBlock) -> None:
+    if model.extra["calibrate"] != "none":
+        return
+    parameters = getattr(model.config, "params", None)
+    weights = parameters.get("class_weight") if isinstance(parameters, dict) else None
+    reason = "no calibration"
+    if weights is not None:
+        reason = f"class_weight {weights} and no calibration: the balance is learnt, not the odds"
+    case.warn(
+        ("model", "calibrate"),
+        f"Kelly takes the model's output for a probability, and it has {reason}",
+        hint="calibrate: sigmoid",
+    )
+
+
+def _warn_exit(case: Case, model: UseBlock) -> None:
+    label, after = model.extra["label"], case.strategy.signal.extra["exit"].after
+    if isinstance(label, TripleBarrierLabel):
+        _warn_barriers(case, label)
+        return
+    if after is not None and after.bars(case.bar_ns) != label.horizon.bars(case.bar_ns):
+        case.warn(
+            ("signal", "exit", "after"),
+            f"the exit has nothing to do with the label: the model judges {label.horizon} ahead, "
+            f"the position is held for {after}",
+            hint="Kelly's odds are of another bet: leave exit.after out, or label that horizon",
+        )
+
+
+def _warn_barriers(case: Case, label: TripleBarrierLabel) -> None:
+    for name, barrier in (("take_profit", label.take_profit), ("stop_loss", label.stop_loss)):
+        stop = case.strategy.risk.stops.get(name)
+        distance = getattr(stop.config, "distance", None) if stop is not None else None
+        if distance != barrier:
+            case.warn(
+                ("risk", "stops", name),
+                f"the exit has nothing to do with the label: its {name} barrier is at "
+                f"{barrier:.4g}, and {'no stop stands there' if distance is None else distance}",
+                hint=f"stops: {{{name}: {barrier * 100:g}%}}",
+            )
+
+
+def _warn_cap(case: Case) -> None:
+    """Warn when Kelly is at its cap already at the weakest signal that acts."""
+    config, threshold = (
+        case.strategy.risk.sizing.config,
+        getattr(case.strategy.signal.config, "threshold", None),
+    )
+    odds, cap = getattr(config, "odds", None), getattr(config, "max", None)
+    win, loss = getattr(odds, "average_win", None), getattr(odds, "average_loss", None)
+    if not threshold or not cap or not win or not loss:
+        return
+    probability, ratio = 0.5 + threshold / 2.0, win / loss
+    size = getattr(config, "fraction", 1.0) * (probability * ratio - (1 - probability)) / ratio
+    if size >= 0.95 * cap:
+        case.warn(
+            ("risk", "sizing", "max"),
+            f"Kelly is at its cap already at the threshold: p = {probability:.3g} asks for "
+            f"{size:.2%} of equity, max is {cap:.2%}",
+            hint="every trade has the same size then: use fixed_fraction, raise max, or lower "
+            "fraction",
+        )
+
+
+CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
+    check_model_used,
+    check_purge,
+    check_schedule,
+    check_kelly,
+)

@@ -1,0 +1,170 @@
+"""Cross-checks of limits, stops, halts and where orders go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from septet._config.case import Case, asks_for
+from septet._config.check import closest
+from septet_schemas.blocks import UseBlock
+
+__all__ = ["CHECKS"]
+
+
+def _limit(case: Case, name: str) -> float | None:
+    block = case.strategy.risk.limits.get(name)
+    value = getattr(block.config, "max", None) if block is not None else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _written(case: Case, name: str) -> bool:
+    return case.written("risk", "limits", name)
+
+
+def check_sizing_against_limits(case: Case) -> None:
+    """What the sizing asks for fits under the position limit."""
+    config, position = case.strategy.risk.sizing.config, _limit(case, "position")
+    if position is None:
+        return
+    key = "max" if hasattr(config, "max") else "fraction"
+    wanted = getattr(config, key, None)
+    if isinstance(wanted, int | float) and wanted > position:
+        always = key == "fraction" and not asks_for(case.strategy.risk.sizing, "up")
+        effect = "every entry is clipped to it" if always else "the rest is never reached"
+        case.warn(
+            ("risk", "sizing", key),
+            f"{case.strategy.risk.sizing.use} may ask for {wanted:.4g} of equity, the position "
+            f"limit is {position:.4g}: {effect}",
+            hint=f"write {key}: {position * 100:g}%, or raise risk.limits.position",
+        )
+
+
+def check_idle_limits(case: Case) -> None:
+    """A limit that can never bind protects from nothing."""
+    position, gross = _limit(case, "position"), _limit(case, "gross_exposure")
+    count = len(case.strategy.universe.symbols)
+    if position is None or gross is None:
+        return
+    if _written(case, "position") and position > gross:
+        _never(case, ("risk", "limits", "position"), f"gross_exposure is {gross:.0%}")
+    if _written(case, "gross_exposure"):
+        if count * position < gross:
+            reason = f"{count} x position {position:.0%} is less"
+            _never(case, ("risk", "limits", "gross_exposure"), reason)
+        elif not case.is_perpetual and gross > 1.0:
+            _never(case, ("risk", "limits", "gross_exposure"), "a spot account cannot borrow")
+    correlated = _limit(case, "correlated")
+    if correlated is not None and correlated >= min(gross, count * position):
+        reason = "the other limits are tighter"
+        _never(case, ("risk", "limits", "correlated"), reason)
+
+
+def _never(case: Case, path: tuple[str, ...], reason: str) -> None:
+    case.warn(path, f"this limit can never bind: {reason}", on_key=True)
+
+
+def check_groups(case: Case) -> None:
+    """Groups name symbols of the universe, and can bind."""
+    symbols = list(case.strategy.universe.symbols)
+    position = _limit(case, "position") or 1.0
+    block = case.strategy.risk.limits.get("groups")
+    groups: Any = getattr(block.config, "groups", None) if block is not None else None
+    for name, group in (groups or {}).items():
+        base = ("risk", "limits", "groups", name)
+        for index, symbol in enumerate(group.symbols):
+            if symbol not in symbols and not case.doubtful("universe"):
+                message = f"{symbol} is not in universe.symbols"
+                case.error((*base, "symbols", index), message, hint=closest(symbol, symbols))
+        if len(group.symbols) * position < group.max:
+            reason = f"{len(group.symbols)} x position {position:.0%} is less"
+            _never(case, (*base, "max"), reason)
+
+
+def check_stops(case: Case) -> None:
+    """Stops that shut each other out are said."""
+    stops = case.strategy.risk.stops
+    if case.strategy.risk.adopt == "adopt" and not stops:
+        case.error(
+            ("risk", "adopt"),
+            "an adopted position must have a stop",
+            hint="add risk.stops.stop_loss, or leave adopt at refuse",
+        )
+    limit = stops.get("time_limit")
+    after = getattr(limit.config, "after", None) if limit is not None else None
+    if isinstance(after, int) and after < case.bar_ns:
+        case.warn(
+            ("risk", "stops", "time_limit"),
+            "this is shorter than a bar: every position is left at its first close",
+        )
+
+
+def check_halts(case: Case) -> None:
+    """Live has halts, and the tighter halt can fire."""
+    strategy = case.strategy
+    if strategy.mode == "live" and not strategy.risk.halts and not case.doubtful("risk", "halts"):
+        case.error(
+            ("risk", "halts"),
+            "live mode needs halts: nothing would stop this strategy",
+            expected="at least one halt",
+            hint="e.g. halts: {drawdown: {above: 15%, then: flatten, resume: manual}}",
+        )
+    drawdown, daily = (
+        _above(strategy.risk.halts, "drawdown"),
+        _above(strategy.risk.halts, "daily_loss"),
+    )
+    if drawdown is not None and daily is not None and daily > drawdown:
+        case.warn(
+            ("risk", "halts", "daily_loss"),
+            f"this halt can never fire first: drawdown already fires at {drawdown:.2%}",
+            on_key=True,
+        )
+
+
+def _above(halts: dict[str, UseBlock], name: str) -> float | None:
+    block = halts.get(name)
+    value = getattr(block.config, "above", None) if block is not None else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def check_venues(case: Case) -> None:
+    """Live trades at a real venue."""
+    venues = case.strategy.execution.venues
+    if case.strategy.mode == "live" and all(each.use == "simulated" for each in venues.values()):
+        case.error(
+            ("execution", "venues"),
+            "live mode has no real venue",
+            hint="e.g. venues: {binance: {use: ccxt, exchange: binance, key: env:KEY, "
+            "secret: env:SECRET}}, or mode: paper",
+        )
+
+
+def check_regime(case: Case) -> None:
+    """The regimes named are regimes of the filter."""
+    regime = case.strategy.signal.extra.get("regime")
+    known = getattr(regime.declaration, "reasons", ()) if regime is not None else ()
+    if regime is None or not known:
+        return
+    chosen = regime.extra["trade_in"]
+    for index, name in enumerate(chosen):
+        if name not in known:
+            case.error(
+                ("signal", "regime", "trade_in", index),
+                f"{regime.use} knows no regime {name!r}",
+                hint=closest(name, list(known)),
+            )
+    if set(known) <= set(chosen):
+        case.warn(
+            ("signal", "regime", "trade_in"), "this names every regime: the filter does nothing"
+        )
+
+
+CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
+    check_sizing_against_limits,
+    check_idle_limits,
+    check_groups,
+    check_stops,
+    check_halts,
+    check_venues,
+    check_regime,
+)

@@ -1,0 +1,263 @@
+"""Load a strategy file: read, lay over, validate, cross-check; every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from septet._config.check import shape_problems
+from septet._config.cross import cross_check
+from septet._config.explain import Origin, origins_of
+from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting
+from septet._config.read import parse_text, read_file
+from septet._config.resolve import HostResolver, LenientResolver
+from septet._config.tree import Mark, Node, merge
+from septet._config.tree import Path as KeyPath
+from septet._host.register import Host
+from septet.errors import ConfigError, Problem
+from septet_schemas.strategy import MODES, Strategy
+
+__all__ = ["Loaded", "load"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A strategy file that may run.
+
+    `resolved` is the effective configuration as plain data, secrets as references; `origins`
+    says for each of its keys (dotted path) where the value came from. `tree` is the file with
+    everything laid over it; paths in the file are relative to `base_dir`.
+    """
+
+    strategy: Strategy
+    path: Path
+    base_dir: Path
+    tree: Node
+    origins: Mapping[str, Origin]
+    warnings: tuple[Problem, ...]
+    resolved: Mapping[str, Any]
+    host: Host
+
+
+def load(
+    path: str | Path,
+    *,
+    host: Host | None = None,
+    mode: str | None = None,
+    sets: Sequence[str] = (),
+) -> Loaded:
+    """Load a strategy file.
+
+    Parameters
+    ----------
+    path
+        The YAML file.
+    host
+        The plugins; by default those installed.
+    mode
+        `backtest`, `paper` or `live`; wins over the file.
+    sets
+        Settings such as ``risk.sizing.fraction=20%``; they win over everything.
+
+    Raises
+    ------
+    ConfigError
+        With every error and warning, each with its place.
+    """
+    file = Path(path)
+    problems: list[Problem] = []
+    settings = _settings(sets, problems)
+    base, read_problems = read_file(file)
+    problems += read_problems
+    _refuse_root(base, problems)
+    host = host if host is not None else Host()
+    resolver = HostResolver(host)
+    tree, over_problems = _effective(base, mode, settings)
+    problems += over_problems
+    strategy, found = _validate(tree, resolver, host)
+    problems += found
+    problems += _other_modes(base, tree, settings, resolver, host, str(file))
+    problems = _in_order(problems)
+    if strategy is None or any(each.severity == "error" for each in problems):
+        raise ConfigError(problems)
+    resolved = strategy.model_dump(mode="json", exclude={"paper", "live"})
+    return Loaded(
+        strategy=strategy,
+        path=file,
+        base_dir=file.resolve().parent,
+        tree=tree,
+        origins=origins_of(resolved, tree, strategy),
+        warnings=tuple(problems),
+        resolved=resolved,
+        host=host,
+    )
+
+
+def _settings(sets: Sequence[str], problems: list[Problem]) -> list[Setting]:
+    settings = []
+    for text in sets:
+        try:
+            settings.append(parse_setting(text))
+        except ConfigError as error:
+            problems.extend(error.problems)
+    return settings
+
+
+def _refuse_root(base: Node, problems: list[Problem]) -> None:
+    if base.kind != "map":
+        mark = base.mark
+        wrong = Problem(
+            "this is not a strategy file",
+            file=mark.source,
+            line=mark.line,
+            column=mark.column,
+            expected="keys such as version, name, universe, data, signal, risk",
+            found="a list" if base.kind == "list" else "a single value",
+            hint="septet init makes a starter strategy",
+        )
+        raise ConfigError([*problems, wrong])
+
+
+def _effective(
+    base: Node, mode: str | None, settings: Sequence[Setting]
+) -> tuple[Node, list[Problem]]:
+    """Lay mode and settings over the file, and say the currency where the symbols do."""
+    if mode is not None:
+        flag = Node("scalar", Mark("--mode"), mode, key=Mark("--mode"), text=mode, layer="--mode")
+        base = replace(base, children={**base.children, "mode": flag})
+    early, _ = apply_settings(base, [each for each in settings if each.path == ("mode",)])
+    chosen = early.children.get("mode")
+    name = str(chosen.value) if chosen is not None else "backtest"
+    tree, problems = apply_mode(early, name)
+    tree, more = apply_settings(tree, settings)
+    return _with_currency(tree), [*problems, *more]
+
+
+def quote_of(symbol: str) -> str:
+    """Return the currency a symbol is priced in: ``BTC/USDT`` in USDT, ``AAPL`` in USD."""
+    _, slash, quote = symbol.partition("/")
+    return quote.partition(":")[0] if slash else "USD"
+
+
+def _with_currency(tree: Node) -> Node:
+    account, symbols = tree.children.get("account"), tree.at(("universe", "symbols"))
+    if symbols is None or symbols.kind != "list" or (account is not None and account.kind != "map"):
+        return tree
+    if account is not None and "currency" in account.children:
+        return tree
+    quotes = {quote_of(str(child.value)) for child in symbols.children.values()}
+    if len(quotes) != 1:
+        return tree
+    quote = quotes.pop()
+    node = Node("scalar", symbols.mark, quote, key=symbols.key, text=quote, layer="derived")
+    base = account if account is not None else Node("map", symbols.mark, key=symbols.key)
+    base = replace(base, children={**base.children, "currency": node})
+    return replace(tree, children={**tree.children, "account": base})
+
+
+def _validate(
+    tree: Node, resolver: HostResolver, host: Host
+) -> tuple[Strategy | None, list[Problem]]:
+    """Validate the shape, then cross-check what is whole.
+
+    Where the shape is wrong the wrong keys are left out and the rest is cross-checked all the
+    same, so that every problem comes at once.
+    """
+    try:
+        strategy = Strategy.model_validate(tree.plain(), context={"resolver": resolver})
+    except ValidationError as error:
+        found = shape_problems(error, Strategy, tree, resolver)
+        return None, [problem for _, problem in found] + _rest(
+            tree, resolver, host, {path for path, _ in found}
+        )
+    return strategy, cross_check(strategy, tree, host, frozenset())
+
+
+def _rest(tree: Node, resolver: HostResolver, host: Host, pruned: set[KeyPath]) -> list[Problem]:
+    """Cross-check what is left when the wrong keys are taken away; what is missing is made up."""
+    lenient = LenientResolver(resolver)
+    part = merge(_skeleton(), _without(tree, pruned))
+    for _ in range(6):
+        try:
+            strategy = Strategy.model_validate(part.plain(), context={"resolver": lenient})
+        except ValidationError as error:
+            found = shape_problems(error, Strategy, part, resolver)
+            if not found:
+                return []
+            pruned |= {path for path, _ in found}
+            part = merge(_skeleton(), _without(part, [path for path, _ in found]))
+        else:
+            problems = cross_check(strategy, part, host, frozenset(pruned))
+            return [each for each in problems if each.line or each.file.startswith("--")]
+    return []
+
+
+@cache
+def _skeleton() -> Node:
+    """Return the least a strategy needs, from no file."""
+    text = (
+        "{version: 1, name: x, universe: {symbols: [X], bar: 1h}, data: {candles: {use: '?'}},"
+        " signal: {use: '?'}, risk: {sizing: {use: '?'}}}"
+    )
+    return parse_text(text, "", flag=True)[0]
+
+
+def _without(tree: Node, paths: Iterable[KeyPath]) -> Node:
+    """Return the tree without some keys; a missing key takes its whole block away."""
+    for path in paths:
+        if path and path[-1] == "use" and isinstance(tree.plain_at(path), str):
+            continue  # an unknown plugin: its block stays, and accepts anything
+        target = path if tree.at(path) is not None else path[:-1]
+        if target:
+            tree = _drop(tree, target)
+    return tree
+
+
+def _drop(tree: Node, path: KeyPath) -> Node:
+    first, rest = path[0], path[1:]
+    if first not in tree.children:
+        return tree
+    children = dict(tree.children)
+    if rest:
+        children[first] = _drop(children[first], rest)
+    else:
+        del children[first]
+    if tree.kind == "list":
+        children = dict(enumerate(children.values()))
+    return replace(tree, children=children)
+
+
+def _other_modes(
+    base: Node,
+    tree: Node,
+    settings: Sequence[Setting],
+    resolver: HostResolver,
+    host: Host,
+    file: str,
+) -> list[Problem]:
+    """Check the overlays of the modes that do not run now; keep what is wrong in them."""
+    current = tree.children.get("mode")
+    now = str(current.value) if current is not None else "backtest"
+    problems: list[Problem] = []
+    for mode in MODES:
+        over = base.children.get(mode)
+        if mode == now or over is None or over.kind != "map":
+            continue
+        other, found = _effective(base, mode, [s for s in settings if s.path != ("mode",)])
+        _, more = _validate(other, resolver, host)
+        inside = {(node.mark.line, node.mark.column) for _, node in over.walk()}
+        inside |= {(node.key.line, node.key.column) for _, node in over.walk() if node.key}
+        problems += found
+        problems += [each for each in more if (each.line, each.column) in inside]
+    return problems
+
+
+def _in_order(problems: Sequence[Problem]) -> list[Problem]:
+    """Sort by place, flags first, and say each thing once."""
+    once = dict.fromkeys(problems)
+    return sorted(once, key=lambda each: (each.line, each.column, each.severity, each.message))

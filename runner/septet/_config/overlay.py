@@ -1,0 +1,125 @@
+"""What lies over the file: the mode's own keys, then `--mode` and `--set`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from septet._config.read import parse_text
+from septet._config.tree import Key, Mark, Node, dotted, merge
+from septet.errors import ConfigError, Problem
+from septet_schemas.strategy import MODES
+
+__all__ = ["Setting", "apply_mode", "apply_settings", "parse_setting", "put"]
+
+_PART: Final = re.compile(r'"([^"]*)"|\'([^\']*)\'|([^."\']+)')
+_NEVER: Final = ("version", "name", "mode", "plugins", "paper", "live")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One ``--set path=value``."""
+
+    path: tuple[str, ...]
+    node: Node
+
+    @property
+    def flag(self) -> str:
+        """How it is named in messages; the value stays out, it may be a secret."""
+        return f"--set {dotted(self.path)}"
+
+
+def parse_setting(text: str) -> Setting:
+    """Read ``path=value``; the value is YAML.
+
+    Raises
+    ------
+    ConfigError
+        If there is no ``=``, the path is empty, or the value is not YAML.
+    """
+    path_text, equals, value = text.partition("=")
+    parts = tuple(a or b or c for a, b, c in _PART.findall(path_text.strip()))
+    if not equals or not parts or '""' in path_text or ".." in path_text:
+        raise ConfigError(
+            [
+                Problem(
+                    "this setting cannot be read",
+                    file="--set",
+                    expected="path=value, such as risk.sizing.fraction=20%",
+                    found=path_text[:60] + ("=..." if equals else ""),
+                )
+            ]
+        )
+    flag = f"--set {dotted(parts)}"
+    if not value.strip():
+        return Setting(parts, Node("scalar", Mark(flag), None, layer="--set"))
+    node, problems = parse_text(value, flag, flag=True)
+    if problems:
+        raise ConfigError(problems)
+    return Setting(parts, _labelled(node, "--set"))
+
+
+def _labelled(node: Node, layer: str) -> Node:
+    children = {key: _labelled(child, layer) for key, child in node.children.items()}
+    return replace(node, children=children, layer=layer)
+
+
+def apply_settings(tree: Node, settings: Sequence[Setting]) -> tuple[Node, list[Problem]]:
+    """Lay every setting over the tree, in order."""
+    problems: list[Problem] = []
+    for setting in settings:
+        try:
+            tree = put(tree, setting.path, setting.node)
+        except IndexError as error:
+            problems.append(
+                Problem(str(error), file=setting.flag, expected="a number of an entry of the list")
+            )
+    return tree, problems
+
+
+def put(tree: Node, path: Sequence[str], node: Node) -> Node:
+    """Return a tree with one value replaced, making the blocks on the way.
+
+    Raises
+    ------
+    IndexError
+        If the path goes through a list and does not name one of its entries.
+    """
+    if not path:
+        return merge(tree, node) if node.kind == "map" else replace(node, key=tree.key)
+    first: Key = path[0]
+    if tree.kind == "list":
+        first = int(path[0]) if path[0].isdecimal() else path[0]
+        if first not in tree.children:
+            raise IndexError(f"{path[0]!r} is not an entry of this list of {len(tree.children)}")
+    empty = Node("scalar", node.mark, key=node.mark, layer=node.layer)
+    below = put(tree.children.get(first, empty), path[1:], node)
+    if tree.kind == "scalar":
+        return Node("map", node.mark, key=tree.key, children={first: below}, layer=node.layer)
+    old = tree.children.get(first)
+    if first == "use" and old is not None and old.value != below.value:
+        return replace(tree, children={first: below})
+    return replace(tree, children={**tree.children, first: below})
+
+
+def apply_mode(tree: Node, mode: str) -> tuple[Node, list[Problem]]:
+    """Lay the keys under ``paper:`` or ``live:`` over the file."""
+    over = tree.children.get(mode) if mode in MODES else None
+    if over is None or over.kind != "map":
+        return tree, []
+    problems = [
+        Problem(
+            f"{key} cannot differ between modes",
+            file=child.place.source,
+            line=child.place.line,
+            column=child.place.column,
+            key=f"{mode}.{key}",
+            hint="write it at the top of the file",
+        )
+        for key, child in over.children.items()
+        if key in _NEVER
+    ]
+    kept = {key: child for key, child in over.children.items() if key not in _NEVER}
+    return merge(tree, _labelled(replace(over, children=kept, key=None), f"{mode}:")), problems

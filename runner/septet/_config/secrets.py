@@ -1,0 +1,64 @@
+"""Secrets: named in the file, read only at the edge, never printed."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from septet.errors import InputError
+from septet_schemas.base import SecretRef
+
+__all__ = ["HIDDEN", "looks_secret", "names_secret", "read_secret"]
+
+HIDDEN: Final = "a value (not shown)"
+_SECRET_KEY: Final = re.compile(
+    r"^(?:key|secret|password|passphrase|token|api_?key|api_?secret|private_?key"
+    r"|.*_(?:secret|password|passphrase|token|api_key|private_key))$",
+    re.IGNORECASE,
+)
+_LOGIN: Final = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@", re.IGNORECASE)
+_KNOWN: Final = re.compile(
+    r"^(?:AKIA[0-9A-Z]{16}|xox[abp]-[0-9A-Za-z-]{10,}|gh[pous]_[0-9A-Za-z]{20,}"
+    r"|sk[-_](?:live|test|proj)?[-_]?[0-9A-Za-z]{20,}|tgram://\d+:.+|-----BEGIN .*PRIVATE KEY)"
+)
+_MAX_BYTES: Final = 65_536
+
+
+def names_secret(key: object) -> bool:
+    """Whether a key's name says that its value is a secret."""
+    return isinstance(key, str) and _SECRET_KEY.match(key) is not None
+
+
+def looks_secret(value: object) -> bool:
+    """Whether a value looks like a secret whatever its key is called."""
+    return isinstance(value, str) and bool(_LOGIN.match(value) or _KNOWN.match(value))
+
+
+def read_secret(reference: SecretRef, base_dir: Path) -> str:
+    """Read a secret at the moment it is needed; the text is never kept or shown.
+
+    Raises
+    ------
+    InputError
+        If the variable is not set or the file cannot be read; the message names only the place.
+    """
+    if reference.scheme == "env":
+        value = os.environ.get(reference.name)
+        if not value:
+            raise InputError(
+                f"the environment variable {reference.name} is not set",
+                hint=f"export {reference.name}=... before starting septet",
+            )
+        return value
+    path = base_dir / reference.name
+    try:
+        with path.open("r", encoding="utf-8") as handle:
+            value = handle.read(_MAX_BYTES).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise InputError(f"the secret file {path} cannot be read: {reason}") from None
+    if not value:
+        raise InputError(f"the secret file {path} is empty")
+    return value

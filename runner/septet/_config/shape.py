@@ -1,0 +1,126 @@
+"""Which keys a place of the file may hold, found by walking the schema along the file."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticCustomError
+
+from septet._config.tree import Key, Node
+from septet_schemas.blocks import BlockOf, Resolver, config_of
+
+__all__ = ["known_keys", "type_at"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Type:
+    """An annotation with the metadata that stands beside it."""
+
+    annotation: Any
+    metadata: tuple[Any, ...] = ()
+
+
+def known_keys(
+    model: type[BaseModel], path: Sequence[Key], tree: Node, resolver: Resolver
+) -> list[str]:
+    """Names that may stand in the mapping at `path`; empty when that is open or unknown."""
+    place = type_at(model, path, tree, resolver)
+    node = tree.at(path)
+    return _keys(place, node, path, resolver) if place is not None and node is not None else []
+
+
+def type_at(
+    model: type[BaseModel], path: Sequence[Key], tree: Node, resolver: Resolver
+) -> _Type | None:
+    """Follow a path through the schema; None where the schema does not say."""
+    place: _Type | None = _Type(model)
+    node: Node | None = tree
+    for depth, part in enumerate(path):
+        if place is None or node is None:
+            return None
+        place = _step(place, node, part, path[:depth], resolver)
+        node = node.children.get(part)
+    return place
+
+
+def _parts(place: _Type) -> list[_Type]:
+    """Take unions and `Annotated` apart."""
+    origin = typing.get_origin(place.annotation)
+    if origin is typing.Annotated:
+        inner, *metadata = typing.get_args(place.annotation)
+        return _parts(_Type(inner, (*place.metadata, *metadata)))
+    if origin in (typing.Union, types.UnionType):
+        return [
+            part
+            for each in typing.get_args(place.annotation)
+            for part in _parts(_Type(each, place.metadata))
+        ]
+    return [place]
+
+
+def _block(place: _Type) -> BlockOf | None:
+    return next((each for each in place.metadata if isinstance(each, BlockOf)), None)
+
+
+def _models(place: _Type, node: Node) -> list[type[BaseModel]]:
+    models = [
+        part.annotation
+        for part in _parts(place)
+        if isinstance(part.annotation, type) and issubclass(part.annotation, BaseModel)
+    ]
+    use = node.children.get("use")
+    if len(models) > 1 and use is not None:
+        same = [m for m in models if m.model_fields["use"].default == use.value]
+        return same or models
+    return models
+
+
+def _block_models(
+    place: _Type, node: Node, path: Sequence[Key], resolver: Resolver
+) -> list[type[BaseModel]] | None:
+    """Return generic and own model of a block; None when the place holds no block."""
+    block = next((found for part in _parts(place) if (found := _block(part))), None)
+    if block is None:
+        return None
+    use = node.children.get("use")
+    name = use.value if use is not None else (path[-1] if block.named and path else None)
+    models: list[type[BaseModel]] = [block.generic] if block.generic else []
+    try:
+        declaration, _ = resolver.resolve(block.layer, block.kind, str(name))
+    except PydanticCustomError:
+        return models
+    return [*models, config_of(declaration)]
+
+
+def _keys(place: _Type, node: Node, path: Sequence[Key], resolver: Resolver) -> list[str]:
+    blocks = _block_models(place, node, path, resolver)
+    models = blocks if blocks is not None else _models(place, node)
+    names = ["use"] if blocks is not None else []
+    return names + [name for model in models for name in model.model_fields]
+
+
+def _step(
+    place: _Type, node: Node, part: Key, path: Sequence[Key], resolver: Resolver
+) -> _Type | None:
+    blocks = _block_models(place, node, path, resolver)
+    for model in blocks if blocks is not None else _models(place, node):
+        if part in model.model_fields:
+            field = model.model_fields[str(part)]
+            return _Type(field.annotation, tuple(field.metadata))
+        extra = typing.get_type_hints(model, include_extras=True).get("__pydantic_extra__")
+        if extra is not None and model.model_config.get("extra") == "allow":
+            arguments = typing.get_args(extra)
+            if len(arguments) == 2:
+                return _Type(arguments[1])
+    for each in _parts(place):
+        origin, arguments = typing.get_origin(each.annotation), typing.get_args(each.annotation)
+        if origin is dict and len(arguments) == 2:
+            return _Type(arguments[1])
+        if origin in (tuple, list) and arguments:
+            return _Type(arguments[0])
+    return None
