@@ -37,7 +37,8 @@ def normalise_series(
     name
         Name in the strategy file, for messages.
     raw
-        Rows `time`, `value` and perhaps `known`, the time of publication.
+        Rows `time`, `value` and perhaps `known`, the time of publication, and `seen`, before
+        which a row cannot have been known here (nanoseconds; null where it does not matter).
     keys
         Generic keys of the block.
     now_ns
@@ -117,7 +118,14 @@ def _known(
         for kind, mask in said.dropped.items():
             _judge(found, kind, mask, alive, stamp_ns)
         known_ns = np.maximum(known_ns, said.time_ns) if keys.known_after else said.time_ns
-    return next_poll(known_ns, keys.every) if keys.every is not None else known_ns
+    if keys.every is not None:
+        known_ns = next_poll(known_ns, keys.every)
+    if "seen" in raw.frame.columns:
+        seen = raw.frame["seen"]
+        known_ns = np.where(
+            seen.is_null().to_numpy(), known_ns, np.maximum(known_ns, seen.fill_null(0).to_numpy())
+        )
+    return known_ns
 
 
 def _visible(

@@ -103,7 +103,11 @@ class RawBars:
 
 @dataclass(frozen=True, slots=True)
 class RawSeries:
-    """Raw rows of one series: time, value, and `known` where publication times are given."""
+    """Raw rows of one series: time, value, and `known` where publication times are given.
+
+    `seen` (nanoseconds, nullable) is set for a row that replaced an earlier one: it was known no
+    sooner than it was seen.
+    """
 
     frame: pl.DataFrame
     facts: Facts

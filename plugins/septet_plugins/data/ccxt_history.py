@@ -1,0 +1,320 @@
+"""Bars of any exchange that ccxt knows: downloaded once into the store, read from there."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from pydantic import Field
+
+from septet.errors import DataError, RunError
+from septet.plugin import (
+    Config,
+    FetchReport,
+    Progress,
+    RawBars,
+    Request,
+    Store,
+    WallDuration,
+    candles,
+)
+from septet_plugins.data.stored import read_stored, the_store
+from septet_schemas.units import format_duration
+
+__all__ = ["CcxtHistory", "CcxtHistoryConfig"]
+
+_MS: Final = 1_000_000
+_DAY_NS: Final = 86_400_000 * _MS
+_MAX_WAIT_S: Final = 300.0
+_DEFAULT_PAGE: Final = 500
+
+
+class CcxtHistoryConfig(Config):
+    """History of an exchange.
+
+    `venue` is the exchange's id in ccxt, or any name with `exchange` giving the id. `urls`,
+    `options` and `params` go to ccxt as they are, so that test networks need no code.
+    `page_bars` is how many bars one request asks for.
+    """
+
+    venue: str
+    exchange: str | None = None
+    sandbox: bool = False
+    urls: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    params: dict[str, Any] = {}
+    page_bars: int | None = Field(default=None, ge=1, le=10_000)
+    timeout: WallDuration = Field(default="30s")  # type: ignore[assignment]
+    retries: int = Field(default=5, ge=0, le=100)
+
+
+@candles(CcxtHistoryConfig)
+class CcxtHistory:
+    """Bars of an exchange: `fetch` downloads what the store lacks, `read` reads the store."""
+
+    def __init__(self, config: CcxtHistoryConfig) -> None:
+        """Remember which exchange is meant; nothing is imported or asked yet."""
+        self._config = config
+        self._wait: Callable[[float], None] = time.sleep
+
+    @property
+    def exchange(self) -> str:
+        """The exchange's id in ccxt."""
+        return self._config.exchange or self._config.venue
+
+    @property
+    def source(self) -> str:
+        """Name in the store: other addresses are another source."""
+        config = self._config
+        kind = "-sandbox" if config.sandbox else ""
+        if not config.urls:
+            return self.exchange + kind
+        text = json.dumps(config.urls, sort_keys=True)
+        return f"{self.exchange}{kind}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    def read(self, request: Request) -> list[RawBars]:
+        """Return stored bars of every symbol."""
+        how = "septet data fetch FILE downloads it"
+        facts = {"stamp": "open"}
+        return [read_stored(request, self.source, symbol, how, facts) for symbol in request.symbols]
+
+    def fetch(self, request: Request, progress: Progress) -> Sequence[FetchReport]:
+        """Download every symbol's bars that the store does not hold.
+
+        Each page is stored before the next is asked for: an interruption loses nothing, and the
+        same call goes on from there.
+
+        Raises
+        ------
+        DataError
+            If the exchange, the symbol or the bar does not exist there, or no start is given.
+        RunError
+            If the exchange cannot be reached or keeps refusing.
+        """
+        if request.start_ns is None:
+            raise DataError(
+                "a download needs a beginning", hint="write universe: {start}, or give --since"
+            )
+        store = the_store(request)
+        with self._client() as client:
+            self._ask(client, client.load_markets)
+            frame = _timeframe(client, request.bar_ns)
+            return [
+                self._fetch_symbol(client, store, request, symbol, frame, progress)
+                for symbol in request.symbols
+            ]
+
+    @contextmanager
+    def _client(self) -> Iterator[Any]:
+        import ccxt
+
+        if self.exchange not in ccxt.exchanges:
+            close = difflib.get_close_matches(self.exchange, ccxt.exchanges, n=3)
+            raise DataError(
+                f"ccxt knows no exchange {self.exchange!r}",
+                hint=f"did you mean {' or '.join(close)}?" if close else "see ccxt.exchanges",
+            )
+        config = self._config
+        settings: dict[str, Any] = {
+            "enableRateLimit": True,
+            "timeout": config.timeout // _MS,
+            "options": config.options,
+        }
+        if config.urls:
+            settings["urls"] = config.urls
+        client = getattr(ccxt, self.exchange)(settings)
+        try:
+            if config.sandbox:
+                client.set_sandbox_mode(True)
+            if not client.has.get("fetchOHLCV"):
+                raise DataError(f"{self.exchange} offers no history of bars")
+            yield client
+        finally:
+            client.session.close()
+
+    def _ask(self, client: Any, question: Callable[..., Any], *args: Any, **keys: Any) -> Any:
+        """Ask the exchange; wait as it says when it is asked too often, try again when it fails."""
+        import ccxt
+
+        for attempt in range(self._config.retries + 1):
+            try:
+                return question(*args, **keys)
+            except (ccxt.AuthenticationError, ccxt.BadSymbol, ccxt.BadRequest) as error:
+                raise RunError(f"{self.exchange} refused: {error}") from error
+            except ccxt.NetworkError as error:
+                if attempt == self._config.retries:
+                    raise RunError(
+                        f"{self.exchange} cannot be reached: {type(error).__name__}: {error}",
+                        hint="what was downloaded is kept; the same command goes on from there",
+                    ) from error
+                self._wait(_pause(client, attempt))
+            except ccxt.BaseError as error:
+                raise RunError(f"{self.exchange}: {type(error).__name__}: {error}") from error
+        raise AssertionError("every attempt returns or raises")
+
+    def _fetch_symbol(
+        self,
+        client: Any,
+        store: Store,
+        request: Request,
+        symbol: str,
+        timeframe: str,
+        progress: Progress,
+    ) -> FetchReport:
+        if symbol not in client.markets:
+            close = difflib.get_close_matches(symbol, list(client.markets), n=3)
+            raise DataError(
+                f"{self.exchange} lists no {symbol}",
+                hint=f"did you mean {' or '.join(close)}?" if close else "",
+            )
+        bar_ns = request.bar_ns
+        bar, start_ns = format_duration(bar_ns), request.start_ns or 0
+        last = request.now_ns if request.end_ns is None else min(request.end_ns, request.now_ns)
+        start_ns, end_ns = -(-start_ns // bar_ns) * bar_ns, last // bar_ns * bar_ns
+        job = _Job(self, client, store, request, symbol, bar, timeframe, progress)
+        spans = _missing(store.covered(self.source, symbol, bar), start_ns, end_ns)
+        job.total = sum((b - a) // bar_ns for a, b in spans)
+        for first, stop in spans:
+            job.download(first, stop)
+        if store.covered(self.source, symbol, bar):
+            store.describe(
+                self.source, symbol, bar, stamp="open", taken_ns=request.now_ns,
+                instrument=_instrument(client, client.markets[symbol]),
+            )  # fmt: skip
+        return FetchReport(symbol, job.rows, job.requests, start_ns, end_ns, tuple(job.notes))
+
+
+class _Job:
+    """One symbol's download: page after page, each stored before the next."""
+
+    def __init__(
+        self,
+        history: CcxtHistory,
+        client: Any,
+        store: Store,
+        request: Request,
+        symbol: str,
+        bar: str,
+        timeframe: str,
+        progress: Progress,
+    ) -> None:
+        self._history, self._client, self._store = history, client, store
+        self._request, self._symbol, self._bar = request, symbol, bar
+        self._timeframe, self._progress = timeframe, progress
+        self.total = self.rows = self.requests = 0
+        self._done = 0
+        self.notes: list[str] = []
+
+    def download(self, first_ns: int, stop_ns: int) -> None:
+        """Download ``[first_ns, stop_ns)``; both on the grid, `stop_ns` not in the future."""
+        import polars as pl
+
+        bar_ns = self._request.bar_ns
+        page_bars = self._history._config.page_bars
+        at = since = first_ns
+        while since < stop_ns:
+            page = self._history._ask(
+                self._client, self._client.fetch_ohlcv, self._symbol, self._timeframe,
+                since // _MS, page_bars, dict(self._history._config.params),
+            )  # fmt: skip
+            self.requests += 1
+            rows = [each for each in page if since <= each[0] * _MS < stop_ns]
+            if rows:
+                last_ns = max(int(each[0]) for each in rows) * _MS
+                following = last_ns + bar_ns
+                self._keep(_frame(rows), (at, min(following, stop_ns)))
+                at = since = following
+            elif any(each[0] * _MS >= stop_ns for each in page):
+                self._keep(_frame([]), (at, stop_ns))  # nothing was traded up to the end
+                return
+            elif page:
+                raise RunError(
+                    f"{self._history.exchange} answers with bars before the time asked for "
+                    f"({self._symbol} {self._bar}); its history cannot be paged",
+                    hint="other params: may help; see ccxt's notes on this exchange",
+                )
+            else:  # before a listing, or an exchange that answers by windows
+                since += (page_bars or _DEFAULT_PAGE) * bar_ns
+            self._done = min(self.total, self._done + max(1, len(rows)))
+            self._progress(f"{self._symbol} {self._bar}", self._done, self.total)
+        old = self._request.now_ns - _DAY_NS
+        if at < stop_ns and at < old:  # an empty end is final once it is a day old
+            self._keep(pl.DataFrame(), (at, min(stop_ns, old // bar_ns * bar_ns)))
+            self.notes.append("no bars at the end of the span")
+
+    def _keep(self, frame: Any, covered: tuple[int, int]) -> None:
+        self._store.append(self._history.source, self._symbol, self._bar, frame, covered)
+        self.rows += frame.height
+
+
+def _frame(rows: Sequence[Sequence[Any]]) -> Any:
+    import polars as pl
+
+    names = ("open", "high", "low", "close", "volume")
+    columns: dict[str, Any] = {
+        "timestamp": pl.Series([int(row[0]) * _MS for row in rows], dtype=pl.Int64)
+    }
+    for j, name in enumerate(names, start=1):
+        values = [None if row[j] is None else float(row[j]) for row in rows]
+        columns[name] = pl.Series(values, dtype=pl.Float64)
+    return pl.DataFrame(columns)
+
+
+def _missing(covered: Sequence[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
+    """Spans of ``[start, end)`` that `covered` leaves open."""
+    gaps = []
+    for first, last in covered:
+        if start < first and start < end:
+            gaps.append((start, min(first, end)))
+        start = max(start, last)
+    return [*gaps, (start, end)] if start < end else gaps
+
+
+def _timeframe(client: Any, bar_ns: int) -> str:
+    """Return the exchange's name for a bar of this length."""
+    known = client.timeframes or {}
+    for name in known:
+        if not name.endswith("M") and client.parse_timeframe(name) * 1_000_000_000 == bar_ns:
+            return str(name)
+    raise DataError(
+        f"{client.id} has no bars of {format_duration(bar_ns)}",
+        hint=f"it has {', '.join(known) or 'none'}",
+    )
+
+
+def _instrument(client: Any, market: Mapping[str, Any]) -> dict[str, float]:
+    """Take lot, tick and minimum notional of a market as they are now."""
+    import ccxt
+
+    def step(value: Any, default: float) -> float:
+        if value is None:
+            return default
+        if client.precisionMode == ccxt.TICK_SIZE:
+            return float(value)
+        return float(10.0 ** -int(value))
+
+    precision, limits = market.get("precision") or {}, market.get("limits") or {}
+    lot = step(precision.get("amount"), 1e-8)
+    least = (limits.get("cost") or {}).get("min")
+    return {
+        "lot": lot,
+        "tick": step(precision.get("price"), 0.0),
+        "min_notional": float(least or 0.0),
+        "precision": min(1e-8, lot),
+    }
+
+
+def _pause(client: Any, attempt: int) -> float:
+    """Seconds to wait: what the exchange says in Retry-After, else longer each time."""
+    headers = getattr(client, "last_response_headers", None) or {}
+    said = next((v for k, v in headers.items() if str(k).lower() == "retry-after"), None)
+    try:
+        wait = float(said) if said is not None else 2.0**attempt
+    except ValueError:
+        wait = 2.0**attempt
+    return min(max(wait, 0.0), _MAX_WAIT_S)

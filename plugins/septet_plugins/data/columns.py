@@ -1,0 +1,52 @@
+"""Which columns of a table are the time, the value and the publication time of a series."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from septet.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["series_columns"]
+
+_TIMES: Final = ("timestamp", "time", "date", "datetime", "observation_date")
+
+
+def series_columns(
+    frame: pl.DataFrame, origin: str, time: str | None, value: str | None, known: str | None
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return columns `time`, `value` and perhaps `known`, and what was guessed.
+
+    Raises
+    ------
+    DataError
+        If a named column is not there, or if it cannot be told which one is meant.
+    """
+    listed = ", ".join(frame.columns)
+    for name in (time, value, known):
+        if name is not None and name not in frame.columns:
+            raise DataError(f"{origin}: no column {name!r}; found {listed}")
+    notes = []
+    if time is None:
+        time = next((name for name in frame.columns if name.strip().lower() in _TIMES), None)
+        if time is None:
+            raise DataError(
+                f"{origin}: cannot tell which column is the time; found {listed}",
+                hint="write time: NAME",
+            )
+        notes.append(f"column {time!r} read as time")
+    if value is None:
+        others = [name for name in frame.columns if name not in (time, known)]
+        value = "value" if "value" in others else others[0] if len(others) == 1 else None
+        if value is None:
+            raise DataError(
+                f"{origin}: cannot tell which column is the value; found {listed}",
+                hint="write value: NAME",
+            )
+        notes.append(f"column {value!r} read as value")
+    picked = {"time": frame[time], "value": frame[value]}
+    if known is not None:
+        picked["known"] = frame[known]
+    return frame.select(column.alias(name) for name, column in picked.items()), tuple(notes)

@@ -1,0 +1,108 @@
+"""Text files as a source of bars, or of one series."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from septet.errors import DataError
+from septet.plugin import (
+    Facts,
+    RawBars,
+    RawSeries,
+    Request,
+    candles,
+    one_file,
+    read_bars,
+    rename_columns,
+    series,
+)
+from septet_plugins.data.columns import series_columns
+from septet_plugins.data.text import TextFormat, read_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
+__all__ = ["Csv", "CsvConfig", "CsvSeries", "CsvSeriesConfig"]
+
+
+class CsvConfig(TextFormat):
+    """Text files: one file, a glob, or a pattern with `{symbol}`.
+
+    `columns` gives columns our names: ``{timestamp: Date, close: Px}``. A text file cannot know
+    what its stamps mark: write `stamp: open` or `stamp: close`.
+    """
+
+    path: str
+    columns: dict[str, str] = {}
+
+
+def _read_times(frame: pl.DataFrame, column: str, form: str | None, origin: str) -> pl.DataFrame:
+    """Read times by the format the file gives; rows that do not fit are judged later."""
+    import polars as pl
+
+    if form is None or column not in frame.columns:
+        return frame
+    text = frame[column].cast(pl.String).str.strip_chars()
+    try:
+        times = text.str.to_datetime(form, strict=False, time_unit="us")
+    except pl.exceptions.PolarsError as error:
+        line = (str(error).strip().splitlines() or ["unreadable"])[0]
+        raise DataError(f"{origin}: time_format {form!r}: {line}") from error
+    if len(text) and times.null_count() == len(text):
+        raise DataError(
+            f"{origin}: no time fits time_format {form!r}; the first is {text[0]!r}",
+            hint="such as %d/%m/%Y %H:%M",
+        )
+    return frame.with_columns(times.alias(column))
+
+
+@candles(CsvConfig)
+class Csv:
+    """Bars from text files."""
+
+    def __init__(self, config: CsvConfig) -> None:
+        """Remember what to read."""
+        self._config = config
+
+    def read(self, request: Request) -> list[RawBars]:
+        """Read the files of every symbol."""
+        config = self._config
+        return read_bars(config.path, config.columns, request, Facts(config.path), self._read_file)
+
+    def _read_file(self, path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
+        frame, notes = read_text(path, self._config)
+        if self._config.time_format is None:
+            return frame, notes
+        named, _ = rename_columns(frame, self._config.columns, str(path))
+        theirs = dict(zip(named.columns, frame.columns, strict=False)).get("timestamp", "timestamp")
+        return _read_times(frame, theirs, self._config.time_format, str(path)), notes
+
+
+class CsvSeriesConfig(TextFormat):
+    """One series from a text file; `known` names the column of publication times."""
+
+    path: str
+    time: str | None = None
+    value: str | None = None
+    known: str | None = None
+
+
+@series(CsvSeriesConfig)
+class CsvSeries:
+    """An outside series from a text file."""
+
+    def __init__(self, config: CsvSeriesConfig) -> None:
+        """Remember what to read."""
+        self._config = config
+
+    def read(self, request: Request) -> RawSeries:
+        """Read the file and pick its columns."""
+        config = self._config
+        path = one_file(config.path, request.base_dir, request.name)
+        frame, guesses = read_text(path, config)
+        frame, notes = series_columns(frame, str(path), config.time, config.value, config.known)
+        for column in ("time", "known"):
+            frame = _read_times(frame, column, config.time_format, str(path))
+        return RawSeries(frame, Facts(str(path), notes=(*guesses, *notes)))

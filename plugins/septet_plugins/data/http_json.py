@@ -1,0 +1,190 @@
+"""A series from a JSON document of the web, downloaded into the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import Field, field_validator
+
+from septet.errors import DataError, RunError
+from septet.plugin import (
+    Config,
+    Facts,
+    FetchReport,
+    Progress,
+    RawSeries,
+    Request,
+    WallDuration,
+    series,
+)
+from septet_plugins.data.stored import the_store
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["HttpJson", "HttpJsonConfig", "pick"]
+
+_CHUNK: Final = 65_536
+_BAR: Final = "series"
+
+
+class HttpJsonConfig(Config):
+    """A JSON document of the web.
+
+    `select`, `time` and `known` are paths of keys: ``data.*.value`` takes `value` of every
+    entry of the list `data`, ``rows.*.0`` the first cell of every row.
+    """
+
+    url: str
+    select: str
+    time: str
+    known: str | None = None
+    headers: dict[str, str] = {}
+    timeout: WallDuration = Field(default="20s")  # type: ignore[assignment]
+    max_bytes: int = Field(default=20_000_000, ge=1, le=1_000_000_000)
+
+    @field_validator("url")
+    @classmethod
+    def _web(cls, value: str) -> str:
+        if urllib.parse.urlsplit(value).scheme not in ("http", "https"):
+            raise ValueError("expected an address that begins with https:// or http://")
+        return value
+
+
+def pick(document: Any, path: str) -> list[Any]:
+    """Return what a path of keys finds in a JSON document, in order.
+
+    Raises
+    ------
+    DataError
+        If a step of the path finds nothing.
+    """
+    found = [document]
+    walked: list[str] = []
+    for step in path.split("."):
+        following: list[Any] = []
+        for each in found:
+            if step == "*" and isinstance(each, list):
+                following.extend(each)
+            elif isinstance(each, list) and step.lstrip("-").isdigit():
+                if not -len(each) <= int(step) < len(each):
+                    raise DataError(f"{path}: no item {step} at {'.'.join(walked) or 'the top'}")
+                following.append(each[int(step)])
+            elif isinstance(each, dict) and step in each:
+                following.append(each[step])
+            else:
+                has = ", ".join(list(each)[:10]) if isinstance(each, dict) else type(each).__name__
+                raise DataError(
+                    f"{path}: no {step!r} at {'.'.join(walked) or 'the top'} of the document",
+                    hint=f"there is {has}",
+                )
+        walked.append(step)
+        found = following
+    return found
+
+
+@series(HttpJsonConfig)
+class HttpJson:
+    """An outside series from a JSON document; first seen wins, a revision is a new row."""
+
+    def __init__(self, config: HttpJsonConfig) -> None:
+        """Remember what to download."""
+        self._config = config
+
+    def _key(self, request: Request) -> str:
+        config = self._config
+        text = "\n".join((config.url, config.select, config.time, config.known or ""))
+        return f"{request.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    def read(self, request: Request) -> RawSeries:
+        """Return what was downloaded so far."""
+        import polars as pl
+
+        key = self._key(request)
+        frame = the_store(request).read("http_json", key, _BAR, None, None)
+        if frame is None:
+            raise DataError(
+                f"{request.name}: nothing was downloaded from {self._config.url} so far",
+                hint="septet data fetch FILE",
+            )
+        known = ["known"] if "known" in frame.columns else []
+        if not known and frame["time"].is_duplicated().any():
+            # A later value of a stamp is a revision; it was known when it was seen.
+            return RawSeries(_with_revisions(frame), Facts(self._config.url, vintage="unknown"))
+        return RawSeries(
+            frame.select("time", "value", *(pl.col(each) for each in known)),
+            Facts(self._config.url),
+        )
+
+    def fetch(self, request: Request, progress: Progress) -> Sequence[FetchReport]:
+        """Download the document and keep what is new in it."""
+        store, key = the_store(request), self._key(request)
+        progress(request.name, 0, None)
+        frame = self._rows(self._download(), request.now_ns)
+        old = store.read("http_json", key, _BAR, None, None)
+        if old is not None:
+            frame = frame.join(old, on=["time", "value"], how="anti", maintain_order="left")
+        store.append("http_json", key, _BAR, frame, (request.now_ns, request.now_ns + 1))
+        progress(request.name, frame.height, frame.height)
+        return [FetchReport(request.name, frame.height, 1)]
+
+    def _rows(self, document: Any, now_ns: int) -> pl.DataFrame:
+        import polars as pl
+
+        config = self._config
+        columns = {"time": pick(document, config.time), "value": pick(document, config.select)}
+        if config.known is not None:
+            columns["known"] = pick(document, config.known)
+        lengths = {name: len(values) for name, values in columns.items()}
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{count} {name}s" for name, count in lengths.items())
+            raise DataError(
+                f"{config.url}: the paths find {listed}, expected as many of each",
+                hint="write time: and select: with the same list before the *",
+            )
+        texts = {
+            name: [None if each is None else str(each) for each in values]
+            for name, values in columns.items()
+        }
+        frame = pl.DataFrame(texts, schema=dict.fromkeys(texts, pl.String))
+        return frame.with_columns(
+            timestamp=pl.lit(now_ns, pl.Int64) + pl.int_range(pl.len(), dtype=pl.Int64),
+            seen_ns=pl.lit(now_ns, pl.Int64),
+        ).unique(["time", "value"], keep="first", maintain_order=True)
+
+    def _download(self) -> Any:
+        config = self._config
+        ask = urllib.request.Request(config.url, headers={"User-Agent": "septet", **config.headers})
+        try:
+            with urllib.request.urlopen(  # nosec B310 - http and https only
+                ask, timeout=config.timeout / 1e9
+            ) as answer:
+                data = answer.read(config.max_bytes + 1)
+        except (OSError, urllib.error.URLError) as error:
+            raise RunError(
+                f"{config.url} cannot be downloaded: {error}", hint="is it reachable? try again"
+            ) from error
+        if len(data) > config.max_bytes:
+            raise DataError(
+                f"{config.url} sent more than {config.max_bytes} bytes", hint="raise max_bytes:"
+            )
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise DataError(f"{config.url} did not send JSON: {error}") from error
+
+
+def _with_revisions(frame: pl.DataFrame) -> pl.DataFrame:
+    """Give later values of a stamp the time they were seen as the time they became known."""
+    import polars as pl
+
+    later = pl.int_range(pl.len()).over("time") > 0
+    return frame.select(
+        "time", "value", seen=pl.when(later).then(pl.col("seen_ns")).otherwise(None)
+    )

@@ -1,0 +1,81 @@
+"""Parquet files as a source of bars, or of one series."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from septet.plugin import (
+    Config,
+    Facts,
+    RawBars,
+    RawSeries,
+    Request,
+    candles,
+    one_file,
+    read_bars,
+    read_parquet_file,
+    series,
+)
+from septet_plugins.data.columns import series_columns
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
+__all__ = ["Parquet", "ParquetConfig", "ParquetSeries", "ParquetSeriesConfig"]
+
+
+class ParquetConfig(Config):
+    """Parquet files: one file, a glob, or a pattern with `{symbol}`.
+
+    `columns` gives columns our names: ``{timestamp: date, close: px_last}``.
+    """
+
+    path: str
+    columns: dict[str, str] = {}
+
+
+def _read(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    return read_parquet_file(path), ()
+
+
+@candles(ParquetConfig)
+class Parquet:
+    """Bars from Parquet files."""
+
+    def __init__(self, config: ParquetConfig) -> None:
+        """Remember what to read."""
+        self._config = config
+
+    def read(self, request: Request) -> list[RawBars]:
+        """Read the files of every symbol; stamps mark opens unless the file says otherwise."""
+        facts = Facts(self._config.path, stamp="open")
+        return read_bars(self._config.path, self._config.columns, request, facts, _read)
+
+
+class ParquetSeriesConfig(Config):
+    """One series from a Parquet file; `known` names the column of publication times."""
+
+    path: str
+    time: str | None = None
+    value: str | None = None
+    known: str | None = None
+
+
+@series(ParquetSeriesConfig)
+class ParquetSeries:
+    """An outside series from a Parquet file."""
+
+    def __init__(self, config: ParquetSeriesConfig) -> None:
+        """Remember what to read."""
+        self._config = config
+
+    def read(self, request: Request) -> RawSeries:
+        """Read the file and pick its columns."""
+        config = self._config
+        path = one_file(config.path, request.base_dir, request.name)
+        frame, notes = series_columns(
+            read_parquet_file(path), str(path), config.time, config.value, config.known
+        )
+        return RawSeries(frame, Facts(str(path), notes=notes))

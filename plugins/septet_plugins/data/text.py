@@ -1,0 +1,185 @@
+"""Reading text tables: delimiter, header and decimal sign are guessed, and said."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from septet.errors import DataError
+from septet.plugin import Config
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["TextFormat", "read_text"]
+
+_DELIMITERS: Final = (",", ";", "\t", "|", " ")
+_NAMES: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
+_NUMBER: Final = re.compile(r"^[-+]?[\d.,]+(?:[eE][-+]?\d+)?$")
+_COMMA_NUMBER: Final = re.compile(r"^[-+]?\d+,\d+$")
+_DEFAULT_NAMES: Final = ("timestamp", "open", "high", "low", "close", "volume")
+_HEAD_LINES: Final = 50
+MAX_BYTES: Final = 8_000_000_000
+
+
+class TextFormat(Config):
+    """How a text table is written; `auto` guesses and says what it guessed.
+
+    `time_format` is written with % signs (``%d/%m/%Y %H:%M``); without it ISO dates and their
+    usual relatives are read. `names` are the columns of a file without a header, in order.
+    """
+
+    delimiter: str = "auto"
+    decimal: Literal["auto", ".", ","] = "auto"
+    header: Literal["auto", "yes", "no"] = "auto"
+    names: tuple[str, ...] | None = None
+    encoding: str = "utf-8"
+    time_format: str | None = None
+    skip_lines: int = 0
+    comment: str | None = None
+
+
+def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Read a text table, plain or in a gzip or zip file.
+
+    Returns
+    -------
+    frame, notes
+        Columns as they stand in the file, numbers parsed where every row has one, and a line for
+        each guess.
+
+    Raises
+    ------
+    DataError
+        If the file is empty, binary, of another encoding, or its rows have unequal lengths.
+    """
+    text = _decode(_bytes(path), path, form.encoding)
+    lines = [line for line in text.splitlines()[form.skip_lines : form.skip_lines + 500] if line]
+    if form.comment:
+        lines = [line for line in lines if not line.startswith(form.comment)]
+    if not lines:
+        raise DataError(f"{path} has no rows", hint="write it again, or name another file")
+    head, notes = lines[:_HEAD_LINES], []
+    delimiter = form.delimiter
+    if delimiter == "auto":
+        delimiter = _guess_delimiter(head, path)
+        notes.append(f"delimiter guessed: {_NAMES[delimiter]}")
+    cells = [[cell.strip().strip('"') for cell in line.split(delimiter)] for line in head]
+    comma = form.decimal == ","
+    if form.decimal == "auto" and delimiter != ",":
+        comma = any(_COMMA_NUMBER.match(cell) for row in cells[1:] for cell in row)
+        if comma:
+            notes.append("decimal comma guessed")
+    header = form.header == "yes"
+    if form.header == "auto":
+        header = form.names is None and not any(_NUMBER.match(cell) for cell in cells[0])
+        notes.append("first row read as header" if header else "no header found")
+    frame = _parse(text, path, form, delimiter, comma=comma, header=header)
+    if not header:
+        names = form.names or _DEFAULT_NAMES
+        frame = _name(frame, names, path)
+        notes.append(f"columns read as {', '.join(frame.columns[: len(names)])}")
+    return frame, tuple(notes)
+
+
+def _bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        magic = file.read(4)
+    try:
+        if magic[:2] == b"\x1f\x8b":
+            with gzip.open(path) as packed:
+                data = packed.read(MAX_BYTES + 1)
+        elif magic == b"PK\x03\x04":
+            with zipfile.ZipFile(path) as archive:
+                inside = [each for each in archive.infolist() if not each.is_dir()]
+                if len(inside) != 1:
+                    raise DataError(f"{path} holds {len(inside)} files, expected one")
+                with archive.open(inside[0]) as packed:
+                    data = packed.read(MAX_BYTES + 1)
+        else:
+            data = path.read_bytes()
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} cannot be unpacked: {error}", hint="copy or download it again"
+        ) from error
+    if len(data) > MAX_BYTES:
+        raise DataError(f"{path} is larger than {MAX_BYTES} bytes")
+    return data
+
+
+def _decode(data: bytes, path: Path, encoding: str) -> str:
+    if not data.strip():
+        raise DataError(f"{path} is empty", hint="write it again, or name another file")
+    if data[:4] == b"PAR1":
+        raise DataError(f"{path} is a Parquet file", hint="write use: parquet")
+    if b"\x00" in data[:4096] and not encoding.lower().replace("-", "").startswith("utf16"):
+        raise DataError(f"{path} is no text: it holds zero bytes", hint="is it the right file?")
+    try:
+        return data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
+    except LookupError as error:
+        raise DataError(f"unknown encoding {encoding!r}", hint="such as utf-8, latin-1") from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not {encoding}: byte {error.start} is {data[error.start]:#04x}",
+            hint="write encoding: latin-1 or what it is",
+        ) from error
+
+
+def _guess_delimiter(head: list[str], path: Path) -> str:
+    """Return the sign that splits every line into the same number of cells, two at least."""
+    best, cells = "", 1
+    for sign in _DELIMITERS:
+        counts = {line.count(sign) for line in (head[:-1] or head)}
+        if len(counts) == 1 and (count := counts.pop()) >= cells:
+            best, cells = sign, count + 1
+    if not best:
+        raise DataError(
+            f"{path}: cannot tell the delimiter from its first lines: {head[0][:60]!r}",
+            hint="write delimiter: ';' or what it is",
+        )
+    return best
+
+
+def _parse(
+    text: str, path: Path, form: TextFormat, delimiter: str, *, comma: bool, header: bool
+) -> pl.DataFrame:
+    import polars as pl
+
+    def read(*, infer: bool) -> pl.DataFrame:
+        return pl.read_csv(
+            io.BytesIO(text.encode()),
+            separator=delimiter,
+            has_header=header,
+            skip_rows=form.skip_lines,
+            comment_prefix=form.comment,
+            decimal_comma=comma and infer,
+            infer_schema=infer,
+            infer_schema_length=10_000,
+        )
+
+    try:
+        try:
+            return read(infer=True)
+        except pl.exceptions.ComputeError:
+            # A cell that is no number among numbers: keep the text, the rows are judged later.
+            frame = read(infer=False)
+            return frame.with_columns(pl.all().str.replace(",", ".")) if comma else frame
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        line = (str(error).strip().splitlines() or ["unreadable"])[0]
+        raise DataError(
+            f"{path} cannot be read as a table: {line}",
+            hint="are delimiter, header and skip_lines right?",
+        ) from error
+
+
+def _name(frame: pl.DataFrame, names: tuple[str, ...], path: Path) -> pl.DataFrame:
+    if frame.width < len(names):
+        raise DataError(
+            f"{path} has {frame.width} columns and no header, expected {', '.join(names)}",
+            hint="write names: [timestamp, open, ...]",
+        )
+    return frame.rename(dict(zip(frame.columns, names, strict=False)))
