@@ -47,7 +47,7 @@ endif
 .PHONY: help demo test check format bench soak clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 demo: $(RUN) ## run the main job: one YAML file, seven layers, real data, a report
 	@$(VENV)/bin/septet run strategies/demo.yaml $(ARGS)

@@ -163,6 +163,12 @@ def test_a_misspelt_name_finds_its_plugin(
     assert "week_to_date" in shown.replace("week_to_dat}", "")
 
 
+def test_the_edge_is_typed_for_it(fresh: Environment) -> None:
+    """A plugin author's own strict check sees septet's types as installed."""
+    done = fresh.run("python", "-m", "mypy", "--strict", "src")
+    assert done.returncode == 0, done.stdout
+
+
 def test_its_own_tests_pass_where_it_is_installed(fresh: Environment) -> None:
     done = fresh.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
     assert done.returncode == 0, done.stdout + done.stderr
