@@ -4,8 +4,9 @@
 array  shape                         holds
 =====  ============================  ==========================================================
 T      int64 (2 + symbols, times)    decision times, day numbers, each symbol's row or -1
-M      int64 (symbols, 3, bars)      a bar's open time, its age since history (re)started, and
-                                     how many scheduled bars are missing right before it
+M      int64 (symbols, 4, bars)      a bar's open time, its age since history (re)started, how
+                                     many scheduled bars are missing right before it, and
+                                     whether it was made up to fill a gap
 X      float64 (symbols, c, bars)    bar columns and series
 F      float64 (symbols, f, bars)    features, predictions, decisions
 Y      float64 (symbols, y, bars)    bars and features of higher time frames
@@ -16,7 +17,7 @@ A      float64 (a,)                  the account, and the state of risk componen
 C      int64 (c,)                    counters, blocks, halts
 B      float64 (symbols, b)          the book: instrument, position, working order
 I      int64 (symbols, i)            the book's whole numbers
-LI LF  int64, float64 (rows, 6 / 10) the log: orders, fills, trades, halts, append-only
+LI LF  int64, float64 (rows, 6 / 12) the log: orders, fills, trades, halts, append-only
 =====  ============================  ==========================================================
 
 `snapshot` of a run is S, A, C, B and I; everything else is input or output.
@@ -32,8 +33,8 @@ __all__ = [
     "D_ROWS", "D_SIGNAL", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY", "EXIT_NOTIONAL", "EXPECTED",
     "FEES", "FILL", "FUNDING", "FUNDING_PAID", "G_CASH", "G_DRAWDOWN", "G_EQUITY", "G_EXPOSURE",
     "HALT", "HELD", "HIGH", "HIGH_WATER", "INTRABAR", "I_SLOTS", "KNOWN", "LAST_PNL", "LATE",
-    "LAST_RETURN", "LIFT", "LIMIT", "LIMIT_PRICE", "LIQUIDATION", "LOG", "LOSSES", "LOT", "LOW",
-    "MARGIN", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "NOTIONAL", "OPEN",
+    "LAST_RETURN", "LF_COLUMNS", "LIFT", "LIMIT", "LIMIT_PRICE", "LIQUIDATION", "LI_COLUMNS", "LOG", "LOSSES", "LOT", "LOW", "MADE_UP",
+    "MARGIN", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "NOTIONAL", "OPEN",
     "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE",
     "ORDER_UNITS", "PEAK", "REDUCES", "ROW", "SCALE", "SENT", "SINCE_ENTRY", "SLIPPAGE",
     "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED", "STATUS_PARTIAL", "STOP",
@@ -49,6 +50,8 @@ ROW: Final = 2
 OPEN_NS: Final = 0
 AGE: Final = 1
 MISSING: Final = 2
+MADE_UP: Final = 3
+M_ROWS: Final = 4
 # X: the first columns of every plan; others follow as the plan needs them
 OPEN: Final = 0
 HIGH: Final = 1
@@ -133,6 +136,9 @@ BARS_LEFT: Final = 11  # bars the order may still work; reductions have no end
 ORDER_REASON: Final = 12
 INTRABAR: Final = 13  # 1 if the trade began inside this bar, not at its open
 I_SLOTS: Final = 14
+# the log
+LI_COLUMNS: Final = 6
+LF_COLUMNS: Final = 12
 # order types
 MARKET: Final = 0
 LIMIT: Final = 1

@@ -19,6 +19,8 @@ from septet._kernel.layout import (
     EXIT_NOTIONAL,
     FEES,
     FILL,
+    FUNDING,
+    FUNDING_PAID,
     HELD,
     HIGH_WATER,
     INTRABAR,
@@ -51,7 +53,15 @@ from septet._kernel.layout import (
 )
 from septet._kernel.step import helper
 
-__all__ = ["book_fill", "end_order", "floor_units", "log_row", "place_order", "reduce_only"]
+__all__ = [
+    "book_fill",
+    "end_order",
+    "floor_units",
+    "log_row",
+    "pay_funding",
+    "place_order",
+    "reduce_only",
+]
 
 NAN = math.nan
 
@@ -83,7 +93,24 @@ def log_row(kind, time_ns, k, order_id, code, detail, C, LI, LF):
 
 
 @helper
-def place_order(k, kind, units, limit, trigger, active_ns, bars, reduces, reason, price, time_ns, C, B, I, LI, LF):
+def place_order(
+    k,
+    kind,
+    units,
+    limit,
+    trigger,
+    active_ns,
+    bars,
+    reduces,
+    reason,
+    price,
+    time_ns,
+    C,
+    B,
+    I,
+    LI,
+    LF,
+):
     """Make an order the symbol's working order, log it, and return its row in the log."""
     order_id = C[ORDERS]
     C[ORDERS] = order_id + 1
@@ -161,7 +188,25 @@ def _close_trade(k, reason, time_ns, A, C, B, I, LI, LF):
 
 
 @helper
-def book_fill(k, units, price, rate, received, maker, time_ns, order_id, reason, intrabar, reference, A, C, B, I, LI, LF):
+def book_fill(
+    k,
+    units,
+    price,
+    rate,
+    received,
+    maker,
+    time_ns,
+    order_id,
+    reason,
+    intrabar,
+    reference,
+    A,
+    C,
+    B,
+    I,
+    LI,
+    LF,
+):
     """Book one fill; return 1 if it closed a trade, else 0.
 
     `units` is signed; `rate` the fee as a fraction of the notional, taken in what is received
@@ -219,3 +264,17 @@ def book_fill(k, units, price, rate, received, maker, time_ns, order_id, reason,
         _close_trade(k, reason, time_ns, A, C, B, I, LI, LF)
         return 1
     return 0
+
+
+@helper
+def pay_funding(k, rate, price, time_ns, A, C, B, I, LI, LF):
+    """Pay (or receive) the funding rate on the position held now, on its mark."""
+    if rate == 0.0 or rate != rate:
+        return
+    paid = B[k, UNITS] / B[k, SCALE] * price * rate
+    A[CASH] = A[CASH] - paid
+    A[FUNDING_PAID] = A[FUNDING_PAID] + paid
+    B[k, TRADE_FEES] = B[k, TRADE_FEES] + paid
+    row = log_row(FUNDING, time_ns, k, -1, 0, 0, C, LI, LF)
+    LF[row, 0] = paid
+    LF[row, 1] = rate

@@ -9,7 +9,18 @@ import math
 from septet._kernel.layout import LIMIT, MARKET, STOP, STOP_LIMIT
 from septet._kernel.step import helper
 
-__all__ = ["adverse", "cap_units", "match_open", "match_within", "stop_price", "target_price"]
+__all__ = [
+    "adverse",
+    "cap_units",
+    "liquidation_fill",
+    "liquidation_price",
+    "match_open",
+    "match_within",
+    "regime_allows",
+    "slippage_of",
+    "stop_price",
+    "target_price",
+]
 
 NAN = math.nan
 
@@ -84,3 +95,31 @@ def cap_units(units, volume, scale, lot, share):
     if units > room:
         return room
     return -room if units < -room else units
+
+
+@helper
+def liquidation_price(side, average_price, leverage, maintenance):
+    """Mark at which an isolated linear position is liquidated (Binance's formula, no other margin)."""
+    return average_price * (1.0 - side / leverage) / (1.0 - side * maintenance)
+
+
+@helper
+def liquidation_fill(side, average_price, price, level, leverage):
+    """Price of a liquidation: never beyond bankruptcy, where the isolated margin is gone."""
+    worst = average_price * (1.0 - side / leverage)
+    best = level if side * (price - level) > 0.0 else price
+    return worst if side * (best - worst) < 0.0 else best
+
+
+@helper
+def regime_allows(label, mask):
+    """Whether the bit of a regime's label is set; an unknown regime allows nothing."""
+    if label != label:
+        return False
+    return (int(mask) >> int(label)) & 1 == 1
+
+
+@helper
+def slippage_of(fraction, factor, volatility):
+    """Slippage of a market order: `fraction` plus `factor` times the one-bar volatility, if known."""
+    return fraction + factor * volatility if volatility > 0.0 else fraction

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, TypeVar
 
-__all__ = ["compile_helper", "compile_step", "helper", "jit", "plain"]
+__all__ = ["compile_helper", "compile_step", "helper", "jit", "jit_entry", "plain"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,6 +45,16 @@ def _numba() -> Any:
 def jit(function: Callable[..., Any], **options: Any) -> Any:
     """Compile with our options: no reference counting, no fastmath, x/0 is inf."""
     return _numba().njit(**{**_OPTIONS, **options})(function)
+
+
+def jit_entry(function: Callable[..., Any], signature: str) -> Any:
+    """Compile one entry for one signature; kept on disk where its source can be located."""
+    try:
+        return _numba().njit(signature, cache=True, **_OPTIONS)(function)
+    except RuntimeError as error:
+        if "cannot cache function" not in str(error):
+            raise
+        return _numba().njit(signature, **_OPTIONS)(function)
 
 
 def plain(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:

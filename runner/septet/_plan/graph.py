@@ -85,7 +85,9 @@ def marks_of(config: type[Config]) -> Mapping[str, str]:
                 return inner
         return ""
 
-    found = {name: mark(info.annotation, info.metadata) for name, info in config.model_fields.items()}
+    found = {
+        name: mark(info.annotation, info.metadata) for name, info in config.model_fields.items()
+    }
     return {name: kind for name, kind in found.items() if kind}
 
 
@@ -277,7 +279,11 @@ class Graph:
         return node
 
     def _bind(
-        self, step: Step, config: Config, scope: Callable[[str], Column], inner: Mapping[str, Column]
+        self,
+        step: Step,
+        config: Config,
+        scope: Callable[[str], Column],
+        inner: Mapping[str, Column],
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         inputs: dict[str, Any] = {}
         expressions: dict[str, Any] = {}
@@ -289,7 +295,10 @@ class Graph:
                 inputs[name] = scope(value) if isinstance(value, str) else tuple(map(scope, value))
             elif kind == "expression" and value is not None and name in wanted:
                 parsed = parse_expression(value)
-                expressions[name] = (parsed, {text: scope(text) for text in map(str, names_in(parsed))})
+                expressions[name] = (
+                    parsed,
+                    {text: scope(text) for text in map(str, names_in(parsed))},
+                )
         for name in step.parameters:
             if name in inner and name not in inputs:
                 inputs[name] = inner[name]

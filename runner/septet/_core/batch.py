@@ -1,0 +1,83 @@
+"""The batch path: the whole tape through the compiled entries, in as few calls as possible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from septet._kernel import layout
+from septet._plan.plan import TILE, Plan, State
+
+__all__ = ["Batch"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+FIRST_LOG = 4_096
+
+
+@dataclass
+class Batch:
+    """One run over arrays. `tape` has T, M and X; the rest is made here.
+
+    The log grows when it is full: the entries stop before the time they have no room for, and
+    are called again with a larger one.
+    """
+
+    plan: Plan
+    tape: Any
+    state: State
+    F: Floats = field(init=False)
+    Y: Floats = field(init=False)
+    G: Floats = field(init=False)
+    LI: Ints = field(init=False)
+    LF: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        count, width, times = len(self.plan.symbols), self.tape.width, self.tape.times
+        assembly = self.plan.assembly
+        self.F = np.empty((count, max(1, assembly.f_rows), width))
+        self.Y = np.empty(
+            (count, max(1, assembly.rows.y_count), width + 2 if assembly.rows.y_count else 1)
+        )
+        self.G = np.empty((4, times))
+        self.LI, self.LF = self.plan.log(FIRST_LOG + 64 * count)
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """The arrays in the order of the entries' signature."""
+        s, t = self.state, self.tape
+        return (
+            t.T, t.M, t.X, self.F, self.Y, self.G, s.S, self.plan.parameters, s.A, s.C, s.B, s.I,
+            self.LI, self.LF, *self.plan.assembly.tables,
+        )  # fmt: skip
+
+    def observe(self, start: int, stop: int) -> None:
+        """Advance the features over a stretch of times."""
+        self.plan.module.observe(start, stop, *self.arguments)
+
+    def trade(self, start: int, stop: int) -> None:
+        """Trade a stretch whose features and predictions are there."""
+        at = start
+        while at < stop:
+            at = self.plan.module.trade(at, stop, *self.arguments)
+            if at < stop:
+                self._grow()
+
+    def advance(self, start: int, stop: int) -> None:
+        """Observe and trade a stretch, tile by tile."""
+        at, observed = start, start
+        while at < stop:
+            begun = at
+            at = self.plan.module.advance(at, stop, observed, *self.arguments)
+            if at < stop:
+                observed = max(observed, min(begun + ((at - begun) // TILE + 1) * TILE, stop))
+                self._grow()
+
+    def _grow(self) -> None:
+        rows = self.state.C[layout.LOG]
+        larger_int, larger_float = self.plan.log(4 * len(self.LI))
+        larger_int[:rows], larger_float[:rows] = self.LI[:rows], self.LF[:rows]
+        self.LI, self.LF = larger_int, larger_float

@@ -1,0 +1,68 @@
+"""Higher time frames: built from base bars, visible once closed."""
+
+from septet._kernel.layout import AGE, CLOSE, HIGH, LOW, OPEN, OPEN_NS, VOLUME
+from septet._kernel.step import helper
+
+__all__ = ["FRAME_ROWS", "FRAME_SLOTS", "clear", "gather"]
+
+# rows of a time frame in Y: open high low close volume slot session week seconds age
+FRAME_ROWS = 10
+# state of a time frame in S: bars closed, bucket, bar begun, incomplete, age, base bars in it
+FRAME_SLOTS = 6
+
+
+@helper
+def clear(S, k, first, last):
+    """Zero a stretch of state: history (re)starts."""
+    for j in range(first, last):
+        S[k, j] = 0.0
+
+
+@helper
+def gather(k, i, frame_ns, bar_ns, offset_ns, session, by_session, M, X, Y, S, row, slot):
+    """Add base bar i to the bar of the higher time frame; return how many bars that closed.
+
+    A bar closes at its boundary; one whose last base bars are missing closes with the first base
+    bar after it and counts as incomplete. `by_session` 1 makes a bar of each session.
+    """
+    opened = M[k, OPEN_NS, i]
+    bucket = session if by_session == 1 else 1.0 * ((opened - offset_ns) // frame_ns)
+    closed = 0
+    if M[k, AGE, i] == 0:
+        S[k, slot + 2] = 0.0
+        S[k, slot + 4] = 0.0
+    if S[k, slot + 2] == 1.0 and S[k, slot + 1] != bucket:
+        _close(k, by_session == 0, S, slot)
+        closed += 1
+    h = int(S[k, slot])
+    if S[k, slot + 2] == 0.0:
+        S[k, slot + 1] = bucket
+        S[k, slot + 2] = 1.0
+        S[k, slot + 5] = 0.0
+        Y[k, row, h] = X[k, OPEN, i]
+        Y[k, row + 1, h] = X[k, HIGH, i]
+        Y[k, row + 2, h] = X[k, LOW, i]
+        Y[k, row + 4, h] = 0.0
+        Y[k, row + 5, h] = bucket
+        Y[k, row + 6, h] = session
+        Y[k, row + 7, h] = 1.0 * ((opened - 345_600_000_000_000) // 604_800_000_000_000)
+        Y[k, row + 9, h] = S[k, slot + 4]
+    Y[k, row + 1, h] = max(Y[k, row + 1, h], X[k, HIGH, i])
+    Y[k, row + 2, h] = min(Y[k, row + 2, h], X[k, LOW, i])
+    Y[k, row + 3, h] = X[k, CLOSE, i]
+    Y[k, row + 4, h] = Y[k, row + 4, h] + X[k, VOLUME, i]
+    Y[k, row + 8, h] = 1e-9 * (opened + bar_ns)
+    S[k, slot + 5] = S[k, slot + 5] + 1.0
+    if by_session == 0 and opened + bar_ns - offset_ns >= (int(bucket) + 1) * frame_ns:
+        _close(k, S[k, slot + 5] * bar_ns < frame_ns, S, slot)
+        closed += 1
+    return closed
+
+
+@helper
+def _close(k, incomplete, S, slot):
+    S[k, slot] = S[k, slot] + 1.0
+    S[k, slot + 2] = 0.0
+    S[k, slot + 4] = S[k, slot + 4] + 1.0
+    if incomplete:
+        S[k, slot + 3] = S[k, slot + 3] + 1.0

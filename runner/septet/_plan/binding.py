@@ -1,0 +1,152 @@
+"""Names to text: parameters, imports, and the calls of steps.
+
+The parameter names of a step are bound, in this order, to words of its kind's vocabulary that
+the caller supplies, to inputs, to `state` and `tables`, and to fields of its config, which
+become parameters of the plan: data, never constants.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from septet._host.declare import VOCABULARY, Step
+from septet._plan.graph import number_of
+from septet.errors import PluginError
+from septet_schemas.base import Config
+
+__all__ = ["Binder", "Parameter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One number of the plan and the key it came from."""
+
+    key: str
+    value: float
+    whole: bool
+
+
+@dataclass
+class Binder:
+    """Collects what a generated module imports and the numbers it reads."""
+
+    bar_ns: int
+    parameters: list[Parameter] = field(default_factory=list)
+    imports: dict[str, set[str]] = field(default_factory=dict)
+    uses: dict[str, str] = field(default_factory=dict)
+    steps: list[tuple[Step, str]] = field(default_factory=list)
+    tables: list[Any] = field(default_factory=list)
+    _names: dict[int, str] = field(default_factory=dict)
+
+    def number(self, key: str, value: float, *, whole: bool | None = None) -> str:
+        """Make a parameter and return the text that reads it."""
+        integral = isinstance(value, int) if whole is None else whole
+        self.parameters.append(Parameter(key, float(value), integral))
+        place = len(self.parameters) - 1
+        return f"int(P[{place}])" if integral else f"P[{place}]"
+
+    def helper(self, function: Any) -> str:
+        """Import a kernel helper under its own name and return it."""
+        name: str = function.__name__
+        self.imports.setdefault(function.__module__, set()).add(f"{name} as _{name}")
+        self.uses[name] = f"_{name}"
+        return name
+
+    def step(self, step: Step, name: str, distribution: str = "") -> str:
+        """Import a step and return the name it is called by."""
+        if id(step) in self._names:
+            return self._names[id(step)]
+        function = step.function
+        assert function is not None
+        attribute = self._attribute(step)
+        called = re.sub(r"\W", "_", name)
+        while called in self.uses or called in _TAKEN:
+            called += "_"
+        self.imports.setdefault(function.__module__, set()).add(f"{attribute} as _{called}")
+        self.uses[called] = f"_{called}"
+        self.steps.append((step, distribution))
+        self._names[id(step)] = called
+        return called
+
+    def closed(self, step: Step, name: str) -> str:
+        """Import the function a sizing calls when a trade closes."""
+        function = step.closed
+        assert function is not None
+        called = f"{re.sub(r'[^A-Za-z0-9_]', '_', name)}_closed"
+        self.imports.setdefault(function.__module__, set()).add(f"{function.__name__} as _{called}")
+        self.uses[called] = f"_{called}"
+        return called
+
+    def _attribute(self, step: Step) -> str:
+        function = step.function
+        assert function is not None
+        module = inspect.getmodule(function)
+        for name, value in vars(module).items():
+            if value is step:
+                return name
+        raise PluginError(
+            f"the step {function.__name__!r} is not a name of its module {function.__module__}",
+            hint="declare it at the top level of the module",
+        )
+
+    def call(
+        self,
+        step: Step,
+        config: Config,
+        name: str,
+        words: Mapping[str, str],
+        key: str,
+        *,
+        distribution: str = "",
+        number: Callable[[str, float], str] | None = None,
+    ) -> str:
+        """Return the text that calls a step with every name bound."""
+        make = number or self.number
+        arguments = []
+        for parameter in step.parameters:
+            text = words.get(parameter)
+            if text is None:
+                text = self._field(step, config, parameter, f"{key}.{parameter}", make)
+            arguments.append(text)
+        return f"{self.step(step, name, distribution)}({', '.join(arguments)})"
+
+    def _field(
+        self,
+        step: Step,
+        config: Config,
+        parameter: str,
+        key: str,
+        make: Callable[[str, float], str],
+    ) -> str:
+        if parameter in type(config).model_fields or hasattr(config, parameter):
+            value = getattr(config, parameter)
+            if value is None:
+                return make(key, math.nan)
+            number = number_of(value, self.bar_ns)
+            if number is not None:
+                return make(key, number)
+        function = step.function
+        assert function is not None
+        words = ", ".join(sorted(VOCABULARY.get(step.kind, {})))
+        raise PluginError(
+            f"{function.__module__}:{function.__name__} asks for {parameter!r}, which is neither a "
+            f"number of {type(config).__name__} nor a word a {step.kind} may use",
+            hint=f"words: {words}",
+        )
+
+
+_TAKEN = frozenset(
+    "k i t h fill execute meet_open meet_within protect settle mark fire lift judge enter decide step "
+    "observe trade advance entry kernel routine use nan math abs min max int range price side held".split()
+)
+
+
+def digest(text: str) -> str:
+    """Return the short hash that names a plan."""
+    return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -1,0 +1,40 @@
+"""What a generated plan imports: here everything is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from septet._host.declare import Step
+from septet._kernel.step import compile_helper, compile_step, jit
+
+__all__ = ["entry", "kernel", "routine", "use"]
+
+
+def use(target: Any) -> Any:
+    """Compile a step or a helper."""
+    if isinstance(target, Step):
+        assert target.function is not None
+        return compile_step(target.function)
+    return compile_helper(target)
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a part of the hot path; it is inlined."""
+    return jit(function, forceinline=True)
+
+
+def routine(function: Callable[..., Any]) -> Any:
+    """Compile a part that runs rarely; it is called."""
+    return jit(function)
+
+
+def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:
+    """Compile what the host calls, eagerly, and keep it on disk."""
+
+    def wrap(function: Callable[..., Any]) -> Any:
+        from septet._kernel.step import jit_entry
+
+        return jit_entry(function, signature)
+
+    return wrap

@@ -1,0 +1,298 @@
+"""The text of `observe`: features in loops of at most eight, higher time frames first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from septet._kernel import frames
+from septet._kernel.layout import X_FIXED
+from septet._plan.binding import Binder
+from septet._plan.expressions import LOGIC, MATHS, render_expression
+from septet._plan.graph import BAR_COLUMNS, Column, Graph, Node
+from septet._plan.terms import Terms
+from septet.errors import ConfigError, Problem
+
+__all__ = ["Frame", "Loop", "Observing", "Rows"]
+
+LOOP = 8
+WEEK_NS = 604_800_000_000_000
+DAY_NS = 86_400_000_000_000
+MONDAY_NS = 345_600_000_000_000  # 1970-01-05, the first Monday after the epoch
+FRAME_COLUMNS = (*BAR_COLUMNS, "slot", "session", "week", "seconds")
+
+
+@dataclass
+class Loop:
+    """One generated loop over bars."""
+
+    prologue: list[str] = field(default_factory=list)
+    body: list[str] = field(default_factory=list)
+    nodes: int = 0
+
+    def local(self, line: str) -> None:
+        """Add a line before the loop, once."""
+        if line not in self.prologue:
+            self.prologue.append(line)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A higher time frame: its rows in Y and its state in S."""
+
+    bar_ns: int
+    row: int
+    slot: int
+
+
+@dataclass
+class Rows:
+    """Which row of which array every column lives in."""
+
+    x: dict[str, int] = field(
+        default_factory=lambda: {name: n for n, name in enumerate(BAR_COLUMNS)}
+    )
+    f: dict[tuple[int, int], int] = field(default_factory=dict)
+    y: dict[tuple[int, int], int] = field(default_factory=dict)
+    frames: dict[int, Frame] = field(default_factory=dict)
+    f_count: int = 0
+    y_count: int = 0
+    state: int = 0
+
+    def x_row(self, column: Column) -> int:
+        """Row of a bar column or series in X; made when first asked for."""
+        key = f"series:{column.name}" if column.kind == "series" else str(column)
+        return self.x.setdefault(key, len(self.x))
+
+
+class Observing:
+    """Renders the feature graph."""
+
+    def __init__(self, graph: Graph, binder: Binder, terms: Terms) -> None:
+        self.graph, self.binder, self.terms = graph, binder, terms
+        self.rows = Rows()
+        assert len(self.rows.x) == X_FIXED
+        self.loops: list[Loop] = []
+        self.acrosses: list[list[str]] = []
+        self.stages: list[Any] = []
+        self._place()
+
+    # ------------------------------------------------------------------ rows
+
+    def _place(self) -> None:
+        rows = self.rows
+        for node in self.graph.nodes:
+            if node.bar_ns != self.graph.bar_ns and node.bar_ns not in rows.frames:
+                rows.frames[node.bar_ns] = Frame(node.bar_ns, rows.y_count, rows.state)
+                rows.y_count += frames.FRAME_ROWS
+                rows.state += frames.FRAME_SLOTS
+        for node in self.graph.nodes:
+            for output in range(node.width):
+                if node.bar_ns != self.graph.bar_ns:
+                    rows.y[node.number, output] = rows.y_count
+                    rows.y_count += 1
+                rows.f[node.number, output] = rows.f_count
+                rows.f_count += 1
+
+    def f_row(self, column: Column) -> int:
+        """Row in F of a node's output, as base bars see it."""
+        return self.rows.f[column.node, column.output]
+
+    def scalar(self, column: Column, cursor: str = "i", back: int = 0) -> str:
+        """Text of a column's value at the cursor, in the trading part."""
+        index = cursor if back == 0 else f"{cursor} - {back}"
+        if column.kind == "node":
+            return f"F[k, {self.f_row(column)}, {index}]"
+        return f"X[k, {self.rows.x_row(column)}, {index}]"
+
+    # ------------------------------------------------------------------ text
+
+    def render(self) -> None:
+        """Write every loop and stage."""
+        levels = max((node.level for node in self.graph.nodes), default=0)
+        for level in range(levels + 1):
+            here = [n for n in self.graph.nodes if n.level == level and n.step.kind != "across"]
+            over = [n for n in self.graph.nodes if n.level == level + 1 and n.step.kind == "across"]
+            first = len(self.loops)
+            if level == 0:
+                for frame in self.rows.frames.values():
+                    self._frame_loop(frame, [n for n in here if n.bar_ns == frame.bar_ns])
+            base = [node for node in here if node.bar_ns == self.graph.bar_ns]
+            for start in range(0, len(base), LOOP):
+                loop = Loop()
+                for node in base[start : start + LOOP]:
+                    self._base_node(loop, node)
+                self.loops.append(loop)
+            across_first = len(self.acrosses)
+            for node in over:
+                self.acrosses.append(self._across(node))
+            self.stages.append(
+                {
+                    "loops": list(range(first + 1, len(self.loops) + 1)),
+                    "acrosses": list(range(across_first + 1, len(self.acrosses) + 1)),
+                }
+            )
+
+    def _hoist(self, loop: Loop) -> Any:
+        """Return a parameter maker whose reads stand before the loop."""
+
+        def make(key: str, value: float) -> str:
+            text = self.binder.number(key, value)
+            name = f"p{len(self.binder.parameters) - 1}"
+            loop.local(f"{name} = {text}")
+            return name
+
+        return make
+
+    def _array(self, loop: Loop, column: Column, node: Node) -> str:
+        """Return the local name of the array a column is read from, for a base node."""
+        if column.kind == "node":
+            row = self.f_row(column)
+            loop.local(f"f{row} = F[k, {row}]")
+            return f"f{row}"
+        row = self.rows.x_row(column)
+        loop.local(f"x{row} = X[k, {row}]  # {column}")
+        return f"x{row}"
+
+    def _frame_array(self, loop: Loop, column: Column, node: Node) -> str:
+        frame = self.rows.frames[node.bar_ns]
+        if column.kind == "node":
+            row = self.rows.y[column.node, column.output]
+        elif column.kind == "bar" and not column.symbol and column.name in FRAME_COLUMNS:
+            row = frame.row + FRAME_COLUMNS.index(column.name)
+        else:
+            raise ConfigError(
+                [
+                    Problem(
+                        f"{str(column)!r} cannot be read on a higher time frame",
+                        key=f"features.{node.label}",
+                    )
+                ]
+            )
+        loop.local(f"y{row} = Y[k, {row}]  # {column}")
+        return f"y{row}"
+
+    def _call(self, loop: Loop, node: Node, cursor: str, age: str, array: Any) -> str:
+        words = {"i": cursor, "age": age, "bar_ns": str(node.bar_ns)}
+        make = self._hoist(loop)
+        for name, column in node.inputs.items():
+            if isinstance(column, Column):
+                words[name] = array(loop, column, node)
+        for name, (expression, columns) in node.expressions.items():
+
+            def read(text: str, back: int, columns: Mapping[str, Column] = columns) -> str:
+                index = cursor if back == 0 else f"{cursor} - {back}"
+                return f"{array(loop, columns[text], node)}[{index}]"
+
+            key = f"features.{node.label}.{name}"
+            words[name] = render_expression(expression, read, lambda v, key=key: make(key, v))
+            self._import_language(words[name])
+        names = node.step.state_names(node.config)
+        if names:
+            first = self.rows.state
+            self.rows.state += len(names)
+            loop.local(f"s{node.number} = S[k, {first}:{self.rows.state}]")
+            words["state"] = f"s{node.number}"
+            loop.body.append("if age == 0:" if age == "age" else f"if {age} == 0:")
+            loop.body.append(f"    clear(S, k, {first}, {self.rows.state})")
+        return self.binder.call(
+            node.step, node.config, node.use, words, f"features.{node.label}",
+            distribution=node.distribution, number=make,
+        )  # fmt: skip
+
+    def _import_language(self, text: str) -> None:
+        from septet._kernel import logic, maths
+
+        for name in LOGIC:
+            if f"{name}(" in text:
+                self.binder.helper(getattr(logic, name))
+        for name in MATHS:
+            if f"{name}(" in text:
+                self.binder.helper(getattr(maths, name))
+
+    def _publish(
+        self, loop: Loop, node: Node, cursor: str, age: str, array: Any, outs: list[str]
+    ) -> None:
+        make = self._hoist(loop)
+        call = self._call(loop, node, cursor, age, array)
+        called = make(f"warmup.{node.label}.call", node.call_at)
+        warms = node.ready_at != node.call_at
+        lines = [f"if {age} >= {called}:"]
+        if warms:
+            ready = make(f"warmup.{node.label}.ready", node.ready_at)
+            values = [f"v{place}" for place in range(len(outs))]
+            lines.append(f"    {', '.join(values)} = {call}")
+            lines += [
+                f"    {out}[{cursor}] = {value} if {age} >= {ready} else nan"
+                for out, value in zip(outs, values, strict=True)
+            ]
+        else:
+            lines.append(f"    {', '.join(f'{out}[{cursor}]' for out in outs)} = {call}")
+        lines.append("else:")
+        lines += [f"    {out}[{cursor}] = nan" for out in outs]
+        loop.body += lines
+
+    def _base_node(self, loop: Loop, node: Node) -> None:
+        outs = []
+        for output in range(node.width):
+            row = self.rows.f[node.number, output]
+            loop.local(f"f{row} = F[k, {row}]  # {self._title(node, output)}")
+            outs.append(f"f{row}")
+        self._publish(loop, node, "i", "age", self._array, outs)
+        loop.nodes += 1
+
+    def _title(self, node: Node, output: int) -> str:
+        return f"{node.label}_{node.outputs[output]}" if node.outputs else node.label
+
+    def _frame_loop(self, frame: Frame, nodes: list[Node]) -> None:
+        """One loop builds the bars of a time frame, steps its features, and holds their values."""
+        loop, inner = Loop(), Loop()
+        sessions = self.terms.calendar != "24x7" and frame.bar_ns % DAY_NS == 0
+        offset = MONDAY_NS if frame.bar_ns % WEEK_NS == 0 else 0
+        session = self.rows.x_row(Column("bar", "session"))
+        self.binder.helper(frames.gather)
+        loop.body.append(
+            f"closed = gather(k, i, {frame.bar_ns}, {self.graph.bar_ns}, {offset}, "
+            f"X[k, {session}, i], {int(sessions)}, M, X, Y, S, {frame.row}, {frame.slot})"
+        )
+        loop.body.append(f"count = int(S[k, {frame.slot}])")
+        loop.body.append("for h in range(count - closed, count):")
+        inner.body.append(f"frame_age = int(Y[k, {frame.row + 9}, h])")
+        for node in nodes:
+            outs = []
+            for output in range(node.width):
+                row = self.rows.y[node.number, output]
+                inner.local(f"y{row} = Y[k, {row}]  # {self._title(node, output)}")
+                outs.append(f"y{row}")
+            self._publish(inner, node, "h", "frame_age", self._frame_array, outs)
+        loop.prologue += inner.prologue
+        loop.body += [f"    {line}" for line in inner.body]
+        for node in nodes:
+            for output in range(node.width):
+                row = self.rows.f[node.number, output]
+                held = self.rows.y[node.number, output]
+                loop.body.append(f"F[k, {row}, i] = y{held}[count - 1] if count > 0 else nan")
+        self.loops.append(loop)
+
+    def _across(self, node: Node) -> list[str]:
+        """One feature over all symbols: gather the input, then call the step for each symbol."""
+        (column,) = [c for c in node.inputs.values() if isinstance(c, Column)]
+        symbols = len(self.terms.symbols)
+        words = {"k": "k", "values": f"A[{{scratch}}:{{scratch}} + {symbols}]"}
+        call = self.binder.call(
+            node.step, node.config, node.use, words, f"features.{node.label}",
+            distribution=node.distribution,
+        )  # fmt: skip
+        outs = [f"F[k, {self.rows.f[node.number, n]}, i]" for n in range(node.width)]
+        return [
+            f"for k in range({symbols}):",
+            "    i = T[ROW + k, t]",
+            "    A[{scratch} + k] = nan",
+            f"    if i >= 0 and M[k, AGE, i] >= {self.binder.number(f'warmup.{node.label}', node.ready_at)}:",
+            f"        A[{{scratch}} + k] = {self.scalar(column)}",
+            f"for k in range({symbols}):",
+            "    i = T[ROW + k, t]",
+            "    if i >= 0:",
+            f"        {', '.join(outs)} = {call}",
+        ]

@@ -1,0 +1,142 @@
+"""A plan that can run: the compiled functions, and the arrays they work on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from septet._host.declare import Step
+from septet._kernel import layout
+from septet._plan.assemble import TILE, Assembly, assemble
+from septet._plan.cache import load_text, plan_name
+from septet._plan.terms import Terms
+
+__all__ = ["TILE", "Plan", "State", "make_plan"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+FAR = 1 << 40
+
+
+@dataclass
+class State:
+    """Everything a run remembers from one decision time to the next; a copy is a snapshot."""
+
+    S: Floats
+    A: Floats
+    C: Ints
+    B: Floats
+    I: Ints  # noqa: E741 - the arrays' names are those of the layout
+
+    def copy(self) -> State:
+        """Return an independent copy."""
+        return State(*(each.copy() for each in (self.S, self.A, self.C, self.B, self.I)))
+
+
+class Plan:
+    """One strategy's compiled rules."""
+
+    def __init__(self, assembly: Assembly, say: Callable[[str], None] | None = None) -> None:
+        self.assembly = assembly
+        self._say = say
+        self.parameters: Floats = np.array([each.value for each in assembly.parameters])
+
+    @cached_property
+    def name(self) -> str:
+        """Name of the generated module: equal names compute equal bits."""
+        return plan_name(self.assembly.text, self.assembly.steps)
+
+    @cached_property
+    def module(self) -> ModuleType:
+        """The generated module, compiled when first asked for."""
+        return load_text(self.assembly.text, self.name, self._say)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The universe, in its order."""
+        return self.assembly.terms.symbols
+
+    @property
+    def compiled(self) -> bool:
+        """Whether every part is compiled; `assembly.slow_parts` names those that are not."""
+        return not self.assembly.slow_parts
+
+    # ------------------------------------------------------------------ what is needed
+
+    @cached_property
+    def warmup_bars(self) -> int:
+        """Bars of a symbol before everything the rules or the model read is published."""
+        graph = self.assembly.graph
+        return max((graph.base_ready(column) for column in self.assembly.needed), default=0)
+
+    @cached_property
+    def memory_bars(self) -> int:
+        """Bars of history that a live start needs so that every bit agrees."""
+        graph = self.assembly.graph
+        deepest = self.assembly.lookback_times
+        for node in graph.nodes:
+            ratio = -(-node.bar_ns // graph.bar_ns)
+            bars = node.memory.bars
+            if node.memory.duration_ns:
+                bars = max(bars, -(-node.memory.duration_ns // node.bar_ns))
+            deepest = max(deepest, (bars + 2 * (ratio > 1)) * ratio)
+        return max(deepest, self.warmup_bars) + 1
+
+    # ------------------------------------------------------------------ arrays
+
+    def state(self, capital: float, instruments: Sequence[Any]) -> State:
+        """Return the state of a run that has not begun.
+
+        `instruments` follow the universe; each has lot, tick, min_notional and precision.
+        """
+        count = len(self.symbols)
+        made = State(
+            np.zeros((count, max(1, self.assembly.rows.state))),
+            np.zeros(self.assembly.a_slots),
+            np.zeros(self.assembly.c_slots, np.int64),
+            np.zeros((count, layout.B_SLOTS)),
+            np.zeros((count, layout.I_SLOTS), np.int64),
+        )
+        made.A[[layout.CASH, layout.EQUITY, layout.PEAK, layout.DAY_BASE]] = capital
+        made.C[layout.DAY_NOW] = -FAR
+        made.C[layout.MINUTE] = -1
+        for k, instrument in enumerate(instruments):
+            scale = 1.0 / min(instrument.precision, instrument.lot)
+            made.B[k, layout.SCALE] = round(scale) if scale >= 1.0 else scale
+            made.B[k, layout.LOT] = max(1.0, round(instrument.lot * made.B[k, layout.SCALE]))
+            made.B[k, layout.TICK] = instrument.tick
+            made.B[k, layout.MIN_NOTIONAL] = instrument.min_notional
+            made.B[k, layout.AVERAGE] = math.nan
+            made.B[k, layout.MARK] = math.nan
+            made.I[k, layout.SINCE_ENTRY] = FAR
+        made.B[:, layout.MARK] = 0.0
+        return made
+
+    def log(self, rows: int) -> tuple[Ints, Floats]:
+        """Return an empty log with room for `rows` rows."""
+        return (
+            np.zeros((rows, layout.LI_COLUMNS), np.int64),
+            np.zeros((rows, layout.LF_COLUMNS)),
+        )
+
+    def parameter_keys(self) -> Mapping[str, float]:
+        """Every number the plan reads, by the key of the file it came from."""
+        return {each.key: each.value for each in self.assembly.parameters}
+
+
+def make_plan(
+    terms: Terms,
+    resolve: Callable[[str], tuple[Step, str]],
+    *,
+    tables: bool = True,
+    say: Callable[[str], None] | None = None,
+) -> Plan:
+    """Assemble the plan of a strategy; nothing is compiled until its module is asked for."""
+    return Plan(assemble(terms, resolve, tables=tables), say)

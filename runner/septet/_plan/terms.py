@@ -1,0 +1,84 @@
+"""What the planner needs of a strategy, with every default decided: the terms of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from septet_schemas.blocks import UseBlock
+from septet_schemas.strategy import Strategy
+
+__all__ = ["Terms", "terms_of"]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The blocks and numbers a plan is made from, independent of where they were written."""
+
+    title: str
+    symbols: tuple[str, ...]
+    bar_ns: int
+    features: Mapping[str, UseBlock]
+    signal: UseBlock
+    sizing: UseBlock
+    limits: Mapping[str, UseBlock]
+    stops: Mapping[str, UseBlock]
+    halts: Mapping[str, UseBlock]
+    order: UseBlock
+    simulation: Any
+    has_model: bool = False
+    horizon_bars: int = 0
+    spot: bool = True
+    perpetual: Any = None
+    has_funding: bool = False
+    cash_buffer: float = 0.0
+    pro_rata: bool = False
+    split: bool = False
+    rebalance: float | None = None
+    calendar: str = "24x7"
+    series: tuple[str, ...] = ()
+    model_inputs: tuple[str, ...] = ()
+    max_age: Mapping[str, int] = field(default_factory=dict)
+
+
+def terms_of(strategy: Strategy) -> Terms:
+    """Decide what the file leaves open: the venue's simulation, exits of a model, rebalancing."""
+    simulation = strategy.execution.simulation
+    for block in strategy.execution.venues.values():
+        if block.use == "simulated":
+            set_here = block.config.model_fields_set
+            simulation = simulation.model_copy(
+                update={name: getattr(block.config, name) for name in set_here}
+            )
+    bar_ns = strategy.universe.bar
+    model = strategy.model
+    rebalance = strategy.risk.rebalance
+    band = rebalance.band if rebalance is not None else None
+    if band is None and strategy.risk.sizing.use == "volatility_target":
+        band = 0.20
+    return Terms(
+        title=strategy.name,
+        symbols=strategy.universe.symbols,
+        bar_ns=bar_ns,
+        features=strategy.features,
+        signal=strategy.signal,
+        sizing=strategy.risk.sizing,
+        limits=strategy.risk.limits,
+        stops=strategy.risk.stops,
+        halts=strategy.risk.halts,
+        order=strategy.execution.order,
+        simulation=simulation,
+        has_model=model is not None,
+        horizon_bars=model.extra["label"].horizon.bars(bar_ns) if model is not None else 0,
+        spot=strategy.account.type == "spot",
+        perpetual=strategy.perpetual,
+        has_funding=strategy.data.funding is not None or strategy.perpetual.funding is not None,
+        cash_buffer=strategy.risk.cash_buffer,
+        pro_rata=strategy.risk.allocate == "pro_rata",
+        split=strategy.risk.split == "equal",
+        rebalance=band,
+        calendar=strategy.data.candles.extra["calendar"],
+        series=tuple(strategy.data.series),
+        model_inputs=tuple((model.extra.get("inputs") or ()) if model is not None else ()),
+    )

@@ -1,0 +1,34 @@
+"""What a generated plan imports when a part has no compiled step: the same text, uncompiled.
+
+Steps and helpers that can be compiled still are; only the wiring around them is plain Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from septet._host.declare import Step
+from septet._kernel.step import compile_step
+
+__all__ = ["entry", "kernel", "routine", "use"]
+
+
+def use(target: Any) -> Any:
+    """Compile what can be compiled, leave the rest as it is."""
+    if isinstance(target, Step):
+        return compile_step(target.function, inline=False) if target.compiled else target.function
+    return compile_step(target, inline=False)
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Leave a function as it is."""
+    return function
+
+
+routine = kernel
+
+
+def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:
+    """Leave a function as it is; its signature binds only compiled plans."""
+    return kernel

@@ -1,0 +1,149 @@
+"""The tape: a run's market data in the layout the plan reads, all symbols on one time axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from septet._data.align import column_as_of, missing_before, series_as_of, union_axis
+from septet._data.bars import BarTable, MarketData
+from septet._kernel import layout
+from septet._plan.graph import BAR_COLUMNS
+from septet._plan.plan import Plan
+
+__all__ = ["Tape", "day_numbers", "make_tape"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+DAY_NS = 86_400_000_000_000
+WEEK_NS = 7 * DAY_NS
+MONDAY_NS = 4 * DAY_NS
+
+
+@dataclass
+class Tape:
+    """T, M and X of a run (see `septet._kernel.layout`), and the number of bars of each symbol."""
+
+    T: Ints
+    M: Ints
+    X: Floats
+    lengths: tuple[int, ...]
+
+    @property
+    def times(self) -> int:
+        """Number of decision times."""
+        return int(self.T.shape[1])
+
+    @property
+    def width(self) -> int:
+        """Bars of the longest symbol."""
+        return int(self.M.shape[2])
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a run counts days, gaps and funding."""
+
+    time_zone: str = "UTC"
+    day_start_ns: int = 0
+    reset_after: int = 24
+    funding_rate: float | None = None
+    funding_every_ns: int = 8 * 3_600_000_000_000
+
+
+def day_numbers(time_ns: Ints, time_zone: str, day_start_ns: int) -> Ints:
+    """Number of the day each instant belongs to, days beginning at `day_start_ns` local time."""
+    if time_zone == "UTC":
+        return (time_ns - day_start_ns) // DAY_NS
+    import polars as pl
+
+    local = (
+        pl.Series(time_ns)
+        .cast(pl.Datetime("ns", "UTC"))
+        .dt.convert_time_zone(time_zone)
+        .dt.replace_time_zone(None)
+        .cast(pl.Int64)
+        .to_numpy()
+    )
+    return np.asarray((local - day_start_ns) // DAY_NS, dtype=np.int64)
+
+
+def _funding(table: BarTable, market: MarketData, terms: Terms) -> Floats:
+    """Sum of the funding rates due after the bar before and up to each bar's close."""
+    before = np.concatenate(([table.open_ns[0]], table.known_ns[:-1]))
+    series = market.series.get("funding")
+    if series is not None:
+        total = np.concatenate(([0.0], np.cumsum(series.value)))
+        upto = np.searchsorted(series.stamp_ns, table.known_ns, side="right")
+        since = np.searchsorted(series.stamp_ns, before, side="right")
+        return np.where(
+            upto - since == 1, series.value[np.maximum(upto - 1, 0)], total[upto] - total[since]
+        )
+    every = terms.funding_every_ns
+    instants = table.known_ns // every - before // every
+    return instants * float(terms.funding_rate or 0.0)
+
+
+def _column(name: str, table: BarTable, market: MarketData, terms: Terms) -> Floats:
+    """One column of X for one symbol."""
+    if name in BAR_COLUMNS:
+        return np.asarray(getattr(table, name))
+    if name == "slot":
+        return (table.open_ns // table.bar_ns).astype(np.float64)
+    if name == "session":
+        return table.session.astype(np.float64)
+    if name == "week":
+        return ((table.open_ns - MONDAY_NS) // WEEK_NS).astype(np.float64)
+    if name == "seconds":
+        return table.known_ns / 1e9
+    if name == "funding":
+        return _funding(table, market, terms)
+    if name.startswith("series:"):
+        return series_as_of(market.series[name[7:]], table.known_ns)
+    column, _, symbol = name.partition("@")
+    return column_as_of(market.bars[symbol], column, table.known_ns)
+
+
+def make_tape(plan: Plan, market: MarketData, terms: Terms | None = None) -> Tape:
+    """Lay market data out for a plan; only the columns it reads are made."""
+    rules = terms or Terms()
+    tables = [market.bars[symbol] for symbol in market.symbols]
+    axis = union_axis(tables)
+    width = max(len(table) for table in tables)
+    names = sorted(plan.assembly.rows.x, key=plan.assembly.rows.x.__getitem__)
+    T = np.empty((layout.ROW + len(tables), len(axis.time_ns)), np.int64)
+    M = np.zeros((len(tables), layout.M_ROWS, width), np.int64)
+    X = np.full((len(tables), len(names), width), np.nan)
+    T[layout.KNOWN] = axis.time_ns
+    T[layout.DAY] = day_numbers(axis.time_ns, rules.time_zone, rules.day_start_ns)
+    T[layout.ROW :] = axis.rows
+    for k, table in enumerate(tables):
+        n = len(table)
+        M[k, layout.OPEN_NS, :n] = table.open_ns
+        missing = missing_before(table, market.calendar)
+        M[k, layout.AGE, :n] = _ages(missing, rules.reset_after)
+        made_up = np.zeros(n, bool) if table.filled is None else table.filled
+        M[k, layout.MISSING, :n] = missing + _made_up_before(made_up)
+        M[k, layout.MADE_UP, :n] = made_up
+        for row, name in enumerate(names):
+            X[k, row, :n] = _column(name, table, market, rules)
+    return Tape(T, M, X, tuple(len(table) for table in tables))
+
+
+def _ages(missing: Ints, reset_after: int) -> Ints:
+    """Bars since history began or was cut by a gap longer than `reset_after`."""
+    rows = np.arange(len(missing), dtype=np.int64)
+    if not len(missing):
+        return rows
+    start = np.maximum.accumulate(np.where(missing > reset_after, rows, 0))
+    return rows - start
+
+
+def _made_up_before(made_up: npt.NDArray[np.bool_]) -> Any:
+    """1 where the bar before was made up: the scheduled open after a decision did not exist."""
+    before = np.zeros(len(made_up), np.int64)
+    before[1:] = made_up[:-1] & ~made_up[1:]
+    return before
