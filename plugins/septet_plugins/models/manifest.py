@@ -4,8 +4,32 @@ from septet.hookspecs import Component, hookimpl
 
 __all__ = ["septet_models"]
 
+_HERE = "septet_plugins.models"
+
 
 @hookimpl
 def septet_models() -> list[Component]:
     """List every built-in of the layer."""
-    return []
+    return [
+        Component(
+            "models",
+            "sklearn",
+            f"{_HERE}.sklearn:sklearn_model",
+            "model",
+            "any classifier of scikit-learn",
+        ),
+        Component(
+            "models",
+            "lightgbm",
+            f"{_HERE}.lightgbm:lightgbm_model",
+            "model",
+            "LightGBM's gradient boosting (extra)",
+        ),
+        Component(
+            "models",
+            "stored",
+            f"{_HERE}.stored:stored_model",
+            "model",
+            "a model stored by septet train",
+        ),
+    ]

@@ -1,0 +1,168 @@
+"""scikit-learn's classifiers and their parameters, as a table that needs no scikit-learn.
+
+Checking a file must not pay for importing scikit-learn, so its own registry and its own
+parameter constraints are written to ``estimators.json`` beside this file::
+
+    python -m septet_plugins.models.registry
+
+A test compares the table with the installed scikit-learn's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["TABLE", "UNSUITED", "allowed", "classifier", "describe", "expectation", "table"]
+
+TABLE: Final = Path(__file__).with_name("estimators.json")
+
+UNSUITED: Final[Mapping[str, str]] = {
+    "ClassifierChain": "it predicts several targets at once, and a label is one",
+    "MultiOutputClassifier": "it predicts several targets at once, and a label is one",
+}
+"""Classifiers of the registry that cannot answer one question of up or down, and why."""
+
+
+@cache
+def _entries() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = json.loads(TABLE.read_text())
+    return found
+
+
+@cache
+def table() -> dict[str, dict[str, list[str]]]:
+    """Constraints of every parameter of every classifier: name -> parameter -> kinds."""
+    return {name: entry["parameters"] for name, entry in _entries().items()}
+
+
+def classifier(name: str) -> Any:
+    """Import one classifier of the table from scikit-learn's own public module."""
+    return getattr(importlib.import_module(_entries()[name]["module"]), name)
+
+
+def describe() -> dict[str, dict[str, Any]]:
+    """Read the table off the installed scikit-learn."""
+    import inspect
+    import warnings
+
+    from sklearn.utils import all_estimators
+
+    found = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, kind in all_estimators(type_filter="classifier"):
+            if name in UNSUITED:
+                continue
+            constraints = kind._parameter_constraints
+            names = [each for each in inspect.signature(kind).parameters if each in constraints]
+            module = ".".join(kind.__module__.split(".")[:2])
+            parameters = {each: _kinds(constraints[each]) for each in sorted(names)}
+            found[name] = {"module": module, "parameters": parameters}
+    return found
+
+
+def _kinds(constraints: Any) -> list[str]:
+    """Write one parameter's constraints as short words; those no file can meet are left out."""
+    if isinstance(constraints, str):
+        return ["any"]
+    words = [word for each in constraints for word in _words(each)]
+    return sorted(dict.fromkeys(words))
+
+
+def _words(constraint: Any) -> list[str]:
+    from sklearn.utils import _param_validation as checks
+
+    simple = {
+        None: "none", "boolean": "bool", "array-like": "list", "random_state": "seed",
+        "verbose": "int[0,inf)", "cv_object": "int[2,inf)", dict: "dict", list: "list",
+        tuple: "list", str: "str", "nan": "real[nan,nan]",
+    }  # fmt: skip
+    if isinstance(constraint, str | None) or constraint in (dict, list, tuple, str):
+        return [simple[constraint]]
+    made = checks.make_constraint(constraint)
+    if isinstance(made, checks.Interval):
+        kind = {"Integral": "int", "Real": "real", "RealNotInt": "float"}[made.type.__name__]
+        low = -math.inf if made.left is None else made.left
+        high = math.inf if made.right is None else made.right
+        left = "[" if made.closed in ("left", "both") else "("
+        right = "]" if made.closed in ("right", "both") else ")"
+        return [f"{kind}{left}{low:g},{high:g}{right}"]
+    if isinstance(made, checks.StrOptions):
+        return [f"={each}" for each in sorted(made.options - made.deprecated)]
+    if isinstance(made, checks.HasMethods):
+        return ["estimator"]
+    if isinstance(made, checks._InstancesOf) and made.type.__name__ in ("Integral", "Real"):
+        return ["int(-inf,inf)" if made.type.__name__ == "Integral" else "real(-inf,inf)"]
+    return []
+
+
+def allowed(value: Any, kinds: list[str]) -> bool:
+    """Whether a value from a file meets one of a parameter's kinds."""
+    return any(_meets(value, kind) for kind in kinds)
+
+
+def _meets(value: Any, kind: str) -> bool:
+    if kind.startswith("="):
+        return bool(isinstance(value, str) and value == kind[1:])
+    plain = {
+        "none": value is None,
+        "bool": isinstance(value, bool),
+        "list": isinstance(value, list | tuple),
+        "dict": isinstance(value, dict),
+        "str": isinstance(value, str),
+        "any": True,
+        "estimator": isinstance(value, str | dict),
+    }
+    if kind in plain:
+        return plain[kind]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and kind.startswith(("int", "real", "float")) and _within(value, kind)
+
+
+def _within(value: float, kind: str) -> bool:
+    """Whether a number lies in ``int[1,inf)``, ``real(0,1]`` or ``float(0,1)``."""
+    opening = min(kind.find(each) for each in "[(" if each in kind)
+    name, (low, high) = kind[:opening], kind[opening + 1 : -1].split(",")
+    if (name == "int" and not isinstance(value, int)) or (
+        name == "float" and isinstance(value, int)
+    ):
+        return False
+    above = value >= float(low) if kind[opening] == "[" else value > float(low)
+    below = value <= float(high) if kind[-1] == "]" else value < float(high)
+    return above and below
+
+
+def expectation(kinds: list[str]) -> str:
+    """Say what a parameter takes, in words."""
+    options = [kind[1:] for kind in kinds if kind.startswith("=")]
+    parts = []
+    for kind in kinds:
+        if kind.startswith(("int", "real", "float")):
+            word = "a whole number" if kind.startswith("int") else "a number"
+            parts.append(f"{word} in {kind[kind.find('t') + 1 :] if kind[0] != 'r' else kind[4:]}")
+    words = {
+        "none": "null", "bool": "true or false", "list": "a list", "dict": "a mapping",
+        "str": "text", "estimator": "an estimator's name or {estimator, params}",
+    }  # fmt: skip
+    if options:
+        parts.append("one of " + ", ".join(options) if len(options) > 1 else options[0])
+    parts += [words[kind] for kind in kinds if kind in words]
+    return ", or ".join(parts) or "nothing that a file can write"
+
+
+def _main() -> None:
+    rows = [
+        f"{json.dumps(name)}: {json.dumps(parameters, sort_keys=True)}"
+        for name, parameters in sorted(describe().items())
+    ]
+    TABLE.write_text("{\n" + ",\n".join(rows) + "\n}\n")
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,209 @@
+"""Any classifier of scikit-learn by its class name, its parameters checked against its own."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ValidationError, ValidationInfo, WithJsonSchema, field_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from septet.plugin import Config, model
+from septet_plugins.models.registry import UNSUITED, allowed, classifier, expectation, table
+
+__all__ = ["Sklearn", "SklearnRecipe", "sklearn_model"]
+
+_SEED: Final = "seed"
+_SEVERAL: Final = "estimators"
+_Names = WithJsonSchema({"type": "string", "enum": sorted(table())})
+
+
+def _unknown_estimator(name: str) -> PydanticCustomError:
+    if name in UNSUITED:
+        return PydanticCustomError(
+            "estimator_unsuited", "{name} is not a model here: {why}",
+            {"name": name, "why": UNSUITED[name], "expected": "another classifier", "found": name},
+        )  # fmt: skip
+    known = table()
+    short = {each.removesuffix("Classifier").lower(): each for each in known}
+    close = difflib.get_close_matches(name, known, n=1)
+    close = close or [
+        short[each]
+        for each in difflib.get_close_matches(name.lower().removesuffix("classifier"), short, n=1)
+    ]
+    hint = f"did you mean {close[0]}?" if close else "see scikit-learn's list of classifiers"
+    return PydanticCustomError(
+        "estimator_unknown", "scikit-learn has no classifier {found}; {hint}",
+        {"expected": "a classifier's class name, such as RandomForestClassifier", "found": name,
+         "hint": hint},
+    )  # fmt: skip
+
+
+def _unknown_parameter(estimator: str, name: str) -> PydanticCustomError:
+    known = list(table()[estimator])
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
+    return PydanticCustomError(
+        "parameter_unknown", "{estimator} has no parameter {found}; {hint}",
+        {"estimator": estimator, "expected": f"a parameter of {estimator}", "found": name,
+         "hint": hint},
+    )  # fmt: skip
+
+
+def _wrong_value(estimator: str, name: str, value: Any) -> PydanticCustomError:
+    kinds = table()[estimator][name]
+    if _SEED in kinds:
+        return PydanticCustomError(
+            "parameter_seed", "{name} is set by the run: write seed: at the top of the file",
+            {"name": name, "expected": "no random_state here", "found": repr(value)},
+        )  # fmt: skip
+    return PydanticCustomError(
+        "parameter_value", "{estimator} takes {expected} for {name}, found {found}",
+        {"estimator": estimator, "name": name, "expected": expectation(kinds),
+         "found": repr(value)},
+    )  # fmt: skip
+
+
+def _problems(
+    estimator: str, params: Mapping[str, Any], at: tuple[str, ...] = ()
+) -> Iterator[InitErrorDetails]:
+    """Everything wrong with an estimator's parameters, those of estimators inside included."""
+    known = table()[estimator]
+    for name, value in params.items():
+        place = (*at, str(name))
+        if name not in known:
+            error = _unknown_parameter(estimator, str(name))
+            yield InitErrorDetails(type=error, loc=place, input=value)
+        elif name == _SEVERAL and isinstance(value, Mapping):
+            for key, each in value.items():
+                yield from _inner_problems(each, (*place, str(key)))
+        elif not allowed(value, known[name]):
+            yield InitErrorDetails(
+                type=_wrong_value(estimator, name, value), loc=place, input=value
+            )
+        elif _is_inner(value, known[name]):
+            yield from _inner_problems(value, place)
+
+
+def _is_inner(value: Any, kinds: list[str]) -> bool:
+    """Whether a value names an estimator, and is no option of the parameter itself."""
+    named = isinstance(value, str | Mapping) and f"={value}" not in kinds
+    return named and "estimator" in kinds
+
+
+def _inner_problems(value: Any, at: tuple[str, ...]) -> Iterator[InitErrorDetails]:
+    block = {"estimator": value} if isinstance(value, str) else value
+    if not isinstance(block, Mapping) or not set(block) <= {"estimator", "params"}:
+        expected = "an estimator's name, or {estimator: NAME, params: {...}}"
+        error = PydanticCustomError(
+            "estimator_block", "expected {expected}, found {found}",
+            {"expected": expected, "found": repr(value)},
+        )  # fmt: skip
+        yield InitErrorDetails(type=error, loc=at, input=value)
+        return
+    name, params = block.get("estimator"), block.get("params", {})
+    if not isinstance(name, str) or name not in table():
+        error = _unknown_estimator(str(name))
+        yield InitErrorDetails(type=error, loc=at, input=value)
+    elif isinstance(params, Mapping):
+        yield from _problems(name, params, (*at, "params"))
+
+
+class Sklearn(Config):
+    """A classifier of scikit-learn: its class name and its own parameters.
+
+    Estimators inside one are written ``{estimator: NAME, params: {...}}``; `estimators` of a
+    voting or stacking classifier maps names to such blocks. `class_weight: balanced` weighs the
+    rows of both classes alike, also where the estimator has no such parameter.
+    """
+
+    estimator: Annotated[str, _Names]
+    params: dict[str, Any] = {}
+    class_weight: Literal["balanced"] | None = None
+
+    @field_validator("estimator")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in table():
+            raise _unknown_estimator(value)
+        return value
+
+    @field_validator("params")
+    @classmethod
+    def _own(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        estimator = info.data.get("estimator")
+        errors = list(_problems(estimator, value)) if estimator else []
+        if errors:
+            raise ValidationError.from_exception_data("params", errors)
+        return value
+
+    @field_validator("class_weight")
+    @classmethod
+    def _once(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and info.data.get("params", {}).get("class_weight"):
+            raise PydanticCustomError(
+                "class_weight_twice", "class_weight is written twice",
+                {"expected": "class_weight here or in params", "found": "both"},
+            )  # fmt: skip
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class SklearnRecipe:
+    """Makes the estimator that a file asks for, new for every window."""
+
+    config: Sklearn
+
+    @property
+    def name(self) -> str:
+        """The class name."""
+        return self.config.estimator
+
+    def estimator(self, seed: int) -> Any:
+        """Make an unfitted estimator with the model's seed."""
+        params = dict(self.config.params)
+        weighs = self.config.class_weight
+        if weighs and "class_weight" in table()[self.name]:
+            params["class_weight"], weighs = weighs, None
+        made = _make(self.name, params, seed)
+        if weighs:
+            from septet_plugins.models.balanced import balanced
+
+            made = balanced(made)
+        return made
+
+
+def _make(name: str, params: Mapping[str, Any], seed: int) -> Any:
+    known = table()[name]
+    ready = {key: _value(key, each, known[key], seed) for key, each in params.items()}
+    if "random_state" in known:
+        ready["random_state"] = seed
+    if name in _SIDE_BY_SIDE and "n_jobs" not in ready:
+        ready["n_jobs"] = os.cpu_count()
+    return classifier(name)(**ready)
+
+
+_SIDE_BY_SIDE: Final = frozenset({"RandomForestClassifier", "ExtraTreesClassifier"})
+"""Estimators whose fit is the same for any number of threads."""
+
+
+def _value(name: str, value: Any, kinds: list[str], seed: int) -> Any:
+    if name == _SEVERAL:
+        return [(key, _inner(each, seed)) for key, each in value.items()]
+    if _is_inner(value, kinds):
+        return _inner(value, seed)
+    return value
+
+
+def _inner(value: Any, seed: int) -> Any:
+    block: Mapping[str, Any] = {"estimator": value} if isinstance(value, str) else value
+    return _make(block["estimator"], block.get("params", {}), seed)
+
+
+@model(Sklearn)
+def sklearn_model(config: Sklearn) -> SklearnRecipe:
+    """Build the recipe; scikit-learn is imported when the first window is fitted."""
+    return SklearnRecipe(config)
