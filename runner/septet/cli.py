@@ -1,5 +1,173 @@
-"""The command line."""
+"""The command line: a table of commands, each imported when it is asked for.
+
+A user's error prints a message and returns its exit status; a bug keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from septet.errors import ConfigError, PluginError, SeptetError
+
+if TYPE_CHECKING:
+    from septet._host.register import Host
+
+__all__ = ["COMMANDS", "cli", "main"]
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "run": ("septet._cli.run:run", "Run a strategy: backtest, paper or live."),
+    "check": ("septet._cli.check:check", "Check a strategy file: shape, references, sense."),
+    "explain": ("septet._cli.explain:explain", "Show every effective value and its origin."),
+    "init": ("septet._cli.init:init", "Make a starter strategy that runs at once."),
+    "schema": ("septet._cli.schema:schema", "Write the JSON Schema for editors."),
+    "data": ("septet._cli.data:data", "Fetch, import, list and check market data."),
+    "train": ("septet._cli.train:train", "Fit a strategy's model on all its data and store it."),
+    "runs": ("septet._cli.runs:runs", "List and show finished runs."),
+    "report": ("septet._cli.runs:report", "Make a run's report again."),
+    "why": ("septet._cli.runs:why", "Say why an order was made."),
+    "plugins": ("septet._cli.plugins:plugins", "List, show, make and check plugins."),
+}
+"""Name -> (module:command, one line of help); plugins add theirs through `septet_commands`."""
 
 
-def main() -> None:
-    """Run the command line."""
+def _import(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command when it runs, not when it is listed."""
+
+    _host: Host | None = None
+
+    def _plugins(self) -> Host:
+        if self._host is None:
+            from septet._host.register import Host
+
+            self._host = Host()
+        return self._host
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return our commands in the order of the table, then those of plugins."""
+        theirs = [name for name in self._plugins().names("commands") if name not in COMMANDS]
+        return [*COMMANDS, *theirs]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command; a plugin's is looked up only when the name is not ours."""
+        if cmd_name in COMMANDS:
+            target = COMMANDS[cmd_name][0]
+            try:
+                found = _import(target)
+            except ModuleNotFoundError as error:
+                if error.name != target.partition(":")[0]:
+                    raise
+                raise SeptetError(
+                    f"septet {cmd_name} is not part of this installation",
+                    hint="reinstall septet",
+                ) from None
+        else:
+            try:
+                found = self._plugins().declaration("commands", cmd_name)
+            except PluginError as error:
+                if error.message.startswith("unknown"):
+                    return None
+                raise
+        if not isinstance(found, click.Command):
+            raise SeptetError(f"the command {cmd_name} is not a click command")
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Resolve as click does, and name the closest command for an unknown one."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and self.get_command(ctx, name) is None:
+            import difflib
+
+            close = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
+            if not close and name.endswith((".yaml", ".yml")):
+                close = [f"run {name}"]
+            hint = f" Did you mean septet {close[0]}?" if close else " Try septet --help."
+            ctx.fail(f"There is no command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, importing none of them."""
+        entries = [(name, line) for name, (_, line) in COMMANDS.items()]
+        for entry in self._plugins().components("commands"):
+            if entry.component.name not in COMMANDS:
+                line = entry.component.summary or f"from {entry.distribution}"
+                entries.append((entry.component.name, line))
+        with formatter.section("Commands"):
+            formatter.write_dl(entries)
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    from importlib.metadata import version
+
+    click.echo(f"septet {version('septet')}")
+    ctx.exit()
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 done, 1 the run failed, 2 the input is wrong, 3 stopped by a halt.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and leave.",
+)
+def cli() -> None:
+    """One YAML file, seven plugin layers, from backtest to live."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_run(words))
+
+
+def _run(words: list[str]) -> int:
+    try:
+        result = cli.main(args=words, prog_name="septet", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else str(error))
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("septet: stopped", err=True)
+        return 130
+    except SeptetError as error:
+        _report(error, as_json="--json" in words)
+        return error.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _report(error: SeptetError, *, as_json: bool) -> None:
+    """Print an error: problems with their lines, anything else as one message."""
+    from septet._cli.render import error_document, render_error, render_problems, to_json
+
+    if as_json:
+        click.echo(to_json(error_document(error)))
+    if isinstance(error, ConfigError):
+        render_problems(error.problems)
+    else:
+        render_error(error)
+
+
+if __name__ == "__main__":
+    main()

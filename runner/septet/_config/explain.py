@@ -6,10 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from septet._config.tree import Key, Node, dotted
+from septet._config.check import closest
+from septet._config.resolve import HostResolver, LenientResolver
+from septet._config.shape import metadata_of, type_at
+from septet._config.tree import Key, Mark, Node, dotted
+from septet._host.register import Host
+from septet.errors import InputError
 from septet_schemas.blocks import UseBlock
+from septet_schemas.strategy import Strategy
+from septet_schemas.units import parse_fraction
 
-__all__ = ["Origin", "flatten", "origins_of"]
+__all__ = ["Entry", "Origin", "explained", "flatten", "origins_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +98,94 @@ def _short_keys(path: tuple[Key, ...], strategy: object) -> tuple[str, ...]:
 
 def _written(node: Node, *, shorthand: bool) -> Origin:
     return Origin(_KINDS.get(node.layer, "file"), str(node.mark), node.text, shorthand)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One effective value: as plain data, and as a strategy file would write it."""
+
+    key: str
+    value: Any
+    shown: str
+    origin: Origin
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        origin = {"kind": self.origin.kind, "place": self.origin.place}
+        if self.origin.shorthand:
+            origin["short_form"] = "yes"
+        return {"key": self.key, "value": self.value, "shown": self.shown, "origin": origin}
+
+
+def explained(
+    resolved: Mapping[str, Any],
+    origins: Mapping[str, Origin],
+    key: str | None,
+    *,
+    host: Host,
+) -> list[Entry]:
+    """Return every effective value, or `key` and what is below it.
+
+    Raises
+    ------
+    InputError
+        If no key has that name.
+    """
+    resolver = LenientResolver(HostResolver(host))
+    plain = _as_tree(resolved)
+    entries = []
+    for path, value in flatten(resolved):
+        origin = origins[dotted(path)]
+        entries.append(
+            Entry(dotted(path), value, _shown(path, value, origin, plain, resolver), origin)
+        )
+    if key is None:
+        return entries
+    chosen = [e for e in entries if e.key == key or e.key.startswith(f"{key}.")]
+    if not chosen:
+        heads = {".".join(e.key.split(".")[:n]) for e in entries for n in range(1, 8)}
+        raise InputError(f"no key is called {key!r}", hint=closest(key, sorted(heads)))
+    return chosen
+
+
+def _as_tree(value: Any) -> Node:
+    """Return plain data as a tree without places."""
+    here = Mark("")
+    if isinstance(value, Mapping):
+        return Node("map", here, children={key: _as_tree(each) for key, each in value.items()})
+    if isinstance(value, list):
+        return Node("list", here, children=dict(enumerate(map(_as_tree, value))))
+    return Node("scalar", here, value)
+
+
+def _shown(
+    path: tuple[Key, ...], value: Any, origin: Origin, plain: Node, resolver: LenientResolver
+) -> str:
+    """Write a value the way a strategy file does."""
+    if origin.text and not isinstance(value, Mapping | list | bool):
+        return origin.text if value is not None else "none"
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and _is_fraction(path, plain, resolver):
+        return _fraction_text(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(str(each) for each in value)}]"
+    if isinstance(value, Mapping):
+        return "{}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _is_fraction(path: tuple[Key, ...], plain: Node, resolver: LenientResolver) -> bool:
+    place = type_at(Strategy, path, plain, resolver)
+    return place is not None and any(
+        getattr(each, "func", None) is parse_fraction for each in metadata_of(place)
+    )
+
+
+def _fraction_text(value: float) -> str:
+    """Write a fraction as percent, or as basis points where that is shorter to read."""
+    if value and abs(value) < 0.01 and round(value * 1e4, 6) == round(value * 1e4):
+        return f"{value * 1e4:g}bps"
+    return f"{value * 100:g}%"

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from septet._config.tree import Key, Node
 from septet_schemas.blocks import BlockOf, Resolver, config_of
 
-__all__ = ["known_keys", "type_at"]
+__all__ = ["known_keys", "metadata_of", "type_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,11 @@ def _parts(place: _Type) -> list[_Type]:
             for part in _parts(_Type(each, place.metadata))
         ]
     return [place]
+
+
+def metadata_of(place: _Type) -> list[Any]:
+    """Return the metadata that stands beside an annotation or any arm of its union."""
+    return [each for part in _parts(place) for each in part.metadata]
 
 
 def _block(place: _Type) -> BlockOf | None:

@@ -1,0 +1,47 @@
+"""``septet explain FILE [KEY]``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from septet._cli import options
+from septet._cli.render import render_problems, render_table, to_json
+
+__all__ = ["explain"]
+
+
+@click.command()
+@options.strategy_file
+@click.argument("key", required=False)
+@options.mode
+@options.settings
+@options.as_json
+def explain(
+    file: str, key: str | None, mode: str | None, sets: tuple[str, ...], as_json: bool
+) -> int:
+    """Show the effective value of every key, or of KEY and what is below it, and its origin.
+
+    The origin is a line of the file, an overlay of the mode, a flag, or the default.
+    """
+    from septet._config.explain import explained
+    from septet._config.load import load
+
+    loaded = load(file, mode=mode, sets=sets)
+    entries = explained(loaded.resolved, loaded.origins, key, host=loaded.host)
+    if as_json:
+        click.echo(to_json([each.document() for each in entries]))
+        return 0
+    rows = [{"key": e.key, "value": e.shown, "origin": str(e.origin)} for e in entries]
+    _echo(rows)
+    render_problems(loaded.warnings, total=False)
+    return 0
+
+
+def _echo(rows: list[dict[str, Any]]) -> None:
+    for number, line in enumerate(render_table(rows, ("key", "value", "origin")).splitlines()):
+        plain = number == 0 or rows[number - 1]["origin"] != "default"
+        click.echo(
+            click.style(line, bold=True) if number == 0 else click.style(line, dim=not plain)
+        )

@@ -1,0 +1,145 @@
+"""How problems, tables and JSON look; everything that is not the result goes to stderr."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from septet.errors import ConfigError, Problem, SeptetError
+
+__all__ = [
+    "count_text",
+    "error_document",
+    "problem_document",
+    "render_error",
+    "render_problems",
+    "render_table",
+    "to_json",
+]
+
+_SECRET: Final = re.compile(
+    r"(?i)\b([a-z_]*(?:secret|password|passphrase|token|api_key|private_key)|key)(['\"]?\s*[:=]\s*)"
+    r"(?!\s*['\"]?(?:env|file):)('[^']*'?|\"[^\"]*\"?|[^,}\s]+)"
+)
+_LOGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*://)\S+@", re.IGNORECASE)
+_WIDTH: Final = 96
+
+
+def to_json(document: Any) -> str:
+    """Write the one machine-readable document of a command."""
+    return json.dumps(document, indent=2, ensure_ascii=False, default=str)
+
+
+def problem_document(problem: Problem) -> dict[str, Any]:
+    """Return a problem as plain data."""
+    return {
+        "severity": problem.severity,
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "key": problem.key,
+        "message": problem.message,
+        "expected": problem.expected,
+        "found": problem.found,
+        "hint": problem.hint,
+    }
+
+
+def error_document(error: SeptetError) -> dict[str, Any]:
+    """Return an error as plain data: `ok` false, the message, and problems if it has any."""
+    problems = error.problems if isinstance(error, ConfigError) else ()
+    return {
+        "ok": False,
+        "exit_code": error.exit_code,
+        "error": type(error).__name__,
+        "message": error.message,
+        "hint": error.hint,
+        "problems": [problem_document(each) for each in problems],
+    }
+
+
+def count_text(problems: Sequence[Problem]) -> str:
+    """Return ``2 errors, 1 warning``; empty when there are none."""
+    counts = []
+    for severity in ("error", "warning"):
+        number = sum(each.severity == severity for each in problems)
+        if number:
+            counts.append(f"{number} {severity}" + ("" if number == 1 else "s"))
+    return ", ".join(counts)
+
+
+def render_error(error: SeptetError) -> None:
+    """Print an error that has no place in a file."""
+    click.echo(f"{click.style('error', fg='red', bold=True)}: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"  {click.style('hint', fg='cyan')}  {error.hint}", err=True)
+
+
+def render_problems(problems: Sequence[Problem], *, total: bool = True) -> None:
+    """Print problems to stderr, each with its line of the file and a mark under it."""
+    lines: dict[str, list[str]] = {}
+    for problem in problems:
+        if problem.line and problem.file not in lines:
+            lines[problem.file] = _read_lines(problem.file)
+        click.echo(_one(problem, lines.get(problem.file, [])), err=True)
+        click.echo("", err=True)
+    if total and problems:
+        click.echo(click.style(count_text(problems), bold=True), err=True)
+
+
+def _read_lines(file: str) -> list[str]:
+    try:
+        return Path(file).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def _one(problem: Problem, lines: Sequence[str]) -> str:
+    warning = problem.severity == "warning"
+    head = click.style(problem.severity, fg="yellow" if warning else "red", bold=True)
+    place = click.style(problem.place, bold=True)
+    key = f"{problem.key}: " if problem.key else ""
+    start = f"{place}: " if problem.place else ""
+    parts = [f"{start}{head}: {key}{problem.message}"]
+    parts += _excerpt(problem, lines)
+    for name in ("expected", "found", "hint"):
+        text = getattr(problem, name)
+        if text:
+            parts.append(f"  {click.style(f'{name:<8}', fg='cyan')}  {text}")
+    return "\n".join(parts)
+
+
+def _hide(line: str) -> str:
+    """Cover what looks like a secret, keeping the columns."""
+    line = _LOGIN.sub(lambda m: m[1] + "*" * (len(m[0]) - len(m[1])), line)
+    return _SECRET.sub(lambda m: m[1] + m[2] + "*" * len(m[3]), line)
+
+
+def _excerpt(problem: Problem, lines: Sequence[str]) -> list[str]:
+    """Return the line of the file and a mark under the column, cut to fit."""
+    if not 0 < problem.line <= len(lines):
+        return []
+    line = _hide(lines[problem.line - 1].replace("\t", " ").rstrip())
+    column = min(problem.column - 1, len(line))
+    start = 0
+    if len(line) > _WIDTH:
+        start = max(0, min(column - _WIDTH // 2, len(line) - _WIDTH))
+    shown = line[start : start + _WIDTH]
+    gutter = f"{problem.line:>6} | "
+    mark = " " * (column - start) + click.style("^", fg="green", bold=True)
+    return [f"{gutter}{shown}", f"{' ' * 6} | {mark}"]
+
+
+def render_table(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:
+    """Return aligned columns under their names."""
+    widths = [max([len(name), *(len(row[name]) for row in rows)]) for name in columns]
+    lines = ["  ".join(f"{name:<{w}}" for name, w in zip(columns, widths, strict=True)).rstrip()]
+    for row in rows:
+        cells = (f"{row[name]:<{w}}" for name, w in zip(columns, widths, strict=True))
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
