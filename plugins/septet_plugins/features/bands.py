@@ -89,7 +89,7 @@ def bollinger(i, of, slot, state, period, deviations):
     In the unit of `of`; the deviation divides by `period`. All three are equal where the window
     is flat; NaN while anything in it is not finite. Source: J. Bollinger.
     """
-    mean, square = window_moments(i, of, slot, period, state, 0)
+    mean, square, _away = window_moments(i, of, slot, period, state, 0)
     half = deviations * root(square / period)
     return mean + half, mean, mean - half
 
@@ -102,7 +102,7 @@ def bollinger(i, of, slot, state, period, deviations):
 )
 def bollinger_width(i, of, slot, state, period, deviations):
     """Return ``(upper - lower) / middle``, a fraction; 0 where the window is flat."""
-    mean, square = window_moments(i, of, slot, period, state, 0)
+    mean, square, _away = window_moments(i, of, slot, period, state, 0)
     return divide(2.0 * deviations * root(square / period), mean)
 
 
@@ -114,9 +114,9 @@ def bollinger_width(i, of, slot, state, period, deviations):
 )
 def bollinger_percent(i, of, slot, state, period, deviations):
     """Return where `of` lies between the bands: 0 the lower, 1 the upper; NaN in a flat window."""
-    mean, square = window_moments(i, of, slot, period, state, 0)
+    _mean, square, away = window_moments(i, of, slot, period, state, 0)
     half = deviations * root(square / period)
-    return divide(of[i] - mean + half, 2.0 * half)
+    return divide(away + half, 2.0 * half)
 
 
 @feature(

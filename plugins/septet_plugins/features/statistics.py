@@ -95,8 +95,8 @@ class Pair(Config):
 )
 def zscore(i, of, slot, state, period, ddof):
     """Return ``(of - mean) / standard deviation``, without unit; NaN in a flat window."""
-    mean, square = window_moments(i, of, slot, period, state, 0)
-    return divide(of[i] - mean, root(square / (period - ddof)))
+    _mean, square, away = window_moments(i, of, slot, period, state, 0)
+    return divide(away, root(square / (period - ddof)))
 
 
 @feature(Rank, lookback=lambda c: c.period - 1)

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 Anchor = Literal["day", "session", "week"]
+TIE = 1e-14
 
 
 class OneBar(Config):
@@ -90,15 +91,20 @@ def signed_volume(i, close, volume):
 
 @feature(OneBar, outputs=("up", "down"), lookback=lambda c: 1)
 def money_flow(i, high, low, close, volume):
-    """Return traded value as `up` where the typical price rose and as `down` where it fell."""
+    """Return traded value as `up` where the typical price rose and as `down` where it fell.
+
+    In quote currency. Prices on a tick grid tie often, and the rounded sums of equal ones differ
+    in the last bits: a move below one part in 1e14 is no move, and both are 0.
+    """
     now = (high[i] + low[i] + close[i]) / 3.0
     last = (high[i - 1] + low[i - 1] + close[i - 1]) / 3.0
     value = now * volume[i]
-    if now > last:
+    least = TIE * abs(last)
+    if now - last > least:
         return value, 0.0
-    if now < last:
+    if last - now > least:
         return 0.0, value
-    return now - last, now - last
+    return (now - last) * 0.0, (now - last) * 0.0
 
 
 def _obv_parts(config: Obv) -> dict[str, Inner]:

@@ -83,12 +83,19 @@ def root(x: float) -> float:
 
 @helper
 def power(x: float, exponent: float) -> float:
-    """Return `x` to the power of `exponent`; NaN where there is no real answer."""
-    if x > 0.0:
-        return math.exp(exponent * math.log(x))
-    if x == 0.0 and exponent > 0.0:
-        return 0.0
-    return NAN
+    """Return `x` to the power of `exponent`; NaN where there is no real answer.
+
+    Infinite where the answer is above about 1.7e308.
+    """
+    if x == 0.0:
+        return 0.0 if exponent > 0.0 else (1.0 if exponent == 0.0 else NAN)
+    if not finite(x) or not finite(exponent):
+        return NAN
+    if x < 0.0 and exponent != math.floor(exponent):
+        return NAN
+    if exponent * math.log(abs(x)) > 709.7:
+        return -math.inf if x < 0.0 and exponent % 2.0 == 1.0 else math.inf
+    return math.pow(x, exponent)
 
 
 @helper

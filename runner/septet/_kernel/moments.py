@@ -55,8 +55,11 @@ def _clear(state: Any, first: int, last: int) -> None:
 @helper
 def window_moments(
     i: int, x: Any, slot: Any, period: int, state: Any, at: int
-) -> tuple[float, float]:
-    """Return the mean of ``x[i - period + 1 .. i]`` and the sum of squares about it.
+) -> tuple[float, float, float]:
+    """Return the window's mean, its sum of squares about it, and how far ``x[i]`` lies from it.
+
+    The distance is taken from the shifted sums, so that it keeps its digits where the spread is
+    small beside the values.
 
     Slots `MOMENTS` from `at` on. Reads ``x[i - period]`` from its second call on; same bits for
     every start at least ``2 * period`` bars earlier. The sum of squares is never negative, and
@@ -85,11 +88,15 @@ def window_moments(
     square = state[at + 5] + state[at + 6]
     if not finite(square):
         state[at + 5] = NAN
-        return NAN, NAN
+        return NAN, NAN, NAN
     if state[at + 2] >= period:
-        return x[i], 0.0
-    distance = total / period
-    return shift + distance, positive_part(square - distance * total)
+        return x[i], 0.0, 0.0
+    middle = total / period
+    return (
+        shift + middle,
+        positive_part(square - middle * total),
+        (x[i] - shift) - middle,
+    )
 
 
 @helper

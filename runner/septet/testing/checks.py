@@ -140,8 +140,22 @@ def stays_inside(subject: Subject) -> None:
         raise ConformanceError(str(error)) from error
 
 
+def compiles(subject: Subject) -> None:
+    """It compiles, and allocates nothing: with reference counting off an allocation is refused."""
+    from numba.core.errors import NumbaError
+
+    try:
+        _ = subject.whole
+    except NumbaError as error:
+        first = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
+        raise ConformanceError(
+            f"it does not compile: {type(error).__name__}: {first.strip()}; a step allocates "
+            "nothing and uses numbers, `math` and helpers only"
+        ) from error
+
+
 def compiles_alike(subject: Subject) -> None:
-    """Compiled without allocation, and equal to the plain function bit for bit."""
+    """Compiled and plain are equal bit for bit."""
     bars, compiled, _run = subject.whole
     plain = subject.run(bars, compiled=False)
     _require_same(compiled, plain, "compiled and plain differ")
@@ -182,13 +196,23 @@ def remembers_as_declared(subject: Subject) -> None:
     held = max(memory.bars, -(-memory.duration_ns // subject.bar_ns))
     held = 24 * 14 if memory.kind == "anchored" else held
     bars = subject.bars(held + _SPREAD + _TAIL)
+    _require_forgotten(subject, bars, f"{memory.kind} memory of {held} bars")
+    if memory.kind == "fading":
+        still = {name: values.copy() for name, values in bars.items()}
+        for values in still.values():
+            if values.dtype.kind == "f":
+                values[_SPREAD + 5 :] = values[_SPREAD + 5]
+        _require_forgotten(subject, still, f"{memory.kind} memory of {held} bars that stand still")
+
+
+def _require_forgotten(subject: Subject, bars: Columns, what: str) -> None:
     whole = subject.run(bars)
     random = np.random.default_rng(13)
     for start in random.integers(1, _SPREAD, STARTS).tolist():
         later = subject.run({name: values[start:].copy() for name, values in bars.items()})
         tail = {name: values[-_TAIL:] for name, values in later.items()}
         until = {name: values[-_TAIL:] for name, values in whole.items()}
-        _require_same(until, tail, f"{memory.kind} memory of {held} bars, begun at bar {start}")
+        _require_same(until, tail, f"{what}, begun at bar {start}")
 
 
 def keeps_nan_policy(subject: Subject) -> None:
@@ -252,6 +276,7 @@ def _require_finite(name: str, values: Floats, when: str) -> None:
 CHECKS: tuple[Callable[[Subject], None], ...] = (
     names_bind,
     stays_inside,
+    compiles,
     compiles_alike,
     ignores_margins,
     sees_no_future,
@@ -261,6 +286,9 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     stays_finite,
 )
 """Every check of a feature, in the order in which a failure is best read."""
+
+_FATAL = frozenset((names_bind, stays_inside, compiles))
+# After these nothing else is run: compiled code that reads outside its arrays is not safe to call.
 
 
 def check_component(
@@ -302,12 +330,13 @@ def check_component(
         count,
         resolve=resolve,
     )
-    names_bind(subject)
-    failures = []
+    failures: list[str] = []
     for check in CHECKS:
         try:
             check(subject)
         except ConformanceError as error:
             failures.append(f"{check.__name__}: {error}")
+            if check in _FATAL:
+                break
     if failures:
         raise ConformanceError("\n".join([subject.name, *(f"  {each}" for each in failures)]))

@@ -1,0 +1,249 @@
+"""The kit catches what it says it catches: each component here breaks one rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from septet.hookspecs import Component, hookimpl
+from septet.plugin import (
+    Bars,
+    Config,
+    Input,
+    divide,
+    fading,
+    feature,
+    finite,
+    limit,
+    roll,
+    window,
+    window_sum,
+)
+from septet.testing import (
+    ConformanceError,
+    check_component,
+    check_package,
+    check_rule,
+    flat_bars,
+    memory_of,
+    run_feature,
+    sample_bars,
+)
+from septet.testing.evaluate import resolve
+
+
+class Over(Config):
+    of: Input = "close"
+    period: Bars = 4
+
+
+@feature(Over, lookback=lambda c: c.period)
+def sound(i: int, of: Any, period: int) -> Any:
+    return of[i] - of[i - period]
+
+
+@feature(Over, lookback=lambda c: c.period)
+def misnamed(i: int, of: Any, perod: int) -> Any:
+    return of[i] - of[i - perod]
+
+
+@feature(Over)
+def stateless(i: int, of: Any, state: Any) -> Any:
+    return of[i] + state[0]
+
+
+@feature(Over, lookback=lambda c: c.period)
+def prophet(i: int, of: Any, period: int) -> Any:
+    return of[i] - of[i - period + 5]
+
+
+@feature(Over)
+def wraps(i: int, of: Any, period: int) -> Any:
+    return of[i] - of[i - period]
+
+
+@feature(Over, lookback=lambda c: 1)
+def hoards(i: int, of: Any, age: int, period: int) -> Any:
+    return of[i] - of[i - min(age, 3 * period)]
+
+
+@feature(Over, state=("one",))
+def overflows(i: int, of: Any, state: Any) -> Any:
+    state[1] = of[i]
+    return state[1]
+
+
+@feature(Over, lookback=lambda c: c.period)
+def explodes(i: int, of: Any, period: int) -> Any:
+    return of[i] / (of[i] - of[i - period])
+
+
+@feature(Over, state=("value",), memory=lambda c: fading(36 * (c.period + 1)))
+def naive_ema(i: int, of: Any, state: Any, period: int) -> Any:
+    if not finite(of[i]):
+        return of[i]
+    if state[0] == 0.0:
+        state[0] = of[i]
+    state[0] += (of[i] - state[0]) * 2.0 / (period + 1)
+    return state[0]
+
+
+@feature(
+    Over,
+    state=("count", "total"),
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(2 * c.period),
+)
+def naive_sma(i: int, of: Any, state: Any, period: int) -> Any:
+    if state[0] == 0.0 or not finite(state[1]):
+        state[0] = 1.0
+        state[1] = 0.0
+        for back in range(period):
+            state[1] += of[i - back]
+    else:
+        state[1] += of[i] - of[i - period]
+    return state[1] / period
+
+
+@feature(Over, lookback=lambda c: 1)
+def late(i: int, of: Any, period: int) -> Any:
+    return divide(of[i], of[i - 1]) if of[i - 1] > 1e9 else np.nan
+
+
+@feature(Over, state=("sum",))
+def forgetless(i: int, of: Any, state: Any) -> Any:
+    state[0] += of[i]
+    return state[0]
+
+
+@feature(Over, lookback=lambda c: c.period)
+def allocates(i: int, of: Any, period: int) -> Any:
+    return np.zeros(3)[0] + of[i]
+
+
+@feature(Over)
+def rewrites(i: int, of: Any) -> Any:
+    of[i] = 1.0
+    return of[i]
+
+
+@feature(Over)
+def measures(i: int, of: Any) -> Any:
+    return of[i] * (len(of) - len(of) + 1)
+
+
+BROKEN = [
+    (misnamed, "parameter 'perod' binds to nothing; did you mean period"),
+    (stateless, "parameter 'state' binds to nothing .it declares no state"),
+    (prophet, r"reads of\[i \+ 1\]: the future"),
+    (wraps, "before its first; declare a larger lookback"),
+    (hoards, "farther than the 2 bars it declares"),
+    (overflows, r"uses state\[1\]; it declares 1 slots"),
+    (explodes, "is infinite in a flat market"),
+    (naive_ema, "fading memory of 1116 bars that stand still"),
+    (naive_sma, "window memory of 8 bars"),
+    (late, "declare a longer lookback or warmup"),
+    (forgetless, "is still NaN"),
+    (rewrites, "writes to its input of"),
+    (measures, "asks how long of is"),
+]
+
+
+def test_a_sound_component_passes() -> None:
+    check_component(sound)
+
+
+@pytest.mark.parametrize(("declaration", "message"), BROKEN, ids=lambda x: str(x)[:12])
+def test_a_broken_rule_is_named(declaration: Any, message: str) -> None:
+    periods = {naive_ema.function: 30}
+    columns = {naive_sma.function: "volume"}
+    function = declaration.function
+    config = Over(of=columns.get(function, "close"), period=periods.get(function, 4))
+    with pytest.raises(ConformanceError, match=message):
+        check_component(declaration, config)
+
+
+def test_allocation_is_refused_and_said() -> None:
+    with pytest.raises(ConformanceError, match="does not compile"):
+        check_component(allocates)
+
+
+class Cap(Config):
+    most: float = 10.0
+
+
+@limit(Cap)
+def cap(wanted: Any, price: Any, most: Any) -> Any:
+    return min(abs(wanted), most / price) if price > 0.0 else 0.0
+
+
+@limit(Cap)
+def unknown_word(wanted: Any, prise: Any) -> Any:
+    return wanted * prise
+
+
+@limit(Cap)
+def raised(price: Any, most: Any) -> Any:
+    return price**most + np.log(price * price + 1.0) * 1e-9
+
+
+def test_rules_are_checked_like_features() -> None:
+    check_rule(cap)
+    with pytest.raises(ConformanceError, match="'prise' binds to nothing; did you mean price"):
+        check_rule(unknown_word)
+
+
+def test_run_feature_agrees_with_the_window_it_sums() -> None:
+    bars = sample_bars(60)
+    declaration = resolve("sma")
+    for compiled in (True, False):
+        value = run_feature(declaration, declaration.config(period=7), bars, compiled=compiled)
+        assert np.isnan(value["value"][:6]).all()
+        assert value["value"][59] == pytest.approx(bars["close"][53:60].mean(), rel=1e-14)
+
+
+def test_memory_adds_up_along_inner_features() -> None:
+    macd = resolve("macd")
+    assert memory_of(macd, macd.config()).bars == 36 * 27 + 36 * 10 - 1
+    obv = resolve("obv")
+    assert memory_of(obv, obv.config()).kind == "unbounded"
+    assert memory_of(obv, obv.config(window=5)).kind == "window"
+    assert memory_of(obv, obv.config(anchor="week")).kind == "anchored"
+
+
+def test_a_distribution_is_checked_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    import septet.testing.package as package
+    from septet._host.register import Host
+
+    class Manifest:
+        @hookimpl
+        def septet_features(self) -> list[Component]:
+            return [
+                Component("features", "sound", f"{__name__}:sound"),
+                Component("features", "wraps", f"{__name__}:wraps"),
+            ]
+
+    monkeypatch.setattr(package, "Host", lambda: Host([("mine", "1", Manifest())]))
+    assert sorted(package.features_of("mine")) == ["sound", "wraps"]
+    with pytest.raises(ConformanceError, match="wraps"):
+        check_package("mine", {"sound": [{"period": 3}, {"period": 5}]})
+    with pytest.raises(KeyError, match="brings no feature 'sond'; it brings sound, wraps"):
+        check_package("mine", {"sond": [{}]})
+
+
+def test_bars_are_seeded_and_valid() -> None:
+    bars = sample_bars(500)
+    again = sample_bars(500)
+    assert all((bars[name] == again[name]).all() for name in bars)
+    assert (bars["high"] >= np.maximum(bars["open"], bars["close"])).all()
+    assert (bars["low"] <= np.minimum(bars["open"], bars["close"])).all()
+    assert (np.diff(bars["slot"]) >= 1).all()
+    assert (np.diff(bars["slot"]) > 1).any()
+    assert np.ptp(flat_bars(9)["close"]) == 0.0
+
+
+def test_helpers_are_public() -> None:
+    assert callable(roll)
+    assert callable(window_sum)
