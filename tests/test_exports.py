@@ -34,7 +34,8 @@ EDGE = {
         anchored fading unbounded window
 
         Bars Config Expression Fraction Input MarketDuration Probability Secret SecretRef
-        SignedFraction Span Trades WallDuration
+        SignedFraction Simulation Span StartTime Trades WallDuration format_duration
+        parse_duration
 
         CandlesSource Facts FetchReport Fetches Progress RawBars RawSeries Request SeriesSource
         Store one_file read_bars read_parquet_file rename_columns

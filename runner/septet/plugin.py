@@ -85,6 +85,8 @@ from septet._kernel.recursive import AVERAGE, absorb, recursive_average, replay_
 from septet._kernel.sums import SUM, WEIGHTED, add, due, roll, weighted_sum, window_sum
 from septet.hookspecs import Component, hookimpl
 from septet_schemas.base import Config, Expression, Input, Secret, SecretRef
+from septet_schemas.simulation import Simulation
+from septet_schemas.times import StartTime
 from septet_schemas.units import (
     Bars,
     Fraction,
@@ -94,6 +96,8 @@ from septet_schemas.units import (
     Span,
     Trades,
     WallDuration,
+    format_duration,
+    parse_duration,
 )
 
 __all__ = [
@@ -130,7 +134,9 @@ __all__ = [
     "SecretRef",
     "SeriesSource",
     "SignedFraction",
+    "Simulation",
     "Span",
+    "StartTime",
     "Step",
     "Store",
     "Trades",
@@ -150,6 +156,7 @@ __all__ = [
     "fading",
     "feature",
     "finite",
+    "format_duration",
     "halt",
     "helper",
     "hookimpl",
@@ -160,6 +167,7 @@ __all__ = [
     "monitor",
     "one_file",
     "order",
+    "parse_duration",
     "positive_part",
     "power",
     "read_bars",

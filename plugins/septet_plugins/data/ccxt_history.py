@@ -22,9 +22,9 @@ from septet.plugin import (
     Store,
     WallDuration,
     candles,
+    format_duration,
 )
 from septet_plugins.data.stored import read_stored, the_store
-from septet_schemas.units import format_duration
 
 __all__ = ["CcxtHistory", "CcxtHistoryConfig"]
 

@@ -14,10 +14,11 @@ from septet.plugin import (
     RawSeries,
     Request,
     candles,
+    format_duration,
+    parse_duration,
     read_parquet_file,
     series,
 )
-from septet_schemas.units import format_duration, parse_duration
 
 __all__ = ["SAMPLES", "Sample", "SampleConfig", "SampleSeries", "SampleSeriesConfig"]
 

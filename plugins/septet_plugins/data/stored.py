@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from septet.errors import DataError
-from septet.plugin import Config, Facts, RawBars, Request, Store, candles
-from septet_schemas.units import format_duration
+from septet.plugin import Config, Facts, RawBars, Request, Store, candles, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

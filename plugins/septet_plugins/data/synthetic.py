@@ -11,9 +11,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from septet.errors import DataError
-from septet.plugin import Bars, Config, Facts, Fraction, RawBars, Request, SignedFraction, candles
-from septet_schemas.times import StartTime
-from septet_schemas.units import format_duration
+from septet.plugin import (
+    Bars,
+    Config,
+    Facts,
+    Fraction,
+    RawBars,
+    Request,
+    SignedFraction,
+    StartTime,
+    candles,
+    format_duration,
+)
 
 if TYPE_CHECKING:
     import polars as pl

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from septet.plugin import Config, Secret, venue
-from septet_schemas.simulation import Simulation
+from septet.plugin import Config, Secret, Simulation, venue
 
 __all__ = ["Ccxt", "Simulated", "ccxt_venue", "simulated"]
 
