@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from septet.plugin import Config, Fraction, Span, World, limit
 
@@ -66,8 +66,16 @@ class Group(Config):
     max: Annotated[Fraction, Field(gt=0.0)]
 
 
+def _names_schema(schema: dict[str, Any]) -> None:
+    """Describe the short form: the groups themselves, by name."""
+    schema["additionalProperties"] = schema.pop("properties")["groups"]["additionalProperties"]
+    schema.pop("required", None)
+
+
 class Groups(Config):
     """Named groups of symbols, each with the largest gross share of equity it may take."""
+
+    model_config = ConfigDict(json_schema_extra=_names_schema)
 
     groups: dict[str, Group]
 
