@@ -1,0 +1,101 @@
+"""What a plugin takes, gives and remembers, as data and as text."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from septet._cli.render import render_table
+from septet._host.declare import Step
+from septet_schemas.base import Config
+from septet_schemas.blocks import config_of
+
+__all__ = ["describe", "describe_text"]
+
+
+def describe(declaration: Any) -> dict[str, Any]:
+    """Describe a declaration: its keys with types and defaults, and what a step declares."""
+    if not hasattr(declaration, "config"):
+        return {"about": (getattr(declaration, "help", None) or "").strip(), "keys": []}
+    model = config_of(declaration)
+    document: dict[str, Any] = {
+        "about": inspect.cleandoc(model.__doc__ or ""),
+        "short_form": model.shorthand,
+        "keys": _keys(model),
+    }
+    if isinstance(declaration, Step):
+        document["reads"] = list(declaration.parameters)
+        document["compiled"] = declaration.compiled
+        try:
+            config = model()
+        except ValueError:  # some keys have no default: what depends on them is not shown
+            return document
+        document["outputs"] = list(declaration.output_names(config))
+        if declaration.kind == "feature":
+            from septet.testing.evaluate import memory_of
+
+            memory = memory_of(declaration, config)
+            document["memory"] = memory.anchor or memory.bars or memory.kind
+    return document
+
+
+def _keys(model: type[Config]) -> list[dict[str, Any]]:
+    schema = model.model_json_schema()
+    keys = []
+    for name, info in model.model_fields.items():
+        shape = schema.get("properties", {}).get(name, {})
+        default = "required" if info.is_required() else _plain(info.get_default())
+        keys.append(
+            {"key": name, "type": _type(shape), "default": default, "about": _about(info, shape)}
+        )
+    return keys
+
+
+def _plain(value: Any) -> str:
+    if value is PydanticUndefined or value is None:
+        return "none"
+    return str(value)
+
+
+def _type(shape: dict[str, Any]) -> str:
+    if "enum" in shape:
+        return " | ".join(str(each) for each in shape["enum"])
+    if "const" in shape:
+        return str(shape["const"])
+    if "anyOf" in shape:
+        kinds = [_type(each) for each in shape["anyOf"]]
+        return " or ".join(dict.fromkeys(each for each in kinds if each != "null"))
+    if "$ref" in shape:
+        return "block"
+    return {"object": "block", "array": "list", "string": "text"}.get(
+        str(shape.get("type", "any")), str(shape.get("type", "any"))
+    )
+
+
+def _about(info: Any, shape: dict[str, Any]) -> str:
+    return str(info.description or shape.get("description", ""))
+
+
+def describe_text(document: dict[str, Any]) -> str:
+    """Write a description for a terminal."""
+    head = f"{document['name']}  ({document['kind']}, {document['layer']})"
+    lines = [head, f"from {document['distribution']} {document['version']}", ""]
+    lines += [document["about"] or document["summary"], ""]
+    if document.get("short_form"):
+        lines.append(f"a bare value stands for {document['short_form']}")
+        lines.append("")
+    if document["keys"]:
+        rows = [{name: str(each[name]) for name in each} for each in document["keys"]]
+        lines.append(render_table(rows, ("key", "type", "default", "about")))
+    else:
+        lines.append("takes no settings")
+    for name in ("reads", "outputs"):
+        if document.get(name):
+            lines.append(f"{name}: {', '.join(document[name])}")
+    if "memory" in document:
+        memory = document["memory"]
+        shown = f"{memory} bars" if isinstance(memory, int) else str(memory)
+        lines.append(f"remembers: {shown} (at the defaults)")
+    return "\n".join(lines).rstrip()

@@ -1,0 +1,155 @@
+"""``septet plugins list | show | new | check``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from septet._cli import options
+from septet._cli.render import render_table, to_json
+from septet.hookspecs import LAYERS
+
+if TYPE_CHECKING:
+    from septet._host.register import Host, Registered
+
+__all__ = ["plugins"]
+
+
+@click.group()
+def plugins() -> None:
+    """List, show, make and check plugins."""
+
+
+def _host() -> Host:
+    from septet._host.register import Host
+
+    return Host()
+
+
+def _document(entry: Registered) -> dict[str, Any]:
+    component = entry.component
+    return {
+        "layer": component.layer,
+        "kind": component.kind or component.layer,
+        "name": component.name,
+        "distribution": entry.distribution,
+        "version": entry.version,
+        "summary": component.summary,
+    }
+
+
+@plugins.command("list")
+@click.option("--layer", type=click.Choice(LAYERS), default=None, help="Only this layer.")
+@options.as_json
+def list_(layer: Any, as_json: bool) -> int:
+    """List every installed plugin; none of them is imported."""
+    host = _host()
+    entries = [_document(entry) for entry in host.components(layer)]
+    failures = [
+        {"distribution": each.distribution, "manifest": each.target, "reason": each.reason}
+        for each in host.failures
+    ]
+    if as_json:
+        click.echo(to_json({"plugins": entries, "failures": failures}))
+        return 0
+    rows = [{**each, "from": f"{each['distribution']} {each['version']}"} for each in entries]
+    click.echo(render_table(rows, ("layer", "kind", "name", "from", "summary")))
+    for each in failures:
+        click.echo(
+            f"{click.style('error', fg='red', bold=True)}: {each['distribution']} cannot be "
+            f"loaded: {each['reason']}",
+            err=True,
+        )
+    return 0
+
+
+def _find(host: Host, name: str) -> list[Registered]:
+    """Every component of a name, in any layer.
+
+    Raises
+    ------
+    PluginError
+        If there is none.
+    """
+    import difflib
+
+    from septet.errors import PluginError
+
+    distribution, slash, short = name.rpartition("/")
+    found = [
+        entry
+        for entry in host.components()
+        if entry.component.name == short and (not slash or entry.distribution == distribution)
+    ]
+    if not found:
+        known = sorted({entry.component.name for entry in host.components()})
+        close = difflib.get_close_matches(short, known, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "septet plugins list"
+        raise PluginError(f"no plugin is called {name!r}", hint=hint)
+    return found
+
+
+@plugins.command()
+@click.argument("name")
+@options.as_json
+def show(name: str, as_json: bool) -> int:
+    """Show what a plugin takes, gives and remembers."""
+    from septet._cli.describe import describe, describe_text
+
+    host = _host()
+    entries = _find(host, name)
+    documents = [{**_document(each), **describe(host.load(each))} for each in entries]
+    if as_json:
+        click.echo(to_json(documents))
+        return 0
+    click.echo("\n\n".join(describe_text(each) for each in documents))
+    return 0
+
+
+@plugins.command()
+@click.argument("folder", type=click.Path(file_okay=False))
+@options.as_json
+def new(folder: str, as_json: bool) -> int:
+    """Make a new plugin package in FOLDER: a feature, a manifest and a test."""
+    from pathlib import Path
+
+    from septet._cli.scaffold import write_package
+
+    files = write_package(Path(folder))
+    if as_json:
+        click.echo(to_json({"ok": True, "folder": folder, "files": files}))
+        return 0
+    for name in files:
+        click.echo(f"wrote {folder}/{name}")
+    click.echo(f"next: pip install -e {folder} && pytest {folder}")
+    return 0
+
+
+@plugins.command("check")
+@click.argument("name", required=False)
+@options.as_json
+def check_(name: str | None, as_json: bool) -> int:
+    """Check that plugins load and keep their promises: all, one, or those of a distribution."""
+    from septet._cli.conformance import check_entries
+
+    host = _host()
+    entries = host.components()
+    if name is not None:
+        of_distribution = [each for each in entries if each.distribution == name]
+        entries = of_distribution or _find(host, name)
+    results = check_entries(host, entries)
+    results += [
+        {"plugin": each.distribution, "ok": False, "message": each.reason}
+        for each in host.failures
+        if name in (None, each.distribution)
+    ]
+    failed = [each for each in results if not each["ok"]]
+    if as_json:
+        click.echo(to_json({"ok": not failed, "results": results}))
+        return 2 if failed else 0
+    for each in failed:
+        label = click.style("failed", fg="red", bold=True)
+        click.echo(f"{label}: {each['plugin']}: {each['message']}", err=True)
+    click.echo(f"{len(results) - len(failed)} of {len(results)} plugins keep their promises")
+    return 2 if failed else 0
