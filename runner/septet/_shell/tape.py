@@ -14,7 +14,7 @@ from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
 from septet._plan.plan import Plan
 
-__all__ = ["Tape", "day_numbers", "make_tape"]
+__all__ = ["Tape", "TapeRules", "day_numbers", "make_tape"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -44,7 +44,7 @@ class Tape:
 
 
 @dataclass(frozen=True)
-class Terms:
+class TapeRules:
     """How a run counts days, gaps and funding."""
 
     time_zone: str = "UTC"
@@ -71,7 +71,7 @@ def day_numbers(time_ns: Ints, time_zone: str, day_start_ns: int) -> Ints:
     return np.asarray((local - day_start_ns) // DAY_NS, dtype=np.int64)
 
 
-def _funding(table: BarTable, market: MarketData, terms: Terms) -> Floats:
+def _funding(table: BarTable, market: MarketData, terms: TapeRules) -> Floats:
     """Sum of the funding rates due after the bar before and up to each bar's close."""
     before = np.concatenate(([table.open_ns[0]], table.known_ns[:-1]))
     series = market.series.get("funding")
@@ -87,7 +87,7 @@ def _funding(table: BarTable, market: MarketData, terms: Terms) -> Floats:
     return instants * float(terms.funding_rate or 0.0)
 
 
-def _column(name: str, table: BarTable, market: MarketData, terms: Terms) -> Floats:
+def _column(name: str, table: BarTable, market: MarketData, terms: TapeRules) -> Floats:
     """One column of X for one symbol."""
     if name in BAR_COLUMNS:
         return np.asarray(getattr(table, name))
@@ -107,9 +107,9 @@ def _column(name: str, table: BarTable, market: MarketData, terms: Terms) -> Flo
     return column_as_of(market.bars[symbol], column, table.known_ns)
 
 
-def make_tape(plan: Plan, market: MarketData, terms: Terms | None = None) -> Tape:
+def make_tape(plan: Plan, market: MarketData, terms: TapeRules | None = None) -> Tape:
     """Lay market data out for a plan; only the columns it reads are made."""
-    rules = terms or Terms()
+    rules = terms or TapeRules()
     tables = [market.bars[symbol] for symbol in market.symbols]
     axis = union_axis(tables)
     width = max(len(table) for table in tables)
@@ -123,7 +123,7 @@ def make_tape(plan: Plan, market: MarketData, terms: Terms | None = None) -> Tap
     for k, table in enumerate(tables):
         n = len(table)
         M[k, layout.OPEN_NS, :n] = table.open_ns
-        missing = missing_before(table, market.calendar)
+        missing = missing_before(table, market.calendars.get(table.symbol, market.calendar))
         M[k, layout.AGE, :n] = _ages(missing, rules.reset_after)
         made_up = np.zeros(n, bool) if table.filled is None else table.filled
         M[k, layout.MISSING, :n] = missing + _made_up_before(made_up)

@@ -1,0 +1,201 @@
+"""The backtest shell: history in, a result out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from septet._core.batch import Batch
+from septet._data.calendars import sessions_per_year
+from septet._data.load import fingerprints
+from septet._kernel import layout
+from septet._shell import project
+from septet._shell.learning import Learned, learn_walk
+from septet._shell.session import Say, Session, open_session
+from septet._store.result import RunFacts, RunResult
+from septet.errors import RunError
+
+__all__ = ["backtest", "run_batch"]
+
+ENGINES = ("auto", "batch", "event")
+
+
+def backtest(
+    loaded: Any,
+    *,
+    engine: str = "auto",
+    say: Say | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> RunResult:
+    """Run a loaded strategy over history.
+
+    Parameters
+    ----------
+    loaded
+        A file as `septet._config.load` returns it.
+    engine
+        ``batch`` (arrays, the fast path), ``event`` (one event at a time) or ``auto``; they give
+        the same bits.
+    say
+        Told what takes a while.
+    progress
+        Told of training windows: done, planned, text.
+    """
+    began = time.perf_counter()
+    session = open_session(loaded, say=say)
+    chosen = "batch" if engine == "auto" else engine
+    session.plan.module  # noqa: B018 - compile before the clock starts
+    if not session.plan.compiled:
+        slow = ", ".join(session.plan.assembly.slow_parts)
+        session.say(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")
+    with np.errstate(all="ignore"):
+        if chosen == "event":
+            from septet._shell.eventful import run_events
+
+            outcome, learned, seconds = run_events(session, progress)
+        else:
+            outcome, learned, seconds = run_batch(session, progress)
+    return _result(session, outcome, learned, chosen, seconds, began)
+
+
+def run_batch(
+    session: Session, progress: Any = None
+) -> tuple[project.Outcome, Learned | None, float]:
+    """Run the batch path; return what it left, the models, and seconds without training."""
+    strategy, plan = session.strategy, session.plan
+    began = time.perf_counter()
+    state = plan.state(strategy.account.capital, session.instruments)
+    batch = Batch(plan, session.tape, state)
+    last = session.tape.times
+    learned: Learned | None = None
+    training = 0.0
+    if strategy.model is None:
+        batch.observe(0, session.first)
+        batch.advance(session.first, last)
+    else:
+        batch.observe(0, last)
+        paused = time.perf_counter()
+        learned = learn_walk(session, batch.F, progress)
+        training = time.perf_counter() - paused
+        _move_first(session, learned)
+        batch.trade(session.first, last)
+    rows = int(state.C[layout.LOG])
+    outcome = project.Outcome(batch.LI[:rows], batch.LF[:rows], batch.F, batch.G, state)
+    return outcome, learned, time.perf_counter() - began - training
+
+
+def _move_first(session: Session, learned: Learned) -> None:
+    """Without a `start` the first decision waits for the first model."""
+    first = learned.walk.first_decision_ns
+    if first is None:
+        raise RunError(
+            "no decision falls into a time with a model",
+            hint="start later, lengthen the data, or shorten model.training.train",
+        )
+    if session.strategy.universe.start is None:
+        at = int(np.searchsorted(session.tape.T[layout.KNOWN], first, side="left"))
+        session.first = max(session.first, at)
+
+
+def _result(
+    session: Session,
+    outcome: project.Outcome,
+    learned: Learned | None,
+    engine: str,
+    seconds: float,
+    began: float,
+) -> RunResult:
+    """Project the outcome into the tables and facts of a run."""
+    strategy, loaded, market = session.strategy, session.loaded, session.market
+    known = session.tape.T[layout.KNOWN]
+    fingers = fingerprints(market)
+    venue = next(iter(strategy.execution.venues))
+    tables = {
+        "decisions": project.decisions_of(session, outcome),
+        "orders": project.orders_of(session, outcome),
+        "fills": project.fills_of(session, outcome, venue),
+        "trades": project.trades_of(session, outcome),
+        "equity": project.equity_of(session, outcome),
+    }
+    a_year = sessions_per_year(market.calendar)
+    facts = RunFacts(
+        strategy=strategy.name, mode="backtest", engine=engine, symbols=market.symbols,
+        currency=strategy.account.currency, bar_ns=market.bar_ns,
+        initial_capital=strategy.account.capital, start_ns=int(known[session.first]),
+        end_ns=int(known[-1]), first_decision_ns=int(known[session.first]),
+        bars=int((session.tape.T[layout.ROW :, session.first :] >= 0).sum()), seconds=seconds,
+        seconds_total=time.perf_counter() - began, days_a_year=a_year,
+        sessions=market.calendar != "24x7", day_start=str(strategy.day_start),
+        time_zone=strategy.time_zone, seed=strategy.seed,
+    )  # fmt: skip
+    model_tables: dict[str, Any] = {}
+    if learned is not None:
+        model_tables = {
+            "monitoring": learned.health.monitoring(),
+            "predictions": learned.health.predictions(),
+            "models": model_cards(learned),
+        }
+    return RunResult(
+        facts=facts, bars=market.bars, findings=market.findings,
+        halts=project.halts_of(session, outcome), resolved=loaded.resolved,
+        strategy_text=loaded.path.read_text(encoding="utf-8"),
+        distributions=loaded.host.versions(), data_hashes=fingers,
+        notes=_notes(session, learned), manifest=_manifest(session), **tables, **model_tables,
+    )  # fmt: skip
+
+
+def model_cards(learned: Learned) -> list[dict[str, Any]]:
+    """Cards of the models in order of use, with the importance the report draws."""
+    cards = []
+    for each in learned.walk.models:
+        if each.model is None:
+            continue
+        card = {**each.card, "model_id": each.fingerprint[:12], "ready_ns": each.ready_ns}
+        if each.importance is not None:
+            names = learned.dataset.feature_names
+            card["importance"] = dict(zip(names, map(float, each.importance), strict=True))
+        cards.append(card)
+    return cards
+
+
+def _manifest(session: Session) -> dict[str, Any]:
+    plan = session.plan
+    return {
+        "plan": plan.name,
+        "compiled": plan.compiled,
+        "slow_parts": list(plan.assembly.slow_parts),
+        "warmup_bars": plan.warmup_bars,
+        "memory_bars": plan.memory_bars,
+        "sources": dict(session.market.sources),
+        "first_index": session.first,
+    }
+
+
+def _notes(session: Session, learned: Learned | None) -> list[str]:
+    """Return sentences the reader of the result must know."""
+    strategy = session.strategy
+    notes = [f"the features warm up over {session.plan.warmup_bars} bars"]
+    if strategy.data.candles.extra["adjust"] == "total":
+        notes.append(
+            "prices are adjusted for splits and dividends: lots and levels are not historical"
+        )
+    if strategy.execution.order.use == "limit_then_market":
+        notes.append(
+            "limit_then_market is simulated as a market order at the open: bars show no queue"
+        )
+    if strategy.risk.halts:
+        notes.append("halts are tested at bar closes; paper and live test every mark as well")
+    if not session.plan.compiled:
+        slow = ", ".join(session.plan.assembly.slow_parts)
+        notes.append(f"{slow} has no compiled step, so the whole plan ran uncompiled")
+    if learned is not None:
+        missing = [each for each in learned.walk.models if each.model is None]
+        if missing:
+            notes.append(
+                f"{len(missing)} of {len(learned.walk.models)} training windows gave no model; "
+                f"the first: {missing[0].reason}"
+            )
+    return notes

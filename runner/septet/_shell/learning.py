@@ -1,0 +1,101 @@
+"""The model layer of a run: rows from the features, a walk forward, its health."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from septet import _learn as learn
+from septet._kernel import layout
+from septet._shell.session import Session
+
+__all__ = ["Learned", "dataset_of", "features", "learn_walk"]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The walk of a run, and what was found about its models."""
+
+    walk: Any
+    labels: Any
+    dataset: Any
+    health: Any = None
+
+
+def model_columns(session: Session) -> list[str]:
+    """Names of the features the model reads, in order."""
+    block = session.strategy.model
+    chosen = block.extra.get("inputs") if block is not None else None
+    return list(chosen or session.plan.assembly.features)
+
+
+def dataset_of(session: Session, F: np.ndarray) -> Any:
+    """Pool the features of all symbols into the rows a model learns from."""
+    names = model_columns(session)
+    columns = session.plan.assembly.features
+    graph = session.plan.assembly.graph
+    rows = [
+        columns[name] if name in columns else _row(session, graph.named[name]) for name in names
+    ]
+    bars, tables = [], []
+    for k, symbol in enumerate(session.market.symbols):
+        table = session.market.bars[symbol]
+        n = len(table)
+        ages = session.tape.M[k, layout.AGE, :n]
+        segment = np.cumsum(ages == 0).astype(np.int64)
+        bars.append(learn.symbol_bars(table, segment))
+        tables.append(np.ascontiguousarray(F[k][rows, :n].T))
+    return learn.pool(bars, tables, names, session.strategy.universe.bar)
+
+
+def _row(session: Session, column: Any) -> int:
+    return int(session.plan.assembly.rows.f[column.node, column.output])
+
+
+def features(loaded: Any, market: Any = None) -> Any:
+    """Compute the features of a loaded file over all its data: the rows of `septet train`."""
+    from septet._core.batch import Batch
+    from septet._shell.session import open_session
+
+    session = open_session(loaded)
+    state = session.plan.state(1.0, session.instruments)
+    batch = Batch(session.plan, session.tape, state)
+    batch.observe(0, session.tape.times)
+    return dataset_of(session, batch.F)
+
+
+def learn_walk(session: Session, F: np.ndarray, progress: Any = None) -> Learned:
+    """Fit and judge out of sample, as the file's `model:` block says, and write `up` into F."""
+    strategy = session.strategy
+    block = strategy.model
+    bar_ns = strategy.universe.bar
+    dataset = dataset_of(session, F)
+    labels = learn.make_labels(dataset, learn.label_rule(block.extra["label"], bar_ns))
+    training = block.extra["training"]
+    start = int(session.tape.T[layout.KNOWN, session.first])
+    asked = start if strategy.universe.start is not None else None
+    health_rule = learn.health_rule(strategy.monitoring.model)
+    if training.scheme == "stored":
+        folder = Path(session.loaded.base_dir) / training.path
+        stored = learn.load_model(folder, dataset.feature_names)
+        walk = learn.stored_walk(
+            dataset, stored, start_ns=asked, expire_after_ns=training.expire_after
+        )
+    else:
+        rule = learn.training_rule(training, bar_ns)
+        drift = learn.DriftWatch(dataset, labels, health_rule) if training.on_drift else None
+        walk = learn.walk_forward(
+            dataset, learn.trainer_of(block), labels, rule, seed=strategy.seed, start_ns=asked,
+            drift=drift, progress=progress,
+        )  # fmt: skip
+    row = session.plan.assembly.model_row
+    assert row is not None
+    for k in range(len(session.market.symbols)):
+        n = session.tape.lengths[k]
+        F[k, row, :n] = walk.up[k]
+        F[k, row + 1, :n] = walk.state[k]
+    health = learn.monitor_walk(walk, dataset, labels, health_rule)
+    return Learned(walk, labels, dataset, health)

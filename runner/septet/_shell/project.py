@@ -1,0 +1,260 @@
+"""From the plan's log and arrays to the tables of a run's folder: a projection, nothing decided."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from septet._kernel import layout
+from septet._shell.session import Session
+from septet._store.result import HaltEvent
+from septet._store.tables import coded
+
+__all__ = ["Outcome", "decisions_of", "equity_of", "fills_of", "halts_of", "orders_of", "trades_of"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+TYPES = ("market", "limit", "stop", "stop_limit")
+STATES = {
+    layout.STATUS_PARTIAL: "partially_filled",
+    layout.STATUS_FILLED: "filled",
+    layout.STATUS_CANCELLED: "cancelled",
+    layout.STATUS_EXPIRED: "expired",
+}
+WISHES = ("flat", "long", "short", "none")
+
+
+@dataclass
+class Outcome:
+    """What a run left behind: the log, decisions and curve over the decided times."""
+
+    LI: Ints
+    LF: Floats
+    F: Floats
+    G: Floats
+    state: Any
+
+    def rows(self, kind: int) -> npt.NDArray[np.int64]:
+        """Rows of the log of one kind."""
+        return np.flatnonzero(self.LI[:, 0] == kind)
+
+
+def _symbols(session: Session, codes: Ints) -> Any:
+    return coded(codes, list(session.market.symbols))
+
+
+def _reasons(session: Session, codes: Any) -> Any:
+    """Names of reason codes; -1 reads as an empty text."""
+    names = [*session.plan.assembly.reasons, ""]
+    numbers = np.asarray(codes, dtype=np.int64)
+    return coded(np.where(numbers < 0, len(names) - 1, numbers), names)
+
+
+def _quantity(session: Session, outcome: Outcome, rows: Ints, units: Floats) -> Floats:
+    scale = outcome.state.B[:, layout.SCALE]
+    return np.asarray(units / scale[outcome.LI[rows, 2]])
+
+
+def order_ids(numbers: Ints) -> list[str]:
+    """Order ids as people write them."""
+    return [f"o{number + 1}" for number in numbers.tolist()]
+
+
+def orders_of(session: Session, outcome: Outcome) -> dict[str, Any]:
+    """One row an order, with its last state and why it ended."""
+    rows = outcome.rows(layout.ORDER)
+    LI, LF = outcome.LI[rows], outcome.LF[rows]
+    count = len(rows)
+    status = np.array(["open"] * count, dtype=object)
+    ended = np.full(count, -1, np.int64)
+    places = {int(number): place for place, number in enumerate(LI[:, 3])}
+    fills = outcome.rows(layout.FILL)
+    for number in outcome.LI[fills, 3].tolist():
+        status[places[number]] = "partially_filled"
+    for row in outcome.rows(layout.STATUS).tolist():
+        place = places[int(outcome.LI[row, 3])]
+        code = int(outcome.LI[row, 4])
+        status[place] = STATES[code]
+        if code in (layout.STATUS_CANCELLED, layout.STATUS_EXPIRED):
+            ended[place] = outcome.LI[row, 5]
+    reasons = np.asarray(LI[:, 5])
+    why = np.where(ended >= 0, ended, reasons)
+    return {
+        "time": LI[:, 1],
+        "symbol": _symbols(session, LI[:, 2]),
+        "order_id": order_ids(LI[:, 3]),
+        "type": coded(LI[:, 4], TYPES),
+        "side": coded((LF[:, 0] < 0).astype(np.int64), ("buy", "sell")),
+        "quantity": _quantity(session, outcome, rows, np.abs(LF[:, 0])),
+        "limit_price": LF[:, 1],
+        "trigger_price": LF[:, 2],
+        "status": status.tolist(),
+        "reason": _reasons(session, why),
+        "decision_price": LF[:, 3],
+        "confidence": LF[:, 4],
+        "probability_up": LF[:, 5],
+        "sizing_inputs": [_sizing(session, line) for line in LF],
+    }
+
+
+def _sizing(session: Session, line: Floats) -> str:
+    """Return the numbers the sizing rule saw, as JSON."""
+    _, names = session.plan.assembly.sizing_state
+    found = {"equity": float(line[6])} if math.isfinite(line[6]) else {}
+    for place, name in enumerate(names[:5]):
+        value = float(line[7 + place])
+        if math.isfinite(value):
+            found[name] = value
+    return json.dumps(found)
+
+
+def fills_of(session: Session, outcome: Outcome, venue: str) -> dict[str, Any]:
+    """One row a fill; a fee taken in what is received is in the base currency."""
+    rows = outcome.rows(layout.FILL)
+    LI, LF = outcome.LI[rows], outcome.LF[rows]
+    taken = np.abs(LF[:, 0]) - np.abs(LF[:, 3])
+    scale = outcome.state.B[:, layout.SCALE][LI[:, 2]]
+    received = taken > 0
+    bases = [symbol.partition("/")[0] for symbol in session.market.symbols]
+    quote = session.strategy.account.currency
+    currency = [
+        bases[k] if inside else quote
+        for k, inside in zip(LI[:, 2].tolist(), received.tolist(), strict=True)
+    ]
+    return {
+        "time": LI[:, 1],
+        "symbol": _symbols(session, LI[:, 2]),
+        "venue": [venue] * len(rows),
+        "order_id": order_ids(LI[:, 3]),
+        "trade_id": [f"f{n + 1}" for n in range(len(rows))],
+        "side": coded((LF[:, 0] < 0).astype(np.int64), ("buy", "sell")),
+        "quantity": _quantity(session, outcome, rows, np.abs(LF[:, 0])),
+        "price": LF[:, 1],
+        "fee": np.where(received, taken / scale, LF[:, 2]),
+        "fee_currency": currency,
+        "liquidity": coded(LI[:, 4], ("taker", "maker")),
+    }
+
+
+def trades_of(session: Session, outcome: Outcome) -> dict[str, Any]:
+    """One row a closed trade, then the open positions marked at the last close."""
+    rows = outcome.rows(layout.TRADE)
+    LI, LF = outcome.LI[rows], outcome.LF[rows]
+    state = outcome.state
+    open_k = np.flatnonzero(state.I[:, layout.OPEN_SIDE] != 0)
+    scale = state.B[open_k, layout.SCALE]
+    units, mark = state.B[open_k, layout.UNITS], state.B[open_k, layout.MARK]
+    average, fees = state.B[open_k, layout.AVERAGE], state.B[open_k, layout.TRADE_FEES]
+    gross = state.B[open_k, layout.TRADE_GROSS] + units / scale * (mark - average)
+    last = np.full(len(open_k), session.tape.T[layout.KNOWN, -1], np.int64)
+    sides = np.concatenate((LI[:, 5], state.I[open_k, layout.OPEN_SIDE]))
+    codes = np.concatenate((LI[:, 4], np.full(len(open_k), len(session.plan.assembly.reasons))))
+    return {
+        "symbol": _symbols(session, np.concatenate((LI[:, 2], open_k))),
+        "side": coded((sides < 0).astype(np.int64), ("long", "short")),
+        "entry_time": np.concatenate((LI[:, 3], state.I[open_k, layout.ENTRY_NS])),
+        "entry_price": np.concatenate((LF[:, 1], average)),
+        "exit_time": np.concatenate((LI[:, 1], last)),
+        "exit_price": np.concatenate((LF[:, 2], mark)),
+        "quantity": np.concatenate((LF[:, 3], np.abs(units) / scale)),
+        "pnl": np.concatenate((LF[:, 4], gross - fees)),
+        "fees": np.concatenate((LF[:, 5], fees)),
+        "exit_reason": coded(codes, [*session.plan.assembly.reasons, "open"]),
+    }
+
+
+def equity_of(session: Session, outcome: Outcome) -> dict[str, Any]:
+    """One row for each decision time from the first on."""
+    first = session.first
+    equity, cash, exposed = (outcome.G[row, first:] for row in range(3))
+    peak = np.maximum.accumulate(np.maximum(equity, session.strategy.account.capital))
+    return {
+        "time": session.tape.T[layout.KNOWN, first:],
+        "equity": equity,
+        "cash": cash,
+        "exposure": exposed / equity,
+        "drawdown": 1.0 - equity / peak,
+    }
+
+
+def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
+    """One row for each symbol and decision time: features, judgement, wish, size, refusal."""
+    assembly = session.plan.assembly
+    count = len(session.market.symbols)
+    ks, rows, times = _decided(session)
+    single = count == 1
+
+    def column(row: int) -> Floats:
+        if single:
+            return outcome.F[0, row, rows[0] : rows[-1] + 1] if len(rows) else outcome.F[0, row, :0]
+        return np.asarray(outcome.F[ks, row, rows])
+
+    table: dict[str, Any] = {"time": times, "symbol": _symbols(session, ks)}
+    for name, row in assembly.features.items():
+        table[name] = column(row)
+    at = assembly.decision_row
+    model = assembly.model_row
+    wish = column(at + layout.D_SIGNAL)
+    codes = np.where(np.isnan(wish), 3, np.where(wish > 0, 1, np.where(wish < 0, 2, 0)))
+    table["probability_up"] = column(model) if model is not None else np.full(len(rows), np.nan)
+    table["confidence"] = column(at + layout.D_CONFIDENCE)
+    table["signal"] = coded(codes.astype(np.int64), WISHES)
+    table["requested"] = column(at + layout.D_REQUESTED)
+    table["granted"] = column(at + layout.D_GRANTED)
+    table["clipped_by"] = _reasons(session, column(at + layout.D_CLIPPED))
+    table["refused_by"] = _reasons(session, column(at + layout.D_REFUSED))
+    table["late"] = column(at + layout.D_LATE) != 0.0
+    return table
+
+
+def _decided(session: Session) -> tuple[Ints, Ints, Ints]:
+    """Symbol, row and time of every decision, in order of time, then universe order."""
+    known = session.tape.T[layout.KNOWN, session.first :]
+    if len(session.market.symbols) == 1:
+        rows = session.tape.T[layout.ROW, session.first :]
+        return np.zeros(len(rows), np.int64), rows, known
+    grid = session.tape.T[layout.ROW :, session.first :].T
+    t, k = np.nonzero(grid >= 0)
+    return k.astype(np.int64), grid[t, k], known[t]
+
+
+def halts_of(session: Session, outcome: Outcome) -> list[HaltEvent]:
+    """Every halt that fired, with what lifted it."""
+    events: list[HaltEvent] = []
+    blocks = list(session.plan.assembly.halts)
+    for row in range(len(outcome.LI)):
+        kind = outcome.LI[row, 0]
+        if kind == layout.HALT:
+            name, block = blocks[int(outcome.LI[row, 3])]
+            events.append(_halt(name, block, int(outcome.LI[row, 1]), outcome.LF[row]))
+        elif kind == layout.LIFT:
+            name, _ = blocks[int(outcome.LI[row, 3])]
+            for place in reversed(range(len(events))):
+                if events[place].rule == name and events[place].resumed_ns is None:
+                    fields = {
+                        each: getattr(events[place], each) for each in events[place].__slots__
+                    }
+                    events[place] = HaltEvent(**{**fields, "resumed_ns": int(outcome.LI[row, 1])})
+                    break
+    return events
+
+
+def _halt(name: str, block: Any, time_ns: int, line: Floats) -> HaltEvent:
+    from septet_schemas.units import format_duration
+
+    equity, peak, day_base = (float(each) for each in line[:3])
+    base = day_base if "day_base" in block.declaration.parameters else peak
+    resume = block.extra["resume"]
+    return HaltEvent(
+        time_ns=time_ns,
+        rule=name,
+        value=1.0 - equity / base,
+        threshold=float(getattr(block.config, "above", math.nan)),
+        then=block.extra["then"],
+        resume=resume if isinstance(resume, str) else format_duration(resume),
+    )

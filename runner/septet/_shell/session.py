@@ -1,0 +1,139 @@
+"""What a run needs before its first bar: the plan, the data, the tape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from septet._data.bars import Instrument, MarketData
+from septet._kernel import layout
+from septet._plan.plan import Plan, make_plan
+from septet._plan.terms import terms_of
+from septet._shell.tape import Tape, TapeRules, make_tape
+from septet.errors import DataError
+
+__all__ = ["Session", "open_session", "plan_of"]
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Session:
+    """A loaded file with its plan, market data and tape; `first` is the first decision's index."""
+
+    loaded: Any
+    plan: Plan
+    market: MarketData
+    tape: Tape
+    first: int
+    say: Say = field(repr=False)
+
+    @property
+    def strategy(self) -> Any:
+        """The validated file."""
+        return self.loaded.strategy
+
+    @property
+    def instruments(self) -> list[Instrument]:
+        """Instruments in universe order."""
+        return [
+            self.market.instruments.get(symbol) or Instrument(symbol)
+            for symbol in self.market.symbols
+        ]
+
+
+def plan_of(loaded: Any, *, tables: bool = True, say: Say | None = None) -> Plan:
+    """Make the plan of a loaded file; compiles nothing yet."""
+    host = loaded.host
+
+    def resolve(name: str) -> tuple[Any, str]:
+        entry = host.find("features", name)
+        return host.load(entry), entry.distribution
+
+    return make_plan(terms_of(loaded.strategy), resolve, tables=tables, say=say)
+
+
+def open_session(loaded: Any, *, tables: bool = True, say: Say | None = None) -> Session:
+    """Plan, read the data with enough before the start, and lay out the tape.
+
+    Raises
+    ------
+    DataError
+        If there are fewer bars than the features need before they say anything.
+    """
+    from septet._data.load import load_market
+
+    tell = say or (lambda message: None)
+    strategy = loaded.strategy
+    plan = plan_of(loaded, tables=tables, say=tell)
+    warmup_ns = _warmup_ns(strategy, plan)
+    market = load_market(loaded, warmup_ns=warmup_ns)
+    rules = TapeRules(
+        time_zone=strategy.time_zone,
+        day_start_ns=day_start_ns(strategy.day_start),
+        reset_after=strategy.data.candles.extra["reset_after"],
+        funding_rate=strategy.perpetual.funding.rate if strategy.perpetual.funding else None,
+        funding_every_ns=strategy.perpetual.funding.every if strategy.perpetual.funding else 1,
+    )
+    tape = make_tape(plan, market, rules)
+    first = _first_decision(strategy, plan, market, tape)
+    return Session(loaded, plan, market, tape, first, tell)
+
+
+def day_start_ns(value: Any) -> int:
+    """Nanoseconds after midnight of a time of day as the schema holds it."""
+    if isinstance(value, int):
+        return value
+    hours, _, minutes = str(value).partition(":")
+    return (int(hours) * 60 + int(minutes or 0)) * 60_000_000_000
+
+
+def _warmup_ns(strategy: Any, plan: Plan) -> int:
+    """Market time to read before the start: memory of the features, and the first window.
+
+    Twice the bars as time, for calendars that close; a little more never changes a bit.
+    """
+    bars = plan.memory_bars + 2
+    stretch = 1 if strategy.data.candles.extra["calendar"] == "24x7" else 3
+    needed = bars * stretch * strategy.universe.bar + 7 * 86_400_000_000_000
+    if strategy.model is not None:
+        training = strategy.model.extra["training"]
+        if training.window == "expanding":
+            return 2**62
+        needed += training.train + 2 * training.step
+    return int(needed)
+
+
+def _first_decision(strategy: Any, plan: Plan, market: MarketData, tape: Tape) -> int:
+    """First time at or after `start` at which the rules of some symbol can be read."""
+    longest = max(tape.lengths)
+    if longest <= plan.warmup_bars:
+        raise DataError(
+            f"{longest} bars are too few: the features need {plan.warmup_bars} before they say "
+            "anything",
+            hint="ask for a longer span, or shorten the features",
+        )
+    known = tape.T[layout.KNOWN]
+    start = strategy.universe.start
+    at = 0 if start is None else int(np.searchsorted(known, start, side="left"))
+    ages = []
+    for k, length in enumerate(tape.lengths):
+        ready = np.flatnonzero(tape.M[k, layout.AGE, :length] >= plan.warmup_bars)
+        if len(ready):
+            times = np.flatnonzero(tape.T[layout.ROW + k] == ready[0])
+            ages.append(int(times[0]))
+    if not ages:
+        raise DataError(
+            f"no stretch of history is as long as the {plan.warmup_bars} bars the features need",
+            hint="the data is cut by gaps: see the findings, or raise candles.reset_after",
+        )
+    first = max(at, min(ages))
+    if first >= tape.times:
+        raise DataError(
+            "the data ends before the first decision: nothing is left to trade",
+            hint="move universe.start back, or extend the data",
+        )
+    return first
