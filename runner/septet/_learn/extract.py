@@ -143,6 +143,14 @@ def _sgd(estimator: Any, response: Response) -> Member | None:
     return _linear(links.get(estimator.loss, "none"))(estimator, response)
 
 
+def _dummy(estimator: Any, response: Response) -> Member | None:
+    if estimator.strategy not in ("prior", "most_frequent", "constant"):
+        return None
+    nothing = np.zeros((1, estimator.n_features_in_))
+    constant = float(estimator.predict_proba(nothing)[0, 1])
+    return Member(weights=np.zeros(estimator.n_features_in_), base=constant)
+
+
 def _booster_tree(node: dict[str, Any]) -> Tree | None:
     """Flatten one tree of LightGBM's dump; None for splits that are not `<=`."""
     lines: list[list[float]] = []
@@ -206,6 +214,7 @@ _READERS: Final[dict[str, Callable[[Any, Response], Member | None]]] = {
     "RidgeClassifier": _linear("none"),
     "RidgeClassifierCV": _linear("none"),
     "SGDClassifier": _sgd,
+    "DummyClassifier": _dummy,
     "LGBMClassifier": _light_gbm,
 }
 

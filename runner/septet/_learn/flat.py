@@ -353,10 +353,15 @@ def _check_trees(width: int, layout: int, arrays: Mapping[str, npt.NDArray[Any]]
         inside = inside and (leaf + 2**depth <= len(value)).all()
     else:
         inside = len(left) == nodes == len(value) and first.max() < nodes
-        inside = inside and left.min() >= 0
-        inner = left != np.arange(nodes)
-        inside = inside and (left[inner] + 1 < nodes).all() and left.max() < nodes
-        # A leaf goes to itself: its threshold must never send a row past it.
-        inside = inside and bool(np.isposinf(arrays["threshold"][~inner]).all())
+        inside = inside and _linked_inside(left, arrays["threshold"])
     if not inside:
         raise _refuse("a tree points outside its nodes")
+
+
+def _linked_inside(left: Ints, threshold: Floats) -> bool:
+    """Children stay among the nodes, and a leaf, its own child, never sends a row past it."""
+    inner = left != np.arange(len(left))
+    children = left[inner]
+    if len(children) and not 0 <= children.min() <= children.max() + 1 < len(left):
+        return False
+    return bool(np.isposinf(threshold[~inner]).all())

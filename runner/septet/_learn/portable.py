@@ -20,10 +20,14 @@ from septet._learn.extract import Response
 from septet._learn.flat import STRIDE, Member, Scaler, assemble
 from septet.errors import ModelError, RunError
 
-__all__ = ["Exported", "OnnxModel", "convert"]
+__all__ = ["Exported", "OnnxModel", "ServingError", "convert"]
 
 _INPUT: Final = "x"
 _PREFIX: Final = "session_"
+
+
+class ServingError(RunError):
+    """The runtime refused a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ def _session(data: bytes) -> Any:
 
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
-    settings.log_severity_level = 3
+    settings.log_severity_level = 4
     return onnxruntime.InferenceSession(data, settings, providers=["CPUExecutionProvider"])
 
 
@@ -144,7 +148,10 @@ class OnnxModel:
         total = 0.0
         for number, session in enumerate(self._sessions):
             feed = {_INPUT: row.astype(self._types[number])}
-            answer = session.run([self._outputs[number]], feed)[0]
+            try:
+                answer = session.run([self._outputs[number]], feed)[0]
+            except Exception as error:  # the runtime raises its own kinds
+                raise ServingError(f"ONNX Runtime cannot answer: {error}") from error
             raw = float(np.ravel(answer)[-1])
             place = self._base + number * STRIDE
             total += kernels.finish(raw, place, self._numbers)

@@ -17,7 +17,7 @@ from septet._data.bars import Floats, Ints
 from septet._learn.extract import Response, calibration_of, extract, response_of, scaler_of
 from septet._learn.fitting import Fitted, Served, Trainer, Untrainable, Window
 from septet._learn.flat import Calibration, Member, Scaler, assemble
-from septet._learn.portable import Exported, OnnxModel, convert
+from septet._learn.portable import Exported, OnnxModel, ServingError, convert
 from septet.errors import InputError, RunError
 
 __all__ = ["EstimatorTrainer", "Recipe", "Scaling", "calibration_folds", "complete"]
@@ -115,8 +115,17 @@ def _scaler(scale: Scaling) -> Any:
 
 
 def unwrapped(estimator: Any) -> Any:
-    """Look through a wrapper to the estimator that answers."""
+    """Look through a wrapper to the estimator whose probabilities it gives."""
+    if type(estimator).__name__ in _WRAPPERS:
+        return unwrapped(estimator.estimator_)
     return getattr(estimator, "septet_inner_", estimator)
+
+
+_WRAPPERS: Final = (
+    "FixedThresholdClassifier",
+    "TunedThresholdClassifierCV",
+    "SelfTrainingClassifier",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +172,6 @@ class EstimatorTrainer:
 
     def _fit(self, x: Floats, window: Window) -> Any:
         estimator = self.recipe.estimator(window.seed)
-        if self.calibrate == "none" and not hasattr(estimator, "predict_proba"):
-            raise InputError(f"{self.name} gives no probabilities", hint="write calibrate: sigmoid")
         if self.calibrate != "none":
             from sklearn.calibration import CalibratedClassifierCV
 
@@ -172,12 +179,15 @@ class EstimatorTrainer:
                 estimator, method=self.calibrate, cv=calibration_folds(window), ensemble=True
             )
         try:
-            return estimator.fit(x, window.y)
+            estimator.fit(x, window.y)
         except (TypeError, ValueError) as error:
             first = str(error).strip().splitlines()[0]
             raise InputError(
                 f"{self.name} cannot be fitted: {first}", hint="check model.params"
             ) from error
+        if not hasattr(estimator, "predict_proba"):
+            raise InputError(f"{self.name} gives no probabilities", hint="write calibrate: sigmoid")
+        return estimator
 
     def _serve(
         self, scaler: Scaler, answer: Any, rows: Floats, wanted: Floats
@@ -185,7 +195,7 @@ class EstimatorTrainer:
         """Serve by our own arrays, or else by ONNX; whatever it is has to agree."""
         smallest = np.inf
         for served in _candidates(answer, scaler, rows.shape[1]):
-            difference = float(np.abs(served.predict(rows) - wanted).max())
+            difference = served_difference(served, rows, wanted)
             if difference <= LARGEST_DIFFERENCE:
                 return served, difference
             smallest = min(smallest, difference)
@@ -194,6 +204,14 @@ class EstimatorTrainer:
             f"{len(rows)} held-out rows, more than {LARGEST_DIFFERENCE:g}",
             hint="choose an estimator of trees, boosting or a linear kind, or add scale: standard",
         )
+
+
+def served_difference(served: Served, rows: Floats, wanted: Floats) -> float:
+    """Largest difference from what the estimator says; infinite if it cannot answer."""
+    try:
+        return float(np.abs(served.predict(rows) - wanted).max())
+    except ServingError:
+        return float("inf")
 
 
 def _candidates(answer: Any, scaler: Scaler, width: int) -> Iterator[Served]:

@@ -1,0 +1,1 @@
+"""Tests of labels, training, serving, storing and health."""

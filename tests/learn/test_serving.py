@@ -1,0 +1,247 @@
+"""Served models are exact to scikit-learn, and one row is the batch, bit for bit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from septet._learn import kernels
+from septet._learn.extract import extract
+from septet._learn.fitting import Untrainable, Window
+from septet._learn.flat import Calibration, FlatModel, Member, Scaler, assemble
+from septet._learn.trainer import calibration_folds
+from septet.errors import InputError, ModelError, RunError
+from tests.learn.sample import HOUR_NS, trainer, window
+
+
+@pytest.fixture(autouse=True)
+def _quiet_estimators() -> Iterator[None]:
+    """Estimators announce what will change in their next version; that is not ours to mend."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
+def _kinds() -> dict[str, Callable[[int], Any]]:
+    from sklearn import discriminant_analysis, ensemble, linear_model, tree
+
+    return {
+        "tree": lambda s: tree.DecisionTreeClassifier(max_depth=5, random_state=s),
+        "extra tree": lambda s: tree.ExtraTreeClassifier(random_state=s),
+        "forest": lambda s: ensemble.RandomForestClassifier(
+            20, max_depth=6, class_weight="balanced", random_state=s
+        ),
+        "deep forest": lambda s: ensemble.RandomForestClassifier(5, random_state=s),
+        "extra trees": lambda s: ensemble.ExtraTreesClassifier(8, max_depth=4, random_state=s),
+        "bagging": lambda s: ensemble.BaggingClassifier(max_features=0.5, random_state=s),
+        "ada": lambda s: ensemble.AdaBoostClassifier(n_estimators=8, random_state=s),
+        "boosting": lambda s: ensemble.GradientBoostingClassifier(
+            n_estimators=12, max_depth=3, random_state=s
+        ),
+        "exponential": lambda s: ensemble.GradientBoostingClassifier(
+            n_estimators=8, loss="exponential", init="zero", random_state=s
+        ),
+        "histogram": lambda s: ensemble.HistGradientBoostingClassifier(max_iter=12, random_state=s),
+        "logistic": lambda s: linear_model.LogisticRegression(),
+        "discriminant": lambda s: discriminant_analysis.LinearDiscriminantAnalysis(),
+        "sgd": lambda s: linear_model.SGDClassifier(loss="log_loss", random_state=s),
+        "huber": lambda s: linear_model.SGDClassifier(loss="modified_huber", random_state=s),
+    }
+
+
+def _near_splits(model: FlatModel, rows: np.ndarray) -> np.ndarray:
+    """Rows whose values sit on thresholds and one step of float32 or float64 beside them."""
+    threshold = model.arrays()["threshold"].astype(np.float64)
+    threshold = threshold[np.isfinite(threshold)]
+    if not len(threshold):
+        return rows
+    picked = threshold[np.arange(rows.size) % len(threshold)].reshape(rows.shape)
+    up32 = np.nextafter(picked.astype(np.float32), np.float32(np.inf)).astype(np.float64)
+    return np.concatenate([rows, picked, np.nextafter(picked, np.inf), up32])
+
+
+@pytest.mark.parametrize("name", list(_kinds()))
+@given(seed=st.integers(0, 10_000), spread=st.sampled_from([1e-3, 1.0, 1e4]))
+@settings(max_examples=4)
+def test_a_served_model_is_exact_and_one_row_is_the_batch(
+    name: str, seed: int, spread: float
+) -> None:
+    given_rows = window(160, seed=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = _kinds()[name](seed).fit(given_rows.x * spread, given_rows.y)
+    member = extract(fitted, "probability")
+    assert member is not None
+    model = assemble(4, Scaler(), [member])
+    fresh = np.random.default_rng(seed + 1).normal(size=(150, 4)) * spread
+    rows = _near_splits(model, fresh)
+    batch = model.predict(rows)
+    assert np.abs(batch - fitted.predict_proba(rows)[:, 1]).max() <= 1e-15
+    assert [model.predict_row(row) for row in rows] == batch.tolist()
+
+
+@pytest.mark.parametrize("calibrate", ["sigmoid", "isotonic"])
+@pytest.mark.parametrize("scale", ["none", "standard", "robust", "minmax"])
+@pytest.mark.parametrize("name", ["forest", "histogram", "logistic"])
+def test_scaling_and_calibration_are_those_of_scikit_learn(
+    name: str, scale: Any, calibrate: Any
+) -> None:
+    from sklearn import preprocessing
+    from sklearn.calibration import CalibratedClassifierCV
+
+    rows = window(300)
+    sample = _kinds()[name](0)
+    made = trainer(type(sample), scale, calibrate, **sample.get_params())
+    served = made.fit(rows).model
+    scaler = {
+        "none": preprocessing.FunctionTransformer(),
+        "standard": preprocessing.StandardScaler(),
+        "robust": preprocessing.RobustScaler(),
+        "minmax": preprocessing.MinMaxScaler(),
+    }[scale]
+    x = scaler.fit_transform(rows.x)
+    base = type(sample)(**{**sample.get_params(), **made.recipe.estimator(rows.seed).get_params()})
+    reference = CalibratedClassifierCV(
+        base, method=calibrate, cv=calibration_folds(rows), ensemble=True
+    ).fit(x, rows.y)
+    fresh = np.random.default_rng(5).normal(size=(200, 4))
+    wanted = reference.predict_proba(scaler.transform(fresh))[:, 1]
+    assert np.abs(served.predict(fresh) - wanted).max() <= 2e-15
+
+
+def test_everything_else_goes_through_onnx_and_one_row_is_the_batch() -> None:
+    from sklearn.naive_bayes import GaussianNB
+    from sklearn.neural_network import MLPClassifier
+
+    rows = window(300)
+    for kind, params in ((GaussianNB, {}), (MLPClassifier, {"max_iter": 20})):
+        fitted = trainer(kind, "standard", **params).fit(rows)
+        assert fitted.model.format == "onnx"
+        assert fitted.facts["largest_difference"] <= 1e-5
+        fresh = np.random.default_rng(5).normal(size=(40, 4))
+        batch = fitted.model.predict(fresh)
+        assert [fitted.model.predict_row(row) for row in fresh] == batch.tolist()
+
+
+def test_an_export_that_differs_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.naive_bayes import GaussianNB
+
+    from septet._learn.portable import OnnxModel
+
+    monkeypatch.setattr(OnnxModel, "predict", lambda self, x: np.full(len(x), 0.5))
+    with pytest.raises(RunError, match=r"GaussianNB: its served copy differs .* by 0\.") as caught:
+        trainer(GaussianNB).fit(window(300))
+    assert "more than 1e-05" in str(caught.value)
+
+
+def test_an_estimator_without_probabilities_needs_calibration() -> None:
+    from sklearn.svm import LinearSVC
+
+    with pytest.raises(InputError, match="LinearSVC gives no probabilities"):
+        trainer(LinearSVC).fit(window())
+    served = trainer(LinearSVC, "standard", "sigmoid").fit(window()).model
+    assert served.format == "flat"
+
+
+def test_parameters_that_scikit_learn_refuses_are_an_input_error() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    with pytest.raises(InputError, match="cannot be fitted"):
+        trainer(LogisticRegression, solver="liblinear", l1_ratio=2.0).fit(window())
+
+
+def test_folds_are_in_time_order_and_no_label_crosses_them() -> None:
+    rows = window(500)
+    late = Window(rows.x, rows.y, rows.time_ns, rows.time_ns + 5 * HOUR_NS, rows.feature_names, 1)
+    folds = calibration_folds(late)
+    assert [len(test) for _, test in folds] == [100, 100, 100]
+    for fit, test in folds:
+        assert late.known_ns[fit].max() <= late.time_ns[test[0]]
+        assert fit.max() == test[0] - 5
+
+
+def test_a_fold_without_both_classes_is_no_fold() -> None:
+    rows = window(100)
+    flat = np.zeros(100, dtype=np.int64)
+    flat[0] = 1
+    one = Window(rows.x, flat, rows.time_ns, rows.known_ns, rows.feature_names, 1)
+    with pytest.raises(Untrainable):
+        calibration_folds(one)
+
+
+def test_the_same_window_gives_the_same_arrays() -> None:
+    from sklearn.ensemble import RandomForestClassifier
+
+    made = trainer(RandomForestClassifier, n_estimators=6, max_depth=4, n_jobs=2)
+    first, second = (made.fit(window()).model.arrays() for _ in range(2))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_threads_do_not_change_the_answer() -> None:
+    model = _forest()
+    rows = np.random.default_rng(2).normal(size=(10_000, 4))
+    assert np.array_equal(model.predict(rows, threads=1), model.predict(rows, threads=2))
+    assert np.array_equal(model.predict(rows), model.predict(rows, threads=3))
+    assert model.predict(rows[:0]).shape == (0,)
+
+
+def _forest(depth: int | None = 3) -> FlatModel:
+    from sklearn.ensemble import RandomForestClassifier
+
+    rows = window(200)
+    fitted = RandomForestClassifier(4, max_depth=depth, random_state=1).fit(rows.x, rows.y)
+    member = extract(fitted, "probability")
+    assert member is not None
+    knots = Calibration("isotonic", x=np.array([0.1, 0.4, 0.8]), y=np.array([0.2, 0.3, 0.9]))
+    scaler = Scaler("difference", np.full(4, 0.1), np.full(4, 1.5))
+    sigmoid = Calibration("sigmoid", -2.0, 0.4)
+    parts = [
+        Member(trees=member.trees, divide=4.0, single=True, calibration=each)
+        for each in (knots, sigmoid)
+    ]
+    return assemble(4, scaler, parts)
+
+
+@pytest.mark.parametrize("depth", [3, None])
+def test_the_compiled_row_is_the_plain_text(depth: int | None) -> None:
+    model = _forest(depth)
+    arrays = model.arrays()
+    names = ("plan", "numbers", "trees", "feature", "threshold", "left", "value")
+    parts = [arrays[name] for name in names]
+    scratch = np.empty(4), np.empty(4, dtype=arrays["threshold"].dtype)
+    for row in np.random.default_rng(8).normal(size=(40, 4)):
+        assert kernels.serve_row(row, *parts, *scratch) == model.predict_row(row)
+
+
+def test_wrong_width_is_refused() -> None:
+    model = _forest()
+    with pytest.raises(ValueError, match="expected 4 features, found 3"):
+        model.predict_row(np.zeros(3))
+    with pytest.raises(ValueError, match="expected rows of 4 features"):
+        model.predict(np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("depth", [3, None])
+@given(data=st.data())
+@settings(max_examples=60)
+def test_damaged_arrays_are_refused_or_harmless(depth: int | None, data: st.DataObject) -> None:
+    """Whatever is written into an index array, no kernel reads outside its arrays."""
+    arrays = {name: array.copy() for name, array in _forest(depth).arrays().items()}
+    name = data.draw(st.sampled_from(["plan", "trees", "feature", "left", "numbers"]))
+    flat = arrays[name].reshape(-1)
+    if not len(flat):
+        return
+    place = data.draw(st.integers(0, len(flat) - 1))
+    flat[place] = data.draw(st.sampled_from([-1, 0, 1, 7, 100, 100_000, 2**31 - 1]))
+    try:
+        model = FlatModel.from_arrays(arrays)
+    except ModelError as error:
+        assert "damaged" in str(error)
+    else:
+        assert model.predict(np.zeros((3, model.width))).shape == (3,)
