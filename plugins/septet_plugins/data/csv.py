@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from septet.errors import DataError
 from septet.plugin import (
@@ -33,6 +33,8 @@ class CsvConfig(TextFormat):
     `columns` gives columns our names: ``{timestamp: Date, close: Px}``. A text file cannot know
     what its stamps mark: write `stamp: open` or `stamp: close`.
     """
+
+    must_say: ClassVar[tuple[str, ...]] = ("stamp",)
 
     path: str
     columns: dict[str, str] = {}
@@ -87,6 +89,11 @@ class CsvSeriesConfig(TextFormat):
     time: str | None = None
     value: str | None = None
     known: str | None = None
+
+    @property
+    def gives_known_time(self) -> bool:  # type: ignore[override]
+        """Whether the file gives publication times."""
+        return self.known is not None
 
 
 @series(CsvSeriesConfig)

@@ -49,6 +49,11 @@ class HttpJsonConfig(Config):
     timeout: WallDuration = Field(default="20s")  # type: ignore[assignment]
     max_bytes: int = Field(default=20_000_000, ge=1, le=1_000_000_000)
 
+    @property
+    def gives_known_time(self) -> bool:  # type: ignore[override]
+        """Whether the document gives publication times."""
+        return self.known is not None
+
     @field_validator("url")
     @classmethod
     def _web(cls, value: str) -> str:

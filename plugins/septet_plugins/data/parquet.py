@@ -62,6 +62,11 @@ class ParquetSeriesConfig(Config):
     value: str | None = None
     known: str | None = None
 
+    @property
+    def gives_known_time(self) -> bool:  # type: ignore[override]
+        """Whether the file gives publication times."""
+        return self.known is not None
+
 
 @series(ParquetSeriesConfig)
 class ParquetSeries:

@@ -7,6 +7,7 @@ without a finding, and a series that is mostly bad is refused.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -64,11 +65,13 @@ class _State:
     def show(self, mask: Bools) -> list[str]:
         return [f"{iso(self.time_ns[row])} {self.rows.show(row)}" for row in first_rows(mask)]
 
-    def judge(self, kind: str, mask: Bools, *, defect: bool = True) -> str:
+    def judge(
+        self, kind: str, mask: Bools, *, defect: bool = True, examples: Sequence[str] = ()
+    ) -> str:
         """Record rows under `mask` that are still in; drop them if the policy says so."""
         mask = mask & self.alive
         count = int(np.count_nonzero(mask))
-        policy = self.found(kind, count, self.show(mask) if count else ())
+        policy = self.found(kind, count, examples or (self.show(mask) if count else ()))
         if count and defect:
             self.defects += count
         if count and policy == "drop":
@@ -178,7 +181,8 @@ def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int) -> tuple[_State, Stam
     if not has_volume:
         found.note("no volume column; volume is 0")
     for kind, mask in stamps.dropped.items():
-        state.judge(kind, mask)
+        raw_stamps = [repr(frame["timestamp"][row]) for row in first_rows(mask)]
+        state.judge(kind, mask, examples=raw_stamps)
     for kind, mask in stamps.noticed.items():
         state.judge(kind, mask, defect=False)
     return state, stamps
@@ -246,6 +250,8 @@ def _refuse_bad(state: _State, total: int, left: int) -> None:
         for each in worst[:3]
     )
     hint = f"the limit is max_bad: {state.keys.max_bad:.0%}"
+    if worst and worst[0].kind == "bad_stamp":
+        hint = f"say how times are written: time_unit: s, or for text time_format; {hint}"
     if worst and worst[0].kind == "off_grid":
         hint = f"is the bar {format_duration(state.bar_ns)}, are time_zone and stamp right? {hint}"
     if worst and worst[0].kind == "outside_session":

@@ -1,0 +1,424 @@
+"""The commands around market data: data fetch, import, list and check."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from septet.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from septet._data.bars import BarTable, Finding
+    from septet._data.normalise import Normalised
+    from septet._data.source import FetchReport, Progress, Request
+    from septet._store.parquet import BarStore
+
+__all__ = ["data"]
+
+_LEAD_BARS: Final = 1_000
+_STRATEGIES: Final = (".yaml", ".yml")
+
+_store_option = click.option(
+    "--store",
+    "root",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of downloaded data; SEPTET_DATA or the user's data folder by default.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+@click.group()
+def data() -> None:
+    """Download, import, list and check market data."""
+
+
+def _print_json(value: Any) -> None:
+    from septet._store.run import dump_json
+
+    click.echo(dump_json(value), nl=False)
+
+
+def _store(root: Path | None) -> BarStore:
+    from septet._store.parquet import BarStore
+
+    return BarStore(root)
+
+
+def _moment(text: str | None, *, ends: bool = False) -> int | None:
+    from pydantic_core import PydanticCustomError
+
+    from septet_schemas.times import parse_moment
+
+    try:
+        return None if text is None else parse_moment(text, ends=ends)
+    except PydanticCustomError as error:
+        raise InputError(f"{'--until' if ends else '--since'}: {error.message()}") from error
+
+
+def _duration(text: str) -> int:
+    from pydantic_core import PydanticCustomError
+
+    from septet_schemas.units import parse_duration
+
+    try:
+        return parse_duration(text)
+    except PydanticCustomError as error:
+        raise InputError(f"--bar: {error.message()}") from error
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Draw bars with their speed and time left on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("bars"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=Console(stderr=True)) as display:
+
+        def report(what: str, done: int, total: int | None) -> None:
+            if what not in tasks:
+                tasks[what] = display.add_task(what, total=total)
+            display.update(tasks[what], completed=done, total=total)
+
+        yield report
+
+
+@data.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--exchange", help="An exchange's id in ccxt, instead of a strategy FILE.")
+@click.option("--symbol", "symbols", multiple=True, help="With --exchange; may be repeated.")
+@click.option("--bar", help="With --exchange: the length of a bar, such as 1h.")
+@click.option("--since", help="First day or time, UTC; by default the strategy's, with warm-up.")
+@click.option("--until", help="Last day or time, UTC.")
+@_store_option
+@_json
+def fetch(
+    file: Path | None,
+    exchange: str | None,
+    symbols: tuple[str, ...],
+    bar: str | None,
+    since: str | None,
+    until: str | None,
+    root: Path | None,
+    as_json: bool,
+) -> None:
+    """Download what a strategy FILE needs, or bars of an exchange.
+
+    Only what the store does not hold is asked for. After an interruption the same command goes
+    on where it stopped.
+    """
+    first, last = _moment(since), _moment(until, ends=True)
+    store = _store(root)
+    if (file is None) == (exchange is None):
+        raise InputError(
+            "septet data fetch takes a strategy FILE or --exchange, one of the two",
+            hint="septet data fetch --exchange binance --symbol BTC/USDT --bar 1h "
+            "--since 2023-01-01",
+        )
+    if file is not None:
+        jobs = _jobs_of_file(file, store, first, last)
+    else:
+        jobs = [_job_of_exchange(str(exchange), symbols, bar, store, first, last)]
+    reports: list[FetchReport] = []
+    with _progress() as progress:
+        for source, request in jobs:
+            reports += source.fetch(request, progress)
+    _show_reports(reports, store, as_json=as_json)
+
+
+def _jobs_of_file(
+    file: Path, store: BarStore, first: int | None, last: int | None
+) -> list[tuple[Any, Request]]:
+    from dataclasses import replace
+
+    from septet._config.load import load
+    from septet._data.load import request_for
+    from septet._data.source import Fetches
+
+    loaded = load(file)
+    strategy = loaded.strategy
+    blocks = {"candles": strategy.data.candles, **strategy.data.series}
+    if strategy.data.funding is not None:
+        blocks["funding"] = strategy.data.funding
+    jobs = []
+    for name, block in blocks.items():
+        source = block.declaration(block.config)
+        if isinstance(source, Fetches):
+            request = request_for(loaded, name, store=store)
+            start = request.start_ns
+            if first is not None:
+                start = first
+            elif start is not None:
+                start -= _lead_in(strategy)
+            end = last if last is not None else request.end_ns
+            jobs.append((source, replace(request, start_ns=start, end_ns=end)))
+    return jobs
+
+
+def _lead_in(strategy: Any) -> int:
+    """Market time before the first decision that training and warm-up read, generously."""
+    bar_ns: int = strategy.universe.bar
+    lead = _LEAD_BARS * bar_ns
+    if strategy.model is not None:
+        training = strategy.model.extra.get("training")
+        lead += int(getattr(training, "train", 0))
+    return lead
+
+
+def _job_of_exchange(
+    exchange: str,
+    symbols: Sequence[str],
+    bar: str | None,
+    store: BarStore,
+    first: int | None,
+    last: int | None,
+) -> tuple[Any, Request]:
+    from septet._data.source import Request
+    from septet._host.register import Host
+
+    if not symbols or bar is None:
+        raise InputError("--exchange needs --symbol and --bar", hint="--symbol BTC/USDT --bar 1h")
+    declaration = Host().declaration("data", "ccxt", "candles")
+    source = declaration(declaration.config(venue=exchange))
+    request = Request(
+        tuple(symbols), _duration(bar), first, last, Path(), "candles", time.time_ns(), store
+    )
+    return source, request
+
+
+def _show_reports(reports: list[FetchReport], store: BarStore, *, as_json: bool) -> None:
+    lines: list[dict[str, Any]] = [
+        {"name": each.name, "rows": each.rows, "requests": each.requests, "notes": each.notes}
+        for each in reports
+    ]
+    if as_json:
+        _print_json({"store": str(store.root), "fetched": lines})
+        return
+    if not lines:
+        click.echo("Nothing to download: this strategy reads files or bundled data.")
+        return
+    for line in lines:
+        notes = f" ({'; '.join(line['notes'])})" if line["notes"] else ""
+        click.echo(
+            f"{line['name']}: {line['rows']:,} new rows in {line['requests']} requests{notes}"
+        )
+    click.echo(f"Stored in {store.root}.")
+
+
+_SHAPE: Final = (
+    click.option("--symbol", help="The symbol the rows are of; a symbol column wins."),
+    click.option("--bar", help="The length of a bar, such as 1h."),
+    click.option("--stamp", type=click.Choice(["open", "close"]), help="What time stamps mark."),
+    click.option("--time-zone", default="UTC", show_default=True),
+    click.option("--calendar", help="24x7, XFX, or an exchange such as XNYS."),
+    click.option("--adjust", type=click.Choice(["none", "splits", "total"])),
+    click.option("--time-format", help="Of text files, with % signs: %d/%m/%Y %H:%M."),
+    click.option(
+        "--column", "columns", multiple=True, metavar="OURS=THEIRS",
+        help="A column's name in the file: --column close=Px. May be repeated.",
+    ),
+)  # fmt: skip
+
+
+def _shape(command: Any) -> Any:
+    for option in reversed(_SHAPE):
+        command = option(command)
+    return command
+
+
+def _read_file(path: Path, shape: dict[str, Any]) -> tuple[Normalised, int]:
+    """Read one data file with the options of `_SHAPE`, through the same path as a run."""
+    from septet._data.load import read_candles
+    from septet._data.source import Request
+    from septet._host.register import Host
+    from septet_schemas.blocks import UseBlock
+    from septet_schemas.keys import CandleKeys
+
+    if shape["bar"] is None:
+        raise InputError("--bar is missing", hint="such as --bar 1h")
+    if not path.is_file():
+        raise DataError(f"no such file: {path}")
+    with path.open("rb") as file:
+        use = "parquet" if file.read(4) == b"PAR1" else "csv"
+    columns = dict(each.partition("=")[::2] for each in shape["columns"])
+    config: dict[str, Any] = {"path": str(path.resolve()), "columns": columns}
+    if use == "csv" and shape["time_format"]:
+        config["time_format"] = shape["time_format"]
+    named = ("stamp", "time_zone", "calendar", "adjust")
+    said = {name: shape[name] for name in named if shape[name] is not None}
+    keys = _validated(CandleKeys, said)
+    declaration = Host().declaration("data", use, "candles")
+    block = UseBlock(
+        use, "data", "candles", declaration.config(**config), declaration, "septet",
+        {name: getattr(keys, name) for name in type(keys).model_fields},
+    )  # fmt: skip
+    bar_ns = _duration(shape["bar"])
+    symbol = shape["symbol"] or path.name.split(".")[0]
+    request = Request((symbol,), bar_ns, base_dir=path.parent, now_ns=time.time_ns())
+    ((_, done),) = read_candles(block, request)
+    return done, bar_ns
+
+
+def _validated(model: Any, said: dict[str, Any]) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return model(**said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-")
+        raise InputError(f"{option}: {first['msg']}") from error
+
+
+@data.command("import")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--as", "source", default="import", show_default=True, help="Name in the store.")
+@_shape
+@_store_option
+@_json
+def import_(path: Path, source: str, root: Path | None, as_json: bool, **shape: Any) -> None:
+    """Check the bars of a file and put the valid ones into the store.
+
+    A strategy reads them with `candles: {use: store}`, or `{use: store, source: NAME}`.
+    """
+    import polars as pl
+
+    from septet_schemas.units import format_duration
+
+    done, bar_ns = _read_file(path, shape)
+    bars, store, bar = done.bars, _store(root), format_duration(bar_ns)
+    names = ("open", "high", "low", "close", "volume")
+    frame = pl.DataFrame(
+        {"timestamp": bars.open_ns, **{name: getattr(bars, name) for name in names}}
+    )
+    span = (int(bars.open_ns[0]), int(bars.open_ns[-1]) + bar_ns)
+    store.append(source, bars.symbol, bar, frame, span)
+    store.describe(
+        source, bars.symbol, bar, stamp="open", calendar=done.calendar, imported_from=str(path)
+    )
+    if as_json:
+        _print_json({"store": str(store.root), "source": source, **_table_facts(done.bars),
+                     "findings": [_finding(each) for each in done.findings]})  # fmt: skip
+        return
+    _show_findings(done.findings)
+    click.echo(f"{len(bars):,} bars of {bars.symbol} {bar} stored as {source} in {store.root}.")
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    return {
+        "source": found.source, "symbol": found.symbol, "kind": found.kind,
+        "policy": found.policy, "count": found.count, "message": found.message,
+        "examples": list(found.examples),
+    }  # fmt: skip
+
+
+def _table_facts(bars: BarTable) -> dict[str, Any]:
+    from septet._data.stamps import iso
+
+    ends = (iso(bars.known_ns[0]), iso(bars.known_ns[-1])) if len(bars) else (None, None)
+    return {"symbol": bars.symbol, "bars": len(bars), "first": ends[0], "last": ends[1]}
+
+
+def _show_findings(findings: Sequence[Finding]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    counted = [each for each in findings if each.count]
+    console = Console(highlight=False)
+    if counted:
+        table = Table("symbol", "finding", "count", "done", "first")
+        for each in counted:
+            table.add_row(
+                each.symbol, f"{each.kind}\n[dim]{each.message}[/dim]", f"{each.count:,}",
+                each.policy, each.examples[0] if each.examples else "",
+            )  # fmt: skip
+        console.print(table)
+    notes = dict.fromkeys(each.message for each in findings if not each.count)
+    for note in notes:
+        console.print(f"· {note}", markup=False)
+
+
+@data.command("list")
+@_store_option
+@_json
+def list_(root: Path | None, as_json: bool) -> None:
+    """List what the store holds."""
+    from septet._data.stamps import iso
+
+    store = _store(root)
+    lines: list[dict[str, Any]] = [
+        {
+            "source": each.source, "name": each.name, "bar": each.bar, "rows": each.rows,
+            "first": None if each.first_ns is None else iso(each.first_ns),
+            "last": None if each.last_ns is None else iso(each.last_ns),
+            "bytes": each.size, "holes": max(0, len(each.covered) - 1),
+        }
+        for each in store.entries()
+    ]  # fmt: skip
+    if as_json:
+        _print_json({"store": str(store.root), "entries": lines})
+        return
+    if not lines:
+        click.echo(f"Nothing stored in {store.root}. Fill it with `septet data fetch`.", err=True)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("source", "name", "bar", "rows", "first", "last", "kB", "holes")
+    for line in lines:
+        table.add_row(
+            str(line["source"]), str(line["name"]), str(line["bar"]), f"{line['rows']:,}",
+            str(line["first"] or ""), str(line["last"] or ""), f"{line['bytes'] / 1e3:,.0f}",
+            str(line["holes"] or ""),
+        )  # fmt: skip
+    Console(highlight=False).print(table)
+    click.echo(f"Stored in {store.root}.")
+
+
+@data.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@_shape
+@_store_option
+@_json
+def check(path: Path, root: Path | None, as_json: bool, **shape: Any) -> None:
+    """Check the data of a strategy file, or one data file with --bar and --stamp.
+
+    Shows every defect, how often it occurs and what is done about it; refuses what a run would
+    refuse.
+    """
+    if path.suffix.lower() in _STRATEGIES:
+        from septet._config.load import load
+        from septet._data.load import load_market
+
+        market = load_market(load(path), store=_store(root))
+        tables, findings = list(market.bars.values()), market.findings
+    else:
+        done, _ = _read_file(path, shape)
+        tables, findings = [done.bars], done.findings
+    facts = [_table_facts(each) for each in tables]
+    if as_json:
+        _print_json({"symbols": facts, "findings": [_finding(each) for each in findings]})
+        return
+    _show_findings(findings)
+    for each in facts:
+        click.echo(f"{each['symbol']}: {each['bars']:,} bars, {each['first']} to {each['last']}")
