@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Verbosity, settings
 ROOT = Path(__file__).resolve().parents[1]
 
 # Compiled plans are kept beside the checkout, so that a second run compiles nothing.
-os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache" / "numba"))
+os.environ.setdefault("SEPTET_CACHE", str(ROOT / ".cache" / "plans"))
 
 # No deadline: an example that compiles takes seconds, and timing belongs to benchmarks/.
 settings.register_profile(

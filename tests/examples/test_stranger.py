@@ -194,6 +194,16 @@ def test_its_strategy_runs(run: tuple[Path, dict[str, Any]]) -> None:
     assert summary["trades"] > 0
 
 
+def test_its_steps_are_compiled_like_ours(run: tuple[Path, dict[str, Any]]) -> None:
+    """The one plan of the run holds its steps beside built-in ones, and none of them is slow."""
+    folder, _ = run
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["compiled"] is True
+    assert manifest["slow_parts"] == []
+    assert manifest["plan"].startswith("plan_")
+    assert "septet-weekend" in json.dumps(manifest)
+
+
 def test_its_feature_is_what_it_says(run: tuple[Path, dict[str, Any]]) -> None:
     """Compare with a computation that shares no code with it."""
     folder, _ = run
