@@ -204,7 +204,7 @@ def _still_open(
         )
 
 
-def _monitoring(tables: dict[str, BarTable], first: int, seed: int) -> dict[str, list[Any]]:
+def _monitoring(tables: dict[str, BarTable], first: int, seed: int) -> dict[str, list[Any]] | None:
     draw = np.random.default_rng(seed + 99)
     rows = []
     bars = next(iter(tables.values()))
@@ -226,7 +226,7 @@ def _monitoring(tables: dict[str, BarTable], first: int, seed: int) -> dict[str,
                     "window": 500,
                 }
             )
-    return _columns(rows) or {}
+    return _columns(rows)
 
 
 def make_result(
@@ -284,11 +284,11 @@ def make_result(
     )
     return RunResult(
         facts=facts,
-        decisions=_columns(decisions) or {},
+        decisions=_columns(decisions),
         orders=_columns(book.orders),
         fills=_columns(book.fills),
         trades=_columns(book.trades),
-        equity=_columns(equity) or {},
+        equity=_columns(equity),
         bars=tables,
         monitoring=_monitoring(tables, first, seed) if model else None,
         predictions=_columns(labels) if model else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,16 +21,22 @@ def save_run(
     """Write ``root/<strategy>/<run id>/`` and give the stored run.
 
     The folder appears whole, report included, or not at all: any failure on the way removes
-    what was written and is raised.
+    what was written and is raised. The time this takes is added to `seconds_total`.
     """
     from septet._report.summary import summarise
 
+    began = time.perf_counter()
     with RunWriter(Path(root), result.facts.strategy, now_ns=now_ns) as writer:
         frames = frames_of(result)
         summary = summarise(result, frames, run_id=writer.run_id)
-        write_result(writer, result, frames, summary)
+        write_result(writer, result, frames)
+        writer.write_json("summary.json", summary)
         if report:
             from septet._report.page import render
 
             writer.write_text("report.html", render(open_run(writer.folder)))
+        spent = time.perf_counter() - began
+        writer.write_json(
+            "summary.json", {**summary, "seconds_total": summary["seconds_total"] + spent}
+        )
         return open_run(writer.commit())

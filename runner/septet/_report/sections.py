@@ -332,7 +332,10 @@ def provenance(run: Run) -> str:
         ("Created", str(manifest.get("created", UNDEFINED))),
         ("septet", str(manifest.get("septet", UNDEFINED))),
         ("Engine", f"{facts.engine}, seed {facts.seed}"),
-        ("Time", f"{duration(facts.seconds)} computing, {duration(facts.seconds_total)} in all"),
+        (
+            "Time",
+            f"{duration(facts.seconds)} computing, {duration(facts.seconds_total)} with loading",
+        ),
         ("First decision", f"{when(facts.first_decision_ns)} UTC"),
         ("Bars", f"{count(facts.bars)}, {date(facts.start_ns)} to {date(facts.end_ns)}"),
         ("Machine", f"{machine.get('cpu', '')}, {machine.get('libm', '')}"),

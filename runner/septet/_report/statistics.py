@@ -28,7 +28,6 @@ __all__ = [
     "brier",
     "calibration",
     "daily_returns",
-    "days_a_year",
     "exposure",
     "hold_growth",
     "longest_underwater_ns",
@@ -47,25 +46,9 @@ __all__ = [
 
 DAY_NS: Final = 86_400_000_000_000
 YEAR_NS: Final = 365 * DAY_NS
-_SESSIONS_A_YEAR: Final = {"24x7": 365.0, "XFX": 260.0, "XNYS": 252.0, "XNAS": 252.0}
 # A spread below this share of the values is the rounding of their sums, not a spread.
 _ROUNDING: Final = 1e-12
 _Z95: Final = 1.959963984540054
-
-
-def days_a_year(calendar: str) -> float:
-    """Sessions a year of a calendar, for annualising daily figures.
-
-    365 for a market that never closes, 260 for FX, 252 for New York; other calendars are
-    counted over 2010 to 2019.
-    """
-    known = _SESSIONS_A_YEAR.get(calendar)
-    if known is not None:
-        return known
-    import exchange_calendars
-
-    sessions = exchange_calendars.get_calendar(calendar, start="2010-01-01", end="2019-12-31")
-    return float(round(len(sessions.sessions) / 10))
 
 
 def _finite(value: float) -> float | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.box import SIMPLE_HEAD
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -132,12 +131,24 @@ def show(run: Run, console: Console) -> None:
 
 def show_list(runs: Sequence[Mapping[str, Any]], console: Console) -> None:
     """Print one line for each run, the latest last."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("Run", no_wrap=True, min_width=23)
-    table.add_column("Strategy", overflow="ellipsis", no_wrap=True, min_width=8, max_width=20)
-    table.add_column("Trades", justify="right", no_wrap=True, min_width=6)
-    table.add_column("Return", justify="right", no_wrap=True, min_width=8)
-    table.add_column("Verdict", overflow="ellipsis", no_wrap=True)
+    widest = max((len(str(item["strategy"])) for item in runs), default=8)
+    strategy_width = min(max(widest, 8), 20)
+    rest = max(console.width - 23 - strategy_width - 7 - 9 - 8, 12)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name, right, width in (
+        ("Run", False, 23),
+        ("Strategy", False, strategy_width),
+        ("Trades", True, 7),
+        ("Return", True, 9),
+        ("Verdict", False, rest),
+    ):
+        table.add_column(
+            name,
+            justify="right" if right else "left",
+            width=width,
+            no_wrap=True,
+            overflow="ellipsis",
+        )
     for item in runs:
         if "damaged" in item:
             row = (UNDEFINED, UNDEFINED, Text(str(item["damaged"]), "red"))

@@ -140,6 +140,8 @@ class RunFacts:
     first time a decision could be taken: every statistic spans from there to `end_ns`. `bars`
     counts bars of all symbols. `days_a_year` is 365 for a market that never closes, otherwise
     its sessions a year; with sessions only days that have an equity row count as days.
+    `seconds` is from arrays in memory to arrays of results, `seconds_total` from the start of the
+    command to handing over this result (storing it adds its own time).
     """
 
     strategy: str
@@ -164,7 +166,9 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """Everything a run produced. Tables are polars frames or mappings of columns (`TABLES`).
+    """Everything a run produced.
+
+    Tables are polars frames or mappings of columns (`TABLES`); None is a table without rows.
 
     - decisions: one row for each symbol and decision time; any column that is not in `TABLES`
       is a feature. `requested` and `granted` are quantities in the base currency.
@@ -186,11 +190,11 @@ class RunResult:
     """
 
     facts: RunFacts
-    decisions: Table
-    orders: Table
-    fills: Table
-    trades: Table
-    equity: Table
+    decisions: Table | None
+    orders: Table | None
+    fills: Table | None
+    trades: Table | None
+    equity: Table | None
     bars: Mapping[str, BarTable]
     monitoring: Table | None = None
     predictions: Table | None = None

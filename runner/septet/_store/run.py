@@ -104,7 +104,7 @@ class RunWriter:
                 hint="name a folder you may write to with --out",
             ) from problem
         for attempt in range(10_000):
-            seed = f"{strategy}|{self._now_ns}|{os.getpid()}|{attempt}".encode()
+            seed = f"{strategy}|{self._now_ns}|{attempt}".encode()
             run_id = f"{stamp:%Y%m%dT%H%M%SZ}-{hashlib.sha256(seed).hexdigest()[:6]}"
             folder = self._parent / f".{run_id}.partial"
             if (self._parent / run_id).exists():
@@ -199,13 +199,11 @@ def _manifest(writer: RunWriter, result: RunResult, joined: Mapping[str, int]) -
     }
 
 
-def write_result(
-    writer: RunWriter,
-    result: RunResult,
-    frames: Mapping[str, pl.DataFrame],
-    summary: Mapping[str, Any],
-) -> None:
-    """Write everything of a run but its report; `frames` are those of `frames_of(result)`."""
+def write_result(writer: RunWriter, result: RunResult, frames: Mapping[str, pl.DataFrame]) -> None:
+    """Write everything of a run but its summary and report.
+
+    `frames` are those of `frames_of(result)`.
+    """
     bars, joined = thin_bars(result.bars, split_ns=result.facts.first_decision_ns)
     for name, frame in frames.items():
         writer.write_table(name, frame)
@@ -216,7 +214,6 @@ def write_result(
     for name, data in result.model_files.items():
         writer.write_bytes(f"models/{name}", data)
     writer.write_json("manifest.json", _manifest(writer, result, joined))
-    writer.write_json("summary.json", summary)
 
 
 def _damaged(folder: Path, what: str) -> InputError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._store.result import COUNT, FLAG, NUMBER, TABLES, TEXT, TIME
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from septet._data.bars import BarTable
     from septet._store.result import RunResult, Table
 
-__all__ = ["DISPLAY_BARS", "as_frame", "empty", "feature_names", "frames_of", "thin_bars"]
+__all__ = ["DISPLAY_BARS", "as_frame", "coded", "empty", "feature_names", "frames_of", "thin_bars"]
 
 DISPLAY_BARS: Final = 20_000
 
@@ -43,6 +43,14 @@ def empty(table: str) -> pl.DataFrame:
 def feature_names(columns: list[str]) -> list[str]:
     """Columns of `decisions` that are features, in order."""
     return [name for name in columns if name not in TABLES["decisions"]]
+
+
+def coded(codes: npt.NDArray[Any], names: Sequence[str]) -> pl.Series:
+    """Text of a column of integer codes, `names[code]`, without a string for each row."""
+    import polars as pl
+
+    kind = pl.Enum(list(dict.fromkeys(names)))
+    return pl.Series(list(names), dtype=kind).gather(codes)
 
 
 def _cast(frame: pl.DataFrame, name: str, kind: str) -> pl.Series:

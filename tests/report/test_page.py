@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as draw
+
+from septet._report.page import render, write_report
+from septet._report.payload import chart_data, thin_rows
+from septet._report.save import save_run
+from septet._store.run import Run, open_run
+from tests.report.synthetic import make_result, without_trades
+
+EVIL = "</script><script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)>'\"&"
+VOID = {"meta", "br", "img", "input", "link", "hr"}
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements, their attributes, text outside scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.scripts: list[str] = []
+        self.crossed: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.crossed.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+        elif self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+    def said(self) -> str:
+        return " ".join("".join(self.text).split())
+
+    def data(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.scripts[0])
+        return found
+
+    def ids(self) -> set[str | None]:
+        return {attrs.get("id") for _, attrs in self.elements}
+
+
+@pytest.fixture(scope="module")
+def full(full_run: Run) -> Page:
+    return Page((full_run.folder / "report.html").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def rules(rules_run: Run) -> Page:
+    return Page((rules_run.folder / "report.html").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def refused(refused_run: Run) -> Page:
+    return Page((refused_run.folder / "report.html").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["full", "rules", "refused"])
+def test_page_is_well_formed(name: str, request: pytest.FixtureRequest) -> None:
+    page: Page = request.getfixturevalue(name)
+    assert page.open == []
+    assert page.crossed == []
+    assert len(page.scripts) == 3
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("name", ["full", "rules", "refused"])
+def test_page_fetches_nothing(name: str, request: pytest.FixtureRequest) -> None:
+    page: Page = request.getfixturevalue(name)
+    fetching = {"src", "href", "srcset", "action", "data", "poster", "background"}
+    for tag, attrs in page.elements:
+        assert not fetching & set(attrs), (tag, attrs)
+        assert tag not in {"link", "iframe", "object", "embed", "base"}
+    policy = next(a["content"] for _, a in page.elements if "http-equiv" in a)
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    assert "http" not in policy
+
+
+def test_styles_fetch_nothing(full_run: Run) -> None:
+    text = (full_run.folder / "report.html").read_text(encoding="utf-8")
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "prefers-color-scheme: dark" in style
+
+
+def test_page_is_one_file_of_a_bounded_size(full_run: Run) -> None:
+    text = (full_run.folder / "report.html").read_text(encoding="utf-8")
+    assert len(text.encode()) < 6_000_000
+    assert text.count("Plotly.react") > 0
+    assert len(re.findall(r"plotly\.js v", text)) == 1
+
+
+def test_verdict_comes_before_any_figure(full: Page, full_run: Run) -> None:
+    said = full.said()
+    assert said.index(full_run.summary["verdict"]) < said.index("Buy and hold")
+
+
+def test_every_section_is_there(full: Page) -> None:
+    said = full.said()
+    for title in (
+        "Equity, drawdown, exposure",
+        "Price, entries and exits",
+        "Calibration",
+        "Feature importance",
+        "Drift from the training window",
+        "Model health",
+        "Returns by month",
+        "Trades",
+        "Costs",
+        "Why decisions did not act",
+        "Data",
+        "Read this with it",
+        "Configuration",
+    ):
+        assert title in said, title
+    assert {"chart-curve", "chart-price", "chart-psi", "health-0", "symbol"} <= full.ids()
+    assert "threshold: 0.3" in said
+    assert "zero volume" in said
+    assert "limit_then_market on bars" in said
+
+
+def test_charts_hold_the_runs_numbers(full: Page, full_run: Run) -> None:
+    data = full.data()
+    equity = full_run.table("equity")["equity"]
+    assert data["curve"]["equity"][-1] == pytest.approx(equity[-1], rel=1e-6)
+    assert data["curve"]["hold"][0] == pytest.approx(full_run.facts.initial_capital)
+    assert data["curve"]["hold"][-1] / full_run.facts.initial_capital - 1 == pytest.approx(
+        full_run.summary["buy_and_hold_return"], abs=1e-6
+    )
+    assert [item["symbol"] for item in data["price"]] == ["BTC/USDT", "ETH/USDT"]
+    assert sum(len(item["trades"]["side"]) for item in data["price"]) == (
+        full_run.table("trades").height
+    )
+    assert sum(row[2] for row in data["calibration"]) == full_run.table("predictions").height
+    assert set(data["importance"]["features"]) == {"rsi_14", "bb_width", "vol_10", "volume_z"}
+    assert {item["metric"] for item in data["health"]} == {"auc", "brier", "hit_rate"}
+    assert "psi.prediction" in {item["metric"] for item in data["psi"]}
+
+
+def test_a_run_by_rules_has_no_empty_model_sections(rules: Page) -> None:
+    said = rules.said()
+    for title in ("Calibration", "Feature importance", "Model health", "Drift"):
+        assert title not in said
+    assert "symbol" not in rules.ids()
+    assert "Halts" in said
+    assert "halted on 2023-01-30" in said
+    assert "never" in said
+
+
+def test_an_all_refused_run_says_what_refused(refused: Page) -> None:
+    said = refused.said()
+    assert "0 trades, too few to judge." in said
+    assert "No trade was opened." in said
+    assert "threshold" in said
+    assert "n/a" in said
+
+
+def test_nothing_a_run_says_becomes_markup(tmp_path: Path) -> None:
+    result = make_result(symbols=("BTC/USDT",), bars=1300, strategy=EVIL)
+    finding = replace(result.findings[0], symbol=EVIL, kind=EVIL, policy=EVIL, examples=(EVIL,))
+    cards = [{**card, "importance": {EVIL: 1.0}} for card in result.models]
+    monitoring = dict(result.monitoring or {})  # type: ignore[call-overload]
+    monitoring["metric"] = [EVIL] * len(monitoring["metric"])
+    monitoring["verdict"] = [EVIL] * len(monitoring["metric"])
+    trades = dict(result.trades or {})  # type: ignore[call-overload]
+    trades["exit_reason"] = [EVIL] * len(trades["exit_reason"])
+    result = replace(
+        result,
+        findings=(finding,),
+        models=cards,
+        monitoring=monitoring,
+        trades=trades,
+        notes=(EVIL,),
+        resolved={EVIL: EVIL},
+        strategy_text=EVIL,
+        facts=replace(result.facts, currency=EVIL),
+        distributions={EVIL: EVIL},
+    )
+    run = save_run(result, tmp_path)
+    page = Page((run.folder / "report.html").read_text(encoding="utf-8"))
+    assert page.open == []
+    assert page.crossed == []
+    assert len(page.scripts) == 3
+    assert not [tag for tag, _ in page.elements if tag == "img"]
+    assert not [name for _, attrs in page.elements for name in attrs if name.startswith("on")]
+    assert "alert(1)" in page.said()
+    # What the charts write is markup to them: it comes escaped.
+    assert "<" not in page.data()["importance"]["features"][0]
+
+
+def test_many_symbols_share_the_page(tmp_path: Path) -> None:
+    names = tuple(f"S{k:02d}/USDT" for k in range(40))
+    run = save_run(make_result(symbols=names, bars=700), tmp_path)
+    page = Page((run.folder / "report.html").read_text(encoding="utf-8"))
+    options = [attrs for tag, attrs in page.elements if tag == "option"]
+    assert len(options) == 40
+    assert "and 34 more" in page.said()
+    assert sum(len(item["t"]) for item in page.data()["price"]) <= 14_000
+    assert (run.folder / "report.html").stat().st_size < 6_000_000
+
+
+def test_a_run_without_any_rows(tmp_path: Path) -> None:
+    result = without_trades(make_result(symbols=("BTC/USDT",), bars=700, model=False))
+    empty = replace(result, equity=None, decisions=None, bars={}, findings=())
+    page = Page((save_run(empty, tmp_path).folder / "report.html").read_text(encoding="utf-8"))
+    said = page.said()
+    for words in ("No bars were stored.", "No equity was recorded.", "No decision was refused."):
+        assert words in said
+    assert "Nothing was found wrong with the data." in said
+
+
+def test_the_folder_alone_is_enough(full_run: Run, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for path in full_run.folder.iterdir():
+        if path.is_file() and path.name != "report.html":
+            (moved / path.name).write_bytes(path.read_bytes())
+    made = write_report(open_run(moved)).read_text(encoding="utf-8")
+    assert made == render(full_run)
+
+
+def test_long_lists_of_trades_have_views(tmp_path: Path) -> None:
+    run = save_run(make_result(bars=1500, first=300), tmp_path)
+    page = Page((run.folder / "report.html").read_text(encoding="utf-8"))
+    views = [attrs["data-view"] for _, attrs in page.elements if "data-view" in attrs]
+    assert views == ["trades-first", "trades-last", "trades-best", "trades-worst"]
+    assert set(views) <= page.ids()
+
+
+@given(values=draw.lists(draw.floats(-1e6, 1e6), max_size=300), limit=draw.integers(9, 60))
+def test_thinning_keeps_every_extreme(values: list[float], limit: int) -> None:
+    array = np.array(values)
+    rows = thin_rows(array, limit)
+    assert len(rows) <= limit + 2
+    assert np.all(np.diff(rows) > 0)
+    if values:
+        assert rows[0] == 0
+        assert rows[-1] == len(values) - 1
+        assert array[rows].max() == array.max()
+        assert array[rows].min() == array.min()
+
+
+def test_a_long_run_is_thinned_and_says_so(tmp_path: Path) -> None:
+    result = make_result(symbols=("BTC/USDT",), bars=20_000, model=False)
+    run = save_run(result, tmp_path)
+    data = chart_data(run)
+    assert len(data["curve"]["t"]) <= 2_410
+    assert len(data["price"][0]["t"]) <= 12_000
+    said = Page((run.folder / "report.html").read_text(encoding="utf-8")).said()
+    assert "of 19,400 rows, every extreme kept" in said

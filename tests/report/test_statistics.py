@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import math
+import statistics as plain
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as draw
+from sklearn.metrics import brier_score_loss, roc_auc_score
+
+from septet._report import statistics as st
+
+HOUR = 3_600_000_000_000
+DAY = 24 * HOUR
+MIDNIGHT = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp()) * 1_000_000_000
+
+moves = draw.lists(draw.floats(-0.9, 2.0), min_size=0, max_size=60)
+amounts = draw.lists(draw.floats(-1e6, 1e6), min_size=0, max_size=60)
+
+
+def curve(changes: list[float]) -> np.ndarray:
+    return 1000.0 * np.cumprod(1 + np.array([0.0, *changes]))
+
+
+def test_total_return_by_hand() -> None:
+    assert st.total_return(100.0, 110.0) == pytest.approx(0.1)
+    assert st.total_return(0.0, 110.0) is None
+
+
+def test_sharpe_by_hand() -> None:
+    returns = np.array([0.01, -0.01, 0.03])
+    by_hand = 0.01 / 0.02 * math.sqrt(365)
+    assert st.sharpe(returns, 365.0) == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_sortino_by_hand() -> None:
+    returns = np.array([0.01, -0.02, 0.03])
+    by_hand = (0.02 / 3) / math.sqrt(0.0004 / 2) * math.sqrt(252)
+    assert st.sortino(returns, 252.0) == pytest.approx(by_hand, rel=1e-12)
+
+
+@given(moves)
+def test_sharpe_and_sortino_agree_with_plain_python(changes: list[float]) -> None:
+    returns = np.array(changes)
+    for found in (st.sharpe(returns, 365.0), st.sortino(returns, 365.0)):
+        assert found is None or math.isfinite(found)
+    found = st.sharpe(returns, 365.0)
+    if found is not None:
+        twin = plain.fmean(changes) / plain.stdev(changes) * math.sqrt(365)
+        assert found == pytest.approx(twin, rel=1e-6, abs=1e-9)
+    falls = [min(change, 0.0) for change in changes]
+    found = st.sortino(returns, 365.0)
+    if found is not None:
+        below = math.sqrt(sum(fall * fall for fall in falls) / (len(falls) - 1))
+        assert found == pytest.approx(plain.fmean(changes) / below * math.sqrt(365), rel=1e-9)
+
+
+@pytest.mark.parametrize("returns", [[], [0.01], [0.0, 0.0, 0.0], [0.1, 0.1, 0.1]])
+def test_ratios_without_spread_are_undefined(returns: list[float]) -> None:
+    assert st.sharpe(np.array(returns), 365.0) is None
+    assert st.sortino(np.array(returns), 365.0) is None
+
+
+def test_sortino_without_a_losing_day_is_undefined() -> None:
+    assert st.sortino(np.array([0.01, 0.02]), 365.0) is None
+    assert st.sharpe(np.array([0.01, 0.02]), 365.0) is not None
+
+
+@given(moves)
+def test_drawdown_agrees_with_plain_python(changes: list[float]) -> None:
+    equity = curve(changes)
+    peak, deepest = 1000.0, 0.0
+    for value in equity:
+        peak = max(peak, value)
+        deepest = max(deepest, 1 - value / peak)
+    assert st.max_drawdown(equity, 1000.0) == pytest.approx(deepest, abs=1e-12)
+
+
+def test_drawdown_counts_the_initial_capital_as_a_peak() -> None:
+    assert st.max_drawdown(np.array([90.0, 95.0]), 100.0) == pytest.approx(0.1)
+    assert st.max_drawdown(np.array([101.0, 102.0]), 100.0) == 0.0
+    assert st.max_drawdown(np.zeros(0), 100.0) is None
+
+
+@given(amounts)
+def test_trades_agree_with_plain_python(pnl: list[float]) -> None:
+    array = np.array(pnl)
+    rate, factor = st.win_rate(array), st.profit_factor(array)
+    if not pnl:
+        assert rate is None
+        assert factor is None
+        return
+    assert rate == pytest.approx(sum(value > 0 for value in pnl) / len(pnl))
+    losses = -math.fsum(value for value in pnl if value < 0)
+    gains = math.fsum(value for value in pnl if value > 0)
+    if factor is None:
+        assert losses == 0 or not math.isfinite(gains / losses)
+    else:
+        assert factor == pytest.approx(gains / losses, rel=1e-9)
+
+
+def test_profit_factor_without_a_loss_is_undefined() -> None:
+    assert st.profit_factor(np.array([1.0, 2.0])) is None
+    assert st.profit_factor(np.array([-1.0])) == 0.0
+
+
+def test_turnover_and_exposure_by_hand() -> None:
+    equity = np.array([100.0, 300.0])
+    assert st.turnover(400.0, equity, st.YEAR_NS // 2) == pytest.approx(4.0)
+    assert st.turnover(400.0, equity, 0) is None
+    assert st.turnover(400.0, -equity, DAY) is None
+    assert st.exposure(np.array([0.5, -0.5, 0.0, math.nan])) == pytest.approx(1 / 3)
+    assert st.exposure(np.zeros(0)) is None
+
+
+def test_days_are_sampled_at_their_start() -> None:
+    times = MIDNIGHT + np.arange(0, 49, dtype=np.int64) * HOUR
+    days, samples = st.sample_days(times, np.arange(49.0))
+    assert [(day - MIDNIGHT) // HOUR for day in days] == [0, 24, 48]
+    assert samples.tolist() == [0.0, 24.0, 48.0]
+
+
+def test_a_partial_day_at_either_end_is_no_day() -> None:
+    times = MIDNIGHT + np.arange(1, 60, dtype=np.int64) * HOUR
+    _, samples = st.sample_days(times, np.arange(1.0, 60.0))
+    assert samples.tolist() == [24.0, 48.0]
+
+
+def test_a_day_without_rows_repeats_where_the_market_never_closes() -> None:
+    times = MIDNIGHT + np.array([0, 1, 4], dtype=np.int64) * DAY
+    _, samples = st.sample_days(times, np.array([1.0, 2.0, 3.0]))
+    assert samples.tolist() == [1.0, 2.0, 2.0, 2.0, 3.0]
+
+
+def test_sessions_skip_days_without_rows_and_keep_the_last() -> None:
+    closes = MIDNIGHT + np.array([0, 3, 4], dtype=np.int64) * DAY + 21 * HOUR
+    _, samples = st.sample_days(closes, np.array([1.0, 2.0, 3.0]), sessions=True)
+    assert samples.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_days_start_where_the_file_says() -> None:
+    times = MIDNIGHT + np.arange(0, 48, dtype=np.int64) * HOUR
+    days, _ = st.sample_days(times, np.arange(48.0), day_start="08:00")
+    assert [(day - MIDNIGHT) // HOUR for day in days] == [8, 32]
+    # New York is five hours behind in early March.
+    days, _ = st.sample_days(times, np.arange(48.0), time_zone="America/New_York")
+    assert [(day - MIDNIGHT) // HOUR for day in days] == [5, 29]
+
+
+def test_days_follow_the_clock_through_summer_time() -> None:
+    start = int(datetime(2024, 3, 30, tzinfo=UTC).timestamp()) * 1_000_000_000
+    times = start + np.arange(0, 72, dtype=np.int64) * HOUR
+    days, _ = st.sample_days(times, np.zeros(72), time_zone="Europe/Berlin")
+    assert np.diff(days).tolist() == [23 * HOUR, 24 * HOUR]
+
+
+def test_no_rows_no_days() -> None:
+    days, samples = st.sample_days(np.zeros(0, np.int64), np.zeros(0))
+    assert len(days) == len(samples) == 0
+    assert st.monthly_returns(np.zeros(0, np.int64), np.zeros(0), 1.0) == []
+
+
+def test_daily_returns_stop_where_equity_is_gone() -> None:
+    assert len(st.daily_returns(np.array([100.0, 0.0, 50.0]))) == 0
+    assert st.daily_returns(np.array([100.0, 110.0])).tolist() == pytest.approx([0.1])
+
+
+def test_months_by_hand() -> None:
+    stamps = [datetime(2023, 12, 30, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)]
+    stamps += [datetime(2024, 1, 1, 1, tzinfo=UTC), datetime(2024, 3, 5, tzinfo=UTC)]
+    times = np.array([int(s.timestamp()) * 1_000_000_000 for s in stamps], dtype=np.int64)
+    months = st.monthly_returns(times, np.array([100.0, 110.0, 121.0, 60.5]), 100.0)
+    found = [(row.year, row.month, row.value) for row in months]
+    assert [row[:2] for row in found] == [(2023, 12), (2024, 1), (2024, 2), (2024, 3)]
+    assert [row[2] for row in found] == pytest.approx([0.1, 0.1, 0.0, -0.5])
+
+
+@given(moves)
+def test_months_compound_to_the_whole(changes: list[float]) -> None:
+    equity = curve(changes)
+    times = MIDNIGHT + np.arange(len(equity), dtype=np.int64) * 5 * DAY
+    months = st.monthly_returns(times, equity, 1000.0)
+    whole = math.prod(1 + (row.value or 0.0) for row in months)
+    assert whole == pytest.approx(equity[-1] / 1000.0, rel=1e-9)
+
+
+def test_holding_by_hand() -> None:
+    known = np.array([0, 10, 20, 30], dtype=np.int64)
+    bars = {
+        "A": (known, np.array([1.0, 2.0, 4.0, 8.0])),
+        "B": (np.array([20, 30], dtype=np.int64), np.array([5.0, 10.0])),
+    }
+    growth = st.hold_growth(np.array([10, 20, 35], dtype=np.int64), bars, 12)
+    # A is bought at 2 (the last close known at 12); B joins at 20 and doubles.
+    assert growth.tolist() == pytest.approx([1.0, 1.5, 3.0])
+    assert st.hold_growth(known, {}, 0).tolist() == [1.0] * 4
+
+
+def test_mean_interval_by_hand() -> None:
+    found = st.mean_interval(np.array([1.0, 3.0]))
+    assert found is not None
+    assert found.mean == 2.0
+    half = 1.959963984540054 * math.sqrt(2) / math.sqrt(2)
+    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half))
+    assert st.mean_interval(np.array([1.0])) is None
+
+
+@given(draw.lists(draw.tuples(draw.floats(0, 1), draw.booleans()), min_size=2, max_size=80))
+def test_auc_and_brier_agree_with_scikit_learn(rows: list[tuple[float, bool]]) -> None:
+    p = np.array([row[0] for row in rows])
+    y = np.array([float(row[1]) for row in rows])
+    found = st.rank_auc(p, y)
+    if len(set(y)) == 1:
+        assert found is None
+        return
+    assert found == pytest.approx(roc_auc_score(y, p), abs=1e-12)
+    assert st.brier(p, y) == pytest.approx(brier_score_loss(y, p), abs=1e-12)
+
+
+@given(draw.lists(draw.tuples(draw.floats(0, 1), draw.booleans()), max_size=80))
+def test_calibration_counts_every_row_once(rows: list[tuple[float, bool]]) -> None:
+    p = np.array([row[0] for row in rows])
+    y = np.array([float(row[1]) for row in rows])
+    bins = st.calibration(p, y)
+    assert sum(row[2] for row in bins) == len(rows)
+    for said, seen, _, low, high in bins:
+        assert 0 <= said <= 1
+        assert low - 1e-12 <= seen <= high + 1e-12
+        assert -1e-12 <= low <= high <= 1 + 1e-12
+
+
+def test_unknown_labels_do_not_count() -> None:
+    p, y = np.array([0.2, 0.9, math.nan]), np.array([0.0, math.nan, 1.0])
+    assert st.brier(p, y) == pytest.approx(0.04)
+    assert st.rank_auc(p, y) is None
+    assert [row[2] for row in st.calibration(p, y)] == [1]
+    assert st.brier(np.zeros(0), np.zeros(0)) is None
+
+
+def test_longest_time_under_water() -> None:
+    times = np.arange(6, dtype=np.int64) * DAY
+    equity = np.array([100.0, 110.0, 105.0, 108.0, 111.0, 112.0])
+    assert st.longest_underwater_ns(times, equity, 100.0) == 3 * DAY
+    assert st.longest_underwater_ns(times[:0], equity[:0], 100.0) == 0

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from septet._report.terminal import document, show, show_list
+from septet._store.run import Run, dump_json
+from tests.report.goldens import check_golden
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def printed(run: Run, width: int = 80, *, colour: bool = False) -> str:
+    out = io.StringIO()
+    console = Console(
+        file=out, width=width, highlight=False, force_terminal=colour, no_color=not colour
+    )
+    show(run, console)
+    text = out.getvalue().replace(str(run.folder.parent.parent), "runs")
+    text = re.sub(r"; [^;]* in all", "; 1.9 s in all", text)
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+@pytest.mark.parametrize("name", ["full", "rules", "refused"])
+def test_summary_on_a_terminal(name: str, request: pytest.FixtureRequest) -> None:
+    run: Run = request.getfixturevalue(f"{name}_run")
+    check_golden(GOLDEN / f"summary-{name}.txt", printed(run))
+
+
+def test_verdict_is_the_first_thing_said(full_run: Run) -> None:
+    lines = [line for line in printed(full_run).splitlines() if line]
+    assert lines[1].startswith(full_run.summary["verdict"][:40])
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_no_line_but_a_path_is_wider_than_the_terminal(full_run: Run, width: int) -> None:
+    lines = printed(full_run, width).splitlines()
+    assert all(len(line) <= width for line in lines if "runs/" not in line)
+
+
+def test_colour_adds_nothing_but_colour(rules_run: Run) -> None:
+    coloured = printed(rules_run, colour=True)
+    assert "\x1b[" in coloured
+    stripped = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    assert [line.rstrip() for line in stripped.splitlines()] == printed(rules_run).splitlines()
+
+
+def test_document_is_one_json_value(full_run: Run) -> None:
+    read = json.loads(dump_json(document(full_run)))
+    assert read["run_id"] == full_run.run_id
+    assert read["report"].endswith("report.html")
+    assert read["findings"][0]["kind"] == "gap"
+
+
+def test_list_keeps_ids_whole_at_eighty_columns(full_run: Run, rules_run: Run) -> None:
+    out = io.StringIO()
+    lines = [run.summary for run in (full_run, rules_run)]
+    damaged = {"run_id": "20260101T000000Z-abcdef", "strategy": "x", "damaged": "no summary"}
+    show_list([*lines, damaged], Console(file=out, width=80, highlight=False))
+    text = out.getvalue()
+    assert full_run.run_id in text
+    assert "halted on" in text
+    assert "no summary" in text
+    assert all(len(line) <= 80 for line in text.splitlines())

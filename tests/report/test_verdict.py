@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from septet._report.statistics import MeanInterval
+from septet._report.verdict import Evidence, tone, verdict
+from septet._store.result import HaltEvent
+
+NS = 1_000_000_000
+HALT = HaltEvent(1_684_000_000 * NS, "drawdown", 0.1532, 0.15, "flatten", "manual")
+PLAIN = Evidence(
+    currency="USDT",
+    symbols=("BTC/USDT",),
+    trades=214,
+    open_trades=0,
+    fills=428,
+    decisions=9000,
+    refusals={"threshold": 8000, "held": 700},
+    total_return=-0.022,
+    hold_return=0.61,
+    sharpe=-0.4,
+    fees=120.5,
+    net=MeanInterval(-1.18, -4.22, 1.86),
+    halts=(),
+    final_equity=9780.0,
+)
+
+
+def test_enough_trades() -> None:
+    assert verdict(PLAIN) == (
+        "214 trades. Return -2.2 % after costs; holding BTC/USDT: +61.0 %. The average trade, "
+        "-1.18 USDT (95 % interval -4.22 to 1.86 USDT), cannot be told from zero."
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.2, 2.0, "was above zero in this sample; one backtest is no promise."),
+        (-2.0, -0.2, "lost money after costs."),
+        (-1.0, 1.0, "cannot be told from zero."),
+    ],
+)
+def test_the_average_trade(low: float, high: float, words: str) -> None:
+    said = verdict(replace(PLAIN, net=MeanInterval((low + high) / 2, low, high)))
+    assert said.endswith(words)
+
+
+@pytest.mark.parametrize(("trades", "words"), [(1, "1 trade"), (29, "29 trades")])
+def test_under_thirty_trades_are_too_few(trades: int, words: str) -> None:
+    said = verdict(replace(PLAIN, trades=trades))
+    assert said.startswith(f"{words}, too few to judge. Return -2.2 %")
+    assert "average trade" not in said
+
+
+def test_thirty_trades_are_judged() -> None:
+    assert "too few" not in verdict(replace(PLAIN, trades=30))
+
+
+def test_a_halt_comes_first() -> None:
+    said = verdict(replace(PLAIN, halts=(HALT,)))
+    assert said.startswith("halted on 2023-05-13: drawdown (15.3 %, limit 15.0 %); closed ev")
+    assert tone(said, 214) == "bad"
+
+
+def test_a_lifted_halt_does_not() -> None:
+    lifted = replace(HALT, resumed_ns=HALT.time_ns + NS)
+    assert verdict(replace(PLAIN, halts=(lifted,))) == verdict(PLAIN)
+
+
+def test_a_halt_and_too_few_trades() -> None:
+    said = verdict(replace(PLAIN, trades=3, halts=(HALT,)))
+    assert said.startswith("halted on 2023-05-13")
+    assert "3 trades, too few to judge." in said
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "0 trades, too few to judge. The most frequent reason not to act: threshold, 8,000"),
+        ({"models": 0}, "No model could be trained, so nothing was decided."),
+        ({"refusals": {}}, "Nothing was bought or sold in 9,000 decisions."),
+        ({"open_trades": 1, "fills": 1}, "1 position opened and none was closed. Return -2.2 %"),
+    ],
+)
+def test_no_trades(change: dict[str, object], words: str) -> None:
+    nothing = replace(PLAIN, trades=0, fills=0, net=None)
+    said = verdict(replace(nothing, **change))  # type: ignore[arg-type]
+    assert words in said
+    assert tone(said, 0) == "caution"
+
+
+def test_what_should_make_a_reader_look_twice() -> None:
+    assert "No fees were charged." in verdict(replace(PLAIN, fees=0.0))
+    assert "No fees" not in verdict(replace(PLAIN, fees=0.0, fills=0))
+    assert "more often a mistake" in verdict(replace(PLAIN, sharpe=4.5))
+
+
+def test_everything_lost() -> None:
+    said = verdict(replace(PLAIN, final_equity=-1.0))
+    assert "The whole capital was lost." in said
+    assert tone(said, 214) == "bad"
+
+
+def test_several_symbols_are_held_equally() -> None:
+    said = verdict(replace(PLAIN, symbols=("A", "B", "C")))
+    assert "holding the 3 symbols equally: +61.0 %" in said
+
+
+def test_praise_has_no_colour() -> None:
+    good = replace(PLAIN, total_return=3.0, net=MeanInterval(5.0, 4.0, 6.0))
+    assert tone(verdict(good), 214) == "plain"

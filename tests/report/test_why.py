@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from septet._report.why import explain, parse_time, show_why
+from septet._store.run import Run, dump_json
+from septet.errors import InputError
+from tests.report.goldens import check_golden
+from tests.report.synthetic import FEATURES, HOUR_NS, THRESHOLD
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def printed(run: Run, reference: str) -> str:
+    out = io.StringIO()
+    show_why(explain(run, reference), Console(file=out, width=80, highlight=False))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def test_why_an_order_was_made(full_run: Run) -> None:
+    found = explain(full_run, "o1")
+    order = full_run.table("orders").row(0, named=True)
+    assert found["order"]["quantity"] == order["quantity"]
+    assert found["order"]["side"] == "buy"
+    assert list(found["features"]) == list(FEATURES)
+    assert found["decision"]["signal"] == "long"
+    assert found["decision"]["clipped_by"] == "position"
+    assert found["decision"]["probability_up"] == order["probability_up"]
+    assert found["threshold"] == THRESHOLD
+    assert found["sizing_inputs"]["fraction"] == 0.25
+    assert found["model"] == "m1"
+    assert [fill["order_id"] for fill in found["fills"]] == ["o1"]
+    assert found["bar"]["time"] == found["time"] == found["order"]["time"]
+    assert found["bar"]["close"] == order["decision_price"]
+    assert found["bar"]["bars_joined"] == 1
+
+
+def test_why_there_was_no_order(full_run: Run) -> None:
+    refused = full_run.table("decisions").row(-1, named=True)
+    assert refused["refused_by"]
+    found = explain(full_run, f"{refused['symbol']}@{refused['time'].isoformat()}")
+    assert found["order"] is None
+    assert found["fills"] == []
+    assert found["decision"]["refused_by"] == refused["refused_by"]
+
+
+def test_a_time_between_decisions_means_the_last_before_it(full_run: Run) -> None:
+    exact = explain(full_run, "BTC/USDT@2023-02-03T04:00:00")
+    assert exact["time"] == "2023-02-03T04:00:00Z"
+    assert explain(full_run, "BTC/USDT@2023-02-03T04:59:59+00:00") == exact
+    # The bar is the one that was known then, never the next.
+    assert exact["bar"]["time"] == "2023-02-03T04:00:00Z"
+
+
+def test_symbol_and_time_of_an_order_find_the_order(full_run: Run) -> None:
+    order = explain(full_run, "o2")
+    assert explain(full_run, f"{order['symbol']}@{order['time']}") == order
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("o99999", "has no order 'o99999'"),
+        ("DOGE/USDT@2023-02-03", "no decisions for 'DOGE/USDT'; it traded BTC/USDT, ETH/USDT"),
+        ("BTC/USDT@2020-01-01", "its first decision was at 2023-01-26T01:00:00Z"),
+        ("BTC/USDT@yesterday", "'yesterday' is no time"),
+        ("", "has no order ''"),
+    ],
+)
+def test_what_is_not_there_is_said(full_run: Run, reference: str, words: str) -> None:
+    with pytest.raises(InputError) as problem:
+        explain(full_run, reference)
+    assert words in str(problem.value)
+
+
+def test_a_run_without_orders_says_so(refused_run: Run) -> None:
+    with pytest.raises(InputError, match="it has 0 orders, there are none"):
+        explain(refused_run, "o1")
+    found = explain(refused_run, "BTC/USDT@2023-01-27")
+    assert found["decision"]["refused_by"] == "threshold"
+
+
+def test_explanation_is_json(full_run: Run) -> None:
+    assert json.loads(dump_json(explain(full_run, "o1")))["order"]["order_id"] == "o1"
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"), [("order", "o1"), ("none", "ETH/USDT@2023-02-01T12:00")]
+)
+def test_printed_explanation(full_run: Run, name: str, reference: str) -> None:
+    check_golden(GOLDEN / f"why-{name}.txt", printed(full_run, reference))
+
+
+def test_times_are_utc_unless_they_say_otherwise() -> None:
+    assert parse_time("1970-01-01T01:00") == HOUR_NS
+    assert parse_time("1970-01-01T01:00+01:00") == 0
+    assert parse_time("1970-01-01 00:00:00.000001") == 1000

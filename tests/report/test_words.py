@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from septet._report import words
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.123, "+12.3 %"), (-0.5, "-50.0 %"), (-0.0001, "0.0 %"), (0.0, "0.0 %"), (None, "n/a")],
+)
+def test_percent(value: float | None, said: str) -> None:
+    assert words.percent(value, signed=True) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (1234.5, "1,234.50 USDT"),
+        (0.5, "0.50 USDT"),
+        (0.00123, "0.0012 USDT"),
+        (0.0, "0.00 USDT"),
+        (math.nan, "n/a"),
+        (math.inf, "n/a"),
+    ],
+)
+def test_money(value: float, said: str) -> None:
+    assert words.money(value, "USDT") == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.0421, "0.0421 s"), (90, "1.5 min"), (3600, "1 h"), (86_400 * 345.2, "345 d")],
+)
+def test_duration(seconds: float, said: str) -> None:
+    assert words.duration(seconds) == said
+
+
+def test_times_and_counts() -> None:
+    assert words.when(1_684_000_000_000_000_000) == "2023-05-13 17:46:40"
+    assert words.when(1_684_000_020_000_000_000) == "2023-05-13 17:47"
+    assert words.date(1_684_000_000_000_000_000) == "2023-05-13"
+    assert words.plural(1, "trade") == "1 trade"
+    assert words.plural(1200, "trade") == "1,200 trades"
+    assert words.count(None) == "n/a"

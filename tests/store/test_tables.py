@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as draw
+
+from septet._store.result import TABLES
+from septet._store.tables import as_frame, coded, empty, feature_names, thin_bars
+from tests.report.synthetic import HOUR_NS, START_NS, make_bars
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_without_rows_has_its_columns(name: str) -> None:
+    assert as_frame(name, None).schema == empty(name).schema
+    assert list(empty(name).schema) == list(TABLES[name])
+
+
+def test_nanoseconds_become_utc_times() -> None:
+    row = {
+        "time": np.array([START_NS]),
+        "equity": [1],
+        "cash": [1],
+        "exposure": [0],
+        "drawdown": [0],
+    }
+    frame = as_frame("equity", row)
+    assert frame.schema["time"] == pl.Datetime("ns", "UTC")
+    assert frame["time"].to_physical().to_list() == [START_NS]
+    assert frame.schema["equity"] == pl.Float64
+
+
+def test_features_stand_between_symbol_and_probability() -> None:
+    row = {name: [None] for name in TABLES["decisions"]}
+    frame = as_frame("decisions", {**row, "rsi": [1.0], "sma": [2.0]})
+    assert frame.columns[:5] == ["time", "symbol", "rsi", "sma", "probability_up"]
+    assert feature_names(frame.columns) == ["rsi", "sma"]
+
+
+def test_unknown_columns_are_refused() -> None:
+    row = {name: [None] for name in TABLES["trades"]}
+    with pytest.raises(ValueError, match=r"unknown columns \['x'\]"):
+        as_frame("trades", {**row, "x": [1]})
+
+
+def test_codes_become_text() -> None:
+    names = ("", "held", "threshold", "held")
+    series = coded(np.array([2, 0, 3, 1]), names)
+    assert series.to_list() == ["threshold", "", "held", "held"]
+    row: dict[str, object] = {name: [None] * 4 for name in TABLES["decisions"]}
+    frame = as_frame("decisions", {**row, "refused_by": series})  # type: ignore[dict-item]
+    assert frame.schema["refused_by"] == series.dtype
+
+
+def test_few_bars_are_kept_as_they_are() -> None:
+    bars = make_bars("A", 50, 1)
+    frame, joined = thin_bars({"A": bars}, split_ns=0)
+    assert joined == {"A": 1}
+    assert frame["close"].to_list() == bars.close.tolist()
+    assert frame["time"].to_physical().to_list() == bars.known_ns.tolist()
+    assert frame["open_time"].to_physical().to_list() == bars.open_ns.tolist()
+
+
+@given(
+    count=draw.integers(1, 400),
+    limit=draw.integers(4, 60),
+    split=draw.integers(-3, 420),
+)
+def test_joined_bars_keep_extremes_volume_and_the_split(count: int, limit: int, split: int) -> None:
+    bars = make_bars("A", count, 2)
+    split_ns = START_NS + split * HOUR_NS
+    frame, joined = thin_bars({"A": bars}, split_ns=split_ns, limit=limit)
+    assert frame.height <= max(limit, 1)
+    assert frame["high"].max() == bars.high.max()
+    assert frame["low"].min() == bars.low.min()
+    assert math.fsum(frame["volume"]) == pytest.approx(math.fsum(bars.volume))
+    assert frame["open"][0] == bars.open[0]
+    assert frame["close"][-1] == bars.close[-1]
+    times = frame["time"].to_physical().to_numpy()
+    assert np.all(np.diff(times) > 0)
+    known = np.flatnonzero(bars.known_ns <= split_ns)
+    if count > limit and len(known):
+        # The close known at the split stays exact.
+        at = np.searchsorted(times, split_ns, side="right") - 1
+        assert frame["close"][int(at)] == bars.close[known[-1]]
+    widest = (
+        int(np.max(np.diff(frame["time"].to_physical().to_numpy(), prepend=START_NS))) // HOUR_NS
+    )
+    assert joined["A"] >= widest
+
+
+def test_a_symbol_without_bars() -> None:
+    frame, joined = thin_bars({"A": make_bars("A", 0, 1)}, split_ns=0)
+    assert frame.height == 0
+    assert joined == {"A": 1}
+    assert thin_bars({}, split_ns=0)[0].schema == empty("bars").schema
