@@ -64,6 +64,16 @@ def test_the_guides_limit_answers_like_the_example(
         assert guide["weekend_cap"](*question) == example["weekend_cap"](*question)
 
 
+def test_the_guides_source_hands_over_bars(guide: dict[str, Any]) -> None:
+    from septet.plugin import Request
+
+    source = guide["Stairs"](guide["StairsConfig"](bars=3))
+    (rows,) = source.read(Request(("A/B",), 60_000_000_000))
+    assert rows.symbol == "A/B"
+    assert rows.frame["timestamp"].to_list() == [0, 60_000_000_000, 120_000_000_000]
+    assert rows.frame["close"].to_list() == [101.0, 102.0, 103.0]
+
+
 def test_the_guides_manifest_names_what_it_defines(guide: dict[str, Any]) -> None:
     for hook in ("septet_features", "septet_risk"):
         for component in guide[hook]():
