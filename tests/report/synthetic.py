@@ -253,17 +253,6 @@ def make_result(
         if never:
             p[symbol] = np.full(bars, 0.5)
     book, decisions, equity = simulate(tables, first, p, hold)
-    labels = [
-        {
-            "time": table.known_ns[i],
-            "symbol": symbol,
-            "probability_up": p[symbol][i],
-            "label": float(table.close[i + 1] > table.close[i]),
-            "known_ns": table.known_ns[i + 1],
-        }
-        for symbol, table in tables.items()
-        for i in range(first, bars - 1)
-    ]
     any_bars = next(iter(tables.values()))
     halt = HaltEvent(int(any_bars.known_ns[-200]), "drawdown", 0.1532, 0.15, "flatten", "manual")
     facts = RunFacts(
@@ -291,7 +280,7 @@ def make_result(
         equity=_columns(equity),
         bars=tables,
         monitoring=_monitoring(tables, first, seed) if model else None,
-        predictions=_columns(labels) if model else None,
+        predictions=_labels(tables, p, first) if model else None,
         findings=(
             Finding("candles", symbols[0], "gap", "keep", 3, ("2023-02-03 04:00",), "3 bars lack"),
             Finding("candles", symbols[0], "zero_volume", "keep", 1, ("2023-03-01 00:00",)),
@@ -309,6 +298,23 @@ def make_result(
         distributions={"septet": "0.1.0"},
         notes=("limit_then_market on bars is a market order at the open with slippage.",),
     )
+
+
+def _labels(
+    tables: dict[str, BarTable], p: dict[str, npt.NDArray[Any]], first: int
+) -> dict[str, list[Any]] | None:
+    rows = [
+        {
+            "time": table.known_ns[i],
+            "symbol": symbol,
+            "probability_up": p[symbol][i],
+            "label": float(table.close[i + 1] > table.close[i]),
+            "known_ns": table.known_ns[i + 1],
+        }
+        for symbol, table in tables.items()
+        for i in range(first, len(table) - 1)
+    ]
+    return _columns(rows)
 
 
 def _cards(bars: BarTable, first: int, count: int) -> tuple[dict[str, Any], ...]:

@@ -185,10 +185,10 @@ def test_nothing_a_run_says_becomes_markup(tmp_path: Path) -> None:
     result = make_result(symbols=("BTC/USDT",), bars=1300, strategy=EVIL)
     finding = replace(result.findings[0], symbol=EVIL, kind=EVIL, policy=EVIL, examples=(EVIL,))
     cards = [{**card, "importance": {EVIL: 1.0}} for card in result.models]
-    monitoring = dict(result.monitoring or {})  # type: ignore[call-overload]
+    monitoring = dict(result.monitoring or {})
     monitoring["metric"] = [EVIL] * len(monitoring["metric"])
     monitoring["verdict"] = [EVIL] * len(monitoring["metric"])
-    trades = dict(result.trades or {})  # type: ignore[call-overload]
+    trades = dict(result.trades or {})
     trades["exit_reason"] = [EVIL] * len(trades["exit_reason"])
     result = replace(
         result,

@@ -66,7 +66,9 @@ def test_figures_agree_with_the_tables(full_run: Run) -> None:
     notional = math.fsum(q * p for q, p in zip(fills["quantity"], fills["price"], strict=True))
     facts = full_run.facts
     years = (facts.end_ns - facts.first_decision_ns) / 1e9 / 86_400 / 365
-    assert summary["turnover"] == pytest.approx(notional / equity["equity"].mean() / years)
+    assert summary["turnover"] == pytest.approx(
+        notional / float(np.mean(equity["equity"].to_numpy())) / years
+    )
 
 
 def test_the_fixture_conserves_money(full_run: Run) -> None:
@@ -95,7 +97,7 @@ def test_slippage_is_measured_from_the_decision_price() -> None:
         "decision_price": [100.0, 110.0],
         **columns,
     }
-    fills = {
+    fills: dict[str, Any] = {
         "time": [1, 2],
         "symbol": ["A/B"] * 2,
         "venue": ["sim"] * 2,

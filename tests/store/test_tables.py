@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,7 +21,7 @@ def test_a_table_without_rows_has_its_columns(name: str) -> None:
 
 
 def test_nanoseconds_become_utc_times() -> None:
-    row = {
+    row: dict[str, Any] = {
         "time": np.array([START_NS]),
         "equity": [1],
         "cash": [1],
@@ -34,14 +35,14 @@ def test_nanoseconds_become_utc_times() -> None:
 
 
 def test_features_stand_between_symbol_and_probability() -> None:
-    row = {name: [None] for name in TABLES["decisions"]}
+    row: dict[str, Any] = {name: [None] for name in TABLES["decisions"]}
     frame = as_frame("decisions", {**row, "rsi": [1.0], "sma": [2.0]})
     assert frame.columns[:5] == ["time", "symbol", "rsi", "sma", "probability_up"]
     assert feature_names(frame.columns) == ["rsi", "sma"]
 
 
 def test_unknown_columns_are_refused() -> None:
-    row = {name: [None] for name in TABLES["trades"]}
+    row: dict[str, Any] = {name: [None] for name in TABLES["trades"]}
     with pytest.raises(ValueError, match=r"unknown columns \['x'\]"):
         as_frame("trades", {**row, "x": [1]})
 
@@ -50,8 +51,8 @@ def test_codes_become_text() -> None:
     names = ("", "held", "threshold", "held")
     series = coded(np.array([2, 0, 3, 1]), names)
     assert series.to_list() == ["threshold", "", "held", "held"]
-    row: dict[str, object] = {name: [None] * 4 for name in TABLES["decisions"]}
-    frame = as_frame("decisions", {**row, "refused_by": series})  # type: ignore[dict-item]
+    row: dict[str, Any] = {name: [None] * 4 for name in TABLES["decisions"]}
+    frame = as_frame("decisions", {**row, "refused_by": series})
     assert frame.schema["refused_by"] == series.dtype
 
 
@@ -86,9 +87,7 @@ def test_joined_bars_keep_extremes_volume_and_the_split(count: int, limit: int, 
         # The close known at the split stays exact.
         at = np.searchsorted(times, split_ns, side="right") - 1
         assert frame["close"][int(at)] == bars.close[known[-1]]
-    widest = (
-        int(np.max(np.diff(frame["time"].to_physical().to_numpy(), prepend=START_NS))) // HOUR_NS
-    )
+    widest = int(np.max(np.diff(times, prepend=START_NS))) // HOUR_NS
     assert joined["A"] >= widest
 
 
