@@ -75,7 +75,8 @@ def _header(run: Run) -> str:
 def _curve(data: dict[str, Any]) -> str:
     shown, rows = len(data["curve"]["t"]), data["curve"]["rows"]
     note = "Buy and hold spreads the capital equally over the symbols at the first decision, "
-    note += "before costs. Exposure is |notional| over equity, drawn as a mean."
+    note += "before costs. Exposure is |notional| over equity, drawn as a mean. "
+    note += "Choose a name to hide its line."
     if shown < rows:
         note += f" Drawn from {count(shown)} of {count(rows)} rows, every extreme kept."
     if data["halts"]:

@@ -95,7 +95,7 @@ def _exposure(table: pl.DataFrame) -> dict[str, Any]:
     """Mean exposure of some equal stretches: its extremes would only draw a block."""
     if table.height == 0:
         return {"t": [], "mean": []}
-    starts = np.unique(np.linspace(0, table.height - 1, STRETCHES).astype(np.int64))
+    starts = np.unique(np.linspace(0, table.height, STRETCHES, endpoint=False).astype(np.int64))
     share = np.nan_to_num(_floats(table, "exposure"))
     mean = np.add.reduceat(share, starts) / np.diff(np.append(starts, table.height))
     return {"t": _ms(_stamps(table)[starts]), "mean": _short(mean)}
