@@ -285,7 +285,7 @@ def packages_of_tests() -> Iterator[Finding]:
     """Add an empty __init__.py, so that equal file names in two folders do not collide."""
     folders = {Path(name).parent for name in _python(("tests",))}
     for folder in sorted(folders):
-        if not (ROOT / folder / "__init__.py").is_file() and "data" not in folder.parts:
+        if not (ROOT / folder / "__init__.py").is_file():
             yield folder.as_posix(), f"{folder.as_posix()}: no __init__.py"
 
 
