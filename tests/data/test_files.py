@@ -1,0 +1,229 @@
+"""Files: which belong to which symbol, and what is said of those that cannot be read."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from septet._data.files import file_forms
+from septet._data.load import read_candles, read_series
+from septet.errors import DataError
+from tests.data.helpers import HOUR_NS, NAMES, block, clean, ns, request
+
+FRAME = clean(40)
+TIMES = FRAME.with_columns(pl.from_epoch("timestamp", "ns"))
+
+
+def closes(base: Path, use: str, *symbols: str, keys: Any = None, **config: Any) -> list[float]:
+    made = block("candles", use, {"stamp": "open", **(keys or {})}, **config)
+    read = read_candles(made, request("1h", *(symbols or ("BTC/USDT",)), base=base))
+    return [float(done.bars.close[0]) for _, done in read]
+
+
+def notes(base: Path, **config: Any) -> set[str]:
+    made = block("candles", "csv", {"stamp": "open"}, **config)
+    ((_, done),) = read_candles(made, request("1h", "BTC/USDT", base=base))
+    assert len(done.bars) == 40
+    assert done.bars.close.tolist() == pytest.approx(FRAME["close"].to_list(), rel=1e-12)
+    assert done.bars.open_ns.tolist() == FRAME["timestamp"].to_list()
+    return {each.message for each in done.findings if each.kind == "note"}
+
+
+def with_price(price: float) -> pl.DataFrame:
+    return clean(5).with_columns(pl.lit(price).alias(name) for name in NAMES[:4])
+
+
+def test_a_symbol_in_a_file_name() -> None:
+    assert file_forms("BTC/USDT") == ("BTCUSDT", "BTC_USDT", "BTC-USDT", "BTC USDT")
+    assert "BTC_USDT_USDT" in file_forms("BTC/USDT:USDT")
+    assert file_forms("AAPL") == ("AAPL",)
+    assert file_forms("..") == ()
+
+
+def test_patterns_globs_and_symbol_columns(tmp_path: Path) -> None:
+    folder = tmp_path / "candles"
+    folder.mkdir()
+    with_price(1.0).write_parquet(folder / "BTCUSDT-1h.parquet")
+    with_price(2.0).write_parquet(folder / "ETH_USDT-1h.parquet")
+    both = ("BTC/USDT", "ETH/USDT")
+    assert closes(tmp_path, "parquet", path="candles/BTCUSDT-1h.parquet") == [1.0]
+    assert closes(tmp_path, "parquet", *both, path="candles/*.parquet") == [1.0, 2.0]
+    assert closes(tmp_path, "parquet", *both[::-1], path="candles/{symbol}-1h.parquet") == [
+        2.0,
+        1.0,
+    ]
+    assert closes(tmp_path, "parquet", *both, path="candles/{symbol}*") == [1.0, 2.0]
+    mixed = pl.concat(
+        [
+            with_price(5.0).with_columns(symbol=pl.lit("BTCUSDT")),
+            with_price(6.0).with_columns(symbol=pl.lit("ETH/USDT")),
+        ]
+    )
+    mixed.write_parquet(tmp_path / "BTCUSDT.parquet")  # the column wins over the name
+    assert closes(tmp_path, "parquet", *both, path="BTCUSDT.parquet") == [5.0, 6.0]
+
+
+def test_several_files_of_one_symbol_are_put_together(tmp_path: Path) -> None:
+    FRAME[:20].write_parquet(tmp_path / "BTCUSDT-2020-01.parquet")
+    FRAME[20:].with_columns(pl.col("volume").cast(pl.Float32)).write_parquet(
+        tmp_path / "BTCUSDT-2020-02.parquet"
+    )
+    made = block("candles", "parquet", path="BTCUSDT-*.parquet")
+    ((raw, done),) = read_candles(made, request("1h", "BTC/USDT", base=tmp_path))
+    assert len(done.bars) == 40
+    assert "and 1 more" in raw.facts.origin
+
+
+def test_what_is_not_there_is_told_with_what_is(tmp_path: Path) -> None:
+    FRAME.write_parquet(tmp_path / "BTCUSDT.parquet")
+    with pytest.raises(DataError, match=r"no such file: .*BTCUSD.parquet(?s:.*)BTCUSDT.parquet"):
+        closes(tmp_path, "parquet", path="BTCUSD.parquet")
+    with pytest.raises(DataError, match=r"ETH/USDT: no such file"):
+        closes(tmp_path, "parquet", "BTC/USDT", "ETH/USDT", path="{symbol}.parquet")
+    with pytest.raises(DataError, match=r"no data for ETH/USDT in BTCUSDT\.parquet"):
+        closes(tmp_path, "parquet", "BTC/USDT", "ETH/USDT", path="BTCUSDT.parquet")
+    FRAME.with_columns(symbol=pl.lit("SOLUSDT")).write_parquet(tmp_path / "all.parquet")
+    with pytest.raises(DataError, match=r"no data for BTC/USDT in all\.parquet: it holds SOLUSDT"):
+        closes(tmp_path, "parquet", path="all.parquet")
+    with pytest.raises(DataError, match="no column Px; found timestamp"):
+        closes(tmp_path, "parquet", path="BTCUSDT.parquet", columns={"close": "Px"})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"timestamp,open\n1,2\n", "is no Parquet file: it begins with b'time'"),
+        ("cut", "is truncated"),
+        ("patched", "cannot be read as Parquet"),
+    ],
+)
+def test_broken_parquet(tmp_path: Path, content: bytes | str, message: str) -> None:
+    path = tmp_path / "x.parquet"
+    if isinstance(content, str):
+        FRAME.write_parquet(path)
+        content = path.read_bytes()[:300] + (b"PAR1" if content == "patched" else b"")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        closes(tmp_path, "parquet", path="x.parquet")
+
+
+def test_csv_guesses_and_says_so(tmp_path: Path) -> None:
+    TIMES.write_csv(tmp_path / "a.csv")
+    assert notes(tmp_path, path="a.csv") == {
+        "delimiter guessed: comma", "first row read as header",
+    }  # fmt: skip
+    german = TIMES.with_columns(pl.col("timestamp").dt.strftime("%d.%m.%Y %H:%M"))
+    german.write_csv(tmp_path / "b.csv", separator=";", decimal_comma=True)
+    assert {"delimiter guessed: semicolon", "decimal comma guessed"} <= notes(
+        tmp_path, path="b.csv"
+    )
+    bare = FRAME.with_columns(pl.col("timestamp") // 10**6)
+    bare.write_csv(tmp_path / "c.csv", include_header=False, separator="\t")
+    assert {
+        "delimiter guessed: tab", "no header found", "time stamps read as ms",
+        "columns read as timestamp, open, high, low, close, volume",
+    } == notes(tmp_path, path="c.csv")  # fmt: skip
+
+
+def test_csv_by_the_book(tmp_path: Path) -> None:
+    us = TIMES.with_columns(pl.col("timestamp").dt.strftime("%m/%d/%Y %H:%M")).rename(
+        {"timestamp": "Date", "close": "Px Last", "volume": "Vol"}
+    )
+    text = "some title\n# a remark\n" + us.write_csv(separator="|")
+    (tmp_path / "a.txt").write_text(text, encoding="utf-16")
+    said = {
+        "path": "a.txt", "encoding": "utf-16", "skip_lines": 1, "comment": "#", "delimiter": "|",
+        "time_format": "%m/%d/%Y %H:%M", "columns": {"timestamp": "Date", "close": "Px Last"},
+    }  # fmt: skip
+    assert "column 'Vol' read as volume" in notes(tmp_path, **said)
+    with pytest.raises(DataError, match="no time fits time_format"):
+        notes(tmp_path, **{**said, "time_format": "%Y"})
+
+
+def test_packed_text(tmp_path: Path) -> None:
+    data = TIMES.write_csv().encode()
+    with gzip.open(tmp_path / "a.csv.gz", "wb") as file:
+        file.write(data)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.csv", data)
+    assert notes(tmp_path, path="a.csv.gz") == notes(tmp_path, path="a.zip")
+    (tmp_path / "cut.csv.gz").write_bytes((tmp_path / "a.csv.gz").read_bytes()[:200])
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        notes(tmp_path, path="cut.csv.gz")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"  \n", "is empty"),
+        (b"PAR1....", "is a Parquet file(?s:.*)use: parquet"),
+        (b"abc\x00def", "is no text"),
+        (b"timestamp,open\n\xff\xfe", "is not utf-8: byte 15 is 0xff"),
+        (b"one\ntwo\nthree\n", "cannot tell the delimiter"),
+        (b"a,b\n1,2\n3,4,5,6\n", "cannot be read as a table"),
+        (b"1,2\n3,4\n", "has 2 columns and no header"),
+    ],
+)
+def test_broken_text(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        closes(tmp_path, "csv", path="x.csv")
+
+
+def test_a_word_among_numbers_is_one_bad_row(tmp_path: Path) -> None:
+    lines = TIMES.write_csv().splitlines()
+    lines[5] = ",".join([*lines[5].split(",")[:4], "n/a", "1"])
+    (tmp_path / "x.csv").write_text("\n".join(lines[:-1]) + "\n2020-01-02 15:00,1,2\n")
+    made = block("candles", "csv", {"stamp": "open"}, path="x.csv")
+    ((_, done),) = read_candles(made, request("1h", "BTC/USDT", base=tmp_path))
+    bad = next(each for each in done.findings if each.kind == "not_finite")
+    assert bad.count == 2
+    assert len(done.bars) == 38
+
+
+def test_csv_must_say_what_stamps_mark(tmp_path: Path) -> None:
+    TIMES.write_csv(tmp_path / "a.csv")
+    made = block("candles", "csv", path="a.csv")
+    assert type(made.config).must_say == ("stamp",)
+    with pytest.raises(DataError, match="stamp: open or stamp: close"):
+        read_candles(made, request("1h", "BTC/USDT", base=tmp_path))
+    ended = block("candles", "csv", {"stamp": "close"}, path="a.csv")
+    ((_, done),) = read_candles(ended, request("1h", "BTC/USDT", base=tmp_path))
+    assert done.bars.open_ns[0] == FRAME["timestamp"][0] - HOUR_NS
+
+
+def test_series_files(tmp_path: Path) -> None:
+    table = pl.DataFrame(
+        {"date": ["2021-01-01", "2021-02-01"], "cpi": [1.0, 2.0], "out": ["2021-02-10"] * 2}
+    )
+    table.write_csv(tmp_path / "cpi.csv")
+    table.write_parquet(tmp_path / "cpi.parquet")
+    for use in ("csv_series", "parquet_series"):
+        path = f"cpi.{use.removesuffix('_series')}"
+        made = block("series", use, path=path, value="cpi", known="out")
+        assert made.config.gives_known_time
+        found, _, origin = read_series("cpi", made, request("1h", "X", base=tmp_path))
+        assert found.value.tolist() == [1.0, 2.0]
+        assert found.known_ns.tolist() == [ns("2021-02-10")] * 2
+        assert origin.endswith(path)
+        vague = block("series", use, {"known_after": "1d"}, path=path)
+        assert not vague.config.gives_known_time
+        with pytest.raises(DataError, match="which column is the value"):
+            read_series("cpi", vague, request("1h", "X", base=tmp_path))
+        absent = block("series", use, {"known_after": "1d"}, path=path, value="ppi")
+        with pytest.raises(DataError, match="no column 'ppi'"):
+            read_series("cpi", absent, request("1h", "X", base=tmp_path))
+
+
+def test_an_optional_series_may_be_missing(tmp_path: Path) -> None:
+    made = block("series", "csv_series", {"known_after": "1d", "optional": True}, path="no.csv")
+    table, found, _ = read_series("mood", made, request("1h", "X", base=tmp_path))
+    assert len(table.value) == 0
+    assert found[0].kind == "missing"
+    assert "no such file" in found[0].examples[0]

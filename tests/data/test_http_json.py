@@ -1,0 +1,140 @@
+"""A series of the web, served here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from septet._data.align import series_as_of
+from septet._data.load import read_series
+from septet._store.parquet import BarStore
+from septet.errors import DataError, RunError
+from septet_plugins.data.http_json import pick
+from tests.data.helpers import DAY_NS, HOUR_NS, block, ns, request
+from tests.data.venue import Answer, serve
+
+DAY = ns("2021-01-01") // 10**9
+
+
+class Site:
+    """Serves a list of (time, value) rows; remembers headers' count."""
+
+    def __init__(self, *rows: tuple[int, Any]) -> None:
+        self.rows = list(rows)
+        self.asked = 0
+        self.body: Any = None
+
+    def respond(self, path: str, query: dict[str, str]) -> Answer:
+        self.asked += 1
+        if path != "/fng":
+            return 404, {}, {"error": "no"}
+        body = {"data": [{"value": str(v), "timestamp": str(t)} for t, v in self.rows]}
+        return 200, {}, self.body if self.body is not None else body
+
+
+def made(url: str, path: str = "/fng", keys: Any = None, **config: Any) -> Any:
+    said = {"select": "data.*.value", "time": "data.*.timestamp", **config}
+    return block(
+        "series", "http_json", {"known_after": "1h", **(keys or {})}, url=url + path, **said
+    )
+
+
+def fetch(site: Any, store: BarStore, now_s: int) -> int:
+    asked = request("1h", "X", store=store, now_ns=now_s * 10**9, name="mood")
+    source = site.declaration(site.config)
+    return int(source.fetch(asked, lambda what, done, total: None)[0].rows)
+
+
+def seen(site: Any, store: BarStore, now_s: int, *at_s: int) -> list[float]:
+    asked = request("1h", "X", store=store, now_ns=now_s * 10**9)
+    table, _, _ = read_series("mood", site, asked)
+    return series_as_of(table, np.array(at_s) * 10**9).tolist()
+
+
+def test_a_download_is_kept_and_read_without_the_web(tmp_path: Path) -> None:
+    store, site = BarStore(tmp_path), Site((DAY, 40), (DAY + 86_400, 50))
+    with serve(site.respond) as url:
+        series = made(url)
+        assert fetch(series, store, DAY + 90_000) == 2
+    assert site.asked == 1
+    values = seen(series, store, DAY + 10**6, DAY, DAY + 3_600, DAY + 90_000)
+    assert np.isnan(values[0])
+    assert values[1:] == [40.0, 50.0]
+
+
+def test_a_revision_is_known_when_it_was_seen(tmp_path: Path) -> None:
+    store, site = BarStore(tmp_path), Site((DAY, 40))
+    with serve(site.respond) as url:
+        series = made(url)
+        fetch(series, store, DAY + 7_200)
+        site.rows = [(DAY, 45), (DAY + 86_400, 50)]
+        assert fetch(series, store, DAY + 100_000) == 2
+        assert fetch(series, store, DAY + 110_000) == 0
+    times = (DAY + 3_600, DAY + 86_400, DAY + 100_000)
+    assert seen(series, store, DAY + 10**6, *times) == [40.0, 40.0, 50.0]
+    site.rows = [(DAY + 86_400, 55)]
+    with serve(site.respond) as url:
+        moved = made(url)
+        assert fetch(moved, store, DAY + 200_000) == 1  # another address is another series
+
+
+def test_polls_and_ages(tmp_path: Path) -> None:
+    store, site = BarStore(tmp_path), Site((DAY, 40))
+    with serve(site.respond) as url:
+        series = made(url, keys={"every": "1d at 00:10", "max_age": "2d"})
+        fetch(series, store, DAY + 7_200)
+    table, _, origin = read_series("mood", series, request("1h", "X", store=store, now_ns=2**62))
+    assert origin.endswith("/fng")
+    assert table.known_ns.tolist() == [DAY * 10**9 + DAY_NS + 600 * 10**9]
+    assert table.max_age_ns == 2 * DAY_NS
+    assert table.max_age_ns > HOUR_NS
+
+
+def test_nothing_downloaded_so_far(tmp_path: Path) -> None:
+    asked = request("1h", "X", store=BarStore(tmp_path))
+    with pytest.raises(DataError, match=r"nothing was downloaded(?s:.*)septet data fetch"):
+        read_series("mood", made("http://127.0.0.1:9"), asked)
+    table, found, _ = read_series(
+        "mood", made("http://127.0.0.1:9", keys={"optional": True}), asked
+    )
+    assert len(table.value) == 0
+    assert found[0].kind == "missing"
+
+
+def test_what_can_go_wrong_on_the_web(tmp_path: Path) -> None:
+    store, site = BarStore(tmp_path), Site((DAY, 40))
+    with serve(site.respond) as url:
+        with pytest.raises(RunError, match="404"):
+            fetch(made(url, "/nothing"), store, DAY)
+        with pytest.raises(DataError, match="more than 10 bytes"):
+            fetch(made(url, max_bytes=10), store, DAY)
+        with pytest.raises(DataError, match="no 'rows' at the top"):
+            fetch(made(url, select="rows.*"), store, DAY)
+        site.body = {"data": [{"value": 1, "timestamp": 1}], "more": [1, 2]}
+        with pytest.raises(DataError, match="1 times, 2 values"):
+            fetch(made(url, select="more.*"), store, DAY)
+        site.body = b"<html>"
+        with pytest.raises(DataError, match="did not send JSON"):
+            fetch(made(url), store, DAY)
+    with pytest.raises(RunError, match="cannot be downloaded"):
+        fetch(made(url, timeout="1s"), store, DAY)
+    assert list(store.entries()) == []
+    for bad in ("file:///etc/passwd", "ftp://x/y", "fng.json"):
+        with pytest.raises(ValidationError, match="begins with https"):
+            made(bad, "")
+
+
+def test_paths() -> None:
+    document = {"a": [{"b": [1, 2]}, {"b": [3, 4]}], "c": {"d": 5}}
+    assert pick(document, "a.*.b.*") == [1, 2, 3, 4]
+    assert pick(document, "a.*.b.-1") == [2, 4]
+    assert pick(document, "c.d") == [5]
+    for path, message in (
+        ("a.*.x", r"no 'x' at a\.\*"), ("a.7", "no item 7"), ("c.*", r"no '\*' at c"),
+    ):  # fmt: skip
+        with pytest.raises(DataError, match=message):
+            pick(document, path)
