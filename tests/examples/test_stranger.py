@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "septet-weekend"
@@ -126,6 +128,14 @@ def test_its_settings_are_in_the_schema(fresh: Environment, tmp_path: Path) -> N
     assert "week_to_date" in text
     assert "weekend_cap" in text
     assert "may not grow above a share of equity" in text
+
+    editor = jsonschema.Draft202012Validator(json.loads(text))
+    strategy = yaml.safe_load((fresh.example / "strategy.yaml").read_text(encoding="utf-8"))
+    assert [error.message for error in editor.iter_errors(strategy)] == []
+    strategy["risk"]["limits"]["weekend"]["max"] = "lots"
+    assert [list(error.absolute_path)[:2] for error in editor.iter_errors(strategy)] == [
+        ["risk", "limits"]
+    ]
 
 
 def test_an_error_inside_its_block_has_its_place(
