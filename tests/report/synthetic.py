@@ -209,7 +209,7 @@ def _monitoring(tables: dict[str, BarTable], first: int, seed: int) -> dict[str,
     rows = []
     bars = next(iter(tables.values()))
     metrics = {"auc": (0.54, 0.50), "brier": (0.25, 0.25), "hit_rate": (0.52, 0.5)}
-    psi = {f"psi.{name}": (0.08, 0.25) for name in (*FEATURES, "prediction")}
+    psi = {f"psi:{name}": (0.08, 0.25) for name in (*FEATURES, "prediction")}
     for metric, (level, threshold) in {**metrics, **psi}.items():
         value = level
         for i in range(first + 500, len(bars), 200):

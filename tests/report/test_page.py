@@ -141,7 +141,7 @@ def test_every_section_is_there(full: Page) -> None:
         assert title in said, title
     assert {"chart-curve", "chart-price", "chart-psi", "health-0", "symbol"} <= full.ids()
     assert "threshold: 0.3" in said
-    assert "zero volume" in said
+    assert "zero_volume" in said
     assert "limit_then_market on bars" in said
 
 
@@ -160,7 +160,7 @@ def test_charts_hold_the_runs_numbers(full: Page, full_run: Run) -> None:
     assert sum(row[2] for row in data["calibration"]) == full_run.table("predictions").height
     assert set(data["importance"]["features"]) == {"rsi_14", "bb_width", "vol_10", "volume_z"}
     assert {item["metric"] for item in data["health"]} == {"auc", "brier", "hit_rate"}
-    assert "psi.prediction" in {item["metric"] for item in data["psi"]}
+    assert "psi:prediction" in {item["metric"] for item in data["psi"]}
 
 
 def test_a_run_by_rules_has_no_empty_model_sections(rules: Page) -> None:

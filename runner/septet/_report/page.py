@@ -158,7 +158,7 @@ def _health(run: Run, data: dict[str, Any]) -> str:
         return ""
     names = list(dict.fromkeys(item["metric"] for item in data["health"]))
     small = "".join(
-        f"<div><h3>{name.replace('_', ' ')}</h3>"
+        f"<div><h3>{name}</h3>"
         f'<div id="health-{place}" class="chart small" role="img" data-metric="{name}" '
         f'aria-label="{name} over time"></div></div>'
         for place, name in enumerate(names)

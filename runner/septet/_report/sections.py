@@ -166,7 +166,7 @@ def _trade_rows(frame: pl.DataFrame, unit: str) -> str:
                 f"{row['quantity']:,.6g}",
                 _signed(row["pnl"], number(row["pnl"], 2, signed=True)),
                 number(row["fees"]),
-                escape(row["exit_reason"].replace("_", " ")),
+                escape(row["exit_reason"]),
             )
         )
     return _table(head, rows, "Trades")
@@ -212,7 +212,7 @@ def refused(summary: Mapping[str, Any]) -> str:
         return '<p class="empty">No decision was refused.</p>'
     top = max(reasons.values())
     rows = "".join(
-        f'<span class="name">{escape(str(name).replace("_", " "))}</span>'
+        f'<span class="name">{escape(str(name))}</span>'
         f'<span class="bar"><i style="--w:{100 * times / top:.1f}"></i></span>'
         f'<span class="value">{count(times)}</span>'
         for name, times in list(reasons.items())[:16]
@@ -254,8 +254,8 @@ def findings(run: Run) -> str:
         rows.append(
             (
                 escape(str(item.get("symbol") or item.get("source", ""))),
-                escape(str(item.get("kind", "")).replace("_", " ")),
-                count(int(item.get("count", 0))),
+                escape(str(item.get("kind", ""))),
+                count(int(item.get("count", 0))) if item.get("count") else "",
                 escape(str(item.get("policy", ""))),
                 escape(said),
             )
@@ -271,9 +271,9 @@ def halts(run: Run) -> str:
     rows = [
         (
             when(halt.time_ns),
-            escape(halt.rule.replace("_", " ")),
+            escape(halt.rule),
             f"{percent(halt.value)} (limit {percent(halt.threshold)})",
-            escape(halt.then.replace("_", " ")),
+            escape(halt.then),
             when(halt.resumed_ns) if halt.resumed_ns is not None else "never",
         )
         for halt in run.halts

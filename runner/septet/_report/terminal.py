@@ -61,11 +61,12 @@ def _figures(summary: Mapping[str, Any]) -> Table:
 
 
 def _findings(run: Run) -> list[str]:
-    lines = [
-        f"{item.get('symbol') or item.get('source')}: {str(item.get('kind')).replace('_', ' ')} "
-        f"{count(int(item.get('count', 0)))}, {item.get('policy')}"
-        for item in run.findings
-    ]
+    lines = []
+    for item in run.findings:
+        where = item.get("symbol") or item.get("source")
+        times = int(item.get("count", 0))
+        what = f"{item.get('kind')} {count(times)}, {item.get('policy')}"
+        lines.append(f"{where}: {what if times else item.get('message') or item.get('kind')}")
     more = len(lines) - _FINDINGS
     return [*lines[:_FINDINGS], f"and {more} more kinds, see the report"] if more > 0 else lines
 

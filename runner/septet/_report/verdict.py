@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from septet._report.statistics import MeanInterval
-from septet._report.words import date, money, percent, plural
+from septet._report.words import amount_digits, date, number, percent, plural
 from septet._store.result import HaltEvent
 
 __all__ = ["ENOUGH_TRADES", "Evidence", "tone", "verdict"]
@@ -51,9 +51,8 @@ def _halted(halts: Sequence[HaltEvent]) -> str:
         "block_entries": "no new positions after that",
         "cancel_all": "cancelled all orders, no new positions after that",
     }.get(holding.then, holding.then)
-    name = holding.rule.replace("_", " ")
     figures = f"{percent(holding.value)}, limit {percent(holding.threshold)}"
-    return f"halted on {date(holding.time_ns)}: {name} ({figures}); {did}."
+    return f"halted on {date(holding.time_ns)}: {holding.rule} ({figures}); {did}."
 
 
 def _nothing(seen: Evidence) -> str:
@@ -83,9 +82,11 @@ def _average(seen: Evidence) -> str:
     """Say whether the average trade differs from zero."""
     if seen.net is None:
         return ""
-    mean, unit = seen.net.mean, seen.currency
-    span = f"95 % interval {money(seen.net.low, '')} to {money(seen.net.high, unit)}"
-    said = f"The average trade, {money(mean, unit, signed=True)} ({span}),"
+    net, unit = seen.net, seen.currency
+    digits = amount_digits(max(abs(net.low), abs(net.high)))
+    low, high = number(net.low, digits), number(net.high, digits)
+    mean = number(net.mean, digits, signed=True)
+    said = f"The average trade, {mean} {unit} (95 % interval {low} to {high} {unit}),"
     if seen.net.low > 0:
         return f"{said} was above zero in this sample; one backtest is no promise."
     if seen.net.high < 0:

@@ -195,7 +195,7 @@ def _value(value: Any) -> str:
     return str(value)
 
 
-def _pairs(title: str, values: Mapping[str, Any], console: Console) -> None:
+def _pairs(title: str, values: Mapping[str, Any], console: Console, *, raw: bool = False) -> None:
     if not values:
         return
     console.print(Text(title, "bold"))
@@ -203,7 +203,7 @@ def _pairs(title: str, values: Mapping[str, Any], console: Console) -> None:
     table.add_column(no_wrap=True, min_width=18)
     table.add_column(overflow="fold")
     for name, value in values.items():
-        table.add_row(Text(name.replace("_", " "), "dim"), Text(_value(value)))
+        table.add_row(Text(name if raw else name.replace("_", " "), "dim"), Text(_value(value)))
     console.print(Padding(table, (0, 0, 1, 2)))
 
 
@@ -215,7 +215,7 @@ def _sentence(found: Mapping[str, Any]) -> str:
         cut = f", cut by {clip} from {_value(decision['requested'])}" if clip else ""
         return (
             f"{order['side']} {_value(order['quantity'])} {found['symbol']}: "
-            f"{str(order['reason']).replace('_', ' ')}{cut}; {order['status']}."
+            f"{order['reason']}{cut}; {order['status']}."
         )
     if decision["refused_by"]:
         return f"No order for {found['symbol']}: refused by {decision['refused_by']}."
@@ -234,7 +234,7 @@ def show_why(found: Mapping[str, Any], console: Console) -> None:
     hidden = ("sizing_inputs", "symbol", "probability_up", "confidence")
     order = {name: value for name, value in (found["order"] or {}).items() if name not in hidden}
     _pairs("Decision", decision, console)
-    _pairs("Features", found["features"], console)
+    _pairs("Features", found["features"], console, raw=True)
     _pairs("Size", found["sizing_inputs"], console)
     _pairs("Order", order, console)
     for place, fill in enumerate(found["fills"], start=1):

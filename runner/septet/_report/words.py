@@ -6,7 +6,18 @@ import math
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["UNDEFINED", "count", "date", "duration", "money", "number", "percent", "plural", "when"]
+__all__ = [
+    "UNDEFINED",
+    "amount_digits",
+    "count",
+    "date",
+    "duration",
+    "money",
+    "number",
+    "percent",
+    "plural",
+    "when",
+]
 
 UNDEFINED: Final = "n/a"
 _UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
@@ -27,13 +38,17 @@ def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> st
     return f"{number(value * 100.0, digits, signed=signed)} %"
 
 
+def amount_digits(value: float) -> int:
+    """Decimals of an amount: two, or as many as two figures of a small one need."""
+    small = value != 0 and abs(value) < 0.1
+    return min(8, 1 - math.floor(math.log10(abs(value)))) if small else 2
+
+
 def money(value: float | None, currency: str, *, signed: bool = False) -> str:
     """Write an amount with its currency; small amounts keep the digits that matter."""
     if value is None or not math.isfinite(value):
         return UNDEFINED
-    small = value != 0 and abs(value) < 0.1
-    digits = min(8, 1 - math.floor(math.log10(abs(value)))) if small else 2
-    return f"{number(value, digits, signed=signed)} {currency}".strip()
+    return f"{number(value, amount_digits(value), signed=signed)} {currency}".strip()
 
 
 def count(value: int | None) -> str:

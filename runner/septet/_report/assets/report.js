@@ -245,7 +245,7 @@
   };
 
   const psi = (node) => {
-    const name = (m) => m.metric.replace(/^psi[.:]/, "") + (m.symbol ? ` ${m.symbol}` : "");
+    const name = (m) => m.metric.replace(/^psi[:.]/, "") + (m.symbol ? ` ${m.symbol}` : "");
     const worst = (m) => Math.max(...m.value.map((v) => v || 0));
     const rows = [...data.psi].sort((a, b) => worst(a) - worst(b)).slice(-24);
     const stamps = [...new Set(rows.flatMap((m) => m.t))].sort((a, b) => a - b);
