@@ -60,6 +60,7 @@ check: $(DEV) ## the checks that run nothing: style, types, import arrows, secur
 	$(PY) -m ruff format --check --quiet .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/deptry --no-ansi runner plugins schemas
 	$(PY) -m bandit --quiet --configfile pyproject.toml --recursive runner plugins schemas
 
 format: $(DEV) ## mend what can be mended by itself
