@@ -6,15 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from septet._core.state import TILE, CompiledPlan, Floats, Ints, State
 from septet._kernel import layout
-from septet._plan.plan import TILE, Plan, State
 
 __all__ = ["Batch"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 FIRST_LOG = 4_096
 
 
@@ -26,7 +23,7 @@ class Batch:
     are called again with a larger one.
     """
 
-    plan: Plan
+    plan: CompiledPlan
     tape: Any
     state: State
     F: Floats = field(init=False)
@@ -37,11 +34,9 @@ class Batch:
 
     def __post_init__(self) -> None:
         count, width, times = len(self.plan.symbols), self.tape.width, self.tape.times
-        assembly = self.plan.assembly
-        self.F = np.empty((count, max(1, assembly.f_rows), width))
-        self.Y = np.empty(
-            (count, max(1, assembly.rows.y_count), width + 2 if assembly.rows.y_count else 1)
-        )
+        f_rows, y_rows = self.plan.rows
+        self.F = np.empty((count, max(1, f_rows), width))
+        self.Y = np.empty((count, max(1, y_rows), width + 2 if y_rows else 1))
         self.G = np.empty((4, times))
         self.LI, self.LF = self.plan.log(FIRST_LOG + 64 * count)
 
@@ -51,7 +46,7 @@ class Batch:
         s, t = self.state, self.tape
         return (
             t.T, t.M, t.X, self.F, self.Y, self.G, s.S, self.plan.parameters, s.A, s.C, s.B, s.I,
-            self.LI, self.LF, *self.plan.assembly.tables,
+            self.LI, self.LF, *self.plan.tables,
         )  # fmt: skip
 
     def observe(self, start: int, stop: int) -> None:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from septet._core.state import TILE
 from septet._host.declare import Step
 from septet._kernel import frames, layout, ledger, maths, match
 from septet._plan.binding import Binder, Parameter
@@ -27,7 +28,6 @@ TYPES = (
     "float64[:, :, ::1]", "float64[:, ::1]", "float64[:, ::1]", "float64[::1]", "float64[::1]",
     "int64[::1]", "float64[:, ::1]", "int64[:, ::1]", "int64[:, ::1]", "float64[:, ::1]",
 )  # fmt: skip
-TILE = 256
 HALT_DEEDS = {"flatten": 0, "block_entries": 1, "cancel_all": 2}
 FIXED_REASONS = (
     "entry", "exit", "opposite", "after", "below", "rebalance", "halted", "late", "disarmed",

@@ -7,7 +7,6 @@ become parameters of the plan: data, never constants.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import math
 import re
@@ -65,8 +64,8 @@ class Binder:
         function = step.function
         assert function is not None
         attribute = self._attribute(step)
-        called = re.sub(r"\W", "_", name)
-        while called in self.uses or called in _TAKEN:
+        called = f"{step.kind}_{re.sub(r'[^A-Za-z0-9]', '_', name)}"
+        while called in self.uses:
             called += "_"
         self.imports.setdefault(function.__module__, set()).add(f"{attribute} as _{called}")
         self.uses[called] = f"_{called}"
@@ -139,14 +138,3 @@ class Binder:
             f"number of {type(config).__name__} nor a word a {step.kind} may use",
             hint=f"words: {words}",
         )
-
-
-_TAKEN = frozenset(
-    "k i t h fill execute meet_open meet_within protect settle mark fire lift judge enter decide step "
-    "observe trade advance entry kernel routine use nan math abs min max int range price side held".split()
-)
-
-
-def digest(text: str) -> str:
-    """Return the short hash that names a plan."""
-    return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -84,21 +84,18 @@ def load_text(text: str, name: str, say: Any = None) -> ModuleType:
     tell = say or (lambda message: None)
     folder = _writable(cache_folder() / name, text, tell)
     path = folder / f"{name}.py"
-    if not any(folder.glob("__pycache__/*.nbi")):
+    fresh = not any(folder.glob("__pycache__/*.nb*"))
+    if fresh:
         tell(f"compiling the plan ({text.count(chr(10))} lines), once for this shape of strategy")
     try:
         return _import(path, name)
     except Exception as error:  # a damaged cache raises whatever pickle likes
-        if _fresh(folder):
+        if fresh:
             raise
         tell(f"the compiled plan in {folder} is damaged ({type(error).__name__}); making it again")
         sys.modules.pop(name, None)
         shutil.rmtree(folder, ignore_errors=True)
         return _import(_writable(folder, text, tell) / f"{name}.py", name)
-
-
-def _fresh(folder: Path) -> bool:
-    return not any(folder.glob("__pycache__/*.nb*"))
 
 
 def _writable(folder: Path, text: str, tell: Any) -> Path:

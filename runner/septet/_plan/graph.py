@@ -265,7 +265,7 @@ class Graph:
         if key in self._known:
             return self.nodes[self._known[key]]
         start, depth, level = self._start(inputs, expressions, bar_ns)
-        own = step.memory_of(config)
+        own = _in_bars(step.memory_of(config), bar_ns)
         call_at = start + step.lookback(config)
         node = Node(
             number=len(self.nodes), label=label, use=use, step=step, config=config, bar_ns=bar_ns,
@@ -347,6 +347,12 @@ def _columns(values: Any) -> Iterator[Column]:
             yield value
         else:
             yield from value
+
+
+def _in_bars(memory: Memory, bar_ns: int) -> Memory:
+    """Count a memory written in market time as its whole bars."""
+    bars = max(memory.bars, -(-memory.duration_ns // bar_ns))
+    return Memory(memory.kind, bars, memory.anchor)
 
 
 def _deepest(own: Memory, inputs: list[Memory]) -> Memory:

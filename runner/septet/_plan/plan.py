@@ -4,40 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from septet._core.state import Floats, Ints, State
 from septet._host.declare import Step
 from septet._kernel import layout
-from septet._plan.assemble import TILE, Assembly, assemble
+from septet._plan.assemble import Assembly, assemble
 from septet._plan.cache import load_text, plan_name
 from septet._plan.terms import Terms
+from septet.errors import PluginError
 
-__all__ = ["TILE", "Plan", "State", "make_plan"]
+__all__ = ["Plan", "make_plan"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 FAR = 1 << 40
-
-
-@dataclass
-class State:
-    """Everything a run remembers from one decision time to the next; a copy is a snapshot."""
-
-    S: Floats
-    A: Floats
-    C: Ints
-    B: Floats
-    I: Ints  # noqa: E741 - the arrays' names are those of the layout
-
-    def copy(self) -> State:
-        """Return an independent copy."""
-        return State(*(each.copy() for each in (self.S, self.A, self.C, self.B, self.I)))
 
 
 class Plan:
@@ -55,13 +38,40 @@ class Plan:
 
     @cached_property
     def module(self) -> ModuleType:
-        """The generated module, compiled when first asked for."""
-        return load_text(self.assembly.text, self.name, self._say)
+        """The generated module, compiled when first asked for.
+
+        Raises
+        ------
+        PluginError
+            If a step cannot be compiled, with what the compiler said of it.
+        """
+        try:
+            return load_text(self.assembly.text, self.name, self._say)
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] != "numba":
+                raise
+            wired = sorted(
+                {step.function.__name__ for step, _ in self.assembly.steps if step.function}
+            )
+            raise PluginError(
+                f"a step cannot be compiled: {_last_words(str(error))}",
+                hint=f"steps of this plan: {', '.join(wired)}; septet plugins check tries each alone",
+            ) from error
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """The universe, in its order."""
         return self.assembly.terms.symbols
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Rows of F and of Y."""
+        return self.assembly.f_rows, self.assembly.rows.y_count
+
+    @property
+    def tables(self) -> tuple[Any, ...]:
+        """Constant arrays of components, in the order of the entries' signature."""
+        return self.assembly.tables
 
     @property
     def compiled(self) -> bool:
@@ -83,10 +93,7 @@ class Plan:
         deepest = self.assembly.lookback_times
         for node in graph.nodes:
             ratio = -(-node.bar_ns // graph.bar_ns)
-            bars = node.memory.bars
-            if node.memory.duration_ns:
-                bars = max(bars, -(-node.memory.duration_ns // node.bar_ns))
-            deepest = max(deepest, (bars + 2 * (ratio > 1)) * ratio)
+            deepest = max(deepest, (node.memory.bars + 2 * (ratio > 1)) * ratio)
         return max(deepest, self.warmup_bars) + 1
 
     # ------------------------------------------------------------------ arrays
@@ -129,6 +136,13 @@ class Plan:
     def parameter_keys(self) -> Mapping[str, float]:
         """Every number the plan reads, by the key of the file it came from."""
         return {each.key: each.value for each in self.assembly.parameters}
+
+
+def _last_words(text: str) -> str:
+    """Return the lines of a compiler error that name the trouble."""
+    lines = [line.strip() for line in text.splitlines()]
+    told = [line for line in lines if line and not line.startswith(("Failed in", "During:", "^"))]
+    return " | ".join(told[:4])
 
 
 def make_plan(

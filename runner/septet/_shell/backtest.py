@@ -13,10 +13,9 @@ from septet._data.calendars import sessions_per_year
 from septet._data.load import fingerprints
 from septet._kernel import layout
 from septet._shell import project
-from septet._shell.learning import Learned, learn_walk
+from septet._shell.learning import Learned, learn_walk, move_first
 from septet._shell.session import Say, Session, open_session
 from septet._store.result import RunFacts, RunResult
-from septet.errors import RunError
 
 __all__ = ["backtest", "run_batch"]
 
@@ -80,24 +79,11 @@ def run_batch(
         paused = time.perf_counter()
         learned = learn_walk(session, batch.F, progress)
         training = time.perf_counter() - paused
-        _move_first(session, learned)
+        move_first(session, learned)
         batch.trade(session.first, last)
     rows = int(state.C[layout.LOG])
     outcome = project.Outcome(batch.LI[:rows], batch.LF[:rows], batch.F, batch.G, state)
     return outcome, learned, time.perf_counter() - began - training
-
-
-def _move_first(session: Session, learned: Learned) -> None:
-    """Without a `start` the first decision waits for the first model."""
-    first = learned.walk.first_decision_ns
-    if first is None:
-        raise RunError(
-            "no decision falls into a time with a model",
-            hint="start later, lengthen the data, or shorten model.training.train",
-        )
-    if session.strategy.universe.start is None:
-        at = int(np.searchsorted(session.tape.T[layout.KNOWN], first, side="left"))
-        session.first = max(session.first, at)
 
 
 def _result(

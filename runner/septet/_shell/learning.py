@@ -11,8 +11,9 @@ import numpy as np
 from septet import _learn as learn
 from septet._kernel import layout
 from septet._shell.session import Session
+from septet.errors import RunError
 
-__all__ = ["Learned", "dataset_of", "features", "learn_walk"]
+__all__ = ["Learned", "dataset_of", "features", "learn_walk", "model_columns", "move_first"]
 
 
 @dataclass(frozen=True)
@@ -99,3 +100,16 @@ def learn_walk(session: Session, F: np.ndarray, progress: Any = None) -> Learned
         F[k, row + 1, :n] = walk.state[k]
     health = learn.monitor_walk(walk, dataset, labels, health_rule)
     return Learned(walk, labels, dataset, health)
+
+
+def move_first(session: Session, learned: Learned) -> None:
+    """Without a `start` the first decision waits for the first model."""
+    first = learned.walk.first_decision_ns
+    if first is None:
+        raise RunError(
+            "no decision falls into a time with a model",
+            hint="start later, lengthen the data, or shorten model.training.train",
+        )
+    if session.strategy.universe.start is None:
+        at = int(np.searchsorted(session.tape.T[layout.KNOWN], first, side="left"))
+        session.first = max(session.first, at)

@@ -1,0 +1,62 @@
+"""What a run remembers between decision times, and what the core asks of a compiled plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["TILE", "CompiledPlan", "Floats", "Ints", "State"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+TILE: Final = 256
+"""Decision times that are observed, then traded, while they are in the cache."""
+
+
+@dataclass
+class State:
+    """Everything a run remembers from one decision time to the next; a copy is a snapshot."""
+
+    S: Floats
+    A: Floats
+    C: Ints
+    B: Floats
+    I: Ints  # noqa: E741 - the arrays' names are those of the layout
+
+    def copy(self) -> State:
+        """Return an independent copy."""
+        return State(*(each.copy() for each in (self.S, self.A, self.C, self.B, self.I)))
+
+
+class CompiledPlan(Protocol):
+    """The compiled rules of a strategy, as the core sees them."""
+
+    parameters: Floats
+
+    @property
+    def module(self) -> ModuleType:
+        """`observe`, `trade` and, without a model, `advance`."""
+        ...
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The universe, in its order."""
+        ...
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Rows of F and of Y."""
+        ...
+
+    @property
+    def tables(self) -> tuple[Any, ...]:
+        """Constant arrays of components."""
+        ...
+
+    def log(self, rows: int) -> tuple[Ints, Floats]:
+        """Return an empty log with room for `rows` rows."""
+        ...

@@ -1,0 +1,96 @@
+"""A backtest one event at a time: recorded bars go in as they became known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from septet._core.engine import Engine, Frames, Window
+from septet._core.events import Barrier
+from septet._kernel import layout
+from septet._kernel.frames import FRAME_ROWS
+from septet._shell import project
+from septet._shell.learning import Learned, learn_walk, model_columns, move_first
+from septet._shell.session import Session
+
+__all__ = ["barriers", "make_engine", "run_events"]
+
+
+def barriers(session: Session, start: int = 0) -> Iterator[Barrier]:
+    """Yield the tape as events, in order."""
+    tape, count = session.tape, len(session.market.symbols)
+    ks = range(count)
+    for t in range(start, tape.times):
+        rows = tape.T[layout.ROW :, t].tolist()
+        present = tuple(row >= 0 for row in rows)
+        columns = np.stack([tape.X[k, :, rows[k]] for k in ks])
+        facts = np.stack([tape.M[k, :, rows[k]] for k in ks])
+        known, day = int(tape.T[layout.KNOWN, t]), int(tape.T[layout.DAY, t])
+        yield Barrier(known, day, present, columns, facts, decides=t >= session.first)
+
+
+def make_engine(session: Session, learned: Learned | None, drain: Any = None) -> Engine:
+    """Return an engine with a window as long as the strategy's memory."""
+    plan = session.plan
+    assembly = plan.assembly
+    keep = plan.memory_bars + 1
+    frames = []
+    for frame in assembly.rows.frames.values():
+        rows = list(range(frame.row, frame.row + FRAME_ROWS))
+        for node in assembly.graph.nodes:
+            if node.bar_ns == frame.bar_ns:
+                rows += [assembly.rows.y[node.number, place] for place in range(node.width)]
+        frames.append(Frames(frame.slot, tuple(rows), keep))
+    window = Window(plan, session.tape.X.shape[1], keep, 2 * keep + 512, tuple(frames))
+    state = plan.state(session.strategy.account.capital, session.instruments)
+    judge, inputs = None, []
+    if learned is not None:
+        judge = learned.walk.predict_row
+        graph, rows_of = assembly.graph, assembly.rows.f
+        inputs = [
+            rows_of[graph.named[name].node, graph.named[name].output]
+            for name in model_columns(session)
+        ]
+    return Engine(
+        plan, state, window, judge=judge, model_inputs=inputs, model_row=assembly.model_row,
+        drain=drain,
+    )  # fmt: skip
+
+
+def run_events(
+    session: Session, progress: Any = None
+) -> tuple[project.Outcome, Learned | None, float]:
+    """Run the event path; return what it left, the models, and seconds without training.
+
+    Models are fitted by the same walk as in the batch path and judge one row at a time.
+    """
+    learned: Learned | None = None
+    if session.strategy.model is not None:
+        from septet._core.batch import Batch
+
+        batch = Batch(session.plan, session.tape, session.plan.state(1.0, session.instruments))
+        batch.observe(0, session.tape.times)
+        learned = learn_walk(session, batch.F, progress)
+        move_first(session, learned)
+    tape = session.tape
+    F = np.full((len(session.market.symbols), max(1, session.plan.rows[0]), tape.width), np.nan)
+    G = np.zeros((4, tape.times))
+
+    def drain(k: int, first: int, values: Any, columns: Any) -> None:
+        if k < 0:
+            G[:, first : first + values.shape[1]] = values
+        else:
+            F[k, :, first : first + values.shape[1]] = values
+
+    began = time.perf_counter()
+    engine = make_engine(session, learned, drain)
+    for event in barriers(session):
+        engine.handle(event)
+    engine.window.flush(drain)
+    seconds = time.perf_counter() - began
+    rows = int(engine.state.C[layout.LOG])
+    outcome = project.Outcome(engine.LI[:rows], engine.LF[:rows], F, G, engine.state)
+    return outcome, learned, seconds
