@@ -19,8 +19,9 @@ import talib
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from septet.testing.bars import Columns  # noqa: E402
 from tests.features.oracle import COMPARISONS, Comparison, Outcome, compare, judge  # noqa: E402
+
+from septet.testing.bars import Columns  # noqa: E402
 
 __all__ = ["main"]
 
@@ -28,7 +29,7 @@ HEAD = """# Features against TA-Lib
 
 Made by `python benchmarks/oracle_table.py FOLDER`, with TA-Lib {version} on {series} series of
 real {bar}-minute bars ({bars:,} bars in all). Two answers agree where
-|a − b| <= 1e-9 · max(|a|, |b|) + 1e-12 · scale; the scale is the price, 1 or 100. Recursive
+|a - b| <= 1e-9 · max(|a|, |b|) + 1e-12 · scale; the scale is the price, 1 or 100. Recursive
 functions are compared after their declared memory has passed, the others after twice their window.
 
 *Beyond* counts values outside that bound. Each of them is taken once more in exact arithmetic
@@ -96,7 +97,7 @@ def main() -> int:
             excused += judge(each, columns, outcome)
             merged.add(outcome)
         unexcused += len(merged.beyond) - excused
-        exact = f"{excused:,}" if merged.beyond else "–"
+        exact = f"{excused:,}" if merged.beyond else "-"
         text += _row(each, merged, exact)
         print(_row(each, merged, exact), end="", file=sys.stderr)
     arguments.out.write_text(text, encoding="utf-8")

@@ -82,7 +82,7 @@ from septet._kernel.moments import (
     window_powers,
 )
 from septet._kernel.recursive import AVERAGE, absorb, recursive_average, replay_due
-from septet._kernel.sums import SUM, WEIGHTED, add, due, roll, weighted_sum, window_sum
+from septet._kernel.sums import SUM, WEIGHTED, add, due, gather, roll, weighted_sum, window_sum
 from septet.hookspecs import Component, hookimpl
 from septet_schemas.base import Config, Expression, Input, Secret, SecretRef
 from septet_schemas.simulation import Simulation
@@ -156,6 +156,7 @@ __all__ = [
     "fading",
     "feature",
     "finite",
+    "gather",
     "format_duration",
     "halt",
     "helper",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 from typing import Any
@@ -84,7 +85,8 @@ def _sums(x: list[Fraction], y: list[Fraction]) -> tuple[Fraction, Fraction, Fra
     mean_x, mean_y = sum(x, Fraction(0)) / len(x), sum(y, Fraction(0)) / len(y)
     xx = sum(((a - mean_x) ** 2 for a in x), Fraction(0))
     yy = sum(((b - mean_y) ** 2 for b in y), Fraction(0))
-    return xx, yy, sum(((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)), Fraction(0))
+    products = ((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
+    return xx, yy, sum(products, Fraction(0))
 
 
 def correlation(bars: Bars, i: int) -> dict[str, float]:
@@ -93,7 +95,7 @@ def correlation(bars: Bars, i: int) -> dict[str, float]:
 
 
 def _returns(values: list[Fraction]) -> list[Fraction]:
-    return [now / last - 1 for last, now in zip(values, values[1:], strict=False)]
+    return [now / last - 1 for last, now in itertools.pairwise(values)]
 
 
 def beta(bars: Bars, i: int) -> dict[str, float]:

@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float64]
 Answers = dict[str, Floats]
 Talib = Callable[[Columns], Any]
 
+MA: Any = 0  # the simple average among TA-Lib's kinds
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 
 
@@ -66,7 +67,7 @@ def _hlc(bars: Columns) -> tuple[Floats, Floats, Floats]:
 
 
 def _bands(bars: Columns) -> Any:
-    return talib.BBANDS(bars["close"], 20, 2.0, 2.0, 0)
+    return talib.BBANDS(bars["close"], 20, 2.0, 2.0, MA)
 
 
 def _width(bars: Columns) -> Floats:
@@ -127,9 +128,9 @@ COMPARISONS = [
     Comparison("dx", {"period": 14}, "DX", lambda b: _one(talib.DX(*_hlc(b), 14)), "100"),
     Comparison("adx", {"period": 14}, "ADX", lambda b: _one(talib.ADX(*_hlc(b), 14)), "100"),
     Comparison("stochastic_fast", {"period": 14}, "STOCHF",
-               lambda b: _one(talib.STOCHF(*_hlc(b), 14, 1, 0)[0]), "100"),
+               lambda b: _one(talib.STOCHF(*_hlc(b), 14, 1, MA)[0]), "100"),
     Comparison("stochastic", {"period": 14}, "STOCH",
-               lambda b: _named("k", "d")(talib.STOCH(*_hlc(b), 14, 3, 0, 3, 0)), "100"),
+               lambda b: _named("k", "d")(talib.STOCH(*_hlc(b), 14, 3, MA, 3, MA)), "100"),
     Comparison("williams_r", {"period": 14}, "WILLR",
                lambda b: _one(talib.WILLR(*_hlc(b), 14)), "100"),
     Comparison("cci", {"period": 20}, "CCI",
@@ -163,16 +164,15 @@ def tolerance(mine: Floats, theirs: Floats, scale: Floats) -> Floats:
     return RELATIVE * np.maximum(np.abs(mine), np.abs(theirs)) + ABSOLUTE * scale
 
 
-def compare(
-    each: Comparison, bars: Columns, outcome: Outcome, *, bar_ns: int = HOUR_NS
-) -> Outcome:
+def compare(each: Comparison, bars: Columns, outcome: Outcome, *, bar_ns: int = HOUR_NS) -> Outcome:
     """Compare one feature over one series, after its warm-up, and add to the outcome."""
     step = resolve(each.feature)
     config = step.config(**each.settings)
     memory = memory_of(step, config)
     mine = run_feature(step, config, bars, bar_ns=bar_ns)
     theirs = each.answers(bars)
-    scale = bars["close"] if each.scale == "price" else np.full(len(bars["close"]), float(each.scale))
+    price = bars["close"]
+    scale = price if each.scale == "price" else np.full(len(price), float(each.scale))
     rows = np.arange(len(scale)) >= memory.bars + 1
     for name, values in mine.items():
         flat = np.isnan(values) & rows

@@ -43,9 +43,7 @@ def rolled(
     """Call a primitive at each bar from the first full window on, as plain Python."""
     state = np.zeros(len(names))
     with np.errstate(all="ignore"):
-        return [
-            function(i, x, slot, period, state, 0) for i in range(period - 1, len(x))
-        ]
+        return [function(i, x, slot, period, state, 0) for i in range(period - 1, len(x))]
 
 
 def windows(x: Floats, period: int) -> list[Floats]:
@@ -96,9 +94,7 @@ def test_two_starts_agree_bit_for_bit(
 
 
 @given(values, steps, periods)
-def test_extremes_are_those_of_the_window(
-    data: list[float], jumps: list[int], period: int
-) -> None:
+def test_extremes_are_those_of_the_window(data: list[float], jumps: list[int], period: int) -> None:
     x = np.array(data)
     for function, best in ((window_max, np.max), (window_min, np.min)):
         state = np.zeros(len(EXTREME))

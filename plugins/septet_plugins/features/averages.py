@@ -71,9 +71,7 @@ class Since(Config):
     by: Input = "session"
 
 
-@feature(
-    Average, state=SUM, lookback=lambda c: c.period - 1, memory=lambda c: window(2 * c.period)
-)
+@feature(Average, state=SUM, lookback=lambda c: c.period - 1, memory=lambda c: window(2 * c.period))
 def sma(i, of, slot, state, period):
     """Return the simple moving average, the mean of ``of[i - period + 1 .. i]``.
 
@@ -82,9 +80,7 @@ def sma(i, of, slot, state, period):
     return window_sum(i, of, slot, period, state, 0) / period
 
 
-@feature(
-    Average, state=SUM, lookback=lambda c: c.period - 1, memory=lambda c: window(2 * c.period)
-)
+@feature(Average, state=SUM, lookback=lambda c: c.period - 1, memory=lambda c: window(2 * c.period))
 def window_total(i, of, slot, state, period):
     """Return the sum of ``of[i - period + 1 .. i]``; NaN while anything in it is not finite."""
     return window_sum(i, of, slot, period, state, 0)

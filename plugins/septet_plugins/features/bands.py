@@ -119,17 +119,13 @@ def bollinger_percent(i, of, slot, state, period, deviations):
     return divide(away + half, 2.0 * half)
 
 
-@feature(
-    Highest, state=EXTREME, lookback=lambda c: c.period - 1, memory=lambda c: window(c.period)
-)
+@feature(Highest, state=EXTREME, lookback=lambda c: c.period - 1, memory=lambda c: window(c.period))
 def highest(i, of, state, period):
     """Return the largest of ``of[i - period + 1 .. i]``; NaN while any of it is not finite."""
     return window_max(i, of, period, state, 0)
 
 
-@feature(
-    Lowest, state=EXTREME, lookback=lambda c: c.period - 1, memory=lambda c: window(c.period)
-)
+@feature(Lowest, state=EXTREME, lookback=lambda c: c.period - 1, memory=lambda c: window(c.period))
 def lowest(i, of, state, period):
     """Return the smallest of ``of[i - period + 1 .. i]``; NaN while any of it is not finite."""
     return window_min(i, of, period, state, 0)

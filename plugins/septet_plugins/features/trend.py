@@ -10,6 +10,7 @@ from septet.plugin import (
     NAN,
     Bars,
     Config,
+    Inner,
     Input,
     divide,
     fading,
@@ -116,7 +117,7 @@ def directional_move(i, high, low):
     return 0.0, 0.0
 
 
-def _directional(side: str, period: int):  # type: ignore[no-untyped-def]
+def _directional(side: str, period: int) -> dict[str, Inner]:
     return {
         "move": inner("directional_move"),
         "reach": inner("true_range"),
@@ -162,7 +163,7 @@ def adx(i, average):
 
 
 @helper
-def _trail(j, high, low, close, spread, multiple, upper, lower, side):  # type: ignore[no-untyped-def]
+def _trail(j, high, low, close, spread, multiple, upper, lower, side):
     """Move the two levels by one bar; `side` is +1 above the lower, -1 below the upper, 0 new."""
     middle = 0.5 * (high[j] + low[j])
     above = middle + multiple * spread[j]
@@ -203,9 +204,7 @@ def supertrend(i, high, low, close, spread, slot, state, multiple, window):
     if replay_due(i, slot, window, state, 0):
         side = 0.0
         for j in range(i - window + 1, i):
-            upper, lower, side = _trail(
-                j, high, low, close, spread, multiple, upper, lower, side
-            )
+            upper, lower, side = _trail(j, high, low, close, spread, multiple, upper, lower, side)
     upper, lower, side = _trail(i, high, low, close, spread, multiple, upper, lower, side)
     state[2] = upper
     state[3] = lower
@@ -218,7 +217,7 @@ def supertrend(i, high, low, close, spread, slot, state, multiple, window):
 
 
 @helper
-def _first_side(j, high, low):  # type: ignore[no-untyped-def]
+def _first_side(j, high, low):
     down = low[j - 1] - low[j]
     if down > 0.0 and down > high[j] - high[j - 1]:
         return -1.0
@@ -226,7 +225,7 @@ def _first_side(j, high, low):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _reach(j, high, low, side):  # type: ignore[no-untyped-def]
+def _reach(j, high, low, side):
     """Nearest and farthest price of a bar as the side sees them: mirrored for a short."""
     if side > 0.0:
         return low[j], high[j]
@@ -234,7 +233,7 @@ def _reach(j, high, low, side):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _sar(j, high, low, step, most, side, extreme, pace, level):  # type: ignore[no-untyped-def]
+def _sar(j, high, low, step, most, side, extreme, pace, level):
     """Move the stop by one bar. Mirrored, a short is a long; returns the bar's own stop last."""
     if not finite(high[j] + low[j] + high[j - 1] + low[j - 1]):
         return side, extreme, pace, level, NAN
@@ -285,9 +284,7 @@ def parabolic_sar(i, high, low, slot, state, step, most, window):
             side, extreme, pace, level, _shown = _sar(
                 j, high, low, step, most, side, extreme, pace, level
             )
-    side, extreme, pace, level, shown = _sar(
-        i, high, low, step, most, side, extreme, pace, level
-    )
+    side, extreme, pace, level, shown = _sar(i, high, low, step, most, side, extreme, pace, level)
     state[2] = side
     state[3] = extreme
     state[4] = pace

@@ -7,8 +7,9 @@ bit, and so does a literal exponent from a variable one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final
+
+from septet._kernel.step import helper
 
 __all__ = [
     "NAN",
@@ -24,15 +25,7 @@ __all__ = [
     "sine",
 ]
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 NAN: Final = math.nan
-
-
-def helper(function: F) -> F:
-    """Mark a plain function as callable from steps; it is compiled with the step that calls it."""
-    function.__septet_helper__ = True  # type: ignore[attr-defined]
-    return function
 
 
 @helper

@@ -2,8 +2,8 @@
 
 Values are taken relative to a shift, the newest value at the last passing of the time grid, so
 that the squares to be subtracted are of the size of the spread and not of the price. The sums are
-the compensated, re-anchored ones of `sums`. A window whose values are all equal is counted as it
-goes and has a spread of exactly zero.
+the compensated, re-anchored ones of `sums`. A window whose values are all equal has a spread of
+exactly zero: where the difference of the sums leaves next to nothing, the window is looked at.
 
 NaN policy: as for sums, NaN while anything in the window is not finite.
 """
@@ -13,43 +13,61 @@ from __future__ import annotations
 from typing import Any, Final
 
 from septet._kernel.maths import NAN, finite, helper, positive_part
-from septet._kernel.sums import add, due, roll
+from septet._kernel.sums import due, gather, roll
 
 __all__ = ["COMOMENTS", "MOMENTS", "POWERS", "window_comoments", "window_moments", "window_powers"]
 
-MOMENTS: Final = ("anchor", "shift", "same", "sum", "sum_carry", "square", "square_carry")
+NEARLY_FLAT: Final = 1e-9
+MOMENTS: Final = ("anchor", "shift", "sum", "sum_carry", "square", "square_carry")
 """Slots of `window_moments`."""
 POWERS: Final = (*MOMENTS, "cube", "cube_carry", "fourth", "fourth_carry")
 """Slots of `window_powers`."""
 COMOMENTS: Final = (
-    *("anchor", "shift_x", "same_x", "x", "x_carry", "xx", "xx_carry"),
-    *("shift_y", "same_y", "y", "y_carry", "yy", "yy_carry", "xy", "xy_carry"),
+    *("anchor", "shift_x", "shift_y", "x", "x_carry", "xx", "xx_carry"),
+    *("y", "y_carry", "yy", "yy_carry", "xy", "xy_carry"),
 )
 """Slots of `window_comoments`."""
 
 
 @helper
-def _run(i: int, x: Any, period: int) -> float:
-    """How many values up to `i` are equal, `period` at most."""
-    same = 1
-    while same < period and x[i - same] == x[i]:
-        same += 1
-    return float(same)
+def _flat(i: int, x: Any, period: int) -> bool:
+    """Whether all values of the window that ends at `i` are equal."""
+    for back in range(1, period):
+        if x[i - back] != x[i]:
+            return False
+    return True
 
 
 @helper
-def _follow(i: int, x: Any, state: Any, at: int) -> None:
-    """Count one more equal value, or begin again."""
-    if x[i] == x[i - 1]:
-        state[at] += 1.0
-    else:
-        state[at] = 1.0
+def _spread(square: float, part: float, i: int, x: Any, period: int) -> float:
+    """Return ``square - part``: a sum of squares about the mean, exactly zero in a flat window.
+
+    Where next to nothing is left of the difference the window itself is looked at.
+    """
+    left = square - part
+    if left > NEARLY_FLAT * square:
+        return left
+    if square == 0.0 or _flat(i, x, period):
+        return 0.0
+    return positive_part(left)
 
 
 @helper
-def _clear(state: Any, first: int, last: int) -> None:
-    for place in range(first, last):
-        state[place] = 0.0
+def _take_moments(i: int, x: Any, period: int, state: Any, at: int) -> None:
+    shift = x[i]
+    total = total_carry = square = square_carry = 0.0
+    for back in range(period):
+        d = x[i - back] - shift
+        if not finite(d):
+            square = NAN
+            break
+        total, total_carry = gather(total, total_carry, d)
+        square, square_carry = gather(square, square_carry, d * d)
+    state[at + 1] = shift
+    state[at + 2] = total
+    state[at + 3] = total_carry
+    state[at + 4] = square
+    state[at + 5] = square_carry
 
 
 @helper
@@ -65,55 +83,40 @@ def window_moments(
     every start at least ``2 * period`` bars earlier. The sum of squares is never negative, and
     exactly zero when all values are equal.
     """
-    if due(i, slot, period, state, at) or not finite(state[at + 5]):
-        shift = x[i]
-        state[at + 1] = shift
-        state[at + 2] = _run(i, x, period)
-        _clear(state, at + 3, at + 7)
-        for back in range(period):
-            distance = x[i - back] - shift
-            if not finite(distance):
-                state[at + 5] = NAN
-                break
-            add(state, at + 3, distance)
-            add(state, at + 5, distance * distance)
+    if due(i, slot, period, state, at):
+        _take_moments(i, x, period, state, at)
     else:
-        _follow(i, x, state, at + 2)
         shift = state[at + 1]
         entering = x[i] - shift
         leaving = x[i - period] - shift
-        roll(state, at + 3, entering, leaving)
-        roll(state, at + 5, entering * entering, leaving * leaving)
-    total = state[at + 3] + state[at + 4]
-    square = state[at + 5] + state[at + 6]
+        roll(state, at + 2, entering, leaving)
+        roll(state, at + 4, entering * entering, leaving * leaving)
+    total = state[at + 2] + state[at + 3]
+    square = state[at + 4] + state[at + 5]
     if not finite(square):
-        state[at + 5] = NAN
+        state[at] = 0.0
         return NAN, NAN, NAN
-    if state[at + 2] >= period:
-        return x[i], 0.0, 0.0
     middle = total / period
-    return (
-        shift + middle,
-        positive_part(square - middle * total),
-        (x[i] - shift) - middle,
-    )
+    spread = _spread(square, middle * total, i, x, period)
+    if spread == 0.0:
+        return x[i], 0.0, 0.0
+    shift = state[at + 1]
+    return shift + middle, spread, (x[i] - shift) - middle
 
 
 @helper
 def _take_powers(i: int, x: Any, period: int, state: Any, at: int) -> None:
+    _take_moments(i, x, period, state, at)
     shift = x[i]
-    state[at + 1] = shift
-    state[at + 2] = _run(i, x, period)
-    _clear(state, at + 3, at + 11)
+    cube = cube_carry = fourth = fourth_carry = 0.0
     for back in range(period):
         d = x[i - back] - shift
-        if not finite(d):
-            state[at + 9] = NAN
-            break
-        add(state, at + 3, d)
-        add(state, at + 5, d * d)
-        add(state, at + 7, d * d * d)
-        add(state, at + 9, d * d * (d * d))
+        cube, cube_carry = gather(cube, cube_carry, d * d * d)
+        fourth, fourth_carry = gather(fourth, fourth_carry, d * d * (d * d))
+    state[at + 6] = cube
+    state[at + 7] = cube_carry
+    state[at + 8] = fourth
+    state[at + 9] = fourth_carry
 
 
 @helper
@@ -124,28 +127,30 @@ def window_powers(
 
     All three are exactly zero when all values are equal.
     """
-    if due(i, slot, period, state, at) or not finite(state[at + 9]):
+    if due(i, slot, period, state, at):
         _take_powers(i, x, period, state, at)
     else:
-        _follow(i, x, state, at + 2)
         shift = state[at + 1]
         a = x[i] - shift
         b = x[i - period] - shift
-        roll(state, at + 3, a, b)
-        roll(state, at + 5, a * a, b * b)
-        roll(state, at + 7, a * a * a, b * b * b)
-        roll(state, at + 9, a * a * (a * a), b * b * (b * b))
-    fourth = (state[at + 9] + state[at + 10]) / period
+        roll(state, at + 2, a, b)
+        roll(state, at + 4, a * a, b * b)
+        roll(state, at + 6, a * a * a, b * b * b)
+        roll(state, at + 8, a * a * (a * a), b * b * (b * b))
+    fourth = (state[at + 8] + state[at + 9]) / period
     if not finite(fourth):
-        state[at + 9] = NAN
+        state[at] = 0.0
         return NAN, NAN, NAN
-    if state[at + 2] >= period:
+    total = state[at + 2] + state[at + 3]
+    square = state[at + 4] + state[at + 5]
+    m = total / period
+    spread = _spread(square, m * total, i, x, period)
+    if spread == 0.0:
         return 0.0, 0.0, 0.0
-    m = (state[at + 3] + state[at + 4]) / period
-    square = (state[at + 5] + state[at + 6]) / period
-    cube = (state[at + 7] + state[at + 8]) / period
+    square = square / period
+    cube = (state[at + 6] + state[at + 7]) / period
     return (
-        positive_part(square - m * m),
+        spread / period,
         cube - 3.0 * m * square + 2.0 * m * m * m,
         fourth - 4.0 * m * cube + 6.0 * m * m * square - 3.0 * m * m * (m * m),
     )
@@ -153,38 +158,39 @@ def window_powers(
 
 @helper
 def _take_comoments(i: int, x: Any, y: Any, gap: int, period: int, state: Any, at: int) -> None:
-    state[at + 1] = x[i]
-    state[at + 2] = _run(i, x, period)
-    state[at + 7] = y[i - gap]
-    state[at + 8] = _run(i - gap, y, period)
-    _clear(state, at + 3, at + 7)
-    _clear(state, at + 9, at + 15)
+    shift_x = x[i]
+    shift_y = y[i - gap]
+    sum_x = carry_x = xx = carry_xx = sum_y = carry_y = yy = carry_yy = xy = carry_xy = 0.0
     for back in range(period):
-        a = x[i - back] - state[at + 1]
-        b = y[i - gap - back] - state[at + 7]
+        a = x[i - back] - shift_x
+        b = y[i - gap - back] - shift_y
         if not finite(a + b):
-            state[at + 13] = NAN
+            xy = NAN
             break
-        add(state, at + 3, a)
-        add(state, at + 5, a * a)
-        add(state, at + 9, b)
-        add(state, at + 11, b * b)
-        add(state, at + 13, a * b)
+        sum_x, carry_x = gather(sum_x, carry_x, a)
+        xx, carry_xx = gather(xx, carry_xx, a * a)
+        sum_y, carry_y = gather(sum_y, carry_y, b)
+        yy, carry_yy = gather(yy, carry_yy, b * b)
+        xy, carry_xy = gather(xy, carry_xy, a * b)
+    state[at + 1], state[at + 2] = shift_x, shift_y
+    state[at + 3], state[at + 4] = sum_x, carry_x
+    state[at + 5], state[at + 6] = xx, carry_xx
+    state[at + 7], state[at + 8] = sum_y, carry_y
+    state[at + 9], state[at + 10] = yy, carry_yy
+    state[at + 11], state[at + 12] = xy, carry_xy
 
 
 @helper
 def _roll_comoments(i: int, x: Any, y: Any, gap: int, period: int, state: Any, at: int) -> None:
-    _follow(i, x, state, at + 2)
-    _follow(i - gap, y, state, at + 8)
     a = x[i] - state[at + 1]
-    b = y[i - gap] - state[at + 7]
+    b = y[i - gap] - state[at + 2]
     c = x[i - period] - state[at + 1]
-    d = y[i - gap - period] - state[at + 7]
+    d = y[i - gap - period] - state[at + 2]
     roll(state, at + 3, a, c)
     roll(state, at + 5, a * a, c * c)
-    roll(state, at + 9, b, d)
-    roll(state, at + 11, b * b, d * d)
-    roll(state, at + 13, a * b, c * d)
+    roll(state, at + 7, b, d)
+    roll(state, at + 9, b * b, d * d)
+    roll(state, at + 11, a * b, c * d)
 
 
 @helper
@@ -196,22 +202,20 @@ def window_comoments(
     `y` is taken `gap` bars earlier than `x` (0: the same bars). Where the values of a side are
     all equal, its sum and the product's are exactly zero.
     """
-    if due(i, slot, period, state, at) or not finite(state[at + 13]):
+    if due(i, slot, period, state, at):
         _take_comoments(i, x, y, gap, period, state, at)
     else:
         _roll_comoments(i, x, y, gap, period, state, at)
     sum_x = state[at + 3] + state[at + 4]
-    sum_y = state[at + 9] + state[at + 10]
-    xx = state[at + 5] + state[at + 6] - sum_x * sum_x / period
-    yy = state[at + 11] + state[at + 12] - sum_y * sum_y / period
-    xy = state[at + 13] + state[at + 14] - sum_x * sum_y / period
+    sum_y = state[at + 7] + state[at + 8]
+    xx = state[at + 5] + state[at + 6]
+    yy = state[at + 9] + state[at + 10]
+    xy = state[at + 11] + state[at + 12]
     if not (finite(xx) and finite(yy) and finite(xy)):
-        state[at + 13] = NAN
+        state[at] = 0.0
         return NAN, NAN, NAN
-    if state[at + 2] >= period:
-        xx = 0.0
-        xy = 0.0
-    if state[at + 8] >= period:
-        yy = 0.0
-        xy = 0.0
-    return positive_part(xx), positive_part(yy), xy
+    xx = _spread(xx, sum_x * sum_x / period, i, x, period)
+    yy = _spread(yy, sum_y * sum_y / period, i - gap, y, period)
+    if xx == 0.0 or yy == 0.0:
+        return xx, yy, 0.0
+    return xx, yy, xy - sum_x * sum_y / period

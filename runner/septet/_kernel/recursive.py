@@ -34,19 +34,17 @@ def replay_due(i: int, slot: Any, depth: int, state: Any, at: int) -> bool:
 
 
 @helper
-def absorb(
-    count: float, value: float, x: float, period: int, weight: float
-) -> tuple[float, float]:
-    """Take one value into an average: the count of values seen and the average, or its seed's sum."""
+def absorb(count: float, value: float, x: float, period: int, weight: float) -> tuple[float, float]:
+    """Take one value into an average: the count of values seen, `period` at most, and the average.
+
+    Until `period` values were seen it is their plain mean; equal values stay what they are.
+    """
     if not finite(x):
         return count, value
     if count >= period:
         return count, value + (x - value) * weight
-    value = value + x
     count = count + 1.0
-    if count >= period:
-        value = value / period
-    return count, value
+    return count, value + (x - value) / count
 
 
 @helper

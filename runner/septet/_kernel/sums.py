@@ -15,7 +15,17 @@ from typing import Any, Final
 
 from septet._kernel.maths import NAN, finite, helper
 
-__all__ = ["SUM", "WEIGHTED", "add", "due", "roll", "take_sum", "weighted_sum", "window_sum"]
+__all__ = [
+    "SUM",
+    "WEIGHTED",
+    "add",
+    "due",
+    "gather",
+    "roll",
+    "take_sum",
+    "weighted_sum",
+    "window_sum",
+]
 
 SUM: Final = ("anchor", "total", "carry")
 """Slots of `window_sum`."""
@@ -27,26 +37,28 @@ WEIGHTED: Final = ("anchor", "total", "carry", "weighted", "weighted_carry")
 def due(i: int, slot: Any, period: int, state: Any, at: int) -> bool:
     """Whether the time grid passed a multiple of `period` since the last call, or none was made.
 
-    ``state[at]`` holds how many grid numbers are left (1 or more); zero means never called.
+    ``state[at]`` holds the next multiple; zero means never called, or asks for it again. (Where the next multiple is
+    zero itself, in the last stretch before 1970, every bar is due: slower, and the same bits.)
     """
-    left = state[at]
-    if left > 0.0:
-        left = left - (slot[i] - slot[i - 1])
-        if left > 0.0:
-            state[at] = left
-            return False
-    state[at] = period - slot[i] % period
+    passes = state[at]
+    if passes != 0.0 and slot[i] < passes:
+        return False
+    state[at] = (slot[i] // period + 1) * period
     return True
+
+
+@helper
+def gather(total: float, carry: float, x: float) -> tuple[float, float]:
+    """Add `x` to the pair (total, carry) without losing a bit."""
+    grown = total + x
+    part = grown - total
+    return grown, carry + ((total - (grown - part)) + (x - part))
 
 
 @helper
 def add(state: Any, at: int, x: float) -> None:
     """Add `x` to the pair at ``state[at]``, ``state[at + 1]`` without losing a bit."""
-    old = state[at]
-    total = old + x
-    part = total - old
-    state[at] = total
-    state[at + 1] += (old - (total - part)) + (x - part)
+    state[at], state[at + 1] = gather(state[at], state[at + 1], x)
 
 
 @helper
@@ -72,10 +84,7 @@ def take_sum(i: int, x: Any, period: int, state: Any, at: int) -> None:
         if not finite(value):
             total = NAN
             break
-        grown = total + value
-        part = grown - total
-        carry += (total - (grown - part)) + (value - part)
-        total = grown
+        total, carry = gather(total, carry, value)
     state[at] = total
     state[at + 1] = carry
 
@@ -88,13 +97,13 @@ def window_sum(i: int, x: Any, slot: Any, period: int, state: Any, at: int) -> f
     Reads ``x[i - period]`` from its second call on. Same bits for every start at least
     ``2 * period`` bars earlier.
     """
-    if due(i, slot, period, state, at) or not finite(state[at + 1]):
+    if due(i, slot, period, state, at):
         take_sum(i, x, period, state, at + 1)
     else:
         roll(state, at + 1, x[i], x[i - period])
     total = state[at + 1] + state[at + 2]
     if not finite(total):
-        state[at + 1] = NAN
+        state[at] = 0.0
         return NAN
     return total
 
@@ -105,19 +114,15 @@ def _take_weighted(i: int, x: Any, period: int, state: Any, at: int) -> None:
     total = 0.0
     carry = 0.0
     for back in range(period):
-        value = (period - back) * x[i - back]
-        grown = total + value
-        part = grown - total
-        carry += (total - (grown - part)) + (value - part)
-        total = grown
+        total, carry = gather(total, carry, (period - back) * x[i - back])
     state[at + 2] = total
     state[at + 3] = carry
 
 
 @helper
 def weighted_sum(i: int, x: Any, slot: Any, period: int, state: Any, at: int) -> float:
-    """Return the sum of ``n * x`` with weights 1 (oldest) to `period` (newest); slots `WEIGHTED`."""
-    if due(i, slot, period, state, at) or not finite(state[at + 1]):
+    """Return the sum of weight times `x`, weights 1 (oldest) to `period`; slots `WEIGHTED`."""
+    if due(i, slot, period, state, at):
         _take_weighted(i, x, period, state, at + 1)
     else:
         roll(state, at + 3, period * x[i], state[at + 1])
@@ -125,6 +130,6 @@ def weighted_sum(i: int, x: Any, slot: Any, period: int, state: Any, at: int) ->
         roll(state, at + 1, x[i], x[i - period])
     total = state[at + 3] + state[at + 4]
     if not finite(total) or not finite(state[at + 1]):
-        state[at + 1] = NAN
+        state[at] = 0.0
         return NAN
     return total

@@ -49,7 +49,8 @@ class ConformanceError(AssertionError):
 
 def same_bits(a: Floats, b: Floats) -> npt.NDArray[np.bool_]:
     """Where two arrays hold the same bits; one NaN is as good as another."""
-    return (a.view(np.int64) == b.view(np.int64)) | (np.isnan(a) & np.isnan(b))
+    same: npt.NDArray[np.bool_] = a.view(np.int64) == b.view(np.int64)
+    return same | (np.isnan(a) & np.isnan(b))
 
 
 @dataclass
@@ -263,8 +264,7 @@ def _require_same(a: dict[str, Floats], b: dict[str, Floats], what: str) -> None
         if not same.all():
             place = int(np.argmin(same))
             raise ConformanceError(
-                f"{what}: {name}[{place}] is {float(values[place])!r} "
-                f"and {float(b[name][place])!r}"
+                f"{what}: {name}[{place}] is {float(values[place])!r} and {float(b[name][place])!r}"
             )
 
 

@@ -41,8 +41,8 @@ def _host() -> Any:
     return Host()
 
 
-def resolve(use: str) -> Step:
-    """Find the declaration of an installed feature by its name."""
+def resolve(use: str) -> Any:
+    """Find the declaration of an installed feature, a `Step`, by its name."""
     found = _host().declaration("features", use)
     if not isinstance(found, Step):
         raise PluginError(f"{use!r} is no feature step, found {type(found).__name__}")
@@ -185,10 +185,8 @@ class Evaluation:
                 moving.append((place, name, used[name].values if name in used else None))
                 arguments.append(0)
             elif name in used:
-                values = used[name].values
-                arguments.append(
-                    GuardedColumn(name, values, watch) if self.guarded else values
-                )
+                array = used[name].values
+                arguments.append(GuardedColumn(name, array, watch) if self.guarded else array)
             else:
                 arguments.append(self._scalar(name, config, state))
         function = compile_step(step.function) if self.compiled else step.function

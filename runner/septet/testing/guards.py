@@ -36,7 +36,9 @@ class GuardedColumn:
     def __getitem__(self, index: Any) -> Any:
         watch = self._watch
         if isinstance(index, slice) or not isinstance(index, int | np.integer):
-            raise StepError(f"{watch.step} indexes {self._name} with {index!r}; expected one number")
+            raise StepError(
+                f"{watch.step} indexes {self._name} with {index!r}; expected one number"
+            )
         back = watch.cursor - index
         place = f"{watch.step} reads {self._name}[i {'-' if back >= 0 else '+'} {abs(back)}]"
         if back < 0:
