@@ -120,8 +120,8 @@ def test_everything_else_goes_through_onnx_and_one_row_is_the_batch() -> None:
     from sklearn.neural_network import MLPClassifier
 
     rows = window(300)
-    for kind, params in ((GaussianNB, {}), (MLPClassifier, {"max_iter": 20})):
-        fitted = trainer(kind, "standard", **params).fit(rows)
+    for made in (trainer(GaussianNB, "standard"), trainer(MLPClassifier, "standard", max_iter=20)):
+        fitted = made.fit(rows)
         assert fitted.model.format == "onnx"
         assert fitted.facts["largest_difference"] <= 1e-5
         fresh = np.random.default_rng(5).normal(size=(40, 4))
@@ -216,7 +216,8 @@ def test_the_compiled_row_is_the_plain_text(depth: int | None) -> None:
     parts = [arrays[name] for name in names]
     scratch = np.empty(4), np.empty(4, dtype=arrays["threshold"].dtype)
     for row in np.random.default_rng(8).normal(size=(40, 4)):
-        assert kernels.serve_row(row, *parts, *scratch) == model.predict_row(row)
+        plain = kernels.serve_row(row, *[*parts, *scratch])
+        assert plain == model.predict_row(row)
 
 
 def test_wrong_width_is_refused() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -241,5 +240,5 @@ def test_a_label_of_the_future_row_is_never_used(bars_of_one: SymbolBars) -> Non
 
 
 @pytest.fixture
-def bars_of_one() -> Iterator[SymbolBars]:
+def bars_of_one() -> SymbolBars:
     return bars("A", 400, 9)

@@ -10,7 +10,8 @@ What the shells call, in order::
     watch    = DriftWatch(dataset, labels, health_rule(monitoring))
     walk     = walk_forward(dataset, trainer, labels, plan, seed=seed, start_ns=start,
                             drift=watch, progress=progress)
-    walk     = stored_walk(dataset, load_model(folder, names), start_ns=start)  # scheme: stored
+    walk     = stored_walk(dataset, load_model(base / stored_folder(block), names),
+                           start_ns=start)                        # where it is not None
     health   = monitor_walk(walk, dataset, labels, health_rule(monitoring))
 
 `Walk.up[k]` and `Walk.state[k]` are arrays over the bars of symbol k (states `OK NO_MODEL
@@ -26,7 +27,7 @@ from septet._learn.dataset import Dataset, SymbolBars, pool, segments, symbol_ba
 from septet._learn.fitting import Fitted, Served, Trainer, Window
 from septet._learn.health import DriftWatch, Health, HealthRule, monitor_walk
 from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
-from septet._learn.rules import health_rule, label_rule, trainer_of, training_rule
+from septet._learn.rules import health_rule, label_rule, stored_folder, trainer_of, training_rule
 from septet._learn.schedule import TrainingRule, model_seed
 from septet._learn.stored import load_model, store_model
 from septet._learn.walk import (
@@ -73,6 +74,7 @@ __all__ = [
     "pool",
     "segments",
     "store_model",
+    "stored_folder",
     "stored_walk",
     "symbol_bars",
     "trainer_of",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from septet_schemas.strategy import ModelMonitoring
     from septet_schemas.training import Label, Training
 
-__all__ = ["health_rule", "label_rule", "trainer_of", "training_rule"]
+__all__ = ["health_rule", "label_rule", "stored_folder", "trainer_of", "training_rule"]
 
 
 def label_rule(label: Label, bar_ns: int) -> LabelRule:
@@ -53,6 +53,18 @@ def health_rule(monitoring: ModelMonitoring) -> HealthRule:
         psi_warn=monitoring.psi_warn,
         psi_retrain=monitoring.psi_retrain,
     )
+
+
+def stored_folder(block: UseBlock) -> str | None:
+    """Folder of the stored model a `model:` block decides with, as written; None: it trains.
+
+    Both ways of saying so count: `use: stored` and `training: {scheme: stored, path: ...}`.
+    """
+    if block.use.rpartition("/")[2] == "stored":
+        path: str | None = getattr(block.config, "path", None)
+        return path
+    training = block.extra.get("training")
+    return training.path if training is not None and training.scheme == "stored" else None
 
 
 def trainer_of(block: UseBlock) -> Trainer:

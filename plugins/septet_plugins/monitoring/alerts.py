@@ -1,0 +1,81 @@
+"""Where alerts go: the log, or any of the hundred services that apprise knows."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from septet.errors import RunError
+from septet.plugin import Config, Secret, SecretRef, alerts
+
+__all__ = ["Apprise", "AppriseChannel", "Log", "LogChannel", "apprise", "log"]
+
+
+class Log(Config):
+    """Alerts go to the log of the run."""
+
+    level: Literal["info", "warning", "error"] = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class LogChannel:
+    """Writes alerts to the logger ``septet.alerts``."""
+
+    level: int
+
+    def send(self, title: str, text: str, read: Callable[[SecretRef], str]) -> None:
+        """Write one alert."""
+        logging.getLogger("septet.alerts").log(self.level, "%s: %s", title, text)
+
+
+@alerts(Log)
+def log(config: Log) -> LogChannel:
+    """Build the channel."""
+    return LogChannel(getattr(logging, config.level.upper()))
+
+
+class Apprise(Config):
+    """Alerts go to services by apprise's URLs; a URL holds a token, so it is a secret."""
+
+    urls: Annotated[tuple[Secret, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class AppriseChannel:
+    """Sends to every URL; the URLs are read when something is sent, and never kept."""
+
+    urls: tuple[SecretRef, ...]
+
+    def send(self, title: str, text: str, read: Callable[[SecretRef], str]) -> None:
+        """Send one alert; `read` turns a reference into the secret.
+
+        Raises
+        ------
+        RunError
+            If the extra is missing, a URL is not understood, or no service took the alert.
+        """
+        try:
+            client = importlib.import_module("apprise")
+        except ImportError as error:
+            raise RunError(
+                "alerts by apprise need the extra `alerts`",
+                hint="pip install 'septet[alerts]'",
+            ) from error
+        sender = client.Apprise()
+        for reference in self.urls:
+            if not sender.add(read(reference)):
+                raise RunError(f"{reference} holds no URL that apprise understands")
+        if not sender.notify(title=title, body=text):
+            names = ", ".join(str(each) for each in self.urls)
+            raise RunError(f"the alert {title!r} was not taken by all of {names}")
+
+
+@alerts(Apprise)
+def apprise(config: Apprise) -> AppriseChannel:
+    """Build the channel; apprise is imported when something is sent."""
+    return AppriseChannel(config.urls)

@@ -1,0 +1,67 @@
+"""``septet train FILE``: fit the model on all the data, store it with its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from septet._cli import options
+
+__all__ = ["train"]
+
+
+@click.command(short_help="Fit a strategy's model on all its data and store it.")
+@options.strategy_file
+@options.settings
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Folder of the model; models/NAME beside the strategy file if left out.",
+)
+@options.as_json
+def train(file: str, sets: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+    """Fit the model of FILE on all its data and store it with a card that says what it is.
+
+    The model decides only after the last label it was fitted on: run it with
+    `training: {scheme: stored, path: FOLDER}`. The scores on the card are of a model fitted on
+    the first four fifths and judged on the rest.
+    """
+    from septet._cli.render import render_problems, to_json
+    from septet._config import load
+    from septet._learn.store_all import fit_all
+
+    loaded = load(file, sets=sets)
+    if loaded.warnings:
+        render_problems(loaded.warnings)
+    from septet._shell.learning import features
+
+    folder = out or Path(loaded.base_dir) / "models" / loaded.strategy.name
+    card = fit_all(loaded.strategy, loaded.resolved, lambda: features(loaded), folder)
+    if as_json:
+        click.echo(to_json({"folder": str(folder), "card": card}))
+        return
+    _show(folder, card)
+
+
+def _show(folder: Path, card: dict[str, Any]) -> None:
+    scores = card["scores"]
+    lines = [
+        ("model", f"{card['estimator']}, served by {card['served_by']}"),
+        ("features", ", ".join(card["features"])),
+        ("rows", f"{card['rows']} ({card['rows_up']} up, {card['rows_down']} down)"),
+        ("data", f"{card['first_row']} to {card['last_row']}"),
+        ("decides after", card["last_label"]),
+    ]
+    if scores:
+        text = (
+            f"AUC {scores['auc']:.3f}, Brier {scores['brier']:.4f}, hits {scores['hit_rate']:.1%}"
+        )
+        lines.append((f"last {scores['rows']} rows", f"{text} (fitted on those before)"))
+    lines += [("note", each) for each in card["notes"]]
+    width = max(len(name) for name, _ in lines)
+    for name, text in lines:
+        click.echo(f"{name.ljust(width)}  {text}")
+    click.echo(f"stored in {folder}")
