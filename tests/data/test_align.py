@@ -20,7 +20,7 @@ from septet._data.align import (
 from septet._data.bars import BarTable, MarketData, SeriesTable
 from septet._data.load import read_candles
 from septet.errors import DataError
-from tests.data.helpers import DAY_NS, HOUR_NS, block, clean, judged, ns, request
+from tests.data.helpers import DAY_NS, HOUR_NS, NAMES, block, clean, judged, ns, request
 
 KNOWN = st.lists(st.integers(0, 200), min_size=1, max_size=30).map(sorted)
 
@@ -44,7 +44,7 @@ def test_as_of_agrees_with_a_plain_loop(
 def test_a_datum_is_visible_at_the_instant_it_is_known_and_not_before() -> None:
     rows = as_of_rows(np.array([10, 20], dtype=np.int64), np.array([9, 10, 19, 20, 21]))
     assert rows.tolist() == [-1, 0, 0, 1, 1]
-    empty = SeriesTable("s", *[np.zeros(0, np.int64)] * 2, np.zeros(0))
+    empty = SeriesTable("s", np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     assert np.isnan(series_as_of(empty, np.array([5]))).all()
 
 
@@ -94,8 +94,8 @@ def test_the_union_axis_loses_and_invents_nothing(known: list[set[int]]) -> None
 
 def table_of(hours: list[int]) -> BarTable:
     times = np.array(hours, dtype=np.int64) * HOUR_NS
-    flat = [np.ones(len(times)) for _ in range(5)]
-    return BarTable("X", HOUR_NS, times, times, *flat, times // DAY_NS)
+    o, h, lo, c, v = (np.ones(len(times)) for _ in NAMES)
+    return BarTable("X", HOUR_NS, times, times, o, h, lo, c, v, times // DAY_NS)
 
 
 def test_no_symbols_no_axis() -> None:

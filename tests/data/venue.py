@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,7 +16,7 @@ BAR_MS = 3_600_000
 Answer = tuple[int, dict[str, str], Any]
 
 
-def serve(respond: Callable[[str, dict[str, str]], Answer]) -> contextmanager[Any]:  # type: ignore[type-arg]
+def serve(respond: Callable[[str, dict[str, str]], Answer]) -> AbstractContextManager[str]:
     """Serve answers on a local port; gives its address."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -48,7 +48,7 @@ def serve(respond: Callable[[str, dict[str, str]], Answer]) -> contextmanager[An
             server.server_close()
             thread.join()
 
-    return running()  # type: ignore[return-value]
+    return running()
 
 
 class Venue:

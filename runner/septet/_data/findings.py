@@ -26,7 +26,7 @@ MESSAGES: Final = {
     "off_grid": "bars that do not open on the grid of their length",
     "outside_session": "bars outside the sessions of the calendar",
     "unfinished": "bars that had not ended when the data was read",
-    "not_finite": "prices that are missing, not numbers or infinite",
+    "not_finite": "values that are missing, not numbers or infinite",
     "bad_price": "prices of zero or less",
     "high_below_low": "bars whose high lies below their low",
     "outside_range": "bars whose open or close lies outside high and low",

@@ -1,0 +1,143 @@
+"""septet data fetch, import, list and check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from septet.cli import main
+from tests.data.helpers import clean
+from tests.data.test_ccxt_history import FIRST_MS, OPTIONS
+from tests.data.test_load_market import BASE
+from tests.data.venue import Venue, venue
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SEPTET_DATA", str(tmp_path / "store"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def exchange() -> Iterator[Venue]:
+    with venue(FIRST_MS, 1_200) as running:
+        yield running
+
+
+def run(*words: str, code: int = 0) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["data", *words])
+    assert left.value.code == code
+
+
+def document(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    capsys.readouterr()
+    run(*words, "--json")
+    return json.loads(capsys.readouterr().out)
+
+
+def strategy(place: Path, **changes: Any) -> str:
+    tree = {**BASE, **{key: {**BASE[key], **value} for key, value in changes.items()}}
+    (place / "x.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+    return "x.yaml"
+
+
+def test_import_list_and_use(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clean(300).write_csv(place / "rows.csv")
+    run("list")
+    assert "Nothing stored" in capsys.readouterr().err
+    words = ("rows.csv", "--symbol", "BTC/USDT", "--bar", "1h", "--stamp", "open")
+    made = document(capsys, "import", *words)
+    assert (made["symbol"], made["bars"]) == ("BTC/USDT", 300)
+    (entry,) = document(capsys, "list")["entries"]
+    assert (entry["source"], entry["name"], entry["bar"]) == ("import", "BTC/USDT", "1h")
+    run("list")
+    assert "BTC/USDT" in capsys.readouterr().out
+    found = document(capsys, "check", strategy(place, data={"candles": {"use": "store"}}))
+    assert found["symbols"][0]["bars"] == 300
+
+
+def test_check_shows_defects_and_refuses_what_a_run_refuses(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean(300)[[*range(50), *range(53, 300)]].write_parquet(place / "BTCUSDT.parquet")
+    run("check", "BTCUSDT.parquet", "--bar", "1h")
+    shown = capsys.readouterr().out
+    assert "gap" in shown
+    assert "297 bars" in shown
+    found = document(capsys, "check", strategy(place))
+    gap = next(each for each in found["findings"] if each["kind"] == "gap")
+    assert (gap["count"], gap["policy"]) == (3, "keep")
+    run("check", "BTCUSDT.parquet", "--bar", "1d", code=2)
+    assert "mostly 1h apart" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("check", "no.csv", "--bar", "1h"), "no such file"),
+        (("check", "rows.csv"), "--bar is missing"),
+        (("check", "rows.csv", "--bar", "1x"), "--bar: expected a duration"),
+        (("check", "rows.csv", "--bar", "1h"), "stamp: open or stamp: close"),
+        (("check", "rows.csv", "--bar", "1h", "--time-zone", "Mars"), "--time-zone: "),
+        (("check", "rows.csv", "--bar", "1h", "--stamp", "open", "--calendar", "X"), "calendar"),
+        (("fetch",), "takes a strategy FILE or --exchange"),
+        (("fetch", "--exchange", "binance"), "needs --symbol and --bar"),
+        (
+            ("fetch", "--exchange", "binance", "--symbol", "A", "--bar", "1h", "--since", "now"),
+            "--since: expected",
+        ),
+        (
+            ("fetch", "--exchange", "nix", "--symbol", "A", "--bar", "1h", "--since", "2021-01-01"),
+            "ccxt knows no exchange 'nix'",
+        ),
+    ],
+)
+def test_wrong_words_are_said_with_status_2(
+    place: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+) -> None:
+    clean(50).write_csv(place / "rows.csv")
+    run(*words, code=2)
+    shown = capsys.readouterr().err
+    assert message in " ".join(shown.split())
+    assert "Traceback" not in shown
+
+
+def test_fetch_what_a_strategy_needs_then_check_it(
+    place: Path, exchange: Venue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start, end = FIRST_MS // 1_000 + 1_100 * 3_600, FIRST_MS // 1_000 + 1_150 * 3_600
+    candles = {"use": "ccxt", "venue": "binance", "urls": exchange.urls, "options": OPTIONS}
+    file = strategy(
+        place,
+        universe={"start": _iso(start), "end": _iso(end)},
+        data={"candles": candles},
+    )
+    run("check", file, code=2)
+    assert "septet data fetch" in capsys.readouterr().err
+    fetched = document(capsys, "fetch", file)["fetched"]
+    assert fetched[0]["rows"] == 1_050  # 1,000 bars of warm-up before the start
+    assert fetched[0]["requests"] > 0
+    assert document(capsys, "fetch", file)["fetched"][0]["requests"] == 0
+    assert document(capsys, "check", file)["symbols"][0]["bars"] == 1_050
+    run("fetch", file)
+    assert "0 new rows in 0 requests" in capsys.readouterr().out
+    run("fetch", file, "--since", "2020-09-12", "--until", "2020-09-14")
+
+
+def _iso(seconds: int) -> str:
+    from septet._data.stamps import iso
+
+    return iso(seconds * 10**9)
+
+
+def test_nothing_to_fetch(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clean(50).write_parquet(place / "BTCUSDT.parquet")
+    run("fetch", strategy(place))
+    assert "Nothing to download" in capsys.readouterr().out
