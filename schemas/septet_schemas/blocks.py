@@ -153,9 +153,7 @@ class BlockOf:
             if isinstance(raw, Mapping):
                 message = "this block does not say which {kind} to use"
                 raise PydanticCustomError("use_missing", message, self._expected())
-            raise PydanticCustomError(
-                "use_block", "expected a block that names its plugin with use:", self._expected()
-            )
+            raise PydanticCustomError("use_block", "expected {expected}", self._expected())
         if not isinstance(use, str) or not use.strip():
             wrong = PydanticCustomError(
                 "use_name", "use: takes the name of one plugin", {"expected": "a plugin's name"}

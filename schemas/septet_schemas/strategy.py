@@ -19,10 +19,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from septet_schemas.base import Config
 from septet_schemas.blocks import BlockOf, NamedBlocks, UseBlock
@@ -125,7 +126,7 @@ def _free_name(name: str) -> str:
     if name in _BAR_COLUMNS or name in _WORDS or keyword.iskeyword(name):
         raise PydanticCustomError(
             "reserved_name",
-            "{name!r} is taken: it is a column or a word of the expression language",
+            "{name} is taken: it is a column or a word of the expression language",
             {"name": name, "expected": "another name", "found": repr(name)},
         )
     return name
@@ -187,9 +188,11 @@ class Universe(Config):
     @model_validator(mode="after")
     def _start_before_end(self) -> Self:
         if self.start is not None and self.end is not None and self.start >= self.end:
-            raise PydanticCustomError(
-                "span", "the end is not after the start", {"expected": "start before end"}
+            problem = PydanticCustomError(
+                "span_order", "the end is not after the start", {"expected": "start before end"}
             )
+            detail = InitErrorDetails(type=problem, loc=("end",), input=self.end)
+            raise ValidationError.from_exception_data("universe", [detail])
         return self
 
 

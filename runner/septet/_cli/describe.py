@@ -37,7 +37,8 @@ def describe(declaration: Any) -> dict[str, Any]:
             from septet.testing.evaluate import memory_of
 
             memory = memory_of(declaration, config)
-            document["memory"] = memory.anchor or memory.bars or memory.kind
+            forgets = memory.kind != "unbounded"
+            document["memory"] = (memory.anchor or memory.bars) if forgets else memory.kind
     return document
 
 

@@ -130,6 +130,10 @@ def _excerpt(problem: Problem, lines: Sequence[str]) -> list[str]:
     if len(line) > _WIDTH:
         start = max(0, min(column - _WIDTH // 2, len(line) - _WIDTH))
     shown = line[start : start + _WIDTH]
+    if start:
+        shown = f"...{shown[3:]}"
+    if start + _WIDTH < len(line):
+        shown = f"{shown[:-3]}..."
     gutter = f"{problem.line:>6} | "
     mark = " " * (column - start) + click.style("^", fg="green", bold=True)
     return [f"{gutter}{shown}", f"{' ' * 6} | {mark}"]

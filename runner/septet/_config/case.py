@@ -29,6 +29,7 @@ class Case:
     host: Host
     pruned: frozenset[Path] = frozenset()
     problems: list[Problem] = field(default_factory=list)
+    used_features: frozenset[str] = frozenset()
 
     def error(self, path: Sequence[Key], message: str, **more: Any) -> None:
         """Report an error at a path."""
@@ -41,6 +42,11 @@ class Case:
     def written(self, *path: Key) -> bool:
         """Whether the file says this key itself."""
         return self.tree.at(path) is not None
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether anything was wrong so far, in shape or in sense."""
+        return bool(self.pruned) or any(each.severity == "error" for each in self.problems)
 
     def doubtful(self, *path: Key) -> bool:
         """Whether something at or below a path was left out."""

@@ -17,10 +17,10 @@ from septet_schemas.blocks import Resolver
 __all__ = ["closest", "found_text", "problem_at", "shape_problems"]
 
 
-def closest(name: str, known: Sequence[str]) -> str:
+def closest(name: str, known: Sequence[str], cutoff: float = 0.6) -> str:
     """Return a hint that names the closest known names, or a short list of all of them."""
     folded = {each.lower(): each for each in known}
-    close = difflib.get_close_matches(name.lower(), list(folded), n=2, cutoff=0.6)
+    close = difflib.get_close_matches(name.lower(), list(folded), n=2, cutoff=cutoff)
     if close:
         return f"did you mean {' or '.join(folded[each] for each in close)}?"
     if not known:
@@ -51,7 +51,8 @@ def problem_at(
 ) -> Problem:
     """Build a problem at a path; a path that is not in the file points at its nearest parent."""
     node, reached = tree.nearest(path)
-    mark = node.place if on_key or len(reached) < len(path) else node.mark
+    below = node.key is not None and node.mark.line > node.key.line and node.kind != "scalar"
+    mark = node.place if on_key or below or len(reached) < len(path) else node.mark
     via = _alias_on(tree, reached)
     if via:
         more["hint"] = "; ".join(part for part in (more.get("hint", ""), via) if part)
@@ -60,9 +61,14 @@ def problem_at(
         file=mark.source,
         line=mark.line,
         column=mark.column,
-        key=dotted(path),
+        key=_overlay_of(node) + dotted(path),
         **more,
     )
+
+
+def _overlay_of(node: Node) -> str:
+    """Say that a key stands under `paper:` or `live:`."""
+    return f"{node.layer[:-1]}." if node.layer in ("paper:", "live:") else ""
 
 
 def _alias_on(tree: Node, path: Path) -> str:
@@ -80,7 +86,10 @@ def shape_problems(
     """Turn a validation error into problems, each with the path it is about."""
     found: list[tuple[Path, Problem]] = []
     seen: set[Path] = set()
-    for each in error.errors(include_url=False):
+    errors = error.errors(include_url=False)
+    for each in errors:
+        if each["type"] == "too_short" and _has_below(each["loc"], errors):
+            continue  # entries that are wrong are not counted; they are reported themselves
         path, beyond = _locate(tree, each["loc"])
         missing = each["type"] in _MISSING
         if missing:
@@ -89,13 +98,27 @@ def shape_problems(
             continue
         seen.add(path)
         node = tree.at(path)
-        if node is not None and node.flawed:
+        if _flawed_on(tree, path):
             continue
         on_key = each["type"] in _ON_KEY or "[key]" in each["loc"]
         words = _words(dict(each), path, node, lambda p: known_keys(model, p, tree, resolver))
+        if "[key]" in each["loc"]:
+            words["found"] = f"'{path[-1]}'"
         problem = problem_at(tree, path, on_key=on_key, **words)
         found.append((path, problem))
     return found
+
+
+def _has_below(loc: Sequence[Key], errors: Sequence[Any]) -> bool:
+    return any(len(e["loc"]) > len(loc) and e["loc"][: len(loc)] == loc for e in errors)
+
+
+def _flawed_on(tree: Node, path: Path) -> bool:
+    """Whether something along a path was reported when the file was read."""
+    return any(
+        node is not None and node.flawed
+        for node in (tree.at(path[:depth]) for depth in range(1, len(path) + 1))
+    )
 
 
 _MISSING: Final = frozenset({"missing"})
@@ -137,7 +160,8 @@ def _words(
         return _pattern(path, found, context)
     plain = _PLAIN.get(kind)
     if plain is not None:
-        words = {"message": plain[0], "expected": plain[1].format(**context), "found": found}
+        bounds = {k: f"{v:g}" if isinstance(v, float) else v for k, v in context.items()}
+        words = {"message": plain[0], "expected": plain[1].format(**bounds), "found": found}
         if kind == "string_type" and node is not None and node.kind == "scalar":
             words["hint"] = f"write it in quotes: '{node.text}'" if node.text else ""
         return words
@@ -228,10 +252,29 @@ _PLAIN: Final[dict[str, tuple[str, str]]] = {
     "greater_than_equal": ("this is out of range", "{ge} or more"),
     "less_than": ("this is out of range", "less than {lt}"),
     "less_than_equal": ("this is out of range", "{le} or less"),
-    "too_short": ("there are too few entries", "at least {min_length}"),
-    "too_long": ("there are too many entries", "at most {max_length}"),
+    "too_short": ("there are too few entries", "{min_length} or more"),
+    "too_long": ("there are too many entries", "{max_length} or fewer"),
     "string_too_short": ("this text is too short", "at least {min_length} characters"),
     "string_too_long": ("this text is too long", "at most {max_length} characters"),
+}
+
+
+_READ_AS: Final = {
+    "column": "this is not the name of a column",
+    "count": "this is not a count",
+    "daily": "this is not a time of every day",
+    "day_time": "this is not a time of day",
+    "duration": "this is not a duration",
+    "expression": "this is not an expression",
+    "fraction": "this is not a fraction",
+    "moment": "this is not a date or a time",
+    "number": _NUMBER,
+    "poll": "this is not an interval",
+    "reentry": "this says nothing about re-entry",
+    "resume": "nothing lifts a halt in this way",
+    "span": "this is neither bars nor a duration",
+    "time_zone": "this is not a time zone",
+    "use_block": "this is not a block",
 }
 
 
@@ -239,7 +282,7 @@ def _custom(error: dict[str, Any], context: dict[str, Any], found: str) -> Words
     expected = str(context.get("expected", ""))
     message = str(error["msg"])
     if message.startswith("expected "):
-        message = "this value cannot be read"
+        message = _READ_AS.get(error["type"], "this value cannot be read")
     hint = str(context.get("hint", ""))
     if error["type"] in ("value_error", "assertion_error"):
         message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")

@@ -19,6 +19,7 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     *cross_features.CHECKS,
     *cross_model.CHECKS,
     *cross_risk.CHECKS,
+    *cross_features.LAST,
 )
 """Every check; each takes a case and reports what it finds to it."""
 

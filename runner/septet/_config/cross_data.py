@@ -75,7 +75,7 @@ def check_instruments(case: Case) -> None:
                 ("execution", "instruments", name),
                 f"{name} is not in universe.symbols",
                 on_key=True,
-                hint=closest(name, symbols),
+                hint=closest(name, symbols, 0.8),
             )
 
 
@@ -125,24 +125,6 @@ def _secret_paths(path: Path, block: UseBlock) -> list[Path]:
     ]
 
 
-def check_series_read(case: Case) -> None:
-    """A series that nothing reads is fetched for nothing."""
-    if case.doubtful("features"):
-        return
-    read = {
-        str(getattr(block.config, "of", "")).partition("@")[0]
-        for block in case.strategy.features.values()
-    }
-    for name in case.strategy.data.series:
-        if name not in read:
-            case.warn(
-                ("data", name),
-                "no feature reads this series",
-                on_key=True,
-                hint=f"e.g. features: {{{name}: {{use: series, of: {name}}}}}",
-            )
-
-
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_packages,
     check_known_time,
@@ -151,5 +133,4 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_instruments,
     check_funding,
     check_secrets,
-    check_series_read,
 )

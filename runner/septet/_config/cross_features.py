@@ -15,7 +15,7 @@ from septet_schemas.base import Config
 from septet_schemas.blocks import UseBlock
 from septet_schemas.units import format_duration
 
-__all__ = ["BAR_COLUMNS", "CHECKS", "output_columns"]
+__all__ = ["BAR_COLUMNS", "CHECKS", "LAST", "output_columns"]
 
 BAR_COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
@@ -85,7 +85,7 @@ def check_reads(case: Case) -> None:
             used.add(found)
     _report_circles(case, edges)
     _report_model_inputs(case, names)
-    _report_unused(case, used)
+    case.used_features = frozenset(used)
 
 
 def _names_read(case: Case, path: Path, block: UseBlock) -> Iterator[tuple[Path, Name]]:
@@ -134,7 +134,7 @@ def _resolve(
     known = name.symbol in symbols or case.doubtful("universe")
     if name.symbol and not known:
         message = f"{name.symbol} is not in universe.symbols"
-        _expression_problem(case, path, name.offset, message, closest(name.symbol, symbols))
+        _expression_problem(case, path, name.offset, message, closest(name.symbol, symbols, 0.8))
     if name.name in BAR_COLUMNS or name.name in names.doubtful:
         return ""
     if (
@@ -208,15 +208,33 @@ def _report_model_inputs(case: Case, names: _Names) -> None:
             )
 
 
-def _report_unused(case: Case, used: set[str]) -> None:
+def check_unused(case: Case) -> None:
     """Say which features nothing reads; a model reads all, unless it lists its inputs."""
-    model = case.strategy.model
-    if case.pruned or (model is not None and not model.extra.get("inputs")):
+    model, used = case.strategy.model, case.used_features
+    if case.has_errors or (model is not None and not model.extra.get("inputs")):
         return
     listed = set(model.extra.get("inputs") or ()) if model is not None else set()
     for name, block in case.strategy.features.items():
         if name not in used and not listed & set(output_columns(name, block)):
             case.warn(("features", name), "nothing reads this feature", on_key=True)
+
+
+def check_series_read(case: Case) -> None:
+    """A series that nothing reads is fetched for nothing."""
+    if case.has_errors:
+        return
+    read = {
+        str(getattr(block.config, "of", "")).partition("@")[0]
+        for block in case.strategy.features.values()
+    }
+    for name in case.strategy.data.series:
+        if name not in read:
+            case.warn(
+                ("data", name),
+                "no feature reads this series",
+                on_key=True,
+                hint=f"e.g. features: {{{name}: {{use: series, of: {name}}}}}",
+            )
 
 
 def check_feature_bars(case: Case) -> None:
@@ -328,6 +346,9 @@ def check_signal_needs(case: Case) -> None:
             hint="add a model: block, or use: rules",
         )
 
+
+LAST: Final[tuple[Callable[[Case], None], ...]] = (check_series_read, check_unused)
+"""What is only worth saying of a file without errors."""
 
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_reads,

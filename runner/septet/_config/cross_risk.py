@@ -18,6 +18,10 @@ def _limit(case: Case, name: str) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
+def _percent(fraction: float) -> str:
+    return f"{fraction * 100:.6g}%"
+
+
 def _written(case: Case, name: str) -> bool:
     return case.written("risk", "limits", name)
 
@@ -34,8 +38,8 @@ def check_sizing_against_limits(case: Case) -> None:
         effect = "every entry is clipped to it" if always else "the rest is never reached"
         case.warn(
             ("risk", "sizing", key),
-            f"{case.strategy.risk.sizing.use} may ask for {wanted:.4g} of equity, the position "
-            f"limit is {position:.4g}: {effect}",
+            f"{case.strategy.risk.sizing.use} may ask for {_percent(wanted)} of equity, the "
+            f"position limit is {_percent(position)}: {effect}",
             hint=f"write {key}: {position * 100:g}%, or raise risk.limits.position",
         )
 
@@ -47,10 +51,10 @@ def check_idle_limits(case: Case) -> None:
     if position is None or gross is None:
         return
     if _written(case, "position") and position > gross:
-        _never(case, ("risk", "limits", "position"), f"gross_exposure is {gross:.0%}")
+        _never(case, ("risk", "limits", "position"), f"gross_exposure is {_percent(gross)}")
     if _written(case, "gross_exposure"):
         if count * position < gross:
-            reason = f"{count} x position {position:.0%} is less"
+            reason = f"{count} x position {_percent(position)} is less"
             _never(case, ("risk", "limits", "gross_exposure"), reason)
         elif not case.is_perpetual and gross > 1.0:
             _never(case, ("risk", "limits", "gross_exposure"), "a spot account cannot borrow")
@@ -75,9 +79,9 @@ def check_groups(case: Case) -> None:
         for index, symbol in enumerate(group.symbols):
             if symbol not in symbols and not case.doubtful("universe"):
                 message = f"{symbol} is not in universe.symbols"
-                case.error((*base, "symbols", index), message, hint=closest(symbol, symbols))
+                case.error((*base, "symbols", index), message, hint=closest(symbol, symbols, 0.8))
         if len(group.symbols) * position < group.max:
-            reason = f"{len(group.symbols)} x position {position:.0%} is less"
+            reason = f"{len(group.symbols)} x position {_percent(position)} is less"
             _never(case, (*base, "max"), reason)
 
 
@@ -116,7 +120,7 @@ def check_halts(case: Case) -> None:
     if drawdown is not None and daily is not None and daily > drawdown:
         case.warn(
             ("risk", "halts", "daily_loss"),
-            f"this halt can never fire first: drawdown already fires at {drawdown:.2%}",
+            f"this halt can never fire first: drawdown already fires at {_percent(drawdown)}",
             on_key=True,
         )
 

@@ -373,6 +373,12 @@ class _Converter:
     def _call(self, node: ast.Call, offset: int, depth: int) -> Expr:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         function = FUNCTIONS.get(name)
+        if function is None and not name:
+            raise ExpressionError(
+                "only functions of the language can be called",
+                offset,
+                hint=f"functions: {', '.join(FUNCTIONS)}",
+            )
         if function is None:
             close = difflib.get_close_matches(name, FUNCTIONS, n=1)
             known = f"did you mean {close[0]}?" if close else f"functions: {', '.join(FUNCTIONS)}"

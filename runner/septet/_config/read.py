@@ -173,6 +173,8 @@ def _syntax(error: Any, name: str, text: str, flag: bool) -> Problem:
     if shown[column : column + 1] == "\t":
         message, hint = "a tab where YAML wants spaces", "indent with spaces"
     opened = error.context_mark
+    if opened is not None and "quote" in message:
+        line, column = opened.line, opened.column
     if opened is not None and opened.line != line and ("not closed" in message):
         hint = f"it was opened at line {opened.line + 1}, column {opened.column + 1}; {hint}"
     return Problem(
@@ -180,7 +182,6 @@ def _syntax(error: Any, name: str, text: str, flag: bool) -> Problem:
         file=name,
         line=0 if flag else line + 1,
         column=column + 1,
-        found=shown.strip()[:80],
         hint=hint,
     )
 
@@ -188,12 +189,15 @@ def _syntax(error: Any, name: str, text: str, flag: bool) -> Problem:
 class _Open:
     """A mapping or list that is still being read."""
 
-    __slots__ = ("anchor", "children", "key", "kind", "mark", "pending", "size")
+    __slots__ = (
+        "anchor", "children", "flawed", "flawed_key", "key", "kind", "mark", "pending", "size"
+    )  # fmt: skip
 
     def __init__(self, kind: Any, mark: Mark, key: Mark | None, anchor: str | None) -> None:
         self.kind, self.mark, self.key, self.anchor = kind, mark, key, anchor
         self.children: dict[Key, Node] = {}
         self.pending: tuple[str, Mark] | None = None
+        self.flawed = self.flawed_key = False
         self.size = 1
 
 
@@ -269,17 +273,27 @@ class _Builder:
             raise ConfigError([*self.problems, deep])
         self._count(event)
         mark = self._mark(event)
+        before = len(self.problems)
         self._check_tag(event, mark)
         key = self._taken_key()
         if self._wants_key():
             self._refuse_key(mark, "a list or mapping")
         if event.anchor:
             self._anchors[event.anchor] = None
-        self._stack.append(_Open(kind, mark, key, event.anchor))
+        opened = _Open(kind, mark, key, event.anchor)
+        opened.flawed = len(self.problems) > before
+        self._stack.append(opened)
 
     def _end(self) -> None:
         done = self._stack.pop()
-        node = Node(done.kind, done.mark, key=done.key, children=done.children, size=done.size)
+        node = Node(
+            done.kind,
+            done.mark,
+            key=done.key,
+            children=done.children,
+            size=done.size,
+            flawed=done.flawed,
+        )
         if done.anchor:
             self._anchors[done.anchor] = node
         self._place(node)
@@ -298,7 +312,9 @@ class _Builder:
         self._count(event)
         mark = self._mark(event)
         if self._wants_key():
+            before = len(self.problems)
             self._stack[-1].pending = (self._read_key(event, mark), mark)
+            self._stack[-1].flawed_key = len(self.problems) > before
             return
         reading = self._read_value(event, mark)
         node = replace(reading, key=self._taken_key())
@@ -339,13 +355,15 @@ class _Builder:
 
     def _read_value(self, event: Any, mark: Mark) -> Node:
         text, style = str(event.value), event.style or ""
+        before = len(self.problems)
         tag = self._check_tag(event, mark)
+        flawed = len(self.problems) > before
         if style or tag == "str":
-            return Node("scalar", mark, text, text=text, style=style or "'")
+            return Node("scalar", mark, text, text=text, style=style or "'", flawed=flawed)
         reading = read_plain(text)
         if reading.problem:
             self.problems.append(self._problem(mark, reading.problem, expected=reading.expected))
-        flawed = bool(reading.problem)
+        flawed = flawed or bool(reading.problem)
         return Node("scalar", mark, reading.value, text=text, flawed=flawed)
 
     def _check_tag(self, event: Any, mark: Mark) -> str:
@@ -377,7 +395,7 @@ class _Builder:
         self._count(event, target.size)
         if self._wants_key():
             self._refuse_key(mark, f"*{anchor}")
-            self._stack[-1].pending = (anchor, mark)
+            self._stack[-1].pending, self._stack[-1].flawed_key = (anchor, mark), True
             return
         self._place(replace(target, key=self._taken_key(), alias=mark))
 
@@ -389,9 +407,10 @@ class _Builder:
         if top.kind == "list":
             top.children[len(top.children)] = node
         elif top.pending is None:
-            top.pending = ("", node.mark)
+            top.pending, top.flawed_key = ("", node.mark), True
             return
         else:
-            top.children.setdefault(top.pending[0], node)
-            top.pending = None
+            flawed = node.flawed or top.flawed_key
+            top.children.setdefault(top.pending[0], replace(node, flawed=flawed))
+            top.pending, top.flawed_key = None, False
         top.size += node.size

@@ -62,9 +62,9 @@ class HostResolver:
             raise _refusal(error.message, self._hint(place, kind, name, error.hint)) from None
         found = getattr(declaration, "kind", None)
         if found != kind and not (kind == "feature" and found == "across"):
-            what = f"a {found}" if found else f"a {type(declaration).__name__}"
+            what = _NOUNS.get(str(found), f"a {type(declaration).__name__}")
             raise _refusal(
-                f"{name!r} of {entry.distribution} is registered as a {kind} and is {what}",
+                f"{name!r} of {entry.distribution} is registered as {_NOUNS[kind]} and is {what}",
                 f"report this to {entry.distribution}",
             )
         return declaration, entry.distribution
@@ -127,7 +127,7 @@ def check_requirement(text: object) -> tuple[str, str, str]:
         installed = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         wanted = f"{name}{versions.replace(' ', '')}"
-        return f"the package {name} is not installed", name, f'pip install "{wanted}"'
+        return f"the package {name} is not installed", wanted, f'pip install "{wanted}"'
     if versions and not _satisfies(installed, versions):
         hint = f'pip install "{name}{versions.replace(" ", "")}"'
         return f"{name} {installed} is installed", f"{name} {versions}", hint
