@@ -159,7 +159,7 @@ def parkinson_variance(i, high, low):
 
 
 @feature(OneBar)
-def garman_klass_variance(i, open, high, low, close):  # noqa: A002 - a bar's column
+def garman_klass_variance(i, open, high, low, close):
     """Return one bar's variance, ``ln(high/low)**2 / 2 - (2 ln 2 - 1) ln(close/open)**2``."""
     reach = logarithm(divide(high[i], low[i]))
     body = logarithm(divide(close[i], open[i]))

@@ -28,9 +28,10 @@ class VolatilityRegime(Config):
 @regime(
     VolatilityRegime,
     reasons=("low", "mid", "high"),
+    lookback=lambda c: c.min - 1,
     memory=lambda c: Memory("window", bars=c.min, duration_ns=c.window),
 )
-def volatility_regime(i, age, of, bar_ns, window, min):  # noqa: A002
+def volatility_regime(i, age, of, bar_ns, window, min):
     """Return 0, 1 or 2 for the lower, middle and upper third; NaN while unknown.
 
     The terciles are those of the values known at this bar: the last ``window / bar`` bars, or as

@@ -161,6 +161,11 @@ class Memory:
     anchor: str = ""
     duration_ns: int = 0
 
+    def in_bars(self, bar_ns: int) -> Memory:
+        """Write a length in market time as whole bars of `bar_ns`."""
+        bars = max(self.bars, -(-self.duration_ns // bar_ns))
+        return Memory(self.kind, bars, self.anchor)
+
 
 def window(bars: int) -> Memory:
     """Memory of exactly `bars` bars."""

@@ -32,7 +32,7 @@ COMOMENTS: Final = (
 @helper
 def _flat(i: int, x: Any, period: int) -> bool:
     """Whether all values of the window that ends at `i` are equal."""
-    for back in range(1, period):
+    for back in range(1, period):  # noqa: SIM110 - a generator does not compile
         if x[i - back] != x[i]:
             return False
     return True

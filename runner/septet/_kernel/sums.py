@@ -37,8 +37,9 @@ WEIGHTED: Final = ("anchor", "total", "carry", "weighted", "weighted_carry")
 def due(i: int, slot: Any, period: int, state: Any, at: int) -> bool:
     """Whether the time grid passed a multiple of `period` since the last call, or none was made.
 
-    ``state[at]`` holds the next multiple; zero means never called, or asks for it again. (Where the next multiple is
-    zero itself, in the last stretch before 1970, every bar is due: slower, and the same bits.)
+    ``state[at]`` holds the next multiple; zero means never called, or asks for it again.
+    (Where the next multiple is zero itself, in the last stretch before 1970, every bar is due:
+    slower, and the same bits.)
     """
     passes = state[at]
     if passes != 0.0 and slot[i] < passes:

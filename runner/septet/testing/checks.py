@@ -194,8 +194,7 @@ def remembers_as_declared(subject: Subject) -> None:
     memory = subject.memory
     if memory.kind == "unbounded" or subject.columns is not None:
         return
-    held = max(memory.bars, -(-memory.duration_ns // subject.bar_ns))
-    held = 24 * 14 if memory.kind == "anchored" else held
+    held = 24 * 14 if memory.kind == "anchored" else memory.bars
     bars = subject.bars(held + _SPREAD + _TAIL)
     _require_forgotten(subject, bars, f"{memory.kind} memory of {held} bars")
     if memory.kind == "fading":

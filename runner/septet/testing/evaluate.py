@@ -145,7 +145,7 @@ class Evaluation:
         used = {name: available[name] for name in step.parameters if name in available}
         first = max((c.start for c in used.values()), default=0) + step.lookback(config)
         publish = first + step.warmup(config)
-        own = step.memory_of(config)
+        own = step.memory_of(config).in_bars(self.bar_ns)
         inputs = [column.memory for column in used.values()]
         depth = max((each.bars for each in inputs), default=1)
         worst = _deepest([own, *inputs])
@@ -158,8 +158,7 @@ class Evaluation:
         return {name: _Column(out[k], publish, memory) for k, name in enumerate(names)}
 
     def _reach(self, step: Step, config: Config, own: Memory) -> int:
-        held = max(own.bars, -(-own.duration_ns // self.bar_ns))
-        reads = held if own.kind in ("window", "fading") else 0
+        reads = own.bars if own.kind in ("window", "fading") else 0
         return max(step.lookback(config) + 1, reads)
 
     def _call(
