@@ -41,9 +41,9 @@ EDGE = {
         Store one_file read_bars read_parquet_file rename_columns
 
         AVERAGE COMOMENTS EXTREME MOMENTS NAN POWERS SUM WEIGHTED absorb add cosine divide due
-        exponential finite gather logarithm positive_part power recursive_average replay_due roll root
-        sine weighted_sum window_comoments window_max window_min window_moments window_powers
-        window_sum
+        exponential finite gather logarithm positive_part power recursive_average replay_due
+        roll root sine weighted_sum window_comoments window_max window_min window_moments
+        window_powers window_sum
     """,
     "septet.testing": """
         CHECKS ConformanceError Subject check_component check_package check_rule features_of
