@@ -180,7 +180,8 @@ def _tables(run: Run) -> str:
         sections.refused(summary),
         "Decisions by the rule or reason that refused them.",
     )
-    notes = "".join(f"<p>{escape(str(note))}</p>" for note in run.manifest.get("notes", []))
+    said = "".join(f"<li>{escape(str(note))}</li>" for note in run.manifest.get("notes", []))
+    notes = f'<ul class="said">{said}</ul>' if said else ""
     return (
         _section("Returns by month", sections.months(run), "Percent of equity, after costs.")
         + _section("Trades", sections.trades(run), f"Times are UTC, amounts {run.facts.currency}.")

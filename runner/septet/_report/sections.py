@@ -249,19 +249,21 @@ def findings(run: Run) -> str:
         return '<p class="empty">Nothing was found wrong with the data.</p>'
     rows = []
     for item in run.findings:
-        seen = "; ".join(map(str, item.get("examples", [])[:3]))
-        said = " — ".join(part for part in (str(item.get("message", "")), seen) if part)
+        seen = "".join(
+            f"<small>{escape(str(example))}</small>" for example in item.get("examples", [])[:3]
+        )
+        said = escape(str(item.get("message", "")))
         rows.append(
             (
                 escape(str(item.get("symbol") or item.get("source", ""))),
                 escape(str(item.get("kind", ""))),
                 count(int(item.get("count", 0))) if item.get("count") else "",
                 escape(str(item.get("policy", ""))),
-                escape(said),
+                said + seen,
             )
         )
-    head = ("Series", "Finding", "#Count", "Done", "First examples (UTC)")
-    return _table(head, rows, "Data findings")
+    head = ("Series", "Finding", "#Count", "Done", "What, and the first examples (UTC)")
+    return _table(head, rows, "Data findings", "notes")
 
 
 def halts(run: Run) -> str:

@@ -61,14 +61,23 @@
       line: { color: color("bad"), width: 1.2, dash: "dot" },
     }));
 
+  const reach = (list) => {
+    const known = list.filter((v) => v !== null);
+    return Math.max(...known) - Math.min(...known);
+  };
+
   const curve = (node) => {
     const c = data.curve;
+    if (!c.t.length) return;
+    // Where holding moved so much more that equity would look flat, equity gets its own panel.
+    const apart = c.hold.length > 0 && reach(c.hold) > 3 * reach(c.equity);
     const line = (y, name, paint, more) => ({
       type: "scatter", mode: "lines", x: c.t, y, name,
       line: { color: paint, width: 1.6 }, hoverlabel: { namelength: -1 }, ...more,
     });
+    const equity = (more) => line(c.equity, "equity", color("accent"), { hovertemplate: "%{y:,.2f}", ...more });
     const traces = [
-      line(c.equity, "equity", color("accent"), { hovertemplate: "%{y:,.2f}" }),
+      equity({}),
       line(c.drawdown, "drawdown", color("contrast"), {
         yaxis: "y2", fill: "tozeroy", fillcolor: faded("contrast", 0.22), showlegend: false,
         hovertemplate: "%{y:.1%}", line: { color: color("contrast"), width: 1.1 },
@@ -80,13 +89,22 @@
     ];
     if (c.hold.length)
       traces.splice(1, 0, line(c.hold, "buy and hold", color("neutral"), {
-        hovertemplate: "%{y:,.2f}", line: { color: color("neutral"), width: 1.1 },
+        yaxis: apart ? "y4" : "y", hovertemplate: "%{y:,.2f}",
+        line: { color: color("neutral"), width: 1.1 },
       }));
+    if (apart) traces.push(equity({ yaxis: "y4", showlegend: false, hoverinfo: "skip", hovertemplate: undefined }));
+    node.classList.toggle("taller", apart);
+    const money = (domain, title) => axis({ domain, title: titled(title), tickformat: "~s", nticks: 6 });
+    const share = (domain, title, more) =>
+      axis({ domain, title: titled(title), tickformat: "~%", nticks: 4, ...more });
+    const panels = apart
+      ? { yaxis: money([0.66, 1], data.currency), yaxis4: money([0.36, 0.62], `${data.currency}, both`) }
+      : { yaxis: money([0.47, 1], data.currency) };
     Plotly.react(node, traces, layout({
       xaxis: axis({ type: "date", anchor: "y3", hoverformat: "%Y-%m-%d %H:%M" }),
-      yaxis: axis({ domain: [0.47, 1], title: titled(data.currency), tickformat: "~s" }),
-      yaxis2: axis({ domain: [0.22, 0.42], title: titled("drawdown"), tickformat: ".0%", nticks: 4 }),
-      yaxis3: axis({ domain: [0, 0.17], title: titled("exposure"), tickformat: ".0%", nticks: 4, rangemode: "tozero" }),
+      ...panels,
+      yaxis2: share(apart ? [0.18, 0.32] : [0.22, 0.42], "drawdown", {}),
+      yaxis3: share(apart ? [0, 0.14] : [0, 0.17], "exposure", { rangemode: "tozero" }),
       shapes: haltLines(),
     }), config());
   };
