@@ -96,6 +96,8 @@ def _reentry(value: Any) -> Any:
         return value if isinstance(value, Reentry) else {"policy": value}
     if isinstance(value, Mapping) and set(value) == {"after"}:
         return {"policy": "after", "after": value["after"]}
+    if isinstance(value, Mapping) and set(value) == {"policy", "after"}:
+        return dict(value)
     expected = "immediate, rearm, or {after: 5 bars}"
     raise PydanticCustomError(
         "reentry", "expected {expected}", {"expected": expected, "found": repr(value)}

@@ -78,7 +78,7 @@ def _no_outputs(config: Any) -> tuple[str, ...]:
 
 
 @feature(Failing, outputs=_no_outputs)
-def failing(i, period):  # type: ignore[no-untyped-def]
+def failing(i, period):
     return 0.0
 
 
@@ -92,7 +92,7 @@ FEATURES = {
     "volume": ("obv", "signed_volume"),
     "context": ("series", "expr"),
 }
-RISK = {
+RISK: dict[Any, tuple[str, ...]] = {
     "sizing": ("kelly", "fixed_fraction", "volatility_target", "fixed_quantity"),
     "limit": (
         "position", "gross_exposure", "groups", "correlated", "price_collar", "orders_per_minute",
@@ -122,7 +122,7 @@ def _features() -> list[Component]:
 
 def _risk() -> list[Component]:
     return [
-        Component("risk", name, f"septet_plugins.risk.{FILES[kind]}:{name}", kind)  # type: ignore[arg-type]
+        Component("risk", name, f"septet_plugins.risk.{FILES[kind]}:{name}", kind)
         for kind, names in RISK.items()
         for name in names
     ]

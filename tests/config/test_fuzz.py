@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from septet._cli.render import render_problems
 from septet._config import load
 from septet._config.expressions import (
+    Expr,
     ExpressionError,
     is_condition,
     look_back,
     names_in,
     parse_expression,
 )
-from septet._config.load import Loaded
-from septet.errors import ConfigError
+from septet.errors import ConfigError, Problem
 from tests.config.plugins import fixed_host
 
 VALID = sorted((Path(__file__).parent / "valid").glob("*.yaml"))
@@ -30,41 +30,64 @@ TEXTS = [path.read_text(encoding="utf-8") for path in VALID]
 DATA = [yaml.load(text, yaml.SafeLoader) for text in TEXTS]
 HOST = fixed_host()
 
+WORDS = [
+    "10%", "-5bps", "3 bars", "12h", "50 trades", "env:X", "2021-02-30", "a@b", "*", "&a", "yes",
+    "fast > slow", "lambda: 0", "close[0]", "9" * 400, "use", "sma", "kelly", "12:30", "0x1F",
+]  # fmt: skip
+SNIPPETS = [
+    "\t", "{", "}", "[", "]", ": ", "- ", "'", '"', "#", "&a ", "*a", "<<: ", "!!int ", "%", "\n",
+    "|", ">", "---\n", "\x00", "\u2028", "é", "🙂", "on: ", "? ", ",", "@", "`",
+]  # fmt: skip
+TOKENS = [
+    "fast", "slow", "close@ETH/USDT", "1.5", "0", "1e9", "+", "-", "*", "/", "**", "<", ">=", "==",
+    "and", "or", "not", "(", ")", ",", "prev(", "abs(", "crosses_above(", "max(", ".", "[", "]",
+    "lambda", ":", "if", "else", "=", "%", "'", "@", "~", "in", "is", "\\",
+]  # fmt: skip
+PATHS = [
+    "risk.sizing.fraction", "universe.symbols.0", "universe.symbols.x", "risk.limits.position.max",
+    "signal.use", "features.new.use", "a..b", ".", '"x.y".z', "mode", "live.account.capital",
+]  # fmt: skip
 junk = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-(10**30), 10**30),
     st.floats(allow_nan=True, allow_infinity=True),
     st.text(max_size=20),
-    st.sampled_from(
-        ["10%", "-5bps", "3 bars", "12h", "50 trades", "env:X", "2021-02-30", "a@b", "*", "&a", "yes",
-         "fast > slow", "lambda: 0", "close[0]", "9" * 400, "use", "sma", "kelly", "12:30", "0x1F"]
-    ),
+    st.sampled_from(WORDS),
     st.lists(st.text(max_size=3), max_size=3),
     st.dictionaries(st.text(max_size=5), st.integers(), max_size=3),
-)  # fmt: skip
-snippets = st.sampled_from(
-    ["\t", "{", "}", "[", "]", ": ", "- ", "'", '"', "#", "&a ", "*a", "<<: ", "!!int ", "%", "\n", "|",
-     ">", "---\n", "\x00", "\u2028", "é", "🙂", "on: ", "? ", ",", "@", "`"]
-)  # fmt: skip
+)
+snippets = st.sampled_from(SNIPPETS)
 
 
-def attempt(raw: bytes) -> Loaded | list[str]:
-    """Load bytes as a file; a ConfigError must say something readable with a real place."""
+def problems_of(path: Path, *sets: str) -> tuple[Problem, ...]:
+    """Load a file; return its warnings or everything that is wrong, and nothing else may rise."""
+    try:
+        return load(path, host=HOST, sets=sets).warnings
+    except ConfigError as error:
+        return error.problems
+
+
+def attempt(raw: bytes) -> None:
+    """Load bytes as a file; every problem must be readable and have a real place."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fuzz.yaml"
         path.write_bytes(raw)
-        try:
-            return load(path, host=HOST)
-        except ConfigError as error:
-            lines = raw.decode("utf-8", "replace").count("\n") + 2
-            assert error.problems
-            for problem in error.problems:
-                assert problem.message.strip()
-                assert 0 <= problem.line <= lines
-                assert problem.severity in ("error", "warning")
-            render_problems(error.problems)
-            return [str(problem) for problem in error.problems]
+        problems = problems_of(path)
+        lines = raw.decode("utf-8", "replace").count("\n") + 2
+        for problem in problems:
+            assert problem.message.strip()
+            assert 0 <= problem.line <= lines
+            assert problem.severity in ("error", "warning")
+        render_problems(problems)
+
+
+def parsed(text: str) -> Expr | ExpressionError:
+    """Parse an expression; only an ExpressionError may rise."""
+    try:
+        return parse_expression(text)
+    except ExpressionError as error:
+        return error
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -94,7 +117,7 @@ def mutated_data(draw: st.DrawFn) -> str:
         path = draw(st.sampled_from(places))
         parent, action = (
             _parent(data, path),
-            draw(st.sampled_from("replace drop rename copy".split())),
+            draw(st.sampled_from(["replace", "drop", "rename", "copy"])),
         )
         if action == "replace":
             parent[path[-1]] = draw(junk)
@@ -144,40 +167,23 @@ def test_any_bytes(raw: bytes) -> None:
 
 @settings(max_examples=300)
 @given(
-    st.one_of(
-        st.text(max_size=60),
-        st.lists(
-            st.sampled_from(
-                ["fast", "slow", "close@ETH/USDT", "1.5", "0", "1e9", "+", "-", "*", "/", "**", "<", ">=",
-                 "==", "and", "or", "not", "(", ")", ",", "prev(", "abs(", "crosses_above(", "max(", ".",
-                 "[", "]", "lambda", ":", "if", "else", "=", "%", "'", "@", "~", "in", "is", "\\"]
-            ),
-            max_size=14,
-        ).map(" ".join),
-    )
-)  # fmt: skip
+    st.one_of(st.text(max_size=60), st.lists(st.sampled_from(TOKENS), max_size=14).map(" ".join))
+)
 def test_any_expression(text: str) -> None:
-    try:
-        expression = parse_expression(text)
-    except ExpressionError as error:
-        assert error.message
-        assert 0 <= error.offset <= max(len(text), 1)
+    found = parsed(text)
+    if isinstance(found, ExpressionError):
+        assert found.message
+        assert 0 <= found.offset <= max(len(text), 1)
     else:
-        assert look_back(expression) >= 0
-        assert isinstance(is_condition(expression), bool)
-        assert all(str(name) for name in names_in(expression))
+        assert look_back(found) >= 0
+        assert isinstance(is_condition(found), bool)
+        assert all(str(name) for name in names_in(found))
 
 
 @settings(max_examples=100)
 @given(
-    path=st.one_of(st.text(max_size=20), st.sampled_from(
-        ["risk.sizing.fraction", "universe.symbols.0", "universe.symbols.x", "risk.limits.position.max",
-         "signal.use", "features.new.use", "a..b", ".", '"x.y".z', "mode", "live.account.capital"]
-    )),
+    path=st.one_of(st.text(max_size=20), st.sampled_from(PATHS)),
     value=st.one_of(st.text(max_size=12), snippets),
-)  # fmt: skip
+)
 def test_any_setting(path: str, value: str) -> None:
-    try:
-        load(VALID[0], host=HOST, sets=[f"{path}={value}"])
-    except ConfigError as error:
-        assert all(problem.message for problem in error.problems)
+    assert all(problem.message for problem in problems_of(VALID[0], f"{path}={value}"))

@@ -12,6 +12,7 @@ from septet._config.secrets import HIDDEN, looks_secret, names_secret
 from septet._config.tree import Path
 from septet_schemas.base import SecretRef
 from septet_schemas.blocks import UseBlock
+from septet_schemas.strategy import Perpetual
 
 __all__ = ["CHECKS"]
 
@@ -90,9 +91,11 @@ def check_funding(case: Case) -> None:
             hint="e.g. perpetual: {funding: {rate: 1bps, every: 8h}}",
         )
     if not case.is_perpetual:
-        for path in (("data", "funding"), ("perpetual",)):
-            if case.written(*path):
-                case.warn(path, "this has no effect on a spot account", on_key=True)
+        idle = "this has no effect on a spot account"
+        if case.strategy.data.funding is not None:
+            case.warn(("data", "funding"), idle, on_key=True)
+        if case.strategy.perpetual != Perpetual():
+            case.warn(("perpetual",), idle, on_key=True)
 
 
 def check_secrets(case: Case) -> None:

@@ -18,6 +18,7 @@ from septet_schemas.units import format_duration
 __all__ = ["BAR_COLUMNS", "CHECKS", "LAST", "output_columns"]
 
 BAR_COLUMNS: Final = ("open", "high", "low", "close", "volume")
+TIME_COLUMNS: Final = ("slot", "session", "week", "seconds")
 
 
 def output_columns(name: str, block: UseBlock) -> tuple[str, ...]:
@@ -135,7 +136,7 @@ def _resolve(
     if name.symbol and not known:
         message = f"{name.symbol} is not in universe.symbols"
         _expression_problem(case, path, name.offset, message, closest(name.symbol, symbols, 0.8))
-    if name.name in BAR_COLUMNS or name.name in names.doubtful:
+    if name.name in (*BAR_COLUMNS, *TIME_COLUMNS) or name.name in names.doubtful:
         return ""
     if (
         reader

@@ -1,0 +1,105 @@
+"""Modes and --set lie over the file; the last word wins and its origin is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from septet._config import Loaded, load
+from septet.errors import ConfigError
+from tests.config.plugins import fixed_host
+
+VALID = Path(__file__).parent / "valid"
+HOST = fixed_host()
+
+
+def loaded(name: str = "smallest", mode: str | None = None, *sets: str) -> Loaded:
+    return load(VALID / f"{name}.yaml", host=HOST, mode=mode, sets=sets)
+
+
+def problems(name: str, mode: str | None, *sets: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        loaded(name, mode, *sets)
+    return str(caught.value)
+
+
+def test_mode_flag_wins() -> None:
+    run = loaded("full", "paper", "mode=backtest")
+    assert run.strategy.mode == "backtest"
+    assert str(loaded("full", "paper").origins["mode"]) == "--mode"
+
+
+def test_overlay_applies_in_its_mode_only() -> None:
+    assert loaded("full").strategy.account.capital == 10_000.0
+    live = loaded("full", "live")
+    assert live.strategy.account.capital == 2_000.0
+    assert live.origins["account.capital"].kind == "overlay"
+    assert live.strategy.account.currency == "USDT"
+
+
+def test_overlay_with_another_plugin_starts_the_block_anew() -> None:
+    run = loaded("rules-on-perpetual", "paper")
+    assert run.strategy.risk.sizing.use == "fixed_fraction"
+    assert run.resolved["risk"]["sizing"] == {"use": "fixed_fraction", "fraction": 0.05}
+
+
+def test_set_replaces_a_value_a_list_entry_and_a_short_form() -> None:
+    run = loaded(
+        "smallest", None, "features.fast.period=7", "universe.symbols.0=ETH/USDT",
+        "risk.limits.position.max=30%", "data.candles.path=x.parquet",
+    )  # fmt: skip
+    assert run.resolved["features"]["fast"]["period"] == 7
+    assert run.strategy.universe.symbols == ("ETH/USDT",)
+    assert run.resolved["risk"]["limits"]["position"]["max"] == 0.3
+    assert str(run.origins["features.fast.period"]) == "--set features.fast.period"
+
+
+def test_set_takes_a_block_and_merges_it() -> None:
+    run = loaded("smallest", None, "signal={min_interval: 3 bars}")
+    assert run.strategy.signal.extra["min_interval"] == 3
+    assert run.resolved["signal"]["long_if"] == "fast > slow"
+
+
+def test_set_of_another_plugin_drops_the_keys_of_the_old() -> None:
+    run = loaded("smallest", None, "features.fast.use=rsi")
+    assert run.resolved["features"]["fast"]["period"] == 14
+
+
+def test_last_setting_wins() -> None:
+    run = loaded("smallest", None, "seed=1", "seed=2")
+    assert run.strategy.seed == 2
+
+
+def test_set_reaches_into_quoted_keys() -> None:
+    run = loaded("rules-on-perpetual", None, 'execution.instruments."BTC/USDT:USDT".lot=0.5')
+    assert run.strategy.execution.instruments["BTC/USDT:USDT"].lot == 0.5
+
+
+@pytest.mark.parametrize("text", ["", "x", "=3", "a..b=1", "a.b=[1", "a=12:30"])
+def test_unreadable_setting(text: str) -> None:
+    assert "--set" in problems("smallest", None, text)
+
+
+def test_error_of_a_setting_names_the_flag_and_hides_the_value() -> None:
+    said = problems("full", None, "execution.venues.binance.secret=hunter2-hunter2")
+    assert "--set execution.venues.binance.secret" in said
+    assert "hunter2" not in said
+
+
+def test_list_entry_that_is_not_there() -> None:
+    assert "not an entry of this list of 1" in problems(
+        "smallest", None, "universe.symbols.5=ETH/USDT"
+    )
+
+
+def test_unknown_key_of_a_setting() -> None:
+    said = problems("smallest", None, "risk.sizing.fractoin=3%")
+    assert "did you mean fraction?" in said
+
+
+def test_currency_follows_the_symbols() -> None:
+    run = loaded("smallest", None, "universe.symbols=[BTC/EUR, ETH/EUR]")
+    assert run.strategy.account.currency == "EUR"
+    assert run.origins["account.currency"].kind == "derived"
+    assert loaded("smallest", None, "universe.symbols=[AAPL]").strategy.account.currency == "USD"
