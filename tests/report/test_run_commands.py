@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from septet._cli.runs import report, runs, why
 from septet._store.run import Run
+from septet.cli import main
 from septet.errors import InputError
 
 
@@ -131,3 +132,16 @@ def test_export(call: Any, full_run: Run, tmp_path: Path, kind: str) -> None:
     assert table["pnl"].to_list() == full_run.table("trades")["pnl"].to_list()
     assert "already" in said(call(runs, *words))
     assert call(runs, *words, "--force").exit_code == 0
+
+
+def test_the_program_says_what_was_wrong_and_leaves_with_two(
+    full_run: Run, runs_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["report", "nothing"], ["why", full_run.run_id, "o99"], ["runs", "show", "zz"]):
+        with pytest.raises(SystemExit) as left:
+            main([*words, "--runs", str(runs_root)])
+        assert left.value.code == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert "error" in printed.err
+        assert "Traceback" not in printed.err

@@ -210,6 +210,37 @@ def test_a_damaged_run_is_said(tmp_path: Path, name: str, content: str | None, w
     assert str(folder) in str(problem.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"trades": None}, "should hold a count under trades, found None"),
+        ({"sharpe": "high"}, "should hold a number under sharpe, found 'high'"),
+        ({"verdict": 3}, "should hold a text under verdict, found 3"),
+    ],
+)
+def test_a_summary_of_other_kinds_is_damaged(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    run = save_run(small(), tmp_path, report=False)
+    (run.folder / "summary.json").write_text(dump_json({**run.summary, **change}), "utf-8")
+    with pytest.raises(InputError, match=words):
+        open_run(run.folder)
+    (run.folder / "summary.json").write_text("{}", "utf-8")
+    with pytest.raises(InputError, match="a text under run_id, found nothing"):
+        find_run("latest", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("equity", "equity"), ("trades", "entry_time"), ("orders", "order_id")]
+)
+def test_a_column_of_another_type_is_damaged(tmp_path: Path, table: str, column: str) -> None:
+    run = save_run(small(), tmp_path, report=False)
+    wrong = run.table(table).with_columns(pl.lit(True).alias(column))
+    wrong.write_parquet(run.folder / f"{table}.parquet")
+    with pytest.raises(InputError, match=f"holds Boolean in {column}"):
+        open_run(run.folder).table(table)
+
+
 def test_a_table_with_other_columns_is_damaged(tmp_path: Path) -> None:
     run = save_run(small(), tmp_path, report=False)
     pl.DataFrame({"x": [1]}).write_parquet(run.folder / "equity.parquet")

@@ -96,7 +96,7 @@ def _exposure(table: pl.DataFrame) -> dict[str, Any]:
     if table.height == 0:
         return {"t": [], "mean": []}
     starts = np.unique(np.linspace(0, table.height, STRETCHES, endpoint=False).astype(np.int64))
-    share = np.nan_to_num(_floats(table, "exposure"))
+    share = np.nan_to_num(_floats(table, "exposure"), posinf=0.0, neginf=0.0)
     mean = np.add.reduceat(share, starts) / np.diff(np.append(starts, table.height))
     return {"t": _ms(_stamps(table)[starts]), "mean": _short(mean)}
 

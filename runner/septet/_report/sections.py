@@ -296,14 +296,18 @@ def verdict_table(run: Run) -> str:
             (
                 escape(str(metric)),
                 escape(str(symbol or "all")),
-                f"{last['value']:.4g}" if last["value"] is not None else UNDEFINED,
-                f"{last['threshold']:.4g}" if last["threshold"] is not None else UNDEFINED,
+                _figure(last["value"]),
+                _figure(last["threshold"]),
                 f'<span class="badge {escape(word)}">{escape(word)}</span>',
                 *(count(said.count(name)) for name in ("warn", "retrain", "halt")),
             )
         )
     head = ("Metric", "Symbol", "#Last", "#Threshold", "Verdict", "#Warn", "#Retrain", "#Halt")
     return _table(head, rows, "Model health")
+
+
+def _figure(value: float | None) -> str:
+    return UNDEFINED if value is None or value != value else f"{value:.4g}"
 
 
 def _yaml(value: Any) -> str:

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     Columns = Mapping[str, npt.NDArray[Any] | Sequence[Any] | pl.Series]
     Table = pl.DataFrame | Columns
 
-__all__ = ["TABLES", "TEXT", "TIME", "HaltEvent", "RunFacts", "RunResult"]
+__all__ = [
+    "COUNT",
+    "FLAG",
+    "NUMBER",
+    "SUMMARY",
+    "TABLES",
+    "TEXT",
+    "TIME",
+    "HaltEvent",
+    "RunFacts",
+    "RunResult",
+]
 
 TIME: Final = "time"
 NUMBER: Final = "number"
@@ -112,6 +123,18 @@ TABLES: Final[dict[str, dict[str, str]]] = {
         "label": NUMBER,
         "known_ns": COUNT,
     },
+}
+
+# What every summary.json has, in order; a number that is undefined is null.
+SUMMARY: Final[dict[str, str]] = {
+    **dict.fromkeys(("run_id", "strategy", "mode", "engine"), TEXT),
+    **dict.fromkeys(("start", "end", "first_decision"), TEXT),
+    **dict.fromkeys(("bars", "trades"), COUNT),
+    **dict.fromkeys(("initial_capital", "final_equity", "total_return"), NUMBER),
+    **dict.fromkeys(("sharpe", "sortino", "max_drawdown", "win_rate", "profit_factor"), NUMBER),
+    **dict.fromkeys(("fees", "slippage", "turnover", "exposure"), NUMBER),
+    **dict.fromkeys(("seconds", "seconds_total", "bars_per_second"), NUMBER),
+    "verdict": TEXT,
 }
 
 

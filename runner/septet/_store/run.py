@@ -23,7 +23,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._store.environment import environment, hash_bars, library_versions
-from septet._store.result import TABLES, HaltEvent, RunFacts, RunResult
+from septet._store.result import (
+    COUNT,
+    FLAG,
+    NUMBER,
+    SUMMARY,
+    TABLES,
+    TEXT,
+    TIME,
+    HaltEvent,
+    RunFacts,
+    RunResult,
+)
 from septet._store.tables import empty, thin_bars
 from septet.errors import InputError
 
@@ -223,6 +234,17 @@ def _damaged(folder: Path, what: str) -> InputError:
     )
 
 
+def _fits(dtype: pl.DataType, kind: str) -> bool:
+    """Whether a stored column is of the kind its table promises."""
+    import polars as pl
+
+    if kind == TIME:
+        return dtype == pl.Datetime("ns", "UTC")
+    if kind in (NUMBER, COUNT):
+        return dtype.is_numeric()
+    return dtype == (pl.Boolean if kind == FLAG else pl.String)
+
+
 class Run:
     """A stored run; every part is read when it is asked for."""
 
@@ -248,8 +270,14 @@ class Run:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """summary.json."""
+        """summary.json, with every key of `SUMMARY` and of its kind."""
         value: dict[str, Any] = self._json("summary.json", dict)
+        kinds: dict[str, Any] = {TEXT: str, COUNT: int, NUMBER: (int, float, type(None))}
+        for key, kind in SUMMARY.items():
+            if key not in value or not isinstance(value[key], kinds[kind]):
+                found = f"{value[key]!r}" if key in value else "nothing"
+                what = f"summary.json should hold a {kind} under {key}, found {found}"
+                raise _damaged(self.folder, what)
         return value
 
     @cached_property
@@ -319,6 +347,10 @@ class Run:
         lacking = [key for key in (columns or TABLES[name]) if key not in read.columns]
         if lacking:
             raise _damaged(self.folder, f"{name}.parquet lacks the columns {lacking}")
+        for key, dtype in read.schema.items():
+            kind = TABLES[name].get(key, NUMBER)
+            if not _fits(dtype, kind):
+                raise _damaged(self.folder, f"{name}.parquet holds {dtype} in {key}, not a {kind}")
         return read
 
 
