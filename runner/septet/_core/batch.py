@@ -62,14 +62,11 @@ class Batch:
                 self._grow()
 
     def advance(self, start: int, stop: int) -> None:
-        """Observe and trade a stretch, tile by tile."""
-        at, observed = start, start
-        while at < stop:
-            begun = at
-            at = self.plan.module.advance(at, stop, observed, *self.arguments)
-            if at < stop:
-                observed = max(observed, min(begun + ((at - begun) // TILE + 1) * TILE, stop))
-                self._grow()
+        """Observe and trade a stretch, tile by tile: what was computed is still in the cache."""
+        for first in range(start, stop, TILE):
+            last = min(first + TILE, stop)
+            self.observe(first, last)
+            self.trade(first, last)
 
     def _grow(self) -> None:
         rows = self.state.C[layout.LOG]

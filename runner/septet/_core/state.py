@@ -13,7 +13,7 @@ __all__ = ["TILE", "CompiledPlan", "Floats", "Ints", "State"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-TILE: Final = 256
+TILE: Final = 2_048
 """Decision times that are observed, then traded, while they are in the cache."""
 
 
@@ -39,7 +39,7 @@ class CompiledPlan(Protocol):
 
     @property
     def module(self) -> ModuleType:
-        """`observe`, `trade` and, without a model, `advance`."""
+        """`observe` and `trade`, each over a stretch of times."""
         ...
 
     @property

@@ -6,11 +6,8 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from septet._core.state import TILE
 from septet._host.declare import Step
 from septet._kernel import frames, layout, ledger, maths, match
 from septet._plan.binding import Binder, Parameter
@@ -18,6 +15,7 @@ from septet._plan.expressions import render_expression
 from septet._plan.graph import Column, Graph, Node
 from septet._plan.observe import Observing
 from septet._plan.terms import Terms
+from septet._plan.text import render_text
 from septet_schemas.blocks import UseBlock
 
 __all__ = ["Assembly", "assemble"]
@@ -59,22 +57,9 @@ class Assembly:
     steps: tuple[tuple[Step, str], ...]
     halts: tuple[tuple[str, UseBlock], ...]
     one: bool
-    fused: bool
     slow_parts: tuple[str, ...]
     lookback_times: int
     regime_labels: tuple[str, ...]
-
-
-@cache
-def _template() -> Any:
-    import jinja2
-
-    folder = Path(__file__).parent / "templates"
-    environment = jinja2.Environment(  # noqa: S701 - Python text, not HTML
-        loader=jinja2.FileSystemLoader(folder), trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
-    )  # fmt: skip
-    return environment.get_template("plan.py.j2")
 
 
 class _Codes:
@@ -282,7 +267,7 @@ class _Assembler:
         )
         rests = terms.order.use not in ("market", "limit_then_market")
         context: dict[str, Any] = {
-            "title": terms.title, "one": self.one, "symbols": symbols, "tile": TILE,
+            "title": terms.title, "one": self.one, "symbols": symbols,
             "args": self.args, "tables": self.tables,
             "types": ", ".join([*TYPES, *(["float64[:, ::1]"] * len(self.binder.tables))]),
             "loops": self.observing.loops,
@@ -321,7 +306,6 @@ class _Assembler:
             "wire_lines": ["sent = C[SENT]"], "order_call": order_call,
             "explained": [sizing_at + n for n in range(min(5, len(self._explained())))],
             "pro_rata": terms.pro_rata, "room": symbols * 12 + 4 * len(terms.halts) + 8,
-            "fused": not terms.has_model,
         }  # fmt: skip
         context["enter_slippage"] = enter_slippage
         self.sizing_at, self.f_rows, self.model_row, self.decisions = (
@@ -419,14 +403,10 @@ class _Assembler:
             frames.clear, maths.logarithm,
         ):  # fmt: skip
             self.binder.helper(function)
-        constants = [(f"R_{name.upper()}", n) for n, name in enumerate(FIXED_REASONS)]
+        self.constants = {f"R_{name.upper()}": n for n, name in enumerate(FIXED_REASONS)}
         # reasons of a signal and of a missing model are offsets into the table of names
-        constants += [("R_SIGNAL", signal_first), ("R_MODEL", self.codes.model)]
-        context["constants"] = constants
-        context["uses"] = sorted(self.binder.uses.items())
-        imports = {module: sorted(names) for module, names in self.binder.imports.items()}
-        imports["septet._kernel.layout"] = sorted(layout.__all__)
-        context["imports"] = sorted(imports.items())
+        self.constants |= {"R_SIGNAL": signal_first, "R_MODEL": self.codes.model}
+        self.binder.imports["septet._kernel.layout"] = set(layout.__all__)
         context["notes"] = [
             "reasons: " + ", ".join(f"{n} {name}" for n, name in enumerate(self.codes.names)),
         ]
@@ -472,7 +452,12 @@ def assemble(
         if not step.compiled and step.function
     )
     context["flavour"] = "uncompiled" if slow else "compiled"
-    text = _template().render(**context)
+    text = render_text(
+        context,
+        imports=work.binder.imports,
+        uses=work.binder.uses,
+        constants=work.constants,
+    )
     features = {name: work.observing.f_row(column) for name, column in work.graph.named.items()}
     order = [name for owner in terms.features for name in work.graph.feature_columns[owner]]
     sizing_names = terms.sizing.declaration.state_names(terms.sizing.config)
@@ -484,7 +469,6 @@ def assemble(
         a_slots=work.sizing_at + max(1, len(sizing_names)),
         c_slots=layout.C_SLOTS + 3 * len(terms.halts),
         sizing_state=(work.sizing_at, work._explained()), tables=tuple(work.binder.tables),
-        steps=tuple(work.binder.steps), halts=tuple(terms.halts.items()), one=work.one,
-        fused=not terms.has_model, slow_parts=slow, lookback_times=work.lookback_times,
+        steps=tuple(work.binder.steps), halts=tuple(terms.halts.items()), one=work.one, slow_parts=slow, lookback_times=work.lookback_times,
         regime_labels=tuple(work.terms.signal.extra["regime"].declaration.reasons) if work.regime else (),
     )  # fmt: skip
