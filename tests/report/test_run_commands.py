@@ -137,7 +137,7 @@ def test_export(call: Any, full_run: Run, tmp_path: Path, kind: str) -> None:
 def test_the_program_says_what_was_wrong_and_leaves_with_two(
     full_run: Run, runs_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for words in (["report", "nothing"], ["why", full_run.run_id, "o99"], ["runs", "show", "zz"]):
+    for words in (["report", "nothing"], ["why", full_run.run_id, "zz-9"], ["runs", "show", "zz"]):
         with pytest.raises(SystemExit) as left:
             main([*words, "--runs", str(runs_root)])
         assert left.value.code == 2

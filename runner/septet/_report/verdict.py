@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from septet._report.statistics import MeanInterval
 from septet._report.words import amount_digits, date, number, percent, plural
-from septet._store.result import HaltEvent
+
+if TYPE_CHECKING:
+    from septet._report.statistics import MeanInterval
+    from septet._store.result import HaltEvent
 
 __all__ = ["ENOUGH_TRADES", "Evidence", "tone", "verdict"]
 
