@@ -16,7 +16,7 @@ from septet._config.explain import Origin, origins_of
 from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting
 from septet._config.read import parse_text, read_file
 from septet._config.resolve import HostResolver, LenientResolver
-from septet._config.tree import Mark, Node, merge
+from septet._config.tree import Mark, Node
 from septet._config.tree import Path as KeyPath
 from septet._host.register import Host
 from septet.errors import ConfigError, Problem
@@ -181,7 +181,7 @@ def _validate(
 def _rest(tree: Node, resolver: HostResolver, host: Host, pruned: set[KeyPath]) -> list[Problem]:
     """Cross-check what is left when the wrong keys are taken away; what is missing is made up."""
     lenient = LenientResolver(resolver)
-    part = merge(_skeleton(), _without(tree, pruned))
+    part = _filled(_without(tree, pruned), _skeleton())
     for _ in range(6):
         try:
             strategy = Strategy.model_validate(part.plain(), context={"resolver": lenient})
@@ -190,11 +190,22 @@ def _rest(tree: Node, resolver: HostResolver, host: Host, pruned: set[KeyPath]) 
             if not found:
                 return []
             pruned |= {path for path, _ in found}
-            part = merge(_skeleton(), _without(part, [path for path, _ in found]))
+            part = _filled(_without(part, [path for path, _ in found]), _skeleton())
         else:
             problems = cross_check(strategy, part, host, frozenset(pruned))
             return [each for each in problems if each.line or each.file.startswith("--")]
     return []
+
+
+def _filled(tree: Node, least: Node) -> Node:
+    """Add what is missing for a strategy to be whole; what is there keeps its place."""
+    if tree.kind != "map" or least.kind != "map" or ("use" in least.children and tree.children):
+        return tree
+    added = {
+        key: _filled(tree.children[key], child) if key in tree.children else child
+        for key, child in least.children.items()
+    }
+    return replace(tree, children={**tree.children, **added})
 
 
 @cache

@@ -1,0 +1,84 @@
+"""``septet check`` and ``septet explain`` on the installed plugins."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import Command
+
+VALID = Path(__file__).parents[1] / "config" / "valid"
+SMALLEST = VALID / "smallest.yaml"
+
+
+def broken(folder: Path) -> Path:
+    path = folder / "broken.yaml"
+    text = SMALLEST.read_text(encoding="utf-8")
+    path.write_text(text.replace("period: 20", "perod: 20"), encoding="utf-8")
+    return path
+
+
+def test_a_good_file(septet: Command) -> None:
+    outcome = septet("check", SMALLEST)
+    assert outcome.code == 0
+    assert outcome.out == f"ok: {SMALLEST}\n"
+    assert outcome.err == ""
+
+
+def test_a_broken_file_shows_its_line(septet: Command, tmp_path: Path) -> None:
+    path = broken(tmp_path)
+    outcome = septet("check", path)
+    assert outcome.code == 2
+    assert f"{path}:7:20: error: features.fast.perod: unknown key 'perod'" in outcome.err
+    assert "     7 |   fast: {use: sma, perod: 20}" in outcome.err
+    assert "did you mean period?" in outcome.err
+    assert outcome.out == ""
+
+
+def test_check_as_json(septet: Command, tmp_path: Path) -> None:
+    good = json.loads(septet("check", SMALLEST, "--json").out)
+    assert (good["ok"], good["problems"], good["name"]) == (True, [], "sma-cross")
+    outcome = septet("check", broken(tmp_path), "--json")
+    bad = json.loads(outcome.out)
+    assert outcome.code == 2
+    assert bad["problems"][0]["key"] == "features.fast.perod"
+    assert bad["problems"][0]["column"] == 20
+
+
+def test_check_with_a_setting_and_a_mode(septet: Command) -> None:
+    outcome = septet("check", SMALLEST, "--mode", "live", "--set", "seed=-1")
+    assert outcome.code == 2
+    assert "--set seed: error: seed: this is out of range" in outcome.err
+    assert "live mode needs halts" in outcome.err
+
+
+def test_warnings_leave_the_status_at_zero(septet: Command) -> None:
+    outcome = septet("check", SMALLEST, "--set", "features.idle={use: rsi}")
+    assert outcome.code == 0
+    assert "warning: features.idle: nothing reads this feature" in outcome.err
+    assert "1 warning" in outcome.out
+
+
+def test_explain_shows_value_and_origin(septet: Command) -> None:
+    outcome = septet("explain", SMALLEST, "features.fast", "--set", "features.fast.period=7")
+    assert outcome.code == 0
+    lines = [line.split() for line in outcome.out.splitlines()]
+    assert ["features.fast.period", "7", "--set", "features.fast.period"] in lines
+    assert ["features.fast.of", "close", "default"] in lines
+    assert ["features.fast.use", "sma", f"{SMALLEST}:7:15"] in lines
+
+
+def test_explain_as_json(septet: Command) -> None:
+    entries = json.loads(septet("explain", SMALLEST, "--json").out)
+    found = {entry["key"]: entry for entry in entries}
+    assert found["risk.limits.price_collar.max"]["value"] == 0.05
+    assert found["risk.limits.price_collar.max"]["shown"] == "5%"
+    assert found["risk.limits.price_collar.max"]["origin"]["kind"] == "default"
+    assert found["account.currency"]["origin"]["kind"] == "derived"
+
+
+def test_explain_an_unknown_key(septet: Command) -> None:
+    outcome = septet("explain", SMALLEST, "risk.sizng")
+    assert outcome.code == 2
+    assert "no key is called 'risk.sizng'" in outcome.err
+    assert "risk.sizing" in outcome.err

@@ -1,0 +1,156 @@
+"""``septet plugins``: what is installed, what it takes, and a package that passes at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from septet._cli import plugins as module
+from septet._cli.conformance import check_entries
+from septet._host.register import Failure, Host
+from septet.hookspecs import Component
+from septet.plugin import Config, feature
+from tests.cli.conftest import Command
+
+HERE = "tests.cli.test_plugins"
+
+
+class Peeking(Config):
+    """Reads the next bar."""
+
+
+@feature(Peeking)
+def peeking(i, close):
+    return close[i + 1]
+
+
+class Undescribed(Config):
+    pass
+
+
+Undescribed.__doc__ = None
+
+
+@feature(Undescribed)
+def undescribed(i, close):
+    return close[i]
+
+
+STRANGER = SimpleNamespace(
+    __name__="stranger",
+    septet_features=lambda: [
+        Component("features", "peeking", f"{HERE}:peeking", "feature"),
+        Component("features", "undescribed", f"{HERE}:undescribed", "feature"),
+        Component("features", "gone", "no.such.module:x", "feature"),
+        Component("features", "odd", f"{HERE}:HERE", "feature"),
+        Component("features", "rsi", "septet_plugins.features.oscillators:rsi", "feature"),
+    ],
+)
+
+
+@pytest.fixture
+def strangers(monkeypatch: pytest.MonkeyPatch) -> Host:
+    host = Host(manifests=[("stranger", "1.0", STRANGER)])
+    host._failures.append(Failure("broken-plugin", "broken.manifest", "ImportError: no"))
+    monkeypatch.setattr(module, "_host", lambda: host)
+    return host
+
+
+def test_list(septet: Command) -> None:
+    outcome = septet("plugins", "list", "--layer", "features")
+    assert outcome.code == 0
+    assert any(line.split()[2:3] == ["rsi"] for line in outcome.out.splitlines())
+
+
+def test_list_as_json(septet: Command) -> None:
+    document = json.loads(septet("plugins", "list", "--json").out)
+    rsi = next(each for each in document["plugins"] if each["name"] == "rsi")
+    assert (rsi["layer"], rsi["kind"], rsi["distribution"]) == ("features", "feature", "septet")
+    assert document["failures"] == []
+
+
+@pytest.mark.usefixtures("strangers")
+def test_list_names_what_cannot_be_loaded_and_lists_the_rest(septet: Command) -> None:
+    outcome = septet("plugins", "list")
+    assert outcome.code == 0
+    assert "peeking" in outcome.out
+    assert "broken-plugin cannot be loaded: ImportError: no" in outcome.err
+
+
+def test_show(septet: Command) -> None:
+    outcome = septet("plugins", "show", "rsi")
+    assert outcome.code == 0
+    assert "period" in outcome.out
+    assert "remembers:" in outcome.out
+
+
+def test_show_as_json(septet: Command) -> None:
+    (kelly,) = json.loads(septet("plugins", "show", "kelly", "--json").out)
+    assert {key["key"] for key in kelly["keys"]} >= {"fraction", "max", "odds"}
+    assert "equity" in kelly["reads"]
+
+
+def test_show_an_unknown_plugin(septet: Command) -> None:
+    outcome = septet("plugins", "show", "kely")
+    assert outcome.code == 2
+    assert "kelly" in outcome.err
+
+
+def test_check_one_of_ours(septet: Command) -> None:
+    outcome = septet("plugins", "check", "rsi")
+    assert (outcome.code, outcome.out) == (0, "1 of 1 plugins keep their promises\n")
+
+
+def test_check_finds_what_is_wrong(strangers: Host, septet: Command) -> None:
+    outcome = septet("plugins", "check", "--json")
+    assert outcome.code == 2
+    results = {each["plugin"]: each for each in json.loads(outcome.out)["results"]}
+    assert results["stranger/rsi"]["ok"]
+    assert "no docstring" in results["stranger/undescribed"]["message"]
+    assert "cannot be imported" in results["stranger/gone"]["message"]
+    assert "septet.plugin" in results["stranger/odd"]["message"]
+    assert not results["stranger/peeking"]["ok"]
+    assert results["broken-plugin"]["message"] == "ImportError: no"
+
+
+def test_check_says_how_many_failed(strangers: Host, septet: Command) -> None:
+    entries = strangers.components("features")
+    assert sum(each["ok"] for each in check_entries(strangers, entries)) == 1
+    outcome = septet("plugins", "check", "stranger/gone")
+    assert "failed: stranger/gone" in outcome.err
+    assert "0 of 1" in outcome.out
+
+
+def test_new_makes_a_package_whose_tests_pass(septet: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "my-new-plugin"
+    outcome = septet("plugins", "new", folder, "--json")
+    assert outcome.code == 0
+    assert "src/my_new_plugin/manifest.py" in json.loads(outcome.out)["files"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_new_in_a_folder_that_is_not_empty(septet: Command, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("", encoding="utf-8")
+    outcome = septet("plugins", "new", tmp_path)
+    assert outcome.code == 2
+    assert "is not empty" in outcome.err
+
+
+def test_new_with_an_odd_name(septet: Command, tmp_path: Path) -> None:
+    outcome = septet("plugins", "new", tmp_path / "123")
+    assert outcome.code == 2
+    assert "makes no package name" in outcome.err
