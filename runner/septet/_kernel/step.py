@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, TypeVar
 
-__all__ = ["compile_helper", "compile_step", "helper", "jit", "jit_entry", "plain"]
+__all__ = ["compile_part", "compile_step", "helper", "jit", "jit_entry", "jit_inner", "plain"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,14 +47,20 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
     return _numba().njit(**{**_OPTIONS, **options})(function)
 
 
-def jit_entry(function: Callable[..., Any], signature: str) -> Any:
+def jit_inner(function: Callable[..., Any], *, inline: bool) -> Any:
+    """Compile what only compiled code calls: inlined or not, but without a door to Python."""
+    return jit(function, forceinline=True, **_INNER) if inline else jit(function, **_INNER)
+
+
+def jit_entry(function: Callable[..., Any], signature: str, **options: Any) -> Any:
     """Compile one entry for one signature; kept on disk where its source can be located."""
+    chosen = {**_OPTIONS, **options}
     try:
-        return _numba().njit(signature, cache=True, **_OPTIONS)(function)
+        return _numba().njit(signature, cache=True, **chosen)(function)
     except RuntimeError as error:
         if "cannot cache function" not in str(error):
             raise
-        return _numba().njit(signature, **_OPTIONS)(function)
+        return _numba().njit(signature, **chosen)(function)
 
 
 def plain(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -62,7 +68,8 @@ def plain(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     return function
 
 
-_compiled: dict[tuple[Callable[..., Any], bool], Any] = {}
+_compiled: dict[tuple[Callable[..., Any], str], Any] = {}
+_INNER: Final = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def _with_compiled_helpers(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,7 +79,7 @@ def _with_compiled_helpers(function: Callable[..., Any]) -> Callable[..., Any]:
     for name in names:
         value = scope.get(name)
         if getattr(value, "__septet_helper__", False):
-            scope[name] = compile_helper(value)
+            scope[name] = compile_part(value)
     copy = types.FunctionType(
         function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
     )
@@ -81,15 +88,18 @@ def _with_compiled_helpers(function: Callable[..., Any]) -> Callable[..., Any]:
     return copy
 
 
-def compile_helper(function: Callable[..., Any]) -> Any:
-    """Compile a helper once in a process; it is inlined where it is called."""
-    return compile_step(function, inline=True)
-
-
-def compile_step(function: Callable[..., Any], *, inline: bool = True) -> Any:
-    """Compile a plain step once in a process, with the helpers it calls."""
-    key = (function, inline)
+def _once(function: Callable[..., Any], way: str, **options: Any) -> Any:
+    key = (function, way)
     if key not in _compiled:
-        copy = _with_compiled_helpers(function)
-        _compiled[key] = jit(copy, forceinline=True) if inline else jit(copy)
+        _compiled[key] = jit(_with_compiled_helpers(function), **options)
     return _compiled[key]
+
+
+def compile_part(function: Callable[..., Any]) -> Any:
+    """Compile a step or helper to be inlined into compiled code; Python cannot call it."""
+    return _once(function, "part", forceinline=True, **_INNER)
+
+
+def compile_step(function: Callable[..., Any]) -> Any:
+    """Compile a plain step once in a process, with the helpers it calls, to be called by Python."""
+    return _once(function, "step")

@@ -101,7 +101,7 @@ def scan_barriers(open, high, low, close, segment, width, upper, lower, limit, v
 
 def _triple_barrier(bars: SymbolBars, rule: LabelRule, width: Floats) -> tuple[Floats, Ints]:
     value, end = np.empty(len(bars)), np.empty(len(bars), dtype=np.int64)
-    scan: Callable[..., Any] = compile_step(scan_barriers, inline=False)
+    scan: Callable[..., Any] = compile_step(scan_barriers)
     arrays = [np.array(a) for a in (bars.open, bars.high, bars.low, bars.close, bars.segment)]
     scan(*arrays, np.array(width), float(rule.upper), float(rule.lower), rule.horizon, value, end)
     return value, np.where(end >= 0, bars.known_ns[end], NEVER_NS)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from septet._host.declare import Step
-from septet._kernel.step import compile_helper, compile_step, jit
+from septet._kernel.step import compile_part, jit_entry, jit_inner
 
 __all__ = ["entry", "kernel", "routine", "use"]
 
@@ -15,26 +15,24 @@ def use(target: Any) -> Any:
     """Compile a step or a helper."""
     if isinstance(target, Step):
         assert target.function is not None
-        return compile_step(target.function)
-    return compile_helper(target)
+        return compile_part(target.function)
+    return compile_part(target)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a part of the hot path; it is inlined."""
-    return jit(function, forceinline=True)
+    return jit_inner(function, inline=True)
 
 
 def routine(function: Callable[..., Any]) -> Any:
     """Compile a part that runs rarely; it is called."""
-    return jit(function)
+    return jit_inner(function, inline=False)
 
 
 def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:
     """Compile what the host calls, eagerly, and keep it on disk."""
 
     def wrap(function: Callable[..., Any]) -> Any:
-        from septet._kernel.step import jit_entry
-
         return jit_entry(function, signature)
 
     return wrap

@@ -17,8 +17,8 @@ __all__ = ["entry", "kernel", "routine", "use"]
 def use(target: Any) -> Any:
     """Compile what can be compiled, leave the rest as it is."""
     if isinstance(target, Step):
-        return compile_step(target.function, inline=False) if target.compiled else target.function
-    return compile_step(target, inline=False)
+        return compile_step(target.function) if target.compiled else target.function
+    return compile_step(target)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
