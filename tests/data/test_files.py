@@ -146,6 +146,19 @@ def test_csv_by_the_book(tmp_path: Path) -> None:
         notes(tmp_path, **{**said, "time_format": "%Y"})
 
 
+def test_date_and_time_apart(tmp_path: Path) -> None:
+    apart = TIMES.select(
+        pl.col("timestamp").dt.strftime("%Y.%m.%d").alias("<DATE>"),
+        pl.col("timestamp").dt.strftime("%H:%M:%S").alias("<TIME>"),
+        *(pl.col(name).alias(f"<{name.upper()}>") for name in NAMES),
+    )
+    apart.write_csv(tmp_path / "a.csv", separator="\t")
+    said = {"path": "a.csv", "time_columns": ["<DATE>", "<TIME>"]}
+    assert "column '<CLOSE>' read as close" in notes(tmp_path, **said)
+    with pytest.raises(DataError, match="no column Time; found <DATE>"):
+        notes(tmp_path, path="a.csv", time_columns=["<DATE>", "Time"])
+
+
 def test_packed_text(tmp_path: Path) -> None:
     data = TIMES.write_csv().encode()
     with gzip.open(tmp_path / "a.csv.gz", "wb") as file:

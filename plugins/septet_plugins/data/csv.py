@@ -30,14 +30,34 @@ __all__ = ["Csv", "CsvConfig", "CsvSeries", "CsvSeriesConfig"]
 class CsvConfig(TextFormat):
     """Text files: one file, a glob, or a pattern with `{symbol}`.
 
-    `columns` gives columns our names: ``{timestamp: Date, close: Px}``. A text file cannot know
-    what its stamps mark: write `stamp: open` or `stamp: close`.
+    `columns` gives columns our names: ``{timestamp: Date, close: Px}``. `time_columns` are put
+    together where date and time stand apart. A text file cannot know what its stamps mark: write
+    `stamp: open` or `stamp: close`.
     """
 
     must_say: ClassVar[tuple[str, ...]] = ("stamp",)
 
     path: str
     columns: dict[str, str] = {}
+    time_columns: tuple[str, ...] = ()
+
+
+def _join_times(frame: pl.DataFrame, names: tuple[str, ...], origin: str) -> pl.DataFrame:
+    """Put date and time together where they stand in columns of their own."""
+    import polars as pl
+
+    if not names:
+        return frame
+    absent = [name for name in names if name not in frame.columns]
+    if absent:
+        raise DataError(
+            f"{origin}: no column {', '.join(absent)}; found {', '.join(frame.columns)}",
+            hint="time_columns: [date, time]",
+        )
+    joined = pl.concat_str([pl.col(name).cast(pl.String) for name in names], separator=" ")
+    return frame.with_columns(joined.alias("timestamp")).drop(
+        name for name in names if name != "timestamp"
+    )
 
 
 def _read_times(frame: pl.DataFrame, column: str, form: str | None, origin: str) -> pl.DataFrame:
@@ -75,6 +95,7 @@ class Csv:
 
     def _read_file(self, path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
         frame, notes = read_text(path, self._config)
+        frame = _join_times(frame, self._config.time_columns, str(path))
         if self._config.time_format is None:
             return frame, notes
         named, _ = rename_columns(frame, self._config.columns, str(path))

@@ -74,7 +74,8 @@ def price_defects(rows: Rows) -> dict[str, Bools]:
     beyond high or low).
     """
     open_, high, low, close = rows.open, rows.high, rows.low, rows.close
-    total = open_ + high + low + close  # finite only if all four are (or it overflows: caught)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = open_ + high + low + close  # where it is finite, all four are
     found: dict[str, Bools] = {}
     taken = np.zeros(len(rows), dtype=np.bool_)
     if not np.isfinite(total).all():

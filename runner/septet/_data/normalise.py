@@ -136,6 +136,7 @@ def normalise(
     stamp = stamp_of(keys, facts, raw.symbol)
     state, stamps = _begin(raw, keys, bar_ns)
     total = len(state.time_ns)
+    state.judge("unfinished", state.time_ns > now_ns)
     _check_prices(state, has_volume="volume" in raw.frame.columns)
     _check_step(state)
     name = calendar_of(keys, facts, raw.symbol)
@@ -170,7 +171,8 @@ def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int) -> tuple[_State, Stam
         )
     if frame.height == 0:
         raise DataError(f"{raw.symbol} from {origin}: there are no rows")
-    stamps = read_stamps(frame["timestamp"], unit=keys.time_unit, zone=keys.time_zone)
+    where = f"{raw.symbol} from {origin}"
+    stamps = read_stamps(frame["timestamp"], unit=keys.time_unit, zone=keys.time_zone, where=where)
     prices = [numbers_of(frame[name]) for name in PRICES]
     has_volume = "volume" in frame.columns
     volume = numbers_of(frame["volume"]) if has_volume else np.zeros(frame.height)
@@ -351,8 +353,9 @@ def _adjust(
 def _adjust_by_close(
     raw: RawBars, keys: CandlesConfig, state: _State, rows: Rows, order: Ints | slice, time_ns: Ints
 ) -> Rows:
-    total = _pick(numbers_of(raw.frame["adj_close"]), order) / rows.close
-    bad = ~np.isfinite(total) | (total <= 0.0)
+    with np.errstate(over="ignore"):  # what overflows is not finite, and refused
+        total = _pick(numbers_of(raw.frame["adj_close"]), order) / rows.close
+        bad = ~np.isfinite(total * rows.high) | (total <= 0.0) | (total * rows.low <= 0.0)
     if bad.any():
         state.found("bad_adjustment", int(bad.sum()), [iso(time_ns[j]) for j in first_rows(bad)])
         raise DataError(

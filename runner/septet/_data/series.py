@@ -55,20 +55,11 @@ def normalise_series(
     DataError
         If nothing says when values became known, if columns are missing, or if no value is left.
     """
+    _check_columns(name, raw, keys)
     frame, origin = raw.frame, raw.facts.origin
-    missing = [each for each in ("time", "value") if each not in frame.columns]
-    if missing:
-        raise DataError(
-            f"{name} from {origin}: no column {', '.join(missing)}; "
-            f"found {', '.join(frame.columns) or 'no columns'}"
-        )
-    if "known" not in frame.columns and keys.known_after is None:
-        raise DataError(
-            f"{name} from {origin}: nothing says when a value became known",
-            hint="write known_after: 24h (how long after its stamp a value is published)",
-        )
     found = Findings(origin, name, keys.policy)
-    stamps = read_stamps(frame["time"], unit=keys.time_unit, zone=keys.time_zone)
+    where = f"{name} from {origin}"
+    stamps = read_stamps(frame["time"], unit=keys.time_unit, zone=keys.time_zone, where=where)
     value = numbers_of(frame["value"])
     alive = np.ones(len(value), dtype=np.bool_)
     for kind, mask in stamps.dropped.items():
@@ -76,7 +67,7 @@ def normalise_series(
     for kind, mask in stamps.noticed.items():
         found(kind, int(mask.sum()), [iso(stamps.time_ns[j]) for j in first_rows(mask)])
     _judge(found, "not_finite", ~np.isfinite(value), alive, stamps.time_ns)
-    known_ns = _known(raw, keys, stamps.time_ns, alive, found)
+    known_ns = _known(where, raw, keys, stamps.time_ns, alive, found)
     _judge(found, "unfinished", known_ns > now_ns, alive, stamps.time_ns)
     keep = np.flatnonzero(alive)
     if not len(keep):
@@ -102,6 +93,21 @@ def normalise_series(
     return table, found.all()
 
 
+def _check_columns(name: str, raw: RawSeries, keys: SeriesConfig) -> None:
+    frame, origin = raw.frame, raw.facts.origin
+    missing = [each for each in ("time", "value") if each not in frame.columns]
+    if missing:
+        raise DataError(
+            f"{name} from {origin}: no column {', '.join(missing)}; "
+            f"found {', '.join(frame.columns) or 'no columns'}"
+        )
+    if "known" not in frame.columns and keys.known_after is None:
+        raise DataError(
+            f"{name} from {origin}: nothing says when a value became known",
+            hint="write known_after: 24h (how long after its stamp a value is published)",
+        )
+
+
 def _judge(found: Findings, kind: str, mask: Bools, alive: Bools, time_ns: Ints) -> None:
     mask = mask & alive
     policy = found(kind, int(mask.sum()), [iso(time_ns[j]) for j in first_rows(mask)])
@@ -110,11 +116,12 @@ def _judge(found: Findings, kind: str, mask: Bools, alive: Bools, time_ns: Ints)
 
 
 def _known(
-    raw: RawSeries, keys: SeriesConfig, stamp_ns: Ints, alive: Bools, found: Findings
+    where: str, raw: RawSeries, keys: SeriesConfig, stamp_ns: Ints, alive: Bools, found: Findings
 ) -> Ints:
     known_ns = stamp_ns + (keys.known_after or 0)
     if "known" in raw.frame.columns:
-        said = read_stamps(raw.frame["known"], unit=keys.time_unit, zone=keys.time_zone)
+        column = raw.frame["known"]
+        said = read_stamps(column, unit=keys.time_unit, zone=keys.time_zone, where=where)
         for kind, mask in said.dropped.items():
             _judge(found, kind, mask, alive, stamp_ns)
         known_ns = np.maximum(known_ns, said.time_ns) if keys.known_after else said.time_ns

@@ -23,7 +23,9 @@ _UNIT_NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _UNITS: Final = ("s", "ms", "us", "ns")
 _EDGES: Final = np.array([10**11, 10**14, 10**17], dtype=np.int64)
 _DAY_NS: Final = 86_400 * 1_000_000_000
-_LIMIT_NS: Final = 2**63 - 1 - _DAY_NS
+# The years 1850 to 2129: far enough for any market, and no difference of two overflows.
+_FIRST_NS: Final = -3_786_825_600_000_000_000
+_LAST_NS: Final = 5_049_216_000_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OFFSET: Final = r"(?i)(?:\d{2}:\d{2}(?:[.,]\d+)?)\s*(Z|UTC|GMT)?([+-]\d{2}:?(?:\d{2})?)?$"
 _TEXT_FORMATS: Final = (
@@ -35,6 +37,9 @@ _TEXT_FORMATS: Final = (
     "%Y/%m/%d",
     "%Y%m%d %H:%M:%S%.f",
     "%Y%m%d %H%M%S",
+    "%Y.%m.%d %H:%M:%S%.f",
+    "%Y.%m.%d %H:%M",
+    "%Y.%m.%d",
     "%d.%m.%Y %H:%M:%S%.f",
     "%d.%m.%Y %H:%M",
     "%d.%m.%Y",
@@ -65,7 +70,9 @@ def iso(time_ns: int) -> str:
     return text + (f".{rest:09d}".rstrip("0") if rest else "") + "Z"
 
 
-def read_stamps(column: pl.Series, *, unit: str = "auto", zone: str = "UTC") -> Stamps:
+def read_stamps(
+    column: pl.Series, *, unit: str = "auto", zone: str = "UTC", where: str = ""
+) -> Stamps:
     """Read a column of stamps, whatever its type.
 
     Parameters
@@ -77,6 +84,8 @@ def read_stamps(column: pl.Series, *, unit: str = "auto", zone: str = "UTC") -> 
         Unit of numbers; ``auto`` guesses and says what it guessed.
     zone
         Zone of stamps that carry none.
+    where
+        Where the column is from, for messages.
 
     Raises
     ------
@@ -99,7 +108,7 @@ def read_stamps(column: pl.Series, *, unit: str = "auto", zone: str = "UTC") -> 
     if kind.is_numeric():
         return _numbers(column, unit, zone)
     raise DataError(
-        f"column {column.name!r} holds {kind}, expected times",
+        f"{where or 'the data'}: column {column.name!r} holds {kind}, expected times",
         hint="name the time column: columns: {timestamp: ...}",
     )
 
@@ -158,8 +167,7 @@ def _mostly_seconds(values: npt.NDArray[np.float64]) -> bool:
 def _scaled(
     whole: Ints, factors: Ints, missing: Bools, noticed: dict[str, Bools], notes: tuple[str, ...]
 ) -> Stamps:
-    far = np.abs(whole) > _LIMIT_NS // factors
-    bad = missing | far
+    bad = missing | (whole < _FIRST_NS // factors) | (whole >= _LAST_NS // factors)
     time_ns = np.where(bad, 0, whole) * factors
     return Stamps(time_ns, {"bad_stamp": bad} if bad.any() else {}, noticed, notes)
 
@@ -179,7 +187,7 @@ def _moments(column: pl.Series, zone: str) -> Stamps:
             dropped["local_time"] = lost
     factor = _UNIT_NS[kind.time_unit]
     whole = column.cast(pl.Int64).fill_null(0).to_numpy()
-    bad = missing | (np.abs(whole) > _LIMIT_NS // factor)
+    bad = missing | (whole < _FIRST_NS // factor) | (whole >= _LAST_NS // factor)
     if bad.any():
         dropped["bad_stamp"] = bad
         whole = np.where(bad, 0, whole)
