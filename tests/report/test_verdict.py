@@ -98,6 +98,17 @@ def test_what_should_make_a_reader_look_twice() -> None:
     assert "more often a mistake" in verdict(replace(PLAIN, sharpe=4.5))
 
 
+def test_a_long_silence_is_named() -> None:
+    last = 1_684_000_000 * NS
+    silent = replace(PLAIN, span_ns=(last - 60 * NS, last + 40 * NS), last_fill_ns=last)
+    words = "Nothing was bought or sold after 2023-05-13."
+    assert words in verdict(silent)
+    assert words not in verdict(replace(silent, span_ns=(last - 70 * NS, last + 30 * NS)))
+    # A halt or an open position is the reason, and is said elsewhere.
+    assert words not in verdict(replace(silent, halts=(HALT,)))
+    assert words not in verdict(replace(silent, open_trades=1))
+
+
 def test_everything_lost() -> None:
     said = verdict(replace(PLAIN, final_equity=-1.0))
     assert "The whole capital was lost." in said

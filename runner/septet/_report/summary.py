@@ -103,6 +103,11 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
     }
 
 
+def _last_ns(fills: pl.DataFrame) -> int | None:
+    times = fills.get_column("time").to_physical().to_numpy()
+    return int(times.max()) if len(times) else None
+
+
 def _evidence(
     result: RunResult, frames: Mapping[str, pl.DataFrame], figures: Mapping[str, Any], pnl: Floats
 ) -> Evidence:
@@ -121,6 +126,8 @@ def _evidence(
         net=st.mean_interval(pnl),
         halts=result.halts,
         final_equity=figures["final_equity"],
+        span_ns=(result.facts.first_decision_ns, result.facts.end_ns),
+        last_fill_ns=_last_ns(frames["fills"]),
         models=len(result.models) if result.predictions is not None else None,
     )
 

@@ -20,6 +20,7 @@ __all__ = ["ENOUGH_TRADES", "Evidence", "tone", "verdict"]
 
 ENOUGH_TRADES: Final = 30
 _UNLIKELY_SHARPE: Final = 4.0
+_SILENT_SHARE: Final = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Evidence:
     halts: Sequence[HaltEvent]
     final_equity: float
     models: int | None = None
+    span_ns: tuple[int, int] = (0, 0)
+    last_fill_ns: int | None = None
 
 
 def _halted(halts: Sequence[HaltEvent]) -> str:
@@ -99,6 +102,12 @@ def _average(seen: Evidence) -> str:
 def _doubts(seen: Evidence) -> list[str]:
     """Name what should make a reader look twice."""
     doubts = []
+    first_ns, end_ns = seen.span_ns
+    halted = any(halt.resumed_ns is None for halt in seen.halts)
+    if seen.last_fill_ns is not None and not halted and not seen.open_trades:
+        silent_ns = end_ns - seen.last_fill_ns
+        if silent_ns > _SILENT_SHARE * (end_ns - first_ns):
+            doubts.append(f"Nothing was bought or sold after {date(seen.last_fill_ns)}.")
     if seen.fills and seen.fees == 0:
         doubts.append("No fees were charged.")
     if seen.sharpe is not None and seen.sharpe > _UNLIKELY_SHARPE:
