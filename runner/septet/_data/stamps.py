@@ -25,7 +25,7 @@ _EDGES: Final = np.array([10**11, 10**14, 10**17], dtype=np.int64)
 _DAY_NS: Final = 86_400 * 1_000_000_000
 # The years 1850 to 2129: far enough for any market, and no difference of two overflows.
 _FIRST_NS: Final = -3_786_825_600_000_000_000
-_LAST_NS: Final = 5_049_216_000_000_000_000
+_LAST_NS: Final = 5_049_129_600_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OFFSET: Final = r"(?i)(?:\d{2}:\d{2}(?:[.,]\d+)?)\s*(Z|UTC|GMT)?([+-]\d{2}:?(?:\d{2})?)?$"
 _TEXT_FORMATS: Final = (
