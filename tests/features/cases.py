@@ -15,6 +15,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "calendar": [{}],
     "cci": [{"period": 6}],
     "correlation": [{"to": "close@ETH/USDT", "period": 5, "change": "none"}, {"to": "other"}],
+    "cross_rank": [{}],
     "day_number": [{}],
     "deviation": [{"period": 4, "ddof": 1}],
     "difference": [{"of": "high", "minus": "low"}],

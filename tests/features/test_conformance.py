@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from septet.testing import check_component, features_of
+from septet.testing import check_component, check_rule, features_of
 from tests.features.cases import ABSORBS, CASES
 
 FEATURES = features_of("septet")
@@ -20,4 +20,8 @@ def test_every_feature_has_a_case() -> None:
 @pytest.mark.parametrize(("name", "settings"), EACH, ids=[f"{n}-{s}" for n, s in EACH])
 def test_conforms(name: str, settings: dict[str, Any]) -> None:
     declaration = FEATURES[name]
-    check_component(declaration, declaration.config(**settings), absorbs_nan=name in ABSORBS)
+    config = declaration.config(**settings)
+    if declaration.kind == "across":
+        check_rule(declaration, config)
+    else:
+        check_component(declaration, config, absorbs_nan=name in ABSORBS)

@@ -8,6 +8,7 @@ from typing import Any
 from septet._host.declare import Step
 from septet._host.register import Host
 from septet.testing.checks import check_component
+from septet.testing.rules import check_rule
 from septet_schemas.base import Config
 
 __all__ = ["check_package", "features_of"]
@@ -20,7 +21,7 @@ def features_of(distribution: str) -> dict[str, Step]:
     for entry in host.components("features"):
         if entry.distribution == distribution:
             declaration = host.load(entry)
-            if isinstance(declaration, Step) and declaration.kind == "feature":
+            if isinstance(declaration, Step):
                 found[entry.component.name] = declaration
     return found
 
@@ -33,7 +34,7 @@ def check_package(
     """Run the kit on every feature of a distribution.
 
     `configs` gives settings by feature name; a feature it leaves out is checked with its
-    defaults. Raises `ConformanceError` at the first feature that fails, `KeyError` for a name
+    defaults, and one that looks across the universe as a rule is. Raises `ConformanceError` at the first feature that fails, `KeyError` for a name
     that the distribution does not bring.
     """
     features = features_of(distribution)
@@ -44,4 +45,7 @@ def check_package(
     for name, declaration in features.items():
         for settings in (configs or {}).get(name, [{}]):
             config: Config = declaration.config(**settings)
-            check_component(declaration, config, **options)
+            if declaration.kind == "across":
+                check_rule(declaration, config)
+            else:
+                check_component(declaration, config, **options)
