@@ -27,7 +27,7 @@ class Recipe:
     def name(self) -> str:
         return str(self.kind.__name__)
 
-    def estimator(self, seed: int) -> Any:
+    def estimator(self, seed: int, rows: int) -> Any:
         made = self.kind(**self.params)
         if "random_state" in made.get_params():
             made.set_params(random_state=seed)

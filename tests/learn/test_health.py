@@ -59,7 +59,7 @@ def _of(readings: tuple[Reading, ...], metric: str) -> list[Reading]:
 @pytest.fixture(scope="module")
 def plain() -> tuple[Dataset, Walk, Labels, Health]:
     rows = dataset(1_500)
-    walk, labels = _run(rows)
+    walk, labels = _run(rows, train_ns=800 * HOUR_NS)
     return rows, walk, labels, monitor_walk(walk, rows, labels, RULE)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,6 +16,7 @@ __all__ = ["LightGbm", "LightGbmRecipe", "Parameters", "lightgbm_model"]
 
 _Share = Annotated[float, Field(gt=0.0, le=1.0)]
 _Count = Annotated[int, Field(ge=1, le=1_000_000)]
+_MANY_ROWS: Final = 20_000
 _NotNegative = Annotated[float, Field(ge=0.0)]
 
 
@@ -76,12 +77,12 @@ class LightGbmRecipe:
         """The class name."""
         return "LGBMClassifier"
 
-    def estimator(self, seed: int) -> Any:
+    def estimator(self, seed: int, rows: int) -> Any:
         """Make an unfitted classifier; the same answer for any number of threads."""
         from lightgbm import LGBMClassifier
 
         params = self.config.params.model_dump()
-        params["n_jobs"] = params["n_jobs"] or os.cpu_count()
+        params["n_jobs"] = params["n_jobs"] or (os.cpu_count() if rows >= _MANY_ROWS else 1)
         return LGBMClassifier(
             **params, random_state=seed, deterministic=True, force_row_wise=True, verbosity=-1
         )

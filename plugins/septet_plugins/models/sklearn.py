@@ -18,6 +18,10 @@ __all__ = ["Sklearn", "SklearnRecipe", "sklearn_model"]
 
 _SEED: Final = "seed"
 _SEVERAL: Final = "estimators"
+_SIDE_BY_SIDE: Final = frozenset({"RandomForestClassifier", "ExtraTreesClassifier"})
+"""Estimators whose fit is the same for any number of threads."""
+_MANY_ROWS: Final = 20_000
+"""From so many rows on a tree takes longer than handing it to a thread."""
 _Names = WithJsonSchema({"type": "string", "enum": sorted(table())})
 
 
@@ -162,12 +166,14 @@ class SklearnRecipe:
         """The class name."""
         return self.config.estimator
 
-    def estimator(self, seed: int) -> Any:
-        """Make an unfitted estimator with the model's seed."""
+    def estimator(self, seed: int, rows: int) -> Any:
+        """Make an unfitted estimator with the model's seed, for so many rows."""
         params = dict(self.config.params)
         weighs = self.config.class_weight
         if weighs and "class_weight" in table()[self.name]:
             params["class_weight"], weighs = weighs, None
+        if self.name in _SIDE_BY_SIDE and rows >= _MANY_ROWS:
+            params.setdefault("n_jobs", os.cpu_count())
         made = _make(self.name, params, seed)
         if weighs:
             from septet_plugins.models.balanced import balanced
@@ -181,13 +187,7 @@ def _make(name: str, params: Mapping[str, Any], seed: int) -> Any:
     ready = {key: _value(key, each, known[key], seed) for key, each in params.items()}
     if "random_state" in known:
         ready["random_state"] = seed
-    if name in _SIDE_BY_SIDE and "n_jobs" not in ready:
-        ready["n_jobs"] = os.cpu_count()
     return classifier(name)(**ready)
-
-
-_SIDE_BY_SIDE: Final = frozenset({"RandomForestClassifier", "ExtraTreesClassifier"})
-"""Estimators whose fit is the same for any number of threads."""
 
 
 def _value(name: str, value: Any, kinds: list[str], seed: int) -> Any:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from septet._data.bars import Floats, Ints
-from septet._kernel.step import _with_compiled_helpers, compile_step, jit
 from septet._learn import kernels
+from septet._learn.entry import compiled
 from septet.errors import ModelError
 
 __all__ = ["Calibration", "FlatModel", "Member", "Scaler", "Tree", "assemble"]
@@ -200,17 +199,14 @@ def assemble(width: int, scaler: Scaler, members: Sequence[Member]) -> FlatModel
     return FlatModel.from_arrays(dict(zip(_NAMES, (*parts, forest.value), strict=True)))
 
 
-@cache
-def _row_entry() -> Callable[..., float]:
-    compiled: Callable[..., float] = compile_step(kernels.serve_row, inline=False)
-    return compiled
-
-
-@cache
-def _rows_entry() -> Callable[..., None]:
-    """The batch entry lets go of the interpreter lock, so two threads share the rows."""
-    compiled: Callable[..., None] = jit(_with_compiled_helpers(kernels.serve_rows), nogil=True)
-    return compiled
+_SHARED: Final = (
+    "int64[::1], float64[::1], int64[:,::1], int32[::1], {t}[::1], int32[::1], float64[::1]"
+)
+_ROW: Final = f"float64(float64[::1], {_SHARED}, float64[::1], {{t}}[::1])"
+_ROWS: Final = (
+    f"void(float64[:,::1], int64, int64, float64[::1], {_SHARED}, float64[:,::1], {{t}}[:,::1], "
+    "int32[::1], float64[::1])"
+)
 
 
 class FlatModel:
@@ -223,6 +219,7 @@ class FlatModel:
         self._parts = tuple(self._arrays[name] for name in _NAMES)
         self._width = int(self._arrays["plan"][0])
         kind = self._arrays["threshold"].dtype
+        self._row = compiled(kernels.serve_row, _ROW.format(t=kind))
         self._row_scratch = np.empty(self._width), np.empty(self._width, dtype=kind)
 
     @classmethod
@@ -250,7 +247,11 @@ class FlatModel:
         """Probability up of float64 (f,), finite values only; 0 to 1."""
         if len(vector) != self._width:
             raise ValueError(f"expected {self._width} features, found {len(vector)}")
-        return float(_row_entry()(vector, *self._parts, *self._row_scratch))
+        try:
+            return float(self._row(vector, *self._parts, *self._row_scratch))
+        except TypeError:  # read-only, strided or of another type: a copy has the same values
+            own = np.array(vector, dtype=np.float64)
+            return float(self._row(own, *self._parts, *self._row_scratch))
 
     def predict(self, x: Floats, threads: int | None = None) -> Floats:
         """Probability up of float64 (n, f), finite values only.
@@ -287,7 +288,8 @@ class FlatModel:
         kind, block = self._arrays["threshold"].dtype, kernels.BLOCK
         scratch = np.empty((block, self._width)), np.empty((block, self._width), dtype=kind)
         place, sums = np.empty(block, dtype=np.int32), np.empty(block)
-        _rows_entry()(rows, low, high, out, *self._parts, *scratch, place, sums)
+        entry = compiled(kernels.serve_rows, _ROWS.format(t=kind))
+        entry(rows, low, high, out, *self._parts, *scratch, place, sums)
 
 
 def _refuse(what: str) -> ModelError:
@@ -361,7 +363,7 @@ def _check_trees(width: int, layout: int, arrays: Mapping[str, npt.NDArray[Any]]
 def _linked_inside(left: Ints, threshold: Floats) -> bool:
     """Children stay among the nodes, and a leaf, its own child, never sends a row past it."""
     inner = left != np.arange(len(left))
-    children = left[inner]
+    children = left[inner].astype(np.int64)
     if len(children) and not 0 <= children.min() <= children.max() + 1 < len(left):
         return False
     return bool(np.isposinf(threshold[~inner]).all())

@@ -13,14 +13,15 @@ are compared with the training window. A verdict is ``ok``, ``warn``, ``retrain`
   trained after it first did: training again has not helped.
 
 The reference for the predictions' own PSI is the out-of-sample predictions made over the
-model's training window; a forest's answers on its own training rows would always differ.
+model's training window by three models or more; a forest's answers on its own training rows
+would always differ. Chance is there also the distance of one model from the others.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -55,6 +56,7 @@ __all__ = [
 DAY_NS: Final = 86_400_000_000_000
 _RUNNING: Final = 3
 _FEWEST: Final = 30
+_MODELS: Final = 3
 _PREDICTION: Final = "psi:prediction"
 Verdict = Literal["ok", "warn", "retrain", "halt"]
 
@@ -256,9 +258,8 @@ class DriftWatch:
                 time_ns = self._dataset.time_ns
                 begin = time_ns[model.train_rows[0]]
                 inside = (time_ns >= begin) & (time_ns <= model.trained_to_ns)
-                earlier = walk.row_up[inside & (walk.row_state == OK)]
-                if len(earlier) > self._rule.psi_window:
-                    found = Reference.of(earlier, self._rule.psi_window)
+                earlier = np.flatnonzero(inside & (walk.row_state == OK))
+                found = _earlier_predictions(walk, earlier, self._rule.psi_window)
             self._references[key] = found
         return self._references[key]
 
@@ -282,6 +283,22 @@ class DriftWatch:
         made_by = np.unique(walk.row_model[rows])
         youngest = min(walk.models[int(each)].trained_to_ns for each in made_by)
         return "halt" if metric == "auc" and youngest > self._since[metric] else "retrain"
+
+
+def _earlier_predictions(walk: Walk, rows: Ints, window: int) -> Reference | None:
+    """What earlier models said out of sample, and how far one of them is from the others.
+
+    Every model calibrates anew, so chance is also what separates one model's predictions from
+    those of the rest. Fewer than three models, or rows than a window, give no reference.
+    """
+    up, owner = walk.row_up[rows], walk.row_model[rows]
+    names, counts = np.unique(owner, return_counts=True)
+    names = names[counts >= _FEWEST]
+    if len(rows) <= window or len(names) < _MODELS:
+        return None
+    apart = [psi(Bins.of(up[owner != each]), up[owner == each]) for each in names]
+    found = Reference.of(up, window)
+    return replace(found, chance=max(found.chance, *apart))
 
 
 def ups_before(walk: Walk, rows: Ints) -> Floats:

@@ -7,15 +7,14 @@ monitoring use it from that time on. A label whose horizon crosses a gap is drop
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 
 from septet._data.bars import Floats, Ints
-from septet._kernel.step import compile_step
 from septet._learn.dataset import Dataset, SymbolBars
+from septet._learn.entry import compiled
 
 __all__ = ["NEVER_NS", "LabelRule", "Labels", "make_labels", "scan_barriers"]
 
@@ -67,6 +66,12 @@ def _ahead(bars: SymbolBars, rule: LabelRule, width: Floats) -> tuple[Floats, In
     return value, known
 
 
+_SCAN: Final = (
+    "void(float64[::1], float64[::1], float64[::1], float64[::1], int64[::1], float64[::1], "
+    "float64, float64, int64, float64[::1], int64[::1])"
+)
+
+
 def scan_barriers(open, high, low, close, segment, width, upper, lower, limit, value, end):  # type: ignore[no-untyped-def]  # noqa: A002
     """Walk forward from every bar to the first barrier it meets.
 
@@ -101,7 +106,7 @@ def scan_barriers(open, high, low, close, segment, width, upper, lower, limit, v
 
 def _triple_barrier(bars: SymbolBars, rule: LabelRule, width: Floats) -> tuple[Floats, Ints]:
     value, end = np.empty(len(bars)), np.empty(len(bars), dtype=np.int64)
-    scan: Callable[..., Any] = compile_step(scan_barriers)
+    scan = compiled(scan_barriers, _SCAN)
     arrays = [np.array(a) for a in (bars.open, bars.high, bars.low, bars.close, bars.segment)]
     scan(*arrays, np.array(width), float(rule.upper), float(rule.lower), rule.horizon, value, end)
     return value, np.where(end >= 0, bars.known_ns[end], NEVER_NS)

@@ -38,8 +38,11 @@ class Recipe(Protocol):
         """Short name for reports."""
         ...
 
-    def estimator(self, seed: int) -> Any:
-        """Make a new, unfitted classifier with scikit-learn's interface."""
+    def estimator(self, seed: int, rows: int) -> Any:
+        """Make a new, unfitted classifier with scikit-learn's interface, for so many rows.
+
+        The number of rows may choose how many threads fit it, never what it answers.
+        """
         ...
 
 
@@ -171,7 +174,7 @@ class EstimatorTrainer:
         return Fitted(served, _importance(answer), notes[:5], facts)
 
     def _fit(self, x: Floats, window: Window) -> Any:
-        estimator = self.recipe.estimator(window.seed)
+        estimator = self.recipe.estimator(window.seed, len(window.y))
         if self.calibrate != "none":
             from sklearn.calibration import CalibratedClassifierCV
 
