@@ -281,7 +281,9 @@ def check_memory(case: Case) -> None:
             continue
         try:
             forgets = declaration.memory_of(block.config).kind != "unbounded"
-            forgets = forgets and not _inner_unbounded(case, declaration, block.config)
+            forgets = forgets and not _inner_unbounded(
+                case, declaration, block.config, block.distribution
+            )
         except Exception as error:  # a stranger's function may raise anything
             _plugin_failed(case, ("features", name), block, error)
             continue
@@ -298,14 +300,18 @@ def check_memory(case: Case) -> None:
             )
 
 
-def _inner_unbounded(case: Case, declaration: Step, config: Config) -> bool:
-    """Whether a feature is made of one that never forgets."""
+def _inner_unbounded(case: Case, declaration: Step, config: Config, owner: str) -> bool:
+    """Whether a feature is made of one that never forgets; its own package's names go first."""
     for part in (declaration.inner(config) if declaration.inner else {}).values():
-        below = case.host.declaration("features", part.use)
+        own = any(
+            each.component.name == part.use and each.distribution == owner
+            for each in case.host.components("features")
+        )
+        below = case.host.declaration("features", f"{owner}/{part.use}" if own else part.use)
         settings = below.config(**{key: _plain(value) for key, value in part.config.items()})
         if below.memory_of(settings).kind == "unbounded":
             return True
-        if _inner_unbounded(case, below, settings):
+        if _inner_unbounded(case, below, settings, owner):
             return True
     return False
 

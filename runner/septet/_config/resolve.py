@@ -23,6 +23,7 @@ _REQUIREMENT: Final = re.compile(
 )
 
 
+_SHOWN: Final = 12
 _NOUNS: Final = {
     "alerts": "an alert channel",
     "candles": "a source of candles",
@@ -74,7 +75,13 @@ class HostResolver:
         elsewhere = self._elsewhere(layer, kind, name)
         if elsewhere:
             return elsewhere
-        return "no plugin of this kind is installed" if hint == "known: " else hint
+        known, failed = self.host.names(layer, kind), hint.partition("; ")[2]
+        if not known:
+            return "no plugin of this kind is installed"
+        if not hint.startswith("known: ") or len(known) <= _SHOWN:
+            return hint
+        some = f"known: {', '.join(known[:_SHOWN])}, ...; septet plugins list --layer {layer}"
+        return f"{some}; {failed}" if failed else some
 
     def _elsewhere(self, layer: Layer, kind: str, name: str) -> str:
         for other in LAYERS:
