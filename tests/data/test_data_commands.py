@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from septet.cli import main
-from tests.data.helpers import clean
+from tests.data.helpers import START_NS, clean
 from tests.data.test_ccxt_history import FIRST_MS, OPTIONS
+from tests.data.test_http_json import Site
 from tests.data.test_load_market import BASE
-from tests.data.venue import Venue, venue
+from tests.data.venue import Venue, serve, venue
 
 
 @pytest.fixture(autouse=True)
@@ -141,3 +142,46 @@ def test_nothing_to_fetch(place: Path, capsys: pytest.CaptureFixture[str]) -> No
     clean(50).write_parquet(place / "BTCUSDT.parquet")
     run("fetch", strategy(place))
     assert "Nothing to download" in capsys.readouterr().out
+
+
+def test_progress_is_drawn_on_a_terminal_only(
+    place: Path, exchange: Venue, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    import sys
+
+    start, end = FIRST_MS // 1_000 + 1_100 * 3_600, FIRST_MS // 1_000 + 1_150 * 3_600
+    candles = {"use": "ccxt", "venue": "binance", "urls": exchange.urls, "options": OPTIONS}
+    span = {"start": _iso(start), "end": _iso(end)}
+    file = strategy(place, universe=span, data={"candles": candles})
+    run("fetch", file, "--store", "one")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    run("fetch", file, "--store", "two")
+    drawn = capsys.readouterr().err
+    assert "BTC/USDT 1h" in drawn
+    assert "1050/1050" in drawn
+
+
+def test_fetch_brings_series_too(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clean(24 * 9).write_parquet(place / "BTCUSDT.parquet")
+    day = START_NS // 10**9
+    site = Site((day, 40), (day + 86_400, 50))
+    with serve(site.respond) as url:
+        mood = {
+            "use": "http_json", "url": f"{url}/fng", "select": "data.*.value",
+            "time": "data.*.timestamp", "time_unit": "s", "known_after": "24h",
+            "every": "1d at 00:10", "max_age": "3d",
+        }  # fmt: skip
+        file = strategy(
+            place,
+            data={"mood": mood},
+            features={"mood_now": {"use": "series", "of": "mood", "missing": 50}},
+        )
+        run("check", file, code=2)
+        assert "nothing was downloaded" in capsys.readouterr().err
+        (fetched,) = document(capsys, "fetch", file)["fetched"]
+    assert (fetched["name"], fetched["rows"]) == ("mood", 2)
+    found = document(capsys, "check", file)
+    assert found["symbols"][0]["bars"] == 24 * 9
+    assert any("vintage unknown" in each["message"] for each in found["findings"])

@@ -289,15 +289,16 @@ def _unique_in_order(state: _State, placed: Placed) -> Ints | slice:
 
 def _judge_repeats(state: _State, numbers: Ints, again: Bools) -> None:
     """Tell a repeated row from one that contradicts the first seen."""
-    head = np.maximum.accumulate(np.where(again, 0, np.arange(len(numbers))))
-    same = np.ones(len(numbers), dtype=np.bool_)
+    repeats, firsts = np.flatnonzero(again), np.flatnonzero(~again)
+    head = firsts[np.searchsorted(firsts, repeats, side="right") - 1]
+    same = np.ones(len(repeats), dtype=np.bool_)
     for name in (*PRICES, "volume"):
-        values = getattr(state.rows, name)[numbers]
-        same &= values == values[head]
+        values = getattr(state.rows, name)
+        same &= values[numbers[repeats]] == values[numbers[head]]
     masks = {}
-    for kind, mask in (("duplicate", again & same), ("conflict", again & ~same)):
+    for kind, chosen in (("duplicate", repeats[same]), ("conflict", repeats[~same])):
         rows = np.zeros(len(state.alive), dtype=np.bool_)
-        rows[numbers[mask]] = True
+        rows[numbers[chosen]] = True
         masks[kind] = rows
     for kind, rows in masks.items():
         state.judge(kind, rows, defect=kind == "conflict")
