@@ -34,8 +34,8 @@ def check_package(
     """Run the kit on every feature of a distribution.
 
     `configs` gives settings by feature name; a feature it leaves out is checked with its
-    defaults, and one that looks across the universe as a rule is. Raises `ConformanceError` at the first feature that fails, `KeyError` for a name
-    that the distribution does not bring.
+    defaults, and one that looks across the universe as a rule is. Raises `ConformanceError` at
+    the first feature that fails, `KeyError` for a name that the distribution does not bring.
     """
     features = features_of(distribution)
     for name in configs or {}:
