@@ -104,6 +104,15 @@ def _reentry(value: Any) -> Any:
     )
 
 
+_REENTRY_SCHEMA = WithJsonSchema(
+    {
+        "anyOf": [{"enum": ["rearm", "immediate"]}, Reentry.model_json_schema()],
+        "description": "when a side that was stopped out may be entered again: rearm, immediate, "
+        "or {after: 5 bars}",
+    }
+)
+
+
 class RegimeKeys(Config):
     """Keys of every regime filter: the regimes in which entries are allowed."""
 
@@ -116,7 +125,7 @@ class SignalKeys(Config):
     min_interval: Bars = 1
     exit: ExitRule = ExitRule()
     regime: Annotated[UseBlock, BlockOf("signals", "regime", RegimeKeys)] | None = None
-    reentry: Annotated[Reentry, BeforeValidator(_reentry)] = Reentry()
+    reentry: Annotated[Reentry, BeforeValidator(_reentry), _REENTRY_SCHEMA] = Reentry()
 
 
 def _resume(value: Any) -> str | int:

@@ -20,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -221,6 +222,9 @@ def _rebalance(value: Any) -> Any:
     return None if value in (None, "never") else value
 
 
+_REBALANCE_SCHEMA = WithJsonSchema(
+    {"anyOf": [{"enum": ["never", None]}, Rebalance.model_json_schema()]}
+)
 LimitMap = Annotated[dict[BlockName, LimitBlock], NamedBlocks()]
 StopMap = Annotated[dict[BlockName, StopBlock], NamedBlocks()]
 HaltMap = Annotated[dict[BlockName, HaltBlock], NamedBlocks()]
@@ -235,7 +239,7 @@ DEFAULT_LIMITS: Mapping[str, Any] = {
 class Risk(Config):
     """How much, and when to stop.
 
-    `rebalance` None leaves it to the sizing plugin (never, but for volatility_target). Limits
+    `rebalance` None is never; with `volatility_target` the loader makes it a band of 20%. Limits
     that the file does not name stand at their defaults; none is ever unlimited.
     """
 
@@ -243,7 +247,7 @@ class Risk(Config):
     limits: LimitMap = Field(default={}, validate_default=True)
     stops: StopMap = {}
     halts: HaltMap = {}
-    rebalance: Annotated[Rebalance | None, BeforeValidator(_rebalance)] = None
+    rebalance: Annotated[Rebalance | None, BeforeValidator(_rebalance), _REBALANCE_SCHEMA] = None
     allocate: Literal["confidence", "pro_rata"] = "confidence"
     split: Literal["none", "equal"] = "none"
     adopt: Literal["refuse", "adopt"] = "refuse"

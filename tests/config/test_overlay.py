@@ -98,6 +98,16 @@ def test_unknown_key_of_a_setting() -> None:
     assert "did you mean fraction?" in said
 
 
+def test_a_volatility_target_is_rebalanced_unless_the_file_says_never() -> None:
+    sizing = "risk.sizing={use: volatility_target, of: fast}"
+    run = loaded("smallest", None, sizing)
+    assert run.strategy.risk.rebalance is not None
+    assert run.strategy.risk.rebalance.band == 0.2
+    assert run.origins["risk.rebalance.band"].kind == "derived"
+    assert loaded("smallest").strategy.risk.rebalance is None
+    assert loaded("smallest", None, sizing, "risk.rebalance=never").strategy.risk.rebalance is None
+
+
 def test_currency_follows_the_symbols() -> None:
     run = loaded("smallest", None, "universe.symbols=[BTC/EUR, ETH/EUR]")
     assert run.strategy.account.currency == "EUR"

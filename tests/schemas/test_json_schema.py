@@ -113,6 +113,11 @@ def test_short_forms_pass() -> None:
     data["risk"]["limits"] = {"position": "10%", "orders_per_minute": 3}
     data["risk"]["stops"] = {"stop_loss": "4%", "time_limit": "5d"}
     data["risk"]["halts"] = {"drawdown": {"above": "10%"}}
+    data["risk"]["rebalance"] = "never"
+    data["signal"]["reentry"] = "immediate"
+    assert complaints(data) == []
+    data["risk"]["rebalance"] = {"band": "20%"}
+    data["signal"]["reentry"] = {"after": "5 bars"}
     assert complaints(data) == []
 
 

@@ -38,13 +38,11 @@ class Origin:
         if self.kind == "overlay":
             shown = f"{self.place} (overlay)"
         if self.kind == "derived":
-            shown = f"from universe.symbols, {self.place}"
+            shown = f"from {self.place}"
         return f"{shown} (short form)" if self.shorthand else shown
 
 
-_KINDS = {"--set": "set", "--mode": "mode", "derived": "derived", "paper:": "overlay"} | {
-    "live:": "overlay"
-}
+_KINDS = {"--set": "set", "--mode": "mode", "paper:": "overlay"} | {"live:": "overlay"}
 
 
 def flatten(value: Any, path: tuple[Key, ...] = ()) -> Iterator[tuple[tuple[Key, ...], Any]]:
@@ -70,6 +68,11 @@ def origins_of(resolved: Mapping[str, Any], tree: Node, strategy: object) -> dic
 
 def _origin(path: tuple[Key, ...], tree: Node, strategy: object) -> Origin:
     node, reached = tree.nearest(path)
+    if len(reached) < len(path):  # a key that the file may leave out, as groups: {NAME: ...} does
+        without = (*path[: len(reached)], *path[len(reached) + 1 :])
+        inside = tree.at(without) if len(without) > len(reached) else None
+        if inside is not None and inside.key is not None and node.kind == "map":
+            return _written(inside, shorthand=False)
     if len(reached) == len(path):
         return _written(node, shorthand=False)
     bare = node.kind == "scalar" and node.value is not None and len(path) == len(reached) + 1
@@ -97,6 +100,9 @@ def _short_keys(path: tuple[Key, ...], strategy: object) -> tuple[str, ...]:
 
 
 def _written(node: Node, *, shorthand: bool) -> Origin:
+    kind, colon, source = node.layer.partition(":")
+    if kind == "derived" and colon:
+        return Origin("derived", f"{source}, {node.mark}", node.text, shorthand)
     return Origin(_KINDS.get(node.layer, "file"), str(node.mark), node.text, shorthand)
 
 
@@ -148,6 +154,23 @@ def explained(
     return chosen
 
 
+_MEANS: Mapping[str, str] = {
+    "data.candles.adjust": "none (refused where a source has adjusted closes)",
+    "data.candles.calendar": "none (what the source says, else 24x7)",
+    "data.candles.decide_within": "none (a quarter bar, 60s at most)",
+    "data.candles.stamp": "none (what the source says)",
+    "execution.simulation.participation": "none (no cap)",
+    "model.inputs": "none (every feature)",
+    "model.training.expire_after": "none (never)",
+    "model.training.purge": "none (the label's horizon)",
+    "risk.rebalance": "none (never)",
+    "signal.exit.after": "none (the label's horizon with a model, else never)",
+    "universe.end": "none (where the data ends)",
+    "universe.start": "none (where the data begins)",
+}
+"""What no value means where that is not nothing."""
+
+
 def _as_tree(value: Any) -> Node:
     """Return plain data as a tree without places."""
     here = Mark("")
@@ -165,7 +188,7 @@ def _shown(
     if origin.text and not isinstance(value, Mapping | list | bool):
         return origin.text if value is not None else "none"
     if value is None:
-        return "none"
+        return _MEANS.get(dotted(path), "none")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and _is_fraction(path, plain, resolver):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -23,6 +23,8 @@ from septet.errors import ConfigError, Problem
 from septet_schemas.strategy import MODES, Strategy
 
 __all__ = ["Loaded", "load"]
+
+REBALANCE_BAND: Final = "20%"
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _refuse_root(base: Node, problems: list[Problem]) -> None:
 def _effective(
     base: Node, mode: str | None, settings: Sequence[Setting]
 ) -> tuple[Node, list[Problem]]:
-    """Lay mode and settings over the file, and say the currency where the symbols do."""
+    """Lay mode and settings over the file, and say what follows from what it says."""
     if mode is not None:
         flag = Node("scalar", Mark("--mode"), mode, key=Mark("--mode"), text=mode, layer="--mode")
         base = replace(base, children={**base.children, "mode": flag})
@@ -135,7 +137,7 @@ def _effective(
     name = str(chosen.value) if chosen is not None else "backtest"
     tree, problems = apply_mode(early, name)
     tree, more = apply_settings(tree, settings)
-    return _with_currency(tree), [*problems, *more]
+    return _with_rebalance(_with_currency(tree)), [*problems, *more]
 
 
 def quote_of(symbol: str) -> str:
@@ -154,10 +156,26 @@ def _with_currency(tree: Node) -> Node:
     if len(quotes) != 1:
         return tree
     quote = quotes.pop()
-    node = Node("scalar", symbols.mark, quote, key=symbols.key, text=quote, layer="derived")
+    node = Node(
+        "scalar", symbols.mark, quote, key=symbols.key, text=quote, layer="derived:universe.symbols"
+    )
     base = account if account is not None else Node("map", symbols.mark, key=symbols.key)
     base = replace(base, children={**base.children, "currency": node})
     return replace(tree, children={**tree.children, "account": base})
+
+
+def _with_rebalance(tree: Node) -> Node:
+    """Rebalance where the sizing follows a moving target, unless the file says otherwise."""
+    risk, use = tree.children.get("risk"), tree.at(("risk", "sizing", "use"))
+    if risk is None or risk.kind != "map" or "rebalance" in risk.children:
+        return tree
+    if use is None or use.value != "volatility_target":
+        return tree
+    layer = "derived:risk.sizing.use"
+    band = Node("scalar", use.mark, REBALANCE_BAND, key=use.key, text=REBALANCE_BAND, layer=layer)
+    node = Node("map", use.mark, key=use.key, children={"band": band}, layer=layer)
+    risk = replace(risk, children={**risk.children, "rebalance": node})
+    return replace(tree, children={**tree.children, "risk": risk})
 
 
 def _validate(
