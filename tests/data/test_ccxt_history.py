@@ -220,3 +220,18 @@ def test_other_addresses_are_another_source(exchange: Venue) -> None:
     assert made.declaration(made.config).source == "binance"
     assert source_of(exchange).source.startswith("binance-")
     assert source_of(exchange, urls={}, sandbox=True).source == "binance-sandbox"
+
+
+def test_says_what_was_never_downloaded(exchange: Venue, tmp_path: Path) -> None:
+    store, source = BarStore(tmp_path), source_of(exchange)
+    source.fetch(ask(store, 100, 200), silent)
+    source.fetch(ask(store, 300, 400), silent)
+    whole = source.read(ask(store, 100, 200))[0]
+    assert whole.facts.notes == ()
+    assert whole.frame.height == 200
+    (note,) = source.read(ask(store, 50, 450))[0].facts.notes
+    assert note.startswith("never downloaded: ")
+    assert note.count(" to ") == 3
+    unbounded = request("1h", SYMBOL, store=store, now_ns=at(10_000))
+    (note,) = source.read(unbounded)[0].facts.notes
+    assert note.count(" to ") == 1

@@ -8,6 +8,8 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from pydantic import Field
@@ -79,9 +81,22 @@ class CcxtHistory:
 
     def read(self, request: Request) -> list[RawBars]:
         """Return stored bars of every symbol."""
+        return [self._stored(request, symbol) for symbol in request.symbols]
+
+    def _stored(self, request: Request, symbol: str) -> RawBars:
+        """Return stored bars, and say which part of the span asked for was never downloaded."""
         how = "septet data fetch FILE downloads it"
-        facts = {"stamp": "open"}
-        return [read_stored(request, self.source, symbol, how, facts) for symbol in request.symbols]
+        raw = read_stored(request, self.source, symbol, how, {"stamp": "open"})
+        bar_ns, bar = request.bar_ns, format_duration(request.bar_ns)
+        covered = the_store(request).covered(self.source, symbol, bar)
+        first = covered[0][0] if request.start_ns is None else request.start_ns
+        last = covered[-1][1] if request.end_ns is None else min(request.end_ns, request.now_ns)
+        lacking = _missing(covered, first, last // bar_ns * bar_ns)
+        if not lacking:
+            return raw
+        spans = ", ".join(f"{_day(a)} to {_day(b)}" for a, b in lacking[:3])
+        note = f"never downloaded: {spans}; {how}"
+        return replace(raw, facts=replace(raw.facts, notes=(*raw.facts.notes, note)))
 
     def fetch(self, request: Request, progress: Progress) -> Sequence[FetchReport]:
         """Download every symbol's bars that the store does not hold.
@@ -273,6 +288,10 @@ def _missing(covered: Sequence[tuple[int, int]], start: int, end: int) -> list[t
             gaps.append((start, min(first, end)))
         start = max(start, last)
     return [*gaps, (start, end)] if start < end else gaps
+
+
+def _day(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _timeframe(client: Any, bar_ns: int) -> str:
