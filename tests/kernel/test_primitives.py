@@ -207,6 +207,26 @@ def test_a_plain_recurrence_need_not_meet_itself_and_ours_does() -> None:
     assert ours == {100.03}
 
 
+@given(st.integers(0, 2**32), st.integers(1, 6), st.sampled_from([0.0, 0.2, 0.8]))
+def test_averages_meet_whatever_the_gaps(seed: int, period: int, missing: float) -> None:
+    random = np.random.default_rng(seed)
+    depth = 36 * period
+    count = 2 * depth + 60
+    x = random.normal(size=count)
+    x[random.random(count) < 0.05] = np.nan
+    slot = FIRST_SLOT + np.cumsum(np.where(random.random(count) < missing, 17, 1))
+    ends = []
+    for start in (0, int(random.integers(1, 50))):
+        tail, grid = x[start:].copy(), slot[start:].copy()
+        state = np.zeros(len(AVERAGE))
+        found = [
+            recursive_average(i, tail, grid, period, 1 / period, depth, state, 0)
+            for i in range(len(tail))
+        ]
+        ends.append(found[-10:])
+    assert np.array_equal(ends[0], ends[1], equal_nan=True)
+
+
 def test_a_replay_changes_nothing_that_can_be_seen() -> None:
     random = np.random.default_rng(32)
     x = 100.0 * np.exp(np.cumsum(random.normal(0.0, 0.01, 3_000)))
