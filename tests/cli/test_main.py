@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +19,7 @@ from septet.hookspecs import Component
 from tests.cli.conftest import Command
 
 HERE = "tests.cli.test_main"
+SMALLEST = Path(__file__).parents[1] / "config" / "valid" / "smallest.yaml"
 ERRORS: dict[str, Exception] = {
     "run": RunError("it broke", hint="look at it"),
     "halted": HaltedError("halted by drawdown"),
@@ -84,7 +86,7 @@ def test_help_imports_neither_pydantic_nor_numpy() -> None:
 def test_check_imports_no_heavy_library() -> None:
     code = (
         "import sys\nfrom septet._config import load\n"
-        "load('tests/config/valid/smallest.yaml')\n"
+        f"load({str(SMALLEST)!r})\n"
         "heavy = {'numba', 'polars', 'sklearn', 'ccxt', 'scipy', 'pandas'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )

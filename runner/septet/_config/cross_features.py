@@ -122,7 +122,7 @@ def _shifted(case: Case, node: Node, offset: int, index: int) -> Any:
     from dataclasses import replace
 
     problem = case.problems[index]
-    exact = problem.line and node.style in ("", "'", '"') and "\n" not in node.text
+    exact = problem.line and node.verbatim
     lead = 1 if node.style in ("'", '"') else 0
     return replace(problem, column=problem.column + lead + offset) if exact else problem
 

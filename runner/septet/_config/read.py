@@ -186,6 +186,13 @@ def _syntax(error: Any, name: str, text: str, flag: bool) -> Problem:
     )
 
 
+def _is_verbatim(event: Any, text: str, style: str) -> bool:
+    """Whether a scalar fills one line of the file with its own characters, quotes aside."""
+    start, end = event.start_mark, event.end_mark
+    quotes = 2 if style in ("'", '"') else 0
+    return bool(start.line == end.line and end.column - start.column == len(text) + quotes)
+
+
 class _Open:
     """A mapping or list that is still being read."""
 
@@ -359,12 +366,21 @@ class _Builder:
         tag = self._check_tag(event, mark)
         flawed = len(self.problems) > before
         if style or tag == "str":
-            return Node("scalar", mark, text, text=text, style=style or "'", flawed=flawed)
+            return Node(
+                "scalar",
+                mark,
+                text,
+                text=text,
+                style=style,
+                verbatim=_is_verbatim(event, text, style),
+                flawed=flawed,
+            )
         reading = read_plain(text)
         if reading.problem:
             self.problems.append(self._problem(mark, reading.problem, expected=reading.expected))
         flawed = flawed or bool(reading.problem)
-        return Node("scalar", mark, reading.value, text=text, flawed=flawed)
+        verbatim = _is_verbatim(event, text, style)
+        return Node("scalar", mark, reading.value, text=text, verbatim=verbatim, flawed=flawed)
 
     def _check_tag(self, event: Any, mark: Mark) -> str:
         tag = event.tag or ""

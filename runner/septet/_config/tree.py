@@ -28,9 +28,11 @@ class Mark:
 class Node:
     """A value, where its key and it stand, and its children.
 
-    `quoted` and `text` are of scalars: how it was written. `alias` is where a value that stands
-    elsewhere (its anchor) was asked for. `size` counts the nodes below, itself included.
-    `flawed` says that a problem was reported here already.
+    `style` and `text` are of scalars: quotes if any, and how it was written; `verbatim` says that
+    the characters of `text` stand in the file one by one, on one line. `alias` is where a value
+    that stands elsewhere (its anchor) was asked for. `size` counts the nodes below, itself
+    included. `flawed` says that a problem was reported here already. `layer` names what laid the
+    value over the file: ``--set``, ``--mode``, ``live:``, ``derived:KEY``; empty for the file.
     """
 
     kind: Literal["map", "list", "scalar"]
@@ -40,6 +42,7 @@ class Node:
     children: Mapping[Key, Node] = field(default_factory=dict)
     text: str = ""
     style: str = ""
+    verbatim: bool = False
     alias: Mark | None = None
     size: int = 1
     flawed: bool = False
