@@ -148,3 +148,35 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("SEPTET_DATA")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     assert default_root() == tmp_path / "share" / "septet"
+
+
+def test_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda j: put(BarStore(tmp_path), 2 * j, 2 * j + 2), range(60)))
+    store = BarStore(tmp_path)
+    frame = store.read(*KEY)
+    assert frame is not None
+    assert frame["timestamp"].to_list() == [at(j) for j in range(120)]
+    assert store.covered(*KEY) == [(at(0), at(120))]
+
+
+def test_a_reader_finds_the_parts_put_together_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = BarStore(tmp_path)
+    put(store, 0, 5)
+    put(store, 5, 9)
+    stale = store.meta(*KEY)
+    store.compact(*KEY)
+    fresh, asked = store.meta, []
+
+    def meta(*key: str) -> dict[str, object]:
+        asked.append(key)
+        return dict(stale) if len(asked) == 1 else fresh(*key)
+
+    monkeypatch.setattr(store, "meta", meta)
+    frame = store.read(*KEY)
+    assert frame is not None
+    assert frame.height == 9

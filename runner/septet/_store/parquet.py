@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -116,6 +117,15 @@ class BarStore:
         """Keep rows and the span they cover; durable when it returns."""
         folder = self.path(source, name, bar)
         folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            parts = self._append(folder, (source, name, bar), frame, covered)
+        if parts > _MAX_PARTS:
+            self.compact(source, name, bar)
+
+    def _append(
+        self, folder: Path, key: tuple[str, str, str], frame: pl.DataFrame, covered: tuple[int, int]
+    ) -> int:
+        source, name, bar = key
         meta = self.meta(source, name, bar) or {
             "version": _VERSION, "source": source, "name": name, "bar": bar,
             "parts": [], "covered": [], "rows": 0, "serial": 0,
@@ -131,16 +141,15 @@ class BarStore:
             meta["last_ns"] = max(last, meta.get("last_ns", last))
         meta["covered"] = _merge([*meta["covered"], list(covered)])
         _write_json(folder / "meta.json", meta)
-        if len(meta["parts"]) > _MAX_PARTS:
-            self.compact(source, name, bar)
+        return len(meta["parts"])
 
     def describe(self, source: str, name: str, bar: str, **facts: Any) -> None:
         """Add facts to a series' meta: the instrument snapshot, what its stamps mark."""
         folder = self.path(source, name, bar)
-        meta = self.meta(source, name, bar)
-        if not meta:
+        if not self.meta(source, name, bar):
             raise DataError(f"the store has no {name} {bar} of {source}")
-        _write_json(folder / "meta.json", {**meta, **facts})
+        with _locked(folder):
+            _write_json(folder / "meta.json", {**self.meta(source, name, bar), **facts})
 
     def read(
         self,
@@ -159,10 +168,9 @@ class BarStore:
         """
         import polars as pl
 
-        meta = self.meta(source, name, bar)
-        if not meta.get("parts"):
+        frame = self._whole(source, name, bar)
+        if frame is None:
             return None
-        frame = _read_parts(self.path(source, name, bar), meta["parts"])
         if "seen_ns" not in frame.columns:  # bars: first seen wins; series keep revisions
             frame = frame.unique("timestamp", keep="first", maintain_order=True)
         frame = frame.sort("timestamp", maintain_order=True)
@@ -172,20 +180,34 @@ class BarStore:
             frame = frame.filter(pl.col("timestamp") < end_ns)
         return frame
 
+    def _whole(self, source: str, name: str, bar: str) -> pl.DataFrame | None:
+        """Read all parts; again where another process has put them together meanwhile."""
+        while True:
+            parts = self.meta(source, name, bar).get("parts")
+            if not parts:
+                return None
+            try:
+                return _read_parts(self.path(source, name, bar), parts)
+            except DataError:
+                if self.meta(source, name, bar).get("parts") == parts:
+                    raise
+
     def compact(self, source: str, name: str, bar: str) -> None:
         """Put all parts of a series into one."""
         folder = self.path(source, name, bar)
-        meta = self.meta(source, name, bar)
-        frame = self.read(source, name, bar)
-        if frame is None:
+        if not folder.is_dir():
             return
-        old = list(meta["parts"])
-        meta["serial"] += 1
-        part = f"all-{meta['serial']}.parquet"
-        _write_frame(folder / part, frame)
-        _write_json(folder / "meta.json", {**meta, "parts": [part], "rows": frame.height})
-        for each in old:
-            (folder / each).unlink(missing_ok=True)
+        with _locked(folder):
+            meta, frame = self.meta(source, name, bar), self.read(source, name, bar)
+            if frame is None:
+                return
+            old = list(meta["parts"])
+            meta["serial"] += 1
+            part = f"all-{meta['serial']}.parquet"
+            _write_frame(folder / part, frame)
+            _write_json(folder / "meta.json", {**meta, "parts": [part], "rows": frame.height})
+            for each in old:
+                (folder / each).unlink(missing_ok=True)
 
     def entries(self) -> Iterator[Entry]:
         """Everything in the store, in order of source, name and bar."""
@@ -199,6 +221,19 @@ class BarStore:
                 source, name, bar, int(meta.get("rows", 0)), meta.get("first_ns"),
                 meta.get("last_ns"), spans, size, folder,
             )  # fmt: skip
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep two processes from changing one series at once; the system frees a dead one's lock."""
+    try:
+        import fcntl
+    except ImportError:  # not on this system: the last of two writers wins
+        yield
+        return
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _merge(spans: list[list[int]]) -> list[list[int]]:
