@@ -20,7 +20,7 @@ def simulated(config: Simulated) -> Simulation:
 
 
 class Ccxt(Config):
-    """Any exchange of ccxt by its id; `urls`, `options` and `streaming` go to the client as they are."""
+    """Any exchange of ccxt by its id; `urls`, `options`, `streaming` go to its client as are."""
 
     exchange: str
     key: Secret | None = None

@@ -8,7 +8,6 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 
 from septet.plugin import Config, Fraction, Span, World, limit
@@ -40,7 +39,7 @@ class Position(Config):
 
 
 @limit(Position)
-def position(notional, side, price, cost, equity, max):  # noqa: A002 - the key in the file
+def position(notional, side, price, cost, equity, max):
     """Return the quantity that brings |notional| to `max` of the equity after the order."""
     room = max * equity - side * notional
     return room / (price + max * (cost - price))
@@ -54,7 +53,7 @@ class GrossExposure(Config):
 
 
 @limit(GrossExposure)
-def gross_exposure(gross, price, cost, equity, max):  # noqa: A002 - the key in the file
+def gross_exposure(gross, price, cost, equity, max):
     """Return the quantity that brings the gross notional to `max` of the equity after the order."""
     return (max * equity - gross) / (price + max * (cost - price))
 
@@ -90,6 +89,8 @@ class Groups(Config):
 
 def _group_table(config: Groups, world: World) -> Any:
     """Return one row a group: its `max`, then 1 or 0 for each symbol."""
+    import numpy as np
+
     rows = [
         [group.max, *(1.0 if symbol in group.symbols else 0.0 for symbol in world.symbols)]
         for group in config.groups.values()
@@ -127,7 +128,7 @@ class Correlated(Config):
 
 
 @limit(Correlated)
-def correlated(k, side, notionals, correlations, price, cost, equity, above, max):  # noqa: A002
+def correlated(k, side, notionals, correlations, price, cost, equity, above, max):
     """Return the quantity that brings the correlated sum to `max` of the equity after the order."""
     taken = abs(notionals[k])
     for other in range(notionals.shape[0]):
@@ -148,7 +149,7 @@ class MaxOrderValue(Config):
 
 
 @limit(MaxOrderValue, role="wire")
-def max_order_value(price, max):  # noqa: A002 - the key in the file
+def max_order_value(price, max):
     """Return the quantity worth `max`."""
     return max / price
 
@@ -161,7 +162,7 @@ class OrdersPerMinute(Config):
 
 
 @limit(OrdersPerMinute, role="wire")
-def orders_per_minute(entries_this_minute, max):  # noqa: A002 - the key in the file
+def orders_per_minute(entries_this_minute, max):
     """Return nothing once half of the budget, one order at the least, is spent."""
     half = max // 2
     return 0.0 if entries_this_minute >= (half if half > 1 else 1) else math.inf
@@ -175,6 +176,6 @@ class PriceCollar(Config):
 
 
 @limit(PriceCollar, role="wire")
-def price_collar(limit_price, price, max):  # noqa: A002 - the key in the file
+def price_collar(limit_price, price, max):
     """Return nothing for a limit price outside the collar; a market order has none."""
     return 0.0 if abs(limit_price / price - 1.0) > max else math.inf

@@ -56,7 +56,7 @@ class VolatilityTarget(Config):
 
 
 @sizing(VolatilityTarget)
-def volatility_target(equity, cost, of, target, max):  # noqa: A002 - the key in the file
+def volatility_target(equity, cost, of, target, max):
     """Return the quantity whose annual volatility is `target` of equity; nothing on NaN."""
     if not of > 0.0:
         return math.nan
@@ -125,7 +125,7 @@ def kelly_closed(return_, state, window):
         "mean_loss",
         "trades",
         *(f"return_{n}" for n in range(c.window)),
-    ),  # fmt: skip
+    ),
     closed=kelly_closed,
 )
 def kelly(

@@ -25,11 +25,11 @@ class State:
     A: Floats
     C: Ints
     B: Floats
-    I: Ints  # noqa: E741 - the arrays' names are those of the layout
+    I: Ints
 
     def copy(self) -> State:
         """Return an independent copy."""
-        return State(*(each.copy() for each in (self.S, self.A, self.C, self.B, self.I)))
+        return State(self.S.copy(), self.A.copy(), self.C.copy(), self.B.copy(), self.I.copy())
 
 
 class CompiledPlan(Protocol):

@@ -196,7 +196,7 @@ class Inner:
 
 
 def inner(use: str, **config: Any) -> Inner:
-    """Declare an inner feature; an input ``"@name"`` reads another inner feature of the same map."""
+    """Declare an inner feature; an input ``"@name"`` reads another one of the same map."""
     return Inner(use, config)
 
 

@@ -161,8 +161,9 @@ class Host:
                 self._loaded[target] = getattr(module, attribute)
             except Exception as error:  # a stranger's module may raise anything
                 raise PluginError(
-                    f"{entry.component.layer} plugin {entry.component.name!r} of {entry.distribution} "
-                    f"cannot be imported from {target}: {type(error).__name__}: {error}",
+                    f"{entry.component.layer} plugin {entry.component.name!r} of "
+                    f"{entry.distribution} cannot be imported from {target}: "
+                    f"{type(error).__name__}: {error}",
                     hint=f"reinstall or remove {entry.distribution}",
                 ) from error
         return self._loaded[target]

@@ -188,6 +188,27 @@ def _close_trade(k, reason, time_ns, A, C, B, I, LI, LF):
 
 
 @helper
+def _pay(units, price, rate, received, scale, A):
+    """Move the cash of a fill; return the units that arrive and the fee (quote)."""
+    notional = abs(units) / scale * price
+    fee = notional * rate
+    got = units
+    if units > 0.0:
+        A[CASH] = A[CASH] - notional
+        if received == 1:
+            taken = math.ceil(units * rate)
+            got = units - taken
+            fee = taken / scale * price
+        else:
+            A[CASH] = A[CASH] - fee
+    else:
+        A[CASH] = A[CASH] + notional - fee
+    A[FEES] = A[FEES] + fee
+    A[TURNOVER] = A[TURNOVER] + notional
+    return got, fee
+
+
+@helper
 def book_fill(
     k,
     units,
@@ -214,22 +235,7 @@ def book_fill(
     is the price the decision saw; the difference is counted as slippage.
     """
     scale = B[k, SCALE]
-    quantity = abs(units) / scale
-    notional = quantity * price
-    fee = notional * rate
-    got = units
-    if units > 0.0:
-        A[CASH] = A[CASH] - notional
-        if received == 1:
-            taken = math.ceil(units * rate)
-            got = units - taken
-            fee = taken / scale * price
-        else:
-            A[CASH] = A[CASH] - fee
-    else:
-        A[CASH] = A[CASH] + notional - fee
-    A[FEES] = A[FEES] + fee
-    A[TURNOVER] = A[TURNOVER] + notional
+    got, fee = _pay(units, price, rate, received, scale, A)
     A[SLIPPAGE] = A[SLIPPAGE] + (price - reference) * (units / scale)
     row = log_row(FILL, time_ns, k, order_id, maker, reason, C, LI, LF)
     LF[row, 0] = units

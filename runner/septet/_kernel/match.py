@@ -6,7 +6,7 @@ gap through a stop fills at the open, and where stop and target are both touched
 
 import math
 
-from septet._kernel.layout import LIMIT, MARKET, STOP, STOP_LIMIT
+from septet._kernel.layout import LIMIT, MARKET, STOP
 from septet._kernel.step import helper
 
 __all__ = [
@@ -39,7 +39,7 @@ def adverse(price, side, tick):
 
 @helper
 def match_open(kind, side, limit, trigger, open_, slippage, tick):
-    """Price at which an order fills at the bar's open, or NaN; market and stop orders pay slippage."""
+    """Price of a fill at the bar's open, or NaN; market and stop orders pay slippage."""
     if kind == MARKET:
         return adverse(open_ * (1.0 + side * slippage), side, tick)
     if kind == LIMIT:
@@ -90,7 +90,7 @@ def target_price(side, level, open_, high, low):
 
 @helper
 def cap_units(units, volume, scale, lot, share):
-    """Largest part of `units` (signed) that `share` of the bar's volume lets through, whole lots."""
+    """Largest part of `units` (signed) that a share of the bar's volume lets through, in lots."""
     room = math.floor(share * volume * scale / lot) * lot
     if units > room:
         return room
@@ -99,7 +99,7 @@ def cap_units(units, volume, scale, lot, share):
 
 @helper
 def liquidation_price(side, average_price, leverage, maintenance):
-    """Mark at which an isolated linear position is liquidated (Binance's formula, no other margin)."""
+    """Mark at which an isolated linear position is liquidated (Binance's formula)."""
     return average_price * (1.0 - side / leverage) / (1.0 - side * maintenance)
 
 
@@ -121,5 +121,5 @@ def regime_allows(label, mask):
 
 @helper
 def slippage_of(fraction, factor, volatility):
-    """Slippage of a market order: `fraction` plus `factor` times the one-bar volatility, if known."""
+    """Slippage of a market order: `fraction` plus `factor` times the one-bar volatility."""
     return fraction + factor * volatility if volatility > 0.0 else fraction

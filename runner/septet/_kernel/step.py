@@ -77,7 +77,7 @@ def _with_compiled_helpers(function: Callable[..., Any]) -> Callable[..., Any]:
     names = set(function.__code__.co_names)
     scope = dict(function.__globals__)
     for name in names:
-        value = scope.get(name)
+        value: Any = scope.get(name)
         if getattr(value, "__septet_helper__", False):
             scope[name] = compile_part(value)
     copy = types.FunctionType(

@@ -29,7 +29,7 @@ from septet._learn.health import DriftWatch, Health, HealthRule, monitor_walk
 from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
 from septet._learn.rules import health_rule, label_rule, stored_folder, trainer_of, training_rule
 from septet._learn.schedule import TrainingRule, model_seed
-from septet._learn.stored import load_model, store_model
+from septet._learn.stored import load_model, pack_model, store_model
 from septet._learn.walk import (
     EXPIRED,
     NO_MODEL,
@@ -71,6 +71,7 @@ __all__ = [
     "make_labels",
     "model_seed",
     "monitor_walk",
+    "pack_model",
     "pool",
     "segments",
     "store_model",

@@ -27,6 +27,7 @@ __all__ = [
     "fingerprint",
     "iso_time",
     "load_model",
+    "pack_model",
     "make_card",
     "store_model",
 ]
@@ -102,17 +103,22 @@ def store_model(folder: Path, model: Served, card: Mapping[str, Any], **further:
 
     Nothing that runs code is written: NumPy arrays without pickle, ONNX bytes among them.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in pack_model(model, card, **further).items():
+        _write(folder / name, data)
+    return folder
+
+
+def pack_model(model: Served, card: Mapping[str, Any], **further: Any) -> dict[str, bytes]:
+    """Return the files of a stored model by name: its arrays and its sealed card."""
     import io
 
-    folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     arrays: dict[str, Any] = dict(model.arrays())
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     whole = json.loads(json.dumps({**card, **further}))
     whole["card_sha256"] = _seal(whole)
-    _write(folder / MODEL, buffer.getvalue())
-    _write(folder / CARD, (json.dumps(whole, indent=2) + "\n").encode())
-    return folder
+    return {MODEL: buffer.getvalue(), CARD: (json.dumps(whole, indent=2) + "\n").encode()}
 
 
 @dataclass(frozen=True, slots=True)

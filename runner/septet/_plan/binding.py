@@ -111,25 +111,26 @@ class Binder:
         for parameter in step.parameters:
             text = words.get(parameter)
             if text is None:
-                text = self._field(step, config, parameter, f"{key}.{parameter}", make)
+                text = self.field(step, config, parameter, f"{key}.{parameter}", make)
             arguments.append(text)
         return f"{self.step(step, name, distribution)}({', '.join(arguments)})"
 
-    def _field(
+    def field(
         self,
         step: Step,
         config: Config,
         parameter: str,
         key: str,
-        make: Callable[[str, float], str],
+        make: Callable[[str, float], str] | None = None,
     ) -> str:
+        """Bind a name to a number of the config: a parameter of the plan; None reads as NaN."""
         if parameter in type(config).model_fields or hasattr(config, parameter):
             value = getattr(config, parameter)
             if value is None:
-                return make(key, math.nan)
+                return (make or self.number)(key, math.nan)
             number = number_of(value, self.bar_ns)
             if number is not None:
-                return make(key, number)
+                return (make or self.number)(key, number)
         function = step.function
         assert function is not None
         words = ", ".join(sorted(VOCABULARY.get(step.kind, {})))

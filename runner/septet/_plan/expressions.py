@@ -22,7 +22,8 @@ __all__ = ["LOGIC", "MATHS", "render_expression"]
 
 LOGIC = (
     "between", "both", "crosses_above", "crosses_below", "either", "equal", "greater",
-    "greater_equal", "less", "less_equal", "max_of", "min_of", "negation", "not_equal", "raised", "sign",
+    "greater_equal", "less", "less_equal", "max_of", "min_of", "negation",
+    "not_equal", "raised", "sign",
 )  # fmt: skip
 MATHS = ("divide", "exponential", "logarithm", "root")
 _COMPARE = {
@@ -40,46 +41,54 @@ def render_expression(
     `read(name, back)` gives the text of a column `back` bars ago, `number(value)` that of a
     constant (a parameter, so that another value compiles nothing).
     """
+    return _Renderer(read, number).text(expression, 0)
 
-    def text(part: Expr, back: int) -> str:
+
+class _Renderer:
+    def __init__(self, read: Callable[[str, int], str], number: Callable[[float], str]) -> None:
+        self._read, self._number = read, number
+
+    def text(self, part: Expr, back: int) -> str:
+        """Write one node as it stood `back` bars ago."""
         match part:
             case Number(value=value):
-                return number(value)
+                return self._number(value)
             case Name():
-                return read(str(part), back)
+                return self._read(str(part), back)
             case Negate(operand=operand):
-                return f"(-{text(operand, back)})"
+                return f"(-{self.text(operand, back)})"
             case Not(operand=operand):
-                return f"negation({text(operand, back)})"
-            case Binary(operator="**", left=left, right=right):
-                return f"raised({text(left, back)}, {text(right, back)})"
-            case Binary(operator="/", left=left, right=right):
-                return f"divide({text(left, back)}, {text(right, back)})"
-            case Binary(operator=operator, left=left, right=right):
-                return f"({text(left, back)} {operator} {text(right, back)})"
+                return f"negation({self.text(operand, back)})"
+            case Binary():
+                return self._binary(part, back)
             case Compare(operator=operator, left=left, right=right):
-                return f"{_COMPARE[operator]}({text(left, back)}, {text(right, back)})"
+                return f"{_COMPARE[operator]}({self.text(left, back)}, {self.text(right, back)})"
             case And(parts=parts):
-                return _fold("both", [text(each, back) for each in parts])
+                return _fold("both", [self.text(each, back) for each in parts])
             case Or(parts=parts):
-                return _fold("either", [text(each, back) for each in parts])
+                return _fold("either", [self.text(each, back) for each in parts])
             case Call():
-                return call(part, back)
+                return self._call(part, back)
 
-    def call(part: Call, back: int) -> str:
+    def _binary(self, part: Binary, back: int) -> str:
+        left, right = self.text(part.left, back), self.text(part.right, back)
+        function = {"**": "raised", "/": "divide"}.get(part.operator)
+        return f"{function}({left}, {right})" if function else f"({left} {part.operator} {right})"
+
+    def _call(self, part: Call, back: int) -> str:
         first, *rest = part.arguments
         if part.function == "prev":
             bars = rest[0]
-            return text(first, back + int(bars.value)) if isinstance(bars, Number) else "nan"
+            assert isinstance(bars, Number)
+            return self.text(first, back + int(bars.value))
         if part.function.startswith("crosses_"):
-            sides = [text(each, lag) for lag in (back, back + 1) for each in (first, rest[0])]
+            both = (first, rest[0])
+            sides = [self.text(each, lag) for lag in (back, back + 1) for each in both]
             return f"{part.function}({', '.join(sides)})"
-        shown = [text(each, back) for each in part.arguments]
+        shown = [self.text(each, back) for each in part.arguments]
         if part.function in ("min", "max"):
             return _fold(f"{part.function}_of", shown)
         return f"{_UNARY.get(part.function, part.function)}({', '.join(shown)})"
-
-    return text(expression, 0)
 
 
 def _fold(function: str, parts: list[str]) -> str:

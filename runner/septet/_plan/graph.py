@@ -155,7 +155,7 @@ class Graph:
         return self.column(text, name, block.bar_ns or self.bar_ns)
 
     def column(self, text: str, reader: str = "", bar_ns: int | None = None) -> Column:
-        """Find what a name means to a reader: feature, output, series, bar column, or `x@SYMBOL`."""
+        """Find what a name means: a feature, an output, a series, a bar column, or `x@SYMBOL`."""
         wanted_bar = bar_ns or self.bar_ns
         base, at, symbol = text.partition("@")
         if at:
@@ -260,8 +260,8 @@ class Graph:
     ) -> Node:
         """Bind one step: find its inputs, its place in the order, and when it is ready."""
         inputs, expressions = self._bind(step, config, scope, inner or {})
-        key = (id(step), config.model_dump_json(), bar_ns, tuple(inputs.items()),
-               tuple((name, tuple(columns.items())) for name, (_, columns) in expressions.items()))  # fmt: skip
+        read = tuple((name, tuple(columns.items())) for name, (_, columns) in expressions.items())
+        key = (id(step), config.model_dump_json(), bar_ns, tuple(inputs.items()), read)
         if key in self._known:
             return self.nodes[self._known[key]]
         start, depth, level = self._start(inputs, expressions, bar_ns)

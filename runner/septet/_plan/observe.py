@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -173,21 +172,28 @@ class Observing:
         loop.local(f"y{row} = Y[k, {row}]  # {column}")
         return f"y{row}"
 
+    def _formula(self, loop: Loop, node: Node, name: str, cursor: str, array: Any) -> str:
+        """Write the expression of one field of a node."""
+        expression, columns = node.expressions[name]
+        make = self._hoist(loop)
+
+        def read(text: str, back: int) -> str:
+            index = cursor if back == 0 else f"{cursor} - {back}"
+            return f"{array(loop, columns[text], node)}[{index}]"
+
+        key = f"features.{node.label}.{name}"
+        text = render_expression(expression, read, lambda value: make(key, value))
+        self.import_language(text)
+        return text
+
     def _call(self, loop: Loop, node: Node, cursor: str, age: str, array: Any) -> str:
         words = {"i": cursor, "age": age, "bar_ns": str(node.bar_ns)}
         make = self._hoist(loop)
         for name, column in node.inputs.items():
             if isinstance(column, Column):
                 words[name] = array(loop, column, node)
-        for name, (expression, columns) in node.expressions.items():
-
-            def read(text: str, back: int, columns: Mapping[str, Column] = columns) -> str:
-                index = cursor if back == 0 else f"{cursor} - {back}"
-                return f"{array(loop, columns[text], node)}[{index}]"
-
-            key = f"features.{node.label}.{name}"
-            words[name] = render_expression(expression, read, lambda v, key=key: make(key, v))
-            self._import_language(words[name])
+        for name in node.expressions:
+            words[name] = self._formula(loop, node, name, cursor, array)
         names = node.step.state_names(node.config)
         if names:
             first = self.rows.state
@@ -201,7 +207,8 @@ class Observing:
             distribution=node.distribution, number=make,
         )  # fmt: skip
 
-    def _import_language(self, text: str) -> None:
+    def import_language(self, text: str) -> None:
+        """Import the functions of the expression language that a text calls."""
         from septet._kernel import logic, maths
 
         for name in LOGIC:
@@ -279,6 +286,7 @@ class Observing:
         """One feature over all symbols: gather the input, then call the step for each symbol."""
         (column,) = [c for c in node.inputs.values() if isinstance(c, Column)]
         symbols = len(self.terms.symbols)
+        ready = self.binder.number(f"warmup.{node.label}", node.ready_at)
         words = {"k": "k", "values": f"A[{{scratch}}:{{scratch}} + {symbols}]"}
         call = self.binder.call(
             node.step, node.config, node.use, words, f"features.{node.label}",
@@ -289,7 +297,7 @@ class Observing:
             f"for k in range({symbols}):",
             "    i = T[ROW + k, t]",
             "    A[{scratch} + k] = nan",
-            f"    if i >= 0 and M[k, AGE, i] >= {self.binder.number(f'warmup.{node.label}', node.ready_at)}:",
+            f"    if i >= 0 and M[k, AGE, i] >= {ready}:",
             f"        A[{{scratch}} + k] = {self.scalar(column)}",
             f"for k in range({symbols}):",
             "    i = T[ROW + k, t]",

@@ -55,7 +55,7 @@ class Plan:
             )
             raise PluginError(
                 f"a step cannot be compiled: {_last_words(str(error))}",
-                hint=f"steps of this plan: {', '.join(wired)}; septet plugins check tries each alone",
+                hint=f"steps of this plan: {', '.join(wired)}; try septet plugins check",
             ) from error
 
     @property

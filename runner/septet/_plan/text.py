@@ -18,7 +18,7 @@ _BODY = "# ---------------------------------------------------------------- feat
 def _template() -> Any:
     import jinja2
 
-    environment = jinja2.Environment(  # noqa: S701 - Python text, not HTML
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         trim_blocks=True,
         lstrip_blocks=True,

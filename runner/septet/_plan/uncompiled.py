@@ -17,6 +17,7 @@ __all__ = ["entry", "kernel", "routine", "use"]
 def use(target: Any) -> Any:
     """Compile what can be compiled, leave the rest as it is."""
     if isinstance(target, Step):
+        assert target.function is not None
         return compile_step(target.function) if target.compiled else target.function
     return compile_step(target)
 

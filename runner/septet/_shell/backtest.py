@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from septet import _learn as learn
 from septet._core.batch import Batch
 from septet._data.calendars import sessions_per_year
 from septet._data.load import fingerprints
@@ -15,7 +16,9 @@ from septet._kernel import layout
 from septet._shell import project
 from septet._shell.learning import Learned, learn_walk, move_first
 from septet._shell.session import Say, Session, open_session
+from septet._shell.watching import fill_readings, passed_limits
 from septet._store.result import RunFacts, RunResult
+from septet._store.tables import as_frame
 
 __all__ = ["backtest", "run_batch"]
 
@@ -99,7 +102,7 @@ def _result(
     known = session.tape.T[layout.KNOWN]
     fingers = fingerprints(market)
     venue = next(iter(strategy.execution.venues))
-    tables = {
+    tables: dict[str, Any] = {
         "decisions": project.decisions_of(session, outcome),
         "orders": project.orders_of(session, outcome),
         "fills": project.fills_of(session, outcome, venue),
@@ -117,19 +120,20 @@ def _result(
         sessions=market.calendar != "24x7", day_start=str(strategy.day_start),
         time_zone=strategy.time_zone, seed=strategy.seed,
     )  # fmt: skip
-    model_tables: dict[str, Any] = {}
+    model_tables: dict[str, Any] = {"monitoring": _monitoring(session, outcome, learned)}
     if learned is not None:
-        model_tables = {
-            "monitoring": learned.health.monitoring(),
+        model_tables |= {
             "predictions": learned.health.predictions(),
             "models": model_cards(learned),
+            "model_files": model_files(learned),
         }
     return RunResult(
         facts=facts, bars=market.bars, findings=market.findings,
         halts=project.halts_of(session, outcome), resolved=loaded.resolved,
         strategy_text=loaded.path.read_text(encoding="utf-8"),
         distributions=loaded.host.versions(), data_hashes=fingers,
-        notes=_notes(session, learned), manifest=_manifest(session), **tables, **model_tables,
+        notes=_notes(session, outcome, learned), manifest=_manifest(session),
+        **tables, **model_tables,
     )  # fmt: skip
 
 
@@ -147,6 +151,28 @@ def model_cards(learned: Learned) -> list[dict[str, Any]]:
     return cards
 
 
+def model_files(learned: Learned) -> dict[str, bytes]:
+    """Every model of the walk as it would be stored, by its place under ``models/``."""
+    files = {}
+    for each in learned.walk.models:
+        if each.model is not None and each.cause != "stored":
+            folder = f"{each.number:03d}-{each.fingerprint[:12]}"
+            for name, data in learn.pack_model(each.model, each.card).items():
+                files[f"{folder}/{name}"] = data
+    return files
+
+
+def _monitoring(session: Session, outcome: project.Outcome, learned: Learned | None) -> Any:
+    """Put the readings of the model and of the fills into one table, in order of time."""
+    import polars as pl
+
+    fills = fill_readings(session, outcome)
+    frames = [as_frame("monitoring", fills)] if fills is not None else []
+    if learned is not None:
+        frames.append(as_frame("monitoring", learned.health.monitoring()))
+    return pl.concat(frames).sort("time", maintain_order=True) if frames else None
+
+
 def _manifest(session: Session) -> dict[str, Any]:
     plan = session.plan
     return {
@@ -160,10 +186,11 @@ def _manifest(session: Session) -> dict[str, Any]:
     }
 
 
-def _notes(session: Session, learned: Learned | None) -> list[str]:
+def _notes(session: Session, outcome: project.Outcome, learned: Learned | None) -> list[str]:
     """Return sentences the reader of the result must know."""
     strategy = session.strategy
     notes = [f"the features warm up over {session.plan.warmup_bars} bars"]
+    notes += passed_limits(session, outcome)
     if strategy.data.candles.extra["adjust"] == "total":
         notes.append(
             "prices are adjusted for splits and dividends: lots and levels are not historical"

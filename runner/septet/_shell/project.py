@@ -104,9 +104,9 @@ def orders_of(session: Session, outcome: Outcome) -> dict[str, Any]:
 
 def _sizing(session: Session, line: Floats) -> str:
     """Return the numbers the sizing rule saw, as JSON."""
-    _, names = session.plan.assembly.sizing_state
+    names = session.plan.assembly.explained
     found = {"equity": float(line[6])} if math.isfinite(line[6]) else {}
-    for place, name in enumerate(names[:5]):
+    for place, name in enumerate(names):
         value = float(line[7 + place])
         if math.isfinite(value):
             found[name] = value

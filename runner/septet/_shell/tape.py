@@ -79,12 +79,11 @@ def _funding(table: BarTable, market: MarketData, terms: TapeRules) -> Floats:
         total = np.concatenate(([0.0], np.cumsum(series.value)))
         upto = np.searchsorted(series.stamp_ns, table.known_ns, side="right")
         since = np.searchsorted(series.stamp_ns, before, side="right")
-        return np.where(
-            upto - since == 1, series.value[np.maximum(upto - 1, 0)], total[upto] - total[since]
-        )
+        one, several = series.value[np.maximum(upto - 1, 0)], total[upto] - total[since]
+        return np.asarray(np.where(upto - since == 1, one, several))
     every = terms.funding_every_ns
     instants = table.known_ns // every - before // every
-    return instants * float(terms.funding_rate or 0.0)
+    return np.asarray(instants * float(terms.funding_rate or 0.0))
 
 
 def _column(name: str, table: BarTable, market: MarketData, terms: TapeRules) -> Floats:

@@ -156,7 +156,7 @@ class RunWriter:
         path = self.folder / name
         if not path.resolve().is_relative_to(self.folder.resolve()):
             raise ValueError(f"{name!r} is outside the run's folder")
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
     def commit(self) -> Path:

@@ -6,23 +6,32 @@ its look-back has passed, its value is published after its warm-up, and its stat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from septet._data.bars import BarTable, Floats
-from septet._host.declare import Memory, Step
+from septet._host.declare import Memory, Step, World
 from septet._kernel.step import compile_step
 from septet.errors import PluginError
 from septet.testing.bars import HOUR_NS, Columns, columns_of
 from septet.testing.guards import GuardedColumn, GuardedState, Watch
 from septet_schemas.base import Config, ExpressionMark, InputMark
+from septet_schemas.units import Span
 
-__all__ = ["Evaluation", "OWN_NAME", "column_fields", "memory_of", "resolve", "run_feature"]
+__all__ = [
+    "Evaluation",
+    "OWN_NAME",
+    "column_fields",
+    "memory_of",
+    "number_of",
+    "resolve",
+    "run_feature",
+]
 
 OWN_NAME = "value"
 """Key of the one output of a feature without output names."""
@@ -53,12 +62,16 @@ def column_fields(config: type[Config]) -> dict[str, str]:
     """Fields of a config that name columns (``input``) or hold a formula (``expression``)."""
     kinds: dict[str, str] = {}
     for name, info in config.model_fields.items():
-        for mark in info.metadata:
-            if isinstance(mark, InputMark):
-                kinds[name] = "input"
-            elif isinstance(mark, ExpressionMark):
-                kinds[name] = "expression"
+        for mark in _marks(info.annotation, info.metadata):
+            kinds[name] = "input" if isinstance(mark, InputMark) else "expression"
     return kinds
+
+
+def _marks(annotation: Any, metadata: Sequence[Any]) -> Iterator[Any]:
+    """Every mark on an annotation, also inside ``Expression | None``."""
+    yield from (mark for mark in metadata if isinstance(mark, InputMark | ExpressionMark))
+    for part in get_args(annotation):
+        yield from _marks(part, getattr(part, "__metadata__", ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +200,7 @@ class Evaluation:
                 array = used[name].values
                 arguments.append(GuardedColumn(name, array, watch) if self.guarded else array)
             else:
-                arguments.append(self._scalar(name, config, state))
+                arguments.append(self._scalar(name, config, state, step))
         function = compile_step(step.function) if self.compiled else step.function
         for age in range(first, self.count):
             cursor = self.margin + age
@@ -201,19 +214,26 @@ class Evaluation:
             if age >= publish:
                 out[:, cursor] = result
 
-    def _scalar(self, name: str, config: Config, state: Any) -> Any:
+    def _scalar(self, name: str, config: Config, state: Any, step: Step) -> Any:
         if name == "state":
             return state
         if name == "bar_ns":
             return np.int64(self.bar_ns)
-        value = getattr(config, name)
-        if hasattr(value, "bars") and callable(value.bars):
-            value = value.bars(self.bar_ns)
-        if isinstance(value, bool | int):
-            return np.int64(value)
-        if isinstance(value, float):
-            return np.float64(value)
-        raise TypeError(f"{type(config).__name__}.{name} is {value!r}; a step gets numbers only")
+        if name == "tables" and step.tables is not None:
+            return step.tables(config, World(("BTC/USDT",), self.bar_ns))
+        return number_of(config, name, self.bar_ns)
+
+
+def number_of(config: Config, name: str, bar_ns: int = HOUR_NS) -> Any:
+    """Write a setting as the numpy scalar a step gets."""
+    value = getattr(config, name)
+    if isinstance(value, Span):
+        value = value.bars(bar_ns)
+    if isinstance(value, bool | int):
+        return np.int64(value)
+    if isinstance(value, float):
+        return np.float64(value)
+    raise TypeError(f"{type(config).__name__}.{name} is {value!r}; a step gets numbers only")
 
 
 def _deepest(memories: list[Memory]) -> Memory:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from septet._host.declare import VOCABULARY, Step
+from septet._host.declare import VOCABULARY, Step, World
 from septet._kernel.step import compile_step
+from septet.testing.bars import HOUR_NS
 from septet.testing.checks import ConformanceError, Subject, names_bind
+from septet.testing.evaluate import column_fields, number_of
 from septet_schemas.base import Config
 
 __all__ = ["check_rule"]
@@ -27,7 +29,7 @@ def _draw(name: str, meaning: str, random: np.random.Generator) -> Any:
     if name in ("k", "symbols", "held_bars", "entries_this_minute", "losses_in_a_row"):
         return np.int64(random.integers(0, SYMBOLS))
     if name == "bar_ns":
-        return np.int64(3_600_000_000_000)
+        return np.int64(HOUR_NS)
     if name == "side":
         return np.float64(random.choice([-1.0, 1.0]))
     if name in ("up", "down", "confidence", "fee", "slippage"):
@@ -77,6 +79,10 @@ def check_rule(
     states = np.zeros(slots), np.zeros(slots)
     vocabulary = VOCABULARY[declaration.kind]
     given = dict(words or {})
+    marks = column_fields(type(settings))
+    if declaration.tables is not None and "tables" not in given:
+        world = World(tuple(f"S{n}/USDT" for n in range(SYMBOLS)), HOUR_NS)
+        given["tables"] = declaration.tables(settings, world)
     for _ in range(draws):
         values: dict[str, Any] = {}
         for name in declaration.parameters:
@@ -84,9 +90,10 @@ def check_rule(
                 values[name] = given[name]
             elif name in vocabulary and name not in type(settings).model_fields:
                 values[name] = _draw(name, vocabulary[name], random)
+            elif marks.get(name) == "expression":
+                values[name] = np.float64(random.choice([0.0, 1.0, np.nan]))
             elif name != "state":
-                value = getattr(settings, name)
-                values[name] = np.int64(value) if isinstance(value, int) else np.float64(value)
+                values[name] = number_of(settings, name)
         answers = []
         for function, state in zip((declaration.function, compiled), states, strict=True):
             more = {"state": state} if "state" in declaration.parameters else {}

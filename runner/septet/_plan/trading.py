@@ -1,0 +1,417 @@
+"""The trading part of a plan: every rule bound to the words its kind may use."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from septet._config.expressions import look_back, names_in, parse_expression
+from septet._host.declare import Step, World
+from septet._kernel import frames, layout, ledger, match, maths
+from septet._plan.binding import Binder
+from septet._plan.expressions import render_expression
+from septet._plan.graph import Column, Graph, Node, marks_of
+from septet._plan.observe import Observing
+from septet._plan.terms import Terms
+from septet_schemas.blocks import UseBlock
+
+__all__ = ["FIXED_REASONS", "MODEL_REASONS", "Trading"]
+
+ARGS: Final = "T, M, X, F, Y, G, S, P, A, C, B, I, LI, LF"
+TYPES: Final = (
+    "int64[:, ::1]", "int64[:, :, ::1]", "float64[:, :, ::1]", "float64[:, :, ::1]",
+    "float64[:, :, ::1]", "float64[:, ::1]", "float64[:, ::1]", "float64[::1]", "float64[::1]",
+    "int64[::1]", "float64[:, ::1]", "int64[:, ::1]", "int64[:, ::1]", "float64[:, ::1]",
+)  # fmt: skip
+HALT_DEEDS: Final = {"flatten": 0, "block_entries": 1, "cancel_all": 2}
+EXPLAINED: Final = 5  # named slots of a sizing's state that an order's row keeps
+FIXED_REASONS: Final = (
+    "entry", "exit", "opposite", "after", "below", "rebalance", "halted", "late", "disarmed",
+    "min_interval", "regime", "short_as_flat", "size", "cash", "margin", "lot", "min_notional",
+    "no_market", "unfilled", "liquidation",
+)  # fmt: skip
+MODEL_REASONS: Final = ("no_model", "expired", "not_finite")
+PRICED: Final = {
+    "equity": "equity", "cash": "cash", "gross": "gross", "price": "price", "side": "side",
+    "held": "held / scale", "notional": "notional", "fee": "fee", "slippage": "slippage",
+    "cost": "cost",
+}  # fmt: skip
+WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "signal": {
+        "up": "up", "down": "down", "confidence": "confidence", "side": "side",
+        "held_bars": "I[k, HELD]", "average_price": "B[k, AVERAGE]", "price": "price",
+    },
+    "sizing": {**PRICED, "up": "up", "down": "down", "confidence": "confidence"},
+    "limit": {
+        **PRICED, "wanted": "side * wanted", "cash_available": "cash_available", "k": "k",
+        "now_ns": "now_ns", "entries_this_minute": "sent", "limit_price": "limit_price",
+    },
+    "stop": {
+        "average_price": "average_price", "high_water": "high_water", "side": "side",
+        "entry_ns": "entry_ns", "now_ns": "now_ns",
+    },
+    "halt": {
+        "equity": "equity", "peak": "A[PEAK]", "day_base": "A[DAY_BASE]", "now_ns": "now_ns",
+        "losses_in_a_row": "C[LOSSES]",
+    },
+    "order": {"side": "side", "price": "price", "tick": "B[k, TICK]"},
+}  # fmt: skip
+"""What the words of each kind's vocabulary are called in the text."""
+
+
+class Trading:
+    """Binds signal, risk and execution; `context` is what the template reads."""
+
+    def __init__(
+        self, terms: Terms, resolve: Callable[[str], tuple[Step, str]], *, tables: bool
+    ) -> None:
+        self.terms, self.tables = terms, tables
+        self.symbols = len(terms.symbols)
+        self.binder = Binder(terms.bar_ns)
+        self.graph = Graph(
+            terms.features, bar_ns=terms.bar_ns, symbols=terms.symbols, series=terms.series,
+            resolve=resolve,
+        )  # fmt: skip
+        self._resolve = resolve
+        self.reasons = list(FIXED_REASONS)
+        self.model_reasons = len(self.reasons)
+        self.reasons += MODEL_REASONS if terms.has_model else ()
+        self.lookback_times = 1
+        self.regime = self._regime_node()
+        self.slippage_column = self._slippage_column()
+        self.needed = list(self._columns_of_rules())
+        self.observing = Observing(self.graph, self.binder, terms)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Give out rows of F and slots of A."""
+        rows = self.observing.rows.f_count
+        self.model_row = rows if self.terms.has_model else None
+        rows += 2 if self.terms.has_model else 0
+        self.decision_row = rows
+        self.f_rows = rows + (layout.D_ROWS if self.tables else 0)
+        self.notionals = layout.A_SLOTS
+        self.correlations = self.notionals + self.symbols
+        self.scratch = self.correlations + self.symbols
+        self.sizing_at = self.scratch + self.symbols
+        made = sum(block.declaration.tables is not None for block in self.terms.limits.values())
+        self.args = ARGS + "".join(f", L{number}" for number in range(made))
+
+    # ------------------------------------------------------------------ nodes of other layers
+
+    def _regime_node(self) -> Node | None:
+        block = self.terms.signal.extra.get("regime")
+        if block is None:
+            return None
+        return self.graph.node(
+            "regime", block.use, block.declaration, block.config, block.distribution,
+            self.terms.bar_ns, self.graph.column,
+        )  # fmt: skip
+
+    def _slippage_column(self) -> Column | None:
+        """Make the features that volatility-proportional slippage reads."""
+        slippage = self.terms.simulation.slippage
+        if slippage.volatility is None:
+            return None
+        step, distribution = self._resolve("log_return")
+        returns = self.graph.node(
+            "slippage.return", "log_return", step, step.config(), distribution,
+            self.terms.bar_ns, self.graph.column,
+        )  # fmt: skip
+        step, distribution = self._resolve("deviation")
+        settings: dict[str, Any] = {"of": "close", "period": slippage.window, "ddof": 1}
+        node = self.graph.node(
+            "slippage.volatility", "deviation", step, step.config(**settings), distribution,
+            self.terms.bar_ns,
+            lambda text: Column("node", "slippage.return", "", returns.number)
+            if text == "close" else self.graph.column(text),
+        )  # fmt: skip
+        return Column("node", "slippage.volatility", "", node.number)
+
+    def _columns_of_rules(self) -> Iterator[Column]:
+        """Yield what signal, sizing and model read: all of it must be ready before a decision."""
+        for block in (self.terms.signal, self.terms.sizing):
+            for name, kind in marks_of(type(block.config)).items():
+                value = getattr(block.config, name)
+                if value is None:
+                    continue
+                if kind == "input":
+                    yield self.graph.column(value)
+                else:
+                    for each in names_in(parse_expression(value)):
+                        yield self.graph.column(str(each))
+        if self.terms.has_model:
+            every = [name for names in self.graph.feature_columns.values() for name in names]
+            for name in self.terms.model_inputs or every:
+                yield self.graph.column(name)
+
+    # ------------------------------------------------------------------ binding
+
+    def _reason(self, name: str) -> int:
+        self.reasons.append(name)
+        return len(self.reasons) - 1
+
+    def _number(self, key: str, value: Any) -> str | None:
+        """Make a parameter; what the file leaves out is left out of the text."""
+        return None if value is None else self.binder.number(key, value)
+
+    def _call(self, block: UseBlock, key: str, **more: str) -> str:
+        """Bind a step of the trading part: inputs and expressions are values at the cursor."""
+        step: Step = block.declaration
+        words = {**WORDS[step.kind], "symbols": str(self.symbols), **more}
+        for name, kind in marks_of(type(block.config)).items():
+            if name not in step.parameters:
+                continue
+            value = getattr(block.config, name)
+            if value is None:
+                words[name] = "0.0" if kind == "expression" else "nan"
+            elif kind == "input":
+                words[name] = self.observing.scalar(self.graph.column(value))
+            else:
+                words[name] = self._expression(value, f"{key}.{name}")
+        return self.binder.call(
+            step, block.config, block.use, words, key, distribution=block.distribution
+        )
+
+    def _expression(self, value: str, key: str) -> str:
+        tree = parse_expression(value)
+        text = render_expression(
+            tree,
+            lambda name, back: self.observing.scalar(self.graph.column(name), "i", back),
+            lambda number: self.binder.number(key, number),
+        )
+        self.observing.import_language(text)
+        back = look_back(tree)
+        return f"{text} if M[k, AGE, i] >= {back} else nan" if back else text
+
+    # ------------------------------------------------------------------ what the template reads
+
+    def context(self) -> dict[str, Any]:
+        """Bind everything, in the order in which a decision is taken."""
+        self.observing.render()
+        made = self.args.count(", L") - 2  # besides LI and LF
+        context = {
+            "title": self.terms.title, "one": self.symbols == 1, "symbols": self.symbols,
+            "args": self.args, "types": ", ".join([*TYPES, *["float64[:, ::1]"] * made]),
+            "tables": self.tables, "spot": self.terms.spot, "loops": self.observing.loops,
+            "stages": self.observing.stages,
+            "acrosses": [
+                [line.replace("{scratch}", str(self.scratch)) for line in lines]
+                for lines in self.observing.acrosses
+            ],
+            "model_row": self.model_row, "decisions": self.decision_row,
+            "notionals": self.notionals,
+            "room": self.symbols * 12 + 4 * len(self.terms.halts) + 8,
+            **self._costs(), **self._orders(), **self._stops(), **self._exits(), **self._limits(),
+            **self._sizing(), **self._halts(), **self._signal(),
+        }  # fmt: skip
+        context["notes"] = ["reasons:", *_listed(self.reasons)]
+        self._import_kernel()
+        return context
+
+    def _costs(self) -> dict[str, Any]:
+        fee, slippage = self.terms.simulation.fee, self.terms.simulation.slippage
+        number = self.binder.number
+        taker = number("simulation.fee.taker", fee.taker)
+        fixed = number("simulation.slippage.fraction", slippage.fraction)
+        at_fill = at_decision = fixed
+        if self.slippage_column is not None:
+            self.binder.helper(match.slippage_of)
+            factor = number("simulation.slippage.volatility", slippage.volatility)
+            row = self.observing.f_row(self.slippage_column)
+            at_fill = f"slippage_of({fixed}, {factor}, F[k, {row}, max(i - 1, 0)])"
+            at_decision = f"slippage_of({fixed}, {factor}, F[k, {row}, i])"
+        maker = taker if fee.maker == fee.taker else number("simulation.fee.maker", fee.maker)
+        return {
+            "taker_fee": taker, "maker_fee": maker, "received": fee.paid_in == "received",
+            "slippage": at_fill, "enter_slippage": at_decision, "slippage_hint": fixed,
+            "slippage_column": self.slippage_column is not None,
+        }  # fmt: skip
+
+    def _orders(self) -> dict[str, Any]:
+        terms, simulation = self.terms, self.terms.simulation
+        latency = int(simulation.latency) * terms.bar_ns
+        good_for = getattr(terms.order.config, "good_for", simulation.good_for)
+        perpetual = None if terms.spot else terms.perpetual
+        funds = perpetual is not None and terms.has_funding
+        return {
+            "participation": self._number("simulation.participation", simulation.participation),
+            "latency_ns": self.binder.number("simulation.latency", latency),
+            "good_for": self.binder.number("simulation.good_for", good_for),
+            "rests": terms.order.use not in ("market", "limit_then_market"),
+            "order_call": self._call(terms.order, "execution.order"),
+            "liquidation": perpetual is not None,
+            **{
+                name: self._number(f"perpetual.{name}", getattr(perpetual, name, None))
+                for name in ("leverage", "maintenance", "liquidation_fee")
+            },
+            "funding_column": (
+                self.observing.rows.x_row(Column("bar", "funding")) if funds else None
+            ),
+        }
+
+    def _stops(self) -> dict[str, Any]:
+        groups: dict[str, list[dict[str, Any]]] = {"stop": [], "target": [], "exit": []}
+        for name, block in self.terms.stops.items():
+            call = self._call(block, f"risk.stops.{name}")
+            role = block.declaration.role or "stop"
+            groups[role].append({"code": self._reason(name), "call": call})
+        trails = any("high_water" in b.declaration.parameters for b in self.terms.stops.values())
+        resting = groups["stop"] or groups["target"]
+        return {
+            "protective": groups["stop"], "targets": groups["target"], "exits": groups["exit"],
+            "protects": bool(resting) or not self.terms.spot, "tracks_best": trails,
+        }  # fmt: skip
+
+    def _exits(self) -> dict[str, Any]:
+        exit_rule, reentry = self.terms.signal.extra["exit"], self.terms.signal.extra["reentry"]
+        after = self.terms.horizon_bars
+        if exit_rule.after is not None:
+            after = exit_rule.after.bars(self.terms.bar_ns)
+        return {
+            "opposite": exit_rule.opposite,
+            "after": self._number("signal.exit.after", after or None),
+            "below": self._number("signal.exit.below", exit_rule.below),
+            "renews": self.terms.has_model,
+            "rearm": reentry.policy,
+            "disarm_bars": self.binder.number("signal.reentry.after", reentry.after or 0),
+        }
+
+    def _limits(self) -> dict[str, Any]:
+        caps: list[dict[str, Any]] = []
+        wires: list[dict[str, Any]] = []
+        lines = [f"cash_available = spoken_for(now_ns, {self.args})"]
+        correlates = False
+        for name, block in self.terms.limits.items():
+            step: Step = block.declaration
+            more = {"notionals": f"A[{self.notionals}:{self.correlations}]"}
+            if step.tables is not None:
+                world = World(self.terms.symbols, self.terms.bar_ns, self.terms.calendar)
+                self.binder.tables.append(step.tables(block.config, world))
+                more["tables"] = f"L{len(self.binder.tables) - 1}"
+            if "correlations" in step.parameters:
+                correlates = True
+                more["correlations"] = f"A[{self.correlations}:{self.scratch}]"
+                lines.append(self._correlate(name, block))
+            call = self._call(block, f"risk.limits.{name}", **more)
+            (wires if step.role == "wire" else caps).append(
+                {"code": self._reason(name), "call": call}
+            )
+        terms = self.terms
+        return {
+            "caps": caps, "wires": wires, "limit_lines": lines, "wire_lines": ["sent = C[SENT]"],
+            "correlations": self.correlations if correlates else None,
+            "cash_buffer": self._number("risk.cash_buffer", terms.cash_buffer or None),
+            "pro_rata": terms.pro_rata, "split": terms.split,
+            "rebalance": self._number("risk.rebalance.band", terms.rebalance or None),
+        }  # fmt: skip
+
+    def _correlate(self, name: str, block: UseBlock) -> str:
+        config: Any = block.config
+        bars = config.window.bars(self.terms.bar_ns)
+        self.lookback_times = max(self.lookback_times, bars + 1)
+        window = self.binder.number(f"risk.limits.{name}.window", bars)
+        least = self.binder.number(f"risk.limits.{name}.min_bars", config.min_bars)
+        return f"correlate(k, t, {window}, {least}, {self.args})"
+
+    def _sizing(self) -> dict[str, Any]:
+        state = f"A[{self.sizing_at}:]"
+        lines = ["confidence = B[k, WANT_CONFIDENCE]"]
+        if self.model_row is None:
+            lines += ["up, down = nan, nan"]
+        else:
+            lines += [f"up = F[k, {self.model_row}, i]", "down = 1.0 - up"]
+        shown = len(self.explained)
+        return {
+            "enter_lines": lines,
+            "sizing_call": self._call(self.terms.sizing, "risk.sizing", state=state),
+            "closed_call": self._closed(state),
+            "explained": [self.sizing_at + number for number in range(shown)],
+        }
+
+    @property
+    def explained(self) -> tuple[str, ...]:
+        """Named slots of the sizing's state that are kept with every order."""
+        names = self.terms.sizing.declaration.state_names(self.terms.sizing.config)
+        return tuple(name for name in names if not re.search(r"_\d+$", name))[:EXPLAINED]
+
+    def _closed(self, state: str) -> str | None:
+        """Bind the function a sizing calls when a trade closes."""
+        block = self.terms.sizing
+        step: Step = block.declaration
+        if step.closed is None:
+            return None
+        called = self.binder.closed(step, block.use)
+        words = {"pnl": "A[LAST_PNL]", "return_": "A[LAST_RETURN]", "state": state}
+        arguments = [
+            words.get(name) or self.binder.field(step, block.config, name, f"risk.sizing.{name}")
+            for name in inspect.signature(step.closed).parameters
+        ]
+        return f"{called}({', '.join(arguments)})"
+
+    def _halts(self) -> dict[str, Any]:
+        calls = []
+        for name, block in self.terms.halts.items():
+            resume = block.extra["resume"]
+            if not isinstance(resume, str):
+                resume = self.binder.number(f"risk.halts.{name}.resume", resume)
+            calls.append(
+                {
+                    "code": self._reason(name),
+                    "call": self._call(block, f"risk.halts.{name}"),
+                    "then": HALT_DEEDS[block.extra["then"]],
+                    "resume": resume,
+                }
+            )
+        return {"halts": calls}
+
+    def _signal(self) -> dict[str, Any]:
+        extra, regime = self.terms.signal.extra, self.regime
+        more, lines = {}, []
+        if self.model_row is None:
+            more = {"up": "nan", "down": "nan", "confidence": "nan"}
+        else:
+            lines = [
+                f"up = F[k, {self.model_row}, i]",
+                "down = 1.0 - up",
+                "confidence = 2.0 * abs(up - 0.5)",
+            ]
+        call = self._call(self.terms.signal, "signal", **more)
+        self.signal_reasons = len(self.reasons)
+        for reason in self.terms.signal.declaration.reasons:
+            self._reason(reason)
+        row = mask = None
+        if regime is not None:
+            row = self.observing.f_row(Column("node", "", "", regime.number))
+            labels = extra["regime"].declaration.reasons
+            allowed = sum(1 << labels.index(label) for label in extra["regime"].extra["trade_in"])
+            mask = self.binder.number("signal.regime.trade_in", allowed)
+        return {
+            "signal_call": call, "judge_lines": lines, "regime_row": row, "regime_mask": mask,
+            "min_interval": self.binder.number("signal.min_interval", extra["min_interval"]),
+        }  # fmt: skip
+
+    @property
+    def constants(self) -> dict[str, int]:
+        """Numbers of reasons by name; those of the signal and the model are offsets."""
+        fixed = {f"R_{name.upper()}": number for number, name in enumerate(FIXED_REASONS)}
+        return {**fixed, "R_SIGNAL": self.signal_reasons, "R_MODEL": self.model_reasons}
+
+    def _import_kernel(self) -> None:
+        for function in (
+            ledger.book_fill, ledger.end_order, ledger.floor_units, ledger.log_row,
+            ledger.pay_funding, ledger.place_order, ledger.reduce_only, match.adverse,
+            match.cap_units, match.liquidation_fill, match.liquidation_price, match.match_open,
+            match.match_within, match.regime_allows, match.stop_price, match.target_price,
+            frames.clear, maths.logarithm,
+        ):  # fmt: skip
+            self.binder.helper(function)
+        self.binder.imports["septet._kernel.layout"] = set(layout.__all__)
+
+
+def _listed(names: list[str]) -> list[str]:
+    """Write numbered names, six to a line."""
+    numbered = [f"{number} {name}" for number, name in enumerate(names)]
+    return ["  " + ", ".join(numbered[at : at + 6]) for at in range(0, len(numbered), 6)]
