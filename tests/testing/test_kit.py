@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from septet.hookspecs import Component, hookimpl
+from septet.hookspecs import Component, Layer, hookimpl
 from septet.plugin import (
     Bars,
     Config,
@@ -184,15 +184,23 @@ def unknown_word(wanted: Any, prise: Any) -> Any:
     return wanted * prise
 
 
-@limit(Cap)
-def raised(price: Any, most: Any) -> Any:
-    return price**most + np.log(price * price + 1.0) * 1e-9
-
-
 def test_rules_are_checked_like_features() -> None:
     check_rule(cap)
     with pytest.raises(ConformanceError, match="'prise' binds to nothing; did you mean price"):
         check_rule(unknown_word)
+
+
+def test_built_in_rules_conform() -> None:
+    from septet._host.register import Host
+
+    host = Host()
+    chosen: tuple[tuple[Layer, str], ...] = (
+        ("risk", "kelly"), ("risk", "position"), ("risk", "price_collar"), ("risk", "correlated"),
+        ("signals", "confidence"), ("signals", "rules"), ("execution", "limit"),
+    )  # fmt: skip
+    for layer, name in chosen:
+        declaration = host.declaration(layer, name)
+        check_rule(declaration, draws=50)
 
 
 def test_run_feature_agrees_with_the_window_it_sums() -> None:
