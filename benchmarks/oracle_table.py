@@ -34,8 +34,8 @@ functions are compared after their declared memory has passed, the others after 
 
 *Beyond* counts values outside that bound. Each of them is taken once more in exact arithmetic
 (fractions, one rounding at the end): *ours exact* counts where our answer lies within the bound of
-the exact one and TA-Lib's does not. It sums squares of prices in one running sum, whose rounding
-grows with the price and never leaves; in quiet windows nothing but rounding is left.
+the exact one and TA-Lib's does not. It keeps running sums over the whole series, whose rounding
+never leaves; where a window is quiet beside its prices, little else is left of the difference.
 
 *Flat* counts values where we say NaN because the question has no answer: a range, a deviation or
 a flow of zero under the fraction bar. TA-Lib answers 0 there.
