@@ -15,7 +15,7 @@ from septet._cli import plugins as module
 from septet._cli.conformance import check_entries
 from septet._host.register import Failure, Host
 from septet.hookspecs import Component
-from septet.plugin import Config, feature
+from septet.plugin import Config, feature, limit
 from tests.cli.conftest import Command
 
 HERE = "tests.cli.test_plugins"
@@ -42,6 +42,15 @@ def undescribed(i, close):
     return close[i]
 
 
+class Odd(Config):
+    """Asks for something nobody has."""
+
+
+@limit(Odd)
+def asks_too_much(wanted, moon_phase):
+    return wanted * moon_phase
+
+
 STRANGER = SimpleNamespace(
     __name__="stranger",
     septet_features=lambda: [
@@ -50,6 +59,10 @@ STRANGER = SimpleNamespace(
         Component("features", "gone", "no.such.module:x", "feature"),
         Component("features", "odd", f"{HERE}:HERE", "feature"),
         Component("features", "rsi", "septet_plugins.features.oscillators:rsi", "feature"),
+    ],
+    septet_risk=lambda: [
+        Component("risk", "asks_too_much", f"{HERE}:asks_too_much", "limit"),
+        Component("risk", "position", "septet_plugins.risk.limits:position", "limit"),
     ],
 )
 
@@ -116,6 +129,8 @@ def test_check_finds_what_is_wrong(strangers: Host, septet: Command) -> None:
     assert "cannot be imported" in results["stranger/gone"]["message"]
     assert "septet.plugin" in results["stranger/odd"]["message"]
     assert not results["stranger/peeking"]["ok"]
+    assert results["stranger/position"]["ok"]
+    assert "moon_phase" in results["stranger/asks_too_much"]["message"]
     assert results["broken-plugin"]["message"] == "ImportError: no"
 
 
