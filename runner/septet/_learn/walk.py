@@ -6,6 +6,7 @@ probability here is out of sample by construction.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -87,12 +88,13 @@ class Walk:
 
     def at(self, time_ns: int) -> WalkModel | str:
         """The model in force at a decision time, or ``no_model`` or ``expired``."""
-        for each in reversed(self.models):
-            if each.ready_ns <= time_ns:
-                if each.model is None or time_ns >= each.until_ns:
-                    return REASONS[NO_MODEL]
-                return each if time_ns <= each.expires_ns else REASONS[EXPIRED]
-        return REASONS[NO_MODEL]
+        place = bisect_right(self.models, time_ns, key=_ready) - 1
+        if place < 0:
+            return REASONS[NO_MODEL]
+        each = self.models[place]
+        if each.model is None or time_ns >= each.until_ns:
+            return REASONS[NO_MODEL]
+        return each if time_ns <= each.expires_ns else REASONS[EXPIRED]
 
     def predict_row(self, time_ns: int, vector: Floats) -> tuple[float, int]:
         """Probability up and state of one vector: the same bits as in `up` and `state`."""
@@ -102,6 +104,10 @@ class Walk:
         if not np.isfinite(vector).all() or current.model is None:
             return float("nan"), NOT_FINITE
         return current.model.predict_row(vector), OK
+
+
+def _ready(each: WalkModel) -> int:
+    return each.ready_ns
 
 
 class Drift(Protocol):
@@ -244,16 +250,11 @@ def walk_forward(
         moment = queue.pop(0)
         if progress is not None:
             progress(len(models), total, f"training {trainer.name}")
+        number = len(models)
         model = fit_window(
-            dataset,
-            trainer,
-            labels,
-            rule,
-            seed=seed,
-            trained_to_ns=moment,
-            number=len(models),
-            cause=cause,
-        )
+            dataset, trainer, labels, rule,
+            seed=seed, trained_to_ns=moment, number=number, cause=cause,
+        )  # fmt: skip
         if models:
             models[-1] = replace(models[-1], until_ns=model.ready_ns)
         until_ns = queue[0] + rule.ready_after_ns if queue else NEVER_NS
