@@ -38,7 +38,7 @@ the exact one and TA-Lib's does not. It keeps running sums over the whole series
 never leaves; where a window is quiet beside its prices, little else is left of the difference.
 
 *Flat* counts values where we say NaN because the question has no answer: a range, a deviation or
-a flow of zero under the fraction bar. TA-Lib answers 0 there.
+a flow of zero under the fraction bar. TA-Lib answers 0 there (and its bands coincide).
 
 | feature | TA-Lib | values | largest difference | share of the bound | beyond | ours exact | flat |
 |---|---|---|---|---|---|---|---|
