@@ -18,14 +18,24 @@ What the shells call, in order::
 EXPIRED NOT_FINITE`; `REASONS` names them), `Walk.predict_row(time_ns, vector)` gives the same
 bits for one row, `Walk.at(time_ns)` the model in force. `Health.monitoring()` and
 `Health.predictions()` are the two Parquet tables, `Health.calibration` and `Health.importance`
-what the report draws. `store_model` writes a model and its card, `load_model` reads one back.
+what the report draws; `fill_readings` (slippage against the decision price) and
+`readings_frame` make further rows of the first table. `store_model` writes a model
+and its card, `load_model` reads one back.
 
 Nothing here reads YAML, a clock or a file, but for `stored`.
 """
 
 from septet._learn.dataset import Dataset, SymbolBars, pool, segments, symbol_bars
+from septet._learn.fills import fill_readings
 from septet._learn.fitting import Fitted, Served, Trainer, Window
-from septet._learn.health import DriftWatch, Health, HealthRule, monitor_walk
+from septet._learn.health import (
+    DriftWatch,
+    Health,
+    HealthRule,
+    Reading,
+    monitor_walk,
+    readings_frame,
+)
 from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
 from septet._learn.rules import health_rule, label_rule, stored_folder, trainer_of, training_rule
 from septet._learn.schedule import TrainingRule, model_seed
@@ -57,6 +67,7 @@ __all__ = [
     "HealthRule",
     "LabelRule",
     "Labels",
+    "Reading",
     "Served",
     "SymbolBars",
     "Trainer",
@@ -64,6 +75,7 @@ __all__ = [
     "Walk",
     "WalkModel",
     "Window",
+    "fill_readings",
     "fit_window",
     "health_rule",
     "label_rule",
@@ -73,6 +85,7 @@ __all__ = [
     "monitor_walk",
     "pack_model",
     "pool",
+    "readings_frame",
     "segments",
     "store_model",
     "stored_folder",

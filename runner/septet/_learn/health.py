@@ -49,7 +49,9 @@ __all__ = [
     "HealthRule",
     "Reading",
     "Reference",
+    "Verdict",
     "monitor_walk",
+    "readings_frame",
     "reference_of",
 ]
 
@@ -333,21 +335,7 @@ class Health:
 
     def monitoring(self) -> Any:
         """Polars frame: time symbol metric value threshold verdict window."""
-        import polars as pl
-
-        table = {
-            "time": [each.time_ns for each in self.readings],
-            "symbol": [each.symbol for each in self.readings],
-            "metric": [each.metric for each in self.readings],
-            "value": [each.value for each in self.readings],
-            "threshold": [each.threshold for each in self.readings],
-            "verdict": [each.verdict for each in self.readings],
-            "window": [each.window for each in self.readings],
-        }
-        text, number, whole = pl.String(), pl.Float64(), pl.Int64()
-        schema = [whole, text, text, number, number, text, whole]
-        frame = pl.DataFrame(table, schema=dict(zip(table, schema, strict=True)))
-        return frame.with_columns(_as_time("time"))
+        return readings_frame(self.readings)
 
     def predictions(self) -> Any:
         """Polars frame of every row judged: time symbol probability_up label known_ns.
@@ -370,6 +358,25 @@ class Health:
         )
         known = pl.when(pl.col("label").is_null()).then(None).otherwise(pl.col("known_ns"))
         return frame.with_columns(_as_time("time"), known.alias("known_ns"))
+
+
+def readings_frame(readings: Sequence[Reading]) -> Any:
+    """Polars frame of readings: time symbol metric value threshold verdict window."""
+    import polars as pl
+
+    table = {
+        "time": [each.time_ns for each in readings],
+        "symbol": [each.symbol for each in readings],
+        "metric": [each.metric for each in readings],
+        "value": [each.value for each in readings],
+        "threshold": [each.threshold for each in readings],
+        "verdict": [each.verdict for each in readings],
+        "window": [each.window for each in readings],
+    }
+    text, number, whole = pl.String(), pl.Float64(), pl.Int64()
+    schema = [whole, text, text, number, number, text, whole]
+    frame = pl.DataFrame(table, schema=dict(zip(table, schema, strict=True)))
+    return frame.with_columns(_as_time("time"))
 
 
 def _as_time(column: str) -> Any:
