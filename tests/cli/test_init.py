@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import jsonschema
+import pytest
 import yaml
 
 from septet._config import load
@@ -67,3 +68,17 @@ def test_a_folder_that_cannot_be_made(septet: Command, tmp_path: Path) -> None:
     outcome = septet("init", tmp_path / "file" / "below")
     assert outcome.code == 2
     assert "cannot be written" in outcome.err
+
+
+def test_the_starter_runs_at_once(
+    septet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    septet("init", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    outcome = septet("run", "strategy.yaml", "--json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)
+    (folder,) = (tmp_path / "runs").glob("*/*")
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert summary["trades"] > 10
+    assert (folder / "report.html").is_file()
