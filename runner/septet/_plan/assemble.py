@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from septet._host.declare import Step
 from septet._kernel import layout
 from septet._plan.binding import Parameter
-from septet._plan.graph import Column, Graph
+from septet._plan.graph import Column, Graph, Resolve
 from septet._plan.observe import Rows
 from septet._plan.terms import Terms
 from septet._plan.text import render_text
@@ -49,9 +49,7 @@ class Assembly:
     lookback_times: int
 
 
-def assemble(
-    terms: Terms, resolve: Callable[[str], tuple[Step, str]], *, tables: bool = True
-) -> Assembly:
+def assemble(terms: Terms, resolve: Resolve, *, tables: bool = True) -> Assembly:
     """Bind every block and render the plan's text.
 
     `resolve` finds a feature step by name; `tables` False leaves the decision rows out.

@@ -19,11 +19,13 @@ from septet_schemas.base import Config, ExpressionMark, InputMark
 from septet_schemas.blocks import UseBlock
 from septet_schemas.units import Span
 
-__all__ = ["BAR_COLUMNS", "Column", "Graph", "Node", "marks_of", "number_of"]
+__all__ = ["BAR_COLUMNS", "Column", "Graph", "Node", "Resolve", "marks_of", "number_of"]
 
 BAR_COLUMNS = ("open", "high", "low", "close", "volume")
 TIME_COLUMNS = ("slot", "session", "week", "seconds")
 Scalar = int | float
+Resolve = Callable[[str, str], tuple[Step, str]]
+"""Name and owner's distribution to the step and its own distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,9 @@ class Graph:
         bar_ns: int,
         symbols: tuple[str, ...],
         series: tuple[str, ...] = (),
-        resolve: Callable[[str], tuple[Step, str]],
+        resolve: Resolve,
     ) -> None:
-        """`resolve` finds the step of an inner feature's name, and its distribution."""
+        """`resolve` finds the step of an inner feature, first where its owner comes from."""
         self.bar_ns = bar_ns
         self.symbols = symbols
         self.nodes: list[Node] = []
@@ -215,7 +217,7 @@ class Graph:
         """Make the node of a step, or the nodes of a composition; return its output columns."""
         inner: dict[str, Column] = {}
         if step.inner is not None:
-            self._inner_nodes(label, step.inner(config), bar_ns, scope, inner)
+            self._inner_nodes(label, step.inner(config), distribution, bar_ns, scope, inner)
         outputs = step.output_names(config)
         if step.function is None:
             return {output: inner[output] for output in outputs}
@@ -229,6 +231,7 @@ class Graph:
         self,
         label: str,
         parts: Mapping[str, Inner],
+        owner: str,
         bar_ns: int,
         scope: Callable[[str], Column],
         inner: dict[str, Column],
@@ -237,7 +240,7 @@ class Graph:
             return inner[text[1:]] if text.startswith("@") else scope(text)
 
         for key, part in parts.items():
-            step, distribution = self._resolve(part.use)
+            step, distribution = self._resolve(part.use, owner)
             config = step.config(**part.config)
             name = f"{label}.{key}" if key else label
             columns = self._instance(name, part.use, step, config, distribution, bar_ns, within)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from septet._core.state import Floats, Ints, State
-from septet._host.declare import Step
 from septet._kernel import layout
 from septet._plan.assemble import Assembly, assemble
 from septet._plan.cache import load_text, plan_name
+from septet._plan.graph import Resolve
 from septet._plan.terms import Terms
 from septet.errors import PluginError
 
@@ -147,7 +147,7 @@ def _last_words(text: str) -> str:
 
 def make_plan(
     terms: Terms,
-    resolve: Callable[[str], tuple[Step, str]],
+    resolve: Resolve,
     *,
     tables: bool = True,
     say: Callable[[str], None] | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from septet._config.expressions import look_back, names_in, parse_expression
@@ -12,7 +12,7 @@ from septet._host.declare import Step, World
 from septet._kernel import frames, layout, ledger, match, maths
 from septet._plan.binding import Binder
 from septet._plan.expressions import render_expression
-from septet._plan.graph import Column, Graph, Node, marks_of
+from septet._plan.graph import Column, Graph, Node, Resolve, marks_of
 from septet._plan.observe import Observing
 from septet._plan.terms import Terms
 from septet_schemas.blocks import UseBlock
@@ -25,6 +25,7 @@ TYPES: Final = (
     "float64[:, :, ::1]", "float64[:, ::1]", "float64[:, ::1]", "float64[::1]", "float64[::1]",
     "int64[::1]", "float64[:, ::1]", "int64[:, ::1]", "int64[:, ::1]", "float64[:, ::1]",
 )  # fmt: skip
+CAPS = ("position", "groups", "correlated", "gross_exposure")
 HALT_DEEDS: Final = {"flatten": 0, "block_entries": 1, "cancel_all": 2}
 EXPLAINED: Final = 5  # named slots of a sizing's state that an order's row keeps
 FIXED_REASONS: Final = (
@@ -64,9 +65,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
 class Trading:
     """Binds signal, risk and execution; `context` is what the template reads."""
 
-    def __init__(
-        self, terms: Terms, resolve: Callable[[str], tuple[Step, str]], *, tables: bool
-    ) -> None:
+    def __init__(self, terms: Terms, resolve: Resolve, *, tables: bool) -> None:
         self.terms, self.tables = terms, tables
         self.symbols = len(terms.symbols)
         self.binder = Binder(terms.bar_ns)
@@ -115,12 +114,12 @@ class Trading:
         slippage = self.terms.simulation.slippage
         if slippage.volatility is None:
             return None
-        step, distribution = self._resolve("log_return")
+        step, distribution = self._resolve("log_return", "")
         returns = self.graph.node(
             "slippage.return", "log_return", step, step.config(), distribution,
             self.terms.bar_ns, self.graph.column,
         )  # fmt: skip
-        step, distribution = self._resolve("deviation")
+        step, distribution = self._resolve("deviation", "")
         settings: dict[str, Any] = {"of": "close", "period": slippage.window, "ddof": 1}
         node = self.graph.node(
             "slippage.volatility", "deviation", step, step.config(**settings), distribution,
@@ -202,7 +201,7 @@ class Trading:
                 for lines in self.observing.acrosses
             ],
             "model_row": self.model_row, "decisions": self.decision_row,
-            "notionals": self.notionals,
+            "notionals": self.notionals, "bar_ns": self.terms.bar_ns,
             "room": self.symbols * 12 + 4 * len(self.terms.halts) + 8,
             **self._costs(), **self._orders(), **self._stops(), **self._exits(), **self._limits(),
             **self._sizing(), **self._halts(), **self._signal(),
@@ -284,7 +283,7 @@ class Trading:
         wires: list[dict[str, Any]] = []
         lines = [f"cash_available = spoken_for(now_ns, {self.args})"]
         correlates = False
-        for name, block in self.terms.limits.items():
+        for name, block in sorted(self.terms.limits.items(), key=_rank_of_cap):
             step: Step = block.declaration
             more = {"notionals": f"A[{self.notionals}:{self.correlations}]"}
             if step.tables is not None:
@@ -409,6 +408,12 @@ class Trading:
         ):  # fmt: skip
             self.binder.helper(function)
         self.binder.imports["septet._kernel.layout"] = set(layout.__all__)
+
+
+def _rank_of_cap(limit: tuple[str, UseBlock]) -> int:
+    """Return the place of a cap in the order of checks; a stranger's come after ours."""
+    use = limit[1].use
+    return CAPS.index(use) if use in CAPS else len(CAPS)
 
 
 def _listed(names: list[str]) -> list[str]:

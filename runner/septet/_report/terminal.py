@@ -97,7 +97,7 @@ def _lines(run: Run) -> list[tuple[str, Sequence[str]]]:
     return [
         ("Data", _findings(run)),
         ("Did not act", [", ".join(refused[:5])] if refused else []),
-        ("Model health", [text] if (text := _health(run)) else []),
+        ("Health", [text] if (text := _health(run)) else []),
         ("Time", [_speed(summary)]),
     ]
 

@@ -13,12 +13,14 @@ from septet._core.batch import Batch
 from septet._data.calendars import sessions_per_year
 from septet._data.load import fingerprints
 from septet._kernel import layout
+from septet._plan.terms import terms_of
 from septet._shell import project
 from septet._shell.learning import Learned, learn_walk, move_first
 from septet._shell.session import Say, Session, open_session
 from septet._shell.watching import fill_readings, passed_limits
 from septet._store.result import RunFacts, RunResult
 from septet._store.tables import as_frame
+from septet.errors import InputError
 
 __all__ = ["backtest", "run_batch"]
 
@@ -47,6 +49,7 @@ def backtest(
         Told of training windows: done, planned, text.
     """
     began = time.perf_counter()
+    _refuse_unserved(loaded.strategy)
     session = open_session(loaded, say=say)
     chosen = "batch" if engine == "auto" else engine
     session.plan.module  # noqa: B018 - compile before the clock starts
@@ -61,6 +64,15 @@ def backtest(
         else:
             outcome, learned, seconds = run_batch(session, progress)
     return _result(session, outcome, learned, chosen, seconds, began)
+
+
+def _refuse_unserved(strategy: Any) -> None:
+    fills = terms_of(strategy).simulation.fills
+    if fills != "next_open":
+        raise InputError(
+            f"execution.simulation.fills: {fills} needs recorded {fills}, and a backtest has bars",
+            hint="write fills: next_open",
+        )
 
 
 def run_batch(

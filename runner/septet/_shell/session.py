@@ -45,15 +45,19 @@ class Session:
         ]
 
 
-def plan_of(loaded: Any, *, tables: bool = True, say: Say | None = None) -> Plan:
+def plan_of(
+    loaded: Any, *, tables: bool = True, calendar: str = "24x7", say: Say | None = None
+) -> Plan:
     """Make the plan of a loaded file; compiles nothing yet."""
     host = loaded.host
 
-    def resolve(name: str) -> tuple[Any, str]:
-        entry = host.find("features", name)
+    def resolve(name: str, owner: str) -> tuple[Any, str]:
+        own = [each for each in host.components("features") if each.distribution == owner]
+        entry = next((each for each in own if each.component.name == name), None)
+        entry = entry or host.find("features", name)
         return host.load(entry), entry.distribution
 
-    return make_plan(terms_of(loaded.strategy), resolve, tables=tables, say=say)
+    return make_plan(terms_of(loaded.strategy, calendar), resolve, tables=tables, say=say)
 
 
 def open_session(loaded: Any, *, tables: bool = True, say: Say | None = None) -> Session:
@@ -71,6 +75,8 @@ def open_session(loaded: Any, *, tables: bool = True, say: Say | None = None) ->
     plan = plan_of(loaded, tables=tables, say=tell)
     warmup_ns = _warmup_ns(strategy, plan)
     market = load_market(loaded, warmup_ns=warmup_ns)
+    if market.calendar != "24x7":  # a day is a session there
+        plan = plan_of(loaded, tables=tables, calendar=market.calendar, say=tell)
     rules = TapeRules(
         time_zone=strategy.time_zone,
         day_start_ns=day_start_ns(strategy.day_start),
@@ -94,11 +100,11 @@ def day_start_ns(value: Any) -> int:
 def _warmup_ns(strategy: Any, plan: Plan) -> int:
     """Market time to read before the start: memory of the features, and the first window.
 
-    Twice the bars as time, for calendars that close; a little more never changes a bit.
+    Three times the bars as time where the market may close; more never changes a bit.
     """
     bars = plan.memory_bars + 2
-    stretch = 1 if strategy.data.candles.extra["calendar"] == "24x7" else 3
-    needed = bars * stretch * strategy.universe.bar + 7 * 86_400_000_000_000
+    round_the_clock = strategy.data.candles.extra["calendar"] == "24x7"
+    needed = bars * (1 if round_the_clock else 3) * strategy.universe.bar + 7 * 86_400_000_000_000
     if strategy.model is not None:
         training = strategy.model.extra["training"]
         if training.window == "expanding":

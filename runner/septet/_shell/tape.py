@@ -73,6 +73,8 @@ def day_numbers(time_ns: Ints, time_zone: str, day_start_ns: int) -> Ints:
 
 def _funding(table: BarTable, market: MarketData, terms: TapeRules) -> Floats:
     """Sum of the funding rates due after the bar before and up to each bar's close."""
+    if not len(table):
+        return np.zeros(0)
     before = np.concatenate(([table.open_ns[0]], table.known_ns[:-1]))
     series = market.series.get("funding")
     if series is not None:
