@@ -52,10 +52,16 @@ def complete(built: Any, scale: Scaling, calibrate: Calibrating) -> Trainer:
     Raises
     ------
     InputError
-        If the plugin trains by itself and the file asks for scaling or calibration.
+        If the plugin trains by itself and the file asks for scaling or calibration, or if what
+        it built cannot be fitted at all.
     """
     if hasattr(built, "estimator"):
         return EstimatorTrainer(built, scale, calibrate)
+    if not hasattr(built, "fit"):
+        raise InputError(
+            f"{type(built).__name__} fits nothing: it is no model to train",
+            hint="a stored model is read with load_model",
+        )
     trainer: Trainer = built
     if (scale, calibrate) != ("none", "none"):
         raise InputError(
