@@ -1,0 +1,253 @@
+"""Every strategy that is shipped is checked and run, on the data that is shipped with it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from septet._config import load
+from septet._store.result import SUMMARY, TABLES
+from septet.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / "strategies").glob("*.yaml"))
+BY_RULES = ("mean-reversion", "perpetual-trend", "sma-cross", "us-stocks")
+STORED = ("decisions", "orders", "fills", "trades", "equity", "monitoring", "bars")
+
+Septet = Callable[..., tuple[int, str, str]]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A run as its folder tells it."""
+
+    folder: Path
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "summary.json").read_text("utf-8"))
+        return found
+
+    def table(self, name: str) -> pl.DataFrame:
+        return pl.read_parquet(self.folder / f"{name}.parquet")
+
+
+def _call(*words: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert isinstance(left.value.code, int)
+    return left.value.code
+
+
+def _run(file: Path, out: Path, *more: str) -> Stored:
+    assert _call("run", str(file), "--out", str(out), *more) == 0
+    (folder,) = (path for path in out.glob("*/*") if not path.name.startswith("."))
+    return Stored(folder)
+
+
+@pytest.fixture
+def septet(capfd: pytest.CaptureFixture[str]) -> Septet:
+    """Run one command; give its exit status, stdout and stderr."""
+
+    def call(*words: str) -> tuple[int, str, str]:
+        code = _call(*words)
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture(scope="module", params=FILES, ids=lambda path: path.stem)
+def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A strategy file and its run; every file runs once for the module."""
+    file: Path = request.param
+    return file, _run(file, tmp_path_factory.mktemp(file.stem))
+
+
+def _header(file: Path) -> str:
+    """The comment at the top, without the line for editors."""
+    text = file.read_text("utf-8")
+    lines = text.partition("\nversion:")[0].splitlines()
+    return "\n".join(each.lstrip("# ") for each in lines if "$schema" not in each).strip()
+
+
+def test_the_promised_strategies_are_there() -> None:
+    assert {file.stem for file in FILES} >= {
+        "demo", "gradient-boosting", "logistic", "mean-reversion", "perpetual-trend",
+        "random-forest", "sma-cross", "us-stocks",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
+def test_a_file_says_what_it_shows_and_explains_its_warnings(file: Path) -> None:
+    header = _header(file)
+    assert len(header.split()) >= 30
+    loaded = load(file)
+    assert loaded.strategy.name == file.stem
+    assert loaded.strategy.data.candles.use == "sample"
+    for warning in loaded.warnings:
+        assert ".".join(map(str, warning.path)) in header, warning.message
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
+def test_check_passes(file: Path, septet: Septet) -> None:
+    code, out, _ = septet("check", str(file))
+    assert code == 0
+    assert out.startswith("ok")
+
+
+def test_costs_are_never_forgotten(ran: tuple[Path, Stored]) -> None:
+    file, run = ran
+    simulation = load(file).strategy.execution.simulation
+    assert simulation.fee.taker > 0.0
+    assert simulation.slippage.fraction > 0.0
+    fills = run.table("fills")
+    assert (fills["fee"] > 0.0).all()
+
+
+def test_a_run_writes_every_table(ran: tuple[Path, Stored]) -> None:
+    file, run = ran
+    strategy = load(file).strategy
+    names = [*STORED, "predictions"] if strategy.model else STORED
+    for name in names:
+        columns = run.table(name).columns
+        if name == "decisions":
+            wanted = list(TABLES[name])
+            assert columns[:2] == wanted[:2]
+            assert columns[-len(wanted) + 2 :] == wanted[2:]
+            read = {each.partition("_")[0] for each in columns[2 : -len(wanted) + 2]}
+            assert read <= {each.partition("_")[0] for each in strategy.features}
+        else:
+            assert columns == list(TABLES[name])
+    for name in ("manifest", "resolved", "findings"):
+        json.loads((run.folder / f"{name}.json").read_text("utf-8"))
+    assert (run.folder / "strategy.yaml").read_text("utf-8") == file.read_text("utf-8")
+    assert "<html" in (run.folder / "report.html").read_text("utf-8")[:2_000]
+
+
+def test_the_summary_agrees_with_the_tables(ran: tuple[Path, Stored]) -> None:
+    _, run = ran
+    summary, equity, trades = run.summary, run.table("equity"), run.table("trades")
+    assert set(SUMMARY) <= set(summary)
+    closed = trades.filter(pl.col("exit_reason") != "open")
+    assert summary["trades"] == closed.height
+    assert summary["final_equity"] == equity["equity"][-1]
+    # Funding is paid between fills and belongs to no trade.
+    if load(run.folder / "strategy.yaml").strategy.account.type == "spot":
+        earned = summary["final_equity"] - summary["initial_capital"]
+        assert math.isclose(trades["pnl"].sum(), earned, abs_tol=1e-6)
+    assert equity["time"].is_sorted()
+    assert run.table("decisions")["time"].min() >= equity["time"][0]
+
+
+def test_a_strategy_trades_as_often_as_it_says(ran: tuple[Path, Stored]) -> None:
+    file, run = ran
+    promised = re.search(r"At least (\d+) trades", _header(file))
+    count = run.summary["trades"]
+    if promised is None:
+        assert count < 30
+        assert "too few to judge" in run.summary["verdict"]
+    else:
+        assert count >= int(promised[1])
+
+
+def test_spot_accounts_never_go_short(ran: tuple[Path, Stored]) -> None:
+    file, run = ran
+    sides = set(run.table("trades")["side"].to_list())
+    kind = load(file).strategy.account.type
+    assert sides == ({"long", "short"} if kind == "perpetual" else {"long"} & sides)
+
+
+def test_predictions_are_out_of_sample(ran: tuple[Path, Stored]) -> None:
+    file, run = ran
+    if load(file).strategy.model is None:
+        assert run.table("decisions")["probability_up"].is_nan().all()
+        assert not (run.folder / "predictions.parquet").exists()
+        return
+    cards = [json.loads(path.read_text("utf-8")) for path in run.folder.glob("models/**/*.json")]
+    assert cards
+    ready = min(card["ready_ns"] for card in cards)
+    first = run.table("predictions")["time"].dt.timestamp("ns").min()
+    assert isinstance(first, int)
+    assert first >= ready
+
+
+@pytest.mark.parametrize("name", [*BY_RULES, "logistic"])
+def test_a_run_repeats_itself(name: str, tmp_path: Path) -> None:
+    file = ROOT / "strategies" / f"{name}.yaml"
+    one = _run(file, tmp_path / "one", "--no-report")
+    two = _run(file, tmp_path / "two", "--no-report")
+    for table in STORED:
+        assert_frame_equal(one.table(table), two.table(table), check_exact=True)
+    timed = {"run_id", "seconds", "seconds_total", "bars_per_second"}
+    same = [{k: v for k, v in run.summary.items() if k not in timed} for run in (one, two)]
+    assert same[0] == same[1]
+
+
+def test_both_engines_say_the_same(tmp_path: Path) -> None:
+    file = ROOT / "strategies" / "mean-reversion.yaml"
+    batch = _run(file, tmp_path / "batch", "--no-report", "--engine", "batch")
+    event = _run(file, tmp_path / "event", "--no-report", "--engine", "event")
+    for table in STORED:
+        assert_frame_equal(batch.table(table), event.table(table), check_exact=True)
+
+
+def test_set_changes_one_value(tmp_path: Path, septet: Septet) -> None:
+    file = ROOT / "strategies" / "sma-cross.yaml"
+    usual = _run(file, tmp_path / "usual", "--no-report")
+    half = _run(file, tmp_path / "half", "--no-report", "--set", "risk.sizing.fraction=50%")
+    known = [json.loads((run.folder / "resolved.json").read_text("utf-8")) for run in (usual, half)]
+    values = [each["risk"]["sizing"].pop("fraction") for each in known]
+    assert values == [1.0, 0.5]
+    assert known[0] == known[1]
+    columns = ["symbol", "side", "entry_time", "entry_price", "exit_time", "exit_price"]
+    assert_frame_equal(usual.table("trades")[columns], half.table("trades")[columns])
+    assert 0.0 < half.summary["fees"] < 0.7 * usual.summary["fees"]
+
+
+REFUSED = {
+    "no overlap": ("sma-cross", "universe.start=2030-01-01", 2, "do not overlap"),
+    "the data begins later": ("sma-cross", "universe.end=2001-01-01", 2, "do not overlap"),
+    "too few bars": ("sma-cross", "features.slow.period=20000", 2, "too few"),
+    "a window too short": ("logistic", "model.training.min_rows=5000", 2, "no window can be"),
+    "no window trains": ("logistic", "model.training.min_class=5000", 1, "could be trained"),
+    "before the first model": ("logistic", "universe.end=2017-01-10", 1, "training"),
+    "an unknown key": ("sma-cross", "risk.sizing.fractoin=50%", 2, "did you mean fraction?"),
+    "a slip of the unit": ("sma-cross", "risk.sizing.fraction=50", 2, "write 50%"),
+    "an unknown symbol": ("sma-cross", "universe.symbols=[DOGE/USD]", 2, "no bundled sample"),
+    "another bar": ("sma-cross", "universe.bar=1h", 2, "no bundled sample"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.replace(" ", "-"))
+def test_what_cannot_run_says_why_and_leaves_nothing(
+    case: str, tmp_path: Path, septet: Septet
+) -> None:
+    name, setting, status, said = REFUSED[case]
+    file = ROOT / "strategies" / f"{name}.yaml"
+    code, _, err = septet("run", str(file), "--set", setting, "--out", str(tmp_path))
+    assert (code, said in err) == (status, True), err
+    assert "hint" in err or "expected" in err
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_the_full_file_passes_check(septet: Septet) -> None:
+    file = Path(__file__).with_name("full.yaml")
+    code, out, err = septet("check", str(file))
+    assert code == 0
+    assert "3 warnings" in out
+    for key in ("signal.exit.after", "risk.sizing.max", "risk.limits.gross_exposure"):
+        assert f"warning: {key}: " in err
+    strategy = load(file).strategy
+    unset = [name for name in type(strategy).model_fields if name not in strategy.model_fields_set]
+    assert set(unset) == {"plugins", "perpetual", "time_zone", "day_start", "benchmark", "paper"}
