@@ -34,11 +34,11 @@ __all__ = [
     "G_DRAWDOWN", "G_EQUITY", "G_EXPOSURE", "HALT", "HELD", "HIGH", "HIGH_WATER", "INTRABAR",
     "I_SLOTS", "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE", "LF_COLUMNS", "LIFT", "LIMIT",
     "LIMIT_PRICE", "LIQUIDATION", "LI_COLUMNS", "LOG", "LOSSES", "LOT", "LOW", "MADE_UP",
-    "MARGIN", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "NOTIONAL",
+    "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "NOTIONAL",
     "OPEN", "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE",
     "ORDER_UNITS", "PEAK", "REDUCES", "ROW", "SCALE", "SENT", "SINCE_ENTRY", "SLIPPAGE",
     "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED", "STATUS_PARTIAL", "STOP",
-    "STOP_LIMIT", "TICK", "TRADE", "TRADE_FEES", "TRADE_GROSS", "TRIGGER", "TURNOVER", "UNITS",
+    "STOP_LIMIT", "TAKEN", "TICK", "TRADE", "TRADE_FEES", "TRADE_GROSS", "TRIGGER", "TURNOVER", "UNITS",
     "VOLUME", "WANT_CONFIDENCE", "WANT_SIDE", "WORKING", "X_FIXED",
 ]  # fmt: skip
 
@@ -118,7 +118,7 @@ COST: Final = 17  # expected slippage, fraction, for the next fill
 NOTIONAL: Final = 18  # held and working, signed, at the last close
 WANT_SIDE: Final = 19
 WANT_CONFIDENCE: Final = 20
-MARGIN: Final = 21  # isolated margin of a perpetual position (quote)
+TAKEN: Final = 21  # units filled in this bar; counted where participation is capped
 B_SLOTS: Final = 22
 # I
 OPEN_SIDE: Final = 0  # side of the open trade, 0 when flat

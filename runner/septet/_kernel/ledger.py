@@ -61,19 +61,28 @@ __all__ = [
     "pay_funding",
     "place_order",
     "reduce_only",
+    "whole",
 ]
 
 NAN = math.nan
 
 
 @helper
+def whole(x):
+    """Largest whole number not above x, as a float; what is too large for a fraction stays."""
+    if not abs(x) < 4_503_599_627_370_496.0:
+        return x
+    return 1.0 * math.floor(x)
+
+
+@helper
 def floor_units(units, lot):
     """Whole lots in `units`, in units; a value within rounding of a whole lot counts as whole."""
     lots = units / lot
-    nearest = math.floor(lots + 0.5)
+    nearest = whole(lots + 0.5)
     if abs(lots - nearest) <= 1e-15 * abs(nearest) * 4.0:
         return nearest * lot
-    return math.floor(lots) * lot
+    return whole(lots) * lot
 
 
 @helper
@@ -196,7 +205,7 @@ def _pay(units, price, rate, received, scale, A):
     if units > 0.0:
         A[CASH] = A[CASH] - notional
         if received == 1:
-            taken = math.ceil(units * rate)
+            taken = -whole(-units * rate)
             got = units - taken
             fee = taken / scale * price
         else:
@@ -249,7 +258,9 @@ def book_fill(
     B[k, UNITS] = after
     side = I[k, OPEN_SIDE]
     if side == 0:
-        _open_trade(k, got, price, fee, time_ns, intrabar, B, I)
+        if abs(after) < B[k, LOT] or after * got <= 0.0:  # dust before, dust after
+            return 0
+        _open_trade(k, got if held * got >= 0.0 else after, price, fee, time_ns, intrabar, B, I)
         return 0
     if got * side > 0.0:
         B[k, AVERAGE] = (B[k, AVERAGE] * abs(held) + price * abs(got)) / abs(after)

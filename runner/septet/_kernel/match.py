@@ -7,6 +7,7 @@ gap through a stop fills at the open, and where stop and target are both touched
 import math
 
 from septet._kernel.layout import LIMIT, MARKET, STOP
+from septet._kernel.ledger import floor_units, whole
 from septet._kernel.step import helper
 
 __all__ = [
@@ -28,13 +29,13 @@ NAN = math.nan
 @helper
 def adverse(price, side, tick):
     """Round a price to the tick against the order: up for a buy (+1), down for a sell (-1)."""
-    if tick <= 0.0:
+    if tick <= 0.0 or price != price:
         return price
     steps = price / tick
-    nearest = math.floor(steps + 0.5)
+    nearest = whole(steps + 0.5)
     if abs(steps - nearest) <= 1e-9:
         return nearest * tick
-    return (math.floor(steps) + (1.0 if side > 0.0 else 0.0)) * tick
+    return (whole(steps) + (1.0 if side > 0.0 else 0.0)) * tick
 
 
 @helper
@@ -89,9 +90,12 @@ def target_price(side, level, open_, high, low):
 
 
 @helper
-def cap_units(units, volume, scale, lot, share):
-    """Largest part of `units` (signed) that a share of the bar's volume lets through, in lots."""
-    room = math.floor(share * volume * scale / lot) * lot
+def cap_units(units, taken, volume, scale, lot, share):
+    """Largest part of `units` (signed) that a share of the bar's volume lets through, in lots.
+
+    `taken` units of the same bar were filled before.
+    """
+    room = max(0.0, floor_units(share * volume * scale, lot) - taken)
     if units > room:
         return room
     return -room if units < -room else units

@@ -42,8 +42,11 @@ class Terms:
     max_age: Mapping[str, int] = field(default_factory=dict)
 
 
-def terms_of(strategy: Strategy) -> Terms:
-    """Decide what the file leaves open: the venue's simulation, exits of a model, rebalancing."""
+def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
+    """Decide what the file leaves open: the venue's simulation, exits of a model, rebalancing.
+
+    `calendar` is that of the data, known once it was read.
+    """
     simulation = strategy.execution.simulation
     for block in strategy.execution.venues.values():
         if block.use == "simulated":
@@ -78,7 +81,7 @@ def terms_of(strategy: Strategy) -> Terms:
         pro_rata=strategy.risk.allocate == "pro_rata",
         split=strategy.risk.split == "equal",
         rebalance=band,
-        calendar=strategy.data.candles.extra["calendar"],
+        calendar=calendar,
         series=tuple(strategy.data.series),
         model_inputs=tuple((model.extra.get("inputs") or ()) if model is not None else ()),
     )

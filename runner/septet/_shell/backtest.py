@@ -19,7 +19,6 @@ from septet._shell.learning import Learned, learn_walk, move_first
 from septet._shell.session import Say, Session, open_session
 from septet._shell.watching import fill_readings, passed_limits
 from septet._store.result import RunFacts, RunResult
-from septet._store.tables import as_frame
 from septet.errors import InputError
 
 __all__ = ["backtest", "run_batch"]
@@ -176,13 +175,10 @@ def model_files(learned: Learned) -> dict[str, bytes]:
 
 def _monitoring(session: Session, outcome: project.Outcome, learned: Learned | None) -> Any:
     """Put the readings of the model and of the fills into one table, in order of time."""
-    import polars as pl
-
-    fills = fill_readings(session, outcome)
-    frames = [as_frame("monitoring", fills)] if fills is not None else []
+    readings = fill_readings(session, outcome)
     if learned is not None:
-        frames.append(as_frame("monitoring", learned.health.monitoring()))
-    return pl.concat(frames).sort("time", maintain_order=True) if frames else None
+        readings += learned.health.readings
+    return learn.readings_frame(sorted(readings, key=lambda each: each.time_ns))
 
 
 def _manifest(session: Session) -> dict[str, Any]:

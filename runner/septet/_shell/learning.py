@@ -79,9 +79,9 @@ def learn_walk(session: Session, F: np.ndarray, progress: Any = None) -> Learned
     start = int(session.tape.T[layout.KNOWN, session.first])
     asked = start if strategy.universe.start is not None else None
     health_rule = learn.health_rule(strategy.monitoring.model)
-    if training.scheme == "stored":
-        folder = Path(session.loaded.base_dir) / training.path
-        stored = learn.load_model(folder, dataset.feature_names)
+    folder = learn.stored_folder(block)
+    if folder is not None:
+        stored = learn.load_model(Path(session.loaded.base_dir) / folder, dataset.feature_names)
         walk = learn.stored_walk(
             dataset, stored, start_ns=asked, expire_after_ns=training.expire_after
         )

@@ -6,39 +6,27 @@ from typing import Any
 
 import numpy as np
 
+from septet import _learn as learn
 from septet._kernel import layout
 from septet._shell.project import Outcome
 from septet._shell.session import Session
 
 __all__ = ["fill_readings", "passed_limits"]
 
-WINDOW = 20
 
-
-def fill_readings(session: Session, outcome: Outcome) -> dict[str, Any] | None:
-    """Mean cost of the last twenty fills against the price their decision saw.
-
-    One row of monitoring.parquet for each fill from the twentieth on: metric ``slippage``, a
-    fraction, positive when it cost money; `warn` above `monitoring.fills.slippage_alarm`.
-    """
+def fill_readings(session: Session, outcome: Outcome) -> list[Any]:
+    """Read what the fills cost against the price their decision saw, at every fill."""
     rows = outcome.rows(layout.FILL)
-    if len(rows) < WINDOW:
-        return None
-    values = outcome.LF[rows]
-    side = np.sign(values[:, 0])
-    cost = side * (values[:, 1] / values[:, 4] - 1.0)
-    mean = np.convolve(cost, np.full(WINDOW, 1.0 / WINDOW), mode="valid")
-    alarm = session.strategy.monitoring.fills.slippage_alarm
-    count = len(mean)
-    return {
-        "time": outcome.LI[rows[WINDOW - 1 :], 1],
-        "symbol": [""] * count,
-        "metric": ["slippage"] * count,
-        "value": mean,
-        "threshold": np.full(count, alarm),
-        "verdict": ["warn" if value > alarm else "ok" for value in mean.tolist()],
-        "window": np.full(count, WINDOW, np.int64),
-    }
+    ids, values = outcome.LI[rows], outcome.LF[rows]
+    names = [session.market.symbols[k] for k in ids[:, 2].tolist()]
+    return learn.fill_readings(
+        ids[:, 1],
+        names,
+        np.sign(values[:, 0]).astype(np.int64),
+        values[:, 1],
+        values[:, 4],
+        session.strategy.monitoring.fills.slippage_alarm,
+    )
 
 
 def passed_limits(session: Session, outcome: Outcome) -> list[str]:
