@@ -1,0 +1,188 @@
+"""The reference's account: cash, positions, orders and trades as plain objects."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from tests.core.settings import Settings
+
+__all__ = ["NAN", "Account", "Order", "Position", "floor_lots", "rounded"]
+
+NAN = math.nan
+FAR = 1 << 40
+
+
+def floor_lots(units: float, lot: int) -> int:
+    """Whole lots in a number of units; a hair below a whole lot counts as whole."""
+    lots = units / lot
+    near = round(lots)
+    return (near if abs(lots - near) <= 4e-15 * abs(near) else math.floor(lots)) * lot
+
+
+def rounded(price: float, side: float, tick: float) -> float:
+    """Round a price to the tick: up for a buy, down for a sell."""
+    if not tick or math.isnan(price):
+        return price
+    steps = price / tick
+    near = math.floor(steps + 0.5)
+    if abs(steps - near) <= 1e-9:
+        return near * tick
+    return (math.ceil(steps) if side > 0 else math.floor(steps)) * tick
+
+
+@dataclass
+class Order:
+    """The order that works for a symbol."""
+
+    number: int
+    kind: str
+    units: int
+    reason: str
+    active_ns: int
+    reduces: bool
+    limit: float
+    trigger: float
+    decision_price: float
+    bars_left: int
+
+
+@dataclass
+class Position:
+    """What is held of a symbol and the trade it belongs to."""
+
+    units: int = 0
+    side: int = 0
+    average: float = NAN
+    best: float = NAN
+    entry_ns: int = 0
+    held: int = 0
+    inside: bool = False
+    disarmed: int = 0
+    disarm_left: int = 0
+    since_entry: int = FAR
+    mark: float = 0.0
+    scale: float = 1.0
+    taken: int = 0
+    gross: float = 0.0
+    fees: float = 0.0
+    entered: float = 0.0
+    left: float = 0.0
+    closed: int = 0
+
+    def worth(self) -> float:
+        """Value at the last close (quote)."""
+        return self.units / self.scale * self.mark
+
+
+@dataclass
+class Account:
+    """Cash, positions and everything that happened to them."""
+
+    s: Settings
+    count: int
+    fills: list[tuple[object, ...]] = field(default_factory=list)
+    trades: list[tuple[object, ...]] = field(default_factory=list)
+    placed: list[tuple[object, ...]] = field(default_factory=list)
+    ended: list[tuple[object, ...]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.cash = self.s.capital
+        self.scale = float(round(1.0 / min(1e-8, self.s.lot)))
+        self.lot = round(self.s.lot * self.scale)
+        self.positions = [Position(scale=self.scale) for _ in range(self.count)]
+        self.orders: list[Order | None] = [None] * self.count
+        self.losses = 0
+        self.fees = self.funding_paid = 0.0
+        self.last_return = 0.0
+        self.just_closed = False
+
+    def equity(self) -> float:
+        """Cash plus every position at its last close."""
+        return self.cash + sum(p.worth() for p in self.positions)
+
+    def place(
+        self, k: int, kind: str, units: int, reason: str, now: int, reduces: bool,
+        limit: float, trigger: float, price: float, active_ns: int, good_for: int,
+    ) -> Order:  # fmt: skip
+        """Make an order work."""
+        order = Order(
+            len(self.placed), kind, units, reason, active_ns, reduces, limit, trigger, price, good_for
+        )
+        self.placed.append((now, k, kind, units, limit, trigger, reason))
+        self.orders[k] = order
+        return order
+
+    def end(self, k: int, status: str, reason: str, now: int) -> None:
+        """Take an order out of work."""
+        order = self.orders[k]
+        assert order is not None
+        self.ended.append((now, k, order.number, status, reason))
+        self.orders[k] = None
+
+    def fill(
+        self, k: int, order: Order, units: int, price: float, maker: bool, now: int, inside: bool
+    ) -> None:
+        """Book one fill."""
+        s, p = self.s, self.positions[k]
+        rate = s.maker if maker else s.taker
+        if order.reason == "liquidation":
+            rate += s.liquidation_fee
+        notional = abs(units) / self.scale * price
+        fee, got = notional * rate, units
+        if units > 0 and s.received:
+            taken = math.ceil(units * rate)
+            got, fee = units - taken, taken / self.scale * price
+            self.cash -= notional
+        else:
+            self.cash -= math.copysign(notional, units) + fee
+        self.fees += fee
+        self.fills.append((now, k, order.number, units, price, fee, maker))
+        self._move(k, p, got, price, fee, now, inside, order.reason)
+
+    def _move(
+        self, k: int, p: Position, got: int, price: float, fee: float, now: int, inside: bool,
+        reason: str,
+    ) -> None:  # fmt: skip
+        before, self.just_closed = p.units, False
+        p.units += got
+        way = 1 if got > 0 else -1
+        if not p.side:
+            if abs(p.units) >= self.lot and p.units * way > 0:  # else dust before and after
+                opened = got if before * way >= 0 else p.units
+                self._begin(p, way, opened, price, fee, now, inside)
+            return
+        if way == p.side:
+            p.average = (p.average * abs(before) + price * abs(got)) / abs(p.units)
+            p.entered += abs(got) / self.scale * price
+            p.fees += fee
+            return
+        closing = min(abs(got), abs(before))
+        share = closing / abs(got)
+        p.gross += (price - p.average) * p.side * (closing / self.scale)
+        p.fees += fee * share
+        p.left += closing / self.scale * price
+        p.closed += closing
+        if p.units * p.side < 0:
+            self._finish(k, p, now, reason)
+            self._begin(p, way, p.units, price, fee * (1.0 - share), now, inside)
+        elif abs(p.units) < self.lot or abs(p.units) / self.scale * price < self.s.min_notional:
+            self._finish(k, p, now, reason)
+
+    def _begin(
+        self, p: Position, side: int, units: int, price: float, fee: float, now: int, inside: bool
+    ) -> None:
+        p.side, p.average, p.best = side, price, price
+        p.entry_ns, p.held, p.inside = now, 0, inside
+        p.gross, p.fees, p.left, p.closed = 0.0, fee, 0.0, 0
+        p.entered = abs(units) / self.scale * price
+
+    def _finish(self, k: int, p: Position, now: int, reason: str) -> None:
+        quantity = p.closed / self.scale
+        pnl = p.gross - p.fees
+        self.trades.append(
+            (k, p.side, p.entry_ns, p.average, now, p.left / quantity, quantity, pnl, p.fees, reason)
+        )
+        self.losses = self.losses + 1 if pnl < 0.0 else 0
+        self.last_return, self.just_closed = pnl / p.entered, True
+        p.side, p.average, p.inside, p.held = 0, NAN, False, 0

@@ -1,0 +1,536 @@
+"""A plain simulator written from the rules, not from the plan: objects, floats, nothing compiled.
+
+It reads `Settings` and `Bars`, and gives decisions, refusals, orders, fills, trades, halts and
+the equity curve in the same words as the core. Quantities are whole units (integers).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.core.book import NAN, Account, Order, Position, floor_lots, rounded
+from tests.core.settings import HOUR, Bars, Settings
+from tests.core.sizing import Sizer
+
+__all__ = ["Decision", "Reference", "simulate"]
+
+DAY = 24 * HOUR
+
+
+@dataclass
+class Decision:
+    """One row of the decisions table."""
+
+    time_ns: int
+    symbol: int
+    wish: float
+    confidence: float
+    requested: float = 0.0
+    granted: float = 0.0
+    clipped: str = ""
+    refused: str = ""
+
+
+@dataclass
+class Halt:
+    """A halt of the file and whether it is active."""
+
+    name: str
+    then: str
+    resume: str | int
+    above: float
+    active: bool = False
+    fired_ns: int = 0
+
+
+@dataclass
+class Reference:
+    """The state of a run."""
+
+    s: Settings
+    bars: Sequence[Bars]
+    chances: Sequence[Sequence[float]] | None = None
+    decisions: list[Decision] = field(default_factory=list)
+    curve: list[tuple[int, float, float, float]] = field(default_factory=list)
+    halt_log: list[tuple[int, str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.account = Account(self.s, len(self.bars))
+        self.sizer = Sizer(self.s, self)
+        self.halts = [
+            Halt(name, keys.get("then", "flatten"), keys.get("resume", "manual"),
+                 keys.get("above", keys.get("count", 0)))
+            for name, keys in self.s.halts.items()
+        ]  # fmt: skip
+        self.rows = [{int(t) + HOUR: i for i, t in enumerate(b.open_ns)} for b in self.bars]
+        self.times = sorted(set().union(*self.rows))
+        self.ages = [self._ages(b) for b in self.bars]
+        self.peak = self.day_base = self.s.capital
+        self.day = None
+        self.minute, self.sent = -1, 0
+        self.sources = [self._made(b) for b in self.bars]
+
+    @staticmethod
+    def _made(bars: Bars) -> list[bool]:
+        return [False] * len(bars) if bars.made_up is None else [bool(x) for x in bars.made_up]
+
+    @staticmethod
+    def _ages(bars: Bars) -> list[int]:
+        ages, age = [], 0
+        for i in range(len(bars)):
+            gap = i and (int(bars.open_ns[i]) - int(bars.open_ns[i - 1])) // HOUR - 1
+            age = 0 if i == 0 or gap > 24 else age + 1
+            ages.append(age)
+        return ages
+
+    # ------------------------------------------------------------------ one time
+
+    def run(self, first: int) -> Reference:
+        """Run from the time with number `first` on."""
+        for now in self.times[first:]:
+            self.step(now)
+        return self
+
+    def step(self, now: int) -> None:
+        """Everything that happens at one decision time, in the order of the rules."""
+        if now // 60_000_000_000 != self.minute:
+            self.minute, self.sent = now // 60_000_000_000, 0
+        here = [(k, self.rows[k][now]) for k in range(len(self.bars)) if now in self.rows[k]]
+        self._bar(now, here)
+        self.equity = self.account.equity()
+        self.peak = max(self.peak, self.equity)
+        exposed = sum(abs(p.worth()) for p in self.account.positions)
+        self.curve.append((now, self.equity, self.account.cash, exposed))
+        if now // DAY != self.day:
+            self.day, self.day_base = now // DAY, self.equity
+        self._halts(now)
+        wishes = [self._exits(k, i, now) for k, i in here]
+        candidates = [each for each in wishes if each is not None]
+        self._entries(candidates, now)
+
+    # ------------------------------------------------------------------ 1 and 2: the bar
+
+    def _bar(self, now: int, here: list[tuple[int, int]]) -> None:
+        book = self.account
+        tradable = [(k, i) for k, i in here if not self.sources[k][i]]
+        for position in book.positions:
+            position.taken = 0
+        for k, i in tradable:  # opens: reductions first, stops that the open jumped over included
+            if book.orders[k] is not None and book.orders[k].reduces:
+                self._meet_open(k, i)
+        for k, i in tradable:
+            if book.positions[k].side:
+                self._protect(k, i, now, only_open=True)
+        for k, i in tradable:
+            if book.orders[k] is not None and not book.orders[k].reduces:
+                self._meet_open(k, i)
+        for k, i in here:
+            if not self.sources[k][i]:
+                self._inside(k, i, now)
+            self._close_of_bar(k, i, now)
+
+    def _inside(self, k: int, i: int, now: int) -> None:
+        book, bars = self.account, self.bars[k]
+        order = book.orders[k]
+        if order is not None and order.kind != "market" and bars.open_ns[i] >= order.active_ns:
+            self._meet_within(k, i, now)
+        if book.positions[k].side:
+            self._protect(k, i, now, only_open=False)
+        position = book.positions[k]
+        if position.side:
+            best = float(bars.high[i] if position.side > 0 else bars.low[i])
+            pick = max if position.side > 0 else min
+            position.best = pick(position.best, best)
+
+    def _close_of_bar(self, k: int, i: int, now: int) -> None:
+        book, bars = self.account, self.bars[k]
+        position = book.positions[k]
+        close = float(bars.close[i])
+        if position.side:
+            position.inside = False
+            position.held += 1
+            if not self.s.spot:
+                before = int(bars.open_ns[i - 1]) + HOUR if i else int(bars.open_ns[0])
+                count = now // self.s.funding_every - before // self.s.funding_every
+                if count:
+                    paid = position.units / book.scale * close * (count * self.s.funding)
+                    book.cash -= paid
+                    position.fees += paid
+                    book.funding_paid += paid
+        order = book.orders[k]
+        if order is not None and not order.reduces and bars.open_ns[i] >= order.active_ns:
+            if not self.sources[k][i]:
+                order.bars_left -= 1
+            if order.bars_left <= 0:
+                self._expire(k, "unfilled", now)
+        position.since_entry += 1
+        if isinstance(self.s.reentry, int) and position.disarmed:
+            position.disarm_left -= 1
+            if position.disarm_left <= 0:
+                position.disarmed = 0
+        position.mark = close
+
+    def _expire(self, k: int, reason: str, now: int) -> None:
+        """End an entry; what it would have reduced goes on, at the market."""
+        order, position = self.account.orders[k], self.account.positions[k]
+        if order.units * position.units < 0:
+            closing = min(abs(order.units), abs(position.units))
+            order.units = closing if order.units > 0 else -closing
+            order.reduces, order.kind = True, "market"
+            return
+        self.account.end(k, "expired", reason, now)
+
+    def _cost(self, side: float, price: float) -> float:
+        return rounded(price * (1.0 + side * self.s.slippage), side, self.s.tick)
+
+    def _missed(self, k: int, i: int, order: Order) -> int:
+        """Scheduled opens that did not exist since the order could have filled."""
+        opens = self.bars[k].open_ns
+        missing = (int(opens[i]) - int(opens[i - 1])) // HOUR - 1
+        if self.sources[k][i - 1]:
+            missing += 1
+        return missing - max(0, (order.active_ns - int(opens[i - 1]) - HOUR) // HOUR)
+
+    def _meet_open(self, k: int, i: int) -> None:
+        book, bars = self.account, self.bars[k]
+        order = book.orders[k]
+        open_ns = int(bars.open_ns[i])
+        if open_ns < order.active_ns:
+            return
+        if not order.reduces:
+            missed = self._missed(k, i, order)
+            if missed > 0:
+                order.bars_left -= missed
+                if order.bars_left <= 0:
+                    self._expire(k, "no_market", open_ns)
+                    if book.orders[k] is None:
+                        return
+        side = 1.0 if order.units > 0 else -1.0
+        price, maker = self._price_at_open(order, side, float(bars.open[i]))
+        if not math.isnan(price):
+            self._execute(k, i, price, maker, open_ns, inside=False)
+        elif order.kind == "stop_limit" and side * (float(bars.open[i]) - order.trigger) >= 0.0:
+            order.kind = "limit"
+
+    def _price_at_open(self, order: Order, side: float, opened: float) -> tuple[float, bool]:
+        if order.kind == "market":
+            return self._cost(side, opened), False
+        if order.kind == "limit":
+            return (opened if side * (order.limit - opened) > 0.0 else NAN), True
+        if side * (opened - order.trigger) < 0.0:
+            return NAN, False
+        if order.kind == "stop":
+            return self._cost(side, opened), False
+        return (opened if side * (order.limit - opened) > 0.0 else NAN), False
+
+    def _meet_within(self, k: int, i: int, now: int) -> None:
+        bars, order = self.bars[k], self.account.orders[k]
+        side = 1.0 if order.units > 0 else -1.0
+        high, low = float(bars.high[i]), float(bars.low[i])
+        toward, away = (low, high) if side > 0 else (high, low)
+        if order.kind == "limit":
+            if side * (order.limit - toward) > 0.0:
+                self._execute(k, i, order.limit, True, now, inside=True)
+            return
+        if side * (away - order.trigger) < 0.0:
+            return
+        price = self._cost(side, order.trigger)
+        if order.kind == "stop_limit":
+            if side * (order.limit - order.trigger) < 0.0:  # rounding to the tick parted them
+                order.kind = "limit"
+                return
+            price = price if side * (order.limit - price) > 0.0 else order.limit
+        self._execute(k, i, price, False, now, inside=True)
+
+    def _execute(
+        self, k: int, i: int, price: float, maker: bool, time_ns: int, *, inside: bool
+    ) -> None:
+        """Fill the order at a price, as far as position, volume and cash reach."""
+        book, s = self.account, self.s
+        order, position = book.orders[k], book.positions[k]
+        units = order.units
+        if order.reduces:
+            cover = min(abs(units), abs(position.units)) if units * position.units < 0 else 0
+            units = order.units = cover if units > 0 else -cover
+        if s.participation is not None:
+            room = floor_lots(s.participation * float(self.bars[k].volume[i]) * book.scale, book.lot)
+            room = max(0, room - position.taken)
+            units = max(-room, min(room, units))
+        short = False
+        if s.spot and units > 0:
+            rate = 0.0 if s.received else s.taker
+            afford = floor_lots(max(0.0, book.cash) * book.scale / (price * (1 + rate)), book.lot)
+            if units > afford:
+                units, short = afford, True
+        if units:
+            position.taken += abs(units)
+            book.fill(k, order, units, price, maker, time_ns, inside)
+            self.sizer.told(book)
+        order.units -= units
+        if abs(order.units) < book.lot:
+            book.end(k, "filled", order.reason, time_ns)
+        elif order.reduces and not position.side:
+            book.end(k, "cancelled", order.reason, time_ns)
+        elif short:
+            book.end(k, "cancelled", "cash", time_ns)
+
+    # ------------------------------------------------------------------ stops
+
+    def _levels(self, k: int, opened: float) -> tuple[float, str, float]:
+        s, p = self.s, self.account.positions[k]
+        side, stop, reason = float(p.side), NAN, ""
+        found: list[tuple[float, str]] = []
+        if "stop_loss" in s.stops:
+            found.append((p.average * (1.0 - side * s.stops["stop_loss"]), "stop_loss"))
+        if "trailing" in s.stops:
+            keys = s.stops["trailing"]
+            distance, after = keys["distance"], keys.get("after", 0.0)
+            if side * (p.best - p.average * (1.0 + side * after)) >= 0.0:
+                found.append((p.best * (1.0 - side * distance), "trailing"))
+        for level, name in found:
+            if math.isnan(stop) or side * (level - stop) > 0.0:
+                stop, reason = level, name
+        if not s.spot:
+            level = p.average * (1.0 - side / s.leverage) / (1.0 - side * s.maintenance)
+            if math.isnan(stop) or side * (level - stop) > 0.0 or side * (opened - level) <= 0.0:
+                stop, reason = level, "liquidation"
+        target = NAN
+        if "take_profit" in s.stops:
+            target = p.average * (1.0 + side * s.stops["take_profit"])
+            target = rounded(target, side, s.tick)
+        return stop, reason, target
+
+    def _protect(self, k: int, i: int, now: int, *, only_open: bool) -> None:
+        """Stop and target of a position against the bar; pessimistic where both are touched."""
+        bars, p, order = self.bars[k], self.account.positions[k], self.account.orders[k]
+        if order is not None and order.reduces and order.active_ns <= int(bars.open_ns[i]):
+            if abs(order.units) >= floor_lots(abs(p.units), self.account.lot):
+                return  # an exit under way has taken this bar's volume
+        side = float(p.side)
+        opened = p.average if p.inside else float(bars.open[i])
+        stop, reason, target = self._levels(k, opened)
+        worst = float(bars.low[i] if side > 0 else bars.high[i])
+        best = float(bars.high[i] if side > 0 else bars.low[i])
+        at_open = int(bars.open_ns[i])
+        if not math.isnan(target) and not p.inside and side * (opened - target) > 0.0:
+            self._leave(k, i, "limit", target, opened, "take_profit", at_open)
+        elif not math.isnan(stop) and side * (opened - stop) <= 0.0:
+            price = self._stopped(k, side, opened, stop, reason)
+            self._leave(k, i, "stop", stop, price, reason, now if p.inside else at_open)
+        elif only_open:
+            return
+        elif not math.isnan(stop) and side * (worst - stop) <= 0.0:
+            price = self._stopped(k, side, stop, stop, reason)
+            self._leave(k, i, "stop", stop, price, reason, now)
+        elif not math.isnan(target) and not p.inside and side * (best - target) > 0.0:
+            self._leave(k, i, "limit", target, target, "take_profit", now)
+
+    def _stopped(self, k: int, side: float, price: float, level: float, reason: str) -> float:
+        sold = self._cost(-side, price)
+        if reason == "liquidation":
+            p = self.account.positions[k]
+            bankrupt = p.average * (1.0 - side / self.s.leverage)
+            sold = level if side * (sold - level) > 0.0 else sold
+            sold = bankrupt if side * (sold - bankrupt) < 0.0 else sold
+        return sold
+
+    def _leave(
+        self, k: int, i: int, kind: str, level: float, price: float, reason: str, time_ns: int
+    ) -> None:
+        book, p = self.account, self.account.positions[k]
+        side = p.side
+        if book.orders[k] is not None:
+            book.end(k, "cancelled", reason, time_ns)
+        units = floor_lots(abs(p.units), book.lot)
+        limit, trigger = (level, NAN) if kind == "limit" else (NAN, level)
+        self._place(k, kind, -side * units, reason, time_ns, True, limit, trigger, level, time_ns)
+        self._execute(k, i, price, kind == "limit", time_ns, inside=False)
+        if kind == "stop":
+            self._disarm(p, side)
+        if book.orders[k] is not None:
+            book.orders[k].kind = "market"
+
+    def _disarm(self, position: Position, side: int) -> None:
+        if self.s.reentry == "immediate":
+            return
+        position.disarmed = side
+        position.disarm_left = self.s.reentry if isinstance(self.s.reentry, int) else 0
+
+    def _place(
+        self, k: int, kind: str, units: int, reason: str, now: int, reduces: bool,
+        limit: float = NAN, trigger: float = NAN, price: float = NAN, active_ns: int | None = None,
+    ) -> Order:  # fmt: skip
+        self.sent += 1
+        if active_ns is None:
+            active_ns = now + self.s.latency * HOUR
+        return self.account.place(
+            k, kind, units, reason, now, reduces, limit, trigger, price, active_ns, self.s.good_for
+        )
+
+    # ------------------------------------------------------------------ 6: halts
+
+    def _halts(self, now: int) -> None:
+        for halt in self.halts:
+            over = (halt.resume == "next_day" and now // DAY != halt.fired_ns // DAY) or (
+                isinstance(halt.resume, int) and now - halt.fired_ns >= halt.resume * HOUR
+            )
+            if halt.active and over:
+                halt.active = False
+                self.peak, self.account.losses = self.equity, 0
+                self.halt_log.append((now, halt.name, "lifted"))
+            if not halt.active and self._fires(halt):
+                halt.active, halt.fired_ns = True, now
+                self.halt_log.append((now, halt.name, "fired"))
+                self._obey(halt, now)
+
+    def _fires(self, halt: Halt) -> bool:
+        if halt.name == "drawdown":
+            return self.peak - self.equity >= halt.above * self.peak
+        if halt.name == "daily_loss":
+            return self.day_base - self.equity >= halt.above * self.day_base
+        return self.account.losses >= halt.above
+
+    def _obey(self, halt: Halt, now: int) -> None:
+        book = self.account
+        if halt.then == "block_entries":
+            return
+        for k, position in enumerate(book.positions):
+            order = book.orders[k]
+            if order is not None and not order.reduces:
+                book.end(k, "cancelled", halt.name, now)
+            if halt.then == "flatten" and position.side:
+                self._exit(k, halt.name, now)
+                self._disarm(position, position.side)
+
+    # ------------------------------------------------------------------ 7: wishes and exits
+
+    def _wish(self, k: int, i: int) -> tuple[float, float, str, float]:
+        """Wish, confidence, reason, probability up."""
+        s = self.s
+        if self.chances is not None:
+            up = self.chances[k][i]
+            if math.isnan(up):
+                return NAN, 0.0, "not_finite", NAN
+            sure = 2.0 * abs(up - 0.5)
+            if sure < s.threshold or up == 0.5:
+                return NAN, sure, "below_threshold", up
+            return (1.0 if up > 0.5 else -1.0), sure, "", up
+        close, age = self.bars[k].close, self.ages[k][i]
+
+        def moved(back: int, sign: float) -> bool:
+            known = back > 0 and age >= back
+            return known and sign * (float(close[i]) - float(close[i - back])) > 0.0
+
+        if moved(s.exit_back, -1.0):
+            return 0.0, 1.0, "", NAN
+        long, short = moved(s.long_back, 1.0), moved(s.short_back, -1.0)
+        if long and short:
+            return NAN, 0.0, "conflict", NAN
+        if long or short:
+            return (1.0 if long else -1.0), 1.0, "", NAN
+        return NAN, 0.0, "no_rule_true", NAN
+
+    def _exits(self, k: int, i: int, now: int) -> tuple[int, int, float, Decision] | None:
+        """Step 7 for a symbol: exits go out at once; a candidate for entry is returned."""
+        s, book = self.s, self.account
+        position, order = book.positions[k], book.orders[k]
+        wish, sure, reason, up = self._wish(k, i)
+        if s.spot and wish == -1.0:
+            wish, reason = 0.0, "short_as_flat"
+        row = Decision(now, k, wish, sure, refused=reason)
+        self.decisions.append(row)
+        if position.disarmed and s.reentry == "rearm" and wish != position.disarmed:
+            position.disarmed = 0
+        side = position.side
+        if order is not None and not order.reduces:
+            side = 1 if order.units > 0 else -1
+        if not side:
+            return (k, i, wish, row) if wish in (1.0, -1.0) else None
+        if s.model and wish == side:
+            position.held = 0
+        leave = self._why_leave(position, side, wish, up, now)
+        if not leave:
+            free = book.orders[k] is None
+            resize = s.band is not None and position.side and free
+            if resize and (wish == side or math.isnan(wish)):
+                return (k, i, float(side), row)
+            return None
+        if order is not None and not order.reduces:
+            book.end(k, "cancelled", leave, now)
+        if leave == "opposite" and wish == position.side:
+            return None  # a flip was taken back before it filled: what is held stays
+        if not s.spot and leave == "opposite" and book.orders[k] is None:
+            return (k, i, wish, row)
+        if position.side:
+            self._exit(k, leave, now)
+        return None
+
+    def _why_leave(
+        self, position: Position, side: int, wish: float, up: float, now: int
+    ) -> str:
+        s = self.s
+        after = s.after if s.after is not None else (3 if s.model else None)
+        why = ""
+        if wish == 0.0:
+            why = "exit"
+        elif s.opposite and wish == -side:
+            why = "opposite"
+        elif position.side and after is not None and position.held >= after:
+            why = "after"
+        elif position.side and s.below is not None and side * (up - 0.5) * 2.0 < s.below:
+            why = "below"
+        limit = s.stops.get("time_limit")
+        if position.side and limit is not None and now - position.entry_ns >= limit * HOUR:
+            self._disarm(position, position.side)
+            why = "time_limit"
+        return why
+
+    def _exit(self, k: int, reason: str, now: int) -> None:
+        book, position = self.account, self.account.positions[k]
+        units = floor_lots(abs(position.units), book.lot)
+        order = book.orders[k]
+        if order is not None:
+            if order.reduces and abs(order.units) >= units:
+                return
+            book.end(k, "cancelled", reason, now)
+        if units:
+            way = -1 if position.units > 0 else 1
+            self._place(k, "market", way * units, reason, now, True, price=position.mark)
+
+    # ------------------------------------------------------------------ 8: entries
+
+    def _entries(self, candidates: list[tuple[int, int, float, Decision]], now: int) -> None:
+        share = 1.0
+        if self.s.pro_rata and len(self.bars) > 1:
+            share = self.sizer.share(candidates, now)
+        for k, i, side, row in sorted(candidates, key=lambda c: (-self._rank(c), c[0])):
+            self._enter(k, i, int(side), row, share, now)
+
+    def _rank(self, candidate: tuple[int, int, float, Decision]) -> float:
+        return candidate[3].confidence
+
+    def _enter(self, k: int, i: int, side: int, row: Decision, share: float, now: int) -> None:
+        position = self.account.positions[k]
+        flips = position.side == -side
+        refused, order = self.sizer.order(k, i, side, row, share, now)
+        if refused is not None:
+            row.refused = refused
+        if refused and flips:
+            self._exit(k, "opposite", now)
+        if order is None:
+            return
+        kind, units, limit, trigger, reason = order
+        price = float(self.bars[k].close[i])
+        self._place(k, kind, units, reason, now, reason == "rebalance", limit, trigger, price)
+        if reason == "entry":
+            position.since_entry = 0
+
+
+def simulate(
+    s: Settings, bars: Sequence[Bars], first: int, chances: Any = None
+) -> Reference:
+    """Run the reference over a market."""
+    return Reference(s, bars, chances).run(first)

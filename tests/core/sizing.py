@@ -1,0 +1,292 @@
+"""The reference's checks: size, caps in their order, lots, the wire."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tests.core.book import NAN, Account, floor_lots, rounded
+from tests.core.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.core.reference import Decision, Reference
+
+__all__ = ["Sizer"]
+
+Planned = tuple[str, int, float, float, str]
+CAPS = ("position", "groups", "correlated", "gross_exposure")
+
+
+class Sizer:
+    """Says for a candidate what may be ordered, or which rule refuses it."""
+
+    def __init__(self, s: Settings, run: Reference) -> None:
+        self.s, self.run = s, run
+        self.limits = {"position": 1.0, "gross_exposure": 1.0, "orders_per_minute": 60,
+                       "price_collar": 0.05, **s.limits}  # fmt: skip
+        self.returns: list[float] = []
+
+    @property
+    def book(self) -> Account:
+        """The account."""
+        return self.run.account
+
+    def told(self, book: Account) -> None:
+        """Take in a trade that has just closed."""
+        if book.just_closed:
+            self.returns.append(book.last_return)
+            book.just_closed = False
+
+    def cost(self, price: float) -> float:
+        """What a unit costs with slippage and fee."""
+        return price * (1.0 + self.s.slippage) * (1.0 + self.s.taker)
+
+    # ------------------------------------------------------------------ what is there
+
+    def target(self, k: int, side: int, price: float, up: float) -> float:
+        """Quantity the sizing rule wants, before anything else."""
+        s, equity = self.s, self.run.equity
+        if s.sizing == "fixed_quantity":
+            wanted = s.amount
+        elif s.sizing == "fixed_fraction":
+            wanted = s.amount * equity / self.cost(price)
+        else:
+            wanted = self._kelly(up if side > 0 else 1.0 - up) * equity / self.cost(price)
+        return wanted / len(self.run.bars) if s.split else wanted
+
+    def _kelly(self, chance: float) -> float:
+        recent = self.returns[-self.s.kelly_window :]
+        wins = [each for each in recent if each > 0.0]
+        losses = [-each for each in recent if not each > 0.0]
+        win, loss = 0.02, 0.015
+        if min(len(wins), len(losses)) >= self.s.kelly_least and sum(losses) > 0.0:
+            win, loss = sum(wins) / len(wins), sum(losses) / len(losses)
+        odds = win / loss
+        share = self.s.amount * (chance * odds - (1.0 - chance)) / odds
+        return min(self.s.kelly_max, share) if share > 0.0 else 0.0
+
+    def notionals(self, without: int = -1) -> list[float]:
+        """Signed notional of every symbol, working entries included."""
+        found = []
+        for k, position in enumerate(self.book.positions):
+            order = self.book.orders[k]
+            units = position.units + (order.units if order and not order.reduces else 0)
+            found.append(0.0 if k == without else units / self.book.scale * position.mark)
+        return found
+
+    def _working_cost(self) -> float:
+        """Equity that working entries will cost: their slippage and fees."""
+        rate = (1.0 + self.s.slippage) * (1.0 + self.s.taker) - 1.0
+        worth = 0.0
+        for order, position in zip(self.book.orders, self.book.positions, strict=True):
+            if order is not None and not order.reduces:
+                worth += abs(order.units) / self.book.scale * position.mark
+        return rate * worth
+
+    def free_cash(self) -> float:
+        """Cash not yet spoken for, with the proceeds of reductions."""
+        s, cash = self.s, self.book.cash - self.s.cash_buffer * self.run.equity
+        for order, position in zip(self.book.orders, self.book.positions, strict=True):
+            if order is None:
+                continue
+            worth = order.units / self.book.scale * position.mark
+            if not order.reduces:
+                cash -= abs(worth) * (1.0 + s.slippage) * (1.0 + s.taker)
+            elif worth < 0.0:
+                cash += abs(worth) * (1.0 - s.slippage) * (1.0 - s.taker)
+        return cash
+
+    def share(self, candidates: list[tuple[int, int, float, Decision]], now: int) -> float:
+        """pro_rata: by what all entries are scaled."""
+        asked, freed = 0.0, 0.0
+        for k, i, side, _ in candidates:
+            price = float(self.run.bars[k].close[i])
+            if self._early(k, i, int(side)):
+                continue
+            wanted = self.target(k, int(side), price, self._up(k, i))
+            position = self.book.positions[k]
+            if position.side == side:
+                add = wanted - abs(position.units) / self.book.scale
+                wanted = add if add > self.s.band * wanted else 0.0
+            if wanted > 0.0:
+                asked += wanted * self.cost(price)
+        if self.s.spot:
+            free = max(0.0, self.free_cash())
+        else:
+            notionals = self.notionals()
+            freed = sum(
+                abs(notionals[k]) for k, _, side, _ in candidates
+                if self.book.positions[k].side == -side
+            )  # fmt: skip
+            gross = sum(map(abs, notionals)) - freed
+            free = max(0.0, self.s.leverage * self.run.equity - gross)
+        return free / asked if asked > free else 1.0
+
+    def _up(self, k: int, i: int) -> float:
+        return self.run.chances[k][i] if self.run.chances is not None else NAN
+
+    # ------------------------------------------------------------------ the checks, in order
+
+    def _early(self, k: int, i: int, side: int) -> str:
+        position = self.book.positions[k]
+        if any(halt.active for halt in self.run.halts):
+            return "halted"
+        if position.disarmed and side == position.disarmed and self.s.reentry != "immediate":
+            return "disarmed"
+        if position.since_entry < self.s.min_interval:
+            return "min_interval"
+        return ""
+
+    def order(
+        self, k: int, i: int, side: int, row: Decision, share: float, now: int
+    ) -> tuple[str | None, Planned | None]:
+        """Return the refusing rule and the order: kind, units, limit, trigger, reason.
+
+        The rule is "" for an accepted entry, None where nothing was asked of the checks.
+        """
+        s, book, position = self.s, self.book, self.book.positions[k]
+        price, scale = float(self.run.bars[k].close[i]), book.scale
+        flips = position.side == -side
+        resizes = position.side == side
+        wanted = self.target(k, side, price, self._up(k, i))
+        if resizes:
+            assert s.band is not None
+            add = wanted - abs(position.units) / scale
+            if not wanted > 0.0:
+                return "size", None
+            if abs(add) <= s.band * wanted:
+                return None, None
+            if add < 0.0:
+                units = floor_lots(-add * scale, book.lot)
+                if not units:
+                    return None, None
+                way = -units if position.units > 0 else units
+                return None, ("market", way, NAN, NAN, "rebalance")
+            wanted = add
+        early = self._early(k, i, side)
+        if early:
+            return early, None
+        if not wanted > 0.0:
+            return "size", None
+        row.requested = side * wanted
+        units = floor_lots(wanted * share * scale, book.lot)
+        units, clipped = self._caps(k, i, side, price, units, flips)
+        row.clipped = clipped
+        if not units > 0:
+            short = "cash" if s.spot else "margin"
+            return clipped or (short if share <= 0.0 else "lot"), None
+        if units / scale * price < s.min_notional:
+            return "min_notional", None
+        kind, limit, trigger = self._style(side, price)
+        wire = self._wire(units / scale, price, limit)
+        if wire:
+            return wire, None
+        row.granted = side * units / scale
+        if flips:
+            units += abs(position.units)
+        return "", (kind, side * units, limit, trigger, "entry")
+
+    def _caps(
+        self, k: int, i: int, side: int, price: float, units: int, flips: bool
+    ) -> tuple[int, str]:
+        s, book, scale = self.s, self.book, self.book.scale
+        extra = self.cost(price) - price
+        equity = self.run.equity - self._working_cost()
+        if flips:
+            equity -= abs(book.positions[k].units) / scale * extra
+        notionals = self.notionals(k if flips else -1)
+        gross = sum(map(abs, notionals))
+        rooms: list[tuple[str, float]] = []
+
+        def room(share: float, taken: float) -> float:
+            return (share * equity - taken) / (price + share * extra)
+
+        for name in CAPS:
+            if name not in self.limits:
+                continue
+            keys: Any = self.limits[name]
+            if name == "position":
+                rooms.append((name, room(keys, side * notionals[k])))
+            elif name == "gross_exposure":
+                rooms.append((name, room(keys, gross)))
+            elif name == "groups":
+                rooms.append((name, self._group_room(k, keys, notionals, room)))
+            else:
+                rooms.append((name, room(keys["max"], self._alike(k, side, keys, notionals))))
+        if s.spot:
+            rooms.append(("cash", self.free_cash() / self.cost(price)))
+        else:
+            rooms.append(("margin", room(s.leverage, gross)))
+        clipped = ""
+        for name, quantity in rooms:
+            if math.isinf(quantity):
+                continue
+            cap = floor_lots(max(0.0, quantity) * scale, book.lot)
+            if cap < units:
+                units, clipped = cap, name
+        return units, clipped
+
+    def _group_room(self, k: int, groups: Mapping[str, Any], notionals: list[float], room: Any) -> float:
+        names, least = self.s.symbols, math.inf
+        for group in groups.values():
+            if names[k] in group["symbols"]:
+                taken = sum(abs(notionals[names.index(each)]) for each in group["symbols"])
+                least = min(least, room(group["max"], taken))
+        return least
+
+    def _alike(self, k: int, side: int, keys: Mapping[str, Any], notionals: list[float]) -> float:
+        """Notional of what moves with a symbol, sides counted in, itself included."""
+        taken = abs(notionals[k])
+        for other, notional in enumerate(notionals):
+            if other == k or notional == 0.0:
+                continue
+            toward = 1.0 if notional > 0.0 else -1.0
+            value = side * toward * self._correlation(k, other, int(str(keys["window"]).split()[0]))
+            if value > keys["above"] or math.isnan(value):
+                taken += abs(notional)
+        return taken
+
+    def _correlation(self, a: int, b: int, window: int) -> float:
+        """Correlation of log returns over the common bars of the last `window` times."""
+        run = self.run
+        now = run.curve[-1][0]
+        at = run.times.index(now)
+        x: list[float] = []
+        y: list[float] = []
+        common = [t for t in run.times[max(0, at - window) : at + 1]
+                  if t in run.rows[a] and t in run.rows[b]]  # fmt: skip
+        for before, t in zip(common, common[1:], strict=False):
+            for k, into in ((a, x), (b, y)):
+                closes, rows = run.bars[k].close, run.rows[k]
+                into.append(math.log(float(closes[rows[t]]) / float(closes[rows[before]])))
+        if len(x) < 30:
+            return NAN
+        mean_x, mean_y = math.fsum(x) / len(x), math.fsum(y) / len(y)
+        xx = math.fsum((u - mean_x) ** 2 for u in x)
+        yy = math.fsum((v - mean_y) ** 2 for v in y)
+        xy = math.fsum((u - mean_x) * (v - mean_y) for u, v in zip(x, y, strict=True))
+        return xy / math.sqrt(xx * yy) if xx > 0.0 and yy > 0.0 else NAN
+
+    def _style(self, side: int, price: float) -> tuple[str, float, float]:
+        s = self.s
+        limit = trigger = NAN
+        if s.order == "limit":
+            limit = price * (1.0 - side * s.offset)
+        elif s.order != "market":
+            trigger = price * (1.0 + side * s.offset)
+            if s.order == "stop_limit":
+                limit = trigger * (1.0 + side * s.slack)
+        return s.order, rounded(limit, -side, s.tick), rounded(trigger, side, s.tick)
+
+    def _wire(self, quantity: float, price: float, limit: float) -> str:
+        limits = self.limits
+        if self.run.sent >= max(1, limits["orders_per_minute"] // 2):
+            return "orders_per_minute"
+        if abs(limit / price - 1.0) > limits["price_collar"]:
+            return "price_collar"
+        if quantity * price > limits.get("max_order_value", math.inf) * (1 + 1e-12):
+            return "max_order_value"
+        return ""
+
+

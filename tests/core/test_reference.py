@@ -1,0 +1,20 @@
+"""The core against an independent simulator: every decision, order, fill, trade and mark."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.core import draws
+from tests.core.compare import assert_agrees, chances_of
+from tests.core.reference import simulate
+from tests.core.world import FIRST, run_core, session_of
+
+
+@given(st.data())
+@settings(max_examples=150)
+def test_core_agrees_with_the_reference(data):
+    s = data.draw(draws.settings())
+    bars = data.draw(draws.markets(s))
+    ran = run_core(session_of(s, bars))
+    assert_agrees(ran, simulate(s, bars, FIRST, chances_of(ran)))

@@ -1,0 +1,260 @@
+"""Runs the core on made markets: the file from `Settings`, the tape from `Bars`, both paths."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from septet._config import load
+from septet._core.batch import Batch
+from septet._data.bars import BarTable, Instrument, MarketData
+from septet._host.declare import Step
+from septet._host.register import Host
+from septet._kernel import layout
+from septet._plan.plan import Plan
+from septet._shell.session import Session, plan_of
+from septet._shell.tape import TapeRules, make_tape
+from tests.core.settings import HOUR, Bars, Settings
+
+__all__ = [
+    "FIRST", "Ran", "chance_up", "file_of", "market_of", "plain_module", "run_core", "session_of",
+    "session_of_text",
+]  # fmt: skip
+
+FIRST = 5
+DAY = 24 * HOUR
+
+
+@cache
+def _host() -> Host:
+    return Host()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_text(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_text, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return format(value, ".17g") if value != int(value) else str(int(value))
+    return str(value)
+
+
+def _order(s: Settings) -> dict[str, Any]:
+    keys: dict[str, Any] = {"use": s.order}
+    if s.order != "market":
+        keys |= {"offset": s.offset, "good_for": f"{s.good_for} bars"}
+    if s.order == "stop_limit":
+        keys["slack"] = s.slack
+    return keys
+
+
+def _sizing(s: Settings) -> dict[str, Any]:
+    if s.sizing == "kelly":
+        odds = {"window": f"{s.kelly_window} trades", "min_each": s.kelly_least}
+        return {"use": "kelly", "fraction": s.amount, "max": s.kelly_max, "odds": odds}
+    key = "quantity" if s.sizing == "fixed_quantity" else "fraction"
+    return {"use": s.sizing, key: s.amount}
+
+
+def _signal(s: Settings) -> dict[str, Any]:
+    leave: dict[str, Any] = {"opposite": s.opposite}
+    if s.after is not None:
+        leave["after"] = f"{s.after} bars"
+    if s.below is not None:
+        leave["below"] = s.below
+    reentry = {"after": f"{s.reentry} bars"} if isinstance(s.reentry, int) else s.reentry
+    keys = {"exit": leave, "min_interval": f"{s.min_interval} bars", "reentry": reentry}
+    if s.model:
+        return {"use": "confidence", "threshold": s.threshold, **keys}
+    rules = {"long_if": f'"close > prev(close, {s.long_back})"'}
+    if s.exit_back:
+        rules["exit_if"] = f'"close < prev(close, {s.exit_back})"'
+    if s.short_back:
+        rules["short_if"] = f'"close < prev(close, {s.short_back})"'
+    return {"use": "rules", **rules, **keys}
+
+
+def _limits(s: Settings) -> dict[str, Any]:
+    """Shares above one are written as percents."""
+    shares = ("position", "gross_exposure")
+    return {
+        name: f"{round(100 * value)}%" if name in shares and value > 1.0 else value
+        for name, value in s.limits.items()
+    }
+
+
+def _halts(s: Settings) -> dict[str, Any]:
+    made = {}
+    for name, keys in s.halts.items():
+        resume = keys.get("resume", "manual")
+        made[name] = {**keys, "resume": f"{resume}h" if isinstance(resume, int) else resume}
+    return made
+
+
+def file_of(s: Settings) -> str:
+    """Write the strategy file of some settings."""
+    simulation: dict[str, Any] = {
+        "fee": {"maker": s.maker, "taker": s.taker, "paid_in": "received" if s.received else "quote"},
+        "slippage": s.slippage, "latency": f"{s.latency} bars" if s.latency else 0,
+        "good_for": f"{s.good_for} bars",
+    }  # fmt: skip
+    if s.participation is not None:
+        simulation["participation"] = s.participation
+    stops = {name: f"{value}h" if name == "time_limit" else value for name, value in s.stops.items()}
+    risk: dict[str, Any] = {"sizing": _sizing(s), "limits": _limits(s), "stops": stops,
+                            "halts": _halts(s), "cash_buffer": s.cash_buffer}  # fmt: skip
+    if s.pro_rata:
+        risk["allocate"] = "pro_rata"
+    if s.split:
+        risk["split"] = "equal"
+    if s.band is not None:
+        risk["rebalance"] = {"band": s.band}
+    instrument = {"tick": s.tick, "lot": s.lot, "min_notional": s.min_notional}
+    whole: dict[str, Any] = {
+        "version": 1, "name": "made",
+        "account": {"capital": s.capital, "type": "spot" if s.spot else "perpetual"},
+        "universe": {"symbols": s.symbols, "bar": "1h"},
+        "data": {"candles": {"use": "synthetic"}},
+        "signal": _signal(s), "risk": risk,
+        "execution": {"simulation": simulation, "order": _order(s),
+                      "instruments": dict.fromkeys(s.symbols, instrument),
+                      "venues": {"sim": {"use": "simulated"}}},
+    }  # fmt: skip
+    if not s.spot:
+        whole["perpetual"] = {"leverage": s.leverage, "maintenance": s.maintenance,
+                              "liquidation_fee": s.liquidation_fee}  # fmt: skip
+        every = f"{s.funding_every // HOUR}h"
+        whole["perpetual"]["funding"] = {"rate": s.funding, "every": every}
+    if s.model:
+        whole["features"] = {"ret": {"use": "log_return"}}
+        whole["model"] = {"use": "sklearn", "estimator": "LogisticRegression",
+                          "label": {"use": "direction", "horizon": "3 bars"},
+                          "training": {"train": "30d", "step": "10d", "purge": "3 bars"}}  # fmt: skip
+    return "\n".join(f"{key}: {_text(value)}" for key, value in whole.items()) + "\n"
+
+
+def load_text(text: str) -> Any:
+    """Load a strategy from its text."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "made.yaml"
+        path.write_text(text, encoding="utf-8")
+        return load(path, host=_host())
+
+
+def market_of(
+    symbols: Sequence[str], bars: Sequence[Bars], instruments: Mapping[str, Instrument]
+) -> MarketData:
+    """Put made bars where validated ones would be."""
+    tables = {}
+    for symbol, each in zip(symbols, bars, strict=True):
+        prices = (each.open, each.high, each.low, each.close, each.volume)
+        tables[symbol] = BarTable(
+            symbol, HOUR, each.open_ns, each.open_ns + HOUR, *prices, each.open_ns // DAY,
+            each.made_up,
+        )  # fmt: skip
+    return MarketData(tuple(symbols), HOUR, tables, instruments=instruments)
+
+
+def session_of_text(text: str, bars: Sequence[Bars], first: int = FIRST) -> Session:
+    """Return a session over made bars."""
+    loaded = load_text(text)
+    strategy = loaded.strategy
+    plan = plan_of(loaded)
+    instruments = {}
+    for symbol in strategy.universe.symbols:
+        spec = strategy.execution.instruments.get(symbol)
+        instruments[symbol] = Instrument(symbol) if spec is None else Instrument(
+            symbol, spec.lot, spec.tick, spec.min_notional, min(1e-8, spec.lot)
+        )  # fmt: skip
+    market = market_of(strategy.universe.symbols, bars, instruments)
+    funding = strategy.perpetual.funding
+    rules = TapeRules(
+        reset_after=strategy.data.candles.extra["reset_after"],
+        funding_rate=funding.rate if funding else None,
+        funding_every_ns=funding.every if funding else 1,
+    )
+    return Session(loaded, plan, market, make_tape(plan, market, rules), first, lambda text: None)
+
+
+def session_of(s: Settings, bars: Sequence[Bars], first: int = FIRST) -> Session:
+    """Return a session over made bars for some settings."""
+    return session_of_text(file_of(s), bars, first)
+
+
+def plain_module(plan: Plan) -> ModuleType:
+    """Run the plan's text as plain Python: no compiler, every step and helper as it is written."""
+
+    def use(target: Any) -> Any:
+        return target.function if isinstance(target, Step) else target
+
+    module = ModuleType(plan.name)
+    same: Callable[[Any], Any] = lambda function: function  # noqa: E731
+    scope = {"entry": lambda signature: same, "kernel": same, "routine": same, "use": use}
+    text = plan.assembly.text
+    for flavour in ("compiled", "uncompiled"):
+        text = text.replace(
+            f"from septet._plan.{flavour} import entry, kernel, routine, use\n", ""
+        )
+    module.__dict__.update(scope)
+    exec(compile(text, plan.name, "exec"), module.__dict__)
+    return module
+
+
+def chance_up(value: float) -> float:
+    """Return a made-up model's probability: a steep logistic of the last return."""
+    return math.nan if value != value else 1.0 / (1.0 + math.exp(-60.0 * value))
+
+
+@dataclass
+class Ran:
+    """What the core left: the log, decisions, equity, state."""
+
+    session: Session
+    batch: Batch
+
+    @property
+    def log(self) -> tuple[Any, Any]:
+        """Rows of the log."""
+        rows = int(self.batch.state.C[layout.LOG])
+        return self.batch.LI[:rows], self.batch.LF[:rows]
+
+
+def run_core(session: Session, *, plain: bool = True) -> Ran:
+    """Run the batch path; the model, if there is one, is `chance_up` of the first feature."""
+    plan = session.plan
+    if plain:
+        plan.__dict__["module"] = plain_module(plan)
+    state = plan.state(session.strategy.account.capital, session.instruments)
+    batch = Batch(plan, session.tape, state)
+    batch.F[:], batch.Y[:] = np.nan, np.nan
+    with np.errstate(all="ignore"):
+        if session.strategy.model is None:
+            batch.observe(0, session.first)
+            batch.advance(session.first, session.tape.times)
+        else:
+            batch.observe(0, session.tape.times)
+            predict(session, batch)
+            batch.trade(session.first, session.tape.times)
+    return Ran(session, batch)
+
+
+def predict(session: Session, batch: Batch) -> None:
+    """Write the made-up model's answers where the walk would write a real one's."""
+    row = session.plan.assembly.model_row
+    assert row is not None
+    source = next(iter(session.plan.assembly.features.values()))
+    for k, n in enumerate(session.tape.lengths):
+        ups = [chance_up(float(value)) for value in batch.F[k, source, :n]]
+        batch.F[k, row, :n] = ups
+        batch.F[k, row + 1, :n] = [3.0 if up != up else 0.0 for up in ups]
