@@ -96,7 +96,7 @@ def test_a_file_says_what_it_shows_and_explains_its_warnings(file: Path) -> None
     assert loaded.strategy.name == file.stem
     assert loaded.strategy.data.candles.use == "sample"
     for warning in loaded.warnings:
-        assert ".".join(map(str, warning.path)) in header, warning.message
+        assert warning.key in header, warning.message
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)

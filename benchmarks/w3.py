@@ -1,0 +1,128 @@
+"""W3: ten features over a million bars, ours beside polars and pandas in the same run.
+
+Log return, RSI 14 (Wilder's), Bollinger width 20, volatility 10, z-score of the volume 20, and the
+return of 1, 2, 3, 5 and 10 bars ago. All start from arrays in memory and end in columns; the three
+answers are compared before their times are.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import Row, arguments, bars_text, emit, medians, w1_strategy
+
+LAGS = (1, 2, 3, 5, 10)
+NAMES = ("ret_1", "rsi_14", "bb_width", "vol_10", "volume_z", *(f"lags_{n}" for n in LAGS))
+FEATURES = """\
+  ret_1: {use: log_return}
+  rsi_14: {use: rsi, period: 14}
+  bb_width: {use: bollinger_width, period: 20}
+  vol_10: {use: volatility, period: 10}
+  volume_z: {use: zscore, of: volume, period: 20}
+  lags: {use: lag, of: ret_1, by: [1, 2, 3, 5, 10]}
+"""
+SETTLED = 1_000
+"""Bars after which Wilder's averages have forgotten how they began."""
+
+
+def _ours(bars: int) -> tuple[Any, Any]:
+    """Return what runs our features, and what gives them by name."""
+    from septet._config import load
+    from septet._core.batch import Batch
+    from septet._shell.session import open_session
+
+    with tempfile.TemporaryDirectory() as place:
+        loaded = load(str(w1_strategy(Path(place), bars, FEATURES, rules=False)))
+        session = open_session(loaded)
+    state = session.plan.state(1e7, session.instruments)
+    batch = Batch(session.plan, session.tape, state)
+    rows = session.plan.assembly.features
+
+    def run() -> None:
+        state.S[:] = 0.0
+        batch.observe(0, session.tape.times)
+
+    return run, lambda: {name: batch.F[0, rows[name]] for name in NAMES}
+
+
+def _polars(close: Any, volume: Any) -> Any:
+    import polars as pl
+
+    frame = pl.DataFrame({"close": close, "volume": volume})
+    c, v, ret = pl.col("close"), pl.col("volume"), pl.col("ret_1")
+    change = c.diff()
+
+    def wilder(each: Any) -> Any:
+        return each.ewm_mean(alpha=1.0 / 14.0, adjust=False, ignore_nulls=True)
+
+    def run() -> Any:
+        up, down = wilder(change.clip(lower_bound=0.0)), wilder((-change).clip(lower_bound=0.0))
+        return frame.lazy().with_columns(c.log().diff().alias("ret_1")).select(
+            ret,
+            (100.0 * up / (up + down)).alias("rsi_14"),
+            (4.0 * c.rolling_std(20, ddof=0) / c.rolling_mean(20)).alias("bb_width"),
+            ret.rolling_std(10).alias("vol_10"),
+            ((v - v.rolling_mean(20)) / v.rolling_std(20, ddof=0)).alias("volume_z"),
+            *(ret.shift(n).alias(f"lags_{n}") for n in LAGS),
+        ).collect()  # fmt: skip
+
+    return run
+
+
+def _pandas(close: Any, volume: Any) -> Any:
+    import pandas as pd
+
+    c, v = pd.Series(close), pd.Series(volume)
+
+    def run() -> Any:
+        ret = np.log(c).diff()
+        change = c.diff()
+        up = change.clip(lower=0.0).ewm(alpha=1.0 / 14.0, adjust=False).mean()
+        down = (-change).clip(lower=0.0).ewm(alpha=1.0 / 14.0, adjust=False).mean()
+        roll, by_volume = c.rolling(20), v.rolling(20)
+        columns = {
+            "ret_1": ret,
+            "rsi_14": 100.0 * up / (up + down),
+            "bb_width": 4.0 * roll.std(ddof=0) / roll.mean(),
+            "vol_10": ret.rolling(10).std(),
+            "volume_z": (v - by_volume.mean()) / by_volume.std(ddof=0),
+        }
+        return pd.DataFrame(columns | {f"lags_{n}": ret.shift(n) for n in LAGS})
+
+    return run
+
+
+def _agree(ours: dict[str, Any], theirs: Any, whose: str) -> None:
+    for name in NAMES:
+        one, other = ours[name][SETTLED:], np.asarray(theirs[name])[SETTLED:]
+        if not np.allclose(one, other, rtol=1e-6, atol=1e-9):
+            raise SystemExit(f"W3: {name} differs from {whose} by {np.abs(one - other).max():.3g}")
+
+
+def measure(bars: int, times: int) -> list[Row]:
+    """Compare the answers, then time the three in turn."""
+    from septet_plugins.data.synthetic import w1_bars
+
+    columns = w1_bars(bars)
+    run, named = _ours(bars)
+    polars, pandas = (make(columns["close"], columns["volume"]) for make in (_polars, _pandas))
+    run()
+    _agree(named(), polars(), "polars")
+    _agree(named(), pandas(), "pandas")
+    found = medians({"septet": run, "polars": polars, "pandas": pandas}, times)
+    ours = found["septet"]
+    rows = [Row("W3", f"ten features, {bars_text(bars)}", f"{ours * 1e3:.1f} ms", "")]
+    for other in ("polars", "pandas"):
+        rows.append(
+            Row("W3", f"{other}, the same features", f"{found[other] * 1e3:.1f} ms",
+                f"septet against {other}", found[other] / ours)
+        )  # fmt: skip
+    return rows
+
+
+if __name__ == "__main__":
+    asked = arguments(__doc__)
+    emit(measure(100_000, 3) if asked.quick else measure(1_000_000, 5), asked.json)
