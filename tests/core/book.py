@@ -107,7 +107,16 @@ class Account:
     ) -> Order:  # fmt: skip
         """Make an order work."""
         order = Order(
-            len(self.placed), kind, units, reason, active_ns, reduces, limit, trigger, price, good_for
+            len(self.placed),
+            kind,
+            units,
+            reason,
+            active_ns,
+            reduces,
+            limit,
+            trigger,
+            price,
+            good_for,
         )
         self.placed.append((now, k, kind, units, limit, trigger, reason))
         self.orders[k] = order
@@ -181,7 +190,18 @@ class Account:
         quantity = p.closed / self.scale
         pnl = p.gross - p.fees
         self.trades.append(
-            (k, p.side, p.entry_ns, p.average, now, p.left / quantity, quantity, pnl, p.fees, reason)
+            (
+                k,
+                p.side,
+                p.entry_ns,
+                p.average,
+                now,
+                p.left / quantity,
+                quantity,
+                pnl,
+                p.fees,
+                reason,
+            )
         )
         self.losses = self.losses + 1 if pnl < 0.0 else 0
         self.last_return, self.just_closed = pnl / p.entered, True

@@ -28,7 +28,11 @@ def tables_of(ran: Ran) -> dict[str, list[tuple[Any, ...]]]:
     names = [*ran.session.plan.assembly.reasons, ""]
     halts = [name for name, _ in ran.session.plan.assembly.halts]
     found: dict[str, list[tuple[Any, ...]]] = {
-        "orders": [], "ended": [], "fills": [], "trades": [], "halts": []
+        "orders": [],
+        "ended": [],
+        "fills": [],
+        "trades": [],
+        "halts": [],
     }
     for (kind, time, k, number, code, detail), f in zip(LI.tolist(), LF.tolist(), strict=True):
         if kind == layout.ORDER:

@@ -256,7 +256,9 @@ class Reference:
             cover = min(abs(units), abs(position.units)) if units * position.units < 0 else 0
             units = order.units = cover if units > 0 else -cover
         if s.participation is not None:
-            room = floor_lots(s.participation * float(self.bars[k].volume[i]) * book.scale, book.lot)
+            room = floor_lots(
+                s.participation * float(self.bars[k].volume[i]) * book.scale, book.lot
+            )
             room = max(0, room - position.taken)
             units = max(-room, min(room, units))
         short = False
@@ -468,9 +470,7 @@ class Reference:
             self._exit(k, leave, now)
         return None
 
-    def _why_leave(
-        self, position: Position, side: int, wish: float, up: float, now: int
-    ) -> str:
+    def _why_leave(self, position: Position, side: int, wish: float, up: float, now: int) -> str:
         s = self.s
         after = s.after if s.after is not None else (3 if s.model else None)
         why = ""
@@ -529,8 +529,6 @@ class Reference:
             position.since_entry = 0
 
 
-def simulate(
-    s: Settings, bars: Sequence[Bars], first: int, chances: Any = None
-) -> Reference:
+def simulate(s: Settings, bars: Sequence[Bars], first: int, chances: Any = None) -> Reference:
     """Run the reference over a market."""
     return Reference(s, bars, chances).run(first)

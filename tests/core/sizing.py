@@ -227,7 +227,9 @@ class Sizer:
                 units, clipped = cap, name
         return units, clipped
 
-    def _group_room(self, k: int, groups: Mapping[str, Any], notionals: list[float], room: Any) -> float:
+    def _group_room(
+        self, k: int, groups: Mapping[str, Any], notionals: list[float], room: Any
+    ) -> float:
         names, least = self.s.symbols, math.inf
         for group in groups.values():
             if names[k] in group["symbols"]:
@@ -288,5 +290,3 @@ class Sizer:
         if quantity * price > limits.get("max_order_value", math.inf) * (1 + 1e-12):
             return "max_order_value"
         return ""
-
-

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from septet._config import load
 from septet._core.batch import Batch
-from septet._data.bars import BarTable, Instrument, MarketData
+from septet._core.engine import Engine
+from septet._data.bars import BarTable, Instrument, MarketData, SeriesTable
 from septet._host.declare import Step
 from septet._host.register import Host
 from septet._kernel import layout
 from septet._plan.plan import Plan
+from septet._shell.eventful import barriers, make_engine
 from septet._shell.session import Session, plan_of
 from septet._shell.tape import TapeRules, make_tape
 from tests.core.settings import HOUR, Bars, Settings
 
 __all__ = [
-    "FIRST", "Ran", "chance_up", "file_of", "market_of", "plain_module", "run_core", "session_of",
-    "session_of_text",
+    "FIRST", "Events", "Ran", "chance_up", "file_of", "load_text", "market_of", "plain_module",
+    "run_core", "run_events", "session_of", "session_of_text", "steps",
 ]  # fmt: skip
 
 FIRST = 5
@@ -111,7 +113,9 @@ def file_of(s: Settings) -> str:
     }  # fmt: skip
     if s.participation is not None:
         simulation["participation"] = s.participation
-    stops = {name: f"{value}h" if name == "time_limit" else value for name, value in s.stops.items()}
+    stops = {
+        name: f"{value}h" if name == "time_limit" else value for name, value in s.stops.items()
+    }
     risk: dict[str, Any] = {"sizing": _sizing(s), "limits": _limits(s), "stops": stops,
                             "halts": _halts(s), "cash_buffer": s.cash_buffer}  # fmt: skip
     if s.pro_rata:
@@ -153,7 +157,10 @@ def load_text(text: str) -> Any:
 
 
 def market_of(
-    symbols: Sequence[str], bars: Sequence[Bars], instruments: Mapping[str, Instrument]
+    symbols: Sequence[str],
+    bars: Sequence[Bars],
+    instruments: Mapping[str, Instrument],
+    series: Mapping[str, SeriesTable] | None = None,
 ) -> MarketData:
     """Put made bars where validated ones would be."""
     tables = {}
@@ -163,10 +170,15 @@ def market_of(
             symbol, HOUR, each.open_ns, each.open_ns + HOUR, *prices, each.open_ns // DAY,
             each.made_up,
         )  # fmt: skip
-    return MarketData(tuple(symbols), HOUR, tables, instruments=instruments)
+    return MarketData(tuple(symbols), HOUR, tables, series or {}, instruments)
 
 
-def session_of_text(text: str, bars: Sequence[Bars], first: int = FIRST) -> Session:
+def session_of_text(
+    text: str,
+    bars: Sequence[Bars],
+    first: int = FIRST,
+    series: Mapping[str, SeriesTable] | None = None,
+) -> Session:
     """Return a session over made bars."""
     loaded = load_text(text)
     strategy = loaded.strategy
@@ -177,7 +189,7 @@ def session_of_text(text: str, bars: Sequence[Bars], first: int = FIRST) -> Sess
         instruments[symbol] = Instrument(symbol) if spec is None else Instrument(
             symbol, spec.lot, spec.tick, spec.min_notional, min(1e-8, spec.lot)
         )  # fmt: skip
-    market = market_of(strategy.universe.symbols, bars, instruments)
+    market = market_of(strategy.universe.symbols, bars, instruments, series)
     funding = strategy.perpetual.funding
     rules = TapeRules(
         reset_after=strategy.data.candles.extra["reset_after"],
@@ -203,9 +215,7 @@ def plain_module(plan: Plan) -> ModuleType:
     scope = {"entry": lambda signature: same, "kernel": same, "routine": same, "use": use}
     text = plan.assembly.text
     for flavour in ("compiled", "uncompiled"):
-        text = text.replace(
-            f"from septet._plan.{flavour} import entry, kernel, routine, use\n", ""
-        )
+        text = text.replace(f"from septet._plan.{flavour} import entry, kernel, routine, use\n", "")
     module.__dict__.update(scope)
     exec(compile(text, plan.name, "exec"), module.__dict__)
     return module
@@ -230,7 +240,7 @@ class Ran:
         return self.batch.LI[:rows], self.batch.LF[:rows]
 
 
-def run_core(session: Session, *, plain: bool = True) -> Ran:
+def run_core(session: Session, *, plain: bool = True, until: int | None = None) -> Ran:
     """Run the batch path; the model, if there is one, is `chance_up` of the first feature."""
     plan = session.plan
     if plain:
@@ -238,15 +248,79 @@ def run_core(session: Session, *, plain: bool = True) -> Ran:
     state = plan.state(session.strategy.account.capital, session.instruments)
     batch = Batch(plan, session.tape, state)
     batch.F[:], batch.Y[:] = np.nan, np.nan
+    last = session.tape.times if until is None else until
     with np.errstate(all="ignore"):
         if session.strategy.model is None:
             batch.observe(0, session.first)
-            batch.advance(session.first, session.tape.times)
+            batch.advance(session.first, last)
         else:
             batch.observe(0, session.tape.times)
             predict(session, batch)
-            batch.trade(session.first, session.tape.times)
+            batch.trade(session.first, last)
     return Ran(session, batch)
+
+
+def steps(session: Session) -> Iterator[tuple[int, Ran, int]]:
+    """Run time by time; yield the time's number, the run so far and its first new log row."""
+    ran = run_core(session, until=session.first)
+    plan, batch = session.plan, ran.batch
+    with np.errstate(all="ignore"):
+        if session.strategy.model is None:
+            batch.observe(session.first, session.tape.times)
+        for t in range(session.first, session.tape.times):
+            begun = int(batch.state.C[layout.LOG])
+            assert plan.module.trade(t, t + 1, *batch.arguments) == t + 1
+            yield t, ran, begun
+
+
+@dataclass
+class Events:
+    """What the event path left."""
+
+    engine: Engine
+    F: Any
+    G: Any
+    slides: int
+
+    @property
+    def log(self) -> tuple[Any, Any]:
+        """Rows of the log."""
+        rows = int(self.engine.state.C[layout.LOG])
+        return self.engine.LI[:rows], self.engine.LF[:rows]
+
+
+class _Walk:
+    """Stands for a trained walk: the same made-up probability, one row at a time."""
+
+    def predict_row(self, time_ns: int, vector: Any) -> tuple[float, int]:
+        up = chance_up(float(vector[0]))
+        return up, 3 if up != up else 0
+
+
+def run_events(session: Session, *, plain: bool = True, spare: int = 8) -> Events:
+    """Run the event path with a window that slides every `spare` bars."""
+    plan, tape = session.plan, session.tape
+    if plain:
+        plan.__dict__["module"] = plain_module(plan)
+    F = np.full((len(plan.symbols), max(1, plan.rows[0]), tape.width), np.nan)
+    G = np.full((4, tape.times), np.nan)
+    slides = 0
+
+    def drain(k: int, first: int, values: Any, columns: Any) -> None:
+        nonlocal slides
+        slides += 1
+        if k < 0:
+            G[:, first : first + values.shape[1]] = values
+        else:
+            F[k, :, first : first + values.shape[1]] = values
+
+    learned: Any = SimpleNamespace(walk=_Walk()) if session.strategy.model is not None else None
+    with np.errstate(all="ignore"):
+        engine = make_engine(session, learned, drain, spare=spare)
+        for event in barriers(session):
+            engine.handle(event)
+        engine.window.flush(drain)
+    return Events(engine, F, G, slides)
 
 
 def predict(session: Session, batch: Batch) -> None:

@@ -32,11 +32,18 @@ def barriers(session: Session, start: int = 0) -> Iterator[Barrier]:
         yield Barrier(known, day, present, columns, facts, decides=t >= session.first)
 
 
-def make_engine(session: Session, learned: Learned | None, drain: Any = None) -> Engine:
-    """Return an engine with a window as long as the strategy's memory."""
+def make_engine(
+    session: Session, learned: Learned | None, drain: Any = None, *, spare: int | None = None
+) -> Engine:
+    """Return an engine with a window as long as the strategy's memory.
+
+    `spare` is the room beyond what must stay: how many bars come in before the window slides
+    (at least 8).
+    """
     plan = session.plan
     assembly = plan.assembly
     keep = plan.memory_bars + 1
+    spare = keep + 512 if spare is None else spare
     frames = []
     for frame in assembly.rows.frames.values():
         rows = list(range(frame.row, frame.row + FRAME_ROWS))
@@ -44,7 +51,7 @@ def make_engine(session: Session, learned: Learned | None, drain: Any = None) ->
             if node.bar_ns == frame.bar_ns:
                 rows += [assembly.rows.y[node.number, place] for place in range(node.width)]
         frames.append(Frames(frame.slot, tuple(rows), keep))
-    window = Window(plan, session.tape.X.shape[1], keep, 2 * keep + 512, tuple(frames))
+    window = Window(plan, session.tape.X.shape[1], keep, keep + spare, tuple(frames))
     state = plan.state(session.strategy.account.capital, session.instruments)
     judge, inputs = None, []
     if learned is not None:

@@ -1,0 +1,168 @@
+"""What must hold after every step, whatever the strategy and the market."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from septet._kernel import layout
+from tests.core import draws
+from tests.core.settings import Settings
+from tests.core.world import Ran, run_core, session_of, steps
+
+EXAMPLES = 50
+
+
+def drawn(data: st.DataObject, **fixed: Any) -> tuple[Settings, Any]:
+    s = data.draw(draws.settings(**fixed))
+    return s, session_of(s, data.draw(draws.markets(s)))
+
+
+def row_of(ran: Ran, t: int, k: int) -> int:
+    return int(ran.session.tape.T[layout.ROW + k, t])
+
+
+@given(st.data())
+@settings(max_examples=EXAMPLES)
+def test_cash_and_positions_are_capital_and_the_sum_of_fills(data):
+    """Every step: cash from fills, fees and funding; positions from fills; equity from both."""
+    s, session = drawn(data)
+    cash, units = s.capital, [0.0] * len(s.symbols)
+    for t, ran, begun in steps(session):
+        LI, LF = ran.log
+        B = ran.batch.state.B
+        scale = float(B[0, layout.SCALE])
+        for kind, k, f in zip(LI[begun:, 0], LI[begun:, 2], LF[begun:].tolist(), strict=True):
+            if kind == layout.FILL:
+                moved, price, fee, got = f[:4]
+                in_kind = s.received and moved > 0.0
+                cash -= moved / scale * price + (0.0 if in_kind else fee)
+                assert got == math.floor(got)
+                assert moved % float(B[k, layout.LOT]) == 0.0
+                units[k] += got
+            elif kind == layout.FUNDING:
+                cash -= f[0]
+        assert units == B[:, layout.UNITS].tolist()
+        worth = float((B[:, layout.UNITS] / scale * B[:, layout.MARK]).sum())
+        G = ran.batch.G
+        assert math.isclose(G[layout.G_CASH, t], cash, rel_tol=1e-9, abs_tol=1e-7)
+        assert math.isclose(G[layout.G_EQUITY, t], cash + worth, rel_tol=1e-9, abs_tol=1e-7)
+
+
+@given(st.data())
+@settings(max_examples=EXAMPLES)
+def test_profit_of_trades_is_what_equity_gained(data):
+    """Where no dust is left, closed and open trades explain equity, fees and funding included."""
+    s, session = drawn(data, received=False, min_notional=0.0)
+    ran = run_core(session)
+    LI, LF = ran.log
+    B, I = ran.batch.state.B, ran.batch.state.I
+    gained = float(LF[LI[:, 0] == layout.TRADE, 4].sum())
+    for k in range(len(s.symbols)):
+        if I[k, layout.OPEN_SIDE]:
+            move = B[k, layout.MARK] - B[k, layout.AVERAGE]
+            gained += B[k, layout.TRADE_GROSS] - B[k, layout.TRADE_FEES]
+            gained += B[k, layout.UNITS] / B[k, layout.SCALE] * move
+        else:
+            assert B[k, layout.UNITS] == 0.0, "closing leaves exactly zero"
+    equity = float(ran.batch.G[layout.G_EQUITY, -1])
+    assert math.isclose(s.capital + gained, equity, rel_tol=1e-9, abs_tol=1e-6)
+
+
+@given(st.data())
+@settings(max_examples=EXAMPLES)
+def test_spot_never_owes_cash_and_never_goes_short(data):
+    _, session = drawn(data, spot=True)
+    for t, ran, _ in steps(session):
+        assert ran.batch.G[layout.G_CASH, t] >= -1e-6
+        assert ran.batch.state.B[:, layout.UNITS].min() >= 0.0
+        assert ran.batch.state.I[:, layout.OPEN_SIDE].min() >= 0
+
+
+@given(st.data())
+@settings(max_examples=EXAMPLES)
+def test_limits_hold_after_every_entry(data):
+    """As shares of the equity after the order, at the decision's prices, working orders included."""
+    s, session = drawn(data)
+    position = s.limits.get("position", 1.0)
+    gross_limit = min(s.limits.get("gross_exposure", 1.0), s.leverage if not s.spot else 1.0)
+    rate = (1.0 + s.slippage) * (1.0 + s.taker) - 1.0
+    entry = session.plan.assembly.reasons.index("entry")
+    for t, ran, begun in steps(session):
+        LI, _ = ran.log
+        placed = [int(r[2]) for r in LI[begun:] if r[0] == layout.ORDER and r[5] == entry]
+        B, I = ran.batch.state.B, ran.batch.state.I
+        works = (I[:, layout.WORKING] == 1) & (I[:, layout.REDUCES] == 0)
+        left = B[:, layout.ORDER_UNITS] * works
+        price = B[:, layout.MARK] / B[:, layout.SCALE]
+        slack = 1e-9 * s.capital
+        while placed:  # the newest first: each was checked with those before it
+            after = abs(B[:, layout.UNITS] + left) * price
+            cost = rate * float((abs(left) * price).sum())
+            equity = float(ran.batch.G[layout.G_EQUITY, t]) - cost
+            k = placed.pop()
+            assert after[k] <= position * equity + slack
+            assert after.sum() <= gross_limit * equity + slack
+            left[k] = 0.0
+
+
+@given(st.data())
+@settings(max_examples=EXAMPLES)
+def test_no_bar_gives_more_than_its_share_of_volume(data):
+    s, session = drawn(data, participation=0.1)
+    for t, ran, begun in steps(session):
+        LI, LF = ran.log
+        taken = [0.0] * len(s.symbols)
+        for kind, k, moved in zip(LI[begun:, 0], LI[begun:, 2], LF[begun:, 0], strict=True):
+            taken[k] += abs(moved) if kind == layout.FILL else 0.0
+        for k, units in enumerate(taken):
+            if units:
+                room = 0.1 * session.tape.X[k, layout.VOLUME, row_of(ran, t, k)]
+                assert units / float(ran.batch.state.B[k, layout.SCALE]) <= room * (1.0 + 1e-9)
+
+
+@given(st.data())
+@settings(max_examples=EXAMPLES)
+def test_a_wish_to_leave_is_always_answered_by_an_order_for_all_of_it(data):
+    """A reduction is never refused: no limit, halt, budget, band or other order stands before it."""
+    s, session = drawn(data)
+    at = session.plan.assembly.decision_row
+    for t, ran, _ in steps(session):
+        B, I = ran.batch.state.B, ran.batch.state.I
+        for k in range(len(s.symbols)):
+            i, side = row_of(ran, t, k), int(I[k, layout.OPEN_SIDE])
+            if i < 0 or side == 0:
+                continue
+            wish = ran.batch.F[k, at + layout.D_SIGNAL, i]
+            if wish == 0.0 or (s.opposite and wish == -side):
+                lots = abs(B[k, layout.UNITS]) // B[k, layout.LOT] * B[k, layout.LOT]
+                assert I[k, layout.WORKING] == 1
+                assert B[k, layout.ORDER_UNITS] * side < 0.0
+                assert abs(B[k, layout.ORDER_UNITS]) >= lots
+
+
+@pytest.mark.parametrize("spot", [True, False])
+@given(st.data())
+@settings(max_examples=EXAMPLES)
+def test_no_stop_is_ever_blocked(spot, data):
+    """A position whose stop the bar touched is closed in that bar."""
+    s, session = drawn(data, spot=spot, participation=None, band=None, good_for=1,
+                       stops={"stop_loss": 0.01})  # fmt: skip
+    before: list[tuple[int, float, int]] = [(0, math.nan, 0)] * len(s.symbols)
+    for t, ran, _ in steps(session):
+        B, I, X = ran.batch.state.B, ran.batch.state.I, session.tape.X
+        for k, (side, average, entered) in enumerate(before):
+            i = row_of(ran, t, k)
+            if side and i >= 0 and not session.tape.M[k, layout.MADE_UP, i]:
+                worst = X[k, layout.LOW if side > 0 else layout.HIGH, i]
+                if side * (worst - average * (1.0 - side * 0.01)) <= 0.0:
+                    again = int(I[k, layout.ENTRY_NS]) != entered
+                    assert I[k, layout.OPEN_SIDE] == 0 or again
+        before = [
+            (int(I[k, layout.OPEN_SIDE]), float(B[k, layout.AVERAGE]), int(I[k, layout.ENTRY_NS]))
+            for k in range(len(s.symbols))
+        ]
