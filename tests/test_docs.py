@@ -74,6 +74,24 @@ def test_the_guides_source_hands_over_bars(guide: dict[str, Any]) -> None:
     assert rows.frame["close"].to_list() == [101.0, 102.0, 103.0]
 
 
+def test_the_guides_monitor_reads_a_run(guide: dict[str, Any]) -> None:
+    import numpy as np
+
+    from septet.plugin import FillRows, Reading, RunView, TradeRows
+
+    hours = np.array([1, 3, 9], dtype=np.int64)
+    level, none = np.ones(3), np.zeros(0)
+    whole = np.zeros(0, dtype=np.int64)
+    fills = FillRows(hours, hours * 0, hours * 0 + 1, level, level, level, level)
+    trades = TradeRows(whole, whole, whole, whole, none, none, none, none, none)
+    ten, flat = np.arange(10, dtype=np.int64), np.ones(10)
+    run = RunView(("A/B",), 1, ten, flat, flat, flat, fills, trades)
+    monitor = guide["Silence"](guide["SilenceConfig"](above=5))
+    found = monitor.read(run)
+    assert found == [Reading(3, "", 2.0, 5.0, "ok", 2), Reading(9, "", 6.0, 5.0, "warn", 2)]
+    assert monitor.read(run.until(8)) == found[:1]
+
+
 def test_the_guides_manifest_names_what_it_defines(guide: dict[str, Any]) -> None:
     for hook in ("septet_features", "septet_risk"):
         for component in guide[hook]():

@@ -40,6 +40,8 @@ EDGE = {
         CandlesSource Facts FetchReport Fetches Progress RawBars RawSeries Request SeriesSource
         Store one_file read_bars read_parquet_file rename_columns
 
+        FillRows Monitor Reading RunView TradeRows Verdict
+
         AVERAGE COMOMENTS EXTREME MOMENTS NAN POWERS SUM WEIGHTED absorb add cosine divide due
         exponential finite gather logarithm positive_part power recursive_average replay_due
         roll root sine weighted_sum window_comoments window_max window_min window_moments

@@ -151,6 +151,21 @@ VenueBlock = Annotated[UseBlock, BlockOf("execution", "venue")]
 OrderBlock = Annotated[UseBlock, BlockOf("execution", "order")]
 MonitorBlock = Annotated[UseBlock, BlockOf("monitoring", "monitor")]
 AlertsBlock = Annotated[UseBlock, BlockOf("monitoring", "alerts", AlertKeys)]
+_METRICS = frozenset({"auc", "brier", "hit_rate", "calibration", "psi", "slippage"})
+
+
+def _free_metric(name: str) -> str:
+    """Refuse names under which septet writes readings of its own."""
+    if name in _METRICS:
+        raise PydanticCustomError(
+            "reserved_metric",
+            "{name} is taken: septet writes readings of its own under it",
+            {"name": name, "expected": "another name", "found": repr(name)},
+        )
+    return name
+
+
+MonitorName = Annotated[BlockName, AfterValidator(_free_metric)]
 
 
 class Account(Config):
@@ -318,10 +333,13 @@ class Metrics(Config):
 
 
 class Monitoring(Config):
-    """Watching the run; further entries are monitor plugins under their own names."""
+    """Watching the run; further entries are monitor plugins under names of their own.
+
+    The metrics of an entry begin with its name.
+    """
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[BlockName, MonitorBlock]
+    __pydantic_extra__: dict[MonitorName, MonitorBlock]
 
     model: ModelMonitoring = ModelMonitoring()
     fills: FillMonitoring = FillMonitoring()

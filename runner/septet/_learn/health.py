@@ -22,11 +22,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
 from septet._data.bars import Floats, Ints
+from septet._host.monitoring import Reading, Verdict
 from septet._learn.dataset import Dataset
 from septet._learn.importance import Importance, importance_of
 from septet._learn.labels import Labels
@@ -60,7 +61,6 @@ _RUNNING: Final = 3
 _FEWEST: Final = 30
 _MODELS: Final = 3
 _PREDICTION: Final = "psi:prediction"
-Verdict = Literal["ok", "warn", "retrain", "halt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +74,6 @@ class HealthRule:
     psi_warn: float = 0.10
     psi_retrain: float = 0.25
     every_ns: int = DAY_NS
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One metric at one time: a row of monitoring.parquet. `symbol` is empty: all together."""
-
-    time_ns: int
-    metric: str
-    value: float
-    threshold: float
-    verdict: Verdict
-    window: int
-    symbol: str = ""
 
 
 @dataclass(frozen=True, slots=True)

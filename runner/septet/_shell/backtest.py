@@ -17,7 +17,14 @@ from septet._plan.terms import terms_of
 from septet._shell import project
 from septet._shell.learning import Learned, learn_walk, move_first
 from septet._shell.session import Say, Session, open_session
-from septet._shell.watching import fill_readings, passed_limits
+from septet._shell.watching import (
+    Watcher,
+    build_watchers,
+    fill_readings,
+    passed_limits,
+    run_view,
+    watch,
+)
 from septet._store.result import RunFacts, RunResult
 from septet.errors import InputError
 
@@ -49,6 +56,7 @@ def backtest(
     """
     began = time.perf_counter()
     _refuse_unserved(loaded.strategy)
+    watchers = build_watchers(loaded.strategy)
     session = open_session(loaded, say=say)
     chosen = "batch" if engine == "auto" else engine
     session.plan.module  # noqa: B018 - compile before the clock starts
@@ -62,7 +70,7 @@ def backtest(
             outcome, learned, seconds = run_events(session, progress)
         else:
             outcome, learned, seconds = run_batch(session, progress)
-    return _result(session, outcome, learned, chosen, seconds, began)
+    return _result(session, outcome, learned, watchers, chosen, seconds, began)
 
 
 def _refuse_unserved(strategy: Any) -> None:
@@ -104,6 +112,7 @@ def _result(
     session: Session,
     outcome: project.Outcome,
     learned: Learned | None,
+    watchers: list[Watcher],
     engine: str,
     seconds: float,
     began: float,
@@ -131,7 +140,8 @@ def _result(
         sessions=market.calendar != "24x7", day_start=str(strategy.day_start),
         time_zone=strategy.time_zone, seed=strategy.seed,
     )  # fmt: skip
-    model_tables: dict[str, Any] = {"monitoring": _monitoring(session, outcome, learned)}
+    watched = _monitoring(session, outcome, learned, watchers)
+    model_tables: dict[str, Any] = {"monitoring": watched}
     if learned is not None:
         model_tables |= {
             "predictions": learned.health.predictions(),
@@ -173,9 +183,13 @@ def model_files(learned: Learned) -> dict[str, bytes]:
     return files
 
 
-def _monitoring(session: Session, outcome: project.Outcome, learned: Learned | None) -> Any:
-    """Put the readings of the model and of the fills into one table, in order of time."""
+def _monitoring(
+    session: Session, outcome: project.Outcome, learned: Learned | None, watchers: list[Watcher]
+) -> Any:
+    """Put the readings of model, fills and the file's monitors into one table, by time."""
     readings = fill_readings(session, outcome)
+    if watchers:
+        readings += watch(watchers, run_view(session, outcome))
     if learned is not None:
         readings += learned.health.readings
     return learn.readings_frame(sorted(readings, key=lambda each: each.time_ns))

@@ -1,17 +1,21 @@
-"""Monitoring of a backtest: what the fills cost, and limits that prices alone have passed."""
+"""Monitoring of a backtest: the fills, the monitors of the file, limits that prices passed."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import numpy as np
 
 from septet import _learn as learn
+from septet._host.monitoring import FillRows, Monitor, Reading, RunView, TradeRows, Verdict
 from septet._kernel import layout
 from septet._shell.project import Outcome
 from septet._shell.session import Session
+from septet.errors import RunError, SeptetError
 
-__all__ = ["fill_readings", "passed_limits"]
+__all__ = ["Watcher", "build_watchers", "fill_readings", "passed_limits", "run_view", "watch"]
 
 
 def fill_readings(session: Session, outcome: Outcome) -> list[Any]:
@@ -44,3 +48,110 @@ def passed_limits(session: Session, outcome: Outcome) -> list[str]:
         f"price moves alone took the gross exposure above its limit of {most:.0%} at {len(over)} "
         f"decision times, {worst:.2%} at most: that is reported, not trimmed"
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """A monitor of the file: its name there, its block, and the object its plugin built."""
+
+    name: str
+    block: Any
+    monitor: Monitor
+
+    def failed(self, what: str) -> RunError:
+        """Return the error that names the plugin and who brought it."""
+        return _failed(self.name, self.block, what)
+
+
+def _failed(name: str, block: Any, what: str) -> RunError:
+    return RunError(
+        f"monitoring.{name}: the monitor {block.use} of {block.distribution} {what}",
+        hint=f"remove monitoring.{name} to run without it, and tell {block.distribution}",
+    )
+
+
+def build_watchers(strategy: Any) -> list[Watcher]:
+    """Build the monitors of a file, before anything runs.
+
+    Raises
+    ------
+    RunError
+        If a plugin cannot build its monitor, naming it and its distribution.
+    """
+    found = []
+    for name, block in strategy.monitoring.monitors.items():
+        try:
+            built = block.declaration(block.config)
+        except SeptetError:
+            raise
+        except Exception as error:  # a stranger's plugin may raise anything
+            what = f"cannot be built: {type(error).__name__}: {error}"
+            raise _failed(name, block, what) from error
+        if not callable(getattr(built, "read", None)):
+            raise _failed(name, block, f"builds a {type(built).__name__}, which has no read(run)")
+        found.append(Watcher(name, block, built))
+    return found
+
+
+def run_view(session: Session, outcome: Outcome) -> RunView:
+    """Return a run as monitors see it; nothing in it was known later than it says."""
+    first, scale = session.first, outcome.state.B[:, layout.SCALE]
+    rows = outcome.rows(layout.FILL)
+    ids, values = outcome.LI[rows], outcome.LF[rows]
+    fills = FillRows(
+        time_ns=ids[:, 1], symbol=ids[:, 2], side=np.sign(values[:, 0]).astype(np.int64),
+        quantity=np.abs(values[:, 0]) / scale[ids[:, 2]], price=values[:, 1],
+        decision_price=values[:, 4], fee=values[:, 2],
+    )  # fmt: skip
+    rows = outcome.rows(layout.TRADE)
+    ids, values = outcome.LI[rows], outcome.LF[rows]
+    trades = TradeRows(
+        entry_ns=ids[:, 3], exit_ns=ids[:, 1], symbol=ids[:, 2], side=ids[:, 5],
+        quantity=values[:, 3], entry_price=values[:, 1], exit_price=values[:, 2],
+        pnl=values[:, 4], fees=values[:, 5],
+    )  # fmt: skip
+    equity, cash, exposed = (outcome.G[row, first:] for row in range(3))
+    return RunView(
+        symbols=tuple(session.market.symbols), bar_ns=session.strategy.universe.bar,
+        time_ns=session.tape.T[layout.KNOWN, first:], equity=equity, cash=cash,
+        exposure=exposed / equity, fills=fills, trades=trades,
+    )  # fmt: skip
+
+
+def watch(watchers: Sequence[Watcher], run: RunView) -> list[Reading]:
+    """Let every monitor of the file read the run; a metric begins with its block's name.
+
+    Raises
+    ------
+    RunError
+        If a monitor fails, or returns what is no reading of this run.
+    """
+    found = []
+    for each in watchers:
+        try:
+            readings = list(each.monitor.read(run))
+        except SeptetError:
+            raise
+        except Exception as error:  # a stranger's monitor may raise anything
+            raise each.failed(f"failed: {type(error).__name__}: {error}") from error
+        found += [_checked(each, reading, run) for reading in readings]
+    return found
+
+
+def _checked(watcher: Watcher, reading: Reading, run: RunView) -> Reading:
+    """Return the reading under its block's name, or refuse what is none."""
+    if not isinstance(reading, Reading):
+        raise watcher.failed(f"returned {reading!r}, expected a Reading")
+    if reading.verdict not in get_args(Verdict):
+        expected = ", ".join(get_args(Verdict))
+        raise watcher.failed(f"gave the verdict {reading.verdict!r}, expected one of {expected}")
+    if reading.symbol and reading.symbol not in run.symbols:
+        raise watcher.failed(f"read the symbol {reading.symbol!r}, which is not in the universe")
+    if not len(run.time_ns) or not run.time_ns[0] <= reading.time_ns <= run.time_ns[-1]:
+        raise watcher.failed(f"read at {reading.time_ns} ns, outside the times of the run")
+    own = reading.metric in ("", watcher.name)
+    return replace(
+        reading, time_ns=int(reading.time_ns), value=float(reading.value),
+        threshold=float(reading.threshold), window=int(reading.window),
+        metric=watcher.name if own else f"{watcher.name}:{reading.metric}",
+    )  # fmt: skip

@@ -203,7 +203,8 @@ class RunResult:
       = 1 - equity / highest equity so far, both fractions that are never negative.
     - bars: the full bars of each symbol; the store thins them for display.
     - monitoring: `verdict` is ok, warn, retrain or halt; `metric` is a name such as ``auc``,
-      ``brier``, ``hit_rate``, ``slippage``, ``psi:<feature>``, ``psi:prediction``.
+      ``brier``, ``hit_rate``, ``slippage``, ``psi:<feature>``, ``psi:prediction``; a monitor of
+      the file writes under its block's name, ``<block>`` or ``<block>:<metric>``.
     - predictions: out of sample; `label` is 1 up, 0 down, NaN while unknown.
     - models: the card of each model in the order of use. The report reads ``model_id``,
       ``ready_ns``, ``importance`` (feature -> share) where a card has them.

@@ -1,0 +1,175 @@
+"""Monitors of what is traded: too much, at too high a cost, too often at a loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from septet.plugin import (
+    Config,
+    FillRows,
+    Fraction,
+    MarketDuration,
+    Reading,
+    RunView,
+    TradeRows,
+    Trades,
+    Verdict,
+    monitor,
+)
+
+__all__ = [
+    "CostShare", "CostShareMonitor", "LosingStreak", "LosingStreakMonitor", "Turnover",
+    "TurnoverMonitor", "cost_share", "losing_streak", "turnover",
+]  # fmt: skip
+
+Alarm = Literal["warn", "halt"]
+
+
+def _last_of_each(time_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places of the last row of every time: what is known at that time."""
+    return np.flatnonzero(np.append(np.diff(time_ns) > 0, True)) if len(time_ns) else time_ns
+
+
+class Turnover(Config):
+    """Notional traded within `window` of market time, as a share of equity: stops a runaway.
+
+    Read at every fill. `1000%` is ten times the equity bought or sold.
+    """
+
+    window: MarketDuration = Field(default="1d")  # type: ignore[assignment]
+    above: Annotated[Fraction, Field(gt=0.0)] = Field(default="1000%")  # type: ignore[assignment]
+    verdict: Alarm = "halt"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnoverMonitor:
+    """Adds up fills over the window, and divides by the equity last known."""
+
+    config: Turnover
+
+    def read(self, run: RunView) -> list[Reading]:
+        """Read the turnover at the time of every fill; the window is open on the left."""
+        fills, config = run.fills, self.config
+        last = _last_of_each(fills.time_ns)
+        times = fills.time_ns[last]
+        first = np.searchsorted(fills.time_ns, times - config.window, side="right")
+        notional = fills.quantity * fills.price
+        known = np.searchsorted(run.time_ns, times, side="right") - 1
+        found = []
+        for low, high, row in zip(first.tolist(), last.tolist(), known.tolist(), strict=True):
+            traded = float(notional[low : high + 1].sum())
+            share = traded / float(run.equity[row])
+            verdict: Verdict = config.verdict if not 0.0 <= share <= config.above else "ok"
+            when = int(fills.time_ns[high])
+            found.append(Reading(when, "", share, config.above, verdict, high + 1 - low))
+        return found
+
+
+@monitor(Turnover)
+def turnover(config: Turnover) -> TurnoverMonitor:
+    """Build the monitor."""
+    return TurnoverMonitor(config)
+
+
+class CostShare(Config):
+    """Fees, funding and slippage of the last trades, as a share of what the good ones gained.
+
+    Gains are before costs. While none of the trades gained there is no share and no reading:
+    `losing_streak` is for that.
+    """
+
+    trades: Trades = 50
+    above: Annotated[Fraction, Field(gt=0.0)] = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class CostShareMonitor:
+    """Compares costs with gross gains at every trade that ends, once there are enough."""
+
+    config: CostShare
+
+    def read(self, run: RunView) -> list[Reading]:
+        """Read the share at the end of every trade from the `trades`-th on."""
+        trades, config = run.trades, self.config
+        slippage = _slippage(trades, run.fills)
+        # A price that slipped is inside the profit: without costs it would have been higher.
+        costs = trades.fees + slippage
+        gains = np.maximum(trades.pnl + costs, 0.0)
+        found = []
+        for last in _last_of_each(trades.exit_ns).tolist():
+            low = last + 1 - config.trades
+            if low < 0:
+                continue
+            span = slice(low, last + 1)
+            gained, paid = float(gains[span].sum()), float(costs[span].sum())
+            if not gained > 0.0:
+                continue
+            share = paid / gained
+            verdict: Verdict = "warn" if share > config.above else "ok"
+            when = int(trades.exit_ns[last])
+            found.append(Reading(when, "", share, config.above, verdict, config.trades))
+        return found
+
+
+def _slippage(trades: TradeRows, fills: FillRows) -> NDArray[np.float64]:
+    """Slippage of each trade (quote), float64 (n,): price against the price decided at.
+
+    A fill belongs to the first trade of its symbol that ends at or after it, so one that turns
+    a position around counts with the trade it ends. A fill without a decision price has none.
+    """
+    paid = fills.side * (fills.price - fills.decision_price) * fills.quantity
+    paid = np.where(np.isfinite(paid), paid, 0.0)
+    total = np.zeros(len(trades.exit_ns))
+    for symbol in np.unique(trades.symbol).tolist():
+        own = np.flatnonzero(trades.symbol == symbol)
+        rows = np.flatnonzero(fills.symbol == symbol)
+        place = np.searchsorted(trades.exit_ns[own], fills.time_ns[rows], side="left")
+        inside = place < len(own)
+        rows, owner = rows[inside], own[place[inside]]
+        during = fills.time_ns[rows] >= trades.entry_ns[owner]
+        np.add.at(total, owner[during], paid[rows[during]])
+    return total
+
+
+@monitor(CostShare)
+def cost_share(config: CostShare) -> CostShareMonitor:
+    """Build the monitor."""
+    return CostShareMonitor(config)
+
+
+class LosingStreak(Config):
+    """Trades lost in a row, over all symbols; `trades` of them raise the alarm."""
+
+    trades: Trades = 8
+    verdict: Alarm = "warn"
+
+
+@dataclass(frozen=True, slots=True)
+class LosingStreakMonitor:
+    """Counts losses since the last trade that did not lose."""
+
+    config: LosingStreak
+
+    def read(self, run: RunView) -> list[Reading]:
+        """Read the length of the streak at the end of every trade."""
+        config, streak, found = self.config, 0, []
+        trades = run.trades
+        ends = set(_last_of_each(trades.exit_ns).tolist())
+        for row, pnl in enumerate(trades.pnl.tolist()):
+            streak = streak + 1 if pnl < 0.0 else 0
+            if row in ends:
+                verdict: Verdict = config.verdict if streak >= config.trades else "ok"
+                when, bound = int(trades.exit_ns[row]), float(config.trades)
+                found.append(Reading(when, "", float(streak), bound, verdict, streak))
+        return found
+
+
+@monitor(LosingStreak)
+def losing_streak(config: LosingStreak) -> LosingStreakMonitor:
+    """Build the monitor."""
+    return LosingStreakMonitor(config)

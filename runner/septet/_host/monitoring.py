@@ -1,0 +1,151 @@
+"""What a monitor plugin is given and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["FillRows", "Monitor", "Reading", "RunView", "TradeRows", "Verdict"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Verdict = Literal["ok", "warn", "retrain", "halt"]
+"""What a reading says: nothing, look here, learn again, stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One metric at one time: a row of monitoring.parquet. `symbol` is empty: all together.
+
+    `window` is how many rows, fills or trades the value was read from.
+    """
+
+    time_ns: int
+    metric: str
+    value: float
+    threshold: float
+    verdict: Verdict
+    window: int
+    symbol: str = ""
+
+
+def _seal(table: Any) -> None:
+    """Make every array of a table read-only: what one monitor is given, the next one is too."""
+    for each in fields(table):
+        value = getattr(table, each.name)
+        if isinstance(value, np.ndarray):
+            sealed = value.copy()
+            sealed.flags.writeable = False
+            object.__setattr__(table, each.name, sealed)
+
+
+def _first_rows(table: Any, count: int) -> Any:
+    cut = {each.name: getattr(table, each.name)[:count] for each in fields(table)}
+    return replace(table, **cut)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FillRows:
+    """Fills in the order in which they happened, each known at its `time_ns`.
+
+    `time_ns` and `symbol` (index into the run's `symbols`) are int64 (n,), `side` int64 (n,) is
+    +1 for bought and -1 for sold. `quantity` is float64 (n,), base, above zero; `price` and
+    `decision_price` (the close at which the order was decided) are quote, and `fee` is what was
+    paid in quote, also where it was taken from what was bought. `decision_price` may be NaN.
+    """
+
+    time_ns: Ints
+    symbol: Ints
+    side: Ints
+    quantity: Floats
+    price: Floats
+    decision_price: Floats
+    fee: Floats
+
+    def __post_init__(self) -> None:
+        _seal(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TradeRows:
+    """Closed trades, flat to flat, in the order in which they ended, each known at `exit_ns`.
+
+    `entry_ns`, `exit_ns`, `symbol` and `side` (+1 long, -1 short) are int64 (n,). `quantity` is
+    base; `entry_price`, `exit_price`, `pnl` (net of fees and funding) and `fees` (those) are
+    quote, float64 (n,).
+    """
+
+    entry_ns: Ints
+    exit_ns: Ints
+    symbol: Ints
+    side: Ints
+    quantity: Floats
+    entry_price: Floats
+    exit_price: Floats
+    pnl: Floats
+    fees: Floats
+
+    def __post_init__(self) -> None:
+        _seal(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunView:
+    """A run as monitors see it: what happened, and when it was known.
+
+    Parameters
+    ----------
+    symbols : tuple of str
+        The universe; rows name a symbol by its place here.
+    bar_ns : int
+        Length of a bar, nanoseconds.
+    time_ns : int64 (n,)
+        Decision times, rising; a bar is known at its close.
+    equity, cash : float64 (n,)
+        At each decision time, before its orders (quote).
+    exposure : float64 (n,)
+        Sum of the absolute notionals over equity, at the same times.
+    fills, trades : FillRows, TradeRows
+        What was traded; open positions are no trade yet.
+
+    The arrays are read-only. `until` is what a monitor would have been given at an earlier time.
+    """
+
+    symbols: tuple[str, ...]
+    bar_ns: int
+    time_ns: Ints
+    equity: Floats
+    cash: Floats
+    exposure: Floats
+    fills: FillRows
+    trades: TradeRows
+
+    def __post_init__(self) -> None:
+        _seal(self)
+
+    def until(self, time_ns: int) -> RunView:
+        """Return what was known at a time: everything up to it, the time itself included."""
+        count = int(np.searchsorted(self.time_ns, time_ns, side="right"))
+        filled = int(np.searchsorted(self.fills.time_ns, time_ns, side="right"))
+        closed = int(np.searchsorted(self.trades.exit_ns, time_ns, side="right"))
+        return RunView(
+            self.symbols, self.bar_ns, self.time_ns[:count], self.equity[:count],
+            self.cash[:count], self.exposure[:count], _first_rows(self.fills, filled),
+            _first_rows(self.trades, closed),
+        )  # fmt: skip
+
+
+class Monitor(Protocol):
+    """What a monitor plugin builds: it reads a run, and says how it is going."""
+
+    def read(self, run: RunView) -> Sequence[Reading]:
+        """Return readings, each from what was known at its own `time_ns` and from nothing later.
+
+        ``read(run.until(t))`` therefore gives the readings up to t that ``read(run)`` gives. An
+        empty `metric` stands for the block's own name.
+        """
+        ...

@@ -1,0 +1,161 @@
+"""Monitors of a file are built, run over the backtest, and answer for themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from septet._config import load
+from septet._host.register import Host
+from septet._shell.backtest import backtest
+from septet.errors import ConfigError, RunError
+from septet.plugin import Component, Config, Reading, RunView, hookimpl, monitor
+from septet_plugins import manifest
+
+FILE = """
+version: 1
+name: watched
+account: {capital: 10000, currency: USD}
+universe: {symbols: [A/USD, B/USD], bar: 1h}
+data:
+  candles: {use: synthetic, bars: 1500, seed: 3, volatility: 60%}
+features:
+  fast: {use: sma, period: 5}
+  slow: {use: sma, period: 20}
+signal: {use: rules, long_if: fast > slow, exit_if: fast < slow}
+risk:
+  sizing: {use: fixed_fraction, fraction: 45%}
+  stops: {stop_loss: 1%, take_profit: 2%}
+execution:
+  simulation: {fee: 10bps, slippage: 5bps}
+monitoring:
+"""
+
+
+class Odd(Config):
+    """Does what its settings say, as strangers do."""
+
+    fault: str = ""
+
+
+@dataclass
+class OddMonitor:
+    fault: str
+
+    def read(self, run: RunView) -> Sequence[Any]:
+        last, first = int(run.time_ns[-1]), int(run.time_ns[0])
+        good = Reading(last, "", float(run.equity[-1]), 0.0, "ok", len(run.time_ns))
+        answers: dict[str, Any] = {
+            "": [good, Reading(first, "peak", float(run.equity.max()), 1.0, "warn", 1, "B/USD")],
+            "none": None,
+            "text": ["fine"],
+            "verdict": [Reading(last, "", 1.0, 1.0, "bad", 1)],  # type: ignore[arg-type]
+            "symbol": [Reading(last, "", 1.0, 1.0, "ok", 1, "C/USD")],
+            "early": [Reading(first - 1, "", 1.0, 1.0, "ok", 1)],
+            "late": [Reading(last + 1, "", 1.0, 1.0, "ok", 1)],
+        }
+        return answers[self.fault]
+
+
+@monitor(Odd)
+def odd(config: Odd) -> Any:
+    if config.fault == "build":
+        raise OSError("no such thing")
+    return config if config.fault == "object" else OddMonitor(config.fault)
+
+
+def _host() -> Host:
+    @hookimpl
+    def septet_monitoring() -> list[Component]:
+        return [Component("monitoring", "odd", f"{__name__}:odd", "monitor")]
+
+    stranger = SimpleNamespace(__name__="stranger", septet_monitoring=septet_monitoring)
+    return Host([("septet", "0", manifest), ("septet-odd", "1", stranger)])
+
+
+def _ran(folder: Path, monitoring: str, engine: str = "batch", symbols: str = "") -> Any:
+    path = folder / "strategy.yaml"
+    text = FILE.replace("[A/USD, B/USD]", symbols or "[A/USD, B/USD]")
+    path.write_text(text + monitoring, encoding="utf-8")
+    return backtest(load(path, host=_host()), engine=engine)
+
+
+BUILT_IN = """
+  runaway: {use: turnover, window: 6h, above: 60%}
+  costs: {use: cost_share, trades: 5}
+  streak: {use: losing_streak, trades: 3}
+"""
+
+
+def test_every_monitor_of_the_file_is_run(tmp_path: Path) -> None:
+    ran = _ran(tmp_path, BUILT_IN + "  mine: {use: odd}\n")
+    table: pl.DataFrame = ran.monitoring
+    counts = dict(table.group_by("metric").len().iter_rows())
+    assert counts["mine"] == counts["mine:peak"] == 1
+    trades = [exit_reason != "open" for exit_reason in pl.Series(ran.trades["exit_reason"])]
+    assert counts["streak"] > 10
+    assert counts["streak"] <= sum(trades)
+    assert set(counts) == {"runaway", "costs", "streak", "mine", "mine:peak", "slippage"}
+    assert table["time"].is_sorted()
+    said = dict(table.group_by("metric").agg(pl.col("verdict").unique().sort()).iter_rows())
+    assert said["runaway"] == ["halt", "ok"]
+    peak = table.filter(pl.col("metric") == "mine:peak").row(0, named=True)
+    assert (peak["symbol"], peak["threshold"], peak["verdict"]) == ("B/USD", 1.0, "warn")
+    assert peak["value"] == np.max(ran.equity["equity"])
+
+
+def test_both_paths_read_the_same(tmp_path: Path) -> None:
+    batch = _ran(tmp_path, BUILT_IN, symbols="[A/USD]")
+    event = _ran(tmp_path, BUILT_IN, "event", symbols="[A/USD]")
+    assert_frame_equal(batch.monitoring, event.monitoring, check_exact=True)
+
+
+def test_a_shorter_run_reads_the_same_up_to_its_end(tmp_path: Path) -> None:
+    """The whole way from bars to readings: later bars change no earlier reading."""
+    long = _ran(tmp_path, BUILT_IN).monitoring
+    fewer = FILE.replace("bars: 1500", "bars: 900")
+    path = tmp_path / "short.yaml"
+    path.write_text(fewer + BUILT_IN, encoding="utf-8")
+    ran: Any = backtest(load(path, host=_host()), engine="batch")
+    end = pl.lit(int(ran.facts.end_ns)).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+    assert ran.monitoring.height > 50
+    # A fill at the last close's own instant needs the next bar's open: the longer run has it.
+    short = ran.monitoring.filter(pl.col("time") < end)
+    assert_frame_equal(short, long.filter(pl.col("time") < end), check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("build", "cannot be built: OSError: no such thing"),
+        ("object", "builds a Odd, which has no read(run)"),
+        ("unknown", "failed: KeyError: 'unknown'"),
+        ("none", "failed: TypeError"),
+        ("text", "returned 'fine', expected a Reading"),
+        ("verdict", "gave the verdict 'bad', expected one of ok, warn, retrain, halt"),
+        ("symbol", "read the symbol 'C/USD', which is not in the universe"),
+        ("early", "outside the times of the run"),
+        ("late", "outside the times of the run"),
+    ],
+)
+def test_a_strangers_fault_names_plugin_and_distribution(
+    tmp_path: Path, fault: str, words: str
+) -> None:
+    with pytest.raises(RunError) as caught:
+        _ran(tmp_path, f"  mine: {{use: odd, fault: {fault}}}\n")
+    said = str(caught.value)
+    assert said.startswith("monitoring.mine: the monitor odd of septet-odd ")
+    assert words in said
+
+
+def test_names_of_septets_own_metrics_are_taken(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="auc is taken"):
+        _ran(tmp_path, "  auc: {use: odd}\n")
