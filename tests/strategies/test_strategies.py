@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import polars as pl
 import pytest
+import yaml
 from polars.testing import assert_frame_equal
 
 from septet._config import load
@@ -142,10 +144,8 @@ def test_the_summary_agrees_with_the_tables(ran: tuple[Path, Stored]) -> None:
     closed = trades.filter(pl.col("exit_reason") != "open")
     assert summary["trades"] == closed.height
     assert summary["final_equity"] == equity["equity"][-1]
-    # Funding is paid between fills and belongs to no trade.
-    if load(run.folder / "strategy.yaml").strategy.account.type == "spot":
-        earned = summary["final_equity"] - summary["initial_capital"]
-        assert math.isclose(trades["pnl"].sum(), earned, abs_tol=1e-6)
+    earned = summary["final_equity"] - summary["initial_capital"]
+    assert math.isclose(trades["pnl"].sum(), earned, abs_tol=1e-6)
     assert equity["time"].is_sorted()
     assert run.table("decisions")["time"].min() >= equity["time"][0]
 
@@ -194,12 +194,50 @@ def test_a_run_repeats_itself(name: str, tmp_path: Path) -> None:
     assert same[0] == same[1]
 
 
-def test_both_engines_say_the_same(tmp_path: Path) -> None:
-    file = ROOT / "strategies" / "mean-reversion.yaml"
+@pytest.mark.parametrize("name", [*BY_RULES, "logistic"])
+def test_both_engines_say_the_same(name: str, tmp_path: Path) -> None:
+    file = ROOT / "strategies" / f"{name}.yaml"
     batch = _run(file, tmp_path / "batch", "--no-report", "--engine", "batch")
     event = _run(file, tmp_path / "event", "--no-report", "--engine", "event")
     for table in STORED:
         assert_frame_equal(batch.table(table), event.table(table), check_exact=True)
+
+
+def test_a_group_limits_its_own_symbols_only(tmp_path: Path) -> None:
+    text = (ROOT / "strategies" / "us-stocks.yaml").read_text("utf-8")
+    file = tmp_path / "us-stocks.yaml"
+    file.write_text("".join(x for x in text.splitlines(True) if "machines:" not in x), "utf-8")
+    decisions = _run(file, tmp_path / "runs", "--no-report").table("decisions")
+    refused = decisions.filter(pl.col("refused_by") == "groups")["symbol"].unique()
+    assert set(refused.to_list()) <= {"FB", "GOOG", "MSFT"}
+    assert (decisions.filter(pl.col("symbol") == "AAPL")["granted"] > 0.0).any()
+
+
+def test_funding_is_paid_by_longs_and_received_by_shorts(tmp_path: Path) -> None:
+    file = ROOT / "strategies" / "perpetual-trend.yaml"
+    usual, free = (
+        _run(file, tmp_path / rate, "--no-report", "--set", f"perpetual.funding.rate={rate}")
+        for rate in ("1bps", "0bps")
+    )
+    # The first trade of each side has the same fills in both runs but for its size.
+    for side, sign in (("long", 1.0), ("short", -1.0)):
+        paid, unpaid = (
+            run.table("trades").filter(pl.col("side") == side)[0] for run in (usual, free)
+        )
+        assert paid["entry_time"][0] == unpaid["entry_time"][0]
+        share = [each["pnl"][0] / each["quantity"][0] for each in (paid, unpaid)]
+        assert sign * (share[1] - share[0]) > 0.0
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
+def test_a_file_satisfies_the_schema_it_names(file: Path) -> None:
+    first = file.read_text("utf-8").partition("\n")[0]
+    named = first.removeprefix("# yaml-language-server: $schema=")
+    schema = json.loads((file.parent / named).read_text("utf-8"))
+    problems = list(
+        jsonschema.Draft202012Validator(schema).iter_errors(yaml.safe_load(file.read_text("utf-8")))
+    )
+    assert [each.message for each in problems] == []
 
 
 def test_set_changes_one_value(tmp_path: Path, septet: Septet) -> None:
