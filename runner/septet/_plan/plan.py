@@ -47,7 +47,7 @@ class Plan:
         """
         try:
             return load_text(self.assembly.text, self.name, self._say)
-        except Exception as error:
+        except Exception as error:  # numba's errors, without importing it to name them
             if type(error).__module__.partition(".")[0] != "numba":
                 raise
             wired = sorted(
