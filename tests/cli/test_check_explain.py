@@ -82,3 +82,14 @@ def test_explain_an_unknown_key(septet: Command) -> None:
     assert outcome.code == 2
     assert "no key is called 'risk.sizng'" in outcome.err
     assert "risk.sizing" in outcome.err
+
+
+def test_explain_shows_the_plan_and_its_numbers(septet: Command) -> None:
+    outcome = septet("explain", SMALLEST, "--plan")
+    assert outcome.code == 0
+    compile(outcome.out, "plan.py", "exec")
+    assert "feature_sma" in outcome.out
+    assert "= 20  features.fast.period" in outcome.out
+    shown = json.loads(septet("explain", SMALLEST, "--plan", "--json").out)
+    assert shown["name"].startswith("plan_")
+    assert {"key": "features.slow.period", "value": 100.0} in shown["parameters"]

@@ -18,17 +18,22 @@ __all__ = ["explain"]
 @options.mode
 @options.settings
 @options.as_json
+@click.option("--plan", is_flag=True, help="Print the compiled plan's text instead.")
 def explain(
-    file: str, key: str | None, mode: str | None, sets: tuple[str, ...], as_json: bool
+    file: str, key: str | None, mode: str | None, sets: tuple[str, ...], as_json: bool, plan: bool
 ) -> int:
     """Show the effective value of every key, or of KEY and what is below it, and its origin.
 
-    The origin is a line of the file, an overlay of the mode, a flag, or the default.
+    The origin is a line of the file, an overlay of the mode, a flag, or the default. With --plan
+    the program that the file is compiled to is printed, with the key of every number it reads.
     """
     from septet._config.explain import explained
     from septet._config.load import load
 
     loaded = load(file, mode=mode, sets=sets)
+    if plan:
+        _show_plan(loaded, as_json)
+        return 0
     entries = explained(loaded.resolved, loaded.origins, key, host=loaded.host)
     if as_json:
         click.echo(to_json([each.document() for each in entries]))
@@ -37,6 +42,21 @@ def explain(
     _echo(rows)
     render_problems(loaded.warnings, total=False)
     return 0
+
+
+def _show_plan(loaded: Any, as_json: bool) -> None:
+    from septet._shell.session import plan_of
+
+    made = plan_of(loaded)
+    numbers = made.assembly.parameters
+    if as_json:
+        keys = [{"key": each.key, "value": each.value} for each in numbers]
+        click.echo(to_json({"name": made.name, "text": made.assembly.text, "parameters": keys}))
+        return
+    click.echo(made.assembly.text)
+    click.echo("# the numbers it reads")
+    for place, each in enumerate(numbers):
+        click.echo(f"# P[{place}] = {each.value:.12g}  {each.key}")
 
 
 def _echo(rows: list[dict[str, Any]]) -> None:
