@@ -192,7 +192,7 @@ class Trading:
         self.observing.render()
         made = self.args.count(", L") - 2  # besides LI and LF
         context = {
-            "title": self.terms.title, "one": self.symbols == 1, "symbols": self.symbols,
+            "one": self.symbols == 1, "symbols": self.symbols,
             "args": self.args, "types": ", ".join([*TYPES, *["float64[:, ::1]"] * made]),
             "tables": self.tables, "spot": self.terms.spot, "loops": self.observing.loops,
             "stages": self.observing.stages,
