@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tests.core.book import NAN, Account, floor_lots, rounded
@@ -67,20 +68,20 @@ class Sizer:
         return min(self.s.kelly_max, share) if share > 0.0 else 0.0
 
     def notionals(self, without: int = -1) -> list[float]:
-        """Signed notional of every symbol, working entries included."""
+        """Signed notional of every symbol, working orders included."""
         found = []
         for k, position in enumerate(self.book.positions):
             order = self.book.orders[k]
-            units = position.units + (order.units if order and not order.reduces else 0)
+            units = position.units + (order.units if order else 0)
             found.append(0.0 if k == without else units / self.book.scale * position.mark)
         return found
 
     def _working_cost(self) -> float:
-        """Equity that working entries will cost: their slippage and fees."""
+        """Equity that working orders will cost: their slippage and fees."""
         rate = (1.0 + self.s.slippage) * (1.0 + self.s.taker) - 1.0
         worth = 0.0
         for order, position in zip(self.book.orders, self.book.positions, strict=True):
-            if order is not None and not order.reduces:
+            if order is not None:
                 worth += abs(order.units) / self.book.scale * position.mark
         return rate * worth
 
@@ -258,7 +259,7 @@ class Sizer:
         y: list[float] = []
         common = [t for t in run.times[max(0, at - window) : at + 1]
                   if t in run.rows[a] and t in run.rows[b]]  # fmt: skip
-        for before, t in zip(common, common[1:], strict=False):
+        for before, t in pairwise(common):
             for k, into in ((a, x), (b, y)):
                 closes, rows = run.bars[k].close, run.rows[k]
                 into.append(math.log(float(closes[rows[t]]) / float(closes[rows[before]])))

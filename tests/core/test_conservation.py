@@ -60,10 +60,10 @@ def test_profit_of_trades_is_what_equity_gained(data):
     s, session = drawn(data, received=False, min_notional=0.0)
     ran = run_core(session)
     LI, LF = ran.log
-    B, I = ran.batch.state.B, ran.batch.state.I
+    B, whole = ran.batch.state.B, ran.batch.state.I
     gained = float(LF[LI[:, 0] == layout.TRADE, 4].sum())
     for k in range(len(s.symbols)):
-        if I[k, layout.OPEN_SIDE]:
+        if whole[k, layout.OPEN_SIDE]:
             move = B[k, layout.MARK] - B[k, layout.AVERAGE]
             gained += B[k, layout.TRADE_GROSS] - B[k, layout.TRADE_FEES]
             gained += B[k, layout.UNITS] / B[k, layout.SCALE] * move
@@ -86,7 +86,7 @@ def test_spot_never_owes_cash_and_never_goes_short(data):
 @given(st.data())
 @settings(max_examples=EXAMPLES)
 def test_limits_hold_after_every_entry(data):
-    """As shares of the equity after the order, at the decision's prices, working orders included."""
+    """As shares of equity after the order, at the decision's prices, working orders included."""
     s, session = drawn(data)
     position = s.limits.get("position", 1.0)
     gross_limit = min(s.limits.get("gross_exposure", 1.0), s.leverage if not s.spot else 1.0)
@@ -95,8 +95,8 @@ def test_limits_hold_after_every_entry(data):
     for t, ran, begun in steps(session):
         LI, _ = ran.log
         placed = [int(r[2]) for r in LI[begun:] if r[0] == layout.ORDER and r[5] == entry]
-        B, I = ran.batch.state.B, ran.batch.state.I
-        works = (I[:, layout.WORKING] == 1) & (I[:, layout.REDUCES] == 0)
+        B, whole = ran.batch.state.B, ran.batch.state.I
+        works = whole[:, layout.WORKING] == 1
         left = B[:, layout.ORDER_UNITS] * works
         price = B[:, layout.MARK] / B[:, layout.SCALE]
         slack = 1e-9 * s.capital
@@ -128,19 +128,19 @@ def test_no_bar_gives_more_than_its_share_of_volume(data):
 @given(st.data())
 @settings(max_examples=EXAMPLES)
 def test_a_wish_to_leave_is_always_answered_by_an_order_for_all_of_it(data):
-    """A reduction is never refused: no limit, halt, budget, band or other order stands before it."""
+    """A reduction is never refused: no limit, halt, budget or other order stands before it."""
     s, session = drawn(data)
     at = session.plan.assembly.decision_row
     for t, ran, _ in steps(session):
-        B, I = ran.batch.state.B, ran.batch.state.I
+        B, whole = ran.batch.state.B, ran.batch.state.I
         for k in range(len(s.symbols)):
-            i, side = row_of(ran, t, k), int(I[k, layout.OPEN_SIDE])
+            i, side = row_of(ran, t, k), int(whole[k, layout.OPEN_SIDE])
             if i < 0 or side == 0:
                 continue
             wish = ran.batch.F[k, at + layout.D_SIGNAL, i]
             if wish == 0.0 or (s.opposite and wish == -side):
                 lots = abs(B[k, layout.UNITS]) // B[k, layout.LOT] * B[k, layout.LOT]
-                assert I[k, layout.WORKING] == 1
+                assert whole[k, layout.WORKING] == 1
                 assert B[k, layout.ORDER_UNITS] * side < 0.0
                 assert abs(B[k, layout.ORDER_UNITS]) >= lots
 
@@ -154,15 +154,19 @@ def test_no_stop_is_ever_blocked(spot, data):
                        stops={"stop_loss": 0.01})  # fmt: skip
     before: list[tuple[int, float, int]] = [(0, math.nan, 0)] * len(s.symbols)
     for t, ran, _ in steps(session):
-        B, I, X = ran.batch.state.B, ran.batch.state.I, session.tape.X
+        B, whole, X = ran.batch.state.B, ran.batch.state.I, session.tape.X
         for k, (side, average, entered) in enumerate(before):
             i = row_of(ran, t, k)
             if side and i >= 0 and not session.tape.M[k, layout.MADE_UP, i]:
                 worst = X[k, layout.LOW if side > 0 else layout.HIGH, i]
                 if side * (worst - average * (1.0 - side * 0.01)) <= 0.0:
-                    again = int(I[k, layout.ENTRY_NS]) != entered
-                    assert I[k, layout.OPEN_SIDE] == 0 or again
+                    again = int(whole[k, layout.ENTRY_NS]) != entered
+                    assert whole[k, layout.OPEN_SIDE] == 0 or again
         before = [
-            (int(I[k, layout.OPEN_SIDE]), float(B[k, layout.AVERAGE]), int(I[k, layout.ENTRY_NS]))
+            (
+                int(whole[k, layout.OPEN_SIDE]),
+                float(B[k, layout.AVERAGE]),
+                int(whole[k, layout.ENTRY_NS]),
+            )
             for k in range(len(s.symbols))
         ]

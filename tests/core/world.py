@@ -240,7 +240,13 @@ class Ran:
         return self.batch.LI[:rows], self.batch.LF[:rows]
 
 
-def run_core(session: Session, *, plain: bool = True, until: int | None = None) -> Ran:
+def run_core(
+    session: Session,
+    *,
+    plain: bool = True,
+    until: int | None = None,
+    chances: Sequence[Sequence[float]] | None = None,
+) -> Ran:
     """Run the batch path; the model, if there is one, is `chance_up` of the first feature."""
     plan = session.plan
     if plain:
@@ -255,7 +261,7 @@ def run_core(session: Session, *, plain: bool = True, until: int | None = None) 
             batch.advance(session.first, last)
         else:
             batch.observe(0, session.tape.times)
-            predict(session, batch)
+            predict(session, batch, chances)
             batch.trade(session.first, last)
     return Ran(session, batch)
 
@@ -323,12 +329,15 @@ def run_events(session: Session, *, plain: bool = True, spare: int = 8) -> Event
     return Events(engine, F, G, slides)
 
 
-def predict(session: Session, batch: Batch) -> None:
+def predict(
+    session: Session, batch: Batch, chances: Sequence[Sequence[float]] | None = None
+) -> None:
     """Write the made-up model's answers where the walk would write a real one's."""
     row = session.plan.assembly.model_row
     assert row is not None
     source = next(iter(session.plan.assembly.features.values()))
     for k, n in enumerate(session.tape.lengths):
-        ups = [chance_up(float(value)) for value in batch.F[k, source, :n]]
+        made = [chance_up(float(value)) for value in batch.F[k, source, :n]]
+        ups = made if chances is None else list(chances[k])
         batch.F[k, row, :n] = ups
         batch.F[k, row + 1, :n] = [3.0 if up != up else 0.0 for up in ups]

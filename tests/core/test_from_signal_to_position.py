@@ -1,0 +1,127 @@
+"""SEMANTICS, "From signal to position": one test a sentence."""
+
+from __future__ import annotations
+
+import math
+
+from tests.core.cases import CALM, bars_of, told
+
+
+def calm(count: int) -> object:
+    return bars_of([CALM] * count)
+
+
+def test_none_keeps_what_is_there():
+    assert told("L---", calm(4)).fills == [(1, 1.0, 100.0)]
+
+
+def test_same_wish_while_held_adds_nothing():
+    assert told("LLLL", calm(4)).fills == [(1, 1.0, 100.0)]
+
+
+def test_rebalance_resizes_outside_its_band_only():
+    rows = [CALM, CALM, (100, 151, 99, 150), (150, 151, 149, 150), (150, 151, 149, 150)]
+    out = told("LLLLL", bars_of(rows), sizing="fixed_fraction", amount=0.1, band=0.2)
+    assert [(t, q) for t, q, _ in out.fills[:1]] == [(1, 10.0)]
+    assert out.orders[1][1] == "market"
+    assert out.orders[1][3] == "rebalance"
+    assert out.fills[1][1] < 0.0
+    assert len(told("LLLLL", bars_of(rows), sizing="fixed_fraction", amount=0.1).fills) == 1
+
+
+def test_opposite_wish_is_one_flip_order_booked_as_two_trades():
+    out = told("LSS", calm(3), spot=False)
+    assert out.fills == [(1, 1.0, 100.0), (2, -2.0, 100.0)]
+    assert [t[:2] for t in told("LSSL-", calm(5), spot=False).trades] == [
+        (1, "entry"),
+        (-1, "entry"),
+    ]
+
+
+def test_opposite_wish_of_a_working_entry_takes_its_place():
+    out = told("LS-", calm(3), spot=False, order="limit", offset=0.04, good_for=3)
+    assert [o[2] for o in out.orders] == [1.0, -1.0]
+    assert out.ended[0] == (2, "cancelled", "opposite")
+
+
+def test_exit_opposite_false_keeps_the_position():
+    assert len(told("LSS", calm(3), spot=False, opposite=False).fills) == 1
+
+
+def test_a_working_entry_counts_as_held():
+    out = told("LLL", calm(3), order="limit", offset=0.04, good_for=3)
+    assert len(out.orders) == 1
+
+
+def test_after_a_stop_the_side_is_disarmed_until_the_wish_has_differed():
+    rows = [CALM, (100, 101, 80, 90), *[(90, 91, 89, 90)] * 4]
+    out = told("LLL-LL", bars_of(rows), stops={"stop_loss": 0.1})
+    assert out.refused[1:3] == ["disarmed", "disarmed"]
+    assert out.fills == [(1, 1.0, 100.0), (2, -1.0, 90.0), (5, 1.0, 90.0)]
+
+
+def test_a_target_disarms_nothing():
+    rows = [CALM, (100, 120, 99, 115), *[(115, 116, 114, 115)] * 2]
+    out = told("LLL-", bars_of(rows), stops={"take_profit": 0.1})
+    assert [round(p) for _, _, p in out.fills] == [100, 110, 115]
+
+
+def test_reentry_immediate_and_after_bars_change_it():
+    rows = [CALM, (100, 101, 80, 90), *[(90, 91, 89, 90)] * 5]
+    at_once = told("LLLLLLL", bars_of(rows), stops={"stop_loss": 0.1}, reentry="immediate")
+    assert at_once.fills[2][0] == 2
+    later = told("LLLLLLL", bars_of(rows), stops={"stop_loss": 0.1}, reentry=3)
+    assert later.refused[1:4] == ["disarmed", "disarmed", ""]
+
+
+def test_a_time_limit_disarms():
+    out = told("LLLLLL", calm(6), stops={"time_limit": 2})
+    assert out.fills == [(1, 1.0, 100.0), (3, -1.0, 100.0)]
+    assert out.refused[3:] == ["disarmed"] * 3
+
+
+def test_a_halt_disarms():
+    rows = [CALM, (100, 101, 79, 80), *[(80, 81, 79, 80)] * 5]
+    keys = {"then": "flatten", "above": 0.001, "resume": 1}
+    out = told("LLLLLLL", bars_of(rows), halts={"drawdown": keys}, amount=10.0)
+    assert out.refused[3:] == ["disarmed"] * 4
+
+
+def test_min_interval_counts_bars_between_accepted_entries():
+    out = told("LSLLLL", calm(6), min_interval=4)
+    assert out.refused[2:4] == ["min_interval", "min_interval"]
+    assert [t for t, _, _ in out.fills] == [1, 2, 5]
+
+
+def test_min_interval_never_delays_an_exit():
+    out = told("LS", calm(2), spot=False, min_interval=9)
+    assert out.refused[1] == "min_interval"
+    assert out.orders[-1] == (2, "market", -1.0, "opposite")
+
+
+def test_exit_after_counts_from_the_fill_and_a_same_side_signal_renews_it():
+    assert [t for t, _, _ in told("L-----", calm(6), after=2).fills] == [1, 3]
+    assert [t for t, _, _ in told("L-L---", calm(6), after=2).fills] == [1, 5]
+
+
+def test_exit_after_defaults_to_the_horizon_of_the_label():
+    assert [t for t, _, _ in told("L-----", calm(6), after=None).fills] == [1, 4]
+
+
+def test_exit_below_leaves_when_confidence_falls_under_it():
+    out = told("Ll--", calm(4), below=0.5, threshold=0.7)
+    assert [t for t, _, _ in out.fills] == [1, 3]
+    assert out.orders[-1][3] == "below"
+
+
+def test_on_spot_a_short_wish_means_flat():
+    out = told("LS-", calm(3))
+    assert out.refused[1] == "short_as_flat"
+    assert out.signals[1] == 0.0
+    assert out.fills[1] == (2, -1.0, 100.0)
+
+
+def test_an_unknown_answer_acts_on_nothing():
+    out = told("L???", calm(4))
+    assert out.fills == [(1, 1.0, 100.0)]
+    assert all(math.isnan(each) for each in out.signals[1:])

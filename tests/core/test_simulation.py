@@ -1,0 +1,224 @@
+"""SEMANTICS, "Simulation", "Time" and "Size, checks": one test a sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core.cases import CALM, bars_of, told
+
+
+def test_a_market_order_fills_at_the_next_open_with_slippage():
+    out = told("L-", bars_of([CALM, (103, 104, 99, 100)]), slippage=0.01)
+    assert out.fills == [(1, 1.0, pytest.approx(104.03))]
+
+
+def test_quantity_is_fixed_at_the_decision_with_fee_and_slippage_included():
+    out = told("L-", bars_of([CALM, CALM]), sizing="fixed_fraction", amount=0.5, taker=0.01,
+               slippage=0.02)  # fmt: skip
+    assert out.requested[0] == pytest.approx(5_000 / (100 * 1.02 * 1.01))
+
+
+def test_if_cash_falls_short_at_the_fill_the_rest_is_cancelled():
+    out = told("L-", bars_of([CALM, (200, 201, 199, 200)]), sizing="fixed_fraction", amount=1.0)
+    assert out.fills == [(1, 50.0, 200.0)]
+    assert out.ended == [(1, "cancelled", "cash")]
+    assert out.cash[1] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_limit_fills_only_when_traded_through_at_the_better_of_limit_and_open():
+    keys = {"order": "limit", "offset": 0.02, "good_for": 3}
+    assert told("L--", bars_of([CALM, (100, 101, 98, 99), CALM]), **keys).fills == []
+    inside = told("L--", bars_of([CALM, (100, 101, 97.9, 99), CALM]), **keys)
+    assert inside.fills == [(2, 1.0, 98.0)]
+    assert inside.makers == [True]
+    assert told("L--", bars_of([CALM, (95, 96, 94, 95), CALM]), **keys).fills == [(1, 1.0, 95.0)]
+
+
+def test_an_entry_that_is_not_filled_expires_after_good_for():
+    out = told("L---", bars_of([CALM] * 4), order="limit", offset=0.04, good_for=2)
+    assert out.ended == [(3, "expired", "unfilled")]
+
+
+def test_a_stop_order_enters_beyond_its_trigger():
+    rows = [CALM, (100, 106, 99, 105), CALM]
+    out = told("L--", bars_of(rows), order="stop", offset=0.05, slippage=0.01)
+    assert out.fills == [(2, 1.0, pytest.approx(105 * 1.01))]
+
+
+def test_a_stop_limit_pays_no_more_than_its_limit():
+    rows = [CALM, (100, 106, 99, 105), CALM]
+    out = told("L--", bars_of(rows), order="stop_limit", offset=0.04, slack=0.001, slippage=0.01)
+    assert out.fills == [(2, 1.0, pytest.approx(104 * 1.001))]
+
+
+def test_an_entry_that_finds_no_open_within_one_bar_expires():
+    for order in ("market", "limit"):
+        out = told("L---", bars_of([CALM] * 4, skip=[1]), order=order)
+        assert out.fills == []
+        assert out.ended == [(2, "expired", "no_market")]
+
+
+def test_a_reduction_waits_for_the_market():
+    out = told("LS--", bars_of([CALM] * 4, skip=[2, 3]))
+    assert out.fills[1][:2] == (4, -1.0)
+
+
+def test_what_a_flip_would_close_waits_for_the_market_too():
+    out = told("LS--", bars_of([CALM] * 4, skip=[2, 3]), spot=False)
+    assert out.fills[1][:2] == (4, -1.0)
+
+
+def test_latency_delays_the_fill_by_bars():
+    assert told("L----", bars_of([CALM] * 5), latency=2).fills[0][0] == 3
+
+
+def test_participation_caps_a_fill_and_the_rest_of_an_entry_expires():
+    out = told("L--", bars_of([CALM] * 3, volume=10.0), amount=5.0, participation=0.1)
+    assert out.fills == [(1, 1.0, 100.0)]
+    assert out.ended == [(2, "expired", "unfilled")]
+
+
+def test_reductions_go_on_until_done():
+    out = told("L-S----", bars_of([CALM] * 7, volume=10.0), amount=3.0, participation=0.1,
+               good_for=2)  # fmt: skip
+    assert [(t, q) for t, q, _ in out.fills] == [(1, 1.0), (2, 1.0), (3, -1.0), (4, -1.0)]
+
+
+def test_the_reduction_inside_a_partly_filled_flip_goes_on():
+    rows = [CALM, CALM, *[(*CALM, 1.0)] * 6]
+    out = told("LS------", bars_of(rows, volume=1e6), amount=1.0, participation=0.25, spot=False)
+    assert sum(q for _, q, _ in out.fills) == pytest.approx(0.0)
+
+
+def test_an_exit_replaces_a_smaller_trim_that_still_works():
+    rows = [CALM, CALM, (200, 201, 199, 200, 1e6), *[(200, 201, 199, 200, 100.0)] * 5]
+    out = told("L--S----", bars_of(rows), sizing="fixed_fraction", amount=0.5, band=0.01,
+               participation=0.01)  # fmt: skip
+    exits = [o for o in out.orders if o[3] in ("exit", "opposite")]
+    assert len(exits) == 1
+    assert abs(exits[0][2]) > 10.0
+
+
+def test_fees_paid_in_what_is_received_bring_fewer_units():
+    out = told("LS-", bars_of([CALM] * 3), taker=0.01, received=True)
+    assert out.fills == [(1, 1.0, 100.0), (2, -0.99, 100.0)]
+    assert out.fees == [pytest.approx(1.0), pytest.approx(0.99)]
+
+
+def test_dust_below_a_lot_never_blocks_an_entry():
+    out = told("LSLS-", bars_of([CALM] * 5), taker=0.001, received=True, lot=0.5, amount=2.0)
+    assert [q for _, q, _ in out.fills] == [2.0, -1.5, 2.0, -2.0]
+    assert len(out.trades) == 2
+
+
+def test_buying_one_lot_less_the_fee_is_dust_not_a_position():
+    out = told("LS-", bars_of([CALM] * 3), taker=0.001, received=True, lot=1.0)
+    assert out.fills == [(1, 1.0, 100.0)]
+    assert out.trades == []
+
+
+def test_minimum_notional_refuses_an_entry():
+    assert told("L-", bars_of([CALM] * 2), min_notional=101.0).refused[0] == "min_notional"
+
+
+def test_a_remainder_below_the_minimum_notional_is_flat_and_opens_no_trade():
+    rows = [CALM, CALM, *[(*CALM, 18.0)] * 5]
+    out = told("LS-----", bars_of(rows), amount=1.0, participation=0.05, min_notional=50.0, lot=0.1)
+    assert out.fills == [(1, 1.0, 100.0), (2, -0.9, 100.0)]
+    assert [t[:2] for t in out.trades] == [(1, "exit")]
+
+
+def test_prices_are_whole_ticks_against_the_order():
+    out = told("LS-", bars_of([CALM, (100.2, 101, 99, 100), (100.2, 101, 99, 100)]), tick=0.5)
+    assert [p for _, _, p in out.fills] == [100.5, 100.0]
+    out = told("L--", bars_of([CALM, CALM, (100, 130, 99, 100)]), tick=0.5,
+               stops={"take_profit": 0.003})  # fmt: skip
+    assert out.fills[1][2] == 100.5
+
+
+def test_a_market_order_with_a_tick_stays_a_market_order():
+    out = told("L-", bars_of([CALM] * 2), tick=0.1)
+    assert out.orders == [(1, "market", 1.0, "entry")]
+
+
+def test_clipped_by_names_the_tightest_cap_ties_to_the_earlier():
+    keys = {"sizing": "fixed_fraction", "amount": 1.0}
+    limits = {"gross_exposure": 0.2, "position": 0.3}
+    assert told("L-", bars_of([CALM] * 2), limits=limits, **keys).clipped[0] == "gross_exposure"
+    limits = {"gross_exposure": 0.2, "position": 0.2}
+    out = told("L-", bars_of([CALM] * 2), limits=limits, **keys)
+    assert out.clipped[0] == "position"
+    assert out.granted[0] == pytest.approx(20.0)
+
+
+def test_a_group_does_not_concern_symbols_outside_it():
+    limits = {"groups": {"one": {"symbols": ["BBB/USDT"], "max": 0.001}}}
+    out = told(["L-", "L-"], bars_of([CALM] * 2), bars_of([CALM] * 2), limits=limits)
+    assert out.fills[0] == (1, 1.0, 100.0)
+    assert out.clipped[:2] == ["", "groups"]
+
+
+def test_entries_go_by_confidence_and_each_sees_those_before():
+    markets = [bars_of([CALM] * 2)] * 2
+    out = told(["l-", "L-"], *markets, sizing="fixed_fraction", amount=0.7)
+    assert [o[2] for o in out.orders] == [pytest.approx(70.0), pytest.approx(30.0)]
+    assert out.clipped[:2] == ["gross_exposure", ""]
+
+
+def test_pro_rata_scales_all_alike():
+    markets = [bars_of([CALM] * 2)] * 2
+    out = told(["l-", "L-"], *markets, sizing="fixed_fraction", amount=0.8, pro_rata=True)
+    assert [o[2] for o in out.orders] == [pytest.approx(50.0), pytest.approx(50.0)]
+
+
+def test_split_equal_divides_the_fraction():
+    markets = [bars_of([CALM] * 2)] * 2
+    out = told(["L-", "--"], *markets, sizing="fixed_fraction", amount=1.0, split=True)
+    assert out.orders[0][2] == pytest.approx(50.0)
+
+
+def test_entries_may_spend_the_proceeds_of_reductions_decided_at_the_same_time():
+    markets = [bars_of([CALM] * 3)] * 2
+    out = told(["LS-", "-L-"], *markets, amount=100.0, limits={"gross_exposure": 1.0})
+    assert [(t, q) for t, q, _ in out.fills] == [(1, 100.0), (2, -100.0), (2, 100.0)]
+
+
+def test_half_of_the_rate_budget_is_kept_for_reductions():
+    markets = [bars_of([CALM] * 3)] * 3
+    limits = {"orders_per_minute": 4}
+    out = told(["LS-", "LS-", "LS-"], *markets, limits=limits)
+    assert out.refused[:3] == ["", "", "orders_per_minute"]
+    assert sum(o[3] == "exit" for o in out.orders) == 2
+
+
+def test_a_price_collar_refuses_a_limit_too_far_away():
+    out = told("L-", bars_of([CALM] * 2), order="limit", offset=0.06)
+    assert out.refused[0] == "price_collar"
+
+
+def test_a_reduction_skips_max_order_value_and_halts():
+    out = told("L--S--", bars_of([CALM] * 2 + [(50, 51, 49, 50)] * 4), amount=50.0,
+               limits={"max_order_value": 5_000.0, "orders_per_minute": 1},
+               halts={"drawdown": {"above": 0.1, "then": "block_entries"}})  # fmt: skip
+    assert out.fills[-1] == (4, -50.0, 50.0)
+
+
+def test_funding_is_charged_on_the_position_held_at_the_instant():
+    out = told("L" + "-" * 9, bars_of([CALM] * 10), spot=False, funding=0.01)
+    assert out.equity[7] == pytest.approx(10_000 - 1.0)
+    assert out.equity[6] == pytest.approx(10_000)
+    short = told("S" + "-" * 9, bars_of([CALM] * 10), spot=False, funding=0.01)
+    assert short.equity[7] == pytest.approx(10_000 + 1.0)
+
+
+def test_bars_without_volume_fill_nothing_where_participation_is_capped():
+    rows = [CALM, (*CALM, 0.0), CALM]
+    assert told("L--", bars_of(rows), participation=0.5, good_for=1).fills == []
+
+
+def test_a_cheap_coin_does_not_overflow():
+    price = 1e-6
+    rows = [(price, price * 1.01, price * 0.99, price)] * 3
+    out = told("LS-", bars_of(rows, volume=1e20), sizing="fixed_fraction", amount=0.5, capital=1e9)
+    assert out.fills[0][1] == pytest.approx(5e14)
+    assert out.trades[0][:2] == (1, "exit")

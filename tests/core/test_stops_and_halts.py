@@ -1,0 +1,149 @@
+"""SEMANTICS, "Stops, halts": one test a sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core.cases import CALM, bars_of, told
+
+STOP = {"stop_loss": 0.1}
+BOTH = {"stop_loss": 0.1, "take_profit": 0.1}
+
+
+def second(*row: float, **keys: object):
+    """Enter at 100, then meet one bar."""
+    return told("L--", bars_of([CALM, CALM, row]), **{"stops": BOTH, **keys})
+
+
+def test_stop_basis_is_the_average_entry_fill_without_fees():
+    out = second(95, 96, 90.5, 95, taker=0.01, slippage=0.0)
+    assert len(out.fills) == 1
+    assert second(95, 96, 90, 95, taker=0.01).fills[1][2] == 90.0
+
+
+def test_a_stop_is_active_from_the_fill_same_bar_included():
+    out = told("L-", bars_of([CALM, (100, 101, 80, 85)]), stops=STOP)
+    assert out.fills == [(1, 1.0, 100.0), (2, -1.0, 90.0)]
+
+
+def test_open_beyond_the_stop_fills_at_the_open_minus_slippage():
+    out = second(80, 85, 70, 75, slippage=0.01)
+    assert out.fills[1][2] == pytest.approx(80 * 0.99)
+    assert out.fills[1][0] == 2
+
+
+def test_low_at_the_stop_fills_at_the_stop_minus_slippage_as_taker():
+    out = second(95, 96, 89, 95, slippage=0.01, taker=0.002, maker=0.0)
+    assert out.fills[1][2] == pytest.approx(101 * 0.9 * 0.99)
+    assert out.makers[1] is False
+
+
+def test_a_target_needs_a_high_strictly_above():
+    assert len(second(105, 110.00000000000001, 104, 106).fills) == 1
+    assert second(105, 110.1, 104, 106).fills[1][2] == pytest.approx(110.0)
+    assert second(105, 110.1, 104, 106).makers[1] is True
+
+
+def test_open_beyond_the_target_fills_it_first_at_the_open():
+    out = second(120, 121, 80, 85)
+    assert out.fills[1] == (2, -1.0, 120.0)
+
+
+def test_both_touched_later_in_the_bar_is_the_stop():
+    assert second(100, 115, 85, 100).fills[1][2] == 90.0
+
+
+def test_shorts_are_mirrored():
+    rows = [CALM, CALM, (100, 115, 85, 100)]
+    out = told("S--", bars_of(rows), spot=False, stops=BOTH)
+    assert out.fills == [(1, -1.0, 100.0), (3, 1.0, pytest.approx(110.0))]
+    rows[2] = (80, 115, 79, 100)
+    assert told("S--", bars_of(rows), spot=False, stops=BOTH).fills[1][2] == 80.0
+
+
+def test_a_trailing_level_uses_highs_up_to_the_bar_before():
+    rows = [CALM, CALM, (100, 150, 99, 140), (140, 141, 130, 138), (138, 139, 137, 138)]
+    out = told("L----", bars_of(rows), stops={"trailing": {"distance": 0.1}})
+    assert out.fills[1] == (4, -1.0, 135.0)
+
+
+def test_a_trailing_stop_waits_for_its_profit():
+    rows = [CALM, CALM, (100, 103, 90, 95), (95, 106, 94, 105), (105, 106, 94, 95)]
+    keys = {"trailing": {"distance": 0.05, "after": 0.05}}
+    assert told("L----", bars_of(rows), stops=keys).fills[1] == (5, -1.0, pytest.approx(100.7))
+
+
+def test_time_limit_is_the_first_time_at_the_fill_plus_the_limit_then_the_next_open():
+    out = told("L----", bars_of([CALM] * 5), stops={"time_limit": 2})
+    assert out.orders[1] == (3, "market", -1.0, "time_limit")
+    assert out.fills[1][0] == 3
+
+
+def test_drawdown_fires_at_the_threshold_once_until_lifted():
+    rows = [CALM, CALM, *[(50, 51, 49, 50)] * 4]
+    keys = {"above": 0.25, "then": "block_entries"}
+    out = told("L-----", bars_of(rows), amount=50.0, halts={"drawdown": keys})
+    assert out.halts == [(3, "drawdown", "fired")]
+
+
+def test_flatten_cancels_closes_at_market_and_blocks():
+    rows = [CALM, CALM, *[(50, 51, 49, 50)] * 4]
+    keys = {"above": 0.25, "then": "flatten"}
+    out = told("L--L-L", bars_of(rows), amount=50.0, halts={"drawdown": keys})
+    assert out.fills[1] == (3, -50.0, 50.0)
+    assert out.refused[3] == "halted"
+    assert len(out.fills) == 2
+
+
+def test_block_entries_leaves_exits_free():
+    rows = [CALM, CALM, *[(50, 51, 49, 50)] * 4]
+    keys = {"above": 0.25, "then": "block_entries"}
+    out = told("L--S--", bars_of(rows), amount=50.0, halts={"drawdown": keys})
+    assert out.fills[1] == (4, -50.0, 50.0)
+
+
+def test_cancel_all_takes_working_entries_back():
+    rows = [CALM, CALM, *[(50, 51, 49, 50)] * 4]
+    keys = {"above": 0.1, "then": "cancel_all"}
+    other = [CALM, CALM, *[(105, 106, 104, 105)] * 4]
+    out = told(["L-----", "-L----"], bars_of(rows), bars_of(other), amount=40.0,
+               halts={"drawdown": keys}, order="limit", offset=0.005, good_for=9)  # fmt: skip
+    assert out.halts == [(3, "drawdown", "fired")]
+    assert out.ended[1] == (3, "cancelled", "drawdown")
+    assert len(out.fills) == 1
+
+
+def test_resume_sets_the_peak_to_the_current_equity():
+    rows = [CALM, CALM, *[(50, 51, 49, 50)] * 6]
+    keys = {"above": 0.25, "then": "block_entries", "resume": 2}
+    out = told("L-------", bars_of(rows), amount=50.0, halts={"drawdown": keys})
+    assert out.halts == [(3, "drawdown", "fired"), (5, "drawdown", "lifted")]
+
+
+def test_the_daily_base_is_the_first_equity_of_the_day_and_the_next_day_lifts():
+    rows = [*[CALM] * 22, (80, 81, 79, 80), *[(80, 81, 79, 80)] * 5]
+    keys = {"above": 0.05, "then": "block_entries", "resume": "next_day"}
+    out = told("L" + "-" * 27, bars_of(rows), amount=50.0, halts={"daily_loss": keys})
+    assert out.halts == [(23, "daily_loss", "fired"), (24, "daily_loss", "lifted")]
+
+
+def test_losses_in_a_row_start_again_when_lifted():
+    rows = [CALM, *[(100, 101, 98, 99), (99, 100, 97, 98)] * 5]
+    keys = {"count": 1, "then": "block_entries", "resume": 2}
+    out = told("LS---------", bars_of(rows), halts={"losses_in_a_row": keys})
+    assert [h[2] for h in out.halts] == ["fired", "lifted"]
+
+
+def test_of_stop_and_liquidation_the_nearer_to_the_open_comes_first():
+    rows = [CALM, CALM, (95, 96, 60, 70)]
+    wide = told("L--", bars_of(rows), spot=False, leverage=5.0, stops={"stop_loss": 0.3})
+    assert wide.trades[0][1] == "liquidation"
+    near = told("L--", bars_of(rows), spot=False, leverage=5.0, stops={"stop_loss": 0.1})
+    assert near.trades[0][:2] == (1, "stop_loss")
+
+
+def test_an_open_beyond_both_is_a_liquidation_that_costs_no_more_than_the_margin():
+    rows = [CALM, CALM, (50, 55, 45, 50)]
+    out = told("L--", bars_of(rows), spot=False, leverage=5.0, stops={"stop_loss": 0.1},
+               liquidation_fee=0.0)  # fmt: skip
+    assert out.trades == [(1, "liquidation", pytest.approx(-20.0))]
