@@ -74,6 +74,25 @@ def test_the_guides_source_hands_over_bars(guide: dict[str, Any]) -> None:
     assert rows.frame["close"].to_list() == [101.0, 102.0, 103.0]
 
 
+def test_the_guides_model_learns_and_is_read_back(guide: dict[str, Any]) -> None:
+    import numpy as np
+
+    from septet.plugin import Untrainable, Window
+
+    chance = np.random.default_rng(5)
+    x = np.ascontiguousarray(chance.normal(size=(80, 3)))
+    y = (x[:, 1] > 0.0).astype(np.int64)
+    time_ns = np.arange(80, dtype=np.int64)
+    trainer = guide["Centroid"](guide["CentroidConfig"](sharpness=2.0))
+    fitted = trainer.fit(Window(x, y, time_ns, time_ns + 1, ("a", "b", "c"), 0)).model
+    up = fitted.predict(x)
+    assert np.mean((up > 0.5) == (y == 1)) > 0.9
+    assert [fitted.predict_row(row) for row in x] == up.tolist()
+    assert trainer.restore(fitted.arrays()).predict(x).tolist() == up.tolist()
+    with pytest.raises(Untrainable):
+        trainer.fit(Window(x * 0.0, y, time_ns, time_ns + 1, ("a", "b", "c"), 0))
+
+
 def test_the_guides_monitor_reads_a_run(guide: dict[str, Any]) -> None:
     import numpy as np
 

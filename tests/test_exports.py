@@ -40,6 +40,8 @@ EDGE = {
         CandlesSource Facts FetchReport Fetches Progress RawBars RawSeries Request SeriesSource
         Store one_file read_bars read_parquet_file rename_columns
 
+        Fitted Recipe Restores Served Trainer Untrainable Window
+
         FillRows Monitor Reading RunView TradeRows Verdict
 
         AVERAGE COMOMENTS EXTREME MOMENTS NAN POWERS SUM WEIGHTED absorb add cosine divide due

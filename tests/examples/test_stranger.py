@@ -180,6 +180,21 @@ def test_the_edge_is_typed_for_it(fresh: Environment) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_settings_of_any_plugin_are_made_without_a_complaint(fresh: Environment) -> None:
+    """A declaration's settings are those of a plugin nobody here knows."""
+    code = (
+        "from septet_weekend.limits import weekend_cap\n"
+        "from septet.plugin import Fitted, Trainer, Window\n"
+        "class Own:\n"
+        "    name = 'own'\n"
+        "    def fit(self, window: Window) -> Fitted: raise NotImplementedError\n"
+        "trainer: Trainer = Own()\n"
+        "weekend_cap.config(max=0.05)\n"
+    )
+    done = fresh.run("python", "-m", "mypy", "--strict", "-c", code)
+    assert done.returncode == 0, done.stdout
+
+
 def test_its_own_tests_pass_where_it_is_installed(fresh: Environment) -> None:
     done = fresh.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
     assert done.returncode == 0, done.stdout + done.stderr

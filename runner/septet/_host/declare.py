@@ -211,10 +211,13 @@ class World:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What every plugin is: a kind and a config model."""
+    """What every plugin is: a kind and a config model, a subclass of `Config`.
+
+    The model is typed loosely, so that ``step.config(period=5)`` is right for any plugin.
+    """
 
     kind: Kind | Literal["across"]
-    config: type[Config]
+    config: type[Any]
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,14 @@ from septet._learn.health import (
     readings_frame,
 )
 from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
-from septet._learn.rules import health_rule, label_rule, stored_folder, trainer_of, training_rule
+from septet._learn.rules import (
+    health_rule,
+    label_rule,
+    restore_of,
+    stored_folder,
+    trainer_of,
+    training_rule,
+)
 from septet._learn.schedule import TrainingRule, model_seed
 from septet._learn.stored import load_model, pack_model, store_model
 from septet._learn.walk import (
@@ -86,6 +93,7 @@ __all__ = [
     "pack_model",
     "pool",
     "readings_frame",
+    "restore_of",
     "segments",
     "store_model",
     "stored_folder",

@@ -1,87 +1,66 @@
-"""What a model plugin is given and what it gives back."""
+"""What trainers are given and give back, and the check of a model that is not our own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from septet._data.bars import Floats, Ints
+from septet._data.bars import Floats
+from septet._host.models import Fitted, Recipe, Restores, Served, Trainer, Untrainable, Window
+from septet.errors import RunError
 
-__all__ = ["Fitted", "Served", "Trainer", "Untrainable", "Window"]
+__all__ = [
+    "Fitted",
+    "Recipe",
+    "Restores",
+    "Served",
+    "Trainer",
+    "Untrainable",
+    "Window",
+    "check_served",
+]
+
+_COMPARED: Final = 64
 
 
-class Untrainable(Exception):
-    """A window gives no model; the walk records why and goes on."""
+def check_served(name: str, served: Served, x: Floats) -> None:
+    """Ask a stranger's model for the same rows together and alone.
 
+    Parameters
+    ----------
+    name : str
+        The trainer's name, for the message.
+    served : Served
+        The model.
+    x : float64 (n, f)
+        The rows it was fitted on; 64 of them are asked for alone.
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The rows one model is fitted on: finite features, labels known, in time order.
-
-    `x` is float64 (n, f), `y` int64 (n,) of 0 and 1, `time_ns` and `known_ns` int64 (n,): when
-    the row and when its label became known. `seed` is the model's own.
+    Raises
+    ------
+    RunError
+        If it does not answer with one probability a row, or a row alone gives other bits.
     """
-
-    x: Floats
-    y: Ints
-    time_ns: Ints
-    known_ns: Ints
-    feature_names: tuple[str, ...]
-    seed: int
-
-
-class Served(Protocol):
-    """A fitted model as it decides: arrays, no scikit-learn."""
-
-    @property
-    def format(self) -> str:
-        """``flat`` (our arrays) or ``onnx``."""
-        ...
-
-    @property
-    def width(self) -> int:
-        """Number of features."""
-        ...
-
-    def predict(self, x: Floats) -> Floats:
-        """Probability up of every row of float64 (n, f), finite values only; float64 (n,)."""
-        ...
-
-    def predict_row(self, vector: Floats) -> float:
-        """Probability up of one vector; the same bits as `predict` gives for that row."""
-        ...
-
-    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
-        """Everything the model is, as plain arrays."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """A fitted model, and what its card says about the fit.
-
-    `importance` is the estimator's own impurity importance, float64 (f,), where it has one.
-    `notes` are warnings of the fit; `facts` go into the card (estimator, versions, check).
-    """
-
-    model: Served
-    importance: npt.NDArray[np.float64] | None = None
-    notes: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Trainer(Protocol):
-    """What a model plugin builds: it fits windows, one after the other."""
-
-    @property
-    def name(self) -> str:
-        """Short name for reports: ``RandomForestClassifier``."""
-        ...
-
-    def fit(self, window: Window) -> Fitted:
-        """Fit one window; the same window gives the same bits."""
-        ...
+    hint = "this is a fault of the model's plugin; see Served in septet.plugin"
+    if served.width != x.shape[1]:
+        raise RunError(
+            f"the model {name} says it reads {served.width} features, and was fitted on "
+            f"{x.shape[1]}",
+            hint=hint,
+        )
+    up = np.asarray(served.predict(x))
+    if up.shape != (len(x),) or up.dtype != np.float64 or not bool(((up >= 0) & (up <= 1)).all()):
+        raise RunError(
+            f"the model {name} has to answer {len(x)} rows with as many probabilities from 0 to 1, "
+            f"float64; it gave shape {up.shape} of {up.dtype}, from {np.min(up, initial=np.inf):g} "
+            f"to {np.max(up, initial=-np.inf):g}",
+            hint=hint,
+        )
+    for row in np.unique(np.linspace(0, len(x) - 1, _COMPARED).astype(np.int64)).tolist():
+        alone, among = float(served.predict_row(np.ascontiguousarray(x[row]))), float(up[row])
+        if alone != among:
+            raise RunError(
+                f"the model {name} answers a row alone with {alone!r} and among others with "
+                f"{among!r}: a backtest and a session would differ",
+                hint=hint,
+            )

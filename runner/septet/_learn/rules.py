@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from septet._learn.fitting import Trainer
 from septet._learn.health import HealthRule
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from septet_schemas.strategy import ModelMonitoring
     from septet_schemas.training import Label, Training
 
-__all__ = ["health_rule", "label_rule", "stored_folder", "trainer_of", "training_rule"]
+__all__ = [
+    "health_rule",
+    "label_rule",
+    "restore_of",
+    "stored_folder",
+    "trainer_of",
+    "training_rule",
+]
 
 
 def label_rule(label: Label, bar_ns: int) -> LabelRule:
@@ -77,3 +84,8 @@ def trainer_of(block: UseBlock) -> Trainer:
     """
     built = block.declaration(block.config)
     return complete(built, block.extra.get("scale", "none"), block.extra.get("calibrate", "none"))
+
+
+def restore_of(block: UseBlock) -> Any:
+    """Return what reads stored models of a `model:` block's own format; None for septet's."""
+    return getattr(block.declaration(block.config), "restore", None)

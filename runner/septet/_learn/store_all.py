@@ -16,10 +16,17 @@ from septet._learn.dataset import Dataset
 from septet._learn.fitting import Trainer
 from septet._learn.health import reference_of
 from septet._learn.labels import Labels, make_labels
-from septet._learn.rules import label_rule, stored_folder, trainer_of, training_rule
+from septet._learn.rules import (
+    label_rule,
+    restore_of,
+    stored_folder,
+    trainer_of,
+    training_rule,
+)
 from septet._learn.schedule import TrainingRule
 from septet._learn.stats import auc, brier
 from septet._learn.stored import load_model, store_model
+from septet._learn.trainer import EstimatorTrainer
 from septet._learn.walk import fit_window
 from septet.errors import InputError, RunError
 
@@ -60,7 +67,7 @@ def fit_all(
     Raises
     ------
     InputError
-        If the strategy has no model, or decides with a stored one.
+        If the strategy has no model, decides with a stored one, or could not read this one.
     RunError
         If there are too few rows, or a class is missing.
     """
@@ -76,6 +83,13 @@ def fit_all(
             hint="train a file with scheme: walk_forward",
         )
     trainer, bar_ns = trainer_of(block), strategy.universe.bar
+    restore = restore_of(block)
+    if not isinstance(trainer, EstimatorTrainer) and restore is None:
+        raise InputError(
+            f"models of {trainer.name} cannot be read back: {block.use} of {block.distribution} "
+            "has no restore(arrays)",
+            hint="run the file with scheme: walk_forward, which stores none to decide with",
+        )
     dataset = features()
     if not len(dataset):
         raise RunError("there are no rows to train on", hint="check the span and the data")
@@ -101,4 +115,4 @@ def fit_all(
         scores=held_out_scores(dataset, trainer, labels, rule, strategy.seed),
         reference=reference_of(rows, dataset.feature_names, window),
     )
-    return dict(load_model(folder, dataset.feature_names).card)
+    return dict(load_model(folder, dataset.feature_names, restore).card)

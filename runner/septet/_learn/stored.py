@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,7 +171,12 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         raise ModelError(f"{path} cannot be read: {e}", hint=_AGAIN) from e
 
 
-def load_model(folder: Path, feature_names: Sequence[str] | None = None) -> StoredModel:
+Restore = Callable[[Mapping[str, npt.NDArray[Any]]], Served]
+
+
+def load_model(
+    folder: Path, feature_names: Sequence[str] | None = None, restore: Restore | None = None
+) -> StoredModel:
     """Read a stored model back.
 
     Parameters
@@ -180,6 +185,8 @@ def load_model(folder: Path, feature_names: Sequence[str] | None = None) -> Stor
         Where `store_model` wrote it (the card itself is accepted too).
     feature_names : sequence of str, optional
         The file's features, in order: a model that reads others is refused.
+    restore : callable, optional
+        Of the plugin that made it: reads arrays of a format that is not septet's.
 
     Raises
     ------
@@ -191,12 +198,7 @@ def load_model(folder: Path, feature_names: Sequence[str] | None = None) -> Stor
     if feature_names is not None:
         _same_features(home, card["features"], list(feature_names))
     arrays = _read_arrays(home / MODEL)
-    readers: dict[str, Any] = {"flat": FlatModel.from_arrays, "onnx": OnnxModel.from_arrays}
-    if card["format"] not in readers:
-        raise ModelError(
-            f"{home} has format {card['format']!r}, expected flat or onnx", hint=_AGAIN
-        )
-    model: Served = readers[card["format"]](arrays)
+    model = _restored(home, str(card["format"]), arrays, restore)
     if fingerprint(model) != card["model_sha256"]:
         raise ModelError(f"{home / MODEL} is not the model its card describes", hint=_AGAIN)
     if model.width != len(card["features"]):
@@ -204,6 +206,27 @@ def load_model(folder: Path, feature_names: Sequence[str] | None = None) -> Stor
             f"{home} reads {model.width} features and names {len(card['features'])}", hint=_AGAIN
         )
     return StoredModel(model, card, home)
+
+
+def _restored(
+    home: Path, kind: str, arrays: Mapping[str, npt.NDArray[Any]], restore: Restore | None
+) -> Served:
+    readers: dict[str, Restore] = {"flat": FlatModel.from_arrays, "onnx": OnnxModel.from_arrays}
+    if kind in readers:
+        return readers[kind](arrays)
+    if restore is None:
+        raise ModelError(
+            f"{home} has format {kind!r}, expected flat or onnx; only the plugin that made it can "
+            "read it",
+            hint="name that plugin in `use:`, with training: {scheme: stored}; it needs "
+            "restore(arrays)",
+        )
+    try:
+        return restore(arrays)
+    except Exception as error:  # a stranger's reader may raise anything
+        raise ModelError(
+            f"{home} cannot be read by its plugin: {type(error).__name__}: {error}", hint=_AGAIN
+        ) from error
 
 
 def _same_features(home: Path, stored: list[str], wanted: list[str]) -> None:

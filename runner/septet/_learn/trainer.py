@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from septet._data.bars import Floats, Ints
 from septet._learn.extract import Response, calibration_of, extract, response_of, scaler_of
-from septet._learn.fitting import Fitted, Served, Trainer, Untrainable, Window
+from septet._learn.fitting import Fitted, Recipe, Served, Trainer, Untrainable, Window
 from septet._learn.flat import Calibration, Member, Scaler, assemble
 from septet._learn.portable import Exported, OnnxModel, ServingError, convert
 from septet.errors import InputError, RunError
@@ -28,22 +28,6 @@ Calibrating = Literal["none", "sigmoid", "isotonic"]
 LARGEST_DIFFERENCE: Final = 1e-5
 _BLOCKS: Final = 5
 _COMPARED: Final = 200
-
-
-class Recipe(Protocol):
-    """What a model plugin may build instead of a `Trainer`: it names an estimator."""
-
-    @property
-    def name(self) -> str:
-        """Short name for reports."""
-        ...
-
-    def estimator(self, seed: int, rows: int) -> Any:
-        """Make a new, unfitted classifier with scikit-learn's interface, for so many rows.
-
-        The number of rows may choose how many threads fit it, never what it answers.
-        """
-        ...
 
 
 def complete(built: Any, scale: Scaling, calibrate: Calibrating) -> Trainer:

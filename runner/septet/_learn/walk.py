@@ -17,8 +17,10 @@ import numpy.typing as npt
 
 from septet._data.bars import Floats, Ints
 from septet._learn.dataset import Dataset
-from septet._learn.fitting import Served, Trainer, Untrainable, Window
+from septet._learn.fitting import Served, Trainer, Untrainable, Window, check_served
+from septet._learn.flat import FlatModel
 from septet._learn.labels import NEVER_NS, Labels
+from septet._learn.portable import OnnxModel
 from septet._learn.schedule import TrainingRule, model_seed, training_rows, training_times
 from septet._learn.stored import StoredModel, fingerprint, iso_time, make_card
 from septet.errors import ModelError, RunError
@@ -160,6 +162,8 @@ def fit_window(
         fitted = trainer.fit(window)
     except Untrainable as error:
         return replace(found, reason=str(error))
+    if not isinstance(fitted.model, FlatModel | OnnxModel):
+        check_served(trainer.name, fitted.model, window.x)
     return replace(
         found,
         model=fitted.model,

@@ -81,7 +81,8 @@ def learn_walk(session: Session, F: np.ndarray, progress: Any = None) -> Learned
     health_rule = learn.health_rule(strategy.monitoring.model)
     folder = learn.stored_folder(block)
     if folder is not None:
-        stored = learn.load_model(Path(session.loaded.base_dir) / folder, dataset.feature_names)
+        home = Path(session.loaded.base_dir) / folder
+        stored = learn.load_model(home, dataset.feature_names, learn.restore_of(block))
         walk = learn.stored_walk(
             dataset, stored, start_ns=asked, expire_after_ns=training.expire_after
         )
