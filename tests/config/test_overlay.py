@@ -61,6 +61,13 @@ def test_set_takes_a_block_and_merges_it() -> None:
     assert run.resolved["signal"]["long_if"] == "fast > slow"
 
 
+def test_set_of_an_empty_block_empties_it() -> None:
+    base = loaded("smallest", None, "risk.stops={stop_loss: 4%}")
+    assert list(base.strategy.risk.stops) == ["stop_loss"]
+    run = loaded("smallest", None, "risk.stops={stop_loss: 4%}", "risk.stops={}")
+    assert run.strategy.risk.stops == {}
+
+
 def test_set_of_another_plugin_drops_the_keys_of_the_old() -> None:
     run = loaded("smallest", None, "features.fast.use=rsi")
     assert run.resolved["features"]["fast"]["period"] == 14

@@ -20,7 +20,11 @@ from tests.learn.sample import window
 def _problems(**block: Any) -> list[tuple[tuple[Any, ...], str]]:
     with pytest.raises(ValidationError) as caught:
         Sklearn(**block)
-    return [(each["loc"], each["msg"]) for each in caught.value.errors()]
+    hints = [each.get("ctx", {}).get("hint", "") for each in caught.value.errors()]
+    return [
+        (each["loc"], "; ".join(filter(None, (each["msg"], hint))))
+        for each, hint in zip(caught.value.errors(), hints, strict=True)
+    ]
 
 
 def test_the_table_is_that_of_the_installed_scikit_learn() -> None:

@@ -40,7 +40,7 @@ def _unknown_estimator(name: str) -> PydanticCustomError:
     ]
     hint = f"did you mean {close[0]}?" if close else "see scikit-learn's list of classifiers"
     return PydanticCustomError(
-        "estimator_unknown", "scikit-learn has no classifier {found}; {hint}",
+        "estimator_unknown", "scikit-learn has no classifier {found}",
         {"expected": "a classifier's class name, such as RandomForestClassifier", "found": name,
          "hint": hint},
     )  # fmt: skip
@@ -51,7 +51,7 @@ def _unknown_parameter(estimator: str, name: str) -> PydanticCustomError:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
     return PydanticCustomError(
-        "parameter_unknown", "{estimator} has no parameter {found}; {hint}",
+        "parameter_unknown", "{estimator} has no parameter {found}",
         {"estimator": estimator, "expected": f"a parameter of {estimator}", "found": name,
          "hint": hint},
     )  # fmt: skip

@@ -24,7 +24,7 @@ def settings(command: F) -> F:
         "sets",
         multiple=True,
         metavar="PATH=VALUE",
-        help="Change one key for this time, such as risk.sizing.fraction=20%.",
+        help="Change one key for this time, such as risk.sizing.fraction=20%; {} empties a block.",
     )(command)
 
 

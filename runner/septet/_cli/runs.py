@@ -19,6 +19,7 @@ __all__ = ["report", "runs", "why"]
 _RUN_HELP: Final = "RUN is a folder, a run id or its beginning, a strategy's name, or `latest`."
 
 _root = click.option(
+    "--out",
     "--runs",
     "root",
     type=click.Path(file_okay=False, path_type=Path),

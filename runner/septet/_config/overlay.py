@@ -88,7 +88,8 @@ def put(tree: Node, path: Sequence[str], node: Node) -> Node:
         If the path goes through a list and does not name one of its entries.
     """
     if not path:
-        return merge(tree, node) if node.kind == "map" else replace(node, key=tree.key)
+        fills = node.kind == "map" and node.children  # an empty block takes the place of what was
+        return merge(tree, node) if fills else replace(node, key=tree.key)
     first: Key = path[0]
     if tree.kind == "list":
         first = int(path[0]) if path[0].isdecimal() else path[0]
