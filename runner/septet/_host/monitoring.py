@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 __all__ = ["FillRows", "Monitor", "Reading", "RunView", "TradeRows", "Verdict"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+if TYPE_CHECKING:  # `septet check` reads declarations without numpy
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+    Ints = npt.NDArray[np.int64]
 Verdict = Literal["ok", "warn", "retrain", "halt"]
 """What a reading says: nothing, look here, learn again, stop."""
 
@@ -37,7 +38,7 @@ def _seal(table: Any) -> None:
     """Make every array of a table read-only: what one monitor is given, the next one is too."""
     for each in fields(table):
         value = getattr(table, each.name)
-        if isinstance(value, np.ndarray):
+        if hasattr(value, "dtype"):
             sealed = value.copy()
             sealed.flags.writeable = False
             object.__setattr__(table, each.name, sealed)
@@ -129,6 +130,8 @@ class RunView:
 
     def until(self, time_ns: int) -> RunView:
         """Return what was known at a time: everything up to it, the time itself included."""
+        import numpy as np
+
         count = int(np.searchsorted(self.time_ns, time_ns, side="right"))
         filled = int(np.searchsorted(self.fills.time_ns, time_ns, side="right"))
         closed = int(np.searchsorted(self.trades.exit_ns, time_ns, side="right"))
