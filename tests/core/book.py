@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.core.settings import Settings
 
@@ -91,7 +92,7 @@ class Account:
         self.scale = float(round(1.0 / min(1e-8, self.s.lot)))
         self.lot = round(self.s.lot * self.scale)
         self.positions = [Position(scale=self.scale) for _ in range(self.count)]
-        self.orders: list[Order | None] = [None] * self.count
+        self.orders: list[Any] = [None] * self.count
         self.losses = 0
         self.fees = self.funding_paid = 0.0
         self.last_return = 0.0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests.core.compare import tables_of
-from tests.core.settings import HOUR, START, Bars, Settings
+from tests.core.settings import HOUR, START, Bars, Settings, made_bars
 from tests.core.world import run_core, session_of
 
 __all__ = ["CALM", "Told", "bars_of", "told"]
@@ -23,7 +23,7 @@ def bars_of(rows: Sequence[Sequence[float]], volume: float = 1e6, skip: Sequence
     hours = [n for n in range(len(rows) + len(skip)) if n not in skip]
     table = [(*row, volume)[:5] for row in rows]
     columns = [np.array(each, dtype=np.float64) for each in zip(*table, strict=True)]
-    return Bars(START + HOUR * np.array(hours, dtype=np.int64), *columns)
+    return made_bars(START + HOUR * np.array(hours, dtype=np.int64), columns)
 
 
 class Told:

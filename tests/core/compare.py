@@ -92,7 +92,8 @@ def assert_agrees(ran: Ran, reference: Reference) -> None:
     book = reference.account
     theirs: dict[str, list[tuple[Any, ...]]] = {
         "decisions": [
-            (d.time_ns, d.symbol, d.wish, d.confidence, d.requested, d.granted, d.clipped, d.refused)
+            (d.time_ns, d.symbol, d.wish, d.confidence, d.requested, d.granted, d.clipped,
+             d.refused)
             for d in reference.decisions
         ],
         "orders": book.placed, "ended": book.ended, "fills": book.fills, "trades": book.trades,

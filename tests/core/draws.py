@@ -65,7 +65,7 @@ def _halts(draw: Any) -> dict[str, Any]:
 
 
 @st.composite
-def settings(draw: Any, count: int | None = None, **fixed: Any) -> Settings:
+def settings(draw: Any, /, count: int | None = None, **fixed: Any) -> Settings:
     """Draw a strategy."""
     symbols = NAMES[: count or draw(st.integers(1, 3))]
     spot = fixed.get("spot", draw(st.booleans()))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["HOUR", "START", "Bars", "Settings", "walk"]
+__all__ = ["HOUR", "START", "Bars", "Settings", "made_bars", "walk"]
 
 HOUR = 3_600_000_000_000
 START = 1_609_459_200_000_000_000  # 2021-01-01, a Friday
@@ -85,7 +85,13 @@ class Bars:
         n = int(np.searchsorted(self.open_ns + HOUR, until_ns, side="right"))
         made_up = None if self.made_up is None else self.made_up[:n]
         prices = (self.open, self.high, self.low, self.close, self.volume)
-        return Bars(self.open_ns[:n], *(each[:n].copy() for each in prices), made_up)
+        return made_bars(self.open_ns[:n], [each[:n].copy() for each in prices], made_up)
+
+
+def made_bars(open_ns: Any, columns: Sequence[Floats], made_up: Any = None) -> Bars:
+    """Return bars from their columns in the order of the fields."""
+    opened, high, low, close, volume = columns
+    return Bars(open_ns, opened, high, low, close, volume, made_up)
 
 
 def walk(
@@ -101,7 +107,7 @@ def walk(
     price: float = 100.0,
     tick: float = 0.0,
 ) -> Bars:
-    """Return a rough market: gaps between bars, extreme moves, missing bars, bars without volume."""
+    """Return a rough market: gaps between bars, extreme moves, missing bars, no volume."""
     draw = np.random.default_rng(seed)
     moves = draw.normal(0.0, step, count) * np.where(draw.random(count) < jump, 8.0, 1.0)
     close = price * np.exp(np.cumsum(moves))
@@ -126,4 +132,4 @@ def walk(
         opened[i] = high[i] = low[i] = close[i] = close[i - 1]
         volume[i] = 0.0
     columns = [each[keep] for each in (opened, high, low, close, volume)]
-    return Bars(open_ns[keep], *columns, filled[keep] if made_up else None)
+    return made_bars(open_ns[keep], columns, filled[keep] if made_up else None)

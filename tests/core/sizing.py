@@ -109,7 +109,7 @@ class Sizer:
             position = self.book.positions[k]
             if position.side == side:
                 add = wanted - abs(position.units) / self.book.scale
-                wanted = add if add > self.s.band * wanted else 0.0
+                wanted = add if add > (self.s.band or 0.0) * wanted else 0.0
             if wanted > 0.0:
                 asked += wanted * self.cost(price)
         if self.s.spot:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from tests.core.cases import CALM, bars_of, told
+from tests.core.settings import Bars
 
 
-def calm(count: int) -> object:
+def calm(count: int) -> Bars:
     return bars_of([CALM] * count)
 
 

@@ -107,7 +107,8 @@ def _halts(s: Settings) -> dict[str, Any]:
 def file_of(s: Settings) -> str:
     """Write the strategy file of some settings."""
     simulation: dict[str, Any] = {
-        "fee": {"maker": s.maker, "taker": s.taker, "paid_in": "received" if s.received else "quote"},
+        "fee": {"maker": s.maker, "taker": s.taker,
+                "paid_in": "received" if s.received else "quote"},
         "slippage": s.slippage, "latency": f"{s.latency} bars" if s.latency else 0,
         "good_for": f"{s.good_for} bars",
     }  # fmt: skip
@@ -144,7 +145,8 @@ def file_of(s: Settings) -> str:
         whole["features"] = {"ret": {"use": "log_return"}}
         whole["model"] = {"use": "sklearn", "estimator": "LogisticRegression",
                           "label": {"use": "direction", "horizon": "3 bars"},
-                          "training": {"train": "30d", "step": "10d", "purge": "3 bars"}}  # fmt: skip
+                          "training": {"train": "30d", "step": "10d",
+                                       "purge": "3 bars"}}  # fmt: skip
     return "\n".join(f"{key}: {_text(value)}" for key, value in whole.items()) + "\n"
 
 

@@ -1,0 +1,99 @@
+"""The reference's stops and targets: orders that rest with a position and meet every bar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tests.core.book import NAN, Account, floor_lots, rounded
+from tests.core.settings import Bars, Settings
+
+__all__ = ["Stops"]
+
+
+class Stops:
+    """What a position's stops do to it in a bar; part of `Reference`."""
+
+    s: Settings
+    bars: Sequence[Bars]
+    account: Account
+    _cost: Any
+    _place: Any
+    _execute: Any
+    _disarm: Any
+
+    def _levels(self, k: int, opened: float) -> tuple[float, str, float]:
+        s, p = self.s, self.account.positions[k]
+        side, stop, reason = float(p.side), NAN, ""
+        found: list[tuple[float, str]] = []
+        if "stop_loss" in s.stops:
+            found.append((p.average * (1.0 - side * s.stops["stop_loss"]), "stop_loss"))
+        if "trailing" in s.stops:
+            keys = s.stops["trailing"]
+            distance, after = keys["distance"], keys.get("after", 0.0)
+            if side * (p.best - p.average * (1.0 + side * after)) >= 0.0:
+                found.append((p.best * (1.0 - side * distance), "trailing"))
+        for level, name in found:
+            if math.isnan(stop) or side * (level - stop) > 0.0:
+                stop, reason = level, name
+        if not s.spot:
+            level = p.average * (1.0 - side / s.leverage) / (1.0 - side * s.maintenance)
+            if math.isnan(stop) or side * (level - stop) > 0.0 or side * (opened - level) <= 0.0:
+                stop, reason = level, "liquidation"
+        target = NAN
+        if "take_profit" in s.stops:
+            target = p.average * (1.0 + side * s.stops["take_profit"])
+            target = rounded(target, side, s.tick)
+        return stop, reason, target
+
+    def _protect(self, k: int, i: int, now: int, *, only_open: bool) -> None:
+        """Stop and target of a position against the bar; pessimistic where both are touched."""
+        bars, p, order = self.bars[k], self.account.positions[k], self.account.orders[k]
+        whole = floor_lots(abs(p.units), self.account.lot)
+        leaving = order is not None and order.reduces and abs(order.units) >= whole
+        if leaving and order.active_ns <= int(bars.open_ns[i]):
+            return  # an exit under way has taken this bar's volume
+        side = float(p.side)
+        opened = p.average if p.inside else float(bars.open[i])
+        stop, reason, target = self._levels(k, opened)
+        worst = float(bars.low[i] if side > 0 else bars.high[i])
+        best = float(bars.high[i] if side > 0 else bars.low[i])
+        at_open = int(bars.open_ns[i])
+        if not math.isnan(target) and not p.inside and side * (opened - target) > 0.0:
+            self._leave(k, i, "limit", target, opened, "take_profit", at_open)
+        elif not math.isnan(stop) and side * (opened - stop) <= 0.0:
+            price = self._stopped(k, side, opened, stop, reason)
+            self._leave(k, i, "stop", stop, price, reason, now if p.inside else at_open)
+        elif only_open:
+            return
+        elif not math.isnan(stop) and side * (worst - stop) <= 0.0:
+            price = self._stopped(k, side, stop, stop, reason)
+            self._leave(k, i, "stop", stop, price, reason, now)
+        elif not math.isnan(target) and not p.inside and side * (best - target) > 0.0:
+            self._leave(k, i, "limit", target, target, "take_profit", now)
+
+    def _stopped(self, k: int, side: float, price: float, level: float, reason: str) -> float:
+        sold = self._cost(-side, price)
+        if reason == "liquidation":
+            p = self.account.positions[k]
+            bankrupt = p.average * (1.0 - side / self.s.leverage)
+            sold = level if side * (sold - level) > 0.0 else sold
+            sold = bankrupt if side * (sold - bankrupt) < 0.0 else sold
+        return sold
+
+    def _leave(
+        self, k: int, i: int, kind: str, level: float, price: float, reason: str, time_ns: int
+    ) -> None:
+        book, p = self.account, self.account.positions[k]
+        side = p.side
+        if book.orders[k] is not None:
+            book.end(k, "cancelled", reason, time_ns)
+        units = floor_lots(abs(p.units), book.lot)
+        limit, trigger = (level, NAN) if kind == "limit" else (NAN, level)
+        self._place(k, kind, -side * units, reason, time_ns, True, limit, trigger, level, time_ns)
+        self._execute(k, i, price, kind == "limit", time_ns, inside=False)
+        if kind == "stop":
+            self._disarm(p, side)
+        if book.orders[k] is not None:
+            book.orders[k].kind = "market"
