@@ -28,9 +28,7 @@ def state_of(*returns: float) -> np.ndarray:
 def kelly(
     side: float, up: float, state: np.ndarray, fraction: float = 1.0, top: float = 1.0
 ) -> float:
-    return sizing.kelly.function(
-        side, up, 1.0 - up, 1_000.0, 1.0, state, fraction, top, *odds.values()
-    )
+    return sizing.kelly(side, up, 1.0 - up, 1_000.0, 1.0, state, fraction, top, *odds.values())
 
 
 def test_kelly_is_the_formula_for_the_side_that_is_traded():
@@ -60,14 +58,14 @@ def test_kelly_without_a_probability_wants_nothing():
 @given(price, rate, share, st.floats(-1e6, 1e6), st.sampled_from([-1.0, 1.0]))
 def test_position_fills_its_share_of_equity_after_the_order(p, fee, top, notional, side):
     equity = 10_000.0
-    quantity = limits.position.function(notional, side, p, p * (1 + fee), equity, top)
+    quantity = limits.position(notional, side, p, p * (1 + fee), equity, top)
     after = side * notional + quantity * p
     assert after == pytest.approx(top * (equity - quantity * p * fee), rel=1e-9, abs=1e-6)
 
 
 @given(price, rate, share, st.floats(0.0, 1e6))
 def test_gross_fills_its_share_of_equity_after_the_order(p, fee, top, gross):
-    quantity = limits.gross_exposure.function(gross, p, p * (1 + fee), 10_000.0, top)
+    quantity = limits.gross_exposure(gross, p, p * (1 + fee), 10_000.0, top)
     assert gross + quantity * p == pytest.approx(
         top * (10_000.0 - quantity * p * fee), rel=1e-9, abs=1e-6
     )
@@ -76,10 +74,10 @@ def test_gross_fills_its_share_of_equity_after_the_order(p, fee, top, gross):
 def test_groups_take_the_smallest_room_of_those_a_symbol_is_in():
     table = np.array([[0.5, 1.0, 1.0], [0.2, 0.0, 1.0]])
     notionals = np.array([100.0, -50.0])
-    assert limits.groups.function(0, notionals, 1.0, 1.0, 1_000.0, table) == pytest.approx(350.0)
-    assert limits.groups.function(1, notionals, 1.0, 1.0, 1_000.0, table) == pytest.approx(150.0)
+    assert limits.groups(0, notionals, 1.0, 1.0, 1_000.0, table) == pytest.approx(350.0)
+    assert limits.groups(1, notionals, 1.0, 1.0, 1_000.0, table) == pytest.approx(150.0)
     alone = np.array([[0.5, 0.0, 1.0]])
-    assert limits.groups.function(0, notionals, 1.0, 1.0, 1_000.0, alone) == math.inf
+    assert limits.groups(0, notionals, 1.0, 1.0, 1_000.0, alone) == math.inf
 
 
 @pytest.mark.parametrize(
@@ -92,35 +90,35 @@ def test_groups_take_the_smallest_room_of_those_a_symbol_is_in():
 def test_correlated_counts_sides_and_takes_the_unknown_for_correlated(
     side, held, correlation, counts
 ):
-    found = limits.correlated.function(
+    found = limits.correlated(
         0, side, np.array([0.0, held]), np.array([1.0, correlation]), 1.0, 1.0, 1_000.0, 0.8, 0.5
     )
     assert found == pytest.approx(400.0 if counts else 500.0)
 
 
 def test_half_of_a_budget_of_one_is_one():
-    assert limits.orders_per_minute.function(0, 1) == math.inf
-    assert limits.orders_per_minute.function(1, 1) == 0.0
-    assert limits.orders_per_minute.function(2, 4) == 0.0
+    assert limits.orders_per_minute(0, 1) == math.inf
+    assert limits.orders_per_minute(1, 1) == 0.0
+    assert limits.orders_per_minute(2, 4) == 0.0
 
 
 def test_levels_are_mirrored_for_shorts():
-    assert stops.stop_loss.function(1.0, 100.0, 0.1) == 90.0
-    assert stops.stop_loss.function(-1.0, 100.0, 0.1) == pytest.approx(110.0)
-    assert stops.take_profit.function(-1.0, 100.0, 0.1) == 90.0
-    assert stops.trailing.function(-1.0, 100.0, 80.0, 0.1, 0.0) == pytest.approx(88.0)
-    assert math.isnan(stops.trailing.function(1.0, 100.0, 104.0, 0.1, 0.05))
+    assert stops.stop_loss(1.0, 100.0, 0.1) == 90.0
+    assert stops.stop_loss(-1.0, 100.0, 0.1) == pytest.approx(110.0)
+    assert stops.take_profit(-1.0, 100.0, 0.1) == 90.0
+    assert stops.trailing(-1.0, 100.0, 80.0, 0.1, 0.0) == pytest.approx(88.0)
+    assert math.isnan(stops.trailing(1.0, 100.0, 104.0, 0.1, 0.05))
 
 
 def test_halts_fire_at_their_threshold():
-    assert halts.drawdown.function(75.0, 100.0, 0.25)
-    assert not halts.drawdown.function(75.01, 100.0, 0.25)
-    assert halts.daily_loss.function(75.0, 100.0, 0.25)
-    assert halts.losses_in_a_row.function(3, 3)
+    assert halts.drawdown(75.0, 100.0, 0.25)
+    assert not halts.drawdown(75.01, 100.0, 0.25)
+    assert halts.daily_loss(75.0, 100.0, 0.25)
+    assert halts.losses_in_a_row(3, 3)
 
 
 def test_volatility_target_wants_nothing_of_the_unknown():
-    assert math.isnan(sizing.volatility_target.function(1_000.0, COST, math.nan, 0.2, 1.0))
-    assert math.isnan(sizing.volatility_target.function(1_000.0, COST, 0.0, 0.2, 1.0))
-    wanted = sizing.volatility_target.function(1_000.0, 1.0, 0.4, 0.2, 1.0)
+    assert math.isnan(sizing.volatility_target(1_000.0, COST, math.nan, 0.2, 1.0))
+    assert math.isnan(sizing.volatility_target(1_000.0, COST, 0.0, 0.2, 1.0))
+    wanted = sizing.volatility_target(1_000.0, 1.0, 0.4, 0.2, 1.0)
     assert wanted == pytest.approx(500.0)
