@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from septet_schemas.base import Config
+from septet_schemas.cron import Cron, Step
 from septet_schemas.units import Fraction, MarketDuration, Span
 
 __all__ = ["DirectionLabel", "Label", "ThresholdLabel", "Training", "TripleBarrierLabel"]
@@ -53,15 +54,16 @@ Label = Annotated[DirectionLabel | ThresholdLabel | TripleBarrierLabel, Field(di
 class Training(Config):
     """When a model is fitted and on what.
 
-    Model k has data up to T_k, a multiple of `step` since the Unix epoch, and decides from T_k +
-    `ready_after`. `purge` None is the label's horizon; `expire_after` None never expires.
-    `scheme: stored` fits nothing and decides with the model stored at `path`.
+    Model k has data up to T_k and decides from T_k + `ready_after`. With a duration for `step`,
+    T_k is a multiple of it since the Unix epoch; else it is a time of a cron expression in UTC.
+    `purge` None is the label's horizon; `expire_after` None never expires. `scheme: stored` fits
+    nothing and decides with the model stored at `path`.
     """
 
     scheme: Literal["walk_forward", "stored"] = "walk_forward"
     window: Literal["rolling", "expanding"] = "rolling"
     train: MarketDuration = Field(default="180d")  # type: ignore[assignment]
-    step: MarketDuration = Field(default="30d")  # type: ignore[assignment]
+    step: Step = Field(default="30d")  # type: ignore[assignment]
     purge: Span | None = None
     embargo: Span = Span()
     expire_after: MarketDuration | None = None
@@ -80,3 +82,8 @@ class Training(Config):
                 {"expected": "path: FOLDER, as septet train writes it"},
             )
         return self
+
+    @property
+    def longest_step_ns(self) -> int:
+        """Longest time from one model to the next, nanoseconds."""
+        return self.step.longest_ns if isinstance(self.step, Cron) else self.step

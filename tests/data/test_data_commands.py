@@ -185,3 +185,31 @@ def test_fetch_brings_series_too(place: Path, capsys: pytest.CaptureFixture[str]
     found = document(capsys, "check", file)
     assert found["symbols"][0]["bars"] == 24 * 9
     assert any("vintage unknown" in each["message"] for each in found["findings"])
+
+
+@pytest.mark.parametrize(("step", "step_days"), [("10d", 10), ('"0 0 * * 1"', 7)])
+def test_fetch_reaches_back_to_the_first_window_of_the_first_model(
+    place: Path, step: str, step_days: int
+) -> None:
+    from septet._cli.data import _lead_in
+    from septet._config import load
+
+    text = f"""
+version: 1
+name: lead
+universe: {{symbols: [A/USD], bar: 1h}}
+data: {{candles: {{use: sample}}}}
+features: {{ret: {{use: log_return}}}}
+model:
+  use: sklearn
+  estimator: GaussianNB
+  training: {{train: 30d, step: {step}}}
+signal: {{use: confidence, threshold: 5%}}
+risk: {{sizing: {{use: fixed_fraction, fraction: 10%}}}}
+"""
+    (place / "lead.yaml").write_text(text, encoding="utf-8")
+    hour_ns = 3_600_000_000_000
+    lead = _lead_in(load(place / "lead.yaml").strategy)
+    # The model in force may be a step old, and its window ends there.
+    assert lead >= (30 + step_days) * 24 * hour_ns
+    assert lead == (1_000 + (30 + 2 * step_days) * 24) * hour_ns

@@ -43,7 +43,13 @@ def test_training_keeps_its_lengths() -> None:
     assert (found.train_ns, found.step_ns) == (240 * HOUR_NS, 48 * HOUR_NS)
     assert (found.purge_ns, found.ready_after_ns) == (3 * HOUR_NS, HOUR_NS)
     assert (found.expire_after_ns, found.min_rows, found.min_class) == (144 * HOUR_NS, 500, 50)
+    assert found.cron is None
     assert learn.training_rule(Training(), HOUR_NS).purge_ns is None
+
+
+def test_training_keeps_its_cron() -> None:
+    found = learn.training_rule(Training.model_validate({"step": "0 0 * * 1"}), HOUR_NS)
+    assert (found.step_ns, str(found.cron)) == (168 * HOUR_NS, "0 0 * * 1")
 
 
 def test_monitoring_keeps_its_bounds() -> None:

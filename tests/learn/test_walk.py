@@ -16,7 +16,9 @@ from septet._learn.labels import LabelRule, make_labels
 from septet._learn.schedule import TrainingRule, model_seed, training_rows, training_times
 from septet._learn.walk import EXPIRED, NO_MODEL, NOT_FINITE, OK, Walk, fit_window, walk_forward
 from septet.errors import RunError
-from tests.learn.sample import HOUR_NS, bars, dataset, features, logistic, rule, trainer
+from septet_schemas.cron import Cron
+from septet_schemas.times import format_moment, parse_moment
+from tests.learn.sample import HOUR_NS, ORIGIN_NS, bars, dataset, features, logistic, rule, trainer
 
 
 def _walk(rows: Dataset, plan: TrainingRule | None = None, **options: Any) -> Walk:
@@ -111,6 +113,40 @@ def test_the_schedule_is_anchored_at_the_epoch() -> None:
     assert training_times(plan, 1, 60, start_ns=33) == [30, 40, 50]
     assert training_times(plan, 1, 60, start_ns=32) == [20, 30, 40, 50]
     assert training_times(plan, 1, 63) == [10, 20, 30, 40, 50, 60]
+
+
+def _cron(text: str, ready_ns: int = HOUR_NS) -> TrainingRule:
+    cron = Cron.parse(text)
+    return rule(step_ns=cron.longest_ns, ready_after_ns=ready_ns, cron=cron)
+
+
+def test_a_daily_cron_is_a_step_of_a_day() -> None:
+    daily, step = _cron("0 0 * * *"), rule(step_ns=24 * HOUR_NS)
+    first, last = ORIGIN_NS, ORIGIN_NS + 900 * HOUR_NS
+    for begin in (None, 0, 1, 23, 24, 25, 26, 300, 899, 900, 901, 2_000):
+        start = None if begin is None else first + begin * HOUR_NS
+        wanted = training_times(step, first, last, start)
+        assert training_times(daily, first, last, start) == wanted, begin
+    rows = dataset()
+    one, other = _walk(rows, daily), _walk(rows, step)
+    assert [m.fingerprint for m in one.models] == [m.fingerprint for m in other.models]
+    assert np.array_equal(one.row_up, other.row_up, equal_nan=True)
+
+
+def test_weekly_and_monthly_times() -> None:
+    def days(text: str, start: str | None = None) -> list[str]:
+        first, last = parse_moment("2024-01-10"), parse_moment("2024-04-01")
+        begin = None if start is None else parse_moment(start)
+        found = training_times(_cron(text), first, last, begin)
+        return [format_moment(each)[5:10] for each in found]
+
+    # One hour until a model is ready: that of April the first is not in time.
+    assert days("0 0 1 * *") == ["02-01", "03-01"]
+    assert days("0 0 1 * *", "2024-03-01") == ["02-01", "03-01"]
+    assert days("0 0 1 * *", "2024-03-01T01:00") == ["03-01"]
+    mondays = ["01-15", "01-22", "01-29", "02-05", "02-12", "02-19", "02-26", "03-04", "03-11"]
+    assert days("0 0 * * 1") == [*mondays, "03-18", "03-25"]
+    assert days("0 0 * * 1", "2024-03-14") == ["03-11", "03-18", "03-25"]
 
 
 def test_a_start_later_fits_the_same_models_and_no_others() -> None:

@@ -218,6 +218,23 @@ def test_it_runs_to_the_end_on_both_paths(tmp_path: Path) -> None:
     assert json.loads(batch.model_files[kept[0]])["estimator"] == "centroid"
 
 
+def test_a_daily_cron_gives_the_run_of_a_step_of_a_day(tmp_path: Path) -> None:
+    ran: list[Any] = []
+    for step in ("1d", '"0 0 * * *"'):
+        text = FILE.replace("use: constant", "use: centroid").replace("step: 10d", f"step: {step}")
+        text = text.replace("bar: 1h", "bar: 1h, start: 2020-02-05")
+        path = tmp_path / "strategy.yaml"
+        path.write_text(text, encoding="utf-8")
+        ran.append(backtest(load(path, host=_host()), engine="batch"))
+    one, other = ran
+    assert len(one.models) > 20
+    assert [card["model_sha256"] for card in one.models] == [
+        card["model_sha256"] for card in other.models
+    ]
+    assert np.array_equal(one.equity["equity"], other.equity["equity"])
+    assert other.resolved["model"]["training"]["step"] == "0 0 * * *"
+
+
 def test_a_stored_one_is_read_back_by_its_plugin(tmp_path: Path) -> None:
     loaded = _loaded(tmp_path)
     home = tmp_path / "kept"

@@ -180,8 +180,8 @@ def _lead_in(strategy: Any) -> int:
     bar_ns: int = strategy.universe.bar
     lead = _LEAD_BARS * bar_ns
     if strategy.model is not None:
-        training = strategy.model.extra.get("training")
-        lead += int(getattr(training, "train", 0))
+        training = strategy.model.extra["training"]
+        lead += int(training.train + 2 * training.longest_step_ns)
     return lead
 
 

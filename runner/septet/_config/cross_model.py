@@ -63,11 +63,13 @@ def check_schedule(case: Case) -> None:
     if model is None or _training(model).scheme != "walk_forward":
         return
     training = _training(model)
-    if training.expire_after is not None and training.expire_after < training.step:
+    step_ns = training.longest_step_ns
+    if training.expire_after is not None and training.expire_after < step_ns:
+        name = "step" if isinstance(training.step, int) else f"the longest step of {training.step}"
         case.error(
             ("model", "training", "expire_after"),
             "every model expires before the next one is made",
-            expected=f"{format_duration(training.step)} (step) or more",
+            expected=f"{format_duration(step_ns)} ({name}) or more",
             found=format_duration(training.expire_after),
         )
     rows = training.train // case.bar_ns * len(case.strategy.universe.symbols)

@@ -38,7 +38,7 @@ def training_rule(training: Training, bar_ns: int) -> TrainingRule:
     """Read `model.training`."""
     return TrainingRule(
         train_ns=training.train,
-        step_ns=training.step,
+        step_ns=training.longest_step_ns,
         ready_after_ns=training.ready_after.ns(bar_ns),
         purge_ns=None if training.purge is None else training.purge.ns(bar_ns),
         embargo_ns=training.embargo.ns(bar_ns),
@@ -47,6 +47,7 @@ def training_rule(training: Training, bar_ns: int) -> TrainingRule:
         min_class=training.min_class,
         expire_after_ns=training.expire_after,
         on_drift=training.on_drift,
+        cron=None if isinstance(training.step, int) else training.step,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 from septet._data.bars import Ints
 from septet._learn.dataset import Dataset
 from septet._learn.labels import Labels
+from septet_schemas.cron import Cron
 
 __all__ = ["TrainingRule", "model_seed", "training_rows", "training_times"]
 
@@ -19,6 +21,7 @@ __all__ = ["TrainingRule", "model_seed", "training_rows", "training_times"]
 class TrainingRule:
     """How a walk forward goes; every length is in nanoseconds of market time.
 
+    `step_ns` is the time from one model to the next; with `cron` the longest such time.
     `purge_ns` None means the label's horizon. `window` is ``rolling`` (the last `train_ns`) or
     ``expanding`` (everything before). `expire_after_ns` None means never. `embargo_ns` acts
     only where training rows follow a test block, so never in a walk forward.
@@ -34,6 +37,7 @@ class TrainingRule:
     min_class: int = 50
     expire_after_ns: int | None = None
     on_drift: bool = False
+    cron: Cron | None = None
 
     def purged(self, labels: Labels, bar_ns: int) -> int:
         """Purge in force, nanoseconds."""
@@ -49,17 +53,30 @@ def model_seed(seed: int, trained_to_ns: int) -> int:
 def training_times(
     rule: TrainingRule, first_ns: int, last_ns: int, start_ns: int | None = None
 ) -> list[int]:
-    """Times T_k, multiples of the step since the Unix epoch, that serve decisions.
+    """Times T_k that serve decisions: multiples of the step since the epoch, or a cron's.
 
     The first is the latest whose model is ready at `start_ns` (None: the first T_k with data
     before it); the last is the latest whose model is ready by `last_ns`.
     """
     step, ready = rule.step_ns, rule.ready_after_ns
+    if rule.cron is not None:
+        return _cron_times(rule.cron, first_ns, last_ns - ready, start_ns, ready)
     begin = -(-first_ns // step)
     if start_ns is not None:
         begin = max(begin, (start_ns - ready) // step)
     end = (last_ns - ready) // step
     return [k * step for k in range(begin, end + 1)]
+
+
+def _cron_times(
+    cron: Cron, first_ns: int, last_ns: int, start_ns: int | None, ready_ns: int
+) -> list[int]:
+    """Times of a cron from `first_ns` to `last_ns`, only one of them before `start_ns`."""
+    if start_ns is None:
+        return cron.times(first_ns, last_ns)
+    needed = start_ns - ready_ns
+    times = cron.times(max(first_ns, needed - cron.longest_ns), last_ns)
+    return times[max(0, bisect_right(times, needed) - 1) :]
 
 
 def training_rows(dataset: Dataset, labels: Labels, rule: TrainingRule, trained_to_ns: int) -> Ints:

@@ -109,7 +109,7 @@ def _warmup_ns(strategy: Any, plan: Plan) -> int:
         training = strategy.model.extra["training"]
         if training.window == "expanding":
             return 2**62
-        needed += training.train + 2 * training.step
+        needed += training.train + 2 * training.longest_step_ns
     return int(needed)
 
 
