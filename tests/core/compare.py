@@ -63,7 +63,7 @@ def _decisions(ran: Ran, names: list[str]) -> list[tuple[Any, ...]]:
             d = ran.batch.F[k, at : at + layout.D_ROWS, i].tolist()
             rows.append(
                 (int(tape.T[layout.KNOWN, t]), k, d[layout.D_SIGNAL], d[layout.D_CONFIDENCE],
-                 d[layout.D_REQUESTED], d[layout.D_GRANTED], names[int(d[layout.D_CLIPPED])],
+                 d[layout.D_REQUESTED], d[layout.D_GRANTED], names[int(d[layout.D_CLIPPED]) - 1],
                  names[int(d[layout.D_REFUSED])])
             )  # fmt: skip
     return rows

@@ -255,7 +255,7 @@ def run_core(
         plan.__dict__["module"] = plain_module(plan)
     state = plan.state(session.strategy.account.capital, session.instruments)
     batch = Batch(plan, session.tape, state)
-    batch.F[:], batch.Y[:] = np.nan, np.nan
+    batch.F[:, : session.plan.assembly.decision_row], batch.Y[:] = np.nan, np.nan
     last = session.tape.times if until is None else until
     with np.errstate(all="ignore"):
         if session.strategy.model is None:

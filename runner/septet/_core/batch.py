@@ -35,7 +35,8 @@ class Batch:
     def __post_init__(self) -> None:
         count, width, times = len(self.plan.symbols), self.tape.width, self.tape.times
         f_rows, y_rows = self.plan.rows
-        self.F = np.empty((count, max(1, f_rows), width))
+        # zeros, not empty: rows that are seldom written cost no memory until they are
+        self.F = np.zeros((count, max(1, f_rows), width))
         self.Y = np.empty((count, max(1, y_rows), width + 2 if y_rows else 1))
         self.G = np.empty((4, times))
         self.LI, self.LF = self.plan.log(FIRST_LOG + 64 * count)

@@ -128,6 +128,7 @@ class Window:
                 continue
             i = self.cursor[k]
             self.T[layout.ROW + k, t] = i
+            self.F[k, :, i] = 0.0
             self.X[k, :, i] = event.columns[k]
             self.M[k, :, i] = event.facts[k]
             self.cursor[k] = i + 1

@@ -64,13 +64,13 @@ G_EQUITY: Final = 0
 G_CASH: Final = 1
 G_EXPOSURE: Final = 2
 G_DRAWDOWN: Final = 3
-# decision rows, after the features in F
-D_SIGNAL: Final = 0
+# decision rows, after the features in F; those after D_REFUSED are zero unless written
+D_SIGNAL: Final = 0  # the wish: +1, -1, 0 flat, NaN none
 D_CONFIDENCE: Final = 1
-D_REQUESTED: Final = 2
-D_GRANTED: Final = 3
-D_CLIPPED: Final = 4
-D_REFUSED: Final = 5
+D_REFUSED: Final = 2  # number of a reason, -1 for none
+D_REQUESTED: Final = 3  # quantity (base)
+D_GRANTED: Final = 4
+D_CLIPPED: Final = 5  # number of a reason plus one
 D_LATE: Final = 6
 D_ROWS: Final = 7
 # A

@@ -206,7 +206,7 @@ def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
     table["signal"] = coded(codes.astype(np.int64), WISHES)
     table["requested"] = column(at + layout.D_REQUESTED)
     table["granted"] = column(at + layout.D_GRANTED)
-    table["clipped_by"] = _reasons(session, column(at + layout.D_CLIPPED))
+    table["clipped_by"] = _reasons(session, column(at + layout.D_CLIPPED) - 1.0)
     table["refused_by"] = _reasons(session, column(at + layout.D_REFUSED))
     table["late"] = column(at + layout.D_LATE) != 0.0
     return table
