@@ -14,15 +14,15 @@ import pytest
 from septet._plan import cache
 
 PLAIN = "VALUE = {}\n"
+MADE = {"plan_a", "plan_b", "plan_c", "stranger_one", "stranger_two"}
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "plans"))
     cache._package_digest.cache_clear()
-    before = set(sys.modules)
     yield tmp_path
-    for name in set(sys.modules) - before:
+    for name in [each for each in sys.modules if each in MADE]:
         del sys.modules[name]
     cache._package_digest.cache_clear()
 
