@@ -76,7 +76,7 @@ def dataset(n: int = 1_200, symbols: int = 2, seed: int = 1, strength: float = 3
 
 def rule(**changes: Any) -> TrainingRule:
     settings: Mapping[str, Any] = {
-        "train_ns": 400 * HOUR_NS,
+        "train_ns": 200 * HOUR_NS,
         "step_ns": 200 * HOUR_NS,
         "ready_after_ns": HOUR_NS,
         "min_rows": 100,

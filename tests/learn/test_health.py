@@ -58,7 +58,7 @@ def _of(readings: tuple[Reading, ...], metric: str) -> list[Reading]:
 
 @pytest.fixture(scope="module")
 def plain() -> tuple[Dataset, Walk, Labels, Health]:
-    rows = dataset(1_500)
+    rows = dataset(2_300)
     walk, labels = _run(rows, train_ns=800 * HOUR_NS)
     return rows, walk, labels, monitor_walk(walk, rows, labels, RULE)
 
@@ -150,11 +150,11 @@ def test_a_shifted_feature_is_named() -> None:
 
 def test_the_bound_of_a_psi_is_what_chance_does() -> None:
     """A column that wanders inside training needs more than the setting to be drift."""
-    rows = dataset(1_500, 1)
+    rows = dataset(1_900, 1)
     x = rows.x.copy()
     x[:, 2] = np.cumsum(np.random.default_rng(5).normal(size=len(rows)))
     rows = replace(rows, x=x)
-    walk, labels = _run(rows)
+    walk, labels = _run(rows, train_ns=400 * HOUR_NS)
     found = _of(monitor_walk(walk, rows, labels, RULE).readings, "psi:noise")
     bounds = [each.threshold for each in found]
     assert min(bounds) > RULE.psi_retrain

@@ -187,7 +187,7 @@ def test_no_window_at_all_is_an_error_that_says_why() -> None:
     blind = replace(rows, x=np.full_like(rows.x, math.nan))
     with pytest.raises(RunError, match=r"none of the .* windows could be trained.*0 rows to train"):
         _walk(blind)
-    with pytest.raises(RunError, match="shorter than the training step"):
+    with pytest.raises(RunError, match="shorter than one training window"):
         _walk(rows, rule(step_ns=10_000_000 * HOUR_NS))
     empty = pool([bars("A", 0, 1)], [np.zeros((0, 1))], ["f"], HOUR_NS)
     with pytest.raises(RunError, match="no rows"):
@@ -243,7 +243,7 @@ class _Watch:
 
 
 def test_a_retrain_for_drift_takes_over_until_the_schedule_does() -> None:
-    rows = dataset()
+    rows = dataset(1_500)
     plain = _walk(rows)
     between = plain.models[3].ready_ns + 40 * HOUR_NS
     walk = _walk(rows, rule(on_drift=True), drift=_Watch(between))

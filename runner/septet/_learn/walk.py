@@ -7,6 +7,7 @@ probability here is out of sample by construction.
 from __future__ import annotations
 
 from bisect import bisect_right
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -248,7 +249,8 @@ def walk_forward(
         raise RunError("there are no rows to train on", hint="check the span and the data")
     board, models = _Board(dataset), list[WalkModel]()
     last = int(dataset.time_ns[-1])
-    times = training_times(rule, int(dataset.time_ns[0]), last, start_ns)
+    # the first window is whole: no model learns from less than `train` because data begins there
+    times = training_times(rule, int(dataset.time_ns[0]) + rule.train_ns, last, start_ns)
     queue, total, cause = list(times), len(times), "schedule"
     while queue:
         moment = queue.pop(0)
@@ -281,10 +283,13 @@ def walk_forward(
 def _untrained(rule: TrainingRule, models: Sequence[WalkModel]) -> RunError:
     if not models:
         return RunError(
-            "no training time falls into the data: it is shorter than the training step",
-            hint="ask for a longer span or a smaller training.step",
+            "no training time falls into the data: it is shorter than one training window",
+            hint="ask for a longer span, or shorten training.train or training.step",
         )
-    common, times = Counter(each.reason for each in models).most_common(1)[0]
+    # reasons that differ in their numbers alone are one reason; the first of them is shown
+    kinds = [re.sub(r"\d+", "#", each.reason) for each in models]
+    kind, times = Counter(kinds).most_common(1)[0]
+    common = models[kinds.index(kind)].reason
     return RunError(
         f"none of the {len(models)} training windows could be trained; most often ({times} times): "
         f"{common}",

@@ -104,13 +104,12 @@ def learn_walk(session: Session, F: np.ndarray, progress: Any = None) -> Learned
 
 
 def move_first(session: Session, learned: Learned) -> None:
-    """Without a `start` the first decision waits for the first model."""
+    """Let the first decision wait for the first model."""
     first = learned.walk.first_decision_ns
     if first is None:
         raise RunError(
             "no decision falls into a time with a model",
             hint="start later, lengthen the data, or shorten model.training.train",
         )
-    if session.strategy.universe.start is None:
-        at = int(np.searchsorted(session.tape.T[layout.KNOWN], first, side="left"))
-        session.first = max(session.first, at)
+    at = int(np.searchsorted(session.tape.T[layout.KNOWN], first, side="left"))
+    session.first = max(session.first, at)
