@@ -141,7 +141,7 @@ def _processor() -> str:
 def machine() -> str:
     """One line on the machine: processor, cores, system, how busy it is."""
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}{load}"
+    return f"{_processor()}, {os.cpu_count()} cores, {platform.system()}{load}"
 
 
 def software() -> str:

@@ -13,7 +13,16 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, TypeVar
 
-__all__ = ["compile_part", "compile_step", "helper", "jit", "jit_entry", "jit_inner", "plain"]
+__all__ = [
+    "compile_part",
+    "compile_step",
+    "helper",
+    "jit",
+    "jit_entry",
+    "jit_inner",
+    "plain",
+    "with_compiled_helpers",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,7 +81,7 @@ _compiled: dict[tuple[Callable[..., Any], str], Any] = {}
 _INNER: Final = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-def _with_compiled_helpers(function: Callable[..., Any]) -> Callable[..., Any]:
+def with_compiled_helpers(function: Callable[..., Any]) -> Callable[..., Any]:
     """Copy a function so that the helpers it names are the compiled ones."""
     names = set(function.__code__.co_names)
     scope = dict(function.__globals__)
@@ -91,7 +100,7 @@ def _with_compiled_helpers(function: Callable[..., Any]) -> Callable[..., Any]:
 def _once(function: Callable[..., Any], way: str, **options: Any) -> Any:
     key = (function, way)
     if key not in _compiled:
-        _compiled[key] = jit(_with_compiled_helpers(function), **options)
+        _compiled[key] = jit(with_compiled_helpers(function), **options)
     return _compiled[key]
 
 

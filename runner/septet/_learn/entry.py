@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
+import pickle  # nosec B403 - for the name of its error; nothing is unpickled here
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from septet._kernel.step import _with_compiled_helpers, jit, jit_entry
+from septet._kernel.step import jit, jit_entry, with_compiled_helpers
 
 __all__ = ["compiled"]
 
@@ -18,7 +18,7 @@ def compiled(function: Callable[..., Any], signature: str) -> Callable[..., Any]
 
     A kernel and its helpers stand in one file, whose change makes the kept copy stale.
     """
-    copy = _with_compiled_helpers(function)
+    copy = with_compiled_helpers(function)
     try:
         entry: Callable[..., Any] = jit_entry(copy, signature, nogil=True)
     except (EOFError, OSError, pickle.UnpicklingError):  # a kept copy that is damaged

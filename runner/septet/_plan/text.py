@@ -18,7 +18,7 @@ _BODY = "# ---------------------------------------------------------------- feat
 def _template() -> Any:
     import jinja2
 
-    environment = jinja2.Environment(
+    environment = jinja2.Environment(  # nosec B701 - Python text, not HTML
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         trim_blocks=True,
         lstrip_blocks=True,
