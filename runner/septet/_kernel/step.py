@@ -72,11 +72,6 @@ def jit_entry(function: Callable[..., Any], signature: str, **options: Any) -> A
         return _numba().njit(signature, **chosen)(function)
 
 
-def plain(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """Leave a function as it is: the slow rendering."""
-    return function
-
-
 _compiled: dict[tuple[Callable[..., Any], str], Any] = {}
 _INNER: Final = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle  # nosec B403 - for the name of its error; nothing is unpickled here
+import pickle  # nosec B403
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -12,6 +12,7 @@ from septet._kernel.step import jit, jit_entry, with_compiled_helpers
 __all__ = ["compiled"]
 
 
+# pickle is imported for the name of its error: nothing is unpickled here.
 @cache
 def compiled(function: Callable[..., Any], signature: str) -> Callable[..., Any]:
     """Compile a kernel once; it lets go of the interpreter lock, so two threads share rows.
