@@ -20,7 +20,6 @@ __all__ = [
     "jit",
     "jit_entry",
     "jit_inner",
-    "plain",
     "with_compiled_helpers",
 ]
 
