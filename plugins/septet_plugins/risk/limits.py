@@ -178,4 +178,4 @@ class PriceCollar(Config):
 @limit(PriceCollar, role="wire")
 def price_collar(limit_price, price, max):
     """Return nothing for a limit price outside the collar; a market order has none."""
-    return 0.0 if abs(limit_price / price - 1.0) > max else math.inf
+    return 0.0 if abs(limit_price / price - 1.0) > max + 1e-12 else math.inf
