@@ -286,7 +286,7 @@ class Sizer:
         limits = self.limits
         if self.run.sent >= max(1, limits["orders_per_minute"] // 2):
             return "orders_per_minute"
-        if abs(limit / price - 1.0) > limits["price_collar"]:
+        if abs(limit / price - 1.0) > limits["price_collar"] + 1e-12:
             return "price_collar"
         if quantity * price > limits.get("max_order_value", math.inf) * (1 + 1e-12):
             return "max_order_value"
