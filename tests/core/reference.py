@@ -264,7 +264,7 @@ class Reference(Stops):
             units = max(-room, min(room, units))
         short = False
         if s.spot and units > 0:
-            rate = 0.0 if s.received else s.taker
+            rate = 0.0 if s.received else s.maker if maker else s.taker
             afford = floor_lots(max(0.0, book.cash) * book.scale / (price * (1 + rate)), book.lot)
             if units > afford:
                 units, short = afford, True

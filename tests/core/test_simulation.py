@@ -191,6 +191,20 @@ def test_half_of_the_rate_budget_is_kept_for_reductions():
     assert sum(o[3] == "exit" for o in out.orders) == 2
 
 
+def test_a_maker_fee_is_paid_from_cash_that_is_there():
+    """Sizing counts on the taker's fee; a dearer maker's fee shortens the fill, never the cash."""
+    keys = {"order": "limit", "offset": 0.005, "maker": 0.02}
+    out = told("L-", bars_of([CALM] * 2), sizing="fixed_fraction", amount=1.0, **keys)
+    (_, quantity, price), (fee,) = out.fills[0], out.fees
+    assert out.makers == [1]
+    assert quantity * price + fee == pytest.approx(10_000.0)
+    assert out.cash[-1] >= 0.0
+
+
+def test_a_limit_price_on_the_collar_is_inside_it():
+    assert told("L-", bars_of([CALM] * 2), order="limit", offset=0.05).refused[0] == ""
+
+
 def test_a_price_collar_refuses_a_limit_too_far_away():
     out = told("L-", bars_of([CALM] * 2), order="limit", offset=0.06)
     assert out.refused[0] == "price_collar"
