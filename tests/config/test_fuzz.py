@@ -24,6 +24,7 @@ from septet._config.expressions import (
 )
 from septet.errors import ConfigError, Problem
 from tests.config.plugins import fixed_host
+from tests.scale import examples
 
 VALID = sorted((Path(__file__).parent / "valid").glob("*.yaml"))
 TEXTS = [path.read_text(encoding="utf-8") for path in VALID]
@@ -137,13 +138,13 @@ def test_the_seeds_are_valid(path: Path) -> None:
     assert load(path, host=HOST).strategy.version == 1
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(text=mutated_data())
 def test_mutated_values(text: str) -> None:
     attempt(text.encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     text=st.sampled_from(TEXTS),
     changes=st.lists(
@@ -159,13 +160,13 @@ def test_mutated_text(text: str, changes: list[tuple[float, int, str]]) -> None:
     attempt(text.encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(raw=st.binary(max_size=200))
 def test_any_bytes(raw: bytes) -> None:
     attempt(raw)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.one_of(st.text(max_size=60), st.lists(st.sampled_from(TOKENS), max_size=14).map(" ".join))
 )
@@ -180,7 +181,7 @@ def test_any_expression(text: str) -> None:
         assert all(str(name) for name in names_in(found))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     path=st.one_of(st.text(max_size=20), st.sampled_from(PATHS)),
     value=st.one_of(st.text(max_size=12), snippets),

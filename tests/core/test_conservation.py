@@ -13,6 +13,7 @@ from septet._kernel import layout
 from tests.core import draws
 from tests.core.settings import Settings
 from tests.core.world import Ran, run_core, session_of, steps
+from tests.scale import examples
 
 EXAMPLES = 50
 
@@ -27,7 +28,7 @@ def row_of(ran: Ran, t: int, k: int) -> int:
 
 
 @given(st.data())
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=examples(EXAMPLES))
 def test_cash_and_positions_are_capital_and_the_sum_of_fills(data):
     """Every step: cash from fills, fees and funding; positions from fills; equity from both."""
     s, session = drawn(data)
@@ -54,7 +55,7 @@ def test_cash_and_positions_are_capital_and_the_sum_of_fills(data):
 
 
 @given(st.data())
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=examples(EXAMPLES))
 def test_profit_of_trades_is_what_equity_gained(data):
     """Where no dust is left, closed and open trades explain equity, fees and funding included."""
     s, session = drawn(data, received=False, min_notional=0.0)
@@ -74,7 +75,7 @@ def test_profit_of_trades_is_what_equity_gained(data):
 
 
 @given(st.data())
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=examples(EXAMPLES))
 def test_spot_never_owes_cash_and_never_goes_short(data):
     _, session = drawn(data, spot=True)
     for t, ran, _ in steps(session):
@@ -84,7 +85,7 @@ def test_spot_never_owes_cash_and_never_goes_short(data):
 
 
 @given(st.data())
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=examples(EXAMPLES))
 def test_limits_hold_after_every_entry(data):
     """As shares of equity after the order, at the decision's prices, working orders included."""
     s, session = drawn(data)
@@ -111,7 +112,7 @@ def test_limits_hold_after_every_entry(data):
 
 
 @given(st.data())
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=examples(EXAMPLES))
 def test_no_bar_gives_more_than_its_share_of_volume(data):
     s, session = drawn(data, participation=0.1)
     for t, ran, begun in steps(session):
@@ -126,7 +127,7 @@ def test_no_bar_gives_more_than_its_share_of_volume(data):
 
 
 @given(st.data())
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=examples(EXAMPLES))
 def test_a_wish_to_leave_is_always_answered_by_an_order_for_all_of_it(data):
     """A reduction is never refused: no limit, halt, budget or other order stands before it."""
     s, session = drawn(data)
@@ -147,7 +148,7 @@ def test_a_wish_to_leave_is_always_answered_by_an_order_for_all_of_it(data):
 
 @pytest.mark.parametrize("spot", [True, False])
 @given(st.data())
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=examples(EXAMPLES))
 def test_no_stop_is_ever_blocked(spot, data):
     """A position whose stop the bar touched is closed in that bar."""
     s, session = drawn(data, spot=spot, participation=None, band=None, good_for=1,

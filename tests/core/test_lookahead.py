@@ -14,6 +14,7 @@ from tests.core.settings import HOUR, START
 from tests.core.shapes import FEATURES, made_series, two_markets
 from tests.core.test_parity import same_bits
 from tests.core.world import Ran, run_core, session_of, session_of_text
+from tests.scale import examples
 
 
 def head_of(series: SeriesTable, until_ns: int) -> SeriesTable:
@@ -40,7 +41,7 @@ def assert_same_past(whole: Ran, part: Ran, until_ns: int) -> None:
 
 
 @given(st.data())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_truncating_the_data_changes_no_decision_before(data):
     s = data.draw(draws.settings())
     bars = data.draw(draws.markets(s))
@@ -51,7 +52,7 @@ def test_truncating_the_data_changes_no_decision_before(data):
 
 
 @given(st.integers(0, 2**20), st.integers(60, 170))
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_truncating_the_data_changes_no_feature_before(seed, hours):
     until = START + HOUR * hours
     bars, series = two_markets(seed, 180), made_series()

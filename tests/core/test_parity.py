@@ -12,6 +12,7 @@ from tests.core import draws
 from tests.core.settings import walk
 from tests.core.shapes import FEATURES, PARTS, made_series, two_markets
 from tests.core.world import Events, Ran, run_core, run_events, session_of, session_of_text
+from tests.scale import examples
 
 BITS = np.int64
 
@@ -48,7 +49,7 @@ def assert_parity(ran: Ran, events: Events) -> None:
 
 
 @given(st.data())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_trading_is_the_same_in_both_paths(data):
     s = data.draw(draws.settings())
     bars = data.draw(draws.markets(s))
@@ -58,7 +59,7 @@ def test_trading_is_the_same_in_both_paths(data):
 
 
 @given(st.integers(0, 2**20), st.integers(8, 70))
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 def test_every_kind_of_feature_is_the_same_in_both_paths(seed, spare):
     def session():
         return session_of_text(FEATURES, two_markets(seed, 260), 40, made_series())

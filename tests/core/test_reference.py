@@ -9,10 +9,11 @@ from tests.core import draws
 from tests.core.compare import assert_agrees, chances_of
 from tests.core.reference import simulate
 from tests.core.world import FIRST, run_core, session_of
+from tests.scale import examples
 
 
 @given(st.data())
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_core_agrees_with_the_reference(data):
     s = data.draw(draws.settings())
     bars = data.draw(draws.markets(s))

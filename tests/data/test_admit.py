@@ -15,6 +15,7 @@ from septet.errors import DataError
 from septet_plugins.data.synthetic import inject
 from septet_schemas.data import CandlesConfig, Policies
 from tests.data.helpers import HOUR_NS, NAMES, block, clean, counts, judged, ns, request
+from tests.scale import examples
 
 KINDS = (
     "duplicate", "conflict", "gap", "off_grid", "not_finite", "bad_price", "high_below_low",
@@ -34,7 +35,7 @@ def feed(live: Admission, frame: Any, now_ns: int = 2**62) -> tuple[list[Any], d
     return bars, found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.dictionaries(st.sampled_from(KINDS), st.integers(1, 4)),
     st.integers(0, 2**30),

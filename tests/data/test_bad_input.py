@@ -18,6 +18,7 @@ from septet._data.source import Facts, RawSeries
 from septet.errors import DataError
 from septet_schemas.data import SeriesConfig
 from tests.data.helpers import NAMES, block, clean, judged, request
+from tests.scale import examples
 
 ODD: dict[str, Any] = {
     "texts": st.lists(st.text(max_size=12) | st.none(), min_size=8, max_size=8),
@@ -30,7 +31,9 @@ ODD: dict[str, Any] = {
 COLUMN = st.sampled_from(sorted(ODD)).flatmap(lambda kind: ODD[kind])
 WEIRD = [*NAMES, "timestamp", "adj_close", "split"]
 QUICK = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -120,7 +123,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-@settings(QUICK, max_examples=60)
+@settings(QUICK, max_examples=examples(60))
 @given(st.integers(4, 10_000), st.binary(min_size=1, max_size=6))
 def test_mutilated_parquet(tmp_path: Path, packed: bytes, place: int, put: bytes) -> None:
     data = bytearray(packed)

@@ -14,6 +14,7 @@ from septet.errors import DataError
 from septet_plugins.data.synthetic import DEFECTS, inject
 from septet_schemas.data import CandlesConfig, Policies
 from tests.data.helpers import DAY_NS, HOUR_NS, NAMES, START_NS, clean, counts, judged, ns
+from tests.scale import examples
 
 DROPPED = ("gap", "off_grid", "not_finite", "bad_price", "high_below_low", "outside_range")
 
@@ -34,7 +35,7 @@ def test_flawless_bars_pass_unchanged_into_arrays_of_their_own() -> None:
     assert (done.bars.session == done.bars.open_ns // DAY_NS).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.dictionaries(st.sampled_from(list(DEFECTS)), st.integers(1, 6)),
     st.integers(0, 2**32),
@@ -60,7 +61,7 @@ def test_every_defect_is_counted_once(defects: dict[str, int], seed: int, shuffl
         assert close == truth[opened]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.permutations(range(60)), st.integers(0, 59))
 def test_order_of_rows_does_not_matter_without_conflicts(order: list[int], twice: int) -> None:
     frame = clean(60)
@@ -70,7 +71,7 @@ def test_order_of_rows_does_not_matter_without_conflicts(order: list[int], twice
     assert counts(done.findings)["duplicate"] == 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.integers(2, 399), st.integers(0, 1000))
 def test_later_rows_change_nothing_before_them(cut: int, seed: int) -> None:
     """No look-ahead: the bars up to a row are the same with or without the rows after it."""

@@ -13,6 +13,7 @@ from septet._data.load import read_candles
 from septet.errors import DataError
 from septet_plugins.data.synthetic import SyntheticConfig, w1_bars, walk_bars
 from tests.data.helpers import HOUR_NS, MINUTE_NS, NAMES, START_NS, block, counts, request
+from tests.scale import examples
 
 
 def test_w1_is_the_published_walk() -> None:
@@ -49,7 +50,7 @@ def test_w1_through_the_source_is_clean() -> None:
         read_candles(made, request("1h", "BTC/USDT"))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 2**40), st.integers(2, 300), st.booleans(), st.sampled_from([0.0, 0.5, 1.0]))
 def test_a_longer_walk_begins_with_the_shorter(
     seed: int, count: int, regimes: bool, common: float

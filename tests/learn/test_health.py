@@ -27,6 +27,7 @@ from septet._learn.stats import auc, brier
 from septet._learn.stored import StoredModel
 from septet._learn.walk import OK, Walk, stored_walk, walk_forward
 from tests.learn.sample import HOUR_NS, dataset, logistic, rule, trainer
+from tests.scale import examples
 
 RULE = HealthRule(auc_window=150, psi_window=150)
 
@@ -93,7 +94,7 @@ def test_a_model_that_works_is_left_alone(plain: tuple[Dataset, Walk, Labels, He
 
 
 @given(cut=st.integers(700, 1_400), seed=st.integers(0, 100))
-@settings(max_examples=6)
+@settings(max_examples=examples(6))
 def test_what_comes_later_changes_no_reading(cut: int, seed: int) -> None:
     rows = dataset(1_500)
     moment = int(rows.time_ns[0]) + cut * HOUR_NS

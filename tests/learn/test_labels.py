@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from septet._learn.dataset import Dataset, SymbolBars, pool, segments
 from septet._learn.labels import NEVER_NS, LabelRule, make_labels
 from tests.learn.sample import HOUR_NS, bars, dataset, features
+from tests.scale import examples
 
 
 def _twin(each: SymbolBars, t: int, rule: LabelRule, width: float) -> tuple[float, int]:
@@ -71,7 +72,7 @@ def _wide(seed: int, gap_at: int) -> tuple[Dataset, list[np.ndarray]]:
 
 
 @given(rule=_RULES, seed=st.integers(0, 1_000), gap_at=st.integers(1, 59))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_labels_are_the_plain_twin(rule: LabelRule, seed: int, gap_at: int) -> None:
     rows, columns = _wide(seed, gap_at)
     labels = make_labels(rows, rule)

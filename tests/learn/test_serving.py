@@ -18,6 +18,7 @@ from septet._learn.flat import Calibration, FlatModel, Member, Scaler, assemble
 from septet._learn.trainer import calibration_folds
 from septet.errors import InputError, ModelError, RunError
 from tests.learn.sample import HOUR_NS, trainer, window
+from tests.scale import examples
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +69,7 @@ def _near_splits(model: FlatModel, rows: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("name", list(_kinds()))
 @given(seed=st.integers(0, 10_000), spread=st.sampled_from([1e-3, 1.0, 1e4]))
-@settings(max_examples=4)
+@settings(max_examples=examples(4))
 def test_a_served_model_is_exact_and_one_row_is_the_batch(
     name: str, seed: int, spread: float
 ) -> None:
@@ -245,7 +246,7 @@ def test_wrong_width_is_refused() -> None:
 
 @pytest.mark.parametrize("depth", [3, None])
 @given(data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_damaged_arrays_are_refused_or_harmless(depth: int | None, data: st.DataObject) -> None:
     """Whatever is written into an index array, no kernel reads outside its arrays."""
     arrays = {name: array.copy() for name, array in _forest(depth).arrays().items()}

@@ -21,6 +21,7 @@ from septet._learn.stats import (
     psi,
     spiegelhalter,
 )
+from tests.scale import examples
 
 _UP = arrays(np.float64, 40, elements=st.floats(0.0, 1.0))
 _LABEL = arrays(np.float64, 40, elements=st.sampled_from([0.0, 1.0]))
@@ -61,7 +62,7 @@ def test_spiegelhalters_z_is_standard_normal_for_honest_probabilities() -> None:
 
 
 @given(seed=st.integers(0, 200), shift=st.floats(-2.0, 2.0))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_psi_is_the_sum_written_out(seed: int, shift: float) -> None:
     chance = np.random.default_rng(seed)
     reference, sample = chance.normal(size=400), chance.normal(shift, 1.0, 150)

@@ -19,6 +19,7 @@ from septet.errors import RunError
 from septet_schemas.cron import Cron
 from septet_schemas.times import format_moment, parse_moment
 from tests.learn.sample import HOUR_NS, ORIGIN_NS, bars, dataset, features, logistic, rule, trainer
+from tests.scale import examples
 
 
 def _walk(rows: Dataset, plan: TrainingRule | None = None, **options: Any) -> Walk:
@@ -30,7 +31,7 @@ def _walk(rows: Dataset, plan: TrainingRule | None = None, **options: Any) -> Wa
     train=st.integers(5, 80), purge=st.integers(0, 6), horizon=st.integers(1, 5),
     expanding=st.booleans(), at=st.integers(10, 110), gap_at=st.integers(5, 110),
 )  # fmt: skip
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_training_rows_are_those_of_the_rule(
     train: int, purge: int, horizon: int, expanding: bool, at: int, gap_at: int
 ) -> None:
@@ -61,7 +62,7 @@ def test_purge_defaults_to_the_horizon() -> None:
 
 
 @given(seed=st.integers(0, 500), cut=st.integers(520, 900), damage=st.sampled_from(["x", "close"]))
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 def test_what_comes_later_changes_no_model_and_no_prediction(
     seed: int, cut: int, damage: str
 ) -> None:

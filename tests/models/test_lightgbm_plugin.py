@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from septet._learn.trainer import complete
 from septet_plugins.models.lightgbm import LightGbm, Parameters, lightgbm_model
 from tests.learn.sample import window
+from tests.scale import examples
 
 
 def _made(**params: Any) -> Any:
@@ -22,7 +23,7 @@ def _made(**params: Any) -> Any:
 
 @pytest.mark.parametrize("kind", ["gbdt", "dart", "rf"])
 @given(seed=st.integers(0, 1_000), leaves=st.integers(2, 40), weight=st.booleans())
-@settings(max_examples=5)
+@settings(max_examples=examples(5))
 def test_it_is_exact_and_one_row_is_the_batch(
     kind: str, seed: int, leaves: int, weight: bool
 ) -> None:

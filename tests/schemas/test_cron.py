@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from septet_schemas.cron import Cron, parse_step
 from septet_schemas.times import format_moment, parse_moment
 from septet_schemas.training import Training
+from tests.scale import examples
 
 DAY_NS = 86_400_000_000_000
 HOUR_NS = 3_600_000_000_000
@@ -81,7 +82,7 @@ def test_days_of_the_week(field: str, days: set[str]) -> None:
     st.sets(st.integers(0, 6), min_size=1),
     st.integers(0, 20_000),
 )
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_times_are_those_of_a_plain_search(
     minutes: set[int], hours: set[int], days: set[int], start: int
 ) -> None:
