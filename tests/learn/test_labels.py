@@ -67,7 +67,8 @@ _RULES = st.one_of(
 def _wide(seed: int, gap_at: int) -> tuple[Dataset, list[np.ndarray]]:
     tables = [bars("A", 60, seed, gap_at), bars("B", 50, seed + 1)]
     chance = np.random.default_rng(seed)
-    columns = [chance.choice([0.5, 1.0, 2.0, 0.0, math.nan], size=(len(t), 1)) for t in tables]
+    widths = np.array([0.5, 1.0, 2.0, 0.0, math.nan])
+    columns = [chance.choice(widths, size=(len(t), 1)) for t in tables]
     return pool(tables, columns, ["width"], HOUR_NS), columns
 
 
