@@ -311,7 +311,7 @@ def run_events(session: Session, *, plain: bool = True, spare: int = 8) -> Event
     if plain:
         plan.__dict__["module"] = plain_module(plan)
     F = np.full((len(plan.symbols), max(1, plan.rows[0]), tape.width), np.nan)
-    G = np.full((4, tape.times), np.nan)
+    G = np.full((layout.G_ROWS, tape.times), np.nan)
     slides = 0
 
     def drain(k: int, first: int, values: Any, columns: Any) -> None:

@@ -38,7 +38,7 @@ class Batch:
         # zeros, not empty: rows that are seldom written cost no memory until they are
         self.F = np.zeros((count, max(1, f_rows), width))
         self.Y = np.empty((count, max(1, y_rows), width + 2 if y_rows else 1))
-        self.G = np.empty((4, times))
+        self.G = np.empty((layout.G_ROWS, times))
         self.LI, self.LF = self.plan.log(FIRST_LOG + 64 * count)
 
     @property

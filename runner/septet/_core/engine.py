@@ -69,7 +69,7 @@ class Window:
         self.X = np.full((count, self.columns, self.size), np.nan)
         self.F = np.full((count, max(1, f_rows), self.size), np.nan)
         self.Y = np.full((count, max(1, y_rows), self.size if y_rows else 1), np.nan)
-        self.G = np.zeros((4, self.size))
+        self.G = np.zeros((layout.G_ROWS, self.size))
         self.base = [0] * count
         self.cursor = [0] * count
         self.time_base = 0

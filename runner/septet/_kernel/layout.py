@@ -10,7 +10,7 @@ M      int64 (symbols, 4, bars)      a bar's open time, its age since history (r
 X      float64 (symbols, c, bars)    bar columns and series
 F      float64 (symbols, f, bars)    features, predictions, decisions
 Y      float64 (symbols, y, bars)    bars and features of higher time frames
-G      float64 (4, times)            the equity curve
+G      float64 (3, times)            the equity curve
 S      float64 (symbols, s)          state of the features
 P      float64 (p,)                  parameters
 A      float64 (a,)                  the account, and the state of risk components
@@ -27,19 +27,19 @@ from typing import Final
 
 __all__ = [
     "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "B_SLOTS", "CASH",
-    "CLOSE", "CLOSED_UNITS", "COST", "C_SLOTS", "DAY", "DAY_BASE", "DAY_NOW", "DECISION_PRICE",
+    "CLOSE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE", "DAY_NOW", "DECISION_PRICE",
     "DISARMED", "DISARM_LEFT", "D_CLIPPED", "D_CONFIDENCE", "D_GRANTED", "D_LATE", "D_REFUSED",
     "D_REQUESTED", "D_ROWS", "D_SIGNAL", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY",
-    "EXIT_NOTIONAL", "EXPECTED", "FEES", "FILL", "FUNDING", "FUNDING_PAID", "G_CASH",
-    "G_DRAWDOWN", "G_EQUITY", "G_EXPOSURE", "HALT", "HELD", "HIGH", "HIGH_WATER", "INTRABAR",
-    "I_SLOTS", "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE", "LF_COLUMNS", "LIFT", "LIMIT",
-    "LIMIT_PRICE", "LIQUIDATION", "LI_COLUMNS", "LOG", "LOSSES", "LOT", "LOW", "MADE_UP",
-    "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "NOTIONAL", "OPEN",
-    "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE",
-    "ORDER_UNITS", "PEAK", "REDUCES", "ROW", "SCALE", "SENT", "SINCE_ENTRY", "SLIPPAGE",
-    "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED", "STATUS_PARTIAL", "STOP",
-    "STOP_LIMIT", "TAKEN", "TICK", "TRADE", "TRADE_FEES", "TRADE_GROSS", "TRIGGER", "TURNOVER",
-    "UNITS", "VOLUME", "WANT_CONFIDENCE", "WANT_SIDE", "WORKING", "X_FIXED",
+    "EXIT_NOTIONAL", "FEES", "FILL", "FUNDING", "FUNDING_PAID", "G_CASH", "G_EQUITY",
+    "G_EXPOSURE", "G_ROWS", "HALT", "HELD", "HIGH", "HIGH_WATER", "INTRABAR", "I_SLOTS",
+    "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE", "LF_COLUMNS", "LIFT", "LIMIT", "LIMIT_PRICE",
+    "LI_COLUMNS", "LOG", "LOSSES", "LOT", "LOW", "MADE_UP", "MARK", "MARKET", "MINUTE",
+    "MIN_NOTIONAL", "MISSING", "M_ROWS", "OPEN", "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS",
+    "ORDER_ID", "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "PEAK", "REDUCES", "ROW", "SCALE",
+    "SENT", "SINCE_ENTRY", "SLIPPAGE", "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED",
+    "STATUS_FILLED", "STATUS_PARTIAL", "STOP", "STOP_LIMIT", "TAKEN", "TICK", "TRADE",
+    "TRADE_FEES", "TRADE_GROSS", "TRIGGER", "TURNOVER", "UNITS", "VOLUME", "WANT_CONFIDENCE",
+    "WANT_SIDE", "WORKING", "X_FIXED",
 ]  # fmt: skip
 
 # T
@@ -63,7 +63,7 @@ X_FIXED: Final = 5
 G_EQUITY: Final = 0
 G_CASH: Final = 1
 G_EXPOSURE: Final = 2
-G_DRAWDOWN: Final = 3
+G_ROWS: Final = 3
 # decision rows, after the features in F; those after D_REFUSED are zero unless written
 D_SIGNAL: Final = 0  # the wish: +1, -1, 0 flat, NaN none
 D_CONFIDENCE: Final = 1
@@ -83,9 +83,8 @@ TURNOVER: Final = 5
 SLIPPAGE: Final = 6
 LAST_PNL: Final = 7
 LAST_RETURN: Final = 8
-EXPECTED: Final = 9  # proceeds of reductions decided at this time (quote)
-FUNDING_PAID: Final = 10
-A_SLOTS: Final = 11
+FUNDING_PAID: Final = 9
+A_SLOTS: Final = 10
 # C
 LOG: Final = 0  # rows written to the log
 ORDERS: Final = 1
@@ -114,12 +113,10 @@ ORDER_UNITS: Final = 13  # what is left of the working order, signed
 LIMIT_PRICE: Final = 14
 TRIGGER: Final = 15
 DECISION_PRICE: Final = 16
-COST: Final = 17  # expected slippage, fraction, for the next fill
-NOTIONAL: Final = 18  # held and working, signed, at the last close
-WANT_SIDE: Final = 19
-WANT_CONFIDENCE: Final = 20
-TAKEN: Final = 21  # units filled in this bar; counted where participation is capped
-B_SLOTS: Final = 22
+WANT_SIDE: Final = 17
+WANT_CONFIDENCE: Final = 18
+TAKEN: Final = 19  # units filled in this bar; counted where participation is capped
+B_SLOTS: Final = 20
 # I
 OPEN_SIDE: Final = 0  # side of the open trade, 0 when flat
 ENTRY_NS: Final = 1
@@ -152,7 +149,6 @@ TRADE: Final = 4
 HALT: Final = 5
 LIFT: Final = 6
 FUNDING: Final = 7
-LIQUIDATION: Final = 8
 # order states in log rows
 STATUS_PARTIAL: Final = 1
 STATUS_FILLED: Final = 2

@@ -84,7 +84,7 @@ def run_events(
         move_first(session, learned)
     tape = session.tape
     F = np.full((len(session.market.symbols), max(1, session.plan.rows[0]), tape.width), np.nan)
-    G = np.zeros((4, tape.times))
+    G = np.zeros((layout.G_ROWS, tape.times))
 
     def drain(k: int, first: int, values: Any, columns: Any) -> None:
         if k < 0:

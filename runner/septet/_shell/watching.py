@@ -39,7 +39,7 @@ def passed_limits(session: Session, outcome: Outcome) -> list[str]:
     if block is None or block.use != "gross_exposure":
         return []
     most = float(block.config.max)
-    equity, _, exposed, _ = outcome.G[:, session.first :]
+    equity, _, exposed = outcome.G[:, session.first :]
     over = np.flatnonzero(exposed > most * equity * (1.0 + 1e-9))
     if not len(over):
         return []
