@@ -1,0 +1,132 @@
+"""From the table of a sweep to what it proves: ratios beside each setting, one word on all.
+
+Everything is computed from the blocks of daily returns in the table, so that it needs neither
+the number of days in a year nor the runs themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from septet._sweep.multiple import (
+    BLOCKS,
+    Overfitting,
+    backtest_overfitting,
+    block_days,
+    daily_sharpe,
+    luckiest_of,
+    probabilistic_sharpe,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["add_ratios", "luck_daily", "sharpes_daily", "swept_keys", "table_overfitting", "tried"]
+
+_BEFORE_KEYS: Final = "setting"
+_AFTER_KEYS: Final = "status"
+
+
+def swept_keys(table: pl.DataFrame) -> list[str]:
+    """Paths of the keys that were swept, in the order of the table."""
+    names = table.columns
+    return names[names.index(_BEFORE_KEYS) + 1 : names.index(_AFTER_KEYS)]
+
+
+def _daily(row: dict[str, Any]) -> float | None:
+    sums, squares, days = row["block_sums"], row["block_squares"], row["days"]
+    if row["status"] != "done" or row["sharpe"] is None or None in (sums, squares, days):
+        return None
+    if None in sums or None in squares or not math.isfinite(row["sharpe"]):
+        return None
+    return daily_sharpe(math.fsum(sums), math.fsum(squares), days)
+
+
+def sharpes_daily(table: pl.DataFrame) -> list[float | None]:
+    """Sharpe ratio of the daily returns of each setting; None where the table has none."""
+    columns = ["status", "sharpe", "days", "block_sums", "block_squares"]
+    return [_daily(row) for row in table.select(columns).iter_rows(named=True)]
+
+
+def tried(table: pl.DataFrame) -> int:
+    """Settings that were tried as far as choosing goes: those with a ratio, and pruned ones.
+
+    A pruned setting was looked at and put aside, so it counts. One that failed or never traded
+    could not have been chosen.
+    """
+    known = sum(value is not None for value in sharpes_daily(table))
+    return known + int((table.get_column("status") == "pruned").sum())
+
+
+def luck_daily(table: pl.DataFrame) -> float | None:
+    """Daily Sharpe ratio that the best would reach by luck if every setting were worthless."""
+    return luckiest_of(sharpes_daily(table), tried(table))
+
+
+def add_ratios(table: pl.DataFrame) -> pl.DataFrame:
+    """Give the table with the columns `psr` and `dsr` at its end, made again if they are there.
+
+    Both from 0 to 1, null where they are undefined. Needs all settings of the sweep: the
+    deflated ratio of each depends on the others.
+    """
+    import polars as pl
+
+    daily = sharpes_daily(table)
+    luck = luckiest_of(daily, tried(table))
+    rows = zip(
+        daily,
+        table.get_column("days").fill_null(0),
+        table.get_column("skew"),
+        table.get_column("kurtosis"),
+        strict=True,
+    )
+    alone, among = [], []
+    for sharpe, days, skew, kurtosis in rows:
+        alone.append(probabilistic_sharpe(sharpe, days, skew, kurtosis))
+        deflated = probabilistic_sharpe(sharpe, days, skew, kurtosis, luck or 0.0)
+        among.append(None if luck is None else deflated)
+    return table.drop("psr", "dsr", strict=False).with_columns(
+        pl.Series("psr", alone, dtype=pl.Float64), pl.Series("dsr", among, dtype=pl.Float64)
+    )
+
+
+def table_overfitting(table: pl.DataFrame) -> Overfitting:
+    """Judge the choice among all settings of a table that have returns for the same days.
+
+    Settings with another number of days than most cannot be compared and are left out, as are
+    those that failed, were pruned or never traded.
+    """
+    import polars as pl
+
+    whole = table.filter(
+        (pl.col("status") == "done")
+        & pl.col("days").is_not_null()
+        & (pl.col("block_sums").list.len() == BLOCKS)
+        & (pl.col("block_squares").list.len() == BLOCKS)
+    )
+    if whole.height == 0:
+        return Overfitting(None, "no setting has daily returns", left_out=table.height)
+    counts = whole.get_column("days").value_counts().sort(["count", "days"]).row(-1, named=True)
+    days = int(counts["days"])
+    same = whole.filter(pl.col("days") == days)
+    found = backtest_overfitting(
+        _blocks(same, "block_sums"), _blocks(same, "block_squares"), block_days(days)
+    )
+    return Overfitting(
+        found.probability,
+        found.problem,
+        found.settings,
+        table.height - found.settings,
+        found.logits,
+        found.chosen_daily,
+        found.elsewhere_daily,
+        found.loss,
+    )
+
+
+def _blocks(table: pl.DataFrame, name: str) -> Any:
+    values = table.get_column(name).explode().fill_null(math.nan).to_numpy()
+    return np.asarray(values, dtype=np.float64).reshape(-1, BLOCKS)
