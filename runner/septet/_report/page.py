@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._report import sections
+from septet._report.document import chart, document, replace_text, section
 from septet._report.payload import chart_data
 from septet._report.verdict import tone
 from septet._report.words import count, date, duration, plural
@@ -19,12 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["render", "write_report"]
 
-# The browser itself is told to fetch nothing: what is not in the file does not load.
-_POLICY: Final = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data: blob:; base-uri 'none'; form-action 'none'"
-)
-
 _ZOOM: Final = (
     ("all", "all", "Whole span"),
     ("in", "+", "Zoom in"),
@@ -32,29 +24,6 @@ _ZOOM: Final = (
     ("left", "\u2190", "Earlier"),
     ("right", "\u2192", "Later"),
 )
-
-
-@cache
-def _asset(name: str) -> str:
-    return files("septet._report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _embed(value: Any) -> str:
-    """Write JSON that cannot end the script element it stands in."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
-        text = text.replace(sign, code)
-    return text
-
-
-def _section(title: str, body: str, note: str = "", aside: str = "") -> str:
-    said = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f'<section><div class="head"><h2>{escape(title)}</h2>{aside}</div>{said}{body}</section>'
-
-
-def _chart(name: str, size: str, label: str) -> str:
-    said = escape(label)
-    return f'<div id="chart-{name}" class="chart {size}" role="img" aria-label="{said}"></div>'
 
 
 def _header(run: Run) -> str:
@@ -81,9 +50,9 @@ def _curve(data: dict[str, Any]) -> str:
         note += f" Drawn from {count(shown)} of {count(rows)} rows, every extreme kept."
     if data["halts"]:
         note += " Dotted lines are halts."
-    return _section(
+    return section(
         "Equity, drawdown, exposure",
-        _chart("curve", "tall", "Equity against buy and hold, drawdown, exposure"),
+        chart("curve", "tall", "Equity against buy and hold, drawdown, exposure"),
         note,
     )
 
@@ -91,7 +60,7 @@ def _curve(data: dict[str, Any]) -> str:
 def _price(data: dict[str, Any]) -> str:
     prices = data["price"]
     if not prices:
-        return _section("Price", '<p class="empty">No bars were stored.</p>')
+        return section("Price", '<p class="empty">No bars were stored.</p>')
     options = "".join(
         f'<option value="{place}">{escape(item["symbol"])}</option>'
         for place, item in enumerate(prices)
@@ -107,17 +76,17 @@ def _price(data: dict[str, Any]) -> str:
     chosen += f'<span class="buttons">{zoom}</span>'
     name = "" if len(prices) > 1 else f": {prices[0]['symbol']}"
     note = '<p class="note" id="price-note"></p>'
-    body = note + _chart("price", "price", "Price with entries and exits")
-    return _section(f"Price, entries and exits{name}", body, aside=chosen)
+    body = note + chart("price", "price", "Price with entries and exits")
+    return section(f"Price, entries and exits{name}", body, aside=chosen)
 
 
 def _model(run: Run, data: dict[str, Any]) -> str:
     parts = []
     if data["calibration"]:
         parts.append(
-            _section(
+            section(
                 "Calibration",
-                _chart("calibration", "square", "Said probabilities against seen shares"),
+                chart("calibration", "square", "Said probabilities against seen shares"),
                 "Out of sample. On the dashed line a probability means what it says; whiskers are "
                 "95 % intervals, size is the number of rows.",
             )
@@ -127,9 +96,9 @@ def _model(run: Run, data: dict[str, Any]) -> str:
         shown = len(shares["features"])
         some = f" The {shown} largest of {shares['all']}." if shown < shares["all"] else ""
         parts.append(
-            _section(
+            section(
                 "Feature importance",
-                _chart("importance", "square", "Importance of features"),
+                chart("importance", "square", "Importance of features"),
                 f"Mean over {plural(shares['models'], 'model')}; whiskers from lowest to "
                 f"highest.{some}",
             )
@@ -144,10 +113,10 @@ def _drift(data: dict[str, Any]) -> str:
     legend = "".join(
         f'<li class="{word}">{word}</li>' for word in ("ok", "warn", "retrain", "halt")
     )
-    return _section(
+    return section(
         "Drift from the training window",
         f'<ul class="legend">{legend}</ul>'
-        + _chart("psi", "small", "Population stability index over time"),
+        + chart("psi", "small", "Population stability index over time"),
         "Population stability index (PSI) of features and predictions; 0 is the distribution of "
         "the training window. The colour is the verdict at that time.",
     )
@@ -168,14 +137,14 @@ def _health(run: Run, data: dict[str, Any]) -> str:
         "retraining, a cross halts; the dashed line is the threshold."
     )
     body = f'<div class="multiples">{small}</div>{sections.verdict_table(run)}'
-    return _section("Model health", body, note)
+    return section("Model health", body, note)
 
 
 def _tables(run: Run) -> str:
     summary = run.summary
-    pair = _section(
+    pair = section(
         "Costs", sections.costs(run), "Slippage is measured from the decision price."
-    ) + _section(
+    ) + section(
         "Why decisions did not act",
         sections.refused(summary),
         "Decisions by the rule or reason that refused them.",
@@ -183,46 +152,28 @@ def _tables(run: Run) -> str:
     said = "".join(f"<li>{escape(str(note))}</li>" for note in run.manifest.get("notes", []))
     notes = f'<ul class="said">{said}</ul>' if said else ""
     return (
-        _section("Returns by month", sections.months(run), "Percent of equity, after costs.")
-        + _section("Trades", sections.trades(run), f"Times are UTC, amounts {run.facts.currency}.")
+        section("Returns by month", sections.months(run), "Percent of equity, after costs.")
+        + section("Trades", sections.trades(run), f"Times are UTC, amounts {run.facts.currency}.")
         + f'<div class="pair">{pair}</div>'
         + sections.halts(run)
-        + _section("Data", sections.findings(run))
-        + (_section("Read this with it", notes) if notes else "")
-        + _section("Configuration", sections.configuration(run) + sections.provenance(run))
+        + section("Data", sections.findings(run))
+        + (section("Read this with it", notes) if notes else "")
+        + section("Configuration", sections.configuration(run) + sections.provenance(run))
     )
 
 
 def render(run: Run) -> str:
     """Give the page of a stored run, from its folder alone."""
-    from plotly.offline import get_plotlyjs
-
     data = chart_data(run)
-    title = f"{run.facts.strategy}: {run.run_id}"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)}</title><style>{_asset('report.css')}</style></head><body>\n"
-        f"{_header(run)}\n<main>"
-        "<noscript><p>The charts need JavaScript; the tables do not.</p></noscript>\n"
-        f"{_curve(data)}\n{_price(data)}\n{_model(run, data)}\n{_tables(run)}\n</main>\n"
-        f"<footer>{escape(title)}. A backtest describes the past under assumptions; it is no "
-        "advice and no promise.</footer>\n"
-        f'<script type="application/json" id="chart-data">{_embed(data)}</script>\n'
-        f"<script>{get_plotlyjs()}</script>\n<script>{_asset('report.js')}</script>\n"
-        "</body></html>\n"
+    return document(
+        f"{run.facts.strategy}: {run.run_id}",
+        _header(run),
+        f"{_curve(data)}\n{_price(data)}\n{_model(run, data)}\n{_tables(run)}",
+        data,
+        scripts=[("septet._report", "report.js")],
     )
 
 
 def write_report(run: Run) -> Path:
     """Make the report again in the run's folder; the old one stays until the new one is whole."""
-    path = run.folder / "report.html"
-    fresh = run.folder / ".report.html.partial"
-    try:
-        fresh.write_text(render(run), encoding="utf-8")
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
-    return path
+    return replace_text(run.folder / "report.html", render(run))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import calendar
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from septet._report import statistics as st
+from septet._report.document import html_table, yaml_text
 from septet._report.words import (
     UNDEFINED,
     count,
@@ -42,26 +42,6 @@ __all__ = [
 
 TRADES_SHOWN: Final = 20
 _MONTHS: Final = tuple(calendar.month_abbr)[1:]
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], label: str, cls: str = "") -> str:
-    """Build a table from cells that are already markup; a head that starts with # is a number."""
-    numeric = [name.startswith("#") for name in head]
-    cell = ["n" if right else "" for right in numeric]
-    top = "".join(
-        f'<th scope="col" class="{kind}">{escape(name.lstrip("#"))}</th>'
-        for name, kind in zip(head, cell, strict=True)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(f'<td class="{kind}">{text}</td>' for text, kind in zip(row, cell, strict=True))
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}">'
-        f'<table class="{cls}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
 
 
 def _signed(value: float | None, text: str) -> str:
@@ -169,7 +149,7 @@ def _trade_rows(frame: pl.DataFrame, unit: str) -> str:
                 escape(row["exit_reason"]),
             )
         )
-    return _table(head, rows, "Trades")
+    return html_table(head, rows, "Trades")
 
 
 def trades(run: Run) -> str:
@@ -240,7 +220,7 @@ def costs(run: Run) -> str:
         for name, value in (summary.get("fees_other") or {}).items()
     ]
     body = [(escape(name), escape(value)) for name, value in rows]
-    return _table(("Cost", "#Amount"), body, "Costs")
+    return html_table(("Cost", "#Amount"), body, "Costs")
 
 
 def findings(run: Run) -> str:
@@ -263,7 +243,7 @@ def findings(run: Run) -> str:
             )
         )
     head = ("Series", "Finding", "#Count", "Done", "What, and the first examples (UTC)")
-    return _table(head, rows, "Data findings", "notes")
+    return html_table(head, rows, "Data findings", "notes")
 
 
 def halts(run: Run) -> str:
@@ -280,7 +260,7 @@ def halts(run: Run) -> str:
         )
         for halt in run.halts
     ]
-    table = _table(("Time (UTC)", "Halt", "Figure", "Did", "Lifted"), rows, "Halts")
+    table = html_table(("Time (UTC)", "Halt", "Figure", "Did", "Lifted"), rows, "Halts")
     return f"<section><h2>Halts</h2>{table}</section>"
 
 
@@ -303,26 +283,18 @@ def verdict_table(run: Run) -> str:
             )
         )
     head = ("Metric", "Symbol", "#Last", "#Threshold", "Verdict", "#Warn", "#Retrain", "#Halt")
-    return _table(head, rows, "Model health")
+    return html_table(head, rows, "Model health")
 
 
 def _figure(value: float | None) -> str:
     return UNDEFINED if value is None or value != value else f"{value:.4g}"
 
 
-def _yaml(value: Any) -> str:
-    import yaml
-
-    return yaml.safe_dump(
-        json.loads(json.dumps(value, default=str)), sort_keys=False, allow_unicode=True, width=88
-    )
-
-
 def configuration(run: Run) -> str:
     """Build the effective configuration and the file as it was."""
     resolved = run.manifest.get("resolved") or {}
     parts = [("The strategy file", run.strategy_text)] if run.strategy_text else []
-    parts.append(("Every effective value", _yaml(resolved)))
+    parts.append(("Every effective value", yaml_text(resolved)))
     return "".join(
         f"<details><summary>{escape(name)}</summary><pre>{escape(text)}</pre></details>"
         for name, text in parts
@@ -352,7 +324,7 @@ def provenance(run: Run) -> str:
     rows += [(f"Data {name}", text[:16]) for name, text in manifest.get("data_hashes", {}).items()]
     rows += [(f"Model {name}", text[:16]) for name, text in _first(manifest, "model_hashes")]
     body = [(escape(name), escape(text)) for name, text in rows]
-    table = _table(("What", "Value"), body, "Provenance")
+    table = html_table(("What", "Value"), body, "Provenance")
     return f"<details><summary>What this result depends on</summary>{table}</details>"
 
 

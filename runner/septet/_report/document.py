@@ -1,0 +1,115 @@
+"""One page, one file, no network: what the page of a run and the page of a sweep share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cache
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["chart", "document", "embed", "html_table", "replace_text", "section", "yaml_text"]
+
+# The browser itself is told to fetch nothing: what is not in the file does not load.
+_POLICY: Final = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; base-uri 'none'; form-action 'none'"
+)
+
+
+@cache
+def _asset(package: str, name: str) -> str:
+    return files(package).joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def embed(value: Any) -> str:
+    """Write JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+        text = text.replace(sign, code)
+    return text
+
+
+def section(title: str, body: str, note: str = "", aside: str = "") -> str:
+    """Build a section from markup; title and note are escaped."""
+    said = f'<p class="note">{escape(note)}</p>' if note else ""
+    return f'<section><div class="head"><h2>{escape(title)}</h2>{aside}</div>{said}{body}</section>'
+
+
+def chart(name: str, size: str, label: str) -> str:
+    """Build the place that the script draws the chart `name` into."""
+    said = escape(label)
+    return f'<div id="chart-{name}" class="chart {size}" role="img" aria-label="{said}"></div>'
+
+
+def html_table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], label: str, cls: str = ""
+) -> str:
+    """Build a table from cells that are already markup; a head that starts with # is a number."""
+    numeric = [name.startswith("#") for name in head]
+    cell = ["n" if right else "" for right in numeric]
+    top = "".join(
+        f'<th scope="col" class="{kind}">{escape(name.lstrip("#"))}</th>'
+        for name, kind in zip(head, cell, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td class="{kind}">{text}</td>' for text, kind in zip(row, cell, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}">'
+        f'<table class="{cls}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def yaml_text(value: Any) -> str:
+    """Write plain data as YAML, in its own order; what JSON does not know becomes text."""
+    import yaml
+
+    return yaml.safe_dump(
+        json.loads(json.dumps(value, default=str)), sort_keys=False, allow_unicode=True, width=88
+    )
+
+
+def document(
+    title: str, header: str, main: str, data: Any, *, scripts: Sequence[tuple[str, str]]
+) -> str:
+    """Join header, sections, the charts' data, plotly and the page's scripts into one file.
+
+    `scripts` are assets as (package, name). They run in one function, after the shared
+    `charts.js`, so that they see its names and nobody else sees theirs.
+    """
+    from plotly.offline import get_plotlyjs
+
+    report = "septet._report"
+    code = "".join(_asset(*place) for place in ((report, "charts.js"), *scripts))
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{escape(title)}</title><style>{_asset(report, 'report.css')}</style>"
+        f"</head><body>\n{header}\n<main>"
+        "<noscript><p>The charts need JavaScript; the tables do not.</p></noscript>\n"
+        f"{main}\n</main>\n"
+        f"<footer>{escape(title)}. A backtest describes the past under assumptions; it is no "
+        "advice and no promise.</footer>\n"
+        f'<script type="application/json" id="chart-data">{embed(data)}</script>\n'
+        f"<script>{get_plotlyjs()}</script>\n"
+        f'<script>"use strict";\n(() => {{\n{code}}})();\n</script>\n</body></html>\n'
+    )
+
+
+def replace_text(path: Path, text: str) -> Path:
+    """Write a file as a whole: the old one stays until the new one is complete."""
+    fresh = path.with_name(f".{path.name}.partial")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return path
