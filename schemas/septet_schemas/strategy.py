@@ -42,6 +42,7 @@ from septet_schemas.keys import (
     SignalKeys,
 )
 from septet_schemas.simulation import Fee, InstrumentSpec, Simulation, Slippage
+from septet_schemas.sweep import Sweep
 from septet_schemas.times import Daily, DayTime, EndTime, StartTime, TimeZone
 from septet_schemas.training import (
     DirectionLabel,
@@ -380,5 +381,6 @@ class Strategy(Config):
     time_zone: TimeZone = "UTC"
     day_start: DayTime = Field(default="00:00")  # type: ignore[assignment]
     benchmark: Annotated[None, _later(None)] = None
+    sweep: Sweep | None = None
     paper: dict[str, Any] | None = None
     live: dict[str, Any] | None = None

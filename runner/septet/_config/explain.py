@@ -16,7 +16,7 @@ from septet_schemas.blocks import UseBlock
 from septet_schemas.strategy import Strategy
 from septet_schemas.units import parse_fraction
 
-__all__ = ["Entry", "Origin", "explained", "flatten", "origins_of"]
+__all__ = ["Entry", "Origin", "explained", "flatten", "origins_of", "short_keys"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _origin(path: tuple[Key, ...], tree: Node, strategy: object) -> Origin:
     if len(reached) == len(path):
         return _written(node, shorthand=False)
     bare = node.kind == "scalar" and node.value is not None and len(path) == len(reached) + 1
-    if bare and path[-1] in _short_keys(reached, strategy):
+    if bare and path[-1] in short_keys(reached, strategy):
         return _written(node, shorthand=True)
     return Origin("default")
 
@@ -88,7 +88,7 @@ _SHORT_KEYS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _short_keys(path: tuple[Key, ...], strategy: object) -> tuple[str, ...]:
+def short_keys(path: tuple[Key, ...], strategy: object) -> tuple[str, ...]:
     """Return the keys that a bare value at `path` stands for."""
     found: Any = strategy
     for part in path:

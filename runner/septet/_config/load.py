@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from septet._config.check import shape_problems
 from septet._config.cross import cross_check
-from septet._config.explain import Origin, origins_of
-from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting
+from septet._config.explain import Origin, origins_of, short_keys
+from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting, put
 from septet._config.read import parse_text, read_file
 from septet._config.resolve import HostResolver, LenientResolver
 from septet._config.tree import Mark, Node
@@ -22,7 +22,7 @@ from septet._host.register import Host
 from septet.errors import ConfigError, Problem
 from septet_schemas.strategy import MODES, Strategy
 
-__all__ = ["Loaded", "load"]
+__all__ = ["Loaded", "load", "variant"]
 
 REBALANCE_BAND: Final = "20%"
 
@@ -51,7 +51,7 @@ def load(
     *,
     host: Host | None = None,
     mode: str | None = None,
-    sets: Sequence[str] = (),
+    sets: Sequence[str | Setting] = (),
 ) -> Loaded:
     """Load a strategy file.
 
@@ -87,7 +87,7 @@ def load(
     problems = _in_order(problems)
     if strategy is None or any(each.severity == "error" for each in problems):
         raise ConfigError(problems)
-    resolved = strategy.model_dump(mode="json", exclude={"paper", "live"})
+    resolved = strategy.model_dump(mode="json", exclude={"paper", "live", "sweep"})
     return Loaded(
         strategy=strategy,
         path=file,
@@ -100,11 +100,46 @@ def load(
     )
 
 
-def _settings(sets: Sequence[str], problems: list[Problem]) -> list[Setting]:
+def variant(loaded: Loaded, settings: Sequence[Setting]) -> Loaded:
+    """Change numbers of a loaded file and check the whole of it again, without reading it.
+
+    The places of problems are those of the settings' nodes. The `sweep:` section, the overlays
+    of other modes and the warnings are left out.
+
+    Raises
+    ------
+    ConfigError
+        With every error.
+    """
+    tree = loaded.tree
+    kept = {key: node for key, node in tree.children.items() if key != "sweep"}
+    tree = replace(tree, children=kept)
+    for setting in settings:
+        tree = _unfolded(tree, setting.path, loaded.strategy)
+    tree, problems = apply_settings(tree, settings)
+    strategy, found = _validate(tree, HostResolver(loaded.host), loaded.host)
+    errors = _in_order([each for each in (*problems, *found) if each.severity == "error"])
+    if strategy is None or errors:
+        raise ConfigError(errors)
+    resolved = strategy.model_dump(mode="json", exclude={"paper", "live", "sweep"})
+    return replace(loaded, strategy=strategy, tree=tree, warnings=(), resolved=resolved)
+
+
+def _unfolded(tree: Node, path: Sequence[str], strategy: Strategy) -> Node:
+    """Write a bare value on the way as the block it stands for, so that its other keys stay."""
+    node, reached = tree.nearest(path)
+    if len(reached) == len(path) or node.kind != "scalar" or node.value is None:
+        return tree
+    names = short_keys(reached, strategy)
+    block = replace(node, kind="map", value=None, children=dict.fromkeys(names, node))
+    return put(tree, [str(each) for each in reached], block)
+
+
+def _settings(sets: Sequence[str | Setting], problems: list[Problem]) -> list[Setting]:
     settings = []
     for text in sets:
         try:
-            settings.append(parse_setting(text))
+            settings.append(parse_setting(text) if isinstance(text, str) else text)
         except ConfigError as error:
             problems.extend(error.problems)
     return settings

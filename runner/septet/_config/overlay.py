@@ -12,7 +12,7 @@ from septet._config.tree import Key, Mark, Node, dotted, merge
 from septet.errors import ConfigError, Problem
 from septet_schemas.strategy import MODES
 
-__all__ = ["Setting", "apply_mode", "apply_settings", "parse_setting", "put"]
+__all__ = ["Setting", "apply_mode", "apply_settings", "parse_path", "parse_setting", "put"]
 
 _PART: Final = re.compile(r'"([^"]*)"|\'([^\']*)\'|([^."\']+)')
 _NEVER: Final = ("version", "name", "mode", "plugins", "paper", "live")
@@ -40,8 +40,8 @@ def parse_setting(text: str) -> Setting:
         If there is no ``=``, the path is empty, or the value is not YAML.
     """
     path_text, equals, value = text.partition("=")
-    parts = tuple(a or b or c for a, b, c in _PART.findall(path_text.strip()))
-    if not equals or not parts or '""' in path_text or ".." in path_text:
+    parts = _parts(path_text) if equals else ()
+    if not parts:
         raise ConfigError(
             [
                 Problem(
@@ -59,6 +59,28 @@ def parse_setting(text: str) -> Setting:
     if problems:
         raise ConfigError(problems)
     return Setting(parts, _labelled(node, "--set"))
+
+
+def parse_path(text: str) -> tuple[str, ...]:
+    """Read the path of a key; a part with a dot in it stands in quotes.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    parts = _parts(text)
+    if not parts:
+        problem = Problem("this key cannot be read", expected="a path such as a.b", found=text)
+        raise ConfigError([problem])
+    return parts
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """Take a path apart; empty when it cannot be read."""
+    if '""' in text or ".." in text:
+        return ()
+    return tuple(a or b or c for a, b, c in _PART.findall(text.strip()))
 
 
 def _labelled(node: Node, layer: str) -> Node:

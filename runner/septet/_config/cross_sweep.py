@@ -1,0 +1,244 @@
+"""Cross-checks of `sweep:`: its keys are numbers of the file, each named once; `where` reads them.
+
+A key is written as `--set` takes it. `risk.stops.stop_loss` stands for the number of that block,
+`risk.stops.stop_loss.loss`, as it does in the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from septet._config.case import Case
+from septet._config.check import closest
+from septet._config.explain import flatten, short_keys
+from septet._config.expressions import (
+    FUNCTIONS,
+    Expr,
+    ExpressionError,
+    Name,
+    names_in,
+    parse_expression,
+    walk,
+)
+from septet._config.overlay import parse_path
+from septet._config.tree import Key, Node, dotted
+from septet.errors import ConfigError
+from septet_schemas.strategy import Strategy
+from septet_schemas.sweep import parse_quantity
+
+__all__ = ["CHECKS", "SweptKey", "parse_where", "plain_keys", "swept_key", "whole_name"]
+
+_DOTTED: Final = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+")
+_WORD: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_NOT_HERE: Final = ("prev", "crosses_above", "crosses_below")
+_STRUCTURE: Final = ("version", "plugins", "seed", "sweep", "paper", "live", "monitoring")
+
+
+@dataclass(frozen=True, slots=True)
+class SweptKey:
+    """A key of the file whole, or what is wrong with it (`message` is empty when nothing is)."""
+
+    path: tuple[str, ...] = ()
+    message: str = ""
+    expected: str = ""
+    found: str = ""
+    hint: str = ""
+
+
+def plain_keys(strategy: Strategy) -> dict[tuple[Key, ...], Any]:
+    """Every effective value of a strategy by its path."""
+    plain = strategy.model_dump(mode="json", exclude={"paper", "live", "sweep"})
+    return dict(flatten(plain))
+
+
+def swept_key(
+    key: str, strategy: Strategy, values: Mapping[tuple[Key, ...], Any], tree: Node
+) -> SweptKey:
+    """Find the number of the file that a swept key names.
+
+    `values` are those of `plain_keys`; `tree` is the file with everything laid over it.
+    """
+    try:
+        path = parse_path(key)
+    except ConfigError:
+        expected = "a path such as features.fast.period"
+        return SweptKey(message="this key cannot be read", expected=expected, found=repr(key))
+    if path[0] in _STRUCTURE:
+        hint = "sweep numbers that change what the strategy does"
+        return SweptKey(path, message=f"{path[0]} cannot be swept", hint=hint)
+    known = {tuple(map(str, each)): value for each, value in values.items()}
+    if path in known:
+        return _numeric(path, known[path])
+    inside = {each: value for each, value in known.items() if each[: len(path)] == path}
+    if inside:
+        return _of_block(path, strategy, inside, tree)
+    near = _nearest(path, [each for each, value in known.items() if value is not None])
+    names = [dotted(each) for each in near if _is_number(known[each])]
+    return SweptKey(path, message=f"no key is called {key!r}", hint=closest(key, names))
+
+
+def _nearest(path: tuple[str, ...], known: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Keys that share the longest beginning with a path."""
+    for depth in range(len(path) - 1, 0, -1):
+        near = [each for each in known if each[:depth] == path[:depth]]
+        if near:
+            return near
+    return [each for each in known if each[0] not in _STRUCTURE]
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a plain value is a number, with or without a unit."""
+    from pydantic_core import PydanticCustomError
+
+    if value is None:
+        return True  # not said in the file: what it takes is known to the schema alone
+    try:
+        parse_quantity(value)
+    except PydanticCustomError:
+        return bool(value == 0)  # a span of nothing
+    return True
+
+
+def _numeric(path: tuple[str, ...], value: Any) -> SweptKey:
+    if _is_number(value):
+        return SweptKey(path)
+    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    return SweptKey(
+        path, message="this key is not a number", expected="a number of the file", found=shown
+    )
+
+
+def _of_block(
+    path: tuple[str, ...], strategy: Strategy, inside: Mapping[tuple[str, ...], Any], tree: Node
+) -> SweptKey:
+    """A block stands for the number that a bare value would be, where there is one."""
+    short = [(*path, name) for name in short_keys(path, strategy) if (*path, name) in inside]
+    if len(short) == 1:
+        return _numeric(short[0], inside[short[0]])
+    node = tree.at(path)
+    if short and (node is None or node.kind == "scalar"):
+        return SweptKey(path)  # fee: 10bps is both fees at once
+    numbers = [dotted(each) for each, value in inside.items() if _is_number(value)]
+    return SweptKey(
+        path,
+        message="this key is a block, not a number",
+        expected="one number of it",
+        hint=f"its numbers: {', '.join(numbers[:8])}" if numbers else "",
+    )
+
+
+def whole_name(name: str, keys: Sequence[str]) -> str:
+    """The swept key a name of `where` means: itself, or the only one that ends with it.
+
+    Raises
+    ------
+    ExpressionError
+        If there is none, or more than one.
+    """
+    if name in keys:
+        return name
+    ends = [key for key in keys if key.endswith(f".{name}")]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        hint = f"write {' or '.join(ends)}"
+        raise ExpressionError(f"{name} may be any of {len(ends)} swept keys", hint=hint)
+    raise ExpressionError(f"{name} is not swept", hint=closest(name, list(keys)))
+
+
+def parse_where(text: str, keys: Sequence[str]) -> Expr:
+    """Parse a condition over swept keys; the names in it are whole keys.
+
+    Raises
+    ------
+    ExpressionError
+        With the offset of what is wrong.
+    """
+    names: dict[str, str] = {}
+
+    def code(match: re.Match[str]) -> str:
+        word = next((w for w, name in names.items() if name == match[0]), "")
+        if not word:
+            word = f"_{_WORD[len(names) % 36]}q".ljust(len(match[0]), "_")
+            names[word] = match[0]
+        return word
+
+    expression = parse_expression(_DOTTED.sub(code, text), "condition")
+    for part in walk(expression):
+        function = getattr(part, "function", "")
+        if function in _NOT_HERE:
+            hint = (
+                f"here stand settings, not bars: {', '.join(sorted(set(FUNCTIONS) - {*_NOT_HERE}))}"
+            )
+            raise ExpressionError(f"{function} has no bars to look at here", part.offset, hint=hint)
+    return _with_names(expression, lambda name: _whole(name, names, keys))
+
+
+def _whole(name: Name, names: Mapping[str, str], keys: Sequence[str]) -> Name:
+    try:
+        if name.symbol:
+            raise ExpressionError(f"{name} is not swept")
+        return replace(name, name=whole_name(names.get(name.name, name.name), keys))
+    except ExpressionError as error:
+        raise ExpressionError(error.message, name.offset, hint=error.hint) from None
+
+
+def _with_names(expression: Expr, change: Callable[[Name], Name]) -> Expr:
+    """Return an expression with every name changed."""
+    if isinstance(expression, Name):
+        return change(expression)
+    changed: dict[str, Any] = {}
+    for field in expression.__dataclass_fields__:
+        value = getattr(expression, field)
+        if isinstance(value, tuple):
+            changed[field] = tuple(_with_names(each, change) for each in value)
+        elif hasattr(value, "__dataclass_fields__"):
+            changed[field] = _with_names(value, change)
+    return replace(expression, **changed) if changed else expression
+
+
+def check_sweep(case: Case) -> None:
+    """Every swept key is a number of the file, named once; `where` reads swept keys only."""
+    sweep = case.strategy.sweep
+    if sweep is None:
+        return
+    values = plain_keys(case.strategy)
+    keys: dict[str, str] = {}
+    for key in sweep.over:
+        found = swept_key(key, case.strategy, values, case.tree)
+        place = ("sweep", "over", key)
+        if case.doubtful(*found.path):
+            continue  # what is wrong there is reported there
+        if found.message:
+            words = {"expected": found.expected, "found": found.found, "hint": found.hint}
+            case.error(place, found.message, on_key=True, **words)
+            continue
+        whole = dotted(found.path)
+        if whole in keys:
+            message = f"{whole} is swept already, as {keys[whole]}"
+            case.error(place, message, on_key=True, hint="keep one of the two")
+        keys.setdefault(whole, key)
+    if sweep.where is not None and len(keys) == len(sweep.over):
+        _check_where(case, sweep.where, list(keys))
+
+
+def _check_where(case: Case, text: str, keys: list[str]) -> None:
+    try:
+        expression = parse_where(text, keys)
+    except ExpressionError as error:
+        found = " ".join(text[max(error.offset, 0) :][:40].split())
+        case.error(("sweep", "where"), error.message, found=f"'{found}'", hint=error.hint)
+        node = case.tree.at(("sweep", "where"))
+        if node is not None and node.verbatim and case.problems[-1].line:
+            at = case.problems[-1].column + (node.style in ("'", '"')) + error.offset
+            case.problems[-1] = replace(case.problems[-1], column=at)
+        return
+    if not names_in(expression):
+        hint = f"compare swept keys: {', '.join(keys[:4])}"
+        case.error(("sweep", "where"), "this condition reads no swept key", hint=hint)
+
+
+CHECKS: Final[tuple[Callable[[Case], None], ...]] = (check_sweep,)

@@ -1,0 +1,72 @@
+"""Values of a range, exactly; values drawn between two ends, as they would be written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from decimal import ROUND_FLOOR, Context, Decimal
+from typing import TYPE_CHECKING, Final
+
+from septet_schemas.sweep import Quantity, SweepDraw, SweepRange
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["draw_of", "range_of"]
+
+_DIGITS: Final = Context(prec=6)
+_WHOLE: Final = ("bars", "trades", "duration")
+
+
+def range_of(written: SweepRange) -> Iterator[Quantity]:
+    """Yield the values of a range in the finest unit it is written in: no rounding adds up."""
+    unit = min((written.first, written.to, written.step), key=lambda each: each.size)
+    step, first = _in(written.step, unit), _in(written.first, unit)
+    count = int((_in(written.to, unit) - first) / step)
+    yield from (Quantity(first + step * place, unit.unit) for place in range(count + 1))
+
+
+def _in(quantity: Quantity, unit: Quantity) -> Decimal:
+    """How many of a unit a quantity is."""
+    return quantity.amount / unit.size
+
+
+def draw_of(written: SweepDraw, chance: np.random.Generator, size: int) -> Iterator[Quantity]:
+    """Yield values drawn evenly between two ends (in the logarithm with `log`).
+
+    What has no step and is no whole number is rounded to six digits: the file written with such
+    a value is the setting that was run.
+    """
+    given = [each for each in (written.low, written.high, written.step) if each is not None]
+    unit = min(given, key=lambda each: each.size)
+    low, high = _in(written.low, unit), _in(written.high, unit)
+    step = _in(written.step, unit) if written.step is not None else _natural_step(unit, low, high)
+    for share in chance.random(size):
+        yield Quantity(_drawn(float(share), low, high, step, log=written.log), unit.unit)
+
+
+def _natural_step(unit: Quantity, low: Decimal, high: Decimal) -> Decimal | None:
+    """One, for what is counted; none for shares and decimals."""
+    whole = low == low.to_integral_value() and high == high.to_integral_value()
+    counted = unit.family in _WHOLE or (unit.family == "number" and whole)
+    return Decimal(1) if counted else None
+
+
+def _drawn(
+    share: float, low: Decimal, high: Decimal, step: Decimal | None, *, log: bool
+) -> Decimal:
+    if step is None:
+        at = _between(share, float(low), float(high), log=log)
+        return min(max(_DIGITS.create_decimal_from_float(at), low), high)
+    # each multiple of the step gets the stretch from itself to the next, the last one too
+    last = int((high - low) / step)
+    end = low + step * (last + 1)
+    at = _between(share, float(low), float(end), log=log)
+    place = ((Decimal(at) - low) / step).to_integral_value(ROUND_FLOOR)
+    return low + step * min(max(place, Decimal(0)), Decimal(last))
+
+
+def _between(share: float, low: float, high: float, *, log: bool) -> float:
+    if log:
+        return math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
+    return low + share * (high - low)

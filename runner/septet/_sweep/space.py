@@ -1,0 +1,358 @@
+"""The space of a sweep: which settings there are, each with its number.
+
+A grid numbers its settings as an odometer counts, the last key turning fastest; `where` leaves
+numbers out and moves none. A random space numbers its draws in order. Either way the number of
+a setting, the file and the seed say which values it has, on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from septet._config.check import problem_at
+from septet._config.cross_sweep import parse_where, plain_keys, swept_key
+from septet._config.load import Loaded
+from septet._config.overlay import Setting as FileSetting
+from septet._config.tree import Node, dotted
+from septet._sweep.draws import draw_of, range_of
+from septet._sweep.where import holds
+from septet.errors import ConfigError, InputError
+from septet_schemas.sweep import Quantity, Sweep, SweepDraw, SweepRange
+
+__all__ = ["MAX_SETTINGS", "TRIALS", "Axis", "Setting", "Space", "Value", "space_of"]
+
+MAX_SETTINGS: Final = 100_000_000
+TRIALS: Final = 1_000
+_CHUNK: Final = 1 << 20
+_BARREN_ROUNDS: Final = 50
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value of a key: as a number, as a file writes it, and where it was written."""
+
+    number: float
+    text: str
+    node: Node = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A swept key and its values. `ends` are the first and last of what is drawn from."""
+
+    key: str
+    path: tuple[str, ...]
+    values: tuple[Value, ...]
+    kind: str
+    ends: tuple[Value, ...] = ()
+    log: bool = False
+    step: str = ""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether its values were drawn between two ends."""
+        return self.kind == "draw"
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain data for the manifest."""
+        if self.drawn:
+            ends = [each.text for each in self.ends]
+            shape = {"ends": ends, "log": self.log, "step": self.step}
+            return {"key": self.key, "kind": self.kind, **shape}
+        return {"key": self.key, "kind": self.kind, "values": [each.text for each in self.values]}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its number in the space, and the place of its value on each axis."""
+
+    number: int
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Every setting of a sweep. `numbers` are those that `where` leaves, in order.
+
+    `drawn` holds the places of the values of random settings, one row a number; a grid needs
+    none.
+    """
+
+    axes: tuple[Axis, ...]
+    method: str
+    goal: str
+    where: str
+    seed: int
+    trials: int
+    numbers: Ints = field(repr=False)
+    drawn: npt.NDArray[np.int32] | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Swept keys, as the columns of the table are named."""
+        return tuple(axis.key for axis in self.axes)
+
+    def setting(self, number: int) -> Setting:
+        """Return a setting by its number."""
+        return Setting(number, tuple(int(each) for each in self._places(np.array([number]))[0]))
+
+    def settings(self, start: int = 0, stop: int | None = None) -> Iterator[Setting]:
+        """Yield the settings from the place `start` to before `stop`, in order."""
+        chosen = self.numbers[start:stop]
+        for first in range(0, len(chosen), 4_096):
+            part = chosen[first : first + 4_096]
+            for number, row in zip(part.tolist(), self._places(part).tolist(), strict=True):
+                yield Setting(number, tuple(row))
+
+    def _places(self, numbers: Ints) -> Ints:
+        """Places on every axis, one row a setting."""
+        if self.drawn is not None:
+            return self.drawn[numbers].astype(np.int64)
+        return _odometer(numbers, [len(axis.values) for axis in self.axes])
+
+    def values(self, setting: Setting) -> dict[str, float]:
+        """Numbers of a setting by key: a row of the table."""
+        pairs = zip(self.axes, setting.places, strict=True)
+        return {axis.key: axis.values[place].number for axis, place in pairs}
+
+    def sets(self, setting: Setting) -> list[str]:
+        """A setting as `--set` takes it."""
+        pairs = zip(self.axes, setting.places, strict=True)
+        return [f"{axis.key}={axis.values[place].text}" for axis, place in pairs]
+
+    def changes(self, setting: Setting) -> list[FileSetting]:
+        """A setting as changes of the loaded file."""
+        pairs = zip(self.axes, setting.places, strict=True)
+        return [FileSetting(axis.path, axis.values[place].node) for axis, place in pairs]
+
+    def document(self) -> dict[str, Any]:
+        """Return what defines the space as plain data for the manifest."""
+        return {
+            "over": [axis.document() for axis in self.axes],
+            "where": self.where,
+            "method": self.method,
+            "trials": self.trials,
+            "seed": self.seed,
+            "settings": len(self),
+        }
+
+
+def _odometer(numbers: Ints, sizes: Sequence[int]) -> Ints:
+    places = np.empty((len(numbers), len(sizes)), np.int64)
+    rest = numbers
+    for axis in range(len(sizes) - 1, -1, -1):
+        rest, places[:, axis] = np.divmod(rest, sizes[axis])
+    return places
+
+
+def space_of(loaded: Loaded, *, seed: int | None = None) -> Space:
+    """Work out the settings of the `sweep:` section of a loaded file.
+
+    Raises
+    ------
+    ConfigError
+        If the space is too large to number, or `where` leaves nothing of it.
+    InputError
+        If the file has no such section.
+    """
+    sweep = loaded.strategy.sweep
+    if sweep is None:
+        raise InputError(
+            f"{loaded.path} says nothing to sweep",
+            hint="name keys with --sweep features.fast.period=5,10,20, or write a sweep: section",
+        )
+    chosen = loaded.strategy.seed if seed is None else seed
+    parts = _parts(loaded, sweep)
+    space = _Making(loaded, sweep, parts, chosen)
+    return space.random() if sweep.chosen_method == "random" else space.grid()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A key with what was written of its values, before anything is drawn."""
+
+    key: str
+    path: tuple[str, ...]
+    written: Any
+    node: Node
+
+
+def _parts(loaded: Loaded, sweep: Sweep) -> list[_Part]:
+    values = plain_keys(loaded.strategy)
+    parts = []
+    for key, written in sweep.over.items():
+        found = swept_key(key, loaded.strategy, values, loaded.tree)
+        node = loaded.tree.at(("sweep", "over", key))
+        assert node is not None, "the cross-checks have seen this key"
+        assert not found.message, "the cross-checks have refused this key"
+        parts.append(_Part(dotted(found.path), found.path, written, node))
+    return parts
+
+
+def _value(quantity: Quantity, place: Node) -> Value:
+    """A value, said where it was written (or where its range was)."""
+    text = str(quantity)
+    if quantity.unit or quantity.number != quantity.number.to_integral_value():
+        plain: Any = text if quantity.unit else float(quantity.number)
+    else:
+        plain = int(quantity.number)
+    node = Node(
+        "scalar", place.mark, plain, key=place.mark, text=text, layer="--set", alias=place.alias
+    )
+    return Value(quantity.value, text, node)
+
+
+def _listed(part: _Part) -> tuple[str, tuple[Value, ...]]:
+    """Values of a list or a range, each with its place."""
+    if isinstance(part.written, SweepRange):
+        return "range", tuple(_value(each, part.node) for each in range_of(part.written))
+    nodes = list(part.node.children.values())
+    return "list", tuple(_value(q, n) for q, n in zip(part.written, nodes, strict=True))
+
+
+class _Making:
+    """Makes a space from its parts."""
+
+    def __init__(self, loaded: Loaded, sweep: Sweep, parts: Sequence[_Part], seed: int) -> None:
+        self.loaded, self.sweep, self.parts, self.seed = loaded, sweep, parts, seed
+        keys = [part.key for part in parts]
+        self.condition = parse_where(sweep.where, keys) if sweep.where is not None else None
+
+    def grid(self) -> Space:
+        """Every combination that `where` leaves."""
+        axes = tuple(self._drawer(part).axis() for part in self.parts)
+        count = math.prod(len(axis.values) for axis in axes)
+        if count > MAX_SETTINGS:
+            self._refuse(
+                ("sweep", "over"),
+                f"this grid has {count:,} settings",
+                expected=f"at most {MAX_SETTINGS:,}",
+                hint="take larger steps, or draw some: method: random with trials",
+            )
+        sizes = [len(axis.values) for axis in axes]
+        tables = [np.array([each.number for each in axis.values]) for axis in axes]
+        kept = []
+        for first in range(0, count, _CHUNK):
+            numbers = np.arange(first, min(first + _CHUNK, count), dtype=np.int64)
+            kept.append(numbers[self._holds(_odometer(numbers, sizes), tables)])
+        numbers = np.concatenate(kept)
+        if not len(numbers):
+            self._refuse_empty(count)
+        return self._space(axes, "grid", numbers, 0)
+
+    def random(self) -> Space:
+        """Draws in order until there are enough that `where` leaves, no two alike.
+
+        Each key draws from a stream of its own, so that more trials begin with the same settings.
+        """
+        trials = self.sweep.trials or TRIALS
+        drawers = [self._drawer(part) for part in self.parts]
+        seeds = np.random.SeedSequence(self.seed).spawn(len(drawers))
+        chances = [np.random.Generator(np.random.PCG64(each)) for each in seeds]
+        rows: list[tuple[int, ...]] = []
+        seen: set[tuple[int, ...]] = set()
+        barren = drawn = 0
+        while len(rows) < trials and barren < _BARREN_ROUNDS:
+            size = min(max(2 * (trials - len(rows)), 64), _CHUNK)
+            pairs = zip(drawers, chances, strict=True)
+            places = np.stack([each.draw(chance, size) for each, chance in pairs], axis=1)
+            drawn += size
+            keep = self._holds(places, [each.numbers() for each in drawers])
+            before = len(rows)
+            for row in map(tuple, places[keep].tolist()):
+                if row not in seen and len(rows) < trials:
+                    seen.add(row)
+                    rows.append(row)
+            barren = barren + 1 if len(rows) == before else 0
+        if not rows:
+            self._refuse_empty(drawn)
+        axes = tuple(each.axis() for each in drawers)
+        table = np.array(rows, dtype=np.int32)
+        return self._space(axes, "random", np.arange(len(rows), dtype=np.int64), trials, table)
+
+    def _drawer(self, part: _Part) -> _Drawer:
+        if isinstance(part.written, SweepDraw):
+            return _Drawer(part, part.written)
+        kind, values = _listed(part)
+        return _Drawer(part, None, kind, list(values))
+
+    def _space(
+        self, axes: tuple[Axis, ...], method: str, numbers: Ints, trials: int, drawn: Any = None
+    ) -> Space:
+        where = " ".join((self.sweep.where or "").split())
+        return Space(axes, method, self.sweep.goal, where, self.seed, trials, numbers, drawn)
+
+    def _holds(self, places: Ints, tables: Sequence[npt.NDArray[np.float64]]) -> Any:
+        if self.condition is None:
+            return np.ones(len(places), bool)
+        columns = {
+            part.key: table[places[:, axis]]
+            for axis, (part, table) in enumerate(zip(self.parts, tables, strict=True))
+        }
+        return holds(self.condition, columns, len(places))
+
+    def _refuse_empty(self, count: int) -> None:
+        self._refuse(
+            ("sweep", "where"),
+            f"this condition leaves none of {count:,} settings",
+            expected="a condition that holds for some of them",
+            found=f"'{' '.join((self.sweep.where or '').split())[:60]}'",
+        )
+
+    def _refuse(self, path: Sequence[str], message: str, **words: Any) -> None:
+        raise ConfigError([problem_at(self.loaded.tree, path, message, **words)])
+
+
+class _Drawer:
+    """Draws places on one axis; what is drawn between two ends becomes a value as it comes up."""
+
+    def __init__(
+        self,
+        part: _Part,
+        written: SweepDraw | None,
+        kind: str = "draw",
+        values: list[Value] | None = None,
+    ) -> None:
+        self.part, self.written, self.kind = part, written, kind
+        self.values = values or []
+        self._places: dict[str, int] = {}
+
+    def draw(self, chance: np.random.Generator, size: int) -> Ints:
+        """Draw places, `size` of them."""
+        if self.written is None:
+            return (chance.random(size) * len(self.values)).astype(np.int64)
+        return np.array(
+            [self._place(each) for each in draw_of(self.written, chance, size)], np.int64
+        )
+
+    def _place(self, quantity: Quantity) -> int:
+        text = str(quantity)
+        if text not in self._places:
+            self._places[text] = len(self.values)
+            self.values.append(_value(quantity, self.part.node))
+        return self._places[text]
+
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """Numbers of the values so far."""
+        return np.array([each.number for each in self.values])
+
+    def axis(self) -> Axis:
+        """The axis with all that was drawn."""
+        key, path, values = self.part.key, self.part.path, tuple(self.values)
+        if self.written is None:
+            return Axis(key, path, values, self.kind)
+        low, high, step = self.written.low, self.written.high, self.written.step
+        ends = (_value(low, self.part.node), _value(high, self.part.node))
+        shown = str(step) if step is not None else ""
+        return Axis(key, path, values, self.kind, ends, self.written.log, shown)

@@ -1,0 +1,83 @@
+"""Every value of every key, checked once through the whole file's check.
+
+Combinations are then trusted: a check that needs two swept keys at once is a failed row of the
+table, not an error of the sweep. Of a key that is drawn both ends are checked, and some values
+between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from septet._config.load import Loaded, variant
+from septet._config.overlay import Setting as FileSetting
+from septet._sweep.space import Axis, Space, Value
+from septet.errors import ConfigError, Problem
+
+__all__ = ["Visit", "check_values", "looked_at"]
+
+_BETWEEN: Final = 14
+_SHOWN: Final = 3
+
+Visit = Callable[[int, int, Loaded], None]
+"""Told of each value that was checked: axis, place of the value (-1 for an end of a draw), file."""
+
+
+def looked_at(axis: Axis) -> Iterator[tuple[int, Value]]:
+    """Yield the values that are checked one by one, with their places."""
+    if not axis.drawn:
+        yield from enumerate(axis.values)
+        return
+    yield from ((-1, each) for each in axis.ends)
+    order = sorted(range(len(axis.values)), key=lambda place: axis.values[place].number)
+    count = min(_BETWEEN, len(order))
+    chosen = {order[k * (len(order) - 1) // max(1, count - 1)] for k in range(count)}
+    yield from ((place, axis.values[place]) for place in sorted(chosen))
+
+
+def check_values(loaded: Loaded, space: Space, visit: Visit | None = None) -> None:
+    """Check each value with everything else as the file has it.
+
+    Raises
+    ------
+    ConfigError
+        With what is wrong with the values, each at the place where it was written.
+    """
+    problems: list[Problem] = []
+    for number, axis in enumerate(space.axes):
+        wrong: list[Problem] = []
+        refused = 0
+        for place, value in looked_at(axis):
+            try:
+                changed = variant(loaded, [FileSetting(axis.path, value.node)])
+            except ConfigError as error:
+                refused += 1
+                wrong += [_said(each, axis, value) for each in error.problems]
+                continue
+            if visit is not None:
+                visit(number, place, changed)
+        problems += _some(wrong, refused)
+    if problems:
+        raise ConfigError(problems)
+
+
+def _said(problem: Problem, axis: Axis, value: Value) -> Problem:
+    """Say which value it was, at its place, where the problem is about something else."""
+    if problem.key == axis.key and problem.found:
+        return problem
+    mark = value.node.mark
+    message = f"{problem.message} (with {axis.key} = {value.text})"
+    return replace(problem, message=message, file=mark.source, line=mark.line, column=mark.column)
+
+
+def _some(wrong: list[Problem], refused: int) -> list[Problem]:
+    """Show the first few of an axis, and how many more values were refused."""
+    once = list(dict.fromkeys(wrong))
+    if len(once) <= _SHOWN:
+        return once
+    last = once[_SHOWN - 1]
+    more = f"{refused} values of this key are refused in all"
+    hint = f"{last.hint}; {more}" if last.hint else more
+    return [*once[: _SHOWN - 1], replace(last, hint=hint)]
