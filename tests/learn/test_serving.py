@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from septet._learn import kernels
 from septet._learn.extract import extract
 from septet._learn.fitting import Untrainable, Window
-from septet._learn.flat import Calibration, FlatModel, Member, Scaler, assemble
+from septet._learn.flat import Calibration, FlatModel, Member, Scaler, Tree, assemble
+from septet._learn.serve import serving
 from septet._learn.trainer import calibration_folds
 from septet.errors import InputError, ModelError, RunError
 from tests.learn.sample import HOUR_NS, trainer, window
@@ -214,13 +215,24 @@ def _forest(depth: int | None = 3) -> FlatModel:
 @pytest.mark.parametrize("depth", [3, None])
 def test_the_compiled_row_is_the_plain_text(depth: int | None) -> None:
     model = _forest(depth)
-    arrays = model.arrays()
-    names = ("plan", "numbers", "trees", "feature", "threshold", "left", "value")
-    parts = [arrays[name] for name in names]
-    scratch = np.empty(4), np.empty(4, dtype=arrays["threshold"].dtype)
+    keys = np.zeros(4, dtype=np.int64)
     for row in np.random.default_rng(8).normal(size=(40, 4)):
-        plain = kernels.serve_row(row, *[*parts, *scratch])
+        plain = kernels.serve_row(row, *serving(model.arrays()), keys)
         assert plain == model.predict_row(row)
+
+
+@pytest.mark.parametrize("name", ["forest", "histogram", "logistic"])
+def test_the_compiled_batch_is_the_plain_text(name: str) -> None:
+    rows = window(160)
+    member = extract(_kinds()[name](3).fit(rows.x, rows.y), "probability")
+    assert member is not None
+    model = assemble(4, Scaler("product", np.full(4, 1.25), np.full(4, -0.5)), [member])
+    fresh = np.random.default_rng(8).normal(size=(67, 4))
+    fresh[5, 2] = np.nan
+    keys, sums, out = np.zeros(64 * 4, dtype=np.int64), np.zeros(64), np.zeros(67)
+    with np.errstate(invalid="ignore"):
+        kernels.serve_rows(fresh, 0, 67, out, *serving(model.arrays()), keys, sums)
+    assert np.array_equal(out, model.predict(fresh), equal_nan=True)
 
 
 def test_read_only_and_strided_rows_are_the_same_rows() -> None:
@@ -234,6 +246,54 @@ def test_read_only_and_strided_rows_are_the_same_rows() -> None:
     assert model.predict(frozen).tolist() == wanted.tolist()
     assert [model.predict_row(row) for row in view] == wanted.tolist()
     assert [model.predict_row(row) for row in frozen] == wanted.tolist()
+
+
+@pytest.mark.parametrize("name", ["forest", "histogram", "logistic"])
+def test_a_row_that_is_not_finite_has_no_probability(name: str) -> None:
+    rows = window(160)
+    member = extract(_kinds()[name](3).fit(rows.x, rows.y), "probability")
+    assert member is not None
+    model = assemble(4, Scaler(), [member])
+    fresh = np.random.default_rng(6).normal(size=(90, 4))
+    holes = [(3, 0, np.nan), (40, 3, np.inf), (89, 1, -np.inf)]
+    whole = model.predict(fresh)
+    for row, column, value in holes:
+        fresh[row, column] = value
+    batch = model.predict(fresh)
+    assert np.flatnonzero(np.isnan(batch)).tolist() == [3, 40, 89]
+    assert np.isnan([model.predict_row(fresh[row]) for row, _, _ in holes]).all()
+    sound = np.isfinite(batch)
+    assert batch[sound].tolist() == whole[sound].tolist()
+
+
+_EDGES = [0.0, -0.0, 5e-324, -5e-324, 1e-46, -1e-46, 1.5, -2.5, 3.4e38, -3.4e38, 1e39, -1e39]
+
+
+@given(
+    threshold=st.one_of(st.sampled_from(_EDGES), st.floats(allow_nan=False)),
+    value=st.one_of(st.sampled_from(_EDGES), st.floats(allow_nan=False, allow_infinity=False)),
+    single=st.booleans(),
+)
+@settings(max_examples=examples(300))
+def test_a_split_compares_as_floating_point_does(
+    threshold: float, value: float, single: bool
+) -> None:
+    """One stump: a value goes right exactly when it, cast or not, is above the threshold."""
+    below, leaf = np.array([1, -1, -1]), np.zeros(3, dtype=np.int64)
+    stump = Tree(leaf, np.full(3, threshold), below, np.array([2, -1, -1]), np.array([0, 1.0, 2.0]))
+    model = assemble(1, Scaler(), [Member(trees=[stump], single=single)])
+    with np.errstate(over="ignore"):
+        seen = float(np.float32(value)) if single else value
+    assert model.predict_row(np.array([value])) == (2.0 if seen > threshold else 1.0)
+
+
+def test_a_model_too_large_for_its_words_is_refused() -> None:
+    width = 2_049
+    assemble(width, Scaler(), [Member(weights=np.zeros(width))])  # a linear model has no words
+    nothing = np.zeros(1, dtype=np.int64)
+    leaf = Tree(nothing, np.zeros(1), nothing - 1, nothing - 1, np.ones(1))
+    with pytest.raises(RunError, match="has 2049 features, and at most 2048 can be served"):
+        assemble(width, Scaler(), [Member(trees=[leaf])])
 
 
 def test_wrong_width_is_refused() -> None:

@@ -47,7 +47,7 @@ def test_an_onnx_model_comes_back_too(tmp_path: Path) -> None:
 
     fitted = trainer(GaussianNB, "minmax", "sigmoid").fit(window())
     card = {
-        "version": 1, "format": "onnx", "features": list("abcd"), "last_label_ns": 1,
+        "version": 2, "format": "onnx", "features": list("abcd"), "last_label_ns": 1,
         "model_sha256": fingerprint(fitted.model),
     }  # fmt: skip
     stored = load_model(store_model(tmp_path, fitted.model, card))

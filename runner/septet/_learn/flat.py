@@ -14,13 +14,14 @@ import numpy.typing as npt
 from septet._data.bars import Floats, Ints
 from septet._learn import kernels
 from septet._learn.entry import compiled
+from septet._learn.serve import serving
 from septet.errors import ModelError
 
 __all__ = ["Calibration", "FlatModel", "Member", "Scaler", "Tree", "assemble"]
 
 STRIDE: Final = 11
-_PLAN: Final = 6
-_PADDED_DEPTH: Final = 8
+_PLAN: Final = 5
+_DEEPEST: Final = 100_000
 _MANY_ROWS: Final = 8_192
 _THREADS: Final = 2
 Link = Literal["none", "logistic", "huber"]
@@ -87,22 +88,7 @@ def _depths(tree: Tree) -> Ints:
     return depth
 
 
-def _complete(tree: Tree, depth: int) -> tuple[Ints, Floats, Floats]:
-    """Pad a tree: nodes (2^d - 1) by feature and threshold, and leaves (2^d)."""
-    size = (1 << depth) - 1
-    feature, threshold = np.zeros(size, dtype=np.int64), np.full(size, np.inf)
-    source = np.zeros(2 * size + 1, dtype=np.int64)
-    for place in range(size):
-        node = source[place]
-        leaf = tree.left[node] < 0
-        if not leaf:
-            feature[place], threshold[place] = tree.feature[node], tree.threshold[node]
-        source[2 * place + 1] = node if leaf else tree.left[node]
-        source[2 * place + 2] = node if leaf else tree.right[node]
-    return feature, threshold, tree.value[source[size:]]
-
-
-def _linked(tree: Tree, offset: int) -> tuple[Ints, Floats, Floats, Ints]:
+def _linked(tree: Tree) -> tuple[Ints, Floats, Floats, Ints]:
     """Renumber a tree so that siblings stand together and a leaf is its own child."""
     order, left = [0], []
     for node in order:  # grows while it is walked, so children follow their parents in pairs
@@ -118,7 +104,7 @@ def _linked(tree: Tree, offset: int) -> tuple[Ints, Floats, Floats, Ints]:
         np.where(leaf, 0, tree.feature[nodes]),
         np.where(leaf, np.inf, tree.threshold[nodes]),
         tree.value[nodes],
-        np.where(leaf, own, child) + offset,
+        np.where(leaf, own, child),
     )
 
 
@@ -134,27 +120,19 @@ class _Forest:
     """Trees of all members, laid out one after the other."""
 
     def __init__(self, trees: Sequence[Tree], single: bool) -> None:
-        depths = [int(_depths(each).max()) for each in trees]
-        self.layout = 1 if depths and max(depths) > _PADDED_DEPTH else 0
-        index, features, thresholds, lefts, values = [], [], [], [], []
-        nodes = leaves = 0
-        for tree, depth in zip(trees, depths, strict=True):
-            index.append((depth, nodes, leaves))
-            if self.layout:
-                feature, threshold, value, left = _linked(tree, nodes)
-                lefts.append(left)
-            else:
-                feature, threshold, value = _complete(tree, depth)
-            features.append(feature)
-            thresholds.append(threshold)
-            values.append(value)
-            nodes, leaves = nodes + len(feature), leaves + len(value)
-        self.index = np.array(index, dtype=np.int64).reshape(-1, 3)
-        self.feature = np.concatenate([np.zeros(0, np.int64), *features]).astype(np.int32)
-        self.left = np.concatenate([np.zeros(0, np.int64), *lefts]).astype(np.int32)
-        self.value = np.concatenate([np.zeros(0), *values])
-        joined = np.concatenate([np.zeros(0), *thresholds])
-        self.threshold = _round_down(joined) if single else joined
+        index, parts, nodes = [], list[tuple[Ints, Floats, Floats, Ints]](), 0
+        for tree in trees:
+            index.append((int(_depths(tree).max()), nodes))
+            parts.append(_linked(tree))
+            nodes += len(tree.left)
+        self.index = np.array(index, dtype=np.int64).reshape(-1, 2)
+        nothing = np.zeros(0)
+        feature, threshold, value, left = (
+            np.concatenate([nothing, *(part[place] for part in parts)]) for place in range(4)
+        )
+        self.feature, self.left = feature.astype(np.int32), left.astype(np.int32)
+        self.value = value
+        self.threshold = _round_down(threshold) if single else threshold
 
 
 def assemble(width: int, scaler: Scaler, members: Sequence[Member]) -> FlatModel:
@@ -193,19 +171,16 @@ def assemble(width: int, scaler: Scaler, members: Sequence[Member]) -> FlatModel
         line[9:11] = tree, tree + len(each.trees)
         tree += len(each.trees)
     scale = ("none", "difference", "product").index(scaler.kind)
-    plan = np.array([width, scale, len(members), base, STRIDE, forest.layout], dtype=np.int64)
+    plan = np.array([width, scale, len(members), base, STRIDE], dtype=np.int64)
     numbers = np.concatenate([*head, table.ravel(), *tail])
     parts = (plan, numbers, forest.index, forest.feature, forest.threshold, forest.left)
     return FlatModel.from_arrays(dict(zip(_NAMES, (*parts, forest.value), strict=True)))
 
 
-_SHARED: Final = (
-    "int64[::1], float64[::1], int64[:,::1], int32[::1], {t}[::1], int32[::1], float64[::1]"
-)
-_ROW: Final = f"float64(float64[::1], {_SHARED}, float64[::1], {{t}}[::1])"
+_ROW: Final = "float64(float64[::1], int64[::1], float64[::1], int64[::1])"
 _ROWS: Final = (
-    f"void(float64[:,::1], int64, int64, float64[::1], {_SHARED}, float64[:,::1], {{t}}[:,::1], "
-    "int32[::1], float64[::1])"
+    "void(float64[:,::1], int64, int64, float64[::1], int64[::1], float64[::1], int64[::1], "
+    "float64[::1])"
 )
 
 
@@ -216,11 +191,10 @@ class FlatModel:
 
     def __init__(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._arrays = dict(arrays)
-        self._parts = tuple(self._arrays[name] for name in _NAMES)
-        self._width = int(self._arrays["plan"][0])
-        kind = self._arrays["threshold"].dtype
-        self._row = compiled(kernels.serve_row, _ROW.format(t=kind))
-        self._row_scratch = np.empty(self._width), np.empty(self._width, dtype=kind)
+        self._table, self._numbers = serving(self._arrays)
+        self._width = int(self._table[0])
+        self._keys = np.zeros(self._width, dtype=np.int64)
+        self._row = compiled(kernels.serve_row, _ROW)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> FlatModel:
@@ -244,17 +218,19 @@ class FlatModel:
         return dict(self._arrays)
 
     def predict_row(self, vector: Floats) -> float:
-        """Probability up of float64 (f,), finite values only; 0 to 1."""
+        """Probability up of float64 (f,), 0 to 1; NaN if a value is not finite."""
         if len(vector) != self._width:
             raise ValueError(f"expected {self._width} features, found {len(vector)}")
+        answer: float
         try:
-            return float(self._row(vector, *self._parts, *self._row_scratch))
+            answer = self._row(vector, self._table, self._numbers, self._keys)
         except TypeError:  # read-only, strided or of another type: a copy has the same values
             own = np.array(vector, dtype=np.float64)
-            return float(self._row(own, *self._parts, *self._row_scratch))
+            answer = self._row(own, self._table, self._numbers, self._keys)
+        return answer
 
     def predict(self, x: Floats, threads: int | None = None) -> Floats:
-        """Probability up of float64 (n, f), finite values only.
+        """Probability up of float64 (n, f).
 
         Parameters
         ----------
@@ -266,6 +242,7 @@ class FlatModel:
         Returns
         -------
         float64 (n,)
+            NaN for a row with a value that is not finite.
         """
         if x.ndim != 2 or x.shape[1] != self._width:
             raise ValueError(f"expected rows of {self._width} features, found shape {x.shape}")
@@ -285,11 +262,10 @@ class FlatModel:
         return out
 
     def _span(self, rows: Floats, low: int, high: int, out: Floats) -> None:
-        kind, block = self._arrays["threshold"].dtype, kernels.BLOCK
-        scratch = np.empty((block, self._width)), np.empty((block, self._width), dtype=kind)
-        place, sums = np.empty(block, dtype=np.int32), np.empty(block)
-        entry = compiled(kernels.serve_rows, _ROWS.format(t=kind))
-        entry(rows, low, high, out, *self._parts, *scratch, place, sums)
+        keys = np.zeros(kernels.BLOCK * self._width, dtype=np.int64)
+        sums = np.zeros(kernels.BLOCK)
+        entry = compiled(kernels.serve_rows, _ROWS)
+        entry(rows, low, high, out, self._table, self._numbers, keys, sums)
 
 
 def _refuse(what: str) -> ModelError:
@@ -309,16 +285,16 @@ def check(arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         if found.dtype.str[1:] not in allowed or found.ndim != (2 if name == "trees" else 1):
             raise _refuse(f"{name!r} is {found.dtype} of shape {found.shape}")
     plan, numbers = arrays["plan"], arrays["numbers"]
-    if len(plan) != _PLAN or plan[0] < 1 or plan[1] not in (0, 1, 2) or plan[5] not in (0, 1):
+    if len(plan) != _PLAN or plan[0] < 1 or plan[1] not in (0, 1, 2):
         raise _refuse(f"its plan reads {plan.tolist()}")
     width, members = int(plan[0]), int(plan[2])
     end = 2 * width + STRIDE * members
     if members < 1 or plan[3] != 2 * width or plan[4] != STRIDE or end > len(numbers):
         raise _refuse(f"its plan reads {plan.tolist()} for {len(numbers)} numbers")
-    if not np.isfinite(numbers).all() or arrays["trees"].shape[1] != 3:
-        raise _refuse("numbers are not finite, or trees have no depth, node and leaf")
+    if not np.isfinite(numbers).all() or arrays["trees"].shape[1] != 2:
+        raise _refuse("numbers are not finite, or trees have no depth and node")
     _check_members(numbers[2 * width : end].reshape(members, STRIDE), width, arrays)
-    _check_trees(width, int(plan[5]), arrays)
+    _check_trees(width, arrays)
 
 
 def _check_members(table: Floats, width: int, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -335,35 +311,22 @@ def _check_members(table: Floats, width: int, arrays: Mapping[str, npt.NDArray[A
             raise _refuse("a member divides by zero")
 
 
-def _check_trees(width: int, layout: int, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+def _check_trees(width: int, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     trees, feature, left = arrays["trees"], arrays["feature"], arrays["left"]
-    value, nodes = arrays["value"], len(feature)
-    if len(arrays["threshold"]) != nodes or (
-        nodes and not 0 <= feature.min() <= feature.max() < width
-    ):
+    threshold, value, nodes = arrays["threshold"], arrays["value"], len(feature)
+    if not len(threshold) == len(left) == len(value) == nodes:
+        raise _refuse("its nodes are not all there")
+    if nodes and not 0 <= feature.min() <= feature.max() < width:
         raise _refuse("a tree reads a feature that is not there")
-    if not np.isfinite(value).all() or np.isnan(arrays["threshold"]).any():
+    if not np.isfinite(value).all() or np.isnan(threshold).any():
         raise _refuse("a tree holds values that are not finite")
-    if not len(trees):
-        return
-    depth, first, leaf = trees.T
-    if depth.min() < 0 or depth.max() > 100_000 or first.min() < 0 or leaf.min() < 0:
+    depth, first = trees.T
+    sizes = np.diff(first, append=nodes)
+    whole = (sizes > 0).all() and (first[0] == 0 if len(first) else not nodes)
+    if not whole or (len(depth) and not 0 <= depth.min() <= depth.max() <= _DEEPEST):
         raise _refuse("a tree starts outside its nodes")
-    if layout == 0:
-        inside = depth.max() <= _PADDED_DEPTH
-        inside = inside and (first + 2**depth - 1 <= nodes).all()
-        inside = inside and (leaf + 2**depth <= len(value)).all()
-    else:
-        inside = len(left) == nodes == len(value) and first.max() < nodes
-        inside = inside and _linked_inside(left, arrays["threshold"])
-    if not inside:
+    own = np.arange(nodes) - np.repeat(first, sizes)
+    inner = left != own
+    inside = (left[inner] >= 0) & (left[inner] + 1 < np.repeat(sizes, sizes)[inner])
+    if not inside.all() or not np.isposinf(threshold[~inner]).all():
         raise _refuse("a tree points outside its nodes")
-
-
-def _linked_inside(left: Ints, threshold: Floats) -> bool:
-    """Children stay among the nodes, and a leaf, its own child, never sends a row past it."""
-    inner = left != np.arange(len(left))
-    children = left[inner].astype(np.int64)
-    if len(children) and not 0 <= children.min() <= children.max() + 1 < len(left):
-        return False
-    return bool(np.isposinf(threshold[~inner]).all())

@@ -1,19 +1,22 @@
 """Serving a model in float64: scaler, trees, linear models, links and calibration.
 
 One row and a batch go through the same arithmetic in the same order, so their bits are equal.
-Trees come in two layouts. `complete`: every tree is padded to a complete one, node k's children
-are 2k + 1 and 2k + 2, and no branch is taken. `linked`: the left child is looked up, the right
-one stands beside it, and a leaf is its own child. A batch goes through 64 rows at a time, one
-tree after the other, so that a tree stays in the first cache.
+
+Trees are walked in whole numbers. A value becomes a key, a threshold another, and the value is
+above the threshold exactly when its key is. A node is one word of 64 bits, from the top: the
+threshold's key (32), the left child (21), the feature (11). A value's key stands in the same top
+bits over zeros, so that one comparison of whole words decides; the right child stands beside the
+left one, and a leaf is its own child with a key that no value exceeds. No branch depends on the
+data, a step is seven instructions, and several rows are on their way at once.
 
 scikit-learn's trees compare inputs cast to float32 with float64 thresholds. A float32 is at or
-below such a threshold exactly when it is at or below the largest float32 that is, so thresholds
-are stored rounded down to float32, and the comparison is the same. Histogram boosting and
-LightGBM compare in float64.
+below such a threshold exactly when it is at or below the largest float32 that is, so the key is
+that float32's bits put in order. Histogram boosting and LightGBM compare in float64: there the
+key is the rank among the thresholds of the feature, found in a heap of them.
 
-Arguments: `plan` int64, see `flat.HEADER`; `numbers` float64: scaler, members, weights,
-calibration; `trees` int64 (t, 3): depth, first node, first leaf; `feature`, `threshold`, `left`
-by node; `value` by leaf (complete) or node (linked). Nothing is allocated here.
+Arguments: `table` int64: the words of `serve.HEADER`, trees, heaps and nodes; `numbers` float64:
+scaler, members, weights, calibration, then heaps and leaves; `keys` int64: scratch, one for each
+feature and row. Nothing is allocated here.
 """
 # Numeric steps carry no annotations: numba reads the types of the call.
 
@@ -21,11 +24,27 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from septet._kernel.step import helper
 
-__all__ = ["BLOCK", "finish", "linked_row", "serve_row", "serve_rows"]
+__all__ = [
+    "BLOCK",
+    "CHILD_BITS",
+    "FEATURE_BITS",
+    "KEY_BITS",
+    "finish",
+    "scaled",
+    "serve_row",
+    "serve_rows",
+]
 
 BLOCK = 64
+KEY_BITS = 32
+CHILD_BITS = 21
+FEATURE_BITS = 11
+_CHILD = (1 << CHILD_BITS) - 1
+_FEATURE = (1 << FEATURE_BITS) - 1
 
 
 @helper
@@ -85,124 +104,127 @@ def finish(raw, m, numbers):  # type: ignore[no-untyped-def]
 
 
 @helper
-def weighted(vector, m, plan, numbers):  # type: ignore[no-untyped-def]
+def weighted(vector, m, table, numbers):  # type: ignore[no-untyped-def]
     """A linear member's sum over the scaled vector."""
     start = int(numbers[m + 8])
     total = 0.0
-    for j in range(plan[0]):
-        total += vector[j] * numbers[start + j]
+    for j in range(table[0]):
+        total += scaled(vector[j], j, table, numbers) * numbers[start + j]
     return total + numbers[m + 1]
 
 
 @helper
-def complete_row(x, first, last, total, trees, feature, threshold, value):  # type: ignore[no-untyped-def]
-    """Add the leaves of one row, complete trees."""
-    for t in range(first, last):
-        depth, node = trees[t, 0], trees[t, 1]
-        k = 0
-        for _ in range(depth):
-            k = 2 * k + 1 + int(x[feature[node + k]] > threshold[node + k])
-        total += value[trees[t, 2] + k - ((1 << depth) - 1)]
-    return total
+def single_key(v):  # type: ignore[no-untyped-def]
+    """Key of a value cast to float32: its bits, put in the order of the numbers."""
+    bits = np.float32(np.float32(v) + np.float32(0.0)).view(np.int32)  # + 0.0: no minus zero
+    return np.int64(bits ^ ((bits >> 31) & 0x7FFFFFFF)) << KEY_BITS
 
 
 @helper
-def linked_row(x, first, last, total, trees, feature, threshold, left, value):  # type: ignore[no-untyped-def]
-    """Add the leaves of one row, linked trees."""
+def rank_key(v, levels, first, numbers):  # type: ignore[no-untyped-def]
+    """Key of a float64 value: how many thresholds are below it; `first` is their heap's root."""
+    k = np.uint64(1)
+    for _ in range(levels):
+        k = k + k + np.uint64(numbers[np.uint64(first) + k] < v)
+    return (np.int64(k) - (np.int64(1) << levels)) << KEY_BITS
+
+
+@helper
+def put_keys(vector, at, table, numbers, keys):  # type: ignore[no-untyped-def]
+    """Write one row's keys; 0.0, or NaN if a value is not finite (v - v is 0 or NaN)."""
+    sound = 0.0
+    for j in range(table[0]):
+        v = vector[j]
+        sound += v - v
+        x = scaled(v, j, table, numbers)
+        if table[5] == 1:
+            keys[at + j] = single_key(x)
+        elif table[5] == 2:
+            heap = table[7] + 2 * j
+            keys[at + j] = rank_key(x, table[heap], table[heap + 1], numbers)
+    return sound
+
+
+@helper
+def child(k, first, at, table, keys):  # type: ignore[no-untyped-def]
+    """Go from node `k` of a tree to its left or right child, or stay on a leaf."""
+    word = table[first + k]
+    over = keys[at + np.uint64(word & _FEATURE)] > word
+    return np.uint64((word >> FEATURE_BITS) & _CHILD) + np.uint64(over)
+
+
+@helper
+def add_trees(first, last, total, table, numbers, keys):  # type: ignore[no-untyped-def]
+    """Add the leaves of one row."""
     for t in range(first, last):
-        k = trees[t, 1]
-        for _ in range(trees[t, 0]):
-            k = left[k] + int(x[feature[k]] > threshold[k])
-        total += value[k]
+        tree = table[6] + 2 * t
+        node, k = np.uint64(table[tree + 1]), np.uint64(0)
+        root, leaf = node + np.uint64(table[8]), node + np.uint64(table[9])
+        for _ in range(table[tree]):
+            k = child(k, root, np.uint64(0), table, keys)
+        total += numbers[leaf + k]
     return total
 
 
-def serve_row(vector, plan, numbers, trees, feature, threshold, left, value, x64, xt):  # type: ignore[no-untyped-def]
-    """Probability up of one vector; `x64` and `xt` are scratch of its length."""
-    width, members, base = plan[0], plan[2], plan[3]
-    for j in range(width):
-        x64[j] = scaled(vector[j], j, plan, numbers)
-        xt[j] = x64[j]
-    total = 0.0
+def serve_row(vector, table, numbers, keys):  # type: ignore[no-untyped-def]
+    """Probability up of one vector; NaN if a value is not finite."""
+    members, base = table[2], table[3]
+    total = put_keys(vector, 0, table, numbers, keys)
     for each in range(members):
-        m = base + each * plan[4]
-        first, last = int(numbers[m + 9]), int(numbers[m + 10])
+        m = base + each * table[4]
         if numbers[m] == 1.0:
-            raw = weighted(x64, m, plan, numbers)
-        elif plan[5] == 0:
-            raw = complete_row(xt, first, last, numbers[m + 1], trees, feature, threshold, value)
+            raw = weighted(vector, m, table, numbers)
         else:
-            raw = linked_row(
-                xt, first, last, numbers[m + 1], trees, feature, threshold, left, value
-            )
+            first, last = int(numbers[m + 9]), int(numbers[m + 10])
+            raw = add_trees(first, last, numbers[m + 1], table, numbers, keys)
         total += finish(raw, m, numbers)
     return total / members
 
 
 @helper
-def complete_block(xt, count, first, last, trees, feature, threshold, value, place, sums):  # type: ignore[no-untyped-def]
-    """Add the leaves of up to 64 rows, complete trees."""
+def add_trees_block(count, first, last, table, numbers, keys, sums):  # type: ignore[no-untyped-def]
+    """Add the leaves of up to 64 rows, one tree after the other, four rows side by side.
+
+    Rows beyond `count` hold what was there before: any key leads to some leaf.
+    """
+    width = np.uint64(table[0])
     for t in range(first, last):
-        depth, node = trees[t, 0], trees[t, 1]
-        for r in range(count):
-            place[r] = 0
-        for _ in range(depth):
-            for r in range(count):
-                k = place[r]
-                place[r] = 2 * k + 1 + int(xt[r, feature[node + k]] > threshold[node + k])
-        leaf = trees[t, 2] - ((1 << depth) - 1)
-        for r in range(count):
-            sums[r] += value[leaf + place[r]]
+        tree = table[6] + 2 * t
+        depth, node = table[tree], np.uint64(table[tree + 1])
+        root, leaf = node + np.uint64(table[8]), node + np.uint64(table[9])
+        for r in range(0, count, 4):
+            at_a = np.uint64(r) * width
+            at_b = at_a + width
+            at_c = at_b + width
+            at_d = at_c + width
+            a = b = c = d = np.uint64(0)
+            for _ in range(depth):
+                a = child(a, root, at_a, table, keys)
+                b = child(b, root, at_b, table, keys)
+                c = child(c, root, at_c, table, keys)
+                d = child(d, root, at_d, table, keys)
+            sums[r] += numbers[leaf + a]
+            sums[r + 1] += numbers[leaf + b]
+            sums[r + 2] += numbers[leaf + c]
+            sums[r + 3] += numbers[leaf + d]
 
 
-@helper
-def linked_block(xt, count, first, last, trees, feature, threshold, left, value, place, sums):  # type: ignore[no-untyped-def]
-    """Add the leaves of up to 64 rows, linked trees."""
-    for t in range(first, last):
-        for r in range(count):
-            place[r] = trees[t, 1]
-        for _ in range(trees[t, 0]):
-            for r in range(count):
-                k = place[r]
-                place[r] = left[k] + int(xt[r, feature[k]] > threshold[k])
-        for r in range(count):
-            sums[r] += value[place[r]]
-
-
-@helper
-def prepare(x, start, count, out, plan, numbers, x64, xt):  # type: ignore[no-untyped-def]
-    """Scale up to 64 rows and clear their answers."""
-    for r in range(count):
-        out[start + r] = 0.0
-        for j in range(plan[0]):
-            x64[r, j] = scaled(x[start + r, j], j, plan, numbers)
-            xt[r, j] = x64[r, j]
-
-
-def serve_rows(  # type: ignore[no-untyped-def]
-    x, begin, end, out, plan, numbers, trees, feature, threshold, left, value, x64, xt, place, sums
-):
-    """Probability up of rows `begin` to `end`; scratch: x64, xt (64, f), place, sums (64,)."""
-    members, base = plan[2], plan[3]
+def serve_rows(x, begin, end, out, table, numbers, keys, sums):  # type: ignore[no-untyped-def]
+    """Probability up of rows `begin` to `end`; scratch: keys (64 f,), sums (64,)."""
+    members, base = table[2], table[3]
     for start in range(begin, end, 64):
         count = min(64, end - start)
-        prepare(x, start, count, out, plan, numbers, x64, xt)
+        for r in range(count):
+            out[start + r] = put_keys(x[start + r], r * table[0], table, numbers, keys)
         for each in range(members):
-            m = base + each * plan[4]
-            first, last = int(numbers[m + 9]), int(numbers[m + 10])
-            for r in range(count):
-                sums[r] = numbers[m + 1]
+            m = base + each * table[4]
             if numbers[m] == 1.0:
                 for r in range(count):
-                    sums[r] = weighted(x64[r], m, plan, numbers)
-            elif plan[5] == 0:
-                complete_block(
-                    xt, count, first, last, trees, feature, threshold, value, place, sums
-                )
+                    sums[r] = weighted(x[start + r], m, table, numbers)
             else:
-                linked_block(
-                    xt, count, first, last, trees, feature, threshold, left, value, place, sums
-                )
+                sums[:] = numbers[m + 1]
+                first, last = int(numbers[m + 9]), int(numbers[m + 10])
+                add_trees_block(count, first, last, table, numbers, keys, sums)
             for r in range(count):
                 out[start + r] += finish(sums[r], m, numbers)
         for r in range(count):

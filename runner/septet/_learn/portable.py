@@ -119,7 +119,7 @@ class OnnxModel:
         """
         try:
             plan, numbers = arrays["plan"], arrays["numbers"]
-            if plan.shape != (6,) or plan[2] < 1 or plan[3] != 2 * plan[0] or plan[4] != STRIDE:
+            if plan.shape != (5,) or plan[2] < 1 or plan[3] != 2 * plan[0] or plan[4] != STRIDE:
                 raise ValueError(f"its plan reads {plan.tolist()}")
             if len(numbers) < plan[3] + STRIDE * plan[2]:
                 raise ValueError("its numbers end too early")

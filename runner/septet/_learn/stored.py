@@ -34,7 +34,7 @@ __all__ = [
 
 CARD: Final = "card.json"
 MODEL: Final = "model.npz"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _LARGEST_BYTES: Final = 2 * 1024**3
 _AGAIN: Final = "train and store it again: septet train FILE"
 
