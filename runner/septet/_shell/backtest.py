@@ -39,6 +39,7 @@ def backtest(
     engine: str = "auto",
     say: Say | None = None,
     progress: Callable[[int, int, str], None] | None = None,
+    not_before_ns: int | None = None,
 ) -> RunResult:
     """Run a loaded strategy over history.
 
@@ -53,11 +54,13 @@ def backtest(
         Told what takes a while.
     progress
         Told of training windows: done, planned, text.
+    not_before_ns
+        No decision is taken before this time; the history before it is still read.
     """
     began = time.perf_counter()
     _refuse_unserved(loaded.strategy)
     watchers = build_watchers(loaded.strategy)
-    session = open_session(loaded, say=say)
+    session = open_session(loaded, say=say, not_before_ns=not_before_ns)
     chosen = "batch" if engine == "auto" else engine
     session.plan.module  # noqa: B018 - compile before the clock starts
     if not session.plan.compiled:

@@ -60,8 +60,16 @@ def plan_of(
     return make_plan(terms_of(loaded.strategy, calendar), resolve, tables=tables, say=say)
 
 
-def open_session(loaded: Any, *, tables: bool = True, say: Say | None = None) -> Session:
+def open_session(
+    loaded: Any,
+    *,
+    tables: bool = True,
+    say: Say | None = None,
+    not_before_ns: int | None = None,
+) -> Session:
     """Plan, read the data with enough before the start, and lay out the tape.
+
+    The first decision waits for `not_before_ns`, so that several settings begin together.
 
     Raises
     ------
@@ -85,7 +93,7 @@ def open_session(loaded: Any, *, tables: bool = True, say: Say | None = None) ->
         funding_every_ns=strategy.perpetual.funding.every if strategy.perpetual.funding else 1,
     )
     tape = make_tape(plan, market, rules)
-    first = _first_decision(strategy, plan, market, tape)
+    first = _first_decision(strategy, plan, market, tape, not_before_ns)
     return Session(loaded, plan, market, tape, first, tell)
 
 
@@ -113,7 +121,9 @@ def _warmup_ns(strategy: Any, plan: Plan) -> int:
     return int(needed)
 
 
-def _first_decision(strategy: Any, plan: Plan, market: MarketData, tape: Tape) -> int:
+def _first_decision(
+    strategy: Any, plan: Plan, market: MarketData, tape: Tape, not_before_ns: int | None = None
+) -> int:
     """First time at or after `start` at which the rules of some symbol can be read."""
     longest = max(tape.lengths)
     if longest <= plan.warmup_bars:
@@ -123,8 +133,8 @@ def _first_decision(strategy: Any, plan: Plan, market: MarketData, tape: Tape) -
             hint="ask for a longer span, or shorten the features",
         )
     known = tape.T[layout.KNOWN]
-    start = strategy.universe.start
-    at = 0 if start is None else int(np.searchsorted(known, start, side="left"))
+    waits = [each for each in (strategy.universe.start, not_before_ns) if each is not None]
+    at = int(np.searchsorted(known, max(waits), side="left")) if waits else 0
     ages = []
     for k, length in enumerate(tape.lengths):
         ready = np.flatnonzero(tape.M[k, layout.AGE, :length] >= plan.warmup_bars)
