@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from septet.plugin import NAN, Bars, Config, Input, MarketDuration, Memory, finite, regime
@@ -49,16 +50,17 @@ def volatility_regime(i, age, of, bar_ns, window, min):
     known = 0
     below = 0
     equal = 0
-    for back in range(most):
-        value = of[i - back]
+    first = np.uint64(i - most + 1)  # without a sign the compiler takes several values at once
+    for place in range(most):
+        value = of[first + np.uint64(place)]
         known += value == value
         below += value < now
         equal += value == now
     if known < min:
         return NAN
-    place = (below + 0.5 * (equal - 1)) / (known - 1)
-    if place < 1.0 / 3.0:
+    share = (below + 0.5 * (equal - 1)) / (known - 1)
+    if share < 1.0 / 3.0:
         return 0.0
-    if place <= 2.0 / 3.0:
+    if share <= 2.0 / 3.0:
         return 1.0
     return 2.0

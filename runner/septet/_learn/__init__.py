@@ -3,6 +3,7 @@
 What the shells call, in order::
 
     bars     = [symbol_bars(table, segment) for each symbol]      # segment: int64 (n,)
+    features = [gather(F[k], rows, n) for each symbol]            # rows of F, in order
     dataset  = pool(bars, features, names, bar_ns)                # features: float64 (n, f) each
     labels   = make_labels(dataset, label_rule(label, bar_ns))    # from the file's `label:`
     plan     = training_rule(training, bar_ns)                    # from the file's `training:`
@@ -25,7 +26,7 @@ and its card, `load_model` reads one back.
 Nothing here reads YAML, a clock or a file, but for `stored`.
 """
 
-from septet._learn.dataset import Dataset, SymbolBars, pool, segments, symbol_bars
+from septet._learn.dataset import Dataset, SymbolBars, gather, pool, segments, symbol_bars
 from septet._learn.fills import fill_readings
 from septet._learn.fitting import Fitted, Served, Trainer, Window
 from septet._learn.health import (
@@ -84,6 +85,7 @@ __all__ = [
     "Window",
     "fill_readings",
     "fit_window",
+    "gather",
     "health_rule",
     "label_rule",
     "load_model",

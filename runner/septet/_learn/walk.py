@@ -6,6 +6,7 @@ probability here is out of sample by construction.
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_right
 from collections import Counter
@@ -88,10 +89,14 @@ class Walk:
     row_state: npt.NDArray[np.int8]
     row_model: Ints
     first_decision_ns: int | None
+    _ready_ns: tuple[int, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_ready_ns", tuple(each.ready_ns for each in self.models))
 
     def at(self, time_ns: int) -> WalkModel | str:
         """The model in force at a decision time, or ``no_model`` or ``expired``."""
-        place = bisect_right(self.models, time_ns, key=_ready) - 1
+        place = bisect_right(self._ready_ns, time_ns) - 1
         if place < 0:
             return REASONS[NO_MODEL]
         each = self.models[place]
@@ -103,14 +108,23 @@ class Walk:
         """Probability up and state of one vector: the same bits as in `up` and `state`."""
         current = self.at(time_ns)
         if isinstance(current, str):
-            return float("nan"), REASONS.index(current)
-        if not np.isfinite(vector).all() or current.model is None:
-            return float("nan"), NOT_FINITE
-        return current.model.predict_row(vector), OK
+            return math.nan, REASONS.index(current)
+        served = current.model
+        if served is None or not (isinstance(served, FlatModel) or np.isfinite(vector).all()):
+            return math.nan, NOT_FINITE
+        up = served.predict_row(vector)
+        return up, NOT_FINITE if math.isnan(up) else OK
 
 
-def _ready(each: WalkModel) -> int:
-    return each.ready_ns
+def _answers(served: Served, x: Floats) -> Floats:
+    """Probability up of every row; NaN where a row is not finite."""
+    if isinstance(served, FlatModel):  # says so itself
+        return served.predict(x)
+    good = np.flatnonzero(np.isfinite(x).all(axis=1))
+    up = np.full(len(x), np.nan)
+    if len(good):
+        up[good] = served.predict(np.ascontiguousarray(x[good]))
+    return up
 
 
 class Drift(Protocol):
@@ -180,7 +194,6 @@ class _Board:
     def __init__(self, dataset: Dataset) -> None:
         n = len(dataset)
         self.dataset = dataset
-        self.finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(dataset.x).all(axis=1))
         self.up = np.full(n, np.nan)
         self.state = np.full(n, NO_MODEL, dtype=np.int8)
         self.model = np.full(n, -1, dtype=np.int64)
@@ -194,11 +207,12 @@ class _Board:
         if each.model is None:
             return
         self.model[span] = index
-        late = time_ns[span] > each.expires_ns
-        self.state[span] = np.where(late, EXPIRED, np.where(self.finite[span], OK, NOT_FINITE))
-        good = np.flatnonzero(self.state[span] == OK) + span.start
-        if len(good):
-            self.up[good] = each.model.predict(np.ascontiguousarray(self.dataset.x[good]))
+        late = int(np.searchsorted(time_ns, each.expires_ns, side="right"))
+        live = slice(low, min(max(low, late), span.stop))
+        self.state[live.stop : span.stop] = EXPIRED
+        if live.start < live.stop:
+            self.up[live] = _answers(each.model, self.dataset.x[live])
+            self.state[live] = np.where(np.isnan(self.up[live]), NOT_FINITE, OK)
 
     def walk(self, models: Sequence[WalkModel], start_ns: int | None) -> Walk:
         """Close the books."""

@@ -48,7 +48,7 @@ def dataset_of(session: Session, F: np.ndarray) -> Any:
         ages = session.tape.M[k, layout.AGE, :n]
         segment = np.cumsum(ages == 0).astype(np.int64)
         bars.append(learn.symbol_bars(table, segment))
-        tables.append(np.ascontiguousarray(F[k][rows, :n].T))
+        tables.append(learn.gather(F[k], rows, n))
     return learn.pool(bars, tables, names, session.strategy.universe.bar)
 
 
