@@ -293,13 +293,12 @@ def _splits(sums: Floats, squares: Floats, days: Floats) -> tuple[Floats, Floats
 
 def _usable(sums: Floats, squares: Floats, days: Floats) -> npt.NDArray[np.bool_]:
     """Settings whose values are finite and whose returns have a spread."""
-    finite = np.isfinite(sums).all(axis=1) & np.isfinite(squares).all(axis=1)
-    total = np.where(finite, np.where(finite[:, None], sums, 0.0).sum(axis=1), 0.0)
+    known = np.isfinite(np.hstack((sums, squares)))
+    finite = np.asarray(known.all(axis=1), dtype=np.bool_)
+    total = np.where(finite[:, None], sums, 0.0).sum(axis=1)
     square = np.where(finite[:, None], squares, 0.0).sum(axis=1)
-    usable: npt.NDArray[np.bool_] = finite & (
-        square - total * total / days.sum() > _ROUNDING * square
-    )
-    return usable
+    spread: npt.NDArray[np.bool_] = square - total * total / days.sum() > _ROUNDING * square
+    return finite & spread
 
 
 def backtest_overfitting(

@@ -12,7 +12,9 @@
     responsive: true,
     displaylogo: false,
     displayModeBar: touch ? false : "hover",
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"],
+    // Nothing leaves the page: plotly's own way to upload a chart has no button and no address.
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage", "sendChartToCloud"],
+    plotlyServerURL: "",
     doubleClick: "reset",
   });
 
@@ -40,6 +42,7 @@
       font: { size: 12, color: color("ink") },
     },
     legend: { orientation: "h", x: 0, y: 1.0, yanchor: "bottom", font: { size: 12 }, itemsizing: "constant" },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: color("soft"), activecolor: color("ink") },
     dragmode: touch ? false : "zoom",
     ...more,
   });

@@ -1,0 +1,137 @@
+"""The swept keys as a page shows them: short names, values as they were written, their places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from septet._sweep.judge import swept_keys
+from septet_schemas.sweep import parse_quantity
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from septet._data.bars import Floats, Ints
+
+__all__ = ["ShownAxis", "axes_of", "mapped", "write_value"]
+
+# More values than this do not fit side by side; then neighbours are joined.
+MOST_PLACES: Final = 40
+JOINED_PLACES: Final = 24
+# Each pair of these is a map.
+MAPPED_KEYS: Final = 6
+_DURATIONS: Final = (
+    (604_800_000_000_000, "w"),
+    (86_400_000_000_000, "d"),
+    (3_600_000_000_000, "h"),
+    (60_000_000_000, "min"),
+    (1_000_000_000, "s"),
+    (1_000_000, "ms"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAxis:
+    """One swept key.
+
+    `values` are the different values, rising; `place` says for each row of the table on which
+    of `labels` it stands: one a value, or one for several neighbours where there are many.
+    `ticks` are as many, and shorter: the lowest of the neighbours.
+    """
+
+    key: str
+    name: str
+    family: str
+    texts: Mapping[float, str]
+    values: Floats
+    place: Ints
+    labels: tuple[str, ...]
+    ticks: tuple[str, ...]
+    drawn: bool
+
+    def text(self, value: float) -> str:
+        """Write a value as the file does, or in its unit."""
+        return self.texts.get(float(value)) or write_value(float(value), self.family)
+
+
+def write_value(value: float, family: str, digits: int = 6) -> str:
+    """Write a number of the table in its unit: 0.1 as a fraction is ``10 %``.
+
+    Whole numbers are exact. Others have as many digits as a sweep draws, so that a file
+    with this text is that setting; or fewer, where it only has to be read.
+    """
+    if family == "fraction":
+        return f"{_plain(round(value * 100, 12), digits)} %"
+    if family == "duration":
+        fits = [(value / size, unit) for size, unit in _DURATIONS if abs(value) >= size]
+        whole = [(length, unit) for length, unit in fits if length == int(length)]
+        length, unit = (whole or fits or [(value / 1e6, "ms")])[0]
+        return f"{_plain(length, digits)} {unit}"
+    unit = f" {family}" if family in ("bars", "trades") else ""
+    return f"{_plain(value, digits)}{unit}"
+
+
+def _plain(value: float, digits: int) -> str:
+    whole = value == int(value) and abs(value) < 1e12
+    return f"{value:.0f}" if whole else f"{value:.{digits}g}"
+
+
+def _short_names(keys: Sequence[str]) -> list[str]:
+    """The last two parts of each key, or more where two keys would be called the same."""
+    names = []
+    for key in keys:
+        parts = key.split(".")
+        ends = [".".join(parts[-count:]) for count in range(min(2, len(parts)), len(parts) + 1)]
+        others = [other for other in keys if other != key]
+        alone = (end for end in ends if not any(o.endswith(f".{end}") or o == end for o in others))
+        names.append(next(alone, key))
+    return names
+
+
+def _written(manifest: Mapping[str, Any], key: str) -> tuple[str, dict[float, str], bool]:
+    """Unit, texts of the values, and whether they were drawn, as the manifest has them."""
+    over = (manifest.get("space") or {}).get("over") or []
+    found: Mapping[str, Any] = next((axis for axis in over if axis.get("key") == key), {})
+    listed = [parse_quantity(text) for text in found.get("values", [])]
+    ends = [parse_quantity(text) for text in found.get("ends", [])]
+    family = next((each.family for each in [*listed, *ends]), "number")
+    return family, {each.value: str(each) for each in listed}, bool(ends)
+
+
+def _axis(table: pl.DataFrame, key: str, name: str, manifest: Mapping[str, Any]) -> ShownAxis:
+    family, texts, drawn = _written(manifest, key)
+    values, place = np.unique(table.get_column(key).to_numpy(), return_inverse=True)
+    bare = ShownAxis(key, name, family, texts, values, place, (), (), drawn)
+    if len(values) <= MOST_PLACES:
+        labels = tuple(bare.text(value) for value in values.tolist())
+        return ShownAxis(key, name, family, texts, values, place, labels, labels, drawn)
+    parts = np.array_split(np.arange(len(values)), JOINED_PLACES)
+    group = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    ends = [(_end(bare, values[part[0]]), _end(bare, values[part[-1]])) for part in parts]
+    labels = tuple(f"{low} to {high}" for low, high in ends)
+    ticks = tuple(low for low, _ in ends)
+    return ShownAxis(key, name, family, texts, values, group[place], labels, ticks, drawn)
+
+
+def _end(axis: ShownAxis, value: float) -> str:
+    return axis.texts.get(float(value)) or write_value(float(value), axis.family, 3)
+
+
+def axes_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> list[ShownAxis]:
+    """Give every swept key, in the order of the table."""
+    keys = swept_keys(table)
+    pairs = zip(keys, _short_names(keys), strict=True)
+    return [_axis(table, key, name, manifest) for key, name in pairs]
+
+
+def mapped(axes: Iterable[ShownAxis]) -> list[ShownAxis]:
+    """Give the keys that are worth a map, those with most values first.
+
+    More values than have places of their own are all as many: draws differ by chance.
+    """
+    worth = [axis for axis in axes if len(axis.values) > 1]
+    worth.sort(key=lambda axis: -min(len(axis.values), MOST_PLACES + 1))
+    return worth[:MAPPED_KEYS]

@@ -1,0 +1,114 @@
+"""What a whole sweep found, worked out once for the page and for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._report.words import number, percent
+from septet._sweep.axes import ShownAxis, axes_of
+from septet._sweep.judge import add_ratios, luck_daily, sharpes_daily, table_overfitting, tried
+from septet_schemas.sweep import GOALS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from septet._sweep.multiple import Overfitting
+
+__all__ = ["Findings", "GOAL_WORDS", "chance", "findings_of", "goal_text"]
+
+GOAL_WORDS: Final[Mapping[str, str]] = {
+    "sharpe": "Sharpe ratio",
+    "sortino": "Sortino ratio",
+    "total_return": "return",
+    "profit_factor": "profit factor",
+    "win_rate": "win rate",
+    "max_drawdown": "deepest drawdown",
+}
+_SHARES: Final = ("total_return", "win_rate", "max_drawdown")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Findings:
+    """A finished sweep.
+
+    `table` has the columns `psr` and `dsr`; `ranked` are the settings with a goal, the best
+    first, the lower number first among equals. `chosen_from` is how many could have been
+    chosen, `planned` how many there were to try. `luck` is the annual Sharpe ratio that the
+    best of as many worthless settings reaches; `a_year` makes a daily ratio annual.
+    """
+
+    table: pl.DataFrame
+    ranked: pl.DataFrame
+    axes: tuple[ShownAxis, ...]
+    goal: str
+    more_is_better: bool
+    planned: int
+    chosen_from: int
+    luck: float | None
+    a_year: float | None
+    overfitting: Overfitting
+
+    def count(self, status: str) -> int:
+        """How many settings ended so: `done`, `failed` or `pruned`."""
+        return int((self.table.get_column("status") == status).sum())
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The row of the best setting; None if no setting has a goal."""
+        return self.ranked.row(0, named=True) if self.ranked.height else None
+
+
+def _a_year(table: pl.DataFrame) -> float | None:
+    """Annual over daily Sharpe ratio, the middle one of all settings."""
+    pairs = zip(table.get_column("sharpe"), sharpes_daily(table), strict=True)
+    found = sorted(year / day for year, day in pairs if year is not None and day)
+    return found[len(found) // 2] if found else None
+
+
+def findings_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> Findings:
+    """Work out what a sweep found, from its table and its manifest alone.
+
+    Of the manifest are read: `goal`, one of `GOALS`, else the Sharpe ratio, and `space`, the
+    document of the space (`over`, `settings`).
+    """
+    import polars as pl
+
+    goal = str(manifest.get("goal") or "sharpe")
+    more = GOALS[goal]
+    full = add_ratios(table)
+    known = full.filter(
+        (pl.col("status") == "done") & pl.col(goal).is_not_null() & pl.col(goal).is_finite()
+    )
+    luck, a_year = luck_daily(full), _a_year(full)
+    return Findings(
+        table=full,
+        ranked=known.sort([goal, "setting"], descending=[more, False]),
+        axes=tuple(axes_of(full, manifest)),
+        goal=goal,
+        more_is_better=more,
+        planned=int((manifest.get("space") or {}).get("settings") or full.height),
+        chosen_from=tried(full),
+        luck=None if luck is None or a_year is None else luck * a_year,
+        a_year=a_year,
+        overfitting=table_overfitting(full),
+    )
+
+
+def goal_text(goal: str, value: float | None) -> str:
+    """Write a value of a goal: ratios as numbers, shares as percentages."""
+    if goal in _SHARES:
+        return percent(value, signed=goal == "total_return")
+    return number(value)
+
+
+def chance(value: float | None) -> str:
+    """Write a probability; what rounds to none or all of it is not said to be that."""
+    if value is not None and math.isfinite(value):
+        if value < 0.0005:
+            return "under 0.1 %"
+        if value > 0.9995:
+            return "over 99.9 %"
+    return percent(value)

@@ -1,0 +1,296 @@
+"""The page of a sweep: one file, no network, and how much of the best is luck comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._report.document import chart, document, html_table, replace_text, section, yaml_text
+from septet._report.words import count, number, percent, plural
+from septet._sweep.axes import mapped
+from septet._sweep.findings import GOAL_WORDS, Findings, chance, findings_of, goal_text
+from septet._sweep.payload import chart_data
+from septet._sweep.verdict import choice, overfitted, overview, tone
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["render", "write_page"]
+
+BEST_SHOWN: Final = 20
+PROBLEMS_SHOWN: Final = 20
+_EXAMPLES: Final = 3
+# What is told of the manifest in small print; everything else has a place of its own.
+_TOLD_ELSEWHERE: Final = ("space", "strategy_text", "resolved")
+_MEANINGS: Final = (
+    (
+        "Probabilistic Sharpe ratio (PSR)",
+        "The probability that the true Sharpe ratio of this setting is above zero, given how many "
+        "days there were, and their skewness and kurtosis, if it were the only one ever tried "
+        "(Bailey and Lopez de Prado, 2012).",
+    ),
+    (
+        "Deflated Sharpe ratio (DSR)",
+        "The same probability against what the best of all tried settings would reach by luck if "
+        "every one of them were worthless (Bailey and Lopez de Prado, 2014). Settings count as "
+        "independent; neighbours are alike, which makes this figure strict. It knows only of "
+        "this sweep, not of what was tried before it.",
+    ),
+    (
+        "Overfitting probability",
+        "The days are cut into sixteen blocks. For each of the 12,870 ways to choose eight of "
+        "them, the setting that was best in the chosen half is ranked in the other half. The "
+        "probability is the share of splits in which it did not come out above the middle: about "
+        "50 % is what pure luck gives (Bailey, Borwein, Lopez de Prado and Zhu, 2015).",
+    ),
+)
+
+
+def _header(found: Findings, manifest: Mapping[str, Any], name: str) -> str:
+    space = manifest.get("space") or {}
+    facts = [
+        str(space.get("method") or ""),
+        plural(len(found.axes), "key"),
+        f"seed {space['seed']}" if space.get("method") == "random" and "seed" in space else "",
+        f"where {space['where']}" if space.get("where") else "",
+        f"first decision {manifest['first_decision']}" if manifest.get("first_decision") else "",
+    ]
+    sub = " · ".join(fact for fact in facts if fact)
+    said = (overview(found), choice(found), overfitted(found))
+    verdict = "".join(f"<p>{escape(text).replace(' %', '&nbsp;%')}</p>" for text in said)
+    return (
+        f'<header><h1>{escape(name)}</h1><p class="sub">{escape(sub)}</p>'
+        f'<div class="verdict {tone(found)}">{verdict}</div>{_tiles(found)}</header>'
+    )
+
+
+def _tiles(found: Findings) -> str:
+    best, seen = found.best or {}, found.overfitting
+    year = found.a_year
+    own = None if seen.chosen_daily is None or year is None else seen.chosen_daily * year
+    other = None if seen.elsewhere_daily is None or year is None else seen.elsewhere_daily * year
+    items = [
+        ("Settings", count(found.table.height), f"{count(found.count('failed'))} failed"),
+        ("Best Sharpe", number(best.get("sharpe")), f"by luck {number(found.luck)}"),
+        ("Seen alone (PSR)", chance(best.get("psr")), "true Sharpe above zero"),
+        (
+            "Best of many (DSR)",
+            chance(best.get("dsr")),
+            f"one of {count(found.chosen_from)}",
+        ),
+        (
+            "Overfitting",
+            chance(seen.probability),
+            "nothing to compare"
+            if own is None
+            else f"Sharpe {number(own)}, elsewhere {number(other)}",
+        ),
+    ]
+    cells = "".join(
+        f'<div class="tile"><dt>{escape(name)}</dt><dd>{escape(value)}'
+        f"<small>{escape(more)}</small></dd></div>"
+        for name, value, more in items
+    )
+    return f'<dl class="tiles">{cells}</dl>'
+
+
+def _select(which: str, label: str, names: list[tuple[str, str]], chosen: int) -> str:
+    options = "".join(
+        f'<option value="{escape(key)}"{" selected" if place == chosen else ""}>'
+        f"{escape(name)}</option>"
+        for place, (key, name) in enumerate(names)
+    )
+    return f'<label class="pick">{label}<select id="pick-{which}">{options}</select></label>'
+
+
+def _map(found: Findings, data: dict[str, Any]) -> str:
+    goal = GOAL_WORDS[found.goal]
+    title = f"{goal[0].upper()}{goal[1:]} over the settings"
+    if data["line"] is not None:
+        note = "Every point is one setting; the ring is the best. Gaps have no result."
+        shown = len(data["line"]["x"])
+        if shown < data["line"]["rows"]:
+            note += f" Drawn from {count(shown)} of {count(data['line']['rows'])}, extremes kept."
+        return section(title, chart("line", "price", f"{title}, as a line"), note)
+    if not data["maps"]:
+        none = "No setting has a result." if found.best is None else "No key has two values."
+        return section(title, f'<p class="empty">{none}</p>')
+    keys = mapped(found.axes)
+    names = [(axis.key, axis.name) for axis in keys]
+    many = any(size > 1 for item in data["maps"] for row in item["of"] for size in row)
+    note = "The ring is the best setting. Gaps were not tried, or have no result."
+    aside = ""
+    if len(keys) > 2:
+        aside += _select("x", "across", names, 0) + _select("y", "up", names, 1)
+    if many:
+        note = (
+            "Where several settings share a place, the best of them or the middle one is shown: "
+            "a plain where the best is high and the middle low is luck more often than merit. "
+            + note
+        )
+        aside += (
+            '<span class="buttons">'
+            '<button type="button" data-show="best" aria-pressed="true">best</button>'
+            '<button type="button" data-show="middle" aria-pressed="false">middle</button></span>'
+        )
+    if len(keys) < sum(len(axis.values) > 1 for axis in found.axes):
+        note += f" The {len(keys)} keys with most values can be chosen."
+    return section(title, chart("map", "map", f"{title}, as a heat map"), note, aside)
+
+
+def _spreads(found: Findings, data: dict[str, Any]) -> str:
+    parts = []
+    if data["spread"] is not None:
+        note = "How many settings made how much."
+        if data["luck"] is not None:
+            note += " Luck: what the best of as many worthless settings would reach."
+        goal = GOAL_WORDS[found.goal]
+        shown = chart("spread", "square", f"Distribution of the {goal}")
+        parts.append(section(f"All settings by {goal}", shown, note))
+    if data["ranks"]:
+        loss = percent(found.overfitting.loss)
+        parts.append(
+            section(
+                "The best of one half, in the other half",
+                chart("ranks", "square", "Where the best of one half stood in the other"),
+                "Share of splits by where the chosen setting stood among all on the days it was "
+                f"not chosen by. There it lost money in {loss} of the splits.",
+            )
+        )
+    return f'<div class="pair">{"".join(parts)}</div>' if parts else ""
+
+
+def _best(found: Findings) -> str:
+    if found.best is None:
+        return section("The best", '<p class="empty">No setting has a result.</p>')
+    rows = []
+    for place, row in enumerate(found.ranked.head(BEST_SHOWN).iter_rows(named=True), 1):
+        figures = [
+            chance(row["psr"]),
+            chance(row["dsr"]),
+            percent(row["total_return"], signed=True),
+            percent(row["max_drawdown"]),
+            count(row["trades"]),
+            percent(row["win_rate"]),
+            number(row["profit_factor"]),
+            percent(row["exposure"]),
+        ]
+        keys = [axis.text(row[axis.key]) for axis in found.axes]
+        front = [str(place), count(row["setting"]), *keys]
+        own = [] if found.goal != "sortino" else [goal_text("sortino", row["sortino"])]
+        rows.append([escape(text) for text in (*front, *own, number(row["sharpe"]), *figures)])
+    head = ["#", "#Setting", *(f"#{axis.name}" for axis in found.axes)]
+    head += ["#Sortino"] if found.goal == "sortino" else []
+    head += ["#Sharpe", "#PSR", "#DSR", "#Return", "#Drawdown", "#Trades"]
+    head += ["#Win rate", "#Profit factor", "#Exposure"]
+    shown = len(rows)
+    note = (
+        f"{shown} of {plural(found.ranked.height, 'setting')}, the best "
+        f"{GOAL_WORDS[found.goal]} first; settings.parquet holds all. "
+        "PSR is each setting seen alone, DSR as one chosen from "
+        f"{count(found.chosen_from)}."
+    )
+    return section("The best", html_table(head, rows, "The best settings"), note)
+
+
+def _failed(found: Findings) -> str:
+    """Group what failed by its problem: a thousand settings often fail for one reason."""
+    import polars as pl
+
+    failed = found.table.filter(pl.col("status") == "failed")
+    if failed.height == 0:
+        return ""
+    groups = (
+        failed.with_columns(pl.col("problem").fill_null("no reason was stored"))
+        .group_by("problem", maintain_order=True)
+        .agg(pl.len().alias("times"), pl.all().exclude("problem").head(_EXAMPLES))
+        .sort("times", descending=True, maintain_order=True)
+    )
+    rows = []
+    for row in groups.head(PROBLEMS_SHOWN).iter_rows(named=True):
+        examples = "".join(
+            f"<small>{count(number_)}: {escape(_values(found, row, place))}</small>"
+            for place, number_ in enumerate(row["setting"])
+        )
+        rows.append((count(row["times"]), escape(row["problem"]) + examples))
+    note = "By problem, with the first settings of each."
+    if groups.height > PROBLEMS_SHOWN:
+        note += f" {PROBLEMS_SHOWN} of {count(groups.height)} problems are shown."
+    head = ("#Settings", "Problem, and the first settings")
+    table = html_table(head, rows, "Failed settings", "notes")
+    return section(f"{plural(failed.height, 'setting')} failed", table, note)
+
+
+def _values(found: Findings, row: Mapping[str, Any], place: int) -> str:
+    return ", ".join(f"{axis.name} {axis.text(row[axis.key][place])}" for axis in found.axes)
+
+
+def _reading() -> str:
+    said = "".join(f"<p><b>{escape(name)}.</b> {escape(text)}</p>" for name, text in _MEANINGS)
+    return section("How to read this", f'<div class="meaning">{said}</div>')
+
+
+def _details(manifest: Mapping[str, Any]) -> str:
+    parts = []
+    if manifest.get("strategy_text"):
+        parts.append(("The strategy file", str(manifest["strategy_text"])))
+    if manifest.get("space"):
+        parts.append(("What was swept", yaml_text(manifest["space"])))
+    if manifest.get("resolved"):
+        parts.append(("Every effective value", yaml_text(manifest["resolved"])))
+    rest = {name: value for name, value in manifest.items() if name not in _TOLD_ELSEWHERE}
+    if rest:
+        parts.append(("What this result depends on", yaml_text(rest)))
+    body = "".join(
+        f"<details><summary>{escape(name)}</summary><pre>{escape(text)}</pre></details>"
+        for name, text in parts
+    )
+    return section("Configuration", body) if body else ""
+
+
+def render(found: Findings, manifest: Mapping[str, Any]) -> str:
+    """Give the page of a sweep."""
+    data = chart_data(found)
+    strategy = str(manifest.get("strategy") or "strategy")
+    title = f"{strategy}: sweep {manifest.get('sweep_id') or ''}".rstrip()
+    main = (
+        _map(found, data),
+        _spreads(found, data),
+        _best(found),
+        _failed(found),
+        _reading(),
+        _details(manifest),
+    )
+    return document(
+        title,
+        _header(found, manifest, f"{strategy}: {plural(found.table.height, 'setting')}"),
+        "\n".join(part for part in main if part),
+        data,
+        scripts=[("septet._sweep", "sweep.js")],
+    )
+
+
+def write_page(
+    folder: Path, table: pl.DataFrame, manifest: Mapping[str, Any], found: Findings | None = None
+) -> Path:
+    """Make ``sweep.html`` in the sweep's folder; an old one stays until the new one is whole.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the sweep; it exists.
+    table : polars.DataFrame
+        The result table, one row a setting; `psr` and `dsr` are worked out anew.
+    manifest : mapping
+        Every part may be missing: `strategy` (name), `sweep_id`, `goal`, `space` (document of
+        the space), `first_decision` (text), `strategy_text`, `resolved`. Whatever else is in
+        it is shown as small print.
+    found : Findings, optional
+        What `findings_of` gave for this table and manifest, if that was asked already.
+    """
+    return replace_text(
+        folder / "sweep.html",
+        render(findings_of(table, manifest) if found is None else found, manifest),
+    )

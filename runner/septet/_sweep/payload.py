@@ -1,0 +1,163 @@
+"""The numbers behind the charts of a sweep, thinned to what a screen can show."""
+
+from __future__ import annotations
+
+import html
+import itertools
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from septet._report.payload import thin_rows
+from septet._sweep.axes import mapped
+from septet._sweep.findings import GOAL_WORDS
+
+if TYPE_CHECKING:
+    from septet._data.bars import Floats, Ints
+    from septet._sweep.axes import ShownAxis
+    from septet._sweep.findings import Findings
+
+__all__ = ["chart_data"]
+
+# What the page carries: points of a line, fewest and most bins of the goal, bins of ranks.
+LINE_POINTS: Final = 2_000
+BINS: Final = (8, 50)
+RANK_BINS: Final = 20
+_LINE_UNITS: Final = {"fraction": (100.0, "%"), "bars": (1.0, "bars"), "trades": (1.0, "trades")}
+_DURATION_UNITS: Final = ((86_400e9, "d"), (3_600e9, "h"), (60e9, "min"), (1e9, "s"), (1e6, "ms"))
+
+
+def _figures(values: Floats) -> list[float | None]:
+    """Round to five digits; what is not finite becomes null."""
+    return [float(f"{v:.5g}") if np.isfinite(v) else None for v in values.tolist()]
+
+
+def _goals(found: Findings) -> Floats:
+    """The goal of each row of the table; NaN where it has none."""
+    values = found.table.get_column(found.goal).to_numpy().astype(np.float64)
+    done = (found.table.get_column("status") == "done").to_numpy()
+    return np.where(done & np.isfinite(values), values, np.nan)
+
+
+def _map(found: Findings, across: ShownAxis, up: ShownAxis, goal: Floats) -> dict[str, Any]:
+    """Best and middle goal of the settings on each place of two keys."""
+    shape = (len(up.labels), len(across.labels))
+    cell = up.place * shape[1] + across.place
+    sign = 1.0 if found.more_is_better else -1.0
+    setting = found.table.get_column("setting").to_numpy()
+    rows = np.flatnonzero(np.isfinite(goal))
+    # Within a cell the best comes last, and among equals the lowest number.
+    rows = rows[np.lexsort((-setting[rows], sign * goal[rows], cell[rows]))]
+    cells, begin, size = np.unique(cell[rows], return_index=True, return_counts=True)
+    best, middle = np.full(shape, np.nan), np.full(shape, np.nan)
+    which, of = np.full(shape, -1), np.zeros(shape, dtype=np.int64)
+    last = rows[begin + size - 1] if len(rows) else rows
+    best.flat[cells], which.flat[cells], of.flat[cells] = goal[last], setting[last], size
+    lower, upper = begin + (size - 1) // 2, begin + size // 2
+    middle.flat[cells] = (goal[rows[lower]] + goal[rows[upper]]) / 2.0 if len(rows) else []
+    return {
+        "x": across.key,
+        "y": up.key,
+        "best": [_figures(row) for row in best],
+        "middle": [_figures(row) for row in middle],
+        "setting": which.tolist(),
+        "of": of.tolist(),
+        "tried": np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape).tolist(),
+    }
+
+
+def _maps(found: Findings, goal: Floats) -> list[dict[str, Any]]:
+    if found.best is None:
+        return []
+    pairs = itertools.combinations(mapped(found.axes), 2)
+    return [_map(found, one, other, goal) for one, other in pairs]
+
+
+def _line(found: Findings, goal: Floats) -> dict[str, Any] | None:
+    """The goal over the one key that has more than one value."""
+    shown = [axis for axis in found.axes if len(axis.values) > 1]
+    if len(shown) != 1 or found.best is None:
+        return None
+    axis = shown[0]
+    values = found.table.get_column(axis.key).to_numpy()
+    rows = np.argsort(values, kind="stable")
+    rows = rows[thin_rows(np.nan_to_num(goal[rows]), LINE_POINTS)]
+    factor, unit = _unit(axis)
+    return {
+        "title": html.escape(f"{axis.name}, {unit}" if unit else axis.name),
+        "x": _figures(values[rows] * factor),
+        "y": _figures(goal[rows]),
+        "text": [html.escape(axis.text(value)) for value in values[rows].tolist()],
+        "setting": found.table.get_column("setting").to_numpy()[rows].tolist(),
+        "rows": found.table.height,
+    }
+
+
+def _unit(axis: ShownAxis) -> tuple[float, str]:
+    """Factor and name of the unit that a key's values are drawn in."""
+    if axis.family != "duration":
+        return _LINE_UNITS.get(axis.family, (1.0, ""))
+    largest = float(axis.values[-1])
+    size, unit = next((pair for pair in _DURATION_UNITS if largest >= pair[0]), _DURATION_UNITS[-1])
+    return 1.0 / size, unit
+
+
+def _spread(found: Findings, goal: Floats) -> dict[str, Any] | None:
+    """How often each stretch of the goal came up."""
+    known = goal[np.isfinite(goal)]
+    if len(known) < 2 or known.min() == known.max():
+        return None
+    bins = int(np.clip(2 * np.sqrt(len(known)), *BINS))
+    counts, edges = np.histogram(known, bins=bins)
+    return {
+        "edges": _figures(edges),
+        "counts": counts.tolist(),
+        "middle": _figures(np.array([np.median(known)]))[0],
+    }
+
+
+def _ranks(logits: Floats) -> list[float]:
+    """Share of splits by where the best of one half stood in the other, worst to best.
+
+    Twenty places; a rank on an edge belongs to the lower one, so that ten are no better than
+    the middle.
+    """
+    place: Ints = np.ceil(RANK_BINS / (1.0 + np.exp(-logits)) - 1e-9).astype(np.int64) - 1
+    counts = np.bincount(np.clip(place, 0, RANK_BINS - 1), minlength=RANK_BINS)
+    return [round(float(value), 6) for value in counts / max(len(logits), 1)]
+
+
+def chart_data(found: Findings) -> dict[str, Any]:
+    """Everything the page's charts draw. Text that a chart writes is escaped."""
+    goal, best = _goals(found), found.best
+    axes = {
+        axis.key: {
+            "name": html.escape(axis.name),
+            "labels": [html.escape(label) for label in axis.labels],
+            "ticks": [html.escape(label) for label in axis.ticks],
+        }
+        for axis in found.axes
+    }
+    row = None
+    if best is not None:
+        row = found.table.get_column("setting").index_of(best["setting"])
+    return {
+        "goal": found.goal,
+        "goal_name": GOAL_WORDS[found.goal],
+        "more_is_better": found.more_is_better,
+        "axes": axes,
+        "maps": _maps(found, goal),
+        "line": _line(found, goal),
+        "spread": _spread(found, goal),
+        "best": None
+        if best is None or row is None
+        else {
+            "setting": best["setting"],
+            "value": _figures(np.array([best[found.goal]]))[0],
+            "places": {axis.key: int(axis.place[row]) for axis in found.axes},
+        },
+        "luck": None
+        if found.luck is None or found.goal != "sharpe"
+        else _figures(np.array([found.luck]))[0],
+        "ranks": _ranks(found.overfitting.logits) if len(found.overfitting.logits) else [],
+    }

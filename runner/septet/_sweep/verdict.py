@@ -1,0 +1,122 @@
+"""The first sentences on a sweep: what was best, and how little that may prove."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._report.verdict import ENOUGH_TRADES
+from septet._report.words import count, number, plural
+from septet._sweep.findings import GOAL_WORDS, chance, goal_text
+
+if TYPE_CHECKING:
+    from septet._sweep.findings import Findings
+
+__all__ = ["choice", "overfitted", "overview", "tone"]
+
+_SURE: Final = 0.95
+_CARRIES: Final = 0.05
+_COIN: Final = (0.4, 0.6)
+_UNLIKELY_SHARPE: Final = 4.0
+
+
+def overview(found: Findings) -> str:
+    """Say how many settings were tried, and what became of those that have no result."""
+    done, tried = found.count("done"), found.table.height
+    said = f"{plural(tried, 'setting')} tried"
+    if found.planned > tried:
+        said = f"{count(tried)} of {count(found.planned)} settings tried: the sweep is not complete"
+    gone = [
+        f"{count(found.count(word))} {said_of}"
+        for word, said_of in (("failed", "failed"), ("pruned", "were put aside early"))
+        if found.count(word)
+    ]
+    silent = done - found.ranked.height
+    if silent:
+        gone.append(f"{count(silent)} without a {GOAL_WORDS[found.goal]}")
+    return f"{said}{', ' if gone else ''}{', '.join(gone)}."
+
+
+def _at_the_edge(found: Findings, best: dict[str, Any]) -> list[str]:
+    """Names of keys whose best value is the first or last of those that were tried."""
+    return [
+        axis.name
+        for axis in found.axes
+        if len(axis.values) > 2
+        and not axis.drawn
+        and best[axis.key] in (axis.values[0], axis.values[-1])
+    ]
+
+
+def choice(found: Findings) -> str:
+    """Say which setting was best, how sure that is alone and as the best of many."""
+    best = found.best
+    if best is None:
+        return f"No setting has a {GOAL_WORDS[found.goal]}, so none is the best."
+    values = ", ".join(f"{axis.name} {axis.text(best[axis.key])}" for axis in found.axes)
+    made = goal_text(found.goal, best[found.goal])
+    if found.goal != "sharpe":
+        made += f", Sharpe ratio {number(best['sharpe'])}"
+    said = [
+        f"Best by {GOAL_WORDS[found.goal]}: setting {count(best['setting'])} ({values}), {made}.",
+        _ratios(found, best),
+    ]
+    if (best["trades"] or 0) < ENOUGH_TRADES:
+        said.append(f"It made {plural(best['trades'] or 0, 'trade')}, too few to judge.")
+    edge = _at_the_edge(found, best)
+    if edge:
+        said.append(f"It lies at the edge of what was tried: {', '.join(edge)}.")
+    if best["sharpe"] is not None and best["sharpe"] > _UNLIKELY_SHARPE:
+        said.append(
+            "A Sharpe ratio this high is more often a mistake in data or costs than an edge."
+        )
+    return " ".join(part for part in said if part)
+
+
+def _ratios(found: Findings, best: dict[str, Any]) -> str:
+    if best["psr"] is None:
+        return "Its Sharpe ratio cannot be judged: too few days of returns, or none that differ."
+    alone = f"Seen alone, its true Sharpe ratio is above zero with {chance(best['psr'])} (PSR)"
+    if best["dsr"] is None or found.chosen_from < 2:
+        return f"{alone}."
+    said = (
+        f"{alone}; as the best of {count(found.chosen_from)}, with {chance(best['dsr'])} (DSR), "
+        f"for the best of as many worthless settings reaches {number(found.luck)} by luck."
+    )
+    if best["dsr"] < _SURE:
+        return f"{said} So it cannot be told from luck."
+    return f"{said} In this sample it stands above luck; one history is no promise."
+
+
+def overfitted(found: Findings) -> str:
+    """Say what choosing the best was worth on days it was not chosen by."""
+    seen = found.overfitting
+    if seen.probability is None:
+        return f"No overfitting probability: {seen.problem}."
+    share = seen.probability
+    said = (
+        f"Overfitting probability {chance(share)}: in so many of {count(len(seen.logits))} splits "
+        "of the days into halves, the setting with the best Sharpe ratio in one half was no better "
+        "than the middle one in the other."
+    )
+    if share <= _CARRIES:
+        return f"{said} Within these days the choice carried over; later days were not asked."
+    if share < _COIN[0]:
+        return f"{said} The choice carried over more often than not, and not reliably."
+    than = "about" if share <= _COIN[1] else "no better than"
+    return f"{said} That is {than} a coin toss: being best here says nothing of other days."
+
+
+def tone(found: Findings) -> str:
+    """How the verdict is coloured: `bad`, `caution` or `plain`; praise has no colour."""
+    best, share = found.best, found.overfitting.probability
+    if best is None:
+        return "bad"
+    doubtful = (
+        (best["trades"] or 0) < ENOUGH_TRADES
+        or best["dsr"] is None
+        or best["dsr"] < _SURE
+        or share is None
+        or share > _CARRIES
+        or found.planned > found.table.height
+    )
+    return "caution" if doubtful else "plain"

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import math
+
+import polars as pl
+import pytest
+
+from septet._sweep.judge import (
+    add_ratios,
+    luck_daily,
+    sharpes_daily,
+    swept_keys,
+    table_overfitting,
+    tried,
+)
+from septet._sweep.multiple import deflated_sharpe, probabilistic_sharpe
+from tests.sweep.synthetic import DAYS_A_YEAR, make_table
+
+KEYS = {"features.fast.period": [5, 10, 15], "features.slow.period": [40, 80, 120, 160]}
+
+
+@pytest.fixture(scope="module")
+def table() -> pl.DataFrame:
+    return make_table(KEYS, failed=2, pruned=3, idle=1, days=200)
+
+
+def test_swept_keys_stand_between_setting_and_status(table: pl.DataFrame) -> None:
+    assert swept_keys(table) == list(KEYS)
+
+
+def test_daily_ratios_are_the_annual_ones(table: pl.DataFrame) -> None:
+    daily = sharpes_daily(table)
+    for found, annual in zip(daily, table.get_column("sharpe"), strict=True):
+        if annual is None:
+            assert found is None
+        else:
+            assert found == pytest.approx(annual / math.sqrt(DAYS_A_YEAR), rel=1e-9)
+    assert sum(value is not None for value in daily) == 6
+    assert tried(table) == 9
+
+
+def test_ratios_stand_beside_each_setting(table: pl.DataFrame) -> None:
+    full = add_ratios(table)
+    assert full.columns == [*table.columns, "psr", "dsr"]
+    assert full.drop("psr", "dsr").equals(table)
+    daily = sharpes_daily(table)
+    for row, sharpe in zip(full.iter_rows(named=True), daily, strict=True):
+        if sharpe is None:
+            assert row["psr"] is None
+            assert row["dsr"] is None
+            continue
+        moments = row["days"], row["skew"], row["kurtosis"]
+        assert row["psr"] == probabilistic_sharpe(sharpe, *moments)
+        assert row["dsr"] == pytest.approx(
+            deflated_sharpe(sharpe, daily, *moments, trials=9), rel=1e-12
+        )
+        assert row["dsr"] < row["psr"]
+
+
+def test_adding_twice_is_adding_once(table: pl.DataFrame) -> None:
+    once = add_ratios(table)
+    assert add_ratios(once).equals(once)
+
+
+def test_overfitting_of_a_table_leaves_out_what_has_no_returns(table: pl.DataFrame) -> None:
+    found = table_overfitting(table)
+    assert (found.settings, found.left_out) == (6, 6)
+    assert found.probability is not None
+
+
+def test_settings_of_other_days_are_left_out(table: pl.DataFrame) -> None:
+    done = pl.col("status") == "done"
+    first = table.filter(done & pl.col("sharpe").is_not_null()).get_column("setting")[0]
+    other = table.with_columns(
+        pl.when(pl.col("setting") == first).then(199).otherwise(pl.col("days")).alias("days")
+    )
+    assert table_overfitting(other).settings == 5
+
+
+def test_blocks_with_holes_are_left_out(table: pl.DataFrame) -> None:
+    holed = table.with_columns(
+        pl.when(pl.col("setting") % 2 == 0)
+        .then(pl.col("block_sums").list.head(15))
+        .otherwise(pl.col("block_sums"))
+        .alias("block_sums")
+    )
+    assert table_overfitting(holed).settings < 6
+
+
+def test_a_table_without_results() -> None:
+    empty = make_table({"a.b": [1, 2]}, failed=2, days=200)
+    assert table_overfitting(empty).problem == "no setting has daily returns"
+    assert table_overfitting(empty).left_out == 2
+    assert luck_daily(empty) is None
+    assert add_ratios(empty).get_column("dsr").to_list() == [None, None]
+    assert tried(empty) == 0
