@@ -22,7 +22,7 @@ from septet._host.register import Host
 from septet.errors import ConfigError, Problem
 from septet_schemas.strategy import MODES, Strategy
 
-__all__ = ["Loaded", "load", "variant"]
+__all__ = ["Loaded", "load", "reopen", "variant"]
 
 REBALANCE_BAND: Final = "20%"
 
@@ -87,7 +87,7 @@ def load(
     problems = _in_order(problems)
     if strategy is None or any(each.severity == "error" for each in problems):
         raise ConfigError(problems)
-    resolved = strategy.model_dump(mode="json", exclude={"paper", "live", "sweep"})
+    resolved = _resolved(strategy)
     return Loaded(
         strategy=strategy,
         path=file,
@@ -117,12 +117,37 @@ def variant(loaded: Loaded, settings: Sequence[Setting]) -> Loaded:
     for setting in settings:
         tree = _unfolded(tree, setting.path, loaded.strategy)
     tree, problems = apply_settings(tree, settings)
-    strategy, found = _validate(tree, HostResolver(loaded.host), loaded.host)
+    strategy = _sound(tree, loaded.host, problems)
+    return replace(loaded, strategy=strategy, tree=tree, warnings=(), resolved=_resolved(strategy))
+
+
+def reopen(tree: Node, path: Path, base_dir: Path, *, host: Host | None = None) -> Loaded:
+    """Return a loaded file from its tree alone, as another process was sent it.
+
+    Raises
+    ------
+    ConfigError
+        If the tree is not valid with the plugins that are installed here.
+    """
+    host = host if host is not None else Host()
+    strategy = _sound(tree, host, [])
+    resolved = _resolved(strategy)
+    origins = origins_of(resolved, tree, strategy)
+    return Loaded(strategy, path, base_dir, tree, origins, (), resolved, host)
+
+
+def _sound(tree: Node, host: Host, problems: Sequence[Problem]) -> Strategy:
+    """Validate and cross-check a tree; warnings are left out."""
+    strategy, found = _validate(tree, HostResolver(host), host)
     errors = _in_order([each for each in (*problems, *found) if each.severity == "error"])
     if strategy is None or errors:
         raise ConfigError(errors)
-    resolved = strategy.model_dump(mode="json", exclude={"paper", "live", "sweep"})
-    return replace(loaded, strategy=strategy, tree=tree, warnings=(), resolved=resolved)
+    return strategy
+
+
+def _resolved(strategy: Strategy) -> dict[str, Any]:
+    """Return the effective configuration: what a run in this mode goes by."""
+    return strategy.model_dump(mode="json", exclude={"paper", "live", "sweep"})
 
 
 def _unfolded(tree: Node, path: Sequence[str], strategy: Strategy) -> Node:

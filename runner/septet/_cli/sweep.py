@@ -1,0 +1,199 @@
+"""`septet sweep`: many settings of one strategy."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from septet._cli import options
+
+if TYPE_CHECKING:
+    from septet._sweep.run import Outcome
+
+__all__ = ["sweep"]
+
+BEST_SHOWN = 10
+
+
+@click.command(short_help="Try many settings of a strategy.")
+@options.strategy_file
+@click.option(
+    "--sweep",
+    "axes",
+    multiple=True,
+    metavar="PATH=VALUES",
+    help="Values of one key: 5,10,20 (a list), 5..50:5 (a range), 1%..10% or 1%..10%:log (a draw).",
+)
+@options.settings
+@click.option("--method", metavar="METHOD", help="grid or random; random where something is drawn.")
+@click.option("--trials", type=int, help="Settings of a random sweep.  [default: 1000]")
+@click.option("--seed", type=click.IntRange(min=0), help="Of random draws; else the file's seed.")
+@click.option("--where", metavar="CONDITION", help="Settings that are tried, as in the file.")
+@click.option("--goal", metavar="FIGURE", help="What best means: sharpe, total_return, ...")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("sweeps"),
+    show_default=True,
+    help="Where sweep folders go.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the latest unfinished sweep of FILE.")
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), help="Settings run at once.  [default: all cores]"
+)
+@click.option("--yes", is_flag=True, help="Run however many settings there are.")
+@click.option("--no-report", is_flag=True, help="Leave sweep.html out.")
+@options.as_json
+def sweep(
+    file: str,
+    axes: tuple[str, ...],
+    sets: tuple[str, ...],
+    method: str | None,
+    trials: int | None,
+    seed: int | None,
+    where: str | None,
+    goal: str | None,
+    out: Path,
+    resume: bool,
+    threads: int | None,
+    yes: bool,
+    no_report: bool,
+    as_json: bool,
+) -> int:
+    """Run FILE with many settings, as its sweep section says or as --sweep does.
+
+    Every setting begins at the same first decision. The table of all of them is settings.parquet
+    in the folder of the sweep, with a page, sweep.html. Ctrl-C keeps what is done.
+    """
+    from septet._cli.render import render_problems
+    from septet._config import load
+    from septet._sweep.flags import flag_settings
+    from septet._sweep.run import run_sweep
+
+    said = flag_settings(axes, {"where": where, "method": method, "trials": trials, "goal": goal})
+    loaded = load(file, mode="backtest", sets=[*sets, *said])
+    if loaded.warnings:
+        render_problems(loaded.warnings)
+    with _progress() as (say, progress):
+        outcome = run_sweep(
+            loaded,
+            out,
+            seed=seed,
+            threads=threads or os.cpu_count() or 1,
+            confirmed=yes,
+            resume=resume,
+            page=not no_report,
+            say=say,
+            progress=progress,
+        )
+    if as_json:
+        from septet._cli.render import to_json
+
+        click.echo(to_json(_document(outcome)))
+    else:
+        _show(outcome)
+    return 0 if outcome.findings.count("done") else 1
+
+
+def _best_rows(outcome: Outcome) -> list[dict[str, Any]]:
+    """The best settings as plain data, without the blocks of their daily returns."""
+    best = outcome.findings.ranked.head(BEST_SHOWN)
+    return best.drop("block_sums", "block_squares").to_dicts()
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
+    """Return the one document of a sweep."""
+    found, manifest = outcome.findings, outcome.manifest
+    return {
+        "ok": True,
+        "sweep_id": manifest["sweep_id"],
+        "strategy": manifest["strategy"],
+        "folder": str(outcome.folder),
+        "table": str(outcome.folder / "settings.parquet"),
+        "method": manifest["space"]["method"],
+        "seed": manifest["space"]["seed"],
+        "goal": manifest["goal"],
+        "first_decision": manifest["first_decision"],
+        "settings": outcome.table.height,
+        "done": found.count("done"),
+        "failed": found.count("failed"),
+        "pruned": found.count("pruned"),
+        "done_before": outcome.done_before,
+        "seconds": outcome.seconds,
+        "best": _best_rows(outcome),
+        "overfitting": {
+            "probability": found.overfitting.probability,
+            "problem": found.overfitting.problem,
+            "settings": found.overfitting.settings,
+        },
+        "verdict": _verdict(outcome),
+    }
+
+
+def _verdict(outcome: Outcome) -> list[str]:
+    from septet._sweep.verdict import choice, overfitted, overview
+
+    found = outcome.findings
+    return [text for text in (overview(found), choice(found), overfitted(found)) if text]
+
+
+def _show(outcome: Outcome) -> None:
+    """Print the best settings, what they are worth, and where everything is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from septet._report.words import count, number, percent
+    from septet._sweep.findings import chance
+
+    console = Console()
+    found = outcome.findings
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for axis in found.axes:
+        table.add_column(axis.name, justify="right", no_wrap=True)
+    for name in ("Sharpe", "return", "drawdown", "trades", "PSR", "DSR"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in _best_rows(outcome):
+        table.add_row(
+            *(axis.text(row[axis.key]) for axis in found.axes),
+            number(row["sharpe"]),
+            percent(row["total_return"]),
+            percent(row["max_drawdown"]),
+            count(row["trades"]),
+            chance(row["psr"]),
+            chance(row["dsr"]),
+        )
+    if found.ranked.height:  # figures are never cut: a narrow terminal wraps whole lines
+        needed = console.measure(table, options=console.options.update(max_width=1_000)).maximum
+        console.print(table, width=max(console.width, needed), crop=False, soft_wrap=True)
+        console.print()
+    for text in _verdict(outcome):
+        console.print(text, highlight=False)
+    rate = (outcome.table.height - outcome.done_before) / max(outcome.seconds, 1e-9)
+    console.print(f"{rate:,.1f} settings a second", highlight=False, style="dim")
+    console.print(str(outcome.folder), highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Messages and a bar on stderr; the bar only on a terminal."""
+    if not sys.stderr.isatty():
+        yield (lambda message: click.echo(message, err=True)), None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (BarColumn(), MofNCompleteColumn(), Remaining(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, visible=False)
+
+        def progress(done: int, planned: int, best: str) -> None:
+            bar.update(task, completed=done, total=planned, description=best, visible=True)
+
+        yield bar.console.print, progress

@@ -1,0 +1,101 @@
+"""When a sweep begins: one first decision for every setting, the latest over them.
+
+A setting can decide once its features are warm and, with a model, once the first one is trained.
+Each key is looked at by itself; the setting that has of each key the value that begins last is
+then run to its first decision. Where `where` leaves that very setting out, the sweep begins no
+earlier than it had to, and perhaps a little later. A setting that begins later all the same is a
+failed row that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from septet._config.load import Loaded, variant
+from septet._config.overlay import Setting as FileSetting
+from septet._sweep.numbers import AxisNumbers, Numbers
+from septet._sweep.space import Axis, Space
+from septet.errors import InputError, SeptetError
+
+__all__ = ["Beginning", "begin_sweep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The first decision of a sweep, and fingerprints of the data it was found with."""
+
+    first_ns: int
+    data_hashes: dict[str, str]
+
+
+def begin_sweep(
+    loaded: Loaded, space: Space, numbers: Numbers, say: Callable[[str], None]
+) -> Beginning:
+    """Find the first decision of all settings.
+
+    Raises
+    ------
+    InputError
+        If the setting that begins last cannot begin at all, with what it said.
+    """
+    latest = []
+    for axis, found in zip(space.axes, numbers.axes, strict=True):
+        place = _latest_of(loaded, axis, found, say)
+        if place is not None:
+            latest.append((axis, place))
+    changes = [FileSetting(axis.path, axis.values[place].node) for axis, place in latest]
+    try:
+        return _first_of(variant(loaded, changes), say)
+    except SeptetError as error:
+        texts = ", ".join(f"{axis.key}={axis.values[place].text}" for axis, place in latest)
+        raise InputError(
+            f"the sweep cannot begin: with {texts or 'the file as it is'}, {error.message}",
+            hint=error.hint or "leave such values out",
+        ) from error
+
+
+def _latest_of(
+    loaded: Loaded, axis: Axis, found: AxisNumbers, say: Callable[[str], None]
+) -> int | None:
+    """Place of the value that begins last; None where the key has no say in it."""
+    numbers = [value.number for value in axis.values]
+    ends = sorted({numbers.index(min(numbers)), numbers.index(max(numbers))})
+    if found.warmup_bars and len(set(found.warmup_bars)) > 1 and not _moves_data(axis):
+        return found.warmup_bars.index(max(found.warmup_bars))
+    if not _moves_data(axis):
+        return None
+    begun = []
+    for place in ends:
+        changed = variant(loaded, [FileSetting(axis.path, axis.values[place].node)])
+        try:
+            begun.append((_first_of(changed, say).first_ns, place))
+        except SeptetError:
+            continue  # a row of the table will say what is wrong with it
+    return max(begun)[1] if begun else None
+
+
+def _moves_data(axis: Axis) -> bool:
+    """Whether a key may move the first decision by other means than warm-up."""
+    return axis.path[0] in ("universe", "data", "model") or axis.path[-1] == "bar"
+
+
+def _first_of(loaded: Loaded, say: Callable[[str], None]) -> Beginning:
+    """First decision of one file: read off its tape, or off a whole run where a model decides."""
+    from septet._data.load import fingerprints
+    from septet._kernel import layout
+    from septet._shell.session import open_session
+
+    if loaded.strategy.model is not None:
+        from septet._shell.backtest import backtest
+
+        result = backtest(loaded)
+        return Beginning(result.facts.first_decision_ns, dict(result.data_hashes or {}))
+    session = open_session(loaded)
+    first = int(session.tape.T[layout.KNOWN, session.first])
+    return Beginning(first, _plain(fingerprints(session.market)))
+
+
+def _plain(hashes: Any) -> dict[str, str]:
+    return {str(name): str(value) for name, value in hashes.items()}

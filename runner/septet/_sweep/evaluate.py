@@ -1,0 +1,45 @@
+"""What runs settings: one question, several answers to how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from septet._config.load import Loaded
+from septet._sweep.numbers import Numbers
+from septet._sweep.space import Setting, Space
+
+__all__ = ["Evaluator", "open_evaluator"]
+
+
+class Evaluator(Protocol):
+    """Runs blocks of settings; it is closed when the sweep ends or is stopped."""
+
+    def evaluate(self, block: Sequence[Setting]) -> list[dict[str, Any]]:
+        """Return the rows of a block, in its order.
+
+        A setting that fails is a row that says so, never an error.
+        """
+        ...
+
+    def close(self) -> None:
+        """End what runs beside; called once, also after an interruption."""
+        ...
+
+
+def open_evaluator(
+    loaded: Loaded,
+    space: Space,
+    first_ns: int,
+    threads: int,
+    say: Callable[[str], None],
+    numbers: Numbers,
+) -> Evaluator:
+    """Choose how the settings of a space are run.
+
+    `first_ns` is the first decision of every setting; `numbers` says which keys change only
+    numbers of the plan.
+    """
+    from septet._sweep.full import FullEvaluator
+
+    return FullEvaluator(loaded, space, first_ns, threads, say)

@@ -1,0 +1,121 @@
+"""The row of one setting: the figures of a run's summary, and what judging many of them needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from septet._report import statistics as st
+from septet._sweep.multiple import BLOCKS
+from septet._sweep.space import Setting, Space
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from septet._data.bars import Floats
+    from septet._store.result import RunResult
+
+__all__ = [
+    "COUNTS", "DAILY", "FIGURES", "daily_figures", "failed_row", "figures_of", "frame_of",
+    "row_of",
+]  # fmt: skip
+
+COUNTS: Final = ("bars", "trades")
+FIGURES: Final = (
+    "final_equity", "total_return", "sharpe", "sortino", "max_drawdown", "win_rate",
+    "profit_factor", "fees", "slippage", "turnover", "exposure",
+)  # fmt: skip
+DAILY: Final = ("days", "skew", "kurtosis", "block_sums", "block_squares")
+
+
+def daily_figures(returns: Floats) -> dict[str, Any]:
+    """Moments and block sums of daily returns.
+
+    Parameters
+    ----------
+    returns : array, shape (days,)
+        The returns that the Sharpe ratio is made of, in order.
+
+    Returns
+    -------
+    dict
+        `days`; `skew` and `kurtosis` (population moments, 3 for a normal; None without a
+        spread); `block_sums` and `block_squares` of sixteen blocks of days in order, their sizes
+        as equal as possible.
+    """
+    skew = kurtosis = None
+    if len(returns) >= 2 and bool(np.all(np.isfinite(returns))):
+        away = returns - returns.mean()
+        second = float(np.mean(away**2))
+        if math.sqrt(second) > 1e-12 * float(np.abs(returns).max(initial=0.0)):
+            skew = float(np.mean(away**3)) / second**1.5
+            kurtosis = float(np.mean(away**4)) / second**2
+    blocks = np.array_split(returns, BLOCKS)
+    return {
+        "days": len(returns),
+        "skew": skew,
+        "kurtosis": kurtosis,
+        "block_sums": [math.fsum(block) for block in blocks],
+        "block_squares": [math.fsum(block * block) for block in blocks],
+    }
+
+
+def figures_of(result: RunResult) -> dict[str, Any]:
+    """Figures of a whole backtest: those of its summary, and of its daily returns."""
+    from septet._report.summary import summarise
+    from septet._store.tables import frames_of
+
+    facts, frames = result.facts, frames_of(result)
+    summary = summarise(result, frames, run_id="")
+    equity = frames["equity"]
+    _, samples = st.sample_days(
+        equity.get_column("time").to_physical().to_numpy(),
+        equity.get_column("equity").to_numpy(),
+        sessions=facts.sessions,
+        day_start=facts.day_start,
+        time_zone=facts.time_zone,
+    )
+    chosen = {name: summary[name] for name in (*COUNTS, *FIGURES)}
+    return {**chosen, **daily_figures(st.daily_returns(samples))}
+
+
+def row_of(space: Space, setting: Setting, figures: dict[str, Any]) -> dict[str, Any]:
+    """Row of a setting that ran."""
+    return {
+        "setting": setting.number,
+        **space.values(setting),
+        "status": "done",
+        "problem": None,
+        **figures,
+    }
+
+
+def failed_row(space: Space, setting: Setting, problem: str) -> dict[str, Any]:
+    """Row of a setting that could not be run."""
+    empty = dict.fromkeys((*COUNTS, *FIGURES, *DAILY))
+    row = {"setting": setting.number, **space.values(setting), "status": "failed"}
+    return {**row, "problem": problem, **empty}
+
+
+def frame_of(keys: Sequence[str], rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    """Rows as a table: the same columns, order and types for every block of every sweep."""
+    import polars as pl
+
+    listed = pl.List(pl.Float64)
+    schema: dict[str, Any] = {
+        "setting": pl.Int64,
+        **dict.fromkeys(keys, pl.Float64),
+        "status": pl.String,
+        "problem": pl.String,
+        **dict.fromkeys(COUNTS, pl.Int64),
+        **dict.fromkeys(FIGURES, pl.Float64),
+        "days": pl.Int64,
+        "skew": pl.Float64,
+        "kurtosis": pl.Float64,
+        "block_sums": listed,
+        "block_squares": listed,
+    }
+    return pl.DataFrame(list(rows), schema=schema, orient="row")

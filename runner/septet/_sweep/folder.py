@@ -1,0 +1,259 @@
+"""The folder of a sweep: what was asked, and what is done so far.
+
+``sweeps/<strategy>/<sweep id>/`` holds manifest.json, while it runs ``parts/NNNNN.parquet`` (each
+written under another name and renamed, so that a part is whole or not there), and in the end
+settings.parquet and sweep.html. A sweep that was stopped, by whatever means, is its parts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._config.explain import flatten
+from septet._config.tree import dotted
+from septet._store.run import dump_json, folder_name, iso
+from septet.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["FORMAT", "SweepFolder", "differences", "open_unfinished", "start_folder"]
+
+FORMAT: Final = 1
+_COMPARED: Final = (
+    "septet", "python", "plugins", "libraries", "resolved", "space", "data_hashes",
+    "first_decision",
+)  # fmt: skip
+_NAMES: Final[Mapping[str, str]] = {
+    "resolved": "",
+    "space": "sweep.",
+    "plugins": "plugin ",
+    "libraries": "",
+    "data_hashes": "data of ",
+}
+_SHOWN: Final = 6
+
+
+class SweepFolder:
+    """One sweep on disk. Used as a context manager: one process at a time works on it."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.folder, self.manifest = folder, manifest
+        self._lock: Any = None
+        self._next = 0
+
+    @property
+    def sweep_id(self) -> str:
+        """The name of the folder."""
+        return self.folder.name
+
+    @property
+    def parts(self) -> Path:
+        """Where finished blocks are kept while the sweep runs."""
+        return self.folder / "parts"
+
+    def __enter__(self) -> SweepFolder:
+        self.parts.mkdir(exist_ok=True)
+        self._lock = _locked(self.folder / "lock")
+        for left in self.parts.glob(".*"):
+            left.unlink()
+        numbers = [int(path.stem) for path in self.parts.glob("*.parquet")]
+        self._next = max(numbers, default=-1) + 1
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._lock.close()
+        (self.folder / "lock").unlink(missing_ok=True)
+
+    def finished(self, say: Callable[[str], None]) -> list[pl.DataFrame]:
+        """Return the parts that are there; one that cannot be read is said and made again."""
+        import polars as pl
+
+        frames = []
+        for path in sorted(self.parts.glob("*.parquet")):
+            try:
+                frames.append(pl.read_parquet(path, glob=False))
+            except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+                say(f"{path} cannot be read: its settings are run again")
+                path.unlink()
+        return frames
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Keep the rows of a block; durable when it returns.
+
+        Raises
+        ------
+        RunError
+            If it cannot be written.
+        """
+        self._write(self.parts / f"{self._next:05d}.parquet", frame)
+        self._next += 1
+
+    def complete(self, table: pl.DataFrame) -> None:
+        """Keep the whole table and mark the sweep as complete; the parts are removed."""
+        self._write(self.folder / "settings.parquet", table)
+        self.manifest["status"] = "complete"
+        self.manifest["finished"] = iso(time.time_ns())
+        self.write_manifest()
+        shutil.rmtree(self.parts, ignore_errors=True)
+
+    def write_manifest(self) -> None:
+        """Write what was asked."""
+        with self._saying_why():
+            _replace(self.folder / "manifest.json", dump_json(self.manifest).encode())
+
+    def _write(self, path: Path, frame: pl.DataFrame) -> None:
+        data = io.BytesIO()
+        frame.write_parquet(data, compression="zstd", compression_level=3)
+        with self._saying_why():
+            _replace(path, data.getvalue())
+
+    @contextlib.contextmanager
+    def _saying_why(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"results cannot be written to {self.folder}: {error.strerror or error}",
+                hint="what was stored before stays; make room and go on with --resume",
+            ) from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file under another name, make it durable, and put it in place in one step."""
+    part = path.with_name(f".{path.name}")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            part.unlink()
+        raise
+
+
+def _locked(path: Path) -> Any:
+    """Keep two processes from working on one sweep; the system frees a dead one's lock."""
+    file = path.open("w")
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        return file  # not on this system: whoever starts it twice is not told
+    except OSError:
+        file.close()
+        raise InputError(
+            f"another process works on the sweep in {path.parent}",
+            hint="wait for it, or stop it first",
+        ) from None
+    return file
+
+
+def start_folder(
+    root: Path, strategy: str, manifest: dict[str, Any], *, now_ns: int | None = None
+) -> SweepFolder:
+    """Make the folder of a new sweep.
+
+    Raises
+    ------
+    InputError
+        If nothing can be written there.
+    """
+    now_ns = time.time_ns() if now_ns is None else now_ns
+    parent = Path(root) / folder_name(strategy)
+    stamp = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for attempt in range(10_000):
+            tag = hashlib.sha256(f"{strategy}|{now_ns}|{attempt}".encode()).hexdigest()[:6]
+            folder = parent / f"{stamp:%Y%m%dT%H%M%SZ}-{tag}"
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            break
+    except OSError as problem:
+        raise InputError(
+            f"the sweep cannot be stored in {parent}: {problem.strerror}",
+            hint="name a folder you may write to with --out",
+        ) from problem
+    made = SweepFolder(
+        folder,
+        {
+            "format": FORMAT,
+            "sweep_id": folder.name,
+            "created": iso(now_ns),
+            "status": "running",
+            **manifest,
+        },
+    )
+    made.write_manifest()
+    return made
+
+
+def open_unfinished(root: Path, strategy: str) -> SweepFolder:
+    """Open the latest sweep of a strategy that is not complete.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    parent = Path(root) / folder_name(strategy)
+    for path in sorted(parent.glob("*/manifest.json"), reverse=True):
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue  # not a sweep that can be resumed
+        if manifest.get("status") == "running" and manifest.get("format") == FORMAT:
+            return SweepFolder(path.parent, manifest)
+    raise InputError(
+        f"no sweep of {strategy} is unfinished in {parent}",
+        hint="leave --resume out to start one, or name its folder with --out",
+    )
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say what a sweep was begun with and what stands there now, one line a difference."""
+    found = []
+    for name in _COMPARED:
+        old, new = _leaves(name, before.get(name)), _leaves(name, now.get(name))
+        for key in [*old, *(key for key in new if key not in old)]:
+            if old.get(key) != new.get(key):
+                found.append(f"{key} was {_short(old.get(key))}, is {_short(new.get(key))}")
+    return found
+
+
+def _leaves(name: str, value: Any) -> dict[str, Any]:
+    """Plain data by the names a reader knows it by."""
+    if not isinstance(value, Mapping):
+        return {name: value}
+    plain = json.loads(dump_json(value))
+    if name == "space":
+        axes = {f"over.{axis['key']}": axis for axis in plain.pop("over", [])}
+        plain = {**axes, **plain}
+        return {f"sweep.{key}": each for key, each in plain.items()}
+    return {f"{_NAMES.get(name, '')}{dotted(path)}": each for path, each in flatten(plain)}
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = value.get("values") or value.get("ends")
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        shown = [str(each) for each in value[:_SHOWN]]
+        return f"[{', '.join(shown)}{', ...' if len(value) > _SHOWN else ''}]"
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:12]}..."

@@ -1,0 +1,161 @@
+"""One whole backtest for each setting: always right, and slow.
+
+What a setting changes does not matter here: the model, the data, the shape of the strategy. The
+first settings run in this process; where many are left, others are started, each with a copy of
+the file as it was loaded, so that editing it meanwhile changes nothing.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._config.load import Loaded, reopen, variant
+from septet._config.overlay import Setting as FileSetting
+from septet._config.tree import Node
+from septet._store.run import iso
+from septet._sweep.figures import failed_row, figures_of, row_of
+from septet._sweep.space import Setting, Space
+from septet.errors import ConfigError, SeptetError
+
+if TYPE_CHECKING:
+    from septet._store.result import RunResult
+
+__all__ = ["FullEvaluator", "first_line", "run_setting"]
+
+_START_SECONDS: Final = 4.0
+"""Work left, in seconds of one process, from which starting others is worth it."""
+
+
+def first_line(error: Exception) -> str:
+    """Say what failed in one line."""
+    if isinstance(error, ConfigError):
+        problem = error.problems[0]
+        return f"{problem.key}: {problem.message}" if problem.key else problem.message
+    if isinstance(error, SeptetError):
+        return error.message.splitlines()[0]
+    text = str(error).splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+
+
+def run_setting(
+    base: Loaded, changes: Sequence[FileSetting], first_ns: int
+) -> tuple[dict[str, Any], str]:
+    """Run one setting; return its figures, or an empty dict and what went wrong."""
+    from septet._shell.backtest import backtest
+
+    try:
+        result = backtest(variant(base, changes), not_before_ns=first_ns)
+        problem = _late(result, first_ns)
+        return ({}, problem) if problem else (figures_of(result), "")
+    except SeptetError as error:
+        return {}, first_line(error)
+    except Exception as error:  # a plugin of the setting may raise anything: it is a row
+        return {}, first_line(error)
+
+
+def _late(result: RunResult, first_ns: int) -> str:
+    """A setting that begins after the others cannot be compared with them."""
+    began = result.facts.first_decision_ns
+    if began <= first_ns:
+        return ""
+    return f"its first decision is at {iso(began)}, after that of the sweep at {iso(first_ns)}"
+
+
+class FullEvaluator:
+    """Runs every setting as `septet run` would, from the sweep's first decision on."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        space: Space,
+        first_ns: int,
+        threads: int,
+        say: Callable[[str], None],
+    ) -> None:
+        self._loaded, self._space, self._first_ns = loaded, space, first_ns
+        self._threads, self._say = threads, say
+        self._pool: ProcessPoolExecutor | None = None
+        self._done, self._seconds = 0, 0.0
+
+    def evaluate(self, block: Sequence[Setting]) -> list[dict[str, Any]]:
+        """Return the rows of a block, in its order."""
+        began = time.perf_counter()
+        if self._pool is None and self._worth_it(len(block)):
+            self._pool = _open_pool(self._loaded, self._first_ns, min(self._threads, len(block)))
+        if self._pool is not None:
+            try:
+                return [*map(self._row, block, self._beside(self._pool, block))]
+            except BrokenProcessPool:
+                self._say("a process of the sweep was ended from outside; going on with one")
+                self.close()
+                self._threads = 1
+        rows = []
+        for setting in block:
+            changes = self._space.changes(setting)
+            rows.append(self._row(setting, run_setting(self._loaded, changes, self._first_ns)))
+        self._done += len(block)
+        self._seconds += time.perf_counter() - began
+        return rows
+
+    def close(self) -> None:
+        """End the other processes, whatever they are at."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        workers = list((getattr(pool, "_processes", None) or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
+
+    def _worth_it(self, block: int) -> bool:
+        if self._threads < 2 or block < 2 or not self._done:
+            return False
+        left = max(0, len(self._space) - self._done)
+        return left * self._seconds / self._done > _START_SECONDS
+
+    def _beside(
+        self, pool: ProcessPoolExecutor, block: Sequence[Setting]
+    ) -> list[tuple[dict[str, Any], str]]:
+        waiting: list[Future[tuple[dict[str, Any], str]]] = [
+            pool.submit(_run, self._space.changes(setting)) for setting in block
+        ]
+        return [each.result() for each in waiting]
+
+    def _row(self, setting: Setting, outcome: tuple[dict[str, Any], str]) -> dict[str, Any]:
+        figures, problem = outcome
+        if problem:
+            return failed_row(self._space, setting, problem)
+        return row_of(self._space, setting, figures)
+
+
+def _open_pool(loaded: Loaded, first_ns: int, workers: int) -> ProcessPoolExecutor:
+    """Start processes that have the file as it was loaded; none inherits anything else."""
+    return ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_open,
+        initargs=(loaded.tree, loaded.path, loaded.base_dir, first_ns),
+    )
+
+
+_opened: list[tuple[Loaded, int]] = []
+"""What a process of the pool works on."""
+
+
+def _open(tree: Node, path: Path, base_dir: Path, first_ns: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sweep is stopped by its first process
+    _opened[:] = [(reopen(tree, path, base_dir), first_ns)]
+
+
+def _run(changes: Sequence[FileSetting]) -> tuple[dict[str, Any], str]:
+    base, first_ns = _opened[0]
+    return run_setting(base, changes, first_ns)

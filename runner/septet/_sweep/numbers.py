@@ -1,0 +1,364 @@
+"""Which swept keys change only numbers of the plan, and which numbers those are.
+
+Each value is loaded once by itself and its plan compared with that of the file as it is: the
+text, the tables and the sizes of the arrays must be the same, and the numbers that differ are
+kept. Keys that touch the same number (the warm-up of a feature over a feature does) are joined,
+and their combinations loaded too. The numbers of any setting are then those of the file with the
+changes of its values laid over them, and nothing else has to be loaded or compiled.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from septet._config.load import Loaded, variant
+from septet._config.overlay import Setting as FileSetting
+from septet._config.tree import dotted
+from septet._plan.plan import Plan
+from septet._shell.session import plan_of
+from septet._sweep.space import Axis, Setting, Space
+from septet._sweep.values import check_values
+from septet.errors import ConfigError
+
+__all__ = ["AxisNumbers", "Joint", "Numbers", "numbers_of"]
+
+Floats = npt.NDArray[np.float64]
+CAPITAL: Final = ("account", "capital")
+_PLANNED: Final = (
+    ("features",), ("signal",), ("risk",), ("execution", "simulation"), ("execution", "order"),
+    ("execution", "venues"), ("perpetual", "leverage"), ("perpetual", "maintenance"),
+    ("perpetual", "liquidation_fee"), CAPITAL,
+)  # fmt: skip
+"""Keys that reach a backtest through the plan alone, or as the cash it starts with."""
+MAX_JOINT: Final = 2_000
+"""Combinations of keys that touch the same numbers which are loaded one by one."""
+
+Changes = Mapping[int, float]
+"""Numbers of the plan by their index."""
+
+
+@dataclass(frozen=True, slots=True)
+class AxisNumbers:
+    """What the values of one key change, everything else as the file has it.
+
+    `reason` says why the key is more than numbers of the plan, empty when it is not. `changes`
+    gives for each value its numbers by index, `capital` the cash it starts with. `warmup_bars`
+    and `memory_bars` are those of the plan with that value; for a value of a draw that was not
+    loaded by itself, those of the nearest larger one that was.
+    """
+
+    key: str
+    reason: str
+    changes: tuple[Changes, ...]
+    capital: tuple[float | None, ...]
+    warmup_bars: tuple[int, ...]
+    memory_bars: tuple[int, ...]
+
+    @property
+    def touched(self) -> frozenset[int]:
+        """Every number that some value of the key changes."""
+        return frozenset(index for change in self.changes for index in change)
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """Keys that change some number together, by their places in the space.
+
+    `changes` has the numbers of each combination of values, `refused` what the file's check says
+    against one.
+    """
+
+    axes: tuple[int, ...]
+    keys: tuple[str, ...]
+    parameters: tuple[str, ...]
+    changes: Mapping[tuple[int, ...], Changes]
+    refused: Mapping[tuple[int, ...], str]
+    reason: str = ""
+
+    def of(self, setting: Setting) -> tuple[int, ...]:
+        """The places of a setting on these keys."""
+        return tuple(setting.places[axis] for axis in self.axes)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What the keys of a sweep change in the plan of its file."""
+
+    plan: Plan
+    axes: tuple[AxisNumbers, ...]
+    joints: tuple[Joint, ...]
+    base_capital: float
+    _base: Floats = field(repr=False)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why a setting is more than a list of numbers; empty when it is not."""
+        parts: Iterable[AxisNumbers | Joint] = (*self.axes, *self.joints)
+        return tuple(each.reason for each in parts if each.reason)
+
+    @property
+    def enough(self) -> bool:
+        """Whether `vector` and `capital` are all that a setting changes."""
+        return not self.reasons
+
+    def vector(self, setting: Setting) -> Floats:
+        """Numbers of the plan for a setting, shape (parameters,); valid where they are enough."""
+        made = self._base.copy()
+        for axis, place in zip(self.axes, setting.places, strict=True):
+            _lay(made, axis.changes[place])
+        for joint in self.joints:
+            _lay(made, joint.changes.get(joint.of(setting), {}))
+        return made
+
+    def vectors(self, block: Sequence[Setting]) -> Floats:
+        """Numbers of a block of settings, shape (settings, parameters)."""
+        if not block:
+            return np.empty((0, len(self._base)))
+        return np.stack([self.vector(each) for each in block])
+
+    def refused(self, setting: Setting) -> str:
+        """What the file's check says against a setting as far as it was asked; empty if nothing."""
+        said = (joint.refused.get(joint.of(setting), "") for joint in self.joints)
+        return next((each for each in said if each), "")
+
+    def capital(self, setting: Setting) -> float:
+        """Cash a setting starts with."""
+        for axis, place in zip(self.axes, setting.places, strict=True):
+            value = axis.capital[place]
+            if value is not None:
+                return value
+        return self.base_capital
+
+
+def _lay(vector: Floats, changes: Changes) -> None:
+    for index, value in changes.items():
+        vector[index] = value
+
+
+def numbers_of(loaded: Loaded, space: Space, *, tables: bool = True) -> Numbers:
+    """Check every value of every key, and find out what each changes in the plan.
+
+    `tables` as for the plan that the numbers are meant for: without the decision table it has
+    fewer.
+
+    Raises
+    ------
+    ConfigError
+        With what is wrong with the values, each at the place where it was written.
+    """
+    return _Asking(loaded, space, tables=tables).answer()
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one value, or one combination of values, changed."""
+
+    reason: str
+    changes: Changes
+    capital: float | None
+    warmup_bars: int
+    memory_bars: int
+
+
+class _Asking:
+    """Loads values and combinations of a space and compares their plans with the file's."""
+
+    def __init__(self, loaded: Loaded, space: Space, *, tables: bool) -> None:
+        self.loaded, self.space, self.tables = loaded, space, tables
+        self.base = plan_of(loaded, tables=tables)
+
+    def answer(self) -> Numbers:
+        seen: list[dict[int, _Seen]] = [{} for _ in self.space.axes]
+        ends: list[list[_Seen]] = [[] for _ in self.space.axes]
+
+        def visit(number: int, place: int, changed: Loaded) -> None:
+            found = self._compare([number], changed)
+            if place < 0:
+                ends[number].append(found)
+            else:
+                seen[number][place] = found
+
+        check_values(self.loaded, self.space, visit)
+        axes = tuple(self._axis(n, seen[n], ends[n]) for n in range(len(self.space.axes)))
+        joints: tuple[Joint, ...] = ()
+        if not any(axis.reason for axis in axes):
+            joints = tuple(self._joint(group, axes) for group in self._groups(axes))
+        capital = self.loaded.strategy.account.capital
+        return Numbers(self.base, axes, joints, capital, np.array(self.base.parameters))
+
+    def _load(self, places: Mapping[int, int]) -> _Seen:
+        """Load one combination: axis to place."""
+        axes = self.space.axes
+        changes = [FileSetting(axes[n].path, axes[n].values[p].node) for n, p in places.items()]
+        return self._compare(list(places), variant(self.loaded, changes))
+
+    def _compare(self, numbers: Sequence[int], changed: Loaded) -> _Seen:
+        axes = [self.space.axes[number] for number in numbers]
+        plan = plan_of(changed, tables=self.tables)
+        reason = next(filter(None, (_beyond(axis, changed) for axis in axes)), "")
+        if not reason and (more := _why_more(self.base, plan)):
+            reason = f"{' with '.join(axis.key for axis in axes)} changes {more}"
+        changes = {} if reason else _differences(self.base.parameters, plan.parameters)
+        capital = changed.strategy.account.capital
+        pays = any(axis.path == CAPITAL for axis in axes)
+        return _Seen(reason, changes, capital if pays else None, plan.warmup_bars, plan.memory_bars)
+
+    # ------------------------------------------------------------------ one key
+
+    def _axis(self, number: int, seen: dict[int, _Seen], ends: Sequence[_Seen]) -> AxisNumbers:
+        axis = self.space.axes[number]
+        if not any(each.reason for each in (*seen.values(), *ends)):
+            missing = [place for place in range(len(axis.values)) if place not in seen]
+            if missing and not self._direct(axis, seen):
+                seen.update({place: self._load({number: place}) for place in missing})
+        reason = next((each.reason for each in (*ends, *seen.values()) if each.reason), "")
+        rows = _filled(axis, seen, ends)
+        return AxisNumbers(
+            axis.key,
+            reason,
+            tuple(each.changes for each in rows),
+            tuple(each.capital for each in rows),
+            tuple(each.warmup_bars for each in rows),
+            tuple(each.memory_bars for each in rows),
+        )
+
+    def _direct(self, axis: Axis, seen: Mapping[int, _Seen]) -> bool:
+        """Whether every number the key changes is the value itself, under the key's own name."""
+        parameters = self.base.assembly.parameters
+        touched = {index for each in seen.values() for index in each.changes}
+        if any(parameters[index].key != dotted(axis.path) for index in touched):
+            return False
+        return all(
+            each.changes.get(index, parameters[index].value) == axis.values[place].number
+            for place, each in seen.items()
+            for index in touched
+        )
+
+    # ------------------------------------------------------------------ keys that meet
+
+    def _groups(self, axes: Sequence[AxisNumbers]) -> list[tuple[int, ...]]:
+        """Keys that change a number together, joined; keys that meet nobody are left out."""
+        group = list(range(len(axes)))
+        for left, right in itertools.combinations(range(len(axes)), 2):
+            if group[left] != group[right] and self._meet(left, right, axes):
+                old, new = group[right], group[left]
+                group = [new if each == old else each for each in group]
+        members = [tuple(n for n, of in enumerate(group) if of == g) for g in sorted(set(group))]
+        return [each for each in members if len(each) > 1]
+
+    def _meet(self, left: int, right: int, axes: Sequence[AxisNumbers]) -> bool:
+        """Whether two keys change a number together.
+
+        Either both change it alone, or a pair of their smallest and largest values gives other
+        numbers than the two changes laid over each other (the larger of two windows).
+        """
+        if axes[left].touched & axes[right].touched:
+            return True
+        for places in itertools.product(self._extremes(left), self._extremes(right)):
+            try:
+                found = self._load(dict(zip((left, right), places, strict=True)))
+            except ConfigError:
+                continue
+            laid = {**axes[left].changes[places[0]], **axes[right].changes[places[1]]}
+            if found.reason or dict(found.changes) != laid:
+                return True
+        return False
+
+    def _extremes(self, number: int) -> set[int]:
+        values = [each.number for each in self.space.axes[number].values]
+        return {values.index(min(values)), values.index(max(values))}
+
+    def _joint(self, group: tuple[int, ...], axes: Sequence[AxisNumbers]) -> Joint:
+        keys = tuple(axes[number].key for number in group)
+        wanted = self._combinations(group)
+        if len(wanted) > MAX_JOINT:
+            many = f"{' and '.join(keys)} change the same numbers in {len(wanted):,} ways"
+            return Joint(group, keys, (), {}, {}, many)
+        changes: dict[tuple[int, ...], Changes] = {}
+        refused: dict[tuple[int, ...], str] = {}
+        reason = ""
+        for places in wanted:
+            try:
+                found = self._load(dict(zip(group, places, strict=True)))
+            except ConfigError as error:
+                refused[places] = error.problems[0].message
+                continue
+            reason = reason or found.reason
+            # what a key changes alone may be as in the file again with the others
+            alone = {index for number in group for index in axes[number].touched}
+            unchanged = {index: self.base.assembly.parameters[index].value for index in alone}
+            changes[places] = {**unchanged, **found.changes}
+        together = {index for change in changes.values() for index in change}
+        names = tuple(self.base.assembly.parameters[index].key for index in sorted(together))
+        return Joint(group, keys, names, changes, refused, reason)
+
+    def _combinations(self, group: tuple[int, ...]) -> list[tuple[int, ...]]:
+        if self.space.drawn is not None:
+            rows = np.unique(self.space.drawn[:, list(group)], axis=0)
+            return [tuple(map(int, row)) for row in rows]
+        sizes = [range(len(self.space.axes[number].values)) for number in group]
+        count = int(np.prod([len(each) for each in sizes]))
+        return list(itertools.islice(itertools.product(*sizes), min(count, MAX_JOINT + 1)))
+
+
+def _differences(base: Floats, other: Floats) -> dict[int, float]:
+    """Numbers whose bits differ, by index."""
+    same = other.view(np.int64) == base.view(np.int64)
+    return {int(at): float(other[at]) for at in np.flatnonzero(~same)}
+
+
+def _beyond(axis: Axis, changed: Loaded) -> str:
+    """Say what a key reaches beside the plan; empty when nothing."""
+    if not any(axis.path[: len(each)] == each for each in _PLANNED):
+        return f"{axis.key} reaches beyond the plan: data, training or instruments"
+    if axis.path[0] == "features" and axis.path[-1] == "bar":
+        return f"{axis.key} changes the bars that are read"
+    if changed.strategy.model is not None and axis.path[0] == "features":
+        return f"{axis.key} changes what the model learns from"
+    return ""
+
+
+def _why_more(base: Plan, plan: Plan) -> str:
+    """Say why another plan is more than other numbers; empty when it is not."""
+    if plan.assembly.text != base.assembly.text:
+        return "the text of the plan"
+    if not _same_tables(base.assembly.tables, plan.assembly.tables):
+        return "constant tables of the plan"
+    if _sizes(base) != _sizes(plan) or len(base.parameters) != len(plan.parameters):
+        return "how much the plan remembers"
+    return ""
+
+
+def _sizes(plan: Plan) -> tuple[Any, ...]:
+    a = plan.assembly
+    return plan.rows, a.rows.state, a.a_slots, a.c_slots, a.explained, a.reasons
+
+
+def _same_tables(left: Sequence[Any], right: Sequence[Any]) -> bool:
+    pairs = zip(left, right, strict=False)
+    return len(left) == len(right) and all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+
+
+def _filled(axis: Axis, seen: Mapping[int, _Seen], ends: Sequence[_Seen]) -> list[_Seen]:
+    """One row a value; values that were not loaded are themselves the numbers they change."""
+    touched = {index for each in seen.values() for index in each.changes}
+    numbers = [value.number for value in axis.values]
+    known = sorted(seen, key=lambda place: numbers[place])
+    rows = []
+    for place, number in enumerate(numbers):
+        if place in seen:
+            rows.append(seen[place])
+            continue
+        above = [seen[each] for each in known if numbers[each] >= number][:1]
+        near = [seen[known[0]], *(above or ends)]
+        change = dict.fromkeys(touched, number)
+        capital = number if axis.path == CAPITAL else None
+        warmup = max(each.warmup_bars for each in near)
+        rows.append(_Seen("", change, capital, warmup, max(each.memory_bars for each in near)))
+    return rows

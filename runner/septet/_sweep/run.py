@@ -1,0 +1,305 @@
+"""A whole sweep: check, find the beginning, run block by block, keep what is done, judge."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._config.check import problem_at
+from septet._config.load import Loaded
+from septet._store.environment import environment, library_versions
+from septet._store.run import iso
+from septet._sweep.begin import begin_sweep
+from septet._sweep.evaluate import Evaluator, open_evaluator
+from septet._sweep.figures import frame_of
+from septet._sweep.folder import SweepFolder, differences, open_unfinished, start_folder
+from septet._sweep.numbers import numbers_of
+from septet._sweep.space import Setting, Space, space_of
+from septet.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from septet._sweep.findings import Findings
+
+__all__ = ["ASK_ABOVE", "Outcome", "Progress", "estimate_seconds", "next_size", "run_sweep"]
+
+ASK_ABOVE: Final = 100_000
+"""Settings from which a sweep asks to be confirmed."""
+BLOCK_SECONDS: Final = 0.5
+KEEP_SECONDS: Final = 2.0
+MOST_ROWS: Final = 20_000
+_PROBED: Final = 4
+
+Progress = Callable[[int, int, str], None]
+"""Told how many settings are done, of how many, and the best so far."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished sweep: its folder, its table with every column, and what was found in it.
+
+    `done_before` counts the settings that an earlier process had finished.
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    table: pl.DataFrame
+    findings: Findings
+    seconds: float
+    done_before: int
+
+
+def run_sweep(
+    loaded: Loaded,
+    out: Path,
+    *,
+    seed: int | None = None,
+    threads: int = 1,
+    confirmed: bool = False,
+    resume: bool = False,
+    page: bool = True,
+    say: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Run the `sweep:` section of a loaded file.
+
+    Parameters
+    ----------
+    loaded
+        A file as `septet._config.load` returns it, with a sweep section.
+    out
+        Where the folders of sweeps are.
+    seed
+        Of random draws; by default the seed of the file.
+    threads
+        Settings that are run at once.
+    confirmed
+        Run however many settings there are.
+    resume
+        Go on with the latest unfinished sweep of this strategy.
+
+    Raises
+    ------
+    ConfigError
+        If the section asks for something that cannot be run, with every place.
+    InputError
+        If nothing can be stored, or what is resumed was begun with something else.
+    RunError
+        If results cannot be stored any more.
+    KeyboardInterrupt
+        After the rows that are done were stored.
+    """
+    tell = say or (lambda message: None)
+    began = time.perf_counter()
+    space = space_of(loaded, seed=seed)
+    numbers = numbers_of(loaded, space)
+    beginning = begin_sweep(loaded, space, numbers, tell)
+    asked = _asked(loaded, space, beginning.first_ns, beginning.data_hashes)
+    evaluator = open_evaluator(loaded, space, beginning.first_ns, threads, tell, numbers)
+    try:
+        if len(space) > ASK_ABOVE and not (confirmed or resume):
+            _ask(loaded, space, evaluator, threads)
+        name = loaded.strategy.name
+        folder = _resumed(out, name, asked) if resume else start_folder(out, name, asked)
+        with folder:
+            sweep = _Running(space, evaluator, folder, tell, progress)
+            sweep.run()
+            return _finish(sweep, page=page, seconds=time.perf_counter() - began)
+    finally:
+        evaluator.close()
+
+
+def _asked(
+    loaded: Loaded, space: Space, first_ns: int, data_hashes: Mapping[str, str]
+) -> dict[str, Any]:
+    """What the manifest says: everything the rows depend on."""
+    import platform
+
+    from septet import __version__
+
+    return {
+        "strategy": loaded.strategy.name,
+        "file": str(loaded.path),
+        "goal": space.goal,
+        "first_decision": iso(first_ns),
+        "septet": __version__,
+        "python": platform.python_version(),
+        "plugins": dict(loaded.host.versions()),
+        "libraries": library_versions(),
+        "environment": environment(),
+        "data_hashes": dict(data_hashes),
+        "space": space.document(),
+        "strategy_text": loaded.path.read_text(encoding="utf-8-sig"),
+        "resolved": dict(loaded.resolved),
+    }
+
+
+def _resumed(out: Path, name: str, asked: Mapping[str, Any]) -> SweepFolder:
+    folder = open_unfinished(out, name)
+    changed = differences(folder.manifest, asked)
+    if changed:
+        listed = "".join(f"\n  {line}" for line in changed[:20])
+        more = f"\n  and {len(changed) - 20} more" if len(changed) > 20 else ""
+        raise InputError(
+            f"the sweep {folder.sweep_id} was begun with something else:{listed}{more}",
+            hint="put it back as it was, or leave --resume out to start anew",
+        )
+    return folder
+
+
+# ------------------------------------------------------------------ how long it would take
+
+
+def estimate_seconds(
+    space: Space,
+    evaluator: Evaluator,
+    threads: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[float, int]:
+    """Seconds for the whole space from a few settings spread over it, and how many were run."""
+    count = _PROBED * threads
+    places = [k * (len(space) - 1) // max(1, count - 1) for k in range(count)]
+    probe = [space.setting(int(space.numbers[place])) for place in sorted(set(places))]
+    evaluator.evaluate(probe[:1])  # what is compiled or started once is not counted
+    evaluator.evaluate(probe[: max(1, threads)])
+    began = clock()
+    evaluator.evaluate(probe)
+    return (clock() - began) / len(probe) * len(space), len(probe)
+
+
+def _ask(loaded: Loaded, space: Space, evaluator: Evaluator, threads: int) -> None:
+    seconds, probed = estimate_seconds(space, evaluator, threads)
+    problem = problem_at(
+        loaded.tree,
+        ("sweep", "over"),
+        f"this sweep has {len(space):,} settings and would take about {duration_text(seconds)}, "
+        f"as measured on {probed} of them",
+        expected=f"at most {ASK_ABOVE:,} settings, or --yes",
+        hint="run it with --yes, take larger steps, or draw some: --method random --trials 1000",
+    )
+    raise ConfigError([problem])
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration as a person says it."""
+    for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}s"
+    return f"{max(1, round(seconds))} second" + ("" if round(seconds) <= 1 else "s")
+
+
+# ------------------------------------------------------------------ block by block
+
+
+def next_size(size: int, seconds: float, least: int) -> int:
+    """Settings of the next block, so that it takes about half a second.
+
+    It grows no more than eightfold at once: a block of quick settings says little of slow ones.
+    """
+    wanted = int(size * BLOCK_SECONDS / max(seconds, 1e-6))
+    return max(least, min(wanted, 8 * size, MOST_ROWS))
+
+
+class _Running:
+    """Runs what is not done yet, and stores it as it comes."""
+
+    def __init__(
+        self,
+        space: Space,
+        evaluator: Evaluator,
+        folder: SweepFolder,
+        say: Callable[[str], None],
+        progress: Progress | None,
+    ) -> None:
+        self.space, self.folder = space, folder
+        self._evaluator, self._say = evaluator, say
+        self._progress = progress or (lambda done, all_of_them, best: None)
+        self.frames: list[pl.DataFrame] = folder.finished(say)
+        self.done_before = sum(frame.height for frame in self.frames)
+        self._rows: list[dict[str, Any]] = []
+        self._stored_at = time.perf_counter()
+        self._best: tuple[float, str] | None = None
+
+    @property
+    def done(self) -> int:
+        """Settings that have a row."""
+        return sum(frame.height for frame in self.frames) + len(self._rows)
+
+    def run(self) -> None:
+        """Run every setting that has no row; an interruption stores those that have one."""
+        if self.done_before:
+            self._say(f"{self.done_before:,} of {len(self.space):,} settings were done before")
+        for frame in self.frames:
+            self._look(frame.select("setting", self.space.goal).to_dicts())
+        size, waiting = 1, self._waiting()
+        try:
+            while block := list(itertools.islice(waiting, size)):
+                began = time.perf_counter()
+                rows = self._evaluator.evaluate(block)
+                size = next_size(len(block), time.perf_counter() - began, 1)
+                self._take(rows)
+        except KeyboardInterrupt:
+            self._store()
+            self._say(
+                f"stopped: {self.done:,} of {len(self.space):,} settings are in "
+                f"{self.folder.folder}; --resume goes on with the rest"
+            )
+            raise
+        self._store()
+
+    def _waiting(self) -> Iterator[Setting]:
+        done: set[int] = set()
+        for frame in self.frames:
+            done.update(frame.get_column("setting").to_list())
+        return (each for each in self.space.settings() if each.number not in done)
+
+    def _take(self, rows: Sequence[dict[str, Any]]) -> None:
+        self._rows += rows
+        self._look(rows)
+        late = time.perf_counter() - self._stored_at > KEEP_SECONDS
+        if late or len(self._rows) >= MOST_ROWS:
+            self._store()
+        self._progress(self.done, len(self.space), self._best[1] if self._best else "")
+
+    def _look(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep the best so far, to be said while the others run."""
+        from septet_schemas.sweep import GOALS
+
+        more = GOALS[self.space.goal]
+        for row in rows:
+            value = row[self.space.goal]
+            if value is None:
+                continue
+            if self._best is None or (value > self._best[0]) == more:
+                texts = ", ".join(self.space.sets(self.space.setting(row["setting"])))
+                self._best = (value, f"{self.space.goal} {value:.4g} with {texts}")
+
+    def _store(self) -> None:
+        if self._rows:
+            frame = frame_of(self.space.keys, self._rows)
+            self.folder.add(frame)
+            self.frames.append(frame)
+            self._rows = []
+        self._stored_at = time.perf_counter()
+
+
+def _finish(sweep: _Running, *, page: bool, seconds: float) -> Outcome:
+    """Put the parts together, judge them, and write the page."""
+    import polars as pl
+
+    from septet._sweep.findings import findings_of
+    from septet._sweep.judge import add_ratios
+    from septet._sweep.page import write_page
+
+    table = add_ratios(pl.concat(sweep.frames).unique("setting").sort("setting"))
+    folder = sweep.folder
+    folder.complete(table)
+    found = findings_of(table, folder.manifest)
+    if page:
+        write_page(folder.folder, table, folder.manifest, found)
+    return Outcome(folder.folder, folder.manifest, table, found, seconds, sweep.done_before)
