@@ -43,6 +43,7 @@ from septet._learn.stats import (
     spiegelhalter,
 )
 from septet._learn.walk import OK, Walk, WalkModel
+from septet._learn.windows import window_psi
 
 __all__ = [
     "DriftWatch",
@@ -122,13 +123,21 @@ class _Judged:
         self.known_ns = labels.known_ns[self.scored]
         self.up, self.label = walk.row_up[self.scored], labels.value[self.scored]
 
-    def decided_by(self, time_ns: int) -> int:
-        """How many rows had been judged."""
-        return int(np.searchsorted(self.time_ns, time_ns, side="right"))
+    def decided_by(self, time_ns: Ints) -> Ints:
+        """How many rows had been judged by each time."""
+        return np.searchsorted(self.time_ns, time_ns, side="right")
 
-    def scored_by(self, time_ns: int) -> int:
-        """How many labels of judged rows were known."""
-        return int(np.searchsorted(self.known_ns, time_ns, side="right"))
+    def scored_by(self, time_ns: Ints) -> Ints:
+        """How many labels of judged rows were known by each time."""
+        return np.searchsorted(self.known_ns, time_ns, side="right")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shifts:
+    """PSI of every column at every reading of one model, `ends` rows judged by then."""
+
+    ends: Ints
+    columns: Mapping[str, tuple[Reference, Floats]]
 
 
 class DriftWatch:
@@ -144,7 +153,7 @@ class DriftWatch:
         self._since: dict[str, int] = {}
         self._references: dict[tuple[int, str], Reference | None] = {}
         self._last_ns = int(dataset.time_ns[0]) - 1 if len(dataset) else 0
-        self._seen = (0, 0)
+        self._seen = [0, 0]
 
     def first_retrain(self, walk: Walk, from_ns: int, until_ns: int) -> int | None:
         """First time in ``(from_ns, until_ns)`` with a verdict of retrain; None for none.
@@ -160,14 +169,20 @@ class DriftWatch:
         """Readings after the last one read and before `until_ns`, a time's together."""
         judged = _Judged(walk, self._dataset, self._labels)
         first = (self._last_ns // self._every + 1) * self._every
-        for time_ns in range(first, until_ns, self._every):
-            seen = judged.decided_by(time_ns), judged.scored_by(time_ns)
+        times = np.arange(first, until_ns, self._every)
+        decided, scored = judged.decided_by(times), judged.scored_by(times)
+        shifts: dict[int, _Shifts] = {}
+        for time_ns, *seen in np.column_stack([times, decided, scored]).tolist():
             self._last_ns = time_ns
             if seen == self._seen:
                 continue
             self._seen = seen
             found = [*self._scores(walk, judged, time_ns, seen[1])]
-            found += self._shifts(walk, judged, time_ns, seen[0])
+            if seen[0] >= self._rule.psi_window:
+                number = int(walk.row_model[judged.rows[seen[0] - 1]])
+                if number not in shifts:
+                    shifts[number] = self._shifts_of(walk, judged, number, decided)
+                found += self._shifts(shifts[number], walk, judged, time_ns, seen[0])
             yield from found
 
     def _scores(self, walk: Walk, judged: _Judged, time_ns: int, count: int) -> Iterator[Reading]:
@@ -202,22 +217,33 @@ class DriftWatch:
         """Labels over h bars overlap: h rows of a symbol are worth one."""
         return float(self._labels.horizon)
 
-    def _shifts(self, walk: Walk, judged: _Judged, time_ns: int, count: int) -> Iterator[Reading]:
-        size = self._rule.psi_window
-        if count < size:
-            return
-        rows = judged.rows[count - size : count]
-        number = int(walk.row_model[rows[-1]])
-        model = walk.models[number]
+    def _shifts_of(self, walk: Walk, judged: _Judged, number: int, decided: Ints) -> _Shifts:
+        """Compare every window that ends with a row of one model with its references."""
+        model, size = walk.models[number], self._rule.psi_window
+        ends = np.unique(decided[decided >= size])
+        ends = ends[walk.row_model[judged.rows[ends - 1]] == number]
+        rows = judged.rows[ends[0] - size : ends[-1]]
+        inside = ends - (ends[0] - size)
+        columns = {}
         for column, name in enumerate(self._dataset.feature_names):
             reference = self._reference(model, number, column, name)
             if reference is not None:
-                value = psi(reference.bins, self._dataset.x[rows, column])
-                yield self._shift(f"psi:{name}", value, reference, rows, walk, time_ns)
+                values = np.ascontiguousarray(self._dataset.x[rows, column])
+                found = window_psi(reference.bins, values, inside, size)
+                columns[f"psi:{name}"] = reference, found
         reference = self._prediction_reference(walk, model, number)
         if reference is not None:
-            value = psi(reference.bins, walk.row_up[rows])
-            yield self._shift(_PREDICTION, value, reference, rows, walk, time_ns)
+            found = window_psi(reference.bins, walk.row_up[rows], inside, size)
+            columns[_PREDICTION] = reference, found
+        return _Shifts(ends, columns)
+
+    def _shifts(
+        self, shifts: _Shifts, walk: Walk, judged: _Judged, time_ns: int, count: int
+    ) -> Iterator[Reading]:
+        rows = judged.rows[count - self._rule.psi_window : count]
+        place = int(np.searchsorted(shifts.ends, count))
+        for metric, (reference, values) in shifts.columns.items():
+            yield self._shift(metric, float(values[place]), reference, rows, walk, time_ns)
 
     def _shift(
         self, metric: str, value: float, reference: Reference, rows: Ints, walk: Walk, time_ns: int

@@ -19,6 +19,7 @@ __all__ = [
     "brier",
     "calibration_table",
     "psi",
+    "psi_of_counts",
     "spiegelhalter",
 ]
 
@@ -40,14 +41,12 @@ def auc(up: Floats, label: Floats) -> float:
         0 to 1, ties count half; NaN if a class is missing.
     """
     ups = label == 1.0
-    n1, n0 = int(ups.sum()), int((~ups).sum())
-    if n1 == 0 or n0 == 0:
+    rose, fell = np.sort(up[ups]), np.sort(up[~ups])
+    if not len(rose) or not len(fell):
         return math.nan
-    _, place, counts = np.unique(up, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    ranks = ends - (counts - 1) / 2.0
-    total = float(ranks[place][ups].sum())
-    return (total - n1 * (n1 + 1) / 2.0) / (n1 * n0)
+    twice = np.searchsorted(fell, rose, side="left").sum()
+    twice += np.searchsorted(fell, rose, side="right").sum()
+    return int(twice) / 2.0 / (len(rose) * len(fell))
 
 
 def auc_deviation(area: float, ups: float, downs: float) -> float:
@@ -136,11 +135,14 @@ def smoothed(counts: Floats) -> Floats:
 def psi(bins: Bins, values: Floats) -> float:
     """Population stability index of a sample against a reference: Σ (a - e)·ln(a / e)."""
     counts = np.bincount(bins.place(values), minlength=len(bins.share)).astype(np.float64)
-    return _psi(bins.share, smoothed(counts))
+    return float(psi_of_counts(bins, counts))
 
 
-def _psi(expected: Floats, actual: Floats) -> float:
-    return float(np.sum((actual - expected) * np.log(actual / expected)))
+def psi_of_counts(bins: Bins, counts: Floats) -> Floats:
+    """PSI of samples by their counts: float64 (..., bins) to (...)."""
+    actual = smoothed(counts)
+    found: Floats = np.sum((actual - bins.share) * np.log(actual / bins.share), axis=-1)
+    return found
 
 
 def block_psi(bins: Bins, reference: Floats, length: int, share: float = 0.99) -> float:
@@ -156,6 +158,5 @@ def block_psi(bins: Bins, reference: Floats, length: int, share: float = 0.99) -
     hot[np.arange(1, len(reference) + 1), place] = 1.0
     total = np.cumsum(hot, axis=0)
     starts = np.arange(0, len(reference) - length + 1, max(1, length // 10))
-    actual = smoothed(total[starts + length] - total[starts])
-    found = np.sum((actual - bins.share) * np.log(actual / bins.share), axis=1)
+    found = psi_of_counts(bins, total[starts + length] - total[starts])
     return float(np.quantile(found, share))
