@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -416,3 +417,25 @@ def test_every_chart_is_drawn(keys: int, tmp_path: Path) -> None:
     assert re.search(r'<html[^>]* data-drawn="3"', text)
     body = text[text.index("<main>") : text.index("</main>")]
     assert len(re.findall(r'class="chart [a-z ]*js-plotly-plot', body)) == 3
+
+
+@needs_chromium
+def test_the_controls_of_the_map_work(found: Findings, tmp_path: Path) -> None:
+    """Taking the other's key hands it one's own; the middle replaces the best."""
+    path = tmp_path / "sweep.html"
+    act = """<script>
+      const [x, y] = ["x", "y"].map((which) => document.getElementById(`pick-${which}`));
+      y.focus(); y.value = x.value; y.dispatchEvent(new Event("change"));
+      document.querySelector("[data-show=middle]").click();
+      const shown = document.getElementById("chart-map").data[0].z;
+      document.documentElement.dataset.shown = JSON.stringify([x.value, y.value, shown]);
+    </script></body>"""
+    path.write_text(render(found, {}).replace("</body>", act), encoding="utf-8")
+    text, console = drawn(path, tmp_path / "profile")
+    assert console == ""
+    shown = re.search(r'data-shown="([^"]*)"', text)
+    assert shown is not None
+    across, up, rows = json.loads(unescape(shown[1]))
+    assert (across, up) == (SLOW, FAST)
+    stored = next(m for m in chart_data(found)["maps"] if (m["x"], m["y"]) == (FAST, SLOW))
+    assert rows == [list(row) for row in zip(*stored["middle"], strict=True)]
