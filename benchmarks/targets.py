@@ -1,0 +1,208 @@
+"""Every target of the issue "Two speeds, one answer", and what the run made of it.
+
+A target is judged from the contests, or from the rows of a script. One that nothing answers is
+shown as not measured: no target ever falls out of the table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from common import Row
+from contest import Result
+
+__all__ = ["TARGETS", "Findings", "Target", "Verdict", "judge"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A measured figure, its ratio to what it is compared with, and whether the target is met."""
+
+    measured: str
+    ratio: str
+    met: bool | None
+
+
+@dataclass
+class Findings:
+    """All that was measured: contests by key, each by contestant, and the rows of the scripts."""
+
+    contests: dict[str, dict[str, Result]] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    bars: dict[str, int] = field(default_factory=dict)
+
+    def pair(self, contest: str, ours: str, other: str) -> tuple[Result, Result] | str:
+        """Both results, or why there is no pair."""
+        held = self.contests.get(contest)
+        if held is None:
+            return "not measured in this run"
+        for key in (ours, other):
+            if key not in held:
+                return f"not measured: {key} does not take part"
+            if not held[key].there:
+                return f"not measured: {held[key].contestant.label}: {held[key].missing}"
+        return held[ours], held[other]
+
+
+Judge = Callable[[Findings], Verdict]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One line of the issue's table."""
+
+    work: str
+    text: str
+    judge: Judge
+
+
+def time_text(seconds: float) -> str:
+    """Write a time in the unit that suits it."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
+def _faster(contest: str, ours: str, other: str, least: float) -> Judge:
+    """Ours must be `least` times as fast as another."""
+
+    def judged(findings: Findings) -> Verdict:
+        both = findings.pair(contest, ours, other)
+        if isinstance(both, str):
+            return Verdict(both, "", None)
+        one, two = (each.median for each in both)
+        return Verdict(
+            f"{time_text(one)} / {time_text(two)}", f"{two / one:.2f}", two / one >= least
+        )
+
+    return judged
+
+
+def _at_most(contest: str, ours: str, other: str, most: float) -> Judge:
+    """Ours may take `most` times the time of another."""
+
+    def judged(findings: Findings) -> Verdict:
+        both = findings.pair(contest, ours, other)
+        if isinstance(both, str):
+            return Verdict(both, "", None)
+        one, two = (each.median for each in both)
+        return Verdict(
+            f"{time_text(one)} / {time_text(two)}", f"{one / two:.2f}", one / two <= most
+        )
+
+    return judged
+
+
+def _memory(contest: str, ours: str, most_bytes: float) -> Judge:
+    def judged(findings: Findings) -> Verdict:
+        both = findings.pair(contest, ours, ours)
+        if isinstance(both, str):
+            return Verdict(both, "", None)
+        peak = both[0].peak_bytes
+        return Verdict(f"{peak / 1e9:.2f} GB", "", 0 < peak <= most_bytes)
+
+    return judged
+
+
+def _rate(contest: str, ours: str, least: float) -> Judge:
+    def judged(findings: Findings) -> Verdict:
+        both = findings.pair(contest, ours, ours)
+        if isinstance(both, str):
+            return Verdict(both, "", None)
+        found = findings.bars[contest] / both[0].median
+        return Verdict(f"{found / 1e3:,.0f} k bars/s", f"{found / least:.2f}", found >= least)
+
+    return judged
+
+
+def _row(
+    workload: str | tuple[str, ...],
+    words: str,
+    least: float | None = None,
+    most: float | None = None,
+) -> Judge:
+    """Judge by the worst row of a script whose figure and `against` match an expression.
+
+    `least` bounds the row's ratio from below; `most` bounds its measured figure (the first number
+    of its text) from above. With neither, the row's own verdict counts.
+    """
+    sought = re.compile(words, re.IGNORECASE)
+
+    def verdict(row: Row) -> Verdict:
+        ratio = "" if row.ratio is None else f"{row.ratio:,.2f}"
+        number = re.search(r"[-+]?[\d,]*\.?\d+(?:e[-+]?\d+)?", row.measured)
+        if most is not None:
+            value = float(number.group().replace(",", "")) if number else float("nan")
+            return Verdict(f"{row.figure}: {row.measured}", "", value <= most)
+        if least is not None:
+            met = None if row.ratio is None else row.ratio >= least
+            return Verdict(f"{row.figure}: {row.measured}", ratio, met)
+        met = None if row.ratio is None else row.ratio >= 1.0
+        return Verdict(f"{row.figure}: {row.measured}; {row.against}", ratio, met)
+
+    def judged(findings: Findings) -> Verdict:
+        found = [
+            (row, verdict(row)) for row in findings.rows
+            if row.workload.lower().startswith(workload)
+            and sought.search(f"{row.figure} {row.against}")
+        ]  # fmt: skip
+        if not found:
+            return Verdict("not measured in this run", "", None)
+        known = [each for _, each in found if each.met is not None]
+        failed = [each for each in known if not each.met]
+        if failed:
+            return failed[0]
+        return min(found, key=lambda each: each[0].ratio or float("inf"))[1]
+
+    return judged
+
+
+TARGETS: tuple[Target, ...] = (
+    Target("W1", "at least 4 × raptorbt", _faster("w1", "septet", "raptorbt", 4.0)),
+    Target("W1", "at least 8 × vectorbt's Rust engine",
+           _faster("w1", "septet", "vectorbt-rust", 8.0)),
+    Target("W1", "at most 3 × the hand-written loop with curves and trade log",
+           _at_most("w1", "septet", "numba", 3.0)),
+    Target("W1, full decision table", "at least 2 × raptorbt",
+           _faster("w1", "septet-full", "raptorbt", 2.0)),
+    Target("W2", "at least 8 × raptorbt", _faster("w2", "septet", "raptorbt", 8.0)),
+    Target("W2", "at least 30 × vectorbt's Rust engine",
+           _faster("w2", "septet", "vectorbt-rust", 30.0)),
+    Target("W2", "under 0.6 GB", _memory("w2", "septet", 0.6e9)),
+    Target("W3", "at least 3 × polars", _row("w3", "polars", least=3.0)),
+    Target("W3", "at least 6 × pandas", _row("w3", "pandas", least=6.0)),
+    Target("W3", "within 20 % of a hand-written single pass", _row("w3", "hand", least=1 / 1.2)),
+    Target("twenty indicators", "at least 200 × the plain loop that recomputes its window",
+           _row("indicators", "recompute|window", least=200.0)),
+    Target("W4, forest", "a single row in at most 6 µs",
+           _row("w4", "^forest: one row(?!.*scikit)", most=6.0)),
+    Target("W4, forest", "1 M rows at least 2.5 × scikit-learn on two threads",
+           _row("w4", "^forest: [0-9,]+ rows", least=2.5)),
+    Target("W4, forest", "exact to 1e-15", _row("w4", "^forest: largest difference", most=1e-15)),
+    Target("W4, boosting", "a single row in at most 6 µs",
+           _row("w4", "boosting: one row(?!.*scikit)", most=6.0)),
+    Target("W4, boosting", "1 M rows at least 2.5 × scikit-learn on two threads",
+           _row("w4", "boosting: [0-9,]+ rows", least=2.5)),
+    Target("W4, boosting", "exact to 1e-15", _row("w4", "boosting: largest difference", most=1e-15)),
+    Target("event path, W1", "at least 300 k bars/s", _rate("event", "septet", 300_000.0)),
+    Target("ML strategy, 1 M bars", "at least 2.5 × a vectorised pipeline",
+           _row("ml", "vectori[sz]ed", least=2.5)),
+    Target("ML strategy, 1 M bars", "at least 500 × one that predicts row by row",
+           _row("ml", "row by row", least=500.0)),
+    Target("growth", "time a bar within 10 % from 1 M to 10 M bars",
+           _row("growth", "^one bar of 10 M", least=1.0)),
+    Target("growth", "time a symbol not growing from 1 to 200",
+           _row("growth", "^one bar and symbol of 200", least=1.0)),
+    Target("cold start", "first W1 run, warm disk cache: under 1.2 s",
+           _row(("start", "cold"), "warm")),
+    Target("cold start", "first W1 run, empty cache: under 15 s",
+           _row(("start", "cold"), "empty|nothing compiled")),
+)  # fmt: skip
+
+
+def judge(findings: Findings, targets: Sequence[Target] = TARGETS) -> Mapping[Target, Verdict]:
+    """Return what became of every target."""
+    return {target: target.judge(findings) for target in targets}
