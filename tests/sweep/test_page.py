@@ -21,7 +21,7 @@ from tests.report.goldens import check_golden
 from tests.report.reading import EVIL, Page, drawn, needs_chromium
 from tests.sweep.synthetic import PROBLEMS, make_manifest, make_table
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent / "golden" / "page"
 FAST, SLOW, STOP = "features.fast.period", "features.slow.period", "risk.stops.stop_loss.loss"
 HOUR, DAY = 3_600e9, 86_400e9
 SMALL: dict[str, list[float]] = {FAST: [5, 10, 15, 20], SLOW: [40, 80, 120], STOP: [0.01, 0.03]}
@@ -47,7 +47,7 @@ def page(found: Findings) -> Page:
 
 
 def test_what_the_page_says(page: Page) -> None:
-    check_golden(GOLDEN / "page.txt", "\n".join(filter(None, map(str.strip, page.text))) + "\n")
+    check_golden(GOLDEN / "text.txt", "\n".join(filter(None, map(str.strip, page.text))) + "\n")
 
 
 def test_what_the_charts_draw(page: Page) -> None:
