@@ -1,88 +1,86 @@
-"""Strategies whose plans tests compile: few, because each takes seconds the first time."""
+"""Some thirty shapes of strategies: their plans are compiled once, their values drawn freely."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
 
-import numpy as np
+import yaml
+from hypothesis import strategies as st
 
-from septet._data.bars import SeriesTable
-from tests.core.settings import HOUR, START, Bars, Settings, walk
+__all__ = ["FILES", "body_of", "drawn", "names", "plainest", "written"]
 
-__all__ = ["FEATURES", "PARTS", "made_series", "two_markets"]
-
-FEATURES: Final = """\
-version: 1
-name: features
-universe: {symbols: [AAA/USDT, BBB/USDT], bar: 1h}
-data:
-  candles: {use: synthetic}
-  mood: {use: http_json, url: "https://example.org/x.json", select: data.*.v, time: data.*.t,
-         time_unit: s, known_after: 2h, every: 1h, max_age: 9h}
-features:
-  fast: {use: sma, period: 3}
-  slow: {use: ema, period: 8}
-  rsi: {use: rsi, period: 5}
-  calm: {use: volatility, period: 6, annualise: 365d}
-  tall: {use: sma, period: 2, bar: 4h}
-  day: {use: roc, period: 1, bar: 1d}
-  place: {use: cross_rank, of: fast}
-  steady: {use: sma, of: place, period: 3}
-  mood_now: {use: series, of: mood, missing: 0}
-  pair: {use: ratio, of: close, to: "close@BBB/USDT"}
-  past: {use: lag, of: rsi, by: [1, 4]}
-  mix: {use: expr, formula: "(fast - slow) / close + prev(mood_now, 2) * 0.001"}
-signal:
-  use: rules
-  long_if: (mix > 0 or steady > 0.4) and rsi > 40
-  exit_if: crosses_below(fast, slow) or tall < prev(tall, 4) or day < -0.2 or pair > 9
-  regime: {use: volatility_regime, of: calm, trade_in: [low, mid, high], window: 2d, min: 12 bars}
-risk:
-  sizing: {use: volatility_target, target: 0.4, of: calm, max: 0.8}
-  limits: {correlated: {above: 0.3, window: 2d, max: 0.6}}
-  stops: {stop_loss: 4%, trailing: 6%}
-execution:
-  simulation: {slippage: {volatility: 0.2, window: 5 bars}}
-"""
-"""Every way a feature can be read: higher time frames, symbols side by side, series, lags."""
-
-PARTS: Final[dict[str, Settings]] = {
-    "one_spot": Settings(
-        stops={"stop_loss": 0.03, "take_profit": 0.05, "time_limit": 9},
-        halts={"drawdown": {"above": 0.2, "then": "flatten", "resume": "next_day"}},
-        tick=0.01, lot=0.001, min_notional=10.0,
-    ),
-    "one_perpetual": Settings(
-        spot=False, model=True, short_back=1, leverage=3.0, order="limit", good_for=2,
-        funding=0.0005, participation=0.1, stops={"trailing": {"distance": 0.03, "after": 0.01}},
-        halts={"losses_in_a_row": {"count": 4, "then": "block_entries", "resume": 9}},
-    ),
-    "three_spot": Settings(
-        symbols=("AAA/USDT", "BBB/USDT", "CCC/USDT"), model=True, sizing="kelly", received=True,
-        pro_rata=True, order="stop_limit", good_for=2, stops={"stop_loss": 0.02},
-        limits={"groups": {"pair": {"symbols": ["BBB/USDT", "CCC/USDT"], "max": 0.4}},
-                "correlated": {"above": 0.1, "window": "60 bars", "max": 0.5}},
-        halts={"daily_loss": {"above": 0.05, "then": "cancel_all", "resume": "next_day"}},
-    ),
-    "two_perpetual": Settings(
-        symbols=("AAA/USDT", "BBB/USDT"), spot=False, short_back=2, leverage=2.0, band=0.1,
-        amount=0.5, split=True, reentry=3, latency=1, maker=0.001,
-        stops={"stop_loss": 0.05, "take_profit": 0.03, "time_limit": 20},
-    ),
-}  # fmt: skip
-"""Shapes of the trading part; values are drawn freely, the text stays the same."""
+FOLDER: Final = Path(__file__).parent / "strategies"
+FILES: Final = ("one_spot", "one_perpetual", "several_spot", "several_perpetual")
+CHOICE: Final = re.compile(r"\$\(([^)]*)\)")
+SPAN: Final = re.compile(r"(-?[\d.]+?)(%?)\.\.(-?[\d.]+?)(%?)")
 
 
-def made_series() -> dict[str, SeriesTable]:
-    """Return an outside series with holes and late arrivals."""
-    draw = np.random.default_rng(3)
-    stamp = START + np.sort(draw.integers(0, 150, 60)).astype(np.int64) * HOUR
-    known = stamp + 2 * HOUR + draw.integers(0, 5, 60) * (HOUR // 4)
-    value = draw.normal(0.0, 1.0, 60)
-    return {"mood": SeriesTable("mood", stamp, np.maximum.accumulate(known), value, 9 * HOUR)}
+@cache
+def _shapes(file: str) -> dict[str, dict[str, Any]]:
+    text = (FOLDER / f"{file}.yaml").read_text(encoding="utf-8")
+    return dict(yaml.safe_load(text))
 
 
-def two_markets(seed: int, count: int = 150) -> Sequence[Bars]:
-    """Return two rough markets, the second with a gap that restarts its history."""
-    return [walk(seed, count), walk(seed + 1, count, holes=0.2, long_hole=True)]
+def names(file: str | None = None) -> list[str]:
+    """Names of the shapes in one file, or in all of them."""
+    return [name for each in ([file] if file else FILES) for name in _shapes(each)]
+
+
+def body_of(name: str) -> dict[str, Any]:
+    """Return a shape as it is written, its choices open."""
+    (body,) = [_shapes(file)[name] for file in FILES if name in _shapes(file)]
+    return body
+
+
+def written(body: dict[str, Any], name: str) -> str:
+    """Write a strategy file from a shape whose choices are made."""
+    base: dict[str, Any] = {"version": 1, "name": name, "data": {"candles": {"use": "synthetic"}}}
+    return yaml.safe_dump({**base, **body}, sort_keys=False, width=200)
+
+
+def _values(choice: str) -> st.SearchStrategy[str]:
+    """Return what a choice leaves open: one of some texts, or a number between two."""
+    span = SPAN.fullmatch(choice)
+    if span is None:
+        return st.sampled_from(choice.split("|"))
+    low, unit, high, _ = span.groups()
+    if unit or "." in low + high:
+        between = st.floats(float(low), float(high), allow_nan=False)
+        return between.map(lambda value: f"{value:.12f}{unit}")
+    return st.integers(int(low), int(high)).map(str)
+
+
+def _filled(part: Any, choose: Any) -> Any:
+    if isinstance(part, dict):
+        return {key: _filled(value, choose) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_filled(value, choose) for value in part]
+    if not isinstance(part, str) or "$(" not in part:
+        return part
+    text = CHOICE.sub(lambda found: str(choose(found[1])), part)
+    # What was a choice alone is a number again where it looks like one.
+    return yaml.safe_load(text) if CHOICE.fullmatch(part) else text
+
+
+@st.composite
+def drawn(draw: Any, body: dict[str, Any]) -> Any:
+    """Draw the values of a shape."""
+    return _filled(body, lambda choice: draw(_values(choice), label=choice))
+
+
+def plainest(body: dict[str, Any]) -> Any:
+    """Take the first of every choice, the middle of every span."""
+
+    def choose(choice: str) -> str:
+        span = SPAN.fullmatch(choice)
+        if span is None:
+            return choice.split("|")[0]
+        low, unit, high, _ = span.groups()
+        if unit or "." in low + high:
+            return f"{(float(low) + float(high)) / 2:.12f}{unit}"
+        return str((int(low) + int(high)) // 2)
+
+    return _filled(body, choose)

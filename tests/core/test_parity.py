@@ -1,51 +1,33 @@
-"""P1: the batch path and the event path give the same bits."""
+"""P1 on shapes that nobody wrote down: the batch and the event path give the same bits.
+
+The shapes that are written down, compiled, are in `test_parity_*.py`; here their parts are mixed
+and run as plain text, which compiles nothing. `make soak` compiles the mixtures as well.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+import os
+from typing import Any
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, note, settings
 from hypothesis import strategies as st
 
-from septet._kernel import layout
+from septet.errors import ConfigError
+from septet_plugins.features.manifest import FEATURES
 from tests.core import draws
-from tests.core.settings import walk
-from tests.core.shapes import FEATURES, PARTS, made_series, two_markets
-from tests.core.world import Events, Ran, run_core, run_events, session_of, session_of_text
+from tests.core.markets import Rough, made_series, rough_market
+from tests.core.paths import both, by_batch, by_events, plainly
+from tests.core.properties import cases, check_every_path
+from tests.core.same import assert_same
+from tests.core.shapes import body_of, names, written
+from tests.core.world import load_text, open_made, session_of
+from tests.features.cases import CASES
 from tests.scale import examples
 
-BITS = np.int64
-
-
-def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
-    """Compare arrays bit for bit, NaN equal to NaN."""
-    if a.shape != b.shape:
-        return False
-    both = np.isnan(a) & np.isnan(b)
-    return bool(np.all(both | (a.view(BITS) == b.view(BITS))))
-
-
-def assert_parity(ran: Ran, events: Events) -> None:
-    """Features of every bar, decisions from the first on, the curve, the log and the state."""
-    tape, assembly = ran.session.tape, ran.session.plan.assembly
-    first, decisions = ran.session.first, assembly.decision_row
-    for k, n in enumerate(tape.lengths):
-        for row in range(decisions):
-            ours, theirs = ran.batch.F[k, row, :n].copy(), events.F[k, row, :n].copy()
-            assert same_bits(ours, theirs), f"feature row {row} of symbol {k}"
-        rows = tape.T[layout.ROW + k, first:]
-        decided = rows[rows >= 0]
-        for row in range(decisions, decisions + layout.D_ROWS):
-            ours, theirs = ran.batch.F[k, row, decided], events.F[k, row, decided]
-            assert same_bits(ours, theirs), f"decision row {row - decisions} of symbol {k}"
-    for row in (layout.G_EQUITY, layout.G_CASH, layout.G_EXPOSURE):
-        assert same_bits(ran.batch.G[row, first:].copy(), events.G[row, first:].copy())
-    for ours, theirs in zip(ran.log, events.log, strict=True):
-        assert same_bits(ours.astype(float), theirs.astype(float))
-    for name in ("A", "B", "C", "I"):
-        ours, theirs = getattr(ran.batch.state, name), getattr(events.engine.state, name)
-        scratch = slice(0, layout.A_SLOTS) if name == "A" else slice(None)
-        assert same_bits(ours[scratch].astype(float), theirs[scratch].astype(float)), name
+UNBOUNDED = ("drawdown", "obv", "running_max", "running_sum")
+"""Refused in a file unless a window or an anchor ends their memory."""
+SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
 
 
 @given(st.data())
@@ -53,31 +35,104 @@ def assert_parity(ran: Ran, events: Events) -> None:
 def test_trading_is_the_same_in_both_paths(data):
     s = data.draw(draws.settings())
     bars = data.draw(draws.markets(s))
-    events = run_events(session_of(s, bars), spare=data.draw(st.integers(8, 60)))
+    whole = by_batch(plainly(session_of(s, bars)))
+    events = by_events(plainly(session_of(s, bars)), data.draw(st.integers(8, 60)))
     assert events.slides > 2
-    assert_parity(run_core(session_of(s, bars)), events)
+    assert_same(whole, events)
 
 
+# -------------------------------------------------------------------------- mixtures
+
+
+@st.composite
+def mixtures(draw: Any) -> dict[str, Any]:
+    """Draw a shape from three: the signal of one, the risk of another, the market of a third."""
+    seen, careful, traded = (body_of(draw(st.sampled_from(names()))) for _ in range(3))
+    kept = ("universe", "data", "features", "model")
+    body: dict[str, Any] = {key: seen[key] for key in kept if key in seen}
+    body["signal"] = {**seen["signal"], "reentry": careful["signal"].get("reentry", "rearm")}
+    symbols = body["universe"]["symbols"]
+    risk = {**careful["risk"], "limits": dict(careful["risk"].get("limits", {}))}
+    risk["sizing"] = seen["risk"]["sizing"]
+    groups = risk["limits"].pop("groups", None)
+    if groups is not None and len(symbols) > 1:
+        risk["limits"]["groups"] = {"all": {"symbols": symbols, "max": "50%"}}
+    body["risk"] = risk
+    kind = traded.get("account", {}).get("type", "spot")
+    body["account"] = {**traded.get("account", {})}
+    execution = traded.get("execution", {})
+    body["execution"] = {key: execution[key] for key in ("simulation", "order") if key in execution}
+    if kind == "spot":
+        body["signal"].pop("short_if", None)
+    else:
+        funding = {"rate": "2bps", "every": "8h"}
+        body["perpetual"] = {"funding": funding, **traded.get("perpetual", {})}
+    return body
+
+
+def _mixed(data: Any) -> Any:
+    body = data.draw(mixtures())
+    try:
+        return data.draw(cases(body, "mixed"))
+    except ConfigError as error:
+        note(str(error))
+        assume(False)
+
+
+@given(st.data())
+@settings(max_examples=examples(40))
+def test_mixtures_of_the_shapes_give_one_answer(data):
+    check_every_path(data, _mixed(data), plainly)
+
+
+@pytest.mark.skipif(not SOAK, reason="compiles a new plan for every example: make soak does")
+@given(st.data())
+@settings(max_examples=60)
+def test_new_shapes_give_one_answer_compiled(data):
+    check_every_path(data, _mixed(data))
+
+
+# -------------------------------------------------------------------------- features
+
+
+def _family(module: str, frame: str | None) -> dict[str, Any]:
+    """Every feature of a module with small settings, on base bars or on taller ones."""
+    keys = [key.partition(":")[0] for key in FEATURES[module]]
+    found = {}
+    for name in keys:
+        for number, settings_ in enumerate(CASES[name]):
+            block = {"use": name, **settings_}
+            if name in UNBOUNDED and not {"window", "anchor"} & set(block):
+                continue
+            outside = name in ("series", "cross_rank") or "@" in str(block.get("to", ""))
+            if frame is not None and outside:
+                continue
+            if block.get("to") == "other":
+                block["to"] = "volume"
+            found[f"f{number}_{name}"] = {**block, **({"bar": frame} if frame else {})}
+    return found
+
+
+@pytest.mark.parametrize("module", list(FEATURES))
+@pytest.mark.parametrize("frame", [None, "3h", "1d", "1w"])
 @given(st.integers(0, 2**20), st.integers(8, 70))
-@settings(max_examples=examples(20))
-def test_every_kind_of_feature_is_the_same_in_both_paths(seed, spare):
-    def session():
-        return session_of_text(FEATURES, two_markets(seed, 260), 40, made_series())
-
-    ran = run_core(session())
-    assert_parity(ran, run_events(session(), spare=spare))
-
-
-@pytest.mark.parametrize("name", [*PARTS, "features"])
-def test_compiled_paths_agree_with_each_other_and_with_the_plain_text(name):
-    def session():
-        if name == "features":
-            return session_of_text(FEATURES, two_markets(5, 400), 40, made_series())
-        s = PARTS[name]
-        return session_of(s, [walk(11 + k, 400, tick=s.tick) for k in range(len(s.symbols))])
-
-    compiled = run_core(session(), plain=False)
-    assert len(compiled.log[0]) > 20
-    assert_parity(compiled, run_events(session(), plain=False, spare=9))
-    assert_parity(compiled, run_events(session(), plain=True))
-    assert_parity(run_core(session()), run_events(session(), plain=False, spare=300))
+@settings(max_examples=examples(2))
+def test_every_feature_is_the_same_in_both_paths(module, frame, seed, spare):
+    symbols = ["BTC/USDT", "ETH/USDT"]
+    mood = body_of("moods")["data"]["mood"]
+    body = {
+        "universe": {"symbols": symbols, "bar": "1h"},
+        "data": {"candles": {"use": "synthetic", "reset_after": "6 bars"}, "mood": mood},
+        "features": _family(module, frame),
+        "signal": {"use": "rules", "long_if": "close > open", "exit_if": "close < prev(open, 1)"},
+        "risk": {"sizing": {"use": "fixed_fraction", "fraction": "10%"}},
+    }
+    loaded = load_text(written(body, "family"))
+    made = [
+        Rough(seed + k, 420, flats=((150, 20),), holes=((80, 3), (300 + 9 * k, 9)), quiet=0.1)
+        for k in (0, 1)
+    ]
+    bars, series = rough_market(symbols, made, (0.0, 0.0)), made_series(seed, 420)
+    whole = by_batch(plainly(open_made(loaded, bars, 40, series)))
+    assert_same(whole, by_events(plainly(open_made(loaded, bars, 40, series)), spare))
+    assert_same(whole, both(plainly(open_made(loaded, bars, 40, series)), 200, spare))

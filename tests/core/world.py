@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from septet._config import load
 from septet._core.batch import Batch
-from septet._core.engine import Engine
 from septet._data.bars import BarTable, Instrument, MarketData, SeriesTable
-from septet._host.declare import Step
+from septet._data.calendars import load_calendar
 from septet._host.register import Host
 from septet._kernel import layout
-from septet._plan.plan import Plan
-from septet._shell.eventful import barriers, make_engine
 from septet._shell.session import Session, plan_of
 from septet._shell.tape import TapeRules, make_tape
-from tests.core.settings import HOUR, Bars, Settings
+from tests.core.plain import plain_module
+from tests.core.settings import HOUR, START, Bars, Settings
 
 __all__ = [
-    "FIRST", "Events", "Ran", "chance_up", "file_of", "load_text", "market_of", "plain_module",
-    "run_core", "run_events", "session_of", "session_of_text", "steps",
+    "FIRST", "Ran", "chance_up", "file_of", "load_text", "market_of", "open_made",
+    "run_core", "session_of", "session_of_text", "steps",
 ]  # fmt: skip
 
 FIRST = 5
-DAY = 24 * HOUR
 
 
 @cache
@@ -163,16 +159,23 @@ def market_of(
     bars: Sequence[Bars],
     instruments: Mapping[str, Instrument],
     series: Mapping[str, SeriesTable] | None = None,
+    calendar: str = "24x7",
+    calendars: Mapping[str, str] | None = None,
 ) -> MarketData:
     """Put made bars where validated ones would be."""
-    tables = {}
+    tables, chosen = {}, calendars or {}
     for symbol, each in zip(symbols, bars, strict=True):
         prices = (each.open, each.high, each.low, each.close, each.volume)
+        span = (int(each.open_ns[0]), int(each.open_ns[-1])) if len(each) else (START, START)
+        schedule = load_calendar(chosen.get(symbol, calendar), *span)
         tables[symbol] = BarTable(
-            symbol, HOUR, each.open_ns, each.open_ns + HOUR, *prices, each.open_ns // DAY,
-            each.made_up,
+            symbol, HOUR, each.open_ns, each.open_ns + HOUR, *prices,
+            schedule.place(each.open_ns, HOUR).session, each.made_up,
         )  # fmt: skip
-    return MarketData(tuple(symbols), HOUR, tables, series or {}, instruments)
+    return MarketData(
+        tuple(symbols), HOUR, tables, series or {}, instruments,
+        calendar=calendar, calendars=chosen,
+    )  # fmt: skip
 
 
 def session_of_text(
@@ -182,16 +185,31 @@ def session_of_text(
     series: Mapping[str, SeriesTable] | None = None,
 ) -> Session:
     """Return a session over made bars."""
-    loaded = load_text(text)
+    return open_made(load_text(text), bars, first, series)
+
+
+def open_made(
+    loaded: Any,
+    bars: Sequence[Bars],
+    first: int = FIRST,
+    series: Mapping[str, SeriesTable] | None = None,
+    *,
+    tables: bool = True,
+    calendars: Mapping[str, str] | None = None,
+) -> Session:
+    """Return a session over made bars for a loaded file, as `open_session` does over its data."""
     strategy = loaded.strategy
-    plan = plan_of(loaded)
+    each = list((calendars or {}).values()) or ["24x7"]
+    calendar = max(sorted(set(each)), key=each.count)
+    plan = plan_of(loaded, tables=tables, calendar=calendar)
     instruments = {}
     for symbol in strategy.universe.symbols:
         spec = strategy.execution.instruments.get(symbol)
         instruments[symbol] = Instrument(symbol) if spec is None else Instrument(
             symbol, spec.lot, spec.tick, spec.min_notional, min(1e-8, spec.lot)
         )  # fmt: skip
-    market = market_of(strategy.universe.symbols, bars, instruments, series)
+    symbols = strategy.universe.symbols
+    market = market_of(symbols, bars, instruments, series, calendar, calendars)
     funding = strategy.perpetual.funding
     rules = TapeRules(
         reset_after=strategy.data.candles.extra["reset_after"],
@@ -204,23 +222,6 @@ def session_of_text(
 def session_of(s: Settings, bars: Sequence[Bars], first: int = FIRST) -> Session:
     """Return a session over made bars for some settings."""
     return session_of_text(file_of(s), bars, first)
-
-
-def plain_module(plan: Plan) -> ModuleType:
-    """Run the plan's text as plain Python: no compiler, every step and helper as it is written."""
-
-    def use(target: Any) -> Any:
-        return target.function if isinstance(target, Step) else target
-
-    module = ModuleType(plan.name)
-    same: Callable[[Any], Any] = lambda function: function  # noqa: E731
-    scope = {"entry": lambda signature: same, "kernel": same, "routine": same, "use": use}
-    text = plan.assembly.text
-    for flavour in ("compiled", "uncompiled"):
-        text = text.replace(f"from septet._plan.{flavour} import entry, kernel, routine, use\n", "")
-    module.__dict__.update(scope)
-    exec(compile(text, plan.name, "exec"), module.__dict__)
-    return module
 
 
 def chance_up(value: float) -> float:
@@ -271,64 +272,14 @@ def run_core(
 def steps(session: Session) -> Iterator[tuple[int, Ran, int]]:
     """Run time by time; yield the time's number, the run so far and its first new log row."""
     ran = run_core(session, until=session.first)
-    plan, batch = session.plan, ran.batch
+    batch = ran.batch
     with np.errstate(all="ignore"):
         if session.strategy.model is None:
             batch.observe(session.first, session.tape.times)
         for t in range(session.first, session.tape.times):
             begun = int(batch.state.C[layout.LOG])
-            assert plan.module.trade(t, t + 1, *batch.arguments) == t + 1
+            batch.trade(t, t + 1)
             yield t, ran, begun
-
-
-@dataclass
-class Events:
-    """What the event path left."""
-
-    engine: Engine
-    F: Any
-    G: Any
-    slides: int
-
-    @property
-    def log(self) -> tuple[Any, Any]:
-        """Rows of the log."""
-        rows = int(self.engine.state.C[layout.LOG])
-        return self.engine.LI[:rows], self.engine.LF[:rows]
-
-
-class _Walk:
-    """Stands for a trained walk: the same made-up probability, one row at a time."""
-
-    def predict_row(self, time_ns: int, vector: Any) -> tuple[float, int]:
-        up = chance_up(float(vector[0]))
-        return up, 3 if up != up else 0
-
-
-def run_events(session: Session, *, plain: bool = True, spare: int = 8) -> Events:
-    """Run the event path with a window that slides every `spare` bars."""
-    plan, tape = session.plan, session.tape
-    if plain:
-        plan.__dict__["module"] = plain_module(plan)
-    F = np.full((len(plan.symbols), max(1, plan.rows[0]), tape.width), np.nan)
-    G = np.full((layout.G_ROWS, tape.times), np.nan)
-    slides = 0
-
-    def drain(k: int, first: int, values: Any, columns: Any) -> None:
-        nonlocal slides
-        slides += 1
-        if k < 0:
-            G[:, first : first + values.shape[1]] = values
-        else:
-            F[k, :, first : first + values.shape[1]] = values
-
-    learned: Any = SimpleNamespace(walk=_Walk()) if session.strategy.model is not None else None
-    with np.errstate(all="ignore"):
-        engine = make_engine(session, learned, drain, spare=spare)
-        for event in barriers(session):
-            engine.handle(event)
-        engine.window.flush(drain)
-    return Events(engine, F, G, slides)
 
 
 def predict(

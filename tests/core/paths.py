@@ -1,0 +1,193 @@
+"""The ways through a run: batch, events, batch over uneven stretches, batch and then events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from septet._core.batch import Batch
+from septet._core.engine import Engine
+from septet._kernel import layout
+from septet._shell.backtest import run_batch
+from septet._shell.eventful import barriers, make_engine, run_events
+from septet._shell.project import Outcome
+from septet._shell.session import Session
+from tests.core.plain import plain_module
+from tests.core.settings import HOUR
+from tests.core.world import chance_up
+
+__all__ = [
+    "Left",
+    "begin",
+    "both",
+    "by_batch",
+    "by_events",
+    "by_shell",
+    "finish",
+    "plainly",
+    "stretch",
+]
+
+NO_MODEL, EXPIRED, NOT_FINITE = 1, 2, 3
+
+
+@dataclass
+class Left:
+    """What a path left of a run, and how often the window slid, if it had one."""
+
+    path: str
+    session: Session
+    outcome: Outcome
+    slides: int = 0
+
+
+def plainly(session: Session) -> Session:
+    """Let a session's plan run as plain Python."""
+    session.plan.__dict__["module"] = plain_module(session.plan)
+    return session
+
+
+def _judged(time_ns: int, value: float) -> tuple[float, int]:
+    """Judge as a made-up model: at times there is none, at times it has expired."""
+    hour = time_ns // HOUR % 211
+    if hour < 4 or 90 <= hour < 93:
+        return np.nan, NO_MODEL if hour < 4 else EXPIRED
+    up = chance_up(value)
+    return up, NOT_FINITE if up != up else 0
+
+
+class _Walk:
+    """Stands for a trained walk."""
+
+    def predict_row(self, time_ns: int, vector: Any) -> tuple[float, int]:
+        return _judged(time_ns, float(vector[0]))
+
+
+# -------------------------------------------------------------------------- batch
+
+
+def begin(session: Session) -> Batch:
+    """Return a batch at the start of a run; what is never written is NaN on every path."""
+    state = session.plan.state(session.strategy.account.capital, session.instruments)
+    batch = Batch(session.plan, session.tape, state)
+    batch.F[:, : session.plan.assembly.decision_row] = np.nan
+    batch.Y[:] = np.nan
+    return batch
+
+
+def stretch(session: Session, batch: Batch, start: int, stop: int) -> None:
+    """Take a batch over a stretch of times, as the shell does over all of them."""
+    row, first = session.plan.assembly.model_row, max(start, session.first)
+    if row is None:
+        batch.observe(start, min(stop, first))
+        if stop > first:
+            batch.advance(first, stop)
+        return
+    batch.observe(start, stop)
+    tape = session.tape
+    source = next(iter(session.plan.assembly.features.values()))
+    for k in range(len(session.market.symbols)):
+        for t in range(start, stop):
+            i = int(tape.T[layout.ROW + k, t])
+            if i >= 0:
+                known = int(tape.T[layout.KNOWN, t])
+                batch.F[k, row : row + 2, i] = _judged(known, float(batch.F[k, source, i]))
+    if stop > first:
+        batch.trade(first, stop)
+
+
+def finish(session: Session, batch: Batch, path: str) -> Left:
+    """Take what a batch left."""
+    rows = int(batch.state.C[layout.LOG])
+    outcome = Outcome(batch.LI[:rows], batch.LF[:rows], batch.F, batch.G, batch.state)
+    return Left(path, session, outcome)
+
+
+def by_batch(session: Session, cuts: Sequence[int] = ()) -> Left:
+    """Run the batch path, in one piece or cut at some times."""
+    batch = begin(session)
+    with np.errstate(all="ignore"):
+        for start, stop in pairwise([0, *cuts, session.tape.times]):
+            stretch(session, batch, start, stop)
+    return finish(session, batch, f"batch cut at {list(cuts)}" if cuts else "batch")
+
+
+# -------------------------------------------------------------------------- events
+
+
+class _Drained:
+    """Collects what slides out of an engine's window."""
+
+    def __init__(self, session: Session) -> None:
+        tape = session.tape
+        count, rows = len(session.plan.symbols), max(1, session.plan.rows[0])
+        self.F = np.full((count, rows, tape.width), np.nan)
+        self.G = np.full((layout.G_ROWS, tape.times), np.nan)
+        self.slides = 0
+
+    def __call__(self, k: int, first: int, values: Any, columns: Any) -> None:
+        self.slides += 1
+        stop = first + values.shape[1]
+        if k < 0:
+            self.G[:, first:stop] = values
+        else:
+            self.F[k, :, first:stop] = values
+
+
+def _feed(session: Session, engine: Engine, drained: _Drained, start: int, path: str) -> Left:
+    with np.errstate(all="ignore"):
+        for event in barriers(session, start):
+            engine.handle(event)
+    engine.window.flush(drained)
+    rows = int(engine.state.C[layout.LOG])
+    outcome = Outcome(engine.LI[:rows], engine.LF[:rows], drained.F, drained.G, engine.state)
+    return Left(path, session, outcome, drained.slides)
+
+
+def _engine(session: Session, drained: _Drained, spare: int) -> Engine:
+    learned: Any = SimpleNamespace(walk=_Walk()) if session.strategy.model is not None else None
+    return make_engine(session, learned, drained, spare=spare)
+
+
+def by_events(session: Session, spare: int = 8) -> Left:
+    """Run the event path; its window slides every `spare` bars."""
+    drained = _Drained(session)
+    return _feed(session, _engine(session, drained, spare), drained, 0, f"events, spare {spare}")
+
+
+def both(session: Session, cut: int, spare: int = 8) -> Left:
+    """Run the batch path up to a time, then go on from a copy of its state event by event."""
+    batch = begin(session)
+    with np.errstate(all="ignore"):
+        stretch(session, batch, 0, cut)
+    state, tape = batch.state.copy(), batch.tape
+    drained = _Drained(session)
+    engine = _engine(session, drained, cut + spare)
+    window = engine.window
+    window.T[:, :cut], window.G[:, :cut] = tape.T[:, :cut], batch.G[:, :cut]
+    for k in range(len(session.plan.symbols)):
+        n = int(tape.T[layout.ROW + k, :cut].max(initial=-1)) + 1
+        for held, made in ((window.M, tape.M), (window.X, tape.X), (window.F, batch.F)):
+            held[k, :, :n] = made[k, :, :n]
+        frames = min(window.Y.shape[2], batch.Y.shape[2])
+        window.Y[k, :, :frames] = batch.Y[k, :, :frames]
+        window.cursor[k] = n
+    window.time = cut
+    for name in ("S", "A", "C", "B", "I"):
+        getattr(engine.state, name)[:] = getattr(state, name)
+    rows = int(state.C[layout.LOG])
+    assert rows < len(engine.LI) - 64 * len(session.plan.symbols), "too long a log to begin with"
+    engine.LI[:rows], engine.LF[:rows] = batch.LI[:rows], batch.LF[:rows]
+    return _feed(session, engine, drained, cut, f"batch to {cut}, then events")
+
+
+def by_shell(session: Session, engine: str) -> Left:
+    """Run as `septet run --engine` does; a model would be trained."""
+    with np.errstate(all="ignore"):
+        outcome, *_ = (run_batch if engine == "batch" else run_events)(session)
+    return Left(f"the shell's {engine}", session, outcome)

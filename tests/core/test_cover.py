@@ -1,0 +1,157 @@
+"""The shapes of the parity tests together reach everything a strategy file can say."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+from jinja2 import nodes
+
+from septet._plan import text as plan_text
+from septet_plugins.execution.manifest import septet_execution
+from septet_plugins.features.manifest import FEATURES
+from septet_plugins.risk.manifest import septet_risk
+from septet_plugins.signals.manifest import septet_signals
+from tests.core.markets import Rough
+from tests.core.paths import by_batch, by_events, plainly
+from tests.core.properties import session_of_body
+from tests.core.shapes import body_of, names
+
+TEMPLATE = Path(plan_text.__file__).parent / "templates" / "plan.py.j2"
+NO_STRATEGY = {
+    "venue": "where orders go says nothing about how they are decided",
+}
+"""Kinds of components that no shape needs to name."""
+
+
+def _used(part: Any) -> Iterator[str]:
+    """Yield the plugins a shape names; a rule of risk may stand under its own name alone."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key == "use" and isinstance(value, str):
+                yield value
+            elif key in ("limits", "stops", "halts"):
+                yield from value
+            yield from _used(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _used(value)
+
+
+@cache
+def used() -> frozenset[str]:
+    # A file without an order style sends market orders.
+    return frozenset(name for shape in names() for name in _used(body_of(shape))) | {"market"}
+
+
+def test_there_are_some_thirty_shapes_a_good_part_of_one_symbol():
+    alone = [name for name in names() if len(body_of(name)["universe"]["symbols"]) == 1]
+    assert 28 <= len(names()) <= 34
+    assert len(names()) == len(set(names()))
+    assert len(alone) >= 10
+
+
+def test_every_signal_size_limit_stop_halt_and_order_is_in_some_shape():
+    components = [*septet_signals(), *septet_risk(), *septet_execution()]
+    missing = [
+        f"{each.kind} {each.name}"
+        for each in components
+        if each.kind not in NO_STRATEGY and each.name not in used()
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("module", list(FEATURES))
+def test_every_family_of_features_is_in_some_shape(module):
+    family = {key.partition(":")[0] for key in FEATURES[module]}
+    assert family & used(), f"no shape uses a feature of {module}"
+
+
+# -------------------------------------------------------------------------- switches
+
+
+class Switches:
+    """The template with every condition reporting which way it went."""
+
+    def __init__(self) -> None:
+        environment = jinja2.Environment(
+            trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+            keep_trailing_newline=True,
+        )  # fmt: skip
+        self.ways: dict[int, set[bool]] = defaultdict(set)
+        self.places: list[str] = []
+        source = TEMPLATE.read_text(encoding="utf-8")
+        self._environment = environment
+        tree = environment.parse(source)
+        lines = source.splitlines()
+        node: Any
+        for node in [*tree.find_all(nodes.If), *tree.find_all(nodes.CondExpr)]:
+            number = len(self.places)
+            self.places.append(f"line {node.lineno}: {lines[node.lineno - 1].strip()}")
+            node.test = self._reporting(number, node.test)
+        environment.globals["went"] = self._went
+        self.template = environment.from_string(tree)
+
+    def _reporting(self, number: int, test: nodes.Expr) -> nodes.Expr:
+        name = nodes.Name("went", "load", lineno=test.lineno)
+        arguments = [nodes.Const(number, lineno=test.lineno), test]
+        call = nodes.Call(name, arguments, [], None, None, lineno=test.lineno)
+        call.set_environment(self._environment)
+        return call
+
+    def _went(self, number: int, value: Any) -> Any:
+        self.ways[number].add(bool(value))
+        return value
+
+    def one_sided(self) -> list[str]:
+        """Say which conditions went one way only."""
+        told = []
+        for number, place in enumerate(self.places):
+            ways = self.ways[number]
+            if len(ways) < 2:
+                told.append(f"{place} is never {'true' if True not in ways else 'false'}")
+        return told
+
+
+def test_every_switch_of_the_template_goes_both_ways(monkeypatch):
+    switches = Switches()
+    monkeypatch.setattr(plan_text, "_template", lambda: switches.template)
+    for name in names():
+        for tables in (True, False):
+            assert session_of_body(name, count=20, tables=tables).plan.assembly.text
+    assert len(switches.places) > 60
+    assert switches.one_sided() == []
+
+
+# -------------------------------------------------------------------------- markets
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_shape_trades(name):
+    left = by_batch(plainly(session_of_body(name)))
+    assert len(left.outcome.rows(2)) > 0, "no fill: the property would compare nothing"
+
+
+def test_the_window_of_the_event_path_slides():
+    assert by_events(plainly(session_of_body("bare")), spare=8).slides > 10
+
+
+def test_rough_markets_have_what_makes_them_hard():
+    rough = Rough(
+        3, 400, jumps=(50, 90), flats=((120, 40),), holes=((200, 30),), made_up=((300, 5),),
+        quiet=0.1,
+    )  # fmt: skip
+    bars = rough.bars()
+    moves = bars.close[1:] / bars.close[:-1] - 1.0
+    gaps = bars.open[1:] / bars.close[:-1] - 1.0
+    assert max(abs(moves).max(), abs(gaps).max()) > 0.4
+    assert (bars.high[120:160] == bars.low[120:160]).all()
+    assert (bars.open_ns[1:] - bars.open_ns[:-1]).max() == 31 * 3_600_000_000_000
+    assert bars.made_up is not None
+    assert bars.made_up.sum() == 5
+    assert (bars.volume == 0.0).sum() > 10
