@@ -67,8 +67,8 @@ format: $(DEV) ## mend what can be mended by itself
 	$(PY) -m ruff check --quiet --fix .
 	$(PY) -m ruff format --quiet .
 
-bench: $(DEV) ## run every benchmark and print its figures
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(PY) "$$file" $(ARGS) || exit 1; done
+bench: $(DEV) ## measure speed beside the peers, in environments of their own: benchmarks/RESULTS.md
+	@$(PY) benchmarks/bench_all.py $(ARGS)
 
 soak: $(DEV) ## the property tests with many more examples than `make test` tries
 	SEPTET_HYPOTHESIS=soak $(PY) -m pytest -q -n $(PYTEST_WORKERS) --maxprocesses=8 \

@@ -117,7 +117,7 @@ def _judge(contest: Contest, results: list[Result], truth: Any) -> None:
                 each.same = difference(found, each.final_equity, truth)
         elif each.final_equity is not None:
             gap = each.final_equity - truth.final_equity
-            each.same = f"{each.trades:,} of {len(truth.trips):,}, final equity {gap:+.4f}"
+            each.same = f"{each.trades:,} (counted), final equity {gap:+.4f}"
         note = each.contestant.note
         each.same = "; ".join(part for part in (each.same, note) if part)
 

@@ -23,8 +23,8 @@ Made by `make bench` on {day} in {minutes:.0f} minutes: {rounds} counted runs ea
 TARGETS_HEAD = """
 ## Targets
 
-*Ratio*: how many times faster than what stands after the dash in *measured* (for "at most", how
-many times as long). **missed** is said, never hidden; *not measured* says why.
+*Measured* is septet's time / the other's, and *ratio* how many times faster septet is (for "at
+most", how many times as long it takes). **missed** is said, never hidden; *not measured* says why.
 
 | work | target | measured | ratio | |
 |---|---|---|---:|---|
@@ -34,7 +34,7 @@ CONTEST_HEAD = """
 
 {about}
 
-| engine | version | median | least – most | bars/s | septet is faster by | peak memory | trades |
+| engine | version | median | least to most | bars/s | septet is faster by | peak memory | trades |
 |---|---|---:|---:|---:|---:|---:|---|
 """
 ROWS_HEAD = """
@@ -92,7 +92,7 @@ def _line(result: Result, ours: Result | None, bars: int) -> str:
         ratio = f"{result.median / ours.median:.2f}"
     cells = (
         who.label, result.version, time_text(result.median),
-        f"{time_text(min(seconds))} – {time_text(max(seconds))}",
+        f"{time_text(min(seconds))} to {time_text(max(seconds))}",
         f"{bars / result.median / 1e6:.3g} M", ratio, f"{result.peak_bytes / 1e9:.2f} GB",
         result.same or f"{result.trades:,}",
     )  # fmt: skip

@@ -41,6 +41,7 @@ def _panel(axes: Any, panel: dict[str, Any]) -> None:
     axes.xaxis.grid(True, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(axis="both", length=0, colors=INK)
+    axes.tick_params(axis="x", which="minor", length=0)
     axes.tick_params(axis="x", labelsize=8)
     for side in ("top", "right", "bottom"):
         axes.spines[side].set_visible(False)

@@ -1,7 +1,7 @@
-"""W3: ten features over a million bars, ours beside polars and pandas in the same run.
+"""W3: ten features over a million bars, ours beside polars, pandas and TA-Lib in the same run.
 
 Log return, RSI 14 (Wilder's), Bollinger width 20, volatility 10, z-score of the volume 20, and the
-return of 1, 2, 3, 5 and 10 bars ago. All start from arrays in memory and end in columns; the three
+return of 1, 2, 3, 5 and 10 bars ago. All start from arrays in memory and end in columns; the
 answers are compared before their times are.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from common import Row, arguments, bars_text, emit, medians, w1_strategy
+from talib_features import talib_features
 
 LAGS = (1, 2, 3, 5, 10)
 NAMES = ("ret_1", "rsi_14", "bb_width", "vol_10", "volume_z", *(f"lags_{n}" for n in LAGS))
@@ -109,13 +110,15 @@ def measure(bars: int, times: int) -> list[Row]:
     columns = w1_bars(bars)
     run, named = _ours(bars)
     polars, pandas = (make(columns["close"], columns["volume"]) for make in (_polars, _pandas))
+    talib = talib_features(columns["close"], columns["volume"], LAGS)
     run()
-    _agree(named(), polars(), "polars")
-    _agree(named(), pandas(), "pandas")
-    found = medians({"septet": run, "polars": polars, "pandas": pandas}, times)
+    peers = {"polars": polars, "pandas": pandas, "TA-Lib": talib}
+    for name, peer in peers.items():
+        _agree(named(), peer(), name)
+    found = medians({"septet": run, **peers}, times)
     ours = found["septet"]
     rows = [Row("W3", f"ten features, {bars_text(bars)}", f"{ours * 1e3:.1f} ms", "")]
-    for other in ("polars", "pandas"):
+    for other in peers:
         rows.append(
             Row("W3", f"{other}, the same features", f"{found[other] * 1e3:.1f} ms",
                 f"septet against {other}", found[other] / ours, must=other == "polars")

@@ -124,6 +124,15 @@ def crosses(fast: Any, slow: Any, first: int) -> tuple[Any, Any]:
 
 
 def _peak_bytes() -> int:
+    """Largest resident memory of this program.
+
+    Linux counts what the parent held at the fork into `ru_maxrss`; `VmHWM` begins with the program.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
