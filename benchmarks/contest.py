@@ -20,6 +20,8 @@ OWN = "septet"
 """The environment that septet itself lives in."""
 LIMIT_S = 900.0
 """Seconds after which a silent worker is given up."""
+GRACE_S = 5.0
+"""Seconds in which a worker whose input has ended may leave by itself."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,13 @@ class _Worker:
         out = self._process.stdout
         assert out is not None
         ready, _, _ = select.select([out], [], [], LIMIT_S)
-        line = out.readline() if ready else ""
+        if not ready:
+            self.end()
+            raise _Gone(f"no word within {LIMIT_S:.0f} s")
+        line = out.readline()
         if not line:
             self.end()
-            last = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            why = last[-1] if last else f"no word within {LIMIT_S:.0f} s"
-            raise _Gone(why)
+            raise _Gone(f"left with status {self._process.returncode}")
         found: dict[str, Any] = json.loads(line)
         if "missing" in found or "problem" in found:
             self.end()
@@ -105,14 +108,16 @@ class _Worker:
         return self.hear()
 
     def end(self) -> None:
-        """Make sure that nothing is left running."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
+        """Make sure that nothing is left running; one that has said its last ends by itself."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):  # what was not yet said need not be
                     pipe.close()
+        try:
+            self._process.wait(timeout=GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 def compete(

@@ -196,12 +196,16 @@ def serve(distribution: str, works: dict[str, Callable[[Setup, Market], Work]]) 
     except Unavailable as problem:
         tell({"missing": str(problem)})
         return
-    except ImportError as problem:
-        tell({"missing": f"{problem.name or problem} is not installed"})
+    except ModuleNotFoundError as problem:
+        tell({"missing": f"{problem.name} is not installed"})
+        return
+    except Exception as problem:  # the driver gets the reason, the log the traceback
+        traceback.print_exc()
+        tell({"problem": f"{type(problem).__name__}: {problem}"})
         return
     tell({"ready": True, "version": _version(distribution), "cold_seconds": cold})
     try:
         _listen(work, folder, tell)
-    except Exception as problem:  # the driver gets the reason, the terminal the traceback
+    except Exception as problem:  # as above: one that breaks does not stop the others
         traceback.print_exc()
         tell({"problem": f"{type(problem).__name__}: {problem}"})
