@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from septet._core.state import TILE, CompiledPlan, Floats, Ints, State
+from septet._core.state import TILE, Arrays, Codes, CompiledPlan, Floats, Ints, State
 from septet._kernel import layout
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "grow_log"]
 
 FIRST_LOG = 4_096
 
@@ -26,41 +26,69 @@ class Batch:
     plan: CompiledPlan
     tape: Any
     state: State
-    F: Floats = field(init=False)
-    Y: Floats = field(init=False)
-    G: Floats = field(init=False)
-    LI: Ints = field(init=False)
-    LF: Floats = field(init=False)
+    arrays: Arrays = field(init=False)
 
     def __post_init__(self) -> None:
-        count, width, times = len(self.plan.symbols), self.tape.width, self.tape.times
-        f_rows, y_rows = self.plan.rows
+        tape, state, rows = self.tape, self.state, self.plan.rows
+        count, width = len(self.plan.symbols), tape.width
+        LI, LF = self.plan.log(FIRST_LOG + 64 * count)
         # zeros, not empty: rows that are seldom written cost no memory until they are
-        self.F = np.zeros((count, max(1, f_rows), width))
-        self.Y = np.empty((count, max(1, y_rows), width + 2 if y_rows else 1))
-        self.G = np.empty((layout.G_ROWS, times))
-        self.LI, self.LF = self.plan.log(FIRST_LOG + 64 * count)
+        self.arrays = Arrays(
+            {
+                "T": tape.T, "M": tape.M, "X": tape.X,
+                "F": np.zeros((count, rows.F, width)),
+                "D": np.zeros((count, rows.D, width), np.int8),
+                "Y": np.empty((count, max(1, rows.Y), width + 2 if rows.Y else 1)),
+                "G": np.empty((rows.G, tape.times)),
+                "S": state.S, "P": self.plan.parameters, "A": state.A, "C": state.C, "B": state.B,
+                "I": state.I, "LI": LI, "LF": LF, "R": np.arange(rows.F),
+                "N": np.zeros(count, np.int64),
+                **{f"L{number}": table for number, table in enumerate(self.plan.tables)},
+            },
+            compiled=self.plan.compiled,
+        )  # fmt: skip
 
     @property
-    def arguments(self) -> tuple[Any, ...]:
-        """The arrays in the order of the entries' signature."""
-        s, t = self.state, self.tape
-        return (
-            t.T, t.M, t.X, self.F, self.Y, self.G, s.S, self.plan.parameters, s.A, s.C, s.B, s.I,
-            self.LI, self.LF, *self.plan.tables,
-        )  # fmt: skip
+    def F(self) -> Floats:
+        """Features, predictions and sizes of decisions."""
+        return self.arrays["F"]  # type: ignore[no-any-return]
+
+    @property
+    def D(self) -> Codes:
+        """Decisions as codes."""
+        return self.arrays["D"]  # type: ignore[no-any-return]
+
+    @property
+    def Y(self) -> Floats:
+        """Bars and features of higher time frames."""
+        return self.arrays["Y"]  # type: ignore[no-any-return]
+
+    @property
+    def G(self) -> Floats:
+        """The curve."""
+        return self.arrays["G"]  # type: ignore[no-any-return]
+
+    @property
+    def LI(self) -> Ints:
+        """The log's whole numbers, with room for more."""
+        return self.arrays["LI"]  # type: ignore[no-any-return]
+
+    @property
+    def LF(self) -> Floats:
+        """The log's fractions, with room for more."""
+        return self.arrays["LF"]  # type: ignore[no-any-return]
 
     def observe(self, start: int, stop: int) -> None:
         """Advance the features over a stretch of times."""
-        self.plan.module.observe(start, stop, *self.arguments)
+        self.plan.module.observe(start, stop, self.arrays.table)
 
     def trade(self, start: int, stop: int) -> None:
         """Trade a stretch whose features and predictions are there."""
         at = start
         while at < stop:
-            at = self.plan.module.trade(at, stop, *self.arguments)
+            at = self.plan.module.trade(at, stop, self.arrays.table)
             if at < stop:
-                self._grow()
+                grow_log(self.plan, self.arrays)
 
     def advance(self, start: int, stop: int) -> None:
         """Observe and trade a stretch, tile by tile: what was computed is still in the cache."""
@@ -69,8 +97,11 @@ class Batch:
             self.observe(first, last)
             self.trade(first, last)
 
-    def _grow(self) -> None:
-        rows = self.state.C[layout.LOG]
-        larger_int, larger_float = self.plan.log(4 * len(self.LI))
-        larger_int[:rows], larger_float[:rows] = self.LI[:rows], self.LF[:rows]
-        self.LI, self.LF = larger_int, larger_float
+
+def grow_log(plan: CompiledPlan, arrays: Arrays) -> None:
+    """Give a full log four times its room."""
+    rows = int(arrays["C"][layout.LOG])
+    larger = plan.log(4 * len(arrays["LI"]))
+    for name, array in zip(("LI", "LF"), larger, strict=True):
+        array[:rows] = arrays[name][:rows]
+        arrays.put(name, array)

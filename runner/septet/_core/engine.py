@@ -6,12 +6,14 @@ compiled functions with the cursor on the newest bar, so both give the same bits
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from septet._core.batch import grow_log
 from septet._core.events import (
     Barrier,
     Command,
@@ -22,14 +24,14 @@ from septet._core.events import (
     Place,
     Traded,
 )
-from septet._core.state import CompiledPlan, Floats, Ints, State
+from septet._core.state import Arrays, CompiledPlan, Floats, Ints, State
 from septet._kernel import layout
 
 __all__ = ["Engine", "Frames", "Judge", "Window"]
 
 Judge = Callable[[int, Floats], tuple[float, int]]
 """Time and feature vector to the probability up and the model's state."""
-Drain = Callable[[int, int, Floats, Floats], None]
+Drain = Callable[[int, int, Mapping[str, npt.NDArray[Any]]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,100 +48,94 @@ class Window:
     """The newest bars and times of a run; older ones slide out.
 
     `keep` bars survive a slide. `base[k]` is the number of symbol k's bars that slid out,
-    `cursor[k]` where its next bar goes; `time_base` and `time` are the same for times.
+    `N[k]` where its next bar goes; `time_base` and `time` are the same for times.
     """
 
     plan: CompiledPlan
     columns: int
     keep: int
     size: int
+    state: State
     frames: Sequence[Frames] = ()
-    T: Ints = field(init=False)
-    M: Ints = field(init=False)
-    X: Floats = field(init=False)
-    F: Floats = field(init=False)
-    Y: Floats = field(init=False)
-    G: Floats = field(init=False)
+    arrays: Arrays = field(init=False)
 
     def __post_init__(self) -> None:
-        count = len(self.plan.symbols)
-        f_rows, y_rows = self.plan.rows
-        self.T = np.full((layout.ROW + count, self.size), -1, np.int64)
-        self.M = np.zeros((count, layout.M_ROWS, self.size), np.int64)
-        self.X = np.full((count, self.columns, self.size), np.nan)
-        self.F = np.full((count, max(1, f_rows), self.size), np.nan)
-        self.Y = np.full((count, max(1, y_rows), self.size if y_rows else 1), np.nan)
-        self.G = np.zeros((layout.G_ROWS, self.size))
+        count, rows, state = len(self.plan.symbols), self.plan.rows, self.state
+        LI, LF = self.plan.log(1_024 + 64 * count)
+        self.arrays = Arrays(
+            {
+                "T": np.full((layout.ROW + count, self.size), -1, np.int64),
+                "M": np.zeros((count, layout.M_ROWS, self.size), np.int64),
+                "X": np.full((count, self.columns, self.size), np.nan),
+                "F": np.full((count, rows.F, self.size), np.nan),
+                "D": np.zeros((count, rows.D, self.size), np.int8),
+                "Y": np.full((count, max(1, rows.Y), self.size if rows.Y else 1), np.nan),
+                "G": np.zeros((rows.G, self.size)),
+                "S": state.S, "P": self.plan.parameters, "A": state.A, "C": state.C, "B": state.B,
+                "I": state.I, "LI": LI, "LF": LF, "R": np.arange(rows.F),
+                "N": np.zeros(count, np.int64),
+                **{f"L{number}": table for number, table in enumerate(self.plan.tables)},
+            },
+            compiled=self.plan.compiled,
+        )  # fmt: skip
         self.base = [0] * count
-        self.cursor = [0] * count
         self.time_base = 0
         self.time = 0
+        self.room = self.size
 
-    def make_room(self, state: State, drain: Drain | None) -> None:
-        """Slide whatever is full, handing what leaves to `drain`."""
+    def make_room(self, drain: Drain | None) -> None:
+        """Slide whatever is full, handing what leaves to `drain`; count how much room there is."""
         if self.time == self.size:
             self._slide_time(drain)
-        for k in range(len(self.base)):
-            if self.cursor[k] == self.size:
+        cursors = self.arrays["N"].tolist()
+        for k, cursor in enumerate(cursors):
+            if cursor == self.size:
                 self._slide_symbol(k, drain)
             for frame in self.frames:
-                if int(state.S[k, frame.slot]) >= self.size - 4:
-                    self._slide_frame(k, frame, state)
+                if int(self.state.S[k, frame.slot]) >= self.size - 4:
+                    self._slide_frame(k, frame)
+        fullest = max(self.time, *self.arrays["N"].tolist())
+        self.room = 1 if self.frames else self.size - fullest
 
     def _slide_time(self, drain: Drain | None) -> None:
         gone = self.size - self.keep
+        T, G = self.arrays["T"], self.arrays["G"]
         if drain is not None:
-            drain(-1, self.time_base, self.G[:, :gone], self.G[:, :gone])
-        self.T[:, : self.keep] = self.T[:, gone:].copy()
-        self.T[:, self.keep :] = -1
-        self.G[:, : self.keep] = self.G[:, gone:].copy()
+            drain(-1, self.time_base, {"G": G[:, :gone]})
+        T[:, : self.keep] = T[:, gone:].copy()
+        T[:, self.keep :] = -1
+        G[:, : self.keep] = G[:, gone:].copy()
         self.time_base += gone
         self.time = self.keep
 
     def _slide_symbol(self, k: int, drain: Drain | None) -> None:
         gone = self.size - self.keep
         if drain is not None:
-            drain(k, self.base[k], self.F[k, :, :gone], self.X[k, :, :gone])
-        for array in (self.M, self.X, self.F):
+            drain(k, self.base[k], {name: self.arrays[name][k, :, :gone] for name in "FD"})
+        for name in "MXFD":
+            array = self.arrays[name]
             array[k, :, : self.keep] = array[k, :, gone:].copy()
-        rows = self.T[layout.ROW + k]
+        rows = self.arrays["T"][layout.ROW + k]
         np.subtract(rows, gone, out=rows, where=rows >= 0)
         np.maximum(rows, -1, out=rows)
         self.base[k] += gone
-        self.cursor[k] = self.keep
+        self.arrays["N"][k] = self.keep
 
-    def _slide_frame(self, k: int, frame: Frames, state: State) -> None:
+    def _slide_frame(self, k: int, frame: Frames) -> None:
         """Keep the last bars of a time frame, the one being built included."""
-        closed = int(state.S[k, frame.slot])
+        closed = int(self.state.S[k, frame.slot])
         gone = closed - frame.keep
         rows = list(frame.rows)
         stay = frame.keep + 1
-        self.Y[k, rows, :stay] = self.Y[k][rows][:, gone : gone + stay]
-        state.S[k, frame.slot] = frame.keep
-
-    def push(self, event: Barrier) -> int:
-        """Put the bars of an event at the cursors; return the cursor of the time."""
-        t = self.time
-        self.T[layout.KNOWN, t] = event.time_ns
-        self.T[layout.DAY, t] = event.day
-        for k, present in enumerate(event.present):
-            if not present:
-                self.T[layout.ROW + k, t] = -1
-                continue
-            i = self.cursor[k]
-            self.T[layout.ROW + k, t] = i
-            self.F[k, :, i] = 0.0
-            self.X[k, :, i] = event.columns[k]
-            self.M[k, :, i] = event.facts[k]
-            self.cursor[k] = i + 1
-        self.time = t + 1
-        return t
+        Y = self.arrays["Y"]
+        Y[k, rows, :stay] = Y[k][rows][:, gone : gone + stay]
+        self.state.S[k, frame.slot] = frame.keep
 
     def flush(self, drain: Drain) -> None:
         """Hand over everything that is still in the window."""
-        drain(-1, self.time_base, self.G[:, : self.time], self.G[:, : self.time])
-        for k, cursor in enumerate(self.cursor):
-            drain(k, self.base[k], self.F[k, :, :cursor], self.X[k, :, :cursor])
+        drain(-1, self.time_base, {"G": self.arrays["G"][:, : self.time]})
+        for k, cursor in enumerate(self.arrays["N"].tolist()):
+            drain(k, self.base[k], {name: self.arrays[name][k, :, :cursor] for name in "FD"})
 
 
 class Engine:
@@ -147,12 +143,9 @@ class Engine:
 
     Parameters
     ----------
-    plan
-        The compiled rules.
-    state
-        Where the run stands; a snapshot's copy continues it.
     window
-        The window the rules look at.
+        The window the rules look at, with the compiled rules and where the run stands (a copy
+        of a snapshot continues it).
     judge
         Asked for a probability when the strategy has a model.
     model_inputs
@@ -160,13 +153,11 @@ class Engine:
     model_row
         Row of F for the probability; the next row is the model's state.
     drain
-        Told what slides out of the window: symbol (-1: times), first number, values.
+        Told what slides out of the window: symbol (-1: times), first number, rows of arrays.
     """
 
     def __init__(
         self,
-        plan: CompiledPlan,
-        state: State,
         window: Window,
         *,
         judge: Judge | None = None,
@@ -174,61 +165,72 @@ class Engine:
         model_row: int | None = None,
         drain: Drain | None = None,
     ) -> None:
-        self.plan, self.state, self.window = plan, state, window
+        self.window, self.plan, self.state = window, window.plan, window.state
         self._judge, self._inputs, self._model_row = judge, list(model_inputs), model_row
         self._drain = drain
-        self.LI, self.LF = plan.log(1_024 + 64 * len(plan.symbols))
         self._seen = 0
-        self._bind()
+        module = self.plan.module
+        self._see, self._take, self._trade = module.see, module.take, module.trade
+        self._C = self.state.C
 
-    def _bind(self) -> None:
-        w, s = self.window, self.state
-        self._arguments: tuple[Any, ...] = (
-            w.T, w.M, w.X, w.F, w.Y, w.G, s.S, self.plan.parameters, s.A, s.C, s.B, s.I,
-            self.LI, self.LF, *self.plan.tables,
-        )  # fmt: skip
+    @property
+    def log(self) -> tuple[Ints, Floats]:
+        """The rows of the log so far."""
+        rows = int(self._C[layout.LOG])
+        return self.window.arrays["LI"][:rows], self.window.arrays["LF"][:rows]
 
     def handle(self, event: Event) -> list[Command]:
         """Take one event; return what must happen because of it."""
-        window, module = self.window, self.plan.module
-        window.make_room(self.state, self._drain)
-        t = window.push(event)
-        module.observe(t, t + 1, *self._arguments)
-        if self._judge is not None:
-            self._predict(event)
-        if not event.decides:
-            return []
-        self.state.C[layout.LATE] = 1 if event.late else 0
-        while module.trade(t, t + 1, *self._arguments) == t:
-            self._grow()
-        return self._commands() if self.state.C[layout.LOG] != self._seen else []
+        window = self.window
+        window.room -= 1
+        if window.room <= 0:
+            window.make_room(self._drain)
+        t, table = window.time, window.arrays.table
+        window.time = t + 1
+        if not event.decides or self._judge is not None:
+            self._see(t, event.time_ns, event.day, event.columns, event.facts, table)
+            if self._judge is not None:
+                self._predict(event)
+            if not event.decides:
+                return []
+            done = t
+        else:
+            if event.late:
+                self._C[layout.LATE] = 1
+            done = self._take(t, event.time_ns, event.day, event.columns, event.facts, table)
+        return self._finish(t, done, event.late)
+
+    def _finish(self, t: int, done: int, late: bool) -> list[Command]:
+        """Trade what is not traded yet, and read what was appended to the log."""
+        self._C[layout.LATE] = 1 if late else 0
+        while done == t:
+            done = self._trade(t, t + 1, self.window.arrays.table)
+            if done == t:
+                grow_log(self.plan, self.window.arrays)
+        self._C[layout.LATE] = 0
+        return self._commands() if self._C[layout.LOG] != self._seen else []
 
     def _predict(self, event: Barrier) -> None:
         """Ask the model in force for every symbol that has a bar."""
         assert self._judge is not None
         assert self._model_row is not None
-        for k, present in enumerate(event.present):
-            if present:
-                i = self.window.cursor[k] - 1
-                vector = np.ascontiguousarray(self.window.F[k, self._inputs, i])
+        F, cursors = self.window.arrays["F"], self.window.arrays["N"].tolist()
+        for k, facts in enumerate(event.facts):
+            if facts[layout.AGE] >= 0:
+                i = cursors[k] - 1
+                vector = np.ascontiguousarray(F[k, self._inputs, i])
                 up, state = self._judge(event.time_ns, vector)
-                self.window.F[k, self._model_row, i] = up
-                self.window.F[k, self._model_row + 1, i] = state
-
-    def _grow(self) -> None:
-        rows = int(self.state.C[layout.LOG])
-        larger_int, larger_float = self.plan.log(4 * len(self.LI))
-        larger_int[:rows], larger_float[:rows] = self.LI[:rows], self.LF[:rows]
-        self.LI, self.LF = larger_int, larger_float
-        self._bind()
+                F[k, self._model_row, i] = up
+                F[k, self._model_row + 1, i] = state
 
     def _commands(self) -> list[Command]:
         """Read what was appended to the log since the last event."""
-        rows = int(self.state.C[layout.LOG])
+        rows = int(self._C[layout.LOG])
+        LI, LF = self.window.arrays["LI"], self.window.arrays["LF"]
         found: list[Command] = []
         for row in range(self._seen, rows):
-            kind, time_ns, k, order, code, reason = self.LI[row].tolist()
-            values = self.LF[row].tolist()
+            kind, time_ns, k, order, code, reason = LI[row].tolist()
+            values = LF[row].tolist()
             if kind == layout.ORDER:
                 found.append(
                     Place(time_ns, k, order, code, values[0], values[1], values[2], reason)

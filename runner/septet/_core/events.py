@@ -15,15 +15,14 @@ __all__ = ["Barrier", "Command", "Event", "Halted", "Lifted", "OrderEnded", "Pla
 class Barrier(msgspec.Struct, frozen=True):
     """Every symbol due at a decision time has delivered, or its grace has passed.
 
-    `present` says which symbols have a bar; `columns` (symbols, c) holds the values of the
-    plan's columns and `facts` (symbols, 4) the open time, age, missing bars and made-up flag of
-    each bar, as `septet._kernel.layout` lays out X and M. `decides` False only advances the
+    `columns` (symbols, c) holds the values of the plan's columns and `facts` (symbols, 4) the
+    open time, age, missing bars and made-up flag of each bar, as `septet._kernel.layout` lays
+    out X and M; a symbol without a bar has an age below zero. `decides` False only advances the
     features: history before the first decision. `late` decisions exit but do not enter.
     """
 
     time_ns: int
     day: int
-    present: tuple[bool, ...]
     columns: npt.NDArray[np.float64]
     facts: npt.NDArray[np.int64]
     decides: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final, Protocol
@@ -9,12 +10,20 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["TILE", "CompiledPlan", "Floats", "Ints", "State"]
+__all__ = ["TILE", "Arrays", "Codes", "CompiledPlan", "Floats", "Ints", "RowCounts", "State"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int8]
 TILE: Final = 2_048
 """Decision times that are observed, then traded, while they are in the cache."""
+
+
+DTYPES: Final[Mapping[str, Any]] = {
+    "T": np.int64, "M": np.int64, "C": np.int64, "I": np.int64, "LI": np.int64, "R": np.int64,
+    "N": np.int64, "D": np.int8,
+}  # fmt: skip
+"""What is not float64 in the layout."""
 
 
 @dataclass
@@ -32,6 +41,39 @@ class State:
         return State(self.S.copy(), self.A.copy(), self.C.copy(), self.B.copy(), self.I.copy())
 
 
+class Arrays:
+    """The arrays of a run in the form the entries take them.
+
+    `table` is what an entry is called with: addresses and shapes for compiled entries, the
+    arrays themselves for uncompiled ones. The arrays are kept alive here. What is given must be
+    C-contiguous and of the layout's dtype; a wrong one is a programmer's error.
+    """
+
+    def __init__(self, arrays: Mapping[str, npt.NDArray[Any]], *, compiled: bool) -> None:
+        self._arrays = dict(arrays)
+        self._rows = {name: row for row, name in enumerate(arrays)}
+        self._compiled = compiled
+        self.table: Any = np.zeros((len(arrays), 4), np.int64)
+        for name, array in arrays.items():
+            self.put(name, array)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._arrays[name]
+
+    def put(self, name: str, array: npt.NDArray[Any], *, first: int = 0) -> None:
+        """Put an array in the place of another; its last axis begins at cursor `first`."""
+        assert array.flags.c_contiguous, name
+        assert array.dtype == DTYPES.get(name, np.float64), name
+        self._arrays[name] = array
+        if not self._compiled:
+            assert first == 0, "only compiled entries see a window at other cursors"
+            self.table = tuple(self._arrays.values())
+            return
+        row = self._rows[name]
+        self.table[row, 0] = array.ctypes.data - first * array.itemsize
+        self.table[row, 1 : 1 + array.ndim] = array.shape
+
+
 class CompiledPlan(Protocol):
     """The compiled rules of a strategy, as the core sees them."""
 
@@ -39,7 +81,12 @@ class CompiledPlan(Protocol):
 
     @property
     def module(self) -> ModuleType:
-        """`observe` and `trade`, each over a stretch of times."""
+        """`observe` and `trade` over a stretch of times; `see` and `take` one event."""
+        ...
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the entries are compiled."""
         ...
 
     @property
@@ -48,8 +95,8 @@ class CompiledPlan(Protocol):
         ...
 
     @property
-    def rows(self) -> tuple[int, int]:
-        """Rows of F and of Y."""
+    def rows(self) -> RowCounts:
+        """How many rows each array has."""
         ...
 
     @property
@@ -60,3 +107,13 @@ class CompiledPlan(Protocol):
     def log(self, rows: int) -> tuple[Ints, Floats]:
         """Return an empty log with room for `rows` rows."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """Rows of F, D, Y and G in a plan."""
+
+    F: int
+    D: int
+    Y: int
+    G: int

@@ -8,16 +8,19 @@ M      int64 (symbols, 4, bars)      a bar's open time, its age since history (r
                                      many scheduled bars are missing right before it, and
                                      whether it was made up to fill a gap
 X      float64 (symbols, c, bars)    bar columns and series
-F      float64 (symbols, f, bars)    features, predictions, decisions
+F      float64 (symbols, f, bars)    features, predictions, sizes of decisions
+D      int8 (symbols, 4, bars)       decisions as codes; the first row alone without tables
 Y      float64 (symbols, y, bars)    bars and features of higher time frames
-G      float64 (3, times)            the equity curve
+G      float64 (3, times)            the curve; equity alone without tables
 S      float64 (symbols, s)          state of the features
 P      float64 (p,)                  parameters
 A      float64 (a,)                  the account, and the state of risk components
 C      int64 (c,)                    counters, blocks, halts
 B      float64 (symbols, b)          the book: instrument, position, working order
 I      int64 (symbols, i)            the book's whole numbers
-LI LF  int64, float64 (rows, 6 / 12) the log: orders, fills, trades, halts, append-only
+LI LF  int64, float64 (rows, 6 / 7+) the log: orders, fills, trades, halts, append-only
+R      int64 (f,)                    row of F in which the rules find each feature
+N      int64 (symbols,)              where the next bar of each symbol goes in a window
 =====  ============================  ==========================================================
 
 `snapshot` of a run is S, A, C, B and I; everything else is input or output.
@@ -27,19 +30,20 @@ from typing import Final
 
 __all__ = [
     "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "B_SLOTS", "CASH",
-    "CLOSE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE", "DAY_NOW", "DECISION_PRICE",
-    "DISARMED", "DISARM_LEFT", "D_CLIPPED", "D_CONFIDENCE", "D_GRANTED", "D_LATE", "D_REFUSED",
-    "D_REQUESTED", "D_ROWS", "D_SIGNAL", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY",
-    "EXIT_NOTIONAL", "FEES", "FILL", "FUNDING", "FUNDING_PAID", "G_CASH", "G_EQUITY",
-    "G_EXPOSURE", "G_ROWS", "HALT", "HELD", "HIGH", "HIGH_WATER", "INTRABAR", "I_SLOTS",
-    "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE", "LF_COLUMNS", "LIFT", "LIMIT", "LIMIT_PRICE",
-    "LI_COLUMNS", "LOG", "LOSSES", "LOT", "LOW", "MADE_UP", "MARK", "MARKET", "MINUTE",
-    "MIN_NOTIONAL", "MISSING", "M_ROWS", "OPEN", "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS",
-    "ORDER_ID", "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "PEAK", "REDUCES", "ROW", "SCALE",
-    "SENT", "SINCE_ENTRY", "SLIPPAGE", "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED",
-    "STATUS_FILLED", "STATUS_PARTIAL", "STOP", "STOP_LIMIT", "TAKEN", "TICK", "TRADE",
-    "TRADE_FEES", "TRADE_GROSS", "TRIGGER", "TURNOVER", "UNITS", "VOLUME", "WANT_CONFIDENCE",
-    "WANT_SIDE", "WORKING", "X_FIXED",
+    "CERTAIN", "CLOSE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE", "DAY_NOW",
+    "DECISION_PRICE", "DEEPEST", "DISARMED", "DISARM_LEFT", "D_CLIPPED", "D_LATE", "D_REFUSED",
+    "D_ROWS", "D_WISH", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY", "EXIT_NOTIONAL", "EXPOSED",
+    "FEES", "FILL", "FUNDING", "FUNDING_PAID", "F_CONFIDENCE", "F_DECISION", "F_GRANTED",
+    "F_REQUESTED", "GAINED", "G_CASH", "G_EQUITY", "G_EXPOSURE", "G_ROWS", "HALT", "HELD",
+    "HIGH", "HIGH_WATER", "INTRABAR", "I_SLOTS", "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE",
+    "LF_FIXED", "LIFT", "LIMIT", "LIMIT_PRICE", "LI_COLUMNS", "LOG", "LOSSES", "LOST", "LOT",
+    "LOW", "MADE_UP", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "OPEN",
+    "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE",
+    "ORDER_UNITS", "PEAK", "REDUCES", "ROW", "SCALE", "SENT", "SINCE_ENTRY", "SLIPPAGE",
+    "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED", "STATUS_PARTIAL", "STOP",
+    "STOP_LIMIT", "TAKEN", "TICK", "TOP", "TRADE", "TRADES", "TRADE_FEES", "TRADE_GROSS",
+    "TRIGGER", "TURNOVER", "UNITS", "UNVALUED", "VOLUME", "WANT_CONFIDENCE", "WANT_SIDE",
+    "WINS", "WISH", "WORKING", "X_FIXED",
 ]  # fmt: skip
 
 # T
@@ -64,15 +68,19 @@ G_EQUITY: Final = 0
 G_CASH: Final = 1
 G_EXPOSURE: Final = 2
 G_ROWS: Final = 3
-# decision rows, after the features in F; those after D_REFUSED are zero unless written
-D_SIGNAL: Final = 0  # the wish: +1, -1, 0 flat, NaN none
-D_CONFIDENCE: Final = 1
-D_REFUSED: Final = 2  # number of a reason, -1 for none
-D_REQUESTED: Final = 3  # quantity (base)
-D_GRANTED: Final = 4
-D_CLIPPED: Final = 5  # number of a reason plus one
-D_LATE: Final = 6
-D_ROWS: Final = 7
+# D: all zero where nothing was wished, refused or late, so that quiet stretches touch no memory
+D_WISH: Final = 0  # 0 none, 1 short, 2 flat, 3 long; and CERTAIN if the confidence is one
+D_REFUSED: Final = 1  # number of a reason plus one
+D_CLIPPED: Final = 2  # number of a reason plus one
+D_LATE: Final = 3
+D_ROWS: Final = 4
+WISH: Final = 3  # the bits of D_WISH that hold the wish
+CERTAIN: Final = 4
+# decision rows of F, after the features; zero unless written
+F_CONFIDENCE: Final = 0  # where it is neither zero nor one
+F_REQUESTED: Final = 1  # quantity (base)
+F_GRANTED: Final = 2
+F_DECISION: Final = 3
 # A
 CASH: Final = 0
 EQUITY: Final = 1
@@ -84,7 +92,12 @@ SLIPPAGE: Final = 6
 LAST_PNL: Final = 7
 LAST_RETURN: Final = 8
 FUNDING_PAID: Final = 9
-A_SLOTS: Final = 10
+GAINED: Final = 10  # what winning trades made, after fees
+LOST: Final = 11  # what losing trades lost, after fees; positive
+TOP: Final = 12  # largest equity since the start; these three only without tables
+DEEPEST: Final = 13  # largest fall below it, as a fraction
+EXPOSED: Final = 14  # sum over times of |notional| / equity
+A_SLOTS: Final = 15
 # C
 LOG: Final = 0  # rows written to the log
 ORDERS: Final = 1
@@ -94,7 +107,10 @@ MINUTE: Final = 4
 SENT: Final = 5  # orders sent in this minute
 LOSSES: Final = 6  # closed trades lost in a row
 LATE: Final = 7  # 1 while a decision is late: exits act, entries do not
-C_SLOTS: Final = 8  # then, for each halt: active, fired at (ns), fired on day
+TRADES: Final = 8  # closed
+WINS: Final = 9
+UNVALUED: Final = 10  # times without a finite exposure, without tables
+C_SLOTS: Final = 11  # then, for each halt: active, fired at (ns), fired on day
 # B
 SCALE: Final = 0  # units for one of the base currency
 LOT: Final = 1  # units in a lot
@@ -135,7 +151,7 @@ INTRABAR: Final = 13  # 1 if the trade began inside this bar, not at its open
 I_SLOTS: Final = 14
 # the log
 LI_COLUMNS: Final = 6
-LF_COLUMNS: Final = 12
+LF_FIXED: Final = 7  # then what the sizing's state held, in rows of orders
 # order types
 MARKET: Final = 0
 LIMIT: Final = 1

@@ -21,6 +21,7 @@ from septet._kernel.layout import (
     FILL,
     FUNDING,
     FUNDING_PAID,
+    GAINED,
     HELD,
     HIGH_WATER,
     INTRABAR,
@@ -29,6 +30,7 @@ from septet._kernel.layout import (
     LIMIT_PRICE,
     LOG,
     LOSSES,
+    LOST,
     LOT,
     MIN_NOTIONAL,
     OPEN_SIDE,
@@ -46,9 +48,11 @@ from septet._kernel.layout import (
     TRADE,
     TRADE_FEES,
     TRADE_GROSS,
+    TRADES,
     TRIGGER,
     TURNOVER,
     UNITS,
+    WINS,
     WORKING,
 )
 from septet._kernel.step import helper
@@ -189,6 +193,12 @@ def _close_trade(k, reason, time_ns, A, C, B, I, LI, LF):
     LF[row, 5] = B[k, TRADE_FEES]
     A[LAST_PNL] = pnl
     A[LAST_RETURN] = pnl / B[k, ENTRY_NOTIONAL]
+    C[TRADES] = C[TRADES] + 1
+    if pnl > 0.0:
+        C[WINS] = C[WINS] + 1
+        A[GAINED] = A[GAINED] + pnl
+    elif pnl < 0.0:
+        A[LOST] = A[LOST] - pnl
     C[LOSSES] = C[LOSSES] + 1 if pnl < 0.0 else 0
     I[k, OPEN_SIDE] = 0
     I[k, HELD] = 0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from septet._core.state import RowCounts
 from septet._host.declare import Step
 from septet._kernel import layout
 from septet._plan.binding import Parameter
@@ -33,12 +34,14 @@ class Assembly:
     graph: Graph
     parameters: tuple[Parameter, ...]
     reasons: tuple[str, ...]
+    arrays: tuple[str, ...]
     rows: Rows
     features: Mapping[str, int]
     needed: tuple[Column, ...]
     model_row: int | None
     decision_row: int
-    f_rows: int
+    decisions_kept: bool
+    counts: RowCounts
     a_slots: int
     c_slots: int
     explained: tuple[str, ...]
@@ -65,6 +68,7 @@ def assemble(terms: Terms, resolve: Resolve, *, tables: bool = True) -> Assembly
         imports=binder.imports,
         uses=binder.uses,
         constants=trading.constants,
+        arrays={name: f"{dtype}_{count}d" for name, (dtype, count) in trading.arrays.items()},
     )
     sizing_slots = len(terms.sizing.declaration.state_names(terms.sizing.config))
     return Assembly(
@@ -82,7 +86,14 @@ def assemble(terms: Terms, resolve: Resolve, *, tables: bool = True) -> Assembly
         needed=tuple(trading.needed),
         model_row=trading.model_row,
         decision_row=trading.decision_row,
-        f_rows=trading.f_rows,
+        decisions_kept=tables,
+        arrays=tuple(trading.arrays),
+        counts=RowCounts(
+            F=max(1, trading.f_rows),
+            D=layout.D_ROWS if tables else 1,
+            Y=trading.observing.rows.y_count,
+            G=layout.G_ROWS if tables else 1,
+        ),
         a_slots=trading.sizing_at + max(1, sizing_slots),
         c_slots=layout.C_SLOTS + 3 * len(terms.halts),
         explained=trading.explained,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from septet._host.declare import Step
-from septet._kernel.step import compile_part, jit_entry, jit_inner
+from septet._kernel.step import compile_part, jit_entry, jit_inner, view_maker
 
-__all__ = ["entry", "kernel", "routine", "use"]
+__all__ = ["entry", "kernel", "routine", "use", "view_of"]
 
 
 def use(target: Any) -> Any:
@@ -30,9 +30,14 @@ def routine(function: Callable[..., Any]) -> Any:
 
 
 def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:
-    """Compile what the host calls, eagerly, and keep it on disk."""
+    """Compile what the host calls, eagerly, without holding Python's lock; keep it on disk."""
 
     def wrap(function: Callable[..., Any]) -> Any:
-        return jit_entry(function, signature)
+        return jit_entry(function, signature, nogil=True)
 
     return wrap
+
+
+def view_of(dtype: str, dimensions: int) -> Any:
+    """Return what takes an array out of the table of addresses that entries are given."""
+    return view_maker(dtype, dimensions)

@@ -102,8 +102,16 @@ class Observing:
         """Text of a column's value at the cursor, in the trading part."""
         index = cursor if back == 0 else f"{cursor} - {back}"
         if column.kind == "node":
-            return f"F[k, {self.f_row(column)}, {index}]"
+            return f"F[k, R[{self.f_row(column)}], {index}]"
         return f"X[k, {self.rows.x_row(column)}, {index}]"
+
+    def view(self, column: Column) -> tuple[str, str]:
+        """Local name of a column in the trading part, and the text that makes it."""
+        if column.kind == "node":
+            row = self.f_row(column)
+            return f"f{row}", f"F[k, R[{row}]]"
+        row = self.rows.x_row(column)
+        return f"x{row}", f"X[k, {row}]"
 
     # ------------------------------------------------------------------ text
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from septet._core.state import Floats, Ints, State
+from septet._core.state import Floats, Ints, RowCounts, State
 from septet._kernel import layout
 from septet._plan.assemble import Assembly, assemble
 from septet._plan.cache import load_text, plan_name
@@ -64,9 +64,9 @@ class Plan:
         return self.assembly.terms.symbols
 
     @property
-    def rows(self) -> tuple[int, int]:
-        """Rows of F and of Y."""
-        return self.assembly.f_rows, self.assembly.rows.y_count
+    def rows(self) -> RowCounts:
+        """How many rows F, D, Y and G have."""
+        return self.assembly.counts
 
     @property
     def tables(self) -> tuple[Any, ...]:
@@ -111,7 +111,7 @@ class Plan:
             np.zeros((count, layout.B_SLOTS)),
             np.zeros((count, layout.I_SLOTS), np.int64),
         )
-        made.A[[layout.CASH, layout.EQUITY, layout.PEAK, layout.DAY_BASE]] = capital
+        made.A[[layout.CASH, layout.EQUITY, layout.PEAK, layout.DAY_BASE, layout.TOP]] = capital
         made.C[layout.DAY_NOW] = -FAR
         made.C[layout.MINUTE] = -1
         for k, instrument in enumerate(instruments):
@@ -130,7 +130,7 @@ class Plan:
         """Return an empty log with room for `rows` rows."""
         return (
             np.zeros((rows, layout.LI_COLUMNS), np.int64),
-            np.zeros((rows, layout.LF_COLUMNS)),
+            np.zeros((rows, layout.LF_FIXED + len(self.assembly.explained))),
         )
 
     def parameter_keys(self) -> Mapping[str, float]:

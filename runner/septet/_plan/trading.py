@@ -15,16 +15,20 @@ from septet._plan.expressions import render_expression
 from septet._plan.graph import Column, Graph, Node, Resolve, marks_of
 from septet._plan.observe import Observing
 from septet._plan.terms import Terms
+from septet._plan.text import ARRAYS
 from septet_schemas.blocks import UseBlock
 
 __all__ = ["FIXED_REASONS", "MODEL_REASONS", "Trading"]
 
-ARGS: Final = "T, M, X, F, Y, G, S, P, A, C, B, I, LI, LF"
-TYPES: Final = (
-    "int64[:, ::1]", "int64[:, :, ::1]", "float64[:, :, ::1]", "float64[:, :, ::1]",
-    "float64[:, :, ::1]", "float64[:, ::1]", "float64[:, ::1]", "float64[::1]", "float64[::1]",
-    "int64[::1]", "float64[:, ::1]", "int64[:, ::1]", "int64[:, ::1]", "float64[:, ::1]",
-)  # fmt: skip
+LAYOUT: Final[Mapping[str, tuple[str, int]]] = {
+    "T": ("int64", 2), "M": ("int64", 3), "X": ("float64", 3), "F": ("float64", 3),
+    "D": ("int8", 3), "Y": ("float64", 3), "G": ("float64", 2), "S": ("float64", 2),
+    "P": ("float64", 1), "A": ("float64", 1), "C": ("int64", 1), "B": ("float64", 2),
+    "I": ("int64", 2), "LI": ("int64", 2), "LF": ("float64", 2), "R": ("int64", 1),
+    "N": ("int64", 1),
+}  # fmt: skip
+"""The arrays of the layout, in the order of the table an entry is given: dtype and dimensions."""
+TILE: Final = 2_048  # times whose wishes are told before they are traded
 CAPS = ("position", "groups", "correlated", "gross_exposure")
 HALT_DEEDS: Final = {"flatten": 0, "block_entries": 1, "cancel_all": 2}
 EXPLAINED: Final = 5  # named slots of a sizing's state that an order's row keeps
@@ -60,6 +64,8 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "order": {"side": "side", "price": "price", "tick": "B[k, TICK]"},
 }  # fmt: skip
 """What the words of each kind's vocabulary are called in the text."""
+OF_ACCOUNT: Final = {"side", "held_bars", "average_price"}
+"""Words that tell a signal of the account; without them it can be asked ahead of time."""
 
 
 class Trading:
@@ -90,13 +96,14 @@ class Trading:
         self.model_row = rows if self.terms.has_model else None
         rows += 2 if self.terms.has_model else 0
         self.decision_row = rows
-        self.f_rows = rows + (layout.D_ROWS if self.tables else 0)
+        self.f_rows = rows + (layout.F_DECISION if self.tables else 0)
         self.notionals = layout.A_SLOTS
         self.correlations = self.notionals + self.symbols
         self.scratch = self.correlations + self.symbols
         self.sizing_at = self.scratch + self.symbols
         made = sum(block.declaration.tables is not None for block in self.terms.limits.values())
-        self.args = ARGS + "".join(f", L{number}" for number in range(made))
+        self.arrays = {**LAYOUT, **{f"L{number}": ("float64", 2) for number in range(made)}}
+        self.args = ARRAYS
 
     # ------------------------------------------------------------------ nodes of other layers
 
@@ -156,8 +163,13 @@ class Trading:
         """Make a parameter; what the file leaves out is left out of the text."""
         return None if value is None else self.binder.number(key, value)
 
-    def _call(self, block: UseBlock, key: str, **more: str) -> str:
-        """Bind a step of the trading part: inputs and expressions are values at the cursor."""
+    def _call(
+        self, block: UseBlock, key: str, *, views: dict[str, str] | None = None, **more: str
+    ) -> str:
+        """Bind a step of the trading part: inputs and expressions are values at the cursor.
+
+        With `views` the columns are read through local names, which are collected there.
+        """
         step: Step = block.declaration
         words = {**WORDS[step.kind], "symbols": str(self.symbols), **more}
         for name, kind in marks_of(type(block.config)).items():
@@ -167,33 +179,46 @@ class Trading:
             if value is None:
                 words[name] = "0.0" if kind == "expression" else "nan"
             elif kind == "input":
-                words[name] = self.observing.scalar(self.graph.column(value))
+                words[name] = self._scalar(value, 0, views)
             else:
-                words[name] = self._expression(value, f"{key}.{name}")
+                words[name] = self._expression(value, f"{key}.{name}", views)
         return self.binder.call(
             step, block.config, block.use, words, key, distribution=block.distribution
         )
 
-    def _expression(self, value: str, key: str) -> str:
+    def _scalar(self, name: str, back: int, views: dict[str, str] | None) -> str:
+        """Text of a column at the cursor, read directly or through a local view."""
+        column = self.graph.column(name)
+        if views is None:
+            return self.observing.scalar(column, "i", back)
+        local, text = self.observing.view(column)
+        views[local] = text
+        return f"{local}[i - {back}]" if back else f"{local}[i]"
+
+    def _expression(self, value: str, key: str, views: dict[str, str] | None = None) -> str:
         tree = parse_expression(value)
         text = render_expression(
             tree,
-            lambda name, back: self.observing.scalar(self.graph.column(name), "i", back),
+            lambda name, back: self._scalar(name, back, views),
             lambda number: self.binder.number(key, number),
         )
         self.observing.import_language(text)
         back = look_back(tree)
-        return f"{text} if M[k, AGE, i] >= {back} else nan" if back else text
+        if not back:
+            return text
+        if views is not None:
+            views["ages"] = "M[k, AGE]"
+        age = "M[k, AGE, i]" if views is None else "ages[i]"
+        return f"{text} if {age} >= {back} else nan"
 
     # ------------------------------------------------------------------ what the template reads
 
     def context(self) -> dict[str, Any]:
         """Bind everything, in the order in which a decision is taken."""
         self.observing.render()
-        made = self.args.count(", L") - 2  # besides LI and LF
         context = {
-            "one": self.symbols == 1, "symbols": self.symbols,
-            "args": self.args, "types": ", ".join([*TYPES, *["float64[:, ::1]"] * made]),
+            "one": self.symbols == 1, "symbols": self.symbols, "tile": TILE,
+            "args": self.args, "views": _views(self.arrays),
             "tables": self.tables, "spot": self.terms.spot, "loops": self.observing.loops,
             "stages": self.observing.stages,
             "acrosses": [
@@ -206,6 +231,7 @@ class Trading:
             **self._costs(), **self._orders(), **self._stops(), **self._exits(), **self._limits(),
             **self._sizing(), **self._halts(), **self._signal(),
         }  # fmt: skip
+        context |= self._quiet(context)
         context["notes"] = ["reasons:", *_listed(self.reasons)]
         self._import_kernel()
         return context
@@ -220,8 +246,8 @@ class Trading:
             self.binder.helper(match.slippage_of)
             factor = number("simulation.slippage.volatility", slippage.volatility)
             row = self.observing.f_row(self.slippage_column)
-            at_fill = f"slippage_of({fixed}, {factor}, F[k, {row}, max(i - 1, 0)])"
-            at_decision = f"slippage_of({fixed}, {factor}, F[k, {row}, i])"
+            at_fill = f"slippage_of({fixed}, {factor}, F[k, R[{row}], max(i - 1, 0)])"
+            at_decision = f"slippage_of({fixed}, {factor}, F[k, R[{row}], i])"
         maker = taker if fee.maker == fee.taker else number("simulation.fee.maker", fee.maker)
         return {
             "taker_fee": taker, "maker_fee": maker, "received": fee.paid_in == "received",
@@ -285,7 +311,7 @@ class Trading:
         correlates = False
         for name, block in sorted(self.terms.limits.items(), key=_rank_of_cap):
             step: Step = block.declaration
-            more = {"notionals": f"A[{self.notionals}:{self.correlations}]"}
+            more: dict[str, Any] = {"notionals": f"A[{self.notionals}:{self.correlations}]"}
             if step.tables is not None:
                 world = World(self.terms.symbols, self.terms.bar_ns, self.terms.calendar)
                 self.binder.tables.append(step.tables(block.config, world))
@@ -321,7 +347,7 @@ class Trading:
         if self.model_row is None:
             lines += ["up, down = nan, nan"]
         else:
-            lines += [f"up = F[k, {self.model_row}, i]", "down = 1.0 - up"]
+            lines += [f"up = F[k, R[{self.model_row}], i]", "down = 1.0 - up"]
         shown = len(self.explained)
         return {
             "enter_lines": lines,
@@ -368,16 +394,23 @@ class Trading:
 
     def _signal(self) -> dict[str, Any]:
         extra, regime = self.terms.signal.extra, self.regime
-        more, lines = {}, []
+        step: Step = self.terms.signal.declaration
+        views: dict[str, str] = {}
+        more: dict[str, Any] = {}
+        lines: list[str] = []
+        judge_lines: list[str] = []
+        if "price" in step.parameters:
+            lines.append("price = X[k, CLOSE, i]")
         if self.model_row is None:
             more = {"up": "nan", "down": "nan", "confidence": "nan"}
         else:
-            lines = [
-                f"up = F[k, {self.model_row}, i]",
-                "down = 1.0 - up",
-                "confidence = 2.0 * abs(up - 0.5)",
-            ]
-        call = self._call(self.terms.signal, "signal", **more)
+            views |= {
+                "up_of": f"F[k, R[{self.model_row}]]",
+                "state_of": f"F[k, R[{self.model_row + 1}]]",
+            }
+            lines += ["up = up_of[i]", "down = 1.0 - up", "confidence = 2.0 * abs(up - 0.5)"]
+            judge_lines.append("up = up_of[i]")
+        call = self._call(self.terms.signal, "signal", views=views, **more)
         self.signal_reasons = len(self.reasons)
         for reason in self.terms.signal.declaration.reasons:
             self._reason(reason)
@@ -388,9 +421,29 @@ class Trading:
             allowed = sum(1 << labels.index(label) for label in extra["regime"].extra["trade_in"])
             mask = self.binder.number("signal.regime.trade_in", allowed)
         return {
-            "signal_call": call, "judge_lines": lines, "regime_row": row, "regime_mask": mask,
+            "signal_call": call, "wish_lines": lines, "judge_lines": judge_lines,
+            "wish_prologue": [f"{name} = {text}" for name, text in views.items()],
+            "wish_views": "".join(f"{name}, " for name in views),
+            "blind": not OF_ACCOUNT & set(step.parameters), "regime_row": row,
+            "regime_mask": mask,
             "min_interval": self.binder.number("signal.min_interval", extra["min_interval"]),
         }  # fmt: skip
+
+    def _quiet(self, context: Mapping[str, Any]) -> dict[str, bool]:
+        """Tell what happens at times without a wish.
+
+        `steady`: nothing is decided while a wish is kept. `calm`: and nothing else happens while
+        a position is held. `coasts`: stretches without wishes can be crossed at once.
+        """
+        steady = not any(context[name] for name in ("after", "below", "renews", "rebalance"))
+        steady = steady and not context["exits"]
+        busy = any(context[name] for name in ("protects", "tracks_best", "halts"))
+        timed = any("now_ns" in b.declaration.parameters for b in self.terms.halts.values())
+        return {
+            "steady": steady,
+            "calm": steady and not busy and context["funding_column"] is None,
+            "coasts": context["one"] and context["blind"] and not timed,
+        }
 
     @property
     def constants(self) -> dict[str, int]:
@@ -420,3 +473,8 @@ def _listed(names: list[str]) -> list[str]:
     """Write numbered names, six to a line."""
     numbered = [f"{number} {name}" for number, name in enumerate(names)]
     return ["  " + ", ".join(numbered[at : at + 6]) for at in range(0, len(numbered), 6)]
+
+
+def _views(arrays: Mapping[str, tuple[str, int]]) -> list[tuple[str, str, int]]:
+    """Return name, dtype and dimensions of each kind of array an entry takes from its table."""
+    return [(f"{dtype}_{count}d", dtype, count) for dtype, count in sorted(set(arrays.values()))]

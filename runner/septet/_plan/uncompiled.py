@@ -11,7 +11,7 @@ from typing import Any
 from septet._host.declare import Step
 from septet._kernel.step import compile_step
 
-__all__ = ["entry", "kernel", "routine", "use"]
+__all__ = ["entry", "kernel", "routine", "use", "view_of"]
 
 
 def use(target: Any) -> Any:
@@ -33,3 +33,8 @@ routine = kernel
 def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:
     """Leave a function as it is; its signature binds only compiled plans."""
     return kernel
+
+
+def view_of(dtype: str, dimensions: int) -> Any:
+    """Return what takes an array out of the tuple that uncompiled entries are given."""
+    return lambda arrays, row: arrays[row]

@@ -37,6 +37,7 @@ def backtest(
     loaded: Any,
     *,
     engine: str = "auto",
+    tables: bool = True,
     say: Say | None = None,
     progress: Callable[[int, int, str], None] | None = None,
     not_before_ns: int | None = None,
@@ -50,6 +51,8 @@ def backtest(
     engine
         ``batch`` (arrays, the fast path), ``event`` (one event at a time) or ``auto``; they give
         the same bits.
+    tables
+        False leaves the decision table out; everything else is the same, to the bit.
     say
         Told what takes a while.
     progress
@@ -60,7 +63,7 @@ def backtest(
     began = time.perf_counter()
     _refuse_unserved(loaded.strategy)
     watchers = build_watchers(loaded.strategy)
-    session = open_session(loaded, say=say, not_before_ns=not_before_ns)
+    session = open_session(loaded, tables=tables, say=say, not_before_ns=not_before_ns)
     chosen = "batch" if engine == "auto" else engine
     session.plan.module  # noqa: B018 - compile before the clock starts
     if not session.plan.compiled:
@@ -107,7 +110,7 @@ def run_batch(
         move_first(session, learned)
         batch.trade(session.first, last)
     rows = int(state.C[layout.LOG])
-    outcome = project.Outcome(batch.LI[:rows], batch.LF[:rows], batch.F, batch.G, state)
+    outcome = project.Outcome(batch.LI[:rows], batch.LF[:rows], batch.F, batch.D, batch.G, state)
     return outcome, learned, time.perf_counter() - began - training
 
 
@@ -126,7 +129,7 @@ def _result(
     fingers = fingerprints(market)
     venue = next(iter(strategy.execution.venues))
     tables: dict[str, Any] = {
-        "decisions": project.decisions_of(session, outcome),
+        "decisions": project.decisions_of(session, outcome) if session.tables else None,
         "orders": project.orders_of(session, outcome),
         "fills": project.fills_of(session, outcome, venue),
         "trades": project.trades_of(session, outcome),

@@ -18,18 +18,22 @@ from septet._shell.session import Session
 
 __all__ = ["barriers", "make_engine", "run_events"]
 
+STRETCH = 4_096  # times made into events at once
+
 
 def barriers(session: Session, start: int = 0) -> Iterator[Barrier]:
     """Yield the tape as events, in order."""
-    tape, count = session.tape, len(session.market.symbols)
-    ks = range(count)
-    for t in range(start, tape.times):
-        rows = tape.T[layout.ROW :, t].tolist()
-        present = tuple(row >= 0 for row in rows)
-        columns = np.stack([tape.X[k, :, rows[k]] for k in ks])
-        facts = np.stack([tape.M[k, :, rows[k]] for k in ks])
-        known, day = int(tape.T[layout.KNOWN, t]), int(tape.T[layout.DAY, t])
-        yield Barrier(known, day, present, columns, facts, decides=t >= session.first)
+    tape, first = session.tape, session.first
+    ks = np.arange(len(session.market.symbols))
+    for begin in range(start, tape.times, STRETCH):
+        T = tape.T[:, begin : begin + STRETCH]
+        rows = T[layout.ROW :].T
+        columns = np.ascontiguousarray(tape.X[ks, :, rows])
+        facts = np.ascontiguousarray(tape.M[ks, :, rows])
+        facts[rows < 0, layout.AGE] = -1
+        known, days = T[layout.KNOWN].tolist(), T[layout.DAY].tolist()
+        for at, time_ns in enumerate(known):
+            yield Barrier(time_ns, days[at], columns[at], facts[at], begin + at >= first)
 
 
 def make_engine(
@@ -51,8 +55,8 @@ def make_engine(
             if node.bar_ns == frame.bar_ns:
                 rows += [assembly.rows.y[node.number, place] for place in range(node.width)]
         frames.append(Frames(frame.slot, tuple(rows), keep))
-    window = Window(plan, session.tape.X.shape[1], keep, keep + spare, tuple(frames))
     state = plan.state(session.strategy.account.capital, session.instruments)
+    window = Window(plan, session.tape.X.shape[1], keep, keep + spare, state, tuple(frames))
     judge, inputs = None, []
     if learned is not None:
         judge = learned.walk.predict_row
@@ -62,9 +66,8 @@ def make_engine(
             for name in model_columns(session)
         ]
     return Engine(
-        plan, state, window, judge=judge, model_inputs=inputs, model_row=assembly.model_row,
-        drain=drain,
-    )  # fmt: skip
+        window, judge=judge, model_inputs=inputs, model_row=assembly.model_row, drain=drain
+    )
 
 
 def run_events(
@@ -83,14 +86,17 @@ def run_events(
         learned = learn_walk(session, batch.F, progress)
         move_first(session, learned)
     tape = session.tape
-    F = np.full((len(session.market.symbols), max(1, session.plan.rows[0]), tape.width), np.nan)
-    G = np.zeros((layout.G_ROWS, tape.times))
+    count, rows = len(session.market.symbols), session.plan.rows
+    kept = {
+        "F": np.full((count, rows.F, tape.width), np.nan),
+        "D": np.zeros((count, rows.D, tape.width), np.int8),
+        "G": np.zeros((rows.G, tape.times)),
+    }
 
-    def drain(k: int, first: int, values: Any, columns: Any) -> None:
-        if k < 0:
-            G[:, first : first + values.shape[1]] = values
-        else:
-            F[k, :, first : first + values.shape[1]] = values
+    def drain(k: int, first: int, leaving: Any) -> None:
+        for name, values in leaving.items():
+            place = kept[name] if k < 0 else kept[name][k]
+            place[:, first : first + values.shape[1]] = values
 
     began = time.perf_counter()
     engine = make_engine(session, learned, drain)
@@ -98,6 +104,5 @@ def run_events(
         engine.handle(event)
     engine.window.flush(drain)
     seconds = time.perf_counter() - began
-    rows = int(engine.state.C[layout.LOG])
-    outcome = project.Outcome(engine.LI[:rows], engine.LF[:rows], F, G, engine.state)
+    outcome = project.Outcome(*engine.log, kept["F"], kept["D"], kept["G"], engine.state)
     return outcome, learned, seconds

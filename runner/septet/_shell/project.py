@@ -26,7 +26,7 @@ STATES = {
     layout.STATUS_CANCELLED: "cancelled",
     layout.STATUS_EXPIRED: "expired",
 }
-WISHES = ("flat", "long", "short", "none")
+WISHES = ("none", "short", "flat", "long")
 
 
 @dataclass
@@ -36,6 +36,7 @@ class Outcome:
     LI: Ints
     LF: Floats
     F: Floats
+    D: npt.NDArray[np.int8]
     G: Floats
     state: Any
 
@@ -171,15 +172,13 @@ def trades_of(session: Session, outcome: Outcome) -> dict[str, Any]:
 def equity_of(session: Session, outcome: Outcome) -> dict[str, Any]:
     """One row for each decision time from the first on."""
     first = session.first
-    equity, cash, exposed = (outcome.G[row, first:] for row in range(3))
+    equity = outcome.G[layout.G_EQUITY, first:]
     peak = np.maximum.accumulate(np.maximum(equity, session.strategy.account.capital))
-    return {
-        "time": session.tape.T[layout.KNOWN, first:],
-        "equity": equity,
-        "cash": cash,
-        "exposure": exposed / equity,
-        "drawdown": 1.0 - equity / peak,
-    }
+    table = {"time": session.tape.T[layout.KNOWN, first:], "equity": equity}
+    if len(outcome.G) > 1:  # without tables the curve is equity alone
+        table["cash"] = outcome.G[layout.G_CASH, first:]
+        table["exposure"] = outcome.G[layout.G_EXPOSURE, first:] / equity
+    return {**table, "drawdown": 1.0 - equity / peak}
 
 
 def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
@@ -189,26 +188,26 @@ def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
     ks, rows, times = _decided(session)
     single = count == 1
 
-    def column(row: int) -> Floats:
+    def column(row: int, array: Any = outcome.F) -> Any:
         if single:
-            return outcome.F[0, row, rows[0] : rows[-1] + 1] if len(rows) else outcome.F[0, row, :0]
-        return np.asarray(outcome.F[ks, row, rows])
+            return array[0, row, rows[0] : rows[-1] + 1] if len(rows) else array[0, row, :0]
+        return np.asarray(array[ks, row, rows])
 
     table: dict[str, Any] = {"time": times, "symbol": _symbols(session, ks)}
     for name, row in assembly.features.items():
         table[name] = column(row)
     at = assembly.decision_row
     model = assembly.model_row
-    wish = column(at + layout.D_SIGNAL)
-    codes = np.where(np.isnan(wish), 3, np.where(wish > 0, 1, np.where(wish < 0, 2, 0)))
+    wish = column(layout.D_WISH, outcome.D)
+    confidence = column(at + layout.F_CONFIDENCE)
     table["probability_up"] = column(model) if model is not None else np.full(len(rows), np.nan)
-    table["confidence"] = column(at + layout.D_CONFIDENCE)
-    table["signal"] = coded(codes.astype(np.int64), WISHES)
-    table["requested"] = column(at + layout.D_REQUESTED)
-    table["granted"] = column(at + layout.D_GRANTED)
-    table["clipped_by"] = _reasons(session, column(at + layout.D_CLIPPED) - 1.0)
-    table["refused_by"] = _reasons(session, column(at + layout.D_REFUSED))
-    table["late"] = column(at + layout.D_LATE) != 0.0
+    table["confidence"] = np.where(wish & layout.CERTAIN, 1.0, confidence)
+    table["signal"] = coded(wish & layout.WISH, WISHES)
+    table["requested"] = column(at + layout.F_REQUESTED)
+    table["granted"] = column(at + layout.F_GRANTED)
+    table["clipped_by"] = _reasons(session, column(layout.D_CLIPPED, outcome.D) - 1)
+    table["refused_by"] = _reasons(session, column(layout.D_REFUSED, outcome.D) - 1)
+    table["late"] = column(layout.D_LATE, outcome.D) != 0
     return table
 
 

@@ -22,7 +22,10 @@ Say = Callable[[str], None]
 
 @dataclass
 class Session:
-    """A loaded file with its plan, market data and tape; `first` is the first decision's index."""
+    """A loaded file with its plan, market data and tape; `first` is the first decision's index.
+
+    `tables` False: the plan writes no decisions.
+    """
 
     loaded: Any
     plan: Plan
@@ -30,6 +33,7 @@ class Session:
     tape: Tape
     first: int
     say: Say = field(repr=False)
+    tables: bool = True
 
     @property
     def strategy(self) -> Any:
@@ -94,7 +98,7 @@ def open_session(
     )
     tape = make_tape(plan, market, rules)
     first = _first_decision(strategy, plan, market, tape, not_before_ns)
-    return Session(loaded, plan, market, tape, first, tell)
+    return Session(loaded, plan, market, tape, first, tell, tables)
 
 
 def day_start_ns(value: Any) -> int:
