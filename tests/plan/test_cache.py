@@ -79,20 +79,125 @@ ENTRY = textwrap.dedent(
 )
 
 
-def test_a_damaged_cache_is_made_again_and_said(folder):
+def forget(name: str) -> None:
+    del sys.modules[name]
+
+
+def spoil_index(folder: Path) -> None:
+    for each in folder.rglob("*.nbi"):
+        each.write_bytes(b"this is no index")
+
+
+def spoil_code(folder: Path) -> None:
+    for each in folder.rglob("*.nbc"):
+        each.write_bytes(b"this is no compiled code")
+
+
+def cut_code(folder: Path) -> None:
+    for each in folder.rglob("*.nbc"):
+        each.write_bytes(each.read_bytes()[:-200])
+
+
+def empty_all(folder: Path) -> None:
+    for each in folder.rglob("*.nb[ic]"):
+        each.write_bytes(b"")
+
+
+def flip_a_bit(folder: Path) -> None:
+    """Code that loads as if nothing were wrong, and is not what was compiled."""
+    for each in folder.rglob("*.nbc"):
+        data = bytearray(each.read_bytes())
+        data[len(data) // 2] ^= 1
+        each.write_bytes(bytes(data))
+
+
+def lose_code(folder: Path) -> None:
+    for each in folder.rglob("*.nbc"):
+        each.unlink()
+
+
+def other_text(folder: Path) -> None:
+    path = folder / f"{folder.name}.py"
+    path.write_text(path.read_text(encoding="utf-8").replace("41", "99"), encoding="utf-8")
+
+
+def half_text(folder: Path) -> None:
+    path = folder / f"{folder.name}.py"
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def no_text(folder: Path) -> None:
+    (folder / f"{folder.name}.py").write_bytes(b"")
+
+
+def odd_seal(folder: Path) -> None:
+    (folder / cache.SEAL).write_bytes(b"\xff\xfe")
+
+
+def no_seal(folder: Path) -> None:
+    """As a process leaves it that is killed while it compiles."""
+    (folder / cache.SEAL).unlink()
+
+
+DAMAGES = (
+    spoil_index, spoil_code, cut_code, empty_all, flip_a_bit, lose_code, other_text, half_text,
+    no_text, odd_seal, no_seal,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda each: each.__name__)
+def test_a_damaged_cache_is_made_again_and_said(folder, damage):
     said: list[str] = []
     assert cache.load_text(ENTRY, "plan_b", said.append).answer(1) == 42
-    stored = list((cache.cache_folder() / "plan_b").rglob("*.nb[ic]"))
-    assert stored
-    for each in stored:
-        each.write_bytes(b"this is no compiled code")
-    del sys.modules["plan_b"]
+    plan = cache.cache_folder() / "plan_b"
+    assert list(plan.rglob("*.nbi"))
+    assert list(plan.rglob("*.nbc"))
+    damage(plan)
+    forget("plan_b")
+    said.clear()
     assert cache.load_text(ENTRY, "plan_b", said.append).answer(1) == 42
     assert any("damaged" in text and "making it again" in text for text in said)
-    del sys.modules["plan_b"]
+    forget("plan_b")
     said.clear()
     assert cache.load_text(ENTRY, "plan_b", said.append).answer(2) == 43
     assert said == []
+    assert not list(plan.rglob("*.tmp"))
+
+
+def test_code_that_is_whole_but_cannot_be_read_here_is_made_again(folder):
+    """A seal tells what was altered; what another version wrote is found when it is loaded."""
+    assert cache.load_text(ENTRY, "plan_b").answer(1) == 42
+    plan = cache.cache_folder() / "plan_b"
+    spoil_code(plan)
+    cache._seal(plan)
+    forget("plan_b")
+    said: list[str] = []
+    assert cache.load_text(ENTRY, "plan_b", said.append).answer(1) == 42
+    assert any("damaged (UnpicklingError)" in text for text in said)
+
+
+def test_a_full_disk_while_compiling_is_said_and_does_not_stop_the_run(folder, monkeypatch):
+    said: list[str] = []
+
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache, "_seal", full)
+    assert cache.load_text(ENTRY, "plan_b", said.append).answer(1) == 42
+    assert any("No space left on device" in text for text in said)
+
+
+def test_a_cache_that_may_only_be_read_is_used_through_a_copy(folder, monkeypatch):
+    """What an administrator compiled for everybody is not compiled again."""
+    assert cache.load_text(ENTRY, "plan_b").answer(1) == 42
+    plan = cache.cache_folder() / "plan_b"
+    (plan / "lock").unlink()
+    (plan / "lock").mkdir()  # nobody, not even root, may write this file now
+    monkeypatch.setattr(cache, "_clear", lambda folder: pytest.fail("compiled again"))
+    forget("plan_b")
+    said: list[str] = []
+    assert cache.load_text(ENTRY, "plan_b", said.append).answer(1) == 42
+    assert not any("compiling" in text for text in said)
 
 
 def test_a_folder_that_cannot_be_written_is_said_and_does_not_stop_the_run(folder, monkeypatch):
@@ -104,23 +209,83 @@ def test_a_folder_that_cannot_be_written_is_said_and_does_not_stop_the_run(folde
     assert any("cannot write compiled plans" in text for text in said)
 
 
-def test_two_processes_make_the_same_plan_at_once(folder):
-    program = folder / "program.py"
-    program.write_text(
-        "import sys\n"
-        "from septet._plan.cache import load_text\n"
-        f"text = {ENTRY!r}\n"
-        "print(load_text(text, 'plan_d').answer(int(sys.argv[1])))\n",
+def start(folder: Path, text: str, *words: object) -> subprocess.Popen[str]:
+    """Run a program in a process of its own, in this cache and beside this folder's packages."""
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.Popen(
+        [sys.executable, "-c", text, *map(str, words)], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> list[str]:
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return out.split("\n")[:-1]
+
+
+ASK = f"""
+import sys
+from septet._plan.cache import load_text
+print(load_text({ENTRY!r}, "plan_d", print).answer(int(sys.argv[1])))
+"""
+
+
+def test_processes_that_make_the_same_plan_at_once_compile_it_once(folder):
+    told = [finish(each) for each in [start(folder, ASK, n) for n in (1, 2, 3)]]
+    assert [lines[-1] for lines in told] == ["42", "43", "44"]
+    compiled = [line for lines in told for line in lines if "compiling" in line]
+    assert len(compiled) == 1
+    assert not [line for lines in told for line in lines if "damaged" in line]
+    assert list((cache.cache_folder() / "plan_d").glob("*.tmp")) == []
+
+
+def test_processes_that_find_the_same_damage_at_once_all_answer(folder):
+    finish(start(folder, ASK, 1))
+    for damage in (flip_a_bit, spoil_index):
+        damage(cache.cache_folder() / "plan_d")
+        told = [finish(each) for each in [start(folder, ASK, n) for n in (1, 2, 3)]]
+        assert [lines[-1] for lines in told] == ["42", "43", "44"]
+        assert sum("compiling" in line for lines in told for line in lines) == 1
+
+
+STEP = """
+from septet._plan.compiled import entry, use
+from stranger_three import answer
+
+value = use(answer)
+
+
+@entry("int64(int64)")
+def ask(x):
+    return value(x)
+"""
+RUN = f"""
+from types import SimpleNamespace
+import stranger_three
+from septet._plan.cache import load_text, plan_name
+step = SimpleNamespace(function=stranger_three.answer)
+name = plan_name({STEP!r}, [(step, "")])
+print(load_text({STEP!r}, name, print).ask(1))
+"""
+
+
+def test_an_edited_plugin_never_runs_its_old_code(folder):
+    package = folder / "stranger_three"
+    package.mkdir()
+    helper = package / "helper.py"
+    (package / "__init__.py").write_text(
+        "from septet.plugin import helper\nfrom stranger_three.helper import more\n\n\n"
+        "def answer(x):\n    return more(x)\n",
         encoding="utf-8",
     )
-    running = [
-        subprocess.Popen(
-            [sys.executable, str(program), str(n)], stdout=subprocess.PIPE, env=dict(os.environ)
+    told = []
+    for number in (10, 20, 10):
+        body = f"def more(x):\n    return x + {number}\n"
+        helper.write_text(
+            f"from septet.plugin import helper\n\n\n@helper\n{body}", encoding="utf-8"
         )
-        for n in (1, 2)
-    ]
-    answers = [each.communicate()[0].decode().strip() for each in running]
-    assert answers == ["42", "43"]
-    assert [each.returncode for each in running] == [0, 0]
-    left = list((cache.cache_folder() / "plan_d").glob("*.tmp"))
-    assert left == []
+        told.append(finish(start(folder, RUN)))
+    assert [lines[-1] for lines in told] == ["11", "21", "11"]
+    # the third is the first again, and finds what the first compiled
+    assert [sum("compiling" in line for line in lines) for lines in told] == [1, 1, 0]

@@ -2,7 +2,8 @@
 
 The name hashes the text, every source file of each wired distribution, the kernel room, the
 planner, and the versions of Python and numba; so stale code cannot be found under it. A folder
-that cannot be read is made again; where nothing can be written, a temporary folder serves.
+is sealed with a hash of what is in it; one that does not match is made again, and where nothing
+can be written, a temporary folder serves.
 """
 
 from __future__ import annotations
@@ -14,16 +15,25 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from septet._host.declare import Step
 
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # no such locks on Windows
+    fcntl = None
+
 __all__ = ["cache_folder", "load_text", "plan_name"]
+
+SEAL: Final = "seal"
 
 
 def cache_folder() -> Path:
@@ -77,49 +87,143 @@ def load_text(text: str, name: str, say: Any = None) -> ModuleType:
     """Import a plan's text as a module, compiling it if this machine has not done so before.
 
     `say(message)` is told when something is compiled, when the cache cannot be written, and
-    when a damaged one is made again.
+    when a damaged one is made again. One process compiles a plan; others that ask for it
+    meanwhile wait, and then read what it made.
     """
     if name in sys.modules:
         return sys.modules[name]
     tell = say or (lambda message: None)
     folder = _writable(cache_folder() / name, text, tell)
+    if _sealed(folder):
+        before = _stored(folder)
+        try:
+            module = _import(folder / f"{name}.py", name)
+            if _stored(folder) != before:  # another kind of processor has added its own code
+                _seal(folder)
+            return module
+        except Exception as error:  # whole, yet made by what this process cannot read
+            _damaged(folder, type(error).__name__, tell)
+            _clear(folder)
+    with _alone(folder):
+        return _make(folder, text, name, tell)
+
+
+def _make(folder: Path, text: str, name: str, tell: Any) -> ModuleType:
+    """Compile a plan, unless another process has done so while this one waited."""
     path = folder / f"{name}.py"
-    fresh = not any(folder.glob("__pycache__/*.nb*"))
-    if fresh:
-        tell(f"compiling the plan ({text.count(chr(10))} lines), once for this shape of strategy")
-    try:
+    if _sealed(folder):
         return _import(path, name)
-    except Exception as error:  # a damaged cache raises whatever pickle likes
-        if fresh:
-            raise
-        tell(f"the compiled plan in {folder} is damaged ({type(error).__name__}); making it again")
-        sys.modules.pop(name, None)
-        shutil.rmtree(folder, ignore_errors=True)
-        return _import(_writable(folder, text, tell) / f"{name}.py", name)
+    if _stored(folder):
+        _damaged(folder, "it does not match its seal", tell)
+    _clear(folder)
+    tell(f"compiling the plan ({text.count(chr(10))} lines), once for this shape of strategy")
+    try:
+        module = _import(path, name)
+        _seal(folder)
+    except OSError as error:
+        _unwritable(folder, error, tell)
+        module = _import(_elsewhere(folder, text) / f"{name}.py", name)
+    return module
+
+
+def _damaged(folder: Path, why: str, tell: Any) -> None:
+    tell(f"the compiled plan in {folder} is damaged ({why}); making it again")
+
+
+def _unwritable(folder: Path, error: OSError, tell: Any) -> None:
+    tell(f"cannot write compiled plans to {folder.parent} ({error.strerror}); using memory only")
+
+
+def _stored(folder: Path) -> list[Path]:
+    """Compiled code in a plan's folder, in order."""
+    return sorted(folder.glob("__pycache__/*.nb[ic]"))
+
+
+def _digest(folder: Path) -> str:
+    """Hash the text and all compiled code of a plan's folder.
+
+    Compiled code that was cut or altered on disk is not read: it would run, and do anything.
+    """
+    digest = hashlib.sha256()
+    for path in [folder / f"{folder.name}.py", *_stored(folder)]:
+        data = path.read_bytes()
+        digest.update(f"{path.name} {len(data)}\n".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _sealed(folder: Path) -> bool:
+    """Say whether a plan's folder is as its maker left it."""
+    try:
+        return (folder / SEAL).read_text(encoding="utf-8") == _digest(folder)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _seal(folder: Path) -> None:
+    _write_whole(folder / SEAL, _digest(folder))
+
+
+def _clear(folder: Path) -> None:
+    """Remove what was compiled; another process may be doing the same."""
+    (folder / SEAL).unlink(missing_ok=True)
+    for path in folder.glob("__pycache__/*"):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a plan's folder; without locks, or where they are refused, nobody waits."""
+    with ExitStack() as held:
+        try:
+            if fcntl is not None:
+                lock = held.enter_context((folder / "lock").open("w", encoding="utf-8"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            pass  # a file system without locks: two processes may compile the same, no more
+        yield
 
 
 def _writable(folder: Path, text: str, tell: Any) -> Path:
     try:
         _write(folder, text)
     except OSError as error:
-        tell(
-            f"cannot write compiled plans to {folder.parent} ({error.strerror}); using memory only"
-        )
-        folder = Path(tempfile.mkdtemp(prefix="septet-")) / folder.name
-        _write(folder, text)
+        _unwritable(folder, error, tell)
+        folder = _elsewhere(folder, text)
     return folder
 
 
+def _elsewhere(folder: Path, text: str) -> Path:
+    """Return a folder of this process alone, with what was compiled before if that is whole."""
+    made = Path(tempfile.mkdtemp(prefix="septet-")) / folder.name
+    if _sealed(folder):
+        shutil.copytree(folder, made)
+    else:
+        _write(made, text)
+    return made
+
+
 def _write(folder: Path, text: str) -> None:
-    """Write the text unless it is there already; whole or not at all."""
+    """Write the text unless it is there already, into a folder where more can be written."""
     path = folder / f"{folder.name}.py"
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return
     folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        out.write(text)
-    os.replace(temporary, path)
+    if path.exists() and path.read_bytes() == text.encode():
+        (folder / "lock").touch()  # says whether compiled code can be written beside it
+        return
+    (folder / SEAL).unlink(missing_ok=True)
+    _write_whole(path, text)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
+            out.write(text)
+        os.replace(temporary, path)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def _import(path: Path, name: str) -> ModuleType:
