@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["sweep"]
 
 BEST_SHOWN = 10
+PROBLEMS_SHOWN = 3
 
 
 @click.command(short_help="Try many settings of a strategy.")
@@ -127,6 +128,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
         "done_before": outcome.done_before,
         "seconds": outcome.seconds,
         "best": _best_rows(outcome),
+        "problems": [{"problem": each, "times": times} for each, times in _problems(outcome)],
         "overfitting": {
             "probability": found.overfitting.probability,
             "problem": found.overfitting.problem,
@@ -143,12 +145,19 @@ def _verdict(outcome: Outcome) -> list[str]:
     return [text for text in (overview(found), choice(found), overfitted(found)) if text]
 
 
+def _problems(outcome: Outcome) -> list[tuple[str, int]]:
+    """What most of the failed settings said, and how often."""
+    said = outcome.table.get_column("problem").drop_nulls()
+    counts = said.value_counts().sort(["count", "problem"], descending=[True, False])
+    return list(counts.head(PROBLEMS_SHOWN).iter_rows())
+
+
 def _show(outcome: Outcome) -> None:
     """Print the best settings, what they are worth, and where everything is."""
     from rich.console import Console
     from rich.table import Table
 
-    from septet._report.words import count, number, percent
+    from septet._report.words import count, number, percent, plural
     from septet._sweep.findings import chance
 
     console = Console()
@@ -174,8 +183,10 @@ def _show(outcome: Outcome) -> None:
         console.print()
     for text in _verdict(outcome):
         console.print(text, highlight=False)
-    rate = (outcome.table.height - outcome.done_before) / max(outcome.seconds, 1e-9)
-    console.print(f"{rate:,.1f} settings a second", highlight=False, style="dim")
+    for problem, times in _problems(outcome):
+        console.print(f"{plural(times, 'setting')} failed: {problem}", highlight=False, style="red")
+    ran = plural(outcome.table.height - outcome.done_before, "setting")
+    console.print(f"{ran} in {outcome.seconds:,.1f} s", highlight=False, style="dim")
     console.print(str(outcome.folder), highlight=False, soft_wrap=True)
 
 

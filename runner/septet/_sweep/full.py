@@ -45,13 +45,16 @@ def first_line(error: Exception) -> str:
 
 
 def run_setting(
-    base: Loaded, changes: Sequence[FileSetting], first_ns: int
+    base: Loaded,
+    changes: Sequence[FileSetting],
+    first_ns: int,
+    say: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Run one setting; return its figures, or an empty dict and what went wrong."""
     from septet._shell.backtest import backtest
 
     try:
-        result = backtest(variant(base, changes), not_before_ns=first_ns)
+        result = backtest(variant(base, changes), say=say, not_before_ns=first_ns)
         problem = _late(result, first_ns)
         return ({}, problem) if problem else (figures_of(result), "")
     except SeptetError as error:
@@ -80,7 +83,7 @@ class FullEvaluator:
         say: Callable[[str], None],
     ) -> None:
         self._loaded, self._space, self._first_ns = loaded, space, first_ns
-        self._threads, self._say = threads, say
+        self._threads, self._say = threads, _once(say)
         self._pool: ProcessPoolExecutor | None = None
         self._done, self._seconds = 0, 0.0
 
@@ -99,7 +102,8 @@ class FullEvaluator:
         rows = []
         for setting in block:
             changes = self._space.changes(setting)
-            rows.append(self._row(setting, run_setting(self._loaded, changes, self._first_ns)))
+            outcome = run_setting(self._loaded, changes, self._first_ns, self._say)
+            rows.append(self._row(setting, outcome))
         self._done += len(block)
         self._seconds += time.perf_counter() - began
         return rows
@@ -135,6 +139,18 @@ class FullEvaluator:
         if problem:
             return failed_row(self._space, setting, problem)
         return row_of(self._space, setting, figures)
+
+
+def _once(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Tell each thing once: every setting compiles, or cannot, for the same reason."""
+    told: set[str] = set()
+
+    def tell(message: str) -> None:
+        if message not in told:
+            told.add(message)
+            say(message)
+
+    return tell
 
 
 def _open_pool(loaded: Loaded, first_ns: int, workers: int) -> ProcessPoolExecutor:

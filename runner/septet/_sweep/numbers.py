@@ -36,8 +36,10 @@ _PLANNED: Final = (
     ("perpetual", "liquidation_fee"), CAPITAL,
 )  # fmt: skip
 """Keys that reach a backtest through the plan alone, or as the cash it starts with."""
-MAX_JOINT: Final = 2_000
+MAX_JOINT: Final = 5_000
 """Combinations of keys that touch the same numbers which are loaded one by one."""
+_LOOKED_AT: Final = 2_000_000
+"""Settings that are gone through to find which values occur together."""
 
 Changes = Mapping[int, float]
 """Numbers of the plan by their index."""
@@ -256,7 +258,8 @@ class _Asking:
         """Whether two keys change a number together.
 
         Either both change it alone, or a pair of their smallest and largest values gives other
-        numbers than the two changes laid over each other (the larger of two windows).
+        numbers than the two changes laid over each other (the larger of two windows), or is
+        refused.
         """
         if axes[left].touched & axes[right].touched:
             return True
@@ -264,7 +267,7 @@ class _Asking:
             try:
                 found = self._load(dict(zip((left, right), places, strict=True)))
             except ConfigError:
-                continue
+                return True
             laid = {**axes[left].changes[places[0]], **axes[right].changes[places[1]]}
             if found.reason or dict(found.changes) != laid:
                 return True
@@ -299,12 +302,12 @@ class _Asking:
         return Joint(group, keys, names, changes, refused, reason)
 
     def _combinations(self, group: tuple[int, ...]) -> list[tuple[int, ...]]:
-        if self.space.drawn is not None:
-            rows = np.unique(self.space.drawn[:, list(group)], axis=0)
-            return [tuple(map(int, row)) for row in rows]
+        """Places that occur together on some keys; more than `MAX_JOINT` are too many."""
         sizes = [range(len(self.space.axes[number].values)) for number in group]
-        count = int(np.prod([len(each) for each in sizes]))
-        return list(itertools.islice(itertools.product(*sizes), min(count, MAX_JOINT + 1)))
+        if len(self.space) > _LOOKED_AT:
+            return list(itertools.islice(itertools.product(*sizes), MAX_JOINT + 1))
+        rows = np.unique(self.space.places()[:, list(group)], axis=0)
+        return [tuple(map(int, row)) for row in rows]
 
 
 def _differences(base: Floats, other: Floats) -> dict[int, float]:

@@ -115,8 +115,11 @@ class Space:
             for number, row in zip(part.tolist(), self._places(part).tolist(), strict=True):
                 yield Setting(number, tuple(row))
 
+    def places(self) -> Ints:
+        """Places of the values of every setting, shape (settings, axes)."""
+        return self._places(self.numbers)
+
     def _places(self, numbers: Ints) -> Ints:
-        """Places on every axis, one row a setting."""
         if self.drawn is not None:
             return self.drawn[numbers].astype(np.int64)
         return _odometer(numbers, [len(axis.values) for axis in self.axes])

@@ -1,0 +1,330 @@
+"""The sweep around its evaluator: blocks, parts, interruptions, resuming, asking."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from septet._config.load import Loaded
+from septet._sweep import run as sweep_run
+from septet._sweep.evaluate import Evaluator
+from septet._sweep.figures import daily_figures, failed_row, row_of
+from septet._sweep.folder import differences, open_unfinished
+from septet._sweep.run import duration_text, estimate_seconds, next_size, run_sweep
+from septet._sweep.space import Setting, Space
+from septet.errors import ConfigError, InputError, RunError
+from tests.sweep.files import BASE, space, swept
+
+GRID = "{over: {features.fast.period: [5, 10, 20], account.capital: {from: 100, to: 900, step: 8}}}"
+SETTINGS = 3 * 101
+Rows = list[dict[str, Any]]
+
+
+class Made:
+    """Rows worked out from the values alone; may be interrupted or told what to do before."""
+
+    def __init__(self, space: Space, before: Callable[[int], None]) -> None:
+        self.space, self.before = space, before
+        self.blocks: list[list[int]] = []
+        self.closed = 0
+
+    def evaluate(self, block: Sequence[Setting]) -> Rows:
+        self.before(sum(map(len, self.blocks)))
+        self.blocks.append([each.number for each in block])
+        return [self._row(each) for each in block]
+
+    def _row(self, setting: Setting) -> dict[str, Any]:
+        if setting.number % 50 == 7:
+            return failed_row(self.space, setting, "it is the seventh")
+        import numpy as np
+
+        returns = np.random.default_rng(setting.number).normal(0.001, 0.01, 90)
+        capital = self.space.values(setting)["account.capital"]
+        figures = dict.fromkeys(
+            ("final_equity", "total_return", "sortino", "max_drawdown", "win_rate",
+             "profit_factor", "fees", "slippage", "turnover", "exposure"), capital,
+        )  # fmt: skip
+        sharpe = float(returns.mean() / returns.std(ddof=1)) * math.sqrt(365)
+        counts = {"bars": 100, "trades": 40}
+        row = {**counts, **figures, "sharpe": sharpe, **daily_figures(returns)}
+        return row_of(self.space, setting, row)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Made]]:
+    """Every evaluator a sweep opened; `before` is what the next one does before each block."""
+    opened: list[Made] = []
+
+    def open_it(loaded: Loaded, space: Space, *rest: object) -> Evaluator:
+        opened.append(Made(space, lambda done: BEFORE[0](done)))
+        return opened[-1]
+
+    monkeypatch.setattr(sweep_run, "open_evaluator", open_it)
+    BEFORE[0] = lambda done: None
+    yield opened
+    BEFORE[0] = lambda done: None
+
+
+BEFORE: list[Callable[[int], None]] = [lambda done: None]
+
+
+def interrupt_after(count: int) -> Callable[[int], None]:
+    def before(done: int) -> None:
+        if done >= count:
+            raise KeyboardInterrupt
+
+    return before
+
+
+def same(table: pl.DataFrame, other: pl.DataFrame) -> bool:
+    return table.equals(other, null_equal=True)
+
+
+def test_every_setting_gets_one_row(tmp_path: Path, made: list[Made]) -> None:
+    loaded = swept(tmp_path, GRID)
+    told: list[tuple[int, int, str]] = []
+    outcome = run_sweep(loaded, tmp_path / "out", progress=lambda *each: told.append(each))
+    table = pl.read_parquet(outcome.folder / "settings.parquet")
+    assert same(table, outcome.table)
+    assert table["setting"].to_list() == list(range(SETTINGS))
+    assert table.columns == [
+        "setting", "features.fast.period", "account.capital", "status", "problem", "bars",
+        "trades", "final_equity", "total_return", "sharpe", "sortino", "max_drawdown", "win_rate",
+        "profit_factor", "fees", "slippage", "turnover", "exposure", "days", "skew", "kurtosis",
+        "block_sums", "block_squares", "psr", "dsr",
+    ]  # fmt: skip
+    assert table["features.fast.period"].dtype == pl.Float64
+    assert table.filter(status="failed")["setting"].to_list() == [7, 57, 107, 157, 207, 257]
+    assert table.filter(status="failed")["problem"].unique().to_list() == ["it is the seventh"]
+    assert (outcome.folder / "sweep.html").is_file()
+    assert sorted(path.name for path in outcome.folder.iterdir()) == [
+        "manifest.json", "settings.parquet", "sweep.html",
+    ]  # fmt: skip
+    manifest = json.loads((outcome.folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["status"] == "complete"
+    assert manifest["space"]["over"][1]["values"][:2] == ["100", "108"]
+    assert told[-1][:2] == (SETTINGS, SETTINGS)
+    best = table.sort("sharpe", descending=True, nulls_last=True).row(0, named=True)
+    assert told[-1][2] == (
+        f"sharpe {best['sharpe']:.4g} with features.fast.period="
+        f"{best['features.fast.period']:.0f}, account.capital={best['account.capital']:.0f}"
+    )
+    assert made[0].closed == 1
+
+
+def test_what_is_done_stays_and_the_rest_follows(tmp_path: Path, made: list[Made]) -> None:
+    loaded = swept(tmp_path, GRID)
+    whole = run_sweep(loaded, tmp_path / "whole").table
+    out, said = tmp_path / "out", list[str]()
+    BEFORE[0] = interrupt_after(9)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(loaded, out, say=said.append)
+    (folder,) = out.glob("cross/*")
+    parts = list((folder / "parts").glob("*.parquet"))
+    done = sum(pl.read_parquet(path).height for path in parts)
+    assert done == sum(map(len, made[1].blocks)) >= 9
+    assert said[-1] == f"stopped: {done} of {SETTINGS} settings are in {folder}; " + (
+        "--resume goes on with the rest"
+    )
+    assert made[1].closed == 1
+    BEFORE[0] = lambda done: None
+    again = run_sweep(loaded, out, resume=True, say=said.append)
+    assert f"{done} of {SETTINGS} settings were done before" in said
+    assert again.folder == folder
+    assert again.done_before == done
+    assert sum(map(len, made[2].blocks)) == SETTINGS - done, "nothing is run twice"
+    assert same(again.table, whole)
+    assert not (folder / "parts").exists()
+    with pytest.raises(InputError, match="no sweep of cross is unfinished"):
+        run_sweep(loaded, out, resume=True)
+
+
+def test_a_part_that_cannot_be_read_is_made_again(tmp_path: Path, made: list[Made]) -> None:
+    loaded, out, said = swept(tmp_path, GRID), tmp_path / "out", list[str]()
+    whole = run_sweep(loaded, tmp_path / "whole").table
+    BEFORE[0] = interrupt_after(9)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(loaded, out)
+    BEFORE[0] = lambda done: None
+    (part,) = out.glob("cross/*/parts/*.parquet")
+    part.write_bytes(part.read_bytes()[:100])
+    (part.parent / ".00007.parquet").write_bytes(b"half a par")
+    assert same(run_sweep(loaded, out, resume=True, say=said.append).table, whole)
+    assert said == [f"{part} cannot be read: its settings are run again"]
+
+
+def test_a_full_disk_keeps_what_is_done(
+    tmp_path: Path, made: list[Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no device that is always full")
+    loaded, out = swept(tmp_path, GRID), tmp_path / "out"
+    whole = run_sweep(loaded, tmp_path / "whole").table
+    monkeypatch.setattr(sweep_run, "KEEP_SECONDS", -1.0)  # every block is stored at once
+    BEFORE[0] = interrupt_after(9)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(loaded, out)
+    (folder,) = out.glob("cross/*")
+    before = {path.name for path in (folder / "parts").glob("*.parquet")}
+
+    def fill(done: int) -> None:
+        place = folder / "parts" / f".{len(before):05d}.parquet"
+        place.unlink(missing_ok=True)
+        place.symlink_to("/dev/full")
+
+    BEFORE[0] = fill
+    with pytest.raises(RunError, match=r"cannot be written .* No space left") as full:
+        run_sweep(loaded, out, resume=True)
+    assert full.value.exit_code == 1
+    assert "--resume" in full.value.hint
+    assert {path.name for path in (folder / "parts").glob("*.parquet")} == before
+    BEFORE[0] = lambda done: None
+    assert same(run_sweep(loaded, out, resume=True).table, whole)
+
+
+def test_nowhere_to_write(tmp_path: Path, made: list[Made]) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(InputError, match="the sweep cannot be stored in") as refused:
+        run_sweep(swept(tmp_path, GRID), tmp_path / "out")
+    assert "--out" in refused.value.hint
+
+
+def test_one_process_at_a_time(tmp_path: Path, made: list[Made]) -> None:
+    loaded, out = swept(tmp_path, GRID), tmp_path / "out"
+    BEFORE[0] = interrupt_after(1)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(loaded, out)
+    with (
+        open_unfinished(out, "cross"),
+        pytest.raises(InputError, match="another process works on the sweep"),
+    ):
+        run_sweep(loaded, out, resume=True)
+
+
+def test_what_is_resumed_is_what_was_begun(
+    tmp_path: Path, made: list[Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    BEFORE[0] = interrupt_after(1)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(swept(tmp_path, GRID), out)
+    other = GRID.replace("[5, 10, 20]", "[5, 10]")
+    base = BASE.replace("period: 100", "period: 90").replace("fee: 10bps", "fee: 20bps")
+    monkeypatch.setattr(sweep_run, "library_versions", lambda: {"numpy": "1.0"})
+    with pytest.raises(InputError, match="was begun with something else") as refused:
+        run_sweep(swept(tmp_path, other, base=base), out, resume=True)
+    said = str(refused.value)
+    for line in (
+        "features.slow.period was 100, is 90",
+        "execution.simulation.fee.taker was 0.001, is 0.002",
+        "sweep.over.features.fast.period was [5, 10, 20], is [5, 10]",
+        "numpy was ",
+    ):
+        assert line in said
+
+
+def test_differences_are_named() -> None:
+    before = {
+        "septet": "0.1", "python": "3.11.7", "plugins": {"other": "1.0"},
+        "libraries": {"numba": "0.60"}, "data_hashes": {"BTC/USD": "a" * 64},
+        "resolved": {"risk": {"sizing": {"fraction": 0.5}}}, "first_decision": "x",
+        "space": {"over": [{"key": "a.b", "values": ["1"]}], "seed": 1},
+    }  # fmt: skip
+    assert differences(before, before) == []
+    now = json.loads(json.dumps(before))
+    now["septet"], now["python"] = "0.2", "3.12.1"
+    now["plugins"] = {"other": "1.1", "new": "2"}
+    now["data_hashes"]["BTC/USD"] = "b" * 64
+    now["space"] = {"over": [{"key": "a.c", "values": ["1"]}], "seed": 2}
+    assert differences(before, now) == [
+        "septet was 0.1, is 0.2",
+        "python was 3.11.7, is 3.12.1",
+        "plugin other was 1.0, is 1.1",
+        "plugin new was nothing, is 2",
+        "sweep.over.a.b was [1], is nothing",
+        "sweep.seed was 1, is 2",
+        "sweep.over.a.c was nothing, is [1]",
+        "data of BTC/USD was aaaaaaaaaaaa..., is bbbbbbbbbbbb...",
+    ]
+
+
+# ------------------------------------------------------------------ sizes and time
+
+
+def test_blocks_take_half_a_second() -> None:
+    assert next_size(1, 10.0, 1) == 1
+    assert next_size(1, 0.001, 1) == 8, "no more than eightfold at once"
+    assert next_size(8, 0.02, 1) == 64
+    assert next_size(100, 0.5, 1) == 100
+    assert next_size(100, 5.0, 4) == 10
+    assert next_size(1_000_000, 0.0, 1) == 20_000
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.1, "1 second"), (59, "59 seconds"), (119, "119 seconds"), (150, "2 minutes"),
+        (7_200, "2 hours"), (100_000, "28 hours"), (10 * 86_400, "10 days"),
+    ],
+)  # fmt: skip
+def test_durations_as_a_person_says_them(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
+def test_the_time_is_measured_on_a_few_settings(tmp_path: Path) -> None:
+    whole = space(tmp_path, GRID)
+    evaluator = Made(whole, lambda done: None)
+    ticks = iter([100.0, 104.0])
+    seconds, probed = estimate_seconds(whole, evaluator, 2, clock=lambda: next(ticks))
+    assert probed == 8
+    assert seconds == pytest.approx(4.0 / 8 * SETTINGS)
+    *warm, timed = evaluator.blocks
+    assert [len(each) for each in warm] == [1, 2]
+    assert (timed[0], timed[-1], len(timed)) == (0, SETTINGS - 1, 8)
+
+
+def test_a_large_grid_asks_first(
+    tmp_path: Path, made: list[Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    section = (
+        "{over: {features.fast.period: {from: 1, to: 500, step: 1}, features.slow.period: "
+        "{from: 1, to: 200, step: 1}, account.capital: {from: 1, to: 100, step: 1}}}"
+    )
+    loaded = swept(Path(), section)
+    monkeypatch.setattr(sweep_run, "numbers_of", lambda loaded, space: _no_numbers(space))
+    monkeypatch.setattr(sweep_run, "estimate_seconds", lambda *a: (36_000.0, 8))
+    with pytest.raises(ConfigError) as refused:
+        run_sweep(loaded, Path("out"), threads=2)
+    assert refused.value.exit_code == 2
+    assert str(refused.value) == (
+        "cross.yaml:15:15: sweep.over: this sweep has 10,000,000 settings and would take about 10 "
+        "hours, as measured on 8 of them\n"
+        "  expected: at most 100,000 settings, or --yes\n"
+        "  hint: run it with --yes, take larger steps, or draw some: --method random --trials 1000"
+    )
+    assert not Path("out").exists(), "nothing is begun"
+    assert made[0].closed == 1
+    BEFORE[0] = interrupt_after(100)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(loaded, Path("out"), threads=2, confirmed=True)
+    assert list(Path("out").glob("cross/*/parts/*.parquet"))
+
+
+def _no_numbers(space: Space) -> Any:
+    from septet._sweep.numbers import AxisNumbers
+
+    class Nothing:
+        axes = tuple(AxisNumbers(axis.key, "", (), (), (), ()) for axis in space.axes)
+
+    return Nothing()
