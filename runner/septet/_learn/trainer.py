@@ -20,7 +20,7 @@ from septet._learn.flat import Calibration, Member, Scaler, assemble
 from septet._learn.portable import Exported, OnnxModel, ServingError, convert
 from septet.errors import InputError, RunError
 
-__all__ = ["EstimatorTrainer", "Recipe", "Scaling", "calibration_folds", "complete"]
+__all__ = ["EstimatorTrainer", "Recipe", "Scaling", "calibration_folds", "complete", "served_copy"]
 
 Scaling = Literal["none", "standard", "robust", "minmax"]
 Calibrating = Literal["none", "sigmoid", "isotonic"]
@@ -205,6 +205,14 @@ def served_difference(served: Served, rows: Floats, wanted: Floats) -> float:
         return float(np.abs(served.predict(rows) - wanted).max())
     except ServingError:
         return float("inf")
+
+
+def served_copy(answer: Any, scaler: Any, width: int) -> Served:
+    """Serve a fitted classifier behind a fitted scaler (None: no scaling), exactly if possible.
+
+    Nobody has compared the two yet: see `served_difference`.
+    """
+    return next(_candidates(answer, scaler_of(scaler), width))
 
 
 def _candidates(answer: Any, scaler: Scaler, width: int) -> Iterator[Served]:
