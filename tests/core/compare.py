@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 
 from septet._kernel import layout
+from septet._shell.project import Outcome, decisions_of
 from tests.core.reference import Reference
 from tests.core.world import Ran
 
 __all__ = ["assert_agrees", "chances_of", "tables_of"]
 
+DECIDED = (
+    "time", "symbol", "signal", "confidence", "requested", "granted", "clipped_by", "refused_by",
+)  # fmt: skip
+WISHES = {"long": 1.0, "short": -1.0, "flat": 0.0, "none": math.nan}
 KINDS = ("market", "limit", "stop", "stop_limit")
 STATES = {layout.STATUS_FILLED: "filled", layout.STATUS_CANCELLED: "cancelled",
           layout.STATUS_EXPIRED: "expired"}  # fmt: skip
@@ -47,26 +52,20 @@ def tables_of(ran: Ran) -> dict[str, list[tuple[Any, ...]]]:
         elif kind in (layout.HALT, layout.LIFT):
             word = "fired" if kind == layout.HALT else "lifted"
             found["halts"].append((time, halts[number], word))
-    found["decisions"] = _decisions(ran, names)
+    found["decisions"] = _decisions(ran)
     found["curve"] = _curve(ran)
     return found
 
 
-def _decisions(ran: Ran, names: list[str]) -> list[tuple[Any, ...]]:
-    tape, at = ran.session.tape, ran.session.plan.assembly.decision_row
-    rows = []
-    for t in range(ran.session.first, tape.times):
-        for k in range(len(ran.session.market.symbols)):
-            i = int(tape.T[layout.ROW + k, t])
-            if i < 0:
-                continue
-            d = ran.batch.F[k, at : at + layout.D_ROWS, i].tolist()
-            rows.append(
-                (int(tape.T[layout.KNOWN, t]), k, d[layout.D_SIGNAL], d[layout.D_CONFIDENCE],
-                 d[layout.D_REQUESTED], d[layout.D_GRANTED], names[int(d[layout.D_CLIPPED]) - 1],
-                 names[int(d[layout.D_REFUSED])])
-            )  # fmt: skip
-    return rows
+def _decisions(ran: Ran) -> list[tuple[Any, ...]]:
+    batch, symbols = ran.batch, list(ran.session.market.symbols)
+    outcome = Outcome(*ran.log, batch.F, batch.D, batch.G, batch.state)
+    table = decisions_of(ran.session, outcome)
+    columns = [list(table[name]) for name in DECIDED]
+    return [
+        (int(time), symbols.index(symbol), WISHES[wish], *rest)
+        for time, symbol, wish, *rest in zip(*columns, strict=True)
+    ]
 
 
 def _curve(ran: Ran) -> list[tuple[Any, ...]]:

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from septet._core.batch import Batch
+from septet._core.batch import Batch, grow_log
 from septet._core.engine import Engine
 from septet._kernel import layout
 from septet._shell.backtest import run_batch
 from septet._shell.eventful import barriers, make_engine, run_events
 from septet._shell.project import Outcome
 from septet._shell.session import Session
-from tests.core.plain import plain_module
+from tests.core.plain import run_plainly
 from tests.core.settings import HOUR
 from tests.core.world import chance_up
 
@@ -48,7 +48,7 @@ class Left:
 
 def plainly(session: Session) -> Session:
     """Let a session's plan run as plain Python."""
-    session.plan.__dict__["module"] = plain_module(session.plan)
+    run_plainly(session.plan)
     return session
 
 
@@ -104,7 +104,8 @@ def stretch(session: Session, batch: Batch, start: int, stop: int) -> None:
 def finish(session: Session, batch: Batch, path: str) -> Left:
     """Take what a batch left."""
     rows = int(batch.state.C[layout.LOG])
-    outcome = Outcome(batch.LI[:rows], batch.LF[:rows], batch.F, batch.G, batch.state)
+    log = batch.LI[:rows], batch.LF[:rows]
+    outcome = Outcome(*log, batch.F, batch.D, batch.G, batch.state)
     return Left(path, session, outcome)
 
 
@@ -124,19 +125,19 @@ class _Drained:
     """Collects what slides out of an engine's window."""
 
     def __init__(self, session: Session) -> None:
-        tape = session.tape
-        count, rows = len(session.plan.symbols), max(1, session.plan.rows[0])
-        self.F = np.full((count, rows, tape.width), np.nan)
-        self.G = np.full((layout.G_ROWS, tape.times), np.nan)
+        tape, rows, count = session.tape, session.plan.rows, len(session.plan.symbols)
+        self.kept = {
+            "F": np.full((count, rows.F, tape.width), np.nan),
+            "D": np.zeros((count, rows.D, tape.width), np.int8),
+            "G": np.full((rows.G, tape.times), np.nan),
+        }
         self.slides = 0
 
-    def __call__(self, k: int, first: int, values: Any, columns: Any) -> None:
+    def __call__(self, k: int, first: int, leaving: Any) -> None:
         self.slides += 1
-        stop = first + values.shape[1]
-        if k < 0:
-            self.G[:, first:stop] = values
-        else:
-            self.F[k, :, first:stop] = values
+        for name, values in leaving.items():
+            place = self.kept[name] if k < 0 else self.kept[name][k]
+            place[:, first : first + values.shape[1]] = values
 
 
 def _feed(session: Session, engine: Engine, drained: _Drained, start: int, path: str) -> Left:
@@ -144,8 +145,7 @@ def _feed(session: Session, engine: Engine, drained: _Drained, start: int, path:
         for event in barriers(session, start):
             engine.handle(event)
     engine.window.flush(drained)
-    rows = int(engine.state.C[layout.LOG])
-    outcome = Outcome(engine.LI[:rows], engine.LF[:rows], drained.F, drained.G, engine.state)
+    outcome = Outcome(*engine.log, **drained.kept, state=engine.state)
     return Left(path, session, outcome, drained.slides)
 
 
@@ -169,20 +169,24 @@ def both(session: Session, cut: int, spare: int = 8) -> Left:
     drained = _Drained(session)
     engine = _engine(session, drained, cut + spare)
     window = engine.window
-    window.T[:, :cut], window.G[:, :cut] = tape.T[:, :cut], batch.G[:, :cut]
+    held, made = window.arrays, batch.arrays
+    for name in "TG":
+        held[name][:, :cut] = made[name][:, :cut]
     for k in range(len(session.plan.symbols)):
         n = int(tape.T[layout.ROW + k, :cut].max(initial=-1)) + 1
-        for held, made in ((window.M, tape.M), (window.X, tape.X), (window.F, batch.F)):
-            held[k, :, :n] = made[k, :, :n]
-        frames = min(window.Y.shape[2], batch.Y.shape[2])
-        window.Y[k, :, :frames] = batch.Y[k, :, :frames]
-        window.cursor[k] = n
-    window.time = cut
+        for name in "MXFD":
+            held[name][k, :, :n] = made[name][k, :, :n]
+        frames = min(held["Y"].shape[2], made["Y"].shape[2])
+        held["Y"][k, :, :frames] = made["Y"][k, :, :frames]
+        held["N"][k] = n
+    window.time, window.room = cut, 1  # the first event counts the room that is left
     for name in ("S", "A", "C", "B", "I"):
-        getattr(engine.state, name)[:] = getattr(state, name)
+        held[name][:] = getattr(state, name)
     rows = int(state.C[layout.LOG])
-    assert rows < len(engine.LI) - 64 * len(session.plan.symbols), "too long a log to begin with"
-    engine.LI[:rows], engine.LF[:rows] = batch.LI[:rows], batch.LF[:rows]
+    while len(held["LI"]) < rows + 64 * len(session.plan.symbols):
+        grow_log(session.plan, held)
+    for name in ("LI", "LF"):
+        held[name][:rows] = made[name][:rows]
     return _feed(session, engine, drained, cut, f"batch to {cut}, then events")
 
 

@@ -9,7 +9,7 @@ from septet._host.declare import Step
 from septet._plan.plan import Plan
 from septet._plan.uncompiled import *  # noqa: F403 - whatever a plan may import, it finds here
 
-__all__ = ["plain_module", "use"]
+__all__ = ["run_plainly", "use"]
 
 FLAVOURS = ("compiled", "uncompiled")
 
@@ -19,11 +19,12 @@ def use(target: Any) -> Any:  # type: ignore[no-redef]  # in place of the one ab
     return target.function if isinstance(target, Step) else target
 
 
-def plain_module(plan: Plan) -> ModuleType:
-    """Make a plan's module without a compiler."""
+def run_plainly(plan: Plan) -> None:
+    """Give a plan a module that no compiler has seen."""
     module = ModuleType(plan.name)
     text = plan.assembly.text
     for flavour in FLAVOURS:
         text = text.replace(f"from septet._plan.{flavour} import", f"from {__name__} import")
     exec(compile(text, plan.name, "exec"), module.__dict__)
-    return module
+    plan.__dict__["module"] = module
+    plan.assembly.slow_parts = ("the whole text",)  # arrays are handed over as arrays

@@ -8,10 +8,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import note
 from hypothesis import strategies as st
 
 from septet._data.bars import SeriesTable
+from septet._kernel import layout
 from septet._shell.session import Session
 from tests.core.markets import LENGTHS, Rough, calendars_of, rough_market, roughs, series_of
 from tests.core.paths import begin, both, by_batch, by_events, by_shell, finish, stretch
@@ -134,3 +136,7 @@ def check_fast_form(name: str, data: Any, prepare: Prepare = lambda session: ses
     fast = by_batch(prepare(case.session(tables=False)), [cut])
     fast.path = "without tables"
     assert_same(full, fast, decisions=False)
+    account, equity = fast.outcome.state.A, full.outcome.G[layout.G_EQUITY, full.session.first :]
+    tops = np.maximum.accumulate(np.maximum(equity, full.session.strategy.account.capital))
+    assert account[layout.TOP] == tops[-1]
+    assert account[layout.DEEPEST] == pytest.approx(float((1.0 - equity / tops).max()), abs=1e-12)

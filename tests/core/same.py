@@ -37,6 +37,10 @@ KINDS: Final[dict[int, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
 CURVE: Final = {
     layout.G_EQUITY: "equity", layout.G_CASH: "cash", layout.G_EXPOSURE: "exposure",
 }  # fmt: skip
+FAST_ALONE: Final = {
+    "A": (layout.TOP, layout.DEEPEST, layout.EXPOSED), "C": (layout.UNVALUED,),
+}  # fmt: skip
+"""What only the fast form counts, for it keeps no curve to count it from."""
 Found = tuple[int, int, str]  # when, how far down a row, and in words
 
 
@@ -65,7 +69,7 @@ def first_difference(ours: Left, theirs: Left, *, decisions: bool = True) -> str
     if decisions:
         found += [*_features(ours, theirs), *_decisions(ours, theirs)]
     if not found:
-        found = [*_states(ours, theirs)]
+        found = [*_states(ours, theirs, decisions)]
     return min(found)[2] if found else None
 
 
@@ -164,11 +168,13 @@ def _codes(column: Any) -> Any:
     return column.to_physical().to_numpy() if hasattr(column, "to_physical") else column
 
 
-def _states(ours: Left, theirs: Left) -> Iterator[Found]:
+def _states(ours: Left, theirs: Left, whole: bool) -> Iterator[Found]:
     """Yield differences that no table shows: what the run would go on from."""
     for rank, name in enumerate(("A", "B", "C", "I")):
-        a, b = getattr(ours.outcome.state, name), getattr(theirs.outcome.state, name)
+        a, b = (getattr(each.outcome.state, name) for each in (ours, theirs))
         same = same_bits(a, b)
+        if not whole and name in FAST_ALONE:
+            same[list(FAST_ALONE[name])] = True
         if not same.all():
             at = tuple(int(each[0]) for each in np.nonzero(~same))
             yield 0, rank, f"state {name}{list(at)}: {_shown(a[at])} and {_shown(b[at])}"

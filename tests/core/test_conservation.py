@@ -131,14 +131,13 @@ def test_no_bar_gives_more_than_its_share_of_volume(data):
 def test_a_wish_to_leave_is_always_answered_by_an_order_for_all_of_it(data):
     """A reduction is never refused: no limit, halt, budget or other order stands before it."""
     s, session = drawn(data)
-    at = session.plan.assembly.decision_row
     for t, ran, _ in steps(session):
         B, whole = ran.batch.state.B, ran.batch.state.I
         for k in range(len(s.symbols)):
             i, side = row_of(ran, t, k), int(whole[k, layout.OPEN_SIDE])
             if i < 0 or side == 0:
                 continue
-            wish = ran.batch.F[k, at + layout.D_SIGNAL, i]
+            wish = int(ran.batch.D[k, layout.D_WISH, i] & layout.WISH) - 2  # -2 is none
             if wish == 0.0 or (s.opposite and wish == -side):
                 lots = abs(B[k, layout.UNITS]) // B[k, layout.LOT] * B[k, layout.LOT]
                 assert whole[k, layout.WORKING] == 1
