@@ -13,7 +13,6 @@ import argparse
 import json
 import subprocess
 import sys
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,43 +61,18 @@ def options(words: list[str] | None = None) -> argparse.Namespace:
     return asked
 
 
-def _from_figures(found: dict[str, dict[str, float]], count: int) -> list[Row]:
-    """Rows of a script that gives figures by name instead."""
-    rows = []
-    for name, seen in found.items():
-        what = name.replace("_", " ")
-        one, many = seen["one_row_us"], seen["rows_s"]
-        rows += [
-            Row("W4", f"{what}: one row", f"{one:.1f} µs", "target 6 µs", 6.0 / one),
-            Row("W4", f"{what}: one row, scikit-learn", f"{seen['sklearn_one_row_us']:.0f} µs",
-                "septet against scikit-learn", seen["sklearn_one_row_us"] / one, must=False),
-            Row("W4", f"{what}: {count:,} rows", f"{many:.2f} s",
-                f"scikit-learn, two threads, {seen['sklearn_rows_s']:.2f} s",
-                seen["sklearn_rows_s"] / many),
-            Row("W4", f"{what}: largest difference", f"{seen['largest_difference']:.1e}", ""),
-        ]  # fmt: skip
-    return rows
-
-
 def rows_of(script: str, quick: bool) -> tuple[list[Row], bool]:
     """Run a script in a process of its own; its rows, and whether it went well."""
     path = HERE / f"{script}.py"
     if not path.exists():
         return [Row(script, "not measured", "", f"{path.name} is not there")], True
     words = ["--json", *(["--quick"] if quick else [])]
-    count = 50_000 if quick else 1_000_000
-    if script == "w4" and "--quick" not in path.read_text(encoding="utf-8"):
-        words = ["--json", "--rows", str(count)]
     done = subprocess.run(
         [sys.executable, str(path), *words], stdout=subprocess.PIPE, text=True, check=False
     )
     if done.returncode != 0:
         return [Row(script, "not measured", "", f"left with status {done.returncode}")], False
-    found = json.loads(done.stdout)
-    if isinstance(found, dict):
-        return _from_figures(found, count), True
-    known = {each.name for each in fields(Row)}
-    return [Row(**{k: v for k, v in row.items() if k in known}) for row in found], True
+    return [Row(**row) for row in json.loads(done.stdout)], True
 
 
 def _environments(no_peers: bool) -> tuple[dict[str, Path | None], list[str]]:

@@ -48,12 +48,14 @@ ROWS_HEAD = """
 TAIL = """
 ## How it is measured
 
-Every engine is a process of its own, started once; after one run that does not count, all run once
-in each round, one after the other. Only the run itself is timed, inside that process: from arrays
-in memory to arrays of results (round trips and an equity curve in W1; round trips and final equity
-of each setting in W2). Imports, compilation, loading and writing are not in it; `seconds_total` and
-the cold starts below *Everything else* have them. Each peer is used in the quickest way we
-found; its worker in `benchmarks/peers/` shows how. Peak memory is that of the whole process.
+In W1, W2 and the event path every engine is a process of its own, started once; after one run that
+does not count, all run once in each round, one after the other, and the median counts. Only the run
+itself is timed, inside that process: from arrays in memory to arrays of results (round trips and an
+equity curve in W1; round trips and final equity of each setting in W2). Imports, compilation,
+loading and writing are not in it: *Everything else* has them (`seconds_total`, cold starts). Each
+peer is used in the quickest way we found; its worker in `benchmarks/peers/` shows how. Peak memory
+is that of the whole process. The other figures come from scripts, each of which says at its top
+what it times, and whether the median or the least of its turns counts.
 
 *Trades* compares every round trip, bar by bar, with a plain loop in whole numbers that can neither
 drift nor tie by accident, and the final equity with its own.

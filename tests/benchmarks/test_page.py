@@ -65,7 +65,12 @@ def test_a_row_of_a_script_is_judged_by_the_issue_not_by_itself() -> None:
     targets, row = _module("targets"), _module("common").Row
     found = targets.Findings()
     found.rows = [
-        row("W3", "polars, the same features", "80 ms", "septet against polars", 2.9),
+        row("W3", "ten features, 1 M bars", "20 ms", ""),
+        row("W3", "the same, its result arrays made anew", "30 ms", ""),
+        row("W3", "polars, the same features", "80 ms", "septet 3 times as fast", 1.33),
+        row("W3", "pandas, the same features", "0.18 s", "septet 6 times as fast", 1.5),
+        row("ML", "training excluded", "1 s", "vectorised pandas, target 2.5", 2.4, must=False),
+        row("W4", "forest: 1,000,000 rows", "2 s", "scikit-learn; target 2.5", 2.6, must=False),
         row("W4", "forest: one row", "5.9 µs", "target 6 µs", 1.02),
         row("W4", "forest: one row, scikit-learn", "900 µs", "septet against scikit-learn", 99.0),
         row("W4", "forest: largest difference", "2.2e-16", ""),
@@ -73,7 +78,13 @@ def test_a_row_of_a_script_is_judged_by_the_issue_not_by_itself() -> None:
         row("growth", "one bar of 10 M bars", "9 ns", "", 0.99),
     ]
     said = _verdicts(found)
-    assert said["W3", "at least 3 times polars"].met is False
+    polars, pandas = (
+        said["W3", f"at least {text}"] for text in ("3 times polars", "6 times pandas")
+    )
+    assert (polars.ratio, polars.met, pandas.ratio, pandas.met) == ("2.67", False, "6.00", True)
+    assert said["ML strategy, 1 M bars", "at least 2.5 times a vectorised pipeline"].met is False
+    rows = "1 M rows at least 2.5 times scikit-learn on two threads"
+    assert said["W4, forest", rows].met is True
     assert said["W4, forest", "a single row in at most 6 µs"].met is True
     assert said["W4, forest", "exact to 1e-15"].met is True
     assert said["W4, boosting", "exact to 1e-15"].met is False
