@@ -30,6 +30,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def whole_backtests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every setting as a whole backtest, whatever would be faster."""
+    monkeypatch.setattr(sweep_run, "open_evaluator", lambda *given: full.FullEvaluator(*given[:5]))
+
+
 def tables(folder: Path) -> list[pl.DataFrame]:
     return [pl.read_parquet(path) for path in sorted(folder.glob("*/cross/*/settings.parquet"))]
 
@@ -86,6 +92,7 @@ def test_flags_lie_over_the_file(septet: Command, folder: Path) -> None:
     assert table["risk.stops.stop_loss.distance"].is_between(0.01, 0.1).all()
 
 
+@pytest.mark.usefixtures("whole_backtests")
 def test_no_setting_could_be_run(
     septet: Command, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
@@ -110,10 +117,10 @@ def test_a_cache_that_cannot_be_written(
     assert done.code == 0, done.err
     assert "cannot write compiled plans to" in done.err
     assert "using memory only" in done.err
-    assert done.err.count("cannot write compiled plans") == 1
     assert tables(folder)[0].filter(status="done").height == 6
 
 
+@pytest.mark.usefixtures("whole_backtests")
 def test_ctrl_c_and_resume(septet: Command, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     original, ran = full.run_setting, list[object]()
 
@@ -128,8 +135,7 @@ def test_ctrl_c_and_resume(septet: Command, monkeypatch: pytest.MonkeyPatch, fol
     done = septet("sweep", "cross.yaml", *SWEEP, "--threads", 1)
     assert done.code == 130
     assert "stopped: 4 of 6 settings are in" in done.err
-    monkeypatch.undo()
-    monkeypatch.chdir(folder)
+    monkeypatch.setattr(full, "run_setting", original)
     done = septet("sweep", "cross.yaml", *SWEEP, "--threads", 1, "--resume", "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["done_before"] == 4
@@ -154,6 +160,18 @@ def test_a_large_grid_says_how_long(
     assert "as measured on 4 of them" in done.err
     assert not (folder / "sweeps").exists()
     assert septet("sweep", "cross.yaml", *SWEEP, "--threads", 1, "--yes").code == 0
+
+
+def test_check_looks_at_the_values_too(septet: Command, folder: Path) -> None:
+    section = "sweep: {over: {features.fast.period: {from: 5, to: 50, step: 5}}}\n"
+    (folder / "cross.yaml").write_text(BASE + section, encoding="utf-8")
+    done = septet("check", "cross.yaml")
+    assert (done.code, done.out) == (0, "ok: cross.yaml, a sweep of 10 settings\n")
+    assert json.loads(septet("check", "cross.yaml", "--json").out)["settings_of_sweep"] == 10
+    (folder / "cross.yaml").write_text(BASE + section.replace("from: 5", "from: 0"), "utf-8")
+    done = septet("check", "cross.yaml")
+    assert done.code == 2
+    assert "features.fast.period: this is out of range" in done.err
 
 
 # ------------------------------------------------------------------ reading the flags

@@ -128,6 +128,21 @@ def test_a_sweep_that_cannot_begin(tmp_path: Path) -> None:
         opened(loaded)
 
 
+def test_a_sweep_over_sessions(tmp_path: Path) -> None:
+    base = (
+        BASE.replace("[BTC/USD], bar: 15m", "[AAPL], bar: 1d")
+        .replace("use: sample", "use: sample, adjust: total")
+        .replace("name: cross", "name: stock")
+    )
+    loaded = swept(tmp_path, "{over: {features.fast.period: [10, 20]}}", base=base)
+    space = space_of(loaded)
+    beginning = begin_sweep(loaded, space, numbers_of(loaded, space), print)
+    assert beginning.calendar == "XNYS"
+    assert set(beginning.data_hashes) == {"AAPL"}
+    evaluator = FullEvaluator(loaded, space, beginning.first_ns, 1, print)
+    assert [row["status"] for row in rows_of(evaluator, list(space.settings()))] == ["done"] * 2
+
+
 def test_several_processes_give_the_same_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -302,7 +302,7 @@ def test_a_large_grid_asks_first(
         "{from: 1, to: 200, step: 1}, account.capital: {from: 1, to: 100, step: 1}}}"
     )
     loaded = swept(Path(), section)
-    monkeypatch.setattr(sweep_run, "numbers_of", lambda loaded, space: _no_numbers(space))
+    monkeypatch.setattr(sweep_run, "numbers_of", lambda loaded, space, **more: _no_numbers(space))
     monkeypatch.setattr(sweep_run, "estimate_seconds", lambda *a: (36_000.0, 8))
     with pytest.raises(ConfigError) as refused:
         run_sweep(loaded, Path("out"), threads=2)

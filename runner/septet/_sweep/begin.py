@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from septet._config.load import Loaded, variant
 from septet._config.overlay import Setting as FileSetting
@@ -24,9 +23,10 @@ __all__ = ["Beginning", "begin_sweep"]
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """The first decision of a sweep, and fingerprints of the data it was found with."""
+    """The first decision of a sweep, with the calendar and the fingerprints of its data."""
 
     first_ns: int
+    calendar: str
     data_hashes: dict[str, str]
 
 
@@ -90,12 +90,8 @@ def _first_of(loaded: Loaded, say: Callable[[str], None]) -> Beginning:
     if loaded.strategy.model is not None:
         from septet._shell.backtest import backtest
 
-        result = backtest(loaded)
-        return Beginning(result.facts.first_decision_ns, dict(result.data_hashes or {}))
+        first = backtest(loaded).facts.first_decision_ns
     session = open_session(loaded)
-    first = int(session.tape.T[layout.KNOWN, session.first])
-    return Beginning(first, _plain(fingerprints(session.market)))
-
-
-def _plain(hashes: Any) -> dict[str, str]:
-    return {str(name): str(value) for name, value in hashes.items()}
+    if loaded.strategy.model is None:
+        first = int(session.tape.T[layout.KNOWN, session.first])
+    return Beginning(first, session.market.calendar, dict(fingerprints(session.market)))

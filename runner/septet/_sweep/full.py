@@ -91,7 +91,7 @@ class FullEvaluator:
         """Return the rows of a block, in its order."""
         began = time.perf_counter()
         if self._pool is None and self._worth_it(len(block)):
-            self._pool = _open_pool(self._loaded, self._first_ns, min(self._threads, len(block)))
+            self._pool = _open_pool(self._loaded, self._first_ns, self._threads)
         if self._pool is not None:
             try:
                 return [*map(self._row, block, self._beside(self._pool, block))]

@@ -109,6 +109,12 @@ class Numbers:
         """Whether `vector` and `capital` are all that a setting changes."""
         return not self.reasons
 
+    @property
+    def memory_bars(self) -> int:
+        """Bars of history that no setting needs more of."""
+        own = self.plan.memory_bars
+        return own + sum(max(0, max(axis.memory_bars, default=0) - own) for axis in self.axes)
+
     def vector(self, setting: Setting) -> Floats:
         """Numbers of the plan for a setting, shape (parameters,); valid where they are enough."""
         made = self._base.copy()
@@ -143,18 +149,19 @@ def _lay(vector: Floats, changes: Changes) -> None:
         vector[index] = value
 
 
-def numbers_of(loaded: Loaded, space: Space, *, tables: bool = True) -> Numbers:
+def numbers_of(
+    loaded: Loaded, space: Space, *, tables: bool = True, calendar: str = "24x7"
+) -> Numbers:
     """Check every value of every key, and find out what each changes in the plan.
 
-    `tables` as for the plan that the numbers are meant for: without the decision table it has
-    fewer.
+    `tables` and `calendar` are those of the plan that the numbers are meant for.
 
     Raises
     ------
     ConfigError
         With what is wrong with the values, each at the place where it was written.
     """
-    return _Asking(loaded, space, tables=tables).answer()
+    return _Asking(loaded, space, tables, calendar).answer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +178,13 @@ class _Seen:
 class _Asking:
     """Loads values and combinations of a space and compares their plans with the file's."""
 
-    def __init__(self, loaded: Loaded, space: Space, *, tables: bool) -> None:
-        self.loaded, self.space, self.tables = loaded, space, tables
-        self.base = plan_of(loaded, tables=tables)
+    def __init__(self, loaded: Loaded, space: Space, tables: bool, calendar: str) -> None:
+        self.loaded, self.space = loaded, space
+        self.tables, self.calendar = tables, calendar
+        self.base = self._plan(loaded)
+
+    def _plan(self, loaded: Loaded) -> Plan:
+        return plan_of(loaded, tables=self.tables, calendar=self.calendar)
 
     def answer(self) -> Numbers:
         seen: list[dict[int, _Seen]] = [{} for _ in self.space.axes]
@@ -202,7 +213,7 @@ class _Asking:
 
     def _compare(self, numbers: Sequence[int], changed: Loaded) -> _Seen:
         axes = [self.space.axes[number] for number in numbers]
-        plan = plan_of(changed, tables=self.tables)
+        plan = self._plan(changed)
         reason = next(filter(None, (_beyond(axis, changed) for axis in axes)), "")
         if not reason and (more := _why_more(self.base, plan)):
             reason = f"{' with '.join(axis.key for axis in axes)} changes {more}"

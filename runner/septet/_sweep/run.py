@@ -19,6 +19,7 @@ from septet._sweep.figures import frame_of
 from septet._sweep.folder import SweepFolder, differences, open_unfinished, start_folder
 from septet._sweep.numbers import numbers_of
 from septet._sweep.space import Setting, Space, space_of
+from septet._sweep.values import looked_at
 from septet.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ BLOCK_SECONDS: Final = 0.5
 KEEP_SECONDS: Final = 2.0
 MOST_ROWS: Final = 20_000
 _PROBED: Final = 4
+_MANY_VALUES: Final = 500
 
 Progress = Callable[[int, int, str], None]
 """Told how many settings are done, of how many, and the best so far."""
@@ -97,8 +99,11 @@ def run_sweep(
     tell = say or (lambda message: None)
     began = time.perf_counter()
     space = space_of(loaded, seed=seed)
+    _say_how_many(space, tell)
     numbers = numbers_of(loaded, space)
     beginning = begin_sweep(loaded, space, numbers, tell)
+    if beginning.calendar != "24x7":  # a day is a session there, as the data says
+        numbers = numbers_of(loaded, space, calendar=beginning.calendar)
     asked = _asked(loaded, space, beginning.first_ns, beginning.data_hashes)
     evaluator = open_evaluator(loaded, space, beginning.first_ns, threads, tell, numbers)
     try:
@@ -107,11 +112,18 @@ def run_sweep(
         name = loaded.strategy.name
         folder = _resumed(out, name, asked) if resume else start_folder(out, name, asked)
         with folder:
-            sweep = _Running(space, evaluator, folder, tell, progress)
+            sweep = _Running(space, evaluator, folder, threads, tell, progress)
             sweep.run()
             return _finish(sweep, page=page, seconds=time.perf_counter() - began)
     finally:
         evaluator.close()
+
+
+def _say_how_many(space: Space, say: Callable[[str], None]) -> None:
+    """Say what is checked where that takes a while."""
+    count = sum(sum(1 for _ in looked_at(axis)) for axis in space.axes)
+    if count > _MANY_VALUES:
+        say(f"checking {count:,} values of {len(space.axes)} keys")
 
 
 def _asked(
@@ -200,6 +212,7 @@ def next_size(size: int, seconds: float, least: int) -> int:
     """Settings of the next block, so that it takes about half a second.
 
     It grows no more than eightfold at once: a block of quick settings says little of slow ones.
+    `least` keeps every thread at work.
     """
     wanted = int(size * BLOCK_SECONDS / max(seconds, 1e-6))
     return max(least, min(wanted, 8 * size, MOST_ROWS))
@@ -213,10 +226,11 @@ class _Running:
         space: Space,
         evaluator: Evaluator,
         folder: SweepFolder,
+        threads: int,
         say: Callable[[str], None],
         progress: Progress | None,
     ) -> None:
-        self.space, self.folder = space, folder
+        self.space, self.folder, self.threads = space, folder, threads
         self._evaluator, self._say = evaluator, say
         self._progress = progress or (lambda done, all_of_them, best: None)
         self.frames: list[pl.DataFrame] = folder.finished(say)
@@ -241,7 +255,7 @@ class _Running:
             while block := list(itertools.islice(waiting, size)):
                 began = time.perf_counter()
                 rows = self._evaluator.evaluate(block)
-                size = next_size(len(block), time.perf_counter() - began, 1)
+                size = next_size(len(block), time.perf_counter() - began, self.threads)
                 self._take(rows)
         except KeyboardInterrupt:
             self._store()
