@@ -1,0 +1,116 @@
+"""A stranger's package with a part no compiler takes, from the command line to the run's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+STEPS = '''\
+"""Two ways to write the same feature."""
+
+from septet.plugin import Bars, Config, Input, feature
+
+
+class Reach(Config):
+    """How far the price has come in `period` bars."""
+
+    of: Input = "close"
+    period: Bars = 3
+
+
+@feature(Reach, lookback=lambda c: c.period)
+def reach(i, of, period):
+    """Return the change over `period` bars, a fraction."""
+    return of[i] / of[i - period] - 1.0
+
+
+@feature(Reach, lookback=lambda c: c.period, compiled=False)
+def reach_by_name(i, of, period):
+    """Return the same by a dictionary, which no compiler here takes."""
+    found = {"now": of[i], "before": of[i - period]}
+    return found["now"] / found["before"] - 1.0
+'''
+MANIFEST = '''\
+"""What this package brings."""
+
+from septet.hookspecs import Component, hookimpl
+
+NAMES = ("reach", "reach_by_name")
+
+
+@hookimpl
+def septet_features():
+    """List the features."""
+    return [Component("features", each, f"slowly.steps:{each}", "feature", each) for each in NAMES]
+'''
+STRATEGY = """\
+version: 1
+name: %s
+universe: {symbols: [BTC/USDT], bar: 1h}
+data: {candles: {use: synthetic, bars: 400, volatility: 90%%}}
+features:
+  far: {use: %s, period: 4}
+signal: {use: rules, long_if: far > 0.001, exit_if: far < -0.001}
+risk:
+  sizing: {use: fixed_fraction, fraction: 50%%}
+  stops: {stop_loss: 2%%}
+"""
+TABLES = ("decisions", "orders", "fills", "trades", "equity")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder with a package that is installed as far as Python can tell."""
+    made = tmp_path_factory.mktemp("slowly")
+    (made / "slowly").mkdir()
+    (made / "slowly" / "__init__.py").write_text('"""A slow part."""\n', encoding="utf-8")
+    (made / "slowly" / "steps.py").write_text(STEPS, encoding="utf-8")
+    (made / "slowly" / "manifest.py").write_text(MANIFEST, encoding="utf-8")
+    info = made / "slowly-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slowly\nVersion: 1.0\n", "utf-8")
+    (info / "entry_points.txt").write_text("[septet]\nslowly = slowly.manifest\n", "utf-8")
+    return made
+
+
+def run(folder: Path, use: str, *words: str) -> tuple[Path, str]:
+    """Run a strategy with one of the two features; return the run's folder and what was said."""
+    path = folder / f"{use}.yaml"
+    path.write_text(STRATEGY % (use.replace("_", "-"), use), encoding="utf-8")
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    program = "from septet.cli import main; main()"
+    out = folder / "-".join([use, *words])
+    done = subprocess.run(
+        [sys.executable, "-c", program, "run", str(path), "--out", str(out), "--json", *words],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    (summary,) = out.rglob("summary.json")
+    return summary.parent, done.stderr
+
+
+def test_the_run_says_which_part_made_it_slow_and_why(folder):
+    made, said = run(folder, "reach_by_name")
+    assert "reach_by_name has no compiled step; the whole plan runs uncompiled" in said
+    manifest = json.loads((made / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["compiled"] is False
+    assert manifest["slow_parts"] == ["reach_by_name"]
+
+
+def test_both_engines_give_the_bits_of_the_compiled_part(folder):
+    """The same text, uncompiled: nothing but the speed differs."""
+    compiled, said = run(folder, "reach")
+    assert "no compiled step" not in said
+    for engine in ("batch", "event"):
+        slow, _ = run(folder, "reach_by_name", "--engine", engine)
+        for name in TABLES:
+            ours, theirs = (pl.read_parquet(each / f"{name}.parquet") for each in (compiled, slow))
+            assert ours.height > 10
+            assert ours.equals(theirs, null_equal=True), name
