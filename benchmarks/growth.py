@@ -26,7 +26,7 @@ def strategy(folder: Path, bars: int, symbols: int) -> Path:
     path.write_text(
         "version: 1\nname: growth\naccount: {capital: 1000000000}\n"
         f"universe: {{symbols: [{names}], bar: 1m}}\n"
-        f"data: {{candles: {{use: synthetic, bars: {bars}}}}}\n"
+        f"data: {{candles: {{use: synthetic, bars: {bars}, start: 1990-01-01}}}}\n"
         "features:\n  fast: {use: sma, period: 20}\n  slow: {use: sma, period: 100}\n"
         f"signal: {CROSS}\n"
         "risk:\n  sizing: {use: fixed_quantity, quantity: 1}\n"
