@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from septet._report.page import render
+from septet._report.payload import chart_data
+from septet._report.save import save_run
 from septet._report.why import explain, parse_time, show_why
 from septet._store.run import Run, dump_json
 from septet.errors import InputError
 from tests.report.goldens import check_golden
-from tests.report.synthetic import FEATURES, HOUR_NS, THRESHOLD
+from tests.report.synthetic import FEATURES, HOUR_NS, THRESHOLD, make_result
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -100,3 +104,48 @@ def test_times_are_utc_unless_they_say_otherwise() -> None:
     assert parse_time("1970-01-01T01:00") == HOUR_NS
     assert parse_time("1970-01-01T01:00+01:00") == 0
     assert parse_time("1970-01-01 00:00:00.000001") == 1000
+
+
+@pytest.fixture(scope="module")
+def fast_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose decisions were left out."""
+    result = make_result(symbols=("BTC/USDT",), bars=700)
+    result = replace(result, decisions=None, left_out=("decisions",))
+    return save_run(result, tmp_path_factory.mktemp("fast"), report=False)
+
+
+def test_an_order_of_a_run_without_decisions_tells_its_own_half(fast_run: Run) -> None:
+    found = explain(fast_run, "o1")
+    order = fast_run.table("orders").row(0, named=True)
+    assert found["left_out"] == ["decisions"]
+    assert found["order"]["quantity"] == order["quantity"]
+    assert found["decision"]["probability_up"] == order["probability_up"]
+    assert found["decision"]["signal"] is None
+    assert found["features"] == {}
+    said = printed(fast_run, "o1")
+    assert "made with --fast" in said
+    assert "signal" not in said
+
+
+def test_why_there_was_no_order_is_not_known_without_decisions(fast_run: Run) -> None:
+    with pytest.raises(InputError, match="made with --fast"):
+        explain(fast_run, "BTC/USDT@2023-01-20T00:00:00")
+
+
+def test_the_report_of_a_run_without_decisions_says_so(fast_run: Run) -> None:
+    said = render(fast_run)
+    assert "The decisions were left out (--fast)" in said
+    assert "No decision was refused" not in said
+
+
+def test_a_run_whose_curve_is_equity_alone_has_a_summary_and_a_report(tmp_path: Path) -> None:
+    result = make_result(symbols=("BTC/USDT",), bars=700)
+    assert isinstance(result.equity, dict)
+    curve = {name: result.equity[name] for name in ("time", "equity", "drawdown")}
+    run = save_run(
+        replace(result, equity=curve, decisions=None, left_out=("decisions",), mean_exposure=0.25),
+        tmp_path,
+    )
+    assert run.summary["exposure"] == 0.25
+    assert run.table("equity")["exposure"].null_count() == run.table("equity").height
+    assert chart_data(run)["curve"]["exposure"] == {"t": [], "mean": []}

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
+import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +24,10 @@ from septet._store.run import (
     list_runs,
     open_run,
 )
-from septet.errors import InputError
+from septet.errors import InputError, RunError
 from tests.report.synthetic import make_result
 
+ROOT = Path(__file__).resolve().parents[2]
 NOW_NS = 1_760_000_000_000_000_000
 FILES = {
     "bars.parquet",
@@ -248,3 +254,69 @@ def test_a_table_with_other_columns_is_damaged(tmp_path: Path) -> None:
         open_run(run.folder).table("equity")
     with pytest.raises(InputError, match="cannot be read"):
         open_run(run.folder).table("equity", ["time"])
+
+
+def no_room(*_: Any, **__: Any) -> Any:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "file"),
+    [
+        (pl.DataFrame, "write_parquet", ".parquet"),
+        (Path, "write_bytes", "findings.json"),
+        (Path, "rename", "2025"),
+    ],
+)
+def test_a_full_disk_ends_with_words_and_leaves_no_run(
+    owner: Any, method: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = save_run(small(), tmp_path, now_ns=NOW_NS)
+    before = everything(tmp_path)
+    monkeypatch.setattr(owner, method, no_room)
+    with pytest.raises(RunError, match="No space left on device") as caught:
+        save_run(small(), tmp_path, now_ns=NOW_NS + 1)
+    assert file in caught.value.message
+    assert caught.value.exit_code == 1
+    monkeypatch.undo()
+    assert everything(tmp_path) == before
+    assert [run.run_id for run in list_runs(tmp_path)] == [kept.run_id]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit of the size of files")
+def test_a_table_that_hits_a_limit_of_the_system_leaves_no_run(tmp_path: Path) -> None:
+    program = textwrap.dedent("""
+        import resource, sys
+        from pathlib import Path
+        from septet._report.save import save_run
+        from septet.errors import RunError
+        from tests.report.synthetic import make_result
+        result = make_result(symbols=("BTC/USDT",), bars=700)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        try:
+            save_run(result, Path(sys.argv[1]) / "runs")
+        except RunError as error:
+            print(error.message)
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert "File too large" in done.stdout
+    assert everything(tmp_path) == []
+
+
+def test_decisions_that_were_left_out_are_not_stored_and_said(tmp_path: Path) -> None:
+    whole = save_run(small(), tmp_path, now_ns=NOW_NS)
+    fast = save_run(small(decisions=None, left_out=("decisions",)), tmp_path, now_ns=NOW_NS + 10**9)
+    assert fast.left_out == ("decisions",)
+    assert whole.left_out == ()
+    assert not fast.has("decisions")
+    with pytest.raises(InputError, match="--fast") as caught:
+        fast.table("decisions")
+    assert "without --fast" in (caught.value.hint or "")
+    assert fast.summary["refusals"] is None
+    differing = {key for key in whole.summary if whole.summary[key] != fast.summary[key]}
+    assert differing <= {"run_id", "refusals", "seconds_total"}
+    for name in ("orders", "fills", "trades", "equity", "bars", "monitoring"):
+        assert fast.table(name).equals(whole.table(name))

@@ -96,3 +96,12 @@ def test_a_symbol_without_bars() -> None:
     assert frame.height == 0
     assert joined == {"A": 1}
     assert thin_bars({}, split_ns=0)[0].schema == empty("bars").schema
+
+
+def test_a_curve_without_cash_and_exposure_is_stored_without_their_values() -> None:
+    equity = {"time": np.arange(3), "equity": np.ones(3), "drawdown": np.zeros(3)}
+    frame = as_frame("equity", equity)
+    assert frame.columns == list(TABLES["equity"])
+    assert frame["cash"].null_count() == frame["exposure"].null_count() == 3
+    with pytest.raises(ValueError, match="drawdown"):
+        as_frame("equity", {"time": np.arange(3), "equity": np.ones(3)})

@@ -36,6 +36,12 @@ __all__ = ["run"]
     help="Where run folders go.",
 )
 @click.option("--no-report", is_flag=True, help="Leave report.html out.")
+@click.option(
+    "--fast",
+    is_flag=True,
+    help="The summary only: no decision table and no report. Orders, fills, trades and equity "
+    "are stored, and the figures are the same.",
+)
 @options.as_json
 def run(
     file: str,
@@ -44,6 +50,7 @@ def run(
     sets: tuple[str, ...],
     out: Path,
     no_report: bool,
+    fast: bool,
     as_json: bool,
 ) -> None:
     """Run the strategy in FILE and store what it did."""
@@ -63,8 +70,8 @@ def run(
     from septet._shell.backtest import backtest
 
     with _progress() as (say, progress):
-        result = backtest(loaded, engine=engine, say=say, progress=progress)
-        stored = save_run(result, out, report=not no_report)
+        result = backtest(loaded, engine=engine, tables=not fast, say=say, progress=progress)
+        stored = save_run(result, out, report=not (no_report or fast))
     if as_json:
         click.echo(json.dumps(document(stored), default=str))
         return

@@ -80,13 +80,13 @@ class Batch:
 
     def observe(self, start: int, stop: int) -> None:
         """Advance the features over a stretch of times."""
-        self.plan.module.observe(start, stop, self.arrays.table)
+        self.plan.entries.observe(start, stop, self.arrays.table)
 
     def trade(self, start: int, stop: int) -> None:
         """Trade a stretch whose features and predictions are there."""
         at = start
         while at < stop:
-            at = self.plan.module.trade(at, stop, self.arrays.table)
+            at = self.plan.entries.trade(at, stop, self.arrays.table)
             if at < stop:
                 grow_log(self.plan, self.arrays)
 

@@ -90,6 +90,11 @@ class CompiledPlan(Protocol):
         ...
 
     @property
+    def entries(self) -> Any:
+        """`observe` and `trade` for a batch, however they were loaded."""
+        ...
+
+    @property
     def symbols(self) -> tuple[str, ...]:
         """The universe, in its order."""
         ...

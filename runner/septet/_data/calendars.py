@@ -79,9 +79,11 @@ class Continuous:
     ) -> Placed:
         """Place stamped bars on the UTC grid; a session is a UTC day."""
         open_ns = stamp_ns - bar_ns if stamp == "close" else stamp_ns
-        ordinal, rest = np.divmod(open_ns - _grid_start(bar_ns), bar_ns)
+        since = open_ns - _grid_start(bar_ns)
+        ordinal = since // bar_ns  # numpy divides by one number fast, and divmod does not
+        off_grid = ordinal * bar_ns != since
         outside = np.zeros(len(open_ns), dtype=np.bool_)
-        return Placed(open_ns, open_ns + bar_ns, open_ns // DAY_NS, ordinal, rest != 0, outside)
+        return Placed(open_ns, open_ns + bar_ns, open_ns // DAY_NS, ordinal, off_grid, outside)
 
     def at(self, ordinal: Ints, bar_ns: int, anchor: Anchor = "utc") -> Placed:
         """Return the bars with these numbers on the UTC grid."""

@@ -17,6 +17,7 @@ __all__ = ["PRICES", "Rows", "numbers_of", "price_defects", "volume_defects", "v
 
 PRICES: Final = ("open", "high", "low", "close")
 _BLOCK: Final = 50
+_TILE: Final = 16_384
 _UNIT_JUMP: Final = 2.5  # decades: a factor of about 316
 
 
@@ -67,12 +68,23 @@ def numbers_of(column: pl.Series) -> Floats:
     return found
 
 
+def _plain(rows: Rows, start: int, stop: int) -> bool:
+    """Whether nothing is wrong with the prices of a stretch that fits into the cache."""
+    part = slice(start, stop)
+    open_, high, low, close = rows.open[part], rows.high[part], rows.low[part], rows.close[part]
+    # What is not a number fails each comparison; what is infinite lies at an end.
+    fits = (low <= open_) & (open_ <= high) & (low <= close) & (close <= high)
+    return bool(fits.all() and low.min() > 0.0 and high.max() < np.inf)
+
+
 def price_defects(rows: Rows) -> dict[str, Bools]:
     """Masks of rows whose prices cannot be used; a row is in the first that fits.
 
     `not_finite`, `bad_price` (zero or less), `high_below_low`, `outside_range` (open or close
     beyond high or low).
     """
+    if all(_plain(rows, at, at + _TILE) for at in range(0, len(rows), _TILE)):
+        return {}
     open_, high, low, close = rows.open, rows.high, rows.low, rows.close
     with np.errstate(over="ignore", invalid="ignore"):
         total = open_ + high + low + close  # where it is finite, all four are
@@ -99,6 +111,8 @@ def price_defects(rows: Rows) -> dict[str, Bools]:
 
 def volume_defects(volume: Floats) -> dict[str, Bools]:
     """Masks of volumes that are no volume (`bad_volume`) and of those that are 0."""
+    if len(volume) and volume.min() > 0.0 and volume.max() < np.inf:
+        return {}
     bad = ~(volume >= 0.0) | np.isinf(volume)
     zero = volume == 0.0
     return {kind: mask for kind, mask in (("bad_volume", bad), ("zero_volume", zero)) if mask.any()}
@@ -110,13 +124,31 @@ def volume_unit_jumps(volume: Floats) -> list[int]:
     Medians of blocks of 50 traded bars are compared: a change by a factor of 300 or more between
     neighbours that lasts two blocks counts.
     """
-    traded = np.flatnonzero(volume > 0.0)
-    blocks = len(traded) // _BLOCK
+    some = volume > 0.0
+    if not some.all():
+        traded = np.flatnonzero(some)
+        return [int(traded[at]) for at in volume_unit_jumps(volume[traded])]
+    blocks = len(volume) // _BLOCK
     if blocks < 4:
         return []
-    cut = volume[traded[: blocks * _BLOCK]].reshape(blocks, _BLOCK)
-    level = np.log10(np.median(cut, axis=1))
+    level = _levels(volume[: blocks * _BLOCK].reshape(blocks, _BLOCK))
     before, after = level[:-3], level[3:]
     inner = np.abs(level[2:-1] - level[1:-2]) >= _UNIT_JUMP
     lasting = (np.abs(level[1:-2] - before) < 1.0) & (np.abs(after - level[2:-1]) < 1.0)
-    return [int(traded[(j + 2) * _BLOCK]) for j in np.flatnonzero(inner & lasting)]
+    return [(int(j) + 2) * _BLOCK for j in np.flatnonzero(inner & lasting)]
+
+
+def _levels(cut: Floats) -> Floats:
+    """Decades of the medians of blocks, where a jump is possible; NaN elsewhere.
+
+    Medians cost ten times what ends cost, and where the ends of neighbours are close, so are
+    their medians.
+    """
+    low, high = cut.min(axis=1), cut.max(axis=1)
+    far = 10.0 ** (_UNIT_JUMP - 0.01)
+    jump = np.flatnonzero((high[1:] > far * low[:-1]) | (high[:-1] > far * low[1:]))
+    near = np.unique((jump[:, None] + np.arange(-1, 3)).ravel())
+    near = near[(near >= 0) & (near < len(cut))]
+    level: Floats = np.full(len(cut), np.nan)
+    level[near] = np.log10(np.median(cut[near], axis=1))
+    return level

@@ -116,7 +116,7 @@ def read_stamps(
 def _numbers(column: pl.Series, unit: str, zone: str) -> Stamps:
     import polars as pl
 
-    missing = column.is_null().to_numpy()
+    missing = _nulls(column)
     if column.dtype.is_float():
         values = column.to_numpy()
         missing = ~np.isfinite(values)
@@ -125,12 +125,18 @@ def _numbers(column: pl.Series, unit: str, zone: str) -> Stamps:
             # Seconds with a fraction: microseconds are what a double still holds exactly.
             whole = np.rint(np.clip(values, -9e12, 9e12) * 1e6).astype(np.int64)
             note = ("time stamps read as seconds with a fraction",) if unit == "auto" else ()
-            return _scaled(whole, np.full(len(whole), 1_000, np.int64), missing, {}, note)
+            return _scaled(whole, 1_000, missing, {}, note)
         whole = np.rint(np.clip(values, -9.2e18, 9.2e18)).astype(np.int64)
     else:
         whole = column.fill_null(0).cast(pl.Int64, strict=False).fill_null(0).to_numpy()
     if unit != "auto":
-        return _scaled(whole, np.full(len(whole), _UNIT_NS[unit], np.int64), missing, {}, ())
+        return _scaled(whole, _UNIT_NS[unit], missing, {}, ())
+    low, high = _ends(whole)
+    if low >= 10**8 and not missing.any():  # times of one sign, and none of them a date: no doubt
+        first, last = (int(np.searchsorted(_EDGES, each, side="right")) for each in (low, high))
+        if first == last:
+            note = (f"time stamps read as {_UNITS[first]}",)
+            return _scaled(whole, _UNIT_NS[_UNITS[first]], missing, {}, note)
     size = np.abs(whole)
     if len(size) and np.mean((size >= 19_000_101) & (size <= 22_001_231)) > 0.5:
         text = column.cast(pl.Int64, strict=False).cast(pl.String)
@@ -143,12 +149,11 @@ def _numbers(column: pl.Series, unit: str, zone: str) -> Stamps:
 def _sized(whole: Ints, size: Ints, missing: Bools) -> Stamps:
     """Tell s, ms, us and ns apart row by row."""
     small = missing | (size < 10**8)
-    low, high = (int(size.min()), int(size.max())) if len(size) else (0, 0)
+    low, high = _ends(size)
     first, last = (int(np.searchsorted(_EDGES, each, side="right")) for each in (low, high))
     if first == last:
-        factors = np.full(len(whole), _UNIT_NS[_UNITS[first]], np.int64)
         note = f"time stamps read as {_UNITS[first]}"
-        return _scaled(whole, factors, small, {}, (note,))
+        return _scaled(whole, _UNIT_NS[_UNITS[first]], small, {}, (note,))
     which = np.searchsorted(_EDGES, size, side="right")
     counts = np.bincount(which[~small], minlength=4)
     usual = int(np.argmax(counts))
@@ -164,11 +169,35 @@ def _mostly_seconds(values: npt.NDArray[np.float64]) -> bool:
     return bool(np.mean((size >= 1e8) & (size < 1e11)) > 0.5)
 
 
+def _nulls(column: pl.Series) -> Bools:
+    if column.null_count() == 0:
+        return np.zeros(len(column), np.bool_)
+    return np.asarray(column.is_null().to_numpy(), np.bool_)
+
+
+def _ends(values: Ints) -> tuple[int, int]:
+    """Least and greatest; zeros of nothing."""
+    return (int(values.min()), int(values.max())) if len(values) else (0, 0)
+
+
+def _within(whole: Ints, factor: int) -> bool:
+    """Whether all stamps of one unit lie in the years that count."""
+    low, high = _ends(whole)
+    return low >= _FIRST_NS // factor and high < _LAST_NS // factor
+
+
 def _scaled(
-    whole: Ints, factors: Ints, missing: Bools, noticed: dict[str, Bools], notes: tuple[str, ...]
+    whole: Ints,
+    factors: Ints | int,
+    missing: Bools,
+    noticed: dict[str, Bools],
+    notes: tuple[str, ...],
 ) -> Stamps:
+    if isinstance(factors, int) and not missing.any() and _within(whole, factors):
+        times: Ints = whole if factors == 1 else np.multiply(whole, factors, dtype=np.int64)
+        return Stamps(times, {}, noticed, notes)
     bad = missing | (whole < _FIRST_NS // factors) | (whole >= _LAST_NS // factors)
-    time_ns = np.where(bad, 0, whole) * factors
+    time_ns: Ints = np.where(bad, 0, whole) * np.int64(factors)
     return Stamps(time_ns, {"bad_stamp": bad} if bad.any() else {}, noticed, notes)
 
 
@@ -178,7 +207,7 @@ def _moments(column: pl.Series, zone: str) -> Stamps:
 
     kind = column.dtype
     assert isinstance(kind, pl.Datetime)
-    missing = column.is_null().to_numpy()
+    missing = _nulls(column)
     dropped: dict[str, Bools] = {}
     if kind.time_zone is None and zone != "UTC":
         column = column.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
@@ -187,6 +216,8 @@ def _moments(column: pl.Series, zone: str) -> Stamps:
             dropped["local_time"] = lost
     factor = _UNIT_NS[kind.time_unit]
     whole = column.cast(pl.Int64).fill_null(0).to_numpy()
+    if not dropped and not missing.any() and _within(whole, factor):
+        return Stamps(whole if factor == 1 else whole * factor, dropped)
     bad = missing | (whole < _FIRST_NS // factor) | (whole >= _LAST_NS // factor)
     if bad.any():
         dropped["bad_stamp"] = bad

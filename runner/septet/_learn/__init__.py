@@ -26,40 +26,46 @@ and its card, `load_model` reads one back.
 Nothing here reads YAML, a clock or a file, but for `stored`.
 """
 
-from septet._learn.dataset import Dataset, SymbolBars, gather, pool, segments, symbol_bars
-from septet._learn.fills import fill_readings
-from septet._learn.fitting import Fitted, Served, Trainer, Window
-from septet._learn.health import (
-    DriftWatch,
-    Health,
-    HealthRule,
-    Reading,
-    monitor_walk,
-    readings_frame,
-)
-from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
-from septet._learn.rules import (
-    health_rule,
-    label_rule,
-    restore_of,
-    stored_folder,
-    trainer_of,
-    training_rule,
-)
-from septet._learn.schedule import TrainingRule, model_seed
-from septet._learn.stored import load_model, pack_model, store_model
-from septet._learn.walk import (
-    EXPIRED,
-    NO_MODEL,
-    NOT_FINITE,
-    OK,
-    REASONS,
-    Walk,
-    WalkModel,
-    fit_window,
-    stored_walk,
-    walk_forward,
-)
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from septet._learn.dataset import Dataset, SymbolBars, gather, pool, segments, symbol_bars
+    from septet._learn.fills import fill_readings
+    from septet._learn.fitting import Fitted, Served, Trainer, Window
+    from septet._learn.health import (
+        DriftWatch,
+        Health,
+        HealthRule,
+        Reading,
+        monitor_walk,
+        readings_frame,
+    )
+    from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
+    from septet._learn.rules import (
+        health_rule,
+        label_rule,
+        restore_of,
+        stored_folder,
+        trainer_of,
+        training_rule,
+    )
+    from septet._learn.schedule import TrainingRule, model_seed
+    from septet._learn.stored import load_model, pack_model, store_model
+    from septet._learn.walk import (
+        EXPIRED,
+        NO_MODEL,
+        NOT_FINITE,
+        OK,
+        REASONS,
+        Walk,
+        WalkModel,
+        fit_window,
+        stored_walk,
+        walk_forward,
+    )
 
 __all__ = [
     "EXPIRED",
@@ -105,3 +111,43 @@ __all__ = [
     "training_rule",
     "walk_forward",
 ]
+
+_HOMES: Final[dict[str, tuple[str, ...]]] = {
+    "dataset": ("Dataset", "SymbolBars", "gather", "pool", "segments", "symbol_bars"),
+    "fills": ("fill_readings",),
+    "fitting": ("Fitted", "Served", "Trainer", "Window"),
+    "health": ("DriftWatch", "Health", "HealthRule", "Reading", "monitor_walk", "readings_frame"),
+    "labels": ("NEVER_NS", "LabelRule", "Labels", "make_labels"),
+    "rules": (
+        "health_rule",
+        "label_rule",
+        "restore_of",
+        "stored_folder",
+        "trainer_of",
+        "training_rule",
+    ),
+    "schedule": ("TrainingRule", "model_seed"),
+    "stored": ("load_model", "pack_model", "store_model"),
+    "walk": (
+        "EXPIRED",
+        "NO_MODEL",
+        "NOT_FINITE",
+        "OK",
+        "REASONS",
+        "Walk",
+        "WalkModel",
+        "fit_window",
+        "stored_walk",
+        "walk_forward",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name's module when it is first asked for: a run without a model needs none."""
+    for home, names in _HOMES.items():
+        if name in names:
+            found = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+            globals()[name] = found
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

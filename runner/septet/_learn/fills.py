@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from septet._data.bars import Floats, Ints
-from septet._learn.health import Reading, Verdict
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["fill_readings"]
 
@@ -17,21 +20,22 @@ _WINDOW: Final = 20
 
 def fill_readings(
     time_ns: Ints,
-    symbol: Sequence[str],
+    symbol: Ints,
+    names: Sequence[str],
     side: Ints,
     price: Floats,
     decision_price: Floats,
     alarm: float,
     window: int = _WINDOW,
-) -> list[Reading]:
+) -> pl.DataFrame:
     """Mean slippage of the last fills of each symbol, at every fill.
 
     Parameters
     ----------
     time_ns : int64 (n,)
         Times of the fills, never falling.
-    symbol : sequence of str
-        Symbol of every fill.
+    symbol : int64 (n,)
+        Number of the symbol of every fill in `names`.
     side : int64 (n,)
         +1 bought, -1 sold.
     price, decision_price : float64 (n,)
@@ -43,18 +47,39 @@ def fill_readings(
 
     Returns
     -------
-    list of Reading
-        Metric ``slippage``: positive is a cost. It sees fills up to its own.
+    DataFrame
+        Rows of monitoring.parquet, in order of the fills. Metric ``slippage``: positive is a
+        cost. It sees fills up to its own.
     """
+    import polars as pl
+
     costs = side * (price - decision_price) / decision_price
-    last: dict[str, list[float]] = {}
-    found = []
-    for number in np.flatnonzero(np.isfinite(costs)).tolist():
-        name = symbol[number]
-        kept = [*last.get(name, []), float(costs[number])][-window:]
-        last[name] = kept
-        mean = float(np.mean(kept))
-        verdict: Verdict = "warn" if mean > alarm else "ok"
-        when = int(time_ns[number])
-        found.append(Reading(when, "slippage", mean, alarm, verdict, len(kept), name))
-    return found
+    known = np.flatnonzero(np.isfinite(costs))
+    costs, symbol = costs[known], symbol[known]
+    mean = np.empty(len(known))
+    count = np.empty(len(known), np.int64)
+    for number in range(len(names)):
+        mine = np.flatnonzero(symbol == number)
+        mean[mine] = _trailing_mean(costs[mine], window)
+        count[mine] = np.minimum(np.arange(1, len(mine) + 1), window)
+    return pl.DataFrame(
+        {
+            "time": pl.Series(time_ns[known], dtype=pl.Int64),
+            "symbol": pl.Series(names, dtype=pl.String).gather(symbol),
+            "metric": pl.repeat("slippage", len(known), dtype=pl.String, eager=True),
+            "value": mean,
+            "threshold": np.full(len(known), alarm),
+            "verdict": pl.Series(("ok", "warn"), dtype=pl.String).gather(mean > alarm),
+            "window": count,
+        }
+    ).with_columns(pl.col("time").cast(pl.Datetime("ns")).dt.replace_time_zone("UTC"))
+
+
+def _trailing_mean(values: Floats, window: int) -> Floats:
+    """Mean of each value and those before it, `window` at most; each is its own sum."""
+    first = min(window - 1, len(values))
+    means: Floats = np.empty(len(values))
+    means[:first] = [values[: stop + 1].mean() for stop in range(first)]
+    if len(values) >= window:
+        means[first:] = np.ascontiguousarray(sliding_window_view(values, window)).mean(axis=1)
+    return means

@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from septet._host.declare import Step
+from septet._plan import native
 
 fcntl: Any
 try:
@@ -31,7 +32,7 @@ try:
 except ImportError:  # no such locks on Windows
     fcntl = None
 
-__all__ = ["cache_folder", "load_text", "plan_name"]
+__all__ = ["cache_folder", "load_entries", "load_text", "plan_name"]
 
 SEAL: Final = "seal"
 
@@ -119,11 +120,26 @@ def _make(folder: Path, text: str, name: str, tell: Any) -> ModuleType:
     tell(f"compiling the plan ({text.count(chr(10))} lines), once for this shape of strategy")
     try:
         module = _import(path, name)
+        native.keep(module, folder)
         _seal(folder)
     except OSError as error:
         _unwritable(folder, error, tell)
         module = _import(_elsewhere(folder, text) / f"{name}.py", name)
     return module
+
+
+def load_entries(name: str, say: Any = None) -> native.Entries | None:
+    """Link the machine code an earlier run kept of a plan; None where there is none.
+
+    A damaged file takes the rest of its plan with it, so that all is compiled again.
+    """
+    folder = cache_folder() / name
+    try:
+        return native.load(folder)
+    except ValueError as error:
+        _damaged(folder, str(error), say or (lambda message: None))
+        _clear(folder)
+        return None
 
 
 def _damaged(folder: Path, why: str, tell: Any) -> None:
@@ -167,7 +183,7 @@ def _seal(folder: Path) -> None:
 def _clear(folder: Path) -> None:
     """Remove what was compiled; another process may be doing the same."""
     (folder / SEAL).unlink(missing_ok=True)
-    for path in folder.glob("__pycache__/*"):
+    for path in (*folder.glob("__pycache__/*"), *folder.glob("*.code")):
         path.unlink(missing_ok=True)
 
 

@@ -11,6 +11,7 @@ from septet._report.document import chart, document, replace_text, section
 from septet._report.payload import chart_data
 from septet._report.verdict import tone
 from septet._report.words import count, date, duration, plural
+from septet.errors import RunError
 
 if TYPE_CHECKING:
     from septet._store.run import Run
@@ -175,5 +176,18 @@ def render(run: Run) -> str:
 
 
 def write_report(run: Run) -> Path:
-    """Make the report again in the run's folder; the old one stays until the new one is whole."""
-    return replace_text(run.folder / "report.html", render(run))
+    """Make the report again in the run's folder; the old one stays until the new one is whole.
+
+    Raises
+    ------
+    RunError
+        If it cannot be written: a full disk, a folder one may not write to.
+    """
+    path = run.folder / "report.html"
+    try:
+        return replace_text(path, render(run))
+    except OSError as problem:
+        raise RunError(
+            f"the report could not be written to {path}: {problem.strerror}",
+            hint="make room there and ask for it again; the run itself is as it was",
+        ) from problem

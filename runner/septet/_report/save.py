@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from septet._store.run import Run, RunWriter, open_run, write_result
+from septet._store.background import Background
+from septet._store.run import Run, RunWriter, open_run, write_result, write_tables
 from septet._store.tables import frames_of
 
 if TYPE_CHECKING:
@@ -22,14 +23,24 @@ def save_run(
 
     The folder appears whole, report included, or not at all: any failure on the way removes
     what was written and is raised. The time this takes is added to `seconds_total`.
+
+    Raises
+    ------
+    RunError
+        If the disk is full, or a file cannot be written for another reason.
     """
     from septet._report.summary import summarise
 
     began = time.perf_counter()
     with RunWriter(Path(root), result.facts.strategy, now_ns=now_ns) as writer:
         frames = frames_of(result)
-        summary = summarise(result, frames, run_id=writer.run_id)
-        write_result(writer, result, frames)
+        tables = Background(lambda: write_tables(writer, frames))
+        try:
+            summary = summarise(result, frames, run_id=writer.run_id)
+            write_result(writer, result)
+        finally:
+            tables.wait()  # the folder goes away when this fails
+        tables.result()
         writer.write_json("summary.json", summary)
         if report:
             from septet._report.page import render

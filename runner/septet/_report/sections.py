@@ -188,6 +188,11 @@ def trades(run: Run) -> str:
 def refused(summary: Mapping[str, Any]) -> str:
     """Build the bars of what kept decisions from acting."""
     reasons = summary.get("refusals") or {}
+    if summary.get("refusals", {}) is None:
+        return (
+            '<p class="empty">The decisions were left out (--fast). The strategy run again '
+            "without it gives the same result, and them.</p>"
+        )
     if not reasons:
         return '<p class="empty">No decision was refused.</p>'
     top = max(reasons.values())

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["fees_paid", "refusals", "slippage_paid", "summarise"]
 
 
-def refusals(decisions: pl.DataFrame) -> dict[str, int]:
-    """How often each rule or reason kept a decision from acting, most frequent first."""
+def refusals(decisions: pl.DataFrame | None) -> dict[str, int] | None:
+    """How often each rule or reason kept a decision from acting, most frequent first.
+
+    None where the decisions were left out.
+    """
+    if decisions is None:
+        return None
     counts = decisions.get_column("refused_by").value_counts().rows()
     named = [(str(name), times) for name, times in counts if name not in ("", None)]
     return dict(sorted(named, key=lambda item: (-item[1], item[0])))
@@ -99,8 +104,15 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
         "sortino": st.sortino(returns, facts.days_a_year),
         "max_drawdown": st.max_drawdown(equity, facts.initial_capital),
         "turnover": st.turnover(notional, equity, facts.end_ns - facts.first_decision_ns),
-        "exposure": st.exposure(table.get_column("exposure").to_numpy()),
+        "exposure": _exposure(result, table),
     }
+
+
+def _exposure(result: RunResult, equity: pl.DataFrame) -> float | None:
+    column = equity.get_column("exposure")
+    if column.null_count() == len(column):
+        return result.mean_exposure
+    return st.exposure(column.to_numpy())
 
 
 def _last_ns(fills: pl.DataFrame) -> int | None:
@@ -117,7 +129,7 @@ def _evidence(
         trades=len(pnl),
         open_trades=figures["open_trades"],
         fills=frames["fills"].height,
-        decisions=frames["decisions"].height,
+        decisions=frames["decisions"].height if "decisions" in frames else result.facts.bars,
         refusals=figures["refusals"],
         total_return=figures["total_return"],
         hold_return=figures["buy_and_hold_return"],
@@ -150,7 +162,7 @@ def summarise(
         "buy_and_hold_return": _hold_return(result),
         "open_trades": still_open,
         "fees_other": other,
-        "refusals": refusals(frames["decisions"]),
+        "refusals": refusals(frames.get("decisions")),
         "halts": [
             {"rule": halt.rule, "time": iso(halt.time_ns), "then": halt.then, "value": halt.value}
             for halt in result.halts

@@ -97,6 +97,7 @@ def _lines(run: Run) -> list[tuple[str, Sequence[str]]]:
     return [
         ("Data", _findings(run)),
         ("Did not act", [", ".join(refused[:5])] if refused else []),
+        ("Decisions", ["left out (--fast)"] if "decisions" in run.left_out else []),
         ("Health", [text] if (text := _health(run)) else []),
         ("Time", [_speed(summary)]),
     ]

@@ -33,7 +33,7 @@ class Evidence:
     open_trades: int
     fills: int
     decisions: int
-    refusals: Mapping[str, int]
+    refusals: Mapping[str, int] | None
     total_return: float | None
     hold_return: float | None
     sharpe: float | None
@@ -66,6 +66,8 @@ def _nothing(seen: Evidence) -> str:
         return f"{plural(seen.open_trades, 'position')} opened and none was closed."
     if seen.models == 0:
         return "No model could be trained, so nothing was decided."
+    if seen.refusals is None:
+        return "Why is not known: the decisions were left out (--fast)."
     if not seen.refusals:
         return f"Nothing was bought or sold in {plural(seen.decisions, 'decision')}."
     rule, times = max(seen.refusals.items(), key=lambda item: item[1])

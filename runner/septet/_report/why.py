@@ -96,6 +96,21 @@ def _decision(run: Run, symbol: str, time_ns: int) -> pl.DataFrame:
     )
 
 
+def _decided(
+    run: Run, order: pl.DataFrame | None, symbol: str, time_ns: int
+) -> tuple[dict[str, Any], int]:
+    """Return the decision behind an order or at a time, and when it was taken.
+
+    Of a run without decisions an order still tells its own half.
+    """
+    if "decisions" in run.left_out and order is not None:
+        row = _row(order)
+        known = {name: row[name] for name in ("time", "probability_up", "confidence")}
+        return {**dict.fromkeys(_DECISION), **known}, time_ns
+    chosen = _decision(run, symbol, time_ns)
+    return _row(chosen), int(chosen["time"].to_physical().item(0))
+
+
 def _bar(run: Run, symbol: str, time_ns: int) -> dict[str, Any] | None:
     """Find the last bar known at a time; where bars were joined for display, the group around."""
     import polars as pl
@@ -147,7 +162,7 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
     Returns
     -------
     dict with the keys run_id, symbol, time, order, decision, features, threshold, model, bar,
-    sizing_inputs, fills; what there is not is null or empty.
+    sizing_inputs, fills, left_out; what there is not is null or empty.
 
     Raises
     ------
@@ -157,8 +172,7 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
     import polars as pl
 
     order_frame, symbol, time_ns = _target(run, reference)
-    chosen = _decision(run, symbol, time_ns)
-    decision, decided_ns = _row(chosen), int(chosen["time"].to_physical().item(0))
+    decision, decided_ns = _decided(run, order_frame, symbol, time_ns)
     order = _row(order_frame) if order_frame is not None else None
     sizing = _sizing(order)
     fills: list[dict[str, Any]] = []
@@ -180,6 +194,7 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
             "bar": _bar(run, symbol, decided_ns),
             "sizing_inputs": sizing,
             "fills": fills,
+            "left_out": list(run.left_out),
         }
     )
     return found
@@ -228,6 +243,13 @@ def show_why(found: Mapping[str, Any], console: Console) -> None:
     console.print(Text(f"decided at {found['time']} (UTC), run {found['run_id']}", "dim"))
     console.print()
     decision = {**found["decision"], "threshold": found["threshold"], "model": found["model"]}
+    if found["left_out"]:
+        console.print(
+            "The run was made with --fast, which leaves the decisions out: what was wished, "
+            "requested and cut, and the features, are not known. Run it again without --fast."
+        )
+        console.print()
+        decision = {name: value for name, value in decision.items() if value is not None}
     bar = dict(found["bar"] or {})
     joined = bar.pop("bars_joined", 1)
     title = "Bar" if joined == 1 else f"Bar (joined for display, up to {joined} bars)"

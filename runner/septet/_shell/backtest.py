@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,12 @@ from septet._shell.session import Say, Session, open_session
 from septet._shell.watching import (
     Watcher,
     build_watchers,
-    fill_readings,
+    fill_costs,
     passed_limits,
     run_view,
     watch,
 )
+from septet._store.background import Background
 from septet._store.result import RunFacts, RunResult
 from septet.errors import InputError
 
@@ -63,12 +65,16 @@ def backtest(
     began = time.perf_counter()
     _refuse_unserved(loaded.strategy)
     watchers = build_watchers(loaded.strategy)
-    session = open_session(loaded, tables=tables, say=say, not_before_ns=not_before_ns)
+    whole = tables or bool(watchers)  # monitors read the whole curve
+    session = open_session(loaded, tables=whole, say=say, not_before_ns=not_before_ns)
+    session.tables = tables
+    hashes = Background(lambda: fingerprints(session.market))
     chosen = "batch" if engine == "auto" else engine
-    session.plan.module  # noqa: B018 - compile before the clock starts
+    _ready(session.plan, chosen)
     if not session.plan.compiled:
         slow = ", ".join(session.plan.assembly.slow_parts)
         session.say(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")
+    fingers = hashes.result()  # before the clock starts: it is not part of the run
     with np.errstate(all="ignore"):
         if chosen == "event":
             from septet._shell.eventful import run_events
@@ -76,7 +82,17 @@ def backtest(
             outcome, learned, seconds = run_events(session, progress)
         else:
             outcome, learned, seconds = run_batch(session, progress)
-    return _result(session, outcome, learned, watchers, chosen, seconds, began)
+        result = _result(session, outcome, learned, watchers, chosen, seconds, fingers)
+    facts = replace(result.facts, seconds_total=time.perf_counter() - began)
+    return replace(result, facts=facts)
+
+
+def _ready(plan: Any, engine: str) -> None:
+    """Load or compile what the engine calls, before the clock starts."""
+    if engine == "event":
+        plan.module  # noqa: B018
+    else:
+        plan.entries  # noqa: B018
 
 
 def _refuse_unserved(strategy: Any) -> None:
@@ -121,12 +137,11 @@ def _result(
     watchers: list[Watcher],
     engine: str,
     seconds: float,
-    began: float,
+    fingers: dict[str, str],
 ) -> RunResult:
     """Project the outcome into the tables and facts of a run."""
     strategy, loaded, market = session.strategy, session.loaded, session.market
     known = session.tape.T[layout.KNOWN]
-    fingers = fingerprints(market)
     venue = next(iter(strategy.execution.venues))
     tables: dict[str, Any] = {
         "decisions": project.decisions_of(session, outcome) if session.tables else None,
@@ -142,7 +157,7 @@ def _result(
         initial_capital=strategy.account.capital, start_ns=int(known[session.first]),
         end_ns=int(known[-1]), first_decision_ns=int(known[session.first]),
         bars=int((session.tape.T[layout.ROW :, session.first :] >= 0).sum()), seconds=seconds,
-        seconds_total=time.perf_counter() - began, days_a_year=a_year,
+        seconds_total=seconds, days_a_year=a_year,
         sessions=market.calendar != "24x7", day_start=str(strategy.day_start),
         time_zone=strategy.time_zone, seed=strategy.seed,
     )  # fmt: skip
@@ -159,7 +174,9 @@ def _result(
         halts=project.halts_of(session, outcome), resolved=loaded.resolved,
         strategy_text=loaded.path.read_text(encoding="utf-8"),
         distributions=loaded.host.versions(), data_hashes=fingers,
-        notes=_notes(session, outcome, learned), manifest=_manifest(session),
+        notes=_notes(session, outcome, learned),
+        left_out=() if session.tables else ("decisions",),
+        mean_exposure=project.mean_exposure(session, outcome), manifest=_manifest(session),
         **tables, **model_tables,
     )  # fmt: skip
 
@@ -193,12 +210,16 @@ def _monitoring(
     session: Session, outcome: project.Outcome, learned: Learned | None, watchers: list[Watcher]
 ) -> Any:
     """Put the readings of model, fills and the file's monitors into one table, by time."""
-    readings = fill_readings(session, outcome)
-    if watchers:
-        readings += watch(watchers, run_view(session, outcome))
+    costs = fill_costs(session, outcome)
+    readings = watch(watchers, run_view(session, outcome)) if watchers else []
     if learned is not None:
         readings += learned.health.readings
-    return learn.readings_frame(sorted(readings, key=lambda each: each.time_ns))
+    if not readings:
+        return costs
+    import polars as pl
+
+    frame = learn.readings_frame(readings)
+    return pl.concat([costs, frame]).sort("time", maintain_order=True)
 
 
 def _manifest(session: Session) -> dict[str, Any]:
@@ -219,6 +240,8 @@ def _notes(session: Session, outcome: project.Outcome, learned: Learned | None) 
     strategy = session.strategy
     notes = [f"the features warm up over {session.plan.warmup_bars} bars"]
     notes += passed_limits(session, outcome)
+    if not session.tables:
+        notes.append("the decisions were left out (--fast); without it the result is the same")
     if strategy.data.candles.extra["adjust"] == "total":
         notes.append(
             "prices are adjusted for splits and dividends: lots and levels are not historical"

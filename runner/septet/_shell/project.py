@@ -15,12 +15,22 @@ from septet._shell.session import Session
 from septet._store.result import HaltEvent
 from septet._store.tables import coded
 
-__all__ = ["Outcome", "decisions_of", "equity_of", "fills_of", "halts_of", "orders_of", "trades_of"]
+__all__ = [
+    "Outcome",
+    "decisions_of",
+    "equity_of",
+    "fills_of",
+    "halts_of",
+    "mean_exposure",
+    "orders_of",
+    "trades_of",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 TYPES = ("market", "limit", "stop", "stop_limit")
 STATES = {
+    0: "open",
     layout.STATUS_PARTIAL: "partially_filled",
     layout.STATUS_FILLED: "filled",
     layout.STATUS_CANCELLED: "cancelled",
@@ -70,21 +80,8 @@ def orders_of(session: Session, outcome: Outcome) -> dict[str, Any]:
     """One row an order, with its last state and why it ended."""
     rows = outcome.rows(layout.ORDER)
     LI, LF = outcome.LI[rows], outcome.LF[rows]
-    count = len(rows)
-    status = np.array(["open"] * count, dtype=object)
-    ended = np.full(count, -1, np.int64)
-    places = {int(number): place for place, number in enumerate(LI[:, 3])}
-    fills = outcome.rows(layout.FILL)
-    for number in outcome.LI[fills, 3].tolist():
-        status[places[number]] = "partially_filled"
-    for row in outcome.rows(layout.STATUS).tolist():
-        place = places[int(outcome.LI[row, 3])]
-        code = int(outcome.LI[row, 4])
-        status[place] = STATES[code]
-        if code in (layout.STATUS_CANCELLED, layout.STATUS_EXPIRED):
-            ended[place] = outcome.LI[row, 5]
-    reasons = np.asarray(LI[:, 5])
-    why = np.where(ended >= 0, ended, reasons)
+    status, ended = _ends(outcome, LI[:, 3])
+    why = np.where(ended >= 0, ended, LI[:, 5])
     return {
         "time": LI[:, 1],
         "symbol": _symbols(session, LI[:, 2]),
@@ -94,24 +91,51 @@ def orders_of(session: Session, outcome: Outcome) -> dict[str, Any]:
         "quantity": _quantity(session, outcome, rows, np.abs(LF[:, 0])),
         "limit_price": LF[:, 1],
         "trigger_price": LF[:, 2],
-        "status": status.tolist(),
+        "status": coded(status, tuple(STATES.values())),
         "reason": _reasons(session, why),
         "decision_price": LF[:, 3],
         "confidence": LF[:, 4],
         "probability_up": LF[:, 5],
-        "sizing_inputs": [_sizing(session, line) for line in LF],
+        "sizing_inputs": _sizing(session, LF),
     }
 
 
-def _sizing(session: Session, line: Floats) -> str:
-    """Return the numbers the sizing rule saw, as JSON."""
-    names = session.plan.assembly.explained
-    found = {"equity": float(line[6])} if math.isfinite(line[6]) else {}
-    for place, name in enumerate(names):
-        value = float(line[7 + place])
-        if math.isfinite(value):
-            found[name] = value
-    return json.dumps(found)
+def _ends(outcome: Outcome, numbers: Ints) -> tuple[Ints, Ints]:
+    """Places in `STATES` that orders ended in, and the reason of those that were given up.
+
+    Rows of the log are in order of time: of several about one order the last one counts.
+    """
+    by_number = np.argsort(numbers, kind="stable")
+
+    def places(rows: Ints) -> Ints:
+        found: Ints = by_number[np.searchsorted(numbers, outcome.LI[rows, 3], sorter=by_number)]
+        return found
+
+    status = np.zeros(len(numbers), np.int64)
+    ended = np.full(len(numbers), -1, np.int64)
+    status[places(outcome.rows(layout.FILL))] = list(STATES).index(layout.STATUS_PARTIAL)
+    rows = outcome.rows(layout.STATUS)
+    code_of = np.zeros(max(STATES) + 1, np.int64)
+    code_of[list(STATES)] = np.arange(len(STATES))
+    codes = outcome.LI[rows, 4]
+    status[places(rows)] = code_of[codes]
+    given_up = rows[(codes == layout.STATUS_CANCELLED) | (codes == layout.STATUS_EXPIRED)]
+    ended[places(given_up)] = outcome.LI[given_up, 5]
+    return status, ended
+
+
+def _sizing(session: Session, LF: Floats) -> list[str]:
+    """Return the finite numbers the sizing rule saw, as JSON, one text an order."""
+    names = ["equity", *session.plan.assembly.explained]
+    values = LF[:, 6 : 6 + len(names)]
+    said = values.tolist()
+    if np.isfinite(values).all():  # JSON writes a float as Python does
+        form = ", ".join(f"{json.dumps(name)}: ".replace("%", "%%") + "%r" for name in names)
+        return [f"{{{form % tuple(line)}}}" for line in said]
+    return [
+        json.dumps({n: v for n, v in zip(names, line, strict=True) if math.isfinite(v)})
+        for line in said
+    ]
 
 
 def fills_of(session: Session, outcome: Outcome, venue: str) -> dict[str, Any]:
@@ -121,23 +145,20 @@ def fills_of(session: Session, outcome: Outcome, venue: str) -> dict[str, Any]:
     taken = np.abs(LF[:, 0]) - np.abs(LF[:, 3])
     scale = outcome.state.B[:, layout.SCALE][LI[:, 2]]
     received = taken > 0
-    bases = [symbol.partition("/")[0] for symbol in session.market.symbols]
-    quote = session.strategy.account.currency
-    currency = [
-        bases[k] if inside else quote
-        for k, inside in zip(LI[:, 2].tolist(), received.tolist(), strict=True)
-    ]
+    currencies = [symbol.partition("/")[0] for symbol in session.market.symbols]
+    currencies.append(session.strategy.account.currency)
+    quote = len(currencies) - 1
     return {
         "time": LI[:, 1],
         "symbol": _symbols(session, LI[:, 2]),
-        "venue": [venue] * len(rows),
+        "venue": coded(np.zeros(len(rows), np.int64), [venue]),
         "order_id": order_ids(LI[:, 3]),
         "trade_id": [f"f{n + 1}" for n in range(len(rows))],
         "side": coded((LF[:, 0] < 0).astype(np.int64), ("buy", "sell")),
         "quantity": _quantity(session, outcome, rows, np.abs(LF[:, 0])),
         "price": LF[:, 1],
         "fee": np.where(received, taken / scale, LF[:, 2]),
-        "fee_currency": currency,
+        "fee_currency": coded(np.where(received, LI[:, 2], quote), currencies),
         "liquidity": coded(LI[:, 4], ("taker", "maker")),
     }
 
@@ -167,6 +188,15 @@ def trades_of(session: Session, outcome: Outcome) -> dict[str, Any]:
         "fees": np.concatenate((LF[:, 5], fees)),
         "exit_reason": coded(codes, [*session.plan.assembly.reasons, "open"]),
     }
+
+
+def mean_exposure(session: Session, outcome: Outcome) -> float | None:
+    """Mean of |notional| / equity, as the run summed it where its curve is equity alone."""
+    if len(outcome.G) > 1:
+        return None
+    state = outcome.state
+    times = session.tape.times - session.first - int(state.C[layout.UNVALUED])
+    return float(state.A[layout.EXPOSED]) / times if times else None
 
 
 def equity_of(session: Session, outcome: Outcome) -> dict[str, Any]:
@@ -226,8 +256,9 @@ def halts_of(session: Session, outcome: Outcome) -> list[HaltEvent]:
     """Every halt that fired, with what lifted it."""
     events: list[HaltEvent] = []
     blocks = list(session.plan.assembly.halts)
-    for row in range(len(outcome.LI)):
-        kind = outcome.LI[row, 0]
+    kinds = outcome.LI[:, 0]
+    for row in np.flatnonzero((kinds == layout.HALT) | (kinds == layout.LIFT)).tolist():
+        kind = kinds[row]
         if kind == layout.HALT:
             name, block = blocks[int(outcome.LI[row, 3])]
             events.append(_halt(name, block, int(outcome.LI[row, 1]), outcome.LF[row]))

@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 class Session:
     """A loaded file with its plan, market data and tape; `first` is the first decision's index.
 
-    `tables` False: the plan writes no decisions.
+    `tables` False: the run hands over no decisions.
     """
 
     loaded: Any

@@ -117,7 +117,7 @@ def make_tape(plan: Plan, market: MarketData, terms: TapeRules | None = None) ->
     names = sorted(plan.assembly.rows.x, key=plan.assembly.rows.x.__getitem__)
     T = np.empty((layout.ROW + len(tables), len(axis.time_ns)), np.int64)
     M = np.zeros((len(tables), layout.M_ROWS, width), np.int64)
-    X = np.full((len(tables), len(names), width), np.nan)
+    X = np.empty((len(tables), len(names), width))
     T[layout.KNOWN] = axis.time_ns
     T[layout.DAY] = day_numbers(axis.time_ns, rules.time_zone, rules.day_start_ns)
     T[layout.ROW :] = axis.rows
@@ -126,9 +126,11 @@ def make_tape(plan: Plan, market: MarketData, terms: TapeRules | None = None) ->
         M[k, layout.OPEN_NS, :n] = table.open_ns
         missing = missing_before(table, market.calendars.get(table.symbol, market.calendar))
         M[k, layout.AGE, :n] = _ages(missing, rules.reset_after)
-        made_up = np.zeros(n, bool) if table.filled is None else table.filled
-        M[k, layout.MISSING, :n] = missing + _made_up_before(made_up)
-        M[k, layout.MADE_UP, :n] = made_up
+        M[k, layout.MISSING, :n] = missing
+        if table.filled is not None:
+            M[k, layout.MISSING, :n] += _made_up_before(table.filled)
+            M[k, layout.MADE_UP, :n] = table.filled
+        X[k, :, n:] = np.nan
         for row, name in enumerate(names):
             X[k, row, :n] = _column(name, table, market, rules)
     return Tape(T, M, X, tuple(len(table) for table in tables))
@@ -137,7 +139,7 @@ def make_tape(plan: Plan, market: MarketData, terms: TapeRules | None = None) ->
 def _ages(missing: Ints, reset_after: int) -> Ints:
     """Bars since history began or was cut by a gap longer than `reset_after`."""
     rows = np.arange(len(missing), dtype=np.int64)
-    if not len(missing):
+    if not len(missing) or int(missing.max()) <= reset_after:
         return rows
     start = np.maximum.accumulate(np.where(missing > reset_after, rows, 0))
     return rows - start

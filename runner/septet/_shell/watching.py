@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from septet import _learn as learn
 from septet._host.monitoring import FillRows, Monitor, Reading, RunView, TradeRows, Verdict
 from septet._kernel import layout
 from septet._shell.project import Outcome
 from septet._shell.session import Session
 from septet.errors import RunError, SeptetError
 
-__all__ = ["Watcher", "build_watchers", "fill_readings", "passed_limits", "run_view", "watch"]
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Watcher", "build_watchers", "fill_costs", "passed_limits", "run_view", "watch"]
 
 
-def fill_readings(session: Session, outcome: Outcome) -> list[Any]:
+def fill_costs(session: Session, outcome: Outcome) -> pl.DataFrame:
     """Read what the fills cost against the price their decision saw, at every fill."""
+    from septet._learn.fills import fill_readings
+
     rows = outcome.rows(layout.FILL)
     ids, values = outcome.LI[rows], outcome.LF[rows]
-    names = [session.market.symbols[k] for k in ids[:, 2].tolist()]
-    return learn.fill_readings(
+    return fill_readings(
         ids[:, 1],
-        names,
+        ids[:, 2],
+        session.market.symbols,
         np.sign(values[:, 0]).astype(np.int64),
         values[:, 1],
         values[:, 4],
@@ -34,9 +38,12 @@ def fill_readings(session: Session, outcome: Outcome) -> list[Any]:
 
 
 def passed_limits(session: Session, outcome: Outcome) -> list[str]:
-    """Say how often the gross limit was passed by price alone; it is reported, not trimmed."""
+    """Say how often the gross limit was passed by price alone; it is reported, not trimmed.
+
+    A run without tables keeps equity alone, and says nothing of this.
+    """
     block = session.strategy.risk.limits.get("gross_exposure")
-    if block is None or block.use != "gross_exposure":
+    if block is None or block.use != "gross_exposure" or len(outcome.G) == 1:
         return []
     most = float(block.config.max)
     equity, _, exposed = outcome.G[:, session.first :]

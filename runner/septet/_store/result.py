@@ -200,7 +200,8 @@ class RunResult:
     - trades: flat to flat; `pnl` is net of `fees`, both in the account's currency; an open
       position has exit_reason ``open``, marked at the last close.
     - equity: one row for each decision time; `exposure` = sum of |notional| / equity, `drawdown`
-      = 1 - equity / highest equity so far, both fractions that are never negative.
+      = 1 - equity / highest equity so far, both fractions that are never negative. A run without
+      decisions may leave `cash` and `exposure` out; then `mean_exposure` says their figure.
     - bars: the full bars of each symbol; the store thins them for display.
     - monitoring: `verdict` is ok, warn, retrain or halt; `metric` is a name such as ``auc``,
       ``brier``, ``hit_rate``, ``slippage``, ``psi:<feature>``, ``psi:prediction``; a monitor of
@@ -210,6 +211,8 @@ class RunResult:
       ``ready_ns``, ``importance`` (feature -> share) where a card has them.
     - model_files: what goes under ``models/``, by file name.
     - notes: sentences the reader of the result must know ("lots and levels are not historical").
+    - left_out: tables the run was asked not to make (``decisions``); they are not stored, and
+      whoever reads the run is told so.
     - manifest: anything more for manifest.json (plan hash, sources, ...).
     """
 
@@ -231,4 +234,6 @@ class RunResult:
     distributions: Mapping[str, str] = field(default_factory=dict)
     data_hashes: Mapping[str, str] | None = None
     notes: Sequence[str] = ()
+    left_out: Sequence[str] = ()
+    mean_exposure: float | None = None
     manifest: Mapping[str, Any] = field(default_factory=dict)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["DISPLAY_BARS", "as_frame", "coded", "empty", "feature_names", "frames_of", "thin_bars"]
 
 DISPLAY_BARS: Final = 20_000
+# What a fast run may not bring: such a column is stored without values.
+_OPTIONAL: Final = {"equity": ("cash", "exposure")}
 
 
 def _dtype(kind: str) -> pl.DataType:
@@ -66,13 +68,21 @@ def _cast(frame: pl.DataFrame, name: str, kind: str) -> pl.Series:
 
 
 def as_frame(table: str, value: Table | None) -> pl.DataFrame:
-    """Bring a table to its columns and types, in order; None is the table without rows."""
+    """Bring a table to its columns and types, in order; None is the table without rows.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing that is not optional, or one is unknown.
+    """
     import polars as pl
 
     if value is None:
         return empty(table)
     frame = value if isinstance(value, pl.DataFrame) else pl.DataFrame(dict(value))
     columns = TABLES[table]
+    absent = [name for name in _OPTIONAL.get(table, ()) if name not in frame.columns]
+    frame = frame.with_columns(pl.lit(None, pl.Float64()).alias(name) for name in absent)
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise ValueError(f"table {table} lacks the columns {missing}, found {frame.columns}")
@@ -86,9 +96,13 @@ def as_frame(table: str, value: Table | None) -> pl.DataFrame:
 
 
 def frames_of(result: RunResult) -> dict[str, pl.DataFrame]:
-    """Give every table of a result but its bars, in the columns and types they are stored in."""
+    """Give every table of a result but its bars, in the columns and types they are stored in.
+
+    Tables that were left out are not among them.
+    """
     names = ("decisions", "orders", "fills", "trades", "equity", "monitoring")
-    frames = {name: as_frame(name, getattr(result, name)) for name in names}
+    kept = [name for name in names if name not in result.left_out]
+    frames = {name: as_frame(name, getattr(result, name)) for name in kept}
     if result.predictions is not None:
         frames["predictions"] = as_frame("predictions", result.predictions)
     return frames

@@ -1,0 +1,231 @@
+"""Compiled plans without the compiler: machine code is loaded in a tenth of numba's time.
+
+When a plan has been compiled, the machine code of its entries is kept beside numba's own cache,
+with a small door through which an address and two times go in. A later process links that code
+with llvmlite alone and never imports numba. It is the same machine code, so the bits are the
+same. Where anything is missing or strange the plan is loaded through numba, as ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import numpy as np
+
+__all__ = ["ENTRIES", "Entries", "keep", "load"]
+
+ENTRIES: Final = ("observe", "trade")
+_MAGIC: Final = b"septet machine code 1\n"
+_OURS: Final = frozenset({"NUMBA_DISABLE_INTEL_SVML", "NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR"})
+
+
+class Entries:
+    """The entries of a plan as machine code; call them as those of its module."""
+
+    def __init__(self, addresses: dict[str, int], engine: Any) -> None:
+        kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
+        self._engine = engine  # the code lives as long as it does
+        self._calls = {name: kind(address) for name, address in addresses.items()}
+        self._arrays: tuple[Any, ...] = ()
+        self._block = np.zeros(3, np.int64)
+        self._address = 0
+
+    def observe(self, start: int, stop: int, *arrays: Any) -> int:
+        """Advance the features over a stretch of times."""
+        return self._call("observe", start, stop, arrays)
+
+    def trade(self, start: int, stop: int, *arrays: Any) -> int:
+        """Trade a stretch of times; the time reached, short of `stop` when the log is full."""
+        return self._call("trade", start, stop, arrays)
+
+    def _call(self, name: str, start: int, stop: int, arrays: tuple[Any, ...]) -> int:
+        known = self._arrays
+        if len(known) != len(arrays) or any(a is not b for a, b in zip(known, arrays, strict=True)):
+            self._block, self._arrays = _block(arrays), arrays
+            self._address = self._block.ctypes.data
+        block = self._block
+        block[1], block[2] = start, stop
+        reached = int(self._calls[name](self._address))
+        if block[0]:
+            raise SystemError(f"the compiled plan failed in {name} with status {int(block[0])}")
+        return reached
+
+
+def _block(arrays: Sequence[Any]) -> Any:
+    """Write arrays as compiled code takes them, after slots for the status and two times."""
+    slots = [0, 0, 0]
+    for each in arrays:
+        slots += [0, 0, each.size, each.itemsize, each.ctypes.data, *each.shape, *each.strides]
+    return np.array(slots, dtype=np.int64)
+
+
+def _usual() -> bool:
+    """Whether nothing asks numba to compile differently from what the name of a plan says."""
+    return not any(name.startswith("NUMBA_") and name not in _OURS for name in os.environ)
+
+
+@cache
+def _processor() -> str:
+    """Name what machine code depends on: the processor and what it can do."""
+    import llvmlite.binding as llvm
+
+    said = (
+        llvm.get_process_triple(), llvm.get_host_cpu_name(),
+        llvm.get_host_cpu_features().flatten(), str(llvm.llvm_version_info),
+    )  # fmt: skip
+    return hashlib.sha256("|".join(said).encode()).hexdigest()[:12]
+
+
+def _file(folder: Path) -> Path:
+    return folder / f"{folder.name}.{_processor()}.code"
+
+
+def _door(name: str, symbol: str, kind: Any) -> Any:
+    """Write the door of one entry: slots of a block become the arguments of the compiled code."""
+    from llvmlite import ir
+
+    whole = ir.IntType(64)
+    module = ir.Module(name=f"septet_{name}")
+    inner = ir.Function(module, kind, name=symbol)
+    door = ir.Function(module, ir.FunctionType(whole, [whole.as_pointer()]), name=f"septet_{name}")
+    build = ir.IRBuilder(door.append_basic_block())
+    (block,) = door.args
+    result, failure = build.alloca(kind.args[0].pointee), build.alloca(kind.args[1].pointee)
+    build.store(ir.Constant(whole, 0), result)
+    arguments = [result, failure]
+    for lane, wanted in enumerate(kind.args[2:], start=1):
+        value = build.load(build.gep(block, [ir.Constant(whole, lane)]))
+        arguments.append(value if wanted == whole else build.inttoptr(value, wanted))
+    status = build.call(inner, arguments)
+    build.store(build.sext(status, whole), block)
+    build.ret(build.load(result))
+    return module
+
+
+def _looked_up(final: Any, doors: set[str]) -> tuple[set[str], set[str]]:
+    """Return the names compiled code looks up, and those that only numba's own doors do."""
+    names = [each.name for each in final.functions if each.is_declaration]
+    names = [name for name in names if not name.startswith("llvm.")]
+    bodies = [
+        str(each) for each in final.functions if not each.is_declaration and each.name not in doors
+    ]
+    used = {name for name in names if any(re.search(rf'@"?{name}"?\b', body) for body in bodies)}
+    return used, set(names) - used
+
+
+def _machine_code(module: ModuleType) -> tuple[list[bytes], set[str], set[str]] | None:
+    """Return the objects of a freshly compiled module's entries, and the names they look up."""
+    import llvmlite.binding as llvm
+
+    objects: list[bytes] = []
+    used: set[str] = set()
+    unused: set[str] = set()
+    for entry in ENTRIES:
+        dispatcher: Any = getattr(module, entry)
+        (compiled,) = dispatcher.overloads.values()
+        library, shape = compiled.library, compiled.fndesc
+        kind = dispatcher.targetctx.call_conv.get_function_type(shape.restype, shape.argtypes)
+        lanes = sum(5 + 2 * each.ndim for each in shape.argtypes[2:])
+        if len(kind.args) != 4 + lanes or str(shape.restype) != "int64":
+            return None
+        doors = {shape.llvm_cpython_wrapper_name, shape.llvm_cfunc_wrapper_name}
+        some, others = _looked_up(library._final_module, doors)
+        used, unused = used | some, unused | others
+        door = llvm.parse_assembly(str(_door(entry, shape.llvm_func_name, kind)))
+        door.verify()
+        objects += [library._get_compiled_object(), library.codegen._tm.emit_object(door)]
+    return objects, used, unused - used
+
+
+def keep(module: ModuleType, folder: Path) -> None:
+    """Keep the machine code of a module that was compiled just now; what cannot be kept is not."""
+    if not _usual():
+        return
+    try:
+        made = _machine_code(module)
+    except (AttributeError, RuntimeError, TypeError, ValueError):
+        return  # another numba than the one this was written for: its own cache serves
+    if made is None:
+        return
+    objects, used, unused = made
+    body = b"".join(objects)
+    head = {
+        "sizes": [len(each) for each in objects],
+        "used": sorted(used),
+        "unused": sorted(unused),
+        "sha256": hashlib.sha256(body).hexdigest(),
+    }
+    # A disk that is full or read-only costs the next process time, and this one nothing.
+    with contextlib.suppress(OSError):
+        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as out:
+                out.write(_MAGIC + json.dumps(head).encode() + b"\n" + body)
+            os.replace(temporary, _file(folder))
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def load(folder: Path) -> Entries | None:
+    """Link the kept machine code of a plan; None where there is none for this machine.
+
+    Raises
+    ------
+    ValueError
+        If the file is there and damaged.
+    """
+    if not _usual():
+        return None
+    path = _file(folder)
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    magic, _, rest = data.partition(b"\n")
+    head_text, _, body = rest.partition(b"\n")
+    if magic + b"\n" != _MAGIC:
+        raise ValueError(f"{path} does not begin as it should")
+    try:
+        head = json.loads(head_text)
+    except ValueError:
+        raise ValueError(f"{path} does not say what it holds") from None
+    if hashlib.sha256(body).hexdigest() != head["sha256"]:
+        raise ValueError(f"{path} is not what was written")
+    return _link(body, head["sizes"], head["used"], head["unused"])
+
+
+def _link(
+    body: bytes, sizes: Iterable[int], used: Iterable[str], unused: Iterable[str]
+) -> Entries | None:
+    """Link objects; None if code looks for something that only the compiler brings."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(jit=True)
+    # An engine opens the process's own symbols, which are looked up next.
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    nowhere = llvm.address_of_symbol("PyErr_Occurred")
+    if nowhere is None or any(llvm.address_of_symbol(name) is None for name in used):
+        return None
+    for name in unused:  # named by numba's doors to Python, which are linked and never entered
+        if llvm.address_of_symbol(name) is None:
+            llvm.add_symbol(name, nowhere)
+    at = 0
+    for size in sizes:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(body[at : at + size]))
+        at += size
+    engine.finalize_object()
+    found = {name: engine.get_function_address(f"septet_{name}") for name in ENTRIES}
+    return Entries(found, engine) if all(found.values()) else None

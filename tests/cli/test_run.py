@@ -1,0 +1,61 @@
+"""`septet run`: what --fast leaves out, and what it does not change."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from septet._store.run import Run, open_run
+from septet.cli import main
+
+STRATEGY = """\
+version: 1
+name: fast
+universe: {symbols: [AAA/USDT], bar: 1h}
+data: {candles: {use: synthetic, bars: 1500, seed: 4}}
+features:
+  fast: {use: sma, period: 5}
+  slow: {use: sma, period: 20}
+signal: {use: rules, long_if: fast > slow, exit_if: fast < slow}
+risk: {sizing: {use: fixed_fraction, fraction: 50%}}
+"""
+
+
+def _run(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    file = folder / "fast.yaml"
+    file.write_text(STRATEGY, encoding="utf-8")
+    with pytest.raises(SystemExit) as left:
+        main(["run", str(file), "--out", str(folder / "runs"), "--json", *words])
+    assert left.value.code == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_fast_leaves_the_decisions_out_and_changes_no_figure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, fast = _run(tmp_path, capsys, "--no-report"), _run(tmp_path, capsys, "--fast")
+    assert fast.pop("exposure") == pytest.approx(whole.pop("exposure"), rel=1e-12)
+    changed = {name for name in whole if whole[name] != fast[name]}
+    times = {"seconds", "seconds_total", "bars_per_second"}
+    assert changed <= {"run_id", "folder", "refusals", *times}
+    runs: list[Run] = [open_run(each["folder"]) for each in (whole, fast)]
+    assert [each.has("decisions") for each in runs] == [True, False]
+    for name in ("orders", "fills", "trades", "monitoring"):
+        assert runs[0].table(name).equals(runs[1].table(name))
+    curves = [each.table("equity", ["time", "equity", "drawdown"]) for each in runs]
+    assert curves[0].equals(curves[1])
+    assert runs[1].manifest["left_out"] == ["decisions"]
+    assert any("--fast" in note for note in runs[1].manifest["notes"])
+    assert fast["report"] is None
+
+
+def test_the_help_says_what_fast_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--fast" in said
+    assert "no decision table" in said
