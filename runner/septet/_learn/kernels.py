@@ -203,10 +203,11 @@ def add_trees_block(count, first, last, table, numbers, keys, sums):  # type: ig
                 b = child(b, root, at_b, table, keys)
                 c = child(c, root, at_c, table, keys)
                 d = child(d, root, at_d, table, keys)
-            sums[r] += numbers[leaf + a]
-            sums[r + 1] += numbers[leaf + b]
-            sums[r + 2] += numbers[leaf + c]
-            sums[r + 3] += numbers[leaf + d]
+            place = np.uint64(r)
+            sums[place] += numbers[leaf + a]
+            sums[place + np.uint64(1)] += numbers[leaf + b]
+            sums[place + np.uint64(2)] += numbers[leaf + c]
+            sums[place + np.uint64(3)] += numbers[leaf + d]
 
 
 def serve_rows(x, begin, end, out, table, numbers, keys, sums):  # type: ignore[no-untyped-def]
