@@ -92,11 +92,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Work:
-    """A timed call, the look at what it left, and what warms it up (itself, if nothing else)."""
+    """A timed call, the look at what it left, and what warms it up (itself, if nothing else).
+
+    `prepare` comes before every run, untimed: it takes away what an earlier run has left that
+    would save this one work.
+    """
 
     run: Callable[[], Any]
     look: Callable[[Any], Answer]
     warm: Callable[[], Any] | None = None
+    prepare: Callable[[], Any] | None = None
 
 
 def open_setup(folder: Path) -> Setup:
@@ -145,6 +150,8 @@ def _version(distribution: str) -> str:
 
 
 def _once(work: Work) -> tuple[Answer, float]:
+    if work.prepare is not None:
+        work.prepare()
     gc.collect()
     began = time.perf_counter()
     left = work.run()
@@ -191,6 +198,8 @@ def serve(distribution: str, works: dict[str, Callable[[Setup, Market], Work]]) 
             raise Unavailable(f"the work was {name}; expected one of {', '.join(works)}")
         began = time.perf_counter()
         work = works[name](open_setup(folder), open_market(folder))
+        if work.prepare is not None:
+            work.prepare()
         (work.warm or work.run)()
         cold = time.perf_counter() - began
     except Unavailable as problem:

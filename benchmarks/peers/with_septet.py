@@ -2,8 +2,9 @@
 
 `w1` keeps the whole decision table, `w1-fast` leaves it out as `--fast` does; both give trades and
 equity. A session is opened once, and a run is what lies between its arrays and those of the result.
-The event path is timed by the runner's own clock (`seconds` of the summary), which has the same
-ends; each run opens the file anew.
+A sweep's settings are given to a new evaluator each time, since one keeps its features; a run ends
+with a row of figures for each. The event path is timed by the runner's own clock (`seconds` of the
+summary), which has the same ends; each run opens the file anew.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from common import w1_strategy
 __all__: list[str] = []
 
 MINUTE_NS = 60_000_000_000
+FAST, SLOW = "features.fast.period", "features.slow.period"
 
 
 def _load(setup: Setup, bars: int) -> Any:
@@ -91,9 +93,48 @@ def _event(setup: Setup, market: Market) -> Work:
 
 
 def _w2(setup: Setup, market: Market) -> Work:
-    if not all(map(importlib.util.find_spec, ("septet._sweep", "septet._sweep.compiled"))):
-        raise Unavailable("the compiled sweep (septet._sweep.compiled) is not there yet")
-    raise Unavailable("the compiled sweep is there; its worker is to be written in with_septet.py")
+    if importlib.util.find_spec("septet._sweep") is None:
+        raise Unavailable("this septet has no sweep")
+    from septet._config import load
+    from septet._sweep.begin import begin_sweep
+    from septet._sweep.evaluate import open_evaluator
+    from septet._sweep.numbers import numbers_of
+    from septet._sweep.space import space_of
+
+    path = w1_strategy(setup.folder, setup.bars)
+    with path.open("a", encoding="utf-8") as out:
+        out.write(f"sweep: {{over: {{{FAST}: {setup.fasts}, {SLOW}: {setup.slows}}}}}\n")
+    loaded = load(str(path))
+    space = space_of(loaded)
+    numbers = numbers_of(loaded, space)
+    first_ns = begin_sweep(loaded, space, numbers, _silent).first_ns
+    settings = list(space.settings())
+    ready: list[Any] = []
+
+    def prepare() -> None:
+        """A new evaluator: one that has run keeps the features, and would not compute them."""
+        while ready:
+            ready.pop().close()
+        ready.append(open_evaluator(loaded, space, first_ns, setup.threads, _silent, numbers))
+
+    def run() -> Any:
+        return ready[0].evaluate(settings)
+
+    def look(rows: Any) -> Answer:
+        failed = [row["problem"] for row in rows if row["status"] != "done"]
+        if failed:
+            raise RuntimeError(f"{len(failed)} settings failed, the first: {failed[0]}")
+        found = {(int(row[FAST]), int(row[SLOW])): row for row in rows}
+        table = np.array(
+            [(found[pair]["trades"], found[pair]["final_equity"]) for pair in setup.pairs]
+        )
+        return Answer(int(table[:, 0].sum()), None, lambda: table)
+
+    return Work(run, look, prepare=prepare)
+
+
+def _silent(message: str) -> None:
+    """Take a message nobody reads."""
 
 
 if __name__ == "__main__":
