@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,7 @@ def run(
     as_json: bool,
 ) -> None:
     """Run the strategy in FILE and store what it did."""
+    began = time.perf_counter()
     from septet._cli.render import render_problems
     from septet._config import load
 
@@ -71,6 +74,8 @@ def run(
 
     with _progress() as (say, progress):
         result = backtest(loaded, engine=engine, tables=not fast, say=say, progress=progress)
+        total = time.perf_counter() - began  # reading the file and importing what runs it, too
+        result = replace(result, facts=replace(result.facts, seconds_total=total))
         stored = save_run(result, out, report=not (no_report or fast))
     if as_json:
         click.echo(json.dumps(document(stored), default=str))
