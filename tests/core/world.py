@@ -22,6 +22,7 @@ from septet._shell.session import Session, plan_of
 from septet._shell.tape import TapeRules, make_tape
 from tests.core.plain import run_plainly
 from tests.core.settings import HOUR, START, Bars, Settings
+from tests.core.strangers import host_with_strangers
 
 __all__ = [
     "FIRST", "Ran", "chance_up", "file_of", "load_text", "market_of", "open_made",
@@ -33,7 +34,7 @@ FIRST = 5
 
 @cache
 def _host() -> Host:
-    return Host()
+    return host_with_strangers()
 
 
 def _text(value: Any) -> str:
