@@ -101,14 +101,14 @@ def rsi(i, of, slot, state, period):
                 _count, up = absorb(count, up, positive_part(move), period, weight)
                 count, down = absorb(count, down, positive_part(-move), period, weight)
     move = of[i] - of[i - 1]
-    if not finite(move):
-        return NAN
-    _count, up = absorb(count, up, positive_part(move), period, weight)
-    count, down = absorb(count, down, positive_part(-move), period, weight)
+    known = finite(move)
+    if known:
+        _count, up = absorb(count, up, positive_part(move), period, weight)
+        count, down = absorb(count, down, positive_part(-move), period, weight)
     state[2] = count
     state[3] = up
     state[4] = down
-    if count < period:
+    if not known or count < period:
         return NAN
     return divide(100.0 * up, up + down)
 

@@ -106,16 +106,15 @@ def rank(i, of, period):
     NaN while anything in the window is not finite.
     """
     now = of[i]
-    below = 0.0
-    for back in range(period):
+    halves = 0
+    known = 0
+    for back in range(period):  # counts without branches: which way they go is a coin's throw
         value = of[i - back]
-        if not finite(value):
-            return NAN
-        if value < now:
-            below += 1.0
-        elif value == now:
-            below += 0.5
-    return (below - 0.5) / (period - 1)
+        halves += (value < now) + (value <= now)
+        known += finite(value)
+    if known < period:
+        return NAN
+    return (0.5 * halves - 0.5) / (period - 1)
 
 
 @feature(

@@ -1,9 +1,15 @@
 """Higher time frames: built from base bars, visible once closed."""
 
 from septet._kernel.layout import AGE, CLOSE, HIGH, LOW, OPEN, OPEN_NS, VOLUME
-from septet._kernel.step import helper
+from septet._kernel.maths import NAN, helper
 
-__all__ = ["FRAME_ROWS", "FRAME_SLOTS", "clear", "gather"]
+__all__ = [
+    "FRAME_ROWS", "FRAME_SLOTS", "STRETCH", "blank", "clear", "fetch", "gather", "keep",
+    "unbroken", "within",
+]  # fmt: skip
+
+# bars that one feature takes before the next does: their columns fit into the cache
+STRETCH = 2_048
 
 # rows of a time frame in Y: open high low close volume slot session week seconds age
 FRAME_ROWS = 10
@@ -12,10 +18,49 @@ FRAME_SLOTS = 6
 
 
 @helper
-def clear(S, k, first, last):
+def unbroken(i0, i1, ages):
+    """Return the end of the bars from `i0` on, `i1` at most, in which history does not restart."""
+    i1 = min(i1, i0 + STRETCH)
+    if ages[i1 - 1] - ages[i0] == i1 - 1 - i0:
+        return i1
+    end = i0 + 1
+    while end < i1 and ages[end] == ages[end - 1] + 1:
+        end += 1
+    return end
+
+
+@helper
+def within(i, low, high):
+    """Return `i`, or the end of ``low .. high`` beyond which it lies."""
+    return min(max(i, low), high)
+
+
+@helper
+def blank(out, first, last):
+    """Publish nothing over a stretch of bars."""
+    for i in range(first, last):
+        out[i] = NAN
+
+
+@helper
+def fetch(slots, stored, age):
+    """Take a feature's state out of S; zero where its history (re)starts."""
+    for j in range(len(slots)):
+        slots[j] = 0.0 if age == 0 else stored[j]
+
+
+@helper
+def keep(slots, stored):
+    """Put a feature's state back into S."""
+    for j in range(len(slots)):
+        stored[j] = slots[j]
+
+
+@helper
+def clear(slots):
     """Zero a stretch of state: history (re)starts."""
-    for j in range(first, last):
-        S[k, j] = 0.0
+    for j in range(len(slots)):
+        slots[j] = 0.0
 
 
 @helper

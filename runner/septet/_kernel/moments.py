@@ -58,9 +58,6 @@ def _take_moments(i: int, x: Any, period: int, state: Any, at: int) -> None:
     total = total_carry = square = square_carry = 0.0
     for back in range(period):
         d = x[i - back] - shift
-        if not finite(d):
-            square = NAN
-            break
         total, total_carry = gather(total, total_carry, d)
         square, square_carry = gather(square, square_carry, d * d)
     state[at + 1] = shift
@@ -93,14 +90,16 @@ def window_moments(
         roll(state, at + 4, entering * entering, leaving * leaving)
     total = state[at + 2] + state[at + 3]
     square = state[at + 4] + state[at + 5]
-    if not finite(square):
-        state[at] = 0.0
-        return NAN, NAN, NAN
-    middle = total / period
-    spread = _spread(square, middle * total, i, x, period)
-    if spread == 0.0:
-        return x[i], 0.0, 0.0
     shift = state[at + 1]
+    middle = total / period
+    spread = square - middle * total
+    if not spread > NEARLY_FLAT * square:  # rare: not finite, or next to nothing is left
+        if not finite(square):
+            state[at] = 0.0
+            return NAN, NAN, NAN
+        spread = _spread(square, middle * total, i, x, period)
+        if spread == 0.0:
+            return x[i], 0.0, 0.0
     return shift + middle, spread, (x[i] - shift) - middle
 
 
@@ -164,9 +163,6 @@ def _take_comoments(i: int, x: Any, y: Any, gap: int, period: int, state: Any, a
     for back in range(period):
         a = x[i - back] - shift_x
         b = y[i - gap - back] - shift_y
-        if not finite(a + b):
-            xy = NAN
-            break
         sum_x, carry_x = gather(sum_x, carry_x, a)
         xx, carry_xx = gather(xx, carry_xx, a * a)
         sum_y, carry_y = gather(sum_y, carry_y, b)

@@ -37,10 +37,9 @@ def replay_due(i: int, slot: Any, depth: int, state: Any, at: int) -> bool:
 def absorb(count: float, value: float, x: float, period: int, weight: float) -> tuple[float, float]:
     """Take one value into an average: the count of values seen, `period` at most, and the average.
 
-    Until `period` values were seen it is their plain mean; equal values stay what they are.
+    Until `period` values were seen it is their plain mean; equal values stay what they are. The
+    value must be finite: one that is not would never leave the average.
     """
-    if not finite(x):
-        return count, value
     if count >= period:
         return count, value + (x - value) * weight
     count = count + 1.0
@@ -61,10 +60,13 @@ def recursive_average(
         count = 0.0
         value = 0.0
         for j in range(i - depth + 1, i):
-            count, value = absorb(count, value, x[j], period, weight)
-    count, value = absorb(count, value, x[i], period, weight)
+            if finite(x[j]):
+                count, value = absorb(count, value, x[j], period, weight)
+    known = finite(x[i])
+    if known:
+        count, value = absorb(count, value, x[i], period, weight)
     state[at + 2] = count
     state[at + 3] = value
-    if count >= period and finite(x[i]):
+    if known and count >= period:
         return value
     return NAN

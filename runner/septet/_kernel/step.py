@@ -20,6 +20,7 @@ __all__ = [
     "jit",
     "jit_entry",
     "jit_inner",
+    "local_maker",
     "view_maker",
     "with_compiled_helpers",
 ]
@@ -119,6 +120,37 @@ def view_maker(dtype: str, dimensions: int) -> Any:
         return array(table_type, kinds.int64), code
 
     return view
+
+
+@cache
+def local_maker() -> Any:
+    """Return what makes a small array of float64 inside compiled code, on the stack.
+
+    ``local(count)``, `count` a literal: its slots become registers where they are addressed by
+    constants, which an array that other arrays may overlap with never can.
+    """
+    from numba import types as kinds
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+    from numba.np import arrayobj
+
+    allocate: Any = cgutils.alloca_once
+    populate: Any = arrayobj.populate_array
+    array = kinds.Array(kinds.float64, 1, "C")
+
+    @intrinsic(prefer_literal=True)
+    def local(typing_context: Any, count: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            made = context.make_array(array)(context, builder)
+            length = context.get_constant(kinds.intp, count.literal_value)
+            size = context.get_constant(kinds.intp, 8)
+            space = allocate(builder, context.get_data_type(kinds.float64), size=length)
+            populate(made, data=space, shape=[length], strides=[size], itemsize=size, meminfo=None)
+            return made._getvalue()
+
+        return array(count), code
+
+    return local
 
 
 _compiled: dict[tuple[Callable[..., Any], str], Any] = {}

@@ -11,6 +11,7 @@ sum is taken anew. State slots are addressed as ``state[at + n]``; no views are 
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from septet._kernel.maths import NAN, finite, helper
@@ -39,12 +40,13 @@ def due(i: int, slot: Any, period: int, state: Any, at: int) -> bool:
 
     ``state[at]`` holds the next multiple; zero means never called, or asks for it again.
     (Where the next multiple is zero itself, in the last stretch before 1970, every bar is due:
-    slower, and the same bits.)
+    slower, and the same bits.) A quotient of whole numbers below 2**53 never rounds up to the
+    next one, so that its floor is exact; ``//`` of floats is not a division but a slow remainder.
     """
     passes = state[at]
     if passes != 0.0 and slot[i] < passes:
         return False
-    state[at] = (slot[i] // period + 1) * period
+    state[at] = (math.floor(slot[i] / period) + 1) * period
     return True
 
 
@@ -77,15 +79,14 @@ def roll(state: Any, at: int, entering: float, leaving: float) -> None:
 
 @helper
 def take_sum(i: int, x: Any, period: int, state: Any, at: int) -> None:
-    """Sum the window that ends at `i` anew into the pair at `at`; NaN if it is not finite."""
+    """Sum the window that ends at `i` anew into the pair at `at`.
+
+    Once it is not finite the pair's sum stays so: nobody looks at each value.
+    """
     total = 0.0
     carry = 0.0
     for back in range(period):
-        value = x[i - back]
-        if not finite(value):
-            total = NAN
-            break
-        total, carry = gather(total, carry, value)
+        total, carry = gather(total, carry, x[i - back])
     state[at] = total
     state[at + 1] = carry
 

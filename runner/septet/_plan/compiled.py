@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from septet._host.declare import Step
-from septet._kernel.step import compile_part, jit_entry, jit_inner, view_maker
+from septet._kernel.step import compile_part, jit_entry, jit_inner, local_maker, view_maker
 
-__all__ = ["entry", "kernel", "routine", "use", "view_of"]
+__all__ = ["entry", "kernel", "local", "routine", "use", "view_of"]
 
 
 def use(target: Any) -> Any:
@@ -41,3 +41,7 @@ def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:
 def view_of(dtype: str, dimensions: int) -> Any:
     """Return what takes an array out of the table of addresses that entries are given."""
     return view_maker(dtype, dimensions)
+
+
+local = local_maker()
+"""``local(count)``: a small array of its own, in registers where it can be."""

@@ -1,4 +1,8 @@
-"""The text of `observe`: features in loops of at most eight, higher time frames first."""
+"""The text of `observe`: a loop for each feature, higher time frames first.
+
+The loop of a feature is bare: where its history begins, and how it warms up, is settled before
+and after it, and its state lies on the stack while it runs.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from septet.errors import ConfigError, Problem
 
 __all__ = ["Frame", "Loop", "Observing", "Rows"]
 
-LOOP = 8
+ROUTINE = 8  # features in one function: the compiler's work grows faster than its length
 WEEK_NS = 604_800_000_000_000
 DAY_NS = 86_400_000_000_000
 MONDAY_NS = 345_600_000_000_000  # 1970-01-05, the first Monday after the epoch
@@ -24,14 +28,13 @@ FRAME_COLUMNS = (*BAR_COLUMNS, "slot", "session", "week", "seconds")
 
 @dataclass
 class Loop:
-    """One generated loop over bars."""
+    """One generated function over a stretch of bars."""
 
     prologue: list[str] = field(default_factory=list)
     body: list[str] = field(default_factory=list)
-    nodes: int = 0
 
     def local(self, line: str) -> None:
-        """Add a line before the loop, once."""
+        """Add a line at the beginning, once."""
         if line not in self.prologue:
             self.prologue.append(line)
 
@@ -117,6 +120,7 @@ class Observing:
 
     def render(self) -> None:
         """Write every loop and stage."""
+        self.binder.helper(frames.unbroken)
         levels = max((node.level for node in self.graph.nodes), default=0)
         for level in range(levels + 1):
             here = [n for n in self.graph.nodes if n.level == level and n.step.kind != "across"]
@@ -126,9 +130,9 @@ class Observing:
                 for frame in self.rows.frames.values():
                     self._frame_loop(frame, [n for n in here if n.bar_ns == frame.bar_ns])
             base = [node for node in here if node.bar_ns == self.graph.bar_ns]
-            for start in range(0, len(base), LOOP):
+            for start in range(0, len(base), ROUTINE):
                 loop = Loop()
-                for node in base[start : start + LOOP]:
+                for node in base[start : start + ROUTINE]:
                     self._base_node(loop, node)
                 self.loops.append(loop)
             across_first = len(self.acrosses)
@@ -142,7 +146,7 @@ class Observing:
             )
 
     def _hoist(self, loop: Loop) -> Any:
-        """Return a parameter maker whose reads stand before the loop."""
+        """Return a parameter maker whose reads stand at the beginning."""
 
         def make(key: str, value: float) -> str:
             text = self.binder.number(key, value)
@@ -195,25 +199,23 @@ class Observing:
         return text
 
     def _call(self, loop: Loop, node: Node, cursor: str, age: str, array: Any) -> str:
-        words = {"i": cursor, "age": age, "bar_ns": str(node.bar_ns)}
+        words = {"i": cursor, "age": age, "bar_ns": str(node.bar_ns), "state": f"s{node.number}"}
         make = self._hoist(loop)
         for name, column in node.inputs.items():
             if isinstance(column, Column):
                 words[name] = array(loop, column, node)
         for name in node.expressions:
             words[name] = self._formula(loop, node, name, cursor, array)
-        names = node.step.state_names(node.config)
-        if names:
-            first = self.rows.state
-            self.rows.state += len(names)
-            loop.local(f"s{node.number} = S[k, {first}:{self.rows.state}]")
-            words["state"] = f"s{node.number}"
-            loop.body.append("if age == 0:" if age == "age" else f"if {age} == 0:")
-            loop.body.append(f"    clear(S, k, {first}, {self.rows.state})")
         return self.binder.call(
             node.step, node.config, node.use, words, f"features.{node.label}",
             distribution=node.distribution, number=make,
         )  # fmt: skip
+
+    def _state(self, node: Node) -> str:
+        """Return the text of a node's slots in S, nothing where it has none."""
+        first = self.rows.state
+        self.rows.state += len(node.step.state_names(node.config))
+        return f"S[k, {first}:{self.rows.state}]" if self.rows.state > first else ""
 
     def import_language(self, text: str) -> None:
         """Import the functions of the expression language that a text calls."""
@@ -226,36 +228,32 @@ class Observing:
             if f"{name}(" in text:
                 self.binder.helper(getattr(maths, name))
 
-    def _publish(
-        self, loop: Loop, node: Node, cursor: str, age: str, array: Any, outs: list[str]
-    ) -> None:
-        make = self._hoist(loop)
-        call = self._call(loop, node, cursor, age, array)
-        called = make(f"warmup.{node.label}.call", node.call_at)
-        warms = node.ready_at != node.call_at
-        lines = [f"if {age} >= {called}:"]
-        if warms:
-            ready = make(f"warmup.{node.label}.ready", node.ready_at)
-            values = [f"v{place}" for place in range(len(outs))]
-            lines.append(f"    {', '.join(values)} = {call}")
-            lines += [
-                f"    {out}[{cursor}] = {value} if {age} >= {ready} else nan"
-                for out, value in zip(outs, values, strict=True)
-            ]
-        else:
-            lines.append(f"    {', '.join(f'{out}[{cursor}]' for out in outs)} = {call}")
-        lines.append("else:")
-        lines += [f"    {out}[{cursor}] = nan" for out in outs]
-        loop.body += lines
-
     def _base_node(self, loop: Loop, node: Node) -> None:
-        outs = []
-        for output in range(node.width):
-            row = self.rows.f[node.number, output]
+        """Write the loop of one feature over bars whose history is unbroken."""
+        self.binder.helper(frames.blank)
+        self.binder.helper(frames.within)
+        make = self._hoist(loop)
+        rows = [self.rows.f[node.number, output] for output in range(node.width)]
+        for output, row in enumerate(rows):
             loop.local(f"f{row} = F[k, {row}]  # {self._title(node, output)}")
-            outs.append(f"f{row}")
-        self._publish(loop, node, "i", "age", self._array, outs)
-        loop.nodes += 1
+        called = make(f"warmup.{node.label}.call", node.call_at)
+        state, slots = self._state(node), f"s{node.number}"
+        if state:
+            self.binder.helper(frames.fetch)
+            self.binder.helper(frames.keep)
+            loop.body.append(f"{slots} = local({len(node.step.state_names(node.config))})")
+            loop.body.append(f"fetch({slots}, {state}, ages[i0])")
+        call = self._call(loop, node, "i", "ages[i]", self._array)
+        loop.body.append(f"first = within(begun + {called}, i0, i1)")
+        loop.body.append("for i in range(first, i1):")
+        loop.body.append(f"    {', '.join(f'f{row}[i]' for row in rows)} = {call}")
+        loop.body += [f"blank(f{row}, i0, first)" for row in rows]
+        if node.ready_at != node.call_at:
+            ready = make(f"warmup.{node.label}.ready", node.ready_at)
+            warm = f"within(begun + {ready}, first, i1)"
+            loop.body += [f"blank(f{row}, first, {warm})" for row in rows]
+        if state:
+            loop.body.append(f"keep({slots}, {state})")
 
     def _title(self, node: Node, output: int) -> str:
         return f"{node.label}_{node.outputs[output]}" if node.outputs else node.label
@@ -275,12 +273,7 @@ class Observing:
         loop.body.append("for h in range(count - closed, count):")
         inner.body.append(f"frame_age = int(Y[k, {frame.row + 9}, h])")
         for node in nodes:
-            outs = []
-            for output in range(node.width):
-                row = self.rows.y[node.number, output]
-                inner.local(f"y{row} = Y[k, {row}]  # {self._title(node, output)}")
-                outs.append(f"y{row}")
-            self._publish(inner, node, "h", "frame_age", self._frame_array, outs)
+            self._frame_node(inner, node)
         loop.prologue += inner.prologue
         loop.body += [f"    {line}" for line in inner.body]
         for node in nodes:
@@ -288,7 +281,31 @@ class Observing:
                 row = self.rows.f[node.number, output]
                 held = self.rows.y[node.number, output]
                 loop.body.append(f"F[k, {row}, i] = y{held}[count - 1] if count > 0 else nan")
+        loop.body = ["for i in range(i0, i1):", *(f"    {line}" for line in loop.body)]
         self.loops.append(loop)
+
+    def _frame_node(self, loop: Loop, node: Node) -> None:
+        """Write one feature's step on the bar of a higher time frame that closed at h."""
+        make = self._hoist(loop)
+        rows = [self.rows.y[node.number, output] for output in range(node.width)]
+        for output, row in enumerate(rows):
+            loop.local(f"y{row} = Y[k, {row}]  # {self._title(node, output)}")
+        called = make(f"warmup.{node.label}.call", node.call_at)
+        state = self._state(node)
+        if state:
+            self.binder.helper(frames.clear)
+            loop.local(f"s{node.number} = {state}")
+            loop.body += ["if frame_age == 0:", f"    clear({state})"]
+        call = self._call(loop, node, "h", "frame_age", self._frame_array)
+        outs = ", ".join(f"y{row}[h]" for row in rows)
+        loop.body.append(f"if frame_age >= {called}:")
+        loop.body.append(f"    {outs} = {call}")
+        if node.ready_at != node.call_at:
+            ready = make(f"warmup.{node.label}.ready", node.ready_at)
+            loop.body.append(f"if frame_age < {ready}:")
+        else:
+            loop.body.append("else:")
+        loop.body += [f"    y{row}[h] = nan" for row in rows]
 
     def _across(self, node: Node) -> list[str]:
         """One feature over all symbols: gather the input, then call the step for each symbol."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from septet._host.declare import Step
 from septet._kernel.step import compile_step
 
-__all__ = ["entry", "kernel", "routine", "use", "view_of"]
+__all__ = ["entry", "kernel", "local", "routine", "use", "view_of"]
 
 
 def use(target: Any) -> Any:
@@ -38,3 +40,8 @@ def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:
 def view_of(dtype: str, dimensions: int) -> Any:
     """Return what takes an array out of the tuple that uncompiled entries are given."""
     return lambda arrays, row: arrays[row]
+
+
+def local(count: int) -> Any:
+    """Make a small array of its own."""
+    return np.zeros(count)
