@@ -21,6 +21,7 @@ __all__ = [
     "arguments",
     "bars_text",
     "emit",
+    "fastest",
     "machine",
     "medians",
     "septet",
@@ -69,6 +70,19 @@ def emit(rows: Sequence[Row], as_json: bool) -> None:
     for row in rows:
         ratio = "" if row.ratio is None else f"{row.ratio:6.2f}x"
         print(f"{row.workload:<12} {row.figure:<44} {row.measured:>16} {ratio:>8}  {row.against}")
+
+
+def fastest(calls: dict[str, Callable[[], Any]], times: int) -> dict[str, float]:
+    """Least seconds of each call, taken in turn: what it costs when nothing else runs."""
+    least = dict.fromkeys(calls, float("inf"))
+    for call in calls.values():
+        call()
+    for _ in range(times):
+        for name, call in calls.items():
+            began = time.perf_counter()
+            call()
+            least[name] = min(least[name], time.perf_counter() - began)
+    return least
 
 
 def medians(calls: dict[str, Callable[[], Any]], times: int) -> dict[str, float]:
