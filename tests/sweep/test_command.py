@@ -57,7 +57,10 @@ def test_a_sweep_from_flags(septet: Command, folder: Path) -> None:
     assert document["overfitting"]["settings"] <= 6
 
 
-def test_the_table_of_the_best(septet: Command, folder: Path) -> None:
+def test_the_table_of_the_best(
+    septet: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
     done = septet(
         "sweep", "cross.yaml", *SWEEP, "--goal", "max_drawdown", "--no-report", "--threads", 1
     )
@@ -71,6 +74,7 @@ def test_the_table_of_the_best(septet: Command, folder: Path) -> None:
     assert lines[1].split()[:2] == [
         f"{first['features.fast.period']:.0f}", f"{first['features.slow.period']:.0f}",
     ]  # fmt: skip
+    assert "…" not in "".join(lines[:7]), "no figure is cut, however narrow the terminal"
     assert "Overfitting probability" in done.out
     assert not list(folder.glob("sweeps/*/*/sweep.html"))
 

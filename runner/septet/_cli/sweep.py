@@ -179,7 +179,7 @@ def _show(outcome: Outcome) -> None:
         )
     if found.ranked.height:  # figures are never cut: a narrow terminal wraps whole lines
         needed = console.measure(table, options=console.options.update(max_width=1_000)).maximum
-        console.print(table, width=max(console.width, needed), crop=False, soft_wrap=True)
+        Console(width=max(console.width, needed)).print(table)
         console.print()
     for text in _verdict(outcome):
         console.print(text, highlight=False)
@@ -200,11 +200,15 @@ def _progress() -> Iterator[Any]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    columns = (BarColumn(), MofNCompleteColumn(), Remaining(), TextColumn("{task.description}"))
+    best = TextColumn("{task.description}", markup=False)
+    columns = (BarColumn(), MofNCompleteColumn(), Remaining(), best)
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None, visible=False)
 
         def progress(done: int, planned: int, best: str) -> None:
             bar.update(task, completed=done, total=planned, description=best, visible=True)
 
-        yield bar.console.print, progress
+        def say(message: str) -> None:
+            bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+        yield say, progress
