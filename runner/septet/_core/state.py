@@ -40,6 +40,11 @@ class State:
         """Return an independent copy."""
         return State(self.S.copy(), self.A.copy(), self.C.copy(), self.B.copy(), self.I.copy())
 
+    def put(self, other: State) -> None:
+        """Become equal to another, in the same arrays."""
+        for name in ("S", "A", "C", "B", "I"):
+            getattr(self, name)[:] = getattr(other, name)
+
 
 class Arrays:
     """The arrays of a run in the form the entries take them.
@@ -72,6 +77,12 @@ class Arrays:
         row = self._rows[name]
         self.table[row, 0] = array.ctypes.data - first * array.itemsize
         self.table[row, 1 : 1 + array.ndim] = array.shape
+
+    def shifted(self, name: str, offset: int) -> Ints:
+        """Return a copy of the table in which an array begins `offset` bytes later."""
+        table: Ints = self.table.copy()
+        table[self._rows[name], 0] += offset
+        return table
 
 
 class CompiledPlan(Protocol):

@@ -27,6 +27,7 @@ from septet._kernel.layout import (
     INTRABAR,
     LAST_PNL,
     LAST_RETURN,
+    LF_FIXED,
     LIMIT_PRICE,
     LOG,
     LOSSES,
@@ -83,10 +84,12 @@ def whole(x):
 def floor_units(units, lot):
     """Whole lots in `units`, in units; a value within rounding of a whole lot counts as whole."""
     lots = units / lot
-    nearest = whole(lots + 0.5)
-    if abs(lots - nearest) <= 1e-15 * abs(nearest) * 4.0:
-        return nearest * lot
-    return whole(lots) * lot
+    down = whole(lots)
+    up = down + 1.0
+    missing = up - lots
+    if missing <= 0.5 and missing <= 4e-15 * abs(up):
+        return up * lot
+    return down * lot
 
 
 @helper
@@ -100,7 +103,14 @@ def log_row(kind, time_ns, k, order_id, code, detail, C, LI, LF):
     LI[row, 3] = order_id
     LI[row, 4] = code
     LI[row, 5] = detail
-    for column in range(LF.shape[1]):
+    LF[row, 0] = NAN
+    LF[row, 1] = NAN
+    LF[row, 2] = NAN
+    LF[row, 3] = NAN
+    LF[row, 4] = NAN
+    LF[row, 5] = NAN
+    LF[row, 6] = NAN
+    for column in range(LF_FIXED, LF.shape[1]):
         LF[row, column] = NAN
     return row
 

@@ -118,5 +118,5 @@ def _called(text: str) -> str:
     for at in range(len(text) - 1, -1, -1):
         depth += (text[at] == ")") - (text[at] == "(")
         if depth < 0:
-            return _WORD.findall(text[max(0, at - 40) : at])[-1]
+            return str(_WORD.findall(text[max(0, at - 40) : at])[-1])
     raise AssertionError("an argument outside of a call")

@@ -70,10 +70,12 @@ def open_session(
     tables: bool = True,
     say: Say | None = None,
     not_before_ns: int | None = None,
+    memory_bars: int = 0,
 ) -> Session:
     """Plan, read the data with enough before the start, and lay out the tape.
 
-    The first decision waits for `not_before_ns`, so that several settings begin together.
+    The first decision waits for `not_before_ns`, so that several settings begin together;
+    `memory_bars` are read before the start at least.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def open_session(
     tell = say or (lambda message: None)
     strategy = loaded.strategy
     plan = plan_of(loaded, tables=tables, say=tell)
-    warmup_ns = _warmup_ns(strategy, plan)
+    warmup_ns = _warmup_ns(strategy, max(plan.memory_bars, memory_bars))
     market = load_market(loaded, warmup_ns=warmup_ns)
     if market.calendar != "24x7":  # a day is a session there
         plan = plan_of(loaded, tables=tables, calendar=market.calendar, say=tell)
@@ -109,12 +111,12 @@ def day_start_ns(value: Any) -> int:
     return (int(hours) * 60 + int(minutes or 0)) * 60_000_000_000
 
 
-def _warmup_ns(strategy: Any, plan: Plan) -> int:
+def _warmup_ns(strategy: Any, memory_bars: int) -> int:
     """Market time to read before the start: memory of the features, and the first window.
 
     Three times the bars as time where the market may close; more never changes a bit.
     """
-    bars = plan.memory_bars + 2
+    bars = memory_bars + 2
     round_the_clock = strategy.data.candles.extra["calendar"] == "24x7"
     needed = bars * (1 if round_the_clock else 3) * strategy.universe.bar + 7 * 86_400_000_000_000
     if strategy.model is not None:

@@ -42,4 +42,10 @@ def open_evaluator(
     """
     from septet._sweep.full import FullEvaluator
 
+    if numbers.enough and numbers.plan.compiled:
+        from septet._sweep.compiled import CompiledEvaluator
+
+        return CompiledEvaluator(loaded, space, numbers, first_ns, threads, say)
+    why = numbers.reasons[0] if numbers.reasons else "a part of the plan has no compiled step"
+    say(f"every setting is a whole backtest: {why}")
     return FullEvaluator(loaded, space, first_ns, threads, say)

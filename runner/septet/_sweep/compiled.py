@@ -1,0 +1,297 @@
+"""Settings that change only numbers: one compiled plan, a vector of parameters each, in threads.
+
+What settings share is computed once. Features are: each group of keys that reaches the same
+features has its own variants, and a setting reads each feature's row where its variant was
+written. The market data, the tape and a model's predictions are the same for all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from septet._config.load import Loaded
+from septet._core.batch import Batch
+from septet._core.state import Arrays, State
+from septet._kernel import layout
+from septet._report import statistics as st
+from septet._shell.session import Session, open_session
+from septet._sweep.figures import failed_row, row_of
+from septet._sweep.many import Measured, figures_of_many
+from septet._sweep.numbers import Numbers
+from septet._sweep.space import Setting, Space
+from septet._sweep.variants import Groups, groups_of
+
+__all__ = ["CompiledEvaluator"]
+
+Floats = npt.NDArray[np.float64]
+FEATURE_BYTES: Final = 256 << 20
+"""Memory that variants of features may take; a block that needs more is run in parts."""
+LOG_ROWS: Final = 2_048
+
+
+class CompiledEvaluator:
+    """Runs settings through the entries of one plan, each thread with its own account."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        space: Space,
+        numbers: Numbers,
+        first_ns: int,
+        threads: int,
+        say: Callable[[str], None],
+    ) -> None:
+        memory = numbers.memory_bars
+        session = open_session(
+            loaded, tables=False, say=say, not_before_ns=first_ns, memory_bars=memory
+        )
+        session.plan.module  # noqa: B018 - compile before the first block is timed
+        self._space, self._numbers, self._session = space, numbers, session
+        self._groups = groups_of(session.plan, numbers)
+        self._stack = _Stack(session, self._groups, _learned(session))
+        self._first = session.first
+        self._days = _days(session)
+        self._threads = max(1, threads)
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="sweep")
+        self._places = [_Place(session, self._stack) for _ in range(self._threads)]
+
+    def evaluate(self, block: Sequence[Setting]) -> list[dict[str, Any]]:
+        """Return the rows of a block, in its order."""
+        rows: list[dict[str, Any]] = []
+        for part in self._stack.parts(block):
+            rows += self._part(part)
+        return rows
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _part(self, part: Sequence[Setting]) -> list[dict[str, Any]]:
+        """Run settings whose features fit into memory together."""
+        refused = [self._numbers.refused(each) for each in part]
+        going = [at for at, problem in enumerate(refused) if not problem]
+        vectors = self._numbers.vectors([part[at] for at in going])
+        self._spread(self._stack.fills([part[at] for at in going], vectors))
+        measured = Measured.room(len(going), len(self._days), self._session)
+        self._spread(
+            _Run(self, part[at], vectors[row], measured, row) for row, at in enumerate(going)
+        )
+        figures = iter(figures_of_many(measured, self._session))
+        return [
+            failed_row(self._space, setting, problem)
+            if problem
+            else row_of(self._space, setting, next(figures))
+            for setting, problem in zip(part, refused, strict=True)
+        ]
+
+    def _spread(self, jobs: Iterator[Callable[[_Place], None]]) -> None:
+        """Run jobs in the threads, each with its own place, as they become free."""
+        lock = threading.Lock()
+
+        def work(place: _Place) -> None:
+            while True:
+                with lock:
+                    job = next(jobs, None)
+                if job is None:
+                    return
+                job(place)
+
+        for done in [self._pool.submit(work, place) for place in self._places]:
+            done.result()
+
+    def run(self, place: _Place, setting: Setting, vector: Floats, out: Measured, row: int) -> None:
+        """Trade one setting in a thread's place and keep what its figures are made of."""
+        capital = self._numbers.capital(setting)
+        place.begin(capital, vector, self._stack.rows_of(setting))
+        trade, table, C = self._session.plan.module.trade, place.table, place.state.C
+        at, last = self._first, self._session.tape.times
+        while at < last:
+            at = trade(at, last, table)
+            C[layout.LOG] = 0  # nobody reads the log of a setting: it is written over
+        equity = place.arrays["G"][layout.G_EQUITY]
+        out.keep(row, capital, place.state, equity[self._days], equity[self._first :])
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One setting as a job."""
+
+    evaluator: CompiledEvaluator
+    setting: Setting
+    vector: Floats
+    out: Measured
+    row: int
+
+    def __call__(self, place: _Place) -> None:
+        self.evaluator.run(place, self.setting, self.vector, self.out, self.row)
+
+
+def _learned(session: Session) -> Floats | None:
+    """Features and predictions of a strategy with a model: no setting changes them."""
+    if session.strategy.model is None:
+        return None
+    from septet._shell.learning import learn_walk, move_first
+
+    batch = Batch(session.plan, session.tape, session.plan.state(1.0, session.instruments))
+    batch.observe(0, session.tape.times)
+    move_first(session, learn_walk(session, batch.F, None))
+    return batch.F
+
+
+def _days(session: Session) -> npt.NDArray[np.int64]:
+    """Times at which the daily equity is sampled."""
+    known = session.tape.T[layout.KNOWN, session.first :]
+    numbers = np.arange(session.first, session.tape.times, dtype=np.float64)
+    _, rows = st.sample_days(
+        known,
+        numbers,
+        sessions=session.market.calendar != "24x7",
+        day_start=str(session.strategy.day_start),
+        time_zone=session.strategy.time_zone,
+    )
+    return rows.astype(np.int64)
+
+
+class _Stack:
+    """Variants of features, one above the other in F."""
+
+    def __init__(self, session: Session, groups: Groups, learned: Floats | None) -> None:
+        self._session, self._groups = session, groups
+        plan, tape = session.plan, session.tape
+        count, self.height = len(plan.symbols), plan.rows.F
+        one = count * self.height * tape.width * 8
+        most = max(groups.sizes, default=1)
+        self.room = 1 if learned is not None else max(1, min(most, FEATURE_BYTES // max(1, one)))
+        self.F = learned
+        if learned is None:
+            self.F = np.zeros((count, self.height * self.room, tape.width))
+        self._fixed = learned is not None
+        self._at: list[dict[tuple[int, ...], int]] = [{} for _ in groups.axes]
+        self._used = 0
+
+    def parts(self, block: Sequence[Setting]) -> Iterator[Sequence[Setting]]:
+        """Cut a block so that the variants of each part fit."""
+        if len(block) > 1 and self._needs(block) > self.room:
+            half = len(block) // 2
+            yield from self.parts(block[:half])
+            yield from self.parts(block[half:])
+        elif block:
+            yield block
+
+    def _needs(self, block: Sequence[Setting]) -> int:
+        wanted = (len({self._groups.of(g, each) for each in block}) for g in self._groups.numbers)
+        return max(wanted, default=1)
+
+    def rows_of(self, setting: Setting) -> npt.NDArray[np.int64]:
+        """Row of F in which a setting finds each of its features."""
+        rows = np.arange(self.height)
+        for group in self._groups.numbers:
+            slot = self._at[group][self._groups.of(group, setting)]
+            mine = self._groups.rows[group]
+            rows[mine] = mine + slot * self.height
+        return rows
+
+    def fills(self, part: Sequence[Setting], vectors: Floats) -> Iterator[Callable[..., None]]:
+        """Yield jobs that compute the variants a part needs and that are not there."""
+        if self._fixed or not part:
+            return
+        if self._missing(part) and self._used + self._missing(part) > self.room:
+            self._at = [{} for _ in self._at]
+            self._used = 0
+        queues: list[list[int]] = []
+        for group in self._groups.numbers:
+            seen = self._at[group]
+            fresh: dict[tuple[int, ...], int] = {}
+            for number, setting in enumerate(part):
+                variant = self._groups.of(group, setting)
+                if variant not in seen and variant not in fresh:
+                    fresh[variant] = number
+            for place, variant in enumerate(fresh):
+                seen[variant] = self._used + place
+            queues.append(list(fresh.values()))
+        count = max(map(len, queues), default=0)
+        if not self._used and not count:
+            count, queues = 1, [[0]]
+        for place in range(count):
+            mixed = vectors[0].copy()
+            for group, queue in zip(self._groups.numbers, queues, strict=False):
+                if place < len(queue):
+                    chosen = self._groups.parameters[group]
+                    mixed[chosen] = vectors[queue[place], chosen]
+            yield _Fill(mixed, self._used + place)
+        self._used += count
+
+    def _missing(self, part: Sequence[Setting]) -> int:
+        wanted = (
+            len({self._groups.of(g, each) for each in part} - self._at[g].keys())
+            for g in self._groups.numbers
+        )
+        return max(wanted, default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fill:
+    """Computes every feature with some numbers into one slot of the stack."""
+
+    vector: Floats
+    slot: int
+
+    def __call__(self, place: _Place) -> None:
+        place.observe(self.vector, self.slot)
+
+
+@dataclass
+class _Place:
+    """What one thread works with: an account, a book, a curve, a log it writes over."""
+
+    session: Session
+    stack: _Stack
+    arrays: Arrays = field(init=False)
+    state: State = field(init=False)
+    _fresh: State = field(init=False)
+
+    def __post_init__(self) -> None:
+        session, plan, tape = self.session, self.session.plan, self.session.tape
+        count, rows = len(plan.symbols), plan.rows
+        self._fresh = plan.state(1.0, session.instruments)
+        self.state = self._fresh.copy()
+        LI, LF = plan.log(LOG_ROWS + 64 * count)
+        assert self.stack.F is not None
+        self.arrays = Arrays(
+            {
+                "T": tape.T, "M": tape.M, "X": tape.X, "F": self.stack.F,
+                "D": np.zeros((count, rows.D, tape.width), np.int8),
+                "Y": np.empty((count, max(1, rows.Y), tape.width + 2 if rows.Y else 1)),
+                "G": np.zeros((rows.G, tape.times)),
+                "S": self.state.S, "P": plan.parameters.copy(), "A": self.state.A,
+                "C": self.state.C, "B": self.state.B, "I": self.state.I, "LI": LI, "LF": LF,
+                "R": np.arange(rows.F), "N": np.zeros(count, np.int64),
+                **{f"L{number}": table for number, table in enumerate(plan.tables)},
+            },
+            compiled=True,
+        )  # fmt: skip
+        self.table = self.arrays.table
+        slot = self.stack.height * tape.width * 8
+        self._tables = [self.arrays.shifted("F", slot * n) for n in range(self.stack.room)]
+
+    def begin(self, capital: float, vector: Floats, rows: npt.NDArray[np.int64]) -> None:
+        """Start a setting: its cash, its numbers, and where its features are."""
+        self.state.put(self._fresh)
+        self.state.A[[layout.CASH, layout.EQUITY, layout.PEAK, layout.DAY_BASE, layout.TOP]] = (
+            capital
+        )
+        self.arrays["P"][:] = vector
+        self.arrays["R"][:] = rows
+
+    def observe(self, vector: Floats, slot: int) -> None:
+        """Compute every feature into a slot of the stack."""
+        self.state.S[:] = 0.0
+        self.arrays["P"][:] = vector
+        self.session.plan.module.observe(0, self.session.tape.times, self._tables[slot])

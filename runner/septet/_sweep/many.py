@@ -1,0 +1,123 @@
+"""Figures of many settings at once: the same definitions as a run's summary, over rows.
+
+What a run reads off its tables, a setting reads off what the core counted while it traded (the
+deepest fall, the sum of exposures, what trades gained and lost); sums may differ from those of
+the tables in their last bits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from septet._core.state import State
+from septet._data.calendars import sessions_per_year
+from septet._kernel import layout
+from septet._report import statistics as st
+from septet._shell.session import Session
+from septet._sweep.multiple import BLOCKS
+
+__all__ = ["Measured", "figures_of_many"]
+
+Floats = npt.NDArray[np.float64]
+ROUNDING: Final = 1e-12
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is kept of each setting: accounts, counters, daily equity and the mean of all of it."""
+
+    capital: Floats
+    A: Floats
+    C: npt.NDArray[np.int64]
+    daily: Floats
+    mean: Floats
+
+    @classmethod
+    def room(cls, settings: int, days: int, session: Session) -> Measured:
+        """Return room for some settings."""
+        assembly = session.plan.assembly
+        return cls(
+            np.zeros(settings),
+            np.zeros((settings, assembly.a_slots)),
+            np.zeros((settings, assembly.c_slots), np.int64),
+            np.zeros((settings, days)),
+            np.zeros(settings),
+        )
+
+    def keep(self, row: int, capital: float, state: State, daily: Floats, equity: Floats) -> None:
+        """Keep a setting that has just run."""
+        self.capital[row] = capital
+        self.A[row], self.C[row], self.daily[row] = state.A, state.C, daily
+        self.mean[row] = equity.mean()
+
+
+def figures_of_many(found: Measured, session: Session) -> list[dict[str, Any]]:
+    """Figures of every setting, in order; what is undefined is None."""
+    A, C = found.A, found.C
+    known = session.tape.T[layout.KNOWN]
+    times = session.tape.times - session.first
+    span = (int(known[-1]) - int(known[session.first])) / st.YEAR_NS
+    trades, lost = C[:, layout.TRADES], A[:, layout.LOST]
+    with np.errstate(all="ignore"):
+        figures = {
+            "bars": np.full(
+                len(A), (session.tape.T[layout.ROW :, session.first :] >= 0).sum(), np.int64
+            ),
+            "trades": trades,
+            "final_equity": A[:, layout.EQUITY],
+            "total_return": A[:, layout.EQUITY] / found.capital - 1.0,
+            **_daily(found.daily, sessions_per_year(session.market.calendar)),
+            "max_drawdown": A[:, layout.DEEPEST],
+            "win_rate": C[:, layout.WINS] / trades,
+            "profit_factor": A[:, layout.GAINED] / np.where(lost > 0, lost, np.nan),
+            "fees": A[:, layout.FEES],
+            "slippage": A[:, layout.SLIPPAGE],
+            "turnover": A[:, layout.TURNOVER] / np.where(found.mean > 0, found.mean, np.nan) / span,
+            "exposure": A[:, layout.EXPOSED] / (times - C[:, layout.UNVALUED]),
+        }
+    columns = {name: _plain(values) for name, values in figures.items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _plain(values: Any) -> list[Any]:
+    """Values as Python has them; what is not finite is None."""
+    listed: list[Any] = values.tolist()
+    if listed and isinstance(listed[0], float):
+        return [value if math.isfinite(value) else None for value in listed]
+    return listed
+
+
+def _daily(samples: Floats, days_a_year: float) -> dict[str, Any]:
+    """Ratios, moments and block sums of the daily returns of each setting."""
+    count, days = samples.shape
+    known = days >= 2
+    returns = samples[:, 1:] / samples[:, :-1] - 1.0 if known else np.zeros((count, 0))
+    sound = np.all(samples[:, :-1] > 0, axis=1) & np.all(np.isfinite(returns), axis=1) & known
+    returns = np.where(sound[:, None], returns, 0.0)
+    size = returns.shape[1]
+    least = ROUNDING * np.abs(returns).max(axis=1, initial=0.0)
+    mean = returns.mean(axis=1) if size else np.zeros(count)
+    away = returns - mean[:, None]
+    second = (away**2).mean(axis=1) if size else np.zeros(count)
+    deviation = np.sqrt(second * size / max(1, size - 1))
+    downside = np.sqrt((np.minimum(returns, 0.0) ** 2).sum(axis=1) / max(1, size - 1))
+    many = sound & (size >= 2)
+    spread = np.where(many & (np.sqrt(second) > least), second, np.nan)
+    blocks = np.array_split(np.arange(size), BLOCKS)
+    year = math.sqrt(days_a_year)
+    return {
+        "sharpe": mean / np.where(many & (deviation > least), deviation, np.nan) * year,
+        "sortino": mean / np.where(many & (downside > least), downside, np.nan) * year,
+        "days": np.where(sound, size, 0),
+        "skew": (away**3).mean(axis=1) / spread**1.5 if size else np.full(count, np.nan),
+        "kurtosis": (away**4).mean(axis=1) / spread**2 if size else np.full(count, np.nan),
+        "block_sums": np.stack([returns[:, block].sum(axis=1) for block in blocks], axis=1),
+        "block_squares": np.stack(
+            [(returns[:, block] ** 2).sum(axis=1) for block in blocks], axis=1
+        ),
+    }
