@@ -170,7 +170,10 @@ def test_windows_that_are_drawn_are_exact(tmp_path: Path) -> None:
             "{over: {execution.instruments.BTC/USD.lot: [0.01, 0.1]}}",
             "execution.instruments.BTC/USD.lot reaches beyond the plan",
         ),
-        ("{over: {signal.exit.after: [5, 10]}}", "signal.exit.after changes the text of the plan"),
+        (
+            "{over: {signal.exit.after: [5, 10]}}",
+            "signal.exit.after=5 changes the text of the plan",
+        ),
     ],
 )
 def test_keys_that_are_more_than_numbers(tmp_path: Path, section: str, reason: str) -> None:

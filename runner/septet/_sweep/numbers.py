@@ -216,7 +216,9 @@ class _Asking:
         plan = self._plan(changed)
         reason = next(filter(None, (_beyond(axis, changed) for axis in axes)), "")
         if not reason and (more := _why_more(self.base, plan)):
-            reason = f"{' with '.join(axis.key for axis in axes)} changes {more}"
+            nodes = [(axis.key, changed.tree.at(axis.path)) for axis in axes]
+            texts = [f"{key}={node.text if node is not None else ''}" for key, node in nodes]
+            reason = f"{' with '.join(texts)} changes {more}"
         changes = {} if reason else _differences(self.base.parameters, plan.parameters)
         capital = changed.strategy.account.capital
         pays = any(axis.path == CAPITAL for axis in axes)
