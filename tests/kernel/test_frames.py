@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,7 +50,7 @@ def test_state_is_fetched_and_kept_and_begins_at_zero() -> None:
 def test_a_local_array_lies_apart_from_every_other() -> None:
     local, take, put = local_maker(), compile_part(fetch), compile_part(keep)
 
-    def add_up(stored, out):  # type: ignore[no-untyped-def]
+    def add_up(stored: Any, out: Any) -> None:
         slots = local(2)
         take(slots, stored, 1)
         for i in range(len(out)):
