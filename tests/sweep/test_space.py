@@ -138,6 +138,22 @@ def test_a_bare_value_keeps_its_other_keys(tmp_path: Path) -> None:
     assert (fee.maker, fee.taker) == (0.0002, 0.0002)
 
 
+def test_a_setting_is_the_same_by_set(tmp_path: Path) -> None:
+    """What `--set` changes in a bare value leaves the rest of it as well."""
+    loaded = swept(
+        tmp_path,
+        "{over: {execution.simulation.fee.maker: [1bps], risk.stops.stop_loss: [2%], "
+        "execution.simulation.slippage.volatility: [0.5], features.fast.period: [7]}}",
+    )
+    made = space_of(loaded)
+    changed = variant(loaded, made.changes(made.setting(0)))
+    by_set = load(loaded.path, sets=made.sets(made.setting(0)))
+    assert by_set.resolved == changed.resolved
+    simulation = by_set.strategy.execution.simulation
+    assert (simulation.fee.maker, simulation.fee.taker) == (0.0001, 0.001)
+    assert (simulation.slippage.fraction, simulation.slippage.volatility) == (0.0005, 0.5)
+
+
 def test_a_fee_that_is_a_block_has_no_number_of_its_own(tmp_path: Path) -> None:
     base = BASE.replace("fee: 10bps", "fee: {maker: 5bps, taker: 10bps}")
     with pytest.raises(InputError, match="this key is a block") as refused:

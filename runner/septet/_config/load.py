@@ -79,6 +79,7 @@ def load(
     _refuse_root(base, problems)
     host = host if host is not None else Host()
     resolver = HostResolver(host)
+    base = _unfolded_for(base, settings, resolver)
     tree, over_problems = _effective(base, mode, settings)
     problems += over_problems
     strategy, found = _validate(tree, resolver, host)
@@ -158,6 +159,20 @@ def _unfolded(tree: Node, path: Sequence[str], strategy: Strategy) -> Node:
     names = short_keys(reached, strategy)
     block = replace(node, kind="map", value=None, children=dict.fromkeys(names, node))
     return put(tree, [str(each) for each in reached], block)
+
+
+def _unfolded_for(base: Node, settings: Sequence[Setting], resolver: HostResolver) -> Node:
+    """Write the bare values that settings reach into as blocks: `fee: 10bps` is both fees."""
+    inside = [each for each in settings if base.nearest(each.path[:-1])[0].kind == "scalar"]
+    if not inside:
+        return base
+    try:
+        strategy = Strategy.model_validate(base.plain(), context={"resolver": resolver})
+    except ValidationError:
+        return base  # what is wrong is told when the whole is validated
+    for setting in inside:
+        base = _unfolded(base, setting.path, strategy)
+    return base
 
 
 def _settings(sets: Sequence[str | Setting], problems: list[Problem]) -> list[Setting]:
