@@ -20,11 +20,11 @@ MADE = {"plan_a", "plan_b", "plan_c", "stranger_one", "stranger_two"}
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "plans"))
-    cache._package_digest.cache_clear()
+    cache.package_digest.cache_clear()
     yield tmp_path
     for name in [each for each in sys.modules if each in MADE]:
         del sys.modules[name]
-    cache._package_digest.cache_clear()
+    cache.package_digest.cache_clear()
 
 
 def step_of(folder: Path, name: str, body: str):
@@ -43,7 +43,7 @@ def test_changed_source_of_a_plugin_gives_another_name(folder, monkeypatch):
     assert cache.plan_name("other text", [(step, "")]) != first
     assert cache.plan_name("text", []) != first
     step_of(folder, "stranger_one", "def double(x): return 2 * x + 0\n")
-    cache._package_digest.cache_clear()  # as a new process would find it
+    cache.package_digest.cache_clear()  # as a new process would find it
     assert cache.plan_name("text", [(step, "")]) != first
 
 
@@ -53,7 +53,7 @@ def test_a_helper_in_another_file_of_the_plugin_counts(folder, monkeypatch):
     first = cache.plan_name("text", [(step, "")])
     (folder / "stranger_two" / "deep").mkdir()
     (folder / "stranger_two" / "deep" / "helper.py").write_text("K = 1\n", encoding="utf-8")
-    cache._package_digest.cache_clear()
+    cache.package_digest.cache_clear()
     assert cache.plan_name("text", [(step, "")]) != first
 
 

@@ -32,7 +32,7 @@ try:
 except ImportError:  # no such locks on Windows
     fcntl = None
 
-__all__ = ["cache_folder", "load_entries", "load_text", "plan_name"]
+__all__ = ["cache_folder", "load_entries", "load_text", "package_digest", "plan_name"]
 
 SEAL: Final = "seal"
 
@@ -47,7 +47,7 @@ def cache_folder() -> Path:
 
 
 @cache
-def _package_digest(package: str) -> str:
+def package_digest(package: str) -> str:
     """Hash every source file of a package (or of a single module)."""
     spec = importlib.util.find_spec(package)
     if spec is None or not (spec.submodule_search_locations or spec.origin):
@@ -80,7 +80,7 @@ def plan_name(text: str, steps: Iterable[tuple[Step, str]]) -> str:
     for step, _ in steps:
         module = step.function.__module__ if step.function else ""
         packages.add(module.partition(".")[0])
-    parts = [text, _versions(), *(_package_digest(each) for each in sorted(packages))]
+    parts = [text, _versions(), *(package_digest(each) for each in sorted(packages))]
     return "plan_" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 

@@ -9,8 +9,8 @@ failed row that says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from septet._config.load import Loaded, variant
 from septet._config.overlay import Setting as FileSetting
@@ -18,16 +18,20 @@ from septet._sweep.numbers import AxisNumbers, Numbers
 from septet._sweep.space import Axis, Space
 from septet.errors import InputError, SeptetError
 
-__all__ = ["Beginning", "begin_sweep"]
+__all__ = ["Beginning", "begin_sweep", "data_hashes_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """The first decision of a sweep, with the calendar and the fingerprints of its data."""
+    """The first decision of a sweep, with the calendar and the fingerprints of its data.
+
+    `changes` make the file the setting that begins last, whose data was read.
+    """
 
     first_ns: int
     calendar: str
     data_hashes: dict[str, str]
+    changes: tuple[FileSetting, ...] = ()
 
 
 def begin_sweep(
@@ -47,13 +51,21 @@ def begin_sweep(
             latest.append((axis, place))
     changes = [FileSetting(axis.path, axis.values[place].node) for axis, place in latest]
     try:
-        return _first_of(variant(loaded, changes), say)
+        return replace(_first_of(variant(loaded, changes), say), changes=tuple(changes))
     except SeptetError as error:
         texts = ", ".join(f"{axis.key}={axis.values[place].text}" for axis, place in latest)
         raise InputError(
             f"the sweep cannot begin: with {texts or 'the file as it is'}, {error.message}",
             hint=error.hint or "leave such values out",
         ) from error
+
+
+def data_hashes_of(loaded: Loaded, changes: Sequence[FileSetting]) -> dict[str, str]:
+    """Fingerprints of the data of a sweep that begins with `changes`, as read here and now."""
+    from septet._data.load import fingerprints
+    from septet._shell.session import open_session
+
+    return dict(fingerprints(open_session(variant(loaded, changes)).market))
 
 
 def _latest_of(
