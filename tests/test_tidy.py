@@ -19,8 +19,8 @@ MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 70
 MAX_COLUMNS = 100
 HEAVY = {
-    "ccxt", "exchange_calendars", "lightgbm", "numba", "onnx", "onnxruntime", "pandas", "plotly",
-    "scipy", "skl2onnx", "sklearn",
+    "ccxt", "dask", "distributed", "exchange_calendars", "lightgbm", "numba", "onnx", "onnxruntime",
+    "optuna", "pandas", "plotly", "ray", "scipy", "skl2onnx", "sklearn",
 }  # fmt: skip
 KERNEL_MAY_IMPORT = {"numpy", "numba", "septet._kernel"}
 DOORS = {"septet.plugin", "septet.hookspecs", "septet.errors", "septet.types", "septet_plugins"}

@@ -48,6 +48,11 @@ PROBLEMS_SHOWN = 3
 @click.option(
     "--threads", type=click.IntRange(1, 1024), help="Settings run at once.  [default: all cores]"
 )
+@click.option(
+    "--on",
+    metavar="CLUSTER",
+    help="Run on a cluster: dask or ray (processes here), tcp://HOST:PORT, ray://HOST:PORT.",
+)
 @click.option("--yes", is_flag=True, help="Run however many settings there are.")
 @click.option("--no-report", is_flag=True, help="Leave sweep.html out.")
 @options.as_json
@@ -63,6 +68,7 @@ def sweep(
     out: Path,
     resume: bool,
     threads: int | None,
+    on: str | None,
     yes: bool,
     no_report: bool,
     as_json: bool,
@@ -87,6 +93,7 @@ def sweep(
             out,
             seed=seed,
             threads=threads or os.cpu_count() or 1,
+            on=on,
             confirmed=yes,
             resume=resume,
             page=not no_report,

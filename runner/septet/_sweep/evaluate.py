@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from septet._config.load import Loaded
 from septet._sweep.numbers import Numbers
 from septet._sweep.space import Setting, Space
 
-__all__ = ["Evaluator", "open_evaluator"]
+__all__ = ["Evaluator", "Grow", "Streaming", "open_evaluator"]
+
+Grow = Callable[[int, float, int], int]
+"""Settings of the next block from those of the last, its seconds, and the fewest."""
 
 
 class Evaluator(Protocol):
@@ -24,6 +27,15 @@ class Evaluator(Protocol):
 
     def close(self) -> None:
         """End what runs beside; called once, also after an interruption."""
+        ...
+
+
+@runtime_checkable
+class Streaming(Evaluator, Protocol):
+    """An evaluator that runs several blocks at once."""
+
+    def stream(self, waiting: Iterator[Setting], grow: Grow) -> Iterator[list[dict[str, Any]]]:
+        """Run settings in blocks of its own making, and yield the rows of each as it ends."""
         ...
 
 

@@ -13,14 +13,14 @@ from septet._config.check import problem_at
 from septet._config.load import Loaded
 from septet._store.environment import environment, library_versions
 from septet._store.run import iso
-from septet._sweep.begin import begin_sweep
-from septet._sweep.evaluate import Evaluator, open_evaluator
+from septet._sweep.begin import Beginning, begin_sweep
+from septet._sweep.evaluate import Evaluator, Streaming, open_evaluator
 from septet._sweep.figures import frame_of
 from septet._sweep.folder import SweepFolder, differences, open_unfinished, start_folder
-from septet._sweep.numbers import numbers_of
+from septet._sweep.numbers import Numbers, numbers_of
 from septet._sweep.space import Setting, Space, space_of
 from septet._sweep.values import looked_at
-from septet.errors import ConfigError, InputError
+from septet.errors import ConfigError, InputError, SeptetError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -62,6 +62,7 @@ def run_sweep(
     *,
     seed: int | None = None,
     threads: int = 1,
+    on: str | None = None,
     confirmed: bool = False,
     resume: bool = False,
     page: bool = True,
@@ -80,6 +81,9 @@ def run_sweep(
         Of random draws; by default the seed of the file.
     threads
         Settings that are run at once.
+    on
+        A cluster that runs them, as `septet._sweep.cluster.open_cluster` takes it; `threads`
+        are then the processes it starts on this machine.
     confirmed
         Run however many settings there are.
     resume
@@ -105,7 +109,7 @@ def run_sweep(
     if beginning.calendar != "24x7":  # a day is a session there, as the data says
         numbers = numbers_of(loaded, space, calendar=beginning.calendar)
     asked = _asked(loaded, space, beginning.first_ns, beginning.data_hashes)
-    evaluator = open_evaluator(loaded, space, beginning.first_ns, threads, tell, numbers)
+    evaluator = _evaluator(loaded, space, numbers, beginning, threads, on, tell)
     try:
         if len(space) > ASK_ABOVE and not (confirmed or resume):
             _ask(loaded, space, evaluator, threads)
@@ -117,6 +121,29 @@ def run_sweep(
             return _finish(sweep, page=page, seconds=time.perf_counter() - began)
     finally:
         evaluator.close()
+
+
+def _evaluator(
+    loaded: Loaded,
+    space: Space,
+    numbers: Numbers,
+    beginning: Beginning,
+    threads: int,
+    on: str | None,
+    say: Callable[[str], None],
+) -> Evaluator:
+    """Open what runs settings: here, or on a cluster."""
+    if on is None:
+        return open_evaluator(loaded, space, beginning.first_ns, threads, say, numbers)
+    from septet._sweep.cluster import ClusterEvaluator, open_cluster, parcel_of
+
+    parcel = parcel_of(loaded, space, numbers, beginning)
+    pool = open_cluster(on, threads, say)
+    try:
+        return ClusterEvaluator(pool, parcel, space, say)
+    except BaseException:  # whatever it was, what was started is ended
+        pool.close()
+        raise
 
 
 def _say_how_many(space: Space, say: Callable[[str], None]) -> None:
@@ -250,12 +277,8 @@ class _Running:
             self._say(f"{self.done_before:,} of {len(self.space):,} settings were done before")
         for frame in self.frames:
             self._look(frame.select("setting", self.space.goal).to_dicts())
-        size, waiting = 1, self._waiting()
         try:
-            while block := list(itertools.islice(waiting, size)):
-                began = time.perf_counter()
-                rows = self._evaluator.evaluate(block)
-                size = next_size(len(block), time.perf_counter() - began, self.threads)
+            for rows in self._results():
                 self._take(rows)
         except KeyboardInterrupt:
             self._store()
@@ -265,6 +288,23 @@ class _Running:
             )
             raise
         self._store()
+
+    def _results(self) -> Iterator[list[dict[str, Any]]]:
+        """Rows of settings that have none, block by block."""
+        waiting = self._waiting()
+        if isinstance(self._evaluator, Streaming):
+            try:
+                yield from self._evaluator.stream(waiting, next_size)
+            except SeptetError:
+                self._store()
+                raise
+            return
+        size = 1
+        while block := list(itertools.islice(waiting, size)):
+            began = time.perf_counter()
+            rows = self._evaluator.evaluate(block)
+            size = next_size(len(block), time.perf_counter() - began, self.threads)
+            yield rows
 
     def _waiting(self) -> Iterator[Setting]:
         done: set[int] = set()

@@ -1,0 +1,413 @@
+"""Settings run by processes elsewhere: what Dask and Ray share.
+
+The block of settings is the unit of work. A process that runs blocks gets the file as it was
+loaded, the swept keys and what their values change in the plan; it opens an evaluator once and
+keeps it. Before that it compares itself with the machine of the sweep: versions, the sources of
+septet and of every plugin, and the data it reads. What differs is refused by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import itertools
+import pickle
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from septet._config.load import Loaded, reopen
+from septet._config.overlay import Setting as FileSetting
+from septet._config.tree import Node
+from septet._host.register import GROUP, Host
+from septet._plan.cache import package_digest
+from septet._store.environment import library_versions
+from septet._sweep.begin import Beginning, data_hashes_of
+from septet._sweep.evaluate import Evaluator, Grow, open_evaluator
+from septet._sweep.figures import failed_row
+from septet._sweep.numbers import AxisNumbers, Joint, Numbers
+from septet._sweep.space import Setting, Space
+from septet.errors import InputError, RunError, SeptetError
+
+__all__ = [
+    "Answer", "ClusterEvaluator", "Lost", "Parcel", "Pool", "describe", "open_cluster",
+    "parcel_of", "refuse_others", "run_block",
+]  # fmt: skip
+
+AHEAD: Final = 2
+"""Blocks that wait or run for each process, so that none is idle while results travel."""
+POLL_SECONDS: Final = 1.0
+ALONE_SECONDS: Final = 60.0
+"""How long a sweep waits when no worker is left."""
+SAME_VERSIONS: Final = "install the same versions there, or leave it out of the cluster"
+SAME_DATA: Final = "let it read the same files: a shared folder, or a copy under the same path"
+
+
+# ------------------------------------------------------------------ what is sent
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """All that a process needs, in a form that opens under any version.
+
+    `machine` is what the process must have in common with the sweep; only then `work` is opened.
+    """
+
+    key: str
+    machine: dict[str, str]
+    work: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a block: its rows, or why they were refused there; and what was said."""
+
+    rows: list[dict[str, Any]]
+    seconds: float
+    refused: tuple[str, ...] = ()
+    hint: str = ""
+    said: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A block that no process finished: whoever ran it ended, several times over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The sweep as another process has it; its space has the values and no settings."""
+
+    tree: Node
+    path: Path
+    base_dir: Path
+    space: Space
+    axes: tuple[AxisNumbers, ...]
+    joints: tuple[Joint, ...]
+    capital: float
+    base: Any
+    first_ns: int
+    calendar: str
+    begun_with: tuple[FileSetting, ...]
+    data_hashes: dict[str, str]
+
+
+def parcel_of(loaded: Loaded, space: Space, numbers: Numbers, beginning: Beginning) -> Parcel:
+    """Pack a sweep for other processes."""
+    work = _Work(
+        loaded.tree,
+        loaded.path.absolute(),
+        loaded.base_dir,
+        replace(space, numbers=np.empty(0, np.int64), drawn=None),
+        numbers.axes,
+        numbers.joints,
+        numbers.base_capital,
+        numbers.plan.parameters,
+        beginning.first_ns,
+        beginning.calendar,
+        beginning.changes,
+        dict(beginning.data_hashes),
+    )
+    data = pickle.dumps(work)
+    return Parcel(hashlib.sha256(data).hexdigest()[:16], describe(), data)
+
+
+def describe() -> dict[str, str]:
+    """What rows depend on beside the file and the data, as this process has it.
+
+    Versions of Python, septet, every plugin and library, and a hash of the sources of septet
+    and of every plugin, by the names a reader knows them by.
+    """
+    points = importlib.metadata.entry_points(group=GROUP)
+    packages = {"septet", "septet_schemas", *(each.module.partition(".")[0] for each in points)}
+    plugins = {name: text for name, text in Host().versions().items() if name != "septet"}
+    return {
+        "python": platform.python_version(),
+        "septet": importlib.metadata.version("septet"),
+        **{f"plugin {name}": text for name, text in sorted(plugins.items())},
+        **library_versions(),
+        **{f"the source of {each}": package_digest(each)[:12] for each in sorted(packages)},
+    }
+
+
+def _differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
+    """Name what another machine has otherwise."""
+    names = [*here, *(name for name in there if name not in here)]
+    return [
+        f"{name} is {there.get(name, 'missing')} there, {here.get(name, 'missing')} here"
+        for name in names
+        if here.get(name) != there.get(name)
+    ]
+
+
+def refuse_others(here: Mapping[str, str], found: Mapping[str, Mapping[str, str] | str]) -> None:
+    """Refuse workers that are not as this machine.
+
+    Parameters
+    ----------
+    here
+        What this machine describes of itself.
+    found
+        For each worker by name what it describes, or why it cannot.
+
+    Raises
+    ------
+    InputError
+        With everything that differs, by worker.
+    """
+    lines = []
+    for worker, there in found.items():
+        wrong = [there] if isinstance(there, str) else _differences(here, there)
+        lines += [f"{worker}: {each}" for each in wrong]
+    if lines:
+        raise InputError(
+            "\n  ".join(["a worker is not as the machine of this sweep:", *lines]),
+            hint=SAME_VERSIONS,
+        )
+
+
+# ------------------------------------------------------------------ in a worker's process
+
+
+@dataclass
+class _Opened:
+    """A sweep that this process works on, or why it does not."""
+
+    evaluator: Evaluator | None = None
+    refused: tuple[str, ...] = ()
+    hint: str = ""
+    said: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_opened: dict[str, _Opened] = {}
+_opening = threading.Lock()
+
+
+def run_block(parcel: Parcel, block: Sequence[Setting], threads: int = 1) -> Answer:
+    """Run a block of settings in this process, which opens the sweep the first time."""
+    with _opening:
+        if parcel.key not in _opened:
+            _close_all()
+            _opened[parcel.key] = _open(parcel, threads)
+    opened = _opened[parcel.key]
+    with opened.lock:
+        began = time.perf_counter()
+        rows = opened.evaluator.evaluate(block) if opened.evaluator is not None else []
+        said, opened.said[:] = tuple(opened.said), []
+        return Answer(rows, time.perf_counter() - began, opened.refused, opened.hint, said)
+
+
+def _close_all() -> None:
+    """Let go of sweeps this process worked on before."""
+    for each in _opened.values():
+        if each.evaluator is not None:
+            each.evaluator.close()
+    _opened.clear()
+
+
+def _open(parcel: Parcel, threads: int) -> _Opened:
+    wrong = _differences(parcel.machine, describe())
+    if wrong:
+        return _Opened(refused=tuple(wrong), hint=SAME_VERSIONS)
+    work: _Work = pickle.loads(parcel.work)  # nosec B301 - sent by the sweep that started this
+    try:
+        return _start(work, threads)
+    except SeptetError as error:
+        return _Opened(refused=(error.message,), hint=error.hint or SAME_DATA)
+
+
+def _start(work: _Work, threads: int) -> _Opened:
+    """Compare the data, and open an evaluator."""
+    from threadpoolctl import threadpool_limits
+
+    from septet._shell.session import plan_of
+
+    loaded = reopen(work.tree, work.path, work.base_dir)
+    found = data_hashes_of(loaded, work.begun_with)
+    names = sorted({*found, *work.data_hashes})
+    wrong = [name for name in names if found.get(name) != work.data_hashes.get(name)]
+    if wrong:
+        return _Opened(refused=(f"the data of {', '.join(wrong)} differs",), hint=SAME_DATA)
+    plan = plan_of(loaded, calendar=work.calendar)
+    numbers = Numbers(plan, work.axes, work.joints, work.capital, work.base)
+    quick = numbers.enough and plan.compiled
+    threadpool_limits(1)  # the cores are shared out by the cluster
+    made = _Opened()
+    count = threads if quick else 1
+    say = made.said.append
+    made.evaluator = open_evaluator(loaded, work.space, work.first_ns, count, say, numbers)
+    return made
+
+
+# ------------------------------------------------------------------ in the sweep's process
+
+
+class Pool(Protocol):
+    """Where blocks are run: a cluster of one kind or another.
+
+    A pool gives a block that was running in a process that died to another process by itself,
+    a few times; then the block is `Lost`.
+    """
+
+    def workers(self) -> dict[str, int]:
+        """Return the processes that are there by name, with how many blocks each runs at once."""
+        ...
+
+    def describe(self) -> dict[str, dict[str, str] | str]:
+        """What each worker describes of itself, or why it cannot."""
+        ...
+
+    def begin(self, parcel: Parcel) -> None:
+        """Make a sweep known."""
+        ...
+
+    def send(self, ticket: int, block: Sequence[Setting]) -> None:
+        """Have a block run."""
+        ...
+
+    def wait(self, seconds: float) -> tuple[int, Answer | Lost] | None:
+        """Return a block that is done, by its ticket; None if there is none so soon."""
+        ...
+
+    def close(self) -> None:
+        """Give up what still runs, and end what was started."""
+        ...
+
+
+class ClusterEvaluator:
+    """Runs blocks in the processes of a pool; finished blocks come in any order."""
+
+    def __init__(
+        self, pool: Pool, parcel: Parcel, space: Space, say: Callable[[str], None]
+    ) -> None:
+        self._pool, self._space, self._say = pool, space, say
+        self._said: set[str] = set()
+        self._tickets = itertools.count()
+        self._sent: dict[int, Sequence[Setting]] = {}
+        refuse_others(parcel.machine, pool.describe())
+        pool.begin(parcel)
+        self._workers = pool.workers()
+        self._seen_at = time.monotonic()
+
+    def evaluate(self, block: Sequence[Setting]) -> list[dict[str, Any]]:
+        """Return the rows of a block, in its order."""
+        share = -(-len(block) // max(1, sum(self._workers.values())))
+        found: dict[int, dict[str, Any]] = {}
+        for rows in self.stream(iter(block), lambda size, seconds, least: share, share):
+            found.update((row["setting"], row) for row in rows)
+        return [found[each.number] for each in block]
+
+    def stream(
+        self, waiting: Iterator[Setting], grow: Grow, size: int = 1
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Run settings in blocks, several at once, and yield the rows of each as it ends.
+
+        Raises
+        ------
+        InputError
+            If a worker is not as the machine of the sweep, or reads other data.
+        RunError
+            If no worker is left.
+        """
+        while True:
+            while len(self._sent) < AHEAD * max(1, sum(self._workers.values())):
+                block = list(itertools.islice(waiting, size))
+                if not block:
+                    break
+                self._send(block)
+            if not self._sent:
+                return
+            done = self._pool.wait(POLL_SECONDS)
+            self._look_around()
+            if done is None:
+                continue
+            ticket, answer = done
+            block = list(self._sent.pop(ticket))
+            if isinstance(answer, Lost):
+                yield from self._lost(block)
+                continue
+            self._heed(answer)
+            size = grow(len(block), answer.seconds, 1)
+            yield answer.rows
+
+    def close(self) -> None:
+        """End what runs elsewhere."""
+        self._pool.close()
+
+    def _send(self, block: Sequence[Setting]) -> None:
+        ticket = next(self._tickets)
+        self._sent[ticket] = block
+        self._pool.send(ticket, block)
+
+    def _heed(self, answer: Answer) -> None:
+        for message in answer.said:
+            if message not in self._said:
+                self._said.add(message)
+                self._say(message)
+        if answer.refused:
+            lines = ["a worker cannot take part in this sweep:", *answer.refused]
+            raise InputError("\n  ".join(lines), hint=answer.hint)
+
+    def _lost(self, block: Sequence[Setting]) -> Iterator[list[dict[str, Any]]]:
+        """Try the settings of a lost block one by one; one that is lost alone has failed."""
+        if len(block) == 1:
+            yield [failed_row(self._space, block[0], "whatever process ran it was ended")]
+        else:
+            for setting in block:
+                self._send([setting])
+
+    def _look_around(self) -> None:
+        """Say which workers went; wait for others when none is left, but not for ever."""
+        now = time.monotonic()
+        if now - self._seen_at < POLL_SECONDS and self._workers:
+            return
+        there = self._pool.workers()
+        gone = sorted(self._workers.keys() - there.keys())
+        for name in gone:
+            self._say(f"the worker {name} is gone; its unfinished blocks go to another")
+        if there:
+            self._seen_at = now
+        elif now - self._seen_at > ALONE_SECONDS:
+            raise RunError(
+                f"no worker has been there for {ALONE_SECONDS:.0f} seconds",
+                hint="what is done stays; start workers and go on with --resume",
+            )
+        self._workers = there
+
+
+def open_cluster(on: str, workers: int, say: Callable[[str], None]) -> Pool:
+    """Open what `--on` names.
+
+    Parameters
+    ----------
+    on
+        `dask` or `ray` for processes on this machine, `tcp://HOST:PORT` (or `tls://`) for a
+        Dask scheduler, `ray://HOST:PORT` or `ray:ADDRESS` for a Ray cluster.
+    workers
+        Processes to start on this machine.
+
+    Raises
+    ------
+    InputError
+        If nothing of the kind is known, its package is not installed, or nobody answers.
+    """
+    if on == "dask" or on.startswith(("tcp://", "tls://")):
+        from septet._sweep.on_dask import DaskPool
+
+        return DaskPool(None if on == "dask" else on, workers, say)
+    if on == "ray" or on.startswith("ray:"):
+        from septet._sweep.on_ray import RayPool
+
+        address = on if on.startswith("ray://") else on.partition(":")[2]
+        return RayPool(address or None, workers, say)
+    raise InputError(
+        f"--on {on} names no cluster",
+        hint="dask, tcp://HOST:PORT, ray, ray://HOST:PORT or ray:ADDRESS",
+    )

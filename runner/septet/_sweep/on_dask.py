@@ -1,0 +1,191 @@
+"""Blocks of settings on Dask: processes of this machine, or a scheduler that is there."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from septet._sweep.cluster import Answer, Lost, Parcel, describe, run_block
+from septet._sweep.space import Setting
+from septet.errors import InputError, RunError
+
+__all__ = ["DaskPool"]
+
+_LIBRARIES: Final = ("OMP", "OPENBLAS", "MKL", "NUMBA")
+ONE_THREAD: Final = {
+    **{f"{name}_NUM_THREADS": "1" for name in _LIBRARIES},
+    "POLARS_MAX_THREADS": "1",
+}
+"""A local worker is one process of one thread; libraries start no others."""
+CONNECT_SECONDS: Final = 20
+WORKERS_SECONDS: Final = 60
+
+
+def _run(parcel: Parcel, block: Sequence[Setting]) -> Answer:
+    """Run a block in a worker, with all the threads the worker was given."""
+    from distributed import get_worker
+
+    return run_block(parcel, block, get_worker().state.nthreads)
+
+
+def _given(parcel: Parcel) -> Parcel:
+    """Stand for the parcel: computed where it is needed, again if whoever had it dies."""
+    return parcel
+
+
+class DaskPool:
+    """A Dask cluster; it replaces workers that die, and runs again what they were running."""
+
+    def __init__(self, address: str | None, workers: int, say: Callable[[str], None]) -> None:
+        """Connect to a scheduler, or start one with `workers` processes on this machine."""
+        try:
+            import distributed
+        except ImportError as error:
+            raise InputError(
+                f"--on {address or 'dask'} needs the package distributed: {error}",
+                hint="pip install 'septet[dask]'",
+            ) from error
+        self._dask: Any = distributed  # only parts of it are typed
+        self._cluster = _local(distributed, workers) if address is None else None
+        self._client = self._connect(address)
+        self._parcel: Any = None
+        self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._running: dict[str, tuple[int, Any]] = {}
+        self._name = ""
+        if address is not None:
+            self._await_workers(address, say)
+
+    def _connect(self, address: str | None) -> Any:
+        where = self._cluster or address
+        try:
+            return self._dask.Client(where, timeout=CONNECT_SECONDS, set_as_default=False)
+        except OSError as error:
+            raise InputError(
+                f"no Dask scheduler answers at {address}: {error}",
+                hint="start one with dask scheduler, and workers with dask worker ADDRESS",
+            ) from error
+
+    def _await_workers(self, address: str, say: Callable[[str], None]) -> None:
+        if not self.workers():
+            say(f"waiting for workers of the scheduler at {address}")
+        try:
+            self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
+        except TimeoutError as error:
+            self.close()
+            raise InputError(
+                f"the scheduler at {address} has no workers",
+                hint=f"start some with dask worker {address}",
+            ) from error
+
+    def workers(self) -> dict[str, int]:
+        """Return the workers that are there by address, with their threads."""
+        try:
+            return {str(name): 1 for name in self._client.ncores()}
+        except OSError as error:
+            raise _scheduler_gone() from error
+
+    def describe(self) -> dict[str, dict[str, str] | str]:
+        """What each worker describes of itself, or why it cannot."""
+        versions = self._client.get_versions()
+        here, there = versions["client"]["packages"]["python"], versions["workers"]
+        found: dict[str, dict[str, str] | str] = {}
+        for name, said in there.items():
+            python = said["packages"]["python"]
+            if python != here:
+                found[name] = f"python is {_plain(python)} there, {_plain(here)} here"
+        rest = [name for name in there if name not in found]
+        if rest:
+            answers = self._client.run(describe, workers=rest, on_error="return")
+            found.update((name, _said(answer)) for name, answer in answers.items())
+        return found
+
+    def begin(self, parcel: Parcel) -> None:
+        """Make a sweep known; large ones take a while to be sent, which is not worth a warning."""
+        self._name = f"septet-{parcel.key}-{os.getpid()}"
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
+            self._parcel = self._client.submit(_given, parcel, key=f"{self._name}-sweep")
+
+    def send(self, ticket: int, block: Sequence[Setting]) -> None:
+        """Have a block run by some worker."""
+        key = f"{self._name}-{ticket}"
+        future = self._client.submit(_run, self._parcel, tuple(block), key=key)
+        self._running[key] = ticket, future
+        future.add_done_callback(self._done.put)
+
+    def wait(self, seconds: float) -> tuple[int, Answer | Lost] | None:
+        """Return a block that is done, by its ticket; None if there is none so soon."""
+        try:
+            future = self._done.get(timeout=seconds)
+        except queue.Empty:
+            if self._client.status not in ("running", "connecting", "newclosed"):
+                raise _scheduler_gone() from None
+            return None
+        ticket, _ = self._running.pop(str(future.key))
+        if future.cancelled():
+            raise _scheduler_gone()
+        try:
+            return ticket, future.result()
+        except self._dask.KilledWorker:
+            return ticket, Lost()
+
+    def close(self) -> None:
+        """Give up what still runs, leave the scheduler, and end what was started here."""
+        with contextlib.suppress(OSError):  # it may be gone already
+            self._client.cancel([future for _, future in self._running.values()])
+        self._running.clear()
+        self._parcel = None
+        with _quiet():
+            self._client.close()
+            if self._cluster is not None:
+                self._cluster.close()
+
+
+def _local(dask: Any, workers: int) -> Any:
+    return dask.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+        memory_limit=0,
+        silence_logs=logging.CRITICAL,  # what happens to workers is said by the sweep
+        env=ONE_THREAD,
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out what Dask logs of connections that end because they are ended."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _said(answer: Any) -> dict[str, str] | str:
+    """A worker's description, or what it said instead."""
+    if isinstance(answer, dict):
+        return answer
+    if isinstance(answer, ImportError | AttributeError):
+        return f"septet is missing there, or of another version: {answer}"
+    return f"{type(answer).__name__}: {answer}"
+
+
+def _plain(python: str) -> str:
+    return python.removesuffix(".final.0")
+
+
+def _scheduler_gone() -> RunError:
+    return RunError(
+        "the Dask scheduler is gone",
+        hint="what is done stays; start it again and go on with --resume",
+    )
