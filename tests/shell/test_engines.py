@@ -56,3 +56,20 @@ def test_the_first_decision_waits_for_the_first_model(results):
     decisions = _columns(results[0].decisions)
     assert "no_model" not in set(pl.Series(decisions["refused_by"]).cast(pl.String))
     assert results[0].facts.first_decision_ns > 0
+
+
+def test_rules_that_look_far_back_are_the_same_in_both_engines(tmp_path):
+    path = tmp_path / "back.yaml"
+    path.write_text(
+        "version: 1\nname: back\nuniverse: {symbols: [AAA/USDT], bar: 1h}\n"
+        "data: {candles: {use: synthetic, bars: 3000, volatility: 90%}}\n"
+        "features: {fast: {use: sma, period: 5}}\n"
+        'signal: {use: rules, long_if: "fast > prev(close, 900)", '
+        'exit_if: "fast < prev(close, 900)"}\n'
+        "risk: {sizing: {use: fixed_fraction, fraction: 50%}}\n",
+        encoding="utf-8",
+    )
+    batch, event = (backtest(load(path), engine=engine) for engine in ("batch", "event"))
+    fills = [pl.DataFrame(_columns(each.fills)) for each in (batch, event)]
+    assert fills[0].height > 4
+    assert fills[0].equals(fills[1], null_equal=True)

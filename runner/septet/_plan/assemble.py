@@ -50,6 +50,7 @@ class Assembly:
     halts: tuple[tuple[str, UseBlock], ...]
     slow_parts: tuple[str, ...]
     lookback_times: int
+    look_back: int
 
 
 def assemble(terms: Terms, resolve: Resolve, *, tables: bool = True) -> Assembly:
@@ -102,4 +103,5 @@ def assemble(terms: Terms, resolve: Resolve, *, tables: bool = True) -> Assembly
         halts=tuple(terms.halts.items()),
         slow_parts=slow,
         lookback_times=trading.lookback_times,
+        look_back=trading.look_back,
     )

@@ -103,7 +103,8 @@ class Plan:
         for node in graph.nodes:
             ratio = -(-node.bar_ns // graph.bar_ns)
             deepest = max(deepest, (node.memory.bars + 2 * (ratio > 1)) * ratio)
-        return max(deepest, self.warmup_bars) + 1
+        # rules read features as far back as `prev` says, and each remembers from there
+        return max(deepest, self.warmup_bars) + self.assembly.look_back + 1
 
     # ------------------------------------------------------------------ arrays
 

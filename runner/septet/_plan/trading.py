@@ -84,6 +84,7 @@ class Trading:
         self.model_reasons = len(self.reasons)
         self.reasons += MODEL_REASONS if terms.has_model else ()
         self.lookback_times = 1
+        self.look_back = 0
         self.regime = self._regime_node()
         self.slippage_column = self._slippage_column()
         self.needed = list(self._columns_of_rules())
@@ -204,6 +205,7 @@ class Trading:
         )
         self.observing.import_language(text)
         back = look_back(tree)
+        self.look_back = max(self.look_back, back)
         if not back:
             return text
         if views is not None:
