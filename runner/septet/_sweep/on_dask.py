@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import logging
 import os
@@ -127,10 +128,10 @@ class DaskPool:
                 raise _scheduler_gone() from None
             return None
         ticket, _ = self._running.pop(str(future.key))
-        if future.cancelled():
-            raise _scheduler_gone()
         try:
             return ticket, future.result()
+        except concurrent.futures.CancelledError as error:
+            raise _scheduler_gone() from error
         except self._dask.KilledWorker:
             return ticket, Lost()
 

@@ -1,0 +1,215 @@
+"""What Dask and Ray share: blocks out and in, lost ones, workers that are not as this machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from septet._config.load import Loaded
+from septet._sweep import cluster
+from septet._sweep.begin import begin_sweep
+from septet._sweep.cluster import (
+    Answer,
+    ClusterEvaluator,
+    Lost,
+    Parcel,
+    describe,
+    open_cluster,
+    parcel_of,
+    refuse_others,
+    run_block,
+)
+from septet._sweep.evaluate import Streaming, open_evaluator
+from septet._sweep.numbers import numbers_of
+from septet._sweep.space import Setting, Space, space_of
+from septet.errors import InputError, RunError
+from tests.data.helpers import clean
+from tests.sweep.files import BASE, swept
+
+SECTION = (
+    "{over: {features.fast.period: {from: 10, to: 30, step: 5}, features.slow.period: [60, 90]}}"
+)
+Rows = list[dict[str, Any]]
+
+
+def packed(loaded: Loaded) -> tuple[Space, Parcel, Rows]:
+    """A sweep, as it is sent to others, and its rows as they are made here."""
+    space = space_of(loaded)
+    numbers = numbers_of(loaded, space)
+    beginning = begin_sweep(loaded, space, numbers, print)
+    here = open_evaluator(loaded, space, beginning.first_ns, 1, print, numbers)
+    rows = here.evaluate(list(space.settings()))
+    here.close()
+    return space, parcel_of(loaded, space, numbers, beginning), rows
+
+
+class Here:
+    """A pool whose blocks run in this process, the last one first; some are lost."""
+
+    def __init__(self, lost: Sequence[int] = (), there: int = 2) -> None:
+        self.lost, self.there = set(lost), there
+        self.parcel: Parcel | None = None
+        self.waiting: list[tuple[int, Sequence[Setting]]] = []
+        self.most = self.closed = 0
+
+    def workers(self) -> dict[str, int]:
+        return {f"worker-{n}": 1 for n in range(self.there)}
+
+    def describe(self) -> dict[str, dict[str, str] | str]:
+        return {name: describe() for name in self.workers()}
+
+    def begin(self, parcel: Parcel) -> None:
+        self.parcel = parcel
+
+    def send(self, ticket: int, block: Sequence[Setting]) -> None:
+        self.waiting.append((ticket, block))
+        self.most = max(self.most, len(self.waiting))
+
+    def wait(self, seconds: float) -> tuple[int, Answer | Lost] | None:
+        if not self.there:
+            return None
+        ticket, block = self.waiting.pop()
+        if self.lost & {each.number for each in block}:
+            return ticket, Lost()
+        assert self.parcel is not None
+        return ticket, run_block(self.parcel, block)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def opened(pool: Here, parcel: Parcel, space: Space) -> tuple[ClusterEvaluator, list[str]]:
+    said: list[str] = []
+    return ClusterEvaluator(pool, parcel, space, said.append), said
+
+
+def by_number(blocks: Any) -> Rows:
+    return sorted((row for rows in blocks for row in rows), key=lambda row: row["setting"])
+
+
+def two(size: int, seconds: float, least: int) -> int:
+    return 2
+
+
+def test_rows_are_those_of_this_machine(tmp_path: Path) -> None:
+    space, parcel, rows = packed(swept(tmp_path, SECTION))
+    pool = Here()
+    evaluator, said = opened(pool, parcel, space)
+    assert isinstance(evaluator, Streaming)
+    assert by_number(evaluator.stream(space.settings(), two)) == rows
+    assert pool.most == 2 * cluster.AHEAD, "no worker waits while results travel"
+    assert evaluator.evaluate(list(space.settings())[3:7]) == rows[3:7]
+    assert said == []
+    evaluator.close()
+    assert pool.closed == 1
+
+
+def test_whole_backtests_elsewhere(tmp_path: Path) -> None:
+    loaded = swept(tmp_path, "{over: {data.candles.reset_after: [3 bars, 9 bars]}}")
+    space, parcel, rows = packed(loaded)
+    evaluator, said = opened(Here(), parcel, space)
+    assert evaluator.evaluate(list(space.settings())) == rows
+    assert [row["status"] for row in rows] == ["done", "done"]
+    assert len(said) == 1, "each thing is said once, whoever says it"
+    assert said[0].startswith("every setting is a whole backtest")
+
+
+def test_a_setting_that_ends_whoever_runs_it_has_failed(tmp_path: Path) -> None:
+    space, parcel, rows = packed(swept(tmp_path, SECTION))
+    evaluator, _ = opened(Here(lost=[4]), parcel, space)
+    found = by_number(evaluator.stream(space.settings(), lambda *last: 5, 5))
+    assert [row["setting"] for row in found] == list(range(10))
+    assert found[4]["status"] == "failed"
+    assert found[4]["problem"] == "whatever process ran it was ended"
+    assert [row for row in found if row["setting"] != 4] == [*rows[:4], *rows[5:]]
+
+
+def test_workers_that_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.0)
+    space, parcel, _ = packed(swept(tmp_path, SECTION))
+    pool = Here()
+    evaluator, said = opened(pool, parcel, space)
+    stream = evaluator.stream(space.settings(), two)
+    next(stream)
+    pool.there = 1
+    next(stream)
+    assert said == ["the worker worker-1 is gone; its unfinished blocks go to another"]
+    pool.there = 0
+    monkeypatch.setattr(cluster, "ALONE_SECONDS", 0.0)
+    with pytest.raises(RunError, match="no worker has been there for") as alone:
+        next(stream)
+    assert "--resume" in alone.value.hint
+
+
+def test_other_versions_are_refused_by_name() -> None:
+    here = describe()
+    assert {"python", "septet", "numpy", "numba", "the source of septet_plugins"} <= set(here)
+    refuse_others(here, {"one": dict(here)})
+    with pytest.raises(InputError) as refused:
+        refuse_others(here, {
+            "one": dict(here),
+            "two": {**here, "numba": "0.1", "plugin other": "2.0"},
+            "three": "septet is missing there",
+        })  # fmt: skip
+    assert refused.value.message.splitlines() == [
+        "a worker is not as the machine of this sweep:",
+        f"  two: numba is 0.1 there, {here['numba']} here",
+        "  two: plugin other is 2.0 there, missing here",
+        "  three: septet is missing there",
+    ]
+    assert "install the same versions" in refused.value.hint
+
+
+def test_a_worker_that_comes_later_is_asked_too(tmp_path: Path) -> None:
+    space, parcel, _ = packed(swept(tmp_path, SECTION))
+    other = replace(parcel, key="other", machine={**parcel.machine, "numpy": "1.0"})
+    answer = run_block(other, list(space.settings())[:1])
+    assert answer.rows == []
+    assert answer.refused == (f"numpy is {parcel.machine['numpy']} there, 1.0 here",)
+
+    class Later(Here):
+        def wait(self, seconds: float) -> tuple[int, Answer | Lost] | None:
+            ticket, block = self.waiting.pop()
+            return ticket, run_block(other, block)
+
+    evaluator, _ = opened(Later(), parcel, space)
+    with pytest.raises(InputError, match=r"cannot take part in this sweep:\n  numpy is"):
+        next(evaluator.stream(space.settings(), two))
+
+
+def test_other_data_is_refused_by_name(tmp_path: Path) -> None:
+    bars = tmp_path / "bars.parquet"
+    clean(2_000).write_parquet(bars)
+    base = BASE.replace("use: sample", "use: parquet, path: bars.parquet").replace("15m", "1h")
+    space, parcel, rows = packed(swept(tmp_path, SECTION, base=base))
+    block = list(space.settings())
+    assert run_block(parcel, block).rows == rows
+    clean(2_000, seed=1).write_parquet(bars)
+    answer = run_block(replace(parcel, key="elsewhere"), block)
+    assert (answer.rows, answer.refused) == ([], ("the data of BTC/USD differs",))
+    assert "the same files" in answer.hint
+    bars.unlink()
+    answer = run_block(replace(parcel, key="nowhere"), block)
+    assert answer.rows == []
+    assert "bars.parquet" in answer.refused[0]
+
+
+def test_nothing_of_the_kind() -> None:
+    with pytest.raises(InputError, match="--on slurm names no cluster") as unknown:
+        open_cluster("slurm", 1, print)
+    assert "tcp://HOST:PORT" in unknown.value.hint
+
+
+@pytest.mark.parametrize(("on", "package"), [("dask", "distributed"), ("ray", "ray")])
+def test_a_missing_extra_names_the_command(
+    on: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=f"--on {on} needs the package {package}") as missing:
+        open_cluster(on, 1, print)
+    assert missing.value.hint == f"pip install 'septet[{on}]'"

@@ -1,0 +1,217 @@
+"""A sweep on Dask: real schedulers, real workers, one of them killed in the middle."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from septet._config.load import Loaded
+from septet._sweep import cluster
+from septet._sweep.cluster import ClusterEvaluator, open_cluster
+from septet._sweep.on_dask import DaskPool
+from septet._sweep.run import run_sweep
+from septet.errors import InputError, RunError
+from tests.sweep.files import swept
+from tests.sweep.test_cluster import by_number, packed, two
+
+ROOT = Path(__file__).resolve().parents[2]
+SECTION = (
+    "{over: {features.fast.period: {from: 5, to: 40, step: 1}, features.slow.period: [60, 90]}}"
+)
+
+
+def start(name: str, *words: object, **more: str) -> subprocess.Popen[bytes]:
+    """Start a Dask command as a person would, with a changed environment."""
+    command = [sys.executable, "-m", f"distributed.cli.dask_{name}", *map(str, words)]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command, stdout=quiet, stderr=quiet, env={**os.environ, **more})
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def start_scheduler() -> tuple[str, subprocess.Popen[bytes]]:
+    """Start a scheduler at a free port; whoever connects waits until it listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    return f"tcp://127.0.0.1:{port}", start(
+        "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"
+    )
+
+
+@pytest.fixture
+def scheduler() -> Iterator[str]:
+    """The address of a scheduler without workers."""
+    address, process = start_scheduler()
+    yield address
+    stop(process)
+
+
+Workers = Callable[..., None]
+
+
+@pytest.fixture
+def worker(scheduler: str, tmp_path: Path) -> Iterator[Workers]:
+    """Start a worker of the scheduler; every one is ended."""
+    processes = []
+
+    def begin(threads: int = 1, **more: str) -> None:
+        words = ("--nthreads", threads, "--no-dashboard", "--local-directory", tmp_path / "dask")
+        processes.append(start("worker", scheduler, *words, **more))
+
+    yield begin
+    for process in processes:
+        stop(process)
+
+
+def kill(pool: DaskPool, name: str) -> None:
+    """End a worker's process at once, as a machine that fails would."""
+    pid = pool._client.run(os.getpid, workers=[name])[name]
+    os.kill(pid, signal.SIGKILL)
+
+
+def without_one_and_then_the_other(pool: DaskPool, loaded: Loaded) -> list[str]:
+    """Run a sweep whose two workers are both killed, one after the other; return what was said."""
+    space, parcel, rows = packed(loaded)
+    said: list[str] = []
+    evaluator = ClusterEvaluator(pool, parcel, space, said.append)
+    try:
+        first, second = pool.workers()
+        stream = evaluator.stream(space.settings(), two)
+        found = [next(stream), next(stream)]
+        kill(pool, first)
+        found += [next(stream), next(stream)]
+        pool._client.wait_for_workers(2, timeout=60)  # the one that died was replaced
+        assert first not in pool.workers()
+        kill(pool, second)
+        found += stream
+        assert by_number(found) == rows
+        assert sum(map(len, found)) == len(rows) == 72, "no setting came twice"
+        assert len(set(pool.workers()) - {first, second}) >= 1, "a new one did the rest"
+    finally:
+        evaluator.close()
+    return said
+
+
+def test_local_workers_that_are_killed_are_replaced_and_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.0)
+    pool = open_cluster("dask", 2, print)
+    assert isinstance(pool, DaskPool)
+    said = without_one_and_then_the_other(pool, swept(tmp_path, SECTION))
+    assert any(text.endswith("is gone; its unfinished blocks go to another") for text in said)
+
+
+def test_the_table_is_that_of_a_local_sweep(tmp_path: Path) -> None:
+    loaded = swept(tmp_path, SECTION)
+    here = run_sweep(loaded, tmp_path / "here", threads=2, page=False)
+    there = run_sweep(loaded, tmp_path / "there", threads=2, on="dask", page=False)
+    assert there.table.equals(here.table, null_equal=True)
+    stored = pl.read_parquet(there.folder / "settings.parquet")
+    assert stored.equals(here.table, null_equal=True)
+
+
+def test_a_sweep_that_was_stopped_goes_on_elsewhere(tmp_path: Path) -> None:
+    """What a cluster finished before Ctrl-C is kept, and the rest may be run here."""
+    loaded, out = swept(tmp_path, SECTION), tmp_path / "out"
+
+    def stop_it(done: int, planned: int, best: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(loaded, out, threads=2, on="dask", page=False, progress=stop_it)
+    rest = run_sweep(loaded, out, threads=2, page=False, resume=True)
+    assert 0 < rest.done_before < 72
+    whole = run_sweep(loaded, tmp_path / "whole", threads=2, page=False)
+    assert rest.table.equals(whole.table, null_equal=True)
+
+
+def test_a_scheduler_that_is_there(
+    tmp_path: Path, scheduler: str, worker: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.0)
+    said: list[str] = []
+    worker(threads=1)
+    worker(threads=2)
+    pool = open_cluster(scheduler, 2, said.append)
+    assert isinstance(pool, DaskPool)
+    pool._client.wait_for_workers(2, timeout=60)
+    said += without_one_and_then_the_other(pool, swept(tmp_path, SECTION))
+    assert any("is gone" in text for text in said)
+
+
+def other_version(folder: Path) -> str:
+    """Make a folder in which numba has another version and a plugin another source."""
+    note = folder / "numba-0.1.dist-info"
+    note.mkdir(parents=True)
+    (note / "METADATA").write_text("Metadata-Version: 2.1\nName: numba\nVersion: 0.1\n")
+    shutil.copytree(ROOT / "plugins" / "septet_plugins", folder / "septet_plugins")
+    with (folder / "septet_plugins" / "features" / "__init__.py").open("a") as text:
+        text.write("\n# edited there\n")
+    return str(folder)
+
+
+def test_a_worker_with_other_versions_is_refused(
+    tmp_path: Path, scheduler: str, worker: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker(PYTHONPATH=other_version(tmp_path / "other"))
+    loaded, out = swept(tmp_path, SECTION), tmp_path / "out"
+    with pytest.raises(InputError) as refused:
+        run_sweep(loaded, out, on=scheduler, page=False)
+    first, *lines = refused.value.message.splitlines()
+    assert first == "a worker is not as the machine of this sweep:"
+    assert len(lines) == 2, lines
+    assert all(line.startswith("  tcp://127.0.0.1:") for line in lines)
+    assert "numba is 0.1 there, " in lines[0]
+    assert "the source of septet_plugins is " in lines[1]
+    assert not out.exists(), "nothing was begun"
+
+
+def test_nobody_there(tmp_path: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from septet._sweep import on_dask
+
+    monkeypatch.setattr(on_dask, "WORKERS_SECONDS", 1)
+    said: list[str] = []
+    with pytest.raises(InputError, match=f"the scheduler at {scheduler} has no workers"):
+        open_cluster(scheduler, 1, said.append)
+    assert said == [f"waiting for workers of the scheduler at {scheduler}"]
+    monkeypatch.setattr(on_dask, "CONNECT_SECONDS", 1)
+    with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        open_cluster("tcp://127.0.0.1:9", 1, said.append)
+
+
+def test_a_scheduler_that_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address, process = start_scheduler()
+    helper = start("worker", address, "--nthreads", 1, "--no-dashboard", "--death-timeout", 5)
+    loaded, out, done = swept(tmp_path, SECTION), tmp_path / "out", list[int]()
+
+    def go(count: int, planned: int, best: str) -> None:
+        done.append(count)
+        process.kill()
+        process.wait()
+
+    try:
+        with pytest.raises(RunError, match="is gone") as gone:
+            run_sweep(loaded, out, on=address, page=False, progress=go)
+        assert "--resume" in gone.value.hint
+        kept = pl.concat([pl.read_parquet(each) for each in out.glob("cross/*/parts/*.parquet")])
+        assert 0 < done[0] <= kept.height < 72
+    finally:
+        stop(process)
+        stop(helper)
