@@ -37,8 +37,9 @@ EDGE = {
         SignedFraction Simulation Span StartTime Trades WallDuration format_duration
         parse_duration
 
-        CandlesSource Facts FetchReport Fetches Progress RawBars RawSeries Request SeriesSource
-        Store one_file read_bars read_parquet_file rename_columns
+        CandlesSource Facts FetchReport Fetches LazyBars Progress RawBars RawSeries Request Scans
+        SeriesSource Store one_file read_bars read_parquet_file rename_columns scan_bars
+        scan_parquet_file
 
         Fitted Recipe Restores Served Trainer Untrainable Window
 

@@ -16,16 +16,25 @@ A manifest module names it (`Component`, `hookimpl` of `septet.hookspecs`) and t
 names the manifest in the entry-point group ``septet``.
 """
 
-from septet._data.files import one_file, read_bars, read_parquet_file, rename_columns
+from septet._data.files import (
+    one_file,
+    read_bars,
+    read_parquet_file,
+    rename_columns,
+    scan_bars,
+    scan_parquet_file,
+)
 from septet._data.source import (
     CandlesSource,
     Facts,
     Fetches,
     FetchReport,
+    LazyBars,
     Progress,
     RawBars,
     RawSeries,
     Request,
+    Scans,
     SeriesSource,
     Store,
 )
@@ -135,6 +144,7 @@ __all__ = [
     "Fraction",
     "Inner",
     "Input",
+    "LazyBars",
     "MarketDuration",
     "Memory",
     "Monitor",
@@ -147,6 +157,7 @@ __all__ = [
     "Request",
     "Restores",
     "RunView",
+    "Scans",
     "Secret",
     "SecretRef",
     "SeriesSource",
@@ -202,6 +213,8 @@ __all__ = [
     "replay_due",
     "roll",
     "root",
+    "scan_bars",
+    "scan_parquet_file",
     "series",
     "signal",
     "sine",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from septet.plugin import (
     Config,
     Facts,
+    LazyBars,
     RawBars,
     RawSeries,
     Request,
@@ -14,6 +15,8 @@ from septet.plugin import (
     one_file,
     read_bars,
     read_parquet_file,
+    scan_bars,
+    scan_parquet_file,
     series,
 )
 from septet_plugins.data.columns import series_columns
@@ -40,6 +43,10 @@ def _read(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
     return read_parquet_file(path), ()
 
 
+def _scan(path: Path) -> tuple[pl.LazyFrame, tuple[str, ...]]:
+    return scan_parquet_file(path), ()
+
+
 @candles(ParquetConfig)
 class Parquet:
     """Bars from Parquet files."""
@@ -52,6 +59,11 @@ class Parquet:
         """Read the files of every symbol; stamps mark opens unless the file says otherwise."""
         facts = Facts(self._config.path, stamp="open")
         return read_bars(self._config.path, self._config.columns, request, facts, _read)
+
+    def scan(self, request: Request) -> list[LazyBars]:
+        """Name the files of every symbol; of each stretch only its row groups are read."""
+        facts = Facts(self._config.path, stamp="open")
+        return scan_bars(self._config.path, self._config.columns, request, facts, _scan)
 
 
 class ParquetSeriesConfig(Config):

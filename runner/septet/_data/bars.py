@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BarTable", "Finding", "Floats", "Instrument", "Ints", "MarketData", "SeriesTable"]
+__all__ = [
+    "BarTable", "Finding", "Floats", "Instrument", "Ints", "MarketData", "SeriesTable", "no_bars",
+]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -50,6 +52,15 @@ class BarTable:
 
     def __len__(self) -> int:
         return len(self.open_ns)
+
+
+def no_bars(symbol: str, bar_ns: int) -> BarTable:
+    """Return the table of a symbol without bars."""
+    times, prices = (np.zeros(0, kind) for kind in (np.int64, np.float64))
+    return BarTable(
+        symbol, bar_ns, times, times.copy(), prices, prices.copy(), prices.copy(), prices.copy(),
+        prices.copy(), times.copy(),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

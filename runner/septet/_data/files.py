@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from septet._data.source import Facts, RawBars, Request
+from septet._data.source import Facts, LazyBars, RawBars, Request
 from septet.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,9 +23,14 @@ __all__ = [
     "read_bars",
     "read_parquet_file",
     "rename_columns",
+    "scan_bars",
+    "scan_parquet_file",
+    "unreadable",
 ]
 
-Reader = Callable[[Path], "tuple[pl.DataFrame, tuple[str, ...]]"]
+T = TypeVar("T", "pl.DataFrame", "pl.LazyFrame")
+Part: TypeAlias = tuple[Path, T, tuple[str, ...]]
+Reader: TypeAlias = Callable[[Path], tuple[T, tuple[str, ...]]]
 MAX_FILES: Final = 10_000
 _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "timestamp": ("time", "date", "datetime", "open_time", "opentime", "ts", "timestamps"),
@@ -164,6 +170,40 @@ def read_parquet_file(path: Path) -> pl.DataFrame:
     """
     import polars as pl
 
+    _check_parquet(path)
+    try:
+        return pl.read_parquet(path, glob=False)
+    except READ_ERRORS() as error:
+        raise unreadable(path, error) from error
+
+
+def scan_parquet_file(path: Path) -> pl.LazyFrame:
+    """Return a Parquet file unread: a filter on a column skips row groups beyond it.
+
+    Raises
+    ------
+    DataError
+        If it is empty, truncated or no Parquet file at all.
+    """
+    import polars as pl
+
+    _check_parquet(path)
+    try:
+        frame = pl.scan_parquet(path, glob=False)
+        frame.collect_schema()
+    except READ_ERRORS() as error:
+        raise unreadable(path, error) from error
+    return frame
+
+
+def unreadable(path: Path | str, error: BaseException) -> DataError:
+    """Return what to say of a file that looks like Parquet and is broken inside."""
+    return DataError(
+        f"{path} cannot be read as Parquet: {_first_line(error)}", hint="write the file again"
+    )
+
+
+def _check_parquet(path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(4)
@@ -181,22 +221,13 @@ def read_parquet_file(path: Path) -> pl.DataFrame:
             f"{path} is truncated: a Parquet file ends with b'PAR1', this one with {tail!r}",
             hint="copy or download it again",
         )
-    try:
-        return pl.read_parquet(path, glob=False)
-    except READ_ERRORS() as error:
-        raise DataError(
-            f"{path} cannot be read as Parquet: {_first_line(error)}",
-            hint="write the file again",
-        ) from error
 
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def rename_columns(
-    frame: pl.DataFrame, columns: Mapping[str, str], origin: str
-) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def rename_columns(frame: T, columns: Mapping[str, str], origin: str) -> tuple[T, tuple[str, ...]]:
     """Give columns our names: as `columns` says (ours: theirs), else by well-known other names.
 
     Raises
@@ -204,31 +235,36 @@ def rename_columns(
     DataError
         If a column that `columns` names is not there.
     """
-    absent = [theirs for theirs in columns.values() if theirs not in frame.columns]
+    there = frame.collect_schema().names()
+    absent = [theirs for theirs in columns.values() if theirs not in there]
     if absent:
         raise DataError(
-            f"{origin}: no column {', '.join(absent)}; found {', '.join(frame.columns)}",
+            f"{origin}: no column {', '.join(absent)}; found {', '.join(there)}",
             hint="columns: {our name: name in the file}",
         )
     renames = {theirs: ours for ours, theirs in columns.items() if ours != theirs}
     notes = []
     taken = set(columns)
-    plain = {_TOKENS.sub("_", name.strip()).strip("_").lower(): name for name in frame.columns}
+    plain = {_TOKENS.sub("_", name.strip()).strip("_").lower(): name for name in there}
     for ours, others in _ALIASES.items():
-        if ours in taken or ours in frame.columns:
+        if ours in taken or ours in there:
             continue
         theirs = next((plain[each] for each in (ours, *others) if each in plain), None)
         if theirs is not None and theirs not in renames:
             renames[theirs] = ours
             if theirs.lower() != ours:
                 notes.append(f"column {theirs!r} read as {ours}")
-    clash = [name for name in renames.values() if name in frame.columns and name not in renames]
+    clash = [name for name in renames.values() if name in there and name not in renames]
     frame = frame.drop(clash) if clash else frame
     return frame.rename(renames), tuple(notes)
 
 
 def read_bars(
-    path: str, columns: Mapping[str, str], request: Request, facts: Facts, reader: Reader
+    path: str,
+    columns: Mapping[str, str],
+    request: Request,
+    facts: Facts,
+    reader: Callable[[Path], tuple[pl.DataFrame, tuple[str, ...]]],
 ) -> list[RawBars]:
     """Read the files a source names and hand each symbol its rows.
 
@@ -240,14 +276,34 @@ def read_bars(
     DataError
         If a file or a symbol is not there, with what is.
     """
+    parts = _parts(path, columns, request, reader)
+    return [RawBars(symbol, *_joined(symbol, parts[symbol], facts)) for symbol in request.symbols]
+
+
+def scan_bars(
+    path: str,
+    columns: Mapping[str, str],
+    request: Request,
+    facts: Facts,
+    scanner: Callable[[Path], tuple[pl.LazyFrame, tuple[str, ...]]],
+) -> list[LazyBars]:
+    """Do as `read_bars` without reading rows; of a `symbol` column the names alone are read."""
+    parts = _parts(path, columns, request, scanner)
+    return [LazyBars(symbol, *_joined(symbol, parts[symbol], facts)) for symbol in request.symbols]
+
+
+def _parts(
+    path: str, columns: Mapping[str, str], request: Request, reader: Reader[T]
+) -> dict[str, list[Part[T]]]:
+    """Frames of each symbol with the file they are from and what was guessed of it."""
     by_symbol, shared = find_files(path, request.symbols, request.base_dir)
-    parts: dict[str, list[tuple[Path, pl.DataFrame, tuple[str, ...]]]] = {}
+    parts: dict[str, list[Part[T]]] = {}
     present: set[str] = set()
     for owner, file in _owned(by_symbol, shared, request.symbols):
-        frame, notes = reader(file)
-        frame, renamed = rename_columns(frame, columns, str(file))
-        notes = (*notes, *renamed)
-        if "symbol" in frame.columns:
+        raw, guessed = reader(file)
+        frame, renamed = rename_columns(raw, columns, str(file))
+        notes: tuple[str, ...] = (*guessed, *renamed)
+        if "symbol" in frame.collect_schema().names():
             for name, rows in _by_column(frame, request.symbols, present).items():
                 parts.setdefault(name, []).append((file, rows, notes))
         elif owner is not None:
@@ -262,7 +318,7 @@ def read_bars(
             hint="name the files {symbol}.parquet, give them a symbol column, or change "
             "universe: {symbols}",
         )
-    return [_joined(symbol, parts[symbol], facts) for symbol in request.symbols]
+    return parts
 
 
 def _owned(
@@ -275,16 +331,15 @@ def _owned(
     ]
 
 
-def _by_column(
-    frame: pl.DataFrame, symbols: Sequence[str], present: set[str]
-) -> dict[str, pl.DataFrame]:
+def _by_column(frame: T, symbols: Sequence[str], present: set[str]) -> dict[str, T]:
     import polars as pl
 
-    text = frame["symbol"].cast(pl.String)
-    names = [name for name in text.unique().to_list() if name is not None]
+    text = pl.col("symbol").cast(pl.String)
+    column = frame.lazy().select(text.unique()).collect(engine="streaming").to_series()
+    names = [name for name in column.to_list() if name is not None]
     present.update(names)
     forms = {form.upper(): symbol for symbol in symbols for form in file_forms(symbol)}
-    found: dict[str, pl.DataFrame] = {}
+    found: dict[str, T] = {}
     for name in sorted(names):
         symbol = name if name in symbols else forms.get(name.upper())
         if symbol is not None and symbol not in found:
@@ -292,27 +347,20 @@ def _by_column(
     return found
 
 
-def _joined(
-    symbol: str, parts: list[tuple[Path, pl.DataFrame, tuple[str, ...]]], facts: Facts
-) -> RawBars:
+def _joined(symbol: str, parts: list[Part[T]], facts: Facts) -> tuple[T, Facts]:
     import polars as pl
 
     frames = [frame for _, frame, _ in parts]
     try:
         frame = frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
+        frame.collect_schema()
     except READ_ERRORS() as error:
         raise DataError(
             f"{symbol}: its {len(parts)} files do not fit together: {_first_line(error)}",
             hint="give them the same columns and types",
         ) from error
-    first = parts[0][0]
+    first: Path = parts[0][0]
     origin = str(first) if len(parts) == 1 else f"{first} and {len(parts) - 1} more"
-    notes = tuple(dict.fromkeys(note for *_, each in parts for note in each))
-    return RawBars(
-        symbol,
-        frame,
-        Facts(
-            origin, facts.stamp, facts.calendar, facts.volume_in, facts.vintage,
-            facts.instrument, (*facts.notes, *notes),
-        ),
-    )  # fmt: skip
+    said: list[str] = [note for *_, each in parts for note in each]
+    notes = tuple(dict.fromkeys(said))
+    return frame, replace(facts, origin=origin, notes=(*facts.notes, *notes))

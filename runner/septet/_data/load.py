@@ -16,7 +16,7 @@ from septet._data.bars import BarTable, Finding, Instrument, MarketData, SeriesT
 from septet._data.calendars import sessions_per_year
 from septet._data.normalise import Normalised, normalise
 from septet._data.series import normalise_series
-from septet._data.source import RawBars, Request, Store
+from septet._data.source import Facts, RawBars, Request, Store
 from septet._data.stamps import iso
 from septet.errors import DataError
 from septet_schemas.base import Config
@@ -24,14 +24,18 @@ from septet_schemas.blocks import UseBlock
 from septet_schemas.data import CandlesConfig, SeriesConfig
 
 __all__ = [
+    "Fingerprint",
     "LoadedFile",
     "cut",
     "fingerprints",
+    "instruments_of",
     "keys_of",
     "load_market",
+    "read_all_series",
     "read_candles",
     "read_series",
     "request_for",
+    "survivorship",
 ]
 
 K = TypeVar("K", bound=Config)
@@ -155,25 +159,37 @@ def load_market(
         sources[raw.symbol] = raw.facts.origin
         bars[raw.symbol] = _cut_to_span(done.bars, request, warmup_ns)
     findings += _check_overlap(bars, {raw.symbol: done.bars for raw, done in read}, request)
-    findings += _survivorship(calendars)
+    findings += survivorship(calendars)
+    series, found, origins = read_all_series(strategy, request)
+    findings += found
+    sources |= origins
+    return MarketData(
+        symbols=request.symbols,
+        bar_ns=request.bar_ns,
+        bars=bars,
+        series=series,
+        instruments=instruments_of(strategy, {raw.symbol: raw.facts for raw, _ in read}),
+        findings=tuple(findings),
+        calendar=Counter(calendars.values()).most_common(1)[0][0],
+        sources=sources,
+        calendars=calendars,
+    )
+
+
+def read_all_series(
+    strategy: Any, request: Request
+) -> tuple[dict[str, SeriesTable], list[Finding], dict[str, str]]:
+    """Read every series of a file: tables, what was found, and where they came from."""
     series: dict[str, SeriesTable] = {}
+    findings: list[Finding] = []
+    sources: dict[str, str] = {}
     blocks = dict(strategy.data.series)
     if strategy.data.funding is not None:
         blocks["funding"] = strategy.data.funding
     for name, block in blocks.items():
         series[name], found, sources[name] = read_series(name, block, request)
         findings += found
-    return MarketData(
-        symbols=request.symbols,
-        bar_ns=request.bar_ns,
-        bars=bars,
-        series=series,
-        instruments=_instruments(strategy, [raw for raw, _ in read]),
-        findings=tuple(findings),
-        calendar=Counter(calendars.values()).most_common(1)[0][0],
-        sources=sources,
-        calendars=calendars,
-    )
+    return series, findings, sources
 
 
 def cut(table: BarTable, first: int, last: int) -> BarTable:
@@ -223,7 +239,8 @@ def _check_overlap(
     ]
 
 
-def _survivorship(calendars: Mapping[str, str]) -> list[Finding]:
+def survivorship(calendars: Mapping[str, str]) -> list[Finding]:
+    """Say that stocks chosen today are those that did not fail."""
     stocks = [s for s, name in calendars.items() if sessions_per_year(name) == 252.0]
     if not stocks:
         return []
@@ -234,13 +251,13 @@ def _survivorship(calendars: Mapping[str, str]) -> list[Finding]:
     return [Finding("universe", ", ".join(stocks[:8]), "note", "keep", 0, (), text)]
 
 
-def _instruments(strategy: Any, raw: list[RawBars]) -> dict[str, Instrument]:
+def instruments_of(strategy: Any, facts: Mapping[str, Facts]) -> dict[str, Instrument]:
     """Return what the venue trades: as the file says, as stored with the data, or defaults."""
     written = strategy.execution.instruments
     simulated = all(block.use == "simulated" for block in strategy.execution.venues.values())
     found: dict[str, Instrument] = {}
-    for each in raw:
-        symbol, spec, stored = each.symbol, written.get(each.symbol), each.facts.instrument
+    for symbol, known in facts.items():
+        spec, stored = written.get(symbol), known.instrument
         if spec is not None:
             lot, tick, least = float(spec.lot), float(spec.tick), float(spec.min_notional)
             found[symbol] = Instrument(symbol, lot, tick, least, min(1e-8, lot))
@@ -257,16 +274,35 @@ def _instruments(strategy: Any, raw: list[RawBars]) -> dict[str, Instrument]:
     return found
 
 
+class Fingerprint:
+    """SHA-256 of the rows of a table, which may come in parts."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, Any] = {}
+
+    def add(self, table: BarTable | SeriesTable) -> None:
+        """Add rows; each column has its own sum, so that parts add up to the whole."""
+        for each in fields(table):
+            values = getattr(table, each.name)
+            if isinstance(values, np.ndarray):
+                digest = self._columns.setdefault(each.name, hashlib.sha256())
+                digest.update(np.ascontiguousarray(values).data)
+
+    def hexdigest(self) -> str:
+        """Sum of the names and sums of the columns."""
+        digest = hashlib.sha256()
+        for name, column in self._columns.items():
+            digest.update(name.encode())
+            digest.update(column.digest())
+        return digest.hexdigest()
+
+
 def fingerprints(market: MarketData) -> dict[str, str]:
     """SHA-256 of the rows of every symbol and series, for the manifest of a run."""
     found: dict[str, str] = {}
     tables: dict[str, BarTable | SeriesTable] = {**market.bars, **market.series}
     for name, table in tables.items():
-        digest = hashlib.sha256()
-        for each in fields(table):
-            values = getattr(table, each.name)
-            if isinstance(values, np.ndarray):
-                digest.update(each.name.encode())
-                digest.update(np.ascontiguousarray(values).data)
-        found[name] = digest.hexdigest()
+        made = Fingerprint()
+        made.add(table)
+        found[name] = made.hexdigest()
     return found

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from septet._data import adjust
-from septet._data.bars import BarTable, Finding, Floats, Ints
+from septet._data.bars import BarTable, Finding, Floats, Ints, no_bars
 from septet._data.calendars import Anchor, Calendar, Placed, Stamp, load_calendar
 from septet._data.findings import EXAMPLES, Findings, first_rows
 from septet._data.judge import (
@@ -31,21 +31,34 @@ from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
 from septet_schemas.units import format_duration
 
-__all__ = ["Normalised", "calendar_of", "normalise", "stamp_of"]
+__all__ = [
+    "STEP_SAMPLE",
+    "Normalised",
+    "calendar_of",
+    "check_step",
+    "jump_examples",
+    "normalise",
+    "stamp_of",
+]
 
-_STEP_SAMPLE: Final = 200_000
+STEP_SAMPLE: Final = 200_000
 T = TypeVar("T", Ints, Floats)
 
 
 @dataclass(frozen=True, slots=True)
 class Normalised:
-    """Valid bars, what was found, and how the rows were read (live goes on the same way)."""
+    """Valid bars, what was found, and how the rows were read (live goes on the same way).
+
+    `rows` counts raw rows, `defects` those that were dropped or mended.
+    """
 
     bars: BarTable
     findings: tuple[Finding, ...]
     calendar: str
     stamp: Stamp
     anchor: Anchor
+    rows: int = 0
+    defects: int = 0
 
 
 @dataclass(slots=True)
@@ -105,7 +118,13 @@ def calendar_of(keys: CandlesConfig, facts: Facts, symbol: str) -> str:
 
 
 def normalise(
-    raw: RawBars, keys: CandlesConfig, *, bar_ns: int, now_ns: int = 2**63 - 1
+    raw: RawBars,
+    keys: CandlesConfig,
+    *,
+    bar_ns: int,
+    now_ns: int = 2**63 - 1,
+    part: bool = False,
+    anchor: Anchor | None = None,
 ) -> Normalised:
     """Turn raw rows into the valid bars of one symbol.
 
@@ -119,6 +138,11 @@ def normalise(
         Length of a bar, nanoseconds.
     now_ns
         When the rows were read: a bar that ends later is unfinished.
+    part
+        These are some rows of a longer series: whether most of it is bad, of another bar length
+        or jumps from session to session is for the caller to say, who has it all.
+    anchor
+        Grid that an earlier part was placed on.
 
     Returns
     -------
@@ -138,13 +162,20 @@ def normalise(
     total = len(state.time_ns)
     state.judge("unfinished", state.time_ns > now_ns)
     _check_prices(state, has_volume="volume" in raw.frame.columns)
-    _check_step(state)
     name = calendar_of(keys, facts, raw.symbol)
-    placed, calendar = _place(state, name, stamp)
+    if part and not state.alive.any():
+        bars, found = no_bars(raw.symbol, bar_ns), state.found.all()
+        return Normalised(bars, found, name, stamp, anchor or "utc", total, state.defects)
+    if not part:
+        times = state.time_ns if state.alive.all() else state.time_ns[state.alive]
+        check_step(times, bar_ns, f"{raw.symbol} from {facts.origin}")
+    placed, calendar = _place(state, name, stamp, anchor)
     state.judge("unfinished", placed.known_ns > now_ns)
-    _check_bad_share(state, total)
+    if not part:
+        _check_bad_share(state, total)
     order = _unique_in_order(state, placed)
-    _check_bad_share(state, total)
+    if not part:
+        _check_bad_share(state, total)
     rows = _take(state.rows, order)
     columns = [_pick(each, order) for each in (placed.open_ns, placed.known_ns, placed.session)]
     ordinal = _pick(placed.ordinal, order)
@@ -152,12 +183,17 @@ def normalise(
     if (keys.volume_in or facts.volume_in) == "quote":
         rows = Rows(rows.open, rows.high, rows.low, rows.close, rows.volume / rows.close)
         state.found.note("volume was in the quote currency; divided by the close")
-    _check_moves(state, rows, columns[0], columns[2])
+    if not part:
+        hits, ratio = adjust.moves(rows.close, columns[2])
+        state.found("jump", len(hits), jump_examples(columns[0][hits], ratio))
+    units = volume_unit_jumps(rows.volume)
+    state.found("volume_unit", len(units), [iso(columns[0][row]) for row in units[:EXAMPLES]])
     bars = _table(raw.symbol, bar_ns, columns, rows)
     bars = _fill(state, calendar, placed.anchor, ordinal, bars)
     for note in (*facts.notes, *stamps.notes):
         state.found.note(note)
-    return Normalised(bars, state.found.all(), name, stamp, placed.anchor)
+    found = state.found.all()
+    return Normalised(bars, found, name, stamp, placed.anchor, total, state.defects)
 
 
 def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int) -> tuple[_State, Stamps]:
@@ -202,10 +238,15 @@ def _check_prices(state: _State, *, has_volume: bool) -> None:
             state.rows = Rows(old.open, old.high, old.low, old.close, volume)
 
 
-def _check_step(state: _State) -> None:
-    """Refuse rows that are plainly of another bar length than the strategy asks for."""
-    times = state.time_ns if state.alive.all() else state.time_ns[state.alive]
-    times = times[:_STEP_SAMPLE]
+def check_step(times: Ints, bar_ns: int, where: str) -> None:
+    """Refuse rows that are plainly of another bar length than the strategy asks for.
+
+    Raises
+    ------
+    DataError
+        If the first rows are mostly closer together, or nearly all further apart.
+    """
+    times = times[:STEP_SAMPLE]
     step = np.diff(times)
     if np.any(step < 0):
         step = np.diff(np.sort(times))
@@ -214,18 +255,20 @@ def _check_step(state: _State) -> None:
         return
     values, counts = np.unique(step, return_counts=True)
     usual = int(values[np.argmax(counts)])
-    share = float(counts[values == state.bar_ns].sum() / counts.sum())
-    too_fine = usual < state.bar_ns and share < 0.5 and counts.max() / counts.sum() > 0.5
-    too_coarse = usual > state.bar_ns and share < 0.05
+    share = float(counts[values == bar_ns].sum() / counts.sum())
+    too_fine = usual < bar_ns and share < 0.5 and counts.max() / counts.sum() > 0.5
+    too_coarse = usual > bar_ns and share < 0.05
     if too_fine or too_coarse:
         raise DataError(
-            f"{state.symbol} from {state.source}: rows are mostly {format_duration(usual)} apart, "
-            f"expected bars of {format_duration(state.bar_ns)}",
+            f"{where}: rows are mostly {format_duration(usual)} apart, "
+            f"expected bars of {format_duration(bar_ns)}",
             hint=f"write universe: {{bar: {format_duration(usual)}}}, or bring other data",
         )
 
 
-def _place(state: _State, name: str, stamp: Stamp) -> tuple[Placed, Calendar]:
+def _place(
+    state: _State, name: str, stamp: Stamp, anchor: Anchor | None
+) -> tuple[Placed, Calendar]:
     alive = state.time_ns[state.alive]
     if not len(alive):
         _refuse_bad(state, len(state.time_ns), 0)
@@ -233,7 +276,7 @@ def _place(state: _State, name: str, stamp: Stamp) -> tuple[Placed, Calendar]:
     time_ns = state.time_ns
     if len(alive) < len(time_ns):  # rows already out must not sway the grid
         time_ns = np.where(state.alive, time_ns, alive[0])
-    placed = calendar.place(time_ns, state.bar_ns, stamp)
+    placed = calendar.place(time_ns, state.bar_ns, stamp, anchor)
     state.judge("outside_session", placed.outside, defect=name != "24x7")
     state.judge("off_grid", placed.off_grid)
     return placed, calendar
@@ -376,16 +419,14 @@ def _adjust_by_close(
     return adjust.adjusted(rows, factor)
 
 
-def _check_moves(state: _State, rows: Rows, time_ns: Ints, session: Ints) -> None:
-    hits, ratio = adjust.moves(rows.close, session)
+def jump_examples(time_ns: Ints, ratio: Floats) -> list[str]:
+    """Say when closes jumped, how far, and which split that would be."""
     examples = []
-    for row, value in zip(hits[:EXAMPLES], ratio[:EXAMPLES], strict=True):
+    for moment, value in zip(time_ns[:EXAMPLES], ratio[:EXAMPLES], strict=True):
         name = adjust.likely_split(float(value))
         text = f", as a split of {name} would" if name else ""
-        examples.append(f"{iso(time_ns[row])} {value - 1.0:+.1%}{text}")
-    state.found("jump", len(hits), examples)
-    units = volume_unit_jumps(rows.volume)
-    state.found("volume_unit", len(units), [iso(time_ns[row]) for row in units[:EXAMPLES]])
+        examples.append(f"{iso(moment)} {value - 1.0:+.1%}{text}")
+    return examples
 
 
 def _table(symbol: str, bar_ns: int, times: list[Ints], rows: Rows) -> BarTable:

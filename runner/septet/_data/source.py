@@ -1,7 +1,8 @@
 """What a data source is: it hands over raw rows and facts, and judges nothing.
 
 A source of bars is built from its config and has ``read(request) -> list[RawBars]``; a source of
-a series has ``read(request) -> RawSeries``. A source that downloads has ``fetch`` as well. One
+a series has ``read(request) -> RawSeries``. A source that downloads has ``fetch`` as well, one
+whose bars can be read in stretches has ``scan(request) -> list[LazyBars]``. One
 normalise path judges what they hand over, so that history and live data meet the same rules.
 """
 
@@ -20,10 +21,12 @@ __all__ = [
     "Facts",
     "FetchReport",
     "Fetches",
+    "LazyBars",
     "Progress",
     "RawBars",
     "RawSeries",
     "Request",
+    "Scans",
     "SeriesSource",
     "Store",
 ]
@@ -102,6 +105,19 @@ class RawBars:
 
 
 @dataclass(frozen=True, slots=True)
+class LazyBars:
+    """Rows of one symbol that are yet to be read: the columns of `RawBars`, in a lazy frame.
+
+    A stretch is read by a filter on `timestamp`; what the frame comes from should skip what the
+    filter rules out.
+    """
+
+    symbol: str
+    frame: pl.LazyFrame
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
 class RawSeries:
     """Raw rows of one series: time, value, and `known` where publication times are given.
 
@@ -144,6 +160,14 @@ class SeriesSource(Protocol):
 
     def read(self, request: Request) -> RawSeries:
         """Return raw rows of the series."""
+
+
+@runtime_checkable
+class Scans(Protocol):
+    """A source whose bars can be read in stretches, none of which holds them all."""
+
+    def scan(self, request: Request) -> Sequence[LazyBars]:
+        """Return the symbols asked for, unread; a symbol it does not have is an error."""
 
 
 @runtime_checkable
