@@ -286,19 +286,19 @@ class Sweep(Config):
     """A search over numbers of this file: `septet sweep FILE`.
 
     `method` defaults to `random` where something is drawn, else to `grid`; `trials` counts the
-    settings of a random one.
+    settings of a random one, or of `tpe`, which chooses each by what came of those before.
     """
 
     over: Annotated[dict[str, Axis], BeforeValidator(_over), Field(max_length=36)]
     where: Annotated[str, Field(min_length=1)] | None = None
-    method: Literal["grid", "random"] | None = None
+    method: Literal["grid", "random", "tpe"] | None = None
     trials: int | None = Field(default=None, ge=1, le=1_000_000)
     goal: Literal[
         "sharpe", "sortino", "total_return", "profit_factor", "win_rate", "max_drawdown"
     ] = "sharpe"
 
     @property
-    def chosen_method(self) -> Literal["grid", "random"]:
+    def chosen_method(self) -> Literal["grid", "random", "tpe"]:
         """The method, decided."""
         if self.method is not None:
             return self.method
@@ -313,6 +313,6 @@ class Sweep(Config):
             expected = "method: random, or {from: ..., to: ..., step: ...} for that key"
             raise _refuse("sweep", "method", message, expected, "grid")
         if self.method == "grid" and self.trials is not None:
-            message = "a grid tries every setting: trials is for method random"
+            message = "a grid tries every setting: trials is for the methods random and tpe"
             raise _refuse("sweep", "trials", message, "no trials, or method: random", self.trials)
         return self

@@ -26,7 +26,7 @@ pytest.importorskip(
 
 def processes(pool: RayPool) -> set[int]:
     """Numbers of the processes that run blocks."""
-    ask = pool._ray.remote(num_cpus=1)(os.getpid)
+    ask = pool._ray.remote(num_cpus=1)(lambda: os.getpid())
     return set(pool._ray.get([ask.remote() for _ in range(4)]))
 
 

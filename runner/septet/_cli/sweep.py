@@ -32,8 +32,10 @@ PROBLEMS_SHOWN = 3
     help="Values of one key: 5,10,20 (a list), 5..50:5 (a range), 1%..10% or 1%..10%:log (a draw).",
 )
 @options.settings
-@click.option("--method", metavar="METHOD", help="grid or random; random where something is drawn.")
-@click.option("--trials", type=int, help="Settings of a random sweep.  [default: 1000]")
+@click.option(
+    "--method", metavar="METHOD", help="grid, random or tpe; random where something is drawn."
+)
+@click.option("--trials", type=int, help="Settings of a random sweep (1000) or of tpe (100).")
 @click.option("--seed", type=click.IntRange(min=0), help="Of random draws; else the file's seed.")
 @click.option("--where", metavar="CONDITION", help="Settings that are tried, as in the file.")
 @click.option("--goal", metavar="FIGURE", help="What best means: sharpe, total_return, ...")
@@ -154,7 +156,7 @@ def _verdict(outcome: Outcome) -> list[str]:
 
 def _problems(outcome: Outcome) -> list[tuple[str, int]]:
     """What most of the failed settings said, and how often."""
-    said = outcome.table.get_column("problem").drop_nulls()
+    said = outcome.table.filter(status="failed").get_column("problem").drop_nulls()
     counts = said.value_counts().sort(["count", "problem"], descending=[True, False])
     return list(counts.head(PROBLEMS_SHOWN).iter_rows())
 

@@ -12,7 +12,10 @@ from septet_schemas.sweep import Quantity, SweepDraw, SweepRange
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["draw_of", "range_of"]
+__all__ = ["LEVELS", "draw_of", "levels_of", "range_of"]
+
+LEVELS: Final = 1_000
+"""Values of a draw between which a guided search chooses; as many as there are, if fewer."""
 
 _DIGITS: Final = Context(prec=6)
 _WHOLE: Final = ("bars", "trades", "duration")
@@ -37,12 +40,34 @@ def draw_of(written: SweepDraw, chance: np.random.Generator, size: int) -> Itera
     What has no step and is no whole number is rounded to six digits: the file written with such
     a value is the setting that was run.
     """
+    unit, low, high, step = _span(written)
+    for share in chance.random(size):
+        yield Quantity(_drawn(float(share), low, high, step, log=written.log), unit.unit)
+
+
+def levels_of(written: SweepDraw) -> Iterator[Quantity]:
+    """Yield values a draw may give, rising: all of them, or `LEVELS` at equal distances.
+
+    The distances are those of the logarithm with `log`; both ends are among the values, as far
+    as a step lets them.
+    """
+    unit, low, high, step = _span(written)
+    count = LEVELS if step is None else int((high - low) / step) + 1
+    if count <= LEVELS and step is not None:
+        yield from (Quantity(low + step * place, unit.unit) for place in range(count))
+        return
+    shares = [place / (LEVELS - 1) for place in range(LEVELS)]
+    found = [_drawn(share, low, high, step, log=written.log) for share in shares]
+    yield from (Quantity(number, unit.unit) for number in dict.fromkeys(found))
+
+
+def _span(written: SweepDraw) -> tuple[Quantity, Decimal, Decimal, Decimal | None]:
+    """Ends and step of a draw in the finest unit it is written in."""
     given = [each for each in (written.low, written.high, written.step) if each is not None]
     unit = min(given, key=lambda each: each.size)
     low, high = _in(written.low, unit), _in(written.high, unit)
     step = _in(written.step, unit) if written.step is not None else _natural_step(unit, low, high)
-    for share in chance.random(size):
-        yield Quantity(_drawn(float(share), low, high, step, log=written.log), unit.unit)
+    return unit, low, high, step
 
 
 def _natural_step(unit: Quantity, low: Decimal, high: Decimal) -> Decimal | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from septet._config.load import Loaded
 from septet._sweep.numbers import Numbers
 from septet._sweep.space import Setting, Space
 
-__all__ = ["Evaluator", "Grow", "Streaming", "open_evaluator"]
+__all__ = ["Evaluator", "GiveUp", "Grow", "Staged", "Streaming", "open_evaluator"]
 
 Grow = Callable[[int, float, int], int]
 """Settings of the next block from those of the last, its seconds, and the fewest."""
@@ -39,6 +39,26 @@ class Streaming(Evaluator, Protocol):
         ...
 
 
+GiveUp = Callable[[int, Mapping[int, float | None]], Mapping[int, str]]
+"""Told at the end of each stage what the goal is so far, by the numbers of the settings still
+running; returns those that are given up, and why."""
+
+
+@runtime_checkable
+class Staged(Evaluator, Protocol):
+    """An evaluator that can give settings up before the end of the history."""
+
+    def evaluate_in_stages(
+        self, block: Sequence[Setting], shares: Sequence[float], give_up: GiveUp
+    ) -> list[dict[str, Any]]:
+        """Return the rows of a block, in its order; nothing is run twice.
+
+        `shares` of the history, rising, are where `give_up` is asked. A setting that runs to the
+        end has the row it has anyway.
+        """
+        ...
+
+
 def open_evaluator(
     loaded: Loaded,
     space: Space,
@@ -55,6 +75,10 @@ def open_evaluator(
     from septet._sweep.full import FullEvaluator
 
     if numbers.enough and numbers.plan.compiled:
+        if space.method == "tpe":
+            from septet._sweep.stages import StagedEvaluator
+
+            return StagedEvaluator(loaded, space, numbers, first_ns, threads, say)
         from septet._sweep.compiled import CompiledEvaluator
 
         return CompiledEvaluator(loaded, space, numbers, first_ns, threads, say)

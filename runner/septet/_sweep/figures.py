@@ -93,10 +93,12 @@ def row_of(space: Space, setting: Setting, figures: dict[str, Any]) -> dict[str,
     }
 
 
-def failed_row(space: Space, setting: Setting, problem: str) -> dict[str, Any]:
-    """Row of a setting that could not be run."""
+def failed_row(
+    space: Space, setting: Setting, problem: str, status: str = "failed"
+) -> dict[str, Any]:
+    """Row of a setting that could not be run, or was not run to the end (`pruned`)."""
     empty = dict.fromkeys((*COUNTS, *FIGURES, *DAILY))
-    row = {"setting": setting.number, **space.values(setting), "status": "failed"}
+    row = {"setting": setting.number, **space.values(setting), "status": status}
     return {**row, "problem": problem, **empty}
 
 

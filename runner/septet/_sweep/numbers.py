@@ -317,7 +317,7 @@ class _Asking:
     def _combinations(self, group: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Places that occur together on some keys; more than `MAX_JOINT` are too many."""
         sizes = [range(len(self.space.axes[number].values)) for number in group]
-        if len(self.space) > _LOOKED_AT:
+        if self.space.method == "tpe" or len(self.space) > _LOOKED_AT:
             return list(itertools.islice(itertools.product(*sizes), MAX_JOINT + 1))
         rows = np.unique(self.space.places()[:, list(group)], axis=0)
         return [tuple(map(int, row)) for row in rows]

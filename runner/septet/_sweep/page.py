@@ -53,7 +53,7 @@ def _header(found: Findings, manifest: Mapping[str, Any], name: str) -> str:
     facts = [
         str(space.get("method") or ""),
         plural(len(found.axes), "key"),
-        f"seed {space['seed']}" if space.get("method") == "random" and "seed" in space else "",
+        f"seed {space['seed']}" if space.get("method") != "grid" and "seed" in space else "",
         f"where {space['where']}" if space.get("where") else "",
         f"first decision {manifest['first_decision']}" if manifest.get("first_decision") else "",
     ]

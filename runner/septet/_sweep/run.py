@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from septet._sweep.findings import Findings
+    from septet._sweep.tune import Tuner
 
 __all__ = ["ASK_ABOVE", "Outcome", "Progress", "estimate_seconds", "next_size", "run_sweep"]
 
@@ -103,6 +104,10 @@ def run_sweep(
     tell = say or (lambda message: None)
     began = time.perf_counter()
     space = space_of(loaded, seed=seed)
+    if space.method == "tpe":
+        from septet._sweep.tune import need_optuna
+
+        need_optuna()  # missed before anything is checked, not after
     _say_how_many(space, tell)
     numbers = numbers_of(loaded, space)
     beginning = begin_sweep(loaded, space, numbers, tell)
@@ -273,12 +278,13 @@ class _Running:
 
     def run(self) -> None:
         """Run every setting that has no row; an interruption stores those that have one."""
+        tuner = self._tuner()
         if self.done_before:
             self._say(f"{self.done_before:,} of {len(self.space):,} settings were done before")
         for frame in self.frames:
             self._look(frame.select("setting", self.space.goal).to_dicts())
         try:
-            for rows in self._results():
+            for rows in self._results() if tuner is None else self._guided(tuner):
                 self._take(rows)
         except KeyboardInterrupt:
             self._store()
@@ -288,6 +294,19 @@ class _Running:
             )
             raise
         self._store()
+
+    def _tuner(self) -> Tuner | None:
+        """Take up what chooses the settings, where they are not all known."""
+        if self.space.method != "tpe":
+            return None
+        from septet._sweep.tune import Tuner
+
+        return Tuner(self.space, self._evaluator, self.folder.folder, self._say)
+
+    def _guided(self, tuner: Tuner) -> Iterator[list[dict[str, Any]]]:
+        """Rows of settings that are chosen by what came of those before."""
+        finished = [frame.select("setting", "status", self.space.goal) for frame in self.frames]
+        yield from tuner.rows([row for frame in finished for row in frame.to_dicts()])
 
     def _results(self) -> Iterator[list[dict[str, Any]]]:
         """Rows of settings that have none, block by block."""
@@ -352,6 +371,8 @@ def _finish(sweep: _Running, *, page: bool, seconds: float) -> Outcome:
 
     table = add_ratios(pl.concat(sweep.frames).unique("setting").sort("setting"))
     folder = sweep.folder
+    if sweep.space.method == "tpe":  # there were perhaps not as many as were asked for
+        folder.manifest["space"]["settings"] = table.height
     folder.complete(table)
     found = findings_of(table, folder.manifest)
     if page:

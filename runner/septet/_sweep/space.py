@@ -2,7 +2,8 @@
 
 A grid numbers its settings as an odometer counts, the last key turning fastest; `where` leaves
 numbers out and moves none. A random space numbers its draws in order. Either way the number of
-a setting, the file and the seed say which values it has, on every machine.
+a setting, the file and the seed say which values it has, on every machine. A guided search
+numbers its settings as it comes upon them.
 """
 
 from __future__ import annotations
@@ -20,15 +21,25 @@ from septet._config.cross_sweep import parse_where, plain_keys, swept_key
 from septet._config.load import Loaded
 from septet._config.overlay import Setting as FileSetting
 from septet._config.tree import Node, dotted
-from septet._sweep.draws import draw_of, range_of
+from septet._sweep.draws import draw_of, levels_of, range_of
 from septet._sweep.where import holds
 from septet.errors import ConfigError, InputError
 from septet_schemas.sweep import Quantity, Sweep, SweepDraw, SweepRange
 
-__all__ = ["MAX_SETTINGS", "TRIALS", "Axis", "Setting", "Space", "Value", "space_of"]
+__all__ = [
+    "GUIDED_TRIALS",
+    "MAX_SETTINGS",
+    "TRIALS",
+    "Axis",
+    "Setting",
+    "Space",
+    "Value",
+    "space_of",
+]
 
 MAX_SETTINGS: Final = 100_000_000
 TRIALS: Final = 1_000
+GUIDED_TRIALS: Final = 100
 _CHUNK: Final = 1 << 20
 _BARREN_ROUNDS: Final = 50
 
@@ -83,7 +94,7 @@ class Space:
     """Every setting of a sweep. `numbers` are those that `where` leaves, in order.
 
     `drawn` holds the places of the values of random settings, one row a number; a grid needs
-    none.
+    none, and a guided search writes each row when it has chosen it.
     """
 
     axes: tuple[Axis, ...]
@@ -178,7 +189,8 @@ def space_of(loaded: Loaded, *, seed: int | None = None) -> Space:
     chosen = loaded.strategy.seed if seed is None else seed
     parts = _parts(loaded, sweep)
     space = _Making(loaded, sweep, parts, chosen)
-    return space.random() if sweep.chosen_method == "random" else space.grid()
+    made = {"grid": space.grid, "random": space.random, "tpe": space.guided}
+    return made[sweep.chosen_method]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +296,25 @@ class _Making:
         table = np.array(rows, dtype=np.int32)
         return self._space(axes, "random", np.arange(len(rows), dtype=np.int64), trials, table)
 
+    def guided(self) -> Space:
+        """Room for settings that are chosen while the sweep runs.
+
+        Of a draw there are so many values that it makes no difference. There are no more settings
+        than `where` leaves, as far as they can be counted.
+        """
+        axes = tuple(self._drawer(part).all_levels().axis() for part in self.parts)
+        trials = self.sweep.trials or GUIDED_TRIALS
+        sizes = [len(axis.values) for axis in axes]
+        if (count := math.prod(sizes)) <= _CHUNK:
+            tables = [np.array([each.number for each in axis.values]) for axis in axes]
+            places = _odometer(np.arange(count, dtype=np.int64), sizes)
+            left = int(np.count_nonzero(self._holds(places, tables)))
+            if not left:
+                self._refuse_empty(count)
+            trials = min(trials, left)
+        drawn = np.zeros((trials, len(axes)), np.int32)
+        return self._space(axes, "tpe", np.arange(trials, dtype=np.int64), trials, drawn)
+
     def _drawer(self, part: _Part) -> _Drawer:
         if isinstance(part.written, SweepDraw):
             return _Drawer(part, part.written)
@@ -345,6 +376,13 @@ class _Drawer:
             self._places[text] = len(self.values)
             self.values.append(_value(quantity, self.part.node))
         return self._places[text]
+
+    def all_levels(self) -> _Drawer:
+        """Take every value a guided search may choose, the smallest first."""
+        if self.written is not None:
+            for quantity in levels_of(self.written):
+                self._place(quantity)
+        return self
 
     def numbers(self) -> npt.NDArray[np.float64]:
         """Numbers of the values so far."""

@@ -1,0 +1,123 @@
+"""Settings that may be given up before the end: the compiled way, in stretches of the history.
+
+Every setting of a block has an account of its own, and they advance together from stage to stage,
+so that what is given up costs nothing more, and what stays goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from septet._kernel import layout
+from septet._sweep.compiled import CompiledEvaluator, _Place
+from septet._sweep.evaluate import GiveUp
+from septet._sweep.figures import failed_row, row_of
+from septet._sweep.many import Measured, figures_of_many
+from septet._sweep.space import Setting
+
+__all__ = ["StagedEvaluator"]
+
+
+@dataclass
+class _Course:
+    """A setting on its way: its account, and the time it has reached."""
+
+    setting: Setting
+    capital: float
+    place: _Place
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """One course as a job, up to a time."""
+
+    evaluator: StagedEvaluator
+    course: _Course
+    stop: int
+
+    def __call__(self, place: _Place) -> None:
+        self.evaluator.advance(self.course, self.stop)
+
+
+class StagedEvaluator(CompiledEvaluator):
+    """Runs settings through one plan in stretches; each row is that of the unbroken run."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._own: list[_Place] = []
+
+    def evaluate_in_stages(
+        self, block: Sequence[Setting], shares: Sequence[float], give_up: GiveUp
+    ) -> list[dict[str, Any]]:
+        """Return the rows of a block, in its order; settings that are given up are `pruned`."""
+        rows: list[dict[str, Any]] = []
+        for part in self._stack.parts(block):
+            rows += self._staged(part, shares, give_up)
+        return rows
+
+    def advance(self, course: _Course, stop: int) -> None:
+        """Trade one setting up to a time."""
+        trade, place = self._session.plan.module.trade, course.place
+        while course.at < stop:
+            course.at = trade(course.at, stop, place.table)
+            place.state.C[layout.LOG] = 0  # nobody reads the log of a setting
+
+    def _staged(
+        self, part: Sequence[Setting], shares: Sequence[float], give_up: GiveUp
+    ) -> list[dict[str, Any]]:
+        said = {each.number: (self._numbers.refused(each), "failed") for each in part}
+        going = [each for each in part if not said[each.number][0]]
+        courses = self._begin(going)
+        last = self._session.tape.times
+        for stage, share in enumerate(shares):
+            stop = self._first + int((last - self._first) * share)
+            self._spread(iter([_Stretch(self, each, stop) for each in courses]))
+            gone = give_up(stage, self._goals(courses, stop))
+            said.update((number, (why, "pruned")) for number, why in gone.items())
+            courses = [each for each in courses if each.setting.number not in gone]
+        self._spread(iter([_Stretch(self, each, last) for each in courses]))
+        numbers = [each.setting.number for each in courses]
+        done = dict(zip(numbers, self._figures(courses, last), strict=True))
+        return [
+            row_of(self._space, each, done[each.number])
+            if each.number in done
+            else failed_row(self._space, each, *said[each.number])
+            for each in part
+        ]
+
+    def _begin(self, going: Sequence[Setting]) -> list[_Course]:
+        """Compute the features of some settings, and give each an account at the beginning."""
+        vectors = self._numbers.vectors(going)
+        self._spread(self._stack.fills(going, vectors))
+        while len(self._own) < len(going):
+            self._own.append(_Place(self._session, self._stack))
+        courses = []
+        for setting, vector, place in zip(going, vectors, self._own, strict=False):
+            capital = self._numbers.capital(setting)
+            place.begin(capital, vector, self._stack.rows_of(setting))
+            courses.append(_Course(setting, capital, place, self._first))
+        return courses
+
+    def _figures(self, courses: Sequence[_Course], stop: int) -> list[dict[str, Any]]:
+        """Figures of some settings up to a time; at the end of the tape those of their rows."""
+        days = self._days[self._days < stop]
+        measured = Measured.room(len(courses), len(days), self._session)
+        for row, course in enumerate(courses):
+            equity = course.place.arrays["G"][layout.G_EQUITY]
+            so_far = equity[self._first : stop]
+            measured.keep(row, course.capital, course.place.state, equity[days], so_far)
+        return figures_of_many(measured, self._session)
+
+    def _goals(self, courses: Sequence[_Course], stop: int) -> Mapping[int, float | None]:
+        goal = self._space.goal
+        found = self._figures(courses, stop) if stop > self._first else []
+        return {
+            course.setting.number: figures[goal]
+            for course, figures in zip(courses, found, strict=False)
+            if figures[goal] is None or np.isfinite(figures[goal])
+        }
