@@ -83,12 +83,11 @@ def begin(session: Session) -> Batch:
 def stretch(session: Session, batch: Batch, start: int, stop: int) -> None:
     """Take a batch over a stretch of times, as the shell does over all of them."""
     row, first = session.plan.assembly.model_row, max(start, session.first)
-    if row is None:
-        batch.observe(start, min(stop, first))
-        if stop > first:
-            batch.advance(first, stop)
-        return
     batch.observe(start, stop)
+    if row is None:
+        if stop > first:
+            batch.trade(first, stop)
+        return
     tape = session.tape
     source = next(iter(session.plan.assembly.features.values()))
     for k in range(len(session.market.symbols)):

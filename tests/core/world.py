@@ -261,8 +261,8 @@ def run_core(
     last = session.tape.times if until is None else until
     with np.errstate(all="ignore"):
         if session.strategy.model is None:
-            batch.observe(0, session.first)
-            batch.advance(session.first, last)
+            batch.observe(0, last)
+            batch.trade(session.first, last)
         else:
             batch.observe(0, session.tape.times)
             predict(session, batch, chances)

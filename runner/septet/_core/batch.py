@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from septet._core.state import TILE, Arrays, Codes, CompiledPlan, Floats, Ints, State
+from septet._core.ahead import CHUNK, chunks_ahead
+from septet._core.state import Arrays, Codes, CompiledPlan, Floats, Ints, State
 from septet._kernel import layout
 
 __all__ = ["Batch", "grow_log"]
@@ -19,6 +20,8 @@ FIRST_LOG = 4_096
 class Batch:
     """One run over arrays. `tape` has T, M and X; the rest is made here.
 
+    `keeps` False: nobody reads the features after the run, and F may be a window that slides.
+
     The log grows when it is full: the entries stop before the time they have no room for, and
     are called again with a larger one.
     """
@@ -26,17 +29,19 @@ class Batch:
     plan: CompiledPlan
     tape: Any
     state: State
+    keeps: bool = True
     arrays: Arrays = field(init=False)
 
     def __post_init__(self) -> None:
         tape, state, rows = self.tape, self.state, self.plan.rows
         count, width = len(self.plan.symbols), tape.width
         LI, LF = self.plan.log(FIRST_LOG + 64 * count)
+        seen = CHUNK + self.plan.memory_bars if self._slides else width
         # zeros, not empty: rows that are seldom written cost no memory until they are
         self.arrays = Arrays(
             {
                 "T": tape.T, "M": tape.M, "X": tape.X,
-                "F": np.zeros((count, rows.F, width)),
+                "F": np.zeros((count, rows.F, seen)),
                 "D": np.zeros((count, rows.D, width), np.int8),
                 "Y": np.empty((count, max(1, rows.Y), width + 2 if rows.Y else 1)),
                 "G": np.empty((rows.G, tape.times)),
@@ -47,6 +52,13 @@ class Batch:
             },
             compiled=self.plan.compiled,
         )  # fmt: skip
+
+    @property
+    def _slides(self) -> bool:
+        """Whether F is a window: of one symbol, whose bars are the times themselves."""
+        if self.keeps or not self.plan.compiled or len(self.plan.symbols) > 1:
+            return False
+        return self.tape.times > 2 * CHUNK and self.plan.memory_bars <= CHUNK
 
     @property
     def F(self) -> Floats:
@@ -90,12 +102,17 @@ class Batch:
             if at < stop:
                 grow_log(self.plan, self.arrays)
 
-    def advance(self, start: int, stop: int) -> None:
-        """Observe and trade a stretch, tile by tile: what was computed is still in the cache."""
-        for first in range(start, stop, TILE):
-            last = min(first + TILE, stop)
-            self.observe(first, last)
-            self.trade(first, last)
+    def run(self, first: int) -> None:
+        """Observe every time, and trade from `first` on."""
+        times = self.tape.times
+        if not self.plan.compiled or times <= CHUNK:
+            self.observe(0, times)
+            self.trade(first, times)
+            return
+        keep = self.plan.memory_bars if self._slides else None
+        for start, stop in chunks_ahead(self.arrays, times, self.plan.entries.observe, keep):
+            if stop > first:
+                self.trade(max(start, first), stop)
 
 
 def grow_log(plan: CompiledPlan, arrays: Arrays) -> None:

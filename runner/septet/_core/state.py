@@ -10,13 +10,11 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["TILE", "Arrays", "Codes", "CompiledPlan", "Floats", "Ints", "RowCounts", "State"]
+__all__ = ["Arrays", "Codes", "CompiledPlan", "Floats", "Ints", "RowCounts", "State"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int8]
-TILE: Final = 2_048
-"""Decision times that are observed, then traded, while they are in the cache."""
 
 
 DTYPES: Final[Mapping[str, Any]] = {
@@ -78,10 +76,12 @@ class Arrays:
         self.table[row, 0] = array.ctypes.data - first * array.itemsize
         self.table[row, 1 : 1 + array.ndim] = array.shape
 
-    def shifted(self, name: str, offset: int) -> Ints:
-        """Return a copy of the table in which an array begins `offset` bytes later."""
+    def seen(self, name: str, array: npt.NDArray[Any], *, first: int) -> Ints:
+        """Return a copy of the table in which another array, from cursor `first` on, is seen."""
         table: Ints = self.table.copy()
-        table[self._rows[name], 0] += offset
+        row = self._rows[name]
+        table[row, 0] = array.ctypes.data - first * array.itemsize
+        table[row, 1 : 1 + array.ndim] = array.shape
         return table
 
 
@@ -118,6 +118,11 @@ class CompiledPlan(Protocol):
     @property
     def tables(self) -> tuple[Any, ...]:
         """Constant arrays of components."""
+        ...
+
+    @property
+    def memory_bars(self) -> int:
+        """Bars before another that anything may look back at."""
         ...
 
     def log(self, rows: int) -> tuple[Ints, Floats]:

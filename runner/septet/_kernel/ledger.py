@@ -83,7 +83,7 @@ def whole(x):
 @helper
 def floor_units(units, lot):
     """Whole lots in `units`, in units; a value within rounding of a whole lot counts as whole."""
-    lots = units / lot
+    lots = units if lot == 1.0 else units / lot
     down = whole(lots)
     up = down + 1.0
     missing = up - lots

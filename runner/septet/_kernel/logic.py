@@ -1,6 +1,7 @@
 """Three-valued conditions after Kleene: 1 true, 0 false, NaN unknown; and the language's functions.
 
-A comparison that touches NaN is unknown, and only true acts.
+A comparison that touches NaN is unknown, and only true acts. True is therefore asked for first:
+where nobody asks for more, the compiler leaves the questions after NaN out.
 """
 
 import math
@@ -32,59 +33,57 @@ NAN = math.nan
 @helper
 def less(a, b):
     """Return a < b."""
-    if a != a or b != b:
-        return NAN
-    return 1.0 if a < b else 0.0
+    if a < b:
+        return 1.0
+    return NAN if a != a or b != b else 0.0
 
 
 @helper
 def less_equal(a, b):
     """Return a <= b."""
-    if a != a or b != b:
-        return NAN
-    return 1.0 if a <= b else 0.0
+    if a <= b:
+        return 1.0
+    return NAN if a != a or b != b else 0.0
 
 
 @helper
 def greater(a, b):
     """Return a > b."""
-    if a != a or b != b:
-        return NAN
-    return 1.0 if a > b else 0.0
+    if a > b:
+        return 1.0
+    return NAN if a != a or b != b else 0.0
 
 
 @helper
 def greater_equal(a, b):
     """Return a >= b."""
-    if a != a or b != b:
-        return NAN
-    return 1.0 if a >= b else 0.0
+    if a >= b:
+        return 1.0
+    return NAN if a != a or b != b else 0.0
 
 
 @helper
 def equal(a, b):
     """Return a == b."""
-    if a != a or b != b:
-        return NAN
-    return 1.0 if a == b else 0.0
+    if a == b:
+        return 1.0
+    return NAN if a != a or b != b else 0.0
 
 
 @helper
 def not_equal(a, b):
     """Return a != b."""
-    if a != a or b != b:
-        return NAN
-    return 1.0 if a != b else 0.0
+    if a != b and a == a and b == b:
+        return 1.0
+    return NAN if a != a or b != b else 0.0
 
 
 @helper
 def both(a, b):
     """Return a and b: false if either is false, else unknown if either is unknown."""
-    if a == 0.0 or b == 0.0:
-        return 0.0
-    if a != a or b != b:
-        return NAN
-    return 1.0
+    if a == 1.0 and b == 1.0:
+        return 1.0
+    return 0.0 if a == 0.0 or b == 0.0 else NAN
 
 
 @helper
@@ -106,25 +105,29 @@ def negation(a):
 @helper
 def between(x, low, high):
     """Return low <= x <= high."""
-    if x != x or low != low or high != high:
-        return NAN
-    return 1.0 if low <= x <= high else 0.0
+    if low <= x <= high:
+        return 1.0
+    return NAN if x != x or low != low or high != high else 0.0
 
 
 @helper
 def crosses_above(a, b, a_before, b_before):
     """Return whether a is above b now and was not the bar before; needs all four values."""
+    if a > b and a_before <= b_before:
+        return 1.0
     if a != a or b != b or a_before != a_before or b_before != b_before:
         return NAN
-    return 1.0 if a > b and a_before <= b_before else 0.0
+    return 0.0
 
 
 @helper
 def crosses_below(a, b, a_before, b_before):
     """Return whether a is below b now and was not the bar before; needs all four values."""
+    if a < b and a_before >= b_before:
+        return 1.0
     if a != a or b != b or a_before != a_before or b_before != b_before:
         return NAN
-    return 1.0 if a < b and a_before >= b_before else 0.0
+    return 0.0
 
 
 @helper

@@ -37,9 +37,6 @@ class Entries:
         kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
         self._engine = engine  # the code lives as long as it does
         self._calls = {name: kind(address) for name, address in addresses.items()}
-        self._arrays: tuple[Any, ...] = ()
-        self._block = np.zeros(3, np.int64)
-        self._address = 0
 
     def observe(self, start: int, stop: int, *arrays: Any) -> int:
         """Advance the features over a stretch of times."""
@@ -49,22 +46,18 @@ class Entries:
         """Trade a stretch of times; the time reached, short of `stop` when the log is full."""
         return self._call("trade", start, stop, arrays)
 
-    def _call(self, name: str, start: int, stop: int, arrays: tuple[Any, ...]) -> int:
-        known = self._arrays
-        if len(known) != len(arrays) or any(a is not b for a, b in zip(known, arrays, strict=True)):
-            self._block, self._arrays = _block(arrays), arrays
-            self._address = self._block.ctypes.data
-        block = self._block
-        block[1], block[2] = start, stop
-        reached = int(self._calls[name](self._address))
+    def _call(self, name: str, start: int, stop: int, arrays: Sequence[Any]) -> int:
+        """Call an entry; Python's lock is not held meanwhile, and threads share nothing here."""
+        block = _block(start, stop, arrays)
+        reached = int(self._calls[name](block.ctypes.data))
         if block[0]:
             raise SystemError(f"the compiled plan failed in {name} with status {int(block[0])}")
         return reached
 
 
-def _block(arrays: Sequence[Any]) -> Any:
-    """Write arrays as compiled code takes them, after slots for the status and two times."""
-    slots = [0, 0, 0]
+def _block(start: int, stop: int, arrays: Sequence[Any]) -> Any:
+    """Write arrays as compiled code takes them, after the status and two times."""
+    slots = [0, start, stop]
     for each in arrays:
         slots += [0, 0, each.size, each.itemsize, each.ctypes.data, *each.shape, *each.strides]
     return np.array(slots, dtype=np.int64)

@@ -30,7 +30,7 @@ from septet._store.background import Background
 from septet._store.result import RunFacts, RunResult
 from septet.errors import InputError
 
-__all__ = ["backtest", "run_batch"]
+__all__ = ["backtest", "facts_of", "manifest_of", "notes_of", "refuse_unserved", "run_batch"]
 
 ENGINES = ("auto", "batch", "event")
 
@@ -63,7 +63,7 @@ def backtest(
         No decision is taken before this time; the history before it is still read.
     """
     began = time.perf_counter()
-    _refuse_unserved(loaded.strategy)
+    refuse_unserved(loaded.strategy)
     watchers = build_watchers(loaded.strategy)
     whole = tables or bool(watchers)  # monitors read the whole curve
     session = open_session(loaded, tables=whole, say=say, not_before_ns=not_before_ns)
@@ -95,7 +95,7 @@ def _ready(plan: Any, engine: str) -> None:
         plan.entries  # noqa: B018
 
 
-def _refuse_unserved(strategy: Any) -> None:
+def refuse_unserved(strategy: Any) -> None:
     fills = terms_of(strategy).simulation.fills
     if fills != "next_open":
         raise InputError(
@@ -111,13 +111,13 @@ def run_batch(
     strategy, plan = session.strategy, session.plan
     began = time.perf_counter()
     state = plan.state(strategy.account.capital, session.instruments)
-    batch = Batch(plan, session.tape, state)
+    kept = session.plan.assembly.decisions_kept or strategy.model is not None
+    batch = Batch(plan, session.tape, state, keeps=kept)
     last = session.tape.times
     learned: Learned | None = None
     training = 0.0
     if strategy.model is None:
-        batch.observe(0, session.first)
-        batch.advance(session.first, last)
+        batch.run(session.first)
     else:
         batch.observe(0, last)
         paused = time.perf_counter()
@@ -150,16 +150,9 @@ def _result(
         "trades": project.trades_of(session, outcome),
         "equity": project.equity_of(session, outcome),
     }
-    a_year = sessions_per_year(market.calendar)
-    facts = RunFacts(
-        strategy=strategy.name, mode="backtest", engine=engine, symbols=market.symbols,
-        currency=strategy.account.currency, bar_ns=market.bar_ns,
-        initial_capital=strategy.account.capital, start_ns=int(known[session.first]),
-        end_ns=int(known[-1]), first_decision_ns=int(known[session.first]),
+    facts = facts_of(
+        session, engine, start_ns=int(known[session.first]), end_ns=int(known[-1]),
         bars=int((session.tape.T[layout.ROW :, session.first :] >= 0).sum()), seconds=seconds,
-        seconds_total=seconds, days_a_year=a_year,
-        sessions=market.calendar != "24x7", day_start=str(strategy.day_start),
-        time_zone=strategy.time_zone, seed=strategy.seed,
     )  # fmt: skip
     watched = _monitoring(session, outcome, learned, watchers)
     model_tables: dict[str, Any] = {"monitoring": watched}
@@ -174,9 +167,9 @@ def _result(
         halts=project.halts_of(session, outcome), resolved=loaded.resolved,
         strategy_text=loaded.path.read_text(encoding="utf-8"),
         distributions=loaded.host.versions(), data_hashes=fingers,
-        notes=_notes(session, outcome, learned),
+        notes=notes_of(session, outcome, learned),
         left_out=() if session.tables else ("decisions",),
-        mean_exposure=project.mean_exposure(session, outcome), manifest=_manifest(session),
+        mean_exposure=project.mean_exposure(session, outcome), manifest=manifest_of(session),
         **tables, **model_tables,
     )  # fmt: skip
 
@@ -222,7 +215,23 @@ def _monitoring(
     return pl.concat([costs, frame]).sort("time", maintain_order=True)
 
 
-def _manifest(session: Session) -> dict[str, Any]:
+def facts_of(
+    session: Session, engine: str, *, start_ns: int, end_ns: int, bars: int, seconds: float
+) -> RunFacts:
+    """Return the facts of a run from its first decision to its last time."""
+    strategy, market = session.strategy, session.market
+    return RunFacts(
+        strategy=strategy.name, mode="backtest", engine=engine, symbols=market.symbols,
+        currency=strategy.account.currency, bar_ns=market.bar_ns,
+        initial_capital=strategy.account.capital, start_ns=start_ns, end_ns=end_ns,
+        first_decision_ns=start_ns, bars=bars, seconds=seconds, seconds_total=seconds,
+        days_a_year=sessions_per_year(market.calendar), sessions=market.calendar != "24x7",
+        day_start=str(strategy.day_start), time_zone=strategy.time_zone, seed=strategy.seed,
+    )  # fmt: skip
+
+
+def manifest_of(session: Session) -> dict[str, Any]:
+    """Return what the manifest says of the plan and the data."""
     plan = session.plan
     return {
         "plan": plan.name,
@@ -235,7 +244,7 @@ def _manifest(session: Session) -> dict[str, Any]:
     }
 
 
-def _notes(session: Session, outcome: project.Outcome, learned: Learned | None) -> list[str]:
+def notes_of(session: Session, outcome: project.Outcome, learned: Learned | None) -> list[str]:
     """Return sentences the reader of the result must know."""
     strategy = session.strategy
     notes = [f"the features warm up over {session.plan.warmup_bars} bars"]

@@ -278,8 +278,8 @@ class _Place:
             compiled=True,
         )  # fmt: skip
         self.table = self.arrays.table
-        slot = self.stack.height * tape.width * 8
-        self._tables = [self.arrays.shifted("F", slot * n) for n in range(self.stack.room)]
+        slot, F = self.stack.height * tape.width, self.stack.F
+        self._tables = [self.arrays.seen("F", F, first=-slot * n) for n in range(self.stack.room)]
 
     def begin(self, capital: float, vector: Floats, rows: npt.NDArray[np.int64]) -> None:
         """Start a setting: its cash, its numbers, and where its features are."""

@@ -1,0 +1,78 @@
+"""Features observed ahead: one thread observes the chunk that is traded next.
+
+Both threads walk through the same chunks in order, so what is computed does not depend on who
+waits for whom. Where nobody reads features later, they live in a few windows that are used again
+and again: memory that is never touched costs nothing.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numpy as np
+
+from septet._core.state import Arrays, Floats
+
+__all__ = ["CHUNK", "chunks_ahead"]
+
+CHUNK: Final = 32_768
+"""Decision times that are observed while others are traded."""
+WINDOWS: Final = 3
+
+Observe = Callable[[int, int, Any], int]
+
+
+def chunks_ahead(
+    arrays: Arrays, times: int, observe: Observe, keep: int | None
+) -> Iterator[tuple[int, int]]:
+    """Yield chunk after chunk of times once its features are there.
+
+    The next chunks are observed in a thread meanwhile. `keep` is how many bars before a chunk
+    its features look back at; None if F holds the whole history. With `keep`, F is pointed at
+    the window of the chunk that is yielded.
+    """
+    chunks = [(at, min(at + CHUNK, times)) for at in range(0, times, CHUNK)]
+    blocks = [arrays["F"]]
+    if keep is not None:
+        blocks += [np.zeros_like(arrays["F"]) for _ in range(WINDOWS - 1)]
+    free: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    ready: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    for _ in range(WINDOWS):
+        free.put(True)
+
+    def observe_all() -> None:
+        try:
+            for number, (start, stop) in enumerate(chunks):
+                if not free.get():
+                    return
+                observe(start, stop, _table(arrays, blocks, number, start, keep))
+                ready.put(True)
+        finally:
+            ready.put(False)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="observe") as pool:
+        ahead = pool.submit(observe_all)
+        try:
+            for number, (start, stop) in enumerate(chunks):
+                if not ready.get():
+                    break
+                if keep is not None:
+                    arrays.put("F", blocks[number % WINDOWS], first=start - keep)
+                yield start, stop
+                free.put(True)
+        finally:
+            free.put(False)
+        ahead.result()
+
+
+def _table(arrays: Arrays, blocks: list[Floats], number: int, start: int, keep: int | None) -> Any:
+    """Return the table with which a chunk is observed; its window begins with the bars before."""
+    if keep is None:
+        return arrays.table
+    block, before = blocks[number % WINDOWS], blocks[(number - 1) % WINDOWS]
+    if number and keep:
+        block[:, :, :keep] = before[:, :, CHUNK : CHUNK + keep]
+    return arrays.seen("F", block, first=start - keep)

@@ -1,0 +1,87 @@
+"""Features observed in a thread, in chunks and sliding windows, change no bit of a run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from septet._core import ahead, batch
+from septet._core.batch import Batch
+from septet._kernel import layout
+from septet._shell.project import Outcome
+from septet._shell.session import Session
+from tests.core.paths import Left, by_batch
+from tests.core.same import assert_same
+from tests.core.settings import walk
+from tests.core.world import session_of_text
+
+CROSSES = """\
+version: 1
+name: crosses
+universe: {symbols: [AAA/USDT], bar: 1h}
+data: {candles: {use: synthetic}}
+features:
+  fast: {use: ema, period: 3}
+  slow: {use: sma, period: 11}
+  stretch: {use: zscore, of: slow, period: 9}
+signal:
+  use: rules
+  long_if: "fast > slow and prev(stretch, 3) < 2"
+  exit_if: "fast < prev(slow, 2)"
+risk:
+  sizing: {use: fixed_fraction, fraction: 50%}
+  stops: {stop_loss: 4%}
+"""
+
+
+def session() -> Session:
+    return session_of_text(CROSSES, [walk(4, 1_000)])
+
+
+def run(session: Session, *, keeps: bool) -> tuple[Batch, Left]:
+    state = session.plan.state(session.strategy.account.capital, session.instruments)
+    made = Batch(session.plan, session.tape, state, keeps=keeps)
+    made.run(session.first)
+    rows = int(state.C[layout.LOG])
+    log = made.LI[:rows], made.LF[:rows]
+    return made, Left("run", session, Outcome(*log, made.F, made.D, made.G, state))
+
+
+@pytest.mark.parametrize("chunk", [200, 333, 499])
+def test_chunks_of_any_size_give_the_same_bits(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = by_batch(session())
+    monkeypatch.setattr(ahead, "CHUNK", chunk)
+    monkeypatch.setattr(batch, "CHUNK", chunk)
+    assert_same(whole, run(session(), keeps=True)[1])
+
+
+@pytest.mark.parametrize("chunk", [200, 333])
+def test_a_window_that_slides_trades_the_same(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, whole = run(session(), keeps=True)
+    first = whole.session.first
+    monkeypatch.setattr(ahead, "CHUNK", chunk)
+    monkeypatch.setattr(batch, "CHUNK", chunk)
+    made, slid = run(session(), keeps=False)
+    assert made.F.shape[2] == chunk + made.plan.memory_bars < 1_000
+    one, other = whole.outcome, slid.outcome
+    assert np.array_equal(one.LI, other.LI)
+    assert np.array_equal(one.LF, other.LF, equal_nan=True)
+    assert np.array_equal(one.G[:, first:], other.G[:, first:])
+    assert int(slid.outcome.state.C[layout.TRADES]) > 10
+
+
+def test_what_fails_while_observing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "CHUNK", 200)
+    asked = session()
+    state = asked.plan.state(1.0, asked.instruments)
+    made = Batch(asked.plan, asked.tape, state)
+
+    def broken(start: int, stop: int, table: object) -> int:
+        if start:
+            raise ZeroDivisionError
+        return made.plan.entries.observe(start, stop, table)
+
+    seen: list[tuple[int, int]] = []
+    with pytest.raises(ZeroDivisionError):
+        seen += ahead.chunks_ahead(made.arrays, 1_000, broken, None)
+    assert len(seen) <= 1
