@@ -118,6 +118,23 @@ def test_local_workers_that_are_killed_are_replaced_and_lose_nothing(
     assert any(text.endswith("is gone; its unfinished blocks go to another") for text in said)
 
 
+def test_ctrl_c_does_not_reach_local_workers() -> None:
+    pool = open_cluster("dask", 1, print)
+    assert isinstance(pool, DaskPool)
+    try:
+        (pid,) = pool._client.run(os.getpid).values()
+        os.kill(pid, signal.SIGINT)  # as a terminal does, to every process that it started
+        assert list(pool._client.run(os.getpid).values()) == [pid], "it is the same process"
+        assert signal.SIGINT in pool._client.run(_blocked).popitem()[1]
+        assert signal.SIGINT not in _blocked(), "the sweep itself can be stopped"
+    finally:
+        pool.close()
+
+
+def _blocked() -> set[int]:
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+
 def test_the_table_is_that_of_a_local_sweep(tmp_path: Path) -> None:
     loaded = swept(tmp_path, SECTION)
     here = run_sweep(loaded, tmp_path / "here", threads=2, page=False)

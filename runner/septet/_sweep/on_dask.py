@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import queue
+import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -52,7 +53,8 @@ class DaskPool:
                 hint="pip install 'septet[dask]'",
             ) from error
         self._dask: Any = distributed  # only parts of it are typed
-        self._cluster = _local(distributed, workers) if address is None else None
+        with _uninterrupted():
+            self._cluster = _local(distributed, workers) if address is None else None
         self._client = self._connect(address)
         self._parcel: Any = None
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -158,6 +160,23 @@ def _local(dask: Any, workers: int) -> Any:
         silence_logs=logging.CRITICAL,  # what happens to workers is said by the sweep
         env=ONE_THREAD,
     )
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Start threads and processes that Ctrl-C does not reach: the sweep ends them itself.
+
+    The thread that starts workers, and starts them again, is made in here and keeps this mask;
+    so do the workers.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # not on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
