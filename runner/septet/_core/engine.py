@@ -170,7 +170,7 @@ class Engine:
         self._drain = drain
         self._seen = 0
         module = self.plan.module
-        self._see, self._take, self._trade = module.see, module.take, module.trade
+        self._push, self._observe, self._trade = module.push, module.observe, module.trade
         self._C = self.state.C
 
     @property
@@ -187,28 +187,26 @@ class Engine:
             window.make_room(self._drain)
         t, table = window.time, window.arrays.table
         window.time = t + 1
-        if not event.decides or self._judge is not None:
-            self._see(t, event.time_ns, event.day, event.columns, event.facts, table)
-            if self._judge is not None:
-                self._predict(event)
-            if not event.decides:
-                return []
-            done = t
-        else:
-            if event.late:
-                self._C[layout.LATE] = 1
-            done = self._take(t, event.time_ns, event.day, event.columns, event.facts, table)
-        return self._finish(t, done, event.late)
+        self._push(t, event.time_ns, event.day, event.columns, event.facts, table)
+        self._observe(t, t + 1, table)
+        if self._judge is not None:
+            self._predict(event)
+        if not event.decides:
+            return []
+        if event.late:
+            self._C[layout.LATE] = 1
+        if self._trade(t, t + 1, table) == t:
+            self._trade_again(t)
+        if event.late:
+            self._C[layout.LATE] = 0
+        return self._commands() if self._C.item(layout.LOG) != self._seen else []
 
-    def _finish(self, t: int, done: int, late: bool) -> list[Command]:
-        """Trade what is not traded yet, and read what was appended to the log."""
-        self._C[layout.LATE] = 1 if late else 0
-        while done == t:
-            done = self._trade(t, t + 1, self.window.arrays.table)
-            if done == t:
-                grow_log(self.plan, self.window.arrays)
-        self._C[layout.LATE] = 0
-        return self._commands() if self._C[layout.LOG] != self._seen else []
+    def _trade_again(self, t: int) -> None:
+        """Trade with a larger log."""
+        reached = t
+        while reached == t:
+            grow_log(self.plan, self.window.arrays)
+            reached = self._trade(t, t + 1, self.window.arrays.table)
 
     def _predict(self, event: Barrier) -> None:
         """Ask the model in force for every symbol that has a bar."""

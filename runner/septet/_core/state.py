@@ -92,7 +92,7 @@ class CompiledPlan(Protocol):
 
     @property
     def module(self) -> ModuleType:
-        """`observe` and `trade` over a stretch of times; `see` and `take` one event."""
+        """`observe` and `trade` over a stretch of times; `push` takes the bars of one event."""
         ...
 
     @property
