@@ -21,7 +21,7 @@ FEE, SLIPPAGE, THRESHOLD, CAPITAL = 0.001, 0.0005, 0.30, 10_000.0
 def make_bars(symbol: str, count: int, seed: int, price: float = 100.0) -> BarTable:
     draw = np.random.default_rng(seed)
     close = price * np.exp(np.cumsum(draw.normal(0.00004, 0.006, count)))
-    opened = np.concatenate([[price], close[:-1]])
+    opened = np.concatenate([[price], close])[:count]
     wick = np.abs(draw.normal(0, 0.003, (2, count)))
     open_ns = START_NS + np.arange(count, dtype=np.int64) * HOUR_NS
     return BarTable(

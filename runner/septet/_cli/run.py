@@ -44,6 +44,13 @@ __all__ = ["run"]
     help="The summary only: no decision table and no report. Orders, fills, trades and equity "
     "are stored, and the figures are the same.",
 )
+@click.option(
+    "--chunk",
+    type=int,
+    metavar="BARS",
+    help="Go through history in stretches of so many bars: memory for one of them, the same "
+    "result. Implies --fast.",
+)
 @options.as_json
 def run(
     file: str,
@@ -53,6 +60,7 @@ def run(
     out: Path,
     no_report: bool,
     fast: bool,
+    chunk: int | None,
     as_json: bool,
 ) -> None:
     """Run the strategy in FILE and store what it did."""
@@ -72,8 +80,19 @@ def run(
     from septet._report.terminal import document, show
     from septet._shell.backtest import backtest
 
+    if chunk is not None and engine == "event":
+        raise InputError(
+            "--chunk needs arrays, and --engine event has one event at a time",
+            hint="leave --engine out: the bits are the same",
+        )
+    fast = fast or chunk is not None
     with _progress() as (say, progress):
-        result = backtest(loaded, engine=engine, tables=not fast, say=say, progress=progress)
+        if chunk is not None:
+            from septet._shell.stream import stream_backtest
+
+            result = stream_backtest(loaded, chunk, say=say, progress=progress)
+        else:
+            result = backtest(loaded, engine=engine, tables=not fast, say=say, progress=progress)
         total = time.perf_counter() - began  # reading the file and importing what runs it, too
         result = replace(result, facts=replace(result.facts, seconds_total=total))
         stored = save_run(result, out, report=not (no_report or fast))

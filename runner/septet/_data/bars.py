@@ -56,11 +56,16 @@ class BarTable:
 
 def no_bars(symbol: str, bar_ns: int) -> BarTable:
     """Return the table of a symbol without bars."""
-    times, prices = (np.zeros(0, kind) for kind in (np.int64, np.float64))
+
+    def times() -> Ints:
+        return np.zeros(0, np.int64)
+
+    def prices() -> Floats:
+        return np.zeros(0)
+
     return BarTable(
-        symbol, bar_ns, times, times.copy(), prices, prices.copy(), prices.copy(), prices.copy(),
-        prices.copy(), times.copy(),
-    )  # fmt: skip
+        symbol, bar_ns, times(), times(), prices(), prices(), prices(), prices(), prices(), times()
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,6 +236,15 @@ def rename_columns(frame: T, columns: Mapping[str, str], origin: str) -> tuple[T
         If a column that `columns` names is not there.
     """
     there = frame.collect_schema().names()
+    renames, clash, notes = _renames(there, columns, origin)
+    frame = frame.drop(clash) if clash else frame
+    return frame.rename(renames), notes
+
+
+def _renames(
+    there: list[str], columns: Mapping[str, str], origin: str
+) -> tuple[dict[str, str], list[str], tuple[str, ...]]:
+    """Return new names by old ones, columns that stand in their way, and what was guessed."""
     absent = [theirs for theirs in columns.values() if theirs not in there]
     if absent:
         raise DataError(
@@ -255,8 +264,7 @@ def rename_columns(frame: T, columns: Mapping[str, str], origin: str) -> tuple[T
             if theirs.lower() != ours:
                 notes.append(f"column {theirs!r} read as {ours}")
     clash = [name for name in renames.values() if name in there and name not in renames]
-    frame = frame.drop(clash) if clash else frame
-    return frame.rename(renames), tuple(notes)
+    return renames, clash, tuple(notes)
 
 
 def read_bars(
@@ -302,7 +310,7 @@ def _parts(
     for owner, file in _owned(by_symbol, shared, request.symbols):
         raw, guessed = reader(file)
         frame, renamed = rename_columns(raw, columns, str(file))
-        notes: tuple[str, ...] = (*guessed, *renamed)
+        notes = guessed + renamed
         if "symbol" in frame.collect_schema().names():
             for name, rows in _by_column(frame, request.symbols, present).items():
                 parts.setdefault(name, []).append((file, rows, notes))
@@ -359,8 +367,11 @@ def _joined(symbol: str, parts: list[Part[T]], facts: Facts) -> tuple[T, Facts]:
             f"{symbol}: its {len(parts)} files do not fit together: {_first_line(error)}",
             hint="give them the same columns and types",
         ) from error
-    first: Path = parts[0][0]
-    origin = str(first) if len(parts) == 1 else f"{first} and {len(parts) - 1} more"
-    said: list[str] = [note for *_, each in parts for note in each]
-    notes = tuple(dict.fromkeys(said))
-    return frame, replace(facts, origin=origin, notes=(*facts.notes, *notes))
+    return frame, _facts_of([file for file, *_ in parts], [part[2] for part in parts], facts)
+
+
+def _facts_of(files: list[Path], notes: list[tuple[str, ...]], facts: Facts) -> Facts:
+    """Return the facts of a symbol whose rows are in some files."""
+    origin = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
+    said = dict.fromkeys(note for each in notes for note in each)
+    return replace(facts, origin=origin, notes=(*facts.notes, *said))

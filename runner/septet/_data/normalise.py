@@ -176,11 +176,29 @@ def normalise(
     order = _unique_in_order(state, placed)
     if not part:
         _check_bad_share(state, total)
+    bars = _bars(raw, keys, state, placed, order, calendar, part=part)
+    for note in (*facts.notes, *stamps.notes):
+        state.found.note(note)
+    found = state.found.all()
+    return Normalised(bars, found, name, stamp, placed.anchor, total, state.defects)
+
+
+def _bars(
+    raw: RawBars,
+    keys: CandlesConfig,
+    state: _State,
+    placed: Placed,
+    order: Ints | slice,
+    calendar: Calendar,
+    *,
+    part: bool,
+) -> BarTable:
+    """Take the rows that are left in order of time, adjusted, and say what is odd about them."""
     rows = _take(state.rows, order)
     columns = [_pick(each, order) for each in (placed.open_ns, placed.known_ns, placed.session)]
     ordinal = _pick(placed.ordinal, order)
     rows = _adjust(raw, keys, state, rows, order, columns[0])
-    if (keys.volume_in or facts.volume_in) == "quote":
+    if (keys.volume_in or raw.facts.volume_in) == "quote":
         rows = Rows(rows.open, rows.high, rows.low, rows.close, rows.volume / rows.close)
         state.found.note("volume was in the quote currency; divided by the close")
     if not part:
@@ -188,12 +206,8 @@ def normalise(
         state.found("jump", len(hits), jump_examples(columns[0][hits], ratio))
     units = volume_unit_jumps(rows.volume)
     state.found("volume_unit", len(units), [iso(columns[0][row]) for row in units[:EXAMPLES]])
-    bars = _table(raw.symbol, bar_ns, columns, rows)
-    bars = _fill(state, calendar, placed.anchor, ordinal, bars)
-    for note in (*facts.notes, *stamps.notes):
-        state.found.note(note)
-    found = state.found.all()
-    return Normalised(bars, found, name, stamp, placed.anchor, total, state.defects)
+    bars = _table(raw.symbol, state.bar_ns, columns, rows)
+    return _fill(state, calendar, placed.anchor, ordinal, bars)
 
 
 def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int) -> tuple[_State, Stamps]:

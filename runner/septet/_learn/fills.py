@@ -13,9 +13,9 @@ from septet._data.bars import Floats, Ints
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["fill_readings"]
+__all__ = ["WINDOW", "fill_readings"]
 
-_WINDOW: Final = 20
+WINDOW: Final = 20
 
 
 def fill_readings(
@@ -26,7 +26,7 @@ def fill_readings(
     price: Floats,
     decision_price: Floats,
     alarm: float,
-    window: int = _WINDOW,
+    window: int = WINDOW,
 ) -> pl.DataFrame:
     """Mean slippage of the last fills of each symbol, at every fill.
 

@@ -97,13 +97,18 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
     fills = frames["fills"]
     notional = float((fills.get_column("quantity") * fills.get_column("price")).sum())
     final = float(equity[-1]) if len(equity) else facts.initial_capital
+    deepest, every = result.max_drawdown, equity
+    if deepest is None:
+        deepest = st.max_drawdown(equity, facts.initial_capital)
+    if result.mean_equity is not None:
+        every = np.array([result.mean_equity])
     return {
         "final_equity": final,
         "total_return": st.total_return(facts.initial_capital, final),
         "sharpe": st.sharpe(returns, facts.days_a_year),
         "sortino": st.sortino(returns, facts.days_a_year),
-        "max_drawdown": st.max_drawdown(equity, facts.initial_capital),
-        "turnover": st.turnover(notional, equity, facts.end_ns - facts.first_decision_ns),
+        "max_drawdown": deepest,
+        "turnover": st.turnover(notional, every, facts.end_ns - facts.first_decision_ns),
         "exposure": _exposure(result, table),
     }
 

@@ -138,8 +138,8 @@ def _sizing(session: Session, LF: Floats) -> list[str]:
     ]
 
 
-def fills_of(session: Session, outcome: Outcome, venue: str) -> dict[str, Any]:
-    """One row a fill; a fee taken in what is received is in the base currency."""
+def fills_of(session: Session, outcome: Outcome, venue: str, *, before: int = 0) -> dict[str, Any]:
+    """One row a fill, after `before` others; a fee in what is received is in the base currency."""
     rows = outcome.rows(layout.FILL)
     LI, LF = outcome.LI[rows], outcome.LF[rows]
     taken = np.abs(LF[:, 0]) - np.abs(LF[:, 3])
@@ -153,7 +153,7 @@ def fills_of(session: Session, outcome: Outcome, venue: str) -> dict[str, Any]:
         "symbol": _symbols(session, LI[:, 2]),
         "venue": coded(np.zeros(len(rows), np.int64), [venue]),
         "order_id": order_ids(LI[:, 3]),
-        "trade_id": [f"f{n + 1}" for n in range(len(rows))],
+        "trade_id": [f"f{before + n + 1}" for n in range(len(rows))],
         "side": coded((LF[:, 0] < 0).astype(np.int64), ("buy", "sell")),
         "quantity": _quantity(session, outcome, rows, np.abs(LF[:, 0])),
         "price": LF[:, 1],
@@ -163,12 +163,12 @@ def fills_of(session: Session, outcome: Outcome, venue: str) -> dict[str, Any]:
     }
 
 
-def trades_of(session: Session, outcome: Outcome) -> dict[str, Any]:
-    """One row a closed trade, then the open positions marked at the last close."""
+def trades_of(session: Session, outcome: Outcome, *, over: bool = True) -> dict[str, Any]:
+    """One row a closed trade, then, where the run is over, open positions at the last close."""
     rows = outcome.rows(layout.TRADE)
     LI, LF = outcome.LI[rows], outcome.LF[rows]
     state = outcome.state
-    open_k = np.flatnonzero(state.I[:, layout.OPEN_SIDE] != 0)
+    open_k = np.flatnonzero((state.I[:, layout.OPEN_SIDE] != 0) & over)
     scale = state.B[open_k, layout.SCALE]
     units, mark = state.B[open_k, layout.UNITS], state.B[open_k, layout.MARK]
     average, fees = state.B[open_k, layout.AVERAGE], state.B[open_k, layout.TRADE_FEES]

@@ -15,7 +15,9 @@ from septet._plan.terms import terms_of
 from septet._shell.tape import Tape, TapeRules, make_tape
 from septet.errors import DataError
 
-__all__ = ["Session", "open_session", "plan_of"]
+__all__ = [
+    "Session", "first_ready", "open_session", "plan_of", "tape_rules", "warmup_ns_of",
+]  # fmt: skip
 
 Say = Callable[[str], None]
 
@@ -87,20 +89,25 @@ def open_session(
     tell = say or (lambda message: None)
     strategy = loaded.strategy
     plan = plan_of(loaded, tables=tables, say=tell)
-    warmup_ns = _warmup_ns(strategy, max(plan.memory_bars, memory_bars))
+    warmup_ns = warmup_ns_of(strategy, max(plan.memory_bars, memory_bars))
     market = load_market(loaded, warmup_ns=warmup_ns)
     if market.calendar != "24x7":  # a day is a session there
         plan = plan_of(loaded, tables=tables, calendar=market.calendar, say=tell)
-    rules = TapeRules(
+    tape = make_tape(plan, market, tape_rules(strategy))
+    first = _first_decision(strategy, plan, market, tape, not_before_ns)
+    return Session(loaded, plan, market, tape, first, tell, tables)
+
+
+def tape_rules(strategy: Any) -> TapeRules:
+    """Return how a file counts days, gaps and funding."""
+    funding = strategy.perpetual.funding
+    return TapeRules(
         time_zone=strategy.time_zone,
         day_start_ns=day_start_ns(strategy.day_start),
         reset_after=strategy.data.candles.extra["reset_after"],
-        funding_rate=strategy.perpetual.funding.rate if strategy.perpetual.funding else None,
-        funding_every_ns=strategy.perpetual.funding.every if strategy.perpetual.funding else 1,
+        funding_rate=funding.rate if funding else None,
+        funding_every_ns=funding.every if funding else 1,
     )
-    tape = make_tape(plan, market, rules)
-    first = _first_decision(strategy, plan, market, tape, not_before_ns)
-    return Session(loaded, plan, market, tape, first, tell, tables)
 
 
 def day_start_ns(value: Any) -> int:
@@ -111,7 +118,7 @@ def day_start_ns(value: Any) -> int:
     return (int(hours) * 60 + int(minutes or 0)) * 60_000_000_000
 
 
-def _warmup_ns(strategy: Any, memory_bars: int) -> int:
+def warmup_ns_of(strategy: Any, memory_bars: int) -> int:
     """Market time to read before the start: memory of the features, and the first window.
 
     Three times the bars as time where the market may close; more never changes a bit.
@@ -141,21 +148,27 @@ def _first_decision(
     known = tape.T[layout.KNOWN]
     waits = [each for each in (strategy.universe.start, not_before_ns) if each is not None]
     at = int(np.searchsorted(known, max(waits), side="left")) if waits else 0
-    ages = []
-    for k, length in enumerate(tape.lengths):
-        ready = np.flatnonzero(tape.M[k, layout.AGE, :length] >= plan.warmup_bars)
-        if len(ready):
-            times = np.flatnonzero(tape.T[layout.ROW + k] == ready[0])
-            ages.append(int(times[0]))
-    if not ages:
+    ready = first_ready(plan, tape)
+    if ready is None:
         raise DataError(
             f"no stretch of history is as long as the {plan.warmup_bars} bars the features need",
             hint="the data is cut by gaps: see the findings, or raise candles.reset_after",
         )
-    first = max(at, min(ages))
+    first = max(at, ready)
     if first >= tape.times:
         raise DataError(
             "the data ends before the first decision: nothing is left to trade",
             hint="move universe.start back, or extend the data",
         )
     return first
+
+
+def first_ready(plan: Plan, tape: Tape) -> int | None:
+    """Return the first time at which the rules of some symbol can be read, if there is one."""
+    found = []
+    for k, length in enumerate(tape.lengths):
+        ready = np.flatnonzero(tape.M[k, layout.AGE, :length] >= plan.warmup_bars)
+        if len(ready):
+            times = np.flatnonzero(tape.T[layout.ROW + k] == ready[0])
+            found.append(int(times[0]))
+    return min(found, default=None)

@@ -201,7 +201,9 @@ class RunResult:
       position has exit_reason ``open``, marked at the last close.
     - equity: one row for each decision time; `exposure` = sum of |notional| / equity, `drawdown`
       = 1 - equity / highest equity so far, both fractions that are never negative. A run without
-      decisions may leave `cash` and `exposure` out; then `mean_exposure` says their figure.
+      decisions may leave `cash` and `exposure` out; then `mean_exposure` says their figure. A
+      run in stretches has a row for each start of a day and the last time; `max_drawdown` and
+      `mean_equity` are then those of every time.
     - bars: the full bars of each symbol; the store thins them for display.
     - monitoring: `verdict` is ok, warn, retrain or halt; `metric` is a name such as ``auc``,
       ``brier``, ``hit_rate``, ``slippage``, ``psi:<feature>``, ``psi:prediction``; a monitor of
@@ -236,4 +238,6 @@ class RunResult:
     notes: Sequence[str] = ()
     left_out: Sequence[str] = ()
     mean_exposure: float | None = None
+    max_drawdown: float | None = None
+    mean_equity: float | None = None
     manifest: Mapping[str, Any] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._store.result import COUNT, FLAG, NUMBER, TABLES, TEXT, TIME
@@ -15,7 +16,16 @@ if TYPE_CHECKING:
     from septet._data.bars import BarTable
     from septet._store.result import RunResult, Table
 
-__all__ = ["DISPLAY_BARS", "as_frame", "coded", "empty", "feature_names", "frames_of", "thin_bars"]
+__all__ = [
+    "DISPLAY_BARS",
+    "as_frame",
+    "coded",
+    "empty",
+    "feature_names",
+    "frames_of",
+    "join_bars",
+    "thin_bars",
+]
 
 DISPLAY_BARS: Final = 20_000
 # What a fast run may not bring: such a column is stored without values.
@@ -118,30 +128,34 @@ def _edges(count: int, split: int, limit: int) -> npt.NDArray[np.int64]:
     return np.unique(np.concatenate([np.zeros(1, np.int64), before, after]))
 
 
+def join_bars(bars: BarTable, starts: npt.NDArray[np.int64]) -> BarTable:
+    """Join the bars from each start up to the next into one."""
+    import numpy as np
+
+    if not len(starts):
+        return bars
+    last = np.append(starts[1:], len(bars)) - 1
+    return replace(
+        bars,
+        open_ns=bars.open_ns[starts], known_ns=bars.known_ns[last], open=bars.open[starts],
+        high=np.maximum.reduceat(bars.high, starts), low=np.minimum.reduceat(bars.low, starts),
+        close=bars.close[last], volume=np.add.reduceat(bars.volume, starts),
+        session=bars.session[last], filled=None,
+    )  # fmt: skip
+
+
 def _thin_one(bars: BarTable, split_ns: int, limit: int) -> dict[str, npt.NDArray[Any]]:
     import numpy as np
 
     count = len(bars)
     if count <= limit:
-        starts = np.arange(count, dtype=np.int64)
+        joined = bars
     else:
         split = min(int(np.searchsorted(bars.known_ns, split_ns, side="right")), count - 1)
-        starts = _edges(count, split, limit)
-    last = np.append(starts[1:], count) - 1
-    if count == 0:
-        starts = last = np.zeros(0, np.int64)
-    reduce = np.maximum.reduceat if count else lambda a, _: a
-    lowest = np.minimum.reduceat if count else lambda a, _: a
-    total = np.add.reduceat if count else lambda a, _: a
-    return {
-        "time": bars.known_ns[last],
-        "open_time": bars.open_ns[starts],
-        "open": bars.open[starts],
-        "high": reduce(bars.high, starts),
-        "low": lowest(bars.low, starts),
-        "close": bars.close[last],
-        "volume": total(bars.volume, starts),
-    }
+        joined = join_bars(bars, _edges(count, split, limit))
+    names = ("open", "high", "low", "close", "volume")
+    columns = {name: getattr(joined, name) for name in names}
+    return {"time": joined.known_ns, "open_time": joined.open_ns, **columns}
 
 
 def thin_bars(

@@ -1,0 +1,481 @@
+"""Market data in stretches of time, so that a run needs memory for one of them and no more.
+
+Each stretch brings its own bars and, before them, as many of the bars that were there already
+as the features remember. Every row is read and judged once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from septet._data import adjust
+from septet._data.align import missing_before
+from septet._data.bars import BarTable, Finding, Instrument, Ints, MarketData, SeriesTable, no_bars
+from septet._data.calendars import Anchor
+from septet._data.files import READ_ERRORS, unreadable
+from septet._data.findings import Findings
+from septet._data.load import (
+    Fingerprint,
+    LoadedFile,
+    cut,
+    instruments_of,
+    keys_of,
+    read_all_series,
+    request_for,
+    survivorship,
+)
+from septet._data.normalise import (
+    STEP_SAMPLE,
+    calendar_of,
+    check_step,
+    jump_examples,
+    normalise,
+)
+from septet._data.source import LazyBars, RawBars, Request, Scans, Store
+from septet._data.stamps import iso, read_stamps
+from septet.errors import DataError
+from septet_schemas.data import CandlesConfig
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Memory", "Stretch", "Stretches", "chain"]
+
+DAY_NS: Final = 86_400_000_000_000
+UNITS_NS: Final = (1, 1_000, 1_000_000, 1_000_000_000, DAY_NS)
+MARGIN_NS: Final = 8 * DAY_NS  # the longest session, and a week that features are anchored to
+EXAMPLES: Final = 3
+COLUMNS: Final = (
+    "timestamp", "open", "high", "low", "close", "volume", "adj_close", "split",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a plan remembers: bars of each symbol, and whether a feature counts from an anchor."""
+
+    bars: int
+    anchored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One stretch: bars known from `begin_ns` on are new, those before are for the features."""
+
+    market: MarketData
+    begin_ns: int
+    number: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """How a column of stamps counts: `unit_ns` a step, between two instants, nulls apart."""
+
+    kind: Any
+    unit_ns: int
+    first_ns: int
+    last_ns: int
+
+
+@dataclass
+class _Symbol:
+    """What is kept of a symbol from one stretch to the next."""
+
+    lazy: LazyBars
+    keys: CandlesConfig
+    bar_ns: int
+    calendar: str
+    clock: _Clock
+    table: BarTable
+    anchor: Anchor | None = None
+    rows: int = 0
+    defects: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    sums: Fingerprint = field(default_factory=Fingerprint)
+    ended: tuple[int, float] | None = None  # the last session that is over, and its close
+    last: tuple[int, float, int] | None = None  # session, close and open time of the last bar
+    known_ns: int = -(2**63)
+
+    @property
+    def name(self) -> str:
+        return self.lazy.symbol
+
+    def read(self, first_ns: int | None, last_ns: int | None, request: Request) -> None:
+        """Read the rows stamped from `first_ns` on and before `last_ns`, and judge them."""
+        frame = _between(self.lazy, self.clock, first_ns, last_ns)
+        self.rows += frame.height
+        if not frame.height:
+            return
+        raw = RawBars(self.name, frame, self.lazy.facts)
+        done = normalise(
+            raw, self.keys, bar_ns=self.bar_ns, now_ns=request.now_ns, part=True,
+            anchor=self.anchor,
+        )  # fmt: skip
+        self.defects += done.defects
+        between: tuple[Finding, ...] = ()
+        if len(done.bars):
+            self.anchor = done.anchor
+            between = self._append(done.bars)
+        self.findings = merged([*self.findings, *between, *done.findings])
+
+    def _append(self, bars: BarTable) -> tuple[Finding, ...]:
+        """Put new bars after those that are there, and say what lies between."""
+        found = Findings(self.lazy.facts.origin, self.name, self.keys.policy)
+        if len(self.table):
+            newest = int(self.table.open_ns[-1])
+            fresh = int(np.searchsorted(bars.open_ns, newest, side="right"))
+            if fresh:  # another stamp for a bar that was there: the first seen wins
+                found("conflict", fresh, [iso(each) for each in bars.open_ns[:fresh]])
+                bars = cut(bars, fresh, len(bars))
+            last = cut(self.table, len(self.table) - 1, len(self.table))
+            both = chain([last, cut(bars, 0, 1)])
+            missing = int(missing_before(both, self.calendar, self.anchor)[-1])
+            found("gap", missing, [f"{missing} after {iso(newest)}"])
+        self.table = chain([self.table, bars])
+        return found.all()
+
+    def take(self, bars: BarTable) -> None:
+        """Count bars that a stretch hands over."""
+        if len(bars):
+            self.sums.add(bars)
+            self._find_jumps(bars.session, bars.close, bars.open_ns)
+            self.known_ns = int(bars.known_ns[-1])
+
+    def _find_jumps(self, session: Ints, close: Any, open_ns: Ints) -> None:
+        """Compare the close of each session that is over with that of the one before."""
+        if self.last is not None:
+            session = np.concatenate(([self.last[0]], session))
+            close = np.concatenate(([self.last[1]], close))
+            open_ns = np.concatenate(([self.last[2]], open_ns))
+        self.last = (int(session[-1]), float(close[-1]), int(open_ns[-1]))
+        over = np.flatnonzero(np.diff(session) != 0)
+        self._judge_jumps(session[over], close[over], open_ns[over])
+
+    def _judge_jumps(self, session: Ints, close: Any, open_ns: Ints) -> None:
+        if not len(session):
+            return
+        end = (int(session[-1]), float(close[-1]))
+        if self.ended is not None:
+            session = np.concatenate(([self.ended[0]], session))
+            close = np.concatenate(([self.ended[1]], close))
+            open_ns = np.concatenate(([0], open_ns))
+        self.ended = end
+        hits, ratio = adjust.moves(close, session)
+        found = Findings(self.lazy.facts.origin, self.name, self.keys.policy)
+        found("jump", len(hits), jump_examples(open_ns[hits], ratio))
+        self.findings = merged([*self.findings, *found.all()])
+
+    def finish(self) -> None:
+        """Judge what could not be judged before the last bar.
+
+        Raises
+        ------
+        DataError
+            If most of the rows were bad.
+        """
+        if self.last is not None:
+            session, close, open_ns = (np.array([each]) for each in self.last)
+            self._judge_jumps(session, close, open_ns)
+        if self.rows and (self.defects > self.keys.max_bad * self.rows or self.anchor is None):
+            worst = sorted((each for each in merged(self.findings) if each.count),
+                           key=lambda each: -each.count)  # fmt: skip
+            listed = "; ".join(f"{each.kind} {each.count}" for each in worst[:3])
+            raise DataError(
+                f"{self.name} from {self.lazy.facts.origin}: most of the data is bad, "
+                f"{self.rows - self.defects} of {self.rows} rows are usable: {listed}",
+                hint=f"the limit is max_bad: {self.keys.max_bad:.0%}",
+            )
+
+
+def chain(parts: Sequence[BarTable]) -> BarTable:
+    """Put tables of one symbol together, in order; at least one."""
+    full = [each for each in parts if len(each)] or parts[:1]
+    if len(full) == 1:
+        return full[0]
+    columns: dict[str, Any] = {
+        each.name: np.concatenate([getattr(part, each.name) for part in full])
+        for each in fields(full[0])
+        if isinstance(getattr(full[0], each.name), np.ndarray)
+    }
+    return replace(full[0], **columns)
+
+
+def _clock_of(lazy: LazyBars, keys: CandlesConfig, bar_ns: int) -> _Clock:
+    """Find out how the stamps of a symbol count and where they begin and end.
+
+    Raises
+    ------
+    DataError
+        If they cannot be cut by time, or are of another bar length.
+    """
+    import polars as pl
+
+    where = f"{lazy.symbol} from {lazy.facts.origin}"
+    kind = lazy.frame.collect_schema().get("timestamp")
+    if kind is None:
+        raise DataError(f"{where}: no column timestamp", hint="name it: columns: {timestamp: ...}")
+    local = isinstance(kind, pl.Datetime) and kind.time_zone is None and keys.time_zone != "UTC"
+    if not (kind.is_integer() or kind == pl.Date or isinstance(kind, pl.Datetime)) or local:
+        raise DataError(
+            f"{where}: time stamps of {kind}{' in local time' if local else ''} cannot be cut "
+            "into stretches, whole numbers, dates and date-times in UTC can",
+            hint="run without --chunk, or write the file with a timestamp in UTC",
+        )
+    stamp = pl.col("timestamp")
+    try:
+        ends = lazy.frame.select(stamp.min().alias("low"), stamp.max().alias("high"))
+        low, high = ends.collect(engine="streaming").row(0)
+        head = lazy.frame.select(stamp).head(STEP_SAMPLE).collect()["timestamp"]
+    except READ_ERRORS() as error:
+        raise unreadable(lazy.facts.origin, error) from error
+    if low is None:
+        raise DataError(f"{where}: there are no rows")
+    both = pl.Series("timestamp", [low, high], dtype=kind)
+    read = read_stamps(both, unit=keys.time_unit, zone=keys.time_zone, where=where)
+    times, plain = read.time_ns.tolist(), both.to_physical().cast(pl.Int64).to_list()
+    units = [u for u in UNITS_NS if all(p * u == t for p, t in zip(plain, times, strict=True))]
+    if read.dropped or read.noticed or not units:
+        raise DataError(
+            f"{where}: time stamps from {low} to {high} cannot be cut into stretches: they are "
+            "not of one unit",
+            hint="mend the first and last stamps or write time_unit: ..., or run without --chunk",
+        )
+    sampled = read_stamps(head, unit=keys.time_unit, zone=keys.time_zone, where=where)
+    bad = np.logical_or.reduce([*sampled.dropped.values(), np.zeros(len(head), np.bool_)])
+    check_step(sampled.time_ns[~bad], bar_ns, where)
+    return _Clock(kind, units[0], times[0], times[1])
+
+
+def _between(
+    lazy: LazyBars, clock: _Clock, first_ns: int | None, last_ns: int | None
+) -> pl.DataFrame:
+    """Read rows by their stamps; those without one come with the first."""
+    import polars as pl
+
+    def literal(time_ns: int) -> pl.Expr:
+        return pl.lit(-(-time_ns // clock.unit_ns)).cast(clock.kind)
+
+    there = lazy.frame.collect_schema().names()
+    frame = lazy.frame.select(name for name in there if name in COLUMNS)
+    stamp, keep = pl.col("timestamp"), pl.lit(value=True)
+    if last_ns is not None and last_ns <= clock.last_ns:
+        keep = stamp < literal(max(last_ns, clock.first_ns))
+    if first_ns is None:
+        keep = keep | stamp.is_null()
+    elif first_ns > clock.last_ns:
+        keep = pl.lit(value=False)
+    elif first_ns > clock.first_ns:
+        keep = keep & (stamp >= literal(first_ns))
+    try:
+        return frame.filter(keep).collect()
+    except READ_ERRORS() as error:
+        raise unreadable(lazy.facts.origin, error) from error
+
+
+def merged(findings: list[Finding]) -> list[Finding]:
+    """Add up findings of one kind, in order of their first appearance."""
+    found: dict[tuple[str, ...], Finding] = {}
+    for each in findings:
+        key = (each.source, each.symbol, each.kind, each.policy, each.message)
+        if key in found:
+            before = found[key]
+            examples = (*before.examples, *each.examples)[:EXAMPLES]
+            each = replace(before, count=before.count + each.count, examples=examples)
+        found[key] = each
+    return list(found.values())
+
+
+class Stretches:
+    """The market data of a strategy file, one stretch after the other.
+
+    Parameters
+    ----------
+    loaded
+        A loaded strategy file.
+    bars
+        Length of a stretch: that many times the bar.
+    memory
+        What the plan remembers.
+    warmup_ns
+        Market time to keep before `universe.start`.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedFile,
+        *,
+        bars: int,
+        memory: Memory,
+        warmup_ns: int,
+        store: Store | None = None,
+        now_ns: int | None = None,
+    ) -> None:
+        strategy = loaded.strategy
+        if store is None:
+            from septet._store.parquet import BarStore
+
+            store = BarStore()
+        self._memory = memory
+        self._request = request_for(loaded, store=store, now_ns=now_ns or time.time_ns())
+        block, keys = strategy.data.candles, keys_of(strategy.data.candles, CandlesConfig)
+        _refuse_unserved(keys)
+        source = block.declaration(block.config)
+        if not isinstance(source, Scans):
+            raise DataError(
+                f"candles: {block.use} cannot be read in stretches: it does not say where its "
+                "bars begin and end",
+                hint="use: parquet can; or run without --chunk",
+            )
+        lazies = {each.symbol: each for each in source.scan(self._request)}
+        bar_ns = self._request.bar_ns
+        self._symbols = {
+            symbol: _Symbol(
+                lazies[symbol], keys, bar_ns, calendar_of(keys, lazies[symbol].facts, symbol),
+                _clock_of(lazies[symbol], keys, bar_ns), no_bars(symbol, bar_ns),
+            )
+            for symbol in self._request.symbols
+        }  # fmt: skip
+        self.calendars = {name: each.calendar for name, each in self._symbols.items()}
+        self.calendar = Counter(self.calendars.values()).most_common(1)[0][0]
+        self.series: Mapping[str, SeriesTable]
+        self.series, self._found, self.sources = read_all_series(strategy, self._request)
+        self.sources |= {name: each.lazy.facts.origin for name, each in self._symbols.items()}
+        facts = {name: each.lazy.facts for name, each in self._symbols.items()}
+        self.instruments: dict[str, Instrument] = instruments_of(strategy, facts)
+        self._begin_ns = -(2**63)  # bars known before are not read
+        if self._request.start_ns is not None:
+            self._begin_ns = self._request.start_ns - warmup_ns
+        self._outside: list[Finding] = []
+        self.length_ns = bars * bar_ns
+        self.cuts = self._cuts(self.length_ns)
+
+    def _cuts(self, length_ns: int) -> list[int]:
+        """Instants between stretches: before the first, between, and after the last."""
+        clocks = [each.clock for each in self._symbols.values()]
+        low = max(min(clock.first_ns for clock in clocks), self._begin_ns - MARGIN_NS)
+        high = max(clock.last_ns for clock in clocks)
+        if self._request.end_ns is not None:
+            high = min(high, self._request.end_ns)
+        first = low // length_ns * length_ns
+        return [first, *range(first + length_ns, high + 1, length_ns), 2**62]
+
+    def __iter__(self) -> Iterator[Stretch]:
+        """Read stretch after stretch; one without a single new bar is left out."""
+        cuts, count = self.cuts, len(self.cuts) - 1
+        limit_ns = 2**62 if self._request.end_ns is None else self._request.end_ns + 1
+        for number in range(count):
+            begin_ns = cuts[number] if number else -(2**63)
+            end_ns = min(cuts[number + 1], limit_ns)
+            whole = number == 0 and self._begin_ns <= cuts[0]
+            from_ns = None if whole else cuts[number]
+            upto_ns = None if end_ns == 2**62 else end_ns
+            bars: dict[str, BarTable] = {}
+            fresh = 0
+            for name, each in self._symbols.items():
+                each.read(from_ns, upto_ns, self._request)
+                known = each.table.known_ns
+                first, last = (int(np.searchsorted(known, t)) for t in (self._begin_ns, end_ns))
+                bars[name] = cut(each.table, min(first, last), last)
+                new = int(np.searchsorted(bars[name].known_ns, begin_ns))
+                each.take(cut(bars[name], new, len(bars[name])))
+                fresh += len(bars[name]) - new
+            if fresh:
+                yield Stretch(self._market(bars), begin_ns, number, count)
+            self._forget(cuts[number + 1])
+        for each in self._symbols.values():
+            each.finish()
+        self._check_overlap()
+
+    def _check_overlap(self) -> None:
+        """Refuse a span without any bar, and say which symbols have none."""
+        start_ns, end_ns = self._request.start_ns, self._request.end_ns
+        outside = [
+            name for name, each in self._symbols.items()
+            if each.last is None or (start_ns is not None and each.known_ns < start_ns)
+        ]  # fmt: skip
+        said = {
+            name: f"{name} {iso(self._symbols[name].clock.first_ns)} to "
+            f"{iso(self._symbols[name].clock.last_ns)}"
+            for name in outside
+        }
+        if len(outside) == len(self._symbols):
+            begin = "the beginning" if start_ns is None else iso(start_ns)
+            end = "the end" if end_ns is None else iso(end_ns)
+            raise DataError(
+                f"the data and the span asked for do not overlap: asked {begin} to {end}, "
+                f"there is {'; '.join(list(said.values())[:5])}",
+                hint="change universe: {start, end}, or fetch more with septet data fetch",
+            )
+        self._outside = [
+            Finding("universe", name, "no_overlap", "keep", 1, (text,), "no bar in the span")
+            for name, text in said.items()
+        ]
+
+    def _market(self, bars: dict[str, BarTable]) -> MarketData:
+        return MarketData(
+            symbols=self._request.symbols, bar_ns=self._request.bar_ns, bars=bars,
+            series=self.series, instruments=self.instruments, calendar=self.calendar,
+            sources=self.sources, calendars=self.calendars,
+        )  # fmt: skip
+
+    def _forget(self, now_ns: int) -> None:
+        """Drop bars that no feature remembers any more.
+
+        A symbol that has been silent for long starts anew when it speaks again; of the others the
+        slowest says how far back its features see the rest, which remember from there.
+        """
+        deepest = now_ns - (MARGIN_NS if self._memory.anchored else 0)
+        silent_ns = MARGIN_NS + 10 * self._request.bar_ns * self._longest_gap
+        reach = []
+        for each in self._symbols.values():
+            known = each.table.known_ns
+            there = int(np.searchsorted(known, deepest))
+            if len(known) and known[-1] >= now_ns - silent_ns:
+                reach.append(int(known[max(0, min(there, len(known) - 1) - self._memory.bars)]))
+        oldest = min(reach, default=deepest)
+        for each in self._symbols.values():
+            known = each.table.known_ns
+            first = int(np.searchsorted(known, oldest)) - self._memory.bars
+            first = min(first, len(known) - self._memory.bars)
+            each.table = cut(each.table, max(0, first), len(known))
+
+    @property
+    def _longest_gap(self) -> int:
+        return max(each.keys.reset_after for each in self._symbols.values()) + 2
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was wrong with all that was read, each kind of a symbol once."""
+        found = [each for symbol in self._symbols.values() for each in symbol.findings]
+        return tuple(merged([*found, *self._outside, *survivorship(self.calendars), *self._found]))
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of the rows of every symbol and series, as of a run in one piece."""
+        found = {name: each.sums.hexdigest() for name, each in self._symbols.items()}
+        for name, table in self.series.items():
+            made = Fingerprint()
+            made.add(table)
+            found[name] = made.hexdigest()
+        return found
+
+
+def _refuse_unserved(keys: CandlesConfig) -> None:
+    """Refuse what needs bars that are not read yet."""
+    if keys.policy.gap == "fill":
+        raise DataError(
+            "policy: {gap: fill} needs the bar after a gap, which a stretch may not hold",
+            hint="write policy: {gap: keep}, or run without --chunk",
+        )
+    if keys.adjust == "splits":
+        raise DataError(
+            "adjust: splits needs every split to come, which a stretch does not hold",
+            hint="write adjust: total, or run without --chunk",
+        )

@@ -1,0 +1,407 @@
+"""A backtest in stretches: memory for one stretch and for what was traded, the same result.
+
+The account goes from one stretch to the next as it is. The features begin each stretch anew, over
+the bars they remember, which gives the same bits. What a stretch traded is projected at once.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from septet._core.batch import Batch
+from septet._core.state import State
+from septet._data.bars import BarTable, MarketData, no_bars
+from septet._data.load import cut
+from septet._data.stretches import Memory, Stretch, Stretches, chain
+from septet._kernel import layout
+from septet._learn.fills import WINDOW
+from septet._plan.plan import Plan
+from septet._report.statistics import sample_days
+from septet._shell import project
+from septet._shell.backtest import facts_of, manifest_of, notes_of, refuse_unserved
+from septet._shell.session import (
+    Say,
+    Session,
+    first_ready,
+    plan_of,
+    tape_rules,
+    warmup_ns_of,
+)
+from septet._shell.tape import make_tape
+from septet._shell.watching import fill_costs
+from septet._store.background import Background
+from septet._store.result import RunResult
+from septet._store.tables import DISPLAY_BARS, as_frame, join_bars
+from septet.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["stream_backtest"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+ABOUT_ORDERS = (layout.ORDER, layout.FILL, layout.STATUS)
+NOTHING = np.zeros((1, 1, 0))
+
+
+def stream_backtest(
+    loaded: Any,
+    chunk_bars: int,
+    *,
+    say: Say | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> RunResult:
+    """Run a loaded strategy over history in stretches of `chunk_bars` bars of time.
+
+    Orders, fills, trades, halts and figures are those of a run in one piece; decisions are left
+    out, and the curve has a row for each start of a day and the last time.
+
+    Raises
+    ------
+    InputError
+        If the strategy needs all of its history at once, naming what does.
+    """
+    began = time.perf_counter()
+    tell = say or (lambda message: None)
+    if chunk_bars < 1:
+        raise InputError(
+            f"--chunk is a number of bars, 1 or more; it was {chunk_bars}",
+            hint="for example --chunk 2000000",
+        )
+    strategy = loaded.strategy
+    refuse_unserved(strategy)
+    _refuse_whole(strategy)
+    plan = plan_of(loaded, tables=False, say=tell)
+    memory = _memory_of(plan)
+    stretches = Stretches(
+        loaded, bars=chunk_bars, memory=memory,
+        warmup_ns=warmup_ns_of(strategy, plan.memory_bars),
+    )  # fmt: skip
+    if stretches.calendar != "24x7":  # a day is a session there
+        plan = plan_of(loaded, tables=False, calendar=stretches.calendar, say=tell)
+    plan.entries  # noqa: B018 - compiled before the clock starts
+    if not plan.compiled:
+        slow = ", ".join(plan.assembly.slow_parts)
+        tell(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")
+    run = _Run(loaded, plan, tell, stretches)
+    with np.errstate(all="ignore"):
+        for stretch in _read_ahead(stretches):
+            run.take(stretch)
+            if progress is not None:
+                progress(stretch.number + 1, stretch.count, "stretches")
+        result = run.result(chunk_bars)
+    facts = replace(result.facts, seconds_total=time.perf_counter() - began)
+    return replace(result, facts=facts)
+
+
+def _refuse_whole(strategy: Any) -> None:
+    """Refuse what reads a whole run."""
+    if strategy.model is not None:
+        raise InputError(
+            "--chunk is for rules: a model is trained on history that a stretch does not hold",
+            hint="run without --chunk",
+        )
+    for name in strategy.monitoring.monitors:
+        raise InputError(
+            f"--chunk: monitoring.{name} reads the whole curve, which is not kept",
+            hint=f"run without --chunk, or without monitoring.{name}",
+        )
+
+
+def _memory_of(plan: Plan) -> Memory:
+    """Return what the features of a plan remember.
+
+    Raises
+    ------
+    InputError
+        If one never forgets, by name.
+    """
+    kinds = {node.label: node.memory.kind for node in plan.assembly.graph.nodes}
+    for label, kind in kinds.items():
+        if kind == "unbounded":
+            raise InputError(
+                f"--chunk: features.{label} never forgets, so that no stretch can begin anew",
+                hint="give it an anchor or a window, or run without --chunk",
+            )
+    return Memory(plan.memory_bars + 2, "anchored" in kinds.values())
+
+
+def _read_ahead(stretches: Stretches) -> Iterator[Stretch]:
+    """Read the next stretch while one is run."""
+    source = iter(stretches)
+    coming = Background(lambda: next(source, None))
+    while (stretch := coming.result()) is not None:
+        coming = Background(lambda: next(source, None))
+        yield stretch
+
+
+@dataclass
+class _Curve:
+    """The curve of equity, thinned: starts of days and months, the first and the last time."""
+
+    day_start: str
+    time_zone: str
+    top: float
+    parts: list[tuple[Any, ...]] = field(default_factory=list)
+    last: tuple[Any, ...] | None = None
+    sums: list[float] = field(default_factory=list)
+    count: int = 0
+
+    def take(self, time_ns: Ints, equity: Floats) -> None:
+        """Add the times of a stretch."""
+        peak = np.maximum.accumulate(np.maximum(equity, self.top))
+        self.top = float(peak[-1])
+        self.sums.append(float(equity.sum()))
+        self.count += len(equity)
+        rows: tuple[Any, ...] = (time_ns, equity, 1.0 - equity / peak)
+        if self.last is None:
+            self._keep(rows, np.zeros(1, np.int64))
+        else:
+            rows = tuple(np.concatenate(each) for each in zip(self.last, rows, strict=True))
+        numbers = np.arange(len(rows[0]), dtype=np.float64)
+        starts = {self.day_start, "00:00"}
+        found = [
+            sample_days(rows[0], numbers, day_start=start, time_zone=self.time_zone)[1]
+            for start in starts
+        ]
+        self._keep(rows, np.unique(np.concatenate(found)).astype(np.int64))
+        self.last = tuple(each[-1:] for each in rows)
+
+    def _keep(self, rows: tuple[Any, ...], picked: Ints) -> None:
+        newest = int(self.parts[-1][0][-1]) if self.parts else -(2**63)
+        picked = picked[rows[0][picked] > newest]
+        if len(picked):
+            self.parts.append(tuple(each[picked] for each in rows))
+
+    def table(self) -> dict[str, Any]:
+        """Return the rows of equity.parquet."""
+        if self.last is not None:
+            self._keep(self.last, np.zeros(1, np.int64))
+        columns = [np.concatenate(each) for each in zip(*self.parts, strict=True)]
+        return dict(zip(("time", "equity", "drawdown"), columns, strict=True))
+
+    @property
+    def mean(self) -> float:
+        """Mean equity over every time."""
+        return math.fsum(self.sums) / self.count
+
+
+@dataclass
+class _Shown:
+    """Bars for display: joined as they pass."""
+
+    step: int
+    parts: dict[str, list[BarTable]] = field(default_factory=dict)
+
+    def take(self, name: str, bars: BarTable, split_ns: int | None) -> None:
+        """Join new bars of a symbol; one group ends with the first decision."""
+        split = 0
+        if split_ns is not None:
+            split = int(np.searchsorted(bars.known_ns, split_ns, side="right"))
+        for first, last in ((0, split), (split, len(bars))):
+            if first < last:
+                starts = np.arange(0, last - first, self.step)
+                joined = join_bars(cut(bars, first, last), starts)
+                self.parts.setdefault(name, []).append(joined)
+
+    def tables(self, market: MarketData) -> dict[str, BarTable]:
+        """Return the joined bars of every symbol."""
+        return {
+            name: chain(self.parts.get(name, [no_bars(name, market.bar_ns)]))
+            for name in market.symbols
+        }
+
+    def widest(self, tables: dict[str, BarTable]) -> dict[str, int]:
+        """Return how many bars the widest group of each symbol joins, once it is stored."""
+        found = {}
+        for name, bars in tables.items():
+            again = 1 if len(bars) <= DISPLAY_BARS else -(-len(bars) // (DISPLAY_BARS - 2))
+            found[name] = self.step * again
+        return found
+
+
+class _Run:
+    """A run while its stretches pass."""
+
+    def __init__(self, loaded: Any, plan: Plan, say: Say, stretches: Stretches) -> None:
+        strategy = loaded.strategy
+        self.loaded, self.plan, self.say, self.stretches = loaded, plan, say, stretches
+        self.rules = tape_rules(strategy)
+        self.venue = next(iter(strategy.execution.venues))
+        self.curve = _Curve(
+            str(strategy.day_start), strategy.time_zone, float(strategy.account.capital)
+        )
+        span_ns = stretches.cuts[-2] - stretches.cuts[0] + stretches.length_ns
+        bars = span_ns // strategy.universe.bar
+        self.shown = _Shown(max(1, -(-bars // (DISPLAY_BARS // 2))))
+        self.frames: dict[str, list[pl.DataFrame]] = {
+            name: [] for name in ("orders", "fills", "trades", "monitoring")
+        }
+        self.state: State | None = None
+        self.session: Session | None = None
+        self.waiting = plan.log(0)  # rows about orders that still work
+        self.halts = plan.log(0)
+        self.window = plan.log(0)  # fills that the watch over their costs still averages
+        self.fills = self.bars = self.before = self.first_index = 0
+        self.ready = False
+        self.first_ns: int | None = None
+        self.seconds = 0.0
+
+    def take(self, stretch: Stretch) -> None:
+        """Run one stretch."""
+        tape = make_tape(self.plan, stretch.market, self.rules)
+        known = tape.T[layout.KNOWN]
+        fresh = int(np.searchsorted(known, stretch.begin_ns))
+        session = Session(
+            self.loaded, self.plan, stretch.market, tape, fresh, self.say, tables=False
+        )
+        begun = self.first_ns is not None
+        if not begun:
+            self._wait(session, fresh)
+        for name, bars in stretch.market.bars.items():
+            new = int(np.searchsorted(bars.known_ns, stretch.begin_ns))
+            split_ns = None if begun else self.first_ns
+            self.shown.take(name, cut(bars, new, len(bars)), split_ns)
+        if self.first_ns is not None:
+            self._trade(session)
+
+    def _wait(self, session: Session, fresh: int) -> None:
+        """Find the first decision: not before the file's start, and once the rules can be read."""
+        known, start_ns = session.tape.T[layout.KNOWN], session.strategy.universe.start
+        ready = first_ready(self.plan, session.tape)
+        at = fresh
+        if start_ns is not None:
+            at = max(at, int(np.searchsorted(known, start_ns)))
+        if not self.ready and ready is not None:
+            at = max(at, ready)
+        self.ready = self.ready or ready is not None
+        if self.ready and at < len(known):
+            session.first, self.first_ns = at, int(known[at])
+            self.first_index = self.before + at - fresh
+        self.before += len(known) - fresh
+
+    def _trade(self, session: Session) -> None:
+        """Trade the new times of a stretch and keep what is needed of it."""
+        began = time.perf_counter()
+        if self.state is None:
+            self.state = self.plan.state(self.loaded.strategy.account.capital, session.instruments)
+        state, tape = self.state, session.tape
+        state.S[:] = 0.0
+        state.C[layout.LOG] = 0
+        batch = Batch(self.plan, tape, state, keeps=False)
+        batch.run(session.first)
+        self.seconds += time.perf_counter() - began
+        rows = int(state.C[layout.LOG])
+        self._project(session, batch.LI[:rows], batch.LF[:rows])
+        self.session = session
+        self.bars += int((tape.T[layout.ROW :, session.first :] >= 0).sum())
+        equity = batch.G[layout.G_EQUITY, session.first :]
+        self.curve.take(tape.T[layout.KNOWN, session.first :], equity)
+
+    def _project(self, session: Session, LI: Ints, LF: Floats) -> None:
+        """Turn the log of a stretch into rows of tables; what concerns open orders waits."""
+        new = self._outcome(LI, LF)
+        kinds = LI[:, 0]
+        self._add("fills", project.fills_of(session, new, self.venue, before=self.fills))
+        self._add("trades", project.trades_of(session, new, over=False))
+        self._watch(session, LI, LF)
+        self.fills += int((kinds == layout.FILL).sum())
+        self.halts = _stack(self.halts, LI, LF, (kinds == layout.HALT) | (kinds == layout.LIFT))
+        both = _stack(self.waiting, LI, LF, np.isin(kinds, ABOUT_ORDERS))
+        I = new.state.I
+        open_ids = I[I[:, layout.WORKING] == 1, layout.ORDER_ID]
+        waits = np.isin(both[0][:, 3], open_ids)
+        self.waiting = both[0][waits], both[1][waits]
+        done = self._outcome(both[0][~waits], both[1][~waits])
+        self._add("orders", project.orders_of(session, done))
+
+    def _watch(self, session: Session, LI: Ints, LF: Floats) -> None:
+        """Read the costs of the fills; the window over them reaches back into other stretches."""
+        before = len(self.window[0])
+        rows = _stack(self.window, LI, LF, LI[:, 0] == layout.FILL)
+        readings = fill_costs(session, self._outcome(*rows))
+        known = readings.height - before
+        self.frames["monitoring"].append(readings.tail(known))
+        kept = np.zeros(len(rows[0]), np.bool_)
+        for k in range(len(session.market.symbols)):
+            mine = (rows[0][:, 2] == k) & np.isfinite(rows[1][:, 1] / rows[1][:, 4])
+            kept[np.flatnonzero(mine)[-WINDOW:]] = True
+        self.window = rows[0][kept], rows[1][kept]
+
+    def _outcome(self, LI: Ints, LF: Floats) -> project.Outcome:
+        assert self.state is not None
+        return project.Outcome(LI, LF, NOTHING, NOTHING.astype(np.int8), NOTHING[0], self.state)
+
+    def _add(self, name: str, table: dict[str, Any]) -> None:
+        self.frames[name].append(as_frame(name, table))
+
+    def result(self, chunk_bars: int) -> RunResult:
+        """Put the tables of all stretches together.
+
+        Raises
+        ------
+        DataError
+            If no decision was ever taken.
+        """
+        if self.session is None or self.state is None or self.first_ns is None:
+            raise DataError(
+                f"no decision could be taken: the features need {self.plan.warmup_bars} bars in a "
+                "row before they say anything, from universe.start on",
+                hint="ask for a longer span, shorten the features, or see the findings",
+            )
+        session, state = self.session, self.state
+        nothing = self._outcome(*self.plan.log(0))
+        self._add("orders", project.orders_of(session, self._outcome(*self.waiting)))
+        self._add("trades", project.trades_of(session, nothing))
+        bars = self.shown.tables(session.market)
+        facts = facts_of(
+            session, "batch", start_ns=self.first_ns,
+            end_ns=int(session.tape.T[layout.KNOWN, -1]), bars=self.bars, seconds=self.seconds,
+        )  # fmt: skip
+        valued = self.curve.count - int(state.C[layout.UNVALUED])
+        notes = notes_of(session, nothing, None)
+        notes.append(
+            f"the run went through stretches of {chunk_bars} bars: the curve has a row for each "
+            "start of a day and the last time, the figures are those of every time"
+        )
+        return RunResult(
+            facts=facts, decisions=None, orders=self._all("orders"), fills=self._all("fills"),
+            trades=self._all("trades"), equity=self.curve.table(), bars=bars,
+            monitoring=self._all("monitoring"), findings=self.stretches.findings,
+            halts=project.halts_of(session, self._outcome(*self.halts)),
+            resolved=self.loaded.resolved,
+            strategy_text=self.loaded.path.read_text(encoding="utf-8"),
+            distributions=self.loaded.host.versions(), data_hashes=self.stretches.fingerprints,
+            notes=notes, left_out=("decisions",),
+            mean_exposure=float(state.A[layout.EXPOSED]) / valued if valued else None,
+            max_drawdown=float(state.A[layout.DEEPEST]), mean_equity=self.curve.mean,
+            manifest={
+                **manifest_of(session), "first_index": self.first_index, "chunk_bars": chunk_bars,
+                "display": {"bars_joined": self.shown.widest(bars)},
+            },
+        )  # fmt: skip
+
+    def _all(self, name: str) -> pl.DataFrame:
+        """Return the rows of all stretches, orders by their number."""
+        import polars as pl
+
+        whole = pl.concat(self.frames.pop(name), rechunk=True)  # sums see one piece
+        if name != "orders":
+            return whole
+        number = pl.col("order_id").str.slice(1).cast(pl.Int64)
+        return whole.sort(number, maintain_order=True)
+
+
+def _stack(
+    before: tuple[Ints, Floats], LI: Ints, LF: Floats, picked: npt.NDArray[np.bool_]
+) -> tuple[Ints, Floats]:
+    """Put picked rows of a log after others."""
+    return np.concatenate((before[0], LI[picked])), np.concatenate((before[1], LF[picked]))
