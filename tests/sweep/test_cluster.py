@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -86,6 +88,23 @@ class Here:
 def opened(pool: Here, parcel: Parcel, space: Space) -> tuple[ClusterEvaluator, list[str]]:
     said: list[str] = []
     return ClusterEvaluator(pool, parcel, space, said.append), said
+
+
+class Deadly:
+    """Ends whichever process reads it."""
+
+    def __reduce__(self) -> Any:
+        return os.kill, (_Own(), 9)
+
+
+class _Own:
+    def __reduce__(self) -> Any:
+        return os.getpid, ()
+
+
+def deadly() -> Parcel:
+    """A sweep that no process survives."""
+    return Parcel("deadly", describe(), pickle.dumps(Deadly()))
 
 
 def by_number(blocks: Any) -> Rows:

@@ -16,12 +16,13 @@ import pytest
 
 from septet._config.load import Loaded
 from septet._sweep import cluster
-from septet._sweep.cluster import ClusterEvaluator, open_cluster
+from septet._sweep.cluster import ClusterEvaluator, Lost, open_cluster
 from septet._sweep.on_dask import DaskPool
 from septet._sweep.run import run_sweep
+from septet._sweep.space import Setting
 from septet.errors import InputError, RunError
 from tests.sweep.files import swept
-from tests.sweep.test_cluster import by_number, packed, two
+from tests.sweep.test_cluster import by_number, deadly, packed, two
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTION = (
@@ -133,6 +134,18 @@ def test_ctrl_c_does_not_reach_local_workers() -> None:
 
 def _blocked() -> set[int]:
     return set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+
+def test_a_block_that_ends_every_worker_is_lost() -> None:
+    pool = open_cluster("dask", 2, print)
+    try:
+        pool.begin(deadly())
+        pool.send(7, [Setting(0, (0,))])
+        while (answer := pool.wait(1.0)) is None:
+            pass
+        assert answer == (7, Lost())
+    finally:
+        pool.close()
 
 
 def test_the_table_is_that_of_a_local_sweep(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from septet._sweep.cluster import ClusterEvaluator, open_cluster
+from septet._sweep.cluster import ClusterEvaluator, Lost, open_cluster
 from septet._sweep.on_ray import RayPool
 from septet._sweep.run import run_sweep
+from septet._sweep.space import Setting
 from septet.errors import InputError
 from tests.sweep.files import swept
-from tests.sweep.test_cluster import by_number, packed, two
+from tests.sweep.test_cluster import by_number, deadly, packed, two
 from tests.sweep.test_on_dask import SECTION, other_version, stop
 
 pytest.importorskip(
@@ -48,6 +49,18 @@ def test_processes_that_are_killed_are_replaced_and_lose_nothing(tmp_path: Path)
         assert sum(map(len, found)) == len(rows) == 72, "no setting came twice"
     finally:
         evaluator.close()
+
+
+def test_a_block_that_ends_every_process_is_lost() -> None:
+    pool = open_cluster("ray", 1, print)
+    try:
+        pool.begin(deadly())
+        pool.send(7, [Setting(0, (0,))])
+        while (answer := pool.wait(1.0)) is None:
+            pass
+        assert answer == (7, Lost())
+    finally:
+        pool.close()
 
 
 def test_the_table_is_that_of_a_local_sweep(tmp_path: Path) -> None:
