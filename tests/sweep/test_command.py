@@ -226,7 +226,7 @@ def test_what_a_flag_says_wrongly_is_told_with_the_flag(septet: Command) -> None
         "'features.fats.period'\n"
         "  hint      did you mean features.fast.period or features.slow.period?\n\n"
         "--method: error: sweep.method: this value is not one of those allowed\n"
-        "  expected  grid or random\n"
+        "  expected  grid, random or tpe\n"
         "  found     'luck'\n\n"
         "2 errors\n"
     )

@@ -17,7 +17,7 @@ from septet._sweep import cluster, tune
 from septet._sweep.run import Outcome, run_sweep
 from septet._sweep.space import Setting, Space
 from septet._sweep.tune import STUDY, Tuner, distribution_of
-from septet.errors import ConfigError, InputError
+from septet.errors import ConfigError, InputError, RunError
 from tests.cli.conftest import Command, septet
 from tests.sweep.files import BASE, space, swept
 from tests.sweep.test_cluster import Here
@@ -211,6 +211,47 @@ def test_it_comes_nearer_to_the_best(tmp_path: Path, goal: str, better: int) -> 
     far = [abs(row[goal]) for row in rows if row[goal] is not None]
     assert sum(far[-30:]) < 0.3 * sum(far[:30])
     assert min(far) < 0.02
+
+
+def test_interrupted_again_and_again(tmp_path: Path) -> None:
+    whole = space(tmp_path, WIDE % "sharpe")
+    rows: Rows = []
+
+    class Stopped(Bowl):
+        def evaluate(self, block: Sequence[Setting]) -> Rows:
+            if len(self.ran) >= 24:
+                raise KeyboardInterrupt
+            return super().evaluate(block)
+
+    tuner = Tuner(whole, Stopped(whole), tmp_path, lambda message: None)
+    rows += next(source := tuner.rows([])) + next(source) + next(source)
+    with pytest.raises(KeyboardInterrupt):
+        next(source)
+    Tuner(whole, Bowl(whole), tmp_path, lambda message: None)  # stopped before it did anything
+    tuner = Tuner(whole, Bowl(whole), tmp_path, lambda message: None)
+    rest = [row for part in tuner.rows(rows) for row in part]
+    assert sorted(row["setting"] for row in (*rows, *rest)) == list(range(80))
+    for row in rest:
+        assert (
+            whole.values(whole.setting(row["setting"]))["features.fast.period"]
+            == (row["features.fast.period"])
+        )
+
+
+def test_a_study_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from optuna.storages.journal import JournalFileBackend
+
+    def full(self: object, logs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def fill(done: int, planned: int, best: str) -> None:
+        monkeypatch.setattr(JournalFileBackend, "append_logs", full)
+
+    with pytest.raises(RunError, match=r"cannot be written .* No space left") as stopped:
+        tuned(tmp_path, progress=fill)
+    assert "--resume" in stopped.value.hint
+    kept = pl.concat(map(pl.read_parquet, (tmp_path / "out").glob("cross/*/parts/*.parquet")))
+    assert kept.height == 8, "what was done is stored"
 
 
 def test_a_small_space_is_gone_through_and_no_setting_comes_twice(tmp_path: Path) -> None:

@@ -109,17 +109,18 @@ class SweepFolder:
 
     def write_manifest(self) -> None:
         """Write what was asked."""
-        with self._saying_why():
+        with self.saying_why():
             _replace(self.folder / "manifest.json", dump_json(self.manifest).encode())
 
     def _write(self, path: Path, frame: pl.DataFrame) -> None:
         data = io.BytesIO()
         frame.write_parquet(data, compression="zstd", compression_level=3)
-        with self._saying_why():
+        with self.saying_why():
             _replace(path, data.getvalue())
 
     @contextlib.contextmanager
-    def _saying_why(self) -> Iterator[None]:
+    def saying_why(self) -> Iterator[None]:
+        """Turn what the system says when something cannot be written into an error of ours."""
         try:
             yield
         except OSError as error:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from septet._sweep.findings import Findings
-    from septet._sweep.tune import Tuner
 
 __all__ = ["ASK_ABOVE", "Outcome", "Progress", "estimate_seconds", "next_size", "run_sweep"]
 
@@ -278,13 +277,13 @@ class _Running:
 
     def run(self) -> None:
         """Run every setting that has no row; an interruption stores those that have one."""
-        tuner = self._tuner()
+        source = self._source()
         if self.done_before:
             self._say(f"{self.done_before:,} of {len(self.space):,} settings were done before")
         for frame in self.frames:
             self._look(frame.select("setting", self.space.goal).to_dicts())
         try:
-            for rows in self._results() if tuner is None else self._guided(tuner):
+            for rows in self._results(source):
                 self._take(rows)
         except KeyboardInterrupt:
             self._store()
@@ -295,29 +294,29 @@ class _Running:
             raise
         self._store()
 
-    def _tuner(self) -> Tuner | None:
-        """Take up what chooses the settings, where they are not all known."""
-        if self.space.method != "tpe":
-            return None
-        from septet._sweep.tune import Tuner
+    def _results(self, source: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+        """Yield the rows of a source; when it ends in an error, what it gave is stored."""
+        try:
+            with self.folder.saying_why():
+                yield from source
+        except SeptetError:
+            self._store()
+            raise
 
-        return Tuner(self.space, self._evaluator, self.folder.folder, self._say)
+    def _source(self) -> Iterator[list[dict[str, Any]]]:
+        """Take up what gives rows of settings that have none, block by block."""
+        if self.space.method == "tpe":
+            from septet._sweep.tune import Tuner
 
-    def _guided(self, tuner: Tuner) -> Iterator[list[dict[str, Any]]]:
-        """Rows of settings that are chosen by what came of those before."""
-        finished = [frame.select("setting", "status", self.space.goal) for frame in self.frames]
-        yield from tuner.rows([row for frame in finished for row in frame.to_dicts()])
-
-    def _results(self) -> Iterator[list[dict[str, Any]]]:
-        """Rows of settings that have none, block by block."""
-        waiting = self._waiting()
+            with self.folder.saying_why():
+                tuner = Tuner(self.space, self._evaluator, self.folder.folder, self._say)
+            finished = [frame.select("setting", "status", self.space.goal) for frame in self.frames]
+            return tuner.rows([row for frame in finished for row in frame.to_dicts()])
         if isinstance(self._evaluator, Streaming):
-            try:
-                yield from self._evaluator.stream(waiting, next_size)
-            except SeptetError:
-                self._store()
-                raise
-            return
+            return self._evaluator.stream(self._waiting(), next_size)
+        return self._one_by_one(self._waiting())
+
+    def _one_by_one(self, waiting: Iterator[Setting]) -> Iterator[list[dict[str, Any]]]:
         size = 1
         while block := list(itertools.islice(waiting, size)):
             began = time.perf_counter()

@@ -49,7 +49,7 @@ class StagedEvaluator(CompiledEvaluator):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self._own: list[_Place] = []
+        self._own = list(self._places)
 
     def evaluate_in_stages(
         self, block: Sequence[Setting], shares: Sequence[float], give_up: GiveUp

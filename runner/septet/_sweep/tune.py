@@ -166,7 +166,7 @@ class Tuner:
         self._study = _study(self._optuna, space, folder / STUDY)
         self._numbers: dict[Places, int] = {}
         self._outcomes: dict[int, tuple[str, float | None]] = {}
-        self._again = 0
+        self._open: set[int] = set()
         self._lost: list[Any] = []
         self._restore()
 
@@ -178,6 +178,7 @@ class Tuner:
         for row in finished:
             self._note(row)
         yield from self._lost_rows()
+        self._open = set(self._numbers.values()) - self._outcomes.keys()
         if not isinstance(self._evaluator, Staged):
             self._say("every setting is run to the end: nothing is given up where it is run")
         while batch := self._ask():
@@ -198,11 +199,10 @@ class Tuner:
                 self._numbers[places] = number
                 self._put(number, places)
                 self._lost.append(trial)
-            if not trial.state.is_finished():
-                self._study.tell(trial.number, state=states.FAIL)
+            if trial.state == states.RUNNING:
                 if number is not None:
                     self._study.enqueue_trial(dict(trial.params))
-                    self._again += 1
+                self._study.tell(trial.number, state=states.FAIL)
 
     def _lost_rows(self) -> Iterator[list[dict[str, Any]]]:
         """Make rows that Optuna was told of and that were not stored in time."""
@@ -233,7 +233,7 @@ class Tuner:
         """Choose settings that have no row; fewer than a batch when there are no others."""
         batch: list[_Trial] = []
         barren = 0
-        while len(batch) < BATCH and (self._again or len(self._numbers) < len(self._space)):
+        while len(batch) < BATCH and (self._open or len(self._numbers) < len(self._space)):
             trial = self._study.ask(self._distributions)
             places = self._places(trial.params)
             number = self._numbers.get(places)
@@ -249,8 +249,7 @@ class Tuner:
                     if not self._draw(trial.number):
                         break
                 continue
-            else:
-                self._again -= 1
+            self._open.discard(number)
             barren = 0
             trial.set_user_attr("setting", number)
             batch.append(_Trial(self._space.setting(number), trial))
