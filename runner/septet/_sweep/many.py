@@ -7,6 +7,7 @@ the tables in their last bits.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any, Final
@@ -108,7 +109,10 @@ def _daily(samples: Floats, days_a_year: float) -> dict[str, Any]:
     downside = np.sqrt((np.minimum(returns, 0.0) ** 2).sum(axis=1) / max(1, size - 1))
     many = sound & (size >= 2)
     spread = np.where(many & (np.sqrt(second) > least), second, np.nan)
-    blocks = np.array_split(np.arange(size), BLOCKS)
+    # slices keep a row's numbers side by side: sums are then taken alike in any company
+    ends = np.cumsum([0, *map(len, np.array_split(np.arange(size), BLOCKS))])
+    blocks = [slice(start, end) for start, end in itertools.pairwise(ends.tolist())]
+    squares = returns**2
     year = math.sqrt(days_a_year)
     return {
         "sharpe": mean / np.where(many & (deviation > least), deviation, np.nan) * year,
@@ -117,7 +121,5 @@ def _daily(samples: Floats, days_a_year: float) -> dict[str, Any]:
         "skew": (away**3).mean(axis=1) / spread**1.5 if size else np.full(count, np.nan),
         "kurtosis": (away**4).mean(axis=1) / spread**2 if size else np.full(count, np.nan),
         "block_sums": np.stack([returns[:, block].sum(axis=1) for block in blocks], axis=1),
-        "block_squares": np.stack(
-            [(returns[:, block] ** 2).sum(axis=1) for block in blocks], axis=1
-        ),
+        "block_squares": np.stack([squares[:, block].sum(axis=1) for block in blocks], axis=1),
     }

@@ -37,7 +37,7 @@ STUDY: Final = "study.log"
 _STEPS: Final = (1, 2, 4)
 """Eighths of the history, as a study numbers its intermediate values."""
 _BEFORE_PRUNING: Final = 8
-_BARREN: Final = 50
+_BARREN: Final = 10
 """Choices in a row that bring nothing new, after which one is drawn."""
 _DRAWS: Final = 20_000
 _WORDS: Final = {1: "an eighth", 2: "a quarter", 4: "half"}

@@ -1,0 +1,31 @@
+"""Figures of many settings at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from septet._sweep.figures import daily_figures
+from septet._sweep.many import _daily
+
+
+@pytest.mark.parametrize("days", [1, 2, 9, 17, 341])
+def test_no_row_depends_on_the_others(days: int) -> None:
+    """Blocks of settings differ from machine to machine; their rows must not, to the last bit."""
+    draw = np.random.default_rng(days)
+    samples = 1e4 * np.exp(np.cumsum(draw.normal(0.0, 0.01, (40, days)), axis=1))
+    together = _daily(samples, 365.0)
+    for row in range(len(samples)):
+        alone = _daily(samples[row : row + 1], 365.0)
+        for name, values in alone.items():
+            assert np.array_equal(values[0], together[name][row], equal_nan=True), (name, row)
+
+
+@pytest.mark.parametrize("days", [3, 17, 18, 341])
+def test_blocks_are_those_of_one_run(days: int) -> None:
+    samples = 1e4 * np.exp(np.cumsum(np.random.default_rng(7).normal(0.0, 0.01, (3, days)), axis=1))
+    found = _daily(samples, 365.0)
+    for row, each in enumerate(samples):
+        one = daily_figures(each[1:] / each[:-1] - 1.0)
+        for name in ("block_sums", "block_squares"):
+            assert found[name][row] == pytest.approx(one[name], rel=1e-12, abs=1e-18)
