@@ -10,15 +10,23 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
 from septet._data import adjust
 from septet._data.align import missing_before
-from septet._data.bars import BarTable, Finding, Instrument, Ints, MarketData, SeriesTable, no_bars
+from septet._data.bars import (
+    BarTable,
+    Finding,
+    Floats,
+    Instrument,
+    Ints,
+    MarketData,
+    SeriesTable,
+    no_bars,
+)
 from septet._data.calendars import Anchor
-from septet._data.files import READ_ERRORS, unreadable
 from septet._data.findings import Findings
 from septet._data.load import (
     Fingerprint,
@@ -31,29 +39,21 @@ from septet._data.load import (
     survivorship,
 )
 from septet._data.normalise import (
-    STEP_SAMPLE,
     calendar_of,
-    check_step,
     jump_examples,
     normalise,
 )
 from septet._data.source import LazyBars, RawBars, Request, Scans, Store
-from septet._data.stamps import iso, read_stamps
+from septet._data.spans import Clock, clock_of, read_between
+from septet._data.stamps import iso
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
-
-if TYPE_CHECKING:
-    import polars as pl
 
 __all__ = ["Memory", "Stretch", "Stretches", "chain"]
 
 DAY_NS: Final = 86_400_000_000_000
-UNITS_NS: Final = (1, 1_000, 1_000_000, 1_000_000_000, DAY_NS)
 MARGIN_NS: Final = 8 * DAY_NS  # the longest session, and a week that features are anchored to
 EXAMPLES: Final = 3
-COLUMNS: Final = (
-    "timestamp", "open", "high", "low", "close", "volume", "adj_close", "split",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +74,6 @@ class Stretch:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    """How a column of stamps counts: `unit_ns` a step, between two instants, nulls apart."""
-
-    kind: Any
-    unit_ns: int
-    first_ns: int
-    last_ns: int
-
-
 @dataclass
 class _Symbol:
     """What is kept of a symbol from one stretch to the next."""
@@ -92,7 +82,7 @@ class _Symbol:
     keys: CandlesConfig
     bar_ns: int
     calendar: str
-    clock: _Clock
+    clock: Clock
     table: BarTable
     anchor: Anchor | None = None
     rows: int = 0
@@ -109,7 +99,7 @@ class _Symbol:
 
     def read(self, first_ns: int | None, last_ns: int | None, request: Request) -> None:
         """Read the rows stamped from `first_ns` on and before `last_ns`, and judge them."""
-        frame = _between(self.lazy, self.clock, first_ns, last_ns)
+        frame = read_between(self.lazy, self.clock, first_ns, last_ns)
         self.rows += frame.height
         if not frame.height:
             return
@@ -148,17 +138,19 @@ class _Symbol:
             self._find_jumps(bars.session, bars.close, bars.open_ns)
             self.known_ns = int(bars.known_ns[-1])
 
-    def _find_jumps(self, session: Ints, close: Any, open_ns: Ints) -> None:
+    def _find_jumps(self, session: Ints, close: Floats, open_ns: Ints) -> None:
         """Compare the close of each session that is over with that of the one before."""
-        if self.last is not None:
-            session = np.concatenate(([self.last[0]], session))
-            close = np.concatenate(([self.last[1]], close))
-            open_ns = np.concatenate(([self.last[2]], open_ns))
-        self.last = (int(session[-1]), float(close[-1]), int(open_ns[-1]))
         over = np.flatnonzero(np.diff(session) != 0)
-        self._judge_jumps(session[over], close[over], open_ns[over])
+        ended = session[over], close[over], open_ns[over]
+        if self.last is not None and self.last[0] != session[0]:
+            ended = tuple(
+                np.concatenate(([first], rest))
+                for first, rest in zip(self.last, ended, strict=True)
+            )  # type: ignore[assignment]
+        self.last = (int(session[-1]), float(close[-1]), int(open_ns[-1]))
+        self._judge_jumps(*ended)
 
-    def _judge_jumps(self, session: Ints, close: Any, open_ns: Ints) -> None:
+    def _judge_jumps(self, session: Ints, close: Floats, open_ns: Ints) -> None:
         if not len(session):
             return
         end = (int(session[-1]), float(close[-1]))
@@ -207,76 +199,14 @@ def chain(parts: Sequence[BarTable]) -> BarTable:
     return replace(full[0], **columns)
 
 
-def _clock_of(lazy: LazyBars, keys: CandlesConfig, bar_ns: int) -> _Clock:
-    """Find out how the stamps of a symbol count and where they begin and end.
-
-    Raises
-    ------
-    DataError
-        If they cannot be cut by time, or are of another bar length.
-    """
-    import polars as pl
-
-    where = f"{lazy.symbol} from {lazy.facts.origin}"
-    kind = lazy.frame.collect_schema().get("timestamp")
-    if kind is None:
-        raise DataError(f"{where}: no column timestamp", hint="name it: columns: {timestamp: ...}")
-    local = isinstance(kind, pl.Datetime) and kind.time_zone is None and keys.time_zone != "UTC"
-    if not (kind.is_integer() or kind == pl.Date or isinstance(kind, pl.Datetime)) or local:
-        raise DataError(
-            f"{where}: time stamps of {kind}{' in local time' if local else ''} cannot be cut "
-            "into stretches, whole numbers, dates and date-times in UTC can",
-            hint="run without --chunk, or write the file with a timestamp in UTC",
-        )
-    stamp = pl.col("timestamp")
-    try:
-        ends = lazy.frame.select(stamp.min().alias("low"), stamp.max().alias("high"))
-        low, high = ends.collect(engine="streaming").row(0)
-        head = lazy.frame.select(stamp).head(STEP_SAMPLE).collect()["timestamp"]
-    except READ_ERRORS() as error:
-        raise unreadable(lazy.facts.origin, error) from error
-    if low is None:
-        raise DataError(f"{where}: there are no rows")
-    both = pl.Series("timestamp", [low, high], dtype=kind)
-    read = read_stamps(both, unit=keys.time_unit, zone=keys.time_zone, where=where)
-    times, plain = read.time_ns.tolist(), both.to_physical().cast(pl.Int64).to_list()
-    units = [u for u in UNITS_NS if all(p * u == t for p, t in zip(plain, times, strict=True))]
-    if read.dropped or read.noticed or not units:
-        raise DataError(
-            f"{where}: time stamps from {low} to {high} cannot be cut into stretches: they are "
-            "not of one unit",
-            hint="mend the first and last stamps or write time_unit: ..., or run without --chunk",
-        )
-    sampled = read_stamps(head, unit=keys.time_unit, zone=keys.time_zone, where=where)
-    bad = np.logical_or.reduce([*sampled.dropped.values(), np.zeros(len(head), np.bool_)])
-    check_step(sampled.time_ns[~bad], bar_ns, where)
-    return _Clock(kind, units[0], times[0], times[1])
-
-
-def _between(
-    lazy: LazyBars, clock: _Clock, first_ns: int | None, last_ns: int | None
-) -> pl.DataFrame:
-    """Read rows by their stamps; those without one come with the first."""
-    import polars as pl
-
-    def literal(time_ns: int) -> pl.Expr:
-        return pl.lit(-(-time_ns // clock.unit_ns)).cast(clock.kind)
-
-    there = lazy.frame.collect_schema().names()
-    frame = lazy.frame.select(name for name in there if name in COLUMNS)
-    stamp, keep = pl.col("timestamp"), pl.lit(value=True)
-    if last_ns is not None and last_ns <= clock.last_ns:
-        keep = stamp < literal(max(last_ns, clock.first_ns))
-    if first_ns is None:
-        keep = keep | stamp.is_null()
-    elif first_ns > clock.last_ns:
-        keep = pl.lit(value=False)
-    elif first_ns > clock.first_ns:
-        keep = keep & (stamp >= literal(first_ns))
-    try:
-        return frame.filter(keep).collect()
-    except READ_ERRORS() as error:
-        raise unreadable(lazy.facts.origin, error) from error
+def _view(table: BarTable, first: int, last: int) -> BarTable:
+    """Return rows of a table that is only read, not copied."""
+    columns: dict[str, Any] = {
+        each.name: getattr(table, each.name)[first:last]
+        for each in fields(table)
+        if isinstance(getattr(table, each.name), np.ndarray)
+    }
+    return replace(table, **columns)
 
 
 def merged(findings: list[Finding]) -> list[Finding]:
@@ -338,7 +268,7 @@ class Stretches:
         self._symbols = {
             symbol: _Symbol(
                 lazies[symbol], keys, bar_ns, calendar_of(keys, lazies[symbol].facts, symbol),
-                _clock_of(lazies[symbol], keys, bar_ns), no_bars(symbol, bar_ns),
+                clock_of(lazies[symbol], keys, bar_ns), no_bars(symbol, bar_ns),
             )
             for symbol in self._request.symbols
         }  # fmt: skip
@@ -382,9 +312,9 @@ class Stretches:
                 each.read(from_ns, upto_ns, self._request)
                 known = each.table.known_ns
                 first, last = (int(np.searchsorted(known, t)) for t in (self._begin_ns, end_ns))
-                bars[name] = cut(each.table, min(first, last), last)
+                bars[name] = _view(each.table, min(first, last), last)
                 new = int(np.searchsorted(bars[name].known_ns, begin_ns))
-                each.take(cut(bars[name], new, len(bars[name])))
+                each.take(_view(bars[name], new, len(bars[name])))
                 fresh += len(bars[name]) - new
             if fresh:
                 yield Stretch(self._market(bars), begin_ns, number, count)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,6 @@ from septet._shell.session import (
 )
 from septet._shell.tape import make_tape
 from septet._shell.watching import fill_costs
-from septet._store.background import Background
 from septet._store.result import RunResult
 from septet._store.tables import DISPLAY_BARS, as_frame, join_bars
 from septet.errors import DataError, InputError
@@ -97,6 +97,7 @@ def stream_backtest(
             run.take(stretch)
             if progress is not None:
                 progress(stretch.number + 1, stretch.count, "stretches")
+            del stretch
         result = run.result(chunk_bars)
     facts = replace(result.facts, seconds_total=time.perf_counter() - began)
     return replace(result, facts=facts)
@@ -135,12 +136,14 @@ def _memory_of(plan: Plan) -> Memory:
 
 
 def _read_ahead(stretches: Stretches) -> Iterator[Stretch]:
-    """Read the next stretch while one is run."""
+    """Read the next stretch, in one thread all along, while one is run."""
     source = iter(stretches)
-    coming = Background(lambda: next(source, None))
-    while (stretch := coming.result()) is not None:
-        coming = Background(lambda: next(source, None))
-        yield stretch
+    with ThreadPoolExecutor(1, thread_name_prefix="stretches") as reader:
+        coming = reader.submit(next, source, None)
+        while (stretch := coming.result()) is not None:
+            coming = reader.submit(next, source, None)
+            yield stretch
+            del stretch  # or it would stay while the one after the next is read
 
 
 @dataclass
