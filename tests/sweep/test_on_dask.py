@@ -21,7 +21,7 @@ from septet._sweep.on_dask import DaskPool
 from septet._sweep.run import run_sweep
 from septet._sweep.space import Setting
 from septet.errors import InputError, RunError
-from tests.sweep.files import swept
+from tests.sweep.files import BASE, swept
 from tests.sweep.test_cluster import by_number, deadly, packed, two
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -148,8 +148,13 @@ def test_a_block_that_ends_every_worker_is_lost() -> None:
         pool.close()
 
 
-def test_the_table_is_that_of_a_local_sweep(tmp_path: Path) -> None:
-    loaded = swept(tmp_path, SECTION)
+LEARNED = "{over: {signal.threshold: [0.05, 0.1, 0.2], risk.sizing.fraction: [25%, 75%]}}"
+MODEL = (ROOT / "tests" / "sweep" / "model.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("base", "section"), [(BASE, SECTION), (MODEL, LEARNED)])
+def test_the_table_is_that_of_a_local_sweep(tmp_path: Path, base: str, section: str) -> None:
+    loaded = swept(tmp_path, section, base=base)
     here = run_sweep(loaded, tmp_path / "here", threads=2, page=False)
     there = run_sweep(loaded, tmp_path / "there", threads=2, on="dask", page=False)
     assert there.table.equals(here.table, null_equal=True)
