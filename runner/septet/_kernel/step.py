@@ -21,6 +21,7 @@ __all__ = [
     "jit_entry",
     "jit_inner",
     "local_maker",
+    "prefetcher",
     "view_maker",
     "with_compiled_helpers",
 ]
@@ -71,6 +72,36 @@ def jit_entry(function: Callable[..., Any], signature: str, **options: Any) -> A
         if "cannot cache function" not in str(error):
             raise
         return _numba().njit(signature, **chosen)(function)
+
+
+@cache
+def prefetcher() -> Any:
+    """Return what asks the memory for an element of a row that is read soon.
+
+    ``prefetch(row, i)`` reads nothing and may point anywhere: rows that are read at few times
+    are not in the cache when one of these times comes.
+    """
+    from numba import types as kinds
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def prefetch(typing_context: Any, row: Any, i: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            from llvmlite import ir
+
+            array = context.make_array(row)(context, builder, values[0])
+            place = builder.gep(array.data, [values[1]])
+            byte = ir.IntType(8).as_pointer()
+            word = ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+            function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+            numbers = [ir.Constant(word, each) for each in (0, 3, 1)]  # read, keep, data
+            builder.call(function, [builder.bitcast(place, byte), *numbers])
+            return context.get_dummy_value()
+
+        return kinds.void(row, kinds.int64), code
+
+    return prefetch
 
 
 @cache

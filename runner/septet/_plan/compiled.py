@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from septet._host.declare import Step
-from septet._kernel.step import compile_part, jit_entry, jit_inner, local_maker, view_maker
+import numpy as np
 
-__all__ = ["entry", "kernel", "local", "routine", "use", "view_of"]
+from septet._host.declare import Step
+from septet._kernel.step import (
+    compile_part,
+    jit_entry,
+    jit_inner,
+    local_maker,
+    prefetcher,
+    view_maker,
+)
+
+__all__ = ["at", "entry", "kernel", "local", "routine", "soon", "use", "view_of"]
+
+soon = prefetcher()
+"""Ask the memory for an element that is read soon."""
 
 
 def use(target: Any) -> Any:
@@ -45,3 +58,9 @@ def view_of(dtype: str, dimensions: int) -> Any:
 
 local = local_maker()
 """``local(count)``: a small array of its own, in registers where it can be."""
+
+
+@partial(jit_inner, inline=True)
+def at(i: Any) -> Any:
+    """Take a cursor as an index that is never negative: no wrapping around is prepared for."""
+    return np.uint64(i)

@@ -194,7 +194,7 @@ class Trading:
             return self.observing.scalar(column, "i", back)
         local, text = self.observing.view(column)
         views[local] = text
-        return f"{local}[i - {back}]" if back else f"{local}[i]"
+        return f"{local}[at(i - {back})]" if back else f"{local}[at(i)]"
 
     def _expression(self, value: str, key: str, views: dict[str, str] | None = None) -> str:
         tree = parse_expression(value)
@@ -210,7 +210,7 @@ class Trading:
             return text
         if views is not None:
             views["ages"] = "M[k, AGE]"
-        age = "M[k, AGE, i]" if views is None else "ages[i]"
+        age = "M[k, AGE, i]" if views is None else "ages[at(i)]"
         return f"{text} if {age} >= {back} else nan"
 
     # ------------------------------------------------------------------ what the template reads
@@ -410,7 +410,7 @@ class Trading:
                 "up_of": f"F[k, R[{self.model_row}]]",
                 "state_of": f"F[k, R[{self.model_row + 1}]]",
             }
-            lines += ["up = up_of[i]", "down = 1.0 - up", "confidence = 2.0 * abs(up - 0.5)"]
+            lines += ["up = up_of[at(i)]", "down = 1.0 - up", "confidence = 2.0 * abs(up - 0.5)"]
             judge_lines.append("up = up_of[i]")
         call = self._call(self.terms.signal, "signal", views=views, **more)
         self.signal_reasons = len(self.reasons)

@@ -13,7 +13,7 @@ import numpy as np
 from septet._host.declare import Step
 from septet._kernel.step import compile_step
 
-__all__ = ["entry", "kernel", "local", "routine", "use", "view_of"]
+__all__ = ["at", "entry", "kernel", "local", "routine", "soon", "use", "view_of"]
 
 
 def use(target: Any) -> Any:
@@ -45,3 +45,12 @@ def view_of(dtype: str, dimensions: int) -> Any:
 def local(count: int) -> Any:
     """Make a small array of its own."""
     return np.zeros(count)
+
+
+def at(i: int) -> int:
+    """Leave a cursor as it is."""
+    return i
+
+
+def soon(row: Any, i: int) -> None:
+    """Do nothing: what is read soon is read then."""
