@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from septet._core import ahead, batch
+from septet._core import ahead, batch, halves
 from septet._core.batch import Batch
 from septet._kernel import layout
 from septet._shell.project import Outcome
@@ -68,6 +68,28 @@ def test_a_window_that_slides_trades_the_same(chunk: int, monkeypatch: pytest.Mo
     assert np.array_equal(one.LF, other.LF, equal_nan=True)
     assert np.array_equal(one.G[:, first:], other.G[:, first:])
     assert int(slid.outcome.state.C[layout.TRADES]) > 10
+
+
+def test_two_halves_are_one_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gaps and a late symbol included: every feature has the bits of one pass."""
+    bars = [walk(4, 1_000), walk(5, 700)]
+    text = CROSSES.replace("[AAA/USDT]", "[AAA/USDT, BBB/USDT]")
+    asked = session_of_text(text, bars)
+    for gap in (430, 498, 505):
+        asked.tape.M[0, layout.AGE, gap:] = np.arange(asked.tape.width - gap)
+    before = asked.tape.M.copy()
+    state = asked.plan.state(1.0, asked.instruments)
+    one, two = Batch(asked.plan, asked.tape, state), Batch(asked.plan, asked.tape, state.copy())
+    one.observe(0, 1)
+    one.observe(1, asked.tape.times)
+    monkeypatch.setattr(halves, "LEAST", 100)
+    used = halves.observe_halves(
+        two.arrays, asked.tape.times, asked.plan.entries.observe, asked.plan.memory_bars
+    )
+    assert used
+    assert np.array_equal(asked.tape.M, before)
+    for k, length in enumerate(asked.tape.lengths):
+        assert np.array_equal(one.F[k, :, :length], two.F[k, :, :length], equal_nan=True)
 
 
 def test_what_fails_while_observing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

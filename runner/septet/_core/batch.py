@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from septet._core.ahead import CHUNK, chunks_ahead
+from septet._core.halves import observe_halves
 from septet._core.state import Arrays, Codes, CompiledPlan, Floats, Ints, State
 from septet._kernel import layout
 
@@ -91,8 +92,12 @@ class Batch:
         return self.arrays["LF"]  # type: ignore[no-any-return]
 
     def observe(self, start: int, stop: int) -> None:
-        """Advance the features over a stretch of times."""
-        self.plan.entries.observe(start, stop, self.arrays.table)
+        """Advance the features over a stretch of times; a whole long history in two threads."""
+        plan, times = self.plan, self.tape.times
+        if (start, stop) == (0, times) and plan.compiled and plan.forgets:
+            if observe_halves(self.arrays, times, plan.entries.observe, plan.memory_bars):
+                return
+        plan.entries.observe(start, stop, self.arrays.table)
 
     def trade(self, start: int, stop: int) -> None:
         """Trade a stretch whose features and predictions are there."""

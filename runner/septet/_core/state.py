@@ -125,6 +125,11 @@ class CompiledPlan(Protocol):
         """Bars before another that anything may look back at."""
         ...
 
+    @property
+    def forgets(self) -> bool:
+        """Whether features begun that many bars earlier have the same bits."""
+        ...
+
     def log(self, rows: int) -> tuple[Ints, Floats]:
         """Return an empty log with room for `rows` rows."""
         ...

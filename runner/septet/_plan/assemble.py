@@ -36,6 +36,7 @@ class Assembly:
     reasons: tuple[str, ...]
     arrays: tuple[str, ...]
     rows: Rows
+    across: bool
     features: Mapping[str, int]
     needed: tuple[Column, ...]
     model_row: int | None
@@ -79,6 +80,7 @@ def assemble(terms: Terms, resolve: Resolve, *, tables: bool = True) -> Assembly
         parameters=tuple(binder.parameters),
         reasons=tuple(trading.reasons),
         rows=trading.observing.rows,
+        across=bool(trading.observing.acrosses),
         features={
             name: trading.observing.f_row(graph.named[name])
             for owner in terms.features

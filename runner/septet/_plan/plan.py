@@ -106,6 +106,13 @@ class Plan:
         # rules read features as far back as `prev` says, and each remembers from there
         return max(deepest, self.warmup_bars) + self.assembly.look_back + 1
 
+    @cached_property
+    def forgets(self) -> bool:
+        """Whether features begun `memory_bars` earlier are those begun at the first bar."""
+        assembly = self.assembly
+        plain = all(node.memory.kind in ("window", "fading") for node in assembly.graph.nodes)
+        return plain and not assembly.rows.frames and not assembly.across
+
     # ------------------------------------------------------------------ arrays
 
     def state(self, capital: float, instruments: Sequence[Any]) -> State:

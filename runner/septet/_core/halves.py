@@ -1,0 +1,81 @@
+"""A whole history observed by two threads, each one half of it.
+
+Features that forget have the same bits for any start at least their memory earlier. So the
+second half begins that much before its first bar, with blank state; what it writes there is
+written over by the first half. No two threads ever touch the same bars: the second half passes
+the stretch that both read before the first begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numpy as np
+
+from septet._core.state import Arrays, Ints
+from septet._kernel import layout
+
+__all__ = ["LEAST", "observe_halves"]
+
+LEAST: Final = 131_072
+"""Times from which two threads are worth starting."""
+
+Observe = Callable[[int, int, Any], int]
+
+
+def observe_halves(arrays: Arrays, times: int, observe: Observe, memory_bars: int) -> bool:
+    """Observe all times in two halves; False, and nothing done, where that would not pay."""
+    T, M = arrays["T"], arrays["M"]
+    middle = times // 2
+    rows = [_row_before(T[layout.ROW + k], middle) for k in range(len(M))]
+    begin = min(_time_of(T[layout.ROW + k], row - memory_bars) for k, row in enumerate(rows))
+    apart = max(_time_of(T[layout.ROW + k], row + memory_bars) for k, row in enumerate(rows))
+    if times < LEAST or begin < times // 4 or apart > 3 * times // 4:
+        return False
+    S = np.zeros_like(arrays["S"])
+    table = arrays.seen("S", S, first=0)
+    kept = _begin_anew(T, M, begin, apart)
+    try:
+        observe(begin, apart, table)
+    finally:
+        for k, first, ages in kept:
+            M[k, layout.AGE, first : first + len(ages)] = ages
+    with ThreadPoolExecutor(1, thread_name_prefix="observe") as pool:
+        second = pool.submit(observe, apart, times, table)
+        observe(0, middle, arrays.table)
+        second.result()
+    arrays["S"][:] = S
+    return True
+
+
+def _row_before(rows: Ints, t: int) -> int:
+    """Number of bars of a symbol before a time."""
+    known = np.flatnonzero(rows[:t] >= 0)
+    return int(rows[known[-1]]) + 1 if len(known) else 0
+
+
+def _time_of(rows: Ints, row: int) -> int:
+    """Time of a symbol's bar; the first or the last where there is no such bar."""
+    if row < 0:
+        return 0
+    found = np.flatnonzero(rows >= row)
+    return int(found[0]) if len(found) else len(rows)
+
+
+def _begin_anew(T: Ints, M: Ints, begin: int, apart: int) -> list[tuple[int, int, Ints]]:
+    """Count ages from `begin` on, up to a gap or to `apart`; return what stood there."""
+    kept = []
+    for k in range(len(M)):
+        rows = T[layout.ROW + k, begin:apart]
+        rows = rows[rows >= 0]
+        if not len(rows):
+            continue
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        ages = M[k, layout.AGE, first:last].copy()
+        kept.append((k, first, ages))
+        until = np.flatnonzero(ages[1:] == 0)
+        run = int(until[0]) + 1 if len(until) else len(ages)
+        M[k, layout.AGE, first : first + run] -= ages[0]
+    return kept
