@@ -94,10 +94,11 @@ class Batch:
     def observe(self, start: int, stop: int) -> None:
         """Advance the features over a stretch of times; a whole long history in two threads."""
         plan, times = self.plan, self.tape.times
-        if (start, stop) == (0, times) and plan.compiled and plan.forgets:
-            if observe_halves(self.arrays, times, plan.entries.observe, plan.memory_bars):
-                return
-        plan.entries.observe(start, stop, self.arrays.table)
+        observe = plan.entries.observe
+        whole = (start, stop) == (0, times) and plan.compiled and plan.forgets
+        if whole and observe_halves(self.arrays, times, observe, plan.memory_bars):
+            return
+        observe(start, stop, self.arrays.table)
 
     def trade(self, start: int, stop: int) -> None:
         """Trade a stretch whose features and predictions are there."""
