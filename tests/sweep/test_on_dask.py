@@ -192,14 +192,14 @@ def test_a_scheduler_that_is_there(
 
 
 def other_version(folder: Path) -> str:
-    """Make a folder in which numba has another version and a plugin another source."""
+    """Make a search path on which numba has another version and the plugins another source."""
     note = folder / "numba-0.1.dist-info"
     note.mkdir(parents=True)
     (note / "METADATA").write_text("Metadata-Version: 2.1\nName: numba\nVersion: 0.1\n")
     shutil.copytree(ROOT / "plugins" / "septet_plugins", folder / "septet_plugins")
     with (folder / "septet_plugins" / "features" / "__init__.py").open("a") as text:
         text.write("\n# edited there\n")
-    return str(folder)
+    return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def test_a_worker_with_other_versions_is_refused(
