@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import resource
 import shutil
 import subprocess
 import sys
@@ -152,9 +153,9 @@ def strategy(folder: Path, data: Path) -> Path:
     return path
 
 
-def run(path: Path, out: Path, chunk: int) -> tuple[float, int, dict[str, Any]]:
-    """Run the file in stretches: wall seconds, peak memory (bytes), the summary."""
-    began = time.perf_counter()
+def run(path: Path, out: Path, chunk: int) -> tuple[float, float, int, dict[str, Any]]:
+    """Run the file in stretches: seconds, those of processors, peak memory (bytes), summary."""
+    began, used = time.perf_counter(), _processor_seconds()
     done = subprocess.run(
         [sys.executable, "-c", CHILD, "run", str(path), "--chunk", str(chunk), "--json",
          "--out", str(out)],
@@ -163,7 +164,13 @@ def run(path: Path, out: Path, chunk: int) -> tuple[float, int, dict[str, Any]]:
     seconds = time.perf_counter() - began
     if done.returncode != 0:
         raise SystemExit(f"septet run left with {done.returncode}:\n{done.stderr}")
-    return seconds, int(done.stderr.split()[-1]) * 1024, json.loads(done.stdout)
+    memory = int(done.stderr.split()[-1]) * 1024
+    return seconds, _processor_seconds() - used, memory, json.loads(done.stdout)
+
+
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def measure(bars: int, chunk: int, *, keep: bool) -> list[Row]:
@@ -179,7 +186,7 @@ def measure(bars: int, chunk: int, *, keep: bool) -> list[Row]:
     write(small, 20_000)
     try:
         run(strategy(FOLDER, small), FOLDER / "runs", chunk)  # the plan is compiled from here on
-        seconds, memory, summary = run(strategy(FOLDER, data), FOLDER / "runs", chunk)
+        seconds, used, memory, summary = run(strategy(FOLDER, data), FOLDER / "runs", chunk)
         trips, equity = expected(bars)
     finally:
         shutil.rmtree(FOLDER / "runs", ignore_errors=True)
@@ -197,7 +204,7 @@ def measure(bars: int, chunk: int, *, keep: bool) -> list[Row]:
     checked = f"{trips} round trips and final equity as by the loop"
     return [
         Row("large", f"{name} from Parquet, command to result", f"{seconds:.1f} s",
-            f"{bars / seconds / 1e6:.1f} M bars/s; {checked}"),
+            f"{bars / seconds / 1e6:.1f} M bars/s, {used:.0f} s of processors; {checked}"),
         Row("large", f"{name}, arrays to arrays", f"{summary['seconds']:.1f} s",
             f"{summary['bars_per_second'] / 1e6:.1f} M bars/s"),
         Row("large", f"{name}, peak memory", f"{memory / 1e6:.0f} MB",
@@ -211,12 +218,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print rows as JSON")
     parser.add_argument("--keep", action="store_true", help="leave the Parquet file where it is")
     parser.add_argument("--bars", type=int, default=None, help="how many bars (100 M)")
-    parser.add_argument("--chunk", type=int, default=None, help="bars of a stretch (2 M)")
+    parser.add_argument("--chunk", type=int, default=None, help="bars of a stretch (1 M)")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     asked = _arguments()
     many = asked.bars or (2_000_000 if asked.quick else 100_000_000)
-    length = asked.chunk or (500_000 if asked.quick else 2_000_000)
+    length = asked.chunk or (500_000 if asked.quick else 1_000_000)
     emit(measure(many, length, keep=asked.keep), asked.json)

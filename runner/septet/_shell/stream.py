@@ -74,7 +74,7 @@ def stream_backtest(
     if chunk_bars < 1:
         raise InputError(
             f"--chunk is a number of bars, 1 or more; it was {chunk_bars}",
-            hint="for example --chunk 2000000",
+            hint="for example --chunk 1000000",
         )
     strategy = loaded.strategy
     refuse_unserved(strategy)
