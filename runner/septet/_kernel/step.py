@@ -70,8 +70,9 @@ def _of_types(dispatcher: Any) -> Any:
     numba compiles a function anew for every constant it is called with; what is inlined meets
     its constants there anyway. Without this a plan takes a third longer to compile.
     """
-    from numba.core.types import unliteral
+    from numba.core import types as kinds
 
+    unliteral: Any = kinds.unliteral
     choose = dispatcher.get_call_template
 
     def by_types(args: Any, kws: Any) -> Any:
@@ -101,10 +102,8 @@ def prefetcher() -> Any:
     are not in the cache when one of these times comes.
     """
     from numba import types as kinds
-    from numba.core import cgutils
+    from numba.core.cgutils import ir  # type: ignore[attr-defined]
     from numba.extending import intrinsic
-
-    ir: Any = cgutils.ir
 
     @intrinsic
     def prefetch(typing_context: Any, row: Any, i: Any) -> Any:
