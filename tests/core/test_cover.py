@@ -13,6 +13,7 @@ import pytest
 from jinja2 import nodes
 
 from septet._plan import text as plan_text
+from septet._shell.session import plan_of
 from septet_plugins.execution.manifest import septet_execution
 from septet_plugins.features.manifest import FEATURES
 from septet_plugins.risk.manifest import septet_risk
@@ -123,7 +124,9 @@ def test_every_switch_of_the_template_goes_both_ways(monkeypatch):
     monkeypatch.setattr(plan_text, "_template", lambda: switches.template)
     for name in names():
         for tables in (True, False):
-            assert session_of_body(name, count=20, tables=tables).plan.assembly.text
+            session = session_of_body(name, count=20, tables=tables)
+            assert session.plan.assembly.text
+        assert plan_of(session.loaded, tables=False, curve=False).assembly.text  # of a sweep
     assert len(switches.places) > 60
     assert switches.one_sided() == []
 

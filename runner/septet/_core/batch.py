@@ -48,7 +48,7 @@ class Batch:
                 "G": np.empty((rows.G, tape.times)),
                 "S": state.S, "P": self.plan.parameters, "A": state.A, "C": state.C, "B": state.B,
                 "I": state.I, "LI": LI, "LF": LF, "R": np.arange(rows.F),
-                "N": np.zeros(count, np.int64),
+                "N": np.zeros(count, np.int64), "Q": np.zeros(0, np.int64),
                 **{f"L{number}": table for number, table in enumerate(self.plan.tables)},
             },
             compiled=self.plan.compiled,

@@ -73,7 +73,7 @@ class Window:
                 "G": np.zeros((rows.G, self.size)),
                 "S": state.S, "P": self.plan.parameters, "A": state.A, "C": state.C, "B": state.B,
                 "I": state.I, "LI": LI, "LF": LF, "R": np.arange(rows.F),
-                "N": np.zeros(count, np.int64),
+                "N": np.zeros(count, np.int64), "Q": np.zeros(0, np.int64),
                 **{f"L{number}": table for number, table in enumerate(self.plan.tables)},
             },
             compiled=self.plan.compiled,

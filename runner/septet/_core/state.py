@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Arrays", "Codes", "CompiledPlan", "Floats", "Ints", "RowCounts", "State"]
+__all__ = ["ORDER", "Arrays", "Codes", "CompiledPlan", "Floats", "Ints", "RowCounts", "State"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -19,9 +19,13 @@ Codes = npt.NDArray[np.int8]
 
 DTYPES: Final[Mapping[str, Any]] = {
     "T": np.int64, "M": np.int64, "C": np.int64, "I": np.int64, "LI": np.int64, "R": np.int64,
-    "N": np.int64, "D": np.int8,
+    "N": np.int64, "Q": np.int64, "D": np.int8,
 }  # fmt: skip
 """What is not float64 in the layout."""
+ORDER: Final = (
+    "T", "M", "X", "F", "D", "Y", "G", "S", "P", "A", "C", "B", "I", "LI", "LF", "R", "N", "Q",
+)  # fmt: skip
+"""The arrays of the layout, in the order of the table; constant arrays L0, L1, ... follow."""
 
 
 @dataclass
@@ -53,12 +57,14 @@ class Arrays:
     """
 
     def __init__(self, arrays: Mapping[str, npt.NDArray[Any]], *, compiled: bool) -> None:
-        self._arrays = dict(arrays)
-        self._rows = {name: row for row, name in enumerate(arrays)}
+        names = [*ORDER, *(f"L{number}" for number in range(len(arrays) - len(ORDER)))]
+        assert set(names) == arrays.keys(), sorted(set(names) ^ arrays.keys())
+        self._arrays = {name: arrays[name] for name in names}
+        self._rows = {name: row for row, name in enumerate(names)}
         self._compiled = compiled
         self.table: Any = np.zeros((len(arrays), 4), np.int64)
-        for name, array in arrays.items():
-            self.put(name, array)
+        for name in names:
+            self.put(name, arrays[name])
 
     def __getitem__(self, name: str) -> Any:
         return self._arrays[name]

@@ -21,6 +21,7 @@ I      int64 (symbols, i)            the book's whole numbers
 LI LF  int64, float64 (rows, 6 / 7+) the log: orders, fills, trades, halts, append-only
 R      int64 (f,)                    row of F in which the rules find each feature
 N      int64 (symbols,)              where the next bar of each symbol goes in a window
+Q      int64 (samples,)              times at which equity is kept, where no curve is
 =====  ============================  ==========================================================
 
 `snapshot` of a run is S, A, C, B and I; everything else is input or output.
@@ -39,11 +40,11 @@ __all__ = [
     "LF_FIXED", "LIFT", "LIMIT", "LIMIT_PRICE", "LI_COLUMNS", "LOG", "LOSSES", "LOST", "LOT",
     "LOW", "MADE_UP", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "OPEN",
     "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE",
-    "ORDER_UNITS", "PEAK", "REDUCES", "ROW", "SCALE", "SENT", "SINCE_ENTRY", "SLIPPAGE",
-    "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED", "STATUS_PARTIAL", "STOP",
-    "STOP_LIMIT", "TAKEN", "TICK", "TOP", "TRADE", "TRADES", "TRADE_FEES", "TRADE_GROSS",
-    "TRIGGER", "TURNOVER", "UNITS", "UNVALUED", "VOLUME", "WANT_CONFIDENCE", "WANT_SIDE",
-    "WINS", "WISH", "WORKING", "X_FIXED",
+    "ORDER_UNITS", "PEAK", "REDUCES", "ROW", "SAMPLED", "SCALE", "SENT", "SINCE_ENTRY",
+    "SLIPPAGE", "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED",
+    "STATUS_PARTIAL", "STOP", "STOP_LIMIT", "SUMMED", "TAKEN", "TICK", "TOP", "TRADE", "TRADES",
+    "TRADE_FEES", "TRADE_GROSS", "TRIGGER", "TURNOVER", "UNITS", "UNVALUED", "VOLUME",
+    "WANT_CONFIDENCE", "WANT_SIDE", "WINS", "WISH", "WORKING", "X_FIXED",
 ]  # fmt: skip
 
 # T
@@ -97,7 +98,8 @@ LOST: Final = 11  # what losing trades lost, after fees; positive
 TOP: Final = 12  # largest equity since the start; these three only without tables
 DEEPEST: Final = 13  # largest fall below it, as a fraction
 EXPOSED: Final = 14  # sum over times of |notional| / equity
-A_SLOTS: Final = 15
+SUMMED: Final = 15  # sum of equity over times, where no curve is kept
+A_SLOTS: Final = 16
 # C
 LOG: Final = 0  # rows written to the log
 ORDERS: Final = 1
@@ -110,7 +112,8 @@ LATE: Final = 7  # 1 while a decision is late: exits act, entries do not
 TRADES: Final = 8  # closed
 WINS: Final = 9
 UNVALUED: Final = 10  # times without a finite exposure, without tables
-C_SLOTS: Final = 11  # then, for each halt: active, fired at (ns), fired on day
+SAMPLED: Final = 11  # samples of equity taken, where no curve is kept
+C_SLOTS: Final = 12  # then, for each halt: active, fired at (ns), fired on day
 # B
 SCALE: Final = 0  # units for one of the base currency
 LOT: Final = 1  # units in a lot

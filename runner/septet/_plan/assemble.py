@@ -54,12 +54,15 @@ class Assembly:
     look_back: int
 
 
-def assemble(terms: Terms, resolve: Resolve, *, tables: bool = True) -> Assembly:
+def assemble(
+    terms: Terms, resolve: Resolve, *, tables: bool = True, curve: bool = True
+) -> Assembly:
     """Bind every block and render the plan's text.
 
-    `resolve` finds a feature step by name; `tables` False leaves the decision rows out.
+    `resolve` finds a feature step by name; `tables` False leaves the decision rows out;
+    with `curve` False, too, equity is kept at the times of Q alone, and summed.
     """
-    trading = Trading(terms, resolve, tables=tables)
+    trading = Trading(terms, resolve, tables=tables, curve=curve)
     context = trading.context()
     binder, graph = trading.binder, trading.graph
     slow = tuple(

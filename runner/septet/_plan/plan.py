@@ -167,7 +167,8 @@ def make_plan(
     resolve: Resolve,
     *,
     tables: bool = True,
+    curve: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> Plan:
     """Assemble the plan of a strategy; nothing is compiled until its module is asked for."""
-    return Plan(assemble(terms, resolve, tables=tables), say)
+    return Plan(assemble(terms, resolve, tables=tables, curve=curve), say)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from septet._config.expressions import look_back, names_in, parse_expression
+from septet._core.state import ORDER
 from septet._host.declare import Step, World
 from septet._kernel import frames, layout, ledger, match, maths
 from septet._plan.binding import Binder
@@ -25,9 +26,9 @@ LAYOUT: Final[Mapping[str, tuple[str, int]]] = {
     "D": ("int8", 3), "Y": ("float64", 3), "G": ("float64", 2), "S": ("float64", 2),
     "P": ("float64", 1), "A": ("float64", 1), "C": ("int64", 1), "B": ("float64", 2),
     "I": ("int64", 2), "LI": ("int64", 2), "LF": ("float64", 2), "R": ("int64", 1),
-    "N": ("int64", 1),
+    "N": ("int64", 1), "Q": ("int64", 1),
 }  # fmt: skip
-"""The arrays of the layout, in the order of the table an entry is given: dtype and dimensions."""
+"""Dtype and dimensions of the arrays of the layout."""
 TILE: Final = 2_048  # times whose wishes are told before they are traded
 CAPS = ("position", "groups", "correlated", "gross_exposure")
 HALT_DEEDS: Final = {"flatten": 0, "block_entries": 1, "cancel_all": 2}
@@ -71,8 +72,8 @@ OF_ACCOUNT: Final = {"side", "held_bars", "average_price"}
 class Trading:
     """Binds signal, risk and execution; `context` is what the template reads."""
 
-    def __init__(self, terms: Terms, resolve: Resolve, *, tables: bool) -> None:
-        self.terms, self.tables = terms, tables
+    def __init__(self, terms: Terms, resolve: Resolve, *, tables: bool, curve: bool) -> None:
+        self.terms, self.tables, self.curve = terms, tables, curve or tables
         self.symbols = len(terms.symbols)
         self.binder = Binder(terms.bar_ns)
         self.graph = Graph(
@@ -103,7 +104,8 @@ class Trading:
         self.scratch = self.correlations + self.symbols
         self.sizing_at = self.scratch + self.symbols
         made = sum(block.declaration.tables is not None for block in self.terms.limits.values())
-        self.arrays = {**LAYOUT, **{f"L{number}": ("float64", 2) for number in range(made)}}
+        self.arrays = {name: LAYOUT[name] for name in ORDER}
+        self.arrays |= {f"L{number}": ("float64", 2) for number in range(made)}
         self.args = ARRAYS
 
     # ------------------------------------------------------------------ nodes of other layers
@@ -221,7 +223,8 @@ class Trading:
         context = {
             "one": self.symbols == 1, "symbols": self.symbols, "tile": TILE,
             "args": self.args, "views": _views(self.arrays),
-            "tables": self.tables, "spot": self.terms.spot, "loops": self.observing.loops,
+            "tables": self.tables, "curve": self.curve, "spot": self.terms.spot,
+            "loops": self.observing.loops,
             "stages": self.observing.stages,
             "acrosses": [
                 [line.replace("{scratch}", str(self.scratch)) for line in lines]

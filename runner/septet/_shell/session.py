@@ -52,7 +52,12 @@ class Session:
 
 
 def plan_of(
-    loaded: Any, *, tables: bool = True, calendar: str = "24x7", say: Say | None = None
+    loaded: Any,
+    *,
+    tables: bool = True,
+    curve: bool = True,
+    calendar: str = "24x7",
+    say: Say | None = None,
 ) -> Plan:
     """Make the plan of a loaded file; compiles nothing yet."""
     host = loaded.host
@@ -63,13 +68,15 @@ def plan_of(
         entry = entry or host.find("features", name)
         return host.load(entry), entry.distribution
 
-    return make_plan(terms_of(loaded.strategy, calendar), resolve, tables=tables, say=say)
+    terms = terms_of(loaded.strategy, calendar)
+    return make_plan(terms, resolve, tables=tables, curve=curve, say=say)
 
 
 def open_session(
     loaded: Any,
     *,
     tables: bool = True,
+    curve: bool = True,
     say: Say | None = None,
     not_before_ns: int | None = None,
     memory_bars: int = 0,
@@ -88,11 +95,12 @@ def open_session(
 
     tell = say or (lambda message: None)
     strategy = loaded.strategy
-    plan = plan_of(loaded, tables=tables, say=tell)
+    plan = plan_of(loaded, tables=tables, curve=curve, say=tell)
     warmup_ns = warmup_ns_of(strategy, max(plan.memory_bars, memory_bars))
     market = load_market(loaded, warmup_ns=warmup_ns)
     if market.calendar != "24x7":  # a day is a session there
-        plan = plan_of(loaded, tables=tables, calendar=market.calendar, say=tell)
+        calendar = market.calendar
+        plan = plan_of(loaded, tables=tables, curve=curve, calendar=calendar, say=tell)
     tape = make_tape(plan, market, tape_rules(strategy))
     first = _first_decision(strategy, plan, market, tape, not_before_ns)
     return Session(loaded, plan, market, tape, first, tell, tables)

@@ -50,7 +50,7 @@ class CompiledEvaluator:
     ) -> None:
         memory = numbers.memory_bars
         session = open_session(
-            loaded, tables=False, say=say, not_before_ns=first_ns, memory_bars=memory
+            loaded, tables=False, curve=False, say=say, not_before_ns=first_ns, memory_bars=memory
         )
         session.plan.module  # noqa: B018 - compile before the first block is timed
         self._space, self._numbers, self._session = space, numbers, session
@@ -58,9 +58,10 @@ class CompiledEvaluator:
         self._stack = _Stack(session, self._groups, _learned(session))
         self._first = session.first
         self._days = _days(session)
+        self._samples, self._of_day = np.unique(self._days, return_inverse=True)
         self._threads = max(1, threads)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="sweep")
-        self._places = [_Place(session, self._stack) for _ in range(self._threads)]
+        self._places = [_Place(session, self._stack, self._samples) for _ in range(self._threads)]
 
     def evaluate(self, block: Sequence[Setting]) -> list[dict[str, Any]]:
         """Return the rows of a block, in its order."""
@@ -115,8 +116,7 @@ class CompiledEvaluator:
         while at < last:
             at = trade(at, last, table)
             C[layout.LOG] = 0  # nobody reads the log of a setting: it is written over
-        equity = place.arrays["G"][layout.G_EQUITY]
-        out.keep(row, capital, place.state, equity[self._days], equity[self._first :])
+        out.keep(row, capital, place.state, place.daily(self._of_day), last - self._first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +253,7 @@ class _Place:
 
     session: Session
     stack: _Stack
+    samples: npt.NDArray[np.int64]
     arrays: Arrays = field(init=False)
     state: State = field(init=False)
     _fresh: State = field(init=False)
@@ -269,7 +270,7 @@ class _Place:
                 "T": tape.T, "M": tape.M, "X": tape.X, "F": self.stack.F,
                 "D": np.zeros((count, rows.D, tape.width), np.int8),
                 "Y": np.empty((count, max(1, rows.Y), tape.width + 2 if rows.Y else 1)),
-                "G": np.zeros((rows.G, tape.times)),
+                "G": np.zeros((1, max(1, len(self.samples)))), "Q": self.samples,
                 "S": self.state.S, "P": plan.parameters.copy(), "A": self.state.A,
                 "C": self.state.C, "B": self.state.B, "I": self.state.I, "LI": LI, "LF": LF,
                 "R": np.arange(rows.F), "N": np.zeros(count, np.int64),
@@ -289,6 +290,10 @@ class _Place:
         )
         self.arrays["P"][:] = vector
         self.arrays["R"][:] = rows
+
+    def daily(self, of_day: npt.NDArray[np.int64]) -> Floats:
+        """Equity at the starts of days, by the number of each day's sample."""
+        return np.asarray(self.arrays["G"][layout.G_EQUITY, of_day])
 
     def observe(self, vector: Floats, slot: int) -> None:
         """Compute every feature into a slot of the stack."""

@@ -50,11 +50,11 @@ class Measured:
             np.zeros(settings),
         )
 
-    def keep(self, row: int, capital: float, state: State, daily: Floats, equity: Floats) -> None:
+    def keep(self, row: int, capital: float, state: State, daily: Floats, times: int) -> None:
         """Keep a setting that has just run."""
         self.capital[row] = capital
         self.A[row], self.C[row], self.daily[row] = state.A, state.C, daily
-        self.mean[row] = equity.mean()
+        self.mean[row] = state.A[layout.SUMMED] / times
 
 
 def figures_of_many(found: Measured, session: Session) -> list[dict[str, Any]]:

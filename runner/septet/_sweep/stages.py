@@ -95,7 +95,7 @@ class StagedEvaluator(CompiledEvaluator):
         vectors = self._numbers.vectors(going)
         self._spread(self._stack.fills(going, vectors))
         while len(self._own) < len(going):
-            self._own.append(_Place(self._session, self._stack))
+            self._own.append(_Place(self._session, self._stack, self._samples))
         courses = []
         for setting, vector, place in zip(going, vectors, self._own, strict=False):
             capital = self._numbers.capital(setting)
@@ -105,12 +105,12 @@ class StagedEvaluator(CompiledEvaluator):
 
     def _figures(self, courses: Sequence[_Course], stop: int) -> list[dict[str, Any]]:
         """Figures of some settings up to a time; at the end of the tape those of their rows."""
-        days = self._days[self._days < stop]
+        days = self._of_day[: int((self._days < stop).sum())]
         measured = Measured.room(len(courses), len(days), self._session)
         for row, course in enumerate(courses):
-            equity = course.place.arrays["G"][layout.G_EQUITY]
-            so_far = equity[self._first : stop]
-            measured.keep(row, course.capital, course.place.state, equity[days], so_far)
+            daily = course.place.daily(days)
+            times = stop - self._first
+            measured.keep(row, course.capital, course.place.state, daily, times)
         return figures_of_many(measured, self._session)
 
     def _goals(self, courses: Sequence[_Course], stop: int) -> Mapping[int, float | None]:
