@@ -288,4 +288,6 @@ def test_the_full_file_passes_check(septet: Septet) -> None:
         assert f"warning: {key}: " in err
     strategy = load(file).strategy
     unset = [name for name in type(strategy).model_fields if name not in strategy.model_fields_set]
-    assert set(unset) == {"plugins", "perpetual", "time_zone", "day_start", "benchmark", "paper"}
+    assert set(unset) == {
+        "plugins", "perpetual", "time_zone", "day_start", "benchmark", "paper", "sweep"
+    }  # fmt: skip

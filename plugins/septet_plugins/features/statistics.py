@@ -110,7 +110,7 @@ def rank(i, of, period):
     known = 0
     for back in range(period):  # counts without branches: which way they go is a coin's throw
         value = of[i - back]
-        halves += (value < now) + (value <= now)
+        halves += (1 if value < now else 0) + (1 if value <= now else 0)
         known += finite(value)
     if known < period:
         return NAN

@@ -156,7 +156,7 @@ def _local(dask: Any, workers: int) -> Any:
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # any free port: several sweeps may run at once
         memory_limit=0,
         silence_logs=logging.CRITICAL,  # what happens to workers is said by the sweep
         env=ONE_THREAD,
