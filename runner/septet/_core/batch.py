@@ -9,7 +9,7 @@ import numpy as np
 
 from septet._core.ahead import CHUNK, chunks_ahead
 from septet._core.halves import observe_halves
-from septet._core.state import Arrays, Codes, CompiledPlan, Floats, Ints, State
+from septet._core.state import Arrays, Codes, CompiledPlan, Floats, Ints, State, arrays_of
 from septet._kernel import layout
 
 __all__ = ["Batch", "grow_log"]
@@ -34,24 +34,17 @@ class Batch:
     arrays: Arrays = field(init=False)
 
     def __post_init__(self) -> None:
-        tape, state, rows = self.tape, self.state, self.plan.rows
+        tape, rows = self.tape, self.plan.rows
         count, width = len(self.plan.symbols), tape.width
-        LI, LF = self.plan.log(FIRST_LOG + 64 * count)
         seen = CHUNK + self.plan.memory_bars if self._slides else width
         # zeros, not empty: rows that are seldom written cost no memory until they are
-        self.arrays = Arrays(
-            {
-                "T": tape.T, "M": tape.M, "X": tape.X,
-                "F": np.zeros((count, rows.F, seen)),
-                "D": np.zeros((count, rows.D, width), np.int8),
-                "Y": np.empty((count, max(1, rows.Y), width + 2 if rows.Y else 1)),
-                "G": np.empty((rows.G, tape.times)),
-                "S": state.S, "P": self.plan.parameters, "A": state.A, "C": state.C, "B": state.B,
-                "I": state.I, "LI": LI, "LF": LF, "R": np.arange(rows.F),
-                "N": np.zeros(count, np.int64), "Q": np.zeros(0, np.int64),
-                **{f"L{number}": table for number, table in enumerate(self.plan.tables)},
-            },
-            compiled=self.plan.compiled,
+        self.arrays = arrays_of(
+            self.plan, self.state, FIRST_LOG + 64 * count,
+            T=tape.T, M=tape.M, X=tape.X,
+            F=np.zeros((count, rows.F, seen)),
+            D=np.zeros((count, rows.D, width), np.int8),
+            Y=np.empty((count, max(1, rows.Y), width + 2 if rows.Y else 1)),
+            G=np.empty((rows.G, tape.times)),
         )  # fmt: skip
 
     @property

@@ -24,7 +24,7 @@ from septet._core.events import (
     Place,
     Traded,
 )
-from septet._core.state import Arrays, CompiledPlan, Floats, Ints, State
+from septet._core.state import Arrays, CompiledPlan, Floats, Ints, State, arrays_of
 from septet._kernel import layout
 
 __all__ = ["Engine", "Frames", "Judge", "Window"]
@@ -60,23 +60,16 @@ class Window:
     arrays: Arrays = field(init=False)
 
     def __post_init__(self) -> None:
-        count, rows, state = len(self.plan.symbols), self.plan.rows, self.state
-        LI, LF = self.plan.log(1_024 + 64 * count)
-        self.arrays = Arrays(
-            {
-                "T": np.full((layout.ROW + count, self.size), -1, np.int64),
-                "M": np.zeros((count, layout.M_ROWS, self.size), np.int64),
-                "X": np.full((count, self.columns, self.size), np.nan),
-                "F": np.full((count, rows.F, self.size), np.nan),
-                "D": np.zeros((count, rows.D, self.size), np.int8),
-                "Y": np.full((count, max(1, rows.Y), self.size if rows.Y else 1), np.nan),
-                "G": np.zeros((rows.G, self.size)),
-                "S": state.S, "P": self.plan.parameters, "A": state.A, "C": state.C, "B": state.B,
-                "I": state.I, "LI": LI, "LF": LF, "R": np.arange(rows.F),
-                "N": np.zeros(count, np.int64), "Q": np.zeros(0, np.int64),
-                **{f"L{number}": table for number, table in enumerate(self.plan.tables)},
-            },
-            compiled=self.plan.compiled,
+        count, rows = len(self.plan.symbols), self.plan.rows
+        self.arrays = arrays_of(
+            self.plan, self.state, 1_024 + 64 * count,
+            T=np.full((layout.ROW + count, self.size), -1, np.int64),
+            M=np.zeros((count, layout.M_ROWS, self.size), np.int64),
+            X=np.full((count, self.columns, self.size), np.nan),
+            F=np.full((count, rows.F, self.size), np.nan),
+            D=np.zeros((count, rows.D, self.size), np.int8),
+            Y=np.full((count, max(1, rows.Y), self.size if rows.Y else 1), np.nan),
+            G=np.zeros((rows.G, self.size)),
         )  # fmt: skip
         self.base = [0] * count
         self.time_base = 0

@@ -10,7 +10,17 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ORDER", "Arrays", "Codes", "CompiledPlan", "Floats", "Ints", "RowCounts", "State"]
+__all__ = [
+    "ORDER",
+    "Arrays",
+    "Codes",
+    "CompiledPlan",
+    "Floats",
+    "Ints",
+    "RowCounts",
+    "State",
+    "arrays_of",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -139,6 +149,18 @@ class CompiledPlan(Protocol):
     def log(self, rows: int) -> tuple[Ints, Floats]:
         """Return an empty log with room for `rows` rows."""
         ...
+
+
+def arrays_of(plan: CompiledPlan, state: State, log_rows: int, **own: npt.NDArray[Any]) -> Arrays:
+    """Return the arrays of a run: `own` are T, M, X, F, D, Y and G, and whatever else differs."""
+    LI, LF = plan.log(log_rows)
+    shared = {
+        "S": state.S, "P": plan.parameters, "A": state.A, "C": state.C, "B": state.B, "I": state.I,
+        "LI": LI, "LF": LF, "R": np.arange(plan.rows.F),
+        "N": np.zeros(len(plan.symbols), np.int64), "Q": np.zeros(0, np.int64),
+        **{f"L{number}": table for number, table in enumerate(plan.tables)},
+    }  # fmt: skip
+    return Arrays({**shared, **own}, compiled=plan.compiled)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from septet._config.load import Loaded
 from septet._core.batch import Batch
-from septet._core.state import Arrays, State
+from septet._core.state import Arrays, State, arrays_of
 from septet._kernel import layout
 from septet._report import statistics as st
 from septet._shell.session import Session, open_session
@@ -263,20 +263,14 @@ class _Place:
         count, rows = len(plan.symbols), plan.rows
         self._fresh = plan.state(1.0, session.instruments)
         self.state = self._fresh.copy()
-        LI, LF = plan.log(LOG_ROWS + 64 * count)
         assert self.stack.F is not None
-        self.arrays = Arrays(
-            {
-                "T": tape.T, "M": tape.M, "X": tape.X, "F": self.stack.F,
-                "D": np.zeros((count, rows.D, tape.width), np.int8),
-                "Y": np.empty((count, max(1, rows.Y), tape.width + 2 if rows.Y else 1)),
-                "G": np.zeros((1, max(1, len(self.samples)))), "Q": self.samples,
-                "S": self.state.S, "P": plan.parameters.copy(), "A": self.state.A,
-                "C": self.state.C, "B": self.state.B, "I": self.state.I, "LI": LI, "LF": LF,
-                "R": np.arange(rows.F), "N": np.zeros(count, np.int64),
-                **{f"L{number}": table for number, table in enumerate(plan.tables)},
-            },
-            compiled=True,
+        self.arrays = arrays_of(
+            plan, self.state, LOG_ROWS + 64 * count,
+            T=tape.T, M=tape.M, X=tape.X, F=self.stack.F,
+            D=np.zeros((count, rows.D, tape.width), np.int8),
+            Y=np.empty((count, max(1, rows.Y), tape.width + 2 if rows.Y else 1)),
+            G=np.zeros((1, max(1, len(self.samples)))), Q=self.samples,
+            P=plan.parameters.copy(),
         )  # fmt: skip
         self.table = self.arrays.table
         slot, F = self.stack.height * tape.width, self.stack.F
