@@ -1,0 +1,1 @@
+"""The drill: a local venue, faults from a seed, and what must hold after them."""

@@ -1,0 +1,218 @@
+"""What a venue and a live feed are: the asynchronous edge that plugins implement.
+
+An adapter translates and judges nothing: it sends what it is told once, says what it heard, and
+never retries an order by itself. Every answer is an event of `septet.messages`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import msgspec
+
+from septet import messages as m
+
+__all__ = [
+    "BarSeen",
+    "Clock",
+    "Connects",
+    "FeedFacts",
+    "FeedMessage",
+    "FeedRequest",
+    "LiveFeed",
+    "LiveVenue",
+    "Market",
+    "PrintSeen",
+    "QuoteSeen",
+    "StreamDown",
+    "Streams",
+    "VenueFacts",
+]
+
+Sink = Callable[[Any], None]
+
+
+class Clock(Protocol):
+    """Wall time for transport, market time for everything a strategy means by time."""
+
+    @property
+    def speed(self) -> float:
+        """How many seconds of market time pass in a second of wall time; 1 but in a drill."""
+        ...
+
+    def now_ns(self) -> int:
+        """Wall time, UTC nanoseconds; never goes backwards within a process."""
+        ...
+
+    def market_ns(self) -> int:
+        """Market time, UTC nanoseconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What the venue says of a symbol; 0 means no bound. `precision` is a balance's last digit."""
+
+    symbol: str
+    base: str
+    quote: str
+    lot: float
+    tick: float
+    min_notional: float = 0.0
+    min_quantity: float = 0.0
+    max_quantity: float = 0.0
+    precision: float = 1e-8
+    trading: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class VenueFacts:
+    """What was found when the venue was opened.
+
+    `account` identifies the account without revealing it (a hash). `settles_ns` is the time
+    after which "not found" is final: receive window plus the staleness of reads.
+    """
+
+    venue: str
+    exchange: str
+    account: str
+    markets: Mapping[str, Market]
+    order_types: frozenset[str]
+    can_withdraw: bool | None
+    is_test: bool
+    settles_ns: int
+    streams_orders: bool
+    amends: bool
+    notes: tuple[str, ...] = ()
+
+
+class LiveVenue(Protocol):
+    """A connection to one account at one venue.
+
+    `open` takes the universe's symbols in order and a sink for events that come by themselves
+    (`Acked`, `OrderSeen`, `Filled`, `VenueChanged`, ...). No method raises for what a venue can
+    do; a programmer's error still raises.
+    """
+
+    async def open(self, symbols: Sequence[str], sink: Sink) -> VenueFacts: ...
+
+    async def submit(self, order: m.Submit) -> m.Event: ...
+
+    async def amend(self, order: m.Amend) -> Sequence[m.Event]: ...
+
+    async def cancel(self, order: m.Cancel) -> m.Event: ...
+
+    async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]: ...
+
+    async def query(self, order: m.Query) -> m.Event | None: ...
+
+    async def open_orders(self) -> m.OpenOrders | None: ...
+
+    async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None: ...
+
+    async def holdings(self) -> m.Holdings | None: ...
+
+    async def skew(self) -> m.Skewed | None: ...
+
+    async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None: ...
+
+    async def close(self) -> None: ...
+
+
+class BarSeen(msgspec.Struct, frozen=True):
+    """A bar as a stream or a poll shows it; `closed` if the venue says it is final."""
+
+    symbol: str
+    open_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    closed: bool | None
+    source: Literal["stream", "poll"] = "stream"
+
+
+class QuoteSeen(msgspec.Struct, frozen=True):
+    """Best bid and ask, or the top of a valid book; `levels` are (price, quantity) where known."""
+
+    symbol: str
+    venue_ns: int
+    bid: float
+    bid_quantity: float
+    ask: float
+    ask_quantity: float
+    bids: tuple[tuple[float, float], ...] = ()
+    asks: tuple[tuple[float, float], ...] = ()
+
+
+class PrintSeen(msgspec.Struct, frozen=True):
+    """A trade of others; `trade_id` orders and dedupes."""
+
+    symbol: str
+    venue_ns: int
+    trade_id: str
+    price: float
+    quantity: float
+
+
+class StreamDown(msgspec.Struct, frozen=True):
+    """A stream ended or its book is not valid; what follows it is a `live` message or silence."""
+
+    stream: str
+    symbol: str
+    reason: str
+
+
+FeedMessage = BarSeen | QuoteSeen | PrintSeen | StreamDown
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRequest:
+    """What a run wants to hear: any of ``bars trades quotes book``."""
+
+    symbols: tuple[str, ...]
+    bar_ns: int
+    wants: frozenset[str] = frozenset({"bars"})
+
+
+@dataclass(frozen=True, slots=True)
+class FeedFacts:
+    """What the feed serves, and how: `how` maps each want to ``stream`` or ``poll``.
+
+    `markets` are as `VenueFacts` has them, where the feed knows; `oldest_ns` is how far history
+    reaches, where that is known.
+    """
+
+    exchange: str
+    how: Mapping[str, Literal["stream", "poll"]]
+    markets: Mapping[str, Market] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class LiveFeed(Protocol):
+    """Live market data of one exchange; dials again by itself, with back-off, and says so."""
+
+    async def open(self, request: FeedRequest, sink: Sink) -> FeedFacts: ...
+
+    async def bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:
+        """Return closed bars with ``since_ns <= open_ns < until_ns``, in order; RunError if not."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Connects(Protocol):
+    """A venue plugin that can trade: what its factory returns has this method."""
+
+    def connect(self, *, name: str, clock: Clock) -> LiveVenue: ...
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """A source of bars that can be listened to: what its factory returns has this method."""
+
+    def stream(self, *, clock: Clock) -> LiveFeed: ...

@@ -1,0 +1,1 @@
+"""The live shell: one loop around the deterministic core, paper and live."""

@@ -1,0 +1,493 @@
+"""What goes into the live core and what comes out: the rows of the journal.
+
+Events are facts from outside, stamped by the shell; commands are what the core wants done, and
+what it decided. Both are written to the journal in one transaction before a command leaves.
+
+Times: `at_ns` is when the shell took an event in (wall time, UTC nanoseconds); `*_ns` of bars and
+decisions are market time, which runs faster than wall time only in a drill. Symbols are numbers
+in universe order, -1 for none. Quantities are decimals in the base currency, prices in the quote.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+__all__ = [
+    "COMMANDS", "EVENTS", "Acked", "Alerted", "Amend", "BarClosed", "BarrierReached", "Cancel",
+    "CancelAll", "CancelFailed", "Changed", "Command", "Decided", "Event", "FeedChanged",
+    "Filled", "FiltersChanged", "Fired", "Gapped", "Holdings", "Lifted", "ModelFailed",
+    "ModelReady", "NotFound", "Operated", "OpenOrders", "OrderSeen", "OrderState", "Printed",
+    "Quarantined", "Query", "Quoted", "Refresh", "Refused", "Ruled", "SeriesPoint", "Skewed",
+    "Started", "Submit", "Ticked", "Traded", "Train", "Uncertain", "VenueChanged", "Wake",
+]  # fmt: skip
+
+OrderState = Literal[
+    "intent", "submitted", "unknown", "open", "partially_filled",
+    "filled", "cancelled", "expired", "rejected",
+]  # fmt: skip
+"""Life of an order; it never goes backwards, and the last four are final."""
+OrderKind = Literal["market", "limit", "stop", "stop_limit"]
+Side = Literal["buy", "sell"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    """A fact from outside."""
+
+    at_ns: int
+
+
+# ---------------------------------------------------------------- the run
+
+
+class Started(Event, frozen=True, kw_only=True, tag="started"):
+    """The process began (again): what runs, on what, from which history.
+
+    `session` counts from 1. `origin_ns` is the open time of the first bar of the journal; it
+    never changes. `fingerprints` names what must be equal for a replay to be exact.
+    """
+
+    session: int
+    run_id: str
+    mode: Literal["paper", "live"]
+    strategy: str
+    origin_ns: int
+    market_ns: int
+    fingerprints: dict[str, str]
+
+
+class Ticked(Event, frozen=True, kw_only=True, tag="ticked"):
+    """Time has passed: what was waiting for it may go on."""
+
+    market_ns: int
+
+
+class Operated(Event, frozen=True, kw_only=True, tag="operated"):
+    """A person or a signal asked for something.
+
+    `halt` blocks entries and cancels what works; `flatten` closes positions as well; `resume`
+    lifts every block that waits for a person; `rearm` lifts the repeat throttle; `stop` ends the
+    run with no new entries.
+    """
+
+    action: Literal["halt", "flatten", "resume", "rearm", "stop"]
+    name: str
+    reason: str
+
+
+# ---------------------------------------------------------------- market data
+
+
+class BarClosed(Event, frozen=True, kw_only=True, tag="bar"):
+    """A valid bar, closed and confirmed, in order of its symbol. Seen once."""
+
+    symbol: int
+    open_ns: int
+    known_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    source: Literal["history", "stream", "poll", "backfill"] = "stream"
+
+
+class Gapped(Event, frozen=True, kw_only=True, tag="gap"):
+    """Bars of a symbol that do not exist, declared so that what follows may go on."""
+
+    symbol: int
+    first_ns: int
+    last_ns: int
+    reason: str
+
+
+class SeriesPoint(Event, frozen=True, kw_only=True, tag="series"):
+    """A value of an outside series; `known_ns` is when it may be used from."""
+
+    name: str
+    stamp_ns: int
+    known_ns: int
+    value: float
+
+
+class BarrierReached(Event, frozen=True, kw_only=True, tag="barrier"):
+    """A decision time: every symbol due has delivered, or its grace has passed.
+
+    `present` are symbols whose next undecided bar enters now, in universe order; `missing` those
+    that were due and are not there. `decides` False only advances features (history). `late`
+    decisions exit but do not enter.
+    """
+
+    time_ns: int
+    present: tuple[int, ...]
+    missing: tuple[int, ...] = ()
+    decides: bool = True
+    late: bool = False
+
+
+class Quoted(Event, frozen=True, kw_only=True, tag="quote"):
+    """Best bid and ask of a symbol."""
+
+    symbol: int
+    venue_ns: int
+    bid: float
+    bid_quantity: float
+    ask: float
+    ask_quantity: float
+
+
+class Printed(Event, frozen=True, kw_only=True, tag="print"):
+    """A trade of others."""
+
+    symbol: int
+    venue_ns: int
+    price: float
+    quantity: float
+
+
+class FeedChanged(Event, frozen=True, kw_only=True, tag="feed"):
+    """A stream of market data became usable, stale or broken."""
+
+    stream: str
+    symbol: int
+    state: Literal["live", "stale", "down"]
+    reason: str = ""
+
+
+# ---------------------------------------------------------------- venue
+
+
+class Acked(Event, frozen=True, kw_only=True, tag="acked"):
+    """The venue accepted an order; the echo is what it says it accepted."""
+
+    client_id: str
+    venue_order_id: str
+    state: OrderState
+    side: Side
+    quantity: float | None
+    price: float | None = None
+    filled: float = 0.0
+
+
+class Refused(Event, frozen=True, kw_only=True, tag="refused"):
+    """The venue, or the gate before it, definitely did not accept an order (or an amend)."""
+
+    client_id: str
+    code: str
+    text: str
+    by: Literal["venue", "gate", "local"] = "venue"
+
+
+class Uncertain(Event, frozen=True, kw_only=True, tag="uncertain"):
+    """Nobody knows whether the venue accepted an order."""
+
+    client_id: str
+    text: str
+
+
+class OrderSeen(Event, frozen=True, kw_only=True, tag="order_seen"):
+    """An order as the venue shows it; of others where `client_id` is not ours."""
+
+    client_id: str
+    venue_order_id: str
+    symbol: int
+    side: Side
+    state: OrderState
+    quantity: float
+    filled: float
+    price: float | None = None
+    average_price: float | None = None
+    by: Literal["stream", "query", "list", "cancel"] = "stream"
+    text: str = ""
+
+
+class NotFound(Event, frozen=True, kw_only=True, tag="not_found"):
+    """The venue knows no such order; `asked_ns` is when the question left (wall time)."""
+
+    client_id: str
+    asked_ns: int
+    by: Literal["query", "cancel"] = "query"
+
+
+class CancelFailed(Event, frozen=True, kw_only=True, tag="cancel_failed"):
+    """A cancel was not confirmed: the order must be looked at."""
+
+    client_id: str
+    text: str
+
+
+class Filled(Event, frozen=True, kw_only=True, tag="filled"):
+    """An execution, counted once by (venue, symbol, trade id).
+
+    `fee` is in `fee_currency`; `fee_quote` is its value in the quote currency where the currency
+    is neither base nor quote.
+    """
+
+    venue: str
+    symbol: int
+    trade_id: str
+    client_id: str
+    venue_order_id: str
+    venue_ns: int
+    market_ns: int
+    side: Side
+    quantity: float
+    price: float
+    fee: float
+    fee_currency: str
+    fee_quote: float | None = None
+    maker: bool = False
+
+
+class OpenOrders(Event, frozen=True, kw_only=True, tag="open_orders"):
+    """All open orders of the account on our symbols, as of `asked_ns` (wall time)."""
+
+    orders: tuple[OrderSeen, ...]
+    asked_ns: int
+
+
+class Holdings(Event, frozen=True, kw_only=True, tag="holdings"):
+    """Balances of the account: currency to (free, locked), as of `asked_ns` (wall time).
+
+    `others` is what other strategies of the same account hold, by currency.
+    """
+
+    balances: dict[str, tuple[float, float]]
+    asked_ns: int
+    others: dict[str, float] = {}
+    first: bool = False
+
+
+class VenueChanged(Event, frozen=True, kw_only=True, tag="venue"):
+    """The state of the connection to a venue, and until when it holds (wall time)."""
+
+    venue: str
+    state: Literal["up", "down", "limited", "banned", "maintenance"]
+    until_ns: int = 0
+    reason: str = ""
+
+
+class FiltersChanged(Event, frozen=True, kw_only=True, tag="filters"):
+    """What the venue lets trade of a symbol, as it is from now on."""
+
+    symbol: int
+    lot: float
+    tick: float
+    min_notional: float
+    trading: bool = True
+
+
+class Skewed(Event, frozen=True, kw_only=True, tag="skew"):
+    """How far the local clock is ahead of the venue's (wall time)."""
+
+    venue: str
+    skew_ns: int
+
+
+# ---------------------------------------------------------------- models and plugins
+
+
+class ModelReady(Event, frozen=True, kw_only=True, tag="model_ready"):
+    """A model has been fitted outside; it decides from `ready_ns` on (market time)."""
+
+    number: int
+    fingerprint: str
+    trained_to_ns: int
+    ready_ns: int
+    expires_ns: int
+    folder: str
+
+
+class ModelFailed(Event, frozen=True, kw_only=True, tag="model_failed"):
+    """A training window gave no model, and why."""
+
+    number: int
+    trained_to_ns: int
+    text: str
+
+
+class Quarantined(Event, frozen=True, kw_only=True, tag="quarantined"):
+    """A plugin failed or hung and is left alone until `until_ns` (wall time)."""
+
+    plugin: str
+    until_ns: int
+    text: str
+
+
+EVENTS = (
+    Started | Ticked | Operated | BarClosed | Gapped | SeriesPoint | BarrierReached | Quoted
+    | Printed | FeedChanged | Acked | Refused | Uncertain | OrderSeen | NotFound | CancelFailed
+    | Filled | OpenOrders | Holdings | VenueChanged | FiltersChanged | Skewed | ModelReady
+    | ModelFailed | Quarantined
+)  # fmt: skip
+
+
+# ---------------------------------------------------------------- commands
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    """What the core wants done, or what it decided. `trace` ties bar, signal, order and fill."""
+
+    trace: str = ""
+
+
+class Submit(Command, frozen=True, kw_only=True, tag="submit"):
+    """Send an order once; a second POST with the same id never happens.
+
+    It must not leave after `deadline_ns` (wall time). `parent` is the order of the strategy that
+    this child serves, `reduces` whether it can only make a position smaller.
+    """
+
+    client_id: str
+    parent: int
+    symbol: int
+    side: Side
+    order_type: OrderKind
+    quantity: float
+    reduces: bool
+    deadline_ns: int
+    limit_price: float | None = None
+    trigger_price: float | None = None
+    reason: str = ""
+
+
+class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):
+    """Cancel one order of ours."""
+
+    client_id: str
+    symbol: int
+    venue_order_id: str = ""
+
+
+class Amend(Command, frozen=True, kw_only=True, tag="amend"):
+    """Replace the price or what is left of an open order; the new order has an id of its own."""
+
+    client_id: str
+    venue_order_id: str
+    new_client_id: str
+    parent: int
+    symbol: int
+    side: Side
+    quantity: float
+    limit_price: float
+    deadline_ns: int
+
+
+class CancelAll(Command, frozen=True, kw_only=True, tag="cancel_all"):
+    """The kill switch: cancel everything of ours, first in line, on its own connection."""
+
+    symbols: tuple[int, ...]
+
+
+class Query(Command, frozen=True, kw_only=True, tag="query"):
+    """Ask what became of an order, by client id."""
+
+    client_id: str
+    symbol: int
+    venue_order_id: str = ""
+
+
+class Refresh(Command, frozen=True, kw_only=True, tag="refresh"):
+    """Read the account again; fills since `since_ns` (wall time) of the symbols."""
+
+    what: Literal["holdings", "open_orders", "fills"]
+    symbols: tuple[int, ...] = ()
+    since_ns: int = 0
+
+
+class Wake(Command, frozen=True, kw_only=True, tag="wake"):
+    """Send `Ticked` at this wall time, or soon after."""
+
+    at_ns: int
+
+
+class Train(Command, frozen=True, kw_only=True, tag="train"):
+    """Fit a model with data up to a time, outside this process."""
+
+    number: int
+    trained_to_ns: int
+
+
+class Decided(Command, frozen=True, kw_only=True, tag="decided"):
+    """A row of the decision table. `features` are the bits of the float64 row."""
+
+    time_ns: int
+    symbol: int
+    features: bytes
+    probability_up: float | None
+    confidence: float
+    signal: Literal["none", "short", "flat", "long"]
+    requested: float
+    granted: float
+    clipped_by: str = ""
+    refused_by: str = ""
+    late: bool = False
+
+
+class Ruled(Command, frozen=True, kw_only=True, tag="ruled"):
+    """Equity after a decision time: a row of the curve."""
+
+    time_ns: int
+    equity: float
+    cash: float
+    exposure: float
+
+
+class Changed(Command, frozen=True, kw_only=True, tag="changed"):
+    """An order's state has moved on. `order` is the strategy's own order number."""
+
+    order: int
+    client_id: str
+    symbol: int
+    state: OrderState
+    filled: float
+    reason: str = ""
+
+
+class Traded(Command, frozen=True, kw_only=True, tag="traded"):
+    """A fill was booked: what arrived net of fees, and the position after it."""
+
+    order: int
+    symbol: int
+    trade_id: str
+    side: Side
+    quantity: float
+    price: float
+    fee: float
+    fee_currency: str
+    position: float
+    market_ns: int
+    maker: bool = False
+
+
+class Fired(Command, frozen=True, kw_only=True, tag="fired"):
+    """A halt or a block began; `then` says what it does, `lifts` what ends it."""
+
+    rule: str
+    then: str
+    lifts: str
+    equity: float
+    text: str = ""
+
+
+class Lifted(Command, frozen=True, kw_only=True, tag="lifted"):
+    """A halt or a block ended; `by` says what or who ended it."""
+
+    rule: str
+    by: str
+
+
+class Alerted(Command, frozen=True, kw_only=True, tag="alerted"):
+    """Something a person should know."""
+
+    level: Literal["info", "warning", "error", "critical"]
+    event: str
+    text: str
+    symbol: int = -1
+
+
+COMMANDS = (
+    Submit | Cancel | Amend | CancelAll | Query | Refresh | Wake | Train | Decided | Ruled | Changed
+    | Traded | Fired | Lifted | Alerted
+)  # fmt: skip
