@@ -25,6 +25,16 @@ EDGE = {
     "septet.hookspecs": """
         HOOK_OF_LAYER LAYERS PROJECT Component HookSpecs Kind Layer hookimpl hookspec
     """,
+    "septet.messages": """
+        COMMANDS EVENTS Command Event OrderState
+
+        Acked BarClosed BarrierReached CancelFailed FeedChanged Filled FiltersChanged Gapped
+        Holdings ModelFailed ModelReady NotFound OpenOrders Operated OrderSeen Printed Quarantined
+        Quoted Refused SeriesPoint Skewed Started Ticked Uncertain VenueChanged
+
+        Alerted Amend Cancel CancelAll Changed Decided Fired Lifted Query Refresh Ruled Submit
+        Traded Train Wake
+    """,
     "septet.plugin": """
         VOCABULARY Component Declaration Factory Inner Memory Step World hookimpl
 

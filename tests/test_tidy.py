@@ -23,7 +23,10 @@ HEAVY = {
     "optuna", "pandas", "plotly", "ray", "scipy", "skl2onnx", "sklearn",
 }  # fmt: skip
 KERNEL_MAY_IMPORT = {"numpy", "numba", "septet._kernel"}
-DOORS = {"septet.plugin", "septet.hookspecs", "septet.errors", "septet.types", "septet_plugins"}
+DOORS = {
+    "septet.plugin", "septet.hookspecs", "septet.errors", "septet.messages", "septet.types",
+    "septet_plugins",
+}  # fmt: skip
 WORLD = {
     "asyncio", "datetime", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets",
     "shutil", "socket", "sqlite3", "subprocess", "tempfile", "threading", "time", "urllib", "uuid",

@@ -38,6 +38,7 @@ __all__ = [
     "Walk",
     "WalkModel",
     "fit_window",
+    "judge_row",
     "stored_walk",
     "walk_forward",
 ]
@@ -109,11 +110,16 @@ class Walk:
         current = self.at(time_ns)
         if isinstance(current, str):
             return math.nan, REASONS.index(current)
-        served = current.model
-        if served is None or not (isinstance(served, FlatModel) or np.isfinite(vector).all()):
-            return math.nan, NOT_FINITE
-        up = served.predict_row(vector)
-        return up, NOT_FINITE if math.isnan(up) else OK
+        assert current.model is not None
+        return judge_row(current.model, vector)
+
+
+def judge_row(served: Served, vector: Floats) -> tuple[float, int]:
+    """Probability up of one vector and its state: `OK` or `NOT_FINITE`."""
+    if not (isinstance(served, FlatModel) or np.isfinite(vector).all()):
+        return math.nan, NOT_FINITE
+    up = served.predict_row(vector)
+    return up, NOT_FINITE if math.isnan(up) else OK
 
 
 def _answers(served: Served, x: Floats) -> Floats:

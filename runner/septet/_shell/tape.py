@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +15,21 @@ from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
 from septet._plan.plan import Plan
 
-__all__ = ["Tape", "TapeRules", "day_numbers", "make_tape"]
+__all__ = ["DERIVED", "Tape", "TapeRules", "day_numbers", "make_tape"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 DAY_NS = 86_400_000_000_000
 WEEK_NS = 7 * DAY_NS
 MONDAY_NS = 4 * DAY_NS
+
+DERIVED: Mapping[str, Callable[[Any], Any]] = {
+    "slot": lambda bar: bar.open_ns // bar.bar_ns,
+    "session": lambda bar: bar.session,
+    "week": lambda bar: (bar.open_ns - MONDAY_NS) // WEEK_NS,
+    "seconds": lambda bar: bar.known_ns / 1e9,
+}
+"""Columns that follow from where a bar lies: of a whole table, or of one bar as it arrives."""
 
 
 @dataclass
@@ -92,14 +101,8 @@ def _column(name: str, table: BarTable, market: MarketData, terms: TapeRules) ->
     """One column of X for one symbol."""
     if name in BAR_COLUMNS:
         return np.asarray(getattr(table, name))
-    if name == "slot":
-        return (table.open_ns // table.bar_ns).astype(np.float64)
-    if name == "session":
-        return table.session.astype(np.float64)
-    if name == "week":
-        return ((table.open_ns - MONDAY_NS) // WEEK_NS).astype(np.float64)
-    if name == "seconds":
-        return table.known_ns / 1e9
+    if name in DERIVED:
+        return np.asarray(DERIVED[name](table), dtype=np.float64)
     if name == "funding":
         return _funding(table, market, terms)
     if name.startswith("series:"):

@@ -1,0 +1,236 @@
+"""From bars as they arrive to the columns a plan reads: the same rules as a whole tape's.
+
+The intake is part of the deterministic core: what it gives depends on the events it took, in
+their order, and on nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from septet import messages as m
+from septet._core.events import Barrier
+from septet._data.calendars import Anchor, Calendar, load_calendar
+from septet._kernel import layout
+from septet._plan.graph import BAR_COLUMNS
+from septet._shell.tape import DAY_NS, DERIVED, TapeRules, day_numbers
+from septet.errors import InputError
+
+__all__ = ["Intake", "Place", "Schedule"]
+
+YEAR_NS: Final = 366 * DAY_NS
+FUNDING: Final = "funding"
+_ROUND_THE_CLOCK: Final = "24x7"
+
+
+class Place(NamedTuple):
+    """Where one bar lies: what `septet._shell.tape.DERIVED` asks of a bar."""
+
+    open_ns: int
+    known_ns: int
+    session: int
+    ordinal: int
+    bar_ns: int
+
+
+@dataclass
+class Schedule:
+    """Places single bars of one symbol on its calendar; ordinals stay comparable for ever."""
+
+    bar_ns: int
+    calendar: str = _ROUND_THE_CLOCK
+    anchor: Anchor = "utc"
+    _loaded: tuple[Calendar, int, int] | None = field(default=None, repr=False)
+
+    def place(self, open_ns: int, known_ns: int) -> Place:
+        """Place a bar that opens at `open_ns`."""
+        if self.calendar == _ROUND_THE_CLOCK:  # quick: no arrays on the way to an order
+            return Place(open_ns, known_ns, open_ns // DAY_NS, open_ns // self.bar_ns, self.bar_ns)
+        if self._loaded is None or not self._loaded[1] <= open_ns <= self._loaded[2]:
+            # the first year never moves, so that ordinals count from the same session
+            first = open_ns - open_ns % YEAR_NS if self._loaded is None else self._loaded[1]
+            last = open_ns + YEAR_NS
+            self._loaded = (load_calendar(self.calendar, min(first, open_ns), last), first, last)
+        stamps = np.array([open_ns], dtype=np.int64)
+        placed = self._loaded[0].place(stamps, self.bar_ns, "open", self.anchor)
+        ordinal = int(placed.ordinal[0])
+        return Place(open_ns, known_ns, int(placed.session[0]), ordinal, self.bar_ns)
+
+
+class _Last(msgspec.Struct):
+    """The newest bar of a symbol that a barrier has taken in."""
+
+    open_ns: int
+    known_ns: int
+    ordinal: int
+    age: int
+    columns: tuple[float, ...]
+
+
+def _time(point: tuple[int, float]) -> int:
+    return point[0]
+
+
+class _Kept(msgspec.Struct):
+    """What an intake remembers."""
+
+    last: list[_Last | None]
+    waiting: list[list[m.BarClosed]]
+    points: dict[str, list[tuple[int, float]]]
+    day: int
+
+
+class Intake:
+    """Bars wait here until a barrier takes them in.
+
+    Parameters
+    ----------
+    symbols
+        The universe, in its order.
+    columns
+        Names of the rows of X, in their order (see `septet._shell.tape`).
+    schedules
+        One for each symbol.
+    rules
+        How days, gaps and funding are counted.
+    max_ages_ns
+        For each series how long a value holds after it became known; None for ever.
+    """
+
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        columns: Sequence[str],
+        schedules: Sequence[Schedule],
+        rules: TapeRules,
+        max_ages_ns: dict[str, int | None] | None = None,
+    ) -> None:
+        self._symbols, self._names, self._schedules = list(symbols), list(columns), list(schedules)
+        self._rules, self._max_ages = rules, dict(max_ages_ns or {})
+        self._last: list[_Last | None] = [None] * len(self._symbols)
+        self._waiting: list[deque[m.BarClosed]] = [deque() for _ in self._symbols]
+        self._points: dict[str, list[tuple[int, float]]] = {}
+        self._day = -(2**40)
+        count = len(self._symbols)
+        self._columns = np.full((count, max(layout.X_FIXED, len(self._names))), np.nan)
+        self._facts = np.zeros((count, layout.M_ROWS), np.int64)
+        self._others = [self._reference(name) for name in self._names]
+
+    def _reference(self, name: str) -> tuple[int, int] | None:
+        """Symbol and column of a name such as ``close@ETH/USDT``."""
+        column, at, symbol = name.partition("@")
+        if not at:
+            return None
+        if symbol not in self._symbols:
+            raise InputError(
+                f"the feature input {name} needs bars of {symbol}, which is not in the universe",
+                hint=f"add {symbol} to universe.symbols",
+            )
+        return self._symbols.index(symbol), BAR_COLUMNS.index(column)
+
+    # ------------------------------------------------------------------ what comes in
+
+    def bar(self, event: m.BarClosed) -> None:
+        """Keep a bar until its barrier."""
+        self._waiting[event.symbol].append(event)
+
+    def point(self, event: m.SeriesPoint) -> None:
+        """Take a value of a series; a later one of the same time is a revision and wins."""
+        points = self._points.setdefault(event.name, [])
+        time_ns = event.stamp_ns if event.name == FUNDING else event.known_ns
+        points.insert(bisect_right(points, time_ns, key=_time), (time_ns, event.value))
+
+    def last_open_ns(self, k: int) -> int | None:
+        """Open time of the newest bar of a symbol that was taken in or waits."""
+        if self._waiting[k]:
+            return self._waiting[k][-1].open_ns
+        last = self._last[k]
+        return None if last is None else last.open_ns
+
+    def barrier(self, event: m.BarrierReached) -> Barrier:
+        """Take in the next bar of every symbol present; the arrays are used again each time."""
+        facts, columns = self._facts, self._columns
+        facts[:, layout.AGE] = -1
+        before = {k: self._last[k] for k in event.present}
+        places = [(k, self._take(k)) for k in event.present]
+        for k, place in places:  # a column of another symbol sees that symbol's bar at T, too
+            for row in range(layout.X_FIXED, len(self._names)):
+                columns[k, row] = self._column(row, place, before[k])
+        day = self._day_of(event.time_ns)
+        self._day = max(self._day, day)
+        return Barrier(event.time_ns, self._day, columns, facts, event.decides, event.late)
+
+    def _take(self, k: int) -> Place:
+        """Take in the next bar of a symbol: its prices, its age, what is missing before it."""
+        bar = self._waiting[k].popleft()
+        place = self._schedules[k].place(bar.open_ns, bar.known_ns)
+        last = self._last[k]
+        missing = 0 if last is None else place.ordinal - last.ordinal - 1
+        fresh = last is None or missing > self._rules.reset_after
+        age = 0 if fresh or last is None else last.age + 1
+        prices = (bar.open, bar.high, bar.low, bar.close, bar.volume)
+        self._last[k] = _Last(bar.open_ns, bar.known_ns, place.ordinal, age, prices)
+        facts = self._facts[k]
+        facts[layout.OPEN_NS], facts[layout.AGE] = bar.open_ns, age
+        facts[layout.MISSING], facts[layout.MADE_UP] = missing, 0
+        self._columns[k, : layout.X_FIXED] = prices
+        return place
+
+    def _column(self, row: int, place: Place, before: _Last | None) -> float:
+        name, other = self._names[row], self._others[row]
+        if name in DERIVED:
+            return float(DERIVED[name](place))
+        if other is not None:
+            last = self._last[other[0]]
+            return math.nan if last is None else last.columns[other[1]]
+        if name == FUNDING:
+            return self._funding(place, place.open_ns if before is None else before.known_ns)
+        return self._as_of(name.removeprefix("series:"), place.known_ns)
+
+    def _as_of(self, name: str, at_ns: int) -> float:
+        """Value of a series as known at a time, NaN before the first and after its `max_age`."""
+        points = self._points.get(name, [])
+        row = bisect_right(points, at_ns, key=_time) - 1
+        if row < 0:
+            return math.nan
+        known_ns, value = points[row]
+        max_age = self._max_ages.get(name)
+        return math.nan if max_age is not None and at_ns - known_ns > max_age else value
+
+    def _funding(self, place: Place, since_ns: int) -> float:
+        """Sum of the funding rates due after the bar before and up to this bar's close."""
+        points = self._points.get(FUNDING)
+        if points is None:
+            every = self._rules.funding_every_ns
+            instants = place.known_ns // every - since_ns // every
+            return instants * float(self._rules.funding_rate or 0.0)
+        first = bisect_right(points, since_ns, key=_time)
+        last = bisect_right(points, place.known_ns, key=_time)
+        return math.fsum(value for _, value in points[first:last])
+
+    def _day_of(self, time_ns: int) -> int:
+        if self._rules.time_zone == "UTC":
+            return (time_ns - self._rules.day_start_ns) // DAY_NS
+        stamp = np.array([time_ns], dtype=np.int64)
+        return int(day_numbers(stamp, self._rules.time_zone, self._rules.day_start_ns)[0])
+
+    # ------------------------------------------------------------------ continuing
+
+    def snapshot(self) -> bytes:
+        """Everything that is needed to go on with the same bits."""
+        waiting = [list(each) for each in self._waiting]
+        return msgspec.msgpack.encode(_Kept(self._last, waiting, self._points, self._day))
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot."""
+        kept = msgspec.msgpack.decode(data, type=_Kept)
+        self._last, self._points, self._day = kept.last, kept.points, kept.day
+        self._waiting = [deque(each) for each in kept.waiting]

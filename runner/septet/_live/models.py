@@ -1,0 +1,92 @@
+"""Which model is in force: what `Walk.at` says of a whole history, one event at a time.
+
+A model decides from its `ready_ns` on, or from when it arrived if that was later; until then the
+one before it goes on, to its own expiry. A window that gave no model leaves none in force.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from septet import messages as m
+from septet._data.bars import Floats
+from septet._learn.walk import EXPIRED, NO_MODEL, judge_row
+
+__all__ = ["Models"]
+
+Load = Callable[[m.ModelReady], Any]
+"""Reads a model that was announced; its fingerprint is checked."""
+
+
+class _Entry(msgspec.Struct):
+    ready_ns: int
+    event: m.ModelReady | m.ModelFailed
+
+
+class Models:
+    """Models in order of their training times.
+
+    Parameters
+    ----------
+    load
+        Reads the model of an event; must give the same model for the same fingerprint.
+    ready_after_ns
+        Market time from a window's end to its first decision, for windows that gave no model.
+    """
+
+    def __init__(self, load: Load, ready_after_ns: int) -> None:
+        self._load, self._ready_after = load, ready_after_ns
+        self._entries: list[_Entry] = []
+        self._served: dict[str, Any] = {}
+        self._current: _Entry | None = None
+
+    def take(self, event: m.ModelReady | m.ModelFailed) -> None:
+        """Take in a window's result; of two results of one window the later one counts."""
+        if isinstance(event, m.ModelReady):
+            ready_ns = event.ready_ns
+            self._served[event.fingerprint] = self._load(event)
+        else:
+            ready_ns = event.trained_to_ns + self._ready_after
+        known = [each for each in self._entries if each.event.number != event.number]
+        self._entries = sorted([*known, _Entry(ready_ns, event)], key=lambda each: each.ready_ns)
+
+    @property
+    def newest(self) -> int:
+        """Number of the newest window that gave a result, -1 for none."""
+        return max((each.event.number for each in self._entries), default=-1)
+
+    def at(self, time_ns: int) -> m.ModelReady | m.ModelFailed | None:
+        """What is in force at a decision time; older windows are forgotten."""
+        ready = [each for each in self._entries if each.ready_ns <= time_ns]
+        if not ready:
+            return None
+        current = ready[-1]
+        if current is not self._current:
+            self._current = current
+            self._entries = self._entries[len(ready) - 1 :]
+            kept = {getattr(each.event, "fingerprint", "") for each in self._entries}
+            self._served = {name: each for name, each in self._served.items() if name in kept}
+        return current.event
+
+    def judge(self, time_ns: int, vector: Floats) -> tuple[float, int]:
+        """Probability up of a feature vector, and the model's state."""
+        event = self.at(time_ns)
+        if event is None or isinstance(event, m.ModelFailed):
+            return math.nan, NO_MODEL
+        if time_ns > event.expires_ns:
+            return math.nan, EXPIRED
+        return judge_row(self._served[event.fingerprint], vector)
+
+    def snapshot(self) -> bytes:
+        """Everything needed to go on; the models themselves stay in the run's folder."""
+        return msgspec.json.encode([each.event for each in self._entries])
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot; models are read again."""
+        self._entries, self._served, self._current = [], {}, None
+        for event in msgspec.json.decode(data, type=list[m.ModelReady | m.ModelFailed]):
+            self.take(event)
