@@ -1,0 +1,466 @@
+"""The paper venue: live quotes or books in, simulated fills out.
+
+It stands where a real venue would and is asked the same questions, but nothing leaves the
+process. Every price, rounding, fee and balance comes from the rules of the backtest
+(`septet._kernel.match` and `ledger`, the plain text of them), so that paper and backtest can
+only differ in the market they see.
+
+A market order takes what the other side shows, after the latency; what is beyond that pays
+slippage (quotes) or waits for the next book (book, or a capped participation). A limit fills
+only when traded through, a stop triggers on the price it would trade at. A limit that could
+trade when it arrived takes, one that rested makes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from septet import messages as m
+from septet._host.venues import Clock, Market, QuoteSeen, Sink, VenueFacts
+from septet._kernel import layout
+from septet._live.paper_account import PaperAccount, ShownSide
+
+if TYPE_CHECKING:
+    from septet_schemas.simulation import Simulation
+
+__all__ = ["KEPT_FILLS", "PaperVenue", "Resting"]
+
+KEPT_FILLS: Final = 10_000
+"""How many fills the venue remembers for whoever asks again."""
+_KEPT_ORDERS: Final = 10_000
+_KINDS: Final = {
+    "market": layout.MARKET, "limit": layout.LIMIT, "stop": layout.STOP,
+    "stop_limit": layout.STOP_LIMIT,
+}  # fmt: skip
+_NOTHING: Final = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """An open order as the core remembers it, for a venue that has forgotten."""
+
+    order: m.Submit
+    filled: float = 0.0
+    triggered: bool = False
+
+
+@dataclass(slots=True)
+class _Order:
+    submit: m.Submit
+    kind: int
+    side: float
+    units: float
+    active_ns: int
+    left: float
+    state: m.OrderState = "open"
+    fresh: bool = True
+    """It has not met a quote yet: a limit that fills now takes."""
+
+    @property
+    def working(self) -> bool:
+        return self.state in ("open", "partially_filled")
+
+
+class PaperVenue:
+    """An account at no venue, for paper mode with ``fills: quotes`` or ``fills: book``.
+
+    Parameters
+    ----------
+    simulation
+        The terms of ``execution.simulation``.
+    markets
+        What may trade, by symbol; the universe is a part of it.
+    cash
+        Balance in the quote currency at the first start.
+    bar_ns
+        Length of a bar: latency is counted in bars.
+    spot
+        Whether what is sold must be held.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        clock: Clock,
+        simulation: Simulation,
+        markets: Mapping[str, Market],
+        cash: float,
+        bar_ns: int,
+        spot: bool = True,
+    ) -> None:
+        self._name, self._clock, self._simulation = name, clock, simulation
+        self._markets, self._spot = dict(markets), spot
+        self._latency_ns = int(simulation.latency) * bar_ns
+        self._symbols: tuple[str, ...] = ()
+        self._numbers: dict[str, int] = {}
+        self._sink: Sink = _deaf
+        self._orders: dict[str, _Order] = {}
+        self._fills: deque[m.Filled] = deque(maxlen=KEPT_FILLS)
+        self._shown: dict[tuple[int, float], ShownSide] = {}
+        received = simulation.fee.paid_in == "received"
+        self._account = PaperAccount(cash=cash, received=received, spot=spot)
+
+    # ------------------------------------------------------------ the venue's door
+
+    async def open(self, symbols: Sequence[str], sink: Sink) -> VenueFacts:
+        """Take the universe and who wants to hear; nothing is connected."""
+        self._sink = sink
+        if tuple(symbols) != self._symbols:
+            self._lay_out(tuple(symbols))
+        return VenueFacts(
+            venue=self._name, exchange="paper", account=f"paper:{self._name}",
+            markets=self._markets, order_types=frozenset(_KINDS), can_withdraw=False,
+            is_test=True, settles_ns=0, streams_orders=True, amends=True,
+            notes=(f"fills are simulated against the {self._simulation.fills}",),
+        )  # fmt: skip
+
+    async def submit(self, order: m.Submit) -> m.Event:
+        """Accept an order or say why not; it meets the market after this has been answered."""
+        refused = self._refusal(order)
+        if refused is not None:
+            return refused
+        return self._accept(order)
+
+    async def amend(self, order: m.Amend) -> Sequence[m.Event]:
+        """Replace an order: the old one is cancelled, the new one has its own id."""
+        old = self._orders.get(order.client_id)
+        if old is None or not old.working:
+            return (self._refused(order.new_client_id, "not_open", "no such open order"),)
+        submit = m.Submit(
+            client_id=order.new_client_id, parent=order.parent, symbol=order.symbol,
+            side=order.side, order_type=old.submit.order_type, quantity=order.quantity,
+            reduces=old.submit.reduces, deadline_ns=order.deadline_ns,
+            limit_price=order.limit_price, trigger_price=old.submit.trigger_price,
+            reason=old.submit.reason, trace=order.trace,
+        )  # fmt: skip
+        state, old.state = old.state, "cancelled"  # what it locked is free for its successor
+        refused = self._refusal(submit)
+        if refused is not None:
+            old.state = state
+            return (refused,)
+        return (self._seen(old, "cancel"), self._accept(submit))
+
+    async def cancel(self, order: m.Cancel) -> m.Event:
+        """Cancel one order; what is final stays what it is."""
+        found = self._orders.get(order.client_id)
+        now_ns = self._clock.now_ns()
+        if found is None:
+            return m.NotFound(at_ns=now_ns, client_id=order.client_id, asked_ns=now_ns, by="cancel")
+        if found.working:
+            found.state = "cancelled"
+        return self._seen(found, "cancel")
+
+    async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
+        """Cancel every order of the symbols and show them all."""
+        gone = [each for each in self._working() if each.submit.symbol in symbols]
+        for each in gone:
+            each.state = "cancelled"
+        return [self._seen(each, "cancel") for each in gone]
+
+    async def query(self, order: m.Query) -> m.Event | None:
+        """Show an order by client id."""
+        found = self._orders.get(order.client_id)
+        if found is not None:
+            return self._seen(found, "query")
+        now_ns = self._clock.now_ns()
+        return m.NotFound(at_ns=now_ns, client_id=order.client_id, asked_ns=now_ns)
+
+    async def open_orders(self) -> m.OpenOrders | None:
+        """Show all that works."""
+        now_ns = self._clock.now_ns()
+        orders = tuple(self._seen(each, "list") for each in self._working())
+        return m.OpenOrders(at_ns=now_ns, orders=orders, asked_ns=now_ns)
+
+    async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
+        """Return the fills of a symbol since a wall time."""
+        return [each for each in self._fills if each.symbol == symbol and each.at_ns >= since_ns]
+
+    async def holdings(self) -> m.Holdings | None:
+        """Return the balances: free and locked by what works."""
+        now_ns = self._clock.now_ns()
+        held, locked = dict[str, float](), dict[str, float]()
+        quote = self._market(0).quote if self._symbols else ""
+        for k in range(len(self._symbols)):
+            base = self._market(k).base
+            held[base] = held.get(base, 0.0) + self._account.quantity(k, self._account.held(k))
+        for each in self._working():
+            left = self._account.quantity(each.submit.symbol, each.left)
+            if each.side < 0.0:
+                base = self._market(each.submit.symbol).base
+                locked[base] = locked.get(base, 0.0) + left
+            elif each.submit.limit_price is not None:
+                worth = left * each.submit.limit_price
+                locked[quote] = locked.get(quote, 0.0) + worth
+        held[quote] = self._account.cash
+        balances = {
+            each: (total - taken, taken)
+            for each, total in held.items()
+            for taken in (min(locked.get(each, 0.0), max(0.0, total)),)
+        }
+        return m.Holdings(at_ns=now_ns, balances=balances, asked_ns=now_ns)
+
+    async def skew(self) -> m.Skewed | None:
+        """Return no skew: the venue reads our clock."""
+        return m.Skewed(at_ns=self._clock.now_ns(), venue=self._name, skew_ns=0)
+
+    async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
+        """Return the filters as they are."""
+        now_ns = self._clock.now_ns()
+        return [
+            m.FiltersChanged(
+                at_ns=now_ns, symbol=k, lot=each.lot, tick=each.tick,
+                min_notional=each.min_notional, trading=each.trading,
+            )
+            for k, each in ((k, self._market(k)) for k in range(len(self._symbols)))
+        ]  # fmt: skip
+
+    async def close(self) -> None:
+        """Stop speaking; what works is forgotten with the process."""
+        self._sink = _deaf
+
+    # ------------------------------------------------------------ what the shell tells it
+
+    def restore(
+        self,
+        orders: Sequence[Resting],
+        *,
+        cash: float,
+        units: Mapping[int, float],
+        markets: Mapping[str, Market] | None = None,
+    ) -> None:
+        """Be as the core remembers: its open orders, its cash, its position in whole units."""
+        if markets is not None:
+            self.changed(markets)
+        self._orders.clear()
+        self._account.restore(cash, units)
+        for each in orders:
+            made = self._make(each.order)
+            made.left = made.units - self._account.units(each.order.symbol, each.filled)
+            made.state = "partially_filled" if each.filled > 0.0 else "open"
+            made.fresh = False
+            if each.triggered:
+                made.kind = layout.LIMIT if made.kind == layout.STOP_LIMIT else layout.MARKET
+            self._orders[each.order.client_id] = made
+
+    def changed(self, markets: Mapping[str, Market]) -> None:
+        """Take new filters; orders that rest stay as they were accepted."""
+        self._markets.update(markets)
+        for k in range(len(self._symbols)):
+            self._account.put_filters(k, self._market(k))
+
+    def quoted(self, seen: QuoteSeen) -> None:
+        """Take what the market shows now and fill what it fills."""
+        k = self._numbers.get(seen.symbol, -1)
+        if k < 0:
+            return
+        if not (0.0 < seen.bid < seen.ask < math.inf):  # not a market
+            self.silent(seen.symbol)
+            return
+        deep = self._simulation.fills == "book" and seen.bids and seen.asks
+        bids = seen.bids if deep else ((seen.bid, seen.bid_quantity),)
+        asks = seen.asks if deep else ((seen.ask, seen.ask_quantity),)
+        share = self._simulation.participation
+        self._shown[k, 1.0] = self._account.side(k, seen.ask, asks, share)
+        self._shown[k, -1.0] = self._account.side(k, seen.bid, bids, share)
+        self._meet(k, seen.venue_ns)
+
+    def silent(self, symbol: str) -> None:
+        """Forget what a symbol showed: its stream is down or its book is not valid."""
+        k = self._numbers.get(symbol, -1)
+        self._shown.pop((k, 1.0), None)
+        self._shown.pop((k, -1.0), None)
+
+    # ------------------------------------------------------------ orders
+
+    def _lay_out(self, symbols: tuple[str, ...]) -> None:
+        self._symbols = symbols
+        self._numbers = {symbol: k for k, symbol in enumerate(symbols)}
+        self._account.lay_out([self._markets[symbol] for symbol in symbols])
+
+    def _market(self, k: int) -> Market:
+        return self._markets[self._symbols[k]]
+
+    def _working(self) -> list[_Order]:
+        return [each for each in self._orders.values() if each.working]
+
+    def _make(self, order: m.Submit) -> _Order:
+        units = self._account.units(order.symbol, order.quantity)
+        return _Order(
+            submit=order, kind=_KINDS[order.order_type],
+            side=1.0 if order.side == "buy" else -1.0, units=units, left=units,
+            active_ns=self._clock.market_ns() + self._latency_ns,
+        )  # fmt: skip
+
+    def _accept(self, order: m.Submit) -> m.Event:
+        made = self._make(order)
+        if len(self._orders) >= _KEPT_ORDERS:
+            self._orders = {name: each for name, each in self._orders.items() if each.working}
+        self._orders[order.client_id] = made
+        asyncio.get_running_loop().call_soon(self._meet, order.symbol, self._clock.now_ns())
+        return m.Acked(
+            at_ns=self._clock.now_ns(), client_id=order.client_id,
+            venue_order_id=_venue_id(order), state="open", side=order.side,
+            quantity=order.quantity, price=order.limit_price,
+        )  # fmt: skip
+
+    def _refused(self, client_id: str, code: str, text: str) -> m.Refused:
+        return m.Refused(at_ns=self._clock.now_ns(), client_id=client_id, code=code, text=text)
+
+    def _refusal(self, order: m.Submit) -> m.Refused | None:
+        """Say what a venue would have against an order."""
+        if not 0 <= order.symbol < len(self._symbols):
+            return self._refused(order.client_id, "bad_symbol", f"no symbol {order.symbol}")
+        market = self._market(order.symbol)
+        for code, text, wrong in self._objections(order, market):
+            if wrong():
+                return self._refused(order.client_id, code, f"{market.symbol}: {text}")
+        return None
+
+    def _objections(
+        self, order: m.Submit, market: Market
+    ) -> Sequence[tuple[str, str, Callable[[], bool]]]:
+        k, price, trigger = order.symbol, order.limit_price, order.trigger_price
+        kind = _KINDS[order.order_type]
+        needs_price = kind in (layout.LIMIT, layout.STOP_LIMIT)
+        needs_trigger = kind in (layout.STOP, layout.STOP_LIMIT)
+        quantity = order.quantity
+        return (
+            ("market_closed", "does not trade now", lambda: not market.trading),
+            ("duplicate", "this client id was used before",
+             lambda: order.client_id in self._orders),
+            ("bad_price", "a limit price above zero is needed",
+             lambda: needs_price and not _is_positive(price)),
+            ("bad_price", "a trigger price above zero is needed",
+             lambda: needs_trigger and not _is_positive(trigger)),
+            ("quantity", f"{quantity} is not a number of lots of {market.lot}",
+             lambda: not _is_positive(quantity) or not self._account.is_lots(k, quantity)),
+            ("quantity", f"{quantity} is not within what may be ordered",
+             lambda: quantity < market.min_quantity
+             or 0.0 < market.max_quantity < quantity),
+            ("tick", f"a price is not a number of ticks of {market.tick}",
+             lambda: not (_is_ticks(price, market.tick) and _is_ticks(trigger, market.tick))),
+            ("min_notional", f"worth less than {market.min_notional}",
+             lambda: self._worth(order) < market.min_notional * (1.0 - 1e-12)),
+            ("insufficient_funds", "more than is held and not locked",
+             lambda: self._spot and order.side == "sell"
+             and self._account.units(k, quantity) > self._free_units(k)),
+        )  # fmt: skip
+
+    def _worth(self, order: m.Submit) -> float:
+        """Return what an order is worth, infinity where nothing shows a price yet."""
+        side = 1.0 if order.side == "buy" else -1.0
+        shown = self._shown.get((order.symbol, side))
+        price = order.limit_price or order.trigger_price or (shown.best if shown else math.inf)
+        return order.quantity * price
+
+    def _free_units(self, k: int) -> float:
+        asked = sum(
+            each.left for each in self._working() if each.side < 0.0 and each.submit.symbol == k
+        )
+        return self._account.held(k) - asked
+
+    def _seen(self, order: _Order, by: Any, text: str = "") -> m.OrderSeen:
+        submit = order.submit
+        return m.OrderSeen(
+            at_ns=self._clock.now_ns(), client_id=submit.client_id,
+            venue_order_id=_venue_id(submit), symbol=submit.symbol, side=submit.side,
+            state=order.state, quantity=submit.quantity,
+            filled=self._filled(order), price=submit.limit_price, by=by, text=text,
+        )  # fmt: skip
+
+    def _filled(self, order: _Order) -> float:
+        return self._account.quantity(order.submit.symbol, order.units - order.left)
+
+    # ------------------------------------------------------------ fills
+
+    def _meet(self, k: int, venue_ns: int) -> None:
+        """Let the orders of a symbol meet what is shown, in the order in which they came."""
+        now_ns = self._clock.market_ns()
+        for order in self._working():
+            shown = self._shown.get((k, order.side))
+            if order.submit.symbol == k and shown is not None and now_ns >= order.active_ns:
+                self._match(k, order, shown, venue_ns)
+                order.fresh = False
+
+    def _match(self, k: int, order: _Order, shown: ShownSide, venue_ns: int) -> None:
+        submit, account = order.submit, self._account
+        limit = _NOTHING if submit.limit_price is None else submit.limit_price
+        trigger = _NOTHING if submit.trigger_price is None else submit.trigger_price
+        if order.kind in (layout.STOP, layout.STOP_LIMIT):
+            if order.side * (shown.best - trigger) < 0.0:
+                return
+            order.kind = layout.MARKET if order.kind == layout.STOP else layout.LIMIT
+            order.fresh = True
+        maker = order.kind == layout.LIMIT and not order.fresh
+        for level in shown.levels:
+            price = account.price(k, order.kind, order.side, limit, trigger, level[0], 0.0)
+            if price != price or not order.working:
+                return
+            took = self._take(k, order, min(order.left, level[1]), price, maker, venue_ns)
+            level[1] -= took
+        if order.kind != layout.MARKET or not order.working:
+            return
+        if self._simulation.fills == "quotes" and self._simulation.participation is None:
+            slippage = self._simulation.slippage.fraction
+            price = account.price(k, order.kind, order.side, limit, trigger, shown.best, slippage)
+            self._take(k, order, order.left, price, False, venue_ns)
+
+    def _take(
+        self, k: int, order: _Order, units: float, price: float, maker: bool, venue_ns: int
+    ) -> float:
+        """Fill what the balances cover and cancel the rest; return the units taken."""
+        fee = self._simulation.fee
+        rate = fee.maker if maker else fee.taker
+        may = self._account.covered(k, order.side, units, price, rate)
+        if may > 0.0:
+            self._book(k, order, may, price, rate, maker, venue_ns)
+        if may < units:
+            order.state = "cancelled"
+            self._sink(self._seen(order, "stream", "cash" if order.side > 0.0 else "held"))
+        return may
+
+    def _book(
+        self, k: int, order: _Order, units: float, price: float, rate: float, maker: bool,
+        venue_ns: int,
+    ) -> None:  # fmt: skip
+        market_ns = self._clock.market_ns()
+        booked = self._account.book(k, order.side, units, price, rate, maker, market_ns)
+        order.left -= units
+        order.state = "filled" if order.left <= 0.0 else "partially_filled"
+        market, submit = self._market(k), order.submit
+        filled = m.Filled(
+            at_ns=self._clock.now_ns(), venue=self._name, symbol=k,
+            trade_id=f"{submit.client_id}:{order.units - order.left:.0f}",
+            client_id=submit.client_id, venue_order_id=_venue_id(submit), venue_ns=venue_ns,
+            market_ns=market_ns, side=submit.side, quantity=self._account.quantity(k, units),
+            price=price, fee=booked.fee,
+            fee_currency=market.base if booked.in_base else market.quote, maker=maker,
+        )  # fmt: skip
+        self._fills.append(filled)
+        self._sink(filled)
+        if order.state == "filled":
+            self._sink(self._seen(order, "stream"))
+
+
+def _deaf(event: Any) -> None:
+    """Nobody listens."""
+
+
+def _venue_id(order: m.Submit) -> str:
+    return f"paper-{order.client_id}"
+
+
+def _is_positive(value: float | None) -> bool:
+    return value is not None and 0.0 < value < math.inf
+
+
+def _is_ticks(price: float | None, tick: float) -> bool:
+    if price is None or tick <= 0.0 or not math.isfinite(price):
+        return True
+    return abs(price / tick - round(price / tick)) <= 1e-6

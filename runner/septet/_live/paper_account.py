@@ -1,0 +1,160 @@
+"""The paper account: balances kept by the backtest's own ledger, and what the market shows.
+
+Quantities inside are whole units of an instrument's precision, as everywhere in the core.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from septet._host.venues import Market
+from septet._kernel import layout, ledger, match
+
+__all__ = ["Booked", "PaperAccount", "ShownSide"]
+
+_LEDGER: Final[Any] = ledger
+_MATCH: Final[Any] = match
+"""The plain text of the compiled rules; steps carry no types."""
+
+
+@dataclass(slots=True)
+class ShownSide:
+    """What one side shows and has not given away yet: prices and units, best first."""
+
+    best: float
+    levels: list[list[float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """A fill as the ledger booked it: the fee in base where the base was received, or quote."""
+
+    fee: float
+    in_base: bool
+
+
+class PaperAccount:
+    """Cash, positions and instruments of a paper account.
+
+    Parameters
+    ----------
+    cash
+        Balance in the quote currency.
+    received
+        Whether the fee of a buy is taken from what is received.
+    spot
+        Whether what is sold must be held and what is bought be paid for.
+    """
+
+    def __init__(self, *, cash: float, received: bool, spot: bool) -> None:
+        self._received, self._spot = received, spot
+        self._A = np.zeros(layout.A_SLOTS)
+        self._C = np.zeros(layout.C_SLOTS, np.int64)
+        self._LI = np.zeros((8, layout.LI_COLUMNS), np.int64)
+        self._LF = np.full((8, layout.LF_FIXED), math.nan)
+        self._A[layout.CASH] = cash
+        self._B = np.zeros((0, layout.B_SLOTS))
+        self._I = np.zeros((0, layout.I_SLOTS), np.int64)
+
+    @property
+    def cash(self) -> float:
+        """Balance in the quote currency."""
+        return float(self._A[layout.CASH])
+
+    def lay_out(self, markets: Sequence[Market]) -> None:
+        """Begin with a universe and no positions."""
+        self._B = np.zeros((len(markets), layout.B_SLOTS))
+        self._I = np.zeros((len(markets), layout.I_SLOTS), np.int64)
+        for k, market in enumerate(markets):
+            self.put_filters(k, market)
+
+    def put_filters(self, k: int, market: Market) -> None:
+        """Take what may be traded of a symbol from now on; a position keeps its units."""
+        scale = 1.0 / min(market.precision, market.lot)
+        scale = round(scale) if scale >= 1.0 else scale
+        if self._B[k, layout.SCALE] > 0.0:
+            self._B[k, layout.UNITS] = round(
+                self._B[k, layout.UNITS] / self._B[k, layout.SCALE] * scale
+            )
+        self._B[k, layout.SCALE] = scale
+        self._B[k, layout.LOT] = max(1.0, round(market.lot * scale))
+        self._B[k, layout.TICK] = market.tick
+        self._B[k, layout.MIN_NOTIONAL] = market.min_notional
+
+    def restore(self, cash: float, units: Mapping[int, float]) -> None:
+        """Stand where the strategy's ledger stands; trades of before are not ours to close."""
+        self._A[layout.CASH] = cash
+        for k in range(len(self._B)):
+            self._B[k, layout.UNITS] = units.get(k, 0.0)
+            self._I[k, layout.OPEN_SIDE] = 0
+
+    def held(self, k: int) -> float:
+        """Return the position in units, signed."""
+        return float(self._B[k, layout.UNITS])
+
+    def quantity(self, k: int, units: float) -> float:
+        """Return units as a quantity of the base currency."""
+        return float(units / self._B[k, layout.SCALE])
+
+    def units(self, k: int, quantity: float) -> float:
+        """Return the whole units nearest to a quantity."""
+        return float(round(quantity * self._B[k, layout.SCALE]))
+
+    def is_lots(self, k: int, quantity: float) -> bool:
+        """Return whether a quantity is a whole number of lots."""
+        exact = quantity * self._B[k, layout.SCALE]
+        units, lot = self.units(k, quantity), self._B[k, layout.LOT]
+        return abs(exact - units) <= 1e-6 and bool(_LEDGER.floor_units(units, lot) == units)
+
+    def side(
+        self, k: int, best: float, levels: Sequence[tuple[float, float]], share: float | None
+    ) -> ShownSide:
+        """Return what a side shows, of each level at most `share`, in whole lots."""
+        scale, lot = self._B[k, layout.SCALE], self._B[k, layout.LOT]
+        made = ShownSide(best)
+        for price, quantity in levels:
+            if price > 0.0 and quantity > 0.0:
+                units = _LEDGER.floor_units(quantity * scale, lot)
+                if share is not None:
+                    units = _MATCH.cap_units(units, 0.0, quantity, scale, lot, share)
+                made.levels.append([price, float(units)])
+        return made
+
+    def price(
+        self, k: int, kind: int, side: float, limit: float, trigger: float, shown: float,
+        slippage: float,
+    ) -> float:  # fmt: skip
+        """Return what an order pays where the market shows a price, or NaN."""
+        tick = self._B[k, layout.TICK]
+        return float(_MATCH.match_open(kind, side, limit, trigger, shown, slippage, tick))
+
+    def covered(self, k: int, side: float, units: float, price: float, rate: float) -> float:
+        """Return how much of a fill cash (of a buy) or the position (of a sale) covers."""
+        lot = self._B[k, layout.LOT]
+        if not self._spot:
+            return units
+        if side > 0.0:
+            cost = price * (1.0 + (0.0 if self._received else rate))
+            room = max(0.0, self._A[layout.CASH]) * self._B[k, layout.SCALE] / cost
+        else:
+            room = max(0.0, self._B[k, layout.UNITS])
+        return units if units <= room else float(_LEDGER.floor_units(room, lot))
+
+    def book(
+        self, k: int, side: float, units: float, price: float, rate: float, maker: bool,
+        market_ns: int,
+    ) -> Booked:  # fmt: skip
+        """Book a fill with the ledger of the backtest."""
+        self._C[layout.LOG] = 0
+        _LEDGER.book_fill(
+            k, side * units, price, rate, int(self._received), int(maker), market_ns, 0, 0, 0,
+            price, self._A, self._C, self._B, self._I, self._LI, self._LF,
+        )  # fmt: skip
+        if self._received and side > 0.0:
+            return Booked(self.quantity(k, units - self._LF[0, 3]), True)
+        return Booked(float(self._LF[0, 2]), False)
