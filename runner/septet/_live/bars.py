@@ -1,0 +1,419 @@
+"""Bars as they are seen become bars that are closed: each once, in order, none unnoticed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from septet import messages as m
+from septet._data.bars import Finding
+from septet._data.stamps import iso
+from septet._host.venues import BarSeen
+from septet._live.feed_grid import Gate, Grid, Slot
+
+__all__ = ["BarDesk", "BarRules", "Wanted"]
+
+Source = Literal["history", "stream", "poll", "backfill"]
+_REMEMBERED: Final = 2_000
+_DEFINITE: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BarRules:
+    """How patient a desk is; times are of the wall unless `market` is in the name.
+
+    `jump` is the share of the previous close beyond which a price is absurd until it is
+    confirmed. A missing bar is asked for `ask_after_ns` after its close and again at intervals
+    from `retry_ns` up to `slowest_ns`; that the venue has no such bar is believed after two
+    answers and `settle_ns`, and what holds back others is given up after `give_up_ns`. A venue
+    may close a bar `early_market_ns` before our clock does. `page` bars are asked for at once,
+    `backlog` confirmed bars wait at most.
+    """
+
+    jump: float = 0.5
+    ask_after_ns: int = 1_000_000_000
+    retry_ns: int = 1_000_000_000
+    slowest_ns: int = 30_000_000_000
+    settle_ns: int = 3_000_000_000
+    give_up_ns: int = 30_000_000_000
+    early_market_ns: int = 2_000_000_000
+    page: int = 1_000
+    backlog: int = 10_000
+
+    @classmethod
+    def of(cls, bar_ns: int, speed: float, grace_ns: int) -> BarRules:
+        """Return the rules for bars that last ``bar_ns / speed`` by the wall."""
+        wall = int(bar_ns / speed)
+        return cls(
+            ask_after_ns=grace_ns // 2,
+            retry_ns=max(100_000_000, min(1_000_000_000, grace_ns // 2)),
+            give_up_ns=min(30_000_000_000, max(5_000_000_000, wall)),
+            early_market_ns=min(bar_ns // 4, int(2_000_000_000 * speed)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Bars to ask the feed for: ``since_ns <= open_ns < until_ns``."""
+
+    symbol: str
+    since_ns: int
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A closed bar that waits for those before it; `sure` if its prices were confirmed."""
+
+    seen: BarSeen
+    source: Source
+    sure: bool = False
+
+
+@dataclass(slots=True)
+class _Empty:
+    """How often, since when and why a bar could not be had from a feed that answered."""
+
+    since_ns: int
+    times: int = 0
+    reason: str = "the venue has no such bar"
+
+
+@dataclass
+class _Line:
+    """What is known of one symbol: the next bar due, and what arrived beside it."""
+
+    number: int
+    symbol: str
+    grid: Grid
+    gate: Gate
+    next: Slot | None = None
+    close: float = math.nan
+    newest_ns: int = -1
+    ready: dict[int, _Ready] = field(default_factory=dict)
+    partial: dict[int, BarSeen] = field(default_factory=dict)
+    suspect: dict[int, BarSeen] = field(default_factory=dict)
+    empty: dict[int, _Empty] = field(default_factory=dict)
+    past: dict[int, BarSeen | None] = field(default_factory=dict)
+    held_since_ns: int | None = None
+    asking: bool = False
+    asked: int = 0
+    ask_ns: int = 0
+
+
+class BarDesk:
+    """Takes bars in any order and gives each closed bar of each symbol once, in order.
+
+    Deterministic: what it gives depends on what it was told and at which times, nothing else.
+    The first version seen of a closed bar wins; a later one that differs is counted and said.
+    """
+
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        grids: Sequence[Grid],
+        gates: Sequence[Gate],
+        rules: BarRules | None = None,
+    ) -> None:
+        """Expect bars of `symbols`, in universe order."""
+        self.rules = rules or BarRules()
+        self._lines = {
+            symbol: _Line(k, symbol, grid, gate)
+            for k, (symbol, grid, gate) in enumerate(zip(symbols, grids, gates, strict=True))
+        }
+        self._found: list[Finding] = []
+        self.counts: Counter[tuple[str, str]] = Counter()
+
+    # ------------------------------------------------------------ where it stands
+
+    def resume(self, symbol: str, open_ns: int, close: float = math.nan) -> None:
+        """Go on after a bar that was given (or declared missing) before."""
+        line = self._lines[symbol]
+        line.next, line.close = line.grid.following(open_ns), close
+        line.newest_ns = max(line.newest_ns, open_ns)
+        for kept in (line.ready, line.partial, line.suspect, line.empty):
+            for old in [each for each in kept if each <= open_ns]:
+                del kept[old]
+
+    def next_of(self, symbol: str) -> Slot | None:
+        """Return the next bar due of a symbol; None before its first."""
+        return self._lines[symbol].next
+
+    def behind(self, symbol: str, market_ns: int) -> bool:
+        """Whether a bar is overdue that the venue has not said to be missing."""
+        line = self._lines[symbol]
+        if line.next is None or line.next.known_ns > market_ns:
+            return False
+        empty = line.empty.get(line.next.open_ns)
+        return empty is None or empty.times < _DEFINITE
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what was noticed since the last call, in order."""
+        found, self._found = tuple(self._found), []
+        return found
+
+    def _say(self, symbol: str, kind: str, policy: str, text: str, *shown: str) -> None:
+        self.counts[symbol, kind] += 1
+        self._found.append(Finding("live", symbol, kind, policy, 1, shown, text))
+
+    # ------------------------------------------------------------ what arrives
+
+    def take(self, seen: BarSeen, now_ns: int, market_ns: int) -> list[m.Event]:
+        """Take a bar of a stream or a poll; return what can be given now."""
+        line = self._lines.get(seen.symbol)
+        if line is None:
+            self._say(seen.symbol, "unknown_symbol", "drop", "bars of a symbol nobody asked for")
+            return []
+        slot = line.grid.slot(seen.open_ns)
+        if slot is None:
+            self._say(line.symbol, "off_grid", "drop", "bars that are not scheduled", _show(seen))
+            return []
+        if slot.open_ns - market_ns > self.rules.early_market_ns:
+            self._say(line.symbol, "future", "drop", "bars that have not begun", _show(seen))
+            return []
+        line.newest_ns = max(line.newest_ns, seen.open_ns)
+        if line.next is not None and seen.open_ns < line.next.open_ns:
+            self._repeat(line, seen, closed=bool(seen.closed))
+        elif seen.closed and slot.known_ns - market_ns <= self.rules.early_market_ns:
+            self._confirm(line, seen, seen.source)
+        elif seen.closed:
+            text = "a bar said to be closed long before its end"
+            self._say(line.symbol, "unfinished", "drop", text, _show(seen))
+        else:
+            line.partial[seen.open_ns] = seen
+        self._begun(line)
+        return list(self._drain(line, now_ns, market_ns))
+
+    def answer(
+        self, wanted: Wanted, rows: Sequence[BarSeen] | None, now_ns: int, market_ns: int
+    ) -> list[m.Event]:
+        """Take the feed's answer to `wanted`; None means that it could not be had."""
+        line = self._lines[wanted.symbol]
+        line.asking, line.asked = False, line.asked + 1
+        wait = min(self.rules.slowest_ns, self.rules.retry_ns * 2 ** min(line.asked - 1, 20))
+        line.ask_ns = now_ns + wait
+        if rows is None or line.next is None:
+            return list(self._drain(line, now_ns, market_ns))
+        there = set()
+        for row in rows:
+            slot = line.grid.slot(row.open_ns)
+            if row.closed is False or slot is None:
+                continue
+            if slot.known_ns - market_ns > self.rules.early_market_ns:
+                continue
+            there.add(row.open_ns)
+            if row.open_ns < line.next.open_ns:
+                self._repeat(line, row, closed=True)
+            else:
+                self._confirm(line, row, "backfill")
+        first = max(line.next.open_ns, wanted.since_ns)
+        for slot in line.grid.due(first, wanted.until_ns, self.rules.page):
+            if slot.open_ns not in there and slot.open_ns not in line.ready:
+                line.empty.setdefault(slot.open_ns, _Empty(now_ns)).times += 1
+        return list(self._drain(line, now_ns, market_ns))
+
+    def poll(self, now_ns: int, market_ns: int) -> list[m.Event]:
+        """Give up what has held back others for too long."""
+        return [
+            event for line in self._lines.values() for event in self._drain(line, now_ns, market_ns)
+        ]
+
+    # ------------------------------------------------------------ what is asked for
+
+    def wanted(self, now_ns: int, market_ns: int, speed: float = 1.0) -> list[Wanted]:
+        """Return what to ask the feed for now; each must be answered by `answer`."""
+        patience = int(self.rules.ask_after_ns * speed)
+        found = []
+        for line in self._lines.values():
+            if line.next is None or line.asking or now_ns < line.ask_ns:
+                continue
+            missing = self._missing(line, market_ns, patience)
+            if missing:
+                line.asking = True
+                until = max(missing[-1].open_ns + line.grid.bar_ns, missing[-1].known_ns)
+                found.append(Wanted(line.symbol, missing[0].open_ns, until))
+        return found
+
+    def next_wall_ns(self, wall_of_market: Callable[[int], int]) -> int | None:
+        """Return when `wanted` or `poll` should be called next, wall time; None before a start."""
+        times = []
+        for line in self._lines.values():
+            if line.held_since_ns is not None:
+                times.append(line.held_since_ns + self.rules.give_up_ns)
+            if line.next is not None and not line.asking:
+                due = wall_of_market(line.next.known_ns) + self.rules.ask_after_ns
+                times.append(max(line.ask_ns, due))
+        return min(times, default=None)
+
+    def _missing(self, line: _Line, market_ns: int, patience: int) -> list[Slot]:
+        """Return bars that are overdue, or before one that is there already."""
+        assert line.next is not None
+        there = max(line.ready, default=-1)
+        due = line.grid.due(line.next.open_ns, market_ns, self.rules.page)
+        return [
+            slot
+            for slot in due
+            if slot.open_ns not in line.ready
+            and (
+                slot.known_ns + patience <= market_ns
+                or slot.open_ns < there
+                or slot.open_ns in line.suspect
+            )
+        ]
+
+    # ------------------------------------------------------------ judging
+
+    def _repeat(self, line: _Line, seen: BarSeen, *, closed: bool) -> None:
+        """Compare a closed bar that was given or given up with what is said of it now."""
+        if not closed or seen.open_ns not in line.past:
+            return
+        given = line.past[seen.open_ns]
+        if given is None:
+            text = "bars that arrived after they had been given up"
+            line.past[seen.open_ns] = seen
+            self._say(line.symbol, "after_gap", "drop", text, _show(seen))
+        elif _values(given) != _values(seen):
+            text = "another version of a bar that was there already; the first seen wins"
+            line.past[seen.open_ns] = seen
+            self._say(line.symbol, "revision", "drop", text, _show(given), _show(seen))
+
+    def _confirm(self, line: _Line, seen: BarSeen, source: Source) -> None:
+        """Put a closed bar where it waits for its turn; the first seen wins."""
+        line.partial.pop(seen.open_ns, None)
+        doubted = line.suspect.get(seen.open_ns)
+        if doubted is not None and source != "backfill":
+            return  # a stream does not confirm itself
+        sure = doubted is not None and _values(doubted)[:4] == _values(seen)[:4]
+        first = line.ready.setdefault(seen.open_ns, _Ready(seen, source, sure)).seen
+        if _values(first) != _values(seen):
+            text = "another version of a bar that waits for one before it; the first seen wins"
+            self._say(line.symbol, "revision", "drop", text, _show(first), _show(seen))
+        if line.next is None:
+            line.next = line.grid.slot(seen.open_ns)
+
+    def _begun(self, line: _Line) -> None:
+        """Confirm bars that nothing said to be unfinished, once a later one has begun."""
+        for open_ns in [each for each in line.partial if each < line.newest_ns]:
+            if line.next is not None and open_ns < line.next.open_ns:
+                del line.partial[open_ns]
+            elif line.partial[open_ns].closed is None:
+                self._confirm(line, line.partial[open_ns], line.partial[open_ns].source)
+        while len(line.partial) > 8:  # a stream of unfinished bars, none of which is ever closed
+            del line.partial[min(line.partial)]
+
+    def _absurd(self, line: _Line, seen: BarSeen) -> bool:
+        bound = self.rules.jump * line.close
+        prices = (seen.open, seen.high, seen.low, seen.close)
+        return any(abs(price - line.close) > bound for price in prices)
+
+    def _doubt(self, line: _Line, seen: BarSeen) -> None:
+        line.suspect[seen.open_ns] = seen
+        if line.asked < 2:
+            line.ask_ns = 0
+        text = f"a price more than {self.rules.jump:.0%} from the close before; asked again"
+        self._say(line.symbol, "absurd", "keep", text, _show(seen))
+
+    # ------------------------------------------------------------ giving
+
+    def _drain(self, line: _Line, now_ns: int, market_ns: int) -> Iterator[m.Event]:
+        """Give bars in order as far as they go; declare what is certainly missing."""
+        while line.next is not None:
+            slot = line.next
+            if slot.open_ns in line.ready:
+                event = self._give(line, slot, now_ns)
+                if event is not None:
+                    yield event
+                continue
+            gap = self._gap(line, now_ns)
+            if gap is None:
+                return
+            yield gap
+
+    def _give(self, line: _Line, slot: Slot, now_ns: int) -> m.Event | None:
+        """Give the next bar, or put it aside where it is not to be believed or used."""
+        ready = line.ready.pop(slot.open_ns)
+        seen = ready.seen
+        if not ready.sure and self._absurd(line, seen):
+            self._doubt(line, seen)
+            return None
+        bar, found = line.gate.admit(seen)
+        for each in found:
+            self.counts[line.symbol, each.kind] += 1
+        self._found += found
+        if bar is None:
+            empty = line.empty.setdefault(slot.open_ns, _Empty(now_ns))
+            empty.times += ready.source == "backfill"  # the venue itself has nothing better
+            empty.reason = f"refused: {found[-1].kind}"
+            return None
+        self._advance(line, slot, seen)
+        line.close = bar.close
+        return m.BarClosed(
+            at_ns=now_ns, symbol=line.number, open_ns=slot.open_ns, known_ns=slot.known_ns,
+            open=bar.open, high=bar.high, low=bar.low, close=bar.close, volume=bar.volume,
+            source=ready.source,
+        )  # fmt: skip
+
+    def _advance(self, line: _Line, slot: Slot, seen: BarSeen | None) -> None:
+        line.past[slot.open_ns] = seen
+        if len(line.past) > _REMEMBERED:
+            del line.past[next(iter(line.past))]
+        for kept in (line.partial, line.suspect, line.empty):
+            kept.pop(slot.open_ns, None)
+        line.next = line.grid.following(slot.open_ns)
+        line.held_since_ns = None
+        line.asked, line.ask_ns = 0, 0
+
+    def _gap(self, line: _Line, now_ns: int) -> m.Gapped | None:
+        """Declare the missing bars at the head, if they are certainly or hopelessly missing."""
+        assert line.next is not None
+        first = line.next
+        doubted = first.open_ns in line.suspect
+        if not line.ready and not doubted:
+            line.held_since_ns = None
+        elif line.held_since_ns is None:
+            line.held_since_ns = now_ns
+        held = line.held_since_ns
+        hopeless = held is not None and now_ns - held >= self.rules.give_up_ns
+        hopeless |= len(line.ready) > self.rules.backlog
+        waiting = min(line.ready, default=first.open_ns + doubted)
+        last, slot, reason = None, first, self._reason(line, first)
+        while slot.open_ns not in line.ready:
+            lost = hopeless and slot.open_ns < waiting
+            if not lost and not self._definite(line, slot, now_ns):
+                break
+            last = slot
+            self._advance(line, slot, None)
+            slot = line.grid.following(slot.open_ns)
+        if last is None:
+            return None
+        shown = f"{iso(first.open_ns)} to {iso(last.open_ns)}"
+        self._say(line.symbol, "gap", "keep", reason, shown)
+        return m.Gapped(
+            at_ns=now_ns, symbol=line.number, first_ns=first.open_ns, last_ns=last.open_ns,
+            reason=reason,
+        )  # fmt: skip
+
+    def _definite(self, line: _Line, slot: Slot, now_ns: int) -> bool:
+        """Whether the feed has said often enough, while later bars exist, that there is none."""
+        empty = line.empty.get(slot.open_ns)
+        if empty is None or empty.times < _DEFINITE:
+            return False
+        return slot.open_ns < line.newest_ns and now_ns - empty.since_ns >= self.rules.settle_ns
+
+    @staticmethod
+    def _reason(line: _Line, slot: Slot) -> str:
+        if slot.open_ns in line.suspect:
+            return "an absurd price was not confirmed"
+        empty = line.empty.get(slot.open_ns)
+        return "not to be had in time" if empty is None else empty.reason
+
+
+def _values(seen: BarSeen) -> tuple[float, float, float, float, float]:
+    return (seen.open, seen.high, seen.low, seen.close, seen.volume)
+
+
+def _show(seen: BarSeen) -> str:
+    return f"{iso(seen.open_ns)} " + " ".join(f"{each:.10g}" for each in _values(seen))

@@ -1,0 +1,228 @@
+"""Time of a live run: a wall clock that never goes back, and market time beside it.
+
+A strategy means market time, transport means wall time. They differ only in a drill, where a bar
+labelled an hour lasts a second.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from septet._host.venues import Clock
+from septet.errors import InputError, RunError
+
+__all__ = [
+    "Jump", "LiveClock", "ManualClock", "MarketOrigin", "ShortenedClock", "WallClock",
+    "clock_from", "read_origin",
+]  # fmt: skip
+
+JUMP_NS: Final = 500_000_000
+_TIMEOUT_S: Final = 5.0
+_LARGEST: Final = 65_536
+
+
+class LiveClock(Clock, Protocol):
+    """A clock that also says when, by the wall, a market time is reached."""
+
+    def wall_of_market(self, market_ns: int) -> int:
+        """Return the earliest wall time at which `market_ns` is reached, UTC nanoseconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """The system's clock and the monotonic one moved apart by `by_ns` (positive: ahead).
+
+    Ahead means that the machine slept or its clock was set forward, and our time follows. Behind
+    means that it was set back: our time goes on evenly, and is as far ahead of the system's
+    until the process is started again.
+    """
+
+    by_ns: int
+    at_ns: int
+
+    def __str__(self) -> str:
+        seconds = abs(self.by_ns) / 1e9
+        if self.by_ns > 0:
+            return f"the clock jumped {seconds:.3f} s ahead: the machine slept or time was set"
+        return f"the clock was set back by {seconds:.3f} s: time goes on as if it had not been"
+
+
+class WallClock:
+    """UTC wall time carried by the monotonic clock, so that it never goes backwards."""
+
+    speed: float = 1.0
+
+    def __init__(
+        self,
+        *,
+        bound_ns: int = JUMP_NS,
+        wall: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """Anchor at the system's time; a difference over `bound_ns` is a jump."""
+        self._wall, self._monotonic, self._bound_ns = wall, monotonic, bound_ns
+        self._offset_ns = wall() - monotonic()
+        self._said_ns = self._offset_ns
+        self.jumps = 0
+
+    def now_ns(self) -> int:
+        """Wall time, UTC nanoseconds."""
+        return self._monotonic() + self._offset_ns
+
+    def market_ns(self) -> int:
+        """Market time: the same as wall time."""
+        return self._monotonic() + self._offset_ns
+
+    def wall_of_market(self, market_ns: int) -> int:
+        """Return the wall time of a market time: itself."""
+        return market_ns
+
+    def check(self) -> Jump | None:
+        """Compare with the system's clock; return a jump that was not reported before.
+
+        To be called every second or so: a machine that slept is found at the first call after.
+        """
+        offset = self._wall() - self._monotonic()
+        if abs(offset - self._said_ns) <= self._bound_ns:
+            return None
+        by_ns, self._said_ns = offset - self._said_ns, offset
+        self._offset_ns = max(self._offset_ns, offset)
+        self.jumps += 1
+        return Jump(by_ns, self.now_ns())
+
+
+@dataclass(frozen=True, slots=True)
+class MarketOrigin:
+    """Where market time stood at a wall time, and how fast it goes."""
+
+    wall_ns: int
+    market_ns: int
+    speed: float
+    bar_ns: int = 0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.speed) and self.speed > 0.0):
+            raise InputError(f"the speed of a market clock was {self.speed}, expected above 0")
+
+    def market_of(self, wall_ns: int) -> int:
+        """Market time at a wall time."""
+        return self.market_ns + math.floor((wall_ns - self.wall_ns) * self.speed)
+
+    def wall_of(self, market_ns: int) -> int:
+        """Earliest wall time at which a market time is reached."""
+        found = self.wall_ns + math.ceil((market_ns - self.market_ns) / self.speed)
+        while self.market_of(found) < market_ns:  # a rounded quotient may be short by a step
+            found += max(1, math.ceil((market_ns - self.market_of(found)) / self.speed))
+        return found
+
+
+class ShortenedClock:
+    """A wall clock with a market that goes `speed` times as fast."""
+
+    def __init__(self, origin: MarketOrigin, wall: WallClock | None = None) -> None:
+        """Let market time run from `origin`."""
+        self.origin = origin
+        self._wall = wall or WallClock()
+
+    @property
+    def speed(self) -> float:
+        """Seconds of market time in a second of wall time."""
+        return self.origin.speed
+
+    def now_ns(self) -> int:
+        """Wall time, UTC nanoseconds."""
+        return self._wall.now_ns()
+
+    def market_ns(self) -> int:
+        """Market time, UTC nanoseconds."""
+        return self.origin.market_of(self._wall.now_ns())
+
+    def wall_of_market(self, market_ns: int) -> int:
+        """Return the earliest wall time at which `market_ns` is reached."""
+        return self.origin.wall_of(market_ns)
+
+    def check(self) -> Jump | None:
+        """Return a jump of the wall clock that was not reported before."""
+        return self._wall.check()
+
+
+class ManualClock:
+    """A clock that stands still until it is moved: for tests and simulation."""
+
+    def __init__(self, now_ns: int = 0, *, speed: float = 1.0, market_ns: int | None = None):
+        """Start at a wall time; market time starts there too unless said."""
+        self.origin = MarketOrigin(now_ns, now_ns if market_ns is None else market_ns, speed)
+        self._now_ns = now_ns
+
+    @property
+    def speed(self) -> float:
+        """Seconds of market time in a second of wall time."""
+        return self.origin.speed
+
+    def now_ns(self) -> int:
+        """Wall time, UTC nanoseconds."""
+        return self._now_ns
+
+    def market_ns(self) -> int:
+        """Market time, UTC nanoseconds."""
+        return self.origin.market_of(self._now_ns)
+
+    def wall_of_market(self, market_ns: int) -> int:
+        """Return the earliest wall time at which `market_ns` is reached."""
+        return self.origin.wall_of(market_ns)
+
+    def check(self) -> Jump | None:
+        """Return nothing: this clock never jumps."""
+        return None
+
+    def advance(self, by_ns: int) -> None:
+        """Let time pass."""
+        self.reach(self._now_ns + by_ns)
+
+    def reach(self, now_ns: int) -> None:
+        """Let time pass up to a wall time; a time that has passed changes nothing."""
+        self._now_ns = max(self._now_ns, now_ns)
+
+
+def read_origin(url: str) -> MarketOrigin:
+    """Ask a local venue for its market clock: ``GET /septet/clock``.
+
+    Raises
+    ------
+    RunError
+        If it does not answer, or not with a clock.
+    """
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        raise InputError(f"the address of a clock was {url}, expected http:// or https://")
+    address = f"{parts.scheme}://{parts.netloc}/septet/clock"
+    try:
+        with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as answer:
+            found: Any = json.loads(answer.read(_LARGEST))
+        return MarketOrigin(
+            int(found["wall_ns"]), int(found["market_ns"]), float(found["speed"]),
+            int(found.get("bar_ns", 0)),
+        )  # fmt: skip
+    except (OSError, urllib.error.URLError) as error:
+        raise RunError(
+            f"no clock at {address}: {error}", hint="is the local venue running?"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{address} gave no clock: {type(error).__name__}: {error}") from error
+
+
+def clock_from(url: str) -> WallClock | ShortenedClock:
+    """Return the clock of a local venue: shortened if its market is, else the wall's."""
+    origin = read_origin(url)
+    if origin.speed == 1.0 and origin.wall_ns == origin.market_ns:
+        return WallClock()
+    return ShortenedClock(origin)

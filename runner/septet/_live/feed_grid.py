@@ -1,0 +1,152 @@
+"""When bars are due: the schedule of one symbol, and one row at a time through the rules."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from septet._data.admit import Admission
+from septet._data.bars import Finding
+from septet._data.calendars import Anchor, Sessions, load_calendar
+from septet._host.venues import BarSeen
+from septet.errors import DataError
+from septet_schemas.data import CandlesConfig
+
+__all__ = ["Gate", "Grid", "Slot"]
+
+_DAY_NS: Final = 86_400 * 1_000_000_000
+_WEEK_NS: Final = 7 * _DAY_NS
+_MONDAY_NS: Final = 4 * _DAY_NS
+_BACK_NS: Final = 40 * _DAY_NS
+_AHEAD_NS: Final = 300 * _DAY_NS
+
+
+class Slot(NamedTuple):
+    """A bar the calendar schedules: when it opens and when it is known."""
+
+    open_ns: int
+    known_ns: int
+
+
+class Grid:
+    """The scheduled bars of one symbol, in order of time.
+
+    Round the clock they are arithmetic; with sessions they are read from the calendar for some
+    months ahead and read again when those are used up.
+    """
+
+    def __init__(self, calendar: str, bar_ns: int, anchor: Anchor = "utc") -> None:
+        """Schedule bars of `bar_ns` on a calendar."""
+        self.calendar, self.bar_ns, self.anchor = calendar, bar_ns, anchor
+        self._start = _MONDAY_NS if bar_ns % _WEEK_NS == 0 else 0
+        self._span = (0, -1)
+        self._opens: list[int] = []
+        self._knowns: list[int] = []
+
+    def slot(self, open_ns: int) -> Slot | None:
+        """Return the bar that opens at a time, None if none is scheduled."""
+        if self.calendar == "24x7":
+            on_grid = (open_ns - self._start) % self.bar_ns == 0
+            return Slot(open_ns, open_ns + self.bar_ns) if on_grid else None
+        self._cover(open_ns)
+        row = bisect_left(self._opens, open_ns)
+        there = row < len(self._opens) and self._opens[row] == open_ns
+        return self._at(row) if there else None
+
+    def following(self, open_ns: int) -> Slot:
+        """Return the first bar that opens after a time."""
+        if self.calendar == "24x7":
+            found = open_ns + self.bar_ns - (open_ns - self._start) % self.bar_ns
+            return Slot(found, found + self.bar_ns)
+        self._cover(open_ns)
+        return self._at(bisect_right(self._opens, open_ns))
+
+    def known_after(self, known_ns: int) -> Slot:
+        """Return the first bar that becomes known after a time."""
+        if self.calendar == "24x7":
+            return self.following(known_ns - self.bar_ns)
+        self._cover(known_ns)
+        return self._at(bisect_right(self._knowns, known_ns))
+
+    def due(self, first_ns: int, until_ns: int, limit: int) -> list[Slot]:
+        """Return bars that open from `first_ns` on and are known by `until_ns`, `limit` at most."""
+        found: list[Slot] = []
+        slot = self.following(first_ns - 1)
+        while slot.known_ns <= until_ns and len(found) < limit:
+            found.append(slot)
+            slot = self.following(slot.open_ns)
+        return found
+
+    def _at(self, row: int) -> Slot:
+        return Slot(self._opens[row], self._knowns[row])
+
+    def _cover(self, time_ns: int) -> None:
+        if self._span[0] <= time_ns <= self._span[1]:
+            return
+        first, last = time_ns - _BACK_NS, time_ns + _AHEAD_NS
+        calendar = load_calendar(self.calendar, first, last)
+        assert isinstance(calendar, Sessions)
+        opens, closes = calendar.opens_ns, calendar.closes_ns
+        if self.bar_ns == _DAY_NS:
+            rows = np.arange(len(calendar.day_opens_ns))
+        else:
+            inside = np.flatnonzero((closes > first) & (opens < last))
+            ends = np.array([opens[inside[0]], closes[inside[-1]]])
+            low = calendar.place(ends[:1], self.bar_ns, "open", self.anchor).ordinal[0]
+            high = calendar.place(ends[1:], self.bar_ns, "close", self.anchor).ordinal[0]
+            rows = np.arange(low, high + 1)
+        placed = calendar.at(rows, self.bar_ns, self.anchor)
+        self._opens, self._knowns = placed.open_ns.tolist(), placed.known_ns.tolist()
+        self._span = (time_ns - _BACK_NS // 2, time_ns + _AHEAD_NS - 60 * _DAY_NS)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A row that passed the rules of history."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class Gate:
+    """One row at a time through `Admission`, quickly where nothing is wrong with it.
+
+    A policy of `refuse` refuses the row and says so: a running strategy does not end by a bad
+    row of its venue.
+    """
+
+    def __init__(self, symbol: str, grid: Grid, keys: CandlesConfig, source: str) -> None:
+        """Judge rows of a symbol by a file's policies."""
+        self._symbol, self._grid, self._keys, self._source = symbol, grid, keys, source
+        self._quote = keys.volume_in == "quote"
+
+    def _new(self) -> Admission:
+        """Return an admission without a past: order is kept elsewhere, a gap is no defect."""
+        grid = self._grid
+        return Admission(
+            self._symbol, grid.bar_ns, self._keys, grid.calendar, "open", grid.anchor, self._source
+        )
+
+    def admit(self, row: BarSeen) -> tuple[Admitted | None, tuple[Finding, ...]]:
+        """Judge a row whose place in time was judged before."""
+        low, high = row.low, row.high
+        plain = 0.0 < low <= row.open <= high and low <= row.close <= high < math.inf
+        if plain and 0.0 < row.volume < math.inf and not self._quote:
+            return Admitted(row.open, high, low, row.close, row.volume), ()
+        try:
+            bar, found = self._new().admit(
+                row.open_ns, row.open, high, low, row.close, row.volume, now_ns=2**62
+            )
+        except DataError as error:
+            text = f"{error.message}; the row is refused and the run goes on"
+            return None, (Finding(self._source, self._symbol, "refused", "refuse", 1, (), text),)
+        if bar is None:
+            return None, found
+        return Admitted(bar.open, bar.high, bar.low, bar.close, bar.volume), found
