@@ -9,6 +9,7 @@
     │   ├── ModelError      2   a stored model that does not fit the file
     │   └── PluginError     2   a plugin that is unknown, ambiguous or cannot be imported
     ├── RunError            1   it arose while running
+    │   └── JournalError    1   the journal cannot be written, read or trusted
     └── HaltedError         3   a paper or live run was stopped by a halt
 
 A bug is never one of these: it keeps its traceback.
@@ -25,6 +26,7 @@ __all__ = [
     "DataError",
     "HaltedError",
     "InputError",
+    "JournalError",
     "ModelError",
     "PluginError",
     "Problem",
@@ -115,6 +117,10 @@ class RunError(SeptetError):
     """The input was right and the run failed all the same."""
 
     exit_code: ClassVar[int] = 1
+
+
+class JournalError(RunError):
+    """The journal of a run cannot be written, read or trusted; the message says which."""
 
 
 class HaltedError(SeptetError):

@@ -1,0 +1,194 @@
+"""What a journal holds: its head, its entries, how they are written and how they are chained.
+
+An entry is one event and the commands it caused, as JSON. Its hash covers the hash before it and
+its own bytes; the first one covers the head. So a row that was changed, removed, added or moved
+is found, and where. The chain is not keyed: it finds accidents and careless hands, not somebody
+who recomputes all of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final, TypeAlias, get_args
+
+import msgspec
+
+from septet import messages as m
+
+__all__ = [
+    "APPLICATION",
+    "FORMAT",
+    "TABLES",
+    "Entry",
+    "Head",
+    "chained",
+    "decode_commands",
+    "decode_event",
+    "encode_commands",
+    "encode_event",
+    "first_hash",
+    "snapshot_digest",
+]
+
+Event: TypeAlias = m.EVENTS
+Command: TypeAlias = m.COMMANDS
+
+FORMAT: Final = 1
+"""Number of the schema; kept as `user_version`, so that it can be read before anything else."""
+APPLICATION: Final = 0x73657074  # "sept": names the file's kind to `file` and to us
+
+TABLES: Final = (
+    "CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT NOT NULL,"
+    " hash BLOB NOT NULL)",
+    "CREATE TABLE entries (seq INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, kind TEXT NOT NULL,"
+    " event TEXT NOT NULL, commands TEXT NOT NULL, hash BLOB NOT NULL)",
+    "CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, hash BLOB NOT NULL, digest BLOB NOT NULL,"
+    " state BLOB NOT NULL)",
+    "CREATE TABLE lease (one INTEGER PRIMARY KEY CHECK (one = 1), pid INTEGER NOT NULL,"
+    " host TEXT NOT NULL, boot TEXT NOT NULL, since_ns INTEGER NOT NULL,"
+    " heartbeat_ns INTEGER NOT NULL)",
+    "CREATE TABLE starts (session INTEGER PRIMARY KEY, began_ns INTEGER NOT NULL,"
+    " pid INTEGER NOT NULL, host TEXT NOT NULL, ended_ns INTEGER, clean INTEGER, how TEXT)",
+)
+
+_LENGTHS: Final = struct.Struct("<qqii")
+_KINDS: Final[dict[type, str]] = {
+    kind: str(kind.__struct_config__.tag) for kind in get_args(m.EVENTS)
+}
+_ENCODER: Final = msgspec.json.Encoder()
+_EVENT: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(m.EVENTS)
+_COMMANDS: Final[msgspec.json.Decoder[list[Command]]] = msgspec.json.Decoder(list[m.COMMANDS])
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is; written once, covered by every hash.
+
+    `account` is the hash of `VenueFacts.account`, empty where nothing is traded. `facts` is what
+    a reader needs to turn entries into tables; see `docs/journal.md` for its keys.
+    """
+
+    run_id: str
+    strategy: str
+    mode: str
+    account: str
+    created_ns: int
+    origin_ns: int
+    fingerprints: dict[str, str] = {}
+    facts: dict[str, Any] = {}
+
+
+class Entry:
+    """One row of the journal. What was written is kept as bytes and decoded when asked for."""
+
+    __slots__ = ("at_ns", "commands_json", "event_json", "hash", "kind", "seq")
+
+    def __init__(
+        self, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes, digest: bytes
+    ) -> None:
+        self.seq = seq
+        self.at_ns = at_ns
+        self.kind = kind
+        self.event_json = event
+        self.commands_json = commands
+        self.hash = digest
+
+    @property
+    def event(self) -> Event:
+        """The event, decoded."""
+        return _EVENT.decode(self.event_json)
+
+    @property
+    def commands(self) -> list[Command]:
+        """The commands it caused, decoded, in order."""
+        return _COMMANDS.decode(self.commands_json)
+
+    def __repr__(self) -> str:
+        return f"Entry({self.seq}, {self.event_json!r}, {self.commands_json!r})"
+
+
+class _Stub(msgspec.Struct, frozen=True):
+    """What must be known of an event that comes as bytes."""
+
+    kind: str
+    at_ns: int
+
+
+_STUB: Final = msgspec.json.Decoder(_Stub)
+
+
+def encode_event(event: m.Event | bytes) -> tuple[int, str, bytes]:
+    """Give an event's time, kind and bytes; bytes that were encoded before stay as they are."""
+    if isinstance(event, bytes):
+        stub = _STUB.decode(event)
+        return stub.at_ns, stub.kind, event
+    text = _ENCODER.encode(event)
+    if b"null" in text:
+        _insist_on_numbers(event)
+    return event.at_ns, _KINDS[type(event)], text
+
+
+def encode_commands(commands: Sequence[m.Command] | bytes) -> bytes:
+    """Give the JSON array of commands; bytes that were encoded before stay as they are."""
+    if isinstance(commands, bytes):
+        return commands
+    if not commands:
+        return b"[]"
+    text = _ENCODER.encode(commands)
+    if b"null" in text:
+        for command in commands:
+            _insist_on_numbers(command)
+    return text
+
+
+def decode_event(text: bytes) -> Event:
+    """Read an event back."""
+    return _EVENT.decode(text)
+
+
+def decode_commands(text: bytes) -> list[Command]:
+    """Read commands back."""
+    return _COMMANDS.decode(text)
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    return kind.__struct_fields__
+
+
+def _insist_on_numbers(value: Any, path: str = "") -> None:
+    """JSON has no word for NaN or infinity: a message that holds one is a programmer's error."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise AssertionError(f"{path} is {value}; a journalled number is finite or absent")
+    elif isinstance(value, msgspec.Struct):
+        name = path or type(value).__name__
+        for field in _fields(type(value)):
+            _insist_on_numbers(getattr(value, field), f"{name}.{field}")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _insist_on_numbers(item, f"{path}[{key!r}]")
+    elif isinstance(value, tuple | list):
+        for place, item in enumerate(value):
+            _insist_on_numbers(item, f"{path}[{place}]")
+
+
+def first_hash(head: bytes) -> bytes:
+    """Begin the chain: the hash that stands before the first entry."""
+    return hashlib.sha256(b"septet journal\0" + head).digest()
+
+
+def chained(before: bytes, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes) -> bytes:
+    """Give the hash of an entry from the hash before it and the entry's own bytes."""
+    name = kind.encode()
+    lengths = _LENGTHS.pack(seq, at_ns, len(name), len(event))
+    return hashlib.sha256(b"".join((before, lengths, name, event, commands))).digest()
+
+
+def snapshot_digest(first: bytes, seq: int, entry_hash: bytes, state: bytes) -> bytes:
+    """Tie a state to the journal it belongs to (`first`) and to its place in it."""
+    place = seq.to_bytes(8, "little")
+    return hashlib.sha256(b"".join((b"snapshot\0", first, place, entry_hash, state))).digest()

@@ -1,0 +1,199 @@
+"""One instance per run folder and one per account, on this machine.
+
+The lock is the operating system's (`flock`), on files in a state folder: a killed process frees
+it at once, and nothing stale is ever left. What stands in the file only names the holder. Linux
+and macOS; Windows has no `flock` and is not supported. Another machine is not seen by the lock:
+the lease row in the journal shows one that wrote to the same folder a moment ago.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from septet._journal.lock import free, is_locked, lock
+from septet._journal.reader import Reader
+from septet.errors import JournalError, RunError
+
+__all__ = ["Holder", "Lease", "boot_id", "holder_of", "insist_alone", "mark_path", "state_folder"]
+
+ALIVE_NS: Final = 60_000_000_000
+"""A heartbeat this young, from another machine, means that the run goes on there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lease: a process, the run it makes, and since when."""
+
+    pid: int
+    host: str
+    boot: str
+    run_id: str
+    strategy: str
+    folder: str
+    since_ns: int
+
+    @classmethod
+    def this_process(cls, *, run_id: str, strategy: str, folder: Path, now_ns: int) -> Holder:
+        """Describe this process."""
+        return cls(
+            pid=os.getpid(), host=socket.gethostname(), boot=boot_id(), run_id=run_id,
+            strategy=strategy, folder=str(folder.resolve()), since_ns=now_ns,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        since = datetime.fromtimestamp(self.since_ns // 1_000_000_000, UTC)
+        return (
+            f"process {self.pid} on {self.host} (strategy {self.strategy}, run {self.run_id}, "
+            f"{self.folder}), since {since:%Y-%m-%d %H:%M:%S} UTC"
+        )
+
+
+@cache
+def boot_id() -> str:
+    """Name this start of the machine; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def state_folder() -> Path:
+    """Where what outlives a run and belongs to no run is kept.
+
+    ``SEPTET_STATE_DIR``, else ``$XDG_STATE_HOME/septet``, else ``~/.local/state/septet``.
+    """
+    if own := os.environ.get("SEPTET_STATE_DIR"):
+        return Path(own)
+    if shared := os.environ.get("XDG_STATE_HOME"):
+        return Path(shared) / "septet"
+    return Path.home() / ".local" / "state" / "septet"
+
+
+def mark_path(run_id: str) -> Path:
+    """Where a journal's mark is kept so that an old copy of the run's folder is seen."""
+    return state_folder() / "marks" / _short(run_id)
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class Lease:
+    """The right to run: held until `release`, or until the process ends in any way."""
+
+    def __init__(self, holder: Holder, held: ExitStack) -> None:
+        self.holder = holder
+        self._held = held
+
+    @classmethod
+    def take(cls, holder: Holder, *, account: str = "") -> Self:
+        """Take the lease of the holder's run folder, and of the account where there is one.
+
+        `account` is `VenueFacts.account`; an account may be known later, see `take_account`.
+
+        Raises
+        ------
+        RunError
+            Another process holds one of them; the message names it. Nothing is held then.
+        """
+        with ExitStack() as held:
+            name = f"folder-{_short(holder.folder)}"
+            held.callback(free, _locked(name, holder, f"the run in {holder.folder} goes on"))
+            lease = cls(holder, held.pop_all())
+        if account:
+            try:
+                lease.take_account(account)
+            except BaseException:
+                lease.release()
+                raise
+        return lease
+
+    def take_account(self, account: str) -> None:
+        """Take the lease of an account, too; what is held stays held if that fails."""
+        name = f"account-{_short(account)}"
+        handle = _locked(name, self.holder, "the same account is traded by another run")
+        self._held.callback(free, handle)
+
+    def release(self) -> None:
+        """Give everything back."""
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def _locked(name: str, holder: Holder, what: str) -> int:
+    """Lock a file of the state folder and write the holder's name into it; return its handle."""
+    path = state_folder() / "leases" / f"{name}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = lock(path)
+    except OSError as problem:
+        raise RunError(
+            f"the lease {path} cannot be made: {problem.strerror}",
+            hint="name a folder you may write to in SEPTET_STATE_DIR",
+        ) from problem
+    if handle is None:
+        raise RunError(
+            f"{what}: {_named(path) or 'another process'}",
+            hint="stop that one first (septet halt RUN, then end it); a lease frees itself when "
+            "its process ends",
+        )
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, msgspec.json.encode(asdict(holder)), 0)
+    return handle
+
+
+def _named(path: Path) -> Holder | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Holder)
+    except msgspec.MsgspecError:
+        return None  # it has the lock and is about to write its name
+
+
+def holder_of(folder: Path) -> Holder | None:
+    """Return who runs in a run's folder now; None if nobody does."""
+    path = state_folder() / "leases" / f"folder-{_short(str(folder.resolve()))}.lock"
+    return _named(path) if is_locked(path) else None
+
+
+def insist_alone(journal: Reader, *, now_ns: int) -> None:
+    """Refuse a folder that another machine wrote its heartbeat to a moment ago.
+
+    Raises
+    ------
+    JournalError
+        It did; the message names the machine.
+    """
+    row = journal._one("reading the lease", "SELECT pid, host, since_ns, heartbeat_ns FROM lease")
+    if row is None:
+        return
+    pid, host, since_ns, heartbeat_ns = row
+    name = str(host, "utf-8")
+    if name != socket.gethostname() and now_ns - heartbeat_ns < ALIVE_NS:
+        since = datetime.fromtimestamp(since_ns // 1_000_000_000, UTC)
+        ago = (now_ns - heartbeat_ns) // 1_000_000_000
+        raise JournalError(
+            f"{journal.path}: process {pid} on {name} writes this run since "
+            f"{since:%Y-%m-%d %H:%M:%S} UTC (its last heartbeat was {ago} s ago)",
+            hint="stop it there; a machine that is gone frees the run after a minute",
+        )

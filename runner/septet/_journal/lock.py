@@ -1,0 +1,69 @@
+"""A file locked by the operating system for as long as this process lives, and no child of it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+__all__ = ["free", "is_locked", "lock"]
+
+_TRIES: Final = 5
+_TRY_S: Final = 0.01
+_held: Final[set[int]] = set()
+
+
+def _forget() -> None:
+    """Close the handles in a forked child, which would keep the locks after its parent's end."""
+    for handle in _held:
+        os.close(handle)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def lock(path: Path) -> int | None:
+    """Lock a file, made if it is missing; return its handle, or None if another holds it.
+
+    `is_locked` of another process holds a lock for a moment: that is waited out.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    for attempt in range(_TRIES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt + 1 < _TRIES:
+                time.sleep(_TRY_S)
+        except BaseException:
+            os.close(handle)
+            raise
+        else:
+            _held.add(handle)
+            return handle
+    os.close(handle)
+    return None
+
+
+def free(handle: int) -> None:
+    """Give a lock back."""
+    if handle in _held:
+        _held.discard(handle)
+        os.close(handle)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock of a file now."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

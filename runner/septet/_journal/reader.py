@@ -1,0 +1,266 @@
+"""Reading a journal, also while its run goes on: short questions, bounded memory."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from septet._journal.form import APPLICATION, FORMAT, Entry, Head, first_hash, snapshot_digest
+from septet.errors import InputError, JournalError
+
+__all__ = ["Reader", "Session", "Snapshot", "TailFacts", "connect", "guarded"]
+
+CHUNK_ROWS: Final = 1_000
+BUSY_S: Final = 1.0
+"""How long a locked database is waited for."""
+_ROW: Final = "SELECT seq, at_ns, kind, event, commands, hash FROM entries"
+_LATEST_ORDERS: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state of the core after entry `seq`."""
+
+    seq: int
+    hash: bytes
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TailFacts:
+    """What the journal knows last, to be compared with what the venue knows.
+
+    `order` is the highest number of an order that was sent, -1 if none was. A venue that knows
+    a later one shows that the journal is an old copy. `at_ns` is 0 in an empty journal.
+    """
+
+    seq: int
+    at_ns: int
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One start of the run's process; `clean` is None while it goes on, or if it was killed."""
+
+    session: int
+    began_ns: int
+    pid: int
+    host: str
+    ended_ns: int | None
+    clean: bool | None
+    how: str
+
+
+@contextmanager
+def guarded(path: Path, doing: str) -> Iterator[None]:
+    """Turn SQLite's and the disk's errors into one that says what was being done, and where."""
+    try:
+        yield
+    except sqlite3.Error as problem:
+        name = getattr(problem, "sqlite_errorname", type(problem).__name__)
+        hint = _HINTS.get(str(name).removeprefix("SQLITE_").partition("_")[0], "")
+        raise JournalError(f"{path}: {doing} failed: {problem} ({name})", hint=hint) from problem
+    except OSError as problem:
+        why = problem.strerror or str(problem)
+        raise JournalError(f"{path}: {doing} failed: {why}") from problem
+
+
+_HINTS: Final = {
+    "FULL": "free space on the disk; nothing was stored, and the run goes on when it can be",
+    "BUSY": "another process holds the database; only `septet` may write to it",
+    "READONLY": "the file or its folder cannot be written to by this user",
+    "CANTOPEN": "the file and its folder must be readable, and writable beside a -wal file",
+    "CORRUPT": "septet runs show says how much of it is good",
+    "NOTADB": "the file is not a journal of septet, or its first page is damaged",
+}
+
+
+def connect(
+    path: Path, *, write: bool, busy_s: float = BUSY_S, salvage: bool = False
+) -> sqlite3.Connection:
+    """Open the database of a journal that exists, rows as bytes; `salvage` a file cut short, too.
+
+    Raises
+    ------
+    InputError
+        There is none, or it is no journal of this format.
+    JournalError
+        It cannot be opened or read.
+    """
+    if not path.exists():
+        raise InputError(f"there is no journal at {path}")
+    if path.stat().st_size < 100:  # SQLite would throw the -wal of an empty file away
+        raise JournalError(f"{path}: the file is empty or cut off in its first page")
+    mode = "rw" if write else "ro"
+    with guarded(path, "opening"):
+        db = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode={mode}",
+            uri=True, timeout=busy_s, isolation_level=None, check_same_thread=False,
+        )  # fmt: skip
+        try:
+            if salvage:  # else SQLite refuses a file with fewer pages than its header says
+                db.execute("PRAGMA writable_schema = ON")
+            _insist_on_format(db, path)
+        except BaseException:
+            db.close()
+            raise
+    db.text_factory = bytes
+    return db
+
+
+def _insist_on_format(db: sqlite3.Connection, path: Path) -> None:
+    application = int(db.execute("PRAGMA application_id").fetchone()[0])
+    if application != APPLICATION:
+        raise InputError(f"{path} is an SQLite database, but no journal of septet")
+    number = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if number != FORMAT:
+        raise InputError(
+            f"{path} is a journal of format {number}; this septet reads and writes {FORMAT}",
+            hint="finish the run with the septet that began it (manifest.json names its version: "
+            "pip install septet==VERSION), or begin another: septet run FILE --fresh",
+        )
+
+
+class Reader:
+    """A journal that is only read; it may be written by a live run at the same time.
+
+    Every question is a short transaction of its own, so that a slow reader never holds up the
+    writer's checkpoints.
+    """
+
+    def __init__(self, path: Path | str, *, busy_s: float = BUSY_S, salvage: bool = False) -> None:
+        self.path = Path(path)
+        self._db = connect(self.path, write=salvage, busy_s=busy_s, salvage=salvage)
+        try:
+            self._begin()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _begin(self) -> None:
+        with guarded(self.path, "reading the head"):
+            row = self._db.execute("SELECT text, hash FROM head WHERE one = 1").fetchone()
+        if row is None or first_hash(row[0]) != row[1]:
+            raise JournalError(f"{self.path}: the head of the journal was changed or is missing")
+        self.first_hash: bytes = row[1]
+        self.head: Head = msgspec.json.decode(row[0], type=Head)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _one(self, doing: str, sql: str, *values: Any) -> Any:
+        with guarded(self.path, doing):
+            return self._db.execute(sql, values).fetchone()
+
+    @property
+    def last_seq(self) -> int:
+        """Number of the last stored entry; 0 in an empty journal."""
+        row = self._one("reading", "SELECT max(seq) FROM entries")
+        return int(row[0] or 0)
+
+    def read(self, after: int = 0, until: int | None = None) -> Iterator[Entry]:
+        """Yield entries with ``after < seq <= until`` in order, in bounded memory.
+
+        Without `until` it ends at what is the last entry when it gets there.
+        """
+        last = until if until is not None else (1 << 62)
+        while True:
+            with guarded(self.path, f"reading the entries after {after}"):
+                rows = self._db.execute(
+                    f"{_ROW} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {CHUNK_ROWS}",
+                    (after, last),
+                ).fetchall()
+            for seq, at_ns, kind, event, commands, digest in rows:
+                yield Entry(seq, at_ns, str(kind, "utf-8"), event, commands, digest)
+            if len(rows) < CHUNK_ROWS:
+                return
+            after = rows[-1][0]
+
+    def entry(self, seq: int) -> Entry | None:
+        """Return one entry, or None where there is no such number."""
+        return next(self.read(seq - 1, seq), None)
+
+    def snapshots(self) -> list[Snapshot]:
+        """Return the stored states that are whole, the newest first."""
+        found = []
+        with guarded(self.path, "reading the snapshots"):
+            numbers = self._db.execute("SELECT seq FROM snapshots ORDER BY seq DESC").fetchall()
+        for (seq,) in numbers:
+            try:
+                row = self._db.execute(
+                    "SELECT hash, digest, state FROM snapshots WHERE seq = ?", (seq,)
+                ).fetchone()
+            except sqlite3.DatabaseError:
+                continue  # a damaged page: an older one serves, or none
+            if row and snapshot_digest(self.first_hash, seq, row[0], row[2]) == row[1]:
+                found.append(Snapshot(seq, row[0], row[2]))
+        return found
+
+    def tail_facts(self) -> TailFacts:
+        """Return what the journal knows last: its end, and the highest order that was sent."""
+        row = self._one("reading", "SELECT seq, at_ns FROM entries ORDER BY seq DESC LIMIT 1") or (
+            0,
+            0,
+        )
+        with guarded(self.path, "reading the last orders"):
+            rows = self._db.execute(
+                "SELECT commands FROM entries WHERE instr(commands, ?) ORDER BY seq DESC LIMIT ?",
+                ('"kind":"submit"', _LATEST_ORDERS),
+            ).fetchall()
+        numbers = [
+            command["parent"]
+            for (commands,) in rows
+            for command in msgspec.json.decode(commands)
+            if command["kind"] == "submit"
+        ]
+        return TailFacts(row[0], row[1], max(numbers, default=-1))
+
+    def sessions(self) -> list[Session]:
+        """Return every start of the process, in order."""
+        with guarded(self.path, "reading the starts"):
+            rows = self._db.execute(
+                "SELECT session, began_ns, pid, host, ended_ns, clean, how FROM starts"
+                " ORDER BY session"
+            ).fetchall()
+        return [
+            Session(
+                number, began, pid, str(host, "utf-8"), ended,
+                None if clean is None else bool(clean), str(how or b"", "utf-8"),
+            )
+            for number, began, pid, host, ended, clean, how in rows
+        ]  # fmt: skip
+
+    def crashes_within(self, window_ns: int, now_ns: int) -> int:
+        """Count starts that did not end cleanly, and ended within the window before `now_ns`.
+
+        A killed process cannot write its end: it counts as ended when the next one began. The
+        last start counts only if it has said that it failed, since it may still be running.
+        """
+        starts = self.sessions()
+        count = 0
+        for place, start in enumerate(starts):
+            last = place + 1 == len(starts)
+            ended = start.ended_ns if last else start.ended_ns or starts[place + 1].began_ns
+            if ended is not None and not start.clean and ended > now_ns - window_ns:
+                count += 1
+        return count

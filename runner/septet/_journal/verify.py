@@ -1,0 +1,335 @@
+"""Is the journal what was written? The walk along the chain, and the cutting back of a torn end.
+
+Two kinds of damage are told apart. What cannot be read, with nothing readable after it, is a torn
+end: it is cut back to the last good entry, the damaged file is kept beside it, and the loss is
+said. What can be read and is not what was written, or lacks its neighbour, is tampering or a
+corrupt middle: it is refused, with the place.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._journal.form import TABLES, chained, snapshot_digest
+from septet._journal.reader import CHUNK_ROWS, Reader, guarded
+from septet.errors import JournalError
+
+if TYPE_CHECKING:
+    from septet._journal.reader import Snapshot
+
+__all__ = ["Findings", "mend", "walk"]
+
+_PROBED: Final = 100_000
+"""So many numbers after a damaged entry are asked for before the rest counts as gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a look at the journal found.
+
+    `first` and `last` are the entries that were checked and are good. `lost` is how many entries
+    are gone at most, None where nobody knows; `torn` says where the end was damaged, `kept` where
+    the damaged file is now. `broken` is the place that cannot be trusted; `notes` are lesser
+    things, such as a snapshot that is not used.
+    """
+
+    first: int = 0
+    last: int = 0
+    lost: int | None = 0
+    torn: str = ""
+    kept: str = ""
+    broken: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Everything is as it was written, and nothing is gone."""
+        return not (self.broken or self.torn or self.lost or self.notes)
+
+    def __str__(self) -> str:
+        if self.broken:
+            return self.broken
+        said = [f"good up to entry {self.last:,}"]
+        if self.lost is None:
+            said.append("how many are gone after that is not known")
+        elif self.lost:
+            said.append(f"at most {self.lost:,} are gone after that")
+        return "; ".join([*said, *filter(None, (self.torn,)), *self.notes])
+
+
+class _Damaged(Exception):
+    """What could not be read, after entry `last`."""
+
+    def __init__(self, last: int, why: str) -> None:
+        super().__init__(why)
+        self.last = last
+        self.why = why
+
+
+class _Broken(Exception):
+    """What was read and is not what was written."""
+
+
+def walk(reader: Reader, *, after: Snapshot | None = None, expected: int = 0) -> Findings:
+    """Verify the chain after a snapshot, or all of it with every snapshot; change nothing.
+
+    `expected` is the number of the last entry, as far as is known from elsewhere.
+    """
+    start = (after.seq, after.hash) if after else (0, reader.first_hash)
+    first = start[0] + 1
+    try:
+        if after is None:
+            _insist_on_start(reader)
+        elif after.seq:
+            _insist_on_place(reader, after)
+        last = _chain(reader, *start)
+    except _Broken as broken:
+        return Findings(first=first, broken=f"{reader.path}: {broken}")
+    except _Damaged as damaged:
+        return _judge_damage(reader, first, damaged, expected)
+    notes: tuple[str, ...] = ()
+    if after is None:
+        notes = tuple(_snapshot_findings(reader, last))
+        if notes:
+            return Findings(first, last, broken=f"{reader.path}: {notes[0]}")
+    newest = _newest_snapshot_number(reader)
+    return Findings(first, last, lost=max(0, expected - last, newest - last), notes=notes)
+
+
+def _chain(reader: Reader, seq: int, digest: bytes) -> int:
+    """Follow the chain to its end; return the last number."""
+    for row in _rows(reader, seq):
+        number, at_ns, kind, event, commands, written = row
+        if number != seq + 1:
+            gone = f"entry {seq + 1}" if number == seq + 2 else f"entries {seq + 1} to {number - 1}"
+            raise _Broken(f"{gone} were removed: {number} follows {seq}")
+        whole = [value if isinstance(value, bytes) else str(value).encode() for value in row[2:]]
+        kind, event, commands, written = whole
+        try:
+            made = chained(digest, number, at_ns, str(kind, "utf-8"), event, commands)
+        except (UnicodeDecodeError, TypeError, ValueError):
+            made = b""
+        if made != written:
+            if b"\0" in event + commands:  # JSON holds none: a page without what was on it
+                raise _Damaged(seq, f"entry {number} holds bytes that were never written")
+            place = "the head or entry 1 was" if number == 1 else f"entry {number} was"
+            raise _Broken(
+                f"{place} changed, or is not the one that was written there: its hash does not "
+                f"follow from that of entry {seq}"
+            )
+        seq, digest = number, made
+    return seq
+
+
+def _rows(reader: Reader, after: int) -> Iterator[Any]:
+    """Yield rows one by one, up to the one that cannot be read."""
+    db = reader._db
+    sql = (
+        "SELECT seq, at_ns, kind, event, commands, hash FROM entries WHERE seq > ?"
+        f" ORDER BY seq LIMIT {CHUNK_ROWS}"
+    )
+    while True:
+        count = 0
+        try:
+            for row in db.execute(sql, (after,)):
+                after = row[0]
+                count += 1
+                yield row
+        except sqlite3.OperationalError as problem:
+            with guarded(reader.path, "verifying"):  # locked, no disk: that is no damage
+                raise problem
+        except sqlite3.DatabaseError as problem:
+            raise _Damaged(after, f"what follows entry {after} cannot be read: {problem}") from None
+        if count < CHUNK_ROWS:
+            return
+
+
+def _insist_on_start(reader: Reader) -> None:
+    row = reader._one("verifying", "SELECT min(seq) FROM entries")
+    if row[0] is not None and row[0] < 1:
+        raise _Broken(f"entry {row[0]} was put before the first")
+
+
+def _insist_on_place(reader: Reader, after: Snapshot) -> None:
+    entry = reader.entry(after.seq)
+    if entry is None:
+        return  # the walk finds nothing either, and the newest snapshot says what is gone
+    if entry.hash != after.hash:
+        raise _Broken(f"entry {after.seq} is not the one that the snapshot there was made after")
+
+
+def _judge_damage(reader: Reader, first: int, damaged: _Damaged, expected: int) -> Findings:
+    """Tell a torn end from a corrupt middle, by what after the damage can still be read."""
+    db, last = reader._db, damaged.last
+    until = max(expected, last + CHUNK_ROWS)
+    for number in range(last + 1, min(until, last + _PROBED) + 1):
+        try:
+            row = db.execute("SELECT event FROM entries WHERE seq = ?", (number,)).fetchone()
+        except sqlite3.DatabaseError:
+            continue
+        if row and b"\0" not in bytes(row[0]):
+            return Findings(
+                first, last,
+                broken=f"{reader.path}: {damaged.why}; entry {number} after it can be read: "
+                "the middle of the journal is corrupt",
+            )  # fmt: skip
+    lost = expected - last if expected > last else None
+    return Findings(first, last, lost=lost, torn=damaged.why)
+
+
+def _newest_snapshot_number(reader: Reader) -> int:
+    try:
+        row = reader._db.execute("SELECT max(seq) FROM snapshots").fetchone()
+    except sqlite3.DatabaseError:
+        return 0
+    return int(row[0] or 0)
+
+
+def _snapshot_findings(reader: Reader, last: int) -> Iterator[str]:
+    """Say of every snapshot whether it is the one that was stored."""
+    for (seq,) in reader._db.execute("SELECT seq FROM snapshots ORDER BY seq").fetchall():
+        try:
+            row = reader._db.execute(
+                "SELECT hash, digest, state FROM snapshots WHERE seq = ?", (seq,)
+            ).fetchone()
+        except sqlite3.DatabaseError as problem:
+            yield f"the snapshot after entry {seq} cannot be read: {problem}"
+            continue
+        digest, state = bytes(row[1]), row[2]
+        if not isinstance(state, bytes) or (
+            snapshot_digest(reader.first_hash, seq, row[0], state) != digest
+        ):
+            yield f"the snapshot after entry {seq} was changed"
+            continue
+        entry = reader.entry(seq) if seq <= last else None
+        if entry is not None and entry.hash != row[0]:
+            yield f"the snapshot after entry {seq} belongs to another journal"
+
+
+def _snapshots_damaged(reader: Reader) -> bool:
+    """Whether a stored state lies on a page that cannot be read, so that none could be added."""
+    try:
+        for (seq,) in reader._db.execute("SELECT seq FROM snapshots").fetchall():
+            reader._db.execute("SELECT state FROM snapshots WHERE seq = ?", (seq,)).fetchone()
+    except sqlite3.DatabaseError:
+        return True
+    return False
+
+
+def mend(path: Path, *, expected: int, full: bool, busy_s: float) -> Findings:
+    """Verify before writing goes on; cut a torn end back. The caller holds the writer's lock.
+
+    Raises
+    ------
+    JournalError
+        It cannot be trusted: tampered with, or damaged before its end.
+    """
+    with Reader(path, busy_s=busy_s, salvage=True) as reader:
+        snapshots = reader.snapshots()
+        start = None if full or not snapshots else snapshots[0]
+        found = walk(reader, after=start, expected=expected)
+        rebuild = bool(found.torn) or _cut_short(path, reader) or _snapshots_damaged(reader)
+        stored = reader._one("verifying", "SELECT count(*) FROM snapshots")[0]
+        if len(snapshots) < stored and not full:
+            skipped = stored - len(snapshots)
+            note = f"{skipped} snapshots are damaged and not used"
+            found = replace(found, notes=(*found.notes, note))
+        if rebuild and not found.broken and start is not None:
+            found = walk(reader, expected=expected) if not found.torn else found
+        if not found.broken and rebuild:
+            found = replace(found, kept=str(_rebuild(path, reader, found.last)))
+    if found.broken:
+        raise JournalError(
+            found.broken,
+            hint="nothing was changed; put the folder back from a copy, or begin another run: "
+            "septet run FILE --fresh",
+        )
+    return found
+
+
+def _cut_short(path: Path, reader: Reader) -> bool:
+    """Whether the database has fewer pages than it says, though all entries can be read."""
+    try:
+        probe = Reader(path)
+    except JournalError:
+        return True
+    probe.close()
+    return False
+
+
+def _rebuild(path: Path, reader: Reader, last: int) -> Path:
+    """Write entries up to `last` into a new file and put it in the place of the damaged one."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    with guarded(draft, "cutting the journal back"):
+        new = sqlite3.connect(draft, isolation_level=None)
+        try:
+            _copy(reader, new, last)
+        finally:
+            new.close()
+        reader.close()
+        kept = _free_name(path)
+        for suffix in ("-wal", "-shm"):
+            beside = path.with_name(path.name + suffix)
+            if beside.exists():
+                os.replace(beside, kept.with_name(kept.name + suffix))
+        os.link(path, kept)
+        os.replace(draft, path)
+    return kept
+
+
+def _free_name(path: Path) -> Path:
+    number = 1
+    while (kept := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    return kept
+
+
+def _copy(reader: Reader, new: sqlite3.Connection, last: int) -> None:
+    """Copy what is good, verified row by row on the way."""
+    old = reader._db
+    new.execute("PRAGMA synchronous = FULL")
+    new.execute("BEGIN")
+    for table in TABLES:
+        new.execute(table)
+    for pragma in ("application_id", "user_version"):
+        value = int(old.execute(f"PRAGMA {pragma}").fetchone()[0])
+        new.execute(f"PRAGMA {pragma} = {value}")
+    text, digest = old.execute("SELECT text, hash FROM head").fetchone()
+    new.execute("INSERT INTO head VALUES (1, ?, ?)", (str(text, "utf-8"), digest))
+    before, seq = reader.first_hash, 0
+    for entry in reader.read(0, last):
+        made = chained(
+            before, entry.seq, entry.at_ns, entry.kind, entry.event_json, entry.commands_json
+        )
+        if entry.seq != seq + 1 or made != entry.hash:
+            raise JournalError(f"{reader.path}: entry {seq + 1} is damaged: the middle is corrupt")
+        new.execute(
+            "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                entry.seq, entry.at_ns, entry.kind, str(entry.event_json, "utf-8"),
+                str(entry.commands_json, "utf-8"), entry.hash,
+            ),
+        )  # fmt: skip
+        before, seq = made, entry.seq
+    for snapshot in reader.snapshots():
+        if snapshot.seq <= seq:
+            state = snapshot_digest(reader.first_hash, snapshot.seq, snapshot.hash, snapshot.state)
+            new.execute(
+                "INSERT INTO snapshots VALUES (?, ?, ?, ?)",
+                (snapshot.seq, snapshot.hash, state, snapshot.state),
+            )
+    for start in reader.sessions():
+        new.execute(
+            "INSERT INTO starts VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                start.session, start.began_ns, start.pid, start.host, start.ended_ns,
+                None if start.clean is None else int(start.clean), start.how,
+            ),
+        )  # fmt: skip
+    new.execute("COMMIT")
