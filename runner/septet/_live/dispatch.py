@@ -1,0 +1,345 @@
+"""Commands out: one adapter call for each, its answer back as an event.
+
+An order is posted at most once in the life of its id, never after its deadline, and never before
+the shell has made it durable. A send that has begun is nobody's to cancel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final, Protocol
+
+from septet import messages as m
+from septet._host.venues import Clock, LiveVenue
+
+__all__ = ["Alarm", "Dispatcher", "Gate", "REMEMBERED_IDS", "Send", "Trainer"]
+
+REMEMBERED_IDS: Final = 65_536
+"""Client ids kept to refuse a second POST; older parents are refused by their number."""
+_NS: Final = 1_000_000_000
+_LONGEST_SLEEP_S: Final = 3_600.0
+
+Put = Callable[[m.Event], None]
+Send = Coroutine[Any, Any, None]
+Trainer = Callable[[m.Train], Awaitable[m.Event]]
+Fault = Callable[[str, BaseException], None]
+"""Told of an adapter that raised: which call, and what."""
+
+
+class Gate(Protocol):
+    """What may stand between an order and the wire: a limit over several strategies."""
+
+    def refusal(self, order: m.Submit | m.Amend) -> str:
+        """Say why the order must not leave; an empty text lets it go and counts it."""
+        ...
+
+
+class Alarm:
+    """Sends `Ticked` at the times asked for; one timer of the loop, whatever their number."""
+
+    def __init__(self, clock: Clock, put: Put) -> None:
+        self._clock = clock
+        self._put = put
+        self._times: list[int] = []
+        self._asked: set[int] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def ask(self, at_ns: int) -> None:
+        """Ring at a wall time, or at once when it has passed; once however often asked."""
+        if at_ns in self._asked:
+            return
+        self._asked.add(at_ns)
+        heapq.heappush(self._times, at_ns)
+        if self._times[0] == at_ns:
+            self._set()
+
+    def close(self) -> None:
+        """Ring no more."""
+        self._times.clear()
+        self._asked.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        # The wall clock may jump while the loop's does not, so a long sleep is taken in parts.
+        wait_s = min(max(0.0, (self._times[0] - self._clock.now_ns()) / _NS), _LONGEST_SLEEP_S)
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        now_ns = self._clock.now_ns()
+        rings = False
+        while self._times and self._times[0] <= now_ns:
+            self._asked.discard(heapq.heappop(self._times))
+            rings = True
+        if rings:
+            self._put(m.Ticked(at_ns=now_ns, market_ns=self._clock.market_ns()))
+        if self._times:
+            self._set()
+
+
+class Dispatcher:
+    """Carries the commands of one strategy to its venue.
+
+    Parameters
+    ----------
+    venue
+        Where orders go; None in a run whose fills are simulated inside the core.
+    clock
+        Wall time for deadlines.
+    put
+        The inbox of the shell.
+    gate
+        The limits of the account over all its strategies, if there are any.
+    train
+        Fits a model outside the process and returns the event that says so.
+    fault
+        Told when an adapter raised, which is a bug of its own.
+    """
+
+    def __init__(
+        self,
+        venue: LiveVenue | None,
+        *,
+        clock: Clock,
+        put: Put,
+        gate: Gate | None = None,
+        train: Trainer | None = None,
+        fault: Fault | None = None,
+    ) -> None:
+        self.venue = venue
+        self.posts = 0
+        self._clock = clock
+        self._put = put
+        self._gate = gate
+        self._train = train
+        self._fault = fault or (lambda call, error: None)
+        self._alarm = Alarm(clock, put)
+        self._sent: dict[str, int] = {}
+        self._floor = -1
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._asking: set[Any] = set()
+        self._routes: dict[type[m.Command], Callable[[Any], object]] = {
+            m.Cancel: lambda each: self._start(self._cancel(each)),
+            m.CancelAll: lambda each: None,  # went first, in `dispatch`
+            m.Query: lambda each: self._once(("query", each.client_id), self._query(each)),
+            m.Refresh: lambda each: self._once(each, self._refresh(each)),
+            m.Wake: lambda each: self._alarm.ask(each.at_ns),
+            m.Train: lambda each: self._start(self._fit(each)),
+        }
+
+    # ------------------------------------------------------------ what the shell calls
+
+    def dispatch(self, commands: Sequence[m.Command]) -> list[Send]:
+        """Carry out commands whose rows are stored; return the sends that must run at once.
+
+        The kill switch goes before everything else of the same turn. Decisions, curves and
+        changes of state need nothing done.
+        """
+        sends: list[Send] = []
+        for each in commands:
+            if type(each) is m.CancelAll:
+                self._start(self.cancel_all(each.symbols))
+        for each in commands:
+            if isinstance(each, m.Submit):
+                self._claim(each, each.client_id, each.parent, self._submit, sends)
+            elif isinstance(each, m.Amend):
+                self._claim(each, each.new_client_id, each.parent, self._amend, sends)
+            else:
+                route = self._routes.get(type(each))
+                if route is not None:
+                    route(each)
+        return sends
+
+    def remember(self, commands: Iterable[m.Command]) -> None:
+        """Note orders of a journal: whatever became of them, they are never posted again."""
+        for each in commands:
+            if isinstance(each, m.Submit):
+                self._note(each.client_id, each.parent)
+            elif isinstance(each, m.Amend):
+                self._note(each.new_client_id, each.parent)
+
+    def refuse(self, order: m.Submit | m.Amend, code: str, text: str) -> None:
+        """Tell the core that an order did not leave, and never will."""
+        client_id = order.client_id if isinstance(order, m.Submit) else order.new_client_id
+        self._note(client_id, order.parent)
+        self._refused(client_id, code, text)
+
+    def start(self, send: Send) -> asyncio.Task[None]:
+        """Run a send as a task that nobody else holds, so that nobody cancels it."""
+        return self._start(send)
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls have not come back."""
+        return len(self._tasks)
+
+    async def settle(self, within_s: float) -> int:
+        """Wait for calls on their way, but not for ever; return how many are still out."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=within_s)
+        return len(self._tasks)
+
+    def close(self) -> None:
+        """Ring no more alarms; calls on their way go on."""
+        self._alarm.close()
+
+    # ------------------------------------------------------------ orders
+
+    def _claim(
+        self,
+        order: m.Submit | m.Amend,
+        client_id: str,
+        parent: int,
+        send: Callable[[Any], Send],
+        sends: list[Send],
+    ) -> None:
+        """Take the one right to post an id; a second one is a fault of the core, and refused."""
+        if client_id in self._sent:
+            self._fault("submit", RuntimeError(f"order {client_id} was already sent once"))
+            return
+        if parent <= self._floor:  # too old to be sure of: the venue is asked instead
+            error = RuntimeError(f"order {client_id} is older than the ids that are remembered")
+            self._fault("submit", error)
+            self._put(self._uncertain(client_id, error))
+            return
+        self._note(client_id, parent)
+        if self._gate is not None and (reason := self._gate.refusal(order)):
+            self._refused(client_id, "gate", reason, by="gate")
+            return
+        sends.append(send(order))
+
+    def _note(self, client_id: str, parent: int) -> None:
+        self._sent[client_id] = parent
+        if len(self._sent) > REMEMBERED_IDS:
+            oldest = next(iter(self._sent))
+            self._floor = max(self._floor, self._sent.pop(oldest))
+
+    def _refused(self, client_id: str, code: str, text: str, by: Any = "local") -> None:
+        at_ns = self._clock.now_ns()
+        self._put(m.Refused(at_ns=at_ns, client_id=client_id, code=code, text=text, by=by))
+
+    async def _submit(self, order: m.Submit) -> None:
+        late_ns = self._clock.now_ns() - order.deadline_ns
+        if late_ns > 0:
+            text = f"the order was {late_ns / 1e6:.0f} ms past its deadline before it left"
+            self._refused(order.client_id, "deadline", text)
+            return
+        if self.venue is None:
+            self._refused(order.client_id, "no_venue", "this run has no venue to send orders to")
+            return
+        self.posts += 1
+        try:
+            answer = await self.venue.submit(order)
+        except Exception as error:  # a bug of the adapter: whether the order left, nobody knows
+            self._fault("submit", error)
+            answer = self._uncertain(order.client_id, error)
+        self._put(answer)
+
+    async def _amend(self, order: m.Amend) -> None:
+        if self._clock.now_ns() > order.deadline_ns or self.venue is None:
+            self._refused(order.new_client_id, "deadline", "the change was past its deadline")
+            return
+        self.posts += 1
+        try:
+            answers = await self.venue.amend(order)
+        except Exception as error:  # a bug of the adapter: both orders must be looked at
+            self._fault("amend", error)
+            answers = [self._uncertain(order.new_client_id, error)]
+        for each in answers:
+            self._put(each)
+
+    def _uncertain(self, client_id: str, error: BaseException) -> m.Uncertain:
+        text = f"the adapter failed: {type(error).__name__}"
+        return m.Uncertain(at_ns=self._clock.now_ns(), client_id=client_id, text=text)
+
+    # ------------------------------------------------------------ everything else
+
+    async def cancel_all(self, symbols: Sequence[int]) -> bool:
+        """Cancel everything of ours; False if the adapter itself failed."""
+        if self.venue is None:
+            return True
+        try:
+            answers = await self.venue.cancel_all(symbols)
+        except Exception as error:  # the core asks again until the venue shows nothing open
+            self._fault("cancel_all", error)
+            return False
+        for each in answers:
+            self._put(each)
+        return True
+
+    async def _cancel(self, order: m.Cancel) -> None:
+        if self.venue is None:
+            return
+        try:
+            answer = await self.venue.cancel(order)
+        except Exception as error:  # the order must be looked at
+            self._fault("cancel", error)
+            text = f"the adapter failed: {type(error).__name__}"
+            at_ns = self._clock.now_ns()
+            answer = m.CancelFailed(at_ns=at_ns, client_id=order.client_id, text=text)
+        self._put(answer)
+
+    async def _query(self, order: m.Query) -> None:
+        answer = await self._read("query", lambda venue: venue.query(order))
+        if answer is not None:
+            self._put(answer)
+
+    async def _refresh(self, what: m.Refresh) -> None:
+        if what.what == "fills":
+            for symbol in what.symbols:
+                found = await self._read(
+                    "fills", lambda venue, k=symbol: venue.fills(k, what.since_ns)
+                )
+                for each in found or ():
+                    self._put(each)
+            return
+        if what.what == "holdings":
+            answer = await self._read("holdings", lambda venue: venue.holdings())
+        else:
+            answer = await self._read("open_orders", lambda venue: venue.open_orders())
+        if answer is not None:
+            self._put(answer)
+
+    async def _read(self, call: str, ask: Callable[..., Awaitable[Any]]) -> Any:
+        if self.venue is None:
+            return None
+        try:
+            return await ask(self.venue)
+        except Exception as error:  # nothing is known: the core asks again by itself
+            self._fault(call, error)
+            return None
+
+    async def _fit(self, command: m.Train) -> None:
+        text = "this run has nobody to train a model"
+        if self._train is not None:
+            try:
+                self._put(await self._train(command))
+                return
+            except Exception as error:  # the old model stays
+                self._fault("train", error)
+                text = f"training failed: {type(error).__name__}: {error}"
+        at_ns, to_ns = self._clock.now_ns(), command.trained_to_ns
+        failed = m.ModelFailed(at_ns=at_ns, number=command.number, trained_to_ns=to_ns, text=text)
+        self._put(failed)
+
+    # ------------------------------------------------------------ tasks
+
+    def _once(self, key: Any, call: Coroutine[Any, Any, None]) -> None:
+        """Ask a question unless the same one is on its way."""
+        if key in self._asking:
+            call.close()
+            return
+        self._asking.add(key)
+        self._start(call).add_done_callback(lambda task: self._asking.discard(key))
+
+    def _start(self, call: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(call)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

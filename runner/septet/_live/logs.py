@@ -1,0 +1,258 @@
+"""Logs of a live run: one event a line, JSON for machines, words for a person at three at night.
+
+Every line has the run, the strategy and, where there is one, the `trace` that ties a bar to its
+signal, order and fill. Nothing secret passes: names and shapes of secrets are masked. A log that
+cannot be written never stops a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Final
+
+from septet import messages as m
+from septet._config.secrets import HIDDEN, looks_secret, names_secret
+
+__all__ = ["LEVELS", "Line", "RunLog", "lines_of"]
+
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+FILE: Final = "log.jsonl"
+_LARGEST_FILE: Final = 64 * 1024 * 1024
+_NS: Final = 1_000_000_000
+
+Line = tuple[str, str, dict[str, Any]]
+"""Level, name of what happened, fields; `text` says it in words."""
+
+
+def iso(time_ns: int) -> str:
+    """Write a UTC time to the microsecond."""
+    seconds, rest = divmod(time_ns, _NS)
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 1_000:06d}Z"
+
+
+def _masked(logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
+    """Hide values whose key or shape says that they are secret."""
+    for key, value in event.items():
+        if names_secret(key) or looks_secret(value):
+            event[key] = HIDDEN
+    return event
+
+
+class _Both:
+    """Where lines end: a file of JSON lines, and standard error."""
+
+    def __init__(self, path: Path | None, stream: IO[str] | None, *, as_console: bool) -> None:
+        from structlog.dev import ConsoleRenderer
+        from structlog.processors import JSONRenderer
+
+        self._path = path
+        self._file: IO[str] | None = None
+        self._stream = stream
+        encode = JSONRenderer(default=str)
+        console = ConsoleRenderer(colors=True, pad_event_to=20, sort_keys=False)
+        self._json: Callable[[dict[str, Any]], str] = lambda event: str(encode(None, "", event))
+        self._shown = (lambda event: console(None, "", event)) if as_console else self._json
+        self.lost = 0
+
+    def write(self, event: dict[str, Any]) -> None:
+        self._to_file(event)
+        if self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):  # nobody reads standard error any more
+                self._stream.write(f"{self._shown(dict(event))}\n")
+                self._stream.flush()
+
+    def _to_file(self, event: dict[str, Any]) -> None:
+        if self._path is None:
+            return
+        try:
+            if self._file is None:
+                self._file = self._path.open("a", encoding="utf-8", buffering=1)
+            self._file.write(f"{self._json(dict(event))}\n")
+            if self._file.tell() > _LARGEST_FILE:
+                self.close()
+                self._path.replace(self._path.with_name(f"{self._path.stem}.1.jsonl"))
+        except OSError:
+            self.lost += 1  # said when the run stops; the journal is the record
+
+    def close(self) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # a full disk: what could be written is there
+                self._file.close()
+            self._file = None
+
+    # structlog calls the method named after the level
+    debug = info = warning = error = critical = msg = write
+
+
+class RunLog:
+    """The log of one strategy's run."""
+
+    def __init__(
+        self,
+        folder: Path | None,
+        *,
+        now_ns: Callable[[], int],
+        level: str = "info",
+        stream: IO[str] | None = None,
+        quiet: bool = False,
+        **bound: Any,
+    ) -> None:
+        """Write to `folder`/log.jsonl and to standard error, as JSON unless it is a terminal."""
+        import structlog
+
+        out = None if quiet else stream or sys.stderr
+        console = out is not None and out.isatty()
+        self._now_ns = now_ns
+        self._least = LEVELS[level]
+        self._both = _Both(None if folder is None else folder / FILE, out, as_console=console)
+        logger = structlog.wrap_logger(
+            self._both,
+            processors=[self._stamped, _masked, lambda _, __, event: ((event,), {})],
+            wrapper_class=structlog.BoundLogger,
+        )
+        self._logger: Any = logger.bind(**bound)
+
+    def tell(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        """Write a line, if its level is high enough."""
+        if LEVELS[level] >= self._least:
+            getattr(self._logger, level)(event, level=level, **fields)
+
+    def close(self) -> int:
+        """Close the file; return how many lines it lost."""
+        self._both.close()
+        return self._both.lost
+
+    def _stamped(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
+        """Put the time first, then level and event, whatever the caller passed."""
+        head = {"timestamp": iso(self._now_ns()), "level": event.pop("level", method)}
+        return {**head, "event": event.pop("event", ""), **event}
+
+
+def _side(quantity_side: str) -> str:
+    return "bought" if quantity_side == "buy" else "sold"
+
+
+def _number(value: float) -> str:
+    return f"{value:.10g}"
+
+
+def lines_of(
+    event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]
+) -> Iterator[Line]:
+    """Yield what is worth a line of an event and of the commands it caused."""
+    line = _of_event(event, symbols)
+    if line is not None:
+        yield line
+    for each in commands:
+        line = _of_command(each, symbols)
+        if line is not None:
+            level, name, fields = line
+            if each.trace:
+                fields["trace"] = each.trace
+            yield level, name, fields
+
+
+def _name(symbols: Sequence[str], symbol: int) -> str:
+    return symbols[symbol] if 0 <= symbol < len(symbols) else ""
+
+
+def _of_event(event: m.Event, symbols: Sequence[str]) -> Line | None:
+    match event:
+        case m.Started():
+            text = f"session {event.session} of {event.strategy} in {event.mode} mode"
+            return "info", "started", {"text": text, "session": event.session}
+        case m.Operated():
+            text = f"{event.action} by {event.name}: {event.reason}"
+            return "warning", "operated", {"text": text, "action": event.action}
+        case m.FeedChanged():
+            level = "info" if event.state == "live" else "warning"
+            text = f"{event.stream} {event.state}" + (f": {event.reason}" if event.reason else "")
+            return level, "feed", {"text": text, "symbol": _name(symbols, event.symbol)}
+        case m.VenueChanged():
+            level = "info" if event.state == "up" else "warning"
+            text = f"{event.venue} is {event.state}" + (f": {event.reason}" if event.reason else "")
+            return level, "venue", {"text": text}
+        case m.Refused():
+            text = f"refused by {event.by}: {event.code} {event.text}".strip()
+            return "warning", "refused", {"text": text, "order": event.client_id}
+        case m.Uncertain():
+            text = f"nobody knows whether the venue has the order: {event.text}"
+            return "warning", "uncertain", {"text": text, "order": event.client_id}
+        case m.Gapped():
+            text = f"bars from {iso(event.first_ns)} to {iso(event.last_ns)}: {event.reason}"
+            return "warning", "gap", {"text": text, "symbol": _name(symbols, event.symbol)}
+        case m.BarrierReached(decides=True) if event.late or event.missing:
+            missing = ", ".join(_name(symbols, each) for each in event.missing)
+            text = ("decided late" if event.late else "decided") + (
+                f" without {missing}" if missing else ""
+            )
+            return "warning", "barrier", {"text": text, "time": iso(event.time_ns)}
+        case m.ModelReady():
+            text = f"model {event.number} knows data to {iso(event.trained_to_ns)}"
+            return "info", "model", {"text": text, "model": event.fingerprint[:12]}
+        case m.ModelFailed():
+            return "warning", "model", {"text": f"model {event.number} failed: {event.text}"}
+        case m.Quarantined():
+            text = f"{event.plugin} is left alone until {iso(event.until_ns)}: {event.text}"
+            return "error", "quarantined", {"text": text}
+        case _:
+            return None
+
+
+def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
+    symbol = _name(symbols, getattr(command, "symbol", -1))
+    match command:
+        case m.Decided():
+            acts = command.requested != 0.0 or command.granted != 0.0
+            text = f"{command.signal}, confidence {command.confidence:.3g}"
+            if acts:
+                cut = f" ({command.clipped_by})" if command.clipped_by else ""
+                text += f", asks {_number(command.requested)}, gets {_number(command.granted)}{cut}"
+            if command.refused_by:
+                text += f", refused: {command.refused_by}"
+            fields = {"text": text, "symbol": symbol, "time": iso(command.time_ns)}
+            return "info" if acts else "debug", "decided", fields
+        case m.Submit():
+            price = "" if command.limit_price is None else f" at {_number(command.limit_price)}"
+            text = (
+                f"{command.order_type} {command.side} {_number(command.quantity)} {symbol}{price}"
+            )
+            return "info", "order", {"text": text, "order": command.client_id}
+        case m.Cancel():
+            return "info", "cancel", {"symbol": symbol, "order": command.client_id}
+        case m.CancelAll():
+            return "warning", "cancel_all", {"text": "cancelling every order of this run"}
+        case m.Traded():
+            text = (
+                f"{_side(command.side)} {_number(command.quantity)} {symbol} at "
+                f"{_number(command.price)}, fee {_number(command.fee)} {command.fee_currency}; "
+                f"holds {_number(command.position)}"
+            )
+            return "info", "fill", {"text": text, "order": command.order}
+        case m.Changed():
+            level = _LEVEL_OF_STATE.get(command.state, "info")
+            text = command.state + (f": {command.reason}" if command.reason else "")
+            return level, "changed", {"text": text, "symbol": symbol, "order": command.client_id}
+        case m.Fired():
+            text = f"{command.rule} fired, {command.then}; lifted by {command.lifts}. "
+            return "error", "halt", {"text": (text + command.text).strip(), "rule": command.rule}
+        case m.Lifted():
+            text = f"{command.rule} lifted by {command.by}"
+            return "warning", "lifted", {"text": text, "rule": command.rule}
+        case m.Alerted():
+            return command.level, command.event, {"text": command.text, "symbol": symbol}
+        case m.Train():
+            return "info", "train", {"text": f"model {command.number} is being fitted"}
+        case _:
+            return None
+
+
+_LEVEL_OF_STATE: Final = {
+    "intent": "debug", "submitted": "debug", "open": "debug", "partially_filled": "debug",
+    "unknown": "warning", "rejected": "warning", "expired": "warning",
+}  # fmt: skip

@@ -1,0 +1,368 @@
+"""The live shell: events in, the core's commands out, the journal between the two.
+
+One strategy has one shell, and all shells of a process share one loop. A turn takes what is in
+the inbox, lets the core handle it, stores events and commands in one commit, and only then lets
+commands leave. The task that took the turn sends the first order itself while another takes over
+the inbox, so that no scheduling stands between a bar and its order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol
+
+from septet import messages as m
+from septet._host.venues import Clock
+from septet._live.dispatch import Dispatcher, Send
+from septet.errors import JournalError
+
+__all__ = ["Core", "Ended", "Journal", "Limits", "Shell", "Tell"]
+
+DURABLE: Final = frozenset({m.Submit, m.Amend})
+"""Commands that must be safe on disk before they leave."""
+DROPPABLE: Final = frozenset({m.Quoted, m.Printed})
+"""Events of which the latest matter; all others are never dropped."""
+
+Row = tuple[m.Event, Sequence[m.Command]]
+Tell = Callable[[str, str, dict[str, Any]], None]
+"""Takes a level, the name of what happened, and its fields."""
+Watch = Callable[[m.Event, Sequence[m.Command]], None]
+
+
+class Core(Protocol):
+    """The deterministic core: the same events give the same commands."""
+
+    def handle(self, event: m.Event) -> Sequence[m.Command]: ...
+
+
+class Journal(Protocol):
+    """Where events and commands are stored before anything leaves; see `septet._journal.log`.
+
+    What is appended waits in memory; a commit that fails stores nothing and keeps it waiting.
+    """
+
+    def append(self, event: m.Event, commands: Sequence[m.Command]) -> int: ...
+
+    def commit(self, durable: bool = False) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the shell; numbers count events, times are wall time."""
+
+    batch: int = 256
+    market_events: int = 10_000
+    stored_late: int = 20_000
+    first_retry_s: float = 0.1
+    longest_retry_s: float = 5.0
+    journal_patience_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Why a shell ended."""
+
+    why: Literal["stopped", "core", "journal"]
+    text: str = ""
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class _Broken:
+    """What waits for a journal that cannot be written; its rows wait inside the journal."""
+
+    since_ns: int
+    wait_s: float
+    rows: int = 0
+    held: dict[str, m.Submit | m.Amend] = field(default_factory=dict)
+    trains: list[m.Train] = field(default_factory=list)
+    due: bool = False
+
+
+class Shell:
+    """One strategy's inbox, core, journal and dispatcher.
+
+    `watch` sees every event with its commands after they have left: logs, limits of the account,
+    the count of decisions. `tell` says what a person should know.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        journal: Journal,
+        dispatcher: Dispatcher,
+        *,
+        clock: Clock,
+        tell: Tell,
+        watch: Watch | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.core = core
+        self.journal = journal
+        self.dispatcher = dispatcher
+        self.dropped = 0
+        self.handled = 0
+        self._clock = clock
+        self._tell = tell
+        self._watch = watch
+        self._limits = limits or Limits()
+        self._vital: deque[m.Event] = deque()
+        self._market: deque[m.Event] = deque(maxlen=self._limits.market_events)
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[Ended] | None = None
+        self._broken: _Broken | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._idle: list[asyncio.Future[None]] = []
+
+    # ------------------------------------------------------------ what others call
+
+    def put(self, event: m.Event) -> None:
+        """Take an event in; quotes and trades push older ones out when there are too many."""
+        if type(event) in DROPPABLE:
+            if len(self._market) == self._limits.market_events:
+                self.dropped += 1
+            self._market.append(event)
+        else:
+            self._vital.append(event)
+        if self._waiter is not None:
+            self._wake()
+
+    def put_first(self, event: m.Event) -> None:
+        """Take in what a person asked for: it goes before everything that waits."""
+        self._vital.appendleft(event)
+        self._wake()
+
+    def start(self) -> asyncio.Future[Ended]:
+        """Begin to take turns; the future says why they ended."""
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        self._go_on(loop)
+        return self._ended
+
+    def stop(self, text: str = "") -> None:
+        """Take no more turns; `drain` first what must still be handled."""
+        self._end(Ended("stopped", text))
+
+    async def settle(self, within_s: float) -> int:
+        """Wait for calls on their way, but not for ever; return how many are still out."""
+        if self._pumps and self._has_ended():
+            await asyncio.wait(set(self._pumps), timeout=within_s)
+        return await self.dispatcher.settle(within_s) + len(self._pumps)
+
+    async def drain(self) -> None:
+        """Wait until everything in the inbox has been handled, or the shell has ended."""
+        while (self._vital or self._market) and not self._has_ended():
+            idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(idle)
+            self._wake()
+            await idle
+
+    @property
+    def journal_works(self) -> bool:
+        """Whether the last write to the journal came through."""
+        return self._broken is None
+
+    # ------------------------------------------------------------ turns
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _has_ended(self) -> bool:
+        return self._ended is not None and self._ended.done()
+
+    def _end(self, ended: Ended) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(ended)
+        if self._retry is not None:
+            self._retry.cancel()
+        self._wake()
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        task = loop.create_task(self._pump(loop))
+        self._pumps.add(task)
+        task.add_done_callback(self._pumped)
+
+    def _pumped(self, task: asyncio.Task[None]) -> None:
+        """A turn never raises; where one does it is a bug, and it must not be silent."""
+        self._pumps.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._end(Ended("core", f"the shell failed: {error!r}", error))
+
+    async def _pump(self, loop: asyncio.AbstractEventLoop) -> None:
+        while not self._has_ended():
+            broken = self._broken
+            if not (self._vital or self._market or (broken is not None and broken.due)):
+                for idle in self._idle:
+                    idle.set_result(None) if not idle.done() else None
+                self._idle.clear()
+                self._waiter = waiter = loop.create_future()
+                await waiter
+                continue
+            sends = self._turn()
+            if sends:
+                for each in sends[1:]:
+                    self.dispatcher.start(each)
+                self._go_on(loop)  # another takes over the inbox, this task is the order's
+                await sends[0]
+                return
+            await asyncio.sleep(0)  # let the sockets speak between two full turns
+        for idle in self._idle:
+            idle.set_result(None) if not idle.done() else None
+        self._idle.clear()
+
+    def _turn(self) -> list[Send]:
+        """Handle a batch, store it, let its commands leave."""
+        broken = self._broken
+        if broken is not None:
+            self._market.clear()  # prices of now are worth nothing later
+        rows, durable, error = self._handle()
+        sends: list[Send] = []
+        if broken is not None:
+            self._hold(broken, rows)
+            sends = self._mend(broken) if broken.due else []
+        elif rows:
+            if self._commit(durable):
+                sends = self._leave(rows)
+            elif self._broken is not None:
+                self._hold(self._broken, rows)
+        if error is not None:
+            self._fail(*error)
+        return sends
+
+    def _handle(self) -> tuple[list[Row], bool, tuple[m.Event, BaseException] | None]:
+        """Let the core handle up to a batch of events, and hand each to the journal."""
+        handle, append = self.core.handle, self.journal.append
+        vital, market = self._vital, self._market
+        rows: list[Row] = []
+        durable = False
+        for _ in range(self._limits.batch):
+            if vital:
+                event = vital.popleft()
+            elif market:
+                event = market.popleft()
+            else:
+                break
+            try:
+                commands = handle(event)
+                append(event, commands)
+            except JournalError as error:  # so much waits that it takes no more
+                self._end(Ended("journal", error.message, error))
+                break
+            except Exception as error:  # a strategy's bug: it halts alone, the others go on
+                return rows, durable, (event, error)
+            rows.append((event, commands))
+            if type(event) is m.Operated:
+                durable = True
+            for each in commands:
+                if type(each) in DURABLE:
+                    durable = True
+        self.handled += len(rows)
+        return rows, durable, None
+
+    def _leave(self, rows: Sequence[Row]) -> list[Send]:
+        sends: list[Send] = []
+        if len(rows) == 1:
+            sends = self.dispatcher.dispatch(rows[0][1])
+        else:
+            commands = [each for _, commands in rows for each in commands]
+            if commands:
+                sends = self.dispatcher.dispatch(commands)
+        if self._watch is not None:
+            # Told after the orders of this turn are on their way, before the next turn.
+            asyncio.get_running_loop().call_soon(self._told, rows)
+        return sends
+
+    def _told(self, rows: Sequence[Row]) -> None:
+        watch = self._watch
+        if watch is not None:
+            for event, commands in rows:
+                watch(event, commands)
+
+    def _fail(self, event: m.Event, error: BaseException) -> None:
+        text = f"{type(error).__name__} at {type(event).__name__}: {error}"
+        self._end(Ended("core", text, error))
+
+    # ------------------------------------------------------------ the journal
+
+    def _commit(self, durable: bool) -> bool:
+        """Store what waits in the journal; False, with nothing stored, if that did not work."""
+        try:
+            self.journal.commit(durable)
+        except (JournalError, OSError) as error:
+            self._say_broken(error)
+            return False
+        return True
+
+    def _say_broken(self, error: Exception) -> None:
+        limits, now_ns = self._limits, self._clock.now_ns()
+        broken = self._broken
+        if broken is None:
+            broken = self._broken = _Broken(now_ns, limits.first_retry_s)
+            text = f"the journal cannot be written ({error}): no order leaves until it can"
+            self._tell("critical", "journal_failed", {"text": text})
+        else:
+            broken.wait_s = min(broken.wait_s * 2, limits.longest_retry_s)
+        broken.due = False
+        lasts_s = (now_ns - broken.since_ns) / 1e9
+        if lasts_s > limits.journal_patience_s:
+            text = f"the journal could not be written for {lasts_s:.0f} s ({error})"
+            self._end(Ended("journal", text, error))
+            return
+        self._retry = asyncio.get_running_loop().call_later(broken.wait_s, self._try_again)
+
+    def _try_again(self) -> None:
+        if self._broken is not None:
+            self._broken.due = True
+            self._wake()
+
+    def _hold(self, broken: _Broken, rows: Sequence[Row]) -> None:
+        """Let cancels and questions go, keep orders back until their rows are stored."""
+        if not rows:
+            return
+        broken.rows += len(rows)
+        leaving: list[m.Command] = []
+        for _, commands in rows:
+            for each in commands:
+                if isinstance(each, m.Train):
+                    broken.trains.append(each)
+                elif isinstance(each, m.Submit):
+                    broken.held[each.client_id] = each
+                elif isinstance(each, m.Amend):
+                    broken.held[each.new_client_id] = each
+                elif not self._withdraw(broken, each):
+                    leaving.append(each)
+        self.dispatcher.dispatch(leaving)
+        self._told(rows)
+        if broken.rows > self._limits.stored_late and not self._has_ended():
+            text = f"{broken.rows} events wait for a journal that cannot be written"
+            self._end(Ended("journal", text))
+
+    def _withdraw(self, broken: _Broken, command: m.Command) -> bool:
+        """Take back held orders that are cancelled now; True if that was all the command meant."""
+        if isinstance(command, m.CancelAll):
+            for held in broken.held.values():
+                self.dispatcher.refuse(held, "cancelled", "cancelled before it had left")
+            broken.held.clear()
+            return False
+        if isinstance(command, m.Cancel):
+            held_one = broken.held.pop(command.client_id, None)
+            if held_one is not None:
+                self.dispatcher.refuse(held_one, "cancelled", "cancelled before it had left")
+                return True
+        return False
+
+    def _mend(self, broken: _Broken) -> list[Send]:
+        """Store what waited; when that works, let go of what was held back."""
+        if not self._commit(True):
+            return []
+        lasted_s = (self._clock.now_ns() - broken.since_ns) / 1e9
+        text = f"the journal works again after {lasted_s:.1f} s; {broken.rows} events stored"
+        self._broken = None
+        self._tell("warning", "journal_works", {"text": text})
+        return self.dispatcher.dispatch([*broken.held.values(), *broken.trains])

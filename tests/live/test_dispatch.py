@@ -1,0 +1,228 @@
+"""The dispatcher: one call for a command, one POST for an id, alarms on time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from septet import messages as m
+from septet._live.clock import ManualClock
+from septet._live.dispatch import Alarm, Dispatcher
+from tests.live.scripted import FAR, NS, START_NS, MemoryVenue, submit
+
+
+class Desk:
+    def __init__(self, **options: Any) -> None:
+        self.clock = ManualClock(START_NS)
+        self.venue = MemoryVenue(self.clock)
+        self.got: list[m.Event] = []
+        self.faults: list[str] = []
+        self.out = Dispatcher(
+            self.venue, clock=self.clock, put=self.got.append,
+            fault=lambda call, error: self.faults.append(call), **options,
+        )  # fmt: skip
+
+    async def do(self, *commands: m.Command) -> list[m.Event]:
+        self.got.clear()
+        for send in self.out.dispatch(commands):
+            self.out.start(send)
+        await self.out.settle(5.0)
+        return list(self.got)
+
+
+def amend(new_client_id: str = "t1-1", **changes: Any) -> m.Amend:
+    fields: dict[str, Any] = {
+        "client_id": "t1-0", "venue_order_id": "v1", "new_client_id": new_client_id, "parent": 1,
+        "symbol": 0, "side": "buy", "quantity": 1.0, "limit_price": 1.0, "deadline_ns": FAR,
+    }  # fmt: skip
+    return m.Amend(**(fields | changes))
+
+
+def test_each_command_is_one_call() -> None:
+    async def scene() -> None:
+        desk = Desk()
+        await desk.do(
+            submit(), amend(), m.Cancel(client_id="t1-0", symbol=0),
+            m.Query(client_id="t1-0", symbol=0), m.Refresh(what="holdings"),
+            m.Refresh(what="open_orders"), m.Refresh(what="fills", symbols=(0, 1), since_ns=7),
+            m.Changed(order=1, client_id="t1-0", symbol=0, state="open", filled=0.0),
+        )  # fmt: skip
+        assert sorted(call for call, _ in desk.venue.calls) == sorted(
+            ["submit", "amend", "cancel", "query", "holdings", "open_orders", "fills", "fills"]
+        )
+        assert desk.venue.named("fills") == [(0, 7), (1, 7)]
+        assert desk.out.posts == 2
+
+    asyncio.run(scene())
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 8), max_size=30), st.sets(st.integers(0, 8)))
+def test_an_id_is_posted_once_and_never_one_of_the_journal(ids: list[int], old: set[int]) -> None:
+    async def scene() -> None:
+        desk = Desk()
+        desk.out.remember([submit(f"t{k}-0", k) for k in old])
+        await desk.do(*[submit(f"t{k}-0", k) for k in ids])
+        posted = [each.parent for each in desk.venue.named("submit")]
+        assert sorted(posted) == sorted(set(ids) - old)
+        assert len(desk.faults) == len(ids) - len(posted)
+
+    asyncio.run(scene())
+
+
+def test_ids_too_old_to_remember_are_asked_for_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        monkeypatch.setattr("septet._live.dispatch.REMEMBERED_IDS", 10)
+        desk = Desk()
+        desk.out.remember([submit(f"t{k}-0", k) for k in range(100)])
+        [answer] = await desk.do(submit("t5-1", 5))
+        assert isinstance(answer, m.Uncertain)
+        assert desk.venue.calls == []
+
+    asyncio.run(scene())
+
+
+def test_an_order_past_its_deadline_stays() -> None:
+    async def scene() -> None:
+        desk = Desk()
+        late = submit(deadline_ns=START_NS - 1)
+        [refused] = await desk.do(late)
+        assert isinstance(refused, m.Refused)
+        assert (refused.code, refused.by) == ("deadline", "local")
+        [refused] = await desk.do(amend(deadline_ns=START_NS - 1))
+        assert isinstance(refused, m.Refused)
+        assert refused.client_id == "t1-1"
+        assert desk.venue.calls == []
+
+    asyncio.run(scene())
+
+
+def test_the_gate_refuses_and_says_why() -> None:
+    class Shut:
+        def refusal(self, order: m.Submit | m.Amend) -> str:
+            return "the account holds enough"
+
+    async def scene() -> None:
+        desk = Desk(gate=Shut())
+        [refused] = await desk.do(submit())
+        assert isinstance(refused, m.Refused)
+        assert (refused.by, refused.text) == ("gate", "the account holds enough")
+        assert desk.venue.calls == []
+
+    asyncio.run(scene())
+
+
+def test_the_kill_switch_is_first_in_line() -> None:
+    async def scene() -> None:
+        desk = Desk()
+        query = m.Query(client_id="t1-0", symbol=0)
+        await desk.do(query, m.Refresh(what="holdings"), m.CancelAll(symbols=(0,)))
+        assert desk.venue.calls[0] == ("cancel_all", (0,))
+
+    asyncio.run(scene())
+
+
+def test_an_adapter_that_raises_leaves_nothing_untold() -> None:
+    async def scene() -> None:
+        desk = Desk()
+        desk.venue.fails = {"submit", "amend", "cancel", "cancel_all", "query", "holdings"}
+        found = await desk.do(submit(), amend(), m.Cancel(client_id="t1-0", symbol=0))
+        names = sorted(type(each).__name__ for each in found)
+        assert names == ["CancelFailed", "Uncertain", "Uncertain"]
+        assert await desk.do(m.Query(client_id="a", symbol=0), m.Refresh(what="holdings")) == []
+        assert await desk.out.cancel_all((0,)) is False
+        assert len(desk.faults) == 6
+
+    asyncio.run(scene())
+
+
+def test_the_same_question_is_not_asked_twice_at_once() -> None:
+    async def scene() -> None:
+        desk = Desk()
+        query = m.Query(client_id="t1-0", symbol=0)
+        await desk.do(query, query, m.Refresh(what="open_orders"), m.Refresh(what="open_orders"))
+        assert len(desk.venue.calls) == 2
+        await desk.do(query)
+        assert len(desk.venue.calls) == 3
+
+    asyncio.run(scene())
+
+
+def test_training_that_fails_is_an_event() -> None:
+    async def scene() -> None:
+        async def train(command: m.Train) -> m.Event:
+            raise ValueError("one class only")
+
+        desk = Desk(train=train)
+        [failed] = await desk.do(m.Train(number=3, trained_to_ns=9))
+        assert isinstance(failed, m.ModelFailed)
+        assert "one class only" in failed.text
+        [failed] = await Desk().do(m.Train(number=4, trained_to_ns=9))
+        assert isinstance(failed, m.ModelFailed)
+
+    asyncio.run(scene())
+
+
+class _Loop:
+    """Stands for the loop's timers: fires what is due when told to."""
+
+    def __init__(self) -> None:
+        self.timers: list[_Timer] = []
+
+    def call_later(self, wait_s: float, ring: Any) -> _Timer:
+        self.timers.append(_Timer(wait_s, ring))
+        return self.timers[-1]
+
+
+class _Timer:
+    def __init__(self, wait_s: float, ring: Any) -> None:
+        self.wait_s, self.ring, self.cancelled = wait_s, ring, False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=20), st.lists(st.integers(1, 9)))
+def test_alarms_ring_at_their_time_and_once(asked: list[int], steps: Sequence[int]) -> None:
+    clock, loop = ManualClock(0), _Loop()
+    rung: list[m.Event] = []
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr("septet._live.dispatch.asyncio.get_running_loop", lambda: loop)
+    with monkeypatch.context():
+        alarm = Alarm(clock, rung.append)
+        for each in asked:
+            alarm.ask(each)
+        waiting = set(asked)
+        for step in [0, *steps, 30]:
+            clock.advance(step)
+            for timer in [each for each in loop.timers if not each.cancelled]:
+                timer.cancelled = True
+                timer.ring()
+            due = {each for each in waiting if each <= clock.now_ns()}
+            assert len(rung) == bool(due)
+            rung.clear()
+            waiting -= due
+            live = [each for each in loop.timers if not each.cancelled]
+            assert len(live) == bool(waiting)
+    monkeypatch.undo()
+
+
+def test_a_closed_alarm_is_silent() -> None:
+    async def scene() -> None:
+        clock = ManualClock(0)
+        rung: list[m.Event] = []
+        alarm = Alarm(clock, rung.append)
+        alarm.ask(NS)
+        alarm.close()
+        alarm.ask(0)
+        alarm.close()
+        await asyncio.sleep(0)
+        assert rung == []
+
+    asyncio.run(scene())

@@ -1,0 +1,105 @@
+"""Logs: one event a line, machine readable, nothing secret, never in the way."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from septet import messages as m
+from septet._live.logs import RunLog, lines_of
+
+SYMBOLS = ("BTC/USDT", "ETH/USDT")
+AT_NS = 1_700_000_000_123_456_789
+
+
+def log(folder: Path | None, **options: Any) -> tuple[RunLog, io.StringIO]:
+    out = io.StringIO()
+    options = {"stream": out, "run": "r1", "strategy": "s", **options}
+    return RunLog(folder, now_ns=lambda: AT_NS, **options), out
+
+
+def test_a_line_is_one_json_document_with_run_and_time(tmp_path: Path) -> None:
+    written, out = log(tmp_path)
+    written.tell("warning", "venue", {"text": "binance is down", "trace": "b7"})
+    line = json.loads(out.getvalue())
+    assert line == {
+        "timestamp": "2023-11-14T22:13:20.123456Z", "level": "warning", "event": "venue",
+        "run": "r1", "strategy": "s", "text": "binance is down", "trace": "b7",
+    }  # fmt: skip
+    assert json.loads((tmp_path / "log.jsonl").read_text()) == line
+    assert written.close() == 0
+
+
+def test_levels_below_the_least_are_left_out() -> None:
+    written, out = log(None, level="warning")
+    for level in ("debug", "info", "warning", "error", "critical"):
+        written.tell(level, "x", {})
+    assert [json.loads(line)["level"] for line in out.getvalue().splitlines()] == [
+        "warning", "error", "critical",
+    ]  # fmt: skip
+
+
+def test_nothing_secret_is_written() -> None:
+    written, out = log(None)
+    written.tell("info", "x", {"api_key": "abc123", "url": "https://me:word@host/", "text": "ok"})
+    assert "abc123" not in out.getvalue()
+    assert "word" not in out.getvalue()
+
+
+def test_a_terminal_is_shown_words() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal()
+    written, _ = log(None, stream=out)
+    written.tell("info", "fill", {"text": "bought 1 BTC/USDT"})
+    assert "bought 1 BTC/USDT" in out.getvalue()
+    assert not out.getvalue().startswith("{")
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    written, out = log(tmp_path / "gone")
+    out.close()
+    written.tell("info", "x", {})
+    assert written.close() == 1
+
+
+def test_the_trace_ties_signal_order_and_fill() -> None:
+    decided = m.Decided(
+        trace="b1", time_ns=AT_NS, symbol=0, features=b"", probability_up=0.6, confidence=0.2,
+        signal="long", requested=0.5, granted=0.4, clipped_by="position",
+    )  # fmt: skip
+    submit = m.Submit(
+        trace="b1", client_id="t1-0", parent=1, symbol=0, side="buy", order_type="market",
+        quantity=0.4, reduces=False, deadline_ns=1,
+    )  # fmt: skip
+    bar = m.Ticked(at_ns=1, market_ns=1)
+    lines = list(lines_of(bar, [decided, submit], SYMBOLS))
+    assert [name for _, name, _ in lines] == ["decided", "order"]
+    assert {fields["trace"] for _, _, fields in lines} == {"b1"}
+    assert lines[0][2]["text"] == "long, confidence 0.2, asks 0.5, gets 0.4 (position)"
+    assert lines[1][2]["text"] == "market buy 0.4 BTC/USDT"
+
+
+def test_a_decision_to_do_nothing_is_for_debugging_only() -> None:
+    idle = m.Decided(
+        time_ns=1, symbol=1, features=b"", probability_up=None, confidence=0.0, signal="none",
+        requested=0.0, granted=0.0,
+    )  # fmt: skip
+    [(level, _, _)] = lines_of(m.Ticked(at_ns=1, market_ns=1), [idle], SYMBOLS)
+    assert level == "debug"
+
+
+@given(st.integers(-1, 5), st.sampled_from(["live", "stale", "down"]), st.text(max_size=20))
+def test_events_about_the_world_have_lines(symbol: int, state: Any, reason: str) -> None:
+    event = m.FeedChanged(at_ns=1, stream="bars", symbol=symbol, state=state, reason=reason)
+    [(level, name, fields)] = lines_of(event, [], SYMBOLS)
+    assert (level == "info") == (state == "live")
+    assert name == "feed"
+    assert json.dumps(fields)
