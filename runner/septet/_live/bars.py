@@ -205,6 +205,7 @@ class BarDesk:
             if slot.known_ns - market_ns > self.rules.early_market_ns:
                 continue
             there.add(row.open_ns)
+            line.newest_ns = max(line.newest_ns, row.open_ns)
             if row.open_ns < line.next.open_ns:
                 self._repeat(line, row, closed=True)
             else:

@@ -1,0 +1,193 @@
+"""Decision times: each is reached once, when every symbol due has delivered or grace has passed.
+
+Bars that come after their barrier, or were back-filled, enter by barriers of their own, in order
+of their symbol. Only the newest bar of a symbol decides.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from septet import messages as m
+from septet._live.clock import LiveClock
+from septet._live.feed_grid import Grid
+
+__all__ = ["Barriers", "Standing", "default_decide_within_ns", "default_grace_ns"]
+
+_NEVER = -(2**62)
+
+
+def default_grace_ns(bar_ns: int, speed: float, written_ns: int = 2_000_000_000) -> int:
+    """Wall time after T in which symbols may deliver: as written, an eighth of a bar at most."""
+    return min(written_ns, int(bar_ns / speed) // 8)
+
+
+def default_decide_within_ns(bar_ns: int, speed: float, written_ns: int | None = None) -> int:
+    """Wall time after T in which entries are still taken: a quarter of a bar, 60 s at most."""
+    if written_ns is not None:
+        return written_ns
+    return min(60_000_000_000, int(bar_ns / speed) // 4)
+
+
+@dataclass
+class Standing:
+    """What symbols have delivered, and what of it barriers have taken in (market time).
+
+    `waiting[k]` are the known times of bars that no barrier has taken in, `accounted_ns[k]` the
+    known time of the last bar that was given or declared missing, `time_ns` the last decision
+    time. A fold of the journal's events, or of what a snapshot of the core says.
+    """
+
+    grids: Sequence[Grid]
+    time_ns: int = _NEVER
+    waiting: list[deque[int]] = field(default_factory=list)
+    accounted_ns: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.waiting = self.waiting or [deque() for _ in self.grids]
+        self.accounted_ns = self.accounted_ns or [_NEVER for _ in self.grids]
+
+    def take(self, event: m.Event) -> None:
+        """Take in a bar, a gap or a barrier; other events change nothing."""
+        if isinstance(event, m.BarClosed):
+            self.waiting[event.symbol].append(event.known_ns)
+            self.accounted_ns[event.symbol] = event.known_ns
+        elif isinstance(event, m.Gapped):
+            slot = self.grids[event.symbol].slot(event.last_ns)
+            known = event.last_ns if slot is None else slot.known_ns
+            self.accounted_ns[event.symbol] = max(self.accounted_ns[event.symbol], known)
+        elif isinstance(event, m.BarrierReached):
+            self.time_ns = max(self.time_ns, event.time_ns)
+            for k in event.present:
+                self.waiting[k].popleft()
+
+    def fold(self, events: Iterable[m.Event]) -> Standing:
+        """Take in a journal's events, in order; return itself."""
+        for event in events:
+            self.take(event)
+        return self
+
+
+class Barriers:
+    """Says when a decision time is reached, and who is there.
+
+    Deterministic: it is told bars and gaps by `take` and the time by `settle`. Bars of one batch
+    are all taken before `settle` is called, so that the newest of them is known.
+    """
+
+    def __init__(
+        self, standing: Standing, clock: LiveClock, *, grace_ns: int, decide_within_ns: int
+    ) -> None:
+        """Go on from where `standing` is."""
+        self.standing, self._clock = standing, clock
+        self.grace_ns, self.decide_within_ns = grace_ns, decide_within_ns
+        self._held: tuple[int, int] = (_NEVER, 0)
+        self._silent_until_ns = _NEVER
+        self._next: tuple[int, list[int]] | None = None
+
+    def begin(self, *, catch_up_ns: int, fresh: bool) -> None:
+        """Start at the clock's time.
+
+        Times that have passed wait for back-fill, `catch_up_ns` of wall time at most. In a
+        `fresh` run nothing that is known by now decides; after a restart the newest bar does.
+        """
+        market = self._clock.market_ns()
+        if self.standing.time_ns == _NEVER:
+            self.standing.time_ns = market
+        if fresh:
+            self._silent_until_ns = market
+        self.hold(catch_up_ns)
+
+    def hold(self, catch_up_ns: int) -> None:
+        """Let times that have passed wait for back-fill: at a start, or when the clock jumped."""
+        self._held = (self._clock.market_ns(), self._clock.now_ns() + catch_up_ns)
+
+    def take(self, event: m.Event) -> None:
+        """Take in a bar or a gap of one symbol, in order."""
+        self.standing.take(event)
+
+    def settle(self) -> list[m.BarrierReached]:
+        """Return the barriers that are reached by now, in order."""
+        return list(self._settle(self._clock.now_ns()))
+
+    def next_wall_ns(self) -> int | None:
+        """Return when `settle` must be called if nothing arrives; None before a start."""
+        if self.standing.time_ns == _NEVER:
+            return None
+        return self._deadline(self._upcoming()[0])
+
+    # ------------------------------------------------------------------------------------
+
+    def _settle(self, now_ns: int) -> Iterator[m.BarrierReached]:
+        if self.standing.time_ns == _NEVER:
+            return
+        while True:
+            yield from self._late(now_ns)
+            time_ns, due = self._upcoming()
+            waiting = [k for k in due if self.standing.accounted_ns[k] < time_ns]
+            if waiting and now_ns < self._deadline(time_ns):
+                return
+            here = [k for k in due if self._head(k) == time_ns]
+            missing = tuple(k for k in due if k not in here)
+            self.standing.time_ns = time_ns
+            yield from self._reach(now_ns, time_ns, here, missing)
+
+    def _late(self, now_ns: int) -> Iterator[m.BarrierReached]:
+        """Let bars in whose decision time has passed without them."""
+        while True:
+            heads = [self._head(k) for k in range(len(self.standing.waiting))]
+            past = [head for head in heads if head <= self.standing.time_ns]
+            if not past:
+                return
+            time_ns = min(past)
+            here = [k for k, head in enumerate(heads) if head == time_ns]
+            yield from self._reach(now_ns, time_ns, here, ())
+
+    def _reach(
+        self, now_ns: int, time_ns: int, here: list[int], missing: tuple[int, ...]
+    ) -> Iterator[m.BarrierReached]:
+        """Let the next bar of those present in: first those that have a newer one as well."""
+        waiting = self.standing.waiting
+        old = tuple(k for k in here if len(waiting[k]) > 1)
+        new = tuple(k for k in here if len(waiting[k]) == 1)
+        if old:
+            yield self._made(now_ns, time_ns, old, () if new else missing, decides=False)
+        if new or not old:
+            decides = bool(new) and time_ns > self._silent_until_ns
+            yield self._made(now_ns, time_ns, new, missing, decides=decides)
+
+    def _made(
+        self,
+        now_ns: int,
+        time_ns: int,
+        present: tuple[int, ...],
+        missing: tuple[int, ...],
+        *,
+        decides: bool,
+    ) -> m.BarrierReached:
+        late = now_ns - self._clock.wall_of_market(time_ns) > self.decide_within_ns
+        event = m.BarrierReached(
+            at_ns=now_ns, time_ns=time_ns, present=present, missing=missing, decides=decides,
+            late=late and decides,
+        )  # fmt: skip
+        self.standing.take(event)
+        return event
+
+    def _head(self, k: int) -> int:
+        queue = self.standing.waiting[k]
+        return queue[0] if queue else 2**62
+
+    def _upcoming(self) -> tuple[int, list[int]]:
+        """Return the next decision time and the symbols due at it."""
+        if self._next is not None and self._next[0] > self.standing.time_ns:
+            return self._next
+        slots = [grid.known_after(self.standing.time_ns) for grid in self.standing.grids]
+        time_ns = min(slot.known_ns for slot in slots)
+        self._next = (time_ns, [k for k, slot in enumerate(slots) if slot.known_ns == time_ns])
+        return self._next
+
+    def _deadline(self, time_ns: int) -> int:
+        usual = self._clock.wall_of_market(time_ns) + self.grace_ns
+        return max(usual, self._held[1]) if time_ns <= self._held[0] else usual

@@ -1,0 +1,417 @@
+"""Each closed bar once and in order, whatever the network does; what is missing is declared."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from septet import messages as m
+from septet._data.admit import Admission
+from septet._host.venues import BarSeen
+from septet._live.bars import BarDesk, BarRules, Wanted
+from septet._live.clock import ManualClock
+from septet._live.feed_grid import Gate, Grid
+from septet_schemas.data import CandlesConfig, Policies
+from tests.scale import examples
+
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+START = 1_700_000_040 * SECOND // MINUTE * MINUTE
+RULES = BarRules(give_up_ns=10**18)
+
+
+def desk(
+    *symbols: str,
+    rules: BarRules = RULES,
+    policy: Policies | None = None,
+    calendar: str = "24x7",
+    bar_ns: int = MINUTE,
+) -> BarDesk:
+    keys = CandlesConfig(policy=policy or Policies())
+    grids = [Grid(calendar, bar_ns) for _ in symbols]
+    gates = [Gate(s, grid, keys, "test") for s, grid in zip(symbols, grids, strict=True)]
+    return BarDesk(symbols, grids, gates, rules)
+
+
+def seen(k: int, closed: bool | None = True, *, symbol: str = "A", **prices: float) -> BarSeen:
+    base = 100.0 + k % 7
+    row: dict[str, Any] = {
+        "open": base, "high": base + 2, "low": base - 2, "close": base + 1, "volume": 5.0,
+    }  # fmt: skip
+    row |= prices
+    return BarSeen(symbol, START + k * MINUTE, closed=closed, **row)
+
+
+def opens(events: list[m.Event]) -> list[Any]:
+    """Numbers of the bars given, and (first, last) of what was declared missing."""
+    found: list[Any] = []
+    for each in events:
+        if isinstance(each, m.BarClosed):
+            found.append((each.open_ns - START) // MINUTE)
+        elif isinstance(each, m.Gapped):
+            found.append(((each.first_ns - START) // MINUTE, (each.last_ns - START) // MINUTE))
+    return found
+
+
+def ask(one: BarDesk, at_ns: int) -> Wanted:
+    (wanted,) = one.wanted(at_ns, at_ns)
+    return wanted
+
+
+def at(k: float) -> int:
+    return START + int(k * MINUTE)
+
+
+def started(k: int = 0, close: float = 100.0, **options: Any) -> BarDesk:
+    """A desk that has had bar k - 1."""
+    one = desk("A", **options)
+    one.resume("A", START + (k - 1) * MINUTE, close)
+    return one
+
+
+# ---------------------------------------------------------------- the ordinary
+
+
+def test_a_closed_bar_is_given_at_once_and_once() -> None:
+    one = started()
+    events = one.take(seen(0), at(1), at(1))
+    assert opens(events) == [0]
+    assert isinstance(events[0], m.BarClosed)
+    assert (events[0].known_ns, events[0].source) == (at(1), "stream")
+    assert one.take(seen(0), at(1), at(1)) == []
+    assert one.findings() == ()
+
+
+def test_an_unclosed_bar_waits_for_the_venue_to_close_it() -> None:
+    one = started()
+    assert one.take(seen(0, closed=False), at(0.5), at(0.5)) == []
+    assert one.take(seen(1, closed=False), at(1.1), at(1.1)) == []
+    assert ask(one, at(1.1)) == Wanted("A", at(0), at(1))
+    assert opens(one.take(seen(0), at(1.2), at(1.2))) == [0]
+
+
+def test_a_bar_of_an_unknown_state_is_confirmed_by_the_next() -> None:
+    one = started()
+    assert one.take(seen(0, closed=None), at(0.9), at(0.9)) == []
+    assert opens(one.take(seen(1, closed=None), at(1.1), at(1.1))) == [0]
+
+
+def test_the_first_version_wins_and_a_later_one_is_said() -> None:
+    one = started()
+    one.take(seen(0), at(1), at(1))
+    assert one.take(seen(0, close=100.5), at(1.1), at(1.1)) == []
+    assert [each.kind for each in one.findings()] == ["revision"]
+    assert one.take(seen(0, close=100.5), at(1.1), at(1.1)) == []
+    assert one.findings() == ()
+    assert one.counts["A", "revision"] == 1
+
+
+def test_what_is_not_expected_is_said_and_dropped() -> None:
+    one = started()
+    assert one.take(seen(0, symbol="B"), at(1), at(1)) == []
+    assert one.take(seen(5), at(1), at(1)) == []
+    off = BarSeen("A", at(0) + 1, 1.0, 1.0, 1.0, 1.0, 1.0, True)
+    assert one.take(off, at(1), at(1)) == []
+    assert one.take(seen(1), at(1), at(1)) == []
+    assert [each.kind for each in one.findings()] == [
+        "unknown_symbol", "future", "off_grid", "unfinished",
+    ]  # fmt: skip
+
+
+# ---------------------------------------------------------------- what is missing
+
+
+def test_a_missed_bar_is_asked_for_and_later_ones_wait() -> None:
+    one = started()
+    assert one.wanted(at(1) + 1, at(1) + 1) == []
+    assert one.take(seen(1), at(2), at(2)) == []
+    wanted = ask(one, at(2))
+    assert wanted == Wanted("A", at(0), at(1))
+    assert one.wanted(at(2), at(2)) == []  # one question at a time
+    events = one.answer(wanted, [seen(0)], at(2), at(2))
+    assert opens(events) == [0, 1]
+    assert [each.source for each in events if isinstance(each, m.BarClosed)] == [
+        "backfill", "stream",
+    ]  # fmt: skip
+
+
+def test_an_overdue_bar_is_asked_for_without_a_sign_of_it() -> None:
+    one = started()
+    assert one.wanted(at(1) + SECOND - 1, at(1) + SECOND - 1) == []
+    assert ask(one, at(1) + SECOND) == Wanted("A", at(0), at(1))
+    assert one.next_wall_ns(lambda ns: ns) is None
+    one.answer(Wanted("A", at(0), at(1)), None, at(1) + SECOND, at(1) + SECOND)
+    assert one.next_wall_ns(lambda ns: ns) == at(1) + 2 * SECOND
+
+
+def test_what_the_venue_has_not_is_declared_when_it_said_so_twice() -> None:
+    one = started()
+    now = at(1) + SECOND
+    for _ in range(2):
+        wanted = ask(one, now)
+        assert one.answer(wanted, [], now, now) == []
+        now += 4 * SECOND
+    assert not one.behind("A", now)
+    assert one.poll(now, now) == []  # nothing later exists: nobody waits for it
+    events = one.take(seen(1, closed=None), now, now)
+    assert opens(events) == [(0, 0)]
+    assert isinstance(events[0], m.Gapped)
+    assert events[0].reason == "the venue has no such bar"
+    one.take(seen(0), now, now)
+    assert [each.kind for each in one.findings()] == ["gap", "after_gap"]
+
+
+def test_an_unreachable_feed_declares_nothing_until_others_have_waited() -> None:
+    one = started(rules=BarRules(give_up_ns=30 * SECOND))
+    now = at(10)
+    for _ in range(20):
+        for wanted in one.wanted(now, now):
+            assert one.answer(wanted, None, now, now) == []
+        now += 60 * SECOND
+    assert opens(one.take(seen(12), now, now)) == []
+    now += 30 * SECOND
+    assert opens(one.poll(now, now)) == [(0, 11), 12]
+
+
+def test_questions_are_bounded() -> None:
+    one = started(rules=BarRules(page=10))
+    now = at(1_000)
+    assert ask(one, now) == Wanted("A", at(0), at(10))
+    waits = []
+    for _ in range(12):
+        one.answer(Wanted("A", at(0), at(10)), None, now, now)
+        then = one.next_wall_ns(lambda ns: ns)
+        assert then is not None
+        waits.append((then - now) // SECOND)
+        now = then
+        ask(one, now)
+    assert waits[:5] == [1, 2, 4, 8, 16]
+    assert waits[-1] == 30
+
+
+# ---------------------------------------------------------------- absurd prices
+
+
+def test_an_absurd_price_waits_for_the_feed_and_is_believed_if_it_agrees() -> None:
+    one = started()
+    crash = seen(0, low=20.0)
+    assert one.take(crash, at(1), at(1)) == []
+    assert one.take(crash, at(1), at(1)) == []
+    wanted = ask(one, at(1))
+    assert opens(one.answer(wanted, [crash], at(1), at(1))) == [0]
+    assert one.counts["A", "absurd"] == 1
+
+
+def test_an_absurd_price_is_replaced_by_what_the_feed_says() -> None:
+    one = started()
+    one.take(seen(0, high=1e6), at(1), at(1))
+    events = one.answer(ask(one, at(1)), [seen(0)], at(1), at(1))
+    assert isinstance(events[0], m.BarClosed)
+    assert (events[0].high, events[0].source) == (102.0, "backfill")
+
+
+def test_an_absurd_price_nobody_confirms_is_declared_missing() -> None:
+    one = started(rules=BarRules(give_up_ns=30 * SECOND))
+    one.take(seen(0, close=500.0, high=500.0), at(1), at(1))
+    one.answer(ask(one, at(1)), None, at(1), at(1))
+    now = at(1) + 30 * SECOND
+    events = one.poll(now, now)
+    assert opens(events) == [(0, 0)]
+    assert isinstance(events[0], m.Gapped)
+    assert "absurd" in events[0].reason
+    assert opens(one.take(seen(1), at(2), at(2))) == [1]
+
+
+def test_a_backfilled_jump_must_be_said_twice() -> None:
+    one = started(close=10.0)
+    now = at(1) + SECOND
+    assert one.answer(ask(one, now), [seen(0)], now, now) == []
+    assert opens(one.answer(ask(one, now + SECOND), [seen(0)], now, now)) == [0]
+
+
+# ---------------------------------------------------------------- bad rows
+
+
+def test_a_bad_row_is_asked_for_again() -> None:
+    one = started()
+    assert one.take(seen(0, high=1.0, low=1.0), at(1), at(1)) == []
+    assert one.counts["A", "absurd"] == 1
+    one = started(close=float("nan"))
+    assert one.take(seen(0, high=1.0), at(1), at(1)) == []
+    assert one.counts["A", "high_below_low"] == 1
+    wanted = ask(one, at(1) + SECOND)
+    assert opens(one.answer(wanted, [seen(0)], at(1), at(1))) == [0]
+
+
+def test_a_row_the_venue_insists_on_is_declared_missing_and_says_why() -> None:
+    one = started(close=float("nan"))
+    bad = seen(0, close=float("nan"))
+    now = at(1)
+    one.take(seen(1, closed=None), now + SECOND, now + SECOND)
+    events: list[m.Event] = []
+    for _ in range(4):
+        now += 4 * SECOND
+        for wanted in one.wanted(now, now):
+            events += one.answer(wanted, [bad], now, now)
+    assert opens(events) == [(0, 0)]
+    assert isinstance(events[0], m.Gapped)
+    assert events[0].reason == "refused: not_finite"
+
+
+def test_a_policy_of_refuse_refuses_the_row_and_not_the_run() -> None:
+    one = started(close=float("nan"), policy=Policies(zero_volume="refuse"))
+    assert one.take(seen(0, volume=0.0), at(1), at(1)) == []
+    assert [each.policy for each in one.findings()] == ["refuse"]
+
+
+number = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, 1.0, 2.0, 3.0])
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(st.tuples(number, number, number, number, number), st.booleans())
+def test_the_gate_lets_through_what_history_does(
+    row: tuple[float, float, float, float, float], quote: bool
+) -> None:
+    keys = CandlesConfig(volume_in="quote" if quote else None)
+    grid = Grid("24x7", MINUTE)
+    bar, _ = Gate("A", grid, keys, "test").admit(BarSeen("A", START, *row, closed=True))
+    with np.errstate(all="ignore"):
+        wanted, _ = Admission("A", MINUTE, keys).admit(START, *row, now_ns=2**62)
+    assert (bar is None) == (wanted is None)
+    if bar is not None and wanted is not None:
+        for name in ("open", "high", "low", "close", "volume"):
+            assert getattr(bar, name) == getattr(wanted, name)
+
+
+# ---------------------------------------------------------------- the schedule
+
+
+@pytest.mark.parametrize("calendar", ["24x7", "XNYS", "XFX"])
+@pytest.mark.parametrize("bar_ns", [60 * MINUTE, 1_440 * MINUTE])
+def test_a_grid_is_the_calendar_of_history(calendar: str, bar_ns: int) -> None:
+    grid = Grid(calendar, bar_ns)
+    slots = grid.due(START, START + 40 * 1_440 * MINUTE, 10_000)
+    assert len(slots) > 15
+    live = Admission("A", bar_ns, CandlesConfig(), calendar)
+    for before, slot in zip([None, *slots], slots, strict=False):
+        bar, found = live.admit(slot.open_ns, 1.0, 1.0, 1.0, 1.0, 1.0, now_ns=2**62)
+        assert bar is not None
+        assert (bar.open_ns, bar.known_ns, found) == (slot.open_ns, slot.known_ns, ())
+        assert grid.slot(slot.open_ns) == slot
+        assert grid.slot(slot.open_ns + 1) is None
+        if before is not None:
+            assert grid.following(before.open_ns) == slot
+            assert grid.known_after(before.known_ns) == slot
+            assert grid.known_after(slot.known_ns - 1) == slot
+
+
+# ---------------------------------------------------------------- any order, any loss
+
+
+class World:
+    """A venue with bars, some of which it never had, behind a network that loses and repeats."""
+
+    def __init__(self, seed: int, symbols: int, count: int) -> None:
+        self.draw = random.Random(seed)
+        self.names = [f"S{k}" for k in range(symbols)]
+        self.count = count
+        self.has = {
+            name: [k for k in range(count) if k == count - 1 or self.draw.random() > 0.08]
+            for name in self.names
+        }
+        self.failing = self.draw.random() * 0.6
+
+    def stream(self, name: str) -> list[tuple[int, BarSeen]]:
+        """Messages of a symbol with the times they arrive at."""
+        draw, found = self.draw, []
+        style = draw.choice((True, None))
+        for k in self.has[name]:
+            partial = None if style is None else False
+            final = seen(k, closed=style, symbol=name)
+            begun = seen(k, closed=partial, symbol=name, close=100.0 + k % 7, volume=1.0)
+            if draw.random() > 0.3 and style is True:
+                found.append((at(k) + draw.randrange(MINUTE), begun))
+            if draw.random() > 0.25:
+                # a bar of unknown state is shown as it ends, and only a later one confirms it
+                when = at(k + 1) + (draw.randrange(2 * MINUTE) if style else -1)
+                found += [(when + j, final) for j in range(draw.choice((1, 1, 1, 2, 3)))]
+        return found
+
+    def rest(self, wanted: Wanted, market_ns: int) -> list[BarSeen] | None:
+        if self.draw.random() < self.failing:
+            return None
+        rows = [seen(k, symbol=wanted.symbol) for k in self.has[wanted.symbol]]
+        return [
+            row
+            for row in rows
+            if wanted.since_ns <= row.open_ns < wanted.until_ns
+            and row.open_ns + MINUTE <= market_ns
+        ]
+
+
+def live_through(
+    world: World, one: BarDesk, restart: Callable[[list[m.Event]], BarDesk | None]
+) -> list[m.Event]:
+    """Run a desk through a world, second by second, until nothing can follow."""
+    clock = ManualClock(at(0))
+    due = sorted(
+        (each for name in world.names for each in world.stream(name)), key=lambda each: each[0]
+    )
+    events: list[m.Event] = []
+    while clock.now_ns() < at(world.count + 20):
+        now = clock.now_ns()
+        while due and due[0][0] <= now:
+            events += one.take(due.pop(0)[1], now, now)
+        for wanted in one.wanted(now, now):
+            events += one.answer(wanted, world.rest(wanted, now), now, now)
+        events += one.poll(now, now)
+        clock.advance(SECOND)
+        one = restart(events) or one
+    return events
+
+
+@settings(max_examples=examples(40), deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 3), st.integers(3, 25), st.booleans())
+def test_every_bar_once_and_in_order(seed: int, symbols: int, count: int, crash: bool) -> None:
+    world = World(seed, symbols, count)
+
+    def fresh(events: list[m.Event]) -> BarDesk:
+        one = desk(*world.names)
+        for k, name in enumerate(world.names):
+            one.resume(name, at(-1), 100.0)
+            for each in events:
+                if isinstance(each, m.BarClosed) and each.symbol == k:
+                    one.resume(name, each.open_ns, each.close)
+                elif isinstance(each, m.Gapped) and each.symbol == k:
+                    one.resume(name, each.last_ns, 100.0)
+        return one
+
+    def restart(events: list[m.Event]) -> BarDesk | None:
+        return fresh(events) if crash and world.draw.random() < 0.01 else None
+
+    events = live_through(world, fresh([]), restart)
+    for k, name in enumerate(world.names):
+        covered: list[int] = []
+        for each in events:
+            if getattr(each, "symbol", -1) != k:
+                continue
+            if isinstance(each, m.BarClosed):
+                number = (each.open_ns - START) // MINUTE
+                covered.append(number)
+                assert number in world.has[name]
+                wanted = seen(number, symbol=name)
+                assert (each.open, each.high, each.low, each.close, each.volume) == (
+                    wanted.open, wanted.high, wanted.low, wanted.close, wanted.volume,
+                )  # fmt: skip
+            elif isinstance(each, m.Gapped):
+                first, last = ((ns - START) // MINUTE for ns in (each.first_ns, each.last_ns))
+                gap = list(range(first, last + 1))
+                assert not set(gap) & set(world.has[name])
+                covered += gap
+        assert covered == list(range(count))
