@@ -1,0 +1,369 @@
+"""Several strategies on one account: one connection, one gate, each sees only what is its own.
+
+The gate stands after every strategy's own checks, on the way to the wire, and adds up over all of
+them. The shared venue gives each strategy a venue of its own: its symbols, its orders, the fills
+of its orders, and what belongs to nobody here. Positions of the strategies add up on the account;
+what one holds is told to the others, so that none takes it for a stranger's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import msgspec
+
+from septet import messages as m
+from septet._host.venues import LiveVenue, Sink, VenueFacts
+from septet.errors import InputError
+
+__all__ = ["AccountGate", "AccountLimits", "Member", "SharedVenue", "TAG_LENGTH", "insist_on_funds"]
+
+TAG_LENGTH: Final = 8
+"""Every client id begins with its run's tag: a letter and seven characters."""
+_MINUTE_NS: Final = 60_000_000_000
+_FINAL: Final = frozenset({"filled", "cancelled", "expired", "rejected"})
+_SLACK: Final = 1.1
+"""Prices move between a strategy's own, exact check and this one, which is for what runs away."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLimits:
+    """What one strategy brings to the bounds of its account, as shares of its equity."""
+
+    gross: float = 1.0
+    position: float = 1.0
+    orders_per_minute: int = 60
+
+    @classmethod
+    def of(cls, strategy: Any) -> AccountLimits:
+        """Read what a file allows."""
+        limits = strategy.risk.limits
+        return cls(
+            gross=_bound(limits, "gross_exposure", "max", 1.0),
+            position=_bound(limits, "position", "max", 1.0),
+            orders_per_minute=int(_bound(limits, "orders_per_minute", "max", 60)),
+        )
+
+
+def _bound(limits: Mapping[str, Any], name: str, field_name: str, default: float) -> float:
+    """Read a bound of one of our own limits; a stranger's limit under that name has none here."""
+    block = limits.get(name)
+    return float(getattr(block.config, field_name, default)) if block is not None else default
+
+
+@dataclass(slots=True)
+class _Working:
+    """An order on its way or in the book: quote value that may still be bought or sold."""
+
+    symbol: str
+    value: float
+
+
+@dataclass(slots=True)
+class Member:
+    """One strategy's share of the account: its gate, and what it holds."""
+
+    name: str
+    symbols: tuple[str, ...]
+    bases: tuple[str, ...]
+    quote: str
+    limits: AccountLimits
+    equity: float
+    cash: float
+    gate: AccountGate = field(repr=False)
+    positions: dict[str, float] = field(default_factory=dict)
+    working: dict[str, _Working] = field(default_factory=dict)
+
+    def refusal(self, order: m.Submit | m.Amend) -> str:
+        """Say why an order must not leave, or count it."""
+        return self.gate.check(self, order)
+
+    def watch(self, event: m.Event, commands: Sequence[m.Command]) -> None:
+        """Follow prices, positions and orders."""
+        if type(event) is m.BarClosed:
+            self.gate.prices[self.symbols[event.symbol]] = event.close
+        elif type(event) is m.Quoted:
+            self.gate.prices[self.symbols[event.symbol]] = (event.bid + event.ask) / 2.0
+        for each in commands:
+            if type(each) is m.Traded:
+                self._traded(each)
+            elif type(each) is m.Changed and each.state in _FINAL:
+                self.working.pop(each.client_id, None)
+            elif type(each) is m.Ruled:
+                self.cash, self.equity = each.cash, each.equity
+
+    def _traded(self, trade: m.Traded) -> None:
+        symbol = self.symbols[trade.symbol]
+        self.positions[symbol] = trade.position
+        self.gate.prices[symbol] = trade.price
+        sign = -1.0 if trade.side == "buy" else 1.0
+        self.cash += sign * trade.quantity * trade.price
+
+    def held(self) -> dict[str, float]:
+        """Return what the strategy holds, by currency."""
+        found = {self.quote: self.cash}
+        for symbol, base in zip(self.symbols, self.bases, strict=True):
+            found[base] = found.get(base, 0.0) + self.positions.get(symbol, 0.0)
+        return found
+
+
+class AccountGate:
+    """Adds up over the strategies of an account; a reduction always passes."""
+
+    def __init__(self, *, now_ns: Callable[[], int]) -> None:
+        self.members: list[Member] = []
+        self.prices: dict[str, float] = {}
+        self._now_ns = now_ns
+        self._sent: deque[int] = deque()
+
+    def member(
+        self, name: str, symbols: Sequence[str], *, bases: Sequence[str], quote: str,
+        capital: float, limits: AccountLimits,
+    ) -> Member:  # fmt: skip
+        """Add a strategy."""
+        member = Member(name, tuple(symbols), tuple(bases), quote, limits, capital, capital, self)
+        self.members.append(member)
+        return member
+
+    def check(self, member: Member, order: m.Submit | m.Amend) -> str:
+        """Say which bound an order would pass, or count it and say nothing."""
+        now_ns = self._now_ns()
+        while self._sent and self._sent[0] <= now_ns - _MINUTE_NS:
+            self._sent.popleft()
+        if isinstance(order, m.Submit) and order.reduces:
+            self._sent.append(now_ns)
+            return ""
+        symbol = member.symbols[order.symbol]
+        price = order.limit_price or self.prices.get(symbol, 0.0)
+        value = order.quantity * price
+        replaced = order.client_id if isinstance(order, m.Amend) else ""
+        reason = self._passed(symbol, value, member.working.get(replaced))
+        if reason:
+            return reason
+        self._sent.append(now_ns)
+        new_id = order.new_client_id if isinstance(order, m.Amend) else order.client_id
+        member.working.pop(replaced, None)
+        member.working[new_id] = _Working(symbol, value)
+        return ""
+
+    def _passed(self, symbol: str, value: float, replaced: _Working | None) -> str:
+        if value <= 0.0:
+            return f"no price of {symbol} is known, so its value cannot be checked"
+        if len(self._sent) >= sum(each.limits.orders_per_minute for each in self.members):
+            return f"the account's strategies sent {len(self._sent)} orders within a minute"
+        more = value - (replaced.value if replaced is not None else 0.0)
+        trading = [each for each in self.members if symbol in each.symbols]
+        bound = sum(each.limits.position * each.equity for each in trading) * _SLACK
+        would = self._exposure(symbol) + more
+        if would > bound:
+            return f"all strategies would hold {would:.2f} of {symbol}, at most {bound:.2f}"
+        bound = sum(each.limits.gross * each.equity for each in self.members) * _SLACK
+        would = sum(map(self._exposure, {n: 0 for each in self.members for n in each.symbols}))
+        if would + more > bound:
+            return f"all strategies would hold {would + more:.2f}, at most {bound:.2f}"
+        return ""
+
+    def _exposure(self, symbol: str) -> float:
+        price = self.prices.get(symbol, 0.0)
+        return sum(
+            abs(each.positions.get(symbol, 0.0)) * price
+            + sum(order.value for order in each.working.values() if order.symbol == symbol)
+            for each in self.members
+        )
+
+    def others(self, member: Member) -> dict[str, float]:
+        """Return what the other strategies hold, by currency."""
+        found: dict[str, float] = {}
+        for each in self.members:
+            if each is not member:
+                for currency, quantity in each.held().items():
+                    found[currency] = found.get(currency, 0.0) + quantity
+        return found
+
+
+def insist_on_funds(
+    capitals: Mapping[str, float], currency: str, holdings: m.Holdings, positions_quote: float = 0.0
+) -> None:
+    """Refuse a start whose capital is not there.
+
+    Raises
+    ------
+    InputError
+        The free balance, and what is already held for the strategies, is less than their capital.
+    """
+    free = holdings.balances.get(currency, (0.0, 0.0))[0] + positions_quote
+    needed = sum(capitals.values())
+    if free < needed * (1.0 - 1e-9):
+        shares = ", ".join(f"{name} {capital:.2f}" for name, capital in capitals.items())
+        raise InputError(
+            f"the account has {free:.2f} {currency} free, and {needed:.2f} are needed ({shares})",
+            hint="lower account.capital (under live: to change only this mode), or add funds",
+        )
+
+
+class SharedVenue:
+    """One connection for several strategies."""
+
+    def __init__(self, venue: LiveVenue, gate: AccountGate) -> None:
+        self.venue = venue
+        self.gate = gate
+        self.facts: VenueFacts | None = None
+        self._symbols: tuple[str, ...] = ()
+        self._shares: list[_Share] = []
+
+    def share(self, member: Member, tag: str) -> LiveVenue:
+        """Return the venue as one strategy sees it."""
+        share = _Share(self, member, tag)
+        self._shares.append(share)
+        return share
+
+    async def open(self) -> VenueFacts:
+        """Open the connection once, for every symbol of every strategy."""
+        if self.facts is None:
+            names = [name for each in self._shares for name in each.member.symbols]
+            self._symbols = tuple(dict.fromkeys(names))
+            for each in self._shares:
+                each.number(self._symbols)
+            self.facts = await self.venue.open(self._symbols, self._hear)
+        return self.facts
+
+    async def close(self) -> None:
+        """Close the connection when the last strategy has gone."""
+        if all(each.closed for each in self._shares):
+            await self.venue.close()
+
+    def owner(self, client_id: str) -> _Share | None:
+        """Return the strategy that made an order, if it is one of these."""
+        tag = client_id[:TAG_LENGTH]
+        return next((each for each in self._shares if each.tag == tag), None)
+
+    def shared(self, share: _Share, numbers: Iterable[int]) -> bool:
+        """Whether another strategy trades one of these symbols of the account."""
+        wanted = set(numbers)
+        others = [each for each in self._shares if each is not share]  # ended ones keep orders, too
+        return any(wanted & set(each.numbers) for each in others)
+
+    def _hear(self, event: Any) -> None:
+        for share in self._shares:
+            if not share.closed and (told := share.translate(event)) is not None:
+                share.sink(told)
+
+
+class _Share:
+    """`LiveVenue` for one strategy: numbers translated, orders of the others left out."""
+
+    def __init__(self, shared: SharedVenue, member: Member, tag: str) -> None:
+        self.member = member
+        self.tag = tag
+        self.closed = False
+        self.numbers: tuple[int, ...] = ()
+        self.sink: Sink = lambda event: None
+        self._shared = shared
+        self._back: dict[int, int] = {}
+
+    def number(self, symbols: Sequence[str]) -> None:
+        """Learn which numbers the account gives to this strategy's symbols."""
+        self.numbers = tuple(symbols.index(each) for each in self.member.symbols)
+        self._back = {number: k for k, number in enumerate(self.numbers)}
+
+    def translate(self, event: Any) -> Any:
+        """Return an event as this strategy is told of it, or None if it is none of its business."""
+        if isinstance(event, m.OpenOrders):
+            seen = [told for each in event.orders if (told := self.translate(each)) is not None]
+            return msgspec.structs.replace(event, orders=tuple(seen))
+        if isinstance(event, m.Holdings):
+            others = self._shared.gate.others(self.member)
+            return msgspec.structs.replace(event, others=others)
+        client_id = getattr(event, "client_id", "")
+        if client_id:
+            owner = self._shared.owner(client_id)
+            if owner is not None and owner is not self:
+                return None
+        return self._numbered(event)
+
+    def _numbered(self, event: Any) -> Any:
+        symbol = getattr(event, "symbol", None)
+        if symbol is None:
+            return event
+        own = self._back.get(symbol)
+        if own is None:
+            return None
+        return event if own == symbol else msgspec.structs.replace(event, symbol=own)
+
+    def _out(self, command: Any) -> Any:
+        number = self.numbers[command.symbol]
+        if number == command.symbol:
+            return command
+        return msgspec.structs.replace(command, symbol=number)
+
+    def _all(self, events: Sequence[Any]) -> list[Any]:
+        return [told for each in events if (told := self.translate(each)) is not None]
+
+    # ------------------------------------------------------------ LiveVenue
+
+    async def open(self, symbols: Sequence[str], sink: Sink) -> VenueFacts:
+        self.sink = sink
+        self.closed = False
+        facts = await self._shared.open()
+        markets = {name: facts.markets[name] for name in symbols if name in facts.markets}
+        return replace(facts, markets=markets)
+
+    async def submit(self, order: m.Submit) -> m.Event:
+        event: m.Event = self._numbered(await self._shared.venue.submit(self._out(order)))
+        return event
+
+    async def amend(self, order: m.Amend) -> Sequence[m.Event]:
+        return self._all(await self._shared.venue.amend(self._out(order)))
+
+    async def cancel(self, order: m.Cancel) -> m.Event:
+        event: m.Event = self._numbered(await self._shared.venue.cancel(self._out(order)))
+        return event
+
+    async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
+        numbers = [self.numbers[k] for k in symbols]
+        if not self._shared.shared(self, numbers):
+            return self._all(await self._shared.venue.cancel_all(numbers))
+        found = await self.open_orders()  # others trade there: only what is ours goes
+        if found is None:
+            return []
+        ours = [each for each in found.orders if each.client_id[:TAG_LENGTH] == self.tag]
+        return [
+            await self.cancel(
+                m.Cancel(
+                    client_id=each.client_id, symbol=each.symbol,
+                    venue_order_id=each.venue_order_id,
+                )
+            )
+            for each in ours
+            if each.symbol in symbols
+        ]  # fmt: skip
+
+    async def query(self, order: m.Query) -> m.Event | None:
+        answer = await self._shared.venue.query(self._out(order))
+        return None if answer is None else self._numbered(answer)
+
+    async def open_orders(self) -> m.OpenOrders | None:
+        found = await self._shared.venue.open_orders()
+        return None if found is None else self.translate(found)
+
+    async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
+        found = await self._shared.venue.fills(self.numbers[symbol], since_ns)
+        return None if found is None else self._all(found)
+
+    async def holdings(self) -> m.Holdings | None:
+        found = await self._shared.venue.holdings()
+        return None if found is None else self.translate(found)
+
+    async def skew(self) -> m.Skewed | None:
+        return await self._shared.venue.skew()
+
+    async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
+        found = await self._shared.venue.refresh_markets()
+        return None if found is None else self._all(found)
+
+    async def close(self) -> None:
+        self.closed = True
+        await self._shared.close()
