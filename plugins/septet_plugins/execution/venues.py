@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from septet.plugin import Config, Secret, Simulation, venue
+from pydantic import Field
 
-__all__ = ["Ccxt", "Simulated", "ccxt_venue", "simulated"]
+from septet.plugin import (
+    Clock,
+    Config,
+    LiveVenue,
+    Secret,
+    SecretRef,
+    Simulation,
+    WallDuration,
+    venue,
+)
+
+__all__ = ["Ccxt", "CcxtAccount", "Simulated", "ccxt_venue", "simulated"]
 
 
 class Simulated(Simulation):
@@ -20,19 +32,73 @@ def simulated(config: Simulated) -> Simulation:
 
 
 class Ccxt(Config):
-    """Any exchange of ccxt by its id; `urls`, `options`, `streaming` go to its client as are."""
+    """Any exchange of ccxt by its id.
+
+    `urls`, `options` and `streaming` go to its client as they are, `params` to every order.
+    `settles` is the time after which "no such order" is final: the receive window and the
+    staleness of reads (default: the exchange's window and 55 s). `skew` is how far the clocks may
+    be apart. `poll` is how often the account is read where orders are not streamed. A key that may
+    withdraw is refused unless `allow_withdrawal` says otherwise.
+    """
 
     exchange: str
     key: Secret | None = None
     secret: Secret | None = None
     password: Secret | None = None
+    uid: Secret | None = None
     sandbox: bool = False
     urls: dict[str, Any] | None = None
     options: dict[str, Any] | None = None
     streaming: dict[str, Any] | None = None
+    params: dict[str, Any] = {}
+    timeout: WallDuration = Field(default="10s")  # type: ignore[assignment]
+    rate_limit: bool = True
+    allow_withdrawal: bool = False
+    settles: WallDuration | None = None
+    skew: WallDuration = Field(default="500ms")  # type: ignore[assignment]
+    poll: WallDuration = Field(default="5s")  # type: ignore[assignment]
+
+
+class CcxtAccount:
+    """The terms of an account; `connect` gives the connection, and only that opens anything."""
+
+    def __init__(self, config: Ccxt) -> None:
+        self.config = config
+
+    def connect(
+        self, *, name: str, clock: Clock, read: Callable[[SecretRef], str] | None = None
+    ) -> LiveVenue:
+        """Return the connection, not yet open; `read` turns a reference into the secret."""
+        from septet_plugins.exchange.clients import Terms, read_secret
+        from septet_plugins.execution.ccxt_venue import CcxtVenue, VenueTerms
+
+        config = self.config
+        secrets = {
+            "apiKey": config.key,
+            "secret": config.secret,
+            "password": config.password,
+            "uid": config.uid,
+        }
+        terms = VenueTerms(
+            reach=Terms(
+                exchange=config.exchange,
+                sandbox=config.sandbox,
+                urls=config.urls or {},
+                options=config.options or {},
+                streaming=config.streaming or {},
+                timeout_ms=config.timeout // 1_000_000,
+                rate_limit=config.rate_limit,
+            ),
+            secrets={key: where for key, where in secrets.items() if where is not None},
+            params=dict(config.params),
+            settles_ns=config.settles,
+            skew_ns=config.skew,
+            poll_ns=config.poll,
+        )
+        return CcxtVenue(terms, name, clock, read or read_secret)
 
 
 @venue(Ccxt)
-def ccxt_venue(config: Ccxt) -> Ccxt:
+def ccxt_venue(config: Ccxt) -> CcxtAccount:
     """Return the account's terms; a backtest and paper mode open no connection."""
-    return config
+    return CcxtAccount(config)

@@ -1,0 +1,173 @@
+"""A ccxt client as the file describes it: addresses, options, error tables, secrets."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from septet.errors import DataError, InputError
+from septet.plugin import SecretRef
+
+__all__ = [
+    "ReadSecret",
+    "Scrub",
+    "Terms",
+    "check_exchange",
+    "is_test",
+    "make_client",
+    "read_secret",
+]
+
+ReadSecret = Callable[[SecretRef], str]
+_QUERY: Final = re.compile(r"\?[^\s\"']*")
+_KEEP_ALIVE_MS: Final = 5_000
+"""Between pings. ccxt's own default notices a dead pipe after minutes; this one after 10 s."""
+_TABLES: Final = {"swap": "linear", "future": "linear", "delivery": "inverse", "option": "option"}
+"""Error table of a host, by `defaultType`, at exchanges that keep one per host."""
+_LONGEST_TEXT: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How an exchange is reached; nothing of it is secret."""
+
+    exchange: str
+    sandbox: bool = False
+    urls: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    streaming: Mapping[str, Any] = field(default_factory=dict)
+    timeout_ms: int = 10_000
+    rate_limit: bool = True
+
+
+class Scrub:
+    """Takes secrets and query strings out of a text that is going to be seen."""
+
+    __slots__ = ("_secrets",)
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets = tuple(sorted((each for each in secrets if each), key=len, reverse=True))
+
+    def __call__(self, what: object) -> str:
+        """Return a text without secrets; an error is named by its class as well."""
+        text = f"{type(what).__name__}: {what}" if isinstance(what, BaseException) else str(what)
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return _QUERY.sub("", text)[:_LONGEST_TEXT]
+
+    def __repr__(self) -> str:
+        return "Scrub()"
+
+
+def read_secret(reference: SecretRef) -> str:
+    """Read a secret where the file says it lives; a relative path starts at the working folder."""
+    try:
+        if reference.scheme == "env":
+            value = os.environ.get(reference.name, "")
+        else:
+            value = Path(reference.name).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the secret {reference} cannot be read: {type(error).__name__}") from None
+    if not value:
+        raise InputError(f"the secret {reference} is empty or not set")
+    return value
+
+
+def check_exchange(name: str) -> None:
+    """Refuse an exchange that ccxt does not know."""
+    import ccxt
+
+    if name not in ccxt.exchanges:
+        close = difflib.get_close_matches(name, ccxt.exchanges, n=3)
+        raise DataError(
+            f"ccxt knows no exchange {name!r}",
+            hint=f"did you mean {' or '.join(close)}?" if close else "see ccxt.exchanges",
+        )
+
+
+def make_client(
+    terms: Terms, secrets: Mapping[str, str] | None = None, *, rate_limit: bool | None = None
+) -> Any:
+    """Build a client with streams where the exchange has them; it opens nothing yet.
+
+    `secrets` are ccxt's own names (apiKey, secret, password, uid).
+    """
+    import ccxt.async_support
+    import ccxt.pro
+
+    check_exchange(terms.exchange)
+    home = ccxt.pro if terms.exchange in ccxt.pro.exchanges else ccxt.async_support
+    options = _without_retries(terms.options)
+    settings: dict[str, Any] = {
+        "enableRateLimit": terms.rate_limit if rate_limit is None else rate_limit,
+        "timeout": terms.timeout_ms,
+        "options": {**options, "maxRetriesOnFailure": 0},
+        "streaming": {"keepAlive": _KEEP_ALIVE_MS, **terms.streaming},
+        **(secrets or {}),
+    }
+    if terms.urls:
+        settings["urls"] = dict(terms.urls)
+    client = getattr(home, terms.exchange)(settings)
+    # At DEBUG ccxt logs every request with its headers, and the headers hold the key.
+    client.logger = logging.getLogger("septet.ccxt")
+    client.logger.setLevel(logging.INFO)
+    client.verbose = False
+    client.timeout_on_exit = 0
+    if terms.sandbox:
+        try:
+            client.set_sandbox_mode(True)
+        except ccxt.NotSupported as error:
+            raise DataError(f"{terms.exchange} has no sandbox") from error
+    if terms.urls:
+        _merge_error_tables(client)
+    return client
+
+
+def _without_retries(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Take ccxt's own retries out, wherever they stand: an order is sent once."""
+    return {
+        key: _without_retries(value) if isinstance(value, Mapping) else value
+        for key, value in options.items()
+        if key != "maxRetriesOnFailure"
+    }
+
+
+def _merge_error_tables(client: Any) -> None:
+    """Make error codes known at addresses that are not the exchange's own.
+
+    Some exchanges keep a table per host and choose it by the beginning of the address, so that at
+    any other address a refusal would look like an unknown outcome.
+    """
+    kind = str(client.options.get("defaultType") or "spot")
+    table = client.exceptions.get(_TABLES.get(kind, kind))
+    if not isinstance(table, Mapping):
+        return
+    for part in ("exact", "broad"):
+        merged = {**client.exceptions.get(part, {}), **table.get(part, {})}
+        client.exceptions[part] = merged
+
+
+def _hosts(urls: Any) -> Iterator[str]:
+    if isinstance(urls, Mapping):
+        for each in urls.values():
+            yield from _hosts(each)
+    elif isinstance(urls, str):
+        host = urlsplit(urls.replace("{hostname}", "hostname")).hostname
+        if host:
+            yield host
+
+
+def is_test(client: Any, terms: Terms) -> bool:
+    """Whether the account stands outside the exchange's own real hosts."""
+    if terms.sandbox:
+        return True
+    own = type(client)({}) if terms.urls else client
+    real = set(_hosts(own.urls.get("api")))
+    return bool(set(_hosts(terms.urls.get("api"))) - real)

@@ -1,0 +1,114 @@
+"""Symbols as the exchange trades them, and rounding that is never worse than what was asked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Any, Final
+
+from septet.errors import DataError
+from septet.plugin import Market
+
+__all__ = [
+    "check_symbols",
+    "lot_of",
+    "market_of",
+    "plain",
+    "price_step",
+    "round_price",
+    "round_quantity",
+]
+
+_NOISE: Final = Decimal("1e-6")
+"""Part of a step by which binary arithmetic may have missed it."""
+_DEFAULT_LOT: Final = Decimal("1e-8")
+
+
+def check_symbols(client: Any, symbols: Iterable[str]) -> None:
+    """Refuse symbols that are not listed, and contracts whose size is not one of the base."""
+    for symbol in symbols:
+        market = client.markets.get(symbol)
+        if market is None:
+            close = difflib.get_close_matches(symbol, list(client.markets), n=3)
+            raise DataError(
+                f"{client.id} lists no {symbol}",
+                hint=f"did you mean {' or '.join(close)}?" if close else "",
+            )
+        if market.get("contract") and float(market.get("contractSize") or 1.0) != 1.0:
+            raise DataError(
+                f"a contract of {symbol} at {client.id} is {market['contractSize']} "
+                f"{market['base']}; only contracts of one are supported"
+            )
+
+
+def _step(client: Any, value: Any, default: Decimal) -> Decimal:
+    import ccxt
+
+    if value is None:
+        return default
+    if client.precisionMode == ccxt.DECIMAL_PLACES:
+        return Decimal(1).scaleb(-int(value))
+    return Decimal(repr(float(value))) if client.precisionMode == ccxt.TICK_SIZE else default
+
+
+def price_step(client: Any, market: Mapping[str, Any], price: float) -> Decimal:
+    """Return the tick at a price; 0 means none. Significant digits make it depend on the price."""
+    import ccxt
+
+    value = (market.get("precision") or {}).get("price")
+    if client.precisionMode == ccxt.SIGNIFICANT_DIGITS and value is not None and price > 0.0:
+        return Decimal(1).scaleb(Decimal(repr(price)).adjusted() + 1 - int(value))
+    return _step(client, value, Decimal(0))
+
+
+def lot_of(client: Any, market: Mapping[str, Any]) -> Decimal:
+    """Return the step of quantities."""
+    return _step(client, (market.get("precision") or {}).get("amount"), _DEFAULT_LOT)
+
+
+def market_of(client: Any, symbol: str) -> Market:
+    """Return what the exchange says of a symbol."""
+    market = client.markets[symbol]
+    limits = market.get("limits") or {}
+    amount = limits.get("amount") or {}
+    lot = float(lot_of(client, market))
+    return Market(
+        symbol=symbol,
+        base=str(market["base"]),
+        quote=str(market["quote"]),
+        lot=lot,
+        tick=float(_step(client, (market.get("precision") or {}).get("price"), Decimal(0))),
+        min_notional=float((limits.get("cost") or {}).get("min") or 0.0),
+        min_quantity=float(amount.get("min") or 0.0),
+        max_quantity=float(amount.get("max") or 0.0),
+        precision=min(1e-8, lot),
+        trading=market.get("active") is not False,
+    )
+
+
+def _round(value: float, step: Decimal, how: str) -> Decimal:
+    exact = Decimal(repr(float(value)))
+    if step <= 0:
+        return exact
+    steps = exact / step
+    nearest = steps.to_integral_value()
+    if abs(steps - nearest) > _NOISE:
+        nearest = steps.to_integral_value(rounding=how)
+    return nearest * step
+
+
+def round_quantity(quantity: float, lot: Decimal) -> Decimal:
+    """Round down to the lot: never more than asked."""
+    return _round(quantity, lot, ROUND_FLOOR)
+
+
+def round_price(price: float, tick: Decimal, *, up: bool) -> Decimal:
+    """Round to the tick, up or down; a price that missed its tick by noise stays there."""
+    return _round(price, tick, ROUND_CEILING if up else ROUND_FLOOR)
+
+
+def plain(value: Decimal) -> str:
+    """Write a number without an exponent and without zeros at the end."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

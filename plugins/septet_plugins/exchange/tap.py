@@ -1,0 +1,134 @@
+"""Every message of a ccxt.pro client, in order: nothing is lost between two awaits.
+
+`watch_*` is a notice that something came, not a channel: what came in between is overwritten.
+So the hooks sit where each message passes: on `handle_message` of the exchange and of each
+socket, on `append` of the caches its parsers fill, and on `resolve`. A message that cannot be
+read would end ccxt's receive loop while the socket stays open; here it ends the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from typing import Any, Final
+from weakref import WeakSet
+
+__all__ = ["Backoff", "Tap", "tapped"]
+
+Raw = Callable[[Any, Any], bool]
+Resolved = Callable[[Any, Any, str], None]
+Lost = Callable[[Any, str], None]
+
+_FIRST_S: Final = 0.25
+_CAP_S: Final = 30.0
+_STEADY_S: Final = 30.0
+
+
+class Backoff:
+    """How long to wait before dialling again: doubling, with jitter, forgotten when it holds."""
+
+    def __init__(self, first_s: float = _FIRST_S, cap_s: float = _CAP_S) -> None:
+        self._first_s, self._cap_s = first_s, cap_s
+        self._tries = 0
+
+    def wait_s(self, lived_s: float = 0.0) -> float:
+        """Return the next pause; a connection that lived long enough starts over."""
+        if lived_s >= _STEADY_S:
+            self._tries = 0
+        pause = min(self._cap_s, self._first_s * 2.0 ** min(self._tries, 20))
+        self._tries += 1
+        return pause * random.uniform(0.5, 1.5)  # nosec B311: jitter, not a secret
+
+
+def tapped(kind: type[Any], size: int, take: Callable[[Any], None]) -> Any:
+    """Return a cache of ccxt's own kind that hands on each item as it is stored."""
+
+    class Tapped(kind):  # type: ignore[misc]
+        def append(self, item: Any) -> None:
+            super().append(item)
+            take(item)
+
+    return Tapped(size)
+
+
+class Tap:
+    """The hooks on one client.
+
+    `raw(ws, message)` sees each decoded message before ccxt's parsers and keeps it from them by
+    returning True; `resolved(ws, result, hash)` each result; `lost(ws, reason)` the end of a
+    socket, once, however it ended.
+    """
+
+    def __init__(self, exchange: Any, *, raw: Raw, resolved: Resolved, lost: Lost) -> None:
+        self._exchange = exchange
+        self._raw, self._resolved, self._lost = raw, resolved, lost
+        self._make, self._handle = exchange.client, exchange.handle_message
+        self._gone: WeakSet[Any] = WeakSet()
+        self._closing: set[asyncio.Future[None]] = set()
+        exchange.client, exchange.handle_message = self._client, self._message
+
+    def _client(self, url: str) -> Any:
+        known = self._exchange.clients or {}
+        if url in known:
+            return known[url]
+        ws = self._make(url)
+        self._hook(ws)
+        return ws
+
+    def _message(self, ws: Any, message: Any) -> None:
+        if not self._raw(ws, message):
+            self._handle(ws, message)
+
+    def _hook(self, ws: Any) -> None:
+        handle, resolve, reject = ws.handle_message, ws.resolve, ws.reject
+
+        def handling(message: Any) -> None:
+            try:
+                handle(message)
+            except Exception as error:  # what it was is said in the reason; the socket ends
+                self.drop(ws, f"a message could not be read ({type(error).__name__}: {error})")
+
+        def resolving(result: Any, message_hash: Any = None) -> Any:
+            self._resolved(ws, result, str(message_hash))
+            return resolve(result, message_hash)
+
+        def rejecting(result: Any, message_hash: Any = None) -> Any:
+            value = reject(result, message_hash)
+            if message_hash is None:
+                self.drop(ws, str(result))
+            return value
+
+        ws.handle_message, ws.resolve, ws.reject = handling, resolving, rejecting
+
+    def drop(self, ws: Any, reason: str) -> None:
+        """End a socket, so that the next `watch_*` dials a new one and subscribes again."""
+        from ccxt import NetworkError
+
+        if ws in self._gone:
+            return
+        self._gone.add(ws)
+        if self._exchange.clients.get(ws.url) is ws:
+            del self._exchange.clients[ws.url]
+        ws.error = ws.error or NetworkError(reason)
+        ws.reject(ws.error)
+        closing = asyncio.ensure_future(_close(ws))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        self._lost(ws, reason)
+
+    def drop_all(self, reason: str) -> None:
+        """End every socket of the client."""
+        for ws in list((self._exchange.clients or {}).values()):
+            self.drop(ws, reason)
+
+    async def closed(self) -> None:
+        """Wait until sockets that were ended are closed."""
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+
+async def _close(ws: Any) -> None:
+    with contextlib.suppress(Exception):  # it is gone already, one way or another
+        await ws.aiohttp_close()

@@ -1,0 +1,97 @@
+"""What an answer to an order means: surely not accepted, or nobody knows.
+
+Only what a venue says in so many words is a refusal. A timeout, a server's error, an error ccxt
+has no name for, and anything that is not ccxt's own may all hide an order that exists.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from septet_plugins.exchange.requests import Barred, Wire
+
+__all__ = ["REFUSALS", "Verdict", "echo_fault", "judge"]
+
+REFUSALS: Final[Mapping[str, str]] = {
+    # ccxt's class -> code of the refusal; "" is uncertain. The most specific class decides.
+    "InsufficientFunds": "funds",
+    "DDoSProtection": "rate",
+    "RateLimitExceeded": "rate",
+    "InvalidNonce": "clock",
+    "ChecksumError": "",
+    "BadSymbol": "symbol",
+    "BadRequest": "bad_request",
+    "ArgumentsRequired": "bad_request",
+    "MarketClosed": "market_closed",
+    "AuthenticationError": "auth",
+    "InvalidOrder": "filter",
+    "OrderImmediatelyFillable": "crosses",
+    "OrderNotFillable": "not_fillable",
+    "DuplicateOrderId": "duplicate",
+    "OrderNotFound": "",
+    "OrderNotCached": "",
+}
+"""Everything else, a plain ExchangeError and every OperationFailed among it, is uncertain."""
+
+_DUPLICATE: Final = re.compile(r"duplicate|already exist|already been used|repeated", re.I)
+_FILTER: Final = re.compile(
+    r"filter|notional|lot_?size|percent_price|precision|min(imum)? (order|amount|size)", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`code` of a refusal and who refused; an empty code means uncertain."""
+
+    code: str
+    by: Literal["venue", "gate", "local"] = "venue"
+
+    @property
+    def refused(self) -> bool:
+        """Whether the order was surely not accepted."""
+        return bool(self.code)
+
+
+def judge(error: BaseException, wire: Wire) -> Verdict:
+    """Judge an error that came instead of an answer to an order."""
+    code = _code(error)
+    if not wire.sent:
+        if isinstance(error, Barred):
+            return Verdict(error.code, "gate")
+        return Verdict(code or "local", "local")
+    if wire.status >= 500:
+        return Verdict("")
+    return Verdict(code)
+
+
+def _code(error: BaseException) -> str:
+    known = [each.__name__ for each in type(error).__mro__ if each.__module__.startswith("ccxt")]
+    code = next((REFUSALS[name] for name in known if name in REFUSALS), "")
+    if code in ("filter", "bad_request"):
+        if _DUPLICATE.search(str(error)):
+            return "duplicate"
+        if _FILTER.search(str(error)):
+            return "filter"
+    return code
+
+
+def echo_fault(order: Mapping[str, Any] | None, symbol: str, client_id: str) -> str:
+    """Say why an answer does not show that this order was accepted; empty if it does.
+
+    A side or quantity that differs is not a fault of the answer but of the order, and is handed
+    on as the venue says it.
+    """
+    if not isinstance(order, Mapping) or order.get("id") in (None, ""):
+        return "the answer names no order"
+    if order.get("clientOrderId") in (None, ""):
+        return "the answer does not repeat the client id"
+    if order["clientOrderId"] != client_id:
+        return f"the answer is about another order ({order['clientOrderId']})"
+    if order.get("symbol") != symbol:
+        return f"the answer is about another symbol ({order.get('symbol')})"
+    if order.get("side") not in ("buy", "sell"):
+        return "the answer does not say which side"
+    return ""

@@ -1,0 +1,160 @@
+"""The state of the connection to a venue, said once when it changes, and asked in one place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+from septet import messages as m
+from septet.plugin import Clock
+from septet_plugins.exchange.clients import Scrub
+from septet_plugins.exchange.requests import Gate, Wire, call, listen
+from septet_plugins.exchange.tap import Backoff
+
+__all__ = ["Link", "Rest"]
+
+State = Literal["up", "down", "limited", "banned", "maintenance"]
+Sink = Callable[[Any], None]
+
+_UNAVAILABLE: Final = 503
+
+
+class Link:
+    """Tells the shell what state the venue is in.
+
+    Below is whether account data arrives (up or down); over it lie a pause the venue asked for,
+    and maintenance. What lies on top is what is said.
+    """
+
+    def __init__(self, venue: str, clock: Clock, gate: Gate, sink: Sink) -> None:
+        self._venue, self._clock, self._gate, self._sink = venue, clock, gate, sink
+        self._below: State = "down"
+        self._reason = "not yet connected"
+        self._maintenance = ""
+        self._said: tuple[str, int] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @property
+    def in_maintenance(self) -> bool:
+        """Whether the venue said that it is not trading."""
+        return bool(self._maintenance)
+
+    def up(self) -> None:
+        """Account data arrives, and nothing before it was missed."""
+        self._below, self._reason = "up", ""
+        self.say()
+
+    def down(self, reason: str) -> None:
+        """Account data does not arrive."""
+        self._below, self._reason = "down", reason
+        self.say()
+
+    def maintenance(self, reason: str) -> None:
+        """Keep in mind that the venue is shut; an empty reason ends it."""
+        if bool(reason) != bool(self._maintenance):
+            self._maintenance = reason
+            self.say()
+
+    def say(self) -> None:
+        """Send the state if it is not what was said last."""
+        if self._closed:
+            return
+        state, until, reason = self._state()
+        if (state, until) != self._said:
+            self._said = (state, until)
+            self._sink(
+                m.VenueChanged(
+                    at_ns=self._clock.now_ns(), venue=self._venue, state=state, until_ns=until,
+                    reason=reason,
+                )
+            )  # fmt: skip
+        if until:
+            self._look_again(until)
+
+    def _state(self) -> tuple[State, int, str]:
+        now = self._clock.now_ns()
+        if self._gate.banned_ns > now:
+            return "banned", self._gate.banned_ns, "the venue refuses this address"
+        if self._gate.limited_ns > now:
+            return "limited", self._gate.limited_ns, "the venue asked for a pause"
+        if self._maintenance:
+            return "maintenance", 0, self._maintenance
+        return self._below, 0, self._reason
+
+    def _look_again(self, until_ns: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        wait_s = max(0.0, (until_ns - self._clock.now_ns()) / 1e9) + 0.001
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self.say)
+
+    def close(self) -> None:
+        """Say nothing more."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class Rest:
+    """Calls of one client: each through the gate, each outcome kept in mind by the link."""
+
+    def __init__(self, client: Any, gate: Gate, scrub: Scrub) -> None:
+        self.client = client
+        self.link: Link | None = None
+        self._scrub = scrub
+        self._recovering: asyncio.Task[None] | None = None
+        listen(client, gate, self._heard)
+
+    def _heard(self, status: int, state: str) -> None:
+        if self.link is None:
+            return
+        if state:
+            self.link.say()
+        elif status == _UNAVAILABLE:
+            self._shut("the venue answers 503 to everything")
+        elif status == 200:
+            self.link.maintenance("")
+
+    def _shut(self, reason: str) -> None:
+        assert self.link is not None
+        self.link.maintenance(reason)
+        if self._recovering is None or self._recovering.done():
+            self._recovering = asyncio.ensure_future(self._recover())
+
+    async def _recover(self) -> None:
+        """Ask for the time, ever less often, until the venue answers."""
+        backoff = Backoff(first_s=1.0)
+        while self.link is not None and self.link.in_maintenance:
+            await asyncio.sleep(backoff.wait_s())
+            await self.attempt("fetch_time")
+
+    async def ask(
+        self, method: str, *args: Any, urgent: bool = False, deadline_ns: int = 0,
+        wire: list[Wire] | None = None, **keys: Any,
+    ) -> Any:  # fmt: skip
+        """Call a method of the client; errors are the client's own. `wire` receives the trace."""
+        import ccxt
+
+        with call(urgent=urgent, deadline_ns=deadline_ns) as trace:
+            if wire is not None:
+                wire.append(trace)
+            try:
+                return await getattr(self.client, method)(*args, **keys)
+            except ccxt.OnMaintenance as error:
+                if self.link is not None:
+                    self._shut(self._scrub(error))
+                raise
+
+    async def attempt(self, method: str, *args: Any, **keys: Any) -> tuple[Any, str]:
+        """Call a method; return its answer and ``""``, or None and what was wrong."""
+        try:
+            return await self.ask(method, *args, **keys), ""
+        except Exception as error:  # handed on as a text: a read never stops a run
+            return None, self._scrub(error)
+
+    async def close(self) -> None:
+        """Close the client and its connections."""
+        if self._recovering is not None:
+            self._recovering.cancel()
+        await self.client.close()

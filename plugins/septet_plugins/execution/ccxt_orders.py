@@ -1,0 +1,242 @@
+"""Orders and fills between ccxt's dictionaries and our events."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from septet import messages as m
+from septet.plugin import Clock
+from septet_plugins.exchange.markets import (
+    lot_of,
+    plain,
+    price_step,
+    round_price,
+    round_quantity,
+)
+
+__all__ = ["Ids", "Placed", "Translator", "order_types", "place", "state_of"]
+
+_MS: Final = 1_000_000
+_REMEMBERED: Final = 100_000
+
+_DASH_BECOMES: Final = {"okx": "Z", "okxus": "Z", "myokx": "Z"}
+"""Exchanges that take letters and digits only; our ids are lower case, so it can be undone."""
+_PREFIX: Final = {"gate": "t-", "gateio": "t-"}
+_FILL_IDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "binance": ("c", "clientOrderId"),
+    "binanceus": ("c", "clientOrderId"),
+}
+"""Where the raw execution of an exchange holds the client id; the others' usual names below."""
+_USUAL_FILL_IDS: Final = (
+    "clientOrderId", "clOrdId", "orderLinkId", "clientOid", "client_order_id", "cl_ord_id",
+    "text",
+)  # fmt: skip
+_STATES: Final[Mapping[str, m.OrderState]] = {
+    "canceled": "cancelled",
+    "expired": "expired",
+    "rejected": "rejected",
+}
+
+
+class Ids:
+    """Client ids as an exchange takes them, and back."""
+
+    def __init__(self, exchange: str) -> None:
+        self._dash = _DASH_BECOMES.get(exchange, "-")
+        self._prefix = _PREFIX.get(exchange, "")
+
+    def there(self, client_id: str) -> str:
+        """Return our id in the exchange's alphabet."""
+        return self._prefix + client_id.replace("-", self._dash)
+
+    def back(self, text: Any) -> str:
+        """Return the id that an exchange shows as ours; other people's ids stay as they are."""
+        own = str(text or "").removeprefix(self._prefix)
+        return own.replace(self._dash, "-") if self._dash != "-" else own
+
+
+def state_of(order: Mapping[str, Any]) -> m.OrderState:
+    """Return where an order stands; one that ended short of its quantity was cancelled."""
+    status, amount = str(order.get("status") or ""), order.get("amount")
+    filled = float(order.get("filled") or 0.0)
+    if status == "closed":
+        return "filled" if amount is None or filled >= float(amount) else "cancelled"
+    if status in _STATES:
+        return _STATES[status]
+    return "partially_filled" if filled > 0.0 else "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order as it goes over the wire: decimal texts, already rounded."""
+
+    type: str
+    quantity: str
+    price: str | None
+    trigger: str | None
+    params: Mapping[str, Any]
+
+
+def place(client: Any, symbol: str, order: m.Submit, client_id: str) -> Placed | str:
+    """Round an order in the safe direction; a text says why it cannot be sent.
+
+    A limit is never worse than asked. A trigger of a reduction acts earlier rather than later,
+    that of an entry later rather than earlier.
+    """
+    market = client.markets[symbol]
+    quantity = round_quantity(order.quantity, lot_of(client, market))
+    if quantity <= 0:
+        return f"{order.quantity!r} is less than one lot of {symbol}"
+    buy = order.side == "buy"
+    params: dict[str, Any] = {"clientOrderId": client_id}
+    price = trigger = None
+    if order.limit_price is not None:
+        tick = price_step(client, market, order.limit_price)
+        price = round_price(order.limit_price, tick, up=not buy)
+    if order.trigger_price is not None:
+        tick = price_step(client, market, order.trigger_price)
+        trigger = round_price(order.trigger_price, tick, up=buy != order.reduces)
+        params["stopLossPrice" if order.reduces else "triggerPrice"] = plain(trigger)
+    if any(each is not None and each <= 0 for each in (price, trigger)):
+        return "a price is not above zero once it is rounded"
+    fault = _rounds_again(client, symbol, quantity, price, trigger)
+    if fault:
+        return fault
+    return Placed(
+        "limit" if order.order_type in ("limit", "stop_limit") else "market",
+        plain(quantity),
+        None if price is None else plain(price),
+        None if trigger is None else plain(trigger),
+        params,
+    )
+
+
+def _rounds_again(
+    client: Any, symbol: str, quantity: Decimal, price: Decimal | None, trigger: Decimal | None
+) -> str:
+    """Say what ccxt would change without a word on the way to the wire."""
+    if Decimal(client.amount_to_precision(symbol, plain(quantity))) != quantity:
+        return f"ccxt would round the quantity {plain(quantity)} of {symbol} again"
+    for value in (price, trigger):
+        if value is not None and Decimal(client.price_to_precision(symbol, plain(value))) != value:
+            return f"ccxt would round the price {plain(value)} of {symbol} again"
+    return ""
+
+
+def order_types(client: Any, symbols: Sequence[str]) -> frozenset[str]:
+    """Return the kinds of order that every symbol takes as an ordinary order of the book's side.
+
+    Elsewhere stops are another kind of object with its own life (algo orders), which is not
+    followed: there a stop is held by the engine.
+    """
+    known = {"market", "limit"}
+    if client.id in ("binance", "binanceus"):
+        taken = [set(client.markets[s]["info"].get("orderTypes") or ()) for s in symbols]
+        if taken and all("STOP_LOSS" in each for each in taken):
+            known.add("stop")
+        if taken and all("STOP_LOSS_LIMIT" in each for each in taken):
+            known.add("stop_limit")
+    elif client.id == "kraken":
+        known |= {"stop", "stop_limit"}
+    return frozenset(known)
+
+
+class Translator:
+    """Turns ccxt's orders and trades into events; remembers which order is whose."""
+
+    def __init__(self, client: Any, venue: str, symbols: Sequence[str], clock: Clock) -> None:
+        self.ids = Ids(client.id)
+        self.symbols = tuple(symbols)
+        self.numbers = {symbol: number for number, symbol in enumerate(symbols)}
+        self._client, self._venue, self._clock = client, venue, clock
+        self._owners: OrderedDict[str, str] = OrderedDict()
+        self._fill_ids = _FILL_IDS.get(client.id, _USUAL_FILL_IDS)
+
+    def symbol(self, number: int) -> str:
+        """Return the name of a symbol of the universe."""
+        return self.symbols[number]
+
+    def remember(self, venue_order_id: str, client_id: str) -> None:
+        """Keep whose an order is: executions often name the venue's id alone."""
+        if venue_order_id and client_id:
+            self._owners[venue_order_id] = client_id
+            if len(self._owners) > _REMEMBERED:
+                self._owners.popitem(last=False)
+
+    def order(self, order: Mapping[str, Any], by: Any = "stream") -> m.OrderSeen | None:
+        """Return an order as the venue shows it; None if it is not on our symbols."""
+        number = self.numbers.get(str(order.get("symbol")))
+        if number is None or order.get("side") not in ("buy", "sell"):
+            return None
+        venue_id, client_id = str(order.get("id") or ""), self.ids.back(order.get("clientOrderId"))
+        client_id = client_id or self._owners.get(venue_id, "")
+        self.remember(venue_id, client_id)
+        return m.OrderSeen(
+            at_ns=self._clock.now_ns(), client_id=client_id, venue_order_id=venue_id,
+            symbol=number, side=order["side"], state=state_of(order),
+            quantity=float(order.get("amount") or 0.0), filled=float(order.get("filled") or 0.0),
+            price=_positive(order.get("price")), average_price=_positive(order.get("average")),
+            by=by,
+        )  # fmt: skip
+
+    def acked(self, order: Mapping[str, Any], client_id: str) -> m.Acked:
+        """Return the acceptance of an order whose echo was found good."""
+        venue_id = str(order["id"])
+        self.remember(venue_id, client_id)
+        amount = order.get("amount")
+        return m.Acked(
+            at_ns=self._clock.now_ns(), client_id=client_id, venue_order_id=venue_id,
+            state=state_of(order), side=order["side"],
+            quantity=None if amount is None else float(amount),
+            price=_positive(order.get("price")), filled=float(order.get("filled") or 0.0),
+        )  # fmt: skip
+
+    def fill(self, trade: Mapping[str, Any], client_id: str = "") -> m.Filled | None:
+        """Return an execution of ours; None if it is not on our symbols or names no trade."""
+        number = self.numbers.get(str(trade.get("symbol")))
+        if number is None or trade.get("id") in (None, "") or not trade.get("amount"):
+            return None
+        venue_id = str(trade.get("order") or "")
+        client_id = client_id or self._owner(trade, venue_id)
+        self.remember(venue_id, client_id)
+        now = self._clock.now_ns()
+        stamp = trade.get("timestamp")
+        venue_ns = now if stamp is None else int(stamp) * _MS
+        fee, currency = _fee(trade)
+        return m.Filled(
+            at_ns=now, venue=self._venue, symbol=number, trade_id=str(trade["id"]),
+            client_id=client_id, venue_order_id=venue_id, venue_ns=venue_ns,
+            market_ns=self._clock.market_ns() - round((now - venue_ns) * self._clock.speed),
+            side=trade["side"], quantity=float(trade["amount"]), price=float(trade["price"]),
+            fee=fee, fee_currency=currency, maker=trade.get("takerOrMaker") == "maker",
+        )  # fmt: skip
+
+    def _owner(self, trade: Mapping[str, Any], venue_id: str) -> str:
+        told = trade.get("clientOrderId")
+        info = trade.get("info")
+        if not told and isinstance(info, Mapping):
+            told = next((info[key] for key in self._fill_ids if info.get(key)), "")
+        return self.ids.back(told) or self._owners.get(venue_id, "")
+
+    def base_and_quote(self, number: int) -> tuple[str, str]:
+        """Return the currencies of a symbol."""
+        market = self._client.markets[self.symbols[number]]
+        return str(market["base"]), str(market["quote"])
+
+
+def _positive(value: Any) -> float | None:
+    return float(value) if value else None
+
+
+def _fee(trade: Mapping[str, Any]) -> tuple[float, str]:
+    """Return what a fill cost: what `fee` says, else the first of `fees`."""
+    fee = trade.get("fee")
+    if not (isinstance(fee, Mapping) and fee.get("cost") is not None):
+        fee = next((each for each in trade.get("fees") or () if each.get("cost")), None)
+    if not fee:
+        return 0.0, ""
+    return float(fee["cost"]), str(fee.get("currency") or "")

@@ -1,0 +1,209 @@
+"""The account's own orders and fills: listened to without loss, or asked for again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from septet import messages as m
+from septet_plugins.exchange.clients import Scrub
+from septet_plugins.exchange.tap import Backoff, Tap, tapped
+from septet_plugins.execution.ccxt_link import Link
+from septet_plugins.execution.ccxt_orders import Translator
+
+__all__ = ["UserPolls", "UserStream", "streams_orders"]
+
+_KEPT: Final = 1_000
+_ENDS: Final = frozenset({"eventStreamTerminated", "listenKeyExpired"})
+CatchUp = Callable[[], Awaitable[str]]
+"""Reads open orders and fills again and hands them on; returns what was wrong, or nothing."""
+
+
+def streams_orders(client: Any) -> bool:
+    """Whether orders and their executions come by themselves."""
+    return client.has.get("watchOrders") is True
+
+
+class UserStream:
+    """One connection after another to the account's stream.
+
+    It is up once a connection stands and what happened before has been read by REST, and down
+    from the moment the socket ends, a message cannot be read, the venue ends the stream or a
+    `watch` raises. Dials are spaced by a back-off that forgets only after a steady while.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        translator: Translator,
+        link: Link,
+        scrub: Scrub,
+        *,
+        deliver: Callable[[m.Event], None],
+        catch_up: CatchUp,
+        settle_s: float,
+    ) -> None:
+        from ccxt.async_support.base.ws.cache import ArrayCacheBySymbolById
+
+        self._client, self._translator, self._link = client, translator, link
+        self._scrub, self._deliver, self._catch_up = scrub, deliver, catch_up
+        self._settle_s = settle_s
+        self._tap = Tap(client, raw=self._raw, resolved=_nothing, lost=self._ended)
+        self._caches = {
+            "orders": tapped(ArrayCacheBySymbolById, _KEPT, self._order),
+            "myTrades": tapped(ArrayCacheBySymbolById, _KEPT, self._fill),
+        }
+        self._takes: dict[str, Callable[[Any], None]] = {
+            "orders": self._order, "myTrades": self._fill,
+        }  # fmt: skip
+        self._lost: asyncio.Future[str] | None = None
+        self._heard = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.dials = 0
+
+    def start(self) -> None:
+        """Begin to dial."""
+        for name, cache in self._caches.items():
+            setattr(self._client, name, cache)
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End the connection and dial no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        self._tap.drop_all("closed here")
+        await self._tap.closed()
+
+    async def _run(self) -> None:
+        backoff = Backoff()
+        while True:
+            self.dials += 1
+            began = time.monotonic()
+            up_s, reason = await self._session()
+            self._link.down(reason)
+            lived_s = time.monotonic() - began if up_s else 0.0
+            await asyncio.sleep(backoff.wait_s(lived_s))
+
+    async def _session(self) -> tuple[bool, str]:
+        """Dial, catch up, and listen until it ends; return whether it was up, and why it ended."""
+        loop = asyncio.get_running_loop()
+        self._lost = lost = loop.create_future()
+        self._heard.clear()
+        wanted = [("watch_orders", "orders")]
+        if self._client.has.get("watchMyTrades") is True:
+            wanted.append(("watch_my_trades", "myTrades"))
+        watchers = [loop.create_task(self._watch(*each)) for each in wanted]
+        try:
+            await self._settled(lost)
+            if not lost.done():
+                wrong = await self._caught_up(lost)
+                if wrong and not lost.done():
+                    lost.set_result(f"the account could not be read: {wrong}")
+            if lost.done():
+                return False, lost.result()
+            self._link.up()
+            return True, await lost
+        finally:
+            for each in watchers:
+                each.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+            self._tap.drop_all("dialling again")
+            await self._tap.closed()
+
+    async def _settled(self, lost: asyncio.Future[str]) -> None:
+        """Wait until the subscription is answered, or the stream is lost."""
+        heard: asyncio.Future[Any] = asyncio.ensure_future(self._heard.wait())
+        waited: set[asyncio.Future[Any]] = {heard, lost}
+        await asyncio.wait(waited, timeout=self._settle_s, return_when=asyncio.FIRST_COMPLETED)
+        heard.cancel()
+        connected = any(not ws.closed() for ws in (self._client.clients or {}).values())
+        if not self._heard.is_set() and not lost.done() and not connected:
+            lost.set_result(f"no connection within {self._settle_s:g} s")
+
+    async def _caught_up(self, lost: asyncio.Future[str]) -> str:
+        reading: asyncio.Future[str] = asyncio.ensure_future(_as_coroutine(self._catch_up()))
+        await asyncio.wait({reading, lost}, return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            return reading.result()
+        reading.cancel()
+        return ""
+
+    async def _watch(self, method: str, cache: str) -> None:
+        """Keep a subscription alive; items come through the tap, or here where that is bypassed."""
+        while True:
+            try:
+                items = await getattr(self._client, method)()
+            except Exception as error:  # whatever it was, the stream no longer delivers
+                self._end(self._scrub(error))
+                return
+            if getattr(self._client, cache) is not self._caches[cache]:
+                for each in items:
+                    self._takes[cache](each)
+
+    def _raw(self, ws: Any, message: Any) -> bool:
+        self._heard.set()
+        if isinstance(message, dict):
+            inner = message.get("event")
+            event = inner.get("e") if isinstance(inner, dict) else message.get("e")
+            if event in _ENDS:
+                self._end(f"the venue ended the stream of the account ({event})")
+        return False
+
+    def _ended(self, ws: Any, reason: str) -> None:
+        self._end(self._scrub(reason))
+
+    def _end(self, reason: str) -> None:
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(reason)
+
+    def _order(self, item: Any) -> None:
+        seen = self._translator.order(item)
+        if seen is not None:
+            self._deliver(seen)
+
+    def _fill(self, item: Any) -> None:
+        fill = self._translator.fill(item)
+        if fill is not None:
+            self._deliver(fill)
+
+
+class UserPolls:
+    """Where the exchange streams no orders: the account is read every few seconds."""
+
+    def __init__(self, link: Link, catch_up: CatchUp, every_s: float) -> None:
+        self._link, self._catch_up, self._every_s = link, catch_up, every_s
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _run(self) -> None:
+        backoff = Backoff(self._every_s)
+        while True:
+            wrong = await self._catch_up()
+            if wrong:
+                self._link.down(wrong)
+                await asyncio.sleep(backoff.wait_s())
+            else:
+                self._link.up()
+                backoff = Backoff(self._every_s)
+                await asyncio.sleep(self._every_s)
+
+
+def _nothing(ws: Any, result: Any, message_hash: str) -> None:
+    return None
+
+
+async def _as_coroutine(waiting: Awaitable[str]) -> str:
+    return await waiting

@@ -1,0 +1,451 @@
+"""One account at an exchange of ccxt: orders out, answers and executions in."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from septet import messages as m
+from septet.errors import RunError, SeptetError
+from septet.plugin import Clock, SecretRef, VenueFacts
+from septet_plugins.exchange.clients import ReadSecret, Scrub, Terms, is_test, make_client
+from septet_plugins.exchange.markets import check_symbols, market_of
+from septet_plugins.exchange.requests import Gate, Wire
+from septet_plugins.execution.ccxt_account import Account
+from septet_plugins.execution.ccxt_answers import echo_fault, judge
+from septet_plugins.execution.ccxt_link import Link, Rest
+from septet_plugins.execution.ccxt_lookup import Lookup, Missing
+from septet_plugins.execution.ccxt_orders import Translator, order_types, place
+from septet_plugins.execution.ccxt_rights import can_withdraw
+from septet_plugins.execution.ccxt_user import UserPolls, UserStream, streams_orders
+
+__all__ = ["CcxtVenue", "VenueTerms", "VenueWorld"]
+
+_NS: Final = 1_000_000_000
+_STALE_READS_NS: Final = 55 * _NS
+_USUAL_WINDOW_MS: Final = 10_000
+_CLOSE_S: Final = 5.0
+_AMENDS: Final = frozenset({"binance"})
+"""Exchanges whose replacement of an order is one request with one answer that says both ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class VenueTerms:
+    """How an account is used: the exchange, where its secrets live, and the limits of time."""
+
+    reach: Terms
+    secrets: dict[str, SecretRef]
+    params: dict[str, Any]
+    settles_ns: int | None = None
+    skew_ns: int = 500_000_000
+    poll_ns: int = 5 * _NS
+    settle_stream_ns: int = 5 * _NS
+
+
+@dataclass(frozen=True, slots=True)
+class VenueWorld:
+    """What `check --world` wants to know of a venue."""
+
+    facts: VenueFacts
+    skew_ns: int | None
+    skew_limit_ns: int
+
+
+class CcxtVenue:
+    """See `septet.plugin.LiveVenue`; the clients are ccxt's own, with hooks on the instances.
+
+    Two clients: one for orders, reads and streams; one for cancels, so that the kill switch never
+    waits behind reads. The second has no limiter of its own and uses a reserve when the venue asks
+    for a pause.
+    """
+
+    def __init__(self, terms: VenueTerms, name: str, clock: Clock, read: ReadSecret) -> None:
+        self._terms, self._name, self._clock, self._read = terms, name, clock, read
+        self._gate = Gate(clock)
+        self._scrub = Scrub()
+        self._sending: set[asyncio.Future[Any]] = set()
+        self._sink: Callable[[Any], None] = _nowhere
+        self._rest: Rest | None = None
+        self._user: UserStream | UserPolls | None = None
+        self._symbols: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"CcxtVenue({self._name!r}, {self._terms.reach.exchange!r})"
+
+    # ------------------------------------------------------------ open and close
+
+    async def open(self, symbols: Sequence[str], sink: Callable[[Any], None]) -> VenueFacts:
+        """Connect; account data is announced by `VenueChanged` once it is caught up.
+
+        Raises
+        ------
+        DataError
+            If the exchange or a symbol does not exist.
+        RunError
+            If the venue cannot be reached or refuses the key; nothing is assumed then.
+        """
+        self._sink = sink
+        try:
+            await self._connect(symbols)
+            facts = await self._facts()
+        except BaseException:
+            await self.close()
+            raise
+        if streams_orders(self._main.client):
+            self._user = UserStream(
+                self._main.client, self._translator, self._link, self._scrub,
+                deliver=self._account.deliver, catch_up=self._account.catch_up,
+                settle_s=self._terms.settle_stream_ns / _NS,
+            )  # fmt: skip
+        else:
+            self._user = UserPolls(self._link, self._account.catch_up, self._terms.poll_ns / _NS)
+        self._user.start()
+        return facts
+
+    async def world(self, symbols: Sequence[str]) -> VenueWorld:
+        """Connect, look, and close again; no stream is opened and no order sent."""
+        try:
+            await self._connect(symbols)
+            skewed = await self.skew()
+            skew_ns = None if skewed is None else skewed.skew_ns
+            return VenueWorld(await self._facts(), skew_ns, self._terms.skew_ns)
+        finally:
+            await self.close()
+
+    async def _connect(self, symbols: Sequence[str]) -> None:
+        reach = self._terms.reach
+        secrets = {key: self._read(where) for key, where in self._terms.secrets.items()}
+        self._scrub = Scrub(secrets.values())
+        self._key = secrets.get("apiKey", "")
+        self._symbols = tuple(symbols)
+        self._main = self._rest = Rest(make_client(reach, secrets), self._gate, self._scrub)
+        self._quick = Rest(make_client(reach, secrets, rate_limit=False), self._gate, self._scrub)
+        self._link = Link(self._name, self._clock, self._gate, self._sink)
+        self._main.link = self._quick.link = self._link
+        try:
+            await self._main.ask("load_markets")
+        except SeptetError:
+            raise
+        except Exception as error:  # said with its class and without secrets
+            raise RunError(
+                f"{self._name}: {reach.exchange} cannot be reached: {self._scrub(error)}",
+                hint="nothing was sent and nothing is assumed; start again when it answers",
+            ) from None
+        check_symbols(self._main.client, symbols)
+        self._quick.client.set_markets_from_exchange(self._main.client)
+        self._translator = Translator(self._main.client, self._name, symbols, self._clock)
+        self._lookup = Lookup(self._main, self._translator.ids)
+        self._account = Account(
+            self._main, self._translator, self._clock, lambda event: self._sink(event),
+            self._settles_ns(),
+        )  # fmt: skip
+
+    def _settles_ns(self) -> int:
+        if self._terms.settles_ns is not None:
+            return self._terms.settles_ns
+        window = self._main.client.options.get("recvWindow") or _USUAL_WINDOW_MS
+        return int(window) * 1_000_000 + _STALE_READS_NS
+
+    async def _facts(self) -> VenueFacts:
+        client, reach = self._main.client, self._terms.reach
+        streams, tests = streams_orders(client), is_test(client, reach)
+        withdraws, why = await can_withdraw(self._main, is_test=tests)
+        kinds = order_types(client, self._symbols)
+        notes = [] if not why else [why]
+        if not streams:
+            notes.append(f"{reach.exchange} streams no orders: the account is polled")
+        if "stop" not in kinds:
+            notes.append(f"{reach.exchange} holds no stops here: they die with the process")
+        if not self._lookup.by_client_id():
+            notes.append(f"{reach.exchange} is not asked by client id: its lists are read")
+        digest = hashlib.sha256(f"{reach.exchange}\0{self._key}".encode()).hexdigest()[:16]
+        return VenueFacts(
+            venue=self._name, exchange=reach.exchange, account=digest,
+            markets={symbol: market_of(client, symbol) for symbol in self._symbols},
+            order_types=kinds, can_withdraw=withdraws, is_test=tests,
+            settles_ns=self._settles_ns(), streams_orders=streams,
+            amends=reach.exchange in _AMENDS, notes=tuple(notes),
+        )  # fmt: skip
+
+    async def close(self) -> None:
+        """Let sends that are under way end, within bounds, then close every connection."""
+        if self._sending:
+            await asyncio.wait(set(self._sending), timeout=_CLOSE_S)
+        if self._user is not None:
+            await self._user.stop()
+            self._user = None
+        if self._rest is not None:
+            self._rest = None
+            self._account.close()
+            self._link.close()
+            await self._main.close()
+            await self._quick.close()
+
+    # ------------------------------------------------------------ orders
+
+    async def submit(self, order: m.Submit) -> m.Event:
+        """Send an order once and judge the answer.
+
+        The send is shielded: cancelling this call leaves it under way, and the answer goes to the
+        sink instead.
+        """
+        task = asyncio.ensure_future(self._send(order))
+        answer: m.Event = await self._shielded(task, lambda event: self._sink(event))
+        return answer
+
+    async def _shielded(self, task: asyncio.Future[Any], late: Callable[[Any], None]) -> Any:
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                task.add_done_callback(lambda done: late(done.result()))
+            raise
+
+    async def _send(self, order: m.Submit) -> m.Event:
+        symbol = self._translator.symbol(order.symbol)
+        sent_id = self._translator.ids.there(order.client_id)
+        placed = place(self._main.client, symbol, order, sent_id)
+        if isinstance(placed, str):
+            return self._refused(order.client_id, "filter", placed, "local")
+        trace: list[Wire] = []
+        try:
+            answer = await self._main.ask(
+                "create_order", symbol, placed.type, order.side, placed.quantity, placed.price,
+                {**self._terms.params, **placed.params},
+                urgent=order.reduces, deadline_ns=order.deadline_ns, wire=trace,
+            )  # fmt: skip
+        except Exception as error:  # judged by a table; what it does not name is uncertain
+            return await self._failed(order.client_id, error, trace[0])
+        fault = echo_fault(answer, symbol, sent_id)
+        if fault:
+            answer = await self._completed(answer, symbol, sent_id, order.client_id)
+            if answer is None:
+                return self._uncertain(order.client_id, fault)
+        self._account.fills_of(answer, order.client_id)
+        return self._translator.acked(answer, order.client_id)
+
+    async def _completed(
+        self, answer: Any, symbol: str, sent_id: str, client_id: str
+    ) -> dict[str, Any] | None:
+        """Read an order whose answer has an id and says too little; None if it stays unclear."""
+        told = isinstance(answer, dict) and answer.get("id")
+        if not told or answer.get("clientOrderId") not in (None, "", sent_id):
+            return None
+        try:
+            found = await self._lookup.find(client_id, str(answer["id"]), symbol)
+        except Exception:  # uncertain it was, uncertain it stays: the core asks again
+            return None
+        if found.get("clientOrderId") in (None, "") and found.get("id") == answer["id"]:
+            found = {**found, "clientOrderId": sent_id}
+        return None if echo_fault(found, symbol, sent_id) else found
+
+    async def _failed(self, client_id: str, error: BaseException, wire: Wire) -> m.Event:
+        verdict, text = judge(error, wire), self._scrub(error)
+        if not verdict.refused:
+            return self._uncertain(client_id, text)
+        if verdict.code == "clock" and verdict.by == "venue":
+            await self._synchronise()
+        return self._refused(client_id, verdict.code, text, verdict.by)
+
+    async def _synchronise(self) -> None:
+        """Set the clients' clocks by the venue's, once; the next decision is another order."""
+        for rest in (self._main, self._quick):
+            await rest.attempt("load_time_difference")
+        skewed = await self.skew()
+        if skewed is not None:
+            self._sink(skewed)
+
+    def _refused(self, client_id: str, code: str, text: str, by: Any) -> m.Refused:
+        return m.Refused(
+            at_ns=self._clock.now_ns(), client_id=client_id, code=code, text=text, by=by
+        )
+
+    def _uncertain(self, client_id: str, text: str) -> m.Uncertain:
+        return m.Uncertain(at_ns=self._clock.now_ns(), client_id=client_id, text=text)
+
+    async def amend(self, order: m.Amend) -> Sequence[m.Event]:
+        """Replace an order by another, in one request; both ends are said.
+
+        What is not plainly answered leaves both ends open: the new order uncertain, the old one to
+        be looked at.
+        """
+        if self._terms.reach.exchange not in _AMENDS:
+            text = f"{self._terms.reach.exchange} has no replacement that says both ends"
+            return [self._refused(order.new_client_id, "unsupported", text, "local")]
+        task = asyncio.ensure_future(self._replace(order))
+        events: Sequence[m.Event] = await self._shielded(task, self._late)
+        return events
+
+    def _late(self, events: Sequence[m.Event]) -> None:
+        for each in events:
+            self._sink(each)
+
+    async def _replace(self, order: m.Amend) -> Sequence[m.Event]:
+        symbol, ids = self._translator.symbol(order.symbol), self._translator.ids
+        new_id = ids.there(order.new_client_id)
+        child = m.Submit(
+            client_id=order.new_client_id, parent=order.parent, symbol=order.symbol,
+            side=order.side, order_type="limit", quantity=order.quantity, reduces=False,
+            deadline_ns=order.deadline_ns, limit_price=order.limit_price,
+        )  # fmt: skip
+        placed = place(self._main.client, symbol, child, new_id)
+        if isinstance(placed, str):
+            return [self._refused(order.new_client_id, "filter", placed, "local")]
+        trace: list[Wire] = []
+        params = {"newClientOrderId": new_id, "cancelOrigClientOrderId": ids.there(order.client_id)}
+        try:
+            answer = await self._main.ask(
+                "edit_order", order.venue_order_id, symbol, "limit", order.side, placed.quantity,
+                placed.price, params, deadline_ns=order.deadline_ns, wire=trace,
+            )  # fmt: skip
+        except Exception as error:  # judged by the table of orders
+            return self._not_replaced(order, error, trace[0])
+        fault = echo_fault(answer, symbol, new_id)
+        if fault:
+            return [self._uncertain(order.new_client_id, fault), self._look(order.client_id, fault)]
+        gone = self._look(order.client_id, "replaced")
+        return [gone, self._translator.acked(answer, order.new_client_id)]
+
+    def _not_replaced(self, order: m.Amend, error: BaseException, wire: Wire) -> list[m.Event]:
+        verdict, text = judge(error, wire), self._scrub(error)
+        if verdict.by != "venue" or verdict.code in ("rate", "clock", "auth", "symbol"):
+            return [self._refused(order.new_client_id, verdict.code, text, verdict.by)]
+        return [self._uncertain(order.new_client_id, text), self._look(order.client_id, text)]
+
+    def _look(self, client_id: str, text: str) -> m.CancelFailed:
+        return m.CancelFailed(at_ns=self._clock.now_ns(), client_id=client_id, text=text)
+
+    async def cancel(self, order: m.Cancel) -> m.Event:
+        """Cancel one order; "not found" means look, not cancelled."""
+        import ccxt
+
+        symbol, asked = self._translator.symbol(order.symbol), self._clock.now_ns()
+        try:
+            answer = await self._lookup.cancel(
+                self._quick, order.client_id, order.venue_order_id, symbol
+            )
+        except (Missing, ccxt.OrderNotFound):
+            return m.NotFound(
+                at_ns=self._clock.now_ns(), client_id=order.client_id, asked_ns=asked, by="cancel"
+            )
+        except Exception as error:  # whatever it was, the order must be looked at
+            return self._look(order.client_id, self._scrub(error))
+        seen = self._translator.order({**answer, "symbol": symbol}, "cancel")
+        if seen is None or answer.get("status") is None:
+            return self._look(order.client_id, "the answer does not say what became of the order")
+        return seen if seen.client_id else _with_owner(seen, order.client_id)
+
+    async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
+        """Cancel everything on these symbols, on a connection of its own, all at once.
+
+        Where the exchange cancels a symbol's orders in one request, that is what is sent: orders
+        of others on the same account go with ours.
+        """
+        done = await asyncio.gather(*(self._sweep(self._translator.symbol(s)) for s in symbols))
+        return [event for events in done for event in events]
+
+    async def _sweep(self, symbol: str) -> list[m.Event]:
+        import ccxt
+
+        whole = self._quick.client.has.get("cancelAllOrders") is True
+        try:
+            if whole:
+                answers = await self._quick.ask("cancel_all_orders", symbol, urgent=True)
+            else:
+                answers = await self._one_by_one(symbol)
+        except ccxt.OrderNotFound:  # there was none
+            return []
+        except Exception as error:  # said, and repeated by the core until none is open
+            return [self._look("", f"{symbol}: {self._scrub(error)}")]
+        orders = [each for each in answers if isinstance(each, dict) and each.get("status")]
+        seen = [self._translator.order({**each, "symbol": symbol}, "cancel") for each in orders]
+        return [each for each in seen if each is not None]
+
+    async def _one_by_one(self, symbol: str) -> list[Any]:
+        orders = await self._quick.ask("fetch_open_orders", symbol, urgent=True)
+        return list(
+            await asyncio.gather(
+                *(
+                    self._quick.ask("cancel_order", each["id"], symbol, urgent=True)
+                    for each in orders
+                ),
+                return_exceptions=True,
+            )
+        )
+
+    # ------------------------------------------------------------ reads
+
+    async def query(self, order: m.Query) -> m.Event | None:
+        """Ask what became of an order; None if the venue does not say."""
+        symbol, asked = self._translator.symbol(order.symbol), self._clock.now_ns()
+        try:
+            found = await self._lookup.find(order.client_id, order.venue_order_id, symbol)
+        except Missing:
+            return m.NotFound(at_ns=self._clock.now_ns(), client_id=order.client_id, asked_ns=asked)
+        except Exception:  # no answer is no event: the core asks again
+            return None
+        seen = self._translator.order({**found, "symbol": symbol}, "query")
+        return None if seen is None else _with_owner(seen, order.client_id)
+
+    async def open_orders(self) -> m.OpenOrders | None:
+        """Return all open orders on our symbols; None if any could not be read."""
+        return await self._account.open_orders()
+
+    async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
+        """Return executions of a symbol since a time, in order; None if they could not be read."""
+        return await self._account.fills(symbol, since_ns)
+
+    async def holdings(self) -> m.Holdings | None:
+        """Return the balances of the account; None if they could not be read."""
+        return await self._account.holdings()
+
+    async def skew(self) -> m.Skewed | None:
+        """Return how far our clock is ahead, by one question whose way there and back is halved."""
+        if not self._main.client.has.get("fetchTime"):
+            return None
+        before = self._clock.now_ns()
+        told, wrong = await self._main.attempt("fetch_time")
+        after = self._clock.now_ns()
+        if wrong or told is None:
+            return None
+        return m.Skewed(
+            at_ns=after, venue=self._name, skew_ns=(before + after) // 2 - int(told) * 1_000_000
+        )
+
+    async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
+        """Read the markets again; return what is different, None if they could not be read."""
+        client = self._main.client
+        before = {symbol: market_of(client, symbol) for symbol in self._symbols}
+        _, wrong = await self._main.attempt("load_markets", True)
+        if wrong:
+            return None
+        self._quick.client.set_markets_from_exchange(client)
+        changed = []
+        for number, symbol in enumerate(self._symbols):
+            old, listed = before[symbol], symbol in client.markets
+            new = market_of(client, symbol) if listed else old
+            if listed and new == old:
+                continue
+            changed.append(
+                m.FiltersChanged(
+                    at_ns=self._clock.now_ns(), symbol=number, lot=new.lot, tick=new.tick,
+                    min_notional=new.min_notional, trading=listed and new.trading,
+                )
+            )  # fmt: skip
+        return changed
+
+
+def _with_owner(seen: m.OrderSeen, client_id: str) -> m.OrderSeen:
+    """Name the order by the id it was asked by, where the venue leaves that out."""
+    import msgspec
+
+    return seen if seen.client_id else msgspec.structs.replace(seen, client_id=client_id)
+
+
+def _nowhere(event: Any) -> None:
+    raise AssertionError(f"an event before open: {event}")
