@@ -161,9 +161,10 @@ class Journal(Reader):
             row = self._db.execute(
                 "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1"
             ).fetchone()
-            # A write of nothing: makes the -wal file, and shows a read-only disk at once.
+            # Makes the -wal file, and shows a read-only disk at once.
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(f"PRAGMA user_version = {FORMAT}")
+            self._db.execute("DELETE FROM snapshots WHERE seq > ?", (row[0] if row else 0,))
             self._db.execute("COMMIT")
             # Closing this drops no lock of SQLite's: those are on the other two files.
             self._wal = os.open(f"{self.path}-wal", os.O_RDWR | os.O_CLOEXEC)

@@ -20,6 +20,7 @@ __all__ = ["Reader", "Session", "Snapshot", "TailFacts", "connect", "guarded"]
 CHUNK_ROWS: Final = 1_000
 BUSY_S: Final = 1.0
 """How long a locked database is waited for."""
+_UNSHARED: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _ROW: Final = "SELECT seq, at_ns, kind, event, commands, hash FROM entries"
 _LATEST_ORDERS: Final = 256
 
@@ -99,20 +100,32 @@ def connect(
         raise InputError(f"there is no journal at {path}")
     if path.stat().st_size < 100:  # SQLite would throw the -wal of an empty file away
         raise JournalError(f"{path}: the file is empty or cut off in its first page")
-    mode = "rw" if write else "ro"
     with guarded(path, "opening"):
-        db = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode={mode}",
-            uri=True, timeout=busy_s, isolation_level=None, check_same_thread=False,
-        )  # fmt: skip
         try:
-            if salvage:  # else SQLite refuses a file with fewer pages than its header says
-                db.execute("PRAGMA writable_schema = ON")
-            _insist_on_format(db, path)
-        except BaseException:
-            db.close()
-            raise
+            db = _opened(path, "mode=rw" if write else "mode=ro", busy_s, salvage)
+        except sqlite3.OperationalError as problem:
+            # A folder that cannot be written to lets nobody share memory; at rest none is needed.
+            wal = path.with_name(f"{path.name}-wal")
+            at_rest = not wal.exists() or not wal.stat().st_size
+            if write or not at_rest or problem.sqlite_errorcode & 0xFF not in _UNSHARED:
+                raise
+            db = _opened(path, "immutable=1", busy_s, salvage)
     db.text_factory = bytes
+    return db
+
+
+def _opened(path: Path, how: str, busy_s: float, salvage: bool) -> sqlite3.Connection:
+    db = sqlite3.connect(
+        f"{path.resolve().as_uri()}?{how}",
+        uri=True, timeout=busy_s, isolation_level=None, check_same_thread=False,
+    )  # fmt: skip
+    try:
+        if salvage:  # else SQLite refuses a file with fewer pages than its header says
+            db.execute("PRAGMA writable_schema = ON")
+        _insist_on_format(db, path)
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -184,16 +197,16 @@ class Reader:
         Without `until` it ends at what is the last entry when it gets there.
         """
         last = until if until is not None else (1 << 62)
-        while True:
+        while after < last:
             with guarded(self.path, f"reading the entries after {after}"):
                 rows = self._db.execute(
                     f"{_ROW} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {CHUNK_ROWS}",
                     (after, last),
                 ).fetchall()
+            if not rows:
+                return
             for seq, at_ns, kind, event, commands, digest in rows:
                 yield Entry(seq, at_ns, str(kind, "utf-8"), event, commands, digest)
-            if len(rows) < CHUNK_ROWS:
-                return
             after = rows[-1][0]
 
     def entry(self, seq: int) -> Entry | None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Findings", "mend", "walk"]
 
+_AFTER: Final = (
+    "SELECT seq, at_ns, kind, event, commands, hash FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
+)
 _PROBED: Final = 100_000
 """So many numbers after a damaged entry are asked for before the rest counts as gone."""
 
@@ -80,19 +83,21 @@ def walk(reader: Reader, *, after: Snapshot | None = None, expected: int = 0) ->
 
     `expected` is the number of the last entry, as far as is known from elsewhere.
     """
-    start = (after.seq, after.hash) if after else (0, reader.first_hash)
-    first = start[0] + 1
+    notes: tuple[str, ...] = ()
+    first = 1
     try:
+        if after is not None and not _stands(reader, after):
+            after = None
         if after is None:
             _insist_on_start(reader)
-        elif after.seq:
-            _insist_on_place(reader, after)
+        else:
+            first = after.seq + 1
+        start = (after.seq, after.hash) if after else (0, reader.first_hash)
         last = _chain(reader, *start)
     except _Broken as broken:
         return Findings(first=first, broken=f"{reader.path}: {broken}")
     except _Damaged as damaged:
         return _judge_damage(reader, first, damaged, expected)
-    notes: tuple[str, ...] = ()
     if after is None:
         notes = tuple(_snapshot_findings(reader, last))
         if notes:
@@ -108,6 +113,7 @@ def _chain(reader: Reader, seq: int, digest: bytes) -> int:
         if number != seq + 1:
             gone = f"entry {seq + 1}" if number == seq + 2 else f"entries {seq + 1} to {number - 1}"
             raise _Broken(f"{gone} were removed: {number} follows {seq}")
+        # SQLite keeps any type in any column: what is not text cannot have been written here.
         whole = [value if isinstance(value, bytes) else str(value).encode() for value in row[2:]]
         kind, event, commands, written = whole
         try:
@@ -128,15 +134,11 @@ def _chain(reader: Reader, seq: int, digest: bytes) -> int:
 
 def _rows(reader: Reader, after: int) -> Iterator[Any]:
     """Yield rows one by one, up to the one that cannot be read."""
-    db = reader._db
-    sql = (
-        "SELECT seq, at_ns, kind, event, commands, hash FROM entries WHERE seq > ?"
-        f" ORDER BY seq LIMIT {CHUNK_ROWS}"
-    )
+    limit = CHUNK_ROWS
     while True:
         count = 0
         try:
-            for row in db.execute(sql, (after,)):
+            for row in reader._db.execute(_AFTER, (after, limit)):
                 after = row[0]
                 count += 1
                 yield row
@@ -144,8 +146,11 @@ def _rows(reader: Reader, after: int) -> Iterator[Any]:
             with guarded(reader.path, "verifying"):  # locked, no disk: that is no damage
                 raise problem
         except sqlite3.DatabaseError as problem:
+            if limit > 1:  # a cursor looks one row ahead: a good one may be lost with the bad
+                limit = 1
+                continue
             raise _Damaged(after, f"what follows entry {after} cannot be read: {problem}") from None
-        if count < CHUNK_ROWS:
+        if count < limit:
             return
 
 
@@ -155,12 +160,17 @@ def _insist_on_start(reader: Reader) -> None:
         raise _Broken(f"entry {row[0]} was put before the first")
 
 
-def _insist_on_place(reader: Reader, after: Snapshot) -> None:
-    entry = reader.entry(after.seq)
-    if entry is None:
-        return  # the walk finds nothing either, and the newest snapshot says what is gone
-    if entry.hash != after.hash:
+def _stands(reader: Reader, after: Snapshot) -> bool:
+    """Whether the entry a snapshot was made after is there."""
+    if not after.seq:
+        return True
+    try:
+        row = reader._db.execute("SELECT hash FROM entries WHERE seq = ?", (after.seq,)).fetchone()
+    except sqlite3.DatabaseError:
+        return False
+    if row and row[0] != after.hash:
         raise _Broken(f"entry {after.seq} is not the one that the snapshot there was made after")
+    return bool(row)
 
 
 def _judge_damage(reader: Reader, first: int, damaged: _Damaged, expected: int) -> Findings:
@@ -169,10 +179,12 @@ def _judge_damage(reader: Reader, first: int, damaged: _Damaged, expected: int) 
     until = max(expected, last + CHUNK_ROWS)
     for number in range(last + 1, min(until, last + _PROBED) + 1):
         try:
-            row = db.execute("SELECT event FROM entries WHERE seq = ?", (number,)).fetchone()
+            row = db.execute(
+                "SELECT event, commands FROM entries WHERE seq = ?", (number,)
+            ).fetchone()
         except sqlite3.DatabaseError:
             continue
-        if row and b"\0" not in bytes(row[0]):
+        if row and not any(b"\0" in bytes(text) for text in row):
             return Findings(
                 first, last,
                 broken=f"{reader.path}: {damaged.why}; entry {number} after it can be read: "
@@ -303,20 +315,22 @@ def _copy(reader: Reader, new: sqlite3.Connection, last: int) -> None:
     text, digest = old.execute("SELECT text, hash FROM head").fetchone()
     new.execute("INSERT INTO head VALUES (1, ?, ?)", (str(text, "utf-8"), digest))
     before, seq = reader.first_hash, 0
-    for entry in reader.read(0, last):
-        made = chained(
-            before, entry.seq, entry.at_ns, entry.kind, entry.event_json, entry.commands_json
-        )
-        if entry.seq != seq + 1 or made != entry.hash:
-            raise JournalError(f"{reader.path}: entry {seq + 1} is damaged: the middle is corrupt")
-        new.execute(
-            "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                entry.seq, entry.at_ns, entry.kind, str(entry.event_json, "utf-8"),
-                str(entry.commands_json, "utf-8"), entry.hash,
-            ),
-        )  # fmt: skip
-        before, seq = made, entry.seq
+    try:
+        for number, at_ns, kind, event, commands, digest in _rows(reader, 0):
+            if number > last:
+                break
+            before = chained(before, number, at_ns, str(kind, "utf-8"), event, commands)
+            if number != seq + 1 or before != digest:
+                raise _Damaged(seq, f"entry {seq + 1} is not good")
+            seq = number
+            row = (number, at_ns, *(str(text, "utf-8") for text in (kind, event, commands)), digest)
+            new.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)", row)
+            if seq == last:
+                break
+    except _Damaged as damaged:
+        raise JournalError(
+            f"{reader.path}: {damaged}: the middle of the journal is corrupt"
+        ) from None
     for snapshot in reader.snapshots():
         if snapshot.seq <= seq:
             state = snapshot_digest(reader.first_hash, snapshot.seq, snapshot.hash, snapshot.state)

@@ -1,0 +1,171 @@
+"""The disk is full, locked, read-only or lies: it is said, nothing is half stored, it can go on."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from septet._journal import log
+from septet._journal.log import Journal
+from septet._journal.reader import Reader
+from septet.errors import JournalError
+from tests.journal.drawn import HEAD, bar, filled, order
+
+ROOT = Path(__file__).resolve().parents[2]
+NOBODY = 65_534
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from septet.errors import JournalError
+from tests.journal.drawn import HEAD, bar, filled
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+journal = filled(Path(sys.argv[1]), 50)
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+refused = 0
+for number in range(51, 800):
+    journal.append(bar(number), ())
+    try:
+        journal.commit()
+    except JournalError as problem:
+        refused += 1
+        assert "storing" in problem.message and journal.failing, problem
+        stored = journal.last_seq
+        assert stored < number, (stored, number)
+assert refused > 100 and journal.waiting, refused
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+assert journal.commit() == journal.seq - stored
+assert not journal.failing and not journal.waiting
+assert [entry.seq for entry in journal.read()] == list(range(1, 800))
+assert journal.verify().ok
+journal.close()
+"""
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "j")],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_locked_database_is_waited_for_and_then_said(tmp_path: Path) -> None:
+    filled(tmp_path / "j", 2).close()
+    with Journal.open(tmp_path / "j", busy_s=0.02) as journal:
+        other = sqlite3.connect(tmp_path / "j", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        journal.append(bar(3), ())
+        with pytest.raises(JournalError, match="storing 1 entries failed: database is locked"):
+            journal.commit()
+        journal.append(bar(4), ())
+        with pytest.raises(JournalError, match="storing 2 entries"):
+            journal.commit(durable=True)
+        assert (journal.last_seq, journal.seq, journal.waiting) == (2, 4, 2)
+        with pytest.raises(JournalError, match="locked"):
+            journal.snapshot(b"")
+        other.execute("ROLLBACK")
+        other.close()
+        assert journal.commit() == 2
+        assert (journal.last_seq, journal.failing) == (4, "")
+        assert journal.verify().ok
+
+
+def test_memory_is_bounded_while_the_disk_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "PENDING_BYTES", 10_000)
+    with Journal.create(tmp_path / "j", HEAD) as journal:
+        for number in range(100):
+            waiting = journal.waiting
+            try:
+                journal.append(bar(number), ())
+            except JournalError as refused:
+                assert "wait to be stored; no more are taken" in refused.message
+                break
+        assert 10 < waiting < 99
+        assert journal.commit() == waiting
+        journal.append(bar(1), ())
+
+
+def test_a_commit_is_synced_when_asked_and_only_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    real = os.fdatasync
+
+    def counted(handle: int) -> None:
+        synced.append(handle)
+        real(handle)
+
+    monkeypatch.setattr(os, "fdatasync", counted)
+    for durability, expected in (("power", 2), ("process", 0)):
+        synced.clear()
+        with Journal.create(
+            tmp_path / durability, HEAD, durability="power" if expected else "process"
+        ) as journal:
+            for durable in (False, True, True, False, True):  # the third has nothing to sync
+                if not durable or not synced:
+                    journal.append(bar(1), [order(1)])
+                journal.commit(durable=durable)
+            assert len(synced) == expected
+            assert set(synced) <= {journal._wal}
+
+
+def test_after_a_failed_sync_no_later_one_is_believed(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path / "j", HEAD, durability="power")
+    reading, writing = os.pipe()  # a pipe cannot be synced
+    good, journal._wal = journal._wal, writing
+    journal.append(bar(1), ())
+    with pytest.raises(JournalError, match="syncing the journal failed"):
+        journal.commit(durable=True)
+    journal._wal = good
+    with pytest.raises(JournalError, match="syncing the journal failed"):
+        journal.commit(durable=True)
+    journal.append(bar(2), ())
+    assert journal.commit() == 1  # what needs no promise is still written down
+    journal.close()
+    os.close(reading)
+    os.close(writing)
+    with Journal.open(tmp_path / "j", durability="power") as journal:
+        assert journal.seq == 2
+        journal.append(bar(3), ())
+        assert journal.commit(durable=True) == 1
+
+
+@contextmanager
+def _unprivileged() -> Iterator[None]:
+    """Be nobody for a while, where the tests run as root."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if was == 0:
+            os.seteuid(0)
+
+
+def test_a_folder_that_cannot_be_written_to() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        filled(folder / "j", 3).close()
+        for path in folder.iterdir():
+            path.chmod(0o444)
+        folder.chmod(0o555)
+        with _unprivileged():
+            with pytest.raises(JournalError, match="Permission denied"):
+                Journal.open(folder / "j")
+            with pytest.raises(JournalError, match="locking failed"):
+                Journal.create(folder / "k", HEAD)
+            with Reader(folder / "j") as reader:
+                assert reader.last_seq == 3
+        folder.chmod(0o755)
