@@ -55,6 +55,9 @@ EDGE = {
 
         FillRows Monitor Reading RunView TradeRows Verdict
 
+        BarSeen Clock Connects FeedFacts FeedMessage FeedRequest LiveFeed LiveVenue Market
+        PrintSeen QuoteSeen StreamDown Streams VenueFacts
+
         AVERAGE COMOMENTS EXTREME MOMENTS NAN POWERS SUM WEIGHTED absorb add cosine divide due
         exponential finite gather logarithm positive_part power recursive_average replay_due
         roll root sine weighted_sum window_comoments window_max window_min window_moments
