@@ -1,0 +1,125 @@
+"""A process that fits one model and ends: ``python -m septet._live.train_worker FOLDER``.
+
+The work comes as one pickle on standard input, from the process that started it and from nowhere
+else. When that input ends, whoever asked is gone, and so is this process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle  # nosec B403
+import struct
+import sys
+import threading
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from septet._data.bars import MarketData
+from septet.errors import SeptetError
+
+__all__ = ["HEAD", "RESULT", "Work", "fit", "main"]
+
+HEAD: Final = struct.Struct(">Q")
+RESULT: Final = "result.json"
+_NICE: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One model to fit: a strategy as it was loaded, and all bars known by its time."""
+
+    tree: Any
+    path: Path
+    base_dir: Path
+    market: MarketData
+    number: int
+    trained_to_ns: int
+    cause: str = "schedule"
+
+
+def fit(work: Work) -> Any:
+    """Fit the model that the walk of a backtest on the same bars has at the same time.
+
+    Returns
+    -------
+    septet._learn.WalkModel
+        With a model, or with the reason why there is none.
+    """
+    from septet import _learn as learn
+    from septet._config.load import reopen
+    from septet._core.batch import Batch
+    from septet._data.bars import Instrument
+    from septet._shell.learning import dataset_of
+    from septet._shell.session import Session, plan_of, tape_rules
+    from septet._shell.tape import make_tape
+
+    loaded = reopen(work.tree, work.path, work.base_dir)
+    strategy, market = loaded.strategy, work.market
+    plan = plan_of(loaded, calendar=market.calendar)
+    tape = make_tape(plan, market, tape_rules(strategy))
+    state = plan.state(1.0, [Instrument(symbol) for symbol in market.symbols])
+    batch = Batch(plan, tape, state)
+    batch.observe(0, tape.times)
+    session = Session(loaded, plan, market, tape, 0, lambda message: None)
+    dataset = dataset_of(session, batch.F)
+    block, bar_ns = strategy.model, strategy.universe.bar
+    assert block is not None
+    labels = learn.make_labels(dataset, learn.label_rule(block.extra["label"], bar_ns))
+    return learn.fit_window(
+        dataset, learn.trainer_of(block), labels,
+        learn.training_rule(block.extra["training"], bar_ns),
+        seed=strategy.seed, trained_to_ns=work.trained_to_ns, number=work.number, cause=work.cause,
+    )  # fmt: skip
+
+
+def store(found: Any, folder: Path) -> dict[str, Any]:
+    """Write a fitted model as a run stores it; return what is said of it."""
+    from septet import _learn as learn
+
+    if found.model is None:
+        return {"failed": found.reason}
+    for name, data in learn.pack_model(found.model, found.card).items():
+        (folder / name).write_bytes(data)
+    return {
+        "fingerprint": found.fingerprint,
+        "ready_ns": found.ready_ns,
+        "expires_ns": found.expires_ns,
+        "rows": found.rows,
+    }
+
+
+def _end_with_parent(stream: BinaryIO) -> None:
+    """End when whoever started this process has ended."""
+    stream.read(1)
+    os._exit(3)
+
+
+def main(argv: list[str], stream: BinaryIO) -> int:
+    """Read the work, fit, write the model and `result.json` into the folder."""
+    folder = Path(argv[0])
+    os.nice(_NICE)
+    (length,) = HEAD.unpack(stream.read(HEAD.size))
+    data = stream.read(length)
+    threading.Thread(target=_end_with_parent, args=(stream,), daemon=True).start()
+    try:
+        work = pickle.loads(data)  # nosec B301
+        found = store(fit(work), folder)
+    except SeptetError as error:
+        found = {"failed": str(error)}
+    except Exception as error:  # a model's plugin may raise anything; the run must hear of it
+        found = {"failed": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+    part = folder / f".{RESULT}.part"
+    part.write_text(json.dumps(found), encoding="utf-8")
+    os.replace(part, folder / RESULT)
+    return 0
+
+
+if __name__ == "__main__":
+    # By its own name, so that the work unpickles into the classes of this module.
+    from septet._live import train_worker
+
+    sys.stdout.flush()
+    os._exit(train_worker.main(sys.argv[1:], sys.stdin.buffer))

@@ -1,0 +1,219 @@
+"""Models of a running strategy: fitted on schedule, in a process of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pickle  # nosec B403
+import shutil
+import signal
+import sys
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from septet import messages as m
+from septet._learn.fitting import Served
+from septet._learn.schedule import TrainingRule
+from septet._live.feed_shelf import Shelf
+from septet._live.train_worker import HEAD, RESULT, Work
+from septet.errors import ModelError
+
+__all__ = ["TrainingDesk", "TrainingTimes", "load_served"]
+
+_MODELS: Final = "models"
+_TAIL: Final = 2_000
+
+
+class TrainingTimes:
+    """When models of a run are due: the schedule of a backtest's walk, asked time by time."""
+
+    def __init__(self, rule: TrainingRule, first_known_ns: int) -> None:
+        """Begin with data known from `first_known_ns` on: the first window is a whole one."""
+        self.rule, self._first_ns = rule, first_known_ns + rule.train_ns
+
+    def needed(self, market_ns: int) -> list[int]:
+        """Return T_k of the model in force at a time, and of those not yet ready then."""
+        rule = self.rule
+        times = self.between(market_ns - rule.ready_after_ns - rule.step_ns, market_ns)
+        ready = bisect_right(times, market_ns - rule.ready_after_ns)
+        return times[max(0, ready - 1) :]
+
+    def due(self, market_ns: int, last_ns: int | None) -> int | None:
+        """Return the newest T_k by `market_ns` that is later than `last_ns`, None for none."""
+        times = self.needed(market_ns)
+        newest = times[-1] if times else None
+        return None if newest is None or (last_ns is not None and newest <= last_ns) else newest
+
+    def following(self, market_ns: int) -> int | None:
+        """Return the first T_k after a time."""
+        times = self.between(market_ns + 1, max(market_ns, self._first_ns) + 2 * self.rule.step_ns)
+        return times[0] if times else None
+
+    def between(self, first_ns: int, last_ns: int) -> list[int]:
+        """Return every T_k from `first_ns` to `last_ns`, both included."""
+        first_ns, step = max(first_ns, self._first_ns), self.rule.step_ns
+        if self.rule.cron is not None:
+            return self.rule.cron.times(first_ns, last_ns) if first_ns <= last_ns else []
+        return [k * step for k in range(-(-first_ns // step), last_ns // step + 1)]
+
+
+def load_served(
+    run_folder: Path,
+    event: m.ModelReady,
+    feature_names: Sequence[str] | None = None,
+    restore: Callable[[Any], Served] | None = None,
+) -> Served:
+    """Read a model that was announced; it has `predict_row`.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, was changed, or is not the one announced.
+    """
+    from septet._learn.stored import load_model
+
+    stored = load_model(run_folder / event.folder, feature_names, restore)
+    if stored.card["model_sha256"] != event.fingerprint:
+        raise ModelError(
+            f"the model at {stored.path} is not the one the journal names: expected "
+            f"{event.fingerprint[:12]}, found {str(stored.card['model_sha256'])[:12]}",
+            hint="restore the run's models folder from where the journal comes from",
+        )
+    return stored.model
+
+
+class TrainingDesk:
+    """Fits one model at a time in a child process that can be killed.
+
+    The child gets the strategy as this process loaded it, whatever became of its file, and the
+    bars known by the model's time; it gives the model that a backtest's walk on these bars has.
+    """
+
+    def __init__(
+        self,
+        loaded: Any,
+        shelf: Shelf,
+        run_folder: Path,
+        now_ns: Callable[[], int],
+        *,
+        timeout_s: float = 3_600.0,
+        attempts: int = 2,
+    ) -> None:
+        """Train models of `loaded` on what `shelf` holds; `attempts` count where a child died."""
+        self._loaded, self._shelf, self._folder, self._now_ns = loaded, shelf, run_folder, now_ns
+        self._timeout_s, self._attempts = timeout_s, attempts
+        self._lock = asyncio.Lock()
+        self._child: asyncio.subprocess.Process | None = None
+        self._closed = False
+
+    @property
+    def pid(self) -> int | None:
+        """Process that trains now, None for none."""
+        child = self._child
+        return child.pid if child is not None and child.returncode is None else None
+
+    async def train(self, number: int, trained_to_ns: int) -> m.ModelReady | m.ModelFailed:
+        """Fit the model with data up to a time; say that it is ready, or why there is none."""
+        async with self._lock:
+            text = "the run ended"
+            for _ in range(self._attempts):
+                if self._closed:
+                    break
+                found = await self._once(number, trained_to_ns)
+                if "died" not in found:
+                    return self._event(number, trained_to_ns, found)
+                text = found["died"]
+            return m.ModelFailed(
+                at_ns=self._now_ns(), number=number, trained_to_ns=trained_to_ns, text=text
+            )
+
+    def close(self) -> None:
+        """Kill the child, if there is one, and train no more."""
+        self._closed = True
+        self._kill()
+
+    def _kill(self) -> None:
+        if self.pid is not None:
+            with suppress(ProcessLookupError):  # it may have ended by itself just now
+                os.killpg(self.pid, signal.SIGKILL)
+
+    async def _once(self, number: int, trained_to_ns: int) -> dict[str, Any]:
+        work = self._folder / _MODELS / f".work-{number:03d}"
+        await asyncio.to_thread(_empty, work)
+        loaded = self._loaded
+        market = self._shelf.market(trained_to_ns)  # here: the shelf grows in this thread
+        order = Work(loaded.tree, loaded.path, loaded.base_dir, market, number, trained_to_ns)
+        data = await asyncio.to_thread(pickle.dumps, order)
+        log = (work / "log.txt").open("wb")
+        try:
+            self._child = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "septet._live.train_worker", str(work),
+                stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+            died = await self._wait(self._child, data)
+        finally:
+            log.close()
+            self._kill()
+        return await asyncio.to_thread(_outcome, work, self._folder / _MODELS, number, died)
+
+    async def _wait(self, child: asyncio.subprocess.Process, data: bytes) -> str:
+        """Hand over the work and wait; return why the child has no result, empty if it may."""
+        assert child.stdin is not None
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                child.stdin.write(HEAD.pack(len(data)) + data)
+                await child.stdin.drain()
+                status = await child.wait()
+        except TimeoutError:
+            self._kill()
+            await child.wait()
+            return f"training took longer than {self._timeout_s:g} s and was ended"
+        except (BrokenPipeError, ConnectionResetError):
+            status = await child.wait()  # it died before it had read everything
+        finally:
+            child.stdin.close()
+        return f"the training process ended with status {status}" if status else ""
+
+    def _event(
+        self, number: int, trained_to_ns: int, found: dict[str, Any]
+    ) -> m.ModelReady | m.ModelFailed:
+        if "failed" in found:
+            return m.ModelFailed(
+                at_ns=self._now_ns(), number=number, trained_to_ns=trained_to_ns,
+                text=str(found["failed"]),
+            )  # fmt: skip
+        return m.ModelReady(
+            at_ns=self._now_ns(), number=number, fingerprint=found["fingerprint"],
+            trained_to_ns=trained_to_ns, ready_ns=found["ready_ns"],
+            expires_ns=found["expires_ns"], folder=found["folder"],
+        )  # fmt: skip
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def _outcome(work: Path, models: Path, number: int, died: str) -> dict[str, Any]:
+    """Read what a child left, and put its model where the run's models are."""
+    try:
+        found: dict[str, Any] = json.loads((work / RESULT).read_bytes())
+    except (OSError, ValueError):
+        log = (work / "log.txt").read_bytes()[-_TAIL:].decode(errors="replace").strip()
+        last = log.splitlines()[-1] if log else "it said nothing"
+        return {"died": f"{died or 'the training process left no result'}: {last}"}
+    if "fingerprint" in found:
+        place = models / f"{number:03d}-{found['fingerprint'][:12]}"
+        (work / "log.txt").unlink(missing_ok=True)
+        (work / RESULT).unlink()
+        if place.exists():  # trained before, by a process that was ended: it is the same model
+            shutil.rmtree(place)
+        os.replace(work, place)
+        found["folder"] = f"{_MODELS}/{place.name}"
+    else:
+        shutil.rmtree(work, ignore_errors=True)
+    return found
