@@ -1,0 +1,411 @@
+"""The last check of an order, just before the wire.
+
+`Checks.check` names the first rule an order breaks, or says nothing. The good case compares plain
+numbers and allocates nothing. Whatever can only make a position smaller is held to its parent, to
+the lot and to the hard rate alone: nothing blocks a stop.
+
+=================  ===============================================================================
+reason             what it says
+=================  ===============================================================================
+child              more than what is left of the parent
+lot, tick          not a whole number of lots or ticks
+rate               too many orders within a minute
+throttled          the same order too often; off until it is re-armed
+turnover           too many changes of side, or too much traded, within the window; until resumed
+no_price           no price of the market, or one that is too old
+collar             too far from the market, or the market from where it was decided
+max_order_value    the order is worth more than one order may be
+max_quantity       more than the venue takes in one order
+min_quantity       less than the venue takes
+min_notional       worth less than the venue takes
+equity             the equity is unknown or gone
+position, gross    the worst case of positions and open orders passes the limit
+=================  ===============================================================================
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import lru_cache
+
+import msgspec
+
+__all__ = ["Checks", "Instrument", "Limits", "inward", "outward", "whole"]
+
+SECOND_NS = 1_000_000_000
+MINUTE_NS = 60 * SECOND_NS
+MICRO = 1_000_000
+"""Sums of money are kept as whole millionths: adding and taking away leaves exactly nothing."""
+BUCKETS = 60
+FUZZ = 1e-6
+"""Part of a step that is taken for an error of rounding."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much an order may do. Shares are of equity, windows are wall time.
+
+    `slack` is how far the backstop on position and gross may be passed: prices move between the
+    decision, which holds the exact limit, and the wire. Half of `orders_per_minute` is for
+    entries; reductions are counted on their own, up to `reductions_per_minute`.
+    """
+
+    price_collar: float = 0.05
+    price_age_ns: int = 120 * SECOND_NS
+    max_order_value: float = math.inf
+    orders_per_minute: int = 60
+    reductions_per_minute: int = 60
+    repeats: int = 10
+    repeat_window_ns: int = MINUTE_NS
+    position: float = 1.0
+    gross: float = 1.0
+    slack: float = 0.05
+    flips: int = 60
+    turnover: float = 20.0
+    breaker_window_ns: int = 60 * MINUTE_NS
+
+
+@lru_cache(maxsize=1024)
+def _digits(step: float) -> int:
+    """Return how many decimals a step has."""
+    if step <= 0.0:
+        return 12
+    exponent = Decimal(repr(step)).normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 12
+
+
+def whole(quantity: float, lot: float) -> float:
+    """Return the largest whole number of lots that is not above a quantity.
+
+    Parameters
+    ----------
+    quantity
+        In the base currency, not negative.
+    lot
+        The smallest step; 0 means none.
+    """
+    if lot <= 0.0:
+        return quantity
+    return round(math.floor(quantity / lot + FUZZ) * lot, _digits(lot))
+
+
+def inward(price: float, tick: float, sign: int) -> float:
+    """Round a limit price to a tick that is never worse: down for a buy (+1), up for a sell."""
+    if tick <= 0.0:
+        return price
+    steps = price / tick
+    count = math.floor(steps + FUZZ) if sign > 0 else math.ceil(steps - FUZZ)
+    return round(count * tick, _digits(tick))
+
+
+def outward(price: float, tick: float, sign: int) -> float:
+    """Round a trigger to the first tick that touches it: up for a buy (+1), down for a sell."""
+    return inward(price, tick, -sign)
+
+
+class Instrument(msgspec.Struct, kw_only=True):
+    """What a venue lets trade of a symbol; 0 means no bound."""
+
+    symbol: str = ""
+    lot: float = 1e-8
+    tick: float = 0.0
+    min_notional: float = 0.0
+    min_quantity: float = 0.0
+    max_quantity: float = 0.0
+    trading: bool = True
+
+
+class _Symbol(msgspec.Struct):
+    """What is known of a symbol: its newest price, and what is held and open."""
+
+    instrument: Instrument
+    price: float = 0.0
+    price_ns: int = 0
+    held: float = 0.0
+    buys: float = 0.0
+    sells: float = 0.0
+    worst: int = 0
+    side: int = 0
+
+
+class _Saved(msgspec.Struct):
+    """Everything a snapshot of the checks holds."""
+
+    symbols: list[_Symbol]
+    equity: float
+    gross: int
+    throttled: bool
+    broken: bool
+    entries: list[int]
+    amends: list[int]
+    reductions: list[int]
+    repeats: list[tuple[int, int, float, list[int]]]
+    flips: list[int]
+    buckets: list[tuple[int, int]]
+
+
+def _trim(times: deque[int], after_ns: int) -> int:
+    """Forget times up to `after_ns`; return how many are left."""
+    while times and times[0] <= after_ns:
+        times.popleft()
+    return len(times)
+
+
+def _off_step(value: float, step: float) -> bool:
+    """Return whether a value is no whole number of steps."""
+    steps = value / step
+    return not abs(steps - round(steps)) <= FUZZ * max(1.0, abs(steps) * 1e-6)
+
+
+class Checks:
+    """What the last check of an order knows, and the check.
+
+    Parameters
+    ----------
+    instruments
+        One for each symbol of the universe, in order.
+    limits
+        What an order may do.
+    """
+
+    def __init__(self, instruments: Sequence[Instrument], limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.symbols = [_Symbol(instrument) for instrument in instruments]
+        self.equity = 0.0
+        self.gross = 0
+        self.throttled = False
+        self.broken = False
+        self._half = max(1, self.limits.orders_per_minute // 2)
+        self._entries: deque[int] = deque()
+        self._amends: deque[int] = deque()
+        self._reductions: deque[int] = deque()
+        self._repeats: dict[tuple[int, int, float], deque[int]] = {}
+        self._flips: deque[int] = deque(maxlen=self.limits.flips + 1)
+        self._buckets: deque[tuple[int, int]] = deque()
+        self._traded = 0
+
+    # ------------------------------------------------------------------ what is told
+
+    def priced(self, k: int, price: float, now_ns: int) -> None:
+        """Take in the newest price of a symbol (a close, a mark or a middle)."""
+        one = self.symbols[k]
+        one.price, one.price_ns = price, now_ns
+        self._weigh(one)
+
+    def held(self, k: int, held: float, buys: float, sells: float) -> None:
+        """Take in the position of a symbol and what is open on both sides (others' included)."""
+        one = self.symbols[k]
+        if one.held != held or one.buys != buys or one.sells != sells:
+            one.held, one.buys, one.sells = held, buys, sells
+            self._weigh(one)
+
+    def _weigh(self, one: _Symbol) -> None:
+        """Count what the symbol could be worth if one side of its orders filled."""
+        exposed = max(abs(one.held + one.buys), abs(one.held - one.sells), abs(one.held))
+        value = exposed * one.price
+        worst = round(value * MICRO) if math.isfinite(value) else 0
+        self.gross += worst - one.worst
+        one.worst = worst
+
+    def sent(self, k: int, sign: int, quantity: float, reduces: bool, now_ns: int) -> None:
+        """Count an order that leaves."""
+        one = self.symbols[k]
+        if one.side == -sign:
+            self._flips.append(now_ns)
+        one.side = sign
+        if reduces:
+            self._reductions.append(now_ns)
+            _trim(self._reductions, now_ns - MINUTE_NS)
+            return
+        self._entries.append(now_ns)
+        if len(self._repeats) > 4 * len(self.symbols) + 64:
+            self._forget_repeats(now_ns - self.limits.repeat_window_ns)
+        key = (k, sign, quantity)
+        times = self._repeats.get(key)
+        if times is None:
+            times = self._repeats[key] = deque(maxlen=self.limits.repeats + 1)
+        times.append(now_ns)
+
+    def amended(self, now_ns: int) -> None:
+        """Count an amend that leaves."""
+        self._amends.append(now_ns)
+
+    def booked(self, notional: float, now_ns: int) -> None:
+        """Count what was traded, for the turnover breaker."""
+        value = round(notional * MICRO)
+        bucket = now_ns // max(1, self.limits.breaker_window_ns // BUCKETS)
+        if self._buckets and self._buckets[-1][0] == bucket:
+            self._buckets[-1] = (bucket, self._buckets[-1][1] + value)
+        else:
+            self._buckets.append((bucket, value))
+        self._traded += value
+        self._trim_buckets(now_ns)
+
+    def rearm(self) -> None:
+        """Let the same order go again: a person has looked at it."""
+        self.throttled = False
+        self._repeats.clear()
+
+    def resume(self) -> None:
+        """Forget what stopped the run: a person has looked at it."""
+        self.rearm()
+        self.broken = False
+        self._flips.clear()
+        self._buckets.clear()
+        self._traded = 0
+
+    def _trim_buckets(self, now_ns: int) -> None:
+        oldest = now_ns // max(1, self.limits.breaker_window_ns // BUCKETS) - BUCKETS
+        while self._buckets and self._buckets[0][0] <= oldest:
+            self._traded -= self._buckets.popleft()[1]
+
+    def _forget_repeats(self, before_ns: int) -> None:
+        self._repeats = {key: t for key, t in self._repeats.items() if t and t[-1] > before_ns}
+
+    # ------------------------------------------------------------------ what is asked
+
+    def may_amend(self, now_ns: int) -> bool:
+        """Return whether another amend fits into this minute."""
+        entries = _trim(self._entries, now_ns - MINUTE_NS)
+        amends = _trim(self._amends, now_ns - MINUTE_NS)
+        return entries + amends < self.limits.orders_per_minute
+
+    def check(
+        self, k: int, sign: int, quantity: float, rest: float, limit: float | None,
+        trigger: float | None, reduces: bool, decided: float, now_ns: int,
+    ) -> str:  # fmt: skip
+        """Return the rule an order breaks, or "".
+
+        Parameters
+        ----------
+        k, sign
+            Symbol and side, +1 to buy.
+        quantity, rest
+            What would leave, and what is left of its parent (base currency).
+        limit, trigger
+            Its prices, None where it has none.
+        reduces
+            Whether it can only make a position smaller.
+        decided
+            The price at which it was decided; 0 where there is none.
+        now_ns
+            Wall time.
+        """
+        one = self.symbols[k]
+        lot = one.instrument.lot
+        if not 0.0 < quantity <= rest + FUZZ * lot + 1e-12 * rest:
+            return "child"
+        if lot > 0.0 and _off_step(quantity, lot):
+            return "lot"
+        if reduces:
+            sent = _trim(self._reductions, now_ns - MINUTE_NS)
+            return "rate" if sent >= self.limits.reductions_per_minute else ""
+        return (
+            self._busy(k, sign, quantity, now_ns)
+            or self._dear(one, quantity, limit, trigger, decided, now_ns)
+            or self._large(one, sign, quantity)
+        )
+
+    def _busy(self, k: int, sign: int, quantity: float, now_ns: int) -> str:
+        """Return what is done too often."""
+        if self.throttled:
+            return "throttled"
+        if self.broken:
+            return "turnover"
+        if _trim(self._entries, now_ns - MINUTE_NS) >= self._half:
+            return "rate"
+        limits = self.limits
+        times = self._repeats.get((k, sign, quantity))
+        if times is not None and (_trim(times, now_ns - limits.repeat_window_ns) >= limits.repeats):
+            self.throttled = True
+            return "throttled"
+        if self._buckets:
+            self._trim_buckets(now_ns)
+        if (
+            _trim(self._flips, now_ns - limits.breaker_window_ns) > limits.flips
+            or self._traded > limits.turnover * max(0.0, self.equity) * MICRO
+        ):
+            self.broken = True
+            return "turnover"
+        return ""
+
+    def _dear(
+        self, one: _Symbol, quantity: float, limit: float | None, trigger: float | None,
+        decided: float, now_ns: int,
+    ) -> str:  # fmt: skip
+        """Return what is wrong with the prices or the value; comparisons with NaN refuse."""
+        limits, instrument, price = self.limits, one.instrument, one.price
+        if not price > 0.0 or now_ns - one.price_ns > limits.price_age_ns:
+            return "no_price"
+        tick, collar = instrument.tick, limits.price_collar
+        own = price
+        if limit is not None:
+            own = limit
+            if tick > 0.0 and _off_step(limit, tick):
+                return "tick"
+            if not abs(limit - price) <= collar * price:
+                return "collar"
+        if trigger is not None:
+            if tick > 0.0 and _off_step(trigger, tick):
+                return "tick"
+            if not abs(trigger - price) <= collar * price:
+                return "collar"
+        elif decided != 0.0 and not abs(price - decided) <= collar * decided:
+            return "collar"
+        value = quantity * own
+        if not value <= limits.max_order_value:
+            return "max_order_value"
+        if 0.0 < instrument.max_quantity < quantity:
+            return "max_quantity"
+        if quantity < instrument.min_quantity:
+            return "min_quantity"
+        return "min_notional" if value < instrument.min_notional else ""
+
+    def _large(self, one: _Symbol, sign: int, quantity: float) -> str:
+        """Return which limit the worst case would pass."""
+        limits = self.limits
+        if not 0.0 < self.equity < math.inf:
+            return "equity"
+        buys, sells = one.buys, one.sells
+        if sign > 0:
+            buys += quantity
+        else:
+            sells += quantity
+        exposed = max(abs(one.held + buys), abs(one.held - sells))
+        worst = round(exposed * one.price * MICRO)
+        room = self.equity * (1.0 + limits.slack) * MICRO
+        # An order that leaves less than there was cannot be what passes a limit.
+        if worst <= one.worst:
+            return ""
+        if worst > room * limits.position:
+            return "position"
+        return "gross" if self.gross - one.worst + worst > room * limits.gross else ""
+
+    # ------------------------------------------------------------------ what is kept
+
+    def snapshot(self) -> bytes:
+        """Return everything the checks know, but for the limits themselves."""
+        saved = _Saved(
+            self.symbols, self.equity, self.gross, self.throttled, self.broken,
+            list(self._entries), list(self._amends), list(self._reductions),
+            [(*key, list(times)) for key, times in self._repeats.items()],
+            list(self._flips), list(self._buckets),
+        )  # fmt: skip
+        return msgspec.msgpack.encode(saved)
+
+    def restore(self, data: bytes) -> None:
+        """Take the place of the checks that gave a snapshot."""
+        saved = msgspec.msgpack.decode(data, type=_Saved)
+        self.symbols, self.equity, self.gross = saved.symbols, saved.equity, saved.gross
+        self.throttled, self.broken = saved.throttled, saved.broken
+        self._entries, self._amends = deque(saved.entries), deque(saved.amends)
+        self._reductions = deque(saved.reductions)
+        self._repeats = {
+            (k, sign, quantity): deque(times, maxlen=self.limits.repeats + 1)
+            for k, sign, quantity, times in saved.repeats
+        }
+        self._flips = deque(saved.flips, maxlen=self.limits.flips + 1)
+        self._buckets = deque(saved.buckets)
+        self._traded = sum(value for _, value in saved.buckets)

@@ -1,0 +1,297 @@
+"""What blocks entries now: each block has a name, a beginning, and something that lifts it.
+
+A guard never stops a reduction. `Guards.blocked` is asked before every entry and is one look into
+a list; everything else happens when something changes, once for each change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from septet import messages as m
+
+__all__ = ["RULES", "Guard", "Guards", "Rule"]
+
+MISMATCH_TEXT = "{symbol}: booked {ours:.12g}, the venue holds {theirs:.12g}"
+Level = Literal["info", "warning", "error", "critical"]
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What lifts a guard, and how loudly its beginning is told."""
+
+    lifts: str
+    level: Level = "warning"
+    person: bool = False
+
+
+RULES: dict[str, Rule] = {
+    "feed_stale": Rule("data arrives again"),
+    "feed_down": Rule("the stream is live again"),
+    "venue_down": Rule("the venue answers again", "error"),
+    "venue_limited": Rule("the pause the venue asked for is over"),
+    "venue_banned": Rule("the ban is over", "critical"),
+    "venue_maintenance": Rule("the venue says that it is up"),
+    "symbol_halted": Rule("the venue lets the symbol trade"),
+    "filters_changed": Rule("a person resumes the run", "error", person=True),
+    "clock_skew": Rule("the clocks agree again", "error"),
+    "unknown_order": Rule("it is known what became of the order", "info"),
+    "position_mismatch": Rule("the balances agree, or a person resumes", "critical", person=True),
+    "ack_mismatch": Rule("a person resumes the run", "critical", person=True),
+    "safe_mode": Rule("a person resumes the run", "critical", person=True),
+    "operator_halt": Rule("a person resumes the run", "warning", person=True),
+    "stopping": Rule("the next start", "info"),
+    "quarantine": Rule("the plugin is tried again"),
+    "throttled": Rule("a person re-arms or resumes the run", "critical", person=True),
+    "turnover": Rule("a person resumes the run", "critical", person=True),
+}
+"""Every guard: `blocked` answers with one of these names."""
+FEED = {"stale": "feed_stale", "down": "feed_down"}
+VENUE = ("down", "limited", "banned", "maintenance")
+
+
+class Guard(msgspec.Struct):
+    """A block that holds now. `symbol` -1 is the whole run; `until_ns` 0 has no end of its own."""
+
+    rule: str
+    symbol: int
+    of: str
+    since_ns: int
+    until_ns: int
+    text: str
+
+
+class _Saved(msgspec.Struct):
+    guards: list[Guard]
+    accepted: dict[int, float]
+    gaps: dict[int, float]
+    lots: dict[int, float]
+    equity: float
+
+
+class Guards:
+    """What blocks entries now.
+
+    Parameters
+    ----------
+    symbols
+        Names of the universe's symbols, in order.
+    skew_limit_ns
+        How far the local clock may be from a venue's.
+    watched
+        Prefixes of the streams whose silence blocks entries; empty means all.
+    lots
+        The lot of each symbol when the run began; a coarser one blocks entries.
+    """
+
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        *,
+        skew_limit_ns: int = 500_000_000,
+        watched: tuple[str, ...] = (),
+        lots: Sequence[float] = (),
+    ) -> None:
+        self.symbols = tuple(symbols)
+        self.equity = 0.0
+        self._skew_limit_ns, self._watched = skew_limit_ns, watched
+        self._guards: dict[tuple[str, int, str], Guard] = {}
+        self._reasons = [""] * len(self.symbols)
+        self._accepted: dict[int, float] = {}
+        self._gaps: dict[int, float] = {}
+        self._lots = dict(enumerate(lots))
+
+    def blocked(self, k: int) -> str:
+        """Return the name of what blocks entries of a symbol, the oldest first, or ""."""
+        return self._reasons[k]
+
+    def active(self) -> list[Guard]:
+        """Return every block that holds now, the oldest first."""
+        return list(self._guards.values())
+
+    def wake_ns(self) -> int:
+        """Return when the next block ends by itself (wall time), or 0."""
+        return min((guard.until_ns for guard in self._guards.values() if guard.until_ns), default=0)
+
+    # ------------------------------------------------------------------ changes
+
+    def fire(
+        self, rule: str, now_ns: int, *, symbol: int = -1, of: str = "", text: str = "",
+        until_ns: int = 0,
+    ) -> list[m.Command]:  # fmt: skip
+        """Begin a block; nothing happens where it holds already, but for its end."""
+        held = self._guards.get((rule, symbol, of))
+        if held is not None:
+            held.until_ns = max(held.until_ns, until_ns)
+            return []
+        self._guards[rule, symbol, of] = Guard(rule, symbol, of, now_ns, until_ns, text)
+        self._refresh()
+        known = RULES[rule]
+        name = self._name(rule, symbol, of)
+        return [
+            m.Fired(
+                rule=name, then="block_entries", lifts=known.lifts, equity=self.equity, text=text
+            ),
+            m.Alerted(level=known.level, event=rule, text=f"{name}: {text}", symbol=symbol),
+        ]
+
+    def lift(self, rule: str, by: str, *, symbol: int = -1, of: str = "") -> list[m.Command]:
+        """End a block, if it holds."""
+        if self._guards.pop((rule, symbol, of), None) is None:
+            return []
+        self._refresh()
+        return [m.Lifted(rule=self._name(rule, symbol, of), by=by)]
+
+    def _name(self, rule: str, symbol: int, of: str) -> str:
+        parts = (rule, of, self.symbols[symbol] if symbol >= 0 else "")
+        return ":".join(part for part in parts if part)
+
+    def _refresh(self) -> None:
+        reasons = [""] * len(self.symbols)
+        for guard in self._guards.values():
+            if guard.symbol < 0:
+                reasons = [reason or guard.rule for reason in reasons]
+            elif not reasons[guard.symbol]:
+                reasons[guard.symbol] = guard.rule
+        self._reasons = reasons
+
+    def _lift_all(self, rules: Sequence[str], by: str) -> list[m.Command]:
+        gone = [key for key in self._guards if key[0] in rules]
+        return [each for rule, k, of in gone for each in self.lift(rule, by, symbol=k, of=of)]
+
+    # ------------------------------------------------------------------ events
+
+    def handle(self, event: m.Event) -> list[m.Command]:
+        """Take in an event; those that concern no guard change nothing."""
+        match event:
+            case m.FeedChanged():
+                return self._feed(event)
+            case m.VenueChanged():
+                return self._venue(event)
+            case m.FiltersChanged():
+                return self._filters(event)
+            case m.Skewed():
+                return self._skew(event)
+            case m.Operated():
+                return self._operated(event)
+            case m.Quarantined():
+                return self.fire(
+                    "quarantine", event.at_ns, of=event.plugin, text=event.text,
+                    until_ns=event.until_ns,
+                )  # fmt: skip
+            case m.Started():
+                return self._lift_all(["stopping"], "start") + self.ticked(event.at_ns)
+        return self.ticked(event.at_ns) if isinstance(event, m.Ticked) else []
+
+    def ticked(self, now_ns: int) -> list[m.Command]:
+        """End what ends by itself."""
+        over = [key for key, guard in self._guards.items() if 0 < guard.until_ns <= now_ns]
+        return [each for rule, k, of in over for each in self.lift(rule, "time", symbol=k, of=of)]
+
+    def _feed(self, event: m.FeedChanged) -> list[m.Command]:
+        if self._watched and not event.stream.startswith(self._watched):
+            return []
+        wanted = FEED.get(event.state, "")
+        found: list[m.Command] = []
+        for rule in FEED.values():
+            if rule != wanted:
+                found += self.lift(rule, event.state, symbol=event.symbol, of=event.stream)
+        if wanted:
+            found += self.fire(
+                wanted, event.at_ns, symbol=event.symbol, of=event.stream, text=event.reason
+            )
+        return found
+
+    def _venue(self, event: m.VenueChanged) -> list[m.Command]:
+        found: list[m.Command] = []
+        for state in VENUE:
+            if state != event.state:
+                found += self.lift(f"venue_{state}", event.state, of=event.venue)
+        if event.state in VENUE:
+            found += self.fire(
+                f"venue_{event.state}", event.at_ns, of=event.venue, text=event.reason,
+                until_ns=event.until_ns,
+            )  # fmt: skip
+        return found
+
+    def _filters(self, event: m.FiltersChanged) -> list[m.Command]:
+        """A coarser lot makes sizes wrong that were decided with the finer one."""
+        k, now_ns = event.symbol, event.at_ns
+        found: list[m.Command] = []
+        if event.trading:
+            found += self.lift("symbol_halted", "the venue", symbol=k)
+        else:
+            found += self.fire("symbol_halted", now_ns, symbol=k, text="trading is off")
+        before = self._lots.get(k, event.lot)
+        self._lots[k] = event.lot
+        if event.lot > before:
+            text = f"the lot was {before:.12g} and is {event.lot:.12g}"
+            found += self.fire("filters_changed", now_ns, symbol=k, text=text)
+        return found
+
+    def _skew(self, event: m.Skewed) -> list[m.Command]:
+        if abs(event.skew_ns) <= self._skew_limit_ns:
+            return self.lift("clock_skew", "the clock", of=event.venue)
+        text = f"the local clock is {event.skew_ns / 1e6:+.0f} ms from the venue's"
+        return self.fire("clock_skew", event.at_ns, of=event.venue, text=text)
+
+    def _operated(self, event: m.Operated) -> list[m.Command]:
+        if event.action == "resume":
+            self._accepted.update(self._gaps)
+            return self._lift_all([name for name, rule in RULES.items() if rule.person], event.name)
+        if event.action == "rearm":
+            return self._lift_all(["throttled"], event.name)
+        rule = "stopping" if event.action == "stop" else "operator_halt"
+        return self.fire(rule, event.at_ns, text=f"{event.name}: {event.reason}")
+
+    # ------------------------------------------------------------------ the position
+
+    def compare(
+        self, k: int, ours: float, theirs: float, *, tolerance: float, low: float, high: float,
+        settled: bool, now_ns: int,
+    ) -> list[m.Command]:  # fmt: skip
+        """Compare the booked position of a symbol with the account's.
+
+        Parameters
+        ----------
+        ours, theirs
+            What is booked, and what the account holds for this run (base currency, signed).
+        tolerance
+            What does not count: a lot, and what fees may have left.
+        low, high
+            What unfinished orders may have sold and bought since (`Orders.band`).
+        settled
+            False where the symbol traded around the time the account was asked: then nothing is
+            concluded (`Orders.quiet`).
+        """
+        gap = theirs - ours
+        known = self._accepted.get(k, 0.0)
+        if low - tolerance <= gap - known <= high + tolerance or abs(gap) <= tolerance:
+            if abs(gap) <= tolerance:
+                self._accepted.pop(k, None)
+            self._gaps.pop(k, None)
+            return self.lift("position_mismatch", "the balances agree", symbol=k)
+        if not settled:
+            return []
+        self._gaps[k] = gap
+        text = MISMATCH_TEXT.format(symbol=self.symbols[k], ours=ours, theirs=theirs)
+        return self.fire("position_mismatch", now_ns, symbol=k, text=text)
+
+    # ------------------------------------------------------------------ what is kept
+
+    def snapshot(self) -> bytes:
+        """Return every block, and what a person has accepted."""
+        saved = _Saved(
+            list(self._guards.values()), self._accepted, self._gaps, self._lots, self.equity
+        )
+        return msgspec.msgpack.encode(saved)
+
+    def restore(self, data: bytes) -> None:
+        """Take the place of the guards that gave a snapshot."""
+        saved = msgspec.msgpack.decode(data, type=_Saved)
+        self._guards = {(each.rule, each.symbol, each.of): each for each in saved.guards}
+        self._accepted, self._gaps, self._lots = saved.accepted, saved.gaps, saved.lots
+        self.equity = saved.equity
+        self._refresh()

@@ -1,0 +1,413 @@
+"""What the venue says, and what is to be believed of it."""
+
+from __future__ import annotations
+
+from septet import messages as m
+from septet._core.orders.desk import Desk
+from septet._core.orders.ids import parse
+from septet._core.orders.records import RANK, Child, External, Foreign, Outside
+
+__all__ = ["claim_fills", "started", "take"]
+
+KNOWN_FOREIGN = 256
+UNCLAIMED = 1_024
+STRANGE = 4_096
+"""How many fills of others are remembered, so that each is told once."""
+
+
+def take(desk: Desk, event: m.Event) -> bool:
+    """Take in an event of the venue; return False for any other event."""
+    match event:
+        case m.Acked():
+            _acked(desk, event)
+        case m.Refused():
+            _refused(desk, event)
+        case m.Uncertain():
+            _uncertain(desk, event)
+        case m.OrderSeen():
+            _order_seen(desk, event, event.at_ns)
+        case m.NotFound():
+            _not_found(desk, event)
+        case m.CancelFailed():
+            child = desk.records.children.get(event.client_id)
+            if child is not None and not child.is_final:
+                desk.cancel_failed(child, event.at_ns)
+        case m.Filled():
+            _filled(desk, event)
+        case m.OpenOrders():
+            _open_orders(desk, event)
+        case _:
+            return False
+    return True
+
+
+# ---------------------------------------------------------------- one order
+
+
+def _identify(desk: Desk, child: Child, venue_order_id: str, now_ns: int) -> None:
+    """Remember the venue's own id of a child, and give it the fills that waited for that."""
+    if venue_order_id and child.venue_order_id != venue_order_id:
+        child.venue_order_id = venue_order_id
+        desk.records.venue_ids[f"{child.symbol}:{venue_order_id}"] = child.client_id
+        claim_fills(desk, now_ns)
+
+
+def _acked(desk: Desk, event: m.Acked) -> None:
+    child = desk.records.children.get(event.client_id)
+    if child is None:
+        text = f"an answer to {event.client_id}, which is not known"
+        desk.alert("error", "unknown_answer", text)
+        return
+    _identify(desk, child, event.venue_order_id, event.at_ns)
+    _echo(desk, child, event.side, event.quantity, event.price, event.at_ns)
+    _seen(desk, child, event.state, event.filled, "", event.at_ns)
+    old = desk.records.children.get(child.replaces)
+    if old is not None and not old.is_final:
+        desk.look(old, event.at_ns)
+
+
+def _echo(
+    desk: Desk, child: Child, side: m.Side, quantity: float | None, price: float | None,
+    now_ns: int,
+) -> None:  # fmt: skip
+    """Compare the first thing the venue says of an order with what was asked for."""
+    if child.echoed or child.is_final:
+        return
+    child.echoed = True
+    wrong = []
+    if (side == "buy") != (child.sign > 0):
+        wrong.append(f"side {side}")
+        child.sign = -child.sign
+    if quantity is not None and abs(quantity - child.quantity) > child.tolerance:
+        wrong.append(f"quantity {quantity:.12g} for {child.quantity:.12g}")
+        child.quantity = quantity
+    asked = child.limit_price
+    if asked is not None and price and abs(price - asked) > 1e-9 * asked:
+        wrong.append(f"price {price:.12g} for {asked:.12g}")
+    if not wrong:
+        return
+    text = f"{child.client_id}: the venue took {', '.join(wrong)}"
+    desk.commands += desk.guards.fire("ack_mismatch", now_ns, symbol=child.symbol, text=text)
+    work = desk.records.works.get(child.parent)
+    if work is not None and not child.protects and not work.parent.reduces:
+        work.cancelled = work.cancelled or "ack_mismatch"
+    child.cancels = True
+
+
+def _seen(
+    desk: Desk, child: Child, state: m.OrderState, filled: float, text: str, now_ns: int
+) -> None:
+    """Take in a state of an order, whoever showed it."""
+    if child.is_final:
+        _seen_after(desk, child, state, filled)
+        return
+    child.exists = True
+    child.vanished_ns = 0
+    child.heard_ns = max(child.heard_ns, now_ns)
+    child.seen = max(child.seen, filled)
+    if desk.is_final(state):
+        if child.claim is None or state == "filled":
+            child.claim, child.claim_text = state, text
+        child.delete_ns = 0
+        if child.claim == "filled":
+            child.seen = max(child.seen, child.quantity)
+    else:
+        desk.move(child, "partially_filled" if child.counted > child.tolerance else "open")
+    if child.claim is None:
+        desk.calm(child, now_ns)
+    else:
+        child.look_ns = 0
+    desk.settle(child, now_ns)
+    desk.push_cancel(child, now_ns)
+
+
+def _seen_after(desk: Desk, child: Child, state: m.OrderState, filled: float) -> None:
+    """Judge news of a child that is final for us: old, or a request accepted after all."""
+    if filled > child.seen + child.tolerance:
+        child.seen = filled
+        desk.refresh_fills(child)
+    if child.exists or desk.is_final(state) or state in ("intent", "submitted", "unknown"):
+        return
+    _cancel_ghost(desk, child)
+
+
+def _cancel_ghost(desk: Desk, child: Child) -> None:
+    """Cancel an order that is open though it is final for us."""
+    text = f"{child.client_id} is open at the venue and {child.state} here"
+    desk.alert("critical", "ghost_order", text, child.symbol)
+    desk.commands.append(
+        m.Cancel(
+            client_id=child.client_id, symbol=child.symbol, venue_order_id=child.venue_order_id
+        )
+    )
+
+
+def _pending(desk: Desk, client_id: str) -> Child | None:
+    """Return the child a refusal or a doubt is about: for an amend, the new one."""
+    child = desk.records.children.get(client_id)
+    if child is not None and child.replaced_by:
+        newer = desk.records.children.get(child.replaced_by)
+        if newer is not None and not newer.is_final and not newer.exists:
+            return newer
+    return child
+
+
+def _refused(desk: Desk, event: m.Refused) -> None:
+    child = _pending(desk, event.client_id)
+    if child is None or child.is_final:
+        return
+    if event.code == "duplicate":
+        child.exists = True
+        desk.doubt(child, event.at_ns, "the venue has it already")
+        return
+    if child.exists:
+        desk.look(child, event.at_ns)
+        return
+    child.claim_text = event.text
+    desk.finish(child, "rejected", event.code, event.at_ns)
+    old = desk.records.children.get(child.replaces)
+    if old is not None:
+        old.replaced_by = ""
+        work = desk.records.works.get(old.parent)
+        if work is not None:
+            work.may_amend = False
+        desk.look(old, event.at_ns)
+
+
+def _uncertain(desk: Desk, event: m.Uncertain) -> None:
+    child = _pending(desk, event.client_id)
+    if child is None or child.is_final:
+        return
+    if child.exists:
+        desk.look(child, event.at_ns)
+    else:
+        desk.doubt(child, event.at_ns, event.text)
+    old = desk.records.children.get(child.replaces)
+    if old is not None:
+        desk.look(old, event.at_ns)
+
+
+def _not_found(desk: Desk, event: m.NotFound) -> None:
+    child = desk.records.children.get(event.client_id)
+    if child is None or child.is_final:
+        return
+    now_ns, settles_ns = event.at_ns, desk.timing.settles_ns
+    if event.by == "cancel":
+        desk.cancel_failed(child, now_ns)
+        return
+    if not child.exists:
+        if child.state == "unknown" and event.asked_ns > child.doubted_ns + settles_ns:
+            desk.finish(child, "rejected", "never_accepted", now_ns)
+        return
+    if child.claim is not None or event.asked_ns <= child.heard_ns + settles_ns:
+        return
+    if child.vanished_ns == 0:
+        child.vanished_ns = event.asked_ns
+        desk.refresh_fills(child)
+    elif event.asked_ns > child.vanished_ns + settles_ns:
+        text = f"{child.client_id}: the venue knows it no more"
+        desk.alert("critical", "order_vanished", text, child.symbol)
+        desk.finish(child, "cancelled", "vanished", now_ns)
+
+
+def _resolve(desk: Desk, client_id: str, venue_order_id: str, symbol: int) -> Child | None:
+    """Find a child by either id."""
+    records = desk.records
+    child = records.children.get(client_id)
+    if child is None and venue_order_id:
+        child = records.children.get(records.venue_ids.get(f"{symbol}:{venue_order_id}", ""))
+    return child
+
+
+def _order_seen(desk: Desk, event: m.OrderSeen, now_ns: int) -> None:
+    child = _resolve(desk, event.client_id, event.venue_order_id, event.symbol)
+    if child is None:
+        _stranger(desk, event)
+        return
+    _identify(desk, child, event.venue_order_id, now_ns)
+    if event.by != "cancel":
+        _echo(desk, child, event.side, event.quantity, event.price, now_ns)
+    elif child.delete_ns and not desk.is_final(event.state):
+        desk.cancel_failed(child, now_ns)
+    _seen(desk, child, event.state, event.filled, event.text, now_ns)
+
+
+# ---------------------------------------------------------------- all orders
+
+
+def _open_orders(desk: Desk, event: m.OpenOrders) -> None:
+    records, now_ns = desk.records, event.at_ns
+    stale_ns = event.asked_ns - desk.timing.settles_ns
+    listed: set[str] = set()
+    strangers: dict[str, Outside] = {}
+    ours = 0
+    for seen in event.orders:
+        child = _resolve(desk, seen.client_id, seen.venue_order_id, seen.symbol)
+        if child is None:
+            ours += seen.client_id.startswith(desk.tag)
+            key, outside = _outside(seen)
+            strangers[key] = outside
+            _stranger(desk, seen)
+            continue
+        ours += 1
+        listed.add(child.client_id)
+        if not child.is_final:
+            _order_seen(desk, seen, now_ns)
+        elif child.final_ns < stale_ns:
+            _identify(desk, child, seen.venue_order_id, now_ns)
+            _cancel_ghost(desk, child)
+    desk.touched.update(each.symbol for each in (*records.outside.values(), *strangers.values()))
+    records.outside = strangers
+    for name in list(records.live):
+        child = records.children[name]
+        absent = name not in listed and RANK[child.state] >= RANK["open"]
+        if absent and child.claim is None and child.heard_ns < stale_ns:
+            desk.look(child, now_ns)
+    if records.kill == "cancelling" and event.asked_ns > records.kill_ns and not ours:
+        before = (records.children[name].sent_ns <= records.kill_ns for name in records.live)
+        if not any(before):
+            records.kill = "done"
+            desk.alert("info", "kill_done", "the venue shows no open order of ours")
+
+
+def _outside(seen: m.OrderSeen) -> tuple[str, Outside]:
+    rest = max(0.0, seen.quantity - seen.filled)
+    sign = 1 if seen.side == "buy" else -1
+    key = f"{seen.symbol}:{seen.venue_order_id or seen.client_id}"
+    return key, Outside(seen.symbol, sign, rest, seen.price)
+
+
+def _stranger(desk: Desk, seen: m.OrderSeen) -> None:
+    """Take in an order that is not among our children."""
+    records, k = desk.records, seen.symbol
+    is_open = seen.state in ("open", "partially_filled")
+    if seen.client_id.startswith(desk.tag):
+        if _is_foreign(desk, seen.client_id):
+            _foreign(desk, k, seen.client_id, f"the venue shows it {seen.state}")
+        elif is_open and seen.by != "stream":
+            text = f"{seen.client_id} was final long ago and is open at the venue"
+            desk.alert("critical", "ghost_order", text, k)
+            desk.commands.append(
+                m.Cancel(client_id=seen.client_id, symbol=k, venue_order_id=seen.venue_order_id)
+            )
+        return
+    key, outside = _outside(seen)
+    desk.touched.add(k)
+    if not is_open:
+        records.outside.pop(key, None)
+        return
+    if key not in records.outside:
+        quantity = outside.sign * outside.rest
+        desk.outcomes.append(External(k, seen.client_id, quantity))
+        text = f"an order of somebody else: {seen.side} {seen.quantity:.12g}"
+        desk.alert("warning", "external_order", text, k)
+    records.outside[key] = outside
+
+
+def _is_foreign(desk: Desk, client_id: str) -> bool:
+    """Whether an id with our mark was never given out by these records."""
+    name = parse(desk.tag, client_id)
+    if name is None:
+        return True
+    if name.parent < 0:
+        stop = desk.records.stops.get(name.symbol)
+        return stop is None or name.number > stop.number
+    work = desk.records.works.get(name.parent)
+    return name.parent > desk.records.highest or (work is not None and name.number > work.children)
+
+
+def _foreign(desk: Desk, k: int, client_id: str, text: str) -> None:
+    known = desk.records.foreign
+    if client_id in known:
+        return
+    known.append(client_id)
+    del known[:-KNOWN_FOREIGN]
+    desk.outcomes.append(Foreign(k, client_id, text))
+    told = f"{client_id} carries our mark and was never sent: {text}"
+    desk.alert("critical", "foreign_order", told, k)
+
+
+# ---------------------------------------------------------------- fills
+
+
+def _filled(desk: Desk, fill: m.Filled) -> None:
+    child = _resolve(desk, fill.client_id, fill.venue_order_id, fill.symbol)
+    if child is not None:
+        # The fill itself first: naming the child may claim others, which came later.
+        desk.book(child, fill, fill.at_ns)
+        _identify(desk, child, fill.venue_order_id, fill.at_ns)
+    elif fill.client_id.startswith(desk.tag):
+        _ours_unknown(desk, fill)
+    elif not fill.client_id and _may_be_ours(desk, fill):
+        waiting = desk.records.unclaimed
+        known = any((f.symbol, f.trade_id) == (fill.symbol, fill.trade_id) for f in waiting)
+        if not known and len(waiting) < UNCLAIMED:
+            waiting.append(fill)
+    else:
+        _external(desk, fill)
+
+
+def _ours_unknown(desk: Desk, fill: m.Filled) -> None:
+    """Judge a fill with our mark whose order is not remembered."""
+    if _is_foreign(desk, fill.client_id):
+        _foreign(desk, fill.symbol, fill.client_id, "it was filled")
+        return
+    # A forgotten order had all its fills: what is not newer than they were is a repeat.
+    if fill.venue_ns > desk.records.forgotten_ns.get(fill.symbol, 0):
+        text = f"{fill.client_id}: a fill of an order that was forgotten; it is not booked"
+        desk.alert("critical", "late_fill", text, fill.symbol)
+        _external(desk, fill)
+
+
+def _external(desk: Desk, fill: m.Filled) -> None:
+    key = f"{fill.venue}|{fill.symbol}|{fill.trade_id}"
+    records = desk.records
+    if key in records.trades:
+        return
+    records.trades[key] = ""
+    records.strange.append(key)
+    if len(records.strange) > STRANGE:
+        records.trades.pop(records.strange.pop(0), None)
+    quantity = fill.quantity if fill.side == "buy" else -fill.quantity
+    desk.outcomes.append(External(fill.symbol, fill.client_id, quantity, fill))
+
+
+def _may_be_ours(desk: Desk, fill: m.Filled) -> bool:
+    """Whether a fill without our id could belong to a child whose venue id is not known yet."""
+    if fill.venue_ns <= desk.records.forgotten_ns.get(fill.symbol, 0):
+        return False
+    children = (desk.records.children[name] for name in desk.records.live)
+    return any(child.symbol == fill.symbol and not child.venue_order_id for child in children)
+
+
+def claim_fills(desk: Desk, now_ns: int) -> None:
+    """Give fills that came without our id to their child, or to somebody else."""
+    waiting, desk.records.unclaimed = desk.records.unclaimed, []
+    for fill in waiting:
+        child = _resolve(desk, "", fill.venue_order_id, fill.symbol)
+        if child is not None:
+            desk.book(child, fill, now_ns)
+        elif _may_be_ours(desk, fill):
+            desk.records.unclaimed.append(fill)
+        else:
+            _external(desk, fill)
+
+
+# ---------------------------------------------------------------- after a restart
+
+
+def started(desk: Desk, now_ns: int) -> None:
+    """Doubt everything that was on its way when the process ended, and look at the rest."""
+    records = desk.records
+    for name in list(records.live):
+        child = records.children[name]
+        child.delete_ns = child.delete_next_ns = 0
+        if child.exists:
+            desk.look(child, now_ns)
+        else:
+            desk.doubt(child, now_ns, "the process ended before the answer")
+    if records.kill:
+        records.kill = "cancelling"
+        records.kill_next_ns = now_ns
+        records.kill_pause_ns = desk.timing.kill_first_ns
+    records.woken_ns = 0

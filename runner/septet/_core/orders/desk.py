@@ -1,0 +1,331 @@
+"""The life of one child: what moves its state, when it is asked about, how it is cancelled.
+
+`Desk` holds the records and collects what is said; the rooms beside it decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from septet import messages as m
+from septet._core.checks import Checks, Instrument
+from septet._core.guards import Guards
+from septet._core.orders.records import (
+    FINAL,
+    RANK,
+    SECOND_NS,
+    Booked,
+    Child,
+    Outcome,
+    Records,
+    Timing,
+    Triggered,
+)
+
+__all__ = ["Desk", "Level"]
+
+Level = Literal["info", "warning", "error", "critical"]
+
+FILLS_BEFORE_NS = 60 * SECOND_NS
+"""How long before an order was sent its fills are asked for: clocks differ."""
+
+
+class Desk:
+    """The records of the order manager, and what it has said since it was last asked."""
+
+    def __init__(
+        self, tag: str, checks: Checks, guards: Guards, position: Callable[[int], float],
+        timing: Timing,
+    ) -> None:  # fmt: skip
+        self.tag, self.checks, self.guards = tag, checks, guards
+        self.position, self.timing = position, timing
+        self.records = Records()
+        self.commands: list[m.Command] = []
+        self.outcomes: list[Outcome] = []
+        self.touched: set[int] = set(range(len(checks.symbols)))
+
+    # ------------------------------------------------------------------ what is said
+
+    def instrument(self, k: int) -> Instrument:
+        """Return what the venue lets trade of a symbol."""
+        return self.checks.symbols[k].instrument
+
+    def alert(
+        self, level: Level, event: str, text: str,
+        symbol: int = -1,
+    ) -> None:  # fmt: skip
+        """Tell a person."""
+        self.commands.append(m.Alerted(level=level, event=event, text=text, symbol=symbol))
+
+    def changed(self, child: Child) -> None:
+        """Say where a child is."""
+        self.commands.append(
+            m.Changed(
+                order=child.parent,
+                client_id=child.client_id,
+                symbol=child.symbol,
+                state=child.state,
+                filled=child.counted,
+                reason=child.reason,
+                trace=child.trace,
+            )
+        )
+
+    def live(self, k: int) -> list[Child]:
+        """Return the children of a symbol that are not final, protective stops left out."""
+        children = self.records.children
+        found = (children[name] for name in self.records.live)
+        return [child for child in found if child.symbol == k and not child.protects]
+
+    # ------------------------------------------------------------------ states
+
+    def move(self, child: Child, state: m.OrderState, reason: str = "") -> bool:
+        """Move a state forward; return False where that would be backward or nowhere."""
+        if RANK[state] <= RANK[child.state]:
+            return False
+        was = child.state
+        child.state, child.reason = state, reason or child.reason
+        self.changed(child)
+        if was == "unknown":
+            self._lift_unknown(child.symbol)
+        return True
+
+    def _lift_unknown(self, k: int) -> None:
+        children = self.records.children
+        names = self.records.live
+        if any(children[n].symbol == k and children[n].state == "unknown" for n in names):
+            return
+        self.commands += self.guards.lift("unknown_order", "it is known", symbol=k)
+
+    def finish(self, child: Child, state: m.OrderState, reason: str, now_ns: int) -> None:
+        """Make a child final; what follows for its parent is decided by `proceed`."""
+        self.move(child, state, reason)
+        child.final_ns = max(1, now_ns)
+        child.look_ns = child.fills_ns = child.delete_ns = 0
+        self.records.live.remove(child.client_id)
+        self.records.finals.append(child.client_id)
+        self.records.finished.append(child.client_id)
+        self.touched.add(child.symbol)
+
+    def settle(self, child: Child, now_ns: int) -> None:
+        """Decide what is true of a live child; a final state is believed with all its fills."""
+        if child.is_final:
+            return
+        if child.full:
+            self.finish(child, "filled", "", now_ns)
+        elif child.claim is not None and child.claim != "filled" and not self._misses(child):
+            self.finish(child, child.claim, child.claim_text, now_ns)
+        elif child.claim is not None or self._misses(child):
+            self._miss(child, now_ns)
+        else:
+            child.fills_ns = child.missing_ns = 0
+
+    def _misses(self, child: Child) -> bool:
+        return child.counted < child.seen - child.tolerance
+
+    def _miss(self, child: Child, now_ns: int) -> None:
+        """Begin to look for lost fills: a moment later, they often only come after the word."""
+        if child.missing_ns == 0:
+            child.missing_ns = now_ns
+            child.fills_pause_ns = self.timing.look_first_ns
+            child.fills_ns = now_ns + child.fills_pause_ns
+
+    # ------------------------------------------------------------------ questions
+
+    def ask(self, child: Child) -> None:
+        """Ask the venue about a child."""
+        self.commands.append(
+            m.Query(
+                client_id=child.client_id,
+                symbol=child.symbol,
+                venue_order_id=child.venue_order_id,
+                trace=child.trace,
+            )
+        )
+
+    def look(self, child: Child, now_ns: int) -> None:
+        """Ask now, then again after growing pauses, until an answer calms it."""
+        if child.is_final:
+            return
+        self.ask(child)
+        child.look_pause_ns = self.timing.look_first_ns
+        child.look_ns = now_ns + child.look_pause_ns
+
+    def calm(self, child: Child, now_ns: int) -> None:
+        """Nothing is wrong with a child: ask again only once in a while."""
+        timing = self.timing
+        quick = child.kind == "market" or child.cancels
+        child.look_pause_ns = 0
+        child.look_ns = now_ns + (timing.market_review_ns if quick else timing.review_ns)
+
+    def doubt(self, child: Child, now_ns: int, text: str) -> None:
+        """Nobody knows whether the venue has accepted a child."""
+        if child.is_final:
+            return
+        child.doubted_ns = max(child.doubted_ns, now_ns)
+        if self.move(child, "unknown", text):
+            self.commands += self.guards.fire(
+                "unknown_order", now_ns, symbol=child.symbol, text=f"{child.client_id}: {text}"
+            )
+        self.look(child, now_ns)
+
+    # ------------------------------------------------------------------ cancels
+
+    def want_cancel(self, child: Child, now_ns: int) -> None:
+        """Cancel a child, as soon and as often as that takes."""
+        if not child.cancels and not child.is_final:
+            child.cancels = True
+            self.push_cancel(child, now_ns)
+
+    def push_cancel(self, child: Child, now_ns: int) -> None:
+        """Send a DELETE where one is wished, none is on its way and the order was seen since."""
+        killing = self.records.kill == "cancelling" and child.sent_ns <= self.records.kill_ns
+        if (
+            not child.cancels or child.is_final or child.delete_ns or child.claim is not None
+            or RANK[child.state] < RANK["open"] or now_ns < child.delete_next_ns or killing
+            or (child.delete_failed_ns and child.heard_ns <= child.delete_failed_ns)
+        ):  # fmt: skip
+            return
+        child.delete_ns = now_ns
+        self.commands.append(
+            m.Cancel(
+                client_id=child.client_id,
+                symbol=child.symbol,
+                venue_order_id=child.venue_order_id,
+                trace=child.trace,
+            )
+        )
+
+    def cancel_failed(self, child: Child, now_ns: int) -> None:
+        """A DELETE did not say that the order is gone: look before the next one."""
+        timing = self.timing
+        child.delete_ns = 0
+        child.delete_failed_ns = now_ns
+        pause = 2 * child.delete_pause_ns or timing.look_first_ns
+        child.delete_pause_ns = min(pause, timing.look_most_ns)
+        child.delete_next_ns = now_ns + child.delete_pause_ns
+        self.look(child, now_ns)
+
+    # ------------------------------------------------------------------ fills
+
+    def book(self, child: Child, fill: m.Filled, now_ns: int) -> None:
+        """Count a fill of a child, once."""
+        records = self.records
+        key = f"{fill.venue}|{fill.symbol}|{fill.trade_id}"
+        if key in records.trades:
+            return
+        late = child.is_final
+        records.trades[key] = child.client_id
+        child.trades.append(key)
+        child.traded_ns = max(child.traded_ns, fill.venue_ns)
+        child.exists = True
+        child.heard_ns = max(child.heard_ns, now_ns)
+        child.counted += fill.quantity
+        child.seen = max(child.seen, child.counted)
+        k, work = child.symbol, records.works.get(child.parent)
+        records.traded_ns[k] = now_ns
+        self.touched.add(k)
+        if work is not None and not child.protects:
+            work.filled += fill.quantity
+            work.tries = 0
+        if child.protects:
+            self._trigger(child)
+        quantity = child.sign * fill.quantity
+        self.outcomes.append(Booked(child.parent, k, child.client_id, quantity, fill, late))
+        self.checks.booked(fill.quantity * fill.price, now_ns)
+        self._suspect(child, late)
+        if not late:
+            if not self.move(child, "partially_filled") and not child.full:
+                self.changed(child)
+            self.settle(child, now_ns)
+
+    def _trigger(self, child: Child) -> None:
+        stop = self.records.stops[child.symbol]
+        if stop.child == child.client_id and stop.triggered:
+            return
+        stop.triggered = True
+        self.outcomes.append(
+            Triggered(child.symbol, child.client_id, child.trigger_price or stop.trigger)
+        )
+
+    def _suspect(self, child: Child, late: bool) -> None:
+        """Say what should not be."""
+        if late:
+            text = f"{child.client_id}: a fill came after the order was {child.state}"
+            self.alert("critical", "late_fill", text, child.symbol)
+        elif child.counted > child.quantity + child.tolerance:
+            text = f"{child.client_id}: {child.counted:.12g} filled of {child.quantity:.12g}"
+            self.alert("critical", "overfill", text, child.symbol)
+
+    # ------------------------------------------------------------------ time
+
+    def tick(self, child: Child, now_ns: int) -> None:
+        """Do what a child is due for."""
+        timing = self.timing
+        if child.delete_ns and now_ns - child.delete_ns >= timing.answer_within_ns:
+            self.cancel_failed(child, now_ns)
+        if child.look_ns and now_ns >= child.look_ns:
+            if child.state == "submitted":
+                self.doubt(child, now_ns, "no answer")
+            else:
+                self.ask(child)
+                pause = 2 * child.look_pause_ns or timing.look_first_ns
+                child.look_pause_ns = min(pause, timing.look_most_ns)
+                child.look_ns = now_ns + child.look_pause_ns
+        if child.fills_ns and now_ns >= child.fills_ns:
+            self.refresh_fills(child)
+            child.fills_pause_ns = min(2 * child.fills_pause_ns, timing.look_most_ns)
+            child.fills_ns = now_ns + child.fills_pause_ns
+            if not child.alarmed and now_ns - child.missing_ns >= timing.wait_alarm_ns:
+                child.alarmed = True
+                text = f"{child.client_id}: {child.seen:.12g} filled, {child.counted:.12g} found"
+                self.alert("critical", "lost_fill", text, child.symbol)
+        self.push_cancel(child, now_ns)
+
+    def refresh_fills(self, child: Child) -> None:
+        """Ask for the fills of a child's symbol since it was sent."""
+        since_ns = max(0, child.sent_ns - FILLS_BEFORE_NS)
+        self.commands.append(
+            m.Refresh(what="fills", symbols=(child.symbol,), since_ns=since_ns, trace=child.trace)
+        )
+
+    def due_ns(self, child: Child, now_ns: int) -> int:
+        """Return when a child is due next after `now_ns`, or 0."""
+        times = [child.look_ns, child.fills_ns]
+        if child.delete_ns:
+            times.append(child.delete_ns + self.timing.answer_within_ns)
+        elif child.cancels and child.heard_ns > child.delete_failed_ns:
+            times.append(child.delete_next_ns)
+        return min((each for each in times if each > now_ns), default=0)
+
+    # ------------------------------------------------------------------ exposure
+
+    def open_quantity(self, k: int) -> tuple[float, float]:
+        """Return what open orders of a symbol, ours and others', could still buy and sell."""
+        buys = sells = 0.0
+        records = self.records
+        for name in records.live:
+            child = records.children[name]
+            if child.symbol != k:
+                continue
+            if child.sign > 0:
+                buys += child.rest
+            else:
+                sells += child.rest
+        for other in records.outside.values():
+            if other.symbol == k:
+                buys += other.rest if other.sign > 0 else 0.0
+                sells += other.rest if other.sign < 0 else 0.0
+        return buys, sells
+
+    def weigh(self) -> None:
+        """Tell the checks what is held and open where that has changed."""
+        for k in self.touched:
+            self.checks.held(k, self.position(k), *self.open_quantity(k))
+        self.touched.clear()
+
+    @staticmethod
+    def is_final(state: m.OrderState) -> bool:
+        """Return whether a state is final."""
+        return RANK[state] == FINAL

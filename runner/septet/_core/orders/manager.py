@@ -1,0 +1,260 @@
+"""The order manager: from the strategy's orders to requests, and from answers to what is true.
+
+Use, for each event of the live core::
+
+    orders.handle(event)                      # facts; also Quoted, FiltersChanged, Operated
+    orders.place(parent, now_ns)              # wishes, in any number and at any moment
+    orders.wish_cancel(number, "expired", now_ns)
+    orders.protect(k, quantity, trigger)
+    commands = orders.proceed(now_ns, apply)  # `apply` is told each outcome, then things are sent
+
+`apply` runs before anything is sized, so that the position an order is sized by holds every fill
+that was counted; it may place, cancel and protect. Nothing is sent but by `proceed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from septet import messages as m
+from septet._core.checks import Checks
+from septet._core.guards import Guards
+from septet._core.orders import answers, sending, stops
+from septet._core.orders.desk import Desk
+from septet._core.orders.records import Outcome, Parent, Records, Timing, Work
+
+__all__ = ["Orders"]
+
+ROUNDS = 1_000
+"""More rounds than any event can need; reaching it is a bug."""
+
+
+class Orders:
+    """Every order of a run, deterministic and without I/O.
+
+    Parameters
+    ----------
+    tag
+        What every client id begins with: a letter and seven characters, from the run's id.
+    checks, guards
+        The last check before the wire, and what blocks entries. They keep snapshots of their own.
+    position
+        The signed quantity of a symbol that may be closed now (base currency, net of fees).
+    timing
+        How long everything may take.
+    """
+
+    def __init__(
+        self, tag: str, checks: Checks, guards: Guards, position: Callable[[int], float],
+        timing: Timing | None = None,
+    ) -> None:  # fmt: skip
+        self._desk = Desk(tag, checks, guards, position, timing or Timing())
+
+    # ------------------------------------------------------------------ wishes
+
+    def place(self, parent: Parent, now_ns: int) -> None:
+        """Take an order of the strategy; `proceed` sends it, lets it wait or ends it."""
+        records = self._desk.records
+        assert parent.number > records.highest, f"order {parent.number} was placed before"
+        assert parent.quantity != 0.0, f"order {parent.number} has no quantity"
+        records.highest = parent.number
+        work = Work(parent=parent, placed_ns=now_ns)
+        if parent.spends:
+            works = records.works.values()
+            work.waits_for = [each.parent.number for each in works if each.parent.reduces]
+        records.works[parent.number] = work
+        records.queues.setdefault(parent.symbol, []).append(parent.number)
+
+    def wish_cancel(self, number: int, reason: str, now_ns: int) -> None:
+        """Cancel what works for a parent, and send nothing more for it."""
+        work = self._desk.records.works.get(number)
+        if work is not None:
+            sending.wish_cancel(self._desk, work, reason, now_ns)
+
+    def amend(self, number: int, price: float, now_ns: int) -> bool:
+        """Move the limit of a resting order; False where it does not rest, or not now."""
+        work = self._desk.records.works.get(number)
+        return work is not None and sending.reprice(self._desk, work, price, now_ns)
+
+    def protect(self, k: int, quantity: float, trigger: float, trace: str = "") -> None:
+        """Wish for a stop at the venue under a signed position; 0 wishes for none.
+
+        A stop that has begun to fill takes the wish with it: wish again for what is left.
+        """
+        stops.wish(self._desk, k, quantity, trigger, trace)
+
+    def halt(self, now_ns: int) -> None:
+        """Drop what was not sent; cancel everything until the venue shows nothing of ours."""
+        desk, records = self._desk, self._desk.records
+        records.kill, records.kill_ns = "cancelling", now_ns
+        records.kill_next_ns, records.kill_pause_ns = now_ns, desk.timing.kill_first_ns
+        self._kill(now_ns)
+        for work in list(records.works.values()):
+            sending.wish_cancel(desk, work, "operator_halt", now_ns)
+
+    def resume(self) -> None:
+        """Let orders go again after a halt: a person has said so."""
+        self._desk.records.kill = ""
+
+    def touch(self, k: int) -> None:
+        """The position of a symbol has changed by something that is not an order."""
+        self._desk.touched.add(k)
+
+    # ------------------------------------------------------------------ facts
+
+    def handle(self, event: m.Event) -> None:
+        """Take in an event; those that concern no order change nothing."""
+        desk = self._desk
+        if answers.take(desk, event):
+            return
+        match event:
+            case m.Quoted():
+                desk.records.quotes[event.symbol] = (event.bid, event.ask, event.at_ns)
+            case m.FiltersChanged():
+                instrument = desk.instrument(event.symbol)
+                instrument.lot, instrument.tick = event.lot, event.tick
+                instrument.min_notional = event.min_notional
+                instrument.trading = event.trading
+            case m.Started():
+                answers.started(desk, event.at_ns)
+            case m.Operated():
+                self._operated(event)
+
+    def _operated(self, event: m.Operated) -> None:
+        if event.action in ("halt", "flatten"):
+            self.halt(event.at_ns)
+        elif event.action == "resume":
+            self._desk.checks.resume()
+            self.resume()
+        elif event.action == "rearm":
+            self._desk.checks.rearm()
+
+    # ------------------------------------------------------------------ what follows
+
+    def proceed(self, now_ns: int, apply: Callable[[Outcome], None]) -> list[m.Command]:
+        """Tell every outcome, then send what may be sent; return what must be done.
+
+        Parameters
+        ----------
+        now_ns
+            Wall time.
+        apply
+            Told each outcome in order; when it returns, `position` holds the fill.
+        """
+        desk = self._desk
+        self._tick(now_ns)
+        for _ in range(ROUNDS):
+            sending.finished(desk, now_ns)
+            outcomes, desk.outcomes = desk.outcomes, []
+            for outcome in outcomes:
+                apply(outcome)
+            moved = sending.advance(desk, now_ns)
+            if not moved and not desk.outcomes and not desk.records.finished:
+                break
+        else:
+            raise AssertionError("the orders do not come to rest")
+        self._forget(now_ns)
+        self._wake(now_ns)
+        commands, desk.commands = desk.commands, []
+        return commands
+
+    def _tick(self, now_ns: int) -> None:
+        """Do what is due."""
+        desk, records = self._desk, self._desk.records
+        if records.woken_ns <= now_ns:
+            records.woken_ns = 0
+        if records.kill == "cancelling" and now_ns >= records.kill_next_ns:
+            self._kill(now_ns)
+        for name in list(records.live):
+            child = records.children[name]
+            if not child.is_final:
+                desk.tick(child, now_ns)
+        for work in list(records.works.values()):
+            sending.trim(desk, work, now_ns)
+            sending.tick(desk, work, now_ns)
+        if records.unclaimed:
+            answers.claim_fills(desk, now_ns)
+
+    def _kill(self, now_ns: int) -> None:
+        """Cancel everything, look, and come back for it."""
+        desk, records = self._desk, self._desk.records
+        symbols = tuple(range(len(desk.checks.symbols)))
+        desk.commands.append(m.CancelAll(symbols=symbols))
+        desk.commands.append(m.Refresh(what="open_orders"))
+        records.kill_next_ns = now_ns + records.kill_pause_ns
+        records.kill_pause_ns = min(2 * records.kill_pause_ns, desk.timing.kill_most_ns)
+        for name in records.live:
+            child = records.children[name]
+            if child.sent_ns <= records.kill_ns:
+                child.cancels = True
+
+    def _wake(self, now_ns: int) -> None:
+        """Ask for the next tick, where it is earlier than the one already asked for."""
+        desk, records = self._desk, self._desk.records
+        times = [desk.due_ns(records.children[name], now_ns) for name in records.live]
+        times += [sending.due_ns(desk, work, now_ns) for work in records.works.values()]
+        times += [s.retry_ns for s in records.stops.values() if s.quantity and s.retry_ns > now_ns]
+        if records.kill == "cancelling":
+            times.append(records.kill_next_ns)
+        due_ns = min((each for each in times if each), default=0)
+        if due_ns and (not records.woken_ns or due_ns < records.woken_ns):
+            records.woken_ns = due_ns
+            desk.commands.append(m.Wake(at_ns=due_ns))
+
+    def _forget(self, now_ns: int) -> None:
+        """Forget orders that have been final for long; their fills stay known by their times."""
+        records, timing = self._desk.records, self._desk.timing
+        while records.finals:
+            child = records.children[records.finals[0]]
+            if (
+                len(records.finals) <= timing.remember
+                and child.final_ns + timing.remember_ns > now_ns
+            ):
+                return
+            records.finals.pop(0)
+            del records.children[child.client_id]
+            records.venue_ids.pop(f"{child.symbol}:{child.venue_order_id}", None)
+            for key in child.trades:
+                del records.trades[key]
+            newest = max(records.forgotten_ns.get(child.symbol, 0), child.traded_ns)
+            records.forgotten_ns[child.symbol] = newest
+
+    # ------------------------------------------------------------------ what is asked
+
+    def band(self, k: int) -> tuple[float, float]:
+        """Return how far open orders may have moved a position without our knowing: low, high."""
+        buys, sells = self._desk.open_quantity(k)
+        return -sells, buys
+
+    def quiet(self, k: int, asked_ns: int) -> bool:
+        """Whether a read of the account, asked for at a time, shows every fill booked here."""
+        settled_ns = self._desk.records.traded_ns.get(k, 0) + self._desk.timing.settles_ns
+        return settled_ns < asked_ns
+
+    def unsettled(self) -> list[str]:
+        """Return the client ids of everything that is not final."""
+        return list(self._desk.records.live)
+
+    def working(self, number: int) -> bool:
+        """Whether a parent has not ended."""
+        return number in self._desk.records.works
+
+    @property
+    def records(self) -> Records:
+        """Everything that is remembered; to look at, not to change."""
+        return self._desk.records
+
+    # ------------------------------------------------------------------ what is kept
+
+    def snapshot(self) -> bytes:
+        """Return everything that is remembered. Taken after `proceed`, when nothing waits."""
+        assert not self._desk.commands, "commands were not taken"
+        assert not self._desk.outcomes, "outcomes were not taken"
+        return msgspec.msgpack.encode(self._desk.records)
+
+    def restore(self, data: bytes) -> None:
+        """Take the place of the orders that gave a snapshot."""
+        self._desk.records = msgspec.msgpack.decode(data, type=Records)
+        self._desk.touched = set(range(len(self._desk.checks.symbols)))

@@ -1,0 +1,309 @@
+"""What the order manager remembers, and what it says: plain structs, all of it in a snapshot.
+
+A *parent* is an order of the strategy, a *child* is one request at a venue with an id of its own.
+Quantities are in the base currency; a parent's is signed, a child's is not. All times are wall
+time.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from septet import messages as m
+
+__all__ = [
+    "FINAL", "RANK", "Booked", "Child", "Ended", "External", "Foreign", "Outcome", "Outside",
+    "Parent", "Protection", "Records", "Timing", "Triggered", "Work",
+]  # fmt: skip
+
+SECOND_NS = 1_000_000_000
+
+RANK: dict[m.OrderState, int] = {
+    "intent": 0, "submitted": 1, "unknown": 2, "open": 3, "partially_filled": 4,
+    "filled": 5, "cancelled": 5, "expired": 5, "rejected": 5,
+}  # fmt: skip
+"""States only ever gain rank."""
+FINAL = 5
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """How long everything may take (wall time), and what the venue can do.
+
+    Attributes
+    ----------
+    settles_ns
+        After which "not found" is final, and a read shows what was so when it was asked
+        (`VenueFacts.settles_ns`).
+    amends
+        Whether the venue replaces what is left of an order, and never more than that, in one
+        request. Where it cannot promise that, an order is cancelled and a new one sent.
+    look_first_ns, look_most_ns
+        First and longest pause between questions about one order.
+    answer_within_ns
+        After which a request without an answer is taken for lost.
+    send_within_ns
+        How long a request may wait in the shell.
+    review_ns
+        How often a resting order is asked about though nothing is wrong.
+    market_review_ns
+        The same for an order that should have been filled at once.
+    wait_alarm_ns
+        How long a reduction waits for something unknown, or a fill stays lost, until an alarm.
+    remember_ns, remember
+        How long, and how many, final orders are remembered.
+    """
+
+    settles_ns: int = 10 * SECOND_NS
+    amends: bool = False
+    look_first_ns: int = SECOND_NS // 4
+    look_most_ns: int = 5 * SECOND_NS
+    answer_within_ns: int = 15 * SECOND_NS
+    send_within_ns: int = 5 * SECOND_NS
+    review_ns: int = 30 * SECOND_NS
+    market_review_ns: int = SECOND_NS
+    wait_alarm_ns: int = 30 * SECOND_NS
+    retry_first_ns: int = SECOND_NS
+    retry_most_ns: int = 60 * SECOND_NS
+    kill_first_ns: int = SECOND_NS // 2
+    kill_most_ns: int = 8 * SECOND_NS
+    reprice_ns: int = SECOND_NS
+    quote_age_ns: int = 10 * SECOND_NS
+    remember_ns: int = 24 * 3600 * SECOND_NS
+    remember: int = 4_096
+
+
+class Parent(msgspec.Struct, frozen=True, kw_only=True):
+    """An order of the strategy.
+
+    Attributes
+    ----------
+    number
+        The engine's number; each is larger than those before it.
+    quantity
+        Signed: above zero to buy.
+    reduces
+        Whether it can only make the position smaller.
+    whole
+        A reduction that closes all there is when it is sent, whatever `quantity` says.
+    decided_price
+        The price at which it was decided; 0 for none.
+    deadline_ns
+        After which an entry that was not sent is dropped; 0 for none.
+    spends
+        Whether it needs the proceeds of the reductions that are on their way.
+    patience_ns, max_slippage
+        How long to rest at the best price before taking, and how far from the decision's price
+        an entry may then be; patience 0 sends it as it is.
+    """
+
+    number: int
+    symbol: int
+    quantity: float
+    kind: m.OrderKind = "market"
+    limit_price: float | None = None
+    trigger_price: float | None = None
+    reduces: bool = False
+    whole: bool = True
+    reason: str = ""
+    decided_price: float = 0.0
+    deadline_ns: int = 0
+    spends: bool = False
+    patience_ns: int = 0
+    max_slippage: float = 0.0
+    trace: str = ""
+
+    @property
+    def sign(self) -> int:
+        """+1 to buy, -1 to sell."""
+        return 1 if self.quantity > 0.0 else -1
+
+
+class Work(msgspec.Struct, kw_only=True):
+    """A parent that is not ended: what was done for it, and what is next."""
+
+    parent: Parent
+    placed_ns: int
+    waits_for: list[int] = []
+    filled: float = 0.0
+    children: int = 0
+    retry_ns: int = 0
+    tries: int = 0
+    cancelled: str = ""
+    takes: bool = False
+    patience_until_ns: int = 0
+    price: float | None = None
+    again: bool = False
+    repriced_ns: int = 0
+    may_amend: bool = True
+    waiting_ns: int = 0
+    alarmed: bool = False
+    ended: bool = False
+
+
+class Child(msgspec.Struct, kw_only=True, array_like=True):
+    """One request at the venue. Times of 0 mean never, or not waited for."""
+
+    client_id: str
+    parent: int
+    symbol: int
+    sign: int
+    quantity: float
+    tolerance: float
+    kind: m.OrderKind
+    limit_price: float | None
+    trigger_price: float | None
+    reduces: bool
+    protects: bool
+    sent_ns: int
+    trace: str
+    state: m.OrderState = "intent"
+    venue_order_id: str = ""
+    replaces: str = ""
+    replaced_by: str = ""
+    exists: bool = False
+    echoed: bool = False
+    counted: float = 0.0
+    seen: float = 0.0
+    claim: m.OrderState | None = None
+    claim_text: str = ""
+    heard_ns: int = 0
+    doubted_ns: int = 0
+    vanished_ns: int = 0
+    look_ns: int = 0
+    look_pause_ns: int = 0
+    fills_ns: int = 0
+    fills_pause_ns: int = 0
+    missing_ns: int = 0
+    cancels: bool = False
+    delete_ns: int = 0
+    delete_failed_ns: int = 0
+    delete_next_ns: int = 0
+    delete_pause_ns: int = 0
+    final_ns: int = 0
+    reason: str = ""
+    alarmed: bool = False
+    trades: list[str] = []
+    traded_ns: int = 0
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing can happen to it any more."""
+        return self.final_ns != 0
+
+    @property
+    def rest(self) -> float:
+        """What may still be filled."""
+        return max(0.0, self.quantity - self.counted)
+
+    @property
+    def full(self) -> bool:
+        """Whether the counted fills are all there can be."""
+        return self.counted >= self.quantity - self.tolerance
+
+
+class Protection(msgspec.Struct, kw_only=True):
+    """The protective stop of a symbol: what is wished, and what stands at the venue.
+
+    `quantity` is the signed position to protect. `stands` is what the newest child was sent with.
+    """
+
+    quantity: float = 0.0
+    trigger: float = 0.0
+    trace: str = ""
+    child: str = ""
+    number: int = 0
+    stands: tuple[float, float] = (0.0, 0.0)
+    triggered: bool = False
+    tries: int = 0
+    retry_ns: int = 0
+
+
+class Outside(msgspec.Struct, frozen=True):
+    """An open order of somebody else."""
+
+    symbol: int
+    sign: int
+    rest: float
+    price: float | None
+
+
+class Booked(msgspec.Struct, frozen=True):
+    """A fill that counts. `parent` is -1 for a protective stop.
+
+    `quantity` is signed, before fees. `late` means that its order was taken for final.
+    """
+
+    parent: int
+    symbol: int
+    client_id: str
+    quantity: float
+    fill: m.Filled
+    late: bool = False
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A parent is done: nothing more is sent for it. `filled` is unsigned."""
+
+    parent: int
+    symbol: int
+    state: m.OrderState
+    reason: str
+    filled: float
+
+
+class Triggered(msgspec.Struct, frozen=True):
+    """A protective stop of the venue began to fill; its fills follow as `Booked`."""
+
+    symbol: int
+    client_id: str
+    trigger: float
+
+
+class External(msgspec.Struct, frozen=True):
+    """An order or a fill of somebody else on a symbol of ours."""
+
+    symbol: int
+    client_id: str
+    quantity: float
+    fill: m.Filled | None = None
+
+
+class Foreign(msgspec.Struct, frozen=True):
+    """An order with our mark that we have never sent: an older backup, or a second instance."""
+
+    symbol: int
+    client_id: str
+    text: str
+
+
+Outcome = Booked | Ended | Triggered | External | Foreign
+Kill = Literal["", "cancelling", "done"]
+
+
+class Records(msgspec.Struct, kw_only=True):
+    """Everything the order manager knows."""
+
+    works: dict[int, Work] = {}
+    queues: dict[int, list[int]] = {}
+    children: dict[str, Child] = {}
+    live: list[str] = []
+    finals: list[str] = []
+    finished: list[str] = []
+    quotes: dict[int, tuple[float, float, int]] = {}
+    stops: dict[int, Protection] = {}
+    trades: dict[str, str] = {}
+    strange: list[str] = []
+    venue_ids: dict[str, str] = {}
+    outside: dict[str, Outside] = {}
+    foreign: list[str] = []
+    unclaimed: list[m.Filled] = []
+    highest: int = -1
+    forgotten_ns: dict[int, int] = {}
+    traded_ns: dict[int, int] = {}
+    kill: Kill = ""
+    kill_ns: int = 0
+    kill_next_ns: int = 0
+    kill_pause_ns: int = 0
+    woken_ns: int = 0

@@ -1,0 +1,448 @@
+"""Which order leaves next, how large it is, and what follows when a child is final.
+
+One order of a symbol is on its way at a time. Reductions go before entries; what rests makes way
+for them; the protective stop at the venue is cancelled first, so that nothing is sold twice.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from septet import messages as m
+from septet._core.checks import inward, outward, whole
+from septet._core.orders import stops
+from septet._core.orders.desk import Desk, Level
+from septet._core.orders.ids import child_id
+from septet._core.orders.records import Child, Ended, Work
+
+__all__ = ["advance", "due_ns", "end", "finished", "reprice", "tick", "trim", "wish_cancel"]
+
+DUST = 1e-6
+
+
+def end(desk: Desk, work: Work, state: m.OrderState, reason: str) -> None:
+    """End a parent: nothing more is sent for it."""
+    parent, records = work.parent, desk.records
+    work.ended = True
+    queue = records.queues[parent.symbol]
+    queue.remove(parent.number)
+    if not queue:
+        del records.queues[parent.symbol]
+    del records.works[parent.number]
+    if not work.children:
+        desk.commands.append(
+            m.Changed(
+                order=parent.number,
+                client_id="",
+                symbol=parent.symbol,
+                state=state,
+                filled=0.0,
+                reason=reason,
+                trace=parent.trace,
+            )
+        )
+    desk.outcomes.append(Ended(parent.number, parent.symbol, state, reason, work.filled))
+
+
+def wish_cancel(desk: Desk, work: Work, reason: str, now_ns: int) -> None:
+    """Cancel what works for a parent; where nothing does, it ends at once."""
+    work.cancelled = work.cancelled or reason
+    children = _children(desk, work)
+    for child in children:
+        desk.want_cancel(child, now_ns)
+    finished = (desk.records.children[name].parent for name in desk.records.finished)
+    if not children and work.parent.number not in finished:
+        end(desk, work, "cancelled", work.cancelled)
+
+
+def _children(desk: Desk, work: Work) -> list[Child]:
+    number = work.parent.number
+    return [child for child in desk.live(work.parent.symbol) if child.parent == number]
+
+
+# ---------------------------------------------------------------- a child is final
+
+
+def finished(desk: Desk, now_ns: int) -> None:
+    """Decide what follows for the parents of children that became final."""
+    names, desk.records.finished = desk.records.finished, []
+    for name in names:
+        child = desk.records.children[name]
+        if child.protects:
+            stops.finished(desk, child, now_ns)
+            continue
+        work = desk.records.works.get(child.parent)
+        if work is not None and not _children(desk, work):
+            _follow(desk, work, child, now_ns)
+
+
+def _follow(desk: Desk, work: Work, child: Child, now_ns: int) -> None:
+    """End a parent, or leave it in its queue for another child."""
+    parent, reduces = work.parent, work.parent.reduces
+    lot = desk.instrument(parent.symbol).lot
+    rest = abs(parent.quantity) - work.filled
+    done = rest < lot * (1.0 - DUST) or rest <= DUST * abs(parent.quantity)
+    if child.state == "filled" and work.cancelled and reduces:
+        done = True
+    if done and not (reduces and parent.whole and not work.cancelled):
+        end(desk, work, "filled", "")
+    elif work.cancelled:
+        end(desk, work, "cancelled", work.cancelled)
+    elif child.kind == "limit" and child.cancels and (work.takes or work.again):
+        work.again = False
+    elif reduces:
+        _retry(desk, work, child, now_ns)
+    else:
+        if child.state == "rejected":
+            text = f"{child.client_id}: refused, {child.reason} {child.claim_text}".strip()
+            desk.alert("error", "rejected_order", text, child.symbol)
+        end(desk, work, child.state, child.reason)
+
+
+def _retry(desk: Desk, work: Work, child: Child, now_ns: int) -> None:
+    """Send a reduction again: at once where it got on, else after a growing pause."""
+    timing = desk.timing
+    if child.state == "filled":
+        work.tries = 0
+        return
+    if child.counted > 0.0:
+        work.tries = 0
+    work.tries += 1
+    text = f"{child.client_id}: the reduction is {child.state}, {child.reason} {child.claim_text}"
+    level: Level = "critical" if work.tries >= 3 else "error"
+    desk.alert(level, "rejected_order", text.strip(), child.symbol)
+    if child.reason == "never_accepted" or (child.counted > 0.0 and child.state != "rejected"):
+        return
+    pause_ns = timing.retry_first_ns * 2 ** min(work.tries - 1, 30)
+    work.retry_ns = now_ns + min(pause_ns, timing.retry_most_ns)
+
+
+# ---------------------------------------------------------------- what goes next
+
+
+def advance(desk: Desk, now_ns: int) -> bool:
+    """Send what may be sent; return whether anything was sent or ended."""
+    moved = False
+    for k in list(desk.records.queues):
+        moved |= _advance(desk, k, now_ns)
+    for k in list(desk.records.stops):
+        moved |= stops.advance(desk, k, now_ns)
+    return moved
+
+
+def _advance(desk: Desk, k: int, now_ns: int) -> bool:
+    works = [desk.records.works[number] for number in desk.records.queues[k]]
+    moved = False
+    for work in works:
+        deadline_ns = work.parent.deadline_ns
+        late = 0 < deadline_ns < now_ns and not work.children and not work.parent.reduces
+        if late:
+            end(desk, work, "expired", "deadline")
+            moved = True
+    live = desk.live(k)
+    busy = {child.parent for child in live}
+    idle = [work for work in works if not work.ended and work.parent.number not in busy]
+    idle.sort(key=lambda work: (not work.parent.reduces, work.parent.number))
+    if not idle:
+        return moved
+    work = idle[0]
+    if live:
+        if work.parent.reduces:
+            _make_way(desk, work, live, now_ns)
+        return moved
+    if work.parent.reduces:
+        stop = stops.standing(desk, k)
+        if stop is not None:
+            _make_way(desk, work, [stop], now_ns)
+            return moved
+    elif any(number in desk.records.works for number in work.waits_for):
+        return moved
+    if work.retry_ns > now_ns:
+        return moved
+    return _send(desk, work, now_ns) or moved
+
+
+def _make_way(desk: Desk, work: Work, live: list[Child], now_ns: int) -> None:
+    """Let what rests make way for a reduction, and say when that takes too long."""
+    for child in live:
+        other = desk.records.works.get(child.parent)
+        if child.kind != "market":
+            if other is not None and not child.protects:
+                other.cancelled = other.cancelled or "superseded"
+            desk.want_cancel(child, now_ns)
+    work.waiting_ns = work.waiting_ns or now_ns
+    if now_ns - work.waiting_ns >= desk.timing.wait_alarm_ns and not work.alarmed:
+        work.alarmed = True
+        text = f"a reduction waits for {live[0].client_id}, which is {live[0].state}"
+        desk.alert("critical", "reduction_waits", text, work.parent.symbol)
+
+
+def _send(desk: Desk, work: Work, now_ns: int) -> bool:
+    """Size, check and send the next child of a parent, or end it; False where it must wait."""
+    parent = work.parent
+    quantity, rest = _size(desk, work)
+    if quantity <= 0.0:
+        if parent.reduces:
+            end(desk, work, "filled" if work.filled > 0.0 else "cancelled", "flat")
+        else:
+            end(desk, work, "filled" if work.filled > 0.0 else "rejected", "lot")
+        return True
+    kind, limit, trigger = _prices(desk, work, now_ns)
+    if kind is None:
+        end(desk, work, "expired", "max_slippage")
+        return True
+    desk.weigh()
+    reason = "" if parent.reduces else _blocked(desk, parent.symbol)
+    reason = reason or desk.checks.check(
+        parent.symbol, parent.sign, quantity, rest, limit, trigger, parent.reduces,
+        parent.decided_price, now_ns,
+    )  # fmt: skip
+    if reason:
+        return _stopped(desk, work, reason, now_ns)
+    desk.checks.sent(parent.symbol, parent.sign, quantity, parent.reduces, now_ns)
+    _submit(desk, work, kind, quantity, limit, trigger, now_ns)
+    return True
+
+
+def _blocked(desk: Desk, k: int) -> str:
+    return "operator_halt" if desk.records.kill else desk.guards.blocked(k)
+
+
+def _size(desk: Desk, work: Work) -> tuple[float, float]:
+    """Return how much to send, and the most it may be; 0 where nothing is left."""
+    parent = work.parent
+    instrument = desk.instrument(parent.symbol)
+    rest = abs(parent.quantity) - work.filled
+    if not parent.reduces:
+        return whole(max(0.0, rest), instrument.lot), rest
+    held = -parent.sign * desk.position(parent.symbol)
+    most = held if parent.whole else min(rest, held)
+    quantity = whole(max(0.0, most), instrument.lot)
+    price = desk.checks.symbols[parent.symbol].price
+    if quantity < instrument.min_quantity or 0.0 < price * quantity < instrument.min_notional:
+        return 0.0, most
+    if instrument.max_quantity > 0.0:
+        quantity = min(quantity, whole(instrument.max_quantity, instrument.lot))
+    return quantity, most
+
+
+def _prices(
+    desk: Desk, work: Work, now_ns: int
+) -> tuple[m.OrderKind | None, float | None, float | None]:
+    """Return kind, limit and trigger of the next child; no kind where the market ran away."""
+    parent = work.parent
+    tick, sign = desk.instrument(parent.symbol).tick, parent.sign
+    if parent.patience_ns > 0 and parent.kind == "market":
+        quote = _quote(desk, parent.symbol, now_ns)
+        if not work.takes and quote is not None:
+            best = work.price if work.price is not None else quote[0 if sign > 0 else 1]
+            work.price = None
+            if not work.patience_until_ns:
+                work.patience_until_ns = now_ns + parent.patience_ns
+            work.repriced_ns = now_ns
+            if _dear(work, best):
+                return None, None, None
+            return "limit", inward(best, tick, sign), None
+        work.takes = True
+        price = quote[1 if sign > 0 else 0] if quote else desk.checks.symbols[parent.symbol].price
+        if _dear(work, price):
+            return None, None, None
+        return "market", None, None
+    limit = work.price if work.price is not None else parent.limit_price
+    trigger = parent.trigger_price
+    return (
+        parent.kind,
+        None if limit is None else inward(limit, tick, sign),
+        None if trigger is None else outward(trigger, tick, sign),
+    )
+
+
+def _dear(work: Work, price: float) -> bool:
+    """Whether a price is further from the decision's than an entry may pay."""
+    parent = work.parent
+    if parent.reduces or parent.max_slippage <= 0.0 or parent.decided_price <= 0.0:
+        return False
+    worse = parent.sign * (price - parent.decided_price)
+    return not worse <= parent.max_slippage * parent.decided_price
+
+
+def _quote(desk: Desk, k: int, now_ns: int) -> tuple[float, float, int] | None:
+    quote = desk.records.quotes.get(k)
+    if quote is None or now_ns - quote[2] > desk.timing.quote_age_ns:
+        return None
+    return quote
+
+
+def _stopped(desk: Desk, work: Work, reason: str, now_ns: int) -> bool:
+    """Refuse an entry here, once; let a reduction, and the part of a flip that is one, go on."""
+    parent, k = work.parent, work.parent.symbol
+    if parent.reduces:
+        work.retry_ns = now_ns + desk.timing.retry_first_ns
+        if not work.alarmed:
+            work.alarmed = True
+            desk.alert("critical", "reduction_waits", f"a reduction may not leave: {reason}", k)
+        return False
+    if reason in ("throttled", "turnover"):
+        text = f"order {parent.number} was the last straw"
+        desk.commands += desk.guards.fire(reason, now_ns, text=text)
+    elif not desk.guards.blocked(k) and not desk.records.kill:
+        text = f"order {parent.number} was refused here: {reason}"
+        desk.alert("warning", "rejected_order", text, k)
+    held = whole(max(0.0, -parent.sign * desk.position(k)), desk.instrument(k).lot)
+    if held > 0.0:
+        quantity = parent.sign * min(abs(parent.quantity), held + work.filled)
+        work.parent = msgspec.structs.replace(
+            parent, reduces=True, whole=False, quantity=quantity, patience_ns=0, reason=reason
+        )
+        return True
+    end(desk, work, "filled" if work.filled > 0.0 else "rejected", reason)
+    return True
+
+
+def _submit(
+    desk: Desk, work: Work, kind: m.OrderKind, quantity: float, limit: float | None,
+    trigger: float | None, now_ns: int,
+) -> None:  # fmt: skip
+    parent, timing = work.parent, desk.timing
+    deadline_ns = now_ns + timing.send_within_ns
+    if not work.children and not parent.reduces and parent.deadline_ns:
+        deadline_ns = min(deadline_ns, parent.deadline_ns)
+    child = _new(desk, work, kind, quantity, limit, trigger, now_ns)
+    desk.move(child, "submitted")
+    work.waiting_ns, work.alarmed = 0, False
+    desk.commands.append(
+        m.Submit(
+            client_id=child.client_id,
+            parent=parent.number,
+            symbol=parent.symbol,
+            side="buy" if parent.sign > 0 else "sell",
+            order_type=child.kind,
+            quantity=quantity,
+            reduces=parent.reduces,
+            deadline_ns=deadline_ns,
+            limit_price=limit,
+            trigger_price=trigger,
+            reason=parent.reason,
+            trace=parent.trace,
+        )
+    )
+
+
+def _new(
+    desk: Desk, work: Work, kind: m.OrderKind, quantity: float, limit: float | None,
+    trigger: float | None, now_ns: int,
+) -> Child:  # fmt: skip
+    """Make a child with an id that was never given out."""
+    parent, timing, records = work.parent, desk.timing, desk.records
+    work.children += 1
+    name = child_id(desk.tag, parent.number, work.children)
+    child = Child(
+        client_id=name, parent=parent.number, symbol=parent.symbol, sign=parent.sign,
+        quantity=quantity, tolerance=0.5 * desk.instrument(parent.symbol).lot or DUST * quantity,
+        kind=kind, limit_price=limit, trigger_price=trigger, reduces=parent.reduces,
+        protects=False, sent_ns=now_ns, trace=parent.trace,
+        look_ns=now_ns + timing.send_within_ns + timing.answer_within_ns,
+    )  # fmt: skip
+    records.children[name] = child
+    records.live.append(name)
+    desk.touched.add(parent.symbol)
+    return child
+
+
+# ---------------------------------------------------------------- patience and prices
+
+
+def tick(desk: Desk, work: Work, now_ns: int) -> None:
+    """Take at the market when patience ends; follow the best price until then."""
+    parent = work.parent
+    if not work.patience_until_ns or work.takes or work.cancelled:
+        return
+    children = _children(desk, work)
+    if now_ns >= work.patience_until_ns:
+        work.takes = True
+        for child in children:
+            desk.want_cancel(child, now_ns)
+        return
+    quote = _quote(desk, parent.symbol, now_ns)
+    if quote is None or len(children) != 1 or now_ns < work.repriced_ns + desk.timing.reprice_ns:
+        return
+    child, sign = children[0], parent.sign
+    best = quote[0 if sign > 0 else 1]
+    tick_size = desk.instrument(parent.symbol).tick or 1e-6 * best
+    limit = child.limit_price
+    if limit is None or sign * (best - limit) < tick_size * (1.0 - DUST) or _dear(work, best):
+        return
+    reprice(desk, work, best, now_ns)
+
+
+def reprice(desk: Desk, work: Work, price: float, now_ns: int) -> bool:
+    """Move a resting limit order; return False where that cannot be done now."""
+    children = _children(desk, work)
+    parent = work.parent
+    if len(children) != 1 or work.cancelled:
+        return False
+    old = children[0]
+    if old.kind != "limit" or old.cancels or old.claim or old.state not in _RESTING:
+        return False
+    if not desk.checks.may_amend(now_ns):
+        return False
+    instrument = desk.instrument(parent.symbol)
+    limit = inward(price, instrument.tick, parent.sign)
+    work.repriced_ns = now_ns
+    desk.checks.amended(now_ns)
+    if not desk.timing.amends or not work.may_amend:
+        work.again, work.price = True, price
+        desk.want_cancel(old, now_ns)
+        return True
+    quantity = whole(min(old.rest, abs(parent.quantity) - work.filled), instrument.lot)
+    if quantity <= 0.0:
+        return False
+    new = _new(desk, work, "limit", quantity, limit, None, now_ns)
+    new.replaces, old.replaced_by = old.client_id, new.client_id
+    desk.move(new, "submitted")
+    desk.commands.append(
+        m.Amend(
+            client_id=old.client_id,
+            venue_order_id=old.venue_order_id,
+            new_client_id=new.client_id,
+            parent=parent.number,
+            symbol=parent.symbol,
+            side="buy" if parent.sign > 0 else "sell",
+            quantity=quantity,
+            limit_price=limit,
+            deadline_ns=now_ns + desk.timing.send_within_ns,
+            trace=parent.trace,
+        )
+    )
+    return True
+
+
+_RESTING = ("open", "partially_filled")
+
+
+def trim(desk: Desk, work: Work, now_ns: int) -> None:
+    """Cancel a replacement that could fill more than is left; what is left is sent again."""
+    if work.parent.reduces:
+        return
+    rest = abs(work.parent.quantity) - work.filled
+    for child in _children(desk, work):
+        old = desk.records.children.get(child.replaces)
+        replaced = old is not None and old.is_final and not child.cancels
+        if replaced and child.rest > rest + child.tolerance:
+            work.again, work.price = True, child.limit_price
+            desk.want_cancel(child, now_ns)
+
+
+def due_ns(desk: Desk, work: Work, now_ns: int) -> int:
+    """Return when a parent is due next after `now_ns`, or 0."""
+    parent, timing = work.parent, desk.timing
+    times = []
+    if not work.children and not parent.reduces and parent.deadline_ns:
+        times.append(parent.deadline_ns + 1)
+    if work.retry_ns > now_ns:
+        times.append(work.retry_ns)
+    if work.waiting_ns and not work.alarmed:
+        times.append(work.waiting_ns + timing.wait_alarm_ns)
+    if work.patience_until_ns and not work.takes:
+        times += [work.patience_until_ns, work.repriced_ns + timing.reprice_ns]
+    return min((each for each in times if each > now_ns), default=0)

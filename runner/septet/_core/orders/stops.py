@@ -1,0 +1,127 @@
+"""The protective stop that the venue holds: at most one for a symbol, as large as the position."""
+
+from __future__ import annotations
+
+from septet import messages as m
+from septet._core.checks import outward, whole
+from septet._core.orders.desk import Desk, Level
+from septet._core.orders.ids import stop_id
+from septet._core.orders.records import SECOND_NS, Child, Protection
+
+__all__ = ["advance", "finished", "standing", "wish"]
+
+STOOD_NS = 60 * SECOND_NS
+"""A stop that stood this long begins again with the shortest pause."""
+HALF = 0.5
+
+
+def wish(desk: Desk, k: int, quantity: float, trigger: float, trace: str) -> None:
+    """Wish for a stop under a signed position; a quantity of 0 wishes for none."""
+    stop = desk.records.stops.setdefault(k, Protection())
+    stop.quantity, stop.trigger, stop.trace = quantity, trigger, trace
+    if standing(desk, k) is None:
+        stop.triggered = False
+
+
+def standing(desk: Desk, k: int) -> Child | None:
+    """Return the stop of a symbol that is not final, if there is one."""
+    stop = desk.records.stops.get(k)
+    child = desk.records.children.get(stop.child) if stop is not None else None
+    return None if child is None or child.is_final else child
+
+
+def _target(desk: Desk, k: int, stop: Protection) -> float:
+    """Return how much to protect now; 0 where there can be no stop."""
+    records, instrument = desk.records, desk.instrument(k)
+    queue = records.queues.get(k, ())
+    if records.kill or stop.triggered or any(records.works[n].parent.reduces for n in queue):
+        return 0.0
+    sign = 1 if stop.quantity > 0.0 else -1
+    held = sign * desk.position(k)
+    quantity = whole(max(0.0, min(abs(stop.quantity), held)), instrument.lot)
+    small = quantity < instrument.min_quantity
+    if small or 0.0 < quantity * stop.trigger < instrument.min_notional:
+        return 0.0
+    return quantity
+
+
+def advance(desk: Desk, k: int, now_ns: int) -> bool:
+    """Bring the stop of a symbol to what is wished; return whether anything was done."""
+    stop = desk.records.stops[k]
+    child = standing(desk, k)
+    if child is not None and (child.cancels or child.counted > 0.0):
+        return False
+    target = _target(desk, k, stop)
+    sign = -1 if stop.quantity > 0.0 else 1
+    instrument = desk.instrument(k)
+    if child is not None:
+        moved = abs((child.trigger_price or 0.0) - stop.trigger)
+        least = instrument.tick or 1e-9 * stop.trigger
+        same = child.sign == sign and abs(child.quantity - target) <= child.tolerance
+        if target > 0.0 and same and moved < least:
+            return False
+        desk.want_cancel(child, now_ns)
+        return True
+    if target <= 0.0 or now_ns < stop.retry_ns:
+        return False
+    trigger = outward(stop.trigger, instrument.tick, sign)
+    if desk.checks.check(k, sign, target, target, None, trigger, True, 0.0, now_ns):
+        stop.retry_ns = now_ns + desk.timing.retry_first_ns
+        return False
+    desk.checks.sent(k, sign, target, True, now_ns)
+    _submit(desk, k, stop, target, trigger, now_ns)
+    return True
+
+
+def _submit(
+    desk: Desk, k: int, stop: Protection, quantity: float, trigger: float, now_ns: int
+) -> None:
+    timing, records = desk.timing, desk.records
+    stop.number += 1
+    stop.child = stop_id(desk.tag, k, stop.number)
+    sign = -1 if stop.quantity > 0.0 else 1
+    child = Child(
+        client_id=stop.child, parent=-1, symbol=k, sign=sign, quantity=quantity,
+        tolerance=HALF * desk.instrument(k).lot or 1e-6 * quantity, kind="stop",
+        limit_price=None, trigger_price=trigger, reduces=True, protects=True, sent_ns=now_ns,
+        trace=stop.trace, look_ns=now_ns + timing.send_within_ns + timing.answer_within_ns,
+    )  # fmt: skip
+    records.children[child.client_id] = child
+    records.live.append(child.client_id)
+    desk.touched.add(k)
+    desk.move(child, "submitted")
+    desk.commands.append(
+        m.Submit(
+            client_id=child.client_id,
+            parent=-1,
+            symbol=k,
+            side="buy" if sign > 0 else "sell",
+            order_type="stop",
+            quantity=quantity,
+            reduces=True,
+            deadline_ns=now_ns + timing.send_within_ns,
+            trigger_price=trigger,
+            reason="protective_stop",
+            trace=stop.trace,
+        )
+    )
+
+
+def finished(desk: Desk, child: Child, now_ns: int) -> None:
+    """Decide what follows when a stop is final; until another stands, the engine's test does."""
+    stop = desk.records.stops[child.symbol]
+    if stop.child != child.client_id:
+        return
+    if child.counted > 0.0:
+        stop.triggered = True
+        return
+    if child.cancels and child.state == "cancelled":
+        return
+    if now_ns - child.sent_ns >= STOOD_NS:
+        stop.tries = 0
+    stop.tries += 1
+    pause_ns = desk.timing.retry_first_ns * 2 ** min(stop.tries - 1, 30)
+    stop.retry_ns = now_ns + min(pause_ns, desk.timing.retry_most_ns)
+    level: Level = "critical" if stop.tries >= 3 else "error"
+    text = f"{child.client_id}: the stop at the venue is {child.state} {child.reason}".strip()
+    desk.alert(level, "stop_lost", text, child.symbol)
