@@ -6,129 +6,41 @@ compiled functions with the cursor on the newest bar, so both give the same bits
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from septet._core.batch import grow_log
 from septet._core.events import (
+    BY_HAND,
     Barrier,
     Command,
+    Curve,
+    Decision,
     Event,
     Halted,
     Lifted,
     OrderEnded,
     Place,
     Traded,
+    Working,
 )
-from septet._core.state import Arrays, CompiledPlan, Floats, Ints, State, arrays_of
+from septet._core.snapshot import freeze, thaw
+from septet._core.state import Floats, Ints
+from septet._core.window import Drain, Frames, Window
 from septet._kernel import layout
+from septet._kernel import ledger as _ledger
 
 __all__ = ["Engine", "Frames", "Judge", "Window"]
 
 Judge = Callable[[int, Floats], tuple[float, int]]
 """Time and feature vector to the probability up and the model's state."""
-Drain = Callable[[int, int, Mapping[str, npt.NDArray[Any]]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """Where a higher time frame counts its closed bars, and how many bars it must keep."""
-
-    slot: int
-    rows: tuple[int, ...]
-    keep: int
-
-
-@dataclass
-class Window:
-    """The newest bars and times of a run; older ones slide out.
-
-    `keep` bars survive a slide. `base[k]` is the number of symbol k's bars that slid out,
-    `N[k]` where its next bar goes; `time_base` and `time` are the same for times.
-    """
-
-    plan: CompiledPlan
-    columns: int
-    keep: int
-    size: int
-    state: State
-    frames: Sequence[Frames] = ()
-    arrays: Arrays = field(init=False)
-
-    def __post_init__(self) -> None:
-        count, rows = len(self.plan.symbols), self.plan.rows
-        self.arrays = arrays_of(
-            self.plan, self.state, 1_024 + 64 * count,
-            T=np.full((layout.ROW + count, self.size), -1, np.int64),
-            M=np.zeros((count, layout.M_ROWS, self.size), np.int64),
-            X=np.full((count, self.columns, self.size), np.nan),
-            F=np.full((count, rows.F, self.size), np.nan),
-            D=np.zeros((count, rows.D, self.size), np.int8),
-            Y=np.full((count, max(1, rows.Y), self.size if rows.Y else 1), np.nan),
-            G=np.zeros((rows.G, self.size)),
-        )  # fmt: skip
-        self.base = [0] * count
-        self.time_base = 0
-        self.time = 0
-        self.room = self.size
-
-    def make_room(self, drain: Drain | None) -> None:
-        """Slide whatever is full, handing what leaves to `drain`; count how much room there is."""
-        if self.time == self.size:
-            self._slide_time(drain)
-        cursors = self.arrays["N"].tolist()
-        for k, cursor in enumerate(cursors):
-            if cursor == self.size:
-                self._slide_symbol(k, drain)
-            for frame in self.frames:
-                if int(self.state.S[k, frame.slot]) >= self.size - 4:
-                    self._slide_frame(k, frame)
-        fullest = max(self.time, *self.arrays["N"].tolist())
-        self.room = 1 if self.frames else self.size - fullest
-
-    def _slide_time(self, drain: Drain | None) -> None:
-        gone = self.size - self.keep
-        T, G = self.arrays["T"], self.arrays["G"]
-        if drain is not None:
-            drain(-1, self.time_base, {"G": G[:, :gone]})
-        T[:, : self.keep] = T[:, gone:].copy()
-        T[:, self.keep :] = -1
-        G[:, : self.keep] = G[:, gone:].copy()
-        self.time_base += gone
-        self.time = self.keep
-
-    def _slide_symbol(self, k: int, drain: Drain | None) -> None:
-        gone = self.size - self.keep
-        if drain is not None:
-            drain(k, self.base[k], {name: self.arrays[name][k, :, :gone] for name in "FD"})
-        for name in "MXFD":
-            array = self.arrays[name]
-            array[k, :, : self.keep] = array[k, :, gone:].copy()
-        rows = self.arrays["T"][layout.ROW + k]
-        np.subtract(rows, gone, out=rows, where=rows >= 0)
-        np.maximum(rows, -1, out=rows)
-        self.base[k] += gone
-        self.arrays["N"][k] = self.keep
-
-    def _slide_frame(self, k: int, frame: Frames) -> None:
-        """Keep the last bars of a time frame, the one being built included."""
-        closed = int(self.state.S[k, frame.slot])
-        gone = closed - frame.keep
-        rows = list(frame.rows)
-        stay = frame.keep + 1
-        Y = self.arrays["Y"]
-        Y[k, rows, :stay] = Y[k][rows][:, gone : gone + stay]
-        self.state.S[k, frame.slot] = frame.keep
-
-    def flush(self, drain: Drain) -> None:
-        """Hand over everything that is still in the window."""
-        drain(-1, self.time_base, {"G": self.arrays["G"][:, : self.time]})
-        for k, cursor in enumerate(self.arrays["N"].tolist()):
-            drain(k, self.base[k], {name: self.arrays[name][k, :, :cursor] for name in "FD"})
+Rows = Callable[[Ints, Floats], None]
+"""Told the rows of the log that are dropped."""
+ledger: Any = _ledger  # plain functions whose arguments are numbers and arrays
+LATE_FILL, OPERATOR, ADOPTED, UNKNOWN = range(4)
+"""Reasons that no rule has, counted from the plan's first of them."""
 
 
 class Engine:
@@ -147,6 +59,10 @@ class Engine:
         Row of F for the probability; the next row is the model's state.
     drain
         Told what slides out of the window: symbol (-1: times), first number, rows of arrays.
+    keeps_log
+        False: rows of the log are dropped once they are commands, so that memory stays bounded.
+    dropped
+        Told the rows of the log that are dropped.
     """
 
     def __init__(
@@ -157,20 +73,26 @@ class Engine:
         model_inputs: Sequence[int] = (),
         model_row: int | None = None,
         drain: Drain | None = None,
+        keeps_log: bool = True,
+        dropped: Rows | None = None,
     ) -> None:
         self.window, self.plan, self.state = window, window.plan, window.state
         self._judge, self._inputs, self._model_row = judge, list(model_inputs), model_row
         self._drain = drain
+        self._keeps_log, self._dropped = keeps_log, dropped
         self._seen = 0
+        self._now_ns = 0
         module = self.plan.module
         self._push, self._observe, self._trade = module.push, module.observe, module.trade
-        self._C = self.state.C
+        self._C, self._B, self._I = self.state.C, self.state.B, self.state.I
 
     @property
     def log(self) -> tuple[Ints, Floats]:
-        """The rows of the log so far."""
+        """The rows of the log so far; the dropped ones are not there."""
         rows = int(self._C[layout.LOG])
         return self.window.arrays["LI"][:rows], self.window.arrays["LF"][:rows]
+
+    # ------------------------------------------------------------------ events
 
     def handle(self, event: Event) -> list[Command]:
         """Take one event; return what must happen because of it."""
@@ -180,6 +102,7 @@ class Engine:
             window.make_room(self._drain)
         t, table = window.time, window.arrays.table
         window.time = t + 1
+        self._now_ns = event.time_ns
         self._push(t, event.time_ns, event.day, event.columns, event.facts, table)
         self._observe(t, t + 1, table)
         if self._judge is not None:
@@ -192,7 +115,7 @@ class Engine:
             self._trade_again(t)
         if event.late:
             self._C[layout.LATE] = 0
-        return self._commands() if self._C.item(layout.LOG) != self._seen else []
+        return self._new()
 
     def _trade_again(self, t: int) -> None:
         """Trade with a larger log."""
@@ -214,25 +137,227 @@ class Engine:
                 F[k, self._model_row, i] = up
                 F[k, self._model_row + 1, i] = state
 
-    def _commands(self) -> list[Command]:
-        """Read what was appended to the log since the last event."""
-        rows = int(self._C[layout.LOG])
-        LI, LF = self.window.arrays["LI"], self.window.arrays["LF"]
+    # ------------------------------------------------------------------ a person
+
+    def halt(self, time_ns: int, *, flatten: bool) -> list[Command]:
+        """Block entries and end those that work, as a person wishes; close positions if told.
+
+        Again is no different from once; it can still close what a first one left open.
+        """
+        self._now_ns = time_ns
+        self._make_room()
+        code = self._reason(OPERATOR)
         found: list[Command] = []
-        for row in range(self._seen, rows):
-            kind, time_ns, k, order, code, reason = LI[row].tolist()
-            values = LF[row].tolist()
+        if self._C[layout.BY_HAND] == 0:
+            self._C[layout.BY_HAND] = 1
+            self._C[layout.BLOCKED] += 1
+            found.append(Halted(time_ns, BY_HAND, self.equity))
+        for k in range(len(self._I)):
+            if self._I[k, layout.WORKING] == 1 and self._I[k, layout.REDUCES] == 0:
+                self._end_order(k, code, time_ns)
+            side = int(self._I[k, layout.OPEN_SIDE])
+            if flatten and side != 0:
+                self._send_exit(k, code, time_ns)
+                if self.plan.facts.disarm_bars is not None:
+                    self._I[k, layout.DISARMED] = side
+                    self._I[k, layout.DISARM_LEFT] = self.plan.facts.disarm_bars
+        return found + self._new()
+
+    def resume(self, time_ns: int) -> list[Command]:
+        """Lift every block that waits for a person.
+
+        Where a halt is lifted, the peak and the losses in a row start again from here.
+        """
+        self._now_ns = time_ns
+        self._make_room()
+        C, A, arrays = self._C, self.state.A, self.window.arrays
+        for h, (code, waits) in enumerate(self.plan.facts.halts):
+            active = layout.C_SLOTS + 3 * h
+            if waits and C[active] == 1:
+                C[active] = 0
+                C[layout.BLOCKED] -= 1
+                A[layout.PEAK] = A[layout.EQUITY]
+                C[layout.LOSSES] = 0
+                LI, LF = arrays["LI"], arrays["LF"]
+                ledger.log_row(layout.LIFT, time_ns, -1, h, code, 0, C, LI, LF)
+        found = self._new()
+        if C[layout.BY_HAND] == 1:
+            C[layout.BY_HAND] = 0
+            C[layout.BLOCKED] -= 1
+            found.append(Lifted(time_ns, BY_HAND))
+        return found
+
+    def _reason(self, place: int) -> int:
+        return self.plan.facts.outside_reasons + place
+
+    def _make_room(self) -> None:
+        """Let the log have room for what one call outside of a step may write."""
+        if int(self._C[layout.LOG]) + 4 * len(self._I) + 8 > len(self.window.arrays["LI"]):
+            grow_log(self.plan, self.window.arrays)
+
+    def _end_order(self, k: int, reason: int, time_ns: int) -> None:
+        arrays = self.window.arrays
+        ledger.end_order(
+            k, layout.STATUS_CANCELLED, reason, time_ns, self._C, self._B, self._I,
+            arrays["LI"], arrays["LF"],
+        )  # fmt: skip
+
+    def _send_exit(self, k: int, reason: int, time_ns: int) -> None:
+        """Do what the text's `send_exit` does: a market order that nothing blocks."""
+        B, whole, arrays = self._B, self._I, self.window.arrays
+        units = self.lots_to_close(k)
+        if whole[k, layout.WORKING] == 1:
+            if whole[k, layout.REDUCES] == 1 and abs(B[k, layout.ORDER_UNITS]) >= abs(units):
+                return
+            self._end_order(k, reason, time_ns)
+        if units == 0.0:
+            return
+        row = ledger.place_order(
+            k, layout.MARKET, units, np.nan, np.nan, time_ns + self.plan.facts.latency_ns, 0, 1,
+            reason, B[k, layout.MARK], time_ns, self._C, B, whole, arrays["LI"], arrays["LF"],
+        )  # fmt: skip
+        arrays["LF"][row, 6] = self.state.A[layout.EQUITY]
+
+    # ------------------------------------------------------------------ views
+
+    @property
+    def equity(self) -> float:
+        """Equity at the newest mark (quote)."""
+        return self.state.A.item(layout.EQUITY)
+
+    @property
+    def cash(self) -> float:
+        """Cash of the account (quote)."""
+        return self.state.A.item(layout.CASH)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a halt, or a person, blocks entries."""
+        return self._C.item(layout.BLOCKED) > 0
+
+    def position(self, k: int) -> tuple[float, float]:
+        """Position of a symbol: in the base currency, and in units."""
+        units = self._B.item(k, layout.UNITS)
+        return units / self._B.item(k, layout.SCALE), units
+
+    def lots_to_close(self, k: int) -> float:
+        """Units, signed, of the order that closes a position; whole lots, zero for dust."""
+        held, lot = self._B.item(k, layout.UNITS), self._B.item(k, layout.LOT)
+        lots = ledger.floor_units(abs(held), lot)
+        return float(-lots if held > 0.0 else lots)
+
+    def working(self, k: int) -> Working | None:
+        """Return the working order of a symbol, if there is one."""
+        B, whole = self._B, self._I
+        if whole.item(k, layout.WORKING) == 0:
+            return None
+        return Working(
+            whole.item(k, layout.ORDER_ID), whole.item(k, layout.ORDER_TYPE),
+            B.item(k, layout.ORDER_UNITS), B.item(k, layout.LIMIT_PRICE),
+            B.item(k, layout.TRIGGER), whole.item(k, layout.REDUCES) == 1,
+            whole.item(k, layout.ORDER_REASON),
+        )  # fmt: skip
+
+    def decision(self, k: int) -> Decision | None:
+        """Return what was decided for a symbol at the newest time; None if it had no bar then."""
+        arrays, t, facts = self.window.arrays, self.window.time - 1, self.plan.facts
+        i = arrays["T"].item(layout.ROW + k, t) if t >= 0 else -1
+        if i < 0:
+            return None
+        at = facts.decision_row
+        assert at is not None, "a plan without tables keeps no decisions"
+        F, (wish, refused, clipped, late) = arrays["F"][k, :, i], arrays["D"][k, :, i].tolist()
+        sure = 1.0 if wish & layout.CERTAIN else F.item(at + layout.F_CONFIDENCE)
+        up = facts.model_row
+        return Decision(
+            self._now_ns if t < 0 else arrays["T"].item(layout.KNOWN, t), k,
+            F[list(facts.features)].tobytes(), float("nan") if up is None else F.item(up),
+            wish & layout.WISH, sure, F.item(at + layout.F_REQUESTED),
+            F.item(at + layout.F_GRANTED), clipped - 1, refused - 1, late != 0,
+        )  # fmt: skip
+
+    def curve(self) -> Curve:
+        """Return the account at the newest decision time."""
+        arrays, t = self.window.arrays, self.window.time - 1
+        equity, cash, exposure = arrays["G"][:, t].tolist()
+        return Curve(arrays["T"].item(layout.KNOWN, t), equity, cash, exposure)
+
+    # ------------------------------------------------------------------ snapshots
+
+    def snapshot(self) -> bytes:
+        """Everything needed to go on bit for bit; rows of the log that were read are not."""
+        assert self._C.item(layout.LOG) == self._seen, "commands are waiting to be read"
+        return freeze(self.window, {"now_ns": self._now_ns, **self._kept()})
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot of an engine of the same plan and window.
+
+        Raises
+        ------
+        RunError
+            If the snapshot is of another plan, window or version.
+        """
+        kept = thaw(self.window, data)
+        self._now_ns = int(kept["now_ns"])
+        self._seen = 0
+        self._take_up(kept)
+
+    def _kept(self) -> dict[str, Any]:
+        """Return what is remembered outside of the arrays."""
+        return {}
+
+    def _take_up(self, kept: dict[str, Any]) -> None:
+        """Remember it again."""
+
+    # ------------------------------------------------------------------ commands
+
+    def _new(self) -> list[Command]:
+        """Return what was appended to the log since it was last read."""
+        rows = self._C.item(layout.LOG)
+        if rows == self._seen:
+            return []
+        found = self._read(self._seen, rows)
+        self._seen = rows
+        if not self._keeps_log:
+            if self._dropped is not None:
+                LI, LF = self.log
+                self._dropped(LI.copy(), LF.copy())
+            self._C[layout.LOG] = self._seen = 0
+        return found
+
+    def _read(self, first: int, rows: int) -> list[Command]:
+        """Read rows of the log as commands."""
+        LI = self.window.arrays["LI"][first:rows].tolist()
+        LF = self.window.arrays["LF"][first:rows].tolist()
+        held = self._held_before(LI, LF)
+        found: list[Command] = []
+        for (kind, time_ns, k, order, code, reason), values in zip(LI, LF, strict=True):
             if kind == layout.ORDER:
+                units, limit, trigger, price = values[:4]
                 found.append(
-                    Place(time_ns, k, order, code, values[0], values[1], values[2], reason)
+                    Place(
+                        time_ns, k, order, code, units, limit, trigger, reason, price, reason != 0
+                    )
                 )
             elif kind == layout.STATUS:
                 found.append(OrderEnded(time_ns, k, order, code, reason))
             elif kind == layout.FILL:
-                found.append(Traded(time_ns, k, order, values[0], values[1], values[2]))
+                units, price, fee, got = values[:4]
+                held[k] += got
+                found.append(
+                    Traded(time_ns, k, order, units, price, fee, got, held[k], code == 1, reason)
+                )
             elif kind == layout.HALT:
                 found.append(Halted(time_ns, order, values[0]))
             elif kind == layout.LIFT:
                 found.append(Lifted(time_ns, order))
-        self._seen = rows
         return found
+
+    def _held_before(self, LI: list[list[int]], LF: list[list[float]]) -> dict[int, float]:
+        """Return the units held before the first of some fills."""
+        held: dict[int, float] = {}
+        for whole, values in zip(LI, LF, strict=True):
+            if whole[0] == layout.FILL:
+                k = whole[2]
+                held[k] = held.get(k, self._B.item(k, layout.UNITS)) - values[3]
+        return held

@@ -9,7 +9,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Barrier", "Command", "Event", "Halted", "Lifted", "OrderEnded", "Place", "Traded"]
+__all__ = [
+    "BY_HAND", "Barrier", "Command", "Curve", "Decision", "Event", "Halted", "Lifted",
+    "OrderEnded", "Place", "Traded", "Working",
+]  # fmt: skip
+
+BY_HAND = -1
+"""Number of the halt that a person makes."""
 
 
 class Barrier(msgspec.Struct, frozen=True):
@@ -33,7 +39,7 @@ Event = Barrier
 
 
 class Place(msgspec.Struct, frozen=True):
-    """An order wants to leave."""
+    """An order wants to leave; `price` is what the decision saw."""
 
     time_ns: int
     symbol: int
@@ -43,10 +49,12 @@ class Place(msgspec.Struct, frozen=True):
     limit_price: float
     trigger_price: float
     reason: int
+    price: float
+    reduces: bool
 
 
 class OrderEnded(msgspec.Struct, frozen=True):
-    """An order is filled, cancelled or expired."""
+    """An order is filled, cancelled or expired; with fills from outside: its cancel is wished."""
 
     time_ns: int
     symbol: int
@@ -56,7 +64,11 @@ class OrderEnded(msgspec.Struct, frozen=True):
 
 
 class Traded(msgspec.Struct, frozen=True):
-    """The simulated market filled a part of an order."""
+    """A part of an order was filled: `got` units arrived, `held` is the position after it.
+
+    Where `got` differs from `units`, the fee was kept back in the base currency, and `fee`
+    (quote) is what that was worth.
+    """
 
     time_ns: int
     symbol: int
@@ -64,10 +76,14 @@ class Traded(msgspec.Struct, frozen=True):
     units: float
     price: float
     fee: float
+    got: float
+    held: float
+    maker: bool
+    reason: int
 
 
 class Halted(msgspec.Struct, frozen=True):
-    """A halt fired."""
+    """A halt fired; `BY_HAND` is a person's."""
 
     time_ns: int
     halt: int
@@ -79,6 +95,47 @@ class Lifted(msgspec.Struct, frozen=True):
 
     time_ns: int
     halt: int
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What was decided for a symbol: a row of the decision table.
+
+    `features` are the bits of the float64 row; `wish` is 0 none, 1 short, 2 flat, 3 long;
+    `clipped` and `refused` are numbers of reasons or -1; quantities are in the base currency.
+    """
+
+    time_ns: int
+    symbol: int
+    features: bytes
+    probability_up: float
+    wish: int
+    confidence: float
+    requested: float
+    granted: float
+    clipped: int
+    refused: int
+    late: bool
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """The account at a decision time; `exposure` is the sum of |notional| (quote)."""
+
+    time_ns: int
+    equity: float
+    cash: float
+    exposure: float
+
+
+class Working(msgspec.Struct, frozen=True):
+    """The working order of a symbol; `units` (signed) are what is left of it."""
+
+    order: int
+    kind: int
+    units: float
+    limit_price: float
+    trigger_price: float
+    reduces: bool
+    reason: int
 
 
 Command = Place | OrderEnded | Traded | Halted | Lifted

@@ -17,6 +17,7 @@ __all__ = [
     "CompiledPlan",
     "Floats",
     "Ints",
+    "PlanFacts",
     "RowCounts",
     "State",
     "arrays_of",
@@ -107,6 +108,16 @@ class CompiledPlan(Protocol):
     parameters: Floats
 
     @property
+    def name(self) -> str:
+        """Name of the generated text: equal names compute equal bits."""
+        ...
+
+    @property
+    def facts(self) -> PlanFacts:
+        """What the engine must know besides the arrays."""
+        ...
+
+    @property
     def module(self) -> ModuleType:
         """`observe` and `trade` over a stretch of times; `push` takes the bars of one event."""
         ...
@@ -161,6 +172,25 @@ def arrays_of(plan: CompiledPlan, state: State, log_rows: int, **own: npt.NDArra
         **{f"L{number}": table for number, table in enumerate(plan.tables)},
     }  # fmt: skip
     return Arrays({**shared, **own}, compiled=plan.compiled)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFacts:
+    """What the engine must know of a plan to act for a person, and to show a decision.
+
+    `features` are the rows of F in the order of the decision table; `decision_row` the first of
+    the decision rows, None without tables. `outside_reasons` is the number of the first of the
+    reasons late_fill, operator, adopted and unknown. `disarm_bars` None: sides are never
+    disarmed. `halts` are each halt's reason and whether it waits for a person.
+    """
+
+    features: tuple[int, ...]
+    model_row: int | None
+    decision_row: int | None
+    outside_reasons: int
+    latency_ns: int
+    disarm_bars: int | None
+    halts: tuple[tuple[int, bool], ...]
 
 
 @dataclass(frozen=True, slots=True)

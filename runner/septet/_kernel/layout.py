@@ -30,7 +30,7 @@ Q      int64 (samples,)              times at which equity is kept, where no cur
 from typing import Final
 
 __all__ = [
-    "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "B_SLOTS", "CASH",
+    "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "B_SLOTS", "BY_HAND", "CASH",
     "CERTAIN", "CLOSE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE", "DAY_NOW",
     "DECISION_PRICE", "DEEPEST", "DISARMED", "DISARM_LEFT", "D_CLIPPED", "D_LATE", "D_REFUSED",
     "D_ROWS", "D_WISH", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY", "EXIT_NOTIONAL", "EXPOSED",
@@ -40,7 +40,7 @@ __all__ = [
     "LF_FIXED", "LIFT", "LIMIT", "LIMIT_PRICE", "LI_COLUMNS", "LOG", "LOSSES", "LOST", "LOT",
     "LOW", "MADE_UP", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "OPEN",
     "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE",
-    "ORDER_UNITS", "PEAK", "REDUCES", "ROW", "SAMPLED", "SCALE", "SENT", "SINCE_ENTRY",
+    "ORDER_UNITS", "OWED", "PEAK", "REDUCES", "ROW", "SAMPLED", "SCALE", "SENT", "SINCE_ENTRY",
     "SLIPPAGE", "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED",
     "STATUS_PARTIAL", "STOP", "STOP_LIMIT", "SUMMED", "TAKEN", "TICK", "TOP", "TRADE", "TRADES",
     "TRADE_FEES", "TRADE_GROSS", "TRIGGER", "TURNOVER", "UNITS", "UNVALUED", "VOLUME",
@@ -104,7 +104,7 @@ A_SLOTS: Final = 16
 LOG: Final = 0  # rows written to the log
 ORDERS: Final = 1
 DAY_NOW: Final = 2
-BLOCKED: Final = 3  # number of active halts
+BLOCKED: Final = 3  # number of active halts, a person's included
 MINUTE: Final = 4
 SENT: Final = 5  # orders sent in this minute
 LOSSES: Final = 6  # closed trades lost in a row
@@ -113,7 +113,8 @@ TRADES: Final = 8  # closed
 WINS: Final = 9
 UNVALUED: Final = 10  # times without a finite exposure, without tables
 SAMPLED: Final = 11  # samples of equity taken, where no curve is kept
-C_SLOTS: Final = 12  # then, for each halt: active, fired at (ns), fired on day
+BY_HAND: Final = 12  # 1 while a person has halted the run; counted in BLOCKED too
+C_SLOTS: Final = 13  # then, for each halt: active, fired at (ns), fired on day
 # B
 SCALE: Final = 0  # units for one of the base currency
 LOT: Final = 1  # units in a lot
@@ -151,7 +152,8 @@ ACTIVE_NS: Final = 10  # the order may fill from this time on
 BARS_LEFT: Final = 11  # bars the order may still work; reductions have no end
 ORDER_REASON: Final = 12
 INTRABAR: Final = 13  # 1 if the trade began inside this bar, not at its open
-I_SLOTS: Final = 14
+OWED: Final = 14  # reason plus one of an exit that ended outside before it was done
+I_SLOTS: Final = 15
 # the log
 LI_COLUMNS: Final = 6
 LF_FIXED: Final = 7  # then what the sizing's state held, in rows of orders

@@ -60,6 +60,7 @@ from septet._kernel.step import helper
 
 __all__ = [
     "book_fill",
+    "book_outside",
     "end_order",
     "floor_units",
     "log_row",
@@ -217,24 +218,29 @@ def _close_trade(k, reason, time_ns, A, C, B, I, LI, LF):
 
 
 @helper
-def _pay(units, price, rate, received, scale, A):
-    """Move the cash of a fill; return the units that arrive and the fee (quote)."""
-    notional = abs(units) / scale * price
-    fee = notional * rate
+def _charge(units, price, rate, received, scale):
+    """Fee of a fill by a rate: the units that arrive, and what it costs (quote)."""
+    fee = abs(units) / scale * price * rate
     got = units
+    if units > 0.0 and received == 1:
+        taken = -whole(-units * rate)
+        got = units - taken
+        fee = taken / scale * price
+    return got, fee
+
+
+@helper
+def _pay(units, price, got, fee, scale, A):
+    """Move the cash of a fill; a fee kept back from what arrives costs none."""
+    notional = abs(units) / scale * price
     if units > 0.0:
         A[CASH] = A[CASH] - notional
-        if received == 1:
-            taken = -whole(-units * rate)
-            got = units - taken
-            fee = taken / scale * price
-        else:
-            A[CASH] = A[CASH] - fee
     else:
-        A[CASH] = A[CASH] + notional - fee
+        A[CASH] = A[CASH] + notional
+    if got == units:
+        A[CASH] = A[CASH] - fee
     A[FEES] = A[FEES] + fee
     A[TURNOVER] = A[TURNOVER] + notional
-    return got, fee
 
 
 @helper
@@ -257,14 +263,61 @@ def book_fill(
     LI,
     LF,
 ):
-    """Book one fill; return 1 if it closed a trade, else 0.
+    """Book one fill whose fee is a rate; return 1 if it closed a trade, else 0.
 
     `units` is signed; `rate` the fee as a fraction of the notional, taken in what is received
     when `received` is 1 (a buy then brings fewer units), else in the quote currency. `reference`
     is the price the decision saw; the difference is counted as slippage.
     """
+    got, fee = _charge(units, price, rate, received, B[k, SCALE])
+    return book_outside(
+        k,
+        units,
+        price,
+        got,
+        fee,
+        maker,
+        time_ns,
+        order_id,
+        reason,
+        intrabar,
+        reference,
+        A,
+        C,
+        B,
+        I,
+        LI,
+        LF,
+    )
+
+
+@helper
+def book_outside(
+    k,
+    units,
+    price,
+    got,
+    fee,
+    maker,
+    time_ns,
+    order_id,
+    reason,
+    intrabar,
+    reference,
+    A,
+    C,
+    B,
+    I,
+    LI,
+    LF,
+):
+    """Book one fill whose fee is known; return 1 if it closed a trade, else 0.
+
+    `got` are the units that arrived, signed. Where they are not `units` the fee was kept back in
+    the base currency and `fee` (quote) only says what it was worth; else `fee` is paid in cash.
+    """
     scale = B[k, SCALE]
-    got, fee = _pay(units, price, rate, received, scale, A)
+    _pay(units, price, got, fee, scale, A)
     A[SLIPPAGE] = A[SLIPPAGE] + (price - reference) * (units / scale)
     row = log_row(FILL, time_ns, k, order_id, maker, reason, C, LI, LF)
     LF[row, 0] = units

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from septet._core.state import RowCounts
+from septet._core.state import PlanFacts, RowCounts
 from septet._host.declare import Step
 from septet._kernel import layout
 from septet._plan.binding import Parameter
@@ -14,7 +14,7 @@ from septet._plan.graph import Column, Graph, Resolve
 from septet._plan.observe import Rows
 from septet._plan.terms import Terms
 from septet._plan.text import render_text
-from septet._plan.trading import Trading
+from septet._plan.trading import OUTSIDE_REASONS, Trading
 from septet_schemas.blocks import UseBlock
 
 __all__ = ["Assembly", "assemble"]
@@ -52,17 +52,26 @@ class Assembly:
     slow_parts: tuple[str, ...]
     lookback_times: int
     look_back: int
+    external: bool
+    facts: PlanFacts
 
 
 def assemble(
-    terms: Terms, resolve: Resolve, *, tables: bool = True, curve: bool = True
+    terms: Terms,
+    resolve: Resolve,
+    *,
+    tables: bool = True,
+    curve: bool = True,
+    external: bool = False,
 ) -> Assembly:
     """Bind every block and render the plan's text.
 
     `resolve` finds a feature step by name; `tables` False leaves the decision rows out;
-    with `curve` False, too, equity is kept at the times of Q alone, and summed.
+    with `curve` False, too, equity is kept at the times of Q alone, and summed. An `external`
+    plan matches no order against a bar: its fills come from outside; it needs tables.
     """
-    trading = Trading(terms, resolve, tables=tables, curve=curve)
+    assert tables or not external
+    trading = Trading(terms, resolve, tables=tables, curve=curve, external=external)
     context = trading.context()
     binder, graph = trading.binder, trading.graph
     slow = tuple(
@@ -81,7 +90,7 @@ def assemble(
         terms=terms,
         graph=graph,
         parameters=tuple(binder.parameters),
-        reasons=tuple(trading.reasons),
+        reasons=tuple(trading.reasons) + (() if external else OUTSIDE_REASONS),
         rows=trading.observing.rows,
         across=bool(trading.observing.acrosses),
         features={
@@ -109,4 +118,28 @@ def assemble(
         slow_parts=slow,
         lookback_times=trading.lookback_times,
         look_back=trading.look_back,
+        external=external,
+        facts=_facts(trading),
+    )
+
+
+def _facts(trading: Trading) -> PlanFacts:
+    """Tell what the engine must know to act for a person, and to show a decision."""
+    terms, graph = trading.terms, trading.graph
+    reentry = terms.signal.extra["reentry"]
+    return PlanFacts(
+        features=tuple(
+            trading.observing.f_row(graph.named[name])
+            for owner in terms.features
+            for name in graph.feature_columns[owner]
+        ),
+        model_row=trading.model_row,
+        decision_row=trading.decision_row if trading.tables else None,
+        outside_reasons=trading.outside_reasons,
+        latency_ns=int(terms.simulation.latency) * terms.bar_ns,
+        disarm_bars=None if reentry.policy == "immediate" else reentry.after or 0,
+        halts=tuple(
+            (trading.reasons.index(name), block.extra["resume"] == "manual")
+            for name, block in terms.halts.items()
+        ),
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from septet._core.state import Floats, Ints, RowCounts, State
+from septet._core.state import Floats, Ints, PlanFacts, RowCounts, State
 from septet._kernel import layout
 from septet._plan.assemble import Assembly, assemble
 from septet._plan.cache import load_entries, load_text, plan_name
@@ -76,6 +76,11 @@ class Plan:
     def rows(self) -> RowCounts:
         """How many rows F, D, Y and G have."""
         return self.assembly.counts
+
+    @property
+    def facts(self) -> PlanFacts:
+        """What the engine must know besides the arrays."""
+        return self.assembly.facts
 
     @property
     def tables(self) -> tuple[Any, ...]:
@@ -168,7 +173,12 @@ def make_plan(
     *,
     tables: bool = True,
     curve: bool = True,
+    external: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Plan:
-    """Assemble the plan of a strategy; nothing is compiled until its module is asked for."""
-    return Plan(assemble(terms, resolve, tables=tables, curve=curve), say)
+    """Assemble the plan of a strategy; nothing is compiled until its module is asked for.
+
+    The orders of an `external` plan are filled elsewhere: `ExternalEngine` books its fills.
+    """
+    made = assemble(terms, resolve, tables=tables, curve=curve, external=external)
+    return Plan(made, say)

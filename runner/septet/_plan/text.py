@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ARRAYS", "prune", "render_text"]
+__all__ = ["ARRAYS", "listed", "prune", "render_text"]
 
 ARRAYS = "ARRAYS"
 """Stands in the template for the arrays of the layout that a function needs."""
@@ -120,3 +120,9 @@ def _called(text: str) -> str:
         if depth < 0:
             return str(_WORD.findall(text[max(0, at - 40) : at])[-1])
     raise AssertionError("an argument outside of a call")
+
+
+def listed(names: list[str]) -> list[str]:
+    """Write numbered names, six to a line."""
+    numbered = [f"{number} {name}" for number, name in enumerate(names)]
+    return ["  " + ", ".join(numbered[at : at + 6]) for at in range(0, len(numbered), 6)]

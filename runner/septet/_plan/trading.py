@@ -16,10 +16,10 @@ from septet._plan.expressions import render_expression
 from septet._plan.graph import Column, Graph, Node, Resolve, marks_of
 from septet._plan.observe import Observing
 from septet._plan.terms import Terms
-from septet._plan.text import ARRAYS
+from septet._plan.text import ARRAYS, listed
 from septet_schemas.blocks import UseBlock
 
-__all__ = ["FIXED_REASONS", "MODEL_REASONS", "Trading"]
+__all__ = ["FIXED_REASONS", "MODEL_REASONS", "OUTSIDE_REASONS", "Trading"]
 
 LAYOUT: Final[Mapping[str, tuple[str, int]]] = {
     "T": ("int64", 2), "M": ("int64", 3), "X": ("float64", 3), "F": ("float64", 3),
@@ -38,6 +38,8 @@ FIXED_REASONS: Final = (
     "min_interval", "regime", "short_as_flat", "size", "cash", "margin", "lot", "min_notional",
     "no_market", "unfilled", "liquidation",
 )  # fmt: skip
+OUTSIDE_REASONS: Final = ("late_fill", "operator", "adopted", "unknown")
+"""Why orders and fills are that no rule asked for; they follow all other reasons."""
 MODEL_REASONS: Final = ("no_model", "expired", "not_finite")
 PRICED: Final = {
     "equity": "equity", "cash": "cash", "gross": "gross", "price": "price", "side": "side",
@@ -72,8 +74,11 @@ OF_ACCOUNT: Final = {"side", "held_bars", "average_price"}
 class Trading:
     """Binds signal, risk and execution; `context` is what the template reads."""
 
-    def __init__(self, terms: Terms, resolve: Resolve, *, tables: bool, curve: bool) -> None:
+    def __init__(
+        self, terms: Terms, resolve: Resolve, *, tables: bool, curve: bool, external: bool
+    ) -> None:
         self.terms, self.tables, self.curve = terms, tables, curve or tables
+        self.external = external
         self.symbols = len(terms.symbols)
         self.binder = Binder(terms.bar_ns)
         self.graph = Graph(
@@ -237,7 +242,8 @@ class Trading:
             **self._sizing(), **self._halts(), **self._signal(),
         }  # fmt: skip
         context |= self._quiet(context)
-        context["notes"] = ["reasons:", *_listed(self.reasons)]
+        context |= self._outside(context)
+        context["notes"] = ["reasons:", *listed(self.reasons)]
         self._import_kernel()
         return context
 
@@ -450,19 +456,32 @@ class Trading:
             "coasts": context["one"] and context["blind"] and not timed,
         }
 
+    def _outside(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Tell what a plan leaves out whose orders are filled elsewhere: all that meets a bar."""
+        here = self.external and bool(context["protective"] or context["targets"])
+        told: dict[str, Any] = {"external": self.external, "stops_here": here}
+        if self.external:
+            told |= dict.fromkeys(("rests", "protects", "liquidation", "coasts"), False)
+            told |= {"participation": None}
+        self.outside_reasons = len(self.reasons)
+        self.reasons += OUTSIDE_REASONS if self.external else ()
+        return told
+
     @property
     def constants(self) -> dict[str, int]:
         """Numbers of reasons by name; those of the signal and the model are offsets."""
         fixed = {f"R_{name.upper()}": number for number, name in enumerate(FIXED_REASONS)}
+        for number, name in enumerate(OUTSIDE_REASONS, self.outside_reasons):
+            fixed[f"R_{name.upper()}"] = number
         return {**fixed, "R_SIGNAL": self.signal_reasons, "R_MODEL": self.model_reasons}
 
     def _import_kernel(self) -> None:
         for function in (
-            ledger.book_fill, ledger.end_order, ledger.floor_units, ledger.log_row,
-            ledger.pay_funding, ledger.place_order, ledger.reduce_only, match.adverse,
-            match.cap_units, match.liquidation_fill, match.liquidation_price, match.match_open,
-            match.match_within, match.regime_allows, match.stop_price, match.target_price,
-            frames.clear, maths.logarithm,
+            ledger.book_fill, ledger.book_outside, ledger.end_order, ledger.floor_units,
+            ledger.log_row, ledger.pay_funding, ledger.place_order, ledger.reduce_only,
+            match.adverse, match.cap_units, match.liquidation_fill, match.liquidation_price,
+            match.match_open, match.match_within, match.regime_allows, match.stop_price,
+            match.target_price, frames.clear, maths.logarithm,
         ):  # fmt: skip
             self.binder.helper(function)
         self.binder.imports["septet._kernel.layout"] = set(layout.__all__)
@@ -472,12 +491,6 @@ def _rank_of_cap(limit: tuple[str, UseBlock]) -> int:
     """Return the place of a cap in the order of checks; a stranger's come after ours."""
     use = limit[1].use
     return CAPS.index(use) if use in CAPS else len(CAPS)
-
-
-def _listed(names: list[str]) -> list[str]:
-    """Write numbered names, six to a line."""
-    numbered = [f"{number} {name}" for number, name in enumerate(names)]
-    return ["  " + ", ".join(numbered[at : at + 6]) for at in range(0, len(numbered), 6)]
 
 
 def _views(arrays: Mapping[str, tuple[str, int]]) -> list[tuple[str, str, int]]:

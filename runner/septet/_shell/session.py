@@ -56,10 +56,11 @@ def plan_of(
     *,
     tables: bool = True,
     curve: bool = True,
+    external: bool = False,
     calendar: str = "24x7",
     say: Say | None = None,
 ) -> Plan:
-    """Make the plan of a loaded file; compiles nothing yet."""
+    """Make the plan of a loaded file, `external` for fills from outside; compiles nothing yet."""
     host = loaded.host
 
     def resolve(name: str, owner: str) -> tuple[Any, str]:
@@ -69,7 +70,7 @@ def plan_of(
         return host.load(entry), entry.distribution
 
     terms = terms_of(loaded.strategy, calendar)
-    return make_plan(terms, resolve, tables=tables, curve=curve, say=say)
+    return make_plan(terms, resolve, tables=tables, curve=curve, external=external, say=say)
 
 
 def open_session(

@@ -1,0 +1,142 @@
+"""The engine of a run whose fills come from outside: live, and paper against quotes.
+
+The same generated text decides; nothing is matched here. What the core gives up is a wish to
+cancel, and an order that was given up may still fill: such fills are booked like all others.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from septet._core.engine import ADOPTED, LATE_FILL, UNKNOWN, Engine
+from septet._core.events import Command, OrderEnded, Place
+from septet._core.window import Window
+from septet._kernel import layout
+
+__all__ = ["ExternalEngine"]
+
+KNOWN: Final = 1_024
+"""Newest orders whose reason is remembered for fills that come late."""
+END, TRIGGER, GO_ON = range(3)
+NOBODY: Final = -1
+"""Number of the order of a position that was adopted."""
+
+
+class ExternalEngine(Engine):
+    """The deterministic core of a run whose orders are filled elsewhere.
+
+    It takes the parameters of `Engine`; the plan must be external. Rows of the log are dropped
+    once they are commands, unless `keeps_log` is True.
+    """
+
+    def __init__(self, window: Window, *, keeps_log: bool = False, **more: Any) -> None:
+        super().__init__(window, keeps_log=keeps_log, **more)
+        module = self.plan.module
+        self._book, self._reprice = module.book, module.reprice
+        self._protection, self._respond = module.protection, module.respond
+        self._level = np.zeros(1)
+        self._orders: dict[int, tuple[int, float, bool]] = {}
+        self._scratch = np.zeros(1)
+
+    def fill(
+        self, k: int, order: int, units: float, price: float, got: float, fee: float,
+        maker: bool, time_ns: int,
+    ) -> list[Command]:  # fmt: skip
+        """Book a fill of an order of ours, working or given up.
+
+        `units` and `got`, what arrived net of a fee in the base currency, are signed; `fee` is in
+        the quote currency: paid in cash, or where `got` is not `units` what was kept back is worth.
+        A fill of an order given up by an exit, an opposite wish or a halt that adds to the position
+        makes an exit at once.
+        """
+        self._now_ns = time_ns
+        reason, reference, given_up = self._orders.get(order, (self._reason(UNKNOWN), price, False))
+        self._book(
+            k, order, units, price, got, fee, int(maker), time_ns, reason, reference,
+            int(given_up), self.window.arrays.table,
+        )  # fmt: skip
+        return self._new()
+
+    def end(self, k: int, order: int, status: int, time_ns: int) -> list[Command]:
+        """Take an order out of work that is final outside, with no fill to come.
+
+        One that does not work any more changes nothing. An exit that is not done is owed: it is
+        wished again at the symbol's next bar, or by `go_on`.
+        """
+        return self._do(END, k, order, status, time_ns)
+
+    def trigger(self, k: int, reason: int, time_ns: int) -> list[Command]:
+        """Make a stop that a venue holds, and that was triggered, the working order."""
+        return self._do(TRIGGER, k, NOBODY, reason, time_ns)
+
+    def go_on(self, k: int, time_ns: int) -> list[Command]:
+        """Wish an exit again that ended outside before it was done, if one is owed."""
+        return self._do(GO_ON, k, NOBODY, 0, time_ns)
+
+    def _do(self, deed: int, k: int, order: int, code: int, time_ns: int) -> list[Command]:
+        self._now_ns = time_ns
+        self._respond(deed, k, order, code, time_ns, self.window.arrays.table)
+        return self._new()
+
+    def owed(self, k: int) -> int:
+        """Reason of an exit that ended outside before it was done, or -1."""
+        return self._I.item(k, layout.OWED) - 1
+
+    def mark(self, k: int, price: float, exit_price: float, time_ns: int) -> list[Command]:
+        """Value a symbol at a price between two bars; test the halts and the stops held here.
+
+        `exit_price` is where the position could be left: the bid of a long, the ask of a short;
+        NaN where its stops are held elsewhere.
+        """
+        self._now_ns = time_ns
+        self._reprice(k, price, exit_price, time_ns, self.window.arrays.table)
+        return self._new()
+
+    def protection(self, k: int) -> tuple[float, int]:
+        """Level of the nearest stop of a position and its reason; NaN and -1 without one."""
+        reason = self._protection(k, self._now_ns, self._level, self.window.arrays.table)
+        return self._level.item(0), int(reason)
+
+    def adopt(self, k: int, units: float, price: float, time_ns: int) -> list[Command]:
+        """Begin with a position of others, as if it had been bought at a price without a fee."""
+        self._now_ns = time_ns
+        if self._B.item(k, layout.MARK) == 0.0:
+            self._B[k, layout.MARK] = price
+        self._book(
+            k, NOBODY, units, price, units, 0.0, 0, time_ns, self._reason(ADOPTED), price, 0,
+            self.window.arrays.table,
+        )  # fmt: skip
+        return self._new()
+
+    # ------------------------------------------------------------------ orders that may fill late
+
+    def _read(self, first: int, rows: int) -> list[Command]:
+        found = super()._read(first, rows)
+        for each in found:
+            if isinstance(each, Place):
+                self._orders[each.order] = (each.reason, each.price, False)
+                if len(self._orders) > KNOWN:
+                    del self._orders[next(iter(self._orders))]
+            elif isinstance(each, OrderEnded) and each.order in self._orders:
+                reason, price, _ = self._orders[each.order]
+                self._orders[each.order] = (reason, price, self._is_given_up(each, reason))
+        return found
+
+    def _is_given_up(self, ended: OrderEnded, reason: int) -> bool:
+        """Whether a rule ended an order, so that what still arrives of it is not wanted.
+
+        An order that the venue ended has the reason it was made for.
+        """
+        by_rule = ended.reason not in (reason, self._reason(LATE_FILL))
+        return ended.status == layout.STATUS_CANCELLED and by_rule
+
+    def _kept(self) -> dict[str, Any]:
+        return {"orders": [[order, *values] for order, values in self._orders.items()]}
+
+    def _take_up(self, kept: dict[str, Any]) -> None:
+        self._orders = {
+            int(order): (int(reason), float(price), bool(given_up))
+            for order, reason, price, given_up in kept["orders"]
+        }

@@ -1,0 +1,144 @@
+"""A venue outside of the engine: the simulator's own fills, handed to a plan that matches none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from septet._core.engine import Engine
+from septet._core.events import Barrier, Command, Place
+from septet._core.external import ExternalEngine
+from septet._kernel import layout
+from septet._shell.eventful import barriers, make_engine
+from septet._shell.session import Session, plan_of
+from tests.core import paths
+
+__all__ = [
+    "At", "Deed", "Recorded", "engine_of", "follow", "outside_of", "placed", "recorded",
+    "same_words", "words_of",
+]  # fmt: skip
+
+INSIDE: Final = (layout.ORDER, layout.FILL, layout.STATUS)
+
+
+@dataclass(frozen=True)
+class Deed:
+    """Something the simulator did to an order while a bar went by."""
+
+    kind: int
+    k: int
+    order: int
+    code: int
+    reason: int
+    time_ns: int
+    values: Sequence[float]
+
+
+@dataclass
+class At:
+    """One decision time of the backtest: what filled before it, and what was told at it."""
+
+    event: Barrier
+    deeds: list[Deed]
+    words: list[bytes]
+
+
+@dataclass
+class Recorded:
+    """A backtest, time by time."""
+
+    session: Session
+    times: list[At] = field(default_factory=list)
+
+    @property
+    def cash(self) -> int:
+        """Number of the reason of an order that the cash ended."""
+        return self.session.plan.assembly.reasons.index("cash")
+
+
+def outside_of(session: Session, *, compiled: bool = False) -> Session:
+    """Return the same run with a plan whose fills come from outside."""
+    calendar = session.market.calendar
+    made = replace(session, plan=plan_of(session.loaded, external=True, calendar=calendar))
+    assert made.plan.assembly.rows.x == session.plan.assembly.rows.x
+    return made if compiled else paths.plainly(made)
+
+
+def engine_of(
+    session: Session, spare: int = 8, kind: type[Engine] = ExternalEngine, **more: Any
+) -> Any:
+    """Return an engine over the window of a session."""
+    has_model = session.strategy.model is not None
+    learned: Any = SimpleNamespace(walk=paths._Walk()) if has_model else None
+    plain = make_engine(session, learned, spare=spare)
+    judged = {"judge": plain._judge, "model_inputs": plain._inputs}
+    return kind(plain.window, model_row=plain._model_row, **judged, **more)
+
+
+def words_of(engine: Engine) -> list[bytes]:
+    """Return the bits of the newest decisions and of the curve."""
+    told = [engine.decision(k) for k in range(len(engine.plan.symbols))]
+    return [msgspec.msgpack.encode(each) for each in [*told, engine.curve()]]
+
+
+def same_words(ours: Sequence[bytes], theirs: Sequence[bytes]) -> None:
+    """Fail with what differs, in words."""
+    for one, other in zip(ours, theirs, strict=True):
+        assert one == other, f"{msgspec.msgpack.decode(one)}\n{msgspec.msgpack.decode(other)}"
+
+
+def recorded(session: Session, spare: int = 8) -> Recorded:
+    """Run the backtest event by event, and keep what it did between two decisions."""
+    made = Recorded(session)
+    engine = engine_of(session, spare, Engine)
+    with np.errstate(all="ignore"):
+        for event in barriers(session):
+            begun = len(engine.log[0])
+            engine.handle(event)
+            LI, LF = engine.log
+            deeds = [
+                Deed(kind, k, order, code, reason, time_ns, values)
+                for (kind, time_ns, k, order, code, reason), values in zip(
+                    LI[begun:].tolist(), LF[begun:].tolist(), strict=True
+                )
+                if kind in INSIDE
+            ]
+            made.times.append(At(event, _settled(deeds, made.cash), words_of(engine)))
+    return made
+
+
+def _settled(deeds: list[Deed], cash: int) -> list[Deed]:
+    """Keep what the simulator did: up to the last fill, or the last order the cash ended."""
+    last = -1
+    for number, deed in enumerate(deeds):
+        short = deed.kind == layout.STATUS and deed.reason == cash
+        if deed.kind == layout.FILL or short:
+            last = number
+    return deeds[: last + 1]
+
+
+def follow(engine: ExternalEngine, deeds: Sequence[Deed], cash: int) -> Iterator[list[Command]]:
+    """Tell an engine what the simulator did, as a venue would."""
+    for deed in deeds:
+        working = engine.working(deed.k)
+        if deed.kind == layout.ORDER:  # a stop has been triggered
+            yield engine.trigger(deed.k, deed.reason, deed.time_ns)
+        elif deed.kind == layout.FILL:
+            assert working is not None
+            units, price, fee, got = deed.values[:4]
+            yield engine.fill(
+                deed.k, working.order, units, price, got, fee, deed.code == 1, deed.time_ns
+            )
+        elif deed.code == layout.STATUS_CANCELLED and deed.reason == cash:
+            assert working is not None
+            yield engine.end(deed.k, working.order, deed.code, deed.time_ns)
+
+
+def placed(commands: Sequence[Command]) -> list[Place]:
+    """Return the orders among some commands."""
+    return [each for each in commands if isinstance(each, Place)]
