@@ -1,0 +1,19 @@
+"""A venue on this machine that speaks Binance spot, tells the truth and injects faults."""
+
+from septet._drill.venue.config import (
+    Bars,
+    Fault,
+    Fees,
+    Limits,
+    SymbolConfig,
+    Synthetic,
+    VenueConfig,
+)
+from septet._drill.venue.engine import MatchingEngine
+from septet._drill.venue.server import LocalVenue
+from septet._drill.venue.truth import Truth, read_truth
+
+__all__ = [
+    "Bars", "Fault", "Fees", "Limits", "LocalVenue", "MatchingEngine", "SymbolConfig", "Synthetic",
+    "Truth", "VenueConfig", "read_truth",
+]  # fmt: skip

@@ -1,0 +1,74 @@
+"""A request and its answer, whichever way they travel."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from septet._drill.venue.numbers import units
+from septet._drill.venue.orders import Refusal
+
+__all__ = ["Answer", "Call", "number_of", "signed_by", "whole_of"]
+
+
+@dataclass(slots=True)
+class Call:
+    """A request: what is asked, with which parameters; `payload` is the text that was signed."""
+
+    method: str
+    path: str
+    params: dict[str, str]
+    payload: str = ""
+    api_key: str = ""
+    number: int = 0
+
+
+@dataclass(slots=True)
+class Answer:
+    """What comes back. `mode`: sent, or the connection is cut, or nothing comes for a while."""
+
+    status: int
+    body: Any
+    headers: dict[str, str] = field(default_factory=dict)
+    mode: Literal["send", "abort", "hang"] = "send"
+    raw: bytes | None = None
+    hold_ms: float = 0.0
+
+    @classmethod
+    def refused(cls, refusal: Refusal) -> Answer:
+        """Return the answer that carries a refusal."""
+        return cls(refusal.status, {"code": refusal.code, "msg": refusal.text})
+
+
+def signed_by(secret: str, payload: str) -> str:
+    """Return the signature of a payload."""
+    return hmac.new(secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
+
+
+def whole_of(params: dict[str, str], name: str) -> int | None:
+    """Return a whole number among parameters, None if it is not there; Refusal if it is none."""
+    given = params.get(name)
+    if given is None or given == "":
+        return None
+    try:
+        return int(given)
+    except ValueError:
+        raise Refusal(-1100, f"Illegal characters found in parameter '{name}'.") from None
+
+
+def number_of(params: dict[str, str], name: str) -> int:
+    """Return an amount among parameters in units, 0 if it is not there; Refusal if malformed."""
+    given = params.get(name)
+    if not given:
+        return 0
+    try:
+        amount = units(given)
+    except ValueError as error:
+        if "decimals" in str(error):
+            raise Refusal(-1111, f"Parameter '{name}' has too much precision.") from None
+        raise Refusal(-1100, f"Illegal characters found in parameter '{name}'.") from None
+    if amount < 0:
+        raise Refusal(-1100, f"Illegal characters found in parameter '{name}'.")
+    return amount

@@ -1,0 +1,257 @@
+"""Which request goes where, and what stands before it: outages, limits, keys, signatures."""
+
+from __future__ import annotations
+
+import hmac
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from septet._drill.venue.answers import Answer, Call, signed_by, whole_of
+from septet._drill.venue.clock import MarketClock
+from septet._drill.venue.config import VenueConfig
+from septet._drill.venue.faults import Injector, Strike
+from septet._drill.venue.orders import Refusal
+from septet._drill.venue.public import Public
+from septet._drill.venue.trading import Trading
+from septet._drill.venue.truth import Answered, RequestSeen, TruthBook
+
+__all__ = ["WS_METHODS", "Api"]
+
+_V3 = "/api/v3/"
+WS_METHODS = {
+    "ping": ("GET", _V3 + "ping"), "time": ("GET", _V3 + "time"),
+    "exchangeInfo": ("GET", _V3 + "exchangeInfo"), "klines": ("GET", _V3 + "klines"),
+    "depth": ("GET", _V3 + "depth"), "trades.recent": ("GET", _V3 + "trades"),
+    "trades.aggregate": ("GET", _V3 + "aggTrades"), "ticker.24hr": ("GET", _V3 + "ticker/24hr"),
+    "ticker.price": ("GET", _V3 + "ticker/price"),
+    "ticker.book": ("GET", _V3 + "ticker/bookTicker"),
+    "order.place": ("POST", _V3 + "order"), "order.test": ("POST", _V3 + "order/test"),
+    "order.cancel": ("DELETE", _V3 + "order"), "order.status": ("GET", _V3 + "order"),
+    "order.cancelReplace": ("POST", _V3 + "order/cancelReplace"),
+    "openOrders.status": ("GET", _V3 + "openOrders"),
+    "openOrders.cancelAll": ("DELETE", _V3 + "openOrders"),
+    "allOrders": ("GET", _V3 + "allOrders"), "myTrades": ("GET", _V3 + "myTrades"),
+    "account.status": ("GET", _V3 + "account"),
+}  # fmt: skip
+"""Method of the WebSocket API -> the REST request that does the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    handle: Callable[[Call], Answer]
+    weight: int
+    signed: bool = False
+    places: bool = False
+
+
+class Api:
+    """Answers calls; whichever way they came, they pass the same gates."""
+
+    def __init__(
+        self, config: VenueConfig, public: Public, trading: Trading, faults: Injector,
+        truth: TruthBook,
+    ) -> None:  # fmt: skip
+        self.public = public
+        self.trading = trading
+        self._config = config
+        self._faults = faults
+        self._truth = truth
+        self._clock: MarketClock = public.market.clock
+        self._number = 0
+        self._minute = 0
+        self._weight = 0
+        self._ten_seconds = 0
+        self._placed = 0
+        self._refused = 0
+        self._banned_until_ns = 0
+        self._table = self._endpoints()
+
+    def _endpoints(self) -> dict[tuple[str, str], _Endpoint]:
+        p, t = self.public, self.trading
+        return {
+            ("GET", _V3 + "ping"): _Endpoint(p.ping, 1),
+            ("GET", _V3 + "time"): _Endpoint(p.time, 1),
+            ("GET", _V3 + "exchangeInfo"): _Endpoint(p.exchange_info, 20),
+            ("GET", _V3 + "klines"): _Endpoint(p.klines, 2),
+            ("GET", _V3 + "depth"): _Endpoint(p.depth, 5),
+            ("GET", _V3 + "trades"): _Endpoint(p.trades, 25),
+            ("GET", _V3 + "aggTrades"): _Endpoint(p.agg_trades, 4),
+            ("GET", _V3 + "ticker/24hr"): _Endpoint(p.day, 2),
+            ("GET", _V3 + "ticker/price"): _Endpoint(p.price, 2),
+            ("GET", _V3 + "ticker/bookTicker"): _Endpoint(p.book_ticker, 2),
+            ("POST", _V3 + "order"): _Endpoint(t.place, 1, signed=True, places=True),
+            ("POST", _V3 + "order/test"): _Endpoint(t.test, 1, signed=True),
+            ("POST", _V3 + "order/cancelReplace"): _Endpoint(
+                t.replace, 1, signed=True, places=True
+            ),
+            ("DELETE", _V3 + "order"): _Endpoint(t.cancel, 1, signed=True),
+            ("GET", _V3 + "order"): _Endpoint(t.query, 4, signed=True),
+            ("GET", _V3 + "openOrders"): _Endpoint(t.open_orders, 6, signed=True),
+            ("DELETE", _V3 + "openOrders"): _Endpoint(t.cancel_all, 1, signed=True),
+            ("GET", _V3 + "allOrders"): _Endpoint(t.all_orders, 20, signed=True),
+            ("GET", _V3 + "myTrades"): _Endpoint(t.my_trades, 20, signed=True),
+            ("GET", _V3 + "account"): _Endpoint(t.account, 20, signed=True),
+            ("GET", "/sapi/v1/account/apiRestrictions"): _Endpoint(self._rights, 1, signed=True),
+            ("GET", "/sapi/v1/system/status"): _Endpoint(self._status, 1),
+        }  # fmt: skip
+
+    def call(self, call: Call) -> Answer:
+        """Answer a request; never raises for what a client did."""
+        self._number += 1
+        call.number = self._number
+        params, now = call.params, self._clock.wall_ns()
+        self._truth.write(
+            RequestSeen(
+                at_ns=now, number=call.number, method=call.method, path=call.path,
+                symbol=params.get("symbol", ""),
+                client_id=params.get("newClientOrderId") or params.get("origClientOrderId", ""),
+                order_id=params.get("orderId", ""),
+            )
+        )  # fmt: skip
+        try:
+            answer = self._pass(call, now)
+        except Refusal as refusal:
+            answer = Answer.refused(refusal)
+        self._headers(call, answer)
+        code = answer.body.get("code", 0) if isinstance(answer.body, dict) else 0
+        self._truth.write(
+            Answered(
+                at_ns=self._clock.wall_ns(), number=call.number, status=answer.status,
+                code=code, sent=answer.mode == "send" and answer.raw is None,
+            )
+        )  # fmt: skip
+        return answer
+
+    def _pass(self, call: Call, now_ns: int) -> Answer:
+        closed = self._closed(now_ns)
+        if closed is not None:
+            return closed
+        endpoint = self._table.get((call.method, call.path))
+        if endpoint is None:
+            return Answer(404, {"code": -1000, "msg": f"no such endpoint: {call.path}"})
+        limited = self._spend(endpoint, now_ns)
+        if limited is not None:
+            return limited
+        if endpoint.signed:
+            self.verify(call)
+        if call.method == "GET":
+            struck = self._struck_query(call)
+            if struck is not None:
+                return struck
+        return endpoint.handle(call)
+
+    def _struck_query(self, call: Call) -> Answer | None:
+        """Return the answer of a fault that was aimed at questions, if one strikes."""
+        for code in ("N1", "N2", "N3", "N6", "N13", "E1"):
+            strike = self._faults.strike("query", call.params.get("symbol", ""), only=code)
+            if strike is not None:
+                return _broken_query(strike)
+        return None
+
+    # ------------------------------------------------------------ gates
+
+    def _closed(self, now_ns: int) -> Answer | None:
+        """Return what everybody is answered during an outage, a pause or a ban."""
+        if self._faults.lasting("E20") is not None:
+            return Answer(503, {"code": -1000, "msg": "System is under maintenance."})
+        ban = self._faults.lasting("E3")
+        until = max(ban.until_ns if ban else 0, self._banned_until_ns)
+        if until > now_ns:
+            text = f"Way too much request weight used; IP banned until {until // 10**6}."
+            return _wait(418, text, until - now_ns)
+        pause = self._faults.lasting("E2")
+        if pause is not None:
+            return _wait(429, "Too many requests; please wait.", pause.until_ns - now_ns)
+        return None
+
+    def _spend(self, endpoint: _Endpoint, now_ns: int) -> Answer | None:
+        """Count the request's weight; return the answer if it is over the limit."""
+        minute, tens = now_ns // (60 * 10**9), now_ns // 10**10
+        if minute != self._minute:
+            self._minute, self._weight, self._refused = minute, 0, 0
+        if tens != self._ten_seconds:
+            self._ten_seconds, self._placed = tens, 0
+        self._weight += endpoint.weight
+        self._placed += endpoint.places
+        limits = self._config.limits
+        if limits.weight_per_minute and self._weight > limits.weight_per_minute:
+            self._refused += 1
+            left = (minute + 1) * 60 * 10**9 - now_ns
+            if limits.ban_after and self._refused >= limits.ban_after:
+                self._banned_until_ns = now_ns + limits.ban_seconds * 10**9
+                left = limits.ban_seconds * 10**9
+                return _wait(418, "Way too much request weight used; IP banned.", left)
+            return _wait(429, "Too much request weight used; please wait.", left)
+        if endpoint.places and limits.orders_per_10s and self._placed > limits.orders_per_10s:
+            left = (tens + 1) * 10**10 - now_ns
+            answer = _wait(429, "Too many new orders; current limit is in force.", left)
+            answer.body["code"] = -1015
+            return answer
+        return None
+
+    def verify(self, call: Call) -> None:
+        """Check key, signature and receive window; Refusal says what is wrong."""
+        config, params = self._config, call.params
+        if not call.api_key:
+            raise Refusal(-2014, "API-key format invalid.", 401)
+        if call.api_key != config.api_key:
+            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+        given = params.get("signature", "")
+        if not hmac.compare_digest(given, signed_by(config.secret, call.payload)):
+            raise Refusal(-1022, "Signature for this request is not valid.")
+        stamp, window = whole_of(params, "timestamp"), whole_of(params, "recvWindow") or 5000
+        if stamp is None:
+            raise Refusal(
+                -1102,
+                "Mandatory parameter 'timestamp' was not sent, was empty/null, or malformed.",
+            )
+        if window > 60_000:
+            raise Refusal(-1131, "recvWindow must be less than 60000.")
+        now = self.public.server_ms()
+        if stamp > now + 1000:
+            raise Refusal(
+                -1021, "Timestamp for this request was 1000ms ahead of the server's time."
+            )
+        if now - stamp > window:
+            raise Refusal(-1021, "Timestamp for this request is outside of the recvWindow.")
+
+    def _headers(self, call: Call, answer: Answer) -> None:
+        answer.headers["X-MBX-USED-WEIGHT"] = str(self._weight)
+        answer.headers["X-MBX-USED-WEIGHT-1M"] = str(self._weight)
+        if call.method == "POST":
+            answer.headers["X-MBX-ORDER-COUNT-10S"] = str(self._placed)
+
+    # ------------------------------------------------------------ the rest
+
+    def _rights(self, call: Call) -> Answer:
+        return Answer(200, {
+            "ipRestrict": True, "createTime": 1_600_000_000_000, "enableReading": True,
+            "enableWithdrawals": self._config.can_withdraw, "enableInternalTransfer": False,
+            "permitsUniversalTransfer": False, "enableSpotAndMarginTrading": True,
+            "enableMargin": False, "enableFutures": False, "enableVanillaOptions": False,
+        })  # fmt: skip
+
+    @staticmethod
+    def _status(call: Call) -> Answer:
+        return Answer(200, {"status": 0, "msg": "normal"})
+
+
+def _wait(status: int, text: str, left_ns: int) -> Answer:
+    seconds = max(math.ceil(left_ns / 1e9), 1)
+    return Answer(status, {"code": -1003, "msg": text}, {"Retry-After": str(seconds)})
+
+
+def _broken_query(strike: Strike) -> Answer:
+    """Return how a question goes wrong."""
+    code = strike.fault.code
+    if code in {"N1", "N2", "N6"}:
+        return Answer(200, None, mode="hang" if code == "N6" else "abort",
+                      hold_ms=strike.number_of("hold_ms", 30_000))  # fmt: skip
+    if code == "N3":
+        return Answer(200, None, mode="hang", hold_ms=strike.number_of("delay_ms", 12_000))
+    if code == "N13":
+        return Answer(200, None, raw=strike.word_of("body", "{}").encode())
+    status = int(strike.number_of("status", 503))
+    number = int(strike.number_of("code", -1001))
+    return Answer(status, {"code": number, "msg": "Internal error; unable to process request."})

@@ -1,0 +1,140 @@
+"""Faults of the market data: messages dropped, repeated, late, absurd."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from septet._drill.venue.faults import Injector, Strike
+from septet._drill.venue.market import Market
+from septet._drill.venue.numbers import SCALE, text, units
+from septet._drill.venue.streams import MarketStreams
+
+__all__ = ["Bending"]
+
+Body = dict[str, Any]
+
+
+class Bending:
+    """Stands between the market and its listeners; most faults wait here for their message."""
+
+    def __init__(self, faults: Injector, market: Market, streams: MarketStreams) -> None:
+        self._faults = faults
+        self._market = market
+        self._streams = streams
+        self._waiting: list[tuple[Strike, dict[str, int]]] = []
+        self._muted: dict[str, tuple[int, str]] = {}
+        self._late: list[tuple[str, str, Body]] = []
+
+    def expect(self, strike: Strike) -> None:
+        """Let a fault wait for the next messages that it bends."""
+        self._waiting.append((strike, {}))
+
+    def mute(self, strike: Strike) -> None:
+        """Say nothing of bars for a while; without `rest` they never existed at all."""
+        market, symbol = self._market, strike.fault.symbol
+        count = int(strike.number_of("bars", 1))
+        for name in [symbol] if symbol else list(market.tapes):
+            self._muted[name] = (market.bar + count, strike.word_of("streams", "kline"))
+            if not strike.flag_of("rest", default=True):
+                for bar in range(market.bar, market.bar + count):
+                    market.hidden.add((name, market.origin_ns + bar * market.bar_ns))
+
+    def bend(self, kind: str, symbol: str, body: Body) -> list[Body]:
+        """Return what the listeners get in place of a message."""
+        until, streams = self._muted.get(symbol, (0, ""))
+        if self._market.bar < until and (streams == "all" or kind.startswith("kline")):
+            return []
+        out = [*self._overdue(kind, symbol), body]
+        for strike, done in list(self._waiting):
+            if strike.fault.symbol not in {"", symbol}:
+                continue
+            match strike.fault.code:
+                case "D1" if kind in {"depth", "depth@100ms"}:
+                    out = self._break_book(strike, symbol, body)
+                    self._waiting.remove((strike, done))
+                case "D2" if kind.startswith("kline"):
+                    out = self._repeat_bar(strike, done, kind, symbol, body, out)
+                case "D4" if not kind.startswith("depth"):
+                    out = self._absurd(strike, done, kind, out)
+                case _:
+                    pass
+        burst = self._faults.lasting("D6", symbol)
+        if burst is not None:
+            out = _many(out, int(burst.number_of("factor", 50)))
+        return out
+
+    def _overdue(self, kind: str, symbol: str) -> list[Body]:
+        found = [body for k, s, body in self._late if (k, s) == (kind, symbol)]
+        self._late = [each for each in self._late if each[:2] != (kind, symbol)]
+        return found
+
+    def _break_book(self, strike: Strike, symbol: str, body: Body) -> list[Body]:
+        if strike.word_of("kind", "gap") == "gap":
+            return []
+        ask = next(iter(self._market.engine.books[symbol].asks), 0)
+        crossed = copy.deepcopy(body)
+        crossed["b"].append([text(ask * 101 // 100), text(SCALE)])
+        return [crossed]
+
+    def _repeat_bar(
+        self, strike: Strike, done: dict[str, int], kind: str, symbol: str, body: Body,
+        out: list[Body],
+    ) -> list[Body]:  # fmt: skip
+        """Repeat a closed bar, hold it back until the next message, or show it open again."""
+        if not body["k"]["x"]:
+            return out
+        self._waiting.remove((strike, done))
+        match strike.word_of("kind", "duplicate"):
+            case "late":
+                self._late.append((kind, symbol, body))
+                return []
+            case "unclosed":
+                again = copy.deepcopy(body)
+                again["k"]["x"] = False
+                return [*out, again]
+            case _:
+                return [*out, body]
+
+    def _absurd(
+        self, strike: Strike, done: dict[str, int], kind: str, out: list[Body]
+    ) -> list[Body]:  # fmt: skip
+        """Multiply prices for some messages; a closed bar stays right unless asked for."""
+        where = strike.fault.parameters.get("where", ["trade", "aggTrade", "kline", "bookTicker"])
+        word = kind.partition("_")[0]
+        closed = word == "kline" and out[-1]["k"]["x"]
+        if word not in where or (closed and not strike.flag_of("closed", default=False)):
+            return out
+        done[word] = done.get(word, 0) + 1
+        most = int(strike.number_of("messages", 1))
+        if done[word] >= most and (done.keys() >= set(where) & self._heard()):
+            self._waiting.remove((strike, done))
+        if done[word] > most:
+            return out
+        factor = strike.number_of("factor", 10.0)
+        absurd = copy.deepcopy(out[-1])
+        inner, names = (absurd["k"], "hc") if word == "kline" else (absurd, "pba")
+        for name in names:
+            if isinstance(inner.get(name), str):
+                inner[name] = text(int(units(inner[name][:18]) * factor))
+        return [*out[:-1], absurd]
+
+    def _heard(self) -> set[str]:
+        """Return the kinds of streams that somebody listens to."""
+        return {
+            name.partition("@")[2].partition("_")[0] for name in self._streams.all_streams()
+        }  # fmt: skip
+
+
+def _many(out: list[Body], factor: int) -> list[Body]:
+    """Repeat messages; trades get numbers of their own."""
+    found = []
+    for body in out:
+        found.append(body)
+        for extra in range(1, factor):
+            if body.get("e") in {"trade", "aggTrade"}:
+                name = "t" if body["e"] == "trade" else "a"
+                found.append({**body, name: body[name] + extra * 10**9})
+            elif body.get("e") == "kline" and not body["k"]["x"]:
+                found.append(body)
+    return found

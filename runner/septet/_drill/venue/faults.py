@@ -1,0 +1,175 @@
+"""When which fault strikes: a plan, a seed, and occasions that come up.
+
+Request faults strike an occasion (an order, a cancel, a question). Event faults strike an event
+of the user stream. Timed faults begin by themselves; those that last do so for their duration.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from septet._drill.venue.clock import MarketClock
+from septet._drill.venue.config import Fault
+from septet._drill.venue.truth import FaultInjected, TruthBook
+from septet.errors import InputError
+
+__all__ = ["CODES", "EVENTS", "LASTING", "REQUESTS", "TIMED", "Injector", "Strike"]
+
+REQUESTS = {
+    "N1": "place", "N2": "place", "N3": "place", "N4": "place", "N6": "cancel", "N13": "place",
+    "E1": "place", "E5": "place", "E6": "place", "E9": "place", "E10": "place", "E11": "cancel",
+    "E15": "place", "E16": "query", "E21": "place",
+}  # fmt: skip
+"""Code -> the occasion it strikes unless its target says otherwise."""
+_EVER_MS = 10**12
+_ANYWHERE = {"N1", "N2", "N3", "N6", "N13", "E1"}
+EVENTS = {"E12": "trade", "E13": "trade", "E14": "trade"}
+LASTING = {
+    "N8": 0, "N9": 0, "N10": 2000, "N11": 2000, "N12": 5000, "E2": 1000, "E3": 2000, "E4": 2000,
+    "E7": _EVER_MS, "E8": _EVER_MS, "E20": 2000, "E22": _EVER_MS, "D6": 1000,
+}  # fmt: skip
+"""Code -> how long it lasts unless the plan says, in ms of wall time."""
+TIMED = LASTING.keys() | {"N7", "E17", "E18", "E19", "D1", "D2", "D3", "D4", "D5"}
+CODES = frozenset(REQUESTS) | frozenset(EVENTS) | TIMED
+"""Every fault the venue can make; N5 is the client's own."""
+
+
+@dataclass(slots=True)
+class Strike:
+    """A fault of the plan and how it stands."""
+
+    number: int
+    fault: Fault
+    ready_ns: int
+    ready_bar: int
+    draw: random.Random
+    count: int = 0
+    until_ns: int = 0
+
+    @property
+    def spent(self) -> bool:
+        """Whether it will not strike again."""
+        return bool(self.fault.times) and self.count >= self.fault.times
+
+    def number_of(self, name: str, default: float) -> float:
+        """Return a parameter that is a number."""
+        return float(self.fault.parameters.get(name, default))
+
+    def word_of(self, name: str, default: str = "") -> str:
+        """Return a parameter that is a text."""
+        return str(self.fault.parameters.get(name, default))
+
+    def flag_of(self, name: str, *, default: bool) -> bool:
+        """Return a parameter that is true or false."""
+        return bool(self.fault.parameters.get(name, default))
+
+
+class Injector:
+    """Holds the plan and decides; everything that strikes is written into the truth."""
+
+    def __init__(self, seed: int, clock: MarketClock, truth: TruthBook) -> None:
+        self.plan: list[Strike] = []
+        self.begin: Callable[[Strike], None] = lambda strike: None
+        self.end: Callable[[Strike], None] = lambda strike: None
+        self._seed = seed
+        self._clock = clock
+        self._truth = truth
+        self._bar = 0
+        self._running: list[Strike] = []
+
+    def add(self, faults: Iterable[Fault]) -> list[int]:
+        """Take faults into the plan and return their numbers; InputError for an unknown code."""
+        given = list(faults)
+        for fault in given:
+            if fault.code not in CODES:
+                raise InputError(
+                    f"the local venue has no fault {fault.code!r}, it has {sorted(CODES)}"
+                )
+        now, first = self._clock.wall_ns(), len(self.plan)
+        for number, fault in enumerate(given, first):
+            draw = random.Random(f"{self._seed}:fault:{number}")
+            ready = now + int(fault.at_ms * 10**6)
+            self.plan.append(Strike(number, fault, ready, fault.at_bar, draw))
+        return list(range(first, len(self.plan)))
+
+    def strike(
+        self, occasion: str, symbol: str = "", client_id: str = "", only: str = ""
+    ) -> Strike | None:  # fmt: skip
+        """Return the fault that strikes this occasion, if one does."""
+        for each in self.plan:
+            code = each.fault.code
+            home = REQUESTS.get(code) or EVENTS.get(code)
+            if home is None or each.spent or (only and code != only):
+                continue
+            target = each.fault.target or home
+            fits = code in _ANYWHERE or occasion == home
+            if target not in {occasion, "all"} or not fits or not self._ripe(each, symbol):
+                continue
+            if each.draw.random() < each.fault.probability:
+                self.note(each, symbol, client_id)
+                return each
+        return None
+
+    def lasting(self, code: str, symbol: str = "") -> Strike | None:
+        """Return the fault of this code that is going on now, if one is."""
+        for each in self._running:
+            if each.fault.code == code and each.fault.symbol in {"", symbol or each.fault.symbol}:
+                return each
+        return None
+
+    def tick(self, bar: int | None = None) -> None:
+        """Begin and end timed faults whose time has come; `bar` counts from the start."""
+        self._bar = self._bar if bar is None else bar
+        now = self._clock.wall_ns()
+        for each in [one for one in self._running if one.until_ns <= now]:
+            self._running.remove(each)
+            self.end(each)
+        for each in self.plan:
+            if each.fault.code not in TIMED or each.spent or each in self._running:
+                continue
+            if self._ripe(each, each.fault.symbol):
+                self._again(each, now)
+                if each.draw.random() < each.fault.probability:
+                    self.note(each, each.fault.symbol)
+                    if each.fault.code in LASTING:
+                        lasts_ms = each.fault.duration_ms or LASTING[each.fault.code]
+                        each.until_ns = now + int(lasts_ms * 10**6)
+                        self._running.append(each)
+                    self.begin(each)
+
+    def next_ns(self) -> int | None:
+        """Return the wall time at which `tick` has something to do, None if never."""
+        times = [each.until_ns for each in self._running]
+        times += [
+            each.ready_ns
+            for each in self.plan
+            if each.fault.code in TIMED
+            and not each.spent
+            and each not in self._running
+            and each.ready_bar <= self._bar
+        ]
+        return min(times, default=None)
+
+    def note(self, strike: Strike, symbol: str = "", client_id: str = "", detail: str = "") -> None:
+        """Count an injection and write it down."""
+        strike.count += 1
+        self._truth.write(
+            FaultInjected(
+                at_ns=self._clock.wall_ns(), code=strike.fault.code, number=strike.number,
+                count=strike.count, symbol=symbol, client_id=client_id, detail=detail,
+            )
+        )  # fmt: skip
+
+    def _ripe(self, each: Strike, symbol: str) -> bool:
+        return (
+            each.ready_ns <= self._clock.wall_ns()
+            and each.ready_bar <= self._bar
+            and each.fault.symbol in {"", symbol}
+        )
+
+    def _again(self, each: Strike, now: int) -> None:
+        """Set when a timed fault may come again."""
+        each.ready_ns = now + int(each.number_of("every_ms", 1000.0) * 10**6)
+        each.ready_bar = self._bar + int(each.number_of("every_bars", 0.0))

@@ -1,0 +1,48 @@
+"""The account's money: free and locked, in units; every change has a second leg."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from septet._drill.venue.numbers import units
+
+__all__ = ["Ledger"]
+
+
+class Ledger:
+    """Balances of the account, and what the rest of the world got: the sum never changes."""
+
+    def __init__(self, balances: Mapping[str, str]) -> None:
+        self.free = {asset: units(amount) for asset, amount in balances.items()}
+        self.locked = dict.fromkeys(self.free, 0)
+        self.world = dict.fromkeys(self.free, 0)
+        self.changed: set[str] = set()
+
+    def assets(self) -> list[str]:
+        """Return every asset that was ever touched."""
+        return sorted(self.free)
+
+    def has(self, asset: str, amount: int) -> bool:
+        """Whether so much is free."""
+        return self.free.get(asset, 0) >= amount
+
+    def lock(self, asset: str, amount: int) -> None:
+        """Set free money aside; a negative amount gives it back."""
+        self._know(asset)
+        self.free[asset] -= amount
+        self.locked[asset] += amount
+        assert self.free[asset] >= 0, f"{asset}: more was locked than was free"
+        assert self.locked[asset] >= 0, f"{asset}: more was released than was locked"
+
+    def pay(self, asset: str, amount: int, *, from_locked: bool = False) -> None:
+        """Give money to the world; a negative amount receives it."""
+        self._know(asset)
+        purse = self.locked if from_locked else self.free
+        purse[asset] -= amount
+        self.world[asset] += amount
+        assert purse[asset] >= 0, f"{asset}: more was paid than was there"
+
+    def _know(self, asset: str) -> None:
+        self.changed.add(asset)
+        for purse in (self.free, self.locked, self.world):
+            purse.setdefault(asset, 0)

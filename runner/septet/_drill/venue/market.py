@@ -1,0 +1,249 @@
+"""The market: every symbol's tape played by the clock, and questions about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Protocol
+
+from septet._drill.venue.clock import MarketClock
+from septet._drill.venue.config import VenueConfig, interval
+from septet._drill.venue.engine import MatchingEngine
+from septet._drill.venue.numbers import SCALE, exact, text
+from septet._drill.venue.shapes import kline_row
+from septet._drill.venue.tape import Kline, Tape, Tick, load_bars
+from septet.errors import InputError
+
+__all__ = ["Listener", "Market", "Trade"]
+
+_KEEP_TRADES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A trade on the tape, at market time."""
+
+    trade_id: int
+    symbol: str
+    price: str
+    quantity: str
+    at_ms: int
+    buyer_is_maker: bool
+
+
+class Listener(Protocol):
+    """Who hears of the market as it happens."""
+
+    def traded(self, trade: Trade) -> None: ...
+
+    def kline(self, symbol: str, kline: Kline, *, closed: bool) -> None: ...
+
+    def moved(self, symbol: str) -> None: ...
+
+
+class Market:
+    """Plays the tapes; `position` counts (bar, tick) from the start of the play."""
+
+    def __init__(self, config: VenueConfig, engine: MatchingEngine) -> None:
+        self.bar_ns = config.bar_ns
+        self.word = interval(config.bar_ns)
+        self.engine = engine
+        self.listener: Listener | None = None
+        self.on_bar: Callable[[int], None] = lambda bar: None
+        self.tapes = {
+            each.id: Tape(
+                each, load_bars(each, config.seed, config.bar_ns), config.bar_ns,
+                config.ticks_per_bar, config.seed,
+            )
+            for each in config.symbols
+        }  # fmt: skip
+        first = min(tape.bars.open_ns[0] for tape in self.tapes.values())
+        self.origin_ns = first + config.history * config.bar_ns
+        self.end_ns = max(tape.bars.open_ns[-1] for tape in self.tapes.values()) + config.bar_ns
+        if self.origin_ns >= self.end_ns:
+            raise InputError(
+                f"history: {config.history} bars leave none to play, "
+                f"there are {(self.end_ns - first) // config.bar_ns}"
+            )
+        self.clock = MarketClock(
+            self.origin_ns, config.bar_ns, config.bar_wall_ns, paused=config.paused
+        )
+        self.bar = 0
+        self.tick = 0
+        self.hidden: set[tuple[str, int]] = set()
+        self._ticks: dict[str, list[Tick]] = {}
+        self._count = max(config.ticks_per_bar, 4)
+        self._next_trade = 1
+        self.trades: dict[str, deque[Trade]] = {
+            symbol: deque(maxlen=_KEEP_TRADES) for symbol in self.tapes
+        }
+        self._wake = asyncio.Event()
+        self._open_quotes()
+
+    # ------------------------------------------------------------ time
+
+    @property
+    def ended(self) -> bool:
+        """Whether all prices have been played."""
+        return self.origin_ns + self.bar * self.bar_ns >= self.end_ns
+
+    @property
+    def open_ns(self) -> int:
+        """Where the bar that is forming opens."""
+        return self.origin_ns + self.bar * self.bar_ns
+
+    def now_ms(self) -> int:
+        """Market time in milliseconds."""
+        return self.clock.market_ns() // 10**6
+
+    def next_ns(self) -> int:
+        """Market time of the next step: a tick, or the close after the last one."""
+        return self.open_ns + self.tick * self.bar_ns // self._count
+
+    def advance(self) -> None:
+        """Make the next step."""
+        if self.tick < self._count:
+            self._play_tick()
+            self.tick += 1
+        else:
+            self._close_bar()
+            self.bar, self.tick = self.bar + 1, 0
+            self.on_bar(self.bar)
+
+    def step(self, bars: int = 1, ticks: int = 0) -> None:
+        """Play paused time on: this many bars to their close, then so many ticks."""
+        goal = self.bar + bars
+        while self.bar < goal and not self.ended:
+            self._one()
+        for _ in range(ticks):
+            if not self.ended:
+                self._one()
+
+    def _one(self) -> None:
+        self.clock.put(self.next_ns())
+        self.advance()
+
+    def poke(self) -> None:
+        """Say that the clock was paused or set going."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Play as time passes, until the prices end."""
+        while not self.ended:
+            if self.clock.paused:
+                await self._wake.wait()
+                self._wake.clear()
+                continue
+            due = self.clock.wall_at(self.next_ns()) - self.clock.wall_ns()
+            if due > 0:
+                await asyncio.sleep(due / 1e9)
+                continue
+            self.advance()
+            # A venue that is behind still answers: one step, then everybody else's turn.
+            await asyncio.sleep(0)
+
+    def _open_quotes(self) -> None:
+        for symbol, tape in self.tapes.items():
+            before = [r for r, at in enumerate(tape.bars.open_ns) if at < self.origin_ns]
+            if before:
+                tape.last = Decimal(repr(tape.bars.close[before[-1]]))
+            self.engine.move(symbol, int(tape.last * SCALE), 0, self.clock.wall_ns() // 10**6)
+
+    def _play_tick(self) -> None:
+        at_ns = self.next_ns()
+        for symbol, tape in self.tapes.items():
+            row = tape.row_of(self.open_ns)
+            if row is None:
+                continue
+            if self.tick == 0 or symbol not in self._ticks:
+                self._ticks[symbol] = tape.ticks(row)
+            tick = self._ticks[symbol][self.tick]
+            kline = tape.apply(self.open_ns, tick)
+            self.engine.move(
+                symbol, tick.price_units, int(tick.quantity * SCALE), self.clock.wall_ns() // 10**6
+            )
+            if tick.quantity:
+                self._print(symbol, tick, at_ns)
+            if self.listener is not None:
+                self.listener.kline(symbol, kline, closed=False)
+                self.listener.moved(symbol)
+
+    def _print(self, symbol: str, tick: Tick, at_ns: int) -> None:
+        trade = Trade(
+            self._next_trade, symbol, format(tick.price, "f"), format(tick.quantity, "f"),
+            at_ns // 10**6, tick.buyer_is_maker,
+        )  # fmt: skip
+        self._next_trade += 1
+        self.trades[symbol].append(trade)
+        if self.listener is not None:
+            self.listener.traded(trade)
+
+    def _close_bar(self) -> None:
+        for symbol, tape in self.tapes.items():
+            row = tape.row_of(self.open_ns)
+            if row is not None and self.listener is not None:
+                self.listener.kline(symbol, self.shown(tape, row), closed=True)
+
+    # ------------------------------------------------------------ questions
+
+    def shown(self, tape: Tape, row: int) -> Kline:
+        """Return a closed bar; one that was played counts its own trades."""
+        closed, now = tape.closed(row), tape.now
+        if now is not None and now.open_ns == closed.open_ns:
+            closed.trades = now.trades
+            closed.quote_volume = now.quote_volume
+            closed.taker_volume = now.taker_volume
+            closed.taker_quote_volume = now.taker_quote_volume
+        return closed
+
+    def klines(
+        self, symbol: str, start_ms: int | None, end_ms: int | None, limit: int
+    ) -> list[list[str | int]]:
+        """Return bars as the REST list shows them: closed ones, and the one that is forming."""
+        tape = self.tapes[symbol]
+        rows = []
+        for row, open_ns in enumerate(tape.bars.open_ns):
+            at_ms = open_ns // 10**6
+            if open_ns > self.open_ns or (open_ns == self.open_ns and self.tick == 0):
+                break
+            if start_ms is not None and at_ms < start_ms:
+                continue
+            if end_ms is not None and at_ms > end_ms:
+                break
+            if (symbol, open_ns) in self.hidden:
+                continue
+            rows.append(row)
+            if start_ms is not None and len(rows) == limit:
+                break
+        found = []
+        for row in rows[-limit:]:
+            forming = tape.bars.open_ns[row] == self.open_ns and tape.now is not None
+            kline = tape.now if forming and tape.now is not None else tape.closed(row)
+            found.append(kline_row(kline, self.bar_ns))
+        return found
+
+    def ticker(self, symbol: str) -> dict[str, Any]:
+        """Return the last day's figures as ticker/24hr shows them."""
+        tape, bars = self.tapes[symbol], self.tapes[symbol].bars
+        since = self.open_ns - 86_400 * 10**9
+        rows = [r for r, at in enumerate(bars.open_ns) if since <= at < self.open_ns]
+        highs = [bars.high[r] for r in rows] + [float(tape.last)]
+        lows = [bars.low[r] for r in rows] + [float(tape.last)]
+        first = Decimal(repr(bars.open[rows[0]])) if rows else tape.last
+        volume = sum((Decimal(repr(bars.volume[r])) for r in rows), Decimal(0))
+        bid, bid_quantity, ask, ask_quantity = self.engine.books[symbol].best()
+        last, now = format(tape.last, "f"), self.now_ms()
+        return {
+            "symbol": symbol, "priceChange": format(tape.last - first, "f"),
+            "priceChangePercent": f"{(tape.last - first) / first * 100:.3f}",
+            "weightedAvgPrice": last, "prevClosePrice": format(first, "f"), "lastPrice": last,
+            "lastQty": "0", "bidPrice": text(bid), "bidQty": text(bid_quantity),
+            "askPrice": text(ask), "askQty": text(ask_quantity), "openPrice": format(first, "f"),
+            "highPrice": exact(max(highs)), "lowPrice": exact(min(lows)),
+            "volume": format(volume, "f"), "quoteVolume": format(volume * tape.last, "f"),
+            "openTime": now - 86_400_000, "closeTime": now, "firstId": 0,
+            "lastId": self._next_trade - 1, "count": len(rows) * self._count,
+        }  # fmt: skip

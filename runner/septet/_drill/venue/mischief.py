@@ -1,0 +1,255 @@
+"""Faults that begin by themselves or bend what the streams say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from septet._drill.venue.bending import Bending
+from septet._drill.venue.faults import Strike
+from septet._drill.venue.numbers import SCALE, floor_to, units
+from septet._drill.venue.orders import Asked, Order, Refusal
+
+if TYPE_CHECKING:
+    from septet._drill.venue.server import LocalVenue
+    from septet._drill.venue.sockets import Socket
+
+__all__ = ["Mischief"]
+
+_FOREIGN = "web_somebody"
+
+
+class Mischief:
+    """Carries out what the plan says, on sockets, streams, orders and rules."""
+
+    def __init__(self, venue: LocalVenue) -> None:
+        self._venue = venue
+        self._wake = asyncio.Event()
+        self._undo: dict[int, Callable[[], None]] = {}
+        self._foreign = 0
+        self.bending = Bending(venue.faults, venue.market, venue.streams)
+        venue.streams.bend = self.bending.bend
+        venue.faults.begin = self._begin
+        venue.faults.end = self._end
+        venue.market.on_bar = self._bar
+        self._do: dict[str, Callable[[Strike], None]] = {
+            "N7": self._close_sockets, "N8": self._silence, "N9": self._silence,
+            "N10": self._flap, "N11": self._refuse, "N12": self._go_dark, "E7": self._new_rules,
+            "E8": self._halt, "E17": lambda strike: venue.users.terminate(),
+            "E18": self._somebody_else, "E19": self._cancel_some, "E22": self._other_fee,
+            "D1": self.bending.expect, "D2": self.bending.expect, "D3": self.bending.mute,
+            "D4": self.bending.expect, "D5": self._malformed,
+        }  # fmt: skip
+
+    @property
+    def dark(self) -> bool:
+        """Whether no connection lives."""
+        return self._venue.faults.lasting("N12") is not None
+
+    def look(self) -> None:
+        """Begin what is due, now and whenever the plan has grown."""
+        self._venue.faults.tick()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Begin and end faults as time passes."""
+        faults, clock = self._venue.faults, self._venue.clock
+        while True:
+            due = faults.next_ns()
+            wait = None if due is None else max((due - clock.wall_ns()) / 1e9, 0.001)
+            try:
+                await asyncio.wait_for(self._wake.wait(), wait)
+            except TimeoutError:
+                faults.tick()
+            self._wake.clear()
+
+    def _bar(self, bar: int) -> None:
+        self._venue.faults.tick(bar)
+        self._wake.set()
+
+    def _begin(self, strike: Strike) -> None:
+        do = self._do.get(strike.fault.code)
+        if do is not None:
+            do(strike)
+
+    def _end(self, strike: Strike) -> None:
+        undo = self._undo.pop(strike.number, None)
+        if undo is not None:
+            undo()
+
+    def _symbols(self, strike: Strike) -> list[str]:
+        return [strike.fault.symbol] if strike.fault.symbol else list(self._venue.engine.rules)
+
+    # ------------------------------------------------------------ the user stream
+
+    def pass_on(self, events: list[dict[str, Any]]) -> None:
+        """Tell the account's events, as the faults have it."""
+        users = self._venue.users
+        for event in events:
+            strike = None
+            if event.get("x") == "TRADE":
+                owner = event["C"] or event["c"]
+                strike = self._venue.faults.strike("trade", event["s"], owner)
+            code = strike.fault.code if strike is not None else ""
+            if strike is not None and code == "E13":
+                delay = strike.number_of("delay_ms", 150) / 1000
+                asyncio.get_running_loop().call_later(delay, users.tell, event)
+            elif code != "E14":
+                users.tell(event)
+                if code == "E12":
+                    users.tell(event)
+
+    # ------------------------------------------------------------ sockets
+
+    def _sockets(self, strike: Strike) -> list[Socket]:
+        target = strike.fault.target
+        return [s for s in self._venue.sockets if target in {"", "all", s.kind}]
+
+    def welcome(self, socket: Socket) -> None:
+        """Treat a new socket as the faults of the moment have it."""
+        for code in ("N8", "N9"):
+            strike = self._venue.faults.lasting(code)
+            if strike is not None and strike.fault.target in {"", "all", socket.kind}:
+                socket.silent = socket.silent or code == "N8"
+                socket.deaf = True
+
+    def _close_sockets(self, strike: Strike) -> None:
+        for socket in self._sockets(strike):
+            if strike.word_of("mode", "close") == "reset":
+                socket.reset()
+            else:
+                asyncio.ensure_future(socket.close()).add_done_callback(_seen)
+
+    def _silence(self, strike: Strike) -> None:
+        for socket in self._sockets(strike):
+            socket.deaf = True
+            socket.silent = strike.fault.code == "N8"
+
+    def _flap(self, strike: Strike) -> None:
+        """Cut the sockets again and again until it ends."""
+        period = strike.number_of("period_ms", 200) / 1000
+        loop = asyncio.get_running_loop()
+
+        def cut() -> None:
+            if self._venue.faults.lasting("N10") is strike:
+                for socket in self._sockets(strike):
+                    socket.reset()
+                loop.call_later(period, cut)
+
+        cut()
+
+    def _refuse(self, strike: Strike) -> None:
+        self._venue.refuse()
+        self._undo[strike.number] = lambda: asyncio.ensure_future(
+            self._venue.listen()
+        ).add_done_callback(_seen)
+
+    def _go_dark(self, strike: Strike) -> None:
+        self._venue.cut_all()
+
+    def _malformed(self, strike: Strike) -> None:
+        frame = strike.word_of("frame", '{"e":"trade","s":')
+        if strike.fault.target == "user":
+            self._venue.users.raw(frame)
+            return
+        for socket in self._venue.sockets:
+            if socket.kind == "market":
+                socket.send(frame)
+
+    # ------------------------------------------------------------ rules, orders, money
+
+    def _change(self, strike: Strike, symbol: str, **new: int | bool) -> None:
+        engine = self._venue.engine
+        before = engine.change_rules(symbol, **new)
+        again = {name: getattr(before, name) for name in new}
+        earlier = self._undo.get(strike.number)
+
+        def undo() -> None:
+            if earlier is not None:
+                earlier()
+            engine.change_rules(symbol, **again)
+
+        self._undo[strike.number] = undo
+
+    def _new_rules(self, strike: Strike) -> None:
+        """Change filters: those named among the parameters, else a tenfold lot and tick."""
+        for symbol in self._symbols(strike):
+            rules = self._venue.engine.rules[symbol]
+            new: dict[str, int | bool] = {
+                name: units(strike.word_of(name))
+                for name in ("tick", "lot", "min_quantity", "max_quantity", "min_notional")
+                if name in strike.fault.parameters
+            }
+            lot = rules.lot * 10
+            self._change(
+                strike,
+                symbol,
+                **(new or {"tick": rules.tick * 10, "lot": lot, "min_quantity": lot}),
+            )
+
+    def _halt(self, strike: Strike) -> None:
+        for symbol in self._symbols(strike):
+            self._change(strike, symbol, trading=False)
+
+    def _other_fee(self, strike: Strike) -> None:
+        engine = self._venue.engine
+        before = engine.fees
+        engine.fees = msgspec.structs.replace(before, paid_in=strike.word_of("paid_in", "base"))
+
+        def undo() -> None:
+            engine.fees = before
+
+        self._undo[strike.number] = undo
+
+    def _mine(self, strike: Strike) -> list[Order]:
+        prefix, symbols = strike.word_of("client_prefix"), self._symbols(strike)
+        return [
+            order
+            for order in self._venue.engine.open.values()
+            if order.asked.symbol in symbols and order.asked.client_id.startswith(prefix)
+        ]
+
+    def _cancel_some(self, strike: Strike) -> None:
+        """End open orders for no reason: CANCELED, or EXPIRED where the parameters say so."""
+        engine, now = self._venue.engine, self._venue.trading.now_ms()
+        for order in self._mine(strike)[: int(strike.number_of("most", 1_000_000))]:
+            if strike.word_of("status") == "EXPIRED":
+                engine.expire(order, now)
+            else:
+                engine.cancel(order, now, by="venue")
+
+    def _somebody_else(self, strike: Strike) -> None:
+        """Let the account's owner act by hand: an order, a fill, a deposit, a withdrawal."""
+        kind, engine = strike.word_of("kind", "order"), self._venue.engine
+        now, symbol = self._venue.trading.now_ms(), self._symbols(strike)[0]
+        rules = engine.rules[symbol]
+        try:
+            if kind in {"deposit", "withdrawal"}:
+                asset = strike.word_of("asset", rules.quote)
+                amount = units(strike.word_of("amount", "100"))
+                engine.transfer(asset, amount if kind == "deposit" else -amount, now)
+                return
+            self._foreign += 1
+            last, side = engine.last[symbol], strike.word_of("side", "BUY")
+            far = last * 9 // 10 if side == "BUY" else last * 11 // 10
+            price = floor_to(far, rules.tick) if kind == "order" else 0
+            least = rules.min_notional * 2 * SCALE // max(price or last, 1)
+            amount = max(floor_to(least, rules.lot) + rules.lot, rules.min_quantity)
+            if "amount" in strike.fault.parameters:
+                amount = units(strike.word_of("amount"))
+            asked = Asked(
+                symbol, side, "LIMIT" if price else "MARKET", f"{_FOREIGN}{self._foreign}",
+                amount, price=price, by="other",
+            )  # fmt: skip
+            engine.place(asked, now)
+        except Refusal as refusal:
+            self._venue.faults.note(strike, symbol, detail=f"refused: {refusal}")
+
+
+def _seen(task: asyncio.Future[Any]) -> None:
+    """Look at a task's end, so that a cut connection is not reported as lost error."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,265 @@
+"""The local venue as a server: sockets in front of the api, the streams and the market."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any, Self
+from urllib.parse import parse_qsl
+
+import msgspec
+from aiohttp import web
+
+from septet._drill.venue.admin import Admin
+from septet._drill.venue.answers import Answer, Call
+from septet._drill.venue.api import Api
+from septet._drill.venue.config import Fault, VenueConfig
+from septet._drill.venue.engine import MatchingEngine, Report
+from septet._drill.venue.faults import Injector
+from septet._drill.venue.market import Market
+from septet._drill.venue.mischief import Mischief
+from septet._drill.venue.numbers import text
+from septet._drill.venue.public import Public
+from septet._drill.venue.shapes import balance_update, execution_report, position_event
+from septet._drill.venue.sockets import Socket
+from septet._drill.venue.streams import MarketStreams
+from septet._drill.venue.trading import Trading
+from septet._drill.venue.truth import BalanceChanged, Truth, TruthBook
+from septet._drill.venue.users import UserStreams
+
+__all__ = ["LocalVenue"]
+
+_KEEP_BALANCES = 10_000
+
+
+class LocalVenue:
+    """A venue on this machine; `async with` starts and stops it.
+
+    `port` serves the protocol, `admin_port` the questions under ``/septet/`` whatever faults
+    are going on.
+    """
+
+    def __init__(self, config: VenueConfig) -> None:
+        self.config = config
+        self.truth_book = TruthBook(config.truth_path)
+        self.engine = MatchingEngine(
+            config.symbols, config.balances, fees=config.fees,
+            participation=config.participation, seed=config.seed, tell=self._told,
+        )  # fmt: skip
+        self.market = Market(config, self.engine)
+        self.clock = self.market.clock
+        self.faults = Injector(config.seed, self.clock, self.truth_book)
+        self.trading = Trading(
+            self.engine, self.clock, self.faults, can_withdraw=config.can_withdraw
+        )
+        self.public = Public(self.market, self._skew_ms)
+        self.api = Api(config, self.public, self.trading, self.faults, self.truth_book)
+        self.streams = MarketStreams(self.market)
+        self.users = UserStreams(self.api, self.trading.now_ms)
+        self.sockets: set[Socket] = set()
+        self.mischief = Mischief(self)
+        self.admin = Admin(self)
+        self.market.listener = self.streams
+        self.port = config.port
+        self.admin_port = config.admin_port
+        self._server: asyncio.Server | None = None
+        self._admin_server: asyncio.Server | None = None
+        self._web = web.Server(self._serve, access_log=None)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._opening_balances()
+
+    # ------------------------------------------------------------ life
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Listen, and let the market run."""
+        loop = asyncio.get_running_loop()
+        self._admin_server = await loop.create_server(
+            web.Server(self.admin.serve, access_log=None), self.config.host, self.admin_port
+        )
+        self.admin_port = self._admin_server.sockets[0].getsockname()[1]
+        await self.listen()
+        self.faults.add(self.config.faults)
+        self.mischief.look()
+        self._tasks = [
+            asyncio.ensure_future(self.market.run()), asyncio.ensure_future(self.mischief.run())
+        ]  # fmt: skip
+
+    async def listen(self) -> None:
+        """Open the venue's own port; the number stays once it was chosen."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            self._web, self.config.host, self.port, ssl=self._ssl(), backlog=512
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def refuse(self) -> None:
+        """Close the venue's own port and cut every connection to it."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self.cut_all()
+
+    def cut_all(self) -> None:
+        """Cut every connection to the venue's own port."""
+        for handler in list(self._web.connections):
+            if handler.transport is not None:
+                handler.transport.abort()
+
+    async def close(self) -> None:
+        """Stop everything."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.trading.close()
+        self.refuse()
+        if self._admin_server is not None:
+            self._admin_server.close()
+        await self._web.shutdown(0.1)
+        self.truth_book.close()
+
+    def _ssl(self) -> ssl.SSLContext | None:
+        if not self.config.certificate:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.config.certificate, self.config.private_key or None)
+        return context
+
+    # ------------------------------------------------------------ handy in tests
+
+    @property
+    def rest_url(self) -> str:
+        """Address of the REST API."""
+        return f"{'https' if self.config.certificate else 'http'}://{self.config.host}:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """Address of the WebSockets."""
+        return self.rest_url.replace("http", "ws", 1)
+
+    @property
+    def urls(self) -> dict[str, Any]:
+        """The `urls` that point a ccxt client at this venue."""
+        rest, ws = self.rest_url, self.ws_url
+        return {"api": {
+            "public": f"{rest}/api/v3", "private": f"{rest}/api/v3", "sapi": f"{rest}/sapi/v1",
+            "ws": {"spot": f"{ws}/stream/ws", "ws-api": {"spot": f"{ws}/ws-api/v3"}},
+        }}  # fmt: skip
+
+    def inject(self, *faults: Fault) -> list[int]:
+        """Add faults to the plan; those whose time has come begin at once."""
+        numbers = self.faults.add(faults)
+        self.mischief.look()
+        return numbers
+
+    def truth(self) -> Truth:
+        """Return what really happened so far."""
+        return self.truth_book.dump()
+
+    # ------------------------------------------------------------ what happened
+
+    def _skew_ms(self) -> float:
+        strike = self.faults.lasting("E4")
+        return strike.number_of("skew_ms", 10_000) if strike is not None else 0.0
+
+    def _opening_balances(self) -> None:
+        self._balances(tuple(self.engine.ledger.assets()), "opening")
+
+    def _balances(self, assets: tuple[str, ...], cause: str) -> None:
+        ledger, now = self.engine.ledger, self.clock.wall_ns()
+        for asset in assets:
+            self.truth_book.write(
+                BalanceChanged(
+                    at_ns=now, asset=asset, free=text(ledger.free[asset]),
+                    locked=text(ledger.locked[asset]), cause=cause,
+                )
+            )  # fmt: skip
+        past = self.trading.past_balances
+        past.append(
+            (now // 10**6, {a: (ledger.free[a], ledger.locked[a]) for a in ledger.assets()})
+        )
+        if len(past) > _KEEP_BALANCES:
+            del past[: _KEEP_BALANCES // 2]
+
+    def _told(self, report: Report) -> None:
+        """Write a change into the truth, then tell the subscribers."""
+        now = self.clock.wall_ns()
+        events: list[dict[str, Any]] = []
+        if report.order is not None:
+            self.truth_book.order(now, report.order, str(report.execution), report.by)
+            if report.fill is not None:
+                self.truth_book.fill(now, self.clock.market_ns(), report.order, report.fill)
+            events.append(execution_report(report))
+        cause = str(report.execution or ("deposit" if report.delta > 0 else "withdrawal"))
+        if report.assets:
+            self._balances(report.assets, cause)
+        if report.order is None:
+            events += [balance_update(a, report.delta, report.at_ms) for a in report.assets]
+        if report.assets:
+            events.append(position_event(self.engine.ledger, report.assets, report.at_ms))
+        if self.users.subscribers:
+            self.mischief.pass_on(events)
+
+    # ------------------------------------------------------------ requests
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        if path.startswith("/septet/"):
+            return await self.admin.serve(request)
+        if self.mischief.dark:
+            return await self._vanish(request, 0)
+        if "upgrade" in request.headers.get("Connection", "").lower():
+            return await self._socket(request, path, query)
+        body = (await request.read()).decode() if request.can_read_body else ""
+        payload = query + body
+        params = dict(parse_qsl(payload, keep_blank_values=True))
+        if query and body:
+            params = dict(parse_qsl(f"{query}&{body}", keep_blank_values=True))
+        signed = payload.partition("&signature=")[0]
+        key = request.headers.get("X-MBX-APIKEY", "")
+        answer = self.api.call(Call(request.method, path, params, signed, key))
+        return await self._send(request, answer)
+
+    async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+        if answer.mode != "send":
+            return await self._vanish(request, answer.hold_ms)
+        if answer.hold_ms:
+            await asyncio.sleep(answer.hold_ms / 1000)
+        body = answer.raw if answer.raw is not None else msgspec.json.encode(answer.body)
+        return web.Response(
+            status=answer.status, body=body, headers=answer.headers,
+            content_type="application/json",
+        )  # fmt: skip
+
+    async def _vanish(self, request: web.BaseRequest, hold_ms: float) -> web.StreamResponse:
+        """Cut the connection, now or after a while, without an answer."""
+        if hold_ms:
+            await asyncio.sleep(hold_ms / 1000)
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+
+    async def _socket(
+        self, request: web.BaseRequest, path: str, query: str
+    ) -> web.StreamResponse:  # fmt: skip
+        socket = Socket(request, "user" if path.startswith("/ws-api") else "market")
+        self.mischief.welcome(socket)
+        self.sockets.add(socket)
+        try:
+            if socket.kind == "user":
+                return await socket.serve(lambda message: self.users.heard(socket, message))
+            named = dict(parse_qsl(query)).get("streams", "")
+            last = path.rpartition("/")[2]
+            streams = named.split("/") if named else ([last] if "@" in last else [])
+            self.streams.join(socket, combined="/ws" not in path, streams=streams)
+            return await socket.serve(lambda message: self.streams.heard(socket, message))
+        finally:
+            self.sockets.discard(socket)
+            self.streams.leave(socket)
+            self.users.leave(socket)

@@ -1,0 +1,73 @@
+"""One WebSocket of a client: a queue out, and what the network may do to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import WSMsgType, web
+
+__all__ = ["Socket"]
+
+_MOST_WAITING = 20_000
+
+
+class Socket:
+    """Sends in order and never blocks the venue; a client that does not read is cut off.
+
+    `silent` sends nothing at all, `deaf` nothing but pongs: the two ways a dead pipe looks.
+    """
+
+    def __init__(self, request: web.BaseRequest, kind: str) -> None:
+        self.kind = kind
+        self.silent = False
+        self.deaf = False
+        self._request = request
+        self._web = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=2**20)
+        self._waiting: asyncio.Queue[str | None] = asyncio.Queue(_MOST_WAITING)
+        self._writer: asyncio.Task[None] | None = None
+
+    def send(self, text: str) -> None:
+        """Put a message in line."""
+        if self.silent or self.deaf:
+            return
+        try:
+            self._waiting.put_nowait(text)
+        except asyncio.QueueFull:
+            self.reset()
+
+    def reset(self) -> None:
+        """Cut the connection without a word."""
+        transport = self._request.transport
+        if transport is not None:
+            transport.abort()
+
+    async def close(self, code: int = 1001) -> None:
+        """Close the connection as the protocol says."""
+        await self._web.close(code=code)
+
+    async def serve(self, heard: Callable[[str], Awaitable[None] | None]) -> web.WebSocketResponse:
+        """Read until the client goes; `heard` takes each text."""
+        await self._web.prepare(self._request)
+        self._writer = asyncio.ensure_future(self._write())
+        try:
+            async for message in self._web:
+                if message.type == WSMsgType.TEXT and not self.silent:
+                    waits = heard(message.data)
+                    if waits is not None:
+                        await waits
+                elif message.type == WSMsgType.PING and not self.silent:
+                    await self._web.pong(message.data)
+        except ConnectionError:
+            pass  # the client is gone, or a fault cut it off
+        finally:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+        return self._web
+
+    async def _write(self) -> None:
+        try:
+            while (text := await self._waiting.get()) is not None:
+                await self._web.send_str(text)
+        except ConnectionError:
+            pass  # reading notices it as well and ends

@@ -1,0 +1,203 @@
+"""The venue's own journal: what really happened, whatever the client was told.
+
+JSON lines, one row each, written before the answer leaves; rows are typed, `read_truth` reads a
+file back. Amounts are decimal texts, times wall time in UTC nanoseconds unless named otherwise.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from septet._drill.venue.numbers import text
+from septet._drill.venue.orders import Fill, Order
+
+__all__ = [
+    "Answered", "BalanceChanged", "FaultInjected", "FillMade", "OrderChanged", "RequestSeen",
+    "Row", "Truth", "TruthBook", "read_truth",
+]  # fmt: skip
+
+
+class _Row(msgspec.Struct, frozen=True, kw_only=True, tag_field="row"):
+    at_ns: int
+
+
+class RequestSeen(_Row, frozen=True, kw_only=True, tag="request"):
+    """A request as it came in; `number` ties its answer to it."""
+
+    number: int
+    method: str
+    path: str
+    symbol: str = ""
+    client_id: str = ""
+    order_id: str = ""
+
+
+class Answered(_Row, frozen=True, kw_only=True, tag="answer"):
+    """What a request was answered; `sent` is False where a fault kept the answer back."""
+
+    number: int
+    status: int
+    code: int = 0
+    sent: bool = True
+
+
+class OrderChanged(_Row, frozen=True, kw_only=True, tag="order"):
+    """An order after a change of its state; `by` is ``client``, ``venue`` or ``other``."""
+
+    execution: str
+    order_id: int
+    client_id: str
+    symbol: str
+    side: str
+    type: str
+    tif: str
+    quantity: str
+    price: str
+    stop: str
+    status: str
+    executed: str
+    quote_executed: str
+    created_ms: int
+    by: str
+    owner: str
+
+
+class FillMade(_Row, frozen=True, kw_only=True, tag="fill"):
+    """An execution."""
+
+    market_ns: int
+    trade_id: int
+    order_id: int
+    client_id: str
+    symbol: str
+    side: str
+    quantity: str
+    price: str
+    quote_quantity: str
+    fee: str
+    fee_asset: str
+    maker: bool
+    owner: str
+
+
+class BalanceChanged(_Row, frozen=True, kw_only=True, tag="balance"):
+    """A balance after a change, and why: the execution, or ``deposit`` or ``withdrawal``."""
+
+    asset: str
+    free: str
+    locked: str
+    cause: str
+
+
+class FaultInjected(_Row, frozen=True, kw_only=True, tag="fault"):
+    """A fault that struck; `number` is its place in the plan, `count` how often it has."""
+
+    code: str
+    number: int
+    count: int
+    symbol: str = ""
+    client_id: str = ""
+    detail: str = ""
+
+
+Row = RequestSeen | Answered | OrderChanged | FillMade | BalanceChanged | FaultInjected
+
+
+class Truth(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything: orders as they are now, fills, balances, faults, requests about orders.
+
+    `request_counts` counts every request by "METHOD path".
+    """
+
+    orders: list[OrderChanged]
+    fills: list[FillMade]
+    balances: dict[str, tuple[str, str]]
+    faults: list[FaultInjected]
+    requests: list[RequestSeen]
+    request_counts: dict[str, int]
+    fault_counts: dict[str, int]
+
+
+class TruthBook:
+    """Writes rows to a file as they come, and keeps what a dump needs."""
+
+    def __init__(self, path: str = "") -> None:
+        # Unbuffered: a row is with the system before the answer it stands for leaves.
+        self._file = Path(path).open("ab", buffering=0) if path else None  # noqa: SIM115
+        self._encode = msgspec.json.Encoder().encode
+        self.orders: dict[int, OrderChanged] = {}
+        self.fills: list[FillMade] = []
+        self.balances: dict[str, tuple[str, str]] = {}
+        self.faults: list[FaultInjected] = []
+        self.requests: list[RequestSeen] = []
+        self.request_counts: Counter[str] = Counter()
+
+    def write(self, row: Row) -> None:
+        """Append a row."""
+        match row:
+            case RequestSeen():
+                self.request_counts[f"{row.method} {row.path}"] += 1
+                if row.client_id or row.order_id:
+                    self.requests.append(row)
+            case OrderChanged():
+                self.orders[row.order_id] = row
+            case FillMade():
+                self.fills.append(row)
+            case BalanceChanged():
+                self.balances[row.asset] = (row.free, row.locked)
+            case FaultInjected():
+                self.faults.append(row)
+            case _:
+                pass
+        if self._file is not None:
+            self._file.write(self._encode(row) + b"\n")
+
+    def order(self, at_ns: int, order: Order, execution: str, by: str) -> None:
+        """Write an order as it is now."""
+        asked = order.asked
+        self.write(
+            OrderChanged(
+                at_ns=at_ns, execution=execution, order_id=order.order_id,
+                client_id=asked.client_id, symbol=asked.symbol, side=asked.side, type=asked.type,
+                tif=asked.tif, quantity=text(order.quantity), price=text(asked.price),
+                stop=text(asked.stop), status=order.status, executed=text(order.executed),
+                quote_executed=text(order.quote_executed), created_ms=order.created_ms, by=by,
+                owner=asked.by,
+            )
+        )  # fmt: skip
+
+    def fill(self, at_ns: int, market_ns: int, order: Order, fill: Fill) -> None:
+        """Write an execution."""
+        self.write(
+            FillMade(
+                at_ns=at_ns, market_ns=market_ns, trade_id=fill.trade_id, order_id=fill.order_id,
+                client_id=order.asked.client_id, symbol=fill.symbol, side=order.asked.side,
+                quantity=text(fill.quantity), price=text(fill.price),
+                quote_quantity=text(fill.quote), fee=text(fill.fee), fee_asset=fill.fee_asset,
+                maker=fill.maker, owner=order.asked.by,
+            )
+        )  # fmt: skip
+
+    def dump(self) -> Truth:
+        """Return everything known by now."""
+        return Truth(
+            orders=list(self.orders.values()), fills=list(self.fills),
+            balances=dict(self.balances), faults=list(self.faults), requests=list(self.requests),
+            request_counts=dict(self.request_counts),
+            fault_counts=dict(Counter(fault.code for fault in self.faults)),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def read_truth(path: Path) -> list[Row]:
+    """Read the rows of a journal of truth, in order."""
+    decode = msgspec.json.Decoder(Row).decode
+    return [decode(line) for line in path.read_bytes().splitlines()]

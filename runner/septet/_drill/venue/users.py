@@ -1,0 +1,104 @@
+"""The user stream and the WebSocket API: subscriptions by signature, requests, events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from septet._drill.venue.answers import Answer, Call
+from septet._drill.venue.api import WS_METHODS, Api
+from septet._drill.venue.orders import Refusal
+from septet._drill.venue.sockets import Socket
+from septet._drill.venue.streams import encode
+
+__all__ = ["UserStreams"]
+
+
+class UserStreams:
+    """Subscribers hear every event of the account, in order; `bend` is where faults step in."""
+
+    def __init__(self, api: Api, now_ms: Callable[[], int]) -> None:
+        self._api = api
+        self._now_ms = now_ms
+        self._subscribed: dict[Socket, int] = {}
+        self.count = 0
+
+    @property
+    def subscribers(self) -> int:
+        """How many hear the account's events."""
+        return len(self._subscribed)
+
+    def leave(self, socket: Socket) -> None:
+        """Forget a socket."""
+        self._subscribed.pop(socket, None)
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """Send an event to all subscribers."""
+        for socket, number in self._subscribed.items():
+            socket.send(encode({"subscriptionId": number, "event": event}))
+
+    def terminate(self) -> None:
+        """End every subscription; the sockets stay open and say nothing more."""
+        self.tell({"e": "eventStreamTerminated", "E": self._now_ms()})
+        self._subscribed.clear()
+
+    def raw(self, message: str) -> None:
+        """Send a text to all subscribers."""
+        for socket in self._subscribed:
+            socket.send(message)
+
+    async def heard(self, socket: Socket, message: str) -> None:
+        """Handle a request of the WebSocket API."""
+        try:
+            asked = msgspec.json.decode(message, type=dict[str, Any])
+        except msgspec.MsgspecError:
+            error = {"code": -1135, "msg": "Invalid JSON request."}
+            socket.send(encode({"id": None, "status": 400, "error": error}))
+            return
+        number, method = asked.get("id"), str(asked.get("method", ""))
+        given = asked.get("params") or {}
+        params = {str(name): _plain(value) for name, value in given.items()}
+        try:
+            answer = self._answer(socket, method, params)
+        except Refusal as refusal:
+            answer = Answer.refused(refusal)
+        if answer.mode != "send":
+            if answer.mode == "abort":
+                socket.reset()
+            return
+        if answer.hold_ms:
+            await asyncio.sleep(answer.hold_ms / 1000)
+        body: dict[str, Any] = {"id": number, "status": answer.status}
+        if answer.status == 200:
+            body["result"] = answer.body
+        else:
+            body["error"] = answer.body
+        if answer.raw is not None:
+            body["result"] = {}
+        socket.send(encode(body))
+
+    def _answer(self, socket: Socket, method: str, params: dict[str, str]) -> Answer:
+        signed = "&".join(f"{k}={v}" for k, v in sorted(params.items()) if k != "signature")
+        call = Call("WS", method, params, signed, params.get("apiKey", ""))
+        if method == "userDataStream.subscribe.signature":
+            self._api.verify(call)
+            self.count += 1
+            self._subscribed[socket] = self.count - 1
+            return Answer(200, {"subscriptionId": self.count - 1})
+        if method == "userDataStream.unsubscribe":
+            self.leave(socket)
+            return Answer(200, {})
+        route = WS_METHODS.get(method)
+        if route is None:
+            raise Refusal(-1130, "Unknown method.")
+        call.method, call.path = route
+        return self._api.call(call)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
