@@ -1,0 +1,215 @@
+"""One schedule of faults from one seed: a run in simulated time, and the judgement on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from septet import messages as m
+from septet._drill.sim.disk import SimDisk
+from septet._drill.sim.judge import judge, quiet_since
+from septet._drill.sim.market import TICK
+from septet._drill.sim.shell import Make, SimShell
+from septet._drill.sim.venue import SimVenue
+from septet._drill.sim.weather import Weather
+from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
+
+__all__ = ["ACTIVE_NS", "SETTLE_NS", "Failure", "Report", "Subjects", "run_schedule"]
+
+ACTIVE_NS: Final = 60 * SECOND
+"""How long faults and decisions last."""
+SETTLE_NS: Final = 120 * SECOND
+"""Within which everything must be known after the last fault."""
+AGAIN_NS: Final = 60 * SECOND
+"""How long is looked at what a second restart does."""
+BAR_NS: Final = 2 * SECOND
+QUOTE_NS: Final = 500 * MS
+
+Subjects = Callable[[int], Make]
+"""Takes the seed, returns what makes a fresh core."""
+
+
+class Failure(AssertionError):
+    """A schedule that broke something: the seed makes it happen again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a schedule was."""
+
+    seed: int
+    steps: int
+    rows: int
+    writes: int
+    starts: int
+    orders: int
+    fills: int
+    faults: Counter[str] = field(default_factory=Counter)
+
+
+class _Schedule:
+    """The run of one seed."""
+
+    def __init__(
+        self, seed: int, subjects: Subjects, only: frozenset[str] | None, crash: tuple[int, int]
+    ) -> None:
+        self.world = World(seed)
+        self.weather = Weather(self.world, only=only)
+        self.venue = SimVenue(self.world, self.weather)
+        self.disk = SimDisk(self.world, self.weather)
+        self.disk.crash_at_write, self.disk.phase = crash
+        self.shell = SimShell(self.world, self.weather, self.venue, self.disk, subjects(seed))
+        self.killed = False
+        self._dark = False
+        self._asked: m.Operated | None = None
+
+    def run(self) -> Report:
+        world, shell = self.world, self.shell
+        shell.start()
+        self._quote()
+        self._second()
+        self._barrier()
+        world.run_until(BEGIN_NS + ACTIVE_NS)
+        world.note("---- no more faults")
+        self.weather.calm = True
+        self.venue.stay_calm()
+        shell.start()
+        world.run_until(BEGIN_NS + ACTIVE_NS + SETTLE_NS)
+        self._judge()
+        world.note("---- the second restart")
+        before = len(shell.rows)
+        shell.crash()
+        world.run_until(world.now_ns + AGAIN_NS)
+        self._fail(quiet_since(shell.rows, before) if not self.venue.market.working() else [])
+        self._judge()
+        shell.replay()
+        self._fail(shell.wrongs)
+        return Report(
+            world.seed, world.steps, len(shell.rows), self.disk.writes, shell.starts,
+            len(self.venue.market.accepted), len(self.venue.market.trades), world.counts,
+        )  # fmt: skip
+
+    def _judge(self) -> None:
+        if not self.shell.running:
+            self._fail(["no process is running"])
+        self._fail(judge(self.shell, self.venue, killed=self.killed))
+
+    def _fail(self, wrong: list[str]) -> None:
+        if wrong:
+            shown = "\n".join(f"- {each}" for each in wrong[:8])
+            raise Failure(
+                f"seed {self.world.seed}: {len(wrong)} things are wrong\n{shown}\n"
+                f"the last steps:\n{self.world.trace()}"
+            )
+
+    # ------------------------------------------------------------ what goes on
+
+    def _put(self, event: m.Event) -> None:
+        self.shell.put(event)
+
+    def _quote(self) -> None:
+        """The price moves, and the process sees it unless it is dark."""
+        market, now_ns = self.venue.market, self.world.now_ns
+        if not self.weather.calm:
+            market.move()
+        dark = now_ns < self.venue.dark_until_ns
+        if dark != self._dark:
+            self._dark = dark
+            state: m.FeedChanged = m.FeedChanged(
+                at_ns=0, stream="book:X", symbol=0, state="down" if dark else "live"
+            )
+            self._put(state)
+        if not dark:
+            self._put(
+                m.Quoted(
+                    at_ns=0, symbol=0, venue_ns=now_ns, bid=market.bid / TICK, bid_quantity=1.0,
+                    ask=market.ask / TICK, ask_quantity=1.0,
+                )
+            )  # fmt: skip
+        self.world.after(QUOTE_NS, self._quote)
+
+    def _second(self) -> None:
+        """A second of faults of the world, the process and the operator."""
+        world, shell, strikes = self.world, self.shell, self.weather.strikes
+        self.venue.second()
+        if strikes("P1 crash"):
+            shell.crash(power=world.chance.random() < 0.3)
+        if strikes("P4 blocked"):
+            shell.sleep(world.chance.randint(1, 10) * SECOND)
+        if shell.running and strikes("O1 kill"):
+            self._operate("halt")
+        elif self.killed and not self.weather.calm and world.chance.random() < 0.05:
+            self._operate("resume")
+        elif self._asked is not None and shell.running and not self._heard():
+            self._put(self._asked)  # the file of the switch is still there
+        if (world.now_ns - BEGIN_NS) // SECOND % 5 == 4:
+            self.venue.filters(shell.inbox())
+            self.venue.holdings(shell.inbox())
+            self.venue.open_orders(shell.inbox())
+        world.after(SECOND, self._second)
+
+    def _heard(self) -> bool:
+        """Whether the last word of the operator stands in the journal or in the inbox."""
+        return self._asked is None or self.shell.heard(self._asked.reason)
+
+    def _operate(self, action: str) -> None:
+        self.killed = action == "halt"
+        self._asked = m.Operated(
+            at_ns=0, action="halt" if self.killed else "resume", name="operator",
+            reason=f"at {self.world.now_ns}",
+        )  # fmt: skip
+        self._put(self._asked)
+
+    def _barrier(self) -> None:
+        """A decision time."""
+        if self.weather.calm:
+            return
+        now_ns = self.world.now_ns
+        price = self.venue.market.price / TICK
+        self._put(
+            m.BarClosed(
+                at_ns=0, symbol=0, open_ns=now_ns - BAR_NS, known_ns=now_ns, open=price,
+                high=price, low=price, close=price, volume=1.0,
+            )
+        )  # fmt: skip
+        self._put(m.BarrierReached(at_ns=0, time_ns=now_ns, present=(0,)))
+        self.world.after(BAR_NS, self._barrier)
+
+
+def run_schedule(
+    seed: int,
+    subjects: Subjects | None = None,
+    *,
+    only: frozenset[str] | None = None,
+    crash_at_write: tuple[int, int] = (0, 0),
+) -> Report:
+    """Run the schedule of a seed; raise `Failure`, with the seed and the last steps, if it breaks.
+
+    Parameters
+    ----------
+    seed
+        All chances are drawn from it.
+    subjects
+        What is tried; the order manager with a toy strategy by default.
+    only
+        Names of the faults that may happen; None draws them.
+    crash_at_write
+        Number of the journal's write at which the process is killed, counted from 1, and where:
+        0 before it, 1 after it and before the commit, 2 after the commit.
+    """
+    if subjects is None:
+        from septet._drill.sim.toy import toys
+
+        subjects = toys
+    schedule = _Schedule(seed, subjects, only, crash_at_write)
+    try:
+        return schedule.run()
+    except Failure:
+        raise
+    except Exception as error:  # a bug of the subject: the seed and the steps must not be lost
+        raise Failure(
+            f"seed {seed}: {type(error).__name__}: {error}\n"
+            f"the last steps:\n{schedule.world.trace()}"
+        ) from error

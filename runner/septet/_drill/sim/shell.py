@@ -1,0 +1,351 @@
+"""The rules of the live shell without its loop: inbox, core, journal, and only then the wire.
+
+A crash drops everything but the disk and what is already at the venue. A start folds the journal
+through a fresh core, and every command must come out as it was stored.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from septet import messages as m
+from septet._drill.sim.disk import Crash, Full, Row, SimDisk, encode
+from septet._drill.sim.venue import SimVenue
+from septet._drill.sim.weather import Weather
+from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
+
+__all__ = ["Make", "SimShell", "Subject", "told"]
+
+_SNAPSHOT_ROWS: Final = 150
+_RETRY_NS: Final = 200 * MS
+_TOLD: Final = (
+    m.Submit, m.Cancel, m.Amend, m.CancelAll, m.Query, m.Changed, m.Traded, m.Fired, m.Lifted,
+)  # fmt: skip
+_NOT_TOLD: Final = (m.Quoted, m.Ticked, m.OpenOrders, m.Holdings, m.BarClosed)
+
+
+class Subject(Protocol):
+    """What is tried: a deterministic core that can be kept and restored."""
+
+    def handle(self, event: m.Event) -> Sequence[m.Command]:
+        """Take one event; return what must happen because of it."""
+        ...
+
+    def snapshot(self) -> bytes:
+        """Return everything that is remembered."""
+        ...
+
+    def restore(self, data: bytes) -> None:
+        """Take the place of the one that gave a snapshot."""
+        ...
+
+
+Make = Callable[[], Subject]
+
+
+class SimShell:
+    """One run of one strategy, through as many processes as the crashes make of it.
+
+    Parameters
+    ----------
+    make
+        Makes a fresh core; called at every start.
+    """
+
+    def __init__(
+        self, world: World, weather: Weather, venue: SimVenue, disk: SimDisk, make: Make
+    ) -> None:
+        self._world, self._weather, self._venue, self._disk = world, weather, venue, disk
+        self._make = make
+        self.core: Subject | None = None
+        self.rows: list[tuple[m.Event, Sequence[m.Command]]] = []
+        self.starts = 0
+        self.wrongs: list[str] = []
+        self._kept: tuple[int, bytes] | None = None
+        self._epoch = 0
+        self._inbox: deque[m.Event] = deque()
+        self._due = False
+        self._asleep_until_ns = 0
+        self._waiting: list[tuple[m.Event, Sequence[m.Command]]] = []
+        self._held: dict[str, m.Submit | m.Amend] = {}
+        self._broken = False
+        self._sent: set[str] = set()
+        self._wakes: set[int] = set()
+
+    # ------------------------------------------------------------ the process
+
+    @property
+    def running(self) -> bool:
+        """Whether a process is there."""
+        return self.core is not None
+
+    def start(self) -> None:
+        """Read the journal, be who the last process was, and ask the venue."""
+        if self.running:
+            return
+        self.starts += 1
+        self._epoch += 1
+        self._world.note(f"process {self.starts} starts")
+        if self._weather.strikes("P2 crash in recovery"):
+            self._world.after(SECOND, self.start)
+            return
+        stored = self._disk.read()
+        self.core = self._fold(stored)
+        self._sent = {name for _, commands in self.rows for each in commands if (name := _id(each))}
+        session = 1 + sum(isinstance(event, m.Started) for event, _ in self.rows)
+        now_ns = self._world.now_ns
+        self.put(
+            m.Started(
+                at_ns=now_ns, session=session, run_id="sim", mode="live", strategy="sim",
+                origin_ns=BEGIN_NS, market_ns=now_ns, fingerprints={},
+            )
+        )  # fmt: skip
+        self.put(self._venue.filters_now())
+        self._venue.stream.listen(self.inbox())
+        self.put(m.VenueChanged(at_ns=0, venue="sim", state="up"))
+        self._venue.holdings(self.inbox(), first=True)
+        self._venue.open_orders(self.inbox())
+
+    def crash(self, *, power: bool = False) -> None:
+        """Lose everything that is not on the disk; another process starts soon."""
+        if not self.running:
+            return
+        self._world.note("process killed" + (", power lost" if power else ""))
+        self._epoch += 1
+        self.core = None
+        self._disk.crashed()
+        if power:
+            self._disk.lose_power()
+        self._venue.stream.leave()
+        self._inbox.clear()
+        self._waiting, self._held, self._broken = [], {}, False
+        self._wakes.clear()
+        self._world.after(self._world.chance.randint(1, 6_000) * MS, self.start)
+
+    def sleep(self, for_ns: int) -> None:
+        """Stand still: events wait."""
+        self._asleep_until_ns = self._world.now_ns + for_ns
+
+    def _fold(self, stored: Sequence[Row]) -> Subject:
+        """Return a core that has seen the journal; every command must be what was stored."""
+        core = self._make()
+        first = 0
+        if self._kept is not None and self._kept[0] <= len(stored):
+            first, data = self._kept
+            core.restore(data)
+        self.rows = self.rows[:first]
+        for number, row in enumerate(stored[first:], first):
+            event = row.read()
+            commands = core.handle(event)
+            if encode(commands) != row.commands:
+                self.wrongs.append(
+                    f"replay differs at row {number} ({type(event).__name__}): "
+                    f"{encode(commands)!r} was {row.commands!r}"
+                )
+            self.rows.append((event, commands))
+        return core
+
+    def replay(self) -> None:
+        """Fold the whole journal through a fresh core and compare."""
+        self._kept, self.rows = None, []
+        self._fold(self._disk.read())
+
+    def heard(self, reason: str) -> bool:
+        """Whether the operator's word stands in the journal or waits to be handled."""
+        waiting = (*self._inbox, *(event for event, _ in self._waiting))
+        rows = (event for event, _ in reversed(self.rows))
+        return any(
+            isinstance(event, m.Operated) and event.reason == reason
+            for event in itertools.chain(waiting, rows)
+        )
+
+    # ------------------------------------------------------------ events in
+
+    def put(self, event: m.Event) -> None:
+        """Take an event in; it is stamped when it is handled."""
+        if not self.running:
+            return
+        self._inbox.append(event)
+        if not self._due:
+            self._due = True
+            self._world.after(max(0, self._asleep_until_ns - self._world.now_ns), self._turn)
+
+    def inbox(self) -> Callable[[m.Event], None]:
+        """Return the inbox of this process: what comes after its death is lost."""
+        epoch = self._epoch
+        return lambda event: self.put(event) if self._epoch == epoch else None
+
+    def _turn(self) -> None:
+        self._due = False
+        if not self.running or not self._inbox:
+            return
+        try:
+            self._handle_all()
+        except Crash:
+            self.crash(power=self._world.chance.random() < 0.3)
+
+    def _handle_all(self) -> None:
+        assert self.core is not None
+        now_ns = self._world.now_ns
+        rows: list[tuple[m.Event, Sequence[m.Command]]] = []
+        while self._inbox:
+            event = msgspec.structs.replace(self._inbox.popleft(), at_ns=now_ns)
+            commands = self.core.handle(event)
+            rows.append((event, commands))
+            if not isinstance(event, _NOT_TOLD) or commands:
+                self._world.note(told(event, commands))
+        if self._broken or not self._store(rows):
+            self._hold(rows)
+            return
+        self.rows += rows
+        self._leave([each for _, commands in rows for each in commands])
+        if len(self.rows) - (self._kept[0] if self._kept else 0) >= _SNAPSHOT_ROWS:
+            self._kept = (len(self.rows), self.core.snapshot())
+
+    # ------------------------------------------------------------ the journal
+
+    def _store(self, rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> bool:
+        try:
+            for event, commands in rows:
+                self._disk.append(event, commands)
+            durable = any(
+                isinstance(event, m.Operated)
+                or any(isinstance(each, m.Submit | m.Amend) for each in commands)
+                for event, commands in rows
+            )
+            self._disk.commit(durable=durable)
+        except Full:
+            self._disk.rollback()
+            return False
+        return True
+
+    def _hold(self, rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> None:
+        """Keep rows that cannot be stored; let cancels and questions go, keep orders back."""
+        if not self._broken:
+            self._broken = True
+            self._retry()
+        self._waiting += rows
+        leaving: list[m.Command] = []
+        for each in (each for _, commands in rows for each in commands):
+            if name := _id(each):
+                self._held[name] = each  # type: ignore[assignment]
+                continue
+            if isinstance(each, m.CancelAll):
+                for name in self._held:
+                    self._refuse(name, "cancelled")
+                self._held.clear()
+            if isinstance(each, m.Cancel) and self._held.pop(each.client_id, None) is not None:
+                self._refuse(each.client_id, "cancelled")
+                continue
+            leaving.append(each)
+        self._leave(leaving)
+
+    def _retry(self) -> None:
+        epoch = self._epoch
+
+        def again() -> None:
+            if self._epoch != epoch:
+                return
+            waiting = self._waiting
+            try:
+                stored = self._store(waiting)
+            except Crash:
+                self.crash()
+                return
+            if not stored:
+                self._retry()
+                return
+            held, self._held = self._held, {}
+            self._waiting, self._broken = [], False
+            self.rows += waiting
+            self._leave(list(held.values()))
+
+        self._world.after(_RETRY_NS, again)
+
+    # ------------------------------------------------------------ commands out
+
+    def _leave(self, commands: Sequence[m.Command]) -> None:
+        """Let stored commands go: the kill switch first."""
+        put, venue = self.inbox(), self._venue
+        if any(isinstance(each, m.CancelAll) for each in commands):
+            venue.cancel_all(put)
+        for each in commands:
+            match each:
+                case m.Submit() | m.Amend():
+                    self._post(each, put)
+                case m.Cancel():
+                    venue.cancel(each, put)
+                case m.Query():
+                    venue.query(each.client_id, put)
+                case m.Refresh():
+                    self._refresh(each, put)
+                case m.Wake():
+                    self._wake(each.at_ns)
+
+    def _post(self, order: m.Submit | m.Amend, put: Callable[[m.Event], None]) -> None:
+        name = _id(order)
+        if name in self._sent:
+            self.wrongs.append(f"the core asked twice to post {name}")
+            return
+        self._sent.add(name)
+        if self._world.now_ns > order.deadline_ns:
+            self._refuse(name, "deadline")
+        elif isinstance(order, m.Submit):
+            self._venue.submit(order, put)
+        else:
+            self._venue.amend(order, put)
+
+    def _refresh(self, what: m.Refresh, put: Callable[[m.Event], None]) -> None:
+        if what.what == "fills":
+            self._venue.fills(what.since_ns, put)
+        elif what.what == "holdings":
+            self._venue.holdings(put)
+        else:
+            self._venue.open_orders(put)
+
+    def _refuse(self, client_id: str, code: str) -> None:
+        self._sent.add(client_id)
+        self.put(m.Refused(at_ns=0, client_id=client_id, code=code, text="", by="local"))
+
+    def _wake(self, at_ns: int) -> None:
+        if at_ns in self._wakes:
+            return
+        self._wakes.add(at_ns)
+        epoch = self._epoch
+
+        def ring() -> None:
+            if self._epoch == epoch:
+                self._wakes.discard(at_ns)
+                self.put(m.Ticked(at_ns=0, market_ns=self._world.now_ns))
+
+        self._world.after(at_ns - self._world.now_ns, ring)
+
+
+def _id(command: m.Command) -> str:
+    """Return the id that an order posts, or nothing."""
+    if isinstance(command, m.Submit):
+        return command.client_id
+    return command.new_client_id if isinstance(command, m.Amend) else ""
+
+
+def told(event: m.Event, commands: Sequence[m.Command]) -> str:
+    """Return an event and what it caused as one readable line."""
+    words = [_words(each) for each in commands if isinstance(each, _TOLD)]
+    return _words(event) + (" => " + "; ".join(words) if words else "")
+
+
+def _words(each: Any) -> str:
+    names = (
+        "client_id", "new_client_id", "venue_order_id", "trade_id", "state", "side", "quantity",
+        "filled", "order_type", "reduces", "code", "rule", "action", "text", "reason", "position",
+    )  # fmt: skip
+    found = {
+        name: value for name in names if (value := getattr(each, name, None)) not in ("", None)
+    }
+    shown = " ".join(f"{name}={value}" for name, value in found.items())
+    return f"{type(each).__name__}({shown})"

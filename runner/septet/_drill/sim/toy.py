@@ -1,0 +1,209 @@
+"""A toy strategy with a toy ledger around the real order manager, checks and guards.
+
+It decides at random, from the time of the decision alone, so that a replay decides the same. What
+it wants of the order manager is varied: entries of every kind, additions, exits, flips from one
+kind of order to another, amends, cancels and protective stops.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from septet import messages as m
+from septet._core.checks import Checks, Instrument, Limits
+from septet._core.guards import Guards
+from septet._core.orders import Booked, Ended, Foreign, Orders, Outcome, Parent, Timing, Triggered
+from septet._drill.sim.market import BASE, LOT, QUOTE, UNIT
+from septet._drill.sim.shell import Make
+from septet._drill.sim.venue import SETTLES_NS, TIMEOUT_NS
+from septet._drill.sim.world import MS, SECOND
+
+__all__ = ["TIMING", "Toy", "toys"]
+
+TAG: Final = "t0000000"
+TIMING: Final = Timing(
+    settles_ns=SETTLES_NS, look_first_ns=250 * MS, look_most_ns=4 * SECOND,
+    answer_within_ns=TIMEOUT_NS + 2 * SECOND, send_within_ns=2 * SECOND, review_ns=10 * SECOND,
+    wait_alarm_ns=20 * SECOND, retry_most_ns=8 * SECOND,
+)  # fmt: skip
+AMENDING: Final = msgspec.structs.replace(TIMING, amends=True)
+_KINDS: Final[tuple[m.OrderKind, ...]] = ("market", "market", "limit", "stop", "stop_limit")
+
+
+class _Kept(msgspec.Struct):
+    orders: bytes
+    checks: bytes
+    guards: bytes
+    units: int
+    placed: int
+    working: list[int]
+    price: float
+
+
+class Toy:
+    """The subject: decisions at barriers, orders between them, fills into a ledger."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        instrument = Instrument(symbol="X", lot=LOT / UNIT, tick=0.01)
+        limits = Limits(orders_per_minute=40, position=0.8, repeats=6)
+        self.checks = Checks([instrument], limits)
+        self.guards = Guards(["X"])
+        timing = AMENDING if seed % 3 == 0 else TIMING
+        self.orders = Orders(TAG, self.checks, self.guards, self._position, timing)
+        self._units = 0
+        self._placed = 0
+        self._working: list[int] = []
+        self._price = 0.0
+        self._out: list[m.Command] = []
+
+    def _position(self, k: int) -> float:
+        return self._units / UNIT
+
+    # ------------------------------------------------------------ events
+
+    def handle(self, event: m.Event) -> Sequence[m.Command]:
+        """Take one event; return what must happen because of it."""
+        self._out = []
+        now_ns = event.at_ns
+        self._out += self.guards.handle(event)
+        self.orders.handle(event)
+        match event:
+            case m.Quoted():
+                self._price = 0.5 * (event.bid + event.ask)
+                self.checks.priced(0, self._price, now_ns)
+                self.checks.equity = 1_000.0
+            case m.BarrierReached():
+                self._decide(event)
+            case m.Holdings():
+                self._compare(event)
+        self._out += self._proceed(now_ns)
+        return self._out
+
+    def _proceed(self, now_ns: int) -> Sequence[m.Command]:
+        told: list[m.Command] = []
+        commands = self.orders.proceed(now_ns, lambda each: self._apply(each, now_ns, told))
+        return [*commands, *told]
+
+    def _compare(self, event: m.Holdings) -> None:
+        free, locked = event.balances[BASE]
+        low, high = self.orders.band(0)
+        self._out += self.guards.compare(
+            0, self._units / UNIT, free + locked, tolerance=LOT / UNIT, low=low, high=high,
+            settled=self.orders.quiet(0, event.asked_ns), now_ns=event.at_ns,
+        )  # fmt: skip
+
+    def _apply(self, outcome: Outcome, now_ns: int, told: list[m.Command]) -> None:
+        if isinstance(outcome, Booked):
+            told.append(self._book(outcome))
+        elif isinstance(outcome, Ended):
+            self._working.remove(outcome.parent)
+        elif isinstance(outcome, Triggered):
+            told.append(m.Alerted(level="info", event="stop", text=outcome.client_id))
+        elif isinstance(outcome, Foreign):
+            told += self.guards.fire("safe_mode", now_ns, text=outcome.text)
+
+    def _book(self, booked: Booked) -> m.Traded:
+        fill = booked.fill
+        units = round(booked.quantity * UNIT)
+        if fill.fee_currency == BASE:
+            units -= round(fill.fee * UNIT)
+        self._units += units
+        fee = fill.fee if fill.fee_currency in (BASE, QUOTE) else fill.fee_quote or 0.0
+        return m.Traded(
+            order=booked.parent, symbol=0, trade_id=fill.trade_id, side=fill.side,
+            quantity=abs(units) / UNIT, price=fill.price, fee=fee,
+            fee_currency=fill.fee_currency, position=self._units / UNIT, market_ns=fill.market_ns,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ decisions
+
+    def _decide(self, event: m.BarrierReached) -> None:
+        chance = random.Random(event.time_ns // MS ^ (self._seed * 7_919))
+        now_ns, drawn = event.at_ns, chance.random()
+        for number in list(self._working):
+            if chance.random() < 0.15:
+                self.orders.wish_cancel(number, "expired", now_ns)
+            elif chance.random() < 0.3:
+                self.orders.amend(number, self._price * chance.uniform(0.99, 1.01), now_ns)
+        if self._price <= 0.0:
+            return
+        if self._units < LOT:
+            if drawn < 0.6 and len(self._working) < 3:
+                self._enter(chance, now_ns)
+            return
+        if drawn < 0.3:
+            self._exit(now_ns, whole=True)
+        elif drawn < 0.4:
+            self._exit(now_ns, whole=False)
+        elif drawn < 0.6 and len(self._working) < 3:
+            self._enter(chance, now_ns)
+        elif drawn < 0.8:
+            trigger = self._price * chance.uniform(0.97, 0.999)
+            self.orders.protect(0, self._units / UNIT, trigger)
+        elif drawn < 0.85:
+            self.orders.protect(0, 0.0, 0.0)
+
+    def _place(self, parent: Parent, now_ns: int) -> None:
+        self._working.append(parent.number)
+        self._placed += 1
+        self.orders.place(parent, now_ns)
+
+    def _enter(self, chance: random.Random, now_ns: int) -> None:
+        kind = chance.choice(_KINDS)
+        quantity = chance.randint(1, 1_500) * LOT / UNIT
+        limit = self._price * chance.uniform(0.99, 1.004)
+        trigger = self._price * chance.uniform(1.0, 1.005)
+        patient = kind == "market" and chance.random() < 0.4
+        self._place(
+            Parent(
+                number=self._placed, symbol=0, quantity=quantity, kind=kind,
+                limit_price=limit if "limit" in kind else None,
+                trigger_price=trigger if "stop" in kind else None,
+                decided_price=self._price, deadline_ns=now_ns + 2 * SECOND,
+                spends=chance.random() < 0.3,
+                patience_ns=3 * SECOND if patient else 0,
+                max_slippage=0.01 if patient else 0.0, reason="entry",
+            ),
+            now_ns,
+        )  # fmt: skip
+
+    def _exit(self, now_ns: int, *, whole: bool) -> None:
+        lots = self._units // LOT
+        quantity = (lots if whole else max(1, lots // 2)) * LOT / UNIT
+        self._place(
+            Parent(
+                number=self._placed, symbol=0, quantity=-quantity, reduces=True, whole=whole,
+                decided_price=self._price, reason="exit",
+            ),
+            now_ns,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ what is kept
+
+    def snapshot(self) -> bytes:
+        """Return everything that is remembered."""
+        return msgspec.msgpack.encode(
+            _Kept(
+                self.orders.snapshot(), self.checks.snapshot(), self.guards.snapshot(),
+                self._units, self._placed, self._working, self._price,
+            )
+        )  # fmt: skip
+
+    def restore(self, data: bytes) -> None:
+        """Take the place of the toy that gave a snapshot."""
+        kept = msgspec.msgpack.decode(data, type=_Kept)
+        self.orders.restore(kept.orders)
+        self.checks.restore(kept.checks)
+        self.guards.restore(kept.guards)
+        self._units, self._placed = kept.units, kept.placed
+        self._working, self._price = kept.working, kept.price
+
+
+def toys(seed: int) -> Make:
+    """Return what makes the toy of a seed."""
+    return lambda: Toy(seed)

@@ -1,0 +1,359 @@
+"""The edge as the core knows it: requests that may be lost and answers that may lie.
+
+`SimVenue` stands where an adapter would: one call for one command, its answer an event, nothing
+tried twice. Between it and the market lies a network with the faults of the weather.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from septet import messages as m
+from septet._drill.sim.market import LOT, UNIT, Market
+from septet._drill.sim.stream import UserStream
+from septet._drill.sim.weather import Weather
+from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
+
+__all__ = ["RECEIVES_NS", "SETTLES_NS", "STALE_NS", "TIMEOUT_NS", "SimVenue"]
+
+TIMEOUT_NS: Final = 2 * SECOND
+RECEIVES_NS: Final = 3 * SECOND
+"""What arrives later than this after it was signed is refused."""
+STALE_NS: Final = SECOND
+"""How old an answer to a question may be."""
+SETTLES_NS: Final = RECEIVES_NS + STALE_NS
+
+Put = Callable[[m.Event], None]
+Act = Callable[[], Any]
+_NO: Final = "no"
+_UNKNOWN: Final = "unknown"
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """A request that brought no answer of its own: `how` says whether it may have been done."""
+
+    how: str
+    code: str = ""
+
+
+class SimVenue:
+    """An adapter, the network behind it and the account at its end."""
+
+    def __init__(self, world: World, weather: Weather) -> None:
+        self._world, self._weather = world, weather
+        self.stream = UserStream(world, weather)
+        self.market = Market(world, weather, self.stream.happened)
+        self.posts: Counter[str] = Counter()
+        self.wrongs: list[str] = []
+        self.dark_until_ns = 0
+        self.closed_until_ns = 0
+        self._banned_until_ns = 0
+        self._known_ban_ns = 0
+
+    # ------------------------------------------------------------ orders
+
+    def submit(self, order: m.Submit, put: Put) -> None:
+        """Post an order once."""
+        self.posts[order.client_id] += 1
+        if self.posts[order.client_id] > 1:
+            self.wrongs.append(f"{order.client_id} was posted twice")
+        if self._world.now_ns > order.deadline_ns:
+            self.wrongs.append(f"{order.client_id} left after its deadline")
+
+        def done(result: Any) -> None:
+            if isinstance(result, Failed) and result.how == _UNKNOWN:
+                put(m.Uncertain(at_ns=0, client_id=order.client_id, text=result.code))
+            elif isinstance(result, Failed):
+                put(m.Refused(at_ns=0, client_id=order.client_id, code=result.code, text=""))
+            else:
+                put(result)
+
+        self._request(f"post {order.client_id}", lambda: self._accept(order), done, put)
+
+    def amend(self, order: m.Amend, put: Put) -> None:
+        """Replace an order: cancel the old, then accept the new, both or the first alone."""
+        self.posts[order.new_client_id] += 1
+        if self.posts[order.new_client_id] > 1:
+            self.wrongs.append(f"{order.new_client_id} was posted twice")
+        if self._world.now_ns > order.deadline_ns:
+            self.wrongs.append(f"{order.new_client_id} left after its deadline")
+
+        def done(result: Any) -> None:
+            if isinstance(result, Failed) and result.how == _UNKNOWN:
+                put(m.Uncertain(at_ns=0, client_id=order.new_client_id, text=result.code))
+            elif isinstance(result, Failed):
+                put(m.Refused(at_ns=0, client_id=order.new_client_id, code=result.code, text=""))
+            else:
+                for each in result:
+                    put(each)
+
+        self._request(f"amend to {order.new_client_id}", lambda: self._replace(order), done, put)
+
+    def cancel(self, order: m.Cancel, put: Put) -> None:
+        """Cancel one order; the network may ask twice."""
+
+        def done(result: Any) -> None:
+            if isinstance(result, Failed):
+                put(m.CancelFailed(at_ns=0, client_id=order.client_id, text=result.code))
+            else:
+                put(result)
+
+        sent_ns = self._world.now_ns
+        self._request(
+            f"cancel {order.client_id}", lambda: self._take_out(order.client_id, sent_ns), done, put
+        )
+
+    def cancel_all(self, put: Put) -> None:
+        """Cancel everything on the symbol."""
+
+        def done(result: Any) -> None:
+            if not isinstance(result, Failed):
+                for each in result:
+                    put(each)
+
+        self._request("cancel all", self._take_all_out, done, put)
+
+    # ------------------------------------------------------------ questions
+
+    def query(self, client_id: str, put: Put) -> None:
+        """Ask for an order by its client id."""
+        sent_ns = self._world.now_ns
+
+        def look() -> m.Event:
+            as_of_ns = self._as_of()
+            found = self.market.by_client(client_id)
+            if found is None or found.at(as_of_ns) is None:
+                return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns)
+            return self.market.seen(found, as_of_ns=as_of_ns, by="query")
+
+        self._ask(f"query {client_id}", look, put)
+
+    def open_orders(self, put: Put) -> None:
+        """Ask for all open orders."""
+        sent_ns = self._world.now_ns
+
+        def look() -> m.Event:
+            as_of_ns = self._as_of()
+            shown = []
+            for each in self.market.orders.values():
+                then = each.at(as_of_ns)
+                if then is not None and then[0] in ("open", "partially_filled"):
+                    shown.append(self.market.seen(each, as_of_ns=as_of_ns, by="list"))
+            return m.OpenOrders(at_ns=0, orders=tuple(shown), asked_ns=sent_ns)
+
+        self._ask("open orders", look, put)
+
+    def fills(self, since_ns: int, put: Put) -> None:
+        """Ask for executions since a wall time."""
+
+        def look() -> Sequence[m.Event]:
+            as_of_ns = self._as_of()
+            return [
+                each.told("sim")
+                for each in self.market.trades
+                if since_ns <= each.time_ns <= as_of_ns
+            ]
+
+        self._ask("fills", look, put)
+
+    def holdings(self, put: Put, *, first: bool = False) -> None:
+        """Ask for the balances."""
+        sent_ns = self._world.now_ns
+
+        def look() -> m.Event:
+            balances = self.market.balances_at(self._as_of())
+            return m.Holdings(at_ns=0, balances=balances, asked_ns=sent_ns, first=first)
+
+        self._ask("holdings", look, put)
+
+    def filters(self, put: Put) -> None:
+        """Ask what may be traded."""
+        self._ask("filters", self.filters_now, put)
+
+    def filters_now(self) -> m.FiltersChanged:
+        """Return what may be traded."""
+        market = self.market
+        return m.FiltersChanged(
+            at_ns=0, symbol=0, lot=market.lot / UNIT, tick=0.01, min_notional=0.0,
+            trading=market.trading,
+        )  # fmt: skip
+
+    def _ask(self, name: str, look: Act, put: Put) -> None:
+        def done(result: Any) -> None:
+            if isinstance(result, m.Event):
+                put(result)
+            elif not isinstance(result, Failed):
+                for each in result:
+                    put(each)
+
+        self._request(name, look, done, put)
+
+    def _as_of(self) -> int:
+        """Return as of when the venue answers."""
+        if self._weather.strikes("E16 stale read"):
+            return max(BEGIN_NS, self._world.now_ns - self._world.chance.randint(0, STALE_NS))
+        return self._world.now_ns
+
+    # ------------------------------------------------------------ what the venue does
+
+    def _accept(self, order: m.Submit) -> m.Event | Failed:
+        market = self.market
+        found = market.by_client(order.client_id)
+        if found is not None and found.working:
+            return Failed(_UNKNOWN, "duplicate order sent")
+        objection = market.objection(order)
+        if objection:
+            return Failed(_NO, objection)
+        made = market.accept(order)
+        if self._weather.strikes("E6 duplicate id"):
+            return Failed(_UNKNOWN, "duplicate order sent")
+        return m.Acked(
+            at_ns=0, client_id=order.client_id, venue_order_id=made.venue_id, state=made.state,
+            side=made.side, quantity=made.quantity / UNIT, price=order.limit_price,
+            filled=made.filled / UNIT,
+        )  # fmt: skip
+
+    def _replace(self, order: m.Amend) -> Sequence[m.Event] | Failed:
+        old = self.market.by_client(order.client_id)
+        if old is None or not old.working:
+            return Failed(_NO, "not_open")
+        submit = m.Submit(
+            client_id=order.new_client_id, parent=order.parent, symbol=0, side=order.side,
+            order_type="limit", quantity=order.quantity, reduces=False,
+            deadline_ns=order.deadline_ns, limit_price=order.limit_price,
+        )  # fmt: skip
+        self.market.end(old, "cancelled")
+        gone = self.market.seen(old, by="cancel")
+        answer = self._accept(submit)
+        if isinstance(answer, Failed) and answer.how == _NO:
+            answer = m.Refused(
+                at_ns=0, client_id=order.new_client_id, code=answer.code, text="after the cancel"
+            )
+        elif isinstance(answer, Failed):
+            answer = m.Uncertain(at_ns=0, client_id=order.new_client_id, text=answer.code)
+        return (gone, answer)
+
+    def _take_out(self, client_id: str, sent_ns: int) -> m.Event:
+        found = self.market.by_client(client_id)
+        if found is None or found.at(self._as_of()) is None:
+            return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns, by="cancel")
+        if found.working and self._weather.strikes("E11 fill beats cancel"):
+            self.market.fill(found, found.left, self.market.price)
+        if not found.working:
+            return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns, by="cancel")
+        self.market.end(found, "cancelled")
+        return self.market.seen(found, by="cancel")
+
+    def _take_all_out(self) -> Sequence[m.Event]:
+        gone = self.market.working()
+        for each in gone:
+            self.market.end(each, "cancelled", "all cancelled")
+        return [self.market.seen(each, by="cancel") for each in gone]
+
+    # ------------------------------------------------------------ the network
+
+    def _request(self, name: str, act: Act, done: Callable[[Any], None], put: Put) -> None:
+        world, strikes, chance = self._world, self._weather.strikes, self._world.chance
+        sent_ns = world.now_ns
+        if sent_ns < self._known_ban_ns:  # the adapter sends nothing while it knows of a ban
+            world.after(0, lambda: done(Failed(_NO, "banned")))
+            return
+        if sent_ns < self.dark_until_ns or strikes("N2 request lost"):
+            world.after(TIMEOUT_NS, lambda: done(Failed(_UNKNOWN, "no answer")))
+            return
+        up_ns = chance.randint(5, 40) * MS
+        down_ns = chance.randint(5, 40) * MS
+        if strikes("N4 request late"):
+            up_ns = TIMEOUT_NS + chance.randint(0, RECEIVES_NS)
+        lost = strikes("N1 answer lost") or (
+            name.startswith("cancel") and strikes("N6 cancel unanswered")
+        )
+        if strikes("N3 answer late"):
+            down_ns += TIMEOUT_NS
+        if strikes("N5 reset"):
+            lost = True
+            world.after(up_ns, lambda: done(Failed(_UNKNOWN, "connection reset")))
+        elif lost or up_ns + down_ns > TIMEOUT_NS:
+            lost = True
+            world.after(TIMEOUT_NS, lambda: done(Failed(_UNKNOWN, "no answer")))
+
+        def arrive() -> None:
+            result = self._answer(name, sent_ns, act, put)
+            if not lost:
+                world.after(down_ns, lambda: done(result))
+
+        world.after(up_ns, arrive)
+
+    def _answer(self, name: str, sent_ns: int, act: Act, put: Put) -> Any:
+        """Return what the venue says to a request that reached it."""
+        world, strikes = self._world, self._weather.strikes
+        now_ns = world.now_ns
+        if now_ns - sent_ns > RECEIVES_NS or strikes("E4 clock skew"):
+            return Failed(_NO, "clock")
+        if now_ns < self.closed_until_ns:
+            return Failed(_UNKNOWN, "maintenance")
+        if strikes("E3 ban"):
+            self._banned_until_ns = now_ns + world.chance.randint(1, 15) * SECOND
+        if now_ns < self._banned_until_ns:
+            self._known_ban_ns = self._banned_until_ns
+            put(self._changed("banned", self._banned_until_ns))
+            return Failed(_NO, "banned")
+        if strikes("E2 rate limit"):
+            put(self._changed("limited", now_ns + world.chance.randint(1, 5) * SECOND))
+            return Failed(_NO, "rate_limited")
+        if strikes("E1 server error"):
+            if world.chance.random() < 0.5:
+                act()
+            return Failed(_UNKNOWN, "server error")
+        world.note(f"  venue does {name}")
+        result = act()
+        return Failed(_UNKNOWN, "wrong body") if strikes("N13 wrong body") else result
+
+    def _changed(self, state: Any, until_ns: int) -> m.VenueChanged:
+        return m.VenueChanged(at_ns=0, venue="sim", state=state, until_ns=until_ns)
+
+    # ------------------------------------------------------------ what happens by itself
+
+    def second(self) -> None:
+        """Let a second of faults of the world happen."""
+        world, strikes, market = self._world, self._weather.strikes, self.market
+        chance, now_ns = world.chance, world.now_ns
+        if strikes("N12 dark"):
+            self.dark_until_ns = now_ns + chance.randint(3, 40) * SECOND
+            self.stream.cut(silent=True, until_ns=self.dark_until_ns)
+        if strikes("N7 stream closed"):
+            self.stream.cut(silent=False, until_ns=now_ns + chance.randint(0, 3) * SECOND)
+        if strikes("N8 stream silent"):
+            self.stream.cut(silent=True, until_ns=now_ns)
+        if strikes("E20 maintenance"):
+            self.closed_until_ns = now_ns + chance.randint(2, 20) * SECOND
+            market.halted_until_ns = max(market.halted_until_ns, self.closed_until_ns)
+        if strikes("E8 halt"):
+            market.halted_until_ns = now_ns + chance.randint(1, 10) * SECOND
+        if strikes("E7 filters change"):
+            market.lot = chance.choice((LOT, 2 * LOT, 10 * LOT))
+        if strikes("E18 external order"):
+            self._external()
+        if strikes("M1 position moved"):
+            market.give(chance.choice((-1, 1)) * chance.randint(1, 50) * LOT, 0)
+        if market.working() and strikes("E19 venue cancels"):
+            market.end(chance.choice(market.working()), "cancelled", "by the venue")
+
+    def _external(self) -> None:
+        what = self._world.chance.randint(0, 2)
+        if what == 0:
+            self.market.give(self._world.chance.randint(1, 20) * LOT, 0)
+            return
+        made = self.market.place_external()
+        if what == 1:
+            self.market.fill(made, made.left, self.market.price)
+
+    def stay_calm(self) -> None:
+        """End whatever lasts: the time to settle begins."""
+        self.dark_until_ns = min(self.dark_until_ns, self._world.now_ns)
+        self.closed_until_ns = min(self.closed_until_ns, self._world.now_ns)
+        self.market.halted_until_ns = min(self.market.halted_until_ns, self._world.now_ns)

@@ -1,0 +1,81 @@
+"""Which faults a schedule meets, and how often: drawn once from its seed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from septet._drill.sim.world import World
+
+__all__ = ["FAULTS", "Weather"]
+
+FAULTS: Final[dict[str, tuple[float, str]]] = {
+    # of one request
+    "N1 answer lost": (0.15, "the venue did what was asked, and nobody heard"),
+    "N2 request lost": (0.15, "the venue never heard"),
+    "N3 answer late": (0.10, "the answer came after the timeout"),
+    "N4 request late": (0.10, "the venue acted after the timeout"),
+    "N5 reset": (0.05, "the connection was reset while a request was out"),
+    "N6 cancel unanswered": (0.20, "the venue cancelled, and nobody heard"),
+    "N13 wrong body": (0.05, "an answer that means nothing"),
+    "E1 server error": (0.10, "an error code that says neither yes nor no"),
+    "E2 rate limit": (0.05, "429: not done, and a pause asked for"),
+    "E3 ban": (0.01, "418: nothing is done for a while"),
+    "E4 clock skew": (0.03, "the venue took our clock to be wrong and refused"),
+    "E6 duplicate id": (0.05, "accepted, and answered as a duplicate"),
+    "E11 fill beats cancel": (0.20, "filled while the cancel was on its way"),
+    "E16 stale read": (0.30, "a question answered from before"),
+    "E21 ack differs": (0.02, "accepted with another quantity than asked for"),
+    "E5 refusal": (0.05, "refused for a reason of the venue's own"),
+    # of one order or step of the market
+    "E9 partial fill": (0.50, "a part now, the rest later or never"),
+    "E10 rest expired": (0.15, "the rest of a market order expired"),
+    "E19 venue cancels": (0.02, "the venue cancelled an order of ours"),
+    "E22 third fee": (0.20, "the fee was taken in a third asset"),
+    # of one message of the user stream
+    "E12 fill twice": (0.15, "the same execution told twice"),
+    "E13 disorder": (0.25, "messages overtook one another"),
+    "E14 fill lost": (0.15, "an execution was never told"),
+    "E15 fill first": (0.30, "an execution was told before the order was acknowledged"),
+    # of a second
+    "N7 stream closed": (0.02, "the user stream closed, and said so"),
+    "N8 stream silent": (0.02, "the user stream stayed open and said nothing"),
+    "N12 dark": (0.01, "nothing got through for a while"),
+    "E7 filters change": (0.02, "another lot"),
+    "E8 halt": (0.02, "the symbol did not trade for a while"),
+    "E18 external order": (0.03, "somebody else's order, fill or deposit"),
+    "E20 maintenance": (0.01, "the venue was closed for a while"),
+    "P1 crash": (0.03, "kill -9 between two steps"),
+    "P4 blocked": (0.01, "the loop stood still for a while"),
+    "O1 kill": (0.01, "the kill switch"),
+    "M1 position moved": (0.01, "our balance changed by itself"),
+    # of one write of the journal
+    "P1 crash at write": (0.01, "kill -9 before, inside or after a write"),
+    "P2 crash in recovery": (0.10, "kill -9 while starting again"),
+    "S1 append fails": (0.02, "the disk was full for a while"),
+    "S2 torn tail": (0.50, "the last write was cut (of a crash inside a write)"),
+}
+"""Name, how likely where it can happen, and what it is."""
+
+
+class Weather:
+    """The faults of one schedule: each is off, rare or as likely as the table says."""
+
+    def __init__(self, world: World, *, only: frozenset[str] | None = None) -> None:
+        self._world = world
+        self.calm = False
+        chance = world.chance
+        share = chance.choice((0.1, 0.25, 0.5))
+        self._rates: dict[str, float] = {}
+        for name, (rate, _) in FAULTS.items():
+            drawn = chance.random() < share
+            strength = chance.choice((0.3, 1.0))
+            if drawn if only is None else name in only:
+                self._rates[name] = rate * strength
+
+    def strikes(self, name: str) -> bool:
+        """Draw whether a fault happens now, and count it."""
+        rate = self._rates.get(name, 0.0)
+        if rate == 0.0 or self.calm or self._world.chance.random() >= rate:
+            return False
+        self._world.count(name)
+        return True

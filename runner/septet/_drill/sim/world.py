@@ -1,0 +1,71 @@
+"""Simulated time: a heap of things that will happen, one seed for every chance, and a trace."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Final
+
+__all__ = ["BEGIN_NS", "MS", "SECOND", "TRACED", "World"]
+
+MS: Final = 1_000_000
+SECOND: Final = 1_000 * MS
+BEGIN_NS: Final = 1_700_000_000 * SECOND
+TRACED: Final = 40
+"""How many steps a failure shows."""
+_LIMIT: Final = 200_000
+"""Steps after which a schedule is said to run away."""
+
+
+class Runaway(AssertionError):
+    """Something asks for itself again and again."""
+
+
+class World:
+    """What time it is, what will happen, and what has happened.
+
+    Every chance of a schedule is drawn from `chance`, so a seed is the whole schedule.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.chance = random.Random(seed)
+        self.now_ns = BEGIN_NS
+        self.steps = 0
+        self.counts: Counter[str] = Counter()
+        self._trace: deque[tuple[int, str]] = deque(maxlen=TRACED)
+        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._next = 0
+
+    def after(self, delay_ns: int, do: Callable[[], None]) -> None:
+        """Let something happen later; of two at one instant, the one asked for first."""
+        self._next += 1
+        heapq.heappush(self._heap, (self.now_ns + max(0, delay_ns), self._next, do))
+
+    def run_until(self, time_ns: int) -> None:
+        """Let everything happen that is due by a time."""
+        heap = self._heap
+        while heap and heap[0][0] <= time_ns:
+            self.now_ns, _, do = heapq.heappop(heap)
+            self.steps += 1
+            if self.steps > _LIMIT:
+                raise Runaway(f"more than {_LIMIT} steps: something asks for itself for ever")
+            do()
+        self.now_ns = time_ns
+
+    def note(self, text: str) -> None:
+        """Write a line of the trace."""
+        self._trace.append((self.now_ns, text))
+
+    def count(self, fault: str) -> None:
+        """Count a fault that was injected, and write it into the trace."""
+        self.counts[fault] += 1
+        self.note(f"  !! {fault}")
+
+    def trace(self) -> str:
+        """Return the last steps, readable."""
+        return "\n".join(
+            f"{(time_ns - BEGIN_NS) / SECOND:10.3f}s {text}" for time_ns, text in self._trace
+        )
