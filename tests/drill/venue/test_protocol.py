@@ -165,7 +165,7 @@ def test_streams_carry_klines_trades_quotes_and_the_book() -> None:
         assert candles[-1][1] == bars.open[100]
         assert trades[-1]["timestamp"] // 3_600_000 == bars.open_ns[100] // (3600 * 10**9)
         assert quotes[SYMBOL]["bid"] < quotes[SYMBOL]["ask"]
-        assert ticker["last"] == trades[-1]["price"]
+        assert ticker["last"] in {trade["price"] for trade in trades}
         assert book["bids"][0][0] == venue.engine.books[ID].best()[0] / 1e8
         venue.market.step(1)
         await tap.until(lambda: tap.events("kline")[-1]["k"]["x"])
@@ -186,7 +186,15 @@ def test_orders_go_through_the_websocket_api_too() -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
         order = await client.create_order_ws(SYMBOL, "market", "buy", 0.5)
         assert order["filled"] == 0.5
-        assert (await client.fetch_balance_ws())["BTC"]["free"] == 10.4995
+        held = (await client.fetch_balance_ws())["info"]["balances"]
+        assert {"asset": "BTC", "free": "10.49950000", "locked": "0.00000000"} in held
+        far = round((await client.fetch_ticker(SYMBOL))["last"] * 0.5, 2)
+        resting = await client.create_order_ws(SYMBOL, "limit", "buy", 1, far)
+        assert [o["id"] for o in await client.fetch_open_orders_ws(SYMBOL)] == [resting["id"]]
+        gone = await client.cancel_order_ws(resting["id"], SYMBOL)
+        assert gone["status"] == "canceled"
+        seen = await client.fetch_order_ws(resting["id"], SYMBOL)
+        assert seen["status"] == "canceled"
 
     play(story)
 

@@ -159,6 +159,10 @@ class MarketStreams:
         self._tell_depth(symbol, now)
         for stream in self._names(symbol, "ticker"):
             self.say(symbol, stream, self._day(symbol, now))
+        for stream in self._names(symbol, "miniTicker"):
+            day = self._day(symbol, now)
+            mini = {name: day[name] for name in ("E", "s", "c", "o", "h", "l", "v", "q")}
+            self.say(symbol, stream, {"e": "24hrMiniTicker", **mini})
 
     def _tell_depth(self, symbol: str, now: int) -> None:
         book = self.market.engine.books[symbol]
