@@ -104,7 +104,7 @@ def test_a_child_fits_the_model_of_the_walk(
     prepared: tuple[Any, MarketData], tmp_path: Path
 ) -> None:
     loaded, market = prepared
-    whole = backtest(loaded, tables=False)
+    whole = backtest(loaded)
     files = whole.model_files
     cards = {name: data for name, data in files.items() if name.endswith("card.json")}
     second = sorted(cards)[1]

@@ -29,7 +29,10 @@ _NICE: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One model to fit: a strategy as it was loaded, and all bars known by its time."""
+    """One model to fit: a strategy as it was loaded, and all bars known by its time.
+
+    `external` is that of the running plan, so that its compiled code is used again.
+    """
 
     tree: Any
     path: Path
@@ -38,6 +41,7 @@ class Work:
     number: int
     trained_to_ns: int
     cause: str = "schedule"
+    external: bool = False
 
 
 def fit(work: Work) -> Any:
@@ -58,7 +62,7 @@ def fit(work: Work) -> Any:
 
     loaded = reopen(work.tree, work.path, work.base_dir)
     strategy, market = loaded.strategy, work.market
-    plan = plan_of(loaded, calendar=market.calendar)
+    plan = plan_of(loaded, calendar=market.calendar, external=work.external)
     tape = make_tape(plan, market, tape_rules(strategy))
     state = plan.state(1.0, [Instrument(symbol) for symbol in market.symbols])
     batch = Batch(plan, tape, state)

@@ -102,10 +102,14 @@ class TrainingDesk:
         *,
         timeout_s: float = 3_600.0,
         attempts: int = 2,
+        external: bool = False,
     ) -> None:
-        """Train models of `loaded` on what `shelf` holds; `attempts` count where a child died."""
+        """Train models of `loaded` on what `shelf` holds; `attempts` count where a child died.
+
+        `external` is that of the running plan: the child then compiles nothing.
+        """
         self._loaded, self._shelf, self._folder, self._now_ns = loaded, shelf, run_folder, now_ns
-        self._timeout_s, self._attempts = timeout_s, attempts
+        self._timeout_s, self._attempts, self._external = timeout_s, attempts, external
         self._lock = asyncio.Lock()
         self._child: asyncio.subprocess.Process | None = None
         self._closed = False
@@ -146,7 +150,10 @@ class TrainingDesk:
         await asyncio.to_thread(_empty, work)
         loaded = self._loaded
         market = self._shelf.market(trained_to_ns)  # here: the shelf grows in this thread
-        order = Work(loaded.tree, loaded.path, loaded.base_dir, market, number, trained_to_ns)
+        order = Work(
+            loaded.tree, loaded.path, loaded.base_dir, market, number, trained_to_ns,
+            external=self._external,
+        )  # fmt: skip
         data = await asyncio.to_thread(pickle.dumps, order)
         log = (work / "log.txt").open("wb")
         try:

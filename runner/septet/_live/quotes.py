@@ -1,0 +1,170 @@
+"""Quotes and prints, thinned out before the journal; queues that cannot grow without end."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, OrderedDict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from septet import messages as m
+from septet._host.venues import PrintSeen, QuoteSeen
+
+__all__ = ["Bounded", "PrintDesk", "QuoteDesk"]
+
+T = TypeVar("T")
+_REMEMBERED: Final = 4_096
+_NEVER: Final = -(2**62)
+
+
+@dataclass
+class _Quote:
+    """The last quote of a symbol that was given, and the one that waits."""
+
+    given: m.Quoted | None = None
+    given_ns: int = _NEVER
+    waiting: QuoteSeen | None = None
+    venue_ns: int = 0
+
+
+class QuoteDesk:
+    """At most one quote of a symbol in `every_ns` of wall time; a move passes at once.
+
+    A move is a change of bid or ask by more than `pass_bps`. What is crossed, not finite or not
+    above zero is no quote; one that is older than the last (by the venue's time) is dropped.
+    """
+
+    def __init__(
+        self, symbols: Sequence[str], *, every_ns: int = 250_000_000, pass_bps: float = 5.0
+    ) -> None:
+        """Thin out quotes of `symbols`, in universe order."""
+        self._every_ns, self._share = every_ns, pass_bps / 10_000.0
+        self._number = {symbol: k for k, symbol in enumerate(symbols)}
+        self._lines = [_Quote() for _ in symbols]
+        self.counts: Counter[str] = Counter()
+
+    def take(self, seen: QuoteSeen, now_ns: int) -> m.Quoted | None:
+        """Take a quote; return it if it is due or a move."""
+        k = self._number.get(seen.symbol)
+        if k is None or not _is_quote(seen):
+            self.counts["unknown" if k is None else "bad"] += 1
+            return None
+        line = self._lines[k]
+        if seen.venue_ns < line.venue_ns:
+            self.counts["unordered"] += 1
+            return None
+        line.venue_ns = seen.venue_ns
+        if now_ns - line.given_ns >= self._every_ns or self._moved(line.given, seen):
+            return self._give(k, line, seen, now_ns)
+        self.counts["thinned"] += line.waiting is not None
+        line.waiting = seen
+        return None
+
+    def due(self, now_ns: int) -> list[m.Quoted]:
+        """Return the quotes that have waited long enough, the newest of each symbol."""
+        return [
+            self._give(k, line, line.waiting, now_ns)
+            for k, line in enumerate(self._lines)
+            if line.waiting is not None and now_ns - line.given_ns >= self._every_ns
+        ]
+
+    def next_wall_ns(self) -> int | None:
+        """Return when `due` has something next, None for nothing."""
+        waiting = (line.given_ns for line in self._lines if line.waiting is not None)
+        first = min(waiting, default=None)
+        return None if first is None else first + self._every_ns
+
+    def _moved(self, given: m.Quoted | None, seen: QuoteSeen) -> bool:
+        if given is None:
+            return True
+        moves = (abs(seen.bid / given.bid - 1.0), abs(seen.ask / given.ask - 1.0))
+        return max(moves) > self._share
+
+    def _give(self, k: int, line: _Quote, seen: QuoteSeen, now_ns: int) -> m.Quoted:
+        line.given = m.Quoted(
+            at_ns=now_ns, symbol=k, venue_ns=seen.venue_ns, bid=seen.bid,
+            bid_quantity=seen.bid_quantity, ask=seen.ask, ask_quantity=seen.ask_quantity,
+        )  # fmt: skip
+        line.given_ns, line.waiting = now_ns, None
+        return line.given
+
+
+def _is_quote(seen: QuoteSeen) -> bool:
+    sizes = seen.bid_quantity >= 0.0 and seen.ask_quantity >= 0.0
+    return 0.0 < seen.bid <= seen.ask < math.inf and sizes
+
+
+class PrintDesk:
+    """Trades of others, each once; with `every_ns` the last of each interval alone."""
+
+    def __init__(self, symbols: Sequence[str], *, every_ns: int = 0) -> None:
+        """Pass on trades of `symbols`, in universe order."""
+        self._number = {symbol: k for k, symbol in enumerate(symbols)}
+        self._every_ns = every_ns
+        self._seen: list[OrderedDict[str, None]] = [OrderedDict() for _ in symbols]
+        self._given_ns = [_NEVER for _ in symbols]
+        self.counts: Counter[str] = Counter()
+
+    def take(self, seen: PrintSeen, now_ns: int) -> m.Printed | None:
+        """Take a trade; return it if it is new and due."""
+        k = self._number.get(seen.symbol)
+        good = 0.0 < seen.price < math.inf and 0.0 < seen.quantity < math.inf
+        if k is None or not good:
+            self.counts["unknown" if k is None else "bad"] += 1
+            return None
+        ids = self._seen[k]
+        if seen.trade_id in ids:
+            self.counts["duplicate"] += 1
+            return None
+        ids[seen.trade_id] = None
+        if len(ids) > _REMEMBERED:
+            ids.popitem(last=False)
+        if now_ns - self._given_ns[k] < self._every_ns:
+            self.counts["thinned"] += 1
+            return None
+        self._given_ns[k] = now_ns
+        return m.Printed(
+            at_ns=now_ns, symbol=k, venue_ns=seen.venue_ns, price=seen.price,
+            quantity=seen.quantity,
+        )  # fmt: skip
+
+
+class Bounded(Generic[T]):
+    """A queue in which what may be lost is bounded, and what may not comes first.
+
+    Kinds named in `limits` drop their oldest beyond the limit, which is counted; every other
+    kind is never dropped and is taken before them.
+    """
+
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        """Begin empty."""
+        self._limits = dict(limits)
+        self._vital: deque[T] = deque()
+        self._loose: dict[str, deque[tuple[int, T]]] = {kind: deque() for kind in limits}
+        self._order = 0
+        self.dropped: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._vital) + sum(len(queue) for queue in self._loose.values())
+
+    def put(self, kind: str, item: T) -> None:
+        """Append an item of a kind."""
+        queue = self._loose.get(kind)
+        if queue is None:
+            self._vital.append(item)
+            return
+        if len(queue) >= self._limits[kind]:
+            queue.popleft()
+            self.dropped[kind] += 1
+        self._order += 1
+        queue.append((self._order, item))
+
+    def pop(self) -> T | None:
+        """Take what is vital first, then the oldest of the rest; None if there is nothing."""
+        if self._vital:
+            return self._vital.popleft()
+        filled = [queue for queue in self._loose.values() if queue]
+        if not filled:
+            return None
+        return min(filled, key=lambda queue: queue[0][0]).popleft()[1]

@@ -1,0 +1,183 @@
+"""Is a stream alive? What counts is its last data: a socket that answers pings may be dead."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from septet import messages as m
+from septet._live.clock import LiveClock
+from septet._live.feed_grid import Grid
+
+__all__ = ["DialRules", "Redial", "Watchdog", "default_silences_ns"]
+
+
+def default_silences_ns(
+    bar_ns: int, speed: float, max_staleness_ns: int | None = None
+) -> dict[str, int]:
+    """Return how long each stream may be silent, wall time.
+
+    Bars: after an expected close, as the file says, else a bar, two minutes at most. Trades,
+    quotes and books: 30 s, less where bars are shorter.
+    """
+    wall = int(bar_ns / speed)
+    bars = max_staleness_ns or min(120_000_000_000, max(1_000_000_000, wall))
+    other = min(30_000_000_000, max(2_000_000_000, wall))
+    return {"bars": bars, "trades": other, "quotes": other, "book": other}
+
+
+@dataclass(frozen=True, slots=True)
+class DialRules:
+    """How often a feed may be opened anew: back-off with jitter, and a bound in a window."""
+
+    first_ns: int = 1_000_000_000
+    longest_ns: int = 60_000_000_000
+    down_patience_ns: int = 30_000_000_000
+    most: int = 12
+    window_ns: int = 600_000_000_000
+    settled_ns: int = 60_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Redial:
+    """A wish to close the feed and open it again; `number` counts the tries in a row."""
+
+    number: int
+    reason: str
+
+
+@dataclass
+class _Stream:
+    name: str
+    symbol: int
+    grid: Grid
+    silent_ns: int
+    state: Literal["live", "stale", "down"] = "down"
+    deadline_ns: int = 0
+    heard: bool = False
+    since_ns: int = 0
+
+
+class Watchdog:
+    """Watches every stream of a feed by its last data.
+
+    A stream that went stale or down is live again when it has been heard and nothing is missing
+    of its symbol. Silence while the market is closed is none.
+    """
+
+    def __init__(self, clock: LiveClock, *, seed: int = 0, rules: DialRules | None = None) -> None:
+        """Watch nothing yet; `seed` draws the jitter."""
+        self._clock, self._rules = clock, rules or DialRules()
+        self._streams: dict[tuple[str, int], _Stream] = {}
+        self._draw = random.Random(seed)  # nosec B311
+        self._dials: deque[int] = deque()
+        self._tries, self._dial_ns, self._well_since_ns = 0, 0, 0
+
+    def watch(self, name: str, symbols: Sequence[Grid], silent_ns: int) -> list[m.FeedChanged]:
+        """Expect data of a stream for every symbol of the universe; it is down until heard."""
+        now, found = self._clock.now_ns(), []
+        for k, grid in enumerate(symbols):
+            stream = _Stream(name, k, grid, silent_ns, since_ns=now)
+            stream.deadline_ns = self._deadline(stream, now)
+            self._streams[name, k] = stream
+            found.append(self._changed(stream, "down", "not heard yet"))
+        self._dial_ns = now + silent_ns
+        return found
+
+    def heard(self, name: str, symbol: int) -> None:
+        """Note data of a stream."""
+        stream = self._streams.get((name, symbol))
+        if stream is not None:
+            stream.heard = True
+            stream.deadline_ns = self._deadline(stream, self._clock.now_ns())
+
+    def broken(self, name: str, symbol: int, reason: str) -> list[m.FeedChanged]:
+        """Note that a stream ended, as its feed says; -1 stands for all symbols."""
+        found = []
+        for stream in self._streams.values():
+            if name in ("", stream.name) and symbol in (-1, stream.symbol):
+                stream.heard = False
+                if stream.state != "down":
+                    found.append(self._changed(stream, "down", reason))
+        return found
+
+    def poll(self, behind: Callable[[int], bool] = lambda symbol: False) -> list[m.FeedChanged]:
+        """Return what changed: streams that fell silent, and those that are whole again.
+
+        `behind` says whether bars of a symbol are still missing.
+        """
+        now, found = self._clock.now_ns(), []
+        for stream in self._streams.values():
+            silent = now > stream.deadline_ns
+            stream.heard = stream.heard and not silent
+            if stream.state == "live" and silent:
+                found.append(self._changed(stream, "stale", f"no data of {stream.name}"))
+            elif stream.state != "live" and stream.heard and not behind(stream.symbol):
+                found.append(self._changed(stream, "live", ""))
+        return found
+
+    def redial(self) -> Redial | None:
+        """Return a wish to open the feed anew, if a stream needs it and the bounds allow it."""
+        now, rules = self._clock.now_ns(), self._rules
+        ill = [each for each in self._streams.values() if self._needs_dial(each, now)]
+        if not ill:
+            if all(each.state == "live" for each in self._streams.values()):
+                self._well_since_ns = self._well_since_ns or now
+                if now - self._well_since_ns >= rules.settled_ns:
+                    self._tries = 0
+            return None
+        self._well_since_ns = 0
+        while self._dials and now - self._dials[0] >= rules.window_ns:
+            self._dials.popleft()
+        if now < self._dial_ns or len(self._dials) >= rules.most:
+            return None
+        self._dials.append(now)
+        self._tries += 1
+        wait = min(rules.longest_ns, rules.first_ns * 2 ** min(self._tries - 1, 20))
+        self._dial_ns = now + int(wait * self._draw.uniform(0.75, 1.25))
+        names = sorted({each.name for each in ill})
+        return Redial(self._tries, f"no data of {', '.join(names)}")
+
+    def next_wall_ns(self) -> int | None:
+        """Return when `poll` and `redial` should be called next, None if nothing is watched."""
+        now = self._clock.now_ns()
+        times = [each.deadline_ns + 1 for each in self._streams.values() if each.state == "live"]
+        if len(times) < len(self._streams):
+            bound = 0
+            if len(self._dials) >= self._rules.most:
+                bound = self._dials[0] + self._rules.window_ns
+            times.append(max(self._dial_ns, bound, now + self._rules.first_ns))
+        return min(times, default=None)
+
+    # ------------------------------------------------------------------------------------
+
+    def _needs_dial(self, stream: _Stream, now_ns: int) -> bool:
+        """Whether a stream is ill and its feed does not mend it: silence, or down for long."""
+        if stream.state == "live" or stream.heard:
+            return False
+        if stream.state == "stale":
+            return True
+        closed = now_ns <= stream.deadline_ns
+        return not closed and now_ns - stream.since_ns >= self._rules.down_patience_ns
+
+    def _deadline(self, stream: _Stream, now_ns: int) -> int:
+        """Return until when silence is none: after the next close, or from the next open."""
+        market = self._clock.market_ns()
+        slot = stream.grid.known_after(market)
+        if stream.name == "bars":
+            return self._clock.wall_of_market(slot.known_ns) + stream.silent_ns
+        if slot.open_ns <= market:
+            return now_ns + stream.silent_ns
+        return self._clock.wall_of_market(slot.open_ns) + stream.silent_ns
+
+    def _changed(
+        self, stream: _Stream, state: Literal["live", "stale", "down"], reason: str
+    ) -> m.FeedChanged:
+        stream.state, stream.since_ns = state, self._clock.now_ns()
+        return m.FeedChanged(
+            at_ns=stream.since_ns, stream=stream.name, symbol=stream.symbol, state=state,
+            reason=reason,
+        )  # fmt: skip

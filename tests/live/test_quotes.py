@@ -1,0 +1,108 @@
+"""Quotes are thinned out without losing the newest or a move; queues are bounded."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from septet._host.venues import PrintSeen, QuoteSeen
+from septet._live.quotes import Bounded, PrintDesk, QuoteDesk
+
+MS = 1_000_000
+
+
+def quote(
+    bid: float, ask: float | None = None, *, symbol: str = "A", venue_ns: int = 0
+) -> QuoteSeen:
+    return QuoteSeen(symbol, venue_ns, bid, 1.0, bid + 0.01 if ask is None else ask, 1.0)
+
+
+def test_a_quote_passes_once_in_a_while_and_a_move_at_once() -> None:
+    desk = QuoteDesk(["A"])
+    assert desk.take(quote(100.0), 0) is not None
+    assert desk.take(quote(100.01), 10 * MS) is None
+    assert desk.take(quote(100.02), 20 * MS) is None
+    assert desk.next_wall_ns() == 250 * MS
+    assert desk.due(249 * MS) == []
+    (given_,) = desk.due(250 * MS)
+    assert given_.bid == 100.02
+    assert desk.next_wall_ns() is None
+    moved = desk.take(quote(100.2), 251 * MS)
+    assert moved is not None
+    assert desk.counts["thinned"] == 1
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        quote(101.0, 100.0),
+        quote(0.0),
+        quote(-1.0),
+        quote(math.nan),
+        quote(1.0, math.inf),
+        QuoteSeen("A", 0, 1.0, math.nan, 2.0, 1.0),
+    ],
+)
+def test_what_is_no_quote_is_dropped(bad: QuoteSeen) -> None:
+    desk = QuoteDesk(["A"])
+    assert desk.take(bad, 0) is None
+    assert desk.counts["bad"] == 1
+
+
+def test_an_older_quote_and_an_unknown_symbol_are_dropped() -> None:
+    desk = QuoteDesk(["A"])
+    assert desk.take(quote(100.0, venue_ns=5), 0) is not None
+    assert desk.take(quote(200.0, venue_ns=4), 0) is None
+    assert desk.take(quote(100.0, symbol="B"), 0) is None
+    assert desk.counts == {"unordered": 1, "unknown": 1}
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.floats(99.0, 101.0)), max_size=60))
+def test_the_newest_quote_is_never_lost(moves: list[tuple[int, float]]) -> None:
+    desk, now = QuoteDesk(["A"]), 0
+    last, given_ns = None, []
+    for wait, bid in moves:
+        now += wait * MS
+        for each in (*desk.due(now), desk.take(quote(bid), now)):
+            if each is not None:
+                last = each.bid
+                given_ns.append(now)
+    for each in desk.due(now + 250 * MS):
+        last = each.bid
+    if moves:
+        assert last == moves[-1][1]
+
+
+def trade(number: int, price: float = 1.0, symbol: str = "A") -> PrintSeen:
+    return PrintSeen(symbol, number, str(number), price, 1.0)
+
+
+def test_a_trade_is_passed_on_once() -> None:
+    desk = PrintDesk(["A"])
+    assert desk.take(trade(1), 0) is not None
+    assert desk.take(trade(1), 0) is None
+    assert desk.take(trade(2, math.nan), 0) is None
+    assert desk.take(trade(2, symbol="B"), 0) is None
+    assert desk.counts == {"duplicate": 1, "bad": 1, "unknown": 1}
+    slow = PrintDesk(["A"], every_ns=MS)
+    assert [slow.take(trade(k), k * MS // 2) is not None for k in range(4)] == [
+        True, False, True, False,
+    ]  # fmt: skip
+
+
+def test_what_is_vital_is_never_dropped_and_comes_first() -> None:
+    queue: Bounded[str] = Bounded({"quotes": 2, "trades": 1})
+    for kind, item in (
+        ("quotes", "q1"), ("trades", "t1"), ("bars", "b1"), ("quotes", "q2"), ("quotes", "q3"),
+        ("trades", "t2"), *(("venue", f"v{k}") for k in range(1_000)),
+    ):  # fmt: skip
+        queue.put(kind, item)
+    assert len(queue) == 1_004
+    found = [queue.pop() for _ in range(1_005)]
+    assert found[0] == "b1"
+    assert found[1:1_001] == [f"v{k}" for k in range(1_000)]
+    assert found[1_001:] == ["q2", "q3", "t2", None]
+    assert queue.dropped == {"quotes": 1, "trades": 1}

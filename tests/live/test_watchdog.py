@@ -1,0 +1,197 @@
+"""A stream is alive while it brings data: silence is found, and redials are bounded."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from septet import messages as m
+from septet._live.clock import ManualClock
+from septet._live.feed_grid import Grid
+from septet._live.watchdog import DialRules, Watchdog, default_silences_ns
+from tests.scale import examples
+
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+START = 1_700_000_040 * SECOND // MINUTE * MINUTE
+GRID = Grid("24x7", MINUTE)
+
+
+def watched(
+    clock: ManualClock, *names: str, symbols: int = 1, seed: int = 0, silent_ns: int = 30 * SECOND
+) -> Watchdog:
+    dog = Watchdog(clock, seed=seed)
+    for name in names or ("bars",):
+        changes = dog.watch(name, [GRID] * symbols, silent_ns)
+        assert [each.state for each in changes] == ["down"] * symbols
+    return dog
+
+
+def states(found: list[m.FeedChanged]) -> list[tuple[str, int, str]]:
+    return [(each.stream, each.symbol, each.state) for each in found]
+
+
+def test_a_stream_is_live_once_it_is_heard_and_nothing_is_missing() -> None:
+    clock = ManualClock(START)
+    dog = watched(clock, symbols=2)
+    assert dog.poll() == []
+    dog.heard("bars", 1)
+    assert dog.poll(lambda symbol: symbol == 1) == []
+    assert states(dog.poll()) == [("bars", 1, "live")]
+    assert dog.poll() == []
+
+
+def test_bars_may_be_silent_until_after_their_close() -> None:
+    clock = ManualClock(START + SECOND)
+    dog = watched(clock)
+    dog.heard("bars", 0)
+    assert states(dog.poll()) == [("bars", 0, "live")]
+    clock.reach(START + MINUTE + 30 * SECOND)
+    assert dog.poll() == []
+    clock.advance(1)
+    assert states(dog.poll()) == [("bars", 0, "stale")]
+    assert dog.poll() == []
+    dog.heard("bars", 0)
+    assert states(dog.poll()) == [("bars", 0, "live")]
+
+
+def test_quotes_may_be_silent_for_some_seconds() -> None:
+    clock = ManualClock(START)
+    dog = watched(clock, "quotes")
+    dog.heard("quotes", 0)
+    dog.poll()
+    clock.advance(30 * SECOND + 1)
+    assert states(dog.poll()) == [("quotes", 0, "stale")]
+
+
+def test_silence_while_the_market_is_closed_is_none() -> None:
+    grid = Grid("XNYS", MINUTE)
+    opens = grid.following(START).open_ns  # 2023-11-14 22:14 UTC is after the close
+    assert opens > START + 10 * 60 * MINUTE
+    clock = ManualClock(START)
+    dog = Watchdog(clock)
+    for name in ("bars", "quotes"):
+        dog.watch(name, [grid], 30 * SECOND)
+        dog.heard(name, 0)
+    assert len(dog.poll()) == 2
+    clock.reach(opens)
+    assert dog.poll() == []
+    assert dog.redial() is None
+    clock.reach(opens + 30 * SECOND + 1)
+    assert states(dog.poll()) == [("quotes", 0, "stale")]
+    clock.reach(opens + 90 * SECOND + 1)
+    assert states(dog.poll()) == [("bars", 0, "stale")]
+
+
+def test_what_a_feed_says_is_believed() -> None:
+    clock = ManualClock(START)
+    dog = watched(clock, "bars", "quotes", symbols=2)
+    for name in ("bars", "quotes"):
+        for k in range(2):
+            dog.heard(name, k)
+    dog.poll()
+    assert states(dog.broken("bars", 1, "closed")) == [("bars", 1, "down")]
+    assert dog.broken("bars", 1, "closed") == []
+    assert states(dog.broken("quotes", -1, "closed")) == [
+        ("quotes", 0, "down"), ("quotes", 1, "down"),
+    ]  # fmt: skip
+    assert dog.redial() is None  # the feed dials by itself; it is given some time
+    dog.heard("bars", 1)
+    assert states(dog.poll()) == [("bars", 1, "live")]
+
+
+def test_a_feed_that_stays_down_is_dialled() -> None:
+    clock = ManualClock(START)
+    dog = watched(clock, "quotes")
+    clock.advance(29 * SECOND)
+    assert dog.redial() is None
+    clock.advance(2 * SECOND)
+    wish = dog.redial()
+    assert wish is not None
+    assert "quotes" in wish.reason
+    assert dog.redial() is None
+
+
+def test_redials_back_off_and_are_bounded() -> None:
+    clock = ManualClock(START)
+    dog = watched(clock, "quotes", seed=1)
+    dials = []
+    while clock.now_ns() < START + 3_600 * SECOND:
+        if dog.redial() is not None:
+            dials.append(clock.now_ns())
+        following = dog.next_wall_ns()
+        assert following is not None
+        clock.reach(max(following, clock.now_ns() + SECOND // 10))
+    waits = [later - one for one, later in pairwise(dials)]
+    assert waits[0] < 3 * SECOND
+    assert max(waits[:12]) > 40 * SECOND
+    rules = DialRules()
+    for at_ns in dials:
+        assert sum(at_ns <= each < at_ns + rules.window_ns for each in dials) <= rules.most
+
+
+def test_flapping_does_not_reset_the_back_off() -> None:
+    clock = ManualClock(START)
+    dog = watched(clock, "quotes")
+    numbers = []
+    for _ in range(6):
+        clock.advance(31 * SECOND)
+        dog.poll()
+        for _ in range(80):
+            wish = dog.redial()
+            if wish is not None:
+                numbers.append(wish.number)
+                break
+            clock.advance(SECOND)
+        dog.heard("quotes", 0)
+        dog.poll()
+        assert dog.redial() is None
+    assert numbers == [1, 2, 3, 4, 5, 6]
+    for _ in range(4):
+        dog.heard("quotes", 0)
+        dog.poll()
+        dog.redial()
+        clock.advance(29 * SECOND)
+    clock.advance(31 * SECOND)
+    dog.poll()
+    wish = dog.redial()
+    assert wish is not None
+    assert wish.number == 1
+
+
+def test_the_usual_silences_shrink_with_the_bar() -> None:
+    usual = default_silences_ns(60 * MINUTE, 1.0)
+    assert (usual["bars"], usual["quotes"]) == (120 * SECOND, 30 * SECOND)
+    short = default_silences_ns(60 * MINUTE, 3_600.0)
+    assert (short["bars"], short["quotes"]) == (SECOND, 2 * SECOND)
+    assert default_silences_ns(60 * MINUTE, 1.0, 5)["bars"] == 5
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["heard", "broken", "none"]))),
+    st.integers(0, 100),
+)
+def test_states_alternate_and_silence_is_always_found(
+    steps: list[tuple[int, str]], seed: int
+) -> None:
+    clock = ManualClock(START)
+    dog = watched(clock, "quotes", seed=seed)
+    state, last = "down", None
+    for wait, what in steps:
+        clock.advance(wait * SECOND)
+        changes = dog.poll()
+        if what == "heard":
+            dog.heard("quotes", 0)
+            last = clock.now_ns()
+        elif what == "broken":
+            changes += dog.broken("quotes", 0, "closed")
+            last = None
+        changes += dog.poll()
+        for each in changes:
+            assert each.state != state
+            state = each.state
+        silent = last is None or clock.now_ns() - last > 30 * SECOND
+        assert (state == "live") == (not silent)
