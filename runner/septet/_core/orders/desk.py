@@ -85,7 +85,7 @@ class Desk:
         if RANK[state] <= RANK[child.state]:
             return False
         was = child.state
-        child.state, child.reason = state, reason or child.reason
+        child.state, child.reason = state, reason
         self.changed(child)
         if was == "unknown":
             self._lift_unknown(child.symbol)
@@ -155,7 +155,7 @@ class Desk:
     def calm(self, child: Child, now_ns: int) -> None:
         """Nothing is wrong with a child: ask again only once in a while."""
         timing = self.timing
-        quick = child.kind == "market" or child.cancels
+        quick = child.kind == "market" or child.cancels or (child.protects and child.counted > 0.0)
         child.look_pause_ns = 0
         child.look_ns = now_ns + (timing.market_review_ns if quick else timing.review_ns)
 

@@ -49,7 +49,7 @@ def advance(desk: Desk, k: int, now_ns: int) -> bool:
     """Bring the stop of a symbol to what is wished; return whether anything was done."""
     stop = desk.records.stops[k]
     child = standing(desk, k)
-    if child is not None and (child.cancels or child.counted > 0.0):
+    if child is not None and (child.cancels or (child.counted > 0.0 and stop.quantity)):
         return False
     target = _target(desk, k, stop)
     sign = -1 if stop.quantity > 0.0 else 1

@@ -1,0 +1,115 @@
+"""Random days at a venue with faults: the venue's record and ours agree in the end."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from septet import messages as m
+from septet._core.orders import Parent
+from tests.core.orders.market import LOT, PRICE, SECOND, TICK, Faults, World
+
+SETTLED_NS = 180 * SECOND
+"""Within this everything is settled once faults have stopped."""
+
+
+def act(world: World, number: int) -> None:
+    """Do one of the things a strategy, the market or a person does."""
+    rng = world.rng
+    k = rng.randrange(world.symbols)
+    draw = rng.random()
+    if draw < 0.35:
+        entry(world, number, k)
+    elif draw < 0.5:
+        world.place(Parent(number=number, symbol=k, quantity=-1.0, reduces=True))
+    elif draw < 0.58:
+        world.core.wish_cancel(rng.randint(0, number), "expired", world.now)
+    elif draw < 0.7:
+        trigger = round(PRICE * (1 - 0.1 * rng.random()), 2)
+        world.core.protect(k, rng.choice((0.0, world.position[k], world.position[k])), trigger)
+    elif draw < 0.76:
+        world.core.amend(rng.randint(0, number), PRICE + TICK * rng.randint(-5, 5), world.now)
+    elif draw < 0.86 and world.resting():
+        order = rng.choice(list(world.resting()))
+        world.fill(order, LOT * rng.randint(1, 2_000))
+    elif draw < 0.88 and world.resting():
+        world.close(rng.choice(list(world.resting())), "cancelled")
+    elif draw < 0.93:
+        world.crash()
+    elif draw < 0.95:
+        world.twin()
+    elif draw < 0.97:
+        action = rng.choice(("halt", "resume", "resume"))
+        operated(world, action)
+    else:
+        world.handle(
+            m.Quoted(
+                at_ns=world.now, symbol=k, venue_ns=world.now, bid=PRICE - TICK,
+                bid_quantity=1.0, ask=PRICE, ask_quantity=1.0,
+            )
+        )  # fmt: skip
+
+
+def operated(world: World, action: str) -> None:
+    event = m.Operated(at_ns=world.now, action=action, name="n", reason="r")  # type: ignore[arg-type]
+    world.handle(event)
+
+
+def entry(world: World, number: int, k: int) -> None:
+    rng = world.rng
+    kind = rng.choice(("market", "limit", "patient"))
+    world.place(
+        Parent(
+            number=number, symbol=k, quantity=LOT * rng.randint(1, 3_000),
+            kind="limit" if kind == "limit" else "market",
+            limit_price=PRICE - 0.003 if kind == "limit" else None,
+            decided_price=PRICE, deadline_ns=world.now + rng.choice((2, 60)) * SECOND,
+            spends=rng.random() < 0.3, patience_ns=5 * SECOND if kind == "patient" else 0,
+            max_slippage=0.01,
+        )
+    )  # fmt: skip
+
+
+def wind_down(world: World) -> None:
+    """Stop the faults, take every wish back, and wait."""
+    world.faults = Faults()
+    operated(world, "resume")
+    for k in range(world.symbols):
+        world.core.protect(k, 0.0, 0.0)
+    for number in world.parents:
+        world.core.wish_cancel(number, "over", world.now)
+    world.proceed()
+    world.run(SETTLED_NS)
+
+
+@pytest.mark.parametrize("amends", [False, True], ids=["cancel_then_new", "amends"])
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SEEDS", "40"))))
+def test_the_venues_record_and_ours_agree(seed: int, amends: bool) -> None:
+    world = World(seed, amends=amends)
+    for number in range(60):
+        if number % 10 == 0:
+            world.faults = Faults.drawn(world.rng)
+        act(world, number)
+        world.proceed()
+        world.run(int(world.rng.expovariate(1.0) * SECOND))
+    wind_down(world)
+
+    assert world.core.unsettled() == []
+    assert set(world.booked) == {fill.trade_id for fill in world.fills}
+    assert world.position == world.held
+    assert set(world.ended) == set(world.parents)
+    for number, parent in world.parents.items():
+        if not parent.reduces:
+            assert world.by_parent[number] <= parent.quantity + 1e-9
+        assert abs(world.by_parent[number] - world.ended[number].filled) < 1e-9
+    assert not [each.event for each in world.alerts if each.event in NEVER]
+    # A second start changes nothing.
+    before = len(world.posted), list(world.position)
+    world.crash()
+    world.run(SETTLED_NS)
+    assert (len(world.posted), list(world.position)) == before
+
+
+NEVER = {"late_fill", "overfill", "foreign_order", "ghost_order", "order_vanished"}
+"""What cannot happen at a venue whose bounds hold."""
