@@ -1,4 +1,4 @@
-"""Bars of any exchange that ccxt knows: downloaded once into the store, read from there."""
+"""Bars of any exchange that ccxt knows: downloaded once into the store and read, or live."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from pydantic import Field
 
 from septet.errors import DataError, RunError
 from septet.plugin import (
+    Clock,
     Config,
     FetchReport,
+    LiveFeed,
     Progress,
     RawBars,
     Request,
@@ -27,21 +29,22 @@ from septet.plugin import (
     format_duration,
 )
 from septet_plugins.data.stored import read_stored, the_store
+from septet_plugins.exchange.pages import Pages, timeframe_of
 
 __all__ = ["CcxtHistory", "CcxtHistoryConfig"]
 
 _MS: Final = 1_000_000
 _DAY_NS: Final = 86_400_000 * _MS
 _MAX_WAIT_S: Final = 300.0
-_DEFAULT_PAGE: Final = 500
 
 
 class CcxtHistoryConfig(Config):
-    """History of an exchange.
+    """Bars of an exchange, downloaded or live.
 
     `venue` is the exchange's id in ccxt, or any name with `exchange` giving the id. `urls`,
-    `options` and `params` go to ccxt as they are, so that test networks need no code.
-    `page_bars` is how many bars one request asks for.
+    `options` and `params` go to ccxt as they are, so that test networks need no code; so does
+    `streaming` to its streams. `page_bars` is how many bars one request asks for, `poll` how
+    often live data is asked for where it is not streamed.
     """
 
     venue: str
@@ -49,7 +52,10 @@ class CcxtHistoryConfig(Config):
     sandbox: bool = False
     urls: dict[str, Any] = {}
     options: dict[str, Any] = {}
+    streaming: dict[str, Any] = {}
     params: dict[str, Any] = {}
+    rate_limit: bool = True
+    poll: WallDuration = Field(default="2s")  # type: ignore[assignment]
     page_bars: int | None = Field(default=None, ge=1, le=10_000)
     timeout: WallDuration = Field(default="30s")  # type: ignore[assignment]
     retries: int = Field(default=5, ge=0, le=100)
@@ -82,6 +88,23 @@ class CcxtHistory:
     def read(self, request: Request) -> list[RawBars]:
         """Return stored bars of every symbol."""
         return [self._stored(request, symbol) for symbol in request.symbols]
+
+    def stream(self, *, clock: Clock) -> LiveFeed:
+        """Return the live feed of the exchange, not yet open."""
+        from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
+        from septet_plugins.exchange.clients import Terms
+
+        config = self._config
+        reach = Terms(
+            exchange=self.exchange, sandbox=config.sandbox, urls=config.urls,
+            options=config.options, streaming=config.streaming,
+            timeout_ms=config.timeout // _MS, rate_limit=config.rate_limit,
+        )  # fmt: skip
+        terms = FeedTerms(
+            reach, params=config.params, page_bars=config.page_bars, retries=config.retries,
+            poll_ns=config.poll,
+        )  # fmt: skip
+        return CcxtFeed(terms, clock)
 
     def _stored(self, request: Request, symbol: str) -> RawBars:
         """Return stored bars, and say which part of the span asked for was never downloaded."""
@@ -118,7 +141,7 @@ class CcxtHistory:
         store = the_store(request)
         with self._client() as client:
             self._ask(client, client.load_markets)
-            frame = _timeframe(client, request.bar_ns)
+            frame = timeframe_of(client, request.bar_ns)
             return [
                 self._fetch_symbol(client, store, request, symbol, frame, progress)
                 for symbol in request.symbols
@@ -231,32 +254,23 @@ class _Job:
 
         bar_ns = self._request.bar_ns
         page_bars = self._history._config.page_bars
-        at = since = first_ns
-        while since < stop_ns:
+        what = f"{self._symbol} {self._bar}"
+        pages = Pages(self._history.exchange, what, first_ns, stop_ns, bar_ns, page_bars)
+        while pages.going:
+            at = pages.at_ns
             page = self._history._ask(
                 self._client, self._client.fetch_ohlcv, self._symbol, self._timeframe,
-                since // _MS, page_bars, dict(self._history._config.params),
+                pages.since_ns // _MS, page_bars, dict(self._history._config.params),
             )  # fmt: skip
             self.requests += 1
-            rows = [each for each in page if since <= each[0] * _MS < stop_ns]
-            if rows:
-                last_ns = max(int(each[0]) for each in rows) * _MS
-                following = last_ns + bar_ns
-                self._keep(_frame(rows), (at, min(following, stop_ns)))
-                at = since = following
-            elif any(each[0] * _MS >= stop_ns for each in page):
-                self._keep(_frame([]), (at, stop_ns))  # nothing was traded up to the end
-                return
-            elif page:
-                raise RunError(
-                    f"{self._history.exchange} answers with bars before the time asked for "
-                    f"({self._symbol} {self._bar}); its history cannot be paged",
-                    hint="other params: may help; see ccxt's notes on this exchange",
-                )
-            else:  # before a listing, or an exchange that answers by windows
-                since += (page_bars or _DEFAULT_PAGE) * bar_ns
+            rows = pages.take(page)
+            if pages.at_ns > at:
+                self._keep(_frame(rows), (at, pages.at_ns))
+            if not rows and not pages.going and page:
+                return  # nothing was traded up to the end
             self._done = min(self.total, self._done + max(1, len(rows)))
-            self._progress(f"{self._symbol} {self._bar}", self._done, self.total)
+            self._progress(what, self._done, self.total)
+        at = pages.at_ns
         old = self._request.now_ns - _DAY_NS
         if at < stop_ns and at < old:  # an empty end is final once it is a day old
             self._keep(pl.DataFrame(), (at, min(stop_ns, old // bar_ns * bar_ns)))
@@ -292,18 +306,6 @@ def _missing(covered: Sequence[tuple[int, int]], start: int, end: int) -> list[t
 
 def _day(time_ns: int) -> str:
     return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _timeframe(client: Any, bar_ns: int) -> str:
-    """Return the exchange's name for a bar of this length."""
-    known = client.timeframes or {}
-    for name in known:
-        if not name.endswith("M") and client.parse_timeframe(name) * 1_000_000_000 == bar_ns:
-            return str(name)
-    raise DataError(
-        f"{client.id} has no bars of {format_duration(bar_ns)}",
-        hint=f"it has {', '.join(known) or 'none'}",
-    )
 
 
 def _instrument(client: Any, market: Mapping[str, Any]) -> dict[str, float]:

@@ -32,6 +32,8 @@ _KEEP_ALIVE_MS: Final = 5_000
 _TABLES: Final = {"swap": "linear", "future": "linear", "delivery": "inverse", "option": "option"}
 """Error table of a host, by `defaultType`, at exchanges that keep one per host."""
 _LONGEST_TEXT: Final = 400
+_SHORTEST_SECRET: Final = 4
+"""A shorter one hides nothing and would garble every text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class Scrub:
     __slots__ = ("_secrets",)
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets = tuple(sorted((each for each in secrets if each), key=len, reverse=True))
+        long = [each for each in secrets if len(each) >= _SHORTEST_SECRET]
+        self._secrets = tuple(sorted(long, key=len, reverse=True))
 
     def __call__(self, what: object) -> str:
         """Return a text without secrets; an error is named by its class as well."""

@@ -172,8 +172,8 @@ class Translator:
         number = self.numbers.get(str(order.get("symbol")))
         if number is None or order.get("side") not in ("buy", "sell"):
             return None
-        venue_id, client_id = str(order.get("id") or ""), self.ids.back(order.get("clientOrderId"))
-        client_id = client_id or self._owners.get(venue_id, "")
+        venue_id = str(order.get("id") or "")
+        client_id = self.ids.back(_own_id(order)) or self._owners.get(venue_id, "")
         self.remember(venue_id, client_id)
         return m.OrderSeen(
             at_ns=self._clock.now_ns(), client_id=client_id, venue_order_id=venue_id,
@@ -210,10 +210,17 @@ class Translator:
         return m.Filled(
             at_ns=now, venue=self._venue, symbol=number, trade_id=str(trade["id"]),
             client_id=client_id, venue_order_id=venue_id, venue_ns=venue_ns,
-            market_ns=self._clock.market_ns() - round((now - venue_ns) * self._clock.speed),
+            market_ns=self._market_ns(venue_ns),
             side=trade["side"], quantity=float(trade["amount"]), price=float(trade["price"]),
             fee=fee, fee_currency=currency, maker=trade.get("takerOrMaker") == "maker",
         )  # fmt: skip
+
+    def _market_ns(self, venue_ns: int) -> int:
+        """Return the market time of an instant of wall time; the same where time is not sped up."""
+        speed = self._clock.speed
+        if speed == 1.0:
+            return venue_ns
+        return self._clock.market_ns() - round((self._clock.now_ns() - venue_ns) * speed)
 
     def _owner(self, trade: Mapping[str, Any], venue_id: str) -> str:
         told = trade.get("clientOrderId")
@@ -226,6 +233,13 @@ class Translator:
         """Return the currencies of a symbol."""
         market = self._client.markets[self.symbols[number]]
         return str(market["base"]), str(market["quote"])
+
+
+def _own_id(order: Mapping[str, Any]) -> Any:
+    """Return the id an order was sent with; the answer to a cancel leads with the cancel's own."""
+    info = order.get("info")
+    told = info.get("origClientOrderId") if isinstance(info, Mapping) else ""
+    return told or order.get("clientOrderId")
 
 
 def _positive(value: Any) -> float | None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from septet import messages as m
 from septet.errors import RunError, SeptetError
 from septet.plugin import Clock, SecretRef, VenueFacts
@@ -338,7 +340,7 @@ class CcxtVenue:
         seen = self._translator.order({**answer, "symbol": symbol}, "cancel")
         if seen is None or answer.get("status") is None:
             return self._look(order.client_id, "the answer does not say what became of the order")
-        return seen if seen.client_id else _with_owner(seen, order.client_id)
+        return _with_owner(seen, order.client_id)
 
     async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
         """Cancel everything on these symbols, on a connection of its own, all at once.
@@ -441,10 +443,8 @@ class CcxtVenue:
 
 
 def _with_owner(seen: m.OrderSeen, client_id: str) -> m.OrderSeen:
-    """Name the order by the id it was asked by, where the venue leaves that out."""
-    import msgspec
-
-    return seen if seen.client_id else msgspec.structs.replace(seen, client_id=client_id)
+    """Name the order by the id it was asked by, whatever the venue calls it."""
+    return msgspec.structs.replace(seen, client_id=client_id)
 
 
 def _nowhere(event: Any) -> None:

@@ -1,0 +1,160 @@
+"""An order book built from a snapshot and numbered differences; either right or invalid."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+__all__ = ["Book", "Levels"]
+
+Levels = Iterable[Sequence[Any]]
+"""Price and quantity, as texts or numbers; what follows in a row is not read."""
+_BUFFERED: Final = 20_000
+_DEEPEST: Final = 10_000
+
+
+class _Side:
+    """Levels of one side, the best first; `sign` is -1 for bids."""
+
+    __slots__ = ("_sign", "keys", "sizes")
+
+    def __init__(self, sign: float) -> None:
+        self._sign = sign
+        self.keys: list[float] = []
+        self.sizes: dict[float, float] = {}
+
+    def put(self, price: float, quantity: float) -> None:
+        key = self._sign * price
+        if quantity == 0.0:
+            if self.sizes.pop(key, None) is not None:
+                del self.keys[bisect_left(self.keys, key)]
+            return
+        if key not in self.sizes:
+            insort(self.keys, key)
+        self.sizes[key] = quantity
+        if len(self.keys) > _DEEPEST:
+            del self.sizes[self.keys.pop()]
+
+    def top(self, count: int) -> tuple[tuple[float, float], ...]:
+        sign, sizes = self._sign, self.sizes
+        return tuple((sign * key, sizes[key]) for key in self.keys[:count])
+
+
+class Book:
+    """A book that says when it cannot be trusted, and why.
+
+    Differences carry the first and last number of the changes they hold, as Binance sends them:
+    each must begin where the one before ended. Until a snapshot fits, they are kept. A gap, a
+    level that is no price, or a crossed book makes it invalid until the next snapshot.
+    """
+
+    def __init__(self) -> None:
+        self._bids, self._asks = _Side(-1.0), _Side(1.0)
+        self._waiting: deque[tuple[int, int, list[Any], list[Any], int | None]] = deque(
+            maxlen=_BUFFERED
+        )
+        self.last_id = 0
+        self.valid = False
+        self.reason = "no snapshot yet"
+        self.gaps = 0
+        self._fresh = False  # no difference since the snapshot: the first may overlap it
+
+    def snapshot(self, last_id: int, bids: Levels, asks: Levels) -> bool:
+        """Start from a snapshot, then apply what was kept; return whether the book is valid.
+
+        A snapshot older than what was kept leaves a gap: another one is needed.
+        """
+        if self.valid and last_id < self.last_id:
+            return True  # ours is newer and nothing is missing in it
+        self._bids, self._asks = _Side(-1.0), _Side(1.0)
+        self.last_id, self.valid, self.reason = last_id, True, ""
+        fresh = True
+        if not self._apply(bids, asks):
+            return False
+        waiting, self._waiting = self._waiting, deque(maxlen=_BUFFERED)
+        for first, last, some_bids, some_asks, previous in waiting:
+            if last <= last_id:
+                continue
+            self._follow(first, last, some_bids, some_asks, previous, overlap=fresh)
+            fresh = False
+        if self.valid:
+            self._fresh = fresh
+        return self.valid
+
+    def update(
+        self,
+        first_id: int,
+        last_id: int,
+        bids: Levels,
+        asks: Levels,
+        previous_id: int | None = None,
+    ) -> bool:
+        """Apply a difference, or keep it while there is no valid book; return whether it is valid.
+
+        `previous_id` is the number the venue says came before (futures), if it says so.
+        """
+        if not self.valid:
+            self._waiting.append((first_id, last_id, list(bids), list(asks), previous_id))
+            return False
+        if last_id <= self.last_id:
+            return True
+        self._follow(first_id, last_id, list(bids), list(asks), previous_id, overlap=self._fresh)
+        self._fresh = False
+        return self.valid
+
+    def _follow(
+        self, first: int, last: int, bids: list[Any], asks: list[Any], previous: int | None, *,
+        overlap: bool,
+    ) -> None:  # fmt: skip
+        expected = self.last_id + 1
+        if not self.valid:
+            self._waiting.append((first, last, bids, asks, previous))
+            return
+        if previous is None:
+            joined = first == expected or (overlap and first <= expected <= last)
+        else:
+            joined = previous == self.last_id or (overlap and first <= self.last_id <= last)
+        if not joined:
+            self.gaps += 1
+            self._invalid(f"changes {expected} to {first - 1} are missing")
+            self._waiting.append((first, last, bids, asks, previous))
+            return
+        if self._apply(bids, asks):
+            self.last_id = last
+
+    def _apply(self, bids: Levels, asks: Levels) -> bool:
+        for side, levels in ((self._bids, bids), (self._asks, asks)):
+            for level in levels:
+                try:
+                    price, quantity = float(level[0]), float(level[1])
+                except (TypeError, ValueError, IndexError):
+                    return self._invalid(f"a level is no number: {level!r}")
+                good = 0.0 < price < math.inf and 0.0 <= quantity < math.inf
+                if not good:
+                    return self._invalid(f"a level is no price or quantity: {level!r}")
+                side.put(price, quantity)
+        if self._bids.keys and self._asks.keys and -self._bids.keys[0] >= self._asks.keys[0]:
+            return self._invalid(f"crossed: {-self._bids.keys[0]:g} >= {self._asks.keys[0]:g}")
+        return True
+
+    def _invalid(self, reason: str) -> bool:
+        self.valid, self.reason = False, reason
+        return False
+
+    def reset(self, reason: str) -> None:
+        """Forget everything: the connection that told the differences is gone."""
+        self._waiting.clear()
+        self._invalid(reason)
+
+    def top(self, count: int) -> tuple[tuple[tuple[float, float], ...], ...]:
+        """Return bids and asks, (price, quantity) each, the best first; only of a valid book."""
+        if not self.valid:
+            raise ValueError(f"the book is not valid: {self.reason}")
+        return self._bids.top(count), self._asks.top(count)
+
+    def depth(self) -> tuple[int, int]:
+        """Return how many levels each side has."""
+        return len(self._bids.keys), len(self._asks.keys)

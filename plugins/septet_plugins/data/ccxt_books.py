@@ -1,0 +1,131 @@
+"""Live order books: our own where the exchange numbers its differences, else ccxt's, checked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from septet.plugin import Clock, QuoteSeen, StreamDown
+from septet_plugins.data.book import Book
+from septet_plugins.data.ccxt_messages import quote_of_book
+from septet_plugins.exchange.tap import Backoff
+
+__all__ = ["LEVELS", "Books", "numbered"]
+
+LEVELS: Final = 20
+_MS: Final = 1_000_000
+_SNAPSHOT_LEVELS: Final = 1_000
+
+
+def numbered(exchange: str) -> bool:
+    """Whether differences carry their numbers as Binance sends them."""
+    return exchange in ("binance", "binanceus", "binanceusdm")
+
+
+class Books:
+    """The books of a feed's symbols.
+
+    Differences are taken from the raw messages before ccxt sees them; snapshots from every
+    `fetch_order_book` of the client, whoever asked for it. A book that became invalid is said
+    once, and a new snapshot is asked for until one fits.
+    """
+
+    def __init__(
+        self, client: Any, symbols: Sequence[str], clock: Clock, sink: Callable[[Any], None]
+    ) -> None:
+        self._client, self._clock, self._sink = client, clock, sink
+        self._books = {symbol: Book() for symbol in symbols}
+        self._by_id = {str(client.markets[each]["id"]): each for each in symbols}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._down: set[str] = set()
+        fetch = client.fetch_order_book
+
+        async def fetching(symbol: str, limit: Any = None, params: Any = None) -> Any:
+            answer = await fetch(symbol, limit, params or {})
+            self._snapshot(symbol, answer)
+            return answer
+
+        if numbered(client.id):
+            client.fetch_order_book = fetching
+
+    def raw(self, message: Any) -> bool:
+        """Take a raw difference; return whether it was one of ours."""
+        if not isinstance(message, Mapping):
+            return False
+        inner = message.get("data") if "stream" in message else message
+        if not isinstance(inner, Mapping) or inner.get("e") != "depthUpdate":
+            return False
+        symbol = self._by_id.get(str(inner.get("s")))
+        if symbol is None or not numbered(self._client.id):
+            return False
+        book, before = self._books[symbol], self._books[symbol].valid
+        book.update(int(inner["U"]), int(inner["u"]), inner["b"], inner["a"], inner.get("pu"))
+        if before and not book.valid:
+            self._say_down(symbol, book.reason)
+            self._resync(symbol)
+        elif book.valid:
+            self._say(symbol, int(inner.get("E") or 0) * _MS)
+        return True
+
+    def parsed(self, ws: Any, symbol: str, book: Mapping[str, Any], message_hash: str) -> None:
+        """Take a book of ccxt's own; one that cannot be is thrown away and subscribed again."""
+        stamp = book.get("timestamp")
+        at_ns = self._clock.now_ns() if stamp is None else int(stamp) * _MS
+        seen = quote_of_book(symbol, book["bids"][:LEVELS], book["asks"][:LEVELS], at_ns)
+        if isinstance(seen, QuoteSeen):
+            self._down.discard(symbol)
+            self._sink(seen)
+            return
+        from ccxt import ChecksumError
+
+        self._say_down(symbol, seen)
+        self._client.orderbooks.pop(symbol, None)
+        ws.subscriptions.pop(message_hash, None)
+        ws.reject(ChecksumError(seen), message_hash)
+
+    def _snapshot(self, symbol: str, answer: Mapping[str, Any]) -> None:
+        book = self._books.get(symbol)
+        if book is None or answer.get("nonce") is None:
+            return
+        if book.snapshot(int(answer["nonce"]), answer["bids"], answer["asks"]):
+            self._say(symbol, 0)
+        else:
+            self._say_down(symbol, book.reason)
+            self._resync(symbol)
+
+    def _say(self, symbol: str, venue_ns: int) -> None:
+        bids, asks = self._books[symbol].top(LEVELS)
+        seen = quote_of_book(symbol, bids, asks, venue_ns or self._clock.now_ns())
+        if isinstance(seen, QuoteSeen):
+            self._down.discard(symbol)
+            self._sink(seen)
+        else:
+            self._say_down(symbol, seen)
+
+    def _say_down(self, symbol: str, reason: str) -> None:
+        if symbol not in self._down:
+            self._down.add(symbol)
+            self._sink(StreamDown(stream="book", symbol=symbol, reason=reason))
+
+    def _resync(self, symbol: str) -> None:
+        if symbol not in self._tasks or self._tasks[symbol].done():
+            self._tasks[symbol] = asyncio.create_task(self._ask_snapshot(symbol))
+
+    async def _ask_snapshot(self, symbol: str) -> None:
+        backoff = Backoff(first_s=0.1)
+        while not self._books[symbol].valid:
+            try:
+                await self._client.fetch_order_book(symbol, _SNAPSHOT_LEVELS)
+            except Exception as error:  # the book stays invalid, and that has been said
+                self._books[symbol].reason = f"no snapshot: {type(error).__name__}"
+            if not self._books[symbol].valid:
+                await asyncio.sleep(backoff.wait_s())
+
+    def reset(self, reason: str) -> None:
+        """Forget every book: the connection is gone."""
+        for task in self._tasks.values():
+            task.cancel()
+        self._tasks.clear()
+        for book in self._books.values():
+            book.reset(reason)

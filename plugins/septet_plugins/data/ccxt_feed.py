@@ -1,0 +1,396 @@
+"""Live market data of any exchange of ccxt: streamed where it streams, polled where it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, Literal
+
+from septet.errors import DataError, RunError, SeptetError
+from septet.plugin import BarSeen, Clock, FeedFacts, FeedRequest, StreamDown
+from septet_plugins.data.ccxt_books import LEVELS, Books, numbered
+from septet_plugins.data.ccxt_messages import (
+    FLAGGED,
+    bar_of,
+    closed_flags,
+    print_of,
+    quote_of_book,
+    quote_of_ticker,
+)
+from septet_plugins.exchange.clients import Scrub, Terms, make_client
+from septet_plugins.exchange.markets import check_symbols, market_of
+from septet_plugins.exchange.pages import Pages, timeframe_of
+from septet_plugins.exchange.requests import Barred, Gate, call, listen
+from septet_plugins.exchange.tap import Backoff, Tap, tapped
+
+__all__ = ["CcxtFeed", "FeedTerms", "FeedWorld"]
+
+_NS: Final = 1_000_000_000
+_MS: Final = 1_000_000
+_KEPT: Final = 1_000
+_SURE_NS: Final = 500_000_000
+"""Wall time after its close from which a polled bar is taken as final; less for short bars."""
+_CLOSE_POLLS: Final = 6
+_METHODS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
+    "bars": (("watchOHLCV", "watch_ohlcv"),),
+    "trades": (("watchTrades", "watch_trades"),),
+    "quotes": (("watchBidsAsks", "watch_bids_asks"), ("watchTicker", "watch_ticker")),
+    "book": (("watchOrderBook", "watch_order_book"),),
+}
+"""What is wanted -> the exchange's abilities that serve it, the best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedTerms:
+    """How a feed is reached and how patient it is."""
+
+    reach: Terms
+    params: Mapping[str, Any] = field(default_factory=dict)
+    page_bars: int | None = None
+    retries: int = 5
+    poll_ns: int = 2 * _NS
+
+
+@dataclass(frozen=True, slots=True)
+class FeedWorld:
+    """What `check --world` wants to know of a feed: how it serves, and how far it reaches back."""
+
+    facts: FeedFacts
+    oldest_ns: Mapping[str, int | None]
+
+
+class CcxtFeed:
+    """See `septet.plugin.LiveFeed`; the client is ccxt's own, with hooks on the instance."""
+
+    def __init__(self, terms: FeedTerms, clock: Clock) -> None:
+        self._terms, self._clock = terms, clock
+        self._gate, self._scrub = Gate(clock), Scrub()
+        self._client: Any = None
+        self._tap: Tap | None = None
+        self._books: Books | None = None
+        self._sink: Callable[[Any], None] = lambda message: None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._flags: dict[int, bool] = {}
+        self._caches: dict[tuple[str, str], Any] = {}
+        self._request = FeedRequest((), 0)
+        self._timeframe = ""
+        self._how: dict[str, Literal["stream", "poll"]] = {}
+        self._methods: dict[str, str] = {}
+        self._backoff = Backoff()
+        self._pausing: asyncio.Task[None] | None = None
+        self._dialled_s = 0.0
+        self.dials = 0
+
+    def __repr__(self) -> str:
+        return f"CcxtFeed({self._terms.reach.exchange!r})"
+
+    # ------------------------------------------------------------ open and close
+
+    async def open(self, request: FeedRequest, sink: Callable[[Any], None]) -> FeedFacts:
+        """Connect and begin to listen.
+
+        Raises
+        ------
+        DataError
+            If the exchange, a symbol or the bar does not exist there.
+        RunError
+            If the exchange cannot be reached.
+        """
+        try:
+            facts = await self._connect(request)
+        except BaseException:
+            await self.close()
+            raise
+        self._sink, self._dialled_s = sink, time.monotonic()
+        self._listen()
+        return facts
+
+    async def world(self, request: FeedRequest) -> FeedWorld:
+        """Connect, look how far back bars go, and close again."""
+        try:
+            facts = await self._connect(request)
+            oldest = {symbol: await self.oldest(symbol) for symbol in request.symbols}
+            return FeedWorld(facts, oldest)
+        finally:
+            await self.close()
+
+    async def _connect(self, request: FeedRequest) -> FeedFacts:
+        self._request = request
+        self._client = client = make_client(self._terms.reach)
+        listen(client, self._gate, lambda status, state: None)
+        await self._ask("load_markets")
+        check_symbols(client, request.symbols)
+        if "bars" in request.wants:
+            if not client.has.get("fetchOHLCV"):
+                raise DataError(f"{client.id} offers no bars")
+            self._timeframe = timeframe_of(client, request.bar_ns)
+        notes = self._plan(client, request)
+        return FeedFacts(
+            exchange=self._terms.reach.exchange, how=dict(self._how),
+            markets={each: market_of(client, each) for each in request.symbols},
+            notes=tuple(notes),
+        )  # fmt: skip
+
+    def _plan(self, client: Any, request: FeedRequest) -> list[str]:
+        notes = []
+        for want in sorted(request.wants):
+            if want not in _METHODS:
+                raise DataError(f"no feed serves {want!r}", hint=f"it is one of {list(_METHODS)}")
+            able = [method for has, method in _METHODS[want] if client.has.get(has) is True]
+            self._how[want] = "stream" if able else "poll"
+            if able:
+                self._methods[want] = able[0]
+            else:
+                notes.append(f"{client.id} streams no {want}: they are polled")
+        if self._how.get("bars") == "stream" and client.id not in FLAGGED:
+            notes.append(f"{client.id} does not say when a bar is final: a poll confirms it")
+        return notes
+
+    def _listen(self) -> None:
+        from ccxt.async_support.base.ws.cache import ArrayCache, ArrayCacheByTimestamp
+
+        client, request = self._client, self._request
+        if "stream" in self._how.values():
+            self._tap = Tap(client, raw=self._raw, resolved=self._resolved, lost=self._lost)
+        self._books = Books(client, request.symbols, self._clock, lambda seen: self._sink(seen))
+        for symbol in request.symbols:
+            bars = tapped(ArrayCacheByTimestamp, _KEPT, partial(self._bar, symbol))
+            trades = tapped(ArrayCache, _KEPT, partial(self._trade, symbol))
+            self._caches["bars", symbol], self._caches["trades", symbol] = bars, trades
+            for want in sorted(request.wants):
+                self._start(want, symbol)
+        if "bars" in request.wants and (self._how["bars"] == "poll" or client.id not in FLAGGED):
+            self._tasks.append(asyncio.create_task(self._poll_closes()))
+
+    def _start(self, want: str, symbol: str) -> None:
+        if self._how[want] == "stream":
+            self._tasks.append(asyncio.create_task(self._watch(want, symbol)))
+        elif want != "bars":
+            self._tasks.append(asyncio.create_task(self._poll(want, symbol)))
+
+    async def close(self) -> None:
+        """End every stream and the connections; safe to call twice."""
+        tasks, self._tasks = self._tasks, []
+        if self._pausing is not None:
+            tasks.append(self._pausing)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._books is not None:
+            self._books.reset("closed")
+        if self._tap is not None:
+            self._tap.drop_all("closed here")
+            await self._tap.closed()
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    def redial(self, stream: str = "", symbol: str = "") -> None:
+        """Drop the connection and dial anew: somebody who watches the clock found it silent.
+
+        Streams share sockets, so all of them are dialled again; each says so by `StreamDown`.
+        """
+        if self._tap is not None:
+            self._tap.drop_all(f"silent: {stream} {symbol}".strip())
+
+    # ------------------------------------------------------------ streams
+
+    async def _watch(self, want: str, symbol: str) -> None:
+        down = False
+        while True:
+            try:
+                self._prepare(want, symbol)
+                items = await self._subscribe(want, symbol)
+            except Exception as error:  # said; the stream is dialled again
+                if not down:
+                    self._sink(StreamDown(stream=want, symbol=symbol, reason=self._scrub(error)))
+                down = True
+                await self._pause()
+                continue
+            down = False
+            self._bypassed(want, symbol, items)
+
+    def _prepare(self, want: str, symbol: str) -> None:
+        """Put our caches where the client's parsers look for theirs."""
+        if want == "bars":
+            frames = self._client.ohlcvs.setdefault(symbol, {})
+            frames.setdefault(self._timeframe, self._caches["bars", symbol])
+        elif want == "trades":
+            self._client.trades.setdefault(symbol, self._caches["trades", symbol])
+
+    async def _subscribe(self, want: str, symbol: str) -> Any:
+        method = getattr(self._client, self._methods[want])
+        if want == "bars":
+            return await method(symbol, self._timeframe)
+        if self._methods[want] == "watch_bids_asks":
+            return await method([symbol])
+        return await method(symbol)
+
+    def _bypassed(self, want: str, symbol: str, items: Any) -> None:
+        """Take what a `watch` returned where the parsers use caches of their own."""
+        client, own = self._client, self._caches.get((want, symbol))
+        if want == "bars" and client.ohlcvs.get(symbol, {}).get(self._timeframe) is not own:
+            for row in items:
+                self._bar(symbol, row)
+        elif want == "trades" and client.trades.get(symbol) is not own:
+            for item in items:
+                self._trade(symbol, item)
+
+    async def _pause(self) -> None:
+        """Wait before the next dial; all streams wait together, so that dials stay few."""
+        if self._pausing is None or self._pausing.done():
+            lived_s = time.monotonic() - self._dialled_s
+            self._pausing = asyncio.create_task(self._rest(self._backoff.wait_s(lived_s)))
+        await asyncio.shield(self._pausing)
+
+    async def _rest(self, pause_s: float) -> None:
+        blocked_s = max(0.0, (self._gate.banned_ns - self._clock.now_ns()) / _NS)
+        await asyncio.sleep(max(pause_s, blocked_s))
+        self._dialled_s = time.monotonic()
+        self.dials += 1
+
+    def _lost(self, ws: Any, reason: str) -> None:
+        if self._books is not None:
+            self._books.reset("the connection was lost")
+
+    def _raw(self, ws: Any, message: Any) -> bool:
+        if self._books is not None and "book" in self._how and self._books.raw(message):
+            return True
+        self._flags = closed_flags(self._terms.reach.exchange, message)
+        return False
+
+    def _bar(self, symbol: str, row: Sequence[Any]) -> None:
+        self._sink(bar_of(symbol, row, self._flags.get(int(row[0])), "stream"))
+
+    def _trade(self, symbol: str, item: Mapping[str, Any]) -> None:
+        seen = print_of(symbol, item, self._clock.now_ns())
+        if seen is not None:
+            self._sink(seen)
+
+    def _resolved(self, ws: Any, result: Any, message_hash: str) -> None:
+        if not isinstance(result, dict):
+            return
+        symbol = result.get("symbol")
+        if symbol not in self._request.symbols:
+            return
+        if "book" in self._how and "bids" in result and not numbered(self._client.id):
+            assert self._books is not None
+            self._books.parsed(ws, str(symbol), result, message_hash)
+        elif "quotes" in self._how and "bid" in result:
+            seen = quote_of_ticker(result, self._clock.now_ns())
+            if seen is not None:
+                self._sink(seen)
+
+    # ------------------------------------------------------------ polls
+
+    async def _poll(self, want: str, symbol: str) -> None:
+        """Ask again and again where the exchange does not stream."""
+        down, last_ids = False, set[str]()
+        while True:
+            try:
+                last_ids = await self._poll_once(want, symbol, last_ids)
+                down = False
+            except SeptetError as error:
+                if not down:
+                    self._sink(StreamDown(stream=want, symbol=symbol, reason=error.message))
+                down = True
+            await asyncio.sleep(self._terms.poll_ns / _NS)
+
+    async def _poll_once(self, want: str, symbol: str, before: set[str]) -> set[str]:
+        now = self._clock.now_ns()
+        if want == "trades":
+            trades = await self._ask("fetch_trades", symbol)
+            for each in trades:
+                if str(each.get("id")) not in before:
+                    self._trade(symbol, each)
+            return {str(each.get("id")) for each in trades}
+        book = await self._ask("fetch_order_book", symbol, LEVELS)
+        seen = quote_of_book(symbol, book["bids"][:LEVELS], book["asks"][:LEVELS], now)
+        if isinstance(seen, str):
+            raise RunError(f"{symbol}: {seen}")
+        self._sink(seen)
+        return before
+
+    async def _poll_closes(self) -> None:
+        """After each close ask for the bar that has just ended, until it is there."""
+        bar_ns, clock = self._request.bar_ns, self._clock
+        while True:
+            close_ns = (clock.market_ns() // bar_ns + 1) * bar_ns
+            wait_ns = (close_ns - clock.market_ns()) / clock.speed + self._sure_ns()
+            await asyncio.sleep(wait_ns / _NS)
+            late = set(self._request.symbols)
+            for attempt in range(_CLOSE_POLLS):
+                if attempt:
+                    await asyncio.sleep(min(2.0**attempt / 4, bar_ns / clock.speed / _NS / 8))
+                for symbol in sorted(late):
+                    if await self._poll_close(symbol, close_ns):
+                        late.discard(symbol)
+                if not late:
+                    break
+
+    async def _poll_close(self, symbol: str, close_ns: int) -> bool:
+        try:
+            found = await self.bars(symbol, close_ns - self._request.bar_ns, close_ns)
+        except RunError as error:
+            self._sink(StreamDown(stream="bars", symbol=symbol, reason=error.message))
+            return False
+        for each in found:
+            self._sink(each)
+        return bool(found)
+
+    # ------------------------------------------------------------ history
+
+    def _sure_ns(self) -> int:
+        """Wall time by which a close must have passed before a polled bar counts as final."""
+        return min(_SURE_NS, int(self._request.bar_ns / self._clock.speed) // 32)
+
+    async def bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:
+        """Return closed bars with ``since_ns <= open_ns < until_ns``, in order."""
+        bar_ns, client = self._request.bar_ns, self._client
+        if not self._timeframe:
+            self._timeframe = timeframe_of(client, bar_ns)
+        sure = self._clock.market_ns() - int(self._sure_ns() * self._clock.speed)
+        first, stop = -(-since_ns // bar_ns) * bar_ns, min(until_ns, sure // bar_ns * bar_ns)
+        pages = Pages(client.id, symbol, first, stop, bar_ns, self._terms.page_bars)
+        found: dict[int, BarSeen] = {}
+        while pages.going:
+            page = await self._ask(
+                "fetch_ohlcv", symbol, self._timeframe, pages.since_ns // _MS,
+                self._terms.page_bars, dict(self._terms.params),
+            )  # fmt: skip
+            for row in pages.take(page):
+                found[int(row[0])] = bar_of(symbol, row, True, "poll")
+        return [found[each] for each in sorted(found)]
+
+    async def oldest(self, symbol: str) -> int | None:
+        """Return the open time of the oldest bar that can be had; None if there is none."""
+        if not self._timeframe:
+            self._timeframe = timeframe_of(self._client, self._request.bar_ns)
+        page = await self._ask(
+            "fetch_ohlcv", symbol, self._timeframe, 0, self._terms.page_bars,
+            dict(self._terms.params),
+        )  # fmt: skip
+        return min(int(row[0]) for row in page) * _MS if page else None
+
+    async def _ask(self, method: str, *args: Any) -> Any:
+        """Ask the exchange; try again, ever later, when it cannot be reached."""
+        import ccxt
+
+        name, backoff = self._terms.reach.exchange, Backoff()
+        for attempt in range(self._terms.retries + 1):
+            try:
+                with call():
+                    return await getattr(self._client, method)(*args)
+            except (ccxt.AuthenticationError, ccxt.BadSymbol, ccxt.BadRequest) as error:
+                raise RunError(f"{name} refused: {self._scrub(error)}") from None
+            except (ccxt.OperationFailed, Barred) as error:
+                if attempt == self._terms.retries:
+                    raise RunError(f"{name} cannot be reached: {self._scrub(error)}") from None
+                blocked_s = max(0.0, (self._gate.open_ns() - self._clock.now_ns()) / _NS)
+                await asyncio.sleep(max(backoff.wait_s(), min(blocked_s, 60.0)))
+            except ccxt.BaseError as error:
+                raise RunError(f"{name}: {self._scrub(error)}") from None
+        raise AssertionError("every attempt returns or raises")

@@ -1,0 +1,99 @@
+"""What the raw messages and the parsed items of an exchange say, in the feed's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from septet.plugin import BarSeen, PrintSeen, QuoteSeen
+
+__all__ = ["FLAGGED", "bar_of", "closed_flags", "print_of", "quote_of_book", "quote_of_ticker"]
+
+FLAGGED: Final = frozenset(
+    {"binance", "binanceus", "binanceusdm", "binancecoinm", "bybit", "okx", "okxus", "gate"}
+)
+"""Exchanges whose raw bars say whether they are final; elsewhere a poll confirms it."""
+_MS: Final = 1_000_000
+
+
+def closed_flags(exchange: str, message: Any) -> dict[int, bool]:
+    """Return what a raw message says of its bars: open time in ms -> final."""
+    if not isinstance(message, Mapping):
+        return {}
+    if exchange.startswith("binance"):
+        inner = message.get("data") if "stream" in message else message
+        bar = inner.get("k") if isinstance(inner, Mapping) else None
+        return {int(bar["t"]): bool(bar["x"])} if isinstance(bar, Mapping) else {}
+    if exchange == "gate":
+        bar = message.get("result")
+        told = isinstance(bar, Mapping) and "w" in bar
+        return {int(bar["t"]) * 1_000: bool(bar["w"])} if told and bar is not None else {}
+    rows = message.get("data")
+    if not isinstance(rows, Sequence) or isinstance(rows, str):
+        return {}
+    if exchange == "bybit":
+        return {
+            int(row["start"]): bool(row["confirm"])
+            for row in rows
+            if isinstance(row, Mapping) and "confirm" in row
+        }
+    return {
+        int(row[0]): str(row[8]) == "1"
+        for row in rows
+        if isinstance(row, Sequence) and not isinstance(row, str) and len(row) > 8
+    }
+
+
+def bar_of(
+    symbol: str, row: Sequence[Any], closed: bool | None, source: Literal["stream", "poll"]
+) -> BarSeen:
+    """Return a bar of ccxt's row (open time in ms, open, high, low, close, volume)."""
+    return BarSeen(
+        symbol=symbol, open_ns=int(row[0]) * _MS, open=_number(row[1]), high=_number(row[2]),
+        low=_number(row[3]), close=_number(row[4]), volume=_number(row[5]), closed=closed,
+        source=source,
+    )  # fmt: skip
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def print_of(symbol: str, trade: Mapping[str, Any], now_ns: int) -> PrintSeen | None:
+    """Return a trade of others; None if it has no price."""
+    if trade.get("price") is None or trade.get("amount") is None:
+        return None
+    stamp = trade.get("timestamp")
+    return PrintSeen(
+        symbol=symbol, venue_ns=now_ns if stamp is None else int(stamp) * _MS,
+        trade_id=str(trade.get("id") or ""), price=float(trade["price"]),
+        quantity=float(trade["amount"]),
+    )  # fmt: skip
+
+
+def quote_of_ticker(ticker: Any, now_ns: int) -> QuoteSeen | None:
+    """Return the best prices of a ticker; None if it has none."""
+    if not isinstance(ticker, Mapping) or not ticker.get("bid") or not ticker.get("ask"):
+        return None
+    stamp = ticker.get("timestamp")
+    return QuoteSeen(
+        symbol=str(ticker.get("symbol")), venue_ns=now_ns if stamp is None else int(stamp) * _MS,
+        bid=float(ticker["bid"]), bid_quantity=float(ticker.get("bidVolume") or 0.0),
+        ask=float(ticker["ask"]), ask_quantity=float(ticker.get("askVolume") or 0.0),
+    )  # fmt: skip
+
+
+def quote_of_book(
+    symbol: str, bids: Sequence[Sequence[float]], asks: Sequence[Sequence[float]], venue_ns: int
+) -> QuoteSeen | str:
+    """Return the top of a book; a text says why it is not valid."""
+    if not bids or not asks:
+        return "a side of the book is empty"
+    if bids[0][0] >= asks[0][0]:
+        return f"crossed: {bids[0][0]:g} >= {asks[0][0]:g}"
+    return QuoteSeen(
+        symbol=symbol, venue_ns=venue_ns, bid=float(bids[0][0]), bid_quantity=float(bids[0][1]),
+        ask=float(asks[0][0]), ask_quantity=float(asks[0][1]),
+        bids=tuple((float(each[0]), float(each[1])) for each in bids),
+        asks=tuple((float(each[0]), float(each[1])) for each in asks),
+    )  # fmt: skip
