@@ -68,17 +68,18 @@ def _states(rows: Rows, venue: SimVenue) -> list[str]:
         for each in commands:
             if not isinstance(each, m.Changed):
                 continue
-            before = last.get(each.client_id)
+            name = each.client_id or f"#{each.order}"  # refused here, before it had an id
+            before = last.get(name)
             if before is not None and (
                 _RANK[each.state] < _RANK[before.state]
                 or (before.state in FINAL and each.state != before.state)
                 or each.filled < before.filled - 1e-12
             ):
                 wrong.append(
-                    f"{each.client_id} went back from {before.state} {before.filled} "
+                    f"{name} went back from {before.state} {before.filled} "
                     f"to {each.state} {each.filled}"
                 )
-            last[each.client_id] = each
+            last[name] = each
     for order in venue.market.orders.values():
         ours = last.get(order.client_id)
         if not order.ours:

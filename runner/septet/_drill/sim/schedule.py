@@ -10,7 +10,7 @@ from typing import Final
 from septet import messages as m
 from septet._drill.sim.disk import SimDisk
 from septet._drill.sim.judge import judge, quiet_since
-from septet._drill.sim.market import TICK
+from septet._drill.sim.market import TICK, UNIT
 from septet._drill.sim.shell import Make, SimShell
 from septet._drill.sim.venue import SimVenue
 from septet._drill.sim.weather import Weather
@@ -18,14 +18,15 @@ from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
 
 __all__ = ["ACTIVE_NS", "SETTLE_NS", "Failure", "Report", "Subjects", "run_schedule"]
 
-ACTIVE_NS: Final = 60 * SECOND
+ACTIVE_NS: Final = 40 * SECOND
 """How long faults and decisions last."""
-SETTLE_NS: Final = 120 * SECOND
+SETTLE_NS: Final = 60 * SECOND
 """Within which everything must be known after the last fault."""
-AGAIN_NS: Final = 60 * SECOND
+AGAIN_NS: Final = 20 * SECOND
 """How long is looked at what a second restart does."""
-BAR_NS: Final = 2 * SECOND
-QUOTE_NS: Final = 500 * MS
+BAR_NS: Final = SECOND
+QUOTE_NS: Final = 800 * MS
+CALM_QUOTE_NS: Final = 5 * SECOND
 
 Subjects = Callable[[int], Make]
 """Takes the seed, returns what makes a fresh core."""
@@ -76,6 +77,7 @@ class _Schedule:
         self.weather.calm = True
         self.venue.stay_calm()
         shell.start()
+        world.after(10 * SECOND, self._give_back)
         world.run_until(BEGIN_NS + ACTIVE_NS + SETTLE_NS)
         self._judge()
         world.note("---- the second restart")
@@ -90,6 +92,20 @@ class _Schedule:
             world.seed, world.steps, len(shell.rows), self.disk.writes, shell.starts,
             len(self.venue.market.accepted), len(self.venue.market.trades), world.counts,
         )  # fmt: skip
+
+    def _give_back(self) -> None:
+        """Return what others took of our position: without it no exit can ever be sold."""
+        for order in self.venue.market.working(ours=False):
+            self.venue.market.end(order, "cancelled")
+        held = sum(
+            each.quantity if each.side == "buy" else -each.quantity
+            for _, commands in self.shell.rows
+            for each in commands
+            if isinstance(each, m.Traded)
+        )
+        missing = round(held * UNIT) - self.venue.market.base
+        if missing > 0:
+            self.venue.market.give(missing, 0)
 
     def _judge(self) -> None:
         if not self.shell.running:
@@ -128,7 +144,7 @@ class _Schedule:
                     ask=market.ask / TICK, ask_quantity=1.0,
                 )
             )  # fmt: skip
-        self.world.after(QUOTE_NS, self._quote)
+        self.world.after(CALM_QUOTE_NS if self.weather.calm else QUOTE_NS, self._quote)
 
     def _second(self) -> None:
         """A second of faults of the world, the process and the operator."""
@@ -142,17 +158,16 @@ class _Schedule:
             self._operate("halt")
         elif self.killed and not self.weather.calm and world.chance.random() < 0.05:
             self._operate("resume")
-        elif self._asked is not None and shell.running and not self._heard():
-            self._put(self._asked)  # the file of the switch is still there
+        elif self._asked is not None and shell.running:
+            if shell.heard(self._asked.reason):
+                self._asked = None
+            else:  # the file of the switch is still there
+                self._put(self._asked)
         if (world.now_ns - BEGIN_NS) // SECOND % 5 == 4:
             self.venue.filters(shell.inbox())
             self.venue.holdings(shell.inbox())
             self.venue.open_orders(shell.inbox())
         world.after(SECOND, self._second)
-
-    def _heard(self) -> bool:
-        """Whether the last word of the operator stands in the journal or in the inbox."""
-        return self._asked is None or self.shell.heard(self._asked.reason)
 
     def _operate(self, action: str) -> None:
         self.killed = action == "halt"

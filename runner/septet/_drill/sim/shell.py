@@ -6,9 +6,9 @@ through a fresh core, and every command must come out as it was stored.
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -21,7 +21,7 @@ from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
 
 __all__ = ["Make", "SimShell", "Subject", "told"]
 
-_SNAPSHOT_ROWS: Final = 150
+_SNAPSHOT_ROWS: Final = 60
 _RETRY_NS: Final = 200 * MS
 _TOLD: Final = (
     m.Submit, m.Cancel, m.Amend, m.CancelAll, m.Query, m.Changed, m.Traded, m.Fired, m.Lifted,
@@ -121,6 +121,8 @@ class SimShell:
         self._disk.crashed()
         if power:
             self._disk.lose_power()
+            if self._kept is not None and self._kept[0] > len(self._disk.read()):
+                self._kept = None  # a snapshot of rows that are gone would be of another history
         self._venue.stream.leave()
         self._inbox.clear()
         self._waiting, self._held, self._broken = [], {}, False
@@ -156,12 +158,10 @@ class SimShell:
         self._fold(self._disk.read())
 
     def heard(self, reason: str) -> bool:
-        """Whether the operator's word stands in the journal or waits to be handled."""
-        waiting = (*self._inbox, *(event for event, _ in self._waiting))
-        rows = (event for event, _ in reversed(self.rows))
+        """Whether the operator's word is safe in the journal."""
         return any(
             isinstance(event, m.Operated) and event.reason == reason
-            for event in itertools.chain(waiting, rows)
+            for event, _ in reversed(self.rows)
         )
 
     # ------------------------------------------------------------ events in
@@ -198,7 +198,7 @@ class SimShell:
             commands = self.core.handle(event)
             rows.append((event, commands))
             if not isinstance(event, _NOT_TOLD) or commands:
-                self._world.note(told(event, commands))
+                self._world.note(partial(told, event, commands))
         if self._broken or not self._store(rows):
             self._hold(rows)
             return

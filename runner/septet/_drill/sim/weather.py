@@ -29,7 +29,7 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     # of one order or step of the market
     "E9 partial fill": (0.50, "a part now, the rest later or never"),
     "E10 rest expired": (0.15, "the rest of a market order expired"),
-    "E19 venue cancels": (0.02, "the venue cancelled an order of ours"),
+    "E19 venue cancels": (0.08, "the venue cancelled an order of ours"),
     "E22 third fee": (0.20, "the fee was taken in a third asset"),
     # of one message of the user stream
     "E12 fill twice": (0.15, "the same execution told twice"),
@@ -37,16 +37,16 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "E14 fill lost": (0.15, "an execution was never told"),
     "E15 fill first": (0.30, "an execution was told before the order was acknowledged"),
     # of a second
-    "N7 stream closed": (0.02, "the user stream closed, and said so"),
-    "N8 stream silent": (0.02, "the user stream stayed open and said nothing"),
-    "N12 dark": (0.01, "nothing got through for a while"),
+    "N7 stream closed": (0.04, "the user stream closed, and said so"),
+    "N8 stream silent": (0.04, "the user stream stayed open and said nothing"),
+    "N12 dark": (0.03, "nothing got through for a while"),
     "E7 filters change": (0.02, "another lot"),
     "E8 halt": (0.02, "the symbol did not trade for a while"),
     "E18 external order": (0.03, "somebody else's order, fill or deposit"),
-    "E20 maintenance": (0.01, "the venue was closed for a while"),
+    "E20 maintenance": (0.03, "the venue was closed for a while"),
     "P1 crash": (0.03, "kill -9 between two steps"),
     "P4 blocked": (0.01, "the loop stood still for a while"),
-    "O1 kill": (0.01, "the kill switch"),
+    "O1 kill": (0.04, "the kill switch"),
     "M1 position moved": (0.01, "our balance changed by itself"),
     # of one write of the journal
     "P1 crash at write": (0.01, "kill -9 before, inside or after a write"),

@@ -35,7 +35,7 @@ class World:
         self.now_ns = BEGIN_NS
         self.steps = 0
         self.counts: Counter[str] = Counter()
-        self._trace: deque[tuple[int, str]] = deque(maxlen=TRACED)
+        self._trace: deque[tuple[int, str | Callable[[], str]]] = deque(maxlen=TRACED)
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._next = 0
 
@@ -55,8 +55,8 @@ class World:
             do()
         self.now_ns = time_ns
 
-    def note(self, text: str) -> None:
-        """Write a line of the trace."""
+    def note(self, text: str | Callable[[], str]) -> None:
+        """Write a line of the trace; what is callable is asked only if the trace is read."""
         self._trace.append((self.now_ns, text))
 
     def count(self, fault: str) -> None:
@@ -67,5 +67,6 @@ class World:
     def trace(self) -> str:
         """Return the last steps, readable."""
         return "\n".join(
-            f"{(time_ns - BEGIN_NS) / SECOND:10.3f}s {text}" for time_ns, text in self._trace
+            f"{(time_ns - BEGIN_NS) / SECOND:10.3f}s {text if isinstance(text, str) else text()}"
+            for time_ns, text in self._trace
         )
