@@ -179,6 +179,19 @@ def test_an_unreachable_feed_declares_nothing_until_others_have_waited() -> None
     assert opens(one.poll(now, now)) == [(0, 11), 12]
 
 
+def test_a_whole_history_with_holes_is_taken_page_by_page() -> None:
+    one = desk("A")
+    one.resume("A", START - 1)
+    have = [k for k in range(100) if k not in (0, 7, 8, 50, 98)]
+    events: list[m.Event] = []
+    for first in range(0, 100, 20):
+        rows = [seen(k) for k in have if first <= k < first + 20]
+        events += one.answer(Wanted("A", at(first), at(first + 20)), rows, at(100), at(100))
+    assert opens(events) == [
+        (0, 0), *range(1, 7), (7, 8), *range(9, 50), (50, 50), *range(51, 98), (98, 98), 99,
+    ]  # fmt: skip
+
+
 def test_questions_are_bounded() -> None:
     one = started(rules=BarRules(page=10))
     now = at(1_000)

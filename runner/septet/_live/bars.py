@@ -27,10 +27,10 @@ class BarRules:
 
     `jump` is the share of the previous close beyond which a price is absurd until it is
     confirmed. A missing bar is asked for `ask_after_ns` after its close and again at intervals
-    from `retry_ns` up to `slowest_ns`; that the venue has no such bar is believed after two
-    answers and `settle_ns`, and what holds back others is given up after `give_up_ns`. A venue
-    may close a bar `early_market_ns` before our clock does. `page` bars are asked for at once,
-    `backlog` confirmed bars wait at most.
+    from `retry_ns` up to `slowest_ns`. That the venue has no such bar is believed after two
+    answers and `settle_ns`, or after one with later bars in it; what holds back others is given
+    up after `give_up_ns`. A venue may close a bar `early_market_ns` before our clock does. `page`
+    bars are asked for at once, `backlog` confirmed bars wait at most.
     """
 
     jump: float = 0.5
@@ -79,6 +79,7 @@ class _Empty:
 
     since_ns: int
     times: int = 0
+    hole: bool = False
     reason: str = "the venue has no such bar"
 
 
@@ -210,10 +211,13 @@ class BarDesk:
                 self._repeat(line, row, closed=True)
             else:
                 self._confirm(line, row, "backfill")
-        first = max(line.next.open_ns, wanted.since_ns)
+        first, newest = max(line.next.open_ns, wanted.since_ns), max(there, default=-1)
         for slot in line.grid.due(first, wanted.until_ns, self.rules.page):
             if slot.open_ns not in there and slot.open_ns not in line.ready:
-                line.empty.setdefault(slot.open_ns, _Empty(now_ns)).times += 1
+                empty = line.empty.setdefault(slot.open_ns, _Empty(now_ns))
+                # A stale answer lacks the newest bars, it has no holes before later ones.
+                empty.times += 1 if slot.open_ns > newest else _DEFINITE
+                empty.hole |= slot.open_ns < newest
         return list(self._drain(line, now_ns, market_ns))
 
     def poll(self, now_ns: int, market_ns: int) -> list[m.Event]:
@@ -402,7 +406,8 @@ class BarDesk:
         empty = line.empty.get(slot.open_ns)
         if empty is None or empty.times < _DEFINITE:
             return False
-        return slot.open_ns < line.newest_ns and now_ns - empty.since_ns >= self.rules.settle_ns
+        settled = empty.hole or now_ns - empty.since_ns >= self.rules.settle_ns
+        return settled and slot.open_ns < line.newest_ns
 
     @staticmethod
     def _reason(line: _Line, slot: Slot) -> str:

@@ -68,9 +68,19 @@ class Watchdog:
     of its symbol. Silence while the market is closed is none.
     """
 
-    def __init__(self, clock: LiveClock, *, seed: int = 0, rules: DialRules | None = None) -> None:
-        """Watch nothing yet; `seed` draws the jitter."""
-        self._clock, self._rules = clock, rules or DialRules()
+    def __init__(
+        self,
+        clock: LiveClock,
+        *,
+        behind: Callable[[int], bool] = lambda symbol: False,
+        seed: int = 0,
+        rules: DialRules | None = None,
+    ) -> None:
+        """Watch nothing yet.
+
+        `behind` says whether bars of a symbol are still missing; `seed` draws the jitter.
+        """
+        self._clock, self._behind, self._rules = clock, behind, rules or DialRules()
         self._streams: dict[tuple[str, int], _Stream] = {}
         self._draw = random.Random(seed)  # nosec B311
         self._dials: deque[int] = deque()
@@ -83,41 +93,41 @@ class Watchdog:
             stream = _Stream(name, k, grid, silent_ns, since_ns=now)
             stream.deadline_ns = self._deadline(stream, now)
             self._streams[name, k] = stream
-            found.append(self._changed(stream, "down", "not heard yet"))
+            found.append(self._changed(stream, "down", "not heard yet", now))
         self._dial_ns = now + silent_ns
         return found
 
-    def heard(self, name: str, symbol: int) -> None:
-        """Note data of a stream."""
+    def heard(self, name: str, symbol: int, now_ns: int) -> list[m.FeedChanged]:
+        """Note data of a stream; return that it is live, where it was not."""
         stream = self._streams.get((name, symbol))
-        if stream is not None:
-            stream.heard = True
-            stream.deadline_ns = self._deadline(stream, self._clock.now_ns())
+        if stream is None:
+            return []
+        stream.heard = True
+        stream.deadline_ns = self._deadline(stream, now_ns)
+        return self._judge(stream, now_ns)
 
-    def broken(self, name: str, symbol: int, reason: str) -> list[m.FeedChanged]:
+    def down(self, name: str, symbol: int, reason: str, now_ns: int) -> list[m.FeedChanged]:
         """Note that a stream ended, as its feed says; -1 stands for all symbols."""
         found = []
         for stream in self._streams.values():
             if name in ("", stream.name) and symbol in (-1, stream.symbol):
                 stream.heard = False
                 if stream.state != "down":
-                    found.append(self._changed(stream, "down", reason))
+                    found.append(self._changed(stream, "down", reason, now_ns))
         return found
 
-    def poll(self, behind: Callable[[int], bool] = lambda symbol: False) -> list[m.FeedChanged]:
-        """Return what changed: streams that fell silent, and those that are whole again.
+    def check(self, now_ns: int) -> list[m.FeedChanged]:
+        """Return what changed: streams that fell silent, and those that are whole again."""
+        return [event for stream in self._streams.values() for event in self._judge(stream, now_ns)]
 
-        `behind` says whether bars of a symbol are still missing.
-        """
-        now, found = self._clock.now_ns(), []
-        for stream in self._streams.values():
-            silent = now > stream.deadline_ns
-            stream.heard = stream.heard and not silent
-            if stream.state == "live" and silent:
-                found.append(self._changed(stream, "stale", f"no data of {stream.name}"))
-            elif stream.state != "live" and stream.heard and not behind(stream.symbol):
-                found.append(self._changed(stream, "live", ""))
-        return found
+    def _judge(self, stream: _Stream, now_ns: int) -> list[m.FeedChanged]:
+        silent = now_ns > stream.deadline_ns
+        stream.heard = stream.heard and not silent
+        if stream.state == "live" and silent:
+            return [self._changed(stream, "stale", f"no data of {stream.name}", now_ns)]
+        if stream.state != "live" and stream.heard and not self._behind(stream.symbol):
+            return [self._changed(stream, "live", "", now_ns)]
+        return []
 
     def redial(self) -> Redial | None:
         """Return a wish to open the feed anew, if a stream needs it and the bounds allow it."""
@@ -142,7 +152,7 @@ class Watchdog:
         return Redial(self._tries, f"no data of {', '.join(names)}")
 
     def next_wall_ns(self) -> int | None:
-        """Return when `poll` and `redial` should be called next, None if nothing is watched."""
+        """Return when `check` and `redial` should be called next, None if nothing is watched."""
         now = self._clock.now_ns()
         times = [each.deadline_ns + 1 for each in self._streams.values() if each.state == "live"]
         if len(times) < len(self._streams):
@@ -173,11 +183,11 @@ class Watchdog:
             return now_ns + stream.silent_ns
         return self._clock.wall_of_market(slot.open_ns) + stream.silent_ns
 
+    @staticmethod
     def _changed(
-        self, stream: _Stream, state: Literal["live", "stale", "down"], reason: str
+        stream: _Stream, state: Literal["live", "stale", "down"], reason: str, now_ns: int
     ) -> m.FeedChanged:
-        stream.state, stream.since_ns = state, self._clock.now_ns()
+        stream.state, stream.since_ns = state, now_ns
         return m.FeedChanged(
-            at_ns=stream.since_ns, stream=stream.name, symbol=stream.symbol, state=state,
-            reason=reason,
-        )  # fmt: skip
+            at_ns=now_ns, stream=stream.name, symbol=stream.symbol, state=state, reason=reason
+        )
