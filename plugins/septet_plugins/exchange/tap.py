@@ -95,6 +95,8 @@ class Tap:
             return resolve(result, message_hash)
 
         def rejecting(result: Any, message_hash: Any = None) -> Any:
+            for future in list(ws.futures.values()):
+                future.add_done_callback(_seen)  # not all of them have somebody waiting
             value = reject(result, message_hash)
             if message_hash is None:
                 self.drop(ws, str(result))
@@ -127,6 +129,11 @@ class Tap:
         """Wait until sockets that were ended are closed."""
         if self._closing:
             await asyncio.wait(self._closing)
+
+
+def _seen(future: Any) -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 async def _close(ws: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ _PAGE: Final = 500
 _PAGES: Final = 200
 _PRICE_AGE_NS: Final = 600 * _NS
 _PRICE_WAIT_S: Final = 2.0
+_REMEMBERED: Final = 100_000
 
 
 class Account:
@@ -39,6 +41,7 @@ class Account:
         self._last_fill_ns = clock.now_ns()
         self._prices: dict[str, tuple[float, int]] = {}
         self._pricing: set[asyncio.Future[None]] = set()
+        self._handed: OrderedDict[tuple[int, str], None] = OrderedDict()
 
     # ------------------------------------------------------------ handing on
 
@@ -48,6 +51,9 @@ class Account:
             self._sink(event)
             return
         self._last_fill_ns = max(self._last_fill_ns, event.venue_ns)
+        self._handed[event.symbol, event.trade_id] = None
+        if len(self._handed) > _REMEMBERED:
+            self._handed.popitem(last=False)
         pair = self._third(event)
         if pair is None:
             self._sink(event)
@@ -125,7 +131,8 @@ class Account:
             if fills is None:
                 return f"fills of {self._translator.symbol(number)} cannot be read"
             for each in fills:
-                self.deliver(each)
+                if (number, each.trade_id) not in self._handed:
+                    self.deliver(each)
         return ""
 
     async def open_orders(self) -> m.OpenOrders | None:

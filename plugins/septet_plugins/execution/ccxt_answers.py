@@ -78,7 +78,7 @@ def _code(error: BaseException) -> str:
     return code
 
 
-def echo_fault(order: Mapping[str, Any] | None, symbol: str, client_id: str) -> str:
+def echo_fault(order: Mapping[str, Any] | None, market: Mapping[str, Any], client_id: str) -> str:
     """Say why an answer does not show that this order was accepted; empty if it does.
 
     A side or quantity that differs is not a fault of the answer but of the order, and is handed
@@ -90,8 +90,10 @@ def echo_fault(order: Mapping[str, Any] | None, symbol: str, client_id: str) -> 
         return "the answer does not repeat the client id"
     if order["clientOrderId"] != client_id:
         return f"the answer is about another order ({order['clientOrderId']})"
-    if order.get("symbol") != symbol:
-        return f"the answer is about another symbol ({order.get('symbol')})"
+    info = order.get("info")
+    told = info.get("symbol") or info.get("instId") if isinstance(info, Mapping) else None
+    if order.get("symbol") != market["symbol"] or told not in (None, market["id"]):
+        return f"the answer is about another symbol ({told or order.get('symbol')})"
     if order.get("side") not in ("buy", "sell"):
         return "the answer does not say which side"
     return ""

@@ -18,6 +18,8 @@ State = Literal["up", "down", "limited", "banned", "maintenance"]
 Sink = Callable[[Any], None]
 
 _UNAVAILABLE: Final = 503
+_SHUT_AFTER: Final = 3
+"""Answers of 503 in a row that mean the venue is shut; a single one may be about one request."""
 
 
 class Link:
@@ -104,6 +106,7 @@ class Rest:
         self.link: Link | None = None
         self._scrub = scrub
         self._recovering: asyncio.Task[None] | None = None
+        self._unavailable = 0
         listen(client, gate, self._heard)
 
     def _heard(self, status: int, state: str) -> None:
@@ -112,8 +115,11 @@ class Rest:
         if state:
             self.link.say()
         elif status == _UNAVAILABLE:
-            self._shut("the venue answers 503 to everything")
+            self._unavailable += 1
+            if self._unavailable >= _SHUT_AFTER:
+                self._shut("the venue answers 503 to everything")
         elif status == 200:
+            self._unavailable = 0
             self.link.maintenance("")
 
     def _shut(self, reason: str) -> None:

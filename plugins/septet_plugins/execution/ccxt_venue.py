@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -93,6 +93,7 @@ class CcxtVenue:
         try:
             await self._connect(symbols)
             facts = await self._facts()
+            await self._check_clock()
         except BaseException:
             await self.close()
             raise
@@ -223,13 +224,17 @@ class CcxtVenue:
             )  # fmt: skip
         except Exception as error:  # judged by a table; what it does not name is uncertain
             return await self._failed(order.client_id, error, trace[0])
-        fault = echo_fault(answer, symbol, sent_id)
+        fault = echo_fault(answer, self._market(symbol), sent_id)
         if fault:
             answer = await self._completed(answer, symbol, sent_id, order.client_id)
             if answer is None:
                 return self._uncertain(order.client_id, fault)
         self._account.fills_of(answer, order.client_id)
         return self._translator.acked(answer, order.client_id)
+
+    def _market(self, symbol: str) -> Mapping[str, Any]:
+        market: Mapping[str, Any] = self._main.client.markets[symbol]
+        return market
 
     async def _completed(
         self, answer: Any, symbol: str, sent_id: str, client_id: str
@@ -244,7 +249,7 @@ class CcxtVenue:
             return None
         if found.get("clientOrderId") in (None, "") and found.get("id") == answer["id"]:
             found = {**found, "clientOrderId": sent_id}
-        return None if echo_fault(found, symbol, sent_id) else found
+        return None if echo_fault(found, self._market(symbol), sent_id) else found
 
     async def _failed(self, client_id: str, error: BaseException, wire: Wire) -> m.Event:
         verdict, text = judge(error, wire), self._scrub(error)
@@ -253,6 +258,14 @@ class CcxtVenue:
         if verdict.code == "clock" and verdict.by == "venue":
             await self._synchronise()
         return self._refused(client_id, verdict.code, text, verdict.by)
+
+    async def _check_clock(self) -> None:
+        """Say how far the clocks are apart, and sign by the venue's when it is too far."""
+        skewed = await self.skew()
+        if skewed is not None and abs(skewed.skew_ns) > self._terms.skew_ns:
+            await self._synchronise()
+        elif skewed is not None:
+            self._sink(skewed)
 
     async def _synchronise(self) -> None:
         """Set the clients' clocks by the venue's, once; the next decision is another order."""
@@ -307,7 +320,7 @@ class CcxtVenue:
             )  # fmt: skip
         except Exception as error:  # judged by the table of orders
             return self._not_replaced(order, error, trace[0])
-        fault = echo_fault(answer, symbol, new_id)
+        fault = echo_fault(answer, self._market(symbol), new_id)
         if fault:
             return [self._uncertain(order.new_client_id, fault), self._look(order.client_id, fault)]
         gone = self._look(order.client_id, "replaced")
