@@ -105,5 +105,8 @@ class Tap:
 async def listen(client: Any) -> Tap:
     """Open the user stream and hear everything."""
     tap = Tap(client)
+    # ccxt's own handler raises on the first balance event, and its receive loop dies of that,
+    # unless watch_balance was called before: this is what watch_balance prepares.
+    client.balance["spot"] = {}
     await client.ensure_user_data_stream_ws_subscribe_signature("spot")
     return tap

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -206,7 +207,7 @@ def test_time_runs_and_ends() -> None:
             if len(client.ohlcvs[SYMBOL]["1h"]) >= 3:
                 break
         opens = [row[0] for row in client.ohlcvs[SYMBOL]["1h"]]
-        assert all(b - a == 3_600_000 for a, b in zip(opens, opens[1:], strict=False))
+        assert all(b - a == 3_600_000 for a, b in pairwise(opens))
         reading = venue.admin.clock()
         assert reading.speed == 3600 * 10**9 / (40 * 10**6)
 

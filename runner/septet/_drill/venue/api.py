@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from septet._drill.venue.answers import Answer, Call, signed_by, whole_of
 from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.config import VenueConfig
-from septet._drill.venue.faults import Injector, Strike
+from septet._drill.venue.faults import ANYWHERE, Injector, Strike
 from septet._drill.venue.orders import Refusal
 from septet._drill.venue.public import Public
 from septet._drill.venue.trading import Trading
@@ -143,11 +143,8 @@ class Api:
 
     def _struck_query(self, call: Call) -> Answer | None:
         """Return the answer of a fault that was aimed at questions, if one strikes."""
-        for code in ("N1", "N2", "N3", "N6", "N13", "E1"):
-            strike = self._faults.strike("query", call.params.get("symbol", ""), only=code)
-            if strike is not None:
-                return _broken_query(strike)
-        return None
+        strike = self._faults.strike("query", call.params.get("symbol", ""), only=ANYWHERE)
+        return _broken_query(strike) if strike is not None else None
 
     # ------------------------------------------------------------ gates
 

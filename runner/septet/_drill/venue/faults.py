@@ -15,7 +15,7 @@ from septet._drill.venue.config import Fault
 from septet._drill.venue.truth import FaultInjected, TruthBook
 from septet.errors import InputError
 
-__all__ = ["CODES", "EVENTS", "LASTING", "REQUESTS", "TIMED", "Injector", "Strike"]
+__all__ = ["ANYWHERE", "CODES", "EVENTS", "LASTING", "REQUESTS", "TIMED", "Injector", "Strike"]
 
 REQUESTS = {
     "N1": "place", "N2": "place", "N3": "place", "N4": "place", "N6": "cancel", "N13": "place",
@@ -24,7 +24,8 @@ REQUESTS = {
 }  # fmt: skip
 """Code -> the occasion it strikes unless its target says otherwise."""
 _EVER_MS = 10**12
-_ANYWHERE = {"N1", "N2", "N3", "N6", "N13", "E1"}
+ANYWHERE = frozenset({"N1", "N2", "N3", "N6", "N13", "E1"})
+"""Those that may strike any request, where their target says so."""
 EVENTS = {"E12": "trade", "E13": "trade", "E14": "trade"}
 LASTING = {
     "N8": 0, "N9": 0, "N10": 2000, "N11": 2000, "N12": 5000, "E2": 1000, "E3": 2000, "E4": 2000,
@@ -95,16 +96,17 @@ class Injector:
         return list(range(first, len(self.plan)))
 
     def strike(
-        self, occasion: str, symbol: str = "", client_id: str = "", only: str = ""
+        self, occasion: str, symbol: str = "", client_id: str = "",
+        only: frozenset[str] = frozenset(),
     ) -> Strike | None:  # fmt: skip
         """Return the fault that strikes this occasion, if one does."""
         for each in self.plan:
             code = each.fault.code
             home = REQUESTS.get(code) or EVENTS.get(code)
-            if home is None or each.spent or (only and code != only):
+            if home is None or each.spent or (only and code not in only):
                 continue
             target = each.fault.target or home
-            fits = code in _ANYWHERE or occasion == home
+            fits = code in ANYWHERE or occasion == home
             if target not in {occasion, "all"} or not fits or not self._ripe(each, symbol):
                 continue
             if each.draw.random() < each.fault.probability:

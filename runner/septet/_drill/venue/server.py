@@ -99,6 +99,11 @@ class LocalVenue:
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
+    @property
+    def listening(self) -> bool:
+        """Whether the venue's own port is open."""
+        return self._server is not None
+
     def refuse(self) -> None:
         """Close the venue's own port and cut every connection to it."""
         if self._server is not None:

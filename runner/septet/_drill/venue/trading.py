@@ -17,6 +17,7 @@ __all__ = ["Trading"]
 
 _MILLION = 10**6
 _RECV_WINDOW = 5000
+_STALE = frozenset({"E16"})
 
 
 class Trading:
@@ -146,6 +147,10 @@ class Trading:
         self._later.add(task)
         task.add_done_callback(self._later.discard)
 
+    def pending(self) -> list[asyncio.Task[None]]:
+        """Return what was put off and has not happened yet."""
+        return list(self._later)
+
     async def close(self) -> None:
         """Drop what was put off."""
         for task in list(self._later):
@@ -254,7 +259,7 @@ class Trading:
 
     def _as_of(self, symbol: str = "", client_id: str = "") -> int | None:
         """Return the time whose state questions are answered with, None for now."""
-        strike = self.faults.strike("query", symbol, client_id, only="E16")
+        strike = self.faults.strike("query", symbol, client_id, only=_STALE)
         return self.now_ms() - int(strike.number_of("stale_ms", 2000)) if strike else None
 
     def query(self, call: Call) -> Answer:
@@ -319,7 +324,10 @@ class Trading:
         at_ms, ledger = self._as_of(), self.engine.ledger
         held = {a: (ledger.free[a], ledger.locked[a]) for a in ledger.assets()}
         if at_ms is not None:
-            held = next((was for when, was in reversed(self.past_balances) if when <= at_ms), held)
+            held = next(
+                (was for when, was in reversed(self.past_balances) if when <= at_ms),
+                self.past_balances[0][1],
+            )
         return Answer(200, {
             "makerCommission": 10, "takerCommission": 10, "buyerCommission": 0,
             "sellerCommission": 0,

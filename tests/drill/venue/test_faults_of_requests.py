@@ -1,0 +1,305 @@
+"""Faults of orders and questions: what the client is told, and what is true."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import ccxt
+import pytest
+
+from septet._drill.venue import Fault, LocalVenue
+from tests.drill.venue.client import ID, SYMBOL, listen, open_both, play
+
+
+async def buy(client: Any, name: str = "x1", amount: float = 0.5) -> Any:
+    return await client.create_order(
+        SYMBOL, "market", "buy", amount, None, {"newClientOrderId": name}
+    )
+
+
+async def rest(client: Any, name: str = "x1", share: float = 0.5) -> Any:
+    last = (await client.fetch_ticker(SYMBOL))["last"]
+    price = round(last * share, 2)
+    return await client.create_order(
+        SYMBOL, "limit", "buy", 1, price, {"newClientOrderId": name}
+    )  # fmt: skip
+
+
+async def ask(client: Any, name: str = "x1") -> Any:
+    return await client.fetch_order(None, SYMBOL, {"origClientOrderId": name})
+
+
+def fault_counts(venue: LocalVenue) -> dict[str, int]:
+    return venue.truth().fault_counts
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "executed"),
+    [
+        (Fault(code="N1"), ccxt.NetworkError, True),
+        (Fault(code="N2"), ccxt.NetworkError, False),
+        (Fault(code="N3", parameters={"delay_ms": 700}), ccxt.RequestTimeout, True),
+        (Fault(code="E1", parameters={"executed": True}), ccxt.ExchangeError, True),
+        (Fault(code="E1", parameters={"executed": False}), ccxt.ExchangeError, False),
+        (Fault(code="E1", parameters={"executed": True, "status": 504}), ccxt.ExchangeError, True),
+        (Fault(code="E5"), ccxt.InsufficientFunds, False),
+        (Fault(code="E6"), ccxt.InvalidOrder, True),
+    ],
+    ids=["N1", "N2", "N3", "E1 executed", "E1 not", "E1 504", "E5", "E6"],
+)
+def test_an_order_that_goes_wrong(
+    fault: Fault, error: type[Exception], *, executed: bool
+) -> None:  # fmt: skip
+    async def story(venue: LocalVenue, client: Any) -> None:
+        client.timeout = 400
+        venue.inject(fault)
+        with pytest.raises((error, ccxt.RequestTimeout, ccxt.ExchangeNotAvailable)):
+            await buy(client)
+        truth = venue.truth()
+        assert [o.client_id for o in truth.orders] == (["x1"] if executed else [])
+        assert truth.fault_counts == {fault.code: 1}
+        assert truth.faults[0].client_id == "x1"
+        if executed:
+            assert (await ask(client))["status"] == "closed"
+        else:
+            with pytest.raises(ccxt.OrderNotFound):
+                await ask(client)
+        assert (await buy(client, "x2"))["status"] == "closed"
+
+    play(story)
+
+
+def test_a_request_that_is_executed_late() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        tap = await listen(client)
+        venue.inject(Fault(code="N4", parameters={"delay_ms": 200}))
+        with pytest.raises(ccxt.NetworkError):
+            await buy(client)
+        with pytest.raises(ccxt.OrderNotFound):
+            await ask(client)
+        await tap.until(lambda: len(tap.events("executionReport")) == 2)
+        assert (await ask(client))["status"] == "closed"
+
+    play(story)
+
+
+def test_a_late_request_obeys_its_receive_window() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        venue.inject(Fault(code="N4", parameters={"delay_ms": 150}))
+        client.options["recvWindow"] = 100
+        with pytest.raises(ccxt.NetworkError):
+            await buy(client)
+        await asyncio.gather(*venue.trading.pending())
+        assert venue.truth().orders == []
+
+    play(story)
+
+
+def test_a_cancel_without_an_answer() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        order = await rest(client)
+        client.timeout = 300
+        venue.inject(Fault(code="N6"))
+        with pytest.raises(ccxt.RequestTimeout):
+            await client.cancel_order(order["id"], SYMBOL)
+        assert (await ask(client))["status"] == "canceled"
+        with pytest.raises(ccxt.OrderNotFound):
+            await client.cancel_order(order["id"], SYMBOL)
+
+    play(story)
+
+
+def test_an_answer_with_a_wrong_body() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        venue.inject(Fault(code="N13"))
+        assert (await buy(client))["id"] is None
+        assert (await ask(client))["filled"] == 0.5
+        venue.inject(Fault(code="N13", parameters={"body": "<html>sorry</html>"}))
+        answer = await buy(client, "x2")
+        assert answer["id"] is None
+        assert len(venue.truth().orders) == 2
+
+    play(story)
+
+
+@pytest.mark.parametrize(("code", "status"), [("E2", "429"), ("E3", "418")])
+def test_a_pause_and_a_ban(code: str, status: str) -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        venue.inject(Fault(code=code, duration_ms=60_000))
+        with pytest.raises(ccxt.DDoSProtection, match=status):
+            await buy(client)
+        assert 58 <= int(client.last_response_headers["Retry-After"]) <= 60
+        assert venue.truth().orders == []
+        venue.faults.plan[0].until_ns = 0
+        venue.mischief.look()
+        await buy(client)
+
+    play(story)
+
+
+def test_limits_of_weight_are_counted_and_lead_to_a_ban() -> None:
+    from septet._drill.venue import Limits
+
+    async def story(venue: LocalVenue, client: Any) -> None:
+        await client.fetch_time()
+        assert int(client.last_response_headers["X-MBX-USED-WEIGHT-1M"]) > 0
+        for _ in range(2):
+            with pytest.raises(ccxt.DDoSProtection, match="429"):
+                await refuse(client)
+        with pytest.raises(ccxt.DDoSProtection, match="418"):
+            await refuse(client)
+
+    async def refuse(client: Any) -> None:
+        for _ in range(200):
+            await client.fetch_open_orders(SYMBOL)
+
+    play(story, limits=Limits(weight_per_minute=300, ban_after=3))
+
+
+def test_clocks_that_differ() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        venue.inject(Fault(code="E4", duration_ms=60_000, parameters={"skew_ms": 20_000}))
+        with pytest.raises(ccxt.InvalidNonce):
+            await buy(client)
+        assert await client.fetch_time() - client.milliseconds() > 19_000
+        await client.load_time_difference()
+        client.options["adjustForTimeDifference"] = True
+        assert (await buy(client))["status"] == "closed"
+
+    play(story)
+
+
+def test_filters_change_and_a_symbol_is_halted() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        venue.inject(Fault(code="E7", parameters={"lot": "0.1", "min_quantity": "0.1"}))
+        with pytest.raises(ccxt.InvalidOrder, match="LOT_SIZE"):
+            await buy(client, amount=0.55)
+        await client.load_markets(True)
+        assert client.market(SYMBOL)["precision"]["amount"] == 0.1
+        (number,) = venue.inject(Fault(code="E8", symbol=ID))
+        with pytest.raises(ccxt.ExchangeError, match="Market is closed"):
+            await buy(client)
+        await client.load_markets(True)
+        assert not client.market(SYMBOL)["active"]
+        venue.faults.plan[number].until_ns = 0
+        venue.mischief.look()
+        assert (await buy(client))["status"] == "closed"
+
+    play(story)
+
+
+def test_an_order_that_fills_in_parts() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        tap = await listen(client)
+        venue.inject(Fault(code="E9", parameters={"portion": 0.25, "delay_ms": 100}))
+        order = await buy(client, amount=0.4)
+        assert (order["filled"], order["status"]) == (0.1, "open")
+        await tap.until(lambda: len(tap.events("executionReport")) == 3)
+        assert (await ask(client))["status"] == "closed"
+        venue.inject(Fault(code="E10", parameters={"portion": 0.5}))
+        order = await buy(client, "x2", amount=0.4)
+        assert (order["filled"], order["status"]) == (0.2, "expired")
+
+    play(story)
+
+
+def test_a_fill_that_beats_the_cancel() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        order = await rest(client)
+        venue.inject(Fault(code="E11"))
+        with pytest.raises(ccxt.OrderNotFound, match="-2011"):
+            await client.cancel_order(order["id"], SYMBOL)
+        assert (await ask(client))["status"] == "closed"
+
+    play(story)
+
+
+def test_a_fill_before_the_ack() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        tap = await listen(client)
+        venue.inject(Fault(code="E15", parameters={"delay_ms": 400}))
+        placing = asyncio.ensure_future(buy(client))
+        await tap.until(lambda: len(tap.events("executionReport")) == 2)
+        assert not placing.done()
+        assert (await placing)["filled"] == 0.5
+
+    play(story)
+
+
+def test_stale_reads() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        await rest(client)
+        before = await client.fetch_balance()
+        venue.inject(Fault(code="E16", times=0, parameters={"stale_ms": 30_000}))
+        with pytest.raises(ccxt.OrderNotFound, match="-2013"):
+            await ask(client)
+        assert await client.fetch_open_orders(SYMBOL) == []
+        assert await client.fetch_my_trades(SYMBOL) == []
+        stale = await client.fetch_balance()
+        assert (before["USDT"]["used"] > 0, stale["USDT"]["used"]) == (True, 0)
+        assert fault_counts(venue)["E16"] == 4
+
+    play(story)
+
+
+def test_maintenance_comes_and_goes() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        venue.inject(Fault(code="E20", duration_ms=60_000))
+        for work in (buy, ask):
+            with pytest.raises(ccxt.ExchangeNotAvailable):
+                await work(client)
+        venue.faults.plan[0].until_ns = 0
+        venue.mischief.look()
+        await buy(client)
+
+    play(story)
+
+
+def test_an_ack_that_differs_from_the_request() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        venue.inject(Fault(code="E21"))
+        assert (await buy(client))["amount"] == 1.0
+        assert (await ask(client))["amount"] == 0.5
+
+    play(story)
+
+
+def test_fees_in_another_asset() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        venue.inject(Fault(code="E22", parameters={"paid_in": "BNB"}))
+        await buy(client)
+        (trade,) = await client.fetch_my_trades(SYMBOL)
+        assert trade["fee"]["currency"] == "BNB"
+
+    play(story, balances={"USDT": "10000", "BTC": "10", "BNB": "1"})
+
+
+def test_questions_can_be_struck_too() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        client.timeout = 300
+        venue.inject(
+            Fault(code="N6", target="query"),
+            Fault(code="E1", target="query"),
+            Fault(code="N13", target="query", parameters={"body": "[]"}),
+        )
+        with pytest.raises(ccxt.RequestTimeout):
+            await client.fetch_balance()
+        with pytest.raises(ccxt.OperationFailed):
+            await client.fetch_open_orders(SYMBOL)
+        assert await client.fetch_my_trades(SYMBOL) == []
+
+    play(story)
+
+
+def test_the_same_seed_strikes_the_same_orders() -> None:
+    async def struck() -> list[str]:
+        fault = Fault(code="N13", probability=0.3, times=0)
+        async with open_both(faults=[fault]) as (venue, client):
+            for number in range(30):
+                await buy(client, f"x{number}", 0.1)
+            return [each.client_id for each in venue.truth().faults]
+
+    first, second = asyncio.run(struck()), asyncio.run(struck())
+    assert first == second
+    assert 3 <= len(first) <= 20
