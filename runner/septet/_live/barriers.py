@@ -148,15 +148,18 @@ class Barriers:
     def _reach(
         self, now_ns: int, time_ns: int, here: list[int], missing: tuple[int, ...]
     ) -> Iterator[m.BarrierReached]:
-        """Let the next bar of those present in: first those that have a newer one as well."""
+        """Let the next bar of those present in: first those that have a newer one as well.
+
+        Who is missing is said with the first, so that a crash between the two loses nothing.
+        """
         waiting = self.standing.waiting
         old = tuple(k for k in here if len(waiting[k]) > 1)
         new = tuple(k for k in here if len(waiting[k]) == 1)
         if old:
-            yield self._made(now_ns, time_ns, old, () if new else missing, decides=False)
+            yield self._made(now_ns, time_ns, old, missing, decides=False)
         if new or not old:
             decides = bool(new) and time_ns > self._silent_until_ns
-            yield self._made(now_ns, time_ns, new, missing, decides=decides)
+            yield self._made(now_ns, time_ns, new, () if old else missing, decides=decides)
 
     def _made(
         self,
