@@ -70,7 +70,7 @@ class CcxtVenue:
         self._scrub = Scrub()
         self._sending: set[asyncio.Future[Any]] = set()
         self._sink: Callable[[Any], None] = _nowhere
-        self._rest: Rest | None = None
+        self._opened: list[Link | Rest | Account] = []
         self._user: UserStream | UserPolls | None = None
         self._symbols: tuple[str, ...] = ()
 
@@ -124,10 +124,11 @@ class CcxtVenue:
         self._scrub = Scrub(secrets.values())
         self._key = secrets.get("apiKey", "")
         self._symbols = tuple(symbols)
-        self._main = self._rest = Rest(make_client(reach, secrets), self._gate, self._scrub)
+        self._main = Rest(make_client(reach, secrets), self._gate, self._scrub)
         self._quick = Rest(make_client(reach, secrets, rate_limit=False), self._gate, self._scrub)
         self._link = Link(self._name, self._clock, self._gate, self._sink)
         self._main.link = self._quick.link = self._link
+        self._opened = [self._main, self._quick, self._link]
         try:
             await self._main.ask("load_markets")
         except SeptetError:
@@ -145,6 +146,7 @@ class CcxtVenue:
             self._main, self._translator, self._clock, lambda event: self._sink(event),
             self._settles_ns(),
         )  # fmt: skip
+        self._opened.append(self._account)
 
     def _settles_ns(self) -> int:
         if self._terms.settles_ns is not None:
@@ -180,12 +182,10 @@ class CcxtVenue:
         if self._user is not None:
             await self._user.stop()
             self._user = None
-        if self._rest is not None:
-            self._rest = None
-            self._account.close()
-            self._link.close()
-            await self._main.close()
-            await self._quick.close()
+        while self._opened:
+            ended = self._opened.pop().close()
+            if ended is not None:
+                await ended
 
     # ------------------------------------------------------------ orders
 
