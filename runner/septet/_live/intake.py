@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -58,7 +59,7 @@ class Schedule:
             # the first year never moves, so that ordinals count from the same session
             first = open_ns - open_ns % YEAR_NS if self._loaded is None else self._loaded[1]
             last = open_ns + YEAR_NS
-            self._loaded = (load_calendar(self.calendar, min(first, open_ns), last), first, last)
+            self._loaded = (_calendar(self.calendar, min(first, open_ns), last), first, last)
         stamps = np.array([open_ns], dtype=np.int64)
         placed = self._loaded[0].place(stamps, self.bar_ns, "open", self.anchor)
         ordinal = int(placed.ordinal[0])
@@ -73,6 +74,12 @@ class _Last(msgspec.Struct):
     ordinal: int
     age: int
     columns: tuple[float, ...]
+
+
+@lru_cache(maxsize=8)
+def _calendar(name: str, first_ns: int, last_ns: int) -> Calendar:
+    """Load a calendar once for all symbols that have it."""
+    return load_calendar(name, first_ns, last_ns)
 
 
 def _time(point: tuple[int, float]) -> int:

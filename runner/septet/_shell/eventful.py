@@ -10,13 +10,15 @@ import numpy as np
 
 from septet._core.engine import Engine, Frames, Window
 from septet._core.events import Barrier
+from septet._core.state import State
 from septet._kernel import layout
 from septet._kernel.frames import FRAME_ROWS
+from septet._plan.plan import Plan
 from septet._shell import project
 from septet._shell.learning import Learned, learn_walk, model_columns, move_first
 from septet._shell.session import Session
 
-__all__ = ["barriers", "make_engine", "run_events"]
+__all__ = ["barriers", "make_engine", "run_events", "window_of"]
 
 STRETCH = 4_096  # times made into events at once
 
@@ -36,15 +38,8 @@ def barriers(session: Session, start: int = 0) -> Iterator[Barrier]:
             yield Barrier(time_ns, days[at], columns[at], facts[at], begin + at >= first)
 
 
-def make_engine(
-    session: Session, learned: Learned | None, drain: Any = None, *, spare: int | None = None
-) -> Engine:
-    """Return an engine with a window as long as the strategy's memory.
-
-    `spare` is the room beyond what must stay: how many bars come in before the window slides
-    (at least 8).
-    """
-    plan = session.plan
+def window_of(plan: Plan, state: State, *, spare: int | None = None) -> Window:
+    """Return a window as long as a plan's memory, with `spare` bars until it slides."""
     assembly = plan.assembly
     keep = plan.memory_bars + 1
     spare = keep + 512 if spare is None else spare
@@ -55,8 +50,21 @@ def make_engine(
             if node.bar_ns == frame.bar_ns:
                 rows += [assembly.rows.y[node.number, place] for place in range(node.width)]
         frames.append(Frames(frame.slot, tuple(rows), keep))
+    return Window(plan, len(assembly.rows.x), keep, keep + spare, state, tuple(frames))
+
+
+def make_engine(
+    session: Session, learned: Learned | None, drain: Any = None, *, spare: int | None = None
+) -> Engine:
+    """Return an engine with a window as long as the strategy's memory.
+
+    `spare` is the room beyond what must stay: how many bars come in before the window slides
+    (at least 8).
+    """
+    plan = session.plan
+    assembly = plan.assembly
     state = plan.state(session.strategy.account.capital, session.instruments)
-    window = Window(plan, session.tape.X.shape[1], keep, keep + spare, state, tuple(frames))
+    window = window_of(plan, state, spare=spare)
     judge, inputs = None, []
     if learned is not None:
         judge = learned.walk.predict_row

@@ -1,0 +1,497 @@
+"""The live core: one event in, commands out; no clock, no I/O, nothing unseeded.
+
+It puts together what decides (the engine), what carries decisions out (the orders), and what
+forbids (the guards). The journal holds what goes in and what comes out; feeding it again gives
+the same commands, byte for byte.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from septet import messages as m
+from septet._core import events as core
+from septet._core.checks import Checks
+from septet._core.engine import Engine
+from septet._core.external import ExternalEngine
+from septet._core.guards import Guards
+from septet._core.orders import Booked, Ended, Foreign, Orders, Outcome, Parent, Triggered
+from septet._core.wiring import IntakePort, ModelPort, Names, OrderRules
+from septet._kernel import layout
+
+__all__ = ["LiveCore"]
+
+KINDS: Final[Sequence[Any]] = ("market", "limit", "stop", "stop_limit")
+WISHES: Final[Sequence[Any]] = ("none", "short", "flat", "long")
+ENDS: Final[dict[int, Any]] = {
+    layout.STATUS_FILLED: "filled",
+    layout.STATUS_CANCELLED: "cancelled",
+    layout.STATUS_EXPIRED: "expired",
+}
+STATUS_OF: Final = {
+    "filled": layout.STATUS_FILLED,
+    "cancelled": layout.STATUS_CANCELLED,
+    "rejected": layout.STATUS_CANCELLED,
+    "expired": layout.STATUS_EXPIRED,
+}
+"""How the venue's word for an end is booked: the engine knows no rejection."""
+TRACES: Final = 1_024
+"""Newest orders whose trace is remembered for their fills."""
+
+
+class _Kept(msgspec.Struct, kw_only=True):
+    """A snapshot of everything."""
+
+    engine: bytes
+    orders: bytes
+    guards: bytes
+    checks: bytes
+    intake: bytes
+    models: bytes
+    session: int
+    market_ns: int
+    trained_to_ns: int
+    windows: int
+    fills: int
+    stops: dict[int, int]
+    traces: dict[int, str]
+
+
+class LiveCore:
+    """One strategy's live core.
+
+    Parameters
+    ----------
+    names
+        What codes and numbers mean.
+    engine
+        Decides; books fills. An `ExternalEngine` where a venue fills orders.
+    intake, models
+        Bars to columns; which model is in force (None without a model).
+    guards
+        What blocks entries.
+    rules
+        What an order carries to the wire.
+    orders, checks
+        The order manager and its last check; None where fills happen inside the engine.
+    """
+
+    def __init__(
+        self,
+        names: Names,
+        engine: Engine,
+        intake: IntakePort,
+        models: ModelPort | None,
+        guards: Guards,
+        rules: OrderRules,
+        orders: Orders | None = None,
+        checks: Checks | None = None,
+    ) -> None:
+        self.names, self.engine, self.intake, self.models = names, engine, intake, models
+        self.guards, self.rules = guards, rules
+        self.orders, self.checks = orders, checks
+        self.session = 0
+        self.market_ns = 0
+        self._now_ns = 0
+        self._trained_to_ns = -1
+        self._windows = 0
+        self._fills = 0
+        self._stops: dict[int, int] = {}
+        self._traces: dict[int, str] = {}
+        self._out: list[m.Command] = []
+        self._handlers: dict[type[m.Event], Callable[[Any], None]] = {
+            m.Started: self._started,
+            m.Ticked: self._ticked,
+            m.Operated: self._operated,
+            m.BarClosed: self._bar,
+            m.Gapped: self._gap,
+            m.SeriesPoint: intake.point,
+            m.BarrierReached: self._barrier,
+            m.Quoted: self._quoted,
+            m.Printed: self._printed,
+            m.Holdings: self._holdings,
+            m.ModelReady: self._model,
+            m.ModelFailed: self._model,
+        }
+
+    def handle(self, event: m.Event) -> list[m.Command]:
+        """Take one event; return what must happen because of it, in order."""
+        self._out = []
+        self._now_ns = event.at_ns
+        self._handlers.get(type(event), self._venue)(event)
+        if self.orders is not None:
+            self._proceed(self.orders)
+        return self._out
+
+    def _proceed(self, orders: Orders) -> None:
+        """Let the orders carry on; what they find out comes before what they send."""
+        commands = orders.proceed(self._now_ns, self._apply)
+        self._out += commands
+
+    # ------------------------------------------------------------------ the run
+
+    def _started(self, event: m.Started) -> None:
+        self.session = event.session
+        self.market_ns = max(self.market_ns, event.market_ns)
+        self._venue(event)
+        self._train(event.market_ns)
+
+    def _ticked(self, event: m.Ticked) -> None:
+        self.market_ns = max(self.market_ns, event.market_ns)
+        self._venue(event)
+        if isinstance(self.engine, ExternalEngine):
+            for k in range(len(self.names.symbols)):
+                if self.engine.owed(k) >= 0:
+                    self._carry(self.engine.go_on(k, self.market_ns))
+
+    def _operated(self, event: m.Operated) -> None:
+        self._venue(event)
+        if event.action in ("halt", "flatten"):
+            flatten = event.action == "flatten"
+            self._carry(self.engine.halt(self.market_ns, flatten=flatten))
+        elif event.action == "resume":
+            self._carry(self.engine.resume(self.market_ns))
+
+    # ------------------------------------------------------------------ market data
+
+    def _bar(self, event: m.BarClosed) -> None:
+        self.intake.bar(event)
+        if self.checks is not None and event.source != "history":
+            self.checks.priced(event.symbol, event.close, event.at_ns)
+
+    def _gap(self, event: m.Gapped) -> None:
+        text = f"{event.reason}: the windows go on without the bars from {event.first_ns}"
+        self._alert("warning", "gap", text, event.symbol)
+
+    def _barrier(self, event: m.BarrierReached) -> None:
+        self.market_ns = max(self.market_ns, event.time_ns)
+        found = self.engine.handle(self.intake.barrier(event))
+        if not event.decides:
+            return
+        for k in event.present:
+            self._decided(k)
+        curve = self.engine.curve()
+        made = m.Ruled(
+            time_ns=curve.time_ns, equity=curve.equity, cash=curve.cash, exposure=curve.exposure /
+            curve.equity if curve.equity else 0.0,
+        )  # fmt: skip
+        self._out.append(made)
+        self._valued()
+        self._carry(found)
+        if self.rules.protects:
+            for k in event.present:
+                self._protect(k)
+        self._train(event.time_ns)
+
+    def _decided(self, k: int) -> None:
+        row = self.engine.decision(k)
+        if row is None:
+            return
+        reasons, up = self.names.reasons, row.probability_up
+        made = m.Decided(
+            time_ns=row.time_ns, symbol=k, features=row.features, probability_up=None if
+            math.isnan(up) else up, confidence=row.confidence, signal=WISHES[row.wish],
+            requested=row.requested, granted=row.granted, clipped_by=reasons[row.clipped] if
+            row.clipped >= 0 else "", refused_by=reasons[row.refused] if row.refused >= 0 else "",
+            late=row.late, trace=self._traced(row.time_ns, k),
+        )  # fmt: skip
+        self._out.append(made)
+
+    def _traced(self, time_ns: int, k: int) -> str:
+        """Name what ties a bar to its decision, order and fills."""
+        return f"{self.names.symbols[k]}@{time_ns}"
+
+    def _quoted(self, event: m.Quoted) -> None:
+        k = event.symbol
+        middle = 0.5 * (event.bid + event.ask)
+        self.market_ns = max(self.market_ns, event.venue_ns)
+        if self.orders is not None and self.checks is not None:
+            self.checks.priced(k, middle, event.at_ns)
+            self.orders.handle(event)
+        held = self.engine.position(k)[0]
+        self._mark(k, middle, event.bid if held > 0.0 else event.ask)
+
+    def _printed(self, event: m.Printed) -> None:
+        self.market_ns = max(self.market_ns, event.venue_ns)
+        if self.checks is not None:
+            self.checks.priced(event.symbol, event.price, event.at_ns)
+        self._mark(event.symbol, event.price, event.price)
+
+    def _mark(self, k: int, price: float, exit_price: float) -> None:
+        """Value a symbol between bars. The stop that stands at a venue is the venue's to test."""
+        if not isinstance(self.engine, ExternalEngine):
+            return
+        held = self.engine.position(k)[0]
+        if held != 0.0 and self._is_protected(k):
+            level, _ = self.engine.protection(k)
+            if not (exit_price - level) * held > 0.0:
+                exit_price = math.nan
+        found = self.engine.mark(k, price, exit_price, self.market_ns)
+        self._valued()
+        if found:
+            self._carry(found)
+
+    def _valued(self) -> None:
+        self.guards.equity = self.engine.equity
+        if self.checks is not None:
+            self.checks.equity = self.engine.equity
+
+    # ------------------------------------------------------------------ models
+
+    def _model(self, event: m.ModelReady | m.ModelFailed) -> None:
+        if self.models is not None:
+            self.models.take(event)
+        if isinstance(event, m.ModelFailed):
+            self._alert("warning", "retrain", f"window {event.number} gave no model: {event.text}")
+
+    def _train(self, market_ns: int) -> None:
+        """Ask for the models that are due; after a long pause for the newest one alone."""
+        times = self.names.training_times
+        if times is None:
+            return
+        due = times(self._trained_to_ns, market_ns)
+        if due:
+            self._trained_to_ns = due[-1]
+            self._out.append(m.Train(number=self._windows, trained_to_ns=due[-1]))
+            self._windows += 1
+
+    # ------------------------------------------------------------------ venues
+
+    def _venue(self, event: m.Event) -> None:
+        """What venues say goes to the guards and the orders."""
+        if isinstance(event, m.Filled):
+            self.market_ns = max(self.market_ns, event.market_ns)
+        self._out += self.guards.handle(event)
+        if self.orders is not None:
+            self.orders.handle(event)
+
+    def _holdings(self, event: m.Holdings) -> None:
+        """Compare what is booked with what the account holds."""
+        if self.orders is None or self.checks is None:
+            return
+        self.orders.handle(event)
+        for k, base in enumerate(self.names.base):
+            free, locked = event.balances.get(base, (0.0, 0.0))
+            theirs = free + locked - event.others.get(base, 0.0)
+            ours = self.engine.position(k)[0]
+            lot = self.checks.symbols[k].instrument.lot
+            if event.first and self.rules.adopts and abs(theirs - ours) >= lot:
+                self._adopt(k, theirs - ours)
+                continue
+            low, high = self.orders.band(k)
+            self._out += self.guards.compare(
+                k, ours, theirs, tolerance=lot, low=low, high=high,
+                settled=self.orders.quiet(k, event.asked_ns), now_ns=event.at_ns,
+            )  # fmt: skip
+
+    def _adopt(self, k: int, quantity: float) -> None:
+        """Take over what the account holds, at the newest price."""
+        assert isinstance(self.engine, ExternalEngine)
+        scale = self.engine.state.B.item(k, layout.SCALE)
+        price = self.engine.state.B.item(k, layout.MARK)
+        if not price > 0.0:
+            text = f"{self.names.symbols[k]} cannot be adopted before it has a price"
+            self._alert("error", "position_mismatch", text, k)
+            return
+        self._alert("warning", "adopted", f"{quantity:.12g} at {price:.12g}", k)
+        self._carry(self.engine.adopt(k, float(round(quantity * scale)), price, self.market_ns))
+        if self.orders is not None:
+            self.orders.touch(k)
+
+    def _apply(self, outcome: Outcome) -> None:
+        """Let the engine book what the orders have found out."""
+        if isinstance(outcome, Booked):
+            self._booked(outcome)
+        elif isinstance(outcome, Ended):
+            self._ended(outcome)
+        elif isinstance(outcome, Triggered):
+            self._triggered(outcome)
+        elif isinstance(outcome, Foreign):
+            text = f"{outcome.client_id}: {outcome.text}"
+            self._out += self.guards.fire("safe_mode", self._now_ns, text=text)
+
+    def _booked(self, outcome: Booked) -> None:
+        """Book a fill: what arrived, and the fee in the quote currency."""
+        engine = self.engine
+        assert isinstance(engine, ExternalEngine)
+        k, fill = outcome.symbol, outcome.fill
+        scale = engine.state.B.item(k, layout.SCALE)
+        units = float(round(outcome.quantity * scale))
+        got, fee = units, fill.fee
+        if fill.fee_currency == self.names.base[k]:
+            got, fee = float(round((outcome.quantity - fill.fee) * scale)), fill.fee * fill.price
+        elif fill.fee_currency != self.names.quote[k]:
+            fee = fill.fee_quote or 0.0
+        order = outcome.parent if outcome.parent >= 0 else self._stops.get(k, -1)
+        found = engine.fill(k, order, units, fill.price, got, fee, fill.maker, fill.market_ns)
+        self._valued()
+        self._carry(found, fill)
+        if self.rules.protects:
+            self._protect(k)
+
+    def _ended(self, outcome: Ended) -> None:
+        engine = self.engine
+        assert isinstance(engine, ExternalEngine)
+        status = STATUS_OF[outcome.state]
+        self._carry(engine.end(outcome.symbol, outcome.parent, status, self.market_ns))
+
+    def _triggered(self, outcome: Triggered) -> None:
+        """A stop at the venue fills: give it the number of an order of the strategy."""
+        engine = self.engine
+        assert isinstance(engine, ExternalEngine)
+        _, reason = engine.protection(outcome.symbol)
+        found = engine.trigger(outcome.symbol, max(reason, 0), self.market_ns)
+        for each in found:
+            if isinstance(each, core.Place):
+                self._stops[outcome.symbol] = each.order
+        self._carry([each for each in found if not isinstance(each, core.Place)])
+
+    def _protect(self, k: int) -> None:
+        """Let the stop at the venue be where the engine's is."""
+        engine = self.engine
+        assert isinstance(engine, ExternalEngine)
+        assert self.orders is not None
+        held = engine.position(k)[0]
+        level = engine.protection(k)[0] if held else math.nan
+        wished = (held, level) if level == level else (0.0, 0.0)
+        trace = self._traced(self.market_ns, k)
+        self.orders.protect(k, *wished, trace=trace)
+
+    def _is_protected(self, k: int) -> bool:
+        """Whether a stop of ours stands at the venue."""
+        records = self.orders.records if self.orders is not None else None
+        stop = records.stops.get(k) if records is not None else None
+        child = records.children.get(stop.child) if records is not None and stop else None
+        return child is not None and child.exists and not child.is_final
+
+    # ------------------------------------------------------------------ from the engine
+
+    def _carry(self, found: Sequence[core.Command], fill: m.Filled | None = None) -> None:
+        """Carry out what the engine wants, in its order."""
+        for each in found:
+            match each:
+                case core.Place():
+                    self._place(each)
+                case core.OrderEnded():
+                    self._order_ended(each)
+                case core.Traded():
+                    self._traded(each, fill)
+                case core.Halted():
+                    self._halted(each)
+                case core.Lifted():
+                    self._out.append(m.Lifted(rule=self._halt_of(each.halt)[0], by="rule"))
+
+    def _place(self, each: core.Place) -> None:
+        scale = self.engine.state.B.item(each.symbol, layout.SCALE)
+        reason, rules = self.names.reasons[each.reason], self.rules
+        trace = self._traced(each.time_ns, each.symbol)
+        if self.orders is None:
+            self._traces[each.order] = trace
+            self._changed(each.order, each.symbol, "open", 0.0, reason, trace)
+            return
+        parent = Parent(
+            number=each.order, symbol=each.symbol, quantity=each.units / scale,
+            kind=KINDS[each.kind], limit_price=_number(each.limit_price),
+            trigger_price=_number(each.trigger_price), reduces=each.reduces,
+            whole=reason != "rebalance", reason=reason, decided_price=each.price,
+            deadline_ns=0 if each.reduces else self._now_ns + rules.decide_within_ns,
+            spends=not each.reduces,
+            patience_ns=0 if each.reduces else rules.patience_ns,
+            max_slippage=0.0 if each.reduces else rules.max_slippage, trace=trace,
+        )  # fmt: skip
+        self._traces[each.order] = trace
+        if len(self._traces) > TRACES:
+            del self._traces[next(iter(self._traces))]
+        self.orders.place(parent, self._now_ns)
+
+    def _order_ended(self, each: core.OrderEnded) -> None:
+        reason = self.names.reasons[each.reason]
+        if self.orders is not None:
+            self.orders.wish_cancel(each.order, reason, self._now_ns)
+            return
+        state = ENDS[each.status]
+        reason = "" if state == "filled" else reason
+        trace = self._traces.pop(each.order, "")
+        self._changed(each.order, each.symbol, state, 0.0, reason, trace)
+
+    def _traded(self, each: core.Traded, fill: m.Filled | None) -> None:
+        k = each.symbol
+        scale = self.engine.state.B.item(k, layout.SCALE)
+        received = each.got != each.units
+        if fill is not None:
+            trade_id, fee, currency = fill.trade_id, fill.fee, fill.fee_currency
+        else:
+            self._fills += 1
+            trade_id, fee = f"f{self._fills}", each.fee
+            currency = self.names.base[k] if received else self.names.quote[k]
+            fee = abs(each.units - each.got) / scale if received else fee
+        made = m.Traded(
+            order=each.order, symbol=k, trade_id=trade_id, side="buy" if each.units > 0.0 else
+            "sell", quantity=abs(each.units) / scale, price=each.price, fee=fee,
+            fee_currency=currency, position=each.held / scale, market_ns=each.time_ns,
+            maker=each.maker, trace=self._traces.get(each.order, ""),
+        )  # fmt: skip
+        self._out.append(made)
+
+    def _halted(self, each: core.Halted) -> None:
+        rule, then, lifts = self._halt_of(each.halt)
+        self._out.append(m.Fired(rule=rule, then=then, lifts=lifts, equity=each.equity))
+        text = f"{rule} fired at equity {each.equity:.2f}: {then}; lifted by {lifts}"
+        self._alert("critical", "halt", text)
+
+    def _halt_of(self, number: int) -> tuple[str, str, str]:
+        if number == core.BY_HAND:
+            return "operator", "block_entries", "septet resume"
+        return self.names.halts[number]
+
+    def _changed(
+        self, order: int, k: int, state: m.OrderState, filled: float, reason: str, trace: str
+    ) -> None:
+        made = m.Changed(
+            order=order, client_id="", symbol=k, state=state, filled=filled, reason=reason,
+            trace=trace,
+        )  # fmt: skip
+        self._out.append(made)
+
+    def _alert(self, level: Any, event: str, text: str, symbol: int = -1) -> None:
+        self._out.append(m.Alerted(level=level, event=event, text=text, symbol=symbol))
+
+    # ------------------------------------------------------------------ continuing
+
+    def snapshot(self) -> bytes:
+        """Everything needed to go on as if nothing had happened."""
+        orders, checks, models = self.orders, self.checks, self.models
+        kept = _Kept(
+            engine=self.engine.snapshot(), guards=self.guards.snapshot(),
+            orders=orders.snapshot() if orders is not None else b"",
+            checks=checks.snapshot() if checks is not None else b"",
+            intake=self.intake.snapshot(),
+            models=models.snapshot() if models is not None else b"", session=self.session,
+            market_ns=self.market_ns, trained_to_ns=self._trained_to_ns, windows=self._windows,
+            fills=self._fills, stops=self._stops, traces=self._traces,
+        )  # fmt: skip
+        return msgspec.msgpack.encode(kept)
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot of a core of the same strategy."""
+        kept = msgspec.msgpack.decode(data, type=_Kept)
+        self.engine.restore(kept.engine)
+        if self.orders is not None:
+            self.orders.restore(kept.orders)
+        if self.checks is not None:
+            self.checks.restore(kept.checks)
+        self.guards.restore(kept.guards)
+        self.intake.restore(kept.intake)
+        if self.models is not None:
+            self.models.restore(kept.models)
+        self.session, self.market_ns = kept.session, kept.market_ns
+        self._trained_to_ns, self._windows = kept.trained_to_ns, kept.windows
+        self._fills, self._stops, self._traces = kept.fills, kept.stops, kept.traces
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

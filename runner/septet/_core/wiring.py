@@ -1,0 +1,63 @@
+"""What the live core is wired to: names of its numbers, rules of its orders, ports to its rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from septet import messages as m
+from septet._core import events as core
+
+__all__ = ["IntakePort", "ModelPort", "Names", "OrderRules"]
+
+
+@dataclass(frozen=True)
+class Names:
+    """What codes and numbers of the core mean.
+
+    `halts` are rule, action and what lifts it, in the order of the plan; `base` and `quote` the
+    currencies of each symbol; `external` says whether fills come from a venue.
+    """
+
+    symbols: tuple[str, ...]
+    reasons: tuple[str, ...]
+    halts: tuple[tuple[str, str, str], ...]
+    base: tuple[str, ...]
+    quote: tuple[str, ...]
+    external: bool
+    training_times: Callable[[int, int], Sequence[int]] | None = field(default=None, repr=False)
+
+
+class IntakePort(Protocol):
+    """Bars in, columns out; see `septet._live.intake.Intake`."""
+
+    def bar(self, event: m.BarClosed) -> None: ...
+    def point(self, event: m.SeriesPoint) -> None: ...
+    def barrier(self, event: m.BarrierReached) -> core.Barrier: ...
+    def snapshot(self) -> bytes: ...
+    def restore(self, data: bytes) -> None: ...
+
+
+class ModelPort(Protocol):
+    """Models as they arrive; see `septet._live.models.Models`."""
+
+    def take(self, event: m.ModelReady | m.ModelFailed) -> None: ...
+    def snapshot(self) -> bytes: ...
+    def restore(self, data: bytes) -> None: ...
+
+
+@dataclass(frozen=True)
+class OrderRules:
+    """What an order of the strategy carries to the wire besides what the engine says.
+
+    `decide_within_ns` (wall time) is how long after its decision an entry may leave;
+    `patience_ns` and `max_slippage` are those of `limit_then_market`, 0 for other styles;
+    `protects` says whether stops are held at the venue, where it can hold them.
+    """
+
+    decide_within_ns: int
+    patience_ns: int = 0
+    max_slippage: float = 0.0
+    protects: bool = False
+    adopts: bool = False

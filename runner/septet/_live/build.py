@@ -1,0 +1,248 @@
+"""From a loaded file to the live core that runs it: the same plan, wired for events."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from septet import _learn as learn
+from septet import messages as m
+from septet._core.checks import Checks, Limits
+from septet._core.checks import Instrument as CheckedInstrument
+from septet._core.engine import Engine
+from septet._core.external import ExternalEngine
+from septet._core.guards import Guards
+from septet._core.live import LiveCore
+from septet._core.orders import Orders, Timing
+from septet._core.wiring import Names, OrderRules
+from septet._data.bars import Instrument
+from septet._learn.schedule import training_times
+from septet._live.intake import Intake, Schedule
+from septet._live.models import Models
+from septet._plan.plan import Plan
+from septet._shell.eventful import window_of
+from septet._shell.session import plan_of, tape_rules
+from septet.errors import InputError
+from septet_schemas.units import format_duration
+
+__all__ = ["Build", "core_of", "currencies", "is_external", "limits_of"]
+
+MINUTE_NS: Final = 60_000_000_000
+ROUND_THE_CLOCK: Final = "24x7"
+
+
+@dataclass(frozen=True)
+class Build:
+    """A core and what was needed to make it."""
+
+    core: LiveCore
+    plan: Plan
+    names: Names
+    instruments: tuple[Instrument, ...]
+    bars_needed: int
+    features: tuple[str, ...]
+
+
+def is_external(strategy: Any) -> bool:
+    """Whether fills come from outside the engine: live, and paper against quotes or books."""
+    if strategy.mode == "live":
+        return True
+    return str(strategy.execution.simulation.fills) != "next_open"
+
+
+def currencies(symbol: str, account: str) -> tuple[str, str]:
+    """Base and quote currency of a symbol; one without a slash is quoted in the account's."""
+    base, _, quote = symbol.partition("/")
+    return base, quote.partition(":")[0] or account
+
+
+def core_of(
+    loaded: Any,
+    *,
+    tag: str,
+    instruments: Sequence[Instrument],
+    run_folder: Path,
+    timing: Timing | None = None,
+    calendars: Mapping[str, str] | None = None,
+    speed: float = 1.0,
+    holds_stops: bool = False,
+    say: Any = None,
+) -> Build:
+    """Make the live core of a loaded file; compiles or loads the plan.
+
+    Parameters
+    ----------
+    loaded
+        A file as `septet._config.load` returns it, for paper or live.
+    tag
+        Eight characters that every client order id of the run begins with.
+    instruments
+        What is traded, in universe order; fixed for the life of a run.
+    run_folder
+        Where models are kept.
+    timing
+        How long requests may take, and what the venue can do.
+    calendars
+        Calendar of each symbol; the file's where it is not named.
+    speed
+        Market time in a second of wall time.
+    holds_stops
+        Whether the venue takes stop orders: it then holds the strategy's protective stops.
+    """
+    strategy = loaded.strategy
+    if strategy.mode == "live" and strategy.account.type != "spot":
+        raise InputError(
+            "live trading of perpetuals is not available in this version",
+            hint="run it with --mode paper, or trade spot: account: {type: spot}",
+        )
+    external = is_external(strategy)
+    plan = plan_of(loaded, calendar=_main_calendar(strategy, calendars), external=external, say=say)
+    models = _models_of(loaded, plan, run_folder)
+    engine = _engine(plan, strategy, instruments, models)
+    intake = _intake(plan, strategy, calendars or {})
+    guards = Guards(strategy.universe.symbols)
+    guards.equity = engine.equity
+    rules = _order_rules(strategy, speed, protects=external and holds_stops)
+    names = _names(plan, strategy, external)
+    orders = checks = None
+    if external:
+        checks = Checks([_checked(each) for each in instruments], limits_of(strategy, speed))
+        checks.equity = engine.equity
+        orders = Orders(tag, checks, guards, lambda k: engine.position(k)[0], timing)
+    core = LiveCore(names, engine, intake, models, guards, rules, orders, checks)
+    features = tuple(plan.assembly.features)
+    return Build(core, plan, names, tuple(instruments), plan.memory_bars + 2, features)
+
+
+def _main_calendar(strategy: Any, calendars: Mapping[str, str] | None) -> str:
+    written = str(strategy.data.candles.extra["calendar"] or ROUND_THE_CLOCK)
+    found = list((calendars or {}).values())
+    return max(found, key=found.count) if found else written
+
+
+def _engine(
+    plan: Plan, strategy: Any, instruments: Sequence[Instrument], models: Models | None
+) -> Engine:
+    """Return an engine whose window is as long as the strategy's memory."""
+    assembly = plan.assembly
+    window = window_of(plan, plan.state(strategy.account.capital, instruments))
+    inputs: list[int] = []
+    if models is not None:
+        graph, rows_of = assembly.graph, assembly.rows.f
+        chosen = strategy.model.extra.get("inputs") or assembly.features
+        columns = [graph.named[name] for name in chosen]
+        inputs = [rows_of[column.node, column.output] for column in columns]
+    kind = ExternalEngine if plan.assembly.external else Engine
+    return kind(
+        window, judge=models.judge if models is not None else None, model_inputs=inputs,
+        model_row=assembly.model_row, keeps_log=False,
+    )  # fmt: skip
+
+
+def _models_of(loaded: Any, plan: Plan, run_folder: Path) -> Models | None:
+    block = loaded.strategy.model
+    if block is None:
+        return None
+    names = list(block.extra.get("inputs") or plan.assembly.features)
+
+    def load(event: m.ModelReady) -> Any:
+        found = learn.load_model(run_folder / event.folder, names, learn.restore_of(block))
+        if str(found.card["model_sha256"]) != event.fingerprint:
+            raise InputError(
+                f"{run_folder / event.folder} is not the model the journal names: "
+                f"{event.fingerprint[:12]} was announced",
+                hint="restore the run's models folder, or begin another run with --fresh",
+            )
+        return found.model
+
+    rule = learn.training_rule(block.extra["training"], loaded.strategy.universe.bar)
+    return Models(load, rule.ready_after_ns)
+
+
+def _intake(plan: Plan, strategy: Any, calendars: Mapping[str, str]) -> Intake:
+    rows = plan.assembly.rows.x
+    written = strategy.data.candles.extra["calendar"] or ROUND_THE_CLOCK
+    bar_ns = strategy.universe.bar
+    symbols = strategy.universe.symbols
+    schedules = [Schedule(bar_ns, calendars.get(symbol, written)) for symbol in symbols]
+    ages = {name: block.extra["max_age"] for name, block in strategy.data.series.items()}
+    columns = sorted(rows, key=rows.__getitem__)
+    return Intake(symbols, columns, schedules, tape_rules(strategy), ages)
+
+
+def _names(plan: Plan, strategy: Any, external: bool) -> Names:
+    symbols = strategy.universe.symbols
+    pairs = [currencies(symbol, strategy.account.currency) for symbol in symbols]
+    halts = [
+        (name, str(block.extra["then"]), _resume(block.extra["resume"]))
+        for name, block in plan.assembly.halts
+    ]
+    return Names(
+        symbols=tuple(symbols), reasons=tuple(plan.assembly.reasons), halts=tuple(halts),
+        base=tuple(base for base, _ in pairs), quote=tuple(quote for _, quote in pairs),
+        external=external, training_times=_schedule_of(strategy),
+    )  # fmt: skip
+
+
+def _resume(value: Any) -> str:
+    return value if isinstance(value, str) else format_duration(value)
+
+
+def _schedule_of(strategy: Any) -> Callable[[int, int], Sequence[int]] | None:
+    """Return which training times fall into a span; of a first or a long one only the last."""
+    block = strategy.model
+    if block is None or learn.stored_folder(block) is not None:
+        return None
+    rule = learn.training_rule(block.extra["training"], strategy.universe.bar)
+    longest = 2 * rule.step_ns
+
+    def due(after_ns: int, until_ns: int) -> Sequence[int]:
+        first = until_ns - longest if after_ns < 0 else after_ns + 1
+        times = training_times(replace(rule, ready_after_ns=0), max(0, first), until_ns)
+        return times[-1:]
+
+    return due
+
+
+def _order_rules(strategy: Any, speed: float, *, protects: bool) -> OrderRules:
+    keys, order = strategy.data.candles.extra, strategy.execution.order
+    within = keys["decide_within"]
+    if within is None:
+        within = min(int(strategy.universe.bar / speed) // 4, MINUTE_NS)
+    rests = order.use == "limit_then_market"
+    return OrderRules(
+        decide_within_ns=int(within),
+        patience_ns=int(order.config.patience) if rests else 0,
+        max_slippage=float(order.config.max_slippage) if rests else 0.0,
+        protects=protects, adopts=strategy.risk.adopt == "adopt",
+    )  # fmt: skip
+
+
+def limits_of(strategy: Any, speed: float = 1.0) -> Limits:
+    """Read the file's limits for the last check; windows shrink with a bar that is shortened."""
+    blocks = {block.use: block.config for block in strategy.risk.limits.values()}
+
+    def of(name: str, field: str, default: float) -> float:
+        return float(getattr(blocks[name], field, default)) if name in blocks else default
+
+    shares = {"position": 1.0, "gross_exposure": 1.0}
+    for name in shares:
+        shares[name] = of(name, "max", 1.0)
+    rate = int(of("orders_per_minute", "max", 60))
+    minutes = max(1, round(speed * MINUTE_NS / strategy.universe.bar)) if speed > 1.0 else 1
+    return Limits(
+        price_collar=of("price_collar", "max", 0.05),
+        max_order_value=of("max_order_value", "max", math.inf),
+        orders_per_minute=rate * minutes, reductions_per_minute=rate * minutes,
+        position=shares["position"], gross=shares["gross_exposure"],
+        repeats=10 * minutes, flips=60 * minutes, turnover=20.0 * minutes,
+    )  # fmt: skip
+
+
+def _checked(each: Instrument) -> CheckedInstrument:
+    return CheckedInstrument(
+        symbol=each.symbol, lot=each.lot, tick=each.tick, min_notional=each.min_notional
+    )

@@ -1,0 +1,144 @@
+"""The live core, fed a history as if it arrived, decides what the backtest decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from septet import messages as m
+from septet._config import load
+from septet._data.bars import Instrument
+from septet._kernel import layout
+from septet._live.build import Build, core_of
+from septet._shell.backtest import backtest
+from septet._shell.session import Session, open_session
+
+STRATEGIES = Path(__file__).resolve().parents[2] / "strategies"
+SNAPSHOT_EVERY = 997
+
+
+@dataclass
+class Seen:
+    """What a core said, in order."""
+
+    decided: list[m.Decided] = field(default_factory=list)
+    ruled: list[m.Ruled] = field(default_factory=list)
+    traded: list[m.Traded] = field(default_factory=list)
+    trains: list[m.Train] = field(default_factory=list)
+
+    def take(self, commands: list[m.Command]) -> None:
+        for each in commands:
+            if isinstance(each, m.Decided):
+                self.decided.append(each)
+            elif isinstance(each, m.Ruled):
+                self.ruled.append(each)
+            elif isinstance(each, m.Traded):
+                self.traded.append(each)
+            elif isinstance(each, m.Train):
+                self.trains.append(each)
+
+
+def instruments(session: Session) -> list[Instrument]:
+    market = session.market
+    return [market.instruments.get(symbol) or Instrument(symbol) for symbol in market.symbols]
+
+
+def feed(build: Build, session: Session, first_ns: int, models: list[m.ModelReady]) -> Seen:
+    """Feed every bar as it became known; now and then go on from a snapshot."""
+    core, tape, seen = build.core, session.tape, Seen()
+    tables = [session.market.bars[symbol] for symbol in session.market.symbols]
+    waiting = sorted(models, key=lambda each: each.trained_to_ns)
+    for t in range(tape.times):
+        now_ns = int(tape.T[layout.KNOWN, t])
+        while waiting and waiting[0].trained_to_ns <= now_ns:
+            seen.take(core.handle(waiting.pop(0)))
+        present = []
+        for k, table in enumerate(tables):
+            i = int(tape.T[layout.ROW + k, t])
+            if i < 0:
+                continue
+            present.append(k)
+            prices = {
+                name: float(getattr(table, name)[i])
+                for name in ("open", "high", "low", "close", "volume")
+            }
+            bar = m.BarClosed(
+                at_ns=now_ns, symbol=k, open_ns=int(table.open_ns[i]), known_ns=now_ns, **prices
+            )
+            seen.take(core.handle(bar))
+        seen.take(
+            core.handle(
+                m.BarrierReached(
+                    at_ns=now_ns, time_ns=now_ns, present=tuple(present), decides=now_ns >= first_ns
+                )
+            )
+        )
+        if t % SNAPSHOT_EVERY == SNAPSHOT_EVERY - 1:
+            core.restore(core.snapshot())
+    return seen
+
+
+def compare(seen: Seen, result: Any, features: list[str]) -> None:
+    """Every number of decisions, fills and equity has the same bits."""
+    assert np.array_equal([each.equity for each in seen.ruled], result.equity["equity"])
+    assert np.array_equal([each.cash for each in seen.ruled], result.equity["cash"])
+    for name in ("price", "quantity", "fee"):
+        found = [getattr(each, name) for each in seen.traded]
+        assert np.array_equal(found, result.fills[name]), name
+    assert [each.market_ns for each in seen.traded] == list(result.fills["time"])
+    rows = np.array([np.frombuffer(each.features) for each in seen.decided])
+    for column, name in enumerate(features):
+        found = rows[:, column].view(np.int64)
+        assert np.array_equal(found, np.asarray(result.decisions[name]).view(np.int64)), name
+    for name in ("requested", "granted", "confidence"):
+        found = [getattr(each, name) for each in seen.decided]
+        assert np.array_equal(found, result.decisions[name]), name
+
+
+@pytest.mark.parametrize(
+    ("name", "end"), [("sma-cross", ""), ("perpetual-trend", ""), ("us-stocks", "2002-06-30")]
+)
+def test_the_core_decides_what_the_backtest_decided(name: str, end: str, tmp_path: Path) -> None:
+    path = STRATEGIES / f"{name}.yaml"
+    loaded = load(path, sets=[f"universe.end={end}"] if end else [])
+    result, session = backtest(loaded, engine="batch"), open_session(loaded)
+    build = core_of(
+        load(path, mode="paper"), tag="sabcdefg", instruments=instruments(session),
+        run_folder=tmp_path, calendars=dict(session.market.calendars),
+    )  # fmt: skip
+    seen = feed(build, session, int(result.decisions["time"][0]), [])
+    compare(seen, result, list(build.features))
+
+
+def test_models_that_arrive_judge_as_those_of_the_walk(tmp_path: Path) -> None:
+    path = STRATEGIES / "demo.yaml"
+    loaded = load(path)
+    result, session = backtest(loaded, engine="batch"), open_session(loaded)
+    assert result.model_files is not None
+    assert result.models is not None
+    for place, data in result.model_files.items():
+        target = tmp_path / "models" / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    folders = sorted(path.name for path in (tmp_path / "models").iterdir())
+    build = core_of(
+        load(path, mode="paper"), tag="sabcdefg", instruments=instruments(session),
+        run_folder=tmp_path,
+    )  # fmt: skip
+    ready = []
+    for number, (folder, card) in enumerate(zip(folders, result.models, strict=True)):
+        ready.append(
+            m.ModelReady(
+                at_ns=0, number=number, fingerprint=str(card["model_sha256"]),
+                trained_to_ns=int(card["trained_to_ns"]), ready_ns=int(card["ready_ns"]),
+                expires_ns=2**62, folder=f"models/{folder}",
+            )
+        )  # fmt: skip
+    seen = feed(build, session, int(result.decisions["time"][0]), ready)
+    compare(seen, result, list(build.features))
+    asked = [each.trained_to_ns for each in seen.trains]
+    assert {each.trained_to_ns for each in ready} <= set(asked)
