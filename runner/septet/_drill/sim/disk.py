@@ -35,7 +35,8 @@ class Row(msgspec.Struct, frozen=True):
 
     def read(self) -> m.Event:
         """Return the event."""
-        return _READ.decode(self.event)
+        found: m.Event = _READ.decode(self.event)
+        return found
 
 
 def encode(commands: Sequence[m.Command]) -> bytes:

@@ -54,17 +54,20 @@ class _Schedule:
     """The run of one seed."""
 
     def __init__(
-        self, seed: int, subjects: Subjects, only: frozenset[str] | None, crash: tuple[int, int]
-    ) -> None:
+        self, seed: int, subjects: Subjects, only: frozenset[str] | None, crash: tuple[int, int],
+        active_ns: int,
+    ) -> None:  # fmt: skip
         self.world = World(seed)
         self.weather = Weather(self.world, only=only)
         self.venue = SimVenue(self.world, self.weather)
         self.disk = SimDisk(self.world, self.weather)
         self.disk.crash_at_write, self.disk.phase = crash
         self.shell = SimShell(self.world, self.weather, self.venue, self.disk, subjects(seed))
+        self.active_ns = active_ns
         self.killed = False
         self._dark = False
         self._asked: m.Operated | None = None
+        self._resume_ns = 0
 
     def run(self) -> Report:
         world, shell = self.world, self.shell
@@ -72,13 +75,13 @@ class _Schedule:
         self._quote()
         self._second()
         self._barrier()
-        world.run_until(BEGIN_NS + ACTIVE_NS)
+        world.run_until(BEGIN_NS + self.active_ns)
         world.note("---- no more faults")
         self.weather.calm = True
         self.venue.stay_calm()
         shell.start()
         world.after(10 * SECOND, self._give_back)
-        world.run_until(BEGIN_NS + ACTIVE_NS + SETTLE_NS)
+        world.run_until(BEGIN_NS + self.active_ns + SETTLE_NS)
         self._judge()
         world.note("---- the second restart")
         before = len(shell.rows)
@@ -108,6 +111,8 @@ class _Schedule:
             self.venue.market.give(missing, 0)
 
     def _judge(self) -> None:
+        if not self.shell.running:  # killed at the very end: give the next process its time
+            self.world.run_until(self.world.now_ns + SETTLE_NS)
         if not self.shell.running:
             self._fail(["no process is running"])
         self._fail(judge(self.shell, self.venue, killed=self.killed))
@@ -156,7 +161,7 @@ class _Schedule:
             shell.sleep(world.chance.randint(1, 10) * SECOND)
         if shell.running and strikes("O1 kill"):
             self._operate("halt")
-        elif self.killed and not self.weather.calm and world.chance.random() < 0.05:
+        elif self.killed and 0 < self._resume_ns <= world.now_ns and not self.weather.calm:
             self._operate("resume")
         elif self._asked is not None and shell.running:
             if shell.heard(self._asked.reason):
@@ -171,6 +176,9 @@ class _Schedule:
 
     def _operate(self, action: str) -> None:
         self.killed = action == "halt"
+        chance = self.world.chance
+        after_ns = chance.randint(1, 15) * SECOND if chance.random() < 0.4 else 0
+        self._resume_ns = self.world.now_ns + after_ns if after_ns else 0
         self._asked = m.Operated(
             at_ns=0, action="halt" if self.killed else "resume", name="operator",
             reason=f"at {self.world.now_ns}",
@@ -199,6 +207,7 @@ def run_schedule(
     *,
     only: frozenset[str] | None = None,
     crash_at_write: tuple[int, int] = (0, 0),
+    active_ns: int = ACTIVE_NS,
 ) -> Report:
     """Run the schedule of a seed; raise `Failure`, with the seed and the last steps, if it breaks.
 
@@ -213,12 +222,14 @@ def run_schedule(
     crash_at_write
         Number of the journal's write at which the process is killed, counted from 1, and where:
         0 before it, 1 after it and before the commit, 2 after the commit.
+    active_ns
+        How long faults and decisions last.
     """
     if subjects is None:
         from septet._drill.sim.toy import toys
 
         subjects = toys
-    schedule = _Schedule(seed, subjects, only, crash_at_write)
+    schedule = _Schedule(seed, subjects, only, crash_at_write, active_ns)
     try:
         return schedule.run()
     except Failure:

@@ -26,7 +26,9 @@ _RETRY_NS: Final = 200 * MS
 _TOLD: Final = (
     m.Submit, m.Cancel, m.Amend, m.CancelAll, m.Query, m.Changed, m.Traded, m.Fired, m.Lifted,
 )  # fmt: skip
-_NOT_TOLD: Final = (m.Quoted, m.Ticked, m.OpenOrders, m.Holdings, m.BarClosed)
+_NOT_TOLD: Final = (
+    m.Quoted, m.Ticked, m.OpenOrders, m.Holdings, m.BarClosed, m.FiltersChanged, m.BarrierReached,
+)  # fmt: skip
 
 
 class Subject(Protocol):
@@ -197,7 +199,7 @@ class SimShell:
             event = msgspec.structs.replace(self._inbox.popleft(), at_ns=now_ns)
             commands = self.core.handle(event)
             rows.append((event, commands))
-            if not isinstance(event, _NOT_TOLD) or commands:
+            if commands or not isinstance(event, _NOT_TOLD):
                 self._world.note(partial(told, event, commands))
         if self._broken or not self._store(rows):
             self._hold(rows)
@@ -334,8 +336,10 @@ def _id(command: m.Command) -> str:
 
 
 def told(event: m.Event, commands: Sequence[m.Command]) -> str:
-    """Return an event and what it caused as one readable line."""
+    """Return an event and what it caused as one readable line; nothing if it did nothing."""
     words = [_words(each) for each in commands if isinstance(each, _TOLD)]
+    if not words and isinstance(event, _NOT_TOLD):
+        return ""
     return _words(event) + (" => " + "; ".join(words) if words else "")
 
 

@@ -125,6 +125,10 @@ class Toy:
     def _decide(self, event: m.BarrierReached) -> None:
         chance = random.Random(event.time_ns // MS ^ (self._seed * 7_919))
         now_ns, drawn = event.at_ns, chance.random()
+        if self.orders.records.kill:  # a halted engine decides exits alone
+            if self._units >= LOT and drawn < 0.2:
+                self._exit(now_ns, whole=True)
+            return
         for number in list(self._working):
             if chance.random() < 0.15:
                 self.orders.wish_cancel(number, "expired", now_ns)

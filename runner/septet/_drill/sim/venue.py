@@ -145,7 +145,7 @@ class SimVenue:
                     shown.append(self.market.seen(each, as_of_ns=as_of_ns, by="list"))
             return m.OpenOrders(at_ns=0, orders=tuple(shown), asked_ns=sent_ns)
 
-        self._ask("open orders", look, put)
+        self._ask("read open orders", look, put)
 
     def fills(self, since_ns: int, put: Put) -> None:
         """Ask for executions since a wall time."""
@@ -158,7 +158,7 @@ class SimVenue:
                 if since_ns <= each.time_ns <= as_of_ns
             ]
 
-        self._ask("fills", look, put)
+        self._ask("read fills", look, put)
 
     def holdings(self, put: Put, *, first: bool = False) -> None:
         """Ask for the balances."""
@@ -168,11 +168,11 @@ class SimVenue:
             balances = self.market.balances_at(self._as_of())
             return m.Holdings(at_ns=0, balances=balances, asked_ns=sent_ns, first=first)
 
-        self._ask("holdings", look, put)
+        self._ask("read holdings", look, put)
 
     def filters(self, put: Put) -> None:
         """Ask what may be traded."""
-        self._ask("filters", self.filters_now, put)
+        self._ask("read filters", self.filters_now, put)
 
     def filters_now(self) -> m.FiltersChanged:
         """Return what may be traded."""
@@ -309,7 +309,8 @@ class SimVenue:
             if world.chance.random() < 0.5:
                 act()
             return Failed(_UNKNOWN, "server error")
-        world.note(f"  venue does {name}")
+        if not name.startswith("read"):
+            world.note(f"  venue does {name}")
         result = act()
         return Failed(_UNKNOWN, "wrong body") if strikes("N13 wrong body") else result
 

@@ -35,7 +35,7 @@ class World:
         self.now_ns = BEGIN_NS
         self.steps = 0
         self.counts: Counter[str] = Counter()
-        self._trace: deque[tuple[int, str | Callable[[], str]]] = deque(maxlen=TRACED)
+        self._trace: deque[tuple[int, str | Callable[[], str]]] = deque(maxlen=20 * TRACED)
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._next = 0
 
@@ -65,8 +65,9 @@ class World:
         self.note(f"  !! {fault}")
 
     def trace(self) -> str:
-        """Return the last steps, readable."""
-        return "\n".join(
-            f"{(time_ns - BEGIN_NS) / SECOND:10.3f}s {text if isinstance(text, str) else text()}"
-            for time_ns, text in self._trace
-        )
+        """Return the last steps, readable; those that did nothing are left out."""
+        lines = list[str]()
+        for time_ns, text in self._trace:
+            if told := text if isinstance(text, str) else text():
+                lines.append(f"{(time_ns - BEGIN_NS) / SECOND:10.3f}s {told}")
+        return "\n".join(lines[-TRACED:])

@@ -1,0 +1,175 @@
+"""The simulation can fail: bugs put in on purpose are found within a few seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from septet import messages as m
+from septet._core.orders import answers, manager
+from septet._core.orders.desk import Desk
+from septet._drill.sim import Failure, run_schedule
+from septet._drill.sim.shell import SimShell
+
+SEEDS = range(1, 61)
+Patch = pytest.MonkeyPatch
+
+
+def resends_what_is_uncertain(patch: Patch) -> None:
+    """The classic: no answer is taken for a no, and a reduction is sent again."""
+
+    def uncertain(desk: Desk, event: m.Uncertain) -> None:
+        child = desk.records.children.get(event.client_id)
+        if child is not None and not child.is_final:
+            desk.finish(child, "rejected", "never_accepted", event.at_ns)
+
+    patch.setattr(answers, "_uncertain", uncertain)
+
+
+def posts_the_same_id_again(patch: Patch) -> None:
+    doubt = Desk.doubt
+
+    def again(desk: Desk, child: Any, now_ns: int, text: str) -> None:
+        doubt(desk, child, now_ns, text)
+        desk.commands.append(
+            m.Submit(
+                client_id=child.client_id, parent=child.parent, symbol=0,
+                side="buy" if child.sign > 0 else "sell", order_type=child.kind,
+                quantity=child.quantity, reduces=child.reduces, deadline_ns=now_ns + 10**9,
+            )
+        )  # fmt: skip
+
+    patch.setattr(Desk, "doubt", again)
+
+
+def believes_not_found_at_once(patch: Patch) -> None:
+    not_found = answers._not_found
+
+    def believe(desk: Desk, event: m.NotFound) -> None:
+        child = desk.records.children.get(event.client_id)
+        if child is not None and not child.is_final and event.by == "query":
+            desk.finish(child, "rejected", "never_accepted", event.at_ns)
+        else:
+            not_found(desk, event)
+
+    patch.setattr(answers, "_not_found", believe)
+
+
+def believes_that_a_failed_cancel_cancelled(patch: Patch) -> None:
+    not_found = answers._not_found
+
+    def believe(desk: Desk, event: m.NotFound) -> None:
+        child = desk.records.children.get(event.client_id)
+        if child is not None and not child.is_final and event.by == "cancel":
+            desk.finish(child, "cancelled", "not there", event.at_ns)
+        else:
+            not_found(desk, event)
+
+    patch.setattr(answers, "_not_found", believe)
+
+
+def counts_a_fill_twice(patch: Patch) -> None:
+    book = Desk.book
+
+    def forgetful(desk: Desk, child: Any, fill: m.Filled, now_ns: int) -> None:
+        desk.records.trades.pop(f"{fill.venue}|{fill.symbol}|{fill.trade_id}", None)
+        book(desk, child, fill, now_ns)
+
+    patch.setattr(Desk, "book", forgetful)
+
+
+def does_not_look_for_lost_fills(patch: Patch) -> None:
+    patch.setattr(Desk, "_misses", lambda desk, child: False)
+
+
+def lets_states_go_back(patch: Patch) -> None:
+    seen = answers._seen
+
+    def believe(desk: Desk, child: Any, state: m.OrderState, *rest: Any) -> None:
+        if not child.is_final and not desk.is_final(state) and state != child.state:
+            child.state = state
+            desk.changed(child)
+        seen(desk, child, state, *rest)
+
+    patch.setattr(answers, "_seen", believe)
+
+
+def forgets_the_kill_switch_in_a_restart(patch: Patch) -> None:
+    started = answers.started
+
+    def forget(desk: Desk, now_ns: int) -> None:
+        desk.records.kill = ""
+        desk.commands += desk.guards.lift("operator_halt", "a restart")
+        started(desk, now_ns)
+
+    patch.setattr(answers, "started", forget)
+
+
+def kills_only_once(patch: Patch) -> None:
+    def halt(orders: manager.Orders, now_ns: int) -> None:
+        orders.records.kill = "done"
+        orders._desk.commands.append(m.CancelAll(symbols=(0,)))
+
+    patch.setattr(manager.Orders, "halt", halt)
+
+
+def lets_commands_leave_before_they_are_stored(patch: Patch) -> None:
+    store, leave = SimShell._store, SimShell._leave
+
+    def late(shell: SimShell, rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> bool:
+        leave(shell, [each for _, commands in rows for each in commands])
+        return store(shell, rows)
+
+    patch.setattr(SimShell, "_store", late)
+    patch.setattr(SimShell, "_leave", lambda shell, commands: None)
+
+
+def draws_a_random_number(patch: Patch) -> None:
+    """What is not in the journal must not be in the commands."""
+    drawn = iter(range(10**9))
+    wake = manager.Orders._wake
+
+    def jitter(orders: manager.Orders, now_ns: int) -> None:
+        wake(orders, now_ns)
+        if orders.records.live:
+            orders._desk.commands.append(m.Wake(at_ns=now_ns + 10**9 + next(drawn)))
+
+    patch.setattr(manager.Orders, "_wake", jitter)
+
+
+ANSWERS = frozenset({"N1 answer lost", "N3 answer late", "N5 reset", "E1 server error"})
+READS = ANSWERS | {"E16 stale read", "N4 request late", "N6 cancel unanswered"}
+FILLS = frozenset({"E12 fill twice", "E14 fill lost", "E13 disorder", "E9 partial fill"})
+KILLS = frozenset({"O1 kill", "P1 crash", "N2 request lost", "N4 request late", "E1 server error"})
+BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
+    (resends_what_is_uncertain, ANSWERS),
+    (posts_the_same_id_again, ANSWERS),
+    (believes_not_found_at_once, READS),
+    (believes_that_a_failed_cancel_cancelled, READS | {"E11 fill beats cancel"}),
+    (counts_a_fill_twice, FILLS),
+    (does_not_look_for_lost_fills, FILLS),
+    (lets_states_go_back, FILLS | ANSWERS),
+    (forgets_the_kill_switch_in_a_restart, KILLS),
+    (kills_only_once, KILLS),
+    (lets_commands_leave_before_they_are_stored, frozenset({"P1 crash at write"})),
+    (draws_a_random_number, frozenset({"P1 crash"})),
+)
+
+
+@pytest.mark.parametrize(("bug", "faults"), BUGS, ids=lambda each: getattr(each, "__name__", ""))
+def test_a_bug_is_found(
+    bug: Callable[[Patch], None], faults: frozenset[str], monkeypatch: Patch
+) -> None:
+    bug(monkeypatch)
+    for seed in SEEDS:
+        try:
+            run_schedule(seed, only=faults)
+        except Failure as failure:
+            found = str(failure)
+            break
+    else:
+        pytest.fail(f"{bug.__name__} was not found within {len(SEEDS)} seeds")
+    assert f"seed {seed}:" in found
+    assert "the last steps:" in found
