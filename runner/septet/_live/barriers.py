@@ -7,7 +7,7 @@ of their symbol. Only the newest bar of a symbol decides.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from septet import messages as m
@@ -110,7 +110,7 @@ class Barriers:
 
     def settle(self) -> list[m.BarrierReached]:
         """Return the barriers that are reached by now, in order."""
-        return list(self._settle(self._clock.now_ns()))
+        return self._settle(self._clock.now_ns())
 
     def next_wall_ns(self) -> int | None:
         """Return when `settle` must be called if nothing arrives; None before a start."""
@@ -120,34 +120,40 @@ class Barriers:
 
     # ------------------------------------------------------------------------------------
 
-    def _settle(self, now_ns: int) -> Iterator[m.BarrierReached]:
-        if self.standing.time_ns == _NEVER:
-            return
-        while True:
-            yield from self._late(now_ns)
+    def _settle(self, now_ns: int) -> list[m.BarrierReached]:
+        found: list[m.BarrierReached] = []
+        standing = self.standing
+        while standing.time_ns != _NEVER:
+            self._late(now_ns, found)
             time_ns, due = self._upcoming()
-            waiting = [k for k in due if self.standing.accounted_ns[k] < time_ns]
-            if waiting and now_ns < self._deadline(time_ns):
-                return
+            accounted = standing.accounted_ns
+            if any(accounted[k] < time_ns for k in due) and now_ns < self._deadline(time_ns):
+                break
             here = [k for k in due if self._head(k) == time_ns]
-            missing = tuple(k for k in due if k not in here)
-            self.standing.time_ns = time_ns
-            yield from self._reach(now_ns, time_ns, here, missing)
+            missing = tuple(k for k in due if k not in here) if len(here) < len(due) else ()
+            standing.time_ns = time_ns
+            self._reach(now_ns, time_ns, here, missing, found)
+        return found
 
-    def _late(self, now_ns: int) -> Iterator[m.BarrierReached]:
+    def _late(self, now_ns: int, found: list[m.BarrierReached]) -> None:
         """Let bars in whose decision time has passed without them."""
+        standing = self.standing
         while True:
-            heads = [self._head(k) for k in range(len(self.standing.waiting))]
-            past = [head for head in heads if head <= self.standing.time_ns]
-            if not past:
+            heads = [queue[0] for queue in standing.waiting if queue]
+            time_ns = min(heads, default=2**62)
+            if time_ns > standing.time_ns:
                 return
-            time_ns = min(past)
-            here = [k for k, head in enumerate(heads) if head == time_ns]
-            yield from self._reach(now_ns, time_ns, here, ())
+            here = [k for k in range(len(standing.waiting)) if self._head(k) == time_ns]
+            self._reach(now_ns, time_ns, here, (), found)
 
     def _reach(
-        self, now_ns: int, time_ns: int, here: list[int], missing: tuple[int, ...]
-    ) -> Iterator[m.BarrierReached]:
+        self,
+        now_ns: int,
+        time_ns: int,
+        here: list[int],
+        missing: tuple[int, ...],
+        found: list[m.BarrierReached],
+    ) -> None:
         """Let the next bar of those present in: first those that have a newer one as well.
 
         Who is missing is said with the first, so that a crash between the two loses nothing.
@@ -156,10 +162,11 @@ class Barriers:
         old = tuple(k for k in here if len(waiting[k]) > 1)
         new = tuple(k for k in here if len(waiting[k]) == 1)
         if old:
-            yield self._made(now_ns, time_ns, old, missing, decides=False)
+            found.append(self._made(now_ns, time_ns, old, missing, decides=False))
         if new or not old:
             decides = bool(new) and time_ns > self._silent_until_ns
-            yield self._made(now_ns, time_ns, new, () if old else missing, decides=decides)
+            missing = () if old else missing
+            found.append(self._made(now_ns, time_ns, new, missing, decides=decides))
 
     def _made(
         self,
@@ -170,10 +177,10 @@ class Barriers:
         *,
         decides: bool,
     ) -> m.BarrierReached:
-        late = now_ns - self._clock.wall_of_market(time_ns) > self.decide_within_ns
+        late = decides and now_ns - self._clock.wall_of_market(time_ns) > self.decide_within_ns
         event = m.BarrierReached(
             at_ns=now_ns, time_ns=time_ns, present=present, missing=missing, decides=decides,
-            late=late and decides,
+            late=late,
         )  # fmt: skip
         self.standing.take(event)
         return event

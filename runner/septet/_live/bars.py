@@ -168,6 +168,16 @@ class BarDesk:
         if line is None:
             self._say(seen.symbol, "unknown_symbol", "drop", "bars of a symbol nobody asked for")
             return []
+        slot = line.next
+        if slot is not None and seen.open_ns == slot.open_ns and seen.closed:
+            early = slot.known_ns - market_ns > self.rules.early_market_ns
+            if not (early or line.ready or line.suspect):  # the usual: the next one, and no other
+                line.newest_ns = max(line.newest_ns, seen.open_ns)
+                event = self._release(line, slot, _Ready(seen, seen.source), now_ns)
+                return [] if event is None else [event]
+        return self._take(line, seen, now_ns, market_ns)
+
+    def _take(self, line: _Line, seen: BarSeen, now_ns: int, market_ns: int) -> list[m.Event]:
         slot = line.grid.slot(seen.open_ns)
         if slot is None:
             self._say(line.symbol, "off_grid", "drop", "bars that are not scheduled", _show(seen))
@@ -310,9 +320,10 @@ class BarDesk:
             del line.partial[min(line.partial)]
 
     def _absurd(self, line: _Line, seen: BarSeen) -> bool:
-        bound = self.rules.jump * line.close
+        close = line.close
+        bound = self.rules.jump * close
         prices = (seen.open, seen.high, seen.low, seen.close)
-        return any(abs(price - line.close) > bound for price in prices)
+        return max(prices) - close > bound or close - min(prices) > bound
 
     def _doubt(self, line: _Line, seen: BarSeen) -> None:
         line.suspect[seen.open_ns] = seen
@@ -328,7 +339,7 @@ class BarDesk:
         while line.next is not None:
             slot = line.next
             if slot.open_ns in line.ready:
-                event = self._give(line, slot, now_ns)
+                event = self._release(line, slot, line.ready.pop(slot.open_ns), now_ns)
                 if event is not None:
                     yield event
                 continue
@@ -337,17 +348,16 @@ class BarDesk:
                 return
             yield gap
 
-    def _give(self, line: _Line, slot: Slot, now_ns: int) -> m.Event | None:
+    def _release(self, line: _Line, slot: Slot, ready: _Ready, now_ns: int) -> m.BarClosed | None:
         """Give the next bar, or put it aside where it is not to be believed or used."""
-        ready = line.ready.pop(slot.open_ns)
         seen = ready.seen
         if not ready.sure and self._absurd(line, seen):
             self._doubt(line, seen)
             return None
         bar, found = line.gate.admit(seen)
-        for each in found:
-            self.counts[line.symbol, each.kind] += 1
-        self._found += found
+        if found:
+            self.counts.update((line.symbol, each.kind) for each in found)
+            self._found += found
         if bar is None:
             empty = line.empty.setdefault(slot.open_ns, _Empty(now_ns))
             empty.times += ready.source == "backfill"  # the venue itself has nothing better
@@ -366,7 +376,8 @@ class BarDesk:
         if len(line.past) > _REMEMBERED:
             del line.past[next(iter(line.past))]
         for kept in (line.partial, line.suspect, line.empty):
-            kept.pop(slot.open_ns, None)
+            if kept:
+                kept.pop(slot.open_ns, None)
         line.next = line.grid.following(slot.open_ns)
         line.held_since_ns = None
         line.asked, line.ask_ns = 0, 0
