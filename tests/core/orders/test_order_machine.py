@@ -7,8 +7,8 @@ import os
 import pytest
 
 from septet import messages as m
-from septet._core.orders import Parent
-from tests.core.orders.market import LOT, PRICE, SECOND, TICK, Faults, World
+from septet._core.orders import Parent, parse
+from tests.core.orders.market import LOT, PRICE, SECOND, TAG, TICK, Faults, World
 
 SETTLED_NS = 180 * SECOND
 """Within this everything is settled once faults have stopped."""
@@ -28,8 +28,10 @@ def act(world: World, number: int) -> None:
     elif draw < 0.7:
         trigger = round(PRICE * (1 - 0.1 * rng.random()), 2)
         world.core.protect(k, rng.choice((0.0, world.position[k], world.position[k])), trigger)
-    elif draw < 0.76:
-        world.core.amend(rng.randint(0, number), PRICE + TICK * rng.randint(-5, 5), world.now)
+    elif draw < 0.78 and world.resting():
+        name = parse(TAG, rng.choice(list(world.resting())).client_id)
+        assert name is not None
+        world.core.amend(name.parent, PRICE + TICK * rng.randint(-5, 5), world.now)
     elif draw < 0.86 and world.resting():
         order = rng.choice(list(world.resting()))
         world.fill(order, LOT * rng.randint(1, 2_000))
@@ -42,11 +44,18 @@ def act(world: World, number: int) -> None:
     elif draw < 0.97:
         action = rng.choice(("halt", "resume", "resume"))
         operated(world, action)
+    elif draw < 0.98:
+        world.open_orders()
     else:
-        world.handle(
+        quote(world, k)
+
+
+def quote(world: World, k: int) -> None:
+    bid = PRICE + TICK * world.rng.randint(-20, 20)
+    world.handle(
             m.Quoted(
-                at_ns=world.now, symbol=k, venue_ns=world.now, bid=PRICE - TICK,
-                bid_quantity=1.0, ask=PRICE, ask_quantity=1.0,
+                at_ns=world.now, symbol=k, venue_ns=world.now, bid=bid,
+                bid_quantity=1.0, ask=bid + TICK, ask_quantity=1.0,
             )
         )  # fmt: skip
 
@@ -90,6 +99,7 @@ def test_the_venues_record_and_ours_agree(seed: int, amends: bool) -> None:
     for number in range(60):
         if number % 10 == 0:
             world.faults = Faults.drawn(world.rng)
+        quote(world, world.rng.randrange(world.symbols))
         act(world, number)
         world.proceed()
         world.run(int(world.rng.expovariate(1.0) * SECOND))

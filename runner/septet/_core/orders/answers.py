@@ -362,7 +362,8 @@ def _ours_unknown(desk: Desk, fill: m.Filled) -> None:
 def _external(desk: Desk, fill: m.Filled) -> None:
     key = f"{fill.venue}|{fill.symbol}|{fill.trade_id}"
     records = desk.records
-    if key in records.trades:
+    old = not fill.client_id and fill.venue_ns <= records.forgotten_ns.get(fill.symbol, 0)
+    if key in records.trades or old:
         return
     records.trades[key] = ""
     records.strange.append(key)

@@ -1,0 +1,198 @@
+"""Faults of the network, as the orders see them: N1 to N6, N13, and a process that ends."""
+
+from __future__ import annotations
+
+import itertools
+
+from septet import messages as m
+from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.market import PRICE, SECOND
+
+
+def test_n1_lost_after_accept_is_settled_by_looking_and_never_sent_again() -> None:
+    bench = Bench()
+    order = bench.order(1)
+    bench.lose(order.client_id)
+    assert bench.states[order.client_id] == "unknown"
+    assert bench.guards.blocked(0) == "unknown_order"
+    assert bench.only(m.Query).client_id == order.client_id
+    bench.after_s(0.5)
+    bench.show(order, "open", by="query")
+    assert bench.states[order.client_id] == "open"
+    assert bench.guards.blocked(0) == ""
+    bench.execute(order, 1.0)
+    assert bench.ended[1].state == "filled"
+    assert bench.take(m.Submit) == []
+
+
+def test_n2_lost_before_accept_is_absent_only_after_the_bound() -> None:
+    bench = Bench()
+    order = bench.order(1)
+    bench.lose(order.client_id)
+    bench.after_s(SETTLES - 1)
+    bench.miss(order.client_id)
+    assert bench.states[order.client_id] == "unknown"
+    bench.after_s(2)
+    bench.miss(order.client_id, asked_ns=bench.now - 2 * SECOND)
+    assert bench.states[order.client_id] == "unknown", "it was asked too early"
+    bench.miss(order.client_id)
+    assert bench.ended[1].state == "rejected"
+    assert bench.ended[1].reason == "never_accepted"
+
+
+def test_n2_a_reduction_that_was_never_accepted_gets_a_new_id() -> None:
+    bench = Bench()
+    bench.hold(1.0)
+    order = bench.order(1, -1.0)
+    bench.lose(order.client_id)
+    bench.after_s(SETTLES + 1)
+    bench.miss(order.client_id)
+    again = bench.only(m.Submit)
+    assert again.client_id != order.client_id
+    assert (again.parent, again.quantity) == (1, 1.0)
+
+
+def test_n2_questions_come_with_growing_pauses() -> None:
+    bench = Bench()
+    order = bench.order(1)
+    bench.lose(order.client_id)
+    times = []
+    for _ in range(80):
+        if bench.take(m.Query):
+            times.append(bench.now)
+        bench.after_s(0.25)
+    pauses = [(b - a) / SECOND for a, b in itertools.pairwise(times)]
+    assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+
+
+def test_n3_an_answer_after_the_timeout_settles_it() -> None:
+    bench = Bench()
+    order = bench.order(1)
+    bench.lose(order.client_id)
+    bench.after_s(1)
+    bench.ack(order)
+    assert bench.states[order.client_id] == "open"
+    assert bench.guards.blocked(0) == ""
+
+
+def test_n4_a_request_accepted_late_is_found() -> None:
+    bench = Bench()
+    order = bench.order(1)
+    bench.lose(order.client_id)
+    bench.after_s(2)
+    bench.miss(order.client_id)
+    bench.after_s(2)
+    bench.execute(order, 1.0)
+    assert bench.ended[1].state == "filled"
+
+
+def test_n4_beyond_the_bound_it_is_cancelled_and_its_fills_are_still_booked() -> None:
+    bench = Bench()
+    order = bench.order(1, kind="limit", limit_price=PRICE)
+    bench.lose(order.client_id)
+    bench.after_s(SETTLES + 1)
+    bench.miss(order.client_id)
+    bench.take(m.Cancel)
+    bench.show(order, "open")
+    assert bench.only(m.Cancel).client_id == order.client_id
+    assert bench.alerted("ghost_order") == ["critical"]
+    bench.execute(order, 0.5)
+    assert bench.position[0] == 0.5
+    assert bench.alerted("late_fill") == ["critical"]
+
+
+def test_n5_a_request_without_any_answer_becomes_unknown() -> None:
+    bench = Bench()
+    order = bench.order(1)
+    bench.after_s(21)
+    assert bench.states[order.client_id] == "unknown"
+    assert bench.take(m.Query)
+
+
+def test_n6_an_unanswered_delete_is_looked_at_before_the_next() -> None:
+    bench = Bench()
+    order = bench.order(1, kind="limit", limit_price=PRICE)
+    bench.ack(order)
+    bench.core.wish_cancel(1, "expired", bench.now)
+    bench.proceed()
+    assert bench.only(m.Cancel).client_id == order.client_id
+    bench.take(m.Query)
+    bench.handle(m.CancelFailed(at_ns=bench.now, client_id=order.client_id, text="timeout"))
+    assert bench.take(m.Cancel) == []
+    assert len(bench.take(m.Query)) == 1
+    bench.after_s(1)
+    assert bench.take(m.Cancel) == [], "nobody has seen it since"
+    bench.show(order, "open", by="query")
+    assert len(bench.take(m.Cancel)) == 1
+    bench.show(order, "cancelled", by="cancel")
+    assert bench.ended[1].state == "cancelled"
+    assert bench.ended[1].reason == "expired"
+
+
+def test_n6_a_delete_without_any_answer_is_one_that_failed() -> None:
+    bench = Bench()
+    order = bench.order(1, kind="limit", limit_price=PRICE)
+    bench.ack(order)
+    bench.core.wish_cancel(1, "expired", bench.now)
+    bench.proceed()
+    bench.take(m.Query)
+    for _ in range(16):
+        bench.after_s(1)
+        assert len(bench.take(m.Cancel)) <= 1
+        bench.show(order, "open", by="query")
+    assert len(bench.take(m.Cancel)) == 1
+
+
+def test_n13_a_wrong_body_is_unknown_like_any_other() -> None:
+    bench = Bench()
+    order = bench.order(1)
+    bench.lose(order.client_id)
+    bench.show(order, "filled", 1.0, by="query")
+    assert bench.states[order.client_id] == "open" or not bench.ended
+    bench.execute(order, 1.0)
+    assert bench.ended[1].state == "filled"
+
+
+def test_p1_a_restart_doubts_what_had_no_answer_and_sends_nothing_twice() -> None:
+    bench = Bench()
+    order = bench.order(1)
+    bench.crash()
+    assert bench.states[order.client_id] == "unknown"
+    assert bench.take(m.Submit) == []
+    assert [each.client_id for each in bench.take(m.Query)] == [order.client_id]
+    bench.crash()
+    assert bench.take(m.Submit) == [], "a second restart changes nothing"
+    bench.show(order, "filled", 1.0, by="query")
+    bench.execute(order, 1.0)
+    assert bench.position[0] == 1.0
+
+
+def test_p1_ids_go_on_after_a_restart() -> None:
+    bench = Bench()
+    bench.hold(1.0)
+    first = bench.order(1, -1.0)
+    bench.crash()
+    bench.after_s(SETTLES + 1)
+    bench.miss(first.client_id)
+    assert bench.only(m.Submit).client_id not in {first.client_id}
+
+
+def test_while_an_order_is_unknown_entries_end_and_a_reduction_waits_with_an_alarm() -> None:
+    bench = Bench()
+    bench.hold(1.0)
+    order = bench.order(1)
+    bench.lose(order.client_id)
+    bench.want(2, -1.0)
+    assert bench.take(m.Submit) == []
+    bench.after_s(31)
+    assert bench.alerted("reduction_waits") == ["critical"]
+    bench.execute(order, 1.0)
+    assert bench.only(m.Submit).quantity == 2.0, "sized when it is sent"
+
+
+def test_a_request_is_not_waited_for_longer_than_it_may_take_to_leave() -> None:
+    bench = Bench()
+    order = bench.order(1, deadline_ns=bench.now + 2 * SECOND)
+    assert order.deadline_ns == bench.now + 2 * SECOND
+    bench.refuse(order.client_id, "deadline", by="gate")
+    assert bench.ended[1].reason == "deadline"

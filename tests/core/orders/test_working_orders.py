@@ -1,0 +1,343 @@
+"""What rests at the venue: protective stops, patience, amends, and the kill switch."""
+
+from __future__ import annotations
+
+import itertools
+
+from septet import messages as m
+from septet._core.orders import Triggered
+from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.market import PRICE, SECOND, TAG, TICK
+
+# ---------------------------------------------------------------- protective stops
+
+
+def protected(quantity: float = 1.0) -> tuple[Bench, m.Submit]:
+    bench = Bench()
+    bench.hold(quantity)
+    bench.core.protect(0, quantity, 90.0)
+    bench.proceed()
+    stop = bench.only(m.Submit)
+    bench.ack(stop)
+    return bench, stop
+
+
+def test_a_stop_has_ids_of_its_own_and_moves_only_by_a_tick() -> None:
+    bench, stop = protected()
+    assert (stop.client_id, stop.parent, stop.side) == (f"{TAG}-0-1", -1, "sell")
+    bench.core.protect(0, 1.0, 90.0 + 0.4 * TICK)
+    bench.proceed()
+    assert bench.take(m.Cancel) == []
+    bench.core.protect(0, 1.0, 91.0)
+    bench.proceed()
+    bench.only(m.Cancel)
+    bench.show(stop, "cancelled", by="cancel")
+    moved = bench.only(m.Submit)
+    assert (moved.client_id, moved.trigger_price) == (f"{TAG}-0-2", 91.0)
+
+
+def test_a_stop_that_fills_says_so_before_its_fill_is_booked() -> None:
+    bench, stop = protected()
+    bench.execute(stop, 0.4)
+    assert bench.outcomes[0] == Triggered(0, stop.client_id, 90.0)
+    bench.execute(stop, 0.6)
+    assert [type(each).__name__ for each in bench.outcomes] == ["Triggered", "Booked", "Booked"]
+    assert bench.outcomes[1].parent == -1  # type: ignore[union-attr]
+    assert bench.take(m.Submit) == [], "the wish went with it"
+    bench.hold(2.0)
+    bench.core.protect(0, 2.0, 95.0)
+    bench.proceed()
+    assert bench.only(m.Submit).quantity == 2.0
+
+
+def test_before_a_reduction_the_stop_is_cancelled_and_final() -> None:
+    bench, stop = protected()
+    bench.want(1, -1.0)
+    assert bench.take(m.Submit) == []
+    bench.only(m.Cancel)
+    bench.execute(stop, 0.3)
+    assert bench.take(m.Submit) == []
+    bench.show(stop, "cancelled", 0.3, by="cancel")
+    order = bench.only(m.Submit)
+    assert (order.parent, order.quantity) == (1, 0.7)
+
+
+def test_e19_a_stop_the_venue_cancels_is_placed_again_with_an_alert() -> None:
+    bench, stop = protected()
+    bench.show(stop, "cancelled")
+    assert bench.alerted("stop_lost") == ["error"]
+    assert bench.take(m.Submit) == []
+    bench.after_s(1)
+    again = bench.only(m.Submit)
+    bench.refuse(again.client_id, "would_trigger")
+    bench.after_s(1.75)
+    assert bench.take(m.Submit) == []
+    bench.after_s(0.25)
+    bench.refuse(bench.only(m.Submit).client_id, "would_trigger")
+    assert bench.alerted("stop_lost") == ["error", "error", "critical"]
+
+
+def test_no_more_is_protected_than_there_is() -> None:
+    bench, stop = protected(1.5)
+    bench.hold(1.0)
+    bench.proceed()
+    bench.only(m.Cancel)
+    bench.show(stop, "cancelled", by="cancel")
+    assert bench.only(m.Submit).quantity == 1.0
+
+
+def test_a_wish_for_no_stop_cancels_it() -> None:
+    bench, stop = protected()
+    bench.core.protect(0, 0.0, 0.0)
+    bench.proceed()
+    bench.only(m.Cancel)
+    bench.show(stop, "cancelled", by="cancel")
+    bench.after_s(10)
+    assert bench.take(m.Submit) == []
+
+
+def test_a_short_position_is_protected_from_above() -> None:
+    bench = Bench()
+    bench.hold(-1.0)
+    bench.core.protect(0, -1.0, 110.005)
+    bench.proceed()
+    stop = bench.only(m.Submit)
+    assert (stop.side, stop.quantity, stop.trigger_price) == ("buy", 1.0, 110.01)
+    bench.ack(stop)
+    bench.want(1, 1.0, reduces=True)
+    bench.only(m.Cancel)
+    bench.show(stop, "cancelled", by="cancel")
+    assert bench.only(m.Submit).side == "buy"
+
+
+# ---------------------------------------------------------------- limit_then_market
+
+
+def quote(bench: Bench, bid: float) -> None:
+    bench.handle(
+        m.Quoted(
+            at_ns=bench.now, symbol=0, venue_ns=bench.now, bid=bid, bid_quantity=1.0,
+            ask=bid + TICK, ask_quantity=1.0,
+        )
+    )  # fmt: skip
+
+
+def patient(*, amends: bool = False, slippage: float = 0.01) -> tuple[Bench, m.Submit]:
+    bench = Bench(amends=amends)
+    quote(bench, PRICE)
+    order = bench.order(
+        1, decided_price=PRICE, patience_ns=5 * SECOND, max_slippage=slippage,
+        deadline_ns=bench.now + 2 * SECOND,
+    )  # fmt: skip
+    bench.ack(order)
+    return bench, order
+
+
+def test_it_rests_at_the_best_price_then_takes() -> None:
+    bench, order = patient()
+    assert (order.order_type, order.limit_price) == ("limit", PRICE)
+    bench.execute(order, 0.3)
+    bench.after_s(5)
+    bench.only(m.Cancel)
+    bench.show(order, "cancelled", 0.3, by="cancel")
+    take = bench.only(m.Submit)
+    assert (take.order_type, take.quantity) == ("market", 0.7)
+    bench.execute(take, 0.7)
+    assert bench.ended[1].filled == 1.0
+
+
+def test_without_a_quote_it_takes_at_once() -> None:
+    bench = Bench()
+    order = bench.order(1, decided_price=PRICE, patience_ns=5 * SECOND)
+    assert order.order_type == "market"
+
+
+def test_it_does_not_take_beyond_its_slippage() -> None:
+    bench, order = patient(slippage=0.001)
+    quote(bench, PRICE * 1.01)
+    bench.after_s(5)
+    bench.only(m.Cancel)
+    bench.show(order, "cancelled", by="cancel")
+    assert bench.ended[1].reason == "max_slippage"
+    assert bench.take(m.Submit) == []
+
+
+def test_it_follows_the_best_price_at_most_once_a_second() -> None:
+    bench, order = patient(amends=True)
+    quote(bench, PRICE + TICK)
+    assert bench.take(m.Amend) == []
+    bench.after_s(1)
+    amend = bench.only(m.Amend)
+    assert (amend.client_id, amend.new_client_id) == (order.client_id, f"{TAG}1-2")
+    assert amend.limit_price == PRICE + TICK
+
+
+def test_a_take_that_the_venue_does_not_fill_is_not_repeated() -> None:
+    bench, order = patient()
+    bench.after_s(5)
+    bench.show(order, "cancelled", by="cancel")
+    take = bench.take(m.Submit)[-1]
+    bench.show(take, "expired", client_id=take.client_id)
+    assert bench.ended[1].state == "expired"
+
+
+# ---------------------------------------------------------------- amends
+
+
+def resting(*, amends: bool) -> tuple[Bench, m.Submit]:
+    bench = Bench(amends=amends)
+    order = bench.order(1, kind="limit", limit_price=PRICE)
+    bench.ack(order)
+    return bench, order
+
+
+def test_without_amends_an_order_is_cancelled_and_sent_anew() -> None:
+    bench, order = resting(amends=False)
+    bench.execute(order, 0.2)
+    assert bench.core.amend(1, PRICE + TICK, bench.now)
+    bench.proceed()
+    bench.only(m.Cancel)
+    bench.execute(order, 0.1)
+    bench.show(order, "cancelled", 0.3, by="cancel")
+    again = bench.only(m.Submit)
+    assert (again.quantity, again.limit_price) == (0.7, PRICE + TICK)
+
+
+def amended() -> tuple[Bench, m.Submit, m.Submit]:
+    bench, order = resting(amends=True)
+    assert bench.core.amend(1, PRICE + TICK, bench.now)
+    bench.proceed()
+    amend = bench.only(m.Amend)
+    new = m.Submit(
+        client_id=amend.new_client_id, parent=1, symbol=0, side="buy", order_type="limit",
+        quantity=amend.quantity, reduces=False, deadline_ns=0, limit_price=amend.limit_price,
+    )  # fmt: skip
+    return bench, order, new
+
+
+def test_an_amend_leaves_the_new_order() -> None:
+    bench, order, new = amended()
+    assert not bench.core.amend(1, PRICE, bench.now), "one at a time"
+    bench.show(order, "cancelled", by="stream")
+    bench.ack(new)
+    bench.execute(new, 1.0)
+    assert bench.ended[1].filled == 1.0
+
+
+def test_a_refused_amend_leaves_the_old_order() -> None:
+    bench, order, new = amended()
+    bench.refuse(order.client_id, "filter")
+    assert bench.states[new.client_id] == "rejected"
+    assert bench.take(m.Query)
+    bench.show(order, "open", by="query")
+    bench.execute(order, 1.0)
+    assert bench.ended[1].filled == 1.0
+
+
+def test_an_unknown_amend_is_settled_on_both_ids() -> None:
+    bench, order, new = amended()
+    bench.lose(new.client_id)
+    asked = {each.client_id for each in bench.take(m.Query)}
+    assert asked == {order.client_id, new.client_id}
+    bench.show(order, "cancelled", by="query")
+    assert 1 not in bench.ended
+    bench.show(new, "open", by="query")
+    bench.execute(new, 1.0)
+    assert bench.ended[1].filled == 1.0
+
+
+def test_a_replacement_that_could_fill_too_much_is_cut_down() -> None:
+    bench, order, new = amended()
+    bench.execute(order, 0.4)
+    bench.show(order, "cancelled", 0.4)
+    bench.ack(new)
+    bench.proceed()
+    assert bench.only(m.Cancel).client_id == new.client_id
+    bench.show(new, "cancelled", by="cancel")
+    assert bench.only(m.Submit).quantity == 0.6
+
+
+# ---------------------------------------------------------------- the kill switch
+
+
+def test_o1_a_halt_is_first_in_line_and_repeated_until_nothing_is_open() -> None:
+    bench, order = resting(amends=False)
+    bench.want(2)
+    bench.operate("halt")
+    assert isinstance(bench.sent[0], m.CancelAll)
+    assert bench.ended[2].state == "cancelled"
+    times = []
+    bench.take(m.CancelAll)
+    for _ in range(40):
+        bench.after_s(0.25)
+        if bench.take(m.CancelAll):
+            times.append(bench.now)
+    pauses = [(b - a) / SECOND for a, b in itertools.pairwise(times)]
+    assert pauses == [1.0, 2.0, 4.0]
+    bench.show(order, "cancelled")
+    bench.list_open()
+    assert bench.alerted("kill_done") == ["info"]
+    bench.after_s(30)
+    assert bench.take(m.CancelAll) == []
+
+
+def test_o1_a_list_from_before_or_one_with_our_order_ends_nothing() -> None:
+    bench, order = resting(amends=False)
+    bench.operate("halt")
+    bench.show(order, "cancelled")
+    bench.list_open(asked_ns=bench.now)
+    assert bench.alerted("kill_done") == []
+    bench.after_s(1)
+    bench.list_open(bench.listed(order))
+    assert bench.alerted("kill_done") == []
+
+
+def test_o1_a_halt_survives_a_restart() -> None:
+    bench, order = resting(amends=False)
+    bench.operate("halt")
+    bench.show(order, "cancelled")
+    bench.after_s(1)
+    bench.list_open()
+    bench.take(m.CancelAll)
+    bench.crash()
+    assert bench.take(m.CancelAll)
+    bench.want(5)
+    assert bench.ended[5].reason == "operator_halt"
+
+
+def test_o1_an_order_without_an_answer_keeps_the_halt_going() -> None:
+    bench = Bench()
+    order = bench.order(1)
+    bench.operate("halt")
+    bench.after_s(1)
+    bench.list_open()
+    assert bench.alerted("kill_done") == [], "it may be accepted yet"
+    bench.lose(order.client_id)
+    bench.after_s(SETTLES + 1)
+    bench.miss(order.client_id)
+    bench.list_open()
+    assert bench.alerted("kill_done") == ["info"]
+
+
+def test_o2_twice_is_once_and_reductions_may_follow() -> None:
+    bench = Bench()
+    bench.hold(1.0)
+    bench.operate("halt")
+    bench.operate("halt")
+    assert bench.order(1, -1.0).reduces
+    bench.want(2, symbol=1)
+    assert bench.ended[2].reason == "operator_halt"
+    bench.operate("resume")
+    assert bench.order(3, symbol=1).parent == 3
+
+
+def test_a_halt_takes_the_stop_and_resuming_puts_it_back() -> None:
+    bench, stop = protected()
+    bench.operate("halt")
+    bench.show(stop, "cancelled")
+    bench.after_s(1)
+    bench.list_open()
+    assert bench.take(m.Submit) == []
+    assert bench.alerted("stop_lost") == []
+    bench.operate("resume")
+    assert bench.only(m.Submit).order_type == "stop"
