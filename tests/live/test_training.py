@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from septet._data.load import load_market
 from septet._learn.schedule import TrainingRule, training_times
 from septet._live.feed_grid import Grid
 from septet._live.feed_shelf import Shelf
+from septet._live.train_worker import HEAD, Work
 from septet._live.training import TrainingDesk, TrainingTimes, load_served
 from septet._shell.backtest import backtest
 from septet.errors import ModelError
@@ -190,6 +194,21 @@ def test_a_desk_that_is_closed_kills_and_trains_no_more(
     event = asyncio.run(run())
     assert isinstance(event, m.ModelFailed)
     assert desk.pid is None
+
+
+def test_a_child_ends_with_whoever_started_it(
+    prepared: tuple[Any, MarketData], tmp_path: Path
+) -> None:
+    loaded, market = prepared
+    work = Work(loaded.tree, loaded.path, loaded.base_dir, market, 0, 0)
+    data = pickle.dumps(work)
+    command = [sys.executable, "-m", "septet._live.train_worker", str(tmp_path)]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    child.stdin.write(HEAD.pack(len(data)) + data)
+    child.stdin.close()
+    assert child.wait(60) == 3
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("cron", [None, Cron("0 3 * * 1")])
