@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import ccxt
@@ -290,6 +292,42 @@ def test_questions_can_be_struck_too() -> None:
         assert await client.fetch_my_trades(SYMBOL) == []
 
     play(story)
+
+
+def test_the_truth_adds_up_whatever_strikes() -> None:
+    plan = [
+        Fault(code=code, probability=0.25, times=0, parameters={"delay_ms": 20})
+        for code in ("N1", "N2", "N4", "N13", "E1", "E6", "E9", "E10", "E11", "E21")
+    ]
+
+    async def story(venue: LocalVenue, client: Any) -> None:
+        for number in range(60):
+            side = "buy" if number % 2 else "sell"
+            fields = {"newClientOrderId": f"x{number}"}
+            with suppress(ccxt.BaseError):
+                await client.create_order(SYMBOL, "market", side, 0.5, None, fields)
+            with suppress(ccxt.BaseError):
+                await rest(client, f"y{number}", 0.999)
+                await client.cancel_order(None, SYMBOL, {"origClientOrderId": f"y{number}"})
+            venue.market.step(0, 1)
+        await asyncio.gather(*venue.trading.pending())
+        truth = venue.truth()
+        held = {"BTC": Decimal(10), "USDT": Decimal(10_000)}
+        for fill in truth.fills:
+            sign = 1 if fill.side == "BUY" else -1
+            held["BTC"] += sign * Decimal(fill.quantity)
+            held["USDT"] -= sign * Decimal(fill.quote_quantity)
+            held[fill.fee_asset] -= Decimal(fill.fee)
+        shown = {a: Decimal(free) + Decimal(locked) for a, (free, locked) in truth.balances.items()}
+        assert shown == held
+        done = {o.order_id: Decimal(o.executed) for o in truth.orders if Decimal(o.executed)}
+        for fill in truth.fills:
+            done[fill.order_id] -= Decimal(fill.quantity)
+        assert set(done.values()) == {0}
+        assert len({o.client_id for o in truth.orders}) == len(truth.orders)
+        assert len(truth.fault_counts) >= 8
+
+    play(story, faults=plan)
 
 
 def test_the_same_seed_strikes_the_same_orders() -> None:

@@ -233,10 +233,12 @@ def test_bars_that_repeat_or_come_late(kind: str, bars: list[int]) -> None:
         assert closed(tap) == bars
         if kind != "duplicate":
             order = [(m["k"]["t"], m["k"]["x"]) for m in tap.events("kline")]
-            at = order.index((order[0][0], True))
-            after = order[at - 1] if kind == "late" else order[at + 1]
-            assert after[1] is False
-            assert (after[0] == order[0][0]) or kind == "late"
+            first = order[0][0]
+            at = order.index((first, True))
+            if kind == "late":
+                assert order[at - 1] == (first + HOUR_MS, False)
+            else:
+                assert order[at + 1] == (first, False)
 
     play(story)
 

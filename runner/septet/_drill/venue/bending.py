@@ -45,7 +45,7 @@ class Bending:
         until, streams = self._muted.get(symbol, (0, ""))
         if self._market.bar < until and (streams == "all" or kind.startswith("kline")):
             return []
-        out = [*self._overdue(kind, symbol), body]
+        out = [body, *self._overdue(kind, symbol)]
         for strike, done in list(self._waiting):
             if strike.fault.symbol not in {"", symbol}:
                 continue
@@ -102,8 +102,8 @@ class Bending:
         """Multiply prices for some messages; a closed bar stays right unless asked for."""
         where = strike.fault.parameters.get("where", ["trade", "aggTrade", "kline", "bookTicker"])
         word = kind.partition("_")[0]
-        closed = word == "kline" and out[-1]["k"]["x"]
-        if word not in where or (closed and not strike.flag_of("closed", default=False)):
+        closed = word == "kline" and bool(out) and out[0]["k"]["x"]
+        if not out or word not in where or (closed and not strike.flag_of("closed", default=False)):
             return out
         done[word] = done.get(word, 0) + 1
         most = int(strike.number_of("messages", 1))
@@ -112,12 +112,12 @@ class Bending:
         if done[word] > most:
             return out
         factor = strike.number_of("factor", 10.0)
-        absurd = copy.deepcopy(out[-1])
+        absurd = copy.deepcopy(out[0])
         inner, names = (absurd["k"], "hc") if word == "kline" else (absurd, "pba")
         for name in names:
             if isinstance(inner.get(name), str):
                 inner[name] = text(int(units(inner[name][:18]) * factor))
-        return [*out[:-1], absurd]
+        return [absurd, *out[1:]]
 
     def _heard(self) -> set[str]:
         """Return the kinds of streams that somebody listens to."""

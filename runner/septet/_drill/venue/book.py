@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 from septet._drill.venue.config import SymbolConfig
 from septet._drill.venue.numbers import SCALE, floor_to, units
@@ -43,18 +44,16 @@ class Book:
         ask = next(iter(self.asks.items()), (0, 0))
         return (*bid, *ask)
 
-    def reach(self, *, buys: bool, limit: int, share: int) -> list[tuple[int, int]]:
-        """Return the (price, quantity) that an order may take now, best first.
+    def reach(self, *, buys: bool, limit: int, share: int) -> Iterator[tuple[int, int]]:
+        """Yield the (price, quantity) that an order may take now, best first.
 
         `limit` 0 is any price; `share` of each level is to be had, in units of one.
         """
         levels = self.asks if buys else self.bids
-        found = []
         for price, quantity in levels.items():
             if limit and (price > limit if buys else price < limit):
                 break
-            found.append((price, quantity * share // SCALE))
-        return found
+            yield price, quantity * share // SCALE
 
     def take(self, *, buys: bool, price: int, quantity: int) -> None:
         """Remove what was executed from a level."""

@@ -214,29 +214,37 @@ class MatchingEngine:
         elif asked.stop and not order.locked:
             self._reserve(order)
         lot = self.rules[asked.symbol].lot
-        reach = self.books[asked.symbol].reach(
-            buys=order.buys, limit=asked.price, share=self.share
-        )  # fmt: skip
-        if asked.tif == "FOK" and sum(there for _, there in reach) < order.left:
+        book = self.books[asked.symbol]
+        if asked.tif == "FOK" and self._there(order) < order.left:
             self._finish(order, "EXPIRED", now_ms)
             return
         goal = order.left
-        if order.portion and reach:
+        if order.portion and self._there(order):
             goal = max(floor_to(order.left * order.portion // _MILLION, lot), lot)
             order.portion = 0
-        for price, there in reach:
+        taken = []
+        for price, there in book.reach(buys=order.buys, limit=asked.price, share=self.share):
             part = min(floor_to(there, lot), goal)
             if part <= 0:
                 break
-            self.books[asked.symbol].take(buys=order.buys, price=price, quantity=part)
-            self._fill(order, part, price, maker=False, now_ms=now_ms)
+            taken.append((price, part))
             goal -= part
+        for price, part in taken:
+            book.take(buys=order.buys, price=price, quantity=part)
+            self._fill(order, part, price, maker=False, now_ms=now_ms)
         waits = order.then == "rest"
         if order.status in FINAL or waits:
             return
         expires = order.then == "expire" and order.executed
         if order.at_market or asked.tif in {"IOC", "FOK"} or expires:
             self._finish(order, "EXPIRED", now_ms)
+
+    def _there(self, order: Order) -> int:
+        """Return how much the book has at the order's price or better."""
+        reach = self.books[order.asked.symbol].reach(
+            buys=order.buys, limit=order.asked.price, share=self.share
+        )
+        return sum(there for _, there in reach)
 
     def _afford(self, order: Order) -> None:
         """A stop order that buys at the market takes what the money is enough for."""

@@ -154,9 +154,12 @@ class Injector:
         ]
         return min(times, default=None)
 
-    def note(self, strike: Strike, symbol: str = "", client_id: str = "", detail: str = "") -> None:
-        """Count an injection and write it down."""
-        strike.count += 1
+    def note(
+        self, strike: Strike, symbol: str = "", client_id: str = "", detail: str = "", *,
+        counts: bool = True,
+    ) -> None:  # fmt: skip
+        """Write down an injection, or what came of the last one (`counts` False)."""
+        strike.count += counts
         self._truth.write(
             FaultInjected(
                 at_ns=self._clock.wall_ns(), code=strike.fault.code, number=strike.number,

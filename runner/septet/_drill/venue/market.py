@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -204,22 +205,15 @@ class Market:
     ) -> list[list[str | int]]:
         """Return bars as the REST list shows them: closed ones, and the one that is forming."""
         tape = self.tapes[symbol]
-        rows = []
-        for row, open_ns in enumerate(tape.bars.open_ns):
-            at_ms = open_ns // 10**6
-            if open_ns > self.open_ns or (open_ns == self.open_ns and self.tick == 0):
-                break
-            if start_ms is not None and at_ms < start_ms:
-                continue
-            if end_ms is not None and at_ms > end_ms:
-                break
-            if (symbol, open_ns) in self.hidden:
-                continue
-            rows.append(row)
-            if start_ms is not None and len(rows) == limit:
-                break
+        opens = tape.bars.open_ns
+        last_ns = self.open_ns - (self.tick == 0)
+        if end_ms is not None:
+            last_ns = min(last_ns, end_ms * 10**6)
+        stop = bisect_right(opens, last_ns)
+        start = 0 if start_ms is None else bisect_left(opens, start_ms * 10**6)
+        rows = [row for row in range(start, stop) if (symbol, opens[row]) not in self.hidden]
         found = []
-        for row in rows[-limit:]:
+        for row in rows[-limit:] if start_ms is None else rows[:limit]:
             forming = tape.bars.open_ns[row] == self.open_ns and tape.now is not None
             kline = tape.now if forming and tape.now is not None else tape.closed(row)
             found.append(kline_row(kline, self.bar_ns))

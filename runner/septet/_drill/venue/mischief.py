@@ -39,9 +39,9 @@ class Mischief:
             "N7": self._close_sockets, "N8": self._silence, "N9": self._silence,
             "N10": self._flap, "N11": self._refuse, "N12": self._go_dark, "E7": self._new_rules,
             "E8": self._halt, "E17": lambda strike: venue.users.terminate(),
-            "E18": self._somebody_else, "E19": self._cancel_some, "E22": self._other_fee,
-            "D1": self.bending.expect, "D2": self.bending.expect, "D3": self.bending.mute,
-            "D4": self.bending.expect, "D5": self._malformed,
+            "E18": self._somebody_else, "E19": self._cancel_some, "E20": self._close_sockets,
+            "E22": self._other_fee, "D1": self.bending.expect, "D2": self.bending.expect,
+            "D3": self.bending.mute, "D4": self.bending.expect, "D5": self._malformed,
         }  # fmt: skip
 
     @property
@@ -246,7 +246,7 @@ class Mischief:
             )  # fmt: skip
             engine.place(asked, now)
         except Refusal as refusal:
-            self._venue.faults.note(strike, symbol, detail=f"refused: {refusal}")
+            self._venue.faults.note(strike, symbol, detail=f"refused: {refusal}", counts=False)
 
 
 def _seen(task: asyncio.Future[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 __all__ = ["SCALE", "ceil_product", "exact", "floor_product", "floor_to", "text", "units"]
 
@@ -10,6 +11,7 @@ SCALE = 10**8
 """Units of one whole coin; a venue shows eight decimals."""
 
 
+@lru_cache(4096)
 def units(number: str | float | Decimal) -> int:
     """Return how many units a number is; ValueError if it has more than eight decimals."""
     try:
@@ -25,10 +27,11 @@ def units(number: str | float | Decimal) -> int:
 
 def text(amount: int) -> str:
     """Return units as the venue writes them, with eight decimals."""
+    if not amount:
+        return "0.00000000"
     if amount < 0:
         return "-" + text(-amount)
-    whole, part = divmod(amount, SCALE)
-    return f"{whole}.{part:08d}"
+    return "%d.%08d" % divmod(amount, SCALE)  # noqa: UP031 - twice as fast, and asked for often
 
 
 def exact(value: float) -> str:

@@ -195,21 +195,23 @@ class LocalVenue:
     def _told(self, report: Report) -> None:
         """Write a change into the truth, then tell the subscribers."""
         now = self.clock.wall_ns()
-        events: list[dict[str, Any]] = []
         if report.order is not None:
             self.truth_book.order(now, report.order, str(report.execution), report.by)
             if report.fill is not None:
                 self.truth_book.fill(now, self.clock.market_ns(), report.order, report.fill)
-            events.append(execution_report(report))
         cause = str(report.execution or ("deposit" if report.delta > 0 else "withdrawal"))
         if report.assets:
             self._balances(report.assets, cause)
+        if self.users.subscribers:
+            self.mischief.pass_on(self._events(report))
+
+    def _events(self, report: Report) -> list[dict[str, Any]]:
+        events = [] if report.order is None else [execution_report(report)]
         if report.order is None:
             events += [balance_update(a, report.delta, report.at_ms) for a in report.assets]
         if report.assets:
             events.append(position_event(self.engine.ledger, report.assets, report.at_ms))
-        if self.users.subscribers:
-            self.mischief.pass_on(events)
+        return events
 
     # ------------------------------------------------------------ requests
 
@@ -223,9 +225,7 @@ class LocalVenue:
             return await self._socket(request, path, query)
         body = (await request.read()).decode() if request.can_read_body else ""
         payload = query + body
-        params = dict(parse_qsl(payload, keep_blank_values=True))
-        if query and body:
-            params = dict(parse_qsl(f"{query}&{body}", keep_blank_values=True))
+        params = _fields(f"{query}&{body}" if query and body else payload)
         signed = payload.partition("&signature=")[0]
         key = request.headers.get("X-MBX-APIKEY", "")
         answer = self.api.call(Call(request.method, path, params, signed, key))
@@ -253,6 +253,8 @@ class LocalVenue:
     async def _socket(
         self, request: web.BaseRequest, path: str, query: str
     ) -> web.StreamResponse:  # fmt: skip
+        if self.faults.lasting("E20") or self.faults.lasting("E3"):
+            return web.Response(status=503 if self.faults.lasting("E20") else 418)
         socket = Socket(request, "user" if path.startswith("/ws-api") else "market")
         self.mischief.welcome(socket)
         self.sockets.add(socket)
@@ -268,3 +270,10 @@ class LocalVenue:
             self.sockets.discard(socket)
             self.streams.leave(socket)
             self.users.leave(socket)
+
+
+def _fields(payload: str) -> dict[str, str]:
+    """Return the fields of a query; the usual one has nothing quoted."""
+    if "%" in payload or "+" in payload:
+        return dict(parse_qsl(payload, keep_blank_values=True))
+    return dict(pair.split("=", 1) for pair in payload.split("&") if "=" in pair)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from typing import Any
 
 from septet._drill.venue.answers import Answer, Call, number_of, whole_of
@@ -136,11 +137,14 @@ class Trading:
         window = whole_of(call.params, "recvWindow") or _RECV_WINDOW
         late = self.now_ms() - (whole_of(call.params, "timestamp") or 0) > window
         if late:
+            self.faults.note(strike, asked.symbol, asked.client_id, "too late", counts=False)
             return
         try:
             self._placed(call, asked)
         except Refusal as refusal:
-            self.faults.note(strike, asked.symbol, asked.client_id, f"refused: {refusal}")
+            self.faults.note(
+                strike, asked.symbol, asked.client_id, f"refused: {refusal}", counts=False
+            )
 
     def _soon(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -310,10 +314,12 @@ class Trading:
             raise Refusal(-1121, "Invalid symbol.")
         at_ms = self._as_of(symbol)
         end = min(x for x in (until, at_ms, 2**62) if x is not None)
+        fills = self.engine.fills[symbol]
+        start = bisect_left(fills, since or 0, key=lambda fill: fill.at_ms)
         found = [
             my_trade(fill)
-            for fill in self.engine.fills[symbol]
-            if (since or 0) <= fill.at_ms <= end
+            for fill in fills[start:]
+            if fill.at_ms <= end
             and fill.trade_id >= (first or 0)
             and order_id in {None, fill.order_id}
         ]

@@ -137,21 +137,18 @@ class TruthBook:
 
     def write(self, row: Row) -> None:
         """Append a row."""
-        match row:
-            case RequestSeen():
-                self.request_counts[f"{row.method} {row.path}"] += 1
-                if row.client_id or row.order_id:
-                    self.requests.append(row)
-            case OrderChanged():
-                self.orders[row.order_id] = row
-            case FillMade():
-                self.fills.append(row)
-            case BalanceChanged():
-                self.balances[row.asset] = (row.free, row.locked)
-            case FaultInjected():
-                self.faults.append(row)
-            case _:
-                pass
+        if isinstance(row, RequestSeen):
+            self.request_counts[f"{row.method} {row.path}"] += 1
+            if row.client_id or row.order_id:
+                self.requests.append(row)
+        elif isinstance(row, BalanceChanged):
+            self.balances[row.asset] = (row.free, row.locked)
+        elif isinstance(row, OrderChanged):
+            self.orders[row.order_id] = row
+        elif isinstance(row, FillMade):
+            self.fills.append(row)
+        elif isinstance(row, FaultInjected):
+            self.faults.append(row)
         if self._file is not None:
             self._file.write(self._encode(row) + b"\n")
 
@@ -187,8 +184,16 @@ class TruthBook:
             orders=list(self.orders.values()), fills=list(self.fills),
             balances=dict(self.balances), faults=list(self.faults), requests=list(self.requests),
             request_counts=dict(self.request_counts),
-            fault_counts=dict(Counter(fault.code for fault in self.faults)),
+            fault_counts=self._fault_counts(),
         )  # fmt: skip
+
+    def _fault_counts(self) -> dict[str, int]:
+        """Count injections by code; a fault's last row bears its count."""
+        last = {fault.number: fault for fault in self.faults}
+        counts: Counter[str] = Counter()
+        for fault in last.values():
+            counts[fault.code] += fault.count
+        return dict(counts)
 
     def close(self) -> None:
         """Close the file."""
