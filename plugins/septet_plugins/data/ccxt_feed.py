@@ -20,7 +20,7 @@ from septet_plugins.data.ccxt_messages import (
     quote_of_book,
     quote_of_ticker,
 )
-from septet_plugins.exchange.clients import Scrub, Terms, make_client
+from septet_plugins.exchange.clients import Scrub, Terms, allowed_hosts, make_client
 from septet_plugins.exchange.markets import check_symbols, market_of
 from septet_plugins.exchange.pages import Pages, timeframe_of
 from septet_plugins.exchange.requests import Barred, Gate, call, listen
@@ -81,6 +81,7 @@ class CcxtFeed:
         self._methods: dict[str, str] = {}
         self._backoff = Backoff()
         self._pausing: asyncio.Task[None] | None = None
+        self._hosts: frozenset[str] | None = None
         self._dialled_s = 0.0
         self.dials = 0
 
@@ -120,7 +121,8 @@ class CcxtFeed:
     async def _connect(self, request: FeedRequest) -> FeedFacts:
         self._request = request
         self._client = client = make_client(self._terms.reach)
-        listen(client, self._gate, lambda status, state: None)
+        self._hosts = allowed_hosts(client, self._terms.reach)
+        listen(client, self._gate, lambda status, state: None, self._hosts)
         await self._ask("load_markets")
         check_symbols(client, request.symbols)
         if "bars" in request.wants:
@@ -154,7 +156,10 @@ class CcxtFeed:
 
         client, request = self._client, self._request
         if "stream" in self._how.values():
-            self._tap = Tap(client, raw=self._raw, resolved=self._resolved, lost=self._lost)
+            self._tap = Tap(
+                client, raw=self._raw, resolved=self._resolved, lost=self._lost,
+                hosts=self._hosts,
+            )  # fmt: skip
         self._books = Books(client, request.symbols, self._clock, lambda seen: self._sink(seen))
         for symbol in request.symbols:
             bars = tapped(ArrayCacheByTimestamp, _KEPT, partial(self._bar, symbol))
@@ -387,7 +392,8 @@ class CcxtFeed:
             except (ccxt.AuthenticationError, ccxt.BadSymbol, ccxt.BadRequest) as error:
                 raise RunError(f"{name} refused: {self._scrub(error)}") from None
             except (ccxt.OperationFailed, Barred) as error:
-                if attempt == self._terms.retries:
+                final = isinstance(error, Barred) and error.code == "host"
+                if final or attempt == self._terms.retries:
                     raise RunError(f"{name} cannot be reached: {self._scrub(error)}") from None
                 blocked_s = max(0.0, (self._gate.open_ns() - self._clock.now_ns()) / _NS)
                 await asyncio.sleep(max(backoff.wait_s(), min(blocked_s, 60.0)))

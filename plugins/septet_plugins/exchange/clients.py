@@ -19,6 +19,7 @@ __all__ = [
     "ReadSecret",
     "Scrub",
     "Terms",
+    "allowed_hosts",
     "check_exchange",
     "is_test",
     "make_client",
@@ -165,6 +166,17 @@ def _hosts(urls: Any) -> Iterator[str]:
         host = urlsplit(urls.replace("{hostname}", "hostname")).hostname
         if host:
             yield host
+
+
+def allowed_hosts(client: Any, terms: Terms) -> frozenset[str] | None:
+    """Return the only hosts a client may talk to; None if any of the exchange's own will do.
+
+    ccxt merges `urls` into its own: what is not given still points at the real exchange. A client
+    of a test network or a local venue must never find its way there.
+    """
+    if not terms.urls or not is_test(client, terms):
+        return None
+    return frozenset(_hosts(terms.urls))
 
 
 def is_test(client: Any, terms: Terms) -> bool:

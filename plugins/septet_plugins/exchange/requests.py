@@ -14,10 +14,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 from septet.plugin import Clock
 
-__all__ = ["Barred", "Gate", "Wire", "call", "listen"]
+__all__ = ["Barred", "Gate", "Wire", "call", "check_host", "listen"]
 
 _S: Final = 1_000_000_000
 _LIMITED_S: Final = 10.0
@@ -125,12 +126,23 @@ def _retry_after(headers: Mapping[str, Any], now_ns: int, default: float) -> flo
         return default
 
 
-def listen(client: Any, gate: Gate, heard: Any) -> None:
+def check_host(url: str, hosts: frozenset[str] | None) -> None:
+    """Raise `Barred` if an address lies outside the hosts a client may talk to."""
+    host = urlsplit(url).hostname
+    if hosts is not None and host not in hosts:
+        raise Barred(
+            "host", f"{host} is the exchange's own host, and urls: point elsewhere; give all of "
+            "them, or switch off what needs this one by options:",
+        )  # fmt: skip
+
+
+def listen(client: Any, gate: Gate, heard: Any, hosts: frozenset[str] | None = None) -> None:
     """Hook a client: `gate` judges before a request leaves, `heard(status, state)` after it."""
     fetch, answered = client.fetch, client.on_rest_response
 
     async def fetching(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
         wire = _WIRE.get()
+        check_host(url, hosts)
         gate.check(wire)
         if wire is not None:
             wire.sent = True

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakSet
 
+from septet_plugins.exchange.requests import check_host
+
 __all__ = ["Backoff", "Tap", "tapped"]
 
 Raw = Callable[[Any, Any], bool]
@@ -58,11 +60,19 @@ class Tap:
 
     `raw(ws, message)` sees each decoded message before ccxt's parsers and keeps it from them by
     returning True; `resolved(ws, result, hash)` each result; `lost(ws, reason)` the end of a
-    socket, once, however it ended.
+    socket, once, however it ended. `hosts` are the only ones that may be dialled.
     """
 
-    def __init__(self, exchange: Any, *, raw: Raw, resolved: Resolved, lost: Lost) -> None:
-        self._exchange = exchange
+    def __init__(
+        self,
+        exchange: Any,
+        *,
+        raw: Raw,
+        resolved: Resolved,
+        lost: Lost,
+        hosts: frozenset[str] | None = None,
+    ) -> None:
+        self._exchange, self._hosts = exchange, hosts
         self._raw, self._resolved, self._lost = raw, resolved, lost
         self._make, self._handle = exchange.client, exchange.handle_message
         self._gone: WeakSet[Any] = WeakSet()
@@ -73,6 +83,7 @@ class Tap:
         known = self._exchange.clients or {}
         if url in known:
             return known[url]
+        check_host(url, self._hosts)
         ws = self._make(url)
         self._hook(ws)
         return ws

@@ -101,13 +101,15 @@ class Link:
 class Rest:
     """Calls of one client: each through the gate, each outcome kept in mind by the link."""
 
-    def __init__(self, client: Any, gate: Gate, scrub: Scrub) -> None:
-        self.client = client
+    def __init__(
+        self, client: Any, gate: Gate, scrub: Scrub, hosts: frozenset[str] | None = None
+    ) -> None:
+        self.client, self.hosts = client, hosts
         self.link: Link | None = None
         self._scrub = scrub
         self._recovering: asyncio.Task[None] | None = None
         self._unavailable = 0
-        listen(client, gate, self._heard)
+        listen(client, gate, self._heard, hosts)
 
     def _heard(self, status: int, state: str) -> None:
         if self.link is None:

@@ -44,13 +44,14 @@ class UserStream:
         deliver: Callable[[m.Event], None],
         catch_up: CatchUp,
         settle_s: float,
+        hosts: frozenset[str] | None = None,
     ) -> None:
         from ccxt.async_support.base.ws.cache import ArrayCacheBySymbolById
 
         self._client, self._translator, self._link = client, translator, link
         self._scrub, self._deliver, self._catch_up = scrub, deliver, catch_up
         self._settle_s = settle_s
-        self._tap = Tap(client, raw=self._raw, resolved=_nothing, lost=self._ended)
+        self._tap = Tap(client, raw=self._raw, resolved=_nothing, lost=self._ended, hosts=hosts)
         self._caches = {
             "orders": tapped(ArrayCacheBySymbolById, _KEPT, self._order),
             "myTrades": tapped(ArrayCacheBySymbolById, _KEPT, self._fill),

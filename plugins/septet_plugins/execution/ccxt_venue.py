@@ -13,7 +13,14 @@ import msgspec
 from septet import messages as m
 from septet.errors import RunError, SeptetError
 from septet.plugin import Clock, SecretRef, VenueFacts
-from septet_plugins.exchange.clients import ReadSecret, Scrub, Terms, is_test, make_client
+from septet_plugins.exchange.clients import (
+    ReadSecret,
+    Scrub,
+    Terms,
+    allowed_hosts,
+    is_test,
+    make_client,
+)
 from septet_plugins.exchange.markets import check_symbols, market_of
 from septet_plugins.exchange.requests import Gate, Wire
 from septet_plugins.execution.ccxt_account import Account
@@ -101,7 +108,7 @@ class CcxtVenue:
             self._user = UserStream(
                 self._main.client, self._translator, self._link, self._scrub,
                 deliver=self._account.deliver, catch_up=self._account.catch_up,
-                settle_s=self._terms.settle_stream_ns / _NS,
+                settle_s=self._terms.settle_stream_ns / _NS, hosts=self._main.hosts,
             )  # fmt: skip
         else:
             self._user = UserPolls(self._link, self._account.catch_up, self._terms.poll_ns / _NS)
@@ -124,8 +131,11 @@ class CcxtVenue:
         self._scrub = Scrub(secrets.values())
         self._key = secrets.get("apiKey", "")
         self._symbols = tuple(symbols)
-        self._main = Rest(make_client(reach, secrets), self._gate, self._scrub)
-        self._quick = Rest(make_client(reach, secrets, rate_limit=False), self._gate, self._scrub)
+        slow, quick = (make_client(reach, secrets, rate_limit=each) for each in (None, False))
+        hosts = allowed_hosts(slow, reach)
+        self._main, self._quick = (
+            Rest(each, self._gate, self._scrub, hosts) for each in (slow, quick)
+        )
         self._link = Link(self._name, self._clock, self._gate, self._sink)
         self._main.link = self._quick.link = self._link
         self._opened = [self._main, self._quick, self._link]

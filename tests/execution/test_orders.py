@@ -1,0 +1,179 @@
+"""Rounding that is never worse than asked, ids there and back, and the states of an order."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+from typing import Any
+
+import ccxt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from septet import messages as m
+from septet_plugins.exchange.markets import (
+    market_of,
+    plain,
+    price_step,
+    round_price,
+    round_quantity,
+)
+from septet_plugins.execution.ccxt_orders import Ids, Placed, Translator, place, state_of
+from tests.data.venue import _EXCHANGE
+from tests.execution.helpers import WallTime, submit
+
+STEPS = st.sampled_from(["1e-8", "0.00001", "0.001", "0.01", "0.05", "0.5", "1", "5", "100"])
+NUMBERS = st.floats(1e-6, 1e7, allow_nan=False)
+
+
+@pytest.fixture(scope="module")
+def client() -> Any:
+    made = ccxt.binance({"options": {"crossMarginPairsData": [], "isolatedMarginPairsData": []}})
+    market = {**_EXCHANGE["symbols"][0], "orderTypes": ["LIMIT", "MARKET", "STOP_LOSS"]}
+    made.set_markets([made.parse_market(market)])
+    yield made
+    made.session.close()
+
+
+@given(NUMBERS, STEPS)
+def test_a_quantity_is_whole_lots_and_not_more_than_asked(quantity: float, step: str) -> None:
+    lot = Decimal(step)
+    rounded = round_quantity(quantity, lot)
+    assert rounded % lot == 0
+    noise = lot * Decimal("1e-6")
+    assert Decimal(repr(quantity)) - lot < rounded <= Decimal(repr(quantity)) + noise
+
+
+@given(NUMBERS, STEPS, st.booleans())
+def test_a_price_is_whole_ticks_on_the_side_asked_for(price: float, step: str, up: bool) -> None:
+    tick, exact = Decimal(step), Decimal(repr(price))
+    rounded = round_price(price, tick, up=up)
+    noise = tick * Decimal("1e-6")
+    assert rounded % tick == 0
+    assert abs(rounded - exact) < tick
+    assert rounded >= exact - noise if up else rounded <= exact + noise
+
+
+@given(st.integers(1, 10**9), STEPS)
+def test_what_is_on_the_grid_stays_though_binary_arithmetic_missed_it(n: int, step: str) -> None:
+    lot = Decimal(step)
+    missed = n * float(lot)
+    if missed * 2**-50 < float(lot) * 1e-6:
+        assert round_quantity(missed, lot) == n * lot
+        assert round_price(missed, lot, up=True) == n * lot
+
+
+@given(st.decimals(min_value="1e-12", max_value="1e12", places=8))
+def test_a_plain_text_is_the_number(value: Decimal) -> None:
+    text = plain(value)
+    assert Decimal(text) == value
+    assert "E" not in text
+    assert not ("." in text and text.endswith(("0", ".")))
+
+
+@given(
+    price=st.floats(0.02, 1e5), quantity=st.floats(1e-5, 1e3),
+    side=st.sampled_from(["buy", "sell"]), reduces=st.booleans(),
+    kind=st.sampled_from(["market", "limit", "stop", "stop_limit"]),
+)  # fmt: skip
+def test_an_order_goes_out_rounded_and_the_client_rounds_nothing(
+    client: Any, price: float, quantity: float, side: Any, reduces: bool, kind: Any
+) -> None:
+    order = submit(
+        "a-1", side=side, order_type=kind, quantity=quantity, reduces=reduces,
+        limit_price=price if "limit" in kind else None,
+        trigger_price=price if "stop" in kind else None,
+    )  # fmt: skip
+    placed = place(client, "BTC/USDT", order, "a-1")
+    assert isinstance(placed, Placed)
+    asked, noise = Decimal(repr(price)), Decimal("1e-8")
+    assert Decimal(placed.quantity) <= Decimal(repr(quantity)) + noise
+    if placed.price is not None:
+        told = Decimal(placed.price)
+        assert told <= asked + noise if side == "buy" else told >= asked - noise
+    if placed.trigger is not None:
+        earlier = Decimal(placed.trigger) * (1 if side == "sell" else -1) >= asked * (
+            1 if side == "sell" else -1
+        )
+        close = abs(Decimal(placed.trigger) - asked) < noise
+        assert close or earlier == reduces
+    if "stop" not in kind:
+        request = client.create_order_request(
+            "BTC/USDT", placed.type, side, placed.quantity, placed.price, dict(placed.params)
+        )
+        assert Decimal(request["quantity"]) == Decimal(placed.quantity)
+        assert request.get("price") is None or Decimal(request["price"]) == Decimal(
+            placed.price or 0
+        )
+
+
+def test_what_is_less_than_a_lot_is_not_sent(client: Any) -> None:
+    assert "less than one lot" in str(place(client, "BTC/USDT", submit("a", quantity=9e-6), "a"))
+
+
+def test_significant_digits_make_the_tick_depend_on_the_price() -> None:
+    class Five:
+        precisionMode = ccxt.SIGNIFICANT_DIGITS  # noqa: N815
+
+    market = {"precision": {"price": 5}}
+    assert price_step(Five(), market, 61_837.6) == Decimal("1")
+    assert price_step(Five(), market, 0.23118) == Decimal("0.00001")
+
+
+def test_a_market_in_our_words(client: Any) -> None:
+    market = market_of(client, "BTC/USDT")
+    assert (market.lot, market.tick, market.min_notional) == (1e-5, 0.01, 5.0)
+    assert (market.base, market.quote, market.trading) == ("BTC", "USDT", True)
+
+
+@pytest.mark.parametrize("exchange", ["binance", "okx", "gate", "kraken"])
+@given(
+    tag=st.from_regex(r"[a-z][a-z0-9]{7}", fullmatch=True),
+    parent=st.from_regex(r"[0-9a-z]{1,6}", fullmatch=True), child=st.integers(0, 99),
+)  # fmt: skip
+def test_ids_come_back_as_they_went(exchange: str, tag: str, parent: str, child: int) -> None:
+    ids, own = Ids(exchange), f"{tag}{parent}-{child}"
+    there = ids.there(own)
+    assert ids.back(there) == own
+    assert len(there) <= 32
+    if exchange == "okx":
+        assert there.isalnum()
+
+
+@pytest.mark.parametrize(
+    ("status", "amount", "filled", "state"),
+    [
+        ("open", 2.0, 0.0, "open"),
+        ("open", 2.0, 1.0, "partially_filled"),
+        ("closed", 2.0, 2.0, "filled"),
+        ("closed", 2.0, 1.0, "cancelled"),
+        ("closed", None, 1.0, "filled"),
+        ("canceled", 2.0, 1.0, "cancelled"),
+        ("expired", 2.0, 1.0, "expired"),
+        ("rejected", 2.0, 0.0, "rejected"),
+        (None, None, None, "open"),
+        ("canceling", 2.0, 0.0, "open"),
+    ],
+)
+def test_where_an_order_stands(status: Any, amount: Any, filled: Any, state: str) -> None:
+    assert state_of({"status": status, "amount": amount, "filled": filled}) == state
+
+
+def test_a_fill_knows_its_order_by_either_id(client: Any) -> None:
+    translator = Translator(client, "main", ["BTC/USDT"], WallTime())
+    trade = {
+        "symbol": "BTC/USDT", "id": "1", "order": "77", "side": "buy", "amount": 1.0,
+        "price": 2.0, "timestamp": time.time_ns() // 10**6, "info": {},
+    }  # fmt: skip
+    fill = translator.fill(trade)
+    assert isinstance(fill, m.Filled)
+    assert fill.client_id == ""
+    translator.remember("77", "a-1")
+    fill = translator.fill(trade)
+    assert fill is not None
+    assert fill.client_id == "a-1"
+    told = translator.fill({**trade, "info": {"c": "a-2"}})
+    assert told is not None
+    assert told.client_id == "a-2"
+    assert translator.fill({**trade, "symbol": "DOGE/USDT"}) is None

@@ -1,0 +1,154 @@
+"""Sends are shielded, cancels have their own way out, dials are few, and silence is noticed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from septet import messages as m
+from septet._drill.venue import Fault
+from septet.errors import RunError
+from septet_plugins.exchange.tap import Backoff
+from tests.execution.helpers import (
+    OPTIONS,
+    Heard,
+    WallTime,
+    account,
+    connected,
+    limit,
+    local_venue,
+    read,
+)
+from tests.execution.scripted import accepted, scripted
+
+
+def test_a_send_that_is_cancelled_still_ends_with_an_answer() -> None:
+    async def case() -> None:
+        async with scripted() as server:
+            server.body, server.hold = accepted, asyncio.Event()
+            heard = Heard()
+            live = account(server.urls).connect(name="main", clock=WallTime(), read=read)
+            await live.open(["BTC/USDT"], heard)
+            sending = asyncio.create_task(live.submit(limit("a-1")))
+            await server.arrived.wait()
+            sending.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sending
+            server.hold.set()
+            await heard.until(lambda: heard.of(m.Acked))
+            (ack,) = heard.of(m.Acked)
+            assert ack.client_id == "a-1"
+            await live.close()
+            assert len(server.posts) == 1
+
+    asyncio.run(case())
+
+
+def test_closing_waits_for_a_send_under_way() -> None:
+    async def case() -> None:
+        async with scripted() as server:
+            server.body, server.hold = accepted, asyncio.Event()
+            live = account(server.urls).connect(name="main", clock=WallTime(), read=read)
+            await live.open(["BTC/USDT"], Heard())
+            sending = asyncio.create_task(live.submit(limit("a-1")))
+            await server.arrived.wait()
+            closing = asyncio.create_task(live.close())
+            server.hold.set()
+            assert isinstance(await sending, m.Acked)
+            await closing
+
+    asyncio.run(case())
+
+
+def test_params_of_the_file_go_with_every_order_and_cannot_replace_its_id() -> None:
+    async def case() -> None:
+        async with scripted() as server:
+            server.body = accepted
+            live = account(
+                server.urls, params={"selfTradePreventionMode": "NONE", "clientOrderId": "mine"},
+                options={**OPTIONS, "maxRetriesOnFailure": 3, "order": {"maxRetriesOnFailure": 3}},
+            ).connect(name="main", clock=WallTime(), read=read)  # fmt: skip
+            await live.open(["BTC/USDT"], Heard())
+            await live.submit(limit("a-1"))
+            server.status, server.body = 504, {"code": -1007, "msg": "Timeout"}
+            assert isinstance(await live.submit(limit("a-2")), m.Uncertain)
+            await live.close()
+            first, second = server.posts
+            assert first["selfTradePreventionMode"] == "NONE"
+            assert (first["newClientOrderId"], second["newClientOrderId"]) == ("a-1", "a-2")
+
+    asyncio.run(case())
+
+
+def test_a_cancel_does_not_wait_behind_reads() -> None:
+    """The reads' limiter is a queue; the kill switch has a client of its own without one."""
+
+    async def case() -> None:
+        async with (
+            local_venue() as venue,
+            connected(venue, rate_limit=True) as (live, _),
+        ):
+            reads = [asyncio.create_task(live.holdings()) for _ in range(20)]
+            await asyncio.sleep(0)
+            await live.cancel_all([0])
+            assert sum(not each.done() for each in reads) > 10
+            for each in reads:
+                each.cancel()
+            await asyncio.gather(*reads, return_exceptions=True)
+
+    asyncio.run(case())
+
+
+def test_a_socket_that_answers_no_ping_is_dialled_again() -> None:
+    async def case() -> None:
+        async with (
+            local_venue() as venue,
+            connected(venue, streaming={"keepAlive": 100}) as (_, heard),
+        ):
+            venue.inject(Fault(code="N8", duration_ms=600))
+            await heard.until_state("up", "down", "up")
+
+    asyncio.run(case())
+
+
+def test_a_venue_that_flaps_is_dialled_a_few_times_only() -> None:
+    async def case() -> None:
+        async with local_venue() as venue, connected(venue) as (live, heard):
+            before = live._user.dials
+            venue.inject(Fault(code="N10", duration_ms=2_000, parameters={"period_ms": 50}))
+            await heard.until_state("up", "down")
+            await asyncio.wait_for(_spent(venue), 20.0)
+            assert live._user.dials - before <= 8
+
+    asyncio.run(case())
+
+
+async def _spent(venue: Any) -> None:
+    while venue.faults.lasting("N10") is not None:
+        await asyncio.sleep(0.01)
+
+
+def test_a_local_venue_never_leads_to_the_real_one() -> None:
+    """ccxt merges `urls` into its own: what is not given would still point there."""
+
+    async def case() -> None:
+        async with local_venue() as venue:
+            options = {**OPTIONS, "fetchMarkets": {"types": ["spot", "linear"]}}
+            live = account(venue.urls, options=options).connect(
+                name="main", clock=WallTime(), read=read
+            )
+            with pytest.raises(RunError, match="is the exchange's own host"):
+                await live.open(["BTC/USDT"], Heard())
+
+    asyncio.run(case())
+
+
+def test_the_pauses_between_dials_grow_and_are_forgotten_after_a_steady_while() -> None:
+    backoff = Backoff(first_s=1.0, cap_s=8.0)
+    pauses = [backoff.wait_s() for _ in range(8)]
+    for pause, middle in zip(pauses, [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0], strict=True):
+        assert 0.5 * middle <= pause <= 1.5 * middle
+    assert backoff.wait_s(lived_s=5.0) >= 4.0, "a short life is not steadiness"
+    assert backoff.wait_s(lived_s=60.0) <= 1.5
