@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from septet.errors import InputError
+from septet.errors import InputError, JournalError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +50,7 @@ def _print_json(value: Any) -> None:
 
 @click.group()
 def runs() -> None:
-    """List, show and export stored runs."""
+    """List, show and export runs, finished or going on."""
 
 
 def _line(run: Run) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def _line(run: Run) -> dict[str, Any]:
     place = {"run_id": run.folder.name, "strategy": run.folder.parent.name}
     try:
         return {**place, **run.summary, "folder": str(run.folder)}
-    except InputError as problem:
+    except (InputError, JournalError) as problem:
         return {**place, "folder": str(run.folder), "damaged": problem.message}
 
 
@@ -100,13 +100,16 @@ def show_(run: str, root: Path, as_json: bool) -> None:
         show(found, _console())
 
 
-@runs.command("export", help=f"Write a run's tables as CSV or Parquet files. {_RUN_HELP}")
+@runs.command(
+    "export",
+    help="Write a run's tables as CSV or Parquet files. Without --to, make the tables of a paper "
+    f"or live run anew from its journal, in its own folder. {_RUN_HELP}",
+)
 @click.argument("run")
 @click.option(
     "--to",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    required=True,
     help="The folder to write to; made if it is missing.",
 )
 @click.option(
@@ -115,11 +118,15 @@ def show_(run: str, root: Path, as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 @_root
 @_json
-def export(run: str, folder: Path, kind: str, force: bool, root: Path, as_json: bool) -> None:
+def export(
+    run: str, folder: Path | None, kind: str, force: bool, root: Path, as_json: bool
+) -> None:
     """Write a run's tables."""
     from septet._store.export import export_tables
+    from septet._store.live import project
 
-    written = export_tables(_find(run, root), folder, kind, force=force)
+    found = _find(run, root)
+    written = project(found) if folder is None else export_tables(found, folder, kind, force=force)
     if as_json:
         _print_json({"written": [str(path) for path in written]})
     else:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from septet._report.words import UNDEFINED
-from septet._store.run import iso, plain_json
+from septet._store.run import JOURNAL, iso, plain_json
 from septet._store.tables import feature_names
 from septet.errors import InputError
 
@@ -66,6 +66,10 @@ def _order(run: Run, order_id: str) -> pl.DataFrame:
 
     orders = run.table("orders")
     found = orders.filter(pl.col("order_id").cast(pl.String) == order_id)
+    if not found.height and (run.folder / JOURNAL).is_file():
+        from septet._store.live import order_of
+
+        found = orders.filter(pl.col("order_id") == order_of(run.folder, order_id))
     if found.height:
         return found.head(1)
     ids = orders.get_column("order_id").cast(pl.String).to_list()
@@ -142,6 +146,31 @@ def _model(run: Run, time_ns: int) -> str | None:
     return str(ready[-1].get("model_id")) if ready else None
 
 
+def _trace(
+    run: Run, order: Mapping[str, Any] | None, symbol: str, time_ns: int
+) -> list[dict[str, Any]]:
+    """Read an order's steps from the journal, where the run has one."""
+    if order is None or not (run.folder / JOURNAL).is_file():
+        return []
+    from septet._store.live import trace_of
+
+    return trace_of(run.folder, str(order["order_id"]), symbol, time_ns)
+
+
+def _show_trace(steps: list[dict[str, Any]], console: Console) -> None:
+    if not steps:
+        return
+    console.print(Text("Steps", "bold"))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    for right in (True, True, False, False):
+        table.add_column(justify="right" if right else "left", no_wrap=right, overflow="fold")
+    for step in steps:
+        clock = iso(step["at_ns"])[11:23].rstrip("Z")
+        since = f"+{step['ms']:,.3f} ms"
+        table.add_row(Text(clock, "dim"), since, step["step"].replace("_", " "), step["text"])
+    console.print(Padding(table, (0, 0, 1, 2)))
+
+
 def _target(run: Run, reference: str) -> tuple[pl.DataFrame | None, str, int]:
     """Read ``ORDER`` or ``SYMBOL@TIME``: the order if there is one, the symbol and the time."""
     import polars as pl
@@ -162,7 +191,8 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
     Returns
     -------
     dict with the keys run_id, symbol, time, order, decision, features, threshold, model, bar,
-    sizing_inputs, fills, left_out; what there is not is null or empty.
+    sizing_inputs, fills, trace, left_out; what there is not is null or empty. `trace` are the
+    steps of an order of a paper or live run, with the milliseconds between them.
 
     Raises
     ------
@@ -194,6 +224,7 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
             "bar": _bar(run, symbol, decided_ns),
             "sizing_inputs": sizing,
             "fills": fills,
+            "trace": _trace(run, order, symbol, decided_ns),
             "left_out": list(run.left_out),
         }
     )
@@ -263,3 +294,4 @@ def show_why(found: Mapping[str, Any], console: Console) -> None:
         kept = {name: value for name, value in fill.items() if name not in ("symbol", "order_id")}
         _pairs(f"Fill {place}", kept, console)
     _pairs(title, {name: value for name, value in bar.items() if name != "symbol"}, console)
+    _show_trace(found["trace"], console)

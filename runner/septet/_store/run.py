@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
+    "JOURNAL",
     "HaltEvent",
     "Run",
     "RunFacts",
@@ -50,11 +51,14 @@ __all__ = [
     "RunWriter",
     "find_run",
     "list_runs",
+    "manifest_of",
     "open_run",
     "write_result",
     "write_tables",
 ]
 
+JOURNAL: Final = "journal.sqlite"
+"""What a paper or live run has, and is read from."""
 MANIFEST_FORMAT: Final = 1
 OPTIONAL_TABLES: Final = ("predictions",)
 _ZSTD_LEVEL: Final = 1  # half the time of level 3, and curves come out one percent larger
@@ -213,15 +217,18 @@ class RunWriter:
                 path.rmdir()
 
 
-def _manifest(writer: RunWriter, result: RunResult, joined: Mapping[str, int]) -> dict[str, Any]:
+def manifest_of(
+    run_id: str, created: str, result: RunResult, joined: Mapping[str, int]
+) -> dict[str, Any]:
+    """Give the document of manifest.json; `joined` as `thin_bars` says it."""
     from septet import __version__
 
     facts = result.facts
     hashes = hash_bars(result.bars) if result.data_hashes is None else result.data_hashes
     return {
         "format": MANIFEST_FORMAT,
-        "run_id": writer.run_id,
-        "created": writer.created,
+        "run_id": run_id,
+        "created": created,
         "septet": __version__,
         "facts": asdict(facts),
         "seed": facts.seed,
@@ -257,7 +264,8 @@ def write_result(writer: RunWriter, result: RunResult) -> None:
     writer.write_text("strategy.yaml", result.strategy_text)
     for name, data in result.model_files.items():
         writer.write_bytes(f"models/{name}", data)
-    writer.write_json("manifest.json", _manifest(writer, result, joined))
+    manifest = manifest_of(writer.run_id, writer.created, result, joined)
+    writer.write_json("manifest.json", manifest)
 
 
 def _damaged(folder: Path, what: str) -> InputError:
@@ -411,32 +419,41 @@ def open_run(path: Path | str) -> Run:
         raise InputError(
             f"there is no run in {folder}: no such folder", hint="see `septet runs list`"
         )
-    if not (folder / "summary.json").is_file() and not (folder / "manifest.json").is_file():
+    if not any((folder / name).is_file() for name in ("summary.json", "manifest.json", JOURNAL)):
         raise InputError(
             f"there is no run in {folder}: it has neither summary.json nor manifest.json",
             hint="see `septet runs list`",
         )
-    run = Run(folder)
+    run = _run_in(folder)
     run.summary  # noqa: B018 - read now, so that a damaged folder is said at once
     return run
 
 
+def _run_in(folder: Path) -> Run:
+    """Return the run of a folder, from its journal where that knows more than the tables."""
+    if not (folder / JOURNAL).is_file():
+        return Run(folder)
+    from septet._store.live import open_live
+
+    return open_live(folder)
+
+
 def run_folders(root: Path) -> list[Path]:
-    """Folders of finished runs under `root`, oldest first; ids begin with their UTC time."""
+    """Folders of runs under `root`, oldest first; ids begin with their UTC time."""
     found = [
         folder
         for strategy in sorted(root.iterdir() if root.is_dir() else ())
         if strategy.is_dir() and not strategy.name.startswith(".")
         for folder in strategy.iterdir()
         if folder.is_dir() and not folder.name.startswith(".")
-        if (folder / "summary.json").is_file()
+        if (folder / "summary.json").is_file() or (folder / JOURNAL).is_file()
     ]
     return sorted(found, key=lambda folder: (folder.name, folder.parent.name))
 
 
 def list_runs(root: Path | str) -> list[Run]:
-    """Finished runs under `root`, oldest first. A damaged one is listed; reading it says so."""
-    return [Run(folder) for folder in run_folders(Path(root))]
+    """List runs under `root`, oldest first. A damaged one is listed; reading it says so."""
+    return [_run_in(folder) for folder in run_folders(Path(root))]
 
 
 def find_run(reference: str, root: Path | str) -> Run:
@@ -449,9 +466,8 @@ def find_run(reference: str, root: Path | str) -> Run:
     InputError
         Nothing fits, or more than one run does.
     """
-    if (os.sep in reference or reference in (".", "..")) or (
-        Path(reference) / "summary.json"
-    ).is_file():
+    here = any((Path(reference) / name).is_file() for name in ("summary.json", JOURNAL))
+    if os.sep in reference or reference in (".", "..") or here:
         return open_run(reference)
     folders = run_folders(Path(root))
     if not folders:

@@ -1,0 +1,363 @@
+"""From a journal's entries to the rows of a run's tables: a projection, nothing decided."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from septet import messages as m
+from septet._journal.form import Entry, Head
+from septet._journal.trades import Instrument, TradeBook
+
+__all__ = ["Fold", "OrderRow", "order_id"]
+
+NAN: Final = math.nan
+GIVEN_UP: Final = ("cancelled", "expired", "rejected")
+BAR: Final = ("open_ns", "known_ns", "open", "high", "low", "close", "volume")
+
+
+def order_id(number: int) -> str:
+    """Order ids as people write them."""
+    return f"o{number + 1}"
+
+
+@dataclass(slots=True)
+class OrderRow:
+    """An order of the strategy, or a protective stop at the venue, as far as it has come."""
+
+    order_id: str
+    time_ns: int
+    symbol: int
+    kind: str = "market"
+    side: str = ""
+    quantity: float = 0.0
+    limit_price: float = NAN
+    trigger_price: float = NAN
+    reason: str = ""
+    decision_price: float = NAN
+    confidence: float = NAN
+    probability_up: float = NAN
+    status: str = "intent"
+    ended: str = ""
+    sent: bool = False
+
+    @property
+    def why(self) -> str:
+        """Why it was given up, or else why it was made."""
+        return (self.status in GIVEN_UP and self.ended) or self.reason
+
+
+@dataclass
+class Block:
+    """A halt or a block of the guards, and when it was lifted."""
+
+    time_ns: int
+    rule: str
+    then: str
+    lifts: str
+    equity: float
+    text: str
+    lifted_ns: int | None = None
+    by: str = ""
+
+
+class Fold:
+    """Rows of every table, entry by entry. Symbols are numbers in universe order."""
+
+    def __init__(self, head: Head) -> None:
+        facts = head.facts
+        self.head = head
+        self.symbols = [str(name) for name in facts.get("symbols", [])]
+        self.features = [str(name) for name in facts.get("features", [])]
+        self.seq = 0
+        self.first_at_ns = self.last_at_ns = 0
+        self.market_ns = head.origin_ns
+        self.bars: dict[int, dict[str, list[Any]]] = {}
+        self.decisions: list[tuple[Any, ...]] = []
+        self.feature_bytes = bytearray()
+        self.equity: list[tuple[int, float, float, float]] = []
+        self.orders: dict[str, OrderRow] = {}
+        self.fills: list[tuple[Any, ...]] = []
+        self.models: list[dict[str, Any]] = []
+        self.blocks: list[Block] = []
+        self.alerts: list[dict[str, Any]] = []
+        self.sessions = 0
+        instruments: Mapping[str, Any] = facts.get("instruments", {})
+        self.trades = TradeBook(
+            {k: Instrument.of(instruments.get(name, {})) for k, name in enumerate(self.symbols)}
+        )
+        self._closes: dict[int, float] = {}
+        self._judged: dict[int, m.Decided] = {}
+        self._executed: dict[tuple[int, str], m.Filled] = {}
+        self._event: m.Event | None = None
+        self._takes: dict[type, Callable[[Any], None]] = {
+            m.Started: self._started, m.Ticked: self._ticked, m.BarClosed: self._bar,
+            m.BarrierReached: self._barrier, m.Filled: self._filled, m.Quoted: self._market,
+            m.Printed: self._market,
+            m.FiltersChanged: self._filters, m.ModelReady: self._model,
+            m.Submit: self._submit, m.Amend: self._amend, m.Decided: self._decided,
+            m.Ruled: self._ruled, m.Changed: self._changed, m.Traded: self._traded,
+            m.Fired: self._fired, m.Lifted: self._lifted, m.Alerted: self._alerted,
+        }  # fmt: skip
+
+    def take(self, entries: Iterable[Entry]) -> Fold:
+        """Take in entries, in order; return itself."""
+        for entry in entries:
+            self.seq = entry.seq
+            self.first_at_ns = self.first_at_ns or entry.at_ns
+            self.last_at_ns = entry.at_ns
+            event = self._event = entry.event
+            handler = self._takes.get(type(event))
+            if handler is not None:
+                handler(event)
+            for command in entry.commands if entry.commands_json != b"[]" else ():
+                handler = self._takes.get(type(command))
+                if handler is not None:
+                    handler(command)
+        return self
+
+    # ------------------------------------------------------------ events
+
+    def _started(self, event: m.Started) -> None:
+        self.sessions = event.session
+        self.market_ns = max(self.market_ns, event.market_ns)
+
+    def _ticked(self, event: m.Ticked) -> None:
+        self.market_ns = max(self.market_ns, event.market_ns)
+
+    def _bar(self, event: m.BarClosed) -> None:
+        columns = self.bars.setdefault(event.symbol, {name: [] for name in BAR})
+        for name in BAR:
+            columns[name].append(getattr(event, name))
+        self._closes[event.symbol] = event.close
+
+    def _barrier(self, event: m.BarrierReached) -> None:
+        self.market_ns = max(self.market_ns, event.time_ns)
+
+    def _market(self, event: m.Quoted | m.Printed) -> None:
+        self.market_ns = max(self.market_ns, event.venue_ns)
+
+    def _filled(self, event: m.Filled) -> None:
+        self.market_ns = max(self.market_ns, event.market_ns)
+        self._executed[event.symbol, event.trade_id] = event
+
+    def _filters(self, event: m.FiltersChanged) -> None:
+        instrument = self.trades.instruments.setdefault(event.symbol, Instrument())
+        instrument.lot, instrument.min_notional = event.lot, event.min_notional
+
+    def _model(self, event: m.ModelReady) -> None:
+        self.models.append(
+            {
+                "number": event.number, "model_id": event.fingerprint[:12],
+                "fingerprint": event.fingerprint, "trained_to_ns": event.trained_to_ns,
+                "ready_ns": event.ready_ns, "expires_ns": event.expires_ns, "folder": event.folder,
+            }
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ decisions
+
+    def _decided(self, row: m.Decided) -> None:
+        width = 8 * len(self.features)
+        if len(row.features) != width:
+            found = len(row.features) // 8
+            raise ValueError(f"a decision has {found} features, the head names {width // 8}")
+        self._judged[row.symbol] = row
+        self.feature_bytes += row.features
+        up = NAN if row.probability_up is None else row.probability_up
+        self.decisions.append(
+            (
+                row.time_ns, row.symbol, up, row.confidence, row.signal, row.requested,
+                row.granted, row.clipped_by, row.refused_by, row.late,
+            )
+        )  # fmt: skip
+
+    def _ruled(self, row: m.Ruled) -> None:
+        self.equity.append((row.time_ns, row.equity, row.cash, row.exposure))
+
+    def _fired(self, row: m.Fired) -> None:
+        self.blocks.append(
+            Block(self.market_ns, row.rule, row.then, row.lifts, row.equity, row.text)
+        )
+
+    def _lifted(self, row: m.Lifted) -> None:
+        for block in reversed(self.blocks):
+            if block.rule == row.rule and block.lifted_ns is None:
+                block.lifted_ns, block.by = self.market_ns, row.by
+                return
+
+    def _alerted(self, row: m.Alerted) -> None:
+        symbol = self.name(row.symbol) if row.symbol >= 0 else ""
+        self.alerts.append(
+            {
+                "at_ns": self.last_at_ns, "level": row.level, "event": row.event,
+                "text": row.text, "symbol": symbol,
+            }
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ orders
+
+    def _order(self, number: int, client_id: str, symbol: int, trace: str = "") -> OrderRow:
+        key = order_id(number) if number >= 0 else client_id
+        row = self.orders.get(key)
+        if row is None:
+            row = self.orders[key] = OrderRow(key, self._decided_ns(trace), symbol)
+            row.decision_price = self._closes.get(symbol, NAN)
+            judged = self._judged.get(symbol)
+            if judged is not None:
+                row.confidence = judged.confidence
+                row.probability_up = NAN if judged.probability_up is None else judged.probability_up
+        return row
+
+    def _decided_ns(self, trace: str) -> int:
+        """Return when an order was decided, as its trace says; else the market's time."""
+        moment = trace.rpartition("@")[2]
+        return int(moment) if moment.isascii() and moment.isdigit() else self.market_ns
+
+    def _submit(self, command: m.Submit) -> None:
+        row = self._order(command.parent, command.client_id, command.symbol, command.trace)
+        if row.sent:
+            return  # another child: the row is about the order they serve
+        row.sent = True
+        row.kind, row.side, row.quantity = command.order_type, command.side, command.quantity
+        row.limit_price = NAN if command.limit_price is None else command.limit_price
+        row.trigger_price = NAN if command.trigger_price is None else command.trigger_price
+        row.reason = command.reason or row.reason
+
+    def _amend(self, command: m.Amend) -> None:
+        self._order(command.parent, command.new_client_id, command.symbol, command.trace)
+
+    def _changed(self, row: m.Changed) -> None:
+        order = self._order(row.order, row.client_id, row.symbol, row.trace)
+        order.status, order.ended = row.state, row.reason
+        if row.state in ("intent", "open") and not order.reason:
+            order.reason = row.reason
+
+    def _traded(self, row: m.Traded) -> None:
+        executed = self._executed.pop((row.symbol, row.trade_id), None)
+        client_id = executed.client_id if executed is not None else ""
+        stop = self.orders.get(client_id)  # a protective stop: its row has the venue's id
+        order = stop or self._order(row.order, client_id, row.symbol, row.trace)
+        got, gross, fee_quote = self._moved(row, executed)
+        if not order.sent:  # filled inside the engine: nothing was submitted
+            order.side, order.quantity = row.side, order.quantity + gross
+        if order.status in ("intent", "open"):
+            order.status = "partially_filled"
+        venue = executed.venue if executed is not None else str(self.head.facts.get("venue", ""))
+        self.fills.append(
+            (
+                row.market_ns, row.symbol, venue, order.order_id, row.trade_id, row.side, gross,
+                row.price, row.fee, row.fee_currency, "maker" if row.maker else "taker",
+            )
+        )  # fmt: skip
+        self.trades.fill(row.symbol, got, row.price, fee_quote, row.market_ns, order.reason)
+
+    def _moved(self, row: m.Traded, executed: m.Filled | None) -> tuple[float, float, float]:
+        """Units that arrived (signed), the quantity before a fee in the base, the quote's fee."""
+        scale = self.trades.scale(row.symbol)
+        got = float(round(row.position * scale)) - self.trades.units(row.symbol)
+        gross, fee_quote = abs(got), row.fee
+        if row.fee_currency == self.base(row.symbol):
+            fee_quote = row.fee * row.price
+            taken = float(round(row.fee * scale))
+            gross += taken if row.side == "buy" else -taken
+        elif row.fee_currency != self.quote(row.symbol):
+            fee_quote = (executed.fee_quote if executed is not None else None) or 0.0
+        return got, gross / scale if executed is None else executed.quantity, fee_quote
+
+    # ------------------------------------------------------------ names
+
+    def name(self, symbol: int) -> str:
+        """Name of a symbol; one that the head does not know says its number."""
+        return self.symbols[symbol] if symbol < len(self.symbols) else f"symbol {symbol}"
+
+    def base(self, symbol: int) -> str:
+        """Base currency of a symbol."""
+        return self.name(symbol).partition("/")[0]
+
+    def quote(self, symbol: int) -> str:
+        """Quote currency of a symbol; the account's where its name says none."""
+        said = self.name(symbol).partition("/")[2].partition(":")[0]
+        return said or str(self.head.facts.get("currency", ""))
+
+    # ------------------------------------------------------------ tables
+
+    @property
+    def end_ns(self) -> int:
+        """Last decision time; where the journal begins, while there was none."""
+        return self.equity[-1][0] if self.equity else self.first_ns
+
+    @property
+    def first_ns(self) -> int:
+        """First decision time; where the journal begins, while there was none."""
+        return self.equity[0][0] if self.equity else self.head.origin_ns
+
+    def decision_columns(self) -> dict[str, list[Any]]:
+        """Columns of the table `decisions`, features included."""
+        names = (
+            "time", "symbol", "probability_up", "confidence", "signal", "requested", "granted",
+            "clipped_by", "refused_by", "late",
+        )  # fmt: skip
+        table = _columns(names, self.decisions)
+        table["symbol"] = [self.name(symbol) for symbol in table["symbol"]]
+        width = len(self.features)
+        values = struct.unpack(f"<{len(self.feature_bytes) // 8}d", self.feature_bytes)
+        for place, feature in enumerate(self.features):
+            table[feature] = list(values[place::width])
+        return table
+
+    def order_columns(self) -> dict[str, list[Any]]:
+        """Columns of the table `orders`."""
+        names = (
+            "time", "symbol", "order_id", "type", "side", "quantity", "limit_price",
+            "trigger_price", "status", "reason", "decision_price", "confidence",
+            "probability_up", "sizing_inputs",
+        )  # fmt: skip
+        rows = [
+            (
+                row.time_ns, self.name(row.symbol), row.order_id, row.kind, row.side, row.quantity,
+                row.limit_price, row.trigger_price, row.status, row.why, row.decision_price,
+                row.confidence, row.probability_up, json.dumps({}),
+            )
+            for row in self.orders.values()
+        ]  # fmt: skip
+        return _columns(names, rows)
+
+    def fill_columns(self) -> dict[str, list[Any]]:
+        """Columns of the table `fills`."""
+        names = (
+            "time", "symbol", "venue", "order_id", "trade_id", "side", "quantity", "price", "fee",
+            "fee_currency", "liquidity",
+        )  # fmt: skip
+        table = _columns(names, self.fills)
+        table["symbol"] = [self.name(symbol) for symbol in table["symbol"]]
+        return table
+
+    def trade_columns(self) -> dict[str, list[Any]]:
+        """Columns of the table `trades`, open positions last."""
+        names = (
+            "symbol", "side", "entry_time", "entry_price", "exit_time", "exit_price", "quantity",
+            "pnl", "fees", "exit_reason",
+        )  # fmt: skip
+        table = _columns(
+            names, self.trades.rows + self.trades.still_open(self._closes, self.end_ns)
+        )
+        table["symbol"] = [self.name(symbol) for symbol in table["symbol"]]
+        return table
+
+    def equity_columns(self) -> dict[str, list[Any]]:
+        """Columns of the table `equity`."""
+        table = _columns(("time", "equity", "cash", "exposure"), self.equity)
+        peak, fallen = float(self.head.facts.get("capital", 0.0)), []
+        for equity in table["equity"]:
+            peak = max(peak, equity)
+            fallen.append(1.0 - equity / peak)
+        return {**table, "drawdown": fallen}
+
+
+def _columns(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    return {name: list(column) for name, column in zip(names, columns, strict=True)}

@@ -1,0 +1,124 @@
+"""What happened to one order, step by step, with the time between the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from septet import messages as m
+from septet._journal.fold import order_id
+from septet._journal.form import Entry
+from septet._journal.reader import Reader
+
+__all__ = ["client_ids", "trace"]
+
+_ABOUT: Final = (b'"kind":"submit"', b'"kind":"changed"', b'"kind":"amend"')
+
+
+def client_ids(reader: Reader, reference: str) -> dict[str, str]:
+    """Every client id, to the order it belongs to, of an order given by either kind of id."""
+    owners: dict[str, str] = {}
+    for entry in reader.read():
+        if not any(word in entry.commands_json for word in _ABOUT):
+            continue
+        for command in msgspec.json.decode(entry.commands_json):
+            name = command.get("new_client_id") or command.get("client_id")
+            number = command.get("parent", command.get("order"))
+            if name and number is not None:
+                owners[name] = order_id(number) if number >= 0 else name
+    wanted = owners.get(reference, reference)
+    return {name: order for name, order in owners.items() if order == wanted}
+
+
+def trace(reader: Reader, reference: str, symbol: int, time_ns: int) -> list[dict[str, Any]]:
+    """Steps of an order from its bar to its last fill.
+
+    Parameters
+    ----------
+    reader
+        The journal.
+    reference
+        The order's id (``o1``) or a client id.
+    symbol, time_ns
+        What it trades (in universe order), and when it was decided (market time).
+
+    Returns
+    -------
+    One dict a step: seq, at_ns (wall time), step, text, and `ms`, milliseconds since the step
+    before.
+    """
+    mine = client_ids(reader, reference)
+    order = next(iter(mine.values()), reference)
+    found: list[tuple[Entry, str, str]] = []
+    for entry in reader.read():
+        found += [(entry, *said) for said in _steps(entry, order, mine, symbol, time_ns)]
+    steps: list[dict[str, Any]] = []
+    before = found[0][0].at_ns if found else 0
+    for entry, step, text in found:
+        ms = (entry.at_ns - before) / 1e6
+        before = entry.at_ns
+        steps.append({"seq": entry.seq, "at_ns": entry.at_ns, "step": step, "text": text, "ms": ms})
+    return steps
+
+
+def _steps(
+    entry: Entry, order: str, mine: dict[str, str], symbol: int, time_ns: int
+) -> Iterator[tuple[str, str]]:
+    """Say what an entry has to do with an order."""
+    if entry.kind == "bar":
+        bar = entry.event
+        if isinstance(bar, m.BarClosed) and (bar.symbol, bar.known_ns) == (symbol, time_ns):
+            yield "bar", f"close {bar.close:.12g} ({bar.source})"
+    elif entry.kind in _EVENTS:
+        event = entry.event
+        if getattr(event, "client_id", None) in mine:
+            yield entry.kind, _EVENTS[entry.kind](event)
+    elif entry.kind == "barrier":
+        barrier = entry.event
+        if isinstance(barrier, m.BarrierReached) and barrier.time_ns == time_ns:
+            yield "barrier", "late" if barrier.late else "on time"
+    if entry.commands_json == b"[]":
+        return
+    for command in entry.commands:
+        yield from _command(command, order, mine, symbol, time_ns)
+
+
+def _command(
+    command: m.Command, order: str, mine: dict[str, str], symbol: int, time_ns: int
+) -> Iterator[tuple[str, str]]:
+    match command:
+        case m.Decided() if (command.symbol, command.time_ns) == (symbol, time_ns):
+            yield "decision", f"{command.signal}, granted {command.granted:.12g}"
+        case m.Submit() if command.client_id in mine:
+            price = "" if command.limit_price is None else f" at {command.limit_price:.12g}"
+            yield (
+                "submit",
+                f"{command.client_id}: {command.side} {command.quantity:.12g} "
+                f"{command.order_type}{price}",
+            )
+        case m.Cancel() | m.Query() if command.client_id in mine:
+            yield type(command).__name__.lower(), command.client_id
+        case m.Amend() if command.client_id in mine:
+            yield "amend", f"{command.client_id} becomes {command.new_client_id}"
+        case m.Changed() if command.client_id in mine or order_id(command.order) == order:
+            why = f" ({command.reason})" if command.reason else ""
+            yield "state", f"{command.state}, {command.filled:.12g} filled{why}"
+        case m.Traded() if order_id(command.order) == order and command.order >= 0:
+            yield (
+                "booked",
+                f"{command.trade_id}: {command.side} {command.quantity:.12g} at "
+                f"{command.price:.12g}, position {command.position:.12g}",
+            )
+
+
+_EVENTS: Final[dict[str, Any]] = {
+    "acked": lambda event: f"{event.state} as {event.venue_order_id}",
+    "refused": lambda event: f"{event.code}: {event.text} (by {event.by})",
+    "uncertain": lambda event: event.text,
+    "order_seen": lambda event: f"{event.state}, {event.filled:.12g} filled (by {event.by})",
+    "not_found": lambda event: f"the venue knows no such order (asked by {event.by})",
+    "cancel_failed": lambda event: event.text,
+    "filled": lambda event: f"{event.trade_id}: {event.quantity:.12g} at {event.price:.12g}",
+}

@@ -1,0 +1,331 @@
+"""A paper or live run, read from its journal: while it goes on, after a kill, and when it is over.
+
+The Parquet tables of such a run are projections. They are rewritten at every stop and by ``septet
+runs export``; where they are older than the journal, the tables come from the journal itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._journal.fold import Fold
+from septet._journal.lease import holder_of
+from septet._journal.reader import Reader
+from septet._store.result import HaltEvent, RunFacts, RunResult
+from septet._store.run import JOURNAL, Run, dump_json, iso, manifest_of, plain_json
+from septet._store.tables import empty, frames_of, thin_bars
+from septet.errors import InputError, JournalError, RunError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from septet._data.bars import BarTable
+
+__all__ = [
+    "LiveRun",
+    "open_live",
+    "order_of",
+    "project",
+    "result_of",
+    "trace_of",
+    "write_projections",
+]
+
+DAY_NS: Final = 86_400_000_000_000
+_ZSTD: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
+
+
+def _facts(fold: Fold) -> RunFacts:
+    head, facts = fold.head, fold.head.facts
+    first, seconds = fold.first_ns, max(0, fold.last_at_ns - fold.first_at_ns) / 1e9
+    bars = sum(sum(known >= first for known in each["known_ns"]) for each in fold.bars.values())
+    return RunFacts(
+        strategy=head.strategy, mode=head.mode, engine=str(facts.get("engine", "event")),
+        symbols=tuple(fold.symbols), currency=str(facts.get("currency", "")),
+        bar_ns=int(facts.get("bar_ns", 0)), initial_capital=float(facts.get("capital", 0.0)),
+        start_ns=first, end_ns=fold.end_ns, first_decision_ns=first,
+        bars=bars if fold.equity else 0, seconds=seconds, seconds_total=seconds,
+        days_a_year=float(facts.get("days_a_year", 365.0)),
+        sessions=bool(facts.get("sessions", False)),
+        day_start=str(facts.get("day_start", "00:00")),
+        time_zone=str(facts.get("time_zone", "UTC")), seed=int(facts.get("seed", 0)),
+    )  # fmt: skip
+
+
+def _bars(fold: Fold) -> dict[str, BarTable]:
+    import numpy as np
+
+    from septet._data.bars import no_bars
+
+    tables = {}
+    bar_ns = int(fold.head.facts.get("bar_ns", 0))
+    for k, columns in sorted(fold.bars.items()):
+        opened, known = (np.array(columns[name], np.int64) for name in ("open_ns", "known_ns"))
+        table = no_bars(fold.name(k), bar_ns)
+        prices: dict[str, Any] = {
+            name: np.array(columns[name], np.float64)
+            for name in ("open", "high", "low", "close", "volume")
+        }
+        tables[table.symbol] = replace(
+            table, open_ns=opened, known_ns=known, session=opened // DAY_NS, **prices
+        )
+    return tables
+
+
+def _halts(fold: Fold) -> list[HaltEvent]:
+    """Halts of the file among the blocks; `facts["halts"]` gives the threshold of each by name."""
+    known: Mapping[str, Any] = fold.head.facts.get("halts", {})
+    events, peak, place = [], float(fold.head.facts.get("capital", 0.0)), 0
+    for block in fold.blocks:
+        if block.rule not in known:
+            continue
+        while place < len(fold.equity) and fold.equity[place][0] <= block.time_ns:
+            peak = max(peak, fold.equity[place][1])
+            place += 1
+        events.append(
+            HaltEvent(
+                time_ns=block.time_ns,
+                rule=block.rule,
+                value=1.0 - block.equity / peak if peak > 0.0 else 0.0,
+                threshold=float(known[block.rule] or 0.0),
+                then=block.then,
+                resume=block.lifts,
+                resumed_ns=block.lifted_ns,
+            )
+        )
+    return events
+
+
+def _notes(fold: Fold) -> list[str]:
+    notes = [f"read from a journal of {fold.seq:,} entries over {fold.sessions} starts"]
+    if fold.head.mode == "paper":
+        notes.append("fills are simulated against live data; no order left this machine")
+    return notes
+
+
+def result_of(fold: Fold) -> RunResult:
+    """Give what a journal says in the form every run is stored and summarised in."""
+    facts: Mapping[str, Any] = fold.head.facts
+    return RunResult(
+        facts=_facts(fold), bars=_bars(fold), halts=_halts(fold), models=fold.models,
+        decisions=_columns(fold.decision_columns()), orders=_columns(fold.order_columns()),
+        fills=_columns(fold.fill_columns()), trades=_columns(fold.trade_columns()),
+        equity=_columns(fold.equity_columns()), data_hashes={},
+        resolved=facts.get("resolved", {}), strategy_text=str(facts.get("strategy_text", "")),
+        distributions=facts.get("distributions", {}), notes=_notes(fold),
+        manifest={
+            "journal_seq": fold.seq,
+            "account": fold.head.account,
+            "fingerprints": fold.head.fingerprints,
+            "blocks": [asdict(block) for block in fold.blocks],
+            "alerts": fold.alerts,
+        },
+    )  # fmt: skip
+
+
+def _columns(table: dict[str, list[Any]]) -> dict[str, list[Any]] | None:
+    """Return the table, or None where it has no rows: an empty column has no type."""
+    return table if next(iter(table.values())) else None
+
+
+class LiveRun(Run):
+    """A run whose truth is its journal; read once, when something is asked for."""
+
+    @property
+    def journal(self) -> Path:
+        """Where the journal is."""
+        return self.folder / JOURNAL
+
+    @cached_property
+    def fold(self) -> Fold:
+        """The journal's entries as rows, as far as it had come when it was first asked."""
+        with Reader(self.journal) as reader:
+            try:
+                return Fold(reader.head).take(reader.read())
+            except (ValueError, KeyError, IndexError) as problem:
+                raise JournalError(
+                    f"{self.journal}: what it holds cannot be read by this septet: {problem}",
+                    hint="read it with the septet that wrote it",
+                ) from problem
+
+    @cached_property
+    def result(self) -> RunResult:
+        """The run as it would be stored."""
+        return result_of(self.fold)
+
+    @cached_property
+    def _frames(self) -> dict[str, pl.DataFrame]:
+        import polars as pl
+
+        frames = frames_of(self.result)
+        bars, _ = self._thin
+        frames["bars"] = bars
+        plain = {}
+        for name, frame in frames.items():
+            coded = [key for key, kind in frame.schema.items() if kind in (pl.Categorical, pl.Enum)]
+            plain[name] = frame.with_columns(pl.col(coded).cast(pl.String)) if coded else frame
+        return plain
+
+    @cached_property
+    def _thin(self) -> tuple[pl.DataFrame, dict[str, int]]:
+        return thin_bars(self.result.bars, split_ns=self.result.facts.first_decision_ns)
+
+    @property
+    def run_id(self) -> str:
+        """The run's id, as the journal's head has it."""
+        return self.fold.head.run_id
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """What summary.json would hold now, and whether the run goes on."""
+        from septet._report.summary import summarise
+
+        made = summarise(self.result, frames_of(self.result), run_id=self.run_id)
+        holder = holder_of(self.folder)
+        state = {"state": "running", "holder": str(holder)} if holder else {"state": "stopped"}
+        summary: dict[str, Any] = plain_json({**made, **state})
+        return summary
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What manifest.json would hold now."""
+        created = iso(self.fold.head.created_ns)
+        made: dict[str, Any] = plain_json(
+            manifest_of(self.run_id, created, self.result, self._thin[1])
+        )
+        return made
+
+    @cached_property
+    def findings(self) -> list[dict[str, Any]]:
+        """What was wrong with the data: the alerts of the run, by kind."""
+        counted: dict[tuple[str, str], dict[str, Any]] = {}
+        for alert in self.fold.alerts:
+            if alert["level"] == "info":
+                continue
+            line = counted.setdefault(
+                (alert["event"], alert["symbol"]),
+                {
+                    "source": "run", "symbol": alert["symbol"], "kind": alert["event"],
+                    "policy": alert["level"], "count": 0, "examples": [], "message": alert["text"],
+                },
+            )  # fmt: skip
+            line["count"] += 1
+        return list(counted.values())
+
+    @property
+    def strategy_text(self) -> str:
+        """The strategy file as it was."""
+        return self.result.strategy_text or super().strategy_text
+
+    def has(self, name: str) -> bool:
+        """Whether the run has a table of that name."""
+        return name in self._frames
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        """Scan a table lazily."""
+        return (self._frames[name] if name in self._frames else empty(name)).lazy()
+
+
+def order_of(folder: Path, reference: str) -> str:
+    """Return the id of the order that a venue's client id belongs to, or what was given."""
+    from septet._journal.trace import client_ids
+
+    with Reader(folder / JOURNAL) as reader:
+        return client_ids(reader, reference).get(reference, reference)
+
+
+def trace_of(folder: Path, reference: str, symbol: str, time_ns: int) -> list[dict[str, Any]]:
+    """Return the steps of an order, with the time between them; see `septet._journal.trace`."""
+    from septet._journal.trace import trace
+
+    with Reader(folder / JOURNAL) as reader:
+        return trace(reader, reference, reader.head.facts["symbols"].index(symbol), time_ns)
+
+
+def write_projections(folder: Path | str) -> LiveRun:
+    """Rewrite a run's tables, summary and manifest from its journal; return the run.
+
+    Each file is replaced as a whole; the manifest comes last and says up to which entry the
+    others hold (``journal_seq``).
+
+    Raises
+    ------
+    JournalError
+        The journal cannot be read.
+    RunError
+        A file cannot be written.
+    """
+    import polars as pl
+
+    run = LiveRun(Path(folder))
+    texts = {
+        "findings.json": dump_json(run.findings),
+        "resolved.json": dump_json(run.result.resolved),
+        "summary.json": dump_json(run.summary),
+        "manifest.json": dump_json(run.manifest),
+    }
+    if run.result.strategy_text:
+        texts = {"strategy.yaml": run.result.strategy_text, **texts}
+    try:
+        for name, frame in run._frames.items():
+            _replace(run.folder / f"{name}.parquet", partial(frame.write_parquet, **_ZSTD))
+        for name, text in texts.items():
+            _replace(run.folder / name, partial(_write, text))
+    except (OSError, pl.exceptions.PolarsError) as problem:
+        why = (problem.strerror if isinstance(problem, OSError) else None) or problem
+        raise RunError(
+            f"the tables of {run.folder} cannot be written: {why}",
+            hint="the journal is not touched; make room, then: septet runs export RUN",
+        ) from problem
+    return run
+
+
+def project(run: Run) -> list[Path]:
+    """Rewrite the tables of a paper or live run in its own folder; return what was written.
+
+    Raises
+    ------
+    InputError
+        The run has no journal: its tables are all there is.
+    """
+    if not (run.folder / JOURNAL).is_file():
+        raise InputError(
+            f"{run.folder} has no journal to make tables from: it is a backtest",
+            hint="name a folder to write them to with --to",
+        )
+    written = write_projections(run.folder)
+    return [run.folder / f"{name}.parquet" for name in written._frames]
+
+
+def _write(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        write(draft)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def open_live(folder: Path) -> Run:
+    """Open a run with a journal: its tables where they are up to date, else the journal."""
+    stored = Run(folder)
+    try:
+        seq = stored.manifest.get("journal_seq")
+    except InputError:
+        seq = None
+    live = LiveRun(folder)
+    if seq is not None and holder_of(folder) is None:
+        with suppress(JournalError), Reader(live.journal) as reader:
+            if reader.last_seq == seq:
+                return stored
+    return live

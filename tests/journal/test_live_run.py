@@ -1,0 +1,189 @@
+"""A live run is listed, shown, exported and explained: while it goes on, killed, and stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from septet._journal.form import Head
+from septet._journal.lease import Holder, Lease
+from septet._journal.log import Journal
+from septet._store.live import LiveRun, write_projections
+from septet._store.run import Run, open_run
+from septet.cli import cli
+from septet.errors import InputError
+from tests.journal.drawn import spoil
+from tests.journal.lived import HEAD, HOUR, MS, NAME, T0, live_run
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a run that goes on: its journal is open."""
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    place = tmp_path / "runs" / "demo" / "live-1"
+    with live_run(place):
+        holder = Holder.this_process(run_id="live-1", strategy="demo", folder=place, now_ns=T0)
+        with Lease.take(holder):
+            yield place
+
+
+def _at(time_ns: int) -> datetime:
+    return datetime.fromtimestamp(time_ns / 1e9, UTC)
+
+
+def _septet(*arguments: str, root: Path) -> Any:
+    done = CliRunner().invoke(cli, [*arguments, "--runs", str(root), "--json"])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_the_tables_are_those_worked_out_by_hand(folder: Path) -> None:
+    run = open_run(folder)
+    assert isinstance(run, LiveRun)
+    fills = run.table("fills")
+    assert fills["quantity"].to_list() == [0.2, 0.3, 0.499]
+    assert fills["fee"].to_list() == [0.02, 0.001, 0.05]
+    assert fills["fee_currency"].to_list() == ["USDT", "BTC", "USDT"]
+    assert fills["venue"].to_list() == ["binance"] * 3
+    assert fills["trade_id"].to_list() == ["t1", "t2", "t3"]
+    assert fills["order_id"].to_list() == ["o1", "o1", "o2"]
+    assert fills["liquidity"].to_list() == ["maker", "maker", "taker"]
+
+    orders = run.table("orders")
+    assert orders["order_id"].to_list() == ["o1", "o2", "o3"]
+    assert orders["status"].to_list() == ["filled", "filled", "rejected"]
+    assert orders["reason"].to_list() == ["entry", "signal", "funds"]
+    assert orders["quantity"].to_list() == [0.5, 0.499, 0.4]
+    assert orders["decision_price"].to_list() == [100.0, 110.0, 90.0]
+    assert orders["time"].to_list() == [_at(T0 + n * HOUR) for n in (1, 2, 3)]
+
+    (trade,) = run.table("trades").rows(named=True)
+    average = (100.0 * 0.2 + 101.0 * 0.299) / 0.499
+    fees = 0.02 + 0.001 * 101.0 + 0.05
+    assert (trade["side"], trade["exit_reason"]) == ("long", "signal")
+    assert trade["entry_price"] == pytest.approx(average, rel=1e-14)
+    assert trade["exit_price"] == pytest.approx(110.0, rel=1e-14)
+    assert trade["quantity"] == 0.499
+    assert trade["fees"] == pytest.approx(fees, rel=1e-14)
+    assert trade["pnl"] == pytest.approx((110.0 - average) * 0.499 - fees, rel=1e-12)
+    assert trade["entry_time"] == _at(T0 + HOUR + 75 * MS)
+
+    decisions = run.table("decisions")
+    assert decisions.columns[:4] == ["time", "symbol", "fast", "slow"]
+    assert decisions["slow"].to_list() == [0.5, 1.5, 2.5]
+    assert decisions["refused_by"].to_list() == ["", "", "cash"]
+    equity = run.table("equity")
+    assert equity["drawdown"].to_list() == [0.0, 0.0, 1.0 - 804.0 / 1_005.0]
+    assert run.table("bars")["close"].to_list() == [100.0, 110.0, 90.0]
+
+
+def test_the_summary_says_what_runs_and_for_whom(folder: Path) -> None:
+    summary = open_run(folder).summary
+    assert (summary["mode"], summary["run_id"], summary["state"]) == ("live", "live-1", "running")
+    assert f"process {os.getpid()}" in summary["holder"]
+    assert (summary["trades"], summary["final_equity"], summary["bars"]) == (1, 804.0, 3)
+    (halt,) = open_run(folder).halts
+    assert (halt.rule, halt.then, halt.threshold) == ("drawdown", "flatten", 0.1)
+    assert halt.value == pytest.approx(1 - 900 / 1_005)
+    blocks = open_run(folder).manifest["blocks"]
+    assert [(each["rule"], each["by"]) for each in blocks] == [("feed", "data"), ("drawdown", "")]
+
+
+def test_an_open_position_is_marked_at_the_last_close(folder: Path, tmp_path: Path) -> None:
+    spoil(folder / "journal.sqlite", "DELETE FROM entries WHERE seq > 7")
+    (trade,) = LiveRun(folder).table("trades").rows(named=True)
+    assert (trade["exit_reason"], trade["exit_price"]) == ("open", 110.0)
+
+
+def test_the_commands_work_while_it_runs(folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    (line,) = _septet("runs", "list", root=root)
+    assert (line["run_id"], line["state"]) == ("live-1", "running")
+    assert _septet("runs", "show", "live-1", root=root)["final_equity"] == 804.0
+    out = tmp_path / "out"
+    _septet("runs", "export", "live-1", "--to", str(out), root=root)
+    assert pl.read_csv(out / "fills.csv").height == 3
+    assert not list(folder.glob("*.parquet"))
+    for arguments in (["runs", "list"], ["runs", "show", "live-1"], ["why", "live-1", "o1"]):
+        done = CliRunner().invoke(cli, [*arguments, "--runs", str(root)])
+        assert done.exit_code == 0, done.output
+
+
+def test_why_follows_an_order_from_its_bar_to_its_fills(folder: Path, tmp_path: Path) -> None:
+    found = _septet("why", "live-1", "o1", root=tmp_path / "runs")
+    steps = [(step["step"], round(step["ms"], 6)) for step in found["trace"]]
+    assert steps == [
+        ("bar", 0.0), ("barrier", 5.0), ("decision", 0.0), ("state", 0.0), ("submit", 0.0),
+        ("acked", 40.0), ("state", 0.0), ("filled", 20.0), ("state", 0.0), ("booked", 0.0),
+        ("filled", 5.0), ("state", 0.0), ("booked", 0.0),
+    ]  # fmt: skip
+    assert found["threshold"] == 0.3
+    assert found["features"] == {"fast": 0.25, "slow": 0.5}
+    assert [fill["trade_id"] for fill in found["fills"]] == ["t1", "t2"]
+    assert _septet("why", "live-1", "atagtagx0-1", root=tmp_path / "runs") == found
+    said = CliRunner().invoke(cli, ["why", "live-1", "o3", "--runs", str(tmp_path / "runs")])
+    assert "funds: too little (by venue)" in said.output
+    assert "+25.000 ms" in said.output
+    unknown = CliRunner().invoke(cli, ["why", "live-1", "o9", "--runs", str(tmp_path / "runs")])
+    assert isinstance(unknown.exception, InputError)
+    assert "no order 'o9'" in unknown.exception.message
+
+
+def test_projections_are_the_same_run_until_the_journal_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = {name: open_run(folder).table(name) for name in ("orders", "fills", "trades", "equity")}
+    written = _septet("runs", "export", "live-1", root=tmp_path / "runs")["written"]
+    assert str(folder / "trades.parquet") in written
+    assert isinstance(open_run(folder), LiveRun)  # it goes on: the journal knows more
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "nobody holds it here"))
+    stored = open_run(folder)
+    assert type(stored) is Run
+    for name, frame in live.items():
+        assert stored.table(name).equals(frame, null_equal=True)
+    assert stored.strategy_text == "version: 1\n"
+    assert stored.summary["verdict"] == LiveRun(folder).summary["verdict"]
+    assert _septet("why", "live-1", "o2", root=tmp_path / "runs")["trace"]
+    assert stored.findings == LiveRun(folder).findings
+    spoil(folder / "journal.sqlite", "DELETE FROM entries WHERE seq > 9")
+    assert isinstance(open_run(folder), LiveRun)
+
+
+def test_a_run_that_has_decided_nothing_yet(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "demo" / "live-2"
+    folder.mkdir(parents=True)
+    facts = {key: value for key, value in HEAD.facts.items() if key != "instruments"}
+    head = Head(
+        run_id="live-2", strategy="demo", mode="paper", account="", created_ns=T0, origin_ns=T0,
+        facts=facts,
+    )  # fmt: skip
+    with Journal.create(folder / "journal.sqlite", head):
+        assert _septet("runs", "show", "live-2", root=tmp_path / "runs")["trades"] == 0
+        write_projections(folder)
+        (line,) = _septet("runs", "list", root=tmp_path / "runs")
+        assert "damaged" not in line
+
+
+def test_a_damaged_journal_is_listed_as_that(folder: Path, tmp_path: Path) -> None:
+    spoil(folder / "journal.sqlite", "UPDATE head SET text = '{}'")
+    (line,) = _septet("runs", "list", root=tmp_path / "runs")
+    assert "head of the journal was changed" in line["damaged"]
+
+
+def test_a_backtest_has_nothing_to_be_made_anew_from(tmp_path: Path) -> None:
+    from septet._store.live import project
+
+    with pytest.raises(InputError, match="it is a backtest"):
+        project(Run(tmp_path))
+
+
+def test_symbols_are_named(folder: Path) -> None:
+    assert set(open_run(folder).table("orders")["symbol"]) == {NAME}
