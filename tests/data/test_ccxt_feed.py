@@ -1,0 +1,290 @@
+"""The live feed against the local venue: every closed bar once, books valid or said not to be."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from septet._drill.venue import Fault, LocalVenue
+from septet.errors import DataError, RunError
+from septet.plugin import (
+    BarSeen,
+    Clock,
+    FeedRequest,
+    LiveFeed,
+    PrintSeen,
+    QuoteSeen,
+    StreamDown,
+    Streams,
+)
+from septet_plugins.data.ccxt_history import CcxtHistory, CcxtHistoryConfig
+from septet_plugins.data.ccxt_messages import closed_flags, quote_of_book, quote_of_ticker
+from tests.data.helpers import HOUR_NS
+from tests.execution.helpers import OPTIONS, SYMBOLS, Heard, local_venue
+
+ALL = frozenset({"bars", "trades", "quotes", "book"})
+
+
+class VenueTime(Clock):
+    """Market time as the venue has it: a bar of an hour lasts a fraction of a second."""
+
+    def __init__(self, venue: LocalVenue) -> None:
+        self._clock = venue.clock
+
+    @property
+    def speed(self) -> float:
+        return self._clock.speed
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    def market_ns(self) -> int:
+        return self._clock.market_ns()
+
+
+def source(venue: LocalVenue, **config: Any) -> CcxtHistory:
+    settings: dict[str, Any] = {
+        "venue": "binance", "urls": venue.urls, "options": OPTIONS, "rate_limit": False,
+        "timeout": "3s", **config,
+    }  # fmt: skip
+    made = CcxtHistory(CcxtHistoryConfig(**settings))
+    assert isinstance(made, Streams)
+    return made
+
+
+def asking(*wants: str, symbols: tuple[str, ...] = SYMBOLS) -> FeedRequest:
+    return FeedRequest(symbols, HOUR_NS, frozenset(wants))
+
+
+@asynccontextmanager
+async def listening(
+    venue: LocalVenue, *wants: str, **config: Any
+) -> AsyncIterator[tuple[Any, Heard]]:
+    heard = Heard()
+    feed: LiveFeed = source(venue, **config).stream(clock=VenueTime(venue))
+    await feed.open(asking(*wants), heard)
+    try:
+        yield feed, heard
+    finally:
+        await feed.close()
+
+
+def closed(heard: Heard, symbol: str = "BTC/USDT") -> list[BarSeen]:
+    return [each for each in heard.of(BarSeen) if each.closed and each.symbol == symbol]
+
+
+def test_everything_wanted_arrives() -> None:
+    async def case() -> None:
+        async with local_venue(paused=False, bar_wall_ns=400_000_000) as venue:
+            feed = source(venue).stream(clock=VenueTime(venue))
+            heard = Heard()
+            facts = await feed.open(asking(*ALL), heard)
+            assert facts.how == dict.fromkeys(ALL, "stream")
+            assert facts.markets["BTC/USDT"].tick == 0.01
+            await heard.until(lambda: len(closed(heard)) >= 3 and heard.of(PrintSeen))
+            await heard.until(lambda: [each for each in heard.of(QuoteSeen) if each.bids])
+            await heard.until(lambda: [each for each in heard.of(QuoteSeen) if not each.bids])
+            await feed.close()
+            opens = [each.open_ns for each in closed(heard)]
+            assert opens == list(range(opens[0], opens[-1] + 1, HOUR_NS))
+            for each in heard.of(QuoteSeen):
+                assert each.bid < each.ask
+                assert list(each.bids) == sorted(each.bids, reverse=True)
+                assert list(each.asks) == sorted(each.asks)
+            assert not heard.of(StreamDown)
+            numbers = sorted(int(each.trade_id) for each in heard.of(PrintSeen))
+            first = max(
+                min(int(e.trade_id) for e in heard.of(PrintSeen) if e.symbol == symbol)
+                for symbol in SYMBOLS
+            )
+            whole = [each for each in numbers if each >= first]
+            assert whole == list(range(first, first + len(whole))), "none was lost"
+
+    asyncio.run(case())
+
+
+def test_history_is_closed_bars_only_page_by_page() -> None:
+    async def case() -> None:
+        async with (
+            local_venue(history=50) as venue,
+            listening(venue, "bars", page_bars=7) as (feed, _),
+        ):
+            now = venue.clock.market_ns()
+            found = await feed.bars("BTC/USDT", now - 20 * HOUR_NS, now + 99 * HOUR_NS)
+            opens = [each.open_ns for each in found]
+            assert opens == list(range(opens[0], opens[-1] + 1, HOUR_NS))
+            assert opens[-1] + HOUR_NS <= now
+            assert all(each.closed and each.source == "poll" for each in found)
+            assert len(found) == 20 or len(found) == 19
+            assert await feed.bars("BTC/USDT", now, now + 5 * HOUR_NS) == []
+            oldest = await feed.oldest("BTC/USDT")
+            assert opens[0] - oldest > 20 * HOUR_NS
+            venue.refuse()
+            feed._terms = feed._terms.__class__(feed._terms.reach, retries=0)
+            with pytest.raises(RunError, match="cannot be reached"):
+                await feed.bars("BTC/USDT", now - 20 * HOUR_NS, now)
+
+    asyncio.run(case())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(code="N7"), Fault(code="N7", parameters={"mode": "reset"}), Fault(code="D5"),
+        Fault(code="N10", duration_ms=300),
+    ],
+    ids=["closed", "reset", "malformed", "flapping"],
+)  # fmt: skip
+def test_a_lost_connection_is_said_and_dialled_again(fault: Fault) -> None:
+    async def case() -> None:
+        async with (
+            local_venue(paused=False, bar_wall_ns=200_000_000) as venue,
+            listening(venue, "bars", "trades") as (feed, heard),
+        ):
+            await heard.until(lambda: closed(heard))
+            venue.inject(fault)
+            await heard.until(lambda: heard.of(StreamDown))
+            heard.forget()
+            await heard.until(lambda: closed(heard) and closed(heard, "ETH/USDT"))
+            await heard.until(lambda: heard.of(PrintSeen))
+            assert feed.dials <= 10
+
+    asyncio.run(case())
+
+
+def test_whoever_watches_the_clock_can_have_it_dialled_again() -> None:
+    async def case() -> None:
+        async with (
+            local_venue(paused=False, bar_wall_ns=200_000_000) as venue,
+            listening(venue, "bars") as (feed, heard),
+        ):
+            await heard.until(lambda: closed(heard))
+            feed.redial("bars", "BTC/USDT")
+            await heard.until(lambda: heard.of(StreamDown))
+            assert "silent" in heard.of(StreamDown)[0].reason
+            heard.forget()
+            await heard.until(lambda: closed(heard))
+
+    asyncio.run(case())
+
+
+@pytest.mark.parametrize("kind", ["gap", "crossed"])
+def test_a_broken_book_is_said_and_none_is_shown_until_it_is_whole(kind: str) -> None:
+    async def case() -> None:
+        async with (
+            local_venue(paused=False, bar_wall_ns=400_000_000) as venue,
+            listening(venue, "book") as (_, heard),
+        ):
+            await heard.until(lambda: len(heard.of(QuoteSeen)) > 3)
+            venue.inject(Fault(code="D1", symbol="BTCUSDT", parameters={"kind": kind}))
+            await heard.until(lambda: heard.of(StreamDown))
+            down = heard.of(StreamDown)[0]
+            assert (down.stream, down.symbol) == ("book", "BTC/USDT")
+            at = heard.events.index(down)
+            await heard.until(
+                lambda: [
+                    each
+                    for each in heard.events[at:]
+                    if isinstance(each, QuoteSeen) and each.symbol == "BTC/USDT"
+                ]
+            )
+            assert all(each.bid < each.ask for each in heard.of(QuoteSeen))
+
+    asyncio.run(case())
+
+
+def test_where_nothing_streams_everything_is_polled(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ccxt.pro
+
+    describe = ccxt.pro.binance.describe
+
+    def without_streams(self: Any) -> Any:
+        told = describe(self)
+        streams = {name: False for name in told["has"] if name.startswith("watch")}
+        return {**told, "has": {**told["has"], **streams}}
+
+    monkeypatch.setattr(ccxt.pro.binance, "describe", without_streams)
+
+    async def case() -> None:
+        async with local_venue(paused=False, bar_wall_ns=800_000_000) as venue:
+            heard = Heard()
+            feed = source(venue, poll="50ms").stream(clock=VenueTime(venue))
+            facts = await feed.open(asking(*ALL), heard)
+            assert facts.how == dict.fromkeys(ALL, "poll")
+            assert len(facts.notes) == 4
+            await heard.until(lambda: len(closed(heard)) >= 2)
+            await heard.until(lambda: heard.of(PrintSeen) and heard.of(QuoteSeen))
+            opens = [each.open_ns for each in closed(heard)]
+            assert opens == sorted(set(opens)), "each closed bar once, in order"
+            assert {each.source for each in heard.of(BarSeen)} == {"poll"}
+            prints = [(e.symbol, e.trade_id) for e in heard.of(PrintSeen)]
+            assert len(prints) == len(set(prints))
+            await feed.close()
+
+    asyncio.run(case())
+
+
+def test_what_does_not_exist_is_said_when_it_is_opened() -> None:
+    async def case() -> None:
+        async with local_venue() as venue:
+            for request, text in [
+                (asking("bars", symbols=("BTC/EUR",)), "lists no BTC/EUR"),
+                (FeedRequest(SYMBOLS, 7 * HOUR_NS), "has no bars of 7h"),
+                (asking("gossip"), "no feed serves 'gossip'"),
+            ]:
+                feed = source(venue).stream(clock=VenueTime(venue))
+                with pytest.raises(DataError, match=text):
+                    await feed.open(request, Heard())
+            feed = source(venue, retries=0).stream(clock=VenueTime(venue))
+            venue.refuse()
+            with pytest.raises(RunError, match="cannot be reached"):
+                await feed.open(asking("bars"), Heard())
+
+    asyncio.run(case())
+
+
+def test_the_world_as_a_check_sees_it() -> None:
+    async def case() -> None:
+        async with local_venue(history=50) as venue:
+            feed: Any = source(venue).stream(clock=VenueTime(venue))
+            world = await feed.world(asking("bars"))
+            assert world.facts.how == {"bars": "stream"}
+            for oldest in world.oldest_ns.values():
+                assert oldest <= venue.clock.market_ns() - 49 * HOUR_NS
+
+    asyncio.run(case())
+
+
+@pytest.mark.parametrize(
+    ("exchange", "message", "flags"),
+    [
+        ("binance", {"e": "kline", "k": {"t": 60_000, "x": True}}, {60_000: True}),
+        ("binance", {"stream": "s", "data": {"k": {"t": 1, "x": False}}}, {1: False}),
+        ("bybit", {"topic": "kline.1.X", "data": [{"start": 5, "confirm": True}]}, {5: True}),
+        ("okx", {"data": [["9", "1", "1", "1", "1", "1", "1", "1", "0"]]}, {9: False}),
+        ("gate", {"result": {"t": "2", "w": True}}, {2_000: True}),
+        ("kraken", {"data": [{"close": 1}]}, {}),
+        ("binance", ["anything"], {}),
+        ("okx", {"data": "text"}, {}),
+    ],
+)
+def test_what_a_raw_message_says_of_a_bar(
+    exchange: str, message: Any, flags: dict[int, bool]
+) -> None:
+    assert closed_flags(exchange, message) == flags
+
+
+def test_quotes_that_are_none() -> None:
+    assert quote_of_ticker({"symbol": "A/B", "bid": None, "ask": 1.0}, 5) is None
+    assert quote_of_ticker(["no"], 5) is None
+    assert quote_of_book("A/B", [], [(1.0, 1.0)], 5) == "a side of the book is empty"
+    assert "crossed" in str(quote_of_book("A/B", [(2.0, 1.0)], [(2.0, 1.0)], 5))
+    seen = quote_of_ticker({"symbol": "A/B", "bid": 1.0, "ask": 2.0, "timestamp": 3}, 5)
+    assert seen is not None
+    assert (seen.venue_ns, math.isnan(seen.bid_quantity)) == (3_000_000, False)
