@@ -156,7 +156,7 @@ def _trim(times: deque[int], after_ns: int) -> int:
 def _off_step(value: float, step: float) -> bool:
     """Return whether a value is no whole number of steps."""
     steps = value / step
-    return not abs(steps - round(steps)) <= FUZZ * max(1.0, abs(steps) * 1e-6)
+    return not abs(steps - math.floor(steps + 0.5)) <= FUZZ + 1e-12 * steps
 
 
 class Checks:
@@ -295,7 +295,7 @@ class Checks:
         """
         one = self.symbols[k]
         lot = one.instrument.lot
-        if not 0.0 < quantity <= rest + FUZZ * lot + 1e-12 * rest:
+        if not 0.0 < quantity <= rest + FUZZ * lot + 1e-12 * rest < math.inf:
             return "child"
         if lot > 0.0 and _off_step(quantity, lot):
             return "lot"
@@ -314,22 +314,29 @@ class Checks:
             return "throttled"
         if self.broken:
             return "turnover"
-        if _trim(self._entries, now_ns - MINUTE_NS) >= self._half:
+        times = self._entries
+        if times and times[0] <= now_ns - MINUTE_NS:
+            _trim(times, now_ns - MINUTE_NS)
+        if len(times) >= self._half:
             return "rate"
         limits = self.limits
-        times = self._repeats.get((k, sign, quantity))
-        if times is not None and (_trim(times, now_ns - limits.repeat_window_ns) >= limits.repeats):
+        same = self._repeats.get((k, sign, quantity))
+        if same and _trim(same, now_ns - limits.repeat_window_ns) >= limits.repeats:
             self.throttled = True
             return "throttled"
         if self._buckets:
             self._trim_buckets(now_ns)
+        flips = self._flips
         if (
-            _trim(self._flips, now_ns - limits.breaker_window_ns) > limits.flips
+            (len(flips) > limits.flips and self._flipped(now_ns))
             or self._traded > limits.turnover * max(0.0, self.equity) * MICRO
         ):
             self.broken = True
             return "turnover"
         return ""
+
+    def _flipped(self, now_ns: int) -> bool:
+        return _trim(self._flips, now_ns - self.limits.breaker_window_ns) > self.limits.flips
 
     def _dear(
         self, one: _Symbol, quantity: float, limit: float | None, trigger: float | None,
@@ -343,15 +350,15 @@ class Checks:
         own = price
         if limit is not None:
             own = limit
-            if tick > 0.0 and _off_step(limit, tick):
-                return "tick"
             if not abs(limit - price) <= collar * price:
                 return "collar"
-        if trigger is not None:
-            if tick > 0.0 and _off_step(trigger, tick):
+            if tick > 0.0 and _off_step(limit, tick):
                 return "tick"
+        if trigger is not None:
             if not abs(trigger - price) <= collar * price:
                 return "collar"
+            if tick > 0.0 and _off_step(trigger, tick):
+                return "tick"
         elif decided != 0.0 and not abs(price - decided) <= collar * decided:
             return "collar"
         value = quantity * own

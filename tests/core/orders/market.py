@@ -119,6 +119,8 @@ class World:
         self.commands: list[m.Command] = []
         self.outcomes: list[Outcome] = []
         self.manual = False
+        self.dies = 0.0
+        self.ways = [1 if k % 2 == 0 else -1 for k in range(symbols)]
         self.core = self.make()
 
     # ------------------------------------------------------------------ the core
@@ -167,9 +169,15 @@ class World:
         self.commands += commands
         for command in commands:
             self.watch(command)
-        if not self.manual:
-            for command in commands:
-                self.dispatch(command)
+        if self.manual:
+            return commands
+        dies = bool(commands) and self.rng.random() < self.dies
+        reached = self.rng.randrange(len(commands)) if dies else len(commands)
+        for command in commands[:reached]:
+            self.dispatch(command)
+        if dies:
+            # What was decided is durable; it did not all leave.
+            self.crash()
         return commands
 
     def apply(self, outcome: Outcome) -> None:
@@ -232,14 +240,17 @@ class World:
         """What must hold at every moment."""
         for k in range(self.symbols):
             mine = [order for order in self.orders.values() if order.symbol == k and order.is_open]
-            selling = sum(order.quantity - order.filled for order in mine if order.sign < 0)
-            assert selling <= self.held[k] + 1e-9, f"{selling} to sell of {self.held[k]}: {mine}"
-            buying = [order for order in mine if order.sign > 0]
-            assert len({parse(TAG, order.client_id) for order in buying}) <= 1, buying
-            for order in buying:
+            way = self.ways[k]
+            closing = sum(order.quantity - order.filled for order in mine if order.sign != way)
+            held = way * self.held[k]
+            assert held >= 0.0
+            assert closing <= held + 1e-9, f"{closing} to close of {held}: {mine}"
+            opening = [order for order in mine if order.sign == way]
+            assert len({parse(TAG, order.client_id) for order in opening}) <= 1, opening
+            for order in opening:
                 name = parse(TAG, order.client_id)
                 assert name is not None
-                most = self.parents[name.parent].quantity
+                most = abs(self.parents[name.parent].quantity)
                 done = sum(
                     each.filled
                     for each in self.orders.values()

@@ -78,6 +78,8 @@ def _echo(
     if (side == "buy") != (child.sign > 0):
         wrong.append(f"side {side}")
         child.sign = -child.sign
+    if quantity is not None and child.replaces and quantity < child.quantity:
+        child.quantity = quantity  # what was filled on the way is not replaced
     if quantity is not None and abs(quantity - child.quantity) > child.tolerance:
         wrong.append(f"quantity {quantity:.12g} for {child.quantity:.12g}")
         child.quantity = quantity

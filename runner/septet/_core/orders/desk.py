@@ -231,10 +231,10 @@ class Desk:
             work.tries = 0
         if child.protects:
             self._trigger(child)
-        quantity = child.sign * fill.quantity
+        quantity = fill.quantity if fill.side == "buy" else -fill.quantity
         self.outcomes.append(Booked(child.parent, k, child.client_id, quantity, fill, late))
         self.checks.booked(fill.quantity * fill.price, now_ns)
-        self._suspect(child, late)
+        self._suspect(child, fill, late)
         if not late:
             if not self.move(child, "partially_filled") and not child.full:
                 self.changed(child)
@@ -249,12 +249,15 @@ class Desk:
             Triggered(child.symbol, child.client_id, child.trigger_price or stop.trigger)
         )
 
-    def _suspect(self, child: Child, late: bool) -> None:
+    def _suspect(self, child: Child, fill: m.Filled, late: bool) -> None:
         """Say what should not be."""
         if late:
             text = f"{child.client_id}: a fill came after the order was {child.state}"
             self.alert("critical", "late_fill", text, child.symbol)
-        elif child.counted > child.quantity + child.tolerance:
+        if (fill.side == "buy") != (child.sign > 0):
+            text = f"{child.client_id}: a fill of the other side, {fill.side}"
+            self.alert("critical", "wrong_side", text, child.symbol)
+        if child.counted > child.quantity + child.tolerance:
             text = f"{child.client_id}: {child.counted:.12g} filled of {child.quantity:.12g}"
             self.alert("critical", "overfill", text, child.symbol)
 

@@ -181,11 +181,13 @@ def _send(desk: Desk, work: Work, now_ns: int) -> bool:
     """Size, check and send the next child of a parent, or end it; False where it must wait."""
     parent = work.parent
     quantity, rest = _size(desk, work)
+    state: m.OrderState
     if quantity <= 0.0:
         if parent.reduces:
-            end(desk, work, "filled" if work.filled > 0.0 else "cancelled", "flat")
+            state, reason = ("filled", "") if work.filled > 0.0 else ("cancelled", "flat")
         else:
-            end(desk, work, "filled" if work.filled > 0.0 else "rejected", "lot")
+            state, reason = ("filled", "") if work.filled > 0.0 else ("rejected", "lot")
+        end(desk, work, state, reason)
         return True
     kind, limit, trigger = _prices(desk, work, now_ns)
     if kind is None:
