@@ -113,11 +113,12 @@ def recorded(session: Session, spare: int = 8) -> Recorded:
 
 
 def _settled(deeds: list[Deed], cash: int) -> list[Deed]:
-    """Keep what the simulator did: up to the last fill, or the last order the cash ended."""
+    """Keep what the simulator did: up to the last fill, stop, or order that the cash ended."""
     last = -1
     for number, deed in enumerate(deeds):
         short = deed.kind == layout.STATUS and deed.reason == cash
-        if deed.kind == layout.FILL or short:
+        triggered = deed.kind == layout.ORDER and deed.code != layout.MARKET and deed.reason != 0
+        if deed.kind == layout.FILL or short or triggered:
             last = number
     return deeds[: last + 1]
 

@@ -127,6 +127,7 @@ def test_every_switch_of_the_template_goes_both_ways(monkeypatch):
             session = session_of_body(name, count=20, tables=tables)
             assert session.plan.assembly.text
         assert plan_of(session.loaded, tables=False, curve=False).assembly.text  # of a sweep
+        assert plan_of(session.loaded, external=True).assembly.text
     assert len(switches.places) > 60
     assert switches.one_sided() == []
 

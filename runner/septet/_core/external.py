@@ -68,7 +68,7 @@ class ExternalEngine(Engine):
         return self._do(END, k, order, status, time_ns)
 
     def trigger(self, k: int, reason: int, time_ns: int) -> list[Command]:
-        """Make a stop that a venue holds, and that was triggered, the working order."""
+        """Make a stop or target that a venue holds, and that was triggered, the working order."""
         return self._do(TRIGGER, k, NOBODY, reason, time_ns)
 
     def go_on(self, k: int, time_ns: int) -> list[Command]:

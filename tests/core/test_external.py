@@ -1,0 +1,126 @@
+"""Fills from outside: told what the simulator filled, the same rules decide the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from septet._kernel import layout
+from tests.core import draws
+from tests.core.outside import (
+    Recorded,
+    engine_of,
+    follow,
+    outside_of,
+    recorded,
+    same_words,
+    words_of,
+)
+from tests.core.paths import plainly
+from tests.core.properties import cases, session_of_body
+from tests.core.settings import Settings, walk
+from tests.core.shapes import body_of, names
+from tests.core.world import session_of
+from tests.scale import examples
+
+COMPILED = ("together",)
+"""One, for each is another plan to compile; the others run as plain text."""
+NOT_EXACT = {
+    "clipped": "a stop that is triggered outside counts as an order of the minute before",
+    "leaders": "as for clipped",
+    **dict.fromkeys(
+        ("spread", "crowd", "hedged", "funded", "watchers"),
+        "a stop of one symbol fills before the funding of another is paid: sums round differently",
+    ),
+}
+EXACT = [name for name in names() if name not in NOT_EXACT]
+
+
+def follows(run: Recorded, *, compiled: bool = False, spare: int = 8) -> int:
+    """Let an engine without a simulator follow a backtest; return how many fills it booked."""
+    engine = engine_of(outside_of(run.session, compiled=compiled), spare)
+    fills = 0
+    with np.errstate(all="ignore"):
+        for at in run.times:
+            for _ in follow(engine, at.deeds, run.cash):
+                fills += 1
+            engine.handle(at.event)
+            same_words(words_of(engine), at.words)
+    return fills
+
+
+@given(st.data())
+@settings(max_examples=examples(30))
+def test_told_the_same_fills_the_same_is_decided(data):
+    """Bit for bit: every decision, equity and cash at every T; stops, halts and flips included."""
+    s: Settings = data.draw(draws.settings())
+    limits = {key: value for key, value in s.limits.items() if key != "orders_per_minute"}
+    s = replace(s, limits=limits)
+    if len(s.symbols) > 1:  # funding and fills inside a bar are summed in another order
+        s = replace(s, funding=0.0)
+    follows(recorded(plainly(session_of(s, data.draw(draws.markets(s))))))
+
+
+@given(st.data())
+@settings(max_examples=examples(12))
+def test_funding_is_charged_as_in_the_backtest(data):
+    """Market orders without stops fill at the open, before anything else at that T."""
+    s: Settings = data.draw(
+        draws.settings(
+            spot=False, order="market", stops={}, leverage=1.0, maintenance=0.001, limits={},
+            short_back=0, model=False, below=None, sizing="fixed_fraction", amount=0.4,
+        )
+    )  # fmt: skip
+    follows(recorded(plainly(session_of(s, data.draw(draws.markets(s))))))
+
+
+@pytest.mark.parametrize("name", EXACT)
+@given(st.data())
+@settings(max_examples=examples(2))
+def test_every_shape_follows(name, data):
+    case = data.draw(cases(body_of(name), name), label=name)
+    follows(recorded(plainly(case.session())), spare=data.draw(st.integers(8, 60)))
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_the_compiled_text_follows_too(name):
+    for seed in (7, 8):
+        run = recorded(plainly(session_of_body(name, seed)))
+        assert follows(run, compiled=True) > 20
+
+
+def test_nothing_is_matched_in_the_text():
+    text = outside_of(session_of_body("held", count=20)).plan.assembly.text
+    for word in ("match_open", "match_within", "book_fill(", "def protect(", "trigger_exit"):
+        assert word not in text, word
+    assert "def step" in text
+
+
+def test_reasons_of_the_rules_keep_their_numbers():
+    session = session_of_body("held", count=20)
+    ours, theirs = (each.plan.assembly for each in (session, outside_of(session)))
+    assert ours.reasons == theirs.reasons
+    assert ours.reasons[ours.facts.outside_reasons :] == (
+        "late_fill", "operator", "adopted", "unknown",
+    )  # fmt: skip
+    assert [ours.reasons[code] for code, _ in ours.facts.halts] == [name for name, _ in ours.halts]
+
+
+def test_a_gap_in_the_bars_counts_against_an_entry_that_works():
+    bars = walk(3, 60, holes=0.0, jump=0.0)
+    s = Settings(order="limit", offset=0.2, good_for=3)
+    engine = engine_of(outside_of(plainly(session_of(s, [bars], 1))))
+    run = recorded(plainly(session_of(s, [bars], 1)))
+    lived = []
+    for at in run.times:
+        before = engine.working(0)
+        engine.handle(at.event)
+        after = engine.working(0)
+        if before is not None and (after is None or after.order != before.order):
+            lived.append(int(at.event.time_ns))
+    assert len(lived) > 3
+    assert engine.state.I[0, layout.OPEN_SIDE] == 0

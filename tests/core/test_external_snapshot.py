@@ -1,0 +1,151 @@
+"""A snapshot goes on bit for bit, the log stays short, and both renderings say the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from septet._core.engine import Engine
+from septet._core.external import KNOWN, ExternalEngine
+from septet._kernel import layout
+from septet._shell.eventful import barriers
+from septet.errors import RunError
+from tests.core.desk import ONE, Desk
+from tests.core.outside import engine_of, follow, outside_of, placed, recorded, same_words, words_of
+from tests.core.paths import plainly
+from tests.core.properties import session_of_body
+from tests.scale import examples
+
+SHAPES = ("quoting", "breakouts", "nightly", "pair", "leaders")
+
+
+def bits(engine: Engine) -> list[bytes]:
+    """Return everything that is remembered."""
+    state = engine.state
+    return [getattr(state, name).tobytes() for name in ("S", "A", "B", "I", "C")]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@given(st.data())
+@settings(max_examples=examples(2))
+def test_a_snapshot_goes_on_bit_for_bit(name, data):
+    run = recorded(plainly(session_of_body(name, data.draw(st.integers(0, 99)), 150)))
+    session = outside_of(run.session)
+    cuts = data.draw(st.sets(st.integers(1, len(run.times) - 1), min_size=1, max_size=4))
+    whole = engine_of(session, 12)
+    parts = engine_of(session, 12)
+    with np.errstate(all="ignore"):
+        for t, at in enumerate(run.times):
+            if t in cuts:
+                saved = parts.snapshot()
+                parts = engine_of(session, 12)
+                parts.restore(saved)
+                assert parts.snapshot() == saved
+            for engine in (whole, parts):
+                for _ in follow(engine, at.deeds, run.cash):
+                    pass
+            assert repr(whole.handle(at.event)) == repr(parts.handle(at.event))
+            same_words(words_of(parts), words_of(whole))
+            assert bits(parts) == bits(whole)
+
+
+@pytest.mark.parametrize("keeps_log", [True, False])
+def test_a_simulated_run_goes_on_from_a_snapshot_and_drops_its_log(keeps_log):
+    session = plainly(session_of_body("held", 5, 200))
+    dropped: list[Any] = []
+    whole = engine_of(session, 12, Engine)
+    told = engine_of(
+        session, 12, Engine, keeps_log=keeps_log, dropped=lambda LI, LF: dropped.append(LI)
+    )
+    with np.errstate(all="ignore"):
+        for t, event in enumerate(barriers(session)):
+            if t == 120:
+                saved = told.snapshot()
+                told = engine_of(
+                    session, 12, Engine, keeps_log=keeps_log,
+                    dropped=lambda LI, LF: dropped.append(LI),
+                )  # fmt: skip
+                told.restore(saved)
+            assert len(whole.handle(event)) == len(told.handle(event))
+            same_words(words_of(told), words_of(whole))
+    if keeps_log:
+        assert dropped == []
+    else:
+        assert np.concatenate(dropped).tolist() == whole.log[0].tolist()
+        assert told.state.C[layout.LOG] == 0
+
+
+def test_a_snapshot_of_another_run_is_refused():
+    desk, other = Desk("++++"), Desk("++++", stops={"stop_loss": 0.1})
+    desk.step(2)
+    saved = desk.engine.snapshot()
+    with pytest.raises(RunError, match="of another plan"):
+        other.engine.restore(saved)
+    with pytest.raises(RunError, match="of another values"):
+        Desk("++++", amount=2.0).engine.restore(saved)
+    with pytest.raises(RunError, match="cannot be read"):
+        desk.engine.restore(saved[:-9])
+
+
+def test_a_late_fill_is_known_after_a_restart():
+    desk = Desk("+-===", order="limit", good_for=9)
+    entry = desk.order(desk.step(2))
+    desk.step()
+    saved = desk.engine.snapshot()
+    desk.engine = engine_of(desk.session, 40)
+    desk.engine.restore(saved)
+    (exit_,) = placed(desk.fill(entry, ONE, 101.0))
+    assert desk.why(exit_) == "late_fill"
+
+
+def test_what_is_remembered_stays_small():
+    desk = Desk("++++", stops={"stop_loss": 0.05})
+    entry = desk.order(desk.step(2))
+    desk.fill(entry, ONE, 101.0)
+    rows = len(desk.engine.window.arrays["LI"])
+    for n in range(3 * KNOWN):
+        found = desk.engine.mark(0, 90.0, 90.0, desk.now_ns + n)
+        desk.engine.end(0, placed(found)[0].order, layout.STATUS_CANCELLED, desk.now_ns + n)
+    assert len(desk.engine._orders) == KNOWN
+    assert desk.count(layout.LOG) == 0
+    assert len(desk.engine.window.arrays["LI"]) == rows
+
+
+def _story(desk: Desk) -> list[Any]:
+    """Do a bit of everything."""
+    told: list[Any] = []
+    for n in range(14):
+        found = desk.step()
+        for each in placed(found):
+            found += desk.fill(each, 0.6 * each.units, each.price + 0.25, fee=0.1)
+            found += desk.fill(each, 0.4 * each.units, each.price - 0.5, fee=0.05)
+        engine = desk.engine
+        if n == 4:
+            found += engine.adopt(1, 3.0 * ONE, 99.0, desk.now_ns)
+            found += engine.trigger(1, engine.protection(1)[1], desk.now_ns)
+            found += engine.end(1, engine.working(1).order, layout.STATUS_CANCELLED, desk.now_ns)
+            found += engine.go_on(1, desk.now_ns)
+        if n == 8:
+            found += engine.mark(0, 80.0, 80.0, desk.now_ns)
+        if n == 11:
+            found += engine.resume(desk.now_ns) + engine.halt(desk.now_ns, flatten=True)
+        told += [found, engine.protection(0), engine.equity, engine.cash, words_of(engine)]
+    return told
+
+
+def test_the_compiled_text_says_what_the_plain_one_says():
+    keys: dict[str, Any] = {
+        "stops": {"stop_loss": 0.02, "trailing": 0.03, "take_profit": 0.04}, "amount": 20.0,
+        "halts": {"drawdown": {"above": 0.02, "then": "flatten", "resume": "manual"}},
+        "spot": False, "short_back": 1,
+    }  # fmt: skip
+    moves = ("++-+-+=+--+++-", "+--++=-++-+-+-")
+    one, other = (Desk(*moves, compiled=compiled, **keys) for compiled in (False, True))
+    assert repr(_story(one)) == repr(_story(other))
+    assert one.engine.snapshot()[-200:] == other.engine.snapshot()[-200:]
+    assert bits(one.engine) == bits(other.engine)
+    assert isinstance(other.engine, ExternalEngine)
