@@ -64,7 +64,9 @@ def test_before_a_reduction_the_stop_is_cancelled_and_final() -> None:
 
 def test_e19_a_stop_the_venue_cancels_is_placed_again_with_an_alert() -> None:
     bench, stop = protected()
+    assert bench.core.protected(0)
     bench.show(stop, "cancelled")
+    assert not bench.core.protected(0), "the engine's own test stands in"
     assert bench.alerted("stop_lost") == ["error"]
     assert bench.take(m.Submit) == []
     bench.after_s(1)

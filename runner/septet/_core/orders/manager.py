@@ -2,14 +2,16 @@
 
 Use, for each event of the live core::
 
-    orders.handle(event)                      # facts; also Quoted, FiltersChanged, Operated
+    guards.handle(event)                      # both take every event and pick theirs
+    orders.handle(event)
     orders.place(parent, now_ns)              # wishes, in any number and at any moment
     orders.wish_cancel(number, "expired", now_ns)
     orders.protect(k, quantity, trigger)
     commands = orders.proceed(now_ns, apply)  # `apply` is told each outcome, then things are sent
 
 `apply` runs before anything is sized, so that the position an order is sized by holds every fill
-that was counted; it may place, cancel and protect. Nothing is sent but by `proceed`.
+that was counted; it may place, cancel and protect. Nothing is sent but by `proceed`, which is cheap
+when nothing is due: call it after every event. Its `Wake` also serves the guards.
 """
 
 from __future__ import annotations
@@ -144,6 +146,9 @@ class Orders:
             Told each outcome in order; when it returns, `position` holds the fill.
         """
         desk = self._desk
+        if self._idle():
+            commands, desk.commands = desk.commands, []
+            return commands
         self._tick(now_ns)
         for _ in range(ROUNDS):
             sending.finished(desk, now_ns)
@@ -159,6 +164,15 @@ class Orders:
         self._wake(now_ns)
         commands, desk.commands = desk.commands, []
         return commands
+
+    def _idle(self) -> bool:
+        """Whether there is nothing to do, whatever the time."""
+        desk, records = self._desk, self._desk.records
+        return not (
+            records.live or records.works or records.stops or records.finished
+            or records.unclaimed or desk.outcomes or records.kill == "cancelling"
+            or desk.guards.wake_ns()
+        )  # fmt: skip
 
     def _tick(self, now_ns: int) -> None:
         """Do what is due."""
@@ -198,7 +212,8 @@ class Orders:
         times += [s.retry_ns for s in records.stops.values() if s.quantity and s.retry_ns > now_ns]
         if records.kill == "cancelling":
             times.append(records.kill_next_ns)
-        due_ns = min((each for each in times if each), default=0)
+        times.append(desk.guards.wake_ns())
+        due_ns = min((each for each in times if each > now_ns), default=0)
         if due_ns and (not records.woken_ns or due_ns < records.woken_ns):
             records.woken_ns = due_ns
             desk.commands.append(m.Wake(at_ns=due_ns))
@@ -232,6 +247,11 @@ class Orders:
         """Whether a read of the account, asked for at a time, shows every fill booked here."""
         settled_ns = self._desk.records.traded_ns.get(k, 0) + self._desk.timing.settles_ns
         return settled_ns < asked_ns
+
+    def protected(self, k: int) -> bool:
+        """Whether a stop stands at the venue; where none does, the engine's own test acts."""
+        child = stops.standing(self._desk, k)
+        return child is not None and child.exists and not child.cancels
 
     def unsettled(self) -> list[str]:
         """Return the client ids of everything that is not final."""
