@@ -145,9 +145,10 @@ def test_an_overdue_bar_is_asked_for_without_a_sign_of_it() -> None:
     one = started()
     assert one.wanted(at(1) + SECOND - 1, at(1) + SECOND - 1) == []
     assert ask(one, at(1) + SECOND) == Wanted("A", at(0), at(1))
-    assert one.next_wall_ns(lambda ns: ns) is None
-    one.answer(Wanted("A", at(0), at(1)), None, at(1) + SECOND, at(1) + SECOND)
-    assert one.next_wall_ns(lambda ns: ns) == at(1) + 2 * SECOND
+    assert one.next_wall_ns(lambda ns: ns) == at(2) + SECOND  # the answer is lost by then
+    assert ask(one, at(2) + SECOND) == Wanted("A", at(0), at(2))
+    one.answer(Wanted("A", at(0), at(2)), None, at(2) + SECOND, at(2) + SECOND)
+    assert one.next_wall_ns(lambda ns: ns) == at(2) + 2 * SECOND
 
 
 def test_what_the_venue_has_not_is_declared_when_it_said_so_twice() -> None:

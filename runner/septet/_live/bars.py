@@ -29,8 +29,9 @@ class BarRules:
     confirmed. A missing bar is asked for `ask_after_ns` after its close and again at intervals
     from `retry_ns` up to `slowest_ns`. That the venue has no such bar is believed after two
     answers and `settle_ns`, or after one with later bars in it; what holds back others is given
-    up after `give_up_ns`. A venue may close a bar `early_market_ns` before our clock does. `page`
-    bars are asked for at once, `backlog` confirmed bars wait at most.
+    up after `give_up_ns`. A question without an answer is lost after `answer_ns`. A venue may
+    close a bar `early_market_ns` before our clock does. `page` bars are asked for at once,
+    `backlog` confirmed bars wait at most.
     """
 
     jump: float = 0.5
@@ -38,6 +39,7 @@ class BarRules:
     retry_ns: int = 1_000_000_000
     slowest_ns: int = 30_000_000_000
     settle_ns: int = 3_000_000_000
+    answer_ns: int = 60_000_000_000
     give_up_ns: int = 30_000_000_000
     early_market_ns: int = 2_000_000_000
     page: int = 1_000
@@ -100,7 +102,7 @@ class _Line:
     empty: dict[int, _Empty] = field(default_factory=dict)
     past: dict[int, BarSeen | None] = field(default_factory=dict)
     held_since_ns: int | None = None
-    asking: bool = False
+    answer_by_ns: int = 0
     asked: int = 0
     ask_ns: int = 0
 
@@ -203,7 +205,7 @@ class BarDesk:
     ) -> list[m.Event]:
         """Take the feed's answer to `wanted`; None means that it could not be had."""
         line = self._lines[wanted.symbol]
-        line.asking, line.asked = False, line.asked + 1
+        line.answer_by_ns, line.asked = 0, line.asked + 1
         wait = min(self.rules.slowest_ns, self.rules.retry_ns * 2 ** min(line.asked - 1, 20))
         line.ask_ns = now_ns + wait
         if rows is None or line.next is None:
@@ -243,11 +245,11 @@ class BarDesk:
         patience = int(self.rules.ask_after_ns * speed)
         found = []
         for line in self._lines.values():
-            if line.next is None or line.asking or now_ns < line.ask_ns:
+            if line.next is None or now_ns < max(line.ask_ns, line.answer_by_ns):
                 continue
             missing = self._missing(line, market_ns, patience)
             if missing:
-                line.asking = True
+                line.answer_by_ns = now_ns + self.rules.answer_ns
                 until = max(missing[-1].open_ns + line.grid.bar_ns, missing[-1].known_ns)
                 found.append(Wanted(line.symbol, missing[0].open_ns, until))
         return found
@@ -258,9 +260,9 @@ class BarDesk:
         for line in self._lines.values():
             if line.held_since_ns is not None:
                 times.append(line.held_since_ns + self.rules.give_up_ns)
-            if line.next is not None and not line.asking:
+            if line.next is not None:
                 due = wall_of_market(line.next.known_ns) + self.rules.ask_after_ns
-                times.append(max(line.ask_ns, due))
+                times.append(max(line.ask_ns, line.answer_by_ns, due))
         return min(times, default=None)
 
     def _missing(self, line: _Line, market_ns: int, patience: int) -> list[Slot]:
