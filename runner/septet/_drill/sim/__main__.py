@@ -6,8 +6,10 @@ import argparse
 import sys
 import time
 from collections import Counter
+from functools import partial
 
-from septet._drill.sim.schedule import Failure, run_schedule
+from septet._drill.sim.schedule import Failure, Subjects, run_schedule
+from septet._drill.sim.toy import toys
 from septet._drill.sim.weather import FAULTS
 
 __all__ = ["main"]
@@ -18,15 +20,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="septet._drill.sim", description=__doc__)
     parser.add_argument("--seeds", default="1..200", help="a seed, or the first and the last")
     parser.add_argument("--keep-going", action="store_true", help="count failures, show each once")
+    parser.add_argument(
+        "--whole", action="store_true", help="the whole live core instead of the order manager"
+    )
     chosen = parser.parse_args(arguments)
     first, _, last = chosen.seeds.partition("..")
     seeds = range(int(first), int(last or first) + 1)
+    subjects: Subjects = toys
+    if chosen.whole:  # a plan is compiled: only where it is wanted
+        from septet._drill.sim.whole import ORDERS, cores
+
+        subjects = partial(cores, shapes=ORDERS)
     counts: Counter[str] = Counter()
     failed: list[int] = []
     began_s, done, orders, fills, steps = time.monotonic(), 0, 0, 0, 0
     for seed in seeds:
         try:
-            report = run_schedule(seed)
+            report = run_schedule(seed, subjects)
         except Failure as failure:
             failed.append(seed)
             sys.stdout.write(f"{failure}\n\n")

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from septet import messages as m
-from septet._drill.sim.market import BASE, CASH, FINAL, QUOTE, UNIT, Trade
+from septet._drill.sim.market import BASE, CASH, FINAL, QUOTE, TICK, UNIT, Trade
 from septet._drill.sim.shell import SimShell
 from septet._drill.sim.venue import SimVenue
 
-__all__ = ["judge", "quiet_since"]
+__all__ = ["judge", "moved", "quiet_since"]
 
 _RANK: Final = {
     "intent": 0, "submitted": 1, "unknown": 2, "open": 3, "partially_filled": 4,
@@ -123,7 +123,7 @@ def _fills(rows: Rows, venue: SimVenue) -> list[str]:
     cash = sum(_cash(each) for each in market.trades) + market.given_cash + market.begun_cash
     if (base, cash) != (market.base, market.cash):
         wrong.append(f"the venue's own books differ: {base} {market.base} {cash} {market.cash}")
-    position = sum(each.quantity if each.side == "buy" else -each.quantity for each in booked)
+    position = sum(map(moved, booked))
     theirs = (market.base - market.given_base - sum(_base(each) for each in others)) / UNIT
     if abs(position - theirs) > 1e-9:
         wrong.append(f"the position is {position} {BASE} here and {theirs} at the venue")
@@ -138,11 +138,23 @@ def _fills(rows: Rows, venue: SimVenue) -> list[str]:
     return wrong
 
 
+def moved(each: m.Traded) -> float:
+    """Return how far a booked fill moved the position."""
+    kept = each.fee if each.fee_currency == BASE else 0.0
+    return (each.quantity if each.side == "buy" else -each.quantity) - kept
+
+
 def _unlike(ours: m.Traded, theirs: Trade) -> list[str]:
-    got = theirs.quantity - (theirs.fee if theirs.currency == BASE else 0)
-    if ours.side == theirs.order.side and abs(ours.quantity - got / UNIT) <= 1e-12:
+    same = ours.side == theirs.order.side and ours.fee_currency == theirs.currency
+    scale = UNIT if theirs.currency == BASE else CASH
+    if (
+        same
+        and abs(ours.quantity - theirs.quantity / UNIT) <= 1e-12
+        and abs(ours.fee - theirs.fee / scale) <= 1e-9
+        and ours.price == theirs.price / TICK
+    ):
         return []
-    return [f"trade {ours.trade_id} was booked as {ours.side} {ours.quantity}, was {got / UNIT}"]
+    return [f"trade {ours.trade_id} was booked as {ours!r}, was {theirs.told('sim')!r}"]
 
 
 def _base(trade: Trade) -> int:
@@ -156,10 +168,8 @@ def _cash(trade: Trade) -> int:
 
 def _spent(each: m.Traded) -> float:
     """Return the cash that a booked fill moved out."""
-    if each.side == "sell":
-        return -each.quantity * each.price + (each.fee if each.fee_currency == QUOTE else 0.0)
-    whole = each.quantity + (each.fee if each.fee_currency == BASE else 0.0)
-    return whole * each.price + (each.fee if each.fee_currency == QUOTE else 0.0)
+    fee = each.fee if each.fee_currency == QUOTE else 0.0
+    return (each.quantity if each.side == "buy" else -each.quantity) * each.price + fee
 
 
 def _halts(rows: Rows) -> list[str]:

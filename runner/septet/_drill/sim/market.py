@@ -77,6 +77,7 @@ class Trade:
     fee: int
     currency: str
     time_ns: int
+    market_ns: int
 
     def told(self, venue: str) -> m.Filled:
         """Return the execution as the venue tells it."""
@@ -85,7 +86,7 @@ class Trade:
         return m.Filled(
             at_ns=0, venue=venue, symbol=0, trade_id=self.trade_id,
             client_id=self.order.client_id, venue_order_id=self.order.venue_id,
-            venue_ns=self.time_ns, market_ns=self.time_ns, side=self.order.side,
+            venue_ns=self.time_ns, market_ns=self.market_ns, side=self.order.side,
             quantity=self.quantity / UNIT, price=self.price / TICK, fee=self.fee / scale,
             fee_currency=self.currency, fee_quote=self.fee / CASH if third else None,
         )  # fmt: skip
@@ -260,7 +261,7 @@ class Market:
         order.state = "filled" if order.filled >= order.quantity else "partially_filled"
         trade = Trade(
             str(1_000 + len(self.trades)), order, quantity, price, fee, currency,
-            self._world.now_ns,
+            self._world.now_ns, self._world.market_ns,
         )  # fmt: skip
         self.trades.append(trade)
         self._keep(order)

@@ -9,12 +9,12 @@ from typing import Final
 
 from septet import messages as m
 from septet._drill.sim.disk import SimDisk
-from septet._drill.sim.judge import judge, quiet_since
+from septet._drill.sim.judge import judge, moved, quiet_since
 from septet._drill.sim.market import TICK, UNIT
 from septet._drill.sim.shell import Make, SimShell
 from septet._drill.sim.venue import SimVenue
 from septet._drill.sim.weather import Weather
-from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
+from septet._drill.sim.world import BEGIN_NS, MS, SECOND, SPEED, World
 
 __all__ = ["ACTIVE_NS", "SETTLE_NS", "Failure", "Report", "Subjects", "run_schedule"]
 
@@ -65,6 +65,7 @@ class _Schedule:
         self.shell = SimShell(self.world, self.weather, self.venue, self.disk, subjects(seed))
         self.active_ns = active_ns
         self.killed = False
+        self._bars: list[m.BarClosed] = []
         self._dark = False
         self._asked: m.Operated | None = None
         self._resume_ns = 0
@@ -101,7 +102,7 @@ class _Schedule:
         for order in self.venue.market.working(ours=False):
             self.venue.market.end(order, "cancelled")
         held = sum(
-            each.quantity if each.side == "buy" else -each.quantity
+            moved(each)
             for _, commands in self.shell.rows
             for each in commands
             if isinstance(each, m.Traded)
@@ -145,8 +146,8 @@ class _Schedule:
         if not dark:
             self._put(
                 m.Quoted(
-                    at_ns=0, symbol=0, venue_ns=now_ns, bid=market.bid / TICK, bid_quantity=1.0,
-                    ask=market.ask / TICK, ask_quantity=1.0,
+                    at_ns=0, symbol=0, venue_ns=self.world.market_ns, bid=market.bid / TICK,
+                    bid_quantity=1.0, ask=market.ask / TICK, ask_quantity=1.0,
                 )
             )  # fmt: skip
         self.world.after(CALM_QUOTE_NS if self.weather.calm else QUOTE_NS, self._quote)
@@ -186,18 +187,25 @@ class _Schedule:
         self._put(self._asked)
 
     def _barrier(self) -> None:
-        """A decision time."""
+        """A bar has closed; a process that was away is given what it missed, and decides late."""
         if self.weather.calm:
             return
-        now_ns = self.world.now_ns
-        price = self.venue.market.price / TICK
-        self._put(
+        opens = self._bars[-1].close if self._bars else self.venue.market.price / TICK
+        close, known_ns = self.venue.market.price / TICK, self.world.market_ns
+        self._bars.append(
             m.BarClosed(
-                at_ns=0, symbol=0, open_ns=now_ns - BAR_NS, known_ns=now_ns, open=price,
-                high=price, low=price, close=price, volume=1.0,
+                at_ns=0, symbol=0, open_ns=known_ns - BAR_NS * SPEED, known_ns=known_ns,
+                open=opens, high=max(opens, close), low=min(opens, close), close=close, volume=1.0,
             )
         )  # fmt: skip
-        self._put(m.BarrierReached(at_ns=0, time_ns=now_ns, present=(0,)))
+        missed = [each for each in self._bars if each.known_ns > self.shell.reached_ns]
+        for each in missed if self.shell.running else ():
+            self._put(each)
+            self._put(
+                m.BarrierReached(
+                    at_ns=0, time_ns=each.known_ns, present=(0,), late=each.known_ns < known_ns
+                )
+            )
         self.world.after(BAR_NS, self._barrier)
 
 

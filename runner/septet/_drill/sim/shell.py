@@ -67,6 +67,7 @@ class SimShell:
         self.core: Subject | None = None
         self.rows: list[tuple[m.Event, Sequence[m.Command]]] = []
         self.starts = 0
+        self.reached_ns = 0
         self.wrongs: list[str] = []
         self._kept: tuple[int, bytes] | None = None
         self._epoch = 0
@@ -98,13 +99,15 @@ class SimShell:
             return
         stored = self._disk.read()
         self.core = self._fold(stored)
+        times = (row[0].time_ns for row in self.rows if isinstance(row[0], m.BarrierReached))
+        self.reached_ns = max(times, default=0)
         self._sent = {name for _, commands in self.rows for each in commands if (name := _id(each))}
         session = 1 + sum(isinstance(event, m.Started) for event, _ in self.rows)
         now_ns = self._world.now_ns
         self.put(
             m.Started(
                 at_ns=now_ns, session=session, run_id="sim", mode="live", strategy="sim",
-                origin_ns=BEGIN_NS, market_ns=now_ns, fingerprints={},
+                origin_ns=BEGIN_NS, market_ns=self._world.market_ns, fingerprints={},
             )
         )  # fmt: skip
         self.put(self._venue.filters_now())
@@ -172,6 +175,8 @@ class SimShell:
         """Take an event in; it is stamped when it is handled."""
         if not self.running:
             return
+        if isinstance(event, m.BarrierReached):
+            self.reached_ns = event.time_ns
         self._inbox.append(event)
         if not self._due:
             self._due = True
@@ -323,7 +328,7 @@ class SimShell:
         def ring() -> None:
             if self._epoch == epoch:
                 self._wakes.discard(at_ns)
-                self.put(m.Ticked(at_ns=0, market_ns=self._world.now_ns))
+                self.put(m.Ticked(at_ns=0, market_ns=self._world.market_ns))
 
         self._world.after(at_ns - self._world.now_ns, ring)
 

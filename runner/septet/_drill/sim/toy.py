@@ -17,7 +17,7 @@ from septet import messages as m
 from septet._core.checks import Checks, Instrument, Limits
 from septet._core.guards import Guards
 from septet._core.orders import Booked, Ended, Foreign, Orders, Outcome, Parent, Timing, Triggered
-from septet._drill.sim.market import BASE, LOT, QUOTE, UNIT
+from septet._drill.sim.market import BASE, LOT, UNIT
 from septet._drill.sim.shell import Make
 from septet._drill.sim.venue import SETTLES_NS, TIMEOUT_NS
 from septet._drill.sim.world import MS, SECOND
@@ -113,10 +113,9 @@ class Toy:
         if fill.fee_currency == BASE:
             units -= round(fill.fee * UNIT)
         self._units += units
-        fee = fill.fee if fill.fee_currency in (BASE, QUOTE) else fill.fee_quote or 0.0
         return m.Traded(
             order=booked.parent, symbol=0, trade_id=fill.trade_id, side=fill.side,
-            quantity=abs(units) / UNIT, price=fill.price, fee=fee,
+            quantity=fill.quantity, price=fill.price, fee=fill.fee,
             fee_currency=fill.fee_currency, position=self._units / UNIT, market_ns=fill.market_ns,
         )  # fmt: skip
 

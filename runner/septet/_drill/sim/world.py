@@ -8,11 +8,13 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["BEGIN_NS", "MS", "SECOND", "TRACED", "World"]
+__all__ = ["BEGIN_NS", "MS", "SECOND", "SPEED", "TRACED", "World"]
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000 * MS
-BEGIN_NS: Final = 1_700_000_000 * SECOND
+BEGIN_NS: Final = 19_675 * 86_400 * SECOND
+SPEED: Final = 60
+"""A second of wall time is a minute of market time, as in a drill."""
 TRACED: Final = 40
 """How many steps a failure shows."""
 _LIMIT: Final = 200_000
@@ -38,6 +40,11 @@ class World:
         self._trace: deque[tuple[int, str | Callable[[], str]]] = deque(maxlen=20 * TRACED)
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._next = 0
+
+    @property
+    def market_ns(self) -> int:
+        """Market time."""
+        return BEGIN_NS + (self.now_ns - BEGIN_NS) * SPEED
 
     def after(self, delay_ns: int, do: Callable[[], None]) -> None:
         """Let something happen later; of two at one instant, the one asked for first."""
