@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 
+from septet import messages as m
+from septet._journal.fold import Fold
+from septet._journal.form import Entry, encode_commands, encode_event
 from septet._store.live import LiveRun
 from septet._store.tables import frames_of
+from tests.journal.drawn import HEAD
 from tests.journal.journalled import told
+
+QUOTE = m.Quoted(
+    at_ns=1, symbol=0, venue_ns=50, bid=1.0, bid_quantity=1.0, ask=1.0, ask_quantity=1.0
+)
 
 
 @pytest.fixture(scope="module", params=["quote", "received"])
@@ -33,3 +43,86 @@ def test_the_tables_are_those_of_the_engine(both: tuple[Any, LiveRun], name: str
     if name == "trades":  # reasons of fills inside a bar are not in the journal's messages
         expected, found = expected.drop("exit_reason"), found.drop("exit_reason")
     assert found.equals(expected, null_equal=True)
+
+
+def _folded(*rows: tuple[m.Event, Sequence[m.Command]]) -> Fold:
+    entries = []
+    for seq, (event, commands) in enumerate(rows, start=1):
+        at_ns, kind, text = encode_event(event)
+        entries.append(Entry(seq, at_ns, kind, text, encode_commands(commands), b""))
+    return Fold(HEAD).take(entries)
+
+
+def _changed(order: int, state: Any, reason: str = "", client_id: str = "") -> m.Changed:
+    return m.Changed(
+        order=order, client_id=client_id, symbol=0, state=state, filled=0.0, reason=reason,
+        trace="BTC/USDT@40",
+    )  # fmt: skip
+
+
+def _traded(order: int, side: Any, quantity: float, price: float, position: float) -> m.Traded:
+    return m.Traded(
+        order=order, symbol=0, trade_id=f"f{order}", side=side, quantity=quantity, price=price,
+        fee=1.0, fee_currency="USDT", position=position, market_ns=60 + order,
+    )  # fmt: skip
+
+
+def test_orders_that_fill_inside_the_engine() -> None:
+    entry = [_changed(0, "open", "entry"), _changed(1, "open", "signal")]
+    fold = _folded(
+        (QUOTE, entry),
+        (QUOTE, [_traded(0, "buy", 2.0, 100.0, 2.0)]),
+    )
+    orders = fold.order_columns()
+    assert orders["status"] == ["partially_filled", "open"]
+    assert orders["time"] == [40, 40]
+    fold = _folded(
+        (QUOTE, entry),
+        (QUOTE, [_traded(0, "buy", 2.0, 100.0, 2.0), _changed(0, "filled")]),
+        (QUOTE, [_traded(1, "sell", 2.0, 130.0, 0.0), _changed(1, "filled")]),
+        (QUOTE, [_changed(2, "open", "entry"), _changed(2, "expired", "no_market")]),
+    )
+    orders = fold.order_columns()
+    assert orders["status"] == ["filled", "filled", "expired"]
+    assert orders["reason"] == ["entry", "signal", "no_market"]
+    assert (orders["side"][:2], orders["quantity"][:2]) == (["buy", "sell"], [2.0, 2.0])
+    ((_, side, entered, _, left, _, quantity, pnl, fees, why),) = fold.trades.rows
+    assert (side, entered, left, quantity, why) == ("long", 60, 61, 2.0, "signal")
+    assert (pnl, fees) == (58.0, 2.0)
+
+
+def test_a_protective_stop_at_the_venue_is_a_row_of_its_own() -> None:
+    name = "aabc-0-1"
+    stop = m.Submit(
+        client_id=name, parent=-1, symbol=0, side="sell", order_type="stop", quantity=2.0,
+        reduces=True, deadline_ns=9, trigger_price=90.0, reason="protective_stop",
+    )  # fmt: skip
+    filled = m.Filled(
+        at_ns=9, venue="v", symbol=0, trade_id="f7", client_id=name, venue_order_id="x", venue_ns=1,
+        market_ns=67, side="sell", quantity=2.0, price=89.0, fee=1.0, fee_currency="USDT",
+    )  # fmt: skip
+    fold = _folded(
+        (QUOTE, [_changed(0, "open", "entry"), _traded(0, "buy", 2.0, 100.0, 2.0)]),
+        (QUOTE, [_changed(-1, "submitted", client_id=name), stop]),
+        (filled, [_changed(-1, "filled", client_id=name), _traded(7, "sell", 2.0, 89.0, 0.0)]),
+    )
+    orders = fold.order_columns()
+    assert orders["order_id"] == ["o1", name]
+    assert (orders["type"][1], orders["trigger_price"][1]) == ("stop", 90.0)
+    assert fold.fill_columns()["order_id"] == ["o1", name]
+    assert fold.trades.rows[0][-1] == "protective_stop"
+
+
+def test_a_fee_in_a_third_currency_counts_at_its_value() -> None:
+    filled = m.Filled(
+        at_ns=9, venue="v", symbol=0, trade_id="f0", client_id="aabc0-1", venue_order_id="x",
+        venue_ns=1, market_ns=60, side="buy", quantity=2.0, price=100.0, fee=0.01,
+        fee_currency="BNB", fee_quote=3.0,
+    )  # fmt: skip
+    booked = msgspec.structs.replace(
+        _traded(0, "buy", 2.0, 100.0, 2.0), fee=0.01, fee_currency="BNB"
+    )
+    fold = _folded((QUOTE, [_changed(0, "open", "entry")]), (filled, [booked]))
+    ((*_, pnl, fees, _),) = fold.trades.still_open({0: 101.0}, 99)
+    assert (pnl, fees) == (2.0 - 3.0, 3.0)
+    assert fold.fill_columns()["fee_currency"] == ["BNB"]

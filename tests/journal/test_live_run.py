@@ -112,7 +112,9 @@ def test_the_commands_work_while_it_runs(folder: Path, tmp_path: Path) -> None:
     _septet("runs", "export", "live-1", "--to", str(out), root=root)
     assert pl.read_csv(out / "fills.csv").height == 3
     assert not list(folder.glob("*.parquet"))
-    for arguments in (["runs", "list"], ["runs", "show", "live-1"], ["why", "live-1", "o1"]):
+    for arguments in (
+        ["runs", "list"], ["runs", "show", "live-1"], ["why", "live-1", "o1"], ["report", "live-1"],
+    ):  # fmt: skip
         done = CliRunner().invoke(cli, [*arguments, "--runs", str(root)])
         assert done.exit_code == 0, done.output
 
@@ -150,6 +152,7 @@ def test_projections_are_the_same_run_until_the_journal_goes_on(
     for name, frame in live.items():
         assert stored.table(name).equals(frame, null_equal=True)
     assert stored.strategy_text == "version: 1\n"
+    assert stored.summary["state"] == "stopped"
     assert stored.summary["verdict"] == LiveRun(folder).summary["verdict"]
     assert _septet("why", "live-1", "o2", root=tmp_path / "runs")["trace"]
     assert stored.findings == LiveRun(folder).findings

@@ -232,7 +232,7 @@ class Journal(Reader):
         caused = encode_commands(commands)
         seq = self._seq + 1
         digest = chained(self._hash, seq, at_ns, kind, text, caused)
-        self._batch.append((seq, at_ns, kind, str(text, "utf-8"), str(caused, "utf-8"), digest))
+        self._batch.append((seq, at_ns, kind, text.decode(), caused.decode(), digest))
         self._waiting_bytes += len(text) + len(caused) + 100
         self._seq, self._hash = seq, digest
         return seq

@@ -267,7 +267,7 @@ def write_projections(folder: Path | str) -> LiveRun:
     texts = {
         "findings.json": dump_json(run.findings),
         "resolved.json": dump_json(run.result.resolved),
-        "summary.json": dump_json(run.summary),
+        "summary.json": dump_json(_at_rest(run.summary)),
         "manifest.json": dump_json(run.manifest),
     }
     if run.result.strategy_text:
@@ -284,6 +284,12 @@ def write_projections(folder: Path | str) -> LiveRun:
             hint="the journal is not touched; make room, then: septet runs export RUN",
         ) from problem
     return run
+
+
+def _at_rest(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What is read from the file is read when nobody runs: who runs is not for the file."""
+    kept = {key: value for key, value in summary.items() if key != "holder"}
+    return {**kept, "state": "stopped"}
 
 
 def project(run: Run) -> list[Path]:
