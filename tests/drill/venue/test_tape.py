@@ -95,7 +95,13 @@ def test_a_gap_in_the_bars_has_no_kline() -> None:
 
 @pytest.mark.parametrize(
     ("open_ns", "close", "says"),
-    [([0, HOUR], [1.0], "one length"), ([0, HOUR // 2], [1.0, 1.0], "grid"), ([], [], "one bar")],
+    [
+        ([0, HOUR], [1.0], "one length"),
+        ([0, HOUR // 2], [1.0, 1.0], "grid"),
+        ([], [], "one bar"),
+        ([0], [float("nan")], "no bar is made of"),
+        ([0], [-1.0], "no bar is made of"),
+    ],
 )
 def test_unfit_bars_are_refused(open_ns: list[int], close: list[float], says: str) -> None:
     unfit = Bars(open_ns=open_ns, open=close, high=close, low=close, close=close, volume=close)

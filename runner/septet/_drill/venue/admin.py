@@ -17,7 +17,7 @@ __all__ = ["Admin", "ClockReading", "Step"]
 
 
 class ClockReading(msgspec.Struct, frozen=True, kw_only=True):
-    """Both times at one instant; `ended` once all prices were played."""
+    """Both times at one instant; `ended` once all prices were played, `failure` if it broke."""
 
     wall_ns: int
     market_ns: int
@@ -26,6 +26,7 @@ class ClockReading(msgspec.Struct, frozen=True, kw_only=True):
     bar: int
     ended: bool
     paused: bool
+    failure: str = ""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +48,7 @@ class Admin:
         return ClockReading(
             wall_ns=market.clock.wall_ns(), market_ns=market.clock.market_ns(),
             speed=market.clock.speed, bar_ns=market.bar_ns, bar=market.bar, ended=market.ended,
-            paused=market.clock.paused,
+            paused=market.clock.paused, failure=self._venue.failure,
         )  # fmt: skip
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:

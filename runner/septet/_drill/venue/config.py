@@ -65,8 +65,8 @@ class SymbolConfig(msgspec.Struct, frozen=True, kw_only=True):
     tick: str = "0.01"
     lot: str = "0.00001"
     min_quantity: str = "0.00001"
-    max_quantity: str = "9000"
-    market_max_quantity: str = "4000"
+    max_quantity: str = "9000000"
+    market_max_quantity: str = "4000000"
     min_notional: str = "5"
     percent_up: str = "5"
     percent_down: str = "0.2"
@@ -111,7 +111,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     `code` is that of LIVE_SAFETY (``N1`` ... ``D6``). It is armed `at_ms` of wall time after
     it was given, and not before bar `at_bar` (counted from the venue's start). While armed it
     strikes a matching occasion with `probability`, `times` times at most (0: no bound). What
-    lasts does so for `duration_ms`. `target` narrows the occasion, `symbol` as well.
+    lasts does so for `duration_ms`. `target` names the occasion, `symbol` (``BTCUSDT`` or
+    ``BTC/USDT``) narrows it. `parameters` are listed in `septet._drill.venue.faults`.
     """
 
     code: str

@@ -1,7 +1,60 @@
 """When which fault strikes: a plan, a seed, and occasions that come up.
 
-Request faults strike an occasion (an order, a cancel, a question). Event faults strike an event
-of the user stream. Timed faults begin by themselves; those that last do so for their duration.
+Request faults strike an occasion: ``place``, ``cancel`` or ``query``; those of `ANYWHERE` may be
+aimed at another one than their own, or at ``all``. Event faults strike an execution told on the
+user stream. Timed faults begin by themselves, again `every_ms` (1000) or `every_bars` (0) where
+they may strike more than once; those of `LASTING` go on for their duration.
+
+====  =====================================================  ====================================
+code  what happens                                           parameters (default)
+====  =====================================================  ====================================
+N1    executed, connection cut                               mode (abort; or hang), hold_ms
+N2    not executed, connection cut                           mode, hold_ms
+N3    executed, answered late                                delay_ms (12000)
+N4    cut at once, executed later within its recvWindow      delay_ms (2000)
+N6    executed, never answered                               hold_ms (30000)
+N7    sockets closed; target market, user, rest or all       mode (close; or reset)
+N8    sockets silent; new ones as well while it lasts
+N9    the same, but pings are answered
+N10   sockets cut again and again                            period_ms (200)
+N11   connections refused
+N12   every connection cut, none answered
+N13   executed, 200 with a wrong body                        body ({})
+E1    5xx with an unknown outcome                            executed (drawn), status (503), code
+                                                             (-1007), text
+E2    429 with Retry-After for as long as it lasts
+E3    418 for as long as it lasts
+E4    the venue's clock is ahead                             skew_ms (10000)
+E5    refused                                                code (-2010), text
+E6    executed, but answered "Duplicate order sent."
+E7    filters change                                         tick, lot, min_quantity,
+                                                             max_quantity, min_notional (texts)
+E8    status BREAK, orders refused
+E9    a part is filled, the rest later                       portion (0.5), delay_ms (200)
+E10   a part is filled, the rest expires                     portion (0.5)
+E11   the order fills just before its cancel
+E12   an execution is told twice
+E13   an execution is told after later events                delay_ms (150)
+E14   an execution is never told
+E15   the answer comes after the events                      delay_ms (300)
+E16   questions are answered as of some time ago             stale_ms (2000)
+E17   the user stream is terminated
+E18   somebody else acts                                     kind (order; fill, deposit,
+                                                             withdrawal), side, amount, asset
+E19   the venue ends open orders                             status (CANCELED; or EXPIRED),
+                                                             client_prefix, most
+E20   503 for everything, sockets closed
+E21   the answer differs from the request                    field (origQty), value (double)
+E22   fees are paid in another asset                         paid_in (base)
+D1    a depth message is lost, or the book crosses           kind (gap; or crossed)
+D2    a closed bar is told twice, late, or open again        kind (duplicate; late, unclosed)
+D3    bars are not told                                      bars (1), rest (true), streams
+                                                             (kline; or all)
+D4    prices are absurd for some messages                    factor (10), messages (1), where,
+                                                             closed (false)
+D5    a frame that is no JSON; target market or user         frame
+D6    every message many times                               factor (50)
+====  =====================================================  ====================================
 """
 
 from __future__ import annotations
@@ -9,6 +62,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+import msgspec
 
 from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.config import Fault
@@ -89,7 +144,8 @@ class Injector:
                     f"the local venue has no fault {fault.code!r}, it has {sorted(CODES)}"
                 )
         now, first = self._clock.wall_ns(), len(self.plan)
-        for number, fault in enumerate(given, first):
+        for number, each in enumerate(given, first):
+            fault = msgspec.structs.replace(each, symbol=each.symbol.replace("/", ""))
             draw = random.Random(f"{self._seed}:fault:{number}")
             ready = now + int(fault.at_ms * 10**6)
             self.plan.append(Strike(number, fault, ready, fault.at_bar, draw))

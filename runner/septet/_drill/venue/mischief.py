@@ -117,6 +117,9 @@ class Mischief:
                 socket.deaf = True
 
     def _close_sockets(self, strike: Strike) -> None:
+        if strike.fault.target in {"rest", "all"}:
+            self._venue.cut_all()
+            return
         for socket in self._sockets(strike):
             if strike.word_of("mode", "close") == "reset":
                 socket.reset()

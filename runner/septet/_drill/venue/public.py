@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from septet._drill.venue.answers import Answer, Call, whole_of
 from septet._drill.venue.book import Book
+from septet._drill.venue.config import Limits
 from septet._drill.venue.market import Market, Trade
 from septet._drill.venue.numbers import text
 from septet._drill.venue.orders import Refusal
@@ -22,8 +24,9 @@ def levels(side: dict[int, int], limit: int) -> list[list[str]]:
 class Public:
     """The public part of the protocol."""
 
-    def __init__(self, market: Market, skew_ms: Any) -> None:
+    def __init__(self, market: Market, skew_ms: Callable[[], float], limits: Limits) -> None:
         self.market = market
+        self._limits = limits
         self.engine = market.engine
         self._skew_ms = skew_ms
 
@@ -57,9 +60,9 @@ class Public:
             "timezone": "UTC", "serverTime": self.server_ms(),
             "rateLimits": [
                 {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1,
-                 "limit": 6000},
+                 "limit": self._limits.weight_per_minute or 6000},
                 {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10,
-                 "limit": 100},
+                 "limit": self._limits.orders_per_10s or 100},
             ],
             "exchangeFilters": [],
             "symbols": [exchange_symbol(rules) for rules in self.engine.rules.values()],

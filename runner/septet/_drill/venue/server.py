@@ -52,7 +52,7 @@ class LocalVenue:
         self.trading = Trading(
             self.engine, self.clock, self.faults, can_withdraw=config.can_withdraw
         )
-        self.public = Public(self.market, self._skew_ms)
+        self.public = Public(self.market, self._skew_ms, config.limits)
         self.api = Api(config, self.public, self.trading, self.faults, self.truth_book)
         self.streams = MarketStreams(self.market)
         self.users = UserStreams(self.api, self.trading.now_ms)
@@ -62,6 +62,7 @@ class LocalVenue:
         self.market.listener = self.streams
         self.port = config.port
         self.admin_port = config.admin_port
+        self.failure = ""
         self._server: asyncio.Server | None = None
         self._admin_server: asyncio.Server | None = None
         self._web = web.Server(self._serve, access_log=None)
@@ -87,9 +88,18 @@ class LocalVenue:
         await self.listen()
         self.faults.add(self.config.faults)
         self.mischief.look()
-        self._tasks = [
-            asyncio.ensure_future(self.market.run()), asyncio.ensure_future(self.mischief.run())
-        ]  # fmt: skip
+        for work in (self.market.run(), self.mischief.run()):
+            task = asyncio.ensure_future(work)
+            task.add_done_callback(self._stopped)
+            self._tasks.append(task)
+
+    def _stopped(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.failure = repr(error)
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "the local venue stopped", "exception": error, "task": task}
+            )
 
     async def listen(self) -> None:
         """Open the venue's own port; the number stays once it was chosen."""

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -63,6 +64,10 @@ def load_bars(config: SymbolConfig, seed: int, bar_ns: int) -> Bars:
         raise InputError(f"{config.id}: bars need columns of one length, at least one bar")
     if any(b <= a or (b - bars.open_ns[0]) % bar_ns for a, b in pairwise(bars.open_ns)):
         raise InputError(f"{config.id}: open_ns does not rise on a grid of {bar_ns} ns")
+    for row in zip(*rest, strict=True):
+        o, h, l, c, volume = row  # noqa: E741
+        if not (0 < l <= min(o, c) <= max(o, c) <= h < inf and 0 <= volume < inf):
+            raise InputError(f"{config.id}: no bar is made of {row}")
     return bars
 
 

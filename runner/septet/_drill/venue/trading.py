@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from bisect import bisect_left
 from typing import Any
 
@@ -18,6 +19,7 @@ __all__ = ["Trading"]
 
 _MILLION = 10**6
 _RECV_WINDOW = 5000
+_CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 _STALE = frozenset({"E16"})
 
 
@@ -51,7 +53,7 @@ class Trading:
                 )
         kind = params["type"].upper()
         client_id = params.get("newClientOrderId", "") or f"auto{self.clock.wall_ns():x}"
-        if len(client_id) > 36:
+        if not _CLIENT_ID.fullmatch(client_id):
             raise Refusal(-1100, "Illegal characters found in parameter 'newClientOrderId'.")
         if "LIMIT" in kind and kind != "LIMIT_MAKER" and not params.get("timeInForce"):
             raise Refusal(

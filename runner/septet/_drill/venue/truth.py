@@ -20,7 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _Row(msgspec.Struct, frozen=True, kw_only=True, tag_field="row"):
+class _Row(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="row"):
     at_ns: int
 
 
