@@ -31,6 +31,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "train": ("septet._cli.train:train", "Fit a strategy's model on all its data and store it."),
     "runs": ("septet._cli.runs:runs", "List and show finished runs."),
     "report": ("septet._cli.runs:report", "Make a run's report again."),
+    "halt": ("septet._cli.halt:halt", "Stop a paper or live run from trading, at once."),
+    "resume": ("septet._cli.halt:resume", "Let a halted run trade again."),
     "why": ("septet._cli.runs:why", "Say why an order was made."),
     "plugins": ("septet._cli.plugins:plugins", "List, show, make and check plugins."),
 }

@@ -16,11 +16,11 @@ import click
 from septet._cli import options
 from septet.errors import InputError
 
-__all__ = ["run"]
+__all__ = ["refuse_live_options", "run"]
 
 
 @click.command(short_help="Run a strategy: backtest, paper or live.")
-@options.strategy_file
+@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
 @options.mode
 @click.option(
     "--engine",
@@ -51,31 +51,93 @@ __all__ = ["run"]
     help="Go through history in stretches of so many bars: memory for one of them, the same "
     "result. Implies --fast.",
 )
+@click.option(
+    "--fresh", is_flag=True, help="Paper and live: begin another run instead of going on."
+)
+@click.option("--yes", is_flag=True, help="Live: do not ask before real orders may leave.")
+@click.option(
+    "--clock",
+    metavar="URL",
+    help="Paper and live: take market time from the local venue at this address.",
+)
+@click.option(
+    "--bars",
+    type=click.IntRange(min=1),
+    help="Paper and live: stop when the run has decided so many times.",
+)
+@click.option("--until", metavar="TIME", help="Paper and live: stop at this market time (UTC).")
+@click.option(
+    "--durability",
+    type=click.Choice(["process", "power"]),
+    help="Paper and live: what a stored order is safe against (paper: process, live: power).",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="Paper and live: the least that is logged.",
+)
 @options.as_json
-def run(
-    file: str,
-    mode: str | None,
+def run(files: tuple[str, ...], mode: str | None, sets: tuple[str, ...], **chosen: Any) -> int:
+    """Run the strategy in FILE and store what it did.
+
+    In paper and live mode several files share one account, and a run goes on where the last one
+    of the same file in the same folder stopped.
+    """
+    began = time.perf_counter()
+    from septet._cli.render import render_problems
+    from septet._config import load
+
+    loaded = [load(file, mode=mode, sets=sets) for file in files]
+    for each in loaded:
+        if each.warnings:
+            render_problems(each.warnings)
+    if all(each.strategy.mode == "backtest" for each in loaded):
+        if len(loaded) > 1:
+            raise InputError(
+                f"{len(loaded)} files were named, and a backtest runs one",
+                hint="run them one after another; several share an account in paper and live mode",
+            )
+        refuse_live_options(chosen)
+        _backtest(loaded[0], began, **{name: chosen[name] for name in _OF_BACKTESTS})
+        return 0
+    from septet._cli.live import run_files
+
+    return run_files(loaded, chosen)
+
+
+_OF_BACKTESTS = ("engine", "out", "no_report", "fast", "chunk", "as_json")
+_OF_LIVE = ("fresh", "yes", "clock", "bars", "until", "durability")
+
+
+def refuse_live_options(chosen: dict[str, Any]) -> None:
+    """Refuse options that a backtest has no use for.
+
+    Raises
+    ------
+    InputError
+        One of them was given.
+    """
+    given = [f"--{name}" for name in _OF_LIVE if chosen[name]]
+    if given:
+        raise InputError(
+            f"{', '.join(given)}: only for paper and live mode, and the file says backtest",
+            hint="add --mode paper",
+        )
+
+
+def _backtest(
+    loaded: Any,
+    began: float,
+    *,
     engine: str,
-    sets: tuple[str, ...],
     out: Path,
     no_report: bool,
     fast: bool,
     chunk: int | None,
     as_json: bool,
 ) -> None:
-    """Run the strategy in FILE and store what it did."""
-    began = time.perf_counter()
-    from septet._cli.render import render_problems
-    from septet._config import load
-
-    loaded = load(file, mode=mode, sets=sets)
-    if loaded.warnings:
-        render_problems(loaded.warnings)
-    if loaded.strategy.mode != "backtest":
-        raise InputError(
-            f"mode {loaded.strategy.mode} is not available in this version",
-            hint="run a backtest: --mode backtest",
-        )
     from septet._report.save import save_run
     from septet._report.terminal import document, show
     from septet._shell.backtest import backtest

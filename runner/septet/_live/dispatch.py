@@ -164,6 +164,14 @@ class Dispatcher:
             elif isinstance(each, m.Amend):
                 self._note(each.new_client_id, each.parent)
 
+    def remember_older(self, parent: int) -> None:
+        """Note that parents up to a number were sent by a journal that is not read again."""
+        self._floor = max(self._floor, parent)
+
+    def wake(self, at_ns: int) -> None:
+        """Ring again what was asked for before a restart."""
+        self._alarm.ask(at_ns)
+
     def refuse(self, order: m.Submit | m.Amend, code: str, text: str) -> None:
         """Tell the core that an order did not leave, and never will."""
         client_id = order.client_id if isinstance(order, m.Submit) else order.new_client_id

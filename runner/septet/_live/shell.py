@@ -68,6 +68,7 @@ class Ended:
     why: Literal["stopped", "core", "journal"]
     text: str = ""
     error: BaseException | None = None
+    event: m.Event | None = None
 
 
 @dataclass(slots=True)
@@ -286,7 +287,7 @@ class Shell:
 
     def _fail(self, event: m.Event, error: BaseException) -> None:
         text = f"{type(error).__name__} at {type(event).__name__}: {error}"
-        self._end(Ended("core", text, error))
+        self._end(Ended("core", text, error, event))
 
     # ------------------------------------------------------------ the journal
 

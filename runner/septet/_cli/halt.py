@@ -1,0 +1,206 @@
+"""`septet halt` and `septet resume`: the kill switch, and the person who lifts it."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from septet.errors import InputError
+
+if TYPE_CHECKING:
+    from septet._journal.reader import Reader
+
+__all__ = ["halt", "resume"]
+
+_LOOK_S: Final = 0.1
+_RUN_HELP: Final = "RUN is a folder, a run id or its beginning, a strategy's name, or `latest`."
+_root = click.option(
+    "--out",
+    "--runs",
+    "root",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="The folder that holds the runs.",
+)
+_wait = click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0.0),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the run to say that it is done.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+@click.command(
+    help="Stop a paper or live run from trading, at once and durably: entries are blocked, its "
+    "orders are cancelled first of all and again until the venue shows none. It survives a "
+    f"restart, and septet resume lifts it. {_RUN_HELP}"
+)
+@click.argument("run")
+@click.option("--flatten", is_flag=True, help="Close the positions as well, at market.")
+@click.option("--name", default="", help="Who halts it; by default the name of your login.")
+@click.option("--reason", default="", help="Why; it is written to the journal.")
+@_wait
+@_root
+@_json
+def halt(
+    run: str, flatten: bool, name: str, reason: str, wait_s: float, root: Path, as_json: bool
+) -> None:
+    """Halt a run."""
+    from septet._live.kill import ask_halt
+
+    folder = _folder(run, root)
+    action = "flatten" if flatten else "halt"
+    before = _last(folder)
+    ask_halt(
+        folder, flatten=flatten, name=name or _login(), reason=reason or "no reason was given",
+        now_ns=time.time_ns(),
+    )  # fmt: skip
+    _report(folder, action, before, wait_s, as_json)
+
+
+@click.command(
+    help="Let a halted run trade again: lifts every block that waits for a person. A name and a "
+    f"reason are needed, and are written to the journal. {_RUN_HELP}"
+)
+@click.argument("run")
+@click.option("--name", required=True, help="Who takes it on.")
+@click.option("--reason", required=True, help="Why it may trade again.")
+@_wait
+@_root
+@_json
+def resume(run: str, name: str, reason: str, wait_s: float, root: Path, as_json: bool) -> None:
+    """Lift the halt of a run."""
+    from septet._live.kill import ask_resume
+
+    folder = _folder(run, root)
+    before = _last(folder)
+    ask_resume(folder, name=name, reason=reason, now_ns=time.time_ns())
+    _report(folder, "resume", before, wait_s, as_json)
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"  # a container without users still may halt
+
+
+def _folder(run: str, root: Path) -> Path:
+    """Return a run's folder: one with a journal, since a backtest cannot be halted.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    given = Path(run)
+    if (given / "journal.sqlite").is_file():
+        return given
+    journals = sorted(
+        (path.parent for path in root.glob("*/*/journal.sqlite")), key=lambda path: path.name
+    )
+    if run == "latest" and journals:
+        return journals[-1]
+    named = [path for path in journals if path.parent.name == run]
+    fitting = named[-1:] or [path for path in journals if path.name.startswith(run)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        names = ", ".join(path.name for path in fitting[:4])
+        raise InputError(f"{run!r} fits {len(fitting)} runs: {names}", hint="give more of the id")
+    known = ", ".join(path.name for path in journals[-3:]) or "none"
+    raise InputError(
+        f"no paper or live run is called {run!r} in {root.resolve()}",
+        hint=f"the latest: {known}; name the folder with --runs",
+    )
+
+
+def _last(folder: Path) -> int:
+    return int(_read(folder, lambda journal: journal.last_seq))
+
+
+def _read(folder: Path, ask: Callable[[Reader], Any]) -> Any:
+    from septet._journal.reader import Reader
+
+    with Reader(folder / "journal.sqlite") as journal:
+        return ask(journal)
+
+
+def _report(folder: Path, action: str, before: int, wait_s: float, as_json: bool) -> None:
+    from septet._journal.lease import holder_of
+
+    holder = holder_of(folder)
+    found: dict[str, Any] = {
+        "run_id": folder.name, "folder": str(folder), "action": action,
+        "running": holder is not None, "taken": False, "open_orders": None,
+    }  # fmt: skip
+    if holder is not None:
+        found |= _await(folder, action, before, wait_s)
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        for line in _said(found, wait_s):
+            click.echo(line)
+
+
+def _await(folder: Path, action: str, before: int, wait_s: float) -> dict[str, Any]:
+    """Wait for the run to journal what was asked, and then for zero open orders."""
+    tag = _read(folder, lambda journal: str(journal.head.facts.get("tag", "")))
+    until = time.monotonic() + wait_s
+    while True:
+        found = _read(folder, lambda journal: _outcome(journal, action, before, tag))
+        done = found["taken"] and (action == "resume" or found["open_orders"] == 0)
+        if done or time.monotonic() >= until:
+            return dict(found)
+        time.sleep(_LOOK_S)
+
+
+def _outcome(journal: Reader, action: str, before: int, tag: str) -> dict[str, Any]:
+    """Read on from an entry: whether it was taken, and how many orders the venue shows since."""
+    from septet import messages as m
+
+    taken, left = False, None
+    for entry in journal.read(before):
+        if entry.kind == "operated":
+            event = entry.event
+            taken |= isinstance(event, m.Operated) and event.action == action
+        elif taken and entry.kind == "open_orders":
+            event = entry.event
+            assert isinstance(event, m.OpenOrders)
+            left = sum(each.client_id.startswith(tag) for each in event.orders)
+    if taken and left is None and not _trades_outside(journal):
+        left = 0  # fills happen inside the run: it has no orders anywhere
+    return {"taken": taken, "open_orders": left}
+
+
+def _trades_outside(journal: Reader) -> bool:
+    return bool(journal.head.facts.get("core", {}).get("timing"))
+
+
+def _said(found: dict[str, Any], wait_s: float) -> list[str]:
+    name, resuming = found["run_id"], found["action"] == "resume"
+    if not found["running"]:
+        if resuming:
+            return [f"{name} is not running; the halt is lifted, and its next start may trade"]
+        return [f"{name} is not running; its next start is halted and cancels its orders first"]
+    if not found["taken"]:
+        text = f"{name} has not answered within {wait_s:g} s; what was asked stands in its folder"
+        return [text, "  it takes effect as soon as the process looks, or at its next start"]
+    if resuming:
+        return [f"{name} may trade again"]
+    left = found["open_orders"]
+    if left == 0:
+        return [f"{name} is halted; it has no open orders"]
+    orders = "not known yet" if left is None else f"{left} at the last look"
+    return [f"{name} is halted; open orders: {orders}; it goes on cancelling until there are none"]

@@ -1,0 +1,133 @@
+"""What the shell knows beside the core: a fold of what was journalled, kept with its snapshots."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from septet import messages as m
+from septet._journal.reader import Reader
+from septet._live.account import Member
+from septet._live.barriers import Standing
+from septet._live.bars import BarDesk
+from septet._live.feed_shelf import Shelf
+from septet._live.listen import grids_of
+from septet._live.start import Kept
+
+__all__ = ["Known"]
+
+_DATA = ("bar", "series")
+
+
+class Known:
+    """Where bars, decisions, alarms and trainings stand."""
+
+    def __init__(self, loaded: Any, *, keep_ns: int) -> None:
+        strategy = loaded.strategy
+        self.symbols = tuple(strategy.universe.symbols)
+        self._grids = grids_of(strategy)
+        self._folded = Standing(self._grids)
+        # Barriers runs ahead of what is stored, so it gets a standing of its own.
+        self.standing = Standing(self._grids)
+        self.lines: list[tuple[int, float]] = [(-1, float("nan"))] * len(self.symbols)
+        self.shelf = Shelf(self.symbols, self._grids, keep_ns=keep_ns)
+        self.learns = strategy.model is not None
+        self.entries = 0
+        self.parent = -1
+        self.decisions = 0
+        self.wakes: set[int] = set()
+        self.trains: dict[int, m.Train] = {}
+        self.fired: dict[str, str] = {}
+        self._live = False
+
+    # ------------------------------------------------------------ the fold
+
+    def take(self, event: m.Event, commands: Sequence[m.Command]) -> None:
+        """Take in a row, in order."""
+        self.entries += 1
+        kind = type(event)
+        if kind is m.BarClosed or kind is m.Gapped or kind is m.BarrierReached:
+            self._data(event)
+        elif kind is m.Ticked:
+            self.wakes = {each for each in self.wakes if each > event.at_ns}
+        elif kind is m.SeriesPoint and self.learns:
+            self.shelf.take(event)
+        elif isinstance(event, m.ModelReady | m.ModelFailed):
+            self.trains.pop(event.number, None)
+        for each in commands:
+            self._command(each)
+
+    def _data(self, event: m.Event) -> None:
+        self._folded.take(event)
+        if isinstance(event, m.BarClosed):
+            self.lines[event.symbol] = (event.open_ns, event.close)
+            if self.learns:
+                self.shelf.take(event)
+        elif isinstance(event, m.Gapped):
+            self.lines[event.symbol] = (event.last_ns, self.lines[event.symbol][1])
+        elif isinstance(event, m.BarrierReached) and event.decides:
+            self.decisions += 1
+
+    def _command(self, each: m.Command) -> None:
+        if isinstance(each, m.Submit | m.Amend):
+            self.parent = max(self.parent, each.parent)
+        elif isinstance(each, m.Wake):
+            self.wakes.add(each.at_ns)
+        elif isinstance(each, m.Train):
+            self.trains[each.number] = each
+        elif isinstance(each, m.Fired):
+            self.fired[each.rule] = each.lifts
+        elif isinstance(each, m.Lifted):
+            self.fired.pop(each.rule, None)
+
+    def held(self) -> list[str]:
+        """Return the rules that hold now and that only a person lifts."""
+        return [
+            rule for rule, lifts in self.fired.items() if "person" in lifts or lifts == "manual"
+        ]
+
+    # ------------------------------------------------------------ kept and taken up
+
+    def kept(self, core: bytes, member: Member) -> Kept:
+        """Return all of it, and the core's state."""
+        folded = self._folded
+        return Kept(
+            core=core, time_ns=folded.time_ns, waiting=[list(each) for each in folded.waiting],
+            accounted_ns=list(folded.accounted_ns), lines=list(self.lines), parent=self.parent,
+            decisions=self.decisions, wakes=sorted(self.wakes),
+            trains=list(self.trains.values()), fired=self.fired,
+            positions=dict(member.positions), cash=member.cash, equity=member.equity,
+        )  # fmt: skip
+
+    def restore(self, kept: Kept, journal: Reader, seq: int) -> None:
+        """Take up what was kept at an entry; the data before it is read where a model needs it."""
+        self._folded = _standing(self._grids, kept.time_ns, kept.waiting, kept.accounted_ns)
+        self.lines, self.parent, self.decisions = list(kept.lines), kept.parent, kept.decisions
+        self.wakes, self.fired = set(kept.wakes), dict(kept.fired)
+        self.trains = {each.number: each for each in kept.trains}
+        if self.learns:
+            for entry in journal.read(0, seq):
+                if entry.kind in _DATA:
+                    self.shelf.take(entry.event)
+
+    def settled(self) -> None:
+        """End the fold: what comes now is counted from here, and barriers go on from it."""
+        self.entries = 0
+        folded = self._folded
+        waiting = [list(each) for each in folded.waiting]
+        made = _standing(self._grids, folded.time_ns, waiting, folded.accounted_ns)
+        self.standing.time_ns = made.time_ns
+        self.standing.waiting, self.standing.accounted_ns = made.waiting, made.accounted_ns
+
+    def resume(self, bars: BarDesk) -> None:
+        """Let bars go on after the last of each symbol."""
+        for symbol, (open_ns, close) in zip(self.symbols, self.lines, strict=True):
+            if open_ns >= 0:
+                bars.resume(symbol, open_ns, close)
+
+
+def _standing(
+    grids: Any, time_ns: int, waiting: Sequence[Sequence[int]], accounted_ns: Sequence[int]
+) -> Standing:
+    return Standing(grids, time_ns, [deque(each) for each in waiting], list(accounted_ns))

@@ -1,0 +1,98 @@
+"""From a file to the ear of its run: schedules, rules for bars, and what is listened to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from septet import messages as m
+from septet._data.load import keys_of
+from septet._host.venues import FeedRequest, LiveFeed
+from septet._live.barriers import (
+    Barriers,
+    Standing,
+    default_decide_within_ns,
+    default_grace_ns,
+)
+from septet._live.bars import BarDesk, BarRules
+from septet._live.clock import LiveClock
+from septet._live.dispatch import Trainer
+from septet._live.feed_grid import Gate, Grid
+from septet._live.feed_shelf import Shelf
+from septet._live.market import MarketDesk
+from septet._live.shell import Tell
+from septet._live.training import TrainingDesk
+from septet._live.watchdog import Watchdog
+from septet_schemas.data import CandlesConfig
+
+__all__ = ["grids_of", "make_market", "request_of", "trainer_of"]
+
+
+def grids_of(strategy: Any) -> list[Grid]:
+    """Return the schedule of each symbol's bars."""
+    written = strategy.data.candles.extra["calendar"]
+    names = [
+        (written.get(each) if isinstance(written, dict) else written) or "24x7"
+        for each in strategy.universe.symbols
+    ]
+    return [Grid(name, int(strategy.universe.bar)) for name in names]
+
+
+def request_of(strategy: Any) -> FeedRequest:
+    """Return what a run listens to: bars, and prices where fills or halts follow them."""
+    wants = {"bars"}
+    fills = str(strategy.execution.simulation.fills)
+    if strategy.mode == "live":
+        wants.add("quotes")
+    elif fills != "next_open":
+        wants.add(fills)
+    return FeedRequest(
+        tuple(strategy.universe.symbols), int(strategy.universe.bar), frozenset(wants)
+    )
+
+
+def make_market(
+    loaded: Any,
+    feed: LiveFeed,
+    standing: Standing,
+    *,
+    clock: LiveClock,
+    put: Callable[[m.Event], None],
+    tell: Tell,
+) -> MarketDesk:
+    """Return the desk of a run's market data."""
+    strategy = loaded.strategy
+    block, bar_ns = strategy.data.candles, int(strategy.universe.bar)
+    grace_ns = default_grace_ns(bar_ns, clock.speed, block.extra["grace"])
+    within_ns = default_decide_within_ns(bar_ns, clock.speed, block.extra["decide_within"])
+    keys = keys_of(block, CandlesConfig)
+    gates = [
+        Gate(symbol, grid, keys, block.use)
+        for symbol, grid in zip(strategy.universe.symbols, standing.grids, strict=True)
+    ]
+    rules = BarRules.of(bar_ns, clock.speed, grace_ns)
+    bars = BarDesk(strategy.universe.symbols, standing.grids, gates, rules)
+    barriers = Barriers(standing, clock, grace_ns=grace_ns, decide_within_ns=within_ns)
+    names = tuple(strategy.universe.symbols)
+    watchdog = Watchdog(
+        clock, behind=lambda k: bars.behind(names[k], clock.market_ns()), seed=strategy.seed
+    )
+    return MarketDesk(
+        feed, request_of(strategy), bars, barriers, clock=clock, put=put, tell=tell,
+        watchdog=watchdog, max_staleness_ns=block.extra["max_staleness"],
+    )  # fmt: skip
+
+
+def trainer_of(
+    loaded: Any, shelf: Shelf, folder: Path, now_ns: Callable[[], int], ready: asyncio.Event
+) -> tuple[TrainingDesk, Trainer]:
+    """Return who fits models, and the way to ask: once the history is there that it reads."""
+    desk = TrainingDesk(loaded, shelf, folder, now_ns)
+
+    async def train(command: m.Train) -> m.Event:
+        await ready.wait()
+        return await desk.train(command.number, command.trained_to_ns)
+
+    return desk, train

@@ -1,0 +1,324 @@
+"""The ear of a live run: a feed in, bars, decision times and prices out.
+
+What is decided about bars and times stands in `bars` and `barriers`, which read no clock. This is
+the part that listens, asks for what was missed, and rings when nothing was said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from septet import messages as m
+from septet._host.venues import (
+    BarSeen,
+    FeedFacts,
+    FeedRequest,
+    LiveFeed,
+    PrintSeen,
+    QuoteSeen,
+    StreamDown,
+)
+from septet._live.barriers import Barriers
+from septet._live.bars import BarDesk, Wanted
+from septet._live.clock import LiveClock
+from septet._live.quotes import PrintDesk, QuoteDesk
+from septet._live.shell import Tell
+from septet._live.watchdog import Watchdog, default_silences_ns
+from septet.errors import SeptetError
+
+__all__ = ["MarketDesk"]
+
+_PAGE: Final = 1_000
+_SHORTEST_S: Final = 0.002
+_LONGEST_S: Final = 1.0
+_NS: Final = 1_000_000_000
+
+Put = Callable[[m.Event], None]
+
+
+class MarketDesk:
+    """Turns what a feed says into events of one strategy.
+
+    Parameters
+    ----------
+    feed
+        Where market data comes from.
+    request
+        What is listened to.
+    put
+        The inbox of the shell.
+    watchdog
+        Judges silence; None judges nothing.
+
+    `quoted`, where it is set, is told of every quote as it was seen: a paper venue that fills
+    against it.
+    """
+
+    def __init__(
+        self,
+        feed: LiveFeed,
+        request: FeedRequest,
+        bars: BarDesk,
+        barriers: Barriers,
+        *,
+        clock: LiveClock,
+        put: Put,
+        tell: Tell,
+        watchdog: Watchdog | None = None,
+        max_staleness_ns: int | None = None,
+    ) -> None:
+        self.bars, self.barriers = bars, barriers
+        self.quoted: Callable[[QuoteSeen], None] | None = None
+        self._feed, self._request, self._clock = feed, request, clock
+        self._put, self._tell = put, tell
+        self._watchdog, self._max_staleness_ns = watchdog, max_staleness_ns
+        self._prices = "book" if "book" in request.wants else "quotes"
+        self._quotes, self._prints = QuoteDesk(request.symbols), PrintDesk(request.symbols)
+        self._redialling: asyncio.Task[None] | None = None
+        self._numbers = {symbol: k for k, symbol in enumerate(request.symbols)}
+        self._timer: asyncio.TimerHandle | None = None
+        self._asking: set[asyncio.Task[None]] = set()
+        self._stale: set[int] = set()
+        self._early: list[Any] | None = []
+        self._closed = False
+
+    # ------------------------------------------------------------ start and end
+
+    async def open(self) -> FeedFacts:
+        """Connect; what is heard before `listen` waits for it."""
+        return await self._feed.open(self._request, self.hear)
+
+    async def history(self, since_ns: int) -> list[m.Event]:
+        """Read closed bars of every symbol from a market time on, and give them as events.
+
+        Raises
+        ------
+        RunError
+            If the feed has none to give just now.
+        """
+        found: list[m.Event] = []
+        for symbol in self._request.symbols:
+            found += await self._history_of(symbol, since_ns)
+        return found
+
+    async def _history_of(self, symbol: str, since_ns: int) -> list[m.Event]:
+        bar_ns = self._request.bar_ns
+        found: list[m.Event] = []
+        first = True
+        while since_ns + bar_ns <= self._clock.market_ns():
+            until_ns = min(since_ns + _PAGE * bar_ns, self._clock.market_ns())
+            rows = await self._feed.bars(symbol, since_ns, until_ns)
+            if first and rows:
+                self.bars.resume(symbol, rows[0].open_ns - 1)
+                first = False
+            if not first:
+                wanted = Wanted(symbol, since_ns, until_ns)
+                now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
+                events = self.bars.answer(wanted, rows, now_ns, market_ns)
+                found += [
+                    msgspec.structs.replace(each, source="history")
+                    if isinstance(each, m.BarClosed)
+                    else each
+                    for each in events
+                ]
+            since_ns = until_ns
+        return found
+
+    def give(self, history: Sequence[m.Event], *, catch_up_ns: int, fresh: bool) -> None:
+        """Give history and let it in; decisions wait for `listen`."""
+        for each in history:
+            self._take(each)
+        self.barriers.begin(catch_up_ns=catch_up_ns, fresh=fresh)
+        if fresh:
+            for barrier in self.barriers.settle():
+                self._put(barrier)
+
+    def listen(self) -> None:
+        """Watch the streams, take what was heard meanwhile, and go on."""
+        if self._watchdog is not None:
+            silences = default_silences_ns(
+                self._request.bar_ns, self._clock.speed, self._max_staleness_ns
+            )
+            for name in sorted(self._request.wants):
+                grids = self.barriers.standing.grids
+                for changed in self._watchdog.watch(name, grids, silences[name]):
+                    self._put(changed)
+        early, self._early = self._early or [], None
+        for message in early:
+            self.hear(message)
+        self._ring()
+
+    async def close(self) -> None:
+        """Listen no more."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in list(self._asking):
+            task.cancel()
+        await asyncio.gather(*self._asking, return_exceptions=True)
+        await self._feed.close()
+
+    # ------------------------------------------------------------ what is heard
+
+    def hear(self, message: Any) -> None:
+        """Take one message of the feed; the way from a bar to its order begins here."""
+        if self._early is not None:
+            self._early.append(message)
+            return
+        if self._closed:
+            return
+        if isinstance(message, BarSeen):
+            now_ns = self._clock.now_ns()
+            for each in self.bars.take(message, now_ns, self._clock.market_ns()):
+                self._take(each)
+            self._heard("bars", message.symbol, now_ns)
+            self._settle()
+        elif isinstance(message, QuoteSeen):
+            self._quote(message)
+        elif isinstance(message, PrintSeen):
+            self._print(message)
+        elif isinstance(message, StreamDown):
+            self._down(message)
+        elif isinstance(message, m.Event):
+            self._put(message)
+
+    def _take(self, event: m.Event) -> None:
+        self._put(event)
+        self.barriers.take(event)
+
+    def _quote(self, seen: QuoteSeen) -> None:
+        now_ns = self._clock.now_ns()
+        quote = self._quotes.take(seen, now_ns)
+        if quote is not None:
+            self._put(quote)
+        self._heard(self._prices, seen.symbol, now_ns)
+        if self.quoted is not None:
+            self.quoted(seen)
+
+    def _print(self, seen: PrintSeen) -> None:
+        now_ns = self._clock.now_ns()
+        trade = self._prints.take(seen, now_ns)
+        if trade is not None:
+            self._put(trade)
+        self._heard("trades", seen.symbol, now_ns)
+
+    # ------------------------------------------------------------ silence
+
+    def _heard(self, stream: str, symbol: str, now_ns: int) -> None:
+        number = self._numbers.get(symbol)
+        if number is None:
+            return
+        if number in self._stale and stream == "bars":
+            self._stale.discard(number)
+            self._changed("process", number, "live", "fresh data arrived")
+        if self._watchdog is not None:
+            for changed in self._watchdog.heard(stream, number, now_ns):
+                self._put(changed)
+
+    def _down(self, message: StreamDown) -> None:
+        number = self._numbers.get(message.symbol, -1)
+        if self._watchdog is None:
+            self._changed(message.stream, number, "down", message.reason)
+            return
+        now_ns = self._clock.now_ns()
+        for changed in self._watchdog.down(message.stream, number, message.reason, now_ns):
+            self._put(changed)
+
+    def stood_still(self, reason: str, catch_up_ns: int) -> None:
+        """Block entries until fresh data: the process or the machine stood still for a while."""
+        for number in self._numbers.values():
+            if number not in self._stale:
+                self._stale.add(number)
+                self._changed("process", number, "stale", reason)
+        if self._early is None:
+            self.barriers.hold(catch_up_ns)
+            self._ring()
+
+    def _changed(self, stream: str, symbol: int, state: Any, reason: str) -> None:
+        at_ns = self._clock.now_ns()
+        event = m.FeedChanged(at_ns=at_ns, stream=stream, symbol=symbol, state=state, reason=reason)
+        self._put(event)
+
+    # ------------------------------------------------------------ time
+
+    def _settle(self) -> None:
+        """Reach the decision times that are due, and ring again when the next may be."""
+        for each in self.barriers.settle():
+            self._put(each)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._closed:
+            return
+        self._timer = asyncio.get_running_loop().call_later(self._wait_s(), self._ring)
+
+    def _wait_s(self) -> float:
+        times = [
+            self.bars.next_wall_ns(self._clock.wall_of_market),
+            self.barriers.next_wall_ns(),
+            self._quotes.next_wall_ns(),
+        ]
+        due = min((each for each in times if each is not None), default=None)
+        if due is None:
+            return _LONGEST_S
+        # At most a second: the wall clock may jump while the loop's own does not.
+        return min(_LONGEST_S, max(_SHORTEST_S, (due - self._clock.now_ns()) / _NS))
+
+    def _ring(self) -> None:
+        if self._closed or self._early is not None:
+            return
+        now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
+        for each in self.bars.poll(now_ns, market_ns):
+            self._take(each)
+        for quote in self._quotes.due(now_ns):
+            self._put(quote)
+        for wanted in self.bars.wanted(now_ns, market_ns, self._clock.speed):
+            task = asyncio.get_running_loop().create_task(self._ask(wanted))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        if self._watchdog is not None:
+            for changed in self._watchdog.check(now_ns):
+                self._put(changed)
+            self._dial()
+        for finding in self.bars.findings():
+            fields = {"text": finding.message, "symbol": finding.symbol, "defect": finding.kind}
+            self._tell("warning", "data", fields)
+        self._settle()
+
+    def _dial(self) -> None:
+        """Open the feed anew where it is silent and does not mend itself."""
+        assert self._watchdog is not None
+        if self._redialling is not None and not self._redialling.done():
+            return
+        wish = self._watchdog.redial()
+        if wish is not None:
+            text = f"{wish.reason}: the feed is opened anew, try {wish.number}"
+            self._tell("warning", "redial", {"text": text})
+            self._redialling = asyncio.get_running_loop().create_task(self._open_anew())
+            self._asking.add(self._redialling)
+            self._redialling.add_done_callback(self._asking.discard)
+
+    async def _open_anew(self) -> None:
+        try:
+            await self._feed.close()
+            await self._feed.open(self._request, self.hear)
+        except (SeptetError, OSError) as error:
+            text = f"the feed could not be opened: {error}"
+            self._tell("warning", "redial", {"text": text})
+
+    async def _ask(self, wanted: Wanted) -> None:
+        rows: Sequence[BarSeen] | None
+        try:
+            rows = await self._feed.bars(wanted.symbol, wanted.since_ns, wanted.until_ns)
+        except SeptetError as error:
+            rows = None
+            self._tell("warning", "backfill", {"text": error.message, "symbol": wanted.symbol})
+        if self._closed:
+            return
+        now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
+        for each in self.bars.answer(wanted, rows, now_ns, market_ns):
+            self._take(each)
+        self._settle()

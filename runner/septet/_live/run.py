@@ -1,0 +1,317 @@
+"""A live process: strategies on one account and one loop, from the command to the exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from septet._host.venues import LiveVenue, VenueFacts
+from septet._live import start as begin
+from septet._live.account import AccountGate, SharedVenue, insist_on_funds
+from septet._live.clock import LiveClock, WallClock
+from septet._live.lane import Lane
+from septet._live.stop import LaneEnd, LoopWatch, Signals
+from septet._live.wiring import WIRING, Wiring
+from septet.errors import InputError
+
+__all__ = ["Confirm", "LiveResult", "run_live"]
+
+_TEND_S: Final = 0.5
+_SKEW_EVERY_S: Final = 300.0
+_NS: Final = 1_000_000_000
+
+Confirm = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveResult:
+    """How every strategy's run ended; `exit_code` is that of the process."""
+
+    ends: tuple[tuple[Lane, LaneEnd], ...]
+    netting: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """Return 1 if a strategy failed, 3 if one was stopped by a halt, else 0."""
+        hows = {end.how for _, end in self.ends}
+        return 1 if "failed" in hows else 3 if "halted" in hows else 0
+
+    def document(self) -> dict[str, Any]:
+        """Return the result as plain data."""
+        runs = [
+            {
+                "strategy": lane.strategy.name, "run_id": lane.place.run_id,
+                "folder": str(lane.place.folder), "mode": lane.strategy.mode, "how": end.how,
+                "text": end.text, "decisions": lane.known.decisions,
+                "open_orders": end.open_orders,
+            }
+            for lane, end in self.ends
+        ]  # fmt: skip
+        code = self.exit_code
+        return {"ok": code == 0, "exit_code": code, "runs": runs, "netting": self.netting}
+
+
+def run_live(
+    files: Sequence[Any],
+    options: begin.Options,
+    *,
+    confirm: Confirm = lambda question: False,
+    clock: LiveClock | None = None,
+    wiring: Wiring = WIRING,
+    signals: bool = True,
+) -> LiveResult:
+    """Run strategies in paper or live mode until they are stopped.
+
+    Parameters
+    ----------
+    files
+        Loaded files, all of one mode; several share one account.
+    confirm
+        Asked before real orders may leave.
+    clock
+        Wall and market time; by default they are the same.
+
+    Raises
+    ------
+    SeptetError
+        It could not begin; nothing is left running then.
+    """
+    _insist_on_one_account(files)
+    process = _Process(files, options, confirm, clock or WallClock(), wiring, signals=signals)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(process.run())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's loops where it is installed."""
+    try:
+        factory: Callable[[], asyncio.AbstractEventLoop]
+        factory = importlib.import_module("uvloop").new_event_loop
+    except ImportError:
+        return None
+    return factory
+
+
+def _insist_on_one_account(files: Sequence[Any]) -> None:
+    first = files[0].strategy
+    names = [each.strategy.name for each in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"two files are called {', '.join(twice)}", hint="give each strategy its own name"
+        )
+    for each in (loaded.strategy for loaded in files[1:]):
+        if each.mode != first.mode:
+            raise InputError(
+                f"{each.name} is in mode {each.mode} and {first.name} in mode {first.mode}",
+                hint="name one with --mode",
+            )
+        if first.mode == "live" and each.execution.venues != first.execution.venues:
+            raise InputError(
+                f"{each.name} and {first.name} name different venues, and one process has one "
+                "account",
+                hint="write the same execution.venues in both, or start them separately",
+            )
+        if each.account.currency != first.account.currency:
+            raise InputError(
+                f"{each.name} counts in {each.account.currency}, {first.name} in "
+                f"{first.account.currency}",
+                hint="strategies on one account share its currency",
+            )
+
+
+class _Process:
+    """Everything that strategies of one process share."""
+
+    def __init__(
+        self,
+        files: Sequence[Any],
+        options: begin.Options,
+        confirm: Confirm,
+        clock: LiveClock,
+        wiring: Wiring,
+        *,
+        signals: bool,
+    ) -> None:
+        self.files, self.options, self.confirm = files, options, confirm
+        self.clock, self.wiring, self.signals = clock, wiring, signals
+        self.lanes: list[Lane] = []
+        self.ends: dict[str, LaneEnd] = {}
+        self.reason = ""
+        self._skew_s = 0.0
+
+    # ------------------------------------------------------------ the whole
+
+    async def run(self) -> LiveResult:
+        """Begin, trade until everything has ended, leave it whole."""
+        loop = asyncio.get_running_loop()
+        self.stopping = asyncio.Event()
+        signals = Signals(self._stop, self._halt)
+        watch = LoopWatch(
+            lambda seconds: self._stood_still(seconds, "the process stood still"), self._tell
+        )
+        if self.signals:
+            signals.listen(loop)
+        try:
+            await self._begin()
+            watch.start()
+            await self._trade()
+        except begin.Stopped:
+            self.reason = self.reason or "asked to stop"
+        finally:
+            watch.close()
+            await self._end_all()
+            if self.signals:
+                signals.forget(loop)
+        found = tuple((lane, self.ends[lane.strategy.name]) for lane in self.lanes)
+        return LiveResult(found, self._netting())
+
+    def _netting(self) -> str:
+        if len(self.files) < 2:
+            return ""
+        return (
+            "positions of these strategies add up on one account: an order of one may close what "
+            "another holds there, and each is booked its own; the account's limits hold for the sum"
+        )
+
+    async def _begin(self) -> None:
+        gate = AccountGate(now_ns=self.clock.now_ns)
+        for loaded in self.files:
+            strategy = loaded.strategy
+            place = begin.find_place(
+                self.options.out, strategy.name, strategy.mode, fresh=self.options.fresh,
+                now_ns=self.clock.now_ns(),
+            )  # fmt: skip
+            lane = Lane(
+                loaded, place, self.options, wiring=self.wiring, clock=self.clock, gate=gate,
+                stopping=self.stopping,
+            )  # fmt: skip
+            self.lanes.append(lane)
+            lane.prepare()
+        venues = self._venues(gate)
+        for lane, venue in zip(self.lanes, venues, strict=True):
+            await lane.connect(venue)
+        if self.lanes[0].strategy.mode == "live":
+            await self._insist(self.lanes[0])
+        if self.lanes and (text := self._netting()):
+            self._tell("warning", "netting", {"text": text})
+        for lane in self.lanes:
+            await lane.begin()
+
+    def _venues(self, gate: AccountGate) -> list[LiveVenue | None]:
+        """Return each strategy's view of the account; paper venues are made by each itself."""
+        if self.lanes[0].strategy.mode != "live":
+            return [None] * len(self.lanes)
+        venue = self.wiring.venue(self.files[0], self.clock, {})
+        if venue is None or len(self.lanes) == 1:
+            return [venue]
+        shared = SharedVenue(venue, gate)
+        return [shared.share(lane.member, lane.place.tag) for lane in self.lanes]
+
+    async def _insist(self, lane: Lane) -> None:
+        """Refuse what must not trade real money: rights, funds, and nobody's yes."""
+        facts, strategy = lane.facts, lane.strategy
+        assert facts is not None
+        assert lane.venue is not None
+        assert lane.lease is not None
+        block = next(iter(strategy.execution.venues.values()))
+        allowed = bool(getattr(block.config, "allow_withdrawal", False))
+        begin.insist_on_rights(facts, allowed=allowed, tell=lane.tell)
+        lane.lease.take_account(facts.account)
+        for each in self.lanes:
+            each.insist_on_account(facts)
+        holdings = await begin.persist(
+            "balances", lane.venue.holdings, tell=lane.tell, stopping=self.stopping
+        )
+        capitals = {each.strategy.name: each.member.cash for each in self.lanes}
+        insist_on_funds(capitals, strategy.account.currency, holdings)
+        if not self.confirm(self._question(facts, capitals)):
+            raise InputError(
+                "nobody confirmed that real orders may leave",
+                hint="answer yes on the terminal, or start with --yes",
+            )
+
+    def _question(self, facts: VenueFacts, capitals: dict[str, float]) -> str:
+        shares = ", ".join(f"{name} with {capital:.2f}" for name, capital in capitals.items())
+        what = "a test venue" if facts.is_test else "real money"
+        currency = self.files[0].strategy.account.currency
+        return f"Trade {shares} {currency} on {facts.exchange} ({what})?"
+
+    # ------------------------------------------------------------ while it runs
+
+    async def _trade(self) -> None:
+        while not self.stopping.is_set() and len(self.ends) < len(self.lanes):
+            for lane in self.lanes:
+                if lane.strategy.name in self.ends:
+                    continue
+                lane.tend()
+                if lane.ended is not None and lane.ended.done():
+                    await self._end(lane, "the strategy failed")
+                elif lane.finished.is_set():
+                    await self._end(lane, "as far as it was asked to go")
+            self._check_clock()
+            await self._measure_skew()
+            waits: list[Any] = [lane.finished.wait() for lane in self._running()]
+            waits += [_ended(lane) for lane in self._running()]
+            await _first([self.stopping.wait(), *waits], _TEND_S)
+
+    def _running(self) -> list[Lane]:
+        return [lane for lane in self.lanes if lane.strategy.name not in self.ends]
+
+    def _check_clock(self) -> None:
+        check = getattr(self.clock, "check", None)
+        jump = check() if check is not None else None
+        if jump is not None:
+            self._tell("error", "clock", {"text": str(jump)})
+            self._stood_still(abs(jump.by_ns) / _NS, "the clock jumped")
+
+    async def _measure_skew(self) -> None:
+        """Ask the venue for its clock now and then: nobody else does."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._skew_s < _SKEW_EVERY_S:
+            return
+        self._skew_s = now_s
+        for lane in self._running():
+            lane.measure()
+
+    def _stood_still(self, seconds: float, why: str) -> None:
+        for lane in self._running():
+            lane.stood_still(seconds, why)
+
+    def _tell(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        for lane in self.lanes[:1]:
+            lane.tell(level, event, fields)
+
+    def _stop(self, name: str) -> None:
+        self.reason = f"{name} was received"
+        self.stopping.set()
+
+    def _halt(self, name: str) -> None:
+        for lane in self._running():
+            lane.switch.signal(name)
+
+    # ------------------------------------------------------------ the end
+
+    async def _end(self, lane: Lane, reason: str) -> None:
+        self.ends[lane.strategy.name] = await lane.end(reason)
+
+    async def _end_all(self) -> None:
+        reason = self.reason or "the process could not begin"
+        await asyncio.gather(*(self._end(lane, reason) for lane in self._running()))
+
+
+async def _ended(lane: Lane) -> None:
+    if lane.ended is not None:
+        await asyncio.wait([lane.ended])
+
+
+async def _first(waits: Sequence[Any], within_s: float) -> None:
+    """Wait for the first of several things, or for so long."""
+    tasks = [asyncio.ensure_future(each) for each in waits]
+    await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

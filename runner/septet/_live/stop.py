@@ -1,0 +1,177 @@
+"""How a run ends: signals, the bound on waiting, a loop that stood still, what is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from septet import messages as m
+from septet._host.venues import LiveVenue
+from septet._live.shell import Tell
+
+__all__ = [
+    "FAILED",
+    "LaneEnd",
+    "LoopWatch",
+    "STOP_WITHIN_S",
+    "Signals",
+    "cancel_until_none",
+    "mark_failed",
+]
+
+STOP_WITHIN_S: Final = 10.0
+FAILED: Final = "FAILED.json"
+_BEAT_S: Final = 0.25
+_NS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LaneEnd:
+    """How a strategy's run ended, and how many of its orders are open, where that is known."""
+
+    how: Literal["stopped", "finished", "failed", "halted"]
+    text: str
+    open_orders: int | None = None
+
+
+class Signals:
+    """SIGTERM and SIGINT stop in order, a second one at once; SIGUSR1 is the kill switch."""
+
+    def __init__(self, stop: Callable[[str], None], halt: Callable[[str], None]) -> None:
+        self._stop, self._halt = stop, halt
+        self._asked = 0
+
+    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take the signals of this process."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopped, number)
+        loop.add_signal_handler(signal.SIGUSR1, self._halt, "SIGUSR1")
+
+    def forget(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give the signals back."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            loop.remove_signal_handler(number)
+
+    def _stopped(self, number: signal.Signals) -> None:
+        self._asked += 1
+        if self._asked > 1:
+            # The journal is whole after every commit, so leaving at once loses nothing.
+            os._exit(128 + number)
+        self._stop(signal.Signals(number).name)
+
+
+class LoopWatch:
+    """A thread that sees when the loop stands still, and says where; the loop says for how long.
+
+    Parameters
+    ----------
+    stood_still
+        Told in the loop, when it goes on: seconds it stood still.
+    tell
+        Told from the thread while the loop stands still.
+    """
+
+    def __init__(
+        self, stood_still: Callable[[float], None], tell: Tell, *, bound_s: float = 2.0
+    ) -> None:
+        self._stood_still, self._tell, self._bound_s = stood_still, tell, bound_s
+        self._beat = time.monotonic()
+        self._said = False
+        self._closed = threading.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._thread = threading.Thread(target=self._watch, name="loop-watch", daemon=True)
+        self._loop_thread = threading.get_ident()
+
+    def start(self) -> None:
+        """Watch the running loop."""
+        self._loop_thread = threading.get_ident()
+        self._beat = time.monotonic()
+        self._later()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._closed.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._thread.is_alive():
+            self._thread.join(2 * _BEAT_S + 1.0)
+
+    def _later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_BEAT_S, self._beaten)
+
+    def _beaten(self) -> None:
+        now = time.monotonic()
+        still_s = now - self._beat - _BEAT_S
+        self._beat, self._said = now, False
+        if still_s >= self._bound_s:
+            self._stood_still(still_s)
+        self._later()
+
+    def _watch(self) -> None:
+        while not self._closed.wait(_BEAT_S):
+            still_s = time.monotonic() - self._beat - _BEAT_S
+            if still_s >= self._bound_s and not self._said:
+                self._said = True
+                frame = sys._current_frames().get(self._loop_thread)
+                where = traceback.format_stack(frame)[-1].strip() if frame is not None else ""
+                text = f"the loop has stood still for {still_s:.1f} s: {' '.join(where.split())}"
+                self._tell("error", "loop_blocked", {"text": text})
+
+
+async def cancel_until_none(
+    venue: LiveVenue | None,
+    symbols: Sequence[int],
+    tag: str,
+    *,
+    tell: Tell,
+    within_s: float = STOP_WITHIN_S,
+) -> int | None:
+    """Cancel a strategy's orders until the venue shows none; None if that is not known.
+
+    This is the way out when the core cannot be asked any more.
+    """
+    if venue is None:
+        return 0
+    left: int | None = None
+    loop = asyncio.get_running_loop()
+    until, wait_s = loop.time() + within_s, 0.05
+    while True:
+        try:
+            await venue.cancel_all(symbols)
+            found = await venue.open_orders()
+        except Exception as error:  # whatever it is, the next attempt may work
+            tell("error", "cancel_all", {"text": f"{type(error).__name__}: {error}"})
+            found = None
+        if found is not None:
+            left = sum(each.client_id.startswith(tag) for each in found.orders)
+            if left == 0:
+                return 0
+        if loop.time() + wait_s >= until:
+            return left
+        await asyncio.sleep(wait_s)
+        wait_s = min(2.0, wait_s * 2)
+
+
+def mark_failed(
+    folder: Path, text: str, error: BaseException | None, event: m.Event | None
+) -> None:
+    """Leave a file that says why a strategy failed, with its traceback."""
+    trace = "".join(traceback.format_exception(error)) if error is not None else ""
+    found: dict[str, Any] = {"failed": text, "traceback": trace, "at_ns": time.time_ns()}
+    if event is not None:
+        found["event"] = msgspec.to_builtins(event)
+    with contextlib.suppress(OSError):  # the log has it, too; a full disk must not hide it
+        (folder / FAILED).write_bytes(msgspec.json.format(msgspec.json.encode(found)))

@@ -1,0 +1,170 @@
+"""From blocks of a file to what a live run is connected to."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from septet._config.secrets import read_secret
+from septet._core.orders.records import Timing
+from septet._data.bars import Instrument
+from septet._host.venues import Connects, LiveFeed, LiveVenue, Market, Streams, VenueFacts
+from septet._live.build import core_of, currencies, is_external
+from septet._live.clock import LiveClock
+from septet._live.paper import PaperVenue
+from septet.errors import InputError
+
+__all__ = [
+    "WIRING", "Wiring", "core_terms", "core_with", "feed_of", "instruments_of", "markets_of",
+    "venue_of",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Who makes the core, the venue and the feed of a loaded file."""
+
+    core: Callable[..., Any]
+    venue: Callable[[Any, LiveClock, Mapping[str, Market]], LiveVenue | None]
+    feed: Callable[[Any, LiveClock], LiveFeed]
+
+
+def feed_of(loaded: Any, clock: LiveClock) -> LiveFeed:
+    """Return the source of live bars that a file names.
+
+    Raises
+    ------
+    InputError
+        It is no source that can be listened to.
+    """
+    block = loaded.strategy.data.candles
+    made = block.declaration(block.config)
+    if not isinstance(made, Streams):
+        mark = loaded.tree.at(("data", "candles"))
+        place = f"{mark.mark.source}:{mark.mark.line}: " if mark is not None else ""
+        raise InputError(
+            f"{place}data.candles: use: {block.use} holds history and cannot be listened to, "
+            f"and mode {loaded.strategy.mode} needs bars as they close",
+            hint=f"write under {loaded.strategy.mode}: data: {{candles: {{use: ccxt, venue: "
+            "binance}}",
+        )
+    return made.stream(clock=clock)
+
+
+def venue_of(loaded: Any, clock: LiveClock, markets: Mapping[str, Market]) -> LiveVenue | None:
+    """Return where orders go; None where fills happen inside the core.
+
+    Raises
+    ------
+    InputError
+        Live mode with a venue that only simulates, or with several.
+    """
+    strategy = loaded.strategy
+    if strategy.mode == "live":
+        return _connected(loaded, clock)
+    if not is_external(strategy):
+        return None
+    name = next(iter(strategy.execution.venues))
+    return PaperVenue(
+        name=name, clock=clock, simulation=strategy.execution.simulation, markets=markets,
+        cash=strategy.account.capital, bar_ns=strategy.universe.bar,
+        spot=strategy.account.type == "spot",
+    )  # fmt: skip
+
+
+def _connected(loaded: Any, clock: LiveClock) -> LiveVenue:
+    venues = loaded.strategy.execution.venues
+    if len(venues) > 1:
+        raise InputError(
+            f"execution.venues names {len(venues)} venues, and a live run trades on one",
+            hint="give each venue a strategy file of its own",
+        )
+    [(name, block)] = venues.items()
+    made = block.declaration(block.config)
+    if not isinstance(made, Connects):
+        raise InputError(
+            f"execution.venues.{name}: {block.use} only simulates, and live mode needs a venue",
+            hint="write {use: ccxt, exchange: ..., key: env:..., secret: env:...}, or run it with "
+            "--mode paper",
+        )
+    options: dict[str, Any] = {}
+    if "read" in inspect.signature(made.connect).parameters:
+        options["read"] = lambda reference: read_secret(reference, loaded.base_dir)
+    return made.connect(name=name, clock=clock, **options)
+
+
+def instruments_of(loaded: Any, markets: Mapping[str, Market]) -> tuple[Instrument, ...]:
+    """Return what is traded: as the venue says, else as the file says, else the defaults.
+
+    In paper the file comes first, so that backtest and paper trade the same.
+
+    Raises
+    ------
+    InputError
+        Nobody says it.
+    """
+    strategy = loaded.strategy
+    written = strategy.execution.instruments
+    found = []
+    for symbol in strategy.universe.symbols:
+        spec, market = written.get(symbol), markets.get(symbol)
+        if market is not None and (spec is None or strategy.mode == "live"):
+            made = Instrument(
+                symbol, market.lot, market.tick, market.min_notional, market.precision
+            )
+        elif spec is not None:
+            lot = float(spec.lot)
+            made = Instrument(
+                symbol, lot, float(spec.tick), float(spec.min_notional), min(1e-8, lot)
+            )
+        elif strategy.mode == "paper" and _simulates(strategy):
+            made = Instrument(symbol)
+        else:
+            raise InputError(
+                f"nothing says what can be traded of {symbol}: lot, tick and minimum notional",
+                hint=f"write execution: {{instruments: {{{symbol}: {{tick: ..., lot: ..., "
+                "min_notional: ...}}}",
+            )
+        found.append(made)
+    return tuple(found)
+
+
+def _simulates(strategy: Any) -> bool:
+    return all(block.use == "simulated" for block in strategy.execution.venues.values())
+
+
+def markets_of(loaded: Any, instruments: Sequence[Instrument]) -> dict[str, Market]:
+    """Return instruments as a venue lists them."""
+    account = loaded.strategy.account.currency
+    found = {}
+    for each in instruments:
+        base, quote = currencies(each.symbol, account)
+        found[each.symbol] = Market(
+            each.symbol, base, quote, each.lot, each.tick, each.min_notional,
+            precision=each.precision,
+        )  # fmt: skip
+    return found
+
+
+def core_terms(facts: VenueFacts | None, speed: float) -> dict[str, Any]:
+    """Return what the core must know of the venue, as plain data for the journal's head."""
+    terms: dict[str, Any] = {"speed": speed, "holds_stops": False, "timing": None}
+    if facts is not None:
+        terms["holds_stops"] = bool({"stop", "stop_limit"} & facts.order_types)
+        terms["timing"] = {"settles_ns": facts.settles_ns, "amends": facts.amends}
+    return terms
+
+
+def core_with(terms: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `core_of` that `core_terms` stands for."""
+    timing = terms["timing"]
+    return {
+        "speed": float(terms["speed"]),
+        "holds_stops": bool(terms["holds_stops"]),
+        "timing": Timing(**timing) if timing is not None else None,
+    }
+
+
+WIRING: Final = Wiring(core_of, venue_of, feed_of)

@@ -1,0 +1,359 @@
+"""Starting, going on, stopping: whole runs in memory, on shortened bars and a real journal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from septet import messages as m
+from septet._data.bars import Instrument
+from septet._host.venues import Market
+from septet._journal.form import Head
+from septet._journal.lease import holder_of
+from septet._journal.log import Journal
+from septet._journal.reader import Reader
+from septet._live import start as begin
+from septet._live.clock import LiveClock
+from septet._live.kill import HALT, ask_halt, ask_resume
+from septet._live.run import LiveResult, run_live
+from septet._live.stop import FAILED
+from septet._live.wiring import Wiring
+from septet.errors import InputError, JournalError, RunError
+from tests.live.feeds import World
+from tests.live.scripted import MemoryVenue
+
+
+class Scripted:
+    """A core that keeps count, buys when told to, and fails when told to."""
+
+    def __init__(self, tag: str, *, buys: bool = False, fails: bool = False) -> None:
+        self.tag, self.buys, self.fails = tag, buys, fails
+        self.handled: list[str] = []
+        self.orders = 0
+        self.blocked = False
+
+    def handle(self, event: m.Event) -> Sequence[m.Command]:
+        self.handled.append(type(event).__name__)
+        if isinstance(event, m.Operated):
+            self.blocked = event.action != "resume"
+            return [m.CancelAll(symbols=(0,))] if event.action == "halt" else []
+        if not isinstance(event, m.BarrierReached) or not event.decides:
+            return []
+        if self.fails:
+            raise ZeroDivisionError("a strategy's bug")
+        if not self.buys or self.blocked:
+            return [m.Ruled(time_ns=event.time_ns, equity=1e4, cash=1e4, exposure=0.0)]
+        self.orders += 1
+        return [
+            m.Submit(
+                client_id=f"{self.tag}{self.orders}-0", parent=self.orders, symbol=0, side="buy",
+                order_type="limit", quantity=0.01, limit_price=90.0, reduces=False,
+                deadline_ns=2**62,
+            )
+        ]  # fmt: skip
+
+    def snapshot(self) -> bytes:
+        return json.dumps([self.handled, self.orders, self.blocked]).encode()
+
+    def restore(self, state: bytes) -> None:
+        self.handled, self.orders, self.blocked = json.loads(state)
+
+
+class Stage:
+    """A world whose cores are scripted and whose venue, in live mode, is in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world = World(folder)
+        self.venue = MemoryVenue()
+        self.cores: dict[str, Scripted] = {}
+        self.behaviour: dict[str, dict[str, bool]] = {}
+        self.gone: BaseException | None = None
+
+    def core(
+        self, loaded: Any, *, tag: str, instruments: Sequence[Instrument], **_: Any
+    ) -> SimpleNamespace:
+        name = loaded.strategy.name
+        core = self.cores[name] = Scripted(tag, **self.behaviour.get(name, {}))
+        return SimpleNamespace(
+            core=core, plan=SimpleNamespace(name="p"), instruments=tuple(instruments),
+            bars_needed=10, features=("fast", "slow"),
+        )  # fmt: skip
+
+    def connected(self, loaded: Any, clock: LiveClock, markets: Mapping[str, Market]) -> Any:
+        return self.venue if loaded.strategy.mode == "live" else None
+
+    def run(
+        self,
+        *names: str,
+        mode: str = "paper",
+        yes: bool = True,
+        signals: bool = False,
+        **options: Any,
+    ) -> LiveResult:
+        files = [self.world.load(name, mode=mode) for name in names or ("live",)]
+        wiring = Wiring(self.core, self.connected, self.world.feed)
+        options = {"bars": 3, **options}
+        return run_live(
+            files, self.world.options(**options), confirm=lambda question: yes,
+            clock=self.world.clock, wiring=wiring, signals=signals,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    return Stage(tmp_path)
+
+
+def rows(result: LiveResult, name: str = "live") -> list[tuple[m.Event, list[Any]]]:
+    [folder] = [lane.place.folder for lane, _ in result.ends if lane.strategy.name == name]
+    with Reader(folder / begin.JOURNAL) as journal:
+        return [(each.event, list(each.commands)) for each in journal.read()]
+
+
+def test_a_new_run_reads_history_decides_and_ends_whole(stage: Stage) -> None:
+    result = stage.run()
+    [(lane, end)] = result.ends
+    assert (result.exit_code, end.how, lane.known.decisions) == (0, "finished", 3)
+    events = [event for event, _ in rows(result)]
+    assert isinstance(events[0], m.Started)
+    assert events[0].session == 1
+    bars = [each for each in events if isinstance(each, m.BarClosed)]
+    assert [each.open_ns for each in bars] == sorted({each.open_ns for each in bars})
+    assert events[0].origin_ns == bars[0].open_ns
+    assert bars[0].source == "history"
+    barriers = [each for each in events if isinstance(each, m.BarrierReached)]
+    assert [each.decides for each in barriers] == sorted(each.decides for each in barriers)
+    assert isinstance(events[-1], m.Operated)
+    assert events[-1].action == "stop"
+    for name in ("strategy.yaml", "manifest.json", "resolved.json", "log.jsonl"):
+        assert (lane.place.folder / name).is_file()
+    with Reader(lane.place.journal) as journal:
+        assert [each.clean for each in journal.sessions()] == [True]
+        assert len(journal.snapshots()) == 1
+    assert holder_of(lane.place.folder) is None
+
+
+def test_the_same_file_goes_on_and_fresh_begins_anew(stage: Stage) -> None:
+    first = stage.run()
+    again = stage.run(bars=5)
+    other = stage.run(fresh=True)
+    folders = [each.ends[0][0].place.folder for each in (first, again, other)]
+    assert folders[0] == folders[1] != folders[2]
+    found = [event for event, _ in rows(again)]
+    assert [each.session for each in found if isinstance(each, m.Started)] == [1, 2]
+    opens = [each.open_ns for each in found if isinstance(each, m.BarClosed)]
+    assert opens == sorted(set(opens))  # what was missed meanwhile was filled in, in order
+    core = stage.cores["live"]
+    assert core.handled[0] == "Started"
+
+
+def test_the_fold_gives_the_state_the_run_had(stage: Stage) -> None:
+    stage.run()
+    before = stage.cores["live"].handled
+    stage.run(bars=4)
+    after = stage.cores["live"].handled
+    assert after[: len(before)] == before
+
+
+def test_a_second_process_is_refused(stage: Stage) -> None:
+    from septet._journal.lease import Holder, Lease
+
+    first = stage.run()
+    folder = first.ends[0][0].place.folder
+    holder = Holder.this_process(run_id="x", strategy="live", folder=folder, now_ns=0)
+    with Lease.take(holder), pytest.raises(RunError, match="goes on"):
+        stage.run()
+
+
+def test_a_changed_file_is_refused(stage: Stage) -> None:
+    stage.run()
+    wiring = Wiring(stage.core, stage.connected, stage.world.feed)
+    changed = stage.world.load(sets=["risk.sizing.fraction=25%"])
+    with pytest.raises(InputError, match="another strategy file"):
+        run_live(
+            [changed], stage.world.options(), clock=stage.world.clock, wiring=wiring, signals=False
+        )
+
+
+def test_a_source_that_cannot_be_listened_to_is_refused(stage: Stage) -> None:
+    from septet._live.wiring import WIRING
+
+    loaded = stage.world.load()
+    with pytest.raises(InputError, match=r"live\.yaml:\d+: data\.candles: use: synthetic") as said:
+        WIRING.feed(loaded, stage.world.clock)
+    assert "use: ccxt" in said.value.hint
+
+
+def test_n11_a_feed_that_is_away_at_the_start_is_waited_for(stage: Stage) -> None:
+    stage.world.refusals = 1
+    result = stage.run()
+    log = (result.ends[0][0].place.folder / "log.jsonl").read_text()
+    assert "the feed: connection refused; nothing is assumed" in log
+    assert result.ends[0][1].how == "finished"
+
+
+# ---------------------------------------------------------------- live
+
+
+def live(stage: Stage, *names: str, **options: Any) -> LiveResult:
+    return stage.run(*names, mode="live", **options)
+
+
+def test_live_reconciles_before_it_goes_live(stage: Stage) -> None:
+    stage.behaviour["live"] = {"buys": True}
+    result = live(stage)
+    calls = [call for call, _ in stage.venue.calls]
+    assert calls.index("holdings") < calls.index("submit")
+    assert calls.index("open_orders") < calls.index("submit")
+    events = [event for event, _ in rows(result)]
+    kinds = [type(each).__name__ for each in events]
+    assert kinds.index("OpenOrders") < kinds.index("Holdings")
+    [holdings] = [each for each in events if isinstance(each, m.Holdings)][:1]
+    assert holdings.first
+    assert stage.venue.closed
+
+
+def test_live_asks_for_missed_fills_when_it_goes_on_and_posts_nothing_twice(stage: Stage) -> None:
+    stage.behaviour["live"] = {"buys": True}
+    live(stage)
+    posted = [each.client_id for each in stage.venue.named("submit")]
+    result = live(stage, bars=6)
+    assert stage.venue.named("fills")[0][0] == 0
+    everything = [each.client_id for each in stage.venue.named("submit")]
+    assert everything[: len(posted)] == posted
+    assert len(set(everything)) == len(everything)
+    firsts = [event.first for event, _ in rows(result) if isinstance(event, m.Holdings)]
+    assert firsts == [True, False]
+
+
+def test_live_needs_a_yes(stage: Stage) -> None:
+    with pytest.raises(InputError, match="nobody confirmed"):
+        live(stage, yes=False)
+    assert stage.venue.named("submit") == []
+    assert stage.venue.closed
+
+
+def test_live_needs_its_capital(stage: Stage) -> None:
+    with pytest.raises(InputError, match=r"has 10000\.00 USDT free, and 20000\.00"):
+        live(stage, "one", "two")
+
+
+def test_differences_refuse_the_start_where_the_file_says_so(tmp_path: Path) -> None:
+    fill = m.Traded(
+        order=1, symbol=0, trade_id="1", side="buy", quantity=1.0, price=1.0, fee=0.0,
+        fee_currency="USDT", position=1.0, market_ns=0,
+    )  # fmt: skip
+    tick = m.Ticked(at_ns=0, market_ns=0)
+    begin.insist_on_agreement([(tick, [])], tmp_path)
+    with pytest.raises(RunError, match="a fill that was missed: buy 1"):
+        begin.insist_on_agreement([(tick, [fill])], tmp_path)
+
+
+# ---------------------------------------------------------------- halts, failures, signals
+
+
+def test_o1_a_halt_of_a_run_that_is_not_running_takes_effect_at_its_start(stage: Stage) -> None:
+    stage.behaviour["live"] = {"buys": True}
+    first = live(stage)
+    folder = first.ends[0][0].place.folder
+    posted = len(stage.venue.named("submit"))
+    ask_halt(folder, flatten=False, name="ann", reason="news", now_ns=1)
+    result = live(stage, bars=6)
+    assert len(stage.venue.named("submit")) == posted
+    assert stage.venue.named("cancel_all")
+    assert (result.exit_code, result.ends[0][1].how) == (3, "halted")
+    assert (folder / HALT).is_file()
+    ask_resume(folder, name="ben", reason="read it", now_ns=2)
+    result = live(stage, bars=8)
+    assert len(stage.venue.named("submit")) > posted
+    assert result.exit_code == 0
+    assert not (folder / HALT).exists()
+
+
+def test_p5_one_strategy_fails_and_the_other_goes_on(stage: Stage) -> None:
+    stage.behaviour["bad"] = {"fails": True}
+    result = stage.run("good", "bad")
+    ends = {lane.strategy.name: (lane, end) for lane, end in result.ends}
+    assert ends["good"][1].how == "finished"
+    assert ends["bad"][1].how == "failed"
+    assert result.exit_code == 1
+    told = json.loads((ends["bad"][0].place.folder / FAILED).read_text())
+    assert "ZeroDivisionError at BarrierReached" in told["failed"]
+    assert told["event"]["kind"] == "barrier"
+    assert "a strategy's bug" in told["traceback"]
+    with Reader(ends["bad"][0].place.journal) as journal:
+        assert [each.clean for each in journal.sessions()] == [False]
+    assert result.netting
+
+
+def test_p9_too_many_unclean_ends_begin_in_safe_mode(stage: Stage) -> None:
+    stage.behaviour["live"] = {"fails": True}
+    for _ in range(begin.CRASHES + 1):
+        assert stage.run(bars=50).exit_code == 1
+    stage.behaviour["live"] = {}
+    result = stage.run(bars=3)
+    halts = [
+        event
+        for event, _ in rows(result)
+        if isinstance(event, m.Operated) and event.name == "safe_mode"
+    ]
+    assert len(halts) == 1
+    assert "4 unclean ends within 10 minutes" in halts[0].reason
+
+
+def test_p6_a_signal_stops_in_order(stage: Stage) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    stage.world.on_open = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    result = stage.run(bars=None, signals=True)
+    assert result.exit_code == 0
+    assert result.ends[0][1].how == "stopped"
+    assert "SIGTERM" in result.ends[0][1].text
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+# ---------------------------------------------------------------- the fold alone
+
+
+def journal_of(path: Path, commands: Sequence[m.Command]) -> Journal:
+    head = Head(
+        run_id="r", strategy="s", mode="paper", account="", created_ns=0, origin_ns=0,
+        fingerprints={"strategy": "a", "septet": "1"},
+    )  # fmt: skip
+    journal = Journal.create(path, head)
+    journal.append(m.Ticked(at_ns=1, market_ns=1), commands)
+    journal.commit()
+    return journal
+
+
+def test_a_core_that_answers_otherwise_is_refused_unless_versions_differ(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def recover(now: dict[str, str]) -> begin.Recovered:
+        return begin.recover(
+            Scripted("s"), journal, now, restored=lambda kept, seq: None,
+            each=lambda event, commands: None, tell=lambda level, name, fields: told.append(name),
+        )  # fmt: skip
+
+    with journal_of(tmp_path / "j.sqlite", [m.Wake(at_ns=5)]) as journal:
+        with pytest.raises(JournalError, match="replay differs at entry 1"):
+            recover({"strategy": "a", "septet": "1"})
+        found = recover({"strategy": "a", "septet": "2"})
+        assert found.differences == 1
+        assert told == ["versions", "replay_differs"]
+        with pytest.raises(InputError, match="another strategy file"):
+            recover({"strategy": "b", "septet": "1"})
+
+
+def test_tags_are_of_a_run_and_fit_an_order_id() -> None:
+    tags = {begin.tag_of(f"run{k}") for k in range(1_000)}
+    assert len(tags) == 1_000
+    assert all(len(each) == 8 and each.isalnum() and each[0] == "s" for each in tags)
