@@ -27,7 +27,7 @@ MINUTE = 60_000_000_000
 
 def flat_market(moves: str, price: float = 100.0) -> list[tuple[float, ...]]:
     """Bars that close up (+), down (-) or where they were (=), by one each."""
-    rows = [(price, price + 0.5, price - 0.5, price)]
+    rows: list[tuple[float, ...]] = [(price, price + 0.5, price - 0.5, price)]
     for move in moves:
         after = price + {"+": 1.0, "-": -1.0, "=": 0.0}[move]
         rows.append((price, max(price, after) + 0.5, min(price, after) - 0.5, after))
@@ -40,14 +40,14 @@ class Desk:
 
     def __init__(
         self, *moves: str, kind: type[Engine] = ExternalEngine, compiled: bool = False,
-        more: dict[str, Any] | None = None, **keys: Any,
+        more: dict[str, Any] | None = None, skip: Sequence[int] = (), **keys: Any,
     ) -> None:  # fmt: skip
         names = ("AAA/USDT", "BBB/USDT", "CCC/USDT")[: len(moves)]
         base: dict[str, Any] = {
             "symbols": names, "maker": 0.0, "taker": 0.0, "slippage": 0.0,
             "sizing": "fixed_quantity", "amount": 1.0, "exit_back": 1,
         }  # fmt: skip
-        bars = [bars_of(flat_market(each)) for each in moves]
+        bars = [bars_of(flat_market(each), skip=skip) for each in moves]
         session = session_of(Settings(**(base | keys)), bars, 1)
         if kind is ExternalEngine:
             session = outside_of(session, compiled=compiled)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from septet._kernel import layout
 from tests.core import draws
+from tests.core.desk import Desk
 from tests.core.outside import (
     Recorded,
     engine_of,
@@ -22,7 +23,7 @@ from tests.core.outside import (
 )
 from tests.core.paths import plainly
 from tests.core.properties import cases, session_of_body
-from tests.core.settings import Settings, walk
+from tests.core.settings import Settings
 from tests.core.shapes import body_of, names
 from tests.core.world import session_of
 from tests.scale import examples
@@ -110,17 +111,9 @@ def test_reasons_of_the_rules_keep_their_numbers():
     assert [ours.reasons[code] for code, _ in ours.facts.halts] == [name for name, _ in ours.halts]
 
 
-def test_a_gap_in_the_bars_counts_against_an_entry_that_works():
-    bars = walk(3, 60, holes=0.0, jump=0.0)
-    s = Settings(order="limit", offset=0.2, good_for=3)
-    engine = engine_of(outside_of(plainly(session_of(s, [bars], 1))))
-    run = recorded(plainly(session_of(s, [bars], 1)))
-    lived = []
-    for at in run.times:
-        before = engine.working(0)
-        engine.handle(at.event)
-        after = engine.working(0)
-        if before is not None and (after is None or after.order != before.order):
-            lived.append(int(at.event.time_ns))
-    assert len(lived) > 3
-    assert engine.state.I[0, layout.OPEN_SIDE] == 0
+@pytest.mark.parametrize(("missing", "why"), [(1, None), (2, "unfilled"), (3, "no_market")])
+def test_bars_that_are_missing_count_against_an_entry_that_works(missing, why):
+    desk = Desk("+++++", order="limit", good_for=3, skip=range(2, 2 + missing))
+    entry = desk.order(desk.step(2))
+    ended = desk.ends(desk.step())
+    assert ended == ([] if why is None else [(entry.order, layout.STATUS_EXPIRED, why)])
