@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet import messages as m
+from septet._config import load
 from septet._data.align import series_as_of
 from septet._data.bars import Finding, SeriesTable
 from septet._data.source import Request
@@ -18,9 +20,11 @@ from septet._live.breaker import PluginDesk
 from septet._live.clock import ManualClock
 from septet._live.feed_grid import Grid
 from septet._live.feed_shelf import Shelf
-from septet._live.series import SeriesDesk, SeriesLine
+from septet._live.series import SeriesDesk, SeriesLine, make_series
 from septet.errors import RunError
 from septet_schemas.times import Poll
+from tests.data.test_http_json import Site
+from tests.data.venue import serve
 
 SECOND = 1_000_000_000
 HOUR = 3_600 * SECOND
@@ -135,11 +139,18 @@ class Source:
 
     def __init__(self) -> None:
         self.rows: Any = table((0, 1, 5.0))
+        self.stored = table((0, 1, 4.0))
         self.asked: list[int] = []
 
-    def read(self, line: SeriesLine, request: Request) -> tuple[SeriesTable, tuple[Finding, ...]]:
+    def fetch(self, line: SeriesLine, request: Request) -> None:
         self.asked.append(request.now_ns)
+        if isinstance(self.rows, RunError):
+            raise self.rows
+
+    def read(self, line: SeriesLine, request: Request) -> tuple[SeriesTable, tuple[Finding, ...]]:
         assert request.name == line.name
+        if isinstance(self.rows, RunError):
+            return self.stored, ()
         if isinstance(self.rows, Exception):
             raise self.rows
         return self.rows, ()
@@ -150,7 +161,7 @@ def asked() -> tuple[ManualClock, Source, SeriesDesk]:
     clock, source = ManualClock(START + 2 * HOUR), Source()
     plugins = PluginDesk(clock.now_ns)
     request = Request(symbols=("A",), bar_ns=HOUR)
-    return clock, source, SeriesDesk([line()], request, clock, plugins, read=source.read)
+    return clock, source, SeriesDesk([line()], request, clock, plugins, reader=source)
 
 
 def ask(desk: SeriesDesk) -> list[m.Event]:
@@ -170,7 +181,7 @@ def test_a_series_is_asked_at_once_and_then_on_schedule(
     assert source.asked == [START + 2 * HOUR, clock.now_ns()]
 
 
-@pytest.mark.parametrize("rows", [RunError("no network"), ValueError("broken"), None])
+@pytest.mark.parametrize("rows", [ValueError("broken"), None, 7])
 def test_a_source_that_fails_is_asked_again_and_left_alone_in_the_end(
     asked: tuple[ManualClock, Source, SeriesDesk], rows: Any
 ) -> None:
@@ -188,3 +199,69 @@ def test_a_source_that_fails_is_asked_again_and_left_alone_in_the_end(
     assert desk.findings() == ()
     source.rows = table((0, 1, 5.0))
     assert len(ask(desk)) == 1
+
+
+def test_what_was_stored_is_used_while_the_source_is_away(
+    asked: tuple[ManualClock, Source, SeriesDesk],
+) -> None:
+    clock, source, desk = asked
+    source.rows = RunError("no network")
+    (point,) = ask(desk)
+    assert isinstance(point, m.SeriesPoint)
+    assert point.value == 4.0
+    clock.advance(2 * SECOND)
+    assert ask(desk) == []
+    source.rows = table((0, 1, 4.0), (2, 2, 6.0))
+    clock.advance(2 * SECOND)
+    (point,) = ask(desk)
+    assert isinstance(point, m.SeriesPoint)
+    assert point.value == 6.0
+
+
+STRATEGY = """\
+version: 1
+name: moody
+universe: {{symbols: [BTC/USD], bar: 15m}}
+data:
+  candles: {{use: sample}}
+  mood:
+    {{use: http_json, url: "{url}/fng", select: data.*.value, time: data.*.timestamp,
+     known_after: 1h, every: 1h}}
+signal: {{use: rules, long_if: close > 1}}
+risk: {{sizing: {{use: fixed_fraction, fraction: 10%}}}}
+"""
+
+
+def test_a_real_source_is_downloaded_and_its_revision_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEPTET_DATA", str(tmp_path / "store"))
+    site = Site((START // SECOND, 40), (START // SECOND + 7_200, 50))
+    clock = ManualClock(START + 4 * HOUR)
+    with serve(site.respond) as url:
+        path = tmp_path / "moody.yaml"
+        path.write_text(STRATEGY.format(url=url), encoding="utf-8")
+        desk = make_series(load(path), clock, PluginDesk(clock.now_ns))
+        first = asyncio.run(desk.ask())
+        assert [each[1:] for each in told(first)] == [
+            (START + HOUR, 40.0), (START + 3 * HOUR, 50.0),
+        ]  # fmt: skip
+        site.rows[1] = (START // SECOND + 7_200, 55)
+        clock.advance(HOUR)
+
+        async def once() -> list[m.Event]:
+            given_: list[m.Event] = []
+            done = asyncio.Event()
+
+            def put(event: m.Event) -> None:
+                given_.append(event)
+                done.set()
+
+            task = asyncio.create_task(desk.run(put, lambda: START + 4 * HOUR))
+            await done.wait()
+            task.cancel()
+            return given_
+
+        assert told(asyncio.run(once())) == [(START + 2 * HOUR, START + 5 * HOUR, 55.0)]
+    again = make_series(load(path), clock, PluginDesk(clock.now_ns)).fold(first)
+    assert len(again.findings()) == 0

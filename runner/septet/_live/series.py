@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from septet import messages as m
 from septet._data.bars import Finding, SeriesTable
-from septet._data.load import keys_of, read_series
+from septet._data.load import keys_of, read_series, request_for
 from septet._data.series import next_poll
 from septet._data.source import Fetches, Request
 from septet._live.breaker import PluginDesk
@@ -19,7 +20,13 @@ from septet._live.clock import LiveClock
 from septet_schemas.data import SeriesConfig
 from septet_schemas.times import Poll
 
-__all__ = ["SeriesDesk", "SeriesLine", "series_lines"]
+__all__ = [
+    "NEVER_NS", "Reader", "SeriesDesk", "SeriesLine", "SourceReader", "make_series", "series_lines",
+]  # fmt: skip
+
+NEVER_NS: Final = -(2**62)
+"""Stands for a decision time before all times."""
+_AGAIN_NS: Final = 1_000_000_000
 
 _HOUR_NS: Final = 3_600_000_000_000
 _TIMEOUT_S: Final = 60.0
@@ -89,6 +96,32 @@ def series_lines(blocks: Mapping[str, Any], bar_ns: int) -> list[SeriesLine]:
     return lines
 
 
+Table = tuple[SeriesTable, tuple[Finding, ...]]
+
+
+class Reader(Protocol):
+    """How a series is had: `fetch` from the world, `read` from what is there; both may fail."""
+
+    def fetch(self, line: SeriesLine, request: Request) -> None: ...
+
+    def read(self, line: SeriesLine, request: Request) -> Table: ...
+
+
+class SourceReader:
+    """Asks the source that the file names, by the rules of history."""
+
+    def fetch(self, line: SeriesLine, request: Request) -> None:
+        """Download what is new, if the source is one that downloads."""
+        source = line.block.declaration(line.block.config)
+        if isinstance(source, Fetches):
+            source.fetch(request, lambda what, done, total: None)
+
+    def read(self, line: SeriesLine, request: Request) -> Table:
+        """Read and normalise what there is."""
+        table, found, _ = read_series(line.name, line.block, request)
+        return table, found
+
+
 @dataclass
 class _Turn:
     line: SeriesLine
@@ -96,7 +129,10 @@ class _Turn:
 
 
 class SeriesDesk:
-    """Asks each series when it is due, on a thread; what fails is left alone for a while."""
+    """Asks each series when it is due, on a thread; what fails is left alone for a while.
+
+    A source that cannot be reached is asked again soon, and what was stored of it is used.
+    """
 
     def __init__(
         self,
@@ -105,14 +141,20 @@ class SeriesDesk:
         clock: LiveClock,
         plugins: PluginDesk,
         *,
-        read: Callable[[SeriesLine, Request], tuple[SeriesTable, tuple[Finding, ...]]]
-        | None = None,
+        reader: Reader | None = None,
     ) -> None:
         """Ask for everything at once first."""
         self._request, self._clock, self._plugins = request, clock, plugins
-        self._read = read or read_line
+        self._reader = reader or SourceReader()
         self._turns = [_Turn(line, clock.now_ns()) for line in lines]
         self._found: list[Finding] = []
+
+    def fold(self, events: Iterable[m.Event]) -> SeriesDesk:
+        """Remember what a journal holds already; return itself."""
+        kept = [event for event in events if isinstance(event, m.SeriesPoint)]
+        for turn in self._turns:
+            turn.line.fold(kept)
+        return self
 
     def next_wall_ns(self) -> int | None:
         """Return when `ask` has something to do next, None without series."""
@@ -123,10 +165,19 @@ class SeriesDesk:
         found, self._found = tuple(self._found), []
         return found
 
-    async def ask(self, decided_ns: Callable[[], int]) -> list[m.Event]:
+    async def run(self, put: Callable[[m.Event], None], decided_ns: Callable[[], int]) -> None:
+        """Ask on schedule until cancelled; ends at once without series."""
+        while (due := self.next_wall_ns()) is not None:
+            # At most a minute: the wall clock may jump while the loop's own does not.
+            await asyncio.sleep(min(60.0, max(0.0, (due - self._clock.now_ns()) / 1e9)))
+            for event in await self.ask(decided_ns):
+                put(event)
+
+    async def ask(self, decided_ns: Callable[[], int] = lambda: NEVER_NS) -> list[m.Event]:
         """Ask every series that is due; return new points, and plugins that were quarantined.
 
-        `decided_ns` is read when an answer is there: the last decision time by then.
+        `decided_ns` is read when an answer is there: the last decision time by then. Before the
+        first barrier of a run there is none.
         """
         events: list[m.Event] = []
         for turn in self._turns:
@@ -138,33 +189,48 @@ class SeriesDesk:
         line, asked_ns = turn.line, self._clock.market_ns()
         request = replace(self._request, name=line.name, now_ns=asked_ns)
         turn.next_wall_ns = self._clock.wall_of_market(line.next_ns(asked_ns))
-        answer = await self._plugins.call(
-            f"series {line.name}", self._read, line, request, timeout_s=_TIMEOUT_S, check=_wrong
-        )
-        if not answer.ok:
-            breaker = self._plugins.breaker(f"series {line.name}")
-            again = max(breaker.until_ns, self._clock.now_ns() + 1_000_000_000)
-            turn.next_wall_ns = min(turn.next_wall_ns, again)
-            text = f"not read: {answer.text}"
-            self._found.append(Finding("live", line.name, "series", "keep", 1, (), text))
-            return [answer.event] if answer.event is not None else []
-        table, found = answer.value
-        self._found += [each for each in found if each.kind not in ("note", "unfinished")]
-        return list(
-            line.take(
-                table, now_ns=self._clock.now_ns(), market_ns=self._clock.market_ns(),
-                decided_ns=decided_ns(),
+        events: list[m.Event] = []
+        for name, work, check in (
+            (f"series {line.name}", self._reader.fetch, _nothing),
+            (f"series {line.name} as stored", self._reader.read, _wrong),
+        ):
+            answer = await self._plugins.call(
+                name, work, line, request, timeout_s=_TIMEOUT_S, check=check
             )
-        )  # fmt: skip
+            if answer.event is not None:
+                events.append(answer.event)
+            if not answer.ok:
+                again = max(self._plugins.breaker(name).until_ns, self._clock.now_ns() + _AGAIN_NS)
+                turn.next_wall_ns = min(turn.next_wall_ns, again)
+                self._say(line.name, answer.text)
+            elif work == self._reader.read:
+                table, found = answer.value
+                self._found += [each for each in found if each.kind not in ("note", "unfinished")]
+                events += line.take(
+                    table, now_ns=self._clock.now_ns(), market_ns=self._clock.market_ns(),
+                    decided_ns=decided_ns(),
+                )  # fmt: skip
+        return events
+
+    def _say(self, name: str, text: str) -> None:
+        self._found.append(Finding("live", name, "series", "keep", 1, (), f"not read: {text}"))
 
 
-def read_line(line: SeriesLine, request: Request) -> tuple[SeriesTable, tuple[Finding, ...]]:
-    """Download a series if its source does, and read it by the rules of history."""
-    source = line.block.declaration(line.block.config)
-    if isinstance(source, Fetches):
-        source.fetch(request, lambda what, done, total: None)
-    table, found, _ = read_series(line.name, line.block, request)
-    return table, found
+def make_series(loaded: Any, clock: LiveClock, plugins: PluginDesk) -> SeriesDesk:
+    """Return the desk of a file's outside series, its funding among them."""
+    from septet._store.parquet import BarStore
+
+    strategy = loaded.strategy
+    blocks = dict(strategy.data.series)
+    if strategy.data.funding is not None:
+        blocks["funding"] = strategy.data.funding
+    request = request_for(loaded, store=BarStore(), now_ns=clock.market_ns())
+    lines = series_lines(blocks, int(strategy.universe.bar))
+    return SeriesDesk(lines, replace(request, start_ns=None, end_ns=None), clock, plugins)
+
+
+def _nothing(value: Any) -> str:
+    return ""
 
 
 def _wrong(value: Any) -> str:
