@@ -167,6 +167,27 @@ def test_p1_a_restart_doubts_what_had_no_answer_and_sends_nothing_twice() -> Non
     assert bench.position[0] == 1.0
 
 
+def test_p1_a_restart_asks_to_be_woken_again() -> None:
+    bench = Bench()
+    order = bench.order(1, kind="limit", limit_price=PRICE)
+    bench.ack(order)
+    asked = bench.take(m.Wake)[-1].at_ns
+    bench.crash()
+    assert bench.only(m.Wake).at_ns < asked
+    bench.show(order, "open", by="query")
+    bench.crash()
+    assert bench.take(m.Wake)
+
+
+def test_nothing_is_done_twice_and_quotes_cost_nothing() -> None:
+    bench = Bench()
+    order = bench.order(1, kind="limit", limit_price=PRICE)
+    bench.ack(order)
+    assert bench.proceed() == []
+    bench.core.touch(0)
+    assert bench.proceed() == []
+
+
 def test_p1_ids_go_on_after_a_restart() -> None:
     bench = Bench()
     bench.hold(1.0)

@@ -47,6 +47,7 @@ def test_a_reduction_goes_before_an_entry_and_what_rests_makes_way() -> None:
     bench.show(first, "cancelled", by="cancel")
     order = bench.only(m.Submit)
     assert (order.parent, order.quantity) == (3, 2.0)
+    assert bench.ended[1].reason == "superseded"
     bench.execute(order, 2.0)
     assert bench.only(m.Submit).parent == 2
 

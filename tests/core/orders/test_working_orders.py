@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from septet import messages as m
-from septet._core.orders import Triggered
+from septet._core.orders import StopEnded, Triggered
 from tests.core.orders.bench import SETTLES, Bench
 from tests.core.orders.market import PRICE, SECOND, TAG, TICK
 
@@ -41,13 +41,24 @@ def test_a_stop_that_fills_says_so_before_its_fill_is_booked() -> None:
     bench.execute(stop, 0.4)
     assert bench.outcomes[0] == Triggered(0, stop.client_id, 90.0)
     bench.execute(stop, 0.6)
-    assert [type(each).__name__ for each in bench.outcomes] == ["Triggered", "Booked", "Booked"]
+    names = [type(each).__name__ for each in bench.outcomes]
+    assert names == ["Triggered", "Booked", "Booked", "StopEnded"]
+    assert bench.outcomes[-1].rest == 0.0  # type: ignore[union-attr]
     assert bench.outcomes[1].parent == -1  # type: ignore[union-attr]
     assert bench.take(m.Submit) == [], "the wish went with it"
     bench.hold(2.0)
     bench.core.protect(0, 2.0, 95.0)
     bench.proceed()
     assert bench.only(m.Submit).quantity == 2.0
+
+
+def test_a_stop_that_ends_with_a_rest_says_so() -> None:
+    bench, stop = protected()
+    bench.execute(stop, 0.4)
+    bench.show(stop, "expired", 0.4)
+    assert bench.outcomes[-1] == StopEnded(0, stop.client_id, "expired", 0.4, 0.6)
+    bench.after_s(60)
+    assert bench.take(m.Submit) == [], "what is left is the engine's to close"
 
 
 def test_before_a_reduction_the_stop_is_cancelled_and_final() -> None:
@@ -168,6 +179,7 @@ def test_it_follows_the_best_price_at_most_once_a_second() -> None:
     bench, order = patient(amends=True)
     quote(bench, PRICE + TICK)
     assert bench.take(m.Amend) == []
+    assert bench.now + SECOND in [each.at_ns for each in bench.take(m.Wake)]
     bench.after_s(1)
     amend = bench.only(m.Amend)
     assert (amend.client_id, amend.new_client_id) == (order.client_id, f"{TAG}1-2")

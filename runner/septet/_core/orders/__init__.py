@@ -10,11 +10,12 @@ from septet._core.orders.records import (
     Foreign,
     Outcome,
     Parent,
+    StopEnded,
     Timing,
     Triggered,
 )
 
 __all__ = [
-    "Booked", "Child", "Ended", "External", "Foreign", "Orders", "Outcome", "Parent", "Timing",
-    "Triggered", "child_id", "parse", "stop_id",
+    "Booked", "Child", "Ended", "External", "Foreign", "Orders", "Outcome", "Parent", "StopEnded",
+    "Timing", "Triggered", "child_id", "parse", "stop_id",
 ]  # fmt: skip

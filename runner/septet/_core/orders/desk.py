@@ -43,6 +43,7 @@ class Desk:
         self.records = Records()
         self.commands: list[m.Command] = []
         self.outcomes: list[Outcome] = []
+        self.dirty = True
         self.touched: set[int] = set(range(len(checks.symbols)))
 
     # ------------------------------------------------------------------ what is said

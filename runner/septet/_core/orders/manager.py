@@ -58,7 +58,7 @@ class Orders:
 
     def place(self, parent: Parent, now_ns: int) -> None:
         """Take an order of the strategy; `proceed` sends it, lets it wait or ends it."""
-        records = self._desk.records
+        records, self._desk.dirty = self._desk.records, True
         assert parent.number > records.highest, f"order {parent.number} was placed before"
         assert parent.quantity != 0.0, f"order {parent.number} has no quantity"
         records.highest = parent.number
@@ -73,11 +73,12 @@ class Orders:
         """Cancel what works for a parent, and send nothing more for it."""
         work = self._desk.records.works.get(number)
         if work is not None:
+            self._desk.dirty = True
             sending.wish_cancel(self._desk, work, reason, now_ns)
 
     def amend(self, number: int, price: float, now_ns: int) -> bool:
         """Move the limit of a resting order; False where it does not rest, or not now."""
-        work = self._desk.records.works.get(number)
+        work, self._desk.dirty = self._desk.records.works.get(number), True
         return work is not None and sending.reprice(self._desk, work, price, now_ns)
 
     def protect(self, k: int, quantity: float, trigger: float, trace: str = "") -> None:
@@ -85,11 +86,13 @@ class Orders:
 
         A stop that has begun to fill takes the wish with it: wish again for what is left.
         """
+        self._desk.dirty = True
         stops.wish(self._desk, k, quantity, trigger, trace)
 
     def halt(self, now_ns: int) -> None:
         """Drop what was not sent; cancel everything until the venue shows nothing of ours."""
         desk, records = self._desk, self._desk.records
+        desk.dirty = True
         records.kill, records.kill_ns = "cancelling", now_ns
         records.kill_next_ns, records.kill_pause_ns = now_ns, desk.timing.kill_first_ns
         self._kill(now_ns)
@@ -99,21 +102,26 @@ class Orders:
     def resume(self) -> None:
         """Let orders go again after a halt: a person has said so."""
         self._desk.records.kill = ""
+        self._desk.dirty = True
 
     def touch(self, k: int) -> None:
         """The position of a symbol has changed by something that is not an order."""
         self._desk.touched.add(k)
+        self._desk.dirty = True
 
     # ------------------------------------------------------------------ facts
 
     def handle(self, event: m.Event) -> None:
         """Take in an event; those that concern no order change nothing."""
         desk = self._desk
+        if isinstance(event, m.Quoted):
+            desk.records.quotes[event.symbol] = (event.bid, event.ask, event.at_ns)
+            desk.dirty |= any(work.patience_until_ns for work in desk.records.works.values())
+            return
+        desk.dirty = True
         if answers.take(desk, event):
             return
         match event:
-            case m.Quoted():
-                desk.records.quotes[event.symbol] = (event.bid, event.ask, event.at_ns)
             case m.FiltersChanged():
                 instrument = desk.instrument(event.symbol)
                 instrument.lot, instrument.tick = event.lot, event.tick
@@ -146,9 +154,8 @@ class Orders:
             Told each outcome in order; when it returns, `position` holds the fill.
         """
         desk = self._desk
-        if self._idle():
-            commands, desk.commands = desk.commands, []
-            return commands
+        if self._idle(now_ns):
+            return []
         self._tick(now_ns)
         for _ in range(ROUNDS):
             sending.finished(desk, now_ns)
@@ -163,16 +170,13 @@ class Orders:
         self._forget(now_ns)
         self._wake(now_ns)
         commands, desk.commands = desk.commands, []
+        desk.dirty = False
         return commands
 
-    def _idle(self) -> bool:
-        """Whether there is nothing to do, whatever the time."""
-        desk, records = self._desk, self._desk.records
-        return not (
-            records.live or records.works or records.stops or records.finished
-            or records.unclaimed or desk.outcomes or records.kill == "cancelling"
-            or desk.guards.wake_ns()
-        )  # fmt: skip
+    def _idle(self, now_ns: int) -> bool:
+        """Whether nothing has changed and nothing is due: what is due is always asked for."""
+        desk, woken_ns = self._desk, self._desk.records.woken_ns
+        return not desk.dirty and not desk.outcomes and (not woken_ns or now_ns < woken_ns)
 
     def _tick(self, now_ns: int) -> None:
         """Do what is due."""
@@ -277,4 +281,5 @@ class Orders:
     def restore(self, data: bytes) -> None:
         """Take the place of the orders that gave a snapshot."""
         self._desk.records = msgspec.msgpack.decode(data, type=Records)
+        self._desk.dirty = True
         self._desk.touched = set(range(len(self._desk.checks.symbols)))

@@ -15,7 +15,7 @@ from septet import messages as m
 
 __all__ = [
     "FINAL", "RANK", "Booked", "Child", "Ended", "External", "Foreign", "Outcome", "Outside",
-    "Parent", "Protection", "Records", "Timing", "Triggered", "Work",
+    "Parent", "Protection", "Records", "StopEnded", "Timing", "Triggered", "Work",
 ]  # fmt: skip
 
 SECOND_NS = 1_000_000_000
@@ -261,6 +261,16 @@ class Triggered(msgspec.Struct, frozen=True):
     trigger: float
 
 
+class StopEnded(msgspec.Struct, frozen=True):
+    """A protective stop that had triggered is final; `rest` of it was not filled."""
+
+    symbol: int
+    client_id: str
+    state: m.OrderState
+    filled: float
+    rest: float
+
+
 class External(msgspec.Struct, frozen=True):
     """An order or a fill of somebody else on a symbol of ours."""
 
@@ -278,7 +288,7 @@ class Foreign(msgspec.Struct, frozen=True):
     text: str
 
 
-Outcome = Booked | Ended | Triggered | External | Foreign
+Outcome = Booked | Ended | Triggered | StopEnded | External | Foreign
 Kill = Literal["", "cancelling", "done"]
 
 

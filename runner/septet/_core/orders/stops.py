@@ -6,7 +6,7 @@ from septet import messages as m
 from septet._core.checks import outward, whole
 from septet._core.orders.desk import Desk, Level
 from septet._core.orders.ids import stop_id
-from septet._core.orders.records import SECOND_NS, Child, Protection
+from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded
 
 __all__ = ["advance", "finished", "standing", "wish"]
 
@@ -113,7 +113,8 @@ def finished(desk: Desk, child: Child, now_ns: int) -> None:
     if stop.child != child.client_id:
         return
     if child.counted > 0.0:
-        stop.triggered = True
+        ended = StopEnded(child.symbol, child.client_id, child.state, child.counted, child.rest)
+        desk.outcomes.append(ended)
         return
     if child.cancels and child.state == "cancelled":
         return
