@@ -77,6 +77,55 @@ def test_silence_with_and_without_pongs(code: str, *, pongs: bool) -> None:
     play(story)
 
 
+def test_new_sockets_are_silent_while_it_lasts() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        venue.inject(Fault(code="N8", duration_ms=60_000, target="user"))
+        tap = await hear_bars(venue, client)
+        deaf = asyncio.ensure_future(
+            client.ensure_user_data_stream_ws_subscribe_signature("spot")
+        )  # fmt: skip
+        while len(venue.sockets) < 3:
+            await client.fetch_time()
+        venue.market.step(1)
+        await tap.until(lambda: closed(tap) == [100])
+        assert {s.kind: s.silent for s in venue.sockets} == {"market": False, "user": True}
+        assert not deaf.done()
+        deaf.cancel()
+        await asyncio.gather(deaf, return_exceptions=True)
+
+    play(story)
+
+
+def test_idle_connections_of_requests_are_cut() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        venue.inject(Fault(code="N7", target="rest"))
+        try:
+            await buy(client)
+        except ccxt.NetworkError:
+            assert venue.truth().orders == []
+        else:
+            assert len(venue.truth().orders) == 1
+
+    play(story)
+
+
+def test_a_broken_frame_on_the_user_stream() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        tap = await listen(client)
+        broken: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: broken.append(context["exception"])
+        )
+        venue.inject(Fault(code="D5", target="user"))
+        while not broken:
+            await client.fetch_time()
+        await buy(client)
+        assert tap.events("executionReport") == []
+        assert len(venue.truth().fills) == 1
+
+    play(story)
+
+
 def test_flapping_connections() -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
         venue.inject(Fault(code="N10", duration_ms=60_000, parameters={"period_ms": 30}))

@@ -146,9 +146,11 @@ class Mischief:
 
     def _refuse(self, strike: Strike) -> None:
         self._venue.refuse()
-        self._undo[strike.number] = lambda: asyncio.ensure_future(
-            self._venue.listen()
-        ).add_done_callback(_seen)
+
+        def undo() -> None:
+            self._venue.watch(asyncio.ensure_future(self._venue.listen()))
+
+        self._undo[strike.number] = undo
 
     def _go_dark(self, strike: Strike) -> None:
         self._venue.cut_all()

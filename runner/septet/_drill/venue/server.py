@@ -30,6 +30,7 @@ from septet._drill.venue.users import UserStreams
 __all__ = ["LocalVenue"]
 
 _KEEP_BALANCES = 10_000
+_BIND_TRIES = 100
 
 
 class LocalVenue:
@@ -89,9 +90,12 @@ class LocalVenue:
         self.faults.add(self.config.faults)
         self.mischief.look()
         for work in (self.market.run(), self.mischief.run()):
-            task = asyncio.ensure_future(work)
-            task.add_done_callback(self._stopped)
-            self._tasks.append(task)
+            self._tasks.append(self.watch(asyncio.ensure_future(work)))
+
+    def watch(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
+        """Make the end of a task known if it is a failure."""
+        task.add_done_callback(self._stopped)
+        return task
 
     def _stopped(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -104,9 +108,18 @@ class LocalVenue:
     async def listen(self) -> None:
         """Open the venue's own port; the number stays once it was chosen."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            self._web, self.config.host, self.port, ssl=self._ssl(), backlog=512
-        )
+        for left in reversed(range(_BIND_TRIES)):
+            try:
+                self._server = await loop.create_server(
+                    self._web, self.config.host, self.port, ssl=self._ssl(), backlog=512
+                )
+                break
+            except OSError:
+                # While the port was closed, a connection may have left from it: it goes away.
+                if not (left and self.port):
+                    raise
+                await asyncio.sleep(0.05)
+        assert self._server is not None, "create_server returns or raises"
         self.port = self._server.sockets[0].getsockname()[1]
 
     @property
