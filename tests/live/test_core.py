@@ -50,36 +50,57 @@ def instruments(session: Session) -> list[Instrument]:
 def feed(build: Build, session: Session, first_ns: int, models: list[m.ModelReady]) -> Seen:
     """Feed every bar as it became known; now and then go on from a snapshot."""
     core, tape, seen = build.core, session.tape, Seen()
-    tables = [session.market.bars[symbol] for symbol in session.market.symbols]
-    waiting = sorted(models, key=lambda each: each.trained_to_ns)
+    waiting = list(models)
     for t in range(tape.times):
         now_ns = int(tape.T[layout.KNOWN, t])
         while waiting and waiting[0].trained_to_ns <= now_ns:
             seen.take(core.handle(waiting.pop(0)))
-        present = []
-        for k, table in enumerate(tables):
-            i = int(tape.T[layout.ROW + k, t])
-            if i < 0:
-                continue
-            present.append(k)
-            prices = {
-                name: float(getattr(table, name)[i])
-                for name in ("open", "high", "low", "close", "volume")
-            }
-            bar = m.BarClosed(
-                at_ns=now_ns, symbol=k, open_ns=int(table.open_ns[i]), known_ns=now_ns, **prices
-            )
+        bars = bars_at(session, t)
+        for bar in bars:
             seen.take(core.handle(bar))
-        seen.take(
-            core.handle(
-                m.BarrierReached(
-                    at_ns=now_ns, time_ns=now_ns, present=tuple(present), decides=now_ns >= first_ns
-                )
-            )
+        present = tuple(bar.symbol for bar in bars)
+        barrier = m.BarrierReached(
+            at_ns=now_ns, time_ns=now_ns, present=present, decides=now_ns >= first_ns
         )
+        seen.take(core.handle(barrier))
         if t % SNAPSHOT_EVERY == SNAPSHOT_EVERY - 1:
             core.restore(core.snapshot())
     return seen
+
+
+def bars_at(session: Session, t: int) -> list[m.BarClosed]:
+    """The bars that became known at a time, as events."""
+    tape, found = session.tape, []
+    now_ns = int(tape.T[layout.KNOWN, t])
+    for k, symbol in enumerate(session.market.symbols):
+        table, i = session.market.bars[symbol], int(tape.T[layout.ROW + k, t])
+        if i >= 0:
+            names = ("open", "high", "low", "close", "volume")
+            prices: dict[str, Any] = {name: float(getattr(table, name)[i]) for name in names}
+            found.append(
+                m.BarClosed(
+                    at_ns=now_ns, symbol=k, open_ns=int(table.open_ns[i]), known_ns=now_ns, **prices
+                )
+            )
+    return found
+
+
+def ready_models(result: Any, folder: Path) -> list[m.ModelReady]:
+    """Store the models of a backtest as a run would; return what announces them, in order."""
+    for place, data in result.model_files.items():
+        target = folder / "models" / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    folders = sorted(path.name for path in (folder / "models").iterdir())
+    found = []
+    for number, (name, card) in enumerate(zip(folders, result.models, strict=True)):
+        ready = m.ModelReady(
+            at_ns=0, number=number, fingerprint=str(card["model_sha256"]),
+            trained_to_ns=int(card["trained_to_ns"]), ready_ns=int(card["ready_ns"]),
+            expires_ns=2**62, folder=f"models/{name}",
+        )  # fmt: skip
+        found.append(ready)
+    return found
 
 
 def compare(seen: Seen, result: Any, features: list[str]) -> None:
@@ -92,8 +113,8 @@ def compare(seen: Seen, result: Any, features: list[str]) -> None:
     assert [each.market_ns for each in seen.traded] == list(result.fills["time"])
     rows = np.array([np.frombuffer(each.features) for each in seen.decided])
     for column, name in enumerate(features):
-        found = rows[:, column].view(np.int64)
-        assert np.array_equal(found, np.asarray(result.decisions[name]).view(np.int64)), name
+        bits = np.ascontiguousarray(rows[:, column]).view(np.int64)
+        assert np.array_equal(bits, np.array(result.decisions[name]).view(np.int64)), name
     for name in ("requested", "granted", "confidence"):
         found = [getattr(each, name) for each in seen.decided]
         assert np.array_equal(found, result.decisions[name]), name
@@ -105,7 +126,8 @@ def compare(seen: Seen, result: Any, features: list[str]) -> None:
 def test_the_core_decides_what_the_backtest_decided(name: str, end: str, tmp_path: Path) -> None:
     path = STRATEGIES / f"{name}.yaml"
     loaded = load(path, sets=[f"universe.end={end}"] if end else [])
-    result, session = backtest(loaded, engine="batch"), open_session(loaded)
+    result: Any = backtest(loaded, engine="batch")
+    session = open_session(loaded)
     build = core_of(
         load(path, mode="paper"), tag="sabcdefg", instruments=instruments(session),
         run_folder=tmp_path, calendars=dict(session.market.calendars),
@@ -117,27 +139,13 @@ def test_the_core_decides_what_the_backtest_decided(name: str, end: str, tmp_pat
 def test_models_that_arrive_judge_as_those_of_the_walk(tmp_path: Path) -> None:
     path = STRATEGIES / "demo.yaml"
     loaded = load(path)
-    result, session = backtest(loaded, engine="batch"), open_session(loaded)
-    assert result.model_files is not None
-    assert result.models is not None
-    for place, data in result.model_files.items():
-        target = tmp_path / "models" / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-    folders = sorted(path.name for path in (tmp_path / "models").iterdir())
+    result: Any = backtest(loaded, engine="batch")
+    session = open_session(loaded)
+    ready = ready_models(result, tmp_path)
     build = core_of(
         load(path, mode="paper"), tag="sabcdefg", instruments=instruments(session),
         run_folder=tmp_path,
     )  # fmt: skip
-    ready = []
-    for number, (folder, card) in enumerate(zip(folders, result.models, strict=True)):
-        ready.append(
-            m.ModelReady(
-                at_ns=0, number=number, fingerprint=str(card["model_sha256"]),
-                trained_to_ns=int(card["trained_to_ns"]), ready_ns=int(card["ready_ns"]),
-                expires_ns=2**62, folder=f"models/{folder}",
-            )
-        )  # fmt: skip
     seen = feed(build, session, int(result.decisions["time"][0]), ready)
     compare(seen, result, list(build.features))
     asked = [each.trained_to_ns for each in seen.trains]

@@ -147,8 +147,18 @@ def _sound(tree: Node, host: Host, problems: Sequence[Problem]) -> Strategy:
 
 
 def _resolved(strategy: Strategy) -> dict[str, Any]:
-    """Return the effective configuration: what a run in this mode goes by."""
-    return strategy.model_dump(mode="json", exclude={"paper", "live", "sweep"})
+    """Return the effective configuration: what a run in this mode goes by.
+
+    A simulated venue shows what it was given: the rest is `execution.simulation`'s to say, so
+    that the effective file, read again, means the same.
+    """
+    made = strategy.model_dump(mode="json", exclude={"paper", "live", "sweep"})
+    for name, block in strategy.execution.venues.items():
+        if block.use == "simulated":
+            shown = made["execution"]["venues"][name]
+            given = {"use", *block.config.model_fields_set}
+            made["execution"]["venues"][name] = {key: shown[key] for key in shown if key in given}
+    return made
 
 
 def _unfolded(tree: Node, path: Sequence[str], strategy: Strategy) -> Node:

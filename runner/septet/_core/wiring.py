@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from septet import messages as m
 from septet._core import events as core
@@ -43,6 +43,8 @@ class ModelPort(Protocol):
     """Models as they arrive; see `septet._live.models.Models`."""
 
     def take(self, event: m.ModelReady | m.ModelFailed) -> None: ...
+    def at(self, time_ns: int) -> m.ModelReady | m.ModelFailed | None: ...
+    def load(self, event: m.ModelReady, /) -> Any: ...
     def snapshot(self) -> bytes: ...
     def restore(self, data: bytes) -> None: ...
 

@@ -37,6 +37,7 @@ __all__ = [
     "Progress",
     "Walk",
     "WalkModel",
+    "answers",
     "fit_window",
     "judge_row",
     "stored_walk",
@@ -122,7 +123,7 @@ def judge_row(served: Served, vector: Floats) -> tuple[float, int]:
     return up, NOT_FINITE if math.isnan(up) else OK
 
 
-def _answers(served: Served, x: Floats) -> Floats:
+def answers(served: Served, x: Floats) -> Floats:
     """Probability up of every row; NaN where a row is not finite."""
     if isinstance(served, FlatModel):  # says so itself
         return served.predict(x)
@@ -217,7 +218,7 @@ class _Board:
         live = slice(low, min(max(low, late), span.stop))
         self.state[live.stop : span.stop] = EXPIRED
         if live.start < live.stop:
-            self.up[live] = _answers(each.model, self.dataset.x[live])
+            self.up[live] = answers(each.model, self.dataset.x[live])
             self.state[live] = np.where(np.isnan(self.up[live]), NOT_FINITE, OK)
 
     def walk(self, models: Sequence[WalkModel], start_ns: int | None) -> Walk:

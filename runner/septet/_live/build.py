@@ -38,12 +38,14 @@ ROUND_THE_CLOCK: Final = "24x7"
 class Build:
     """A core and what was needed to make it."""
 
+    loaded: Any
     core: LiveCore
     plan: Plan
     names: Names
     instruments: tuple[Instrument, ...]
     bars_needed: int
     features: tuple[str, ...]
+    model_inputs: tuple[int, ...] = ()
 
 
 def is_external(strategy: Any) -> bool:
@@ -111,10 +113,13 @@ def core_of(
     if external:
         checks = Checks([_checked(each) for each in instruments], limits_of(strategy, speed))
         checks.equity = engine.equity
-        orders = Orders(tag, checks, guards, lambda k: engine.position(k)[0], timing)
+        orders = Orders(tag, checks, guards, lambda k: core.engine.position(k)[0], timing)
     core = LiveCore(names, engine, intake, models, guards, rules, orders, checks)
     features = tuple(plan.assembly.features)
-    return Build(core, plan, names, tuple(instruments), plan.memory_bars + 2, features)
+    return Build(
+        loaded, core, plan, names, tuple(instruments), plan.memory_bars + 2, features,
+        tuple(_model_inputs(plan, strategy)),
+    )  # fmt: skip
 
 
 def _main_calendar(strategy: Any, calendars: Mapping[str, str] | None) -> str:
@@ -129,17 +134,22 @@ def _engine(
     """Return an engine whose window is as long as the strategy's memory."""
     assembly = plan.assembly
     window = window_of(plan, plan.state(strategy.account.capital, instruments))
-    inputs: list[int] = []
-    if models is not None:
-        graph, rows_of = assembly.graph, assembly.rows.f
-        chosen = strategy.model.extra.get("inputs") or assembly.features
-        columns = [graph.named[name] for name in chosen]
-        inputs = [rows_of[column.node, column.output] for column in columns]
+    inputs = _model_inputs(plan, strategy)
     kind = ExternalEngine if plan.assembly.external else Engine
     return kind(
         window, judge=models.judge if models is not None else None, model_inputs=inputs,
         model_row=assembly.model_row, keeps_log=False,
     )  # fmt: skip
+
+
+def _model_inputs(plan: Plan, strategy: Any) -> list[int]:
+    """Rows of F that make the model's vector."""
+    if strategy.model is None:
+        return []
+    graph, rows_of = plan.assembly.graph, plan.assembly.rows.f
+    chosen = strategy.model.extra.get("inputs") or plan.assembly.features
+    columns = [graph.named[name] for name in chosen]
+    return [rows_of[column.node, column.output] for column in columns]
 
 
 def _models_of(loaded: Any, plan: Plan, run_folder: Path) -> Models | None:

@@ -48,11 +48,15 @@ class Models:
         """Take in a window's result; of two results of one window the later one counts."""
         if isinstance(event, m.ModelReady):
             ready_ns = event.ready_ns
-            self._served[event.fingerprint] = self._load(event)
+            self._served[event.fingerprint] = self.load(event)
         else:
             ready_ns = event.trained_to_ns + self._ready_after
         known = [each for each in self._entries if each.event.number != event.number]
         self._entries = sorted([*known, _Entry(ready_ns, event)], key=lambda each: each.ready_ns)
+
+    def load(self, event: m.ModelReady) -> Any:
+        """Return the model that an event announced."""
+        return self._load(event)
 
     @property
     def newest(self) -> int:

@@ -1,0 +1,177 @@
+"""A journal through the core again: the same events must give the same commands, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from septet import messages as m
+from septet._config.load import Loaded, reopen
+from septet._config.read import parse_text
+from septet._data.bars import Instrument
+from septet._journal.form import Entry, Head, encode_commands
+from septet._journal.reader import Reader
+from septet._live.build import Build, core_of
+from septet._live.start import fingerprints_of
+from septet._live.wiring import core_with
+from septet.errors import ConfigError, InputError
+
+__all__ = ["JOURNAL", "Difference", "Replayed", "build_again", "compare", "loaded_of", "replay"]
+
+JOURNAL = "journal.sqlite"
+Progress = Callable[[int, int], None]
+MOST_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first place at which the core says something else than the journal holds."""
+
+    seq: int
+    kind: str
+    place: str
+    journal: str
+    core: str
+
+    def __str__(self) -> str:
+        return (
+            f"entry {self.seq} ({self.kind}), {self.place}: the journal holds {self.journal}, "
+            f"the core gives {self.core}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay found.
+
+    `changed` names what is not as it was when the run began (versions, machine): then bits are
+    not promised. `differences` counts entries (replay) or decision rows (shadow).
+    """
+
+    run_id: str
+    entries: int
+    decisions: int
+    commands: int
+    differences: int
+    first: Difference | None
+    changed: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """One line for a person."""
+        return f"{self.decisions:,} decisions, {self.differences:,} differences"
+
+
+def loaded_of(head: Head, folder: Path) -> Loaded:
+    """Return the strategy of a run from its journal alone.
+
+    Raises
+    ------
+    InputError
+        If it is not valid with the plugins that are installed here.
+    """
+    resolved = head.facts.get("resolved")
+    if not isinstance(resolved, Mapping):
+        raise InputError(
+            f"the journal in {folder} does not hold its strategy",
+            hint="it was not written by septet run",
+        )
+    text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
+    tree, problems = parse_text(text, str(folder / "resolved"))
+    if problems:
+        raise ConfigError(problems)
+    return reopen(tree, folder / "strategy.yaml", folder)
+
+
+def build_again(head: Head, folder: Path, *, say: Any = None) -> Build:
+    """Make the core of a run once more, as it began."""
+    facts = head.facts
+    return core_of(
+        loaded_of(head, folder), tag=str(facts["tag"]),
+        instruments=[Instrument(**each) for each in facts["instruments"]], run_folder=folder,
+        say=say, **core_with(facts["core"]),
+    )  # fmt: skip
+
+
+def replay(folder: Path, *, progress: Progress | None = None, say: Any = None) -> Replayed:
+    """Feed a run's journal through a fresh core and compare every command, field by field.
+
+    Raises
+    ------
+    JournalError
+        If the journal is damaged.
+    InputError
+        If the run cannot be built again here.
+    """
+    with Reader(folder / JOURNAL) as journal:
+        build = build_again(journal.head, folder, say=say)
+        now = fingerprints_of(build.loaded.resolved, build.plan.name)
+        before = journal.head.fingerprints
+        changed = tuple(sorted(name for name in now if before.get(name, now[name]) != now[name]))
+        return _replayed(journal, build, changed, progress)
+
+
+def _replayed(
+    journal: Reader, build: Build, changed: tuple[str, ...], progress: Progress | None
+) -> Replayed:
+    entries = decisions = commands = differences = 0
+    first: Difference | None = None
+    for entry in shown(journal, progress):
+        found = build.core.handle(entry.event)
+        entries += 1
+        commands += len(found)
+        decisions += sum(isinstance(each, m.Decided) for each in found)
+        if encode_commands(found) != entry.commands_json:
+            differences += 1
+            first = first or compare(entry, found)
+    run_id = journal.head.run_id
+    return Replayed(run_id, entries, decisions, commands, differences, first, changed)
+
+
+def shown(journal: Reader, progress: Progress | None) -> Iterator[Entry]:
+    """Read every entry, and say now and then how far it is."""
+    last = journal.last_seq
+    for entry in journal.read():
+        if progress is not None and entry.seq % 4_096 == 0:
+            progress(entry.seq, last)
+        yield entry
+    if progress is not None:
+        progress(last, last)
+
+
+def compare(entry: Entry, found: Sequence[m.Command]) -> Difference:
+    """Name the first field in which commands differ from those of an entry."""
+    stored = entry.commands
+    for place, (a, b) in enumerate(zip(stored, found, strict=False)):
+        if a == b:
+            continue
+        name = str(type(a).__struct_config__.tag)
+        if type(a) is not type(b):
+            return _difference(entry, f"command {place + 1}", name, _tag(b))
+        for field in a.__struct_fields__:
+            one, other = getattr(a, field), getattr(b, field)
+            if one != other:
+                return _difference(entry, f"command {place + 1}, {name}.{field}", one, other)
+    if len(stored) == len(found):
+        return _difference(entry, "the bytes", "another spelling", "the same values")
+    place = min(len(stored), len(found))
+    more = stored[place] if len(stored) > len(found) else found[place]
+    known, given = (_tag(more), "nothing") if len(stored) > len(found) else ("nothing", _tag(more))
+    return _difference(entry, f"command {place + 1}", known, given)
+
+
+def _tag(command: m.Command) -> str:
+    return str(type(command).__struct_config__.tag)
+
+
+def _difference(entry: Entry, place: str, one: Any, other: Any) -> Difference:
+    def say(value: Any) -> str:
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+    return Difference(entry.seq, entry.kind, place, say(one), say(other))

@@ -1,0 +1,231 @@
+"""The shadow of a run (P3): its bars, models and fills through the arrays of a backtest.
+
+Features are observed over the whole history at once, predictions are made in batches, and no
+window slides; then every event goes through the core again, over those arrays. Each row of the
+decision table and of the curve must have the bits the run wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from septet import messages as m
+from septet._core.engine import Engine
+from septet._core.events import Barrier, Command
+from septet._core.external import ExternalEngine
+from septet._core.live import LiveCore
+from septet._core.window import Window
+from septet._journal.form import Entry
+from septet._journal.reader import Reader
+from septet._kernel import layout
+from septet._learn.walk import EXPIRED, NO_MODEL, NOT_FINITE, OK, answers
+from septet._live.build import Build
+from septet._live.replay import JOURNAL, Difference, Progress, Replayed, build_again, compare, shown
+from septet._live.start import fingerprints_of
+
+__all__ = ["shadow"]
+
+
+@dataclass
+class _Taken:
+    """Barriers of a journal in their order, and the model in force at each."""
+
+    barriers: list[Barrier]
+    models: list[m.ModelReady | m.ModelFailed | None]
+    widths: list[int]
+
+
+def shadow(folder: Path, *, progress: Progress | None = None, say: Any = None) -> Replayed:
+    """Compare every decision row of a run with the backtest core's, bit for bit.
+
+    Raises
+    ------
+    JournalError
+        If the journal is damaged.
+    InputError
+        If the run cannot be built again here.
+    """
+    with Reader(folder / JOURNAL) as journal:
+        first = build_again(journal.head, folder, say=say)
+        taken = _taken(journal, first)
+        build = build_again(journal.head, folder, say=say)
+        engine = _engine_over(build, taken)
+        _judge(build, taken, engine)
+        build.core.engine = engine
+        now = fingerprints_of(build.loaded.resolved, build.plan.name)
+        before = journal.head.fingerprints
+        changed = tuple(sorted(name for name in now if before.get(name, now[name]) != now[name]))
+        return _compared(journal, build.core, changed, progress)
+
+
+def _taken(journal: Reader, build: Build) -> _Taken:
+    """Let the intake lay out every barrier, and say which model was in force at it."""
+    core = build.core
+    found = _Taken([], [], [0] * len(build.names.symbols))
+    for entry in journal.read():
+        event = entry.event
+        if isinstance(event, m.BarClosed):
+            core.intake.bar(event)
+        elif isinstance(event, m.SeriesPoint):
+            core.intake.point(event)
+        elif isinstance(event, m.ModelReady | m.ModelFailed) and core.models is not None:
+            core.models.take(event)
+        elif isinstance(event, m.BarrierReached):
+            made = core.intake.barrier(event)
+            copied = Barrier(
+                made.time_ns, made.day, made.columns.copy(), made.facts.copy(), made.decides,
+                made.late,
+            )  # fmt: skip
+            found.barriers.append(copied)
+            found.models.append(core.models.at(event.time_ns) if core.models is not None else None)
+            for k in event.present:
+                found.widths[k] += 1
+    return found
+
+
+def _window_over(plan: Any, state: Any, taken: _Taken) -> Window:
+    """Lay the whole history out; nothing slides."""
+    size = max(len(taken.barriers), *taken.widths) + 1
+    columns = taken.barriers[0].columns.shape[1] if taken.barriers else layout.X_FIXED
+    window = Window(plan, columns, 1, size, state)
+    T, M, X = (window.arrays[name] for name in "TMX")
+    rows = [0] * len(taken.widths)
+    for t, barrier in enumerate(taken.barriers):
+        T[layout.KNOWN, t], T[layout.DAY, t] = barrier.time_ns, barrier.day
+        for k in range(len(rows)):
+            if barrier.facts[k, layout.AGE] < 0:
+                T[layout.ROW + k, t] = -1
+                continue
+            i = rows[k]
+            rows[k] = i + 1
+            T[layout.ROW + k, t] = i
+            X[k, :, i], M[k, :, i] = barrier.columns[k], barrier.facts[k]
+    window.arrays["F"][:] = 0.0
+    return window
+
+
+class _Over:
+    """What an engine does differently when everything has been observed before."""
+
+    window: Window
+    _C: Any
+    _trade: Any
+    _now_ns: int
+
+    def handle(self, event: Barrier) -> list[Command]:
+        """Trade the next time; its features and predictions are there."""
+        window = self.window
+        t = window.time
+        window.time = t + 1
+        assert window.arrays["T"][layout.KNOWN, t] == event.time_ns, "another barrier"
+        self._now_ns = event.time_ns
+        if not event.decides:
+            return []
+        self._C[layout.LATE] = int(event.late)
+        if self._trade(t, t + 1, window.arrays.table) == t:
+            self._trade_again(t)
+        self._C[layout.LATE] = 0
+        return self._new()
+
+    def _trade_again(self, t: int) -> None:
+        raise NotImplementedError
+
+    def _new(self) -> list[Command]:
+        raise NotImplementedError
+
+
+class _ShadowEngine(_Over, Engine):
+    """Fills inside."""
+
+    _trade_again = Engine._trade_again
+    _new = Engine._new
+
+
+class _ShadowExternal(_Over, ExternalEngine):
+    """Fills from outside."""
+
+    _trade_again = ExternalEngine._trade_again
+    _new = ExternalEngine._new
+
+
+def _engine_over(build: Build, taken: _Taken) -> Engine:
+    plan, strategy = build.plan, build.loaded.strategy
+    state = plan.state(strategy.account.capital, build.instruments)
+    window = _window_over(plan, state, taken)
+    kind = _ShadowExternal if build.names.external else _ShadowEngine
+    engine: Engine = kind(window, keeps_log=False)
+    with np.errstate(all="ignore"):
+        plan.module.observe(0, len(taken.barriers), window.arrays.table)
+    return engine
+
+
+def _judge(build: Build, taken: _Taken, engine: Engine) -> None:
+    """Let each model judge all its rows at once, and write what it says into F."""
+    models = build.core.models
+    if models is None:
+        return
+    F, T = engine.window.arrays["F"], engine.window.arrays["T"]
+    row = build.plan.facts.model_row
+    assert row is not None
+    inputs = list(build.model_inputs)
+    for k in range(len(build.names.symbols)):
+        groups: dict[Any, list[int]] = {}
+        for t, event in enumerate(taken.models):
+            i = int(T[layout.ROW + k, t])
+            if i >= 0:
+                state = _state_at(event, taken.barriers[t].time_ns)
+                key = event if state == OK else state
+                groups.setdefault(key, []).append(i)
+        for key, rows in groups.items():
+            if isinstance(key, int):
+                F[k, row, rows], F[k, row + 1, rows] = np.nan, key
+                continue
+            x = np.ascontiguousarray(F[k][inputs][:, rows].T)
+            up = answers(models.load(key), x)
+            F[k, row, rows] = up
+            F[k, row + 1, rows] = np.where(np.isnan(up), NOT_FINITE, OK)
+
+
+def _state_at(event: m.ModelReady | m.ModelFailed | None, time_ns: int) -> int:
+    if event is None or isinstance(event, m.ModelFailed):
+        return NO_MODEL
+    return EXPIRED if time_ns > event.expires_ns else OK
+
+
+def _compared(
+    journal: Reader, core: LiveCore, changed: tuple[str, ...], progress: Progress | None
+) -> Replayed:
+    """Compare the rows of decisions and curve; what else is said is replay's to compare."""
+    entries = decisions = commands = differences = 0
+    first: Difference | None = None
+    for entry in shown(journal, progress):
+        entries += 1
+        found = core.handle(entry.event)
+        rows = _rows(found)
+        if not rows and entry.kind != "barrier":
+            continue
+        stored = _rows(entry.commands)
+        commands += len(rows)
+        decisions += sum(isinstance(each, m.Decided) for each in rows)
+        if rows != stored:
+            pairs = zip(rows, stored, strict=False)
+            differences += sum(a != b for a, b in pairs) + abs(len(rows) - len(stored))
+            first = first or compare(_only(entry, stored), rows)
+    return Replayed(journal.head.run_id, entries, decisions, commands, differences, first, changed)
+
+
+def _rows(commands: Sequence[m.Command]) -> list[m.Command]:
+    return [each for each in commands if isinstance(each, m.Decided | m.Ruled)]
+
+
+def _only(entry: Entry, commands: Sequence[m.Command]) -> Entry:
+    from septet._journal.form import encode_commands
+
+    return Entry(
+        entry.seq, entry.at_ns, entry.kind, entry.event_json, encode_commands(commands), entry.hash
+    )

@@ -1,0 +1,133 @@
+"""A journal fed again gives the same commands; its shadow gives the same rows (P2, P3)."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from septet import messages as m
+from septet._config import load
+from septet._journal.form import Head
+from septet._journal.log import Journal
+from septet._live.build import Build, core_of
+from septet._live.facts import facts_of
+from septet._live.replay import JOURNAL, replay
+from septet._live.shadow import shadow
+from septet._live.start import fingerprints_of
+from septet._live.wiring import core_terms
+from septet._shell.backtest import backtest
+from septet._shell.session import Session, open_session
+from tests.live.test_core import STRATEGIES, bars_at, instruments, ready_models
+
+TAG = "sabcdefg"
+
+
+@dataclass
+class Writer:
+    """A core whose events and commands are kept, as the shell does."""
+
+    build: Build
+    journal: Journal
+
+    def handle(self, event: m.Event) -> None:
+        self.journal.append(event, self.build.core.handle(event))
+
+
+def paper(name: str, folder: Path, session: Session) -> Writer:
+    loaded = load(STRATEGIES / f"{name}.yaml", mode="paper")
+    build = core_of(loaded, tag=TAG, instruments=instruments(session), run_folder=folder)
+    terms = core_terms(None, 1.0)
+    head = Head(
+        run_id="run", strategy=name, mode="paper", account="", created_ns=1, origin_ns=0,
+        fingerprints=fingerprints_of(loaded.resolved, build.plan.name),
+        facts=facts_of(loaded, build, terms=terms, tag=TAG, market_ns=0),
+    )  # fmt: skip
+    return Writer(build, Journal.create(folder / JOURNAL, head, durability="process"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A paper run of the demo with late decisions, a missing symbol and a person's halt."""
+    folder = tmp_path_factory.mktemp("run")
+    loaded = load(STRATEGIES / "demo.yaml")
+    result, session = backtest(loaded, engine="batch"), open_session(loaded)
+    models = ready_models(result, folder)
+    writer = paper("demo", folder, session)
+    known = session.tape.T[0].tolist()
+    first_ns = known[session.first]
+    writer.handle(
+        m.Started(
+            at_ns=1, session=1, run_id="run", mode="paper", strategy="demo", origin_ns=0,
+            market_ns=known[0], fingerprints={},
+        )
+    )  # fmt: skip
+    for t, now_ns in enumerate(known):
+        while models and models[0].trained_to_ns <= now_ns:
+            writer.handle(models.pop(0))
+        bars = bars_at(session, t)
+        for bar in bars:
+            writer.handle(bar)
+        present = tuple(bar.symbol for bar in bars)
+        late, decides = t % 71 == 70, now_ns >= first_ns
+        writer.handle(
+            m.BarrierReached(
+                at_ns=now_ns, time_ns=now_ns, present=present, decides=decides, late=late
+            )
+        )
+        if t == 5_000:
+            halt = m.Operated(at_ns=now_ns, action="flatten", name="ann", reason="a look")
+            writer.handle(halt)
+        if t == 5_050:
+            writer.handle(m.Operated(at_ns=now_ns, action="resume", name="ann", reason="well"))
+    writer.journal.commit()
+    writer.journal.close()
+    return folder
+
+
+def test_a_replay_finds_no_difference(run: Path) -> None:
+    found = replay(run)
+    assert found.differences == 0, str(found.first)
+    assert found.decisions > 5_000
+    assert found.text == f"{found.decisions:,} decisions, 0 differences"
+
+
+def test_the_shadow_has_the_same_rows(run: Path) -> None:
+    found = shadow(run)
+    assert found.differences == 0, str(found.first)
+    assert found.decisions > 5_000
+
+
+def test_a_changed_price_is_found_where_it_acts(run: Path, tmp_path: Path) -> None:
+    """One bar of a copied journal is another: the first command that follows is named."""
+    folder = tmp_path / "copy"
+    shutil.copytree(run, folder)
+    (folder / JOURNAL).unlink()
+    with Journal.open(run / JOURNAL, durability="process") as old:
+        head, entries = old.head, list(old.read())
+    changed = 0
+    with Journal.create(folder / JOURNAL, head, durability="process") as new:
+        for entry in entries:
+            event = entry.event
+            if isinstance(event, m.BarClosed) and event.at_ns == entries[12_000].at_ns:
+                higher = 1.25 * event.high
+                event = m.BarClosed(**{**_fields(event), "high": higher, "close": higher})
+                changed += 1
+            new.append(event, entry.commands)
+        new.commit()
+    assert changed == 1
+    found = replay(folder)
+    assert found.differences > 0
+    assert found.first is not None
+    assert found.first.kind == "barrier"
+    assert "decided" in found.first.place
+    seen = shadow(folder)
+    assert seen.first is not None
+    assert seen.first.seq == found.first.seq
+
+
+def _fields(event: m.BarClosed) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in event.__struct_fields__}
