@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from septet import messages as m
+from septet._core.guards import Guards
 from septet._core.orders import answers, manager
 from septet._core.orders.desk import Desk
 from septet._drill.sim import Failure, run_schedule
@@ -115,6 +116,22 @@ def kills_only_once(patch: Patch) -> None:
     patch.setattr(manager.Orders, "halt", halt)
 
 
+def says_the_kill_is_done_at_the_first_look(patch: Patch) -> None:
+    look = answers._open_orders
+
+    def hasty(desk: Desk, event: m.OpenOrders) -> None:
+        if desk.records.kill == "cancelling":
+            desk.records.kill = "done"
+            desk.alert("info", "kill_done", "it will be")
+        look(desk, event)
+
+    patch.setattr(answers, "_open_orders", hasty)
+
+
+def does_not_compare_positions(patch: Patch) -> None:
+    patch.setattr(Guards, "compare", lambda guards, *numbers, **more: [])
+
+
 def lets_commands_leave_before_they_are_stored(patch: Patch) -> None:
     store, leave = SimShell._store, SimShell._leave
 
@@ -153,6 +170,8 @@ BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
     (lets_states_go_back, FILLS | ANSWERS),
     (forgets_the_kill_switch_in_a_restart, KILLS),
     (kills_only_once, KILLS),
+    (says_the_kill_is_done_at_the_first_look, KILLS),
+    (does_not_compare_positions, frozenset({"M1 position moved", "E18 external order"})),
     (lets_commands_leave_before_they_are_stored, frozenset({"P1 crash at write"})),
     (draws_a_random_number, frozenset({"P1 crash"})),
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from septet import messages as m
-from septet._drill.sim.market import BASE, CASH, FINAL, QUOTE, TICK, UNIT, Trade
+from septet._drill.sim.market import BASE, CASH, FINAL, LOT, QUOTE, TICK, UNIT, Trade
 from septet._drill.sim.shell import SimShell
 from septet._drill.sim.venue import SimVenue
 
@@ -32,6 +32,8 @@ def judge(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
         *_fills(rows, venue),
         *_halts(rows),
         *_open(venue, killed=killed),
+        *_stays_closed(rows, venue),
+        *_mismatch(rows, venue),
     ]
 
 
@@ -198,3 +200,42 @@ def _open(venue: SimVenue, *, killed: bool) -> list[str]:
         for order in venue.market.working()
         if order.kind in ("market", "limit", "stop", "stop_limit")
     ]
+
+
+def _stays_closed(rows: Rows, venue: SimVenue) -> list[str]:
+    """From the moment the kill switch says it is done, no entry is open until the run resumes."""
+    entries = {
+        each.client_id
+        for _, commands in rows
+        for each in commands
+        if isinstance(each, m.Submit) and not each.reduces
+    }
+    wrong, done_ns = list[str](), 0
+    ends = [(event.at_ns, event, commands) for event, commands in rows]
+    for at_ns, event, commands in [*ends, (rows[-1][0].at_ns + 1, None, ())]:
+        if done_ns and (event is None or isinstance(event, m.Operated)):
+            wrong += [
+                f"{order.client_id} was open after the kill switch had said it was done"
+                for order in venue.market.orders.values()
+                if order.client_id in entries and order.was_open(done_ns, at_ns)
+            ]
+            done_ns = 0
+        if any(isinstance(each, m.Alerted) and each.event == "kill_done" for each in commands):
+            done_ns = at_ns
+    return wrong
+
+
+def _mismatch(rows: Rows, venue: SimVenue) -> list[str]:
+    """A position that is not the venue's blocks entries, unless a person has said it is so."""
+    booked = [each for _, commands in rows for each in commands if isinstance(each, m.Traded)]
+    gap = venue.market.base / UNIT - sum(map(moved, booked))
+    if venue.market.working() or abs(gap) <= 1.5 * LOT / UNIT:
+        return []
+    active = False
+    for event, commands in rows:
+        if isinstance(event, m.Operated) and event.action == "resume":
+            return []
+        for each in commands:
+            if isinstance(each, m.Fired | m.Lifted) and each.rule.startswith("position_mismatch"):
+                active = isinstance(each, m.Fired)
+    return [] if active else [f"the venue holds {gap} more than is booked, and nothing says so"]

@@ -65,6 +65,12 @@ class Order:
                 return state, filled
         return None
 
+    def was_open(self, first_ns: int, last_ns: int) -> bool:
+        """Return whether it was in the book at any time of a span, its first instant left out."""
+        opened_ns = self.was[0][0]
+        closed_ns = last_ns if self.working else self.was[-1][0]
+        return opened_ns < last_ns and closed_ns > first_ns
+
 
 @dataclass(frozen=True, slots=True)
 class Trade:
@@ -79,13 +85,13 @@ class Trade:
     time_ns: int
     market_ns: int
 
-    def told(self, venue: str) -> m.Filled:
-        """Return the execution as the venue tells it."""
+    def told(self, venue: str, *, unnamed: bool = False) -> m.Filled:
+        """Return the execution as the venue tells it; `unnamed` without our id."""
         scale = UNIT if self.currency == BASE else CASH
         third = self.currency == THIRD
         return m.Filled(
             at_ns=0, venue=venue, symbol=0, trade_id=self.trade_id,
-            client_id=self.order.client_id, venue_order_id=self.order.venue_id,
+            client_id="" if unnamed else self.order.client_id, venue_order_id=self.order.venue_id,
             venue_ns=self.time_ns, market_ns=self.market_ns, side=self.order.side,
             quantity=self.quantity / UNIT, price=self.price / TICK, fee=self.fee / scale,
             fee_currency=self.currency, fee_quote=self.fee / CASH if third else None,
@@ -270,7 +276,7 @@ class Market:
             f"  venue fills {order.client_id or 'external'} {order.side} {quantity / UNIT} "
             f"at {price / TICK} (trade {trade.trade_id}, {order.state})"
         )
-        self._tell(trade.told("sim"))
+        self._tell(trade.told("sim", unnamed=self._weather.strikes("E14 fill unnamed")))
         self._tell(self.seen(order))
 
     def give(self, base: int, cash: int) -> None:

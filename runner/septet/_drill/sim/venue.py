@@ -152,8 +152,9 @@ class SimVenue:
 
         def look() -> Sequence[m.Event]:
             as_of_ns = self._as_of()
+            unnamed = self._weather.strikes("E14 fill unnamed")
             return [
-                each.told("sim")
+                each.told("sim", unnamed=unnamed)
                 for each in self.market.trades
                 if since_ns <= each.time_ns <= as_of_ns
             ]
@@ -283,6 +284,8 @@ class SimVenue:
 
         def arrive() -> None:
             result = self._answer(name, sent_ns, act, put)
+            if not name.startswith(("post", "amend")) and strikes("N6 sent twice"):
+                result = self._answer(name, sent_ns, act, put)
             if not lost:
                 world.after(down_ns, lambda: done(result))
 

@@ -1,0 +1,42 @@
+"""The whole live core, with a compiled plan, under the same schedules."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+
+import pytest
+
+from septet._drill.sim import run_schedule
+from septet._drill.sim.whole import ORDERS, cores
+from septet._drill.sim.world import SECOND
+
+SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
+SEEDS = range(1, 41)
+
+
+def test_schedules_of_the_whole_core() -> None:
+    orders = sum(run_schedule(seed, cores).orders for seed in SEEDS)
+    assert orders > 5 * len(SEEDS)
+
+
+def test_crash_at_every_write_of_the_journal() -> None:
+    """A process that dies at any write, with nothing else going wrong, loses nothing."""
+    faults, active_ns = frozenset({"E9 partial fill"}), 8 * SECOND
+    whole = run_schedule(4, cores, only=faults, active_ns=active_ns)
+    for write in range(1, whole.writes + 1, 1 if SOAK else 5):
+        place = (write, write % 3)
+        run_schedule(4, cores, only=faults, active_ns=active_ns, crash_at_write=place)
+
+
+@pytest.mark.hypothesis
+@pytest.mark.skipif(not SOAK, reason="for make soak: schedules until SEPTET_SOAK_SECONDS are over")
+def test_schedules_without_end() -> None:
+    first = time.time_ns() // SECOND * 1_000_000
+    until_s = time.monotonic() + float(os.environ.get("SEPTET_SOAK_SECONDS", "600"))
+    done = 0
+    while time.monotonic() < until_s:
+        run_schedule(first + done, partial(cores, shapes=ORDERS))
+        done += 1
+    assert done
