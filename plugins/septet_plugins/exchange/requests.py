@@ -117,10 +117,8 @@ def _retry_after(headers: Mapping[str, Any], now_ns: int, default: float) -> flo
     if not said:
         return default
     try:
-        return max(0.0, float(said))
-    except ValueError:
-        pass
-    try:
+        if said.replace(".", "", 1).isdigit():
+            return float(said)
         return max(0.0, parsedate_to_datetime(said).timestamp() - now_ns / _S)
     except (ValueError, TypeError):
         return default

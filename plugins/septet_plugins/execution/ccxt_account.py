@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from septet import messages as m
+import septet.messages as m
 from septet.plugin import Clock
 from septet_plugins.execution.ccxt_link import Rest
 from septet_plugins.execution.ccxt_orders import Translator

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
-from septet import messages as m
+import septet.messages as m
 from septet.plugin import Clock
 from septet_plugins.exchange.clients import Scrub
 from septet_plugins.exchange.requests import Gate, Wire, call, listen

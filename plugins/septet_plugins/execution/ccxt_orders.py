@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from septet import messages as m
+import septet.messages as m
 from septet.plugin import Clock
 from septet_plugins.exchange.markets import (
     lot_of,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from septet import messages as m
+import septet.messages as m
 from septet_plugins.exchange.clients import Scrub
 from septet_plugins.exchange.tap import Backoff, Tap, tapped
 from septet_plugins.execution.ccxt_link import Link

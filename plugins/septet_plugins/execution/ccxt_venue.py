@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from septet import messages as m
+import septet.messages as m
 from septet.errors import RunError, SeptetError
 from septet.plugin import Clock, SecretRef, VenueFacts
 from septet_plugins.exchange.clients import (

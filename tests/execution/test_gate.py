@@ -1,0 +1,131 @@
+"""The gate: who may ask what while the venue wants quiet, and what the link says of it."""
+
+from __future__ import annotations
+
+import asyncio
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from septet.plugin import Clock
+from septet_plugins.exchange.requests import Barred, Gate, Wire, check_host
+from septet_plugins.execution.ccxt_link import Link
+from tests.execution.helpers import Heard
+
+S = 10**9
+NOW = 1_700_000_000 * S
+
+
+class Standing(Clock):
+    """Time stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.at = NOW
+
+    @property
+    def speed(self) -> float:
+        return 1.0
+
+    def now_ns(self) -> int:
+        return self.at
+
+    def market_ns(self) -> int:
+        return self.at
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "until_s"),
+    [
+        (429, {"Retry-After": "17"}, "", 17.0),
+        (429, {"retry-after": "2.5"}, "", 2.5),
+        (429, {"Retry-After": formatdate(NOW / S + 30, usegmt=True)}, "", 30.0),
+        (429, {"Retry-After": "soon"}, "", 10.0),
+        (429, {}, "", 10.0),
+        (418, {"Retry-After": "90"}, "", 90.0),
+        (418, {}, "", 120.0),
+        (418, {}, f"IP banned until {(NOW + 600 * S) // 10**6}.", 600.0),
+        (418, {"Retry-After": "1e99"}, "", 120.0),
+        (418, {"Retry-After": "99999999999"}, "", 3 * 86_400.0),
+    ],
+)
+def test_how_long_to_keep_away(
+    status: int, headers: dict[str, str], body: str, until_s: float
+) -> None:
+    clock = Standing()
+    gate = Gate(clock)
+    assert gate.answered(status, headers, body) == ("banned" if status == 418 else "limited")
+    assert (gate.open_ns() - NOW) / S == pytest.approx(until_s, abs=1e-3)
+    clock.at = gate.open_ns()
+    assert gate.open_ns() == 0
+    gate.check(None)
+
+
+def test_a_pause_leaves_a_reserve_for_what_is_urgent() -> None:
+    gate = Gate(Standing())
+    gate.answered(429, {"Retry-After": "60"}, "")
+    with pytest.raises(Barred, match="asked to pause"):
+        gate.check(Wire())
+    for _ in range(20):
+        gate.check(Wire(urgent=True))
+    with pytest.raises(Barred, match="asked to pause"):
+        gate.check(Wire(urgent=True))
+    gate.answered(418, {"Retry-After": "1"}, "")
+    with pytest.raises(Barred, match="banned for"):
+        gate.check(Wire(urgent=True))
+
+
+def test_what_is_too_late_does_not_leave() -> None:
+    gate = Gate(Standing())
+    gate.check(Wire(deadline_ns=NOW + 1))
+    with pytest.raises(Barred) as caught:
+        gate.check(Wire(deadline_ns=NOW))
+    assert caught.value.code == "deadline"
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 503])
+def test_other_answers_bar_nothing(status: int) -> None:
+    gate = Gate(Standing())
+    assert gate.answered(status, {"Retry-After": "60"}, "") == ""
+    gate.check(None)
+
+
+def test_hosts_that_may_be_asked() -> None:
+    check_host("https://api.binance.com/api/v3/order?x=1", None)
+    check_host("http://127.0.0.1:8080/api", frozenset({"127.0.0.1"}))
+    with pytest.raises(Barred, match=r"fapi\.binance\.com"):
+        check_host("https://fapi.binance.com/x", frozenset({"127.0.0.1"}))
+
+
+def test_the_link_says_what_lies_on_top_and_each_state_once() -> None:
+    async def case() -> list[Any]:
+        clock, heard = Standing(), Heard()
+        gate = Gate(clock)
+        link = Link("main", clock, gate, heard)
+        link.up()
+        link.up()
+        link.maintenance("shut")
+        link.down("lost")
+        gate.answered(429, {"Retry-After": "60"}, "")
+        link.say()
+        gate.answered(418, {"Retry-After": "90"}, "")
+        link.say()
+        clock.at = NOW + 61 * S
+        link.say()
+        clock.at = NOW + 91 * S
+        link.say()
+        link.maintenance("")
+        link.up()
+        link.close()
+        link.down("after the end")
+        return [(each.state, each.until_ns) for each in heard.events]
+
+    assert asyncio.run(case()) == [
+        ("up", 0),
+        ("maintenance", 0),
+        ("limited", NOW + 60 * S),
+        ("banned", NOW + 90 * S),
+        ("maintenance", 0),
+        ("down", 0),
+        ("up", 0),
+    ]
