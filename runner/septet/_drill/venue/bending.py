@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from decimal import Decimal
 from typing import Any
 
 from septet._drill.venue.faults import Injector, Strike
 from septet._drill.venue.market import Market
-from septet._drill.venue.numbers import SCALE, text, units
+from septet._drill.venue.numbers import SCALE, text
 from septet._drill.venue.streams import MarketStreams
 
 __all__ = ["Bending"]
@@ -111,12 +112,12 @@ class Bending:
             self._waiting.remove((strike, done))
         if done[word] > most:
             return out
-        factor = strike.number_of("factor", 10.0)
+        factor = Decimal(repr(strike.number_of("factor", 10.0)))
         absurd = copy.deepcopy(out[0])
         inner, names = (absurd["k"], "hc") if word == "kline" else (absurd, "pba")
         for name in names:
             if isinstance(inner.get(name), str):
-                inner[name] = text(int(units(inner[name][:18]) * factor))
+                inner[name] = format(Decimal(inner[name]) * factor, "f")
         return [absurd, *out[1:]]
 
     def _heard(self) -> set[str]:
