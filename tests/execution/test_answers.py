@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import ccxt
@@ -13,7 +14,7 @@ from septet import messages as m
 from septet_plugins.exchange.requests import Barred, Wire
 from septet_plugins.execution.ccxt_answers import REFUSALS, Verdict, judge
 from tests.execution.helpers import Heard, WallTime, account, read, submit
-from tests.execution.scripted import Scripted, accepted, scripted
+from tests.execution.scripted import accepted, scripted
 
 
 def error(code: int, text: str) -> dict[str, Any]:
@@ -38,10 +39,11 @@ REFUSED: list[tuple[str, int, Any]] = [
     ("rate", 401, error(-2015, "Invalid API-key, IP, or permissions for action.")),
     ("auth", 400, error(-2014, "API-key format invalid.")),
     ("auth", 400, error(-1022, "Signature for this request is not valid.")),
-    ("rate", 429, error(-1015, "Too many new orders.")),
     ("rate", 400, error(-1003, "Too many requests.")),
+    ("rate", 429, error(-1015, "Too many new orders.")),
     ("rate", 418, error(-1003, "Way too many requests; IP banned.")),
 ]
+QUIET = (418, 429)
 UNCERTAIN: list[tuple[int, Any]] = [
     (504, error(-1007, "Timeout waiting for response; send status unknown.")),
     (400, error(-1007, "Timeout waiting for response; send status unknown.")),
@@ -70,41 +72,49 @@ UNCERTAIN: list[tuple[int, Any]] = [
 ]
 
 
-async def answer_to(server: Scripted, order: m.Submit) -> tuple[m.Event, Heard]:
-    heard = Heard()
-    live = account(server.urls).connect(name="main", clock=WallTime(), read=read)
-    await live.open(["BTC/USDT"], heard)
-    try:
-        return await live.submit(order), heard
-    finally:
+async def answers_of(rows: Sequence[tuple[int, Any]]) -> list[tuple[m.Event, int]]:
+    """Send an order for each row over one connection; the answer, and how often it was posted."""
+    async with scripted() as server:
+        live = account(server.urls).connect(name="main", clock=WallTime(), read=read)
+        await live.open(["BTC/USDT"], Heard())
+        found = []
+        for number, (server.status, server.body) in enumerate(rows):
+            server.posts.clear()
+            found.append((await live.submit(submit(f"a-{number}")), len(server.posts)))
         await live.close()
+        return found
 
 
 def answered(status: int, body: Any) -> tuple[m.Event, int]:
-    async def run() -> tuple[m.Event, int]:
-        async with scripted() as server:
-            server.status, server.body = status, body
-            event, _ = await answer_to(server, submit("a-1"))
-            return event, len(server.posts)
-
-    return asyncio.run(run())
+    return asyncio.run(answers_of([(status, body)]))[0]
 
 
-@pytest.mark.parametrize(("code", "status", "body"), REFUSED)
-def test_surely_not_accepted(code: str, status: int, body: Any) -> None:
-    event, posts = answered(status, body)
+@pytest.fixture(scope="module")
+def refusals() -> list[tuple[m.Event, int]]:
+    """The answers to all rows; those that ask for quiet have a connection of their own."""
+    rows = [(status, body) for _, status, body in REFUSED]
+    plain = [each for each in rows if each[0] not in QUIET]
+    return asyncio.run(answers_of(plain)) + [answered(*each) for each in rows if each[0] in QUIET]
+
+
+@pytest.fixture(scope="module")
+def doubts() -> list[tuple[m.Event, int]]:
+    return asyncio.run(answers_of(UNCERTAIN))
+
+
+@pytest.mark.parametrize("number", range(len(REFUSED)))
+def test_surely_not_accepted(number: int, refusals: list[tuple[m.Event, int]]) -> None:
+    event, posts = refusals[number]
     assert isinstance(event, m.Refused)
-    assert (event.client_id, event.code, event.by) == ("a-1", code, "venue")
-    assert posts == 1
+    assert (event.code, event.by, posts) == (REFUSED[number][0], "venue", 1)
 
 
-@pytest.mark.parametrize(("status", "body"), UNCERTAIN)
-def test_nobody_knows(status: int, body: Any) -> None:
-    event, posts = answered(status, body)
+@pytest.mark.parametrize("number", range(len(UNCERTAIN)))
+def test_nobody_knows(number: int, doubts: list[tuple[m.Event, int]]) -> None:
+    event, posts = doubts[number]
     assert isinstance(event, m.Uncertain), event
-    assert event.client_id == "a-1"
+    assert (event.client_id, posts) == (f"a-{number}", 1)
     assert event.text
-    assert posts == 1
 
 
 def test_accepted_says_what_the_venue_says() -> None:
