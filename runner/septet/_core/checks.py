@@ -86,14 +86,14 @@ def whole(quantity: float, lot: float) -> float:
     lot
         The smallest step; 0 means none.
     """
-    if lot <= 0.0:
+    if lot <= 0.0 or not math.isfinite(quantity):
         return quantity
     return round(math.floor(quantity / lot + FUZZ) * lot, _digits(lot))
 
 
 def inward(price: float, tick: float, sign: int) -> float:
     """Round a limit price to a tick that is never worse: down for a buy (+1), up for a sell."""
-    if tick <= 0.0:
+    if tick <= 0.0 or not math.isfinite(price):
         return price
     steps = price / tick
     count = math.floor(steps + FUZZ) if sign > 0 else math.ceil(steps - FUZZ)
@@ -328,9 +328,8 @@ class Checks:
             self._trim_buckets(now_ns)
         flips = self._flips
         if (
-            (len(flips) > limits.flips and self._flipped(now_ns))
-            or self._traded > limits.turnover * max(0.0, self.equity) * MICRO
-        ):
+            len(flips) > limits.flips and self._flipped(now_ns)
+        ) or self._traded > limits.turnover * max(0.0, self.equity) * MICRO:
             self.broken = True
             return "turnover"
         return ""

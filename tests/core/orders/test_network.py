@@ -211,6 +211,18 @@ def test_while_an_order_is_unknown_entries_end_and_a_reduction_waits_with_an_ala
     assert bench.only(m.Submit).quantity == 2.0, "sized when it is sent"
 
 
+def test_a_venue_that_is_back_gets_the_reduction_at_once() -> None:
+    bench = Bench()
+    bench.hold(1.0)
+    for number in range(7):
+        order = bench.order(1, -1.0) if number == 0 else bench.take(m.Submit)[-1]
+        bench.refuse(order.client_id, "banned", by="gate")
+        bench.after_s(2**number if number < 6 else 10)
+    assert bench.take(m.Submit) == []
+    bench.handle(m.VenueChanged(at_ns=bench.now, venue="v", state="up"))
+    assert bench.only(m.Submit).parent == 1
+
+
 def test_a_request_is_not_waited_for_longer_than_it_may_take_to_leave() -> None:
     bench = Bench()
     order = bench.order(1, deadline_ns=bench.now + 2 * SECOND)

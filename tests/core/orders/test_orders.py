@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import msgspec
 import pytest
@@ -441,3 +442,19 @@ def test_memory_is_bounded_and_a_repeat_of_a_forgotten_fill_is_not_counted() -> 
 
 def _short(bench: Bench) -> Timing:
     return msgspec.structs.replace(bench.timing, remember=16)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0])
+def test_c4_numbers_that_are_none_do_no_harm(bad: float) -> None:
+    bench = Bench()
+    bench.want(1, kind="limit", limit_price=bad)
+    assert bench.ended[1].state == "rejected"
+    bench.hold(1.0)
+    bench.core.protect(0, 1.0, bad)
+    bench.proceed()
+    order = bench.order(2)
+    bench.execute(order, bad)
+    bench.execute(order, 1.0, price=bad)
+    assert bench.alerted("bad_fill") == ["critical"] * 2
+    bench.execute(order, 1.0)
+    assert bench.position[0] == 2.0

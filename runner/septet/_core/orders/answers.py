@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from septet import messages as m
 from septet._core.orders.desk import Desk
 from septet._core.orders.ids import parse
@@ -333,6 +335,10 @@ def _foreign(desk: Desk, k: int, client_id: str, text: str) -> None:
 
 
 def _filled(desk: Desk, fill: m.Filled) -> None:
+    if not (0.0 < fill.quantity < math.inf and 0.0 < fill.price < math.inf):
+        text = f"trade {fill.trade_id}: {fill.quantity} at {fill.price} is no fill"
+        desk.alert("critical", "bad_fill", text, fill.symbol)
+        return
     child = _resolve(desk, fill.client_id, fill.venue_order_id, fill.symbol)
     if child is not None:
         # The fill itself first: naming the child may claim others, which came later.

@@ -127,6 +127,10 @@ class Orders:
                 instrument.lot, instrument.tick = event.lot, event.tick
                 instrument.min_notional = event.min_notional
                 instrument.trading = event.trading
+            case m.VenueChanged(state="up"):
+                # What was refused while the venue was away need not wait for its pause.
+                for each in (*desk.records.works.values(), *desk.records.stops.values()):
+                    each.retry_ns = 0
             case m.Started():
                 answers.started(desk, event.at_ns)
             case m.Operated():

@@ -121,12 +121,12 @@ def _retry(desk: Desk, work: Work, child: Child, now_ns: int) -> None:
 
 
 def advance(desk: Desk, now_ns: int) -> bool:
-    """Send what may be sent; return whether anything was sent or ended."""
+    """Send what may be sent; return whether a parent ended, which may let others go."""
     moved = False
     for k in list(desk.records.queues):
         moved |= _advance(desk, k, now_ns)
     for k in list(desk.records.stops):
-        moved |= stops.advance(desk, k, now_ns)
+        stops.advance(desk, k, now_ns)
     return moved
 
 
@@ -178,7 +178,7 @@ def _make_way(desk: Desk, work: Work, live: list[Child], now_ns: int) -> None:
 
 
 def _send(desk: Desk, work: Work, now_ns: int) -> bool:
-    """Size, check and send the next child of a parent, or end it; False where it must wait."""
+    """Size, check and send the next child of a parent, or end it; True where it ended."""
     parent = work.parent
     quantity, rest = _size(desk, work)
     state: m.OrderState
@@ -203,7 +203,7 @@ def _send(desk: Desk, work: Work, now_ns: int) -> bool:
         return _stopped(desk, work, reason, now_ns)
     desk.checks.sent(parent.symbol, parent.sign, quantity, parent.reduces, now_ns)
     _submit(desk, work, kind, quantity, limit, trigger, now_ns)
-    return True
+    return False
 
 
 def _blocked(desk: Desk, k: int) -> str:
@@ -424,7 +424,7 @@ _RESTING = ("open", "partially_filled")
 
 def trim(desk: Desk, work: Work, now_ns: int) -> None:
     """Cancel a replacement that could fill more than is left; what is left is sent again."""
-    if work.parent.reduces:
+    if work.parent.reduces or work.children < 2:
         return
     rest = abs(work.parent.quantity) - work.filled
     for child in _children(desk, work):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from septet import messages as m
 from septet._core.checks import outward, whole
 from septet._core.orders.desk import Desk, Level
@@ -18,6 +20,8 @@ HALF = 0.5
 def wish(desk: Desk, k: int, quantity: float, trigger: float, trace: str) -> None:
     """Wish for a stop under a signed position; a quantity of 0 wishes for none."""
     stop = desk.records.stops.setdefault(k, Protection())
+    if not 0.0 < trigger < math.inf:
+        quantity = trigger = 0.0
     stop.quantity, stop.trigger, stop.trace = quantity, trigger, trace
     if standing(desk, k) is None:
         stop.triggered = False
@@ -45,12 +49,12 @@ def _target(desk: Desk, k: int, stop: Protection) -> float:
     return quantity
 
 
-def advance(desk: Desk, k: int, now_ns: int) -> bool:
-    """Bring the stop of a symbol to what is wished; return whether anything was done."""
+def advance(desk: Desk, k: int, now_ns: int) -> None:
+    """Bring the stop of a symbol to what is wished."""
     stop = desk.records.stops[k]
     child = standing(desk, k)
     if child is not None and (child.cancels or (child.counted > 0.0 and stop.quantity)):
-        return False
+        return
     target = _target(desk, k, stop)
     sign = -1 if stop.quantity > 0.0 else 1
     instrument = desk.instrument(k)
@@ -59,18 +63,17 @@ def advance(desk: Desk, k: int, now_ns: int) -> bool:
         least = instrument.tick or 1e-9 * stop.trigger
         same = child.sign == sign and abs(child.quantity - target) <= child.tolerance
         if target > 0.0 and same and moved < least:
-            return False
+            return
         desk.want_cancel(child, now_ns)
-        return True
+        return
     if target <= 0.0 or now_ns < stop.retry_ns:
-        return False
+        return
     trigger = outward(stop.trigger, instrument.tick, sign)
     if desk.checks.check(k, sign, target, target, None, trigger, True, 0.0, now_ns):
         stop.retry_ns = now_ns + desk.timing.retry_first_ns
-        return False
+        return
     desk.checks.sent(k, sign, target, True, now_ns)
     _submit(desk, k, stop, target, trigger, now_ns)
-    return True
 
 
 def _submit(
