@@ -45,6 +45,11 @@ class OrderRow:
     ended: str = ""
     sent: bool = False
 
+    def reduce(self, reduces: bool) -> None:
+        """Note what it is for: a decision's confidence is about entries."""
+        if reduces:
+            self.confidence = self.probability_up = NAN
+
     @property
     def why(self) -> str:
         """Why it was given up, or else why it was made."""
@@ -222,6 +227,7 @@ class Fold:
         if row.sent:
             return  # another child: the row is about the order they serve
         row.sent = True
+        row.reduce(command.reduces)
         row.kind, row.side, row.quantity = command.order_type, command.side, command.quantity
         row.limit_price = NAN if command.limit_price is None else command.limit_price
         row.trigger_price = NAN if command.trigger_price is None else command.trigger_price
@@ -243,6 +249,7 @@ class Fold:
         order = stop or self._order(row.order, client_id, row.symbol, row.trace)
         got, gross, fee_quote = self._moved(row, executed)
         if not order.sent:  # filled inside the engine: nothing was submitted
+            order.reduce(got * self.trades.units(row.symbol) < 0.0)
             order.side, order.quantity = row.side, order.quantity + gross
         if order.status in ("intent", "open"):
             order.status = "partially_filled"
