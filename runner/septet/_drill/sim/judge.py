@@ -30,6 +30,7 @@ def judge(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
         *_ids(rows, venue),
         *_states(rows, venue),
         *_fills(rows, venue),
+        *_parents(rows, venue),
         *_halts(rows),
         *_open(venue, killed=killed),
         *_stays_closed(rows, venue),
@@ -104,6 +105,27 @@ def _states(rows: Rows, venue: SimVenue) -> list[str]:
         if name and name not in there and each.state not in FINAL
     ]
     return wrong
+
+
+def _parents(rows: Rows, venue: SimVenue) -> list[str]:
+    """What was filled and what is open of an entry is never more than the strategy wanted."""
+    wanted, parents = dict[int, float](), dict[str, int]()
+    for _, commands in rows:
+        for each in commands:
+            if isinstance(each, m.Submit):
+                parents[each.client_id] = each.parent
+                if each.trace.startswith("entry of "):
+                    wanted[each.parent] = float(each.trace.removeprefix("entry of "))
+            elif isinstance(each, m.Amend):
+                parents[each.new_client_id] = each.parent
+    had = Counter[int]()
+    for order in venue.market.orders.values():
+        had[parents.get(order.client_id, -1)] += order.quantity if order.working else order.filled
+    return [
+        f"order {parent} wanted {quantity} and has {had[parent] / UNIT}"
+        for parent, quantity in wanted.items()
+        if had[parent] / UNIT > quantity + 1e-9
+    ]
 
 
 def _fills(rows: Rows, venue: SimVenue) -> list[str]:

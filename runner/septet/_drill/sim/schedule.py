@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ AGAIN_NS: Final = 20 * SECOND
 BAR_NS: Final = SECOND
 QUOTE_NS: Final = 800 * MS
 CALM_QUOTE_NS: Final = 5 * SECOND
+
+_NAMES: Final = re.compile(r"\b[a-z]0000000\w*-\w+(?:-\w+)?|(?<=trade )\d+")
+"""Ids of orders and trades, as they stand in what is wrong."""
 
 Subjects = Callable[[int], Make]
 """Takes the seed, returns what makes a fresh core."""
@@ -121,9 +125,10 @@ class _Schedule:
     def _fail(self, wrong: list[str]) -> None:
         if wrong:
             shown = "\n".join(f"- {each}" for each in wrong[:8])
+            about = {name for each in wrong for name in _NAMES.findall(each)}
             raise Failure(
                 f"seed {self.world.seed}: {len(wrong)} things are wrong\n{shown}\n"
-                f"the last steps:\n{self.world.trace()}"
+                f"the last steps:\n{self.world.trace(about)}"
             )
 
     # ------------------------------------------------------------ what goes on
@@ -156,6 +161,7 @@ class _Schedule:
         """A second of faults of the world, the process and the operator."""
         world, shell, strikes = self.world, self.shell, self.weather.strikes
         self.venue.second()
+        self._fail([*self.venue.wrongs, *shell.wrongs])
         if strikes("P1 crash"):
             shell.crash(power=world.chance.random() < 0.3)
         if strikes("P4 blocked"):

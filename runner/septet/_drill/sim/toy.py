@@ -171,6 +171,7 @@ class Toy:
                 spends=chance.random() < 0.3,
                 patience_ns=3 * SECOND if patient else 0,
                 max_slippage=0.01 if patient else 0.0, reason="entry",
+                trace=f"entry of {quantity}",
             ),
             now_ns,
         )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 __all__ = ["BEGIN_NS", "MS", "SECOND", "SPEED", "TRACED", "World"]
@@ -17,6 +17,7 @@ SPEED: Final = 60
 """A second of wall time is a minute of market time, as in a drill."""
 TRACED: Final = 40
 """How many steps a failure shows."""
+_KEPT: Final = 4_000
 _LIMIT: Final = 200_000
 """Steps after which a schedule is said to run away."""
 
@@ -37,7 +38,7 @@ class World:
         self.now_ns = BEGIN_NS
         self.steps = 0
         self.counts: Counter[str] = Counter()
-        self._trace: deque[tuple[int, str | Callable[[], str]]] = deque(maxlen=20 * TRACED)
+        self._trace: deque[tuple[int, str | Callable[[], str]]] = deque(maxlen=_KEPT)
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._next = 0
 
@@ -71,10 +72,14 @@ class World:
         self.counts[fault] += 1
         self.note(f"  !! {fault}")
 
-    def trace(self) -> str:
-        """Return the last steps, readable; those that did nothing are left out."""
+    def trace(self, about: Collection[str] = ()) -> str:
+        """Return the last steps, readable: those that name something of `about`, if any do.
+
+        Steps that did nothing are left out.
+        """
         lines = list[str]()
         for time_ns, text in self._trace:
             if told := text if isinstance(text, str) else text():
                 lines.append(f"{(time_ns - BEGIN_NS) / SECOND:10.3f}s {told}")
-        return "\n".join(lines[-TRACED:])
+        chosen = [line for line in lines if any(name in line for name in about)]
+        return "\n".join((chosen or lines)[-TRACED:])
