@@ -9,7 +9,7 @@ from typing import Any
 import ccxt
 import pytest
 
-from septet._drill.venue import Fault, LocalVenue
+from septet._drill.venue import Bars, Fault, LocalVenue, SymbolConfig
 from tests.drill.venue.client import SYMBOL, Tap, client_of, config, listen, play
 from tests.drill.venue.test_faults_of_requests import buy, rest
 
@@ -331,6 +331,23 @@ def test_an_absurd_price_and_a_broken_frame() -> None:
         assert len(tap.messages) == heard
 
     play(story)
+
+
+def test_absurd_prices_of_any_number_of_digits() -> None:
+    prices = [0.00012345678901234567 * (1 + number / 7) for number in range(120)]
+    bars = Bars(
+        open_ns=[(1000 + number) * HOUR_MS * 10**6 for number in range(120)], open=prices,
+        high=prices, low=prices, close=prices, volume=[1e7] * 120,
+    )  # fmt: skip
+
+    async def story(venue: LocalVenue, client: Any) -> None:
+        tap = await hear_bars(venue, client)
+        venue.inject(Fault(code="D4"))
+        venue.market.step(1)
+        await tap.until(lambda: bool(closed(tap)))
+        assert {float(m["p"]) / prices[100] for m in tap.events("trade")} == {1.0, 10.0}
+
+    play(story, symbols=[SymbolConfig(base="BTC", tick="0.00000001", bars=bars)])
 
 
 def test_a_burst() -> None:
