@@ -169,6 +169,8 @@ class LiveCore:
 
     def _barrier(self, event: m.BarrierReached) -> None:
         self.market_ns = max(self.market_ns, event.time_ns)
+        if not event.present:  # a time at which nobody delivered is none for the rules
+            return
         found = self.engine.handle(self.intake.barrier(event))
         if not event.decides:
             return

@@ -75,7 +75,7 @@ def _taken(journal: Reader, build: Build) -> _Taken:
             core.intake.point(event)
         elif isinstance(event, m.ModelReady | m.ModelFailed) and core.models is not None:
             core.models.take(event)
-        elif isinstance(event, m.BarrierReached):
+        elif isinstance(event, m.BarrierReached) and event.present:
             made = core.intake.barrier(event)
             copied = Barrier(
                 made.time_ns, made.day, made.columns.copy(), made.facts.copy(), made.decides,
