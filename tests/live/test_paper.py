@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet import messages as m
+from septet._core.orders.records import Child
 from septet._host.venues import Market, QuoteSeen
-from septet._live.paper import PaperVenue, Resting
+from septet._live.paper import PaperVenue, Resting, resting
 from septet_schemas.simulation import Simulation
 from tests.scale import examples
 
@@ -302,6 +303,27 @@ async def test_a_market_that_is_none_fills_nothing() -> None:
         it.quote(bid, ask)
         await it.send("buy", 1.0)
         assert it.fills == []
+
+
+@run
+async def test_what_rests_goes_on_after_the_process_has_died() -> None:
+    it = await desk()
+    child: dict[str, Any] = {
+        "client_id": "t1", "parent": 1, "symbol": 0, "sign": 1, "quantity": 2.0, "tolerance": 0.005,
+        "kind": "limit", "limit_price": 98.0, "trigger_price": None, "reduces": False,
+        "protects": False, "sent_ns": 1, "trace": "",
+    }  # fmt: skip
+    children = [
+        Child(**child, state="partially_filled", counted=0.5),
+        Child(**child | {"client_id": "t2"}, state="submitted"),
+        Child(**child | {"client_id": "t3"}, state="filled", final_ns=1, counted=2.0),
+    ]
+    it.venue.restore(resting(children), cash=900.0, units={0: 5_000.0})
+    assert (await it.balances())["BTC"] == (0.5, 0.0)
+    it.quote(97.0, 97.5)
+    assert [(each.trade_id, each.quantity) for each in it.fills] == [("t1:20000", 1.5)]
+    unanswered = await it.venue.query(m.Query(client_id="t2", symbol=0))
+    assert isinstance(unanswered, m.NotFound)
 
 
 # -------------------------------------------------------------------------- properties

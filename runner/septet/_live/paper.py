@@ -16,11 +16,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from septet import messages as m
+from septet._core.orders.records import Child
 from septet._host.venues import Clock, Market, QuoteSeen, Sink, VenueFacts
 from septet._kernel import layout
 from septet._live.paper_account import PaperAccount, ShownSide
@@ -28,7 +29,7 @@ from septet._live.paper_account import PaperAccount, ShownSide
 if TYPE_CHECKING:
     from septet_schemas.simulation import Simulation
 
-__all__ = ["KEPT_FILLS", "PaperVenue", "Resting"]
+__all__ = ["KEPT_FILLS", "PaperVenue", "Resting", "resting"]
 
 KEPT_FILLS: Final = 10_000
 """How many fills the venue remembers for whoever asks again."""
@@ -47,6 +48,28 @@ class Resting:
     order: m.Submit
     filled: float = 0.0
     triggered: bool = False
+
+
+def resting(children: Iterable[Child]) -> list[Resting]:
+    """Return the orders that rest, of all that an order manager remembers.
+
+    What was sent and never answered is left out: a venue that lives in the process has lost it,
+    and says so when it is asked.
+    """
+    return [
+        Resting(
+            m.Submit(
+                client_id=each.client_id, parent=each.parent, symbol=each.symbol,
+                side="buy" if each.sign > 0 else "sell", order_type=each.kind,
+                quantity=each.quantity, reduces=each.reduces, deadline_ns=0,
+                limit_price=each.limit_price, trigger_price=each.trigger_price, trace=each.trace,
+            ),
+            each.counted,
+            each.counted > 0.0,
+        )
+        for each in children
+        if each.state in ("open", "partially_filled")
+    ]  # fmt: skip
 
 
 @dataclass(slots=True)
