@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "report": ("septet._cli.runs:report", "Make a run's report again."),
     "halt": ("septet._cli.halt:halt", "Stop a paper or live run from trading, at once."),
     "resume": ("septet._cli.halt:resume", "Let a halted run trade again."),
+    "replay": ("septet._cli.replay:replay", "Feed a run's journal through the core again."),
     "why": ("septet._cli.runs:why", "Say why an order was made."),
     "plugins": ("septet._cli.plugins:plugins", "List, show, make and check plugins."),
 }

@@ -33,13 +33,14 @@ class Known:
         self.lines: list[tuple[int, float]] = [(-1, float("nan"))] * len(self.symbols)
         self.shelf = Shelf(self.symbols, self._grids, keep_ns=keep_ns)
         self.learns = strategy.model is not None
+        self.points: list[m.Event] = []
+        self._series = bool(strategy.data.series) or strategy.data.funding is not None
         self.entries = 0
         self.parent = -1
         self.decisions = 0
         self.wakes: set[int] = set()
         self.trains: dict[int, m.Train] = {}
         self.fired: dict[str, str] = {}
-        self._live = False
 
     # ------------------------------------------------------------ the fold
 
@@ -51,8 +52,10 @@ class Known:
             self._data(event)
         elif kind is m.Ticked:
             self.wakes = {each for each in self.wakes if each > event.at_ns}
-        elif kind is m.SeriesPoint and self.learns:
-            self.shelf.take(event)
+        elif isinstance(event, m.SeriesPoint):
+            self.points.append(event)
+            if self.learns:
+                self.shelf.take(event)
         elif isinstance(event, m.ModelReady | m.ModelFailed):
             self.trains.pop(event.number, None)
         for each in commands:
@@ -106,10 +109,12 @@ class Known:
         self.lines, self.parent, self.decisions = list(kept.lines), kept.parent, kept.decisions
         self.wakes, self.fired = set(kept.wakes), dict(kept.fired)
         self.trains = {each.number: each for each in kept.trains}
-        if self.learns:
-            for entry in journal.read(0, seq):
-                if entry.kind in _DATA:
-                    self.shelf.take(entry.event)
+        for entry in journal.read(0, seq) if self.learns or self._series else ():
+            if entry.kind in _DATA:
+                event = entry.event
+                self.shelf.take(event)
+                if isinstance(event, m.SeriesPoint):
+                    self.points.append(event)
 
     def settled(self) -> None:
         """End the fold: what comes now is counted from here, and barriers go on from it."""

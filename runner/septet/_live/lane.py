@@ -23,13 +23,12 @@ from septet._live.dispatch import Dispatcher
 from septet._live.facts import facts_of
 from septet._live.kill import Switch, read_halt
 from septet._live.known import Known
-from septet._live.listen import make_market, trainer_of
+from septet._live.listen import history_ns_of, make_market, trainer_of
 from septet._live.logs import RunLog, lines_of
 from septet._live.market import MarketDesk
 from septet._live.shell import Ended, Shell
 from septet._live.stop import STOP_WITHIN_S, LaneEnd, cancel_until_none, mark_failed
-from septet._live.wiring import Wiring, core_terms, core_with, instruments_of, markets_of
-from septet._shell.session import warmup_ns_of
+from septet._live.wiring import Wiring, core_terms, core_with, instruments_of, markets_of, take_up
 from septet.errors import InputError, JournalError, RunError, SeptetError
 
 __all__ = ["Lane"]
@@ -38,7 +37,6 @@ SNAPSHOT_ENTRIES: Final = 50_000
 SNAPSHOT_NS: Final = 600 * 1_000_000_000
 HEARTBEAT_NS: Final = 10 * 1_000_000_000
 CATCH_UP_NS: Final = 30 * 1_000_000_000
-LONGEST_HISTORY_NS: Final = 5 * 366 * 86_400 * 1_000_000_000
 
 Rows = list[tuple[m.Event, Sequence[m.Command]]]
 
@@ -71,7 +69,7 @@ class Lane:
         )  # fmt: skip
         self.tell = self.log.tell
         self.member = self._member(gate)
-        self.known = Known(self.loaded, keep_ns=self._history_ns())
+        self.known = Known(self.loaded, keep_ns=history_ns_of(self.strategy))
         self.finished = asyncio.Event()
         self.ready = asyncio.Event()
         self.venue: LiveVenue | None = None
@@ -108,9 +106,6 @@ class Lane:
         """Whether a person's halt, or a rule that only a person lifts, holds."""
         return read_halt(self.place.folder) is not None or bool(self.known.held())
 
-    def _history_ns(self, memory_bars: int = 0) -> int:
-        return min(LONGEST_HISTORY_NS, warmup_ns_of(self.strategy, memory_bars))
-
     # ------------------------------------------------------------ local
 
     def prepare(self) -> None:
@@ -121,7 +116,9 @@ class Lane:
             now_ns=now_ns,
         )  # fmt: skip
         self.lease = Lease.take(holder)
-        if self.place.fresh:
+        if self.place.fresh:  # compile now: while connected, a minute would be a minute of deafness
+            self._make_core([Instrument(each) for each in self.symbols], core_terms(None, 1.0))
+            self.build = None
             return
         self.journal = Journal.open(
             self.place.journal, durability=self.durability, mark=mark_path(self.place.run_id)
@@ -197,7 +194,7 @@ class Lane:
         feed: LiveFeed = self.wiring.feed(self.loaded, self.clock)
         self.market = make_market(
             self.loaded, feed, self.known.standing, clock=self.clock,
-            put=self.put, tell=self.tell,
+            put=self.put, tell=self.tell, points=self.known.points,
         )  # fmt: skip
         heard = await begin.persist(
             "the feed", self.market.open, tell=self.tell, stopping=self.stopping
@@ -222,6 +219,8 @@ class Lane:
             if venue is not None:  # in this process: it fills against what the feed shows
                 self.facts = await venue.open(self.symbols, self.put)
                 self.market.quoted = getattr(venue, "quoted", None)
+                if not self.place.fresh:
+                    take_up(venue, self.build.core, self.clock.now_ns())
         if self.build is None:
             self._make_core(instruments, core_terms(self.facts, self.clock.speed))
         self.venue = venue
@@ -234,6 +233,7 @@ class Lane:
             )  # fmt: skip
         else:
             self.known.resume(self.market.bars)
+        self._history = [*await self.market.points(), *self._history]
         if self.journal is None:
             self.journal = self._create()
             self._make_shell(self.journal)
@@ -241,7 +241,7 @@ class Lane:
 
     def _since_ns(self) -> int:
         bar_ns = int(self.strategy.universe.bar)
-        since_ns = self.clock.market_ns() - self._history_ns(self.build.bars_needed)
+        since_ns = self.clock.market_ns() - history_ns_of(self.strategy, self.build.bars_needed)
         return since_ns - since_ns % bar_ns
 
     def _create(self) -> Journal:
@@ -420,14 +420,16 @@ class Lane:
     # ------------------------------------------------------------ end
 
     async def end(self, reason: str) -> LaneEnd:
-        """Leave the run whole: entries off, calls answered, journal, snapshot; within a bound."""
+        """Leave the run whole: entries off, calls answered, journal, snapshot; within a bound.
+
+        The log stays open for who has more to say.
+        """
         found = await self._ending(reason)
         try:
             self._close(found, reason)
         finally:
             if self.lease is not None:
                 self.lease.release()
-            self.log.close()
         return found
 
     async def _ending(self, reason: str) -> LaneEnd:

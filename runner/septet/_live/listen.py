@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from septet import messages as m
 from septet._data.load import keys_of
@@ -17,17 +17,22 @@ from septet._live.barriers import (
     default_grace_ns,
 )
 from septet._live.bars import BarDesk, BarRules
+from septet._live.breaker import PluginDesk
 from septet._live.clock import LiveClock
 from septet._live.dispatch import Trainer
 from septet._live.feed_grid import Gate, Grid
 from septet._live.feed_shelf import Shelf
 from septet._live.market import MarketDesk
+from septet._live.series import SeriesDesk, make_series
 from septet._live.shell import Tell
 from septet._live.training import TrainingDesk
 from septet._live.watchdog import Watchdog
+from septet._shell.session import warmup_ns_of
 from septet_schemas.data import CandlesConfig
 
-__all__ = ["grids_of", "make_market", "request_of", "trainer_of"]
+__all__ = ["grids_of", "history_ns_of", "make_market", "request_of", "trainer_of"]
+
+LONGEST_HISTORY_NS: Final = 5 * 366 * 86_400 * 1_000_000_000
 
 
 def grids_of(strategy: Any) -> list[Grid]:
@@ -38,6 +43,11 @@ def grids_of(strategy: Any) -> list[Grid]:
         for each in strategy.universe.symbols
     ]
     return [Grid(name, int(strategy.universe.bar)) for name in names]
+
+
+def history_ns_of(strategy: Any, memory_bars: int = 0) -> int:
+    """Return how much market time is read at the first start, and kept for training."""
+    return min(LONGEST_HISTORY_NS, warmup_ns_of(strategy, memory_bars))
 
 
 def request_of(strategy: Any) -> FeedRequest:
@@ -61,8 +71,9 @@ def make_market(
     clock: LiveClock,
     put: Callable[[m.Event], None],
     tell: Tell,
+    points: Sequence[m.Event] = (),
 ) -> MarketDesk:
-    """Return the desk of a run's market data."""
+    """Return the desk of a run's market data; `points` of series are those it has already."""
     strategy = loaded.strategy
     block, bar_ns = strategy.data.candles, int(strategy.universe.bar)
     grace_ns = default_grace_ns(bar_ns, clock.speed, block.extra["grace"])
@@ -82,7 +93,16 @@ def make_market(
     return MarketDesk(
         feed, request_of(strategy), bars, barriers, clock=clock, put=put, tell=tell,
         watchdog=watchdog, max_staleness_ns=block.extra["max_staleness"],
+        series=_series_of(loaded, clock, points),
     )  # fmt: skip
+
+
+def _series_of(loaded: Any, clock: LiveClock, points: Sequence[m.Event]) -> SeriesDesk | None:
+    strategy = loaded.strategy
+    if not strategy.data.series and strategy.data.funding is None:
+        return None
+    desk = make_series(loaded, clock, PluginDesk(clock.now_ns, seed=strategy.seed))
+    return desk.fold(points)
 
 
 def trainer_of(

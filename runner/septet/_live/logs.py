@@ -240,7 +240,8 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
             return level, "changed", {"text": text, "symbol": symbol, "order": command.client_id}
         case m.Fired():
             text = f"{command.rule} fired, {command.then}; lifted by {command.lifts}. "
-            return "error", "halt", {"text": (text + command.text).strip(), "rule": command.rule}
+            level = "warning" if command.then == "block_entries" else "error"
+            return level, "halt", {"text": (text + command.text).strip(), "rule": command.rule}
         case m.Lifted():
             text = f"{command.rule} lifted by {command.by}"
             return "warning", "lifted", {"text": text, "rule": command.rule}

@@ -26,6 +26,7 @@ from septet._live.barriers import Barriers
 from septet._live.bars import BarDesk, Wanted
 from septet._live.clock import LiveClock
 from septet._live.quotes import PrintDesk, QuoteDesk
+from septet._live.series import SeriesDesk
 from septet._live.shell import Tell
 from septet._live.watchdog import Watchdog, default_silences_ns
 from septet.errors import SeptetError
@@ -70,6 +71,7 @@ class MarketDesk:
         tell: Tell,
         watchdog: Watchdog | None = None,
         max_staleness_ns: int | None = None,
+        series: SeriesDesk | None = None,
     ) -> None:
         self.bars, self.barriers = bars, barriers
         self.quoted: Callable[[QuoteSeen], None] | None = None
@@ -77,6 +79,7 @@ class MarketDesk:
         self._put, self._tell = put, tell
         self._watchdog, self._max_staleness_ns = watchdog, max_staleness_ns
         self._prices = "book" if "book" in request.wants else "quotes"
+        self._series = series
         self._quotes, self._prints = QuoteDesk(request.symbols), PrintDesk(request.symbols)
         self._redialling: asyncio.Task[None] | None = None
         self._numbers = {symbol: k for k, symbol in enumerate(request.symbols)}
@@ -85,12 +88,19 @@ class MarketDesk:
         self._stale: set[int] = set()
         self._early: list[Any] | None = []
         self._closed = False
+        self._catch_up_ns = 0
 
     # ------------------------------------------------------------ start and end
 
     async def open(self) -> FeedFacts:
         """Connect; what is heard before `listen` waits for it."""
         return await self._feed.open(self._request, self.hear)
+
+    async def points(self) -> list[m.Event]:
+        """Read the outside series as they stand now."""
+        if self._series is None:
+            return []
+        return await self._series.ask(lambda: self.barriers.standing.time_ns)
 
     async def history(self, since_ns: int) -> list[m.Event]:
         """Read closed bars of every symbol from a market time on, and give them as events.
@@ -132,6 +142,7 @@ class MarketDesk:
         """Give history and let it in; decisions wait for `listen`."""
         for each in history:
             self._take(each)
+        self._catch_up_ns = catch_up_ns
         self.barriers.begin(catch_up_ns=catch_up_ns, fresh=fresh)
         if fresh:
             for barrier in self.barriers.settle():
@@ -147,9 +158,15 @@ class MarketDesk:
                 grids = self.barriers.standing.grids
                 for changed in self._watchdog.watch(name, grids, silences[name]):
                     self._put(changed)
+        self.barriers.hold(self._catch_up_ns)  # what was missed until now is asked for first
         early, self._early = self._early or [], None
         for message in early:
             self.hear(message)
+        if self._series is not None:
+            asks = self._series.run(self._put, lambda: self.barriers.standing.time_ns)
+            task = asyncio.get_running_loop().create_task(asks)
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
         self._ring()
 
     async def close(self) -> None:
@@ -283,7 +300,8 @@ class MarketDesk:
             for changed in self._watchdog.check(now_ns):
                 self._put(changed)
             self._dial()
-        for finding in self.bars.findings():
+        found = self.bars.findings() + (self._series.findings() if self._series else ())
+        for finding in found:
             fields = {"text": finding.message, "symbol": finding.symbol, "defect": finding.kind}
             self._tell("warning", "data", fields)
         self._settle()

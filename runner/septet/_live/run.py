@@ -13,7 +13,7 @@ from septet._live import start as begin
 from septet._live.account import AccountGate, SharedVenue, insist_on_funds
 from septet._live.clock import LiveClock, WallClock
 from septet._live.lane import Lane
-from septet._live.stop import LaneEnd, LoopWatch, Signals
+from septet._live.stop import STOP_WITHIN_S, LaneEnd, LoopWatch, Signals, project
 from septet._live.wiring import WIRING, Wiring
 from septet.errors import InputError
 
@@ -297,6 +297,9 @@ class _Process:
 
     async def _end(self, lane: Lane, reason: str) -> None:
         self.ends[lane.strategy.name] = await lane.end(reason)
+        if lane.place.journal.is_file():
+            await project(lane.place.folder, lane.tell, STOP_WITHIN_S / 2)
+        lane.log.close()
 
     async def _end_all(self) -> None:
         reason = self.reason or "the process could not begin"

@@ -175,3 +175,30 @@ def mark_failed(
         found["event"] = msgspec.to_builtins(event)
     with contextlib.suppress(OSError):  # the log has it, too; a full disk must not hide it
         (folder / FAILED).write_bytes(msgspec.json.format(msgspec.json.encode(found)))
+
+
+async def project(folder: Path, tell: Tell, within_s: float = STOP_WITHIN_S) -> bool:
+    """Rewrite the tables of a run from its journal; the bound holds, the journal is the record."""
+    done = threading.Event()
+
+    def work() -> None:
+        from septet._store.live import write_projections
+
+        try:
+            write_projections(folder)
+        except Exception as error:  # the journal is whole, and the tables can be made again
+            text = f"the tables were not written: {error}; septet runs export makes them"
+            tell("warning", "tables", {"text": text})
+        finally:
+            done.set()
+
+    # A daemon: a long journal must not hold up the end of the process.
+    threading.Thread(target=work, name="tables", daemon=True).start()
+    loop = asyncio.get_running_loop()
+    until = loop.time() + within_s
+    while not done.is_set() and loop.time() < until:
+        await asyncio.sleep(0.01)
+    if not done.is_set():
+        text = "the tables take too long; septet runs export makes them"
+        tell("warning", "tables", {"text": text})
+    return done.is_set()
