@@ -270,14 +270,14 @@ class Engine:
         sure = 1.0 if wish & layout.CERTAIN else F.item(at + layout.F_CONFIDENCE)
         up = facts.model_row
         return Decision(
-            self._now_ns if t < 0 else arrays["T"].item(layout.KNOWN, t), k,
+            arrays["T"].item(layout.KNOWN, t), k,
             F[list(facts.features)].tobytes(), float("nan") if up is None else F.item(up),
             wish & layout.WISH, sure, F.item(at + layout.F_REQUESTED),
             F.item(at + layout.F_GRANTED), clipped - 1, refused - 1, late != 0,
         )  # fmt: skip
 
     def curve(self) -> Curve:
-        """Return the account at the newest decision time."""
+        """Return the account at the newest decision time; there must have been one."""
         arrays, t = self.window.arrays, self.window.time - 1
         equity, cash, exposure = arrays["G"][:, t].tolist()
         return Curve(arrays["T"].item(layout.KNOWN, t), equity, cash, exposure)
