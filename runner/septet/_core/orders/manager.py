@@ -129,8 +129,10 @@ class Orders:
                 instrument.trading = event.trading
             case m.VenueChanged(state="up"):
                 # What was refused while the venue was away need not wait for its pause.
-                for each in (*desk.records.works.values(), *desk.records.stops.values()):
-                    each.retry_ns = 0
+                for work in desk.records.works.values():
+                    work.retry_ns = 0
+                for stop in desk.records.stops.values():
+                    stop.retry_ns = 0
             case m.Started():
                 answers.started(desk, event.at_ns)
             case m.Operated():
