@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from septet._data.bars import Instrument
 from septet._data.calendars import sessions_per_year
 from septet._live.build import currencies
 
-__all__ = ["facts_of"]
+__all__ = ["facts_of", "instruments_in"]
 
 
 def facts_of(
@@ -32,7 +33,7 @@ def facts_of(
         "capital": strategy.account.capital,
         "currency": strategy.account.currency,
         "seed": strategy.seed,
-        "instruments": [asdict(each) for each in build.instruments],
+        "instruments": {each.symbol: _terms_of(each) for each in build.instruments},
         "venue": next(iter(strategy.execution.venues)),
         "tag": tag,
         "core": dict(terms),
@@ -47,6 +48,18 @@ def facts_of(
         "strategy_text": loaded.path.read_text(encoding="utf-8"),
         "distributions": dict(loaded.host.versions()),
     }
+
+
+def instruments_in(facts: Mapping[str, Any]) -> list[Instrument]:
+    """Return what a run trades, in universe order, as its journal's head says it."""
+    said = facts["instruments"]
+    return [Instrument(symbol, **said[symbol]) for symbol in facts["symbols"]]
+
+
+def _terms_of(instrument: Instrument) -> dict[str, float]:
+    terms = asdict(instrument)
+    del terms["symbol"]
+    return terms
 
 
 def _threshold(block: Any) -> float:

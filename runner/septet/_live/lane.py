@@ -20,7 +20,7 @@ from septet._live.account import AccountGate, AccountLimits, Member
 from septet._live.build import currencies
 from septet._live.clock import LiveClock
 from septet._live.dispatch import Dispatcher
-from septet._live.facts import facts_of
+from septet._live.facts import facts_of, instruments_in
 from septet._live.kill import Switch, read_halt
 from septet._live.known import Known
 from septet._live.listen import history_ns_of, make_market, trainer_of
@@ -127,7 +127,7 @@ class Lane:
         if not self.journal.findings.ok:
             self.tell("warning", "journal", {"text": str(self.journal.findings)})
         facts = self.journal.head.facts
-        self._make_core([Instrument(**each) for each in facts["instruments"]], facts["core"])
+        self._make_core(instruments_in(facts), facts["core"])
         self._make_shell(self.journal)
         self._fold(self.journal)
 

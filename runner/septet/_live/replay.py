@@ -13,10 +13,10 @@ import yaml
 from septet import messages as m
 from septet._config.load import Loaded, reopen
 from septet._config.read import parse_text
-from septet._data.bars import Instrument
 from septet._journal.form import Entry, Head, encode_commands
 from septet._journal.reader import Reader
 from septet._live.build import Build, core_of
+from septet._live.facts import instruments_in
 from septet._live.start import fingerprints_of
 from septet._live.wiring import core_with
 from septet.errors import ConfigError, InputError
@@ -93,7 +93,7 @@ def build_again(head: Head, folder: Path, *, say: Any = None) -> Build:
     facts = head.facts
     return core_of(
         loaded_of(head, folder), tag=str(facts["tag"]),
-        instruments=[Instrument(**each) for each in facts["instruments"]], run_folder=folder,
+        instruments=instruments_in(facts), run_folder=folder,
         say=say, **core_with(facts["core"]),
     )  # fmt: skip
 
