@@ -14,12 +14,26 @@ from septet import messages as m
 from septet._drill.sim.weather import Weather
 from septet._drill.sim.world import MS, World
 
-__all__ = ["BASE", "CASH", "LOT", "QUOTE", "THIRD", "TICK", "UNIT", "Market", "Order", "Trade"]
+__all__ = [
+    "BASE",
+    "CASH",
+    "COARSEST",
+    "LOT",
+    "QUOTE",
+    "THIRD",
+    "TICK",
+    "UNIT",
+    "Market",
+    "Order",
+    "Trade",
+]
 
 UNIT: Final = 100_000_000
 TICK: Final = 100
 CASH: Final = UNIT * TICK
 LOT: Final = 100_000
+COARSEST: Final = 10 * LOT
+"""The largest lot that a change of filters brings."""
 BASE, QUOTE, THIRD = "BTC", "USDT", "BNB"
 FINAL: Final = frozenset({"filled", "cancelled", "expired", "rejected"})
 _KINDS: Final[tuple[m.OrderKind, ...]] = ("market", "limit", "stop", "stop_limit")

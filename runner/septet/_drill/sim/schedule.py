@@ -6,12 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from septet import messages as m
 from septet._drill.sim.disk import SimDisk
 from septet._drill.sim.judge import judge, moved, quiet_since
-from septet._drill.sim.market import TICK, UNIT
+from septet._drill.sim.market import COARSEST, TICK, UNIT
 from septet._drill.sim.shell import Make, SimShell
 from septet._drill.sim.venue import SimVenue
 from septet._drill.sim.weather import Weather
@@ -73,6 +73,7 @@ class _Schedule:
         self._dark = False
         self._asked: m.Operated | None = None
         self._resume_ns = 0
+        self._flattened = False
 
     def run(self) -> Report:
         world, shell = self.world, self.shell
@@ -105,15 +106,19 @@ class _Schedule:
         """Return what others took of our position: without it no exit can ever be sold."""
         for order in self.venue.market.working(ours=False):
             self.venue.market.end(order, "cancelled")
-        held = sum(
+        missing = self._held() - self.venue.market.base
+        if missing > 0:
+            self.venue.market.give(missing, 0)
+
+    def _held(self) -> int:
+        """Return the position in units by the fold of the journal."""
+        traded = (
             moved(each)
             for _, commands in self.shell.rows
             for each in commands
             if isinstance(each, m.Traded)
         )
-        missing = round(held * UNIT) - self.venue.market.base
-        if missing > 0:
-            self.venue.market.give(missing, 0)
+        return round(sum(traded) * UNIT)
 
     def _judge(self) -> None:
         if not self.shell.running:  # killed at the very end: give the next process its time
@@ -121,6 +126,9 @@ class _Schedule:
         if not self.shell.running:
             self._fail(["no process is running"])
         self._fail(judge(self.shell, self.venue, killed=self.killed))
+        held = self._held() / UNIT
+        if self._flattened and hasattr(self.shell.core, "engine") and held > COARSEST / UNIT:
+            self._fail([f"{held} are held after the run was told to flatten"])
 
     def _fail(self, wrong: list[str]) -> None:
         if wrong:
@@ -167,7 +175,7 @@ class _Schedule:
         if strikes("P4 blocked"):
             shell.sleep(world.chance.randint(1, 10) * SECOND)
         if shell.running and strikes("O1 kill"):
-            self._operate("halt")
+            self._operate(world.chance.choice(("halt", "flatten")))
         elif self.killed and 0 < self._resume_ns <= world.now_ns and not self.weather.calm:
             self._operate("resume")
         elif self._asked is not None and shell.running:
@@ -181,14 +189,13 @@ class _Schedule:
             self.venue.open_orders(shell.inbox())
         world.after(SECOND, self._second)
 
-    def _operate(self, action: str) -> None:
-        self.killed = action == "halt"
-        chance = self.world.chance
-        after_ns = chance.randint(1, 15) * SECOND if chance.random() < 0.4 else 0
-        self._resume_ns = self.world.now_ns + after_ns if after_ns else 0
+    def _operate(self, action: Literal["halt", "flatten", "resume"]) -> None:
+        chance, now_ns = self.world.chance, self.world.now_ns
+        self.killed, self._flattened = action != "resume", action == "flatten"
+        resumes = self.killed and chance.random() < 0.4
+        self._resume_ns = now_ns + chance.randint(1, 15) * SECOND if resumes else 0
         self._asked = m.Operated(
-            at_ns=0, action="halt" if self.killed else "resume", name="operator",
-            reason=f"at {self.world.now_ns}",
+            at_ns=0, action=action, name="operator", reason=f"at {now_ns}"
         )  # fmt: skip
         self._put(self._asked)
 

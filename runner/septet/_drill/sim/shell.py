@@ -97,6 +97,8 @@ class SimShell:
         if self._weather.strikes("P2 crash in recovery"):
             self._world.after(SECOND, self.start)
             return
+        if self._weather.strikes("N11 dark start"):
+            self._venue.dark(self._world.chance.randint(2, 15) * SECOND)
         stored = self._disk.read()
         self.core = self._fold(stored)
         times = (row[0].time_ns for row in self.rows if isinstance(row[0], m.BarrierReached))

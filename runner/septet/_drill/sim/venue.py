@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from septet import messages as m
-from septet._drill.sim.market import LOT, UNIT, Market
+from septet._drill.sim.market import COARSEST, LOT, UNIT, Market
 from septet._drill.sim.stream import UserStream
 from septet._drill.sim.weather import Weather
 from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
@@ -322,13 +322,17 @@ class SimVenue:
 
     # ------------------------------------------------------------ what happens by itself
 
+    def dark(self, for_ns: int) -> None:
+        """Let nothing through for a while."""
+        self.dark_until_ns = max(self.dark_until_ns, self._world.now_ns + for_ns)
+        self.stream.cut(silent=True, until_ns=self.dark_until_ns)
+
     def second(self) -> None:
         """Let a second of faults of the world happen."""
         world, strikes, market = self._world, self._weather.strikes, self.market
         chance, now_ns = world.chance, world.now_ns
         if strikes("N12 dark"):
-            self.dark_until_ns = now_ns + chance.randint(3, 40) * SECOND
-            self.stream.cut(silent=True, until_ns=self.dark_until_ns)
+            self.dark(chance.randint(3, 40) * SECOND)
         if strikes("N7 stream closed"):
             self.stream.cut(silent=False, until_ns=now_ns + chance.randint(0, 3) * SECOND)
         if strikes("N8 stream silent"):
@@ -339,7 +343,7 @@ class SimVenue:
         if strikes("E8 halt"):
             market.halted_until_ns = now_ns + chance.randint(1, 10) * SECOND
         if strikes("E7 filters change"):
-            market.lot = chance.choice((LOT, 2 * LOT, 10 * LOT))
+            market.lot = chance.choice((LOT, 2 * LOT, COARSEST))
         if strikes("E18 external order"):
             self._external()
         if strikes("M1 position moved"):

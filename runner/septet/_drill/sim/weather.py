@@ -41,6 +41,7 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     # of a second
     "N7 stream closed": (0.04, "the user stream closed, and said so"),
     "N8 stream silent": (0.04, "the user stream stayed open and said nothing"),
+    "N11 dark start": (0.20, "the venue could not be reached when the process started"),
     "N12 dark": (0.03, "nothing got through for a while"),
     "E7 filters change": (0.02, "another lot"),
     "E8 halt": (0.02, "the symbol did not trade for a while"),
