@@ -26,14 +26,14 @@ EDGE = {
         HOOK_OF_LAYER LAYERS PROJECT Component HookSpecs Kind Layer hookimpl hookspec
     """,
     "septet.messages": """
-        COMMANDS EVENTS Command Event OrderState
+        COMMANDS EVENTS Command Event OrderKind OrderState
 
         Acked BarClosed BarrierReached CancelFailed FeedChanged Filled FiltersChanged Gapped
         Holdings ModelFailed ModelReady NotFound OpenOrders Operated OrderSeen Printed Quarantined
         Quoted Refused SeriesPoint Skewed Started Ticked Uncertain VenueChanged
 
-        Alerted Amend Cancel CancelAll Changed Decided Fired Lifted Query Refresh Ruled Submit
-        Traded Train Wake
+        Alerted Amend Cancel CancelAll Changed Decided Fired Lifted Placed Query Refresh Ruled
+        Submit Traded Train Wake
     """,
     "septet.plugin": """
         VOCABULARY Component Declaration Factory Inner Memory Step World hookimpl

@@ -18,9 +18,10 @@ __all__ = [
     "COMMANDS", "EVENTS", "Acked", "Alerted", "Amend", "BarClosed", "BarrierReached", "Cancel",
     "CancelAll", "CancelFailed", "Changed", "Command", "Decided", "Event", "FeedChanged",
     "Filled", "FiltersChanged", "Fired", "Gapped", "Holdings", "Lifted", "ModelFailed",
-    "ModelReady", "NotFound", "Operated", "OpenOrders", "OrderSeen", "OrderState", "Printed",
-    "Quarantined", "Query", "Quoted", "Refresh", "Refused", "Ruled", "SeriesPoint", "Skewed",
-    "Started", "Submit", "Ticked", "Traded", "Train", "Uncertain", "VenueChanged", "Wake",
+    "ModelReady", "NotFound", "OpenOrders", "Operated", "OrderKind", "OrderSeen", "OrderState",
+    "Placed", "Printed", "Quarantined", "Query", "Quoted", "Refresh", "Refused", "Ruled",
+    "SeriesPoint", "Skewed", "Started", "Submit", "Ticked", "Traded", "Train", "Uncertain",
+    "VenueChanged", "Wake",
 ]  # fmt: skip
 
 OrderState = Literal[
@@ -434,6 +435,27 @@ class Ruled(Command, frozen=True, kw_only=True, tag="ruled"):
     exposure: float
 
 
+class Placed(Command, frozen=True, kw_only=True, tag="placed"):
+    """The strategy has made an order: a row of the order table, whoever fills it.
+
+    `sizing` are the finite numbers the sizing rule saw, by name.
+    """
+
+    time_ns: int
+    order: int
+    symbol: int
+    side: Side
+    order_type: OrderKind
+    quantity: float
+    reason: str
+    decision_price: float
+    limit_price: float | None = None
+    trigger_price: float | None = None
+    confidence: float | None = None
+    probability_up: float | None = None
+    sizing: dict[str, float] = {}
+
+
 class Changed(Command, frozen=True, kw_only=True, tag="changed"):
     """An order's state has moved on. `order` is the strategy's own order number."""
 
@@ -446,7 +468,7 @@ class Changed(Command, frozen=True, kw_only=True, tag="changed"):
 
 
 class Traded(Command, frozen=True, kw_only=True, tag="traded"):
-    """A fill was booked: what arrived net of fees, and the position after it."""
+    """A fill was booked: what was executed, its fee, and the position net of fees after it."""
 
     order: int
     symbol: int
@@ -459,6 +481,7 @@ class Traded(Command, frozen=True, kw_only=True, tag="traded"):
     position: float
     market_ns: int
     maker: bool = False
+    reason: str = ""
 
 
 class Fired(Command, frozen=True, kw_only=True, tag="fired"):
@@ -488,6 +511,6 @@ class Alerted(Command, frozen=True, kw_only=True, tag="alerted"):
 
 
 COMMANDS = (
-    Submit | Cancel | Amend | CancelAll | Query | Refresh | Wake | Train | Decided | Ruled | Changed
-    | Traded | Fired | Lifted | Alerted
+    Submit | Cancel | Amend | CancelAll | Query | Refresh | Wake | Train | Decided | Ruled | Placed
+    | Changed | Traded | Fired | Lifted | Alerted
 )  # fmt: skip

@@ -334,11 +334,12 @@ class Engine:
         for (kind, time_ns, k, order, code, reason), values in zip(LI, LF, strict=True):
             if kind == layout.ORDER:
                 units, limit, trigger, price = values[:4]
-                found.append(
-                    Place(
-                        time_ns, k, order, code, units, limit, trigger, reason, price, reason != 0
-                    )
-                )
+                reduces, sizing = reason != 0, tuple(values[6:])
+                made = Place(
+                    time_ns, k, order, code, units, limit, trigger, reason, price, reduces,
+                    values[4], values[5], sizing,
+                )  # fmt: skip
+                found.append(made)
             elif kind == layout.STATUS:
                 found.append(OrderEnded(time_ns, k, order, code, reason))
             elif kind == layout.FILL:

@@ -39,7 +39,10 @@ Event = Barrier
 
 
 class Place(msgspec.Struct, frozen=True):
-    """An order wants to leave; `price` is what the decision saw."""
+    """An order wants to leave; `price` is what the decision saw.
+
+    `sizing` is the equity and what the sizing rule remembers, as the plan explains it.
+    """
 
     time_ns: int
     symbol: int
@@ -51,6 +54,9 @@ class Place(msgspec.Struct, frozen=True):
     reason: int
     price: float
     reduces: bool
+    confidence: float
+    probability_up: float
+    sizing: tuple[float, ...]
 
 
 class OrderEnded(msgspec.Struct, frozen=True):

@@ -15,18 +15,26 @@ import msgspec
 
 from septet import messages as m
 from septet._core import events as core
+from septet._core import telling
 from septet._core.checks import Checks
 from septet._core.engine import Engine
 from septet._core.external import ExternalEngine
 from septet._core.guards import Guards
-from septet._core.orders import Booked, Ended, Foreign, Orders, Outcome, Parent, Triggered
+from septet._core.orders import (
+    Booked,
+    Ended,
+    Foreign,
+    Orders,
+    Outcome,
+    Parent,
+    StopEnded,
+    Triggered,
+)
 from septet._core.wiring import IntakePort, ModelPort, Names, OrderRules
 from septet._kernel import layout
 
 __all__ = ["LiveCore"]
 
-KINDS: Final[Sequence[Any]] = ("market", "limit", "stop", "stop_limit")
-WISHES: Final[Sequence[Any]] = ("none", "short", "flat", "long")
 ENDS: Final[dict[int, Any]] = {
     layout.STATUS_FILLED: "filled",
     layout.STATUS_CANCELLED: "cancelled",
@@ -114,6 +122,7 @@ class LiveCore:
             m.Quoted: self._quoted,
             m.Printed: self._printed,
             m.Holdings: self._holdings,
+            m.FiltersChanged: self._filters,
             m.ModelReady: self._model,
             m.ModelFailed: self._model,
         }
@@ -176,12 +185,7 @@ class LiveCore:
             return
         for k in event.present:
             self._decided(k)
-        curve = self.engine.curve()
-        made = m.Ruled(
-            time_ns=curve.time_ns, equity=curve.equity, cash=curve.cash, exposure=curve.exposure /
-            curve.equity if curve.equity else 0.0,
-        )  # fmt: skip
-        self._out.append(made)
+        self._out.append(telling.ruled(self.engine.curve()))
         self._valued()
         self._carry(found)
         if self.rules.protects:
@@ -193,15 +197,7 @@ class LiveCore:
         row = self.engine.decision(k)
         if row is None:
             return
-        reasons, up = self.names.reasons, row.probability_up
-        made = m.Decided(
-            time_ns=row.time_ns, symbol=k, features=row.features, probability_up=None if
-            math.isnan(up) else up, confidence=row.confidence, signal=WISHES[row.wish],
-            requested=row.requested, granted=row.granted, clipped_by=reasons[row.clipped] if
-            row.clipped >= 0 else "", refused_by=reasons[row.refused] if row.refused >= 0 else "",
-            late=row.late, trace=self._traced(row.time_ns, k),
-        )  # fmt: skip
-        self._out.append(made)
+        self._out.append(telling.decided(row, self.names, self._traced(row.time_ns, k)))
 
     def _traced(self, time_ns: int, k: int) -> str:
         """Name what ties a bar to its decision, order and fills."""
@@ -228,7 +224,7 @@ class LiveCore:
         if not isinstance(self.engine, ExternalEngine):
             return
         held = self.engine.position(k)[0]
-        if held != 0.0 and self._is_protected(k):
+        if held != 0.0 and self.orders is not None and self.orders.protected(k):
             level, _ = self.engine.protection(k)
             if not (exit_price - level) * held > 0.0:
                 exit_price = math.nan
@@ -258,7 +254,8 @@ class LiveCore:
         due = times(self._trained_to_ns, market_ns)
         if due:
             self._trained_to_ns = due[-1]
-            self._out.append(m.Train(number=self._windows, trained_to_ns=due[-1]))
+        for trained_to_ns in due:
+            self._out.append(m.Train(number=self._windows, trained_to_ns=trained_to_ns))
             self._windows += 1
 
     # ------------------------------------------------------------------ venues
@@ -270,6 +267,14 @@ class LiveCore:
         self._out += self.guards.handle(event)
         if self.orders is not None:
             self.orders.handle(event)
+
+    def _filters(self, event: m.FiltersChanged) -> None:
+        """Let the engine size and count as flat by what the venue lets trade from now on."""
+        self._venue(event)
+        if isinstance(self.engine, ExternalEngine):
+            book = self.engine.state.B[event.symbol]
+            book[layout.LOT] = max(1.0, round(event.lot * book[layout.SCALE]))
+            book[layout.TICK], book[layout.MIN_NOTIONAL] = event.tick, event.min_notional
 
     def _holdings(self, event: m.Holdings) -> None:
         """Compare what is booked with what the account holds."""
@@ -312,6 +317,8 @@ class LiveCore:
             self._ended(outcome)
         elif isinstance(outcome, Triggered):
             self._triggered(outcome)
+        elif isinstance(outcome, StopEnded):
+            self._stop_ended(outcome)
         elif isinstance(outcome, Foreign):
             text = f"{outcome.client_id}: {outcome.text}"
             self._out += self.guards.fire("safe_mode", self._now_ns, text=text)
@@ -352,6 +359,15 @@ class LiveCore:
                 self._stops[outcome.symbol] = each.order
         self._carry([each for each in found if not isinstance(each, core.Place)])
 
+    def _stop_ended(self, outcome: StopEnded) -> None:
+        """What a triggered stop has left goes on as an exit of its own."""
+        k, engine = outcome.symbol, self.engine
+        assert isinstance(engine, ExternalEngine)
+        order = self._stops.pop(k, -1)
+        if order >= 0 and outcome.rest > 0.0:
+            self._carry(engine.end(k, order, layout.STATUS_CANCELLED, self.market_ns))
+            self._carry(engine.go_on(k, self.market_ns))
+
     def _protect(self, k: int) -> None:
         """Let the stop at the venue be where the engine's is."""
         engine = self.engine
@@ -362,13 +378,6 @@ class LiveCore:
         wished = (held, level) if level == level else (0.0, 0.0)
         trace = self._traced(self.market_ns, k)
         self.orders.protect(k, *wished, trace=trace)
-
-    def _is_protected(self, k: int) -> bool:
-        """Whether a stop of ours stands at the venue."""
-        records = self.orders.records if self.orders is not None else None
-        stop = records.stops.get(k) if records is not None else None
-        child = records.children.get(stop.child) if records is not None and stop else None
-        return child is not None and child.exists and not child.is_final
 
     # ------------------------------------------------------------------ from the engine
 
@@ -388,26 +397,25 @@ class LiveCore:
                     self._out.append(m.Lifted(rule=self._halt_of(each.halt)[0], by="rule"))
 
     def _place(self, each: core.Place) -> None:
-        scale = self.engine.state.B.item(each.symbol, layout.SCALE)
-        reason, rules = self.names.reasons[each.reason], self.rules
+        scale, rules = self.engine.state.B.item(each.symbol, layout.SCALE), self.rules
         trace = self._traced(each.time_ns, each.symbol)
-        if self.orders is None:
-            self._traces[each.order] = trace
-            self._changed(each.order, each.symbol, "open", 0.0, reason, trace)
-            return
-        parent = Parent(
-            number=each.order, symbol=each.symbol, quantity=each.units / scale,
-            kind=KINDS[each.kind], limit_price=_number(each.limit_price),
-            trigger_price=_number(each.trigger_price), reduces=each.reduces,
-            whole=reason != "rebalance", reason=reason, decided_price=each.price,
-            deadline_ns=0 if each.reduces else self._now_ns + rules.decide_within_ns,
-            spends=not each.reduces,
-            patience_ns=0 if each.reduces else rules.patience_ns,
-            max_slippage=0.0 if each.reduces else rules.max_slippage, trace=trace,
-        )  # fmt: skip
+        made = telling.placed(each, self.names, scale, trace)
+        self._out.append(made)
         self._traces[each.order] = trace
         if len(self._traces) > TRACES:
             del self._traces[next(iter(self._traces))]
+        if self.orders is None:
+            self._changed(each.order, each.symbol, "open", made.reason, trace)
+            return
+        within_ns = 0 if each.reduces else rules.decide_within_ns
+        parent = Parent(
+            number=each.order, symbol=each.symbol, quantity=each.units / scale,
+            kind=made.order_type, limit_price=made.limit_price, trigger_price=made.trigger_price,
+            reduces=each.reduces, whole=made.reason != "rebalance", reason=made.reason,
+            decided_price=each.price, deadline_ns=self._now_ns + within_ns if within_ns else 0,
+            spends=not each.reduces, patience_ns=0 if each.reduces else rules.patience_ns,
+            max_slippage=0.0 if each.reduces else rules.max_slippage, trace=trace,
+        )  # fmt: skip
         self.orders.place(parent, self._now_ns)
 
     def _order_ended(self, each: core.OrderEnded) -> None:
@@ -416,28 +424,14 @@ class LiveCore:
             self.orders.wish_cancel(each.order, reason, self._now_ns)
             return
         state = ENDS[each.status]
-        reason = "" if state == "filled" else reason
-        trace = self._traces.pop(each.order, "")
-        self._changed(each.order, each.symbol, state, 0.0, reason, trace)
+        trace = self._traces.get(each.order, "")
+        self._changed(each.order, each.symbol, state, "" if state == "filled" else reason, trace)
 
     def _traded(self, each: core.Traded, fill: m.Filled | None) -> None:
-        k = each.symbol
-        scale = self.engine.state.B.item(k, layout.SCALE)
-        received = each.got != each.units
-        if fill is not None:
-            trade_id, fee, currency = fill.trade_id, fill.fee, fill.fee_currency
-        else:
-            self._fills += 1
-            trade_id, fee = f"f{self._fills}", each.fee
-            currency = self.names.base[k] if received else self.names.quote[k]
-            fee = abs(each.units - each.got) / scale if received else fee
-        made = m.Traded(
-            order=each.order, symbol=k, trade_id=trade_id, side="buy" if each.units > 0.0 else
-            "sell", quantity=abs(each.units) / scale, price=each.price, fee=fee,
-            fee_currency=currency, position=each.held / scale, market_ns=each.time_ns,
-            maker=each.maker, trace=self._traces.get(each.order, ""),
-        )  # fmt: skip
-        self._out.append(made)
+        scale = self.engine.state.B.item(each.symbol, layout.SCALE)
+        self._fills += fill is None
+        trace, name = self._traces.get(each.order, ""), f"f{self._fills}"
+        self._out.append(telling.traded(each, self.names, scale, trace, fill=fill, name=name))
 
     def _halted(self, each: core.Halted) -> None:
         rule, then, lifts = self._halt_of(each.halt)
@@ -450,13 +444,11 @@ class LiveCore:
             return "operator", "block_entries", "septet resume"
         return self.names.halts[number]
 
-    def _changed(
-        self, order: int, k: int, state: m.OrderState, filled: float, reason: str, trace: str
-    ) -> None:
+    def _changed(self, order: int, k: int, state: m.OrderState, reason: str, trace: str) -> None:
+        """Say how an order goes that no venue sees."""
         made = m.Changed(
-            order=order, client_id="", symbol=k, state=state, filled=filled, reason=reason,
-            trace=trace,
-        )  # fmt: skip
+            order=order, client_id="", symbol=k, state=state, filled=0.0, reason=reason, trace=trace
+        )
         self._out.append(made)
 
     def _alert(self, level: Any, event: str, text: str, symbol: int = -1) -> None:
@@ -493,7 +485,3 @@ class LiveCore:
         self.session, self.market_ns = kept.session, kept.market_ns
         self._trained_to_ns, self._windows = kept.trained_to_ns, kept.windows
         self._fills, self._stops, self._traces = kept.fills, kept.stops, kept.traces
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -17,7 +17,8 @@ class Names:
     """What codes and numbers of the core mean.
 
     `halts` are rule, action and what lifts it, in the order of the plan; `base` and `quote` the
-    currencies of each symbol; `external` says whether fills come from a venue.
+    currencies of each symbol; `external` says whether fills come from a venue; `explained` names
+    what an order keeps of its sizing.
     """
 
     symbols: tuple[str, ...]
@@ -26,6 +27,7 @@ class Names:
     base: tuple[str, ...]
     quote: tuple[str, ...]
     external: bool
+    explained: tuple[str, ...] = ()
     training_times: Callable[[int, int], Sequence[int]] | None = field(default=None, repr=False)
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from septet import messages as m
@@ -18,6 +18,10 @@ __all__ = ["Fold", "OrderRow", "order_id"]
 NAN: Final = math.nan
 GIVEN_UP: Final = ("cancelled", "expired", "rejected")
 BAR: Final = ("open_ns", "known_ns", "open", "high", "low", "close", "volume")
+
+
+def _or_nan(value: float | None) -> float:
+    return NAN if value is None else value
 
 
 def order_id(number: int) -> str:
@@ -44,6 +48,8 @@ class OrderRow:
     status: str = "intent"
     ended: str = ""
     sent: bool = False
+    placed: bool = False
+    sizing: Mapping[str, float] = field(default_factory=dict)
 
     def reduce(self, reduces: bool) -> None:
         """Note what it is for: a decision's confidence is about entries."""
@@ -105,8 +111,9 @@ class Fold:
             m.Printed: self._market,
             m.FiltersChanged: self._filters, m.ModelReady: self._model,
             m.Submit: self._submit, m.Amend: self._amend, m.Decided: self._decided,
-            m.Ruled: self._ruled, m.Changed: self._changed, m.Traded: self._traded,
-            m.Fired: self._fired, m.Lifted: self._lifted, m.Alerted: self._alerted,
+            m.Ruled: self._ruled, m.Placed: self._placed, m.Changed: self._changed,
+            m.Traded: self._traded, m.Fired: self._fired, m.Lifted: self._lifted,
+            m.Alerted: self._alerted,
         }  # fmt: skip
 
     def take(self, entries: Iterable[Entry]) -> Fold:
@@ -222,9 +229,18 @@ class Fold:
         moment = trace.rpartition("@")[2]
         return int(moment) if moment.isascii() and moment.isdigit() else self.market_ns
 
+    def _placed(self, made: m.Placed) -> None:
+        key = order_id(made.order)
+        row = self.orders[key] = OrderRow(key, made.time_ns, made.symbol)
+        row.kind, row.side, row.quantity = made.order_type, made.side, made.quantity
+        row.limit_price, row.trigger_price = _or_nan(made.limit_price), _or_nan(made.trigger_price)
+        row.reason, row.decision_price = made.reason, made.decision_price
+        row.confidence, row.probability_up = _or_nan(made.confidence), _or_nan(made.probability_up)
+        row.sizing, row.placed = made.sizing, True
+
     def _submit(self, command: m.Submit) -> None:
         row = self._order(command.parent, command.client_id, command.symbol, command.trace)
-        if row.sent:
+        if row.sent or row.placed:
             return  # another child: the row is about the order they serve
         row.sent = True
         row.reduce(command.reduces)
@@ -248,7 +264,7 @@ class Fold:
         stop = self.orders.get(client_id)  # a protective stop: its row has the venue's id
         order = stop or self._order(row.order, client_id, row.symbol, row.trace)
         got, gross, fee_quote = self._moved(row, executed)
-        if not order.sent:  # filled inside the engine: nothing was submitted
+        if not order.sent and not order.placed:  # filled inside: nothing was submitted
             order.reduce(got * self.trades.units(row.symbol) < 0.0)
             order.side, order.quantity = row.side, order.quantity + gross
         if order.status in ("intent", "open"):
@@ -260,7 +276,8 @@ class Fold:
                 row.price, row.fee, row.fee_currency, "maker" if row.maker else "taker",
             )
         )  # fmt: skip
-        self.trades.fill(row.symbol, got, row.price, fee_quote, row.market_ns, order.reason)
+        reason = row.reason or order.reason
+        self.trades.fill(row.symbol, got, row.price, fee_quote, row.market_ns, reason)
 
     def _moved(self, row: m.Traded, executed: m.Filled | None) -> tuple[float, float, float]:
         """Units that arrived (signed), the quantity before a fee in the base, the quote's fee."""
@@ -327,7 +344,7 @@ class Fold:
             (
                 row.time_ns, self.name(row.symbol), row.order_id, row.kind, row.side, row.quantity,
                 row.limit_price, row.trigger_price, row.status, row.why, row.decision_price,
-                row.confidence, row.probability_up, json.dumps({}),
+                row.confidence, row.probability_up, json.dumps(row.sizing),
             )
             for row in self.orders.values()
         ]  # fmt: skip

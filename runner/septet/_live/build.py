@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,9 +19,9 @@ from septet._core.live import LiveCore
 from septet._core.orders import Orders, Timing
 from septet._core.wiring import Names, OrderRules
 from septet._data.bars import Instrument
-from septet._learn.schedule import training_times
 from septet._live.intake import Intake, Schedule
 from septet._live.models import Models
+from septet._live.training import TrainingTimes
 from septet._plan.plan import Plan
 from septet._shell.eventful import window_of
 from septet._shell.session import plan_of, tape_rules
@@ -105,7 +105,7 @@ def core_of(
     models = _models_of(loaded, plan, run_folder)
     engine = _engine(plan, strategy, instruments, models)
     intake = _intake(plan, strategy, calendars or {})
-    guards = Guards(strategy.universe.symbols)
+    guards = Guards(strategy.universe.symbols, lots=[each.lot for each in instruments])
     guards.equity = engine.equity
     rules = _order_rules(strategy, speed, protects=external and holds_stops)
     names = _names(plan, strategy, external)
@@ -193,7 +193,8 @@ def _names(plan: Plan, strategy: Any, external: bool) -> Names:
     return Names(
         symbols=tuple(symbols), reasons=tuple(plan.assembly.reasons), halts=tuple(halts),
         base=tuple(base for base, _ in pairs), quote=tuple(quote for _, quote in pairs),
-        external=external, training_times=_schedule_of(strategy),
+        external=external, explained=tuple(plan.assembly.explained),
+        training_times=_schedule_of(strategy),
     )  # fmt: skip
 
 
@@ -202,17 +203,20 @@ def _resume(value: Any) -> str:
 
 
 def _schedule_of(strategy: Any) -> Callable[[int, int], Sequence[int]] | None:
-    """Return which training times fall into a span; of a first or a long one only the last."""
+    """Return which training times fall into a span: of a long one only the last.
+
+    A run that begins needs the model in force, and those that are not ready yet.
+    """
     block = strategy.model
     if block is None or learn.stored_folder(block) is not None:
         return None
     rule = learn.training_rule(block.extra["training"], strategy.universe.bar)
-    longest = 2 * rule.step_ns
+    times = TrainingTimes(rule, 0)
 
     def due(after_ns: int, until_ns: int) -> Sequence[int]:
-        first = until_ns - longest if after_ns < 0 else after_ns + 1
-        times = training_times(replace(rule, ready_after_ns=0), max(0, first), until_ns)
-        return times[-1:]
+        if after_ns < 0:
+            return times.needed(until_ns)
+        return times.between(after_ns + 1, until_ns)[-1:]
 
     return due
 

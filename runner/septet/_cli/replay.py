@@ -1,0 +1,82 @@
+"""`septet replay`: a run's journal through the core again."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from septet._cli import options
+
+__all__ = ["replay"]
+
+
+@click.command(short_help="Feed a run's journal through the core again.")
+@click.argument("run")
+@click.option(
+    "--shadow",
+    is_flag=True,
+    help="Compare the decisions with those of the backtest's arrays instead: the journalled bars, "
+    "models and fills, observed at once.",
+)
+@click.option(
+    "--out",
+    "--runs",
+    "root",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="The folder that holds the runs.",
+)
+@options.as_json
+@click.pass_context
+def replay(ctx: click.Context, run: str, shadow: bool, root: Path, as_json: bool) -> None:
+    """Feed the journal of a paper or live RUN through the core and compare every command.
+
+    Prints how many decisions were compared and how many differ; with a difference it names the
+    first one and leaves with status 1. RUN is a folder, a run id or its beginning, a strategy's
+    name, or `latest`.
+    """
+    from septet._live.replay import JOURNAL
+    from septet._live.replay import replay as replay_run
+    from septet._live.shadow import shadow as shadow_run
+    from septet._store.run import find_run
+    from septet.errors import InputError
+
+    folder = find_run(run, root).folder
+    if not (folder / JOURNAL).exists():
+        raise InputError(
+            f"{folder} has no journal: it is a backtest's", hint="replay a paper or a live run"
+        )
+    work = shadow_run if shadow else replay_run
+    found = work(folder, progress=_progress(), say=lambda text: click.echo(text, err=True))
+    if as_json:
+        import json
+
+        click.echo(json.dumps(_document(found)))
+    else:
+        if found.changed:
+            names = ", ".join(found.changed)
+            click.echo(f"{names} changed since the run: equal bits are not promised", err=True)
+        click.echo(found.text)
+        if found.first is not None:
+            click.echo(f"first: {found.first}")
+    ctx.exit(1 if found.differences else 0)
+
+
+def _document(found: Any) -> dict[str, Any]:
+    return {**asdict(found), "changed": list(found.changed)}
+
+
+def _progress() -> Any:
+    """Say how far it is, on a terminal only."""
+    if not sys.stderr.isatty():
+        return None
+
+    def say(done: int, last: int) -> None:
+        click.echo(f"\r{done:,} of {last:,} entries", nl=done == last, err=True)
+
+    return say
