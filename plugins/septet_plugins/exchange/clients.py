@@ -125,10 +125,9 @@ def make_client(
     client.verbose = False
     client.timeout_on_exit = 0
     if terms.sandbox:
-        try:
-            client.set_sandbox_mode(True)
-        except ccxt.NotSupported as error:
-            raise DataError(f"{terms.exchange} has no sandbox") from error
+        if not client.urls.get("test"):
+            raise DataError(f"{terms.exchange} has no sandbox")
+        client.set_sandbox_mode(True)
     if terms.urls:
         _merge_error_tables(client)
     return client
@@ -183,6 +182,5 @@ def is_test(client: Any, terms: Terms) -> bool:
     """Whether the account stands outside the exchange's own real hosts."""
     if terms.sandbox:
         return True
-    own = type(client)({}) if terms.urls else client
-    real = set(_hosts(own.urls.get("api")))
+    real = set(_hosts(client.describe()["urls"].get("api")))
     return bool(set(_hosts(terms.urls.get("api"))) - real)

@@ -1,0 +1,63 @@
+"""Clients as the file describes them: which hosts, which error tables, whose account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from septet.errors import DataError
+from septet_plugins.exchange.clients import (
+    Terms,
+    allowed_hosts,
+    check_exchange,
+    is_test,
+    make_client,
+)
+
+LOCAL = {"api": {"public": "http://127.0.0.1:1/api/v3", "private": "http://127.0.0.1:1/api/v3"}}
+
+
+@pytest.mark.parametrize(
+    ("terms", "test", "hosts"),
+    [
+        (Terms("binance"), False, None),
+        (Terms("binance", sandbox=True), True, None),
+        (Terms("binance", urls=LOCAL), True, {"127.0.0.1"}),
+        (Terms("binance", urls={"api": {"public": "https://api.binance.com/api/v3"}}), False, None),
+        (Terms("kraken", urls={"api": {"public": "https://testnet.example"}}), True,
+         {"testnet.example"}),
+    ],
+)  # fmt: skip
+def test_an_account_outside_the_exchanges_own_hosts_is_a_test(
+    terms: Terms, test: bool, hosts: Any
+) -> None:
+    client = make_client(terms)
+    assert is_test(client, terms) is test
+    assert allowed_hosts(client, terms) == hosts
+
+
+@pytest.mark.parametrize(("kind", "table"), [("spot", "spot"), ("swap", "linear")])
+def test_error_codes_are_known_at_other_addresses(kind: str, table: str) -> None:
+    plain = make_client(Terms("binance"))
+    hosts = plain.exceptions[table]["exact"]
+    own = {code: error for code, error in hosts.items() if code not in plain.exceptions["exact"]}
+    assert own, "the exchange keeps a table per host"
+    client = make_client(Terms("binance", urls=LOCAL, options={"defaultType": kind}))
+    assert {code: client.exceptions["exact"].get(code) for code in own} == own
+
+
+def test_the_clients_own_retries_are_off_wherever_they_were_on() -> None:
+    options = {"maxRetriesOnFailure": 3, "order": {"maxRetriesOnFailure": 3, "x": 1}}
+    client = make_client(Terms("binance", options=options))
+    assert client.options["maxRetriesOnFailure"] == 0
+    assert client.options["order"] == {"x": 1}
+    assert client.streaming["keepAlive"] == 5_000
+    assert make_client(Terms("binance", streaming={"keepAlive": 9})).streaming["keepAlive"] == 9
+
+
+def test_an_exchange_that_does_not_exist() -> None:
+    with pytest.raises(DataError, match="did you mean binance"):
+        check_exchange("binanc")
+    with pytest.raises(DataError, match="has no sandbox"):
+        make_client(Terms("kraken", sandbox=True))
