@@ -40,6 +40,7 @@ def test_a_seed_is_the_whole_schedule(seed: int) -> None:
     assert run_schedule(seed) == run_schedule(seed)
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("phase", [0, 1, 2], ids=["before", "inside", "after"])
 def test_crash_at_every_write_of_the_journal(phase: int) -> None:
     """A process that dies at any write, with nothing else going wrong, loses nothing."""

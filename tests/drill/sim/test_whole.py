@@ -21,6 +21,7 @@ def test_schedules_of_the_whole_core() -> None:
     assert orders > 5 * len(SEEDS)
 
 
+@pytest.mark.hypothesis
 def test_crash_at_every_write_of_the_journal() -> None:
     """A process that dies at any write, with nothing else going wrong, loses nothing."""
     faults, active_ns = frozenset({"E9 partial fill"}), 8 * SECOND
