@@ -273,6 +273,13 @@ async def test_amend_replaces_under_a_new_id() -> None:
     assert isinstance(old, m.OrderSeen)
     assert isinstance(new, m.Acked)
     assert (old.state, new.client_id) == ("cancelled", "t9")
+    larger = m.Amend(
+        client_id="t9", venue_order_id="paper-t9", new_client_id="t10", parent=1, symbol=0,
+        side="buy", quantity=0.6, limit_price=98.0, deadline_ns=2**62,
+    )  # fmt: skip
+    refused = await it.venue.amend(larger)
+    assert isinstance(refused[0], m.Refused)
+    assert refused[0].code == "quantity"
     it.quote(96.0, 97.0)
     assert pairs(it.fills) == [(0.5, 97.0)]
     late = await it.venue.amend(amend)

@@ -155,6 +155,9 @@ class PaperVenue:
         old = self._orders.get(order.client_id)
         if old is None or not old.working:
             return (self._refused(order.new_client_id, "not_open", "no such open order"),)
+        if self._account.units(order.symbol, order.quantity) > old.left:
+            text = "more than is left of the order it replaces"
+            return (self._refused(order.new_client_id, "quantity", text),)
         submit = m.Submit(
             client_id=order.new_client_id, parent=order.parent, symbol=order.symbol,
             side=order.side, order_type=old.submit.order_type, quantity=order.quantity,

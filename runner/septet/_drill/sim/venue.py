@@ -222,6 +222,8 @@ class SimVenue:
         old = self.market.by_client(order.client_id)
         if old is None or not old.working:
             return Failed(_NO, "not_open")
+        if round(order.quantity * UNIT) > old.left:  # it promises never to make an order larger
+            return Failed(_NO, "quantity")
         submit = m.Submit(
             client_id=order.new_client_id, parent=order.parent, symbol=0, side=order.side,
             order_type="limit", quantity=order.quantity, reduces=False,
