@@ -189,9 +189,8 @@ class Lane:
 
     # ------------------------------------------------------------ connected
 
-    async def connect(self, venue: LiveVenue | None) -> None:
+    async def connect(self, feed: LiveFeed, venue: LiveVenue | None) -> None:
         """Listen to the feed, open the venue; a new run reads its history and makes its journal."""
-        feed: LiveFeed = self.wiring.feed(self.loaded, self.clock)
         self.market = make_market(
             self.loaded, feed, self.known.standing, clock=self.clock,
             put=self.put, tell=self.tell, points=self.known.points,
@@ -220,7 +219,7 @@ class Lane:
                 self.facts = await venue.open(self.symbols, self.put)
                 self.market.quoted = getattr(venue, "quoted", None)
                 if not self.place.fresh:
-                    take_up(venue, self.build.core, self.clock.now_ns())
+                    take_up(venue, self.build.core)
         if self.build is None:
             self._make_core(instruments, core_terms(self.facts, self.clock.speed))
         self.venue = venue

@@ -142,6 +142,7 @@ class _Process:
         self.ends: dict[str, LaneEnd] = {}
         self.reason = ""
         self._skew_s = 0.0
+        self._venue: LiveVenue | None = None
 
     # ------------------------------------------------------------ the whole
 
@@ -179,6 +180,10 @@ class _Process:
 
     async def _begin(self) -> None:
         gate = AccountGate(now_ns=self.clock.now_ns)
+        # First what refuses a file: nothing has been made or locked then.
+        feeds = [self.wiring.feed(loaded, self.clock) for loaded in self.files]
+        if self.files[0].strategy.mode == "live":
+            self._venue = self.wiring.venue(self.files[0], self.clock, {})
         for loaded in self.files:
             strategy = loaded.strategy
             place = begin.find_place(
@@ -192,8 +197,8 @@ class _Process:
             self.lanes.append(lane)
             lane.prepare()
         venues = self._venues(gate)
-        for lane, venue in zip(self.lanes, venues, strict=True):
-            await lane.connect(venue)
+        for lane, feed, venue in zip(self.lanes, feeds, venues, strict=True):
+            await lane.connect(feed, venue)
         if self.lanes[0].strategy.mode == "live":
             await self._insist(self.lanes[0])
         if self.lanes and (text := self._netting()):
@@ -205,7 +210,7 @@ class _Process:
         """Return each strategy's view of the account; paper venues are made by each itself."""
         if self.lanes[0].strategy.mode != "live":
             return [None] * len(self.lanes)
-        venue = self.wiring.venue(self.files[0], self.clock, {})
+        venue = self._venue
         if venue is None or len(self.lanes) == 1:
             return [venue]
         shared = SharedVenue(venue, gate)

@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from septet import messages as m
 from septet._config.secrets import read_secret
 from septet._core.orders.records import Timing
 from septet._data.bars import Instrument
 from septet._host.venues import Connects, LiveFeed, LiveVenue, Market, Streams, VenueFacts
 from septet._live.build import core_of, currencies, is_external
 from septet._live.clock import LiveClock
-from septet._live.paper import PaperVenue, Resting
+from septet._live.paper import PaperVenue, resting
 from septet.errors import InputError
 
 __all__ = [
@@ -168,25 +167,14 @@ def core_with(terms: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def take_up(venue: Any, core: Any, now_ns: int) -> None:
+def take_up(venue: Any, core: Any) -> None:
     """Let a venue that died with its process stand where the core remembers it."""
     orders = getattr(core, "orders", None)
     if orders is None or not isinstance(venue, PaperVenue):
         return
-    resting = []
-    for child in (orders.records.children[name] for name in orders.records.live):
-        if child.exists and not child.is_final:
-            order = m.Submit(
-                client_id=child.client_id, parent=child.parent, symbol=child.symbol,
-                side="buy" if child.sign > 0 else "sell", order_type=child.kind,
-                quantity=child.quantity, reduces=child.reduces, deadline_ns=now_ns,
-                limit_price=child.limit_price, trigger_price=child.trigger_price,
-                trace=child.trace,
-            )  # fmt: skip
-            resting.append(Resting(order, child.counted))
     engine = core.engine
     units = {k: engine.position(k)[1] for k in range(len(core.names.symbols))}
-    venue.restore(resting, cash=engine.cash, units=units)
+    venue.restore(resting(orders.records.children.values()), cash=engine.cash, units=units)
 
 
 WIRING: Final = Wiring(core_of, venue_of, feed_of)

@@ -1,0 +1,186 @@
+"""`septet run --mode paper|live`, `halt` and `resume`, as processes against the local venue."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from septet import messages as m
+from septet._journal.form import Head
+from septet._journal.log import Journal
+from septet._journal.reader import Reader
+from septet._live.kill import HALT
+from tests.cli.conftest import Command
+from tests.cli.local import Local, finish, local, until_said
+
+SMALL = """\
+version: 1
+name: small
+universe: {symbols: [AAA/USDT], bar: 1h}
+data: {candles: {use: synthetic, bars: 200, seed: 4}}
+features: {fast: {use: sma, period: 5}}
+signal: {use: rules, long_if: close > fast, exit_if: close < fast}
+risk: {sizing: {use: fixed_fraction, fraction: 50%}}
+"""
+
+
+@pytest.fixture
+def venue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "st"))
+    with local(tmp_path) as made:
+        yield made
+
+
+def events_of(folder: Path, kind: type[m.Event]) -> list[Any]:
+    with Reader(folder / "journal.sqlite") as journal:
+        return [each.event for each in journal.read() if isinstance(each.event, kind)]
+
+
+def test_paper_killed_and_started_again_goes_on(venue: Local) -> None:
+    file = venue.file()
+    first = venue.run(file, "--log-level", "info")
+    until_said(first, lambda line: line["event"] == "live")
+    until_said(first, lambda line: line["event"] in ("decided", "fill"))
+    first.kill()
+    first.communicate()
+    [folder] = (venue.runs / "local").iterdir()
+    before = len(events_of(folder, m.BarrierReached))
+    code, out, err = finish(venue.run(file, "--bars", "40", "--json"))
+    assert code == 0, err[-3000:]
+    found = json.loads(out)
+    assert found["ok"]
+    assert found["runs"][0]["folder"] == str(folder)
+    assert len(events_of(folder, m.BarrierReached)) > before
+    opens = [each.open_ns for each in events_of(folder, m.BarClosed)]
+    assert opens == sorted(set(opens))
+    assert [each.session for each in events_of(folder, m.Started)] == [1, 2]
+    with Reader(folder / "journal.sqlite") as journal:
+        assert [each.clean for each in journal.sessions()] == [None, True]
+    assert (folder / "equity.parquet").is_file()
+
+
+def test_live_is_halted_resumed_and_stopped_by_a_signal(venue: Local, septet: Command) -> None:
+    file = venue.file()
+    process = venue.run(file, "--yes", mode="live")
+    until_said(process, lambda line: line["event"] == "fill")
+    said = septet("halt", "local", "--reason", "news", "--runs", venue.runs, "--json")
+    found = json.loads(said.out)
+    assert (found["running"], found["taken"], found["open_orders"]) == (True, True, 0)
+    [folder] = (venue.runs / "local").iterdir()
+    assert (folder / HALT).is_file()
+    again = json.loads(septet("halt", "local", "--runs", venue.runs, "--json").out)
+    assert again["taken"]
+    process.send_signal(signal.SIGTERM)
+    code, out, err = finish(process)
+    assert code == 3, err[-3000:]
+    assert "halted" in out
+    sent = len([c for c in commands_of(folder) if isinstance(c, m.Submit) and not c.reduces])
+    code, out, err = finish(venue.run(file, "--yes", "--bars", "60", mode="live"))
+    assert code == 3, err[-3000:]
+    now = len([c for c in commands_of(folder) if isinstance(c, m.Submit) and not c.reduces])
+    assert now == sent  # a halt survives the restart
+    asked = ("resume", "local", "--name", "ann", "--reason", "read it", "--runs", venue.runs)
+    assert "may trade" in septet(*asked).out
+    code, out, err = finish(venue.run(file, "--yes", "--bars", "62", mode="live"))
+    assert code == 0, err[-3000:]
+    assert not (folder / HALT).exists()
+
+
+def commands_of(folder: Path) -> list[m.Command]:
+    with Reader(folder / "journal.sqlite") as journal:
+        return [command for each in journal.read() for command in each.commands]
+
+
+# ---------------------------------------------------------------- without a process
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "st"))
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL, encoding="utf-8")
+    return path
+
+
+def test_paper_of_a_source_that_only_holds_history_says_what_to_write(
+    small: Path, septet: Command
+) -> None:
+    said = septet("run", small, "--mode", "paper", "--out", small.parent / "runs")
+    assert said.code == 2
+    assert "data.candles: use: synthetic holds history and cannot be listened to" in said.err
+    assert "use: ccxt" in said.err
+
+
+def test_a_backtest_refuses_options_of_live_runs(small: Path, septet: Command) -> None:
+    said = septet("run", small, "--fresh", "--bars", 3)
+    assert said.code == 2
+    assert "--fresh, --bars: only for paper and live mode" in said.err
+
+
+def test_a_backtest_of_two_files_is_refused(small: Path, septet: Command) -> None:
+    said = septet("run", small, small)
+    assert said.code == 2
+    assert "a backtest runs one" in said.err
+
+
+def test_two_strategies_of_one_name_are_refused(small: Path, septet: Command) -> None:
+    said = septet("run", small, small, "--mode", "paper", "--out", small.parent / "runs")
+    assert said.code == 2
+    assert "two files are called small" in said.err
+
+
+def test_a_wrong_time_says_how_to_write_one(small: Path, septet: Command) -> None:
+    said = septet("run", small, "--mode", "paper", "--until", "tomorrow")
+    assert said.code == 2
+    assert "2026-03-01T16:00:00Z" in said.err
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a run that is not running."""
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "st"))
+    folder = tmp_path / "runs" / "old" / "20260101T000000Z-abcdef"
+    head = Head(
+        run_id=folder.name, strategy="old", mode="paper", account="", created_ns=0, origin_ns=0
+    )
+    folder.mkdir(parents=True)
+    Journal.create(folder / "journal.sqlite", head).close()
+    return folder
+
+
+def test_o1_a_run_that_is_not_running_is_halted_at_its_next_start(
+    stopped: Path, septet: Command
+) -> None:
+    said = septet("halt", "old", "--flatten", "--reason", "news", "--runs", stopped.parents[1])
+    assert said.code == 0
+    assert "its next start is halted and cancels its orders first" in said.out
+    written = json.loads((stopped / HALT).read_text())
+    assert (written["action"], written["reason"]) == ("flatten", "news")
+    said = septet("halt", stopped)
+    assert said.code == 0
+    assert json.loads((stopped / HALT).read_text()).get("action", "halt") == "halt"
+
+
+def test_o2_a_resume_needs_a_name_and_a_reason(stopped: Path, septet: Command) -> None:
+    septet("halt", stopped)
+    assert septet("resume", stopped, "--name", "ann").code == 2
+    said = septet("resume", stopped, "--name", "ann", "--reason", " ")
+    assert said.code == 2
+    assert "a resume needs a reason" in said.err
+    assert (stopped / HALT).exists()
+    for _ in range(2):
+        said = septet("resume", stopped, "--name", "ann", "--reason", "looked", "--json")
+        assert json.loads(said.out)["running"] is False
+    assert not (stopped / HALT).exists()
+
+
+def test_a_run_that_is_not_there(stopped: Path, septet: Command) -> None:
+    said = septet("halt", "nothing", "--runs", stopped.parents[1])
+    assert said.code == 2
+    assert "no paper or live run is called 'nothing'" in said.err
+    assert stopped.name in said.err

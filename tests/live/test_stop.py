@@ -1,0 +1,100 @@
+"""How a run ends: cancelling without a core, a loop that stood still (P4)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from septet import messages as m
+from septet._live.stop import FAILED, LoopWatch, cancel_until_none, mark_failed
+from tests.live.scripted import MemoryVenue, submit
+
+
+def test_orders_are_cancelled_until_the_venue_shows_none() -> None:
+    class Stubborn(MemoryVenue):
+        """Cancels one order at a time, and fails at first."""
+
+        async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
+            self.calls.append(("cancel_all", tuple(symbols)))
+            if len(self.named("cancel_all")) == 1:
+                raise ZeroDivisionError("a bug")
+            self.open_ids.popitem()
+            return []
+
+    async def scene() -> None:
+        venue = Stubborn()
+        for k in range(2):
+            await venue.submit(submit(f"s1{k}", k))
+        await venue.submit(submit("theirs", 9))
+        venue.open_ids = dict(reversed(list(venue.open_ids.items())))  # ours go first
+        told: list[str] = []
+        left = await cancel_until_none(
+            venue, (0,), "s1", tell=lambda level, name, fields: told.append(name)
+        )
+        assert left == 0
+        assert list(venue.open_ids) == ["theirs"]
+        assert told == ["cancel_all"]
+
+    asyncio.run(scene())
+
+
+def test_what_is_left_is_said_when_the_time_is_up() -> None:
+    class Deaf(MemoryVenue):
+        async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
+            return []
+
+    async def scene() -> None:
+        venue = Deaf()
+        await venue.submit(submit("s10"))
+        found = await cancel_until_none(
+            venue, (0,), "s1", tell=lambda level, name, fields: None, within_s=0.0
+        )
+        assert found == 1
+        assert await cancel_until_none(None, (0,), "s1", tell=lambda *told: None) == 0
+
+    asyncio.run(scene())
+
+
+def test_p4_a_loop_that_stood_still_is_said_from_outside_and_then_inside() -> None:
+    async def scene() -> None:
+        said = threading.Event()
+        told: list[dict[str, Any]] = []
+        gone_on = asyncio.Event()
+        pauses: list[float] = []
+
+        def tell(level: str, name: str, fields: dict[str, Any]) -> None:
+            told.append({"event": name, **fields})
+            said.set()
+
+        def stood_still(seconds: float) -> None:
+            pauses.append(seconds)
+            gone_on.set()
+
+        watch = LoopWatch(stood_still, tell, bound_s=0.1)
+        watch.start()
+        assert said.wait(30.0)  # the loop stands still here until the thread has said so
+        await asyncio.wait_for(gone_on.wait(), 30.0)
+        watch.close()
+        assert told[0]["event"] == "loop_blocked"
+        assert "threading.py" in told[0]["text"]  # where it stood
+        assert pauses[0] >= 0.1
+
+    asyncio.run(scene())
+
+
+def test_a_failure_leaves_its_event_and_traceback(tmp_path: Path) -> None:
+    try:
+        raise ZeroDivisionError("a bug")
+    except ZeroDivisionError as error:
+        mark_failed(tmp_path, "it failed", error, m.Ticked(at_ns=1, market_ns=2))
+    found = json.loads((tmp_path / FAILED).read_text())
+    assert found["failed"] == "it failed"
+    assert "ZeroDivisionError: a bug" in found["traceback"]
+    assert found["event"] == {"kind": "ticked", "at_ns": 1, "market_ns": 2}
+    assert found["at_ns"] <= time.time_ns()
+    mark_failed(tmp_path / "gone", "nobody can write it", None, None)
