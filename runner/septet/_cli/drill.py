@@ -1,0 +1,149 @@
+"""`septet drill`: a rehearsal before real money."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from septet._cli import options
+
+if TYPE_CHECKING:
+    from septet._drill.outcome import Outcome
+
+__all__ = ["drill"]
+
+
+@click.command(short_help="Rehearse a strategy on a local venue, with faults.")
+@options.strategy_file
+@click.option("--seed", type=int, default=1, show_default=True, help="What everything comes from.")
+@click.option(
+    "--faults",
+    default="all",
+    show_default=True,
+    metavar="CODES",
+    help="Which faults of docs/drill.md: N1,E2,D3 or all.",
+)
+@click.option(
+    "--times",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How often each fault is made.",
+)
+@click.option(
+    "--kill",
+    "kills",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Kill the process so many times with signal 9, and start it again.",
+)
+@click.option(
+    "--bars",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Play so many bars; by default as many as the faults need.",
+)
+@click.option(
+    "--bar", default="1s", show_default=True, metavar="DURATION", help="How long a bar lasts."
+)
+@click.option("--synthetic", is_flag=True, help="Play made prices instead of the file's own bars.")
+@click.option(
+    "--mode",
+    type=click.Choice(["live", "paper"]),
+    default="live",
+    show_default=True,
+    help="Orders at the local venue, or paper fills against its prices.",
+)
+@click.option("--keep-going", is_flag=True, help="Do not stop at the first fault that fails.")
+@options.settings
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="The drill's folder; by default a new one under drills/.",
+)
+@options.as_json
+def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **chosen: Any) -> int:
+    """Run the strategy in FILE live against a venue on this machine that makes faults.
+
+    The venue plays the file's newest bars, or made ones; nothing leaves this machine but what the
+    file's other data sources read. Status 1 means that something did not hold.
+    """
+    from septet._config import load
+    from septet._drill.catalogue import codes_of
+    from septet._drill.rehearsal import Options
+    from septet._drill.rehearsal import drill as rehearse
+
+    codes = codes_of(chosen["faults"])
+    bar_wall_ns = _duration(chosen["bar"])
+    loaded = load(file, mode="backtest", sets=sets)
+    folder = _folder(out, loaded.strategy.name)
+    made = Options(
+        seed=chosen["seed"], codes=codes, folder=folder, mode=chosen["mode"], times=chosen["times"],
+        kills=chosen["kills"], bars=chosen["bars"] or 0, bar_wall_ns=bar_wall_ns,
+        synthetic=chosen["synthetic"], keep_going=chosen["keep_going"], sets=sets,
+    )  # fmt: skip
+    found = rehearse(loaded, made, say=lambda text: click.echo(text, err=True))
+    document = found.document()
+    (folder / "drill.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(document))
+    else:
+        _show(found)
+    return 0 if found.ok else 1
+
+
+def _duration(text: str) -> int:
+    from septet.errors import InputError
+    from septet_schemas.units import parse_duration
+
+    try:
+        found = int(parse_duration(text))
+    except ValueError as error:
+        raise InputError(f"--bar {text}: {error}", hint="write 500ms or 1s") from None
+    if found < 50_000_000:
+        raise InputError(f"--bar {text} is too short for a rehearsal", hint="write 250ms or more")
+    return found
+
+
+def _folder(out: Path | None, name: str) -> Path:
+    """Return an empty folder for this drill."""
+    from septet.errors import InputError
+
+    try:
+        if out is None:
+            Path("drills").mkdir(exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix=f"{name}-", dir="drills")).resolve()
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the drill cannot be stored: {error}", hint="name a folder with --out")
+    if any(out.iterdir()):
+        raise InputError(f"{out} is not empty", hint="name a new folder with --out")
+    return out.resolve()
+
+
+def _show(found: Outcome) -> None:
+    """Print the table, with lines on a terminal and plain elsewhere."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    terminal = sys.stdout.isatty()
+    console = Console() if terminal else Console(width=160)
+    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False)
+    for name, right in (
+        ("fault", False), ("what happened", False), ("injected", True), ("held", False),
+        ("settled ms", True), ("remark", False),
+    ):  # fmt: skip
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    colours = {"yes": "green", "no": "bold red", "not reached": "yellow"}
+    for cells in found.cells():
+        table.add_row(*cells[:3], f"[{colours[cells[3]]}]{cells[3]}[/]", *cells[4:])
+    console.print(table)
+    for line in (*found.terms, *found.summary()):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

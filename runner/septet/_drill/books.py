@@ -1,0 +1,237 @@
+"""Two books of the same trading, folded row by row: what the venue did, and what we booked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from septet import messages as m
+from septet._core.guards import RULES
+from septet._drill.venue.config import Bars
+from septet._drill.venue.truth import (
+    BalanceChanged,
+    FaultInjected,
+    FillMade,
+    OrderChanged,
+    RequestSeen,
+    Row,
+)
+from septet._journal.form import Entry, Head
+
+__all__ = ["FINAL_STATES", "FINAL_STATUSES", "Block", "OurBook", "Sent", "VenueBook"]
+
+FINAL_STATES = frozenset({"filled", "cancelled", "expired", "rejected"})
+FINAL_STATUSES = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED", "EXPIRED_IN_MATCH"})
+_RANK = {
+    "intent": 0, "submitted": 1, "unknown": 2, "open": 3, "partially_filled": 4,
+}  # fmt: skip
+_POSTS = frozenset({"POST /api/v3/order", "POST /api/v3/order/cancelReplace"})
+_MONEY = frozenset({"deposit", "withdrawal"})
+
+
+@dataclass(slots=True)
+class VenueBook:
+    """What happened at the venue. `moved` is what came and went by hand, by asset.
+
+    `posts` are the requests for an order by client id, with their times. `bars` are the prices
+    that were played, by the venue's name of the symbol.
+    """
+
+    bars: Mapping[str, Bars] = field(default_factory=dict)
+    orders: dict[int, OrderChanged] = field(default_factory=dict)
+    fills: dict[tuple[str, str], FillMade] = field(default_factory=dict)
+    opening: dict[str, Decimal] = field(default_factory=dict)
+    balances: dict[str, Decimal] = field(default_factory=dict)
+    moved: dict[str, Decimal] = field(default_factory=dict)
+    posts: dict[str, list[int]] = field(default_factory=dict)
+    strikes: dict[int, list[FaultInjected]] = field(default_factory=dict)
+
+    def take(self, rows: Iterable[Row]) -> VenueBook:
+        """Take in rows of the venue's journal, in order; return itself."""
+        for row in rows:
+            match row:
+                case OrderChanged():
+                    self.orders[row.order_id] = row
+                case FillMade():
+                    self.fills[row.symbol, str(row.trade_id)] = row
+                case BalanceChanged():
+                    self._balance(row)
+                case RequestSeen() if f"{row.method} {row.path}" in _POSTS and row.client_id:
+                    self.posts.setdefault(row.client_id, []).append(row.at_ns)
+                case FaultInjected():
+                    self.strikes.setdefault(row.number, []).append(row)
+                case _:
+                    pass
+        return self
+
+    def _balance(self, row: BalanceChanged) -> None:
+        total = Decimal(row.free) + Decimal(row.locked)
+        before = self.balances.get(row.asset, Decimal(0))
+        if row.cause == "opening":
+            self.opening[row.asset] = total
+        elif row.cause in _MONEY:
+            self.moved[row.asset] = self.moved.get(row.asset, Decimal(0)) + total - before
+        self.balances[row.asset] = total
+
+
+@dataclass(slots=True)
+class Sent:
+    """A request for an order, as it was stored before it left."""
+
+    client_id: str
+    parent: int
+    symbol: int
+    side: str
+    quantity: float
+    reduces: bool
+    deadline_ns: int
+    at_ns: int
+
+
+@dataclass(slots=True)
+class Block:
+    """Something that keeps entries back."""
+
+    rule: str
+    lifts: str
+    since_ns: int
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether only a person lifts it."""
+        known = RULES.get(self.rule.partition(":")[0])
+        return known.person if known is not None else self.lifts in ("manual", "septet resume")
+
+
+class OurBook:
+    """What the run's journal says, in the names of the venue."""
+
+    def __init__(self, head: Head) -> None:
+        facts = head.facts
+        self.mode, self.run_id = head.mode, head.run_id
+        self.tag = str(facts.get("tag", ""))
+        self.names = [str(each) for each in facts.get("symbols", [])]
+        self.currency = str(facts.get("currency", ""))
+        self.bar_ns = 0
+        self.seq = 0
+        self.sent: dict[str, Sent] = {}
+        self.states: dict[str, tuple[str, float]] = {}
+        self.told: dict[tuple[str, str], m.Filled] = {}
+        self.booked: dict[tuple[str, str], list[m.Traded]] = {}
+        self.positions: dict[int, float] = {}
+        self.backwards: list[str] = []
+        self.halts: list[tuple[int, int]] = []
+        self.blocks: dict[str, Block] = {}
+        self.bars: dict[int, dict[int, m.BarClosed]] = {}
+        self.newest: dict[int, int] = {}
+        self.gaps: dict[int, list[tuple[int, int]]] = {}
+        self.decided_ns = self.begun_ns = 0
+        self.decisions = self.sessions = 0
+        self._at_ns = 0
+        self._takes: dict[type, Callable[[Any], None]] = {
+            m.Started: self._started, m.Operated: self._operated, m.BarClosed: self._bar,
+            m.Gapped: self._gap, m.BarrierReached: self._barrier, m.Filled: self._filled,
+            m.Submit: self._submit, m.Amend: self._amend, m.Changed: self._changed,
+            m.Traded: self._traded, m.Fired: self._fired, m.Lifted: self._lifted,
+            m.Decided: self._decided,
+        }  # fmt: skip
+
+    def take(self, entries: Iterable[Entry]) -> OurBook:
+        """Take in entries of the journal, in order; return itself."""
+        for entry in entries:
+            self.seq, self._at_ns = entry.seq, entry.at_ns
+            if entry.kind not in ("quote", "print") or entry.commands_json != b"[]":
+                for each in (entry.event, *entry.commands):
+                    take = self._takes.get(type(each))
+                    if take is not None:
+                        take(each)
+        return self
+
+    def id_of(self, k: int) -> str:
+        """Return the venue's name of a symbol."""
+        return "".join(self.pair(k))
+
+    def pair(self, k: int) -> tuple[str, str]:
+        """Base and quote currency of a symbol."""
+        base, _, quote = self.names[k].partition("/")
+        return base, quote.partition(":")[0] or self.currency
+
+    @property
+    def halted(self) -> bool:
+        """Whether a person's halt holds."""
+        return bool(self.halts) and not self.halts[-1][1]
+
+    # ------------------------------------------------------------ events
+
+    def _started(self, event: m.Started) -> None:
+        self.sessions, self.begun_ns = event.session, event.at_ns
+
+    def _operated(self, event: m.Operated) -> None:
+        if event.action in ("halt", "flatten") and not self.halted:
+            self.halts.append((event.at_ns, 0))
+        elif event.action == "resume" and self.halted:
+            self.halts[-1] = (self.halts[-1][0], event.at_ns)
+
+    def _bar(self, event: m.BarClosed) -> None:
+        k = event.symbol
+        self.bars.setdefault(k, {})
+        newest = self.newest.get(k, -1)
+        if event.open_ns <= newest:
+            self.backwards.append(f"bar {event.open_ns} of {self.names[k]} came after {newest}")
+        self.bars[k][event.open_ns] = event
+        self.newest[k] = event.open_ns
+
+    def _gap(self, event: m.Gapped) -> None:
+        self.gaps.setdefault(event.symbol, []).append((event.first_ns, event.last_ns))
+
+    def _barrier(self, event: m.BarrierReached) -> None:
+        if event.decides and event.present:
+            self.decided_ns = event.at_ns
+
+    def _filled(self, event: m.Filled) -> None:
+        self.told.setdefault((self.id_of(event.symbol), event.trade_id), event)
+
+    # ------------------------------------------------------------ commands
+
+    def _decided(self, row: m.Decided) -> None:
+        self.decisions += 1
+
+    def _submit(self, row: m.Submit) -> None:
+        if row.client_id in self.sent:
+            self.backwards.append(f"{row.client_id} was sent twice")
+        self.sent[row.client_id] = Sent(
+            row.client_id, row.parent, row.symbol, row.side, row.quantity, row.reduces,
+            row.deadline_ns, self._at_ns,
+        )  # fmt: skip
+
+    def _amend(self, row: m.Amend) -> None:
+        self.sent[row.new_client_id] = Sent(
+            row.new_client_id, row.parent, row.symbol, row.side, row.quantity, False,
+            row.deadline_ns, self._at_ns,
+        )  # fmt: skip
+
+    def _changed(self, row: m.Changed) -> None:
+        if not row.client_id:
+            return
+        before, filled = self.states.get(row.client_id, ("intent", 0.0))
+        back = row.filled < filled - 1e-12
+        if before in FINAL_STATES:
+            back |= row.state != before and row.state not in ("filled",)
+        else:
+            back |= _RANK.get(row.state, 5) < _RANK[before]
+        if back:
+            text = f"{row.client_id} went from {before} ({filled:g}) to {row.state} "
+            self.backwards.append(f"{text}({row.filled:g})")
+        self.states[row.client_id] = (row.state, row.filled)
+
+    def _traded(self, row: m.Traded) -> None:
+        self.booked.setdefault((self.id_of(row.symbol), row.trade_id), []).append(row)
+        self.positions[row.symbol] = row.position
+
+    def _fired(self, row: m.Fired) -> None:
+        self.blocks[row.rule] = Block(row.rule, row.lifts, self._at_ns)
+
+    def _lifted(self, row: m.Lifted) -> None:
+        self.blocks.pop(row.rule, None)

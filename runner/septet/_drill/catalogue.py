@@ -1,0 +1,150 @@
+"""The 41 network, venue and data faults as a drill makes them: short, from a seed, one by one."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from septet._drill.venue.config import Fault
+from septet.errors import InputError
+
+__all__ = ["CATALOGUE", "KILL", "RECEIVE_MS", "SETTLES", "TIMEOUT", "Kind", "codes_of", "order_of"]
+
+RECEIVE_MS: Final = 1_500
+"""Receive window of the drill's requests (ms)."""
+SETTLES: Final = "3s"
+"""Receive window and staleness of the local venue's reads together, and something to spare."""
+TIMEOUT: Final = "2s"
+KILL: Final = "P1"
+
+Needs = Literal["", "order", "cancel", "fill", "position", "open_order", "book"]
+Way = Literal["armed", "restart", "stop", "kill"]
+Draw = Callable[[random.Random], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A fault of the drill.
+
+    `needs` is what must come by or be there for it to strike; `duration_ms` how long it lasts;
+    `draw` gives its parameters. `way` is how it is made: ``armed`` at the venue, ``restart``
+    while the run is down and starts, ``stop`` by a signal while a send is under way, ``kill``
+    with signal 9. `made_by` is the venue's fault that it is made with.
+    """
+
+    code: str
+    what: str
+    needs: Needs = ""
+    duration_ms: float = 0.0
+    draw: Draw = lambda draw: {}
+    way: Way = "armed"
+    made_by: str = ""
+    target: str = ""
+
+    def fault(self, draw: random.Random, times: int = 1) -> Fault:
+        """Return the entry of the venue's plan."""
+        parameters = self.draw(draw)
+        target = str(parameters.pop("target", self.target))
+        return Fault(
+            code=self.made_by or self.code, times=times, duration_ms=self.duration_ms,
+            target=target, parameters=parameters,
+        )  # fmt: skip
+
+
+def _one_of(**choices: Sequence[Any]) -> Draw:
+    """Draw each parameter from its choices."""
+    return lambda draw: {name: draw.choice(list(values)) for name, values in choices.items()}
+
+
+def _rules(draw: random.Random) -> dict[str, Any]:
+    return {}
+
+
+_LATE: Final = {"delay_ms": 2_600}
+"""After the client's timeout, within what the client waits for at its end."""
+
+_KINDS: Final = (
+    Kind("N1", "answer lost after the order was accepted", "order", draw=_one_of(mode=["abort"])),
+    Kind("N2", "request lost before it was accepted", "order", draw=_one_of(mode=["abort"])),
+    Kind("N3", "answer after the timeout", "order", draw=lambda draw: dict(_LATE)),
+    Kind("N4", "request accepted late", "order", draw=_one_of(delay_ms=[300, 700, 1_100])),
+    Kind("N5", "told to stop while a send is unanswered", "order", way="stop", made_by="N3",
+         draw=lambda draw: dict(_LATE)),
+    Kind("N6", "cancel unanswered", "cancel", draw=lambda draw: {"hold_ms": 2_600}),
+    Kind("N7", "connections closed or reset",
+         draw=_one_of(target=["market", "user", "rest", "all"], mode=["close", "reset"])),
+    Kind("N8", "sockets silent", duration_ms=2_000, draw=_one_of(target=["market", "all"])),
+    Kind("N9", "sockets silent but for pongs", duration_ms=2_000,
+         draw=_one_of(target=["market", "all"])),
+    Kind("N10", "sockets flap", duration_ms=1_500, draw=_one_of(period_ms=[150, 300])),
+    Kind("N11", "venue unreachable at the start", way="restart", duration_ms=2_000),
+    Kind("N12", "dark with a position open", "position", duration_ms=4_000),
+    Kind("N13", "200 with a wrong body", "order", draw=_one_of(body=["{}", "[]", "null"])),
+    Kind("E1", "5xx with an unknown outcome", "order", draw=_one_of(status=[500, 502, 503])),
+    Kind("E2", "429, asked to pause", duration_ms=1_000),
+    Kind("E3", "418, banned for a while", duration_ms=1_500),
+    Kind("E4", "the venue's clock is elsewhere", duration_ms=2_000,
+         draw=_one_of(skew_ms=[-8_000, 5_000, 10_000])),
+    Kind("E5", "order refused", "order"),
+    Kind("E6", "answered as a duplicate", "order"),
+    Kind("E7", "filters change", duration_ms=2_000, draw=_rules),
+    Kind("E8", "symbol halted", duration_ms=2_000),
+    Kind("E9", "partial fill, the rest later", "order", draw=_one_of(portion=[0.2, 0.5, 0.9])),
+    Kind("E10", "partial fill, the rest expires", "order", draw=_one_of(portion=[0.2, 0.5, 0.9])),
+    Kind("E11", "fill beats the cancel", "cancel"),
+    Kind("E12", "an execution told twice", "fill"),
+    Kind("E13", "events out of order", "fill", draw=_one_of(delay_ms=[50, 150, 400])),
+    Kind("E14", "an execution never told", "fill"),
+    Kind("E15", "events before the answer", "order", draw=_one_of(delay_ms=[100, 300])),
+    Kind("E16", "a stale read", draw=_one_of(stale_ms=[300, 1_000])),
+    Kind("E17", "the user stream is terminated"),
+    Kind("E18", "somebody else acts on the account",
+         draw=_one_of(kind=["order", "fill", "deposit", "withdrawal"])),
+    Kind("E19", "the venue ends an open order", "open_order",
+         draw=_one_of(status=["CANCELED", "EXPIRED"])),
+    Kind("E20", "maintenance", duration_ms=1_500),
+    Kind("E21", "answer differs from the request", "order"),
+    Kind("E22", "fees in the base asset", "order", duration_ms=2_000),
+    Kind("D1", "order book with a gap, or crossed", "book", draw=_one_of(kind=["gap", "crossed"])),
+    Kind("D2", "a bar twice, late, or open again",
+         draw=_one_of(kind=["duplicate", "late", "unclosed"])),
+    Kind("D3", "bars missed", draw=_one_of(bars=[1, 2], rest=[True, True, False])),
+    Kind("D4", "absurd prices", draw=_one_of(factor=[0.01, 0.1, 10.0, 100.0], messages=[1, 3])),
+    Kind("D5", "malformed frames", draw=_one_of(target=["market", "user"])),
+    Kind("D6", "every message fifty times", duration_ms=1_000),
+)  # fmt: skip
+
+CATALOGUE: Final = {each.code: each for each in _KINDS} | {
+    KILL: Kind(KILL, "killed with signal 9, started again", way="kill")
+}
+"""Every fault by its code; `P1` is asked for with `--kill`."""
+
+
+def codes_of(text: str) -> tuple[str, ...]:
+    """Read ``N1,E2`` or ``all``; InputError names what is unknown."""
+    known = [code for code in CATALOGUE if code != KILL]
+    if text == "all":
+        return tuple(known)
+    found = tuple(dict.fromkeys(each.strip().upper() for each in text.split(",") if each.strip()))
+    wrong = [each for each in found if each not in known]
+    if wrong:
+        raise InputError(
+            f"--faults {text}: there is no fault {', '.join(wrong)}",
+            hint=f"write all, or some of {', '.join(known)}",
+        )
+    return found
+
+
+def order_of(codes: Sequence[str], times: int, kills: int, seed: int) -> list[str]:
+    """Return which fault comes when: rounds of all of them, each in an order of its own."""
+    draw = random.Random(f"{seed}:drill")
+    rounds = []
+    for _ in range(times):
+        rounds.append(list(codes))
+        draw.shuffle(rounds[-1])
+    found = [code for each in rounds for code in each]
+    for _ in range(kills):
+        found.insert(draw.randint(0, len(found)), KILL)
+    return found

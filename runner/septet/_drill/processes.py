@@ -1,0 +1,157 @@
+"""Processes of a drill: the local venue, and the live run as a user starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from septet._drill.venue.admin import ClockReading
+from septet._drill.venue.config import Fault, VenueConfig
+from septet._drill.venue.truth import Row
+from septet.errors import RunError
+
+__all__ = ["RunProcess", "VenueProcess"]
+
+_ASK_S: Final = 10.0
+_STOP_S: Final = 20.0
+
+
+def _end(process: subprocess.Popen[Any], number: int = signal.SIGTERM) -> int:
+    """Ask a process to end, and make it end."""
+    if process.poll() is None:
+        process.send_signal(number)
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()
+
+
+class VenueProcess:
+    """The local venue; `with` starts and stops it."""
+
+    def __init__(self, config: VenueConfig, folder: Path) -> None:
+        self._config, self._folder = config, folder
+        self._rows = msgspec.json.Decoder(Row)
+        self._read = 0
+
+    def __enter__(self) -> Self:
+        path = self._folder / "venue.json"
+        path.write_bytes(msgspec.json.encode(self._config))
+        command = [sys.executable, "-m", "septet._drill.venue", "--config", str(path)]
+        with (self._folder / "venue.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
+                start_new_session=True,
+            )  # fmt: skip
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            _end(self._process)
+            raise RunError(
+                "the local venue did not start", hint=f"see {self._folder / 'venue.log'}"
+            )
+        ready: dict[str, Any] = json.loads(line)
+        self.urls: dict[str, Any] = ready["urls"]
+        self.admin = f"http://127.0.0.1:{ready['admin_port']}"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:  # fmt: skip
+        _end(self._process)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def _ask(self, method: str, name: str, body: bytes | None = None) -> bytes:
+        request = urllib.request.Request(f"{self.admin}/septet/{name}", data=body, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=_ASK_S) as answer:
+                found: bytes = answer.read()
+        except OSError as error:
+            raise RunError(
+                f"the local venue does not answer: {error}",
+                hint=f"see {self._folder / 'venue.log'}",
+            ) from error
+        return found
+
+    def clock(self) -> ClockReading:
+        """Read both clocks."""
+        return msgspec.json.decode(self._ask("GET", "clock"), type=ClockReading)
+
+    def inject(self, fault: Fault) -> int:
+        """Put a fault into the plan; return its number."""
+        answer = json.loads(self._ask("POST", "faults", msgspec.json.encode([fault])))
+        return int(answer["numbers"][0])
+
+    def pause(self) -> None:
+        """Stop the market where it is."""
+        self._ask("POST", "pause", b"")
+
+    def rows(self) -> list[Row]:
+        """Return the rows of the venue's journal that were not read before."""
+        with Path(self._config.truth_path).open("rb") as file:
+            file.seek(self._read)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._read += len(whole)
+        return [self._rows.decode(line) for line in whole.splitlines()]
+
+
+class RunProcess:
+    """``septet run`` of the strategy, started again as often as needed."""
+
+    def __init__(self, words: Sequence[str], environment: dict[str, str], log: Path) -> None:
+        self._command = [sys.executable, "-m", "septet.cli", "run", *words]
+        self._environment = {**os.environ, **environment}
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
+
+    def start(self) -> None:
+        """Start it, or start it again."""
+        self.starts += 1
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    @property
+    def ended(self) -> int | None:
+        """Its exit status, None while it runs or was never started."""
+        return None if self._process is None else self._process.poll()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def stop(self) -> int:
+        """Ask it to stop, wait, and return its exit status."""
+        return 0 if self._process is None else _end(self._process)
+
+    def kill(self) -> None:
+        """End it with signal 9 and wait until it is gone."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            self._process.wait()
+
+    def tail(self, lines: int = 12) -> str:
+        """Return the end of what it said."""
+        if not self._log.exists():
+            return ""
+        return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-lines:])

@@ -1,0 +1,487 @@
+"""The drill: one fault after another against the whole live stack, and a check after each."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from septet._config.load import Loaded, load
+from septet._drill.books import FINAL_STATES, FINAL_STATUSES, OurBook, VenueBook
+from septet._drill.catalogue import CATALOGUE, KILL, SETTLES, TIMEOUT, Kind, order_of
+from septet._drill.check import Finding, check_bars, check_trading, check_truth
+from septet._drill.outcome import Outcome, Row
+from septet._drill.processes import RunProcess, VenueProcess
+from septet._drill.stage import KEY, SECRET, Stage, make_stage, settings_for
+from septet._drill.venue.truth import FaultInjected
+from septet._journal.reader import Reader
+from septet._live.kill import ask_resume
+from septet._live.replay import JOURNAL, replay
+from septet._live.shadow import shadow
+from septet.errors import RunError, SeptetError
+
+__all__ = ["Options", "drill"]
+
+Say = Callable[[str], None]
+_LOOK_S: Final = 0.1
+_NS: Final = 1_000_000_000
+_LIVE_WITHIN_S: Final = 120.0
+_SETTLE_WITHIN_S: Final = 90.0
+_BARS_PER_FAULT: Final = 24
+_RESUME_EVERY_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says of a drill; `bars` 0 is as many as the faults need."""
+
+    seed: int
+    codes: tuple[str, ...]
+    folder: Path
+    mode: str = "live"
+    times: int = 1
+    kills: int = 0
+    bars: int = 0
+    bar_wall_ns: int = _NS
+    synthetic: bool = False
+    keep_going: bool = False
+    sets: tuple[str, ...] = ()
+
+    @property
+    def bars_needed(self) -> int:
+        """How many bars are played at most."""
+        each = max(_BARS_PER_FAULT, 20 * _NS // self.bar_wall_ns)
+        return self.bars or 200 + each * (len(self.codes) * self.times + self.kills)
+
+
+def drill(loaded: Loaded, options: Options, say: Say = lambda text: None) -> Outcome:
+    """Rehearse a strategy against a local venue with faults; return what held.
+
+    Parameters
+    ----------
+    loaded
+        The strategy, loaded for a backtest: its data is what is played.
+    say
+        Told how far it is.
+
+    Raises
+    ------
+    SeptetError
+        It could not begin, or the local venue ended.
+    """
+    began = time.monotonic()
+    _insist_on_sense(loaded, options)
+    stage = make_stage(
+        loaded, options.folder, seed=options.seed, bars=options.bars_needed,
+        bar_wall_ns=options.bar_wall_ns, synthetic=options.synthetic,
+    )  # fmt: skip
+    codes = [*options.codes, *([KILL] if options.kills else [])]
+    strategy = loaded.strategy
+    outcome = Outcome(
+        strategy=strategy.name, mode=options.mode, seed=options.seed, origin=stage.origin,
+        folder=str(options.folder), rows=[Row(code) for code in codes],
+        terms=(
+            f"a bar lasts {options.bar_wall_ns / 1e6:g} ms; the client's timeout is {TIMEOUT}, "
+            f"the venue's answers settle within {SETTLES}; all other times are the real ones",
+        ),
+    )  # fmt: skip
+    with VenueProcess(stage.config, options.folder) as venue:
+        words = [
+            str(loaded.path), "--mode", options.mode, "--yes", "--clock", venue.admin,
+            "--out", str(options.folder / "runs"), "--log-level", "info",
+        ]  # fmt: skip
+        for each in [*options.sets, *settings_for(loaded, options.mode, venue.urls)]:
+            words += ["--set", each]
+        environment = {
+            KEY: stage.config.api_key, SECRET: stage.config.secret,
+            "SEPTET_STATE_DIR": str(options.folder / "state"),
+        }  # fmt: skip
+        run = RunProcess(words, environment, options.folder / "run.log")
+        rehearsal = _Rehearsal(venue, run, stage, options, outcome, say)
+        try:
+            rehearsal.play()
+        finally:
+            run.stop()
+            rehearsal.close()
+    _replays(outcome, say)
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def _insist_on_sense(loaded: Loaded, options: Options) -> None:
+    """Refuse what `septet run` would refuse, before anything is started."""
+    sets = [*options.sets, *settings_for(loaded, options.mode, {})]
+    load(loaded.path, mode=options.mode, sets=sets)
+
+
+def _replays(outcome: Outcome, say: Say) -> None:
+    """Feed the run's journal through the core again, and through the backtest's arrays."""
+    if not outcome.run:
+        outcome.failures.append("no run was begun")
+        return
+    for name, work in (("replay", replay), ("shadow", shadow)):
+        say(f"{name} of {Path(outcome.run).name}")
+        try:
+            found = work(Path(outcome.run))
+        except SeptetError as error:
+            outcome.failures.append(f"{name}: {error}")
+            continue
+        setattr(outcome, name, found.text)
+        if found.differences:
+            outcome.failures.append(f"{name}: {found.text}; first: {found.first}")
+
+
+class _OverError(Exception):
+    """The bars are over, or the run ended for good."""
+
+
+class _Rehearsal:
+    """One drill while it goes on: both books, the plan, and who struck lately."""
+
+    def __init__(
+        self, venue: VenueProcess, run: RunProcess, stage: Stage, options: Options,
+        outcome: Outcome, say: Say,
+    ) -> None:  # fmt: skip
+        self._venue, self._run, self._stage = venue, run, stage
+        self._options, self._outcome, self._say = options, outcome, say
+        self._rows = {row.code: row for row in outcome.rows}
+        self._theirs = VenueBook(bars=stage.bars)
+        self._ours: OurBook | None = None
+        self._reader: Reader | None = None
+        self._numbers: dict[int, str] = {}
+        self._counted: dict[int, int] = {}
+        self._told: set[Finding] = set()
+        self._resumed_s = 0.0
+        self._ended = 0
+
+    def close(self) -> None:
+        """Close the journal."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    # ------------------------------------------------------------ the whole
+
+    def play(self) -> None:
+        """Start the run, inject everything, end it, and check once more."""
+        self._run.start()
+        self._say("the run reads its history and trains")
+        try:
+            self._await_live()
+            self._inject_all()
+        except _OverError as over:
+            if over.args:
+                self._outcome.failures.append(str(over))
+        self._finish()
+
+    def _inject_all(self) -> None:
+        plan = order_of(
+            self._options.codes, self._options.times, self._options.kills, self._options.seed
+        )
+        for place, code in enumerate(plan):
+            self._rows[code].asked += 1
+        for place, code in enumerate(plan):
+            if not self._options.keep_going and any(r.held == "no" for r in self._outcome.rows):
+                return
+            kind = CATALOGUE[code]
+            self._say(f"{place + 1} of {len(plan)}: {code} {kind.what}")
+            self._window(kind, random.Random(f"{self._options.seed}:{place}:{code}"))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Let what is still armed have its occasion, then as many bars as were asked for."""
+        while self._options.bars and not self._is_over():
+            self._look()
+            time.sleep(_LOOK_S)
+
+    def _finish(self) -> None:
+        """Stop the market, let everything settle, stop the run and compare for good."""
+        outcome, began_ns = self._outcome, time.time_ns()
+        try:
+            if self._run.ended is None:
+                self._await_live()
+                self._venue.pause()
+                self._settle([], began_ns, bars=0)
+        except _OverError as over:
+            outcome.failures.append(str(over) or "the run did not come to rest")
+        self._run.stop()
+        self._look()
+        ours, theirs = self._ours, self._theirs
+        if ours is None:
+            return
+        found = set(check_truth(theirs, ours))
+        outcome.findings = sorted(found - self._told)
+        self._told |= found
+        totals = outcome.totals
+        totals.kinds.update(each.kind for each in self._told)
+        totals.orders = sum(o.client_id.startswith(ours.tag) for o in theirs.orders.values())
+        totals.fills = sum(f.client_id.startswith(ours.tag) for f in theirs.fills.values())
+        totals.decisions, totals.starts = ours.decisions, self._run.starts
+
+    # ------------------------------------------------------------ one fault
+
+    def _window(self, kind: Kind, draw: random.Random) -> None:
+        """Make a fault, wait until it struck and is over, and until everything has settled."""
+        if not self._await_need(kind):
+            return
+        asked_ns = time.time_ns()
+        struck: list[str] = []
+        if kind.way == "kill":
+            self._run.kill()
+            self._rows[kind.code].injected += 1
+            struck = [kind.code]
+            self._start_again()
+        elif kind.way == "restart":
+            self._run.stop()
+            self._arm(kind, draw)
+            struck = self._await_strike(kind)
+            self._start_again()
+        else:
+            self._arm(kind, draw)
+            struck = self._await_strike(kind)
+            if kind.way == "stop" and kind.code in struck:
+                self._run.stop()
+                self._start_again()
+        if struck:
+            self._wait(kind.duration_ms / 1e3)
+            self._settle(struck, asked_ns, bars=2)
+
+    def _start_again(self) -> None:
+        self._run.start()
+        self._await_live()
+
+    def _arm(self, kind: Kind, draw: random.Random) -> None:
+        self._numbers[self._venue.inject(kind.fault(draw))] = kind.code
+
+    def _await_need(self, kind: Kind) -> bool:
+        """Wait for a position or an order to be there; False if none came."""
+        if kind.needs not in ("position", "open_order") or self._mode != "live":
+            return True
+        return self._until(lambda: self._is_there(kind), self._patience_s)
+
+    def _is_there(self, kind: Kind) -> bool:
+        assert self._ours is not None
+        if kind.needs == "position":
+            return any(abs(held) > 1e-8 for held in self._ours.positions.values())
+        tag = self._ours.tag
+        return any(
+            order.client_id.startswith(tag) and order.status not in FINAL_STATUSES
+            for order in self._theirs.orders.values()
+        )
+
+    def _await_strike(self, kind: Kind) -> list[str]:
+        """Wait until the fault has struck; return every fault that struck meanwhile."""
+        struck: list[str] = []
+
+        def hit() -> bool:
+            struck.extend(self._new_strikes())
+            return kind.code in struck
+
+        self._until(hit, self._patience_s)
+        return struck
+
+    def _new_strikes(self) -> list[str]:
+        """Count what struck since the last look; what was armed earlier may strike late."""
+        found = []
+        for number, rows in self._theirs.strikes.items():
+            count = max(row.count for row in rows)
+            new = count - self._counted.get(number, 0)
+            code = self._numbers.get(number, rows[0].code)
+            self._counted[number] = count
+            if new:
+                self._rows[code].injected += new
+                found += [code] * new
+        return found
+
+    @property
+    def _patience_s(self) -> float:
+        return max(5.0, _BARS_PER_FAULT * self._options.bar_wall_ns / _NS)
+
+    @property
+    def _mode(self) -> str:
+        return self._outcome.mode
+
+    # ------------------------------------------------------------ settling
+
+    def _settle(self, struck: list[str], since_ns: int, *, bars: int) -> None:
+        """Wait until both books agree and nothing blocks; book what does not come right."""
+        first_ns = self._struck_ns(since_ns)
+        over_ns, bad_ns = time.time_ns(), first_ns
+        until_s = time.monotonic() + _SETTLE_WITHIN_S
+        found: list[Finding] = []
+        why = ""
+        while True:
+            self._look()
+            struck += self._new_strikes()
+            why, found = self._trouble(over_ns, bars)
+            if not why:
+                break
+            if why != "quiet":
+                bad_ns = time.time_ns()
+            if time.monotonic() > until_s:
+                break
+            time.sleep(_LOOK_S)
+        for code in dict.fromkeys(struck):
+            row = self._rows[code]
+            row.settled = row.injected if not why else row.settled
+            row.worst_ms = max(row.worst_ms, (bad_ns - first_ns) / 1e6)
+        self._blame(struck, found, why)
+
+    def _struck_ns(self, since_ns: int) -> int:
+        times = [
+            row.at_ns
+            for rows in self._theirs.strikes.values()
+            for row in rows
+            if row.at_ns >= since_ns and isinstance(row, FaultInjected)
+        ]
+        return min(times, default=since_ns)
+
+    def _blame(self, struck: Sequence[str], found: Sequence[Finding], why: str) -> None:
+        """Book findings that are new, and a block that did not go, to the faults of the window."""
+        assert self._ours is not None
+        bars = check_bars(self._theirs, self._ours)
+        fresh = [each for each in [*found, *bars] if each not in self._told]
+        self._told |= set(fresh)
+        for code in dict.fromkeys(struck):
+            row = self._rows[code]
+            row.findings += fresh
+            if why:
+                row.notes.append(f"not settled within {_SETTLE_WITHIN_S:g} s: {why}")
+        if not struck:
+            self._outcome.findings += fresh
+            if why:
+                self._outcome.failures.append(f"not settled: {why}")
+
+    def _trouble(self, over_ns: int, bars: int) -> tuple[str, list[Finding]]:
+        """Say what is not right yet, "quiet" while only a decision is waited for, or ""."""
+        ours = self._ours
+        assert ours is not None
+        if self._run.ended is not None:
+            return "the run ended", []
+        live = self._mode == "live"
+        busy = [
+            name for name, (state, _) in ours.states.items()
+            if state in ("intent", "submitted", "unknown")
+        ]  # fmt: skip
+        if live and busy:
+            return f"{len(busy)} orders are under way, such as {busy[0]}", []
+        blocks = [each for each in ours.blocks.values() if not each.by_hand]
+        if blocks:
+            return f"entries are blocked: {', '.join(each.rule for each in blocks)}", []
+        found = check_trading(self._theirs, ours) if live else []
+        if found:
+            return str(found[0]), found
+        if any(each.by_hand for each in ours.blocks.values()) or ours.halted:
+            self._resume()
+            return "quiet", []
+        waits = bars * self._options.bar_wall_ns
+        if bars and ours.decided_ns < over_ns + waits:
+            late = time.time_ns() - max(ours.decided_ns, over_ns) > 10 * waits + 2 * _NS
+            return "no decision is made" if late else "quiet", []
+        return "", []
+
+    def _resume(self) -> None:
+        """Do what a person would: look, and lift what waits for somebody."""
+        assert self._ours is not None
+        assert self._reader is not None
+        now_s = time.monotonic()
+        if now_s - self._resumed_s < _RESUME_EVERY_S:
+            return
+        self._resumed_s = now_s
+        names = sorted({each.rule.partition(":")[0] for each in self._ours.blocks.values()})
+        for code in self._latest:
+            self._rows[code].resumed.update(names)
+        ask_resume(
+            self._reader.path.parent, name="drill", now_ns=time.time_ns(),
+            reason=f"both journals agree; lifts {', '.join(names) or 'the halt'}",
+        )  # fmt: skip
+
+    @property
+    def _latest(self) -> list[str]:
+        """The fault that struck last."""
+        rows = [rows[-1] for rows in self._theirs.strikes.values() if rows]
+        if not rows:
+            return []
+        last = max(rows, key=lambda row: row.at_ns)
+        return [self._numbers[last.number]]
+
+    # ------------------------------------------------------------ looking
+
+    def _look(self) -> None:
+        """Read on in both journals."""
+        self._theirs.take(self._venue.rows())
+        if self._reader is None:
+            found = sorted((self._options.folder / "runs").glob(f"*/*/{JOURNAL}"))
+            if not found:
+                return
+            self._reader = Reader(found[-1])
+            self._ours = OurBook(self._reader.head)
+            self._outcome.run = str(found[-1].parent)
+        assert self._ours is not None
+        self._ours.take(self._reader.read(self._ours.seq))
+
+    def _is_over(self) -> bool:
+        """Whether all bars that were asked for have been played."""
+        clock = self._venue.clock()
+        if clock.failure:
+            raise RunError(f"the local venue failed: {clock.failure}")
+        return clock.ended or bool(self._options.bars and clock.bar >= self._options.bars)
+
+    def _until(self, done: Callable[[], bool], within_s: float) -> bool:
+        """Look until something is so; False if it never was."""
+        until_s = time.monotonic() + within_s
+        while True:
+            self._look()
+            if done():
+                return True
+            if self._run.ended is not None and self._run.starts > self._ended:
+                self._died()
+            if time.monotonic() > until_s:
+                if self._is_over():
+                    raise _OverError
+                return False
+            time.sleep(_LOOK_S)
+
+    def _wait(self, seconds: float) -> None:
+        until_s = time.monotonic() + seconds
+        while time.monotonic() < until_s:
+            self._look()
+            time.sleep(_LOOK_S)
+
+    def _died(self) -> None:
+        """The run ended though nobody asked it to: said, and started again if asked to go on."""
+        status = self._run.ended
+        self._outcome.failures.append(f"septet run ended with status {status}:\n{self._run.tail()}")
+        self._ended = self._run.starts
+        if not self._options.keep_going:
+            raise _OverError
+        self._start_again()
+
+    def _await_live(self) -> None:
+        """Wait until the run of the latest start has made a decision."""
+        starts = self._run.starts
+
+        def live() -> bool:
+            ours = self._ours
+            return (
+                ours is not None
+                and ours.sessions > 0
+                and ours.decided_ns > max(ours.begun_ns, self._begun_ns)
+            )
+
+        self._begun_ns = time.time_ns() if starts > self._live_start else self._begun_ns
+        self._live_start = starts
+        if not self._until(live, _LIVE_WITHIN_S):
+            raise _OverError(
+                f"the run was not live within {_LIVE_WITHIN_S:g} s:\n{self._run.tail()}"
+            )
+
+    _begun_ns = 0
+    _live_start = 0
+
+
+_ = (Any, signal, FINAL_STATES)

@@ -1,0 +1,189 @@
+"""The stage of a drill: the strategy's own prices at a local venue, and what points it there."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from septet._config.load import Loaded
+from septet._data.bars import BarTable, Instrument, MarketData
+from septet._data.load import load_market
+from septet._drill.catalogue import RECEIVE_MS, SETTLES, TIMEOUT
+from septet._drill.venue.config import Bars, SymbolConfig, Synthetic, VenueConfig, interval
+from septet._drill.venue.tape import load_bars
+from septet._live.build import currencies
+from septet._shell.session import warmup_ns_of
+from septet.errors import InputError
+
+__all__ = ["KEY", "SECRET", "Stage", "make_stage", "settings_for"]
+
+KEY: Final = "SEPTET_DRILL_KEY"
+SECRET: Final = "SEPTET_DRILL_SECRET"
+_START_NS: Final = 1_700_006_400 * 10**9
+_MEMORY_BARS: Final = 500
+_LEAST_HISTORY: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A venue's configuration and the bars it plays; `to_play` come after its history."""
+
+    config: VenueConfig
+    bars: dict[str, Bars]
+    to_play: int
+    origin: str
+
+
+def make_stage(
+    loaded: Loaded, folder: Path, *, seed: int, bars: int, bar_wall_ns: int, synthetic: bool
+) -> Stage:
+    """Prepare the venue: `bars` to play after enough history for warm-up and training.
+
+    Raises
+    ------
+    InputError
+        What the strategy trades cannot be played: perpetuals, symbols without a quote currency,
+        markets with sessions, or a bar that the venue has not.
+    """
+    strategy = loaded.strategy
+    _insist_on_spot(strategy)
+    bar_ns = int(strategy.universe.bar)
+    interval(bar_ns)
+    history = -(-min(warmup_ns_of(strategy, _MEMORY_BARS), 2**61) // bar_ns)
+    if synthetic:
+        history = min(history, 100_000)
+        made = _synthetic(strategy, seed, bar_ns, history + bars)
+        instruments: dict[str, Instrument] = {}
+        origin = f"synthetic prices from seed {seed}"
+    else:
+        market = load_market(loaded)
+        made, history = _recorded(market, history, bars)
+        instruments, origin = dict(market.instruments), "the strategy's own newest bars"
+    configs, played = [], {}
+    for symbol, columns in made.items():
+        config = _symbol(symbol, strategy, columns, instruments.get(symbol))
+        path = folder / f"bars-{config.id}.json"
+        path.write_bytes(msgspec.json.encode(columns))
+        configs.append(msgspec.structs.replace(config, bars_path=str(path)))
+        played[config.id] = columns
+    first = min(each.open_ns[0] for each in played.values())
+    last = max(each.open_ns[-1] for each in played.values())
+    to_play = (last - first) // bar_ns + 1 - history
+    venue = VenueConfig(
+        symbols=configs, bar_ns=bar_ns, bar_wall_ns=bar_wall_ns, history=history, seed=seed,
+        balances={strategy.account.currency: f"{2 * strategy.account.capital:f}"},
+        api_key=f"drill-{folder.name}", secret=f"drill-{seed}",
+        truth_path=str(folder / "truth.jsonl"),
+    )  # fmt: skip
+    return Stage(venue, played, to_play, origin)
+
+
+def _insist_on_spot(strategy: Any) -> None:
+    if strategy.account.type != "spot":
+        raise InputError(
+            "the local venue of the drill is a spot market, and the account is "
+            f"{strategy.account.type}",
+            hint="rehearse with account: {type: spot}",
+        )
+    calendar = strategy.data.candles.extra["calendar"] or "24x7"
+    if calendar != "24x7":
+        raise InputError(
+            f"the local venue of the drill never closes, and the calendar is {calendar}",
+            hint="rehearse on a market that is open round the clock",
+        )
+
+
+def _synthetic(strategy: Any, seed: int, bar_ns: int, count: int) -> dict[str, Bars]:
+    found = {}
+    for number, symbol in enumerate(strategy.universe.symbols):
+        base, quote = currencies(symbol, strategy.account.currency)
+        how = Synthetic(count=count, start_ns=_START_NS // bar_ns * bar_ns, price=100.0)
+        config = SymbolConfig(base=base, quote=quote, synthetic=how)
+        found[symbol] = load_bars(config, seed + number, bar_ns)
+    return found
+
+
+def _recorded(market: MarketData, history: int, bars: int) -> tuple[dict[str, Bars], int]:
+    """Return the newest bars that all symbols share the time of, and how many are history."""
+    tables = [market.bars[symbol] for symbol in market.symbols]
+    bar_ns = market.bar_ns
+    end = min(int(table.open_ns[-1]) for table in tables) + bar_ns
+    begin = max(int(table.open_ns[0]) for table in tables)
+    there = (end - begin) // bar_ns
+    if there <= _LEAST_HISTORY:
+        raise InputError(
+            f"the data has {there} bars in common, too few for a drill",
+            hint="try --synthetic, or a longer span",
+        )
+    bars = min(bars, max(there - history, there // 2))
+    begin = max(begin, end - (history + bars) * bar_ns)
+    history = (end - begin) // bar_ns - bars
+    found = {}
+    for table in tables:
+        found[table.symbol] = _columns(table, begin, end)
+    return found, history
+
+
+def _columns(table: BarTable, begin: int, end: int) -> Bars:
+    rows = slice(*table.open_ns.searchsorted([begin, end]).tolist())
+    return Bars(
+        open_ns=table.open_ns[rows].tolist(), open=table.open[rows].tolist(),
+        high=table.high[rows].tolist(), low=table.low[rows].tolist(),
+        close=table.close[rows].tolist(), volume=table.volume[rows].tolist(),
+    )  # fmt: skip
+
+
+def _symbol(symbol: str, strategy: Any, bars: Bars, known: Instrument | None) -> SymbolConfig:
+    """Return a market with the file's filters, else with some that suit its price."""
+    if "/" not in symbol:
+        raise InputError(
+            f"{symbol} names no quote currency, and the local venue trades pairs",
+            hint="rehearse with a symbol such as BTC/USDT",
+        )
+    base, quote = currencies(symbol, strategy.account.currency)
+    digits = math.floor(math.log10(bars.close[-1]))
+    tick, lot = 10.0 ** max(digits - 6, -8), 10.0 ** min(max(-1 - digits, -8), 0)
+    if known is not None and known.tick > 0.0:
+        tick, lot = known.tick, max(known.lot, 1e-8)
+    capital = float(strategy.account.capital)
+    deep = f"{max(50_000.0, capital):.0f}"
+    return SymbolConfig(
+        base=base, quote=quote, tick=_text(tick), lot=_text(lot), min_quantity=_text(lot),
+        min_notional=_text(min(5.0, capital / 1_000)), level_notional=deep,
+    )  # fmt: skip
+
+
+def _text(number: float) -> str:
+    return f"{number:.8f}".rstrip("0").rstrip(".") or "0"
+
+
+def settings_for(loaded: Loaded, mode: str, urls: dict[str, Any]) -> list[str]:
+    """Return the settings (``--set``) that point a strategy at the local venue.
+
+    The times are those of a local venue: it reads nothing stale for longer than a second.
+    """
+    options = {
+        "defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchMargins": False,
+        "fetchCurrencies": False, "recvWindow": RECEIVE_MS,
+    }  # fmt: skip
+    reach = {
+        "urls": urls, "options": options, "streaming": {"keepAlive": 1_000}, "rate_limit": False,
+    }  # fmt: skip
+    candles = {"use": "ccxt", "venue": "binance", "timeout": TIMEOUT, **reach}
+    venue = {
+        "use": "ccxt", "exchange": "binance", "key": f"env:{KEY}", "secret": f"env:{SECRET}",
+        "timeout": TIMEOUT, "settles": SETTLES, **reach,
+    }  # fmt: skip
+    written = {"data.candles": candles}
+    if mode == "live":
+        written["execution.venues"] = {"drill": venue}
+    found = [f"{path}={json.dumps(value)}" for path, value in written.items()]
+    universe = loaded.strategy.universe
+    return found + [
+        f"universe.{name}=" for name in ("start", "end") if getattr(universe, name) is not None
+    ]
