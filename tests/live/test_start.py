@@ -95,9 +95,10 @@ class Stage:
         mode: str = "paper",
         yes: bool = True,
         signals: bool = False,
+        sets: Sequence[str] = (),
         **options: Any,
     ) -> LiveResult:
-        files = [self.world.load(name, mode=mode) for name in names or ("live",)]
+        files = [self.world.load(name, mode=mode, sets=sets) for name in names or ("live",)]
         wiring = Wiring(self.core, self.connected, self.world.feed)
         options = {"bars": 3, **options}
         return run_live(
@@ -245,6 +246,23 @@ def test_live_needs_a_yes(stage: Stage) -> None:
 def test_live_needs_its_capital(stage: Stage) -> None:
     with pytest.raises(InputError, match=r"has 10000\.00 USDT free, and 20000\.00"):
         live(stage, "one", "two")
+
+
+def test_two_live_strategies_share_a_connection_and_each_has_its_own_orders(stage: Stage) -> None:
+    stage.behaviour |= {"one": {"buys": True}, "two": {"buys": True}}
+    result = live(stage, "one", "two", sets=["account.capital=4000"])
+    assert [end.how for _, end in result.ends] == ["finished", "finished"]
+    assert len(stage.venue.named("open")) == 1
+    tags = {lane.place.tag for lane, _ in result.ends}
+    posted = [each.client_id for each in stage.venue.named("submit")]
+    assert {each[:8] for each in posted} == tags
+    assert len(set(posted)) == len(posted)
+    for lane, _ in result.ends:
+        acked = [event for event, _ in rows(result, lane.strategy.name)]
+        ids = [each.client_id for each in acked if isinstance(each, m.Acked)]
+        assert ids
+        assert all(each.startswith(lane.place.tag) for each in ids)
+    assert "add up on one account" in result.document()["netting"]
 
 
 def test_differences_refuse_the_start_where_the_file_says_so(tmp_path: Path) -> None:
