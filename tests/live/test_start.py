@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -22,10 +23,11 @@ from septet._journal.reader import Reader
 from septet._live import start as begin
 from septet._live.clock import LiveClock
 from septet._live.kill import HALT, ask_halt, ask_resume
-from septet._live.run import LiveResult, run_live
+from septet._live.run import LiveResult, reports, run_live
 from septet._live.stop import FAILED
 from septet._live.wiring import Wiring
 from septet.errors import InputError, JournalError, RunError
+from septet_schemas.times import Daily
 from tests.live.feeds import World
 from tests.live.scripted import MemoryVenue
 
@@ -192,6 +194,24 @@ def test_a_source_that_cannot_be_listened_to_is_refused(stage: Stage) -> None:
     with pytest.raises(InputError, match=r"live\.yaml:\d+: data\.candles: use: synthetic") as said:
         WIRING.feed(loaded, stage.world.clock)
     assert "use: ccxt" in said.value.hint
+
+
+def test_a_daily_report_is_scheduled_in_its_zone(stage: Stage) -> None:
+    async def scene() -> None:
+        daily = Daily.parse("daily 08:30 Europe/Paris")
+        lane: Any = SimpleNamespace(
+            strategy=SimpleNamespace(schedule=SimpleNamespace(report=daily)),
+            place=SimpleNamespace(folder=stage.world.folder), tell=None,
+        )  # fmt: skip
+        scheduler = reports([lane])
+        [job] = scheduler.get_jobs()
+        due = job.next_run_time
+        assert (due.hour, due.minute, str(due.tzinfo)) == (8, 30, "Europe/Paris")
+        scheduler.shutdown(wait=False)
+        lane.strategy.schedule.report = None
+        assert reports([lane]) is None
+
+    asyncio.run(scene())
 
 
 def test_n11_a_feed_that_is_away_at_the_start_is_waited_for(stage: Stage) -> None:

@@ -17,7 +17,7 @@ from septet._live.stop import STOP_WITHIN_S, LaneEnd, LoopWatch, Signals, projec
 from septet._live.wiring import WIRING, Wiring
 from septet.errors import InputError
 
-__all__ = ["Confirm", "LiveResult", "run_live"]
+__all__ = ["Confirm", "LiveResult", "reports", "run_live"]
 
 _TEND_S: Final = 0.5
 _SKEW_EVERY_S: Final = 300.0
@@ -156,14 +156,18 @@ class _Process:
         )
         if self.signals:
             signals.listen(loop)
+        schedule = None
         try:
             await self._begin()
             watch.start()
+            schedule = reports(self.lanes)
             await self._trade()
         except begin.Stopped:
             self.reason = self.reason or "asked to stop"
         finally:
             watch.close()
+            if schedule is not None:
+                schedule.shutdown(wait=False)
             await self._end_all()
             if self.signals:
                 signals.forget(loop)
@@ -309,6 +313,26 @@ class _Process:
     async def _end_all(self) -> None:
         reason = self.reason or "the process could not begin"
         await asyncio.gather(*(self._end(lane, reason) for lane in self._running()))
+
+
+def reports(lanes: Sequence[Lane]) -> Any:
+    """Rewrite the tables at the time of day a file says; None where none does."""
+    daily = [(lane, lane.strategy.schedule.report) for lane in lanes]
+    daily = [(lane, at) for lane, at in daily if at is not None]
+    if not daily:
+        return None
+    from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+    scheduler = AsyncIOScheduler(event_loop=asyncio.get_running_loop())
+    for lane, at in daily:
+        seconds = at.at_ns // _NS
+        scheduler.add_job(
+            project, "cron", (lane.place.folder, lane.tell), hour=seconds // 3_600,
+            minute=seconds // 60 % 60, second=seconds % 60, timezone=at.time_zone,
+            misfire_grace_time=3_600, coalesce=True,
+        )  # fmt: skip
+    scheduler.start()
+    return scheduler
 
 
 async def _ended(lane: Lane) -> None:
