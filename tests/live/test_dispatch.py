@@ -87,6 +87,18 @@ def test_ids_too_old_to_remember_are_asked_for_not_sent(monkeypatch: pytest.Monk
     asyncio.run(scene())
 
 
+def test_a_protective_stop_leaves_though_it_serves_no_parent() -> None:
+    async def scene() -> None:
+        desk = Desk()
+        desk.out.remember_older(7)
+        stop = submit("t-0-1", -1, order_type="stop", trigger_price=1.0)
+        [answer] = await desk.do(stop)
+        assert isinstance(answer, m.Acked)
+        assert desk.venue.named("submit") == [stop]
+
+    asyncio.run(scene())
+
+
 def test_an_order_past_its_deadline_stays() -> None:
     async def scene() -> None:
         desk = Desk()

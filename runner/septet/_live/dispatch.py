@@ -211,7 +211,8 @@ class Dispatcher:
         if client_id in self._sent:
             self._fault("submit", RuntimeError(f"order {client_id} was already sent once"))
             return
-        if parent <= self._floor:  # too old to be sure of: the venue is asked instead
+        # Too old to be sure of: the venue is asked instead. Protective stops (-1) have no number.
+        if 0 <= parent <= self._floor:
             error = RuntimeError(f"order {client_id} is older than the ids that are remembered")
             self._fault("submit", error)
             self._put(self._uncertain(client_id, error))
