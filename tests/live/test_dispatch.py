@@ -87,14 +87,29 @@ def test_ids_too_old_to_remember_are_asked_for_not_sent(monkeypatch: pytest.Monk
     asyncio.run(scene())
 
 
-def test_a_protective_stop_leaves_though_it_serves_no_parent() -> None:
+def test_a_protective_stop_leaves_though_it_serves_no_parent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def scene() -> None:
+        monkeypatch.setattr("septet._live.dispatch.REMEMBERED_IDS", 10)
         desk = Desk()
-        desk.out.remember_older(7)
+        desk.out.remember([submit(f"t{k}-0", k) for k in range(100)])
         stop = submit("t-0-1", -1, order_type="stop", trigger_price=1.0)
         [answer] = await desk.do(stop)
         assert isinstance(answer, m.Acked)
         assert desk.venue.named("submit") == [stop]
+
+    asyncio.run(scene())
+
+
+def test_after_a_restart_an_older_parent_may_have_another_child() -> None:
+    async def scene() -> None:
+        before, desk = Desk(), Desk()
+        await before.do(submit("t3-0", 3), submit("t7-0", 7))
+        desk.out.remember_ids(before.out.recent())
+        assert await desk.do(submit("t3-0", 3)) == []
+        [answer] = await desk.do(submit("t3-1", 3))
+        assert isinstance(answer, m.Acked)
 
     asyncio.run(scene())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from septet import messages as m
@@ -164,9 +164,15 @@ class Dispatcher:
             elif isinstance(each, m.Amend):
                 self._note(each.new_client_id, each.parent)
 
-    def remember_older(self, parent: int) -> None:
-        """Note that parents up to a number were sent by a journal that is not read again."""
-        self._floor = max(self._floor, parent)
+    def remember_ids(self, sent: Mapping[str, int]) -> None:
+        """Note ids and their parents as `recent` gave them before a restart."""
+        for client_id, parent in sent.items():
+            self._note(client_id, parent)
+
+    def recent(self, count: int = 1_024) -> dict[str, int]:
+        """Return the last ids that were sent, and their parents; older ones are the core's care."""
+        names = list(self._sent)[-count:]
+        return {name: self._sent[name] for name in names}
 
     def wake(self, at_ns: int) -> None:
         """Ring again what was asked for before a restart."""

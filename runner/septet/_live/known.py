@@ -36,7 +36,6 @@ class Known:
         self.points: list[m.Event] = []
         self._series = bool(strategy.data.series) or strategy.data.funding is not None
         self.entries = 0
-        self.parent = -1
         self.decisions = 0
         self.wakes: set[int] = set()
         self.trains: dict[int, m.Train] = {}
@@ -73,9 +72,7 @@ class Known:
             self.decisions += 1
 
     def _command(self, each: m.Command) -> None:
-        if isinstance(each, m.Submit | m.Amend):
-            self.parent = max(self.parent, each.parent)
-        elif isinstance(each, m.Wake):
+        if isinstance(each, m.Wake):
             self.wakes.add(each.at_ns)
         elif isinstance(each, m.Train):
             self.trains[each.number] = each
@@ -92,12 +89,12 @@ class Known:
 
     # ------------------------------------------------------------ kept and taken up
 
-    def kept(self, core: bytes, member: Member) -> Kept:
+    def kept(self, core: bytes, member: Member, sent: dict[str, int]) -> Kept:
         """Return all of it, and the core's state."""
         folded = self._folded
         return Kept(
             core=core, time_ns=folded.time_ns, waiting=[list(each) for each in folded.waiting],
-            accounted_ns=list(folded.accounted_ns), lines=list(self.lines), parent=self.parent,
+            accounted_ns=list(folded.accounted_ns), lines=list(self.lines), sent=sent,
             decisions=self.decisions, wakes=sorted(self.wakes),
             trains=list(self.trains.values()), fired=self.fired,
             positions=dict(member.positions), cash=member.cash, equity=member.equity,
@@ -106,7 +103,7 @@ class Known:
     def restore(self, kept: Kept, journal: Reader, seq: int) -> None:
         """Take up what was kept at an entry; the data before it is read where a model needs it."""
         self._folded = _standing(self._grids, kept.time_ns, kept.waiting, kept.accounted_ns)
-        self.lines, self.parent, self.decisions = list(kept.lines), kept.parent, kept.decisions
+        self.lines, self.decisions = list(kept.lines), kept.decisions
         self.wakes, self.fired = set(kept.wakes), dict(kept.fired)
         self.trains = {each.number: each for each in kept.trains}
         for entry in journal.read(0, seq) if self.learns or self._series else ():

@@ -171,7 +171,7 @@ class Lane:
             self.known.restore(kept, journal, seq)
             self.member.positions = dict(kept.positions)
             self.member.cash, self.member.equity = kept.cash, kept.equity
-            self.dispatcher.remember_older(kept.parent)
+            self.dispatcher.remember_ids(kept.sent)
 
         def each(event: m.Event, commands: Sequence[m.Command]) -> None:
             self.known.take(event, commands)
@@ -390,7 +390,7 @@ class Lane:
         journal = self.journal
         if journal is None or self.known.entries != self.shell.handled:
             return  # the next time
-        kept = self.known.kept(self.build.core.snapshot(), self.member)
+        kept = self.known.kept(self.build.core.snapshot(), self.member, self.dispatcher.recent())
         journal.snapshot(msgspec.msgpack.encode(kept))
         self._snapshot_ns, self._snapshot_seq = self.clock.now_ns(), journal.seq
 

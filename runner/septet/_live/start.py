@@ -204,7 +204,7 @@ class Kept(msgspec.Struct, frozen=True):
     """A snapshot: the core's state, and what the shell around it must know.
 
     `time_ns`, `waiting` and `accounted_ns` are those of `Standing`; `lines` the last bar of each
-    symbol and its close; `parent` the highest number of an order that was sent; `wakes` and
+    symbol and its close; `sent` the last ids that were sent, and their parents; `wakes` and
     `trains` what was asked for and has not come; `fired` the halts that hold.
     """
 
@@ -213,7 +213,7 @@ class Kept(msgspec.Struct, frozen=True):
     waiting: list[list[int]]
     accounted_ns: list[int]
     lines: list[tuple[int, float]]
-    parent: int
+    sent: dict[str, int]
     decisions: int
     wakes: list[int]
     trains: list[m.Train]
