@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from septet._cli import options
-from septet._cli.render import count_text, problem_document, render_problems, to_json
+from septet._cli.render import (
+    count_text,
+    problem_document,
+    render_problems,
+    render_table,
+    to_json,
+)
 
 if TYPE_CHECKING:
     from septet._config.load import Loaded
+    from septet._live.world import World
 
 __all__ = ["check"]
 
@@ -19,35 +27,83 @@ __all__ = ["check"]
 @options.strategy_file
 @options.mode
 @options.settings
+@click.option(
+    "--world",
+    is_flag=True,
+    help="Paper and live: ask the feed and the venue, too. Reads only.",
+)
+@click.option(
+    "--clock",
+    metavar="URL",
+    help="With --world: take market time from the local venue at this address.",
+)
 @options.as_json
-def check(file: str, mode: str | None, sets: tuple[str, ...], as_json: bool) -> int:
+def check(
+    file: str,
+    mode: str | None,
+    sets: tuple[str, ...],
+    world: bool,
+    clock: str | None,
+    as_json: bool,
+) -> int:
     """Check a strategy file: its shape, what it refers to, and whether it makes sense.
 
     Nothing is downloaded and nothing runs. Every problem is shown at once, each with its place.
+    With --world the exchange is asked whether it lists the symbols, takes the sizes and orders,
+    how far its history reaches, what the key may do, and what the clocks say; what would stop a
+    run, or keep it from ever entering, is an error and leaves with status 2.
     """
     from septet._config.load import load
 
     loaded = load(file, mode=mode, sets=sets)
     settings = _settings_of_sweep(loaded) if loaded.strategy.sweep is not None else None
+    seen = _look(loaded, clock) if world else None
     if as_json:
-        document = {
-            "ok": True,
-            "file": file,
-            "name": loaded.strategy.name,
-            "mode": loaded.strategy.mode,
-            "problems": [problem_document(each) for each in loaded.warnings],
-        }
-        if settings is not None:
-            document["settings_of_sweep"] = settings
-        click.echo(to_json(document))
-        return 0
-    render_problems(loaded.warnings, total=False)
-    counted = count_text(loaded.warnings)
+        click.echo(to_json(_document(loaded, file, settings, seen)))
+    else:
+        _show(loaded, file, settings, seen)
+    return 0 if seen is None or seen.ok else 2
+
+
+def _look(loaded: Loaded, address: str | None) -> World:
+    from septet._live.clock import clock_from
+    from septet._live.world import look
+
+    return look(loaded, clock_from(address) if address else None)
+
+
+def _document(
+    loaded: Loaded, file: str, settings: int | None, seen: World | None
+) -> dict[str, Any]:
+    problems = [*loaded.warnings, *(seen.problems if seen is not None else ())]
+    document: dict[str, Any] = {
+        "ok": seen is None or seen.ok,
+        "file": file,
+        "name": loaded.strategy.name,
+        "mode": loaded.strategy.mode,
+        "problems": [problem_document(each) for each in problems],
+    }
+    if settings is not None:
+        document["settings_of_sweep"] = settings
+    if seen is not None:
+        document["world"] = [asdict(each) for each in seen.rows]
+    return document
+
+
+def _show(loaded: Loaded, file: str, settings: int | None, seen: World | None) -> None:
+    problems = loaded.warnings
+    if seen is not None:
+        rows = [{"what": r.what, "verdict": r.verdict, "found": r.found} for r in seen.rows]
+        click.echo(render_table(rows, ("what", "verdict", "found")))
+        problems = (*problems, *seen.problems)
+    render_problems(problems, total=False)
+    counted = count_text(problems)
     tail = f", {counted}" if counted else ""
     if settings is not None:
         tail += f", a sweep of {settings:,} setting" + ("" if settings == 1 else "s")
-    click.echo(f"{click.style('ok', fg='green', bold=True)}: {file}{tail}")
-    return 0
+    good = seen is None or seen.ok
+    word = click.style("ok", fg="green", bold=True) if good else click.style("no", fg="red")
+    click.echo(f"{word}: {file}{tail}")
 
 
 def _settings_of_sweep(loaded: Loaded) -> int:

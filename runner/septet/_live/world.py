@@ -1,0 +1,389 @@
+"""What a venue and a feed say of a strategy file, before anything is traded.
+
+Reads only: the feed is opened as a run would open it, the newest bars are read, the account is
+looked at. No order is sent, no run folder is made and no lease is taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, TypeVar
+
+from septet import messages as m
+from septet._data.stamps import iso
+from septet._host.venues import FeedFacts, Market, VenueFacts
+from septet._live.build import currencies
+from septet._live.clock import LiveClock, WallClock
+from septet._live.listen import history_ns_of, request_of
+from septet._live.wiring import feed_of, venue_of
+from septet._shell.session import plan_of
+from septet.errors import DataError, InputError, Problem, SeptetError
+from septet_schemas.units import format_duration
+
+__all__ = ["Row", "World", "look"]
+
+T = TypeVar("T")
+Verdict = Literal["ok", "note", "warning", "error"]
+
+WITHIN_S: Final = 120.0
+_BARS: Final = 50
+_COARSE: Final = 0.2
+"""Part of the largest entry that one lot may be worth before it is said."""
+_KINDS: Final = {
+    "market": ("market",), "limit": ("limit",), "stop": ("stop",), "stop_limit": ("stop_limit",),
+    "limit_then_market": ("limit", "market"),
+}  # fmt: skip
+"""What a venue must take for each of our own entry orders; a stranger's is not judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing that was looked at. An error stops a run, or keeps it from ever entering."""
+
+    what: str
+    found: str
+    verdict: Verdict = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that was found, and what of it has a place in the file."""
+
+    rows: tuple[Row, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing would stop a run."""
+        return all(each.verdict != "error" for each in self.rows)
+
+
+def look(loaded: Any, clock: LiveClock | None = None) -> World:
+    """Ask the feed of a file, and in live mode its venue, what a run would find.
+
+    Raises
+    ------
+    InputError
+        The file is for a backtest, or names a source or a venue that has no live side.
+    """
+    if loaded.strategy.mode == "backtest":
+        raise InputError(
+            "--world looks at what a paper or a live run meets, and the file says backtest",
+            hint="add --mode paper or --mode live",
+        )
+    clock = clock or WallClock()
+    feed_of(loaded, clock)
+    if loaded.strategy.mode == "live":
+        venue_of(loaded, clock, {})
+    looking = _Looking(loaded, clock)
+    asyncio.run(looking.all())
+    return World(tuple(looking.rows), tuple(looking.problems))
+
+
+class _Looking:
+    """Collects what is found, in the order in which it is found."""
+
+    def __init__(self, loaded: Any, clock: LiveClock) -> None:
+        self.loaded, self.strategy, self.clock = loaded, loaded.strategy, clock
+        self.symbols: tuple[str, ...] = tuple(self.strategy.universe.symbols)
+        self.rows: list[Row] = []
+        self.problems: list[Problem] = []
+        self._prices: dict[str, float] = {}
+        self._name = next(iter(self.strategy.execution.venues))
+
+    # ------------------------------------------------------------ what is said
+
+    def say(
+        self, what: str, found: str, verdict: Verdict = "ok", path: Sequence[Any] = (),
+        hint: str = "",
+    ) -> None:  # fmt: skip
+        """Add a row; one that is no good and has a place in the file is a problem as well."""
+        self.rows.append(Row(what, found, verdict))
+        if verdict not in ("warning", "error"):
+            return
+        node, reached = self.loaded.tree.nearest(tuple(path))
+        mark = node.place
+        self.problems.append(
+            Problem(
+                f"{what}: {found}", file=mark.source, line=mark.line, column=mark.column,
+                key=".".join(map(str, reached)), hint=hint, severity=verdict,
+            )
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ the whole
+
+    async def all(self) -> None:
+        """Look at the feed, then at the venue."""
+        heard = await self._within("the feed", ("data", "candles"), self._feed)
+        markets = dict(heard.markets) if heard is not None else {}
+        if self.strategy.mode == "live":
+            path = ("execution", "venues", self._name)
+            facts = await self._within("the venue", path, self._venue)
+            markets = dict(facts.markets) if facts is not None else {}
+        else:
+            fills = self.strategy.execution.simulation.fills
+            self.say("fills", f"simulated in this process ({fills}); no key is used", "note")
+            self._stops(held=False)
+        for symbol in self.symbols:
+            if symbol in markets:
+                self._market(symbol, markets[symbol])
+
+    async def _within(
+        self, what: str, path: Sequence[Any], work: Callable[[Sequence[str]], Awaitable[T]]
+    ) -> T | None:
+        """Do one side's work within a bound; a symbol that is refused is left out the next time."""
+        symbols = list(self.symbols)
+        while symbols:
+            try:
+                return await asyncio.wait_for(work(tuple(symbols)), WITHIN_S)
+            except TimeoutError:
+                self.say(what, f"no answer within {WITHIN_S:.0f} s", "error", path)
+                return None
+            except OSError as error:
+                self.say(what, f"cannot be reached: {error}", "error", path)
+                return None
+            except SeptetError as error:
+                named = self._named(error.message)
+                place = self._symbol(named) if named else self._bar(error.message) or path
+                self.say(what, error.message, "error", place, error.hint)
+                if not isinstance(error, DataError) or named not in symbols:
+                    return None
+                symbols.remove(named)
+        return None
+
+    def _named(self, message: str) -> str:
+        """Return the symbol that a refusal is about, or nothing."""
+        for symbol in self.symbols:
+            if re.search(rf"(?<![\w/:]){re.escape(symbol)}(?![\w/:])", message):
+                return symbol
+        return ""
+
+    def _bar(self, message: str) -> Sequence[str]:
+        bar = format_duration(int(self.strategy.universe.bar))
+        return ("universe", "bar") if f"bars of {bar}" in message else ()
+
+    # ------------------------------------------------------------ the feed
+
+    async def _feed(self, symbols: Sequence[str]) -> FeedFacts:
+        feed = feed_of(self.loaded, self.clock)
+        try:
+            request = replace(request_of(self.strategy), symbols=tuple(symbols))
+            facts = await feed.open(request, _ignore)
+            for want, how in facts.how.items():
+                verb = "streamed" if how == "stream" else "polled"
+                self.say(want, f"{verb} by {facts.exchange}")
+            for note in facts.notes:
+                self.say("feed", note, "note")
+            for symbol in symbols:
+                await self._history(feed, symbol)
+            return facts
+        finally:
+            await feed.close()
+
+    async def _history(self, feed: Any, symbol: str) -> None:
+        """Read the newest bars, and compare how far back bars go with what a start reads."""
+        bar_ns, now_ns = int(self.strategy.universe.bar), self.clock.market_ns()
+        bars = await feed.bars(symbol, now_ns - _BARS * bar_ns, now_ns)
+        what = f"history {symbol}"
+        if not bars:
+            text = f"no bar within the last {format_duration(_BARS * bar_ns)}"
+            self.say(what, text, "error", self._symbol(symbol))
+            return
+        self._prices[symbol] = bars[-1].close
+        if not hasattr(feed, "oldest"):
+            self.say(what, "how far it reaches is not said", "note")
+            return
+        oldest_ns = await feed.oldest(symbol)
+        if oldest_ns is None:
+            self.say(what, "none", "error", self._symbol(symbol))
+            return
+        self._reach(what, now_ns - oldest_ns, oldest_ns)
+
+    def _reach(self, what: str, depth_ns: int, oldest_ns: int) -> None:
+        """Judge a depth by what features and models need before they say anything."""
+        bar_ns = int(self.strategy.universe.bar)
+        memory = plan_of(self.loaded).memory_bars + 2
+        warm_ns = memory * bar_ns
+        text = f"reaches back to {iso(oldest_ns)}"
+        if depth_ns < warm_ns:
+            late = format_duration(-(-(warm_ns - depth_ns) // bar_ns) * bar_ns)
+            text += f"; features need {memory} bars, and speak first in {late}"
+            self.say(what, text, "warning", ("features",))
+            return
+        model = self.strategy.model
+        training = model.extra["training"] if model is not None else None
+        train_ns = getattr(training, "train", None)
+        if train_ns is not None and depth_ns < warm_ns + train_ns:
+            late = format_duration(-(-(warm_ns + train_ns - depth_ns) // bar_ns) * bar_ns)
+            text += f"; a training window of {format_duration(train_ns)} is whole in {late}"
+            self.say(what, text, "warning", ("model", "training", "train"))
+            return
+        read_ns = history_ns_of(self.strategy, memory)
+        text += f"; a first start reads {format_duration(read_ns // bar_ns * bar_ns)}"
+        self.say(what, text)
+
+    # ------------------------------------------------------------ the venue
+
+    async def _venue(self, symbols: Sequence[str]) -> VenueFacts:
+        venue = venue_of(self.loaded, self.clock, {})
+        assert venue is not None, "live mode has a venue or was refused"
+        try:
+            facts = await venue.open(symbols, _ignore)
+            await self._clock(venue)
+            holdings = await venue.holdings()
+        finally:
+            await venue.close()
+        self._account(facts, holdings)
+        self._orders(facts)
+        return facts
+
+    async def _clock(self, venue: Any) -> None:
+        skewed = await venue.skew()
+        if skewed is None:
+            self.say("clock", "the venue does not tell its time", "note")
+            return
+        block = self.strategy.execution.venues[self._name]
+        limit_ns = getattr(block.config, "skew", 500_000_000)
+        text = f"{skewed.skew_ns / 1e6:+.0f} ms from the venue's, {limit_ns / 1e6:.0f} ms allowed"
+        if abs(skewed.skew_ns) <= limit_ns:
+            self.say("clock", text)
+            return
+        hint = "set this machine's clock (ntp); entries are blocked while they differ"
+        self.say("clock", text, "error", ("execution", "venues", self._name, "skew"), hint)
+
+    def _account(self, facts: VenueFacts, holdings: m.Holdings | None) -> None:
+        """Judge what the key may do and what the account holds."""
+        kind = "a test venue" if facts.is_test else "real money"
+        self.say("account", f"{facts.exchange}, {kind}, known as {facts.account}")
+        path = ("execution", "venues", self._name, "key")
+        block = self.strategy.execution.venues[self._name]
+        if facts.can_withdraw and not getattr(block.config, "allow_withdrawal", False):
+            hint = "make a key that may only trade, or write allow_withdrawal: true"
+            self.say("key", "it may withdraw, and a run refuses it", "error", path, hint)
+        elif facts.can_withdraw is None:
+            self.say("key", "whether it may withdraw is not known", "warning", path)
+        else:
+            self.say("key", "may withdraw, as allowed" if facts.can_withdraw else "may only trade")
+        if holdings is None:
+            text = "the balances cannot be read: a wrong key, or one without the right to trade"
+            self.say("balances", text, "error", path)
+            return
+        self._funds(holdings)
+
+    def _funds(self, holdings: m.Holdings) -> None:
+        account = self.strategy.account
+        free = holdings.balances.get(account.currency, (0.0, 0.0))[0]
+        text = f"{free:.2f} {account.currency} free, capital {account.capital:.2f}"
+        if free < account.capital * (1.0 - 1e-9):
+            hint = "a new run is refused; one that goes on needs only the cash of its own ledger"
+            self.say("balances", text, "warning", ("account", "capital"), hint)
+        else:
+            self.say("balances", text)
+        for symbol in self.symbols:
+            base = currencies(symbol, account.currency)[0]
+            held = sum(holdings.balances.get(base, (0.0, 0.0)))
+            if held > 0.0 and self.strategy.risk.adopt != "adopt":
+                hint = "sell it, or let the run take it over: risk: {adopt: adopt}"
+                text = f"{held:g} {base} are there, and a new run does not enter beside them"
+                self.say(symbol, text, "warning", ("risk", "adopt"), hint)
+
+    def _orders(self, facts: VenueFacts) -> None:
+        """Say how orders are followed, and judge the kinds that the file sends."""
+        how = "streamed" if facts.streams_orders else "polled"
+        settles = format_duration(facts.settles_ns)
+        text = f"{how}; an order nobody knows of counts as absent after {settles}"
+        self.say("orders", text)
+        self.say("changes", "one request" if facts.amends else "cancel, then a new order")
+        kind = self.strategy.execution.order.use
+        lacking = [each for each in _KINDS.get(kind, ()) if each not in facts.order_types]
+        if lacking:
+            text = f"{facts.exchange} takes no {' and no '.join(lacking)} orders here"
+            self.say("orders", text, "error", ("execution", "order"), "use: market or limit")
+        self._stops(held=bool({"stop", "stop_limit"} & facts.order_types))
+        for note in facts.notes:
+            self.say("venue", note, "note")
+
+    def _stops(self, *, held: bool) -> None:
+        if not self.strategy.risk.stops:
+            self.say("stops", "the file has none", "note")
+        elif held:
+            text = "the nearest loss-side stop stands at the venue; targets and times do not"
+            self.say("stops", text)
+        elif self.strategy.mode == "live":
+            text = "held by this process: such stops die with it"
+            self.say("stops", text, "warning", ("risk", "stops"))
+        else:
+            self.say("stops", "held by this process", "note")
+
+    # ------------------------------------------------------------ sizes
+
+    def _market(self, symbol: str, listed: Market) -> None:
+        """Compare what may be traded of a symbol with what the file would send."""
+        text = f"lot {listed.lot:g}, tick {listed.tick:g}, from {listed.min_notional:g}"
+        if not listed.trading:
+            text += ", not trading now"
+            self.say(symbol, text, "error", self._symbol(symbol), "entries wait until it trades")
+            return
+        self.say(symbol, f"{text} {listed.quote}")
+        self._written(symbol, listed)
+        price = self._prices.get(symbol)
+        if price is None:
+            return
+        largest = min(self._largest(price))
+        least = max(listed.min_notional, listed.min_quantity * price, listed.lot * price)
+        path, name = ("risk", "sizing"), f"size {symbol}"
+        text = f"at most {largest:.2f} an entry at {price:g}"
+        if largest < least:
+            self.say(name, f"{text}; the venue takes none below {least:.2f}", "error", path)
+        elif 0.0 < listed.max_quantity * price < largest:
+            most = listed.max_quantity * price
+            self.say(name, f"{text}; the venue takes {most:.2f} in one order", "warning", path)
+        elif listed.lot * price > _COARSE * largest:
+            text += f"; one lot is {listed.lot * price:.2f}, so that much may be cut off"
+            self.say(name, text, "warning", path)
+        else:
+            self.say(name, f"{text}, from {least:.2f}")
+
+    def _written(self, symbol: str, listed: Market) -> None:
+        """Compare the file's own instruments, which backtest and paper use, with the venue's."""
+        spec = self.strategy.execution.instruments.get(symbol)
+        if spec is None:
+            return
+        pairs = {
+            "lot": (float(spec.lot), listed.lot), "tick": (float(spec.tick), listed.tick),
+            "min_notional": (float(spec.min_notional), listed.min_notional),
+        }  # fmt: skip
+        for key, (written, real) in pairs.items():
+            if abs(written - real) > 1e-9 * max(written, real):
+                path = ("execution", "instruments", symbol, key)
+                text = f"{key} is {written:g} in the file and {real:g} at the venue"
+                hint = "live trades by the venue's, backtest and paper by the file's"
+                self.say(symbol, text, "warning", path, hint)
+
+    def _largest(self, price: float) -> Iterator[float]:
+        """Yield what bounds the value of one entry; a stranger's sizing bounds nothing here."""
+        strategy, capital = self.strategy, self.strategy.account.capital
+        sizing = strategy.risk.sizing
+        shares = {"fixed_fraction": "fraction", "volatility_target": "max", "kelly": "max"}
+        parts = len(self.symbols) if strategy.risk.split == "equal" else 1
+        yield capital if strategy.account.type == "spot" else math.inf
+        if sizing.use in shares:
+            yield capital * float(getattr(sizing.config, shares[sizing.use])) / parts
+        elif sizing.use == "fixed_quantity":
+            yield sizing.config.quantity * price / parts
+        for block in strategy.risk.limits.values():
+            if block.use in ("position", "gross_exposure"):
+                yield capital * float(block.config.max)
+            elif block.use == "max_order_value":
+                yield float(block.config.max)
+
+    def _symbol(self, symbol: str) -> Sequence[Any]:
+        return ("universe", "symbols", self.symbols.index(symbol))
+
+
+def _ignore(event: Any) -> None:
+    """Let what comes by itself go: nothing runs yet."""
