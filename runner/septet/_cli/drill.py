@@ -121,7 +121,9 @@ def _folder(out: Path | None, name: str) -> Path:
             return Path(tempfile.mkdtemp(prefix=f"{name}-", dir="drills")).resolve()
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"the drill cannot be stored: {error}", hint="name a folder with --out")
+        raise InputError(
+            f"the drill cannot be stored: {error}", hint="name a folder with --out"
+        ) from None
     if any(out.iterdir()):
         raise InputError(f"{out} is not empty", hint="name a new folder with --out")
     return out.resolve()

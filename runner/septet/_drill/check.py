@@ -235,6 +235,6 @@ def _bars(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
                 yield Finding("bar", f"{name} {open_ns}", f"{there} was played, {here} taken")
         gaps = ours.gaps.get(k, [])
         for open_ns in rows:
-            if first < open_ns < last and open_ns not in taken:
-                if not any(begin <= open_ns <= end for begin, end in gaps):
-                    yield Finding("bar", f"{name} {open_ns}", "missing and not declared")
+            declared = any(begin <= open_ns <= end for begin, end in gaps)
+            if first < open_ns < last and open_ns not in taken and not declared:
+                yield Finding("bar", f"{name} {open_ns}", "missing and not declared")

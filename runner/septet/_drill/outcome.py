@@ -138,7 +138,7 @@ class Outcome:
 
     def cells(self) -> list[tuple[str, ...]]:
         """Return the rows of the table as texts."""
-        found = []
+        found: list[tuple[str, ...]] = []
         for row in self.rows:
             worst = f"{row.worst_ms:,.0f}" if row.injected else ""
             found.append((row.code, row.what, str(row.injected), row.held, worst, row.remark))

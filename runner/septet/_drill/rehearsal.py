@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import random
-import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from septet._config.load import Loaded, load
-from septet._drill.books import FINAL_STATES, FINAL_STATUSES, OurBook, VenueBook
+from septet._drill.books import FINAL_STATUSES, OurBook, VenueBook
 from septet._drill.catalogue import CATALOGUE, KILL, SETTLES, TIMEOUT, Kind, order_of
 from septet._drill.check import Finding, check_bars, check_trading, check_truth
 from septet._drill.outcome import Outcome, Row
@@ -156,7 +155,7 @@ class _Rehearsal:
         self._counted: dict[int, int] = {}
         self._told: set[Finding] = set()
         self._resumed_s = 0.0
-        self._ended = 0
+        self._ended = self._begun_start = self._begun_ns = 0
 
     def close(self) -> None:
         """Close the journal."""
@@ -182,7 +181,7 @@ class _Rehearsal:
         plan = order_of(
             self._options.codes, self._options.times, self._options.kills, self._options.seed
         )
-        for place, code in enumerate(plan):
+        for code in plan:
             self._rows[code].asked += 1
         for place, code in enumerate(plan):
             if not self._options.keep_going and any(r.held == "no" for r in self._outcome.rows):
@@ -463,7 +462,8 @@ class _Rehearsal:
 
     def _await_live(self) -> None:
         """Wait until the run of the latest start has made a decision."""
-        starts = self._run.starts
+        if self._run.starts > self._begun_start:
+            self._begun_start, self._begun_ns = self._run.starts, time.time_ns()
 
         def live() -> bool:
             ours = self._ours
@@ -473,15 +473,7 @@ class _Rehearsal:
                 and ours.decided_ns > max(ours.begun_ns, self._begun_ns)
             )
 
-        self._begun_ns = time.time_ns() if starts > self._live_start else self._begun_ns
-        self._live_start = starts
         if not self._until(live, _LIVE_WITHIN_S):
             raise _OverError(
                 f"the run was not live within {_LIVE_WITHIN_S:g} s:\n{self._run.tail()}"
             )
-
-    _begun_ns = 0
-    _live_start = 0
-
-
-_ = (Any, signal, FINAL_STATES)
