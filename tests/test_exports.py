@@ -67,10 +67,6 @@ EDGE = {
         CHECKS ConformanceError Subject check_component check_package check_rule features_of
         flat_bars memory_of run_feature same_bits sample_bars
     """,
-    "septet.types": """
-        Bar Fill FillId Liquidity Order OrderId OrderIntent OrderStatus OrderType Position
-        Prediction Side Signal Symbol Venue Wish
-    """,
 }
 
 

@@ -24,7 +24,7 @@ HEAVY = {
 }  # fmt: skip
 KERNEL_MAY_IMPORT = {"numpy", "numba", "septet._kernel"}
 DOORS = {
-    "septet.plugin", "septet.hookspecs", "septet.errors", "septet.messages", "septet.types",
+    "septet.plugin", "septet.hookspecs", "septet.errors", "septet.messages",
     "septet_plugins",
 }  # fmt: skip
 WORLD = {

@@ -41,6 +41,17 @@ def check_model_used(case: Case) -> None:
         )
 
 
+def check_exit_below(case: Case) -> None:
+    """An exit by confidence needs somebody who has one."""
+    if case.strategy.model is None and case.strategy.signal.extra["exit"].below is not None:
+        case.error(
+            ("signal", "exit", "below"),
+            "without a model there is no confidence to fall below",
+            on_key=True,
+            hint="leave it out, or give the strategy a model; rules leave by exit_if",
+        )
+
+
 def check_purge(case: Case) -> None:
     """Training rows whose label reaches into the test block are left out."""
     model = case.strategy.model
@@ -176,6 +187,7 @@ def _warn_cap(case: Case) -> None:
 
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_model_used,
+    check_exit_below,
     check_purge,
     check_schedule,
     check_kelly,

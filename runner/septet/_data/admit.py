@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from septet._data.bars import BarTable, Finding
+from septet._data.bars import Bar, BarTable, Finding
 from septet._data.calendars import Anchor, Calendar, Placed, Stamp, load_calendar
 from septet._data.findings import Findings
 from septet._data.judge import Rows, price_defects, volume_defects
 from septet._data.stamps import iso
-from septet.types import Bar, Symbol
 from septet_schemas.data import CandlesConfig
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class Admission:
             found("gap", missing, [f"{missing} after {iso(int(self.last.open_ns[0]))}"])
         self.last = placed
         bar = Bar(
-            Symbol(self.symbol), int(placed.open_ns[0]), int(placed.known_ns[0]),
+            self.symbol, int(placed.open_ns[0]), int(placed.known_ns[0]),
             float(rows.open[0]), float(rows.high[0]), float(rows.low[0]), float(rows.close[0]),
             self._base_volume(rows),
         )  # fmt: skip

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "BarTable", "Finding", "Floats", "Instrument", "Ints", "MarketData", "SeriesTable", "no_bars",
+    "Bar", "BarTable", "Finding", "Floats", "Instrument", "Ints", "MarketData", "SeriesTable",
+    "no_bars",
 ]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
@@ -27,6 +28,20 @@ class Finding:
     count: int
     examples: tuple[str, ...] = ()
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One valid bar, known at `known_ns`; units as in `BarTable`."""
+
+    symbol: str
+    open_ns: int
+    known_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
 
 
 @dataclass(frozen=True, slots=True)
