@@ -1,0 +1,208 @@
+"""The truth check finds what it is there for: a true pair of books, and one change each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from septet import messages as m
+from septet._drill.books import OurBook, VenueBook
+from septet._drill.check import KINDS, check_truth
+from septet._drill.venue.config import Bars
+from septet._drill.venue.truth import (
+    BalanceChanged,
+    FillMade,
+    OrderChanged,
+    RequestSeen,
+    Row,
+)
+from septet._journal.form import Entry, Head, encode_commands, encode_event
+
+TAG = "sabcdefg"
+T0 = 1_000_000_000_000
+HOUR = 3_600_000_000_000
+HEAD = Head(
+    run_id="r", strategy="s", mode="live", account="a", created_ns=T0, origin_ns=T0,
+    facts={"tag": TAG, "symbols": ["BTC/USDT"], "currency": "USDT"},
+)  # fmt: skip
+Event = tuple[m.Event, tuple[m.Command, ...]]
+
+
+def order(number: int, name: str, **changes: Any) -> OrderChanged:
+    fields: dict[str, Any] = {
+        "at_ns": T0, "execution": "TRADE", "order_id": number, "client_id": name,
+        "symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "tif": "GTC", "quantity": "2",
+        "price": "0", "stop": "0", "status": "FILLED", "executed": "2", "quote_executed": "200",
+        "created_ms": 1, "by": "client", "owner": "client",
+    }  # fmt: skip
+    return OrderChanged(**(fields | changes))
+
+
+def fill(trade: int, name: str, quantity: str, **changes: Any) -> FillMade:
+    fields: dict[str, Any] = {
+        "at_ns": T0, "market_ns": T0, "trade_id": trade, "order_id": 1, "client_id": name,
+        "symbol": "BTCUSDT", "side": "BUY", "quantity": quantity, "price": "100",
+        "quote_quantity": "100", "fee": "0.001", "fee_asset": "BTC", "maker": False,
+        "owner": "client",
+    }  # fmt: skip
+    return FillMade(**(fields | changes))
+
+
+def balance(asset: str, free: str, cause: str) -> BalanceChanged:
+    return BalanceChanged(at_ns=T0, asset=asset, free=free, locked="0", cause=cause)
+
+
+def post(name: str, at_ns: int = T0) -> RequestSeen:
+    return RequestSeen(
+        at_ns=at_ns, number=1, method="POST", path="/api/v3/order", symbol="BTCUSDT", client_id=name
+    )
+
+
+def submit(name: str, **changes: Any) -> m.Submit:
+    fields: dict[str, Any] = {
+        "client_id": name, "parent": 0, "symbol": 0, "side": "buy", "order_type": "market",
+        "quantity": 2.0, "reduces": False, "deadline_ns": T0 + 10**9,
+    }  # fmt: skip
+    return m.Submit(**(fields | changes))
+
+
+def changed(name: str, state: m.OrderState, filled: float) -> m.Changed:
+    return m.Changed(order=0, client_id=name, symbol=0, state=state, filled=filled)
+
+
+def traded(trade: int, position: float, **changes: Any) -> m.Traded:
+    fields: dict[str, Any] = {
+        "order": 0, "symbol": 0, "trade_id": str(trade), "side": "buy", "quantity": 1.0,
+        "price": 100.0, "fee": 0.001, "fee_currency": "BTC", "position": position, "market_ns": T0,
+    }  # fmt: skip
+    return m.Traded(**(fields | changes))
+
+
+def bar(hour: int) -> m.BarClosed:
+    return m.BarClosed(
+        at_ns=T0,
+        symbol=0,
+        open_ns=hour * HOUR,
+        known_ns=(hour + 1) * HOUR,
+        open=1.0,
+        high=2.0,
+        low=0.5,
+        close=1.5,
+        volume=3.0,
+    )
+
+
+NAME = f"{TAG}0-0"
+BARS = Bars(
+    open_ns=[0, HOUR, 2 * HOUR], open=[1.0] * 3, high=[2.0] * 3, low=[0.5] * 3, close=[1.5] * 3,
+    volume=[3.0] * 3,
+)  # fmt: skip
+TICK = m.Ticked(at_ns=T0, market_ns=T0)
+
+
+def rows() -> list[Row]:
+    return [
+        balance("USDT", "1000", "opening"), balance("BTC", "0", "opening"), post(NAME),
+        order(1, NAME), fill(1, NAME, "1"), fill(2, NAME, "1"), balance("BTC", "1.998", "1"),
+        balance("USDT", "800", "1"), balance("USDT", "900", "deposit"),
+    ]  # fmt: skip
+
+
+def entries() -> list[Event]:
+    return [
+        (bar(0), (submit(NAME), changed(NAME, "intent", 0.0))),
+        (TICK, (traded(1, 0.999), changed(NAME, "partially_filled", 1.0))),
+        (TICK, (traded(2, 1.998), changed(NAME, "filled", 2.0))),
+        (bar(1), ()),
+        (bar(2), ()),
+    ]
+
+
+def found(rows: Sequence[Row], journal: Sequence[Event]) -> set[str]:
+    ours = OurBook(HEAD)
+    made = []
+    for seq, (event, commands) in enumerate(journal, 1):
+        at_ns, kind, text = encode_event(event)
+        made.append(Entry(seq, at_ns, kind, text, encode_commands(list(commands)), b""))
+    ours.take(made)
+    findings = check_truth(VenueBook(bars={"BTCUSDT": BARS}).take(rows), ours)
+    assert all(each.kind in KINDS for each in findings)
+    return {each.kind for each in findings}
+
+
+def test_books_that_agree_give_no_finding() -> None:
+    assert found(rows(), entries()) == set()
+
+
+def at(place: int, *commands: m.Command) -> Callable[[list[Event]], None]:
+    """Replace the commands of an entry."""
+
+    def change(journal: list[Event]) -> None:
+        journal[place] = (journal[place][0], commands)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (at(1, changed(NAME, "partially_filled", 1.0)), "lost_fill"),
+        (at(1, traded(1, 0.999), traded(1, 1.998)), "invented_fill"),
+        (at(1, traded(7, 0.999)), "invented_fill"),
+        (at(1, traded(1, 0.999, quantity=1.1)), "wrong_fill"),
+        (at(1, traded(1, 0.999, price=101.0)), "wrong_fill"),
+        (at(1, traded(1, 0.999, fee=0.002)), "wrong_fill"),
+        (at(1, traded(1, 0.999, side="sell")), "wrong_fill"),
+        (at(1, traded(1, 0.999, fee_currency="USDT")), "wrong_fill"),
+        (at(2, traded(2, 1.999), changed(NAME, "filled", 2.0)), "position"),
+        (at(1, traded(1, 0.999, price=101.0)), "balance"),
+        (at(2, traded(2, 1.998), changed(NAME, "open", 2.0)), "backwards"),
+        (at(2, traded(2, 1.998)), "open_order"),
+        (at(0, changed(NAME, "intent", 0.0)), "stray"),
+        (at(0, submit(NAME, deadline_ns=T0 - 10**9)), "late_order"),
+        (at(0, submit(NAME, quantity=1.5)), "duplicate"),
+        (lambda journal: journal.pop(3), "bar"),
+        (lambda journal: journal.insert(3, journal[4]), "backwards"),
+        (
+            lambda journal: journal.insert(
+                0, (m.Operated(at_ns=T0 - 10**9, action="halt", name="n", reason="r"), ())
+            ),
+            "late_order",
+        ),
+    ],
+)
+def test_a_change_of_our_journal_is_found(change: Callable[[list[Event]], Any], kind: str) -> None:
+    journal = entries()
+    change(journal)
+    assert kind in found(rows(), journal)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda all_: all_.append(order(2, NAME)), "duplicate"),
+        (lambda all_: all_.append(post(NAME)), "duplicate"),
+        (lambda all_: all_.append(order(2, f"{TAG}9-0")), "stray"),
+        (lambda all_: all_.append(fill(3, NAME, "1")), "lost_fill"),
+        (lambda all_: all_.pop(4), "invented_fill"),
+        (lambda all_: all_.append(order(1, NAME, status="NEW")), "open_order"),
+        (lambda all_: all_.append(balance("BTC", "2", "1")), "balance"),
+        (lambda all_: all_.append(balance("USDT", "901", "1")), "balance"),
+    ],
+)
+def test_a_change_of_the_truth_is_found(change: Callable[[list[Row]], Any], kind: str) -> None:
+    truth = rows()
+    change(truth)
+    assert kind in found(truth, entries())
+
+
+def test_what_others_do_is_no_finding() -> None:
+    truth = rows()
+    truth += [
+        order(5, "web_somebody1", owner="other", status="NEW"),
+        fill(9, "web_somebody2", "1", owner="other", fee="0"),
+        balance("BTC", "2.998", "9"), balance("USDT", "800", "9"),
+    ]  # fmt: skip
+    assert found(truth, entries()) == set()
