@@ -182,8 +182,7 @@ class FeedRequest:
 class FeedFacts:
     """What the feed serves, and how: `how` maps each want to ``stream`` or ``poll``.
 
-    `markets` are as `VenueFacts` has them, where the feed knows; `oldest_ns` is how far history
-    reaches, where that is known.
+    `markets` are as `VenueFacts` has them, where the feed knows.
     """
 
     exchange: str
@@ -193,7 +192,10 @@ class FeedFacts:
 
 
 class LiveFeed(Protocol):
-    """Live market data of one exchange; dials again by itself, with back-off, and says so."""
+    """Live market data of one exchange; dials again by itself, with back-off, and says so.
+
+    Silence is not its to judge: who finds it silent closes it and opens it again.
+    """
 
     async def open(self, request: FeedRequest, sink: Sink) -> FeedFacts: ...
 
@@ -206,9 +208,12 @@ class LiveFeed(Protocol):
 
 @runtime_checkable
 class Connects(Protocol):
-    """A venue plugin that can trade: what its factory returns has this method."""
+    """A venue plugin that can trade: what its factory returns has this method.
 
-    def connect(self, *, name: str, clock: Clock) -> LiveVenue: ...
+    A plugin with secrets takes `read` as well, which resolves a `SecretRef` to its text.
+    """
+
+    def connect(self, *, name: str, clock: Clock, **options: Any) -> LiveVenue: ...
 
 
 @runtime_checkable
