@@ -97,8 +97,12 @@ class Barriers:
         if self.standing.time_ns == _NEVER:
             self.standing.time_ns = market
         if fresh:
-            self._silent_until_ns = market
+            self.begin_here()
         self.hold(catch_up_ns)
+
+    def begin_here(self) -> None:
+        """Let nothing decide that is known by now: the first decision is the next one."""
+        self._silent_until_ns = self._clock.market_ns()
 
     def hold(self, catch_up_ns: int) -> None:
         """Let times that have passed wait for back-fill: at a start, or when the clock jumped."""

@@ -282,11 +282,10 @@ class Lane:
 
     async def begin(self) -> None:
         """Start, read the account, agree, and go live."""
-        assert self.journal is not None
-        assert self.market is not None
+        assert self.journal is not None and self.market is not None  # noqa: PT018
         journal, now_ns = self.journal, self.clock.now_ns()
+        owed, tail = list(self.known.trains.values()), journal.tail_facts()
         crashes = journal.crashes_within(begin.CRASH_WINDOW_NS, now_ns)
-        tail = journal.tail_facts()
         assert self.lease is not None
         holder = self.lease.holder
         session = journal.begin(pid=holder.pid, host=holder.host, boot=boot_id(), now_ns=now_ns)
@@ -311,7 +310,9 @@ class Lane:
         if self.venue is not None:
             await self._reconcile(self.venue, tail.at_ns, first=tail.seq == 0)
         self.ready.set()
-        self._go_on()
+        self._go_on(owed)
+        if fresh and await begin.first_model(self.known.trains, self.stopping, self.tell):
+            self.market.barriers.begin_here()
         self.market.listen()
         self.tell("info", "live", {"text": f"{self.strategy.name} is live"})
 
@@ -341,11 +342,11 @@ class Lane:
         if self.ended is not None and self.ended.done():
             raise RunError(f"{self.strategy.name} ended while it began: {self.ended.result().text}")
 
-    def _go_on(self) -> None:
+    def _go_on(self, owed: Sequence[m.Train]) -> None:
         """Ask again for what was asked for before a restart and never came."""
         for at_ns in list(self.known.wakes):
             self.dispatcher.wake(at_ns)
-        self.dispatcher.dispatch(list(self.known.trains.values()))
+        self.dispatcher.dispatch(owed)
 
     def _watch(self, event: m.Event, commands: Sequence[m.Command]) -> None:
         """See what was stored: the fold beside the core, the account, the switch, the log."""

@@ -32,7 +32,7 @@ from septet.errors import InputError, JournalError, RunError, SeptetError
 __all__ = [
     "CRASHES", "CRASH_WINDOW_NS", "JOURNAL", "Keeps", "Kept", "OVERLAP_NS", "Options", "Place",
     "Recovered", "Stopped", "describe", "differences_of", "find_place", "fingerprints_of",
-    "insist_on_agreement", "insist_on_rights", "persist", "reconcile", "recover", "tag_of",
+    "first_model", "insist_on_agreement", "insist_on_rights", "persist", "reconcile", "recover", "tag_of",
     "versions_of",
 ]  # fmt: skip
 
@@ -448,3 +448,13 @@ def insist_on_agreement(rows: Sequence[tuple[m.Event, Sequence[m.Command]]], fol
             hint="execution.at_start: refuse_if_different asked for this; the differences are "
             "journalled, and the next start goes on from them",
         )
+
+
+async def first_model(trains: Mapping[int, m.Train], stopping: asyncio.Event, tell: Tell) -> bool:
+    """Let the first decision of a run wait for its first model; False if none was asked for."""
+    if not trains:
+        return False
+    tell("info", "training", {"text": "the first decision waits for the first model"})
+    while trains and not stopping.is_set():
+        await asyncio.sleep(0.05)
+    return True
