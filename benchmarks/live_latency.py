@@ -1,0 +1,204 @@
+"""From a closed bar to the order at the client: the demo strategy with its forest, one symbol.
+
+The clock starts when the client has given its message to the feed's sink (`MarketDesk.hear`, the
+first of our code) and stops when the venue's `submit` is entered. A second pass, whose timers
+cost a little themselves, says where the time goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from live_common import Figure, Report, folder, median, quantile, sync_times_ns
+from live_world import (
+    BAR_NS,
+    ORIGIN_NS,
+    BenchLane,
+    LeapClock,
+    MemoryFeed,
+    MemoryVenue,
+    demo,
+    fit,
+    prices,
+)
+
+from septet import messages as m
+from septet._live import start as begin
+from septet._live.account import AccountGate
+from septet._live.run import _loop_factory
+from septet._live.wiring import Wiring, core_of
+
+TARGETS_US = {"process": (150.0, 1_000.0), "power": (215.0, None)}
+WARM_BARS = 200
+TEND_S = 0.5
+PAUSE_S = float(os.environ.get("PAUSE", "0.001"))
+"""Between two bars the loop sleeps, as it does in life: the way must not be hot only."""
+
+
+@dataclass
+class World:
+    """A lane that is live, and the two ends of its way."""
+
+    lane: BenchLane
+    feed: MemoryFeed
+    venue: MemoryVenue
+    clock: LeapClock
+
+
+class Stages:
+    """Time spent in parts of the way, summed within a bar."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, int] = {}
+        self.bars: dict[str, list[int]] = {}
+
+    def around(self, owner: Any, name: str, stage: str) -> None:
+        """Let every call of a method count for a stage."""
+        call: Callable[..., Any] = getattr(owner, name)
+
+        def timed(*args: Any, **named: Any) -> Any:
+            began = time.perf_counter_ns()
+            try:
+                return call(*args, **named)
+            finally:
+                spent = time.perf_counter_ns() - began
+                self.spent[stage] = self.spent.get(stage, 0) + spent
+
+        setattr(owner, name, timed)
+
+    def keep(self) -> None:
+        """End a bar that counts."""
+        for stage, spent in self.spent.items():
+            self.bars.setdefault(stage, []).append(spent)
+
+
+async def live(place: Path, ready: m.ModelReady, durability: Any) -> World:
+    """Begin a run of the demo, as `septet run --mode live` does."""
+    loaded, clock = demo(), LeapClock(ORIGIN_NS)
+    feed = MemoryFeed(prices())
+    venue = MemoryVenue(clock, lambda: feed.bar(clock.now_ns() // BAR_NS * BAR_NS - BAR_NS).close)
+    options = begin.Options(place / "runs", fresh=True, durability=durability, quiet=True)
+    found = begin.find_place(options.out, "demo", "live", fresh=True, now_ns=clock.now_ns())
+    wiring = Wiring(core_of, lambda *given: venue, lambda *given: feed)
+    lane = BenchLane(
+        loaded, found, options, wiring=wiring, clock=clock, gate=AccountGate(now_ns=clock.now_ns),
+        stopping=asyncio.Event(),
+    )  # fmt: skip
+    lane.ready_model = ready
+    (found.folder / "models").symlink_to(place / "models")
+    lane.prepare()
+    await lane.connect(feed, venue)
+    await lane.begin()
+    return World(lane, feed, venue, clock)
+
+
+async def bars(world: World, count: int, stages: Stages | None = None) -> list[int]:
+    """Let bars close, one after the other; return how long each order took to its client, ns."""
+    lane, feed, venue, clock = world.lane, world.feed, world.venue, world.clock
+    found: list[int] = []
+    for _ in range(count):
+        open_ns = clock.now_ns() // BAR_NS * BAR_NS
+        clock.reach(open_ns + BAR_NS - 5_000_000_000)  # while no bar is owed yet
+        feed.hear(feed.quote(open_ns + BAR_NS))
+        await lane.shell.drain()
+        await asyncio.sleep(PAUSE_S)
+        clock.reach(open_ns + BAR_NS + 1_000_000)
+        seen, before = feed.bar(open_ns), venue.orders
+        if stages is not None:
+            stages.spent.clear()
+        began = time.perf_counter_ns()
+        feed.hear(seen)
+        while venue.orders == before and (lane.shell._vital or not lane.shell._waiter):
+            await asyncio.sleep(0)
+        if venue.orders > before:
+            found.append(venue.reached_ns - began)
+            if stages is not None:
+                stages.keep()
+        await asyncio.sleep(0)
+        await lane.shell.drain()
+    return found
+
+
+async def tend(world: World) -> None:
+    """Look after the run as often as its process does."""
+    while True:
+        await asyncio.sleep(TEND_S)
+        world.lane.tend()
+
+
+def watch(world: World, stages: Stages) -> None:
+    """Put timers around the parts of the way."""
+    core = world.lane.build.core
+    for owner, name, stage in (
+        (world.lane.market, "hear", "feed desk"),
+        (core, "handle", "core"),
+        (core.models, "judge", "core: forest"),
+        (core.engine, "handle", "core: engine"),
+        (core.orders, "proceed", "core: orders"),
+        (world.lane.journal, "append", "append"),
+        (world.lane.journal, "commit", "commit"),
+        (world.lane.dispatcher, "dispatch", "dispatch"),
+    ):
+        stages.around(owner, name, stage)
+    core.engine._judge = core.models.judge
+    world.feed.hear = world.lane.market.hear  # type: ignore[union-attr]
+
+
+async def _measured(
+    place: Path, ready: m.ModelReady, durability: str, count: int, parts: bool
+) -> tuple[list[int], dict[str, list[int]]]:
+    world = await live(place, ready, durability)
+    tending = asyncio.create_task(tend(world))
+    try:
+        await bars(world, WARM_BARS)
+        stages = None
+        if parts:
+            stages = Stages()
+            watch(world, stages)
+        found = await bars(world, count, stages)
+    finally:
+        tending.cancel()
+        await world.lane.end("the benchmark is over")
+        world.lane.log.close()
+    return found, stages.bars if stages is not None else {}
+
+
+def _run(call: Callable[[], Any]) -> Any:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(call())
+
+
+def measure(quick: bool) -> Report:
+    """Measure both durabilities, then the parts of the way."""
+    report, count = Report(), 300 if quick else 8_000
+    with folder() as place:
+        os.environ["SEPTET_STATE_DIR"] = str(place / "state")
+        ready = fit(place)
+        sync_us = median(sync_times_ns(place)) / 1e3
+        for durability, (half, tail) in TARGETS_US.items():
+            found, _ = _run(partial(_measured, place, ready, durability, count, False))
+            microseconds = [each / 1e3 for each in found]
+            more = sync_us if durability == "power" else 0.0
+            note = f"{len(found)} orders of {count} bars"
+            if more:
+                note += f"; target is {half:.0f} µs + this disk's fdatasync, {sync_us:.0f} µs"
+            name = f"bar in to order at the client, {durability}"
+            report.figures += [
+                Figure("latency", f"{name}, p50", median(microseconds), "µs", half + more, note=note),
+                Figure("latency", f"{name}, p99", quantile(microseconds, 0.99), "µs", tail),
+            ]
+        _, parts = _run(partial(_measured, place, ready, "process", count, True))
+    split = ", ".join(f"{stage} {median(spent) / 1e3:.1f}" for stage, spent in parts.items())
+    report.notes.append(f"where the time goes, median µs within a bar (process): {split}")
+    report.notes.append(
+        "measured from MarketDesk.hear (the message has just left the client) to venue.submit; "
+        f"`core: ...` are within `core`; {PAUSE_S * 1e3:.0f} ms of sleep between bars"
+    )
+    return report
