@@ -1,4 +1,4 @@
-"""The commands that read stored runs: runs list, show and export; report; why."""
+"""The commands that read stored runs: runs list, show, diff and export; report; why."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _print_json(value: Any) -> None:
 
 @click.group()
 def runs() -> None:
-    """List, show and export runs, finished or going on."""
+    """List, show, compare and export runs, finished or going on."""
 
 
 def _line(run: Run) -> dict[str, Any]:
@@ -132,6 +132,40 @@ def export(
     else:
         for path in written:
             click.echo(str(path))
+
+
+@runs.command(
+    "diff",
+    help="Explain the gap between a paper or live run and a backtest of the same strategy: "
+    "revision, late or missed bars, timing, fill, cost, with nothing left over. LIVE and BACKTEST "
+    "are folders, run ids or their beginnings.",
+)
+@click.argument("live")
+@click.argument("backtest")
+@click.option(
+    "--base",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder that paths of the backtest's file start from; looked for by default.",
+)
+@_root
+@_json
+@click.pass_context
+def diff_(
+    ctx: click.Context, live: str, backtest: str, base: Path | None, root: Path, as_json: bool
+) -> None:
+    """Explain the gap between a live run and its backtest."""
+    from septet._live.diff import diff
+    from septet._live.diff_show import show_gap
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    gap = diff(_find(live, root).folder, _find(backtest, root), base=base, say=say)
+    if as_json:
+        _print_json(gap.document())
+    else:
+        show_gap(gap, _console())
+    ctx.exit(0 if gap.explained else 1)
 
 
 @click.command(help=f"Make a run's report.html again, from its folder alone. {_RUN_HELP}")

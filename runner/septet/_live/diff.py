@@ -1,0 +1,181 @@
+"""`septet runs diff`: the gap between a live run and its backtest, part by part (P4).
+
+A waterfall of exact equities at the last decision time both runs have. Each step changes one
+thing: the values of the bars, which bars came and when, what was traded, its prices, its fees.
+So the parts add up to the gap, and the last one must be the live run's own equity.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._data.bars import Instrument
+from septet._data.stamps import iso
+from septet._live.diff_books import Priced, Simulator, booked_again
+from septet._live.diff_causes import PARTS, Cause, causes_of
+from septet._live.diff_lived import Lived, read_lived
+from septet._live.diff_paper import Simulated, build_paper, simulate
+from septet._live.diff_past import Past, Seen, insist_on_same_numbers, open_past, seen_by
+from septet._live.facts import instruments_in
+from septet.errors import InputError
+
+if TYPE_CHECKING:
+    from septet._store.run import Run
+
+__all__ = ["STAGES", "Gap", "diff"]
+
+STAGES: Final = (
+    "backtest", "values seen live", "bars as they came", "orders as they traded",
+    "prices as they were", "fees as they were",
+)  # fmt: skip
+TOLERANCE: Final = 1e-9
+"""Rounding that is allowed for, as a share of the capital."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The gap between two runs, explained.
+
+    `stages` are equities at `until_ns`: the backtest's, then after each of `PARTS`. `remainder`
+    is what the live run's own equity differs from the last one.
+    """
+
+    live: str
+    backtest: str
+    currency: str
+    capital: float
+    first_ns: int
+    until_ns: int
+    stages: tuple[float, ...]
+    equity: float
+    causes: tuple[Cause, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """Money that each part cost (negative) or brought."""
+        pairs = zip(self.stages, self.stages[1:], strict=False)
+        return {name: after - before for name, (before, after) in zip(PARTS, pairs, strict=True)}
+
+    @property
+    def remainder(self) -> float:
+        """What is left over: zero, or a bug of septet."""
+        return self.equity - self.stages[-1]
+
+    @property
+    def explained(self) -> bool:
+        """Whether nothing is left over but rounding."""
+        return abs(self.remainder) <= TOLERANCE * self.capital
+
+    def counts(self, part: str) -> dict[str, int]:
+        """How many causes of each kind a part has."""
+        return dict(Counter(each.kind for each in self.causes if each.part == part))
+
+    def document(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return {
+            "live": self.live, "backtest": self.backtest, "currency": self.currency,
+            "capital": self.capital, "first_decision": iso(self.first_ns),
+            "until": iso(self.until_ns), "gap": self.equity - self.stages[0],
+            "equity": {**dict(zip(STAGES, self.stages, strict=True)), "live": self.equity},
+            "parts": self.parts, "remainder": self.remainder, "explained": self.explained,
+            "notes": list(self.notes),
+            "counts": {part: self.counts(part) for part in PARTS},
+            "causes": [
+                {
+                    "part": each.part, "kind": each.kind, "symbol": each.symbol,
+                    "time": iso(each.time_ns), "size": each.size, "text": each.text,
+                    **{key: value for key, value in each.facts.items() if key != "symbol"},
+                }
+                for each in self.causes
+            ],
+        }  # fmt: skip
+
+
+def diff(live: Path, backtest: Run, *, base: Path | None = None, say: Any = None) -> Gap:
+    """Explain the gap between a paper or live run and a backtest of the same strategy.
+
+    Parameters
+    ----------
+    live
+        Folder of the paper or live run.
+    backtest
+        The backtest's run. It is made again where it did not begin with the live run.
+    base
+        Folder that relative paths of the backtest's file start from; looked for by default.
+    say
+        Told what takes a while.
+
+    Raises
+    ------
+    InputError
+        The runs are of different strategies, have no decision time in common, or the backtest's
+        data cannot be read again.
+    JournalError
+        If the journal is damaged.
+    """
+    lived = read_lived(live)
+    past = open_past(backtest, lived, base=base, say=say)
+    until_ns = _until(lived, past)
+    build = build_paper(lived, past.session.instruments, say=say)
+    insist_on_same_numbers(build.plan.parameter_keys(), past.session.plan.parameter_keys())
+    seen = seen_by(lived, past, build, until_ns)
+    build = build_paper(lived, past.session.instruments, say=say)
+    paper = simulate(lived, build, until_ns)
+    own = instruments_in(lived.head.facts)
+    (traded, at_prices, actual), priced = _own(lived, past, seen, paper, own, until_ns, say)
+    stages = (
+        past.equity[until_ns], _at(seen.equity, until_ns), paper.worth, traded, at_prices, actual,
+    )  # fmt: skip
+    return Gap(
+        live=lived.head.run_id, backtest=backtest.run_id,
+        currency=str(lived.head.facts["currency"]), capital=float(lived.head.facts["capital"]),
+        first_ns=lived.first_ns, until_ns=until_ns, stages=stages, equity=lived.ruled[until_ns],
+        causes=tuple(causes_of(lived, past, seen, paper, priced, until_ns)),
+        notes=tuple(past.notes),
+    )  # fmt: skip
+
+
+def _until(lived: Lived, past: Past) -> int:
+    """Last decision time that both runs have."""
+    common = lived.ruled.keys() & past.equity.keys()
+    if not common:
+        last = max(past.equity)
+        raise InputError(
+            f"the two runs have no decision time in common: the live run decided from "
+            f"{iso(lived.first_ns)} to {iso(lived.last_ns)}, the backtest up to {iso(last)}",
+            hint="backtest a span that the live run lies in, with the same bar",
+        )
+    return max(common)
+
+
+def _at(equity: dict[int, float], time_ns: int) -> float:
+    """Equity at a time, or at the newest one before it where that time has no row."""
+    return equity[max(each for each in equity if each <= time_ns)]
+
+
+def _own(
+    lived: Lived,
+    past: Past,
+    seen: Seen,
+    paper: Simulated,
+    instruments: list[Instrument],
+    until_ns: int,
+    say: Any,
+) -> tuple[tuple[float, float, float], list[Priced]]:
+    """Return what the live run's own orders are worth: at simulated, at actual prices, with fees.
+
+    A run whose fills are simulated has the simulator's prices and fees; what persons did is its
+    timing.
+    """
+    if lived.external:
+        simulator = Simulator(lived, seen)
+        return booked_again(lived, simulator, seen, instruments, paper.funding, until_ns)
+    worth = paper.worth
+    if lived.has_deeds or instruments != list(past.session.instruments):
+        build = build_paper(lived, instruments, say=say)
+        worth = simulate(lived, build, until_ns, deeds=True).worth
+    return (worth, worth, worth), []

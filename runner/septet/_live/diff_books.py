@@ -1,0 +1,289 @@
+"""The live run's own fills booked again: at simulated prices, at simulated fees, as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from septet._data.bars import BarTable, Instrument
+from septet._kernel import layout, match
+from septet._kernel import ledger as _ledger
+from septet._live.diff_lived import Booking, Closing, Lived, trace_of
+from septet._live.diff_past import Seen
+
+__all__ = ["Priced", "Simulator", "booked_again"]
+
+ledger: Any = _ledger  # plain functions whose arguments are numbers and arrays
+matching: Any = match
+KINDS: Final = {
+    "market": layout.MARKET, "limit": layout.LIMIT, "stop": layout.STOP,
+    "stop_limit": layout.STOP_LIMIT,
+}  # fmt: skip
+AT_MARKET: Final = ("market", "limit_then_market")
+"""Styles whose orders the simulator takes for market orders."""
+NO_SLIPPAGE: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A fill with what the simulator would have made of it.
+
+    `price` and `maker` are the simulator's; `fee` (quote) its fee at the actual price, `paid` the
+    actual one.
+    """
+
+    booking: Booking
+    price: float
+    maker: bool
+    fee: float
+    paid: float
+
+
+@dataclass
+class _Order:
+    """What the simulator must know of the order of a fill; `at` None: decided between bars."""
+
+    kind: int
+    at: int | None
+    mark: float
+    limit: float
+    trigger: float
+    protects: bool
+
+
+class Simulator:
+    """Prices that the backtest's simulator would have given the live run's orders."""
+
+    def __init__(self, lived: Lived, seen: Seen) -> None:
+        self._lived, self._seen = lived, seen
+        terms = seen.session.plan.assembly.terms
+        self._simulation = terms.simulation
+        self._latency_ns = int(terms.simulation.latency) * terms.bar_ns
+        self._tables = [seen.market.bars[name] for name in lived.symbols]
+        self._ticks = [each.tick for each in seen.session.instruments]
+        self._at_market = terms.order.use in AT_MARKET
+        self._row = self._slippage_row()
+
+    def _slippage_row(self) -> int:
+        """Row of F of the volatility that slippage is a multiple of, or NO_SLIPPAGE."""
+        assembly = self._seen.session.plan.assembly
+        for node in assembly.graph.nodes:
+            if node.label == "slippage.volatility":
+                return assembly.rows.f[(node.number, 0)]
+        return NO_SLIPPAGE
+
+    def price(self, booking: Booking) -> tuple[float, bool]:
+        """Return the price of a fill and whether it rested; a fill of no order has its own."""
+        order = self._order(booking)
+        price = booking.traded.price
+        if order is None:
+            return price, booking.traded.maker
+        k, side = booking.traded.symbol, booking.sign
+        if order.protects:
+            return self._stopped(k, side, order.trigger, booking.traded.market_ns), False
+        if order.kind == layout.MARKET:
+            return self._at_open(k, side, order), False
+        return self._resting(k, side, order, booking.traded.market_ns)
+
+    def _order(self, booking: Booking) -> _Order | None:
+        """Find what was sent for a fill; the first child says what its order was."""
+        lived, traded = self._lived, booking.traded
+        own = lived.sent.get(booking.said.client_id) if booking.said is not None else None
+        if own is not None and own.submit.parent < 0:  # a protective stop held by the venue
+            trigger = _number(own.submit.trigger_price)
+            return _Order(layout.STOP, None, own.mark, float("nan"), trigger, True)
+        names = lived.parents.get(traded.order, []) if traded.order >= 0 else []
+        first = next((lived.sent[name] for name in names if name in lived.sent), own)
+        if first is None:
+            return None
+        submit = first.submit
+        trace = trace_of(submit.trace)
+        at = trace[1] if trace is not None and trace[1] in lived.barriers else None
+        plain = self._at_market or submit.reduces
+        return _Order(
+            layout.MARKET if plain else KINDS[submit.order_type], at, first.mark,
+            _number(submit.limit_price), _number(submit.trigger_price), False,
+        )  # fmt: skip
+
+    def slippage(self, k: int, i: int) -> float:
+        """Slippage of a market order that meets bar i."""
+        slippage = self._simulation.slippage
+        if self._row == NO_SLIPPAGE:
+            return float(slippage.fraction)
+        volatility = float(self._seen.F[k, self._row, max(i - 1, 0)])
+        return float(matching.slippage_of(slippage.fraction, slippage.volatility, volatility))
+
+    def _at_open(self, k: int, side: float, order: _Order) -> float:
+        """Price of a market order: the next open, or the mark at which it was decided."""
+        table, tick = self._tables[k], self._ticks[k]
+        i = self._first_bar(table, order.at) if order.at is not None else len(table)
+        if i < len(table):
+            opened = float(table.open[i])
+            return self._slipped(opened, side, self.slippage(k, i), tick)
+        return self._slipped(order.mark, side, self.slippage(k, len(table) - 1), tick)
+
+    def _first_bar(self, table: BarTable, decided_ns: int) -> int:
+        """First bar that an order decided at a time may meet; made-up ones never trade."""
+        active_ns = decided_ns + self._latency_ns
+        i = int(np.searchsorted(table.open_ns, active_ns, side="left"))
+        while table.filled is not None and i < len(table) and table.filled[i]:
+            i += 1
+        return i
+
+    @staticmethod
+    def _slipped(price: float, side: float, slippage: float, tick: float) -> float:
+        return float(matching.adverse(price * (1.0 + side * slippage), side, tick))
+
+    def _resting(self, k: int, side: float, order: _Order, filled_ns: int) -> tuple[float, bool]:
+        """Price of a resting order: where a bar up to the fill trades through it, or its own."""
+        table, tick = self._tables[k], self._ticks[k]
+        i = self._first_bar(table, order.at) if order.at is not None else len(table)
+        kind = order.kind
+        while i < len(table) and table.open_ns[i] <= filled_ns:
+            slippage = self.slippage(k, i)
+            terms = (kind, side, order.limit, order.trigger)
+            price = matching.match_open(*terms, float(table.open[i]), slippage, tick)
+            if price != price:
+                high, low = float(table.high[i]), float(table.low[i])
+                price = matching.match_within(*terms, high, low, slippage, tick)
+            if price == price:
+                return float(price), kind != layout.STOP
+            i += 1
+        if kind == layout.STOP:
+            slippage = self.slippage(k, len(table) - 1)
+            return self._slipped(order.trigger, side, slippage, tick), False
+        return order.limit, True
+
+    def _stopped(self, k: int, side: float, level: float, filled_ns: int) -> float:
+        """Price of a protective stop in the bar it filled in; `side` is that of its order."""
+        table, tick = self._tables[k], self._ticks[k]
+        i = int(np.searchsorted(table.open_ns, filled_ns, side="right")) - 1
+        slippage = self.slippage(k, max(i, 0))
+        if i >= 0 and filled_ns <= table.known_ns[i]:
+            bar = (float(each[i]) for each in (table.open, table.high, table.low))
+            price = float(matching.stop_price(-side, level, *bar, slippage, tick))
+            if price == price:
+                return price
+        return self._slipped(level, side, slippage, tick)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+class _Account:
+    """Cash and positions of the real ledger, and nothing that decides."""
+
+    def __init__(self, seen: Seen, instruments: Sequence[Instrument], capital: float) -> None:
+        plan = seen.session.plan
+        self.state = plan.state(capital, instruments)
+        self._log = plan.log(16)
+
+    def _arrays(self) -> tuple[Any, ...]:
+        state = self.state
+        state.C[layout.LOG] = 0
+        return state.A, state.C, state.B, state.I, *self._log
+
+    def book(self, booking: Booking, units: float, price: float, got: float, fee: float) -> None:
+        """Book a fill whose fee is known."""
+        traded = booking.traded
+        ledger.book_outside(
+            traded.symbol, units, price, got, fee, int(traded.maker), traded.market_ns,
+            traded.order, 0, 0, price, *self._arrays(),
+        )  # fmt: skip
+
+    def fund(self, k: int, rate: float, price: float, time_ns: int) -> None:
+        """Pay the funding of a position, as the plan does."""
+        if self.state.I[k, layout.OPEN_SIDE] != 0:
+            ledger.pay_funding(k, rate, price, time_ns, *self._arrays())
+
+    def worth(self, marks: Mapping[int, float]) -> float:
+        """Equity at some prices."""
+        book = self.state.B
+        held = book[:, layout.UNITS] / book[:, layout.SCALE]
+        total = 0.0
+        for k, units in enumerate(held.tolist()):
+            if units:
+                total += units * marks[k]
+        return float(self.state.A[layout.CASH]) + total
+
+
+def booked_again(
+    lived: Lived,
+    simulator: Simulator,
+    seen: Seen,
+    instruments: Sequence[Instrument],
+    funding: Mapping[int, Mapping[int, tuple[float, float]]],
+    until_ns: int,
+) -> tuple[tuple[float, float, float], list[Priced]]:
+    """Book the live run's fills up to a decision time in three ways; return what each is worth.
+
+    At simulated prices and fees; at the actual prices; at the actual prices and fees. Then each
+    fill, with what the simulator would have made of it.
+    """
+    capital = float(lived.head.facts["capital"])
+    accounts = [_Account(seen, instruments, capital) for _ in range(3)]
+    priced: list[Priced] = []
+    for move in lived.moves:
+        if isinstance(move, Closing):
+            for account in accounts:
+                for k, (rate, price) in funding.get(move.time_ns, {}).items():
+                    account.fund(k, rate, price, move.time_ns)
+            if move.time_ns == until_ns:
+                break
+            continue
+        priced.append(_book(lived, simulator, seen, accounts, move))
+    marks = lived.marks[until_ns]
+    simulated, at_prices, actual = (account.worth(marks) for account in accounts)
+    return (simulated, at_prices, actual), priced
+
+
+def _book(
+    lived: Lived, simulator: Simulator, seen: Seen, accounts: Sequence[_Account], booking: Booking
+) -> Priced:
+    """Book one fill three times."""
+    traded, k = booking.traded, booking.traded.symbol
+    scale = float(accounts[0].state.B[k, layout.SCALE])
+    units = booking.sign * round(traded.quantity * scale)
+    got, paid = _as_paid(lived, booking, units, scale)
+    if traded.order < 0 and booking.said is None:  # taken over, not traded
+        for account in accounts:
+            account.book(booking, units, traded.price, got, paid)
+        return Priced(booking, traded.price, traded.maker, paid, paid)
+    price, maker = simulator.price(booking)
+    fee = seen.session.plan.assembly.terms.simulation.fee
+    rate = float(fee.maker if maker else fee.taker)
+    received = int(fee.paid_in == "received")
+    fees = []
+    for account, at in zip(accounts, (price, traded.price), strict=False):
+        arrives, cost = _charged(units, at, rate, received, scale)
+        account.book(booking, units, at, arrives, cost)
+        fees.append(cost)
+    accounts[2].book(booking, units, traded.price, got, paid)
+    return Priced(booking, price, maker, fees[1], paid)
+
+
+def _charged(
+    units: float, price: float, rate: float, received: int, scale: float
+) -> tuple[float, float]:
+    """Return what arrives and the fee (quote), by the simulator's rate."""
+    got, fee = ledger._charge(units, price, rate, received, scale)
+    return float(got), float(fee)
+
+
+def _as_paid(lived: Lived, booking: Booking, units: float, scale: float) -> tuple[float, float]:
+    """Return what arrived and the fee (quote), as the live core booked it."""
+    traded, k = booking.traded, booking.traded.symbol
+    facts = lived.head.facts
+    if traded.fee_currency == facts["bases"][k]:
+        said = booking.said  # what was said and what was booked round to the same units
+        exact = said is not None and round(said.quantity * scale) == abs(units)
+        quantity = booking.sign * (said.quantity if said and exact else traded.quantity)
+        return float(round((quantity - traded.fee) * scale)), traded.fee * traded.price
+    if traded.fee_currency == facts["quotes"][k]:
+        return units, traded.fee
+    said = booking.said
+    return units, (said.fee_quote or 0.0) if said is not None else 0.0

@@ -1,0 +1,343 @@
+"""What made each part of the gap: revised bars, late rows, missed bars, orders, prices, fees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from septet import messages as m
+from septet._live.diff_books import Priced
+from septet._live.diff_lived import Booking, Lived, Trace, trace_of
+from septet._live.diff_paper import Simulated
+from septet._live.diff_past import PRICES, Past, Seen
+from septet._live.diff_rows import Row, differing, row_of
+from septet._live.facts import instruments_in
+
+__all__ = ["PARTS", "Cause", "causes_of"]
+
+PartName = Literal["revision", "late_or_missed", "timing", "fill", "cost"]
+PARTS: Final[tuple[PartName, ...]] = ("revision", "late_or_missed", "timing", "fill", "cost")
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One thing that differed.
+
+    `size` orders those of a kind, the largest first: a relative change of a value, or money in
+    the quote currency. `facts` are its numbers, `text` says it to a person.
+    """
+
+    part: PartName
+    kind: str
+    symbol: str
+    time_ns: int
+    size: float
+    text: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Everything there is of both runs, up to a decision time."""
+
+    lived: Lived
+    past: Past
+    seen: Seen
+    paper: Simulated
+    until_ns: int
+
+    def close(self, k: int, time_ns: int) -> float:
+        """Newest close of a symbol at a decision time, as the live run knew it."""
+        return self.lived.marks.get(time_ns, {}).get(k, 0.0)
+
+
+def causes_of(
+    lived: Lived, past: Past, seen: Seen, paper: Simulated, priced: list[Priced], until_ns: int
+) -> list[Cause]:
+    """Return every cause, part by part, the largest of a kind first."""
+    sides = Sides(lived, past, seen, paper, until_ns)
+    found = [
+        *_revised(sides), *_revised_series(sides), *_models(sides),
+        *_missed(sides), *_late(sides), *_orders(sides, priced), *_deeds(sides),
+        *_prices(sides, priced), *_fees(sides, priced),
+    ]  # fmt: skip
+    stages = (
+        ("revision", past.decisions, seen.decisions, "the backtest's values", "the live ones"),
+        ("late_or_missed", seen.decisions, paper.decisions, "every bar in time", "as it was"),
+    )
+    for part, before, after, one, other in stages:
+        if before is not None:
+            found += _decisions(sides, part, before, after, one, other)
+    live = {key: row_of(each) for key, each in lived.decided.items()}
+    found += _decisions(sides, "timing", paper.decisions, live, "simulated fills", "its own fills")
+    order = {part: place for place, part in enumerate(PARTS)}
+    kinds = {kind: place for place, kind in enumerate(dict.fromkeys(c.kind for c in found))}
+    return sorted(found, key=lambda c: (order[c.part], kinds[c.kind], -c.size, c.time_ns))
+
+
+# ---------------------------------------------------------------- revision
+
+
+def _revised(sides: Sides) -> Iterator[Cause]:
+    """Bars that history now tells otherwise than the live run saw them."""
+    lived, past = sides.lived, sides.past
+    for k, symbol in enumerate(lived.symbols):
+        table = past.bars(k)
+        known = table.known_ns.tolist()
+        columns = {name: getattr(table, name).tolist() for name in PRICES}
+        for i, open_ns in enumerate(table.open_ns.tolist()):
+            bar = lived.bars.get((k, open_ns))
+            if bar is None or known[i] > sides.until_ns:
+                continue
+            for name in PRICES:
+                before, after = getattr(bar, name), columns[name][i]
+                if before != after:
+                    yield Cause(
+                        "revision", "bar", symbol, open_ns, _relative(before, after),
+                        f"{name} was {before:.10g} live and is {after:.10g}",
+                        {"field": name, "before": before, "after": after},
+                    )  # fmt: skip
+
+
+def _relative(before: float, after: float) -> float:
+    return abs(after - before) / (abs(before) or 1.0)
+
+
+def _revised_series(sides: Sides) -> Iterator[Cause]:
+    for name, table in sides.past.session.market.series.items():
+        for stamp_ns, after in zip(table.stamp_ns.tolist(), table.value.tolist(), strict=True):
+            point = sides.lived.points.get((name, stamp_ns))
+            if point is not None and point.value != after:
+                yield Cause(
+                    "revision", "series", name, stamp_ns, _relative(point.value, after),
+                    f"{name} was {point.value:.10g} live and is {after:.10g}",
+                    {"before": point.value, "after": after},
+                )  # fmt: skip
+
+
+def _models(sides: Sides) -> Iterator[Cause]:
+    """Models of the same window that were fitted to other values, or by one side alone."""
+    theirs = {int(card["trained_to_ns"]): card for card in sides.past.models}
+    for event in sides.lived.events:
+        if not isinstance(event, m.ModelReady) or event.trained_to_ns > sides.until_ns:
+            continue
+        card = theirs.get(event.trained_to_ns)
+        other = str(card["model_sha256"]) if card is not None else ""
+        if other != event.fingerprint:
+            said = f"is {other[:12]} in the backtest" if other else "the backtest has none"
+            yield Cause(
+                "revision", "model", "", event.trained_to_ns, 1.0,
+                f"model {event.number} is {event.fingerprint[:12]} live and {said}",
+                {"number": event.number, "before": event.fingerprint, "after": other},
+            )  # fmt: skip
+
+
+# ---------------------------------------------------------------- late or missed
+
+
+def _missed(sides: Sides) -> Iterator[Cause]:
+    """Bars of one side alone, and bars that came after their decision time."""
+    lived, past = sides.lived, sides.past
+    origin = {k: min((o for j, o in lived.bars if j == k), default=0) for k in _ks(lived)}
+    for k, symbol in enumerate(lived.symbols):
+        table = past.bars(k)
+        known = dict(zip(table.open_ns.tolist(), table.known_ns.tolist(), strict=True))
+        for open_ns, known_ns in known.items():
+            if origin[k] <= open_ns and known_ns <= sides.until_ns:
+                yield from _of_bar(sides, k, symbol, open_ns, known_ns)
+        first = min(known, default=0)
+        for j, open_ns in lived.bars:
+            alone = j == k and open_ns not in known and open_ns >= first
+            if alone and lived.bars[(k, open_ns)].known_ns <= sides.until_ns:
+                text = "only the live run has the bar"
+                yield Cause("late_or_missed", "extra bar", symbol, open_ns, 0.0, text)
+
+
+def _of_bar(sides: Sides, k: int, symbol: str, open_ns: int, known_ns: int) -> Iterator[Cause]:
+    """Say how a bar of the backtest came to the live run, if not in time."""
+    taken = sides.lived.taken.get((k, open_ns))
+    at_risk = known_ns >= sides.lived.first_ns
+    if taken is None:
+        came = (k, open_ns) in sides.lived.bars
+        text = "the bar came and no decision took it in" if came else "the bar never came"
+        yield Cause("late_or_missed", "missed bar", symbol, open_ns, 0.0, text)
+    elif taken.time_ns != known_ns:
+        text = "the bar was taken in at another time than its close"
+        facts = {"taken_ns": taken.time_ns, "known_ns": known_ns}
+        yield Cause("late_or_missed", "missed bar", symbol, open_ns, 0.0, text, facts)
+    elif not taken.decides and at_risk:
+        text = "the bar came when the time to decide had passed: no decision was taken"
+        yield Cause("late_or_missed", "undecided", symbol, known_ns, 0.0, text)
+
+
+def _late(sides: Sides) -> Iterator[Cause]:
+    for time_ns, barrier in sides.lived.barriers.items():
+        if barrier.late and time_ns <= sides.until_ns:
+            for k in barrier.present:
+                row = sides.seen.decisions.get((time_ns, k))
+                size = abs(row.granted) * sides.close(k, time_ns) if row is not None else 0.0
+                text = "decided late: exits act, entries do not"
+                yield Cause(
+                    "late_or_missed", "late", sides.lived.symbols[k], time_ns, size, text,
+                    {"would_have_granted": row.granted if row is not None else 0.0},
+                )  # fmt: skip
+    for event, decided_ns in sides.lived.late_models:
+        text = f"model {event.number} came when a decision it was due for had been taken"
+        facts = {"ready_ns": event.ready_ns, "decided_ns": decided_ns}
+        yield Cause("late_or_missed", "late model", "", event.ready_ns, 0.0, text, facts)
+
+
+def _ks(lived: Lived) -> range:
+    return range(len(lived.symbols))
+
+
+def _decisions(
+    sides: Sides,
+    part: Any,
+    before: Mapping[tuple[int, int], Row],
+    after: Mapping[tuple[int, int], Row],
+    one: str,
+    other: str,
+) -> Iterator[Cause]:
+    """Decisions that a stage changed: what was wished or refused, or the amount alone."""
+    for time_ns, k, was, became in differing(before, after):
+        if time_ns > sides.until_ns:
+            continue
+        same = (was.signal, was.refused_by) == (became.signal, became.refused_by)
+        amount = same and (was.granted == 0.0) == (became.granted == 0.0)
+        yield Cause(
+            part, "amount" if amount else "decision", sides.lived.symbols[k], time_ns,
+            abs(became.granted - was.granted) * sides.close(k, time_ns),
+            f"{was.says()} with {one}, {became.says()} with {other}",
+            {
+                "before": {"signal": was.signal, "granted": was.granted, "refused_by":
+                           was.refused_by},
+                "after": {"signal": became.signal, "granted": became.granted, "refused_by":
+                          became.refused_by},
+            },
+        )  # fmt: skip
+
+
+# ---------------------------------------------------------------- timing
+
+
+@dataclass
+class _Order:
+    """What became of the orders of one decision."""
+
+    filled: float = 0.0
+    end: m.Changed | None = None
+
+
+def _orders(sides: Sides, priced: list[Priced]) -> Iterator[Cause]:
+    """Orders that traded another quantity than simulated, with the reason."""
+    lived, paper = sides.lived, sides.paper
+    if not lived.external:
+        return
+    theirs = _by_decision(lived, priced)
+    numbers = {name: k for k, name in enumerate(lived.symbols)}
+    for trace in sorted({*theirs, *paper.traded}, key=lambda each: (each[1], each[0])):
+        symbol, time_ns = trace
+        simulated = paper.traded.get(trace, 0.0)
+        own = theirs.get(trace, _Order())
+        if abs(own.filled - simulated) < 1e-12 or time_ns > sides.until_ns:
+            continue
+        kind, why = _why(own, simulated)
+        price = sides.close(numbers[symbol], time_ns) or 1.0
+        yield Cause(
+            "timing", kind, symbol, time_ns, abs(own.filled - simulated) * price,
+            f"{own.filled:+.8g} traded, {simulated:+.8g} simulated{why}",
+            {"traded": own.filled, "simulated": simulated, "reason":
+             own.end.reason if own.end is not None else ""},
+        )  # fmt: skip
+
+
+def _by_decision(lived: Lived, priced: list[Priced]) -> dict[Trace, _Order]:
+    """Sum the live run's fills, and take the last state of its orders, by decision."""
+    found: dict[Trace, _Order] = {}
+    for each in priced:
+        trace = _trace(lived, each.booking)
+        order = found.setdefault(trace, _Order())
+        order.filled += each.booking.sign * each.booking.traded.quantity
+    for end in lived.ends.values():
+        decision = trace_of(end.trace)
+        if decision is not None:
+            found.setdefault(decision, _Order()).end = end
+    return found
+
+
+def _trace(lived: Lived, booking: Booking) -> Trace:
+    """Symbol and time of the decision of a fill, or of the fill itself where there was none."""
+    traded = booking.traded
+    own = trace_of(traded.trace)
+    return own if own is not None else (lived.symbols[traded.symbol], traded.market_ns)
+
+
+def _why(own: _Order, simulated: float) -> tuple[str, str]:
+    """Name what became of an order, and why."""
+    end = own.end
+    reason = f": {end.reason}" if end is not None and end.reason else ""
+    if own.filled == 0.0:
+        if end is None:
+            return "not sent", ""
+        return ("refused" if end.state == "rejected" else end.state), reason
+    if simulated == 0.0:
+        return "only live", reason
+    if end is not None and end.state != "filled":
+        return "partial", f" ({end.state}{reason})"
+    return "other size", reason
+
+
+def _deeds(sides: Sides) -> Iterator[Cause]:
+    for event in sides.lived.events:
+        if isinstance(event, m.Operated):
+            yield Cause(
+                "timing", "operator", "", event.at_ns, 0.0,
+                f"{event.action} by {event.name}: {event.reason}",
+                {"action": event.action, "name": event.name, "reason": event.reason},
+            )  # fmt: skip
+    live = instruments_in(sides.lived.head.facts)
+    for theirs, own in zip(sides.past.session.instruments, live, strict=True):
+        for name in ("lot", "tick", "min_notional", "precision"):
+            before, after = getattr(theirs, name), getattr(own, name)
+            if before != after:
+                text = f"{name} is {after:g} live and {before:g} in the backtest"
+                yield Cause(
+                    "timing", "instrument", theirs.symbol, 0, 0.0, text,
+                    {"field": name, "before": before, "after": after},
+                )  # fmt: skip
+
+
+# ---------------------------------------------------------------- fill and cost
+
+
+def _prices(sides: Sides, priced: list[Priced]) -> Iterator[Cause]:
+    for each in priced:
+        traded = each.booking.traded
+        if traded.price == each.price:
+            continue
+        worse = each.booking.sign * (traded.price / each.price - 1.0) * 1e4
+        money = -each.booking.sign * (traded.price - each.price) * traded.quantity
+        yield Cause(
+            "fill", "price", sides.lived.symbols[traded.symbol], traded.market_ns, abs(money),
+            f"{traded.side} {traded.quantity:.8g} at {traded.price:.10g}, simulated "
+            f"{each.price:.10g} ({worse:+.2f} bps, {money:+.4f})",
+            {"order": traded.order, "trade_id": traded.trade_id, "price": traded.price,
+             "simulated": each.price, "worse_bps": worse, "money": money},
+        )  # fmt: skip
+
+
+def _fees(sides: Sides, priced: list[Priced]) -> Iterator[Cause]:
+    for each in priced:
+        money, traded = each.fee - each.paid, each.booking.traded
+        if money == 0.0:
+            continue
+        yield Cause(
+            "cost", "fee", sides.lived.symbols[traded.symbol], traded.market_ns, abs(money),
+            f"{each.paid:.6g} paid ({traded.fee:.8g} {traded.fee_currency}), simulated "
+            f"{each.fee:.6g}",
+            {"order": traded.order, "trade_id": traded.trade_id, "fee": traded.fee,
+             "fee_currency": traded.fee_currency, "paid": each.paid, "simulated": each.fee,
+             "money": money},
+        )  # fmt: skip

@@ -1,0 +1,213 @@
+"""What a paper or live run lived through: its journal, folded once for `septet runs diff`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from septet import messages as m
+from septet._journal.form import Entry, Head
+from septet._journal.reader import Reader
+from septet._live.replay import JOURNAL
+from septet.errors import InputError
+
+__all__ = ["Booking", "Closing", "Lived", "Sent", "Trace", "read_lived", "trace_of"]
+
+Trace = tuple[str, int]
+"""Symbol and time of the decision an order came from."""
+
+MARKET: Final = (
+    m.BarClosed, m.Gapped, m.SeriesPoint, m.BarrierReached, m.ModelReady, m.ModelFailed,
+)  # fmt: skip
+"""What a backtest knows of, too."""
+DEEDS: Final = (m.Operated,)
+"""What no backtest knows of, and what changes a run whose fills are simulated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A fill that was booked, and what the venue said of it."""
+
+    traded: m.Traded
+    said: m.Filled | None
+
+    @property
+    def sign(self) -> float:
+        """One for a buy, minus one for a sale."""
+        return 1.0 if self.traded.side == "buy" else -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A barrier that was taken in: its time, and the newest close of each symbol present."""
+
+    time_ns: int
+    closes: dict[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A child order that left, and the price of its symbol when it was decided."""
+
+    submit: m.Submit
+    mark: float
+
+
+@dataclass
+class Lived:
+    """A run as its journal tells it.
+
+    `events` is what the core took that a backtest knows of too, with the deeds of persons;
+    `moves` bookings and closings in the order in which they changed the account. `taken` gives
+    the barrier that took a bar in, `marks` the last prices of the symbols at each decision time,
+    `ends` the last state of each order.
+    """
+
+    head: Head
+    folder: Path
+    symbols: tuple[str, ...]
+    external: bool
+    events: list[m.Event] = field(default_factory=list)
+    bars: dict[tuple[int, int], m.BarClosed] = field(default_factory=dict)
+    points: dict[tuple[str, int], m.SeriesPoint] = field(default_factory=dict)
+    barriers: dict[int, m.BarrierReached] = field(default_factory=dict)
+    taken: dict[tuple[int, int], m.BarrierReached] = field(default_factory=dict)
+    ruled: dict[int, float] = field(default_factory=dict)
+    decided: dict[tuple[int, int], m.Decided] = field(default_factory=dict)
+    moves: list[Booking | Closing] = field(default_factory=list)
+    marks: dict[int, dict[int, float]] = field(default_factory=dict)
+    sent: dict[str, Sent] = field(default_factory=dict)
+    parents: dict[int, list[str]] = field(default_factory=dict)
+    ends: dict[int, m.Changed] = field(default_factory=dict)
+    late_models: list[tuple[m.ModelReady, int]] = field(default_factory=list)
+
+    @property
+    def first_ns(self) -> int:
+        """Time of the first decision."""
+        return min(self.ruled)
+
+    @property
+    def last_ns(self) -> int:
+        """Time of the last decision."""
+        return max(self.ruled)
+
+    @property
+    def has_deeds(self) -> bool:
+        """Whether a person changed something that no backtest knows of."""
+        return any(isinstance(each, DEEDS) for each in self.events)
+
+
+def trace_of(text: str) -> Trace | None:
+    """Read a command's trace; None for one that comes from no decision."""
+    symbol, at, time_ns = text.rpartition("@")
+    return (symbol, int(time_ns)) if at and time_ns.isdigit() else None
+
+
+def read_lived(folder: Path, external: bool | None = None) -> Lived:
+    """Fold a run's journal.
+
+    Raises
+    ------
+    InputError
+        It has no journal, or no decision was taken yet.
+    JournalError
+        The journal is damaged.
+    """
+    if not (folder / JOURNAL).exists():
+        raise InputError(
+            f"{folder} has no journal: it is a backtest's",
+            hint="name the paper or live run first, then the backtest",
+        )
+    with Reader(folder / JOURNAL) as journal:
+        head = journal.head
+        if external is None:
+            external = _is_external(head)
+        lived = Lived(head, folder, tuple(head.facts["symbols"]), external)
+        fold = _Folding(lived)
+        for entry in journal.read():
+            fold.take(entry)
+    if not lived.ruled:
+        raise InputError(
+            f"the run in {folder} has not decided anything yet", hint="wait for its first bar"
+        )
+    return lived
+
+
+def _is_external(head: Head) -> bool:
+    resolved = head.facts.get("resolved", {})
+    fills = resolved.get("execution", {}).get("simulation", {}).get("fills", "next_open")
+    return head.mode == "live" or fills != "next_open"
+
+
+class _Folding:
+    """Takes a journal's entries in order."""
+
+    def __init__(self, lived: Lived) -> None:
+        self._lived = lived
+        self._marks: dict[int, float] = {}
+        self._said: dict[tuple[int, str], m.Filled] = {}
+        self._waiting: list[list[m.BarClosed]] = [[] for _ in lived.symbols]
+        self._time_ns = -1
+
+    def take(self, entry: Entry) -> None:
+        """Take an entry: its event first, then what it caused."""
+        event, lived = entry.event, self._lived
+        if isinstance(event, MARKET + DEEDS):
+            lived.events.append(event)
+        match event:
+            case m.BarClosed():
+                lived.bars.setdefault((event.symbol, event.open_ns), event)
+                self._waiting[event.symbol].append(event)
+            case m.SeriesPoint():
+                lived.points.setdefault((event.name, event.stamp_ns), event)
+            case m.BarrierReached():
+                self._barrier(event)
+            case m.Quoted():
+                self._mark(event.symbol, 0.5 * (event.bid + event.ask))
+            case m.Printed():
+                self._mark(event.symbol, event.price)
+            case m.Filled():
+                self._said.setdefault((event.symbol, event.trade_id), event)
+            case m.ModelReady() if event.ready_ns <= self._time_ns:
+                lived.late_models.append((event, self._time_ns))
+        self._commands(entry.commands)
+
+    def _mark(self, k: int, price: float) -> None:
+        if self._lived.external:
+            self._marks[k] = price
+
+    def _barrier(self, event: m.BarrierReached) -> None:
+        lived, closes = self._lived, {}
+        for k in event.present:
+            bar = self._waiting[k].pop(0)
+            lived.taken[(k, bar.open_ns)] = event
+            if event.decides:  # what only advances the features leaves the account alone
+                closes[k] = self._marks[k] = bar.close
+        if event.present and event.decides:
+            self._time_ns = event.time_ns
+            lived.barriers[event.time_ns] = event
+            lived.moves.append(Closing(event.time_ns, closes))
+            lived.marks[event.time_ns] = dict(self._marks)
+
+    def _commands(self, commands: Sequence[m.Command]) -> None:
+        lived = self._lived
+        for each in commands:
+            match each:
+                case m.Ruled():
+                    lived.ruled[each.time_ns] = each.equity
+                case m.Decided():
+                    lived.decided[(each.time_ns, each.symbol)] = each
+                case m.Traded():
+                    said = self._said.get((each.symbol, each.trade_id))
+                    lived.moves.append(Booking(each, said))
+                case m.Submit():
+                    mark = self._marks.get(each.symbol, math.nan)
+                    lived.sent[each.client_id] = Sent(each, mark)
+                    lived.parents.setdefault(each.parent, []).append(each.client_id)
+                case m.Amend():
+                    lived.parents.setdefault(each.parent, []).append(each.new_client_id)
+                case m.Changed():
+                    lived.ends[each.order] = each

@@ -1,0 +1,122 @@
+"""The live run's own bars, barriers and models with fills simulated at the next open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from septet import messages as m
+from septet._config.load import Loaded, reopen
+from septet._config.read import parse_text
+from septet._data.bars import Instrument
+from septet._kernel import layout
+from septet._live.build import Build, core_of
+from septet._live.diff_lived import DEEDS, Lived, Trace, trace_of
+from septet._live.diff_rows import Row, row_of
+from septet._live.facts import instruments_in
+from septet.errors import ConfigError
+
+__all__ = ["Simulated", "build_paper", "simulate"]
+
+
+@dataclass
+class Simulated:
+    """What a simulated run over journalled barriers left: the account, orders, decisions.
+
+    `worth` is the equity at the last time; `traded` the signed quantity that each decision's order
+    filled; `funding` the rates and marks that each barrier paid.
+    """
+
+    worth: float = 0.0
+    equity: dict[int, float] = field(default_factory=dict)
+    decisions: dict[tuple[int, int], Row] = field(default_factory=dict)
+    traded: dict[Trace, float] = field(default_factory=dict)
+    reasons: dict[Trace, str] = field(default_factory=dict)
+    funding: dict[int, dict[int, tuple[float, float]]] = field(default_factory=dict)
+
+
+def build_paper(
+    lived: Lived, instruments: Sequence[Instrument] | None = None, *, say: Any = None
+) -> Build:
+    """Make the core of the live run's strategy with simulated fills at the next open."""
+    if instruments is None:
+        instruments = instruments_in(lived.head.facts)
+    return core_of(
+        _paper(lived), tag=str(lived.head.facts["tag"]), instruments=instruments,
+        run_folder=lived.folder, say=say, speed=float(lived.head.facts["core"]["speed"]),
+    )  # fmt: skip
+
+
+def _paper(lived: Lived) -> Loaded:
+    resolved: Mapping[str, Any] = lived.head.facts["resolved"]
+    execution = dict(resolved["execution"])
+    execution["simulation"] = {**execution["simulation"], "fills": "next_open"}
+    changed = {**resolved, "mode": "paper", "execution": execution}
+    text = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True)
+    tree, problems = parse_text(text, str(lived.folder / "resolved"))
+    if problems:
+        raise ConfigError(problems)
+    return reopen(tree, lived.folder / "strategy.yaml", lived.folder)
+
+
+def simulate(lived: Lived, build: Build, until_ns: int, *, deeds: bool = False) -> Simulated:
+    """Feed a journal's market data to a core whose fills are simulated, up to a decision time.
+
+    With `deeds` what persons did is fed, too. The account is valued at the live run's prices.
+    """
+    found, core = Simulated(), build.core
+    funding = build.plan.assembly.rows.x.get("funding")
+    for event in lived.events:
+        if isinstance(event, DEEDS) and not deeds:
+            continue
+        for each in core.handle(event):
+            _take(found, each)
+        if not isinstance(event, m.BarrierReached) or not event.present:
+            continue
+        if event.decides and funding is not None:
+            found.funding[event.time_ns] = _funding(core.engine, event, funding)
+        if event.decides and event.time_ns == until_ns:
+            break
+    found.worth = found.equity[until_ns] + _revalued(core.engine, lived.marks[until_ns])
+    return found
+
+
+def _take(found: Simulated, each: m.Command) -> None:
+    match each:
+        case m.Ruled():
+            found.equity[each.time_ns] = each.equity
+        case m.Decided():
+            found.decisions[(each.time_ns, each.symbol)] = row_of(each)
+        case m.Traded():
+            trace = trace_of(each.trace)
+            if trace is not None:
+                sign = 1.0 if each.side == "buy" else -1.0
+                found.traded[trace] = found.traded.get(trace, 0.0) + sign * each.quantity
+        case m.Changed():
+            trace = trace_of(each.trace)
+            if trace is not None:
+                found.reasons[trace] = each.reason or found.reasons.get(trace, "")
+
+
+def _funding(engine: Any, event: m.BarrierReached, row: int) -> dict[int, tuple[float, float]]:
+    """Return what each symbol present paid at a barrier: the rate, and the mark it is paid on."""
+    arrays, t = engine.window.arrays, engine.window.time - 1
+    found = {}
+    for k in event.present:
+        i = int(arrays["T"][layout.ROW + k, t])
+        columns = arrays["X"][k, :, i]
+        found[k] = float(columns[row]), float(columns[layout.CLOSE])
+    return found
+
+
+def _revalued(engine: Any, marks: Mapping[int, float]) -> float:
+    """Return what the position is worth more at other prices: a symbol that was missing at T."""
+    more = 0.0
+    for k, price in marks.items():
+        mark = engine.state.B.item(k, layout.MARK)
+        if price != mark:
+            more += engine.position(k)[0] * (price - mark)
+    return more

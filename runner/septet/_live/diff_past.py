@@ -1,0 +1,388 @@
+"""The backtest that a run is compared with: its bars read again, its core run over other values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import yaml
+
+from septet import messages as m
+from septet._config.load import Loaded, reopen
+from septet._config.read import parse_text
+from septet._core.batch import Batch
+from septet._data.bars import BarTable, MarketData
+from septet._data.load import fingerprints
+from septet._kernel import layout
+from septet._learn.walk import EXPIRED, NO_MODEL, NOT_FINITE, OK, answers
+from septet._live.diff_lived import Lived
+from septet._live.diff_rows import Row, rows_of_frame, rows_of_table
+from septet._shell import project
+from septet._shell.backtest import backtest
+from septet._shell.session import Session, open_session, tape_rules
+from septet._shell.tape import Tape, make_tape
+from septet.errors import ConfigError, InputError, SeptetError
+
+if TYPE_CHECKING:
+    from septet._store.run import Run
+
+__all__ = [
+    "PRICES", "Past", "Seen", "insist_on_same_numbers", "insist_on_same_rules", "open_past",
+    "seen_by",
+]  # fmt: skip
+
+PRICES: Final = ("open", "high", "low", "close", "volume")
+RULES: Final = (
+    "seed", "account", "universe", "features", "model", "signal", "risk", "execution",
+    "perpetual", "time_zone", "day_start",
+)  # fmt: skip
+"""What two runs must have in common; the rest says where data and orders come from and go."""
+OWN: Final = (
+    "account.capital", "universe.start", "universe.end", "execution.venues",
+    "execution.instruments", "execution.simulation.fills", "execution.at_start",
+    "execution.on_stop", "risk.adopt",
+)  # fmt: skip
+
+
+@dataclass
+class Past:
+    """The backtest: what it said, and the bars it said it of, read again.
+
+    `equity` and `decisions` are those of the run as it was given, or made again where it did not
+    begin with the live run (`given` False).
+    """
+
+    run: Run
+    session: Session
+    equity: Mapping[int, float]
+    decisions: Mapping[tuple[int, int], Row] | None
+    first_ns: int
+    given: bool
+    models: Sequence[Mapping[str, Any]]
+    notes: list[str] = field(default_factory=list)
+
+    def bars(self, k: int) -> BarTable:
+        """Bars of a symbol."""
+        return self.session.market.bars[self.session.market.symbols[k]]
+
+
+# ---------------------------------------------------------------- the same strategy
+
+
+def insist_on_same_rules(live: Mapping[str, Any], past: Mapping[str, Any]) -> None:
+    """Refuse two runs of different strategies: what comes of other rules is none of the parts.
+
+    Raises
+    ------
+    InputError
+        With every key that differs.
+    """
+    differing = [
+        f"{path} is {one!r} live and {other!r} in the backtest"
+        for name in RULES
+        for path, one, other in _differing(name, live.get(name), past.get(name))
+        if not any(path == own or path.startswith(f"{own}.") for own in OWN)
+    ]
+    if differing:
+        more = f"; and {len(differing) - 5} more" if len(differing) > 5 else ""
+        raise InputError(
+            f"the two runs have other rules: {'; '.join(differing[:5])}{more}",
+            hint="backtest the file of the live run (strategy.yaml in its folder), and compare "
+            "with that",
+        )
+
+
+def insist_on_same_numbers(live: Mapping[str, float], past: Mapping[str, float]) -> None:
+    """Refuse plans that read other numbers: a venue's block may hold what the rules do not show.
+
+    Raises
+    ------
+    InputError
+        With the keys that differ.
+    """
+    names = [name for name in {**live, **past} if not _equal(live.get(name), past.get(name))]
+    if names:
+        said = [f"{name} is {live.get(name)} live, {past.get(name)} before" for name in names[:5]]
+        raise InputError(
+            f"the two runs read other numbers: {'; '.join(said)}",
+            hint="backtest the file of the live run (strategy.yaml in its folder), and compare "
+            "with that",
+        )
+
+
+def _equal(one: float | None, other: float | None) -> bool:
+    both_nan = one is not None and one != one and other is not None and other != other
+    return one == other or both_nan
+
+
+def _differing(path: str, one: Any, other: Any) -> list[tuple[str, Any, Any]]:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return [
+            found
+            for key in {**one, **other}
+            for found in _differing(f"{path}.{key}", one.get(key), other.get(key))
+        ]
+    return [] if one == other else [(path, one, other)]
+
+
+# ---------------------------------------------------------------- its bars, read again
+
+
+def open_past(run: Run, lived: Lived, *, base: Path | None = None, say: Any = None) -> Past:
+    """Read a backtest's bars again, and make it anew where it did not begin with the live run.
+
+    Raises
+    ------
+    InputError
+        It is no backtest, its strategy is another one, or its data cannot be read again.
+    """
+    manifest = run.manifest
+    if manifest["facts"]["mode"] != "backtest":
+        raise InputError(
+            f"run {run.run_id} is no backtest: its mode is {manifest['facts']['mode']}",
+            hint="name the paper or live run first, then the backtest",
+        )
+    resolved = dict(manifest["resolved"])
+    live = lived.head.facts["resolved"]
+    insist_on_same_rules(live, resolved)
+    capital = float(lived.head.facts["capital"])
+    facts = run.facts
+    given = facts.first_decision_ns == lived.first_ns and facts.initial_capital == capital
+    hashes: Mapping[str, str] | None = manifest.get("data_hashes")
+    if not given:
+        resolved = _over_the_span(resolved, lived, capital)
+        hashes = None
+    session, notes = _read_again(run, resolved, base, hashes, lived.first_ns, say)
+    past = _as_given(run, session, notes) if given else _made_again(run, session, lived, notes)
+    if past.first_ns != lived.first_ns:
+        past.notes.append(
+            "the backtest's data has no decision at the live run's first: what the live run did "
+            "before the backtest began counts as timing and bars it had alone"
+        )
+    return past
+
+
+def _over_the_span(resolved: dict[str, Any], lived: Lived, capital: float) -> dict[str, Any]:
+    from septet._store.run import iso
+
+    span = {"start": iso(lived.first_ns), "end": iso(lived.last_ns)}
+    return {
+        **resolved,
+        "universe": {**resolved["universe"], **span},
+        "account": {**resolved["account"], "capital": capital},
+    }
+
+
+def _read_again(
+    run: Run,
+    resolved: Mapping[str, Any],
+    base: Path | None,
+    hashes: Mapping[str, str] | None,
+    first_ns: int,
+    say: Any,
+) -> tuple[Session, list[str]]:
+    """Read the data from the folder in which it has not changed, or else where it is found."""
+    found: list[tuple[Session, list[str]]] = []
+    failed: list[SeptetError] = []
+    for place in _places(run, base):
+        try:
+            session = open_session(_reopened(resolved, run, place), say=say, not_before_ns=first_ns)
+        except SeptetError as problem:
+            failed.append(problem)
+            continue
+        changed = _changed(session.market, hashes)
+        if not changed:
+            return session, []
+        found.append((session, changed))
+    if not found:
+        raise InputError(
+            f"the bars of backtest {run.run_id} cannot be read again: {failed[0]}",
+            hint="name the folder that the strategy file stood in with --base, or make the "
+            "backtest again where its data is",
+        )
+    return found[0]
+
+
+def _places(run: Run, base: Path | None) -> list[Path]:
+    """Folders that relative paths of the file may start from, the likeliest first."""
+    if base is not None:
+        return [base]
+    places = [Path.cwd(), run.folder, *list(run.folder.resolve().parents)[:3]]
+    for origin in map(str, dict(run.manifest.get("sources", {})).values()):
+        path = Path(origin.partition(" ")[0])
+        if path.is_absolute():
+            places += list(path.parents)[:3]
+    return list(dict.fromkeys(place.resolve() for place in places))
+
+
+def _reopened(resolved: Mapping[str, Any], run: Run, base: Path) -> Loaded:
+    text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
+    tree, problems = parse_text(text, str(run.folder / "resolved.json"))
+    if problems:
+        raise ConfigError(problems)
+    return reopen(tree, run.folder / "strategy.yaml", base)
+
+
+def _changed(market: MarketData, hashes: Mapping[str, str] | None) -> list[str]:
+    """Say which data is not what it was when the backtest read it."""
+    if hashes is None:
+        return []
+    now = fingerprints(market)
+    return [
+        f"the data of {name} is not what the backtest read (SHA-256 {hashes[name][:12]}, now "
+        f"{now[name][:12] if name in now else 'gone'}): what changed since counts as revision"
+        for name in hashes
+        if now.get(name) != hashes[name]
+    ]
+
+
+def _as_given(run: Run, session: Session, notes: list[str]) -> Past:
+    import polars as pl
+
+    table = run.table("equity", ["time", "equity"])
+    times = table["time"].cast(pl.Int64).to_list()
+    equity = dict(zip(times, table["equity"].to_list(), strict=True))
+    decisions = None
+    if "decisions" in run.left_out:
+        notes.append("the backtest kept no decisions (--fast): those of the revision are not said")
+    else:
+        decisions = rows_of_frame(run.table("decisions"), session.market.symbols)
+    models = run.manifest.get("models", [])
+    first_ns = run.facts.first_decision_ns
+    return Past(run, session, equity, decisions, first_ns, True, models, notes)
+
+
+def _made_again(run: Run, session: Session, lived: Lived, notes: list[str]) -> Past:
+    """Run the backtest once more, from the live run's first decision on."""
+    from septet._data.stamps import iso
+
+    result = backtest(session.loaded, engine="batch", not_before_ns=lived.first_ns)
+    assert result.equity is not None
+    assert result.decisions is not None
+    facts = run.facts
+    notes.append(
+        f"the backtest began at {iso(facts.first_decision_ns)} with {facts.initial_capital:g}, the "
+        f"live run at {iso(lived.first_ns)} with {float(lived.head.facts['capital']):g}: it was "
+        "run again from its resolved.json over the live run's span"
+    )
+    table: Any = result.equity
+    equity = dict(zip(_ints(table["time"]), _floats(table["equity"]), strict=True))
+    decisions = rows_of_table(result.decisions, session.market.symbols)
+    first_ns = result.facts.first_decision_ns
+    return Past(run, session, equity, decisions, first_ns, False, result.models, notes)
+
+
+def _ints(values: Any) -> list[int]:
+    found: list[int] = np.asarray(values).tolist()
+    return found
+
+
+def _floats(values: Any) -> list[float]:
+    found: list[float] = np.asarray(values, dtype=np.float64).tolist()
+    return found
+
+
+# ---------------------------------------------------------------- over the values seen live
+
+
+@dataclass
+class Seen:
+    """The backtest core over the values the live run saw.
+
+    `market` has each bar as the live run saw it, else as the backtest has it; `F` the features
+    of `session` over it.
+    """
+
+    market: MarketData
+    session: Session
+    F: Any
+    equity: dict[int, float]
+    decisions: dict[tuple[int, int], Row]
+
+
+def seen_by(lived: Lived, past: Past, build: Any, until_ns: int) -> Seen:
+    """Run the backtest's bars with the values the live run saw, and its models."""
+    session, plan = past.session, past.session.plan
+    market = replace(
+        session.market,
+        bars={name: _as_seen(k, past.bars(k), lived) for k, name in enumerate(lived.symbols)},
+        series={name: _points(name, each, lived) for name, each in session.market.series.items()},
+    )
+    tape = make_tape(plan, market, tape_rules(session.strategy))
+    known = tape.T[layout.KNOWN]
+    first = int(np.searchsorted(known, past.first_ns, side="left"))
+    last = int(np.searchsorted(known, until_ns, side="right"))
+    capital = float(lived.head.facts["capital"])
+    batch = Batch(plan, tape, plan.state(capital, session.instruments))
+    with np.errstate(all="ignore"):
+        batch.observe(0, tape.times)
+        if build.core.models is not None:
+            _judge(lived, build, tape, batch.F)
+        batch.trade(first, last)
+    rows = int(batch.arrays["C"][layout.LOG])
+    made = replace(session, market=market, tape=tape, first=first)
+    outcome = project.Outcome(
+        batch.LI[:rows], batch.LF[:rows], batch.F, batch.D, batch.G, batch.state
+    )
+    decisions = rows_of_table(project.decisions_of(made, outcome), market.symbols, until_ns)
+    equity = batch.G[layout.G_EQUITY, first:last].tolist()
+    curve = dict(zip(known[first:last].tolist(), equity, strict=True))
+    return Seen(market, made, batch.F, curve, decisions)
+
+
+def _judge(lived: Lived, build: Any, tape: Tape, rows_of: Any) -> None:
+    """Let each model of the live run judge the rows in which it was in force."""
+    models, inputs = build.core.models, list(build.model_inputs)
+    row = build.plan.facts.model_row
+    for event in lived.events:
+        if isinstance(event, m.ModelReady | m.ModelFailed):
+            models.take(event)
+    known = tape.T[layout.KNOWN].tolist()
+    in_force = [models.at(time_ns) for time_ns in known]
+    for k, table in enumerate(rows_of):
+        groups: dict[Any, list[int]] = {}
+        for t, event in enumerate(in_force):
+            i = int(tape.T[layout.ROW + k, t])
+            if i >= 0:
+                groups.setdefault(_key(event, known[t]), []).append(i)
+        for key, rows in groups.items():
+            if isinstance(key, int):
+                table[row, rows], table[row + 1, rows] = np.nan, key
+                continue
+            up = answers(models.load(key), np.ascontiguousarray(table[inputs][:, rows].T))
+            table[row, rows] = up
+            table[row + 1, rows] = np.where(np.isnan(up), NOT_FINITE, OK)
+
+
+def _key(event: Any, time_ns: int) -> Any:
+    """Return the model in force, or why there is none."""
+    if event is None or isinstance(event, m.ModelFailed):
+        return NO_MODEL
+    return EXPIRED if time_ns > event.expires_ns else event
+
+
+def _as_seen(k: int, table: BarTable, lived: Lived) -> BarTable:
+    """Put the live run's values where both have the bar."""
+    columns = {name: getattr(table, name).copy() for name in PRICES}
+    made_up = None if table.filled is None else table.filled.copy()
+    for i, open_ns in enumerate(table.open_ns.tolist()):
+        bar = lived.bars.get((k, open_ns))
+        if bar is not None:
+            for name in PRICES:
+                columns[name][i] = getattr(bar, name)
+            if made_up is not None:
+                made_up[i] = False
+    return replace(table, **columns, filled=made_up)
+
+
+def _points(name: str, table: Any, lived: Lived) -> Any:
+    """Put the values first seen live where both have the point."""
+    values = table.value.copy()
+    for i, stamp_ns in enumerate(table.stamp_ns.tolist()):
+        point = lived.points.get((name, stamp_ns))
+        if point is not None:
+            values[i] = point.value
+    return replace(table, value=values)

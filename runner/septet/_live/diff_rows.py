@@ -1,0 +1,70 @@
+"""Rows of decisions, from whichever side they come, so that they can be laid side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from septet import messages as m
+
+__all__ = ["Row", "differing", "row_of", "rows_of_frame", "rows_of_table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was decided for a symbol at a time."""
+
+    signal: str
+    requested: float
+    granted: float
+    refused_by: str
+
+    def says(self) -> str:
+        """The row in a few words."""
+        size = f" {self.granted:.8g}" if self.granted else ""
+        return f"{self.signal}{size}" + (f" refused by {self.refused_by}" * bool(self.refused_by))
+
+
+def row_of(each: m.Decided) -> Row:
+    """Return a decision of the live core as a row."""
+    return Row(each.signal, each.requested, each.granted, each.refused_by)
+
+
+def rows_of_table(
+    table: Any, symbols: Sequence[str], until_ns: int | None = None
+) -> dict[tuple[int, int], Row]:
+    """Return a decision table as it is made: columns by name."""
+    columns = ("symbol", "signal", "requested", "granted", "refused_by")
+    times = np.asarray(table["time"]).tolist()
+    values = [_plain(table[name]) for name in columns]
+    numbers = {name: k for k, name in enumerate(symbols)}
+    return {
+        (time_ns, numbers[symbol]): Row(signal, requested, granted, refused_by)
+        for time_ns, symbol, signal, requested, granted, refused_by in zip(
+            times, *values, strict=True
+        )
+        if until_ns is None or time_ns <= until_ns
+    }
+
+
+def rows_of_frame(frame: Any, symbols: Sequence[str]) -> dict[tuple[int, int], Row]:
+    """Return a decision table as it is stored."""
+    import polars as pl
+
+    table = {name: frame[name] for name in frame.columns}
+    return rows_of_table({**table, "time": frame["time"].cast(pl.Int64)}, symbols)
+
+
+def _plain(column: Any) -> list[Any]:
+    found: list[Any] = column.to_list() if hasattr(column, "to_list") else list(column)
+    return found
+
+
+def differing(
+    before: Mapping[tuple[int, int], Row], after: Mapping[tuple[int, int], Row]
+) -> list[tuple[int, int, Row, Row]]:
+    """Return the rows of both that are not the same: time, symbol, one, the other."""
+    return [(*key, before[key], row) for key, row in after.items() if before.get(key, row) != row]

@@ -1,0 +1,73 @@
+"""The gap between two runs on a terminal: a waterfall, then what made each part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from septet._data.stamps import iso
+from septet._live.diff import Gap
+from septet._live.diff_causes import PARTS, Cause
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["show_gap"]
+
+SHOWN: Final = 5
+NAMES: Final = {
+    "revision": "revision", "late_or_missed": "late or missed bars", "timing": "timing",
+    "fill": "fill", "cost": "cost",
+}  # fmt: skip
+MEANS: Final = {
+    "revision": "history tells bars, series or models otherwise than they were seen",
+    "late_or_missed": "bars that came late or never, decisions taken late or not at all",
+    "timing": "orders that traded something else than simulated, and what persons did",
+    "fill": "prices other than the simulated ones",
+    "cost": "fees other than the simulated ones",
+}
+
+
+def show_gap(gap: Gap, console: Console) -> None:
+    """Print a gap: at most five causes of each kind, the largest first."""
+    console.print(
+        f"{gap.live} against backtest {gap.backtest}, {iso(gap.first_ns)} to {iso(gap.until_ns)}"
+    )
+    for note in gap.notes:
+        console.print(Text(f"note: {note}", "yellow"))
+    console.print(_waterfall(gap))
+    for part in PARTS:
+        causes = [each for each in gap.causes if each.part == part]
+        if causes:
+            console.print()
+            console.print(Text(f"{NAMES[part]}: {MEANS[part]}", "bold"))
+            _causes(causes, gap.counts(part), console)
+    if not gap.explained:
+        text = f"{gap.remainder:+.12g} {gap.currency} is left over: a bug of septet, please report"
+        console.print(Text(text, "bold red"))
+
+
+def _waterfall(gap: Gap) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("")
+    for name in ("change", "equity", "of capital"):
+        table.add_column(name, justify="right")
+    table.add_row("backtest", "", f"{gap.stages[0]:,.4f}", "")
+    for (part, change), equity in zip(gap.parts.items(), gap.stages[1:], strict=True):
+        share = f"{change / gap.capital:+.4%}"
+        table.add_row(f"  {NAMES[part]}", f"{change:+,.4f}", f"{equity:,.4f}", share)
+    whole = gap.equity - gap.stages[0]
+    share = f"{whole / gap.capital:+.4%}"
+    table.add_row(Text("live", "bold"), f"{whole:+,.4f}", f"{gap.equity:,.4f}", share)
+    table.add_row(Text("left over", "dim"), f"{gap.remainder:+.3g}", "", "")
+    return table
+
+
+def _causes(causes: list[Cause], counts: dict[str, int], console: Console) -> None:
+    for kind, count in counts.items():
+        console.print(f"  {kind}: {count:,}")
+        for each in [cause for cause in causes if cause.kind == kind][:SHOWN]:
+            place = " ".join(filter(None, (each.symbol, iso(each.time_ns) * bool(each.time_ns))))
+            console.print(Text(f"    {place}  {each.text}", "dim"))

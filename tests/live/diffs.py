@@ -1,0 +1,249 @@
+"""Pairs of runs that differ in what is chosen: a backtest of a file, and a run fed by hand."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from septet import messages as m
+from septet._config import load
+from septet._data.bars import Instrument
+from septet._data.stamps import iso
+from septet._journal.form import Head
+from septet._journal.log import Journal
+from septet._live.build import core_of
+from septet._live.diff import Gap, diff
+from septet._live.facts import facts_of
+from septet._live.replay import JOURNAL
+from septet._live.start import fingerprints_of
+from septet._live.wiring import core_terms
+from septet._report.save import save_run
+from septet._shell.backtest import backtest
+from septet._store.run import Run
+
+HOUR = 3_600_000_000_000
+SECOND = 1_000_000_000
+START = 1_700_000_000_000_000_000 // HOUR * HOUR
+WARMUP = 4
+TAG = "sabcdefg"
+LOT, TICK, SLIPPAGE, FEE = 1e-5, 0.01, 2e-4, 1e-3
+STRATEGY = """\
+version: 1
+name: pair
+account: {capital: 5000}
+universe: {symbols: [BTC/USDT], bar: 1h}
+data:
+  candles: {use: csv, path: bars.csv, stamp: open}
+features:
+  fast: {use: sma, period: 2}
+  slow: {use: sma, period: 5}
+signal: {use: rules, long_if: fast > slow, exit_if: fast < slow}
+risk:
+  sizing: {use: fixed_fraction, fraction: 50%}
+  halts: {drawdown: {above: 90%, then: flatten, resume: manual}}
+execution:
+  instruments: {BTC/USDT: {lot: 0.00001, tick: 0.01, min_notional: 0}}
+  simulation: {fee: 10bps, slippage: 2bps}
+"""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One hour."""
+
+    open_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+    @property
+    def known_ns(self) -> int:
+        return self.open_ns + HOUR
+
+
+def walk(count: int = 60, seed: int = 7) -> list[Bar]:
+    """Bars of a random walk."""
+    chance, found, price = random.Random(seed), [], 100.0
+    for n in range(count):
+        opened = round(price * math.exp(chance.gauss(0.0, 0.002)), 2)
+        close = round(opened * math.exp(chance.gauss(0.0, 0.02)), 2)
+        high = round(max(opened, close) * (1.0 + abs(chance.gauss(0.0, 0.004))), 2)
+        low = round(min(opened, close) * (1.0 - abs(chance.gauss(0.0, 0.004))), 2)
+        found.append(Bar(START + n * HOUR, opened, high, low, close, 10.0 + n))
+        price = close
+    return found
+
+
+@dataclass(frozen=True)
+class Hand:
+    """What a toy venue does with one order: the share it fills, how much worse, and its fee."""
+
+    share: float = 1.0
+    worse: float = 0.0
+    fee: float = FEE
+    currency: str = "USDT"
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Lives:
+    """What happens to a run: bars by number that are late, missed or have another close."""
+
+    late: frozenset[int] = frozenset()
+    missed: frozenset[int] = frozenset()
+    closes: Mapping[int, float] = field(default_factory=dict)
+    hands: Mapping[int, Hand] = field(default_factory=dict)
+    external: bool = False
+    first: int = WARMUP
+    halted: int = -1
+
+
+def write_file(folder: Path, bars: Sequence[Bar]) -> Path:
+    """Write the strategy and its bars."""
+    lines = ["timestamp,open,high,low,close,volume"]
+    for bar in bars:
+        prices = (bar.open, bar.high, bar.low, bar.close, bar.volume)
+        lines.append(",".join([iso(bar.open_ns), *map(repr, prices)]))
+    (folder / "bars.csv").write_text("\n".join(lines), encoding="utf-8")
+    path = folder / "pair.yaml"
+    path.write_text(STRATEGY, encoding="utf-8")
+    return path
+
+
+def backtested(folder: Path, bars: Sequence[Bar], *, sets: Sequence[str] = ()) -> Run:
+    """Store a backtest of some bars."""
+    path = write_file(folder, bars)
+    return save_run(backtest(load(path, sets=sets), engine="batch"), folder / "runs", report=False)
+
+
+class Venue:
+    """Fills each order at the next open as it is told: truthful, whatever it did."""
+
+    def __init__(self, hands: Mapping[int, Hand]) -> None:
+        self._hands, self._orders = hands, 0
+
+    def take(self, order: m.Submit, at_ns: int, opened: float) -> Iterator[m.Event]:
+        """Answer an order of a decision; orders count from 0."""
+        hand = self._hands.get(self._orders, Hand())
+        self._orders += 1
+        name, number = order.client_id, self._orders
+        if hand.refused:
+            yield m.Refused(at_ns=at_ns, client_id=name, code=hand.refused, text="no")
+            return
+        yield m.Acked(
+            at_ns=at_ns, client_id=name, venue_order_id=f"v{number}", state="open",
+            side=order.side, quantity=order.quantity,
+        )  # fmt: skip
+        quantity = round(math.floor(order.quantity * hand.share / LOT + 1e-6) * LOT, 5)
+        side = 1.0 if order.side == "buy" else -1.0
+        steps = opened * (1.0 + side * SLIPPAGE) / TICK
+        price = round((math.ceil(steps - 1e-9) if side > 0 else math.floor(steps + 1e-9)), 0) * TICK
+        price *= 1.0 + side * hand.worse
+        in_base = hand.currency == "BTC"
+        fee = round(quantity * hand.fee, 8) if in_base else quantity * price * hand.fee
+        if quantity > 0.0:
+            yield m.Filled(
+                at_ns=at_ns + 1, venue="toy", symbol=0, trade_id=f"t{number}", client_id=name,
+                venue_order_id=f"v{number}", venue_ns=at_ns, market_ns=at_ns, side=order.side,
+                quantity=quantity, price=price, fee=fee if hand.currency != "BNB" else fee / 300.0,
+                fee_currency=hand.currency, fee_quote=fee if hand.currency == "BNB" else None,
+            )  # fmt: skip
+        state: m.OrderState = "filled" if hand.share >= 1.0 else "expired"
+        yield m.OrderSeen(
+            at_ns=at_ns + 2, client_id=name, venue_order_id=f"v{number}", symbol=0,
+            side=order.side, state=state, quantity=order.quantity, filled=quantity,
+        )  # fmt: skip
+
+
+class Runner:
+    """A core whose events and commands are kept, as the shell does."""
+
+    def __init__(self, path: Path, folder: Path, lives: Lives) -> None:
+        sets = ["execution.simulation.fills=quotes"] if lives.external else []
+        loaded = load(path, mode="paper", sets=sets)
+        instrument = Instrument("BTC/USDT", LOT, TICK, 0.0, 1e-8)
+        build = core_of(loaded, tag=TAG, instruments=[instrument], run_folder=folder)
+        head = Head(
+            run_id="run", strategy="pair", mode="paper", account="", created_ns=1, origin_ns=START,
+            fingerprints=fingerprints_of(loaded.resolved, build.plan.name),
+            facts=facts_of(loaded, build, terms=core_terms(None, 1.0), tag=TAG, market_ns=0),
+        )  # fmt: skip
+        self.core, self.lives = build.core, lives
+        self.journal = Journal.create(folder / JOURNAL, head, durability="process")
+        self.venue = Venue(lives.hands)
+
+    def handle(self, event: m.Event) -> list[m.Command]:
+        commands = self.core.handle(event)
+        self.journal.append(event, commands)
+        return commands
+
+    def follow(self, event: m.Event, opened: float) -> None:
+        """Handle an event, and let the venue fill what it causes."""
+        waiting = self.handle(event)
+        while waiting:
+            each = waiting.pop(0)
+            if isinstance(each, m.Submit):
+                for answer in self.venue.take(each, event.at_ns + SECOND, opened):
+                    waiting += self.handle(answer)
+
+    def bar(self, n: int, bar: Bar, following: float) -> None:
+        """Let one bar close: its event, then its barrier."""
+        lives, at_ns = self.lives, bar.known_ns
+        missed = n in lives.missed
+        if not missed:
+            self.handle(
+                m.BarClosed(
+                    at_ns=at_ns, symbol=0, open_ns=bar.open_ns, known_ns=at_ns, open=bar.open,
+                    high=bar.high, low=bar.low, close=bar.close, volume=bar.volume,
+                )
+            )  # fmt: skip
+        barrier = m.BarrierReached(
+            at_ns=at_ns, time_ns=at_ns, present=() if missed else (0,),
+            missing=(0,) if missed else (), decides=n >= lives.first, late=n in lives.late,
+        )  # fmt: skip
+        self.follow(barrier, following)
+        if n == lives.halted:
+            halt = m.Operated(at_ns=at_ns + 1, action="flatten", name="ann", reason="a look")
+            self.follow(halt, following)
+
+
+def lived(path: Path, folder: Path, bars: Sequence[Bar], lives: Lives) -> Path:
+    """Let a run live through some bars; return its folder."""
+    folder.mkdir()
+    run = Runner(path, folder, lives)
+    run.handle(
+        m.Started(
+            at_ns=1, session=1, run_id="run", mode="paper", strategy="pair", origin_ns=START,
+            market_ns=START, fingerprints={},
+        )
+    )  # fmt: skip
+    seen = [
+        replace(bar, close=lives.closes.get(n, bar.close), high=max(bar.high, lives.closes.get(
+            n, bar.close)), low=min(bar.low, lives.closes.get(n, bar.close)))
+        for n, bar in enumerate(bars)
+    ]  # fmt: skip
+    for n, bar in enumerate(seen):
+        after = [each.open for k, each in enumerate(seen) if k > n and k not in lives.missed]
+        run.bar(n, bar, after[0] if after else bar.close)
+    run.journal.commit()
+    run.journal.close()
+    return folder
+
+
+Explain = Callable[[Lives], Gap]
+
+
+def explained(run: Run, path: Path, folder: Path, bars: Sequence[Bar], lives: Lives) -> Gap:
+    """Live through a backtest's bars, and explain the gap."""
+    return diff(lived(path, folder, bars, lives), run, base=path.parent)
+
+
+def facts(gap: Gap, part: str, kind: str) -> list[Mapping[str, Any]]:
+    """Facts of the causes of a kind."""
+    return [each.facts for each in gap.causes if (each.part, each.kind) == (part, kind)]

@@ -1,0 +1,249 @@
+"""The gap between a run and its backtest: each cause in its own part, and nothing left over."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from septet._live.diff import Gap, diff
+from septet._live.diff_causes import PARTS
+from septet._store.run import Run
+from septet.cli import cli
+from septet.errors import InputError
+from tests.live.diffs import (
+    Explain,
+    Hand,
+    Lives,
+    backtested,
+    explained,
+    facts,
+    lived,
+    walk,
+    write_file,
+)  # fmt: skip
+
+BARS = walk()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pair")
+
+
+@pytest.fixture(scope="module")
+def run(place: Path) -> Run:
+    return backtested(place, BARS)
+
+
+@pytest.fixture(scope="module")
+def explain(run: Run, place: Path) -> Explain:
+    numbers = count()
+
+    def of(lives: Lives) -> Gap:
+        return explained(run, place / "pair.yaml", place / f"live{next(numbers)}", BARS, lives)
+
+    return of
+
+
+def only(gap: Gap, *names: str) -> None:
+    """Fail unless these parts alone are not zero, and nothing is left over."""
+    assert gap.explained, gap.remainder
+    moved = {name for name in PARTS if abs(gap.parts[name]) > 1e-9}
+    assert moved == set(names), gap.parts
+    assert abs(gap.equity - gap.stages[0] - sum(gap.parts.values())) < 1e-9
+
+
+@pytest.mark.parametrize("external", [False, True])
+def test_runs_that_lived_the_same_have_no_gap(explain: Explain, external: bool) -> None:
+    gap = explain(Lives(external=external))
+    only(gap)
+    if not external:
+        assert gap.remainder == 0.0
+        assert len(set(gap.stages)) == 1
+        assert gap.causes == ()
+
+
+# ---------------------------------------------------------------- one cause at a time
+
+
+def test_a_revised_close_is_revision(explain: Explain) -> None:
+    before = round(BARS[20].close * 1.03, 2)
+    gap = explain(Lives(closes={20: before}))
+    only(gap, "revision")
+    assert {each["field"] for each in facts(gap, "revision", "bar")} <= {"close", "high"}
+    [close] = [each for each in facts(gap, "revision", "bar") if each["field"] == "close"]
+    assert (close["before"], close["after"]) == (before, BARS[20].close)
+    assert facts(gap, "revision", "decision") or facts(gap, "revision", "amount")
+
+
+def test_a_late_decision_is_late(explain: Explain) -> None:
+    gap = explain(Lives(late=frozenset(range(5, 12))))
+    only(gap, "late_or_missed")
+    assert len([each for each in gap.causes if each.kind == "late"]) == 7
+    assert facts(gap, "late_or_missed", "decision")
+
+
+def test_a_missed_bar_is_missed(explain: Explain) -> None:
+    gap = explain(Lives(missed=frozenset({9, 10})))
+    only(gap, "late_or_missed")
+    missed = [each.time_ns for each in gap.causes if each.kind == "missed bar"]
+    assert missed == [BARS[9].open_ns, BARS[10].open_ns]
+
+
+def test_a_refused_entry_is_timing(explain: Explain) -> None:
+    gap = explain(Lives(external=True, hands={0: Hand(refused="funds")}))
+    only(gap, "timing")
+    [refused] = facts(gap, "timing", "refused")
+    assert refused["traded"] == 0.0
+    assert refused["simulated"] > 0.0
+    assert refused["reason"] == "funds"
+
+
+def test_a_partial_fill_is_timing(explain: Explain) -> None:
+    gap = explain(Lives(external=True, hands={0: Hand(share=0.5)}))
+    only(gap, "timing")
+    [partial] = facts(gap, "timing", "partial")
+    assert 0.49 < partial["traded"] / partial["simulated"] < 0.51
+
+
+@pytest.fixture(scope="module")
+def last(explain: Explain) -> int:
+    """Number of the last order that fills within the span: no size follows from its fill."""
+    gap = explain(Lives(external=True, hands={n: Hand(fee=0.002) for n in range(99)}))
+    assert gap.explained, gap.remainder
+    return len(facts(gap, "cost", "fee")) - 1
+
+
+def test_a_worse_price_is_fill(explain: Explain, last: int) -> None:
+    gap = explain(Lives(external=True, hands={last: Hand(worse=0.003)}))
+    only(gap, "fill")
+    [price] = [each for each in facts(gap, "fill", "price") if abs(each["worse_bps"]) > 1e-6]
+    assert price["worse_bps"] == pytest.approx(30.0)
+    assert gap.parts["fill"] == pytest.approx(price["money"], rel=0.01)
+
+
+@pytest.mark.parametrize("currency", ["USDT", "BTC", "BNB"])
+def test_another_fee_is_cost(explain: Explain, last: int, currency: str) -> None:
+    gap = explain(Lives(external=True, hands={last: Hand(fee=0.004, currency=currency)}))
+    only(gap, "cost")
+    [fee] = [each for each in facts(gap, "cost", "fee") if abs(each["money"]) > 1e-6]
+    assert fee["fee_currency"] == currency
+    assert fee["paid"] == pytest.approx(4 * fee["simulated"], rel=1e-4)
+    if currency != "BTC":  # coins kept back are worth something else by the end
+        assert gap.parts["cost"] == pytest.approx(fee["money"])
+
+
+def test_sizes_that_follow_from_worse_fills_are_timing(explain: Explain) -> None:
+    gap = explain(Lives(external=True, hands={0: Hand(worse=0.02)}))
+    assert gap.explained, gap.remainder
+    assert gap.parts["fill"] < -10.0
+    assert facts(gap, "timing", "other size")
+
+
+def test_what_a_person_did_is_timing(explain: Explain) -> None:
+    gap = explain(Lives(halted=12))
+    only(gap, "timing")
+    [deed] = facts(gap, "timing", "operator")
+    assert deed["name"] == "ann"
+
+
+# ---------------------------------------------------------------- everything at once
+
+FEW = st.frozensets(st.integers(4, 58), max_size=4)
+HANDS = st.builds(
+    Hand, share=st.sampled_from([1.0, 1.0, 0.7, 0.3, 0.0]), worse=st.floats(-0.01, 0.01),
+    fee=st.sampled_from([0.0, 0.001, 0.004]), currency=st.sampled_from(["USDT", "BTC", "BNB"]),
+    refused=st.sampled_from(["", "", "", "funds"]),
+)  # fmt: skip
+
+
+@settings(max_examples=12)
+@given(
+    st.booleans(), FEW, FEW, st.dictionaries(st.integers(0, 58), st.floats(0.95, 1.05)),
+    st.dictionaries(st.integers(0, 20), HANDS), st.sampled_from([-1, -1, 30]),
+)  # fmt: skip
+def test_nothing_is_left_over_of_any_mixture(
+    explain: Explain,
+    external: bool,
+    late: frozenset[int],
+    missed: frozenset[int],
+    changes: dict[int, float],
+    hands: dict[int, Hand],
+    halted: int,
+) -> None:
+    closes = {n: round(BARS[n].close * by, 2) for n, by in changes.items()}
+    gap = explain(Lives(late, missed, closes, hands, external, halted=halted))
+    assert gap.explained, gap.remainder
+    assert gap.equity - gap.stages[0] == pytest.approx(sum(gap.parts.values()), abs=1e-8)
+    if not external:
+        assert gap.remainder == 0.0
+        assert gap.parts["fill"] == gap.parts["cost"] == 0.0
+    assert {each.part for each in gap.causes} >= {
+        name for name, part in gap.parts.items() if abs(part) > 1e-9
+    }
+    json.dumps(gap.document(), allow_nan=False)
+
+
+# ---------------------------------------------------------------- the backtest's side
+
+
+def test_a_backtest_that_began_elsewhere_is_made_again(explain: Explain) -> None:
+    gap = explain(Lives(first=12))
+    only(gap)
+    assert any("run again from its resolved.json" in note for note in gap.notes)
+
+
+def test_data_that_has_changed_since_is_said(tmp_path: Path) -> None:
+    run = backtested(tmp_path, BARS)
+    revised = [replace(bar, volume=bar.volume + (n == 7)) for n, bar in enumerate(BARS)]
+    write_file(tmp_path, revised)
+    gap = explained(run, tmp_path / "pair.yaml", tmp_path / "live", BARS, Lives())
+    only(gap)
+    assert any("SHA-256" in note for note in gap.notes)
+    assert [each["field"] for each in facts(gap, "revision", "bar")] == ["volume"]
+
+
+def test_data_that_is_gone_is_refused(tmp_path: Path) -> None:
+    run = backtested(tmp_path, BARS)
+    live = lived(tmp_path / "pair.yaml", tmp_path / "live", BARS, Lives())
+    (tmp_path / "bars.csv").unlink()
+    with pytest.raises(InputError, match="cannot be read again"):
+        diff(live, run)
+
+
+def test_other_rules_are_refused(tmp_path: Path) -> None:
+    run = backtested(tmp_path, BARS, sets=["features.fast.period=3"])
+    live = lived(tmp_path / "pair.yaml", tmp_path / "live", BARS, Lives())
+    with pytest.raises(InputError, match=r"features\.fast\.period is 2 live and 3"):
+        diff(live, run)
+
+
+def test_a_backtest_is_no_live_run(run: Run) -> None:
+    with pytest.raises(InputError, match="has no journal"):
+        diff(run.folder, run)
+
+
+# ---------------------------------------------------------------- the command
+
+
+def test_the_command_prints_the_waterfall_and_its_causes(run: Run, place: Path) -> None:
+    hands = {0: Hand(share=0.5), 1: Hand(worse=0.004), 2: Hand(fee=0.002)}
+    lives = Lives(frozenset({30}), frozenset({20}), {15: 111.0}, hands, external=True)
+    folder = lived(place / "pair.yaml", place / "shown", BARS, lives)
+    words = ["runs", "diff", str(folder), str(run.folder), "--base", str(place)]
+    shown = CliRunner().invoke(cli, words)
+    assert shown.exit_code == 0, shown.output
+    for word in ("backtest", "revision", "late or missed bars", "partial: 1", "left over", "bps"):
+        assert word in shown.output
+    told = CliRunner().invoke(cli, [*words, "--json"])
+    document = json.loads(told.stdout)
+    assert document["explained"] is True
+    assert document["gap"] == pytest.approx(sum(document["parts"].values()))
+    assert {each["part"] for each in document["causes"]} == set(PARTS)
