@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from septet._config import load
-from septet._drill.venue import Fault, SymbolConfig, Synthetic, VenueConfig
+from septet._drill.venue import Fault
 from septet._host.venues import Market, VenueFacts
 from septet._live.clock import WallClock
 from septet._live.world import Row, _Looking
 from tests.cli.conftest import Command
 from tests.cli.local import OPTIONS, STRATEGY
-
-BAR = SymbolConfig(base="BTC", synthetic=Synthetic(count=3_000))
+from tests.cli.worlds import world
 
 
 @dataclass(frozen=True)
@@ -35,19 +31,8 @@ class Asked:
 
 @contextmanager
 def venue(folder: Path, **changes: Any) -> Iterator[Asked]:
-    config = VenueConfig(symbols=[BAR], **{"history": 400, "seed": 3, **changes})
-    path = folder / "venue.json"
-    path.write_bytes(msgspec.json.encode(config))
-    command = [sys.executable, "-m", "septet._drill.venue", "--config", str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        ready = json.loads(process.stdout.readline())
-        file = written(folder, ready["urls"])
-        yield Asked(file, f"http://127.0.0.1:{ready['admin_port']}")
-    finally:
-        process.kill()
-        process.communicate()
+    with world(folder, **changes) as made:
+        yield Asked(written(folder, made.urls), made.admin)
 
 
 def written(folder: Path, urls: Any) -> Path:
