@@ -21,6 +21,9 @@ __all__ = ["Confirm", "LiveResult", "reports", "run_live"]
 
 _TEND_S: Final = 0.5
 _SKEW_EVERY_S: Final = 300.0
+_DOUBT_EVERY_S: Final = 5.0
+_MEASURED: Final = ("clock_skew", "symbol_halted")
+"""Blocks that end when the venue is asked again, which nobody else does while they hold."""
 _NS: Final = 1_000_000_000
 
 Confirm = Callable[[str], bool]
@@ -278,9 +281,10 @@ class _Process:
             self._stood_still(abs(jump.by_ns) / _NS, "the clock jumped")
 
     async def _measure_skew(self) -> None:
-        """Ask the venue for its clock now and then: nobody else does."""
+        """Ask the venue for its clock and filters now and then: nobody else does."""
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._skew_s < _SKEW_EVERY_S:
+        doubts = any(_doubts(lane) for lane in self._running())
+        if now_s - self._skew_s < (_DOUBT_EVERY_S if doubts else _SKEW_EVERY_S):
             return
         self._skew_s = now_s
         for lane in self._running():
@@ -333,6 +337,13 @@ def reports(lanes: Sequence[Lane]) -> Any:
         )  # fmt: skip
     scheduler.start()
     return scheduler
+
+
+def _doubts(lane: Lane) -> bool:
+    """Whether entries wait for the venue's clock or filters to be as they should."""
+    if lane.build is None:
+        return False
+    return any(each.rule in _MEASURED for each in lane.build.core.guards.active())
 
 
 async def _ended(lane: Lane) -> None:
