@@ -76,7 +76,7 @@ def make_stage(
     to_play = (last - first) // bar_ns + 1 - history
     venue = VenueConfig(
         symbols=configs, bar_ns=bar_ns, bar_wall_ns=bar_wall_ns, history=history, seed=seed,
-        balances={strategy.account.currency: f"{2 * strategy.account.capital:f}"},
+        balances={strategy.account.currency: f"{2 * strategy.account.capital:f}", "BNB": "1000"},
         api_key=f"drill-{folder.name}", secret=f"drill-{seed}",
         truth_path=str(folder / "truth.jsonl"),
     )  # fmt: skip
