@@ -32,8 +32,8 @@ from septet.errors import InputError, JournalError, RunError, SeptetError
 __all__ = [
     "CRASHES", "CRASH_WINDOW_NS", "JOURNAL", "Keeps", "Kept", "OVERLAP_NS", "Options", "Place",
     "Recovered", "Stopped", "describe", "differences_of", "find_place", "fingerprints_of",
-    "first_model", "insist_on_agreement", "insist_on_rights", "persist", "reconcile", "recover", "tag_of",
-    "versions_of",
+    "first_model", "insist_on_agreement", "insist_on_rights", "persist", "reconcile", "recover",
+    "tag_of", "versions_of",
 ]  # fmt: skip
 
 JOURNAL: Final = "journal.sqlite"
