@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -88,6 +89,7 @@ def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **c
         kills=chosen["kills"], bars=chosen["bars"] or 0, bar_wall_ns=bar_wall_ns,
         synthetic=chosen["synthetic"], keep_going=chosen["keep_going"], sets=sets,
     )  # fmt: skip
+    signal.signal(signal.SIGTERM, _stopped)
     found = rehearse(loaded, made, say=lambda text: click.echo(text, err=True))
     document = found.document()
     (folder / "drill.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -96,6 +98,11 @@ def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **c
     else:
         _show(found)
     return 0 if found.ok else 1
+
+
+def _stopped(number: int, frame: object) -> None:
+    """End like Ctrl-C: the processes of the drill end with it."""
+    raise KeyboardInterrupt
 
 
 def _duration(text: str) -> int:

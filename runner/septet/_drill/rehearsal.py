@@ -19,6 +19,7 @@ from septet._drill.stage import KEY, SECRET, Stage, make_stage, settings_for
 from septet._drill.venue.truth import FaultInjected
 from septet._journal.reader import Reader
 from septet._live.kill import ask_resume
+from septet._live.listen import request_of
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
 from septet.errors import RunError, SeptetError
@@ -73,7 +74,7 @@ def drill(loaded: Loaded, options: Options, say: Say = lambda text: None) -> Out
         It could not begin, or the local venue ended.
     """
     began = time.monotonic()
-    _insist_on_sense(loaded, options)
+    wants = _insist_on_sense(loaded, options)
     stage = make_stage(
         loaded, options.folder, seed=options.seed, bars=options.bars_needed,
         bar_wall_ns=options.bar_wall_ns, synthetic=options.synthetic,
@@ -100,7 +101,7 @@ def drill(loaded: Loaded, options: Options, say: Say = lambda text: None) -> Out
             "SEPTET_STATE_DIR": str(options.folder / "state"),
         }  # fmt: skip
         run = RunProcess(words, environment, options.folder / "run.log")
-        rehearsal = _Rehearsal(venue, run, stage, options, outcome, say)
+        rehearsal = _Rehearsal(venue, run, stage, options, outcome, wants, say)
         try:
             rehearsal.play()
         finally:
@@ -111,10 +112,10 @@ def drill(loaded: Loaded, options: Options, say: Say = lambda text: None) -> Out
     return outcome
 
 
-def _insist_on_sense(loaded: Loaded, options: Options) -> None:
-    """Refuse what `septet run` would refuse, before anything is started."""
+def _insist_on_sense(loaded: Loaded, options: Options) -> frozenset[str]:
+    """Refuse what `septet run` would refuse, before it starts; return what the run listens to."""
     sets = [*options.sets, *settings_for(loaded, options.mode, {})]
-    load(loaded.path, mode=options.mode, sets=sets)
+    return request_of(load(loaded.path, mode=options.mode, sets=sets).strategy).wants
 
 
 def _replays(outcome: Outcome, say: Say) -> None:
@@ -143,8 +144,9 @@ class _Rehearsal:
 
     def __init__(
         self, venue: VenueProcess, run: RunProcess, stage: Stage, options: Options,
-        outcome: Outcome, say: Say,
+        outcome: Outcome, wants: frozenset[str], say: Say,
     ) -> None:  # fmt: skip
+        self._wants = wants
         self._venue, self._run, self._stage = venue, run, stage
         self._options, self._outcome, self._say = options, outcome, say
         self._rows = {row.code: row for row in outcome.rows}
@@ -258,7 +260,11 @@ class _Rehearsal:
 
     def _await_need(self, kind: Kind) -> bool:
         """Wait for a position or an order to be there; False if none came."""
-        if kind.needs not in ("position", "open_order") or self._mode != "live":
+        if kind.needs == "book":
+            return "book" in self._wants
+        if kind.needs and self._mode != "live":
+            return False
+        if kind.needs not in ("position", "open_order"):
             return True
         return self._until(lambda: self._is_there(kind), self._patience_s)
 
