@@ -38,7 +38,7 @@ from septet._live.wiring import Wiring, core_of
 TARGETS_US = {"process": (150.0, 1_000.0), "power": (215.0, None)}
 WARM_BARS = 200
 TEND_S = 0.5
-PAUSE_S = float(os.environ.get("PAUSE", "0.001"))
+PAUSE_S = 0.001
 """Between two bars the loop sleeps, as it does in life: the way must not be hot only."""
 
 
@@ -97,6 +97,12 @@ async def live(place: Path, ready: m.ModelReady, durability: Any) -> World:
     await lane.connect(feed, venue)
     await lane.begin()
     return World(lane, feed, venue, clock)
+
+
+async def stop(world: World) -> None:
+    """End the run as its process would."""
+    await world.lane.end("the benchmark is over")
+    world.lane.log.close()
 
 
 async def bars(world: World, count: int, stages: Stages | None = None) -> list[int]:
@@ -165,12 +171,12 @@ async def _measured(
         found = await bars(world, count, stages)
     finally:
         tending.cancel()
-        await world.lane.end("the benchmark is over")
-        world.lane.log.close()
+        await stop(world)
     return found, stages.bars if stages is not None else {}
 
 
-def _run(call: Callable[[], Any]) -> Any:
+def run(call: Callable[[], Any]) -> Any:
+    """Run a coroutine on the loop that live runs have."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(call())
 
@@ -183,7 +189,7 @@ def measure(quick: bool) -> Report:
         ready = fit(place)
         sync_us = median(sync_times_ns(place)) / 1e3
         for durability, (half, tail) in TARGETS_US.items():
-            found, _ = _run(partial(_measured, place, ready, durability, count, False))
+            found, _ = run(partial(_measured, place, ready, durability, count, False))
             microseconds = [each / 1e3 for each in found]
             more = sync_us if durability == "power" else 0.0
             note = f"{len(found)} orders of {count} bars"
@@ -194,7 +200,7 @@ def measure(quick: bool) -> Report:
                 Figure("latency", f"{name}, p50", median(microseconds), "µs", half + more, note=note),
                 Figure("latency", f"{name}, p99", quantile(microseconds, 0.99), "µs", tail),
             ]
-        _, parts = _run(partial(_measured, place, ready, "process", count, True))
+        _, parts = run(partial(_measured, place, ready, "process", count, True))
     split = ", ".join(f"{stage} {median(spent) / 1e3:.1f}" for stage, spent in parts.items())
     report.notes.append(f"where the time goes, median µs within a bar (process): {split}")
     report.notes.append(

@@ -5,12 +5,15 @@ Everything between the two is the product's: desks, barriers, shell, core, journ
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from common import ROOT
+from live_common import WORK
 
 from septet import messages as m
 from septet._config import load
@@ -47,7 +50,18 @@ def demo(mode: str = "live") -> Any:
 
 
 def fit(place: Path) -> m.ModelReady:
-    """Fit the demo's forests as a backtest does, store the last one; say where it is."""
+    """Give a folder one of the demo's forests; fitted as a backtest does, once for all parts."""
+    kept = WORK / "forest"
+    if (kept / "ready.json").exists():
+        shutil.copytree(kept / "models", place / "models")
+        ready = msgspec.json.decode((kept / "ready.json").read_bytes(), type=m.ModelReady)
+        return ready
+    ready = _fit(kept)
+    (kept / "ready.json").write_bytes(msgspec.json.encode(ready))
+    return fit(place)
+
+
+def _fit(place: Path) -> m.ModelReady:
     result: Any = backtest(load(ROOT / "strategies" / "demo.yaml"), engine="batch")
     folder = Path(list(result.model_files)[-1]).parts[0]
     for name, data in result.model_files.items():
