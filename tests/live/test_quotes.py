@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet._host.venues import PrintSeen, QuoteSeen
-from septet._live.quotes import Bounded, PrintDesk, QuoteDesk
+from septet._live.quotes import PrintDesk, QuoteDesk
 
 MS = 1_000_000
 
@@ -91,18 +91,3 @@ def test_a_trade_is_passed_on_once() -> None:
     assert [slow.take(trade(k), k * MS // 2) is not None for k in range(4)] == [
         True, False, True, False,
     ]  # fmt: skip
-
-
-def test_what_is_vital_is_never_dropped_and_comes_first() -> None:
-    queue: Bounded[str] = Bounded({"quotes": 2, "trades": 1})
-    for kind, item in (
-        ("quotes", "q1"), ("trades", "t1"), ("bars", "b1"), ("quotes", "q2"), ("quotes", "q3"),
-        ("trades", "t2"), *(("venue", f"v{k}") for k in range(1_000)),
-    ):  # fmt: skip
-        queue.put(kind, item)
-    assert len(queue) == 1_004
-    found = [queue.pop() for _ in range(1_005)]
-    assert found[0] == "b1"
-    assert found[1:1_001] == [f"v{k}" for k in range(1_000)]
-    assert found[1_001:] == ["q2", "q3", "t2", None]
-    assert queue.dropped == {"quotes": 1, "trades": 1}

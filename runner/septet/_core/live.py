@@ -47,6 +47,7 @@ STATUS_OF: Final = {
     "expired": layout.STATUS_EXPIRED,
 }
 """How the venue's word for an end is booked: the engine knows no rejection."""
+SAFE_MODE: Final = "safe_mode"
 TRACES: Final = 1_024
 """Newest orders whose trace is remembered for their fills."""
 
@@ -158,6 +159,11 @@ class LiveCore:
                     self._carry(self.engine.go_on(k, self.market_ns))
 
     def _operated(self, event: m.Operated) -> None:
+        if event.action == "halt" and event.name == SAFE_MODE:
+            # nobody is there: entries go, and what protects a position stays where it stands
+            self._out += self.guards.fire(SAFE_MODE, event.at_ns, text=event.reason)
+            self._carry(self.engine.halt(self.market_ns, flatten=False))
+            return
         self._venue(event)
         if event.action in ("halt", "flatten"):
             flatten = event.action == "flatten"
@@ -321,7 +327,7 @@ class LiveCore:
             self._stop_ended(outcome)
         elif isinstance(outcome, Foreign):
             text = f"{outcome.client_id}: {outcome.text}"
-            self._out += self.guards.fire("safe_mode", self._now_ns, text=text)
+            self._out += self.guards.fire(SAFE_MODE, self._now_ns, text=text)
 
     def _booked(self, outcome: Booked) -> None:
         """Book a fill: what arrived, and the fee in the quote currency."""

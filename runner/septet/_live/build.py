@@ -21,7 +21,7 @@ from septet._core.wiring import Names, OrderRules
 from septet._data.bars import Instrument
 from septet._live.intake import Intake, Schedule
 from septet._live.models import Models
-from septet._live.training import TrainingTimes
+from septet._live.training import TrainingTimes, load_served
 from septet._plan.plan import Plan
 from septet._shell.eventful import window_of
 from septet._shell.session import plan_of, tape_rules
@@ -159,14 +159,7 @@ def _models_of(loaded: Any, plan: Plan, run_folder: Path) -> Models | None:
     names = list(block.extra.get("inputs") or plan.assembly.features)
 
     def load(event: m.ModelReady) -> Any:
-        found = learn.load_model(run_folder / event.folder, names, learn.restore_of(block))
-        if str(found.card["model_sha256"]) != event.fingerprint:
-            raise InputError(
-                f"{run_folder / event.folder} is not the model the journal names: "
-                f"{event.fingerprint[:12]} was announced",
-                hint="restore the run's models folder, or begin another run with --fresh",
-            )
-        return found.model
+        return load_served(run_folder, event, names, learn.restore_of(block))
 
     rule = learn.training_rule(block.extra["training"], loaded.strategy.universe.bar)
     return Models(load, rule.ready_after_ns)

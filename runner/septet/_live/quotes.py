@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 
 from septet import messages as m
 from septet._host.venues import PrintSeen, QuoteSeen
 
-__all__ = ["Bounded", "PrintDesk", "QuoteDesk"]
+__all__ = ["PrintDesk", "QuoteDesk"]
 
 T = TypeVar("T")
 _REMEMBERED: Final = 4_096
@@ -128,43 +128,3 @@ class PrintDesk:
             at_ns=now_ns, symbol=k, venue_ns=seen.venue_ns, price=seen.price,
             quantity=seen.quantity,
         )  # fmt: skip
-
-
-class Bounded(Generic[T]):
-    """A queue in which what may be lost is bounded, and what may not comes first.
-
-    Kinds named in `limits` drop their oldest beyond the limit, which is counted; every other
-    kind is never dropped and is taken before them.
-    """
-
-    def __init__(self, limits: Mapping[str, int]) -> None:
-        """Begin empty."""
-        self._limits = dict(limits)
-        self._vital: deque[T] = deque()
-        self._loose: dict[str, deque[tuple[int, T]]] = {kind: deque() for kind in limits}
-        self._order = 0
-        self.dropped: Counter[str] = Counter()
-
-    def __len__(self) -> int:
-        return len(self._vital) + sum(len(queue) for queue in self._loose.values())
-
-    def put(self, kind: str, item: T) -> None:
-        """Append an item of a kind."""
-        queue = self._loose.get(kind)
-        if queue is None:
-            self._vital.append(item)
-            return
-        if len(queue) >= self._limits[kind]:
-            queue.popleft()
-            self.dropped[kind] += 1
-        self._order += 1
-        queue.append((self._order, item))
-
-    def pop(self) -> T | None:
-        """Take what is vital first, then the oldest of the rest; None if there is nothing."""
-        if self._vital:
-            return self._vital.popleft()
-        filled = [queue for queue in self._loose.values() if queue]
-        if not filled:
-            return None
-        return min(filled, key=lambda queue: queue[0][0]).popleft()[1]
