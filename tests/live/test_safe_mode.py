@@ -1,4 +1,4 @@
-"""Safe mode blocks entries and cancels nothing that protects; a person's halt cancels everything."""
+"""Safe mode blocks entries and cancels nothing that protects; a person halts everything."""
 
 from __future__ import annotations
 
