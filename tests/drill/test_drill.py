@@ -1,0 +1,102 @@
+"""`septet drill` as a user starts it: a short rehearsal in the tests, a long one in the soak."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from septet._drill.catalogue import CATALOGUE, KILL, codes_of, order_of
+from septet.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE = ROOT / "strategies" / "drill.yaml"
+SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
+FAULTS = "all" if SOAK else "N1,N4,N7,E1,E9,E17,D2,D6"
+
+
+def drill(folder: Path, *words: str) -> subprocess.Popen[str]:
+    command = [
+        sys.executable, "-m", "septet.cli", "drill", str(FILE), "--synthetic", "--json",
+        "--out", str(folder), "--bar", "300ms", *words,
+    ]  # fmt: skip
+    return subprocess.Popen(
+        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    )
+
+
+def found(process: subprocess.Popen[str]) -> dict[str, Any]:
+    out, err = process.communicate(timeout=3_000 if SOAK else 280)
+    assert out.startswith("{"), err[-3000:]
+    document: dict[str, Any] = json.loads(out)
+    assert document["ok"] == (process.returncode == 0), document
+    return document
+
+
+@pytest.mark.timeout(3_600 if SOAK else 300)
+def test_a_drill_finds_everything_held(tmp_path: Path) -> None:
+    document = found(drill(tmp_path / "d", "--seed", "5", "--faults", FAULTS, "--kill", "1"))
+    assert document["ok"], document
+    held = {row["code"]: row["held"] for row in document["faults"]}
+    assert set(held) == {*codes_of(FAULTS), KILL}
+    assert "yes" in held.values()
+    assert document["orders"] > 0
+    assert document["fills"] > 0
+    assert document["starts"] >= 2
+    assert (document["duplicates"], document["lost"], document["wrong_positions"]) == (0, 0, 0)
+    assert document["replay"].endswith(" 0 differences")
+    assert document["shadow"].endswith(" 0 differences")
+    assert json.loads((tmp_path / "d" / "drill.json").read_text()) == document
+    assert (tmp_path / "d" / "truth.jsonl").is_file()
+
+
+@pytest.mark.timeout(300)
+def test_paper_meets_the_faults_of_data(tmp_path: Path) -> None:
+    book = ("--mode", "paper", "--set", "execution.simulation.fills=book")
+    document = found(drill(tmp_path / "d", *book, "--faults", "D1,N1"))
+    assert document["ok"], document
+    held = {row["code"]: (row["held"], row["remark"]) for row in document["faults"]}
+    assert held["D1"][0] == "yes"
+    assert held["N1"] == ("not reached", "no order came by")
+
+
+@pytest.mark.timeout(120)
+def test_ctrl_c_ends_the_drill_and_its_processes(tmp_path: Path) -> None:
+    process = drill(tmp_path / "d", "--faults", "N1")
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    left = subprocess.run(
+        ["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert left.stdout == ""
+
+
+def test_the_plan_holds_each_fault_as_often_as_asked_and_repeats_by_seed() -> None:
+    codes = codes_of("all")
+    assert len(codes) == 41
+    plan = order_of(codes, 3, 2, seed=9)
+    assert all(plan.count(code) == 3 for code in codes)
+    assert plan.count(KILL) == 2
+    assert plan == order_of(codes, 3, 2, seed=9)
+    assert plan != order_of(codes, 3, 2, seed=10)
+
+
+def test_an_unknown_fault_is_named() -> None:
+    with pytest.raises(InputError, match="X9"):
+        codes_of("N1,X9")
+    assert codes_of("n1, d6,n1") == ("N1", "D6")
+
+
+def test_the_page_names_every_fault() -> None:
+    page = (ROOT / "docs" / "drill.md").read_text(encoding="utf-8")
+    missing = [code for code, kind in CATALOGUE.items() if f"| {code} | {kind.what} |" not in page]
+    assert missing == []
