@@ -8,7 +8,8 @@ from typing import Any, Final, Literal
 
 from septet import messages as m
 from septet._live.diff_books import Priced
-from septet._live.diff_lived import Booking, Lived, Trace, trace_of
+from septet._live.diff_lived import Lived, is_deed
+from septet._live.diff_orders import Outcome, outcomes_of, stops_of
 from septet._live.diff_paper import Simulated
 from septet._live.diff_past import PRICES, Past, Seen
 from septet._live.diff_rows import Row, differing, row_of
@@ -222,59 +223,31 @@ def _decisions(
 # ---------------------------------------------------------------- timing
 
 
-@dataclass
-class _Order:
-    """What became of the orders of one decision."""
-
-    filled: float = 0.0
-    end: m.Changed | None = None
-
-
 def _orders(sides: Sides, priced: list[Priced]) -> Iterator[Cause]:
     """Orders that traded another quantity than simulated, with the reason."""
     lived, paper = sides.lived, sides.paper
     if not lived.external:
         return
-    theirs = _by_decision(lived, priced)
+    stops = stops_of(sides.past.session.strategy)
+    theirs = outcomes_of(lived, [each.booking for each in priced], stops)
     numbers = {name: k for k, name in enumerate(lived.symbols)}
-    for trace in sorted({*theirs, *paper.traded}, key=lambda each: (each[1], each[0])):
-        symbol, time_ns = trace
-        simulated = paper.traded.get(trace, 0.0)
-        own = theirs.get(trace, _Order())
-        if abs(own.filled - simulated) < 1e-12 or time_ns > sides.until_ns:
+    for origin in {**paper.traded, **theirs}:
+        simulated = paper.traded.get(origin, 0.0)
+        own = theirs.get(origin, Outcome())
+        if abs(own.filled - simulated) < 1e-12 or origin.time_ns > sides.until_ns:
             continue
         kind, why = _why(own, simulated)
-        price = sides.close(numbers[symbol], time_ns) or 1.0
+        price = sides.close(numbers[origin.symbol], origin.time_ns) or 1.0
+        within = "a stop within the bar: " if origin.stops else ""
         yield Cause(
-            "timing", kind, symbol, time_ns, abs(own.filled - simulated) * price,
-            f"{own.filled:+.8g} traded, {simulated:+.8g} simulated{why}",
-            {"traded": own.filled, "simulated": simulated, "reason":
+            "timing", kind, origin.symbol, origin.time_ns, abs(own.filled - simulated) * price,
+            f"{within}{own.filled:+.8g} traded, {simulated:+.8g} simulated{why}",
+            {"traded": own.filled, "simulated": simulated, "stop": origin.stops, "reason":
              own.end.reason if own.end is not None else ""},
         )  # fmt: skip
 
 
-def _by_decision(lived: Lived, priced: list[Priced]) -> dict[Trace, _Order]:
-    """Sum the live run's fills, and take the last state of its orders, by decision."""
-    found: dict[Trace, _Order] = {}
-    for each in priced:
-        trace = _trace(lived, each.booking)
-        order = found.setdefault(trace, _Order())
-        order.filled += each.booking.sign * each.booking.traded.quantity
-    for end in lived.ends.values():
-        decision = trace_of(end.trace)
-        if decision is not None:
-            found.setdefault(decision, _Order()).end = end
-    return found
-
-
-def _trace(lived: Lived, booking: Booking) -> Trace:
-    """Symbol and time of the decision of a fill, or of the fill itself where there was none."""
-    traded = booking.traded
-    own = trace_of(traded.trace)
-    return own if own is not None else (lived.symbols[traded.symbol], traded.market_ns)
-
-
-def _why(own: _Order, simulated: float) -> tuple[str, str]:
+def _why(own: Outcome, simulated: float) -> tuple[str, str]:
     """Name what became of an order, and why."""
     end = own.end
     reason = f": {end.reason}" if end is not None and end.reason else ""
@@ -291,7 +264,7 @@ def _why(own: _Order, simulated: float) -> tuple[str, str]:
 
 def _deeds(sides: Sides) -> Iterator[Cause]:
     for event in sides.lived.events:
-        if isinstance(event, m.Operated):
+        if isinstance(event, m.Operated) and is_deed(event):
             yield Cause(
                 "timing", "operator", "", event.at_ns, 0.0,
                 f"{event.action} by {event.name}: {event.reason}",

@@ -14,7 +14,7 @@ from septet._journal.reader import Reader
 from septet._live.replay import JOURNAL
 from septet.errors import InputError
 
-__all__ = ["Booking", "Closing", "Lived", "Sent", "Trace", "read_lived", "trace_of"]
+__all__ = ["Booking", "Closing", "Lived", "Sent", "Trace", "is_deed", "read_lived", "trace_of"]
 
 Trace = tuple[str, int]
 """Symbol and time of the decision an order came from."""
@@ -23,8 +23,8 @@ MARKET: Final = (
     m.BarClosed, m.Gapped, m.SeriesPoint, m.BarrierReached, m.ModelReady, m.ModelFailed,
 )  # fmt: skip
 """What a backtest knows of, too."""
-DEEDS: Final = (m.Operated,)
-"""What no backtest knows of, and what changes a run whose fills are simulated."""
+DEEDS: Final = ("halt", "flatten", "resume")
+"""What a person may do that no backtest knows of, and that changes a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,12 @@ class Lived:
     @property
     def has_deeds(self) -> bool:
         """Whether a person changed something that no backtest knows of."""
-        return any(isinstance(each, DEEDS) for each in self.events)
+        return any(map(is_deed, self.events))
+
+
+def is_deed(event: m.Event) -> bool:
+    """Whether a person did something that changes what is traded."""
+    return isinstance(event, m.Operated) and event.action in DEEDS
 
 
 def trace_of(text: str) -> Trace | None:
@@ -155,7 +160,7 @@ class _Folding:
     def take(self, entry: Entry) -> None:
         """Take an entry: its event first, then what it caused."""
         event, lived = entry.event, self._lived
-        if isinstance(event, MARKET + DEEDS):
+        if isinstance(event, MARKET) or is_deed(event):
             lived.events.append(event)
         match event:
             case m.BarClosed():

@@ -14,7 +14,8 @@ from septet._config.read import parse_text
 from septet._data.bars import Instrument
 from septet._kernel import layout
 from septet._live.build import Build, core_of
-from septet._live.diff_lived import DEEDS, Lived, Trace, trace_of
+from septet._live.diff_lived import Lived, is_deed, trace_of
+from septet._live.diff_orders import Origin, stops_of
 from septet._live.diff_rows import Row, row_of
 from septet._live.facts import instruments_in
 from septet.errors import ConfigError
@@ -26,15 +27,15 @@ __all__ = ["Simulated", "build_paper", "simulate"]
 class Simulated:
     """What a simulated run over journalled barriers left: the account, orders, decisions.
 
-    `worth` is the equity at the last time; `traded` the signed quantity that each decision's order
-    filled; `funding` the rates and marks that each barrier paid.
+    `worth` is the equity at the last time; `traded` the signed quantity that the orders of each
+    origin filled; `funding` the rates and marks that each barrier paid.
     """
 
     worth: float = 0.0
     equity: dict[int, float] = field(default_factory=dict)
     decisions: dict[tuple[int, int], Row] = field(default_factory=dict)
-    traded: dict[Trace, float] = field(default_factory=dict)
-    reasons: dict[Trace, str] = field(default_factory=dict)
+    traded: dict[Origin, float] = field(default_factory=dict)
+    reasons: dict[int, str] = field(default_factory=dict)
     funding: dict[int, dict[int, tuple[float, float]]] = field(default_factory=dict)
 
 
@@ -69,11 +70,12 @@ def simulate(lived: Lived, build: Build, until_ns: int, *, deeds: bool = False) 
     """
     found, core = Simulated(), build.core
     funding = build.plan.assembly.rows.x.get("funding")
+    stops = stops_of(build.loaded.strategy)
     for event in lived.events:
-        if isinstance(event, DEEDS) and not deeds:
+        if is_deed(event) and not deeds:
             continue
         for each in core.handle(event):
-            _take(found, each)
+            _take(found, each, stops, core.market_ns)
         if not isinstance(event, m.BarrierReached) or not event.present:
             continue
         if event.decides and funding is not None:
@@ -84,7 +86,7 @@ def simulate(lived: Lived, build: Build, until_ns: int, *, deeds: bool = False) 
     return found
 
 
-def _take(found: Simulated, each: m.Command) -> None:
+def _take(found: Simulated, each: m.Command, stops: frozenset[str], now_ns: int) -> None:
     match each:
         case m.Ruled():
             found.equity[each.time_ns] = each.equity
@@ -93,12 +95,12 @@ def _take(found: Simulated, each: m.Command) -> None:
         case m.Traded():
             trace = trace_of(each.trace)
             if trace is not None:
+                within = found.reasons.get(each.order, "") in stops
+                origin = Origin(trace[0], now_ns if within else trace[1], within)
                 sign = 1.0 if each.side == "buy" else -1.0
-                found.traded[trace] = found.traded.get(trace, 0.0) + sign * each.quantity
-        case m.Changed():
-            trace = trace_of(each.trace)
-            if trace is not None:
-                found.reasons[trace] = each.reason or found.reasons.get(trace, "")
+                found.traded[origin] = found.traded.get(origin, 0.0) + sign * each.quantity
+        case m.Changed(state="open"):
+            found.reasons[each.order] = each.reason
 
 
 def _funding(engine: Any, event: m.BarrierReached, row: int) -> dict[int, tuple[float, float]]:

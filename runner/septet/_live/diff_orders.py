@@ -1,0 +1,73 @@
+"""Orders of both sides by where they came from, so that they can be laid side by side."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from septet import messages as m
+from septet._live.diff_lived import Booking, Lived, trace_of
+
+__all__ = ["Origin", "Outcome", "outcomes_of", "stops_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an order came from: a decision, or a stop or target within the bar closing then."""
+
+    symbol: str
+    time_ns: int
+    stops: bool = False
+
+
+@dataclass
+class Outcome:
+    """What became of the orders of one origin: the signed quantity filled, the last state."""
+
+    filled: float = 0.0
+    end: m.Changed | None = None
+
+
+def stops_of(strategy: Any) -> frozenset[str]:
+    """Return the reasons of orders that a price makes within a bar, and no decision."""
+    blocks = strategy.risk.stops.items()
+    within = {name for name, block in blocks if (block.declaration.role or "stop") != "exit"}
+    return frozenset({*within, "liquidation", "protective_stop"})
+
+
+def outcomes_of(
+    lived: Lived, bookings: Iterable[Booking], stops: frozenset[str]
+) -> dict[Origin, Outcome]:
+    """Sum the live run's fills by origin, with the last state of its orders."""
+    times = sorted(lived.barriers)
+    found: dict[Origin, Outcome] = {}
+    for booking in bookings:
+        outcome = found.setdefault(_of_fill(lived, booking, stops, times), Outcome())
+        outcome.filled += booking.sign * booking.traded.quantity
+    for order, end in lived.ends.items():
+        trace = trace_of(end.trace)
+        if order < 0 or trace is None:
+            continue
+        sent = lived.sent.get(end.client_id)
+        reason = sent.submit.reason if sent is not None else ""
+        found.setdefault(_origin(*trace, reason in stops, times), Outcome()).end = end
+    return found
+
+
+def _of_fill(lived: Lived, booking: Booking, stops: frozenset[str], times: Sequence[int]) -> Origin:
+    traded = booking.traded
+    names = [booking.said.client_id] if booking.said is not None else []
+    names += lived.parents.get(traded.order, []) if traded.order >= 0 else []
+    sent = next((lived.sent[name] for name in names if name in lived.sent), None)
+    own = trace_of(traded.trace)  # a fill of no decision stands at its own time
+    symbol, time_ns = own or (lived.symbols[traded.symbol], traded.market_ns)
+    within = sent is not None and sent.submit.reason in stops
+    return _origin(symbol, time_ns, within, times)
+
+
+def _origin(symbol: str, time_ns: int, within: bool, times: Sequence[int]) -> Origin:
+    """Return an origin; what happened within a bar stands at its close."""
+    at = bisect_left(times, time_ns) if within else len(times)
+    return Origin(symbol, times[at] if at < len(times) else time_ns, within)
