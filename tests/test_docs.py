@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import re
 import tomllib
@@ -109,6 +110,32 @@ def test_the_guides_monitor_reads_a_run(guide: dict[str, Any]) -> None:
     found = monitor.read(run)
     assert found == [Reading(3, "", 2.0, 5.0, "ok", 2), Reading(9, "", 6.0, 5.0, "warn", 2)]
     assert monitor.read(run.until(8)) == found[:1]
+
+
+def test_the_guides_feed_tells_bars_as_they_close(guide: dict[str, Any]) -> None:
+    from septet._live.clock import ManualClock
+    from septet.plugin import BarSeen, FeedRequest
+
+    async def listening() -> list[BarSeen]:
+        clock, seen = ManualClock(market_ns=10 * 10**9), list[BarSeen]()
+        feed = guide["StairsFeed"](clock)
+        facts = await feed.open(FeedRequest(("A/B",), 10**9), seen.append)
+        assert facts.how == {"bars": "stream"}
+        found = list(await feed.bars("A/B", 7 * 10**9 + 1, 99 * 10**9))
+        await feed.close()
+        return found
+
+    found = asyncio.run(listening())
+    assert [each.open_ns for each in found] == [8 * 10**9, 9 * 10**9]
+    assert all(each.low <= each.open <= each.high and each.closed for each in found)
+
+
+def test_the_guide_names_what_venues_and_feeds_do() -> None:
+    from septet.plugin import LiveFeed, LiveVenue
+
+    text = GUIDE.read_text(encoding="utf-8")
+    methods = [name for each in (LiveVenue, LiveFeed) for name in vars(each) if name[0] != "_"]
+    assert not [name for name in methods if f"`{name}`" not in text and f"def {name}(" not in text]
 
 
 def test_the_guides_manifest_names_what_it_defines(guide: dict[str, Any]) -> None:
