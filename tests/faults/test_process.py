@@ -1,0 +1,226 @@
+"""Faults of the process: killed anywhere, standing still, failing, told to stop, in a loop."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from septet import messages as m
+from septet._core.live import LiveCore
+from septet._drill.sim import run_schedule
+from septet._drill.sim.whole import cores
+from septet._live.start import CRASH_WINDOW_NS
+from tests.faults.desk import MINUTE, NS, Desk
+from tests.faults.judge import MANY, held, insist
+
+BARS = 14
+EACH = max(3, MANY // 5)
+"""How often the process dies at each kind of moment."""
+DEATHS = ("P1 crash",)
+WORLD = (
+    "N1 answer lost", "N2 request lost", "E9 partial fill", "E14 fill lost", "E15 fill first",
+    "E16 stale read",
+)  # fmt: skip
+"""What else goes wrong meanwhile."""
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+async def lived(folder: Path, seed: int, kill_at: tuple[int, ...] = ()) -> Desk:
+    """Live through bars of a seed, dying where asked, and come to rest."""
+    desk = Desk(made(folder), seed, kill_at=kill_at)
+    await desk.start()
+    await desk.trade(desk.path_of(BARS))
+    await desk.rest()
+    return desk
+
+
+def test_p1_killed_before_and_after_each_step_of_an_order(tmp_path: Path) -> None:
+    """Intent stored, sent, answered, outcome stored; and every other write and request."""
+
+    async def scene() -> None:
+        whole = await lived(tmp_path / "whole", 2)
+        names = whole.moments[:]
+        assert len(whole.venue._fills) >= 4, "a run without trades shows nothing"
+        await insist(whole)
+        draw = random.Random(1)
+        for name in sorted(set(names)):
+            places = [place for place, each in enumerate(names, 1) if each == name]
+            for place in draw.sample(places, min(len(places), EACH)):
+                desk = await lived(tmp_path / f"{place}", 2, (place,))
+                assert desk.starts == 2
+                await insist(desk)
+                held("P1")
+
+    asyncio.run(scene())
+
+
+def test_p2_killed_again_while_it_recovers(tmp_path: Path) -> None:
+    """Recovery is cut short at each of its own steps, again and again."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            draw = random.Random(seed)
+            first = draw.randint(10, 60)
+            more = [first + draw.randint(1, 9) for _ in range(draw.randint(1, 3))]
+            desk = await lived(tmp_path / f"{seed}", seed, (first, *more))
+            assert desk.starts >= 3
+            await insist(desk)
+            held("P2")
+
+    asyncio.run(scene())
+
+
+def test_p4_a_loop_that_stood_still(tmp_path: Path) -> None:
+    """What was decided long ago is not sent, and what happened meanwhile is booked."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            draw = random.Random(seed)
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            await desk.start()
+            closes = desk.path_of(BARS)
+            still = draw.randrange(4, BARS)
+            await desk.trade(closes[:still])
+            for event in unheard(desk, closes[still]):
+                desk.shell.put(event)  # the bar is there, and nobody takes it for half a minute
+            desk.clock.advance(draw.randint(30, 90) * NS)
+            await desk.settle()
+            await desk.trade(closes[still + 1 :])
+            await desk.rest()
+            late = [
+                name for name, times in desk.posts.items()
+                if 0 < desk.orders[name].deadline_ns < times[0]
+            ]  # fmt: skip
+            assert late == [], f"seed {seed}"
+            await insist(desk)
+            held("P4")
+
+    asyncio.run(scene())
+
+
+def unheard(desk: Desk, close: float) -> list[m.Event]:
+    desk.clock.advance(MINUTE)
+    now_ns = desk.clock.now_ns()
+    bar = m.BarClosed(
+        at_ns=now_ns, symbol=0, open_ns=now_ns - MINUTE, known_ns=now_ns, open=close, high=close,
+        low=close, close=close, volume=1.0,
+    )  # fmt: skip
+    desk.bars.append(bar)
+    desk.reached_ns = now_ns
+    return [bar, m.BarrierReached(at_ns=now_ns, time_ns=now_ns, present=(0,))]
+
+
+def test_p5_an_exception_of_the_strategy(tmp_path: Path) -> None:
+    """The strategy's shell ends and says where; the journal is whole, and a restart goes on."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            desk.change_core = lambda core, at=20 + 7 * seed % 80: Failing(core, at)  # type: ignore[misc]
+            await desk.start()
+            await desk.trade(desk.path_of(BARS))
+            assert desk.ended is not None
+            ended = await desk.ended
+            assert ended.why == "core"
+            assert "ZeroDivisionError" in ended.text
+            await desk.bury()
+            desk.change_core = lambda core: core
+            await desk.start()
+            await desk.trade(desk.path_of(4))
+            await desk.rest()
+            await insist(desk)
+            held("P5")
+
+    asyncio.run(scene())
+
+
+class Failing:
+    """A core with a strategy's bug that shows at its n-th event."""
+
+    def __init__(self, core: LiveCore, at: int) -> None:
+        self.core, self.left = core, at
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.core, name)
+
+    def handle(self, event: m.Event) -> list[m.Command]:
+        self.left -= 1
+        if self.left < 0:
+            raise ZeroDivisionError("a strategy's bug")
+        return self.core.handle(event)
+
+
+def test_p7_the_clock_jumps_ahead(tmp_path: Path) -> None:
+    """The machine slept, or its clock was set, at any moment: before, inside and after requests."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            draw = random.Random(seed)
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            strikes = set(draw.sample(range(1, 12), 3))
+
+            def bend(name: str, answer: Any, desk: Desk = desk, left: Any = strikes) -> Any:
+                if name == "submit" and len(desk.posts) in left:
+                    left.discard(len(desk.posts))
+                    desk.clock.advance(desk.chance.randint(1, 7_200) * NS)
+                return answer
+
+            desk.bend = bend
+            await desk.start()
+            for close in desk.path_of(BARS):
+                if draw.random() < 0.2:
+                    desk.clock.advance(draw.randint(1, 7_200) * NS)
+                await desk.bar(close)
+            await desk.rest()
+            await insist(desk)
+            held("P7")
+
+    asyncio.run(scene())
+
+
+def test_p9_a_crash_loop_is_counted_from_the_journal(tmp_path: Path) -> None:
+    """Unclean ends are counted whatever else is wrong; a clean one is none."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            draw = random.Random(seed)
+            crashes = draw.randint(1, 6)
+            places = itertools.accumulate(draw.randint(9, 30) for _ in range(crashes))
+            desk = await lived(tmp_path / f"{seed}", seed, tuple(places))
+            counted = desk.journal.crashes_within(CRASH_WINDOW_NS * 100, desk.clock.now_ns())
+            assert counted == desk.starts, f"seed {seed}"  # the last one has not ended either
+            await insist(desk)
+            held("P9")
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("name", ["P1 crash", "P1 crash at write", "P2 crash in recovery"])
+def test_simulated_deaths_among_faults_of_the_venue(name: str) -> None:
+    """The same with answers lost, fills late and reads stale, in simulated time."""
+    done = 0
+    for seed in itertools.count(1):
+        report = run_schedule(seed, cores, only=frozenset({name, *DEATHS, *WORLD}))
+        done += report.faults[name] > 0
+        if done == MANY:
+            break
+    held(name.partition(" ")[0], done)
+
+
+def test_p4_simulated_pauses() -> None:
+    done = 0
+    for seed in itertools.count(1):
+        report = run_schedule(seed, cores, only=frozenset({"P4 blocked", *WORLD}))
+        done += report.faults["P4 blocked"] > 0
+        if done == MANY:
+            break
+    held("P4", done)
