@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from septet.cli import COMMANDS, main
+from septet.cli import COMMANDS, _import, main
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -53,6 +53,19 @@ def test_the_commands_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert targets == ["demo", "test"]
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_what_needs_an_exchange_says_so() -> None:
+    """The commands on a live market are run by tests/strategies/test_live_example.py instead."""
+    lines = re.findall(r"^\$ septet .*$", README, re.MULTILINE)
+    outside = [line for line in lines if re.search(r"--mode (paper|live)|--world", line)]
+    assert len(outside) == 3
+    assert [line for line in outside if "# needs an exchange" not in line] == []
+    for line in lines:
+        words = line.partition("#")[0].split()[1:]
+        command = _import(COMMANDS[words[1]][0])
+        known = {name for each in command.params for name in each.opts}
+        assert {word for word in words if word.startswith("--")} <= known, line
 
 
 def test_the_links_lead_somewhere() -> None:

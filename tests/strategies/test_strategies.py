@@ -96,7 +96,7 @@ def test_a_file_says_what_it_shows_and_explains_its_warnings(file: Path) -> None
     assert len(header.split()) >= 30
     loaded = load(file)
     assert loaded.strategy.name == file.stem
-    assert loaded.strategy.data.candles.use == "sample"
+    assert loaded.strategy.data.candles.use in ("sample", "synthetic")
     for warning in loaded.warnings:
         assert warning.key in header, warning.message
 
