@@ -60,6 +60,30 @@ def test_an_older_quote_and_an_unknown_symbol_are_dropped() -> None:
     assert desk.counts == {"unordered": 1, "unknown": 1}
 
 
+def test_an_absurd_price_must_stand_for_a_second() -> None:
+    desk = QuoteDesk(["A"])
+    assert desk.take(quote(100.0), 0) is not None
+    for at_ms, bid in ((10, 1.0), (20, 1.0), (30, 10_000.0), (500, 120.0)):
+        assert desk.take(quote(bid), at_ms * MS) is None
+    assert desk.take(quote(100.5), 600 * MS) is not None
+    assert desk.counts["doubted"] == 4
+    assert desk.next_wall_ns() is None
+    assert desk.take(quote(150.0), 1_000 * MS) is None
+    assert desk.take(quote(151.0), 1_900 * MS) is None
+    assert desk.due(1_999 * MS) == []
+    assert desk.next_wall_ns() == 2_000 * MS
+    (believed,) = desk.due(2_000 * MS)
+    assert believed.bid == 151.0
+    assert desk.take(quote(152.0), 2_010 * MS) is not None
+
+
+def test_a_price_that_stands_is_taken_with_the_next_quote() -> None:
+    desk = QuoteDesk(["A"])
+    assert desk.take(quote(100.0), 0) is not None
+    assert desk.take(quote(80.0), 100 * MS) is None
+    assert desk.take(quote(80.1), 1_100 * MS) is not None
+
+
 @given(st.lists(st.tuples(st.integers(0, 100), st.floats(99.0, 101.0)), max_size=60))
 def test_the_newest_quote_is_never_lost(moves: list[tuple[int, float]]) -> None:
     desk, now = QuoteDesk(["A"]), 0

@@ -25,6 +25,8 @@ class _Quote:
     given: m.Quoted | None = None
     given_ns: int = _NEVER
     waiting: QuoteSeen | None = None
+    doubted: QuoteSeen | None = None
+    doubted_ns: int = _NEVER
     venue_ns: int = 0
 
 
@@ -33,13 +35,17 @@ class QuoteDesk:
 
     A move is a change of bid or ask by more than `pass_bps`. What is crossed, not finite or not
     above zero is no quote; one that is older than the last (by the venue's time) is dropped.
+    A price that is more than `absurd` away from the last one must stand for `sure_ns`: it would
+    set a peak of equity, or fire a halt, and may be one bad message.
     """
 
     def __init__(
-        self, symbols: Sequence[str], *, every_ns: int = 250_000_000, pass_bps: float = 5.0
-    ) -> None:
+        self, symbols: Sequence[str], *, every_ns: int = 250_000_000, pass_bps: float = 5.0,
+        absurd: float = 0.1, sure_ns: int = 1_000_000_000,
+    ) -> None:  # fmt: skip
         """Thin out quotes of `symbols`, in universe order."""
         self._every_ns, self._share = every_ns, pass_bps / 10_000.0
+        self._absurd, self._sure_ns = absurd, sure_ns
         self._number = {symbol: k for k, symbol in enumerate(symbols)}
         self._lines = [_Quote() for _ in symbols]
         self.counts: Counter[str] = Counter()
@@ -55,6 +61,9 @@ class QuoteDesk:
             self.counts["unordered"] += 1
             return None
         line.venue_ns = seen.venue_ns
+        if self._doubts(line, seen, now_ns):
+            self.counts["doubted"] += 1
+            return None
         if now_ns - line.given_ns >= self._every_ns or self._moved(line.given, seen):
             return self._give(k, line, seen, now_ns)
         self.counts["thinned"] += line.waiting is not None
@@ -63,17 +72,35 @@ class QuoteDesk:
 
     def due(self, now_ns: int) -> list[m.Quoted]:
         """Return the quotes that have waited long enough, the newest of each symbol."""
-        return [
-            self._give(k, line, line.waiting, now_ns)
-            for k, line in enumerate(self._lines)
-            if line.waiting is not None and now_ns - line.given_ns >= self._every_ns
-        ]
+        found = []
+        for k, line in enumerate(self._lines):
+            if line.doubted is not None and now_ns - line.doubted_ns >= self._sure_ns:
+                found.append(self._give(k, line, line.doubted, now_ns))
+                line.doubted = None
+            elif line.waiting is not None and now_ns - line.given_ns >= self._every_ns:
+                found.append(self._give(k, line, line.waiting, now_ns))
+        return found
 
     def next_wall_ns(self) -> int | None:
         """Return when `due` has something next, None for nothing."""
-        waiting = (line.given_ns for line in self._lines if line.waiting is not None)
-        first = min(waiting, default=None)
-        return None if first is None else first + self._every_ns
+        times = [line.given_ns + self._every_ns for line in self._lines if line.waiting is not None]
+        times += [line.doubted_ns + self._sure_ns for line in self._lines if line.doubted]
+        return min(times, default=None)
+
+    def _doubts(self, line: _Quote, seen: QuoteSeen, now_ns: int) -> bool:
+        """Whether a quote is too far from the last one to be believed at once."""
+        if line.given is None or not self._is_far(line.given, seen):
+            line.doubted = None
+            return False
+        if line.doubted is None or self._is_far(line.doubted, seen):
+            line.doubted_ns = now_ns
+        doubts = now_ns - line.doubted_ns < self._sure_ns
+        line.doubted = seen if doubts else None
+        return doubts
+
+    def _is_far(self, before: m.Quoted | QuoteSeen, seen: QuoteSeen) -> bool:
+        moves = (seen.bid / before.bid, seen.ask / before.ask)
+        return max(moves) > 1.0 + self._absurd or min(moves) < 1.0 - self._absurd
 
     def _moved(self, given: m.Quoted | None, seen: QuoteSeen) -> bool:
         if given is None:
