@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
+import subprocess  # nosec B404
 import sys
 import urllib.request
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class VenueProcess:
         path.write_bytes(msgspec.json.encode(self._config))
         command = [sys.executable, "-m", "septet._drill.venue", "--config", str(path)]
         with (self._folder / "venue.log").open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # nosec B603
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
                 start_new_session=True,
             )  # fmt: skip
@@ -78,7 +78,7 @@ class VenueProcess:
     def _ask(self, method: str, name: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(f"{self.admin}/septet/{name}", data=body, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=_ASK_S) as answer:
+            with urllib.request.urlopen(request, timeout=_ASK_S) as answer:  # nosec B310
                 found: bytes = answer.read()
         except OSError as error:
             raise RunError(
@@ -124,7 +124,7 @@ class RunProcess:
         """Start it, or start it again."""
         self.starts += 1
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # nosec B603
                 self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, start_new_session=True,
             )  # fmt: skip

@@ -351,6 +351,8 @@ class _Rehearsal:
         bars = check_bars(self._theirs, self._ours)
         fresh = [each for each in [*found, *bars] if each not in self._told]
         self._told |= set(fresh)
+        for each in (*fresh, *([f"not settled: {why}"] if why else [])):
+            self._say(f"  {', '.join(dict.fromkeys(struck))}: {each}")
         for code in dict.fromkeys(struck):
             row = self._rows[code]
             row.findings += fresh
