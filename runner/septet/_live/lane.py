@@ -285,7 +285,6 @@ class Lane:
         assert self.journal is not None and self.market is not None  # noqa: PT018
         journal, now_ns = self.journal, self.clock.now_ns()
         owed, tail = list(self.known.trains.values()), journal.tail_facts()
-        crashes = journal.crashes_within(begin.CRASH_WINDOW_NS, now_ns)
         assert self.lease is not None
         holder = self.lease.holder
         session = journal.begin(pid=holder.pid, host=holder.host, boot=boot_id(), now_ns=now_ns)
@@ -301,8 +300,8 @@ class Lane:
         for event in early:
             self.shell.put(event)
         self.switch.look()
-        if crashes > begin.CRASHES:
-            self._safe_mode(crashes)
+        for doubt in begin.doubts(journal, now_ns):
+            self._safe_mode(doubt)
         fresh = self.known.standing.time_ns < 0
         self.market.give(self._history, catch_up_ns=CATCH_UP_NS, fresh=fresh)
         self._history = []
@@ -316,9 +315,8 @@ class Lane:
         self.market.listen()
         self.tell("info", "live", {"text": f"{self.strategy.name} is live"})
 
-    def _safe_mode(self, crashes: int) -> None:
-        minutes = begin.CRASH_WINDOW_NS // 60_000_000_000
-        reason = f"safe mode: {crashes} unclean ends within {minutes} minutes"
+    def _safe_mode(self, doubt: str) -> None:
+        reason = f"safe mode: {doubt}"
         self.tell("critical", "safe_mode", {"text": f"{reason}; septet resume lifts it"})
         event = m.Operated(
             at_ns=self.clock.now_ns(), action="halt", name="safe_mode", reason=reason

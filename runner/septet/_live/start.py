@@ -23,7 +23,7 @@ import msgspec
 from septet import messages as m
 from septet._host.venues import LiveVenue, VenueFacts
 from septet._journal.form import Head, encode_commands
-from septet._journal.log import Durability
+from septet._journal.log import Durability, Journal
 from septet._journal.reader import Reader
 from septet._live.shell import Core, Tell
 from septet._store.run import dump_json, folder_name, iso
@@ -31,7 +31,7 @@ from septet.errors import InputError, JournalError, RunError, SeptetError
 
 __all__ = [
     "CRASHES", "CRASH_WINDOW_NS", "JOURNAL", "Keeps", "Kept", "OVERLAP_NS", "Options", "Place",
-    "Recovered", "Stopped", "describe", "differences_of", "find_place", "fingerprints_of",
+    "Recovered", "Stopped", "describe", "differences_of", "doubts", "find_place", "fingerprints_of",
     "first_model", "insist_on_agreement", "insist_on_rights", "persist", "reconcile", "recover",
     "tag_of", "versions_of",
 ]  # fmt: skip
@@ -294,6 +294,22 @@ def recover(
     if found.differences:
         text = f"{found.differences} entries give other commands now; {found.first_difference}"
         tell("error", "replay_differs", {"text": text})
+    return found
+
+
+def doubts(journal: Journal, now_ns: int) -> list[str]:
+    """Say why a run that goes on must not trade before a person has looked (safe mode).
+
+    To be asked after `Journal.begin`: a killed process has ended where the next one begins. What
+    is gone from a journal is what an old copy of the folder has not, or power has taken.
+    """
+    found = []
+    crashes = journal.crashes_within(CRASH_WINDOW_NS, now_ns)
+    if crashes > CRASHES:
+        minutes = CRASH_WINDOW_NS // 60_000_000_000
+        found.append(f"{crashes} unclean ends within {minutes} minutes")
+    if journal.findings.lost != 0:
+        found.append(f"the journal was further than it is: {journal.findings}")
     return found
 
 

@@ -310,6 +310,8 @@ def _stranger(desk: Desk, seen: m.OrderSeen) -> None:
 
 def _is_foreign(desk: Desk, client_id: str) -> bool:
     """Whether an id with our mark was never given out by these records."""
+    if client_id in desk.records.foreign:
+        return True
     name = parse(desk.tag, client_id)
     if name is None:
         return True

@@ -337,7 +337,9 @@ def _new(
     """Make a child with an id that was never given out."""
     parent, timing, records = work.parent, desk.timing, desk.records
     work.children += 1
-    name = child_id(desk.tag, parent.number, work.children)
+    # An old copy of the journal knows less than the venue: ids seen there are taken.
+    while (name := child_id(desk.tag, parent.number, work.children)) in records.foreign:
+        work.children += 1
     child = Child(
         client_id=name, parent=parent.number, symbol=parent.symbol, sign=parent.sign,
         quantity=quantity, tolerance=0.5 * desk.instrument(parent.symbol).lot or DUST * quantity,

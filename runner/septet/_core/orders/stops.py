@@ -81,7 +81,9 @@ def _submit(
 ) -> None:
     timing, records = desk.timing, desk.records
     stop.number += 1
-    stop.child = stop_id(desk.tag, k, stop.number)
+    while (name := stop_id(desk.tag, k, stop.number)) in records.foreign:
+        stop.number += 1  # an old copy of the journal knows less than the venue
+    stop.child = name
     sign = -1 if stop.quantity > 0.0 else 1
     child = Child(
         client_id=stop.child, parent=-1, symbol=k, sign=sign, quantity=quantity,
