@@ -195,13 +195,14 @@ class Desk:
         self.bend: Callable[[str, Any], Any] = lambda name, answer: answer
         self.fingerprints = dict(FINGERPRINTS)
         self.bars: list[m.BarClosed] = []
-        self.reached_ns = 0
+        self.reached_ns = self.known_ns = 0
         self.price = 100.0
         self.told: list[tuple[str, str, dict[str, Any]]] = []
         self.ended: asyncio.Future[Ended] | None = None
         self.mark = folder / "mark"
         self.path = folder / "journal.sqlite"
         self.change_core: Callable[[LiveCore], Any] = lambda core: core
+        self.busy_s = 0.001
         self.limits = Limits(first_retry_s=0.0)
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -273,9 +274,11 @@ class Desk:
     async def _start(self) -> None:
         clock = self.clock
         if self.path.exists():
-            self.journal = Journal.open(self.path, mark=self.mark)
+            self.journal = Journal.open(self.path, mark=self.mark, busy_s=self.busy_s)
         else:
-            self.journal = Journal.create(self.path, self.head(), mark=self.mark)
+            self.journal = Journal.create(
+                self.path, self.head(), mark=self.mark, busy_s=self.busy_s
+            )
         self.core = self.change_core(fresh_core(self.seed % 2 == 0))
         tell = self._tell
         self.dispatcher = Dispatcher(
@@ -286,7 +289,7 @@ class Desk:
             self.core, Mortal(self, self.journal), self.dispatcher, clock=clock, tell=tell,
             limits=self.limits,
         )  # fmt: skip
-        self.reached_ns = 0
+        self.reached_ns = self.known_ns = 0
         tail = self.journal.tail_facts()
         self.found = begin.recover(
             self.core, self.journal, self.fingerprints, restored=self._restored,
@@ -316,12 +319,14 @@ class Desk:
         )  # fmt: skip
 
     def _restored(self, kept: begin.Kept, seq: int) -> None:
-        self.reached_ns = kept.time_ns
+        self.reached_ns = self.known_ns = kept.time_ns
         self.dispatcher.remember_ids(kept.sent)
 
     def _folded(self, event: m.Event, commands: Sequence[m.Command]) -> None:
         self.dispatcher.remember(commands)
-        if isinstance(event, m.BarrierReached):
+        if isinstance(event, m.BarClosed):
+            self.known_ns = event.known_ns
+        elif isinstance(event, m.BarrierReached):
             self.reached_ns = event.time_ns
 
     def _tell(self, level: str, name: str, fields: dict[str, Any]) -> None:
@@ -364,7 +369,7 @@ class Desk:
                 ask_quantity=50.0,
             ),
             m.Ticked(at_ns=now_ns, market_ns=now_ns),
-        )
+        )  # fmt: skip
         await self.settle()
 
     async def bar(self, close: float) -> None:
@@ -387,8 +392,9 @@ class Desk:
         for each in self.bars if not self.dead else ():
             if each.known_ns > self.reached_ns:
                 late = each.known_ns < now_ns - MINUTE // 4
+                if each.known_ns > self.known_ns:
+                    self.put(msgspec.structs.replace(each, at_ns=now_ns))
                 self.put(
-                    msgspec.structs.replace(each, at_ns=now_ns),
                     m.BarrierReached(at_ns=now_ns, time_ns=each.known_ns, present=(0,), late=late),
                 )
                 self.reached_ns = each.known_ns

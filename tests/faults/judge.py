@@ -1,4 +1,4 @@
-"""What must be true after a fault, whichever it was: both books agree, and a restart changes nothing."""
+"""What must be true after every fault: both books agree, and a restart changes nothing."""
 
 from __future__ import annotations
 

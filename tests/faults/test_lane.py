@@ -1,0 +1,67 @@
+"""Whole runs in memory: what a start finds out before anything may trade."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from septet import messages as m
+from septet._journal.lease import mark_path
+from septet._journal.log import Journal
+from septet._live import start as begin
+from septet._live.run import LiveResult
+from tests.faults.judge import held
+from tests.live.test_start import Stage, rows
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    made = Stage(tmp_path)
+    made.behaviour["live"] = {"buys": True}
+    return made
+
+
+def safe_modes(result: LiveResult) -> list[str]:
+    return [
+        event.reason
+        for event, _ in rows(result)
+        if isinstance(event, m.Operated) and event.name == "safe_mode"
+    ]
+
+
+def test_p9_killed_processes_count_though_they_could_not_say_so(stage: Stage) -> None:
+    folder = stage.run(mode="live").ends[0][0].place.folder
+    for crashes in (begin.CRASHES, 1):
+        for _ in range(crashes):
+            with closing(
+                Journal.open(folder / begin.JOURNAL, mark=mark_path(folder.name))
+            ) as journal:
+                journal.begin(pid=1, host="h", boot="b", now_ns=stage.world.clock.now_ns())
+        posted = len(stage.venue.named("submit"))
+        result = stage.run(mode="live", bars=4 if crashes > 1 else 8)
+        if crashes > 1:
+            assert safe_modes(result) == []
+            assert len(stage.venue.named("submit")) > posted
+    assert safe_modes(result) == ["safe mode: 4 unclean ends within 10 minutes"]
+    assert len(stage.venue.named("submit")) == posted
+    assert result.exit_code == 3
+    held("P9")
+
+
+def test_s4_an_old_copy_of_the_folder_begins_in_safe_mode(stage: Stage) -> None:
+    folder = stage.run(mode="live").ends[0][0].place.folder
+    shutil.copytree(folder, folder.parent.parent / "backup")
+    stage.run(mode="live", bars=6)
+    shutil.rmtree(folder)
+    (folder.parent.parent / "backup").rename(folder)
+    posted = len(stage.venue.named("submit"))
+    result = stage.run(mode="live", bars=8)
+    [reason] = safe_modes(result)
+    assert "the journal was further than it is" in reason
+    assert len(stage.venue.named("submit")) == posted
+    assert result.exit_code == 3
+    held("S4")
