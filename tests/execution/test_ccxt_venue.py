@@ -316,6 +316,18 @@ def test_a_clock_that_is_off_is_set_once() -> None:
     run(case())
 
 
+def test_a_clock_that_is_right_again_is_set_back() -> None:
+    async def case() -> None:
+        async with local_venue() as venue, connected(venue) as (live, _):
+            venue.inject(Fault(code="E4", duration_ms=400, parameters={"skew_ms": 90_000}))
+            assert (await live.submit(limit("a-1"))).code == "clock"
+            while abs((await live.skew()).skew_ns) > 10**9:
+                pass
+            assert await live.holdings() is not None, "signed by the clock that is right again"
+
+    run(case())
+
+
 def test_filters_that_change_are_found() -> None:
     async def case() -> None:
         async with local_venue() as venue, connected(venue) as (live, _):

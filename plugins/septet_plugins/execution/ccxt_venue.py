@@ -99,8 +99,8 @@ class CcxtVenue:
         self._sink = sink
         try:
             await self._connect(symbols)
+            await self._check_clock()  # first: a clock that is off would hide the key's rights
             facts = await self._facts()
-            await self._check_clock()
         except BaseException:
             await self.close()
             raise
@@ -279,11 +279,19 @@ class CcxtVenue:
 
     async def _synchronise(self) -> None:
         """Set the clients' clocks by the venue's, once; the next decision is another order."""
-        for rest in (self._main, self._quick):
-            await rest.attempt("load_time_difference")
+        await self._set_clocks()
         skewed = await self.skew()
         if skewed is not None:
             self._sink(skewed)
+
+    async def _set_clocks(self) -> None:
+        for rest in (self._main, self._quick):
+            await rest.attempt("load_time_difference")
+
+    def _is_misset(self, skew_ns: int) -> bool:
+        """Whether the clients were set by a clock that has been put right since."""
+        set_ns = int(self._main.client.options.get("timeDifference") or 0) * 1_000_000
+        return set_ns != 0 and abs(set_ns - skew_ns) > self._terms.skew_ns
 
     def _refused(self, client_id: str, code: str, text: str, by: Any) -> m.Refused:
         return m.Refused(
@@ -430,7 +438,11 @@ class CcxtVenue:
         return await self._account.holdings()
 
     async def skew(self) -> m.Skewed | None:
-        """Return how far our clock is ahead, by one question whose way there and back is halved."""
+        """Return how far our clock is ahead, by one question whose way there and back is halved.
+
+        Clients that were set by a clock that is right again are set anew: signed by the old one
+        neither the account nor its stream could be read.
+        """
         if not self._main.client.has.get("fetchTime"):
             return None
         before = self._clock.now_ns()
@@ -438,9 +450,10 @@ class CcxtVenue:
         after = self._clock.now_ns()
         if wrong or told is None:
             return None
-        return m.Skewed(
-            at_ns=after, venue=self._name, skew_ns=(before + after) // 2 - int(told) * 1_000_000
-        )
+        skew_ns = (before + after) // 2 - int(told) * 1_000_000
+        if self._is_misset(skew_ns):
+            await self._set_clocks()
+        return m.Skewed(at_ns=after, venue=self._name, skew_ns=skew_ns)
 
     async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
         """Read the markets again; return what is different, None if they could not be read."""
