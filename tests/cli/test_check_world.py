@@ -111,13 +111,16 @@ def test_everything_that_is_wrong_is_said_at_once_and_with_its_place(
     assert "key: env:LOCAL_KEY" in lines[key["line"] - 1][key["column"] - 1 :]
 
 
-def test_clocks_that_are_apart(tmp_path: Path, ask: Ask) -> None:
+def test_clocks_that_are_apart_hide_no_rights(tmp_path: Path, ask: Ask) -> None:
     ahead = Fault(code="E4", duration_ms=60_000, parameters={"skew_ms": 20_000})
-    with venue(tmp_path, faults=[ahead]) as where:
+    with venue(tmp_path, can_withdraw=True, faults=[ahead]) as where:
         code, found = ask(where)
     assert code == 2
-    assert keys_of(found, "error") == {"execution.venues.binance"}
+    assert keys_of(found, "error") == {
+        "execution.venues.binance", "execution.venues.binance.key"
+    }  # fmt: skip
     assert rows_of(found)["clock"][1].endswith("ms from the venue's, 500 ms allowed")
+    assert rows_of(found)["key"][0] == "error"
 
 
 def test_a_symbol_that_is_not_listed_does_not_hide_the_others(usual: Asked, ask: Ask) -> None:

@@ -128,6 +128,8 @@ class _Looking:
             fills = self.strategy.execution.simulation.fills
             self.say("fills", f"simulated in this process ({fills}); no key is used", "note")
             self._stops(held=False)
+        for name in self.strategy.data.series:
+            self.say(f"series {name}", "not asked here", "note")
         for symbol in self.symbols:
             if symbol in markets:
                 self._market(symbol, markets[symbol])
