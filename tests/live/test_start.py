@@ -40,6 +40,7 @@ class Scripted:
         self.handled: list[str] = []
         self.orders = 0
         self.blocked = False
+        self.guards = SimpleNamespace(active=list)
 
     def handle(self, event: m.Event) -> Sequence[m.Command]:
         self.handled.append(type(event).__name__)
