@@ -23,7 +23,9 @@ from septet._live.start import fingerprints_of
 from septet._live.wiring import core_terms
 from septet._report.save import save_run
 from septet._shell.backtest import backtest
+from septet._shell.session import open_session
 from septet._store.run import Run
+from tests.live.test_core import STRATEGIES, bars_at, instruments, ready_models
 
 HOUR = 3_600_000_000_000
 SECOND = 1_000_000_000
@@ -87,7 +89,7 @@ class Hand:
     share: float = 1.0
     worse: float = 0.0
     fee: float = FEE
-    currency: str = "USDT"
+    currency: str = "quote"
     refused: str = ""
 
 
@@ -125,8 +127,8 @@ def backtested(folder: Path, bars: Sequence[Bar], *, sets: Sequence[str] = ()) -
 class Venue:
     """Fills each order at the next open as it is told: truthful, whatever it did."""
 
-    def __init__(self, hands: Mapping[int, Hand]) -> None:
-        self._hands, self._orders = hands, 0
+    def __init__(self, hands: Mapping[int, Hand], quote: str) -> None:
+        self._hands, self._quote, self._orders = hands, quote, 0
 
     def take(self, order: m.Submit, at_ns: int, opened: float) -> Iterator[m.Event]:
         """Answer an order of a decision; orders count from 0."""
@@ -145,14 +147,15 @@ class Venue:
         steps = opened * (1.0 + side * SLIPPAGE) / TICK
         price = round((math.ceil(steps - 1e-9) if side > 0 else math.floor(steps + 1e-9)), 0) * TICK
         price *= 1.0 + side * hand.worse
-        in_base = hand.currency == "BTC"
-        fee = round(quantity * hand.fee, 8) if in_base else quantity * price * hand.fee
+        worth = quantity * price * hand.fee
+        fee = {"BTC": round(quantity * hand.fee, 8), "BNB": worth / 300.0}.get(hand.currency, worth)
+        currency = self._quote if hand.currency == "quote" else hand.currency
         if quantity > 0.0:
             yield m.Filled(
                 at_ns=at_ns + 1, venue="toy", symbol=0, trade_id=f"t{number}", client_id=name,
                 venue_order_id=f"v{number}", venue_ns=at_ns, market_ns=at_ns, side=order.side,
-                quantity=quantity, price=price, fee=fee if hand.currency != "BNB" else fee / 300.0,
-                fee_currency=hand.currency, fee_quote=fee if hand.currency == "BNB" else None,
+                quantity=quantity, price=price, fee=fee, fee_currency=currency,
+                fee_quote=worth if currency == "BNB" else None,
             )  # fmt: skip
         state: m.OrderState = "filled" if hand.share >= 1.0 else "expired"
         yield m.OrderSeen(
@@ -164,19 +167,18 @@ class Venue:
 class Runner:
     """A core whose events and commands are kept, as the shell does."""
 
-    def __init__(self, path: Path, folder: Path, lives: Lives) -> None:
-        sets = ["execution.simulation.fills=quotes"] if lives.external else []
-        loaded = load(path, mode="paper", sets=sets)
-        instrument = Instrument("BTC/USDT", LOT, TICK, 0.0, 1e-8)
-        build = core_of(loaded, tag=TAG, instruments=[instrument], run_folder=folder)
+    def __init__(
+        self, loaded: Any, folder: Path, traded: Sequence[Instrument], hands: Mapping[int, Hand]
+    ) -> None:
+        build = core_of(loaded, tag=TAG, instruments=traded, run_folder=folder)
         head = Head(
             run_id="run", strategy="pair", mode="paper", account="", created_ns=1, origin_ns=START,
             fingerprints=fingerprints_of(loaded.resolved, build.plan.name),
             facts=facts_of(loaded, build, terms=core_terms(None, 1.0), tag=TAG, market_ns=0),
         )  # fmt: skip
-        self.core, self.lives = build.core, lives
+        self.core, self.quote = build.core, build.names.quote[0]
         self.journal = Journal.create(folder / JOURNAL, head, durability="process")
-        self.venue = Venue(lives.hands)
+        self.venue = Venue(hands, self.quote)
 
     def handle(self, event: m.Event) -> list[m.Command]:
         commands = self.core.handle(event)
@@ -192,9 +194,9 @@ class Runner:
                 for answer in self.venue.take(each, event.at_ns + SECOND, opened):
                     waiting += self.handle(answer)
 
-    def bar(self, n: int, bar: Bar, following: float) -> None:
+    def bar(self, n: int, bar: Bar, following: float, lives: Lives) -> None:
         """Let one bar close: its event, then its barrier."""
-        lives, at_ns = self.lives, bar.known_ns
+        at_ns = bar.known_ns
         missed = n in lives.missed
         if not missed:
             self.handle(
@@ -216,7 +218,9 @@ class Runner:
 def lived(path: Path, folder: Path, bars: Sequence[Bar], lives: Lives) -> Path:
     """Let a run live through some bars; return its folder."""
     folder.mkdir()
-    run = Runner(path, folder, lives)
+    sets = ["execution.simulation.fills=quotes"] if lives.external else []
+    traded = [Instrument("BTC/USDT", LOT, TICK, 0.0, 1e-8)]
+    run = Runner(load(path, mode="paper", sets=sets), folder, traded, lives.hands)
     run.handle(
         m.Started(
             at_ns=1, session=1, run_id="run", mode="paper", strategy="pair", origin_ns=START,
@@ -230,7 +234,7 @@ def lived(path: Path, folder: Path, bars: Sequence[Bar], lives: Lives) -> Path:
     ]  # fmt: skip
     for n, bar in enumerate(seen):
         after = [each.open for k, each in enumerate(seen) if k > n and k not in lives.missed]
-        run.bar(n, bar, after[0] if after else bar.close)
+        run.bar(n, bar, after[0] if after else bar.close, lives)
     run.journal.commit()
     run.journal.close()
     return folder
@@ -247,3 +251,54 @@ def explained(run: Run, path: Path, folder: Path, bars: Sequence[Bar], lives: Li
 def facts(gap: Gap, part: str, kind: str) -> list[Mapping[str, Any]]:
     """Facts of the causes of a kind."""
     return [each.facts for each in gap.causes if (each.part, each.kind) == (part, kind)]
+
+
+# ---------------------------------------------------------------- strategies of the shelf
+
+
+def shelf(
+    name: str, folder: Path, *, sets: Sequence[str] = (), external: bool = False, late_model: int =
+    -1,
+) -> Gap:  # fmt: skip
+    """Explain a run of one of our strategies that missed bars, decided late and filled otherwise.
+
+    `late_model` comes one day after its time; without one a run with a model lives as backtested.
+    """
+    path, live = STRATEGIES / f"{name}.yaml", folder / "live"
+    loaded = load(path, sets=sets)
+    result, session = backtest(loaded, engine="batch"), open_session(loaded)
+    stored = save_run(result, folder / "runs", report=False)
+    live.mkdir()
+    fills = ["execution.simulation.fills=quotes"] if external else []
+    run = Runner(load(path, mode="paper", sets=[*sets, *fills]), live, instruments(session), {})
+    decisions: Any = result.decisions
+    first_ns, chance = int(decisions["time"][0]), random.Random(3)
+    models = ready_models(result, live) if result.models else []
+    ready = {
+        each.number: each.trained_to_ns + (each.number == late_model) * 24 * HOUR for each in models
+    }
+    all_bars = [bars_at(session, t) for t in range(session.tape.times)]
+    for t, bars in enumerate(all_bars):
+        now_ns = int(session.tape.T[0, t])
+        while models and ready[models[0].number] <= now_ns:
+            run.handle(models.pop(0))
+        there = [bar for bar in bars if not external or now_ns < first_ns or chance.random() > 0.01]
+        for bar in there:
+            run.handle(bar)
+        barrier = m.BarrierReached(
+            at_ns=now_ns, time_ns=now_ns, present=tuple(bar.symbol for bar in there),
+            missing=tuple(bar.symbol for bar in bars if bar not in there),
+            decides=now_ns >= first_ns, late=external and chance.random() < 0.01,
+        )  # fmt: skip
+        following = all_bars[t + 1] if t + 1 < len(all_bars) else bars
+        run.follow(barrier, following[0].open)
+        for bar in there if external and chance.random() < 0.2 else ():
+            price = bar.close * math.exp(chance.gauss(0.0, 0.01))
+            quote = m.Quoted(
+                at_ns=now_ns + HOUR, symbol=bar.symbol, venue_ns=now_ns + HOUR, bid=price * 0.999,
+                bid_quantity=1.0, ask=price * 1.001, ask_quantity=1.0,
+            )  # fmt: skip
+            run.follow(quote, price)
+    run.journal.commit()
+    run.journal.close()
+    return diff(live, stored)

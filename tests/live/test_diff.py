@@ -11,9 +11,13 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
+from septet import messages as m
+from septet._journal.log import Journal
 from septet._live.diff import Gap, diff
 from septet._live.diff_causes import PARTS
+from septet._live.replay import JOURNAL
 from septet._store.run import Run
 from septet.cli import cli
 from septet.errors import InputError
@@ -25,6 +29,7 @@ from tests.live.diffs import (
     explained,
     facts,
     lived,
+    shelf,
     walk,
     write_file,
 )  # fmt: skip
@@ -129,12 +134,12 @@ def test_a_worse_price_is_fill(explain: Explain, last: int) -> None:
     assert gap.parts["fill"] == pytest.approx(price["money"], rel=0.01)
 
 
-@pytest.mark.parametrize("currency", ["USDT", "BTC", "BNB"])
+@pytest.mark.parametrize("currency", ["quote", "BTC", "BNB"])
 def test_another_fee_is_cost(explain: Explain, last: int, currency: str) -> None:
     gap = explain(Lives(external=True, hands={last: Hand(fee=0.004, currency=currency)}))
     only(gap, "cost")
     [fee] = [each for each in facts(gap, "cost", "fee") if abs(each["money"]) > 1e-6]
-    assert fee["fee_currency"] == currency
+    assert fee["fee_currency"] == {"quote": "USDT"}.get(currency, currency)
     assert fee["paid"] == pytest.approx(4 * fee["simulated"], rel=1e-4)
     if currency != "BTC":  # coins kept back are worth something else by the end
         assert gap.parts["cost"] == pytest.approx(fee["money"])
@@ -159,7 +164,7 @@ def test_what_a_person_did_is_timing(explain: Explain) -> None:
 FEW = st.frozensets(st.integers(4, 58), max_size=4)
 HANDS = st.builds(
     Hand, share=st.sampled_from([1.0, 1.0, 0.7, 0.3, 0.0]), worse=st.floats(-0.01, 0.01),
-    fee=st.sampled_from([0.0, 0.001, 0.004]), currency=st.sampled_from(["USDT", "BTC", "BNB"]),
+    fee=st.sampled_from([0.0, 0.001, 0.004]), currency=st.sampled_from(["quote", "BTC", "BNB"]),
     refused=st.sampled_from(["", "", "", "funds"]),
 )  # fmt: skip
 
@@ -189,6 +194,25 @@ def test_nothing_is_left_over_of_any_mixture(
         name for name, part in gap.parts.items() if abs(part) > 1e-9
     }
     json.dumps(gap.document(), allow_nan=False)
+
+
+# ---------------------------------------------------------------- funding, marks, models
+
+
+def test_funding_and_prices_between_bars_leave_nothing_over(tmp_path: Path) -> None:
+    gap = shelf("perpetual-trend", tmp_path, external=True)
+    assert gap.explained, gap.remainder
+    assert facts(gap, "cost", "fee")
+    assert [each for each in gap.causes if each.kind == "missed bar"]
+
+
+def test_the_same_models_make_no_gap_and_a_late_one_is_late(tmp_path: Path) -> None:
+    gap = shelf("demo", tmp_path, sets=["universe.end=2021-11-12"], late_model=1)
+    assert gap.explained, gap.remainder
+    assert not [each for each in gap.causes if each.part == "revision"]
+    [late] = facts(gap, "late_or_missed", "late model")
+    assert late["decided_ns"] >= late["ready_ns"]
+    assert gap.parts["revision"] == gap.parts["timing"] == 0.0
 
 
 # ---------------------------------------------------------------- the backtest's side
@@ -231,6 +255,32 @@ def test_a_backtest_is_no_live_run(run: Run) -> None:
 
 
 # ---------------------------------------------------------------- the command
+
+
+def test_what_cannot_be_explained_is_a_bug_and_said(run: Run, place: Path) -> None:
+    """A journal in which a fill was booked at another price than the one it names."""
+    folder = lived(place / "pair.yaml", place / "right", BARS, Lives(external=True))
+    wrong = place / "wrong"
+    wrong.mkdir()
+    with Journal.open(folder / JOURNAL, durability="process") as old:
+        head, entries = old.head, list(old.read())
+    changed = 0
+    with Journal.create(wrong / JOURNAL, head, durability="process") as new:
+        for entry in entries:
+            commands = list(entry.commands)
+            for n, each in enumerate(commands):
+                if isinstance(each, m.Traded) and not changed:
+                    commands[n] = structs.replace(each, price=each.price + 1.0)
+                    changed += 1
+            new.append(entry.event, commands)
+        new.commit()
+    gap = diff(wrong, run, base=place)
+    assert not gap.explained
+    assert gap.remainder > 1.0
+    words = ["runs", "diff", str(wrong), str(run.folder), "--base", str(place)]
+    shown = CliRunner().invoke(cli, words)
+    assert shown.exit_code == 1
+    assert "is left over" in shown.output
 
 
 def test_the_command_prints_the_waterfall_and_its_causes(run: Run, place: Path) -> None:

@@ -78,9 +78,13 @@ class Simulator:
     def price(self, booking: Booking) -> tuple[float, bool]:
         """Return the price of a fill and whether it rested; a fill of no order has its own."""
         order = self._order(booking)
-        price = booking.traded.price
-        if order is None:
-            return price, booking.traded.maker
+        if order is not None:
+            price, maker = self._of_order(booking, order)
+            if price == price:
+                return price, maker
+        return booking.traded.price, booking.traded.maker
+
+    def _of_order(self, booking: Booking, order: _Order) -> tuple[float, bool]:
         k, side = booking.traded.symbol, booking.sign
         if order.protects:
             return self._stopped(k, side, order.trigger, booking.traded.market_ns), False

@@ -237,6 +237,9 @@ def _orders(sides: Sides, priced: list[Priced]) -> Iterator[Cause]:
         if abs(own.filled - simulated) < 1e-12 or origin.time_ns > sides.until_ns:
             continue
         kind, why = _why(own, simulated)
+        row = lived.decided.get((origin.time_ns, numbers[origin.symbol]))
+        if kind == "not sent" and row is not None and row.refused_by and not origin.stops:
+            why = f": {row.refused_by}"
         price = sides.close(numbers[origin.symbol], origin.time_ns) or 1.0
         within = "a stop within the bar: " if origin.stops else ""
         yield Cause(
