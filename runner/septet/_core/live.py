@@ -47,6 +47,7 @@ STATUS_OF: Final = {
     "expired": layout.STATUS_EXPIRED,
 }
 """How the venue's word for an end is booked: the engine knows no rejection."""
+FLAT: Final = "flat"
 SAFE_MODE: Final = "safe_mode"
 TRACES: Final = 1_024
 """Newest orders whose trace is remembered for their fills."""
@@ -68,6 +69,7 @@ class _Kept(msgspec.Struct, kw_only=True):
     fills: int
     stops: dict[int, int]
     traces: dict[int, str]
+    dust: dict[int, float]
 
 
 class LiveCore:
@@ -103,13 +105,10 @@ class LiveCore:
         self.names, self.engine, self.intake, self.models = names, engine, intake, models
         self.guards, self.rules = guards, rules
         self.orders, self.checks = orders, checks
-        self.session = 0
-        self.market_ns = 0
-        self._now_ns = 0
-        self._trained_to_ns = -1
-        self._windows = 0
-        self._fills = 0
+        self.session, self.market_ns, self._now_ns = 0, 0, 0
+        self._trained_to_ns, self._windows, self._fills = -1, 0, 0
         self._stops: dict[int, int] = {}
+        self._dust: dict[int, float] = {}
         self._traces: dict[int, str] = {}
         self._out: list[m.Command] = []
         self._handlers: dict[type[m.Event], Callable[[Any], None]] = {
@@ -133,14 +132,10 @@ class LiveCore:
         self._out = []
         self._now_ns = event.at_ns
         self._handlers.get(type(event), self._venue)(event)
-        if self.orders is not None:
-            self._proceed(self.orders)
+        if self.orders is not None:  # what they find out comes before what they send
+            commands = self.orders.proceed(self._now_ns, self._apply)
+            self._out += commands
         return self._out
-
-    def _proceed(self, orders: Orders) -> None:
-        """Let the orders carry on; what they find out comes before what they send."""
-        commands = orders.proceed(self._now_ns, self._apply)
-        self._out += commands
 
     # ------------------------------------------------------------------ the run
 
@@ -155,7 +150,7 @@ class LiveCore:
         self._venue(event)
         if isinstance(self.engine, ExternalEngine):
             for k in range(len(self.names.symbols)):
-                if self.engine.owed(k) >= 0:
+                if self.engine.owed(k) >= 0 and not self._is_dust(k):
                     self._carry(self.engine.go_on(k, self.market_ns))
 
     def _operated(self, event: m.Operated) -> None:
@@ -230,7 +225,9 @@ class LiveCore:
         if not isinstance(self.engine, ExternalEngine):
             return
         held = self.engine.position(k)[0]
-        if held != 0.0 and self.orders is not None and self.orders.protected(k):
+        if self._is_dust(k):
+            exit_price = math.nan
+        elif held != 0.0 and self.orders is not None and self.orders.protected(k):
             level, _ = self.engine.protection(k)
             if not (exit_price - level) * held > 0.0:
                 exit_price = math.nan
@@ -238,6 +235,10 @@ class LiveCore:
         self._valued()
         if found:
             self._carry(found)
+
+    def _is_dust(self, k: int) -> bool:
+        """Whether what is held is a rest that no order can sell."""
+        return k in self._dust and self._dust[k] == self.engine.position(k)[0]
 
     def _valued(self) -> None:
         self.guards.equity = self.engine.equity
@@ -352,7 +353,10 @@ class LiveCore:
         engine = self.engine
         assert isinstance(engine, ExternalEngine)
         status = STATUS_OF[outcome.state]
-        self._carry(engine.end(outcome.symbol, outcome.parent, status, self.market_ns))
+        k = outcome.symbol
+        self._carry(engine.end(k, outcome.parent, status, self.market_ns))
+        if outcome.reason == FLAT:  # too small to sell: not wished again until it changes
+            self._dust[k] = engine.position(k)[0]
 
     def _triggered(self, outcome: Triggered) -> None:
         """A stop at the venue fills: give it the number of an order of the strategy."""
@@ -472,7 +476,7 @@ class LiveCore:
             intake=self.intake.snapshot(),
             models=models.snapshot() if models is not None else b"", session=self.session,
             market_ns=self.market_ns, trained_to_ns=self._trained_to_ns, windows=self._windows,
-            fills=self._fills, stops=self._stops, traces=self._traces,
+            fills=self._fills, stops=self._stops, traces=self._traces, dust=self._dust,
         )  # fmt: skip
         return msgspec.msgpack.encode(kept)
 
@@ -490,4 +494,5 @@ class LiveCore:
             self.models.restore(kept.models)
         self.session, self.market_ns = kept.session, kept.market_ns
         self._trained_to_ns, self._windows = kept.trained_to_ns, kept.windows
-        self._fills, self._stops, self._traces = kept.fills, kept.stops, kept.traces
+        self._fills, self._stops = kept.fills, kept.stops
+        self._traces, self._dust = kept.traces, kept.dust
