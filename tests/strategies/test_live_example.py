@@ -33,6 +33,17 @@ def test_each_mode_is_the_same_strategy() -> None:
     assert modes["live"].risk.limits.keys() - first.risk.limits.keys() == {"max_order_value"}
 
 
+def test_a_drill_trades_the_bars_of_the_backtest_on_its_own_venue() -> None:
+    from septet._drill.stage import settings_for
+
+    loaded = load(FILE)
+    drilled = load(FILE, mode="live", sets=settings_for(loaded, "live", {})).strategy
+    assert drilled.universe.symbols == loaded.strategy.universe.symbols
+    assert drilled.account.currency == loaded.strategy.account.currency
+    assert list(drilled.execution.venues) == ["drill"]
+    assert "max_order_value" in drilled.risk.limits  # all else is the live section's
+
+
 def test_the_commands_of_its_header_on_a_local_venue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

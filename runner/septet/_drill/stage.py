@@ -174,16 +174,23 @@ def settings_for(loaded: Loaded, mode: str, urls: dict[str, Any]) -> list[str]:
     reach = {
         "urls": urls, "options": options, "streaming": {"keepAlive": 1_000}, "rate_limit": False,
     }  # fmt: skip
-    candles = {"use": "ccxt", "venue": "binance", "timeout": TIMEOUT, **reach}
+    candles = {
+        "use": "ccxt", "venue": "binance", "exchange": "binance", "sandbox": False,
+        "timeout": TIMEOUT, **reach,
+    }  # fmt: skip
     venue = {
         "use": "ccxt", "exchange": "binance", "key": f"env:{KEY}", "secret": f"env:{SECRET}",
         "timeout": TIMEOUT, "settles": SETTLES, **reach,
     }  # fmt: skip
-    written = {"data.candles": candles}
+    universe, account = loaded.strategy.universe, loaded.strategy.account
+    # A `live:` section may trade other symbols elsewhere; the venue here has those of the bars.
+    written: list[tuple[str, Any]] = [
+        ("universe.symbols", list(universe.symbols)), ("account.currency", account.currency),
+        ("data.candles", candles),
+    ]  # fmt: skip
     if mode == "live":
-        written["execution.venues"] = {"drill": venue}
-    found = [f"{path}={json.dumps(value)}" for path, value in written.items()]
-    universe = loaded.strategy.universe
+        written += [("execution.venues", {}), ("execution.venues", {"drill": venue})]
+    found = [f"{path}={json.dumps(value)}" for path, value in written]
     return found + [
         f"universe.{name}=" for name in ("start", "end") if getattr(universe, name) is not None
     ]
