@@ -15,7 +15,12 @@ LIMITS = Limits(
     position=1.0, gross=2.0, flips=200, turnover=1_000.0,
 )  # fmt: skip
 MARKET = Instrument(
-    symbol="BTC/USDT", lot=1e-5, tick=0.01, min_notional=5.0, min_quantity=1e-5, max_quantity=9_000.0
+    symbol="BTC/USDT",
+    lot=1e-5,
+    tick=0.01,
+    min_notional=5.0,
+    min_quantity=1e-5,
+    max_quantity=9_000.0,
 )
 
 

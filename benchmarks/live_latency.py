@@ -197,7 +197,9 @@ def measure(quick: bool) -> Report:
                 note += f"; target is {half:.0f} µs + this disk's fdatasync, {sync_us:.0f} µs"
             name = f"bar in to order at the client, {durability}"
             report.figures += [
-                Figure("latency", f"{name}, p50", median(microseconds), "µs", half + more, note=note),
+                Figure(
+                    "latency", f"{name}, p50", median(microseconds), "µs", half + more, note=note
+                ),
                 Figure("latency", f"{name}, p99", quantile(microseconds, 0.99), "µs", tail),
             ]
         _, parts = run(partial(_measured, place, ready, "process", count, True))

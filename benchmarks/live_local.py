@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from septet_plugins.exchange.clients import Terms
-from septet_plugins.execution.ccxt_venue import CcxtVenue, VenueTerms
 
 from septet._drill.venue import SymbolConfig, Synthetic, VenueConfig
 from septet._live.clock import WallClock
 from septet.plugin import SecretRef
+from septet_plugins.exchange.clients import Terms
+from septet_plugins.execution.ccxt_venue import CcxtVenue, VenueTerms
 
 __all__ = ["BTC", "Local", "certificate", "connection", "local", "terms"]
 

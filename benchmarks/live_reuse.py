@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import septet_plugins.execution.ccxt_venue as adapter
 from live_common import Figure, Report, folder, median
 from live_latency import run
 from live_local import BTC, Local, certificate, connection, local
 
+import septet_plugins.execution.ccxt_venue as adapter
 from septet import messages as m
 from septet._live.clock import WallClock
 

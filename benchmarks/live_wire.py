@@ -7,62 +7,90 @@ the market desk, the shell, the demo's core in live mode and its journal are the
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from common import ROOT
 from live_common import Figure, Report, folder
 from live_latency import run
 from live_local import BTC, Local, local, terms
-from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
+from live_world import SETS
 
 from septet import messages as m
+from septet._config import load
+from septet._data.bars import Instrument
 from septet._journal.form import Head
 from septet._journal.log import Journal
+from septet._live.barriers import Standing
+from septet._live.build import core_of
 from septet._live.clock import WallClock
 from septet._live.dispatch import Dispatcher
-from septet._live.listen import make_market
+from septet._live.listen import grids_of, make_market
 from septet._live.shell import Shell
+from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
 
-SECONDS = 20.0
+SECONDS, BLOCK = 20.0, 200
+
+
+def _frame(text: bytes) -> bytes:
+    """Return a text frame as a server sends it."""
+    size = len(text)
+    head = bytes((0x81, size)) if size < 126 else b"\x81\x7e" + size.to_bytes(2, "big")
+    return head + text
+
+
+def _block(first: int) -> bytes:
+    """Return a block of trades, numbered from `first`."""
+    now_ms = time.time_ns() // 1_000_000
+    return b"".join(
+        _frame(
+            b'{"e":"trade","E":%d,"s":"BTCUSDT","t":%d,"p":"%.8f","q":"0.00%d0000","T":%d,'
+            b'"m":true,"M":true}'
+            % (now_ms, number, 60_000 + number % 977 / 100, number % 89 + 10, now_ms)
+        )
+        for number in range(first, first + BLOCK)
+    )
+
+
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Shake hands, answer the subscription, then send trades without end."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    names = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
+    keys = {name.lower(): value for name, value in names.items()}
+    guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    digest = hashlib.sha1((keys["sec-websocket-key"] + guid).encode()).digest()
+    accept = base64.b64encode(digest).decode()
+    writer.write(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept.encode() + b"\r\n\r\n"
+    )
+    size = (await reader.readexactly(2))[1] & 0x7F
+    if size == 126:
+        size = int.from_bytes(await reader.readexactly(2), "big")
+    mask, masked = await reader.readexactly(4), await reader.readexactly(size)
+    asked = json.loads(bytes(each ^ mask[i % 4] for i, each in enumerate(masked)))
+    writer.write(_frame(json.dumps({"result": None, "id": asked["id"]}).encode()))
+    number = 3_000_000_000
+    while True:
+        writer.write(_block(number))
+        await writer.drain()
+        number += BLOCK
 
 
 async def _flood() -> None:
-    """Serve a socket that answers every subscription and then sends trades without end."""
-    from aiohttp import WSCloseCode, web
-
-    async def serve(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(compress=False)
-        await socket.prepare(request)
-        asked = json.loads((await socket.receive()).data)
-        await socket.send_str(json.dumps({"result": None, "id": asked["id"]}))
-        number = 3_000_000_000
-        try:
-            while True:
-                number += 1
-                now_ms = time.time_ns() // 1_000_000
-                price = 60_000 + number % 977 / 100
-                await socket.send_str(
-                    f'{{"e":"trade","E":{now_ms},"s":"BTCUSDT","t":{number},"p":"{price:.8f}",'
-                    f'"q":"0.00{number % 89 + 10}0000","T":{now_ms},"m":true,"M":true}}'
-                )
-        except (ConnectionError, RuntimeError):
-            await socket.close(code=WSCloseCode.GOING_AWAY)
-        return socket
-
-    app = web.Application()
-    app.router.add_get("/{path:.*}", serve)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    address = site._server.sockets[0].getsockname()  # type: ignore[union-attr]
-    print(address[1], flush=True)
-    await asyncio.Event().wait()
+    """Listen until the process is ended."""
+    server = await asyncio.start_server(_serve, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
 
 
 class Counter:
@@ -80,13 +108,6 @@ class Counter:
 
 def _core(place: Path) -> tuple[Any, Any]:
     """Return the demo's file and a core of it, told that BTC/USDT is its symbol."""
-    from live_world import SETS
-
-    from common import ROOT
-    from septet._config import load
-    from septet._data.bars import Instrument
-    from septet._live.build import core_of
-
     sets = [*SETS, f"universe.symbols=[{BTC}]", "account.currency=USDT"]
     loaded = load(ROOT / "strategies" / "demo.yaml", mode="live", sets=sets)
     built = core_of(loaded, tag="sbench00", instruments=[Instrument(BTC)], run_folder=place)
@@ -97,9 +118,9 @@ def _no_words(level: str, event: str, fields: dict[str, Any]) -> None:
     """Nobody listens."""
 
 
-async def _measured(place: Path, venue: Local, port: int, seconds: float) -> dict[str, float]:
-    from msgspec.structs import replace
-
+async def _measured(
+    place: Path, venue: Local, port: int, seconds: float, dry: Callable[[], None]
+) -> dict[str, float]:
     clock = WallClock()
     urls = json.loads(json.dumps(venue.urls))
     urls["api"]["ws"]["spot"] = f"ws://127.0.0.1:{port}/ws"
@@ -112,14 +133,9 @@ async def _measured(place: Path, venue: Local, port: int, seconds: float) -> dic
         dispatcher = Dispatcher(None, clock=clock, put=lambda event: shell.put(event))
         shell = Shell(counting, journal, dispatcher, clock=clock, tell=_no_words)
         shell.start()
-        from septet._live.barriers import Standing
-        from septet._live.listen import grids_of
-
         standing = Standing(grids_of(loaded.strategy))
-        market = make_market(
-            loaded, feed, standing, clock=clock, put=shell.put, tell=_no_words
-        )
-        market._request = _trades(market._request)
+        market = make_market(loaded, feed, standing, clock=clock, put=shell.put, tell=_no_words)
+        market._request = replace(market._request, wants=frozenset({"trades"}))
         await market.open()
         market.give([], catch_up_ns=0, fresh=True)
         market.listen()
@@ -131,33 +147,27 @@ async def _measured(place: Path, venue: Local, port: int, seconds: float) -> dic
             count, lasted = counting.prints - first, time.perf_counter() - began
             busy = time.thread_time() - spent
         finally:
+            dry()  # who sends without end does not hear that it may stop
             await market.close()
             await shell.drain()
             shell.stop()
-    del replace
     return {
-        "rate": count / lasted, "by_thread": count / busy, "dropped": float(shell.dropped),
+        "rate": count / lasted,
+        "by_thread": count / busy,
+        "dropped": float(shell.dropped),
         "count": float(count),
     }
-
-
-def _trades(request: Any) -> Any:
-    from dataclasses import replace
-
-    return replace(request, wants=frozenset({"trades"}))
 
 
 def measure(quick: bool) -> Report:
     """Flood for a while, count what the journal holds."""
     seconds = 2.0 if quick else SECONDS
     with folder() as place, local(place) as venue:
-        server = subprocess.Popen(
-            [sys.executable, __file__], stdout=subprocess.PIPE, text=True
-        )
+        server = subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout is not None
             port = int(server.stdout.readline())
-            found = run(partial(_measured, place, venue, port, seconds))
+            found = run(partial(_measured, place, venue, port, seconds, server.kill))
         finally:
             server.kill()
             server.communicate()
@@ -166,7 +176,9 @@ def measure(quick: bool) -> Report:
     return Report(
         [
             Figure("wire", name, found["rate"], "/s", 15_000.0, most=False, note=note),
-            Figure("wire", "the same by the processor's time of the thread", found["by_thread"], "/s"),
+            Figure(
+                "wire", "the same by the processor's time of the thread", found["by_thread"], "/s"
+            ),
         ]
     )
 

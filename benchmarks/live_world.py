@@ -119,7 +119,7 @@ class MemoryFeed:
     async def open(self, request: FeedRequest, sink: Callable[[Any], None]) -> FeedFacts:
         """Begin to speak."""
         self.hear = sink
-        return FeedFacts("memory", {each: "stream" for each in request.wants}, {SYMBOL: MARKET})
+        return FeedFacts("memory", dict.fromkeys(request.wants, "stream"), {SYMBOL: MARKET})
 
     async def bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:
         """Return history."""
