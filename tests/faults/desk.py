@@ -334,7 +334,8 @@ class Desk:
 
     def snapshot(self) -> None:
         """Keep the state, as a live run does now and then."""
-        if self.dead or not self.shell.journal_works or self.journal.waiting:
+        ended = self.ended is not None and self.ended.done()
+        if self.dead or ended or not self.shell.journal_works or self.journal.waiting:
             return
         kept = begin.Kept(
             core=self.core.snapshot(), time_ns=self.reached_ns, waiting=[], accounted_ns=[],

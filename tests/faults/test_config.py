@@ -1,0 +1,231 @@
+"""Faults of plugin, configuration and model: too large, too often, no number, not itself."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from septet import messages as m
+from septet._core import events as core
+from septet._core.checks import Checks, Limits
+from septet._core.checks import Instrument as CheckedInstrument
+from septet._core.live import LiveCore
+from septet._host.venues import VenueFacts
+from septet._live.start import insist_on_rights
+from septet.errors import InputError
+from tests.faults.desk import MINUTE, NS, Desk
+from tests.faults.judge import MANY, held, insist
+from tests.faults.test_process import BARS, made
+
+
+class Bent:
+    """A core whose engine is not itself: what it wants is changed on the way to the orders."""
+
+    def __init__(self, inner: LiveCore, bend: Callable[[Any], Any]) -> None:
+        self.inner, self.engine = inner, inner.engine
+        self.bend = bend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def handle(self, event: m.Event) -> list[m.Command]:
+        carry = self.inner._carry
+
+        def bent(found: Sequence[core.Command], fill: m.Filled | None = None) -> None:
+            carry([self.bend(each) for each in found], fill)
+
+        self.inner._carry = bent  # type: ignore[method-assign]
+        try:
+            return self.inner.handle(event)
+        finally:
+            del self.inner.__dict__["_carry"]
+
+
+def hundredfold(each: Any) -> Any:
+    if isinstance(each, core.Place) and not each.reduces:
+        return msgspec.structs.replace(each, units=each.units * 100.0)
+    return each
+
+
+async def lived(folder: Path, seed: int, change: Callable[[LiveCore], Any]) -> Desk:
+    desk = Desk(made(folder), seed)
+    desk.change_core = change
+    await desk.start()
+    await desk.trade(desk.path_of(BARS))
+    await desk.rest()
+    return desk
+
+
+def test_c2_a_hundred_times_too_large(tmp_path: Path) -> None:
+    """The limit refuses just before the wire: the venue sees nothing."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = await lived(tmp_path / f"{seed}", seed, lambda core: Bent(core, hundredfold))
+            assert desk.posts == {}, f"seed {seed}"
+            assert {each.reason for each in desk.commands(m.Changed)} == {"position"}
+            await insist(desk)
+            held("C2")
+
+    asyncio.run(scene())
+
+
+def test_c2_decided_by_the_prices_of_another_symbol(tmp_path: Path) -> None:
+    """A hundredth of the price makes a hundredfold size: the collar refuses."""
+
+    def other(each: Any) -> Any:
+        each = hundredfold(each)
+        if isinstance(each, core.Place) and not each.reduces:
+            return msgspec.structs.replace(each, price=each.price / 100.0)
+        return each
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = await lived(tmp_path / f"{seed}", seed, lambda core: Bent(core, other))
+            assert desk.posts == {}, f"seed {seed}"
+            assert {each.reason for each in desk.commands(m.Changed)} == {"collar"}
+            await insist(desk)
+            held("C2")
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("rights", [True, None, False])
+def test_c3_rights_of_the_key(rights: bool | None) -> None:
+    """A key that can withdraw is refused unless the file allows it; one that says nothing warns."""
+    facts = VenueFacts(
+        venue="v", exchange="e", account="a", markets={}, order_types=frozenset(),
+        can_withdraw=rights, is_test=True, settles_ns=0, streams_orders=True, amends=False,
+    )  # fmt: skip
+    told: list[str] = []
+
+    def tell(level: str, name: str, fields: dict[str, Any]) -> None:
+        told.append(name)
+
+    insist_on_rights(facts, allowed=True, tell=tell)
+    if rights:
+        with pytest.raises(InputError, match="may withdraw"):
+            insist_on_rights(facts, allowed=False, tell=tell)
+    assert told == (["rights"] if rights is None else [])
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_c4_an_engine_that_wants_what_is_no_number(tmp_path: Path, bad: float) -> None:
+    """No journal can hold it, so nothing of it is sent, and the strategy halts alone."""
+
+    def broken(each: Any) -> Any:
+        if isinstance(each, core.Place) and not each.reduces:
+            return msgspec.structs.replace(each, price=bad)
+        return each
+
+    async def scene() -> None:
+        for seed in range(-(-MANY // 3)):
+            desk = await lived(tmp_path / f"{seed}", seed, lambda core: Bent(core, broken))
+            assert desk.posts == {}, f"seed {seed}"
+            assert desk.ended is not None
+            assert "decision_price" in desk.ended.result().text
+            await desk.bury()
+            desk.change_core = lambda core: core
+            await desk.start()
+            await desk.rest()
+            await insist(desk)
+            held("C4")
+
+    asyncio.run(scene())
+
+
+def test_c5_a_runaway_is_throttled_until_it_is_re_armed(tmp_path: Path) -> None:
+    """A strategy that orders at every bar what it has: rate and repeats stop it, durably."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            desk.change_core = tight
+            await desk.start()
+            await desk.trade(desk.path_of(30))
+            fired = [each.rule for each in desk.commands(m.Fired)]
+            assert fired.count("turnover") == 1, f"seed {seed}: {fired}"
+            entries = count_entries(desk)
+            await desk.bury()
+            await desk.start()
+            await desk.trade(desk.path_of(6))
+            assert count_entries(desk) == entries, f"seed {seed}: a restart lifted it"
+            now_ns = desk.clock.now_ns()
+            desk.put(m.Operated(at_ns=now_ns, action="resume", name="ann", reason="looked"))
+            await desk.trade(desk.path_of(12))
+            assert count_entries(desk) > entries
+            await desk.rest()
+            await insist(desk)
+            held("C5")
+            held("M2")
+
+    asyncio.run(scene())
+
+
+def tight(inner: LiveCore) -> LiveCore:
+    """Let the breaker on changes of side act soon."""
+    assert inner.checks is not None
+    inner.checks.limits = Limits(flips=5, price_age_ns=10 * MINUTE)
+    inner.checks._flips = deque(inner.checks._flips, maxlen=6)
+    return inner
+
+
+def count_entries(desk: Desk) -> int:
+    return sum(not each.reduces for each in desk.commands(m.Submit))
+
+
+def test_c5_the_same_order_again_and_again() -> None:
+    """However often an order is wanted, no more leave than the throttle lets; a person re-arms."""
+    for seed in range(MANY):
+        draw = random.Random(seed)
+        limits = Limits(repeats=draw.randint(2, 10), orders_per_minute=draw.randint(10, 60))
+        checks = Checks([CheckedInstrument(symbol="A", lot=0.001)], limits)
+        checks.equity, now_ns, passed = 1e6, MINUTE, 0
+        checks.priced(0, 100.0, now_ns)
+        for _ in range(500):
+            now_ns += draw.randint(1, NS // 20)
+            if checks.check(0, 1, 0.5, 0.5, None, None, False, 100.0, now_ns) == "":
+                checks.sent(0, 1, 0.5, False, now_ns)
+                passed += 1
+            assert checks.check(0, 1, 0.6, 0.5, None, None, False, 100.0, now_ns) == "child"
+        assert passed <= min(limits.repeats, limits.orders_per_minute // 2)
+        later_ns = now_ns + 60 * MINUTE
+        checks.priced(0, 100.0, later_ns)
+        stays = "throttled" if checks.throttled else ""
+        assert checks.check(0, 1, 0.5, 0.5, None, None, False, 100.0, later_ns) == stays
+        checks.rearm()
+        assert checks.check(0, 1, 0.5, 0.5, None, None, False, 100.0, later_ns) == ""
+        held("C5")
+
+
+def test_c6_another_version_goes_on_and_says_so(tmp_path: Path) -> None:
+    """Mixed versions: the whole journal is folded and compared; another strategy is refused."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = await lived(tmp_path / f"{seed}", seed, lambda core: core)
+            await desk.bury()
+            name = desk.chance.choice(["septet", "plan"])
+            desk.fingerprints[name] = "2"
+            await desk.start()
+            assert [name for _, name, _ in desk.told] == ["versions"]
+            assert desk.found.kept is None
+            assert desk.found.differences == 0
+            await desk.trade(desk.path_of(4))
+            await desk.rest()
+            await insist(desk)
+            desk.fingerprints["strategy"] = "2"
+            with pytest.raises(InputError, match="another strategy file"):
+                await desk.start()
+            await desk.bury()
+            held("C6")
+
+    asyncio.run(scene())

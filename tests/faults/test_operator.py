@@ -1,0 +1,203 @@
+"""Faults of the model and what a person does: positions that differ, losses, halts, tampering."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from septet import messages as m
+from septet._drill.sim import run_schedule
+from septet._drill.sim.whole import cores
+from septet._journal.form import chained
+from septet._kernel import layout
+from septet.errors import JournalError
+from tests.faults.desk import NS, Desk
+from tests.faults.judge import MANY, held, insist
+from tests.faults.test_process import BARS, lived, made
+
+
+def operated(desk: Desk, action: str, reason: str = "news") -> m.Operated:
+    return m.Operated(at_ns=desk.clock.now_ns(), action=action, name="ann", reason=reason)  # type: ignore[arg-type]
+
+
+def entries(desk: Desk) -> int:
+    return sum(not each.reduces for each in desk.commands(m.Submit))
+
+
+def test_m1_a_position_that_is_not_the_venues(tmp_path: Path) -> None:
+    """Entries are off and an alarm is raised until they agree; a restart finds it, too."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            await desk.start()
+            await desk.trade(desk.path_of(desk.chance.randint(1, BARS)))
+            for _ in range(4):
+                await desk.quote(desk.price)
+            book, scale = desk.venue._account._B, desk.venue._account._B[0, layout.SCALE]
+            moved = round(desk.chance.choice((0.5, 1.0, 3.0)) * scale)
+            book[0, layout.UNITS] += moved
+            await desk.bury()
+            await desk.start()
+            fired = [each.rule for each in desk.commands(m.Fired)]
+            assert "position_mismatch:BTC/USDT" in fired, f"seed {seed}: {fired}"
+            before = entries(desk)
+            await desk.trade(desk.path_of(6))
+            assert entries(desk) == before, f"seed {seed}"
+            book[0, layout.UNITS] -= moved
+            await desk.bury()
+            await desk.start()
+            lifted = [each.rule for each in desk.commands(m.Lifted)]
+            assert "position_mismatch:BTC/USDT" in lifted, f"seed {seed}"
+            await desk.trade(desk.path_of(3))
+            await desk.rest()
+            await insist(desk)
+            held("M1")
+
+    asyncio.run(scene())
+
+
+def test_m3_a_loss_limit_fires_once(tmp_path: Path) -> None:
+    """The halt closes the position and stays, through restarts, until a person resumes."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            await desk.start()
+            while not desk.venue._account.held(0):
+                await desk.trade(
+                    desk.path_of(1) if desk.chance.random() < 0.5 else [desk.price * 1.01]
+                )
+            crash = desk.price * desk.chance.uniform(0.3, 0.6)
+            closes = [round(crash * (1.0 + 0.01 * k), 2) for k in range(4)]
+            desk.kill_at = {len(desk.moments) + desk.chance.randint(1, 25)}
+            await desk.trade([round(desk.price * 0.97, 2), *closes, *[closes[-1] * 1.01] * 4])
+            await desk.rest()
+            fired = [each for each in desk.commands(m.Fired) if each.rule == "drawdown"]
+            assert len(fired) == 1, f"seed {seed}: {len(fired)}"
+            assert desk.venue._account.held(0) == 0.0
+            before = entries(desk)
+            await desk.trade([round(closes[-1] * (1.0 + 0.01 * k), 2) for k in range(6)])
+            assert entries(desk) == before, f"seed {seed}: traded after the loss limit"
+            await desk.rest()
+            await insist(desk)
+            held("M3")
+
+    asyncio.run(scene())
+
+
+def test_m4_a_decision_that_the_replay_does_not_make(tmp_path: Path) -> None:
+    """A row that was written anew with a chain that fits is found by feeding the core again."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = await lived(tmp_path / f"{seed}", seed)
+            await desk.bury()
+            forge(desk)
+            assert desk.differences() == 1, f"seed {seed}"
+            with closing(sqlite3.connect(desk.path)) as db, db:
+                db.execute("DELETE FROM snapshots")
+            with pytest.raises(JournalError, match="replay differs at entry"):
+                await desk.start()
+            await desk.bury()
+            held("M4")
+
+    asyncio.run(scene())
+
+
+def forge(desk: Desk) -> None:
+    """Change one stored decision and make every hash after it anew."""
+    with closing(sqlite3.connect(desk.path)) as db, db:
+        rows = db.execute("SELECT * FROM entries ORDER BY seq").fetchall()
+        digest = db.execute("SELECT hash FROM head").fetchone()[0]
+        places = [k for k, row in enumerate(rows) if '"kind":"decided"' in row[4]]
+        place = desk.chance.choice(places)
+        for k, (seq, at_ns, kind, event, commands, _) in enumerate(rows):
+            if k == place:
+                commands = commands.replace('"kind":"decided"', '"kind":"decided","late":true', 1)
+            digest = chained(digest, seq, at_ns, kind, event.encode(), commands.encode())
+            db.execute(
+                "UPDATE entries SET commands = ?, hash = ? WHERE seq = ?", (commands, digest, seq)
+            )
+
+
+@pytest.mark.parametrize("action", ["halt", "flatten"])
+def test_o1_killed_at_any_moment(tmp_path: Path, action: str) -> None:
+    """Blocked at once and durably, cancelled until nothing is open, through deaths on the way."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            await desk.start()
+            closes = desk.path_of(BARS)
+            await desk.trade(closes[: desk.chance.randint(3, BARS - 4)])
+            await desk.quote(desk.price, desk.chance.randint(1, 20) * NS)
+            desk.deaf_cancels = desk.chance.randint(0, 3)
+            desk.kill_at = {len(desk.moments) + desk.chance.randint(2, 20)}
+            cancels = desk.cancels
+            desk.put(operated(desk, action))
+            await desk.settle()
+            if desk.dead:
+                await desk.bury()
+                await desk.start()
+            if action not in {e.action for e, _ in desk.rows() if isinstance(e, m.Operated)}:
+                desk.put(operated(desk, action))  # the file of the switch is still there
+            before = entries(desk)
+            await desk.trade(desk.path_of(6))
+            await desk.rest(12)
+            assert entries(desk) == before, f"seed {seed}: entered after the kill switch"
+            assert desk.cancels > cancels
+            working = [each.submit for each in desk.venue._working() if not each.submit.reduces]
+            assert working == [], f"seed {seed}"
+            if action == "flatten":
+                assert desk.venue._account.held(0) == 0.0, f"seed {seed}"
+            await insist(desk)
+            held("O1")
+
+    asyncio.run(scene())
+
+
+def test_o2_killed_twice_and_resumed_twice(tmp_path: Path) -> None:
+    """Twice is once; after a resume it trades again, and both books still agree."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            await desk.start()
+            closes = desk.path_of(BARS)
+            await desk.trade(closes[: desk.chance.randint(2, 8)])
+            for action in ("halt", desk.chance.choice(("halt", "flatten")), "halt"):
+                desk.put(operated(desk, action))
+                if desk.chance.random() < 0.5:
+                    await desk.settle()
+            await desk.settle()
+            if desk.chance.random() < 0.5:
+                await desk.bury()
+                await desk.start()
+            fired = [each.rule for each in desk.commands(m.Fired)]
+            assert fired.count("operator_halt") == 1, f"seed {seed}: {fired}"
+            before = entries(desk)
+            await desk.trade(desk.path_of(4))
+            assert entries(desk) == before
+            desk.put(operated(desk, "resume", "looked"), operated(desk, "resume", "looked"))
+            await desk.trade(desk.path_of(BARS))
+            assert entries(desk) > before, f"seed {seed}: it does not trade again"
+            await desk.rest()
+            await insist(desk)
+            held("O2")
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("name", ["M1 position moved", "O1 kill"])
+def test_simulated_among_deaths_and_faults_of_the_venue(name: str) -> None:
+    done = seed = 0
+    while done < (MANY if MANY > 20 else 3):
+        seed += 1
+        only = frozenset({name, "P1 crash", "N1 answer lost", "E14 fill lost", "E9 partial fill"})
+        done += run_schedule(seed, cores, only=only).faults[name] > 0
+    held(name.partition(" ")[0], done)
