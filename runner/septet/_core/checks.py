@@ -192,7 +192,8 @@ class Checks:
         """Take in the newest price of a symbol (a close, a mark or a middle)."""
         one = self.symbols[k]
         one.price, one.price_ns = price, now_ns
-        self._weigh(one)
+        if one.held or one.buys or one.sells or one.worst:
+            self._weigh(one)
 
     def held(self, k: int, held: float, buys: float, sells: float) -> None:
         """Take in the position of a symbol and what is open on both sides (others' included)."""

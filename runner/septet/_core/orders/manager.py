@@ -116,7 +116,8 @@ class Orders:
         desk = self._desk
         if isinstance(event, m.Quoted):
             desk.records.quotes[event.symbol] = (event.bid, event.ask, event.at_ns)
-            desk.dirty |= any(work.patience_until_ns for work in desk.records.works.values())
+            if desk.records.works:
+                desk.dirty |= any(work.patience_until_ns for work in desk.records.works.values())
             return
         desk.dirty = True
         if answers.take(desk, event):
