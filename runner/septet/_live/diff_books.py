@@ -11,7 +11,7 @@ import numpy as np
 from septet._data.bars import BarTable, Instrument
 from septet._kernel import layout, match
 from septet._kernel import ledger as _ledger
-from septet._live.diff_lived import Booking, Closing, Lived, trace_of
+from septet._live.diff_lived import Booking, Closing, Lived
 from septet._live.diff_past import Seen
 
 __all__ = ["Priced", "Simulator", "booked_again"]
@@ -22,8 +22,7 @@ KINDS: Final = {
     "market": layout.MARKET, "limit": layout.LIMIT, "stop": layout.STOP,
     "stop_limit": layout.STOP_LIMIT,
 }  # fmt: skip
-AT_MARKET: Final = ("market", "limit_then_market")
-"""Styles whose orders the simulator takes for market orders."""
+NAN: Final = float("nan")
 NO_SLIPPAGE: Final = -1
 
 
@@ -44,7 +43,10 @@ class Priced:
 
 @dataclass
 class _Order:
-    """What the simulator must know of the order of a fill; `at` None: decided between bars."""
+    """What the simulator must know of the order of a fill; `at` None: decided between bars.
+
+    `mark` is the price that the decision saw.
+    """
 
     kind: int
     at: int | None
@@ -64,7 +66,6 @@ class Simulator:
         self._latency_ns = int(terms.simulation.latency) * terms.bar_ns
         self._tables = [seen.market.bars[name] for name in lived.symbols]
         self._ticks = [each.tick for each in seen.session.instruments]
-        self._at_market = terms.order.use in AT_MARKET
         self._row = self._slippage_row()
 
     def _slippage_row(self) -> int:
@@ -93,23 +94,19 @@ class Simulator:
         return self._resting(k, side, order, booking.traded.market_ns)
 
     def _order(self, booking: Booking) -> _Order | None:
-        """Find what was sent for a fill; the first child says what its order was."""
-        lived, traded = self._lived, booking.traded
-        own = lived.sent.get(booking.said.client_id) if booking.said is not None else None
-        if own is not None and own.submit.parent < 0:  # a protective stop held by the venue
-            trigger = _number(own.submit.trigger_price)
-            return _Order(layout.STOP, None, own.mark, float("nan"), trigger, True)
-        names = lived.parents.get(traded.order, []) if traded.order >= 0 else []
-        first = next((lived.sent[name] for name in names if name in lived.sent), own)
-        if first is None:
-            return None
-        submit = first.submit
-        trace = trace_of(submit.trace)
-        at = trace[1] if trace is not None and trace[1] in lived.barriers else None
-        plain = self._at_market or submit.reduces
+        """Find what was decided for a fill."""
+        lived = self._lived
+        placed = lived.placed.get(booking.traded.order)
+        if placed is None:
+            said = booking.said
+            own = lived.sent.get(said.client_id) if said is not None else None
+            if own is None or own.trigger_price is None:
+                return None
+            return _Order(layout.STOP, None, NAN, NAN, own.trigger_price, True)
+        at = placed.time_ns if placed.time_ns in lived.barriers else None
         return _Order(
-            layout.MARKET if plain else KINDS[submit.order_type], at, first.mark,
-            _number(submit.limit_price), _number(submit.trigger_price), False,
+            KINDS[placed.order_type], at, placed.decision_price, _number(placed.limit_price),
+            _number(placed.trigger_price), False,
         )  # fmt: skip
 
     def slippage(self, k: int, i: int) -> float:
@@ -175,7 +172,7 @@ class Simulator:
 
 
 def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
+    return NAN if value is None else value
 
 
 class _Account:

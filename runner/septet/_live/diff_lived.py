@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +13,7 @@ from septet._journal.reader import Reader
 from septet._live.replay import JOURNAL
 from septet.errors import InputError
 
-__all__ = ["Booking", "Closing", "Lived", "Sent", "Trace", "is_deed", "read_lived", "trace_of"]
-
-Trace = tuple[str, int]
-"""Symbol and time of the decision an order came from."""
+__all__ = ["Booking", "Closing", "Lived", "is_deed", "read_lived", "trace_of"]
 
 MARKET: Final = (
     m.BarClosed, m.Gapped, m.SeriesPoint, m.BarrierReached, m.ModelReady, m.ModelFailed,
@@ -48,14 +44,6 @@ class Closing:
     closes: dict[int, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A child order that left, and the price of its symbol when it was decided."""
-
-    submit: m.Submit
-    mark: float
-
-
 @dataclass
 class Lived:
     """A run as its journal tells it.
@@ -63,7 +51,7 @@ class Lived:
     `events` is what the core took that a backtest knows of too, with the deeds of persons;
     `moves` bookings and closings in the order in which they changed the account. `taken` gives
     the barrier that took a bar in, `marks` the last prices of the symbols at each decision time,
-    `ends` the last state of each order.
+    `ends` the last state of each order; `sent` has the children that left, by client id.
     """
 
     head: Head
@@ -79,8 +67,8 @@ class Lived:
     decided: dict[tuple[int, int], m.Decided] = field(default_factory=dict)
     moves: list[Booking | Closing] = field(default_factory=list)
     marks: dict[int, dict[int, float]] = field(default_factory=dict)
-    sent: dict[str, Sent] = field(default_factory=dict)
-    parents: dict[int, list[str]] = field(default_factory=dict)
+    placed: dict[int, m.Placed] = field(default_factory=dict)
+    sent: dict[str, m.Submit] = field(default_factory=dict)
     ends: dict[int, m.Changed] = field(default_factory=dict)
     late_models: list[tuple[m.ModelReady, int]] = field(default_factory=list)
 
@@ -105,8 +93,8 @@ def is_deed(event: m.Event) -> bool:
     return isinstance(event, m.Operated) and event.action in DEEDS
 
 
-def trace_of(text: str) -> Trace | None:
-    """Read a command's trace; None for one that comes from no decision."""
+def trace_of(text: str) -> tuple[str, int] | None:
+    """Read a command's trace: symbol and time; None for one that comes from no decision."""
     symbol, at, time_ns = text.rpartition("@")
     return (symbol, int(time_ns)) if at and time_ns.isdigit() else None
 
@@ -208,11 +196,9 @@ class _Folding:
                 case m.Traded():
                     said = self._said.get((each.symbol, each.trade_id))
                     lived.moves.append(Booking(each, said))
+                case m.Placed():
+                    lived.placed[each.order] = each
                 case m.Submit():
-                    mark = self._marks.get(each.symbol, math.nan)
-                    lived.sent[each.client_id] = Sent(each, mark)
-                    lived.parents.setdefault(each.parent, []).append(each.client_id)
-                case m.Amend():
-                    lived.parents.setdefault(each.parent, []).append(each.new_client_id)
+                    lived.sent[each.client_id] = each
                 case m.Changed():
                     lived.ends[each.order] = each

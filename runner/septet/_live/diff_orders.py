@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from septet import messages as m
-from septet._live.diff_lived import Booking, Lived, trace_of
+from septet._live.diff_lived import Booking, Lived
 
 __all__ = ["Origin", "Outcome", "outcomes_of", "stops_of"]
 
@@ -47,24 +47,27 @@ def outcomes_of(
         outcome = found.setdefault(_of_fill(lived, booking, stops, times), Outcome())
         outcome.filled += booking.sign * booking.traded.quantity
     for order, end in lived.ends.items():
-        trace = trace_of(end.trace)
-        if order < 0 or trace is None:
-            continue
-        sent = lived.sent.get(end.client_id)
-        reason = sent.submit.reason if sent is not None else ""
-        found.setdefault(_origin(*trace, reason in stops, times), Outcome()).end = end
+        placed = lived.placed.get(order)
+        if placed is not None:
+            found.setdefault(_of_order(lived, placed, stops, times), Outcome()).end = end
     return found
 
 
 def _of_fill(lived: Lived, booking: Booking, stops: frozenset[str], times: Sequence[int]) -> Origin:
     traded = booking.traded
-    names = [booking.said.client_id] if booking.said is not None else []
-    names += lived.parents.get(traded.order, []) if traded.order >= 0 else []
-    sent = next((lived.sent[name] for name in names if name in lived.sent), None)
-    own = trace_of(traded.trace)  # a fill of no decision stands at its own time
-    symbol, time_ns = own or (lived.symbols[traded.symbol], traded.market_ns)
-    within = sent is not None and sent.submit.reason in stops
-    return _origin(symbol, time_ns, within, times)
+    placed = lived.placed.get(traded.order)
+    if placed is not None:
+        return _of_order(lived, placed, stops, times)
+    own = lived.sent.get(booking.said.client_id) if booking.said is not None else None
+    within = own is not None and own.reason in stops  # a stop that the venue holds
+    return _origin(lived.symbols[traded.symbol], traded.market_ns, within, times)
+
+
+def _of_order(
+    lived: Lived, placed: m.Placed, stops: frozenset[str], times: Sequence[int]
+) -> Origin:
+    symbol = lived.symbols[placed.symbol]
+    return _origin(symbol, placed.time_ns, placed.reason in stops, times)
 
 
 def _origin(symbol: str, time_ns: int, within: bool, times: Sequence[int]) -> Origin:

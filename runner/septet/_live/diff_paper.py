@@ -99,7 +99,7 @@ def _take(found: Simulated, each: m.Command, stops: frozenset[str], now_ns: int)
                 origin = Origin(trace[0], now_ns if within else trace[1], within)
                 sign = 1.0 if each.side == "buy" else -1.0
                 found.traded[origin] = found.traded.get(origin, 0.0) + sign * each.quantity
-        case m.Changed(state="open"):
+        case m.Placed():
             found.reasons[each.order] = each.reason
 
 
