@@ -75,7 +75,8 @@ def test_m3_a_loss_limit_fires_once(tmp_path: Path) -> None:
             crash = desk.price * desk.chance.uniform(0.3, 0.6)
             closes = [round(crash * (1.0 + 0.01 * k), 2) for k in range(4)]
             desk.kill_at = {len(desk.moments) + desk.chance.randint(1, 25)}
-            await desk.trade([round(desk.price * 0.97, 2), *closes, *[closes[-1] * 1.01] * 4])
+            await desk.quote(round(crash, 2))
+            await desk.trade(closes)
             await desk.rest()
             fired = [each for each in desk.commands(m.Fired) if each.rule == "drawdown"]
             assert len(fired) == 1, f"seed {seed}: {len(fired)}"
