@@ -36,10 +36,11 @@ class VenueBook:
     """What happened at the venue. `moved` is what came and went by hand, by asset.
 
     `posts` are the requests for an order by client id, with their times. `bars` are the prices
-    that were played, by the venue's name of the symbol.
+    that were played, by the venue's name of the symbol, up to market time `until_ns`.
     """
 
     bars: Mapping[str, Bars] = field(default_factory=dict)
+    until_ns: int = 2**62
     orders: dict[int, OrderChanged] = field(default_factory=dict)
     fills: dict[tuple[str, str], FillMade] = field(default_factory=dict)
     opening: dict[str, Decimal] = field(default_factory=dict)

@@ -225,6 +225,8 @@ def _bars(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
         rows = {each: number for number, each in enumerate(played.open_ns)}
         first, last = min(taken), max(taken)
         for open_ns, bar in taken.items():
+            if bar.known_ns > venue.until_ns:  # the market stood still: nobody closed it
+                continue
             row = rows.get(open_ns)
             there = None if row is None else (
                 played.open[row], played.high[row], played.low[row], played.close[row],

@@ -96,9 +96,9 @@ class VenueProcess:
         answer = json.loads(self._ask("POST", "faults", msgspec.json.encode([fault])))
         return int(answer["numbers"][0])
 
-    def pause(self) -> None:
+    def pause(self) -> ClockReading:
         """Stop the market where it is."""
-        self._ask("POST", "pause", b"")
+        return msgspec.json.decode(self._ask("POST", "pause", b""), type=ClockReading)
 
     def rows(self) -> list[Row]:
         """Return the rows of the venue's journal that were not read before."""

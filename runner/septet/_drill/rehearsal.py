@@ -207,7 +207,7 @@ class _Rehearsal:
         try:
             if self._run.ended is None:
                 self._await_live()
-                self._venue.pause()
+                self._theirs.until_ns = self._venue.pause().market_ns
                 self._settle([], began_ns, bars=0)
         except _OverError as over:
             outcome.failures.append(str(over) or "the run did not come to rest")
