@@ -312,7 +312,7 @@ def _fees(sides: Sides, priced: list[Priced]) -> Iterator[Cause]:
         yield Cause(
             "cost", "fee", sides.lived.symbols[traded.symbol], traded.market_ns, abs(money),
             f"{each.paid:.6g} paid ({traded.fee:.8g} {traded.fee_currency}), simulated "
-            f"{each.fee:.6g}",
+            f"{each.fee:.6g} ({money:+.4g})",
             {"order": traded.order, "trade_id": traded.trade_id, "fee": traded.fee,
              "fee_currency": traded.fee_currency, "paid": each.paid, "simulated": each.fee,
              "money": money},
