@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from septet import messages as m
 from septet._host.venues import LiveVenue, VenueFacts
 from septet._live import start as begin
 from septet._live.account import AccountGate, SharedVenue, insist_on_funds
@@ -22,6 +23,8 @@ __all__ = ["Confirm", "LiveResult", "reports", "run_live"]
 _TEND_S: Final = 0.5
 _SKEW_EVERY_S: Final = 300.0
 _DOUBT_EVERY_S: Final = 5.0
+_ACCOUNT_EVERY_S: Final = 60.0
+"""How often the account is read though nothing is wrong: somebody else may have acted on it."""
 _MEASURED: Final = ("clock_skew", "symbol_halted")
 """Blocks that end when the venue is asked again, which nobody else does while they hold."""
 _NS: Final = 1_000_000_000
@@ -144,7 +147,7 @@ class _Process:
         self.lanes: list[Lane] = []
         self.ends: dict[str, LaneEnd] = {}
         self.reason = ""
-        self._skew_s = 0.0
+        self._skew_s = self._account_s = 0.0
         self._venue: LiveVenue | None = None
 
     # ------------------------------------------------------------ the whole
@@ -266,6 +269,7 @@ class _Process:
                     await self._end(lane, "as far as it was asked to go")
             self._check_clock()
             await self._measure_skew()
+            self._read_account()
             waits: list[Any] = [lane.finished.wait() for lane in self._running()]
             waits += [_ended(lane) for lane in self._running()]
             await _first([self.stopping.wait(), *waits], _TEND_S)
@@ -289,6 +293,15 @@ class _Process:
         self._skew_s = now_s
         for lane in self._running():
             lane.measure()
+
+    def _read_account(self) -> None:
+        """Let the core compare what is booked with what the account holds, now and then."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._account_s < _ACCOUNT_EVERY_S:
+            return
+        first, self._account_s = not self._account_s, now_s
+        for lane in [] if first else self._running():
+            lane.dispatcher.dispatch([m.Refresh(what="holdings"), m.Refresh(what="open_orders")])
 
     def _stood_still(self, seconds: float, why: str) -> None:
         for lane in self._running():
