@@ -208,8 +208,8 @@ class LiveCore:
     def _quoted(self, event: m.Quoted) -> None:
         k = event.symbol
         middle = 0.5 * (event.bid + event.ask)
-        if event.venue_ns > self.market_ns:
-            self.market_ns = event.venue_ns
+        if event.market_ns > self.market_ns:
+            self.market_ns = event.market_ns
         if self.orders is not None and self.checks is not None:
             self.checks.priced(k, middle, event.at_ns)
             self.orders.handle(event)
@@ -218,8 +218,8 @@ class LiveCore:
 
     def _printed(self, event: m.Printed) -> None:
         k, price = event.symbol, event.price
-        if event.venue_ns > self.market_ns:
-            self.market_ns = event.venue_ns
+        if event.market_ns > self.market_ns:
+            self.market_ns = event.market_ns
         if self.checks is not None:
             self.checks.priced(k, price, event.at_ns)
         self._mark(k, price, price, self.engine.position(k)[0])
