@@ -128,7 +128,7 @@ class BarrierReached(Event, frozen=True, kw_only=True, tag="barrier"):
 
 
 class Quoted(Event, frozen=True, kw_only=True, tag="quote"):
-    """Best bid and ask of a symbol."""
+    """Best bid and ask of a symbol; `market_ns` is when it was heard, in market time."""
 
     symbol: int
     venue_ns: int
@@ -136,6 +136,7 @@ class Quoted(Event, frozen=True, kw_only=True, tag="quote"):
     bid_quantity: float
     ask: float
     ask_quantity: float
+    market_ns: int = 0
 
 
 class Printed(Event, frozen=True, kw_only=True, tag="print"):
@@ -145,6 +146,7 @@ class Printed(Event, frozen=True, kw_only=True, tag="print"):
     venue_ns: int
     price: float
     quantity: float
+    market_ns: int = 0
 
 
 class FeedChanged(Event, frozen=True, kw_only=True, tag="feed"):

@@ -249,18 +249,6 @@ def test_what_does_not_exist_is_said_when_it_is_opened() -> None:
     asyncio.run(case())
 
 
-def test_the_world_as_a_check_sees_it() -> None:
-    async def case() -> None:
-        async with local_venue(history=50) as venue:
-            feed: Any = source(venue).stream(clock=VenueTime(venue))
-            world = await feed.world(asking("bars"))
-            assert world.facts.how == {"bars": "stream"}
-            for oldest in world.oldest_ns.values():
-                assert oldest <= venue.clock.market_ns() - 49 * HOUR_NS
-
-    asyncio.run(case())
-
-
 @pytest.mark.parametrize(
     ("exchange", "message", "flags"),
     [

@@ -11,7 +11,8 @@ import pytest
 
 from septet import messages as m
 from septet._drill.venue import Fault, Fees, LocalVenue
-from septet.errors import DataError, RunError
+from septet.errors import DataError, InputError, RunError
+from septet.plugin import SecretRef
 from tests.execution.helpers import (
     SYMBOLS,
     Heard,
@@ -395,16 +396,18 @@ def test_without_a_stream_the_account_is_polled(monkeypatch: pytest.MonkeyPatch)
     run(case())
 
 
-def test_the_world_as_a_check_sees_it() -> None:
+@pytest.mark.parametrize("wrong", ["K", "S"])
+def test_a_wrong_key_is_refused_at_the_start(wrong: str) -> None:
+    """Asking again would change nothing, so it is no matter of waiting."""
+
     async def case() -> None:
+        def mistyped(reference: SecretRef) -> str:
+            return "mistyped" if reference.name == wrong else read(reference)
+
         async with local_venue() as venue:
-            live: Any = account(venue.urls, skew="250ms").connect(
-                name="main", clock=WallTime(), read=read
-            )
-            world = await live.world(SYMBOLS)
-            assert world.facts.markets.keys() == set(SYMBOLS)
-            assert world.skew_limit_ns == 250_000_000
-            assert abs(world.skew_ns) < 5 * 10**9
-            assert placed(venue) == []
+            live = account(venue.urls).connect(name="main", clock=WallTime(), read=mistyped)
+            with pytest.raises(InputError, match="refuses the key") as refusal:
+                await live.open(SYMBOLS, Heard())
+            assert "mistyped" not in str(refusal.value)
 
     run(case())

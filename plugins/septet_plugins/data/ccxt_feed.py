@@ -26,7 +26,7 @@ from septet_plugins.exchange.pages import Pages, timeframe_of
 from septet_plugins.exchange.requests import Barred, Gate, call, listen
 from septet_plugins.exchange.tap import Backoff, Tap, tapped
 
-__all__ = ["CcxtFeed", "FeedTerms", "FeedWorld"]
+__all__ = ["CcxtFeed", "FeedTerms"]
 
 _NS: Final = 1_000_000_000
 _MS: Final = 1_000_000
@@ -52,14 +52,6 @@ class FeedTerms:
     page_bars: int | None = None
     retries: int = 5
     poll_ns: int = 2 * _NS
-
-
-@dataclass(frozen=True, slots=True)
-class FeedWorld:
-    """What `check --world` wants to know of a feed: how it serves, and how far it reaches back."""
-
-    facts: FeedFacts
-    oldest_ns: Mapping[str, int | None]
 
 
 class CcxtFeed:
@@ -108,15 +100,6 @@ class CcxtFeed:
         self._sink, self._dialled_s = sink, time.monotonic()
         self._listen()
         return facts
-
-    async def world(self, request: FeedRequest) -> FeedWorld:
-        """Connect, look how far back bars go, and close again."""
-        try:
-            facts = await self._connect(request)
-            oldest = {symbol: await self.oldest(symbol) for symbol in request.symbols}
-            return FeedWorld(facts, oldest)
-        finally:
-            await self.close()
 
     async def _connect(self, request: FeedRequest) -> FeedFacts:
         self._request = request

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from septet.errors import InputError
 from septet_plugins.execution.ccxt_link import Rest
 
 __all__ = ["can_withdraw"]
@@ -35,11 +36,27 @@ _ASK: Final[Mapping[str, Callable[[Rest, bool], Awaitable[Any]]]] = {
 
 
 async def can_withdraw(rest: Rest, *, is_test: bool) -> tuple[bool | None, str]:
-    """Return whether the key may withdraw, None where that is unknown, and why it is unknown."""
+    """Return whether the key may withdraw, None where that is unknown, and why it is unknown.
+
+    Raises
+    ------
+    InputError
+        If the exchange does not know the key: asking again would change nothing.
+    """
+    import ccxt
+
     ask = _ASK.get(rest.client.id)
     if ask is None:
         return None, f"{rest.client.id} is not asked whether the key may withdraw"
     try:
         return await ask(rest, is_test), ""
+    except ccxt.PermissionDenied as error:
+        return None, f"whether the key may withdraw is unknown ({type(error).__name__})"
+    except ccxt.AuthenticationError:
+        raise InputError(
+            f"{rest.client.id} refuses the key",
+            hint="check key and secret, that they are of this exchange (or of its test network), "
+            "and that this machine's address is allowed",
+        ) from None
     except Exception as error:  # unknown is an answer; who starts the run decides
         return None, f"whether the key may withdraw is unknown ({type(error).__name__})"

@@ -31,7 +31,7 @@ from septet_plugins.execution.ccxt_orders import Translator, order_types, place
 from septet_plugins.execution.ccxt_rights import can_withdraw
 from septet_plugins.execution.ccxt_user import UserPolls, UserStream, streams_orders
 
-__all__ = ["CcxtVenue", "VenueTerms", "VenueWorld"]
+__all__ = ["CcxtVenue", "VenueTerms"]
 
 _NS: Final = 1_000_000_000
 _STALE_READS_NS: Final = 55 * _NS
@@ -52,15 +52,6 @@ class VenueTerms:
     skew_ns: int = 500_000_000
     poll_ns: int = 5 * _NS
     settle_stream_ns: int = 5 * _NS
-
-
-@dataclass(frozen=True, slots=True)
-class VenueWorld:
-    """What `check --world` wants to know of a venue."""
-
-    facts: VenueFacts
-    skew_ns: int | None
-    skew_limit_ns: int
 
 
 class CcxtVenue:
@@ -114,16 +105,6 @@ class CcxtVenue:
             self._user = UserPolls(self._link, self._account.catch_up, self._terms.poll_ns / _NS)
         self._user.start()
         return facts
-
-    async def world(self, symbols: Sequence[str]) -> VenueWorld:
-        """Connect, look, and close again; no stream is opened and no order sent."""
-        try:
-            await self._connect(symbols)
-            skewed = await self.skew()
-            skew_ns = None if skewed is None else skewed.skew_ns
-            return VenueWorld(await self._facts(), skew_ns, self._terms.skew_ns)
-        finally:
-            await self.close()
 
     async def _connect(self, symbols: Sequence[str]) -> None:
         reach = self._terms.reach

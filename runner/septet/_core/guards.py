@@ -44,7 +44,7 @@ RULES: dict[str, Rule] = {
     "operator_halt": Rule("a person resumes the run", "warning", person=True),
     "stopping": Rule("the next start", "info"),
     "quarantine": Rule("the plugin is tried again"),
-    "throttled": Rule("a person re-arms or resumes the run", "critical", person=True),
+    "throttled": Rule("a person resumes the run", "critical", person=True),
     "turnover": Rule("a person resumes the run", "critical", person=True),
 }
 """Every guard: `blocked` answers with one of these names."""

@@ -208,8 +208,7 @@ class LiveCore:
     def _quoted(self, event: m.Quoted) -> None:
         k = event.symbol
         middle = 0.5 * (event.bid + event.ask)
-        if event.market_ns > self.market_ns:
-            self.market_ns = event.market_ns
+        self.market_ns = max(self.market_ns, event.market_ns)
         if self.orders is not None and self.checks is not None:
             self.checks.priced(k, middle, event.at_ns)
             self.orders.handle(event)
@@ -218,8 +217,7 @@ class LiveCore:
 
     def _printed(self, event: m.Printed) -> None:
         k, price = event.symbol, event.price
-        if event.market_ns > self.market_ns:
-            self.market_ns = event.market_ns
+        self.market_ns = max(self.market_ns, event.market_ns)
         if self.checks is not None:
             self.checks.priced(k, price, event.at_ns)
         self._mark(k, price, price, self.engine.position(k)[0])
@@ -229,7 +227,7 @@ class LiveCore:
         engine = self._outside
         if engine is None:
             return
-        if k in self._dust and self._is_dust(k):
+        if self._is_dust(k):
             exit_price = math.nan
         elif held != 0.0 and self.orders is not None and self.orders.protected(k):
             level, _ = engine.protection(k)

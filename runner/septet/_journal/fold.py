@@ -151,7 +151,7 @@ class Fold:
         self.market_ns = max(self.market_ns, event.time_ns)
 
     def _market(self, event: m.Quoted | m.Printed) -> None:
-        self.market_ns = max(self.market_ns, event.venue_ns)
+        self.market_ns = max(self.market_ns, event.market_ns)
 
     def _filled(self, event: m.Filled) -> None:
         self.market_ns = max(self.market_ns, event.market_ns)

@@ -88,6 +88,7 @@ class MarketDesk:
         self._stale: set[int] = set()
         self._early: list[Any] | None = []
         self._closed = False
+        self._setting = False
         self._catch_up_ns = 0
 
     # ------------------------------------------------------------ start and end
@@ -211,16 +212,20 @@ class MarketDesk:
         now_ns = self._clock.now_ns()
         quote = self._quotes.take(seen, now_ns)
         if quote is not None:
-            self._put(quote)
+            self._put(self._dated(quote))
         self._heard(self._prices, seen.symbol, now_ns)
         if self.quoted is not None:
             self.quoted(seen)
+
+    def _dated(self, event: m.Quoted | m.Printed) -> m.Event:
+        """Say when a price was heard in market time: venues stamp prices in wall time."""
+        return msgspec.structs.replace(event, market_ns=self._clock.market_ns())
 
     def _print(self, seen: PrintSeen) -> None:
         now_ns = self._clock.now_ns()
         trade = self._prints.take(seen, now_ns)
         if trade is not None:
-            self._put(trade)
+            self._put(self._dated(trade))
         self._heard("trades", seen.symbol, now_ns)
 
     # ------------------------------------------------------------ silence
@@ -266,6 +271,14 @@ class MarketDesk:
         """Reach the decision times that are due, and ring again when the next may be."""
         for each in self.barriers.settle():
             self._put(each)
+        # After the shell has been woken: no timer stands between a bar and its order.
+        if not self._setting:
+            self._setting = True
+            asyncio.get_running_loop().call_soon(self._set)
+
+    def _set(self) -> None:
+        """Ring again when the next decision time may be reached."""
+        self._setting = False
         if self._timer is not None:
             self._timer.cancel()
         if self._closed:
@@ -291,7 +304,7 @@ class MarketDesk:
         for each in self.bars.poll(now_ns, market_ns):
             self._take(each)
         for quote in self._quotes.due(now_ns):
-            self._put(quote)
+            self._put(self._dated(quote))
         for wanted in self.bars.wanted(now_ns, market_ns, self._clock.speed):
             task = asyncio.get_running_loop().create_task(self._ask(wanted))
             self._asking.add(task)

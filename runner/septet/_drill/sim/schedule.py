@@ -159,7 +159,8 @@ class _Schedule:
         if not dark:
             self._put(
                 m.Quoted(
-                    at_ns=0, symbol=0, venue_ns=self.world.market_ns, bid=market.bid / TICK,
+                    at_ns=0, symbol=0, venue_ns=self.world.market_ns,
+                    market_ns=self.world.market_ns, bid=market.bid / TICK,
                     bid_quantity=1.0, ask=market.ask / TICK, ask_quantity=1.0,
                 )
             )  # fmt: skip
