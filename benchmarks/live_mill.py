@@ -27,13 +27,20 @@ def market_events(world: World, first_ns: int, count: int) -> list[m.Event]:
         price = round(close + 0.01 * (number * 7919 % 101 - 50), 2)
         if number % 2:
             found.append(
-                m.Printed(at_ns=at_ns, symbol=0, venue_ns=at_ns, price=price, quantity=0.013)
+                m.Printed(
+                    at_ns=at_ns,
+                    symbol=0,
+                    venue_ns=at_ns,
+                    market_ns=at_ns,
+                    price=price,
+                    quantity=0.013,
+                )
             )
         else:
             found.append(
                 m.Quoted(
                     at_ns=at_ns, symbol=0, venue_ns=at_ns, bid=price - 0.01, bid_quantity=1.25,
-                    ask=price + 0.01, ask_quantity=0.75,
+                    ask=price + 0.01, ask_quantity=0.75, market_ns=at_ns,
                 )
             )  # fmt: skip
     return found

@@ -77,7 +77,9 @@ class Engine:
         dropped: Rows | None = None,
     ) -> None:
         self.window, self.plan, self.state = window, window.plan, window.state
-        self._judge, self._inputs, self._model_row = judge, list(model_inputs), model_row
+        self._judge, self._model_row = judge, model_row
+        self._inputs = np.array(model_inputs, np.intp)
+        self._features = np.array(self.plan.facts.features, np.intp)
         self._drain = drain
         self._keeps_log, self._dropped = keeps_log, dropped
         self._seen = 0
@@ -132,7 +134,7 @@ class Engine:
         for k, facts in enumerate(event.facts):
             if facts[layout.AGE] >= 0:
                 i = cursors[k] - 1
-                vector = np.ascontiguousarray(F[k, self._inputs, i])
+                vector = F[k, :, i].take(self._inputs)
                 up, state = self._judge(event.time_ns, vector)
                 F[k, self._model_row, i] = up
                 F[k, self._model_row + 1, i] = state
@@ -271,7 +273,7 @@ class Engine:
         up = facts.model_row
         return Decision(
             arrays["T"].item(layout.KNOWN, t), k,
-            F[list(facts.features)].tobytes(), float("nan") if up is None else F.item(up),
+            F.take(self._features).tobytes(), float("nan") if up is None else F.item(up),
             wish & layout.WISH, sure, F.item(at + layout.F_REQUESTED),
             F.item(at + layout.F_GRANTED), clipped - 1, refused - 1, late != 0,
         )  # fmt: skip

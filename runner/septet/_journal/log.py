@@ -50,10 +50,11 @@ QUIET_BYTES: Final = 1 << 20
 """From this size on it is folded in at quiet moments."""
 SNAPSHOTS: Final = 3
 _ROW: Final = "(?, ?, ?, ?, ?, ?)"
-_INSERT: Final = f"INSERT INTO entries VALUES {_ROW}"
 _TOGETHER: Final = 32
-_INSERT_MANY: Final = f"INSERT INTO entries VALUES {', '.join([_ROW] * _TOGETHER)}"
-"""A statement of many rows costs a third less for each than as many statements."""
+_INSERTS: Final = tuple(
+    f"INSERT INTO entries VALUES {', '.join([_ROW] * count)}" for count in range(_TOGETHER + 1)
+)
+"""By number of rows: a statement of many costs a third less for each than as many statements."""
 _MARK: Final = struct.Struct("<q")
 
 
@@ -275,17 +276,14 @@ class Journal(Reader):
         if self.failing:  # whether the failed one is there after all, the database says
             stored = int(db.execute("SELECT max(seq) FROM entries").fetchone()[0] or 0)
             batch = [row for row in batch if row[0] > stored]
-        if len(batch) == 1:  # a statement alone is a transaction
-            db.execute(_INSERT, batch[0])
-            return
-        db.execute("BEGIN IMMEDIATE")
-        whole = len(batch) - len(batch) % _TOGETHER
-        for first in range(0, whole, _TOGETHER):
+        alone = len(batch) <= _TOGETHER  # a statement alone is a transaction
+        if not alone:
+            db.execute("BEGIN IMMEDIATE")
+        for first in range(0, len(batch), _TOGETHER):
             rows = batch[first : first + _TOGETHER]
-            db.execute(_INSERT_MANY, tuple(chain.from_iterable(rows)))
-        if whole < len(batch):
-            db.executemany(_INSERT, batch[whole:])
-        db.execute("COMMIT")
+            db.execute(_INSERTS[len(rows)], tuple(chain.from_iterable(rows)))
+        if not alone:
+            db.execute("COMMIT")
 
     def _give_up(self, problem: sqlite3.Error) -> None:
         if self._db.in_transaction:
