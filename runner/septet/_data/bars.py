@@ -99,7 +99,8 @@ class SeriesTable:
 class Instrument:
     """What a venue trades: quantities are whole `lot`s, prices whole `tick`s (0: none).
 
-    `precision` is the smallest unit of a balance (base currency).
+    `precision` is the smallest unit of a balance (base currency); `min_quantity` and
+    `max_quantity` bound one order at a live venue (0: no bound).
     """
 
     symbol: str
@@ -107,6 +108,8 @@ class Instrument:
     tick: float = 0.0
     min_notional: float = 0.0
     precision: float = 1e-8
+    min_quantity: float = 0.0
+    max_quantity: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,5 +251,6 @@ def limits_of(strategy: Any, speed: float = 1.0) -> Limits:
 
 def _checked(each: Instrument) -> CheckedInstrument:
     return CheckedInstrument(
-        symbol=each.symbol, lot=each.lot, tick=each.tick, min_notional=each.min_notional
-    )
+        symbol=each.symbol, lot=each.lot, tick=each.tick, min_notional=each.min_notional,
+        min_quantity=each.min_quantity, max_quantity=each.max_quantity,
+    )  # fmt: skip

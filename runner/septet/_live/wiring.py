@@ -112,8 +112,9 @@ def instruments_of(loaded: Any, markets: Mapping[str, Market]) -> tuple[Instrume
         spec, market = written.get(symbol), markets.get(symbol)
         if market is not None and (spec is None or strategy.mode == "live"):
             made = Instrument(
-                symbol, market.lot, market.tick, market.min_notional, market.precision
-            )
+                symbol, market.lot, market.tick, market.min_notional, market.precision,
+                market.min_quantity, market.max_quantity,
+            )  # fmt: skip
         elif spec is not None:
             lot = float(spec.lot)
             made = Instrument(
@@ -143,7 +144,8 @@ def markets_of(loaded: Any, instruments: Sequence[Instrument]) -> dict[str, Mark
         base, quote = currencies(each.symbol, account)
         found[each.symbol] = Market(
             each.symbol, base, quote, each.lot, each.tick, each.min_notional,
-            precision=each.precision,
+            precision=each.precision, min_quantity=each.min_quantity,
+            max_quantity=each.max_quantity,
         )  # fmt: skip
     return found
 
