@@ -126,6 +126,7 @@ class Lane:
         insist_alone(self.journal, now_ns=now_ns)
         if not self.journal.findings.ok:
             self.tell("warning", "journal", {"text": str(self.journal.findings)})
+        begin.insist_on_newest(self.journal)
         facts = self.journal.head.facts
         self._make_core(instruments_in(facts), facts["core"])
         self._make_shell(self.journal)

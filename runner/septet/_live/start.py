@@ -32,8 +32,8 @@ from septet.errors import InputError, JournalError, RunError, SeptetError
 __all__ = [
     "CRASHES", "CRASH_WINDOW_NS", "JOURNAL", "Keeps", "Kept", "OVERLAP_NS", "Options", "Place",
     "Recovered", "Stopped", "describe", "differences_of", "doubts", "find_place", "fingerprints_of",
-    "first_model", "insist_on_agreement", "insist_on_rights", "persist", "reconcile", "recover",
-    "tag_of", "versions_of",
+    "first_model", "insist_on_agreement", "insist_on_newest", "insist_on_rights", "persist",
+    "reconcile", "recover", "tag_of", "versions_of",
 ]  # fmt: skip
 
 JOURNAL: Final = "journal.sqlite"
@@ -297,19 +297,35 @@ def recover(
     return found
 
 
+def insist_on_newest(journal: Journal) -> None:
+    """Refuse an old copy of a live run's folder: it would give ids anew that the venue has seen.
+
+    Raises
+    ------
+    JournalError
+        The journal is whole, and this machine knows that it was further.
+    """
+    findings = journal.findings
+    if journal.head.mode == "live" and findings.lost and not findings.torn:
+        raise JournalError(
+            f"{journal.path} is an old copy: {findings}",
+            hint="put the newest folder of the run back; if it is gone, begin another run with "
+            "--fresh, which takes the account as it is",
+        )
+
+
 def doubts(journal: Journal, now_ns: int) -> list[str]:
     """Say why a run that goes on must not trade before a person has looked (safe mode).
 
-    To be asked after `Journal.begin`: a killed process has ended where the next one begins. What
-    is gone from a journal is what an old copy of the folder has not, or power has taken.
+    To be asked after `Journal.begin`: a killed process has ended where the next one begins.
     """
     found = []
     crashes = journal.crashes_within(CRASH_WINDOW_NS, now_ns)
     if crashes > CRASHES:
         minutes = CRASH_WINDOW_NS // 60_000_000_000
         found.append(f"{crashes} unclean ends within {minutes} minutes")
-    if journal.findings.lost != 0:
-        found.append(f"the journal was further than it is: {journal.findings}")
+    if journal.findings.torn and journal.head.mode == "live":
+        found.append(f"the end of the journal is gone: {journal.findings}")
     return found
 
 

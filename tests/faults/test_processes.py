@@ -1,0 +1,278 @@
+"""The same faults on real processes: few in `make test`, twenty of each when asked.
+
+``SEPTET_FAULTS_TIMES=20 python -m pytest tests/faults`` is the acceptance run.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from septet import messages as m
+from septet._drill.venue.config import Fault
+from septet._live import start as begin
+from septet._live.kill import HALT, ask_halt
+from septet._live.replay import replay
+from tests.faults.judge import FEW, held
+from tests.faults.live import Live, live
+
+ASKED = bool(os.environ.get("SEPTET_FAULTS_TIMES"))
+long = pytest.mark.skipif(not ASKED, reason="set SEPTET_FAULTS_TIMES=20, the acceptance run")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Live]:
+    with live(tmp_path) as made:
+        made.start()
+        made.trade()
+        yield made
+
+
+def number_of(run: Live) -> int:
+    """The id of the child, for the signals of a test."""
+    process = run.run._process
+    assert process is not None
+    return process.pid
+
+
+def test_p1_p2_p9_killed_again_and_again(run: Live) -> None:
+    """Signal 9 at any moment, and while it starts again; after more than three it is careful."""
+    for _ in range(FEW):
+        run.pause(1.5)
+        run.run.kill()
+        run.run.start()
+        run.pause(3.0)  # the start itself takes about so long
+        run.run.kill()
+        run.start()
+        run.settle()
+        held("P1")
+        held("P2")
+        if run.run.starts > begin.CRASHES + 1:
+            entries = [each.client_id for each in run.commands(m.Submit) if not each.reduces]
+            run.until(lambda: run.ours().halted, "safe mode")
+            run.pause(1.0)
+            now = [each.client_id for each in run.commands(m.Submit) if not each.reduces]
+            assert now == entries
+            held("P9")
+            run.resume()
+            run.until(lambda: not run.ours().halted, "resumed")
+        run.trade()
+    stop(run)
+    assert replay(run.place).differences == 0
+
+
+def stop(run: Live) -> int:
+    code = run.run.stop()
+    run.settle()
+    return code
+
+
+def test_p4_the_process_stands_still(run: Live) -> None:
+    """Entries wait for fresh data, and what was decided before it is not sent late."""
+    for _ in range(FEW):
+        run.pause(1.0)
+        before = run.said("stood_still")
+        os.kill(number_of(run), signal.SIGSTOP)
+        time.sleep(3.0 + run.chance.random())
+        os.kill(number_of(run), signal.SIGCONT)
+        run.until(lambda n=before: run.said("stood_still") > n, "that it stood still")
+        run.trade()
+        run.settle()
+        held("P4")
+
+
+def test_p6_told_to_stop(run: Live) -> None:
+    """SIGTERM at any moment: everything flushed, within a bound, and the next start goes on."""
+    for _ in range(FEW):
+        run.pause(1.5)
+        began_s = time.monotonic()
+        assert stop(run) == 0, run.run.tail()
+        assert time.monotonic() - began_s < 20.0
+        with closing(sqlite3.connect(run.journal)) as db:
+            assert db.execute("SELECT clean FROM starts ORDER BY session DESC").fetchone() == (1,)
+        run.start()
+        run.trade()
+        held("P6")
+
+
+@long
+def test_p3_a_second_instance(run: Live) -> None:
+    """Refused by the folder, and by the account under another name; the first goes on."""
+    for number in range(FEW):
+        words = list(run.words)
+        if number % 2:
+            other = run.folder / "other.yaml"
+            other.write_text(run.file.read_text().replace("name: faults", "name: other"))
+            words[0] = str(other)
+        posts = run.fills()
+        code, out = run.septet("run", *words)
+        assert code in (1, 2), out
+        assert f"process {number_of(run)}" in out
+        run.until(lambda n=posts: run.fills() > n, "the first goes on")
+        held("P3")
+    run.settle()
+
+
+def test_s1_the_disk_is_full(run: Live) -> None:
+    """No file may grow: orders stay here, cancels leave; with room again everything is stored."""
+    pid = number_of(run)
+    usual = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    for _ in range(FEW):
+        run.pause(1.0)
+        before, works = run.said("journal_failed"), run.said("journal_works")
+        size = max(each.stat().st_size for each in run.place.glob("journal.sqlite*"))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, usual[1]))
+        failed = time.monotonic() + 10.0
+        while run.said("journal_failed") == before and time.monotonic() < failed:
+            time.sleep(0.05)  # the log may be full as well
+        run.pause(1.0)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, usual)
+        run.until(lambda n=works: run.said("journal_works") > n, "the journal works again")
+        run.trade()
+        run.settle()
+        held("S1")
+
+
+@long
+def test_s4_an_old_backup(run: Live) -> None:
+    """Put back after more was traded: refused, and nothing leaves; the newest one goes on."""
+    for number in range(FEW):
+        assert stop(run) == 0
+        old, new, place = run.folder / "old", run.folder / f"new-{number}", run.place
+        shutil.copytree(place, old)
+        run.start()
+        run.trade()
+        assert stop(run) == 0
+        shutil.move(place, new)
+        shutil.move(old, place)
+        posts = len(run.theirs.posts)
+        code, out = run.septet("run", *run.words)
+        assert code == 1, out
+        assert "is an old copy" in out
+        run.look()
+        assert len(run.theirs.posts) == posts
+        shutil.rmtree(place)
+        shutil.move(new, place)
+        run.start()
+        run.trade()
+        held("S4")
+
+
+@long
+def test_s5_another_schema(run: Live) -> None:
+    stop(run)
+    for number in range(FEW):
+        with closing(sqlite3.connect(run.journal)) as db:
+            db.execute(f"PRAGMA user_version = {2 + number}")
+        code, out = run.septet("run", *run.words)
+        assert code == 2, out
+        assert "hint" in out or "septet" in out
+        held("S5")
+    with closing(sqlite3.connect(run.journal)) as db:
+        db.execute("PRAGMA user_version = 1")
+    run.start()
+    run.trade()
+    run.settle()
+
+
+@long
+def test_c3_a_key_that_can_withdraw(tmp_path: Path) -> None:
+    with live(tmp_path, can_withdraw=True) as run:
+        for _ in range(FEW):
+            code, out = run.septet("run", *run.words, "--fresh")
+            assert code == 2, out
+            assert "may withdraw" in out
+            assert run.fills() == 0
+            assert run.theirs.posts == {}
+            held("C3")
+
+
+@long
+def test_m1_a_position_that_is_not_the_venues(run: Live) -> None:
+    """Somebody moves what we trade: an alarm, and no entry until a person has looked."""
+    for number in range(-(-FEW // 10)):
+        fired = sum(each.rule.startswith("position_m") for each in run.commands(m.Fired))
+        assert stop(run) == 0  # a start reads the account at once, a run every minute
+        parameters = {"kind": "deposit", "asset": "BTC", "amount": "1.5"}
+        run.venue.inject(Fault(code="E18", parameters=parameters))
+        run.start()
+        run.until(
+            lambda n=fired: sum(
+                each.rule.startswith("position_m") for each in run.commands(m.Fired)
+            ) > n,
+            f"alarm {number}",
+        )  # fmt: skip
+        entries = sum(not each.reduces for each in run.commands(m.Submit))
+        run.pause(2.0)
+        assert sum(not each.reduces for each in run.commands(m.Submit)) == entries
+        run.resume()
+        run.trade()
+        held("M1")
+    stop(run)
+
+
+@long
+def test_o1_o2_halted_at_any_moment_and_killed_on_top(run: Live) -> None:
+    """Blocked at once and through a kill; twice is once; nothing open; resumed it trades again."""
+    for number in range(FEW):
+        run.pause(1.5)
+        for _ in range(1 + number % 2):
+            ask_halt(
+                run.place, flatten=number % 3 == 0, name="ann", reason="news",
+                now_ns=time.time_ns(),
+            )  # fmt: skip
+        if number % 2:
+            run.pause(0.7)
+            run.run.kill()
+            run.start()
+        run.until(lambda: run.ours().halted, "halted")
+        entries = sum(not each.reduces for each in run.commands(m.Submit))
+        run.pause(2.0)
+        assert sum(not each.reduces for each in run.commands(m.Submit)) == entries
+        assert (run.place / HALT).exists()
+        run.settle()
+        working = [each for each in run.theirs.orders.values() if each.status == "NEW"]
+        assert [each for each in working if each.stop in ("", "0", "0.00000000")] == []
+        run.resume()
+        run.trade()
+        held("O1")
+        held("O2")
+
+
+Tamper = Callable[[Live], None]
+
+
+@long
+def test_m4_a_journal_that_was_tampered_with(run: Live) -> None:
+    """`septet replay` says so and ends with 1; of the journal as it was it says nothing."""
+    stop(run)
+    code, out = run.septet("replay", run.place)
+    assert code == 0, out
+    data = run.journal.read_bytes()
+    for number in range(FEW):
+        with closing(sqlite3.connect(run.journal)) as db, db:
+            seqs = [
+                seq for (seq,) in db.execute(
+                    "SELECT seq FROM entries WHERE instr(commands, '\"kind\":\"decided\"')"
+                )
+            ]  # fmt: skip
+            db.execute(
+                'UPDATE entries SET commands = replace(commands, \'"kind":"decided"\','
+                ' \'"kind":"decided","late":true\') WHERE seq = ?',
+                (seqs[number * 7 % len(seqs)],),
+            )
+        code, out = run.septet("replay", run.place)
+        assert code == 1, out
+        for end in ("-wal", "-shm"):
+            Path(f"{run.journal}{end}").unlink(missing_ok=True)
+        run.journal.write_bytes(data)
+        held("M4")
