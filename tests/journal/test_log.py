@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from septet import messages as m
 from septet._journal import log
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
@@ -32,6 +33,15 @@ def test_reading_goes_on_across_chunks_and_stops_where_asked(tmp_path: Path) -> 
         assert [entry.seq for entry in journal.read(2_345)] == []
         assert journal.entry(999) is not None
         assert journal.entry(0) is None
+
+
+def test_kinds_of_events_may_be_chosen(tmp_path: Path) -> None:
+    with filled(tmp_path / "j", 20) as journal:
+        journal.append(m.Ticked(at_ns=21, market_ns=21), ())
+        journal.commit()
+        assert [entry.seq for entry in journal.read(0, None, ("ticked",))] == [21]
+        assert [entry.seq for entry in journal.read(17, 21, ("bar", "gap"))] == [18, 19, 20]
+        assert [entry.seq for entry in journal.read(0, 19, ("ticked",))] == []
 
 
 def test_a_reader_follows_a_run(tmp_path: Path) -> None:

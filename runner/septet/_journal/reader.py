@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,17 +191,21 @@ class Reader:
         row = self._one("reading", "SELECT max(seq) FROM entries")
         return int(row[0] or 0)
 
-    def read(self, after: int = 0, until: int | None = None) -> Iterator[Entry]:
+    def read(
+        self, after: int = 0, until: int | None = None, kinds: Sequence[str] = ()
+    ) -> Iterator[Entry]:
         """Yield entries with ``after < seq <= until`` in order, in bounded memory.
 
-        Without `until` it ends at what is the last entry when it gets there.
+        Without `until` it ends at what is the last entry when it gets there. `kinds` of events
+        may be named: the others are not even brought into memory.
         """
         last = until if until is not None else (1 << 62)
+        chosen = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
         while after < last:
             with guarded(self.path, f"reading the entries after {after}"):
                 rows = self._db.execute(
-                    f"{_ROW} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {CHUNK_ROWS}",
-                    (after, last),
+                    f"{_ROW} WHERE seq > ? AND seq <= ?{chosen} ORDER BY seq LIMIT {CHUNK_ROWS}",
+                    (after, last, *kinds),
                 ).fetchall()
             if not rows:
                 return

@@ -106,12 +106,11 @@ class Known:
         self.lines, self.decisions = list(kept.lines), kept.decisions
         self.wakes, self.fired = set(kept.wakes), dict(kept.fired)
         self.trains = {each.number: each for each in kept.trains}
-        for entry in journal.read(0, seq) if self.learns or self._series else ():
-            if entry.kind in _DATA:
-                event = entry.event
-                self.shelf.take(event)
-                if isinstance(event, m.SeriesPoint):
-                    self.points.append(event)
+        for entry in journal.read(0, seq, _DATA) if self.learns or self._series else ():
+            event = entry.event
+            self.shelf.take(event)
+            if isinstance(event, m.SeriesPoint):
+                self.points.append(event)
 
     def settled(self) -> None:
         """End the fold: what comes now is counted from here, and barriers go on from it."""
