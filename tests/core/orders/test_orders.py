@@ -365,6 +365,21 @@ def test_s4_an_order_with_our_mark_that_was_never_sent_is_foreign() -> None:
     assert bench.position[0] == 0.0
 
 
+def test_e21_an_answer_that_differs_counts_though_the_fill_was_faster() -> None:
+    bench = Bench()
+    order = bench.order(1)
+    bench.execute(order, 1.0)
+    bench.ack(order, quantity=2.0, filled=1.0, state="filled")
+    assert bench.position[0] == 1.0
+    assert bench.guards.blocked(0) == "ack_mismatch"
+    bench = Bench()
+    order = bench.order(1)
+    bench.show(order, "open")
+    bench.ack(order, quantity=2.0)
+    assert bench.only(m.Cancel).client_id == order.client_id
+    assert bench.guards.blocked(0) == "ack_mismatch"
+
+
 @pytest.mark.parametrize("echo", [{"side": "sell"}, {"quantity": 2.0}, {"price": 101.0}])
 def test_e21_an_ack_that_differs_is_cancelled_and_blocks_the_symbol(
     echo: dict[str, object],

@@ -61,7 +61,7 @@ def _acked(desk: Desk, event: m.Acked) -> None:
         desk.alert("error", "unknown_answer", text)
         return
     _identify(desk, child, event.venue_order_id, event.at_ns)
-    _echo(desk, child, event.side, event.quantity, event.price, event.at_ns)
+    _echo(desk, child, event.side, event.quantity, event.price, event.at_ns, is_answer=True)
     _seen(desk, child, event.state, event.filled, "", event.at_ns)
     old = desk.records.children.get(child.replaces)
     if old is not None and not old.is_final:
@@ -70,21 +70,28 @@ def _acked(desk: Desk, event: m.Acked) -> None:
 
 def _echo(
     desk: Desk, child: Child, side: m.Side, quantity: float | None, price: float | None,
-    now_ns: int,
+    now_ns: int, *, is_answer: bool = False,
 ) -> None:  # fmt: skip
-    """Compare the first thing the venue says of an order with what was asked for."""
-    if child.echoed or child.is_final:
+    """Compare the first thing the venue says of an order with what was asked for.
+
+    The answer to the request is compared even if the stream or a fill was faster: what was known
+    by then stays, and the symbol is halted all the same.
+    """
+    known = child.echoed or child.is_final
+    if known and not is_answer:
         return
     child.echoed = True
     wrong = []
     if (side == "buy") != (child.sign > 0):
         wrong.append(f"side {side}")
-        child.sign = -child.sign
-    if quantity is not None and child.replaces and quantity < child.quantity:
-        child.quantity = quantity  # what was filled on the way is not replaced
-    if quantity is not None and abs(quantity - child.quantity) > child.tolerance:
-        wrong.append(f"quantity {quantity:.12g} for {child.quantity:.12g}")
-        child.quantity = quantity
+        child.sign = child.sign if known else -child.sign
+    asked_for = child.quantity
+    if quantity is not None and child.replaces and quantity < asked_for:
+        asked_for = quantity  # what was filled on the way is not replaced
+    if quantity is not None and abs(quantity - asked_for) > child.tolerance:
+        wrong.append(f"quantity {quantity:.12g} for {asked_for:.12g}")
+        asked_for = quantity
+    child.quantity = child.quantity if known else asked_for
     asked = child.limit_price
     if asked is not None and price and abs(price - asked) > 1e-9 * asked:
         wrong.append(f"price {price:.12g} for {asked:.12g}")
@@ -92,6 +99,8 @@ def _echo(
         return
     text = f"{child.client_id}: the venue took {', '.join(wrong)}"
     desk.commands += desk.guards.fire("ack_mismatch", now_ns, symbol=child.symbol, text=text)
+    if child.is_final:
+        return
     work = desk.records.works.get(child.parent)
     if work is not None and not child.protects and not work.parent.reduces:
         work.cancelled = work.cancelled or "ack_mismatch"
