@@ -105,7 +105,6 @@ class LiveCore:
         self.names, self.engine, self.intake, self.models = names, engine, intake, models
         self.guards, self.rules = guards, rules
         self.orders, self.checks = orders, checks
-        self._outside = engine if isinstance(engine, ExternalEngine) else None
         self.session, self.market_ns, self._now_ns = 0, 0, 0
         self._trained_to_ns, self._windows, self._fills = -1, 0, 0
         self._stops: dict[int, int] = {}
@@ -224,8 +223,8 @@ class LiveCore:
 
     def _mark(self, k: int, price: float, exit_price: float, held: float) -> None:
         """Value a symbol between bars. The stop that stands at a venue is the venue's to test."""
-        engine = self._outside
-        if engine is None:
+        engine = self.engine  # the shadow puts another one here: no reference to it is kept
+        if not isinstance(engine, ExternalEngine):
             return
         if self._is_dust(k):
             exit_price = math.nan
