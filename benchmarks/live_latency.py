@@ -32,7 +32,7 @@ from live_world import (
 from septet import messages as m
 from septet._live import start as begin
 from septet._live.account import AccountGate
-from septet._live.run import _loop_factory
+from septet._live.run import _loop_factory, keep_apart
 from septet._live.wiring import Wiring, core_of
 
 TARGETS_US = {"process": (150.0, 1_000.0), "power": (215.0, None)}
@@ -96,6 +96,7 @@ async def live(place: Path, ready: m.ModelReady, durability: Any) -> World:
     lane.prepare()
     await lane.connect(feed, venue)
     await lane.begin()
+    keep_apart()
     return World(lane, feed, venue, clock)
 
 
