@@ -125,6 +125,7 @@ class OurBook:
         self.backwards: list[str] = []
         self.halts: list[tuple[int, int]] = []
         self.blocks: dict[str, Block] = {}
+        self.fired: list[tuple[int, str]] = []
         self.bars: dict[int, dict[int, m.BarClosed]] = {}
         self.newest: dict[int, int] = {}
         self.gaps: dict[int, list[tuple[int, int]]] = {}
@@ -233,6 +234,7 @@ class OurBook:
 
     def _fired(self, row: m.Fired) -> None:
         self.blocks[row.rule] = Block(row.rule, row.lifts, self._at_ns)
+        self.fired.append((self._at_ns, row.rule))
 
     def _lifted(self, row: m.Lifted) -> None:
         self.blocks.pop(row.rule, None)

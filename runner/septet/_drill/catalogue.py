@@ -31,7 +31,8 @@ class Kind:
     `needs` is what must come by or be there for it to strike; `duration_ms` how long it lasts;
     `draw` gives its parameters. `way` is how it is made: ``armed`` at the venue, ``restart``
     while the run is down and starts, ``stop`` by a signal while a send is under way, ``kill``
-    with signal 9. `made_by` is the venue's fault that it is made with.
+    with signal 9. `made_by` is the venue's fault that it is made with. `blocks` is the rule that
+    must have kept entries back at least for a moment.
     """
 
     code: str
@@ -42,6 +43,7 @@ class Kind:
     way: Way = "armed"
     made_by: str = ""
     target: str = ""
+    blocks: str = ""
 
     def fault(self, draw: random.Random, times: int = 1) -> Fault:
         """Return the entry of the venue's plan."""
@@ -78,9 +80,10 @@ _KINDS: Final = (
     Kind("N8", "sockets silent", duration_ms=2_000, draw=_one_of(target=["market", "all"])),
     Kind("N9", "sockets silent but for pongs", duration_ms=2_000,
          draw=_one_of(target=["market", "all"])),
-    Kind("N10", "sockets flap", duration_ms=1_500, draw=_one_of(period_ms=[150, 300])),
+    Kind("N10", "sockets flap", duration_ms=1_500, draw=_one_of(period_ms=[150, 300]),
+         blocks="venue_down"),
     Kind("N11", "venue unreachable at the start", way="restart", duration_ms=2_000),
-    Kind("N12", "dark with a position open", "position", duration_ms=4_000),
+    Kind("N12", "dark with a position open", "position", duration_ms=4_000, blocks="venue_down"),
     Kind("N13", "200 with a wrong body", "order", draw=_one_of(body=["{}", "[]", "null"])),
     Kind("E1", "5xx with an unknown outcome", "order", draw=_one_of(status=[500, 502, 503])),
     Kind("E2", "429, asked to pause", duration_ms=1_000),
@@ -99,13 +102,13 @@ _KINDS: Final = (
     Kind("E14", "an execution never told", "fill"),
     Kind("E15", "events before the answer", "order", draw=_one_of(delay_ms=[100, 300])),
     Kind("E16", "a stale read", draw=_one_of(stale_ms=[300, 1_000])),
-    Kind("E17", "the user stream is terminated"),
+    Kind("E17", "the user stream is terminated", blocks="venue_down"),
     Kind("E18", "somebody else acts on the account",
          draw=_one_of(kind=["order", "fill", "deposit", "withdrawal"])),
     Kind("E19", "the venue ends an open order", "open_order",
          draw=_one_of(status=["CANCELED", "EXPIRED"])),
     Kind("E20", "maintenance", duration_ms=1_500),
-    Kind("E21", "answer differs from the request", "order"),
+    Kind("E21", "answer differs from the request", "order", blocks="ack_mismatch"),
     Kind("E22", "fees in the base, a third asset or the quote", "order", duration_ms=2_000,
          draw=_one_of(paid_in=["BNB", "BNB", "quote"])),
     Kind("D1", "order book with a gap, or crossed", "book", draw=_one_of(kind=["gap", "crossed"])),

@@ -23,6 +23,7 @@ KINDS = {
     "open_order": "an order that is open on one side only, or whose fate is not known",
     "late_order": "an order that left after its deadline or after a halt",
     "backwards": "a state or a time that went backwards",
+    "unnoticed": "a fault that must keep entries back, and did not",
     "bar": "a bar that is wrong, or missing and not declared",
 }
 """Every kind of finding, and what it means."""

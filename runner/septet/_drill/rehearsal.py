@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from septet._config.load import Loaded, load
+from septet._drill.again import replay_all
 from septet._drill.books import FINAL_STATUSES, OurBook, VenueBook
 from septet._drill.catalogue import CATALOGUE, KILL, SETTLES, TIMEOUT, Kind, order_of
 from septet._drill.check import Finding, check_bars, check_trading, check_truth
@@ -20,9 +21,8 @@ from septet._drill.venue.truth import FaultInjected
 from septet._journal.reader import Reader
 from septet._live.kill import ask_resume
 from septet._live.listen import request_of
-from septet._live.replay import JOURNAL, replay
-from septet._live.shadow import shadow
-from septet.errors import RunError, SeptetError
+from septet._live.replay import JOURNAL
+from septet.errors import RunError
 
 __all__ = ["Options", "drill"]
 
@@ -109,7 +109,7 @@ def drill(loaded: Loaded, options: Options, say: Say = lambda text: None) -> Out
         finally:
             run.stop()
             rehearsal.close()
-    _replays(outcome, say)
+    replay_all(outcome, say)
     outcome.seconds = time.monotonic() - began
     return outcome
 
@@ -118,23 +118,6 @@ def _insist_on_sense(loaded: Loaded, options: Options) -> frozenset[str]:
     """Refuse what `septet run` would refuse, before it starts; return what the run listens to."""
     sets = [*options.sets, *settings_for(loaded, options.mode, {})]
     return request_of(load(loaded.path, mode=options.mode, sets=sets).strategy).wants
-
-
-def _replays(outcome: Outcome, say: Say) -> None:
-    """Feed the run's journal through the core again, and through the backtest's arrays."""
-    if not outcome.run:
-        outcome.failures.append("no run was begun")
-        return
-    for name, work in (("replay", replay), ("shadow", shadow)):
-        say(f"{name} of {Path(outcome.run).name}")
-        try:
-            found = work(Path(outcome.run))
-        except SeptetError as error:
-            outcome.failures.append(f"{name}: {error}")
-            continue
-        setattr(outcome, name, found.text)
-        if found.differences:
-            outcome.failures.append(f"{name}: {found.text}; first: {found.first}")
 
 
 class _OverError(Exception):
@@ -340,9 +323,23 @@ class _Rehearsal:
             row = self._rows[code]
             row.settled = row.injected if not why else row.settled
             row.worst_ms = max(row.worst_ms, (bad_ns - first_ns) / 1e6)
+        self._notice(struck, first_ns)
         self._blame(struck, found, why)
         if self._run.ended is not None:
             self._died()
+
+    def _notice(self, struck: Sequence[str], first_ns: int) -> None:
+        """Find faults that had to keep entries back and did not."""
+        assert self._ours is not None
+        held = list(self._ours.blocks.values())
+        fired = [rule for at_ns, rule in self._ours.fired if at_ns >= first_ns]
+        rules = {rule.partition(":")[0] for rule in (*fired, *(each.rule for each in held))}
+        for code in dict.fromkeys(struck):
+            needed, row = CATALOGUE[code].blocks, self._rows[code]
+            if needed and needed not in rules and self._mode == "live":
+                said = Finding("unnoticed", code, f"{needed} did not block entries")
+                row.findings.append(said)
+                self._outcome.totals.kinds[said.kind] += 1
 
     def _struck_ns(self, since_ns: int) -> int:
         times = [
