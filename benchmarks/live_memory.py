@@ -34,7 +34,7 @@ async def _million(place: Path, ready: m.ModelReady, warm: int, count: int) -> l
         mill.run(warm)
         done = 0
         while done < count:
-            done += mill.run(min(STEP, count))
+            done += mill.run(min(STEP, count // 5))
             found.append(_sample(world))
     finally:
         await stop(world)
