@@ -88,6 +88,10 @@ class Live:
         text = (self.folder / "run.log").read_text("utf-8", "replace")
         return text.count(f'"event": "{event}"') + text.count(f'"event":"{event}"')
 
+    def until_said(self, event: str, before: int) -> None:
+        """Wait until the log says something once more."""
+        self.until(lambda: self.said(event) > before, event)
+
     def settle(self) -> None:
         """Wait until both books agree."""
         found: list[Finding] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,10 +19,11 @@ from septet._core import events as core
 from septet._core.checks import Checks, Limits
 from septet._core.checks import Instrument as CheckedInstrument
 from septet._core.live import LiveCore
-from septet._host.venues import VenueFacts
+from septet._host.venues import QuoteSeen, VenueFacts
+from septet._live.breaker import PluginDesk, finite
 from septet._live.start import insist_on_rights
 from septet.errors import InputError
-from tests.faults.desk import MINUTE, NS, Desk
+from tests.faults.desk import MINUTE, NS, SYMBOL, Desk
 from tests.faults.judge import MANY, held, insist
 from tests.faults.test_process import BARS, made
 
@@ -98,23 +100,25 @@ def test_c2_decided_by_the_prices_of_another_symbol(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
-@pytest.mark.parametrize("rights", [True, None, False])
-def test_c3_rights_of_the_key(rights: bool | None) -> None:
+def test_c3_rights_of_the_key() -> None:
     """A key that can withdraw is refused unless the file allows it; one that says nothing warns."""
-    facts = VenueFacts(
-        venue="v", exchange="e", account="a", markets={}, order_types=frozenset(),
-        can_withdraw=rights, is_test=True, settles_ns=0, streams_orders=True, amends=False,
-    )  # fmt: skip
-    told: list[str] = []
+    for number in range(3 * MANY):
+        rights = (True, None, False)[number % 3]
+        facts = VenueFacts(
+            venue=f"v{number}", exchange="e", account="a", markets={}, order_types=frozenset(),
+            can_withdraw=rights, is_test=True, settles_ns=0, streams_orders=True, amends=False,
+        )  # fmt: skip
+        told: list[str] = []
 
-    def tell(level: str, name: str, fields: dict[str, Any]) -> None:
-        told.append(name)
+        def tell(level: str, name: str, fields: dict[str, Any], told: list[str] = told) -> None:
+            told.append(name)
 
-    insist_on_rights(facts, allowed=True, tell=tell)
-    if rights:
-        with pytest.raises(InputError, match="may withdraw"):
-            insist_on_rights(facts, allowed=False, tell=tell)
-    assert told == (["rights"] if rights is None else [])
+        insist_on_rights(facts, allowed=True, tell=tell)
+        if rights:
+            with pytest.raises(InputError, match=f"the key for v{number} may withdraw"):
+                insist_on_rights(facts, allowed=False, tell=tell)
+            held("C3")
+        assert told == (["rights"] if rights is None else [])
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -140,6 +144,47 @@ def test_c4_an_engine_that_wants_what_is_no_number(tmp_path: Path, bad: float) -
             held("C4")
 
     asyncio.run(scene())
+
+
+def test_c4_a_plugin_that_raises_hangs_or_gives_nonsense(tmp_path: Path) -> None:
+    """It is quarantined, which blocks entries durably, until it is tried again."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            await desk.start()
+            await desk.trade(desk.path_of(desk.chance.randint(2, 6)))
+            plugins, gate = PluginDesk(desk.clock.now_ns, seed=seed), threading.Event()
+            bad = desk.chance.choice((lambda: math.nan, lambda: "up", lambda: 1 / 0, gate.wait))
+            event = None
+            while event is None:
+                answer = await plugins.call("mine", bad, timeout_s=0.005, check=finite)
+                assert not answer.ok
+                event = answer.event
+            desk.put(event)
+            await desk.settle()
+            before = count_entries(desk)
+            for close in desk.path_of(3):  # within the time it is left alone
+                desk.venue.quoted(QuoteSeen(SYMBOL, 0, close - 0.01, 9.0, close + 0.01, 9.0))
+                desk.put(quote_of(desk, close))
+                await desk.settle()
+            assert count_entries(desk) == before, f"seed {seed}"
+            gate.set()
+            await desk.trade(desk.path_of(BARS))
+            assert count_entries(desk) > before, f"seed {seed}: it never tries again"
+            await desk.rest()
+            await insist(desk)
+            held("C4")
+
+    asyncio.run(scene())
+
+
+def quote_of(desk: Desk, price: float) -> m.Quoted:
+    now_ns = desk.clock.now_ns()
+    return m.Quoted(
+        at_ns=now_ns, symbol=0, venue_ns=now_ns, bid=price - 0.01, bid_quantity=9.0,
+        ask=price + 0.01, ask_quantity=9.0,
+    )  # fmt: skip
 
 
 def test_c5_a_runaway_is_throttled_until_it_is_re_armed(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from septet import messages as m
 from septet._core.live import LiveCore
 from septet._drill.sim import run_schedule
 from septet._drill.sim.whole import cores
+from septet._journal.log import Journal
 from septet._live.start import CRASH_WINDOW_NS
+from septet.errors import JournalError
 from tests.faults.desk import MINUTE, NS, Desk
 from tests.faults.judge import MANY, held, insist
 
@@ -75,6 +77,27 @@ def test_p2_killed_again_while_it_recovers(tmp_path: Path) -> None:
             assert desk.starts >= 3
             await insist(desk)
             held("P2")
+
+    asyncio.run(scene())
+
+
+def test_p3_a_second_instance(tmp_path: Path) -> None:
+    """Whoever comes second is refused at any moment; the first has noticed nothing."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            await desk.start()
+            for close in desk.path_of(BARS):
+                if desk.chance.random() < 0.3:
+                    with pytest.raises(JournalError, match="another process writes this journal"):
+                        Journal.open(desk.path, mark=desk.mark)
+                await desk.bar(close)
+            with pytest.raises(JournalError, match="another process writes this journal"):
+                Journal.open(desk.path, mark=desk.mark)
+            await desk.rest()
+            await insist(desk)
+            held("P3")
 
     asyncio.run(scene())
 
@@ -157,6 +180,45 @@ class Failing:
         if self.left < 0:
             raise ZeroDivisionError("a strategy's bug")
         return self.core.handle(event)
+
+
+def test_p6_told_to_stop_at_any_moment(tmp_path: Path) -> None:
+    """Entries off at once, what is under way is booked, and the next start goes on."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            await desk.start()
+            await desk.trade(desk.path_of(desk.chance.randint(3, BARS)))
+            for event in unheard(desk, desk.price * desk.chance.uniform(0.97, 1.03)):
+                desk.put(event)
+            for _ in range(desk.chance.randint(0, 12)):
+                await asyncio.sleep(0)  # so many turns of the loop, and then the signal
+            now_ns = desk.clock.now_ns()
+            desk.shell.put_first(
+                m.Operated(at_ns=now_ns, action="stop", name="septet", reason="SIGTERM")
+            )
+            await desk.shell.drain()
+            assert await desk.shell.settle(1.0) >= 0
+            await desk.shell.drain()
+            rows = desk.rows()
+            [stopped] = [k for k, (event, _) in enumerate(rows) if isinstance(event, m.Operated)]
+            late = [
+                each for _, caused in rows[stopped:] for each in caused
+                if isinstance(each, m.Submit) and not each.reduces
+            ]  # fmt: skip
+            assert late == [], f"seed {seed}"
+            desk.journal.commit(True)
+            desk.snapshot()
+            desk.journal.end(clean=True, how="stopped", now_ns=now_ns)
+            await desk.bury()
+            await desk.start()
+            await desk.trade(desk.path_of(4))
+            await desk.rest()
+            await insist(desk)
+            held("P6")
+
+    asyncio.run(scene())
 
 
 def test_p7_the_clock_jumps_ahead(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_p4_the_process_stands_still(run: Live) -> None:
         os.kill(number_of(run), signal.SIGSTOP)
         time.sleep(3.0 + run.chance.random())
         os.kill(number_of(run), signal.SIGCONT)
-        run.until(lambda n=before: run.said("stood_still") > n, "that it stood still")
+        run.until_said("stood_still", before)
         run.trade()
         run.settle()
         held("P4")
@@ -113,11 +113,10 @@ def test_p3_a_second_instance(run: Live) -> None:
             other = run.folder / "other.yaml"
             other.write_text(run.file.read_text().replace("name: faults", "name: other"))
             words[0] = str(other)
-        posts = run.fills()
         code, out = run.septet("run", *words)
         assert code in (1, 2), out
         assert f"process {number_of(run)}" in out
-        run.until(lambda n=posts: run.fills() > n, "the first goes on")
+        run.trade()
         held("P3")
     run.settle()
 
@@ -136,7 +135,7 @@ def test_s1_the_disk_is_full(run: Live) -> None:
             time.sleep(0.05)  # the log may be full as well
         run.pause(1.0)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, usual)
-        run.until(lambda n=works: run.said("journal_works") > n, "the journal works again")
+        run.until_said("journal_works", works)
         run.trade()
         run.settle()
         held("S1")
@@ -200,17 +199,12 @@ def test_c3_a_key_that_can_withdraw(tmp_path: Path) -> None:
 def test_m1_a_position_that_is_not_the_venues(run: Live) -> None:
     """Somebody moves what we trade: an alarm, and no entry until a person has looked."""
     for number in range(-(-FEW // 10)):
-        fired = sum(each.rule.startswith("position_m") for each in run.commands(m.Fired))
+        fired = run.said("position_mismatch")
         assert stop(run) == 0  # a start reads the account at once, a run every minute
         parameters = {"kind": "deposit", "asset": "BTC", "amount": "1.5"}
         run.venue.inject(Fault(code="E18", parameters=parameters))
         run.start()
-        run.until(
-            lambda n=fired: sum(
-                each.rule.startswith("position_m") for each in run.commands(m.Fired)
-            ) > n,
-            f"alarm {number}",
-        )  # fmt: skip
+        run.until_said("position_mismatch", fired)
         entries = sum(not each.reduces for each in run.commands(m.Submit))
         run.pause(2.0)
         assert sum(not each.reduces for each in run.commands(m.Submit)) == entries

@@ -1,0 +1,257 @@
+"""The faults of process, disk, plugin, model and operator: what happens, what must hold, and where.
+
+The codes are those of the project's list of faults; those of the network, the venue and the data
+are the drill's (`septet drill`). ``many`` tests make a fault at least twenty times in every run of
+the tests; ``few`` ones use real processes and make it as often as ``SEPTET_FAULTS_TIMES`` says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["CATALOGUE", "LATER", "Fault"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What happens, what must hold afterwards, and the tests (``file::function``) that show it."""
+
+    what: str
+    holds: str
+    many: tuple[str, ...]
+    few: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+
+
+_PROCESS: Final = "faults/test_process.py::"
+_DISK: Final = "faults/test_disk.py::"
+_CONFIG: Final = "faults/test_config.py::"
+_OPERATOR: Final = "faults/test_operator.py::"
+_LANE: Final = "faults/test_lane.py::"
+_REAL: Final = "faults/test_processes.py::"
+_SIM: Final = "test_simulated_among_faults_of_the_venue"
+_SIMS: Final = "test_simulated_among_deaths_and_faults_of_the_venue"
+
+CATALOGUE: Final = {
+    "P1": Fault(
+        "killed with signal 9 before and after every write and every request",
+        "no order twice, no fill lost, no id reused; a second restart changes nothing",
+        (_PROCESS + "test_p1_killed_before_and_after_each_step_of_an_order",),
+        (_REAL + "test_p1_p2_p9_killed_again_and_again",),
+        (
+            _PROCESS + _SIM,
+            "journal/test_crash.py::test_a_killed_writer_loses_nothing_it_committed",
+            "drill/sim/test_whole.py::test_crash_at_every_write_of_the_journal",
+        ),
+    ),
+    "P2": Fault(
+        "killed again while it recovers",
+        "recovery is idempotent and gives the same ids",
+        (_PROCESS + "test_p2_killed_again_while_it_recovers",),
+        (_REAL + "test_p1_p2_p9_killed_again_and_again",),
+        (_PROCESS + _SIM,),
+    ),
+    "P3": Fault(
+        "a second instance, of the run or of the account",
+        "the second is refused and told who is there; the first goes on",
+        (_PROCESS + "test_p3_a_second_instance",),
+        (_REAL + "test_p3_a_second_instance",),
+        ("journal/test_lease.py::test_a_second_instance_is_told_who_is_there_and_a_killed_one_is_gone",),
+    ),
+    "P4": Fault(
+        "the loop stands still for half a minute and more",
+        "nothing decided before is sent late; what happened meanwhile is booked; it is said",
+        (_PROCESS + "test_p4_a_loop_that_stood_still",),
+        (_REAL + "test_p4_the_process_stands_still",),
+        (
+            _PROCESS + _SIM,
+            "live/test_stop.py::test_p4_a_loop_that_stood_still_is_said_from_outside_and_then_inside",
+        ),
+    ),
+    "P5": Fault(
+        "an exception in the strategy",
+        "it halts alone and says where; the journal is whole; a restart goes on",
+        (_PROCESS + "test_p5_an_exception_of_the_strategy",),
+        (),
+        (
+            "live/test_start.py::test_p5_one_strategy_fails_and_the_other_goes_on",
+            "live/test_shell.py::test_p5_a_core_that_fails_ends_its_shell_alone_and_keeps_what_came_before",
+        ),
+    ),
+    "P6": Fault(
+        "SIGTERM at any moment",
+        "entries off, everything flushed, ends within a bound; the next start goes on",
+        (_PROCESS + "test_p6_told_to_stop_at_any_moment",),
+        (_REAL + "test_p6_told_to_stop",),
+        ("live/test_start.py::test_p6_a_signal_stops_in_order",),
+    ),
+    "P7": Fault(
+        "the clock jumps, or the machine sleeps",
+        "time never goes back; stale intents die by their deadline; books agree",
+        (_PROCESS + "test_p7_the_clock_jumps_ahead",),
+        (),
+        ("live/test_clock.py::test_time_never_goes_backwards",),
+    ),
+    "P9": Fault(
+        "a crash loop",
+        "unclean ends are counted; after the third within ten minutes: safe mode until a resume",
+        (_PROCESS + "test_p9_a_crash_loop_is_counted_from_the_journal",),
+        (_REAL + "test_p1_p2_p9_killed_again_and_again",),
+        (
+            _LANE + "test_p9_killed_processes_count_though_they_could_not_say_so",
+            "live/test_start.py::test_p9_too_many_unclean_ends_begin_in_safe_mode",
+        ),
+    ),
+    "S1": Fault(
+        "an append fails, the disk is full, for a while or for good",
+        "nothing leaves without a durable intent; cancels do; all is stored when there is room",
+        (
+            _DISK + "test_s1_the_disk_is_full_for_a_while",
+            _DISK + "test_s1_the_disk_stays_full",
+        ),
+        (_REAL + "test_s1_the_disk_is_full",),
+        (_DISK + _SIMS, "journal/test_failures.py::test_a_full_disk"),
+    ),
+    "S2": Fault(
+        "a torn end, a corrupt middle",
+        "the end is cut back and said; the middle is refused",
+        (
+            _DISK + "test_s2_a_write_torn_by_the_loss_of_power",
+            _DISK + "test_s2_a_corrupt_middle_is_refused",
+        ),
+        (),
+        (
+            _DISK + _SIMS, "journal/test_torn.py::test_a_database_cut_anywhere",
+            "journal/test_torn.py::test_a_log_cut_anywhere",
+            "journal/test_verify.py::test_tampering_is_found_and_refused",
+        ),
+    ),
+    "S3": Fault(
+        "a slow sync, a locked database",
+        "an order whose intent took too long does not leave; the rest waits",
+        (_DISK + "test_s3_a_slow_disk_and_a_locked_database",),
+        (),
+        ("journal/test_failures.py::test_a_locked_database_is_waited_for_and_then_said",),
+    ),
+    "S4": Fault(
+        "an old backup of the run is put back",
+        "refused where the machine remembers; elsewhere the venue's fills stop entries",
+        (
+            _DISK + "test_s4_an_old_backup_of_the_run",
+            _DISK + "test_s4_an_old_backup_on_another_machine",
+        ),
+        (_REAL + "test_s4_an_old_backup",),
+        (
+            _LANE + "test_s4_an_old_copy_of_the_folder_is_refused",
+            "core/orders/test_orders.py::test_s4_an_order_with_our_mark_that_was_never_sent_is_foreign",
+        ),
+    ),
+    "S5": Fault(
+        "a journal of another schema version",
+        "refused before anything is changed, with what to do",
+        (_DISK + "test_s5_a_journal_of_another_schema",),
+        (_REAL + "test_s5_another_schema",),
+        ("journal/test_log.py::test_another_schema_is_refused_with_what_to_do",),
+    ),
+    "C2": Fault(
+        "a size a hundred times too large, the prices of another symbol",
+        "refused just before the wire: the venue sees nothing",
+        (
+            _CONFIG + "test_c2_a_hundred_times_too_large",
+            _CONFIG + "test_c2_decided_by_the_prices_of_another_symbol",
+        ),
+        (),
+        ("core/orders/test_checks.py::test_c2_a_hundred_times_too_large_is_refused",),
+    ),
+    "C3": Fault(
+        "test keys on a real host, a key that can withdraw",
+        "refused before anything is sent, or warned where nobody tells",
+        (_CONFIG + "test_c3_rights_of_the_key",),
+        (_REAL + "test_c3_a_key_that_can_withdraw",),
+        ("execution/test_clients.py::test_an_account_outside_the_exchanges_own_hosts_is_a_test",),
+    ),
+    "C4": Fault(
+        "a plugin raises, hangs, or gives no number or another type",
+        "it is quarantined and left alone; nothing of it reaches the wire",
+        (
+            _CONFIG + "test_c4_an_engine_that_wants_what_is_no_number",
+            _CONFIG + "test_c4_a_plugin_that_raises_hangs_or_gives_nonsense",
+        ),
+        (),
+        (
+            "live/test_breaker.py::test_a_plugin_that_fails_three_times_is_quarantined",
+            "core/orders/test_orders.py::test_c4_numbers_that_are_none_do_no_harm",
+        ),
+    ),
+    "C5": Fault(
+        "a runaway: the same order again and again, too many, children above their parent",
+        "rate, repeats and turnover stop it, through restarts, until a person re-arms",
+        (
+            _CONFIG + "test_c5_a_runaway_is_throttled_until_it_is_re_armed",
+            _CONFIG + "test_c5_the_same_order_again_and_again",
+        ),
+        (),
+        (
+            "core/orders/test_checks.py::test_c5_the_same_order_too_often_stays_off_until_it_is_re_armed",
+        ),
+    ),
+    "C6": Fault(
+        "mixed versions",
+        "the whole journal is folded and compared, and it is said; another strategy is refused",
+        (_CONFIG + "test_c6_another_version_goes_on_and_says_so",),
+        (),
+        ("live/test_start.py::test_a_changed_file_is_refused",),
+    ),
+    "M1": Fault(
+        "our position is not the venue's",
+        "entries off with an alarm until they agree or a person resumes",
+        (_OPERATOR + "test_m1_a_position_that_is_not_the_venues",),
+        (_REAL + "test_m1_a_position_that_is_not_the_venues",),
+        (_OPERATOR + _SIMS,),
+    ),
+    "M2": Fault(
+        "a signal that flips again and again",
+        "the turnover breaker stops entries until a person resumes",
+        (_CONFIG + "test_c5_a_runaway_is_throttled_until_it_is_re_armed",),
+        (),
+        (
+            "core/orders/test_checks.py::test_m2_flipping_too_often_stops_entries_until_a_person_resumes",
+        ),
+    ),
+    "M3": Fault(
+        "the loss limit is passed",
+        "it fires once, closes, and holds through deaths until a person resumes",
+        (_OPERATOR + "test_m3_a_loss_limit_fires_once",),
+        (),
+        ("core/test_external_marks.py::test_a_mark_fires_a_halt_once_and_flattens",),
+    ),
+    "M4": Fault(
+        "a live decision that the replay does not make",
+        "recovery refuses to go on; `septet replay` names the first difference and ends with 1",
+        (_OPERATOR + "test_m4_a_decision_that_the_replay_does_not_make",),
+        (_REAL + "test_m4_a_journal_that_was_tampered_with",),
+        ("live/test_replay.py::test_a_changed_price_is_found_where_it_acts",),
+    ),
+    "O1": Fault(
+        "the kill switch at any moment, with deaths on the way",
+        "blocked at once and durably; cancelled until nothing is open; survives restarts",
+        (_OPERATOR + "test_o1_killed_at_any_moment",),
+        (_REAL + "test_o1_o2_halted_at_any_moment_and_killed_on_top",),
+        (
+            _OPERATOR + _SIMS,
+            "live/test_start.py::test_o1_a_halt_of_a_run_that_is_not_running_takes_effect_at_its_start",
+        ),
+    ),
+    "O2": Fault(
+        "killed twice, resumed twice",
+        "twice is once; a resume needs a name and a reason; it trades again",
+        (_OPERATOR + "test_o2_killed_twice_and_resumed_twice",),
+        (_REAL + "test_o1_o2_halted_at_any_moment_and_killed_on_top",),
+        ("live/test_kill.py::test_a_resume_needs_a_name_and_a_reason",),
+    ),
+}  # fmt: skip
+"""Every fault of the suite by its code."""
+
+LATER: Final = {"P8": "hot swap", "C1": "a bad file while running", "O3": "alert channels"}
+"""Faults of what does not exist yet."""
