@@ -30,6 +30,14 @@ _CONFIG: Final = "faults/test_config.py::"
 _OPERATOR: Final = "faults/test_operator.py::"
 _LANE: Final = "faults/test_lane.py::"
 _REAL: Final = "faults/test_processes.py::"
+_START: Final = "live/test_start.py::"
+_CHECKS: Final = "core/orders/test_checks.py::"
+_ORDERS: Final = "core/orders/test_orders.py::"
+_SHELL: Final = "live/test_shell.py::"
+_STOP: Final = "live/test_stop.py::"
+_LEASE: Final = "journal/test_lease.py::"
+_BREAKER: Final = "live/test_breaker.py::"
+_FAILURES: Final = "journal/test_failures.py::"
 _SIM: Final = "test_simulated_among_faults_of_the_venue"
 _SIMS: Final = "test_simulated_among_deaths_and_faults_of_the_venue"
 
@@ -57,7 +65,7 @@ CATALOGUE: Final = {
         "the second is refused and told who is there; the first goes on",
         (_PROCESS + "test_p3_a_second_instance",),
         (_REAL + "test_p3_a_second_instance",),
-        ("journal/test_lease.py::test_a_second_instance_is_told_who_is_there_and_a_killed_one_is_gone",),
+        (_LEASE + "test_a_second_instance_is_told_who_is_there_and_a_killed_one_is_gone",),
     ),
     "P4": Fault(
         "the loop stands still for half a minute and more",
@@ -66,7 +74,7 @@ CATALOGUE: Final = {
         (_REAL + "test_p4_the_process_stands_still",),
         (
             _PROCESS + _SIM,
-            "live/test_stop.py::test_p4_a_loop_that_stood_still_is_said_from_outside_and_then_inside",
+            _STOP + "test_p4_a_loop_that_stood_still_is_said_from_outside_and_then_inside",
         ),
     ),
     "P5": Fault(
@@ -75,8 +83,8 @@ CATALOGUE: Final = {
         (_PROCESS + "test_p5_an_exception_of_the_strategy",),
         (),
         (
-            "live/test_start.py::test_p5_one_strategy_fails_and_the_other_goes_on",
-            "live/test_shell.py::test_p5_a_core_that_fails_ends_its_shell_alone_and_keeps_what_came_before",
+            _START + "test_p5_one_strategy_fails_and_the_other_goes_on",
+            _SHELL + "test_p5_a_core_that_fails_ends_its_shell_alone_and_keeps_what_came_before",
         ),
     ),
     "P6": Fault(
@@ -84,7 +92,7 @@ CATALOGUE: Final = {
         "entries off, everything flushed, ends within a bound; the next start goes on",
         (_PROCESS + "test_p6_told_to_stop_at_any_moment",),
         (_REAL + "test_p6_told_to_stop",),
-        ("live/test_start.py::test_p6_a_signal_stops_in_order",),
+        (_START + "test_p6_a_signal_stops_in_order",),
     ),
     "P7": Fault(
         "the clock jumps, or the machine sleeps",
@@ -100,7 +108,7 @@ CATALOGUE: Final = {
         (_REAL + "test_p1_p2_p9_killed_again_and_again",),
         (
             _LANE + "test_p9_killed_processes_count_though_they_could_not_say_so",
-            "live/test_start.py::test_p9_too_many_unclean_ends_begin_in_safe_mode",
+            _START + "test_p9_too_many_unclean_ends_begin_in_safe_mode",
         ),
     ),
     "S1": Fault(
@@ -111,7 +119,7 @@ CATALOGUE: Final = {
             _DISK + "test_s1_the_disk_stays_full",
         ),
         (_REAL + "test_s1_the_disk_is_full",),
-        (_DISK + _SIMS, "journal/test_failures.py::test_a_full_disk"),
+        (_DISK + _SIMS, _FAILURES + "test_a_full_disk"),
     ),
     "S2": Fault(
         "a torn end, a corrupt middle",
@@ -132,7 +140,7 @@ CATALOGUE: Final = {
         "an order whose intent took too long does not leave; the rest waits",
         (_DISK + "test_s3_a_slow_disk_and_a_locked_database",),
         (),
-        ("journal/test_failures.py::test_a_locked_database_is_waited_for_and_then_said",),
+        (_FAILURES + "test_a_locked_database_is_waited_for_and_then_said",),
     ),
     "S4": Fault(
         "an old backup of the run is put back",
@@ -144,7 +152,7 @@ CATALOGUE: Final = {
         (_REAL + "test_s4_an_old_backup",),
         (
             _LANE + "test_s4_an_old_copy_of_the_folder_is_refused",
-            "core/orders/test_orders.py::test_s4_an_order_with_our_mark_that_was_never_sent_is_foreign",
+            _ORDERS + "test_s4_an_order_with_our_mark_that_was_never_sent_is_foreign",
         ),
     ),
     "S5": Fault(
@@ -162,7 +170,7 @@ CATALOGUE: Final = {
             _CONFIG + "test_c2_decided_by_the_prices_of_another_symbol",
         ),
         (),
-        ("core/orders/test_checks.py::test_c2_a_hundred_times_too_large_is_refused",),
+        (_CHECKS + "test_c2_a_hundred_times_too_large_is_refused",),
     ),
     "C3": Fault(
         "test keys on a real host, a key that can withdraw",
@@ -180,8 +188,8 @@ CATALOGUE: Final = {
         ),
         (),
         (
-            "live/test_breaker.py::test_a_plugin_that_fails_three_times_is_quarantined",
-            "core/orders/test_orders.py::test_c4_numbers_that_are_none_do_no_harm",
+            _BREAKER + "test_a_plugin_that_fails_three_times_is_quarantined",
+            _ORDERS + "test_c4_numbers_that_are_none_do_no_harm",
         ),
     ),
     "C5": Fault(
@@ -193,7 +201,7 @@ CATALOGUE: Final = {
         ),
         (),
         (
-            "core/orders/test_checks.py::test_c5_the_same_order_too_often_stays_off_until_it_is_re_armed",
+            _CHECKS + "test_c5_the_same_order_too_often_stays_off_until_it_is_re_armed",
         ),
     ),
     "C6": Fault(
@@ -201,7 +209,7 @@ CATALOGUE: Final = {
         "the whole journal is folded and compared, and it is said; another strategy is refused",
         (_CONFIG + "test_c6_another_version_goes_on_and_says_so",),
         (),
-        ("live/test_start.py::test_a_changed_file_is_refused",),
+        (_START + "test_a_changed_file_is_refused",),
     ),
     "M1": Fault(
         "our position is not the venue's",
@@ -216,7 +224,7 @@ CATALOGUE: Final = {
         (_CONFIG + "test_c5_a_runaway_is_throttled_until_it_is_re_armed",),
         (),
         (
-            "core/orders/test_checks.py::test_m2_flipping_too_often_stops_entries_until_a_person_resumes",
+            _CHECKS + "test_m2_flipping_too_often_stops_entries_until_a_person_resumes",
         ),
     ),
     "M3": Fault(
@@ -240,7 +248,7 @@ CATALOGUE: Final = {
         (_REAL + "test_o1_o2_halted_at_any_moment_and_killed_on_top",),
         (
             _OPERATOR + _SIMS,
-            "live/test_start.py::test_o1_a_halt_of_a_run_that_is_not_running_takes_effect_at_its_start",
+            _START + "test_o1_a_halt_of_a_run_that_is_not_running_takes_effect_at_its_start",
         ),
     ),
     "O2": Fault(

@@ -281,8 +281,9 @@ class Desk:
             )
         self.core = self.change_core(fresh_core(self.seed % 2 == 0))
         tell = self._tell
+        wire: Any = Wire(self)
         self.dispatcher = Dispatcher(
-            Wire(self), clock=clock, put=lambda event: self.shell.put(event),  # type: ignore[arg-type]
+            wire, clock=clock, put=lambda event: self.shell.put(event),
             fault=lambda call, error: self._tell("critical", "fault", {"text": f"{call}: {error}"}),
         )  # fmt: skip
         self.shell = Shell(
@@ -307,7 +308,7 @@ class Desk:
         )  # fmt: skip
         self.shell.put(m.VenueChanged(at_ns=now_ns, venue="sim", state="up"))
         await begin.reconcile(
-            Wire(self), (SYMBOL,), since_ns=max(0, tail.at_ns - begin.OVERLAP_NS),  # type: ignore[arg-type]
+            wire, (SYMBOL,), since_ns=max(0, tail.at_ns - begin.OVERLAP_NS),
             first=tail.seq == 0, put=self.shell.put, tell=tell, stopping=asyncio.Event(),
         )  # fmt: skip
 

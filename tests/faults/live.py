@@ -36,6 +36,7 @@ class Live:
         text = STRATEGY.format(
             name="faults", capital=5_000.0, urls=json.dumps(venue.urls), options=json.dumps(OPTIONS)
         )
+        text = text.replace("period: 2", "period: 4").replace("period: 5", "period: 10")
         self.file.write_text(text, encoding="utf-8")
         self.environment = {
             "LOCAL_KEY": "k", "LOCAL_SECRET": "s", "SEPTET_STATE_DIR": str(folder / "state"),
@@ -46,6 +47,9 @@ class Live:
         ]  # fmt: skip
         self.run = RunProcess(self.words, self.environment, folder / "run.log")
         self.theirs = VenueBook()
+        self._reader: Reader | None = None
+        self._book: OurBook | None = None
+        self._inode = 0
 
     @property
     def place(self) -> Path:
@@ -57,8 +61,20 @@ class Live:
         return self.place / "journal.sqlite"
 
     def ours(self) -> OurBook:
-        with Reader(self.journal) as journal:
-            return OurBook(journal.head).take(journal.read())
+        """Our book: what the journal holds by now."""
+        inode = self.journal.stat().st_ino
+        if self._reader is None or inode != self._inode:
+            self.forget()
+            self._reader, self._inode = Reader(self.journal), inode
+            self._book = OurBook(self._reader.head)
+        assert self._book is not None
+        return self._book.take(self._reader.read(self._book.seq))
+
+    def forget(self) -> None:
+        """Read the journal anew the next time."""
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = self._book = None
 
     def look(self) -> list[Finding]:
         """Compare both books as they are now."""
@@ -153,3 +169,4 @@ def live(folder: Path, seed: int = 1, **changes: Any) -> Iterator[Live]:
             yield made
         finally:
             made.run.kill()
+            made.forget()

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,8 @@ from tests.faults.judge import MANY, held, insist
 from tests.faults.test_process import BARS, lived, made
 
 
-def operated(desk: Desk, action: str, reason: str = "news") -> m.Operated:
-    return m.Operated(at_ns=desk.clock.now_ns(), action=action, name="ann", reason=reason)  # type: ignore[arg-type]
+def operated(desk: Desk, action: Any, reason: str = "news") -> m.Operated:
+    return m.Operated(at_ns=desk.clock.now_ns(), action=action, name="ann", reason=reason)
 
 
 def entries(desk: Desk) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ def test_p5_an_exception_of_the_strategy(tmp_path: Path) -> None:
     async def scene() -> None:
         for seed in range(MANY):
             desk = Desk(made(tmp_path / f"{seed}"), seed)
-            desk.change_core = lambda core, at=20 + 7 * seed % 80: Failing(core, at)  # type: ignore[misc]
+            desk.change_core = partial(Failing, at=20 + 7 * seed % 80)
             await desk.start()
             await desk.trade(desk.path_of(BARS))
             assert desk.ended is not None

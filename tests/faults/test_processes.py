@@ -73,6 +73,7 @@ def test_p1_p2_p9_killed_again_and_again(run: Live) -> None:
 def stop(run: Live) -> int:
     code = run.run.stop()
     run.settle()
+    run.forget()
     return code
 
 
@@ -198,7 +199,7 @@ def test_c3_a_key_that_can_withdraw(tmp_path: Path) -> None:
 @long
 def test_m1_a_position_that_is_not_the_venues(run: Live) -> None:
     """Somebody moves what we trade: an alarm, and no entry until a person has looked."""
-    for number in range(-(-FEW // 10)):
+    for _ in range(-(-FEW // 10)):
         fired = run.said("position_mismatch")
         assert stop(run) == 0  # a start reads the account at once, a run every minute
         parameters = {"kind": "deposit", "asset": "BTC", "amount": "1.5"}
