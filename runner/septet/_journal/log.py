@@ -52,7 +52,8 @@ SNAPSHOTS: Final = 3
 _ROW: Final = "(?, ?, ?, ?, ?, ?)"
 _TOGETHER: Final = 32
 _INSERTS: Final = tuple(
-    f"INSERT INTO entries VALUES {', '.join([_ROW] * count)}" for count in range(_TOGETHER + 1)
+    f"INSERT INTO entries VALUES {', '.join([_ROW] * count)}"  # nosec B608
+    for count in range(_TOGETHER + 1)
 )
 """By number of rows: a statement of many costs a third less for each than as many statements."""
 _MARK: Final = struct.Struct("<q")
