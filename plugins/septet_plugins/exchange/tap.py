@@ -26,6 +26,7 @@ Lost = Callable[[Any, str], None]
 _FIRST_S: Final = 0.25
 _CAP_S: Final = 30.0
 _STEADY_S: Final = 30.0
+_CLOSE_S: Final = 3.0
 
 
 class Backoff:
@@ -148,5 +149,6 @@ def _seen(future: Any) -> None:
 
 
 async def _close(ws: Any) -> None:
-    with contextlib.suppress(Exception):  # it is gone already, one way or another
-        await ws.aiohttp_close()
+    # It is gone already, one way or another; one that goes on sending is not waited for.
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(ws.aiohttp_close(), _CLOSE_S)
