@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from septet import messages as m
@@ -163,6 +164,25 @@ def test_the_same_file_goes_on_and_fresh_begins_anew(stage: Stage) -> None:
 def test_the_fold_gives_the_state_the_run_had(stage: Stage) -> None:
     stage.run()
     before = stage.cores["live"].handled
+    stage.run(bars=4)
+    after = stage.cores["live"].handled
+    assert after[: len(before)] == before
+
+
+def test_a_snapshot_of_another_build_is_passed_over(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole journal is folded on a blank core, not on one that was half restored."""
+    stage.run()
+    before = stage.cores["live"].handled
+    restore = Scripted.restore
+
+    def other(core: Scripted, state: bytes) -> None:
+        restore(core, state)
+        if core.handled:
+            raise msgspec.ValidationError("a field is missing")
+
+    monkeypatch.setattr(Scripted, "restore", other)
     stage.run(bars=4)
     after = stage.cores["live"].handled
     assert after[: len(before)] == before

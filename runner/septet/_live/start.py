@@ -330,12 +330,14 @@ def doubts(journal: Journal, now_ns: int) -> list[str]:
 
 
 def _from_snapshot(core: Keeps, journal: Reader, found: Recovered) -> None:
+    blank = core.snapshot()
     for each in journal.snapshots():
         try:
             kept = msgspec.msgpack.decode(each.state, type=Kept)
-        except msgspec.DecodeError:
-            continue  # of another version: an older one serves, or the whole journal
-        core.restore(kept.core)
+            core.restore(kept.core)
+        except msgspec.DecodeError:  # of another version: an older one serves, or the journal
+            core.restore(blank)
+            continue
         found.kept, found.from_seq = kept, each.seq
         return
 
