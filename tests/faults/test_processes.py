@@ -95,6 +95,7 @@ def test_p4_the_process_stands_still(run: Live) -> None:
         held("P4")
 
 
+@long
 def test_p6_told_to_stop(run: Live) -> None:
     """SIGTERM at any moment: everything flushed, within a bound, and the next start goes on."""
     for _ in range(FEW):
