@@ -107,6 +107,8 @@ def test_a_series_is_kept_with_when_it_was_known() -> None:
 def test_a_child_fits_the_model_of_the_walk(
     prepared: tuple[Any, MarketData], tmp_path: Path
 ) -> None:
+    import lightgbm  # noqa: F401 - here, and not in the child: what took no part is no matter
+
     loaded, market = prepared
     whole = backtest(loaded)
     files = whole.model_files

@@ -159,7 +159,7 @@ class EstimatorTrainer:
             "calibrate": self.calibrate,
             "largest_difference": difference,
             "rows_compared": len(rows),
-            "versions": _versions(),
+            "versions": _versions(answer, served.format),
         }
         return Fitted(served, _importance(answer), notes[:5], facts)
 
@@ -283,10 +283,14 @@ def _importance(answer: Any) -> Floats | None:
     return np.ascontiguousarray(total)
 
 
-def _versions() -> dict[str, str]:
-    """Versions of what took part in the fit."""
+def _versions(answer: Any, served_by: str) -> dict[str, str]:
+    """Versions of what took part in the fit, whatever else this process has imported."""
     found = {"python": platform.python_version(), "numpy": np.__version__}
+    fitted = getattr(answer, "estimator", answer)
+    took_part = {"sklearn", type(fitted).__module__.partition(".")[0]}
+    if served_by == "onnx":
+        took_part |= {"onnxruntime", "skl2onnx"}
     for name in ("sklearn", "lightgbm", "onnxruntime", "skl2onnx"):
-        if name in sys.modules:
+        if name in took_part and name in sys.modules:
             found[name] = str(getattr(sys.modules[name], "__version__", "unknown"))
     return found
