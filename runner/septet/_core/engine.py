@@ -98,26 +98,31 @@ class Engine:
 
     def handle(self, event: Event) -> list[Command]:
         """Take one event; return what must happen because of it."""
+        self._now_ns = event.time_ns
+        t = self._take_in(event)
+        if not event.decides:
+            return []
+        if event.late:
+            self._C[layout.LATE] = 1
+        if self._trade(t, t + 1, self.window.arrays.table) == t:
+            self._trade_again(t)
+        if event.late:
+            self._C[layout.LATE] = 0
+        return self._new()
+
+    def _take_in(self, event: Event) -> int:
+        """Put the bars of an event at the cursor, observe and judge them; return their time."""
         window = self.window
         window.room -= 1
         if window.room <= 0:
             window.make_room(self._drain)
         t, table = window.time, window.arrays.table
         window.time = t + 1
-        self._now_ns = event.time_ns
         self._push(t, event.time_ns, event.day, event.columns, event.facts, table)
         self._observe(t, t + 1, table)
         if self._judge is not None:
             self._predict(event)
-        if not event.decides:
-            return []
-        if event.late:
-            self._C[layout.LATE] = 1
-        if self._trade(t, t + 1, table) == t:
-            self._trade_again(t)
-        if event.late:
-            self._C[layout.LATE] = 0
-        return self._new()
+        return t
 
     def _trade_again(self, t: int) -> None:
         """Trade with a larger log."""

@@ -48,6 +48,7 @@ STATUS_OF: Final = {
 }
 """How the venue's word for an end is booked: the engine knows no rejection."""
 FLAT: Final = "flat"
+QUOTED_NS: Final = 10_000_000_000
 SAFE_MODE: Final = "safe_mode"
 TRACES: Final = 1_024
 """Newest orders whose trace is remembered for their fills."""
@@ -161,8 +162,7 @@ class LiveCore:
             return
         self._venue(event)
         if event.action in ("halt", "flatten"):
-            flatten = event.action == "flatten"
-            self._carry(self.engine.halt(self.market_ns, flatten=flatten))
+            self._carry(self.engine.halt(self.market_ns, flatten=event.action == "flatten"))
         elif event.action == "resume":
             self._carry(self.engine.resume(self.market_ns))
 
@@ -170,8 +170,12 @@ class LiveCore:
 
     def _bar(self, event: m.BarClosed) -> None:
         self.intake.bar(event)
-        if self.checks is not None and event.source != "history":
-            self.checks.priced(event.symbol, event.close, event.at_ns)
+        checks, k = self.checks, event.symbol
+        if checks is None or event.source == "history":
+            return
+        # a fresh quote stays: bars that are wrong must not vouch for themselves at the collar
+        if event.at_ns - checks.symbols[k].price_ns > QUOTED_NS:
+            checks.priced(k, event.close, event.at_ns)
 
     def _gap(self, event: m.Gapped) -> None:
         text = f"{event.reason}: the windows go on without the bars from {event.first_ns}"
@@ -185,7 +189,9 @@ class LiveCore:
         if not event.decides:
             return
         for k in event.present:
-            self._decided(k)
+            if (row := self.engine.decision(k)) is not None:
+                trace = self._traced(row.time_ns, k)
+                self._out.append(telling.decided(row, self.names, trace))
         self._out.append(telling.ruled(self.engine.curve()))
         self._valued()
         self._carry(found)
@@ -193,12 +199,6 @@ class LiveCore:
             for k in event.present:
                 self._protect(k)
         self._train(event.time_ns)
-
-    def _decided(self, k: int) -> None:
-        row = self.engine.decision(k)
-        if row is None:
-            return
-        self._out.append(telling.decided(row, self.names, self._traced(row.time_ns, k)))
 
     def _traced(self, time_ns: int, k: int) -> str:
         """Name what ties a bar to its decision, order and fills."""

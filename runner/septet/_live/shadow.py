@@ -16,7 +16,7 @@ import numpy as np
 
 from septet import messages as m
 from septet._core.engine import Engine
-from septet._core.events import Barrier, Command
+from septet._core.events import Barrier
 from septet._core.external import ExternalEngine
 from septet._core.live import LiveCore
 from septet._core.window import Window
@@ -109,48 +109,18 @@ def _window_over(plan: Any, state: Any, taken: _Taken) -> Window:
     return window
 
 
-class _Over:
-    """What an engine does differently when everything has been observed before."""
+class _ShadowEngine(Engine):
+    """An engine over a history that has been laid out, observed and judged before."""
 
-    window: Window
-    _C: Any
-    _trade: Any
-    _now_ns: int
-
-    def handle(self, event: Barrier) -> list[Command]:
-        """Trade the next time; its features and predictions are there."""
-        window = self.window
-        t = window.time
-        window.time = t + 1
-        assert window.arrays["T"][layout.KNOWN, t] == event.time_ns, "another barrier"
-        self._now_ns = event.time_ns
-        if not event.decides:
-            return []
-        self._C[layout.LATE] = int(event.late)
-        if self._trade(t, t + 1, window.arrays.table) == t:
-            self._trade_again(t)
-        self._C[layout.LATE] = 0
-        return self._new()
-
-    def _trade_again(self, t: int) -> None:
-        raise NotImplementedError
-
-    def _new(self) -> list[Command]:
-        raise NotImplementedError
+    def _take_in(self, event: Barrier) -> int:
+        t = self.window.time
+        self.window.time = t + 1
+        assert self.window.arrays["T"][layout.KNOWN, t] == event.time_ns, "another barrier"
+        return t
 
 
-class _ShadowEngine(_Over, Engine):
-    """Fills inside."""
-
-    _trade_again = Engine._trade_again
-    _new = Engine._new
-
-
-class _ShadowExternal(_Over, ExternalEngine):
-    """Fills from outside."""
-
-    _trade_again = ExternalEngine._trade_again
-    _new = ExternalEngine._new
+class _ShadowExternal(_ShadowEngine, ExternalEngine):
+    """The same, with fills from outside."""
 
 
 def _engine_over(build: Build, taken: _Taken) -> Engine:
