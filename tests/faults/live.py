@@ -108,10 +108,6 @@ class Live:
         """Wait until the log says something once more."""
         self.until(lambda: self.said(event) > before, event)
 
-    def until_ns(self, at_ns: int) -> None:
-        """Wait for a wall time."""
-        self.until(lambda: time.time_ns() > at_ns, "time")
-
     def settle(self) -> None:
         """Wait until both books agree."""
         found: list[Finding] = []

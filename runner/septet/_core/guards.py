@@ -249,8 +249,8 @@ class Guards:
     # ------------------------------------------------------------------ the position
 
     def compare(
-        self, k: int, ours: float, theirs: float, *, tolerance: float, low: float, high: float,
-        settled: bool, now_ns: int,
+        self, k: int, ours: float, theirs: float, *, tolerance: float,
+        band: tuple[float, float], lags: Sequence[tuple[float, float]], now_ns: int,
     ) -> list[m.Command]:  # fmt: skip
         """Compare the booked position of a symbol with the account's.
 
@@ -260,20 +260,21 @@ class Guards:
             What is booked, and what the account holds for this run (base currency, signed).
         tolerance
             What does not count: a lot, and what fees may have left.
-        low, high
+        band
             What unfinished orders may have sold and bought since (`Orders.band`).
-        settled
-            False where the symbol traded around the time the account was asked: then nothing is
-            concluded (`Orders.quiet`).
+        lags
+            How far the account's answer may be behind (`Orders.lags`): from a gap within one of
+            them nothing is concluded.
         """
         gap = theirs - ours
         known = self._accepted.get(k, 0.0)
-        if low - tolerance <= gap - known <= high + tolerance or abs(gap) <= tolerance:
+        low, high = band[0] - tolerance, band[1] + tolerance
+        if low <= gap - known <= high or abs(gap) <= tolerance:
             if abs(gap) <= tolerance:
                 self._accepted.pop(k, None)
             self._gaps.pop(k, None)
             return self.lift("position_mismatch", "the balances agree", symbol=k)
-        if not settled:
+        if any(low + below <= gap - known <= high + above for below, above in lags):
             return []
         self._gaps[k] = gap
         text = MISMATCH_TEXT.format(symbol=self.symbols[k], ours=ours, theirs=theirs)

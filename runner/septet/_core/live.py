@@ -297,10 +297,9 @@ class LiveCore:
             if event.first and self.rules.adopts and abs(theirs - ours) >= lot:
                 self._adopt(k, theirs - ours)
                 continue
-            low, high = self.orders.band(k)
             self._out += self.guards.compare(
-                k, ours, theirs, tolerance=lot, low=low, high=high,
-                settled=self.orders.quiet(k, event.asked_ns), now_ns=event.at_ns,
+                k, ours, theirs, tolerance=lot, band=self.orders.band(k),
+                lags=self.orders.lags(k, event.asked_ns), now_ns=event.at_ns,
             )  # fmt: skip
 
     def _adopt(self, k: int, quantity: float) -> None:

@@ -156,14 +156,14 @@ def test_a_plugin_in_quarantine_blocks_until_it_is_tried_again() -> None:
 
 
 def compare(made: Guards, ours: float, theirs: float, **rest: Any) -> list[m.Command]:
-    fields = {"tolerance": 0.001, "low": 0.0, "high": 0.0, "settled": True, "now_ns": NOW, **rest}
+    fields = {"tolerance": 0.001, "band": (0.0, 0.0), "lags": [(0.0, 0.0)], "now_ns": NOW, **rest}
     return made.compare(0, ours, theirs, **fields)
 
 
 def test_m1_a_position_that_differs_blocks_until_they_agree() -> None:
     made = guards()
     assert compare(made, 1.0, 1.0005) == []
-    assert compare(made, 1.0, 2.0, settled=False) == []
+    assert compare(made, 1.0, 2.0, lags=[(0.0, 1.0)]) == []
     fired = compare(made, 1.0, 2.0)
     assert names(fired) == ["Fired", "Alerted"]
     assert made.blocked(0) == "position_mismatch"
@@ -172,9 +172,18 @@ def test_m1_a_position_that_differs_blocks_until_they_agree() -> None:
 
 def test_m1_unfinished_orders_are_allowed_for() -> None:
     made = guards()
-    assert compare(made, 1.0, 1.5, high=0.5) == []
-    assert compare(made, 1.0, 0.5, low=-0.5) == []
-    assert compare(made, 1.0, 0.5, high=0.5)
+    assert compare(made, 1.0, 1.5, band=(0.0, 0.5)) == []
+    assert compare(made, 1.0, 0.5, band=(-0.5, 0.0)) == []
+    assert compare(made, 1.0, 0.5, band=(0.0, 0.5))
+
+
+def test_m1_a_read_that_lags_neither_fires_nor_lifts() -> None:
+    made = guards()
+    assert compare(made, 1.0, 0.0, lags=[(-1.0, -0.9)]) == []
+    assert made.blocked(0) == ""
+    assert compare(made, 1.0, 1.5, lags=[(-1.0, -0.9)])
+    assert compare(made, 1.0, 0.0, lags=[(-1.0, -0.9)]) == []
+    assert made.blocked(0) == "position_mismatch"
 
 
 def test_m1_what_a_person_accepted_does_not_fire_again_but_more_does() -> None:

@@ -17,6 +17,7 @@ from septet._core.orders.records import (
     SECOND_NS,
     Booked,
     Child,
+    Lately,
     Outcome,
     Records,
     Timing,
@@ -29,6 +30,8 @@ Level = Literal["info", "warning", "error", "critical"]
 
 FILLS_BEFORE_NS = 60 * SECOND_NS
 """How long before an order was sent its fills are asked for: clocks differ."""
+LONGEST_READ_NS = 60 * SECOND_NS
+"""How long ago a read of the account that answers now may have been asked for."""
 
 
 class Desk:
@@ -225,7 +228,8 @@ class Desk:
         child.counted += fill.quantity
         child.seen = max(child.seen, child.counted)
         k, work = child.symbol, records.works.get(child.parent)
-        records.traded_ns[k] = now_ns
+        keep_ns = self.timing.settles_ns + LONGEST_READ_NS
+        records.lately.setdefault(k, Lately()).add(fill, now_ns, keep_ns)
         self.touched.add(k)
         if work is not None and not child.protects:
             work.filled += fill.quantity

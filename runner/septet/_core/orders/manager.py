@@ -254,10 +254,16 @@ class Orders:
         buys, sells = self._desk.open_quantity(k)
         return -sells, buys
 
-    def quiet(self, k: int, asked_ns: int) -> bool:
-        """Whether a read of the account, asked for at a time, shows every fill booked here."""
-        settled_ns = self._desk.records.traded_ns.get(k, 0) + self._desk.timing.settles_ns
-        return settled_ns < asked_ns
+    def lags(self, k: int, asked_ns: int) -> list[tuple[float, float]]:
+        """Return how far from ours a right read of the account may be that lags: low, high, each.
+
+        It was asked for at a time and shows the account as it stood at one instant since then,
+        or up to `Timing.settles_ns` before.
+        """
+        lately = self._desk.records.lately.get(k)
+        if lately is None:
+            return [(0.0, 0.0)]
+        return lately.lags(asked_ns - self._desk.timing.settles_ns)
 
     def protected(self, k: int) -> bool:
         """Whether a stop stands at the venue; where none does, the engine's own test acts."""

@@ -7,15 +7,19 @@ time.
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from bisect import bisect_left
+from itertools import groupby
+from operator import itemgetter
+from typing import Final, Literal
 
 import msgspec
 
 from septet import messages as m
 
 __all__ = [
-    "FINAL", "RANK", "Booked", "Child", "Ended", "External", "Foreign", "Outcome", "Outside",
-    "Parent", "Protection", "Records", "StopEnded", "Timing", "Triggered", "Work",
+    "FINAL", "RANK", "Booked", "Child", "Ended", "External", "Foreign", "Lately", "Outcome",
+    "Outside", "Parent", "Protection", "Records", "StopEnded", "Timing", "Triggered", "Work",
 ]  # fmt: skip
 
 SECOND_NS = 1_000_000_000
@@ -26,6 +30,11 @@ RANK: dict[m.OrderState, int] = {
 }  # fmt: skip
 """States only ever gain rank."""
 FINAL = 5
+LATELY: Final = 4_096
+"""Most fills of a symbol that a comparison with the account looks back on."""
+LARGEST_FEE: Final = 0.05
+"""Of a fill's quantity; a larger number is a fee in another currency."""
+_venue_ns = itemgetter(1)
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -292,6 +301,50 @@ Outcome = Booked | Ended | Triggered | StopEnded | External | Foreign
 Kill = Literal["", "cancelling", "done"]
 
 
+class Lately(msgspec.Struct, array_like=True):
+    """Fills of a symbol that a lagging read of the account may not show.
+
+    Each is when it was booked, when it happened at the venue, what it moved (signed), and what a
+    fee in the base currency may have taken of that. `dropped_ns` is when the newest of those was
+    booked that were too many to keep.
+    """
+
+    fills: list[tuple[int, int, float, float]] = []
+    dropped_ns: int = -1
+
+    def add(self, fill: m.Filled, now_ns: int, keep_ns: int) -> None:
+        """Remember a fill, and forget those booked longer ago than `keep_ns`."""
+        moved = fill.quantity if fill.side == "buy" else -fill.quantity
+        fee = fill.fee if fill.fee <= LARGEST_FEE * fill.quantity else 0.0
+        fills = self.fills
+        fills.append((now_ns, fill.venue_ns, moved, fee))
+        old = bisect_left(fills, (now_ns - keep_ns,))
+        if len(fills) - old > LATELY:
+            old = len(fills) - LATELY // 2
+            self.dropped_ns = fills[old - 1][0]
+        if old > LATELY // 2 or fills[0][0] < now_ns - 2 * keep_ns:
+            del fills[:old]
+
+    def lags(self, since_ns: int) -> list[tuple[float, float]]:
+        """Return where the position was since a wall time, relative to now: bounds, each instant.
+
+        Fills go back in the venue's order; of those of one instant any may have come first.
+        """
+        if self.dropped_ns >= since_ns:
+            return [(-math.inf, math.inf)]
+        back = sorted((each for each in self.fills if each[0] >= since_ns), key=_venue_ns)
+        found, start, spare = [(0.0, 0.0)], 0.0, 0.0
+        for _, together in groupby(reversed(back), key=_venue_ns):
+            bought = sold = 0.0
+            for _, _, moved, fee in together:
+                bought, sold, spare = bought + max(moved, 0.0), sold - min(moved, 0.0), spare + fee
+            if bought > 0.0 and sold > 0.0:
+                found.append((start - bought - spare, start + sold + spare))
+            start += sold - bought
+            found.append((start - spare, start + spare))
+        return found
+
+
 class Records(msgspec.Struct, kw_only=True):
     """Everything the order manager knows."""
 
@@ -311,7 +364,7 @@ class Records(msgspec.Struct, kw_only=True):
     unclaimed: list[m.Filled] = []
     highest: int = -1
     forgotten_ns: dict[int, int] = {}
-    traded_ns: dict[int, int] = {}
+    lately: dict[int, Lately] = {}
     kill: Kill = ""
     kill_ns: int = 0
     kill_next_ns: int = 0

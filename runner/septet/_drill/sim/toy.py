@@ -91,10 +91,9 @@ class Toy:
 
     def _compare(self, event: m.Holdings) -> None:
         free, locked = event.balances[BASE]
-        low, high = self.orders.band(0)
         self._out += self.guards.compare(
-            0, self._units / UNIT, free + locked, tolerance=LOT / UNIT, low=low, high=high,
-            settled=self.orders.quiet(0, event.asked_ns), now_ns=event.at_ns,
+            0, self._units / UNIT, free + locked, tolerance=LOT / UNIT, band=self.orders.band(0),
+            lags=self.orders.lags(0, event.asked_ns), now_ns=event.at_ns,
         )  # fmt: skip
 
     def _apply(self, outcome: Outcome, now_ns: int, told: list[m.Command]) -> None:
