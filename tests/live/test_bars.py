@@ -294,10 +294,11 @@ def test_the_gate_lets_through_what_history_does(
 ) -> None:
     keys = CandlesConfig(volume_in="quote" if quote else None)
     grid = Grid("24x7", MINUTE)
-    bar, _ = Gate("A", grid, keys, "test").admit(BarSeen("A", START, *row, closed=True))
+    bar, found = Gate("A", grid, keys, "live").admit(BarSeen("A", START, *row, closed=True))
     with np.errstate(all="ignore"):
-        wanted, _ = Admission("A", MINUTE, keys).admit(START, *row, now_ns=2**62)
+        wanted, said = Admission("A", MINUTE, keys).admit(START, *row, now_ns=2**62)
     assert (bar is None) == (wanted is None)
+    assert found == said
     if bar is not None and wanted is not None:
         for name in ("open", "high", "low", "close", "volume"):
             assert getattr(bar, name) == getattr(wanted, name)

@@ -200,6 +200,15 @@ class _Loop:
 
     def __init__(self) -> None:
         self.timers: list[_Timer] = []
+        self._soon: list[Any] = []
+
+    def call_soon(self, call: Any) -> None:
+        self._soon.append(call)
+
+    def step(self) -> None:
+        soon, self._soon = self._soon, []
+        for call in soon:
+            call()
 
     def call_later(self, wait_s: float, ring: Any) -> _Timer:
         self.timers.append(_Timer(wait_s, ring))
@@ -225,6 +234,7 @@ def test_alarms_ring_at_their_time_and_once(asked: list[int], steps: Sequence[in
         alarm = Alarm(clock, rung.append)
         for each in asked:
             alarm.ask(each)
+        loop.step()
         waiting = set(asked)
         for step in [0, *steps, 30]:
             clock.advance(step)

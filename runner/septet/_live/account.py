@@ -152,27 +152,37 @@ class AccountGate:
     def _passed(self, symbol: str, value: float, replaced: _Working | None) -> str:
         if value <= 0.0:
             return f"no price of {symbol} is known, so its value cannot be checked"
-        if len(self._sent) >= sum(each.limits.orders_per_minute for each in self.members):
+        position = gross = 0.0
+        orders = 0
+        for each in self.members:
+            orders += each.limits.orders_per_minute
+            gross += each.limits.gross * each.equity
+            if symbol in each.symbols:
+                position += each.limits.position * each.equity
+        if len(self._sent) >= orders:
             return f"the account's strategies sent {len(self._sent)} orders within a minute"
         more = value - (replaced.value if replaced is not None else 0.0)
-        trading = [each for each in self.members if symbol in each.symbols]
-        bound = sum(each.limits.position * each.equity for each in trading) * _SLACK
-        would = self._exposure(symbol) + more
+        held, total = self._exposure(symbol)
+        would, bound = held + more, position * _SLACK
         if would > bound:
             return f"all strategies would hold {would:.2f} of {symbol}, at most {bound:.2f}"
-        bound = sum(each.limits.gross * each.equity for each in self.members) * _SLACK
-        would = sum(map(self._exposure, {n: 0 for each in self.members for n in each.symbols}))
-        if would + more > bound:
-            return f"all strategies would hold {would + more:.2f}, at most {bound:.2f}"
+        would, bound = total + more, gross * _SLACK
+        if would > bound:
+            return f"all strategies would hold {would:.2f}, at most {bound:.2f}"
         return ""
 
-    def _exposure(self, symbol: str) -> float:
-        price = self.prices.get(symbol, 0.0)
-        return sum(
-            abs(each.positions.get(symbol, 0.0)) * price
-            + sum(order.value for order in each.working.values() if order.symbol == symbol)
-            for each in self.members
-        )
+    def _exposure(self, symbol: str) -> tuple[float, float]:
+        """Quote value that is held or on its way: of a symbol, and of all of them."""
+        held = total = 0.0
+        for member in self.members:
+            for name, quantity in member.positions.items():
+                value = abs(quantity) * self.prices.get(name, 0.0)
+                total += value
+                held += value if name == symbol else 0.0
+            for order in member.working.values():
+                total += order.value
+                held += order.value if order.symbol == symbol else 0.0
+        return held, total
 
     def others(self, member: Member) -> dict[str, float]:
         """Return what the other strategies hold, by currency."""

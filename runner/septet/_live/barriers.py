@@ -112,9 +112,25 @@ class Barriers:
         """Take in a bar or a gap of one symbol, in order."""
         self.standing.take(event)
 
+    def step(self) -> list[m.BarrierReached]:
+        """Return the barriers of one decision time that is reached by now; none if none is.
+
+        `settle` must follow, for other times may be reached as well. This much is all that
+        stands between a bar and its order.
+        """
+        found: list[m.BarrierReached] = []
+        if self.standing.time_ns != _NEVER:
+            self._step(self._clock.now_ns(), found)
+        return found
+
     def settle(self) -> list[m.BarrierReached]:
         """Return the barriers that are reached by now, in order."""
-        return self._settle(self._clock.now_ns())
+        found: list[m.BarrierReached] = []
+        if self.standing.time_ns != _NEVER:
+            now_ns = self._clock.now_ns()
+            while self._step(now_ns, found):
+                pass
+        return found
 
     def next_wall_ns(self) -> int | None:
         """Return when `settle` must be called if nothing arrives; None before a start."""
@@ -124,27 +140,29 @@ class Barriers:
 
     # ------------------------------------------------------------------------------------
 
-    def _settle(self, now_ns: int) -> list[m.BarrierReached]:
-        found: list[m.BarrierReached] = []
+    def _step(self, now_ns: int, found: list[m.BarrierReached]) -> bool:
+        """Reach the next decision time, if everybody is there or grace has passed."""
         standing = self.standing
-        while standing.time_ns != _NEVER:
-            self._late(now_ns, found)
-            time_ns, due = self._upcoming()
-            accounted = standing.accounted_ns
-            if any(accounted[k] < time_ns for k in due) and now_ns < self._deadline(time_ns):
-                break
-            here = [k for k in due if self._head(k) == time_ns]
-            missing = tuple(k for k in due if k not in here) if len(here) < len(due) else ()
-            standing.time_ns = time_ns
-            self._reach(now_ns, time_ns, here, missing, found)
-        return found
+        self._late(now_ns, found)
+        time_ns, due = self._upcoming()
+        accounted = standing.accounted_ns
+        for k in due:
+            if accounted[k] < time_ns and now_ns < self._deadline(time_ns):
+                return False
+        here = [k for k in due if self._head(k) == time_ns]
+        missing = tuple(k for k in due if k not in here) if len(here) < len(due) else ()
+        standing.time_ns = time_ns
+        self._reach(now_ns, time_ns, here, missing, found)
+        return True
 
     def _late(self, now_ns: int, found: list[m.BarrierReached]) -> None:
         """Let bars in whose decision time has passed without them."""
         standing = self.standing
         while True:
-            heads = [queue[0] for queue in standing.waiting if queue]
-            time_ns = min(heads, default=2**62)
+            time_ns = 2**62
+            for queue in standing.waiting:
+                if queue and queue[0] < time_ns:
+                    time_ns = queue[0]
             if time_ns > standing.time_ns:
                 return
             here = [k for k in range(len(standing.waiting)) if self._head(k) == time_ns]
@@ -163,8 +181,8 @@ class Barriers:
         Who is missing is said with the first, so that a crash between the two loses nothing.
         """
         waiting = self.standing.waiting
-        old = tuple(k for k in here if len(waiting[k]) > 1)
-        new = tuple(k for k in here if len(waiting[k]) == 1)
+        old = tuple([k for k in here if len(waiting[k]) > 1])
+        new = tuple([k for k in here if len(waiting[k]) == 1]) if old else tuple(here)
         if old:
             found.append(self._made(now_ns, time_ns, old, missing, decides=False))
         if new or not old:

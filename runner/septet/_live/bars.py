@@ -175,7 +175,7 @@ class BarDesk:
             early = slot.known_ns - market_ns > self.rules.early_market_ns
             if not (early or line.ready or line.suspect):  # the usual: the next one, and no other
                 line.newest_ns = max(line.newest_ns, seen.open_ns)
-                event = self._release(line, slot, _Ready(seen, seen.source), now_ns)
+                event = self._release(line, slot, seen, seen.source, now_ns)
                 return [] if event is None else [event]
         return self._take(line, seen, now_ns, market_ns)
 
@@ -341,7 +341,8 @@ class BarDesk:
         while line.next is not None:
             slot = line.next
             if slot.open_ns in line.ready:
-                event = self._release(line, slot, line.ready.pop(slot.open_ns), now_ns)
+                ready = line.ready.pop(slot.open_ns)
+                event = self._release(line, slot, ready.seen, ready.source, now_ns, sure=ready.sure)
                 if event is not None:
                     yield event
                 continue
@@ -350,10 +351,18 @@ class BarDesk:
                 return
             yield gap
 
-    def _release(self, line: _Line, slot: Slot, ready: _Ready, now_ns: int) -> m.BarClosed | None:
+    def _release(
+        self,
+        line: _Line,
+        slot: Slot,
+        seen: BarSeen,
+        source: Source,
+        now_ns: int,
+        *,
+        sure: bool = False,
+    ) -> m.BarClosed | None:
         """Give the next bar, or put it aside where it is not to be believed or used."""
-        seen = ready.seen
-        if not ready.sure and self._absurd(line, seen):
+        if not sure and self._absurd(line, seen):
             self._doubt(line, seen)
             return None
         bar, found = line.gate.admit(seen)
@@ -362,7 +371,7 @@ class BarDesk:
             self._found += found
         if bar is None:
             empty = line.empty.setdefault(slot.open_ns, _Empty(now_ns))
-            empty.times += ready.source == "backfill"  # the venue itself has nothing better
+            empty.times += source == "backfill"  # the venue itself has nothing better
             empty.reason = f"refused: {found[-1].kind}"
             return None
         self._advance(line, slot, seen)
@@ -370,15 +379,15 @@ class BarDesk:
         return m.BarClosed(
             at_ns=now_ns, symbol=line.number, open_ns=slot.open_ns, known_ns=slot.known_ns,
             open=bar.open, high=bar.high, low=bar.low, close=bar.close, volume=bar.volume,
-            source=ready.source,
+            source=source,
         )  # fmt: skip
 
     def _advance(self, line: _Line, slot: Slot, seen: BarSeen | None) -> None:
         line.past[slot.open_ns] = seen
         if len(line.past) > _REMEMBERED:
             del line.past[next(iter(line.past))]
-        for kept in (line.partial, line.suspect, line.empty):
-            if kept:
+        if line.partial or line.suspect or line.empty:
+            for kept in (line.partial, line.suspect, line.empty):
                 kept.pop(slot.open_ns, None)
         line.next = line.grid.following(slot.open_ns)
         line.held_since_ns = None

@@ -45,6 +45,7 @@ class Alarm:
         self._times: list[int] = []
         self._asked: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._setting = False
 
     def ask(self, at_ns: int) -> None:
         """Ring at a wall time, or at once when it has passed; once however often asked."""
@@ -52,8 +53,9 @@ class Alarm:
             return
         self._asked.add(at_ns)
         heapq.heappush(self._times, at_ns)
-        if self._times[0] == at_ns:
-            self._set()
+        if self._times[0] == at_ns and not self._setting:
+            self._setting = True  # a timer costs more than what an order may wait for
+            asyncio.get_running_loop().call_soon(self._set)
 
     def close(self) -> None:
         """Ring no more."""
@@ -64,8 +66,12 @@ class Alarm:
             self._timer = None
 
     def _set(self) -> None:
+        self._setting = False
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
+        if not self._times:
+            return
         # The wall clock may jump while the loop's does not, so a long sleep is taken in parts.
         wait_s = min(max(0.0, (self._times[0] - self._clock.now_ns()) / _NS), _LONGEST_SLEEP_S)
         self._timer = asyncio.get_running_loop().call_later(wait_s, self._ring)
@@ -79,8 +85,7 @@ class Alarm:
             rings = True
         if rings:
             self._put(m.Ticked(at_ns=now_ns, market_ns=self._clock.market_ns()))
-        if self._times:
-            self._set()
+        self._set()
 
 
 class Dispatcher:
@@ -124,13 +129,14 @@ class Dispatcher:
         self._floor = -1
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[Any] = set()
-        self._routes: dict[type[m.Command], Callable[[Any], object]] = {
-            m.Cancel: lambda each: self._start(self._cancel(each)),
-            m.CancelAll: lambda each: None,  # went first, in `dispatch`
-            m.Query: lambda each: self._once(("query", each.client_id), self._query(each)),
-            m.Refresh: lambda each: self._once(each, self._refresh(each)),
-            m.Wake: lambda each: self._alarm.ask(each.at_ns),
-            m.Train: lambda each: self._start(self._fit(each)),
+        self._routes: dict[type[m.Command], Callable[[Any, list[Send]], object]] = {
+            m.Submit: self._claim_submit,
+            m.Amend: self._claim_amend,
+            m.Cancel: lambda each, sends: self._start(self._cancel(each)),
+            m.Query: lambda each, sends: self._once(("query", each.client_id), self._query(each)),
+            m.Refresh: lambda each, sends: self._once(each, self._refresh(each)),
+            m.Wake: lambda each, sends: self._alarm.ask(each.at_ns),
+            m.Train: lambda each, sends: self._start(self._fit(each)),
         }
 
     # ------------------------------------------------------------ what the shell calls
@@ -142,18 +148,15 @@ class Dispatcher:
         changes of state need nothing done.
         """
         sends: list[Send] = []
-        for each in commands:
-            if type(each) is m.CancelAll:
-                self._start(self.cancel_all(each.symbols))
-        for each in commands:
-            if isinstance(each, m.Submit):
-                self._claim(each, each.client_id, each.parent, self._submit, sends)
-            elif isinstance(each, m.Amend):
-                self._claim(each, each.new_client_id, each.parent, self._amend, sends)
-            else:
-                route = self._routes.get(type(each))
-                if route is not None:
-                    route(each)
+        kinds = [type(each) for each in commands]
+        if m.CancelAll in kinds:
+            for each in commands:
+                if isinstance(each, m.CancelAll):
+                    self._start(self.cancel_all(each.symbols))
+        routes = self._routes
+        for kind, each in zip(kinds, commands, strict=True):
+            if kind in routes:
+                routes[kind](each, sends)
         return sends
 
     def remember(self, commands: Iterable[m.Command]) -> None:
@@ -205,29 +208,30 @@ class Dispatcher:
 
     # ------------------------------------------------------------ orders
 
-    def _claim(
-        self,
-        order: m.Submit | m.Amend,
-        client_id: str,
-        parent: int,
-        send: Callable[[Any], Send],
-        sends: list[Send],
-    ) -> None:
+    def _claim_submit(self, order: m.Submit, sends: list[Send]) -> None:
+        if self._claim(order, order.client_id):
+            sends.append(self._submit(order))
+
+    def _claim_amend(self, order: m.Amend, sends: list[Send]) -> None:
+        if self._claim(order, order.new_client_id):
+            sends.append(self._amend(order))
+
+    def _claim(self, order: m.Submit | m.Amend, client_id: str) -> bool:
         """Take the one right to post an id; a second one is a fault of the core, and refused."""
         if client_id in self._sent:
             self._fault("submit", RuntimeError(f"order {client_id} was already sent once"))
-            return
+            return False
         # Too old to be sure of: the venue is asked instead. Protective stops (-1) have no number.
-        if 0 <= parent <= self._floor:
+        if 0 <= order.parent <= self._floor:
             error = RuntimeError(f"order {client_id} is older than the ids that are remembered")
             self._fault("submit", error)
             self._put(self._uncertain(client_id, error))
-            return
-        self._note(client_id, parent)
+            return False
+        self._note(client_id, order.parent)
         if self._gate is not None and (reason := self._gate.refusal(order)):
             self._refused(client_id, "gate", reason, by="gate")
-            return
-        sends.append(send(order))
+            return False
+        return True
 
     def _note(self, client_id: str, parent: int) -> None:
         self._sent[client_id] = parent

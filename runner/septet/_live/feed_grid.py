@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from septet._data.admit import Admission
-from septet._data.bars import Finding
+from septet._data.bars import Bar, Finding
 from septet._data.calendars import Anchor, Sessions, load_calendar
+from septet._data.findings import Findings
+from septet._data.judge import PRICES
+from septet._data.stamps import iso
 from septet._host.venues import BarSeen
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
@@ -42,6 +44,7 @@ class Grid:
     def __init__(self, calendar: str, bar_ns: int, anchor: Anchor = "utc") -> None:
         """Schedule bars of `bar_ns` on a calendar."""
         self.calendar, self.bar_ns, self.anchor = calendar, bar_ns, anchor
+        self._even = calendar == "24x7"
         self._start = _MONDAY_NS if bar_ns % _WEEK_NS == 0 else 0
         self._span = (0, -1)
         self._opens: list[int] = []
@@ -49,7 +52,7 @@ class Grid:
 
     def slot(self, open_ns: int) -> Slot | None:
         """Return the bar that opens at a time, None if none is scheduled."""
-        if self.calendar == "24x7":
+        if self._even:
             on_grid = (open_ns - self._start) % self.bar_ns == 0
             return Slot(open_ns, open_ns + self.bar_ns) if on_grid else None
         self._cover(open_ns)
@@ -59,7 +62,7 @@ class Grid:
 
     def following(self, open_ns: int) -> Slot:
         """Return the first bar that opens after a time."""
-        if self.calendar == "24x7":
+        if self._even:
             found = open_ns + self.bar_ns - (open_ns - self._start) % self.bar_ns
             return Slot(found, found + self.bar_ns)
         self._cover(open_ns)
@@ -67,8 +70,9 @@ class Grid:
 
     def known_after(self, known_ns: int) -> Slot:
         """Return the first bar that becomes known after a time."""
-        if self.calendar == "24x7":
-            return self.following(known_ns - self.bar_ns)
+        if self._even:
+            found = known_ns - (known_ns - self._start) % self.bar_ns
+            return Slot(found, found + self.bar_ns)
         self._cover(known_ns)
         return self._at(bisect_right(self._knowns, known_ns))
 
@@ -104,17 +108,6 @@ class Grid:
         self._span = (time_ns - _BACK_NS // 2, time_ns + _AHEAD_NS - 60 * _DAY_NS)
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """A row that passed the rules of history."""
-
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-
-
 class Gate:
     """One row at a time through `Admission`, quickly where nothing is wrong with it.
 
@@ -126,6 +119,7 @@ class Gate:
         """Judge rows of a symbol by a file's policies."""
         self._symbol, self._grid, self._keys, self._source = symbol, grid, keys, source
         self._quote = keys.volume_in == "quote"
+        self._keeps_empty = keys.policy.zero_volume == "keep"
 
     def _new(self) -> Admission:
         """Return an admission without a past: order is kept elsewhere, a gap is no defect."""
@@ -134,19 +128,26 @@ class Gate:
             self._symbol, grid.bar_ns, self._keys, grid.calendar, "open", grid.anchor, self._source
         )
 
-    def admit(self, row: BarSeen) -> tuple[Admitted | None, tuple[Finding, ...]]:
-        """Judge a row whose place in time was judged before."""
+    def admit(self, row: BarSeen) -> tuple[BarSeen | Bar | None, tuple[Finding, ...]]:
+        """Judge a row whose place in time was judged before; one without a fault is the bar."""
         low, high = row.low, row.high
         plain = 0.0 < low <= row.open <= high and low <= row.close <= high < math.inf
-        if plain and 0.0 < row.volume < math.inf and not self._quote:
-            return Admitted(row.open, high, low, row.close, row.volume), ()
+        if plain and not self._quote:
+            if 0.0 < row.volume < math.inf:
+                return row, ()
+            if row.volume == 0.0 and self._keeps_empty:
+                return row, self._empty(row)
         try:
-            bar, found = self._new().admit(
+            return self._new().admit(
                 row.open_ns, row.open, high, low, row.close, row.volume, now_ns=2**62
             )
         except DataError as error:
             text = f"{error.message}; the row is refused and the run goes on"
             return None, (Finding(self._source, self._symbol, "refused", "refuse", 1, (), text),)
-        if bar is None:
-            return None, found
-        return Admitted(bar.open, bar.high, bar.low, bar.close, bar.volume), found
+
+    def _empty(self, row: BarSeen) -> tuple[Finding, ...]:
+        """Say what `Admission` says of a bar without volume: in a calm market it is no rarity."""
+        found = Findings(self._source, self._symbol, self._keys.policy)
+        shown = " ".join(f"{name} {getattr(row, name):.10g}" for name in (*PRICES, "volume"))
+        found("zero_volume", 1, [f"{iso(row.open_ns)} {shown}"])
+        return found.all()

@@ -190,11 +190,7 @@ class MarketDesk:
         if self._closed:
             return
         if isinstance(message, BarSeen):
-            now_ns = self._clock.now_ns()
-            for each in self.bars.take(message, now_ns, self._clock.market_ns()):
-                self._take(each)
-            self._heard("bars", message.symbol, now_ns)
-            self._settle()
+            self._bar(message)
         elif isinstance(message, QuoteSeen):
             self._quote(message)
         elif isinstance(message, PrintSeen):
@@ -204,28 +200,37 @@ class MarketDesk:
         elif isinstance(message, m.Event):
             self._put(message)
 
+    def _bar(self, seen: BarSeen) -> None:
+        """Take a bar and reach its decision time; timers and other times follow the order."""
+        now_ns = self._clock.now_ns()
+        for each in self.bars.take(seen, now_ns, self._clock.market_ns()):
+            self._put(each)
+            self.barriers.take(each)
+        self._heard("bars", seen.symbol, now_ns)
+        for barrier in self.barriers.step():
+            self._put(barrier)
+        if not self._setting:
+            self._setting = True
+            asyncio.get_running_loop().call_soon(self._after)
+
     def _take(self, event: m.Event) -> None:
         self._put(event)
         self.barriers.take(event)
 
     def _quote(self, seen: QuoteSeen) -> None:
         now_ns = self._clock.now_ns()
-        quote = self._quotes.take(seen, now_ns)
+        quote = self._quotes.take(seen, now_ns, self._clock.market_ns())
         if quote is not None:
-            self._put(self._dated(quote))
+            self._put(quote)
         self._heard(self._prices, seen.symbol, now_ns)
         if self.quoted is not None:
             self.quoted(seen)
 
-    def _dated(self, event: m.Quoted | m.Printed) -> m.Event:
-        """Say when a price was heard in market time: venues stamp prices in wall time."""
-        return msgspec.structs.replace(event, market_ns=self._clock.market_ns())
-
     def _print(self, seen: PrintSeen) -> None:
         now_ns = self._clock.now_ns()
-        trade = self._prints.take(seen, now_ns)
+        trade = self._prints.take(seen, now_ns, self._clock.market_ns())
         if trade is not None:
-            self._put(self._dated(trade))
+            self._put(trade)
         self._heard("trades", seen.symbol, now_ns)
 
     # ------------------------------------------------------------ silence
@@ -234,7 +239,7 @@ class MarketDesk:
         number = self._numbers.get(symbol)
         if number is None:
             return
-        if number in self._stale and stream == "bars":
+        if self._stale and number in self._stale and stream == "bars":
             self._stale.discard(number)
             self._changed("process", number, "live", "fresh data arrived")
         if self._watchdog is not None:
@@ -267,22 +272,18 @@ class MarketDesk:
 
     # ------------------------------------------------------------ time
 
+    def _after(self) -> None:
+        """Do what a bar left for when its order is on its way."""
+        self._setting = False
+        if not self._closed:
+            self._settle()
+
     def _settle(self) -> None:
         """Reach the decision times that are due, and ring again when the next may be."""
         for each in self.barriers.settle():
             self._put(each)
-        # After the shell has been woken: no timer stands between a bar and its order.
-        if not self._setting:
-            self._setting = True
-            asyncio.get_running_loop().call_soon(self._set)
-
-    def _set(self) -> None:
-        """Ring again when the next decision time may be reached."""
-        self._setting = False
         if self._timer is not None:
             self._timer.cancel()
-        if self._closed:
-            return
         self._timer = asyncio.get_running_loop().call_later(self._wait_s(), self._ring)
 
     def _wait_s(self) -> float:
@@ -303,8 +304,8 @@ class MarketDesk:
         now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
         for each in self.bars.poll(now_ns, market_ns):
             self._take(each)
-        for quote in self._quotes.due(now_ns):
-            self._put(self._dated(quote))
+        for quote in self._quotes.due(now_ns, market_ns):
+            self._put(quote)
         for wanted in self.bars.wanted(now_ns, market_ns, self._clock.speed):
             task = asyncio.get_running_loop().create_task(self._ask(wanted))
             self._asking.add(task)

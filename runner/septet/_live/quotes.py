@@ -50,8 +50,11 @@ class QuoteDesk:
         self._lines = [_Quote() for _ in symbols]
         self.counts: Counter[str] = Counter()
 
-    def take(self, seen: QuoteSeen, now_ns: int) -> m.Quoted | None:
-        """Take a quote; return it if it is due or a move."""
+    def take(self, seen: QuoteSeen, now_ns: int, market_ns: int = 0) -> m.Quoted | None:
+        """Take a quote; return it if it is due or a move.
+
+        `market_ns` is the same moment in market time: venues stamp prices in wall time.
+        """
         k = self._number.get(seen.symbol)
         if k is None or not _is_quote(seen):
             self.counts["unknown" if k is None else "bad"] += 1
@@ -65,20 +68,21 @@ class QuoteDesk:
             self.counts["doubted"] += 1
             return None
         if now_ns - line.given_ns >= self._every_ns or self._moved(line.given, seen):
-            return self._give(k, line, seen, now_ns)
-        self.counts["thinned"] += line.waiting is not None
+            return self._give(k, line, seen, now_ns, market_ns)
+        if line.waiting is not None:
+            self.counts["thinned"] += 1
         line.waiting = seen
         return None
 
-    def due(self, now_ns: int) -> list[m.Quoted]:
+    def due(self, now_ns: int, market_ns: int = 0) -> list[m.Quoted]:
         """Return the quotes that have waited long enough, the newest of each symbol."""
         found = []
         for k, line in enumerate(self._lines):
             if line.doubted is not None and now_ns - line.doubted_ns >= self._sure_ns:
-                found.append(self._give(k, line, line.doubted, now_ns))
+                found.append(self._give(k, line, line.doubted, now_ns, market_ns))
                 line.doubted = None
             elif line.waiting is not None and now_ns - line.given_ns >= self._every_ns:
-                found.append(self._give(k, line, line.waiting, now_ns))
+                found.append(self._give(k, line, line.waiting, now_ns, market_ns))
         return found
 
     def next_wall_ns(self) -> int | None:
@@ -99,22 +103,25 @@ class QuoteDesk:
         return doubts
 
     def _is_far(self, before: m.Quoted | QuoteSeen, seen: QuoteSeen) -> bool:
-        moves = (seen.bid / before.bid, seen.ask / before.ask)
-        return max(moves) > 1.0 + self._absurd or min(moves) < 1.0 - self._absurd
+        return _differs(before, seen, self._absurd)
 
     def _moved(self, given: m.Quoted | None, seen: QuoteSeen) -> bool:
-        if given is None:
-            return True
-        moves = (abs(seen.bid / given.bid - 1.0), abs(seen.ask / given.ask - 1.0))
-        return max(moves) > self._share
+        return given is None or _differs(given, seen, self._share)
 
-    def _give(self, k: int, line: _Quote, seen: QuoteSeen, now_ns: int) -> m.Quoted:
+    def _give(self, k: int, line: _Quote, seen: QuoteSeen, now_ns: int, market_ns: int) -> m.Quoted:
         line.given = m.Quoted(
             at_ns=now_ns, symbol=k, venue_ns=seen.venue_ns, bid=seen.bid,
             bid_quantity=seen.bid_quantity, ask=seen.ask, ask_quantity=seen.ask_quantity,
+            market_ns=market_ns,
         )  # fmt: skip
         line.given_ns, line.waiting = now_ns, None
         return line.given
+
+
+def _differs(before: m.Quoted | QuoteSeen, seen: QuoteSeen, share: float) -> bool:
+    """Whether bid or ask moved by more than a share of what it was."""
+    bid, ask = before.bid, before.ask
+    return abs(seen.bid - bid) > share * bid or abs(seen.ask - ask) > share * ask
 
 
 def _is_quote(seen: QuoteSeen) -> bool:
@@ -133,7 +140,7 @@ class PrintDesk:
         self._given_ns = [_NEVER for _ in symbols]
         self.counts: Counter[str] = Counter()
 
-    def take(self, seen: PrintSeen, now_ns: int) -> m.Printed | None:
+    def take(self, seen: PrintSeen, now_ns: int, market_ns: int = 0) -> m.Printed | None:
         """Take a trade; return it if it is new and due."""
         k = self._number.get(seen.symbol)
         good = 0.0 < seen.price < math.inf and 0.0 < seen.quantity < math.inf
@@ -153,5 +160,5 @@ class PrintDesk:
         self._given_ns[k] = now_ns
         return m.Printed(
             at_ns=now_ns, symbol=k, venue_ns=seen.venue_ns, price=seen.price,
-            quantity=seen.quantity,
+            quantity=seen.quantity, market_ns=market_ns,
         )  # fmt: skip

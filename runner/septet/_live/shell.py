@@ -185,6 +185,9 @@ class Shell:
         self._wake()
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._has_ended():
+            self._let_go()
+            return
         task = loop.create_task(self._pump(loop))
         self._pumps.add(task)
         task.add_done_callback(self._pumped)
@@ -199,22 +202,27 @@ class Shell:
         while not self._has_ended():
             broken = self._broken
             if not (self._vital or self._market or (broken is not None and broken.due)):
-                for idle in self._idle:
-                    idle.set_result(None) if not idle.done() else None
-                self._idle.clear()
+                self._let_go()
                 self._waiter = waiter = loop.create_future()
                 await waiter
                 continue
             sends = self._turn()
             if sends:
-                for each in sends[1:]:
-                    self.dispatcher.start(each)
-                self._go_on(loop)  # another takes over the inbox, this task is the order's
+                # Another takes over the inbox, once this task, which is the order's, has begun.
+                loop.call_soon(self._go_on, loop)
+                if len(sends) > 1:
+                    for each in sends[1:]:
+                        self.dispatcher.start(each)
                 await sends[0]
                 return
             await asyncio.sleep(0)  # let the sockets speak between two full turns
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Wake who waits for an empty inbox."""
         for idle in self._idle:
-            idle.set_result(None) if not idle.done() else None
+            if not idle.done():
+                idle.set_result(None)
         self._idle.clear()
 
     def _turn(self) -> list[Send]:
@@ -222,26 +230,29 @@ class Shell:
         broken = self._broken
         if broken is not None:
             self._market.clear()  # prices of now are worth nothing later
-        rows, durable, error = self._handle()
+        rows, leaving, error = self._handle()
         sends: list[Send] = []
         if broken is not None:
             self._hold(broken, rows)
             sends = self._mend(broken) if broken.due else []
         elif rows:
-            if self._commit(durable):
-                sends = self._leave(rows)
+            if self._commit(_asks_durable(rows, leaving)):
+                sends = self._leave(rows, leaving)
             elif self._broken is not None:
                 self._hold(self._broken, rows)
         if error is not None:
             self._fail(*error)
         return sends
 
-    def _handle(self) -> tuple[list[Row], bool, tuple[m.Event, BaseException] | None]:
+    def _handle(
+        self,
+    ) -> tuple[list[Row], list[m.Command], tuple[m.Event, BaseException] | None]:
         """Let the core handle up to a batch of events, and hand each to the journal."""
         handle, append = self.core.handle, self.journal.append
         vital, market = self._vital, self._market
         rows: list[Row] = []
-        durable = False
+        leaving: list[m.Command] = []
+        error: tuple[m.Event, BaseException] | None = None
         for _ in range(self._limits.batch):
             if vital:
                 event = vital.popleft()
@@ -252,28 +263,20 @@ class Shell:
             try:
                 commands = handle(event)
                 append(event, commands)
-            except JournalError as error:  # so much waits that it takes no more
-                self._end(Ended("journal", error.message, error))
+            except JournalError as full:  # so much waits that it takes no more
+                self._end(Ended("journal", full.message, full))
                 break
-            except Exception as error:  # a strategy's bug: it halts alone, the others go on
-                return rows, durable, (event, error)
+            except Exception as bug:  # a strategy's: it halts alone, the others go on
+                error = (event, bug)
+                break
             rows.append((event, commands))
-            if type(event) is m.Operated:
-                durable = True
-            for each in commands:
-                if type(each) in DURABLE:
-                    durable = True
-        self.handled += len(rows)
-        return rows, durable, None
-
-    def _leave(self, rows: Sequence[Row]) -> list[Send]:
-        sends: list[Send] = []
-        if len(rows) == 1:
-            sends = self.dispatcher.dispatch(rows[0][1])
-        else:
-            commands = [each for _, commands in rows for each in commands]
             if commands:
-                sends = self.dispatcher.dispatch(commands)
+                leaving += commands
+        self.handled += len(rows)
+        return rows, leaving, error
+
+    def _leave(self, rows: Sequence[Row], leaving: Sequence[m.Command]) -> list[Send]:
+        sends = self.dispatcher.dispatch(leaving) if leaving else []
         if self._watch is not None:
             # Told after the orders of this turn are on their way, before the next turn.
             asyncio.get_running_loop().call_soon(self._told, rows)
@@ -367,3 +370,11 @@ class Shell:
         self._broken = None
         self._tell("warning", "journal_works", {"text": text})
         return self.dispatcher.dispatch([*broken.held.values(), *broken.trains])
+
+
+def _asks_durable(rows: Sequence[Row], leaving: Sequence[m.Command]) -> bool:
+    """Whether a batch must be safe on disk: it has orders, or a person's word."""
+    for each in leaving:
+        if type(each) in DURABLE:
+            return True
+    return any(type(event) is m.Operated for event, _ in rows)

@@ -55,8 +55,10 @@ class _Stream:
     symbol: int
     grid: Grid
     silent_ns: int
+    heard_ns: int
+    """When its last data came: by the wall, and in market time."""
+    heard_market_ns: int
     state: Literal["live", "stale", "down"] = "down"
-    deadline_ns: int = 0
     heard: bool = False
     since_ns: int = 0
 
@@ -88,10 +90,9 @@ class Watchdog:
 
     def watch(self, name: str, symbols: Sequence[Grid], silent_ns: int) -> list[m.FeedChanged]:
         """Expect data of a stream for every symbol of the universe; it is down until heard."""
-        now, found = self._clock.now_ns(), []
+        now, market, found = self._clock.now_ns(), self._clock.market_ns(), []
         for k, grid in enumerate(symbols):
-            stream = _Stream(name, k, grid, silent_ns, since_ns=now)
-            stream.deadline_ns = self._deadline(stream, now)
+            stream = _Stream(name, k, grid, silent_ns, now, market, since_ns=now)
             self._streams[name, k] = stream
             found.append(self._changed(stream, "down", "not heard yet", now))
         self._dial_ns = now + silent_ns
@@ -103,8 +104,9 @@ class Watchdog:
         if stream is None:
             return []
         stream.heard = True
-        stream.deadline_ns = self._deadline(stream, now_ns)
-        return self._judge(stream, now_ns)
+        stream.heard_ns, stream.heard_market_ns = now_ns, self._clock.market_ns()
+        # What is live stays so by data; until when it may be silent, `check` works out.
+        return [] if stream.state == "live" else self._judge(stream, now_ns)
 
     def down(self, name: str, symbol: int, reason: str, now_ns: int) -> list[m.FeedChanged]:
         """Note that a stream ended, as its feed says; -1 stands for all symbols."""
@@ -121,7 +123,7 @@ class Watchdog:
         return [event for stream in self._streams.values() for event in self._judge(stream, now_ns)]
 
     def _judge(self, stream: _Stream, now_ns: int) -> list[m.FeedChanged]:
-        silent = now_ns > stream.deadline_ns
+        silent = now_ns > self._deadline(stream)
         stream.heard = stream.heard and not silent
         if stream.state == "live" and silent:
             return [self._changed(stream, "stale", f"no data of {stream.name}", now_ns)]
@@ -154,7 +156,8 @@ class Watchdog:
     def next_wall_ns(self) -> int | None:
         """Return when `check` and `redial` should be called next, None if nothing is watched."""
         now = self._clock.now_ns()
-        times = [each.deadline_ns + 1 for each in self._streams.values() if each.state == "live"]
+        live = [each for each in self._streams.values() if each.state == "live"]
+        times = [self._deadline(each) + 1 for each in live]
         if len(times) < len(self._streams):
             bound = 0
             if len(self._dials) >= self._rules.most:
@@ -170,17 +173,16 @@ class Watchdog:
             return False
         if stream.state == "stale":
             return True
-        closed = now_ns <= stream.deadline_ns
+        closed = now_ns <= self._deadline(stream)
         return not closed and now_ns - stream.since_ns >= self._rules.down_patience_ns
 
-    def _deadline(self, stream: _Stream, now_ns: int) -> int:
+    def _deadline(self, stream: _Stream) -> int:
         """Return until when silence is none: after the next close, or from the next open."""
-        market = self._clock.market_ns()
-        slot = stream.grid.known_after(market)
+        slot = stream.grid.known_after(stream.heard_market_ns)
         if stream.name == "bars":
             return self._clock.wall_of_market(slot.known_ns) + stream.silent_ns
-        if slot.open_ns <= market:
-            return now_ns + stream.silent_ns
+        if slot.open_ns <= stream.heard_market_ns:
+            return stream.heard_ns + stream.silent_ns
         return self._clock.wall_of_market(slot.open_ns) + stream.silent_ns
 
     @staticmethod
