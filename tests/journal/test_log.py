@@ -139,7 +139,7 @@ def test_the_log_beside_the_database_stays_small(tmp_path: Path) -> None:
         for number in range(2, 12_000):
             journal.append(bar(number), (order(number),))
             journal.commit()
-        assert wal.stat().st_size < (log.WAL_PAGES + 100) * 4_200
+        assert wal.stat().st_size < (log.WAL_PAGES + 50) * 8_300
         assert journal.quiet()
         assert not journal.quiet()
         before = wal.stat().st_size

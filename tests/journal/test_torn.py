@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from septet._journal.form import PAGE_BYTES as PAGE
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet.errors import JournalError
 from tests.journal.drawn import bar, filled
 
-PAGE = 4_096
 FRAME = PAGE + 24
 ENTRIES = 60
 COPIES = itertools.count()
@@ -53,7 +53,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A journal at rest: all of it in the database."""
     folder = tmp_path_factory.mktemp("closed") / "run"
     folder.mkdir()
-    filled(folder / "j", ENTRIES, text="x" * 300).close()
+    filled(folder / "j", ENTRIES, text="x" * 700).close()
     return folder
 
 
@@ -62,7 +62,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A journal as a killed process leaves it: part of it in the write-ahead log."""
     folder = tmp_path_factory.mktemp("killed") / "run"
     (folder / "live").mkdir(parents=True)
-    with filled(folder / "live" / "j", ENTRIES // 2, text="x" * 300) as journal:
+    with filled(folder / "live" / "j", ENTRIES // 2, text="x" * 700) as journal:
         journal._log_bytes = 1 << 30
         journal.quiet()
         for number in range(ENTRIES // 2 + 1, ENTRIES + 1):

@@ -22,24 +22,32 @@ from septet import messages as m
 __all__ = [
     "APPLICATION",
     "FORMAT",
+    "PAGE_BYTES",
     "TABLES",
     "Entry",
     "Head",
+    "Row",
     "chained",
     "decode_commands",
     "decode_event",
     "encode_commands",
     "encode_event",
     "first_hash",
+    "row_of",
     "snapshot_digest",
 ]
 
 Event: TypeAlias = m.EVENTS
 Command: TypeAlias = m.COMMANDS
+Row: TypeAlias = tuple[int, int, str, str, str, bytes]
+"""A row of `entries`, in the order of its columns."""
 
 FORMAT: Final = 1
 """Number of the schema; kept as `user_version`, so that it can be read before anything else."""
 APPLICATION: Final = 0x73657074  # "sept": names the file's kind to `file` and to us
+PAGE_BYTES: Final = 8_192
+"""Of a new journal. A commit that begins a page writes three more of them, and a turn with an
+order is 2 KiB: on SQLite's 4 KiB every other turn begins one. Twice as much is slower again."""
 
 TABLES: Final = (
     "CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT NOT NULL,"
@@ -59,7 +67,8 @@ _LENGTHS: Final = struct.Struct("<qqii")
 _KINDS: Final[dict[type, str]] = {
     kind: str(kind.__struct_config__.tag) for kind in get_args(m.EVENTS)
 }
-_ENCODER: Final = msgspec.json.Encoder()
+_encode: Final = msgspec.json.Encoder().encode
+_sha256: Final = hashlib.sha256
 _EVENT: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(m.EVENTS)
 _COMMANDS: Final[msgspec.json.Decoder[list[Command]]] = msgspec.json.Decoder(list[m.COMMANDS])
 
@@ -125,7 +134,7 @@ def encode_event(event: m.Event | bytes) -> tuple[int, str, bytes]:
     if isinstance(event, bytes):
         stub = _STUB.decode(event)
         return stub.at_ns, stub.kind, event
-    text = _ENCODER.encode(event)
+    text = _encode(event)
     if b"null" in text:
         _insist_on_numbers(event)
     return event.at_ns, _KINDS[type(event)], text
@@ -137,7 +146,7 @@ def encode_commands(commands: Sequence[m.Command] | bytes) -> bytes:
         return commands
     if not commands:
         return b"[]"
-    text = _ENCODER.encode(commands)
+    text = _encode(commands)
     if b"null" in text:
         for command in commands:
             _insist_on_numbers(command)
@@ -181,11 +190,41 @@ def first_hash(head: bytes) -> bytes:
     return hashlib.sha256(b"septet journal\0" + head).digest()
 
 
-def chained(before: bytes, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes) -> bytes:
-    """Give the hash of an entry from the hash before it and the entry's own bytes."""
+def _covered(
+    before: bytes, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes
+) -> bytes:
+    """Join what the hash of an entry covers."""
     name = kind.encode()
     lengths = _LENGTHS.pack(seq, at_ns, len(name), len(event))
-    return hashlib.sha256(b"".join((before, lengths, name, event, commands))).digest()
+    return b"".join((before, lengths, name, event, commands))
+
+
+def chained(before: bytes, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes) -> bytes:
+    """Give the hash of an entry from the hash before it and the entry's own bytes."""
+    return _sha256(_covered(before, seq, at_ns, kind, event, commands)).digest()
+
+
+def row_of(
+    before: bytes, seq: int, event: m.Event | bytes, commands: Sequence[m.Command] | bytes
+) -> Row:
+    """Write an entry and chain it: its row, as it is stored.
+
+    What `encode_event`, `encode_commands` and `chained` do, in one go, since it stands between
+    a bar and its order. Bytes that were encoded before stay as they are.
+    """
+    if isinstance(event, bytes) or isinstance(commands, bytes):
+        at_ns, kind, text = encode_event(event)
+        caused = encode_commands(commands)
+        covered = _covered(before, seq, at_ns, kind, text, caused)
+    else:
+        text, caused = _encode(event), _encode(commands) if commands else b"[]"
+        at_ns, kind = event.at_ns, _KINDS[type(event)]
+        covered = _covered(before, seq, at_ns, kind, text, caused)
+        if b"null" in covered:  # one search for both
+            _insist_on_numbers(event)
+            for command in commands:
+                _insist_on_numbers(command)
+    return seq, at_ns, kind, text.decode(), caused.decode(), _sha256(covered).digest()
 
 
 def snapshot_digest(first: bytes, seq: int, entry_hash: bytes, state: bytes) -> bytes:

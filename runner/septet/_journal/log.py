@@ -14,7 +14,6 @@ import sqlite3
 import struct
 import time
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -25,12 +24,11 @@ from septet import messages as m
 from septet._journal.form import (
     APPLICATION,
     FORMAT,
+    PAGE_BYTES,
     TABLES,
     Head,
-    chained,
-    encode_commands,
-    encode_event,
     first_hash,
+    row_of,
     snapshot_digest,
 )
 from septet._journal.lock import free, lock
@@ -44,18 +42,21 @@ Durability = Literal["process", "power"]
 
 PENDING_BYTES: Final = 64 << 20
 """Most that waits in memory while the disk refuses; then `append` refuses, too."""
-WAL_PAGES: Final = 4_000
+WAL_PAGES: Final = 2_000
 """At this size the write-ahead log is folded in whatever happens; 16 MiB."""
 QUIET_BYTES: Final = 1 << 20
 """From this size on it is folded in at quiet moments."""
 SNAPSHOTS: Final = 3
 _ROW: Final = "(?, ?, ?, ?, ?, ?)"
+_COLUMNS: Final = 6
+"""Of `entries`: rows wait one after the other in one list, as a statement of many takes them."""
 _TOGETHER: Final = 32
 _INSERTS: Final = tuple(
     f"INSERT INTO entries VALUES {', '.join([_ROW] * count)}"  # nosec B608
     for count in range(_TOGETHER + 1)
 )
 """By number of rows: a statement of many costs a third less for each than as many statements."""
+_WIDTH: Final = _TOGETHER * _COLUMNS
 _MARK: Final = struct.Struct("<q")
 
 
@@ -78,7 +79,7 @@ class Journal(Reader):
         self._unsynced = False
         self._sync_failed = ""
         self._wal = -1
-        self._batch: list[tuple[int, int, str, str, str, bytes]] = []
+        self._batch: list[int | str | bytes] = []
         self._waiting_bytes = 0
         self._log_bytes = 0
         self._db = connect(self.path, write=True, busy_s=busy_s)
@@ -220,7 +221,7 @@ class Journal(Reader):
     @property
     def waiting(self) -> int:
         """How many entries were appended and are not stored yet."""
-        return len(self._batch)
+        return len(self._batch) // _COLUMNS
 
     def append(self, event: m.Event | bytes, commands: Sequence[m.Command] | bytes) -> int:
         """Take an event and what it caused; return its number. Stored by the next `commit`.
@@ -232,17 +233,14 @@ class Journal(Reader):
         """
         if self._waiting_bytes > PENDING_BYTES:
             raise JournalError(
-                f"{self.path}: {len(self._batch):,} entries wait to be stored; no more are taken",
+                f"{self.path}: {self.waiting:,} entries wait to be stored; no more are taken",
                 hint=self.failing or "commit them first",
             )
-        at_ns, kind, text = encode_event(event)
-        caused = encode_commands(commands)
-        seq = self._seq + 1
-        digest = chained(self._hash, seq, at_ns, kind, text, caused)
-        self._batch.append((seq, at_ns, kind, text.decode(), caused.decode(), digest))
-        self._waiting_bytes += len(text) + len(caused) + 100
-        self._seq, self._hash = seq, digest
-        return seq
+        row = row_of(self._hash, self._seq + 1, event, commands)
+        self._batch += row
+        self._waiting_bytes += len(row[3]) + len(row[4]) + 100
+        self._seq, self._hash = row[0], row[5]
+        return row[0]
 
     def commit(self, durable: bool = False) -> int:
         """Store what waits, as a whole; return how many entries that were.
@@ -255,7 +253,7 @@ class Journal(Reader):
         JournalError
             Nothing of it was stored (disk full, locked, read-only), or it could not be synced.
         """
-        count = len(self._batch)
+        count = len(self._batch) // _COLUMNS
         if count:
             try:
                 self._store()
@@ -276,13 +274,13 @@ class Journal(Reader):
         db, batch = self._db, self._batch
         if self.failing:  # whether the failed one is there after all, the database says
             stored = int(db.execute("SELECT max(seq) FROM entries").fetchone()[0] or 0)
-            batch = [row for row in batch if row[0] > stored]
-        alone = len(batch) <= _TOGETHER  # a statement alone is a transaction
+            batch = batch[max(0, stored - self._stored_seq) * _COLUMNS :]
+        alone = len(batch) <= _WIDTH  # a statement alone is a transaction
         if not alone:
             db.execute("BEGIN IMMEDIATE")
-        for first in range(0, len(batch), _TOGETHER):
-            rows = batch[first : first + _TOGETHER]
-            db.execute(_INSERTS[len(rows)], tuple(chain.from_iterable(rows)))
+        for first in range(0, len(batch), _WIDTH):
+            values = batch if alone else batch[first : first + _WIDTH]
+            db.execute(_INSERTS[len(values) // _COLUMNS], values)
         if not alone:
             db.execute("COMMIT")
 
@@ -290,7 +288,7 @@ class Journal(Reader):
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
         try:
-            with guarded(self.path, f"storing {len(self._batch):,} entries"):
+            with guarded(self.path, f"storing {self.waiting:,} entries"):
                 raise problem
         except JournalError as error:
             self.failing = error.message
@@ -425,6 +423,7 @@ def _make(path: Path, head: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(draft, isolation_level=None)
     try:
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("BEGIN")
         for table in TABLES:
