@@ -79,6 +79,10 @@ def closed(heard: Heard, symbol: str = "BTC/USDT") -> list[BarSeen]:
     return [each for each in heard.of(BarSeen) if each.closed and each.symbol == symbol]
 
 
+def fresh(heard: Heard) -> set[str]:
+    return {each.symbol for each in heard.of(PrintSeen) + heard.of(QuoteSeen)}
+
+
 def test_everything_wanted_arrives() -> None:
     async def case() -> None:
         async with local_venue(paused=False, bar_wall_ns=400_000_000) as venue:
@@ -154,6 +158,47 @@ def test_a_lost_connection_is_said_and_dialled_again(fault: Fault) -> None:
             await heard.until(lambda: closed(heard) and closed(heard, "ETH/USDT"))
             await heard.until(lambda: heard.of(PrintSeen))
             assert feed.dials <= 10
+
+    asyncio.run(case())
+
+
+@pytest.mark.parametrize("want", ["trades", "book"])
+def test_every_loss_is_said_though_the_messages_never_reach_the_client(want: str) -> None:
+    async def case() -> None:
+        async with (
+            local_venue(paused=False, bar_wall_ns=200_000_000) as venue,
+            listening(venue, want) as (_, heard),
+        ):
+            for _ in range(3):
+                await heard.until(lambda: fresh(heard) == set(SYMBOLS))
+                heard.forget()
+                venue.inject(Fault(code="N7", parameters={"mode": "reset"}))
+                await heard.until(lambda: len(heard.of(StreamDown)) == len(SYMBOLS))
+                assert {each.symbol for each in heard.of(StreamDown)} == set(SYMBOLS)
+                assert {each.stream for each in heard.of(StreamDown)} == {want}
+                heard.forget()
+
+    asyncio.run(case())
+
+
+def test_a_burst_loses_no_trade_and_none_overtakes() -> None:
+    async def case() -> None:
+        factor, step = 50, 10**9  # the copies of a trade have its number, plus so many steps
+        async with (
+            local_venue(paused=False, bar_wall_ns=400_000_000) as venue,
+            listening(venue, "trades") as (_, heard),
+        ):
+            await heard.until(lambda: heard.of(PrintSeen))
+            venue.inject(Fault(code="D6", parameters={"factor": factor}))
+            await heard.until(lambda: len(heard.of(PrintSeen)) > 20 * factor)
+            for symbol in SYMBOLS:
+                prints = [each for each in heard.of(PrintSeen) if each.symbol == symbol]
+                numbers = [int(each.trade_id) for each in prints]
+                begin = next(at for at, number in enumerate(numbers) if number > step) - 1
+                for at in range(begin, len(numbers) - factor, factor):
+                    first = numbers[at]
+                    assert numbers[at : at + factor] == [first + n * step for n in range(factor)]
+            assert not heard.of(StreamDown)
 
     asyncio.run(case())
 

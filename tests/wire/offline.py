@@ -32,8 +32,9 @@ def markets(client: Any, *symbols: str) -> None:
         made.append(
             client.safe_market_structure(
                 {
-                    "id": name, "symbol": symbol, "base": base, "quote": quote, "baseId": base,
-                    "quoteId": quote, "settle": settle or None, "settleId": settle or None,
+                    "id": name, "lowercaseId": name.lower(), "symbol": symbol, "base": base,
+                    "quote": quote, "baseId": base, "quoteId": quote, "settle": settle or None,
+                    "settleId": settle or None,
                     "type": "swap" if settle else "spot", "spot": not settle,
                     "swap": bool(settle), "contract": bool(settle), "linear": bool(settle) or None,
                     "contractSize": 1.0 if settle else None, "active": True, "margin": False,

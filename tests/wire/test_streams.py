@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from septet import messages as m
 from septet.plugin import BarSeen, FeedRequest, PrintSeen, QuoteSeen, StreamDown
 from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
+from septet_plugins.data.ccxt_messages import inner_of, print_of, print_of_raw
 from septet_plugins.exchange.clients import Terms
 from septet_plugins.execution.ccxt_orders import Translator
 from septet_plugins.execution.ccxt_user import UserStream
@@ -86,6 +91,42 @@ def test_a_trade_of_others(exchange: str, symbol: str) -> None:
         assert isinstance(each, PrintSeen)
         assert each.trade_id
         assert each.price > 0.0
+
+
+def decimals(places: int) -> st.SearchStrategy[str]:
+    return st.integers(0, 10**15).map(lambda n: f"{Decimal(n).scaleb(-places):f}")
+
+
+@given(
+    stamp=st.integers(1, 2**42), number=st.integers(1, 2**53), price=decimals(8),
+    quantity=decimals(5),
+)  # fmt: skip
+def test_a_trade_we_read_ourselves_is_what_the_clients_parser_makes_of_it(
+    stamp: int, number: int, price: str, quantity: str
+) -> None:
+    changes = {"T": stamp, "t": number, "p": price, "q": quantity}
+    message = {**inner_of(pushed("binance", "PushedTrades")[0]), **changes}
+    client = a_client()
+    parsed = client.parse_ws_trade(message, client.market("BNB/BTC"))
+    assert print_of_raw(message, "BNB/BTC") == print_of("BNB/BTC", parsed, 0) is not None
+
+
+@cache
+def a_client() -> Any:
+    client = offline("binance", lambda method, path: {})
+    markets(client, "BNB/BTC")
+    return client
+
+
+@pytest.mark.parametrize("name", ["T", "t", "p", "q"])
+def test_a_trade_that_is_not_as_expected_is_left_to_the_clients_parser(name: str) -> None:
+    message = dict(inner_of(pushed("binance", "PushedTrades")[0]))
+    assert print_of_raw(message, "BNB/BTC") is not None
+    others: tuple[Any, ...] = (None, "", "much", [])
+    for other in others:
+        assert print_of_raw({**message, name: other}, "BNB/BTC") is None
+    del message[name]
+    assert print_of_raw(message, "BNB/BTC") is None
 
 
 def test_the_best_prices() -> None:

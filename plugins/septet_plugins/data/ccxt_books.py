@@ -49,13 +49,8 @@ class Books:
         if numbered(client.id):
             client.fetch_order_book = fetching
 
-    def raw(self, message: Any) -> bool:
+    def raw(self, inner: Mapping[str, Any]) -> bool:
         """Take a raw difference; return whether it was one of ours."""
-        if not isinstance(message, Mapping):
-            return False
-        inner = message.get("data") if "stream" in message else message
-        if not isinstance(inner, Mapping) or inner.get("e") != "depthUpdate":
-            return False
         symbol = self._by_id.get(str(inner.get("s")))
         if symbol is None or not numbered(self._client.id):
             return False

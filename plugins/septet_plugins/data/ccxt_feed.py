@@ -10,18 +10,20 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from septet.errors import DataError, RunError, SeptetError
-from septet.plugin import BarSeen, Clock, FeedFacts, FeedRequest, StreamDown
+from septet.plugin import BarSeen, Clock, FeedFacts, FeedRequest, QuoteSeen, StreamDown
 from septet_plugins.data.ccxt_books import LEVELS, Books, numbered
 from septet_plugins.data.ccxt_messages import (
     FLAGGED,
     bar_of,
     closed_flags,
+    inner_of,
     print_of,
+    print_of_raw,
     quote_of_book,
     quote_of_ticker,
 )
 from septet_plugins.exchange.clients import Scrub, Terms, allowed_hosts, make_client
-from septet_plugins.exchange.markets import check_symbols, market_of
+from septet_plugins.exchange.markets import check_symbols, ids_of, market_of
 from septet_plugins.exchange.pages import Pages, timeframe_of
 from septet_plugins.exchange.requests import Barred, Gate, call, listen
 from septet_plugins.exchange.tap import Backoff, Tap, tapped
@@ -66,6 +68,8 @@ class CcxtFeed:
         self._sink: Callable[[Any], None] = lambda message: None
         self._tasks: list[asyncio.Task[None]] = []
         self._flags: dict[int, bool] = {}
+        self._ids: dict[str, str] = {}
+        self._down: set[tuple[str, str]] = set()
         self._caches: dict[tuple[str, str], Any] = {}
         self._request = FeedRequest((), 0)
         self._timeframe = ""
@@ -143,7 +147,9 @@ class CcxtFeed:
                 client, raw=self._raw, resolved=self._resolved, lost=self._lost,
                 hosts=self._hosts,
             )  # fmt: skip
-        self._books = Books(client, request.symbols, self._clock, lambda seen: self._sink(seen))
+        self._books = Books(client, request.symbols, self._clock, self._booked)
+        if self._how.get("trades") == "stream" and numbered(client.id):
+            self._ids = ids_of(client, request.symbols)
         for symbol in request.symbols:
             bars = tapped(ArrayCacheByTimestamp, _KEPT, partial(self._bar, symbol))
             trades = tapped(ArrayCache, _KEPT, partial(self._trade, symbol))
@@ -187,18 +193,17 @@ class CcxtFeed:
     # ------------------------------------------------------------ streams
 
     async def _watch(self, want: str, symbol: str) -> None:
-        down = False
         while True:
             try:
                 self._prepare(want, symbol)
                 items = await self._subscribe(want, symbol)
             except Exception as error:  # said; the stream is dialled again
-                if not down:
+                if (want, symbol) not in self._down:
+                    self._down.add((want, symbol))
                     self._sink(StreamDown(stream=want, symbol=symbol, reason=self._scrub(error)))
-                down = True
                 await self._pause()
                 continue
-            down = False
+            self._down.discard((want, symbol))
             self._bypassed(want, symbol, items)
 
     def _prepare(self, want: str, symbol: str) -> None:
@@ -245,10 +250,26 @@ class CcxtFeed:
             self._books.reset("the connection was lost")
 
     def _raw(self, ws: Any, message: Any) -> bool:
-        if self._books is not None and "book" in self._how and self._books.raw(message):
-            return True
+        """Take what we read ourselves; its `watch` returns only when the connection is lost."""
+        inner = inner_of(message)
+        kind = inner.get("e")
+        if kind == "trade" and (symbol := self._ids.get(str(inner.get("s")))):
+            seen = print_of_raw(inner, symbol)
+            if seen is not None:
+                self._down.discard(("trades", symbol))
+                self._sink(seen)
+                return True
+        elif kind == "depthUpdate" and "book" in self._how:
+            assert self._books is not None
+            if self._books.raw(inner):
+                return True
         self._flags = closed_flags(self._terms.reach.exchange, message)
         return False
+
+    def _booked(self, message: QuoteSeen | StreamDown) -> None:
+        if isinstance(message, QuoteSeen):
+            self._down.discard(("book", message.symbol))
+        self._sink(message)
 
     def _bar(self, symbol: str, row: Sequence[Any]) -> None:
         self._sink(bar_of(symbol, row, self._flags.get(int(row[0])), "stream"))

@@ -7,7 +7,10 @@ from typing import Any, Final, Literal
 
 from septet.plugin import BarSeen, PrintSeen, QuoteSeen
 
-__all__ = ["FLAGGED", "bar_of", "closed_flags", "print_of", "quote_of_book", "quote_of_ticker"]
+__all__ = [
+    "FLAGGED", "bar_of", "closed_flags", "inner_of", "print_of", "print_of_raw", "quote_of_book",
+    "quote_of_ticker",
+]  # fmt: skip
 
 FLAGGED: Final = frozenset(
     {"binance", "binanceus", "binanceusdm", "binancecoinm", "bybit", "okx", "okxus", "gate"}
@@ -69,6 +72,29 @@ def print_of(symbol: str, trade: Mapping[str, Any], now_ns: int) -> PrintSeen | 
         trade_id=str(trade.get("id") or ""), price=float(trade["price"]),
         quantity=float(trade["amount"]),
     )  # fmt: skip
+
+
+def inner_of(message: Any) -> Mapping[str, Any]:
+    """Return a raw message of Binance's without the wrapper of combined streams."""
+    inner = message
+    if isinstance(message, Mapping) and "stream" in message:
+        inner = message.get("data")
+    return inner if isinstance(inner, Mapping) else {}
+
+
+def print_of_raw(message: Mapping[str, Any], symbol: str) -> PrintSeen | None:
+    """Return the trade that Binance says; None leaves it to ccxt's parser.
+
+    That parser works out twenty fields of which these are wanted, and costs more than the rest
+    of the way to the journal; a test shows that both read the same.
+    """
+    try:
+        return PrintSeen(
+            symbol=symbol, venue_ns=int(message["T"]) * _MS, trade_id=str(int(message["t"])),
+            price=float(message["p"]), quantity=float(message["q"]),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def quote_of_ticker(ticker: Any, now_ns: int) -> QuoteSeen | None:

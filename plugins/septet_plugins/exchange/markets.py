@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Final
@@ -12,6 +13,7 @@ from septet.plugin import Market
 
 __all__ = [
     "check_symbols",
+    "ids_of",
     "lot_of",
     "market_of",
     "plain",
@@ -40,6 +42,13 @@ def check_symbols(client: Any, symbols: Iterable[str]) -> None:
                 f"a contract of {symbol} at {client.id} is {market['contractSize']} "
                 f"{market['base']}; only contracts of one are supported"
             )
+
+
+def ids_of(client: Any, symbols: Iterable[str]) -> dict[str, str]:
+    """Return the symbol of each of the exchange's own names, where only one of them has it."""
+    ids = [(str(client.markets[symbol]["id"]), symbol) for symbol in symbols]
+    counts = Counter(name for name, _ in ids)
+    return {name: symbol for name, symbol in ids if counts[name] == 1}
 
 
 def _step(client: Any, value: Any, default: Decimal) -> Decimal:

@@ -3,7 +3,8 @@
 `watch_*` is a notice that something came, not a channel: what came in between is overwritten.
 So the hooks sit where each message passes: on `handle_message` of the exchange and of each
 socket, on `append` of the caches its parsers fill, and on `resolve`. A message that cannot be
-read would end ccxt's receive loop while the socket stays open; here it ends the socket.
+read would end ccxt's receive loop while the socket stays open; here it ends the socket. A burst
+is taken a few messages at a time (`pace`).
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 from weakref import WeakSet
 
+from septet_plugins.exchange.pace import Pace
 from septet_plugins.exchange.requests import check_host
 
 __all__ = ["Backoff", "Tap", "tapped"]
@@ -77,6 +80,7 @@ class Tap:
         self._raw, self._resolved, self._lost = raw, resolved, lost
         self._make, self._handle = exchange.client, exchange.handle_message
         self._gone: WeakSet[Any] = WeakSet()
+        self._paces: dict[Any, Pace] = {}
         self._closing: set[asyncio.Future[None]] = set()
         exchange.client, exchange.handle_message = self._client, self._message
 
@@ -94,9 +98,10 @@ class Tap:
             self._handle(ws, message)
 
     def _hook(self, ws: Any) -> None:
-        handle, resolve, reject = ws.handle_message, ws.resolve, ws.reject
+        handle, receive = ws.handle_message, ws.receive
+        resolve, reject = ws.resolve, ws.reject
 
-        def handling(message: Any) -> None:
+        def taking(message: Any) -> None:
             try:
                 handle(message)
             except Exception as error:  # what it was is said in the reason; the socket ends
@@ -114,7 +119,9 @@ class Tap:
                 self.drop(ws, str(result))
             return value
 
-        ws.handle_message, ws.resolve, ws.reject = handling, resolving, rejecting
+        self._paces[ws] = pace = Pace(taking)
+        ws.handle_message, ws.receive = pace.put, partial(pace.reading, receive)
+        ws.resolve, ws.reject = resolving, rejecting
 
     def drop(self, ws: Any, reason: str) -> None:
         """End a socket, so that the next `watch_*` dials a new one and subscribes again."""
@@ -123,6 +130,8 @@ class Tap:
         if ws in self._gone:
             return
         self._gone.add(ws)
+        if ws in self._paces:
+            self._paces.pop(ws).flush()
         if self._exchange.clients.get(ws.url) is ws:
             del self._exchange.clients[ws.url]
         ws.error = ws.error or NetworkError(reason)

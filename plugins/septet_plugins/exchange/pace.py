@@ -1,0 +1,67 @@
+"""The messages of one socket, a few in each turn of the loop.
+
+ccxt.pro hands over everything that a socket has read at once: in a burst that is a thousand
+messages and more than a tenth of a second in which no order leaves and nothing is stored. Here
+a burst waits in line, the loop does what else is due between two helpings, and the socket is
+read on when the line is empty: the venue is held up then, not the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+__all__ = ["HELPING", "Pace"]
+
+HELPING: Final = 128
+"""Messages of a socket in one turn: few milliseconds, and half of what a shell takes in one."""
+
+
+class Pace:
+    """Takes messages in order: at once while they are few, else a helping in each turn."""
+
+    def __init__(self, take: Callable[[Any], None], helping: int = HELPING) -> None:
+        self._take, self._helping = take, helping
+        self._left = helping
+        self._line: deque[Any] = deque()
+        self._clear: asyncio.Future[None] | None = None
+
+    def put(self, message: Any) -> None:
+        """Take a message, now if its turn is now."""
+        if not self._left:
+            self._line.append(message)
+            return
+        self._left -= 1
+        if not self._left:
+            asyncio.get_running_loop().call_soon(self._next)
+        self._take(message)
+
+    def flush(self) -> None:
+        """Take all that waits, now: the socket is gone, and what it said came before that."""
+        line = self._line
+        while line:
+            self._take(line.popleft())
+
+    def reading(self, read: Callable[[], Awaitable[Any]]) -> Awaitable[Any]:
+        """Return what reads on, once nothing waits."""
+        return self._read_later(read) if self._line else read()
+
+    async def _read_later(self, read: Callable[[], Awaitable[Any]]) -> Any:
+        while self._line:
+            self._clear = asyncio.get_running_loop().create_future()
+            await self._clear
+        return await read()
+
+    def _next(self) -> None:
+        """Take the next helping; a rest waits for the turn after this one."""
+        line, helping = self._line, min(len(self._line), self._helping)
+        self._left = self._helping - helping
+        if not self._left:
+            asyncio.get_running_loop().call_soon(self._next)
+        for _ in range(helping):
+            if line:  # else a lost socket has been flushed meanwhile
+                self._take(line.popleft())
+        if self._clear is not None and not line and not self._clear.done():
+            self._clear.set_result(None)
