@@ -87,16 +87,12 @@ class LeapClock(WallClock):
     """A real clock that also leaps: bars come faster than they last, time within one is real."""
 
     def __init__(self, start_ns: int) -> None:
-        self._ahead_ns = 0
         ahead = start_ns - time.time_ns()
-        super().__init__(
-            wall=lambda: time.time_ns() + ahead + self._ahead_ns,
-            monotonic=lambda: time.monotonic_ns() + self._ahead_ns,
-        )
+        super().__init__(wall=lambda: time.time_ns() + ahead)
 
     def reach(self, now_ns: int) -> None:
         """Be at a later time at once."""
-        self._ahead_ns += max(0, now_ns - self.now_ns())
+        self._offset_ns += max(0, now_ns - self.now_ns())
 
 
 class MemoryFeed:

@@ -29,7 +29,8 @@ class Dog:
         self.next_wall_ns = self.dog.next_wall_ns
 
     def heard(self, name: str, symbol: int) -> list[m.FeedChanged]:
-        return self.dog.heard(name, symbol, self.clock.now_ns())
+        now_ns, market_ns = self.clock.now_ns(), self.clock.market_ns()
+        return list(self.dog.heard(name, symbol, now_ns, market_ns))
 
     def broken(self, name: str, symbol: int, reason: str) -> list[m.FeedChanged]:
         return self.dog.down(name, symbol, reason, self.clock.now_ns())

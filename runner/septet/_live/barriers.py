@@ -85,7 +85,7 @@ class Barriers:
         self.grace_ns, self.decide_within_ns = grace_ns, decide_within_ns
         self._held: tuple[int, int] = (_NEVER, 0)
         self._silent_until_ns = _NEVER
-        self._next: tuple[int, list[int]] | None = None
+        self._next: tuple[int, tuple[int, ...]] | None = None
 
     def begin(self, *, catch_up_ns: int, fresh: bool) -> None:
         """Start at the clock's time.
@@ -112,7 +112,7 @@ class Barriers:
         """Take in a bar or a gap of one symbol, in order."""
         self.standing.take(event)
 
-    def step(self) -> list[m.BarrierReached]:
+    def step(self, now_ns: int) -> list[m.BarrierReached]:
         """Return the barriers of one decision time that is reached by now; none if none is.
 
         `settle` must follow, for other times may be reached as well. This much is all that
@@ -120,7 +120,7 @@ class Barriers:
         """
         found: list[m.BarrierReached] = []
         if self.standing.time_ns != _NEVER:
-            self._step(self._clock.now_ns(), found)
+            self._step(now_ns, found)
         return found
 
     def settle(self) -> list[m.BarrierReached]:
@@ -143,8 +143,12 @@ class Barriers:
     def _step(self, now_ns: int, found: list[m.BarrierReached]) -> bool:
         """Reach the next decision time, if everybody is there or grace has passed."""
         standing = self.standing
-        self._late(now_ns, found)
         time_ns, due = self._upcoming()
+        if self._is_whole(time_ns, due):
+            standing.time_ns = time_ns
+            found.append(self._made(now_ns, time_ns, due, (), decides=self._may_decide(time_ns)))
+            return True
+        self._late(now_ns, found)
         accounted = standing.accounted_ns
         for k in due:
             if accounted[k] < time_ns and now_ns < self._deadline(time_ns):
@@ -154,6 +158,17 @@ class Barriers:
         standing.time_ns = time_ns
         self._reach(now_ns, time_ns, here, missing, found)
         return True
+
+    def _is_whole(self, time_ns: int, due: tuple[int, ...]) -> bool:
+        """Whether every symbol of the universe waits with this bar and no other: the usual."""
+        waiting = self.standing.waiting
+        whole = len(due) == len(waiting)
+        for queue in waiting:
+            whole = whole and len(queue) == 1 and queue[0] == time_ns
+        return whole
+
+    def _may_decide(self, time_ns: int) -> bool:
+        return time_ns > self._silent_until_ns
 
     def _late(self, now_ns: int, found: list[m.BarrierReached]) -> None:
         """Let bars in whose decision time has passed without them."""
@@ -186,7 +201,7 @@ class Barriers:
         if old:
             found.append(self._made(now_ns, time_ns, old, missing, decides=False))
         if new or not old:
-            decides = bool(new) and time_ns > self._silent_until_ns
+            decides = bool(new) and self._may_decide(time_ns)
             missing = () if old else missing
             found.append(self._made(now_ns, time_ns, new, missing, decides=decides))
 
@@ -211,13 +226,13 @@ class Barriers:
         queue = self.standing.waiting[k]
         return queue[0] if queue else 2**62
 
-    def _upcoming(self) -> tuple[int, list[int]]:
+    def _upcoming(self) -> tuple[int, tuple[int, ...]]:
         """Return the next decision time and the symbols due at it."""
-        if self._next is not None and self._next[0] > self.standing.time_ns:
-            return self._next
-        slots = [grid.known_after(self.standing.time_ns) for grid in self.standing.grids]
-        time_ns = min(slot.known_ns for slot in slots)
-        self._next = (time_ns, [k for k, slot in enumerate(slots) if slot.known_ns == time_ns])
+        if self._next is None or self._next[0] <= self.standing.time_ns:
+            slots = [grid.known_after(self.standing.time_ns) for grid in self.standing.grids]
+            time_ns = min(slot.known_ns for slot in slots)
+            due = tuple(k for k, slot in enumerate(slots) if slot.known_ns == time_ns)
+            self._next = (time_ns, due)
         return self._next
 
     def _deadline(self, time_ns: int) -> int:

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, Literal
 
 from septet import messages as m
@@ -85,7 +86,7 @@ class _Empty:
     reason: str = "the venue has no such bar"
 
 
-@dataclass
+@dataclass(slots=True)
 class _Line:
     """What is known of one symbol: the next bar due, and what arrived beside it."""
 
@@ -322,10 +323,12 @@ class BarDesk:
             del line.partial[min(line.partial)]
 
     def _absurd(self, line: _Line, seen: BarSeen) -> bool:
-        close = line.close
-        bound = self.rules.jump * close
-        prices = (seen.open, seen.high, seen.low, seen.close)
-        return max(prices) - close > bound or close - min(prices) > bound
+        bound = self.rules.jump * line.close  # not a number before the first: nothing is absurd
+        top, bottom = line.close + bound, line.close - bound
+        above = seen.high > top or seen.low > top or seen.open > top or seen.close > top
+        return above or (
+            seen.low < bottom or seen.high < bottom or seen.open < bottom or seen.close < bottom
+        )
 
     def _doubt(self, line: _Line, seen: BarSeen) -> None:
         line.suspect[seen.open_ns] = seen
@@ -348,8 +351,11 @@ class BarDesk:
                 continue
             gap = self._gap(line, now_ns)
             if gap is None:
-                return
+                break
             yield gap
+        # Here and not with each bar: an order may wait for that one.
+        for old in list(islice(line.past, max(0, len(line.past) - _REMEMBERED))):
+            del line.past[old]
 
     def _release(
         self,
@@ -384,8 +390,6 @@ class BarDesk:
 
     def _advance(self, line: _Line, slot: Slot, seen: BarSeen | None) -> None:
         line.past[slot.open_ns] = seen
-        if len(line.past) > _REMEMBERED:
-            del line.past[next(iter(line.past))]
         if line.partial or line.suspect or line.empty:
             for kept in (line.partial, line.suspect, line.empty):
                 kept.pop(slot.open_ns, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -44,34 +45,37 @@ class Alarm:
         self._put = put
         self._times: list[int] = []
         self._asked: set[int] = set()
+        self._new: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._setting = False
 
     def ask(self, at_ns: int) -> None:
         """Ring at a wall time, or at once when it has passed; once however often asked."""
-        if at_ns in self._asked:
-            return
-        self._asked.add(at_ns)
-        heapq.heappush(self._times, at_ns)
-        if self._times[0] == at_ns and not self._setting:
-            self._setting = True  # a timer costs more than what an order may wait for
-            asyncio.get_running_loop().call_soon(self._set)
+        if not self._new:  # a timer costs more than what an order of the same turn may wait for
+            asyncio.get_running_loop().call_soon(self._take)
+        self._new.append(at_ns)
 
     def close(self) -> None:
         """Ring no more."""
+        self._new.clear()
         self._times.clear()
         self._asked.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
+    def _take(self) -> None:
+        """Take in what was asked for since; set the timer anew if something of it is first."""
+        new, self._new = set(self._new) - self._asked, []
+        first = self._times[0] if self._times else None
+        self._asked |= new
+        for at_ns in new:
+            heapq.heappush(self._times, at_ns)
+        if self._times and self._times[0] != first:
+            self._set()
+
     def _set(self) -> None:
-        self._setting = False
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if not self._times:
-            return
         # The wall clock may jump while the loop's does not, so a long sleep is taken in parts.
         wait_s = min(max(0.0, (self._times[0] - self._clock.now_ns()) / _NS), _LONGEST_SLEEP_S)
         self._timer = asyncio.get_running_loop().call_later(wait_s, self._ring)
@@ -85,7 +89,8 @@ class Alarm:
             rings = True
         if rings:
             self._put(m.Ticked(at_ns=now_ns, market_ns=self._clock.market_ns()))
-        self._set()
+        if self._times:
+            self._set()
 
 
 class Dispatcher:
@@ -125,7 +130,7 @@ class Dispatcher:
         self._train = train
         self._fault = fault or (lambda call, error: None)
         self._alarm = Alarm(clock, put)
-        self._sent: dict[str, int] = {}
+        self._sent: OrderedDict[str, int] = OrderedDict()
         self._floor = -1
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[Any] = set()
@@ -148,15 +153,14 @@ class Dispatcher:
         changes of state need nothing done.
         """
         sends: list[Send] = []
-        kinds = [type(each) for each in commands]
-        if m.CancelAll in kinds:
-            for each in commands:
-                if isinstance(each, m.CancelAll):
-                    self._start(self.cancel_all(each.symbols))
+        for each in commands:
+            if type(each) is m.CancelAll:
+                self._start(self.cancel_all(each.symbols))
         routes = self._routes
-        for kind, each in zip(kinds, commands, strict=True):
-            if kind in routes:
-                routes[kind](each, sends)
+        for each in commands:
+            route = routes.get(type(each))
+            if route is not None:
+                route(each, sends)
         return sends
 
     def remember(self, commands: Iterable[m.Command]) -> None:
@@ -236,8 +240,8 @@ class Dispatcher:
     def _note(self, client_id: str, parent: int) -> None:
         self._sent[client_id] = parent
         if len(self._sent) > REMEMBERED_IDS:
-            oldest = next(iter(self._sent))
-            self._floor = max(self._floor, self._sent.pop(oldest))
+            _, oldest = self._sent.popitem(last=False)
+            self._floor = max(self._floor, oldest)
 
     def _refused(self, client_id: str, code: str, text: str, by: Any = "local") -> None:
         at_ns = self._clock.now_ns()

@@ -202,12 +202,12 @@ class MarketDesk:
 
     def _bar(self, seen: BarSeen) -> None:
         """Take a bar and reach its decision time; timers and other times follow the order."""
-        now_ns = self._clock.now_ns()
-        for each in self.bars.take(seen, now_ns, self._clock.market_ns()):
+        now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
+        for each in self.bars.take(seen, now_ns, market_ns):
             self._put(each)
             self.barriers.take(each)
-        self._heard("bars", seen.symbol, now_ns)
-        for barrier in self.barriers.step():
+        self._heard("bars", seen.symbol, now_ns, market_ns)
+        for barrier in self.barriers.step(now_ns):
             self._put(barrier)
         if not self._setting:
             self._setting = True
@@ -218,24 +218,24 @@ class MarketDesk:
         self.barriers.take(event)
 
     def _quote(self, seen: QuoteSeen) -> None:
-        now_ns = self._clock.now_ns()
-        quote = self._quotes.take(seen, now_ns, self._clock.market_ns())
+        now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
+        quote = self._quotes.take(seen, now_ns, market_ns)
         if quote is not None:
             self._put(quote)
-        self._heard(self._prices, seen.symbol, now_ns)
+        self._heard(self._prices, seen.symbol, now_ns, market_ns)
         if self.quoted is not None:
             self.quoted(seen)
 
     def _print(self, seen: PrintSeen) -> None:
-        now_ns = self._clock.now_ns()
-        trade = self._prints.take(seen, now_ns, self._clock.market_ns())
+        now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
+        trade = self._prints.take(seen, now_ns, market_ns)
         if trade is not None:
             self._put(trade)
-        self._heard("trades", seen.symbol, now_ns)
+        self._heard("trades", seen.symbol, now_ns, market_ns)
 
     # ------------------------------------------------------------ silence
 
-    def _heard(self, stream: str, symbol: str, now_ns: int) -> None:
+    def _heard(self, stream: str, symbol: str, now_ns: int, market_ns: int) -> None:
         number = self._numbers.get(symbol)
         if number is None:
             return
@@ -243,7 +243,7 @@ class MarketDesk:
             self._stale.discard(number)
             self._changed("process", number, "live", "fresh data arrived")
         if self._watchdog is not None:
-            for changed in self._watchdog.heard(stream, number, now_ns):
+            for changed in self._watchdog.heard(stream, number, now_ns, market_ns):
                 self._put(changed)
 
     def _down(self, message: StreamDown) -> None:

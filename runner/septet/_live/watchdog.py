@@ -49,7 +49,7 @@ class Redial:
     reason: str
 
 
-@dataclass
+@dataclass(slots=True)
 class _Stream:
     name: str
     symbol: int
@@ -98,15 +98,15 @@ class Watchdog:
         self._dial_ns = now + silent_ns
         return found
 
-    def heard(self, name: str, symbol: int, now_ns: int) -> list[m.FeedChanged]:
+    def heard(self, name: str, symbol: int, now_ns: int, market_ns: int) -> Sequence[m.FeedChanged]:
         """Note data of a stream; return that it is live, where it was not."""
         stream = self._streams.get((name, symbol))
         if stream is None:
-            return []
+            return ()
         stream.heard = True
-        stream.heard_ns, stream.heard_market_ns = now_ns, self._clock.market_ns()
+        stream.heard_ns, stream.heard_market_ns = now_ns, market_ns
         # What is live stays so by data; until when it may be silent, `check` works out.
-        return [] if stream.state == "live" else self._judge(stream, now_ns)
+        return () if stream.state == "live" else self._judge(stream, now_ns)
 
     def down(self, name: str, symbol: int, reason: str, now_ns: int) -> list[m.FeedChanged]:
         """Note that a stream ended, as its feed says; -1 stands for all symbols."""
