@@ -190,18 +190,11 @@ def first_hash(head: bytes) -> bytes:
     return hashlib.sha256(b"septet journal\0" + head).digest()
 
 
-def _covered(
-    before: bytes, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes
-) -> bytes:
-    """Join what the hash of an entry covers."""
-    name = kind.encode()
-    lengths = _LENGTHS.pack(seq, at_ns, len(name), len(event))
-    return b"".join((before, lengths, name, event, commands))
-
-
 def chained(before: bytes, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes) -> bytes:
     """Give the hash of an entry from the hash before it and the entry's own bytes."""
-    return _sha256(_covered(before, seq, at_ns, kind, event, commands)).digest()
+    name = kind.encode()
+    lengths = _LENGTHS.pack(seq, at_ns, len(name), len(event))
+    return _sha256(b"".join((before, lengths, name, event, commands))).digest()
 
 
 def row_of(
@@ -215,16 +208,20 @@ def row_of(
     if isinstance(event, bytes) or isinstance(commands, bytes):
         at_ns, kind, text = encode_event(event)
         caused = encode_commands(commands)
-        covered = _covered(before, seq, at_ns, kind, text, caused)
+        told, said = text.decode(), caused.decode()
     else:
-        text, caused = _encode(event), _encode(commands) if commands else b"[]"
-        at_ns, kind = event.at_ns, _KINDS[type(event)]
-        covered = _covered(before, seq, at_ns, kind, text, caused)
-        if b"null" in covered:  # one search for both
+        at_ns, kind, text = event.at_ns, _KINDS[type(event)], _encode(event)
+        told = text.decode()  # a string is searched faster than bytes are
+        if "null" in told:
             _insist_on_numbers(event)
-            for command in commands:
-                _insist_on_numbers(command)
-    return seq, at_ns, kind, text.decode(), caused.decode(), _sha256(covered).digest()
+        caused, said = b"[]", "[]"
+        if commands:
+            caused = _encode(commands)
+            said = caused.decode()
+            if "null" in said:
+                for command in commands:
+                    _insist_on_numbers(command)
+    return seq, at_ns, kind, told, said, chained(before, seq, at_ns, kind, text, caused)
 
 
 def snapshot_digest(first: bytes, seq: int, entry_hash: bytes, state: bytes) -> bytes:
