@@ -107,10 +107,13 @@ class MemoryFeed:
         row = self._rows[open_ns // BAR_NS % len(self._rows)]
         return BarSeen(SYMBOL, open_ns, *row, closed=True)
 
-    def quote(self, time_ns: int) -> QuoteSeen:
-        """Return a quote around the close of the bar that ends then."""
-        close = self.bar(time_ns - BAR_NS).close
-        return QuoteSeen(SYMBOL, time_ns, close - 0.01, 1.0, close + 0.01, 1.0)
+    def quote(self, time_ns: int, number: int = 0) -> QuoteSeen:
+        """Return a quote around the close of the bar that ends then; odd ones are 6 bps higher.
+
+        Later ones have higher numbers.
+        """
+        middle = self.bar(time_ns - BAR_NS).close * (1.0 + number % 2 * 6e-4)
+        return QuoteSeen(SYMBOL, time_ns + number, middle - 0.01, 1.0, middle + 0.01, 1.0)
 
     async def open(self, request: FeedRequest, sink: Callable[[Any], None]) -> FeedFacts:
         """Begin to speak."""
