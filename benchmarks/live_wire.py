@@ -1,13 +1,15 @@
 """Trades of Binance's shape through the real ccxt.pro client, shell, core and journal.
 
 Another process floods a socket with trade messages as fast as they are read. The feed, its tap,
-the market desk, the shell, the demo's core in live mode and its journal are the product's.
+the market desk, the shell, the demo's core in live mode and its journal are the product's. Each
+trade's quantity is its number, so that the journal tells afterwards which of them it lacks.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import hashlib
 import json
 import subprocess
@@ -30,11 +32,13 @@ from septet._config import load
 from septet._data.bars import Instrument
 from septet._journal.form import Head
 from septet._journal.log import Journal
+from septet._journal.reader import Reader
 from septet._live.barriers import Standing
 from septet._live.build import core_of
 from septet._live.clock import WallClock
 from septet._live.dispatch import Dispatcher
 from septet._live.listen import grids_of, make_market
+from septet._live.run import keep_apart
 from septet._live.shell import Shell
 from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
 
@@ -53,9 +57,8 @@ def _block(first: int) -> bytes:
     now_ms = time.time_ns() // 1_000_000
     return b"".join(
         _frame(
-            b'{"e":"trade","E":%d,"s":"BTCUSDT","t":%d,"p":"%.8f","q":"0.00%d0000","T":%d,'
-            b'"m":true,"M":true}'
-            % (now_ms, number, 60_000 + number % 977 / 100, number % 89 + 10, now_ms)
+            b'{"e":"trade","E":%d,"s":"BTCUSDT","t":%d,"p":"%.8f","q":"%d.00000000","T":%d,'
+            b'"m":true,"M":true}' % (now_ms, number, 60_000 + number % 977 / 100, number, now_ms)
         )
         for number in range(first, first + BLOCK)
     )
@@ -139,6 +142,7 @@ async def _measured(
         await market.open()
         market.give([], catch_up_ns=0, fresh=True)
         market.listen()
+        keep_apart()
         try:
             while counting.prints < 1_000:
                 await asyncio.sleep(0.05)
@@ -147,6 +151,7 @@ async def _measured(
             count, lasted = counting.prints - first, time.perf_counter() - began
             busy = time.thread_time() - spent
         finally:
+            gc.unfreeze()
             dry()  # who sends without end does not hear that it may stop
             await market.close()
             await shell.drain()
@@ -155,8 +160,24 @@ async def _measured(
         "rate": count / lasted,
         "by_thread": count / busy,
         "dropped": float(shell.dropped),
+        "missing": float(missing(place / "journal.sqlite")),
         "count": float(count),
     }
+
+
+def missing(journal: Path) -> int:
+    """Return how many trades lie between the first and the last of a journal and are not there.
+
+    Raises
+    ------
+    AssertionError
+        A trade is there twice, or behind a later one.
+    """
+    with Reader(journal) as reader:
+        events = (entry.event for entry in reader.read(0, reader.last_seq))
+        numbers = [int(each.quantity) for each in events if isinstance(each, m.Printed)]
+    assert numbers == sorted(set(numbers)), "each trade once, in order"
+    return numbers[-1] - numbers[0] + 1 - len(numbers)
 
 
 def measure(quick: bool) -> Report:
@@ -171,7 +192,10 @@ def measure(quick: bool) -> Report:
         finally:
             server.kill()
             server.communicate()
-    note = f"{found['count']:,.0f} trades in {seconds:.0f} s, {found['dropped']:,.0f} dropped"
+    note = (
+        f"{found['count']:,.0f} trades in {seconds:.0f} s; {found['missing']:,.0f} are not in the "
+        f"journal, {found['dropped']:,.0f} of them dropped by the inbox"
+    )
     name = "real ccxt.pro trade messages a second, through core and journal"
     return Report(
         [

@@ -110,3 +110,21 @@ def test_trades_are_framed_as_a_server_frames_them() -> None:
     first = json.loads(block[at : at + size])
     assert (first["e"], first["s"], first["t"]) == ("trade", "BTCUSDT", 5)
     assert block[at + size] == 0x81
+
+
+def test_trades_that_the_journal_lacks_are_counted(tmp_path: Path) -> None:
+    wire = script("live_wire")
+    head = Head(run_id="r", strategy="s", mode="live", account="", created_ns=0, origin_ns=0)
+
+    def lacks(name: str, *numbers: int) -> int:
+        with Journal.create(tmp_path / name, head) as journal:
+            for number in numbers:
+                trade = m.Printed(at_ns=1, symbol=0, venue_ns=1, price=1.0, quantity=number)
+                journal.append(trade, [])
+            journal.commit()
+        return int(wire.missing(tmp_path / name))
+
+    assert lacks("whole", 7, 8, 9) == 0
+    assert lacks("gaps", 7, 9, 12) == 3
+    with pytest.raises(AssertionError, match="each trade once"):
+        lacks("twice", 7, 7, 8)
