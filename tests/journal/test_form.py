@@ -83,6 +83,23 @@ def test_what_json_cannot_hold_is_named(value: float) -> None:
         encode_commands([order(1), m.Ruled(time_ns=1, equity=value, cash=1.0, exposure=0.0)])
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_json_cannot_hold_is_not_appended(tmp_path: Path, value: float) -> None:
+    quote = m.Quoted(
+        at_ns=1, symbol=0, venue_ns=1, bid=1.0, bid_quantity=value, ask=1.0, ask_quantity=1.0
+    )
+    ruled = m.Ruled(time_ns=1, equity=1.0, cash=value, exposure=0.0)
+    with Journal.create(tmp_path / "j", HEAD) as journal:
+        with pytest.raises(AssertionError, match=r"Quoted\.bid_quantity is"):
+            journal.append(quote, ())
+        with pytest.raises(AssertionError, match=r"Ruled\.cash is"):
+            journal.append(bar(1), [order(1), ruled])
+        assert (journal.seq, journal.waiting) == (0, 0)
+        journal.append(m.FeedChanged(at_ns=1, stream="null", symbol=0, state="live"), ())
+        assert journal.commit() == 1
+        assert journal.verify().ok
+
+
 def test_bytes_are_taken_as_they_are(tmp_path: Path) -> None:
     event, commands = encode_event(bar(3))[2], encode_commands([order(3)])
     with Journal.create(tmp_path / "a", HEAD) as one, Journal.create(tmp_path / "b", HEAD) as two:

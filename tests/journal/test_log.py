@@ -148,6 +148,22 @@ def test_the_log_beside_the_database_stays_small(tmp_path: Path) -> None:
         assert wal.stat().st_size == before  # begun again at its start
 
 
+def test_a_journal_with_other_pages_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "PAGE_BYTES", 4_096)
+    filled(tmp_path / "j", 100).close()
+    monkeypatch.undo()
+    with Journal.open(tmp_path / "j", full=True) as journal:
+        assert journal.findings.ok
+        for number in range(101, 201):
+            journal.append(bar(number), ())
+            journal.commit()
+        assert journal.verify().ok
+        assert [entry.seq for entry in journal.read()] == list(range(1, 201))
+        assert journal._db.execute("PRAGMA page_size").fetchone() == (4_096,)
+
+
 def test_there_is_one_writer(tmp_path: Path) -> None:
     with filled(tmp_path / "j", 1), pytest.raises(JournalError, match="another process writes"):
         Journal.open(tmp_path / "j")
