@@ -25,6 +25,7 @@ from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._live.clock import WallClock
 from septet._live.dispatch import Dispatcher
+from septet._live.run import keep_apart
 from septet._live.shell import Shell
 
 SECONDS, IN_FLIGHT = 60.0, 32
@@ -85,6 +86,7 @@ async def _measured(place: Path, venue: Local, seconds: float) -> dict[str, Any]
         shell = Shell(core, journal, dispatcher, clock=clock, tell=_no_words)
         shell.start()
         await adapter.open([BTC], shell.put)
+        keep_apart()
         try:
             began = time.perf_counter()
             spent = time.thread_time()

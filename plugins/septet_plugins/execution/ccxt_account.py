@@ -41,17 +41,23 @@ class Account:
         self._last_fill_ns = clock.now_ns()
         self._prices: dict[str, tuple[float, int]] = {}
         self._pricing: set[asyncio.Future[None]] = set()
-        self._handed: OrderedDict[tuple[int, str], None] = OrderedDict()
+        self._handed: OrderedDict[tuple[int, str], bool] = OrderedDict()
 
     # ------------------------------------------------------------ handing on
 
     def deliver(self, event: m.Event) -> None:
-        """Hand on what a stream brought; a fee in a third currency is valued first."""
+        """Hand on what a stream brought; a fee in a third currency is valued first.
+
+        An execution that the answer to its order and the stream both tell goes on once; a second
+        time only if it was not said at first whose it is.
+        """
         if not isinstance(event, m.Filled):
             self._sink(event)
             return
         self._last_fill_ns = max(self._last_fill_ns, event.venue_ns)
-        self._handed[event.symbol, event.trade_id] = None
+        if self._handed.get((event.symbol, event.trade_id)):
+            return
+        self._handed[event.symbol, event.trade_id] = bool(event.client_id)
         if len(self._handed) > _REMEMBERED:
             self._handed.popitem(last=False)
         pair = self._third(event)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import septet.messages as m
 from septet_plugins.exchange.clients import Scrub
 from septet_plugins.exchange.tap import Backoff, Tap, tapped
+from septet_plugins.execution.ccxt_direct import Direct
 from septet_plugins.execution.ccxt_link import Link
 from septet_plugins.execution.ccxt_orders import Translator
 
@@ -45,12 +46,13 @@ class UserStream:
         catch_up: CatchUp,
         settle_s: float,
         hosts: frozenset[str] | None = None,
+        direct: Direct | None = None,
     ) -> None:
         from ccxt.async_support.base.ws.cache import ArrayCacheBySymbolById
 
         self._client, self._translator, self._link = client, translator, link
         self._scrub, self._deliver, self._catch_up = scrub, deliver, catch_up
-        self._settle_s = settle_s
+        self._settle_s, self._direct = settle_s, direct
         self._tap = Tap(client, raw=self._raw, resolved=_nothing, lost=self._ended, hosts=hosts)
         self._caches = {
             "orders": tapped(ArrayCacheBySymbolById, _KEPT, self._order),
@@ -147,12 +149,24 @@ class UserStream:
 
     def _raw(self, ws: Any, message: Any) -> bool:
         self._heard.set()
-        if isinstance(message, dict):
-            inner = message.get("event")
-            event = inner.get("e") if isinstance(inner, dict) else message.get("e")
-            if event in _ENDS:
-                self._end(f"the venue ended the stream of the account ({event})")
-        return False
+        if not isinstance(message, dict):
+            return False
+        inner = message.get("event")
+        event = inner if isinstance(inner, dict) else message
+        if event.get("e") in _ENDS:
+            self._end(f"the venue ended the stream of the account ({event['e']})")
+        return self._direct is not None and self._read(self._direct, event)
+
+    def _read(self, direct: Direct, event: dict[str, Any]) -> bool:
+        """Take a message without ccxt's parsers; False leaves it to them."""
+        report = direct.report(event)
+        if report is None:
+            return False
+        if report.fill is not None:
+            self._fill(report.fill)
+        if report.order is not None:
+            self._order(report.order)
+        return True
 
     def _ended(self, ws: Any, reason: str) -> None:
         self._end(self._scrub(reason))

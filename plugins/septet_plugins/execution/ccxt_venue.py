@@ -25,6 +25,7 @@ from septet_plugins.exchange.markets import check_symbols, market_of
 from septet_plugins.exchange.requests import Gate, Wire
 from septet_plugins.execution.ccxt_account import Account
 from septet_plugins.execution.ccxt_answers import echo_fault, judge
+from septet_plugins.execution.ccxt_direct import read_directly
 from septet_plugins.execution.ccxt_link import Link, Rest
 from septet_plugins.execution.ccxt_lookup import Lookup, Missing
 from septet_plugins.execution.ccxt_orders import Translator, order_types, place
@@ -100,6 +101,7 @@ class CcxtVenue:
                 self._main.client, self._translator, self._link, self._scrub,
                 deliver=self._account.deliver, catch_up=self._account.catch_up,
                 settle_s=self._terms.settle_stream_ns / _NS, hosts=self._main.hosts,
+                direct=self._direct,
             )  # fmt: skip
         else:
             self._user = UserPolls(self._link, self._account.catch_up, self._terms.poll_ns / _NS)
@@ -132,6 +134,7 @@ class CcxtVenue:
         check_symbols(self._main.client, symbols)
         self._quick.client.set_markets_from_exchange(self._main.client)
         self._translator = Translator(self._main.client, self._name, symbols, self._clock)
+        self._direct = read_directly(self._main.client, symbols)
         self._lookup = Lookup(self._main, self._translator.ids)
         self._account = Account(
             self._main, self._translator, self._clock, lambda event: self._sink(event),

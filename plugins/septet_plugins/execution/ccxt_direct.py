@@ -1,0 +1,144 @@
+"""What Binance says about a spot order, read without ccxt's parsers.
+
+Of each answer and each report ccxt makes a record of some forty fields, which takes longer than
+everything else that is done for an order. Here only what `Translator` looks at is taken, under
+ccxt's names and with its arithmetic, so that everything behind it is one and the same at every
+exchange. What is not exactly of a kind known here is None, and left to ccxt; so is every other
+exchange. ``tests/execution/test_direct.py`` holds the two readings against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+__all__ = ["Direct", "Report", "read_directly"]
+
+
+class Report(NamedTuple):
+    """An execution and the order it is of, in ccxt's words; either may be missing."""
+
+    fill: dict[str, Any] | None = None
+    order: dict[str, Any] | None = None
+
+
+class _Keys(NamedTuple):
+    """Where a message says what."""
+
+    id: str
+    symbol: str
+    side: str
+    type: str
+    status: str
+    price: str
+    amount: str
+    filled: str
+    cost: str
+
+
+_ANSWER: Final = _Keys(
+    "orderId", "symbol", "side", "type", "status", "price", "origQty", "executedQty",
+    "cummulativeQuoteQty",
+)  # fmt: skip
+_REPORT: Final = _Keys("i", "s", "S", "o", "X", "p", "q", "z", "Z")
+_IN_ANSWER: Final = frozenset({*_ANSWER, "clientOrderId", "transactTime"})
+_IN_REPORT: Final = frozenset({*_REPORT, "c", "C", "x", "l", "L", "n", "N", "T", "t", "m", "O"})
+_OF_FILL: Final = ("t", "l", "L", "T")
+_FOREIGN: Final = frozenset({"origClientOrderId", "code", "positionSide", "ps"})
+"""What stands in the answer to a cancel, in a refusal, and in what is said about contracts."""
+_BALANCES: Final = frozenset({"outboundAccountPosition", "balanceUpdate"})
+"""Said with every execution and read by nobody: the account is asked for its balances."""
+_AT_MARKET: Final = frozenset({"MARKET", "STOP_LOSS", "TAKE_PROFIT"})
+_NO_REPORT: Final = Report()
+
+
+class Direct:
+    """Reads what one client is told about orders on these symbols."""
+
+    def __init__(self, client: Any, symbols: Sequence[str]) -> None:
+        from ccxt.base.precise import Precise
+
+        self._symbols = {str(client.markets[symbol]["id"]): symbol for symbol in symbols}
+        self._status, self._currency = client.parse_order_status, client.safe_currency_code
+        self._ratio = Precise.string_div
+
+    def answer(self, body: Any) -> dict[str, Any] | None:
+        """Return the order that the answer to a new order is about."""
+        if not isinstance(body, dict) or not body.keys() >= _IN_ANSWER or body.keys() & _FOREIGN:
+            return None
+        order = self._order(body, _ANSWER, body["clientOrderId"])
+        if order is not None:
+            order["timestamp"] = body.get("workingTime") or body["transactTime"]
+            order["trades"] = [self._fill_in_answer(each) for each in body.get("fills") or ()]
+        return order
+
+    def report(self, event: Mapping[str, Any]) -> Report | None:
+        """Return what a message of the account's stream reports."""
+        kind = event.get("e")
+        if kind in _BALANCES:
+            return _NO_REPORT
+        if kind != "executionReport" or not event.keys() >= _IN_REPORT or event.keys() & _FOREIGN:
+            return None
+        order = self._order(event, _REPORT, event["C"] or event["c"])
+        if order is None or event["x"] != "TRADE":
+            return None if order is None else Report(None, order)
+        if not all(map(event.get, _OF_FILL)):
+            return None
+        return Report(self._fill(event, order), order)
+
+    def _order(
+        self, raw: Mapping[str, Any], keys: _Keys, client_id: str
+    ) -> dict[str, Any] | None:  # fmt: skip
+        symbol = self._symbols.get(raw[keys.symbol])
+        if symbol is None or not all(map(raw.get, keys)):  # amounts are texts: "0.0" is something
+            return None
+        amount = float(raw[keys.amount])
+        if not amount:
+            return None
+        filled, price = float(raw[keys.filled]), float(raw[keys.price]) or None
+        average = None
+        if filled > 0.0:
+            average = float(self._ratio(raw[keys.cost], raw[keys.filled])) or None
+        if price is None and raw[keys.type] in _AT_MARKET:
+            price = average
+        return {
+            "info": raw, "id": str(raw[keys.id]), "clientOrderId": client_id, "symbol": symbol,
+            "side": raw[keys.side].lower(), "status": self._status(raw[keys.status]),
+            "amount": amount, "filled": filled, "price": price, "average": average,
+        }  # fmt: skip
+
+    def _fill(self, raw: Mapping[str, Any], order: Mapping[str, Any]) -> dict[str, Any]:
+        fee = None
+        if raw["n"]:
+            fee = {"cost": float(raw["n"]), "currency": self._currency(raw["N"])}
+        return {
+            "info": raw, "id": str(raw["t"]), "order": order["id"], "symbol": order["symbol"],
+            "side": order["side"], "amount": float(raw["l"]), "price": float(raw["L"]),
+            "timestamp": raw["T"], "takerOrMaker": "maker" if raw["m"] else "taker",
+            "fee": fee,
+        }  # fmt: skip
+
+    def _fill_in_answer(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        fee = {
+            "cost": float(raw["commission"]), "currency": self._currency(raw["commissionAsset"])
+        }  # fmt: skip
+        return {
+            "info": raw, "id": str(raw["tradeId"]), "amount": float(raw["qty"]),
+            "price": float(raw["price"]), "fee": fee,
+        }  # fmt: skip
+
+
+def read_directly(client: Any, symbols: Sequence[str]) -> Direct | None:
+    """Let answers to a client's orders be read here; return what reads its stream as well.
+
+    None, and nothing is changed, unless these are spot markets of Binance.
+    """
+    if client.id != "binance" or not all(client.markets[each].get("spot") for each in symbols):
+        return None
+    direct, parse = Direct(client, symbols), client.parse_order
+
+    def parsing(order: Any, market: Any = None) -> Any:
+        return direct.answer(order) or parse(order, market)
+
+    client.parse_order = parsing
+    return direct
