@@ -34,7 +34,7 @@ from live_world import (
 from septet import messages as m
 from septet._live import start as begin
 from septet._live.account import AccountGate
-from septet._live.run import _loop_factory, keep_apart
+from septet._live.run import _loop_factory, keep_apart, tidy
 from septet._live.wiring import Wiring, core_of
 
 TARGETS_US = {"process": (150.0, 1_000.0), "power": (215.0, None)}
@@ -172,6 +172,7 @@ async def tend(world: World) -> None:
     while True:
         await asyncio.sleep(TEND_S)
         world.lane.tend()
+        tidy()
 
 
 def watch(world: World, stages: Stages) -> None:

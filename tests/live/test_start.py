@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -24,7 +25,7 @@ from septet._journal.reader import Reader
 from septet._live import start as begin
 from septet._live.clock import LiveClock
 from septet._live.kill import HALT, ask_halt, ask_resume
-from septet._live.run import LiveResult, reports, run_live
+from septet._live.run import LiveResult, keep_apart, reports, run_live, tidy
 from septet._live.stop import FAILED
 from septet._live.wiring import Wiring
 from septet.errors import InputError, JournalError, RunError
@@ -417,3 +418,23 @@ def test_tags_are_of_a_run_and_fit_an_order_id() -> None:
     tags = {begin.tag_of(f"run{k}") for k in range(1_000)}
     assert len(tags) == 1_000
     assert all(len(each) == 8 and each.isalnum() and each[0] == "s" for each in tags)
+
+
+def test_cycles_are_collected_aside_and_a_run_leaves_collection_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = gc.get_threshold()
+    try:
+        keep_apart()
+        assert gc.get_threshold()[0] > before[0]
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
+    Stage(tmp_path).run()
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+    asked: list[int] = []
+    monkeypatch.setattr(gc, "collect", asked.append)
+    for old in (0, 100_000):
+        monkeypatch.setattr(gc, "get_count", lambda old=old: (0, 0, old))
+        tidy()
+    assert asked == [1, 2]

@@ -18,6 +18,7 @@ from septet._live.start import Kept
 __all__ = ["Known"]
 
 _DATA = ("bar", "series")
+_PRICES = frozenset({m.Quoted, m.Printed})
 
 
 class Known:
@@ -47,6 +48,8 @@ class Known:
         """Take in a row, in order."""
         self.entries += 1
         kind = type(event)
+        if kind in _PRICES and not commands:  # nearly all there are
+            return
         if kind is m.BarClosed or kind is m.Gapped or kind is m.BarrierReached:
             self._data(event)
         elif kind is m.Ticked:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
@@ -141,20 +141,27 @@ def _number(value: float) -> str:
     return f"{value:.10g}"
 
 
+_SILENT: Final = frozenset({m.Quoted, m.Printed, m.BarClosed, m.Ticked})
+"""Events without a line of their own: nearly all there are."""
+
+
 def lines_of(
     event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]
-) -> Iterator[Line]:
-    """Yield what is worth a line of an event and of the commands it caused."""
+) -> Sequence[Line]:
+    """Return what is worth a line of an event and of the commands it caused."""
+    if not commands and type(event) in _SILENT:
+        return ()
+    found: list[Line] = []
     line = _of_event(event, symbols)
     if line is not None:
-        yield line
+        found.append(line)
     for each in commands:
         line = _of_command(each, symbols)
         if line is not None:
-            level, name, fields = line
             if each.trace:
-                fields["trace"] = each.trace
-            yield level, name, fields
+                line[2]["trace"] = each.trace
+            found.append(line)
+    return found
 
 
 def _name(symbols: Sequence[str], symbol: int) -> str:
