@@ -152,37 +152,30 @@ class AccountGate:
     def _passed(self, symbol: str, value: float, replaced: _Working | None) -> str:
         if value <= 0.0:
             return f"no price of {symbol} is known, so its value cannot be checked"
-        position = gross = 0.0
-        orders = 0
-        for each in self.members:
-            orders += each.limits.orders_per_minute
-            gross += each.limits.gross * each.equity
-            if symbol in each.symbols:
-                position += each.limits.position * each.equity
-        if len(self._sent) >= orders:
-            return f"the account's strategies sent {len(self._sent)} orders within a minute"
-        more = value - (replaced.value if replaced is not None else 0.0)
-        held, total = self._exposure(symbol)
-        would, bound = held + more, position * _SLACK
-        if would > bound:
-            return f"all strategies would hold {would:.2f} of {symbol}, at most {bound:.2f}"
-        would, bound = total + more, gross * _SLACK
-        if would > bound:
-            return f"all strategies would hold {would:.2f}, at most {bound:.2f}"
-        return ""
-
-    def _exposure(self, symbol: str) -> tuple[float, float]:
-        """Quote value that is held or on its way: of a symbol, and of all of them."""
-        held = total = 0.0
+        # Quote value that is held or on its way, of the symbol and of all, and their bounds.
+        held = total = value - (replaced.value if replaced is not None else 0.0)
+        most_held = most_total = 0.0
+        orders, prices = 0, self.prices
         for member in self.members:
+            limits = member.limits
+            orders += limits.orders_per_minute
+            most_total += limits.gross * member.equity * _SLACK
+            if symbol in member.symbols:
+                most_held += limits.position * member.equity * _SLACK
             for name, quantity in member.positions.items():
-                value = abs(quantity) * self.prices.get(name, 0.0)
-                total += value
-                held += value if name == symbol else 0.0
+                worth = abs(quantity) * prices.get(name, 0.0)
+                total += worth
+                held += worth if name == symbol else 0.0
             for order in member.working.values():
                 total += order.value
                 held += order.value if order.symbol == symbol else 0.0
-        return held, total
+        if len(self._sent) >= orders:
+            return f"the account's strategies sent {len(self._sent)} orders within a minute"
+        if held > most_held:
+            return f"all strategies would hold {held:.2f} of {symbol}, at most {most_held:.2f}"
+        if total > most_total:
+            return f"all strategies would hold {total:.2f}, at most {most_total:.2f}"
+        return ""
 
     def others(self, member: Member) -> dict[str, float]:
         """Return what the other strategies hold, by currency."""

@@ -51,17 +51,17 @@ class Standing:
 
     def take(self, event: m.Event) -> None:
         """Take in a bar, a gap or a barrier; other events change nothing."""
-        if isinstance(event, m.BarClosed):
+        if type(event) is m.BarClosed:
             self.waiting[event.symbol].append(event.known_ns)
             self.accounted_ns[event.symbol] = event.known_ns
-        elif isinstance(event, m.Gapped):
-            slot = self.grids[event.symbol].slot(event.last_ns)
-            known = event.last_ns if slot is None else slot.known_ns
-            self.accounted_ns[event.symbol] = max(self.accounted_ns[event.symbol], known)
-        elif isinstance(event, m.BarrierReached):
+        elif type(event) is m.BarrierReached:
             self.time_ns = max(self.time_ns, event.time_ns)
             for k in event.present:
                 self.waiting[k].popleft()
+        elif type(event) is m.Gapped:
+            slot = self.grids[event.symbol].slot(event.last_ns)
+            known = event.last_ns if slot is None else slot.known_ns
+            self.accounted_ns[event.symbol] = max(self.accounted_ns[event.symbol], known)
 
     def fold(self, events: Iterable[m.Event]) -> Standing:
         """Take in a journal's events, in order; return itself."""
