@@ -162,7 +162,7 @@ def test_a_lost_connection_is_said_and_dialled_again(fault: Fault) -> None:
     asyncio.run(case())
 
 
-@pytest.mark.parametrize("want", ["trades", "book"])
+@pytest.mark.parametrize("want", ["trades", "quotes", "book"])
 def test_every_loss_is_said_though_the_messages_never_reach_the_client(want: str) -> None:
     async def case() -> None:
         async with (

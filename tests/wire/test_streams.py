@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 from septet import messages as m
 from septet.plugin import BarSeen, FeedRequest, PrintSeen, QuoteSeen, StreamDown
 from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
-from septet_plugins.data.ccxt_messages import inner_of, print_of, print_of_raw
+from septet_plugins.data.ccxt_messages import (
+    inner_of,
+    print_of,
+    print_of_raw,
+    quote_of_raw,
+    quote_of_ticker,
+)
 from septet_plugins.exchange.clients import Terms
 from septet_plugins.execution.ccxt_orders import Translator
 from septet_plugins.execution.ccxt_user import UserStream
@@ -109,6 +115,27 @@ def test_a_trade_we_read_ourselves_is_what_the_clients_parser_makes_of_it(
     client = a_client()
     parsed = client.parse_ws_trade(message, client.market("BNB/BTC"))
     assert print_of_raw(message, "BNB/BTC") == print_of("BNB/BTC", parsed, 0) is not None
+
+
+@given(bid=decimals(8), bids=decimals(5), ask=decimals(8), asks=decimals(5))
+def test_best_prices_we_read_ourselves_are_what_the_clients_parser_makes_of_them(
+    bid: str, bids: str, ask: str, asks: str
+) -> None:
+    for stamp in ({}, {"e": "bookTicker", "E": 7, "T": 6}):
+        message = {"u": 1, "s": "BNBBTC", "b": bid, "B": bids, "a": ask, "A": asks, **stamp}
+        parsed = a_client().parse_ws_ticker(message, "spot")
+        assert quote_of_raw(message, "BNB/BTC", 5) == quote_of_ticker(parsed, 5)
+
+
+@pytest.mark.parametrize("name", ["b", "B", "a", "A"])
+def test_best_prices_that_are_not_as_expected_are_left_to_the_clients_parser(name: str) -> None:
+    message = {"u": 1, "s": "BNBBTC", "b": "1", "B": "1", "a": "2", "A": "1"}
+    assert quote_of_raw(message, "BNB/BTC", 5) is not None
+    others: tuple[Any, ...] = (None, "", "much", [])
+    for other in others:
+        assert quote_of_raw({**message, name: other}, "BNB/BTC", 5) is None
+    del message[name]
+    assert quote_of_raw(message, "BNB/BTC", 5) is None
 
 
 @cache
@@ -224,6 +251,10 @@ def _played(venue: str, exchange: str, info: str, depth: str) -> Counter[str]:
                 continue
             symbol, number = symbols[name], inner.get("u")
             if "B" in inner:
+                parsed = client.parse_ws_ticker(inner, kind or "spot")
+                counted["read otherwise"] += quote_of_raw(inner, symbol, 5) != quote_of_ticker(
+                    parsed, 5
+                )
                 best[symbol, number] = tuple(float(inner[key]) for key in "bBaA")
             if inner.get("e") != "depthUpdate":
                 continue
@@ -259,7 +290,7 @@ def test_half_a_minute_of_real_frames(venue: str, exchange: str, info: str, url:
     print(venue, dict(counted))
     assert counted["books"] > 0
     assert counted["same"] > 0
-    assert counted["other"] == 0
+    assert counted["other"] == counted["read otherwise"] == 0
     assert counted[QuoteSeen.__name__] > 0
     assert counted[PrintSeen.__name__] > 0
     assert counted[StreamDown.__name__] <= counted["gaps"]

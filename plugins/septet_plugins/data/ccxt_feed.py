@@ -10,7 +10,15 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from septet.errors import DataError, RunError, SeptetError
-from septet.plugin import BarSeen, Clock, FeedFacts, FeedRequest, QuoteSeen, StreamDown
+from septet.plugin import (
+    BarSeen,
+    Clock,
+    FeedFacts,
+    FeedRequest,
+    PrintSeen,
+    QuoteSeen,
+    StreamDown,
+)
 from septet_plugins.data.ccxt_books import LEVELS, Books, numbered
 from septet_plugins.data.ccxt_messages import (
     FLAGGED,
@@ -20,6 +28,7 @@ from septet_plugins.data.ccxt_messages import (
     print_of,
     print_of_raw,
     quote_of_book,
+    quote_of_raw,
     quote_of_ticker,
 )
 from septet_plugins.exchange.clients import Scrub, Terms, allowed_hosts, make_client
@@ -43,6 +52,12 @@ _METHODS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "book": (("watchOrderBook", "watch_order_book"),),
 }
 """What is wanted -> the exchange's abilities that serve it, the best first."""
+
+
+_OWN: Final[Mapping[Any, str]] = {
+    "depthUpdate": "book", "trade": "trades", "bookTicker": "quotes", None: "quotes",
+}  # fmt: skip
+"""What Binance calls the events that are read before ccxt's parsers; spot quotes have no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +163,7 @@ class CcxtFeed:
                 hosts=self._hosts,
             )  # fmt: skip
         self._books = Books(client, request.symbols, self._clock, self._booked)
-        if self._how.get("trades") == "stream" and numbered(client.id):
-            self._ids = ids_of(client, request.symbols)
+        self._ids = ids_of(client, request.symbols) if numbered(client.id) else {}
         for symbol in request.symbols:
             bars = tapped(ArrayCacheByTimestamp, _KEPT, partial(self._bar, symbol))
             trades = tapped(ArrayCache, _KEPT, partial(self._trade, symbol))
@@ -250,21 +264,32 @@ class CcxtFeed:
             self._books.reset("the connection was lost")
 
     def _raw(self, ws: Any, message: Any) -> bool:
-        """Take what we read ourselves; its `watch` returns only when the connection is lost."""
-        inner = inner_of(message)
-        kind = inner.get("e")
-        if kind == "trade" and (symbol := self._ids.get(str(inner.get("s")))):
-            seen = print_of_raw(inner, symbol)
-            if seen is not None:
-                self._down.discard(("trades", symbol))
-                self._sink(seen)
-                return True
-        elif kind == "depthUpdate" and "book" in self._how:
-            assert self._books is not None
-            if self._books.raw(inner):
-                return True
+        if self._own(inner_of(message)):
+            return True
         self._flags = closed_flags(self._terms.reach.exchange, message)
         return False
+
+    def _own(self, message: Mapping[str, Any]) -> bool:
+        """Take what we read ourselves; its `watch` returns only when the connection is lost."""
+        want = _OWN.get(message.get("e"))
+        if want is None or want not in self._how:
+            return False
+        if want == "book":
+            assert self._books is not None
+            return self._books.raw(message)
+        symbol = self._ids.get(str(message.get("s")))
+        if symbol is None:
+            return False
+        seen: PrintSeen | QuoteSeen | None
+        if want == "trades":
+            seen = print_of_raw(message, symbol)
+        else:
+            seen = quote_of_raw(message, symbol, self._clock.now_ns())
+        if seen is None:
+            return False
+        self._down.discard((want, symbol))
+        self._sink(seen)
+        return True
 
     def _booked(self, message: QuoteSeen | StreamDown) -> None:
         if isinstance(message, QuoteSeen):

@@ -9,7 +9,7 @@ from septet.plugin import BarSeen, PrintSeen, QuoteSeen
 
 __all__ = [
     "FLAGGED", "bar_of", "closed_flags", "inner_of", "print_of", "print_of_raw", "quote_of_book",
-    "quote_of_ticker",
+    "quote_of_raw", "quote_of_ticker",
 ]  # fmt: skip
 
 FLAGGED: Final = frozenset(
@@ -95,6 +95,20 @@ def print_of_raw(message: Mapping[str, Any], symbol: str) -> PrintSeen | None:
         )  # fmt: skip
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def quote_of_raw(message: Mapping[str, Any], symbol: str, now_ns: int) -> QuoteSeen | None:
+    """Return the best prices that Binance says; None leaves them to ccxt's parser."""
+    try:
+        bid, ask, stamp = float(message["b"]), float(message["a"]), message.get("E")
+        seen = QuoteSeen(
+            symbol=symbol, venue_ns=now_ns if stamp is None else int(stamp) * _MS,
+            bid=bid, bid_quantity=float(message["B"]), ask=ask,
+            ask_quantity=float(message["A"]),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError):
+        return None
+    return seen if bid and ask else None
 
 
 def quote_of_ticker(ticker: Any, now_ns: int) -> QuoteSeen | None:
