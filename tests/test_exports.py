@@ -58,10 +58,11 @@ EDGE = {
         BarSeen Clock Connects FeedFacts FeedMessage FeedRequest LiveFeed LiveVenue Market
         PrintSeen QuoteSeen StreamDown Streams VenueFacts
 
-        AVERAGE COMOMENTS EXTREME MOMENTS NAN POWERS SUM WEIGHTED absorb add cosine divide due
-        exponential finite gather logarithm positive_part power recursive_average replay_due
-        roll root sine weighted_sum window_comoments window_max window_min window_moments
-        window_powers window_sum
+        AVERAGE COMOMENTS EXTREME MOMENTS NAN POWERS RANK SUM WEIGHTED absorb add cosine
+        distance_sum divide due exponential finite gather logarithm positive_part power
+        recursive_average replay_due roll root sine weighted_sum window_comoments window_finite
+        window_max window_min
+        window_moments window_powers window_rank window_sum
     """,
     "septet.testing": """
         CHECKS ConformanceError Subject check_component check_package check_rule features_of

@@ -117,6 +117,7 @@ from septet._kernel.moments import (
     window_powers,
 )
 from septet._kernel.recursive import AVERAGE, absorb, recursive_average, replay_due
+from septet._kernel.scans import RANK, distance_sum, window_finite, window_rank
 from septet._kernel.sums import SUM, WEIGHTED, add, due, gather, roll, weighted_sum, window_sum
 from septet.hookspecs import Component, hookimpl
 from septet_schemas.base import Config, Expression, Input, Secret, SecretRef
@@ -142,6 +143,7 @@ __all__ = [
     "MOMENTS",
     "NAN",
     "POWERS",
+    "RANK",
     "SUM",
     "VOCABULARY",
     "WEIGHTED",
@@ -214,6 +216,7 @@ __all__ = [
     "candles",
     "composition",
     "cosine",
+    "distance_sum",
     "divide",
     "due",
     "exponential",
@@ -255,9 +258,11 @@ __all__ = [
     "weighted_sum",
     "window",
     "window_comoments",
+    "window_finite",
     "window_max",
     "window_min",
     "window_moments",
     "window_powers",
+    "window_rank",
     "window_sum",
 ]

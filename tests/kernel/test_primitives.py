@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet._kernel import maths
-from septet._kernel.extremes import EXTREME, window_max, window_min
+from septet._kernel.extremes import SHORT, window_max, window_min
 from septet._kernel.moments import MOMENTS, POWERS, window_moments, window_powers
 from septet._kernel.recursive import AVERAGE, recursive_average
+from septet._kernel.scans import distance_sum, window_rank
 from septet._kernel.step import compile_step, jit
 from septet._kernel.sums import SUM, WEIGHTED, due, weighted_sum, window_sum
 from tests.features import exact
@@ -93,15 +94,70 @@ def test_two_starts_agree_bit_for_bit(
         assert np.array_equal(whole[-settled:], later[-settled:], equal_nan=True)
 
 
-@given(values, steps, periods)
-def test_extremes_are_those_of_the_window(data: list[float], jumps: list[int], period: int) -> None:
+# zeros of both signs, equal values, and some that are not finite; longer than a short window
+coarse = st.lists(st.sampled_from([-2.0, -0.0, 0.0, 1.0, 2.0, 3.0]), min_size=110, max_size=110)
+holes = st.dictionaries(st.integers(0, 109), st.sampled_from([math.nan, math.inf, -math.inf]))
+lengths = st.sampled_from([1, 2, 3, 4, 7, 8, SHORT, SHORT + 1, 40])
+
+
+def with_holes(data: list[float], missing: dict[int, float]) -> Floats:
     x = np.array(data)
+    for place in list(missing)[:3]:
+        x[place] = missing[place]
+    return x
+
+
+def scanned(function: Callable[..., Any], x: Floats, period: int, first: int = 0) -> list[float]:
+    state = np.zeros(2)
+    with np.errstate(all="ignore"):
+        return [function(i, x, period, state, 0) for i in range(first + period - 1, len(x))]
+
+
+@given(coarse, holes, lengths, st.integers(0, 30))
+def test_extremes_are_those_of_the_window_wherever_it_began(
+    data: list[float], missing: dict[int, float], period: int, first: int
+) -> None:
+    x = with_holes(data, missing)
     for function, best in ((window_max, np.max), (window_min, np.min)):
-        state = np.zeros(len(EXTREME))
-        for i, window in enumerate(windows(x, period), period - 1):
-            found = function(i, x, period, state, 0)
+        found = scanned(function, x, period)
+        for each, window in zip(found, windows(x, period), strict=True):
             expected = best(window) if np.isfinite(window).all() else math.nan
-            assert np.array_equal(found, expected, equal_nan=True)
+            assert np.array_equal(each, expected, equal_nan=True)
+            assert each != 0.0 or math.copysign(1.0, each) == 1.0
+        later = np.array(scanned(function, x, period, first))
+        assert np.array(found[first:]).tobytes() == later.tobytes()
+
+
+@given(coarse, holes, lengths)
+def test_a_rank_counts_what_lies_below(
+    data: list[float], missing: dict[int, float], period: int
+) -> None:
+    x = with_holes(data, missing)
+    for each, window in zip(scanned(window_rank, x, period), windows(x, period), strict=True):
+        now, others = window[-1], window[:-1]
+        expected = (others < now).sum() + 0.5 * (others == now).sum()
+        known = np.isfinite(window).all()
+        assert np.array_equal(each, expected if known else math.nan, equal_nan=True)
+
+
+@given(values, periods, st.floats(-10.0, 10.0))
+def test_distances_are_summed_and_a_flat_window_has_none(
+    data: list[float], period: int, middle: float
+) -> None:
+    x = np.array(data)
+    for i, window in enumerate(windows(x, period), period - 1):
+        found = distance_sum(i, x, period, middle)
+        if np.isnan(window).any():
+            assert math.isnan(found)
+        elif (window == window[0]).all():
+            assert found in (0.0, period * abs(window[0] - middle)) or found == pytest.approx(
+                period * abs(window[0] - middle)
+            )
+        else:
+            assert found == pytest.approx(math.fsum(abs(window - middle)), rel=1e-14)
+    for value in (0.1, 1e9 / 3.0, -7.3):
+        flat = np.full(40, value)
+        assert distance_sum(39, flat, 37, math.nextafter(value, math.inf)) == 0.0
 
 
 @given(st.floats(-1e12, 1e12), steps, periods)

@@ -134,7 +134,7 @@ def lowest(i, of, state, period):
 @feature(
     Channel,
     outputs=BANDS,
-    state=("top", "top_stays", "bottom", "bottom_stays"),
+    state=("top", "top_finite", "bottom", "bottom_finite"),
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(c.period),
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from septet.plugin import (
     NAN,
-    SUM,
     Bars,
     Config,
     Input,
     absorb,
+    distance_sum,
     divide,
     fading,
     feature,
@@ -19,7 +19,6 @@ from septet.plugin import (
     window,
     window_max,
     window_min,
-    window_sum,
 )
 
 __all__ = [
@@ -36,7 +35,7 @@ __all__ = [
     "williams_r",
 ]
 
-EXTREMES = ("top", "top_stays", "bottom", "bottom_stays")
+EXTREMES = ("top", "top_finite", "bottom", "bottom_finite")
 
 
 class Moves(Config):
@@ -183,22 +182,16 @@ def williams_r(i, high, low, close, state, period):
 
 @feature(
     Cci,
-    inner=lambda c: {"price": inner("typical_price")},
-    state=SUM,
-    lookback=lambda c: c.period - 1,
-    memory=lambda c: window(2 * c.period),
+    inner=lambda c: {
+        "price": inner("typical_price"),
+        "mean": inner("sma", of="@price", period=c.period),
+    },
+    memory=lambda c: window(c.period),
 )
-def cci(i, price, slot, state, period):
+def cci(i, price, mean, period):
     """Return ``(price - mean) / (0.015 * mean absolute deviation)`` of the typical price.
 
     Without unit; NaN in a flat window. Source: D. Lambert, 1980.
     """
-    mean = window_sum(i, price, slot, period, state, 0) / period
-    spread = 0.0
-    same = True
-    for back in range(period):
-        spread += abs(price[i - back] - mean)
-        same = same and price[i - back] == price[i]
-    if same:
-        return NAN
-    return divide(price[i] - mean, 0.015 * (spread / period))
+    spread = distance_sum(i, price, period, mean[i]) / period
+    return divide(price[i] - mean[i], 0.015 * spread)

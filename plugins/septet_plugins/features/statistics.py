@@ -9,21 +9,21 @@ from pydantic import Field
 from septet.plugin import (
     COMOMENTS,
     MOMENTS,
-    NAN,
     POWERS,
+    RANK,
     Bars,
     Config,
     Inner,
     Input,
     divide,
     feature,
-    finite,
     inner,
     root,
     window,
     window_comoments,
     window_moments,
     window_powers,
+    window_rank,
 )
 
 __all__ = [
@@ -99,22 +99,13 @@ def zscore(i, of, slot, state, period, ddof):
     return divide(away, root(square / (period - ddof)))
 
 
-@feature(Rank, lookback=lambda c: c.period - 1)
-def rank(i, of, period):
+@feature(Rank, state=RANK, lookback=lambda c: c.period - 1, memory=lambda c: window(c.period))
+def rank(i, of, state, period):
     """Return the share of the window's other values below this one, equals counting half: 0 to 1.
 
     NaN while anything in the window is not finite.
     """
-    now = of[i]
-    halves = 0
-    known = 0
-    for back in range(period):  # counts without branches: which way they go is a coin's throw
-        value = of[i - back]
-        halves += (1 if value < now else 0) + (1 if value <= now else 0)
-        known += finite(value)
-    if known < period:
-        return NAN
-    return (0.5 * halves - 0.5) / (period - 1)
+    return window_rank(i, of, period, state, 0) / (period - 1)
 
 
 @feature(

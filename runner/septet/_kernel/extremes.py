@@ -1,6 +1,9 @@
 """Largest and smallest value of a rolling window: exact, so they depend on the window alone.
 
-The extreme is kept with the number of bars until it leaves; only then is the window read again.
+A short window is read whole on every bar: a processor does that faster than it recovers from a
+wrong guess whether it must. Of a longer one the extreme is kept, and the window is read again
+when the value that leaves was the extreme.
+
 NaN policy: NaN while anything in the window is not finite.
 """
 
@@ -8,56 +11,62 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from septet._kernel.maths import NAN, finite, helper
+from septet._kernel.maths import NAN, helper
+from septet._kernel.scans import window_finite
+from septet._kernel.step import index
 
 __all__ = ["EXTREME", "window_max", "window_min"]
 
-EXTREME: Final = ("extreme", "stays")
+SHORT: Final = 24
+EXTREME: Final = ("extreme", "finite")
 """Slots of `window_max` and `window_min`."""
 
 
 @helper
-def _scan(i: int, x: Any, period: int, sign: float, state: Any, at: int) -> None:
-    best = sign * x[i]
-    stays = period
-    for back in range(period):
-        value = sign * x[i - back]
-        if not finite(value):
-            best = NAN
-            stays = period - back
-            break
-        if value > best:
-            best = value
-            stays = period - back
-    state[at] = best
-    state[at + 1] = stays
+def _scan(i: int, x: Any, period: int, sign: float) -> float:
+    """Return the extreme of a window without NaN; two at a time, for neither waits."""
+    one = x[index(i)]
+    other = x[index(i - period + 1)]
+    for pair in range(period // 2):
+        a = x[index(i - 2 * pair)]
+        b = x[index(i - 2 * pair - 1)]
+        one = a if sign * a > sign * one else one
+        other = b if sign * b > sign * other else other
+    return one if sign * one > sign * other else other
 
 
 @helper
 def _extreme(i: int, x: Any, period: int, sign: float, state: Any, at: int) -> float:
-    """Largest ``sign * x`` of the window, kept in ``state[at]``."""
-    stays = state[at + 1] - 1.0
-    value = sign * x[i]
-    if stays <= 0.0:
-        _scan(i, x, period, sign, state, at)
-    elif not finite(value):
-        state[at] = NAN
-        state[at + 1] = period
-    elif value >= state[at]:
+    """Value of the window whose ``sign * x`` is largest; of two zeros the positive one."""
+    begun = state[at + 1] == 1.0
+    if not window_finite(i, x, period, state, at + 1):
+        return NAN
+    if period <= SHORT:
+        return _scan(i, x, period, sign) + 0.0
+    value = x[i]
+    best = state[at]
+    if not begun:
+        state[at] = _scan(i, x, period, sign)
+    elif sign * value >= sign * best:
         state[at] = value
-        state[at + 1] = period
-    else:
-        state[at + 1] = stays
-    return sign * state[at]
+    elif sign * x[index(i - period)] >= sign * best:
+        state[at] = _scan(i, x, period, sign)
+    return state[at] + 0.0
 
 
 @helper
 def window_max(i: int, x: Any, period: int, state: Any, at: int) -> float:
-    """Return the largest of ``x[i - period + 1 .. i]``; slots `EXTREME` from `at` on."""
+    """Return the largest of ``x[i - period + 1 .. i]``; slots `EXTREME` from `at` on.
+
+    Reads ``x[i - period]`` from its second call on.
+    """
     return _extreme(i, x, period, 1.0, state, at)
 
 
 @helper
 def window_min(i: int, x: Any, period: int, state: Any, at: int) -> float:
-    """Return the smallest of ``x[i - period + 1 .. i]``; slots `EXTREME` from `at` on."""
+    """Return the smallest of ``x[i - period + 1 .. i]``; slots `EXTREME` from `at` on.
+
+    Reads ``x[i - period]`` from its second call on.
+    """
     return _extreme(i, x, period, -1.0, state, at)

@@ -17,6 +17,7 @@ __all__ = [
     "compile_part",
     "compile_step",
     "helper",
+    "index",
     "jit",
     "jit_entry",
     "jit_inner",
@@ -33,6 +34,17 @@ def helper(function: F) -> F:
     """Mark a plain function as callable from steps; it is compiled with the step that calls it."""
     function.__septet_helper__ = True  # type: ignore[attr-defined]
     return function
+
+
+@helper
+def index(i: int) -> int:
+    """Take a cursor as an index that is known not to be negative.
+
+    Compiled code prepares for the wrapping around of every other index, which costs a scan of a
+    window more than its arithmetic. Only for reads that a look-back covers: a negative one would
+    leave the array.
+    """
+    return i
 
 
 # SVML answers differ from libm's in the last bit; it must be off before numba is imported.
@@ -223,10 +235,22 @@ def with_compiled_helpers(function: Callable[..., Any]) -> Callable[..., Any]:
     return copy
 
 
+@cache
+def _unsigned() -> Callable[..., Any]:
+    """Return what `index` is when compiled."""
+    import numpy as np
+
+    def unsigned(i: Any) -> Any:
+        return np.uint64(i)
+
+    return unsigned
+
+
 def _once(function: Callable[..., Any], way: str, **options: Any) -> Any:
     key = (function, way)
     if key not in _compiled:
-        made = jit(with_compiled_helpers(function), **options)
+        source = _unsigned() if function is index else with_compiled_helpers(function)
+        made = jit(source, **options)
         _compiled[key] = made if way == "step" else _of_types(made)
     return _compiled[key]
 

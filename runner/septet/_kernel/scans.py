@@ -1,0 +1,83 @@
+"""A window read whole on every bar, where nothing can be kept from the bar before.
+
+Several counts or sums run side by side and are put together in a fixed order: none waits for the
+others, and the bits are the same however the text is compiled. What is read lies within the
+window, which the caller's look-back covers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from septet._kernel.maths import NAN, finite, helper
+from septet._kernel.step import index
+
+__all__ = ["RANK", "distance_sum", "window_finite", "window_rank"]
+
+RANK: Final = ("finite",)
+"""Slots of `window_rank`: that of `window_finite`."""
+
+
+@helper
+def window_finite(i: int, x: Any, period: int, state: Any, at: int) -> bool:
+    """Whether all of ``x[i - period + 1 .. i]`` is finite; only its first call looks back.
+
+    The slot at `at` is 1 once it is; below zero, for how many bars it will not be.
+    """
+    if finite(x[i]):
+        if state[at] == 1.0:
+            return True
+        if state[at] < 0.0:
+            state[at] += 1.0
+        if state[at] < 0.0:
+            return False
+        state[at] = 1.0
+        for back in range(1, period):
+            if not finite(x[i - back]):
+                state[at] = back - period
+                return False
+        return True
+    state[at] = -period
+    return False
+
+
+@helper
+def window_rank(i: int, x: Any, period: int, state: Any, at: int) -> float:
+    """Return how many of ``x[i - period + 1 .. i - 1]`` lie below ``x[i]``, equals as a half.
+
+    Slots `RANK` from `at` on. NaN while anything in the window is not finite.
+    """
+    if not window_finite(i, x, period, state, at):
+        return NAN
+    now = x[i]
+    halves = 0
+    for j in range(i - period + 1, i + 1):  # without branches: which way is a coin's throw
+        value = x[index(j)]
+        halves += (1 if value < now else 0) + (1 if value <= now else 0)
+    return 0.5 * halves - 0.5  # it is itself one of those not above it
+
+
+@helper
+def distance_sum(i: int, x: Any, period: int, middle: float) -> float:
+    """Return the sum of ``|x - middle|`` over ``x[i - period + 1 .. i]``.
+
+    Exactly zero where all values are equal, wherever the middle was rounded to. NaN while anything
+    in the window or the middle is NaN.
+    """
+    a = b = c = d = 0.0
+    fours = period // 4
+    for four in range(fours):
+        j = i - 4 * four
+        a += abs(x[index(j)] - middle)
+        b += abs(x[index(j - 1)] - middle)
+        c += abs(x[index(j - 2)] - middle)
+        d += abs(x[index(j - 3)] - middle)
+    for back in range(4 * fours, period):
+        a += abs(x[index(i - back)] - middle)
+    total = (a + b) + (c + d)
+    if total > 1e-9 * abs(middle):
+        return total
+    for back in range(1, period):
+        if x[index(i - back)] != x[i]:
+            return total
+    return 0.0 * total  # NaN stays what it is
