@@ -50,7 +50,6 @@ def run(session: Session, *, keeps: bool) -> tuple[Batch, Left]:
 @pytest.mark.parametrize("chunk", [200, 333, 499])
 def test_chunks_of_any_size_give_the_same_bits(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = by_batch(session())
-    monkeypatch.setattr(ahead, "CHUNK", chunk)
     monkeypatch.setattr(batch, "CHUNK", chunk)
     assert_same(whole, run(session(), keeps=True)[1])
 
@@ -59,7 +58,6 @@ def test_chunks_of_any_size_give_the_same_bits(chunk: int, monkeypatch: pytest.M
 def test_a_window_that_slides_trades_the_same(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     _, whole = run(session(), keeps=True)
     first = whole.session.first
-    monkeypatch.setattr(ahead, "CHUNK", chunk)
     monkeypatch.setattr(batch, "CHUNK", chunk)
     made, slid = run(session(), keeps=False)
     assert made.F.shape[2] == chunk + made.plan.memory_bars < 1_000
@@ -68,6 +66,25 @@ def test_a_window_that_slides_trades_the_same(chunk: int, monkeypatch: pytest.Mo
     assert np.array_equal(one.LF, other.LF, equal_nan=True)
     assert np.array_equal(one.G[:, first:], other.G[:, first:])
     assert int(slid.outcome.state.C[layout.TRADES]) > 10
+
+
+@pytest.mark.parametrize("least", [160, 230])
+def test_windows_of_several_symbols_trade_the_same(
+    least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = CROSSES.replace("[AAA/USDT]", "[AAA/USDT, BBB/USDT, CCC/USDT]")
+    bars = [walk(seed, 700, holes=0.0) for seed in (4, 5, 6)]
+    whole = by_batch(session_of_text(text, bars))
+    first = whole.session.first
+    monkeypatch.setattr(batch, "CHUNK", 450)
+    monkeypatch.setattr(batch, "LEAST_CHUNK", least)
+    made, slid = run(session_of_text(text, bars), keeps=False)
+    assert made.F.shape[2] == least + made.plan.memory_bars < 700
+    assert np.array_equal(whole.outcome.LI, slid.outcome.LI)
+    assert np.array_equal(whole.outcome.LF, slid.outcome.LF, equal_nan=True)
+    assert np.array_equal(whole.outcome.G[:, first:], slid.outcome.G[:, first:])
+    bars[1] = walk(5, 650, holes=0.0)  # its bars are not the times: nothing slides
+    assert run(session_of_text(text, bars), keeps=False)[0].F.shape[2] == 700
 
 
 def test_two_halves_are_one_history(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,8 +109,7 @@ def test_two_halves_are_one_history(monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.array_equal(one.F[k, :, :length], two.F[k, :, :length], equal_nan=True)
 
 
-def test_what_fails_while_observing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "CHUNK", 200)
+def test_what_fails_while_observing_is_told() -> None:
     asked = session()
     state = asked.plan.state(1.0, asked.instruments)
     made = Batch(asked.plan, asked.tape, state)
@@ -105,5 +121,5 @@ def test_what_fails_while_observing_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 
     seen: list[tuple[int, int]] = []
     with pytest.raises(ZeroDivisionError):
-        seen += ahead.chunks_ahead(made.arrays, 1_000, broken, None)
+        seen += ahead.chunks_ahead(made.arrays, 1_000, broken, 200, None)
     assert len(seen) <= 1

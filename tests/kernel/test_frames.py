@@ -8,7 +8,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet._kernel.frames import STRETCH, blank, fetch, keep, unbroken, within
+from septet._kernel.frames import (
+    STRETCH,
+    bars_of,
+    blank,
+    fetch,
+    keep,
+    put_right,
+    unbroken,
+    within,
+)
 from septet._kernel.step import compile_part, jit, local_maker
 
 
@@ -63,3 +72,21 @@ def test_a_local_array_lies_apart_from_every_other() -> None:
     jit(add_up)(stored, out)
     assert out.tolist() == [11.5, 23.5, 36.5]
     assert stored.tolist() == [13.0, 36.5]
+
+
+@given(st.lists(st.booleans(), max_size=12), st.data())
+def test_bars_of_some_times_are_those_a_symbol_has(known, data):
+    rows = np.where(known, np.cumsum(known, dtype=np.int64) - 1, -1)
+    t0 = data.draw(st.integers(0, len(known)))
+    t1 = data.draw(st.integers(t0, len(known)))
+    first, last = bars_of(rows, t0, t1)
+    assert list(range(first, last)) == [row for row in rows[t0:t1] if row >= 0]
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans())))
+def test_numbers_are_put_right_and_stay_in_order(changes):
+    numbers, count, held = np.zeros(7, np.int64), 0, set()
+    for k, belongs in changes:
+        count = put_right(numbers, count, k, belongs)
+        held = held | {k} if belongs else held - {k}
+        assert numbers[:count].tolist() == sorted(held)

@@ -19,22 +19,22 @@ from septet._core.state import Arrays, Floats
 __all__ = ["CHUNK", "chunks_ahead"]
 
 CHUNK: Final = 32_768
-"""Decision times that are observed while others are traded."""
+"""Bars that are observed while others are traded."""
 WINDOWS: Final = 3
 
 Observe = Callable[[int, int, Any], int]
 
 
 def chunks_ahead(
-    arrays: Arrays, times: int, observe: Observe, keep: int | None
+    arrays: Arrays, times: int, observe: Observe, chunk: int, keep: int | None
 ) -> Iterator[tuple[int, int]]:
     """Yield chunk after chunk of times once its features are there.
 
-    The next chunks are observed in a thread meanwhile. `keep` is how many bars before a chunk
-    its features look back at; None if F holds the whole history. With `keep`, F is pointed at
-    the window of the chunk that is yielded.
+    The next chunks, `chunk` times long, are observed in a thread meanwhile. `keep` is how many bars
+    before a chunk its features look back at; None if F holds the whole history. With `keep`, F is
+    pointed at the window of the chunk that is yielded.
     """
-    chunks = [(at, min(at + CHUNK, times)) for at in range(0, times, CHUNK)]
+    chunks = [(at, min(at + chunk, times)) for at in range(0, times, chunk)]
     blocks = [arrays["F"]]
     if keep is not None:
         blocks += [np.zeros_like(arrays["F"]) for _ in range(WINDOWS - 1)]
@@ -74,5 +74,5 @@ def _table(arrays: Arrays, blocks: list[Floats], number: int, start: int, keep: 
         return arrays.table
     block, before = blocks[number % WINDOWS], blocks[(number - 1) % WINDOWS]
     if number and keep:
-        block[:, :, :keep] = before[:, :, CHUNK : CHUNK + keep]
+        block[:, :, :keep] = before[:, :, -keep:]
     return arrays.seen("F", block, first=start - keep)

@@ -12,9 +12,11 @@ from septet._core.halves import observe_halves
 from septet._core.state import Arrays, Codes, CompiledPlan, Floats, Ints, State, arrays_of
 from septet._kernel import layout
 
-__all__ = ["Batch", "grow_log"]
+__all__ = ["Batch", "grow_log", "tile_of"]
 
 FIRST_LOG = 4_096
+LEAST_CHUNK = 2_048
+TILE_BYTES = 1 << 19
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Batch:
     def __post_init__(self) -> None:
         tape, rows = self.tape, self.plan.rows
         count, width = len(self.plan.symbols), tape.width
-        seen = CHUNK + self.plan.memory_bars if self._slides else width
+        seen = self._chunk + self.plan.memory_bars if self._slides else width
         # zeros, not empty: rows that are seldom written cost no memory until they are
         self.arrays = arrays_of(
             self.plan, self.state, FIRST_LOG + 64 * count,
@@ -44,15 +46,21 @@ class Batch:
             F=np.zeros((count, rows.F, seen)),
             D=np.zeros((count, rows.D, width), np.int8),
             Y=np.empty((count, max(1, rows.Y), width + 2 if rows.Y else 1)),
-            G=np.empty((rows.G, tape.times)),
+            G=np.empty((rows.G, tape.times)), W=tile_of(count),
         )  # fmt: skip
 
     @property
+    def _chunk(self) -> int:
+        """Decision times that are observed while others are traded."""
+        return max(CHUNK // len(self.plan.symbols), min(CHUNK, LEAST_CHUNK))
+
+    @property
     def _slides(self) -> bool:
-        """Whether F is a window: of one symbol, whose bars are the times themselves."""
-        if self.keeps or not self.plan.compiled or len(self.plan.symbols) > 1:
+        """Whether F is a window: where the bars of every symbol are the times themselves."""
+        times, chunk = self.tape.times, self._chunk
+        if self.keeps or not self.plan.compiled or min(self.tape.lengths) < times:
             return False
-        return self.tape.times > 2 * CHUNK and self.plan.memory_bars <= CHUNK
+        return times > 2 * chunk and self.plan.memory_bars <= chunk
 
     @property
     def F(self) -> Floats:
@@ -104,14 +112,22 @@ class Batch:
     def run(self, first: int) -> None:
         """Observe every time, and trade from `first` on."""
         times = self.tape.times
-        if not self.plan.compiled or times <= CHUNK:
+        chunk = self._chunk
+        if not self.plan.compiled or times <= chunk:
             self.observe(0, times)
             self.trade(first, times)
             return
         keep = self.plan.memory_bars if self._slides else None
-        for start, stop in chunks_ahead(self.arrays, times, self.plan.entries.observe, keep):
+        observe = self.plan.entries.observe
+        for start, stop in chunks_ahead(self.arrays, times, observe, chunk, keep):
             if stop > first:
                 self.trade(max(start, first), stop)
+
+
+def tile_of(symbols: int) -> Floats:
+    """Return the work space of a stretch of times: what lies in it stays in the cache."""
+    times = min(2_048, max(64, TILE_BYTES // (8 * symbols)))
+    return np.empty((times, symbols))
 
 
 def grow_log(plan: CompiledPlan, arrays: Arrays) -> None:

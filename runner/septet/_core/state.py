@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from septet._kernel import layout
+
 __all__ = [
     "ORDER",
     "Arrays",
@@ -30,11 +32,12 @@ Codes = npt.NDArray[np.int8]
 
 DTYPES: Final[Mapping[str, Any]] = {
     "T": np.int64, "M": np.int64, "C": np.int64, "I": np.int64, "LI": np.int64, "R": np.int64,
-    "N": np.int64, "Q": np.int64, "D": np.int8,
+    "N": np.int64, "Q": np.int64, "J": np.int64, "D": np.int8,
 }  # fmt: skip
 """What is not float64 in the layout."""
 ORDER: Final = (
     "T", "M", "X", "F", "D", "Y", "G", "S", "P", "A", "C", "B", "I", "LI", "LF", "R", "N", "Q",
+    "J", "W",
 )  # fmt: skip
 """The arrays of the layout, in the order of the table; constant arrays L0, L1, ... follow."""
 
@@ -169,6 +172,8 @@ def arrays_of(plan: CompiledPlan, state: State, log_rows: int, **own: npt.NDArra
         "S": state.S, "P": plan.parameters, "A": state.A, "C": state.C, "B": state.B, "I": state.I,
         "LI": LI, "LF": LF, "R": np.arange(plan.rows.F),
         "N": np.zeros(len(plan.symbols), np.int64), "Q": np.zeros(0, np.int64),
+        "J": np.zeros((layout.J_ROWS, len(plan.symbols)), np.int64),
+        "W": np.zeros((1, len(plan.symbols))),
         **{f"L{number}": table for number, table in enumerate(plan.tables)},
     }  # fmt: skip
     return Arrays({**shared, **own}, compiled=plan.compiled)

@@ -4,8 +4,8 @@ from septet._kernel.layout import AGE, CLOSE, HIGH, LOW, OPEN, OPEN_NS, VOLUME
 from septet._kernel.maths import NAN, helper
 
 __all__ = [
-    "FRAME_ROWS", "FRAME_SLOTS", "STRETCH", "blank", "clear", "fetch", "gather", "keep",
-    "unbroken", "within",
+    "FRAME_ROWS", "FRAME_SLOTS", "STRETCH", "bars_of", "blank", "clear", "fetch", "gather", "keep",
+    "put_right", "unbroken", "within",
 ]  # fmt: skip
 
 # bars that one feature takes before the next does: their columns fit into the cache
@@ -27,6 +27,43 @@ def unbroken(i0, i1, ages):
     while end < i1 and ages[end] == ages[end - 1] + 1:
         end += 1
     return end
+
+
+@helper
+def bars_of(rows, t0, t1):
+    """Return the first bar of a symbol within times t0 to t1, and the one after its last.
+
+    `rows` gives its bar of each time, -1 where it has none; without any both are the same.
+    """
+    while t0 < t1 and rows[t0] < 0:
+        t0 += 1
+    if t0 == t1:
+        return 0, 0
+    while rows[t1 - 1] < 0:
+        t1 -= 1
+    return rows[t0], rows[t1 - 1] + 1
+
+
+@helper
+def put_right(numbers, count, k, belongs):
+    """Put `k` into the first `count` ascending numbers, or take it out; return how many there are.
+
+    Where it is as it should be nothing happens.
+    """
+    n = count
+    while n > 0 and numbers[n - 1] >= k:
+        n -= 1
+    listed = n < count and numbers[n] == k
+    if belongs and not listed:
+        for at in range(count, n, -1):
+            numbers[at] = numbers[at - 1]
+        numbers[n] = k
+        return count + 1
+    if listed and not belongs:
+        for at in range(n, count - 1):
+            numbers[at] = numbers[at + 1]
+        return count - 1
+    return count
 
 
 @helper

@@ -22,6 +22,8 @@ LI LF  int64, float64 (rows, 6 / 7+) the log: orders, fills, trades, halts, appe
 R      int64 (f,)                    row of F in which the rules find each feature
 N      int64 (symbols,)              where the next bar of each symbol goes in a window
 Q      int64 (samples,)              times at which equity is kept, where no curve is
+J W    int64 (4, symbols), float64   work space of a stretch of times: which symbols are stepped,
+       (times, symbols)              closes by time; nothing in it outlives a call
 =====  ============================  ==========================================================
 
 `snapshot` of a run is S, A, C, B and I; everything else is input or output.
@@ -31,20 +33,20 @@ from typing import Final
 
 __all__ = [
     "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "B_SLOTS", "BY_HAND", "CASH",
-    "CERTAIN", "CLOSE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE", "DAY_NOW",
-    "DECISION_PRICE", "DEEPEST", "DISARMED", "DISARM_LEFT", "D_CLIPPED", "D_LATE", "D_REFUSED",
-    "D_ROWS", "D_WISH", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY", "EXIT_NOTIONAL", "EXPOSED",
-    "FEES", "FILL", "FUNDING", "FUNDING_PAID", "F_CONFIDENCE", "F_DECISION", "F_GRANTED",
-    "F_REQUESTED", "GAINED", "G_CASH", "G_EQUITY", "G_EXPOSURE", "G_ROWS", "HALT", "HELD",
-    "HIGH", "HIGH_WATER", "INTRABAR", "I_SLOTS", "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE",
-    "LF_FIXED", "LIFT", "LIMIT", "LIMIT_PRICE", "LI_COLUMNS", "LOG", "LOSSES", "LOST", "LOT",
-    "LOW", "MADE_UP", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "OPEN",
-    "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE",
-    "ORDER_UNITS", "OWED", "PEAK", "REDUCES", "ROW", "SAMPLED", "SCALE", "SENT", "SINCE_ENTRY",
-    "SLIPPAGE", "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED",
-    "STATUS_PARTIAL", "STOP", "STOP_LIMIT", "SUMMED", "TAKEN", "TICK", "TOP", "TRADE", "TRADES",
-    "TRADE_FEES", "TRADE_GROSS", "TRIGGER", "TURNOVER", "UNITS", "UNVALUED", "VOLUME",
-    "WANT_CONFIDENCE", "WANT_SIDE", "WINS", "WISH", "WORKING", "X_FIXED",
+    "CERTAIN", "CLOSE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE", "DAY_NOW", "DECISION_PRICE",
+    "DEEPEST", "DISARMED", "DISARM_LEFT", "D_CLIPPED", "D_LATE", "D_REFUSED", "DUE", "D_ROWS",
+    "D_WISH", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY", "EXIT_NOTIONAL", "EXPOSED", "FEES", "FILL",
+    "FUNDING", "FUNDING_PAID", "F_CONFIDENCE", "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED",
+    "G_CASH", "G_EQUITY", "G_EXPOSURE", "G_ROWS", "HALT", "HELD", "HIGH", "HIGH_WATER", "HOLDERS",
+    "INTRABAR", "I_SLOTS", "J_ROWS", "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE", "LF_FIXED",
+    "LIFT", "LIMIT", "LIMIT_PRICE", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST", "LOT", "LOW",
+    "MADE_UP", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "OPEN", "OPEN_NS",
+    "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS",
+    "OWED", "PEAK", "REDUCES", "ROW", "SAMPLED", "SCALE", "SEEN", "SENT", "SINCE_ENTRY",
+    "SLIPPAGE", "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED", "STATUS_PARTIAL",
+    "STOP", "STOP_LIMIT", "SUMMED", "TAKEN", "TICK", "TOP", "TRADE", "TRADES", "TRADE_FEES",
+    "TRADE_GROSS", "TRIGGER", "TURNOVER", "UNITS", "UNVALUED", "VOLUME", "WANT_CONFIDENCE",
+    "WANT_SIDE", "WINS", "WISH", "WORKING", "X_FIXED",
 ]  # fmt: skip
 
 # T
@@ -154,6 +156,12 @@ ORDER_REASON: Final = 12
 INTRABAR: Final = 13  # 1 if the trade began inside this bar, not at its open
 OWED: Final = 14  # reason plus one of an exit that ended outside before it was done
 I_SLOTS: Final = 15
+# J: which symbols are stepped at a time, while times are crossed
+LISTED: Final = 0  # their numbers, as many as there are
+DUE: Final = 1  # of each symbol: the first time at which more can happen to it than a mark
+SEEN: Final = 2  # of each symbol: the first bar that was not counted yet
+HOLDERS: Final = 3  # numbers of the symbols of which something is held
+J_ROWS: Final = 4
 # the log
 LI_COLUMNS: Final = 6
 LF_FIXED: Final = 7  # then what the sizing's state held, in rows of orders

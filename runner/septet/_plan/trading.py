@@ -26,7 +26,7 @@ LAYOUT: Final[Mapping[str, tuple[str, int]]] = {
     "D": ("int8", 3), "Y": ("float64", 3), "G": ("float64", 2), "S": ("float64", 2),
     "P": ("float64", 1), "A": ("float64", 1), "C": ("int64", 1), "B": ("float64", 2),
     "I": ("int64", 2), "LI": ("int64", 2), "LF": ("float64", 2), "R": ("int64", 1),
-    "N": ("int64", 1), "Q": ("int64", 1),
+    "N": ("int64", 1), "Q": ("int64", 1), "J": ("int64", 2), "W": ("float64", 2),
 }  # fmt: skip
 """Dtype and dimensions of the arrays of the layout."""
 TILE: Final = 2_048  # times whose wishes are told before they are traded
@@ -226,7 +226,7 @@ class Trading:
         """Bind everything, in the order in which a decision is taken."""
         self.observing.render()
         context = {
-            "one": self.symbols == 1, "symbols": self.symbols, "tile": TILE,
+            "one": self.symbols == 1, "symbols": self.symbols,
             "args": self.args, "views": _views(self.arrays),
             "tables": self.tables, "curve": self.curve, "spot": self.terms.spot,
             "loops": self.observing.loops,
@@ -242,6 +242,7 @@ class Trading:
             **self._sizing(), **self._halts(), **self._signal(),
         }  # fmt: skip
         context |= self._quiet(context)
+        context["tile"] = "W.shape[0]" if context["glides"] else TILE
         context |= self._outside(context)
         context["notes"] = ["reasons:", *listed(self.reasons)]
         self._import_kernel()
@@ -444,16 +445,20 @@ class Trading:
         """Tell what happens at times without a wish.
 
         `steady`: nothing is decided while a wish is kept. `calm`: and nothing else happens while
-        a position is held. `coasts`: stretches without wishes can be crossed at once.
+        a position is held. `coasts`: stretches without wishes can be crossed at once. `glides`:
+        of several symbols only some need a step at a time; `still`: one that is held need not.
         """
         steady = not any(context[name] for name in ("after", "below", "renews", "rebalance"))
         steady = steady and not context["exits"]
         busy = any(context[name] for name in ("protects", "tracks_best", "halts"))
+        still = steady and not context["protects"] and not context["tracks_best"]
         timed = any("now_ns" in b.declaration.parameters for b in self.terms.halts.values())
         return {
             "steady": steady,
             "calm": steady and not busy and context["funding_column"] is None,
             "coasts": context["one"] and context["blind"] and not timed,
+            "glides": not context["one"] and context["blind"],
+            "still": still and context["funding_column"] is None,
         }
 
     def _outside(self, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -461,7 +466,7 @@ class Trading:
         here = self.external and bool(context["protective"] or context["targets"])
         told: dict[str, Any] = {"external": self.external, "stops_here": here}
         if self.external:
-            told |= dict.fromkeys(("rests", "protects", "liquidation", "coasts"), False)
+            told |= dict.fromkeys(("rests", "protects", "liquidation", "coasts", "glides"), False)
             told |= {"participation": None}
         self.outside_reasons = len(self.reasons)
         self.reasons += OUTSIDE_REASONS if self.external else ()
@@ -481,7 +486,7 @@ class Trading:
             ledger.log_row, ledger.pay_funding, ledger.place_order, ledger.reduce_only,
             match.adverse, match.cap_units, match.liquidation_fill, match.liquidation_price,
             match.match_open, match.match_within, match.regime_allows, match.stop_price,
-            match.target_price, frames.clear, maths.logarithm,
+            match.target_price, frames.bars_of, frames.clear, frames.put_right, maths.logarithm,
         ):  # fmt: skip
             self.binder.helper(function)
         self.binder.imports["septet._kernel.layout"] = set(layout.__all__)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._config.load import Loaded
-from septet._core.batch import Batch
+from septet._core.batch import Batch, tile_of
 from septet._core.state import Arrays, State, arrays_of
 from septet._kernel import layout
 from septet._report import statistics as st
@@ -270,7 +270,7 @@ class _Place:
             D=np.zeros((count, rows.D, tape.width), np.int8),
             Y=np.empty((count, max(1, rows.Y), tape.width + 2 if rows.Y else 1)),
             G=np.zeros((1, max(1, len(self.samples)))), Q=self.samples,
-            P=plan.parameters.copy(),
+            P=plan.parameters.copy(), W=tile_of(count),
         )  # fmt: skip
         self.table = self.arrays.table
         slot, F = self.stack.height * tape.width, self.stack.F
