@@ -26,21 +26,31 @@ class _Side:
         self.keys: list[float] = []
         self.sizes: dict[float, float] = {}
 
-    def put(self, price: float, quantity: float) -> None:
-        key = self._sign * price
-        if quantity == 0.0:
-            if self.sizes.pop(key, None) is not None:
-                del self.keys[bisect_left(self.keys, key)]
-            return
-        if key not in self.sizes:
-            insort(self.keys, key)
-        self.sizes[key] = quantity
-        if len(self.keys) > _DEEPEST:
-            del self.sizes[self.keys.pop()]
+    def take(self, levels: Levels) -> str:
+        """Put levels in, quantity 0 takes one out; a text says which is none."""
+        sign, keys, sizes = self._sign, self.keys, self.sizes
+        for level in levels:
+            try:
+                price, quantity = float(level[0]), float(level[1])
+            except (TypeError, ValueError, IndexError):
+                return f"a level is no number: {level!r}"
+            if not (0.0 < price < math.inf and 0.0 <= quantity < math.inf):
+                return f"a level is no price or quantity: {level!r}"
+            key = sign * price
+            if quantity == 0.0:
+                if sizes.pop(key, None) is not None:
+                    del keys[bisect_left(keys, key)]
+                continue
+            if key not in sizes:
+                insort(keys, key)
+            sizes[key] = quantity
+            if len(keys) > _DEEPEST:
+                del sizes[keys.pop()]
+        return ""
 
     def top(self, count: int) -> tuple[tuple[float, float], ...]:
         sign, sizes = self._sign, self.sizes
-        return tuple((sign * key, sizes[key]) for key in self.keys[:count])
+        return tuple([(sign * key, sizes[key]) for key in self.keys[:count]])
 
 
 class Book:
@@ -126,16 +136,9 @@ class Book:
             self.last_id = last
 
     def _apply(self, bids: Levels, asks: Levels) -> bool:
-        for side, levels in ((self._bids, bids), (self._asks, asks)):
-            for level in levels:
-                try:
-                    price, quantity = float(level[0]), float(level[1])
-                except (TypeError, ValueError, IndexError):
-                    return self._invalid(f"a level is no number: {level!r}")
-                good = 0.0 < price < math.inf and 0.0 <= quantity < math.inf
-                if not good:
-                    return self._invalid(f"a level is no price or quantity: {level!r}")
-                side.put(price, quantity)
+        wrong = self._bids.take(bids) or self._asks.take(asks)
+        if wrong:
+            return self._invalid(wrong)
         if self._bids.keys and self._asks.keys and -self._bids.keys[0] >= self._asks.keys[0]:
             return self._invalid(f"crossed: {-self._bids.keys[0]:g} >= {self._asks.keys[0]:g}")
         return True

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from septet.plugin import Clock, QuoteSeen, StreamDown
 from septet_plugins.data.book import Book
-from septet_plugins.data.ccxt_messages import quote_of_book
+from septet_plugins.data.ccxt_messages import quote_of_book, quote_of_levels
 from septet_plugins.exchange.tap import Backoff
 
 __all__ = ["LEVELS", "Books", "numbered"]
@@ -91,7 +91,7 @@ class Books:
 
     def _say(self, symbol: str, venue_ns: int) -> None:
         bids, asks = self._books[symbol].top(LEVELS)
-        seen = quote_of_book(symbol, bids, asks, venue_ns or self._clock.now_ns())
+        seen = quote_of_levels(symbol, bids, asks, venue_ns or self._clock.now_ns())
         if isinstance(seen, QuoteSeen):
             self._down.discard(symbol)
             self._sink(seen)

@@ -9,8 +9,10 @@ from septet.plugin import BarSeen, PrintSeen, QuoteSeen
 
 __all__ = [
     "FLAGGED", "bar_of", "closed_flags", "inner_of", "print_of", "print_of_raw", "quote_of_book",
-    "quote_of_raw", "quote_of_ticker",
+    "quote_of_levels", "quote_of_raw", "quote_of_ticker",
 ]  # fmt: skip
+
+Levels = tuple[tuple[float, float], ...]
 
 FLAGGED: Final = frozenset(
     {"binance", "binanceus", "binanceusdm", "binancecoinm", "bybit", "okx", "okxus", "gate"}
@@ -124,16 +126,24 @@ def quote_of_ticker(ticker: Any, now_ns: int) -> QuoteSeen | None:
 
 
 def quote_of_book(
-    symbol: str, bids: Sequence[Sequence[float]], asks: Sequence[Sequence[float]], venue_ns: int
+    symbol: str, bids: Sequence[Sequence[Any]], asks: Sequence[Sequence[Any]], venue_ns: int
 ) -> QuoteSeen | str:
-    """Return the top of a book; a text says why it is not valid."""
+    """Return the top of a book of ccxt's; a text says why it is not valid."""
+    return quote_of_levels(symbol, _levels(bids), _levels(asks), venue_ns)
+
+
+def _levels(rows: Sequence[Sequence[Any]]) -> Levels:
+    return tuple([(float(each[0]), float(each[1])) for each in rows])
+
+
+def quote_of_levels(symbol: str, bids: Levels, asks: Levels, venue_ns: int) -> QuoteSeen | str:
+    """Return the top of a book, (price, quantity) each; a text says why it is not valid."""
     if not bids or not asks:
         return "a side of the book is empty"
-    if bids[0][0] >= asks[0][0]:
-        return f"crossed: {bids[0][0]:g} >= {asks[0][0]:g}"
+    (bid, bid_quantity), (ask, ask_quantity) = bids[0], asks[0]
+    if bid >= ask:
+        return f"crossed: {bid:g} >= {ask:g}"
     return QuoteSeen(
-        symbol=symbol, venue_ns=venue_ns, bid=float(bids[0][0]), bid_quantity=float(bids[0][1]),
-        ask=float(asks[0][0]), ask_quantity=float(asks[0][1]),
-        bids=tuple((float(each[0]), float(each[1])) for each in bids),
-        asks=tuple((float(each[0]), float(each[1])) for each in asks),
+        symbol=symbol, venue_ns=venue_ns, bid=bid, bid_quantity=bid_quantity, ask=ask,
+        ask_quantity=ask_quantity, bids=bids, asks=asks,
     )  # fmt: skip
