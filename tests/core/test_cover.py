@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -23,7 +22,6 @@ from tests.core.paths import by_batch, by_events, plainly
 from tests.core.properties import session_of_body
 from tests.core.shapes import body_of, names
 
-TEMPLATE = Path(plan_text.__file__).parent / "templates" / "plan.py.j2"
 NO_STRATEGY = {
     "venue": "where orders go says nothing about how they are decided",
 }
@@ -86,7 +84,7 @@ class Switches:
         )  # fmt: skip
         self.ways: dict[int, set[bool]] = defaultdict(set)
         self.places: list[str] = []
-        source = TEMPLATE.read_text(encoding="utf-8")
+        source = plan_text.TEMPLATE.read_text(encoding="utf-8")
         self._environment = environment
         tree = environment.parse(source)
         lines = source.splitlines()
@@ -119,7 +117,8 @@ class Switches:
         return told
 
 
-def test_every_switch_of_the_template_goes_both_ways(monkeypatch):
+def test_every_switch_of_the_template_goes_both_ways(monkeypatch, tmp_path):
+    monkeypatch.setenv("SEPTET_CACHE", str(tmp_path))  # no text was rendered before
     switches = Switches()
     monkeypatch.setattr(plan_text, "_template", lambda: switches.template)
     for name in names():

@@ -11,9 +11,9 @@ from septet._host.declare import Step
 from septet._kernel import layout
 from septet._plan.binding import Parameter
 from septet._plan.graph import Column, Graph, Resolve
+from septet._plan.kept import text_of
 from septet._plan.observe import Rows
 from septet._plan.terms import Terms
-from septet._plan.text import render_text
 from septet._plan.trading import OUTSIDE_REASONS, Trading
 from septet_schemas.blocks import UseBlock
 
@@ -77,7 +77,7 @@ def assemble(
     slow = tuple(
         step.function.__name__ for step, _ in binder.steps if step.function and not step.compiled
     )
-    text = render_text(
+    text = text_of(
         {**context, "flavour": "uncompiled" if slow else "compiled"},
         imports=binder.imports,
         uses=binder.uses,

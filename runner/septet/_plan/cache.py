@@ -32,7 +32,9 @@ try:
 except ImportError:  # no such locks on Windows
     fcntl = None
 
-__all__ = ["cache_folder", "load_entries", "load_text", "package_digest", "plan_name"]
+__all__ = [
+    "cache_folder", "load_entries", "load_text", "package_digest", "plan_name", "write_whole",
+]  # fmt: skip
 
 SEAL: Final = "seal"
 
@@ -177,7 +179,7 @@ def _sealed(folder: Path) -> bool:
 
 
 def _seal(folder: Path) -> None:
-    _write_whole(folder / SEAL, _digest(folder))
+    write_whole(folder / SEAL, _digest(folder))
 
 
 def _clear(folder: Path) -> None:
@@ -227,10 +229,10 @@ def _write(folder: Path, text: str) -> None:
         (folder / "lock").touch()  # says whether compiled code can be written beside it
         return
     (folder / SEAL).unlink(missing_ok=True)
-    _write_whole(path, text)
+    write_whole(path, text)
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     try:

@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ARRAYS", "listed", "prune", "render_text"]
+__all__ = ["ARRAYS", "TEMPLATE", "listed", "prune", "render_text"]
 
+TEMPLATE = Path(__file__).parent / "templates" / "plan.py.j2"
 ARRAYS = "ARRAYS"
 """Stands in the template for the arrays of the layout that a function needs."""
 
@@ -25,13 +26,13 @@ def _template() -> Any:
 
     # Python text is made here, not HTML: nothing is to be escaped.
     environment = jinja2.Environment(  # nosec B701
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
-    return environment.get_template("plan.py.j2")
+    return environment.get_template(TEMPLATE.name)
 
 
 def render_text(

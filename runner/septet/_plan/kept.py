@@ -1,0 +1,58 @@
+"""Rendered texts on disk: a plan that was rendered before needs no template engine.
+
+The name of a text hashes all it is rendered from: what its blocks bound, the template, the
+planner's own sources, and the version of the engine. So a stale text cannot be found under it;
+and one that does not match the hash at its head is rendered again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from septet._plan.cache import cache_folder, package_digest, write_whole
+from septet._plan.text import TEMPLATE, render_text
+
+__all__ = ["text_of"]
+
+
+def text_of(
+    context: Mapping[str, Any],
+    *,
+    imports: Mapping[str, set[str]],
+    uses: Mapping[str, str],
+    constants: Mapping[str, int],
+    arrays: Mapping[str, str],
+) -> str:
+    """Return what `render_text` renders, read from disk where it was rendered before."""
+    named = {module: sorted(names) for module, names in imports.items()}
+    bound = json.dumps([context, named, uses, constants, arrays], default=asdict)
+    path = cache_folder() / "texts" / _digest(
+        bound.encode(), TEMPLATE.read_bytes(), package_digest("septet._plan").encode(),
+        version("jinja2").encode(),
+    )  # fmt: skip
+    try:
+        head, _, kept = path.read_bytes().partition(b"\n")
+    except OSError:
+        head, kept = b"", b""
+    if kept and head.decode("latin-1") == _digest(kept):
+        return kept.decode()
+    text = render_text(context, imports=imports, uses=uses, constants=constants, arrays=arrays)
+    # A disk that is full or read-only costs the next process time, and this one nothing.
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, f"{_digest(text.encode())}\n{text}")
+    return text
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{len(part)}\n".encode())
+        digest.update(part)
+    return digest.hexdigest()
