@@ -304,6 +304,40 @@ def test_maintenance_is_said_and_its_end_noticed() -> None:
     run(case())
 
 
+def test_requests_that_fail_one_after_another_open_a_breaker() -> None:
+    async def case() -> None:
+        async with local_venue() as venue, connected(venue) as (live, heard):
+            await live.submit(limit("a-0"))
+            heard.forget()
+            venue.inject(Fault(code="N2", times=5))
+            for number in range(1, 6):
+                assert isinstance(await live.submit(limit(f"a-{number}")), m.Uncertain)
+            (broken,) = heard.of(m.VenueChanged)
+            assert broken.state == "down"
+            assert broken.reason.startswith("5 requests in a row failed, the last: ")
+            gone = await live.cancel(m.Cancel(client_id="a-0", symbol=0))
+            assert gone.state == "cancelled", "nothing but entries is kept back"
+            await heard.until_state("down", "up")
+            assert isinstance(await live.submit(limit("a-6")), m.Acked)
+
+    run(case())
+
+
+def test_a_refusal_between_failures_is_an_answer() -> None:
+    async def case() -> None:
+        async with local_venue() as venue, connected(venue) as (live, heard):
+            heard.forget()
+            venue.inject(Fault(code="N2", times=4))
+            for number in range(4):
+                assert isinstance(await live.submit(limit(f"a-{number}")), m.Uncertain)
+            assert (await live.submit(submit("a-4", quantity=1_000.0))).code == "funds"
+            venue.inject(Fault(code="N2"))
+            assert isinstance(await live.submit(limit("a-5")), m.Uncertain)
+            assert heard.of(m.VenueChanged) == []
+
+    run(case())
+
+
 def test_a_clock_that_is_off_is_set_once() -> None:
     async def case() -> None:
         async with local_venue() as venue, connected(venue) as (live, heard):

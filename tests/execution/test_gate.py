@@ -129,3 +129,24 @@ def test_the_link_says_what_lies_on_top_and_each_state_once() -> None:
         ("down", 0),
         ("up", 0),
     ]
+
+
+def test_a_breaker_lies_over_what_arrives_and_under_what_the_venue_says() -> None:
+    async def case() -> list[tuple[str, str]]:
+        clock, heard = Standing(), Heard()
+        link = Link("main", clock, Gate(clock), heard)
+        link.up()
+        link.broken("no answers")
+        link.broken("no answers still")
+        link.maintenance("shut")
+        link.maintenance("")
+        link.broken("")
+        link.broken("again")
+        link.up()
+        link.close()
+        return [(each.state, each.reason) for each in heard.events]
+
+    assert asyncio.run(case()) == [
+        ("up", ""), ("down", "no answers"), ("maintenance", "shut"), ("down", "no answers still"),
+        ("up", ""), ("down", "again"), ("up", ""),
+    ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
@@ -20,13 +21,15 @@ Sink = Callable[[Any], None]
 _UNAVAILABLE: Final = 503
 _SHUT_AFTER: Final = 3
 """Answers of 503 in a row that mean the venue is shut; a single one may be about one request."""
+_BREAKS_AFTER: Final = 5
+"""Requests in a row without an answer, or with a fault of the server, that open the breaker."""
 
 
 class Link:
     """Tells the shell what state the venue is in.
 
     Below is whether account data arrives (up or down); over it lie a pause the venue asked for,
-    and maintenance. What lies on top is what is said.
+    maintenance, and a breaker that requests opened. What lies on top is what is said.
     """
 
     def __init__(self, venue: str, clock: Clock, gate: Gate, sink: Sink) -> None:
@@ -34,6 +37,7 @@ class Link:
         self._below: State = "down"
         self._reason = "not yet connected"
         self._maintenance = ""
+        self._broken = ""
         self._said: tuple[str, int] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -45,7 +49,7 @@ class Link:
 
     def up(self) -> None:
         """Account data arrives, and nothing before it was missed."""
-        self._below, self._reason = "up", ""
+        self._below, self._reason, self._broken = "up", "", ""
         self.say()
 
     def down(self, reason: str) -> None:
@@ -58,6 +62,11 @@ class Link:
         if bool(reason) != bool(self._maintenance):
             self._maintenance = reason
             self.say()
+
+    def broken(self, reason: str) -> None:
+        """Keep in mind that request after request fails; an empty reason ends it, so does `up`."""
+        self._broken = reason
+        self.say()
 
     def say(self) -> None:
         """Send the state if it is not what was said last."""
@@ -83,6 +92,8 @@ class Link:
             return "limited", self._gate.limited_ns, "the venue asked for a pause"
         if self._maintenance:
             return "maintenance", 0, self._maintenance
+        if self._broken:
+            return "down", 0, self._broken
         return self._below, 0, self._reason
 
     def _look_again(self, until_ns: int) -> None:
@@ -99,7 +110,12 @@ class Link:
 
 
 class Rest:
-    """Calls of one client: each through the gate, each outcome kept in mind by the link."""
+    """Calls of one client: each through the gate, each outcome kept in mind by the link.
+
+    A breaker opens when request after request fails: the link says that the venue is down, which
+    keeps entries back and nothing else. After a pause, longer each time, one question is asked;
+    an answer closes it.
+    """
 
     def __init__(
         self, client: Any, gate: Gate, scrub: Scrub, hosts: frozenset[str] | None = None
@@ -108,7 +124,9 @@ class Rest:
         self.link: Link | None = None
         self._scrub = scrub
         self._recovering: asyncio.Task[None] | None = None
-        self._unavailable = 0
+        self._mending: asyncio.Task[None] | None = None
+        self._pause, self._mended_s = Backoff(first_s=1.0), 0.0
+        self._unavailable = self._failures = 0
         listen(client, gate, self._heard, hosts)
 
     def _heard(self, status: int, state: str) -> None:
@@ -148,11 +166,39 @@ class Rest:
             if wire is not None:
                 wire.append(trace)
             try:
-                return await getattr(self.client, method)(*args, **keys)
+                answer = await getattr(self.client, method)(*args, **keys)
             except ccxt.OnMaintenance as error:
                 if self.link is not None:
                     self._shut(self._scrub(error))
                 raise
+            except Exception as error:
+                self._failed(trace, error)
+                raise
+            self._failures = 0
+            return answer
+
+    def _failed(self, trace: Wire, error: Exception) -> None:
+        """Count what brought no answer; what never left, and a refusal, say nothing about that."""
+        if not trace.sent or trace.status == _UNAVAILABLE:
+            return
+        self._failures = 0 if 0 < trace.status < 500 else self._failures + 1
+        waits = self._mending is not None and not self._mending.done()
+        if self._failures >= _BREAKS_AFTER and self.link is not None and not waits:
+            text = f"{self._failures} requests in a row failed, the last: {self._scrub(error)}"
+            self.link.broken(text)
+            self._mending = asyncio.ensure_future(self._mend(self.link))
+
+    async def _mend(self, link: Link) -> None:
+        """Ask for the time, ever less often, until it is told; then close the breaker.
+
+        Where the time cannot be asked for, the next request is the trial.
+        """
+        held_s, tells = time.monotonic() - self._mended_s, self.client.has.get("fetchTime")
+        await asyncio.sleep(self._pause.wait_s(held_s))
+        while tells and (await self.attempt("fetch_time"))[1]:
+            await asyncio.sleep(self._pause.wait_s())
+        self._failures, self._mended_s = 0, time.monotonic()
+        link.broken("")
 
     async def attempt(self, method: str, *args: Any, **keys: Any) -> tuple[Any, str]:
         """Call a method; return its answer and ``""``, or None and what was wrong."""
@@ -163,6 +209,7 @@ class Rest:
 
     async def close(self) -> None:
         """Close the client and its connections."""
-        if self._recovering is not None:
-            self._recovering.cancel()
+        for task in (self._recovering, self._mending):
+            if task is not None:
+                task.cancel()
         await self.client.close()
