@@ -124,6 +124,17 @@ def test_what_was_closed_at_a_fresh_start_does_not_decide() -> None:
     assert feed(one, bar(0, 3)) == [(3, (0,), (), True, False)]
 
 
+def test_a_step_reaches_one_time_and_leaves_the_rest_to_settle() -> None:
+    clock = ManualClock(at(0.5))
+    one = desk(clock)
+    clock.reach(at(3) + 2 * SECOND)
+    for each in (bar(0, 1), bar(1, 1)):
+        one.take(each)
+    assert told(one.step(clock.now_ns())) == [(1, (0, 1), (), True, True)]
+    assert told(one.settle()) == [(2, (), (0, 1), False, False), (3, (), (0, 1), False, False)]
+    assert one.step(clock.now_ns()) == []
+
+
 def test_a_restart_waits_for_what_it_missed_and_decides_the_newest() -> None:
     clock = ManualClock(at(3) + 5 * SECOND)
     journal: list[m.Event] = [
@@ -208,6 +219,8 @@ def test_every_time_once_and_every_bar_once_in_order(
             event = pending.pop(0)[1]
             one.take(event)
             journal.append(event)
+        if world.draw.random() < 0.5:
+            journal += one.step(clock.now_ns())
         journal += one.settle()
         assert one.settle() == []
         if crash and world.draw.random() < 0.05:

@@ -327,3 +327,20 @@ def test_a_stop_leaves_no_task_behind(stopped: bool) -> None:
         assert await bench.shell.settle(1.0) == 0
 
     asyncio.run(scene())
+
+
+def test_a_stop_while_an_order_is_on_its_way_begins_no_further_turn() -> None:
+    async def scene() -> None:
+        bench = Bench(on_bar(submit()))  # type: ignore[arg-type]
+        bench.venue.before = lambda call, what: bench.shell.stop("enough")
+        ended = bench.shell.start()
+        bench.shell.put(bar())
+        bench.shell.put(tick())
+        waits = asyncio.create_task(bench.shell.drain())
+        assert (await ended).text == "enough"
+        await asyncio.wait_for(waits, 5.0)
+        assert await bench.shell.settle(5.0) == 0
+        assert [each.client_id for each in bench.venue.named("submit")] == ["t1-0"]
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(scene())

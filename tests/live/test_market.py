@@ -1,0 +1,129 @@
+"""The ear of a run: what stands between a bar and its order, and what follows later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from septet import messages as m
+from septet._host.venues import BarSeen, FeedFacts, FeedRequest, QuoteSeen
+from septet._live.barriers import Barriers, Standing
+from septet._live.bars import BarDesk, BarRules
+from septet._live.clock import ManualClock
+from septet._live.feed_grid import Gate, Grid
+from septet._live.market import MarketDesk
+from septet._live.watchdog import Watchdog
+from septet_schemas.data import CandlesConfig
+
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+START = 1_700_000_040 * SECOND // MINUTE * MINUTE
+
+
+class Silent:
+    """A feed that says nothing by itself and has no history."""
+
+    async def open(self, request: FeedRequest, sink: Callable[[Any], None]) -> FeedFacts:
+        return FeedFacts("silent", {}, {})
+
+    async def bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:
+        return []
+
+    async def close(self) -> None:
+        pass
+
+
+class Ear:
+    """A desk that is live from `START` on, and what it has put."""
+
+    def __init__(self) -> None:
+        self.clock, self.put = ManualClock(START), list[m.Event]()
+        grid = Grid("24x7", MINUTE)
+        bars = BarDesk(["A"], [grid], [Gate("A", grid, CandlesConfig(), "test")], BarRules())
+        bars.resume("A", START - MINUTE, 100.0)
+        barriers = Barriers(
+            Standing([grid]), self.clock, grace_ns=2 * SECOND, decide_within_ns=15 * SECOND
+        )
+        request = FeedRequest(("A",), MINUTE, frozenset({"bars", "quotes"}))
+        self.desk = MarketDesk(
+            Silent(), request, bars, barriers, clock=self.clock, put=self.put.append,
+            tell=lambda *told: None, watchdog=Watchdog(self.clock),
+        )  # fmt: skip
+        self.desk.give([], catch_up_ns=0, fresh=True)
+        self.desk.listen()
+        self.put.clear()
+
+    def bar(self, k: int) -> BarSeen:
+        """Bar k, known at the end of minute k."""
+        open_ns = START + (k - 1) * MINUTE
+        return BarSeen("A", open_ns, 100.0, 101.0, 99.0, 100.0, 1.0, closed=True)
+
+    def taken(self) -> list[tuple[str, int]]:
+        """Return what was put since the last call: names, and the minutes of barriers."""
+        found = [
+            (type(each).__name__, (getattr(each, "time_ns", START) - START) // MINUTE)
+            for each in self.put
+        ]
+        self.put.clear()
+        return found
+
+
+def test_a_decision_time_is_reached_in_the_call_that_brought_its_bar() -> None:
+    async def scene() -> None:
+        ear = Ear()
+        ear.clock.reach(START + MINUTE)
+        ear.desk.hear(ear.bar(1))
+        # The stream is live before it decides, for nothing may be entered on a dead one.
+        assert ear.taken() == [("BarClosed", 0), ("FeedChanged", 0), ("BarrierReached", 1)]
+        ear.clock.reach(START + 2 * MINUTE)
+        ear.desk.hear(ear.bar(2))
+        assert ear.taken() == [("BarClosed", 0), ("BarrierReached", 2)]
+        await asyncio.sleep(0)
+        assert ear.taken() == []
+        await ear.desk.close()
+
+    asyncio.run(scene())
+
+
+def test_other_times_that_are_due_follow_in_the_next_callback() -> None:
+    async def scene() -> None:
+        ear = Ear()
+        ear.clock.reach(START + 2 * MINUTE + 2 * SECOND)
+        ear.desk.hear(ear.bar(1))
+        assert ear.taken()[-1] == ("BarrierReached", 1)
+        await asyncio.sleep(0)
+        assert ear.taken() == [("BarrierReached", 2)]  # without its bar, whose grace has passed
+        await ear.desk.close()
+        ear.desk.hear(ear.bar(2))
+        assert ear.taken() == []
+
+    asyncio.run(scene())
+
+
+def test_fresh_data_lifts_a_standstill_before_it_decides() -> None:
+    async def scene() -> None:
+        ear = Ear()
+        ear.clock.reach(START + MINUTE)
+        ear.desk.hear(ear.bar(1))
+        ear.desk.stood_still("the loop stood still", 0)
+        ear.taken()
+        ear.clock.reach(START + 2 * MINUTE)
+        ear.desk.hear(ear.bar(2))
+        assert [name for name, _ in ear.taken()] == ["BarClosed", "FeedChanged", "BarrierReached"]
+        await ear.desk.close()
+
+    asyncio.run(scene())
+
+
+def test_a_quote_says_when_it_was_heard_in_market_time() -> None:
+    async def scene() -> None:
+        ear = Ear()
+        ear.clock.advance(SECOND)
+        ear.desk.hear(QuoteSeen("A", START, 100.0, 1.0, 100.1, 1.0))
+        [quoted] = [each for each in ear.put if isinstance(each, m.Quoted)]
+        assert quoted.market_ns == ear.clock.market_ns()
+        assert quoted.venue_ns == START
+        await ear.desk.close()
+
+    asyncio.run(scene())
