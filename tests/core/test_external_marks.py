@@ -30,6 +30,21 @@ def test_a_mark_moves_equity_and_the_peak_and_not_the_curve():
     assert math.isclose(desk.engine.curve().equity, curve.equity)
 
 
+def test_a_flat_symbol_is_marked_for_less_and_alike():
+    short, whole = Desk("++==", "===="), Desk("++==", "====")
+    for desk in (short, whole):
+        desk.bought()
+        assert not desk.engine.mark_flat(1, 90.0, desk.now_ns), "a fill has moved the equity"
+        desk.engine.mark(0, 110.0, 109.5, desk.now_ns)
+        assert not desk.engine.mark_flat(0, 90.0, desk.now_ns), "it is held"
+        assert not desk.engine.mark_flat(1, math.nan, desk.now_ns)
+    assert short.engine.mark_flat(1, 90.0, short.now_ns + MINUTE)
+    assert whole.engine.mark(1, 90.0, 89.0, whole.now_ns + MINUTE) == []
+    assert short.engine.snapshot() == whole.engine.snapshot()
+    assert short.step() == whole.step()
+    assert not short.engine.mark_flat(1, 91.0, short.now_ns), "a decision has moved the equity"
+
+
 @pytest.mark.parametrize("side", [1.0, -1.0])
 def test_a_touched_stop_leaves_at_market_once_and_disarms(side):
     moves = "++====" if side > 0 else "--===="

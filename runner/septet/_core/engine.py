@@ -6,8 +6,9 @@ compiled functions with the cursor on the newest bar, so both give the same bits
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from septet._core.events import (
     Working,
 )
 from septet._core.snapshot import freeze, thaw
-from septet._core.state import Floats, Ints
+from septet._core.state import Floats, Ints, PlanFacts
 from septet._core.window import Drain, Frames, Window
 from septet._kernel import layout
 from septet._kernel import ledger as _ledger
@@ -38,9 +39,20 @@ Judge = Callable[[int, Floats], tuple[float, int]]
 """Time and feature vector to the probability up and the model's state."""
 Rows = Callable[[Ints, Floats], None]
 """Told the rows of the log that are dropped."""
+TOLD: Final = 4
+"""What a decision's row says after its features: confidence, requested, granted, probability."""
 ledger: Any = _ledger  # plain functions whose arguments are numbers and arrays
 LATE_FILL, OPERATOR, ADOPTED, UNKNOWN = range(4)
 """Reasons that no rule has, counted from the plan's first of them."""
+
+
+def _told_rows(facts: PlanFacts) -> Any:
+    """Rows of F that a decision tells: the features, then `TOLD` more; None without tables."""
+    at, up = facts.decision_row, facts.model_row
+    if at is None:
+        return None
+    more = (at + layout.F_CONFIDENCE, at + layout.F_REQUESTED, at + layout.F_GRANTED)
+    return np.array([*facts.features, *more, at if up is None else up], np.intp)
 
 
 class Engine:
@@ -79,14 +91,18 @@ class Engine:
         self.window, self.plan, self.state = window, window.plan, window.state
         self._judge, self._model_row = judge, model_row
         self._inputs = np.array(model_inputs, np.intp)
-        self._features = np.array(self.plan.facts.features, np.intp)
+        self._told = _told_rows(self.plan.facts)
         self._drain = drain
         self._keeps_log, self._dropped = keeps_log, dropped
         self._seen = 0
         self._now_ns = 0
+        self._valued = False  # whether equity and halts are as the newest mark left them
         module = self.plan.module
         self._push, self._observe, self._trade = module.push, module.observe, module.trade
         self._C, self._B, self._I = self.state.C, self.state.B, self.state.I
+        arrays = window.arrays  # these stay where they are; the log's do not
+        self._T, self._F, self._D = arrays["T"], arrays["F"], arrays["D"]
+        self._G, self._N = arrays["G"], arrays["N"]
 
     @property
     def log(self) -> tuple[Ints, Floats]:
@@ -98,7 +114,7 @@ class Engine:
 
     def handle(self, event: Event) -> list[Command]:
         """Take one event; return what must happen because of it."""
-        self._now_ns = event.time_ns
+        self._now_ns, self._valued = event.time_ns, False
         t = self._take_in(event)
         if not event.decides:
             return []
@@ -133,16 +149,14 @@ class Engine:
 
     def _predict(self, event: Barrier) -> None:
         """Ask the model in force for every symbol that has a bar."""
-        assert self._judge is not None
-        assert self._model_row is not None
-        F, cursors = self.window.arrays["F"], self.window.arrays["N"].tolist()
-        for k, facts in enumerate(event.facts):
-            if facts[layout.AGE] >= 0:
-                i = cursors[k] - 1
-                vector = F[k, :, i].take(self._inputs)
-                up, state = self._judge(event.time_ns, vector)
-                F[k, self._model_row, i] = up
-                F[k, self._model_row + 1, i] = state
+        judge, row, F = self._judge, self._model_row, self._F
+        assert judge is not None
+        assert row is not None
+        cursors = self._N.tolist()
+        for k, age in enumerate(event.facts[:, layout.AGE].tolist()):
+            if age >= 0:
+                bar = F[k, :, cursors[k] - 1]
+                bar[row], bar[row + 1] = judge(event.time_ns, bar.take(self._inputs))
 
     # ------------------------------------------------------------------ a person
 
@@ -151,7 +165,7 @@ class Engine:
 
         Again is no different from once; it can still close what a first one left open.
         """
-        self._now_ns = time_ns
+        self._now_ns, self._valued = time_ns, False
         self._make_room()
         code = self._reason(OPERATOR)
         found: list[Command] = []
@@ -175,7 +189,7 @@ class Engine:
 
         Where a halt is lifted, the peak and the losses in a row start again from here.
         """
-        self._now_ns = time_ns
+        self._now_ns, self._valued = time_ns, False
         self._make_room()
         C, A, arrays = self._C, self.state.A, self.window.arrays
         for h, (code, waits) in enumerate(self.plan.facts.halts):
@@ -247,6 +261,11 @@ class Engine:
         units = self._B.item(k, layout.UNITS)
         return units / self._B.item(k, layout.SCALE), units
 
+    def held(self, k: int) -> float:
+        """Position of a symbol in the base currency."""
+        units: float = self._B.item(k, layout.UNITS)
+        return units / self._B.item(k, layout.SCALE) if units else units
+
     def lots_to_close(self, k: int) -> float:
         """Units, signed, of the order that closes a position; whole lots, zero for dust."""
         held, lot = self._B.item(k, layout.UNITS), self._B.item(k, layout.LOT)
@@ -267,27 +286,26 @@ class Engine:
 
     def decision(self, k: int) -> Decision | None:
         """Return what was decided for a symbol at the newest time; None if it had no bar then."""
-        arrays, t, facts = self.window.arrays, self.window.time - 1, self.plan.facts
-        i = arrays["T"].item(layout.ROW + k, t) if t >= 0 else -1
+        t = self.window.time - 1
+        i = self._T.item(layout.ROW + k, t) if t >= 0 else -1
         if i < 0:
             return None
-        at = facts.decision_row
-        assert at is not None, "a plan without tables keeps no decisions"
-        F, (wish, refused, clipped, late) = arrays["F"][k, :, i], arrays["D"][k, :, i].tolist()
-        sure = 1.0 if wish & layout.CERTAIN else F.item(at + layout.F_CONFIDENCE)
-        up = facts.model_row
+        rows = self._told
+        assert rows is not None, "a plan without tables keeps no decisions"
+        told = self._F[k, :, i].take(rows)
+        wish, refused, clipped, late = self._D[k, :, i].tolist()
+        confidence, requested, granted, up = told[-TOLD:].tolist()
         return Decision(
-            arrays["T"].item(layout.KNOWN, t), k,
-            F.take(self._features).tobytes(), float("nan") if up is None else F.item(up),
-            wish & layout.WISH, sure, F.item(at + layout.F_REQUESTED),
-            F.item(at + layout.F_GRANTED), clipped - 1, refused - 1, late != 0,
+            self._T.item(layout.KNOWN, t), k, told[:-TOLD].tobytes(),
+            math.nan if self.plan.facts.model_row is None else up, wish & layout.WISH,
+            1.0 if wish & layout.CERTAIN else confidence, requested, granted, clipped - 1,
+            refused - 1, late != 0,
         )  # fmt: skip
 
     def curve(self) -> Curve:
         """Return the account at the newest decision time; there must have been one."""
-        arrays, t = self.window.arrays, self.window.time - 1
-        equity, cash, exposure = arrays["G"][:, t].tolist()
-        return Curve(arrays["T"].item(layout.KNOWN, t), equity, cash, exposure)
+        t = self.window.time - 1
+        return Curve(self._T.item(layout.KNOWN, t), *self._G[:, t].tolist())
 
     # ------------------------------------------------------------------ snapshots
 
@@ -305,7 +323,7 @@ class Engine:
             If the snapshot is of another plan, window or version.
         """
         kept = thaw(self.window, data)
-        self._now_ns = int(kept["now_ns"])
+        self._now_ns, self._valued = int(kept["now_ns"]), False
         self._seen = 0
         self._take_up(kept)
 
@@ -336,7 +354,7 @@ class Engine:
         """Read rows of the log as commands."""
         LI = self.window.arrays["LI"][first:rows].tolist()
         LF = self.window.arrays["LF"][first:rows].tolist()
-        held = self._held_before(LI, LF)
+        held: dict[int, float] | None = None
         found: list[Command] = []
         for (kind, time_ns, k, order, code, reason), values in zip(LI, LF, strict=True):
             if kind == layout.ORDER:
@@ -351,6 +369,8 @@ class Engine:
                 found.append(OrderEnded(time_ns, k, order, code, reason))
             elif kind == layout.FILL:
                 units, price, fee, got = values[:4]
+                if held is None:
+                    held = self._held_before(LI, LF)
                 held[k] += got
                 found.append(
                     Traded(time_ns, k, order, units, price, fee, got, held[k], code == 1, reason)

@@ -6,6 +6,7 @@ cancel, and an order that was given up may still fill: such fills are booked lik
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -38,7 +39,6 @@ class ExternalEngine(Engine):
         self._protection, self._respond = module.protection, module.respond
         self._level = np.zeros(1)
         self._orders: dict[int, tuple[int, float, bool]] = {}
-        self._scratch = np.zeros(1)
 
     def fill(
         self, k: int, order: int, units: float, price: float, got: float, fee: float,
@@ -51,7 +51,7 @@ class ExternalEngine(Engine):
         A fill of an order given up by an exit, an opposite wish or a halt that adds to the position
         makes an exit at once.
         """
-        self._now_ns = time_ns
+        self._now_ns, self._valued = time_ns, False
         reason, reference, given_up = self._orders.get(order, (self._reason(UNKNOWN), price, False))
         self._book(
             k, order, units, price, got, fee, int(maker), time_ns, reason, reference,
@@ -76,7 +76,7 @@ class ExternalEngine(Engine):
         return self._do(GO_ON, k, NOBODY, 0, time_ns)
 
     def _do(self, deed: int, k: int, order: int, code: int, time_ns: int) -> list[Command]:
-        self._now_ns = time_ns
+        self._now_ns, self._valued = time_ns, False
         self._respond(deed, k, order, code, time_ns, self.window.arrays.table)
         return self._new()
 
@@ -92,7 +92,23 @@ class ExternalEngine(Engine):
         """
         self._now_ns = time_ns
         self._reprice(k, price, exit_price, time_ns, self.window.arrays.table)
-        return self._new()
+        found = self._new()
+        self._valued = not found and not self.plan.facts.timed
+        return found
+
+    def mark_flat(self, k: int, price: float, time_ns: int) -> bool:
+        """Mark a symbol of which nothing is held; False where `mark` could do more than that.
+
+        Most quotes are of such symbols: no equity moves, and no halt or stop is met that was not.
+        """
+        B = self._B
+        if not self._valued or B.item(k, layout.UNITS) or self._I.item(k, layout.OPEN_SIDE):
+            return False
+        if not 0.0 < price < math.inf:
+            return False
+        self._now_ns = time_ns
+        B[k, layout.MARK] = price
+        return True
 
     def protection(self, k: int) -> tuple[float, int]:
         """Level of the nearest stop of a position and its reason; NaN and -1 without one."""
@@ -101,7 +117,7 @@ class ExternalEngine(Engine):
 
     def adopt(self, k: int, units: float, price: float, time_ns: int) -> list[Command]:
         """Begin with a position of others, as if it had been bought at a price without a fee."""
-        self._now_ns = time_ns
+        self._now_ns, self._valued = time_ns, False
         if self._B.item(k, layout.MARK) == 0.0:
             self._B[k, layout.MARK] = price
         self._book(

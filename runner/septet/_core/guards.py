@@ -6,8 +6,8 @@ a list; everything else happens when something changes, once for each change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import msgspec
 
@@ -102,6 +102,16 @@ class Guards:
         self._accepted: dict[int, float] = {}
         self._gaps: dict[int, float] = {}
         self._lots = dict(enumerate(lots))
+        self._handlers: dict[type[m.Event], Callable[[Any], list[m.Command]]] = {
+            m.FeedChanged: self._feed,
+            m.VenueChanged: self._venue,
+            m.FiltersChanged: self._filters,
+            m.Skewed: self._skew,
+            m.Operated: self._operated,
+            m.Quarantined: self._quarantined,
+            m.Started: self._started,
+            m.Ticked: lambda event: self.ticked(event.at_ns),
+        }
 
     def blocked(self, k: int) -> str:
         """Return the name of what blocks entries of a symbol, the oldest first, or ""."""
@@ -113,6 +123,8 @@ class Guards:
 
     def wake_ns(self) -> int:
         """Return when the next block ends by itself (wall time), or 0."""
+        if not self._guards:
+            return 0
         return min((guard.until_ns for guard in self._guards.values() if guard.until_ns), default=0)
 
     # ------------------------------------------------------------------ changes
@@ -165,25 +177,16 @@ class Guards:
 
     def handle(self, event: m.Event) -> list[m.Command]:
         """Take in an event; those that concern no guard change nothing."""
-        match event:
-            case m.FeedChanged():
-                return self._feed(event)
-            case m.VenueChanged():
-                return self._venue(event)
-            case m.FiltersChanged():
-                return self._filters(event)
-            case m.Skewed():
-                return self._skew(event)
-            case m.Operated():
-                return self._operated(event)
-            case m.Quarantined():
-                return self.fire(
-                    "quarantine", event.at_ns, of=event.plugin, text=event.text,
-                    until_ns=event.until_ns,
-                )  # fmt: skip
-            case m.Started():
-                return self._lift_all(["stopping"], "start") + self.ticked(event.at_ns)
-        return self.ticked(event.at_ns) if isinstance(event, m.Ticked) else []
+        handler = self._handlers.get(type(event))
+        return [] if handler is None else handler(event)
+
+    def _started(self, event: m.Started) -> list[m.Command]:
+        return self._lift_all(["stopping"], "start") + self.ticked(event.at_ns)
+
+    def _quarantined(self, event: m.Quarantined) -> list[m.Command]:
+        return self.fire(
+            "quarantine", event.at_ns, of=event.plugin, text=event.text, until_ns=event.until_ns
+        )
 
     def ticked(self, now_ns: int) -> list[m.Command]:
         """End what ends by itself."""

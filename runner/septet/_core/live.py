@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -113,6 +113,7 @@ class LiveCore:
         self._traces: dict[int, str] = {}
         self._out: list[m.Command] = []
         self._handlers: dict[type[m.Event], Callable[[Any], None]] = {
+            **dict.fromkeys(get_args(m.EVENTS), self._venue),
             m.Started: self._started,
             m.Ticked: self._ticked,
             m.Operated: self._operated,
@@ -132,10 +133,9 @@ class LiveCore:
         """Take one event; return what must happen because of it, in order."""
         self._out = []
         self._now_ns = event.at_ns
-        self._handlers.get(type(event), self._venue)(event)
+        self._handlers[type(event)](event)
         if self.orders is not None:  # what they find out comes before what they send
-            commands = self.orders.proceed(self._now_ns, self._apply)
-            self._out += commands
+            self._out += self.orders.proceed(event.at_ns, self._apply)
         return self._out
 
     # ------------------------------------------------------------------ the run
@@ -185,14 +185,14 @@ class LiveCore:
         self.market_ns = max(self.market_ns, event.time_ns)
         if not event.present:  # a time at which nobody delivered is none for the rules
             return
-        found = self.engine.handle(self.intake.barrier(event))
+        engine, out = self.engine, self._out
+        found = engine.handle(self.intake.barrier(event))
         if not event.decides:
             return
         for k in event.present:
-            if (row := self.engine.decision(k)) is not None:
-                trace = self._traced(row.time_ns, k)
-                self._out.append(telling.decided(row, self.names, trace))
-        self._out.append(telling.ruled(self.engine.curve()))
+            if (row := engine.decision(k)) is not None:
+                out.append(telling.decided(row, self.names, self._traced(row.time_ns, k)))
+        out.append(telling.ruled(engine.curve()))
         self._valued()
         self._carry(found)
         if self.rules.protects:
@@ -205,28 +205,31 @@ class LiveCore:
         return f"{self.names.symbols[k]}@{time_ns}"
 
     def _quoted(self, event: m.Quoted) -> None:
-        k = event.symbol
-        middle = 0.5 * (event.bid + event.ask)
-        self.market_ns = max(self.market_ns, event.market_ns)
+        k, bid, ask = event.symbol, event.bid, event.ask
+        middle = 0.5 * (bid + ask)
+        if event.market_ns > self.market_ns:
+            self.market_ns = event.market_ns
         if self.orders is not None and self.checks is not None:
             self.checks.priced(k, middle, event.at_ns)
-            self.orders.handle(event)
-        held = self.engine.position(k)[0]
-        self._mark(k, middle, event.bid if held > 0.0 else event.ask, held)
+            self.orders.quoted(event)
+        held = self.engine.held(k)
+        self._mark(k, middle, bid if held > 0.0 else ask, held)
 
     def _printed(self, event: m.Printed) -> None:
         k, price = event.symbol, event.price
         self.market_ns = max(self.market_ns, event.market_ns)
         if self.checks is not None:
             self.checks.priced(k, price, event.at_ns)
-        self._mark(k, price, price, self.engine.position(k)[0])
+        self._mark(k, price, price, self.engine.held(k))
 
     def _mark(self, k: int, price: float, exit_price: float, held: float) -> None:
         """Value a symbol between bars. The stop that stands at a venue is the venue's to test."""
         engine = self.engine  # the shadow puts another one here: no reference to it is kept
         if not isinstance(engine, ExternalEngine):
             return
-        if self._is_dust(k):
+        if held == 0.0 and engine.mark_flat(k, price, self.market_ns):
+            return
+        if self._dust and self._is_dust(k):
             exit_price = math.nan
         elif held != 0.0 and self.orders is not None and self.orders.protected(k):
             level, _ = engine.protection(k)
@@ -239,7 +242,7 @@ class LiveCore:
 
     def _is_dust(self, k: int) -> bool:
         """Whether what is held is a rest that no order can sell."""
-        return k in self._dust and self._dust[k] == self.engine.position(k)[0]
+        return k in self._dust and self._dust[k] == self.engine.held(k)
 
     def _valued(self) -> None:
         self.guards.equity = equity = self.engine.equity
@@ -292,7 +295,7 @@ class LiveCore:
         for k, base in enumerate(self.names.base):
             free, locked = event.balances.get(base, (0.0, 0.0))
             theirs = free + locked - event.others.get(base, 0.0)
-            ours = self.engine.position(k)[0]
+            ours = self.engine.held(k)
             lot = self.checks.symbols[k].instrument.lot
             if event.first and self.rules.adopts and abs(theirs - ours) >= lot:
                 self._adopt(k, theirs - ours)
@@ -356,7 +359,7 @@ class LiveCore:
         k = outcome.symbol
         self._carry(engine.end(k, outcome.parent, status, self.market_ns))
         if outcome.reason == FLAT:  # too small to sell: not wished again until it changes
-            self._dust[k] = engine.position(k)[0]
+            self._dust[k] = engine.held(k)
 
     def _triggered(self, outcome: Triggered) -> None:
         """A stop at the venue fills: give it the number of an order of the strategy."""
@@ -383,7 +386,7 @@ class LiveCore:
         engine = self.engine
         assert isinstance(engine, ExternalEngine)
         assert self.orders is not None
-        held = engine.position(k)[0]
+        held = engine.held(k)
         level = engine.protection(k)[0] if held else math.nan
         wished = (held, level) if level == level else (0.0, 0.0)
         trace = self._traced(self.market_ns, k)
@@ -492,7 +495,6 @@ class LiveCore:
         self.intake.restore(kept.intake)
         if self.models is not None:
             self.models.restore(kept.models)
-        self.session, self.market_ns = kept.session, kept.market_ns
+        self.session, self.market_ns, self._fills = kept.session, kept.market_ns, kept.fills
         self._trained_to_ns, self._windows = kept.trained_to_ns, kept.windows
-        self._fills, self._stops = kept.fills, kept.stops
-        self._traces, self._dust = kept.traces, kept.dust
+        self._stops, self._traces, self._dust = kept.stops, kept.traces, kept.dust

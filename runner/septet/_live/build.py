@@ -113,7 +113,7 @@ def core_of(
     if external:
         checks = Checks([_checked(each) for each in instruments], limits_of(strategy, speed))
         checks.equity = engine.equity
-        orders = Orders(tag, checks, guards, lambda k: core.engine.position(k)[0], timing)
+        orders = Orders(tag, checks, guards, lambda k: core.engine.held(k), timing)
     core = LiveCore(names, engine, intake, models, guards, rules, orders, checks)
     features = tuple(plan.assembly.features)
     return Build(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,7 @@ from septet._learn.walk import EXPIRED, NO_MODEL, judge_row
 
 __all__ = ["Models"]
 
+_FOR_EVER_NS: Final = 1 << 63
 Load = Callable[[m.ModelReady], Any]
 """Reads a model that was announced; its fingerprint is checked."""
 
@@ -43,6 +44,7 @@ class Models:
         self._entries: list[_Entry] = []
         self._served: dict[str, Any] = {}
         self._current: _Entry | None = None
+        self._until_ns = -1
 
     def take(self, event: m.ModelReady | m.ModelFailed) -> None:
         """Take in a window's result; of two results of one window the later one counts."""
@@ -53,6 +55,7 @@ class Models:
             ready_ns = event.trained_to_ns + self._ready_after
         known = [each for each in self._entries if each.event.number != event.number]
         self._entries = sorted([*known, _Entry(ready_ns, event)], key=lambda each: each.ready_ns)
+        self._until_ns = -1
 
     def load(self, event: m.ModelReady) -> Any:
         """Return the model that an event announced."""
@@ -65,10 +68,13 @@ class Models:
 
     def at(self, time_ns: int) -> m.ModelReady | m.ModelFailed | None:
         """What is in force at a decision time; older windows are forgotten."""
+        if self._current is not None and self._current.ready_ns <= time_ns < self._until_ns:
+            return self._current.event
         ready = [each for each in self._entries if each.ready_ns <= time_ns]
         if not ready:
             return None
-        current = ready[-1]
+        current, after = ready[-1], self._entries[len(ready) :]
+        self._until_ns = after[0].ready_ns if after else _FOR_EVER_NS
         if current is not self._current:
             self._current = current
             self._entries = self._entries[len(ready) - 1 :]
@@ -92,5 +98,6 @@ class Models:
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot; models are read again."""
         self._entries, self._served, self._current = [], {}, None
+        self._until_ns = -1
         for event in msgspec.json.decode(data, type=list[m.ModelReady | m.ModelFailed]):
             self.take(event)

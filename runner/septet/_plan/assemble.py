@@ -142,4 +142,5 @@ def _facts(trading: Trading) -> PlanFacts:
             (trading.reasons.index(name), block.extra["resume"] == "manual")
             for name, block in terms.halts.items()
         ),
+        timed=any("now_ns" in each.declaration.parameters for each in terms.halts.values()),
     )

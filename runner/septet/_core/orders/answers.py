@@ -22,6 +22,8 @@ def take(desk: Desk, event: m.Event) -> bool:
     match event:
         case m.Acked():
             _acked(desk, event)
+        case m.Filled():
+            _filled(desk, event)
         case m.Refused():
             _refused(desk, event)
         case m.Uncertain():
@@ -34,8 +36,6 @@ def take(desk: Desk, event: m.Event) -> bool:
             child = desk.records.children.get(event.client_id)
             if child is not None and not child.is_final:
                 desk.cancel_failed(child, event.at_ns)
-        case m.Filled():
-            _filled(desk, event)
         case m.OpenOrders():
             _open_orders(desk, event)
         case _:

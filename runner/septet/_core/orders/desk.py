@@ -78,9 +78,12 @@ class Desk:
 
     def live(self, k: int) -> list[Child]:
         """Return the children of a symbol that are not final, protective stops left out."""
-        children = self.records.children
-        found = (children[name] for name in self.records.live)
-        return [child for child in found if child.symbol == k and not child.protects]
+        children, found = self.records.children, list[Child]()
+        for name in self.records.live:
+            child = children[name]
+            if child.symbol == k and not child.protects:
+                found.append(child)
+        return found
 
     # ------------------------------------------------------------------ states
 
@@ -289,7 +292,8 @@ class Desk:
                 child.alarmed = True
                 text = f"{child.client_id}: {child.seen:.12g} filled, {child.counted:.12g} found"
                 self.alert("critical", "lost_fill", text, child.symbol)
-        self.push_cancel(child, now_ns)
+        if child.cancels:
+            self.push_cancel(child, now_ns)
 
     def refresh_fills(self, child: Child) -> None:
         """Ask for the fills of a child's symbol since it was sent."""
@@ -298,14 +302,18 @@ class Desk:
             m.Refresh(what="fills", symbols=(child.symbol,), since_ns=since_ns, trace=child.trace)
         )
 
-    def due_ns(self, child: Child, now_ns: int) -> int:
-        """Return when a child is due next after `now_ns`, or 0."""
-        times = [child.look_ns, child.fills_ns]
+    def due_ns(self, child: Child, now_ns: int, due_ns: int) -> int:
+        """Return when a child is due next after `now_ns`, or `due_ns` if that is not later."""
+        if now_ns < child.look_ns < due_ns:
+            due_ns = child.look_ns
+        if now_ns < child.fills_ns < due_ns:
+            due_ns = child.fills_ns
         if child.delete_ns:
-            times.append(child.delete_ns + self.timing.answer_within_ns)
-        elif child.cancels and child.heard_ns > child.delete_failed_ns:
-            times.append(child.delete_next_ns)
-        return min((each for each in times if each > now_ns), default=0)
+            lost_ns = child.delete_ns + self.timing.answer_within_ns
+            return lost_ns if now_ns < lost_ns < due_ns else due_ns
+        if child.cancels and child.heard_ns > child.delete_failed_ns:
+            return child.delete_next_ns if now_ns < child.delete_next_ns < due_ns else due_ns
+        return due_ns
 
     # ------------------------------------------------------------------ exposure
 

@@ -23,6 +23,8 @@ class Name(NamedTuple):
 
 def base36(number: int) -> str:
     """Write a number that is not negative with digits and small letters."""
+    if number < 36:
+        return DIGITS[number]
     digits = DIGITS[number % 36]
     while number := number // 36:
         digits = DIGITS[number % 36] + digits

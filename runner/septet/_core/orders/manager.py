@@ -29,6 +29,7 @@ from septet._core.orders.records import Outcome, Parent, Records, Timing, Work
 
 __all__ = ["Orders"]
 
+NEVER_NS = 1 << 63
 ROUNDS = 1_000
 """More rounds than any event can need; reaching it is a bug."""
 
@@ -63,7 +64,7 @@ class Orders:
         assert parent.quantity != 0.0, f"order {parent.number} has no quantity"
         records.highest = parent.number
         work = Work(parent=parent, placed_ns=now_ns)
-        if parent.spends:
+        if parent.spends and records.works:
             works = records.works.values()
             work.waits_for = [each.parent.number for each in works if each.parent.reduces]
         records.works[parent.number] = work
@@ -113,12 +114,10 @@ class Orders:
 
     def handle(self, event: m.Event) -> None:
         """Take in an event; those that concern no order change nothing."""
-        desk = self._desk
         if isinstance(event, m.Quoted):
-            desk.records.quotes[event.symbol] = (event.bid, event.ask, event.at_ns)
-            if desk.records.works:
-                desk.dirty |= any(work.patience_until_ns for work in desk.records.works.values())
+            self.quoted(event)
             return
+        desk = self._desk
         desk.dirty = True
         if answers.take(desk, event):
             return
@@ -138,6 +137,13 @@ class Orders:
                 answers.started(desk, event.at_ns)
             case m.Operated():
                 self._operated(event)
+
+    def quoted(self, event: m.Quoted) -> None:
+        """Take in a quote; what rests at the best price may follow it."""
+        desk, records = self._desk, self._desk.records
+        records.quotes[event.symbol] = (event.bid, event.ask, event.at_ns)
+        if records.works:
+            desk.dirty |= any(work.patience_until_ns for work in records.works.values())
 
     def _operated(self, event: m.Operated) -> None:
         if event.action in ("halt", "flatten"):
@@ -161,16 +167,20 @@ class Orders:
             Told each outcome in order; when it returns, `position` holds the fill.
         """
         desk = self._desk
-        if self._idle(now_ns):
+        records = desk.records
+        # nothing has changed and nothing is due: what is due is always asked for
+        if not desk.dirty and not desk.outcomes and not 0 < records.woken_ns <= now_ns:
             return []
         self._tick(now_ns)
         for _ in range(ROUNDS):
-            sending.finished(desk, now_ns)
-            outcomes, desk.outcomes = desk.outcomes, []
-            for outcome in outcomes:
-                apply(outcome)
+            if records.finished:
+                sending.finished(desk, now_ns)
+            if desk.outcomes:
+                outcomes, desk.outcomes = desk.outcomes, []
+                for outcome in outcomes:
+                    apply(outcome)
             moved = sending.advance(desk, now_ns)
-            if not moved and not desk.outcomes and not desk.records.finished:
+            if not moved and not desk.outcomes and not records.finished:
                 break
         else:
             raise AssertionError("the orders do not come to rest")
@@ -179,11 +189,6 @@ class Orders:
         commands, desk.commands = desk.commands, []
         desk.dirty = False
         return commands
-
-    def _idle(self, now_ns: int) -> bool:
-        """Whether nothing has changed and nothing is due: what is due is always asked for."""
-        desk, woken_ns = self._desk, self._desk.records.woken_ns
-        return not desk.dirty and not desk.outcomes and (not woken_ns or now_ns < woken_ns)
 
     def _tick(self, now_ns: int) -> None:
         """Do what is due."""
@@ -197,8 +202,10 @@ class Orders:
             if not child.is_final:
                 desk.tick(child, now_ns)
         for work in list(records.works.values()):
-            sending.trim(desk, work, now_ns)
-            sending.tick(desk, work, now_ns)
+            if work.children > 1:
+                sending.trim(desk, work, now_ns)
+            if work.patience_until_ns:
+                sending.tick(desk, work, now_ns)
         if records.unclaimed:
             answers.claim_fills(desk, now_ns)
 
@@ -218,14 +225,21 @@ class Orders:
     def _wake(self, now_ns: int) -> None:
         """Ask for the next tick, where it is earlier than the one already asked for."""
         desk, records = self._desk, self._desk.records
-        times = [desk.due_ns(records.children[name], now_ns) for name in records.live]
-        times += [sending.due_ns(desk, work, now_ns) for work in records.works.values()]
-        times += [s.retry_ns for s in records.stops.values() if s.quantity and s.retry_ns > now_ns]
-        if records.kill == "cancelling":
-            times.append(records.kill_next_ns)
-        times.append(desk.guards.wake_ns())
-        due_ns = min((each for each in times if each > now_ns), default=0)
-        if due_ns and (not records.woken_ns or due_ns < records.woken_ns):
+        due_ns = records.woken_ns or NEVER_NS
+        asked_ns = due_ns
+        for name in records.live:
+            due_ns = desk.due_ns(records.children[name], now_ns, due_ns)
+        for work in records.works.values():
+            due_ns = sending.due_ns(desk, work, now_ns, due_ns)
+        for stop in records.stops.values():
+            if stop.quantity and now_ns < stop.retry_ns < due_ns:
+                due_ns = stop.retry_ns
+        if records.kill == "cancelling" and now_ns < records.kill_next_ns < due_ns:
+            due_ns = records.kill_next_ns
+        wake_ns = desk.guards.wake_ns()
+        if now_ns < wake_ns < due_ns:
+            due_ns = wake_ns
+        if due_ns < asked_ns:
             records.woken_ns = due_ns
             desk.commands.append(m.Wake(at_ns=due_ns))
 

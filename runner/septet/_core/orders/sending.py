@@ -125,27 +125,27 @@ def advance(desk: Desk, now_ns: int) -> bool:
     moved = False
     for k in list(desk.records.queues):
         moved |= _advance(desk, k, now_ns)
-    for k in list(desk.records.stops):
-        stops.advance(desk, k, now_ns)
+    for k, stop in list(desk.records.stops.items()):
+        if stop.quantity or stop.child:  # else none stands and none is wished
+            stops.advance(desk, k, now_ns)
     return moved
 
 
 def _advance(desk: Desk, k: int, now_ns: int) -> bool:
-    works = [desk.records.works[number] for number in desk.records.queues[k]]
-    moved = False
-    for work in works:
+    records, live = desk.records, desk.live(k)
+    busy = {child.parent for child in live} if live else ()
+    moved, idle = False, list[Work]()
+    for number in list(records.queues[k]):
+        work = records.works[number]
         deadline_ns = work.parent.deadline_ns
-        late = 0 < deadline_ns < now_ns and not work.children and not work.parent.reduces
-        if late:
+        if 0 < deadline_ns < now_ns and not work.children and not work.parent.reduces:
             end(desk, work, "expired", "deadline")
             moved = True
-    live = desk.live(k)
-    busy = {child.parent for child in live}
-    idle = [work for work in works if not work.ended and work.parent.number not in busy]
-    idle.sort(key=lambda work: (not work.parent.reduces, work.parent.number))
+        elif number not in busy:
+            idle.append(work)
     if not idle:
         return moved
-    work = idle[0]
+    work = min(idle, key=_turn) if len(idle) > 1 else idle[0]
     if live:
         if work.parent.reduces:
             _make_way(desk, work, live, now_ns)
@@ -155,11 +155,16 @@ def _advance(desk: Desk, k: int, now_ns: int) -> bool:
         if stop is not None:
             _make_way(desk, work, [stop], now_ns)
             return moved
-    elif any(number in desk.records.works for number in work.waits_for):
+    elif work.waits_for and any(number in records.works for number in work.waits_for):
         return moved
     if work.retry_ns > now_ns:
         return moved
     return _send(desk, work, now_ns) or moved
+
+
+def _turn(work: Work) -> tuple[bool, int]:
+    """Order in which parents of a symbol go: reductions first, then the older one."""
+    return not work.parent.reduces, work.parent.number
 
 
 def _make_way(desk: Desk, work: Work, live: list[Child], now_ns: int) -> None:
@@ -179,8 +184,8 @@ def _make_way(desk: Desk, work: Work, live: list[Child], now_ns: int) -> None:
 
 def _send(desk: Desk, work: Work, now_ns: int) -> bool:
     """Size, check and send the next child of a parent, or end it; True where it ended."""
-    parent = work.parent
-    quantity, rest = _size(desk, work)
+    parent, k, sign = work.parent, work.parent.symbol, work.parent.sign
+    quantity, rest = _size(desk, work, sign)
     state: m.OrderState
     if quantity <= 0.0:
         if parent.reduces:
@@ -189,35 +194,32 @@ def _send(desk: Desk, work: Work, now_ns: int) -> bool:
             state, reason = ("filled", "") if work.filled > 0.0 else ("rejected", "lot")
         end(desk, work, state, reason)
         return True
-    kind, limit, trigger = _prices(desk, work, now_ns)
+    kind, limit, trigger = _prices(desk, work, sign, now_ns)
     if kind is None:
         end(desk, work, "expired", "max_slippage")
         return True
     desk.weigh()
-    reason = "" if parent.reduces else _blocked(desk, parent.symbol)
+    reason = ""
+    if not parent.reduces:
+        reason = "operator_halt" if desk.records.kill else desk.guards.blocked(k)
     reason = reason or desk.checks.check(
-        parent.symbol, parent.sign, quantity, rest, limit, trigger, parent.reduces,
-        parent.decided_price, now_ns,
-    )  # fmt: skip
+        k, sign, quantity, rest, limit, trigger, parent.reduces, parent.decided_price, now_ns
+    )
     if reason:
         return _stopped(desk, work, reason, now_ns)
-    desk.checks.sent(parent.symbol, parent.sign, quantity, parent.reduces, now_ns)
+    desk.checks.sent(k, sign, quantity, parent.reduces, now_ns)
     _submit(desk, work, kind, quantity, limit, trigger, now_ns)
     return False
 
 
-def _blocked(desk: Desk, k: int) -> str:
-    return "operator_halt" if desk.records.kill else desk.guards.blocked(k)
-
-
-def _size(desk: Desk, work: Work) -> tuple[float, float]:
+def _size(desk: Desk, work: Work, sign: int) -> tuple[float, float]:
     """Return how much to send, and the most it may be; 0 where nothing is left."""
     parent = work.parent
-    instrument = desk.instrument(parent.symbol)
+    instrument = desk.checks.symbols[parent.symbol].instrument
     rest = abs(parent.quantity) - work.filled
     if not parent.reduces:
         return whole(max(0.0, rest), instrument.lot), rest
-    held = -parent.sign * desk.position(parent.symbol)
+    held = -sign * desk.position(parent.symbol)
     most = held if parent.whole else min(rest, held)
     quantity = whole(max(0.0, most), instrument.lot)
     price = desk.checks.symbols[parent.symbol].price
@@ -229,11 +231,11 @@ def _size(desk: Desk, work: Work) -> tuple[float, float]:
 
 
 def _prices(
-    desk: Desk, work: Work, now_ns: int
+    desk: Desk, work: Work, sign: int, now_ns: int
 ) -> tuple[m.OrderKind | None, float | None, float | None]:
     """Return kind, limit and trigger of the next child; no kind where the market ran away."""
     parent = work.parent
-    tick, sign = desk.instrument(parent.symbol).tick, parent.sign
+    tick = desk.checks.symbols[parent.symbol].instrument.tick
     if parent.patience_ns > 0 and parent.kind == "market":
         quote = _quote(desk, parent.symbol, now_ns)
         if not work.takes and quote is not None:
@@ -310,15 +312,15 @@ def _submit(
     if not work.children and not parent.reduces and parent.deadline_ns:
         deadline_ns = min(deadline_ns, parent.deadline_ns)
     child = _new(desk, work, kind, quantity, limit, trigger, now_ns)
-    desk.move(child, "submitted")
+    desk.changed(child)
     work.waiting_ns, work.alarmed = 0, False
     desk.commands.append(
         m.Submit(
             client_id=child.client_id,
             parent=parent.number,
             symbol=parent.symbol,
-            side="buy" if parent.sign > 0 else "sell",
-            order_type=child.kind,
+            side="buy" if child.sign > 0 else "sell",
+            order_type=kind,
             quantity=quantity,
             reduces=parent.reduces,
             deadline_ns=deadline_ns,
@@ -334,17 +336,18 @@ def _new(
     desk: Desk, work: Work, kind: m.OrderKind, quantity: float, limit: float | None,
     trigger: float | None, now_ns: int,
 ) -> Child:  # fmt: skip
-    """Make a child with an id that was never given out."""
+    """Make a child with an id that was never given out; it is on its way from here on."""
     parent, timing, records = work.parent, desk.timing, desk.records
     work.children += 1
     # An old copy of the journal knows less than the venue: ids seen there are taken.
     while (name := child_id(desk.tag, parent.number, work.children)) in records.foreign:
         work.children += 1
+    lot = desk.checks.symbols[parent.symbol].instrument.lot
     child = Child(
         client_id=name, parent=parent.number, symbol=parent.symbol, sign=parent.sign,
-        quantity=quantity, tolerance=0.5 * desk.instrument(parent.symbol).lot or DUST * quantity,
+        quantity=quantity, tolerance=0.5 * lot or DUST * quantity,
         kind=kind, limit_price=limit, trigger_price=trigger, reduces=parent.reduces,
-        protects=False, sent_ns=now_ns, trace=parent.trace,
+        protects=False, sent_ns=now_ns, trace=parent.trace, state="submitted",
         look_ns=now_ns + timing.send_within_ns + timing.answer_within_ns,
     )  # fmt: skip
     records.children[name] = child
@@ -403,7 +406,7 @@ def reprice(desk: Desk, work: Work, price: float, now_ns: int) -> bool:
         return False
     new = _new(desk, work, "limit", quantity, limit, None, now_ns)
     new.replaces, old.replaced_by = old.client_id, new.client_id
-    desk.move(new, "submitted")
+    desk.changed(new)
     desk.commands.append(
         m.Amend(
             client_id=old.client_id,
@@ -437,16 +440,20 @@ def trim(desk: Desk, work: Work, now_ns: int) -> None:
             desk.want_cancel(child, now_ns)
 
 
-def due_ns(desk: Desk, work: Work, now_ns: int) -> int:
-    """Return when a parent is due next after `now_ns`, or 0."""
-    parent, timing = work.parent, desk.timing
-    times = []
-    if not work.children and not parent.reduces and parent.deadline_ns:
-        times.append(parent.deadline_ns + 1)
-    if work.retry_ns > now_ns:
-        times.append(work.retry_ns)
+def due_ns(desk: Desk, work: Work, now_ns: int, due_ns: int) -> int:
+    """Return when a parent is due next after `now_ns`, or `due_ns` if that is not later."""
+    parent = work.parent
+    if not work.children and not parent.reduces and parent.deadline_ns > 0:
+        due_ns = _sooner(parent.deadline_ns + 1, now_ns, due_ns)
+    if work.retry_ns:
+        due_ns = _sooner(work.retry_ns, now_ns, due_ns)
     if work.waiting_ns and not work.alarmed:
-        times.append(work.waiting_ns + timing.wait_alarm_ns)
+        due_ns = _sooner(work.waiting_ns + desk.timing.wait_alarm_ns, now_ns, due_ns)
     if work.patience_until_ns and not work.takes:
-        times += [work.patience_until_ns, work.repriced_ns + timing.reprice_ns]
-    return min((each for each in times if each > now_ns), default=0)
+        due_ns = _sooner(work.patience_until_ns, now_ns, due_ns)
+        due_ns = _sooner(work.repriced_ns + desk.timing.reprice_ns, now_ns, due_ns)
+    return due_ns
+
+
+def _sooner(at_ns: int, now_ns: int, due_ns: int) -> int:
+    return at_ns if now_ns < at_ns < due_ns else due_ns
