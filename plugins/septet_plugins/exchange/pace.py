@@ -15,8 +15,8 @@ from typing import Any, Final
 
 __all__ = ["HELPING", "Pace"]
 
-HELPING: Final = 128
-"""Messages of a socket in one turn: few milliseconds, and half of what a shell takes in one."""
+HELPING: Final = 64
+"""Messages of a socket in one turn: a millisecond or two, and far less than a shell takes."""
 
 
 class Pace:
