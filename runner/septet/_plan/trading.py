@@ -31,6 +31,7 @@ LAYOUT: Final[Mapping[str, tuple[str, int]]] = {
 """Dtype and dimensions of the arrays of the layout."""
 TILE: Final = 2_048  # times whose wishes are told before they are traded
 CAPS = ("position", "groups", "correlated", "gross_exposure")
+DECIDES_WHILE_HELD = ("after", "below", "renews", "rebalance", "exits")
 HALT_DEEDS: Final = {"flatten": 0, "block_entries": 1, "cancel_all": 2}
 EXPLAINED: Final = 5  # named slots of a sizing's state that an order's row keeps
 FIXED_REASONS: Final = (
@@ -242,7 +243,6 @@ class Trading:
             **self._sizing(), **self._halts(), **self._signal(),
         }  # fmt: skip
         context |= self._quiet(context)
-        context["tile"] = "W.shape[0]" if context["glides"] else TILE
         context |= self._outside(context)
         context["notes"] = ["reasons:", *listed(self.reasons)]
         self._import_kernel()
@@ -441,25 +441,22 @@ class Trading:
             "min_interval": self.binder.number("signal.min_interval", extra["min_interval"]),
         }  # fmt: skip
 
-    def _quiet(self, context: Mapping[str, Any]) -> dict[str, bool]:
+    def _quiet(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Tell what happens at times without a wish.
 
-        `steady`: nothing is decided while a wish is kept. `calm`: and nothing else happens while
-        a position is held. `coasts`: stretches without wishes can be crossed at once. `glides`:
-        of several symbols only some need a step at a time; `still`: one that is held need not.
+        `steady`: a wish that is kept decides nothing; `still`: nor do bars. `coasts`: stretches
+        are crossed at once (`calm`: with a position, too). `glides`: some symbols are stepped.
         """
-        steady = not any(context[name] for name in ("after", "below", "renews", "rebalance"))
-        steady = steady and not context["exits"]
-        busy = any(context[name] for name in ("protects", "tracks_best", "halts"))
+        steady = not any(context[name] for name in DECIDES_WHILE_HELD)
         still = steady and not context["protects"] and not context["tracks_best"]
+        still = still and context["funding_column"] is None
         timed = any("now_ns" in b.declaration.parameters for b in self.terms.halts.values())
+        glides = context["blind"] and not context["one"]
         return {
-            "steady": steady,
-            "calm": steady and not busy and context["funding_column"] is None,
-            "coasts": context["one"] and context["blind"] and not timed,
-            "glides": not context["one"] and context["blind"],
-            "still": still and context["funding_column"] is None,
-        }
+            "steady": steady, "still": still, "calm": still and not context["halts"],
+            "coasts": context["blind"] and context["one"] and not timed,
+            "glides": glides, "tile": "W.shape[0]" if glides else TILE,
+        }  # fmt: skip
 
     def _outside(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Tell what a plan leaves out whose orders are filled elsewhere: all that meets a bar."""
