@@ -18,12 +18,13 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 from septet._host.declare import Step
+from septet._host.versions import installed_version
 from septet._plan import native
 
 fcntl: Any
@@ -70,7 +71,7 @@ def _versions() -> str:
     numbers = [sys.version, platform.machine(), platform.processor()]
     for name in ("numba", "llvmlite", "numpy"):
         try:
-            numbers.append(version(name))
+            numbers.append(installed_version(name))
         except PackageNotFoundError:
             numbers.append("none")
     return "|".join(numbers)

@@ -12,9 +12,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
+from septet._host.versions import installed_version
 from septet._plan.cache import cache_folder, package_digest, write_whole
 from septet._plan.text import TEMPLATE, render_text
 
@@ -34,7 +34,7 @@ def text_of(
     bound = json.dumps([context, named, uses, constants, arrays], default=asdict)
     path = cache_folder() / "texts" / _digest(
         bound.encode(), TEMPLATE.read_bytes(), package_digest("septet._plan").encode(),
-        version("jinja2").encode(),
+        installed_version("jinja2").encode(),
     )  # fmt: skip
     try:
         head, _, kept = path.read_bytes().partition(b"\n")

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._host.versions import installed_version
+
 if TYPE_CHECKING:
     from septet._data.bars import BarTable
 
@@ -37,7 +39,7 @@ def library_versions() -> dict[str, str]:
     found = {}
     for name in _LIBRARIES:
         try:
-            found[name] = importlib.metadata.version(name)
+            found[name] = installed_version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
