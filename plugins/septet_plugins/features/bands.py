@@ -15,7 +15,7 @@ from septet.plugin import (
     divide,
     feature,
     inner,
-    root,
+    standard_deviation,
     window,
     window_max,
     window_min,
@@ -90,7 +90,7 @@ def bollinger(i, of, slot, state, period, deviations):
     is flat; NaN while anything in it is not finite. Source: J. Bollinger.
     """
     mean, square, _away = window_moments(i, of, slot, period, state, 0)
-    half = deviations * root(square / period)
+    half = deviations * standard_deviation(square, period)
     return mean + half, mean, mean - half
 
 
@@ -103,7 +103,7 @@ def bollinger(i, of, slot, state, period, deviations):
 def bollinger_width(i, of, slot, state, period, deviations):
     """Return ``(upper - lower) / middle``, a fraction; 0 where the window is flat."""
     mean, square, _away = window_moments(i, of, slot, period, state, 0)
-    return divide(2.0 * deviations * root(square / period), mean)
+    return divide(2.0 * deviations * standard_deviation(square, period), mean)
 
 
 @feature(
@@ -115,7 +115,7 @@ def bollinger_width(i, of, slot, state, period, deviations):
 def bollinger_percent(i, of, slot, state, period, deviations):
     """Return where `of` lies between the bands: 0 the lower, 1 the upper; NaN in a flat window."""
     _mean, square, away = window_moments(i, of, slot, period, state, 0)
-    half = deviations * root(square / period)
+    half = deviations * standard_deviation(square, period)
     return divide(away + half, 2.0 * half)
 
 

@@ -19,6 +19,7 @@ from septet.plugin import (
     feature,
     inner,
     root,
+    standard_deviation,
     window,
     window_comoments,
     window_moments,
@@ -96,7 +97,7 @@ class Pair(Config):
 def zscore(i, of, slot, state, period, ddof):
     """Return ``(of - mean) / standard deviation``, without unit; NaN in a flat window."""
     _mean, square, away = window_moments(i, of, slot, period, state, 0)
-    return divide(away, root(square / (period - ddof)))
+    return divide(away, standard_deviation(square, period - ddof))
 
 
 @feature(Rank, state=RANK, lookback=lambda c: c.period - 1, memory=lambda c: window(c.period))

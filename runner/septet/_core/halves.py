@@ -21,6 +21,8 @@ __all__ = ["LEAST", "observe_halves"]
 
 LEAST: Final = 131_072
 """Times from which two threads are worth starting."""
+STRETCH: Final = 4_096
+"""Times that are looked at together for the place of a bar."""
 
 Observe = Callable[[int, int, Any], int]
 
@@ -51,17 +53,27 @@ def observe_halves(arrays: Arrays, times: int, observe: Observe, memory_bars: in
 
 
 def _row_before(rows: Ints, t: int) -> int:
-    """Number of bars of a symbol before a time."""
-    known = np.flatnonzero(rows[:t] >= 0)
-    return int(rows[known[-1]]) + 1 if len(known) else 0
+    """Number of bars of a symbol before a time; seen from there, a stretch at a time."""
+    for stop in range(t, 0, -STRETCH):
+        stretch = rows[max(0, stop - STRETCH) : stop]
+        known = np.flatnonzero(stretch >= 0)
+        if len(known):
+            return int(stretch[known[-1]]) + 1
+    return 0
 
 
 def _time_of(rows: Ints, row: int) -> int:
-    """Time of a symbol's bar; the first or the last where there is no such bar."""
+    """Time of a symbol's bar; the first or the last where there is no such bar.
+
+    No bar comes before the time of its own number: only times without bars put it off.
+    """
     if row < 0:
         return 0
-    found = np.flatnonzero(rows >= row)
-    return int(found[0]) if len(found) else len(rows)
+    for start in range(row, len(rows), STRETCH):
+        found = np.flatnonzero(rows[start : start + STRETCH] >= row)
+        if len(found):
+            return start + int(found[0])
+    return len(rows)
 
 
 def _begin_anew(T: Ints, M: Ints, begin: int, apart: int) -> list[tuple[int, int, Ints]]:

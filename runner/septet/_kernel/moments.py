@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from septet._kernel.maths import NAN, finite, helper, positive_part
+from septet._kernel.maths import NAN, finite, helper, positive_part, root
 from septet._kernel.sums import due, gather, roll
 
-__all__ = ["COMOMENTS", "MOMENTS", "POWERS", "window_comoments", "window_moments", "window_powers"]
+__all__ = [
+    "COMOMENTS", "MOMENTS", "POWERS", "standard_deviation", "window_comoments", "window_moments",
+    "window_powers",
+]  # fmt: skip
 
 NEARLY_FLAT: Final = 1e-9
 MOMENTS: Final = ("anchor", "shift", "sum", "sum_carry", "square", "square_carry")
@@ -91,7 +94,7 @@ def window_moments(
     total = state[at + 2] + state[at + 3]
     square = state[at + 4] + state[at + 5]
     shift = state[at + 1]
-    middle = total / period
+    middle = total * (1.0 / period)  # the quotient is the same for a whole loop
     spread = square - middle * total
     if not spread > NEARLY_FLAT * square:  # rare: not finite, or next to nothing is left
         if not finite(square):
@@ -101,6 +104,12 @@ def window_moments(
         if spread == 0.0:
             return x[i], 0.0, 0.0
     return shift + middle, spread, (x[i] - shift) - middle
+
+
+@helper
+def standard_deviation(square: float, count: int) -> float:
+    """Return the root of a sum of squares about the mean over `count`: the period, or one less."""
+    return root(square * (1.0 / count))  # the quotient is the same for a whole loop
 
 
 @helper

@@ -246,7 +246,7 @@ class Observing:
         call = self._call(loop, node, "i", "ages[i]", self._array)
         loop.body.append(f"first = within(begun + {called}, i0, i1)")
         loop.body.append("for i in range(first, i1):")
-        loop.body.append(f"    {', '.join(f'f{row}[i]' for row in rows)} = {call}")
+        loop.body.append(f"    {', '.join(f'f{row}[at(i)]' for row in rows)} = {call}")
         loop.body += [f"blank(f{row}, i0, first)" for row in rows]
         if node.ready_at != node.call_at:
             ready = make(f"warmup.{node.label}.ready", node.ready_at)
