@@ -145,7 +145,9 @@ class BlockOf:
         generic = (
             self.generic.model_construct(**extra).model_dump(mode="json") if (self.generic) else {}
         )
-        return {"use": block.use, **generic, **block.config.model_dump(mode="json")}
+        own = block.config.model_dump(mode="json")
+        # a key of both is the generic one when a file is read, so it is here
+        return {"use": block.use, **generic, **{k: own[k] for k in own if k not in generic}}
 
     def _use(self, raw: Any, name: str | None) -> str:
         use = raw.get("use", name) if isinstance(raw, Mapping) else name

@@ -76,6 +76,14 @@ def test_resolved_can_be_loaded_again(tmp_path: Path) -> None:
     assert load(path, host=HOST).resolved == first.resolved
 
 
+def test_resolved_says_which_regimes_are_traded() -> None:
+    """The key is the block's and the plugin's; were it lost, a replay would differ."""
+    demo = Path(__file__).parents[2] / "strategies" / "demo.yaml"
+    run = load(demo, sets=["signal.regime.trade_in=[high]"])
+    assert run.strategy.signal.extra["regime"].extra["trade_in"] == ("high",)
+    assert run.resolved["signal"]["regime"]["trade_in"] == ["high"]
+
+
 def test_explain_golden(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every value of the full file and where it came from; SEPTET_REGENERATE=1 writes it anew."""
     monkeypatch.chdir(HERE / "valid")
