@@ -85,7 +85,8 @@ def test_bars_of_some_times_are_those_a_symbol_has(known, data):
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans())))
 def test_numbers_are_put_right_and_stay_in_order(changes):
-    numbers, count, held = np.zeros(7, np.int64), 0, set()
+    numbers, count = np.zeros(7, np.int64), 0
+    held: set[int] = set()
     for k, belongs in changes:
         count = put_right(numbers, count, k, belongs)
         held = held | {k} if belongs else held - {k}
