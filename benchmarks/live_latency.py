@@ -2,9 +2,9 @@
 
 The clock starts when the client has given its message to the feed's sink (`MarketDesk.hear`, the
 first of our code) and stops when the venue's `submit` is entered. Measured in ways that differ in
-what came before the bar alone: a market that speaks all the time, which the targets mean, one that
-was silent, so that the processor's caches hold other things, and bars back to back. A second pass of
-each, whose timers cost a little themselves, says where the time goes.
+what came before the bar alone: a market that speaks all the time, which the targets mean, one
+that was silent, so that the processor's caches hold other things, and bars back to back. A second
+pass of each, whose timers cost a little themselves, says where the time goes.
 """
 
 from __future__ import annotations
