@@ -43,6 +43,7 @@ from septet._live.shell import Shell
 from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
 
 SECONDS, BLOCK = 20.0, 200
+PING = 0x9
 
 
 def _frame(text: bytes) -> bytes:
@@ -76,17 +77,32 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + accept.encode() + b"\r\n\r\n"
     )
-    size = (await reader.readexactly(2))[1] & 0x7F
-    if size == 126:
-        size = int.from_bytes(await reader.readexactly(2), "big")
-    mask, masked = await reader.readexactly(4), await reader.readexactly(size)
-    asked = json.loads(bytes(each ^ mask[i % 4] for i, each in enumerate(masked)))
-    writer.write(_frame(json.dumps({"result": None, "id": asked["id"]}).encode()))
+    _, asked = await _read(reader)
+    writer.write(_frame(json.dumps({"result": None, "id": json.loads(asked)["id"]}).encode()))
+    answering = asyncio.create_task(_answer(reader, writer))
     number = 3_000_000_000
-    while True:
+    while not answering.done():
         writer.write(_block(number))
         await writer.drain()
         number += BLOCK
+
+
+async def _read(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Return the kind of a client's frame, and what it holds."""
+    head = await reader.readexactly(2)
+    size = head[1] & 0x7F
+    if size == 126:
+        size = int.from_bytes(await reader.readexactly(2), "big")
+    mask, masked = await reader.readexactly(4), await reader.readexactly(size)
+    return head[0] & 0x0F, bytes(each ^ mask[i % 4] for i, each in enumerate(masked))
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer pings: a client that hears none of these dials anew."""
+    while True:
+        kind, held = await _read(reader)
+        if kind == PING:
+            writer.write(bytes((0x8A, len(held))) + held)
 
 
 async def _flood() -> None:
