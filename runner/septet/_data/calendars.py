@@ -79,7 +79,8 @@ class Continuous:
     ) -> Placed:
         """Place stamped bars on the UTC grid; a session is a UTC day."""
         open_ns = stamp_ns - bar_ns if stamp == "close" else stamp_ns
-        since = open_ns - _grid_start(bar_ns)
+        start = _grid_start(bar_ns)
+        since = open_ns - start if start else open_ns
         ordinal = since // bar_ns  # numpy divides by one number fast, and divmod does not
         off_grid = ordinal * bar_ns != since
         outside = np.zeros(len(open_ns), dtype=np.bool_)

@@ -56,7 +56,7 @@ class Rows:
 
 
 def numbers_of(column: pl.Series) -> Floats:
-    """Read a column as float64; what is not a number becomes NaN."""
+    """Read a column as float64, in memory of its own; what is not a number becomes NaN."""
     import polars as pl
 
     if column.dtype in (pl.String, pl.Categorical):
@@ -64,7 +64,7 @@ def numbers_of(column: pl.Series) -> Floats:
     values = column.cast(pl.Float64, strict=False)
     if values.null_count():
         values = values.fill_null(float("nan"))
-    found: Floats = values.to_numpy()
+    found: Floats = values.to_numpy(writable=True)
     return found
 
 

@@ -366,9 +366,9 @@ def _take(rows: Rows, order: Ints | slice) -> Rows:
 
 
 def _pick(values: T, order: Ints | slice) -> T:
-    """Pick rows into an owned, writable, contiguous array."""
+    """Pick rows into a writable, contiguous array; all of them are not copied again."""
     if isinstance(order, slice):
-        return values if values.flags.owndata and values.flags.writeable else values.copy()
+        return values if values.flags.writeable else values.copy()
     return np.ascontiguousarray(values[order])
 
 

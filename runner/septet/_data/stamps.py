@@ -128,7 +128,8 @@ def _numbers(column: pl.Series, unit: str, zone: str) -> Stamps:
             return _scaled(whole, 1_000, missing, {}, note)
         whole = np.rint(np.clip(values, -9.2e18, 9.2e18)).astype(np.int64)
     else:
-        whole = column.fill_null(0).cast(pl.Int64, strict=False).fill_null(0).to_numpy()
+        filled = column.fill_null(0).cast(pl.Int64, strict=False).fill_null(0)
+        whole = filled.to_numpy(writable=True)
     if unit != "auto":
         return _scaled(whole, _UNIT_NS[unit], missing, {}, ())
     low, high = _ends(whole)
@@ -215,7 +216,7 @@ def _moments(column: pl.Series, zone: str) -> Stamps:
         if lost.any():
             dropped["local_time"] = lost
     factor = _UNIT_NS[kind.time_unit]
-    whole = column.cast(pl.Int64).fill_null(0).to_numpy()
+    whole = column.cast(pl.Int64).fill_null(0).to_numpy(writable=True)
     if not dropped and not missing.any() and _within(whole, factor):
         return Stamps(whole if factor == 1 else whole * factor, dropped)
     bad = missing | (whole < _FIRST_NS // factor) | (whole >= _LAST_NS // factor)
