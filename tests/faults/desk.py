@@ -27,6 +27,7 @@ from septet._host.venues import Market, QuoteSeen
 from septet._journal.form import Head, encode_commands
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
+from septet._journal.tail import tail_of
 from septet._live import start as begin
 from septet._live.build import core_of
 from septet._live.clock import ManualClock
@@ -159,12 +160,17 @@ class Mortal:
             desk.full -= 1
             raise JournalError("the disk is full")
         desk.clock.advance(desk.slow_ns)
-        before, mark = desk.log_bytes(), desk.mark.read_bytes()
+        tail, mark = self.journal._tail, desk.mark.read_bytes()
+        before = tail.used
         stored = self.journal.commit(durable)
         if desk.reached("inside commit"):
-            desk.torn = (before, desk.log_bytes(), mark)
+            desk.torn = (min(before, tail.used), tail.used, mark)
         desk.reached("after commit")
         return stored
+
+    def move(self) -> None:
+        if not self.desk.dead:
+            self.journal.move()
 
 
 class Desk:
@@ -220,10 +226,6 @@ class Desk:
         if self.dead or self.reached(name):
             await asyncio.get_running_loop().create_future()
 
-    def log_bytes(self) -> int:
-        wal = Path(f"{self.path}-wal")
-        return wal.stat().st_size if wal.exists() else 0
-
     async def bury(self) -> None:
         """Be rid of a process that is dead: only disk and venue are left."""
         self.dead = True
@@ -241,13 +243,14 @@ class Desk:
 
     def _drop_journal(self) -> None:
         """Leave the files as a killed process does: closing would fold the log in."""
-        files = [self.path, Path(f"{self.path}-wal")]
+        files = [self.path, Path(f"{self.path}-wal"), tail_of(self.path)]
         kept = [each.read_bytes() for each in files]
         self.journal.close()
         if self.torn is not None:
             before, after, mark = self.torn
             self.torn = None
-            kept[1] = kept[1][: self.chance.randint(before, max(before, after - 1))]
+            cut = self.chance.randint(before, max(before, after - 1))
+            kept[2] = kept[2][:cut].ljust(len(kept[2]), b"\0")
             self.mark.write_bytes(mark)
         Path(f"{self.path}-shm").unlink(missing_ok=True)
         for path, data in zip(files, kept, strict=True):

@@ -98,6 +98,7 @@ def test_m4_a_decision_that_the_replay_does_not_make(tmp_path: Path) -> None:
     async def scene() -> None:
         for seed in range(MANY):
             desk = await lived(tmp_path / f"{seed}", seed)
+            desk.journal.move()
             await desk.bury()
             forge(desk)
             assert desk.differences() == 1, f"seed {seed}"

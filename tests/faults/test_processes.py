@@ -132,7 +132,7 @@ def test_s1_the_disk_is_full(run: Live) -> None:
     for _ in range(FEW):
         run.pause(1.0)
         before, works = run.said("journal_failed"), run.said("journal_works")
-        size = max(each.stat().st_size for each in run.place.glob("journal.sqlite*"))
+        size = max(Path(f"{run.journal}{end}").stat().st_size for end in ("", "-wal"))
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, usual[1]))
         failed = time.monotonic() + 10.0
         while run.said("journal_failed") == before and time.monotonic() < failed:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from septet import messages as m
 from septet._journal.form import Head
 from septet._journal.log import Journal
+from septet._journal.tail import tail_of
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -82,7 +83,8 @@ def filled(path: Path, count: int, *, every: int = 1, text: str = "") -> Journal
 
 
 def spoil(path: Path, *statements: str) -> None:
-    """Change the database behind the journal's back."""
+    """Change the database behind the journal's back, without the tail, which would mend it."""
+    tail_of(path).unlink(missing_ok=True)
     db = sqlite3.connect(path, isolation_level=None)
     for statement in statements:
         db.execute(statement)

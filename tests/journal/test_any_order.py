@@ -54,24 +54,38 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(durable=st.booleans())
     def commit(self, durable: bool) -> None:
-        if self.other is not None and self.waiting:
+        if self.other is not None and self.journal.failing:
             self._refused(lambda: self.journal.commit(durable))
-            assert self.journal.failing
             return
         assert self.journal.commit(durable) == len(self.waiting)
-        self._moved()
+        assert not self.journal.failing
+        self._committed()
+
+    @rule()
+    def move(self) -> None:
+        if self.other is not None and self._unmoved():
+            self._refused(self.journal.move)
+            assert self.journal.failing
+            return
+        self.journal.move()
+
+    def _unmoved(self) -> bool:
+        return len(self.journal._rows) > 6 * self.journal.waiting or bool(self.journal.failing)
 
     @rule()
     def snapshot(self) -> None:
         if self.other is not None:
+            takes = not self.journal.failing
             self._refused(lambda: self.journal.snapshot(b"state"))
+            if takes:
+                self._committed()
             return
         self.journal.snapshot(b"state %d" % self.journal.seq)
-        self._moved()
+        self._committed()
         if len(self.stored) not in self.snapshots:
             self.snapshots.append(len(self.stored))
 
-    def _moved(self) -> None:
+    def _committed(self) -> None:
         self.stored += self.waiting
         self.waiting.clear()
 

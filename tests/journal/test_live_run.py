@@ -29,7 +29,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of a run that goes on: its journal is open."""
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
     place = tmp_path / "runs" / "demo" / "live-1"
-    with live_run(place):
+    with live_run(place) as journal:
+        journal.move()
         holder = Holder.this_process(run_id="live-1", strategy="demo", folder=place, now_ns=T0)
         with Lease.take(holder):
             yield place

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from septet import messages as m
-from septet._journal import log
+from septet._journal import files, log
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet.errors import InputError, JournalError
@@ -151,7 +151,7 @@ def test_the_log_beside_the_database_stays_small(tmp_path: Path) -> None:
 def test_a_journal_with_other_pages_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "PAGE_BYTES", 4_096)
+    monkeypatch.setattr(files, "PAGE_BYTES", 4_096)
     filled(tmp_path / "j", 100).close()
     monkeypatch.undo()
     with Journal.open(tmp_path / "j", full=True) as journal:

@@ -68,6 +68,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(ENTRIES // 2 + 1, ENTRIES + 1):
             journal.append(bar(number), ())
             journal.commit()
+            journal.move()
         shutil.copytree(folder / "live", folder / "killed")
     return folder / "killed"
 

@@ -23,6 +23,8 @@ def main(path: Path) -> None:
         if number % 5:  # of five, two and three are stored together
             journal.commit()
             os.write(1, journal.seq.to_bytes(8, "little"))
+        if number % 7 == 0:
+            journal.move()
         if number % 40 == 0:
             journal.snapshot(b"s" * 20_000)
             os.write(1, journal.seq.to_bytes(8, "little"))

@@ -69,6 +69,10 @@ class MemoryJournal:
         self.commits.append(durable)
         return count
 
+    def move(self) -> None:
+        if self.broken:
+            raise JournalError("the disk is full")
+
     @property
     def stored_commands(self) -> list[m.Command]:
         return [each for _, commands in self.rows[: self.stored] for each in commands]

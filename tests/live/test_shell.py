@@ -161,6 +161,50 @@ def test_s1_nothing_is_sent_while_the_journal_fails_and_all_of_it_afterwards() -
     asyncio.run(scene())
 
 
+def test_what_was_committed_is_moved_on_a_moment_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        bench = Bench(limits=Limits(first_retry_s=0.0))
+        moved: list[int] = []
+        bench.journal.move = lambda: moved.append(bench.journal.stored)  # type: ignore[method-assign]
+        bench.shell.start()
+        for k in range(3):
+            bench.shell.put(tick(START_NS + k))
+            await bench.settled()
+        assert moved == []
+        await asyncio.sleep(0.03)
+        assert moved == [3]  # once for all
+        bench.shell.put(tick(START_NS + 3))
+        await bench.settled()
+        bench.shell.stop()
+        await asyncio.sleep(0.03)
+        assert moved == [3]
+
+    monkeypatch.setattr("septet._live.shell.MOVE_S", 0.01)
+    asyncio.run(scene())
+
+
+def test_s1_a_database_that_refuses_what_was_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known before the next order is made, and over when the database takes it."""
+
+    async def scene() -> None:
+        bench = Bench(limits=Limits(first_retry_s=0.0))
+        bench.shell.start()
+        bench.shell.put(tick())
+        await bench.settled()
+        bench.journal.broken = True
+        await asyncio.sleep(0.03)
+        assert not bench.shell.journal_works
+        bench.journal.broken = False
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert bench.shell.journal_works
+        assert [name for _, name, _ in bench.told] == ["journal_failed", "journal_works"]
+        bench.shell.stop()
+
+    monkeypatch.setattr("septet._live.shell.MOVE_S", 0.01)
+    asyncio.run(scene())
+
+
 def test_s1_an_order_that_waited_past_its_deadline_is_refused() -> None:
     async def scene() -> None:
         order = submit(deadline_ns=START_NS + NS)

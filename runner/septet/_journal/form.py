@@ -22,6 +22,7 @@ from septet import messages as m
 __all__ = [
     "APPLICATION",
     "FORMAT",
+    "HASH_BYTES",
     "PAGE_BYTES",
     "TABLES",
     "Entry",
@@ -33,8 +34,10 @@ __all__ = [
     "encode_commands",
     "encode_event",
     "first_hash",
+    "linked",
     "row_of",
     "snapshot_digest",
+    "unlinked",
 ]
 
 Event: TypeAlias = m.EVENTS
@@ -63,6 +66,7 @@ TABLES: Final = (
     " pid INTEGER NOT NULL, host TEXT NOT NULL, ended_ns INTEGER, clean INTEGER, how TEXT)",
 )
 
+HASH_BYTES: Final = 32
 _LENGTHS: Final = struct.Struct("<qqii")
 _KINDS: Final[dict[type, str]] = {
     kind: str(kind.__struct_config__.tag) for kind in get_args(m.EVENTS)
@@ -190,17 +194,33 @@ def first_hash(head: bytes) -> bytes:
     return hashlib.sha256(b"septet journal\0" + head).digest()
 
 
-def chained(before: bytes, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes) -> bytes:
-    """Give the hash of an entry from the hash before it and the entry's own bytes."""
+def linked(before: bytes, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes) -> bytes:
+    """Give what the hash of an entry is of: the hash before it and the entry's own bytes."""
     name = kind.encode()
     lengths = _LENGTHS.pack(seq, at_ns, len(name), len(event))
-    return _sha256(b"".join((before, lengths, name, event, commands))).digest()
+    return b"".join((before, lengths, name, event, commands))
+
+
+def unlinked(link: bytes) -> tuple[bytes, Entry]:
+    """Take apart what `linked` gave: the hash before, and the entry with its own."""
+    seq, at_ns, name, event = _LENGTHS.unpack_from(link, HASH_BYTES)
+    first = HASH_BYTES + _LENGTHS.size
+    second = first + name
+    third = second + event
+    kind = str(link[first:second], "utf-8")
+    entry = Entry(seq, at_ns, kind, link[second:third], link[third:], _sha256(link).digest())
+    return link[:HASH_BYTES], entry
+
+
+def chained(before: bytes, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes) -> bytes:
+    """Give the hash of an entry from the hash before it and the entry's own bytes."""
+    return _sha256(linked(before, seq, at_ns, kind, event, commands)).digest()
 
 
 def row_of(
     before: bytes, seq: int, event: m.Event | bytes, commands: Sequence[m.Command] | bytes
-) -> Row:
-    """Write an entry and chain it: its row, as it is stored.
+) -> tuple[Row, bytes]:
+    """Write an entry and chain it: its row, as it is stored, and what its hash is of.
 
     What `encode_event`, `encode_commands` and `chained` do, in one go, since it stands between
     a bar and its order. Bytes that were encoded before stay as they are.
@@ -221,7 +241,8 @@ def row_of(
             if "null" in said:
                 for command in commands:
                     _insist_on_numbers(command)
-    return seq, at_ns, kind, told, said, chained(before, seq, at_ns, kind, text, caused)
+    link = linked(before, seq, at_ns, kind, text, caused)
+    return (seq, at_ns, kind, told, said, _sha256(link).digest()), link
 
 
 def snapshot_digest(first: bytes, seq: int, entry_hash: bytes, state: bytes) -> bytes:

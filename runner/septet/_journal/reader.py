@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from septet._journal.form import APPLICATION, FORMAT, Entry, Head, first_hash, snapshot_digest
+from septet._journal.tail import Seen, seen_in, tail_of
 from septet.errors import InputError, JournalError
 
 __all__ = ["Reader", "Session", "Snapshot", "TailFacts", "connect", "guarded"]
@@ -23,6 +24,7 @@ BUSY_S: Final = 1.0
 _UNSHARED: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _ROW: Final = "SELECT seq, at_ns, kind, event, commands, hash FROM entries"
 _LATEST_ORDERS: Final = 256
+_SUBMIT: Final = b'"kind":"submit"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,8 @@ class Reader:
     """A journal that is only read; it may be written by a live run at the same time.
 
     Every question is a short transaction of its own, so that a slow reader never holds up the
-    writer's checkpoints.
+    writer's checkpoints. What is asked for last is read twice, in the tail and then in the
+    database: entries move from the one to the other, and never back.
     """
 
     def __init__(self, path: Path | str, *, busy_s: float = BUSY_S, salvage: bool = False) -> None:
@@ -185,11 +188,22 @@ class Reader:
         with guarded(self.path, doing):
             return self._db.execute(sql, values).fetchone()
 
+    def _seen(self, *, traces: bool = False) -> Seen:
+        with guarded(tail_of(self.path), "reading the tail"):
+            return seen_in(tail_of(self.path), self.first_hash, traces=traces)
+
+    def _newer(self) -> tuple[Entry, ...]:
+        """Return what the database has not got yet, as far as it follows what it has."""
+        seen = self._seen()
+        row = self._one("reading", "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")
+        return seen.after(*(row or (0, self.first_hash)))
+
     @property
     def last_seq(self) -> int:
         """Number of the last stored entry; 0 in an empty journal."""
-        row = self._one("reading", "SELECT max(seq) FROM entries")
-        return int(row[0] or 0)
+        if newer := self._newer():
+            return newer[-1].seq
+        return int(self._one("reading", "SELECT max(seq) FROM entries")[0] or 0)
 
     def read(
         self, after: int = 0, until: int | None = None, kinds: Sequence[str] = ()
@@ -200,18 +214,33 @@ class Reader:
         may be named: the others are not even brought into memory.
         """
         last = until if until is not None else (1 << 62)
-        chosen = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
         while after < last:
-            with guarded(self.path, f"reading the entries after {after}"):
-                rows = self._db.execute(
-                    f"{_ROW} WHERE seq > ? AND seq <= ?{chosen} ORDER BY seq LIMIT {CHUNK_ROWS}",
-                    (after, last, *kinds),
-                ).fetchall()
-            if not rows:
-                return
-            for seq, at_ns, kind, event, commands, digest in rows:
-                yield Entry(seq, at_ns, str(kind, "utf-8"), event, commands, digest)
-            after = rows[-1][0]
+            found = self._stored(after, last, kinds)
+            if len(found) < CHUNK_ROWS and not (found and found[-1].seq == last):
+                newer = self._newer()
+                found = self._stored(after, last, kinds)  # with what has moved meanwhile
+                stored = found[-1].seq if found else after
+                if len(found) < CHUNK_ROWS:
+                    found += [
+                        each for each in newer
+                        if stored < each.seq <= last and (not kinds or each.kind in kinds)
+                    ]  # fmt: skip
+                if not found:
+                    return
+            yield from found
+            after = found[-1].seq
+
+    def _stored(self, after: int, last: int, kinds: Sequence[str]) -> list[Entry]:
+        chosen = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
+        with guarded(self.path, f"reading the entries after {after}"):
+            rows = self._db.execute(
+                f"{_ROW} WHERE seq > ? AND seq <= ?{chosen} ORDER BY seq LIMIT {CHUNK_ROWS}",
+                (after, last, *kinds),
+            ).fetchall()
+        return [
+            Entry(seq, at_ns, str(kind, "utf-8"), event, commands, digest)
+            for seq, at_ns, kind, event, commands, digest in rows
+        ]
 
     def entry(self, seq: int) -> Entry | None:
         """Return one entry, or None where there is no such number."""
@@ -235,22 +264,25 @@ class Reader:
 
     def tail_facts(self) -> TailFacts:
         """Return what the journal knows last: its end, and the highest order that was sent."""
-        row = self._one("reading", "SELECT seq, at_ns FROM entries ORDER BY seq DESC LIMIT 1") or (
-            0,
-            0,
-        )
+        newer = self._newer()
+        row = self._one("reading", "SELECT seq, at_ns FROM entries ORDER BY seq DESC LIMIT 1")
+        seq, at_ns = row or (0, 0)
+        if newer and newer[-1].seq > seq:
+            seq, at_ns = newer[-1].seq, newer[-1].at_ns
         with guarded(self.path, "reading the last orders"):
             rows = self._db.execute(
                 "SELECT commands FROM entries WHERE instr(commands, ?) ORDER BY seq DESC LIMIT ?",
-                ('"kind":"submit"', _LATEST_ORDERS),
+                (_SUBMIT.decode(), _LATEST_ORDERS),
             ).fetchall()
+        texts = [text for (text,) in rows]
+        texts += [each.commands_json for each in newer if _SUBMIT in each.commands_json]
         numbers = [
             command["parent"]
-            for (commands,) in rows
-            for command in msgspec.json.decode(commands)
+            for text in texts
+            for command in msgspec.json.decode(text)
             if command["kind"] == "submit"
         ]
-        return TailFacts(row[0], row[1], max(numbers, default=-1))
+        return TailFacts(seq, at_ns, max(numbers, default=-1))
 
     def sessions(self) -> list[Session]:
         """Return every start of the process, in order."""

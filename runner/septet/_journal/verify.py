@@ -4,6 +4,10 @@ Two kinds of damage are told apart. What cannot be read, with nothing readable a
 end: it is cut back to the last good entry, the damaged file is kept beside it, and the loss is
 said. What can be read and is not what was written, or lacks its neighbour, is tampering or a
 corrupt middle: it is refused, with the place.
+
+In the tail every frame up to the mark is whole as long as the machine runs: the process may be
+killed only while it writes those after it. So what is not whole before the mark was changed,
+unless the machine was started anew since, and what it had in memory is gone.
 """
 
 from __future__ import annotations
@@ -16,11 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._journal.form import PAGE_BYTES, TABLES, chained, snapshot_digest
+from septet._journal.lease import boot_id
 from septet._journal.reader import CHUNK_ROWS, Reader, guarded
+from septet._journal.tail import tail_of
 from septet.errors import JournalError
 
 if TYPE_CHECKING:
     from septet._journal.reader import Snapshot
+    from septet._journal.tail import Seen
 
 __all__ = ["Findings", "mend", "walk"]
 
@@ -83,6 +90,13 @@ def walk(reader: Reader, *, after: Snapshot | None = None, expected: int = 0) ->
 
     `expected` is the number of the last entry, as far as is known from elsewhere.
     """
+    tail = reader._seen()
+    found = _walk(reader, after, expected)
+    return found if found.broken else _and_tail(found, tail, _hash_of(reader, found.last))
+
+
+def _walk(reader: Reader, after: Snapshot | None, expected: int) -> Findings:
+    """Verify what is in the database."""
     notes: tuple[str, ...] = ()
     first = 1
     try:
@@ -104,6 +118,42 @@ def walk(reader: Reader, *, after: Snapshot | None = None, expected: int = 0) ->
             return Findings(first, last, broken=f"{reader.path}: {notes[0]}")
     newest = _newest_snapshot_number(reader)
     return Findings(first, last, lost=max(0, expected - last, newest - last), notes=notes)
+
+
+def _hash_of(reader: Reader, seq: int) -> bytes:
+    """Return the hash of a stored entry, or the one before the first."""
+    if not seq:
+        return reader.first_hash
+    return bytes(reader._one("verifying", "SELECT hash FROM entries WHERE seq = ?", seq)[0])
+
+
+def _and_tail(found: Findings, tail: Seen, digest: bytes) -> Findings:
+    """Add the entries that follow in the tail: each is whole, and chained to the one before."""
+    gained = len(tail.after(found.last, digest))
+    lost = None if found.lost is None else max(0, found.lost - gained)
+    return replace(found, last=found.last + gained, lost=lost)
+
+
+def _judge_tail(found: Findings, tail: Seen, path: Path, expected: int) -> Findings:
+    """Say what is in the tail and follows nothing: half written, gone with the power, changed."""
+    if tail.alien:
+        note = "the tail beside it is of another journal and not used"
+        return replace(found, notes=(*found.notes, note))
+    whole = [each.seq for each in tail.entries]
+    astray = [seq for seq in (*whole, *tail.traces) if seq > found.last]
+    if not astray:
+        return found
+    reached = max(expected, *astray)
+    if whole and found.last + 1 < whole[0]:  # the database is older than the tail
+        return replace(found, lost=reached - found.last)
+    why = f"entry {found.last + 1} is not whole in the tail"
+    if not tail.boot or tail.boot != boot_id():
+        return replace(found, lost=reached - found.last, torn=found.torn or why)
+    if min(astray) <= expected:
+        broken = f"{path}: entry {found.last + 1} was changed in the tail, or is not whole there"
+        return replace(found, broken=broken)
+    note = f"entry {found.last + 1} was being written when the process ended, and is cut off"
+    return replace(found, notes=(*found.notes, note))
 
 
 def _chain(reader: Reader, seq: int, digest: bytes) -> int:
@@ -242,9 +292,10 @@ def mend(path: Path, *, expected: int, full: bool, busy_s: float) -> Findings:
         It cannot be trusted: tampered with, or damaged before its end.
     """
     with Reader(path, busy_s=busy_s, salvage=True) as reader:
+        tail = reader._seen(traces=True)
         snapshots = reader.snapshots()
         start = None if full or not snapshots else snapshots[0]
-        found = walk(reader, after=start, expected=expected)
+        found = _walk(reader, start, expected)
         rebuild = bool(found.torn) or _cut_short(path, reader) or _snapshots_damaged(reader)
         stored = reader._one("verifying", "SELECT count(*) FROM snapshots")[0]
         if len(snapshots) < stored and not full:
@@ -252,9 +303,17 @@ def mend(path: Path, *, expected: int, full: bool, busy_s: float) -> Findings:
             note = f"{skipped} snapshots are damaged and not used"
             found = replace(found, notes=(*found.notes, note))
         if rebuild and not found.broken and start is not None:
-            found = walk(reader, expected=expected) if not found.torn else found
-        if not found.broken and rebuild:
-            found = replace(found, kept=str(_rebuild(path, reader, found.last)))
+            found = _walk(reader, None, expected) if not found.torn else found
+        if not found.broken:
+            joined = _and_tail(found, tail, _hash_of(reader, found.last))
+            joined = _judge_tail(joined, tail, path, expected)
+            if rebuild and not joined.broken:
+                joined = replace(joined, kept=str(_rebuild(path, reader, found.last)))
+            elif joined.torn:  # the tail is made anew when the journal is opened
+                kept = _free_name(tail_of(path))
+                os.link(tail_of(path), kept)
+                joined = replace(joined, kept=str(kept))
+            found = joined
     if found.broken:
         raise JournalError(
             found.broken,

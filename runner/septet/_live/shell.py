@@ -25,6 +25,8 @@ DURABLE: Final = frozenset({m.Submit, m.Amend})
 """Commands that must be safe on disk before they leave."""
 DROPPABLE: Final = frozenset({m.Quoted, m.Printed})
 """Events of which the latest matter; all others are never dropped."""
+MOVE_S: Final = 0.05
+"""What was committed is moved on so long after the first of it, between two turns."""
 
 Row = tuple[m.Event, Sequence[m.Command]]
 Tell = Callable[[str, str, dict[str, Any]], None]
@@ -42,11 +44,14 @@ class Journal(Protocol):
     """Where events and commands are stored before anything leaves; see `septet._journal.log`.
 
     What is appended waits in memory; a commit that fails stores nothing and keeps it waiting.
+    `move` puts what was committed in order, which nobody waits for.
     """
 
     def append(self, event: m.Event, commands: Sequence[m.Command]) -> int: ...
 
     def commit(self, durable: bool = False) -> int: ...
+
+    def move(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,7 @@ class Shell:
         self._ended: asyncio.Future[Ended] | None = None
         self._broken: _Broken | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._moving: asyncio.TimerHandle | None = None
         self._pumps: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
 
@@ -180,8 +186,9 @@ class Shell:
     def _end(self, ended: Ended) -> None:
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(ended)
-        if self._retry is not None:
-            self._retry.cancel()
+        for timer in (self._retry, self._moving):
+            if timer is not None:
+                timer.cancel()
         self._wake()
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -280,6 +287,8 @@ class Shell:
         if self._watch is not None:
             # Told after the orders of this turn are on their way, before the next turn.
             asyncio.get_running_loop().call_soon(self._told, rows)
+        if self._moving is None:
+            self._moving = asyncio.get_running_loop().call_later(MOVE_S, self._move)
         return sends
 
     def _told(self, rows: Sequence[Row]) -> None:
@@ -302,6 +311,14 @@ class Shell:
             self._say_broken(error)
             return False
         return True
+
+    def _move(self) -> None:
+        self._moving = None
+        if self._broken is None:
+            try:
+                self.journal.move()
+            except (JournalError, OSError) as error:
+                self._say_broken(error)
 
     def _say_broken(self, error: Exception) -> None:
         limits, now_ns = self._limits, self._clock.now_ns()

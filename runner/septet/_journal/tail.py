@@ -1,0 +1,180 @@
+"""The tail before the database: what was committed and is not in SQLite yet, in a file of frames.
+
+A commit of SQLite rewrites whole pages; a frame is written once, as long as it is. The file has
+its full size from the start, so that a commit changes no length and a sync writes one block.
+
+    head   magic | boot, 36 | first hash, 32
+    frame  magic | length | hash, 32 | what the hash is of: the hash before, 32 | seq, 8 | at_ns, 8
+           | lengths of kind and event | kind | event | commands
+
+So a frame is whole or not by itself, and chained to the one before. Frames follow one another
+from the head on; what stands behind the last is of an earlier lap, or zeros.
+Entries move from here into the database and never back: who reads both reads the tail first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from septet._journal.form import HASH_BYTES, Entry, unlinked
+
+__all__ = ["TAIL_BYTES", "Seen", "Tail", "frame_of", "seen_in", "tail_of"]
+
+TAIL_BYTES: Final = 4 << 20
+"""Of the file. Full, it holds some ten thousand quotes."""
+_HEAD: Final = struct.Struct("<8s36s32s")
+_FRAME: Final = struct.Struct("<4sI32s")
+_SEQ: Final = struct.Struct("<q")
+_FILE: Final = b"septail1"
+_MAGIC: Final = b"\xff\xf5\x00\xf6"
+"""Neither JSON nor any UTF-8 holds it."""
+
+
+def tail_of(path: Path) -> Path:
+    """Where the tail of a journal is."""
+    return path.with_name(f"{path.name}-tail")
+
+
+def frame_of(digest: bytes, link: bytes) -> bytes:
+    """Give the bytes of an entry's frame from its hash and what that is of."""
+    return _FRAME.pack(_MAGIC, len(link), digest) + link
+
+
+class Tail:
+    """The file as its writer has it; `used` counts bytes up to the end of the last frame.
+
+    `synced` says that a sync will be asked for: then it is filled with zeros now, since the first
+    write to a block that never was written makes a sync twice as dear.
+    """
+
+    def __init__(self, path: Path, first: bytes, *, boot: str, synced: bool) -> None:
+        self.path = path
+        self.size = max(TAIL_BYTES, _HEAD.size)
+        self.used = _HEAD.size
+        draft = path.with_name(f".{path.name}.new")
+        self.handle = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            os.posix_fallocate(self.handle, 0, self.size)
+            if synced:
+                os.pwrite(self.handle, bytes(self.size), 0)
+            os.pwrite(self.handle, _HEAD.pack(_FILE, boot.encode()[:36], first), 0)
+            os.fsync(self.handle)
+            os.replace(draft, path)
+        except BaseException:
+            os.close(self.handle)
+            raise
+
+    def fits(self, length: int) -> bool:
+        """Whether there is room for so many bytes."""
+        return self.used + length <= self.size
+
+    def put(self, frames: bytes) -> None:
+        """Write frames after the last; if that fails the next ones take their place."""
+        done = os.pwrite(self.handle, frames, self.used)
+        if done != len(frames):
+            raise OSError(f"only {done:,} of {len(frames):,} bytes were written")
+        self.used += done
+
+    def restart(self) -> None:
+        """Begin again at the start: everything in it is in the database, and as safe there."""
+        self.used = _HEAD.size
+
+    def close(self, *, remove: bool) -> None:
+        """Close the file, and remove it where nothing is left in it."""
+        os.close(self.handle)
+        if remove:
+            self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What stands in a tail: whole entries that follow one another, and traces of others.
+
+    `before` is the hash before the first entry. `traces` are the numbers of frames behind the
+    last entry: of an earlier lap, half written, or changed. `boot` names the start of the machine
+    in which it was written; `alien` means that it is of another journal, and was not looked at.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    before: bytes = b""
+    traces: tuple[int, ...] = ()
+    boot: str = ""
+    alien: bool = False
+
+    def after(self, seq: int, digest: bytes) -> tuple[Entry, ...]:
+        """Return the entries that follow the one with that number and hash."""
+        hashes = [self.before, *(each.hash for each in self.entries)]
+        for place, each in enumerate(self.entries):
+            if each.seq == seq + 1 and hashes[place] == digest:
+                return self.entries[place:]
+        return ()
+
+
+def seen_in(path: Path, first: bytes, *, traces: bool = False) -> Seen:
+    """Read a tail, whether it is being written or not; nothing where there is none.
+
+    `first` is the hash that stands before the journal's first entry. `traces` asks for the frames
+    behind the last entry as well.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size < _HEAD.size:
+                return Seen(alien=True)
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return _seen(data, first, traces)
+    except FileNotFoundError:
+        return Seen()
+
+
+def _seen(data: mmap.mmap, first: bytes, traces: bool) -> Seen:
+    kind, boot, whose = _HEAD.unpack_from(data, 0)
+    if (kind, whose) != (_FILE, first):
+        return Seen(alien=True)
+    entries: list[Entry] = []
+    begin, place = b"", _HEAD.size
+    while found := _frame_at(data, place):
+        entry, before, end = found
+        if entries and (entry.seq, before) != (entries[-1].seq + 1, entries[-1].hash):
+            break
+        if not entries:
+            begin = before
+        entries.append(entry)
+        place = end
+    behind = tuple(_traces(data, place)) if traces else ()
+    return Seen(tuple(entries), begin, behind, boot.rstrip(b"\0").decode("ascii", "replace"))
+
+
+def _frame_at(data: mmap.mmap, place: int) -> tuple[Entry, bytes, int] | None:
+    """Return the entry at a place, the hash before it and where it ends; None if it is not whole.
+
+    Every byte is read once: the writer may be writing it.
+    """
+    start = place + _FRAME.size
+    if start > len(data):
+        return None
+    magic, length, digest = _FRAME.unpack(data[place:start])
+    link = data[start : start + length]
+    if magic != _MAGIC or hashlib.sha256(link).digest() != digest:
+        return None
+    before, entry = unlinked(link)
+    return entry, before, start + length
+
+
+def _traces(data: mmap.mmap, place: int) -> Iterator[int]:
+    """Yield the numbers of frames whose heads can be made out from a place on."""
+    of_seq = _FRAME.size + HASH_BYTES
+    while 0 <= (place := data.find(_MAGIC, place)) <= len(data) - of_seq - _SEQ.size:
+        yield int(_SEQ.unpack_from(data, place + of_seq)[0])
+        place += 1
