@@ -10,6 +10,7 @@ import pytest
 
 from septet._drill.sim import FAULTS, run_schedule
 from septet._drill.sim.__main__ import main
+from septet._drill.sim.market import listed
 from septet._drill.sim.world import SECOND
 
 SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
@@ -21,6 +22,7 @@ def test_schedules_of_every_fault() -> None:
     for seed in SEEDS:
         met += run_schedule(seed).faults
     assert set(FAULTS) == set(met), f"never met: {sorted(set(FAULTS) - set(met))}"
+    assert {listed(seed) for seed in SEEDS} == {1, 2, 3}, "accounts of one, two and three symbols"
 
 
 @pytest.mark.hypothesis

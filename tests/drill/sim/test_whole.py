@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from functools import partial
 
 import pytest
 
-from septet._drill.sim import run_schedule
+from septet._drill.sim import Failure, run_schedule, whole
 from septet._drill.sim.whole import ORDERS, cores
 from septet._drill.sim.world import SECOND
 
@@ -19,6 +20,26 @@ SEEDS = range(1, 41)
 def test_schedules_of_the_whole_core() -> None:
     orders = sum(run_schedule(seed, cores).orders for seed in SEEDS)
     assert orders > 5 * len(SEEDS)
+
+
+def test_symbols_that_take_more_together_than_they_may_are_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loose = {**whole._SEVERAL, "limits": whole._SEVERAL["limits"].replace("max: 0.8", "max: 1")}
+    monkeypatch.setattr(whole, "_SEVERAL", loose)
+    whole._loaded.cache_clear()
+    whole._built.cache_clear()
+    try:
+        with pytest.raises(Failure, match="was to be held together"):
+            _run(range(0, 61, 5))
+    finally:
+        whole._loaded.cache_clear()
+        whole._built.cache_clear()
+
+
+def _run(seeds: Iterable[int]) -> None:
+    for seed in seeds:
+        run_schedule(seed, cores, only=frozenset())
 
 
 @pytest.mark.hypothesis

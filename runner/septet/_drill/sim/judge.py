@@ -7,7 +7,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from septet import messages as m
-from septet._drill.sim.market import BASE, CASH, FINAL, LOT, QUOTE, TICK, UNIT, Trade
+from septet._drill.sim.market import (
+    BASES,
+    CASH,
+    FINAL,
+    LOT,
+    QUOTE,
+    THIRD,
+    TICK,
+    TOGETHER,
+    UNIT,
+    Listing,
+    Trade,
+)
 from septet._drill.sim.shell import SimShell
 from septet._drill.sim.venue import SimVenue
 
@@ -18,6 +30,8 @@ _RANK: Final = {
     "filled": 5, "cancelled": 5, "expired": 5, "rejected": 5,
 }  # fmt: skip
 _ACTS: Final = (m.Submit, m.Amend, m.Cancel, m.CancelAll, m.Changed, m.Traded)
+_SLACK: Final = 1.06
+"""How far equity may be passed at the wire: 5 % is allowed there, the price is one quote older."""
 Rows = Sequence[tuple[m.Event, Sequence[m.Command]]]
 
 
@@ -31,6 +45,9 @@ def judge(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
         *_states(rows, venue),
         *_fills(rows, venue),
         *_parents(rows, venue),
+        *_shared(rows, venue),
+        *_together(rows, venue),
+        *_surest_first(rows),
         *_halts(rows),
         *_open(venue, killed=killed),
         *_stays_closed(rows, venue),
@@ -143,34 +160,46 @@ def _fills(rows: Rows, venue: SimVenue) -> list[str]:
         if each.trade_id in ours:
             wrong += _unlike(each, ours[each.trade_id])
     others = [each for each in market.trades if not each.order.ours]
-    base = sum(_base(each) for each in market.trades) + market.given_base
-    cash = sum(_cash(each) for each in market.trades) + market.given_cash + market.begun_cash
-    if (base, cash) != (market.base, market.cash):
-        wrong.append(f"the venue's own books differ: {base} {market.base} {cash} {market.cash}")
-    position = sum(map(moved, booked))
-    theirs = (market.base - market.given_base - sum(_base(each) for each in others)) / UNIT
-    if abs(position - theirs) > 1e-9:
-        wrong.append(f"the position is {position} {BASE} here and {theirs} at the venue")
+    cash = sum(_cash(each) for each in market.trades) + market.begun_cash
+    if cash != market.cash:
+        wrong.append(f"the venue's own books differ: {cash} {market.cash} {QUOTE}")
     spent = sum(map(_spent, booked))
-    outside = market.given_cash + market.begun_cash + sum(_cash(each) for each in others)
+    outside = market.begun_cash + sum(_cash(each) for each in others)
     if abs(spent - (outside - market.cash) / CASH) > 1e-6:
         wrong.append(
             f"{spent} {QUOTE} were spent here and {(outside - market.cash) / CASH} at the venue"
         )
-    if booked and abs(booked[-1].position - position) > 1e-9:
-        wrong.append(f"the last fill says position {booked[-1].position}, the sum is {position}")
+    return wrong + [each for of in market.listings for each in _position(of, booked, market.trades)]
+
+
+def _position(of: Listing, booked: Sequence[m.Traded], trades: Sequence[Trade]) -> list[str]:
+    """Return what is wrong with the position of one symbol."""
+    wrong = list[str]()
+    its = [each for each in trades if each.order.of is of]
+    base = sum(map(_base, its)) + of.given
+    if base != of.held:
+        wrong.append(f"the venue's own books differ: {base} {of.held} {of.name}")
+    here = [each for each in booked if each.symbol == of.k]
+    position = sum(map(moved, here))
+    theirs = sum(_base(each) for each in its if each.order.ours) / UNIT
+    if abs(position - theirs) > 1e-9:
+        wrong.append(f"the position is {position} {of.name} here and {theirs} at the venue")
+    if here and abs(here[-1].position - position) > 1e-9:
+        wrong.append(f"the last fill says {here[-1].position} {of.name}, the sum is {position}")
     return wrong
 
 
 def moved(each: m.Traded) -> float:
-    """Return how far a booked fill moved the position."""
-    kept = each.fee if each.fee_currency == BASE else 0.0
+    """Return how far a booked fill moved the position of its symbol."""
+    kept = each.fee if each.fee_currency == BASES[each.symbol] else 0.0
     return (each.quantity if each.side == "buy" else -each.quantity) - kept
 
 
 def _unlike(ours: m.Traded, theirs: Trade) -> list[str]:
+    of = theirs.order.of
     same = ours.side == theirs.order.side and ours.fee_currency == theirs.currency
-    scale = UNIT if theirs.currency == BASE else CASH
+    same = same and ours.symbol == of.k
+    scale = UNIT if theirs.currency == of.name else CASH
     if (
         same
         and abs(ours.quantity - theirs.quantity / UNIT) <= 1e-12
@@ -182,7 +211,9 @@ def _unlike(ours: m.Traded, theirs: Trade) -> list[str]:
 
 
 def _base(trade: Trade) -> int:
-    return trade.order.sign * trade.quantity - (trade.fee if trade.currency == BASE else 0)
+    return trade.order.sign * trade.quantity - (
+        trade.fee if trade.currency == trade.order.of.name else 0
+    )
 
 
 def _cash(trade: Trade) -> int:
@@ -194,6 +225,113 @@ def _spent(each: m.Traded) -> float:
     """Return the cash that a booked fill moved out."""
     fee = each.fee if each.fee_currency == QUOTE else 0.0
     return (each.quantity if each.side == "buy" else -each.quantity) * each.price + fee
+
+
+def _shared(rows: Rows, venue: SimVenue) -> list[str]:
+    """An entry that leaves fits into the equity, with all that is held and open at its worst."""
+    wrong, books = list[str](), _Books(venue)
+    for event, commands in rows:
+        if isinstance(event, m.Quoted):
+            books.prices[event.symbol] = 0.5 * (event.bid + event.ask)
+        for each in commands:
+            books.take(each)
+            if isinstance(each, m.Submit) and not each.reduces and all(books.prices):
+                worst, equity = books.worst(), books.equity()
+                if worst > _SLACK * equity:
+                    wrong.append(f"{each.client_id} left with {worst} open of {equity} equity")
+    return wrong
+
+
+def _together(rows: Rows, venue: SimVenue) -> list[str]:
+    """A strategy of symbols that move together decides on no more than they may take together.
+
+    What works to leave counts as gone: entries wait for it. A symbol whose bar is late is valued
+    at a price between bars.
+    """
+    count = len(venue.market.listings)
+    wrong, prices, held, leaving = list[str](), [0.0] * count, [0.0] * count, [0.0] * count
+    for event, commands in rows:
+        if isinstance(event, m.BarClosed):
+            prices[event.symbol] = event.close
+        entering, equity = [0.0] * count, 0.0
+        for each in commands:
+            match each:
+                case m.Ruled():
+                    equity = each.equity
+                case m.Placed(side="buy"):
+                    entering[each.symbol] += each.quantity
+                case m.Placed():
+                    leaving[each.symbol] = each.quantity
+                case m.Traded():
+                    held[each.symbol] = each.position
+                    if each.side == "sell":
+                        leaving[each.symbol] -= each.quantity
+        stays = [max(0.0, had - max(0.0, off)) for had, off in zip(held, leaving, strict=True)]
+        taken = _worth(prices, stays) + _worth(prices, entering)
+        if any(entering) and count > 1 and taken > 1.01 * TOGETHER * equity:
+            wrong.append(f"{taken} of {equity} equity was to be held together at {event.at_ns}")
+    return wrong
+
+
+class _Books:
+    """What all symbols hold and could come to hold, by the journal alone."""
+
+    def __init__(self, venue: SimVenue) -> None:
+        listings = venue.market.listings
+        self.prices, self._held = [0.0] * len(listings), [0.0] * len(listings)
+        self._cash = venue.market.begun_cash / CASH
+        self._symbols = dict[int, int]()
+        self._traded = dict[int, float]()
+        self._open = dict[int, dict[str, float]]()
+
+    def take(self, each: m.Command) -> None:
+        """Take in a command."""
+        match each:
+            case m.Submit(reduces=False):
+                self._symbols[each.parent] = each.symbol
+                self._sent(each.parent, each.client_id, each.quantity)
+            case m.Amend() if each.parent in self._symbols:
+                self._sent(each.parent, each.new_client_id, each.quantity)
+            case m.Changed() if each.state in FINAL:
+                self._open.get(each.order, {}).pop(each.client_id, None)
+            case m.Traded():
+                third = each.fee if each.fee_currency == THIRD else 0.0
+                self._cash -= _spent(each) + third
+                self._held[each.symbol] = each.position
+                self._traded[each.order] = self._traded.get(each.order, 0.0) + each.quantity
+
+    def _sent(self, parent: int, client_id: str, quantity: float) -> None:
+        self._open.setdefault(parent, {})[client_id] = self._traded.get(parent, 0.0) + quantity
+
+    def worst(self) -> float:
+        """Return what everything is worth if all entries fill."""
+        had = list(self._held)
+        for parent, targets in self._open.items():
+            most = max(targets.values(), default=0.0) - self._traded.get(parent, 0.0)
+            had[self._symbols[parent]] += max(0.0, most)
+        return _worth(self.prices, had)
+
+    def equity(self) -> float:
+        """Return cash and what is held."""
+        return self._cash + _worth(self.prices, self._held)
+
+
+def _worth(prices: Sequence[float], held: Sequence[float]) -> float:
+    return sum(price * each for price, each in zip(prices, held, strict=True))
+
+
+def _surest_first(rows: Rows) -> list[str]:
+    """Entries of one time go by confidence, and in the order of the universe where that ties."""
+    wrong = list[str]()
+    for _, commands in rows:
+        entries = [
+            (-each.confidence, each.symbol)
+            for each in commands
+            if isinstance(each, m.Placed) and each.side == "buy" and each.confidence is not None
+        ]
+        if entries != sorted(entries):
+            wrong.append(f"entries were placed in another order than by confidence: {entries}")
+    return wrong
 
 
 def _halts(rows: Rows) -> list[str]:
@@ -249,15 +387,20 @@ def _stays_closed(rows: Rows, venue: SimVenue) -> list[str]:
 
 def _mismatch(rows: Rows, venue: SimVenue) -> list[str]:
     """A position that is not the venue's blocks entries, unless a person has said it is so."""
-    booked = [each for _, commands in rows for each in commands if isinstance(each, m.Traded)]
-    gap = venue.market.base / UNIT - sum(map(moved, booked))
-    if venue.market.working() or abs(gap) <= 1.5 * LOT / UNIT:
-        return []
-    active = False
+    gaps = [each.held / UNIT for each in venue.market.listings]
+    said = dict[str, bool]()
     for event, commands in rows:
         if isinstance(event, m.Operated) and event.action == "resume":
             return []
         for each in commands:
+            if isinstance(each, m.Traded):
+                gaps[each.symbol] -= moved(each)
             if isinstance(each, m.Fired | m.Lifted) and each.rule.startswith("position_mismatch"):
-                active = isinstance(each, m.Fired)
-    return [] if active else [f"the venue holds {gap} more than is booked, and nothing says so"]
+                said[each.rule.partition(":")[2]] = isinstance(each, m.Fired)
+    if venue.market.working():
+        return []
+    return [
+        f"the venue holds {gap} {of.name} more than is booked, and nothing says so"
+        for of, gap in zip(venue.market.listings, gaps, strict=True)
+        if abs(gap) > (of.lot + 0.5 * LOT) / UNIT and not said.get(of.symbol)
+    ]

@@ -6,7 +6,7 @@ Quantities are whole units (1e-8 of the base), prices whole ticks (0.01 of the q
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,18 +15,9 @@ from septet._drill.sim.weather import Weather
 from septet._drill.sim.world import MS, World
 
 __all__ = [
-    "BASE",
-    "CASH",
-    "COARSEST",
-    "LOT",
-    "QUOTE",
-    "THIRD",
-    "TICK",
-    "UNIT",
-    "Market",
-    "Order",
-    "Trade",
-]
+    "BASES", "CASH", "COARSEST", "FINAL", "LOT", "QUOTE", "THIRD", "TICK", "TOGETHER", "UNIT",
+    "Listing", "Market", "Order", "Trade", "listed",
+]  # fmt: skip
 
 UNIT: Final = 100_000_000
 TICK: Final = 100
@@ -34,15 +25,53 @@ CASH: Final = UNIT * TICK
 LOT: Final = 100_000
 COARSEST: Final = 10 * LOT
 """The largest lot that a change of filters brings."""
-BASE, QUOTE, THIRD = "BTC", "USDT", "BNB"
+BASES: Final = ("BTC", "ETH", "SOL")
+QUOTE, THIRD = "USDT", "BNB"
 FINAL: Final = frozenset({"filled", "cancelled", "expired", "rejected"})
-_KINDS: Final[tuple[m.OrderKind, ...]] = ("market", "limit", "stop", "stop_limit")
+TOGETHER: Final = 0.8
+"""Share of equity that a strategy of several symbols may hold of those that move together."""
+_OWN: Final = 8
+"""Ticks by which a symbol's step may differ from the one that all take: they move together."""
+
+
+def listed(seed: int) -> int:
+    """Return how many symbols the account of a seed trades: one, or in two of five several."""
+    return (3, 1, 2, 1, 1)[seed % 5]
+
+
+@dataclass(slots=True)
+class Listing:
+    """One symbol of the account: its price, its filters, and what is held of its base."""
+
+    k: int
+    name: str
+    price: int = 10_000
+    lot: int = LOT
+    halted_until_ns: int = 0
+    held: int = 0
+    given: int = 0
+
+    @property
+    def symbol(self) -> str:
+        """What it is called in a universe."""
+        return f"{self.name}/{QUOTE}"
+
+    @property
+    def bid(self) -> int:
+        """Best bid in ticks."""
+        return self.price - 1
+
+    @property
+    def ask(self) -> int:
+        """Best ask in ticks."""
+        return self.price + 1
 
 
 @dataclass(slots=True)
 class Order:
     """An order at the exchange, and what it was at earlier times."""
 
+    of: Listing
     client_id: str
     venue_id: str
     side: m.Side
@@ -101,10 +130,10 @@ class Trade:
 
     def told(self, venue: str, *, unnamed: bool = False) -> m.Filled:
         """Return the execution as the venue tells it; `unnamed` without our id."""
-        scale = UNIT if self.currency == BASE else CASH
+        scale = UNIT if self.currency == self.order.of.name else CASH
         third = self.currency == THIRD
         return m.Filled(
-            at_ns=0, venue=venue, symbol=0, trade_id=self.trade_id,
+            at_ns=0, venue=venue, symbol=self.order.of.k, trade_id=self.trade_id,
             client_id="" if unnamed else self.order.client_id, venue_order_id=self.order.venue_id,
             venue_ns=self.time_ns, market_ns=self.market_ns, side=self.order.side,
             quantity=self.quantity / UNIT, price=self.price / TICK, fee=self.fee / scale,
@@ -113,9 +142,10 @@ class Trade:
 
 
 class Market:
-    """Matching, balances and filters of one symbol, against a seeded price path.
+    """Matching, balances and filters of one account, against seeded price paths.
 
-    `tell` hears every message of the user stream at the instant it happened.
+    Its symbols share the cash, and their prices move together. `tell` hears every message of the
+    user stream at the instant it happened.
     """
 
     def __init__(self, world: World, weather: Weather, tell: Callable[[m.Event], None]) -> None:
@@ -124,41 +154,32 @@ class Market:
         self._open: dict[str, Order] = {}
         self.trades: list[Trade] = []
         self.accepted: dict[str, int] = {}
-        self.price = 10_000
-        self.lot = LOT
-        self.halted_until_ns = 0
-        self.base = 0
+        self.listings = [Listing(k, BASES[k]) for k in range(listed(world.seed))]
         self.cash = 1_000 * CASH
         self.third = 0
-        self.given_base = 0
-        self.given_cash = 0
         self.begun_cash = self.cash
-        self.balances: list[tuple[int, int, int, int, int]] = []
+        self.balances: list[tuple[int, dict[str, tuple[float, float]]]] = []
         self._keep_balances()
 
     # ------------------------------------------------------------ prices
 
-    @property
-    def bid(self) -> int:
-        """Best bid in ticks."""
-        return self.price - 1
+    def trading(self, of: Listing) -> bool:
+        """Whether a symbol trades."""
+        return self._world.now_ns >= of.halted_until_ns
 
-    @property
-    def ask(self) -> int:
-        """Best ask in ticks."""
-        return self.price + 1
-
-    @property
-    def trading(self) -> bool:
-        """Whether the symbol trades."""
-        return self._world.now_ns >= self.halted_until_ns
+    def halt(self, until_ns: int, listings: Sequence[Listing]) -> None:
+        """Let symbols not trade for a while."""
+        for each in listings:
+            each.halted_until_ns = max(each.halted_until_ns, until_ns)
 
     def move(self) -> None:
-        """Let the price take a step and orders meet it."""
-        self.price = max(2_000, self.price + self._world.chance.randint(-40, 40))
-        if self.trading:
-            for order in list(self._open.values()):
-                self.meet(order)
+        """Let the prices take a step and orders meet them."""
+        chance, step = self._world.chance, self._world.chance.randint(-40, 40)
+        for each in self.listings:
+            own = chance.randint(-_OWN, _OWN) if len(self.listings) > 1 else 0
+            each.price = max(2_000, each.price + step + own)
+        for order in list(self._open.values()):
+            self.meet(order)
 
     # ------------------------------------------------------------ orders
 
@@ -168,14 +189,15 @@ class Market:
 
     def objection(self, order: m.Submit) -> str:
         """Say why an order is refused, or nothing."""
-        if not self.trading:
+        of = self.listings[order.symbol]
+        if not self.trading(of):
             return "market_closed"
         units = round(order.quantity * UNIT)
-        if units <= 0 or units % self.lot:
+        if units <= 0 or units % of.lot:
             return "filters"
-        if order.side == "sell" and units > self.base - self._locked_base():
+        if order.side == "sell" and units > of.held - self._locked(of):
             return "insufficient_funds"
-        price = round((order.limit_price or 0.0) * TICK) or self.ask
+        price = round((order.limit_price or 0.0) * TICK) or of.ask
         if order.side == "buy" and units * price * 1001 // 1000 > self.cash - self._locked_cash():
             return "insufficient_funds"
         if self._weather.strikes("E5 refusal"):
@@ -184,11 +206,12 @@ class Market:
 
     def accept(self, order: m.Submit) -> Order:
         """Take an order into the book; it meets the market now or soon."""
-        asked = quantity = round(order.quantity * UNIT)
+        of, asked = self.listings[order.symbol], round(order.quantity * UNIT)
+        quantity = asked
         if self._weather.strikes("E21 ack differs"):
-            quantity = max(self.lot, asked // 2 // self.lot * self.lot)
+            quantity = max(of.lot, asked // 2 // of.lot * of.lot)
         made = Order(
-            client_id=order.client_id, venue_id=f"v{len(self.orders) + 1}", side=order.side,
+            of=of, client_id=order.client_id, venue_id=f"v{len(self.orders) + 1}", side=order.side,
             kind=order.order_type, asked=asked, quantity=quantity,
             limit=round((order.limit_price or 0.0) * TICK),
             trigger=round((order.trigger_price or 0.0) * TICK), ours=True,
@@ -224,16 +247,18 @@ class Market:
         if as_of_ns >= 0:
             state, filled = order.at(as_of_ns) or (state, filled)
         return m.OrderSeen(
-            at_ns=0, client_id=order.client_id, venue_order_id=order.venue_id, symbol=0,
-            side=order.side, state=state, quantity=order.quantity / UNIT, filled=filled / UNIT,
+            at_ns=0, client_id=order.client_id, venue_order_id=order.venue_id,
+            symbol=order.of.k, side=order.side, state=state,
+            quantity=order.quantity / UNIT, filled=filled / UNIT,
             price=order.limit / TICK if order.limit else None, by=by, text=text,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def meet(self, order: Order) -> None:
         """Let an order meet the price: a part, the whole, or nothing."""
-        if not order.working or not self.trading:
+        of = order.of
+        if not order.working or not self.trading(of):
             return
-        shown = self.ask if order.sign > 0 else self.bid
+        shown = of.ask if order.sign > 0 else of.bid
         if order.kind in ("stop", "stop_limit"):
             if order.sign * (shown - order.trigger) < 0:
                 return
@@ -242,8 +267,8 @@ class Market:
             return
         price = shown if order.kind == "market" else order.limit
         quantity = order.left
-        if quantity >= 2 * self.lot and self._weather.strikes("E9 partial fill"):
-            quantity = self._world.chance.randint(1, quantity // self.lot - 1) * self.lot
+        if quantity >= 2 * of.lot and self._weather.strikes("E9 partial fill"):
+            quantity = self._world.chance.randint(1, quantity // of.lot - 1) * of.lot
         self.fill(order, quantity, price)
         if order.working and order.kind == "market":
             if self._weather.strikes("E10 rest expired"):
@@ -257,7 +282,7 @@ class Market:
         if order.sign > 0:
             quantity = min(quantity, max(0, self.cash) * 1000 // (price * 1001))
         else:
-            quantity = min(quantity, self.base)
+            quantity = min(quantity, order.of.held)
         quantity = quantity // LOT * LOT
         if quantity <= 0:
             if not order.ours:
@@ -270,11 +295,11 @@ class Market:
             currency = THIRD
             self.third -= fee
         elif order.sign > 0 and self._world.seed % 2:
-            currency, fee = BASE, quantity // 1000
-            self.base -= fee
+            currency, fee = order.of.name, quantity // 1000
+            order.of.held -= fee
         else:
             self.cash -= fee
-        self.base += order.sign * quantity
+        order.of.held += order.sign * quantity
         self.cash -= order.sign * notional
         order.filled += quantity
         order.paid += notional
@@ -288,26 +313,25 @@ class Market:
         self._keep_balances()
         self._world.note(
             f"  venue fills {order.client_id or 'external'} {order.side} {quantity / UNIT} "
-            f"at {price / TICK} (trade {trade.trade_id}, {order.state})"
+            f"{order.of.name} at {price / TICK} (trade {trade.trade_id}, {order.state})"
         )
         self._tell(trade.told("sim", unnamed=self._weather.strikes("E14 fill unnamed")))
         self._tell(self.seen(order))
 
-    def give(self, base: int, cash: int) -> None:
+    def give(self, of: Listing, units: int) -> None:
         """Move a balance from outside: a deposit or a withdrawal."""
-        base, cash = max(base, -self.base), max(cash, -self.cash)
-        self.base, self.cash = self.base + base, self.cash + cash
-        self.given_base, self.given_cash = self.given_base + base, self.given_cash + cash
+        units = max(units, -of.held)
+        of.held, of.given = of.held + units, of.given + units
         self._keep_balances()
 
-    def place_external(self) -> Order:
+    def place_external(self, of: Listing) -> Order:
         """Let somebody else place an order on the account."""
         sign = self._world.chance.choice((1, -1))
         made = Order(
-            client_id=self._world.chance.choice(("", "web_x1")),
+            of=of, client_id=self._world.chance.choice(("", "web_x1")),
             venue_id=f"v{len(self.orders) + 1}", side="buy" if sign > 0 else "sell",
             kind="limit", asked=LOT, quantity=LOT, ours=False, trigger=0,
-            limit=self.price - sign * self._world.chance.randint(5, 60),
+            limit=of.price - sign * self._world.chance.randint(5, 60),
         )  # fmt: skip
         self.orders[made.venue_id] = made
         self._keep(made)
@@ -321,11 +345,7 @@ class Market:
             found = each
             if each[0] <= time_ns:
                 break
-        _, base, cash, locked_base, locked_cash = found
-        return {
-            BASE: ((base - locked_base) / UNIT, locked_base / UNIT),
-            QUOTE: ((cash - locked_cash) / CASH, locked_cash / CASH),
-        }
+        return found[1]
 
     # ------------------------------------------------------------ records
 
@@ -338,16 +358,20 @@ class Market:
         self._keep_balances()
 
     def _keep_balances(self) -> None:
-        now_ns, locked = self._world.now_ns, (self._locked_base(), self._locked_cash())
-        self.balances.append((now_ns, self.base, self.cash, *locked))
+        locked = self._locked_cash()
+        shown = {QUOTE: ((self.cash - locked) / CASH, locked / CASH)}
+        for of in self.listings:
+            locked = self._locked(of)
+            shown[of.name] = ((of.held - locked) / UNIT, locked / UNIT)
+        self.balances.append((self._world.now_ns, shown))
 
-    def _locked_base(self) -> int:
-        asked = sum(each.left for each in self._open.values() if each.sign < 0)
-        return min(asked, max(0, self.base))
+    def _locked(self, of: Listing) -> int:
+        asked = sum(each.left for each in self._open.values() if each.of is of and each.sign < 0)
+        return min(asked, max(0, of.held))
 
     def _locked_cash(self) -> int:
         asked = sum(
-            each.left * (each.limit or each.trigger or self.ask)
+            each.left * (each.limit or each.trigger or each.of.ask)
             for each in self._open.values()
             if each.sign > 0
         )

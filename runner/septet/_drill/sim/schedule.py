@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from septet import messages as m
+from septet._drill.sim.bars import BAR_NS, SimBars
 from septet._drill.sim.disk import SimDisk
 from septet._drill.sim.judge import judge, moved, quiet_since
 from septet._drill.sim.market import COARSEST, TICK, UNIT
 from septet._drill.sim.shell import Make, SimShell
 from septet._drill.sim.venue import SimVenue
 from septet._drill.sim.weather import Weather
-from septet._drill.sim.world import BEGIN_NS, MS, SECOND, SPEED, World
+from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
 
 __all__ = ["ACTIVE_NS", "SETTLE_NS", "Failure", "Report", "Subjects", "run_schedule"]
 
@@ -25,7 +26,6 @@ SETTLE_NS: Final = 60 * SECOND
 """Within which everything must be known after the last fault."""
 AGAIN_NS: Final = 20 * SECOND
 """How long is looked at what a second restart does."""
-BAR_NS: Final = SECOND
 QUOTE_NS: Final = 800 * MS
 CALM_QUOTE_NS: Final = 5 * SECOND
 
@@ -69,7 +69,7 @@ class _Schedule:
         self.shell = SimShell(self.world, self.weather, self.venue, self.disk, subjects(seed))
         self.active_ns = active_ns
         self.killed = False
-        self._bars: list[m.BarClosed] = []
+        self.bars = SimBars(self.world, self.weather, self.venue.market, self.shell)
         self._dark = False
         self._asked: m.Operated | None = None
         self._resume_ns = 0
@@ -106,17 +106,18 @@ class _Schedule:
         """Return what others took of our position: without it no exit can ever be sold."""
         for order in self.venue.market.working(ours=False):
             self.venue.market.end(order, "cancelled")
-        missing = self._held() - self.venue.market.base
-        if missing > 0:
-            self.venue.market.give(missing, 0)
+        for of in self.venue.market.listings:
+            missing = self._held(of.k) - of.held
+            if missing > 0:
+                self.venue.market.give(of, missing)
 
-    def _held(self) -> int:
-        """Return the position in units by the fold of the journal."""
+    def _held(self, k: int) -> int:
+        """Return the position of a symbol in units by the fold of the journal."""
         traded = (
             moved(each)
             for _, commands in self.shell.rows
             for each in commands
-            if isinstance(each, m.Traded)
+            if isinstance(each, m.Traded) and each.symbol == k
         )
         return round(sum(traded) * UNIT)
 
@@ -126,9 +127,11 @@ class _Schedule:
         if not self.shell.running:
             self._fail(["no process is running"])
         self._fail(judge(self.shell, self.venue, killed=self.killed))
-        held = self._held() / UNIT
-        if self._flattened and hasattr(self.shell.core, "engine") and held > COARSEST / UNIT:
-            self._fail([f"{held} are held after the run was told to flatten"])
+        flattens = self._flattened and hasattr(self.shell.core, "engine")
+        for of in self.venue.market.listings if flattens else ():
+            held = self._held(of.k)
+            if held > COARSEST:
+                self._fail([f"{held / UNIT} {of.name} are held after the run was told to flatten"])
 
     def _fail(self, wrong: list[str]) -> None:
         if wrong:
@@ -152,16 +155,18 @@ class _Schedule:
         dark = now_ns < self.venue.dark_until_ns
         if dark != self._dark:
             self._dark = dark
-            state: m.FeedChanged = m.FeedChanged(
-                at_ns=0, stream="book:X", symbol=0, state="down" if dark else "live"
-            )
-            self._put(state)
-        if not dark:
+            for of in market.listings:
+                stream = f"book:{of.symbol}"
+                state: m.FeedChanged = m.FeedChanged(
+                    at_ns=0, stream=stream, symbol=of.k, state="down" if dark else "live"
+                )
+                self._put(state)
+        for of in market.listings if not dark else ():
             self._put(
                 m.Quoted(
-                    at_ns=0, symbol=0, venue_ns=self.world.market_ns,
-                    market_ns=self.world.market_ns, bid=market.bid / TICK,
-                    bid_quantity=1.0, ask=market.ask / TICK, ask_quantity=1.0,
+                    at_ns=0, symbol=of.k, venue_ns=self.world.market_ns,
+                    market_ns=self.world.market_ns, bid=of.bid / TICK,
+                    bid_quantity=1.0, ask=of.ask / TICK, ask_quantity=1.0,
                 )
             )  # fmt: skip
         self.world.after(CALM_QUOTE_NS if self.weather.calm else QUOTE_NS, self._quote)
@@ -204,22 +209,7 @@ class _Schedule:
         """A bar has closed; a process that was away is given what it missed, and decides late."""
         if self.weather.calm:
             return
-        opens = self._bars[-1].close if self._bars else self.venue.market.price / TICK
-        close, known_ns = self.venue.market.price / TICK, self.world.market_ns
-        self._bars.append(
-            m.BarClosed(
-                at_ns=0, symbol=0, open_ns=known_ns - BAR_NS * SPEED, known_ns=known_ns,
-                open=opens, high=max(opens, close), low=min(opens, close), close=close, volume=1.0,
-            )
-        )  # fmt: skip
-        missed = [each for each in self._bars if each.known_ns > self.shell.reached_ns]
-        for each in missed if self.shell.running else ():
-            self._put(each)
-            self._put(
-                m.BarrierReached(
-                    at_ns=0, time_ns=each.known_ns, present=(0,), late=each.known_ns < known_ns
-                )
-            )
+        self.bars.close()
         self.world.after(BAR_NS, self._barrier)
 
 

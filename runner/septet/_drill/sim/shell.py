@@ -67,7 +67,6 @@ class SimShell:
         self.core: Subject | None = None
         self.rows: list[tuple[m.Event, Sequence[m.Command]]] = []
         self.starts = 0
-        self.reached_ns = 0
         self.wrongs: list[str] = []
         self._kept: tuple[int, bytes] | None = None
         self._epoch = 0
@@ -101,8 +100,6 @@ class SimShell:
             self._venue.dark(self._world.chance.randint(2, 15) * SECOND)
         stored = self._disk.read()
         self.core = self._fold(stored)
-        times = (row[0].time_ns for row in self.rows if isinstance(row[0], m.BarrierReached))
-        self.reached_ns = max(times, default=0)
         self._sent = {name for _, commands in self.rows for each in commands if (name := _id(each))}
         session = 1 + sum(isinstance(event, m.Started) for event, _ in self.rows)
         now_ns = self._world.now_ns
@@ -112,7 +109,8 @@ class SimShell:
                 origin_ns=BEGIN_NS, market_ns=self._world.market_ns, fingerprints={},
             )
         )  # fmt: skip
-        self.put(self._venue.filters_now())
+        for filters in self._venue.filters_now():
+            self.put(filters)
         self._venue.stream.listen(self.inbox())
         self.put(m.VenueChanged(at_ns=0, venue="sim", state="up"))
         self._venue.holdings(self.inbox(), first=True)
@@ -177,8 +175,6 @@ class SimShell:
         """Take an event in; it is stamped when it is handled."""
         if not self.running:
             return
-        if isinstance(event, m.BarrierReached):
-            self.reached_ns = event.time_ns
         self._inbox.append(event)
         if not self._due:
             self._due = True
@@ -245,9 +241,10 @@ class SimShell:
                 self._held[name] = each  # type: ignore[assignment]
                 continue
             if isinstance(each, m.CancelAll):
-                for name in self._held:
-                    self._refuse(name, "cancelled")
-                self._held.clear()
+                for name in [*self._held]:
+                    if self._held[name].symbol in each.symbols:
+                        del self._held[name]
+                        self._refuse(name, "cancelled")
             if isinstance(each, m.Cancel) and self._held.pop(each.client_id, None) is not None:
                 self._refuse(each.client_id, "cancelled")
                 continue
@@ -281,8 +278,9 @@ class SimShell:
     def _leave(self, commands: Sequence[m.Command]) -> None:
         """Let stored commands go: the kill switch first."""
         put, venue = self.inbox(), self._venue
-        if any(isinstance(each, m.CancelAll) for each in commands):
-            venue.cancel_all(put)
+        for each in commands:
+            if isinstance(each, m.CancelAll):
+                venue.cancel_all(each.symbols, put)
         for each in commands:
             match each:
                 case m.Submit() | m.Amend():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from operator import mul
 from typing import Final
 
 import msgspec
@@ -17,7 +18,7 @@ from septet import messages as m
 from septet._core.checks import Checks, Instrument, Limits
 from septet._core.guards import Guards
 from septet._core.orders import Booked, Ended, Foreign, Orders, Outcome, Parent, Timing, Triggered
-from septet._drill.sim.market import BASE, LOT, UNIT
+from septet._drill.sim.market import BASES, LOT, QUOTE, UNIT, listed
 from septet._drill.sim.shell import Make
 from septet._drill.sim.venue import SETTLES_NS, TIMEOUT_NS
 from septet._drill.sim.world import MS, SECOND
@@ -38,10 +39,11 @@ class _Kept(msgspec.Struct):
     orders: bytes
     checks: bytes
     guards: bytes
-    units: int
+    units: list[int]
+    cash: float
     placed: int
-    working: list[int]
-    price: float
+    working: list[dict[int, None]]
+    prices: list[float]
 
 
 class Toy:
@@ -49,20 +51,22 @@ class Toy:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        instrument = Instrument(symbol="X", lot=LOT / UNIT, tick=0.01)
+        self._names = [f"{base}/{QUOTE}" for base in BASES[: listed(seed)]]
+        instruments = [Instrument(symbol=name, lot=LOT / UNIT, tick=0.01) for name in self._names]
         limits = Limits(orders_per_minute=40, position=0.8, repeats=6)
-        self.checks = Checks([instrument], limits)
-        self.guards = Guards(["X"])
+        self.checks = Checks(instruments, limits)
+        self.guards = Guards(self._names)
         timing = AMENDING if seed % 3 == 0 else TIMING
         self.orders = Orders(TAG, self.checks, self.guards, self._position, timing)
-        self._units = 0
+        self._units = [0 for _ in self._names]
+        self._cash = 1_000.0
         self._placed = 0
-        self._working: list[int] = []
-        self._price = 0.0
+        self._working: list[dict[int, None]] = [{} for _ in self._names]
+        self._prices = [0.0 for _ in self._names]
         self._out: list[m.Command] = []
 
     def _position(self, k: int) -> float:
-        return self._units / UNIT
+        return self._units[k] / UNIT
 
     # ------------------------------------------------------------ events
 
@@ -74,11 +78,12 @@ class Toy:
         self.orders.handle(event)
         match event:
             case m.Quoted():
-                self._price = 0.5 * (event.bid + event.ask)
-                self.checks.priced(0, self._price, now_ns)
-                self.checks.equity = 1_000.0
+                self._prices[event.symbol] = 0.5 * (event.bid + event.ask)
+                self.checks.priced(event.symbol, self._prices[event.symbol], now_ns)
+                self.checks.equity = self._cash + sum(map(mul, self._units, self._prices)) / UNIT
             case m.BarrierReached():
-                self._decide(event)
+                for k in event.present if event.decides else ():
+                    self._decide(k, event)
             case m.Holdings():
                 self._compare(event)
         self._out += self._proceed(now_ns)
@@ -90,83 +95,88 @@ class Toy:
         return [*commands, *told]
 
     def _compare(self, event: m.Holdings) -> None:
-        free, locked = event.balances[BASE]
-        self._out += self.guards.compare(
-            0, self._units / UNIT, free + locked, tolerance=LOT / UNIT, band=self.orders.band(0),
-            lags=self.orders.lags(0, event.asked_ns), now_ns=event.at_ns,
-        )  # fmt: skip
+        for k, units in enumerate(self._units):
+            self._out += self.guards.compare(
+                k, units / UNIT, sum(event.balances[BASES[k]]), tolerance=LOT / UNIT,
+                band=self.orders.band(k), lags=self.orders.lags(k, event.asked_ns),
+                now_ns=event.at_ns,
+            )  # fmt: skip
 
     def _apply(self, outcome: Outcome, now_ns: int, told: list[m.Command]) -> None:
         if isinstance(outcome, Booked):
             told.append(self._book(outcome))
         elif isinstance(outcome, Ended):
-            self._working.remove(outcome.parent)
+            del self._working[outcome.symbol][outcome.parent]
         elif isinstance(outcome, Triggered):
             told.append(m.Alerted(level="info", event="stop", text=outcome.client_id))
         elif isinstance(outcome, Foreign):
             told += self.guards.fire("safe_mode", now_ns, text=outcome.text)
 
     def _book(self, booked: Booked) -> m.Traded:
-        fill = booked.fill
+        fill, k = booked.fill, booked.symbol
         units = round(booked.quantity * UNIT)
-        if fill.fee_currency == BASE:
+        self._cash -= booked.quantity * fill.price
+        if fill.fee_currency == BASES[k]:
             units -= round(fill.fee * UNIT)
-        self._units += units
+        else:
+            self._cash -= fill.fee
+        self._units[k] += units
         return m.Traded(
-            order=booked.parent, symbol=0, trade_id=fill.trade_id, side=fill.side,
+            order=booked.parent, symbol=k, trade_id=fill.trade_id, side=fill.side,
             quantity=fill.quantity, price=fill.price, fee=fill.fee,
-            fee_currency=fill.fee_currency, position=self._units / UNIT, market_ns=fill.market_ns,
+            fee_currency=fill.fee_currency, position=self._units[k] / UNIT,
+            market_ns=fill.market_ns,
         )  # fmt: skip
 
     # ------------------------------------------------------------ decisions
 
-    def _decide(self, event: m.BarrierReached) -> None:
-        chance = random.Random(event.time_ns // MS ^ (self._seed * 7_919))
-        now_ns, drawn = event.at_ns, chance.random()
+    def _decide(self, k: int, event: m.BarrierReached) -> None:
+        chance = random.Random(event.time_ns // MS ^ (self._seed * 7_919) ^ k)
+        now_ns, drawn, price = event.at_ns, chance.random(), self._prices[k]
+        held, working = self._units[k], self._working[k]
         if self.orders.records.kill:  # a halted engine decides exits alone
-            if self._units >= LOT and drawn < 0.2:
-                self._exit(now_ns, whole=True)
+            if held >= LOT and drawn < 0.2:
+                self._exit(k, now_ns, whole=True)
             return
-        for number in list(self._working):
+        for number in list(working):
             if chance.random() < 0.15:
                 self.orders.wish_cancel(number, "expired", now_ns)
             elif chance.random() < 0.3:
-                self.orders.amend(number, self._price * chance.uniform(0.99, 1.01), now_ns)
-        if self._price <= 0.0:
+                self.orders.amend(number, price * chance.uniform(0.99, 1.01), now_ns)
+        if price <= 0.0:
             return
-        if self._units < LOT:
-            if drawn < 0.6 and len(self._working) < 3:
-                self._enter(chance, now_ns)
+        if held < LOT:
+            if drawn < 0.6 and len(working) < 3:
+                self._enter(k, chance, now_ns)
             return
         if drawn < 0.3:
-            self._exit(now_ns, whole=True)
+            self._exit(k, now_ns, whole=True)
         elif drawn < 0.4:
-            self._exit(now_ns, whole=False)
-        elif drawn < 0.6 and len(self._working) < 3:
-            self._enter(chance, now_ns)
+            self._exit(k, now_ns, whole=False)
+        elif drawn < 0.6 and len(working) < 3:
+            self._enter(k, chance, now_ns)
         elif drawn < 0.8:
-            trigger = self._price * chance.uniform(0.97, 0.999)
-            self.orders.protect(0, self._units / UNIT, trigger)
+            self.orders.protect(k, held / UNIT, price * chance.uniform(0.97, 0.999))
         elif drawn < 0.85:
-            self.orders.protect(0, 0.0, 0.0)
+            self.orders.protect(k, 0.0, 0.0)
 
     def _place(self, parent: Parent, now_ns: int) -> None:
-        self._working.append(parent.number)
+        self._working[parent.symbol][parent.number] = None
         self._placed += 1
         self.orders.place(parent, now_ns)
 
-    def _enter(self, chance: random.Random, now_ns: int) -> None:
-        kind = chance.choice(_KINDS)
+    def _enter(self, k: int, chance: random.Random, now_ns: int) -> None:
+        kind, price = chance.choice(_KINDS), self._prices[k]
         quantity = chance.randint(1, 1_500) * LOT / UNIT
-        limit = self._price * chance.uniform(0.99, 1.004)
-        trigger = self._price * chance.uniform(1.0, 1.005)
+        limit = price * chance.uniform(0.99, 1.004)
+        trigger = price * chance.uniform(1.0, 1.005)
         patient = kind == "market" and chance.random() < 0.4
         self._place(
             Parent(
-                number=self._placed, symbol=0, quantity=quantity, kind=kind,
+                number=self._placed, symbol=k, quantity=quantity, kind=kind,
                 limit_price=limit if "limit" in kind else None,
                 trigger_price=trigger if "stop" in kind else None,
-                decided_price=self._price, deadline_ns=now_ns + 2 * SECOND,
+                decided_price=price, deadline_ns=now_ns + 2 * SECOND,
                 spends=chance.random() < 0.3,
                 patience_ns=3 * SECOND if patient else 0,
                 max_slippage=0.01 if patient else 0.0, reason="entry",
@@ -175,13 +185,13 @@ class Toy:
             now_ns,
         )  # fmt: skip
 
-    def _exit(self, now_ns: int, *, whole: bool) -> None:
-        lots = self._units // LOT
+    def _exit(self, k: int, now_ns: int, *, whole: bool) -> None:
+        lots = self._units[k] // LOT
         quantity = (lots if whole else max(1, lots // 2)) * LOT / UNIT
         self._place(
             Parent(
-                number=self._placed, symbol=0, quantity=-quantity, reduces=True, whole=whole,
-                decided_price=self._price, reason="exit",
+                number=self._placed, symbol=k, quantity=-quantity, reduces=True, whole=whole,
+                decided_price=self._prices[k], reason="exit",
             ),
             now_ns,
         )  # fmt: skip
@@ -193,7 +203,7 @@ class Toy:
         return msgspec.msgpack.encode(
             _Kept(
                 self.orders.snapshot(), self.checks.snapshot(), self.guards.snapshot(),
-                self._units, self._placed, self._working, self._price,
+                self._units, self._cash, self._placed, self._working, self._prices,
             )
         )  # fmt: skip
 
@@ -203,8 +213,8 @@ class Toy:
         self.orders.restore(kept.orders)
         self.checks.restore(kept.checks)
         self.guards.restore(kept.guards)
-        self._units, self._placed = kept.units, kept.placed
-        self._working, self._price = kept.working, kept.price
+        self._units, self._cash, self._placed = kept.units, kept.cash, kept.placed
+        self._working, self._prices = kept.working, kept.prices
 
 
 def toys(seed: int) -> Make:

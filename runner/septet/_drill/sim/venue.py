@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from septet import messages as m
-from septet._drill.sim.market import COARSEST, LOT, UNIT, Market
+from septet._drill.sim.market import COARSEST, LOT, UNIT, Listing, Market
 from septet._drill.sim.stream import UserStream
 from septet._drill.sim.weather import Weather
 from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
@@ -107,15 +107,15 @@ class SimVenue:
             f"cancel {order.client_id}", lambda: self._take_out(order.client_id, sent_ns), done, put
         )
 
-    def cancel_all(self, put: Put) -> None:
-        """Cancel everything on the symbol."""
+    def cancel_all(self, symbols: Sequence[int], put: Put) -> None:
+        """Cancel everything on the symbols."""
 
         def done(result: Any) -> None:
             if not isinstance(result, Failed):
                 for each in result:
                     put(each)
 
-        self._request("cancel all", self._take_all_out, done, put)
+        self._request("cancel all", lambda: self._take_all_out(symbols), done, put)
 
     # ------------------------------------------------------------ questions
 
@@ -175,13 +175,15 @@ class SimVenue:
         """Ask what may be traded."""
         self._ask("read filters", self.filters_now, put)
 
-    def filters_now(self) -> m.FiltersChanged:
+    def filters_now(self) -> Sequence[m.FiltersChanged]:
         """Return what may be traded."""
-        market = self.market
-        return m.FiltersChanged(
-            at_ns=0, symbol=0, lot=market.lot / UNIT, tick=0.01, min_notional=0.0,
-            trading=market.trading,
-        )  # fmt: skip
+        return [
+            m.FiltersChanged(
+                at_ns=0, symbol=each.k, lot=each.lot / UNIT, tick=0.01, min_notional=0.0,
+                trading=self.market.trading(each),
+            )
+            for each in self.market.listings
+        ]  # fmt: skip
 
     def _ask(self, name: str, look: Act, put: Put) -> None:
         def done(result: Any) -> None:
@@ -225,8 +227,8 @@ class SimVenue:
         if round(order.quantity * UNIT) > old.left:  # it promises never to make an order larger
             return Failed(_NO, "quantity")
         submit = m.Submit(
-            client_id=order.new_client_id, parent=order.parent, symbol=0, side=order.side,
-            order_type="limit", quantity=order.quantity, reduces=False,
+            client_id=order.new_client_id, parent=order.parent, symbol=order.symbol,
+            side=order.side, order_type="limit", quantity=order.quantity, reduces=False,
             deadline_ns=order.deadline_ns, limit_price=order.limit_price,
         )  # fmt: skip
         self.market.end(old, "cancelled")
@@ -245,14 +247,14 @@ class SimVenue:
         if found is None or found.at(self._as_of()) is None:
             return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns, by="cancel")
         if found.working and self._weather.strikes("E11 fill beats cancel"):
-            self.market.fill(found, found.left, self.market.price)
+            self.market.fill(found, found.left, found.of.price)
         if not found.working:
             return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns, by="cancel")
         self.market.end(found, "cancelled")
         return self.market.seen(found, by="cancel")
 
-    def _take_all_out(self) -> Sequence[m.Event]:
-        gone = self.market.working()
+    def _take_all_out(self, symbols: Sequence[int]) -> Sequence[m.Event]:
+        gone = [each for each in self.market.working() if each.of.k in symbols]
         for each in gone:
             self.market.end(each, "cancelled", "all cancelled")
         return [self.market.seen(each, by="cancel") for each in gone]
@@ -332,7 +334,7 @@ class SimVenue:
     def second(self) -> None:
         """Let a second of faults of the world happen."""
         world, strikes, market = self._world, self._weather.strikes, self.market
-        chance, now_ns = world.chance, world.now_ns
+        chance, now_ns, some = world.chance, world.now_ns, self._some
         if strikes("N12 dark"):
             self.dark(chance.randint(3, 40) * SECOND)
         if strikes("N7 stream closed"):
@@ -341,29 +343,33 @@ class SimVenue:
             self.stream.cut(silent=True, until_ns=now_ns)
         if strikes("E20 maintenance"):
             self.closed_until_ns = now_ns + chance.randint(2, 20) * SECOND
-            market.halted_until_ns = max(market.halted_until_ns, self.closed_until_ns)
+            market.halt(self.closed_until_ns, market.listings)
         if strikes("E8 halt"):
-            market.halted_until_ns = now_ns + chance.randint(1, 10) * SECOND
+            market.halt(now_ns + chance.randint(1, 10) * SECOND, [some()])
         if strikes("E7 filters change"):
-            market.lot = chance.choice((LOT, 2 * LOT, COARSEST))
+            some().lot = chance.choice((LOT, 2 * LOT, COARSEST))
         if strikes("E18 external order"):
             self._external()
         if strikes("M1 position moved"):
-            market.give(chance.choice((-1, 1)) * chance.randint(1, 50) * LOT, 0)
+            market.give(some(), chance.choice((-1, 1)) * chance.randint(1, 50) * LOT)
         if market.working() and strikes("E19 venue cancels"):
             market.end(chance.choice(market.working()), "cancelled", "by the venue")
 
     def _external(self) -> None:
-        what = self._world.chance.randint(0, 2)
+        what, of = self._world.chance.randint(0, 2), self._some()
         if what == 0:
-            self.market.give(self._world.chance.randint(1, 20) * LOT, 0)
+            self.market.give(of, self._world.chance.randint(1, 20) * LOT)
             return
-        made = self.market.place_external()
+        made = self.market.place_external(of)
         if what == 1:
-            self.market.fill(made, made.left, self.market.price)
+            self.market.fill(made, made.left, of.price)
+
+    def _some(self) -> Listing:
+        return self._world.chance.choice(self.market.listings)
 
     def stay_calm(self) -> None:
         """End whatever lasts: the time to settle begins."""
         self.dark_until_ns = min(self.dark_until_ns, self._world.now_ns)
         self.closed_until_ns = min(self.closed_until_ns, self._world.now_ns)
-        self.market.halted_until_ns = min(self.market.halted_until_ns, self._world.now_ns)
+        for each in self.market.listings:
+            each.halted_until_ns = min(each.halted_until_ns, self._world.now_ns)

@@ -38,6 +38,8 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "E13 disorder": (0.25, "messages overtook one another"),
     "E14 fill lost": (0.15, "an execution was never told"),
     "E15 fill first": (0.30, "an execution was told before the order was acknowledged"),
+    # of a bar
+    "D2 bar late": (0.10, "the bar came after the time at which it should have decided"),
     # of a second
     "N7 stream closed": (0.04, "the user stream closed, and said so"),
     "N8 stream silent": (0.04, "the user stream stayed open and said nothing"),

@@ -1,0 +1,111 @@
+"""Bars of the market, as a process is given them: in order of their symbol, and some too late.
+
+When a bar decides, and who is missing, is said by the barriers of the live shell itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from septet import messages as m
+from septet._drill.sim.market import TICK, Market
+from septet._drill.sim.shell import SimShell
+from septet._drill.sim.weather import Weather
+from septet._drill.sim.world import MS, SECOND, SPEED, World
+from septet._live.barriers import (
+    Barriers,
+    Standing,
+    default_decide_within_ns,
+    default_grace_ns,
+)
+from septet._live.clock import MarketOrigin
+from septet._live.feed_grid import Grid
+
+__all__ = ["BAR_NS", "SimBars"]
+
+BAR_NS: Final = SECOND
+_BAR_MARKET_NS: Final = BAR_NS * SPEED
+_LATEST_NS: Final = 3_000 * MS
+
+
+class _Clock:
+    """The world's time, as barriers ask for it."""
+
+    speed = float(SPEED)
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._origin = MarketOrigin(world.now_ns, world.market_ns, self.speed)
+
+    def now_ns(self) -> int:
+        return self._world.now_ns
+
+    def market_ns(self) -> int:
+        return self._world.market_ns
+
+    def wall_of_market(self, market_ns: int) -> int:
+        return self._origin.wall_of(market_ns)
+
+
+class SimBars:
+    """All bars so far, and what the process that runs has had of them."""
+
+    def __init__(self, world: World, weather: Weather, market: Market, shell: SimShell) -> None:
+        self._world, self._weather, self._market, self._shell = world, weather, market, shell
+        self._clock = _Clock(world)
+        self._grids = [Grid("24x7", _BAR_MARKET_NS) for _ in market.listings]
+        self._bars: list[list[m.BarClosed]] = [[] for _ in market.listings]
+        self._comes_ns = [0 for _ in market.listings]
+        self._starts = 0
+        self._barriers: Barriers | None = None
+
+    def close(self) -> None:
+        """A bar of every symbol ends now; with several symbols some of them are told later."""
+        world = self._world
+        for of, bars in zip(self._market.listings, self._bars, strict=True):
+            close, known_ns = of.price / TICK, world.market_ns
+            opens = bars[-1].close if bars else close
+            bars.append(
+                m.BarClosed(
+                    at_ns=0, symbol=of.k, open_ns=known_ns - _BAR_MARKET_NS, known_ns=known_ns,
+                    open=opens, high=max(opens, close), low=min(opens, close), close=close,
+                    volume=1.0,
+                )
+            )  # fmt: skip
+            if len(self._bars) > 1 and self._weather.strikes("D2 bar late"):
+                self._comes_ns[of.k] = world.now_ns + world.chance.randint(1, _LATEST_NS)
+                world.after(self._comes_ns[of.k] - world.now_ns, self._give)
+        self._give()
+
+    def _give(self) -> None:
+        """Give the process the bars that have arrived, and the decision times that are reached."""
+        if not self._shell.running:
+            return
+        barriers, now_ns = self._of_process(), self._world.now_ns
+        for k, bars in enumerate(self._bars):
+            since_ns = barriers.standing.accounted_ns[k]
+            for bar in bars if now_ns >= self._comes_ns[k] else ():
+                if bar.known_ns > since_ns:
+                    barriers.take(bar)
+                    self._shell.put(bar)
+        for barrier in barriers.settle():
+            self._shell.put(barrier)
+        due_ns = barriers.next_wall_ns()
+        if due_ns is not None and any(map(self._waits, self._comes_ns)):
+            self._world.after(due_ns - now_ns, self._give)
+
+    def _waits(self, comes_ns: int) -> bool:
+        return comes_ns > self._world.now_ns
+
+    def _of_process(self) -> Barriers:
+        """Return the barriers of the process; a new one goes on from the journal."""
+        if self._barriers is None or self._starts != self._shell.starts:
+            self._starts = self._shell.starts
+            standing = Standing(self._grids).fold(event for event, _ in self._shell.rows)
+            if not self._shell.rows:
+                standing.time_ns = self._bars[0][0].open_ns
+            self._barriers = Barriers(
+                standing, self._clock, grace_ns=default_grace_ns(_BAR_MARKET_NS, SPEED),
+                decide_within_ns=default_decide_within_ns(_BAR_MARKET_NS, SPEED),
+            )  # fmt: skip
+        return self._barriers

@@ -1,0 +1,30 @@
+"""A signal that is surer the further two averages are apart: entries of one time have an order."""
+
+import math
+
+from septet.hookspecs import Component
+from septet.plugin import Config, Expression, signal
+
+__all__ = ["Sure", "septet_signals", "sure"]
+
+
+class Sure(Config):
+    """Long while `lead` is above zero, flat below; confidence grows with it up to `most`."""
+
+    lead: Expression
+    most: float = 0.01
+
+
+@signal(Sure, reasons=("not_finite",))
+def sure(lead: float, most: float) -> tuple[float, float, int]:
+    """Return the wish, and how sure it is."""
+    if lead != lead:
+        return math.nan, 0.0, 0
+    if lead <= 0.0:
+        return 0.0, 1.0, -1
+    return 1.0, (lead / most if lead < most else 1.0), -1
+
+
+def septet_signals() -> list[Component]:
+    """List it as a package lists its own."""
+    return [Component("signals", "sure", f"{__name__}:sure", "signal", "sure by distance")]
