@@ -236,6 +236,24 @@ def test_a_lost_user_stream_is_said_dialled_again_and_caught_up(fault: Fault) ->
     run(case())
 
 
+@pytest.mark.parametrize("code", ["N8", "N9"], ids=["silent", "with pongs"])
+def test_a_stream_that_tells_nothing_of_an_order_is_found(code: str) -> None:
+    async def case() -> None:
+        async with local_venue() as venue, connected(venue) as (live, heard):
+            live._user._settle_s = 0.3
+            venue.inject(Fault(code=code, target="user", duration_ms=100))
+            heard.forget()
+            assert isinstance(await live.submit(submit("a-1")), m.Acked)
+            await heard.until_state("down", "up")
+            said = heard.of(m.VenueChanged)
+            assert "told nothing" in said[0].reason
+            heard.forget()
+            await live.submit(submit("a-2"))
+            await heard.until(lambda: [e for e in heard.of(m.OrderSeen) if e.state == "filled"])
+
+    run(case())
+
+
 def test_fills_that_were_missed_come_before_up() -> None:
     async def case() -> None:
         async with local_venue() as venue, connected(venue) as (live, heard):

@@ -31,8 +31,9 @@ class UserStream:
     """One connection after another to the account's stream.
 
     It is up once a connection stands and what happened before has been read by REST, and down
-    from the moment the socket ends, a message cannot be read, the venue ends the stream or a
-    `watch` raises. Dials are spaced by a back-off that forgets only after a steady while.
+    from the moment the socket ends, a message cannot be read, the venue ends the stream, a
+    `watch` raises or an order was accepted and the stream does not tell. Dials are spaced by a
+    back-off that forgets only after a steady while.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class UserStream:
         self._heard = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._told_s, self._looks = 0.0, False
         self.dials = 0
 
     def start(self) -> None:
@@ -109,6 +111,7 @@ class UserStream:
             if lost.done():
                 return False, lost.result()
             self._link.up()
+            self._told_s = time.monotonic()
             return True, await lost
         finally:
             for each in watchers:
@@ -175,12 +178,33 @@ class UserStream:
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(reason)
 
+    def accepted(self, sent_s: float) -> None:
+        """Hold the stream to an order that was sent at this time of the monotonic clock.
+
+        A pipe can be dead while pongs come through it, and an account at rest tells nothing: that
+        the venue took an order and the stream does not say so is how such a one is found.
+        """
+        if not self._looks and self._lost is not None and not self._lost.done():
+            self._looks = True
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._settle_s, self._look, self._lost, sent_s)
+
+    def _look(self, lost: asyncio.Future[str], sent_s: float) -> None:
+        self._looks = False
+        if self._told_s < sent_s and not lost.done():
+            lost.set_result(
+                f"the account's stream is silent: {self._settle_s:g} s after an order was sent it "
+                "has told nothing of it"
+            )
+
     def _order(self, item: Any) -> None:
+        self._told_s = time.monotonic()
         seen = self._translator.order(item)
         if seen is not None:
             self._deliver(seen)
 
     def _fill(self, item: Any) -> None:
+        self._told_s = time.monotonic()
         fill = self._translator.fill(item)
         if fill is not None:
             self._deliver(fill)
@@ -202,6 +226,9 @@ class UserPolls:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
+
+    def accepted(self, sent_s: float) -> None:
+        """Nothing: what is asked for every few seconds cannot be silent."""
 
     async def _run(self) -> None:
         backoff = Backoff(self._every_s)

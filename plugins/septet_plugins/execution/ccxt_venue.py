@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -210,6 +211,7 @@ class CcxtVenue:
         if isinstance(placed, str):
             return self._refused(order.client_id, "filter", placed, "local")
         trace: list[Wire] = []
+        sent_s = time.monotonic()
         try:
             answer = await self._main.ask(
                 "create_order", symbol, placed.type, order.side, placed.quantity, placed.price,
@@ -223,6 +225,8 @@ class CcxtVenue:
             answer = await self._completed(answer, symbol, sent_id, order.client_id)
             if answer is None:
                 return self._uncertain(order.client_id, fault)
+        if self._user is not None:
+            self._user.accepted(sent_s)
         self._account.fills_of(answer, order.client_id)
         return self._translator.acked(answer, order.client_id)
 

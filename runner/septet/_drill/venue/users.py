@@ -41,8 +41,11 @@ class UserStreams:
             socket.send(encode({"subscriptionId": number, "event": event}))
 
     def terminate(self) -> None:
-        """End every subscription; the sockets stay open and say nothing more."""
+        """End every subscription; sockets stay open and say nothing more, dead ones are cut."""
         self.tell({"e": "eventStreamTerminated", "E": self._now_ms()})
+        for socket in self._subscribed:
+            if socket.deaf:
+                socket.reset()
         self._subscribed.clear()
 
     def raw(self, message: str) -> None:
