@@ -373,11 +373,11 @@ class LiveCore:
         self._carry([each for each in found if not isinstance(each, core.Place)])
 
     def _stop_ended(self, outcome: StopEnded) -> None:
-        """What a triggered stop has left goes on as an exit of its own."""
+        """What a triggered stop has left, or was too small for, goes on as an exit of its own."""
         k, engine = outcome.symbol, self.engine
         assert isinstance(engine, ExternalEngine)
         order = self._stops.pop(k, -1)
-        if order >= 0 and outcome.rest > 0.0:
+        if order >= 0:
             self._carry(engine.end(k, order, layout.STATUS_CANCELLED, self.market_ns))
             self._carry(engine.go_on(k, self.market_ns))
 

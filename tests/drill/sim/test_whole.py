@@ -22,6 +22,11 @@ def test_schedules_of_the_whole_core() -> None:
     assert orders > 5 * len(SEEDS)
 
 
+def test_what_is_left_by_a_stop_that_was_too_small_goes_on_as_an_exit() -> None:
+    """A part of an entry was filled, its stop stood and was hit while the rest came."""
+    run_schedule(817, partial(cores, shapes=ORDERS))
+
+
 def test_symbols_that_take_more_together_than_they_may_are_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
