@@ -13,6 +13,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, TypeVar
 
+from septet._kernel.parts import part_compiler
+
 __all__ = [
     "compile_part",
     "compile_step",
@@ -72,8 +74,7 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
 
 def jit_inner(function: Callable[..., Any], *, inline: bool) -> Any:
     """Compile what only compiled code calls: inlined or not, but without a door to Python."""
-    made = jit(function, forceinline=True, **_INNER) if inline else jit(function, **_INNER)
-    return _of_types(made)
+    return _of_types(jit(function, **({"forceinline": True} if inline else {}), **_inner()))
 
 
 def _of_types(dispatcher: Any) -> Any:
@@ -216,7 +217,12 @@ def local_maker() -> Any:
 
 
 _compiled: dict[tuple[Callable[..., Any], str], Any] = {}
-_INNER: Final = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+def _inner() -> dict[str, Any]:
+    """Options of what only compiled code calls."""
+    bare = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return {**bare, "pipeline_class": part_compiler()}
 
 
 def with_compiled_helpers(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -257,7 +263,7 @@ def _once(function: Callable[..., Any], way: str, **options: Any) -> Any:
 
 def compile_part(function: Callable[..., Any]) -> Any:
     """Compile a step or helper to be inlined into compiled code; Python cannot call it."""
-    return _once(function, "part", forceinline=True, **_INNER)
+    return _once(function, "part", forceinline=True, **_inner())
 
 
 def compile_step(function: Callable[..., Any]) -> Any:
