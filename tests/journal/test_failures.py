@@ -24,11 +24,11 @@ NOBODY = 65_534
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from septet._journal import log, tail
+from septet._journal import tail
 from septet.errors import JournalError
 from tests.journal.drawn import HEAD, bar, filled
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-tail.TAIL_BYTES, log.MOVED_BYTES = 30_000, 10_000
+tail.TAIL_BYTES = 10_000
 journal = filled(Path(sys.argv[1]), 50)
 journal.move()
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -41,7 +41,7 @@ for number in range(51, 1_000):
         assert not refused, number
     except JournalError as problem:
         refused += 1
-        assert "moving" in problem.message and journal.failing, problem
+        assert "entries failed" in problem.message and journal.failing, problem
         stored = journal.last_seq
         assert stored < number, (stored, number)
 assert refused > 100 and journal.waiting == refused, refused

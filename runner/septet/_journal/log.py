@@ -25,7 +25,7 @@ from septet._journal.form import FORMAT, Head, row_of, snapshot_digest
 from septet._journal.lease import boot_id
 from septet._journal.lock import free
 from septet._journal.reader import BUSY_S, Reader, connect, guarded
-from septet._journal.tail import Tail, frame_of, tail_of
+from septet._journal.tail import FRAME_BYTES, Tail, frame_of, tail_of
 from septet._journal.verify import Findings, mend, walk
 from septet.errors import InputError, JournalError
 
@@ -39,8 +39,8 @@ WAL_PAGES: Final = 2_000
 """At this size the write-ahead log is folded in whatever happens; 16 MiB."""
 QUIET_BYTES: Final = 1 << 20
 """From this size on it is folded in at quiet moments."""
-MOVED_BYTES: Final = 256 << 10
-"""From so much on that was not moved a commit moves it, unless an order waits for the commit."""
+FLOOD_BYTES: Final = 32 << 10
+"""A commit this long goes past the tail where that is not synced: it would be written twice."""
 SNAPSHOTS: Final = 3
 _ROW: Final = "(?, ?, ?, ?, ?, ?)"
 _COLUMNS: Final = 6
@@ -75,7 +75,7 @@ class Journal(Reader):
         self._sync_failed = ""
         self._wal = -1
         self._rows: list[int | str | bytes] = []  # of what the database has not got, in order
-        self._frames: list[bytes] = []  # of what waits
+        self._links: list[tuple[bytes, bytes]] = []  # of what waits: its hashes, and of what
         self._waiting_bytes = self._unmoved_bytes = self._log_bytes = 0
         self._db = connect(self.path, write=True, busy_s=busy_s)
         try:
@@ -230,7 +230,7 @@ class Journal(Reader):
     @property
     def waiting(self) -> int:
         """How many entries were appended and are not committed yet."""
-        return len(self._frames)
+        return len(self._links)
 
     def append(self, event: m.Event | bytes, commands: Sequence[m.Command] | bytes) -> int:
         """Take an event and what it caused; return its number. Stored by the next `commit`.
@@ -246,10 +246,9 @@ class Journal(Reader):
                 hint=self.failing or "commit them first",
             )
         row, link = row_of(self._hash, self._seq + 1, event, commands)
-        frame = frame_of(row[5], link)
         self._rows += row
-        self._frames.append(frame)
-        self._waiting_bytes += len(frame)
+        self._links.append((row[5], link))
+        self._waiting_bytes += FRAME_BYTES + len(link)
         self._seq, self._hash = row[0], row[5]
         return row[0]
 
@@ -266,36 +265,30 @@ class Journal(Reader):
         """
         if self.failing:
             self.move()
-        count = len(self._frames)
+        count = len(self._links)
         if count:
             self._keep()
             self._committed_seq = self._seq
             self._waiting_bytes = 0
-            self._frames.clear()
+            self._links.clear()
             MARK.pack_into(self._mark, 0, self._seq)
         if durable and self.durability == "power":
             self._insist_on_sync()
-        elif not durable and self._unmoved_bytes > MOVED_BYTES:
-            with suppress(JournalError):  # what it was asked for is done; the next one says it
-                self.move()
         return count
 
     def _keep(self) -> None:
-        """Write what waits into the tail; what is longer than that, into the database."""
-        frames = b"".join(self._frames)
-        if not self._tail.fits(len(frames)):
-            self.move()
+        """Write what waits into the tail, or where that is full, with all of it, past it."""
+        doing, length = f"storing {self.waiting:,} entries", self._waiting_bytes
+        flood = self.durability == "process" and length > FLOOD_BYTES
+        if flood or not self._tail.fits(length):
+            self._store(len(self._rows), doing)
+            self._log_bytes += length
             self._restart()
-        if self._tail.fits(len(frames)):
-            with self._failing(f"storing {self.waiting:,} entries"):
-                self._tail.put(frames)
-            self._unsynced = True
-            self._unmoved_bytes += len(frames)
         else:
-            self._store(len(self._rows), f"storing {self.waiting:,} entries")
-            self._log_bytes += len(frames)
-            if self.durability == "power":
-                self._synced(self._wal)
+            with self._failing(doing):
+                self._tail.put(b"".join([frame_of(*each) for each in self._links]))
+            self._unsynced = True
+            self._unmoved_bytes += length
 
     @contextmanager
     def _failing(self, doing: str) -> Iterator[None]:
@@ -318,11 +311,9 @@ class Journal(Reader):
         JournalError
             The database refuses (disk full, locked, read-only); nothing was moved.
         """
-        count = len(self._rows) - len(self._frames) * _COLUMNS
+        count = len(self._rows) - len(self._links) * _COLUMNS
         if count or self.failing:
             self._store(count, f"moving {count // _COLUMNS:,} entries")
-            self._log_bytes += self._unmoved_bytes
-            self._unmoved_bytes = 0
             if self.durability == "process" or self._tail.used > self._tail.size // 2:
                 self._restart()
 
@@ -330,6 +321,7 @@ class Journal(Reader):
         """Let the tail begin again, once what it promised is promised by the database."""
         if self.durability == "process" or self._synced(self._wal):
             self._tail.restart()
+            self._unsynced = False
 
     def _store(self, length: int, doing: str) -> None:
         """Put the first rows into the database: so many values of them."""
@@ -342,6 +334,8 @@ class Journal(Reader):
                 values = rows[first : first + _WIDTH]
                 db.execute(_INSERTS[len(values) // _COLUMNS], values)
         del self._rows[:length]
+        self._log_bytes += self._unmoved_bytes
+        self._unmoved_bytes = 0
 
     def _synced(self, handle: int) -> bool:
         """Sync a file; after a failure the kernel may call lost pages clean: none counts then."""

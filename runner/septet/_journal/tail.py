@@ -25,12 +25,14 @@ from typing import Final
 
 from septet._journal.form import HASH_BYTES, Entry, unlinked
 
-__all__ = ["TAIL_BYTES", "Seen", "Tail", "frame_of", "seen_in", "tail_of"]
+__all__ = ["FRAME_BYTES", "TAIL_BYTES", "Seen", "Tail", "frame_of", "seen_in", "tail_of"]
 
 TAIL_BYTES: Final = 4 << 20
 """Of the file. Full, it holds some ten thousand quotes."""
 _HEAD: Final = struct.Struct("<8s36s32s")
 _FRAME: Final = struct.Struct("<4sI32s")
+FRAME_BYTES: Final = _FRAME.size
+"""What a frame is longer than what its hash is of."""
 _SEQ: Final = struct.Struct("<q")
 _FILE: Final = b"septail1"
 _MAGIC: Final = b"\xff\xf5\x00\xf6"
