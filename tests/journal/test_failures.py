@@ -84,6 +84,31 @@ def test_a_locked_database_is_waited_for_and_then_said(tmp_path: Path) -> None:
         assert journal.verify().ok
 
 
+def test_a_tail_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a write is none: the next one takes its place."""
+
+    def short(handle: int, data: bytes, place: int) -> int:
+        return write(handle, data[:100], place)
+
+    def refused(handle: int, data: bytes, place: int) -> int:
+        raise OSError(28, "No space left on device")
+
+    write = os.pwrite
+    with filled(tmp_path / "j", 3) as journal:
+        for number, (how, said) in enumerate(((short, "only 100 of"), (refused, "No space")), 4):
+            journal.append(bar(number), ())
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "pwrite", how)
+                for _ in range(2):
+                    with pytest.raises(JournalError, match=f"storing 1 entries failed: {said}"):
+                        journal.commit()
+                assert said in journal.failing
+                assert (journal.last_seq, journal.waiting) == (number - 1, 1)
+            assert journal.commit(durable=True) == 1
+            assert (journal.last_seq, journal.failing) == (number, "")
+        assert journal.verify().ok
+
+
 def test_memory_is_bounded_while_the_disk_refuses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -278,17 +278,20 @@ class Journal(Reader):
 
     def _keep(self) -> None:
         """Write what waits into the tail, or where that is full, with all of it, past it."""
-        doing, length = f"storing {self.waiting:,} entries", self._waiting_bytes
+        length = self._waiting_bytes
         flood = self.durability == "process" and length > FLOOD_BYTES
         if flood or not self._tail.fits(length):
-            self._store(len(self._rows), doing)
+            self._store(len(self._rows), f"storing {self.waiting:,} entries")
             self._log_bytes += length
             self._restart()
-        else:
-            with self._failing(doing):
-                self._tail.put(b"".join([frame_of(*each) for each in self._links]))
-            self._unsynced = True
-            self._unmoved_bytes += length
+            return
+        try:
+            self._tail.put(b"".join([frame_of(*each) for each in self._links]))
+        except OSError:
+            with self._failing(f"storing {self.waiting:,} entries"):
+                raise
+        self._unsynced = True
+        self._unmoved_bytes += length
 
     @contextmanager
     def _failing(self, doing: str) -> Iterator[None]:
