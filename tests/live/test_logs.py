@@ -87,6 +87,28 @@ def test_the_trace_ties_signal_order_and_fill() -> None:
     assert lines[1][2]["text"] == "market buy 0.4 BTC/USDT"
 
 
+def test_a_block_is_one_line_that_says_what_ends_it() -> None:
+    fired = m.Fired(
+        rule="venue_down:main", then="block_entries", lifts="the venue answers again", equity=1.0,
+        text="connection lost",
+    )  # fmt: skip
+    alert = m.Alerted(level="error", event="venue_down", text="venue_down:main: connection lost")
+    [(level, name, fields)] = lines_of(m.Ticked(at_ns=1, market_ns=1), [fired, alert], SYMBOLS)
+    assert (level, name, fields["rule"]) == ("error", "venue_down", "venue_down:main")
+    assert fields["text"] == (
+        "venue_down:main: no entries, until: the venue answers again (connection lost)"
+    )
+
+
+def test_orders_have_the_names_that_why_takes() -> None:
+    refused = m.Changed(
+        order=5, client_id="", symbol=1, state="rejected", filled=0.0, reason="venue_down"
+    )
+    [(level, _, fields)] = lines_of(m.Ticked(at_ns=1, market_ns=1), [refused], SYMBOLS)
+    assert (level, fields["order"]) == ("warning", "o5")
+    assert fields["text"] == "o5 of ETH/USDT rejected: venue_down"
+
+
 def test_a_decision_to_do_nothing_is_for_debugging_only() -> None:
     idle = m.Decided(
         time_ns=1, symbol=1, features=b"", probability_up=None, confidence=0.0, signal="none",

@@ -21,6 +21,8 @@ __all__ = ["LEVELS", "Line", "RunLog", "lines_of"]
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 FILE: Final = "log.jsonl"
+HALT: Final = "halt"
+"""A halt of the file, whose own words name the equity it fired at."""
 _LARGEST_FILE: Final = 64 * 1024 * 1024
 _NS: Final = 1_000_000_000
 
@@ -155,8 +157,14 @@ def lines_of(
     line = _of_event(event, symbols)
     if line is not None:
         found.append(line)
+    said: Line | None = None
     for each in commands:
         line = _of_command(each, symbols)
+        if isinstance(each, m.Alerted) and said is not None:  # the same, louder: one line is enough
+            louder = said[2] if each.event != HALT else {**said[2], "text": each.text}
+            found[-1] = each.level, each.event, louder
+            line = None
+        said = line if isinstance(each, m.Fired) else None
         if line is not None:
             if each.trace:
                 line[2]["trace"] = each.trace
@@ -178,8 +186,10 @@ def _of_event(event: m.Event, symbols: Sequence[str]) -> Line | None:
             return "warning", "operated", {"text": text, "action": event.action}
         case m.FeedChanged():
             level = "info" if event.state == "live" else "warning"
-            text = f"{event.stream} {event.state}" + (f": {event.reason}" if event.reason else "")
-            return level, "feed", {"text": text, "symbol": _name(symbols, event.symbol)}
+            symbol = _name(symbols, event.symbol)
+            name = f"{event.stream} of {symbol}" if symbol else event.stream
+            text = f"{name}: {event.state}" + (f", {event.reason}" if event.reason else "")
+            return level, "feed", {"text": text, "symbol": symbol}
         case m.VenueChanged():
             level = "info" if event.state == "up" else "warning"
             text = f"{event.venue} is {event.state}" + (f": {event.reason}" if event.reason else "")
@@ -240,17 +250,22 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
                 f"{_number(command.price)}, fee {_number(command.fee)} {command.fee_currency}; "
                 f"holds {_number(command.position)}"
             )
-            return "info", "fill", {"text": text, "order": command.order}
+            return "info", "fill", {"text": text, "order": _order(command.order)}
         case m.Changed():
             level = _LEVEL_OF_STATE.get(command.state, "info")
-            text = command.state + (f": {command.reason}" if command.reason else "")
-            return level, "changed", {"text": text, "symbol": symbol, "order": command.client_id}
+            order = command.client_id or _order(command.order)
+            text = f"{order} of {symbol} {command.state}"
+            text += f": {command.reason}" if command.reason else ""
+            return level, "changed", {"text": text, "symbol": symbol, "order": order}
         case m.Fired():
-            text = f"{command.rule} fired, {command.then}; lifted by {command.lifts}. "
+            text = (
+                f"{command.rule}: {_DOES.get(command.then, command.then)}, until: {command.lifts}"
+            )
+            text += f" ({command.text})" if command.text else ""
             level = "warning" if command.then == "block_entries" else "error"
-            return level, "halt", {"text": (text + command.text).strip(), "rule": command.rule}
+            return level, HALT, {"text": text, "rule": command.rule}
         case m.Lifted():
-            text = f"{command.rule} lifted by {command.by}"
+            text = f"{command.rule} is over: {command.by}"
             return "warning", "lifted", {"text": text, "rule": command.rule}
         case m.Alerted():
             return command.level, command.event, {"text": command.text, "symbol": symbol}
@@ -260,6 +275,15 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
             return None
 
 
+def _order(number: int) -> str:
+    """Name an order of the strategy as its table and `septet why` do; a stop has none."""
+    return f"o{number}" if number >= 0 else ""
+
+
+_DOES: Final = {
+    "block_entries": "no entries", "flatten": "orders are cancelled and positions closed",
+    "cancel_all": "orders are cancelled",
+}  # fmt: skip
 _LEVEL_OF_STATE: Final = {
     "intent": "debug", "submitted": "debug", "open": "debug", "partially_filled": "debug",
     "unknown": "warning", "rejected": "warning", "expired": "warning",
