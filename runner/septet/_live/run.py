@@ -15,7 +15,7 @@ from septet._live import start as begin
 from septet._live.account import AccountGate, SharedVenue, insist_on_funds
 from septet._live.clock import LiveClock, WallClock
 from septet._live.lane import Lane
-from septet._live.pages import merge_pages
+from septet._live.pages import merge_aside
 from septet._live.stop import STOP_WITHIN_S, LaneEnd, LoopWatch, Signals, project
 from septet._live.wiring import WIRING, Wiring
 from septet.errors import InputError
@@ -113,7 +113,7 @@ def keep_apart() -> None:
     What comes later is for `tidy`, so that hardly any collection falls between a bar and its
     order.
     """
-    merge_pages()
+    merge_aside()
     gc.freeze()
     gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
 
