@@ -33,7 +33,9 @@ OrderKind = Literal["market", "limit", "stop", "stop_limit"]
 Side = Literal["buy", "sell"]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True, gc=False
+):
     """A fact from outside."""
 
     at_ns: int
@@ -329,7 +331,9 @@ EVENTS = (
 # ---------------------------------------------------------------- commands
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+class Command(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True, gc=False
+):
     """What the core wants done, or what it decided. `trace` ties bar, signal, order and fill."""
 
     trace: str = ""

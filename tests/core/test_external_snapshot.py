@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from septet._core.engine import Engine
-from septet._core.external import KNOWN, ExternalEngine
+from septet._core.engine import KNOWN, Engine
+from septet._core.external import ExternalEngine
 from septet._kernel import layout
 from septet._shell.eventful import barriers
 from septet.errors import RunError
@@ -110,7 +110,7 @@ def test_what_is_remembered_stays_small():
     for n in range(3 * KNOWN):
         found = desk.engine.mark(0, 90.0, 90.0, desk.now_ns + n)
         desk.engine.end(0, placed(found)[0].order, layout.STATUS_CANCELLED, desk.now_ns + n)
-    assert len(desk.engine._orders) == KNOWN
+    assert len(desk.engine._known) == KNOWN
     assert desk.count(layout.LOG) == 0
     assert len(desk.engine.window.arrays["LI"]) == rows
 

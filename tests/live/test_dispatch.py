@@ -233,7 +233,7 @@ def test_alarms_ring_at_their_time_and_once(asked: list[int], steps: Sequence[in
     with monkeypatch.context():
         alarm = Alarm(clock, rung.append)
         for each in asked:
-            alarm.ask(each)
+            alarm.ask(m.Wake(at_ns=each))
         loop.step()
         waiting = set(asked)
         for step in [0, *steps, 30]:
@@ -255,9 +255,9 @@ def test_a_closed_alarm_is_silent() -> None:
         clock = ManualClock(0)
         rung: list[m.Event] = []
         alarm = Alarm(clock, rung.append)
-        alarm.ask(NS)
+        alarm.ask(m.Wake(at_ns=NS))
         alarm.close()
-        alarm.ask(0)
+        alarm.ask(m.Wake(at_ns=0))
         alarm.close()
         await asyncio.sleep(0)
         assert rung == []

@@ -40,6 +40,8 @@ MINUTE_NS = 60 * SECOND_NS
 MICRO = 1_000_000
 """Sums of money are kept as whole millionths: adding and taking away leaves exactly nothing."""
 BUCKETS = 60
+EXACT = 1 << 50
+"""Whole numbers below are so exact as floats that a decimal part of one is still told apart."""
 FUZZ = 1e-6
 """Part of a step that is taken for an error of rounding."""
 
@@ -76,6 +78,15 @@ def _digits(step: float) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 12
 
 
+@lru_cache(maxsize=1024)
+def _parts(step: float) -> tuple[int, float]:
+    """Return a step as a whole number of decimal parts, and how many parts one has."""
+    digits = _digits(step)
+    if digits > 22:  # a power of ten that is no float: nothing is below `EXACT`
+        return EXACT, 1.0
+    return round(step * 10**digits), 10.0**digits
+
+
 def whole(quantity: float, lot: float) -> float:
     """Return the largest whole number of lots that is not above a quantity.
 
@@ -88,7 +99,10 @@ def whole(quantity: float, lot: float) -> float:
     """
     if lot <= 0.0 or not math.isfinite(quantity):
         return quantity
-    return round(math.floor(quantity / lot + FUZZ) * lot, _digits(lot))
+    count, (lot_parts, parts) = math.floor(quantity / lot + FUZZ), _parts(lot)
+    if count * lot_parts < EXACT:  # one division rounds as decimals do, in a fraction of the time
+        return count * lot_parts / parts
+    return round(count * lot, _digits(lot))
 
 
 def inward(price: float, tick: float, sign: int) -> float:
@@ -218,7 +232,6 @@ class Checks:
         one.side = sign
         if reduces:
             self._reductions.append(now_ns)
-            _trim(self._reductions, now_ns - MINUTE_NS)
             return
         self._entries.append(now_ns)
         if len(self._repeats) > 4 * len(self.symbols) + 64:
@@ -301,8 +314,10 @@ class Checks:
         if lot > 0.0 and _off_step(quantity, lot):
             return "lot"
         if reduces:
-            sent = _trim(self._reductions, now_ns - MINUTE_NS)
-            return "rate" if sent >= self.limits.reductions_per_minute else ""
+            sent = self._reductions
+            while sent and sent[0] <= now_ns - MINUTE_NS:
+                sent.popleft()
+            return "rate" if len(sent) >= self.limits.reductions_per_minute else ""
         return (
             self._busy(k, sign, quantity, now_ns)
             or self._dear(one, quantity, limit, trigger, decided, now_ns)
@@ -316,24 +331,27 @@ class Checks:
         if self.broken:
             return "turnover"
         times = self._entries
-        if times and times[0] <= now_ns - MINUTE_NS:
-            _trim(times, now_ns - MINUTE_NS)
+        while times and times[0] <= now_ns - MINUTE_NS:
+            times.popleft()
         if len(times) >= self._half:
             return "rate"
         limits = self.limits
+        # What is old is only forgotten where as much as is remembered would be too much.
         same = self._repeats.get((k, sign, quantity))
-        if same and _trim(same, now_ns - limits.repeat_window_ns) >= limits.repeats:
+        if same and len(same) >= limits.repeats and self._repeated(same, now_ns):
             self.throttled = True
             return "throttled"
-        if self._buckets:
+        most = limits.turnover * max(0.0, self.equity) * MICRO
+        if self._traded > most:
             self._trim_buckets(now_ns)
         flips = self._flips
-        if (
-            len(flips) > limits.flips and self._flipped(now_ns)
-        ) or self._traded > limits.turnover * max(0.0, self.equity) * MICRO:
+        if (len(flips) > limits.flips and self._flipped(now_ns)) or self._traded > most:
             self.broken = True
             return "turnover"
         return ""
+
+    def _repeated(self, same: deque[int], now_ns: int) -> bool:
+        return _trim(same, now_ns - self.limits.repeat_window_ns) >= self.limits.repeats
 
     def _flipped(self, now_ns: int) -> bool:
         return _trim(self._flips, now_ns - self.limits.breaker_window_ns) > self.limits.flips

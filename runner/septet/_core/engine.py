@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from struct import Struct
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +16,6 @@ import numpy as np
 from septet._core.batch import grow_log
 from septet._core.events import (
     BY_HAND,
-    Barrier,
     Command,
     Curve,
     Decision,
@@ -28,7 +28,7 @@ from septet._core.events import (
     Working,
 )
 from septet._core.snapshot import freeze, thaw
-from septet._core.state import Floats, Ints, PlanFacts
+from septet._core.state import Floats, Ints
 from septet._core.window import Drain, Frames, Window
 from septet._kernel import layout
 from septet._kernel import ledger as _ledger
@@ -39,20 +39,15 @@ Judge = Callable[[int, Floats], tuple[float, int]]
 """Time and feature vector to the probability up and the model's state."""
 Rows = Callable[[Ints, Floats], None]
 """Told the rows of the log that are dropped."""
-TOLD: Final = 4
-"""What a decision's row says after its features: confidence, requested, granted, probability."""
 ledger: Any = _ledger  # plain functions whose arguments are numbers and arrays
+KNOWN: Final = 1_024
+"""Newest orders of which reason and price are remembered for fills that come late."""
 LATE_FILL, OPERATOR, ADOPTED, UNKNOWN = range(4)
 """Reasons that no rule has, counted from the plan's first of them."""
 
 
-def _told_rows(facts: PlanFacts) -> Any:
-    """Rows of F that a decision tells: the features, then `TOLD` more; None without tables."""
-    at, up = facts.decision_row, facts.model_row
-    if at is None:
-        return None
-    more = (at + layout.F_CONFIDENCE, at + layout.F_REQUESTED, at + layout.F_GRANTED)
-    return np.array([*facts.features, *more, at if up is None else up], np.intp)
+def _view(array: Any) -> Any:
+    return memoryview(array)
 
 
 class Engine:
@@ -90,25 +85,35 @@ class Engine:
     ) -> None:
         self.window, self.plan, self.state = window, window.plan, window.state
         self._judge, self._model_row = judge, model_row
-        self._inputs = np.array(model_inputs, np.intp)
-        self._told = _told_rows(self.plan.facts)
+        self._inputs = tuple(model_inputs)
+        self._vector = np.zeros(len(self._inputs))
+        self._numbers = _view(self._vector)
+        facts = self.plan.facts
+        self._features, self._decision_row = facts.features, facts.decision_row
+        self._up_row = facts.model_row
+        self._packed = Struct(f"{len(facts.features)}d").pack
         self._drain = drain
         self._keeps_log, self._dropped = keeps_log, dropped
         self._seen = 0
         self._now_ns = 0
+        self._known: dict[int, tuple[int, float, bool]] | None = None  # reason, price, given up
         self._valued = False  # whether equity and halts are as the newest mark left them
         module = self.plan.module
         self._push, self._observe, self._trade = module.push, module.observe, module.trade
         self._C, self._B, self._I = self.state.C, self.state.B, self.state.I
-        arrays = window.arrays  # these stay where they are; the log's do not
-        self._T, self._F, self._D = arrays["T"], arrays["F"], arrays["D"]
-        self._G, self._N = arrays["G"], arrays["N"]
+        self._arrays = arrays = window.arrays  # all stay where they are but those of the log
+        # A number on its own is read through a view: that takes a fraction of the array's steps.
+        state = (self.state.A, self._C, self._B, self._I)
+        self._a, self._c, self._b, self._i = (_view(each) for each in state)
+        self._t, self._f, self._d, self._g = (_view(arrays[name]) for name in "TFDG")
+        self._log_rows = Struct(f"{layout.LI_COLUMNS}q"), Struct(f"{arrays['LF'].shape[1]}d")
+        self._see_log()
 
     @property
     def log(self) -> tuple[Ints, Floats]:
         """The rows of the log so far; the dropped ones are not there."""
         rows = int(self._C[layout.LOG])
-        return self.window.arrays["LI"][:rows], self.window.arrays["LF"][:rows]
+        return self._arrays["LI"][:rows], self._arrays["LF"][:rows]
 
     # ------------------------------------------------------------------ events
 
@@ -120,7 +125,7 @@ class Engine:
             return []
         if event.late:
             self._C[layout.LATE] = 1
-        if self._trade(t, t + 1, self.window.arrays.table) == t:
+        if self._trade(t, t + 1, self._arrays.table) == t:
             self._trade_again(t)
         if event.late:
             self._C[layout.LATE] = 0
@@ -132,31 +137,28 @@ class Engine:
         window.room -= 1
         if window.room <= 0:
             window.make_room(self._drain)
-        t, table = window.time, window.arrays.table
+        t, table, judge = window.time, self._arrays.table, self._judge
         window.time = t + 1
         self._push(t, event.time_ns, event.day, event.columns, event.facts, table)
         self._observe(t, t + 1, table)
-        if self._judge is not None:
-            self._predict(event)
+        if judge is not None:  # the model in force is asked for every symbol that has a bar
+            row, f, vector, numbers = self._model_row, self._f, self._vector, self._numbers
+            assert row is not None
+            for k in range(len(self._I)):
+                i = self._t[layout.ROW + k, t]
+                if i < 0:
+                    continue
+                for place, source in enumerate(self._inputs):
+                    numbers[place] = f[k, source, i]
+                f[k, row, i], f[k, row + 1, i] = judge(event.time_ns, vector)
         return t
 
     def _trade_again(self, t: int) -> None:
         """Trade with a larger log."""
         reached = t
         while reached == t:
-            grow_log(self.plan, self.window.arrays)
-            reached = self._trade(t, t + 1, self.window.arrays.table)
-
-    def _predict(self, event: Barrier) -> None:
-        """Ask the model in force for every symbol that has a bar."""
-        judge, row, F = self._judge, self._model_row, self._F
-        assert judge is not None
-        assert row is not None
-        cursors = self._N.tolist()
-        for k, age in enumerate(event.facts[:, layout.AGE].tolist()):
-            if age >= 0:
-                bar = F[k, :, cursors[k] - 1]
-                bar[row], bar[row + 1] = judge(event.time_ns, bar.take(self._inputs))
+            self._grow_log()
+            reached = self._trade(t, t + 1, self._arrays.table)
 
     # ------------------------------------------------------------------ a person
 
@@ -191,7 +193,7 @@ class Engine:
         """
         self._now_ns, self._valued = time_ns, False
         self._make_room()
-        C, A, arrays = self._C, self.state.A, self.window.arrays
+        C, A, arrays = self._C, self.state.A, self._arrays
         for h, (code, waits) in enumerate(self.plan.facts.halts):
             active = layout.C_SLOTS + 3 * h
             if waits and C[active] == 1:
@@ -213,11 +215,19 @@ class Engine:
 
     def _make_room(self) -> None:
         """Let the log have room for what one call outside of a step may write."""
-        if int(self._C[layout.LOG]) + 4 * len(self._I) + 8 > len(self.window.arrays["LI"]):
-            grow_log(self.plan, self.window.arrays)
+        if int(self._C[layout.LOG]) + 4 * len(self._I) + 8 > len(self._arrays["LI"]):
+            self._grow_log()
+
+    def _grow_log(self) -> None:
+        grow_log(self.plan, self._arrays)
+        self._see_log()
+
+    def _see_log(self) -> None:
+        """Look at the log as bytes, of which a few rows are read in one step."""
+        self._log_bytes = [self._arrays[name].data.cast("B") for name in ("LI", "LF")]
 
     def _end_order(self, k: int, reason: int, time_ns: int) -> None:
-        arrays = self.window.arrays
+        arrays = self._arrays
         ledger.end_order(
             k, layout.STATUS_CANCELLED, reason, time_ns, self._C, self._B, self._I,
             arrays["LI"], arrays["LF"],
@@ -225,7 +235,7 @@ class Engine:
 
     def _send_exit(self, k: int, reason: int, time_ns: int) -> None:
         """Do what the text's `send_exit` does: a market order that nothing blocks."""
-        B, whole, arrays = self._B, self._I, self.window.arrays
+        B, whole, arrays = self._B, self._I, self._arrays
         units = self.lots_to_close(k)
         if whole[k, layout.WORKING] == 1:
             if whole[k, layout.REDUCES] == 1 and abs(B[k, layout.ORDER_UNITS]) >= abs(units):
@@ -244,74 +254,82 @@ class Engine:
     @property
     def equity(self) -> float:
         """Equity at the newest mark (quote)."""
-        return self.state.A.item(layout.EQUITY)
+        return self._a[layout.EQUITY]  # type: ignore[no-any-return]
 
     @property
     def cash(self) -> float:
         """Cash of the account (quote)."""
-        return self.state.A.item(layout.CASH)
+        return self._a[layout.CASH]  # type: ignore[no-any-return]
 
     @property
     def blocked(self) -> bool:
         """Whether a halt, or a person, blocks entries."""
-        return self._C.item(layout.BLOCKED) > 0
+        return bool(self._c[layout.BLOCKED] > 0)
 
     def position(self, k: int) -> tuple[float, float]:
         """Position of a symbol: in the base currency, and in units."""
-        units = self._B.item(k, layout.UNITS)
-        return units / self._B.item(k, layout.SCALE), units
+        units = self._b[k, layout.UNITS]
+        return units / self._b[k, layout.SCALE], units
+
+    def scale(self, k: int) -> float:
+        """Units in one of a symbol's base currency."""
+        return self._b[k, layout.SCALE]  # type: ignore[no-any-return]
 
     def held(self, k: int) -> float:
         """Position of a symbol in the base currency."""
-        units: float = self._B.item(k, layout.UNITS)
-        return units / self._B.item(k, layout.SCALE) if units else units
+        units: float = self._b[k, layout.UNITS]
+        return units / self._b[k, layout.SCALE] if units else units
 
     def lots_to_close(self, k: int) -> float:
         """Units, signed, of the order that closes a position; whole lots, zero for dust."""
-        held, lot = self._B.item(k, layout.UNITS), self._B.item(k, layout.LOT)
+        held, lot = self._b[k, layout.UNITS], self._b[k, layout.LOT]
         lots = ledger.floor_units(abs(held), lot)
         return float(-lots if held > 0.0 else lots)
 
     def working(self, k: int) -> Working | None:
         """Return the working order of a symbol, if there is one."""
-        B, whole = self._B, self._I
-        if whole.item(k, layout.WORKING) == 0:
+        b, whole = self._b, self._i
+        if whole[k, layout.WORKING] == 0:
             return None
         return Working(
-            whole.item(k, layout.ORDER_ID), whole.item(k, layout.ORDER_TYPE),
-            B.item(k, layout.ORDER_UNITS), B.item(k, layout.LIMIT_PRICE),
-            B.item(k, layout.TRIGGER), whole.item(k, layout.REDUCES) == 1,
-            whole.item(k, layout.ORDER_REASON),
+            whole[k, layout.ORDER_ID], whole[k, layout.ORDER_TYPE], b[k, layout.ORDER_UNITS],
+            b[k, layout.LIMIT_PRICE], b[k, layout.TRIGGER], whole[k, layout.REDUCES] == 1,
+            whole[k, layout.ORDER_REASON],
         )  # fmt: skip
 
     def decision(self, k: int) -> Decision | None:
         """Return what was decided for a symbol at the newest time; None if it had no bar then."""
-        t = self.window.time - 1
-        i = self._T.item(layout.ROW + k, t) if t >= 0 else -1
+        t, f, d = self.window.time - 1, self._f, self._d
+        i = self._t[layout.ROW + k, t] if t >= 0 else -1
         if i < 0:
             return None
-        rows = self._told
-        assert rows is not None, "a plan without tables keeps no decisions"
-        told = self._F[k, :, i].take(rows)
-        wish, refused, clipped, late = self._D[k, :, i].tolist()
-        confidence, requested, granted, up = told[-TOLD:].tolist()
+        at = self._decision_row
+        assert at is not None, "a plan without tables keeps no decisions"
+        wish = d[k, layout.D_WISH, i]
+        features = [f[k, row, i] for row in self._features]
         return Decision(
-            self._T.item(layout.KNOWN, t), k, told[:-TOLD].tobytes(),
-            math.nan if self.plan.facts.model_row is None else up, wish & layout.WISH,
-            1.0 if wish & layout.CERTAIN else confidence, requested, granted, clipped - 1,
-            refused - 1, late != 0,
+            self._t[layout.KNOWN, t], k, self._packed(*features),
+            math.nan if self._up_row is None else f[k, self._up_row, i], wish & layout.WISH,
+            1.0 if wish & layout.CERTAIN else f[k, at + layout.F_CONFIDENCE, i],
+            f[k, at + layout.F_REQUESTED, i], f[k, at + layout.F_GRANTED, i],
+            d[k, layout.D_CLIPPED, i] - 1, d[k, layout.D_REFUSED, i] - 1,
+            d[k, layout.D_LATE, i] != 0,
         )  # fmt: skip
 
     def curve(self) -> Curve:
         """Return the account at the newest decision time; there must have been one."""
         t = self.window.time - 1
-        return Curve(self._T.item(layout.KNOWN, t), *self._G[:, t].tolist())
+        g = self._g
+        return Curve(
+            self._t[layout.KNOWN, t], g[layout.G_EQUITY, t], g[layout.G_CASH, t],
+            g[layout.G_EXPOSURE, t],
+        )  # fmt: skip
 
     # ------------------------------------------------------------------ snapshots
 
     def snapshot(self) -> bytes:
         """Everything needed to go on bit for bit; rows of the log that were read are not."""
-        assert self._C.item(layout.LOG) == self._seen, "commands are waiting to be read"
+        assert self._c[layout.LOG] == self._seen, "commands are waiting to be read"
         return freeze(self.window, {"now_ns": self._now_ns, **self._kept()})
 
     def restore(self, data: bytes) -> None:
@@ -337,36 +355,33 @@ class Engine:
     # ------------------------------------------------------------------ commands
 
     def _new(self) -> list[Command]:
-        """Return what was appended to the log since it was last read."""
-        rows = self._C.item(layout.LOG)
-        if rows == self._seen:
+        """Return what was appended to the log since it was last read, as commands."""
+        first, rows = self._seen, self._c[layout.LOG]
+        if rows == first:
             return []
-        found = self._read(self._seen, rows)
-        self._seen = rows
-        if not self._keeps_log:
-            if self._dropped is not None:
-                LI, LF = self.log
-                self._dropped(LI.copy(), LF.copy())
-            self._C[layout.LOG] = self._seen = 0
-        return found
-
-    def _read(self, first: int, rows: int) -> list[Command]:
-        """Read rows of the log as commands."""
-        LI = self.window.arrays["LI"][first:rows].tolist()
-        LF = self.window.arrays["LF"][first:rows].tolist()
+        known, (whole, parts), (li, lf) = self._known, self._log_rows, self._log_bytes
+        LI = list(whole.iter_unpack(li[first * whole.size : rows * whole.size]))
+        LF = list(parts.iter_unpack(lf[first * parts.size : rows * parts.size]))
         held: dict[int, float] | None = None
         found: list[Command] = []
         for (kind, time_ns, k, order, code, reason), values in zip(LI, LF, strict=True):
             if kind == layout.ORDER:
-                units, limit, trigger, price = values[:4]
-                reduces, sizing = reason != 0, tuple(values[6:])
+                units, limit, trigger, price, confidence, up, *sizing = values
                 made = Place(
-                    time_ns, k, order, code, units, limit, trigger, reason, price, reduces,
-                    values[4], values[5], sizing,
+                    time_ns, k, order, code, units, limit, trigger, reason, price, reason != 0,
+                    confidence, up, tuple(sizing),
                 )  # fmt: skip
                 found.append(made)
+                if known is not None:
+                    known[order] = (reason, price, False)
+                    if len(known) > KNOWN:
+                        del known[next(iter(known))]
             elif kind == layout.STATUS:
-                found.append(OrderEnded(time_ns, k, order, code, reason))
+                ended = OrderEnded(time_ns, k, order, code, reason)
+                found.append(ended)
+                if known is not None and order in known:
+                    why, price, _ = known[order]
+                    known[order] = (why, price, self._is_given_up(ended, why))
             elif kind == layout.FILL:
                 units, price, fee, got = values[:4]
                 if held is None:
@@ -379,13 +394,27 @@ class Engine:
                 found.append(Halted(time_ns, order, values[0]))
             elif kind == layout.LIFT:
                 found.append(Lifted(time_ns, order))
+        self._seen = rows
+        if not self._keeps_log:
+            if self._dropped is not None:
+                gone = self.log
+                self._dropped(gone[0].copy(), gone[1].copy())
+            self._c[layout.LOG] = self._seen = 0
         return found
 
-    def _held_before(self, LI: list[list[int]], LF: list[list[float]]) -> dict[int, float]:
+    def _is_given_up(self, ended: OrderEnded, reason: int) -> bool:
+        """Whether a rule ended an order, so that what still arrives of it is not wanted.
+
+        An order that the venue ended has the reason it was made for.
+        """
+        by_rule = ended.reason not in (reason, self._reason(LATE_FILL))
+        return ended.status == layout.STATUS_CANCELLED and by_rule
+
+    def _held_before(self, LI: Sequence[Any], LF: Sequence[Any]) -> dict[int, float]:
         """Return the units held before the first of some fills."""
         held: dict[int, float] = {}
         for whole, values in zip(LI, LF, strict=True):
             if whole[0] == layout.FILL:
                 k = whole[2]
-                held[k] = held.get(k, self._B.item(k, layout.UNITS)) - values[3]
+                held[k] = held.get(k, self._b[k, layout.UNITS]) - values[3]
         return held

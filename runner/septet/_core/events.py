@@ -18,7 +18,7 @@ BY_HAND = -1
 """Number of the halt that a person makes."""
 
 
-class Barrier(msgspec.Struct, frozen=True):
+class Barrier(msgspec.Struct, frozen=True, gc=False):
     """Every symbol due at a decision time has delivered, or its grace has passed.
 
     `columns` (symbols, c) holds the values of the plan's columns and `facts` (symbols, 4) the
@@ -38,7 +38,7 @@ class Barrier(msgspec.Struct, frozen=True):
 Event = Barrier
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """An order wants to leave; `price` is what the decision saw.
 
     `sizing` is the equity and what the sizing rule remembers, as the plan explains it.
@@ -59,7 +59,7 @@ class Place(msgspec.Struct, frozen=True):
     sizing: tuple[float, ...]
 
 
-class OrderEnded(msgspec.Struct, frozen=True):
+class OrderEnded(msgspec.Struct, frozen=True, gc=False):
     """An order is filled, cancelled or expired; with fills from outside: its cancel is wished."""
 
     time_ns: int
@@ -69,7 +69,7 @@ class OrderEnded(msgspec.Struct, frozen=True):
     reason: int
 
 
-class Traded(msgspec.Struct, frozen=True):
+class Traded(msgspec.Struct, frozen=True, gc=False):
     """A part of an order was filled: `got` units arrived, `held` is the position after it.
 
     Where `got` differs from `units`, the fee was kept back in the base currency, and `fee`
@@ -88,7 +88,7 @@ class Traded(msgspec.Struct, frozen=True):
     reason: int
 
 
-class Halted(msgspec.Struct, frozen=True):
+class Halted(msgspec.Struct, frozen=True, gc=False):
     """A halt fired; `BY_HAND` is a person's."""
 
     time_ns: int
@@ -96,14 +96,14 @@ class Halted(msgspec.Struct, frozen=True):
     equity: float
 
 
-class Lifted(msgspec.Struct, frozen=True):
+class Lifted(msgspec.Struct, frozen=True, gc=False):
     """A halt was lifted."""
 
     time_ns: int
     halt: int
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What was decided for a symbol: a row of the decision table.
 
     `features` are the bits of the float64 row; `wish` is 0 none, 1 short, 2 flat, 3 long;
@@ -123,7 +123,7 @@ class Decision(msgspec.Struct, frozen=True):
     late: bool
 
 
-class Curve(msgspec.Struct, frozen=True):
+class Curve(msgspec.Struct, frozen=True, gc=False):
     """The account at a decision time; `exposure` is the sum of |notional| (quote)."""
 
     time_ns: int
@@ -132,7 +132,7 @@ class Curve(msgspec.Struct, frozen=True):
     exposure: float
 
 
-class Working(msgspec.Struct, frozen=True):
+class Working(msgspec.Struct, frozen=True, gc=False):
     """The working order of a symbol; `units` (signed) are what is left of it."""
 
     order: int

@@ -11,15 +11,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from septet._core.engine import ADOPTED, LATE_FILL, UNKNOWN, Engine
-from septet._core.events import Command, OrderEnded, Place
+from septet._core.engine import ADOPTED, UNKNOWN, Engine
+from septet._core.events import Command
 from septet._core.window import Window
 from septet._kernel import layout
 
 __all__ = ["ExternalEngine"]
 
-KNOWN: Final = 1_024
-"""Newest orders whose reason is remembered for fills that come late."""
 END, TRIGGER, GO_ON = range(3)
 NOBODY: Final = -1
 """Number of the order of a position that was adopted."""
@@ -38,7 +36,7 @@ class ExternalEngine(Engine):
         self._book, self._reprice = module.book, module.reprice
         self._protection, self._respond = module.protection, module.respond
         self._level = np.zeros(1)
-        self._orders: dict[int, tuple[int, float, bool]] = {}
+        self._known: dict[int, tuple[int, float, bool]] = {}
 
     def fill(
         self, k: int, order: int, units: float, price: float, got: float, fee: float,
@@ -52,10 +50,10 @@ class ExternalEngine(Engine):
         makes an exit at once.
         """
         self._now_ns, self._valued = time_ns, False
-        reason, reference, given_up = self._orders.get(order, (self._reason(UNKNOWN), price, False))
+        reason, reference, given_up = self._known.get(order, (self._reason(UNKNOWN), price, False))
         self._book(
             k, order, units, price, got, fee, int(maker), time_ns, reason, reference,
-            int(given_up), self.window.arrays.table,
+            int(given_up), self._arrays.table,
         )  # fmt: skip
         return self._new()
 
@@ -77,12 +75,12 @@ class ExternalEngine(Engine):
 
     def _do(self, deed: int, k: int, order: int, code: int, time_ns: int) -> list[Command]:
         self._now_ns, self._valued = time_ns, False
-        self._respond(deed, k, order, code, time_ns, self.window.arrays.table)
+        self._respond(deed, k, order, code, time_ns, self._arrays.table)
         return self._new()
 
     def owed(self, k: int) -> int:
         """Reason of an exit that ended outside before it was done, or -1."""
-        return self._I.item(k, layout.OWED) - 1
+        return self._i[k, layout.OWED] - 1  # type: ignore[no-any-return]
 
     def mark(self, k: int, price: float, exit_price: float, time_ns: int) -> list[Command]:
         """Value a symbol at a price between two bars; test the halts and the stops held here.
@@ -91,7 +89,7 @@ class ExternalEngine(Engine):
         NaN where its stops are held elsewhere.
         """
         self._now_ns = time_ns
-        self._reprice(k, price, exit_price, time_ns, self.window.arrays.table)
+        self._reprice(k, price, exit_price, time_ns, self._arrays.table)
         found = self._new()
         self._valued = not found and not self.plan.facts.timed
         return found
@@ -101,58 +99,38 @@ class ExternalEngine(Engine):
 
         Most quotes are of such symbols: no equity moves, and no halt or stop is met that was not.
         """
-        B = self._B
-        if not self._valued or B.item(k, layout.UNITS) or self._I.item(k, layout.OPEN_SIDE):
+        b = self._b
+        if not self._valued or b[k, layout.UNITS] or self._i[k, layout.OPEN_SIDE]:
             return False
         if not 0.0 < price < math.inf:
             return False
         self._now_ns = time_ns
-        B[k, layout.MARK] = price
+        b[k, layout.MARK] = price
         return True
 
     def protection(self, k: int) -> tuple[float, int]:
         """Level of the nearest stop of a position and its reason; NaN and -1 without one."""
-        reason = self._protection(k, self._now_ns, self._level, self.window.arrays.table)
+        reason = self._protection(k, self._now_ns, self._level, self._arrays.table)
         return self._level.item(0), int(reason)
 
     def adopt(self, k: int, units: float, price: float, time_ns: int) -> list[Command]:
         """Begin with a position of others, as if it had been bought at a price without a fee."""
         self._now_ns, self._valued = time_ns, False
-        if self._B.item(k, layout.MARK) == 0.0:
-            self._B[k, layout.MARK] = price
+        if self._b[k, layout.MARK] == 0.0:
+            self._b[k, layout.MARK] = price
         self._book(
             k, NOBODY, units, price, units, 0.0, 0, time_ns, self._reason(ADOPTED), price, 0,
-            self.window.arrays.table,
+            self._arrays.table,
         )  # fmt: skip
         return self._new()
 
     # ------------------------------------------------------------------ orders that may fill late
 
-    def _read(self, first: int, rows: int) -> list[Command]:
-        found = super()._read(first, rows)
-        for each in found:
-            if isinstance(each, Place):
-                self._orders[each.order] = (each.reason, each.price, False)
-                if len(self._orders) > KNOWN:
-                    del self._orders[next(iter(self._orders))]
-            elif isinstance(each, OrderEnded) and each.order in self._orders:
-                reason, price, _ = self._orders[each.order]
-                self._orders[each.order] = (reason, price, self._is_given_up(each, reason))
-        return found
-
-    def _is_given_up(self, ended: OrderEnded, reason: int) -> bool:
-        """Whether a rule ended an order, so that what still arrives of it is not wanted.
-
-        An order that the venue ended has the reason it was made for.
-        """
-        by_rule = ended.reason not in (reason, self._reason(LATE_FILL))
-        return ended.status == layout.STATUS_CANCELLED and by_rule
-
     def _kept(self) -> dict[str, Any]:
-        return {"orders": [[order, *values] for order, values in self._orders.items()]}
+        return {"orders": [[order, *values] for order, values in self._known.items()]}
 
     def _take_up(self, kept: dict[str, Any]) -> None:
-        self._orders = {
+        self._known = {
             int(order): (int(reason), float(price), bool(given_up))
             for order, reason, price, given_up in kept["orders"]
         }

@@ -35,21 +35,11 @@ from septet._kernel import layout
 
 __all__ = ["LiveCore"]
 
-ENDS: Final[dict[int, Any]] = {
-    layout.STATUS_FILLED: "filled",
-    layout.STATUS_CANCELLED: "cancelled",
-    layout.STATUS_EXPIRED: "expired",
-}
-STATUS_OF: Final = {
-    "filled": layout.STATUS_FILLED,
-    "cancelled": layout.STATUS_CANCELLED,
-    "rejected": layout.STATUS_CANCELLED,
-    "expired": layout.STATUS_EXPIRED,
-}
-"""How the venue's word for an end is booked: the engine knows no rejection."""
 FLAT: Final = "flat"
 QUOTED_NS: Final = 10_000_000_000
 SAFE_MODE: Final = "safe_mode"
+UNTRAINED_NS: Final = 24 * 3_600 * 1_000_000_000
+"""How far ahead is looked for the next model that is due (market time)."""
 TRACES: Final = 1_024
 """Newest orders whose trace is remembered for their fills."""
 
@@ -106,8 +96,10 @@ class LiveCore:
         self.names, self.engine, self.intake, self.models = names, engine, intake, models
         self.guards, self.rules = guards, rules
         self.orders, self.checks = orders, checks
+        self._scales = [engine.scale(k) for k in range(len(names.symbols))]
         self.session, self.market_ns, self._now_ns = 0, 0, 0
         self._trained_to_ns, self._windows, self._fills = -1, 0, 0
+        self._untrained_to_ns = -1
         self._stops: dict[int, int] = {}
         self._dust: dict[int, float] = {}
         self._traces: dict[int, str] = {}
@@ -182,27 +174,26 @@ class LiveCore:
         self._alert("warning", "gap", text, event.symbol)
 
     def _barrier(self, event: m.BarrierReached) -> None:
-        self.market_ns = max(self.market_ns, event.time_ns)
+        if event.time_ns > self.market_ns:
+            self.market_ns = event.time_ns
         if not event.present:  # a time at which nobody delivered is none for the rules
             return
-        engine, out = self.engine, self._out
+        engine, names, out = self.engine, self.names, self._out
         found = engine.handle(self.intake.barrier(event))
         if not event.decides:
             return
         for k in event.present:
             if (row := engine.decision(k)) is not None:
-                out.append(telling.decided(row, self.names, self._traced(row.time_ns, k)))
+                trace = f"{names.symbols[k]}@{row.time_ns}"  # ties bar, decision, order, fills
+                out.append(telling.decided(row, names, trace))
         out.append(telling.ruled(engine.curve()))
         self._valued()
         self._carry(found)
         if self.rules.protects:
             for k in event.present:
                 self._protect(k)
-        self._train(event.time_ns)
-
-    def _traced(self, time_ns: int, k: int) -> str:
-        """Name what ties a bar to its decision, order and fills."""
-        return f"{self.names.symbols[k]}@{time_ns}"
+        if event.time_ns > self._untrained_to_ns:
+            self._train(event.time_ns)
 
     def _quoted(self, event: m.Quoted) -> None:
         k, bid, ask = event.symbol, event.bid, event.ask
@@ -262,12 +253,13 @@ class LiveCore:
         times = self.names.training_times
         if times is None:
             return
-        due = times(self._trained_to_ns, market_ns)
-        if due:
-            self._trained_to_ns = due[-1]
-        for trained_to_ns in due:
+        for trained_to_ns in times(self._trained_to_ns, market_ns):
+            self._trained_to_ns = trained_to_ns
             self._out.append(m.Train(number=self._windows, trained_to_ns=trained_to_ns))
             self._windows += 1
+        ahead_ns = market_ns + UNTRAINED_NS  # orders need not wait for the same answer
+        if self._trained_to_ns >= 0 and not times(self._trained_to_ns, ahead_ns):
+            self._untrained_to_ns = ahead_ns
 
     # ------------------------------------------------------------------ venues
 
@@ -308,7 +300,7 @@ class LiveCore:
     def _adopt(self, k: int, quantity: float) -> None:
         """Take over what the account holds, at the newest price."""
         assert isinstance(self.engine, ExternalEngine)
-        scale = self.engine.state.B.item(k, layout.SCALE)
+        scale = self._scales[k]
         price = self.engine.state.B.item(k, layout.MARK)
         if not price > 0.0:
             text = f"{self.names.symbols[k]} cannot be adopted before it has a price"
@@ -338,7 +330,7 @@ class LiveCore:
         engine = self.engine
         assert isinstance(engine, ExternalEngine)
         k, fill = outcome.symbol, outcome.fill
-        scale = engine.state.B.item(k, layout.SCALE)
+        scale = self._scales[k]
         units = float(round(outcome.quantity * scale))
         got, fee = units, fill.fee
         if fill.fee_currency == self.names.base[k]:
@@ -355,7 +347,7 @@ class LiveCore:
     def _ended(self, outcome: Ended) -> None:
         engine = self.engine
         assert isinstance(engine, ExternalEngine)
-        status = STATUS_OF[outcome.state]
+        status = telling.STATUS_OF[outcome.state]
         k = outcome.symbol
         self._carry(engine.end(k, outcome.parent, status, self.market_ns))
         if outcome.reason == FLAT:  # too small to sell: not wished again until it changes
@@ -389,7 +381,7 @@ class LiveCore:
         held = engine.held(k)
         level = engine.protection(k)[0] if held else math.nan
         wished = (held, level) if level == level else (0.0, 0.0)
-        trace = self._traced(self.market_ns, k)
+        trace = f"{self.names.symbols[k]}@{self.market_ns}"
         self.orders.protect(k, *wished, trace=trace)
 
     # ------------------------------------------------------------------ from the engine
@@ -410,8 +402,8 @@ class LiveCore:
                     self._out.append(m.Lifted(rule=self._halt_of(each.halt)[0], by="rule"))
 
     def _place(self, each: core.Place) -> None:
-        scale, rules = self.engine.state.B.item(each.symbol, layout.SCALE), self.rules
-        trace = self._traced(each.time_ns, each.symbol)
+        scale, rules = self._scales[each.symbol], self.rules
+        trace = f"{self.names.symbols[each.symbol]}@{each.time_ns}"
         made = telling.placed(each, self.names, scale, trace)
         self._out.append(made)
         self._traces[each.order] = trace
@@ -436,12 +428,12 @@ class LiveCore:
         if self.orders is not None:
             self.orders.wish_cancel(each.order, reason, self._now_ns)
             return
-        state = ENDS[each.status]
+        state = telling.ENDS[each.status]
         trace = self._traces.get(each.order, "")
         self._changed(each.order, each.symbol, state, "" if state == "filled" else reason, trace)
 
     def _traded(self, each: core.Traded, fill: m.Filled | None) -> None:
-        scale = self.engine.state.B.item(each.symbol, layout.SCALE)
+        scale = self._scales[each.symbol]
         self._fills += fill is None
         trace, name = self._traces.get(each.order, ""), f"f{self._fills}"
         self._out.append(telling.traded(each, self.names, scale, trace, fill=fill, name=name))
@@ -497,4 +489,5 @@ class LiveCore:
             self.models.restore(kept.models)
         self.session, self.market_ns, self._fills = kept.session, kept.market_ns, kept.fills
         self._trained_to_ns, self._windows = kept.trained_to_ns, kept.windows
+        self._untrained_to_ns = -1
         self._stops, self._traces, self._dust = kept.stops, kept.traces, kept.dust

@@ -62,8 +62,8 @@ class State:
             getattr(self, name)[:] = getattr(other, name)
 
 
-class Arrays:
-    """The arrays of a run in the form the entries take them.
+class Arrays(dict[str, Any]):
+    """The arrays of a run by name, and in the form the entries take them.
 
     `table` is what an entry is called with: addresses and shapes for compiled entries, the
     arrays themselves for uncompiled ones. The arrays are kept alive here. What is given must be
@@ -73,24 +73,21 @@ class Arrays:
     def __init__(self, arrays: Mapping[str, npt.NDArray[Any]], *, compiled: bool) -> None:
         names = [*ORDER, *(f"L{number}" for number in range(len(arrays) - len(ORDER)))]
         assert set(names) == arrays.keys(), sorted(set(names) ^ arrays.keys())
-        self._arrays = {name: arrays[name] for name in names}
+        super().__init__({name: arrays[name] for name in names})
         self._rows = {name: row for row, name in enumerate(names)}
         self._compiled = compiled
         self.table: Any = np.zeros((len(arrays), 4), np.int64)
         for name in names:
             self.put(name, arrays[name])
 
-    def __getitem__(self, name: str) -> Any:
-        return self._arrays[name]
-
     def put(self, name: str, array: npt.NDArray[Any], *, first: int = 0) -> None:
         """Put an array in the place of another; its last axis begins at cursor `first`."""
         assert array.flags.c_contiguous, name
         assert array.dtype == DTYPES.get(name, np.float64), name
-        self._arrays[name] = array
+        self[name] = array
         if not self._compiled:
             assert first == 0, "only compiled entries see a window at other cursors"
-            self.table = tuple(self._arrays.values())
+            self.table = tuple(self.values())
             return
         row = self._rows[name]
         self.table[row, 0] = array.ctypes.data - first * array.itemsize

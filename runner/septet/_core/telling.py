@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any, Final
 
 from septet import messages as m
 from septet._core import events as core
 from septet._core.wiring import Names
+from septet._kernel import layout
 
-__all__ = ["KINDS", "decided", "number", "placed", "ruled", "traded"]
+__all__ = ["ENDS", "KINDS", "STATUS_OF", "decided", "placed", "ruled", "traded"]
 
 KINDS: Final[Sequence[Any]] = ("market", "limit", "stop", "stop_limit")
+ENDS: Final[dict[int, Any]] = {
+    layout.STATUS_FILLED: "filled",
+    layout.STATUS_CANCELLED: "cancelled",
+    layout.STATUS_EXPIRED: "expired",
+}
+STATUS_OF: Final = {
+    "filled": layout.STATUS_FILLED,
+    "cancelled": layout.STATUS_CANCELLED,
+    "rejected": layout.STATUS_CANCELLED,
+    "expired": layout.STATUS_EXPIRED,
+}
+"""How the venue's word for an end is booked: the engine knows no rejection."""
 WISHES: Final[Sequence[Any]] = ("none", "short", "flat", "long")
-
-
-def number(value: float) -> float | None:
-    """Return a number, None where there is none."""
-    return value if math.isfinite(value) else None
 
 
 def decided(row: core.Decision, names: Names, trace: str) -> m.Decided:
     """Return a row of the decision table."""
-    reasons = names.reasons
+    reasons, up = names.reasons, row.probability_up
     return m.Decided(
         time_ns=row.time_ns, symbol=row.symbol, features=row.features,
-        probability_up=number(row.probability_up), confidence=row.confidence,
+        probability_up=up if isfinite(up) else None, confidence=row.confidence,
         signal=WISHES[row.wish], requested=row.requested, granted=row.granted,
         clipped_by=reasons[row.clipped] if row.clipped >= 0 else "",
         refused_by=reasons[row.refused] if row.refused >= 0 else "", late=row.late, trace=trace,
@@ -41,15 +49,19 @@ def ruled(curve: core.Curve) -> m.Ruled:
 
 def placed(each: core.Place, names: Names, scale: float, trace: str) -> m.Placed:
     """Return a row of the order table."""
-    seen = zip(("equity", *names.explained), each.sizing, strict=True)
+    sizing = {}
+    for name, value in zip(names.sizing, each.sizing, strict=True):
+        if isfinite(value):
+            sizing[name] = value
+    limit, trigger, up = each.limit_price, each.trigger_price, each.probability_up
     return m.Placed(
         time_ns=each.time_ns, order=each.order, symbol=each.symbol,
         side="buy" if each.units > 0.0 else "sell", order_type=KINDS[each.kind],
         quantity=abs(each.units) / scale, reason=names.reasons[each.reason],
-        decision_price=each.price, limit_price=number(each.limit_price),
-        trigger_price=number(each.trigger_price), confidence=number(each.confidence),
-        probability_up=number(each.probability_up),
-        sizing={name: value for name, value in seen if math.isfinite(value)}, trace=trace,
+        decision_price=each.price, limit_price=limit if isfinite(limit) else None,
+        trigger_price=trigger if isfinite(trigger) else None,
+        confidence=each.confidence if isfinite(each.confidence) else None,
+        probability_up=up if isfinite(up) else None, sizing=sizing, trace=trace,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from septet import messages as m
@@ -29,6 +30,11 @@ class Names:
     external: bool
     explained: tuple[str, ...] = ()
     training_times: Callable[[int, int], Sequence[int]] | None = field(default=None, repr=False)
+
+    @cached_property
+    def sizing(self) -> tuple[str, ...]:
+        """Names of what an order keeps of how it was sized: the equity, and what is explained."""
+        return ("equity", *self.explained)
 
 
 class IntakePort(Protocol):

@@ -82,6 +82,7 @@ class Barriers:
     ) -> None:
         """Go on from where `standing` is."""
         self.standing, self._clock = standing, clock
+        self.take = standing.take  # a bar or a gap of one symbol, in order
         self.grace_ns, self.decide_within_ns = grace_ns, decide_within_ns
         self._held: tuple[int, int] = (_NEVER, 0)
         self._silent_until_ns = _NEVER
@@ -107,10 +108,6 @@ class Barriers:
     def hold(self, catch_up_ns: int) -> None:
         """Let times that have passed wait for back-fill: at a start, or when the clock jumped."""
         self._held = (self._clock.market_ns(), self._clock.now_ns() + catch_up_ns)
-
-    def take(self, event: m.Event) -> None:
-        """Take in a bar or a gap of one symbol, in order."""
-        self.standing.take(event)
 
     def step(self, now_ns: int) -> list[m.BarrierReached]:
         """Return the barriers of one decision time that is reached by now; none if none is.
@@ -143,10 +140,17 @@ class Barriers:
     def _step(self, now_ns: int, found: list[m.BarrierReached]) -> bool:
         """Reach the next decision time, if everybody is there or grace has passed."""
         standing = self.standing
-        time_ns, due = self._upcoming()
-        if self._is_whole(time_ns, due):
+        upcoming = self._next
+        if upcoming is None or upcoming[0] <= standing.time_ns:
+            upcoming = self._upcoming()
+        time_ns, due = upcoming
+        whole = len(due) == len(standing.waiting)
+        for queue in standing.waiting:
+            whole = whole and len(queue) == 1 and queue[0] == time_ns
+        if whole:  # the usual: every symbol of the universe waits with this bar and no other
             standing.time_ns = time_ns
-            found.append(self._made(now_ns, time_ns, due, (), decides=self._may_decide(time_ns)))
+            decides = time_ns > self._silent_until_ns
+            found.append(self._made(now_ns, time_ns, due, (), decides=decides))
             return True
         self._late(now_ns, found)
         accounted = standing.accounted_ns
@@ -158,17 +162,6 @@ class Barriers:
         standing.time_ns = time_ns
         self._reach(now_ns, time_ns, here, missing, found)
         return True
-
-    def _is_whole(self, time_ns: int, due: tuple[int, ...]) -> bool:
-        """Whether every symbol of the universe waits with this bar and no other: the usual."""
-        waiting = self.standing.waiting
-        whole = len(due) == len(waiting)
-        for queue in waiting:
-            whole = whole and len(queue) == 1 and queue[0] == time_ns
-        return whole
-
-    def _may_decide(self, time_ns: int) -> bool:
-        return time_ns > self._silent_until_ns
 
     def _late(self, now_ns: int, found: list[m.BarrierReached]) -> None:
         """Let bars in whose decision time has passed without them."""
@@ -201,7 +194,7 @@ class Barriers:
         if old:
             found.append(self._made(now_ns, time_ns, old, missing, decides=False))
         if new or not old:
-            decides = bool(new) and self._may_decide(time_ns)
+            decides = bool(new) and time_ns > self._silent_until_ns
             missing = () if old else missing
             found.append(self._made(now_ns, time_ns, new, missing, decides=decides))
 

@@ -322,14 +322,6 @@ class BarDesk:
         while len(line.partial) > 8:  # a stream of unfinished bars, none of which is ever closed
             del line.partial[min(line.partial)]
 
-    def _absurd(self, line: _Line, seen: BarSeen) -> bool:
-        bound = self.rules.jump * line.close  # not a number before the first: nothing is absurd
-        top, bottom = line.close + bound, line.close - bound
-        above = seen.high > top or seen.low > top or seen.open > top or seen.close > top
-        return above or (
-            seen.low < bottom or seen.high < bottom or seen.open < bottom or seen.close < bottom
-        )
-
     def _doubt(self, line: _Line, seen: BarSeen) -> None:
         line.suspect[seen.open_ns] = seen
         if line.asked < 2:
@@ -368,7 +360,11 @@ class BarDesk:
         sure: bool = False,
     ) -> m.BarClosed | None:
         """Give the next bar, or put it aside where it is not to be believed or used."""
-        if not sure and self._absurd(line, seen):
+        bound = self.rules.jump * line.close  # not a number before the first: nothing is absurd
+        top, bottom = line.close + bound, line.close - bound
+        above = seen.high > top or seen.low > top or seen.open > top or seen.close > top
+        below = seen.low < bottom or seen.high < bottom or seen.open < bottom or seen.close < bottom
+        if (above or below) and not sure:
             self._doubt(line, seen)
             return None
         bar, found = line.gate.admit(seen)

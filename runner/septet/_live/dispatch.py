@@ -48,11 +48,11 @@ class Alarm:
         self._new: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def ask(self, at_ns: int) -> None:
+    def ask(self, wake: m.Wake) -> None:
         """Ring at a wall time, or at once when it has passed; once however often asked."""
         if not self._new:  # a timer costs more than what an order of the same turn may wait for
             asyncio.get_running_loop().call_soon(self._take)
-        self._new.append(at_ns)
+        self._new.append(wake.at_ns)
 
     def close(self) -> None:
         """Ring no more."""
@@ -134,14 +134,12 @@ class Dispatcher:
         self._floor = -1
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[Any] = set()
-        self._routes: dict[type[m.Command], Callable[[Any, list[Send]], object]] = {
-            m.Submit: self._claim_submit,
-            m.Amend: self._claim_amend,
-            m.Cancel: lambda each, sends: self._start(self._cancel(each)),
-            m.Query: lambda each, sends: self._once(("query", each.client_id), self._query(each)),
-            m.Refresh: lambda each, sends: self._once(each, self._refresh(each)),
-            m.Wake: lambda each, sends: self._alarm.ask(each.at_ns),
-            m.Train: lambda each, sends: self._start(self._fit(each)),
+        self._routes: dict[type[m.Command], Callable[[Any], object]] = {
+            m.Cancel: lambda each: self._start(self._cancel(each)),
+            m.Query: lambda each: self._once(("query", each.client_id), self._query(each)),
+            m.Refresh: lambda each: self._once(each, self._refresh(each)),
+            m.Wake: self._alarm.ask,
+            m.Train: lambda each: self._start(self._fit(each)),
         }
 
     # ------------------------------------------------------------ what the shell calls
@@ -158,9 +156,14 @@ class Dispatcher:
                 self._start(self.cancel_all(each.symbols))
         routes = self._routes
         for each in commands:
-            route = routes.get(type(each))
-            if route is not None:
-                route(each, sends)
+            if type(each) is m.Submit:
+                if self._claim(each, each.client_id):
+                    sends.append(self._submit(each))
+            elif type(each) is m.Amend:
+                if self._claim(each, each.new_client_id):
+                    sends.append(self._amend(each))
+            elif (route := routes.get(type(each))) is not None:
+                route(each)
         return sends
 
     def remember(self, commands: Iterable[m.Command]) -> None:
@@ -183,7 +186,7 @@ class Dispatcher:
 
     def wake(self, at_ns: int) -> None:
         """Ring again what was asked for before a restart."""
-        self._alarm.ask(at_ns)
+        self._alarm.ask(m.Wake(at_ns=at_ns))
 
     def refuse(self, order: m.Submit | m.Amend, code: str, text: str) -> None:
         """Tell the core that an order did not leave, and never will."""
@@ -211,14 +214,6 @@ class Dispatcher:
         self._alarm.close()
 
     # ------------------------------------------------------------ orders
-
-    def _claim_submit(self, order: m.Submit, sends: list[Send]) -> None:
-        if self._claim(order, order.client_id):
-            sends.append(self._submit(order))
-
-    def _claim_amend(self, order: m.Amend, sends: list[Send]) -> None:
-        if self._claim(order, order.new_client_id):
-            sends.append(self._amend(order))
 
     def _claim(self, order: m.Submit | m.Amend, client_id: str) -> bool:
         """Take the one right to post an id; a second one is a fault of the core, and refused."""

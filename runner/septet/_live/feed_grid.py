@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 import numpy as np
 
 from septet._data.admit import Admission
@@ -27,7 +28,7 @@ _BACK_NS: Final = 40 * _DAY_NS
 _AHEAD_NS: Final = 300 * _DAY_NS
 
 
-class Slot(NamedTuple):
+class Slot(msgspec.Struct, frozen=True, gc=False):
     """A bar the calendar schedules: when it opens and when it is known."""
 
     open_ns: int

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -35,7 +35,7 @@ _PRICES: Final = Struct(f"{layout.X_FIXED}d")  # a bar in one write: it is on th
 _FACTS: Final = Struct(f"{layout.M_ROWS}q")
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where one bar lies: what `septet._shell.tape.DERIVED` asks of a bar."""
 
     open_ns: int
@@ -134,7 +134,11 @@ class Intake:
         self._facts = np.zeros((count, layout.M_ROWS), np.int64)
         self._columns_at = self._columns.data.cast("B")
         self._facts_at = self._facts.data.cast("B")
+        self._row_bytes = self._facts.strides[0], self._columns.strides[0]
+        self._cells: Any = self._columns.data
         self._others = [self._reference(name) for name in self._names]
+        self._more = range(layout.X_FIXED, len(self._names))
+        self._utc = rules.time_zone == "UTC"
 
     def _reference(self, name: str) -> tuple[int, int] | None:
         """Symbol and column of a name such as ``close@ETH/USDT``."""
@@ -169,19 +173,29 @@ class Intake:
 
     def barrier(self, event: m.BarrierReached) -> Barrier:
         """Take in the next bar of every symbol present; the arrays are used again each time."""
-        facts, columns = self._facts, self._columns
-        facts[:, layout.AGE] = -1
-        more = range(layout.X_FIXED, len(self._names))
-        before = [self._last[k] for k in event.present] if more else []
-        places = [self._take(k) for k in event.present]
+        facts, cells, present = self._facts, self._cells, event.present
+        if len(present) < len(facts):
+            facts[:, layout.AGE] = -1
+        more, taken = self._more, []
+        for k in present:
+            taken.append((k, self._last[k], self._take(k)))
         if more:  # a column of another symbol sees that symbol's bar at T, too
-            for k, place, last in zip(event.present, places, before, strict=True):
+            for k, before, place in taken:
                 for row in more:
-                    columns[k, row] = self._column(row, place, last)
-        day = self._day_of(event.time_ns)
+                    name = self._names[row]
+                    derive = DERIVED.get(name)
+                    cells[k, row] = (
+                        self._column(row, place, before) if derive is None else derive(place)
+                    )
+        if self._utc:
+            day = (event.time_ns - self._rules.day_start_ns) // DAY_NS
+        else:
+            day = self._day_of(event.time_ns)
         if day > self._day:
             self._day = day
-        return Barrier(event.time_ns, self._day, columns, facts, event.decides, event.late)
+        return Barrier(
+            event.time_ns, self._day, self._columns, facts, event.decides, event.late
+        )  # fmt: skip
 
     def _take(self, k: int) -> Place:
         """Take in the next bar of a symbol: its prices, its age, what is missing before it."""
@@ -193,14 +207,13 @@ class Intake:
         age = 0 if fresh or last is None else last.age + 1
         prices = (bar.open, bar.high, bar.low, bar.close, bar.volume)
         self._last[k] = _Last(bar.open_ns, bar.known_ns, place.ordinal, age, prices)
-        _FACTS.pack_into(self._facts_at, k * self._facts.strides[0], bar.open_ns, age, missing, 0)
-        _PRICES.pack_into(self._columns_at, k * self._columns.strides[0], *prices)
+        facts_row, columns_row = self._row_bytes
+        _FACTS.pack_into(self._facts_at, k * facts_row, bar.open_ns, age, missing, 0)
+        _PRICES.pack_into(self._columns_at, k * columns_row, *prices)
         return place
 
     def _column(self, row: int, place: Place, before: _Last | None) -> float:
         name, other = self._names[row], self._others[row]
-        if name in DERIVED:
-            return float(DERIVED[name](place))
         if other is not None:
             last = self._last[other[0]]
             return math.nan if last is None else last.columns[other[1]]
@@ -230,8 +243,6 @@ class Intake:
         return math.fsum(value for _, value in points[first:last])
 
     def _day_of(self, time_ns: int) -> int:
-        if self._rules.time_zone == "UTC":
-            return (time_ns - self._rules.day_start_ns) // DAY_NS
         stamp = np.array([time_ns], dtype=np.int64)
         return int(day_numbers(stamp, self._rules.time_zone, self._rules.day_start_ns)[0])
 

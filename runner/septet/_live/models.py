@@ -19,6 +19,7 @@ from septet._learn.walk import EXPIRED, NO_MODEL, judge_row
 __all__ = ["Models"]
 
 _FOR_EVER_NS: Final = 1 << 63
+_NOBODY: Final = (0, -1, None)
 Load = Callable[[m.ModelReady], Any]
 """Reads a model that was announced; its fingerprint is checked."""
 
@@ -45,6 +46,7 @@ class Models:
         self._served: dict[str, Any] = {}
         self._current: _Entry | None = None
         self._until_ns = -1
+        self._judging: tuple[int, int, Any] = _NOBODY  # from, to, and who judges
 
     def take(self, event: m.ModelReady | m.ModelFailed) -> None:
         """Take in a window's result; of two results of one window the later one counts."""
@@ -55,7 +57,7 @@ class Models:
             ready_ns = event.trained_to_ns + self._ready_after
         known = [each for each in self._entries if each.event.number != event.number]
         self._entries = sorted([*known, _Entry(ready_ns, event)], key=lambda each: each.ready_ns)
-        self._until_ns = -1
+        self._until_ns, self._judging = -1, _NOBODY
 
     def load(self, event: m.ModelReady) -> Any:
         """Return the model that an event announced."""
@@ -84,12 +86,16 @@ class Models:
 
     def judge(self, time_ns: int, vector: Floats) -> tuple[float, int]:
         """Probability up of a feature vector, and the model's state."""
-        event = self.at(time_ns)
-        if event is None or isinstance(event, m.ModelFailed):
-            return math.nan, NO_MODEL
-        if time_ns > event.expires_ns:
-            return math.nan, EXPIRED
-        return judge_row(self._served[event.fingerprint], vector)
+        first_ns, last_ns, served = self._judging
+        if not first_ns <= time_ns <= last_ns:
+            event = self.at(time_ns)
+            if event is None or isinstance(event, m.ModelFailed):
+                return math.nan, NO_MODEL
+            if time_ns > event.expires_ns:
+                return math.nan, EXPIRED
+            served = self._served[event.fingerprint]
+            self._judging = (time_ns, min(self._until_ns - 1, event.expires_ns), served)
+        return judge_row(served, vector)
 
     def snapshot(self) -> bytes:
         """Everything needed to go on; the models themselves stay in the run's folder."""
@@ -98,6 +104,6 @@ class Models:
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot; models are read again."""
         self._entries, self._served, self._current = [], {}, None
-        self._until_ns = -1
+        self._until_ns, self._judging = -1, _NOBODY
         for event in msgspec.json.decode(data, type=list[m.ModelReady | m.ModelFailed]):
             self.take(event)

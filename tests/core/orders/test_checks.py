@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet._core.checks import Checks, Instrument, Limits, inward, outward, whole
+from septet._core.checks import (
+    FUZZ,
+    Checks,
+    Instrument,
+    Limits,
+    _digits,
+    inward,
+    outward,
+    whole,
+)
 
 NOW = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -216,6 +225,20 @@ def test_rounding_leaves_whole_steps_alone_and_never_gives_more(count: int, step
     assert inward(between, step, 1) <= between <= inward(between, step, -1)
     assert outward(between, step, 1) == inward(between, step, -1)
     assert whole(whole(between, step), step) == whole(between, step)
+
+
+STEPS = st.one_of(
+    st.integers(0, 25).map(lambda digits: float(f"1e-{digits}")),
+    st.tuples(st.integers(1, 10_000), st.integers(0, 12)).map(lambda d: d[0] / 10.0 ** d[1]),
+    st.floats(1e-12, 1e4),
+)
+
+
+@given(st.one_of(st.floats(0.0, 1e15), st.integers(0, 10**15)), STEPS, st.booleans())
+def test_whole_lots_have_the_bits_of_their_decimals(size: float, step: float, on: bool) -> None:
+    quantity = size * step if on else float(size)
+    count, digits = math.floor(quantity / step + FUZZ), _digits(step)
+    assert whole(quantity, step) == round(count * step, digits)
 
 
 def test_no_step_means_no_rounding() -> None:

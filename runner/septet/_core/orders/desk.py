@@ -337,8 +337,11 @@ class Desk:
 
     def weigh(self) -> None:
         """Tell the checks what is held and open where that has changed."""
+        records = self.records
         for k in self.touched:
-            self.checks.held(k, self.position(k), *self.open_quantity(k))
+            is_open = records.live or records.outside
+            buys, sells = self.open_quantity(k) if is_open else (0.0, 0.0)
+            self.checks.held(k, self.position(k), buys, sells)
         self.touched.clear()
 
     @staticmethod

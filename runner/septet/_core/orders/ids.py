@@ -33,7 +33,7 @@ def base36(number: int) -> str:
 
 def child_id(tag: str, parent: int, number: int) -> str:
     """Return the id of the n-th child of a parent."""
-    return f"{tag}{base36(parent)}-{base36(number)}"
+    return f"{tag}{base36(parent)}-{DIGITS[number] if number < 36 else base36(number)}"
 
 
 def stop_id(tag: str, symbol: int, number: int) -> str:

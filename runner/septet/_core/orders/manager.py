@@ -230,7 +230,8 @@ class Orders:
         for name in records.live:
             due_ns = desk.due_ns(records.children[name], now_ns, due_ns)
         for work in records.works.values():
-            due_ns = sending.due_ns(desk, work, now_ns, due_ns)
+            if not work.children or work.retry_ns or work.waiting_ns or work.patience_until_ns:
+                due_ns = sending.due_ns(desk, work, now_ns, due_ns)
         for stop in records.stops.values():
             if stop.quantity and now_ns < stop.retry_ns < due_ns:
                 due_ns = stop.retry_ns

@@ -83,7 +83,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     remember: int = 4_096
 
 
-class Parent(msgspec.Struct, frozen=True, kw_only=True):
+class Parent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An order of the strategy.
 
     Attributes
@@ -129,7 +129,7 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
         return 1 if self.quantity > 0.0 else -1
 
 
-class Work(msgspec.Struct, kw_only=True):
+class Work(msgspec.Struct, kw_only=True, gc=False):
     """A parent that is not ended: what was done for it, and what is next."""
 
     parent: Parent
@@ -151,7 +151,7 @@ class Work(msgspec.Struct, kw_only=True):
     ended: bool = False
 
 
-class Child(msgspec.Struct, kw_only=True, array_like=True):
+class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     """One request at the venue. Times of 0 mean never, or not waited for."""
 
     client_id: str

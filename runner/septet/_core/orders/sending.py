@@ -132,9 +132,10 @@ def advance(desk: Desk, now_ns: int) -> bool:
 
 
 def _advance(desk: Desk, k: int, now_ns: int) -> bool:
-    records, live = desk.records, desk.live(k)
+    records = desk.records
+    live = desk.live(k) if records.live else []
     busy = {child.parent for child in live} if live else ()
-    moved, idle = False, list[Work]()
+    moved, idle = False, []
     for number in list(records.queues[k]):
         work = records.works[number]
         deadline_ns = work.parent.deadline_ns
@@ -151,7 +152,7 @@ def _advance(desk: Desk, k: int, now_ns: int) -> bool:
             _make_way(desk, work, live, now_ns)
         return moved
     if work.parent.reduces:
-        stop = stops.standing(desk, k)
+        stop = stops.standing(desk, k) if records.stops else None
         if stop is not None:
             _make_way(desk, work, [stop], now_ns)
             return moved
