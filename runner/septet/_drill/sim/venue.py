@@ -58,40 +58,29 @@ class SimVenue:
 
     def submit(self, order: m.Submit, put: Put) -> None:
         """Post an order once."""
-        self.posts[order.client_id] += 1
-        if self.posts[order.client_id] > 1:
-            self.wrongs.append(f"{order.client_id} was posted twice")
-        if self._world.now_ns > order.deadline_ns:
-            self.wrongs.append(f"{order.client_id} left after its deadline")
-
-        def done(result: Any) -> None:
-            if isinstance(result, Failed) and result.how == _UNKNOWN:
-                put(m.Uncertain(at_ns=0, client_id=order.client_id, text=result.code))
-            elif isinstance(result, Failed):
-                put(m.Refused(at_ns=0, client_id=order.client_id, code=result.code, text=""))
-            else:
-                put(result)
-
-        self._request(f"post {order.client_id}", lambda: self._accept(order), done, put)
+        self._post("post", order.client_id, order.deadline_ns, lambda: self._accept(order), put)
 
     def amend(self, order: m.Amend, put: Put) -> None:
         """Replace an order: cancel the old, then accept the new, both or the first alone."""
-        self.posts[order.new_client_id] += 1
-        if self.posts[order.new_client_id] > 1:
-            self.wrongs.append(f"{order.new_client_id} was posted twice")
-        if self._world.now_ns > order.deadline_ns:
-            self.wrongs.append(f"{order.new_client_id} left after its deadline")
+        name = order.new_client_id
+        self._post("amend to", name, order.deadline_ns, lambda: self._replace(order), put)
+
+    def _post(self, what: str, name: str, deadline_ns: int, act: Act, put: Put) -> None:
+        self.posts[name] += 1
+        if self.posts[name] > 1:
+            self.wrongs.append(f"{name} was posted twice")
+        if self._world.now_ns > deadline_ns:
+            self.wrongs.append(f"{name} left after its deadline")
 
         def done(result: Any) -> None:
-            if isinstance(result, Failed) and result.how == _UNKNOWN:
-                put(m.Uncertain(at_ns=0, client_id=order.new_client_id, text=result.code))
-            elif isinstance(result, Failed):
-                put(m.Refused(at_ns=0, client_id=order.new_client_id, code=result.code, text=""))
+            if not isinstance(result, Failed):
+                _put_all(result, put)
+            elif result.how == _UNKNOWN:
+                put(m.Uncertain(at_ns=0, client_id=name, text=result.code))
             else:
-                for each in result:
-                    put(each)
+                put(m.Refused(at_ns=0, client_id=name, code=result.code, text=""))
 
-        self._request(f"amend to {order.new_client_id}", lambda: self._replace(order), done, put)
+        self._request(f"{what} {name}", act, done, put)
 
     def cancel(self, order: m.Cancel, put: Put) -> None:
         """Cancel one order; the network may ask twice."""
@@ -109,13 +98,7 @@ class SimVenue:
 
     def cancel_all(self, symbols: Sequence[int], put: Put) -> None:
         """Cancel everything on the symbols."""
-
-        def done(result: Any) -> None:
-            if not isinstance(result, Failed):
-                for each in result:
-                    put(each)
-
-        self._request("cancel all", lambda: self._take_all_out(symbols), done, put)
+        self._ask("cancel all", lambda: self._take_all_out(symbols), put)
 
     # ------------------------------------------------------------ questions
 
@@ -187,11 +170,8 @@ class SimVenue:
 
     def _ask(self, name: str, look: Act, put: Put) -> None:
         def done(result: Any) -> None:
-            if isinstance(result, m.Event):
-                put(result)
-            elif not isinstance(result, Failed):
-                for each in result:
-                    put(each)
+            if not isinstance(result, Failed):
+                _put_all(result, put)
 
         self._request(name, look, done, put)
 
@@ -373,3 +353,8 @@ class SimVenue:
         self.closed_until_ns = min(self.closed_until_ns, self._world.now_ns)
         for each in self.market.listings:
             each.halted_until_ns = min(each.halted_until_ns, self._world.now_ns)
+
+
+def _put_all(result: m.Event | Sequence[m.Event], put: Put) -> None:
+    for each in (result,) if isinstance(result, m.Event) else result:
+        put(each)
