@@ -205,9 +205,8 @@ def _of_event(event: m.Event, symbols: Sequence[str]) -> Line | None:
             return "warning", "gap", {"text": text, "symbol": _name(symbols, event.symbol)}
         case m.BarrierReached(decides=True) if event.late or event.missing:
             missing = ", ".join(_name(symbols, each) for each in event.missing)
-            text = ("decided late" if event.late else "decided") + (
-                f" without {missing}" if missing else ""
-            )
+            text = "decided" + (f" without {missing}" if missing else "")
+            text += " late: exits may act, entries may not" if event.late else ""
             return "warning", "barrier", {"text": text, "time": iso(event.time_ns)}
         case m.ModelReady():
             text = f"model {event.number} knows data to {iso(event.trained_to_ns)}"

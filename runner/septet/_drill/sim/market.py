@@ -294,7 +294,7 @@ class Market:
         if self._weather.strikes("E22 third fee"):
             currency = THIRD
             self.third -= fee
-        elif order.sign > 0 and self._world.seed % 2:
+        elif self._in_base(order, quantity):
             currency, fee = order.of.name, quantity // 1000
             order.of.held -= fee
         else:
@@ -317,6 +317,13 @@ class Market:
         )
         self._tell(trade.told("sim", unnamed=self._weather.strikes("E14 fill unnamed")))
         self._tell(self.seen(order))
+
+    def _in_base(self, order: Order, quantity: int) -> bool:
+        """Whether the base pays the fee; of a sale where others hold enough of it."""
+        if order.sign > 0:
+            return self._world.seed % 2 == 1
+        left = order.of.held - quantity
+        return left >= quantity // 1000 and self._weather.strikes("E22 base fee")
 
     def give(self, of: Listing, units: int) -> None:
         """Move a balance from outside: a deposit or a withdrawal."""

@@ -33,6 +33,7 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "E10 rest expired": (0.15, "the rest of a market order expired"),
     "E19 venue cancels": (0.08, "the venue cancelled an order of ours"),
     "E22 third fee": (0.20, "the fee was taken in a third asset"),
+    "E22 base fee": (0.50, "the fee of a sale was taken in the base, where others hold some"),
     # of one message of the user stream
     "E12 fill twice": (0.15, "the same execution told twice"),
     "E13 disorder": (0.25, "messages overtook one another"),
