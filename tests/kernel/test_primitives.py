@@ -160,6 +160,18 @@ def test_distances_are_summed_and_a_flat_window_has_none(
         assert distance_sum(39, flat, 37, math.nextafter(value, math.inf)) == 0.0
 
 
+@given(coarse, holes, lengths, st.floats(-3.0, 3.0))
+def test_four_values_at_a_time_have_the_bits_of_one_after_the_other(
+    data: list[float], missing: dict[int, float], period: int, middle: float
+) -> None:
+    x = with_holes(data, missing) * 1.1
+    compiled, bars = compile_step(distance_sum), range(period - 1, len(x))
+    with np.errstate(all="ignore"):
+        plain = [distance_sum(i, x, period, middle) for i in bars]
+    fast = [compiled(i, x, period, middle) for i in bars]
+    assert np.array_equal(fast, plain, equal_nan=True)
+
+
 @given(st.floats(-1e12, 1e12), steps, periods)
 def test_equal_values_have_no_spread(value: float, jumps: list[int], period: int) -> None:
     x = np.concatenate((np.linspace(1.0, 3.0, 11) * 1e6, np.full(30, value)))

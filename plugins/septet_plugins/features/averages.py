@@ -71,7 +71,13 @@ class Since(Config):
     by: Input = "session"
 
 
-@feature(Average, state=SUM, lookback=lambda c: c.period - 1, memory=lambda c: window(2 * c.period))
+@feature(
+    Average,
+    state=SUM,
+    renews="period",
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(2 * c.period),
+)
 def sma(i, of, slot, state, period):
     """Return the simple moving average, the mean of ``of[i - period + 1 .. i]``.
 
@@ -80,14 +86,24 @@ def sma(i, of, slot, state, period):
     return window_sum(i, of, slot, period, state, 0) / period
 
 
-@feature(Average, state=SUM, lookback=lambda c: c.period - 1, memory=lambda c: window(2 * c.period))
+@feature(
+    Average,
+    state=SUM,
+    renews="period",
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(2 * c.period),
+)
 def window_total(i, of, slot, state, period):
     """Return the sum of ``of[i - period + 1 .. i]``; NaN while anything in it is not finite."""
     return window_sum(i, of, slot, period, state, 0)
 
 
 @feature(
-    Average, state=WEIGHTED, lookback=lambda c: c.period - 1, memory=lambda c: window(2 * c.period)
+    Average,
+    state=WEIGHTED,
+    renews="period",
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(2 * c.period),
 )
 def wma(i, of, slot, state, period):
     """Return the linearly weighted average: weights `period` (newest) down to 1 (oldest).

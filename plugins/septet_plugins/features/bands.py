@@ -80,6 +80,7 @@ class Keltner(Config):
     Bollinger,
     outputs=BANDS,
     state=MOMENTS,
+    renews="period",
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(2 * c.period),
 )
@@ -97,6 +98,7 @@ def bollinger(i, of, slot, state, period, deviations):
 @feature(
     Bollinger,
     state=MOMENTS,
+    renews="period",
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(2 * c.period),
 )
@@ -109,6 +111,7 @@ def bollinger_width(i, of, slot, state, period, deviations):
 @feature(
     Bollinger,
     state=MOMENTS,
+    renews="period",
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(2 * c.period),
 )

@@ -91,6 +91,7 @@ class Pair(Config):
 @feature(
     Zscore,
     state=MOMENTS,
+    renews="period",
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(2 * c.period),
 )

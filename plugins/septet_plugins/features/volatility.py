@@ -130,6 +130,7 @@ def atr(i, average):
 @feature(
     Deviation,
     state=MOMENTS,
+    renews="period",
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(2 * c.period),
 )
@@ -143,6 +144,7 @@ def deviation(i, of, slot, state, period, ddof):
     Volatility,
     inner=lambda c: {"returns": inner("log_return", of=c.of)},
     state=MOMENTS,
+    renews="period",
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(2 * c.period),
 )

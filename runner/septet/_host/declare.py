@@ -234,6 +234,9 @@ class Step(Declaration):
     `lookback` is how many bars before the cursor the function reads: it is first called that
     many bars after its inputs are ready. `warmup` is how many further bars pass before its value
     is published. A `state` is all zeros at the first call after every (re)start of history.
+    `renews` names the parameter at whose multiples on the time grid (`slot`) the step begins anew:
+    what it returns and keeps from there on does not depend on its state. Four such stretches are
+    then computed side by side; see `septet._kernel.lanes` for what the step may do.
 
     `role` says more about a kind. Stops: "stop" (default; a protective price), "target" (a profit
     target, a resting limit) or "exit" (a bool tested at each decision). Limits: "" (a cap that
@@ -249,6 +252,7 @@ class Step(Declaration):
     inner: Callable[[Any], Mapping[str, Inner]] | None = None
     tables: Callable[[Any, World], Any] | None = None
     closed: Callable[..., None] | None = None
+    renews: str = ""
     reasons: tuple[str, ...] = ()
     role: str = ""
     compiled: bool = True

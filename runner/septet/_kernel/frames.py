@@ -1,11 +1,13 @@
 """Higher time frames: built from base bars, visible once closed."""
 
+import math
+
 from septet._kernel.layout import AGE, CLOSE, HIGH, LOW, OPEN, OPEN_NS, VOLUME
 from septet._kernel.maths import NAN, helper
 
 __all__ = [
-    "FRAME_ROWS", "FRAME_SLOTS", "STRETCH", "bars_of", "blank", "clear", "fetch", "gather", "keep",
-    "put_right", "unbroken", "within",
+    "FRAME_ROWS", "FRAME_SLOTS", "STRETCH", "bars_of", "blank", "blocks", "clear", "fetch",
+    "gather", "keep", "put_right", "unbroken", "within",
 ]  # fmt: skip
 
 # bars that one feature takes before the next does: their columns fit into the cache
@@ -27,6 +29,24 @@ def unbroken(i0, i1, ages):
     while end < i1 and ages[end] == ages[end - 1] + 1:
         end += 1
     return end
+
+
+@helper
+def blocks(i, i1, slot, period, width):
+    """Return where to go on from bar `i`, and whether `width` blocks of the time grid end there.
+
+    A block are `period` bars without a gap, from a multiple of it on. The bars before the next
+    such place, and those that are left in the end, are taken alone.
+    """
+    many = width * period
+    if width == 0 or i1 - i < many or slot[i] <= 0.0:
+        return i1, False
+    past = slot[i] - period * math.floor(slot[i] / period)
+    if past != 0.0:
+        return min(i + int(period - past), i1), False
+    if slot[i + many - 1] - slot[i] != many - 1:
+        return min(i + period, i1), False
+    return i + many, True
 
 
 @helper

@@ -7,7 +7,7 @@ bit, and so does a literal exponent from a variable one.
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 from septet._kernel.step import helper
 
@@ -23,6 +23,7 @@ __all__ = [
     "power",
     "root",
     "sine",
+    "usual",
 ]
 
 NAN: Final = math.nan
@@ -32,6 +33,15 @@ NAN: Final = math.nan
 def finite(x: float) -> bool:
     """Whether `x` is neither NaN nor infinite."""
     return x - x == 0.0
+
+
+@helper
+def usual(known: bool, state: Any) -> bool:
+    """Return `known`: whether a value is as it mostly is.
+
+    Blocks that run side by side (`lanes`) are all told yes; `state` notes which of them was not.
+    """
+    return known
 
 
 @helper

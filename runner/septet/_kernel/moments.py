@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from septet._kernel.maths import NAN, finite, helper, positive_part, root
+from septet._kernel.maths import NAN, finite, helper, positive_part, root, usual
 from septet._kernel.sums import due, gather, roll
 
 __all__ = [
@@ -96,13 +96,24 @@ def window_moments(
     shift = state[at + 1]
     middle = total * (1.0 / period)  # the quotient is the same for a whole loop
     spread = square - middle * total
-    if not spread > NEARLY_FLAT * square:  # rare: not finite, or next to nothing is left
-        if not finite(square):
-            state[at] = 0.0
-            return NAN, NAN, NAN
-        spread = _spread(square, middle * total, i, x, period)
-        if spread == 0.0:
-            return x[i], 0.0, 0.0
+    if not usual(spread > NEARLY_FLAT * square, state):
+        return odd_moments(i, x, period, middle, state, at)
+    return shift + middle, spread, (x[i] - shift) - middle
+
+
+@helper
+def odd_moments(
+    i: int, x: Any, period: int, middle: float, state: Any, at: int
+) -> tuple[float, float, float]:
+    """Return what `window_moments` does where not all is finite, or next to no spread is left."""
+    shift = state[at + 1]
+    square = state[at + 4] + state[at + 5]
+    if not finite(square):
+        state[at] = 0.0
+        return NAN, NAN, NAN
+    spread = _spread(square, middle * (state[at + 2] + state[at + 3]), i, x, period)
+    if spread == 0.0:
+        return x[i], 0.0, 0.0
     return shift + middle, spread, (x[i] - shift) - middle
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "jit_entry",
     "jit_inner",
     "local_maker",
+    "native",
     "prefetcher",
     "view_maker",
     "with_compiled_helpers",
@@ -36,6 +37,12 @@ def helper(function: F) -> F:
     """Mark a plain function as callable from steps; it is compiled with the step that calls it."""
     function.__septet_helper__ = True  # type: ignore[attr-defined]
     return function
+
+
+def native(function: F) -> F:
+    """Mark a helper that is compiled from another text of the same bits, which `lanes` has."""
+    function.__septet_native__ = True  # type: ignore[attr-defined]
+    return helper(function)
 
 
 @helper
@@ -77,11 +84,12 @@ def jit_inner(function: Callable[..., Any], *, inline: bool) -> Any:
     return _of_types(jit(function, **({"forceinline": True} if inline else {}), **_inner()))
 
 
-def _of_types(dispatcher: Any) -> Any:
+def _of_types(dispatcher: Any, function: Callable[..., Any] | None = None) -> Any:
     """Let calls choose a compiled form by the types of their arguments, not by constants.
 
     numba compiles a function anew for every constant it is called with; what is inlined meets
-    its constants there anyway. Without this a plan takes a third longer to compile.
+    its constants there anyway. Without this a plan takes a third longer to compile. Called with
+    the types of `lanes`, a helper may have a form of its own.
     """
     from numba.core import types as kinds
 
@@ -89,8 +97,15 @@ def _of_types(dispatcher: Any) -> Any:
     choose = dispatcher.get_call_template
 
     def by_types(args: Any, kws: Any) -> Any:
-        plain = {name: unliteral(each) for name, each in kws.items()}
-        return choose(tuple(unliteral(each) for each in args), plain)
+        plain = tuple(unliteral(each) for each in args)
+        if plain not in dispatcher.overloads and any(hasattr(each, "lanes") for each in plain):
+            from septet._kernel.lanes import forms
+
+            form = function and forms().get(function)
+            if form is not None:
+                form.compile(plain)
+                dispatcher.overloads[plain] = form.overloads[plain]
+        return choose(plain, {name: unliteral(each) for name, each in kws.items()})
 
     dispatcher.get_call_template = by_types
     return dispatcher
@@ -241,23 +256,25 @@ def with_compiled_helpers(function: Callable[..., Any]) -> Callable[..., Any]:
     return copy
 
 
-@cache
-def _unsigned() -> Callable[..., Any]:
-    """Return what `index` is when compiled."""
-    import numpy as np
+def _native(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    """Return what a helper is when compiled, where that is not its own text."""
+    if function is index:
+        import numpy as np
 
-    def unsigned(i: Any) -> Any:
-        return np.uint64(i)
+        return lambda i: np.uint64(i)
+    if getattr(function, "__septet_native__", False):
+        from septet._kernel.lanes import natives
 
-    return unsigned
+        return natives()[function.__name__]
+    return None
 
 
 def _once(function: Callable[..., Any], way: str, **options: Any) -> Any:
     key = (function, way)
     if key not in _compiled:
-        source = _unsigned() if function is index else with_compiled_helpers(function)
+        source = _native(function) or with_compiled_helpers(function)
         made = jit(source, **options)
-        _compiled[key] = made if way == "step" else _of_types(made)
+        _compiled[key] = made if way == "step" else _of_types(made, function)
     return _compiled[key]
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from septet._kernel.maths import NAN, finite, helper
+from septet._kernel.maths import NAN, finite, helper, usual
 
 __all__ = [
     "SUM",
@@ -104,7 +104,7 @@ def window_sum(i: int, x: Any, slot: Any, period: int, state: Any, at: int) -> f
     else:
         roll(state, at + 1, x[i], x[i - period])
     total = state[at + 1] + state[at + 2]
-    if not finite(total):
+    if not usual(finite(total), state):
         state[at] = 0.0
         return NAN
     return total
@@ -131,7 +131,7 @@ def weighted_sum(i: int, x: Any, slot: Any, period: int, state: Any, at: int) ->
         add(state, at + 3, -state[at + 2])
         roll(state, at + 1, x[i], x[i - period])
     total = state[at + 3] + state[at + 4]
-    if not finite(total) or not finite(state[at + 1]):
+    if not usual(finite(total), state) or not usual(finite(state[at + 1]), state):
         state[at] = 0.0
         return NAN
     return total

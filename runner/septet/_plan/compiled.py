@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from septet._host.declare import Step
+from septet._kernel.lanes import WIDTH, instructions
 from septet._kernel.step import (
     compile_part,
     jit_entry,
@@ -18,7 +19,13 @@ from septet._kernel.step import (
     view_maker,
 )
 
-__all__ = ["at", "entry", "kernel", "local", "routine", "soon", "use", "view_of"]
+__all__ = [
+    "WIDTH", "at", "beside", "entry", "kernel", "lanes", "local", "rejoin", "routine",
+    "scatter", "soon", "use", "view_of",
+]  # fmt: skip
+
+beside, lanes, scatter, rejoin = instructions()
+"""Four blocks of the time grid side by side; see `septet._kernel.lanes`."""
 
 soon = prefetcher()
 """Ask the memory for an element that is read soon."""

@@ -146,13 +146,15 @@ class Observing:
             )
 
     def _hoist(self, loop: Loop) -> Any:
-        """Return a parameter maker whose reads stand at the beginning."""
+        """Return a parameter maker whose reads stand at the beginning, each of them once."""
+        made: dict[str, str] = {}
 
         def make(key: str, value: float) -> str:
-            text = self.binder.number(key, value)
-            name = f"p{len(self.binder.parameters) - 1}"
-            loop.local(f"{name} = {text}")
-            return name
+            if key not in made:
+                text = self.binder.number(key, value)
+                made[key] = f"p{len(self.binder.parameters) - 1}"
+                loop.local(f"{made[key]} = {text}")
+            return made[key]
 
         return make
 
@@ -198,9 +200,11 @@ class Observing:
         self.import_language(text)
         return text
 
-    def _call(self, loop: Loop, node: Node, cursor: str, age: str, array: Any) -> str:
-        words = {"i": cursor, "age": age, "bar_ns": str(node.bar_ns), "state": f"s{node.number}"}
-        make = self._hoist(loop)
+    def _call(
+        self, loop: Loop, node: Node, cursor: str, age: str, array: Any, make: Any, state: str = "s"
+    ) -> str:
+        state += str(node.number)
+        words = {"i": cursor, "age": age, "bar_ns": str(node.bar_ns), "state": state}
         for name, column in node.inputs.items():
             if isinstance(column, Column):
                 words[name] = array(loop, column, node)
@@ -243,10 +247,13 @@ class Observing:
             self.binder.helper(frames.keep)
             loop.body.append(f"{slots} = local({len(node.step.state_names(node.config))})")
             loop.body.append(f"fetch({slots}, {state}, ages[i0])")
-        call = self._call(loop, node, "i", "ages[i]", self._array)
+        call = self._call(loop, node, "i", "ages[i]", self._array, make)
         loop.body.append(f"first = within(begun + {called}, i0, i1)")
-        loop.body.append("for i in range(first, i1):")
-        loop.body.append(f"    {', '.join(f'f{row}[at(i)]' for row in rows)} = {call}")
+        alone = f"{', '.join(f'f{row}[at(i)]' for row in rows)} = {call}"
+        if node.step.renews and "age" not in node.step.parameters and not node.expressions:
+            self._side_by_side(loop, node, rows, alone, make)
+        else:
+            loop.body += ["for i in range(first, i1):", f"    {alone}"]
         loop.body += [f"blank(f{row}, i0, first)" for row in rows]
         if node.ready_at != node.call_at:
             ready = make(f"warmup.{node.label}.ready", node.ready_at)
@@ -254,6 +261,45 @@ class Observing:
             loop.body += [f"blank(f{row}, first, {warm})" for row in rows]
         if state:
             loop.body.append(f"keep({slots}, {state})")
+
+    def _side_by_side(self, loop: Loop, node: Node, rows: list[int], alone: str, make: Any) -> None:
+        """Write the loop of a step that begins anew on the time grid: four blocks at once.
+
+        Where one of them is not as usual, all four are taken again, bar by bar.
+        """
+        self.binder.helper(frames.blocks)
+        count = len(node.step.state_names(node.config))
+        period = self.binder.field(
+            node.step, node.config, node.step.renews,
+            f"features.{node.label}.{node.step.renews}", make,
+        )  # fmt: skip
+        slot = self._array(loop, Column("bar", "slot"), node)
+
+        def beside(loop: Loop, column: Column, node: Node) -> str:
+            name = self._array(loop, column, node)
+            loop.local(f"{name}_{period} = beside({name}, {period})")
+            return f"{name}_{period}"
+
+        call = self._call(loop, node, "i", "age", beside, make, state="q")
+        names = [f"v{output}" for output in range(len(rows))]
+        loop.body += [
+            "end = first",
+            "while end < i1:",
+            "    begin = end",
+            f"    end, four = blocks(begin, i1, {slot}, {period}, WIDTH)",
+            "    if four:",
+            f"        q{node.number} = lanes({count})",
+            f"        for i in range(begin, begin + {period}):",
+            f"            {', '.join(names)} = {call}",
+            *(
+                f"            scatter(f{row}, i, {period}, {name})"
+                for row, name in zip(rows, names, strict=True)
+            ),
+            f"        four = rejoin(q{node.number}, s{node.number}, {count})",
+            "    if not four:",
+            "        for i in range(begin, end):",
+            f"            {alone}",
+        ]
 
     def _title(self, node: Node, output: int) -> str:
         return f"{node.label}_{node.outputs[output]}" if node.outputs else node.label
@@ -296,7 +342,7 @@ class Observing:
             self.binder.helper(frames.clear)
             loop.local(f"s{node.number} = {state}")
             loop.body += ["if frame_age == 0:", f"    clear({state})"]
-        call = self._call(loop, node, "h", "frame_age", self._frame_array)
+        call = self._call(loop, node, "h", "frame_age", self._frame_array, make)
         outs = ", ".join(f"y{row}[h]" for row in rows)
         loop.body.append(f"if frame_age >= {called}:")
         loop.body.append(f"    {outs} = {call}")

@@ -13,7 +13,14 @@ import numpy as np
 from septet._host.declare import Step
 from septet._kernel.step import compile_step
 
-__all__ = ["at", "entry", "kernel", "local", "routine", "soon", "use", "view_of"]
+__all__ = [
+    "WIDTH", "at", "beside", "entry", "kernel", "lanes", "local", "rejoin", "routine",
+    "scatter", "soon", "use", "view_of",
+]  # fmt: skip
+
+WIDTH = 0
+"""No blocks are taken side by side, so that the three below are never called."""
+lanes = scatter = rejoin = None
 
 
 def use(target: Any) -> Any:
@@ -50,6 +57,11 @@ def local(count: int) -> Any:
 def at(i: int) -> int:
     """Leave a cursor as it is."""
     return i
+
+
+def beside(array: Any, apart: int) -> Any:
+    """Leave an array as it is."""
+    return array
 
 
 def soon(row: Any, i: int) -> None:
