@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from septet import messages as m
-from septet._journal import files, log
+from septet._journal import log
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet.errors import InputError, JournalError
-from tests.journal.drawn import HEAD, bar, filled, order
+from tests.journal.drawn import HEAD, bar, filled, order, spoil
 
 
 def test_what_is_committed_is_seen_at_once_and_what_waits_is_not(tmp_path: Path) -> None:
@@ -148,12 +148,10 @@ def test_the_log_beside_the_database_stays_small(tmp_path: Path) -> None:
         assert wal.stat().st_size == before  # begun again at its start
 
 
-def test_a_journal_with_other_pages_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "PAGE_BYTES", 4_096)
+def test_a_journal_with_other_pages_goes_on(tmp_path: Path) -> None:
     filled(tmp_path / "j", 100).close()
-    monkeypatch.undo()
+    pages = ("PRAGMA journal_mode = DELETE", "PRAGMA page_size = 8192", "VACUUM")
+    spoil(tmp_path / "j", *pages)
     with Journal.open(tmp_path / "j", full=True) as journal:
         assert journal.findings.ok
         for number in range(101, 201):
@@ -161,7 +159,7 @@ def test_a_journal_with_other_pages_goes_on(
             journal.commit()
         assert journal.verify().ok
         assert [entry.seq for entry in journal.read()] == list(range(1, 201))
-        assert journal._db.execute("PRAGMA page_size").fetchone() == (4_096,)
+        assert journal._db.execute("PRAGMA page_size").fetchone() == (8_192,)
 
 
 def test_there_is_one_writer(tmp_path: Path) -> None:

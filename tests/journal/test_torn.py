@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from septet._journal.form import PAGE_BYTES as PAGE
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet.errors import JournalError
 from tests.journal.drawn import bar, filled
 
+PAGE = 4_096
 FRAME = PAGE + 24
 ENTRIES = 60
 COPIES = itertools.count()

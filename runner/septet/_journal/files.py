@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from septet._journal.form import APPLICATION, FORMAT, PAGE_BYTES, TABLES, first_hash
+from septet._journal.form import APPLICATION, FORMAT, TABLES, first_hash
 from septet._journal.lock import lock
 from septet._journal.reader import guarded
 from septet.errors import JournalError
@@ -38,7 +38,6 @@ def make(path: Path, head: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(draft, isolation_level=None)
     try:
-        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("BEGIN")
         for table in TABLES:

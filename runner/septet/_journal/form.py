@@ -23,7 +23,6 @@ __all__ = [
     "APPLICATION",
     "FORMAT",
     "HASH_BYTES",
-    "PAGE_BYTES",
     "TABLES",
     "Entry",
     "Head",
@@ -48,9 +47,6 @@ Row: TypeAlias = tuple[int, int, str, str, str, bytes]
 FORMAT: Final = 1
 """Number of the schema; kept as `user_version`, so that it can be read before anything else."""
 APPLICATION: Final = 0x73657074  # "sept": names the file's kind to `file` and to us
-PAGE_BYTES: Final = 8_192
-"""Of a new journal. A commit that begins a page writes three more of them, and a turn with an
-order is 2 KiB: on SQLite's 4 KiB every other turn begins one. Twice as much is slower again."""
 
 TABLES: Final = (
     "CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT NOT NULL,"

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._journal.form import PAGE_BYTES, TABLES, chained, snapshot_digest
+from septet._journal.form import TABLES, chained, snapshot_digest
 from septet._journal.lease import boot_id
 from septet._journal.reader import CHUNK_ROWS, Reader, guarded
 from septet._journal.tail import tail_of
@@ -364,7 +364,6 @@ def _free_name(path: Path) -> Path:
 def _copy(reader: Reader, new: sqlite3.Connection, last: int) -> None:
     """Copy what is good, verified row by row on the way."""
     old = reader._db
-    new.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     new.execute("PRAGMA synchronous = FULL")
     new.execute("BEGIN")
     for table in TABLES:
