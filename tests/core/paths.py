@@ -179,11 +179,11 @@ def both(session: Session, cut: int, spare: int = 8) -> Left:
         held["Y"][k, :, :frames] = made["Y"][k, :, :frames]
         held["N"][k] = n
     window.time, window.room = cut, 1  # the first event counts the room that is left
-    for name in ("S", "A", "C", "B", "I"):
-        held[name][:] = getattr(state, name)
     rows = int(state.C[layout.LOG])
     while len(held["LI"]) < rows + 64 * len(session.plan.symbols):
         grow_log(session.plan, held)
+    for name in ("S", "A", "C", "B", "I"):
+        held[name][:] = getattr(state, name)
     for name in ("LI", "LF"):
         held[name][:rows] = made[name][:rows]
     return _feed(session, engine, drained, cut, f"batch to {cut}, then events")

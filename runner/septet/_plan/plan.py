@@ -151,8 +151,8 @@ class Plan:
     def log(self, rows: int) -> tuple[Ints, Floats]:
         """Return an empty log with room for `rows` rows."""
         return (
-            np.zeros((rows, layout.LI_COLUMNS), np.int64),
-            np.zeros((rows, layout.LF_FIXED + len(self.assembly.explained))),
+            np.empty((rows, layout.LI_COLUMNS), np.int64),
+            np.empty((rows, layout.LF_FIXED + len(self.assembly.explained))),
         )
 
     def parameter_keys(self) -> Mapping[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,12 @@ def barriers(session: Session, start: int = 0) -> Iterator[Barrier]:
         columns = np.ascontiguousarray(tape.X[ks, :, rows])
         facts = np.ascontiguousarray(tape.M[ks, :, rows])
         facts[rows < 0, layout.AGE] = -1
-        known, days = T[layout.KNOWN].tolist(), T[layout.DAY].tolist()
-        for at, time_ns in enumerate(known):
-            yield Barrier(time_ns, days[at], columns[at], facts[at], begin + at >= first)
+        decides = np.arange(begin, begin + len(columns)) >= first
+        times = zip(
+            T[layout.KNOWN].tolist(), T[layout.DAY].tolist(), columns, facts, decides.tolist(),
+            strict=True,
+        )  # fmt: skip
+        yield from starmap(Barrier, times)
 
 
 def window_of(plan: Plan, state: State, *, spare: int | None = None) -> Window:
