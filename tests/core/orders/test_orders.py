@@ -64,6 +64,17 @@ def test_entries_that_spend_proceeds_wait_for_the_reductions_of_their_time() -> 
     assert bench.only(m.Submit).parent == 2
 
 
+def test_an_entry_waits_for_one_that_was_given_up_and_may_still_fill() -> None:
+    bench = Bench()
+    given_up = bench.order(1)
+    bench.lose(given_up.client_id)
+    bench.core.wish_cancel(1, "expired", bench.now)
+    bench.want(2, symbol=1, spends=True)
+    assert bench.take(m.Submit) == [], "limits shared by both symbols count it no more"
+    bench.execute(given_up, 1.0)
+    assert bench.only(m.Submit).parent == 2
+
+
 def test_an_entry_that_waits_too_long_is_dropped_e20() -> None:
     bench = Bench()
     bench.hold(1.0)

@@ -66,7 +66,10 @@ class Orders:
         work = Work(parent=parent, placed_ns=now_ns)
         if parent.spends and records.works:
             works = records.works.values()
-            work.waits_for = [each.parent.number for each in works if each.parent.reduces]
+            # Reductions bring its cash; an entry that was given up may still fill, and no limit
+            # of the decision counts it any more.
+            before = (each for each in works if each.parent.reduces or each.cancelled)
+            work.waits_for = [each.parent.number for each in before]
         records.works[parent.number] = work
         records.queues.setdefault(parent.symbol, []).append(parent.number)
 

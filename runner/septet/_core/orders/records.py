@@ -101,7 +101,8 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deadline_ns
         After which an entry that was not sent is dropped; 0 for none.
     spends
-        Whether it needs the proceeds of the reductions that are on their way.
+        Whether it waits for the reductions that are on their way, whose proceeds it needs, and
+        for entries that were given up and may still fill.
     patience_ns, max_slippage
         How long to rest at the best price before taking, and how far from the decision's price
         an entry may then be; patience 0 sends it as it is.
