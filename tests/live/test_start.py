@@ -423,15 +423,19 @@ def test_tags_are_of_a_run_and_fit_an_order_id() -> None:
 def test_cycles_are_collected_aside_and_a_run_leaves_collection_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = gc.get_threshold()
+    found = gc.get_threshold()  # the command line has one of its own
+    before = (700, 10, 10)
     try:
+        gc.set_threshold(*before)
         keep_apart()
         assert gc.get_threshold()[0] > before[0]
-    finally:
         gc.unfreeze()
         gc.set_threshold(*before)
-    Stage(tmp_path).run()
-    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+        Stage(tmp_path).run()
+        assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*found)
     asked: list[int] = []
     monkeypatch.setattr(gc, "collect", asked.append)
     for old in (0, 100_000):

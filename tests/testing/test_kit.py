@@ -107,6 +107,24 @@ def naive_sma(i: int, of: Any, state: Any, period: int) -> Any:
     return state[1] / period
 
 
+@feature(
+    Over,
+    state=("anchor", "total"),
+    renews="period",
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(3 * c.period),
+)
+def late_renewal(i: int, of: Any, slot: Any, state: Any, period: int) -> Any:
+    if slot[i] >= state[0] or not finite(state[1]):
+        state[0] = (slot[i] // (2 * period) + 1) * 2 * period
+        state[1] = 0.0
+        for back in range(period):
+            state[1] += of[i - back]
+    else:
+        state[1] += of[i] - of[i - period]
+    return state[1] / period
+
+
 @feature(Over, lookback=lambda c: 1)
 def late(i: int, of: Any, period: int) -> Any:
     return divide(of[i], of[i - 1]) if of[i - 1] > 1e9 else np.nan
@@ -144,6 +162,7 @@ BROKEN = [
     (explodes, "is infinite in a flat market"),
     (naive_ema, "fading memory of 1116 bars that stand still"),
     (naive_sma, "window memory of 8 bars"),
+    (late_renewal, "does not begin anew where it `renews`"),
     (late, "declare a longer lookback or warmup"),
     (forgetless, "is still NaN"),
     (rewrites, "writes to its input of"),
@@ -158,7 +177,7 @@ def test_a_sound_component_passes() -> None:
 @pytest.mark.parametrize(("declaration", "message"), BROKEN, ids=lambda x: str(x)[:12])
 def test_a_broken_rule_is_named(declaration: Any, message: str) -> None:
     periods = {naive_ema.function: 30}
-    columns = {naive_sma.function: "volume"}
+    columns = dict.fromkeys((naive_sma.function, late_renewal.function), "volume")
     function = declaration.function
     config = Over(of=columns.get(function, "close"), period=periods.get(function, 4))
     with pytest.raises(ConformanceError, match=message):

@@ -215,6 +215,14 @@ def _require_forgotten(subject: Subject, bars: Columns, what: str) -> None:
         _require_same(until, tail, f"{what}, begun at bar {start}")
 
 
+def renews_as_declared(subject: Subject) -> None:
+    """A step that declares `renews` gives the same when its state is lost at the multiples."""
+    bars, whole, _run = subject.whole
+    if "slot" in bars:
+        lost = subject.run(bars, renewed=True)
+        _require_same(whole, lost, "does not begin anew where it `renews`")
+
+
 def keeps_nan_policy(subject: Subject) -> None:
     """A NaN shows, never becomes infinity, and is gone when the declared memory has passed."""
     memory = subject.memory
@@ -281,6 +289,7 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     sees_no_future,
     is_ready_when_declared,
     remembers_as_declared,
+    renews_as_declared,
     keeps_nan_policy,
     stays_finite,
 )

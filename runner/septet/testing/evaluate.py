@@ -83,13 +83,17 @@ class _Column:
 
 @dataclass
 class Evaluation:
-    """Settings of one evaluation: the bars, how steps are called, and where names are found."""
+    """Settings of one evaluation: the bars, how steps are called, and where names are found.
+
+    `renewed` empties the state of a step that declares `renews` wherever it says to begin anew.
+    """
 
     columns: Mapping[str, npt.NDArray[Any]]
     bar_ns: int = HOUR_NS
     compiled: bool = True
     guarded: bool = False
     margin: int = 0
+    renewed: bool = False
     resolve: Resolve = resolve
     memory: Memory = field(default=Memory("window", 0))
     start: int = 0
@@ -202,9 +206,12 @@ class Evaluation:
             else:
                 arguments.append(self._scalar(name, config, state, step))
         function = compile_step(step.function) if self.compiled else step.function
+        period = int(number_of(config, step.renews, self.bar_ns)) if step.renews else 0
         for age in range(first, self.count):
             cursor = self.margin + age
             watch.cursor = cursor
+            if self.renewed and period and self._bars["slot"][cursor] % period == 0:
+                state[:] = 0.0
             for place, name, values in moving:
                 if values is None:
                     arguments[place] = age if name == "age" else cursor
