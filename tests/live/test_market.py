@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
+
 from septet import messages as m
 from septet._host.venues import BarSeen, FeedFacts, FeedRequest, QuoteSeen
 from septet._live.barriers import Barriers, Standing
@@ -22,16 +24,35 @@ START = 1_700_000_040 * SECOND // MINUTE * MINUTE
 
 
 class Silent:
-    """A feed that says nothing by itself and has no history."""
+    """A feed that says nothing by itself; its history has the bars of minutes `has`."""
+
+    def __init__(self, has: Sequence[int] = ()) -> None:
+        self.has = has
 
     async def open(self, request: FeedRequest, sink: Callable[[Any], None]) -> FeedFacts:
         return FeedFacts("silent", {}, {})
 
     async def bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:
-        return []
+        opened = [START + k * MINUTE for k in self.has]
+        return [
+            BarSeen(symbol, each, 100.0, 101.0, 99.0, 100.0, 1.0, closed=True, source="poll")
+            for each in opened
+            if since_ns <= each < until_ns
+        ]
 
     async def close(self) -> None:
         pass
+
+
+def make_desk(feed: Silent, clock: ManualClock, put: Callable[[m.Event], None]) -> MarketDesk:
+    grid = Grid("24x7", MINUTE)
+    bars = BarDesk(["A"], [grid], [Gate("A", grid, CandlesConfig(), "test")], BarRules())
+    barriers = Barriers(Standing([grid]), clock, grace_ns=2 * SECOND, decide_within_ns=15 * SECOND)
+    request = FeedRequest(("A",), MINUTE, frozenset({"bars", "quotes"}))
+    return MarketDesk(
+        feed, request, bars, barriers, clock=clock, put=put, tell=lambda *told: None,
+        watchdog=Watchdog(clock),
+    )  # fmt: skip
 
 
 class Ear:
@@ -39,17 +60,8 @@ class Ear:
 
     def __init__(self) -> None:
         self.clock, self.put = ManualClock(START), list[m.Event]()
-        grid = Grid("24x7", MINUTE)
-        bars = BarDesk(["A"], [grid], [Gate("A", grid, CandlesConfig(), "test")], BarRules())
-        bars.resume("A", START - MINUTE, 100.0)
-        barriers = Barriers(
-            Standing([grid]), self.clock, grace_ns=2 * SECOND, decide_within_ns=15 * SECOND
-        )
-        request = FeedRequest(("A",), MINUTE, frozenset({"bars", "quotes"}))
-        self.desk = MarketDesk(
-            Silent(), request, bars, barriers, clock=self.clock, put=self.put.append,
-            tell=lambda *told: None, watchdog=Watchdog(self.clock),
-        )  # fmt: skip
+        self.desk = make_desk(Silent(), self.clock, self.put.append)
+        self.desk.bars.resume("A", START - MINUTE, 100.0)
         self.desk.give([], catch_up_ns=0, fresh=True)
         self.desk.listen()
         self.put.clear()
@@ -67,6 +79,20 @@ class Ear:
         ]
         self.put.clear()
         return found
+
+
+@pytest.mark.parametrize("first", [0, 996, 999, 1_000, 1_001])
+@pytest.mark.parametrize("length", [1, 2, 999, 2_500])
+def test_history_goes_on_behind_a_hole_wherever_its_pages_end(first: int, length: int) -> None:
+    has = [k for k in range(6_000) if not first <= k < first + length]
+    desk = make_desk(Silent(has), ManualClock(START + 6_000 * MINUTE), lambda event: None)
+    found = asyncio.run(desk.history(START))
+    opened = [(each.open_ns - START) // MINUTE for each in found if isinstance(each, m.BarClosed)]
+    assert opened == has
+    missing = sum(
+        (each.last_ns - each.first_ns) // MINUTE + 1 for each in found if isinstance(each, m.Gapped)
+    )
+    assert missing == (length if first else 0)  # a history begins with its first bar
 
 
 def test_a_decision_time_is_reached_in_the_call_that_brought_its_bar() -> None:

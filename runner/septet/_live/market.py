@@ -117,27 +117,46 @@ class MarketDesk:
         return found
 
     async def _history_of(self, symbol: str, since_ns: int) -> list[m.Event]:
-        bar_ns = self._request.bar_ns
+        """Read page by page, each from the bar that is due: what a page lacks at its end is asked
+        for again with the next one, whose later bars show that there is none.
+        """
+        bar_ns, clock = self._request.bar_ns, self._clock
         found: list[m.Event] = []
-        first = True
-        while since_ns + bar_ns <= self._clock.market_ns():
-            until_ns = min(since_ns + _PAGE * bar_ns, self._clock.market_ns())
+        until_ns, begun = since_ns, False
+        while until_ns + bar_ns <= clock.market_ns():
+            until_ns = min(until_ns + _PAGE * bar_ns, clock.market_ns())
             rows = await self._feed.bars(symbol, since_ns, until_ns)
-            if first and rows:
+            if rows and not begun:
                 self.bars.resume(symbol, rows[0].open_ns - 1)
-                first = False
-            if not first:
-                wanted = Wanted(symbol, since_ns, until_ns)
-                now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
-                events = self.bars.answer(wanted, rows, now_ns, market_ns)
-                found += [
-                    msgspec.structs.replace(each, source="history")
-                    if isinstance(each, m.BarClosed)
-                    else each
-                    for each in events
-                ]
+                begun = True
             since_ns = until_ns
+            if (due := self.bars.next_of(symbol)) is not None:
+                found += self._answered(symbol, due.open_ns, until_ns, rows)
+                due = self.bars.next_of(symbol)
+                assert due is not None
+                since_ns = min(until_ns, due.open_ns)
         return found
+
+    def _answered(
+        self, symbol: str, since_ns: int, until_ns: int, rows: Sequence[BarSeen]
+    ) -> list[m.Event]:
+        """Take in a page, as often as a hole in it is longer than the desk looks at once."""
+        found: list[m.Event] = []
+        newest_ns = max((each.open_ns for each in rows), default=-1)
+        while True:
+            wanted = Wanted(symbol, since_ns, until_ns)
+            events = self.bars.answer(wanted, rows, self._clock.now_ns(), self._clock.market_ns())
+            found += [
+                msgspec.structs.replace(each, source="history")
+                if isinstance(each, m.BarClosed)
+                else each
+                for each in events
+            ]
+            due = self.bars.next_of(symbol)
+            assert due is not None
+            since_ns = due.open_ns
+            if not events or since_ns > newest_ns:
+                return found
 
     def give(self, history: Sequence[m.Event], *, catch_up_ns: int, fresh: bool) -> None:
         """Give history and let it in; decisions wait for `listen`."""
