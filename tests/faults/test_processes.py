@@ -126,18 +126,15 @@ def test_p3_a_second_instance(run: Live) -> None:
 
 
 def test_s1_the_disk_is_full(run: Live) -> None:
-    """No file may grow: orders stay here, cancels leave; with room again everything is stored."""
+    """No file takes anything: orders stay here, cancels leave; with room again all is stored."""
     pid = number_of(run)
     usual = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     for _ in range(FEW):
         run.pause(1.0)
-        before, works = run.said("journal_failed"), run.said("journal_works")
-        size = max(Path(f"{run.journal}{end}").stat().st_size for end in ("", "-wal"))
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, usual[1]))
-        failed = time.monotonic() + 10.0
-        while run.said("journal_failed") == before and time.monotonic() < failed:
-            time.sleep(0.05)  # the log may be full as well
-        run.pause(1.0)
+        works = run.said("journal_works")
+        # Less than has been written: the tail has its full size from the start, and need not grow.
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (4_096, usual[1]))
+        run.pause(3.0)  # nothing says that it failed: the log is full as well
         resource.prlimit(pid, resource.RLIMIT_FSIZE, usual)
         run.until_said("journal_works", works)
         run.trade()
