@@ -209,7 +209,9 @@ def test_m1_a_position_that_is_not_the_venues(run: Live) -> None:
         entries = sum(not each.reduces for each in run.commands(m.Submit))
         run.pause(2.0)
         assert sum(not each.reduces for each in run.commands(m.Submit)) == entries
+        asked = run.said("operated")
         run.resume()
+        run.until_said("operated", asked)  # what trades next may be an exit, which needs nobody
         run.trade()
         held("M1")
     stop(run)

