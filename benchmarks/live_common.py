@@ -14,7 +14,17 @@ from typing import Any
 
 from common import ROOT
 
-__all__ = ["WORK", "Figure", "Report", "folder", "median", "quantile", "resident", "sync_times_ns"]
+__all__ = [
+    "WORK",
+    "Figure",
+    "Report",
+    "folder",
+    "median",
+    "quantile",
+    "resident",
+    "sleep_until",
+    "sync_times_ns",
+]
 
 WORK = ROOT / ".cache" / "bench" / "live"
 """Journals are measured on the disk of the checkout, never on one that lives in memory."""
@@ -91,17 +101,21 @@ def folder() -> Iterator[Path]:
         yield Path(place)
 
 
-def sync_times_ns(place: Path, count: int = 200) -> list[int]:
+def sync_times_ns(place: Path, count: int = 200, *, every_ns: int = 0) -> list[int]:
     """Return how long this disk takes to make a page safe: rewritten in place, `fdatasync`.
 
-    The pages are there before, as a journal's write-ahead log is after its first round.
+    The pages are there before, as those of a journal's tail are. `every_ns` is the time from one
+    sync to the next: a disk that rested for some milliseconds takes longer than one that did not.
     """
     path, page, found = place / "sync.bin", os.urandom(_PAGE), []
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         os.write(handle, page * 64)
         os.fsync(handle)
+        due_ns = time.perf_counter_ns()
         for number in range(count):
+            due_ns = max(due_ns + every_ns, time.perf_counter_ns())
+            sleep_until(due_ns)
             os.pwrite(handle, page, number % 64 * _PAGE)
             began = time.perf_counter_ns()
             os.fdatasync(handle)
@@ -110,6 +124,12 @@ def sync_times_ns(place: Path, count: int = 200) -> list[int]:
         os.close(handle)
         path.unlink()
     return found
+
+
+def sleep_until(due_ns: int) -> None:
+    """Let the thread sleep until a time of `time.perf_counter_ns`."""
+    if (left_ns := due_ns - time.perf_counter_ns()) > 0:
+        time.sleep(left_ns / 1e9)
 
 
 def resident() -> int:
