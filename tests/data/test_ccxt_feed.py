@@ -48,6 +48,13 @@ class VenueTime(Clock):
         return self._clock.market_ns()
 
 
+class Ahead(VenueTime):
+    """A clock that the venue is behind of."""
+
+    def market_ns(self) -> int:
+        return super().market_ns() + 2 * HOUR_NS
+
+
 def source(venue: LocalVenue, **config: Any) -> CcxtHistory:
     settings: dict[str, Any] = {
         "venue": "binance", "urls": venue.urls, "options": OPTIONS, "rate_limit": False,
@@ -133,6 +140,25 @@ def test_history_is_closed_bars_only_page_by_page() -> None:
             feed._terms = feed._terms.__class__(feed._terms.reach, retries=0)
             with pytest.raises(RunError, match="cannot be reached"):
                 await feed.bars("BTC/USDT", now - 20 * HOUR_NS, now)
+
+    asyncio.run(case())
+
+
+def test_the_newest_row_of_a_venue_that_is_behind_is_not_said_to_be_closed() -> None:
+    async def case() -> None:
+        async with (
+            local_venue(history=50) as venue,
+            listening(venue, "bars") as (feed, _),
+        ):
+            venue.market.step(bars=1, ticks=2)
+            since = venue.market.open_ns
+            feed._clock = Ahead(venue)  # by our clock the bar is over, at the venue it is not
+            [early] = await feed.bars("BTC/USDT", since, since + HOUR_NS)
+            assert (early.open_ns, early.closed) == (since, None)
+            venue.market.step(bars=1, ticks=1)
+            [whole] = await feed.bars("BTC/USDT", since, since + HOUR_NS)
+            assert (whole.open_ns, whole.closed) == (since, True)
+            assert whole.volume > early.volume
 
     asyncio.run(case())
 

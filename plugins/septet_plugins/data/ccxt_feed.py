@@ -382,22 +382,29 @@ class CcxtFeed:
         return min(_SURE_NS, int(self._request.bar_ns / self._clock.speed) // 32)
 
     async def bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:
-        """Return closed bars with ``since_ns <= open_ns < until_ns``, in order."""
+        """Return bars that are over with ``since_ns <= open_ns < until_ns``, in order.
+
+        Only a later one shows that the newest is whole: without, its `closed` is None.
+        """
         bar_ns, client = self._request.bar_ns, self._client
         if not self._timeframe:
             self._timeframe = timeframe_of(client, bar_ns)
         sure = self._clock.market_ns() - int(self._sure_ns() * self._clock.speed)
         first, stop = -(-since_ns // bar_ns) * bar_ns, min(until_ns, sure // bar_ns * bar_ns)
         pages = Pages(client.id, symbol, first, stop, bar_ns, self._terms.page_bars)
-        found: dict[int, BarSeen] = {}
+        found, newest = dict[int, Sequence[Any]](), -1
         while pages.going:
             page = await self._ask(
                 "fetch_ohlcv", symbol, self._timeframe, pages.since_ns // _MS,
                 self._terms.page_bars, dict(self._terms.params),
             )  # fmt: skip
+            newest = max([newest, *(int(row[0]) for row in page)])
             for row in pages.take(page):
-                found[int(row[0])] = bar_of(symbol, row, True, "poll")
-        return [found[each] for each in sorted(found)]
+                found[int(row[0])] = row
+        return [
+            bar_of(symbol, found[each], True if each < newest else None, "poll")
+            for each in sorted(found)
+        ]
 
     async def oldest(self, symbol: str) -> int | None:
         """Return the open time of the oldest bar that can be had; None if there is none."""

@@ -200,7 +200,10 @@ class LiveFeed(Protocol):
     async def open(self, request: FeedRequest, sink: Sink) -> FeedFacts: ...
 
     async def bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:
-        """Return closed bars with ``since_ns <= open_ns < until_ns``, in order; RunError if not."""
+        """Return closed bars with ``since_ns <= open_ns < until_ns``, in order; RunError if not.
+
+        A bar that is over by the clock, but may lack its last trades, has `closed` None.
+        """
         ...
 
     async def close(self) -> None: ...

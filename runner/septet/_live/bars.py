@@ -13,6 +13,7 @@ from septet import messages as m
 from septet._data.bars import Finding
 from septet._data.stamps import iso
 from septet._host.venues import BarSeen
+from septet._live.bar_rules import BarRules, Wanted
 from septet._live.feed_grid import Gate, Grid, Slot
 
 __all__ = ["BarDesk", "BarRules", "Wanted"]
@@ -20,51 +21,8 @@ __all__ = ["BarDesk", "BarRules", "Wanted"]
 Source = Literal["history", "stream", "poll", "backfill"]
 _REMEMBERED: Final = 2_000
 _DEFINITE: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class BarRules:
-    """How patient a desk is; times are of the wall unless `market` is in the name.
-
-    `jump` is the share of the previous close beyond which a price is absurd until it is
-    confirmed. A missing bar is asked for `ask_after_ns` after its close and again at intervals
-    from `retry_ns` up to `slowest_ns`. That the venue has no such bar is believed after two
-    answers and `settle_ns`, or after one with later bars in it; what holds back others is given
-    up after `give_up_ns`. A question without an answer is lost after `answer_ns`. A venue may
-    close a bar `early_market_ns` before our clock does. `page` bars are asked for at once,
-    `backlog` confirmed bars wait at most.
-    """
-
-    jump: float = 0.5
-    ask_after_ns: int = 1_000_000_000
-    retry_ns: int = 1_000_000_000
-    slowest_ns: int = 30_000_000_000
-    settle_ns: int = 3_000_000_000
-    answer_ns: int = 60_000_000_000
-    give_up_ns: int = 30_000_000_000
-    early_market_ns: int = 2_000_000_000
-    page: int = 1_000
-    backlog: int = 10_000
-
-    @classmethod
-    def of(cls, bar_ns: int, speed: float, grace_ns: int) -> BarRules:
-        """Return the rules for bars that last ``bar_ns / speed`` by the wall."""
-        wall = int(bar_ns / speed)
-        return cls(
-            ask_after_ns=grace_ns // 2,
-            retry_ns=max(100_000_000, min(1_000_000_000, grace_ns // 2)),
-            give_up_ns=min(30_000_000_000, max(5_000_000_000, wall)),
-            early_market_ns=min(bar_ns // 4, int(2_000_000_000 * speed)),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Bars to ask the feed for: ``since_ns <= open_ns < until_ns``."""
-
-    symbol: str
-    since_ns: int
-    until_ns: int
+_SOON: Final = 4
+_ASIDE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +32,14 @@ class _Ready:
     seen: BarSeen
     source: Source
     sure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A row that may lack the last trades of its bar, and when it was first told so."""
+
+    seen: BarSeen
+    since_ns: int
 
 
 @dataclass(slots=True)
@@ -99,6 +65,7 @@ class _Line:
     newest_ns: int = -1
     ready: dict[int, _Ready] = field(default_factory=dict)
     partial: dict[int, BarSeen] = field(default_factory=dict)
+    told: dict[int, _Told] = field(default_factory=dict)
     suspect: dict[int, BarSeen] = field(default_factory=dict)
     empty: dict[int, _Empty] = field(default_factory=dict)
     past: dict[int, BarSeen | None] = field(default_factory=dict)
@@ -138,7 +105,7 @@ class BarDesk:
         line = self._lines[symbol]
         line.next, line.close = line.grid.following(open_ns), close
         line.newest_ns = max(line.newest_ns, open_ns)
-        for kept in (line.ready, line.partial, line.suspect, line.empty):
+        for kept in (line.ready, line.partial, line.told, line.suspect, line.empty):
             for old in [each for each in kept if each <= open_ns]:
                 del kept[old]
 
@@ -196,6 +163,8 @@ class BarDesk:
         elif seen.closed:
             text = "a bar said to be closed long before its end"
             self._say(line.symbol, "unfinished", "drop", text, _show(seen))
+        elif seen.closed is None and seen.source == "poll":
+            self._tell(line, seen, now_ns)  # asked when? our own question settles it
         else:
             line.partial[seen.open_ns] = seen
         self._begun(line)
@@ -204,7 +173,12 @@ class BarDesk:
     def answer(
         self, wanted: Wanted, rows: Sequence[BarSeen] | None, now_ns: int, market_ns: int
     ) -> list[m.Event]:
-        """Take the feed's answer to `wanted`; None means that it could not be had."""
+        """Take the feed's answer to `wanted`; None means that it could not be had.
+
+        A row whose `closed` the venue does not say is taken as closed where a later bar stands in
+        the same answer, or had begun when the question left. Else it is asked for again, until
+        the answer stays the same or left long after the close.
+        """
         line = self._lines[wanted.symbol]
         line.answer_by_ns, line.asked = 0, line.asked + 1
         wait = min(self.rules.slowest_ns, self.rules.retry_ns * 2 ** min(line.asked - 1, 20))
@@ -212,6 +186,7 @@ class BarDesk:
         if rows is None or line.next is None:
             return list(self._drain(line, now_ns, market_ns))
         there = set()
+        last_ns = max((row.open_ns for row in rows), default=-1)
         for row in rows:
             slot = line.grid.slot(row.open_ns)
             if row.closed is False or slot is None:
@@ -220,10 +195,15 @@ class BarDesk:
                 continue
             there.add(row.open_ns)
             line.newest_ns = max(line.newest_ns, row.open_ns)
+            followed = bool(row.closed) or row.open_ns < last_ns
             if row.open_ns < line.next.open_ns:
-                self._repeat(line, row, closed=True)
-            else:
+                self._repeat(line, row, closed=followed)
+            elif followed or self._is_over(line, wanted, slot, row):
                 self._confirm(line, row, "backfill")
+            else:
+                self._tell(line, row, now_ns)
+                if line.asked <= _SOON:
+                    line.ask_ns = now_ns + self.rules.again_ns
         first, newest = max(line.next.open_ns, wanted.since_ns), max(there, default=-1)
         for slot in line.grid.due(first, wanted.until_ns, self.rules.page):
             if slot.open_ns not in there and slot.open_ns not in line.ready:
@@ -252,8 +232,17 @@ class BarDesk:
             if missing:
                 line.answer_by_ns = now_ns + self.rules.answer_ns
                 until = max(missing[-1].open_ns + line.grid.bar_ns, missing[-1].known_ns)
-                found.append(Wanted(line.symbol, missing[0].open_ns, until))
+                span = missing[0].open_ns, until
+                found.append(self.question(line.symbol, *span, now_ns, market_ns, speed))
         return found
+
+    def question(
+        self, symbol: str, since_ns: int, until_ns: int, now_ns: int, market_ns: int, speed: float
+    ) -> Wanted:
+        """Return a question that leaves now."""
+        settled_ns = market_ns - int(self.rules.sure_ns * speed)
+        begun_ns = self._lines[symbol].newest_ns
+        return Wanted(symbol, since_ns, until_ns, now_ns, begun_ns, settled_ns)
 
     def next_wall_ns(self, wall_of_market: Callable[[int], int]) -> int | None:
         """Return when `wanted` or `poll` should be called next, wall time; None before a start."""
@@ -312,6 +301,27 @@ class BarDesk:
         if line.next is None:
             line.next = line.grid.slot(seen.open_ns)
 
+    def _is_over(self, line: _Line, wanted: Wanted, slot: Slot, row: BarSeen) -> bool:
+        """Whether the newest row of an answer is the whole bar, though nothing follows it there."""
+        if slot.known_ns <= wanted.settled_ns or slot.open_ns in line.suspect:
+            return True
+        shown, told = line.partial.get(slot.open_ns), line.told.get(slot.open_ns)
+        if shown is not None and shown.volume > row.volume:
+            return False  # the stream was further: the answer is an old one
+        if slot.open_ns < wanted.begun_ns:
+            return True
+        if told is None or _values(told.seen) != _values(row):
+            return False
+        return wanted.asked_ns - told.since_ns >= self.rules.again_ns
+
+    def _tell(self, line: _Line, seen: BarSeen, now_ns: int) -> None:
+        """Put a row aside that may lack the last trades of its bar."""
+        told = line.told.get(seen.open_ns)
+        if told is None or _values(told.seen) != _values(seen):
+            line.told[seen.open_ns] = _Told(seen, now_ns)
+        if len(line.told) > _ASIDE:
+            del line.told[min(line.told)]
+
     def _begun(self, line: _Line) -> None:
         """Confirm bars that nothing said to be unfinished, once a later one has begun."""
         for open_ns in [each for each in line.partial if each < line.newest_ns]:
@@ -319,7 +329,9 @@ class BarDesk:
                 del line.partial[open_ns]
             elif line.partial[open_ns].closed is None:
                 self._confirm(line, line.partial[open_ns], line.partial[open_ns].source)
-        while len(line.partial) > 8:  # a stream of unfinished bars, none of which is ever closed
+        while (
+            len(line.partial) > _ASIDE
+        ):  # a stream of unfinished bars, none of which is ever closed
             del line.partial[min(line.partial)]
 
     def _doubt(self, line: _Line, seen: BarSeen) -> None:
@@ -386,8 +398,8 @@ class BarDesk:
 
     def _advance(self, line: _Line, slot: Slot, seen: BarSeen | None) -> None:
         line.past[slot.open_ns] = seen
-        if line.partial or line.suspect or line.empty:
-            for kept in (line.partial, line.suspect, line.empty):
+        if line.partial or line.told or line.suspect or line.empty:
+            for kept in (line.partial, line.told, line.suspect, line.empty):
                 kept.pop(slot.open_ns, None)
         line.next = line.grid.following(slot.open_ns)
         line.held_since_ns = None
@@ -435,6 +447,8 @@ class BarDesk:
     def _reason(line: _Line, slot: Slot) -> str:
         if slot.open_ns in line.suspect:
             return "an absurd price was not confirmed"
+        if slot.open_ns in line.told:
+            return "nothing showed that the row was the whole bar"
         empty = line.empty.get(slot.open_ns)
         return "not to be had in time" if empty is None else empty.reason
 

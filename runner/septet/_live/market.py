@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -126,38 +127,37 @@ class MarketDesk:
         found: list[m.Event] = []
         until_ns, begun = since_ns, False
         while until_ns + bar_ns <= clock.market_ns():
-            until_ns = min(until_ns + _PAGE * bar_ns, clock.market_ns())
+            now_ns, market_ns = clock.now_ns(), clock.market_ns()
+            until_ns = min(until_ns + _PAGE * bar_ns, market_ns)
+            asked = self.bars.question(symbol, since_ns, until_ns, now_ns, market_ns, clock.speed)
             rows = await self._feed.bars(symbol, since_ns, until_ns)
             if rows and not begun:
                 self.bars.resume(symbol, rows[0].open_ns - 1)
                 begun = True
             since_ns = until_ns
             if (due := self.bars.next_of(symbol)) is not None:
-                found += self._answered(symbol, due.open_ns, until_ns, rows)
+                found += self._answered(replace(asked, since_ns=due.open_ns), rows)
                 due = self.bars.next_of(symbol)
                 assert due is not None
                 since_ns = min(until_ns, due.open_ns)
         return found
 
-    def _answered(
-        self, symbol: str, since_ns: int, until_ns: int, rows: Sequence[BarSeen]
-    ) -> list[m.Event]:
+    def _answered(self, asked: Wanted, rows: Sequence[BarSeen]) -> list[m.Event]:
         """Take in a page, as often as a hole in it is longer than the desk looks at once."""
         found: list[m.Event] = []
         newest_ns = max((each.open_ns for each in rows), default=-1)
         while True:
-            wanted = Wanted(symbol, since_ns, until_ns)
-            events = self.bars.answer(wanted, rows, self._clock.now_ns(), self._clock.market_ns())
+            events = self.bars.answer(asked, rows, self._clock.now_ns(), self._clock.market_ns())
             found += [
                 msgspec.structs.replace(each, source="history")
                 if isinstance(each, m.BarClosed)
                 else each
                 for each in events
             ]
-            due = self.bars.next_of(symbol)
+            due = self.bars.next_of(asked.symbol)
             assert due is not None
-            since_ns = due.open_ns
-            if not events or since_ns > newest_ns:
+            asked = replace(asked, since_ns=due.open_ns)
+            if not events or due.open_ns > newest_ns:
                 return found
 
     def give(self, history: Sequence[m.Event], *, catch_up_ns: int, fresh: bool) -> None:

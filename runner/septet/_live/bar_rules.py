@@ -1,0 +1,64 @@
+"""How patient a desk of bars is, and what it asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["BarRules", "Wanted"]
+
+
+@dataclass(frozen=True, slots=True)
+class BarRules:
+    """How patient a desk is; times are of the wall unless `market` is in the name.
+
+    `jump` is the share of the previous close beyond which a price is absurd until it is
+    confirmed. A missing bar is asked for `ask_after_ns` after its close and again at intervals
+    from `retry_ns` up to `slowest_ns`. That the venue has no such bar is believed after two
+    answers and `settle_ns`, or after one with later bars in it; what holds back others is given
+    up after `give_up_ns`. A question without an answer is lost after `answer_ns`. A venue may
+    close a bar `early_market_ns` before our clock does. The newest row of an answer may be a bar
+    whose last trades are not in it yet: it is believed if it was asked for `sure_ns` after its
+    close, or again `again_ns` later with the same answer; see `BarDesk.answer`. `page` bars are
+    asked for at once, `backlog` confirmed bars wait at most.
+    """
+
+    jump: float = 0.5
+    ask_after_ns: int = 1_000_000_000
+    retry_ns: int = 1_000_000_000
+    slowest_ns: int = 30_000_000_000
+    settle_ns: int = 3_000_000_000
+    answer_ns: int = 60_000_000_000
+    give_up_ns: int = 30_000_000_000
+    early_market_ns: int = 2_000_000_000
+    again_ns: int = 250_000_000
+    sure_ns: int = 10_000_000_000
+    page: int = 1_000
+    backlog: int = 10_000
+
+    @classmethod
+    def of(cls, bar_ns: int, speed: float, grace_ns: int) -> BarRules:
+        """Return the rules for bars that last ``bar_ns / speed`` by the wall."""
+        wall = int(bar_ns / speed)
+        return cls(
+            ask_after_ns=grace_ns // 2,
+            retry_ns=max(100_000_000, min(1_000_000_000, grace_ns // 2)),
+            give_up_ns=min(30_000_000_000, max(5_000_000_000, wall)),
+            early_market_ns=min(bar_ns // 4, int(2_000_000_000 * speed)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Bars to ask the feed for: ``since_ns <= open_ns < until_ns``.
+
+    What was known when the question left, and not when its answer came, says whether a bar is
+    over: `asked_ns` is that moment by the wall, `begun_ns` the open time of the newest bar that
+    had begun, `settled_ns` the market time up to which an answer is not too early.
+    """
+
+    symbol: str
+    since_ns: int
+    until_ns: int
+    asked_ns: int = field(default=0, compare=False)
+    begun_ns: int = field(default=-1, compare=False)
+    settled_ns: int = field(default=-1, compare=False)
