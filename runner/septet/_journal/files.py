@@ -1,10 +1,17 @@
-"""The files of a journal: made whole or not at all, written by one process, and the mark."""
+"""The files of a journal: made whole or not at all, written by one process, and the mark.
+
+The mark says how far the journal had come, and how much of that is promised against the loss of
+power. It is in memory that the kernel writes to the disk when it likes: after a cut it may be
+older than the journal, and may know of entries that the disk never got.
+"""
 
 from __future__ import annotations
 
+import mmap
 import os
 import sqlite3
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,10 +20,36 @@ from septet._journal.lock import lock
 from septet._journal.reader import guarded
 from septet.errors import JournalError
 
-__all__ = ["MARK", "beside", "make", "only_writer", "read_mark", "sync_folder"]
+__all__ = [
+    "COUNT", "PROMISED_AT", "Mark", "beside", "make", "make_mark", "only_writer", "read_mark",
+    "sync_folder",
+]  # fmt: skip
 
-MARK: Final = struct.Struct("<q")
-"""What stands in the mark: the number of the last committed entry."""
+COUNT: Final = struct.Struct("<q")
+"""The number of an entry, as it stands in the mark: the last committed one comes first."""
+PROMISED_AT: Final = COUNT.size
+"""Where the number of the last promised one stands."""
+_MARK: Final = struct.Struct("<qq8s36s")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a journal had come, as its last writer said.
+
+    Entries up to `promised` were synced to the disk; None where nobody knows, as in a mark of
+    8 bytes, which had one number. `durability` is that of the run, `boot` names the start of the
+    machine in which it was written.
+    """
+
+    committed: int = 0
+    promised: int | None = None
+    durability: str = ""
+    boot: str = ""
+
+    def packed(self) -> bytes:
+        """Return the bytes of the file."""
+        texts = self.durability.encode(), self.boot.encode()[:36]
+        return _MARK.pack(self.committed, self.promised or 0, *texts)
 
 
 def only_writer(path: Path) -> int:
@@ -64,10 +97,26 @@ def beside(path: Path) -> Path:
     return path.with_name(f"{path.name}-mark")
 
 
-def read_mark(path: Path) -> int:
-    """How far the journal had come, as its last writer said; 0 if nobody knows."""
+def read_mark(path: Path) -> Mark:
+    """How far the journal had come; nothing was committed if nobody knows."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        return 0
-    return int(MARK.unpack_from(data)[0]) if len(data) >= MARK.size else 0
+        return Mark()
+    if len(data) < _MARK.size:
+        return Mark(int(COUNT.unpack_from(data)[0])) if len(data) >= COUNT.size else Mark()
+    committed, promised, *texts = _MARK.unpack_from(data)
+    durability, boot = (text.rstrip(b"\0").decode("ascii", "replace") for text in texts)
+    return Mark(committed, promised if durability else None, durability, boot)
+
+
+def make_mark(path: Path, mark: Mark) -> mmap.mmap:
+    """Write a mark and sync it; return the memory in which its numbers go on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.pwrite(handle, mark.packed(), 0)
+        os.fsync(handle)
+        return mmap.mmap(handle, _MARK.size)
+    finally:
+        os.close(handle)

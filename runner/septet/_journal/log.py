@@ -8,7 +8,6 @@ tail begins again at its start once they are as safe there as they were promised
 
 from __future__ import annotations
 
-import mmap
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,17 @@ from typing import Final, Literal, Self
 import msgspec
 
 from septet import messages as m
-from septet._journal.files import MARK, beside, make, only_writer, read_mark, sync_folder
+from septet._journal.files import (
+    COUNT,
+    PROMISED_AT,
+    Mark,
+    beside,
+    make,
+    make_mark,
+    only_writer,
+    read_mark,
+    sync_folder,
+)
 from septet._journal.form import FORMAT, Head, row_of, snapshot_digest
 from septet._journal.lease import boot_id
 from septet._journal.lock import free
@@ -113,7 +122,7 @@ class Journal(Reader):
         except BaseException:
             free(held)
             raise
-        journal._keep_mark(mark or beside(path))
+        journal._keep_mark(mark or beside(path), Mark())
         return journal
 
     @classmethod
@@ -144,14 +153,14 @@ class Journal(Reader):
             raise InputError(f"there is no journal at {path}")
         held = only_writer(path)
         try:
-            expected = read_mark(mark or beside(path))
-            findings = mend(path, expected=expected, full=full, busy_s=busy_s)
+            known = read_mark(mark or beside(path))
+            findings = mend(path, mark=known, full=full, busy_s=busy_s)
             journal = cls(path, durability=durability, held=held, busy_s=busy_s)
         except BaseException:
             free(held)
             raise
         journal.findings = findings
-        journal._keep_mark(mark or beside(path))
+        journal._keep_mark(mark or beside(path), known)
         return journal
 
     def _prepare(self) -> None:
@@ -184,16 +193,24 @@ class Journal(Reader):
         self._hash: bytes = row[1] if row else self.first_hash
         self._committed_seq = self._seq
 
-    def _keep_mark(self, path: Path) -> None:
-        with guarded(path, "making the mark"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                os.posix_fallocate(handle, 0, MARK.size)
-                self._mark = mmap.mmap(handle, MARK.size)
-            finally:
-                os.close(handle)
-        MARK.pack_into(self._mark, 0, self._committed_seq)
+    def _keep_mark(self, path: Path, known: Mark) -> None:
+        """Say in the mark how far it has come; `_prepare` has synced all of it.
+
+        The mark of an old copy stays as it is until the first commit: else the next start would
+        find nothing wrong.
+        """
+        mark = known if self.findings.old else self._mark_at(self._committed_seq)
+        with guarded(self.path, "making the mark"):
+            self._mark = make_mark(path, mark)
+        self._holds_mark = bool(self.findings.old)
+
+    def _mark_at(self, promised: int) -> Mark:
+        return Mark(self._committed_seq, promised, self.durability, boot_id())
+
+    def _promise(self) -> None:
+        """Say in the mark that what is committed was synced."""
+        if not self._holds_mark:
+            COUNT.pack_into(self._mark, PROMISED_AT, self._committed_seq)
 
     def close(self) -> None:
         """Close it; what was appended and not committed is lost.
@@ -202,10 +219,12 @@ class Journal(Reader):
         """
         if self._lock < 0:
             return
-        self._mark.close()
         with suppress(JournalError):
             self.move()
-        moved = not self.failing and (self.durability == "process" or self._synced(self._wal))
+        moved = not self.failing and self._synced(self._wal)
+        if moved:
+            self._promise()
+        self._mark.close()
         self._tail.close(remove=moved)
         self._db.close()
         os.close(self._wal)
@@ -271,9 +290,13 @@ class Journal(Reader):
             self._committed_seq = self._seq
             self._waiting_bytes = 0
             self._links.clear()
-            MARK.pack_into(self._mark, 0, self._seq)
+            COUNT.pack_into(self._mark, 0, self._seq)
+            if self._holds_mark:
+                self._mark[:] = self._mark_at(self.findings.last).packed()
+                self._holds_mark = False
         if durable and self.durability == "power":
             self._insist_on_sync()
+            self._promise()
         return count
 
     def _keep(self) -> None:
@@ -322,7 +345,10 @@ class Journal(Reader):
 
     def _restart(self) -> None:
         """Let the tail begin again, once what it promised is promised by the database."""
-        if self.durability == "process" or self._synced(self._wal):
+        if self.durability == "process":
+            self._tail.restart()
+        elif self._synced(self._wal):
+            self._promise()
             self._tail.restart()
             self._unsynced = False
 

@@ -8,6 +8,9 @@ corrupt middle: it is refused, with the place.
 In the tail every frame up to the mark is whole as long as the machine runs: the process may be
 killed only while it writes those after it. So what is not whole before the mark was changed,
 unless the machine was started anew since, and what it had in memory is gone.
+
+An end that is missing without a trace is an old copy's, or was lost with the power. The mark tells
+them apart: what it says was promised is on the disk of the newest journal, whatever happened.
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from septet._journal.files import Mark
 from septet._journal.form import TABLES, chained, snapshot_digest
 from septet._journal.lease import boot_id
 from septet._journal.reader import CHUNK_ROWS, Reader, guarded
@@ -38,6 +42,9 @@ _PROBED: Final = 100_000
 """So many numbers after a damaged entry are asked for before the rest counts as gone."""
 
 
+GoneWith = Literal["copy", "power", "either"]
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What a look at the journal found.
@@ -46,6 +53,8 @@ class Findings:
     are gone at most, None where nobody knows; `torn` says where the end was damaged, `kept` where
     the damaged file is now. `broken` is the place that cannot be trusted; `notes` are lesser
     things, such as a snapshot that is not used.
+    `gone_with` says where an end went that is missing without damage: a ``copy`` is older than
+    the journal was, with the ``power`` went what was never promised, ``either`` may be.
     """
 
     first: int = 0
@@ -55,11 +64,29 @@ class Findings:
     kept: str = ""
     broken: str = ""
     notes: tuple[str, ...] = ()
+    gone_with: GoneWith = "copy"
 
     @property
     def ok(self) -> bool:
         """Everything is as it was written, and nothing is gone."""
         return not (self.broken or self.torn or self.lost or self.notes)
+
+    @property
+    def old(self) -> str:
+        """What it is if it is whole and was further, but for what was never promised."""
+        if not self.lost or self.torn or self.gone_with == "power":
+            return ""
+        if self.gone_with == "copy":
+            return "is an old copy"
+        return (
+            "is an old copy, or lost its end with the power (durability process promises "
+            "nothing against that)"
+        )
+
+    @property
+    def is_torn(self) -> bool:
+        """Its end was damaged, and something that was promised may be gone."""
+        return bool(self.torn) and self.gone_with != "power"
 
     def __str__(self) -> str:
         if self.broken:
@@ -67,6 +94,9 @@ class Findings:
         said = [f"good up to entry {self.last:,}"]
         if self.lost is None:
             said.append("how many are gone after that is not known")
+        elif self.lost and self.gone_with == "power":
+            many = "1 entry" if self.lost == 1 else f"{self.lost:,} entries"
+            said.append(f"{many} after that lost with the power, for which nothing had left yet")
         elif self.lost:
             said.append(f"at most {self.lost:,} are gone after that")
         return "; ".join([*said, *filter(None, (self.torn,)), *self.notes])
@@ -283,7 +313,22 @@ def _snapshots_damaged(reader: Reader) -> bool:
     return False
 
 
-def mend(path: Path, *, expected: int, full: bool, busy_s: float) -> Findings:
+def _blame(last: int, snapshot: int, tail: Seen, mark: Mark) -> GoneWith:
+    """Say where the end of a journal went that is whole up to entry `last`.
+
+    `snapshot` is the newest one's entry, which was there before it. With ``power`` the tail begins
+    anew only when the database has been synced.
+    """
+    if mark.promised is None or (mark.boot and mark.boot == boot_id()):
+        return "copy"
+    is_power = mark.durability == "power"
+    begins = tail.entries[0].seq if tail.entries and is_power else 0
+    if last < max(mark.promised, snapshot, begins - 1):
+        return "copy"
+    return "power" if is_power else "either"
+
+
+def mend(path: Path, *, mark: Mark, full: bool, busy_s: float) -> Findings:
     """Verify before writing goes on; cut a torn end back. The caller holds the writer's lock.
 
     Raises
@@ -291,6 +336,7 @@ def mend(path: Path, *, expected: int, full: bool, busy_s: float) -> Findings:
     JournalError
         It cannot be trusted: tampered with, or damaged before its end.
     """
+    expected = mark.committed
     with Reader(path, busy_s=busy_s, salvage=True) as reader:
         tail = reader._seen(traces=True)
         snapshots = reader.snapshots()
@@ -307,6 +353,9 @@ def mend(path: Path, *, expected: int, full: bool, busy_s: float) -> Findings:
         if not found.broken:
             joined = _and_tail(found, tail, _hash_of(reader, found.last))
             joined = _judge_tail(joined, tail, path, expected)
+            if joined.lost and not rebuild:
+                newest = _newest_snapshot_number(reader)
+                joined = replace(joined, gone_with=_blame(joined.last, newest, tail, mark))
             if rebuild and not joined.broken:
                 joined = replace(joined, kept=str(_rebuild(path, reader, found.last)))
             elif joined.torn:  # the tail is made anew when the journal is opened

@@ -303,12 +303,12 @@ def insist_on_newest(journal: Journal) -> None:
     Raises
     ------
     JournalError
-        The journal is whole, and this machine knows that it was further.
+        The journal is whole, and this machine knows that it was further than what is promised.
     """
     findings = journal.findings
-    if journal.head.mode == "live" and findings.lost and not findings.torn:
+    if journal.head.mode == "live" and findings.old:
         raise JournalError(
-            f"{journal.path} is an old copy: {findings}",
+            f"{journal.path} {findings.old}: {findings}",
             hint="put the newest folder of the run back; if it is gone, begin another run with "
             "--fresh, which takes the account as it is",
         )
@@ -324,7 +324,7 @@ def doubts(journal: Journal, now_ns: int) -> list[str]:
     if crashes > CRASHES:
         minutes = CRASH_WINDOW_NS // 60_000_000_000
         found.append(f"{crashes} unclean ends within {minutes} minutes")
-    if journal.findings.torn and journal.head.mode == "live":
+    if journal.findings.is_torn and journal.head.mode == "live":
         found.append(f"the end of the journal is gone: {journal.findings}")
     return found
 
