@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet import messages as m
+from septet._core.telling import halted
 from septet._live.logs import RunLog, lines_of
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -125,3 +126,34 @@ def test_events_about_the_world_have_lines(symbol: int, state: Any, reason: str)
     assert (level == "info") == (state == "live")
     assert name == "feed"
     assert json.dumps(fields)
+
+
+def test_an_exit_has_the_line_of_its_decision() -> None:
+    exit_ = m.Decided(
+        trace="b2", time_ns=AT_NS, symbol=0, features=b"", probability_up=None, confidence=0.0,
+        signal="flat", requested=0.0, granted=0.0,
+    )  # fmt: skip
+    submit = m.Submit(
+        trace="b2", client_id="t2-0", parent=2, symbol=0, side="sell", order_type="market",
+        quantity=0.4, reduces=True, deadline_ns=1,
+    )  # fmt: skip
+    lines = lines_of(m.Ticked(at_ns=1, market_ns=1), [exit_, submit], SYMBOLS)
+    assert [(level, name) for level, name, _ in lines] == [("info", "decided"), ("info", "order")]
+
+
+def test_a_halt_says_what_it_does_and_for_how_long() -> None:
+    said = {lifts: halted("drawdown", "flatten", lifts, 812.5) for lifts in ("manual", "12h")}
+    assert said["manual"] == (
+        "drawdown fired at equity 812.50: orders are cancelled and positions closed, until a "
+        "person resumes the run"
+    )
+    assert said["12h"].endswith("positions closed, for 12h")
+    assert halted("x", "block_entries", "next_day", 1.0).endswith(
+        "no entries, until the next day begins"
+    )
+
+
+def test_the_words_come_first() -> None:
+    written, out = log(None)
+    written.tell("info", "fill", {"order": "o1", "text": "bought 1 BTC/USDT"})
+    assert list(json.loads(out.getvalue()))[:4] == ["timestamp", "level", "event", "text"]

@@ -442,3 +442,56 @@ def test_cycles_are_collected_aside_and_a_run_leaves_collection_as_it_was(
         monkeypatch.setattr(gc, "get_count", lambda old=old: (0, 0, old))
         tidy()
     assert asked == [1, 2]
+
+
+def test_a_start_that_was_refused_leaves_nothing(stage: Stage) -> None:
+    with pytest.raises(InputError, match="nobody confirmed"):
+        stage.run(mode="live", yes=False)
+    [parent] = stage.world.options().out.iterdir()
+    assert not list(parent.iterdir())
+    # What the hint says to change is then no other strategy's file.
+    assert stage.run(mode="live", sets=["account.capital=900"]).exit_code == 0
+
+
+def test_why_a_run_could_not_go_on_is_in_its_log(stage: Stage) -> None:
+    [(lane, _)] = stage.run(mode="live").ends
+    with pytest.raises(InputError, match="nobody confirmed"):
+        stage.run(mode="live", yes=False, bars=5)
+    text = (lane.place.folder / "log.jsonl").read_text()
+    lines = [json.loads(each) for each in text.splitlines()]
+    [line] = [each for each in lines if each["event"] == "gave_up"]
+    assert (line["level"], line["text"]) == (
+        "error", "nobody confirmed that real orders may leave",
+    )  # fmt: skip
+    assert "--yes" in line["hint"]
+
+
+def test_a_halt_by_signal_counts_while_a_run_begins(stage: Stage) -> None:
+    made = stage.core
+
+    def signalled(loaded: Any, **given: Any) -> SimpleNamespace:
+        if not stage.cores:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return made(loaded, **given)
+
+    stage.core = signalled  # type: ignore[method-assign]
+    result = stage.run(signals=True)
+    asked = [event.action for event, _ in rows(result) if isinstance(event, m.Operated)]
+    assert asked == ["halt", "stop"]
+    [(lane, _)] = result.ends
+    assert (lane.place.folder / HALT).is_file()
+    assert stage.cores["live"].blocked
+
+
+def test_ctrl_c_is_an_answer_to_the_question(stage: Stage) -> None:
+    def interrupted(question: str) -> bool:
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        return False
+
+    wiring = Wiring(stage.core, stage.connected, stage.world.feed)
+    with pytest.raises(InputError, match="nobody confirmed"):
+        run_live(
+            [stage.world.load("live", mode="live")], stage.world.options(bars=1),
+            confirm=interrupted, clock=stage.world.clock, wiring=wiring,
+        )  # fmt: skip

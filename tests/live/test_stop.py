@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from septet import messages as m
-from septet._live.stop import FAILED, LoopWatch, cancel_until_none, mark_failed
+from septet._live.stop import FAILED, LoopWatch, Signals, cancel_until_none, mark_failed
 from tests.live.scripted import MemoryVenue, submit
 
 
@@ -98,3 +100,40 @@ def test_a_failure_leaves_its_event_and_traceback(tmp_path: Path) -> None:
     assert found["event"] == {"kind": "ticked", "at_ns": 1, "market_ns": 2}
     assert found["at_ns"] <= time.time_ns()
     mark_failed(tmp_path / "gone", "nobody can write it", None, None)
+
+
+def test_a_closed_terminal_stops_in_order_however_often_it_is_said() -> None:
+    async def scene() -> list[str]:
+        asked: list[str] = []
+        loop = asyncio.get_running_loop()
+        signals = Signals(asked.append, asked.append)
+        signals.listen(loop)
+        try:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGHUP)
+                until = len(asked) + 1
+                while len(asked) < until:
+                    await asyncio.sleep(0)
+        finally:
+            signals.forget(loop)
+        return asked
+
+    assert asyncio.run(scene()) == ["SIGHUP", "SIGHUP"]
+
+
+def test_nohup_is_heeded() -> None:
+    async def scene() -> Any:
+        loop = asyncio.get_running_loop()
+        signals = Signals(lambda name: None, lambda name: None)
+        signals.listen(loop)
+        try:
+            return signal.getsignal(signal.SIGHUP)
+        finally:
+            signals.forget(loop)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert asyncio.run(scene()) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

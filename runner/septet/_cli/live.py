@@ -39,7 +39,11 @@ def run_files(files: Sequence[Any], chosen: dict[str, Any]) -> int:
             return True
         if not sys.stdin.isatty():
             return False
-        return click.confirm(question, default=False, err=True)
+        try:
+            return click.confirm(question, default=False, err=True)
+        except click.Abort:  # Ctrl-C, or the end of the input
+            click.echo(err=True)
+            return False
 
     result = run_live(files, options, confirm=confirm, clock=clock)
     if chosen["as_json"]:

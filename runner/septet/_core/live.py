@@ -441,8 +441,7 @@ class LiveCore:
     def _halted(self, each: core.Halted) -> None:
         rule, then, lifts = self._halt_of(each.halt)
         self._out.append(m.Fired(rule=rule, then=then, lifts=lifts, equity=each.equity))
-        text = f"{rule} fired at equity {each.equity:.2f}: {then}; lifted by {lifts}"
-        self._alert("critical", "halt", text)
+        self._alert("critical", "halt", telling.halted(rule, then, lifts, each.equity))
 
     def _halt_of(self, number: int) -> tuple[str, str, str]:
         if number == core.BY_HAND:

@@ -11,7 +11,7 @@ from septet._core import events as core
 from septet._core.wiring import Names
 from septet._kernel import layout
 
-__all__ = ["ENDS", "KINDS", "STATUS_OF", "decided", "placed", "ruled", "traded"]
+__all__ = ["DOES", "ENDS", "KINDS", "STATUS_OF", "decided", "halted", "placed", "ruled", "traded"]
 
 KINDS: Final[Sequence[Any]] = ("market", "limit", "stop", "stop_limit")
 ENDS: Final[dict[int, Any]] = {
@@ -26,6 +26,15 @@ STATUS_OF: Final = {
     "expired": layout.STATUS_EXPIRED,
 }
 """How the venue's word for an end is booked: the engine knows no rejection."""
+DOES: Final = {
+    "block_entries": "no entries", "flatten": "orders are cancelled and positions closed",
+    "cancel_all": "orders are cancelled",
+}  # fmt: skip
+"""What the word `then` of a halt or a block means."""
+_ENDS_WITH: Final = {
+    "manual": "until a person resumes the run", "septet resume": "until a person resumes the run",
+    "next_day": "until the next day begins",
+}  # fmt: skip
 WISHES: Final[Sequence[Any]] = ("none", "short", "flat", "long")
 
 
@@ -39,6 +48,12 @@ def decided(row: core.Decision, names: Names, trace: str) -> m.Decided:
         clipped_by=reasons[row.clipped] if row.clipped >= 0 else "",
         refused_by=reasons[row.refused] if row.refused >= 0 else "", late=row.late, trace=trace,
     )  # fmt: skip
+
+
+def halted(rule: str, then: str, lifts: str, equity: float) -> str:
+    """Say for a person what a halt of the file does, and for how long."""
+    until = _ENDS_WITH.get(lifts, f"for {lifts}")
+    return f"{rule} fired at equity {equity:.2f}: {DOES.get(then, then)}, {until}"
 
 
 def ruled(curve: core.Curve) -> m.Ruled:

@@ -1,16 +1,43 @@
-"""What the head of a journal says of its run: enough to read it without the file."""
+"""What a new run leaves of itself: the head of its journal, enough to read it without the file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from septet import messages as m
 from septet._data.bars import Instrument
 from septet._data.calendars import sessions_per_year
+from septet._journal.form import Head
+from septet._live import start as begin
 from septet._live.build import currencies
+from septet._live.clock import LiveClock
+from septet._store.run import dump_json, iso
+from septet.errors import InputError
 
-__all__ = ["facts_of", "instruments_in"]
+__all__ = ["describe", "facts_of", "head_of", "instruments_in"]
+
+
+def head_of(
+    loaded: Any,
+    build: Any,
+    place: begin.Place,
+    *,
+    clock: LiveClock,
+    terms: Mapping[str, Any],
+    account: str,
+    history: Sequence[m.Event],
+) -> Head:
+    """Return the head of a new run's journal; it begins with its history, if it has one."""
+    bars = [each.open_ns for each in history if isinstance(each, m.BarClosed)]
+    now_ns, market_ns = clock.now_ns(), clock.market_ns()
+    return Head(
+        run_id=place.run_id, strategy=loaded.strategy.name, mode=loaded.strategy.mode,
+        account=account, created_ns=now_ns, origin_ns=min(bars, default=market_ns),
+        facts=facts_of(loaded, build, terms=terms, tag=place.tag, market_ns=market_ns),
+        fingerprints=begin.fingerprints_of(loaded.resolved, build.plan.name),
+    )  # fmt: skip
 
 
 def facts_of(
@@ -48,6 +75,35 @@ def facts_of(
         "strategy_text": loaded.path.read_text(encoding="utf-8"),
         "distributions": dict(loaded.host.versions()),
     }
+
+
+def describe(place: begin.Place, loaded: Any, head: Head) -> None:
+    """Leave in a new run's folder what it is: the file, and what it came to.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written.
+    """
+    manifest = {
+        "format": 1, "run_id": head.run_id, "mode": head.mode, "created": iso(head.created_ns),
+        "septet": head.fingerprints.get("septet", ""), "plugins": dict(loaded.host.versions()),
+        "fingerprints": head.fingerprints, "facts": head.facts,
+        "resolved": dict(loaded.resolved),
+    }  # fmt: skip
+    texts = {
+        "strategy.yaml": loaded.path.read_text(encoding="utf-8"),
+        "resolved.json": dump_json(loaded.resolved),
+        "manifest.json": dump_json(manifest),
+    }
+    try:
+        for name, text in texts.items():
+            (place.folder / name).write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise InputError(
+            f"the run cannot be stored in {place.folder}: {problem.strerror}",
+            hint="make room there, or name another folder with --out",
+        ) from problem
 
 
 def instruments_in(facts: Mapping[str, Any]) -> list[Instrument]:

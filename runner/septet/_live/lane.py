@@ -12,7 +12,6 @@ import msgspec
 from septet import messages as m
 from septet._data.bars import Instrument
 from septet._host.venues import LiveFeed, LiveVenue, VenueFacts
-from septet._journal.form import Head
 from septet._journal.lease import Holder, Lease, boot_id, insist_alone, mark_path
 from septet._journal.log import Durability, Journal
 from septet._live import start as begin
@@ -20,7 +19,7 @@ from septet._live.account import AccountGate, AccountLimits, Member
 from septet._live.build import currencies
 from septet._live.clock import LiveClock
 from septet._live.dispatch import Dispatcher
-from septet._live.facts import facts_of, instruments_in
+from septet._live.facts import describe, head_of, instruments_in
 from septet._live.kill import Switch, read_halt
 from septet._live.known import Known
 from septet._live.listen import history_ns_of, make_market, trainer_of
@@ -70,6 +69,8 @@ class Lane:
         self.tell = self.log.tell
         self.member = self._member(gate)
         self.known = Known(self.loaded, keep_ns=history_ns_of(self.strategy))
+        # From the first moment: a signal that comes while this compiles must halt as well.
+        self.switch = Switch(place.folder, now_ns=clock.now_ns, act=self._put_first)
         self.finished = asyncio.Event()
         self.ready = asyncio.Event()
         self.venue: LiveVenue | None = None
@@ -147,6 +148,12 @@ class Lane:
         else:
             self._early.append(event)
 
+    def _put_first(self, event: m.Event) -> None:
+        if self._early is None:
+            self.shell.put_first(event)
+        else:
+            self._early.insert(0, event)
+
     def _make_shell(self, journal: Journal) -> None:
         train = None
         if self.strategy.model is not None:
@@ -161,7 +168,6 @@ class Lane:
             self.build.core, journal, self.dispatcher, clock=self.clock, tell=self.tell,
             watch=self._watch,
         )  # fmt: skip
-        self.switch = Switch(self.place.folder, now_ns=self.clock.now_ns, act=self.shell.put_first)
 
     def _fault(self, call: str, error: BaseException) -> None:
         text = f"{call}: {type(error).__name__}: {error}"
@@ -191,7 +197,7 @@ class Lane:
     # ------------------------------------------------------------ connected
 
     async def connect(self, feed: LiveFeed, venue: LiveVenue | None) -> None:
-        """Listen to the feed, open the venue; a new run reads its history and makes its journal."""
+        """Listen to the feed, open the venue; a new run reads its history."""
         self.market = make_market(
             self.loaded, feed, self.known.standing, clock=self.clock,
             put=self.put, tell=self.tell, points=self.known.points,
@@ -234,10 +240,6 @@ class Lane:
         else:
             self.known.resume(self.market.bars)
         self._history = [*await self.market.points(), *self._history]
-        if self.journal is None:
-            self.journal = self._create()
-            self._make_shell(self.journal)
-        self.dispatcher.venue = self.venue
 
     def _since_ns(self) -> int:
         bar_ns = int(self.strategy.universe.bar)
@@ -245,19 +247,12 @@ class Lane:
         return since_ns - since_ns % bar_ns
 
     def _create(self) -> Journal:
-        bars = [each.open_ns for each in self._history if isinstance(each, m.BarClosed)]
-        now_ns, strategy = self.clock.now_ns(), self.strategy
-        facts = facts_of(
-            self.loaded, self.build, terms=self._terms, tag=self.place.tag,
-            market_ns=self.clock.market_ns(),
+        head = head_of(
+            self.loaded, self.build, self.place, clock=self.clock, terms=self._terms,
+            account=self.facts.account if self.facts is not None else "",
+            history=self._history,
         )  # fmt: skip
-        head = Head(
-            run_id=self.place.run_id, strategy=strategy.name, mode=strategy.mode,
-            account=self.facts.account if self.facts is not None else "", created_ns=now_ns,
-            origin_ns=min(bars, default=self.clock.market_ns()), facts=facts,
-            fingerprints=begin.fingerprints_of(self.loaded.resolved, self.build.plan.name),
-        )  # fmt: skip
-        begin.describe(self.place, self.loaded, head)
+        describe(self.place, self.loaded, head)
         return Journal.create(
             self.place.journal, head, durability=self.durability,
             mark=mark_path(self.place.run_id),
@@ -271,8 +266,7 @@ class Lane:
         InputError
             The journal names another one.
         """
-        assert self.journal is not None
-        known = self.journal.head.account
+        known = self.journal.head.account if self.journal is not None else ""
         if known and known != facts.account:
             raise InputError(
                 f"the run in {self.place.folder} trades another account of {facts.exchange}",
@@ -282,8 +276,12 @@ class Lane:
     # ------------------------------------------------------------ trading
 
     async def begin(self) -> None:
-        """Start, read the account, agree, and go live."""
-        assert self.journal is not None and self.market is not None  # noqa: PT018
+        """Start, read the account, agree, and go live; a new run makes its journal."""
+        assert self.market is not None
+        if self.journal is None:
+            self.journal = self._create()
+            self._make_shell(self.journal)
+        self.dispatcher.venue = self.venue
         journal, now_ns = self.journal, self.clock.now_ns()
         owed, tail = list(self.known.trains.values()), journal.tail_facts()
         assert self.lease is not None

@@ -16,6 +16,7 @@ from typing import IO, Any, Final
 
 from septet import messages as m
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
+from septet._core.telling import DOES
 
 __all__ = ["LEVELS", "Line", "RunLog", "lines_of"]
 
@@ -130,9 +131,10 @@ class RunLog:
         return self._both.lost
 
     def _stamped(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
-        """Put the time first, then level and event, whatever the caller passed."""
+        """Put the time first, then level, event and its words, whatever the caller passed."""
         head = {"timestamp": iso(self._now_ns()), "level": event.pop("level", method)}
-        return {**head, "event": event.pop("event", ""), **event}
+        words = {"text": event.pop("text")} if "text" in event else {}
+        return {**head, "event": event.pop("event", ""), **words, **event}
 
 
 def _side(quantity_side: str) -> str:
@@ -158,8 +160,11 @@ def lines_of(
     if line is not None:
         found.append(line)
     said: Line | None = None
+    acting = {each.trace for each in commands if isinstance(each, m.Submit)}
     for each in commands:
         line = _of_command(each, symbols)
+        if line is not None and isinstance(each, m.Decided) and each.trace in acting:
+            line = "info", *line[1:]  # an exit asks for nothing, and yet its order comes of it
         if isinstance(each, m.Alerted) and said is not None:  # the same, louder: one line is enough
             louder = said[2] if each.event != HALT else {**said[2], "text": each.text}
             found[-1] = each.level, each.event, louder
@@ -257,9 +262,7 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
             text += f": {command.reason}" if command.reason else ""
             return level, "changed", {"text": text, "symbol": symbol, "order": order}
         case m.Fired():
-            text = (
-                f"{command.rule}: {_DOES.get(command.then, command.then)}, until: {command.lifts}"
-            )
+            text = f"{command.rule}: {DOES.get(command.then, command.then)}, until: {command.lifts}"
             text += f" ({command.text})" if command.text else ""
             level = "warning" if command.then == "block_entries" else "error"
             return level, HALT, {"text": text, "rule": command.rule}
@@ -279,10 +282,6 @@ def _order(number: int) -> str:
     return f"o{number}" if number >= 0 else ""
 
 
-_DOES: Final = {
-    "block_entries": "no entries", "flatten": "orders are cancelled and positions closed",
-    "cancel_all": "orders are cancelled",
-}  # fmt: skip
 _LEVEL_OF_STATE: Final = {
     "intent": "debug", "submitted": "debug", "open": "debug", "partially_filled": "debug",
     "unknown": "warning", "rejected": "warning", "expired": "warning",

@@ -18,7 +18,7 @@ from septet._live.lane import Lane
 from septet._live.pages import merge_aside
 from septet._live.stop import STOP_WITHIN_S, LaneEnd, LoopWatch, Signals, project
 from septet._live.wiring import WIRING, Wiring
-from septet.errors import InputError
+from septet.errors import InputError, SeptetError
 
 __all__ = ["Confirm", "LiveResult", "keep_apart", "reports", "run_live", "tidy"]
 
@@ -178,12 +178,12 @@ class _Process:
         """Begin, trade until everything has ended, leave it whole."""
         loop = asyncio.get_running_loop()
         self.stopping = asyncio.Event()
-        signals = Signals(self._stop, self._halt)
+        self._listened = Signals(self._stop, self._halt)
         watch = LoopWatch(
             lambda seconds: self._stood_still(seconds, "the process stood still"), self._tell
         )
         if self.signals:
-            signals.listen(loop)
+            self._listened.listen(loop)
         schedule, thresholds = None, gc.get_threshold()
         try:
             await self._begin()
@@ -193,6 +193,9 @@ class _Process:
             await self._trade()
         except begin.Stopped:
             self.reason = self.reason or "asked to stop"
+        except Exception as error:
+            self._gave_up(error)
+            raise
         finally:
             gc.unfreeze()
             gc.set_threshold(*thresholds)
@@ -201,9 +204,18 @@ class _Process:
                 schedule.shutdown(wait=False)
             await self._end_all()
             if self.signals:
-                signals.forget(loop)
+                self._listened.forget(loop)
         found = tuple((lane, self.ends[lane.strategy.name]) for lane in self.lanes)
         return LiveResult(found, self._netting())
+
+    def _gave_up(self, error: Exception) -> None:
+        """Say in every log why: who reads it tomorrow has not seen the terminal."""
+        fields = {"text": f"{type(error).__name__}: {error}"}
+        if isinstance(error, SeptetError):
+            fields = {"text": error.message} | ({"hint": error.hint} if error.hint else {})
+        self.reason = self.reason or f"gave up: {fields['text']}"
+        for lane in self._running():
+            lane.tell("error", "gave_up", fields)
 
     def _netting(self) -> str:
         if len(self.files) < 2:
@@ -268,11 +280,22 @@ class _Process:
         )
         capitals = {each.strategy.name: each.member.cash for each in self.lanes}
         insist_on_funds(capitals, strategy.account.currency, holdings)
-        if not self.confirm(self._question(facts, capitals)):
+        if not self._confirmed(self._question(facts, capitals)):
             raise InputError(
                 "nobody confirmed that real orders may leave",
                 hint="answer yes on the terminal, or start with --yes",
             )
+
+    def _confirmed(self, question: str) -> bool:
+        """Ask; meanwhile Ctrl-C is an answer, and nothing else waits for this loop."""
+        loop = asyncio.get_running_loop()
+        if self.signals:
+            self._listened.forget(loop)
+        try:
+            return self.confirm(question)
+        finally:
+            if self.signals:
+                self._listened.listen(loop)
 
     def _question(self, facts: VenueFacts, capitals: dict[str, float]) -> str:
         shares = ", ".join(f"{name} with {capital:.2f}" for name, capital in capitals.items())
@@ -352,6 +375,7 @@ class _Process:
         if lane.place.journal.is_file():
             await project(lane.place.folder, lane.tell, STOP_WITHIN_S / 2)
         lane.log.close()
+        lane.place.forget_unbegun()
 
     async def _end_all(self) -> None:
         reason = self.reason or "the process could not begin"

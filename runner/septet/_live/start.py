@@ -8,6 +8,7 @@ not answer; nothing is traded before both sides agree.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -22,16 +23,16 @@ import msgspec
 
 from septet import messages as m
 from septet._host.venues import LiveVenue, VenueFacts
-from septet._journal.form import Head, encode_commands
+from septet._journal.form import encode_commands
 from septet._journal.log import Durability, Journal
 from septet._journal.reader import Reader
 from septet._live.shell import Core, Tell
-from septet._store.run import dump_json, folder_name, iso
+from septet._store.run import folder_name
 from septet.errors import InputError, JournalError, RunError, SeptetError
 
 __all__ = [
     "CRASHES", "CRASH_WINDOW_NS", "JOURNAL", "Keeps", "Kept", "OVERLAP_NS", "Options", "Place",
-    "Recovered", "Stopped", "describe", "differences_of", "doubts", "find_place", "fingerprints_of",
+    "Recovered", "Stopped", "differences_of", "doubts", "find_place", "fingerprints_of",
     "first_model", "insist_on_agreement", "insist_on_newest", "insist_on_rights", "persist",
     "reconcile", "recover", "tag_of", "versions_of",
 ]  # fmt: skip
@@ -89,6 +90,13 @@ class Place:
     def tag(self) -> str:
         """What every client order id of the run begins with."""
         return tag_of(self.run_id)
+
+    def forget_unbegun(self) -> None:
+        """Leave nothing of a new run that never began: the next start is the first one."""
+        if self.fresh and not self.journal.exists():
+            with contextlib.suppress(OSError):  # something else is in it: then it stays
+                (self.folder / "log.jsonl").unlink(missing_ok=True)
+                self.folder.rmdir()
 
 
 def tag_of(run_id: str) -> str:
@@ -158,35 +166,6 @@ def fingerprints_of(resolved: Mapping[str, Any], plan: str) -> dict[str, str]:
     text = json.dumps(effective, sort_keys=True, default=str)
     strategy = hashlib.sha256(text.encode()).hexdigest()[:16]
     return {"strategy": strategy, "plan": plan, **versions_of()}
-
-
-def describe(place: Place, loaded: Any, head: Head) -> None:
-    """Leave in a new run's folder what it is: the file, and what it came to.
-
-    Raises
-    ------
-    InputError
-        The folder cannot be written.
-    """
-    manifest = {
-        "format": 1, "run_id": head.run_id, "mode": head.mode, "created": iso(head.created_ns),
-        "septet": head.fingerprints.get("septet", ""), "plugins": dict(loaded.host.versions()),
-        "fingerprints": head.fingerprints, "facts": head.facts,
-        "resolved": dict(loaded.resolved),
-    }  # fmt: skip
-    texts = {
-        "strategy.yaml": loaded.path.read_text(encoding="utf-8"),
-        "resolved.json": dump_json(loaded.resolved),
-        "manifest.json": dump_json(manifest),
-    }
-    try:
-        for name, text in texts.items():
-            (place.folder / name).write_text(text, encoding="utf-8")
-    except OSError as problem:
-        raise InputError(
-            f"the run cannot be stored in {place.folder}: {problem.strerror}",
-            hint="make room there, or name another folder with --out",
-        ) from problem
 
 
 # ---------------------------------------------------------------- the state

@@ -47,7 +47,10 @@ class LaneEnd:
 
 
 class Signals:
-    """SIGTERM and SIGINT stop in order, a second one at once; SIGUSR1 is the kill switch."""
+    """SIGTERM and SIGINT stop in order, a second one at once; SIGUSR1 is the kill switch.
+
+    SIGHUP, when a terminal closes, stops in order as well, unless `nohup` said to ignore it.
+    """
 
     def __init__(self, stop: Callable[[str], None], halt: Callable[[str], None]) -> None:
         self._stop, self._halt = stop, halt
@@ -57,15 +60,18 @@ class Signals:
         """Take the signals of this process."""
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopped, number)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, self._stopped, signal.SIGHUP)
         loop.add_signal_handler(signal.SIGUSR1, self._halt, "SIGUSR1")
 
     def forget(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give the signals back."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             loop.remove_signal_handler(number)
 
     def _stopped(self, number: signal.Signals) -> None:
-        self._asked += 1
+        # Kernel and shell each tell of a closed terminal: the second word is no impatience.
+        self._asked += number != signal.SIGHUP
         if self._asked > 1:
             # The journal is whole after every commit, so leaving at once loses nothing.
             os._exit(128 + number)
