@@ -158,6 +158,20 @@ def test_e7_a_coarser_lot_sizes_what_is_sent_next() -> None:
     assert bench.guards.blocked(0) == "filters_changed"
 
 
+def test_e7_a_finer_lot_lets_less_than_the_old_lot_be_missing() -> None:
+    bench = Bench()
+    bench.handle(_filters(bench, 0.1))
+    bench.hold(0.7)
+    sale = bench.order(1, -0.7)
+    bench.ack(sale)
+    bench.handle(_filters(bench, 0.01))
+    bench.execute(sale, 0.65)
+    assert bench.take(m.Submit) == [], "the rest is still open: sent again it would sell too much"
+    bench.execute(sale, 0.05)
+    assert bench.ended[1].state == "filled"
+    assert bench.alerted("late_fill") == []
+
+
 def _filters(bench: Bench, lot: float, *, trading: bool = True) -> m.FiltersChanged:
     return m.FiltersChanged(
         at_ns=bench.now, symbol=0, lot=lot, tick=0.01, min_notional=1.0, trading=trading

@@ -18,8 +18,9 @@ import msgspec
 from septet import messages as m
 
 __all__ = [
-    "FINAL", "RANK", "Booked", "Child", "Ended", "External", "Foreign", "Lately", "Outcome",
+    "DUST", "FINAL", "RANK", "Booked", "Child", "Ended", "External", "Foreign", "Lately", "Outcome",
     "Outside", "Parent", "Protection", "Records", "StopEnded", "Timing", "Triggered", "Work",
+    "tolerated",
 ]  # fmt: skip
 
 SECOND_NS = 1_000_000_000
@@ -34,7 +35,18 @@ LATELY: Final = 4_096
 """Most fills of a symbol that a comparison with the account looks back on."""
 LARGEST_FEE: Final = 0.05
 """Of a fill's quantity; a larger number is a fee in another currency."""
+DUST: Final = 1e-6
+"""Share of a quantity that is none: sums of fills are rounded."""
 _venue_ns = itemgetter(1)
+
+
+def tolerated(quantity: float, lot: float) -> float:
+    """Return by how much a sum of fills may miss a quantity and still be all of it.
+
+    It is far less than a lot: what an open order was sent with may have become finer meanwhile.
+    """
+    dust = DUST * quantity
+    return min(0.5 * lot, dust) if lot > 0.0 else dust
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,11 +13,9 @@ from septet._core.checks import inward, outward, whole
 from septet._core.orders import stops
 from septet._core.orders.desk import Desk, Level
 from septet._core.orders.ids import child_id
-from septet._core.orders.records import Child, Ended, Work
+from septet._core.orders.records import DUST, Child, Ended, Work, tolerated
 
 __all__ = ["advance", "due_ns", "end", "finished", "reprice", "tick", "trim", "wish_cancel"]
-
-DUST = 1e-6
 
 
 def end(desk: Desk, work: Work, state: m.OrderState, reason: str) -> None:
@@ -346,7 +344,7 @@ def _new(
     lot = desk.checks.symbols[parent.symbol].instrument.lot
     child = Child(
         client_id=name, parent=parent.number, symbol=parent.symbol, sign=parent.sign,
-        quantity=quantity, tolerance=0.5 * lot or DUST * quantity,
+        quantity=quantity, tolerance=tolerated(quantity, lot),
         kind=kind, limit_price=limit, trigger_price=trigger, reduces=parent.reduces,
         protects=False, sent_ns=now_ns, trace=parent.trace, state="submitted",
         look_ns=now_ns + timing.send_within_ns + timing.answer_within_ns,

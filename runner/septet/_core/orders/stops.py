@@ -8,13 +8,12 @@ from septet import messages as m
 from septet._core.checks import outward, whole
 from septet._core.orders.desk import Desk, Level
 from septet._core.orders.ids import stop_id
-from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded
+from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded, tolerated
 
 __all__ = ["advance", "finished", "standing", "wish"]
 
 STOOD_NS = 60 * SECOND_NS
 """A stop that stood this long begins again with the shortest pause."""
-HALF = 0.5
 
 
 def wish(desk: Desk, k: int, quantity: float, trigger: float, trace: str) -> None:
@@ -87,7 +86,7 @@ def _submit(
     sign = -1 if stop.quantity > 0.0 else 1
     child = Child(
         client_id=stop.child, parent=-1, symbol=k, sign=sign, quantity=quantity,
-        tolerance=HALF * desk.instrument(k).lot or 1e-6 * quantity, kind="stop",
+        tolerance=tolerated(quantity, desk.instrument(k).lot), kind="stop",
         limit_price=None, trigger_price=trigger, reduces=True, protects=True, sent_ns=now_ns,
         trace=stop.trace, look_ns=now_ns + timing.send_within_ns + timing.answer_within_ns,
     )  # fmt: skip
