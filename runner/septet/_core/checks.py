@@ -19,7 +19,8 @@ max_quantity       more than the venue takes in one order
 min_quantity       less than the venue takes
 min_notional       worth less than the venue takes
 equity             the equity is unknown or gone
-position, gross    the worst case of positions and open orders passes the limit
+position, gross    the worst case of positions and open orders passes the limit: what the order's
+                   own side could become, and for gross all other symbols at their worst
 =================  ===============================================================================
 """
 
@@ -203,8 +204,14 @@ class Checks:
     # ------------------------------------------------------------------ what is told
 
     def priced(self, k: int, price: float, now_ns: int) -> None:
-        """Take in the newest price of a symbol (a close, a mark or a middle)."""
+        """Take in the newest price of a symbol (a close, a mark or a middle).
+
+        After one that is no price there is none until the next; what is held keeps its worth.
+        """
         one = self.symbols[k]
+        if not 0.0 < price < math.inf:
+            one.price_ns = now_ns - self.limits.price_age_ns - 1
+            return
         one.price, one.price_ns = price, now_ns
         if one.held or one.buys or one.sells or one.worst:
             self._weigh(one)
@@ -220,18 +227,23 @@ class Checks:
         """Count what the symbol could be worth if one side of its orders filled."""
         exposed = max(abs(one.held + one.buys), abs(one.held - one.sells), abs(one.held))
         value = exposed * one.price
-        worst = round(value * MICRO) if math.isfinite(value) else 0
+        worst = round(value * MICRO) if math.isfinite(value) else one.worst
         self.gross += worst - one.worst
         one.worst = worst
 
-    def sent(self, k: int, sign: int, quantity: float, reduces: bool, now_ns: int) -> None:
-        """Count an order that leaves."""
+    def sent(
+        self, k: int, sign: int, quantity: float, reduces: bool, now_ns: int, *,
+        changes: bool = False,
+    ) -> None:  # fmt: skip
+        """Count an order that leaves; one that changes another was counted by `amended`."""
         one = self.symbols[k]
         if one.side == -sign:
             self._flips.append(now_ns)
         one.side = sign
         if reduces:
             self._reductions.append(now_ns)
+            return
+        if changes:
             return
         self._entries.append(now_ns)
         if len(self._repeats) > 4 * len(self.symbols) + 64:
@@ -288,7 +300,8 @@ class Checks:
 
     def check(
         self, k: int, sign: int, quantity: float, rest: float, limit: float | None,
-        trigger: float | None, reduces: bool, decided: float, now_ns: int,
+        trigger: float | None, reduces: bool, decided: float, now_ns: int, *,
+        changes: bool = False,
     ) -> str:  # fmt: skip
         """Return the rule an order breaks, or "".
 
@@ -306,6 +319,9 @@ class Checks:
             The price at which it was decided; 0 where there is none.
         now_ns
             Wall time.
+        changes
+            Whether it takes the place of one that was cancelled to change its price, which
+            `may_amend` has let and `amended` counted: it is no order more.
         """
         one = self.symbols[k]
         lot = one.instrument.lot
@@ -319,29 +335,32 @@ class Checks:
                 sent.popleft()
             return "rate" if len(sent) >= self.limits.reductions_per_minute else ""
         return (
-            self._busy(k, sign, quantity, now_ns)
+            self._busy(k, sign, quantity, now_ns, changes)
             or self._dear(one, quantity, limit, trigger, decided, now_ns)
             or self._large(one, sign, quantity)
         )
 
-    def _busy(self, k: int, sign: int, quantity: float, now_ns: int) -> str:
+    def _busy(self, k: int, sign: int, quantity: float, now_ns: int, changes: bool) -> str:
         """Return what is done too often."""
         if self.throttled:
             return "throttled"
         if self.broken:
             return "turnover"
-        times = self._entries
-        while times and times[0] <= now_ns - MINUTE_NS:
-            times.popleft()
-        if len(times) >= self._half:
-            return "rate"
         limits = self.limits
-        # What is old is only forgotten where as much as is remembered would be too much.
-        same = self._repeats.get((k, sign, quantity))
-        if same and len(same) >= limits.repeats and self._repeated(same, now_ns):
-            self.throttled = True
-            return "throttled"
-        most = limits.turnover * max(0.0, self.equity) * MICRO
+        if not changes:
+            times = self._entries
+            while times and times[0] <= now_ns - MINUTE_NS:
+                times.popleft()
+            if len(times) >= self._half or (self._amends and not self.may_amend(now_ns)):
+                return "rate"
+            # What is old is only forgotten where as much as is remembered would be too much.
+            same = self._repeats.get((k, sign, quantity))
+            if same and len(same) >= limits.repeats and self._repeated(same, now_ns):
+                self.throttled = True
+                return "throttled"
+        if not 0.0 < self.equity < math.inf:  # before a share of it is taken
+            return "equity"
+        most = limits.turnover * self.equity * MICRO
         if self._traded > most:
             self._trim_buckets(now_ns)
         flips = self._flips
@@ -365,7 +384,7 @@ class Checks:
         if not price > 0.0 or now_ns - one.price_ns > limits.price_age_ns:
             return "no_price"
         tick, collar = instrument.tick, limits.price_collar
-        own = price
+        own = price if trigger is None else trigger
         if limit is not None:
             own = limit
             if not abs(limit - price) <= collar * price:
@@ -389,24 +408,18 @@ class Checks:
         return "min_notional" if value < instrument.min_notional else ""
 
     def _large(self, one: _Symbol, sign: int, quantity: float) -> str:
-        """Return which limit the worst case would pass."""
+        """Return which limit the worst case would pass, on the side of the order."""
         limits = self.limits
-        if not 0.0 < self.equity < math.inf:
-            return "equity"
-        buys, sells = one.buys, one.sells
-        if sign > 0:
-            buys += quantity
-        else:
-            sells += quantity
-        exposed = max(abs(one.held + buys), abs(one.held - sells))
-        worst = round(exposed * one.price * MICRO)
-        room = self.equity * (1.0 + limits.slack) * MICRO
-        # An order that leaves less than there was cannot be what passes a limit.
-        if worst <= one.worst:
+        exposed = quantity + (one.held + one.buys if sign > 0 else one.sells - one.held)
+        value = exposed * one.price
+        if value <= 0.0:  # all of it only brings the position nearer to nothing
             return ""
-        if worst > room * limits.position:
+        if not value < math.inf:
             return "position"
-        return "gross" if self.gross - one.worst + worst > room * limits.gross else ""
+        room, worth = self.equity * (1.0 + limits.slack) * MICRO, round(value * MICRO)
+        if worth > room * limits.position:
+            return "position"
+        return "gross" if self.gross - one.worst + worth > room * limits.gross else ""
 
     # ------------------------------------------------------------------ what is kept
 

@@ -13,7 +13,7 @@ from septet._core.checks import inward, outward, whole
 from septet._core.orders import stops
 from septet._core.orders.desk import Desk, Level
 from septet._core.orders.ids import child_id
-from septet._core.orders.records import DUST, Child, Ended, Work, tolerated
+from septet._core.orders.records import DUST, Child, Ended, Records, Work, tolerated
 
 __all__ = ["advance", "due_ns", "end", "finished", "reprice", "tick", "trim", "wish_cancel"]
 
@@ -154,11 +154,18 @@ def _advance(desk: Desk, k: int, now_ns: int) -> bool:
         if stop is not None:
             _make_way(desk, work, [stop], now_ns)
             return moved
-    elif work.waits_for and any(number in records.works for number in work.waits_for):
+    elif _waits(records, work):
         return moved
     if work.retry_ns > now_ns:
         return moved
     return _send(desk, work, now_ns) or moved
+
+
+def _waits(records: Records, work: Work) -> bool:
+    """Return whether an entry still waits for what was on its way when it was placed."""
+    return any(number in records.works for number in work.waits_for) or any(
+        name in records.live for name in work.waits_for_stops
+    )
 
 
 def _turn(work: Work) -> tuple[bool, int]:
@@ -193,6 +200,7 @@ def _send(desk: Desk, work: Work, now_ns: int) -> bool:
             state, reason = ("filled", "") if work.filled > 0.0 else ("rejected", "lot")
         end(desk, work, state, reason)
         return True
+    changes = work.price is not None  # `reprice` has counted it
     kind, limit, trigger = _prices(desk, work, sign, now_ns)
     if kind is None:
         end(desk, work, "expired", "max_slippage")
@@ -202,11 +210,12 @@ def _send(desk: Desk, work: Work, now_ns: int) -> bool:
     if not parent.reduces:
         reason = "operator_halt" if desk.records.kill else desk.guards.blocked(k)
     reason = reason or desk.checks.check(
-        k, sign, quantity, rest, limit, trigger, parent.reduces, parent.decided_price, now_ns
-    )
+        k, sign, quantity, rest, limit, trigger, parent.reduces, parent.decided_price, now_ns,
+        changes=changes,
+    )  # fmt: skip
     if reason:
         return _stopped(desk, work, reason, now_ns)
-    desk.checks.sent(k, sign, quantity, parent.reduces, now_ns)
+    desk.checks.sent(k, sign, quantity, parent.reduces, now_ns, changes=changes)
     _submit(desk, work, kind, quantity, limit, trigger, now_ns)
     return False
 
