@@ -61,6 +61,15 @@ def test_a_stop_that_ends_with_a_rest_says_so() -> None:
     assert bench.take(m.Submit) == [], "what is left is the engine's to close"
 
 
+def test_an_entry_waits_for_a_stop_that_has_begun_to_fill() -> None:
+    bench, stop = protected()
+    bench.execute(stop, 0.4)
+    bench.want(2, symbol=1, spends=True)
+    assert bench.take(m.Submit) == [], "limits shared by both symbols count it no more"
+    bench.execute(stop, 0.6)
+    assert bench.only(m.Submit).parent == 2
+
+
 def test_before_a_reduction_the_stop_is_cancelled_and_final() -> None:
     bench, stop = protected()
     bench.want(1, -1.0)

@@ -64,12 +64,15 @@ class Orders:
         assert parent.quantity != 0.0, f"order {parent.number} has no quantity"
         records.highest = parent.number
         work = Work(parent=parent, placed_ns=now_ns)
-        if parent.spends and records.works:
+        if parent.spends:
             works = records.works.values()
             # Reductions bring its cash; an entry that was given up may still fill, and no limit
             # of the decision counts it any more.
             before = (each for each in works if each.parent.reduces or each.cancelled)
             work.waits_for = [each.parent.number for each in before]
+            # What a stop sells counts as gone from its first fill on.
+            filling = (each.child for each in records.stops.values() if each.triggered)
+            work.waits_for_stops = [name for name in filling if name in records.live]
         records.works[parent.number] = work
         records.queues.setdefault(parent.symbol, []).append(parent.number)
 

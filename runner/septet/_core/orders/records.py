@@ -113,8 +113,8 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deadline_ns
         After which an entry that was not sent is dropped; 0 for none.
     spends
-        Whether it waits for the reductions that are on their way, whose proceeds it needs, and
-        for entries that were given up and may still fill.
+        Whether it waits for the reductions that are on their way, stops that are being filled
+        among them, whose proceeds it needs, and for entries that were given up and may still fill.
     patience_ns, max_slippage
         How long to rest at the best price before taking, and how far from the decision's price
         an entry may then be; patience 0 sends it as it is.
@@ -148,6 +148,7 @@ class Work(msgspec.Struct, kw_only=True, gc=False):
     parent: Parent
     placed_ns: int
     waits_for: list[int] = []
+    waits_for_stops: list[str] = []
     filled: float = 0.0
     children: int = 0
     retry_ns: int = 0

@@ -245,10 +245,10 @@ def _shared(rows: Rows, venue: SimVenue) -> list[str]:
 def _together(rows: Rows, venue: SimVenue) -> list[str]:
     """A strategy of symbols that move together decides on no more than they may take together.
 
-    What works to leave counts as gone: entries wait for it. A symbol whose bar is late is valued
-    at a price between bars.
+    What works to leave counts as gone, and so does what a stop has begun to sell: entries wait for
+    both. A symbol whose bar is late is valued at a price between bars.
     """
-    count = len(venue.market.listings)
+    count, stopped = len(venue.market.listings), set[int]()
     wrong, prices, held, leaving = list[str](), [0.0] * count, [0.0] * count, [0.0] * count
     for event, commands in rows:
         if isinstance(event, m.BarClosed):
@@ -258,15 +258,20 @@ def _together(rows: Rows, venue: SimVenue) -> list[str]:
             match each:
                 case m.Ruled():
                     equity = each.equity
-                case m.Placed(side="buy"):
+                case m.Placed(side="buy", confidence=float()):
                     entering[each.symbol] += each.quantity
-                case m.Placed():
+                case m.Placed(side="sell"):
                     leaving[each.symbol] = each.quantity
                 case m.Traded():
                     held[each.symbol] = each.position
                     if each.side == "sell":
                         leaving[each.symbol] -= each.quantity
+                case m.Changed(order=-1):
+                    stopped -= {each.symbol}
+                    if each.filled and each.state not in FINAL:
+                        stopped |= {each.symbol}
         stays = [max(0.0, had - max(0.0, off)) for had, off in zip(held, leaving, strict=True)]
+        stays = [0.0 if k in stopped else each for k, each in enumerate(stays)]
         taken = _worth(prices, stays) + _worth(prices, entering)
         if any(entering) and count > 1 and taken > 1.01 * TOGETHER * equity:
             wrong.append(f"{taken} of {equity} equity was to be held together at {event.at_ns}")
