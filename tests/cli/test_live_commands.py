@@ -79,6 +79,9 @@ def test_live_is_halted_resumed_and_stopped_by_a_signal(venue: Local, septet: Co
     code, out, err = finish(process)
     assert code == 3, err[-3000:]
     assert "halted" in out
+    shown = septet("runs", "show", "local", "--runs", venue.runs).out
+    assert "Not running       SIGTERM was received" in shown
+    assert "septet resume lifts it" in shown
     sent = len([c for c in commands_of(folder) if isinstance(c, m.Submit) and not c.reduces])
     code, out, err = finish(venue.run(file, "--yes", "--bars", "60", mode="live"))
     assert code == 3, err[-3000:]
@@ -158,7 +161,7 @@ def test_o1_a_run_that_is_not_running_is_halted_at_its_next_start(
 ) -> None:
     said = septet("halt", "old", "--flatten", "--reason", "news", "--runs", stopped.parents[1])
     assert said.code == 0
-    assert "its next start is halted and cancels its orders first" in said.out
+    assert "cancels its orders first, then closes its positions" in said.out
     written = json.loads((stopped / HALT).read_text())
     assert (written["action"], written["reason"]) == ("flatten", "news")
     said = septet("halt", stopped)

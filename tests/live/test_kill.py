@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from septet import messages as m
 from septet._live.kill import HALT, RESUME, Switch, ask_halt, ask_resume, read_halt
 from septet.errors import InputError, RunError
+from tests.live.test_start import Stage, rows
 
 
 class Run:
@@ -52,6 +53,31 @@ def test_a_halt_is_taken_once_and_again_after_a_restart(tmp_path: Path) -> None:
     assert run.switch.halted
     run.start()
     assert run.look() == ["halt"]
+
+
+def test_a_flatten_halts_at_once_and_closes_what_the_venue_has_confirmed(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.halt(flatten=True)
+    run.switch.look(agreed=False)
+    assert [(each.action, each.name) for each in run.acts] == [("halt", "ann")]
+    assert run.switch.halted
+    assert run.look() == ["flatten"]
+    assert run.look() == []
+
+
+def test_a_flatten_that_stands_at_a_start_waits_for_what_the_account_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    stage = Stage(tmp_path)
+    [(lane, _)] = stage.run(mode="live").ends
+    ask_halt(lane.place.folder, flatten=True, name="ann", reason="news", now_ns=1)
+    found = [event for event, _ in rows(stage.run(mode="live", bars=5))]
+    asked = [(each.action, k) for k, each in enumerate(found) if isinstance(each, m.Operated)]
+    assert [action for action, _ in asked] == ["stop", "halt", "flatten", "stop"]
+    _, (_, halt), (_, flatten), _ = asked
+    assert isinstance(found[halt + 1], m.Started)
+    assert any(isinstance(each, m.Holdings) for each in found[halt:flatten])
 
 
 def test_asking_again_to_flatten_is_taken(tmp_path: Path) -> None:

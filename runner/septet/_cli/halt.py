@@ -150,6 +150,7 @@ def _report(folder: Path, action: str, before: int, wait_s: float, as_json: bool
     if as_json:
         click.echo(json.dumps(found))
     else:
+        found["outside"] = bool(_read(folder, _trades_outside))
         for line in _said(found, wait_s):
             click.echo(line)
 
@@ -193,7 +194,10 @@ def _said(found: dict[str, Any], wait_s: float) -> list[str]:
     if not found["running"]:
         if resuming:
             return [f"{name} is not running; the halt is lifted, and its next start may trade"]
-        return [f"{name} is not running; its next start is halted and cancels its orders first"]
+        closing = ", then closes its positions" if found["action"] == "flatten" else ""
+        text = f"{name} is not running; its next start is halted and cancels its orders first"
+        rest = ["  until then orders that rest at the venue stay there"] if found["outside"] else []
+        return [f"{text}{closing}", *rest]
     if not found["taken"]:
         text = f"{name} has not answered within {wait_s:g} s; what was asked stands in its folder"
         return [text, "  it takes effect as soon as the process looks, or at its next start"]
@@ -201,6 +205,7 @@ def _said(found: dict[str, Any], wait_s: float) -> list[str]:
         return [f"{name} may trade again"]
     left = found["open_orders"]
     if left == 0:
-        return [f"{name} is halted; it has no open orders"]
+        closing = "; its positions are closed at market" if found["action"] == "flatten" else ""
+        return [f"{name} is halted; it has no open orders{closing}"]
     orders = "not known yet" if left is None else f"{left} at the last look"
     return [f"{name} is halted; open orders: {orders}; it goes on cancelling until there are none"]

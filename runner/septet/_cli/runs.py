@@ -18,6 +18,8 @@ __all__ = ["report", "runs", "why"]
 
 _RUN_HELP: Final = "RUN is a folder, a run id or its beginning, a strategy's name, or `latest`."
 
+_SAID_ELSEWHERE: Final = ("operator", "stopping")
+_UNTIL: Final = {"manual": "a person resumes the run", "next_day": "the next day begins"}
 _root = click.option(
     "--out",
     "--runs",
@@ -98,6 +100,38 @@ def show_(run: str, root: Path, as_json: bool) -> None:
         _print_json(document(found))
     else:
         show(found, _console())
+        for line in _standing(found):
+            click.echo(line)
+
+
+def _standing(run: Run) -> list[str]:
+    """Say of a paper or live run whether it goes on, how it ended, and what blocks its entries."""
+    from septet._journal.lease import holder_of
+    from septet._journal.reader import Reader
+    from septet._live.kill import read_halt
+
+    path = run.folder / "journal.sqlite"
+    if not path.is_file():
+        return []
+    holder = holder_of(run.folder)
+    with Reader(path) as journal:
+        last = journal.sessions()[-1:]
+    if holder is not None:
+        found = [f"  Running           {holder}"]
+    elif last and last[0].clean is None:
+        found = ["  Not running       it was killed or crashed; the same command goes on"]
+    else:
+        how = last[0].how if last else "it never began"
+        found = [f"  Not running       {how}"]
+    halt = read_halt(run.folder)
+    if halt is not None:
+        found += [f"  Halted            by {halt.name}: {halt.reason}; septet resume lifts it"]
+    for block in run.manifest.get("blocks", ()):
+        if block["lifted_ns"] is None and block["rule"] not in _SAID_ELSEWHERE:
+            text = f" ({block['text']})" if block["text"] else ""
+            until = _UNTIL.get(block["lifts"], block["lifts"])
+            found += [f"  No entries        {block['rule']}, until: {until}{text}"]
+    return found
 
 
 @runs.command(

@@ -145,8 +145,12 @@ class Switch:
         self._taken: _Seen | None = None
         self._resumed: Asked | None = None
 
-    def look(self) -> m.Operated | None:
-        """Look once; hand over what is new and return it."""
+    def look(self, *, agreed: bool = True) -> m.Operated | None:
+        """Look once; hand over what is new and return it.
+
+        Until venue and journal have `agreed`, nobody knows what there is to close: a flatten
+        only halts, and is handed over by the first look after that.
+        """
         halt_path, resume_path = self.folder / HALT, self.folder / RESUME
         resume = _read(resume_path) if resume_path.exists() else None
         halt = _read(halt_path)
@@ -157,8 +161,10 @@ class Switch:
         seen = self._stamp(halt_path)
         if seen is None or seen == self._taken:
             return None
-        self._taken = seen
         self.halted = True
+        if halt.action == "flatten" and not agreed:
+            return self._hand(msgspec.structs.replace(halt, action="halt"))
+        self._taken = seen
         return self._hand(halt)
 
     def signal(self, reason: str) -> None:

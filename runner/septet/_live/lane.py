@@ -298,7 +298,7 @@ class Lane:
         )  # fmt: skip
         for event in early:
             self.shell.put(event)
-        self.switch.look()
+        self.switch.look(agreed=False)
         for doubt in begin.doubts(journal, now_ns):
             self._safe_mode(doubt)
         fresh = self.known.standing.time_ns < 0
@@ -307,6 +307,7 @@ class Lane:
         await self._handled()
         if self.venue is not None:
             await self._reconcile(self.venue, tail.at_ns, first=tail.seq == 0)
+        self.switch.look()
         self.ready.set()
         self._go_on(owed)
         if fresh and await begin.first_model(self.known.trains, self.stopping, self.tell):

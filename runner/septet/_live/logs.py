@@ -267,7 +267,7 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
             level = "warning" if command.then == "block_entries" else "error"
             return level, HALT, {"text": text, "rule": command.rule}
         case m.Lifted():
-            text = f"{command.rule} is over: {command.by}"
+            text = f"{command.rule} is over" + (f": {command.by}" if command.by != "rule" else "")
             return "warning", "lifted", {"text": text, "rule": command.rule}
         case m.Alerted():
             return command.level, command.event, {"text": command.text, "symbol": symbol}
