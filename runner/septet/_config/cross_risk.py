@@ -143,6 +143,17 @@ def check_venues(case: Case) -> None:
         )
 
 
+def check_live_type(case: Case) -> None:
+    """Live trades spot alone."""
+    if case.strategy.mode == "live" and case.is_perpetual:
+        case.error(
+            ("account", "type"),
+            "live trading of perpetuals is not available in this version",
+            expected="spot",
+            hint="run it with --mode paper, or trade spot: account: {type: spot}",
+        )
+
+
 def check_regime(case: Case) -> None:
     """The regimes named are regimes of the filter."""
     regime = case.strategy.signal.extra.get("regime")
@@ -170,5 +181,6 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_stops,
     check_halts,
     check_venues,
+    check_live_type,
     check_regime,
 )
