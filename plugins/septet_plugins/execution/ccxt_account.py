@@ -20,6 +20,16 @@ _NS: Final = 1_000_000_000
 _MS: Final = 1_000_000
 _PAGE: Final = 500
 _PAGES: Final = 200
+_DAY_MS: Final = 86_400_000
+_LONGEST_DAYS: Final = 10_000
+_NEWEST_FIRST: Final[Mapping[str, int]] = {
+    "bybit": 7, "bybiteu": 7, "bybitid": 7, "okx": _LONGEST_DAYS, "okxus": _LONGEST_DAYS,
+    "myokx": _LONGEST_DAYS, "kraken": _LONGEST_DAYS,
+}  # fmt: skip
+"""Exchanges whose page of executions begins with the newest, and the days from `since` it spans.
+
+Elsewhere a page begins at `since`, and the next one where it ended.
+"""
 _PRICE_AGE_NS: Final = 600 * _NS
 _PRICE_WAIT_S: Final = 2.0
 _REMEMBERED: Final = 100_000
@@ -144,36 +154,92 @@ class Account:
     async def open_orders(self) -> m.OpenOrders | None:
         """Return open orders on our symbols, as of when the question left."""
         asked = self._clock.now_ns()
-        answers = await asyncio.gather(
-            *(self._rest.attempt("fetch_open_orders", each) for each in self._translator.symbols)
-        )
-        if any(wrong or orders is None for orders, wrong in answers):
+        answers = await asyncio.gather(*map(self._open_orders_of, self._translator.symbols))
+        shown = [each for each in answers if each is not None]
+        if len(shown) < len(answers):
             return None
-        seen = [self._translator.order(each, "list") for orders, _ in answers for each in orders]
+        seen = [self._translator.order(each, "list") for orders in shown for each in orders]
         return m.OpenOrders(
             at_ns=self._clock.now_ns(),
             orders=tuple(each for each in seen if each is not None),
             asked_ns=asked,
         )
 
+    async def _open_orders_of(self, symbol: str) -> list[Any] | None:
+        """Return what is open on a symbol; None as well where there may be more than is shown."""
+        most = self._feature(symbol, "fetchOpenOrders", "limit")
+        page = (None, most) if most else ()
+        orders, wrong = await self._rest.attempt("fetch_open_orders", symbol, *page)
+        if wrong or orders is None:
+            return None
+        return None if most and len(orders) == most else list(orders)
+
+    def _feature(self, symbol: str, method: str, name: str) -> int:
+        """Return what the client knows of the exchange's limits; 0 if it knows of none."""
+        return int(self._rest.client.feature_value(symbol, method, name) or 0)
+
     async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
         """Return executions since a time, page by page, each once, oldest first."""
-        name, since_ms = self._translator.symbol(symbol), since_ns // _MS
-        found: dict[str, m.Filled] = {}
+        name, found = self._translator.symbol(symbol), dict[str, m.Filled]()
+        days = _NEWEST_FIRST.get(self._rest.client.id)
+        if days is None:
+            whole = await self._forwards(name, since_ns, found)
+        else:
+            whole = await self._backwards(name, since_ns, days * _DAY_MS, found)
+        return await self._in_order(list(found.values())) if whole else None
+
+    async def _forwards(self, name: str, since_ns: int, found: dict[str, m.Filled]) -> bool:
+        """Read pages that begin at a time; return whether all could be read."""
+        start_ms = since_ns // _MS
         for _ in range(_PAGES):
-            trades, wrong = await self._rest.attempt("fetch_my_trades", name, since_ms, _PAGE)
-            if wrong or trades is None:
-                return None
-            before, latest = len(found), since_ms
-            for each in trades:
-                fill = self._translator.fill(each)
-                if fill is not None and fill.venue_ns >= since_ns:
-                    found.setdefault(fill.trade_id, fill)
-                latest = max(latest, int(each.get("timestamp") or 0))
-            if len(found) == before:  # exchanges cap a page as they like; only an empty one ends it
-                return await self._in_order(list(found.values()))
-            since_ms = latest
-        return None
+            times = await self._page(name, since_ns, start_ms, {}, found)
+            if times is None:
+                return False
+            if not times:  # exchanges cap a page as they like; only one without news ends it
+                return True
+            start_ms = max(start_ms, *times)
+        return False
+
+    async def _backwards(
+        self, name: str, since_ns: int, span_ms: int, found: dict[str, m.Filled]
+    ) -> bool:
+        """Read pages that begin with the newest, one span of time after another."""
+        now_ms, start_ms = self._clock.now_ns() // _MS, since_ns // _MS
+        kept = self._feature(name, "fetchMyTrades", "daysBack")
+        if kept:
+            start_ms = max(start_ms, now_ms - kept * _DAY_MS)
+        until: dict[str, int] = {}
+        for _ in range(_PAGES):
+            times = await self._page(name, since_ns, start_ms, until, found)
+            if times is None:
+                return False
+            if times:
+                until = {"until": min(times)}
+                continue
+            start_ms, until = start_ms + span_ms, {}
+            if start_ms > now_ms:
+                return True
+        return False
+
+    async def _page(
+        self, name: str, since_ns: int, start_ms: int, until: dict[str, int],
+        found: dict[str, m.Filled],
+    ) -> list[int] | None:  # fmt: skip
+        """Read one page into `found`; return its times, none where nothing in it was new."""
+        most = self._feature(name, "fetchMyTrades", "limit")
+        trades, wrong = await self._rest.attempt(
+            "fetch_my_trades", name, start_ms, min(most or _PAGE, _PAGE), dict(until)
+        )
+        if wrong or trades is None:
+            return None
+        before = len(found)
+        for each in trades:
+            fill = self._translator.fill(each)
+            if fill is not None and fill.venue_ns >= since_ns:
+                found.setdefault(fill.trade_id, fill)
+        if len(found) == before:
+            return []
+        return [int(each.get("timestamp") or start_ms) for each in trades]
 
     async def _in_order(self, fills: list[m.Filled]) -> list[m.Filled]:
         for pair in {self._third(each) for each in fills} - {None}:

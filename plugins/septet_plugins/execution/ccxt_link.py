@@ -18,6 +18,8 @@ __all__ = ["Link", "Rest"]
 State = Literal["up", "down", "limited", "banned", "maintenance"]
 Sink = Callable[[Any], None]
 
+_ASKED_FIRST: Final = ("is_unified_enabled", "load_unified_status", "is_uta_enabled")
+"""What clients ask once of an account: at Bybit, Gate and KuCoin."""
 _UNAVAILABLE: Final = 503
 _SHUT_AFTER: Final = 3
 """Answers of 503 in a row that mean the venue is shut; a single one may be about one request."""
@@ -206,6 +208,15 @@ class Rest:
             return await self.ask(method, *args, **keys), ""
         except Exception as error:  # handed on as a text: a read never stops a run
             return None, self._scrub(error)
+
+    async def learn_account(self) -> None:
+        """Ask what kind of account it is, where the client would else ask before its first order.
+
+        One that could not ask now asks then.
+        """
+        for method in _ASKED_FIRST:
+            if hasattr(self.client, method):
+                await self.attempt(method)
 
     async def close(self) -> None:
         """Close the client and its connections."""

@@ -20,7 +20,17 @@ _BY_CLIENT_ID: Final[Mapping[str, str]] = {
     "bitget": "clientOrderId",
 }
 """Exchanges whose one-order query and cancel take our id, and under which name in ccxt."""
-_CANCEL_BY_CLIENT_ID: Final[Mapping[str, str]] = {**_BY_CLIENT_ID, "kraken": "clientOrderId"}
+_LISTS_BY_CLIENT_ID: Final[Mapping[str, str]] = {
+    "bybit": "orderLinkId",
+    "bybiteu": "orderLinkId",
+    "bybitid": "orderLinkId",
+}
+"""Exchanges whose lists of open and of ended orders can be narrowed to our id."""
+_CANCEL_BY_CLIENT_ID: Final[Mapping[str, str]] = {
+    **_BY_CLIENT_ID,
+    **_LISTS_BY_CLIENT_ID,
+    "kraken": "clientOrderId",
+}
 _FULL_PAGE: Final = 50
 """Ended orders in one answer from which on an older one may have been left out."""
 
@@ -42,7 +52,7 @@ class Lookup:
 
     def by_client_id(self) -> bool:
         """Whether one question by our id is enough."""
-        return self._rest.client.id in _BY_CLIENT_ID
+        return self._rest.client.id in {**_BY_CLIENT_ID, **_LISTS_BY_CLIENT_ID}
 
     async def find(self, client_id: str, venue_order_id: str, symbol: str) -> dict[str, Any]:
         """Return the order.
@@ -60,7 +70,8 @@ class Lookup:
         try:
             if name is not None:
                 return await self._one(None, symbol, {name: self._ids.there(client_id)})
-            if venue_order_id and self._has.get("fetchOrder") is True:
+            narrows = self._rest.client.id in _LISTS_BY_CLIENT_ID
+            if venue_order_id and self._has.get("fetchOrder") is True and not narrows:
                 return await self._one(venue_order_id, symbol, {})
         except ccxt.OrderNotFound as error:
             raise Missing(str(error)) from error
@@ -73,10 +84,15 @@ class Lookup:
         return order
 
     async def _in_lists(self, client_id: str, venue_id: str, symbol: str) -> dict[str, Any]:
-        """Look through open orders, then ended ones; absent only where both were whole."""
+        """Look through open orders, then ended ones; absent only where both were whole.
+
+        A list that is narrowed to our id is whole, however short its pages are.
+        """
         there, whole = self._ids.there(client_id), True
+        narrow = _LISTS_BY_CLIENT_ID.get(self._rest.client.id)
+        params = {} if narrow is None else {narrow: there}
         for name in self._lists():
-            orders = await self._rest.ask(name, symbol)
+            orders = await self._rest.ask(name, symbol, params=params)
             for each in orders:
                 if each.get("clientOrderId") == there or (venue_id and each.get("id") == venue_id):
                     found: dict[str, Any] = each

@@ -153,6 +153,7 @@ class Translator:
         self.symbols = tuple(symbols)
         self.numbers = {symbol: number for number, symbol in enumerate(symbols)}
         self._client, self._venue, self._clock = client, venue, clock
+        self._spot = {str(client.markets[each]["id"]): n for each, n in self.numbers.items()}
         self._owners: OrderedDict[str, str] = OrderedDict()
         self._fill_ids = _FILL_IDS.get(client.id, _USUAL_FILL_IDS)
 
@@ -169,7 +170,7 @@ class Translator:
 
     def order(self, order: Mapping[str, Any], by: Any = "stream") -> m.OrderSeen | None:
         """Return an order as the venue shows it; None if it is not on our symbols."""
-        number = self.numbers.get(str(order.get("symbol")))
+        number = self._number(order)
         if number is None or order.get("side") not in ("buy", "sell"):
             return None
         venue_id = str(order.get("id") or "")
@@ -182,6 +183,17 @@ class Translator:
             price=_positive(order.get("price")), average_price=_positive(order.get("average")),
             by=by,
         )  # fmt: skip
+
+    def _number(self, order: Mapping[str, Any]) -> int | None:
+        """Return the number of an order's symbol.
+
+        Where a contract bears the name of a spot market the client may take one for the other,
+        though the exchange says which it is.
+        """
+        number, info = self.numbers.get(str(order.get("symbol"))), order.get("info")
+        if number is None and isinstance(info, Mapping) and info.get("category") == "spot":
+            return self._spot.get(str(info.get("symbol")))
+        return number
 
     def acked(self, order: Mapping[str, Any], client_id: str) -> m.Acked:
         """Return the acceptance of an order whose echo was found good."""

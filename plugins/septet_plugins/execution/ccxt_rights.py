@@ -8,7 +8,7 @@ from typing import Any, Final
 from septet.errors import InputError
 from septet_plugins.execution.ccxt_link import Rest
 
-__all__ = ["can_withdraw"]
+__all__ = ["can_withdraw", "is_unknown_key", "refused_key"]
 
 
 async def _binance(rest: Rest, is_test: bool) -> bool:
@@ -43,20 +43,30 @@ async def can_withdraw(rest: Rest, *, is_test: bool) -> tuple[bool | None, str]:
     InputError
         If the exchange does not know the key: asking again would change nothing.
     """
-    import ccxt
-
     ask = _ASK.get(rest.client.id)
     if ask is None:
         return None, f"{rest.client.id} is not asked whether the key may withdraw"
     try:
         return await ask(rest, is_test), ""
-    except ccxt.PermissionDenied as error:
-        return None, f"whether the key may withdraw is unknown ({type(error).__name__})"
-    except ccxt.AuthenticationError:
-        raise InputError(
-            f"{rest.client.id} refuses the key",
-            hint="check key and secret, that they are of this exchange (or of its test network), "
-            "and that this machine's address is allowed",
-        ) from None
     except Exception as error:  # unknown is an answer; who starts the run decides
+        if is_unknown_key(error):
+            raise refused_key(rest.client.id) from None
         return None, f"whether the key may withdraw is unknown ({type(error).__name__})"
+
+
+def is_unknown_key(error: BaseException) -> bool:
+    """Whether an exchange does not know the key, which is more than that it may not do this."""
+    import ccxt
+
+    return isinstance(error, ccxt.AuthenticationError) and not isinstance(
+        error, ccxt.PermissionDenied
+    )
+
+
+def refused_key(exchange: str) -> InputError:
+    """Return the error that says what to look at when an exchange does not know a key."""
+    return InputError(
+        f"{exchange} refuses the key",
+        hint="check key and secret, that they are of this exchange (or of its test network), "
+        "and that this machine's address is allowed",
+    )

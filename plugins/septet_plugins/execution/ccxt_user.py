@@ -18,6 +18,8 @@ __all__ = ["UserPolls", "UserStream", "streams_orders"]
 
 _KEPT: Final = 1_000
 _ENDS: Final = frozenset({"eventStreamTerminated", "listenKeyExpired"})
+_LOGINS: Final = ("auth", "login")
+"""Answers that say who we are and not yet what we shall hear."""
 CatchUp = Callable[[], Awaitable[str]]
 """Reads open orders and fills again and hands them on; returns what was wrong, or nothing."""
 
@@ -151,10 +153,12 @@ class UserStream:
                     self._takes[cache](each)
 
     def _raw(self, ws: Any, message: Any) -> bool:
-        self._heard.set()
         if not isinstance(message, dict):
+            self._heard.set()
             return False
         inner = message.get("event")
+        if message.get("op") not in _LOGINS and inner not in _LOGINS:
+            self._heard.set()
         event = inner if isinstance(inner, dict) else message
         if event.get("e") in _ENDS:
             self._end(f"the venue ended the stream of the account ({event['e']})")

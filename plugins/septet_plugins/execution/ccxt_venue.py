@@ -30,7 +30,7 @@ from septet_plugins.execution.ccxt_direct import read_directly
 from septet_plugins.execution.ccxt_link import Link, Rest
 from septet_plugins.execution.ccxt_lookup import Lookup, Missing
 from septet_plugins.execution.ccxt_orders import Translator, order_types, place
-from septet_plugins.execution.ccxt_rights import can_withdraw
+from septet_plugins.execution.ccxt_rights import can_withdraw, is_unknown_key, refused_key
 from septet_plugins.execution.ccxt_user import UserPolls, UserStream, streams_orders
 
 __all__ = ["CcxtVenue", "VenueTerms"]
@@ -94,6 +94,8 @@ class CcxtVenue:
             await self._connect(symbols)
             await self._check_clock()  # first: a clock that is off would hide the key's rights
             facts = await self._facts()
+            for rest in (self._main, self._quick):
+                await rest.learn_account()
         except BaseException:
             await self.close()
             raise
@@ -128,6 +130,8 @@ class CcxtVenue:
         except SeptetError:
             raise
         except Exception as error:  # said with its class and without secrets
+            if is_unknown_key(error):
+                raise refused_key(reach.exchange) from None
             raise RunError(
                 f"{self._name}: {reach.exchange} cannot be reached: {self._scrub(error)}",
                 hint="nothing was sent and nothing is assumed; start again when it answers",
