@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ from septet._live.account import (
     insist_on_funds,
 )
 from septet.errors import InputError
+from tests.core.orders.bench import Bench
+from tests.core.orders.market import PRICE
 from tests.live.scripted import NS, START_NS, MemoryVenue, submit
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -118,7 +122,7 @@ def test_a_change_of_an_order_counts_what_it_replaces() -> None:
         quantity=5.0, limit_price=101.0, deadline_ns=0,
     )  # fmt: skip
     assert member.refusal(amend) == ""
-    assert list(member.working) == ["b"]
+    assert list(member.working) == ["a", "b"]
 
 
 @settings(max_examples=200, deadline=None)
@@ -185,6 +189,63 @@ def test_a_kill_cancels_only_what_is_the_strategys_own() -> None:
         assert list(account.venue.open_ids) == [f"{tag(1)}1-0"]
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -1.0])
+def test_what_is_no_number_lets_no_entry_pass(bad: float) -> None:
+    for part in ("price", "equity", "quantity", "other"):
+        account = Account(SYMBOLS, SYMBOLS)
+        one, two = account.members
+        price(one, bad if part == "price" else 100.0)
+        tick = m.Ticked(at_ns=0, market_ns=0)
+        two.watch(tick, [traded(1.0, 1)])
+        if part == "other":
+            price(two, bad, 1)
+        if part == "equity" and bad != math.inf:
+            for each in account.members:
+                each.watch(tick, [m.Ruled(time_ns=0, equity=bad, cash=0.0, exposure=0.0)])
+        elif part == "equity":
+            continue  # the strategy's own check refuses it
+        order = submit("a", quantity=bad if part == "quantity" else 1.0)
+        assert one.refusal(order), part
+        assert one.refusal(submit("b", quantity=1.0, reduces=True)) == ""
+
+
+def test_a_change_that_is_refused_leaves_the_old_order_in_the_sum() -> None:
+    [member] = Account(SYMBOLS).members
+    price(member, 100.0)
+    assert member.refusal(submit("a", quantity=5.0, limit_price=100.0)) == ""
+    amend = m.Amend(
+        client_id="a", venue_order_id="v", new_client_id="b", parent=1, symbol=0, side="buy",
+        quantity=5.0, limit_price=101.0, deadline_ns=0,
+    )  # fmt: skip
+    assert member.refusal(amend) == ""
+    ended(member, "b", "rejected")
+    assert "of BTC/USDT, at most" in member.refusal(submit("c", quantity=2.0))
+    ended(member, "a", "cancelled")
+    assert member.refusal(submit("d", quantity=2.0)) == ""
+
+
+def ended(member: Member, client_id: str, state: Any) -> None:
+    changed = m.Changed(order=1, client_id=client_id, symbol=0, state=state, filled=0.0)
+    member.watch(m.Ticked(at_ns=0, market_ns=0), [changed])
+
+
+def test_after_a_restart_what_is_open_and_held_still_counts() -> None:
+    bench = Bench()
+    bench.order(1, 6.0, kind="limit", limit_price=PRICE)
+    bench.position[1] = 2.0
+    bench.order(2, -2.0, symbol=1)  # a reduction counts nothing
+    account = Account(SYMBOLS, SYMBOLS)
+    one, two = account.members
+    one.positions = {"ETH/USDT": 2.0}  # as a snapshot has it
+    price(two, PRICE)
+    assert two.refusal(submit("a", quantity=1.0)) == "no price of ETH/USDT is known, which s0 holds"
+    restored: Any = SimpleNamespace(orders=bench.core, checks=bench.checks)
+    one.take_up(restored)
+    assert [each.value for each in one.working.values()] == [6.0 * PRICE]
+    assert two.refusal(submit("b", quantity=4.0)) == ""
+    assert "of BTC/USDT, at most" in two.refusal(submit("c", quantity=1.5))
 
 
 def test_what_others_hold_is_said() -> None:

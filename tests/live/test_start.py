@@ -43,6 +43,7 @@ class Scripted:
         self.orders = 0
         self.blocked = False
         self.guards = SimpleNamespace(active=list)
+        self.checks = None
 
     def handle(self, event: m.Event) -> Sequence[m.Command]:
         self.handled.append(type(event).__name__)

@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from septet import messages as m
 from septet._host.venues import LiveVenue, Sink, VenueFacts
 from septet.errors import InputError
+
+if TYPE_CHECKING:
+    from septet._core.live import LiveCore
 
 __all__ = ["AccountGate", "AccountLimits", "Member", "SharedVenue", "TAG_LENGTH", "insist_on_funds"]
 
@@ -102,6 +105,20 @@ class Member:
         sign = -1.0 if trade.side == "buy" else 1.0
         self.cash += sign * trade.quantity * trade.price
 
+    def take_up(self, core: LiveCore) -> None:
+        """Count what a core that was restored has open at the venue, by the prices it knew."""
+        if core.checks is None or core.orders is None:
+            return
+        for symbol, one in zip(self.symbols, core.checks.symbols, strict=True):
+            if one.price > 0.0:
+                self.gate.prices.setdefault(symbol, one.price)
+        records = core.orders.records
+        for child in (records.children[name] for name in records.live):
+            if not child.reduces:
+                symbol = self.symbols[child.symbol]
+                price = child.limit_price or self.gate.prices.get(symbol, 0.0)
+                self.working[child.client_id] = _Working(symbol, child.rest * price)
+
     def held(self) -> dict[str, float]:
         """Return what the strategy holds, by currency."""
         found = {self.quote: self.cash}
@@ -137,7 +154,8 @@ class AccountGate:
             self._sent.append(now_ns)
             return ""
         symbol = member.symbols[order.symbol]
-        price = order.limit_price or self.prices.get(symbol, 0.0)
+        trigger = order.trigger_price if isinstance(order, m.Submit) else None
+        price = order.limit_price or trigger or self.prices.get(symbol, 0.0)
         value = order.quantity * price
         replaced = order.client_id if isinstance(order, m.Amend) else ""
         reason = self._passed(symbol, value, member.working.get(replaced))
@@ -145,12 +163,11 @@ class AccountGate:
             return reason
         self._sent.append(now_ns)
         new_id = order.new_client_id if isinstance(order, m.Amend) else order.client_id
-        member.working.pop(replaced, None)
-        member.working[new_id] = _Working(symbol, value)
+        member.working[new_id] = _Working(symbol, value)  # the old one counts until it is final
         return ""
 
     def _passed(self, symbol: str, value: float, replaced: _Working | None) -> str:
-        if value <= 0.0:
+        if not value > 0.0:
             return f"no price of {symbol} is known, so its value cannot be checked"
         # Quote value that is held or on its way, of the symbol and of all, and their bounds.
         held = total = value - (replaced.value if replaced is not None else 0.0)
@@ -164,6 +181,8 @@ class AccountGate:
                 most_held += limits.position * member.equity * _SLACK
             for name, quantity in member.positions.items():
                 worth = abs(quantity) * prices.get(name, 0.0)
+                if quantity and not worth > 0.0:
+                    return f"no price of {name} is known, which {member.name} holds"
                 total += worth
                 held += worth if name == symbol else 0.0
             for order in member.working.values():
@@ -171,9 +190,9 @@ class AccountGate:
                 held += order.value if order.symbol == symbol else 0.0
         if len(self._sent) >= orders:
             return f"the account's strategies sent {len(self._sent)} orders within a minute"
-        if held > most_held:
+        if not held <= most_held:  # comparisons with NaN refuse
             return f"all strategies would hold {held:.2f} of {symbol}, at most {most_held:.2f}"
-        if total > most_total:
+        if not total <= most_total:
             return f"all strategies would hold {total:.2f}, at most {most_total:.2f}"
         return ""
 

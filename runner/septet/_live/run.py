@@ -243,6 +243,8 @@ class _Process:
             )  # fmt: skip
             self.lanes.append(lane)
             lane.prepare()
+            if lane.build is not None:
+                lane.member.take_up(lane.build.core)
         venues = self._venues(gate)
         for lane, feed, venue in zip(self.lanes, feeds, venues, strict=True):
             await lane.connect(feed, venue)
