@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,62 +17,8 @@ from septet._live.bars import BarDesk, BarRules, Wanted
 from septet._live.clock import ManualClock
 from septet._live.feed_grid import Gate, Grid
 from septet_schemas.data import CandlesConfig, Policies
+from tests.live.desks import MINUTE, SECOND, START, ask, at, desk, opens, seen, started
 from tests.scale import examples
-
-SECOND = 1_000_000_000
-MINUTE = 60 * SECOND
-START = 1_700_000_040 * SECOND // MINUTE * MINUTE
-RULES = BarRules(give_up_ns=10**18)
-
-
-def desk(
-    *symbols: str,
-    rules: BarRules = RULES,
-    policy: Policies | None = None,
-    calendar: str = "24x7",
-    bar_ns: int = MINUTE,
-) -> BarDesk:
-    keys = CandlesConfig(policy=policy or Policies())
-    grids = [Grid(calendar, bar_ns) for _ in symbols]
-    gates = [Gate(s, grid, keys, "test") for s, grid in zip(symbols, grids, strict=True)]
-    return BarDesk(symbols, grids, gates, rules)
-
-
-def seen(k: int, closed: bool | None = True, *, symbol: str = "A", **prices: float) -> BarSeen:
-    base = 100.0 + k % 7
-    row: dict[str, Any] = {
-        "open": base, "high": base + 2, "low": base - 2, "close": base + 1, "volume": 5.0,
-    }  # fmt: skip
-    row |= prices
-    return BarSeen(symbol, START + k * MINUTE, closed=closed, **row)
-
-
-def opens(events: list[m.Event]) -> list[Any]:
-    """Numbers of the bars given, and (first, last) of what was declared missing."""
-    found: list[Any] = []
-    for each in events:
-        if isinstance(each, m.BarClosed):
-            found.append((each.open_ns - START) // MINUTE)
-        elif isinstance(each, m.Gapped):
-            found.append(((each.first_ns - START) // MINUTE, (each.last_ns - START) // MINUTE))
-    return found
-
-
-def ask(one: BarDesk, at_ns: int) -> Wanted:
-    (wanted,) = one.wanted(at_ns, at_ns)
-    return wanted
-
-
-def at(k: float) -> int:
-    return START + int(k * MINUTE)
-
-
-def started(k: int = 0, close: float = 100.0, **options: Any) -> BarDesk:
-    """A desk that has had bar k - 1."""
-    one = desk("A", **options)
-    one.resume("A", START + (k - 1) * MINUTE, close)
-    return one
-
 
 # ---------------------------------------------------------------- the ordinary
 
@@ -208,97 +152,6 @@ def test_questions_are_bounded() -> None:
         ask(one, now)
     assert waits[:5] == [1, 2, 4, 8, 16]
     assert waits[-1] == 30
-
-
-# ---------------------------------------------------------------- rows that may be too early
-
-
-def newest(k: int, volume: float = 5.0) -> BarSeen:
-    """A row that nothing follows: its last trades may be missing."""
-    return msgspec.structs.replace(seen(k, closed=None, volume=volume), source="poll")
-
-
-def asked(one: BarDesk, at_ns: int, row: BarSeen) -> list[Any]:
-    """Ask at a time, and let the answer be there a tenth of a second later."""
-    later = at_ns + SECOND // 10
-    return opens(one.answer(ask(one, at_ns), [row], later, later))
-
-
-def test_the_newest_row_of_an_answer_is_asked_for_again() -> None:
-    one = started()
-    assert asked(one, at(1) + SECOND, newest(0, volume=1.0)) == []
-    again = at(1) + SECOND + SECOND // 10 + one.rules.again_ns
-    assert one.next_wall_ns(lambda ns: ns) == again
-    assert one.wanted(again - 1, again - 1) == []
-    assert asked(one, again, newest(0)) == []  # it went on: the first was too early
-    again += one.rules.again_ns + SECOND // 10
-    assert asked(one, again, newest(0)) == [0]  # and now it does not
-    assert one.counts["A", "revision"] == 0
-
-
-def test_an_early_answer_that_came_late_is_not_believed() -> None:
-    one = started()
-    one.take(newest(0, volume=1.0), at(1) + SECOND, at(1) + SECOND)
-    wanted = ask(one, at(1) + SECOND)  # left before the row above had stood for a while
-    now = at(1) + 20 * SECOND
-    assert one.answer(wanted, [newest(0, volume=1.0)], now, now) == []
-    assert asked(one, now + SECOND, newest(0)) == [0]  # long after the close
-
-
-def test_a_later_bar_in_the_same_answer_shows_that_one_is_over() -> None:
-    one = started()
-    now = at(1) + SECOND
-    rows = [newest(0), seen(1, closed=False)]
-    assert opens(one.answer(ask(one, now), rows, now, now)) == [0]
-
-
-def test_a_bar_that_had_begun_when_the_question_left_shows_it_as_well() -> None:
-    one = started()
-    now = at(1) + SECOND
-    wanted = ask(one, now)
-    one.take(seen(1, closed=False), now, now)  # it began while the question was on its way
-    assert one.answer(wanted, [newest(0, volume=1.0)], now, now) == []
-    assert asked(one, now + SECOND, newest(0)) == [0]
-
-
-def test_a_row_that_is_behind_the_stream_is_not_believed() -> None:
-    one = started()
-    one.take(seen(0, closed=False, volume=4.0), at(0.9), at(0.9))
-    one.take(seen(1, closed=False), at(1.01), at(1.01))
-    assert asked(one, at(1) + SECOND, newest(0, volume=3.0)) == []
-    assert asked(one, at(1) + 2 * SECOND, newest(0, volume=5.0)) == [0]
-
-
-def test_a_polled_row_waits_for_a_question_and_the_stream_may_be_first() -> None:
-    one = started()
-    early = newest(0, volume=1.0)
-    assert one.take(early, at(1) + SECOND // 2, at(1) + SECOND // 2) == []
-    assert asked(one, at(1) + SECOND, early) == [0]
-    one = started()
-    one.take(early, at(1) + SECOND // 2, at(1) + SECOND // 2)
-    assert opens(one.take(seen(0), at(1) + SECOND, at(1) + SECOND)) == [0]
-    one.take(early, at(1) + 2 * SECOND, at(1) + 2 * SECOND)
-    assert one.counts["A", "revision"] == 0  # an early row is no other version
-
-
-def test_a_row_that_goes_on_for_ever_is_asked_for_ever_less_often_and_then_believed() -> None:
-    one = started()
-    now, asks = at(1) + SECOND, 0
-    while not one.answer(ask(one, now), [newest(0, volume=1.0 + asks)], now, now):
-        then = one.next_wall_ns(lambda ns: ns)
-        assert then is not None
-        now, asks = then, asks + 1
-    assert asks < 10
-    assert now - at(1) < 30 * SECOND
-
-
-def test_a_row_nobody_confirmed_is_declared_missing() -> None:
-    one = started(rules=BarRules(give_up_ns=30 * SECOND))
-    one.take(newest(0), at(1) + SECOND, at(1) + SECOND)
-    one.take(seen(1), at(2), at(2))
-    (gap, _) = one.poll(at(2) + 30 * SECOND, at(2) + 30 * SECOND)
-    assert isinstance(gap, m.Gapped)
-    assert gap.reason == "nothing showed that the row was the whole bar"
 
 
 # ---------------------------------------------------------------- absurd prices

@@ -14,12 +14,12 @@ class BarRules:
     `jump` is the share of the previous close beyond which a price is absurd until it is
     confirmed. A missing bar is asked for `ask_after_ns` after its close and again at intervals
     from `retry_ns` up to `slowest_ns`. That the venue has no such bar is believed after two
-    answers and `settle_ns`, or after one with later bars in it; what holds back others is given
-    up after `give_up_ns`. A question without an answer is lost after `answer_ns`. A venue may
-    close a bar `early_market_ns` before our clock does. The newest row of an answer may be a bar
-    whose last trades are not in it yet: it is believed if it was asked for `sure_ns` after its
-    close, or again `again_ns` later with the same answer; see `BarDesk.answer`. `page` bars are
-    asked for at once, `backlog` confirmed bars wait at most.
+    answers, one asked for `settle_ns` after the other had come, or after one with later bars in
+    it; what holds back others is given up after `give_up_ns`. A question without an answer is
+    lost after `answer_ns`. A venue may close a bar `early_market_ns` before our clock does. The
+    newest row of an answer may be a bar whose last trades are not in it yet: it is believed if it
+    was asked for `sure_ns` after its close, or again `again_ns` later with the same answer; see
+    `BarDesk.answer`. `page` bars are asked for at once, `backlog` confirmed bars wait at most.
     """
 
     jump: float = 0.5
@@ -52,13 +52,12 @@ class Wanted:
     """Bars to ask the feed for: ``since_ns <= open_ns < until_ns``.
 
     What was known when the question left, and not when its answer came, says whether a bar is
-    over: `asked_ns` is that moment by the wall, `begun_ns` the open time of the newest bar that
-    had begun, `settled_ns` the market time up to which an answer is not too early.
+    over: `asked_ns` is that moment by the wall, `settled_ns` the market time up to which an answer
+    is not too early.
     """
 
     symbol: str
     since_ns: int
     until_ns: int
     asked_ns: int = field(default=0, compare=False)
-    begun_ns: int = field(default=-1, compare=False)
     settled_ns: int = field(default=-1, compare=False)

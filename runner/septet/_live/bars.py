@@ -44,12 +44,13 @@ class _Told:
 
 @dataclass(slots=True)
 class _Empty:
-    """How often, since when and why a bar could not be had from a feed that answered."""
+    """Why a bar could not be had from a feed that answered, how often, first and last when."""
 
     since_ns: int
+    asked_ns: int = 0
     times: int = 0
     hole: bool = False
-    reason: str = "the venue has no such bar"
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -108,6 +109,15 @@ class BarDesk:
         for kept in (line.ready, line.partial, line.told, line.suspect, line.empty):
             for old in [each for each in kept if each <= open_ns]:
                 del kept[old]
+
+    def lost(self, symbol: str = "") -> None:
+        """Forget bars of an unknown state: a stream ended, and may have shown more of them.
+
+        Without a symbol those of all.
+        """
+        for line in self._lines.values():
+            if symbol in ("", line.symbol):
+                line.partial.clear()
 
     def next_of(self, symbol: str) -> Slot | None:
         """Return the next bar due of a symbol; None before its first."""
@@ -176,8 +186,8 @@ class BarDesk:
         """Take the feed's answer to `wanted`; None means that it could not be had.
 
         A row whose `closed` the venue does not say is taken as closed where a later bar stands in
-        the same answer, or had begun when the question left. Else it is asked for again, until
-        the answer stays the same or left long after the close.
+        the same answer: what a stream shows is no sign, for answers may be older. Else it is
+        asked for again, until the answer stays the same or was asked for long after the close.
         """
         line = self._lines[wanted.symbol]
         line.answer_by_ns, line.asked = 0, line.asked + 1
@@ -209,6 +219,7 @@ class BarDesk:
             if slot.open_ns not in there and slot.open_ns not in line.ready:
                 empty = line.empty.setdefault(slot.open_ns, _Empty(now_ns))
                 # A stale answer lacks the newest bars, it has no holes before later ones.
+                empty.asked_ns = wanted.asked_ns
                 empty.times += 1 if slot.open_ns > newest else _DEFINITE
                 empty.hole |= slot.open_ns < newest
         return list(self._drain(line, now_ns, market_ns))
@@ -241,8 +252,7 @@ class BarDesk:
     ) -> Wanted:
         """Return a question that leaves now."""
         settled_ns = market_ns - int(self.rules.sure_ns * speed)
-        begun_ns = self._lines[symbol].newest_ns
-        return Wanted(symbol, since_ns, until_ns, now_ns, begun_ns, settled_ns)
+        return Wanted(symbol, since_ns, until_ns, now_ns, settled_ns)
 
     def next_wall_ns(self, wall_of_market: Callable[[int], int]) -> int | None:
         """Return when `wanted` or `poll` should be called next, wall time; None before a start."""
@@ -308,8 +318,6 @@ class BarDesk:
         shown, told = line.partial.get(slot.open_ns), line.told.get(slot.open_ns)
         if shown is not None and shown.volume > row.volume:
             return False  # the stream was further: the answer is an old one
-        if slot.open_ns < wanted.begun_ns:
-            return True
         if told is None or _values(told.seen) != _values(row):
             return False
         return wanted.asked_ns - told.since_ns >= self.rules.again_ns
@@ -321,6 +329,8 @@ class BarDesk:
             line.told[seen.open_ns] = _Told(seen, now_ns)
         if len(line.told) > _ASIDE:
             del line.told[min(line.told)]
+        if line.next is None:  # the first bar of all: asked for from here on
+            line.next = line.grid.slot(seen.open_ns)
 
     def _begun(self, line: _Line) -> None:
         """Confirm bars that nothing said to be unfinished, once a later one has begun."""
@@ -385,6 +395,7 @@ class BarDesk:
             self._found += found
         if bar is None:
             empty = line.empty.setdefault(slot.open_ns, _Empty(now_ns))
+            empty.asked_ns = now_ns
             empty.times += source == "backfill"  # the venue itself has nothing better
             empty.reason = f"refused: {found[-1].kind}"
             return None
@@ -421,7 +432,7 @@ class BarDesk:
         last, slot, reason = None, first, self._reason(line, first)
         while slot.open_ns not in line.ready:
             lost = hopeless and slot.open_ns < waiting
-            if not lost and not self._definite(line, slot, now_ns):
+            if not lost and not self._definite(line, slot):
                 break
             last = slot
             self._advance(line, slot, None)
@@ -435,22 +446,25 @@ class BarDesk:
             reason=reason,
         )  # fmt: skip
 
-    def _definite(self, line: _Line, slot: Slot, now_ns: int) -> bool:
+    def _definite(self, line: _Line, slot: Slot) -> bool:
         """Whether the feed has said often enough, while later bars exist, that there is none."""
         empty = line.empty.get(slot.open_ns)
-        if empty is None or empty.times < _DEFINITE:
-            return False
-        settled = empty.hole or now_ns - empty.since_ns >= self.rules.settle_ns
-        return settled and slot.open_ns < line.newest_ns
+        return empty is not None and self._is_settled(empty) and slot.open_ns < line.newest_ns
 
-    @staticmethod
-    def _reason(line: _Line, slot: Slot) -> str:
+    def _is_settled(self, empty: _Empty) -> bool:
+        if empty.times < _DEFINITE:
+            return False
+        return empty.hole or empty.asked_ns - empty.since_ns >= self.rules.settle_ns
+
+    def _reason(self, line: _Line, slot: Slot) -> str:
         if slot.open_ns in line.suspect:
             return "an absurd price was not confirmed"
         if slot.open_ns in line.told:
             return "nothing showed that the row was the whole bar"
         empty = line.empty.get(slot.open_ns)
-        return "not to be had in time" if empty is None else empty.reason
+        if empty is not None and (empty.reason or self._is_settled(empty)):
+            return empty.reason or "the venue has no such bar"
+        return "not to be had in time"
 
 
 def _values(seen: BarSeen) -> tuple[float, float, float, float, float]:

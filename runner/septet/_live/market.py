@@ -269,6 +269,8 @@ class MarketDesk:
 
     def _down(self, message: StreamDown) -> None:
         number = self._numbers.get(message.symbol, -1)
+        if message.stream in ("", "bars"):
+            self.bars.lost(message.symbol)
         if self._watchdog is None:
             self._changed(message.stream, number, "down", message.reason)
             return
@@ -278,6 +280,7 @@ class MarketDesk:
 
     def stood_still(self, reason: str, catch_up_ns: int) -> None:
         """Block entries until fresh data: the process or the machine stood still for a while."""
+        self.bars.lost()
         for number in self._numbers.values():
             if number not in self._stale:
                 self._stale.add(number)
@@ -357,6 +360,7 @@ class MarketDesk:
     async def _open_anew(self) -> None:
         try:
             await self._feed.close()
+            self.bars.lost()
             await self._feed.open(self._request, self.hear)
         except (SeptetError, OSError) as error:
             text = f"the feed could not be opened: {error}"
