@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from septet import messages as m
+from septet._data.stamps import iso
 from septet._journal.log import Journal
 from septet._live.diff import Gap, diff
 from septet._live.diff_causes import PARTS
@@ -22,6 +23,7 @@ from septet._store.run import Run
 from septet.cli import cli
 from septet.errors import InputError
 from tests.live.diffs import (
+    WARMUP,
     Explain,
     Hand,
     Lives,
@@ -247,6 +249,40 @@ def test_other_rules_are_refused(tmp_path: Path) -> None:
     live = lived(tmp_path / "pair.yaml", tmp_path / "live", BARS, Lives())
     with pytest.raises(InputError, match=r"features\.fast\.period is 2 live and 3"):
         diff(live, run)
+
+
+@pytest.mark.parametrize(("live_bars", "past_bars"), [((40, 60), (0, 30)), ((0, 30), (40, 60))])
+def test_runs_that_do_not_overlap_are_refused_with_both_spans(
+    tmp_path: Path, live_bars: tuple[int, int], past_bars: tuple[int, int]
+) -> None:
+    live = lived(
+        write_file(tmp_path, BARS), tmp_path / "live", BARS[slice(*live_bars)], Lives()
+    )  # fmt: skip
+    run = backtested(tmp_path, BARS[slice(*past_bars)])
+    with pytest.raises(InputError, match="have no decision time in common") as refused:
+        diff(live, run, base=tmp_path)
+    first = iso(BARS[live_bars[0] + WARMUP].known_ns)
+    assert f"the live run decided from {first} to " in refused.value.message
+    assert f", the backtest from {iso(run.facts.first_decision_ns)} to" in refused.value.message
+    assert refused.value.hint == "backtest a span that the live run lies in"
+
+
+def test_a_live_run_that_went_on_is_compared_as_far_as_both_went(tmp_path: Path) -> None:
+    run = backtested(tmp_path, BARS[:30])
+    live = lived(tmp_path / "pair.yaml", tmp_path / "live", BARS, Lives())
+    gap = diff(live, run, base=tmp_path)
+    only(gap)
+    assert gap.until_ns == BARS[29].known_ns
+    assert gap.notes == (
+        f"the live run went on to {iso(BARS[59].known_ns)}: what it did after the last decision "
+        "time that both have is not compared",
+    )
+
+
+def test_a_live_run_whose_every_order_was_refused_is_explained(explain: Explain) -> None:
+    gap = explain(Lives(external=True, hands={n: Hand(refused="funds") for n in range(60)}))
+    only(gap, "timing")
+    assert gap.equity == gap.capital
 
 
 def test_a_backtest_is_no_live_run(run: Run) -> None:

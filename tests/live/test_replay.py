@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from septet import messages as m
 from septet._config import load
+from septet._journal.files import Mark, make_mark
 from septet._journal.form import Head
+from septet._journal.lease import mark_path
 from septet._journal.log import Journal
 from septet._live.build import Build, core_of
+from septet._live.diff_lived import read_lived
 from septet._live.facts import facts_of
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
@@ -21,6 +25,9 @@ from septet._live.start import fingerprints_of
 from septet._live.wiring import core_terms
 from septet._shell.backtest import backtest
 from septet._shell.session import Session, open_session
+from septet.cli import cli
+from septet.errors import JournalError
+from tests.journal.drawn import spoil
 from tests.live.test_core import STRATEGIES, bars_at, instruments, ready_models
 
 TAG = "sabcdefg"
@@ -127,6 +134,58 @@ def test_a_changed_price_is_found_where_it_acts(run: Path, tmp_path: Path) -> No
     seen = shadow(folder)
     assert seen.first is not None
     assert seen.first.seq == found.first.seq
+
+
+CHANGED = {  # what is done to the journal, and what is said of it
+    "a volume that nothing reads": (
+        ("UPDATE entries SET event = replace(event, 'volume\":', 'volume\":1') WHERE seq = 90",),
+        "entry 90 was changed",
+    ),
+    "a command": (("UPDATE entries SET commands = '[]' WHERE seq = 12001",), "entry 12001 was"),
+    "removed": (("DELETE FROM entries WHERE seq = 70",), "entry 70 were removed: 71 follows 69"),
+    "swapped": (
+        (
+            "UPDATE entries SET seq = -1 WHERE seq = 70", "UPDATE entries SET seq = 70 WHERE seq "
+            "= 71", "UPDATE entries SET seq = 71 WHERE seq = -1",
+        ),
+        "entry 70 was changed",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_changed_journal_proves_nothing(run: Path, tmp_path: Path, name: str) -> None:
+    """Also where the core would say the same: the chain is verified first."""
+    statements, place = CHANGED[name]
+    folder = shutil.copytree(run, tmp_path / "copy")
+    spoil(folder / JOURNAL, *statements)
+    for proof in (replay, shadow, read_lived):
+        with pytest.raises(JournalError, match=place):
+            proof(folder)
+
+
+def test_an_end_that_is_gone_is_said(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine's mark knows of more: what is there is proved, and what is not is counted."""
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    folder = shutil.copytree(run, tmp_path / "runs" / "demo" / "run")
+    with Journal.open(folder / JOURNAL) as journal:
+        last = journal.seq
+    mark = mark_path("run")
+    mark.parent.mkdir(parents=True)
+    make_mark(mark, Mark(last, last, "process", "")).close()
+    assert replay(folder).proved
+    spoil(folder / JOURNAL, f"DELETE FROM entries WHERE seq > {last - 3}")
+    found = replay(folder)
+    assert (found.differences, found.gone, found.proved) == (0, 3, False)
+    assert found.text.endswith(f"0 differences; 3 entries after entry {last - 3:,} of the journal "
+                               "are gone")  # fmt: skip
+    assert shadow(folder).gone == 3
+    assert read_lived(folder).notes == [f"3 entries after entry {last - 3:,} of the journal are "
+                                        "gone"]  # fmt: skip
+    said = CliRunner().invoke(cli, ["replay", str(folder)])
+    assert (said.exit_code, "3 entries after entry" in said.output) == (1, True)
 
 
 def _fields(event: m.BarClosed) -> dict[str, Any]:

@@ -37,8 +37,8 @@ def replay(ctx: click.Context, run: str, shadow: bool, root: Path, as_json: bool
     """Feed the journal of a paper or live RUN through the core and compare every command.
 
     Prints how many decisions were compared and how many differ; with a difference it names the
-    first one and leaves with status 1. RUN is a folder, a run id or its beginning, a strategy's
-    name, or `latest`.
+    first one and leaves with status 1. A journal that was changed is refused with the place. RUN is
+    a folder, a run id or its beginning, a strategy's name, or `latest`.
     """
     from septet._live.replay import JOURNAL
     from septet._live.replay import replay as replay_run
@@ -64,7 +64,7 @@ def replay(ctx: click.Context, run: str, shadow: bool, root: Path, as_json: bool
         click.echo(found.text)
         if found.first is not None:
             click.echo(f"first: {found.first}")
-    ctx.exit(1 if found.differences else 0)
+    ctx.exit(0 if found.proved else 1)
 
 
 def _document(found: Any) -> dict[str, Any]:

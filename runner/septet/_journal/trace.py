@@ -104,7 +104,10 @@ def _command(
             yield "amend", f"{command.client_id} becomes {command.new_client_id}"
         case m.Changed() if command.client_id in mine or order_id(command.order) == order:
             why = f" ({command.reason})" if command.reason else ""
-            yield "state", f"{command.state}, {command.filled:.12g} filled{why}"
+            # What is filled inside the engine is booked at once, and is not counted here.
+            inside = command.state == "filled" and not command.filled
+            filled = "" if inside else f", {command.filled:.12g} filled"
+            yield "state", f"{command.state}{filled}{why}"
         case m.Traded() if order_id(command.order) == order and command.order >= 0:
             yield (
                 "booked",

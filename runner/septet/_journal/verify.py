@@ -22,9 +22,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from septet._journal.files import Mark
+from septet._journal.files import Mark, read_mark
 from septet._journal.form import TABLES, chained, snapshot_digest
-from septet._journal.lease import boot_id
+from septet._journal.lease import boot_id, mark_path
 from septet._journal.reader import CHUNK_ROWS, Reader, guarded
 from septet._journal.tail import tail_of
 from septet.errors import JournalError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from septet._journal.reader import Snapshot
     from septet._journal.tail import Seen
 
-__all__ = ["Findings", "mend", "walk"]
+__all__ = ["Findings", "insist_whole", "mend", "walk"]
 
 _AFTER: Final = (
     "SELECT seq, at_ns, kind, event, commands, hash FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
@@ -123,6 +123,26 @@ def walk(reader: Reader, *, after: Snapshot | None = None, expected: int = 0) ->
     tail = reader._seen()
     found = _walk(reader, after, expected)
     return found if found.broken else _and_tail(found, tail, _hash_of(reader, found.last))
+
+
+def insist_whole(reader: Reader) -> int:
+    """Verify a journal of which something is to be proved; return how many entries it lacks.
+
+    Those are the last ones: the mark of this machine knows of them, or a snapshot.
+
+    Raises
+    ------
+    JournalError
+        It is not what was written, with the place, or its end is torn.
+    """
+    committed = read_mark(mark_path(reader.head.run_id)).committed  # first: a run may go on
+    found = walk(reader, expected=committed)
+    if found.broken or found.torn:
+        raise JournalError(
+            found.broken or f"{reader.path}: {found}",
+            hint="what follows from such a journal proves nothing; put the folder back from a copy",
+        )
+    return found.lost or 0
 
 
 def _walk(reader: Reader, after: Snapshot | None, expected: int) -> Findings:

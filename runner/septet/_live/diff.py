@@ -120,6 +120,11 @@ def diff(live: Path, backtest: Run, *, base: Path | None = None, say: Any = None
     lived = read_lived(live)
     past = open_past(backtest, lived, base=base, say=say)
     until_ns = _until(lived, past)
+    if until_ns < lived.last_ns:
+        past.notes.append(
+            f"the live run went on to {iso(lived.last_ns)}: what it did after the last decision "
+            "time that both have is not compared"
+        )
     build = build_paper(lived, past.session.instruments, say=say)
     insist_on_same_numbers(build.plan.parameter_keys(), past.session.plan.parameter_keys())
     seen = seen_by(lived, past, build, until_ns)
@@ -135,7 +140,7 @@ def diff(live: Path, backtest: Run, *, base: Path | None = None, say: Any = None
         currency=str(lived.head.facts["currency"]), capital=float(lived.head.facts["capital"]),
         first_ns=lived.first_ns, until_ns=until_ns, stages=stages, equity=lived.ruled[until_ns],
         causes=tuple(causes_of(lived, past, seen, paper, priced, until_ns)),
-        notes=tuple(past.notes),
+        notes=(*lived.notes, *past.notes),
     )  # fmt: skip
 
 
@@ -143,10 +148,10 @@ def _until(lived: Lived, past: Past) -> int:
     """Last decision time that both runs have."""
     common = lived.ruled.keys() & past.equity.keys()
     if not common:
-        last = max(past.equity)
+        reach = f"up to {iso(max(past.equity))}" if past.equity else "nothing"
         raise InputError(
             f"the two runs have no decision time in common: the live run decided from "
-            f"{iso(lived.first_ns)} to {iso(lived.last_ns)}, the backtest up to {iso(last)}",
+            f"{iso(lived.first_ns)} to {iso(lived.last_ns)}, the backtest {reach}",
             hint="backtest a span that the live run lies in, with the same bar",
         )
     return max(common)

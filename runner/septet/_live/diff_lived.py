@@ -10,7 +10,8 @@ from typing import Final
 from septet import messages as m
 from septet._journal.form import Entry, Head
 from septet._journal.reader import Reader
-from septet._live.replay import JOURNAL
+from septet._journal.verify import insist_whole
+from septet._live.replay import JOURNAL, lacking
 from septet.errors import InputError
 
 __all__ = ["Booking", "Closing", "Lived", "is_deed", "read_lived", "trace_of"]
@@ -71,6 +72,7 @@ class Lived:
     sent: dict[str, m.Submit] = field(default_factory=dict)
     ends: dict[int, m.Changed] = field(default_factory=dict)
     late_models: list[tuple[m.ModelReady, int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def first_ns(self) -> int:
@@ -107,7 +109,7 @@ def read_lived(folder: Path, external: bool | None = None) -> Lived:
     InputError
         It has no journal, or no decision was taken yet.
     JournalError
-        The journal is damaged.
+        The journal is damaged, or not what was written.
     """
     if not (folder / JOURNAL).exists():
         raise InputError(
@@ -115,10 +117,13 @@ def read_lived(folder: Path, external: bool | None = None) -> Lived:
             hint="name the paper or live run first, then the backtest",
         )
     with Reader(folder / JOURNAL) as journal:
+        gone = insist_whole(journal)
         head = journal.head
         if external is None:
             external = _is_external(head)
         lived = Lived(head, folder, tuple(head.facts["symbols"]), external)
+        if gone:
+            lived.notes.append(lacking(gone, journal.last_seq))
         fold = _Folding(lived)
         for entry in journal.read():
             fold.take(entry)

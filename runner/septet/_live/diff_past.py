@@ -16,6 +16,7 @@ from septet._config.read import parse_text
 from septet._core.batch import Batch
 from septet._data.bars import BarTable, MarketData
 from septet._data.load import fingerprints
+from septet._data.stamps import iso
 from septet._kernel import layout
 from septet._learn.walk import EXPIRED, NO_MODEL, NOT_FINITE, OK, answers
 from septet._live.diff_lived import Lived
@@ -155,7 +156,18 @@ def open_past(run: Run, lived: Lived, *, base: Path | None = None, say: Any = No
     if not given:
         resolved = _over_the_span(resolved, lived, capital)
         hashes = None
-    session, notes = _read_again(run, resolved, base, hashes, lived.first_ns, say)
+    try:
+        session, notes = _read_again(run, resolved, base, hashes, lived.first_ns, say)
+    except InputError as problem:
+        if facts.first_decision_ns <= lived.last_ns and lived.first_ns <= facts.end_ns:
+            raise
+        raise InputError(
+            f"the two runs have no decision time in common: the live run decided from "
+            f"{iso(lived.first_ns)} to {iso(lived.last_ns)}, the backtest from "
+            f"{iso(facts.first_decision_ns)} to {iso(facts.end_ns)}; and over the live run's span "
+            f"{problem.message}",
+            hint="backtest a span that the live run lies in",
+        ) from problem
     past = _as_given(run, session, notes) if given else _made_again(run, session, lived, notes)
     if past.first_ns != lived.first_ns:
         past.notes.append(
@@ -166,8 +178,6 @@ def open_past(run: Run, lived: Lived, *, base: Path | None = None, say: Any = No
 
 
 def _over_the_span(resolved: dict[str, Any], lived: Lived, capital: float) -> dict[str, Any]:
-    from septet._store.run import iso
-
     span = {"start": iso(lived.first_ns), "end": iso(lived.last_ns)}
     return {
         **resolved,
@@ -199,7 +209,7 @@ def _read_again(
         found.append((session, changed))
     if not found:
         raise InputError(
-            f"the bars of backtest {run.run_id} cannot be read again: {failed[0]}",
+            f"the bars of backtest {run.run_id} cannot be read again: {failed[0].message}",
             hint="name the folder that the strategy file stood in with --base, or make the "
             "backtest again where its data is",
         )
@@ -257,8 +267,6 @@ def _as_given(run: Run, session: Session, notes: list[str]) -> Past:
 
 def _made_again(run: Run, session: Session, lived: Lived, notes: list[str]) -> Past:
     """Run the backtest once more, from the live run's first decision on."""
-    from septet._data.stamps import iso
-
     result = backtest(session.loaded, engine="batch", not_before_ns=lived.first_ns)
     assert result.equity is not None
     assert result.decisions is not None

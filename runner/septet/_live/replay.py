@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,17 @@ from septet._config.load import Loaded, reopen
 from septet._config.read import parse_text
 from septet._journal.form import Entry, Head, encode_commands
 from septet._journal.reader import Reader
+from septet._journal.verify import insist_whole
 from septet._live.build import Build, core_of
 from septet._live.facts import instruments_in
 from septet._live.start import fingerprints_of
 from septet._live.wiring import core_with
 from septet.errors import ConfigError, InputError
 
-__all__ = ["JOURNAL", "Difference", "Replayed", "build_again", "compare", "loaded_of", "replay"]
+__all__ = [
+    "JOURNAL", "Difference", "Replayed", "build_again", "compare", "lacking", "loaded_of",
+    "replay",
+]  # fmt: skip
 
 JOURNAL = "journal.sqlite"
 Progress = Callable[[int, int], None]
@@ -50,7 +54,8 @@ class Replayed:
     """What a replay found.
 
     `changed` names what is not as it was when the run began (versions, machine): then bits are
-    not promised. `differences` counts entries (replay) or decision rows (shadow).
+    not promised. `differences` counts entries (replay) or decision rows (shadow), `gone` the last
+    entries of which this machine knows that they were there.
     """
 
     run_id: str
@@ -60,11 +65,18 @@ class Replayed:
     differences: int
     first: Difference | None
     changed: tuple[str, ...] = ()
+    gone: int = 0
+
+    @property
+    def proved(self) -> bool:
+        """All of it is there, and nothing differs."""
+        return not (self.differences or self.gone)
 
     @property
     def text(self) -> str:
         """One line for a person."""
-        return f"{self.decisions:,} decisions, {self.differences:,} differences"
+        text = f"{self.decisions:,} decisions, {self.differences:,} differences"
+        return f"{text}; {lacking(self.gone, self.entries)}" if self.gone else text
 
 
 def loaded_of(head: Head, folder: Path) -> Loaded:
@@ -98,22 +110,29 @@ def build_again(head: Head, folder: Path, *, say: Any = None) -> Build:
     )  # fmt: skip
 
 
+def lacking(count: int, last: int) -> str:
+    """Say that a journal lacks its last entries."""
+    many = "1 entry" if count == 1 else f"{count:,} entries"
+    return f"{many} after entry {last:,} of the journal are gone"
+
+
 def replay(folder: Path, *, progress: Progress | None = None, say: Any = None) -> Replayed:
     """Feed a run's journal through a fresh core and compare every command, field by field.
 
     Raises
     ------
     JournalError
-        If the journal is damaged.
+        If the journal is damaged, or not what was written.
     InputError
         If the run cannot be built again here.
     """
     with Reader(folder / JOURNAL) as journal:
+        gone = insist_whole(journal)
         build = build_again(journal.head, folder, say=say)
         now = fingerprints_of(build.loaded.resolved, build.plan.name)
         before = journal.head.fingerprints
         changed = tuple(sorted(name for name in now if before.get(name, now[name]) != now[name]))
-        return _replayed(journal, build, changed, progress)
+        return replace(_replayed(journal, build, changed, progress), gone=gone)
 
 
 def _replayed(

@@ -8,7 +8,7 @@ decision table and of the curve must have the bits the run wrote.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from septet._core.live import LiveCore
 from septet._core.window import Window
 from septet._journal.form import Entry
 from septet._journal.reader import Reader
+from septet._journal.verify import insist_whole
 from septet._kernel import layout
 from septet._learn.walk import EXPIRED, NO_MODEL, NOT_FINITE, OK, answers
 from septet._live.build import Build
@@ -46,11 +47,12 @@ def shadow(folder: Path, *, progress: Progress | None = None, say: Any = None) -
     Raises
     ------
     JournalError
-        If the journal is damaged.
+        If the journal is damaged, or not what was written.
     InputError
         If the run cannot be built again here.
     """
     with Reader(folder / JOURNAL) as journal:
+        gone = insist_whole(journal)
         first = build_again(journal.head, folder, say=say)
         taken = _taken(journal, first)
         build = build_again(journal.head, folder, say=say)
@@ -60,7 +62,7 @@ def shadow(folder: Path, *, progress: Progress | None = None, say: Any = None) -
         now = fingerprints_of(build.loaded.resolved, build.plan.name)
         before = journal.head.fingerprints
         changed = tuple(sorted(name for name in now if before.get(name, now[name]) != now[name]))
-        return _compared(journal, build.core, changed, progress)
+        return replace(_compared(journal, build.core, changed, progress), gone=gone)
 
 
 def _taken(journal: Reader, build: Build) -> _Taken:
