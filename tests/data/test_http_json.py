@@ -82,6 +82,26 @@ def test_a_revision_is_known_when_it_was_seen(tmp_path: Path) -> None:
         assert fetch(moved, store, DAY + 200_000) == 1  # another address is another series
 
 
+def test_a_value_that_returns_to_what_it_was_is_a_revision_as_well(tmp_path: Path) -> None:
+    store, site = BarStore(tmp_path), Site((DAY, 40))
+    with serve(site.respond) as url:
+        series = made(url)
+        for hour, value, new in [(2, 40, 1), (3, 45, 1), (4, 45, 0), (5, 40, 1), (6, 40, 0)]:
+            site.rows = [(DAY, value)]
+            assert fetch(series, store, DAY + hour * 3_600) == new
+    times = [DAY + hour * 3_600 for hour in (1, 2, 3, 4, 5, 6)]
+    assert seen(series, store, DAY + 10**6, *times) == [40.0, 40.0, 45.0, 45.0, 40.0, 40.0]
+
+
+def test_what_a_document_holds_twice_or_without_a_value_is_kept_once(tmp_path: Path) -> None:
+    store, site = BarStore(tmp_path), Site()
+    rows = [(DAY, "40"), (DAY, "45"), (DAY + 86_400, None)]
+    site.body = {"data": [{"value": value, "timestamp": str(time)} for time, value in rows]}
+    with serve(site.respond) as url:
+        series = made(url)
+        assert [fetch(series, store, DAY + hour * 3_600) for hour in (30, 31, 32)] == [3, 0, 0]
+
+
 def test_polls_and_ages(tmp_path: Path) -> None:
     store, site = BarStore(tmp_path), Site((DAY, 40))
     with serve(site.respond) as url:

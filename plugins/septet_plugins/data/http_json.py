@@ -134,7 +134,7 @@ class HttpJson:
         frame = self._rows(self._download(), request.now_ns)
         old = store.read("http_json", key, _BAR, None, None)
         if old is not None:
-            frame = frame.join(old, on=["time", "value"], how="anti", maintain_order="left")
+            frame = _new(frame, old)
         store.append("http_json", key, _BAR, frame, (request.now_ns, request.now_ns + 1))
         progress(request.name, frame.height, frame.height)
         return [FetchReport(request.name, frame.height, 1)]
@@ -183,6 +183,16 @@ class HttpJson:
             return json.loads(data)
         except ValueError as error:
             raise DataError(f"{config.url} did not send JSON: {error}") from error
+
+
+def _new(frame: pl.DataFrame, old: pl.DataFrame) -> pl.DataFrame:
+    """Return what was never seen, and what is again as it was before a revision."""
+    import polars as pl
+
+    rows, before = (each.select("time", "value").rows() for each in (frame, old))
+    seen, newest, last = set(before), dict(before), dict(rows)
+    new = [row not in seen or newest[row[0]] != row[1] == last[row[0]] for row in rows]
+    return frame.filter(pl.Series(new, dtype=pl.Boolean))
 
 
 def _with_revisions(frame: pl.DataFrame) -> pl.DataFrame:
