@@ -133,6 +133,10 @@ class BybitVenue:
     def inject(self, *faults: Fault) -> None:
         self.inner.inject(*faults)
 
+    def joined(self) -> list[tuple[Socket, set[str]]]:
+        """Sockets, and what each of them listens to."""
+        return list(self._topics.items())
+
     def created(self) -> list[str]:
         """Client ids of the orders that were asked for, one entry a request."""
         return [params["orderLinkId"] for path, params in self.asked if path == "order/create"]

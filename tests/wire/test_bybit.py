@@ -13,7 +13,9 @@ import pytest
 from septet import messages as m
 from septet._drill.venue import SymbolConfig, VenueConfig
 from septet.errors import InputError
-from septet.plugin import LiveVenue
+from septet.plugin import BarSeen, FeedRequest, LiveVenue, PrintSeen, QuoteSeen
+from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
+from septet_plugins.exchange.clients import Terms
 from tests.execution.helpers import KEY, SECRET, SYMBOLS, Heard, WallTime, account, limit, read
 from tests.execution.helpers import submit as market
 from tests.wire.bybit import BybitVenue
@@ -223,5 +225,51 @@ def test_a_lost_stream_is_dialled_again_and_what_was_missed_comes_before_up() ->
             heard.forget()
             await live.submit(market("a-3"))
             await heard.until(lambda: [e for e in heard.of(m.OrderSeen) if e.state == "filled"])
+
+    run(case())
+
+
+@pytest.mark.parametrize("streams", [True, False], ids=["streams", "polls"])
+@pytest.mark.parametrize("want", ["quotes", "book", "trades", "bars"])
+def test_the_market_is_heard(want: str, streams: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its half of streams the client is that of an exchange which has none."""
+    import ccxt.pro
+
+    if not streams:
+        monkeypatch.setattr(ccxt.pro, "exchanges", [])
+    kind = {"trades": PrintSeen, "bars": BarSeen}.get(want, QuoteSeen)
+
+    async def case() -> None:
+        async with bybit() as venue:
+            venue.market.step(1)
+            feed = CcxtFeed(
+                FeedTerms(Terms("bybit", urls=venue.urls, rate_limit=False), poll_ns=10**7),
+                WallTime(),
+            )
+            heard, request = Heard(), FeedRequest(SYMBOLS, venue.market.bar_ns, frozenset({want}))
+            facts = await feed.open(request, heard)
+            assert facts.how == {want: "stream" if streams else "poll"}
+            while streams and len({t for _, topics in venue.joined() for t in topics}) < 2:
+                await asyncio.sleep(0.01)
+            venue.market.step(1)
+            if want == "bars" and not streams:  # asked for after a close, which is an hour away
+                found = await feed.bars("BTC/USDT", 0, 2**62)
+                assert [each.closed for each in found[-3:]] == [True, True, None], (
+                    "it may be going on"
+                )
+            else:
+                await heard.until(lambda: {e.symbol for e in heard.of(kind)} == set(SYMBOLS))
+                best = venue.inner.public.best("BTCUSDT")
+                await heard.until(
+                    lambda: (
+                        want not in ("quotes", "book")
+                        or [e for e in heard.of(QuoteSeen) if e.bid == float(best["bidPrice"])]
+                    )
+                )
+                if want == "book":
+                    assert len(heard.of(QuoteSeen)[-1].bids) > 1
+                if want == "bars":
+                    await heard.until(lambda: [e for e in heard.of(BarSeen) if e.closed])
+            await feed.close()
 
     run(case())

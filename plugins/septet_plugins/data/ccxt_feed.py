@@ -308,6 +308,9 @@ class CcxtFeed:
         if not isinstance(result, dict):
             return
         symbol = result.get("symbol")
+        if symbol is None and "quotes" in self._how:  # some say best prices by symbol
+            for each in self._request.symbols:
+                self._resolved(ws, result.get(each), message_hash)
         if symbol not in self._request.symbols:
             return
         if "book" in self._how and "bids" in result and not numbered(self._client.id):

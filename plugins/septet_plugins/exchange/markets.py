@@ -25,6 +25,8 @@ __all__ = [
 _NOISE: Final = Decimal("1e-6")
 """Part of a step by which binary arithmetic may have missed it."""
 _DEFAULT_LOT: Final = Decimal("1e-8")
+_FINEST_TICK: Final = Decimal("1e-8")
+"""What significant digits may not go below: such exchanges cut a price at eight decimals."""
 
 
 def check_symbols(client: Any, symbols: Iterable[str]) -> None:
@@ -67,13 +69,19 @@ def price_step(client: Any, market: Mapping[str, Any], price: float) -> Decimal:
 
     value = (market.get("precision") or {}).get("price")
     if client.precisionMode == ccxt.SIGNIFICANT_DIGITS and value is not None and price > 0.0:
-        return Decimal(1).scaleb(Decimal(repr(price)).adjusted() + 1 - int(value))
+        step = Decimal(1).scaleb(Decimal(repr(price)).adjusted() + 1 - int(value))
+        return max(step, _FINEST_TICK)
     return _step(client, value, Decimal(0))
 
 
 def lot_of(client: Any, market: Mapping[str, Any]) -> Decimal:
-    """Return the step of quantities."""
-    return _step(client, (market.get("precision") or {}).get("amount"), _DEFAULT_LOT)
+    """Return the step of quantities; where prices have significant digits it has decimals."""
+    import ccxt
+
+    value = (market.get("precision") or {}).get("amount")
+    if client.precisionMode == ccxt.SIGNIFICANT_DIGITS and value is not None:
+        return Decimal(1).scaleb(-int(value))
+    return _step(client, value, _DEFAULT_LOT)
 
 
 def market_of(client: Any, symbol: str) -> Market:

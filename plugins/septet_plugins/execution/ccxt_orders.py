@@ -119,9 +119,13 @@ def _rounds_again(
     client: Any, symbol: str, quantity: Decimal, price: Decimal | None, trigger: Decimal | None
 ) -> str:
     """Say what ccxt would change without a word on the way to the wire."""
-    if Decimal(client.amount_to_precision(symbol, plain(quantity))) != quantity:
+    known = client.markets[symbol].get("precision") or {}
+    if (
+        known.get("amount") is not None
+        and Decimal(client.amount_to_precision(symbol, plain(quantity))) != quantity
+    ):
         return f"ccxt would round the quantity {plain(quantity)} of {symbol} again"
-    for value in (price, trigger):
+    for value in (price, trigger) if known.get("price") is not None else ():
         if value is not None and Decimal(client.price_to_precision(symbol, plain(value))) != value:
             return f"ccxt would round the price {plain(value)} of {symbol} again"
     return ""
