@@ -271,6 +271,16 @@ def test_a_grid_is_the_calendar_of_history(calendar: str, bar_ns: int) -> None:
             assert grid.known_after(slot.known_ns - 1) == slot
 
 
+@pytest.mark.parametrize("bar_ns", [10 * SECOND, 15 * MINUTE])
+def test_a_grid_goes_on_where_what_was_read_of_the_calendar_ends(bar_ns: int) -> None:
+    grid, day = Grid("XNYS", bar_ns), 1_440 * MINUTE
+    for days in (0, 24, 25, 26, 40, 60, 239, 241, 300, 24, 0):
+        at_ns = START + days * day
+        fresh = Grid("XNYS", bar_ns)
+        assert grid.following(at_ns) == fresh.following(at_ns)
+        assert grid.known_after(at_ns) == fresh.known_after(at_ns)
+
+
 # ---------------------------------------------------------------- any order, any loss
 
 

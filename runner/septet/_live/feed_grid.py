@@ -24,8 +24,11 @@ __all__ = ["Gate", "Grid", "Slot"]
 _DAY_NS: Final = 86_400 * 1_000_000_000
 _WEEK_NS: Final = 7 * _DAY_NS
 _MONDAY_NS: Final = 4 * _DAY_NS
-_BACK_NS: Final = 40 * _DAY_NS
-_AHEAD_NS: Final = 300 * _DAY_NS
+_MINUTE_NS: Final = 60 * 1_000_000_000
+_LONG: Final = (40, 300, 60)
+"""Days a schedule is read back, ahead, and by how many of these it is read again before."""
+_SHORT: Final = (20, 40, 15)
+"""The same for bars under a minute, of which a day has many."""
 
 
 class Slot(msgspec.Struct, frozen=True, gc=False):
@@ -92,7 +95,9 @@ class Grid:
     def _cover(self, time_ns: int) -> None:
         if self._span[0] <= time_ns <= self._span[1]:
             return
-        first, last = time_ns - _BACK_NS, time_ns + _AHEAD_NS
+        days = _SHORT if self.bar_ns < _MINUTE_NS else _LONG
+        back, ahead, spare = (each * _DAY_NS for each in days)
+        first, last = time_ns - back, time_ns + ahead
         calendar = load_calendar(self.calendar, first, last)
         assert isinstance(calendar, Sessions)
         opens, closes = calendar.opens_ns, calendar.closes_ns
@@ -106,7 +111,7 @@ class Grid:
             rows = np.arange(low, high + 1)
         placed = calendar.at(rows, self.bar_ns, self.anchor)
         self._opens, self._knowns = placed.open_ns.tolist(), placed.known_ns.tolist()
-        self._span = (time_ns - _BACK_NS // 2, time_ns + _AHEAD_NS - 60 * _DAY_NS)
+        self._span = (time_ns - back // 2, time_ns + ahead - spare)
 
 
 class Gate:
