@@ -208,6 +208,18 @@ def test_after_a_restart_every_open_order_and_fill_is_read() -> None:
     run(case())
 
 
+def test_a_list_of_open_orders_that_may_go_on_is_not_believed() -> None:
+    async def case() -> None:
+        async with bybit() as venue, connected(venue) as (live, _):
+            for number in range(49):
+                await live.submit(limit(f"a-{number}", 80.0, quantity=0.1))
+            assert len((await live.open_orders()).orders) == 49
+            await live.submit(limit("a-49", 80.0, quantity=0.1))
+            assert await live.open_orders() is None
+
+    run(case())
+
+
 def test_a_lost_stream_is_dialled_again_and_what_was_missed_comes_before_up() -> None:
     async def case() -> None:
         async with bybit() as venue, connected(venue) as (live, heard):
