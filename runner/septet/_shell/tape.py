@@ -64,7 +64,10 @@ class TapeRules:
 
 
 def day_numbers(time_ns: Ints, time_zone: str, day_start_ns: int) -> Ints:
-    """Number of the day each instant belongs to, days beginning at `day_start_ns` local time."""
+    """Number of the day each instant belongs to, days beginning at `day_start_ns` local time.
+
+    Instants ascend: where the clocks go back over the start of a day, it began once.
+    """
     if time_zone == "UTC":
         return (time_ns - day_start_ns) // DAY_NS
     import polars as pl
@@ -77,7 +80,8 @@ def day_numbers(time_ns: Ints, time_zone: str, day_start_ns: int) -> Ints:
         .cast(pl.Int64)
         .to_numpy()
     )
-    return np.asarray((local - day_start_ns) // DAY_NS, dtype=np.int64)
+    days = np.asarray((local - day_start_ns) // DAY_NS, dtype=np.int64)
+    return np.maximum.accumulate(days)
 
 
 def _funding(table: BarTable, market: MarketData, terms: TapeRules) -> Floats:
