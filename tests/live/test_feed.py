@@ -15,7 +15,8 @@ from septet._live.barriers import Barriers, Standing
 from septet._live.bars import BarDesk
 from septet._live.clock import ManualClock
 from septet._live.feed_grid import Grid
-from tests.live.desks import MINUTE, SECOND, START, World, at, desk
+from tests.live.desks import MINUTE, SECOND, START, at, desk
+from tests.live.test_bars import World
 from tests.scale import examples
 
 
