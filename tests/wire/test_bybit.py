@@ -165,11 +165,28 @@ def test_refusals_are_said_once_and_by_their_names() -> None:
             assert (poor.code, poor.by) == ("funds", "venue")
             small = await live.submit(limit("a-2", quantity=0.0001))
             assert (small.code, small.by) == ("filter", "venue")
-            venue.busy = 1
-            assert (await live.submit(limit("a-3"))).code == "rate"
             await live.submit(limit("a-4"))
             assert (await live.submit(limit("a-4"))).code == "duplicate"
-            assert venue.created() == ["a-1", "a-2", "a-3", "a-4", "a-4"]
+            assert venue.created() == ["a-1", "a-2", "a-4", "a-4"]
+
+    run(case())
+
+
+def test_too_many_requests_are_a_pause_though_the_status_says_nothing() -> None:
+    async def case() -> None:
+        async with bybit() as venue, connected(venue) as (live, heard):
+            await live.submit(limit("a-1"))
+            heard.forget()
+            venue.busy = 1
+            assert (await live.submit(limit("a-2"))).code == "rate"
+            (limited,) = heard.of(m.VenueChanged)
+            assert (limited.state, limited.until_ns > time.time_ns()) == ("limited", True)
+            second = await live.submit(limit("a-3"))
+            assert (second.code, second.by) == ("limited", "gate")
+            await live.cancel_all([0])
+            assert not venue.engine.open, "a cancel uses the reserve"
+            await heard.until_state("limited", "up")
+            assert venue.created() == ["a-1", "a-2"]
 
     run(case())
 

@@ -23,6 +23,7 @@ __all__ = ["Barred", "Gate", "Wire", "call", "check_host", "listen"]
 _S: Final = 1_000_000_000
 _LIMITED_S: Final = 10.0
 _BANNED_S: Final = 120.0
+_BRIEF_NS: Final = 2 * _S
 _LONGEST_S: Final = 3 * 86_400.0
 _UNTIL: Final = re.compile(r"until (\d{13})\b")
 _RESERVE: Final = 20
@@ -101,10 +102,18 @@ class Gate:
         if state == "banned":
             self.banned_ns = max(self.banned_ns, until)
         else:
-            if now >= self.limited_ns:
-                self._reserve = _RESERVE
-            self.limited_ns = max(self.limited_ns, until)
+            self.pause(until)
         return state
+
+    def pause(self, until_ns: int) -> None:
+        """Keep away until then, but for the reserve of what is urgent."""
+        if self._clock.now_ns() >= self.limited_ns:
+            self._reserve = _RESERVE
+        self.limited_ns = max(self.limited_ns, until_ns)
+
+    def pause_briefly(self) -> None:
+        """Keep away for as long as limits are counted that are told with an ordinary status."""
+        self.pause(self._clock.now_ns() + _BRIEF_NS)
 
 
 def _seconds(span_ns: int) -> str:

@@ -124,7 +124,7 @@ class Rest:
     ) -> None:
         self.client, self.hosts = client, hosts
         self.link: Link | None = None
-        self._scrub = scrub
+        self._scrub, self._gate = scrub, gate
         self._recovering: asyncio.Task[None] | None = None
         self._mending: asyncio.Task[None] | None = None
         self._pause, self._mended_s = Backoff(first_s=1.0), 0.0
@@ -174,6 +174,9 @@ class Rest:
                     self._shut(self._scrub(error))
                 raise
             except Exception as error:
+                if isinstance(error, ccxt.RateLimitExceeded) and trace.status == 200:
+                    self._gate.pause_briefly()
+                    self._heard(trace.status, "limited")
                 self._failed(trace, error)
                 raise
             self._failures = 0
