@@ -131,6 +131,9 @@ def test_a_child_fits_the_model_of_the_walk(
     ]  # fmt: skip
     served = load_served(tmp_path, event, walk["features"])
     assert 0.0 < served.predict_row(np.zeros(3)) < 1.0
+    with pytest.raises(ModelError, match="a model of the run is gone") as gone:
+        load_served(tmp_path / "moved", event)
+    assert "models folder" in str(gone.value.hint)
     with pytest.raises(ModelError, match="not the one the journal names"):
         load_served(tmp_path, m.ModelReady(**{**_fields(event), "fingerprint": "0" * 64}))
 
@@ -166,7 +169,8 @@ def test_a_child_that_is_killed_is_started_again(
     prepared: tuple[Any, MarketData], tmp_path: Path
 ) -> None:
     loaded, market = prepared
-    desk = TrainingDesk(loaded, shelf_of(market), tmp_path, lambda: 7)
+    said: list[str] = []
+    desk = TrainingDesk(loaded, shelf_of(market), tmp_path, lambda: 7, say=said.append)
     moment = int(market.bars["BTC/USD"].known_ns[-1])
 
     async def run() -> m.ModelReady | m.ModelFailed:
@@ -177,6 +181,9 @@ def test_a_child_that_is_killed_is_started_again(
         return await task
 
     assert isinstance(asyncio.run(run()), m.ModelReady)
+    [line] = said
+    assert line.startswith("model 0: the training process ended with status -9")
+    assert line.endswith("it is fitted once more")
 
 
 def test_a_desk_that_is_closed_kills_and_trains_no_more(

@@ -158,8 +158,9 @@ class Lane:
         train = None
         if self.strategy.model is not None:
             self._training, train = trainer_of(
-                self.loaded, self.known.shelf, self.place.folder, self.clock.now_ns, self.ready
-            )
+                self.loaded, self.known.shelf, self.place.folder, self.clock.now_ns, self.ready,
+                self.tell,
+            )  # fmt: skip
         self.dispatcher = Dispatcher(
             None, clock=self.clock, put=self.put, gate=self.member,
             train=train, fault=self._fault,

@@ -106,10 +106,19 @@ def _series_of(loaded: Any, clock: LiveClock, points: Sequence[m.Event]) -> Seri
 
 
 def trainer_of(
-    loaded: Any, shelf: Shelf, folder: Path, now_ns: Callable[[], int], ready: asyncio.Event
+    loaded: Any,
+    shelf: Shelf,
+    folder: Path,
+    now_ns: Callable[[], int],
+    ready: asyncio.Event,
+    tell: Tell,
 ) -> tuple[TrainingDesk, Trainer]:
     """Return who fits models, and the way to ask: once the history is there that it reads."""
-    desk = TrainingDesk(loaded, shelf, folder, now_ns)
+
+    def say(text: str) -> None:
+        tell("warning", "training", {"text": text})
+
+    desk = TrainingDesk(loaded, shelf, folder, now_ns, say=say)
 
     async def train(command: m.Train) -> m.Event:
         await ready.wait()

@@ -61,6 +61,9 @@ class TrainingTimes:
         return [k * step for k in range(-(-first_ns // step), last_ns // step + 1)]
 
 
+_RESTORE: Final = "restore the run's models folder from where the journal comes from"
+
+
 def load_served(
     run_folder: Path,
     event: m.ModelReady,
@@ -76,12 +79,17 @@ def load_served(
     """
     from septet._learn.stored import load_model
 
+    if not (run_folder / event.folder).is_dir():
+        raise ModelError(
+            f"a model of the run is gone: {run_folder / event.folder} is not there",
+            hint=f"{_RESTORE}, or begin another run with --fresh",
+        )
     stored = load_model(run_folder / event.folder, feature_names, restore)
     if stored.card["model_sha256"] != event.fingerprint:
         raise ModelError(
             f"the model at {stored.path} is not the one the journal names: expected "
             f"{event.fingerprint[:12]}, found {str(stored.card['model_sha256'])[:12]}",
-            hint="restore the run's models folder from where the journal comes from",
+            hint=_RESTORE,
         )
     return stored.model
 
@@ -103,13 +111,16 @@ class TrainingDesk:
         timeout_s: float = 3_600.0,
         attempts: int = 2,
         external: bool = False,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Train models of `loaded` on what `shelf` holds; `attempts` count where a child died.
 
-        `external` is that of the running plan: the child then compiles nothing.
+        `external` is that of the running plan: the child then compiles nothing. `say` is told
+        when a child died and another one begins.
         """
         self._loaded, self._shelf, self._folder, self._now_ns = loaded, shelf, run_folder, now_ns
         self._timeout_s, self._attempts, self._external = timeout_s, attempts, external
+        self._say = say
         self._lock = asyncio.Lock()
         self._child: asyncio.subprocess.Process | None = None
         self._closed = False
@@ -124,9 +135,11 @@ class TrainingDesk:
         """Fit the model with data up to a time; say that it is ready, or why there is none."""
         async with self._lock:
             text = "the run ended"
-            for _ in range(self._attempts):
+            for attempt in range(self._attempts):
                 if self._closed:
                     break
+                if attempt:
+                    self._say(f"model {number}: {text}; it is fitted once more")
                 found = await self._once(number, trained_to_ns)
                 if "died" not in found:
                     return self._event(number, trained_to_ns, found)
