@@ -161,6 +161,16 @@ def test_projections_are_the_same_run_until_the_journal_goes_on(
     assert isinstance(open_run(folder), LiveRun)
 
 
+def test_a_journal_that_is_not_to_be_believed_is_shown_and_said(folder: Path) -> None:
+    assert not LiveRun(folder).findings or LiveRun(folder).findings[0]["source"] == "run"
+    spoil(folder / "journal.sqlite", "DELETE FROM entries WHERE seq = 3")
+    doubt = LiveRun(folder).findings[0]
+    assert (doubt["source"], doubt["count"]) == ("journal", 0)
+    assert doubt["message"].endswith("entry 3 was removed: 4 follows 2")
+    shown = _septet("runs", "show", "live-1", root=folder.parents[1])
+    assert doubt in shown["findings"]
+
+
 def test_a_run_that_has_decided_nothing_yet(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "demo" / "live-2"
     folder.mkdir(parents=True)

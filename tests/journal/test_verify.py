@@ -22,9 +22,9 @@ TAMPERED = {
     "kind": ("UPDATE entries SET kind = 'gap' WHERE seq = 7", "entry 7 was"),
     "hash": ("UPDATE entries SET hash = zeroblob(32) WHERE seq = 8", "entry 8 was"),
     "last": ("UPDATE entries SET commands = '[1]' WHERE seq = 9", "entry 9 was"),
-    "removed": ("DELETE FROM entries WHERE seq = 4", "entry 4 were removed: 5 follows 3"),
+    "removed": ("DELETE FROM entries WHERE seq = 4", "entry 4 was removed: 5 follows 3"),
     "several removed": ("DELETE FROM entries WHERE seq IN (4, 5)", "entries 4 to 5 were removed"),
-    "first removed": ("DELETE FROM entries WHERE seq = 1", "entry 1 were removed"),
+    "first removed": ("DELETE FROM entries WHERE seq = 1", "entry 1 was removed"),
     "swapped": (
         "UPDATE entries SET seq = -1 WHERE seq = 4; UPDATE entries SET seq = 4 WHERE seq = 5;"
         "UPDATE entries SET seq = 5 WHERE seq = -1",

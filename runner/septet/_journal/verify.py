@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from septet._journal.reader import Snapshot
     from septet._journal.tail import Seen
 
-__all__ = ["Findings", "insist_whole", "mend", "walk"]
+__all__ = ["Findings", "doubt_of", "insist_whole", "lacking", "mend", "walk"]
 
 _AFTER: Final = (
     "SELECT seq, at_ns, kind, event, commands, hash FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
@@ -145,6 +145,21 @@ def insist_whole(reader: Reader) -> int:
     return found.lost or 0
 
 
+def doubt_of(reader: Reader) -> str:
+    """Say why a journal is not to be believed, for those who look at it; empty if it is."""
+    try:
+        gone = insist_whole(reader)
+    except JournalError as problem:
+        return problem.message
+    return lacking(gone, reader.last_seq) if gone else ""
+
+
+def lacking(count: int, last: int) -> str:
+    """Say that a journal lacks its last entries."""
+    many = "1 entry is" if count == 1 else f"{count:,} entries are"
+    return f"{many} gone after entry {last:,} of the journal"
+
+
 def _walk(reader: Reader, after: Snapshot | None, expected: int) -> Findings:
     """Verify what is in the database."""
     notes: tuple[str, ...] = ()
@@ -211,8 +226,10 @@ def _chain(reader: Reader, seq: int, digest: bytes) -> int:
     for row in _rows(reader, seq):
         number, at_ns, kind, event, commands, written = row
         if number != seq + 1:
-            gone = f"entry {seq + 1}" if number == seq + 2 else f"entries {seq + 1} to {number - 1}"
-            raise _Broken(f"{gone} were removed: {number} follows {seq}")
+            gone = f"entries {seq + 1} to {number - 1} were"
+            if number == seq + 2:
+                gone = f"entry {seq + 1} was"
+            raise _Broken(f"{gone} removed: {number} follows {seq}")
         # SQLite keeps any type in any column: what is not text cannot have been written here.
         whole = [value if isinstance(value, bytes) else str(value).encode() for value in row[2:]]
         kind, event, commands, written = whole

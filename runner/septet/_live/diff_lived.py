@@ -10,8 +10,8 @@ from typing import Final
 from septet import messages as m
 from septet._journal.form import Entry, Head
 from septet._journal.reader import Reader
-from septet._journal.verify import insist_whole
-from septet._live.replay import JOURNAL, lacking
+from septet._journal.verify import insist_whole, lacking
+from septet._live.replay import JOURNAL
 from septet.errors import InputError
 
 __all__ = ["Booking", "Closing", "Lived", "is_deed", "read_lived", "trace_of"]

@@ -15,7 +15,7 @@ from septet._config.load import Loaded, reopen
 from septet._config.read import parse_text
 from septet._journal.form import Entry, Head, encode_commands
 from septet._journal.reader import Reader
-from septet._journal.verify import insist_whole
+from septet._journal.verify import insist_whole, lacking
 from septet._live.build import Build, core_of
 from septet._live.facts import instruments_in
 from septet._live.start import fingerprints_of
@@ -23,8 +23,7 @@ from septet._live.wiring import core_with
 from septet.errors import ConfigError, InputError
 
 __all__ = [
-    "JOURNAL", "Difference", "Replayed", "build_again", "compare", "lacking", "loaded_of",
-    "replay",
+    "JOURNAL", "Difference", "Replayed", "build_again", "compare", "loaded_of", "replay",
 ]  # fmt: skip
 
 JOURNAL = "journal.sqlite"
@@ -108,12 +107,6 @@ def build_again(head: Head, folder: Path, *, say: Any = None) -> Build:
         instruments=instruments_in(facts), run_folder=folder,
         say=say, **core_with(facts["core"]),
     )  # fmt: skip
-
-
-def lacking(count: int, last: int) -> str:
-    """Say that a journal lacks its last entries."""
-    many = "1 entry" if count == 1 else f"{count:,} entries"
-    return f"{many} after entry {last:,} of the journal are gone"
 
 
 def replay(folder: Path, *, progress: Progress | None = None, say: Any = None) -> Replayed:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._journal.fold import Fold
 from septet._journal.lease import holder_of
 from septet._journal.reader import Reader
+from septet._journal.verify import doubt_of
 from septet._store.result import HaltEvent, RunFacts, RunResult
 from septet._store.run import JOURNAL, Run, dump_json, iso, manifest_of, plain_json
 from septet._store.tables import empty, frames_of, thin_bars
@@ -203,8 +204,15 @@ class LiveRun(Run):
 
     @cached_property
     def findings(self) -> list[dict[str, Any]]:
-        """What was wrong with the data: the alerts of the run, by kind."""
+        """What was wrong with the data: the journal itself, and the alerts of the run, by kind."""
         counted: dict[tuple[str, str], dict[str, Any]] = {}
+        with Reader(self.journal) as reader:
+            doubt = doubt_of(reader)
+        if doubt:
+            counted["doubt of the journal", ""] = {
+                "source": "journal", "symbol": "", "kind": "doubt", "policy": "shown as it is",
+                "count": 0, "examples": [], "message": doubt,
+            }  # fmt: skip
         for alert in self.fold.alerts:
             if alert["level"] == "info":
                 continue
