@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
-from septet._drill.sim import FAULTS, run_schedule
-from septet._drill.sim.__main__ import main
+from septet._drill.sim import FAULTS, Failure, Report, many, run_schedule
+from septet._drill.sim import __main__ as command_line
+from septet._drill.sim.many import Sums, run_many
 from septet._drill.sim.market import listed
+from septet._drill.sim.schedule import Subjects
 from septet._drill.sim.world import SECOND
 
 SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
@@ -54,8 +57,47 @@ def test_crash_at_every_write_of_the_journal(phase: int) -> None:
         assert report.starts >= 2
 
 
+def test_a_process_that_begins_near_the_end_is_given_its_time() -> None:
+    """Killed at 96 s, power lost, back to 4 s: an order is in doubt when the schedule ends."""
+    run_schedule(202216, crash_at_write=(221, 0))
+
+
 def test_command_line_counts_and_says_the_seed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--seeds", "1..3"]) == 0
+    assert command_line.main(["--seeds", "1..3"]) == 0
     printed = capsys.readouterr().out
     assert "3 schedules in" in printed
     assert all(name in printed for name in FAULTS)
+
+
+def test_processes_beside_one_another_give_the_same_sums() -> None:
+    alone, beside = (list(run_many(range(1, 25), workers=count)) for count in (1, 2))
+    assert alone == beside
+    assert [each.schedules for each in alone] == [20, 4]
+
+
+def test_what_fails_first_is_the_last_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = Report(seed=1, steps=1, rows=1, writes=1, starts=2, orders=1, fills=1)
+
+    def run(seed: int, subjects: Subjects) -> Report:
+        if seed >= 30:
+            raise Failure(f"seed {seed}: wrong")
+        return sound
+
+    monkeypatch.setattr(many, "run_schedule", run)
+    first, second = run_many(range(1, 200))
+    assert (first.schedules, first.failed) == (20, [])
+    assert (second.schedules, second.failed) == (9, [(30, "seed 30: wrong")])
+    *_, last = run_many(range(1, 45), keep_going=True)
+    assert [seed for seed, _ in last.failed] == [41, 42, 43, 44]
+
+
+def test_ctrl_c_tells_what_was_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object, **__: object) -> Iterator[Sums]:
+        yield Sums(schedules=20)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "run_many", stopped)
+    assert command_line.main([]) == 130
+    assert "20 schedules in" in capsys.readouterr().out

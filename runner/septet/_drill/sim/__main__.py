@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
-from collections import Counter
-from functools import partial
+from typing import Final
 
-from septet._drill.sim.schedule import Failure, Subjects, run_schedule
-from septet._drill.sim.toy import toys
+from septet._drill.sim.many import Sums, run_many
 from septet._drill.sim.weather import FAULTS
 
 __all__ = ["main"]
+
+_STOPPED: Final = 130
+"""What a shell calls a program that Ctrl-C has ended."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,38 +25,50 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--whole", action="store_true", help="the whole live core instead of the order manager"
     )
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1,
+        help="how many processes run schedules: one for each core; 1 runs them in this one",
+    )  # fmt: skip
     chosen = parser.parse_args(arguments)
+    if chosen.workers < 1:
+        parser.error(f"--workers is at least 1, was {chosen.workers}")
     first, _, last = chosen.seeds.partition("..")
     seeds = range(int(first), int(last or first) + 1)
-    subjects: Subjects = toys
-    if chosen.whole:  # a plan is compiled: only where it is wanted
-        from septet._drill.sim.whole import ORDERS, cores
+    total, began_s, stopped = Sums(), time.monotonic(), False
+    try:
+        for sums in run_many(
+            seeds, whole=chosen.whole, keep_going=chosen.keep_going, workers=chosen.workers
+        ):
+            _add(total, sums)
+            for _, words in sums.failed:
+                sys.stdout.write(f"{words}\n\n")
+    except KeyboardInterrupt:
+        stopped = True
+    _tell(total, time.monotonic() - began_s)
+    if stopped:
+        return _STOPPED
+    return 1 if total.failed else 0
 
-        subjects = partial(cores, shapes=ORDERS)
-    counts: Counter[str] = Counter()
-    failed: list[int] = []
-    began_s, done, orders, fills, steps = time.monotonic(), 0, 0, 0, 0
-    for seed in seeds:
-        try:
-            report = run_schedule(seed, subjects)
-        except Failure as failure:
-            failed.append(seed)
-            sys.stdout.write(f"{failure}\n\n")
-            if not chosen.keep_going:
-                break
-            continue
-        done += 1
-        counts += report.faults
-        orders, fills = orders + report.orders, fills + report.fills
-        steps += report.steps
-    took_s = time.monotonic() - began_s
+
+def _add(total: Sums, sums: Sums) -> None:
+    total.schedules += sums.schedules
+    total.steps += sums.steps
+    total.orders += sums.orders
+    total.fills += sums.fills
+    total.faults += sums.faults
+    total.failed += sums.failed
+
+
+def _tell(total: Sums, took_s: float) -> None:
     for name in FAULTS:
-        sys.stdout.write(f"{counts[name]:8d}  {name}\n")
+        sys.stdout.write(f"{total.faults[name]:8d}  {name}\n")
+    failed = [seed for seed, _ in total.failed]
+    rate = 60 * (total.schedules + len(failed)) / took_s
     sys.stdout.write(
-        f"{done} schedules in {took_s:.1f} s ({60 * (done + len(failed)) / took_s:.0f} a minute), "
-        f"{steps} steps, {orders} orders, {fills} fills; {len(failed)} failed {failed[:40]}\n"
+        f"{total.schedules} schedules in {took_s:.1f} s ({rate:.0f} a minute), "
+        f"{total.steps} steps, {total.orders} orders, {total.fills} fills; "
+        f"{len(failed)} failed {failed[:40]}\n"
     )
-    return 1 if failed else 0
 
 
 if __name__ == "__main__":

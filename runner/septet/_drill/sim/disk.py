@@ -39,6 +39,9 @@ class Row(msgspec.Struct, frozen=True):
         return found
 
 
+_ROWS: Final = msgspec.msgpack.Decoder(Row)
+
+
 def encode(commands: Sequence[m.Command]) -> bytes:
     """Return commands as the journal stores them."""
     return _COMMANDS.encode(commands)
@@ -103,16 +106,16 @@ class SimDisk:
 
     def read(self) -> list[Row]:
         """Return whole rows, and cut what follows them."""
-        rows, place, data = list[Row](), 0, self._data
+        rows, place, data = list[Row](), 0, bytes(self._data)
         while place + _HEAD <= len(data):
             length = int.from_bytes(data[place : place + 4], "little")
             check = int.from_bytes(data[place + 4 : place + 8], "little")
-            body = bytes(data[place + _HEAD : place + _HEAD + length])
+            body = data[place + _HEAD : place + _HEAD + length]
             if len(body) < length or zlib.crc32(body) != check:
                 break
-            rows.append(msgspec.msgpack.decode(body, type=Row))
+            rows.append(_ROWS.decode(body))
             place += _HEAD + length
-        del data[place:]
+        del self._data[place:]
         self._durable = min(self._durable, place)
         return rows
 

@@ -249,6 +249,8 @@ def _together(rows: Rows, venue: SimVenue) -> list[str]:
     both. A symbol whose bar is late is valued at a price between bars.
     """
     count, stopped = len(venue.market.listings), set[int]()
+    if count == 1:
+        return []
     wrong, prices, held, leaving = list[str](), [0.0] * count, [0.0] * count, [0.0] * count
     for event, commands in rows:
         if isinstance(event, m.BarClosed):
@@ -270,10 +272,12 @@ def _together(rows: Rows, venue: SimVenue) -> list[str]:
                     stopped -= {each.symbol}
                     if each.filled and each.state not in FINAL:
                         stopped |= {each.symbol}
+        if not any(entering):
+            continue
         stays = [max(0.0, had - max(0.0, off)) for had, off in zip(held, leaving, strict=True)]
         stays = [0.0 if k in stopped else each for k, each in enumerate(stays)]
         taken = _worth(prices, stays) + _worth(prices, entering)
-        if any(entering) and count > 1 and taken > 1.01 * TOGETHER * equity:
+        if taken > 1.01 * TOGETHER * equity:
             wrong.append(f"{taken} of {equity} equity was to be held together at {event.at_ns}")
     return wrong
 

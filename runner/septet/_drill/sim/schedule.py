@@ -26,6 +26,8 @@ SETTLE_NS: Final = 60 * SECOND
 """Within which everything must be known after the last fault."""
 AGAIN_NS: Final = 20 * SECOND
 """How long is looked at what a second restart does."""
+_KNOWS_NS: Final = 12 * SECOND
+"""How long a process needs after its start until it knows everything."""
 QUOTE_NS: Final = 800 * MS
 CALM_QUOTE_NS: Final = 5 * SECOND
 
@@ -122,7 +124,8 @@ class _Schedule:
         return round(sum(traded) * UNIT)
 
     def _judge(self) -> None:
-        if not self.shell.running:  # killed at the very end: give the next process its time
+        began_ns = self.shell.started_ns if self.shell.running else self.world.now_ns
+        if self.world.now_ns - began_ns < _KNOWS_NS:  # killed near the end: give the next its time
             self.world.run_until(self.world.now_ns + SETTLE_NS)
         if not self.shell.running:
             self._fail(["no process is running"])

@@ -67,6 +67,7 @@ class SimShell:
         self.core: Subject | None = None
         self.rows: list[tuple[m.Event, Sequence[m.Command]]] = []
         self.starts = 0
+        self.started_ns = 0
         self.wrongs: list[str] = []
         self._kept: tuple[int, bytes] | None = None
         self._epoch = 0
@@ -102,7 +103,7 @@ class SimShell:
         self.core = self._fold(stored)
         self._sent = {name for _, commands in self.rows for each in commands if (name := _id(each))}
         session = 1 + sum(isinstance(event, m.Started) for event, _ in self.rows)
-        now_ns = self._world.now_ns
+        self.started_ns = now_ns = self._world.now_ns
         self.put(
             m.Started(
                 at_ns=now_ns, session=session, run_id="sim", mode="live", strategy="sim",
