@@ -150,3 +150,45 @@ def test_models_that_arrive_judge_as_those_of_the_walk(tmp_path: Path) -> None:
     compare(seen, result, list(build.features))
     asked = [each.trained_to_ns for each in seen.trains]
     assert {each.trained_to_ns for each in ready} <= set(asked)
+
+
+def started(session: int, market_ns: int) -> m.Started:
+    return m.Started(
+        at_ns=market_ns, session=session, run_id="r", mode="paper", strategy="demo", origin_ns=0,
+        market_ns=market_ns, fingerprints={},
+    )  # fmt: skip
+
+
+def test_a_model_that_fell_due_while_nobody_ran_waits_for_the_bars_that_were_missed(
+    tmp_path: Path,
+) -> None:
+    path = STRATEGIES / "demo.yaml"
+    session = open_session(load(path))
+    build = core_of(
+        load(path, mode="paper"), tag="sabcdefg", instruments=instruments(session),
+        run_folder=tmp_path,
+    )  # fmt: skip
+    core, bar_ns, week = build.core, 900 * 10**9, 7 * 86_400 * 10**9
+    times = [int(each) for each in session.tape.T[layout.KNOWN, : session.tape.times]]
+    due_ns = -(-times[100] // week) * week
+    before, after = times.index(due_ns - bar_ns), times.index(due_ns)
+
+    def bars(first: int, last: int, *, decides: bool) -> Seen:
+        seen = Seen()
+        for t in range(first, last + 1):
+            for bar in bars_at(session, t):
+                seen.take(core.handle(bar))
+            reached = m.BarrierReached(
+                at_ns=times[t], time_ns=times[t], present=(0,), decides=decides and t == last
+            )
+            seen.take(core.handle(reached))
+        return seen
+
+    fresh, restarted = Seen(), Seen()
+    fresh.take(core.handle(started(1, times[before])))
+    assert fresh.trains, "the first model is asked for at once: its history was read"
+    bars(0, before, decides=True)
+    restarted.take(core.handle(started(2, due_ns + bar_ns // 2)))
+    assert not restarted.trains
+    asked = bars(before + 1, after, decides=True).trains
+    assert [each.trained_to_ns for each in asked] == [due_ns]

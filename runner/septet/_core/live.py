@@ -133,10 +133,11 @@ class LiveCore:
     # ------------------------------------------------------------------ the run
 
     def _started(self, event: m.Started) -> None:
-        self.session = event.session
+        self.session, begins = event.session, self.market_ns == 0
         self.market_ns = max(self.market_ns, event.market_ns)
         self._venue(event)
-        self._train(event.market_ns)
+        if begins:  # later the next decision asks: by then the bars that were missed are there
+            self._train(event.market_ns)
 
     def _ticked(self, event: m.Ticked) -> None:
         self.market_ns = max(self.market_ns, event.market_ns)
