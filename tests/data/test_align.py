@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,14 +11,12 @@ from septet._data.align import (
     as_of_rows,
     column_as_of,
     missing_before,
-    resolve_column,
     segments,
     series_as_of,
     union_axis,
 )
-from septet._data.bars import BarTable, MarketData, SeriesTable
+from septet._data.bars import BarTable, SeriesTable
 from septet._data.load import read_candles
-from septet.errors import DataError
 from tests.data.helpers import DAY_NS, HOUR_NS, NAMES, block, clean, judged, ns, request
 
 KNOWN = st.lists(st.integers(0, 200), min_size=1, max_size=30).map(sorted)
@@ -123,21 +120,3 @@ def test_scheduled_closures_are_no_gap() -> None:
     assert segments(euro.bars, "24x7", 24).start.max() > 0
     _, stocks = two_markets()
     assert missing_before(stocks, "XNYS").tolist() == [0] * 10
-
-
-def test_columns_by_name() -> None:
-    crypto, stocks = two_markets()
-    market = MarketData(
-        ("BTC/USD", "AAPL"), HOUR_NS, {"BTC/USD": crypto, "AAPL": stocks},
-        {"mood": series([ns("2021-03-09")])},
-    )  # fmt: skip
-    at = crypto.known_ns
-    own = resolve_column(market, "close", at, "BTC/USD")
-    assert own.tolist() == crypto.close.tolist()
-    other = resolve_column(market, "close@AAPL", at, "BTC/USD")
-    assert np.nanmax(other) == stocks.close[:9].max() or np.nanmax(other) == stocks.close.max()
-    mood = resolve_column(market, "mood", at, "BTC/USD")
-    assert np.isnan(mood[:23]).all()
-    assert (mood[23:] == 0.0).all()
-    with pytest.raises(DataError, match="known: open, high"):
-        resolve_column(market, "close@TSLA", at, "BTC/USD")

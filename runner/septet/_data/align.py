@@ -12,9 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from septet._data.bars import BarTable, Floats, Ints, MarketData, SeriesTable
+from septet._data.bars import BarTable, Floats, Ints, SeriesTable
 from septet._data.calendars import Anchor, load_calendar
-from septet.errors import DataError
 
 __all__ = [
     "Axis",
@@ -22,7 +21,6 @@ __all__ = [
     "as_of_rows",
     "column_as_of",
     "missing_before",
-    "resolve_column",
     "segments",
     "series_as_of",
     "union_axis",
@@ -107,25 +105,6 @@ def column_as_of(
     if max_age_ns is not None:
         gone |= at_ns - table.known_ns[safe] > max_age_ns
     return np.where(gone, np.nan, values[safe])
-
-
-def resolve_column(market: MarketData, name: str, at_ns: Ints, symbol: str) -> Floats:
-    """Return the column that `name` means for `symbol` at each time.
-
-    `close` is the symbol's own, ``close@ETH/USDT`` another symbol's, and any other name a series.
-
-    Raises
-    ------
-    DataError
-        If there is no such column, symbol or series.
-    """
-    column, at, other = name.partition("@")
-    if column in BAR_COLUMNS and (not at or other in market.bars):
-        return column_as_of(market.bars[other if at else symbol], column, at_ns)
-    if not at and name in market.series:
-        return series_as_of(market.series[name], at_ns)
-    known = [*BAR_COLUMNS, *market.series, *(f"close@{each}" for each in market.symbols)]
-    raise DataError(f"no column {name!r}", hint=f"known: {', '.join(known)}")
 
 
 def missing_before(table: BarTable, calendar: str, anchor: Anchor | None = None) -> Ints:

@@ -164,13 +164,6 @@ class Intake:
         time_ns = event.stamp_ns if event.name == FUNDING else event.known_ns
         points.insert(bisect_right(points, time_ns, key=_time), (time_ns, event.value))
 
-    def last_open_ns(self, k: int) -> int | None:
-        """Open time of the newest bar of a symbol that was taken in or waits."""
-        if self._waiting[k]:
-            return self._waiting[k][-1].open_ns
-        last = self._last[k]
-        return None if last is None else last.open_ns
-
     def barrier(self, event: m.BarrierReached) -> Barrier:
         """Take in the next bar of every symbol present; the arrays are used again each time."""
         facts, cells, present = self._facts, self._cells, event.present

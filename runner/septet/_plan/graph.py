@@ -339,10 +339,6 @@ class Graph:
         """Base bars before a column is published at every bar."""
         return self._of(column, self.bar_ns)[0]
 
-    def base_memory(self, column: Column) -> Memory:
-        """What a column remembers, in base bars."""
-        return self._of(column, self.bar_ns)[1]
-
 
 def _columns(values: Any) -> Iterator[Column]:
     for value in values:

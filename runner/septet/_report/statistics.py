@@ -35,7 +35,6 @@ __all__ = [
     "mean_interval",
     "monthly_returns",
     "profit_factor",
-    "rank_auc",
     "sample_days",
     "sharpe",
     "sortino",
@@ -276,22 +275,6 @@ def brier(probability: Floats, label: Floats) -> float | None:
     """Mean squared distance of probability and outcome; rows with NaN do not count."""
     p, y = _labelled(probability, label)
     return float(np.mean((p - y) ** 2)) if len(p) else None
-
-
-def rank_auc(probability: Floats, label: Floats) -> float | None:
-    """Chance that a row labelled 1 has the higher probability; ties count half.
-
-    None without both labels; rows with NaN do not count.
-    """
-    p, y = _labelled(probability, label)
-    ups = int(np.sum(y > 0.5))
-    downs = len(y) - ups
-    if ups == 0 or downs == 0:
-        return None
-    _, place, size = np.unique(p, return_inverse=True, return_counts=True)
-    last = np.cumsum(size)
-    rank = (last - (size - 1) / 2.0)[place]
-    return float((rank[y > 0.5].sum() - ups * (ups + 1) / 2.0) / (ups * downs))
 
 
 def calibration(
