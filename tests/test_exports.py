@@ -56,7 +56,7 @@ EDGE = {
         FillRows Monitor Reading RunView TradeRows Verdict
 
         BarSeen Clock Connects FeedFacts FeedMessage FeedRequest LiveFeed LiveVenue Market
-        PrintSeen QuoteSeen StreamDown Streams VenueFacts
+        PrintSeen QuoteSeen StreamDown Streams VenueFacts may_leave
 
         AVERAGE COMOMENTS EXTREME MOMENTS NAN POWERS RANK SUM WEIGHTED absorb add cosine
         distance_sum divide due exponential finite gather logarithm positive_part power

@@ -94,6 +94,7 @@ from septet._host.venues import (
     StreamDown,
     Streams,
     VenueFacts,
+    may_leave,
 )
 from septet._kernel.extremes import EXTREME, window_max, window_min
 from septet._kernel.maths import (
@@ -232,6 +233,7 @@ __all__ = [
     "inner",
     "limit",
     "logarithm",
+    "may_leave",
     "model",
     "monitor",
     "one_file",

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from septet._host.venues import leaving
 from septet.plugin import Clock
 from septet_plugins.exchange.requests import Barred, Gate, Wire, check_host
+from septet_plugins.execution.ccxt_answers import Verdict, judge
 from septet_plugins.execution.ccxt_link import Link
 from tests.execution.helpers import Heard
 
@@ -81,6 +83,16 @@ def test_what_is_too_late_does_not_leave() -> None:
     with pytest.raises(Barred) as caught:
         gate.check(Wire(deadline_ns=NOW))
     assert caught.value.code == "deadline"
+
+
+def test_what_was_withdrawn_does_not_leave_and_questions_do() -> None:
+    gate = Gate(Standing())
+    with leaving(lambda: False):
+        gate.check(Wire())
+        with pytest.raises(Barred) as caught:
+            gate.check(Wire(urgent=True, deadline_ns=NOW + 1))
+    assert judge(caught.value, Wire()) == Verdict("cancelled", "local")
+    gate.check(Wire(deadline_ns=NOW + 1))
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 503])

@@ -9,6 +9,7 @@ import pytest
 
 from septet import messages as m
 from septet._drill.venue import Fault
+from septet._live.dispatch import Dispatcher
 from septet.errors import RunError
 from septet_plugins.exchange.tap import Backoff
 from tests.execution.helpers import (
@@ -20,6 +21,7 @@ from tests.execution.helpers import (
     limit,
     local_venue,
     read,
+    submit,
 )
 from tests.execution.scripted import accepted, scripted
 
@@ -97,6 +99,38 @@ def test_a_cancel_does_not_wait_behind_reads() -> None:
             for each in reads:
                 each.cancel()
             await asyncio.gather(*reads, return_exceptions=True)
+
+    asyncio.run(case())
+
+
+def test_o1_an_entry_that_waits_in_the_limiter_when_a_halt_comes_never_leaves() -> None:
+    """A market order would fill before it could be cancelled; a flatten's exit goes."""
+
+    async def case() -> None:
+        async with (
+            local_venue() as venue,
+            connected(venue, rate_limit=True) as (live, heard),
+        ):
+            unwanted: set[str] = set()
+            out = Dispatcher(
+                live, clock=WallTime(), put=heard, wants=lambda name: name not in unwanted
+            )
+            await live.submit(submit("a-0"))
+            reads = [asyncio.create_task(live.holdings()) for _ in range(3)]
+            await asyncio.sleep(0)
+            for send in out.dispatch([submit("a-1"), limit("a-2")]):
+                out.start(send)
+            await asyncio.sleep(0)
+            unwanted |= {"a-1", "a-2"}  # the core has taken the halt in
+            exit_ = submit("a-3", parent=2, side="sell", quantity=0.4, reduces=True)
+            for send in out.dispatch([m.CancelAll(symbols=(0,)), exit_]):
+                out.start(send)
+            assert await out.settle(10.0) == 0
+            await asyncio.gather(*reads)
+            refused = [(each.client_id, each.code, each.by) for each in heard.of(m.Refused)]
+            assert refused == [("a-1", "cancelled", "local"), ("a-2", "cancelled", "local")]
+            assert {each.client_id for each in heard.of(m.Acked)} == {"a-3"}
+            assert [each.client_id for each in venue.truth().orders] == ["a-0", "a-3"]
 
     asyncio.run(case())
 

@@ -288,6 +288,7 @@ class Desk:
         self.dispatcher = Dispatcher(
             wire, clock=clock, put=lambda event: self.shell.put(event),
             fault=lambda call, error: self._tell("critical", "fault", {"text": f"{call}: {error}"}),
+            wants=self.core.wants,
         )  # fmt: skip
         self.shell = Shell(
             self.core, Mortal(self, self.journal), self.dispatcher, clock=clock, tell=tell,

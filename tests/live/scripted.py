@@ -43,10 +43,14 @@ class ScriptedCore:
     def __init__(self, script: Callable[[m.Event], Sequence[m.Command]] | None = None) -> None:
         self.script = script or (lambda event: ())
         self.seen: list[m.Event] = []
+        self.unwanted: set[str] = set()
 
     def handle(self, event: m.Event) -> Sequence[m.Command]:
         self.seen.append(event)
         return list(self.script(event))
+
+    def wants(self, client_id: str) -> bool:
+        return client_id not in self.unwanted
 
 
 class MemoryJournal:
@@ -198,6 +202,7 @@ class Bench:
         self.dispatcher = Dispatcher(
             self.venue, clock=self.clock, put=lambda event: self.shell.put(event), gate=gate,
             fault=lambda call, error: self.faults.append((call, error)),
+            wants=self.core.wants,
         )  # fmt: skip
         self.shell = Shell(
             self.core, self.journal, self.dispatcher, clock=self.clock,

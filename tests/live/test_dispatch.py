@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet import messages as m
+from septet._host.venues import may_leave
 from septet._live.clock import ManualClock
 from septet._live.dispatch import Alarm, Dispatcher
 from tests.live.scripted import FAR, NS, START_NS, MemoryVenue, submit
@@ -140,6 +141,37 @@ def test_the_gate_refuses_and_says_why() -> None:
         assert isinstance(refused, m.Refused)
         assert (refused.by, refused.text) == ("gate", "the account holds enough")
         assert desk.venue.calls == []
+
+    asyncio.run(scene())
+
+
+def test_what_is_not_wanted_any_more_is_refused_here_a_change_as_well() -> None:
+    async def scene() -> None:
+        desk = Desk(wants=lambda client_id: False)
+        for refused in await desk.do(submit(), amend()):
+            assert isinstance(refused, m.Refused)
+            assert (refused.code, refused.by) == ("cancelled", "local")
+        assert desk.venue.calls == []
+        assert desk.out.posts == 0
+
+    asyncio.run(scene())
+
+
+def test_an_adapter_can_ask_whether_its_order_may_still_leave() -> None:
+    async def scene() -> None:
+        unwanted: set[str] = set()
+        desk = Desk(wants=lambda client_id: client_id not in unwanted)
+        asked: list[bool] = []
+
+        def look(call: str, what: Any) -> None:
+            asked.append(may_leave())
+            unwanted.add(what.client_id)
+            asked.append(may_leave())
+
+        desk.venue.before = look
+        await desk.do(submit("t1-0", 1), submit("t2-0", 2))
+        assert asked == [True, False] * 2
+        assert may_leave(), "outside of a call nothing is withdrawn"
 
     asyncio.run(scene())
 

@@ -224,6 +224,48 @@ def test_s1_an_order_that_waited_past_its_deadline_is_refused() -> None:
     asyncio.run(scene())
 
 
+def test_s1_what_was_withdrawn_while_it_waited_stays_when_the_journal_works_again() -> None:
+    """A drawdown or safe mode withdraws what has no order at the venue without a command."""
+
+    async def scene() -> None:
+        exit_ = submit("t2-0", 2, side="sell", reduces=True)
+        bench = Bench(on_bar(submit(), exit_), limits=Limits(first_retry_s=0.0))  # type: ignore[arg-type]
+        bench.journal.broken = True
+        bench.shell.start()
+        bench.shell.put(bar())
+        await bench.settled()
+        bench.core.unwanted.add("t1-0")
+        bench.journal.broken = False
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert [each.client_id for each in bench.venue.named("submit")] == ["t2-0"]
+        [refused] = bench.seen(m.Refused)
+        assert (refused.client_id, refused.code, refused.by) == ("t1-0", "cancelled", "local")
+        bench.shell.stop()
+
+    asyncio.run(scene())
+
+
+def test_o1_a_halt_in_the_turn_of_an_entry_is_in_time() -> None:
+    async def scene() -> None:
+        def script(event: m.Event) -> Sequence[m.Command]:
+            if isinstance(event, m.Ticked):
+                bench.core.unwanted.add("t1-0")
+                return [m.CancelAll(symbols=(0,))]
+            return [submit()] if isinstance(event, m.BarClosed) else ()
+
+        bench = Bench(script)
+        bench.shell.put(bar())
+        bench.shell.put(tick())
+        bench.shell.start()
+        await bench.settled()
+        assert bench.venue.named("submit") == []
+        assert [each.code for each in bench.seen(m.Refused)] == ["cancelled"]
+        bench.shell.stop()
+
+    asyncio.run(scene())
+
+
 def test_s1_a_journal_that_stays_broken_stops_the_run() -> None:
     async def scene() -> None:
         bench = Bench(limits=Limits(first_retry_s=0.0, journal_patience_s=10.0))

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from septet.plugin import Clock
+from septet.plugin import Clock, may_leave
 
 __all__ = ["Barred", "Gate", "Wire", "call", "check_host", "listen"]
 
@@ -31,7 +31,7 @@ _RESERVE: Final = 20
 
 
 class Barred(Exception):
-    """A request that was not sent: the venue asked for quiet, or its time had passed."""
+    """A request that was not sent: quiet was asked for, it was late, or it was withdrawn."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -87,6 +87,8 @@ class Gate:
             self._reserve -= 1
         if wire is not None and 0 < wire.deadline_ns <= now:
             raise Barred("deadline", "its time had passed before it could leave")
+        if wire is not None and wire.deadline_ns and not may_leave():  # orders have a deadline
+            raise Barred("cancelled", "withdrawn before it had left")
 
     def answered(self, status: int, headers: Mapping[str, Any], body: str) -> str:
         """Take an answer in; return ``limited`` or ``banned`` if it says so."""

@@ -60,7 +60,7 @@ def judge(error: BaseException, wire: Wire) -> Verdict:
     code = _code(error)
     if not wire.sent:
         if isinstance(error, Barred):
-            return Verdict(error.code, "gate")
+            return Verdict(error.code, "local" if error.code == "cancelled" else "gate")
         return Verdict(code or "local", "local")
     if wire.status >= 500:
         return Verdict("")

@@ -459,6 +459,10 @@ class LiveCore:
     def _alert(self, level: Any, event: str, text: str, symbol: int = -1) -> None:
         self._out.append(m.Alerted(level=level, event=event, text=text, symbol=symbol))
 
+    def wants(self, client_id: str) -> bool:
+        """Whether an order that has not left yet still should; changes nothing."""
+        return self.orders is None or self.orders.wants(client_id)
+
     # ------------------------------------------------------------------ continuing
 
     def snapshot(self) -> bytes:

@@ -6,7 +6,9 @@ never retries an order by itself. Every answer is an event of `septet.messages`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -29,9 +31,31 @@ __all__ = [
     "StreamDown",
     "Streams",
     "VenueFacts",
+    "leaving",
+    "may_leave",
 ]
 
 Sink = Callable[[Any], None]
+_WANTED: ContextVar[Callable[[], bool] | None] = ContextVar("septet_wanted", default=None)
+
+
+@contextmanager
+def leaving(wanted: Callable[[], bool]) -> Iterator[None]:
+    """Let the adapter ask `may_leave` during one call, and in the tasks that this call begins."""
+    token = _WANTED.set(wanted)
+    try:
+        yield
+    finally:
+        _WANTED.reset(token)
+
+
+def may_leave() -> bool:
+    """Whether the order of this call is still wanted.
+
+    An adapter asks just before the wire: a limiter may have held the order back while a halt came.
+    """
+    wanted = _WANTED.get()
+    return wanted is None or wanted()
 
 
 class Clock(Protocol):

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from typing import Any, Final, Protocol
 
 from septet import messages as m
-from septet._host.venues import Clock, LiveVenue
+from septet._host.venues import Clock, LiveVenue, leaving
 
 __all__ = ["Alarm", "Dispatcher", "Gate", "REMEMBERED_IDS", "Send", "Trainer"]
 
@@ -27,6 +27,8 @@ Send = Coroutine[Any, Any, None]
 Trainer = Callable[[m.Train], Awaitable[m.Event]]
 Fault = Callable[[str, BaseException], None]
 """Told of an adapter that raised: which call, and what."""
+Wants = Callable[[str], bool]
+"""Whether an order that has not left yet still should, by its client id."""
 
 
 class Gate(Protocol):
@@ -110,6 +112,9 @@ class Dispatcher:
         Fits a model outside the process and returns the event that says so.
     fault
         Told when an adapter raised, which is a bug of its own.
+    wants
+        The core's word, asked last before the wire: what a halt or a guard has withdrawn while it
+        waited, for the journal or in the adapter, does not leave.
     """
 
     def __init__(
@@ -121,6 +126,7 @@ class Dispatcher:
         gate: Gate | None = None,
         train: Trainer | None = None,
         fault: Fault | None = None,
+        wants: Wants | None = None,
     ) -> None:
         self.venue = venue
         self.posts = 0
@@ -129,6 +135,7 @@ class Dispatcher:
         self._gate = gate
         self._train = train
         self._fault = fault or (lambda call, error: None)
+        self._wants = wants or (lambda client_id: True)
         self._alarm = Alarm(clock, put)
         self._sent: OrderedDict[str, int] = OrderedDict()
         self._floor = -1
@@ -251,9 +258,13 @@ class Dispatcher:
         if self.venue is None:
             self._refused(order.client_id, "no_venue", "this run has no venue to send orders to")
             return
+        if not self._wants(order.client_id):
+            self._refused(order.client_id, "cancelled", "withdrawn before it had left")
+            return
         self.posts += 1
         try:
-            answer = await self.venue.submit(order)
+            with leaving(lambda: self._wants(order.client_id)):
+                answer = await self.venue.submit(order)
         except Exception as error:  # a bug of the adapter: whether the order left, nobody knows
             self._fault("submit", error)
             answer = self._uncertain(order.client_id, error)
@@ -263,9 +274,13 @@ class Dispatcher:
         if self._clock.now_ns() > order.deadline_ns or self.venue is None:
             self._refused(order.new_client_id, "deadline", "the change was past its deadline")
             return
+        if not self._wants(order.new_client_id):
+            self._refused(order.new_client_id, "cancelled", "withdrawn before it had left")
+            return
         self.posts += 1
         try:
-            answers = await self.venue.amend(order)
+            with leaving(lambda: self._wants(order.new_client_id)):
+                answers = await self.venue.amend(order)
         except Exception as error:  # a bug of the adapter: both orders must be looked at
             self._fault("amend", error)
             answers = [self._uncertain(order.new_client_id, error)]

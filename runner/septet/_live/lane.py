@@ -163,7 +163,7 @@ class Lane:
             )  # fmt: skip
         self.dispatcher = Dispatcher(
             None, clock=self.clock, put=self.put, gate=self.member,
-            train=train, fault=self._fault,
+            train=train, fault=self._fault, wants=self.build.core.wants,
         )  # fmt: skip
         self.shell = Shell(
             self.build.core, journal, self.dispatcher, clock=self.clock, tell=self.tell,

@@ -291,6 +291,11 @@ class Orders:
         child = stops.standing(self._desk, k)
         return child is not None and child.exists and not child.cancels
 
+    def wants(self, client_id: str) -> bool:
+        """Whether a child that has not left yet still should, as far as is known now."""
+        child = self._desk.records.children.get(client_id)
+        return child is None or sending.is_wanted(self._desk, child)
+
     def unsettled(self) -> list[str]:
         """Return the client ids of everything that is not final."""
         return list(self._desk.records.live)

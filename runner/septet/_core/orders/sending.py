@@ -15,7 +15,9 @@ from septet._core.orders.desk import Desk, Level
 from septet._core.orders.ids import child_id
 from septet._core.orders.records import DUST, Child, Ended, Records, Work, tolerated
 
-__all__ = ["advance", "due_ns", "end", "finished", "reprice", "tick", "trim", "wish_cancel"]
+__all__ = [
+    "advance", "due_ns", "end", "finished", "is_wanted", "reprice", "tick", "trim", "wish_cancel",
+]  # fmt: skip
 
 
 def end(desk: Desk, work: Work, state: m.OrderState, reason: str) -> None:
@@ -309,6 +311,17 @@ def _stopped(desk: Desk, work: Work, reason: str, now_ns: int) -> bool:
         return True
     end(desk, work, "filled" if work.filled > 0.0 else "rejected", reason)
     return True
+
+
+def is_wanted(desk: Desk, child: Child) -> bool:
+    """Whether nothing cancels or blocks a child; a reduction, a flip too, no guard holds up."""
+    if child.reduces or child.protects:
+        return True
+    if child.cancels or desk.records.kill:
+        return False
+    k = child.symbol
+    closes = whole(max(0.0, -child.sign * desk.position(k)), desk.instrument(k).lot) > 0.0
+    return closes or bool(child.replaces) or not desk.guards.blocked(k)
 
 
 def _submit(
