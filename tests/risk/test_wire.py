@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -37,6 +38,8 @@ class Order:
     trigger: float | None = None
     reduces: bool = False
     decided: float = 64.0
+    changes: bool = False
+    replaces: float = 0.0
 
 
 @dataclass
@@ -84,6 +87,8 @@ def oracle(world: World, order: Order) -> set[str]:
     same = [each for each in entries if each[:2] == (order.sign, order.quantity)]
     if len(same) >= LIMITS.repeats:
         broken.add("throttled")
+    if order.changes:
+        broken.clear()  # it is no order more
     broken |= worn(world) | prices(world, order) | worst(world, order)
     return broken
 
@@ -134,7 +139,7 @@ def worst(world: World, order: Order) -> set[str]:
     """Judge the position this order's side could become, and the sum with the other symbol."""
     if not is_amount(world.price) or not is_amount(world.equity):
         return set()
-    others = world.buys if order.sign > 0 else world.sells
+    others = (world.buys if order.sign > 0 else world.sells) - order.replaces
     could = order.sign * world.held + others + order.quantity
     value = max(0.0, could) * world.price
     broken = set()
@@ -166,7 +171,7 @@ def made(world: World) -> Checks:
 def ask(checks: Checks, order: Order) -> str:
     return checks.check(
         0, order.sign, order.quantity, order.rest, order.limit, order.trigger, order.reduces,
-        order.decided, NOW,
+        order.decided, NOW, changes=order.changes, replaces=order.replaces,
     )  # fmt: skip
 
 
@@ -201,15 +206,21 @@ WORLDS = st.builds(
 
 
 @settings(max_examples=1_500, deadline=None)
-@given(WORLDS, ORDERS)
-@example(World(sells=300.0), Order(quantity=100.5, rest=300.0))  # others' sells are no room to buy
-@example(World(sells=300.0, other_held=200.0), Order())
-@example(World(equity=math.nan, traded=[(1.0, 0)]), Order())
-@example(World(amends=[1] * 8), Order())
-@example(World(), Order(quantity=98.0, rest=98.0, trigger=67.0))
+@given(WORLDS, ORDERS, st.booleans())
+@example(World(sells=300.0), Order(quantity=100.5, rest=300.0), False)  # no room to buy
+@example(World(sells=300.0, other_held=200.0), Order(), False)
+@example(World(equity=math.nan, traded=[(1.0, 0)]), Order(), False)
+@example(World(amends=[1] * 8), Order(), False)
+@example(World(amends=[1] * 8), Order(), True)
+@example(World(sent=[(1, 2.0, False, 1)] * 4, buys=300.0), Order(), True)
+@example(World(held=98.0, buys=2.0), Order(), True)
+@example(World(), Order(quantity=98.0, rest=98.0, trigger=67.0), False)
 def test_what_leaves_breaks_no_rule_and_the_reason_is_one_that_is_broken(
-    world: World, order: Order
+    world: World, order: Order, changes: bool
 ) -> None:
+    if changes:  # it takes the place of all or a part of what is open on its side
+        order.changes = True
+        order.replaces = min(2.0, world.buys if order.sign > 0 else world.sells)
     broken = oracle(world, order)
     checks = made(world)
     found = ask(checks, order)
@@ -264,6 +275,109 @@ def test_an_order_that_follows_the_best_price_is_no_repeat_of_itself(amends: boo
     assert bench.guards.active() == []
     assert 1 not in bench.ended
     assert 40 <= left <= 45
+
+
+HUNDREDTH = PRICE / 100.0
+EQUITY = st.sampled_from([1e9, 1e9, 1.8 * PRICE, PRICE, math.nan])
+CHANGES = st.fixed_dictionaries({
+    "amends": st.booleans(), "sign": SIGNS, "filled": st.sampled_from([0.0, 0.4]),
+    "price": st.sampled_from([-6, -5, -1, 1, 5, 6]), "market": st.sampled_from([0, 0, 4, 6]),
+    "age_s": st.sampled_from([0, 0, 121]), "equity": EQUITY,
+    "most": st.sampled_from([math.inf, PRICE, 0.99 * PRICE, 0.61 * PRICE]),
+    "least": st.sampled_from([0.0, 0.6, 0.65]), "others": st.sampled_from([0.0, 0.0, 1.0]),
+    "block": st.sampled_from(["", "", "clock_skew", "turnover"]),
+})  # fmt: skip
+
+
+def change_oracle(case: dict[str, Any], price: float, market: float) -> set[str]:
+    """Return every rule that the order breaks which a changed entry of 1 at PRICE becomes."""
+    broken = {case["block"]} - {""}
+    rest = 1.0 - case["filled"]
+    if case["age_s"] > 120:
+        broken.add("no_price")
+    if abs(price - market) > market / 20 or abs(market - PRICE) > PRICE / 20:
+        broken.add("collar")
+    if rest * price > case["most"]:
+        broken.add("max_order_value")
+    if rest < case["least"]:
+        broken.add("min_quantity")
+    if math.isnan(case["equity"]):
+        return broken | {"equity"}
+    if (1.0 + case["others"]) * market > 1.05 * case["equity"]:
+        broken.add("position")
+        broken.add("gross")
+    return broken
+
+
+@settings(max_examples=400, deadline=None)
+@given(CHANGES)
+def test_a_changed_entry_is_judged_as_the_entry_it_makes(case: dict[str, Any]) -> None:
+    """What may not leave leaves what stands as it is, and says the reason once."""
+    sign = case["sign"]
+    bench = Bench(amends=case["amends"])
+    rests = bench.order(
+        1, float(sign), reduces=False, kind="limit", limit_price=PRICE, decided_price=PRICE
+    )
+    bench.ack(rests)
+    if case["filled"]:
+        bench.execute(rests, case["filled"])
+    price, market = PRICE + case["price"] * HUNDREDTH, PRICE + case["market"] * HUNDREDTH
+    bench.checks.limits = Limits(max_order_value=case["most"])
+    bench.checks.symbols[0].instrument.min_quantity = case["least"]
+    bench.checks.equity = case["equity"]
+    bench.checks.priced(0, market, bench.now - case["age_s"] * SECOND)
+    if case["others"]:
+        bench.list_open(bench.listed(rests), stranger(bench, sign))
+    if case["block"]:
+        bench.guards.fire(case["block"], bench.now)
+    bench.take(m.Query)
+    broken = change_oracle(case, price, market)
+    left = bench.core.amend(1, price, bench.now)
+    assert left == (not broken)
+    assert not bench.core.amend(1, price, bench.now), "one at a time, or refused again"
+    bench.proceed()
+    sent = bench.take(m.Amend if case["amends"] else m.Cancel)
+    assert len(sent) == left
+    told = [each.text for each in bench.alerts if each.event == "rejected_order"]
+    assert len(told) == (bool(broken) and not case["block"])
+    assert all(text.rpartition(" ")[2] in broken for text in told)
+    assert 1 not in bench.ended
+    assert bench.core.unsettled()[:1] == [rests.client_id]
+
+
+@pytest.mark.parametrize("amends", [False, True])
+def test_a_changed_reduction_skips_what_reductions_skip(amends: bool) -> None:
+    bench = Bench(amends=amends)
+    bench.hold(1.0)
+    bench.ack(bench.order(1, -1.0, kind="limit", limit_price=PRICE, whole=False))
+    bench.checks.limits, bench.checks.equity = Limits(max_order_value=1.0), math.nan
+    bench.guards.fire("turnover", bench.now)
+    assert bench.core.amend(1, 2.0 * PRICE, bench.now)
+    bench.proceed()
+    assert len(bench.take(m.Amend if amends else m.Cancel)) == 1
+
+
+def test_an_entry_follows_again_when_the_block_ends() -> None:
+    bench = Bench(amends=True)
+    bench.handle(quote(bench, PRICE))
+    bench.want(1, patience_ns=45 * SECOND, decided_price=PRICE)
+    bench.ack(bench.only(m.Submit))
+    bench.guards.fire("clock_skew", bench.now)
+    bench.handle(quote(bench, PRICE + 0.01))
+    bench.after_s(3)
+    assert not bench.take(m.Amend) + bench.take(m.Cancel)
+    assert bench.alerted("rejected_order") == []
+    bench.guards.lift("clock_skew", "it is over")
+    bench.after_s(1)
+    assert bench.only(m.Amend).limit_price == PRICE + 0.01
+
+
+def stranger(bench: Bench, sign: int) -> m.OrderSeen:
+    """Return an open order of somebody else, as large as ours."""
+    return m.OrderSeen(
+        at_ns=bench.now, symbol=0, client_id="x", venue_order_id="x", quantity=1.0, filled=0.0,
+        side="buy" if sign > 0 else "sell", state="open", by="list",
+    )  # fmt: skip
 
 
 def quote(bench: Bench, bid: float) -> m.Quoted:

@@ -301,7 +301,7 @@ class Checks:
     def check(
         self, k: int, sign: int, quantity: float, rest: float, limit: float | None,
         trigger: float | None, reduces: bool, decided: float, now_ns: int, *,
-        changes: bool = False,
+        changes: bool = False, replaces: float = 0.0,
     ) -> str:  # fmt: skip
         """Return the rule an order breaks, or "".
 
@@ -320,8 +320,10 @@ class Checks:
         now_ns
             Wall time.
         changes
-            Whether it takes the place of one that was cancelled to change its price, which
-            `may_amend` has let and `amended` counted: it is no order more.
+            Whether it takes the place of one to change its price: it is no order more, and
+            `may_amend` has let it.
+        replaces
+            How much of what is open on its side it takes the place of (base currency).
         """
         one = self.symbols[k]
         lot = one.instrument.lot
@@ -337,7 +339,7 @@ class Checks:
         return (
             self._busy(k, sign, quantity, now_ns, changes)
             or self._dear(one, quantity, limit, trigger, decided, now_ns)
-            or self._large(one, sign, quantity)
+            or self._large(one, sign, quantity, replaces)
         )
 
     def _busy(self, k: int, sign: int, quantity: float, now_ns: int, changes: bool) -> str:
@@ -407,10 +409,11 @@ class Checks:
             return "min_quantity"
         return "min_notional" if value < instrument.min_notional else ""
 
-    def _large(self, one: _Symbol, sign: int, quantity: float) -> str:
+    def _large(self, one: _Symbol, sign: int, quantity: float, replaces: float) -> str:
         """Return which limit the worst case would pass, on the side of the order."""
         limits = self.limits
-        exposed = quantity + (one.held + one.buys if sign > 0 else one.sells - one.held)
+        others = (one.buys if sign > 0 else one.sells) - replaces
+        exposed = quantity + (one.held + others if sign > 0 else others - one.held)
         value = exposed * one.price
         if value <= 0.0:  # all of it only brings the position nearer to nothing
             return ""

@@ -13,7 +13,7 @@ from septet._core.checks import inward, outward, whole
 from septet._core.orders import stops
 from septet._core.orders.desk import Desk, Level
 from septet._core.orders.ids import child_id
-from septet._core.orders.records import DUST, Child, Ended, Records, Work, tolerated
+from septet._core.orders.records import DUST, Child, Ended, Parent, Records, Work, tolerated
 
 __all__ = [
     "advance", "due_ns", "end", "finished", "is_wanted", "reprice", "tick", "trim", "wish_cancel",
@@ -32,15 +32,10 @@ def end(desk: Desk, work: Work, state: m.OrderState, reason: str) -> None:
     if not work.children:
         desk.commands.append(
             m.Changed(
-                order=parent.number,
-                client_id="",
-                symbol=parent.symbol,
-                state=state,
-                filled=0.0,
-                reason=reason,
-                trace=parent.trace,
+                order=parent.number, client_id="", symbol=parent.symbol, state=state, filled=0.0,
+                reason=reason, trace=parent.trace,
             )
-        )
+        )  # fmt: skip
     desk.outcomes.append(Ended(parent.number, parent.symbol, state, reason, work.filled))
 
 
@@ -207,19 +202,27 @@ def _send(desk: Desk, work: Work, now_ns: int) -> bool:
     if kind is None:
         end(desk, work, "expired", "max_slippage")
         return True
-    desk.weigh()
-    reason = ""
-    if not parent.reduces:
-        reason = "operator_halt" if desk.records.kill else desk.guards.blocked(k)
-    reason = reason or desk.checks.check(
-        k, sign, quantity, rest, limit, trigger, parent.reduces, parent.decided_price, now_ns,
-        changes=changes,
-    )  # fmt: skip
+    reason = _refusal(desk, parent, quantity, rest, limit, trigger, now_ns, changes=changes)
     if reason:
         return _stopped(desk, work, reason, now_ns)
     desk.checks.sent(k, sign, quantity, parent.reduces, now_ns, changes=changes)
     _submit(desk, work, kind, quantity, limit, trigger, now_ns)
     return False
+
+
+def _refusal(
+    desk: Desk, parent: Parent, quantity: float, rest: float, limit: float | None,
+    trigger: float | None, now_ns: int, *, changes: bool, replaces: float = 0.0,
+) -> str:  # fmt: skip
+    """Return what keeps a child, new or changed, from leaving, or ""."""
+    desk.weigh()
+    reason, k = "", parent.symbol
+    if not parent.reduces:
+        reason = "operator_halt" if desk.records.kill else desk.guards.blocked(k)
+    return reason or desk.checks.check(
+        k, parent.sign, quantity, rest, limit, trigger, parent.reduces, parent.decided_price,
+        now_ns, changes=changes, replaces=replaces,
+    )  # fmt: skip
 
 
 def _size(desk: Desk, work: Work, sign: int) -> tuple[float, float]:
@@ -296,12 +299,7 @@ def _stopped(desk: Desk, work: Work, reason: str, now_ns: int) -> bool:
             work.alarmed = True
             desk.alert("critical", "reduction_waits", f"a reduction may not leave: {reason}", k)
         return False
-    if reason in ("throttled", "turnover"):
-        text = f"order {parent.number} was the last straw"
-        desk.commands += desk.guards.fire(reason, now_ns, text=text)
-    elif not desk.guards.blocked(k) and not desk.records.kill:
-        text = f"order {parent.number} was refused here: {reason}"
-        desk.alert("warning", "rejected_order", text, k)
+    _tell(desk, parent, f"order {parent.number} was refused here", reason, now_ns)
     held = whole(max(0.0, -parent.sign * desk.position(k)), desk.instrument(k).lot)
     if held > 0.0:
         quantity = parent.sign * min(abs(parent.quantity), held + work.filled)
@@ -322,6 +320,15 @@ def is_wanted(desk: Desk, child: Child) -> bool:
     k = child.symbol
     closes = whole(max(0.0, -child.sign * desk.position(k)), desk.instrument(k).lot) > 0.0
     return closes or bool(child.replaces) or not desk.guards.blocked(k)
+
+
+def _tell(desk: Desk, parent: Parent, what: str, reason: str, now_ns: int) -> None:
+    """Say what was refused; a block has said so itself."""
+    if reason in ("throttled", "turnover"):
+        text = f"order {parent.number} was the last straw"
+        desk.commands += desk.guards.fire(reason, now_ns, text=text)
+    elif not desk.guards.blocked(parent.symbol) and not desk.records.kill:
+        desk.alert("warning", "rejected_order", f"{what}: {reason}", parent.symbol)
 
 
 def _submit(
@@ -404,7 +411,11 @@ def tick(desk: Desk, work: Work, now_ns: int) -> None:
 
 
 def reprice(desk: Desk, work: Work, price: float, now_ns: int) -> bool:
-    """Move a resting limit order; return False where that cannot be done now."""
+    """Move a resting limit order; return False where that cannot be done now.
+
+    Where the order it would become may not leave, what stands stays as it is: it was let through
+    at its price, no block takes away what rests, and a pause of a second ends no entry.
+    """
     children = _children(desk, work)
     parent = work.parent
     if len(children) != 1 or work.cancelled:
@@ -416,32 +427,36 @@ def reprice(desk: Desk, work: Work, price: float, now_ns: int) -> bool:
         return False
     instrument = desk.instrument(parent.symbol)
     limit = inward(price, instrument.tick, parent.sign)
+    rest = abs(parent.quantity) - work.filled
+    quantity = whole(min(old.rest, rest), instrument.lot)
+    if quantity <= 0.0:
+        return False
     work.repriced_ns = now_ns
+    reason = _refusal(
+        desk, parent, quantity, rest, limit, None, now_ns, changes=True, replaces=old.rest
+    )
+    if reason:
+        if reason != work.refused:
+            what = f"a change of order {parent.number} was refused here"
+            _tell(desk, parent, what, reason, now_ns)
+        work.refused = reason
+        return False
     desk.checks.amended(now_ns)
     if not desk.timing.amends or not work.may_amend:
         work.again, work.price = True, price
         desk.want_cancel(old, now_ns)
         return True
-    quantity = whole(min(old.rest, abs(parent.quantity) - work.filled), instrument.lot)
-    if quantity <= 0.0:
-        return False
     new = _new(desk, work, "limit", quantity, limit, None, now_ns)
     new.replaces, old.replaced_by = old.client_id, new.client_id
     desk.changed(new)
     desk.commands.append(
         m.Amend(
-            client_id=old.client_id,
-            venue_order_id=old.venue_order_id,
-            new_client_id=new.client_id,
-            parent=parent.number,
-            symbol=parent.symbol,
-            side="buy" if parent.sign > 0 else "sell",
-            quantity=quantity,
-            limit_price=limit,
-            deadline_ns=now_ns + desk.timing.send_within_ns,
-            trace=parent.trace,
+            client_id=old.client_id, venue_order_id=old.venue_order_id,
+            new_client_id=new.client_id, parent=parent.number, symbol=parent.symbol,
+            side="buy" if parent.sign > 0 else "sell", quantity=quantity, limit_price=limit,
+            deadline_ns=now_ns + desk.timing.send_within_ns, trace=parent.trace,
         )
-    )
+    )  # fmt: skip
     return True
 
 
