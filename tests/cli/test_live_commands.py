@@ -41,7 +41,7 @@ def events_of(folder: Path, kind: type[m.Event]) -> list[Any]:
         return [each.event for each in journal.read() if isinstance(each.event, kind)]
 
 
-def test_paper_killed_and_started_again_goes_on(venue: Local) -> None:
+def test_paper_killed_and_started_again_goes_on(venue: Local, septet: Command) -> None:
     file = venue.file()
     first = venue.run(file, "--log-level", "info")
     until_said(first, lambda line: line["event"] == "live")
@@ -49,6 +49,7 @@ def test_paper_killed_and_started_again_goes_on(venue: Local) -> None:
     first.kill()
     first.communicate()
     [folder] = (venue.runs / "local").iterdir()
+    assert "killed" in septet("runs", "list", "--runs", venue.runs).out
     before = len(events_of(folder, m.BarrierReached))
     code, out, err = finish(venue.run(file, "--bars", "40", "--json"))
     assert code == 0, err[-3000:]
@@ -82,6 +83,7 @@ def test_live_is_halted_resumed_and_stopped_by_a_signal(venue: Local, septet: Co
     shown = septet("runs", "show", "local", "--runs", venue.runs).out
     assert "Not running       SIGTERM was received" in shown
     assert "septet resume lifts it" in shown
+    assert "stopped" in septet("runs", "list", "--runs", venue.runs).out
     sent = len([c for c in commands_of(folder) if isinstance(c, m.Submit) and not c.reduces])
     code, out, err = finish(venue.run(file, "--yes", "--bars", "60", mode="live"))
     assert code == 3, err[-3000:]
@@ -92,6 +94,24 @@ def test_live_is_halted_resumed_and_stopped_by_a_signal(venue: Local, septet: Co
     code, out, err = finish(venue.run(file, "--yes", "--bars", "62", mode="live"))
     assert code == 0, err[-3000:]
     assert not (folder / HALT).exists()
+
+
+def test_a_halt_by_signal_in_the_first_moments_ends_no_process(venue: Local) -> None:
+    process = venue.run(venue.file(), "--bars", "2")
+    while not _held(process.pid, signal.SIGUSR1):
+        assert process.poll() is None
+    process.send_signal(signal.SIGUSR1)
+    code, _, err = finish(process)
+    assert code == 3, err[-3000:]
+    [folder] = (venue.runs / "local").iterdir()
+    assert (folder / HALT).is_file()
+
+
+def _held(pid: int, number: int) -> bool:
+    """Whether a process holds a signal back."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    [mask] = [line.split()[1] for line in lines if line.startswith("SigBlk")]
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def commands_of(folder: Path) -> list[m.Command]:

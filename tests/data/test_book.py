@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from septet.plugin import Clock, QuoteSeen, StreamDown
 from septet_plugins.data.book import Book
+from septet_plugins.data.ccxt_books import Books
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -212,3 +216,47 @@ def test_recorded_differences_sound_and_corrupted(kind: str, sound: bool) -> Non
         if not book.update(int(first), int(last), bids, asks):
             faults.append(book.reason)
     assert (not faults) == sound, faults
+
+
+class Still(Clock):
+    """A clock that stands still."""
+
+    @property
+    def speed(self) -> float:
+        return 1.0
+
+    def now_ns(self) -> int:
+        return 1
+
+    def market_ns(self) -> int:
+        return 1
+
+
+def test_a_side_drained_beyond_its_snapshot_has_another_one_asked_for() -> None:
+    """What lies deeper than a snapshot goes was never told: an empty side may not be one."""
+    heard: list[Any] = []
+    asked: list[str] = []
+
+    async def fetch(symbol: str, limit: Any, params: Any) -> dict[str, Any]:
+        asked.append(symbol)
+        levels = [[101.0, 1.0]] if len(asked) == 1 else [[105.0, 2.0]]
+        return {"nonce": 10 * len(asked), "bids": [[100.0, 1.0]], "asks": levels}
+
+    def drained(first: int, last: int) -> dict[str, Any]:
+        return {"s": "AB", "U": first, "u": last, "b": [], "a": [["101.0", "0"]], "E": 1}
+
+    async def case() -> None:
+        client = SimpleNamespace(
+            id="binance", markets={"A/B": {"id": "AB"}}, fetch_order_book=fetch
+        )
+        books = Books(client, ("A/B",), Still(), heard.append)
+        await client.fetch_order_book("A/B")
+        assert books.raw(drained(11, 12))
+        assert isinstance(heard[-1], StreamDown)
+        assert heard[-1].reason == "a side of the book is empty"
+        await asyncio.gather(*books._tasks.values())
+        assert len(asked) == 2
+        assert isinstance(heard[-1], QuoteSeen)
+        assert heard[-1].ask == 105.0
+
+    asyncio.run(case())

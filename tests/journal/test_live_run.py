@@ -31,6 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     place = tmp_path / "runs" / "demo" / "live-1"
     with live_run(place) as journal:
         journal.move()
+        journal.begin(pid=os.getpid(), host="here", boot="b", now_ns=T0)
         holder = Holder.this_process(run_id="live-1", strategy="demo", folder=place, now_ns=T0)
         with Lease.take(holder):
             yield place
@@ -148,6 +149,11 @@ def test_projections_are_the_same_run_until_the_journal_goes_on(
     assert str(folder / "trades.parquet") in written
     assert isinstance(open_run(folder), LiveRun)  # it goes on: the journal knows more
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "nobody holds it here"))
+    killed = open_run(folder)
+    assert isinstance(killed, LiveRun)  # how it ended, its tables cannot know
+    assert (killed.summary["state"], killed.folder) == ("killed", folder)
+    spoil(folder / "journal.sqlite", "UPDATE starts SET clean = 1, ended_ns = began_ns")
+    _septet("runs", "export", "live-1", root=tmp_path / "runs")
     stored = open_run(folder)
     assert type(stored) is Run
     for name, frame in live.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -111,6 +112,29 @@ def test_what_the_venue_has_not_is_declared_when_it_said_so_twice() -> None:
     assert events[0].reason == "the venue has no such bar"
     one.take(seen(0), now, now)
     assert [each.kind for each in one.findings()] == ["gap", "after_gap"]
+
+
+def test_what_the_venue_has_not_is_asked_for_ever_more_seldom_until_more_is_due() -> None:
+    """The last bar of a session, over a weekend."""
+    one = desk("A", calendar="XNYS")
+    friday = 1_704_488_340 * SECOND  # 2024-01-05T20:59Z, the last minute of the session
+    one.resume("A", friday - MINUTE, 100.0)
+    due = friday + 2 * 24 * 3_600 * SECOND + 17 * 3_600 * SECOND + 32 * MINUTE
+    now, asked = friday + MINUTE, []
+    while now <= due + SECOND:
+        for wanted in one.wanted(now, now):
+            asked.append(now)
+            assert one.answer(wanted, [], now, now) == []
+        then = one.next_wall_ns(lambda ns: ns)
+        assert then is not None
+        assert then > now
+        now = then
+    assert len(asked) < 90
+    assert max(b - a for a, b in pairwise(asked)) == 3_600 * SECOND
+    first = one.next_of("A")
+    assert first is not None
+    assert first.open_ns == friday
+    assert asked[-1] == due + SECOND  # the first bar of Monday
 
 
 def test_an_unreachable_feed_declares_nothing_until_others_have_waited() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from septet import messages as m
 from septet._core.telling import halted
-from septet._live.logs import RunLog, lines_of
+from septet._live.logs import UNHEARD, RunLog, lines_of
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 AT_NS = 1_700_000_000_123_456_789
@@ -101,6 +101,29 @@ def test_a_block_is_one_line_that_says_what_ends_it() -> None:
     )
 
 
+def test_a_usual_start_and_stop_have_no_line_that_warns() -> None:
+    rule = "feed_down:bars:BTC/USDT"
+    down = m.FeedChanged(at_ns=1, stream="bars", symbol=0, state="down", reason=UNHEARD)
+    fired = m.Fired(
+        rule=rule, then="block_entries", lifts="the stream is live again", equity=1.0, text=UNHEARD
+    )
+    alert = m.Alerted(level="warning", event="feed_down", text=f"{rule}: {UNHEARD}", symbol=0)
+    live = m.FeedChanged(at_ns=2, stream="bars", symbol=0, state="live")
+    stop = m.Operated(at_ns=3, action="stop", name="septet", reason="SIGTERM was received")
+    lines = [
+        *lines_of(down, [fired, alert], SYMBOLS),
+        *lines_of(live, [m.Lifted(rule=rule, by="live")], SYMBOLS),
+        *lines_of(stop, [], SYMBOLS),
+    ]
+    assert [(level, name) for level, name, _ in lines] == [
+        ("info", "feed"), ("info", "feed_down"), ("info", "feed"), ("info", "lifted"),
+        ("info", "operated"),
+    ]  # fmt: skip
+    later = m.Fired(rule=rule, then="block_entries", lifts="", equity=1.0, text="connection lost")
+    [(level, _, _)] = lines_of(m.Ticked(at_ns=4, market_ns=4), [later, alert], SYMBOLS)
+    assert level == "warning"
+
+
 def test_orders_have_the_names_that_why_takes() -> None:
     refused = m.Changed(
         order=5, client_id="", symbol=1, state="rejected", filled=0.0, reason="venue_down"
@@ -123,7 +146,7 @@ def test_a_decision_to_do_nothing_is_for_debugging_only() -> None:
 def test_events_about_the_world_have_lines(symbol: int, state: Any, reason: str) -> None:
     event = m.FeedChanged(at_ns=1, stream="bars", symbol=symbol, state=state, reason=reason)
     [(level, name, fields)] = lines_of(event, [], SYMBOLS)
-    assert (level == "info") == (state == "live")
+    assert (level == "info") == (state == "live" or reason == UNHEARD)
     assert name == "feed"
     assert json.dumps(fields)
 

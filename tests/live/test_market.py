@@ -15,6 +15,7 @@ from septet._live.bars import BarDesk, BarRules
 from septet._live.clock import ManualClock
 from septet._live.feed_grid import Gate, Grid
 from septet._live.market import MarketDesk
+from septet._live.start import until_enough
 from septet._live.watchdog import Watchdog
 from septet_schemas.data import CandlesConfig
 
@@ -153,3 +154,15 @@ def test_a_quote_says_when_it_was_heard_in_market_time() -> None:
         await ear.desk.close()
 
     asyncio.run(scene())
+
+
+def test_no_more_decides_than_was_asked_for_however_late_the_end_comes() -> None:
+    found: list[m.Event] = []
+    put = until_enough(found.append, 2)
+    for k in range(4):
+        for decides in (False, True):
+            put(m.BarrierReached(at_ns=k, time_ns=k, present=(0,), decides=decides))
+        put(m.Ticked(at_ns=k, market_ns=k))
+    assert [each.at_ns for each in found if isinstance(each, m.BarrierReached)] == [0, 0, 1, 1]
+    assert sum(isinstance(each, m.Ticked) for each in found) == 4
+    assert until_enough(found.append, None) == found.append

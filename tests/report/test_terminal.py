@@ -61,7 +61,11 @@ def test_list_keeps_ids_whole_at_eighty_columns(full_run: Run, rules_run: Run) -
     out = io.StringIO()
     lines = [run.summary for run in (full_run, rules_run)]
     damaged = {"run_id": "20260101T000000Z-abcdef", "strategy": "x", "damaged": "no summary"}
-    show_list([*lines, damaged], Console(file=out, width=80, highlight=False))
+    console = Console(file=out, width=80, highlight=False)
+    show_list([*lines, damaged], console)
+    assert "State" not in out.getvalue()
+    show_list([{**lines[0], "state": "killed"}, *lines, damaged], console)
+    assert "killed" in out.getvalue()
     text = out.getvalue()
     assert full_run.run_id in text
     assert "halted on" in text

@@ -54,8 +54,12 @@ class Books:
         symbol = self._by_id.get(str(inner.get("s")))
         if symbol is None or not numbered(self._client.id):
             return False
-        book, before = self._books[symbol], self._books[symbol].valid
+        book = self._books[symbol]
+        before, whole = book.valid, all(book.depth())
         book.update(int(inner["U"]), int(inner["u"]), inner["b"], inner["a"], inner.get("pu"))
+        if before and whole and book.valid and not all(book.depth()):
+            # A snapshot goes only so deep: what lies beyond it was never told.
+            book.reset("a side of the book is empty")
         if before and not book.valid:
             self._say_down(symbol, book.reason)
             self._resync(symbol)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -86,6 +87,8 @@ def run(files: tuple[str, ...], mode: str | None, sets: tuple[str, ...], **chose
     of the same file in the same folder stopped.
     """
     began = time.perf_counter()
+    # A kill switch pulled while this begins must halt, not end the process without a word.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     from septet._cli.render import render_problems
     from septet._config import load
 

@@ -11,21 +11,24 @@ __all__ = ["BarRules", "Wanted"]
 class BarRules:
     """How patient a desk is; times are of the wall unless `market` is in the name.
 
-    `jump` is the share of the previous close beyond which a price is absurd until it is
-    confirmed. A missing bar is asked for `ask_after_ns` after its close and again at intervals
-    from `retry_ns` up to `slowest_ns`. That the venue has no such bar is believed after two
-    answers, one asked for `settle_ns` after the other had come, or after one with later bars in
-    it; what holds back others is given up after `give_up_ns`. A question without an answer is
-    lost after `answer_ns`. A venue may close a bar `early_market_ns` before our clock does. The
-    newest row of an answer may be a bar whose last trades are not in it yet: it is believed if it
-    was asked for `sure_ns` after its close, or again `again_ns` later with the same answer; see
-    `BarDesk.answer`. `page` bars are asked for at once, `backlog` confirmed bars wait at most.
+    `jump` is the share of the previous close beyond which a price is absurd until it is confirmed.
+    A missing bar is asked for `ask_after_ns` after its close and again at intervals from
+    `retry_ns` up to `slowest_ns`. That the venue has no such bar is believed after two answers,
+    one asked for `settle_ns` after the other had come, or after one with later bars in it; what
+    holds back others is given up after `give_up_ns`. A question without an answer is lost after
+    `answer_ns`. What the feed said not to have, while nothing later is due, as over a weekend, is
+    asked for ever more seldom, up to `longest_ns` apart. A venue may close a bar `early_market_ns`
+    before our clock does. The newest row of an answer may be a bar whose last trades are not in it
+    yet: it is believed if it was asked for `sure_ns` after its close, or again `again_ns` later
+    with the same answer; see `BarDesk.answer`. `page` bars are asked for at once, `backlog`
+    confirmed bars wait at most.
     """
 
     jump: float = 0.5
     ask_after_ns: int = 1_000_000_000
     retry_ns: int = 1_000_000_000
     slowest_ns: int = 30_000_000_000
+    longest_ns: int = 3_600_000_000_000
     settle_ns: int = 3_000_000_000
     answer_ns: int = 60_000_000_000
     give_up_ns: int = 30_000_000_000

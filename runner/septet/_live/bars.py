@@ -74,6 +74,10 @@ class _Line:
     answer_by_ns: int = 0
     asked: int = 0
     ask_ns: int = 0
+    rest_ns: int = 0
+    """Until when nothing is asked for, unless a bar becomes due that was not asked for yet."""
+    rest_known_ns: int = 0
+    """When that bar is known."""
 
 
 class BarDesk:
@@ -118,6 +122,7 @@ class BarDesk:
         for line in self._lines.values():
             if symbol in ("", line.symbol):
                 line.partial.clear()
+                line.rest_ns = 0
 
     def next_of(self, symbol: str) -> Slot | None:
         """Return the next bar due of a symbol; None before its first."""
@@ -168,7 +173,9 @@ class BarDesk:
         line.newest_ns = max(line.newest_ns, seen.open_ns)
         if line.next is not None and seen.open_ns < line.next.open_ns:
             self._repeat(line, seen, closed=bool(seen.closed))
-        elif seen.closed and slot.known_ns - market_ns <= self.rules.early_market_ns:
+            return list(self._drain(line, now_ns, market_ns))
+        line.rest_ns = 0
+        if seen.closed and slot.known_ns - market_ns <= self.rules.early_market_ns:
             self._confirm(line, seen, seen.source)
         elif seen.closed:
             text = "a bar said to be closed long before its end"
@@ -222,7 +229,18 @@ class BarDesk:
                 empty.asked_ns = wanted.asked_ns
                 empty.times += 1 if slot.open_ns > newest else _DEFINITE
                 empty.hole |= slot.open_ns < newest
+        self._rest(line, wanted, now_ns)
         return list(self._drain(line, now_ns, market_ns))
+
+    def _rest(self, line: _Line, wanted: Wanted, now_ns: int) -> None:
+        """Ask ever more seldom for what the feed said not to have, until more is due."""
+        assert line.next is not None
+        empty = line.empty.get(line.next.open_ns)
+        if empty is None or not self._is_settled(empty) or line.ready or line.suspect:
+            return
+        wait = self.rules.retry_ns * 2 ** min(line.asked - 1, 20)
+        line.rest_ns = now_ns + min(self.rules.longest_ns, wait)
+        line.rest_known_ns = line.grid.following(wanted.until_ns - 1).known_ns
 
     def poll(self, now_ns: int, market_ns: int) -> list[m.Event]:
         """Give up what has held back others for too long."""
@@ -238,6 +256,8 @@ class BarDesk:
         found = []
         for line in self._lines.values():
             if line.next is None or now_ns < max(line.ask_ns, line.answer_by_ns):
+                continue
+            if now_ns < line.rest_ns and market_ns < line.rest_known_ns + patience:
                 continue
             missing = self._missing(line, market_ns, patience)
             if missing:
@@ -262,6 +282,9 @@ class BarDesk:
                 times.append(line.held_since_ns + self.rules.give_up_ns)
             if line.next is not None:
                 due = wall_of_market(line.next.known_ns) + self.rules.ask_after_ns
+                if line.rest_ns > line.ask_ns:
+                    more = wall_of_market(line.rest_known_ns) + self.rules.ask_after_ns
+                    due = max(due, min(line.rest_ns, more))
                 times.append(max(line.ask_ns, line.answer_by_ns, due))
         return min(times, default=None)
 
@@ -414,7 +437,7 @@ class BarDesk:
                 kept.pop(slot.open_ns, None)
         line.next = line.grid.following(slot.open_ns)
         line.held_since_ns = None
-        line.asked, line.ask_ns = 0, 0
+        line.asked, line.ask_ns, line.rest_ns = 0, 0, 0
 
     def _gap(self, line: _Line, now_ns: int) -> m.Gapped | None:
         """Declare the missing bars at the head, if they are certainly or hopelessly missing."""

@@ -199,9 +199,10 @@ class Lane:
 
     async def connect(self, feed: LiveFeed, venue: LiveVenue | None) -> None:
         """Listen to the feed, open the venue; a new run reads its history."""
+        left = self.options.bars and self.options.bars - self.known.decisions
         self.market = make_market(
-            self.loaded, feed, self.known.standing, clock=self.clock,
-            put=self.put, tell=self.tell, points=self.known.points,
+            self.loaded, feed, self.known.standing, clock=self.clock, tell=self.tell,
+            put=begin.until_enough(self.put, left), points=self.known.points,
         )  # fmt: skip
         heard = await begin.persist(
             "the feed", self.market.open, tell=self.tell, stopping=self.stopping

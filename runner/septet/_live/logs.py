@@ -145,6 +145,8 @@ def _number(value: float) -> str:
     return f"{value:.10g}"
 
 
+UNHEARD: Final = "not heard yet"
+"""How a stream begins: every start has it, and nobody need get up for it."""
 _SILENT: Final = frozenset({m.Quoted, m.Printed, m.BarClosed, m.Ticked})
 """Events without a line of their own: nearly all there are."""
 
@@ -167,7 +169,8 @@ def lines_of(
             line = "info", *line[1:]  # an exit asks for nothing, and yet its order comes of it
         if isinstance(each, m.Alerted) and said is not None:  # the same, louder: one line is enough
             louder = said[2] if each.event != HALT else {**said[2], "text": each.text}
-            found[-1] = each.level, each.event, louder
+            level = "info" if found[-1][0] == "info" else each.level
+            found[-1] = level, each.event, louder
             line = None
         said = line if isinstance(each, m.Fired) else None
         if line is not None:
@@ -188,9 +191,11 @@ def _of_event(event: m.Event, symbols: Sequence[str]) -> Line | None:
             return "info", "started", {"text": text, "session": event.session}
         case m.Operated():
             text = f"{event.action} by {event.name}: {event.reason}"
-            return "warning", "operated", {"text": text, "action": event.action}
+            level = "info" if event.action == "stop" else "warning"
+            return level, "operated", {"text": text, "action": event.action}
         case m.FeedChanged():
-            level = "info" if event.state == "live" else "warning"
+            quiet = event.state == "live" or event.reason == UNHEARD
+            level = "info" if quiet else "warning"
             symbol = _name(symbols, event.symbol)
             name = f"{event.stream} of {symbol}" if symbol else event.stream
             text = f"{name}: {event.state}" + (f", {event.reason}" if event.reason else "")
@@ -265,10 +270,11 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
             text = f"{command.rule}: {DOES.get(command.then, command.then)}, until: {command.lifts}"
             text += f" ({command.text})" if command.text else ""
             level = "warning" if command.then == "block_entries" else "error"
+            level = "info" if command.text.endswith(UNHEARD) else level
             return level, HALT, {"text": text, "rule": command.rule}
         case m.Lifted():
             text = f"{command.rule} is over" + (f": {command.by}" if command.by != "rule" else "")
-            return "warning", "lifted", {"text": text, "rule": command.rule}
+            return "info", "lifted", {"text": text, "rule": command.rule}
         case m.Alerted():
             return command.level, command.event, {"text": command.text, "symbol": symbol}
         case m.Train():

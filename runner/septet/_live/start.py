@@ -34,7 +34,7 @@ __all__ = [
     "CRASHES", "CRASH_WINDOW_NS", "JOURNAL", "Keeps", "Kept", "OVERLAP_NS", "Options", "Place",
     "Recovered", "Stopped", "differences_of", "doubts", "find_place", "fingerprints_of",
     "first_model", "insist_on_agreement", "insist_on_newest", "insist_on_rights", "persist",
-    "reconcile", "recover", "tag_of", "versions_of",
+    "reconcile", "recover", "tag_of", "until_enough", "versions_of",
 ]  # fmt: skip
 
 JOURNAL: Final = "journal.sqlite"
@@ -48,6 +48,8 @@ _LONGEST_RETRY_S: Final = 30.0
 _LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _EXACT: Final = ("strategy",)
 """Fingerprints without which a journal is another strategy's."""
+
+_MARKET: Final = (m.BarClosed, m.Gapped, m.BarrierReached)
 
 T = TypeVar("T")
 
@@ -324,6 +326,26 @@ def _from_snapshot(core: Keeps, journal: Reader, found: Recovered) -> None:
 def _short(text: bytes) -> str:
     shown = text.decode("utf-8", "replace")
     return shown if len(shown) <= 300 else f"{shown[:300]}..."
+
+
+def until_enough(put: Callable[[m.Event], None], left: int | None) -> Callable[[m.Event], None]:
+    """Return a `put` that lets so many decisions by, and no bars after the last of them.
+
+    What ends a run takes a moment, in which the next bar may close: it is left to the next start,
+    which fills it in.
+    """
+    if left is None:
+        return put
+
+    def counted(event: m.Event) -> None:
+        nonlocal left
+        if type(event) in _MARKET:
+            if left <= 0:
+                return
+            left -= isinstance(event, m.BarrierReached) and event.decides
+        put(event)
+
+    return counted
 
 
 # ---------------------------------------------------------------- the venue

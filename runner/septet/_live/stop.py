@@ -63,9 +63,12 @@ class Signals:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             loop.add_signal_handler(signal.SIGHUP, self._stopped, signal.SIGHUP)
         loop.add_signal_handler(signal.SIGUSR1, self._halt, "SIGUSR1")
+        # One that came before this was held: see `septet run`.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
 
     def forget(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give the signals back."""
+        """Give the signals back; a halt that comes now is held until they are taken again."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             loop.remove_signal_handler(number)
 

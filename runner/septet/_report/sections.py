@@ -19,6 +19,7 @@ from septet._report.words import (
     money,
     number,
     percent,
+    times,
     when,
 )
 
@@ -70,7 +71,7 @@ def tiles(run: Run) -> str:
         ("Win rate", percent(summary["win_rate"]), "after fees"),
         ("Profit factor", number(summary["profit_factor"]), "gains over losses"),
         ("Exposure", percent(summary["exposure"]), "mean, of equity"),
-        ("Turnover", f"{number(summary['turnover'], 1)}x", "of equity, a year"),
+        ("Turnover", times(summary["turnover"]), "of equity, a year"),
         ("Costs", percent(_cost_share(run)), "fees, of the capital"),
     ]
     cells = "".join(
@@ -198,9 +199,9 @@ def refused(summary: Mapping[str, Any]) -> str:
     top = max(reasons.values())
     rows = "".join(
         f'<span class="name">{escape(str(name))}</span>'
-        f'<span class="bar"><i style="--w:{100 * times / top:.1f}"></i></span>'
-        f'<span class="value">{count(times)}</span>'
-        for name, times in list(reasons.items())[:16]
+        f'<span class="bar"><i style="--w:{100 * often / top:.1f}"></i></span>'
+        f'<span class="value">{count(often)}</span>'
+        for name, often in list(reasons.items())[:16]
     )
     return f'<div class="meter">{rows}</div>'
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from septet._report.verdict import tone
-from septet._report.words import UNDEFINED, count, duration, money, number, percent
+from septet._report.words import UNDEFINED, count, duration, money, number, percent, times
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +49,7 @@ def _figures(summary: Mapping[str, Any]) -> Table:
         ("Win rate", percent(summary["win_rate"])),
         ("Profit factor", number(summary["profit_factor"])),
         ("Exposure", percent(summary["exposure"])),
-        ("Turnover a year", f"{number(summary['turnover'], 1)}x"),
+        ("Turnover a year", times(summary["turnover"])),
         ("Fees", money(summary["fees"], unit)),
     ]
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
@@ -64,9 +64,9 @@ def _findings(run: Run) -> list[str]:
     lines = []
     for item in run.findings:
         where = item.get("symbol") or item.get("source")
-        times = int(item.get("count", 0))
-        what = f"{item.get('kind')} {count(times)}, {item.get('policy')}"
-        lines.append(f"{where}: {what if times else item.get('message') or item.get('kind')}")
+        often = int(item.get("count", 0))
+        what = f"{item.get('kind')} {count(often)}, {item.get('policy')}"
+        lines.append(f"{where}: {what if often else item.get('message') or item.get('kind')}")
     more = len(lines) - _FINDINGS
     return [*lines[:_FINDINGS], f"and {more} more kinds, see the report"] if more > 0 else lines
 
@@ -93,7 +93,7 @@ def _speed(summary: Mapping[str, Any]) -> str:
 
 def _lines(run: Run) -> list[tuple[str, Sequence[str]]]:
     summary = run.summary
-    refused = [f"{name} {count(times)}" for name, times in (summary.get("refusals") or {}).items()]
+    refused = [f"{name} {count(often)}" for name, often in (summary.get("refusals") or {}).items()]
     return [
         ("Data", _findings(run)),
         ("Did not act", [", ".join(refused[:5])] if refused else []),
@@ -135,11 +135,13 @@ def show_list(runs: Sequence[Mapping[str, Any]], console: Console) -> None:
     """Print one line for each run, the latest last."""
     widest = max((len(str(item["strategy"])) for item in runs), default=8)
     strategy_width = min(max(widest, 8), 20)
-    rest = max(console.width - 23 - strategy_width - 7 - 9 - 8, 12)
+    live = [("State", False, 7)] if any("state" in item for item in runs) else []
+    rest = max(console.width - 23 - strategy_width - 7 - 9 - 8 - 9 * len(live), 12)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name, right, width in (
         ("Run", False, 23),
         ("Strategy", False, strategy_width),
+        *live,
         ("Trades", True, 7),
         ("Return", True, 9),
         ("Verdict", False, rest),
@@ -157,5 +159,6 @@ def show_list(runs: Sequence[Mapping[str, Any]], console: Console) -> None:
         else:
             gain = percent(item.get("total_return"), signed=True)
             row = (count(item.get("trades")), gain, Text(str(item.get("verdict", ""))))
-        table.add_row(str(item["run_id"]), Text(str(item["strategy"])), *row)
+        state = [Text(str(item.get("state", "")))] if live else []
+        table.add_row(str(item["run_id"]), Text(str(item["strategy"])), *state, *row)
     console.print(table)

@@ -166,7 +166,7 @@ def _show_trace(steps: list[dict[str, Any]], console: Console) -> None:
         table.add_column(justify="right" if right else "left", no_wrap=right, overflow="fold")
     for step in steps:
         clock = iso(step["at_ns"])[11:23].rstrip("Z")
-        since = f"+{step['ms']:,.3f} ms"
+        since = f"{step['ms']:+,.3f} ms"
         table.add_row(Text(clock, "dim"), since, step["step"].replace("_", " "), step["text"])
     console.print(Padding(table, (0, 0, 1, 2)))
 

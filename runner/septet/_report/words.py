@@ -16,6 +16,7 @@ __all__ = [
     "number",
     "percent",
     "plural",
+    "times",
     "when",
 ]
 
@@ -54,6 +55,12 @@ def money(value: float | None, currency: str, *, signed: bool = False) -> str:
 def count(value: int | None) -> str:
     """Write a whole number with thousands separators."""
     return UNDEFINED if value is None else f"{value:,}"
+
+
+def times(value: float | None) -> str:
+    """Write a multiple: ``35.2x``."""
+    said = number(value, 1)
+    return said if said == UNDEFINED else f"{said}x"
 
 
 def plural(value: int, word: str) -> str:

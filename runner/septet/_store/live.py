@@ -39,6 +39,8 @@ __all__ = [
 ]
 
 DAY_NS: Final = 86_400_000_000_000
+_ENDED: Final = {True: "stopped", False: "failed", None: "killed"}
+"""How a run ended: cleanly, by its own failure, or without a word."""
 _ZSTD: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
 
 
@@ -135,6 +137,18 @@ def _columns(table: dict[str, list[Any]]) -> dict[str, list[Any]] | None:
     return table if next(iter(table.values())) else None
 
 
+def _state_of(folder: Path) -> dict[str, str]:
+    """Say how a run stands: running (and who runs it), stopped, failed, killed or never begun."""
+    holder = holder_of(folder)
+    if holder is not None:
+        return {"state": "running", "holder": str(holder)}
+    with Reader(folder / JOURNAL) as reader:
+        last = reader.sessions()[-1:]
+    if not last:
+        return {"state": "unbegun"}
+    return {"state": _ENDED[last[0].clean]}
+
+
 class LiveRun(Run):
     """A run whose truth is its journal; read once, when something is asked for."""
 
@@ -188,9 +202,7 @@ class LiveRun(Run):
         from septet._report.summary import summarise
 
         made = summarise(self.result, frames_of(self.result), run_id=self.run_id)
-        holder = holder_of(self.folder)
-        state = {"state": "running", "holder": str(holder)} if holder else {"state": "stopped"}
-        summary: dict[str, Any] = plain_json({**made, **state})
+        summary: dict[str, Any] = plain_json({**made, **_state_of(self.folder)})
         return summary
 
     @cached_property
@@ -275,7 +287,7 @@ def write_projections(folder: Path | str) -> LiveRun:
     texts = {
         "findings.json": dump_json(run.findings),
         "resolved.json": dump_json(run.result.resolved),
-        "summary.json": dump_json(_at_rest(run.summary)),
+        "summary.json": dump_json(_unheld(run.summary)),
         "manifest.json": dump_json(run.manifest),
     }
     if run.result.strategy_text:
@@ -294,10 +306,9 @@ def write_projections(folder: Path | str) -> LiveRun:
     return run
 
 
-def _at_rest(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What is read from the file is read when nobody runs: who runs is not for the file."""
-    kept = {key: value for key, value in summary.items() if key != "holder"}
-    return {**kept, "state": "stopped"}
+def _unheld(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out who runs it: that is not for the file."""
+    return {key: value for key, value in summary.items() if key != "holder"}
 
 
 def project(run: Run) -> list[Path]:
@@ -340,6 +351,8 @@ def open_live(folder: Path) -> Run:
     live = LiveRun(folder)
     if seq is not None and holder_of(folder) is None:
         with suppress(JournalError), Reader(live.journal) as reader:
-            if reader.last_seq == seq:
+            last = reader.sessions()[-1:]
+            # How a run stands that was killed after its tables were made, they do not say.
+            if reader.last_seq == seq and (not last or last[0].clean is not None):
                 return stored
     return live
