@@ -255,12 +255,17 @@ class OpenOrders(Event, frozen=True, kw_only=True, tag="open_orders"):
 class Holdings(Event, frozen=True, kw_only=True, tag="holdings"):
     """Balances of the account: currency to (free, locked), as of `asked_ns` (wall time).
 
-    `others` is what other strategies of the same account hold, by currency.
+    `others` is what other strategies of the same account hold, by currency; `others_open` what
+    their open orders may have moved of that without their knowing, low and high; `others_fills`
+    what of that a lagging read may not show: when each was booked (wall time), when it happened at
+    the venue, what it moved (signed), and what a fee may have taken of it.
     """
 
     balances: dict[str, tuple[float, float]]
     asked_ns: int
     others: dict[str, float] = {}
+    others_open: dict[str, tuple[float, float]] = {}
+    others_fills: dict[str, tuple[tuple[int, int, float, float], ...]] = {}
     first: bool = False
 
 

@@ -6,6 +6,7 @@ a list; everything else happens when something changes, once for each change.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -69,6 +70,7 @@ class _Saved(msgspec.Struct):
     gaps: dict[int, float]
     lots: dict[int, float]
     equity: float
+    doubts: dict[int, tuple[float, int]] = {}
 
 
 class Guards:
@@ -101,6 +103,7 @@ class Guards:
         self._reasons = [""] * len(self.symbols)
         self._accepted: dict[int, float] = {}
         self._gaps: dict[int, float] = {}
+        self._doubts: dict[int, tuple[float, int]] = {}
         self._lots = dict(enumerate(lots))
         self._handlers: dict[type[m.Event], Callable[[Any], list[m.Command]]] = {
             m.FeedChanged: self._feed,
@@ -257,6 +260,7 @@ class Guards:
     def compare(
         self, k: int, ours: float, theirs: float, *, tolerance: float,
         band: tuple[float, float], lags: Sequence[tuple[float, float]], now_ns: int,
+        others: tuple[float, float] = (0.0, 0.0), settled_ns: int = 0,
     ) -> list[m.Command]:  # fmt: skip
         """Compare the booked position of a symbol with the account's.
 
@@ -271,19 +275,32 @@ class Guards:
         lags
             How far the account's answer may be behind (`Orders.lags`): from a gap within one of
             them nothing is concluded.
+        others
+            What open orders of other strategies may have sold and bought since. They hear of it,
+            and then it is no gap: one that stays the same for longer is not explained by it.
+        settled_ns
+            Up to when the account's answer shows everything (`Orders.settled_ns`).
         """
         gap = theirs - ours
         known = self._accepted.get(k, 0.0)
-        low, high = band[0] - tolerance, band[1] + tolerance
         if abs(gap) <= tolerance or abs(gap - known) <= tolerance:
             if abs(gap) <= tolerance:
                 self._accepted.pop(k, None)
             self._gaps.pop(k, None)
+            self._doubts.pop(k, None)
             return self.lift("position_mismatch", "the balances agree", symbol=k)
-        if low <= gap - known <= high:  # open orders may explain it: neither fires nor lifts
-            return []
-        if any(low + below <= gap - known <= high + above for below, above in lags):
-            return []
+        low, high = band[0] - tolerance, band[1] + tolerance
+        spans = [(0.0, 0.0), *lags]
+        if any(low + below <= gap - known <= high + above for below, above in spans):
+            return []  # open orders may explain it, or a read that lags: neither fires nor lifts
+        low, high = low + others[0], high + others[1]
+        if any(low + below <= gap - known <= high + above for below, above in spans):
+            before, since_ns = self._doubts.get(k, (math.inf, 0))
+            if not abs(gap - before) <= tolerance:
+                self._doubts[k] = (gap, now_ns)
+                return []
+            if settled_ns <= since_ns:
+                return []
         self._gaps[k] = gap
         text = MISMATCH_TEXT.format(symbol=self.symbols[k], ours=ours, theirs=theirs)
         return self.fire("position_mismatch", now_ns, symbol=k, text=text)
@@ -293,8 +310,9 @@ class Guards:
     def snapshot(self) -> bytes:
         """Return every block, and what a person has accepted."""
         saved = _Saved(
-            list(self._guards.values()), self._accepted, self._gaps, self._lots, self.equity
-        )
+            list(self._guards.values()), self._accepted, self._gaps, self._lots, self.equity,
+            self._doubts,
+        )  # fmt: skip
         return msgspec.msgpack.encode(saved)
 
     def restore(self, data: bytes) -> None:
@@ -302,5 +320,5 @@ class Guards:
         saved = msgspec.msgpack.decode(data, type=_Saved)
         self._guards = {(each.rule, each.symbol, each.of): each for each in saved.guards}
         self._accepted, self._gaps, self._lots = saved.accepted, saved.gaps, saved.lots
-        self.equity = saved.equity
+        self.equity, self._doubts = saved.equity, saved.doubts
         self._refresh()

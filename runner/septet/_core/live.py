@@ -295,7 +295,9 @@ class LiveCore:
                 continue
             self._out += self.guards.compare(
                 k, ours, theirs, tolerance=lot, band=self.orders.band(k),
-                lags=self.orders.lags(k, event.asked_ns), now_ns=event.at_ns,
+                lags=self.orders.lags(k, event.asked_ns, event.others_fills.get(base, ())),
+                now_ns=event.at_ns, others=event.others_open.get(base, (0.0, 0.0)),
+                settled_ns=self.orders.settled_ns(event.asked_ns),
             )  # fmt: skip
 
     def _adopt(self, k: int, quantity: float) -> None:

@@ -66,6 +66,15 @@ class _Working:
 
 
 @dataclass(slots=True)
+class _Others:
+    """What `Holdings` tells one strategy of all others, by currency."""
+
+    held: dict[str, float] = field(default_factory=dict)
+    open: dict[str, tuple[float, float]] = field(default_factory=dict)
+    fills: dict[str, tuple[tuple[int, int, float, float], ...]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Member:
     """One strategy's share of the account: its gate, and what it holds."""
 
@@ -79,6 +88,7 @@ class Member:
     gate: AccountGate = field(repr=False)
     positions: dict[str, float] = field(default_factory=dict)
     working: dict[str, _Working] = field(default_factory=dict)
+    core: LiveCore | None = field(default=None, repr=False)
 
     def refusal(self, order: m.Submit | m.Amend) -> str:
         """Say why an order must not leave, or count it."""
@@ -119,12 +129,24 @@ class Member:
                 price = child.limit_price or self.gate.prices.get(symbol, 0.0)
                 self.working[child.client_id] = _Working(symbol, child.rest * price)
 
-    def held(self) -> dict[str, float]:
-        """Return what the strategy holds, by currency."""
-        found = {self.quote: self.cash}
-        for symbol, base in zip(self.symbols, self.bases, strict=True):
-            found[base] = found.get(base, 0.0) + self.positions.get(symbol, 0.0)
-        return found
+    def add_to(self, told: _Others, asked_ns: int) -> None:
+        """Add what the strategy holds, and what of that a read of the account may not show.
+
+        All of it is taken from the core at one moment: what is stored comes a little later.
+        """
+        told.held[self.quote] = told.held.get(self.quote, 0.0) + self.cash
+        core = self.core
+        for k, (symbol, base) in enumerate(zip(self.symbols, self.bases, strict=True)):
+            if core is None or core.checks is None or core.orders is None:
+                told.held[base] = told.held.get(base, 0.0) + self.positions.get(symbol, 0.0)
+                continue
+            told.held[base] = told.held.get(base, 0.0) + core.engine.held(k)
+            (sold, bought), fills = core.orders.unread(k, asked_ns)
+            if sold or bought:
+                low, high = told.open.get(base, (0.0, 0.0))
+                told.open[base] = (low + sold, high + bought)
+            if fills:
+                told.fills[base] = (*told.fills.get(base, ()), *fills)
 
 
 class AccountGate:
@@ -196,14 +218,15 @@ class AccountGate:
             return f"all strategies would hold {total:.2f}, at most {most_total:.2f}"
         return ""
 
-    def others(self, member: Member) -> dict[str, float]:
-        """Return what the other strategies hold, by currency."""
-        found: dict[str, float] = {}
+    def beside(self, member: Member, event: m.Holdings) -> m.Holdings:
+        """Add to a read of the account what the other strategies hold and have done lately."""
+        told = _Others()
         for each in self.members:
             if each is not member:
-                for currency, quantity in each.held().items():
-                    found[currency] = found.get(currency, 0.0) + quantity
-        return found
+                each.add_to(told, event.asked_ns)
+        return msgspec.structs.replace(
+            event, others=told.held, others_open=told.open, others_fills=told.fills
+        )
 
 
 def insist_on_funds(
@@ -297,8 +320,7 @@ class _Share:
             seen = [told for each in event.orders if (told := self.translate(each)) is not None]
             return msgspec.structs.replace(event, orders=tuple(seen))
         if isinstance(event, m.Holdings):
-            others = self._shared.gate.others(self.member)
-            return msgspec.structs.replace(event, others=others)
+            return self._shared.gate.beside(self.member, event)
         client_id = getattr(event, "client_id", "")
         if client_id:
             owner = self._shared.owner(client_id)

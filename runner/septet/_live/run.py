@@ -248,6 +248,7 @@ class _Process:
         venues = self._venues(gate)
         for lane, feed, venue in zip(self.lanes, feeds, venues, strict=True):
             await lane.connect(feed, venue)
+            lane.member.core = lane.build.core
         if self.lanes[0].strategy.mode == "live":
             await self._insist(self.lanes[0])
         if self.lanes and (text := self._netting()):

@@ -317,8 +317,8 @@ class Desk:
 
     # ------------------------------------------------------------------ exposure
 
-    def open_quantity(self, k: int) -> tuple[float, float]:
-        """Return what open orders of a symbol, ours and others', could still buy and sell."""
+    def open_quantity(self, k: int, *, strangers: bool = True) -> tuple[float, float]:
+        """Return what open orders of a symbol, ours and strangers', could still buy and sell."""
         buys = sells = 0.0
         records = self.records
         for name in records.live:
@@ -329,7 +329,7 @@ class Desk:
                 buys += child.rest
             else:
                 sells += child.rest
-        for other in records.outside.values():
+        for other in records.outside.values() if strangers else ():
             if other.symbol == k:
                 buys += other.rest if other.sign > 0 else 0.0
                 sells += other.rest if other.sign < 0 else 0.0

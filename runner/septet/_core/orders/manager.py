@@ -16,7 +16,7 @@ when nothing is due: call it after every event. Its `Wake` also serves the guard
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -25,11 +25,21 @@ from septet._core.checks import Checks
 from septet._core.guards import Guards
 from septet._core.orders import answers, sending, stops
 from septet._core.orders.desk import Desk
-from septet._core.orders.records import Outcome, Parent, Records, Timing, Work
+from septet._core.orders.records import (
+    Fill,
+    Lately,
+    Outcome,
+    Parent,
+    Records,
+    Timing,
+    Work,
+)
 
 __all__ = ["Orders"]
 
 NEVER_NS = 1 << 63
+ENDLESS = 1e300
+"""More than any position; the journal has no word for infinity."""
 ROUNDS = 1_000
 """More rounds than any event can need; reaching it is a bug."""
 
@@ -275,16 +285,31 @@ class Orders:
         buys, sells = self._desk.open_quantity(k)
         return -sells, buys
 
-    def lags(self, k: int, asked_ns: int) -> list[tuple[float, float]]:
+    def lags(self, k: int, asked_ns: int, others: Sequence[Fill] = ()) -> list[tuple[float, float]]:
         """Return how far from ours a right read of the account may be that lags: low, high, each.
 
         It was asked for at a time and shows the account as it stood at one instant since then,
-        or up to `Timing.settles_ns` before.
+        or up to `Timing.settles_ns` before; `others` are fills of other strategies since then.
         """
-        lately = self._desk.records.lately.get(k)
-        if lately is None:
-            return [(0.0, 0.0)]
-        return lately.lags(asked_ns - self._desk.timing.settles_ns)
+        lately = self._desk.records.lately.get(k) or Lately()
+        return lately.lags(self.settled_ns(asked_ns), others)
+
+    def settled_ns(self, asked_ns: int) -> int:
+        """Return up to when a read that was asked for at a time shows everything."""
+        return asked_ns - self._desk.timing.settles_ns
+
+    def unread(self, k: int, asked_ns: int) -> tuple[tuple[float, float], tuple[Fill, ...]]:
+        """Return what other strategies must allow for of ours when they compare the account.
+
+        It is what open orders may have moved without our knowing, low and high (as good as
+        endless where fills were too many to keep), and the fills of `lags`.
+        """
+        since_ns = self.settled_ns(asked_ns)
+        buys, sells = self._desk.open_quantity(k, strangers=False)
+        lately = self._desk.records.lately.get(k) or Lately()
+        if lately.dropped_ns >= since_ns:
+            return (-ENDLESS, ENDLESS), ()
+        return (-sells, buys), tuple(each for each in lately.fills if each[0] >= since_ns)
 
     def protected(self, k: int) -> bool:
         """Whether a stop stands at the venue; where none does, the engine's own test acts."""

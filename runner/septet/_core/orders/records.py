@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Final, Literal
@@ -18,9 +19,9 @@ import msgspec
 from septet import messages as m
 
 __all__ = [
-    "DUST", "FINAL", "RANK", "Booked", "Child", "Ended", "External", "Foreign", "Lately", "Outcome",
-    "Outside", "Parent", "Protection", "Records", "StopEnded", "Timing", "Triggered", "Work",
-    "tolerated",
+    "DUST", "FINAL", "RANK", "Booked", "Child", "Ended", "External", "Fill", "Foreign", "Lately",
+    "Outcome", "Outside", "Parent", "Protection", "Records", "StopEnded", "Timing", "Triggered",
+    "Work", "tolerated",
 ]  # fmt: skip
 
 SECOND_NS = 1_000_000_000
@@ -37,6 +38,7 @@ LARGEST_FEE: Final = 0.05
 """Of a fill's quantity; a larger number is a fee in another currency."""
 DUST: Final = 1e-6
 """Share of a quantity that is none: sums of fills are rounded."""
+Fill = tuple[int, int, float, float]
 _venue_ns = itemgetter(1)
 
 
@@ -327,7 +329,7 @@ class Lately(msgspec.Struct, array_like=True):
     booked that were too many to keep.
     """
 
-    fills: list[tuple[int, int, float, float]] = []
+    fills: list[Fill] = []
     dropped_ns: int = -1
 
     def add(self, fill: m.Filled, now_ns: int, keep_ns: int) -> None:
@@ -343,20 +345,24 @@ class Lately(msgspec.Struct, array_like=True):
         if old > LATELY // 2 or fills[0][0] < now_ns - 2 * keep_ns:
             del fills[:old]
 
-    def lags(self, since_ns: int) -> list[tuple[float, float]]:
+    def lags(self, since_ns: int, others: Sequence[Fill] = ()) -> list[tuple[float, float]]:
         """Return where the position was since a wall time, relative to now: bounds, each instant.
 
         Fills go back in the venue's order; of those of one instant any may have come first.
+        With fills of other strategies it is the position of all of them.
         """
         if self.dropped_ns >= since_ns:
             return [(-math.inf, math.inf)]
-        back = sorted((each for each in self.fills if each[0] >= since_ns), key=_venue_ns)
+        back = [each for each in (*self.fills, *others) if each[0] >= since_ns]
+        back.sort(key=_venue_ns)
         found, start, spare = [(0.0, 0.0)], 0.0, 0.0
         for _, together in groupby(reversed(back), key=_venue_ns):
             bought = sold = 0.0
+            count = 0
             for _, _, moved, fee in together:
                 bought, sold, spare = bought + max(moved, 0.0), sold - min(moved, 0.0), spare + fee
-            if bought > 0.0 and sold > 0.0:
+                count += 1
+            if (bought > 0.0 and sold > 0.0) or (others and count > 1):
                 found.append((start - bought - spare, start + sold + spare))
             start += sold - bought
             found.append((start - spare, start + spare))
