@@ -132,8 +132,8 @@ def test_s1_the_disk_is_full(run: Live) -> None:
     for _ in range(FEW):
         run.pause(1.0)
         works = run.said("journal_works")
-        # Less than has been written: the tail has its full size from the start, and need not grow.
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (4_096, usual[1]))
+        # Not a byte: the tail has its full size, and begins anew once its rows are moved.
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, usual[1]))
         run.pause(3.0)  # nothing says that it failed: the log is full as well
         resource.prlimit(pid, resource.RLIMIT_FSIZE, usual)
         run.until_said("journal_works", works)
