@@ -13,6 +13,7 @@ from septet_plugins.exchange.clients import (
     check_exchange,
     is_test,
     make_client,
+    stream_hosts,
 )
 
 LOCAL = {"api": {"public": "http://127.0.0.1:1/api/v3", "private": "http://127.0.0.1:1/api/v3"}}
@@ -34,7 +35,28 @@ def test_an_account_outside_the_exchanges_own_hosts_is_a_test(
 ) -> None:
     client = make_client(terms)
     assert is_test(client, terms) is test
-    assert allowed_hosts(client, terms) == hosts
+    assert stream_hosts(client, terms) == hosts
+    if hosts is not None:
+        assert allowed_hosts(client, terms) == hosts
+
+
+@pytest.mark.parametrize(
+    ("terms", "host", "other"),
+    [
+        (Terms("binance"), "api.binance.com", "testnet.binance.vision"),
+        (Terms("binance", sandbox=True), "testnet.binance.vision", "api.binance.com"),
+        (Terms("bybit"), "api.bybit.com", "api-testnet.bybit.com"),
+        (Terms("bybit", sandbox=True), "api-testnet.bybit.com", "api.bybit.com"),
+        (Terms("htx"), "api.huobi.pro", "hostname"),
+    ],
+)
+def test_requests_go_to_the_hosts_that_ccxt_names_and_to_no_others(
+    terms: Terms, host: str, other: str
+) -> None:
+    hosts = allowed_hosts(make_client(terms), terms)
+    assert host in hosts
+    assert other not in hosts
+    assert not {"github.com", "example.com"} & hosts
 
 
 @pytest.mark.parametrize(("kind", "table"), [("spot", "spot"), ("swap", "linear")])

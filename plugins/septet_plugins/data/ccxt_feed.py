@@ -31,9 +31,10 @@ from septet_plugins.data.ccxt_messages import (
     quote_of_raw,
     quote_of_ticker,
 )
-from septet_plugins.exchange.clients import Scrub, Terms, allowed_hosts, make_client
+from septet_plugins.exchange.clients import Scrub, Terms, allowed_hosts, make_client, stream_hosts
 from septet_plugins.exchange.markets import check_symbols, ids_of, market_of
 from septet_plugins.exchange.pages import Pages, timeframe_of
+from septet_plugins.exchange.redirects import Redirected
 from septet_plugins.exchange.requests import Barred, Gate, call, listen
 from septet_plugins.exchange.tap import Backoff, Tap, tapped
 
@@ -123,8 +124,9 @@ class CcxtFeed:
     async def _connect(self, request: FeedRequest) -> FeedFacts:
         self._request = request
         self._client = client = make_client(self._terms.reach)
-        self._hosts = allowed_hosts(client, self._terms.reach)
-        listen(client, self._gate, lambda status, state: None, self._hosts)
+        self._hosts = stream_hosts(client, self._terms.reach)
+        hosts = allowed_hosts(client, self._terms.reach)
+        listen(client, self._gate, lambda status, state: None, hosts)
         await self._ask("load_markets")
         check_symbols(client, request.symbols)
         if "bars" in request.wants:
@@ -430,6 +432,8 @@ class CcxtFeed:
                     return await getattr(self._client, method)(*args)
             except (ccxt.AuthenticationError, ccxt.BadSymbol, ccxt.BadRequest) as error:
                 raise RunError(f"{name} refused: {self._scrub(error)}") from None
+            except Redirected as error:
+                raise RunError(f"{name}: {self._scrub(error)}") from None
             except (ccxt.OperationFailed, Barred) as error:
                 final = isinstance(error, Barred) and error.code == "host"
                 if final or attempt == self._terms.retries:

@@ -30,6 +30,7 @@ from septet.plugin import (
 )
 from septet_plugins.data.stored import read_stored, the_store
 from septet_plugins.exchange.pages import Pages, timeframe_of
+from septet_plugins.exchange.redirects import refuse_redirects
 
 __all__ = ["CcxtHistory", "CcxtHistoryConfig"]
 
@@ -166,6 +167,7 @@ class CcxtHistory:
         if config.urls:
             settings["urls"] = config.urls
         client = getattr(ccxt, self.exchange)(settings)
+        refuse_redirects(client)
         try:
             if config.sandbox:
                 client.set_sandbox_mode(True)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from septet.errors import DataError, InputError
 from septet.plugin import SecretRef
+from septet_plugins.exchange.redirects import refuse_redirects
 
 __all__ = [
     "ReadSecret",
@@ -24,6 +25,7 @@ __all__ = [
     "is_test",
     "make_client",
     "read_secret",
+    "stream_hosts",
 ]
 
 ReadSecret = Callable[[SecretRef], str]
@@ -130,6 +132,7 @@ def make_client(
         client.set_sandbox_mode(True)
     if terms.urls:
         _merge_error_tables(client)
+    refuse_redirects(client)
     return client
 
 
@@ -157,21 +160,34 @@ def _merge_error_tables(client: Any) -> None:
         client.exceptions[part] = merged
 
 
-def _hosts(urls: Any) -> Iterator[str]:
+def _hosts(urls: Any, hostname: str = "hostname") -> Iterator[str]:
     if isinstance(urls, Mapping):
         for each in urls.values():
-            yield from _hosts(each)
+            yield from _hosts(each, hostname)
     elif isinstance(urls, str):
-        host = urlsplit(urls.replace("{hostname}", "hostname")).hostname
+        address = urls.replace("{hostname}", hostname)
+        host = urlsplit(address if "//" in address else f"//{address}").hostname
         if host:
             yield host
 
 
-def allowed_hosts(client: Any, terms: Terms) -> frozenset[str] | None:
-    """Return the only hosts a client may talk to; None if any of the exchange's own will do.
+def allowed_hosts(client: Any, terms: Terms) -> frozenset[str]:
+    """Return the only hosts that requests of a client may go to.
 
-    ccxt merges `urls` into its own: what is not given still points at the real exchange. A client
-    of a test network or a local venue must never find its way there.
+    They are the exchange's own, as ccxt names them. ccxt merges `urls` into these: what is not
+    given still points at the real exchange. A client of a test network or a local venue must never
+    find its way there, so it has the hosts that were given and no others.
+    """
+    own = [client.urls.get(name) for name in ("api", "hostnames", "ws")]
+    return stream_hosts(client, terms) or frozenset(
+        host for urls in own for host in _hosts(urls, str(client.hostname or "hostname"))
+    )
+
+
+def stream_hosts(client: Any, terms: Terms) -> frozenset[str] | None:
+    """Return the only hosts that streams of a client may dial; None for an exchange's own streams.
+
+    Some exchanges give the address of a stream in an answer, so that it cannot be known before.
     """
     if not terms.urls or not is_test(client, terms):
         return None

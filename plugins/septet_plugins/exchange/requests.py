@@ -140,8 +140,9 @@ def check_host(url: str, hosts: frozenset[str] | None) -> None:
     host = urlsplit(url).hostname
     if hosts is not None and host not in hosts:
         raise Barred(
-            "host", f"{host} is the exchange's own host, and urls: point elsewhere; give all of "
-            "them, or switch off what needs this one by options:",
+            "host", f"{host} is none of the hosts that this client may talk to; where urls: point "
+            "elsewhere than the exchange, give all of them, or switch off what needs this one by "
+            "options:",
         )  # fmt: skip
 
 

@@ -122,7 +122,7 @@ class Rest:
     def __init__(
         self, client: Any, gate: Gate, scrub: Scrub, hosts: frozenset[str] | None = None
     ) -> None:
-        self.client, self.hosts = client, hosts
+        self.client = client
         self.link: Link | None = None
         self._scrub, self._gate = scrub, gate
         self._recovering: asyncio.Task[None] | None = None

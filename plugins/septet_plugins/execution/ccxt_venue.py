@@ -21,6 +21,7 @@ from septet_plugins.exchange.clients import (
     allowed_hosts,
     is_test,
     make_client,
+    stream_hosts,
 )
 from septet_plugins.exchange.markets import check_symbols, market_of
 from septet_plugins.exchange.requests import Gate, Wire
@@ -103,7 +104,7 @@ class CcxtVenue:
             self._user = UserStream(
                 self._main.client, self._translator, self._link, self._scrub,
                 deliver=self._account.deliver, catch_up=self._account.catch_up,
-                settle_s=self._terms.settle_stream_ns / _NS, hosts=self._main.hosts,
+                settle_s=self._terms.settle_stream_ns / _NS, hosts=self._stream_hosts,
                 direct=self._direct,
             )  # fmt: skip
         else:
@@ -118,7 +119,7 @@ class CcxtVenue:
         self._key = secrets.get("apiKey", "")
         self._symbols = tuple(symbols)
         slow, quick = (make_client(reach, secrets, rate_limit=each) for each in (None, False))
-        hosts = allowed_hosts(slow, reach)
+        hosts, self._stream_hosts = allowed_hosts(slow, reach), stream_hosts(slow, reach)
         self._main, self._quick = (
             Rest(each, self._gate, self._scrub, hosts) for each in (slow, quick)
         )

@@ -19,6 +19,7 @@ import msgspec
 from septet._drill.venue.admin import ClockReading
 from septet._drill.venue.config import Fault, VenueConfig
 from septet._drill.venue.truth import Row
+from septet._live.clock import without_redirects
 from septet.errors import RunError
 
 __all__ = ["RunProcess", "VenueProcess"]
@@ -78,7 +79,7 @@ class VenueProcess:
     def _ask(self, method: str, name: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(f"{self.admin}/septet/{name}", data=body, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=_ASK_S) as answer:  # nosec B310
+            with without_redirects().open(request, timeout=_ASK_S) as answer:
                 found: bytes = answer.read()
         except OSError as error:
             raise RunError(

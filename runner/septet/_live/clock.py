@@ -21,7 +21,7 @@ from septet.errors import InputError, RunError
 
 __all__ = [
     "Jump", "LiveClock", "ManualClock", "MarketOrigin", "ShortenedClock", "WallClock",
-    "clock_from", "read_origin",
+    "clock_from", "read_origin", "without_redirects",
 ]  # fmt: skip
 
 JUMP_NS: Final = 500_000_000
@@ -193,6 +193,18 @@ class ManualClock:
         self._now_ns = max(self._now_ns, now_ns)
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Lets a redirect end as the error that it is."""
+
+    def redirect_request(self, *args: Any, **keys: Any) -> None:
+        return None
+
+
+def without_redirects() -> urllib.request.OpenerDirector:
+    """Return what opens an address and follows no redirect."""
+    return urllib.request.build_opener(_NoRedirects)
+
+
 def read_origin(url: str) -> MarketOrigin:
     """Ask a local venue for its market clock: ``GET /septet/clock``.
 
@@ -206,7 +218,7 @@ def read_origin(url: str) -> MarketOrigin:
         raise InputError(f"the address of a clock was {url}, expected http:// or https://")
     address = f"{parts.scheme}://{parts.netloc}/septet/clock"
     try:
-        with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as answer:  # nosec B310
+        with without_redirects().open(address, timeout=_TIMEOUT_S) as answer:
             found: Any = json.loads(answer.read(_LARGEST))
         return MarketOrigin(
             int(found["wall_ns"]), int(found["market_ns"]), float(found["speed"]),
