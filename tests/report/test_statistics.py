@@ -198,15 +198,6 @@ def test_holding_by_hand() -> None:
     assert st.hold_growth(known, {}, 0).tolist() == [1.0] * 4
 
 
-def test_mean_interval_by_hand() -> None:
-    found = st.mean_interval(np.array([1.0, 3.0]))
-    assert found is not None
-    assert found.mean == 2.0
-    half = 1.959963984540054 * math.sqrt(2) / math.sqrt(2)
-    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half))
-    assert st.mean_interval(np.array([1.0])) is None
-
-
 @given(draw.lists(draw.tuples(draw.floats(0, 1), draw.booleans()), min_size=2, max_size=80))
 def test_brier_agrees_with_scikit_learn(rows: list[tuple[float, bool]]) -> None:
     p = np.array([row[0] for row in rows])

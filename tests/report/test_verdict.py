@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from septet._report.statistics import MeanInterval
+from septet._report.intervals import MeanInterval
 from septet._report.verdict import Evidence, tone, verdict
 from septet._store.result import HaltEvent
 
@@ -46,6 +46,13 @@ def test_enough_trades() -> None:
 def test_the_average_trade(low: float, high: float, words: str) -> None:
     said = verdict(replace(PLAIN, net=MeanInterval((low + high) / 2, low, high)))
     assert said.endswith(words)
+
+
+def test_an_average_that_cannot_be_judged() -> None:
+    said = verdict(replace(PLAIN, net=MeanInterval(2.5, problem="only 2 of 214 trades won")))
+    assert said.endswith(
+        "The average trade, +2.50 USDT, cannot be judged: only 2 of 214 trades won."
+    )
 
 
 @pytest.mark.parametrize(("trades", "words"), [(1, "1 trade"), (29, "29 trades")])

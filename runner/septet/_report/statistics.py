@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "DAY_NS",
     "YEAR_NS",
-    "MeanInterval",
     "Month",
     "brier",
     "calibration",
@@ -32,7 +31,6 @@ __all__ = [
     "hold_growth",
     "longest_underwater_ns",
     "max_drawdown",
-    "mean_interval",
     "monthly_returns",
     "profit_factor",
     "sample_days",
@@ -246,24 +244,6 @@ def hold_growth(
         rows = np.maximum(np.searchsorted(known_ns, time_ns, side="right") - 1, at)
         growth += close[rows] / close[at]
     return growth / len(used) if used else np.ones(len(time_ns))
-
-
-@dataclass(frozen=True, slots=True)
-class MeanInterval:
-    """A mean and its 95 % interval by the normal approximation."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def mean_interval(values: Floats) -> MeanInterval | None:
-    """Mean and 95 % interval, taking the values as independent; None under two values."""
-    if len(values) < 2 or not np.all(np.isfinite(values)):
-        return None
-    mean = float(values.mean())
-    half = _Z95 * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return MeanInterval(mean, mean - half, mean + half)
 
 
 def _labelled(probability: Floats, label: Floats) -> tuple[Floats, Floats]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from septet._report import statistics as st
+from septet._report.intervals import mean_interval, trades_at_once
 from septet._report.verdict import Evidence, verdict
 from septet._store.run import iso
 
@@ -63,13 +64,15 @@ def slippage_paid(fills: pl.DataFrame, orders: pl.DataFrame) -> float:
     return float(cost or 0.0)
 
 
-def _closed(trades: pl.DataFrame) -> tuple[Floats, int]:
-    """Net results of the closed trades, and how many positions are still open."""
+def _closed(trades: pl.DataFrame) -> tuple[Floats, float, int]:
+    """Net results of closed trades by entry, how many overlap, and the positions still open."""
     import polars as pl
 
     still = trades.get_column("exit_reason").cast(pl.String) == "open"
-    closed = trades.filter(~still.fill_null(False)).get_column("pnl").to_numpy()
-    return np.asarray(closed, dtype=np.float64), int(still.sum())
+    closed = trades.filter(~still.fill_null(False)).sort("entry_time", maintain_order=True)
+    entry, exit_ = (closed.get_column(f"{end}_time").to_physical() for end in ("entry", "exit"))
+    pnl = np.asarray(closed.get_column("pnl").to_numpy(), dtype=np.float64)
+    return pnl, trades_at_once(entry.to_numpy(), exit_.to_numpy()), int(still.sum())
 
 
 def _hold_return(result: RunResult) -> float | None:
@@ -126,7 +129,11 @@ def _last_ns(fills: pl.DataFrame) -> int | None:
 
 
 def _evidence(
-    result: RunResult, frames: Mapping[str, pl.DataFrame], figures: Mapping[str, Any], pnl: Floats
+    result: RunResult,
+    frames: Mapping[str, pl.DataFrame],
+    figures: Mapping[str, Any],
+    pnl: Floats,
+    at_once: float,
 ) -> Evidence:
     return Evidence(
         currency=result.facts.currency,
@@ -140,7 +147,7 @@ def _evidence(
         hold_return=figures["buy_and_hold_return"],
         sharpe=figures["sharpe"],
         fees=figures["fees"],
-        net=st.mean_interval(pnl),
+        net=mean_interval(pnl, at_once),
         halts=result.halts,
         final_equity=figures["final_equity"],
         span_ns=(result.facts.first_decision_ns, result.facts.end_ns),
@@ -158,7 +165,7 @@ def summarise(
     its readers need: the currency, what holding made, open trades, refusals and halts.
     """
     facts = result.facts
-    pnl, still_open = _closed(frames["trades"])
+    pnl, at_once, still_open = _closed(frames["trades"])
     fees, other = fees_paid(frames["fills"], facts.currency)
     ratios = _ratios(result, frames)
     extra: dict[str, Any] = {
@@ -201,5 +208,5 @@ def summarise(
         "verdict": "",
     }
     figures = {**summary, **extra}
-    summary["verdict"] = verdict(_evidence(result, frames, figures, pnl))
+    summary["verdict"] = verdict(_evidence(result, frames, figures, pnl, at_once))
     return {**summary, **extra}

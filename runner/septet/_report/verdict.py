@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from septet._report.words import amount_digits, date, number, percent, plural
 
 if TYPE_CHECKING:
-    from septet._report.statistics import MeanInterval
+    from septet._report.intervals import MeanInterval
     from septet._store.result import HaltEvent
 
 __all__ = ["ENOUGH_TRADES", "Evidence", "tone", "verdict"]
@@ -90,6 +90,9 @@ def _average(seen: Evidence) -> str:
     if seen.net is None:
         return ""
     net, unit = seen.net, seen.currency
+    if net.problem:
+        mean = number(net.mean, amount_digits(abs(net.mean)), signed=True)
+        return f"The average trade, {mean} {unit}, cannot be judged: {net.problem}."
     digits = amount_digits(max(abs(net.low), abs(net.high)))
     low, high = number(net.low, digits), number(net.high, digits)
     mean = number(net.mean, digits, signed=True)
