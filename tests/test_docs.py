@@ -114,11 +114,11 @@ def test_the_guides_monitor_reads_a_run(guide: dict[str, Any]) -> None:
 
 def test_the_guides_feed_tells_bars_as_they_close(guide: dict[str, Any]) -> None:
     from septet._live.clock import ManualClock
-    from septet.plugin import BarSeen, FeedRequest
+    from septet.plugin import BarSeen, FeedRequest, Tasks
 
     async def listening() -> list[BarSeen]:
         clock, seen = ManualClock(market_ns=10 * 10**9), list[BarSeen]()
-        feed = guide["StairsFeed"](clock)
+        feed = guide["StairsFeed"](clock, Tasks("stairs"))
         facts = await feed.open(FeedRequest(("A/B",), 10**9), seen.append)
         assert facts.how == {"bars": "stream"}
         found = list(await feed.bars("A/B", 7 * 10**9 + 1, 99 * 10**9))

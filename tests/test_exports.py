@@ -58,6 +58,8 @@ EDGE = {
         BarSeen Clock Connects FeedFacts FeedMessage FeedRequest LiveFeed LiveVenue Market
         PrintSeen QuoteSeen StreamDown Streams VenueFacts may_leave
 
+        Backoff Kept TaskChange Tasks Timer
+
         AVERAGE COMOMENTS EXTREME MOMENTS NAN POWERS RANK SUM WEIGHTED absorb add cosine
         distance_sum divide due exponential finite gather logarithm positive_part power
         recursive_average replay_due roll root sine standard_deviation weighted_sum window_comoments

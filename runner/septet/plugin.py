@@ -79,6 +79,7 @@ from septet._host.models import (
     Window,
 )
 from septet._host.monitoring import FillRows, Monitor, Reading, RunView, TradeRows, Verdict
+from septet._host.tasks import Backoff, Kept, TaskChange, Tasks, Timer
 from septet._host.venues import (
     BarSeen,
     Clock,
@@ -149,6 +150,7 @@ __all__ = [
     "SUM",
     "VOCABULARY",
     "WEIGHTED",
+    "Backoff",
     "BarSeen",
     "Bars",
     "CandlesSource",
@@ -170,6 +172,7 @@ __all__ = [
     "Fraction",
     "Inner",
     "Input",
+    "Kept",
     "LazyBars",
     "LiveFeed",
     "LiveVenue",
@@ -201,6 +204,9 @@ __all__ = [
     "Store",
     "StreamDown",
     "Streams",
+    "TaskChange",
+    "Tasks",
+    "Timer",
     "TradeRows",
     "Trades",
     "Trainer",

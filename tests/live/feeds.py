@@ -113,7 +113,7 @@ class World:
         venues = ["execution.venues={v: {use: ccxt, exchange: binance}}"] if mode == "live" else []
         return load(self.file(name), mode=mode, sets=[*venues, *sets])
 
-    def feed(self, loaded: Any, clock: LiveClock) -> LiveFeed:
+    def feed(self, loaded: Any, clock: LiveClock, tasks: Any = None) -> LiveFeed:
         made = MemoryFeed(clock)
         made.refusals, self.refusals = self.refusals, 0
         self.feeds.append(made)

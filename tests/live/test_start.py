@@ -7,7 +7,7 @@ import gc
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,13 +17,11 @@ import pytest
 
 from septet import messages as m
 from septet._data.bars import Instrument
-from septet._host.venues import Market
 from septet._journal.form import Head
 from septet._journal.lease import holder_of
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._live import start as begin
-from septet._live.clock import LiveClock
 from septet._live.kill import HALT, ask_halt, ask_resume
 from septet._live.run import LiveResult, keep_apart, reports, run_live, tidy
 from septet._live.stop import FAILED
@@ -93,7 +91,7 @@ class Stage:
             bars_needed=10, features=("fast", "slow"),
         )  # fmt: skip
 
-    def connected(self, loaded: Any, clock: LiveClock, markets: Mapping[str, Market]) -> Any:
+    def connected(self, loaded: Any, *_: Any) -> Any:
         return self.venue if loaded.strategy.mode == "live" else None
 
     def run(
@@ -212,11 +210,11 @@ def test_a_changed_file_is_refused(stage: Stage) -> None:
 
 
 def test_a_source_that_cannot_be_listened_to_is_refused(stage: Stage) -> None:
-    from septet._live.wiring import WIRING
+    from septet._live.wiring import feed_of
 
     loaded = stage.world.load()
     with pytest.raises(InputError, match=r"live\.yaml:\d+: data\.candles: use: synthetic") as said:
-        WIRING.feed(loaded, stage.world.clock)
+        feed_of(loaded, stage.world.clock)
     assert "use: ccxt" in said.value.hint
 
 

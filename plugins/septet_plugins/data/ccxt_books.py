@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from septet.plugin import Clock, QuoteSeen, StreamDown
+from septet.plugin import Backoff, Clock, QuoteSeen, StreamDown
 from septet_plugins.data.book import Book
 from septet_plugins.data.ccxt_messages import quote_of_book, quote_of_levels
-from septet_plugins.exchange.tap import Backoff
 
 __all__ = ["LEVELS", "Books", "numbered"]
 

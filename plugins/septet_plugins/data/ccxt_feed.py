@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from septet.errors import DataError, RunError, SeptetError
 from septet.plugin import (
+    Backoff,
     BarSeen,
     Clock,
     FeedFacts,
@@ -18,6 +19,7 @@ from septet.plugin import (
     PrintSeen,
     QuoteSeen,
     StreamDown,
+    Tasks,
 )
 from septet_plugins.data.ccxt_books import LEVELS, Books, numbered
 from septet_plugins.data.ccxt_messages import (
@@ -36,7 +38,7 @@ from septet_plugins.exchange.markets import check_symbols, ids_of, market_of
 from septet_plugins.exchange.pages import Pages, timeframe_of
 from septet_plugins.exchange.redirects import Redirected
 from septet_plugins.exchange.requests import Barred, Gate, call, listen
-from septet_plugins.exchange.tap import Backoff, Tap, tapped
+from septet_plugins.exchange.tap import Tap, tapped
 
 __all__ = ["CcxtFeed", "FeedTerms"]
 
@@ -75,7 +77,8 @@ class FeedTerms:
 class CcxtFeed:
     """See `septet.plugin.LiveFeed`; the client is ccxt's own, with hooks on the instance."""
 
-    def __init__(self, terms: FeedTerms, clock: Clock) -> None:
+    def __init__(self, terms: FeedTerms, clock: Clock, tasks: Tasks | None = None) -> None:
+        self._owned = tasks or Tasks("ccxt")
         self._terms, self._clock = terms, clock
         self._gate, self._scrub = Gate(clock), Scrub()
         self._client: Any = None

@@ -24,6 +24,7 @@ from septet.plugin import (
     RawBars,
     Request,
     Store,
+    Tasks,
     WallDuration,
     candles,
     format_duration,
@@ -90,8 +91,8 @@ class CcxtHistory:
         """Return stored bars of every symbol."""
         return [self._stored(request, symbol) for symbol in request.symbols]
 
-    def stream(self, *, clock: Clock) -> LiveFeed:
-        """Return the live feed of the exchange, not yet open."""
+    def stream(self, *, clock: Clock, tasks: Tasks | None = None) -> LiveFeed:
+        """Return the live feed of the exchange, not yet open; `tasks` own what it runs."""
         from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
         from septet_plugins.exchange.clients import Terms
 
@@ -105,7 +106,7 @@ class CcxtHistory:
             reach, params=config.params, page_bars=config.page_bars, retries=config.retries,
             poll_ns=config.poll,
         )  # fmt: skip
-        return CcxtFeed(terms, clock)
+        return CcxtFeed(terms, clock, tasks)
 
     def _stored(self, request: Request, symbol: str) -> RawBars:
         """Return stored bars, and say which part of the span asked for was never downloaded."""

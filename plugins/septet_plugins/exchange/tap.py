@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -20,32 +19,13 @@ from weakref import WeakSet
 from septet_plugins.exchange.pace import Pace
 from septet_plugins.exchange.requests import check_host
 
-__all__ = ["Backoff", "Tap", "tapped"]
+__all__ = ["Tap", "tapped"]
 
 Raw = Callable[[Any, Any], bool]
 Resolved = Callable[[Any, Any, str], None]
 Lost = Callable[[Any, str], None]
 
-_FIRST_S: Final = 0.25
-_CAP_S: Final = 30.0
-_STEADY_S: Final = 30.0
 _CLOSE_S: Final = 3.0
-
-
-class Backoff:
-    """How long to wait before dialling again: doubling, with jitter, forgotten when it holds."""
-
-    def __init__(self, first_s: float = _FIRST_S, cap_s: float = _CAP_S) -> None:
-        self._first_s, self._cap_s = first_s, cap_s
-        self._tries = 0
-
-    def wait_s(self, lived_s: float = 0.0) -> float:
-        """Return the next pause; a connection that lived long enough starts over."""
-        if lived_s >= _STEADY_S:
-            self._tries = 0
-        pause = min(self._cap_s, self._first_s * 2.0 ** min(self._tries, 20))
-        self._tries += 1
-        return pause * random.uniform(0.5, 1.5)  # nosec B311: jitter, not a secret
 
 
 def tapped(kind: type[Any], size: int, take: Callable[[Any], None]) -> Any:

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import septet.messages as m
-from septet.plugin import Clock
+from septet.plugin import Backoff, Clock
 from septet_plugins.exchange.clients import Scrub
 from septet_plugins.exchange.requests import Gate, Wire, call, listen
-from septet_plugins.exchange.tap import Backoff
 
 __all__ = ["Link", "Rest"]
 

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import septet.messages as m
+from septet.plugin import Backoff
 from septet_plugins.exchange.clients import Scrub
-from septet_plugins.exchange.tap import Backoff, Tap, tapped
+from septet_plugins.exchange.tap import Tap, tapped
 from septet_plugins.execution.ccxt_direct import Direct
 from septet_plugins.execution.ccxt_link import Link
 from septet_plugins.execution.ccxt_orders import Translator

@@ -13,7 +13,7 @@ import msgspec
 
 import septet.messages as m
 from septet.errors import RunError, SeptetError
-from septet.plugin import Clock, SecretRef, VenueFacts
+from septet.plugin import Clock, SecretRef, Tasks, VenueFacts
 from septet_plugins.exchange.clients import (
     ReadSecret,
     Scrub,
@@ -65,7 +65,11 @@ class CcxtVenue:
     for a pause.
     """
 
-    def __init__(self, terms: VenueTerms, name: str, clock: Clock, read: ReadSecret) -> None:
+    def __init__(
+        self, terms: VenueTerms, name: str, clock: Clock, read: ReadSecret,
+        tasks: Tasks | None = None,
+    ) -> None:  # fmt: skip
+        self._tasks = tasks or Tasks(f"ccxt ({name})")
         self._terms, self._name, self._clock, self._read = terms, name, clock, read
         self._gate = Gate(clock)
         self._scrub = Scrub()

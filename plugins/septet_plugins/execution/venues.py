@@ -14,6 +14,7 @@ from septet.plugin import (
     Secret,
     SecretRef,
     Simulation,
+    Tasks,
     WallDuration,
     venue,
 )
@@ -66,8 +67,9 @@ class CcxtAccount:
         self.config = config
 
     def connect(
-        self, *, name: str, clock: Clock, read: Callable[[SecretRef], str] | None = None
-    ) -> LiveVenue:
+        self, *, name: str, clock: Clock, read: Callable[[SecretRef], str] | None = None,
+        tasks: Tasks | None = None,
+    ) -> LiveVenue:  # fmt: skip
         """Return the connection, not yet open; `read` turns a reference into the secret."""
         from septet_plugins.exchange.clients import Terms, read_secret
         from septet_plugins.execution.ccxt_venue import CcxtVenue, VenueTerms
@@ -95,7 +97,7 @@ class CcxtAccount:
             skew_ns=config.skew,
             poll_ns=config.poll,
         )
-        return CcxtVenue(terms, name, clock, read or read_secret)
+        return CcxtVenue(terms, name, clock, read or read_secret, tasks)
 
 
 @venue(Ccxt)

@@ -237,7 +237,8 @@ class LiveFeed(Protocol):
 class Connects(Protocol):
     """A venue plugin that can trade: what its factory returns has this method.
 
-    A plugin with secrets takes `read` as well, which resolves a `SecretRef` to its text.
+    A plugin with secrets takes `read` as well, which resolves a `SecretRef` to its text; one that
+    runs something in the background takes `tasks`, the `Tasks` that own it.
     """
 
     def connect(self, *, name: str, clock: Clock, **options: Any) -> LiveVenue: ...
@@ -245,6 +246,9 @@ class Connects(Protocol):
 
 @runtime_checkable
 class Streams(Protocol):
-    """A source of bars that can be listened to: what its factory returns has this method."""
+    """A source of bars that can be listened to: what its factory returns has this method.
 
-    def stream(self, *, clock: Clock) -> LiveFeed: ...
+    A plugin that runs something in the background takes `tasks` as well, the `Tasks` that own it.
+    """
+
+    def stream(self, *, clock: Clock, **options: Any) -> LiveFeed: ...

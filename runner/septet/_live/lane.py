@@ -22,13 +22,15 @@ from septet._live.dispatch import Dispatcher
 from septet._live.facts import describe, head_of, instruments_in
 from septet._live.kill import Switch, read_halt
 from septet._live.known import Known
+from septet._live.lane_end import end_run
 from septet._live.listen import history_ns_of, make_market, trainer_of
 from septet._live.logs import RunLog, lines_of
 from septet._live.market import MarketDesk
 from septet._live.shell import Ended, Shell
-from septet._live.stop import STOP_WITHIN_S, LaneEnd, cancel_until_none, mark_failed
+from septet._live.stop import LaneEnd
+from septet._live.supervisor import Supervisor
 from septet._live.wiring import Wiring, core_terms, core_with, instruments_of, markets_of, take_up
-from septet.errors import InputError, JournalError, RunError, SeptetError
+from septet.errors import InputError, JournalError, RunError
 
 __all__ = ["Lane"]
 
@@ -57,6 +59,7 @@ class Lane:
         clock: LiveClock,
         gate: AccountGate,
         stopping: asyncio.Event,
+        supervisor: Supervisor,
     ) -> None:
         self.loaded, self.place, self.options = loaded, place, options
         self.strategy = loaded.strategy
@@ -67,6 +70,8 @@ class Lane:
             stream=options.stream, run=place.run_id, strategy=self.strategy.name,
         )  # fmt: skip
         self.tell = self.log.tell
+        self.supervisor = supervisor
+        self.tasks = supervisor.of(tell=self.tell, puts=lambda: [self.put])
         self.member = self._member(gate)
         self.known = Known(self.loaded, keep_ns=history_ns_of(self.strategy))
         # From the first moment: a signal that comes while this compiles must halt as well.
@@ -80,7 +85,7 @@ class Lane:
         self.journal: Journal | None = None
         self.market: MarketDesk | None = None
         self.build: Any = None
-        self._training: Any = None
+        self.training: Any = None
         self._reconciling: Rows | None = None
         self._history: list[m.Event] = []
         self._early: list[m.Event] | None = []
@@ -157,7 +162,7 @@ class Lane:
     def _make_shell(self, journal: Journal) -> None:
         train = None
         if self.strategy.model is not None:
-            self._training, train = trainer_of(
+            self.training, train = trainer_of(
                 self.loaded, self.known.shelf, self.place.folder, self.clock.now_ns, self.ready,
                 self.tell,
             )  # fmt: skip
@@ -223,7 +228,7 @@ class Lane:
             instruments = self.build.instruments
         if venue is None:
             listed = markets_of(self.loaded, instruments)
-            venue = self.wiring.venue(self.loaded, self.clock, listed)
+            venue = self.wiring.venue(self.loaded, self.clock, listed, self.tasks)
             if venue is not None:  # in this process: it fills against what the feed shows
                 self.facts = await venue.open(self.symbols, self.put)
                 self.market.quoted = getattr(venue, "quoted", None)
@@ -420,81 +425,13 @@ class Lane:
     # ------------------------------------------------------------ end
 
     async def end(self, reason: str) -> LaneEnd:
-        """Leave the run whole: entries off, calls answered, journal, snapshot; within a bound.
+        """Leave the run whole, and free its folder for another start; see `lane_end`.
 
         The log stays open for who has more to say.
         """
-        found = await self._ending(reason)
         try:
-            self._close(found, reason)
+            return await end_run(self, reason)
         finally:
+            await self.tasks.close()
             if self.lease is not None:
                 self.lease.release()
-        return found
-
-    async def _ending(self, reason: str) -> LaneEnd:
-        if self.ended is None:
-            await self._disconnect()
-            return LaneEnd("stopped", reason)
-        if not self.ended.done():
-            event = m.Operated(
-                at_ns=self.clock.now_ns(), action="stop", name="septet", reason=reason
-            )
-            self.shell.put_first(event)
-            await self._quietly(self.shell.drain())
-        left = None
-        if self.ended.done() and self.ended.result().why == "core":
-            left = await cancel_until_none(
-                self.venue, range(len(self.symbols)), self.place.tag, tell=self.tell
-            )
-        await self._quietly(self.shell.settle(STOP_WITHIN_S / 4))
-        await self._disconnect()
-        if not self.ended.done():
-            await self._quietly(self.shell.drain())
-            await asyncio.sleep(0)
-        failed = self.ended.result() if self.ended.done() else None
-        self.shell.stop(reason)
-        self.dispatcher.close()
-        if failed is not None and failed.why != "stopped":
-            return LaneEnd("failed", failed.text, left)
-        if self.halted:
-            return LaneEnd("halted", f"{reason}; {', '.join(self.known.held()) or 'halted'}")
-        return LaneEnd("finished" if self.finished.is_set() else "stopped", reason)
-
-    async def _quietly(self, call: Any) -> None:
-        try:
-            await asyncio.wait_for(call, STOP_WITHIN_S / 4)
-        except TimeoutError:
-            self.tell("warning", "stop", {"text": "something did not answer in time"})
-
-    async def _disconnect(self) -> None:
-        if self._training is not None:
-            self._training.close()
-        for each in (self.market, self.venue):
-            if each is not None:
-                try:
-                    await asyncio.wait_for(each.close(), STOP_WITHIN_S / 4)
-                except Exception as error:  # the run ends whatever an adapter does
-                    text = f"closing: {type(error).__name__}: {error}"
-                    self.tell("warning", "stop", {"text": text})
-
-    def _close(self, found: LaneEnd, reason: str) -> None:
-        journal, clean = self.journal, found.how != "failed"
-        if not clean:
-            ended = self.ended.result() if self.ended is not None else None
-            error, event = (ended.error, ended.event) if ended else (None, None)
-            mark_failed(self.place.folder, found.text, error, event)
-            self.tell("critical", "failed", {"text": found.text})
-        if journal is None:
-            return
-        try:
-            if clean and self.ended is not None:
-                journal.commit(True)
-                self.snapshot()
-            if self.ended is not None:
-                journal.end(clean=clean, how=found.text[:500], now_ns=self.clock.now_ns())
-        except (SeptetError, OSError) as error:
-            self.tell("error", "stop", {"text": f"the journal: {error}"})
-        finally:
-            journal.close()
-        self.tell("info", found.how, {"text": reason})

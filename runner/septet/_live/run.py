@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from septet import messages as m
-from septet._host.venues import LiveVenue, VenueFacts
+from septet._host.venues import LiveFeed, LiveVenue, VenueFacts
 from septet._live import start as begin
 from septet._live.account import AccountGate, SharedVenue, insist_on_funds
 from septet._live.clock import LiveClock, WallClock
 from septet._live.lane import Lane
 from septet._live.pages import merge_aside
 from septet._live.stop import STOP_WITHIN_S, LaneEnd, LoopWatch, Signals, project
+from septet._live.supervisor import Supervisor
 from septet._live.wiring import WIRING, Wiring
 from septet.errors import InputError, SeptetError
 
@@ -171,12 +172,16 @@ class _Process:
         self.reason = ""
         self._skew_s = self._account_s = 0.0
         self._venue: LiveVenue | None = None
+        self.supervisor = Supervisor(
+            clock, self._tell, lambda: [lane.put for lane in self._running()]
+        )
 
     # ------------------------------------------------------------ the whole
 
     async def run(self) -> LiveResult:
         """Begin, trade until everything has ended, leave it whole."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self.supervisor.unowned)
         self.stopping = asyncio.Event()
         self._listened = Signals(self._stop, self._halt)
         watch = LoopWatch(
@@ -203,6 +208,7 @@ class _Process:
             if schedule is not None:
                 schedule.shutdown(wait=False)
             await self._end_all()
+            await self.supervisor.close()
             if self.signals:
                 self._listened.forget(loop)
         found = tuple((lane, self.ends[lane.strategy.name]) for lane in self.lanes)
@@ -228,9 +234,11 @@ class _Process:
     async def _begin(self) -> None:
         gate = AccountGate(now_ns=self.clock.now_ns)
         # First what refuses a file: nothing has been made or locked then.
-        feeds = [self.wiring.feed(loaded, self.clock) for loaded in self.files]
+        feeds = [self._feed(k, loaded) for k, loaded in enumerate(self.files)]
         if self.files[0].strategy.mode == "live":
-            self._venue = self.wiring.venue(self.files[0], self.clock, {})
+            name, block = next(iter(self.files[0].strategy.execution.venues.items()))
+            tasks = self.supervisor.of(f"{block.use} ({name})", "venue")
+            self._venue = self.wiring.venue(self.files[0], self.clock, {}, tasks)
         for loaded in self.files:
             strategy = loaded.strategy
             place = begin.find_place(
@@ -239,7 +247,7 @@ class _Process:
             )  # fmt: skip
             lane = Lane(
                 loaded, place, self.options, wiring=self.wiring, clock=self.clock, gate=gate,
-                stopping=self.stopping,
+                stopping=self.stopping, supervisor=self.supervisor,
             )  # fmt: skip
             self.lanes.append(lane)
             lane.prepare()
@@ -255,6 +263,16 @@ class _Process:
             self._tell("warning", "netting", {"text": text})
         for lane in self.lanes:
             await lane.begin()
+
+    def _feed(self, number: int, loaded: Any) -> LiveFeed:
+        """Make a strategy's feed; its tasks are the business of this strategy alone."""
+
+        def tell(level: str, event: str, fields: dict[str, Any]) -> None:
+            self.lanes[number].tell(level, event, fields)
+
+        use = loaded.strategy.data.candles.use
+        tasks = self.supervisor.of(use, "feed", tell=tell, puts=lambda: [self.lanes[number].put])
+        return self.wiring.feed(loaded, self.clock, tasks)
 
     def _venues(self, gate: AccountGate) -> list[LiveVenue | None]:
         """Return each strategy's view of the account; paper venues are made by each itself."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 from septet._config.secrets import read_secret
 from septet._core.orders.records import Timing
 from septet._data.bars import Instrument
+from septet._host.tasks import Tasks
 from septet._host.venues import Connects, LiveFeed, LiveVenue, Market, Streams, VenueFacts
 from septet._live.build import core_of, currencies, is_external
 from septet._live.clock import LiveClock
@@ -27,12 +28,12 @@ class Wiring:
     """Who makes the core, the venue and the feed of a loaded file."""
 
     core: Callable[..., Any]
-    venue: Callable[[Any, LiveClock, Mapping[str, Market]], LiveVenue | None]
-    feed: Callable[[Any, LiveClock], LiveFeed]
+    venue: Callable[[Any, LiveClock, Mapping[str, Market], Tasks], LiveVenue | None]
+    feed: Callable[[Any, LiveClock, Tasks], LiveFeed]
 
 
-def feed_of(loaded: Any, clock: LiveClock) -> LiveFeed:
-    """Return the source of live bars that a file names.
+def feed_of(loaded: Any, clock: LiveClock, tasks: Tasks | None = None) -> LiveFeed:
+    """Return the source of live bars that a file names; `tasks` own what it runs.
 
     Raises
     ------
@@ -50,11 +51,19 @@ def feed_of(loaded: Any, clock: LiveClock) -> LiveFeed:
             hint=f"write under {loaded.strategy.mode}: data: {{candles: {{use: ccxt, venue: "
             "binance}}",
         )
-    return made.stream(clock=clock)
+    return made.stream(clock=clock, **_asked_for(made.stream, tasks=tasks))
 
 
-def venue_of(loaded: Any, clock: LiveClock, markets: Mapping[str, Market]) -> LiveVenue | None:
-    """Return where orders go; None where fills happen inside the core.
+def _asked_for(method: Callable[..., Any], **offered: Any) -> dict[str, Any]:
+    """Return what a plugin's method takes of what it may have."""
+    wanted = inspect.signature(method).parameters
+    return {key: value for key, value in offered.items() if key in wanted and value is not None}
+
+
+def venue_of(
+    loaded: Any, clock: LiveClock, markets: Mapping[str, Market], tasks: Tasks | None = None
+) -> LiveVenue | None:
+    """Return where orders go, whose tasks `tasks` own; None where fills happen inside the core.
 
     Raises
     ------
@@ -63,7 +72,7 @@ def venue_of(loaded: Any, clock: LiveClock, markets: Mapping[str, Market]) -> Li
     """
     strategy = loaded.strategy
     if strategy.mode == "live":
-        return _connected(loaded, clock)
+        return _connected(loaded, clock, tasks)
     if not is_external(strategy):
         return None
     name = next(iter(strategy.execution.venues))
@@ -74,7 +83,7 @@ def venue_of(loaded: Any, clock: LiveClock, markets: Mapping[str, Market]) -> Li
     )  # fmt: skip
 
 
-def _connected(loaded: Any, clock: LiveClock) -> LiveVenue:
+def _connected(loaded: Any, clock: LiveClock, tasks: Tasks | None) -> LiveVenue:
     venues = loaded.strategy.execution.venues
     if len(venues) > 1:
         raise InputError(
@@ -89,9 +98,9 @@ def _connected(loaded: Any, clock: LiveClock) -> LiveVenue:
             hint="write {use: ccxt, exchange: ..., key: env:..., secret: env:...}, or run it with "
             "--mode paper",
         )
-    options: dict[str, Any] = {}
-    if "read" in inspect.signature(made.connect).parameters:
-        options["read"] = lambda reference: read_secret(reference, loaded.base_dir)
+    options = _asked_for(
+        made.connect, read=lambda reference: read_secret(reference, loaded.base_dir), tasks=tasks
+    )
     return made.connect(name=name, clock=clock, **options)
 
 
