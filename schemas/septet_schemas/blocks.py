@@ -31,6 +31,8 @@ class Resolver(Protocol):
 class UseBlock:
     """One validated block: which plugin, its config, and the keys that are not its own.
 
+    `use` is the plugin's name as the file writes it, without ``septet:`` before one of ours.
+
     `extra` holds the generic keys by name, defaults filled in; `bar_ns` is a feature's own bar
     (`bar: 4h`), None for the universe's.
     """
@@ -114,8 +116,10 @@ class BlockOf:
             return value
         name = value.name if isinstance(value, _Named) else None
         raw = value.value if isinstance(value, _Named) else value
-        use = self._use(raw, name)
-        declaration, distribution = self._resolve(use, info, written=use is not name)
+        use = self._use(raw, name).strip()
+        declaration, distribution = self._resolve(
+            use, info, written=isinstance(raw, Mapping) and "use" in raw
+        )
         model = config_of(declaration)
         keys = self._keys(raw, use, model)
         generic, own, errors = {}, None, []
@@ -135,6 +139,8 @@ class BlockOf:
         if errors or own is None:
             raise ValidationError.from_exception_data(use, errors)
         bar_ns = generic.pop("bar", None) if self.layer == "features" else None
+        # septet's own plugins are known by their plain names: rules elsewhere ask for those
+        use = use.removeprefix("septet:")
         return UseBlock(use, self.layer, self.kind, own, declaration, distribution, generic, bar_ns)
 
     def dump(self, block: UseBlock) -> dict[str, Any]:
@@ -175,7 +181,7 @@ class BlockOf:
             raise TypeError('validate a strategy with context={"resolver": ...}')
         resolver: Resolver = info.context["resolver"]
         try:
-            return resolver.resolve(self.layer, self.kind, use.strip())
+            return resolver.resolve(self.layer, self.kind, use)
         except PydanticCustomError as error:
             if not written:
                 raise

@@ -124,21 +124,21 @@ def test_check_finds_what_is_wrong(strangers: Host, septet: Command) -> None:
     outcome = septet("plugins", "check", "--json")
     assert outcome.code == 2
     results = {each["plugin"]: each for each in json.loads(outcome.out)["results"]}
-    assert results["stranger/rsi"]["ok"]
-    assert "no docstring" in results["stranger/undescribed"]["message"]
-    assert "cannot be imported" in results["stranger/gone"]["message"]
-    assert "septet.plugin" in results["stranger/odd"]["message"]
-    assert not results["stranger/peeking"]["ok"]
-    assert results["stranger/position"]["ok"]
-    assert "moon_phase" in results["stranger/asks_too_much"]["message"]
+    assert results["stranger:rsi"]["ok"]
+    assert "no docstring" in results["stranger:undescribed"]["message"]
+    assert "cannot be imported" in results["stranger:gone"]["message"]
+    assert "septet.plugin" in results["stranger:odd"]["message"]
+    assert not results["stranger:peeking"]["ok"]
+    assert results["stranger:position"]["ok"]
+    assert "moon_phase" in results["stranger:asks_too_much"]["message"]
     assert results["broken-plugin"]["message"] == "ImportError: no"
 
 
 def test_check_says_how_many_failed(strangers: Host, septet: Command) -> None:
     entries = strangers.components("features")
     assert sum(each["ok"] for each in check_entries(strangers, entries)) == 1
-    outcome = septet("plugins", "check", "stranger/gone")
-    assert "failed: stranger/gone" in outcome.err
+    outcome = septet("plugins", "check", "stranger:gone")
+    assert "failed: stranger:gone" in outcome.err
     assert "0 of 1" in outcome.out
 
 

@@ -169,11 +169,12 @@ BUILT_IN = SimpleNamespace(
 STRANGER = SimpleNamespace(
     __name__="stranger",
     septet_features=lambda: [
-        Component("features", "ema", "septet_plugins.features.averages:ema", "feature")
+        Component("features", name, "septet_plugins.features.averages:ema", "feature")
+        for name in ("ema", "zone")
     ],
 )
 
 
 def fixed_host() -> Host:
-    """The plugins of these tests; two distributions claim the feature `ema`."""
+    """The plugins of these tests; two distributions have a feature `ema`."""
     return Host(manifests=[("septet", "0.1.0", BUILT_IN), ("stranger", "1.0", STRANGER)])

@@ -135,6 +135,6 @@ def test_errors_come_with_warnings_in_the_order_of_the_file(tmp_path: Path) -> N
      (7, "not a package requirement"), ("septet ==1.x.y", "is installed")],
 )  # fmt: skip
 def test_requirement(text: object, word: str) -> None:
-    message, _, _ = check_requirement(text)
+    message, _, _ = check_requirement(text, HOST)
     assert word in message
     assert bool(message) == bool(word)

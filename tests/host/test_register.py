@@ -32,30 +32,75 @@ def host(*strangers: tuple[str, Any]) -> Host:
     return Host([ours, *((name, "1", made) for name, made in strangers)])
 
 
-def test_a_collision_names_both_distributions_and_the_way_out() -> None:
+def test_a_name_alone_means_septets_whoever_else_has_it() -> None:
     both = host(("other-package", manifest(Component("features", "sma", SMA, "feature"))))
+    assert both.find("features", "sma").distribution == "septet"
+    assert both.find("features", "sma", scope=("other-package",)).distribution == "septet"
+    assert both.find("features", "other-package:sma").distribution == "other-package"
+    assert both.find("features", "Other_Package:sma").distribution == "other-package"
+
+
+def test_a_collision_of_strangers_names_both_and_the_way_out() -> None:
+    names = ("one-package", "two-package")
+    both = host(*((name, manifest(Component("features", "own", SMA, "feature"))) for name in names))
     with pytest.raises(PluginError) as caught:
-        both.find("features", "sma")
-    assert caught.value.message == "features plugin 'sma' is declared by septet and other-package"
-    assert caught.value.hint == "write use: septet/sma or use: other-package/sma"
-    assert both.find("features", "other-package/sma").distribution == "other-package"
-    assert both.find("features", "ema").distribution == "septet"
+        both.find("features", "own", scope=names)
+    message = "features plugin 'own' is declared by one-package and two-package"
+    assert caught.value.message == message
+    assert caught.value.hint == "write use: one-package:own or use: two-package:own"
+    assert both.find("features", "own", scope=names[:1]).distribution == "one-package"
 
 
-def test_a_collision_has_its_place_in_the_file(tmp_path: Path) -> None:
+def test_a_package_that_brings_a_name_of_ours_breaks_no_file(tmp_path: Path) -> None:
+    alone = load(SMALLEST, host=host())
     both = host(("other-package", manifest(Component("features", "sma", SMA, "feature"))))
+    beside = load(SMALLEST, host=both)
+    assert beside.resolved == alone.resolved
+    assert beside.warnings == alone.warnings
+    assert beside.strategy.features["fast"].distribution == "septet"
+
+
+def strategy_with(tmp_path: Path, use: str, *listed: str) -> Path:
+    text = SMALLEST.read_text(encoding="utf-8").replace("use: sma", f"use: {use}", 1)
+    path = tmp_path / "strategy.yaml"
+    head = f"plugins: [{', '.join(listed)}]\n" if listed else ""
+    path.write_text(head + text, encoding="utf-8")
+    return path
+
+
+def test_a_name_of_an_unlisted_package_says_what_to_write(tmp_path: Path) -> None:
+    both = host(("other-package", manifest(Component("features", "own", SMA, "feature"))))
+    path = strategy_with(tmp_path, "own")
     with pytest.raises(ConfigError) as caught:
-        load(SMALLEST, host=both)
-    found = [each for each in caught.value.problems if "declared by" in each.message]
-    assert [(each.line, each.key) for each in found] == [
-        (7, "features.fast.use"),
-        (8, "features.slow.use"),
-    ]
-    assert "septet and other-package" in found[0].message
-    text = SMALLEST.read_text(encoding="utf-8").replace("use: sma", "use: septet/sma")
-    chosen = tmp_path / "chosen.yaml"
-    chosen.write_text(text, encoding="utf-8")
-    assert load(chosen, host=both).strategy.features["fast"].distribution == "septet"
+        load(path, host=both)
+    (found,) = (each for each in caught.value.problems if "does not list" in each.message)
+    assert (found.line, found.key) == (7, "features.fast.use")
+    assert "comes from other-package, which the file does not list" in found.message
+    assert "plugins: [other-package]" in found.hint
+    assert "use: other-package:own" in found.hint
+    for right in (("own", "other-package >=1"), ("other-package:own",)):
+        loaded = load(strategy_with(tmp_path, *right), host=both)
+        assert loaded.strategy.features["fast"].distribution == "other-package"
+
+
+def test_a_listed_package_with_a_name_of_ours_is_said(tmp_path: Path) -> None:
+    both = host(("other-package", manifest(Component("features", "sma", SMA, "feature"))))
+    loaded = load(strategy_with(tmp_path, "sma", "other-package"), host=both)
+    assert loaded.strategy.features["fast"].distribution == "septet"
+    told = [each.message for each in loaded.warnings if "means septet's" in each.message]
+    assert len(told) == 2  # fast and slow
+    loaded = load(strategy_with(tmp_path, "septet:sma", "other-package"), host=both)
+    assert loaded.strategy.features["fast"].use == "sma"
+
+
+def test_rules_that_ask_for_a_plugin_know_it_by_either_name(tmp_path: Path) -> None:
+    text = SMALLEST.read_text(encoding="utf-8")
+    assert "use: fixed_fraction" in text
+    path = tmp_path / "strategy.yaml"
+    path.write_text(text.replace("use: fixed_fraction", "use: septet:fixed_fraction"), "utf-8")
+    loaded = load(path, host=host())
+    assert loaded.strategy.risk.sizing.use == "fixed_fraction"
+    assert loaded.resolved == load(SMALLEST, host=host()).resolved
 
 
 def test_an_unknown_name_gets_the_closest() -> None:
@@ -95,7 +140,63 @@ def test_a_manifest_that_fails_to_import_is_told_and_the_others_work(
         found.find("features", "theirs")
 
 
-def test_a_component_in_the_wrong_hook_is_refused() -> None:
-    wrong = manifest(Component("signals", "sma", SMA, "signal"))
-    with pytest.raises(PluginError, match="declares 'sma' for layer 'signals'"):
-        host(("other-package", wrong))
+def raises() -> list[Component]:
+    raise ValueError("nothing is ready")
+
+
+FAULTS: list[tuple[dict[str, Any], str]] = [
+    ({"septet_features": raises}, "septet_features failed: ValueError: nothing is ready"),
+    ({"septet_features": lambda: None}, "septet_features returned nothing"),
+    ({"septet_risk": lambda: "cap"}, "septet_risk returned a str"),
+    ({"septet_risk": lambda: [3]}, "septet_risk returned a int among its components"),
+    ({"septet_features": lambda layer: []}, "septet_features failed: TypeError"),
+    (
+        {"septet_features": lambda: [Component("signals", "own", SMA, "signal")]},
+        "septet_features declares 'own' for layer 'signals', expected 'features'",
+    ),
+    (
+        {"septet_risk": lambda: [Component("risk", "own", SMA)]},
+        "septet_risk declares 'own' of kind None; kinds: sizing, limit, stop, halt",
+    ),
+    (
+        {"septet_features": lambda: [Component("features", "own", SMA)] * 2},
+        "septet_features declares 'own' twice",
+    ),
+    (
+        {"septet_feature": hookimpl(lambda: [])},
+        "septet_feature is no hook of septet; expected septet_features",
+    ),
+]
+
+
+@pytest.mark.parametrize(("hooks", "reason"), FAULTS, ids=[each[1][:40] for each in FAULTS])
+def test_a_broken_package_is_set_aside_and_named(hooks: dict[str, Any], reason: str) -> None:
+    good = manifest(Component("features", "own", SMA, "feature"))
+    broken = SimpleNamespace(
+        __name__="broken",
+        **{"septet_data": lambda: [Component("data", "x", SMA, "series")]} | hooks,
+    )
+    found = host(("broken-package", broken), ("good-package", good))
+    (failure,) = found.failures
+    assert failure.distribution == "broken-package"
+    assert reason in failure.reason
+    assert found.find("features", "own").distribution == "good-package"
+    assert "x" not in found.names("data")
+    assert load(SMALLEST, host=found).strategy.features["fast"].distribution == "septet"
+
+
+def test_the_line_of_a_hook_that_fails_is_told() -> None:
+    (failure,) = host(("broken", SimpleNamespace(__name__="b", septet_data=raises))).failures
+    assert f"{Path(__file__).name}:{raises.__code__.co_firstlineno + 1})" in failure.reason
+
+
+def test_a_file_that_lists_a_broken_package_is_refused_with_its_line(tmp_path: Path) -> None:
+    broken = SimpleNamespace(__name__="broken", septet_features=lambda: None)
+    with pytest.raises(ConfigError) as caught:
+        load(
+            strategy_with(tmp_path, "sma", "broken-package"), host=host(("broken-package", broken))
+        )
+    (found,) = caught.value.problems
+    assert (found.line, found.key) == (1, "plugins.0")
+    assert "the plugins of broken-package cannot be used" in found.message
+    assert "septet_features returned nothing" in found.message

@@ -51,7 +51,7 @@ features:
   ret_1: {use: log_return}
   ret_5: {use: log_return, period: 5}
 model:
-  use: constant
+  use: septet-strange:constant
   training: {train: 20d, step: 10d, min_rows: 100}
 signal: {use: confidence, threshold: 0.01, exit: {after: 6 bars}}
 risk:
@@ -202,7 +202,7 @@ def test_it_walks_forward_and_answers_one_row_with_the_same_bits() -> None:
 
 
 def test_it_runs_to_the_end_on_both_paths(tmp_path: Path) -> None:
-    loaded = _loaded(tmp_path, "use: constant", "use: centroid")
+    loaded = _loaded(tmp_path, "use: septet-strange:constant", "use: septet-strange:centroid")
     batch: Any = backtest(loaded, engine="batch")
     event: Any = backtest(loaded, engine="event")
     assert len(batch.fills["time"]) > 10
@@ -221,7 +221,9 @@ def test_it_runs_to_the_end_on_both_paths(tmp_path: Path) -> None:
 def test_a_daily_cron_gives_the_run_of_a_step_of_a_day(tmp_path: Path) -> None:
     ran: list[Any] = []
     for step in ("1d", '"0 0 * * *"'):
-        text = FILE.replace("use: constant", "use: centroid").replace("step: 10d", f"step: {step}")
+        text = FILE.replace("use: septet-strange:constant", "use: septet-strange:centroid").replace(
+            "step: 10d", f"step: {step}"
+        )
         text = text.replace("bar: 1h", "bar: 1h, start: 2020-02-05")
         path = tmp_path / "strategy.yaml"
         path.write_text(text, encoding="utf-8")
@@ -260,7 +262,7 @@ def test_a_stored_one_decides_after_what_it_has_seen(tmp_path: Path) -> None:
 
 
 def test_one_that_cannot_be_read_back_is_not_stored_in_vain(tmp_path: Path) -> None:
-    loaded = _loaded(tmp_path, "use: constant", "use: forgetful")
+    loaded = _loaded(tmp_path, "use: septet-strange:constant", "use: septet-strange:forgetful")
     with pytest.raises(InputError, match="models of forgetful cannot be read back"):
         fit_all(loaded.strategy, loaded.resolved, lambda: features(loaded), tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
@@ -277,7 +279,9 @@ def test_one_that_cannot_be_read_back_is_not_stored_in_vain(tmp_path: Path) -> N
     ],
 )
 def test_a_fault_is_told_and_ends_the_run(tmp_path: Path, fault: str, words: str) -> None:
-    loaded = _loaded(tmp_path, "use: constant", f"use: constant\n  fault: {fault}")
+    loaded = _loaded(
+        tmp_path, "use: septet-strange:constant", f"use: septet-strange:constant\n  fault: {fault}"
+    )
     with pytest.raises(RunError, match=words):
         backtest(loaded, engine="batch")
 

@@ -22,6 +22,7 @@ from septet_plugins import manifest
 
 FILE = """
 version: 1
+plugins: [septet-odd]
 name: watched
 account: {capital: 10000, currency: USD}
 universe: {symbols: [A/USD, B/USD], bar: 1h}

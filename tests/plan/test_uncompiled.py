@@ -19,7 +19,7 @@ name: strange
 universe: {symbols: [BTC/USDT], bar: 1h}
 data: {candles: {use: synthetic, bars: 400, volatility: 90%%}}
 features:
-  far: {use: %s, period: 4}
+  far: {use: strangers:%s, period: 4}
 signal: {use: rules, long_if: far > 0.001, exit_if: far < -0.001}
 risk:
   sizing: {use: fixed_fraction, fraction: 50%%}

@@ -121,8 +121,8 @@ def test_short_forms_pass() -> None:
     assert complaints(data) == []
 
 
-def test_an_ambiguous_plugin_is_offered_with_its_distribution() -> None:
+def test_a_plugin_with_a_name_of_ours_is_offered_with_its_distribution() -> None:
     uses = fixed_schema()["$defs"]["feature_block"]["properties"]["use"]["enum"]
-    assert "septet/ema" in uses
-    assert "stranger/ema" in uses
-    assert "ema" not in uses
+    assert "ema" in uses  # septet's: a name alone always means that
+    assert "septet:ema" not in uses
+    assert "stranger:ema" in uses

@@ -76,11 +76,11 @@ def _find(host: Host, name: str) -> list[Registered]:
 
     from septet.errors import PluginError
 
-    distribution, slash, short = name.rpartition("/")
+    distribution, colon, short = name.rpartition(":")
     found = [
         entry
         for entry in host.components()
-        if entry.component.name == short and (not slash or entry.distribution == distribution)
+        if entry.component.name == short and (not colon or entry.distribution == distribution)
     ]
     if not found:
         known = sorted({entry.component.name for entry in host.components()})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from septet._config.case import Case, blocks_of
 from septet._config.check import closest
-from septet._config.resolve import check_requirement
+from septet._config.resolve import check_requirement, listed_in
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
 from septet._config.tree import Path
+from septet._host.register import BUILT_IN
 from septet_schemas.base import SecretRef
 from septet_schemas.blocks import UseBlock
 from septet_schemas.strategy import Perpetual
@@ -20,9 +21,34 @@ __all__ = ["CHECKS"]
 def check_packages(case: Case) -> None:
     """Required packages are installed."""
     for index, text in enumerate(case.strategy.plugins):
-        message, expected, hint = check_requirement(text)
+        message, expected, hint = check_requirement(text, case.host)
         if message:
             case.error(("plugins", index), message, expected=expected, hint=hint)
+
+
+def check_names(case: Case) -> None:
+    """Say whose plugin is meant where septet and a listed package both have the name."""
+    listed = listed_in(list(case.strategy.plugins))
+    for path, block in blocks_of(case.strategy):
+        if block.distribution != BUILT_IN or ":" in _written_use(case, path):
+            continue
+        layer: Any = block.layer
+        others = [
+            each
+            for each in case.host.hidden_by(layer, block.use, block.kind, listed)
+            if each != BUILT_IN
+        ]
+        if others:
+            case.warn(
+                path,
+                f"{block.use} means septet's; {' and '.join(others)} has one of this name, too",
+                hint=f"write use: septet:{block.use} or use: {others[0]}:{block.use}",
+            )
+
+
+def _written_use(case: Case, path: Path) -> str:
+    node = case.tree.at((*path, "use"))
+    return str(node.value) if node is not None else ""
 
 
 def check_known_time(case: Case) -> None:
@@ -130,6 +156,7 @@ def _secret_paths(path: Path, block: UseBlock) -> list[Path]:
 
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_packages,
+    check_names,
     check_known_time,
     check_must_say,
     check_currencies,

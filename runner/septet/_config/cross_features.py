@@ -303,15 +303,12 @@ def check_memory(case: Case) -> None:
 def _inner_unbounded(case: Case, declaration: Step, config: Config, owner: str) -> bool:
     """Whether a feature is made of one that never forgets; its own package's names go first."""
     for part in (declaration.inner(config) if declaration.inner else {}).values():
-        own = any(
-            each.component.name == part.use and each.distribution == owner
-            for each in case.host.components("features")
-        )
-        below = case.host.declaration("features", f"{owner}/{part.use}" if own else part.use)
+        entry = case.host.inner(part.use, owner)
+        below = case.host.load(entry)
         settings = below.config(**{key: _plain(value) for key, value in part.config.items()})
         if below.memory_of(settings).kind == "unbounded":
             return True
-        if _inner_unbounded(case, below, settings, owner):
+        if _inner_unbounded(case, below, settings, entry.distribution):
             return True
     return False
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from septet._host.register import Host
+from septet._host.register import BUILT_IN, Host
 from septet.errors import PluginError
 from septet_schemas.base import Config
 from septet_schemas.blocks import config_of
@@ -115,6 +115,8 @@ class _Builder:
         node["additionalProperties"] = {"$ref": f"#/$defs/{name}"}
         properties = node.setdefault("properties", {})
         for plugin, model, _ in self._plugins(marker):
+            if ":" in plugin:  # a block's key is a plain word
+                continue
             own: Schema = {"$ref": f"#/$defs/{self._own(marker, plugin, model)}"}
             other = {"required": ["use"], "$ref": f"#/$defs/{name}"}
             choice: Schema = {
@@ -141,22 +143,25 @@ class _Builder:
             component = entry.component
             if component.kind not in (None, marker["kind"]):
                 continue
-            name = component.name if self._unique(entry) else entry.qualified
             try:
                 model = config_of(self.host.load(entry))
             except (PluginError, AttributeError):
                 continue
-            found.append((name, model, component.summary))
+            if self._unique(entry):
+                found.append((component.name, model, component.summary))
+            if entry.distribution != BUILT_IN:
+                found.append((entry.qualified, model, component.summary))
         return found
 
     def _unique(self, entry: Any) -> bool:
+        """Whether a plugin's name alone can mean it: septet's own always do."""
         same = [
             other
             for other in self.host.components(entry.component.layer)
             if other.component.name == entry.component.name
             and other.component.kind == entry.component.kind
         ]
-        return len(same) == 1
+        return len(same) == 1 or entry.distribution == BUILT_IN
 
     def _definition(self, marker: Mapping[str, Any]) -> str:
         """Define a kind's block once: `use` picks the plugin, the rest is its model."""
@@ -181,7 +186,7 @@ class _Builder:
 
     def _own(self, marker: Mapping[str, Any], plugin: str, model: type[Config]) -> str:
         """Define one plugin's keys: its model's, the generic ones, and `use`."""
-        name = f"{marker['kind']}_{plugin.replace('/', '_')}"
+        name = f"{marker['kind']}_{plugin.replace(':', '_')}"
         if name in self.definitions:
             return name
         self.definitions[name] = {}

@@ -15,7 +15,7 @@ from septet._config.cross import cross_check
 from septet._config.explain import Origin, origins_of, short_keys
 from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting, put
 from septet._config.read import parse_text, read_file
-from septet._config.resolve import HostResolver, LenientResolver
+from septet._config.resolve import HostResolver, LenientResolver, listed_in
 from septet._config.tree import Mark, Node
 from septet._config.tree import Path as KeyPath
 from septet._host.register import Host
@@ -78,13 +78,12 @@ def load(
     problems += read_problems
     _refuse_root(base, problems)
     host = host if host is not None else Host()
-    resolver = HostResolver(host)
-    base = _unfolded_for(base, settings, resolver)
+    base = _unfolded_for(base, settings, _resolver(base, host))
     tree, over_problems = _effective(base, mode, settings)
     problems += over_problems
-    strategy, found = _validate(tree, resolver, host)
+    strategy, found = _validate(tree, host)
     problems += found
-    problems += _other_modes(base, tree, settings, resolver, host, str(file))
+    problems += _other_modes(base, tree, settings, host, str(file))
     problems = _in_order(problems)
     if strategy is None or any(each.severity == "error" for each in problems):
         raise ConfigError(problems)
@@ -139,7 +138,7 @@ def reopen(tree: Node, path: Path, base_dir: Path, *, host: Host | None = None) 
 
 def _sound(tree: Node, host: Host, problems: Sequence[Problem]) -> Strategy:
     """Validate and cross-check a tree; warnings are left out."""
-    strategy, found = _validate(tree, HostResolver(host), host)
+    strategy, found = _validate(tree, host)
     errors = _in_order([each for each in (*problems, *found) if each.severity == "error"])
     if strategy is None or errors:
         raise ConfigError(errors)
@@ -254,7 +253,7 @@ def _with_rebalance(tree: Node) -> Node:
     risk, use = tree.children.get("risk"), tree.at(("risk", "sizing", "use"))
     if risk is None or risk.kind != "map" or "rebalance" in risk.children:
         return tree
-    if use is None or use.value != "volatility_target":
+    if use is None or str(use.value).removeprefix("septet:") != "volatility_target":
         return tree
     layer = "derived:risk.sizing.use"
     band = Node("scalar", use.mark, REBALANCE_BAND, key=use.key, text=REBALANCE_BAND, layer=layer)
@@ -263,14 +262,19 @@ def _with_rebalance(tree: Node) -> Node:
     return replace(tree, children={**tree.children, "risk": risk})
 
 
-def _validate(
-    tree: Node, resolver: HostResolver, host: Host
-) -> tuple[Strategy | None, list[Problem]]:
+def _resolver(tree: Node, host: Host) -> HostResolver:
+    """Return what finds the plugins a file names: in septet and in the packages it lists."""
+    listed = tree.children.get("plugins")
+    return HostResolver(host, listed_in(listed.plain() if listed is not None else ()))
+
+
+def _validate(tree: Node, host: Host) -> tuple[Strategy | None, list[Problem]]:
     """Validate the shape, then cross-check what is whole.
 
     Where the shape is wrong the wrong keys are left out and the rest is cross-checked all the
     same, so that every problem comes at once.
     """
+    resolver = _resolver(tree, host)
     try:
         strategy = Strategy.model_validate(tree.plain(), context={"resolver": resolver})
     except ValidationError as error:
@@ -350,7 +354,6 @@ def _other_modes(
     base: Node,
     tree: Node,
     settings: Sequence[Setting],
-    resolver: HostResolver,
     host: Host,
     file: str,
 ) -> list[Problem]:
@@ -363,7 +366,7 @@ def _other_modes(
         if mode == now or over is None or over.kind != "map":
             continue
         other, found = _effective(base, mode, [s for s in settings if s.path != ("mode",)])
-        _, more = _validate(other, resolver, host)
+        _, more = _validate(other, host)
         inside = {(node.mark.line, node.mark.column) for _, node in over.walk()}
         inside |= {(node.key.line, node.key.column) for _, node in over.walk() if node.key}
         problems += found

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import ConfigDict
 from pydantic_core import PydanticCustomError
 
-from septet._host.register import Host
+from septet._host.register import Host, same_distribution
 from septet.errors import PluginError
 from septet.hookspecs import LAYERS, Layer
 from septet_schemas.base import Config
 
-__all__ = ["HostResolver", "LenientResolver", "check_requirement"]
+__all__ = ["HostResolver", "LenientResolver", "check_requirement", "listed_in"]
 
 _REQUIREMENT: Final = re.compile(
     r"^\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*"
@@ -43,10 +44,14 @@ _NOUNS: Final = {
 
 
 class HostResolver:
-    """Tells the schema which declaration `use:` names."""
+    """Tells the schema which declaration `use:` names.
 
-    def __init__(self, host: Host) -> None:
+    A name alone is looked for in septet and in the packages that the file lists under `plugins:`.
+    """
+
+    def __init__(self, host: Host, listed: Sequence[str] = ()) -> None:
         self.host = host
+        self.listed = tuple(listed)
 
     def resolve(self, layer: str, kind: str, name: str) -> tuple[Any, str]:
         """Return the declaration and its distribution.
@@ -58,7 +63,7 @@ class HostResolver:
         """
         place: Any = layer
         try:
-            entry = self.host.find(place, name, kind)
+            entry = self.host.find(place, name, kind, scope=self.listed)
             declaration = self.host.load(entry)
         except PluginError as error:
             raise _refusal(error.message, self._hint(place, kind, name, error.hint)) from None
@@ -72,7 +77,7 @@ class HostResolver:
         return declaration, entry.distribution
 
     def _hint(self, layer: Layer, kind: str, name: str, hint: str) -> str:
-        elsewhere = self._elsewhere(layer, kind, name)
+        elsewhere = "" if hint.startswith("write ") else self._elsewhere(layer, kind, name)
         if elsewhere:
             return elsewhere
         known, failed = self.host.names(layer, kind), hint.partition("; ")[2]
@@ -125,14 +130,26 @@ def _refusal(message: str, hint: str) -> PydanticCustomError:
     return PydanticCustomError("plugin", "{message}", {"message": message, "hint": hint})
 
 
-def check_requirement(text: object) -> tuple[str, str, str]:
+def listed_in(requirements: object) -> tuple[str, ...]:
+    """Return the packages that `plugins:` of a file names; what is no requirement is left out."""
+    texts = requirements if isinstance(requirements, list | tuple) else ()
+    matches = (_REQUIREMENT.match(text) for text in texts if isinstance(text, str))
+    return tuple(match[1] for match in matches if match is not None)
+
+
+def check_requirement(text: object, host: Host) -> tuple[str, str, str]:
     """Check one entry of `plugins:`; return (message, expected, hint), all empty when it holds."""
     match = _REQUIREMENT.match(text) if isinstance(text, str) else None
     if match is None:
         return "this is not a package requirement", "a package such as 'my-plugin >=1.0'", ""
     name, versions = match[1], match[2].strip().rstrip(",")
+    for each in host.failures:
+        if same_distribution(each.distribution, name):
+            message = f"the plugins of {name} cannot be used: {each.reason}"
+            return message, "", f"report this to {name}, or install another version of it"
+    brought = {_plain(each): version for each, version in host.versions().items()}
     try:
-        installed = importlib.metadata.version(name)
+        installed = brought.get(_plain(name)) or importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         wanted = f"{name}{versions.replace(' ', '')}"
         return f"the package {name} is not installed", wanted, f'pip install "{wanted}"'
@@ -140,6 +157,10 @@ def check_requirement(text: object) -> tuple[str, str, str]:
         hint = f'pip install "{name}{versions.replace(" ", "")}"'
         return f"{name} {installed} is installed", f"{name} {versions}", hint
     return "", "", ""
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _satisfies(installed: str, versions: str) -> bool:

@@ -5,18 +5,30 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.metadata
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import pluggy
+from typing import Any, Final
 
 from septet.errors import PluginError
-from septet.hookspecs import HOOK_OF_LAYER, LAYERS, PROJECT, Component, HookSpecs, Layer
+from septet.hookspecs import HOOK_OF_LAYER, LAYERS, PROJECT, Component, Layer
 
-__all__ = ["Failure", "Host", "Registered"]
+__all__ = ["BUILT_IN", "Failure", "Host", "Registered", "same_distribution"]
 
-GROUP = "septet"
+GROUP: Final = "septet"
+BUILT_IN: Final = "septet"
+"""The distribution whose plugins every file may name without listing it."""
+KINDS: Final[Mapping[Layer, tuple[str | None, ...]]] = {
+    "data": ("candles", "series"),
+    "features": ("feature", None),
+    "models": ("model", None),
+    "signals": ("signal", "regime"),
+    "risk": ("sizing", "limit", "stop", "halt"),
+    "execution": ("venue", "order"),
+    "monitoring": ("monitor", "alerts"),
+    "commands": ("command", None),
+}
+"""The kinds of each layer; None where the kind may be left out because there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +41,13 @@ class Registered:
 
     @property
     def qualified(self) -> str:
-        """``distribution/name``, the unambiguous form of `use:`."""
-        return f"{self.distribution}/{self.component.name}"
+        """``distribution:name``, the unambiguous form of `use:`."""
+        return f"{self.distribution}:{self.component.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A distribution whose manifest could not be imported; the others still work."""
+    """A distribution that is set aside whole, and why; the others still work."""
 
     distribution: str
     target: str
@@ -47,8 +59,6 @@ class Host:
 
     def __init__(self, manifests: Iterable[tuple[str, str, object]] | None = None) -> None:
         """Discover installed manifests, or take ``(distribution, version, module)`` as given."""
-        self._manager = pluggy.PluginManager(PROJECT)
-        self._manager.add_hookspecs(HookSpecs)
         self._failures: list[Failure] = []
         self._table: dict[Layer, dict[str, list[Registered]]] = {layer: {} for layer in LAYERS}
         self._loaded: dict[str, Any] = {}
@@ -67,31 +77,48 @@ class Host:
             seen.add((name, point.value))
             try:
                 yield name, version, point.load()
-            except Exception as error:  # a stranger's module may raise anything
+            except (Exception, SystemExit) as error:  # a stranger's module may raise anything
                 self._failures.append(
                     Failure(name, point.value, f"{type(error).__name__}: {error}")
                 )
 
     def register(self, distribution: str, version: str, manifest: object) -> None:
-        """Add the components of one manifest module (or object with the hooks)."""
-        label = f"{distribution}:{getattr(manifest, '__name__', id(manifest))}"
-        self._manager.register(manifest, name=label)
-        for layer in LAYERS:
-            hook = getattr(manifest, HOOK_OF_LAYER[layer], None)
-            if hook is None:
-                continue
-            for component in hook():
-                if component.layer != layer:
-                    raise PluginError(
-                        f"{distribution}: {HOOK_OF_LAYER[layer]} declares {component.name!r} "
-                        f"for layer {component.layer!r}, expected {layer!r}"
-                    )
-                entry = Registered(component, distribution, version)
-                self._table[layer].setdefault(component.name, []).append(entry)
+        """Add the components of one manifest module (or object with the hooks).
+
+        A manifest with a fault adds nothing: its distribution is set aside and named in
+        `failures`.
+        """
+        target = str(getattr(manifest, "__name__", type(manifest).__name__))
+        try:
+            found = self._components_of(manifest)
+        except PluginError as error:
+            self._failures.append(Failure(distribution, target, error.message))
+            return
+        for component in found:
+            entry = Registered(component, distribution, version)
+            self._table[component.layer].setdefault(component.name, []).append(entry)
+
+    def _components_of(self, manifest: object) -> list[Component]:
+        """Call every hook of a manifest; the first fault is raised."""
+        for name in dir(manifest):
+            if name.startswith(f"{PROJECT}_") and name not in HOOK_OF_LAYER.values():
+                _refuse_misspelt(name, getattr(manifest, name))
+        found: list[Component] = []
+        for layer, name in HOOK_OF_LAYER.items():
+            hook = getattr(manifest, name, None)
+            if hook is not None:
+                found += _called(hook, layer)
+        seen: set[tuple[str, str | None, str]] = set()
+        for each in found:
+            key = (each.layer, each.kind, each.name)
+            if key in seen:
+                raise PluginError(f"{HOOK_OF_LAYER[each.layer]} declares {each.name!r} twice")
+            seen.add(key)
+        return found
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """Distributions whose manifest could not be imported."""
+        """Distributions that were set aside because their manifest has a fault."""
         return tuple(self._failures)
 
     def components(self, layer: Layer | None = None, kind: str | None = None) -> list[Registered]:
@@ -109,32 +136,76 @@ class Host:
         """Names that `use:` may give in a layer."""
         return sorted({entry.component.name for entry in self.components(layer, kind)})
 
-    def find(self, layer: Layer, name: str, kind: str | None = None) -> Registered:
-        """Find one component by its name, or by ``distribution/name``.
+    def find(
+        self,
+        layer: Layer,
+        name: str,
+        kind: str | None = None,
+        *,
+        scope: Collection[str] | None = None,
+    ) -> Registered:
+        """Find one component by its name, or by ``distribution:name``.
+
+        A name alone means septet's plugin, else that of a distribution in `scope` (None: of
+        any). A package that is installed beside them changes the meaning of no name.
 
         Raises
         ------
         PluginError
-            If the name is unknown (with the closest known ones) or two distributions claim it.
+            If the name is unknown (with the closest known ones), is only known outside of the
+            scope, or two distributions of the scope claim it.
         """
-        distribution, slash, short = name.rpartition("/")
-        found = [
+        distribution, colon, short = name.rpartition(":")
+        every = [
             entry
             for entry in self._table[layer].get(short, [])
-            if (not slash or entry.distribution == distribution)
+            if (not colon or same_distribution(entry.distribution, distribution))
             and (kind is None or entry.component.kind in (None, kind))
         ]
+        found = every
+        if not colon:
+            ours = [each for each in every if each.distribution == BUILT_IN]
+            found = ours or [each for each in every if _within(each.distribution, scope)]
         if len(found) == 1:
             return found[0]
+        ways = " or ".join(f"use: {entry.qualified}" for entry in found or every)
         if found:
             owners = " and ".join(entry.distribution for entry in found)
-            ways = " or ".join(f"use: {entry.qualified}" for entry in found)
             raise PluginError(
                 f"{layer} plugin {name!r} is declared by {owners}", hint=f"write {ways}"
+            )
+        if every:
+            owners = " and ".join(entry.distribution for entry in every)
+            listed = " or ".join(f"plugins: [{entry.distribution}]" for entry in every)
+            raise PluginError(
+                f"{layer} plugin {name!r} comes from {owners}, which the file does not list",
+                hint=f"write {listed} at the top of the file, or {ways}",
             )
         raise PluginError(
             f"unknown {kind or layer} plugin {name!r}", hint=self._closest(layer, name, kind)
         )
+
+    def inner(self, name: str, owner: str) -> Registered:
+        """Find an inner feature: in the package that declares it, then in septet.
+
+        Raises
+        ------
+        PluginError
+            If neither has the name; one of another package is written ``distribution:name``.
+        """
+        own = [each for each in self._table["features"].get(name, []) if each.distribution == owner]
+        return own[0] if own else self.find("features", name)
+
+    def hidden_by(self, layer: Layer, name: str, kind: str, scope: Collection[str]) -> list[str]:
+        """Distributions of the scope that have a plugin of a name which means septet's."""
+        every = [
+            entry
+            for entry in self._table[layer].get(name, [])
+            if entry.component.kind in (None, kind)
+        ]
+        if not any(entry.distribution == BUILT_IN for entry in every):
+            return []
+        return [each.distribution for each in every if _within(each.distribution, scope)]
 
     def _closest(self, layer: Layer, name: str, kind: str | None) -> str:
         known = self.names(layer, kind)
@@ -159,7 +230,7 @@ class Host:
             try:
                 module = importlib.import_module(module_name)
                 self._loaded[target] = getattr(module, attribute)
-            except Exception as error:  # a stranger's module may raise anything
+            except (Exception, SystemExit) as error:  # a stranger's module may raise anything
                 raise PluginError(
                     f"{entry.component.layer} plugin {entry.component.name!r} of "
                     f"{entry.distribution} cannot be imported from {target}: "
@@ -168,10 +239,83 @@ class Host:
                 ) from error
         return self._loaded[target]
 
-    def declaration(self, layer: Layer, name: str, kind: str | None = None) -> Any:
+    def declaration(
+        self,
+        layer: Layer,
+        name: str,
+        kind: str | None = None,
+        *,
+        scope: Collection[str] | None = None,
+    ) -> Any:
         """Find and import in one call."""
-        return self.load(self.find(layer, name, kind))
+        return self.load(self.find(layer, name, kind, scope=scope))
 
     def versions(self) -> Mapping[str, str]:
         """Version of every distribution that brought a component."""
         return {entry.distribution: entry.version for entry in self.components()}
+
+
+def _refuse_misspelt(name: str, value: object) -> None:
+    """Refuse a function that is marked as a hook, or nearly has the name of one.
+
+    Raises
+    ------
+    PluginError
+        With the closest hook.
+    """
+    close = difflib.get_close_matches(name, HOOK_OF_LAYER.values(), n=1, cutoff=0.8)
+    if hasattr(value, f"{PROJECT}_impl") or (inspect.isfunction(value) and close):
+        known = close[0] if close else ", ".join(HOOK_OF_LAYER.values())
+        raise PluginError(f"{name} is no hook of septet; expected {known}")
+
+
+def _called(hook: Any, layer: Layer) -> list[Component]:
+    """Call one hook and check what it returns.
+
+    Raises
+    ------
+    PluginError
+        If it raises, returns anything but components, or a component does not fit its layer.
+    """
+    name = HOOK_OF_LAYER[layer]
+    try:
+        returned = hook()
+    except (Exception, SystemExit) as error:  # a stranger's hook may raise anything
+        raise PluginError(f"{name} failed: {type(error).__name__}: {error}{_line(error)}") from None
+    if isinstance(returned, str | Mapping) or not isinstance(returned, Iterable):
+        found = "nothing" if returned is None else f"a {type(returned).__name__}"
+        raise PluginError(f"{name} returned {found}; expected a list of Component")
+    components = list(returned)
+    for each in components:
+        if not isinstance(each, Component):
+            raise PluginError(f"{name} returned a {type(each).__name__} among its components")
+        if each.layer != layer:
+            raise PluginError(
+                f"{name} declares {each.name!r} for layer {each.layer!r}, expected {layer!r}"
+            )
+        if each.kind not in KINDS[layer]:
+            kinds = ", ".join(str(kind) for kind in KINDS[layer] if kind)
+            raise PluginError(
+                f"{name} declares {each.name!r} of kind {each.kind!r}; kinds: {kinds}"
+            )
+    return components
+
+
+def _line(error: BaseException) -> str:
+    """Return where in the stranger's file an exception arose."""
+    frames = inspect.getinnerframes(error.__traceback__, context=0) if error.__traceback__ else []
+    own = [each for each in frames if each.filename != __file__]
+    return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+
+
+def same_distribution(one: str, other: str) -> bool:
+    """Whether two spellings name one distribution: case, dots, dashes do not count."""
+    return _spelling(one) == _spelling(other)
+
+
+def _within(distribution: str, scope: Collection[str] | None) -> bool:
+    return scope is None or any(same_distribution(distribution, each) for each in scope)
+
+
+def _spelling(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")

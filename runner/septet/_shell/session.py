@@ -68,9 +68,7 @@ def plan_of(
     host = loaded.host
 
     def resolve(name: str, owner: str) -> tuple[Any, str]:
-        own = [each for each in host.components("features") if each.distribution == owner]
-        entry = next((each for each in own if each.component.name == name), None)
-        entry = entry or host.find("features", name)
+        entry = host.inner(name, owner)
         return host.load(entry), entry.distribution
 
     terms = terms_of(loaded.strategy, calendar)
