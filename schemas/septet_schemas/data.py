@@ -41,6 +41,7 @@ class Policies(Config):
     bad_volume: Literal["drop", "fill", "refuse"] = "fill"
     zero_volume: Literal["drop", "keep", "refuse"] = "keep"
     volume_unit: Literal["keep", "refuse"] = "keep"
+    price_levels: Literal["keep", "refuse"] = "refuse"
     jump: Literal["keep", "refuse"] = "keep"
     gap: Literal["keep", "fill", "refuse"] = "keep"
 
@@ -61,7 +62,7 @@ class CandlesConfig(Config):
     volume_in: Literal["base", "quote"] | None = None
     reset_after: Bars = 24
     max_staleness: WallDuration | None = None
-    max_bad: Fraction = 0.5
+    max_bad: Fraction = 0.01
     policy: Policies = Policies()
 
 

@@ -193,7 +193,7 @@ def test_a_word_among_numbers_is_one_bad_row(tmp_path: Path) -> None:
     lines = TIMES.write_csv().splitlines()
     lines[5] = ",".join([*lines[5].split(",")[:4], "n/a", "1"])
     (tmp_path / "x.csv").write_text("\n".join(lines[:-1]) + "\n2020-01-02 15:00,1,2\n")
-    made = block("candles", "csv", {"stamp": "open"}, path="x.csv")
+    made = block("candles", "csv", {"stamp": "open", "max_bad": "5%"}, path="x.csv")
     ((_, done),) = read_candles(made, request("1h", "BTC/USDT", base=tmp_path))
     bad = next(each for each in done.findings if each.kind == "not_finite")
     assert bad.count == 2

@@ -16,7 +16,7 @@ TEXT = """\
 version: 1
 name: x
 universe: {symbols: [BTC/USDT], bar: 1h}
-data: {candles: {use: parquet, path: "{symbol}.parquet"}}
+data: {candles: {use: parquet, path: "{symbol}.parquet", max_bad: 5%}}
 features: {fast: {use: sma, period: 5}}
 signal: {use: rules, long_if: close > fast, exit_if: close < fast}
 risk: {sizing: {use: fixed_fraction, fraction: 50%}}

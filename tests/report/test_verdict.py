@@ -130,3 +130,9 @@ def test_several_symbols_are_held_equally() -> None:
 def test_praise_has_no_colour() -> None:
     good = replace(PLAIN, total_return=3.0, net=MeanInterval(5.0, 4.0, 6.0))
     assert tone(verdict(good), 214) == "plain"
+
+
+def test_bad_rows_stand_in_the_verdict() -> None:
+    bad = "0.5% of the rows of BTC/USDT were dropped or mended (5 of 1,000: conflict 5)"
+    assert verdict(replace(PLAIN, bad_rows=(bad,))).endswith(f"{bad}.")
+    assert "dropped" not in verdict(PLAIN)

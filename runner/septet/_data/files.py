@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
+from septet._data.mixture import refuse_symbol_column
 from septet._data.source import Facts, LazyBars, RawBars, Request
 from septet.errors import DataError
 
@@ -315,6 +316,7 @@ def _parts(
             for name, rows in _by_column(frame, request.symbols, present).items():
                 parts.setdefault(name, []).append((file, rows, notes))
         elif owner is not None:
+            refuse_symbol_column(frame, str(file))
             parts.setdefault(owner, []).append((file, frame, notes))
         else:
             present.add(file.name)
@@ -350,7 +352,12 @@ def _by_column(frame: T, symbols: Sequence[str], present: set[str]) -> dict[str,
     found: dict[str, T] = {}
     for name in sorted(names):
         symbol = name if name in symbols else forms.get(name.upper())
-        if symbol is not None and symbol not in found:
+        if symbol in found:
+            raise DataError(
+                f"column symbol writes {symbol} in several ways, one of them {name!r}",
+                hint="write each symbol in one way: rows of two spellings are two series",
+            )
+        if symbol is not None:
             found[symbol] = frame.filter(text == name).drop("symbol")
     return found
 

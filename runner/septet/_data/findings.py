@@ -33,6 +33,8 @@ MESSAGES: Final = {
     "bad_volume": "volumes that are missing, negative or infinite; filled with 0",
     "zero_volume": "bars without volume",
     "volume_unit": "volume changes its size by a factor of 300 or more and stays there",
+    "price_levels": "closes that jump between separate price levels, as if rows of two symbols "
+    "or sources were mixed",
     "jump": "closes more than 20 % away from the close of the session before",
     "gap": "bars missing between the first and the last",
     "split": "splits found in the adjusted close",
@@ -51,7 +53,12 @@ class Findings:
         self._found: list[Finding] = []
 
     def __call__(
-        self, kind: str, count: int, examples: Sequence[str] = (), message: str = ""
+        self,
+        kind: str,
+        count: int,
+        examples: Sequence[str] = (),
+        message: str = "",
+        hint: str = "",
     ) -> str:
         """Record `count` defects and return the policy for them.
 
@@ -69,7 +76,7 @@ class Findings:
             raise DataError(
                 f"{self._symbol} from {self._source}: {kind}: {count} {text}; "
                 f"first: {'; '.join(shown) or 'none shown'}",
-                hint=f"mend the data, or choose another policy: policy: {{{kind}: ...}}",
+                hint=hint or f"mend the data, or choose another policy: policy: {{{kind}: ...}}",
             )
         self._found.append(Finding(self._source, self._symbol, kind, policy, count, shown, text))
         return policy

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from septet._data import adjust
+from septet._data.bad_rows import BadRows, check_bad_rows, share_finding
 from septet._data.bars import BarTable, Finding, Floats, Ints, no_bars
 from septet._data.calendars import Anchor, Calendar, Placed, Stamp, load_calendar
 from septet._data.findings import EXAMPLES, Findings, first_rows
@@ -25,6 +26,7 @@ from septet._data.judge import (
     volume_defects,
     volume_unit_jumps,
 )
+from septet._data.mixture import level_changes, separating_column
 from septet._data.source import Facts, RawBars
 from septet._data.stamps import Bools, Stamps, iso, read_stamps
 from septet.errors import DataError
@@ -74,6 +76,7 @@ class _State:
     time_ns: Ints
     alive: Bools
     defects: int = 0
+    conflict: str = ""
 
     def show(self, mask: Bools) -> list[str]:
         return [f"{iso(self.time_ns[row])} {self.rows.show(row)}" for row in first_rows(mask)]
@@ -160,7 +163,8 @@ def normalise(
     stamp = stamp_of(keys, facts, raw.symbol)
     state, stamps = _begin(raw, keys, bar_ns)
     total = len(state.time_ns)
-    state.judge("unfinished", state.time_ns > now_ns)
+    future = state.time_ns > now_ns
+    state.judge("unfinished", future, defect=int(np.count_nonzero(future)) > 1)
     _check_prices(state, has_volume="volume" in raw.frame.columns)
     name = calendar_of(keys, facts, raw.symbol)
     if part and not state.alive.any():
@@ -169,17 +173,19 @@ def normalise(
     if not part:
         times = state.time_ns if state.alive.all() else state.time_ns[state.alive]
         check_step(times, bar_ns, f"{raw.symbol} from {facts.origin}")
+    if not state.alive.any():
+        check_bad_rows(_seen(state, raw), keys)
     placed, calendar = _place(state, name, stamp, anchor)
-    state.judge("unfinished", placed.known_ns > now_ns)
+    state.judge("unfinished", placed.known_ns > now_ns, defect=False)
     if not part:
-        _check_bad_share(state, total)
+        check_bad_rows(_seen(state, raw), keys)
     order = _unique_in_order(state, placed)
     if not part:
-        _check_bad_share(state, total)
+        check_bad_rows(_seen(state, raw), keys)
     bars = _bars(raw, keys, state, placed, order, calendar, part=part)
     for note in (*facts.notes, *stamps.notes):
         state.found.note(note)
-    found = state.found.all()
+    found = (*state.found.all(), *(() if part else share_finding(_seen(state, raw))))
     return Normalised(bars, found, name, stamp, placed.anchor, total, state.defects)
 
 
@@ -201,6 +207,7 @@ def _bars(
     if (keys.volume_in or raw.facts.volume_in) == "quote":
         rows = Rows(rows.open, rows.high, rows.low, rows.close, rows.volume / rows.close)
         state.found.note("volume was in the quote currency; divided by the close")
+    _check_levels(state, columns[0], rows.close)
     if not part:
         hits, ratio = adjust.moves(rows.close, columns[2])
         state.found("jump", len(hits), jump_examples(columns[0][hits], ratio))
@@ -208,6 +215,17 @@ def _bars(
     state.found("volume_unit", len(units), [iso(columns[0][row]) for row in units[:EXAMPLES]])
     bars = _table(raw.symbol, state.bar_ns, columns, rows)
     return _fill(state, calendar, placed.anchor, ordinal, bars)
+
+
+def _check_levels(state: _State, time_ns: Ints, close: Floats) -> None:
+    """Refuse closes that jump between separate price levels, as those of two symbols do."""
+    rows = level_changes(close)
+    shown = [f"{iso(time_ns[j])} {close[j - 1]:.10g} -> {close[j]:.10g}" for j in rows[:EXAMPLES]]
+    state.found(
+        "price_levels", len(rows), shown,
+        hint="keep the rows of one symbol and one source, or add a column symbol that says whose "
+        "each row is; if the prices are right: policy: {price_levels: keep}",
+    )  # fmt: skip
 
 
 def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int) -> tuple[_State, Stamps]:
@@ -284,8 +302,6 @@ def _place(
     state: _State, name: str, stamp: Stamp, anchor: Anchor | None
 ) -> tuple[Placed, Calendar]:
     alive = state.time_ns[state.alive]
-    if not len(alive):
-        _refuse_bad(state, len(state.time_ns), 0)
     calendar = load_calendar(name, int(alive.min()), int(alive.max()))
     time_ns = state.time_ns
     if len(alive) < len(time_ns):  # rows already out must not sway the grid
@@ -296,29 +312,14 @@ def _place(
     return placed, calendar
 
 
-def _check_bad_share(state: _State, total: int) -> None:
+def _seen(state: _State, raw: RawBars) -> BadRows:
+    """Count what was bad so far."""
     left = int(np.count_nonzero(state.alive))
-    if left == 0 or state.defects > state.keys.max_bad * total:
-        _refuse_bad(state, total, left)
-
-
-def _refuse_bad(state: _State, total: int, left: int) -> None:
-    worst = sorted((each for each in state.found.all() if each.count), key=lambda f: -f.count)
-    listed = "; ".join(
-        f"{each.kind} {each.count} ({each.examples[0] if each.examples else each.message})"
-        for each in worst[:3]
-    )
-    hint = f"the limit is max_bad: {state.keys.max_bad:.0%}"
-    if worst and worst[0].kind == "bad_stamp":
-        hint = f"say how times are written: time_unit: s, or for text time_format; {hint}"
-    if worst and worst[0].kind == "off_grid":
-        hint = f"is the bar {format_duration(state.bar_ns)}, are time_zone and stamp right? {hint}"
-    if worst and worst[0].kind == "outside_session":
-        hint = f"is the calendar right, and time_zone? {hint}"
-    raise DataError(
-        f"{state.symbol} from {state.source}: most of the data is bad, {left} of {total} rows "
-        f"are usable: {listed}",
-        hint=hint,
+    found, rows = state.found.all(), len(state.alive)
+    bad = not left or state.defects > state.keys.max_bad * rows
+    apart = separating_column(raw.frame) if bad else ""
+    return BadRows(
+        raw.symbol, raw.facts, state.bar_ns, rows, state.defects, left, found, state.conflict, apart
     )
 
 
@@ -357,8 +358,16 @@ def _judge_repeats(state: _State, numbers: Ints, again: Bools) -> None:
         rows = np.zeros(len(state.alive), dtype=np.bool_)
         rows[numbers[chosen]] = True
         masks[kind] = rows
+    if not same.all():
+        state.conflict = _apart(state.rows.close[numbers[repeats]], state.rows.close[numbers[head]])
     for kind, rows in masks.items():
         state.judge(kind, rows, defect=kind == "conflict")
+
+
+def _apart(close: Floats, first: Floats) -> str:
+    """Say by how much closes of the same time differ, where that tells something."""
+    ratio = float(np.median(np.maximum(close / first, first / close)))
+    return f"closes {ratio:.3g} times as high or low" if ratio >= 1.01 else ""
 
 
 def _take(rows: Rows, order: Ints | slice) -> Rows:

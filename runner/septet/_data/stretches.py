@@ -16,6 +16,7 @@ import numpy as np
 
 from septet._data import adjust
 from septet._data.align import missing_before
+from septet._data.bad_rows import BadRows, check_bad_rows, share_finding
 from septet._data.bars import (
     BarTable,
     Finding,
@@ -175,15 +176,14 @@ class _Symbol:
         if self.last is not None:
             session, close, open_ns = (np.array([each]) for each in self.last)
             self._judge_jumps(session, close, open_ns)
-        if self.rows and (self.defects > self.keys.max_bad * self.rows or self.anchor is None):
-            worst = sorted((each for each in merged(self.findings) if each.count),
-                           key=lambda each: -each.count)  # fmt: skip
-            listed = "; ".join(f"{each.kind} {each.count}" for each in worst[:3])
-            raise DataError(
-                f"{self.name} from {self.lazy.facts.origin}: most of the data is bad, "
-                f"{self.rows - self.defects} of {self.rows} rows are usable: {listed}",
-                hint=f"the limit is max_bad: {self.keys.max_bad:.0%}",
-            )
+        left = 0 if self.anchor is None else max(1, self.rows - self.defects)
+        seen = BadRows(
+            self.name, self.lazy.facts, self.bar_ns, self.rows, self.defects, left,
+            merged(self.findings),
+        )  # fmt: skip
+        if self.rows:
+            check_bad_rows(seen, self.keys)
+            self.findings += share_finding(seen)
 
 
 def chain(parts: Sequence[BarTable]) -> BarTable:

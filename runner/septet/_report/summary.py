@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from septet._data.bad_rows import BAD_SHARE
 from septet._report import statistics as st
 from septet._report.intervals import mean_interval, trades_at_once
 from septet._report.verdict import Evidence, verdict
@@ -152,6 +153,7 @@ def _evidence(
         final_equity=figures["final_equity"],
         span_ns=(result.facts.first_decision_ns, result.facts.end_ns),
         last_fill_ns=_last_ns(frames["fills"]),
+        bad_rows=[each.message for each in result.findings if each.kind == BAD_SHARE],
         models=len(result.models) if result.predictions is not None else None,
     )
 

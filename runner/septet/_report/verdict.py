@@ -44,6 +44,7 @@ class Evidence:
     models: int | None = None
     span_ns: tuple[int, int] = (0, 0)
     last_fill_ns: int | None = None
+    bad_rows: Sequence[str] = ()
 
 
 def _halted(halts: Sequence[HaltEvent]) -> str:
@@ -106,7 +107,7 @@ def _average(seen: Evidence) -> str:
 
 def _doubts(seen: Evidence) -> list[str]:
     """Name what should make a reader look twice."""
-    doubts = []
+    doubts = [f"{each}." for each in seen.bad_rows]
     first_ns, end_ns = seen.span_ns
     halted = any(halt.resumed_ns is None for halt in seen.halts)
     if seen.last_fill_ns is not None and not halted and not seen.open_trades:

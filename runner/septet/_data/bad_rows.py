@@ -1,0 +1,125 @@
+"""How many rows of a series were bad: what is refused, and what the verdict repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from septet._data.bars import Finding
+from septet._data.source import Facts
+from septet.errors import DataError
+from septet_schemas.data import CandlesConfig
+from septet_schemas.units import format_duration
+
+__all__ = ["BAD_SHARE", "VERDICT_SHARE", "BadRows", "check_bad_rows", "share_finding"]
+
+BAD_SHARE: Final = "bad_share"
+VERDICT_SHARE: Final = 0.001
+_MEASURED: Final = frozenset(
+    (BAD_SHARE, "note", "gap", "jump", "zero_volume", "unordered", "duplicate")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BadRows:
+    """Rows of one symbol: all of them, those dropped or mended, and those still in use.
+
+    `conflict` says how rows of one time contradict each other; `apart` names a column that tells
+    rows apart.
+    """
+
+    symbol: str
+    facts: Facts
+    bar_ns: int
+    rows: int
+    defects: int
+    left: int
+    found: Sequence[Finding]
+    conflict: str = ""
+    apart: str = ""
+
+    @property
+    def share(self) -> float:
+        """Share of rows that were dropped or mended."""
+        return self.defects / self.rows if self.rows else 0.0
+
+    @property
+    def worst(self) -> list[Finding]:
+        """Kinds of defects, the most frequent first."""
+        kinds = [each for each in self.found if each.count and each.kind not in _MEASURED]
+        return sorted(kinds, key=lambda each: -each.count)
+
+
+def check_bad_rows(seen: BadRows, keys: CandlesConfig) -> None:
+    """Refuse a series with more bad rows than `max_bad`, or without any row that is left.
+
+    Raises
+    ------
+    DataError
+        With the most frequent defects, their first examples and what to write.
+    """
+    if seen.left and seen.share <= keys.max_bad:
+        return
+    worst = seen.worst
+    where = f"{seen.symbol} from {seen.facts.origin}"
+    if worst and worst[0].kind == "conflict":
+        raise _mixed(seen, worst[0], where, keys)
+    listed = "; ".join(
+        f"{each.kind} {each.count} ({each.examples[0] if each.examples else each.message})"
+        for each in worst[:3]
+    )
+    raise DataError(
+        f"{where}: too much of the data is bad, {seen.left} of {seen.rows} rows "
+        f"are usable: {listed}",
+        hint="; ".join(part for part in (_advice(worst, seen), _limit(keys)) if part),
+    )
+
+
+def _limit(keys: CandlesConfig) -> str:
+    return f"the limit is max_bad: {keys.max_bad * 100:.6g}%"
+
+
+def _advice(worst: Sequence[Finding], seen: BadRows) -> str:
+    kind = worst[0].kind if worst else ""
+    if kind == "bad_stamp":
+        return "say how times are written: time_unit: s, or for text time_format"
+    if kind == "off_grid":
+        bar = format_duration(seen.bar_ns)
+        said = f"is the bar {bar}, are time_zone and stamp right?"
+        return f"{said} {seen.apart}: is this one symbol?" if seen.apart else said
+    if kind == "outside_session":
+        return "is the calendar right, and time_zone?"
+    return ""
+
+
+def _mixed(seen: BadRows, conflict: Finding, where: str, keys: CandlesConfig) -> DataError:
+    """Return what to say of a file in which many times have several rows."""
+    said = f", {seen.conflict}" if seen.conflict else ""
+    name = seen.apart.split("'")[1] if seen.apart else ""
+    hint = (
+        "keep the rows of one symbol and one source, or add a column symbol that says whose each is"
+    )
+    if name:
+        hint = (
+            f"{seen.apart}: write columns: {{symbol: {name}}} if it names symbols, else keep the "
+        )
+        hint += "rows of one value"
+    return DataError(
+        f"{where}: {conflict.count} of {seen.rows} rows contradict another row of the same "
+        f"time{said}: this looks like several symbols or sources in one series; "
+        f"first: {'; '.join(conflict.examples)}",
+        hint=f"{hint}; {_limit(keys)}",
+    )
+
+
+def share_finding(seen: BadRows) -> tuple[Finding, ...]:
+    """Return the finding that the verdict repeats, where more than a tenth of a percent was bad."""
+    if seen.share <= VERDICT_SHARE:
+        return ()
+    kinds = ", ".join(f"{each.kind} {each.count:,}" for each in seen.worst[:3])
+    text = (
+        f"{seen.share * 100:.2g}% of the rows of {seen.symbol} were dropped or mended "
+        f"({seen.defects:,} of {seen.rows:,}: {kinds})"
+    )
+    return (Finding(seen.facts.origin, seen.symbol, BAD_SHARE, "keep", 0, (), text),)
