@@ -34,6 +34,10 @@ WORLD = {
 
 # rule -> {the key its finding carries -> reason}; an entry that excuses nothing fails as well.
 EXCEPTIONS: dict[str, dict[str, str]] = {
+    "safe_writing": {
+        "runner/septet/_files.py": "the module through which all others write",
+        "plugins/septet_plugins/models/registry.py": "a developer's script writes a table beside",
+    },
     "file_length": {
         "runner/septet/messages.py": "one table of every event and command, read as one",
     },
@@ -268,6 +272,40 @@ def unfinished_work() -> Iterator[Finding]:
                 yield name, f"{name}:{number}: {line.strip()}"
 
 
+WRITERS = {"write_text", "write_bytes", "mkstemp", "NamedTemporaryFile", "TemporaryFile"}
+"""What creates a file by its path. A `write_text(name, text)` of our own takes two values."""
+CREATING = re.compile(r"O_(CREAT|WRONLY|RDWR|TRUNC|APPEND)")
+BY_PATH = {"write_parquet", "write_csv", "write_ipc", "write_json", "sink_parquet", "savez"}
+
+
+def _creates_file(call: ast.Call) -> bool:
+    function = call.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    given = [*call.args, *(each.value for each in call.keywords)]
+    if name == "touch":
+        return not call.args
+    if name in WRITERS:
+        return len(call.args) < 2
+    if name in BY_PATH:  # a handle or a buffer, by its name; a path is what a library would open
+        return len(call.args) < 2 and not (
+            call.args and ast.unparse(call.args[0]) in {"file", "data", "buffer"}
+        )
+    if name != "open":
+        return False
+    modes = [each.value for each in given if isinstance(each, ast.Constant)]
+    by_mode = any(isinstance(mode, str) and re.fullmatch(r"[rwaxbt+]*[wax+][bt+]*", mode)
+                  for mode in modes)  # fmt: skip
+    return by_mode or any(CREATING.search(ast.unparse(each)) for each in given)
+
+
+def safe_writing() -> Iterator[Finding]:
+    """Write through septet._files, which follows no symbolic link and leaves no half of a file."""
+    for name in _python(("runner", "plugins")):
+        for node in ast.walk(_tree(name)):
+            if isinstance(node, ast.Call) and _creates_file(node):
+                yield name, f"{name}:{node.lineno}: creates a file: {ast.unparse(node)[:60]}"
+
+
 def machine_paths() -> Iterator[Finding]:
     """Write the path relative to the file, or take it from the caller."""
     homes = "|".join(("/" + "root/", "/" + r"home/\w", "/" + r"Users/\w", "/" + "work/"))
@@ -299,7 +337,7 @@ def packages_of_tests() -> Iterator[Finding]:
 RULES: tuple[Callable[[], Iterator[Finding]], ...] = (
     file_length, function_length, line_length, exported_names, broad_except, swallowed_errors,
     printing, heavy_imports, kernel_imports, core_imports, plugin_imports, unfinished_work,
-    machine_paths, top_level, packages_of_tests,
+    safe_writing, machine_paths, top_level, packages_of_tests,
 )  # fmt: skip
 
 
@@ -335,6 +373,7 @@ PLANTED = {
     "core_imports": ("runner/septet/_core/a.py", "def f():\n    import time\n"),
     "plugin_imports": ("plugins/septet_plugins/a.py", "from septet._host.declare import Step\n"),
     "unfinished_work": ("docs/a.md", "TO" + "DO: say why"),
+    "safe_writing": ("runner/septet/a.py", "def f(p):\n    p.open('w').close()\n"),
     "machine_paths": ("docs/a.md", "see `/ro" + "ot/notes`"),
     "top_level": ("stray/a.py", ""),
     "packages_of_tests": ("tests/room/test_a.py", ""),

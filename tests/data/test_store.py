@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet._store import parquet
 from septet._store.parquet import BarStore, default_root
 from septet.errors import DataError
 from tests.data.helpers import HOUR_NS, START_NS, clean
@@ -75,7 +75,7 @@ def test_a_kill_at_any_write_leaves_it_as_it_was(
     store = BarStore(tmp_path)
     put(store, 0, 10)
     written = 0
-    settle = parquet._settle
+    settle = os.replace
 
     def dying(part: Path, path: Path) -> None:
         nonlocal written
@@ -84,7 +84,7 @@ def test_a_kill_at_any_write_leaves_it_as_it_was(
             raise KeyboardInterrupt
         settle(part, path)
 
-    monkeypatch.setattr(parquet, "_settle", dying)
+    monkeypatch.setattr(os, "replace", dying)
     for first in (10, 20):
         try:
             put(store, first, first + 10)

@@ -15,6 +15,7 @@ import pytest
 
 from septet._report import page
 from septet._report.save import save_run
+from septet._store import run as run_module
 from septet._store.run import (
     RunWriter,
     dump_json,
@@ -264,7 +265,7 @@ def no_room(*_: Any, **__: Any) -> Any:
     ("owner", "method", "file"),
     [
         (pl.DataFrame, "write_parquet", ".parquet"),
-        (Path, "write_bytes", "findings.json"),
+        (run_module, "replace_file", "findings.json"),
         (Path, "rename", "2025"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -12,7 +13,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from septet import _files as files
 from septet._config.load import Loaded
+from septet._sweep import folder as sweep_folder
 from septet._sweep import run as sweep_run
 from septet._sweep.evaluate import Evaluator
 from septet._sweep.figures import daily_figures, failed_row, row_of
@@ -166,8 +169,6 @@ def test_a_part_that_cannot_be_read_is_made_again(tmp_path: Path, made: list[Mad
 def test_a_full_disk_keeps_what_is_done(
     tmp_path: Path, made: list[Made], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not os.path.exists("/dev/full"):
-        pytest.skip("this system has no device that is always full")
     loaded, out = swept(tmp_path, GRID), tmp_path / "out"
     whole = run_sweep(loaded, tmp_path / "whole").table
     monkeypatch.setattr(sweep_run, "KEEP_SECONDS", -1.0)  # every block is stored at once
@@ -177,10 +178,11 @@ def test_a_full_disk_keeps_what_is_done(
     (folder,) = out.glob("cross/*")
     before = {path.name for path in (folder / "parts").glob("*.parquet")}
 
+    def no_room(*given: Any, **named: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     def fill(done: int) -> None:
-        place = folder / "parts" / f".{len(before):05d}.parquet"
-        place.unlink(missing_ok=True)
-        place.symlink_to("/dev/full")
+        monkeypatch.setattr(sweep_folder, "replace_file", no_room)
 
     BEFORE[0] = fill
     with pytest.raises(RunError, match=r"cannot be written .* No space left") as full:
@@ -189,6 +191,7 @@ def test_a_full_disk_keeps_what_is_done(
     assert "--resume" in full.value.hint
     assert {path.name for path in (folder / "parts").glob("*.parquet")} == before
     BEFORE[0] = lambda done: None
+    monkeypatch.setattr(sweep_folder, "replace_file", files.replace_file)
     assert same(run_sweep(loaded, out, resume=True).table, whole)
 
 

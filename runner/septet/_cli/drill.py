@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from septet._cli import options
+from septet._files import replace_file
 
 if TYPE_CHECKING:
     from septet._drill.outcome import Outcome
@@ -92,7 +93,7 @@ def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **c
     signal.signal(signal.SIGTERM, _stopped)
     found = rehearse(loaded, made, say=lambda text: click.echo(text, err=True))
     document = found.document()
-    (folder / "drill.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    replace_file(folder / "drill.json", json.dumps(document, indent=1) + "\n")
     if as_json:
         click.echo(json.dumps(document))
     else:

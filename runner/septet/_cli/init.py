@@ -9,6 +9,7 @@ import click
 
 from septet._cli import options
 from septet._cli.render import to_json
+from septet._files import replace_file
 
 __all__ = ["init"]
 
@@ -74,7 +75,7 @@ def init(folder: str, force: bool, as_json: bool) -> int:
         root.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             if name != ".gitignore" or not (root / name).exists():
-                (root / name).write_text(text, encoding="utf-8")
+                replace_file(root / name, text)
     except OSError as error:
         raise InputError(f"{root} cannot be written: {error.strerror}") from None
     if as_json:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from septet._files import replace_file
 from septet.errors import InputError
 
 __all__ = ["write_package"]
@@ -132,7 +133,7 @@ def write_package(folder: Path) -> list[str]:
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             filled = text.replace("{package}", package).replace("{name}", name)
-            target.write_text(filled.replace("{{", "{").replace("}}", "}"), encoding="utf-8")
+            replace_file(target, filled.replace("{{", "{").replace("}}", "}"))
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}") from None
     return sorted(files)

@@ -8,6 +8,7 @@ import click
 
 from septet._cli import options
 from septet._cli.render import to_json
+from septet._files import replace_file
 
 __all__ = ["schema"]
 
@@ -31,7 +32,7 @@ def schema(out: str | None, as_json: bool) -> int:
         click.echo(text, nl=False)
         return 0
     try:
-        Path(out).write_text(text, encoding="utf-8")
+        replace_file(Path(out), text)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from None
     if as_json:

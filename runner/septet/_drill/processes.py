@@ -19,6 +19,7 @@ import msgspec
 from septet._drill.venue.admin import ClockReading
 from septet._drill.venue.config import Fault, VenueConfig
 from septet._drill.venue.truth import Row
+from septet._files import open_append, replace_file
 from septet._live.clock import without_redirects
 from septet.errors import RunError
 
@@ -49,9 +50,9 @@ class VenueProcess:
 
     def __enter__(self) -> Self:
         path = self._folder / "venue.json"
-        path.write_bytes(msgspec.json.encode(self._config))
+        replace_file(path, msgspec.json.encode(self._config))
         command = [sys.executable, "-m", "septet._drill.venue", "--config", str(path)]
-        with (self._folder / "venue.log").open("ab") as log:
+        with os.fdopen(open_append(self._folder / "venue.log"), "ab") as log:
             self._process = subprocess.Popen(  # nosec B603
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
                 start_new_session=True,
@@ -124,7 +125,7 @@ class RunProcess:
     def start(self) -> None:
         """Start it, or start it again."""
         self.starts += 1
-        with self._log.open("ab") as log:
+        with os.fdopen(open_append(self._log), "ab") as log:
             self._process = subprocess.Popen(  # nosec B603
                 self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, start_new_session=True,

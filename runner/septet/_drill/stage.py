@@ -16,6 +16,7 @@ from septet._data.load import load_market
 from septet._drill.catalogue import RECEIVE_MS, SETTLES, TIMEOUT
 from septet._drill.venue.config import Bars, SymbolConfig, Synthetic, VenueConfig, interval
 from septet._drill.venue.tape import load_bars
+from septet._files import replace_file
 from septet._live.build import currencies
 from septet._shell.session import warmup_ns_of
 from septet.errors import InputError
@@ -68,7 +69,7 @@ def make_stage(
     for symbol, columns in made.items():
         config = _symbol(symbol, strategy, columns, instruments.get(symbol))
         path = folder / f"bars-{config.id}.json"
-        path.write_bytes(msgspec.json.encode(columns))
+        replace_file(path, msgspec.json.encode(columns))
         configs.append(msgspec.structs.replace(config, bars_path=str(path)))
         played[config.id] = columns
     first = min(each.open_ns[0] for each in played.values())

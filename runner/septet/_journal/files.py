@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from septet._files import create_file, open_regular, replacing
 from septet._journal.form import APPLICATION, FORMAT, TABLES, first_hash
 from septet._journal.lock import lock
 from septet._journal.reader import guarded
@@ -69,6 +70,7 @@ def make(path: Path, head: bytes) -> None:
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
+    create_file(draft).close()  # SQLite opens it, and would follow a link put there meanwhile
     db = sqlite3.connect(draft, isolation_level=None)
     try:
         db.execute("PRAGMA synchronous = FULL")
@@ -100,7 +102,8 @@ def beside(path: Path) -> Path:
 def read_mark(path: Path) -> Mark:
     """How far the journal had come; nothing was committed if nobody knows."""
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read(_MARK.size)
     except FileNotFoundError:
         return Mark()
     if len(data) < _MARK.size:
@@ -113,10 +116,7 @@ def read_mark(path: Path) -> Mark:
 def make_mark(path: Path, mark: Mark) -> mmap.mmap:
     """Write a mark and sync it; return the memory in which its numbers go on."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.pwrite(handle, mark.packed(), 0)
-        os.fsync(handle)
-        return mmap.mmap(handle, _MARK.size)
-    finally:
-        os.close(handle)
+    with replacing(path, mode=0o600, durable=True) as file:
+        file.write(mark.packed())
+        file.flush()
+        return mmap.mmap(file.fileno(), _MARK.size)

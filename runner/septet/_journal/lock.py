@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from septet._files import open_lock
+
 __all__ = ["free", "is_locked", "lock"]
 
 _TRIES: Final = 5
@@ -30,7 +32,7 @@ def lock(path: Path) -> int | None:
 
     `is_locked` of another process holds a lock for a moment: that is waited out.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = open_lock(path)
     for attempt in range(_TRIES):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -57,7 +59,7 @@ def free(handle: int) -> None:
 def is_locked(path: Path) -> bool:
     """Whether somebody holds the lock of a file now."""
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        handle = open_lock(path, make=False)
     except OSError:
         return False
     try:

@@ -19,6 +19,7 @@ from typing import Final, Literal, Self
 import msgspec
 
 from septet import messages as m
+from septet._files import insist_regular, open_lock
 from septet._journal.files import (
     COUNT,
     PROMISED_AT,
@@ -117,6 +118,7 @@ class Journal(Reader):
         held = only_writer(path)
         try:
             with guarded(path, "making a journal"):
+                insist_regular(*(Path(f"{path}{end}") for end in ("-wal", "-shm")))
                 make(path, msgspec.json.encode(head))
             journal = cls(path, durability=durability, held=held, busy_s=busy_s)
         except BaseException:
@@ -182,7 +184,7 @@ class Journal(Reader):
             self._db.execute("DELETE FROM snapshots WHERE seq > ?", (row[0] if row else 0,))
             self._db.execute("COMMIT")
             # Closing this drops no lock of SQLite's: those are on the other two files.
-            self._wal = os.open(f"{self.path}-wal", os.O_RDWR | os.O_CLOEXEC)
+            self._wal = open_lock(Path(f"{self.path}-wal"), make=False)
             os.fsync(self._wal)
             self._tail = Tail(
                 tail_of(self.path), self.first_hash, boot=boot_id(),

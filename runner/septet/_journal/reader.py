@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from septet._files import insist_regular
 from septet._journal.form import APPLICATION, FORMAT, Entry, Head, first_hash, snapshot_digest
 from septet._journal.tail import Seen, seen_in, tail_of
 from septet.errors import InputError, JournalError
@@ -98,6 +99,8 @@ def connect(
     JournalError
         It cannot be opened or read.
     """
+    with guarded(path, "opening"):
+        insist_regular(*(path.with_name(path.name + end) for end in ("", "-wal", "-shm")))
     if not path.exists():
         raise InputError(f"there is no journal at {path}")
     if path.stat().st_size < 100:  # SQLite would throw the -wal of an empty file away

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from septet._files import create_file, open_regular
 from septet._journal.form import HASH_BYTES, Entry, unlinked
 
 __all__ = ["FRAME_BYTES", "TAIL_BYTES", "Seen", "Tail", "frame_of", "seen_in", "tail_of"]
@@ -61,7 +62,9 @@ class Tail:
         self.size = max(TAIL_BYTES, _HEAD.size)
         self.used = _HEAD.size
         draft = path.with_name(f".{path.name}.new")
-        self.handle = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        draft.unlink(missing_ok=True)
+        with create_file(draft, mode=0o644) as file:
+            self.handle = os.dup(file.fileno())
         try:
             os.posix_fallocate(self.handle, 0, self.size)
             if synced:
@@ -131,7 +134,7 @@ def seen_in(path: Path, first: bytes, *, traces: bool = False) -> Seen:
         It cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size < _HEAD.size:
                 return Seen(alien=True)
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from septet._files import create_file
 from septet._journal.files import Mark, read_mark
 from septet._journal.form import TABLES, chained, snapshot_digest
 from septet._journal.lease import boot_id, mark_path
@@ -424,6 +425,7 @@ def _rebuild(path: Path, reader: Reader, last: int) -> Path:
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
     with guarded(draft, "cutting the journal back"):
+        create_file(draft).close()
         new = sqlite3.connect(draft, isolation_level=None)
         try:
             _copy(reader, new, last)

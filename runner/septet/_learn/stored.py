@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from septet._files import replace_file
 from septet._learn.fitting import Fitted, Served, Window
 from septet._learn.flat import FlatModel
 from septet._learn.portable import OnnxModel
@@ -92,12 +92,6 @@ def _seal(card: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    os.replace(part, path)
-
-
 def store_model(folder: Path, model: Served, card: Mapping[str, Any], **further: Any) -> Path:
     """Write a model and its card into a folder; `further` goes into the card.
 
@@ -105,7 +99,7 @@ def store_model(folder: Path, model: Served, card: Mapping[str, Any], **further:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in pack_model(model, card, **further).items():
-        _write(folder / name, data)
+        replace_file(folder / name, data)
     return folder
 
 

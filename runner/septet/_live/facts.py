@@ -9,6 +9,7 @@ from typing import Any
 from septet import messages as m
 from septet._data.bars import Instrument
 from septet._data.calendars import sessions_per_year
+from septet._files import replace_file
 from septet._journal.form import Head
 from septet._live import start as begin
 from septet._live.build import currencies
@@ -98,7 +99,7 @@ def describe(place: begin.Place, loaded: Any, head: Head) -> None:
     }
     try:
         for name, text in texts.items():
-            (place.folder / name).write_text(text, encoding="utf-8")
+            replace_file(place.folder / name, text)
     except OSError as problem:
         raise InputError(
             f"the run cannot be stored in {place.folder}: {problem.strerror}",

@@ -18,6 +18,7 @@ from typing import Final, Literal
 import msgspec
 
 from septet import messages as m
+from septet._files import open_regular, replace_file
 from septet.errors import InputError, RunError
 
 __all__ = ["Asked", "HALT", "RESUME", "Switch", "ask_halt", "ask_resume", "read_halt"]
@@ -47,16 +48,10 @@ class _Seen:
 
 def _write(path: Path, asked: Asked) -> None:
     """Write a file that is whole and on the disk before it has its name."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with part.open("wb") as handle:
-            handle.write(msgspec.json.encode(asked) + b"\n")
-            handle.flush()
-            os.fsync(handle.fileno())
-        part.replace(path)
+        replace_file(path, msgspec.json.encode(asked) + b"\n", durable=True)
         _sync_folder(path.parent)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise RunError(
             f"{path} could not be written: {error.strerror}",
             hint=f"stop the process instead: kill -TERM its id, or: touch {path}",
@@ -74,7 +69,7 @@ def _sync_folder(folder: Path) -> None:
 def _read(path: Path) -> Asked | None:
     """Read a file of the switch; whatever stands in it, that it is there counts."""
     try:
-        with path.open("rb") as handle:
+        with open_regular(path) as handle:
             data = handle.read(_LARGEST)
         changed_ns = path.stat().st_mtime_ns
     except FileNotFoundError:

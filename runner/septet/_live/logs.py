@@ -8,6 +8,7 @@ cannot be written never stops a run.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from typing import IO, Any, Final
 from septet import messages as m
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
 from septet._core.telling import DOES
+from septet._files import open_append
 
 __all__ = ["LEVELS", "Line", "RunLog", "lines_of"]
 
@@ -74,7 +76,7 @@ class _Both:
             return
         try:
             if self._file is None:
-                self._file = self._path.open("a", encoding="utf-8", buffering=1)
+                self._file = os.fdopen(open_append(self._path), "a", encoding="utf-8", buffering=1)
             self._file.write(f"{self._json(dict(event))}\n")
             if self._file.tell() > _LARGEST_FILE:
                 self.close()

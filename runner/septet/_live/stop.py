@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from septet import messages as m
+from septet._files import replace_file
 from septet._host.venues import LiveVenue
 from septet._live.shell import Tell
 
@@ -183,7 +184,7 @@ def mark_failed(
     if event is not None:
         found["event"] = msgspec.to_builtins(event)
     with contextlib.suppress(OSError):  # the log has it, too; a full disk must not hide it
-        (folder / FAILED).write_bytes(msgspec.json.format(msgspec.json.encode(found)))
+        replace_file(folder / FAILED, msgspec.json.format(msgspec.json.encode(found)))
 
 
 async def project(folder: Path, tell: Tell, within_s: float = STOP_WITHIN_S) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from septet._data.bars import MarketData
+from septet._files import replace_file
 from septet.errors import SeptetError
 
 __all__ = ["HEAD", "RESULT", "Work", "fit", "main"]
@@ -86,7 +87,7 @@ def store(found: Any, folder: Path) -> dict[str, Any]:
     if found.model is None:
         return {"failed": found.reason}
     for name, data in learn.pack_model(found.model, found.card).items():
-        (folder / name).write_bytes(data)
+        replace_file(folder / name, data)
     return {
         "fingerprint": found.fingerprint,
         "ready_ns": found.ready_ns,
@@ -115,9 +116,7 @@ def main(argv: list[str], stream: BinaryIO) -> int:
         found = {"failed": str(error)}
     except Exception as error:  # a model's plugin may raise anything; the run must hear of it
         found = {"failed": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
-    part = folder / f".{RESULT}.part"
-    part.write_text(json.dumps(found), encoding="utf-8")
-    os.replace(part, folder / RESULT)
+    replace_file(folder / RESULT, json.dumps(found))
     return 0
 
 

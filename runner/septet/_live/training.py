@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from septet import messages as m
+from septet._files import create_file, make_folder
 from septet._learn.fitting import Served
 from septet._learn.schedule import TrainingRule
 from septet._live.feed_shelf import Shelf
@@ -168,7 +169,7 @@ class TrainingDesk:
             external=self._external,
         )  # fmt: skip
         data = await asyncio.to_thread(pickle.dumps, order)
-        log = (work / "log.txt").open("wb")
+        log = create_file(work / "log.txt")
         try:
             self._child = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "septet._live.train_worker", str(work),
@@ -215,7 +216,8 @@ class TrainingDesk:
 
 def _empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    make_folder(folder.parent)
+    folder.mkdir()
 
 
 def _outcome(work: Path, models: Path, number: int, died: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from septet._files import open_lock, replace_file
 from septet._host.declare import Step
 from septet._host.versions import installed_version
 from septet._plan import native
@@ -196,7 +197,7 @@ def _alone(folder: Path) -> Iterator[None]:
     with ExitStack() as held:
         try:
             if fcntl is not None:
-                lock = held.enter_context((folder / "lock").open("w", encoding="utf-8"))
+                lock = held.enter_context(os.fdopen(open_lock(folder / "lock"), "r+b"))
                 fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError:
             pass  # a file system without locks: two processes may compile the same, no more
@@ -227,7 +228,7 @@ def _write(folder: Path, text: str) -> None:
     path = folder / f"{folder.name}.py"
     folder.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.read_bytes() == text.encode():
-        (folder / "lock").touch()  # says whether compiled code can be written beside it
+        os.close(open_lock(folder / "lock"))  # says whether compiled code can be written beside it
         return
     (folder / SEAL).unlink(missing_ok=True)
     write_whole(path, text)
@@ -235,14 +236,7 @@ def _write(folder: Path, text: str) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
-            out.write(text)
-        os.replace(temporary, path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    replace_file(path, text, mode=0o600)
 
 
 def _import(path: Path, name: str) -> ModuleType:

@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -22,6 +21,8 @@ from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
+
+from septet._files import replace_file
 
 __all__ = ["ENTRIES", "Entries", "keep", "load"]
 
@@ -161,13 +162,8 @@ def keep(module: ModuleType, folder: Path) -> None:
     }
     # A disk that is full or read-only costs the next process time, and this one nothing.
     with contextlib.suppress(OSError):
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as out:
-                out.write(_MAGIC + json.dumps(head).encode() + b"\n" + body)
-            os.replace(temporary, _file(folder))
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
+        whole = _MAGIC + json.dumps(head).encode() + b"\n" + body
+        replace_file(_file(folder), whole, mode=0o600)
 
 
 def load(folder: Path) -> Entries | None:

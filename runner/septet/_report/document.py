@@ -10,6 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+from septet._files import replace_file
+
 __all__ = ["chart", "document", "embed", "html_table", "replace_text", "section", "yaml_text"]
 
 # The browser itself is told to fetch nothing: what is not in the file does not load.
@@ -106,10 +108,4 @@ def document(
 
 def replace_text(path: Path, text: str) -> Path:
     """Write a file as a whole: the old one stays until the new one is complete."""
-    fresh = path.with_name(f".{path.name}.partial")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
-    return path
+    return replace_file(path, text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from septet._files import replacing
 from septet._store.result import TABLES
 from septet.errors import InputError
 
@@ -34,7 +35,8 @@ def export_tables(run: Run, folder: Path, kind: str, *, force: bool = False) -> 
         folder.mkdir(parents=True, exist_ok=True)
         for name, path in paths.items():
             table = run.table(name)
-            table.write_csv(path) if kind == "csv" else table.write_parquet(path)
+            with replacing(path) as file:
+                table.write_csv(file) if kind == "csv" else table.write_parquet(file)
     except OSError as problem:
         raise InputError(f"the tables cannot be written to {folder}: {problem}") from problem
     return list(paths.values())

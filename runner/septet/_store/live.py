@@ -6,14 +6,14 @@ runs export``; where they are older than the journal, the tables come from the j
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._files import replace_file, replacing
 from septet._journal.fold import Fold
 from septet._journal.lease import holder_of
 from septet._journal.reader import Reader
@@ -294,9 +294,10 @@ def write_projections(folder: Path | str) -> LiveRun:
         texts = {"strategy.yaml": run.result.strategy_text, **texts}
     try:
         for name, frame in run._frames.items():
-            _replace(run.folder / f"{name}.parquet", partial(frame.write_parquet, **_ZSTD))
+            with replacing(run.folder / f"{name}.parquet") as file:
+                frame.write_parquet(file, **_ZSTD)
         for name, text in texts.items():
-            _replace(run.folder / name, partial(_write, text))
+            replace_file(run.folder / name, text)
     except (OSError, pl.exceptions.PolarsError) as problem:
         why = (problem.strerror if isinstance(problem, OSError) else None) or problem
         raise RunError(
@@ -326,19 +327,6 @@ def project(run: Run) -> list[Path]:
         )
     written = write_projections(run.folder)
     return [run.folder / f"{name}.parquet" for name in written._frames]
-
-
-def _write(text: str, path: Path) -> None:
-    path.write_text(text, encoding="utf-8")
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    draft = path.with_name(f".{path.name}.new")
-    try:
-        write(draft)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def open_live(folder: Path) -> Run:

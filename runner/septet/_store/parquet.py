@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
+from septet._files import open_lock, replace_file, replacing
 from septet.errors import DataError
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ def _locked(folder: Path) -> Iterator[None]:
     except ImportError:  # not on this system: the last of two writers wins
         yield
         return
-    with (folder / "lock").open("w") as file:
+    with os.fdopen(open_lock(folder / "lock"), "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -264,19 +265,9 @@ def _read_parts(folder: Path, parts: list[str]) -> pl.DataFrame:
 
 
 def _write_frame(path: Path, frame: pl.DataFrame) -> None:
-    part = path.with_suffix(".tmp")
-    frame.write_parquet(part, compression="zstd")
-    _settle(part, path)
+    with replacing(path, durable=True) as file:
+        frame.write_parquet(file, compression="zstd")
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
-    part = path.with_suffix(".tmp")
-    part.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    _settle(part, path)
-
-
-def _settle(part: Path, path: Path) -> None:
-    """Make the written file durable, then put it in place in one step."""
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
+    replace_file(path, json.dumps(value, indent=1, sort_keys=True) + "\n", durable=True)

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._files import insist_no_links, replace_file, replacing
 from septet._store.environment import environment, hash_bars, library_versions
 from septet._store.result import (
     COUNT,
@@ -158,7 +159,8 @@ class RunWriter:
 
         path = self.folder / f"{name}.parquet"
         try:
-            frame.write_parquet(path, compression="zstd", compression_level=_ZSTD_LEVEL)
+            with replacing(path) as file:
+                frame.write_parquet(file, compression="zstd", compression_level=_ZSTD_LEVEL)
         except (OSError, pl.exceptions.PolarsError) as problem:
             raise self._unwritten(path.name, problem) from problem
 
@@ -177,7 +179,7 @@ class RunWriter:
             raise ValueError(f"{name!r} is outside the run's folder")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+            replace_file(path, data)
         except OSError as problem:
             raise self._unwritten(name, problem) from problem
 
@@ -431,6 +433,7 @@ def open_run(path: Path | str) -> Run:
 
 def _run_in(folder: Path) -> Run:
     """Return the run of a folder, from its journal where that knows more than the tables."""
+    insist_no_links(folder)
     if not (folder / JOURNAL).is_file():
         return Run(folder)
     from septet._store.live import open_live

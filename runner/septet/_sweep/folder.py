@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._config.explain import flatten
 from septet._config.tree import dotted
+from septet._files import make_folder, open_lock, replace_file
 from septet._store.run import dump_json, folder_name, iso
 from septet.errors import InputError, RunError
 
@@ -63,7 +64,8 @@ class SweepFolder:
         return self.folder / "parts"
 
     def __enter__(self) -> SweepFolder:
-        self.parts.mkdir(exist_ok=True)
+        with self.saying_why():
+            make_folder(self.parts)
         self._lock = _locked(self.folder / "lock")
         for left in self.parts.glob(".*"):
             left.unlink()
@@ -132,22 +134,12 @@ class SweepFolder:
 
 def _replace(path: Path, data: bytes) -> None:
     """Write a file under another name, make it durable, and put it in place in one step."""
-    part = path.with_name(f".{path.name}")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):  # the first error is the one to tell
-            part.unlink()
-        raise
+    replace_file(path, data, durable=True)
 
 
 def _locked(path: Path) -> Any:
     """Keep two processes from working on one sweep; the system frees a dead one's lock."""
-    file = path.open("w")
+    file = os.fdopen(open_lock(path), "r+b")
     try:
         import fcntl
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._config.cross_sweep import parse_where
+from septet._files import open_regular, replace_file
 from septet._sweep.evaluate import Evaluator, Staged
 from septet._sweep.figures import failed_row
 from septet._sweep.space import Axis, Setting, Space
@@ -341,8 +342,9 @@ def _study(optuna: Any, space: Space, path: Path) -> Any:
     from optuna.storages.journal import JournalFileBackend
 
     if path.exists():
-        data = path.read_bytes()
-        path.write_bytes(data[: data.rfind(b"\n") + 1])
+        with open_regular(path) as file:
+            data = file.read()
+        replace_file(path, data[: data.rfind(b"\n") + 1])
     for lock in path.parent.glob(f"{path.name}*.lock*"):
         lock.unlink()  # this process alone works on the sweep
     with warnings.catch_warnings():

@@ -17,6 +17,7 @@ from septet._drill.sim.market import BASES, LOT, QUOTE, TOGETHER, UNIT, listed
 from septet._drill.sim.shell import Make, Subject
 from septet._drill.sim.toy import AMENDING, TIMING
 from septet._drill.sim.world import SPEED
+from septet._files import replace_file
 from septet._host.register import Host
 from septet._live.build import core_of
 
@@ -68,7 +69,7 @@ def _loaded(order: str, names: Sequence[str]) -> Any:
     host.register("septet", __version__, sure)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "simulated.yaml"
-        path.write_text(text, encoding="utf-8")
+        replace_file(path, text)
         return load(path, host=host)
 
 

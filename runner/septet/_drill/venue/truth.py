@@ -6,6 +6,7 @@ file back. Amounts are decimal texts, times wall time in UTC nanoseconds unless 
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import msgspec
 
 from septet._drill.venue.numbers import text
 from septet._drill.venue.orders import Fill, Order
+from septet._files import open_append
 
 __all__ = [
     "Answered", "BalanceChanged", "FaultInjected", "FillMade", "OrderChanged", "RequestSeen",
@@ -126,7 +128,7 @@ class TruthBook:
 
     def __init__(self, path: str = "") -> None:
         # Unbuffered: a row is with the system before the answer it stands for leaves.
-        self._file = Path(path).open("ab", buffering=0) if path else None  # noqa: SIM115
+        self._file = os.fdopen(open_append(Path(path)), "ab", buffering=0) if path else None
         self._encode = msgspec.json.Encoder().encode
         self.orders: dict[int, OrderChanged] = {}
         self.fills: list[FillMade] = []

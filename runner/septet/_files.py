@@ -1,0 +1,176 @@
+"""Safe writing: the only module of septet that creates or changes a file.
+
+A folder may come from a stranger, and any name in it may be a symbolic link to something of the
+user's. So a file is written in one of these ways and in no other:
+
+- `replacing` and `replace_file`: into a fresh temporary file beside the target, created with
+  ``O_EXCL`` and ``O_NOFOLLOW``, and then renamed. A link that has the target's name is replaced
+  and never followed, and a reader sees the old file or the new one, whole.
+- `create_file`: the name must be free.
+- `open_append` and `open_lock`: an existing file is used if it is a regular file and not a link.
+  A lock never truncates.
+- `make_folder` for a folder inside such a folder: an existing name must be a real folder.
+
+`insist_regular` is for files that a library opens itself, such as a database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from septet.errors import InputError
+
+__all__ = [
+    "NOT_REGULAR", "create_file", "insist_no_links", "insist_regular", "make_folder",
+    "open_append", "open_lock", "open_regular", "replace_file", "replacing",
+]  # fmt: skip
+
+_NEW: Final = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NOT_REGULAR: Final = "it is not a regular file"
+_NO_FOLDER: Final = "it is not a folder, or a symbolic link"
+
+
+def _refuse(path: Path, why: str, number: int = errno.EINVAL) -> OSError:
+    return OSError(number, why, str(path))
+
+
+def _insist(handle: int, path: Path) -> None:
+    """Close a handle and raise unless it is a regular file with one name."""
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(handle)
+        raise _refuse(path, NOT_REGULAR)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to read it; a pipe, a socket or a device raises OSError and is never waited for.
+
+    A symbolic link is followed: reading what a user named is harmless.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        raise _refuse(path, "it is a folder" if stat.S_ISDIR(mode) else NOT_REGULAR)
+    return os.fdopen(handle, "rb")
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, mode: int = 0o666, durable: bool = False) -> Iterator[BinaryIO]:
+    """Give a file to write; it takes the name `path` when the block ends without an exception.
+
+    `mode` is reduced by the umask. `durable` syncs the file before it is renamed. After an
+    exception nothing is left.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft.unlink(missing_ok=True)  # of a dead process that had this id; a link itself goes
+    try:
+        handle = os.open(draft, os.O_RDWR | _NEW, mode)
+        with os.fdopen(handle, "w+b") as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first error is the one to report
+            draft.unlink(missing_ok=True)
+        raise
+
+
+def replace_file(
+    path: Path, data: bytes | str, *, mode: int = 0o666, durable: bool = False
+) -> Path:
+    """Write a file whole or not at all, in the place of what has its name; return its path."""
+    with replacing(path, mode=mode, durable=durable) as file:
+        file.write(data.encode("utf-8") if isinstance(data, str) else data)
+    return path
+
+
+def create_file(path: Path, *, mode: int = 0o666) -> BinaryIO:
+    """Open a new file to write it; FileExistsError if its name is taken, by a link as well."""
+    return os.fdopen(os.open(path, os.O_RDWR | _NEW, mode), "w+b")
+
+
+def open_append(path: Path, *, mode: int = 0o666) -> int:
+    """Return the handle of a file to append to, made if it is missing; a link is refused."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    handle = os.open(path, flags, mode)
+    _insist(handle, path)
+    return handle
+
+
+def open_lock(path: Path, *, make: bool = True) -> int:
+    """Return the handle of a file to lock, made if it is missing; its content is left alone."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    handle = os.open(path, flags | (os.O_CREAT if make else 0), 0o600)
+    _insist(handle, path)
+    return handle
+
+
+def make_folder(path: Path, *, mode: int = 0o777) -> Path:
+    """Make a folder inside one that may be a stranger's; what has its name must be a real folder.
+
+    Raises
+    ------
+    OSError
+        If it is a symbolic link or no folder.
+    """
+    try:
+        path.mkdir(mode=mode)
+    except FileExistsError:
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            raise _refuse(path, _NO_FOLDER, errno.ENOTDIR) from None
+    return path
+
+
+def insist_regular(*paths: Path) -> None:
+    """Raise OSError if a name is taken by anything but a regular file; a free name is fine."""
+    for path in paths:
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(mode):
+            raise _refuse(path, NOT_REGULAR)
+
+
+def insist_no_links(folder: Path) -> None:
+    """Refuse a run's folder in which anything, at any depth, is neither a file nor a folder.
+
+    A link in a folder from a stranger could bring a private file into a report, and a read of a
+    pipe would never end.
+
+    Raises
+    ------
+    InputError
+        There is one, or a folder cannot be listed.
+    """
+    waiting = [folder]
+    while waiting:
+        try:
+            for path in waiting.pop().iterdir():
+                mode = _mode(path)
+                if stat.S_ISDIR(mode):
+                    waiting.append(path)
+                elif not stat.S_ISREG(mode):
+                    raise _refuse(path, NOT_REGULAR)
+        except OSError as problem:
+            raise InputError(
+                f"{problem.filename} cannot be read: {problem.strerror}",
+                hint="the folder of a run holds files and folders only: no links, no pipes",
+            ) from problem
+
+
+def _mode(path: Path) -> int:
+    """Return a file's mode, links not followed; that of a file where it has gone meanwhile."""
+    try:
+        return path.lstat().st_mode
+    except FileNotFoundError:  # a run that goes on replaces its files
+        return stat.S_IFREG
