@@ -71,7 +71,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None
     path = tmp_path / "out"
     path.write_text("old")
     with pytest.raises(TypeError), files.replacing(path) as file:
-        file.write("not bytes")  # type: ignore[arg-type]
+        file.write("not bytes")  # type: ignore[call-overload]
     assert [each.name for each in tmp_path.iterdir()] == ["out"]
     assert path.read_text() == "old"
 
@@ -136,7 +136,7 @@ def test_a_run_folder_with_links_is_refused(
     planted: Path, victim: Path, command: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(planted.parent)
-    found = CliRunner().invoke(command[0], [*map(str, command[1:]), str(planted)])  # type: ignore[arg-type]
+    found = CliRunner().invoke(command[0], [*map(str, command[1:]), str(planted)])  # type: ignore[call-overload]
     assert isinstance(found.exception, InputError)
     assert "report.html" in str(found.exception)
     assert "no links" in found.exception.hint
