@@ -136,7 +136,7 @@ def test_a_run_folder_with_links_is_refused(
     planted: Path, victim: Path, command: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(planted.parent)
-    found = CliRunner().invoke(command[0], [*map(str, command[1:]), str(planted)])  # type: ignore[call-overload]
+    found = CliRunner().invoke(command[0], [*map(str, command[1:]), str(planted)])  # type: ignore[arg-type]
     assert isinstance(found.exception, InputError)
     assert "report.html" in str(found.exception)
     assert "no links" in found.exception.hint
