@@ -15,13 +15,10 @@ from septet._data.bars import Floats, Ints
 from septet._learn import kernels
 from septet._learn.entry import compiled
 from septet._learn.serve import serving
-from septet.errors import ModelError
+from septet._learn.soundness import STRIDE, check
 
 __all__ = ["Calibration", "FlatModel", "Member", "Scaler", "Tree", "assemble"]
 
-STRIDE: Final = 11
-_PLAN: Final = 5
-_DEEPEST: Final = 100_000
 _MANY_ROWS: Final = 8_192
 _THREADS: Final = 2
 Link = Literal["none", "logistic", "huber"]
@@ -266,67 +263,3 @@ class FlatModel:
         sums = np.zeros(kernels.BLOCK)
         entry = compiled(kernels.serve_rows, _ROWS)
         entry(rows, low, high, out, self._table, self._numbers, keys, sums)
-
-
-def _refuse(what: str) -> ModelError:
-    return ModelError(f"the stored model is damaged: {what}", hint="train and store it again")
-
-
-def check(arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Refuse arrays whose indices leave them: kernels read without looking."""
-    kinds = {
-        "plan": ("i8",), "numbers": ("f8",), "trees": ("i8",), "feature": ("i4",),
-        "threshold": ("f4", "f8"), "left": ("i4",), "value": ("f8",),
-    }  # fmt: skip
-    for name, allowed in kinds.items():
-        if name not in arrays:
-            raise _refuse(f"the array {name!r} is missing")
-        found = arrays[name]
-        if found.dtype.str[1:] not in allowed or found.ndim != (2 if name == "trees" else 1):
-            raise _refuse(f"{name!r} is {found.dtype} of shape {found.shape}")
-    plan, numbers = arrays["plan"], arrays["numbers"]
-    if len(plan) != _PLAN or plan[0] < 1 or plan[1] not in (0, 1, 2):
-        raise _refuse(f"its plan reads {plan.tolist()}")
-    width, members = int(plan[0]), int(plan[2])
-    end = 2 * width + STRIDE * members
-    if members < 1 or plan[3] != 2 * width or plan[4] != STRIDE or end > len(numbers):
-        raise _refuse(f"its plan reads {plan.tolist()} for {len(numbers)} numbers")
-    if not np.isfinite(numbers).all() or arrays["trees"].shape[1] != 2:
-        raise _refuse("numbers are not finite, or trees have no depth and node")
-    _check_members(numbers[2 * width : end].reshape(members, STRIDE), width, arrays)
-    _check_trees(width, arrays)
-
-
-def _check_members(table: Floats, width: int, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    total, trees = len(arrays["numbers"]), len(arrays["trees"])
-    for line in table:
-        whole = line[[0, 3, 5, 8, 9, 10]]
-        if (whole != np.floor(whole)).any() or not 0 <= line[9] <= line[10] <= trees:
-            raise _refuse("a member names trees that are not there")
-        if line[0] == 1.0 and not 0 <= line[8] <= total - width:
-            raise _refuse("a member names weights that are not there")
-        if line[5] == 2.0 and not (line[7] >= 1 and 0 <= line[6] <= total - 2 * line[7]):
-            raise _refuse("a member names a calibration that is not there")
-        if line[2] == 0.0:
-            raise _refuse("a member divides by zero")
-
-
-def _check_trees(width: int, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    trees, feature, left = arrays["trees"], arrays["feature"], arrays["left"]
-    threshold, value, nodes = arrays["threshold"], arrays["value"], len(feature)
-    if not len(threshold) == len(left) == len(value) == nodes:
-        raise _refuse("its nodes are not all there")
-    if nodes and not 0 <= feature.min() <= feature.max() < width:
-        raise _refuse("a tree reads a feature that is not there")
-    if not np.isfinite(value).all() or np.isnan(threshold).any():
-        raise _refuse("a tree holds values that are not finite")
-    depth, first = trees.T
-    sizes = np.diff(first, append=nodes)
-    whole = (sizes > 0).all() and (first[0] == 0 if len(first) else not nodes)
-    if not whole or (len(depth) and not 0 <= depth.min() <= depth.max() <= _DEEPEST):
-        raise _refuse("a tree starts outside its nodes")
-    own = np.arange(nodes) - np.repeat(first, sizes)
-    inner = left != own
-    inside = (left[inner] >= 0) & (left[inner] + 1 < np.repeat(sizes, sizes)[inner])
-    if not inside.all() or not np.isposinf(threshold[~inner]).all():
-        raise _refuse("a tree points outside its nodes")

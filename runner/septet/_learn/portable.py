@@ -17,13 +17,17 @@ import numpy.typing as npt
 from septet._data.bars import Floats
 from septet._learn import kernels
 from septet._learn.extract import Response
-from septet._learn.flat import STRIDE, Member, Scaler, assemble
+from septet._learn.flat import Member, Scaler, assemble
+from septet._learn.soundness import STRIDE, check_frame
 from septet.errors import ModelError, RunError
 
 __all__ = ["Exported", "OnnxModel", "ServingError", "convert"]
 
 _INPUT: Final = "x"
 _PREFIX: Final = "session_"
+_DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+_GRAPHS: Final = 10
+"""`onnx.AttributeProto.GRAPHS`."""
 
 
 class ServingError(RunError):
@@ -80,6 +84,28 @@ def _session(data: bytes) -> Any:
     return onnxruntime.InferenceSession(data, settings, providers=["CPUExecutionProvider"])
 
 
+def _check_graph(data: npt.NDArray[Any]) -> None:
+    """Refuse an ONNX graph that reads other files, has functions or loops, or foreign operators."""
+    import onnx
+
+    if data.dtype != np.uint8 or data.ndim != 1:
+        raise ValueError(f"a session is {data.dtype} of shape {data.shape}")
+    found = onnx.ModelProto()
+    found.ParseFromString(data.tobytes())
+    if found.functions or {each.domain for each in found.opset_import} - _DOMAINS:
+        raise ValueError("a graph brings operators of its own")
+    for node in found.graph.node:
+        parts = {each.type for each in node.attribute}
+        if node.domain not in _DOMAINS or parts & {onnx.AttributeProto.GRAPH, _GRAPHS}:
+            raise ValueError(f"a graph has the operator {node.domain}:{node.op_type}")
+    tensors = [*found.graph.initializer]
+    tensors += [
+        each.t for node in found.graph.node for each in node.attribute if each.HasField("t")
+    ]
+    if found.graph.sparse_initializer or any(each.external_data for each in tensors):
+        raise ValueError("a graph keeps values in another file")
+
+
 class OnnxModel:
     """Sessions, their scaler and their calibration, behind the interface of `FlatModel`."""
 
@@ -117,17 +143,19 @@ class OnnxModel:
         ModelError
             If something is missing or the runtime refuses a session.
         """
+        width, members = check_frame(arrays)
         try:
-            plan, numbers = arrays["plan"], arrays["numbers"]
-            if plan.shape != (5,) or plan[2] < 1 or plan[3] != 2 * plan[0] or plan[4] != STRIDE:
-                raise ValueError(f"its plan reads {plan.tolist()}")
-            if len(numbers) < plan[3] + STRIDE * plan[2]:
-                raise ValueError("its numbers end too early")
-            return cls(arrays)
-        except Exception as error:  # the runtime raises its own kinds
+            for number in range(members):
+                _check_graph(arrays[f"{_PREFIX}{number}"])
+            model = cls({name: np.ascontiguousarray(each).copy() for name, each in arrays.items()})
+            with np.errstate(all="ignore"):
+                model.predict_row(np.zeros(width))  # shapes and types are the runtime's to judge
+        except Exception as error:  # the runtime and its reader raise their own kinds
             raise ModelError(
-                f"the stored model is damaged: {error}", hint="train and store it again"
+                f"the stored model is damaged: {type(error).__name__}: {str(error)[:200]}",
+                hint="train and store it again",
             ) from error
+        return model
 
     @property
     def width(self) -> int:

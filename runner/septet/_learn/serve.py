@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._data.bars import Floats, Ints
-from septet._learn.kernels import CHILD_BITS, FEATURE_BITS, KEY_BITS
-from septet.errors import RunError
+from septet._learn.kernels import FEATURE_BITS, KEY_BITS
 
 __all__ = ["HEADER", "serving"]
 
@@ -28,17 +27,10 @@ _LEAF: Final = (1 << (KEY_BITS - 1)) - 1
 
 
 def serving(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[Ints, Floats]:
-    """Return the kernels' `table` and `numbers` for checked arrays.
-
-    Raises
-    ------
-    RunError
-        If there are more features or larger trees than a node's word has room for.
-    """
+    """Return the kernels' `table` and `numbers` for arrays that `soundness.check` accepted."""
     plan, trees, feature = arrays["plan"], arrays["trees"], arrays["feature"]
     width, nodes = int(plan[0]), len(feature)
     sizes = np.diff(trees[:, 1], append=nodes)
-    _refuse_too_large(width if nodes else 0, int(sizes.max(initial=0)))
     threshold, leaf = arrays["threshold"], _is_leaf(arrays["left"], trees[:, 1], sizes)
     numbers, kind = [arrays["numbers"]], _NO_KEYS
     heaps = np.zeros((width, 2), dtype=np.int64)
@@ -62,17 +54,6 @@ def serving(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[Ints, Floats]:
     header = [*plan.tolist(), kind, trees_at, heaps_at, heaps_at + heaps.size, leaves_at]
     table = np.concatenate([np.array(header, np.int64), trees.ravel(), heaps.ravel(), words])
     return table, np.concatenate([*numbers, arrays["value"]])
-
-
-def _refuse_too_large(width: int, nodes: int) -> None:
-    for found, bits, what, hint in (
-        (width, FEATURE_BITS, "features", "list the model's inputs"),
-        (nodes, CHILD_BITS, "nodes in one tree", "set max_depth or min_samples_leaf"),
-    ):
-        if found > 1 << bits:
-            raise RunError(
-                f"the model has {found} {what}, and at most {1 << bits} can be served", hint=hint
-            )
 
 
 def _is_leaf(left: Ints, first: Ints, sizes: Ints) -> npt.NDArray[np.bool_]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import math
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from septet._files import replace_file
+from septet._files import open_regular, replace_file
 from septet._learn.fitting import Fitted, Served, Window
 from septet._learn.flat import FlatModel
 from septet._learn.portable import OnnxModel
@@ -35,7 +38,9 @@ __all__ = [
 CARD: Final = "card.json"
 MODEL: Final = "model.npz"
 _VERSION: Final = 2
-_LARGEST_BYTES: Final = 2 * 1024**3
+_LARGEST_BYTES: Final = 1024**3
+_LARGEST_CARD: Final = 16 * 1024**2
+_MOST_ARRAYS: Final = 10_000
 _AGAIN: Final = "train and store it again: septet train FILE"
 
 
@@ -105,8 +110,6 @@ def store_model(folder: Path, model: Served, card: Mapping[str, Any], **further:
 
 def pack_model(model: Served, card: Mapping[str, Any], **further: Any) -> dict[str, bytes]:
     """Return the files of a stored model by name: its arrays and its sealed card."""
-    import io
-
     buffer = io.BytesIO()
     arrays: dict[str, Any] = dict(model.arrays())
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
@@ -131,7 +134,11 @@ class StoredModel:
 
 def _read_card(path: Path) -> dict[str, Any]:
     try:
-        card = json.loads(path.read_bytes())
+        with open_regular(path) as file:
+            data = file.read(_LARGEST_CARD + 1)
+        if len(data) > _LARGEST_CARD:
+            raise ValueError(f"it is longer than {_LARGEST_CARD} bytes")
+        card = json.loads(data)
     except OSError as error:
         raise ModelError(
             f"no stored model at {path.parent}: {error.strerror}",
@@ -147,22 +154,89 @@ def _read_card(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path} has version {card['version']}, expected {_VERSION}", hint=_AGAIN)
     if _seal(card) != card["card_sha256"]:
         raise ModelError(f"{path} was changed after it was written", hint=_AGAIN)
-    if not isinstance(card["last_label_ns"], int) or not isinstance(card["features"], list):
-        raise ModelError(f"{path} holds values of the wrong kind", hint=_AGAIN)
+    _check_card(path, card)
     found: dict[str, Any] = card
     return found
 
 
+_FARTHEST_NS: Final = 2**62
+"""Times beyond this (the year 2116) leave no room for arithmetic in int64."""
+
+
+class _Column(msgspec.Struct):
+    """What a column looked like in training, see `health.reference_of`."""
+
+    edges: list[float]
+    share: list[float]
+    chance: float | None
+
+
+class _Card(msgspec.Struct):
+    """What of a card is read again; everything else in it is only shown."""
+
+    format: str
+    features: list[str]
+    last_label_ns: Annotated[int, msgspec.Meta(ge=-_FARTHEST_NS, le=_FARTHEST_NS)]
+    model_sha256: str
+    trained_to_ns: Annotated[int, msgspec.Meta(ge=-_FARTHEST_NS, le=_FARTHEST_NS)] = 0
+    rows: Annotated[int, msgspec.Meta(ge=0)] = 0
+    rows_up: Annotated[int, msgspec.Meta(ge=0)] = 0
+    reference: dict[str, _Column] = {}
+
+
+def _check_card(path: Path, card: Mapping[str, Any]) -> None:
+    """Refuse a card whose values are of another kind than those of `make_card`."""
+    try:
+        found = msgspec.convert(card, _Card)
+    except (msgspec.ValidationError, OverflowError, RecursionError) as error:
+        raise ModelError(f"{path} holds values of the wrong kind: {error}", hint=_AGAIN) from error
+    wrong = [
+        name
+        for name, each in found.reference.items()
+        if len(each.share) != len(each.edges) + 1
+        or not all(map(math.isfinite, [*each.edges, *each.share]))
+        or min(each.share) <= 0.0
+        or each.edges != sorted(set(each.edges))
+    ]
+    if wrong or found.rows_up > found.rows:
+        what = f"the reference of {wrong[0]!r}" if wrong else "the numbers of its rows"
+        raise ModelError(f"{path} holds values that contradict each other: {what}", hint=_AGAIN)
+
+
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(each.file_size for each in archive.infolist())
-        if size > _LARGEST_BYTES:
-            raise ValueError(f"it unpacks to {size} bytes, more than {_LARGEST_BYTES}")
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile) as e:
-        raise ModelError(f"{path} cannot be read: {e}", hint=_AGAIN) from e
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            parts = archive.infolist()
+            size = sum(each.file_size for each in parts)
+            if size > _LARGEST_BYTES or len(parts) > _MOST_ARRAYS:
+                raise ValueError(
+                    f"it unpacks to {size} bytes in {len(parts)} arrays, more than "
+                    f"{_LARGEST_BYTES} or {_MOST_ARRAYS}"
+                )
+            return {each.filename.removesuffix(".npy"): _array(archive, each) for each in parts}
+    except Exception as e:  # a damaged archive raises whatever its part of the format does
+        reason = getattr(e, "strerror", None) or str(e) or type(e).__name__
+        raise ModelError(f"{path} cannot be read: {str(reason)[:200]}", hint=_AGAIN) from e
+
+
+def _array(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    """Read one array; its header must name as many bytes as follow it, and no objects."""
+    data = archive.read(part)
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, fortran, kind = np.lib.format.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, fortran, kind = np.lib.format.read_array_header_2_0(stream)
+    else:
+        raise ValueError(f"{part.filename} has version {version} of NumPy's format")
+    at = stream.tell()
+    if kind.hasobject or kind.itemsize == 0 or any(each < 0 for each in shape):
+        raise ValueError(f"{part.filename} holds {kind} of shape {shape}")
+    if math.prod(shape) * kind.itemsize != len(data) - at:
+        raise ValueError(f"{part.filename} has {len(data) - at} bytes for shape {shape}")
+    flat = np.frombuffer(data, kind, offset=at)
+    return flat.reshape(shape, order="F" if fortran else "C").copy()
 
 
 Restore = Callable[[Mapping[str, npt.NDArray[Any]]], Served]
