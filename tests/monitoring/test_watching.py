@@ -90,7 +90,7 @@ def _ran(folder: Path, monitoring: str, engine: str = "batch", symbols: str = ""
 
 
 BUILT_IN = """
-  runaway: {use: turnover, window: 6h, above: 60%}
+  runaway: {use: turnover, window: 6h, above: 60%, verdict: warn}
   costs: {use: cost_share, trades: 5}
   streak: {use: losing_streak, trades: 3}
 """
@@ -107,7 +107,7 @@ def test_every_monitor_of_the_file_is_run(tmp_path: Path) -> None:
     assert set(counts) == {"runaway", "costs", "streak", "mine", "mine:peak", "slippage"}
     assert table["time"].is_sorted()
     said = dict(table.group_by("metric").agg(pl.col("verdict").unique().sort()).iter_rows())
-    assert said["runaway"] == ["halt", "ok"]
+    assert said["runaway"] == ["ok", "warn"]
     peak = table.filter(pl.col("metric") == "mine:peak").row(0, named=True)
     assert (peak["symbol"], peak["threshold"], peak["verdict"]) == ("B/USD", 1.0, "warn")
     assert peak["value"] == np.max(ran.equity["equity"])
@@ -141,7 +141,7 @@ def test_a_shorter_run_reads_the_same_up_to_its_end(tmp_path: Path) -> None:
         ("unknown", "failed: KeyError: 'unknown'"),
         ("none", "failed: TypeError"),
         ("text", "returned 'fine', expected a Reading"),
-        ("verdict", "gave the verdict 'bad', expected one of ok, warn, retrain, halt"),
+        ("verdict", "gave the verdict 'bad', expected one of ok, warn, block, retrain, halt"),
         ("symbol", "read the symbol 'C/USD', which is not in the universe"),
         ("early", "outside the times of the run"),
         ("late", "outside the times of the run"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +38,13 @@ def _last_of_each(time_ns: NDArray[np.int64]) -> NDArray[np.int64]:
 class Turnover(Config):
     """Notional traded within `window` of market time, as a share of equity: stops a runaway.
 
-    Read at every fill. `1000%` is ten times the equity bought or sold.
+    Read at every fill. `1000%` is ten times the equity bought or sold. With `verdict: block`
+    entries wait until the window has moved on so far that the turnover is not above the bound.
     """
 
     window: MarketDuration = Field(default="1d")  # type: ignore[assignment]
     above: Annotated[Fraction, Field(gt=0.0)] = Field(default="1000%")  # type: ignore[assignment]
-    verdict: Alarm = "halt"
+    verdict: Literal["warn", "block", "halt"] = "halt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ class TurnoverMonitor:
     """Adds up fills over the window, and divides by the equity last known."""
 
     config: Turnover
+
+    @property
+    def follows(self) -> frozenset[str]:
+        """What new rows of a run may give a reading: a block ends as time passes."""
+        return frozenset({"fills", "times"} if self.config.verdict == "block" else {"fills"})
 
     def read(self, run: RunView) -> list[Reading]:
         """Read the turnover at the time of every fill; the window is open on the left."""
@@ -67,7 +73,27 @@ class TurnoverMonitor:
             verdict: Verdict = config.verdict if not 0.0 <= share <= config.above else "ok"
             when = int(fills.time_ns[high])
             found.append(Reading(when, "", share, config.above, verdict, high + 1 - low))
+            if verdict == "block":
+                found += self._over(run, notional, high)
         return found
+
+    def _over(self, run: RunView, notional: NDArray[np.float64], last: int) -> list[Reading]:
+        """Read the first decision time after a fill at which the turnover is in bounds again.
+
+        None if the next fill comes before it.
+        """
+        times, fills, config = run.time_ns, run.fills, self.config
+        begin = int(np.searchsorted(times, fills.time_ns[last], side="right"))
+        end = len(times)
+        if last + 1 < len(fills.time_ns):
+            end = int(np.searchsorted(times, fills.time_ns[last + 1], side="left"))
+        for row in range(begin, end):
+            when = int(times[row])
+            low = int(np.searchsorted(fills.time_ns, when - config.window, side="right"))
+            share = float(notional[low : last + 1].sum()) / float(run.equity[row])
+            if 0.0 <= share <= config.above:
+                return [Reading(when, "", share, config.above, "ok", max(0, last + 1 - low))]
+        return []
 
 
 @monitor(Turnover)
@@ -92,6 +118,7 @@ class CostShareMonitor:
     """Compares costs with gross gains at every trade that ends, once there are enough."""
 
     config: CostShare
+    follows: ClassVar[frozenset[str]] = frozenset({"trades"})
 
     def read(self, run: RunView) -> list[Reading]:
         """Read the share at the end of every trade from the `trades`-th on."""
@@ -154,6 +181,7 @@ class LosingStreakMonitor:
     """Counts losses since the last trade that did not lose."""
 
     config: LosingStreak
+    follows: ClassVar[frozenset[str]] = frozenset({"trades"})
 
     def read(self, run: RunView) -> list[Reading]:
         """Read the length of the streak at the end of every trade."""

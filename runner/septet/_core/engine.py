@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from septet._core.batch import grow_log
+from septet._core.blocks import MonitorHook, cancel_entries, clear_decisions
 from septet._core.events import (
     BY_HAND,
     Command,
@@ -42,7 +43,7 @@ Rows = Callable[[Ints, Floats], None]
 ledger: Any = _ledger  # plain functions whose arguments are numbers and arrays
 KNOWN: Final = 1_024
 """Newest orders of which reason and price are remembered for fills that come late."""
-LATE_FILL, OPERATOR, ADOPTED, UNKNOWN = range(4)
+LATE_FILL, OPERATOR, ADOPTED, UNKNOWN, MONITOR = range(5)
 """Reasons that no rule has, counted from the plan's first of them."""
 
 
@@ -117,19 +118,54 @@ class Engine:
 
     # ------------------------------------------------------------------ events
 
-    def handle(self, event: Event) -> list[Command]:
-        """Take one event; return what must happen because of it."""
+    def handle(self, event: Event, monitor: MonitorHook | None = None) -> list[Command]:
+        """Take one event; return what must happen because of it.
+
+        `monitor` is asked once the bars are in and judged, and again with what the time has
+        traded: it may block entries, and then the time is decided again with the block.
+        """
         self._now_ns, self._valued = event.time_ns, False
-        t = self._take_in(event)
-        if not event.decides:
-            return []
-        if event.late:
-            self._C[layout.LATE] = 1
+        t, C, cancels = self._take_in(event), self._C, False
+        if monitor is not None:
+            change = monitor.before(t)
+            C[layout.BLOCKED] += change.blocks
+            cancels = change.cancels
+        if event.decides:
+            if event.late:
+                C[layout.LATE] = 1
+            if monitor is None:
+                self._trade_at(t)
+            else:
+                cancels |= self._trade_watched(t, monitor)
+            if event.late:
+                C[layout.LATE] = 0
+        if cancels:
+            cancel_entries(self.plan, self._arrays, event.time_ns)
+            self._see_log()
+        return self._new()
+
+    def _trade_at(self, t: int) -> None:
         if self._trade(t, t + 1, self._arrays.table) == t:
             self._trade_again(t)
-        if event.late:
-            self._C[layout.LATE] = 0
-        return self._new()
+
+    def _trade_watched(self, t: int, monitor: MonitorHook) -> bool:
+        """Trade a time, once more if that makes a monitor act; say whether entries are cancelled.
+
+        What monitors read happened in the bar that ended: the second time nothing of it differs.
+        """
+        state, C = self.state, self._C
+        before = state.A.copy(), C.copy(), state.B.copy(), state.I.copy()
+        first = int(C[layout.LOG])
+        self._trade_at(t)
+        rows = slice(first, int(C[layout.LOG]))
+        change = monitor.after(t, self._arrays["LI"][rows], self._arrays["LF"][rows])
+        if change.blocks:
+            for array, kept in zip((state.A, C, state.B, state.I), before, strict=True):
+                array[:] = kept
+            clear_decisions(self.plan, self._arrays, t)
+            C[layout.BLOCKED] += change.blocks
+            self._trade_at(t)
+        return change.cancels
 
     def _take_in(self, event: Event) -> int:
         """Put the bars of an event at the cursor, observe and judge them; return their time."""
@@ -209,6 +245,10 @@ class Engine:
             C[layout.BLOCKED] -= 1
             found.append(Lifted(time_ns, BY_HAND))
         return found
+
+    def unblock(self, blocks: int) -> None:
+        """End so many blocks of monitors."""
+        self._C[layout.BLOCKED] -= blocks
 
     def _reason(self, place: int) -> int:
         return self.plan.facts.outside_reasons + place

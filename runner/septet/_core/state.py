@@ -182,7 +182,7 @@ class PlanFacts:
 
     `features` are the rows of F in the order of the decision table; `decision_row` the first of
     the decision rows, None without tables. `outside_reasons` is the number of the first of the
-    reasons late_fill, operator, adopted and unknown. `disarm_bars` None: sides are never
+    reasons late_fill, operator, adopted, unknown and monitor. `disarm_bars` None: sides are never
     disarmed. `halts` are each halt's reason and whether it waits for a person; `timed` says
     whether one of them looks at the time.
     """

@@ -14,8 +14,12 @@ if TYPE_CHECKING:  # `septet check` reads declarations without numpy
 
     Floats = npt.NDArray[np.float64]
     Ints = npt.NDArray[np.int64]
-Verdict = Literal["ok", "warn", "retrain", "halt"]
-"""What a reading says: nothing, look here, learn again, stop."""
+Verdict = Literal["ok", "warn", "block", "retrain", "halt"]
+"""What a reading says: nothing, look here, no entries for now, learn again, stop.
+
+``block`` holds until the monitor reads the same metric and symbol without it, ``halt`` until a
+person resumes the run. ``retrain`` is for the model's own health; from a monitor it is ``warn``.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,5 +154,9 @@ class Monitor(Protocol):
 
         ``read(run.until(t))`` therefore gives the readings up to t that ``read(run)`` gives. An
         empty `metric` stands for the block's own name.
+
+        While a run goes on it is called at every decision time; with an attribute `follows`, a
+        set of ``times``, ``fills`` and ``trades``, only where one of those has grown. It is then
+        given the newest 100,000 times, 50,000 fills and 50,000 trades.
         """
         ...

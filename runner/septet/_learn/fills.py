@@ -13,9 +13,10 @@ from septet._data.bars import Floats, Ints
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["WINDOW", "fill_readings"]
+__all__ = ["METRIC", "WINDOW", "fill_readings", "slippage_rows"]
 
 WINDOW: Final = 20
+METRIC: Final = "slippage"
 
 
 def fill_readings(
@@ -53,26 +54,41 @@ def fill_readings(
     """
     import polars as pl
 
-    costs = side * (price - decision_price) / decision_price
-    known = np.flatnonzero(np.isfinite(costs))
-    costs, symbol = costs[known], symbol[known]
-    mean = np.empty(len(known))
-    count = np.empty(len(known), np.int64)
-    for number in range(len(names)):
-        mine = np.flatnonzero(symbol == number)
-        mean[mine] = _trailing_mean(costs[mine], window)
-        count[mine] = np.minimum(np.arange(1, len(mine) + 1), window)
+    known, mean, count = slippage_rows(symbol, len(names), side, price, decision_price, window)
     return pl.DataFrame(
         {
             "time": pl.Series(time_ns[known], dtype=pl.Int64),
-            "symbol": pl.Series(names, dtype=pl.String).gather(symbol),
-            "metric": pl.repeat("slippage", len(known), dtype=pl.String, eager=True),
+            "symbol": pl.Series(names, dtype=pl.String).gather(symbol[known]),
+            "metric": pl.repeat(METRIC, len(known), dtype=pl.String, eager=True),
             "value": mean,
             "threshold": np.full(len(known), alarm),
             "verdict": pl.Series(("ok", "warn"), dtype=pl.String).gather(mean > alarm),
             "window": count,
         }
     ).with_columns(pl.col("time").cast(pl.Datetime("ns")).dt.replace_time_zone("UTC"))
+
+
+def slippage_rows(
+    symbol: Ints, symbols: int, side: Ints, price: Floats, decision_price: Floats,
+    window: int = WINDOW,
+) -> tuple[Ints, Floats, Ints]:  # fmt: skip
+    """Mean slippage at every fill that has a decision price; see `fill_readings`.
+
+    Returns
+    -------
+    int64 (m,), float64 (m,), int64 (m,)
+        Numbers of those fills, the mean cost of the last of their symbol, and how many those are.
+    """
+    costs = side * (price - decision_price) / decision_price
+    known = np.flatnonzero(np.isfinite(costs))
+    costs, symbol = costs[known], symbol[known]
+    mean = np.empty(len(known))
+    count = np.empty(len(known), np.int64)
+    for number in range(symbols):
+        mine = np.flatnonzero(symbol == number)
+        mean[mine] = _trailing_mean(costs[mine], window)
+        count[mine] = np.minimum(np.arange(1, len(mine) + 1), window)
+    return known, mean, count
 
 
 def _trailing_mean(values: Floats, window: int) -> Floats:

@@ -52,6 +52,7 @@ __all__ = [
     "Reading",
     "Reference",
     "Verdict",
+    "WatchState",
     "monitor_walk",
     "readings_frame",
     "reference_of",
@@ -97,13 +98,16 @@ class Reference:
 
 def reference_of(x: Floats, names: Sequence[str], window: int) -> dict[str, Any]:
     """Describe training columns in plain values, for the card of a stored model."""
-    found = {}
-    for column, name in enumerate(names):
-        made = Reference.of(np.ascontiguousarray(x[:, column]), window)
-        chance = made.chance if math.isfinite(made.chance) else None
-        edges, share = made.bins.edges.tolist(), made.bins.share.tolist()
-        found[name] = {"edges": edges, "share": share, "chance": chance}
-    return found
+    return {
+        name: _to_card(Reference.of(np.ascontiguousarray(x[:, column]), window))
+        for column, name in enumerate(names)
+    }
+
+
+def _to_card(made: Reference) -> dict[str, Any]:
+    chance = made.chance if math.isfinite(made.chance) else None
+    edges, share = made.bins.edges.tolist(), made.bins.share.tolist()
+    return {"edges": edges, "share": share, "chance": chance}
 
 
 def _from_card(entry: Mapping[str, Any]) -> Reference:
@@ -140,6 +144,20 @@ class _Shifts:
     columns: Mapping[str, tuple[Reference, Floats]]
 
 
+@dataclass(frozen=True, slots=True)
+class WatchState:
+    """What a watch remembers: bad readings in a row and since when, and how far it has read.
+
+    `predictions` holds the reference for the predictions of each model, by its place in the walk.
+    """
+
+    streak: dict[str, int]
+    since: dict[str, int]
+    last_ns: int
+    seen: list[int]
+    predictions: dict[int, dict[str, Any] | None]
+
+
 class DriftWatch:
     """Goes along a walk, reading the metrics in order of time.
 
@@ -154,6 +172,34 @@ class DriftWatch:
         self._references: dict[tuple[int, str], Reference | None] = {}
         self._last_ns = int(dataset.time_ns[0]) - 1 if len(dataset) else 0
         self._seen = [0, 0]
+
+    def follow(self, dataset: Dataset, labels: Labels) -> None:
+        """Go on over rows that have grown at the end; what is known of the past stays."""
+        self._dataset, self._labels = dataset, labels
+
+    def forget(self, judged: int, scored: int) -> None:
+        """Leave out so many of the oldest rows, all of them read: counts begin after them."""
+        self._seen = [self._seen[0] - judged, self._seen[1] - scored]
+
+    def kept(self) -> WatchState:
+        """Everything that is remembered from one reading to the next."""
+        made = {
+            number: None if each is None else _to_card(each)
+            for (number, name), each in self._references.items()
+            if name == _PREDICTION
+        }
+        return WatchState(
+            dict(self._streak), dict(self._since), self._last_ns, list(self._seen), made
+        )
+
+    def restore(self, kept: WatchState) -> None:
+        """Go on where another watch stood; references of features come from the models' cards."""
+        self._streak, self._since = dict(kept.streak), dict(kept.since)
+        self._last_ns, self._seen = kept.last_ns, list(kept.seen)
+        self._references = {
+            (number, _PREDICTION): None if each is None else _from_card(each)
+            for number, each in kept.predictions.items()
+        }
 
     def first_retrain(self, walk: Walk, from_ns: int, until_ns: int) -> int | None:
         """First time in ``(from_ns, until_ns)`` with a verdict of retrain; None for none.
@@ -269,9 +315,9 @@ class DriftWatch:
         key = (number, _PREDICTION)
         if key not in self._references:
             found: Reference | None = None
-            if model.train_rows is not None:
+            begin = _trained_from(model, self._dataset)
+            if begin is not None:
                 time_ns = self._dataset.time_ns
-                begin = time_ns[model.train_rows[0]]
                 inside = (time_ns >= begin) & (time_ns <= model.trained_to_ns)
                 earlier = np.flatnonzero(inside & (walk.row_state == OK))
                 found = _earlier_predictions(walk, earlier, self._rule.psi_window)
@@ -298,6 +344,13 @@ class DriftWatch:
         made_by = np.unique(walk.row_model[rows])
         youngest = min(walk.models[int(each)].trained_to_ns for each in made_by)
         return "halt" if metric == "auc" and youngest > self._since[metric] else "retrain"
+
+
+def _trained_from(model: WalkModel, dataset: Dataset) -> int | None:
+    """Time of the first row a model of the walk was fitted on; a stored one has none here."""
+    if model.train_rows is not None:
+        return int(dataset.time_ns[model.train_rows[0]])
+    return None if model.cause == "stored" else model.card.get("first_row_ns")
 
 
 def _earlier_predictions(walk: Walk, rows: Ints, window: int) -> Reference | None:

@@ -112,7 +112,7 @@ def _drift(data: dict[str, Any]) -> str:
     if not data["psi"]:
         return ""
     legend = "".join(
-        f'<li class="{word}">{word}</li>' for word in ("ok", "warn", "retrain", "halt")
+        f'<li class="{word}">{word}</li>' for word in ("ok", "warn", "block", "retrain", "halt")
     )
     return section(
         "Drift from the training window",

@@ -260,7 +260,7 @@ def halts(run: Run) -> str:
         (
             when(halt.time_ns),
             escape(halt.rule),
-            f"{percent(halt.value)} (limit {percent(halt.threshold)})",
+            _halt_figure(halt),
             escape(halt.then),
             when(halt.resumed_ns) if halt.resumed_ns is not None else "never",
         )
@@ -268,6 +268,13 @@ def halts(run: Run) -> str:
     ]
     table = html_table(("Time (UTC)", "Halt", "Figure", "Did", "Lifted"), rows, "Halts")
     return f"<section><h2>Halts</h2>{table}</section>"
+
+
+def _halt_figure(halt: Any) -> str:
+    """The figure of a halt: of a monitor it is what that reads, else a share of equity."""
+    if halt.rule.startswith("monitoring."):
+        return f"{_figure(halt.value)} (limit {_figure(halt.threshold)})"
+    return f"{percent(halt.value)} (limit {percent(halt.threshold)})"
 
 
 def verdict_table(run: Run) -> str:
@@ -285,10 +292,20 @@ def verdict_table(run: Run) -> str:
                 _figure(last["value"]),
                 _figure(last["threshold"]),
                 f'<span class="badge {escape(word)}">{escape(word)}</span>',
-                *(count(said.count(name)) for name in ("warn", "retrain", "halt")),
+                *(count(said.count(name)) for name in ("warn", "block", "retrain", "halt")),
             )
         )
-    head = ("Metric", "Symbol", "#Last", "#Threshold", "Verdict", "#Warn", "#Retrain", "#Halt")
+    head = (
+        "Metric",
+        "Symbol",
+        "#Last",
+        "#Threshold",
+        "Verdict",
+        "#Warn",
+        "#Block",
+        "#Retrain",
+        "#Halt",
+    )
     return html_table(head, rows, "Model health")
 
 

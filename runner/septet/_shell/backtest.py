@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,10 @@ from septet._data.load import fingerprints
 from septet._kernel import layout
 from septet._plan.terms import terms_of
 from septet._shell import project
-from septet._shell.learning import Learned, learn_walk, move_first
+from septet._shell.acts import Act
+from septet._shell.learning import Learned, health_of, learn_walk, move_first
 from septet._shell.session import Say, Session, open_session
+from septet._shell.watched import halts_with, trade_watched
 from septet._shell.watching import (
     Watcher,
     build_watchers,
@@ -79,10 +81,10 @@ def backtest(
         if chosen == "event":
             from septet._shell.eventful import run_events
 
-            outcome, learned, seconds = run_events(session, progress)
+            ran = run_events(session, progress, watchers)
         else:
-            outcome, learned, seconds = run_batch(session, progress)
-        result = _result(session, outcome, learned, watchers, chosen, seconds, fingers)
+            ran = run_batch(session, progress, watchers)
+        result = _result(session, ran, watchers, chosen, fingers)
     facts = replace(result.facts, seconds_total=time.perf_counter() - began)
     return replace(result, facts=facts)
 
@@ -105,9 +107,9 @@ def refuse_unserved(strategy: Any) -> None:
 
 
 def run_batch(
-    session: Session, progress: Any = None
-) -> tuple[project.Outcome, Learned | None, float]:
-    """Run the batch path; return what it left, the models, and seconds without training."""
+    session: Session, progress: Any = None, watchers: Sequence[Watcher] = ()
+) -> project.Ran:
+    """Run the batch path; monitors that act are asked as the event path asks them."""
     strategy, plan = session.strategy, session.plan
     began = time.perf_counter()
     state = plan.state(strategy.account.capital, session.instruments)
@@ -115,31 +117,31 @@ def run_batch(
     batch = Batch(plan, session.tape, state, keeps=kept)
     last = session.tape.times
     learned: Learned | None = None
-    training = 0.0
-    if strategy.model is None:
+    training, acts = 0.0, list[tuple[int, Act]]()
+    if strategy.model is None and not watchers:
         batch.run(session.first)
     else:
         batch.observe(0, last)
-        paused = time.perf_counter()
-        learned = learn_walk(session, batch.F, progress)
-        training = time.perf_counter() - paused
-        move_first(session, learned)
-        batch.trade(session.first, last)
+        if strategy.model is not None:
+            paused = time.perf_counter()
+            learned = learn_walk(session, batch.F, progress)
+            training = time.perf_counter() - paused
+            move_first(session, learned)
+        acts = trade_watched(session, batch, watchers, health_of(learned))
     rows = int(state.C[layout.LOG])
     outcome = project.Outcome(batch.LI[:rows], batch.LF[:rows], batch.F, batch.D, batch.G, state)
-    return outcome, learned, time.perf_counter() - began - training
+    return project.Ran(outcome, learned, time.perf_counter() - began - training, acts)
 
 
 def _result(
     session: Session,
-    outcome: project.Outcome,
-    learned: Learned | None,
+    ran: project.Ran,
     watchers: list[Watcher],
     engine: str,
-    seconds: float,
     fingers: dict[str, str],
 ) -> RunResult:
     """Project the outcome into the tables and facts of a run."""
+    outcome, learned, seconds = ran.outcome, ran.learned, ran.seconds
     strategy, loaded, market = session.strategy, session.loaded, session.market
     known = session.tape.T[layout.KNOWN]
     venue = next(iter(strategy.execution.venues))
@@ -164,7 +166,7 @@ def _result(
         }
     return RunResult(
         facts=facts, bars=market.bars, findings=market.findings,
-        halts=project.halts_of(session, outcome), resolved=loaded.resolved,
+        halts=halts_with(project.halts_of(session, outcome), ran.acts), resolved=loaded.resolved,
         strategy_text=loaded.path.read_text(encoding="utf-8"),
         distributions=loaded.host.versions(), data_hashes=fingers,
         notes=notes_of(session, outcome, learned),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import starmap
 from typing import Any
 
@@ -16,8 +16,17 @@ from septet._kernel import layout
 from septet._kernel.frames import FRAME_ROWS
 from septet._plan.plan import Plan
 from septet._shell import project
-from septet._shell.learning import Learned, learn_walk, model_columns, move_first
+from septet._shell.learning import (
+    Learned,
+    health_of,
+    learn_walk,
+    model_columns,
+    move_first,
+)
+from septet._shell.monitors import EventMonitors, RunMonitors
+from septet._shell.record import Record
 from septet._shell.session import Session
+from septet._shell.watching import Watcher
 
 __all__ = ["barriers", "make_engine", "run_events", "window_of"]
 
@@ -83,11 +92,12 @@ def make_engine(
 
 
 def run_events(
-    session: Session, progress: Any = None
-) -> tuple[project.Outcome, Learned | None, float]:
-    """Run the event path; return what it left, the models, and seconds without training.
+    session: Session, progress: Any = None, watchers: Sequence[Watcher] = ()
+) -> project.Ran:
+    """Run the event path.
 
-    Models are fitted by the same walk as in the batch path and judge one row at a time.
+    Models are fitted by the same walk as in the batch path and judge one row at a time; monitors
+    are read at every decision time, as in paper and live.
     """
     learned: Learned | None = None
     if session.strategy.model is not None:
@@ -112,9 +122,28 @@ def run_events(
 
     began = time.perf_counter()
     engine = make_engine(session, learned, drain)
+    monitors = _monitors_of(session, engine, learned, watchers)
     for event in barriers(session):
-        engine.handle(event)
+        engine.handle(event, monitors)
+        if monitors is not None and watchers and event.decides:
+            monitors.ruled(engine.curve())
     engine.window.flush(drain)
     seconds = time.perf_counter() - began
     outcome = project.Outcome(*engine.log, kept["F"], kept["D"], kept["G"], engine.state)
-    return outcome, learned, seconds
+    return project.Ran(outcome, learned, seconds, monitors.acts if monitors is not None else ())
+
+
+def _monitors_of(
+    session: Session, engine: Engine, learned: Learned | None, watchers: Sequence[Watcher]
+) -> EventMonitors | None:
+    """Return the monitors of a run; None where nothing can act."""
+    health = health_of(learned)
+    if not watchers and not any(each.verdict == "halt" for each in health):
+        return None
+    scale = [engine.scale(k) for k in range(len(session.market.symbols))]
+    record = Record(session.market.symbols, session.strategy.universe.bar, scale)
+    alarm = session.strategy.monitoring.fills.slippage_alarm
+    monitors = RunMonitors(watchers, record, alarm, raises=True)
+    return EventMonitors(
+        monitors, health, lambda t: int(engine.window.arrays["T"][layout.KNOWN, t])
+    )

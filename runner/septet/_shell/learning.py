@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from septet._kernel import layout
 from septet._shell.session import Session
 from septet.errors import RunError
 
-__all__ = ["Learned", "dataset_of", "features", "learn_walk", "model_columns", "move_first"]
+__all__ = [
+    "Learned", "dataset_of", "features", "health_of", "learn_walk", "model_columns", "move_first",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,11 @@ def learn_walk(session: Session, F: np.ndarray, progress: Any = None) -> Learned
         F[k, row + 1, :n] = walk.state[k]
     health = learn.monitor_walk(walk, dataset, labels, health_rule)
     return Learned(walk, labels, dataset, health)
+
+
+def health_of(learned: Learned | None) -> Sequence[Any]:
+    """Return the readings of a run's models, in order of time; none without a model."""
+    return () if learned is None else learned.health.readings
 
 
 def move_first(session: Session, learned: Learned) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from septet._kernel import layout
+from septet._shell.acts import Act
 from septet._shell.session import Session
 from septet._store.result import HaltEvent
 from septet._store.tables import coded
 
 __all__ = [
     "Outcome",
+    "Ran",
     "decisions_of",
     "equity_of",
     "fills_of",
@@ -53,6 +56,18 @@ class Outcome:
     def rows(self, kind: int) -> npt.NDArray[np.int64]:
         """Rows of the log of one kind."""
         return np.flatnonzero(self.LI[:, 0] == kind)
+
+
+class Ran(NamedTuple):
+    """What one run left: its outcome, its models, and seconds without training.
+
+    `acts` are what monitors did, each with its decision time.
+    """
+
+    outcome: Outcome
+    learned: Any
+    seconds: float
+    acts: Sequence[tuple[int, Act]] = ()
 
 
 def _symbols(session: Session, codes: Ints) -> Any:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from septet._host.monitoring import FillRows, Monitor, Reading, RunView, TradeRows, Verdict
+from septet._host.monitoring import Monitor, Reading, RunView, Verdict
 from septet._kernel import layout
 from septet._shell.project import Outcome
+from septet._shell.record import fill_rows, trade_rows
 from septet._shell.session import Session
 from septet.errors import RunError, SeptetError
 
@@ -100,28 +101,16 @@ def build_watchers(strategy: Any) -> list[Watcher]:
     return found
 
 
-def run_view(session: Session, outcome: Outcome) -> RunView:
-    """Return a run as monitors see it; nothing in it was known later than it says."""
+def run_view(session: Session, outcome: Outcome, stop: int | None = None) -> RunView:
+    """Return a run up to cursor `stop` as monitors see it; all was known when it says."""
     first, scale = session.first, outcome.state.B[:, layout.SCALE]
-    rows = outcome.rows(layout.FILL)
-    ids, values = outcome.LI[rows], outcome.LF[rows]
-    fills = FillRows(
-        time_ns=ids[:, 1], symbol=ids[:, 2], side=np.sign(values[:, 0]).astype(np.int64),
-        quantity=np.abs(values[:, 0]) / scale[ids[:, 2]], price=values[:, 1],
-        decision_price=values[:, 4], fee=values[:, 2],
-    )  # fmt: skip
-    rows = outcome.rows(layout.TRADE)
-    ids, values = outcome.LI[rows], outcome.LF[rows]
-    trades = TradeRows(
-        entry_ns=ids[:, 3], exit_ns=ids[:, 1], symbol=ids[:, 2], side=ids[:, 5],
-        quantity=values[:, 3], entry_price=values[:, 1], exit_price=values[:, 2],
-        pnl=values[:, 4], fees=values[:, 5],
-    )  # fmt: skip
-    equity, cash, exposed = (outcome.G[row, first:] for row in range(3))
+    fills, trades = outcome.rows(layout.FILL), outcome.rows(layout.TRADE)
+    equity, cash, exposed = (outcome.G[row, first:stop] for row in range(3))
     return RunView(
         symbols=tuple(session.market.symbols), bar_ns=session.strategy.universe.bar,
-        time_ns=session.tape.T[layout.KNOWN, first:], equity=equity, cash=cash,
-        exposure=exposed / equity, fills=fills, trades=trades,
+        time_ns=session.tape.T[layout.KNOWN, first:stop], equity=equity, cash=cash,
+        exposure=exposed / equity, fills=fill_rows(outcome.LI[fills], outcome.LF[fills], scale),
+        trades=trade_rows(outcome.LI[trades], outcome.LF[trades]),
     )  # fmt: skip
 
 
@@ -154,7 +143,9 @@ def _checked(watcher: Watcher, reading: Reading, run: RunView) -> Reading:
         raise watcher.failed(f"gave the verdict {reading.verdict!r}, expected one of {expected}")
     if reading.symbol and reading.symbol not in run.symbols:
         raise watcher.failed(f"read the symbol {reading.symbol!r}, which is not in the universe")
-    if not len(run.time_ns) or not run.time_ns[0] <= reading.time_ns <= run.time_ns[-1]:
+    known = (run.time_ns, run.fills.time_ns, run.trades.exit_ns)
+    end_ns = max((int(each[-1]) for each in known if len(each)), default=0)
+    if not len(run.time_ns) or not run.time_ns[0] <= reading.time_ns <= end_ns:
         raise watcher.failed(f"read at {reading.time_ns} ns, outside the times of the run")
     own = reading.metric in ("", watcher.name)
     return replace(

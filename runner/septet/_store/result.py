@@ -142,7 +142,8 @@ SUMMARY: Final[dict[str, str]] = {
 class HaltEvent:
     """A halt that fired: which rule, on what figure, what it did, and when it was lifted.
 
-    `value` and `threshold` are fractions of equity. `resumed_ns` is None while it still holds;
+    `value` and `threshold` are fractions of equity, or of a monitor (`rule` begins with
+    ``monitoring.``) what it read and its bound. `resumed_ns` is None while it still holds;
     `resume` is the rule of the file (``manual``, ``next_day`` or a duration).
     """
 
@@ -205,7 +206,7 @@ class RunResult:
       run in stretches has a row for each start of a day and the last time; `max_drawdown` and
       `mean_equity` are then those of every time.
     - bars: the full bars of each symbol; the store thins them for display.
-    - monitoring: `verdict` is ok, warn, retrain or halt; `metric` is a name such as ``auc``,
+    - monitoring: `verdict` is ok, warn, block, retrain or halt; `metric` is a name such as ``auc``,
       ``brier``, ``hit_rate``, ``slippage``, ``psi:<feature>``, ``psi:prediction``; a monitor of
       the file writes under its block's name, ``<block>`` or ``<block>:<metric>``.
     - predictions: out of sample; `label` is 1 up, 0 down, NaN while unknown.

@@ -28,7 +28,7 @@ from septet._sweep.numbers import Numbers
 from septet._sweep.space import Setting, Space
 from septet._sweep.variants import Groups, groups_of
 
-__all__ = ["CompiledEvaluator"]
+__all__ = ["CompiledEvaluator", "ModelHalts"]
 
 Floats = npt.NDArray[np.float64]
 FEATURE_BYTES: Final = 256 << 20
@@ -141,8 +141,15 @@ def _learned(session: Session) -> Floats | None:
 
     batch = Batch(session.plan, session.tape, session.plan.state(1.0, session.instruments))
     batch.observe(0, session.tape.times)
-    move_first(session, learn_walk(session, batch.F, None))
+    learned = learn_walk(session, batch.F, None)
+    if any(each.verdict == "halt" for each in learned.health.readings):
+        raise ModelHalts
+    move_first(session, learned)
     return batch.F
+
+
+class ModelHalts(Exception):  # noqa: N818 - not an error: another evaluator takes over
+    """The model's health halts the run, which these evaluators do not know of."""
 
 
 def _days(session: Session) -> npt.NDArray[np.int64]:

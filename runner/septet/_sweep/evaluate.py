@@ -74,14 +74,17 @@ def open_evaluator(
     """
     from septet._sweep.full import FullEvaluator
 
-    if numbers.enough and numbers.plan.compiled:
-        if space.method == "tpe":
-            from septet._sweep.stages import StagedEvaluator
-
-            return StagedEvaluator(loaded, space, numbers, first_ns, threads, say)
-        from septet._sweep.compiled import CompiledEvaluator
-
-        return CompiledEvaluator(loaded, space, numbers, first_ns, threads, say)
     why = numbers.reasons[0] if numbers.reasons else "a part of the plan has no compiled step"
+    if loaded.strategy.monitoring.monitors:
+        why = "monitors of the file may block entries"
+    elif numbers.enough and numbers.plan.compiled:
+        from septet._sweep.compiled import CompiledEvaluator, ModelHalts
+        from septet._sweep.stages import StagedEvaluator
+
+        kind = StagedEvaluator if space.method == "tpe" else CompiledEvaluator
+        try:
+            return kind(loaded, space, numbers, first_ns, threads, say)
+        except ModelHalts:
+            why = "the model's health halts the run"
     say(f"every setting is a whole backtest: {why}")
     return FullEvaluator(loaded, space, first_ns, threads, say)

@@ -1,0 +1,100 @@
+"""What verdicts do: one set of rules for a backtest, for paper and for live.
+
+A reading ``halt`` blocks entries and cancels those that work, until a person resumes the run. A
+reading ``block`` blocks entries until the monitor reads the same metric and symbol without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from septet._host.monitoring import Reading
+
+__all__ = ["HALT_LIFTS", "Act", "Acts", "rule_of"]
+
+HALT_LIFTS: Final = "manual"
+BLOCK_LIFTS: Final = "the monitor reads no alarm"
+
+
+def rule_of(name: str, *, blocks: bool = False) -> str:
+    """Name under which a monitor's halt, or its block, is told."""
+    return f"monitoring.{name}:block" if blocks else f"monitoring.{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Entries are blocked because of a reading (`on`), or no longer."""
+
+    rule: str
+    on: bool
+    reading: Reading
+
+    @property
+    def cancels(self) -> bool:
+        """Whether working entries are cancelled as well."""
+        return not self.rule.endswith(":block")
+
+    @property
+    def then(self) -> str:
+        """What it does, as halts of the file say it."""
+        return "cancel_all" if self.cancels else "block_entries"
+
+    @property
+    def lifts(self) -> str:
+        """What ends it."""
+        return HALT_LIFTS if self.cancels else BLOCK_LIFTS
+
+    @property
+    def text(self) -> str:
+        """The reading, in words."""
+        each = self.reading
+        place = f" of {each.symbol}" if each.symbol else ""
+        return f"{each.metric}{place} is {each.value:.6g}, the bound {each.threshold:.6g}"
+
+
+class Acts:
+    """Which monitors block entries now."""
+
+    def __init__(self) -> None:
+        self.halted: list[str] = []
+        self._blocking: dict[str, list[tuple[str, str]]] = {}
+
+    def take(self, name: str, readings: Sequence[Reading]) -> list[Act]:
+        """Take in readings of one monitor, in order of time; return what changes."""
+        found = []
+        for each in readings:
+            if each.verdict == "halt" and (rule := rule_of(name)) not in self.halted:
+                self.halted.append(rule)
+                found.append(Act(rule, True, each))
+            found += self._block(name, each)
+        return found
+
+    def _block(self, name: str, each: Reading) -> list[Act]:
+        rule, key = rule_of(name, blocks=True), (each.metric, each.symbol)
+        holding = self._blocking.get(rule, [])
+        if (each.verdict == "block") == (key in holding):
+            return []
+        now = [*holding, key] if each.verdict == "block" else [k for k in holding if k != key]
+        self._blocking[rule] = now
+        if bool(now) == bool(holding):
+            return []
+        return [Act(rule, bool(now), each)]
+
+    def resume(self) -> list[str]:
+        """End every halt: a person resumes the run. Return their rules."""
+        gone, self.halted = self.halted, []
+        return gone
+
+    def kept(self) -> Any:
+        """Everything that is remembered, as plain data."""
+        return [self.halted, self._blocking]
+
+    def restore(self, kept: Any) -> None:
+        """Go on from what was kept."""
+        self.halted, blocking = kept
+        kind = dict[str, list[tuple[str, str]]]
+        self._blocking = msgspec.convert(blocking, kind)

@@ -1,0 +1,122 @@
+"""The batch path with monitors that act: traded ahead, read, and traded again where one acts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from septet._core.batch import Batch
+from septet._core.blocks import cancel_entries, clear_decisions
+from septet._host.monitoring import Reading
+from septet._kernel import layout
+from septet._shell import project
+from septet._shell.acts import Act, Acts
+from septet._shell.monitors import MODEL, Watched
+from septet._shell.session import Session
+from septet._shell.watching import Watcher, run_view, watch
+from septet._store.result import HaltEvent
+
+__all__ = ["halts_with", "trade_watched"]
+
+_SPAN: Final = 1_024
+"""Fewest times that are traded before monitors are read."""
+Due = tuple[int, str, Reading]
+"""Cursor of the decision time at which a reading acts, its block's name, and the reading."""
+
+
+def trade_watched(
+    session: Session, batch: Batch, watchers: Sequence[Watcher], health: Sequence[Reading]
+) -> list[tuple[int, Act]]:
+    """Trade from the first decision to the end; return what monitors did, and when.
+
+    The features are there. A monitor looks at nothing later than its reading, so what was traded
+    before a reading stands, and only what comes after it is traded again.
+    """
+    known, last = session.tape.T[layout.KNOWN], session.tape.times
+    of_model = [(int(np.searchsorted(known, each.time_ns)), MODEL, each) for each in health]
+    state, acts, done = batch.state, Acts(), list[tuple[int, Act]]()
+    at, span = session.first, last if not watchers else _SPAN
+    while at < last:
+        kept = state.A.copy(), state.C.copy(), state.B.copy(), state.I.copy()
+        stop = min(last, at + span)
+        if watchers:
+            batch.trade(at, stop)
+        due = [*of_model, *_due(session, batch, watchers, stop)]
+        turn, found = _first(due, at, stop, acts)
+        if turn is None or found is None:
+            if not watchers:
+                batch.trade(at, stop)
+            at, span = stop, 2 * span
+            continue
+        for array, values in zip((state.A, state.C, state.B, state.I), kept, strict=True):
+            array[:] = values
+        batch.trade(at, turn)
+        clear_decisions(batch.plan, batch.arrays, turn)
+        change = found.change
+        state.C[layout.BLOCKED] += change.blocks
+        batch.trade(turn, turn + 1)
+        if change.cancels:
+            cancel_entries(batch.plan, batch.arrays, int(known[turn]))
+        done += [(int(known[turn]), each) for each in found.acts]
+        at, span = turn + 1, max(_SPAN, 2 * (turn - at))
+    return done
+
+
+def _due(session: Session, batch: Batch, watchers: Sequence[Watcher], stop: int) -> list[Due]:
+    """Read the run as far as it was traded: every reading acts at the first time after it."""
+    if not watchers:
+        return []
+    rows = int(batch.state.C[layout.LOG])
+    outcome = project.Outcome(
+        batch.LI[:rows], batch.LF[:rows], batch.F, batch.D, batch.G, batch.state
+    )
+    known = session.tape.T[layout.KNOWN]
+    run = run_view(session, outcome, stop)
+    found = []
+    for each in watchers:
+        readings = sorted(watch([each], run), key=lambda reading: reading.time_ns)
+        found += [
+            (int(np.searchsorted(known, reading.time_ns, side="right")), each.name, reading)
+            for reading in readings
+        ]
+    return found
+
+
+def _first(due: Sequence[Due], at: int, stop: int, acts: Acts) -> tuple[int | None, Watched | None]:
+    """Let readings act in order, up to the first time at which one does."""
+    ordered = sorted((each for each in due if at <= each[0] < stop), key=lambda each: each[0])
+    place = 0
+    while place < len(ordered):
+        turn, group = ordered[place][0], dict[str, list[Reading]]()
+        while place < len(ordered) and ordered[place][0] == turn:
+            group.setdefault(ordered[place][1], []).append(ordered[place][2])
+            place += 1
+        found = Watched()
+        for name, readings in group.items():
+            found.acts += acts.take(name, readings)
+        if found.acts:
+            return turn, found
+    return None, None
+
+
+def halts_with(halts: Sequence[HaltEvent], acts: Sequence[tuple[int, Act]]) -> list[HaltEvent]:
+    """Put what monitors did among the halts of a run, in order of time."""
+    found = list(halts)
+    for time_ns, act in acts:
+        if act.on:
+            reading = act.reading
+            found.append(
+                HaltEvent(
+                    time_ns=time_ns, rule=act.rule, value=reading.value,
+                    threshold=reading.threshold, then=act.then, resume=act.lifts,
+                )
+            )  # fmt: skip
+            continue
+        for place in reversed(range(len(found))):
+            if found[place].rule == act.rule and found[place].resumed_ns is None:
+                fields = {each: getattr(found[place], each) for each in found[place].__slots__}
+                found[place] = HaltEvent(**{**fields, "resumed_ns": time_ns})
+                break
+    return sorted(found, key=lambda each: each.time_ns)
