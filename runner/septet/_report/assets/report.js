@@ -238,8 +238,8 @@
     }), config());
   };
 
-  const shapes = { ok: "circle", warn: "triangle-up", retrain: "diamond", halt: "x" };
-  const paints = { ok: "accent", warn: "caution", retrain: "contrast", halt: "bad" };
+  const shapes = { ok: "circle", warn: "triangle-up", block: "square", retrain: "diamond", halt: "x" };
+  const paints = { ok: "accent", warn: "caution", block: "bad", retrain: "contrast", halt: "bad" };
   const health = (metric) => (node) => {
     const lines = data.health.filter((m) => m.metric === metric);
     const traces = lines.map((m) => ({
