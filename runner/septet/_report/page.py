@@ -134,8 +134,8 @@ def _health(run: Run, data: dict[str, Any]) -> str:
         for place, name in enumerate(names)
     )
     note = (
-        "Each point at the time it would have been known. A triangle warns, a square blocks, a diamond "
-        "asks for retraining, a cross halts; the dashed line is the threshold."
+        "Each point at the time it would have been known. A triangle warns, a square "
+        "blocks, a diamond asks for retraining, a cross halts; the dashed line is the threshold."
     )
     body = f'<div class="multiples">{small}</div>{sections.verdict_table(run)}'
     return section("Model health", body, note)

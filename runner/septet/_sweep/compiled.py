@@ -148,7 +148,7 @@ def _learned(session: Session) -> Floats | None:
     return batch.F
 
 
-class ModelHalts(Exception):  # noqa: N818 - not an error: another evaluator takes over
+class ModelHalts(Exception):
     """The model's health halts the run, which these evaluators do not know of."""
 
 
