@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from septet_schemas.base import Config
-from septet_schemas.units import Bars, Fraction, SignedFraction
+from septet_schemas.units import Bars, Cost, Fraction, SignedCost
 
 __all__ = ["Fee", "InstrumentSpec", "Simulation", "Slippage"]
 
@@ -19,8 +19,8 @@ class Fee(Config):
     `paid_in: received` takes the fee of a buy in the base currency, as spot venues do.
     """
 
-    maker: SignedFraction = Field(default="10bps")  # type: ignore[assignment]
-    taker: SignedFraction = Field(default="10bps")  # type: ignore[assignment]
+    maker: SignedCost = Field(default="10bps")  # type: ignore[assignment]
+    taker: SignedCost = Field(default="10bps")  # type: ignore[assignment]
     paid_in: Literal["quote", "received"] = "quote"
 
 
@@ -31,7 +31,7 @@ class Slippage(Config):
     last `window` one-bar log returns, plus `fraction`.
     """
 
-    fraction: Fraction = 0.0
+    fraction: Cost = 0.0
     volatility: float | None = Field(default=None, gt=0.0, le=100.0)
     window: Bars = 20
 

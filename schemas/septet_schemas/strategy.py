@@ -52,10 +52,11 @@ from septet_schemas.training import (
     TripleBarrierLabel,
 )
 from septet_schemas.units import (
+    Cost,
     Fraction,
     MarketDuration,
     Probability,
-    SignedFraction,
+    SignedCost,
     WallDuration,
 )
 
@@ -295,7 +296,7 @@ class Execution(Config):
 class Funding(Config):
     """A constant funding rate, for who has no funding series: paid every `every` (UTC)."""
 
-    rate: SignedFraction
+    rate: SignedCost
     every: MarketDuration = Field(default="8h")  # type: ignore[assignment]
 
 
@@ -323,7 +324,7 @@ class ModelMonitoring(Config):
 class FillMonitoring(Config):
     """Whether fills still cost what was assumed."""
 
-    slippage_alarm: Fraction = Field(default="20bps")  # type: ignore[assignment]
+    slippage_alarm: Cost = Field(default="20bps")  # type: ignore[assignment]
     latency_alarm: WallDuration = Field(default="2s")  # type: ignore[assignment]
 
 

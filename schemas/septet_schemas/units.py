@@ -17,17 +17,20 @@ from pydantic_core import PydanticCustomError, core_schema
 
 __all__ = [
     "Bars",
+    "Cost",
     "Fraction",
     "MarketDuration",
     "MarketNs",
     "NS_PER_SECOND",
     "Probability",
+    "SignedCost",
     "SignedFraction",
     "Span",
     "Trades",
     "WallDuration",
     "WallNs",
     "format_duration",
+    "parse_cost",
     "parse_duration",
     "parse_fraction",
 ]
@@ -82,6 +85,17 @@ def parse_fraction(value: object) -> float:
     return number
 
 
+def parse_cost(value: object) -> float:
+    """Read a cost such as `10bps` or `0.1%`; a bare number above 1 is refused as basis points."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) > 1.0:
+        expected = f"a cost such as 10bps or 0.1% (write {value:g}bps if you mean basis points)"
+        raise _fail("fraction", expected, value)
+    fraction = parse_fraction(value)
+    if abs(fraction) >= 1.0:
+        raise _fail("cost", "a cost below 100%, such as 10bps or 0.1%", value)
+    return fraction
+
+
 def parse_duration(value: object) -> int:
     """Read `500ms`, `45s`, `2m`, `12h`, `90d` or `1w` as nanoseconds."""
     match = _DURATION.match(value) if isinstance(value, str) else None
@@ -124,6 +138,7 @@ def _number_or_text(pattern: str, description: str) -> WithJsonSchema:
 
 
 _FRACTION_SCHEMA = _number_or_text(FRACTION_PATTERN, "a fraction: 10%, 5bps or 0.1")
+_COST_SCHEMA = _number_or_text(FRACTION_PATTERN, "a cost: 10bps, 0.1% or 0.001")
 _DURATION_SCHEMA = WithJsonSchema(
     {"type": "string", "pattern": DURATION_PATTERN, "description": "a duration: 45s, 2m, 12h, 90d"}
 )
@@ -133,6 +148,10 @@ Fraction = Annotated[float, Field(ge=0.0), BeforeValidator(parse_fraction), _FRA
 """A share of something, zero or more: `10%`, `5bps`, `0.1`."""
 SignedFraction = Annotated[float, BeforeValidator(parse_fraction), _FRACTION_SCHEMA]
 """A share that may be negative: `-1bps`."""
+Cost = Annotated[float, Field(ge=0.0), BeforeValidator(parse_cost), _COST_SCHEMA]
+"""What a trade costs as a share of its value, zero or more and below 1: `10bps`, `0.1%`."""
+SignedCost = Annotated[float, BeforeValidator(parse_cost), _COST_SCHEMA]
+"""A cost that may be negative, a rebate: `-1bps`."""
 Probability = Annotated[
     float, Field(ge=0.0, le=1.0), BeforeValidator(parse_fraction), _FRACTION_SCHEMA
 ]

@@ -169,3 +169,17 @@ def test_new_with_an_odd_name(septet: Command, tmp_path: Path) -> None:
     outcome = septet("plugins", "new", tmp_path / "123")
     assert outcome.code == 2
     assert "makes no package name" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["direction", "threshold", "triple_barrier"])
+def test_show_knows_the_labels_of_models(septet: Command, name: str) -> None:
+    [found] = json.loads(septet("plugins", "show", name, "--json").out)
+    assert (found["kind"], found["name"]) == ("label", name)
+    assert "horizon" in str(found["keys"]) or "time_limit" in str(found["keys"])
+    assert f"did you mean {name}" in septet("plugins", "show", f"{name}x").err
+
+
+def test_show_says_the_range_of_a_feature(septet: Command) -> None:
+    assert "range: 0 to 100" in septet("plugins", "show", "rsi").out
+    assert "range: that of of" in septet("plugins", "show", "sma").out
+    assert "range of direction: -1 to 1" in septet("plugins", "show", "supertrend").out

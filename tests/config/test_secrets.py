@@ -59,14 +59,14 @@ SECRET = "hunter2hunter2"
 @pytest.mark.parametrize(
     "line",
     [
-        f"  venues: {{b: {{use: ccxt, exchange: b, secret: {SECRET}}}}}",
-        f"  venues: {{b: {{use: ccxt, exchange: b, secret: '{SECRET}', exchnge: 3}}}}",
+        f"  venues: {{b: {{use: ccxt, exchange: bybit, secret: {SECRET}}}}}",
+        f"  venues: {{b: {{use: ccxt, exchange: bybit, secret: '{SECRET}', exchnge: 3}}}}",
         f"  venues: {{b: {{use: ccxt, exchange: [b], key: {SECRET}}}}}",
-        f"  venues: {{b: {{use: ccxt, exchange: b, api_key: {SECRET}}}}}",
-        f"  venues: {{b: {{use: ccxt, exchange: b, options: {{token: {SECRET}}}}}}}",
+        f"  venues: {{b: {{use: ccxt, exchange: bybit, api_key: {SECRET}}}}}",
+        f"  venues: {{b: {{use: ccxt, exchange: bybit, options: {{token: {SECRET}}}}}}}",
         f"  venues: {{b: {{use: ccxt, exchange: 'https://u:{SECRET}@x.org'}}}}",
         f"  venues: {{b: {{use: nosuch, password: {SECRET}}}}}",
-        f"  venues: {{b: {{use: ccxt, exchange: b, secret: {SECRET}",
+        f"  venues: {{b: {{use: ccxt, exchange: bybit, secret: {SECRET}",
     ],
 )
 def test_never_printed(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

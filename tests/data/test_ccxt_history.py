@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from septet._data.load import read_candles
 from septet._store.parquet import BarStore
@@ -193,7 +194,6 @@ def test_a_recent_empty_end_is_asked_for_again(exchange: Venue, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("config", "symbol", "bar", "message"),
     [
-        ({"venue": "binnance"}, SYMBOL, "1h", "did you mean binance"),
         ({}, "BTC/USDC", "1h", "did you mean BTC/USDT"),
         ({}, SYMBOL, "7m", "no bars of 7m"),
     ],
@@ -205,6 +205,19 @@ def test_says_what_does_not_exist(
     asked = request(bar, symbol, store=BarStore(tmp_path), start_ns=at(0), now_ns=at(9))
     with pytest.raises(DataError, match=message):
         source.fetch(asked, silent)
+
+
+def test_an_exchange_that_ccxt_does_not_know_is_refused_before_it_is_asked() -> None:
+    import ccxt
+
+    from septet_plugins.exchange.known import exchange_ids
+
+    assert exchange_ids() == frozenset(ccxt.exchanges)
+    wrong: list[dict[str, Any]] = [{"venue": "binnance"}, {"venue": "a", "exchange": "binnance"}]
+    for config in wrong:
+        with pytest.raises(ValidationError, match="ccxt knows no exchange of this id"):
+            block("candles", "ccxt", **config)
+    assert block("candles", "ccxt", venue="main", exchange="binance").use == "ccxt"
 
 
 def test_needs_a_beginning_and_a_download(exchange: Venue, tmp_path: Path) -> None:

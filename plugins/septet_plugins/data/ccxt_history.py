@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from septet.errors import DataError, RunError
 from septet.plugin import (
@@ -30,6 +31,7 @@ from septet.plugin import (
     format_duration,
 )
 from septet_plugins.data.stored import read_stored, the_store
+from septet_plugins.exchange.known import known_exchange
 from septet_plugins.exchange.pages import Pages, timeframe_of
 from septet_plugins.exchange.redirects import refuse_redirects
 
@@ -61,6 +63,22 @@ class CcxtHistoryConfig(Config):
     page_bars: int | None = Field(default=None, ge=1, le=10_000)
     timeout: WallDuration = Field(default="30s")  # type: ignore[assignment]
     retries: int = Field(default=5, ge=0, le=100)
+
+    @field_validator("exchange")
+    @classmethod
+    def _exchange_is_known(cls, value: str | None) -> str | None:
+        return None if value is None else known_exchange(value)
+
+    @model_validator(mode="after")
+    def _venue_is_an_exchange(self) -> Self:
+        """Without `exchange`, `venue` is the id."""
+        if self.exchange is None:
+            try:
+                known_exchange(self.venue)
+            except PydanticCustomError as problem:
+                detail = InitErrorDetails(type=problem, loc=("venue",), input=self.venue)
+                raise ValidationError.from_exception_data("venue", [detail]) from None
+        return self
 
 
 @candles(CcxtHistoryConfig)

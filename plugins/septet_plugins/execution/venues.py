@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from septet.plugin import (
     Clock,
@@ -18,6 +18,7 @@ from septet.plugin import (
     WallDuration,
     venue,
 )
+from septet_plugins.exchange.known import known_exchange
 
 __all__ = ["Ccxt", "CcxtAccount", "Simulated", "ccxt_venue", "simulated"]
 
@@ -42,7 +43,7 @@ class Ccxt(Config):
     withdraw is refused unless `allow_withdrawal` says otherwise.
     """
 
-    exchange: str
+    exchange: Annotated[str, AfterValidator(known_exchange)]
     key: Secret | None = None
     secret: Secret | None = None
     password: Secret | None = None

@@ -77,6 +77,7 @@ class Since(Config):
     renews="period",
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(2 * c.period),
+    value_range="of",
 )
 def sma(i, of, slot, state, period):
     """Return the simple moving average, the mean of ``of[i - period + 1 .. i]``.
@@ -104,6 +105,7 @@ def window_total(i, of, slot, state, period):
     renews="period",
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(2 * c.period),
+    value_range="of",
 )
 def wma(i, of, slot, state, period):
     """Return the linearly weighted average: weights `period` (newest) down to 1 (oldest).
@@ -118,6 +120,7 @@ def wma(i, of, slot, state, period):
     state=AVERAGE,
     warmup=lambda c: c.period - 1,
     memory=lambda c: fading(36 * (c.period + 1)),
+    value_range="of",
 )
 def ema(i, of, slot, state, period):
     """Return the exponential average with weight ``2 / (period + 1)`` for the newest value.
@@ -133,6 +136,7 @@ def ema(i, of, slot, state, period):
     state=AVERAGE,
     warmup=lambda c: c.period - 1,
     memory=lambda c: fading(72 * c.period),
+    value_range="of",
 )
 def wilder(i, of, slot, state, period):
     """Return Wilder's average, weight ``1 / period`` for the newest value.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import Field
@@ -108,12 +109,19 @@ def bollinger_width(i, of, slot, state, period, deviations):
     return divide(2.0 * deviations * standard_deviation(square, period), mean)
 
 
+def _percent_range(config: Bollinger) -> tuple[float, float]:
+    """Range of the place between the bands: of `period` values one may be far from all others."""
+    reach = math.sqrt(config.period - 1) / (2.0 * config.deviations)
+    return 0.5 - reach, 0.5 + reach
+
+
 @feature(
     Bollinger,
     state=MOMENTS,
     renews="period",
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(2 * c.period),
+    value_range=_percent_range,
 )
 def bollinger_percent(i, of, slot, state, period, deviations):
     """Return where `of` lies between the bands: 0 the lower, 1 the upper; NaN in a flat window."""
@@ -122,13 +130,25 @@ def bollinger_percent(i, of, slot, state, period, deviations):
     return divide(away + half, 2.0 * half)
 
 
-@feature(Highest, state=EXTREME, lookback=lambda c: c.period - 1, memory=lambda c: window(c.period))
+@feature(
+    Highest,
+    state=EXTREME,
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(c.period),
+    value_range="of",
+)
 def highest(i, of, state, period):
     """Return the largest of ``of[i - period + 1 .. i]``; NaN while any of it is not finite."""
     return window_max(i, of, period, state, 0)
 
 
-@feature(Lowest, state=EXTREME, lookback=lambda c: c.period - 1, memory=lambda c: window(c.period))
+@feature(
+    Lowest,
+    state=EXTREME,
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(c.period),
+    value_range="of",
+)
 def lowest(i, of, state, period):
     """Return the smallest of ``of[i - period + 1 .. i]``; NaN while any of it is not finite."""
     return window_min(i, of, period, state, 0)
@@ -140,6 +160,7 @@ def lowest(i, of, state, period):
     state=("top", "top_finite", "bottom", "bottom_finite"),
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(c.period),
+    value_range=(0.0, math.inf),
 )
 def donchian(i, high, low, state, period):
     """Return the highest high, the middle and the lowest low of `period` bars, this one included.

@@ -39,6 +39,7 @@ __all__ = [
 
 DAY_SECONDS = 86_400
 ROUND = 2.0 * math.pi
+PRICES = ("open", "high", "low", "close")
 
 
 class Calendar(Config):
@@ -84,7 +85,7 @@ class Expr(Config):
     formula: Expression
 
 
-@feature(Running, state=("started", "peak"), memory=lambda c: unbounded())
+@feature(Running, state=("started", "peak"), memory=lambda c: unbounded(), value_range="of")
 def running_max(i, of, state):
     """Return the largest value since the first bar, in the unit of `of`; NaN where `of` is."""
     if not finite(of[i]):
@@ -101,7 +102,12 @@ def _peak(config: Drawdown) -> dict[str, Inner]:
     return {"peak": inner("highest", of=config.of, period=config.window)}
 
 
-@feature(Drawdown, inner=_peak)
+def _fall_range(config: Drawdown) -> tuple[float, float]:
+    """Prices fall by no more than all they are; what may be negative has no least value."""
+    return (-1.0, 0.0) if config.of in PRICES else (-math.inf, math.inf)
+
+
+@feature(Drawdown, inner=_peak, value_range=_fall_range)
 def drawdown(i, of, peak):
     """Return ``of / peak - 1``, a fraction, 0 or less.
 
@@ -110,14 +116,18 @@ def drawdown(i, of, peak):
     return divide(of[i] - peak[i], peak[i])
 
 
-@feature(Calendar)
+@feature(Calendar, value_range=(0.0, math.inf))
 def day_number(i, seconds, bar_ns):
     """Return the number of the UTC day the bar opened in, since 1970-01-01."""
     opened = seconds[i] - bar_ns // 1_000_000_000
     return float(opened // DAY_SECONDS)
 
 
-@feature(Calendar, outputs=("hour_sine", "hour_cosine", "weekday_sine", "weekday_cosine"))
+@feature(
+    Calendar,
+    outputs=("hour_sine", "hour_cosine", "weekday_sine", "weekday_cosine"),
+    value_range=(-1.0, 1.0),
+)
 def calendar(i, seconds):
     """Return time of day and day of week (Monday first) at the close as points on a circle.
 
@@ -129,7 +139,7 @@ def calendar(i, seconds):
     return sine(hour), cosine(hour), sine(weekday), cosine(weekday)
 
 
-@across(CrossRank)
+@across(CrossRank, value_range=(0.0, 1.0))
 def cross_rank(k, values):
     """Return the share of the other symbols below this one, equals counting half: 0 to 1.
 

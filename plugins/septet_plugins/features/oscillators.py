@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from septet.plugin import (
     NAN,
     Bars,
@@ -77,6 +79,7 @@ class Cci(Config):
     lookback=lambda c: 1,
     warmup=lambda c: c.period - 1,
     memory=lambda c: fading(72 * c.period + 1),
+    value_range=(0.0, 100.0),
 )
 def rsi(i, of, slot, state, period):
     """Return Wilder's relative strength index, ``100 * up / (up + down)``, 0 to 100.
@@ -112,7 +115,7 @@ def rsi(i, of, slot, state, period):
     return divide(100.0 * up, up + down)
 
 
-@feature(Moves, outputs=("up", "down"), lookback=lambda c: 1)
+@feature(Moves, outputs=("up", "down"), lookback=lambda c: 1, value_range=(0.0, math.inf))
 def gains_losses(i, of):
     """Return the rise and the fall since the last bar, both 0 or more, in the unit of `of`."""
     move = of[i] - of[i - 1]
@@ -128,6 +131,7 @@ def gains_losses(i, of):
         "up": inner("sum", of="@moves_up", period=c.period),
         "down": inner("sum", of="@moves_down", period=c.period),
     },
+    value_range=(0.0, 100.0),
 )
 def rsi_simple(i, up, down):
     """Return the relative strength index of plain means over `period` bars, 0 to 100.
@@ -142,6 +146,7 @@ def rsi_simple(i, up, down):
     state=EXTREMES,
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(c.period),
+    value_range=(0.0, 100.0),
 )
 def stochastic_fast(i, high, low, close, state, period):
     """Return ``100 * (close - lowest) / (highest - lowest)``, 0 to 100; NaN in a flat window."""
@@ -158,6 +163,7 @@ def stochastic_fast(i, high, low, close, state, period):
         "slow": inner("sma", of="@fast", period=c.smooth),
         "line": inner("sma", of="@slow", period=c.signal),
     },
+    value_range=(0.0, 100.0),
 )
 def stochastic(i, slow, line):
     """Return the slow stochastic `k` and its signal line `d`, 0 to 100. Source: G. Lane."""
@@ -169,6 +175,7 @@ def stochastic(i, slow, line):
     state=EXTREMES,
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(c.period),
+    value_range=(-100.0, 0.0),
 )
 def williams_r(i, high, low, close, state, period):
     """Return Williams's %R, ``-100 * (highest - close) / (highest - lowest)``, -100 to 0.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import Field
@@ -34,6 +35,8 @@ __all__ = [
     "shift",
     "simple_return",
 ]
+
+PRICES = ("open", "high", "low", "close")
 
 
 class Change(Config):
@@ -77,19 +80,24 @@ class Ratio(Config):
     to: Input
 
 
+def _least(of: str, whole: float) -> tuple[float, float]:
+    """Range of a change of `of`: a price cannot lose more than the whole."""
+    return (whole if of in PRICES else -math.inf), math.inf
+
+
 @feature(Change, lookback=lambda c: c.period)
 def log_return(i, of, period):
     """Return ``ln(of[i] / of[i - period])``, a fraction; NaN where the ratio is not positive."""
     return logarithm(divide(of[i], of[i - period]))
 
 
-@feature(Change, lookback=lambda c: c.period)
+@feature(Change, lookback=lambda c: c.period, value_range=lambda c: _least(c.of, -1.0))
 def simple_return(i, of, period):
     """Return ``of[i] / of[i - period] - 1``, a fraction; NaN where the older value is zero."""
     return divide(of[i] - of[i - period], of[i - period])
 
 
-@feature(Change10, lookback=lambda c: c.period)
+@feature(Change10, lookback=lambda c: c.period, value_range=lambda c: _least(c.of, -100.0))
 def roc(i, of, period):
     """Return the rate of change, ``100 * (of[i] / of[i - period] - 1)``, in percent."""
     return divide(of[i] - of[i - period], of[i - period]) * 100.0
@@ -101,7 +109,7 @@ def momentum(i, of, period):
     return of[i] - of[i - period]
 
 
-@feature(Shift, lookback=lambda c: c.by, memory=lambda c: window(c.by + 1))
+@feature(Shift, lookback=lambda c: c.by, memory=lambda c: window(c.by + 1), value_range="of")
 def shift(i, of, by):
     """Return ``of[i - by]``, in the unit of `of`."""
     return of[i - by]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -88,12 +89,19 @@ class Pair(Config):
     change: Literal["log", "simple", "none"] = "log"
 
 
+def _farthest(period: int, ddof: int) -> tuple[float, float]:
+    """Range of a standard score: one value among equal ones is the farthest there can be."""
+    most = (period - 1) / math.sqrt(period) * math.sqrt((period - ddof) / (period - 1))
+    return -most, most
+
+
 @feature(
     Zscore,
     state=MOMENTS,
     renews="period",
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(2 * c.period),
+    value_range=lambda c: _farthest(c.period, c.ddof),
 )
 def zscore(i, of, slot, state, period, ddof):
     """Return ``(of - mean) / standard deviation``, without unit; NaN in a flat window."""
@@ -101,7 +109,13 @@ def zscore(i, of, slot, state, period, ddof):
     return divide(away, standard_deviation(square, period - ddof))
 
 
-@feature(Rank, state=RANK, lookback=lambda c: c.period - 1, memory=lambda c: window(c.period))
+@feature(
+    Rank,
+    state=RANK,
+    lookback=lambda c: c.period - 1,
+    memory=lambda c: window(c.period),
+    value_range=(0.0, 1.0),
+)
 def rank(i, of, state, period):
     """Return the share of the window's other values below this one, equals counting half: 0 to 1.
 
@@ -127,6 +141,7 @@ def skew(i, of, slot, state, period):
     state=POWERS,
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(2 * c.period),
+    value_range=(-2.0, math.inf),
 )
 def kurtosis(i, of, slot, state, period):
     """Return the population excess kurtosis, 0 for a normal distribution; NaN in a flat window."""
@@ -139,6 +154,7 @@ def kurtosis(i, of, slot, state, period):
     state=COMOMENTS,
     lookback=lambda c: c.period + c.lag - 1,
     memory=lambda c: window(2 * c.period + c.lag),
+    value_range=(-1.0, 1.0),
 )
 def autocorrelation(i, of, slot, state, lag, period):
     """Return Pearson's correlation of `of` with its own value `lag` bars earlier, -1 to 1.
@@ -164,6 +180,7 @@ def _changes(config: Pair) -> dict[str, Inner]:
     state=COMOMENTS,
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(2 * c.period),
+    value_range=(-1.0, 1.0),
 )
 def correlation(i, mine, other, slot, state, period):
     """Return Pearson's correlation of the two changes, -1 to 1; NaN where either is flat."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -100,7 +101,7 @@ def macd(i, gap, smooth):
     return gap[i], smooth[i], gap[i] - smooth[i]
 
 
-@feature(OneBar, outputs=("plus", "minus"), lookback=lambda c: 1)
+@feature(OneBar, outputs=("plus", "minus"), lookback=lambda c: 1, value_range=(0.0, math.inf))
 def directional_move(i, high, low):
     """Return how far the bar reached above the last high, or below the last low: the larger one.
 
@@ -126,13 +127,13 @@ def _directional(side: str, period: int) -> dict[str, Inner]:
     }
 
 
-@feature(Directional, inner=lambda c: _directional("plus", c.period))
+@feature(Directional, inner=lambda c: _directional("plus", c.period), value_range=(0.0, 100.0))
 def plus_di(i, over, under):
     """Return +DI: smoothed upward movement as a percentage of smoothed true range, 0 to 100."""
     return divide(100.0 * over[i], under[i])
 
 
-@feature(Directional, inner=lambda c: _directional("minus", c.period))
+@feature(Directional, inner=lambda c: _directional("minus", c.period), value_range=(0.0, 100.0))
 def minus_di(i, over, under):
     """Return -DI: smoothed downward movement as a percentage of smoothed true range, 0 to 100."""
     return divide(100.0 * over[i], under[i])
@@ -144,6 +145,7 @@ def minus_di(i, over, under):
         "plus": inner("plus_di", period=c.period),
         "minus": inner("minus_di", period=c.period),
     },
+    value_range=(0.0, 100.0),
 )
 def dx(i, plus, minus):
     """Return ``100 * |+DI - -DI| / (+DI + -DI)``, 0 to 100; NaN where nothing moved."""
@@ -156,6 +158,7 @@ def dx(i, plus, minus):
         "strength": inner("dx", period=c.period),
         "average": inner("wilder", of="@strength", period=c.period),
     },
+    value_range=(0.0, 100.0),
 )
 def adx(i, average):
     """Return the average directional index, Wilder's average of `dx`, 0 to 100."""
@@ -191,6 +194,7 @@ def _trail(j, high, low, close, spread, multiple, upper, lower, side):
     inner=lambda c: {"spread": inner("atr", period=c.period)},
     state=("anchor", "calls", "upper", "lower", "side"),
     memory=lambda c: fading(2 * c.window),
+    value_range={"direction": (-1.0, 1.0)},
 )
 def supertrend(i, high, low, close, spread, slot, state, multiple, window):
     """Return the level (quote) and the direction, +1 with price above it, -1 below.

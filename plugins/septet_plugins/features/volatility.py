@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import Field
@@ -97,7 +98,7 @@ def annual_scale(annualise_ns: int, bar_ns: int) -> float:
     return root(annualise_ns / bar_ns)
 
 
-@feature(OneBar, lookback=lambda c: 1)
+@feature(OneBar, lookback=lambda c: 1, value_range=(0.0, math.inf))
 def true_range(i, high, low, close):
     """Return Wilder's true range: the larger of the bar's range and its reach from the last close.
 
@@ -121,6 +122,7 @@ def true_range(i, high, low, close):
         "reach": inner("true_range"),
         "average": inner("wilder", of="@reach", period=c.period),
     },
+    value_range=(0.0, math.inf),
 )
 def atr(i, average):
     """Return the average true range, Wilder's average of `true_range`, in quote currency."""
@@ -133,6 +135,7 @@ def atr(i, average):
     renews="period",
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(2 * c.period),
+    value_range=(0.0, math.inf),
 )
 def deviation(i, of, slot, state, period, ddof):
     """Return the rolling standard deviation, in the unit of `of`; exactly 0 in a flat window."""
@@ -147,6 +150,7 @@ def deviation(i, of, slot, state, period, ddof):
     renews="period",
     lookback=lambda c: c.period - 1,
     memory=lambda c: window(2 * c.period),
+    value_range=(0.0, math.inf),
 )
 def volatility(i, returns, slot, state, period, bar_ns, annualise_ns):
     """Return the sample standard deviation (ddof 1) of log returns, a fraction a bar or a year."""
@@ -154,7 +158,7 @@ def volatility(i, returns, slot, state, period, bar_ns, annualise_ns):
     return standard_deviation(square, period - 1) * annual_scale(annualise_ns, bar_ns)
 
 
-@feature(OneBar)
+@feature(OneBar, value_range=(0.0, math.inf))
 def parkinson_variance(i, high, low):
     """Return one bar's variance by its range, ``ln(high / low)**2 / (4 ln 2)``."""
     reach = logarithm(divide(high[i], low[i]))
@@ -173,7 +177,11 @@ def _mean_of(use: str, period: int) -> dict[str, Inner]:
     return {"each": inner(use), "mean": inner("sma", of="@each", period=period)}
 
 
-@feature(RangeVolatility, inner=lambda c: _mean_of("parkinson_variance", c.period))
+@feature(
+    RangeVolatility,
+    inner=lambda c: _mean_of("parkinson_variance", c.period),
+    value_range=(0.0, math.inf),
+)
 def parkinson(i, mean, bar_ns, annualise_ns):
     """Return Parkinson's volatility, the root of the mean of `parkinson_variance`, a fraction.
 
@@ -182,7 +190,11 @@ def parkinson(i, mean, bar_ns, annualise_ns):
     return root(mean[i]) * annual_scale(annualise_ns, bar_ns)
 
 
-@feature(RangeVolatility, inner=lambda c: _mean_of("garman_klass_variance", c.period))
+@feature(
+    RangeVolatility,
+    inner=lambda c: _mean_of("garman_klass_variance", c.period),
+    value_range=(0.0, math.inf),
+)
 def garman_klass(i, mean, bar_ns, annualise_ns):
     """Return Garman and Klass's volatility, the root of the mean of their variance, a fraction.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import model_validator
@@ -66,13 +67,13 @@ def _since(of: str, anchor: str) -> Inner:
     return inner("sum_since", of=of, by="@day" if anchor == "day" else anchor)
 
 
-@feature(OneBar)
+@feature(OneBar, value_range=(0.0, math.inf))
 def typical_price(i, high, low, close):
     """Return ``(high + low + close) / 3``, in quote currency."""
     return (high[i] + low[i] + close[i]) / 3.0
 
 
-@feature(OneBar)
+@feature(OneBar, value_range=(0.0, math.inf))
 def traded_value(i, high, low, close, volume):
     """Return typical price times volume, in quote currency."""
     return (high[i] + low[i] + close[i]) / 3.0 * volume[i]
@@ -89,7 +90,7 @@ def signed_volume(i, close, volume):
     return change
 
 
-@feature(OneBar, outputs=("up", "down"), lookback=lambda c: 1)
+@feature(OneBar, outputs=("up", "down"), lookback=lambda c: 1, value_range=(0.0, math.inf))
 def money_flow(i, high, low, close, volume):
     """Return traded value as `up` where the typical price rose and as `down` where it fell.
 
@@ -136,7 +137,7 @@ def _vwap_parts(config: Vwap) -> dict[str, Inner]:
     }
 
 
-@feature(Vwap, inner=_vwap_parts)
+@feature(Vwap, inner=_vwap_parts, value_range=(0.0, math.inf))
 def vwap(i, over, under):
     """Return traded value over volume since the anchor, in quote currency; NaN without volume."""
     return divide(over[i], under[i])
@@ -149,6 +150,7 @@ def vwap(i, over, under):
         "over": inner("sum", of="@value", period=c.period),
         "under": inner("sum", of="volume", period=c.period),
     },
+    value_range=(0.0, math.inf),
 )
 def vwap_rolling(i, over, under):
     """Return traded value over volume of `period` bars, in quote currency; NaN without volume."""
@@ -162,6 +164,7 @@ def vwap_rolling(i, over, under):
         "up": inner("sum", of="@flow_up", period=c.period),
         "down": inner("sum", of="@flow_down", period=c.period),
     },
+    value_range=(0.0, 100.0),
 )
 def mfi(i, up, down):
     """Return ``100 * up / (up + down)`` of money flows, 0 to 100; NaN where none flowed."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+import math
+from typing import Any, get_args
 
 from pydantic_core import PydanticUndefined
 
@@ -11,8 +12,32 @@ from septet._cli.render import render_table
 from septet._host.declare import Step
 from septet_schemas.base import Config
 from septet_schemas.blocks import config_of
+from septet_schemas.training import Label
 
-__all__ = ["describe", "describe_text"]
+__all__ = ["describe", "describe_text", "label_documents"]
+
+
+def label_documents() -> list[dict[str, Any]]:
+    """Describe the labels a model may learn; they belong to septet and are no plugins."""
+    from importlib.metadata import version
+
+    found = []
+    for model in get_args(get_args(Label)[0]):
+        about = inspect.cleandoc(model.__doc__ or "")
+        found.append(
+            {
+                "layer": "models",
+                "kind": "label",
+                "name": model.model_fields["use"].default,
+                "distribution": "septet",
+                "version": version("septet"),
+                "summary": about.splitlines()[0],
+                "about": f"{about}\n\nWritten in a model's block: label: {{use: ...}}.",
+                "short_form": model.shorthand,
+                "keys": [each for each in _keys(model) if each["key"] != "use"],
+            }
+        )
+    return found
 
 
 def describe(declaration: Any) -> dict[str, Any]:
@@ -38,8 +63,21 @@ def describe(declaration: Any) -> dict[str, Any]:
 
             memory = memory_of(declaration, config)
             forgets = memory.kind != "unbounded"
+            document["ranges"] = _ranges(declaration, config)
             document["memory"] = (memory.anchor or memory.bars) if forgets else memory.kind
     return document
+
+
+def _ranges(step: Step, config: Config) -> dict[str, str]:
+    """Write the declared range of each output that has one; the output without a name is ``""``."""
+    shown = {}
+    for name in step.output_names(config) or ("",):
+        said = step.range_of(config, name)
+        if isinstance(said, str):
+            shown[name] = f"that of {said}"
+        elif said != (-math.inf, math.inf):
+            shown[name] = f"{said[0]:.6g} to {said[1]:.6g}"
+    return shown
 
 
 def _keys(model: type[Config]) -> list[dict[str, Any]]:
@@ -95,6 +133,8 @@ def describe_text(document: dict[str, Any]) -> str:
     for name in ("reads", "outputs"):
         if document.get(name):
             lines.append(f"{name}: {', '.join(document[name])}")
+    for name, text in document.get("ranges", {}).items():
+        lines.append(f"range{f' of {name}' if name else ''}: {text}")
     if "memory" in document:
         memory = document["memory"]
         shown = f"{memory} bars" if isinstance(memory, int) else str(memory)

@@ -83,23 +83,33 @@ def _find(host: Host, name: str) -> list[Registered]:
         if entry.component.name == short and (not colon or entry.distribution == distribution)
     ]
     if not found:
-        known = sorted({entry.component.name for entry in host.components()})
+        from septet._cli.describe import label_documents
+
+        known = sorted(
+            {entry.component.name for entry in host.components()}
+            | {each["name"] for each in label_documents()}
+        )
         close = difflib.get_close_matches(short, known, n=3)
         hint = f"did you mean {' or '.join(close)}?" if close else "septet plugins list"
         raise PluginError(f"no plugin is called {name!r}", hint=hint)
     return found
 
 
+def _has(host: Host, name: str) -> bool:
+    return any(each.component.name == name.rpartition(":")[2] for each in host.components())
+
+
 @plugins.command()
 @click.argument("name")
 @options.as_json
 def show(name: str, as_json: bool) -> int:
-    """Show what a plugin takes, gives and remembers."""
-    from septet._cli.describe import describe, describe_text
+    """Show what a plugin, or a label of a model, takes, gives and remembers."""
+    from septet._cli.describe import describe, describe_text, label_documents
 
     host = _host()
-    entries = _find(host, name)
-    documents = [{**_document(each), **describe(host.load(each))} for each in entries]
+    labels = [each for each in label_documents() if each["name"] == name.removeprefix("septet:")]
+    entries = [] if labels and not _has(host, name) else _find(host, name)
+    documents = [{**_document(each), **describe(host.load(each))} for each in entries] + labels
     if as_json:
         click.echo(to_json(documents))
         return 0

@@ -261,6 +261,7 @@ _PLAIN: Final[dict[str, tuple[str, str]]] = {
 
 _READ_AS: Final = {
     "column": "this is not the name of a column",
+    "cost": "no trade costs as much",
     "count": "this is not a count",
     "daily": "this is not a time of every day",
     "day_time": "this is not a time of day",

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from septet._config import cross_data, cross_features, cross_model, cross_risk, cross_sweep
+from septet._config import (
+    cross_data,
+    cross_features,
+    cross_levels,
+    cross_model,
+    cross_risk,
+    cross_rules,
+    cross_sweep,
+)
 from septet._config.case import Case
 from septet._config.tree import Node, Path
 from septet._host.register import Host
@@ -19,7 +27,9 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     *cross_features.CHECKS,
     *cross_model.CHECKS,
     *cross_risk.CHECKS,
+    *cross_levels.CHECKS,
     *cross_sweep.CHECKS,
+    *cross_rules.CHECKS,
     *cross_features.LAST,
 )
 """Every check; each takes a case and reports what it finds to it."""

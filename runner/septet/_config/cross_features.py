@@ -15,7 +15,7 @@ from septet_schemas.base import Config
 from septet_schemas.blocks import UseBlock
 from septet_schemas.units import format_duration
 
-__all__ = ["BAR_COLUMNS", "CHECKS", "LAST", "output_columns"]
+__all__ = ["BAR_COLUMNS", "CHECKS", "LAST", "expression_problem", "output_columns"]
 
 BAR_COLUMNS: Final = ("open", "high", "low", "close", "volume")
 TIME_COLUMNS: Final = ("slot", "session", "week", "seconds")
@@ -103,17 +103,22 @@ def _expression_names(case: Case, reading: Reading) -> tuple[Name, ...]:
     try:
         return names_in(parse_expression(reading.text, "condition" if condition else None))
     except ExpressionError as error:
-        _expression_problem(case, reading.path, error.offset, error.message, error.hint)
+        expression_problem(case, reading.path, error.offset, error.message, error.hint)
         return ()
 
 
-def _expression_problem(case: Case, path: Path, offset: int, message: str, hint: str) -> None:
+def expression_problem(
+    case: Case, path: Path, offset: int, message: str, hint: str, *, severity: str = "error"
+) -> None:
     """Report at the character of the expression, where the file shows it as it is."""
     node = case.tree.at(path)
+    if node is not None and node.flawed:  # reported when the file was read
+        return
     before = len(case.problems)
     text = node.text if node is not None else ""
     found = " ".join(text[max(offset, 0) : max(offset, 0) + 40].split())
-    case.error(path, message, found=f"'{found}'" if found else "", hint=hint)
+    tell = case.error if severity == "error" else case.warn
+    tell(path, message, found=f"'{found}'" if found else "", hint=hint)
     if node is not None and offset >= 0:
         case.problems[before] = _shifted(case, node, offset, before)
 
@@ -135,7 +140,7 @@ def _resolve(
     known = name.symbol in symbols or case.doubtful("universe")
     if name.symbol and not known:
         message = f"{name.symbol} is not in universe.symbols"
-        _expression_problem(case, path, name.offset, message, closest(name.symbol, symbols, 0.8))
+        expression_problem(case, path, name.offset, message, closest(name.symbol, symbols, 0.8))
     if name.name in (*BAR_COLUMNS, *TIME_COLUMNS) or name.name in names.doubtful:
         return ""
     if (
@@ -162,7 +167,7 @@ def _unknown_name(case: Case, names: _Names, path: Path, name: Name, block: UseB
     if block.use == "series":
         hint = closest(name.name, list(names.series)) or "declare the series under data"
     message = f"{name.name!r} is neither a feature nor a column"
-    _expression_problem(case, path, name.offset, message, hint)
+    expression_problem(case, path, name.offset, message, hint)
 
 
 def _report_circles(case: Case, edges: Mapping[str, Mapping[str, Path]]) -> None:
@@ -212,6 +217,8 @@ def _report_model_inputs(case: Case, names: _Names) -> None:
 def check_unused(case: Case) -> None:
     """Say which features nothing reads; a model reads all, unless it lists its inputs."""
     model, used = case.strategy.model, case.used_features
+    if any(node.flawed for _, node in case.tree.walk()):
+        return  # a rule that could not be read may name it
     if case.has_errors or (model is not None and not model.extra.get("inputs")):
         return
     listed = set(model.extra.get("inputs") or ()) if model is not None else set()

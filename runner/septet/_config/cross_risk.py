@@ -132,8 +132,19 @@ def _above(halts: dict[str, UseBlock], name: str) -> float | None:
 
 
 def check_venues(case: Case) -> None:
-    """Live trades at a real venue."""
+    """Live trades at one venue, a real one."""
     venues = case.strategy.execution.venues
+    if case.strategy.mode == "live" and len(venues) > 1:
+        second = list(venues)[1]
+        case.error(
+            ("execution", "venues", second),
+            f"execution.venues names {len(venues)} venues, and a live run trades on one",
+            on_key=True,
+            expected="one venue",
+            hint="give each venue a strategy file of its own",
+        )
+    if case.doubtful("execution", "venues"):
+        return
     if case.strategy.mode == "live" and all(each.use == "simulated" for each in venues.values()):
         case.error(
             ("execution", "venues"),

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, Final
 
+from septet._config.commas import joined_values
 from septet._config.scalars import read_plain
 from septet._config.tree import Key, Mark, Node
 from septet.errors import ConfigError, Problem
@@ -197,14 +198,15 @@ class _Open:
     """A mapping or list that is still being read."""
 
     __slots__ = (
-        "anchor", "children", "flawed", "flawed_key", "key", "kind", "mark", "pending", "size"
+        "anchor", "children", "flawed", "flawed_key", "flow", "key", "kind", "mark", "pending",
+        "size",
     )  # fmt: skip
 
     def __init__(self, kind: Any, mark: Mark, key: Mark | None, anchor: str | None) -> None:
         self.kind, self.mark, self.key, self.anchor = kind, mark, key, anchor
         self.children: dict[Key, Node] = {}
         self.pending: tuple[str, Mark] | None = None
-        self.flawed = self.flawed_key = False
+        self.flawed = self.flawed_key = self.flow = False
         self.size = 1
 
 
@@ -289,10 +291,14 @@ class _Builder:
             self._anchors[event.anchor] = None
         opened = _Open(kind, mark, key, event.anchor)
         opened.flawed = len(self.problems) > before
+        opened.flow = bool(event.flow_style)
         self._stack.append(opened)
 
     def _end(self) -> None:
         done = self._stack.pop()
+        if done.kind == "map" and done.flow:
+            split, done.children = joined_values(done.children, self._path())
+            self.problems += split
         node = Node(
             done.kind,
             done.mark,

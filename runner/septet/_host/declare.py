@@ -8,6 +8,7 @@ other name is an error before anything is compiled.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -18,11 +19,13 @@ from septet_schemas.base import Config
 
 __all__ = [
     "VOCABULARY",
+    "Bounds",
     "Declaration",
     "Factory",
     "Inner",
     "Memory",
     "Step",
+    "ValueRange",
     "World",
     "across",
     "alerts",
@@ -143,6 +146,11 @@ VOCABULARY: Final[Mapping[str, Mapping[str, str]]] = {
 """The words a step of each kind may ask for, beside its own config fields."""
 
 
+Bounds = tuple[float, float] | str
+"""Least and greatest value, or the name of the input whose range is kept."""
+ValueRange = Bounds | Mapping[str, Bounds]
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """How far back a feature remembers.
@@ -238,6 +246,10 @@ class Step(Declaration):
     what it returns and keeps from there on does not depend on its state. Four such stretches are
     then computed side by side; see `septet._kernel.lanes` for what the step may do.
 
+    `value_range` is what a feature's values lie between, so that a rule which no value satisfies
+    is refused: a pair, the name of the input whose range it keeps (an average of `of`), a map from
+    an output to either, or a function of the config that returns one of these.
+
     `role` says more about a kind. Stops: "stop" (default; a protective price), "target" (a profit
     target, a resting limit) or "exit" (a bool tested at each decision). Limits: "" (a cap that
     clips) or "wire" (checked last; an order above it is refused, never clipped).
@@ -254,6 +266,7 @@ class Step(Declaration):
     closed: Callable[..., None] | None = None
     renews: str = ""
     reasons: tuple[str, ...] = ()
+    value_range: ValueRange | Callable[[Any], ValueRange] | None = None
     role: str = ""
     compiled: bool = True
 
@@ -275,6 +288,14 @@ class Step(Declaration):
         if self.memory is not None:
             return self.memory(config)
         return window(self.lookback(config) + self.warmup(config) + 1)
+
+    def range_of(self, config: Config, output: str = "") -> Bounds:
+        """Declared range of an output; all numbers where nothing is declared."""
+        said = self.value_range
+        said = said(config) if callable(said) else said
+        if isinstance(said, Mapping):
+            said = said.get(output)
+        return (-math.inf, math.inf) if said is None else said
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the plain function, uncompiled."""

@@ -1,0 +1,45 @@
+"""The ids of ccxt's exchanges, read from its folder: nothing is imported, nothing is asked."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from pydantic_core import PydanticCustomError
+
+__all__ = ["exchange_ids", "known_exchange"]
+
+
+@cache
+def exchange_ids() -> frozenset[str]:
+    """Return the ids of every exchange of the installed ccxt; none where it is not installed."""
+    spec = find_spec("ccxt")
+    if spec is None or spec.origin is None:
+        return frozenset()
+    modules = Path(spec.origin).parent.glob("[a-z]*.py")
+    return frozenset(each.stem for each in modules)
+
+
+def known_exchange(name: str) -> str:
+    """Return `name` if ccxt has an exchange of that id, or is not installed.
+
+    Raises
+    ------
+    PydanticCustomError
+        With the closest ids.
+    """
+    ids = exchange_ids()
+    if not ids or name in ids:
+        return name
+    folded = name.strip().lower()
+    close = [folded] if folded in ids else difflib.get_close_matches(folded, sorted(ids), n=3)
+    raise PydanticCustomError(
+        "exchange",
+        "ccxt knows no exchange of this id",
+        {
+            "expected": "the id of an exchange of ccxt, such as binance",
+            "hint": f"did you mean {' or '.join(close)}?" if close else "",
+        },
+    )

@@ -1,0 +1,62 @@
+"""Values of inline mappings that were cut in two by a comma of their own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from septet._config.tree import Key, Node
+from septet.errors import Problem
+
+__all__ = ["joined_values"]
+
+
+def joined_values(children: dict[Key, Node], path: str) -> tuple[list[Problem], dict[Key, Node]]:
+    """Find values that a comma ended: in ``{a: f(x, y)}`` YAML reads ``a: f(x`` and a key ``y)``.
+
+    `path` is that of the mapping.
+
+    Returns
+    -------
+    problems, children
+        One problem for each such value, and the children without the keys that were made of it;
+        the value is marked as reported.
+    """
+    problems: list[Problem] = []
+    kept: dict[Key, Node] = {}
+    names = list(children)
+    at = 0
+    while at < len(names):
+        name, node = names[at], children[names[at]]
+        at += 1
+        rest = []
+        while at < len(names) and _has_no_value(children[names[at]]):
+            rest.append(str(names[at]))
+            at += 1
+        if rest and node.kind == "scalar" and not node.style and node.text:
+            whole = ", ".join([node.text, *rest])
+            problems.append(_cut(path, str(name), node, whole))
+            kept[name] = replace(node, flawed=True)
+            continue
+        kept[name] = node
+        kept.update({each: children[each] for each in rest})
+    return problems, kept
+
+
+def _has_no_value(node: Node) -> bool:
+    """Whether a key stands alone, without a colon behind it."""
+    if node.kind != "scalar" or node.style or node.text or node.key is None:
+        return False
+    return node.mark.line == node.key.line
+
+
+def _cut(path: str, name: str, node: Node, whole: str) -> Problem:
+    mark = node.mark
+    return Problem(
+        "a comma ends a value inside { }",
+        file=mark.source,
+        line=mark.line,
+        column=mark.column,
+        key=f"{path}.{name}" if path else name,
+        found=f"'{node.text}'",
+        hint=f'quote the whole value: {name}: "{whole}"',
+    )
