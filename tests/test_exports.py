@@ -26,11 +26,11 @@ EDGE = {
         HOOK_OF_LAYER LAYERS PROJECT Component HookSpecs Kind Layer hookimpl hookspec
     """,
     "septet.messages": """
-        COMMANDS EVENTS Command Event OrderKind OrderState
+        COMMANDS EVENTS About Command Event OrderKind OrderState
 
         Acked BarClosed BarrierReached CancelFailed FeedChanged Filled FiltersChanged Gapped
         Holdings ModelFailed ModelReady NotFound OpenOrders Operated OrderSeen Printed Quarantined
-        Quoted Refused SeriesPoint Skewed Started Ticked Uncertain VenueChanged
+        Quoted Refused SeriesPoint Skewed Started Ticked Uncertain Unreadable VenueChanged
 
         Alerted Amend Cancel CancelAll Changed Decided Fired Lifted Placed Query Refresh Ruled
         Submit Traded Train Wake
@@ -59,6 +59,8 @@ EDGE = {
         PrintSeen QuoteSeen StreamDown Streams VenueFacts may_leave
 
         Backoff Kept TaskChange Tasks Timer
+
+        Notices Unreadable read_choice read_id read_number read_price read_quantity read_stamp_ns
 
         AVERAGE COMOMENTS EXTREME MOMENTS NAN POWERS RANK SUM WEIGHTED absorb add cosine
         distance_sum divide due exponential finite gather logarithm positive_part power

@@ -15,13 +15,13 @@ from typing import Literal
 import msgspec
 
 __all__ = [
-    "COMMANDS", "EVENTS", "Acked", "Alerted", "Amend", "BarClosed", "BarrierReached", "Cancel",
+    "COMMANDS", "EVENTS", "About", "Acked", "Alerted", "Amend", "BarClosed", "BarrierReached", "Cancel",
     "CancelAll", "CancelFailed", "Changed", "Command", "Decided", "Event", "FeedChanged",
     "Filled", "FiltersChanged", "Fired", "Gapped", "Holdings", "Lifted", "ModelFailed",
     "ModelReady", "NotFound", "OpenOrders", "Operated", "OrderKind", "OrderSeen", "OrderState",
     "Placed", "Printed", "Quarantined", "Query", "Quoted", "Refresh", "Refused", "Ruled",
     "SeriesPoint", "Skewed", "Started", "Submit", "Ticked", "Traded", "Train", "Uncertain",
-    "VenueChanged", "Wake",
+    "Unreadable", "VenueChanged", "Wake",
 ]  # fmt: skip
 
 OrderState = Literal[
@@ -31,6 +31,8 @@ OrderState = Literal[
 """Life of an order; it never goes backwards, and the last four are final."""
 OrderKind = Literal["market", "limit", "stop", "stop_limit"]
 Side = Literal["buy", "sell"]
+About = Literal["order", "fill", "balance", "quote", "trade", "bar", "filters", "clock"]
+"""What a venue's unreadable value was about."""
 
 
 class Event(
@@ -226,7 +228,7 @@ class Filled(Event, frozen=True, kw_only=True, tag="filled"):
     """An execution, counted once by (venue, symbol, trade id).
 
     `fee` is in `fee_currency`; `fee_quote` is its value in the quote currency where the currency
-    is neither base nor quote.
+    is neither base nor quote. `listed` executions come from a list of them that was asked for.
     """
 
     venue: str
@@ -243,6 +245,7 @@ class Filled(Event, frozen=True, kw_only=True, tag="filled"):
     fee_currency: str
     fee_quote: float | None = None
     maker: bool = False
+    listed: bool = False
 
 
 class OpenOrders(Event, frozen=True, kw_only=True, tag="open_orders"):
@@ -295,6 +298,19 @@ class Skewed(Event, frozen=True, kw_only=True, tag="skew"):
     skew_ns: int
 
 
+class Unreadable(Event, frozen=True, kw_only=True, tag="unreadable"):
+    """A venue said something that cannot be true; nothing of it was taken, and it is asked again.
+
+    A kind of value is reported at once, and then at most once a minute.
+    """
+
+    venue: str
+    about: About
+    text: str
+    symbol: int = -1
+    client_id: str = ""
+
+
 # ---------------------------------------------------------------- models and plugins
 
 
@@ -328,8 +344,8 @@ class Quarantined(Event, frozen=True, kw_only=True, tag="quarantined"):
 EVENTS = (
     Started | Ticked | Operated | BarClosed | Gapped | SeriesPoint | BarrierReached | Quoted
     | Printed | FeedChanged | Acked | Refused | Uncertain | OrderSeen | NotFound | CancelFailed
-    | Filled | OpenOrders | Holdings | VenueChanged | FiltersChanged | Skewed | ModelReady
-    | ModelFailed | Quarantined
+    | Filled | OpenOrders | Holdings | VenueChanged | FiltersChanged | Skewed | Unreadable
+    | ModelReady | ModelFailed | Quarantined
 )  # fmt: skip
 
 
@@ -393,11 +409,12 @@ class CancelAll(Command, frozen=True, kw_only=True, tag="cancel_all"):
 
 
 class Query(Command, frozen=True, kw_only=True, tag="query"):
-    """Ask what became of an order, by client id."""
+    """Ask what became of an order, by client id; it was sent after `since_ns` (wall time)."""
 
     client_id: str
     symbol: int
     venue_order_id: str = ""
+    since_ns: int = 0
 
 
 class Refresh(Command, frozen=True, kw_only=True, tag="refresh"):

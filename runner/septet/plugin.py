@@ -79,6 +79,16 @@ from septet._host.models import (
     Window,
 )
 from septet._host.monitoring import FillRows, Monitor, Reading, RunView, TradeRows, Verdict
+from septet._host.readings import (
+    Notices,
+    Unreadable,
+    read_choice,
+    read_id,
+    read_number,
+    read_price,
+    read_quantity,
+    read_stamp_ns,
+)
 from septet._host.tasks import Backoff, Kept, TaskChange, Tasks, Timer
 from septet._host.venues import (
     BarSeen,
@@ -180,6 +190,7 @@ __all__ = [
     "MarketDuration",
     "Memory",
     "Monitor",
+    "Notices",
     "PrintSeen",
     "Probability",
     "Progress",
@@ -212,6 +223,7 @@ __all__ = [
     "Trainer",
     "Untrainable",
     "VenueFacts",
+    "Unreadable",
     "Verdict",
     "WallDuration",
     "Window",
@@ -248,7 +260,13 @@ __all__ = [
     "positive_part",
     "power",
     "read_bars",
+    "read_choice",
+    "read_id",
+    "read_number",
     "read_parquet_file",
+    "read_price",
+    "read_quantity",
+    "read_stamp_ns",
     "recursive_average",
     "regime",
     "rename_columns",

@@ -34,7 +34,7 @@ from septet_plugins.data.ccxt_messages import (
     quote_of_ticker,
 )
 from septet_plugins.exchange.clients import Scrub, Terms, allowed_hosts, make_client, stream_hosts
-from septet_plugins.exchange.markets import check_symbols, ids_of, market_of
+from septet_plugins.exchange.markets import check_symbols, ids_of, markets_of
 from septet_plugins.exchange.pages import Pages, timeframe_of
 from septet_plugins.exchange.redirects import Redirected
 from septet_plugins.exchange.requests import Barred, Gate, call, listen
@@ -139,7 +139,7 @@ class CcxtFeed:
         notes = self._plan(client, request)
         return FeedFacts(
             exchange=self._terms.reach.exchange, how=dict(self._how),
-            markets={each: market_of(client, each) for each in request.symbols},
+            markets=markets_of(client, request.symbols),
             notes=tuple(notes),
         )  # fmt: skip
 

@@ -8,14 +8,15 @@ from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Final
 
-from septet.errors import DataError
-from septet.plugin import Market
+from septet.errors import DataError, RunError
+from septet.plugin import Market, Unreadable, read_quantity
 
 __all__ = [
     "check_symbols",
     "ids_of",
     "lot_of",
     "market_of",
+    "markets_of",
     "plain",
     "price_step",
     "round_price",
@@ -85,23 +86,52 @@ def lot_of(client: Any, market: Mapping[str, Any]) -> Decimal:
 
 
 def market_of(client: Any, symbol: str) -> Market:
-    """Return what the exchange says of a symbol."""
+    """Return what the exchange says of a symbol.
+
+    Raises
+    ------
+    Unreadable
+        If a number of it cannot be true.
+    """
     market = client.markets[symbol]
     limits = market.get("limits") or {}
     amount = limits.get("amount") or {}
-    lot = float(lot_of(client, market))
+    try:
+        lot = read_quantity(float(lot_of(client, market)), "lot")
+        tick = float(_step(client, (market.get("precision") or {}).get("price"), Decimal(0)))
+    except ArithmeticError as error:
+        raise Unreadable("lot or tick", market.get("precision"), "numbers") from error
+    if not lot:
+        raise Unreadable("lot", lot, "a quantity above zero")
     return Market(
         symbol=symbol,
         base=str(market["base"]),
         quote=str(market["quote"]),
         lot=lot,
-        tick=float(_step(client, (market.get("precision") or {}).get("price"), Decimal(0))),
-        min_notional=float((limits.get("cost") or {}).get("min") or 0.0),
-        min_quantity=float(amount.get("min") or 0.0),
-        max_quantity=float(amount.get("max") or 0.0),
+        tick=read_quantity(tick, "tick"),
+        min_notional=read_quantity((limits.get("cost") or {}).get("min") or 0.0, "minimum cost"),
+        min_quantity=read_quantity(amount.get("min") or 0.0, "minimum quantity"),
+        max_quantity=read_quantity(amount.get("max") or 0.0, "maximum quantity"),
         precision=min(1e-8, lot),
         trading=market.get("active") is not False,
     )
+
+
+def markets_of(client: Any, symbols: Iterable[str]) -> dict[str, Market]:
+    """Return what the exchange says of symbols, as a client that was just opened knows it.
+
+    Raises
+    ------
+    RunError
+        If it cannot be read.
+    """
+    try:
+        return {symbol: market_of(client, symbol) for symbol in symbols}
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise RunError(
+            f"what {client.id} says of its markets cannot be read: {error}",
+            hint="nothing was sent and nothing is assumed; start again",
+        ) from None
 
 
 def _round(value: float, step: Decimal, how: str) -> Decimal:

@@ -44,7 +44,8 @@ class Tap:
 
     `raw(ws, message)` sees each decoded message before ccxt's parsers and keeps it from them by
     returning True; `resolved(ws, result, hash)` each result; `lost(ws, reason)` the end of a
-    socket, once, however it ended. `hosts` are the only ones that may be dialled.
+    socket, once, however it ended. `hosts` are the only ones that may be dialled. A message that
+    is well formed and cannot be read is given to `skip`, which says whether it is left out.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class Tap:
         resolved: Resolved,
         lost: Lost,
         hosts: frozenset[str] | None = None,
+        skip: Callable[[Exception], bool] = lambda error: False,
     ) -> None:
-        self._exchange, self._hosts = exchange, hosts
+        self._exchange, self._hosts, self._skip = exchange, hosts, skip
         self._raw, self._resolved, self._lost = raw, resolved, lost
         self._make, self._handle = exchange.client, exchange.handle_message
         self._gone: WeakSet[Any] = WeakSet()
@@ -85,7 +87,8 @@ class Tap:
             try:
                 handle(message)
             except Exception as error:  # what it was is said in the reason; the socket ends
-                self.drop(ws, f"a message could not be read ({type(error).__name__}: {error})")
+                if not (isinstance(message, dict) and self._skip(error)):
+                    self.drop(ws, f"a message could not be read ({type(error).__name__}: {error})")
 
         def resolving(result: Any, message_hash: Any = None) -> Any:
             self._resolved(ws, result, str(message_hash))

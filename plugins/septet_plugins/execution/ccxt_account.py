@@ -10,9 +10,9 @@ from typing import Any, Final
 import msgspec
 
 import septet.messages as m
-from septet.plugin import Clock
+from septet.plugin import Clock, Notices, Unreadable, read_price, read_quantity
 from septet_plugins.execution.ccxt_link import Rest
-from septet_plugins.execution.ccxt_orders import Translator
+from septet_plugins.execution.ccxt_orders import UNUSUAL, Translator
 
 __all__ = ["Account"]
 
@@ -33,6 +33,8 @@ Elsewhere a page begins at `since`, and the next one where it ended.
 _PRICE_AGE_NS: Final = 600 * _NS
 _PRICE_WAIT_S: Final = 2.0
 _REMEMBERED: Final = 100_000
+_Key = tuple[str, str]
+"""Trade id and the venue's order id: both sides of a trade with oneself have the first alone."""
 
 
 class Account:
@@ -47,11 +49,11 @@ class Account:
         settles_ns: int,
     ) -> None:
         self._rest, self._translator, self._clock, self._sink = rest, translator, clock, sink
-        self._settles_ns = settles_ns
+        self._settles_ns, self._notices = settles_ns, Notices(clock, sink)
         self._last_fill_ns = clock.now_ns()
         self._prices: dict[str, tuple[float, int]] = {}
         self._pricing: set[asyncio.Future[None]] = set()
-        self._handed: OrderedDict[tuple[int, str], bool] = OrderedDict()
+        self._handed: OrderedDict[tuple[int, str, str], bool] = OrderedDict()
 
     # ------------------------------------------------------------ handing on
 
@@ -65,9 +67,10 @@ class Account:
             self._sink(event)
             return
         self._last_fill_ns = max(self._last_fill_ns, event.venue_ns)
-        if self._handed.get((event.symbol, event.trade_id)):
+        key = _handed_as(event)
+        if self._handed.get(key):
             return
-        self._handed[event.symbol, event.trade_id] = bool(event.client_id)
+        self._handed[key] = bool(event.client_id)
         if len(self._handed) > _REMEMBERED:
             self._handed.popitem(last=False)
         pair = self._third(event)
@@ -96,9 +99,20 @@ class Account:
                 "order": trade.get("order") or order["id"],
                 "timestamp": trade.get("timestamp") or order.get("timestamp"),
             }
-            fill = self._translator.fill(whole, client_id)
+            fill = self._fill(whole, client_id)
             if fill is not None:
                 self.deliver(fill)
+
+    def _fill(
+        self, trade: Any, client_id: str = "", *, listed: bool = False
+    ) -> m.Filled | None:  # fmt: skip
+        """Read an execution; one that cannot be is reported, and the core asks for it."""
+        try:
+            return self._translator.fill(trade, client_id, listed=listed)
+        except UNUSUAL as error:
+            number = self._translator.number_of(trade)
+            self._notices.tell("fill", error, symbol=number, client_id=client_id)
+            return None
 
     def _third(self, event: m.Filled) -> str | None:
         """Return the pair that values a fee which is neither base nor quote."""
@@ -126,9 +140,12 @@ class Account:
             )
         except TimeoutError:
             return
-        price = None if wrong else ticker.get("last") or ticker.get("bid")
-        if price:
-            self._prices[pair] = (float(price), self._clock.now_ns())
+        try:
+            price = None if wrong else ticker.get("last") or ticker.get("bid")
+            if price:
+                self._prices[pair] = (read_price(price, pair), self._clock.now_ns())
+        except UNUSUAL as error:
+            self._notices.tell("quote", error)
 
     # ------------------------------------------------------------ reading
 
@@ -147,7 +164,7 @@ class Account:
             if fills is None:
                 return f"fills of {self._translator.symbol(number)} cannot be read"
             for each in fills:
-                if (number, each.trade_id) not in self._handed:
+                if _handed_as(each) not in self._handed:
                     self.deliver(each)
         return ""
 
@@ -158,7 +175,11 @@ class Account:
         shown = [each for each in answers if each is not None]
         if len(shown) < len(answers):
             return None
-        seen = [self._translator.order(each, "list") for orders in shown for each in orders]
+        try:
+            seen = [self._translator.order(each, "list") for orders in shown for each in orders]
+        except UNUSUAL as error:
+            self._notices.tell("order", error)
+            return None
         return m.OpenOrders(
             at_ns=self._clock.now_ns(),
             orders=tuple(each for each in seen if each is not None),
@@ -180,7 +201,7 @@ class Account:
 
     async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
         """Return executions since a time, page by page, each once, oldest first."""
-        name, found = self._translator.symbol(symbol), dict[str, m.Filled]()
+        name, found = self._translator.symbol(symbol), dict[_Key, m.Filled]()
         days = _NEWEST_FIRST.get(self._rest.client.id)
         if days is None:
             whole = await self._forwards(name, since_ns, found)
@@ -188,7 +209,7 @@ class Account:
             whole = await self._backwards(name, since_ns, days * _DAY_MS, found)
         return await self._in_order(list(found.values())) if whole else None
 
-    async def _forwards(self, name: str, since_ns: int, found: dict[str, m.Filled]) -> bool:
+    async def _forwards(self, name: str, since_ns: int, found: dict[_Key, m.Filled]) -> bool:
         """Read pages that begin at a time; return whether all could be read."""
         start_ms = since_ns // _MS
         for _ in range(_PAGES):
@@ -201,7 +222,7 @@ class Account:
         return False
 
     async def _backwards(
-        self, name: str, since_ns: int, span_ms: int, found: dict[str, m.Filled]
+        self, name: str, since_ns: int, span_ms: int, found: dict[_Key, m.Filled]
     ) -> bool:
         """Read pages that begin with the newest, one span of time after another."""
         now_ms, start_ms = self._clock.now_ns() // _MS, since_ns // _MS
@@ -223,7 +244,7 @@ class Account:
 
     async def _page(
         self, name: str, since_ns: int, start_ms: int, until: dict[str, int],
-        found: dict[str, m.Filled],
+        found: dict[_Key, m.Filled],
     ) -> list[int] | None:  # fmt: skip
         """Read one page into `found`; return its times, none where nothing in it was new."""
         most = self._feature(name, "fetchMyTrades", "limit")
@@ -232,14 +253,14 @@ class Account:
         )
         if wrong or trades is None:
             return None
-        before = len(found)
+        before, times = len(found), []
         for each in trades:
-            fill = self._translator.fill(each)
-            if fill is not None and fill.venue_ns >= since_ns:
-                found.setdefault(fill.trade_id, fill)
-        if len(found) == before:
-            return []
-        return [int(each.get("timestamp") or start_ms) for each in trades]
+            fill = self._fill(each, listed=True)
+            if fill is not None:
+                times.append(fill.venue_ns // _MS)
+                if fill.venue_ns >= since_ns:
+                    found.setdefault((fill.trade_id, fill.venue_order_id), fill)
+        return times if len(found) > before else []
 
     async def _in_order(self, fills: list[m.Filled]) -> list[m.Filled]:
         for pair in {self._third(each) for each in fills} - {None}:
@@ -257,15 +278,48 @@ class Account:
         balance, wrong = await self._rest.attempt("fetch_balance")
         if wrong or not isinstance(balance, dict):
             return None
-        free, used = balance.get("free") or {}, balance.get("used") or {}
-        balances = {
-            str(code): (float(free.get(code) or 0.0), float(used.get(code) or 0.0))
-            for code in sorted({*free, *used})
-            if free.get(code) or used.get(code)
-        }
+        try:
+            free, used = dict(balance.get("free") or {}), dict(balance.get("used") or {})
+            balances = self._balances(free, used)
+        except UNUSUAL as error:
+            self._notices.tell("balance", error)
+            return None
         return m.Holdings(at_ns=self._clock.now_ns(), balances=balances, asked_ns=asked)
+
+    def _balances(
+        self, free: Mapping[str, Any], used: Mapping[str, Any]
+    ) -> dict[str, tuple[float, float]]:
+        """Return what is there; one that cannot be read and is none of ours is left out.
+
+        Raises
+        ------
+        Unreadable
+            If one of a currency that is traded here cannot be read.
+        """
+        ours = {each for k in range(len(self._translator.symbols))
+                for each in self._translator.base_and_quote(k)}  # fmt: skip
+        balances = {}
+        for code in sorted({*free, *used}):
+            try:
+                pair = tuple(read_quantity(part.get(code) or 0.0, code) for part in (free, used))
+            except Unreadable as error:
+                if code in ours:
+                    raise
+                self._notices.tell("balance", error)
+                continue
+            if any(pair):
+                balances[str(code)] = (pair[0], pair[1])
+        return balances
 
     def close(self) -> None:
         """Value nothing more."""
         for each in self._pricing:
             each.cancel()
+
+
+def _handed_as(event: m.Filled) -> tuple[int, str, str]:
+    """Return what an execution is known by: a trade id alone may come again.
+
+    A test network that begins anew gives trades and orders the same ids, but ours are new.
+    """
+    return event.symbol, event.trade_id, event.client_id or event.venue_order_id

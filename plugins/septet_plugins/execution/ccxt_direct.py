@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from septet_plugins.execution.ccxt_orders import UNUSUAL
+
 __all__ = ["Direct", "Report", "read_directly"]
 
 
@@ -64,6 +66,12 @@ class Direct:
 
     def answer(self, body: Any) -> dict[str, Any] | None:
         """Return the order that the answer to a new order is about."""
+        try:
+            return self._answer(body)
+        except UNUSUAL:
+            return None
+
+    def _answer(self, body: Any) -> dict[str, Any] | None:
         if not isinstance(body, dict) or not body.keys() >= _IN_ANSWER or body.keys() & _FOREIGN:
             return None
         order = self._order(body, _ANSWER, body["clientOrderId"])
@@ -74,6 +82,12 @@ class Direct:
 
     def report(self, event: Mapping[str, Any]) -> Report | None:
         """Return what a message of the account's stream reports."""
+        try:
+            return self._report(event)
+        except UNUSUAL:
+            return None
+
+    def _report(self, event: Mapping[str, Any]) -> Report | None:
         kind = event.get("e")
         if kind in _BALANCES:
             return _NO_REPORT

@@ -9,7 +9,16 @@ from decimal import Decimal
 from typing import Any, Final
 
 import septet.messages as m
-from septet.plugin import Clock
+from septet.plugin import (
+    Clock,
+    Unreadable,
+    read_choice,
+    read_id,
+    read_number,
+    read_price,
+    read_quantity,
+    read_stamp_ns,
+)
 from septet_plugins.exchange.markets import (
     lot_of,
     plain,
@@ -18,10 +27,15 @@ from septet_plugins.exchange.markets import (
     round_quantity,
 )
 
-__all__ = ["Ids", "Placed", "Translator", "order_types", "place", "state_of"]
+__all__ = ["UNUSUAL", "Ids", "Placed", "Translator", "order_types", "place", "state_of"]
+
+UNUSUAL: Final = (ValueError, TypeError, AttributeError, KeyError, ArithmeticError)
+"""What reading a message of another shape, or a number that is none, ends with."""
 
 _MS: Final = 1_000_000
 _REMEMBERED: Final = 100_000
+_ROUNDED: Final = 1.0 + 1e-6
+"""Sums of fills are rounded by exchanges."""
 
 _DASH_BECOMES: Final = {"okx": "Z", "okxus": "Z", "myokx": "Z"}
 """Exchanges that take letters and digits only; our ids are lower case, so it can be undone."""
@@ -35,6 +49,11 @@ _USUAL_FILL_IDS: Final = (
     "clientOrderId", "clOrdId", "orderLinkId", "clientOid", "client_order_id", "cl_ord_id",
     "text",
 )  # fmt: skip
+_STATUSES: Final = frozenset(
+    {"open", "closed", "canceled", "canceling", "expired", "expiring", "rejected", "pending"}
+)
+"""What ccxt calls the state of an order; anything else is a word of the exchange's own."""
+_SIDES: Final = ("buy", "sell")
 _STATES: Final[Mapping[str, m.OrderState]] = {
     "canceled": "cancelled",
     "expired": "expired",
@@ -60,14 +79,31 @@ class Ids:
 
 
 def state_of(order: Mapping[str, Any]) -> m.OrderState:
-    """Return where an order stands; one that ended short of its quantity was cancelled."""
-    status, amount = str(order.get("status") or ""), order.get("amount")
-    filled = float(order.get("filled") or 0.0)
+    """Return where an order stands; one that ended short of its quantity was cancelled.
+
+    Raises
+    ------
+    Unreadable
+        If its state has no name that is known, or its quantities cannot be.
+    """
+    amount, filled = _amounts(order)
+    told = order.get("status")
+    status = "" if told is None else read_choice(told, "status", _STATUSES)
     if status == "closed":
-        return "filled" if amount is None or filled >= float(amount) else "cancelled"
+        return "filled" if amount is None or filled >= amount else "cancelled"
     if status in _STATES:
         return _STATES[status]
     return "partially_filled" if filled > 0.0 else "open"
+
+
+def _amounts(order: Mapping[str, Any]) -> tuple[float | None, float]:
+    """Return the quantity of an order and what of it is filled."""
+    told = order.get("amount")
+    amount = None if told is None else read_quantity(told, "quantity")
+    filled = read_quantity(order.get("filled") or 0.0, "filled")
+    if amount and filled > amount * _ROUNDED:
+        raise Unreadable("filled", filled, f"at most the order's quantity, {amount:.12g}")
+    return amount, filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,20 +209,32 @@ class Translator:
                 self._owners.popitem(last=False)
 
     def order(self, order: Mapping[str, Any], by: Any = "stream") -> m.OrderSeen | None:
-        """Return an order as the venue shows it; None if it is not on our symbols."""
+        """Return an order as the venue shows it; None if it is not on our symbols.
+
+        Raises
+        ------
+        Unreadable
+            If something of it cannot be true.
+        """
         number = self._number(order)
-        if number is None or order.get("side") not in ("buy", "sell"):
+        if number is None or order.get("side") is None:
             return None
-        venue_id = str(order.get("id") or "")
+        side, state = read_choice(order["side"], "side", _SIDES), state_of(order)
+        amount, filled = _amounts(order)
+        venue_id = read_id(order["id"], "order id") if order.get("id") else ""
         client_id = self.ids.back(_own_id(order)) or self._owners.get(venue_id, "")
         self.remember(venue_id, client_id)
         return m.OrderSeen(
             at_ns=self._clock.now_ns(), client_id=client_id, venue_order_id=venue_id,
-            symbol=number, side=order["side"], state=state_of(order),
-            quantity=float(order.get("amount") or 0.0), filled=float(order.get("filled") or 0.0),
-            price=_positive(order.get("price")), average_price=_positive(order.get("average")),
-            by=by,
+            symbol=number, side=side, state=state,  # type: ignore[arg-type]
+            quantity=amount or 0.0, filled=filled, price=_price(order, "price"),
+            average_price=_price(order, "average"), by=by,
         )  # fmt: skip
+
+    def number_of(self, item: Any) -> int:
+        """Return the number of the symbol that something unreadable seems to be about, or -1."""
+        symbol = item.get("symbol") if isinstance(item, Mapping) else None
+        return self.numbers.get(symbol, -1) if isinstance(symbol, str) else -1
 
     def _number(self, order: Mapping[str, Any]) -> int | None:
         """Return the number of an order's symbol.
@@ -200,36 +248,71 @@ class Translator:
         return number
 
     def acked(self, order: Mapping[str, Any], client_id: str) -> m.Acked:
-        """Return the acceptance of an order whose echo was found good."""
-        venue_id = str(order["id"])
+        """Return the acceptance of an order whose echo was found good.
+
+        Raises
+        ------
+        Unreadable
+            If something of it cannot be true.
+        """
+        state, (amount, filled) = state_of(order), _amounts(order)
+        price, venue_id = _price(order, "price"), read_id(order["id"], "order id")
         self.remember(venue_id, client_id)
-        amount = order.get("amount")
         return m.Acked(
             at_ns=self._clock.now_ns(), client_id=client_id, venue_order_id=venue_id,
-            state=state_of(order), side=order["side"],
-            quantity=None if amount is None else float(amount),
-            price=_positive(order.get("price")), filled=float(order.get("filled") or 0.0),
+            state=state, side=order["side"], quantity=amount, price=price, filled=filled,
         )  # fmt: skip
 
-    def fill(self, trade: Mapping[str, Any], client_id: str = "") -> m.Filled | None:
-        """Return an execution of ours; None if it is not on our symbols or names no trade."""
+    def fill(
+        self, trade: Mapping[str, Any], client_id: str = "", *, listed: bool = False
+    ) -> m.Filled | None:
+        """Return an execution of ours; None if it is not on our symbols.
+
+        Raises
+        ------
+        Unreadable
+            If something of it cannot be true, or it names no trade.
+        """
         number = self.numbers.get(str(trade.get("symbol")))
-        if number is None or trade.get("id") in (None, "") or not trade.get("amount"):
+        if number is None:
             return None
+        trade_id, now = read_id(trade.get("id"), "trade id"), self._clock.now_ns()
+        quantity = read_quantity(trade.get("amount"), "quantity")
+        price = read_price(trade.get("price"), "price")
+        if not quantity:
+            raise Unreadable("quantity", quantity, "an execution of something")
+        side = read_choice(trade.get("side"), "side", _SIDES)
+        stamp = trade.get("timestamp")
+        venue_ns = now if stamp is None else read_stamp_ns(stamp, "time", now)
+        fee, currency = self._fee(trade, number, quantity, price)
         venue_id = str(trade.get("order") or "")
         client_id = client_id or self._owner(trade, venue_id)
         self.remember(venue_id, client_id)
-        now = self._clock.now_ns()
-        stamp = trade.get("timestamp")
-        venue_ns = now if stamp is None else int(stamp) * _MS
-        fee, currency = _fee(trade)
         return m.Filled(
-            at_ns=now, venue=self._venue, symbol=number, trade_id=str(trade["id"]),
+            at_ns=now, venue=self._venue, symbol=number, trade_id=trade_id,
             client_id=client_id, venue_order_id=venue_id, venue_ns=venue_ns,
-            market_ns=self._market_ns(venue_ns),
-            side=trade["side"], quantity=float(trade["amount"]), price=float(trade["price"]),
-            fee=fee, fee_currency=currency, maker=trade.get("takerOrMaker") == "maker",
+            market_ns=self._market_ns(venue_ns), side=side,  # type: ignore[arg-type]
+            quantity=quantity, price=price, fee=fee, fee_currency=currency,
+            maker=trade.get("takerOrMaker") == "maker", listed=listed,
         )  # fmt: skip
+
+    def _fee(
+        self, trade: Mapping[str, Any], number: int, quantity: float, price: float
+    ) -> tuple[float, str]:
+        """Return what a fill cost: what `fee` says, else the first of `fees`.
+
+        It is never more than what was traded, where it is paid in that.
+        """
+        fee = trade.get("fee")
+        if not (isinstance(fee, Mapping) and fee.get("cost") is not None):
+            fee = next((each for each in trade.get("fees") or () if each.get("cost")), None)
+        if not fee:
+            return 0.0, ""
+        currency, (base, quote) = str(fee.get("currency") or ""), self.base_and_quote(number)
+        most = {base: quantity, quote: quantity * price}.get(currency)
+        if most is None:
+            return read_number(fee["cost"], "fee"), currency
+        return read_number(fee["cost"], "fee", -most, most), currency
 
     def _market_ns(self, venue_ns: int) -> int:
         """Return the market time of an instant of wall time; the same where time is not sped up."""
@@ -258,15 +341,6 @@ def _own_id(order: Mapping[str, Any]) -> Any:
     return told or order.get("clientOrderId")
 
 
-def _positive(value: Any) -> float | None:
-    return float(value) if value else None
-
-
-def _fee(trade: Mapping[str, Any]) -> tuple[float, str]:
-    """Return what a fill cost: what `fee` says, else the first of `fees`."""
-    fee = trade.get("fee")
-    if not (isinstance(fee, Mapping) and fee.get("cost") is not None):
-        fee = next((each for each in trade.get("fees") or () if each.get("cost")), None)
-    if not fee:
-        return 0.0, ""
-    return float(fee["cost"]), str(fee.get("currency") or "")
+def _price(order: Mapping[str, Any], name: str) -> float | None:
+    """Return a price of an order; exchanges write none as zero."""
+    return read_price(order[name], name) if order.get(name) else None

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import septet.messages as m
-from septet.plugin import Backoff
+from septet.plugin import Backoff, Notices
 from septet_plugins.exchange.clients import Scrub
 from septet_plugins.exchange.tap import Tap, tapped
 from septet_plugins.execution.ccxt_direct import Direct
 from septet_plugins.execution.ccxt_link import Link
-from septet_plugins.execution.ccxt_orders import Translator
+from septet_plugins.execution.ccxt_orders import UNUSUAL, Translator
 
 __all__ = ["UserPolls", "UserStream", "streams_orders"]
 
@@ -49,6 +49,7 @@ class UserStream:
         deliver: Callable[[m.Event], None],
         catch_up: CatchUp,
         settle_s: float,
+        notices: Notices,
         hosts: frozenset[str] | None = None,
         direct: Direct | None = None,
     ) -> None:
@@ -57,7 +58,11 @@ class UserStream:
         self._client, self._translator, self._link = client, translator, link
         self._scrub, self._deliver, self._catch_up = scrub, deliver, catch_up
         self._settle_s, self._direct = settle_s, direct
-        self._tap = Tap(client, raw=self._raw, resolved=_nothing, lost=self._ended, hosts=hosts)
+        self._tap = Tap(
+            client, raw=self._raw, resolved=_nothing, lost=self._ended, hosts=hosts,
+            skip=self._skip,
+        )  # fmt: skip
+        self._notices = notices
         self._caches = {
             "orders": tapped(ArrayCacheBySymbolById, _KEPT, self._order),
             "myTrades": tapped(ArrayCacheBySymbolById, _KEPT, self._fill),
@@ -203,16 +208,26 @@ class UserStream:
             )
 
     def _order(self, item: Any) -> None:
-        self._told_s = time.monotonic()
-        seen = self._translator.order(item)
-        if seen is not None:
-            self._deliver(seen)
+        self._take("order", self._translator.order, item)
 
     def _fill(self, item: Any) -> None:
+        self._take("fill", self._translator.fill, item)
+
+    def _take(self, about: m.About, read: Callable[[Any], m.Event | None], item: Any) -> None:
+        """Hand on what was told; what cannot be read is reported, and the core asks for it."""
         self._told_s = time.monotonic()
-        fill = self._translator.fill(item)
-        if fill is not None:
-            self._deliver(fill)
+        try:
+            event = read(item)
+        except UNUSUAL as error:
+            self._notices.tell(about, error, symbol=self._translator.number_of(item))
+            return
+        if event is not None:
+            self._deliver(event)
+
+    def _skip(self, error: Exception) -> bool:
+        """Report a message that cannot be read; True leaves it out, and the stream goes on."""
+        self._notices.tell("fill", error)
+        return True
 
 
 class UserPolls:

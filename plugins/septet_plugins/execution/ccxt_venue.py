@@ -13,7 +13,7 @@ import msgspec
 
 import septet.messages as m
 from septet.errors import RunError, SeptetError
-from septet.plugin import Clock, SecretRef, Tasks, VenueFacts
+from septet.plugin import Clock, Notices, SecretRef, Tasks, VenueFacts
 from septet_plugins.exchange.clients import (
     ReadSecret,
     Scrub,
@@ -23,14 +23,15 @@ from septet_plugins.exchange.clients import (
     make_client,
     stream_hosts,
 )
-from septet_plugins.exchange.markets import check_symbols, market_of
+from septet_plugins.exchange.markets import check_symbols, market_of, markets_of
 from septet_plugins.exchange.requests import Gate, Wire
 from septet_plugins.execution.ccxt_account import Account
 from septet_plugins.execution.ccxt_answers import echo_fault, judge
+from septet_plugins.execution.ccxt_clock import VenueClock
 from septet_plugins.execution.ccxt_direct import read_directly
 from septet_plugins.execution.ccxt_link import Link, Rest
 from septet_plugins.execution.ccxt_lookup import Lookup, Missing
-from septet_plugins.execution.ccxt_orders import Translator, order_types, place
+from septet_plugins.execution.ccxt_orders import UNUSUAL, Translator, order_types, place
 from septet_plugins.execution.ccxt_rights import can_withdraw, is_unknown_key, refused_key
 from septet_plugins.execution.ccxt_user import UserPolls, UserStream, streams_orders
 
@@ -72,7 +73,7 @@ class CcxtVenue:
         self._tasks = tasks or Tasks(f"ccxt ({name})")
         self._terms, self._name, self._clock, self._read = terms, name, clock, read
         self._gate = Gate(clock)
-        self._scrub = Scrub()
+        self._scrub, self._notices = Scrub(), Notices(clock, lambda event: self._sink(event))
         self._sending: set[asyncio.Future[Any]] = set()
         self._sink: Callable[[Any], None] = _nowhere
         self._opened: list[Link | Rest | Account] = []
@@ -97,7 +98,7 @@ class CcxtVenue:
         self._sink = sink
         try:
             await self._connect(symbols)
-            await self._check_clock()  # first: a clock that is off would hide the key's rights
+            await self._times.check()  # first: a clock that is off would hide the key's rights
             facts = await self._facts()
             for rest in (self._main, self._quick):
                 await rest.learn_account()
@@ -109,7 +110,7 @@ class CcxtVenue:
                 self._main.client, self._translator, self._link, self._scrub,
                 deliver=self._account.deliver, catch_up=self._account.catch_up,
                 settle_s=self._terms.settle_stream_ns / _NS, hosts=self._stream_hosts,
-                direct=self._direct,
+                direct=self._direct, notices=self._notices,
             )  # fmt: skip
         else:
             self._user = UserPolls(self._link, self._account.catch_up, self._terms.poll_ns / _NS)
@@ -127,6 +128,10 @@ class CcxtVenue:
         self._main, self._quick = (
             Rest(each, self._gate, self._scrub, hosts) for each in (slow, quick)
         )
+        self._times = VenueClock(
+            self._name, self._clock, (self._main, self._quick), self._terms.skew_ns,
+            lambda event: self._sink(event), self._notices,
+        )  # fmt: skip
         self._link = Link(self._name, self._clock, self._gate, self._sink)
         self._main.link = self._quick.link = self._link
         self._opened = [self._main, self._quick, self._link]
@@ -173,7 +178,7 @@ class CcxtVenue:
         digest = hashlib.sha256(f"{reach.exchange}\0{self._key}".encode()).hexdigest()[:16]
         return VenueFacts(
             venue=self._name, exchange=reach.exchange, account=digest,
-            markets={symbol: market_of(client, symbol) for symbol in self._symbols},
+            markets=markets_of(client, self._symbols),
             order_types=kinds, can_withdraw=withdraws, is_test=tests,
             settles_ns=self._settles_ns(), streams_orders=streams,
             amends=reach.exchange in _AMENDS, notes=tuple(notes),
@@ -236,8 +241,12 @@ class CcxtVenue:
                 return self._uncertain(order.client_id, fault)
         if self._user is not None:
             self._user.accepted(sent_s)
-        self._account.fills_of(answer, order.client_id)
-        return self._translator.acked(answer, order.client_id)
+        try:
+            self._account.fills_of(answer, order.client_id)
+            return self._translator.acked(answer, order.client_id)
+        except UNUSUAL as error:  # it was accepted, and more than that nobody can read
+            self._unread(error, order.symbol, order.client_id)
+            return self._uncertain(order.client_id, str(error))
 
     def _market(self, symbol: str) -> Mapping[str, Any]:
         market: Mapping[str, Any] = self._main.client.markets[symbol]
@@ -263,32 +272,8 @@ class CcxtVenue:
         if not verdict.refused:
             return self._uncertain(client_id, text)
         if verdict.code == "clock" and verdict.by == "venue":
-            await self._synchronise()
+            await self._times.synchronise()
         return self._refused(client_id, verdict.code, text, verdict.by)
-
-    async def _check_clock(self) -> None:
-        """Say how far the clocks are apart, and sign by the venue's when it is too far."""
-        skewed = await self.skew()
-        if skewed is not None and abs(skewed.skew_ns) > self._terms.skew_ns:
-            await self._synchronise()
-        elif skewed is not None:
-            self._sink(skewed)
-
-    async def _synchronise(self) -> None:
-        """Set the clients' clocks by the venue's, once; the next decision is another order."""
-        await self._set_clocks()
-        skewed = await self.skew()
-        if skewed is not None:
-            self._sink(skewed)
-
-    async def _set_clocks(self) -> None:
-        for rest in (self._main, self._quick):
-            await rest.attempt("load_time_difference")
-
-    def _is_misset(self, skew_ns: int) -> bool:
-        """Whether the clients were set by a clock that has been put right since."""
-        set_ns = int(self._main.client.options.get("timeDifference") or 0) * 1_000_000
-        return set_ns != 0 and abs(set_ns - skew_ns) > self._terms.skew_ns
 
     def _refused(self, client_id: str, code: str, text: str, by: Any) -> m.Refused:
         return m.Refused(
@@ -338,8 +323,12 @@ class CcxtVenue:
         fault = echo_fault(answer, self._market(symbol), new_id)
         if fault:
             return [self._uncertain(order.new_client_id, fault), self._look(order.client_id, fault)]
-        gone = self._look(order.client_id, "replaced")
-        return [gone, self._translator.acked(answer, order.new_client_id)]
+        try:
+            acked = self._translator.acked(answer, order.new_client_id)
+        except UNUSUAL as error:
+            text = str(error)
+            return [self._uncertain(order.new_client_id, text), self._look(order.client_id, text)]
+        return [self._look(order.client_id, "replaced"), acked]
 
     def _not_replaced(self, order: m.Amend, error: BaseException, wire: Wire) -> list[m.Event]:
         verdict, text = judge(error, wire), self._scrub(error)
@@ -365,7 +354,7 @@ class CcxtVenue:
             )
         except Exception as error:  # whatever it was, the order must be looked at
             return self._look(order.client_id, self._scrub(error))
-        seen = self._translator.order({**answer, "symbol": symbol}, "cancel")
+        seen = self._read({**answer, "symbol": symbol}, "cancel", order.symbol, order.client_id)
         if seen is None or answer.get("status") is None:
             return self._look(order.client_id, "the answer does not say what became of the order")
         return _with_owner(seen, order.client_id)
@@ -393,7 +382,8 @@ class CcxtVenue:
         except Exception as error:  # said, and repeated by the core until none is open
             return [self._look("", f"{symbol}: {self._scrub(error)}")]
         orders = [each for each in answers if isinstance(each, dict) and each.get("status")]
-        seen = [self._translator.order({**each, "symbol": symbol}, "cancel") for each in orders]
+        number = self._translator.numbers[symbol]
+        seen = [self._read({**each, "symbol": symbol}, "cancel", number) for each in orders]
         return [each for each in seen if each is not None]
 
     async def _one_by_one(self, symbol: str) -> list[Any]:
@@ -410,6 +400,19 @@ class CcxtVenue:
 
     # ------------------------------------------------------------ reads
 
+    def _read(
+        self, order: Mapping[str, Any], by: str, symbol: int, client_id: str = ""
+    ) -> m.OrderSeen | None:
+        """Read an order that was asked for; one that cannot be is reported, and is none."""
+        try:
+            return self._translator.order(order, by)
+        except UNUSUAL as error:
+            self._unread(error, symbol, client_id)
+            return None
+
+    def _unread(self, error: Exception, symbol: int, client_id: str) -> None:
+        self._notices.tell("order", error, symbol=symbol, client_id=client_id)
+
     async def query(self, order: m.Query) -> m.Event | None:
         """Ask what became of an order; None if the venue does not say."""
         symbol, asked = self._translator.symbol(order.symbol), self._clock.now_ns()
@@ -419,7 +422,7 @@ class CcxtVenue:
             return m.NotFound(at_ns=self._clock.now_ns(), client_id=order.client_id, asked_ns=asked)
         except Exception:  # no answer is no event: the core asks again
             return None
-        seen = self._translator.order({**found, "symbol": symbol}, "query")
+        seen = self._read({**found, "symbol": symbol}, "query", order.symbol, order.client_id)
         return None if seen is None else _with_owner(seen, order.client_id)
 
     async def open_orders(self) -> m.OpenOrders | None:
@@ -435,22 +438,8 @@ class CcxtVenue:
         return await self._account.holdings()
 
     async def skew(self) -> m.Skewed | None:
-        """Return how far our clock is ahead, by one question whose way there and back is halved.
-
-        Clients that were set by a clock that is right again are set anew: signed by the old one
-        neither the account nor its stream could be read.
-        """
-        if not self._main.client.has.get("fetchTime"):
-            return None
-        before = self._clock.now_ns()
-        told, wrong = await self._main.attempt("fetch_time")
-        after = self._clock.now_ns()
-        if wrong or told is None:
-            return None
-        skew_ns = (before + after) // 2 - int(told) * 1_000_000
-        if self._is_misset(skew_ns):
-            await self._set_clocks()
-        return m.Skewed(at_ns=after, venue=self._name, skew_ns=skew_ns)
+        """Return how far our clock is ahead of the venue's; None if it does not say."""
+        return await self._times.skew()
 
     async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
         """Read the markets again; return what is different, None if they could not be read."""
@@ -458,6 +447,13 @@ class CcxtVenue:
         before = {symbol: market_of(client, symbol) for symbol in self._symbols}
         _, wrong = await self._main.attempt("load_markets", True)
         if wrong:
+            return None
+        try:
+            for symbol in set(self._symbols) & set(client.markets):
+                market_of(client, symbol)
+        except UNUSUAL as error:  # orders are rounded by these: what was known goes on
+            client.set_markets_from_exchange(self._quick.client)
+            self._notices.tell("filters", error)
             return None
         self._quick.client.set_markets_from_exchange(client)
         changed = []

@@ -15,7 +15,7 @@ import msgspec
 
 from septet import messages as m
 from septet._core import events as core
-from septet._core import telling
+from septet._core import account_check, telling
 from septet._core.checks import Checks
 from septet._core.engine import Engine
 from septet._core.external import ExternalEngine
@@ -268,6 +268,8 @@ class LiveCore:
         """What venues say goes to the guards and the orders."""
         if isinstance(event, m.Filled):
             self.market_ns = max(self.market_ns, event.market_ns)
+        if isinstance(event, m.Unreadable):
+            self._alert("error", "unreadable", f"{event.about}: {event.text}", event.symbol)
         self._out += self.guards.handle(event)
         if self.orders is not None:
             self.orders.handle(event)
@@ -285,20 +287,16 @@ class LiveCore:
         if self.orders is None or self.checks is None:
             return
         self.orders.handle(event)
-        for k, base in enumerate(self.names.base):
-            free, locked = event.balances.get(base, (0.0, 0.0))
-            theirs = free + locked - event.others.get(base, 0.0)
-            ours = self.engine.held(k)
+        for k in range(len(self.names.symbols)):
+            ours, base = self.engine.held(k), self.names.base[k]
+            gap = account_check.held_at_venue(event, base) - ours
             lot = self.checks.symbols[k].instrument.lot
-            if event.first and self.rules.adopts and abs(theirs - ours) >= lot:
-                self._adopt(k, theirs - ours)
+            if event.first and self.rules.adopts and abs(gap) >= lot:
+                self._adopt(k, gap)
                 continue
-            self._out += self.guards.compare(
-                k, ours, theirs, tolerance=lot, band=self.orders.band(k),
-                lags=self.orders.lags(k, event.asked_ns, event.others_fills.get(base, ())),
-                now_ns=event.at_ns, others=event.others_open.get(base, (0.0, 0.0)),
-                settled_ns=self.orders.settled_ns(event.asked_ns),
-            )  # fmt: skip
+            self._out += account_check.compare(
+                self.guards, self.orders, event, k, base, ours, lot
+            )
 
     def _adopt(self, k: int, quantity: float) -> None:
         """Take over what the account holds, at the newest price."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from septet import messages as m
+from septet._host.readings import Notices, bar_fault, fault_of
 from septet._host.venues import (
     BarSeen,
     FeedFacts,
@@ -79,6 +80,7 @@ class MarketDesk:
         self._feed, self._request, self._clock = feed, request, clock
         self._put, self._tell = put, tell
         self._watchdog, self._max_staleness_ns = watchdog, max_staleness_ns
+        self._notices = Notices(clock, put)
         self._prices = "book" if "book" in request.wants else "quotes"
         self._series = series
         self._quotes, self._prints = QuoteDesk(request.symbols), PrintDesk(request.symbols)
@@ -130,7 +132,7 @@ class MarketDesk:
             now_ns, market_ns = clock.now_ns(), clock.market_ns()
             until_ns = min(until_ns + _PAGE * bar_ns, market_ns)
             asked = self.bars.question(symbol, since_ns, until_ns, now_ns, market_ns, clock.speed)
-            rows = await self._feed.bars(symbol, since_ns, until_ns)
+            rows = self._readable(await self._feed.bars(symbol, since_ns, until_ns))
             if rows and not begun:
                 self.bars.resume(symbol, rows[0].open_ns - 1)
                 begun = True
@@ -224,6 +226,9 @@ class MarketDesk:
     def _bar(self, seen: BarSeen) -> None:
         """Take a bar and reach its decision time; timers and other times follow the order."""
         now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
+        if fault := bar_fault(seen, market_ns, self._request.bar_ns):
+            self._unreadable("bar", fault, seen.symbol)
+            return
         for each in self.bars.take(seen, now_ns, market_ns):
             self._put(each)
             self.barriers.take(each)
@@ -240,19 +245,41 @@ class MarketDesk:
 
     def _quote(self, seen: QuoteSeen) -> None:
         now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
+        if fault := fault_of(seen, now_ns):
+            self._unreadable("quote", fault, seen.symbol)
+            return
         quote = self._quotes.take(seen, now_ns, market_ns)
         if quote is not None:
             self._put(quote)
+        if not self._quotes.took(seen.symbol, now_ns):
+            return  # what was not taken is no sign that the stream is alive
         self._heard(self._prices, seen.symbol, now_ns, market_ns)
         if self.quoted is not None:
             self.quoted(seen)
 
     def _print(self, seen: PrintSeen) -> None:
         now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
+        if fault := fault_of(seen, now_ns):
+            self._unreadable("trade", fault, seen.symbol)
+            return
         trade = self._prints.take(seen, now_ns, market_ns)
         if trade is not None:
             self._put(trade)
         self._heard("trades", seen.symbol, now_ns, market_ns)
+
+    def _unreadable(self, about: m.About, fault: str, symbol: str) -> None:
+        """Report what cannot be true; it is no sign of life of its stream."""
+        self._notices.tell(about, f"{symbol}: {fault}", symbol=self._numbers.get(symbol, -1))
+
+    def _readable(self, rows: Sequence[BarSeen]) -> list[BarSeen]:
+        """Return the bars of an answer that can be true."""
+        found, market_ns = list[BarSeen](), self._clock.market_ns()
+        for each in rows:
+            if fault := bar_fault(each, market_ns, self._request.bar_ns):
+                self._unreadable("bar", fault, each.symbol)
+            else:
+                found.append(each)
+        return found
 
     # ------------------------------------------------------------ silence
 
@@ -369,7 +396,9 @@ class MarketDesk:
     async def _ask(self, wanted: Wanted) -> None:
         rows: Sequence[BarSeen] | None
         try:
-            rows = await self._feed.bars(wanted.symbol, wanted.since_ns, wanted.until_ns)
+            rows = self._readable(
+                await self._feed.bars(wanted.symbol, wanted.since_ns, wanted.until_ns)
+            )
         except SeptetError as error:
             rows = None
             self._tell("warning", "backfill", {"text": error.message, "symbol": wanted.symbol})

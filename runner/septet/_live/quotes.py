@@ -28,6 +28,7 @@ class _Quote:
     doubted: QuoteSeen | None = None
     doubted_ns: int = _NEVER
     venue_ns: int = 0
+    taken_ns: int = _NEVER
 
 
 class QuoteDesk:
@@ -35,6 +36,7 @@ class QuoteDesk:
 
     A move is a change of bid or ask by more than `pass_bps`. What is crossed, not finite or not
     above zero is no quote; one that is older than the last (by the venue's time) is dropped.
+    A stamp ahead of the local clock counts as now, so that it cannot make later quotes look old.
     A price that is more than `absurd` away from the last one must stand for `sure_ns`: it would
     set a peak of equity, or fire a halt, and may be one bad message.
     """
@@ -60,10 +62,11 @@ class QuoteDesk:
             self.counts["unknown" if k is None else "bad"] += 1
             return None
         line = self._lines[k]
-        if seen.venue_ns < line.venue_ns:
+        venue_ns = min(seen.venue_ns, now_ns)
+        if venue_ns < line.venue_ns:
             self.counts["unordered"] += 1
             return None
-        line.venue_ns = seen.venue_ns
+        line.venue_ns, line.taken_ns = venue_ns, now_ns
         if self._doubts(line, seen, now_ns):
             self.counts["doubted"] += 1
             return None
@@ -73,6 +76,11 @@ class QuoteDesk:
             self.counts["thinned"] += 1
         line.waiting = seen
         return None
+
+    def took(self, symbol: str, now_ns: int) -> bool:
+        """Whether a quote of a symbol was taken at this moment, given, thinned out or doubted."""
+        k = self._number.get(symbol)
+        return k is not None and self._lines[k].taken_ns == now_ns
 
     def due(self, now_ns: int, market_ns: int = 0) -> list[m.Quoted]:
         """Return the quotes that have waited long enough, the newest of each symbol."""
@@ -110,7 +118,7 @@ class QuoteDesk:
 
     def _give(self, k: int, line: _Quote, seen: QuoteSeen, now_ns: int, market_ns: int) -> m.Quoted:
         line.given = m.Quoted(
-            at_ns=now_ns, symbol=k, venue_ns=seen.venue_ns, bid=seen.bid,
+            at_ns=now_ns, symbol=k, venue_ns=min(seen.venue_ns, now_ns), bid=seen.bid,
             bid_quantity=seen.bid_quantity, ask=seen.ask, ask_quantity=seen.ask_quantity,
             market_ns=market_ns,
         )  # fmt: skip
@@ -125,7 +133,7 @@ def _differs(before: m.Quoted | QuoteSeen, seen: QuoteSeen, share: float) -> boo
 
 
 def _is_quote(seen: QuoteSeen) -> bool:
-    sizes = seen.bid_quantity >= 0.0 and seen.ask_quantity >= 0.0
+    sizes = 0.0 <= seen.bid_quantity < math.inf and 0.0 <= seen.ask_quantity < math.inf
     return 0.0 < seen.bid <= seen.ask < math.inf and sizes
 
 
@@ -136,7 +144,8 @@ class PrintDesk:
         """Pass on trades of `symbols`, in universe order."""
         self._number = {symbol: k for k, symbol in enumerate(symbols)}
         self._every_ns = every_ns
-        self._seen: list[OrderedDict[str, None]] = [OrderedDict() for _ in symbols]
+        # A test network that begins anew gives the same ids again, at other times.
+        self._seen = [OrderedDict[tuple[str, int], None]() for _ in symbols]
         self._given_ns = [_NEVER for _ in symbols]
         self.counts: Counter[str] = Counter()
 
@@ -147,11 +156,11 @@ class PrintDesk:
         if k is None or not good:
             self.counts["unknown" if k is None else "bad"] += 1
             return None
-        ids = self._seen[k]
-        if seen.trade_id in ids:
+        ids, key = self._seen[k], (seen.trade_id, seen.venue_ns)
+        if key in ids:
             self.counts["duplicate"] += 1
             return None
-        ids[seen.trade_id] = None
+        ids[key] = None
         if len(ids) > _REMEMBERED:
             ids.popitem(last=False)
         if now_ns - self._given_ns[k] < self._every_ns:
@@ -159,6 +168,6 @@ class PrintDesk:
             return None
         self._given_ns[k] = now_ns
         return m.Printed(
-            at_ns=now_ns, symbol=k, venue_ns=seen.venue_ns, price=seen.price,
+            at_ns=now_ns, symbol=k, venue_ns=min(seen.venue_ns, now_ns), price=seen.price,
             quantity=seen.quantity, market_ns=market_ns,
         )  # fmt: skip

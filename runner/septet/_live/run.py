@@ -18,6 +18,7 @@ from septet._live.lane import Lane
 from septet._live.pages import merge_aside
 from septet._live.stop import STOP_WITHIN_S, LaneEnd, LoopWatch, Signals, project
 from septet._live.supervisor import Supervisor
+from septet._live.venue_gate import GatedVenue
 from septet._live.wiring import WIRING, Wiring
 from septet.errors import InputError, SeptetError
 
@@ -238,7 +239,8 @@ class _Process:
         if self.files[0].strategy.mode == "live":
             name, block = next(iter(self.files[0].strategy.execution.venues.items()))
             tasks = self.supervisor.of(f"{block.use} ({name})", "venue")
-            self._venue = self.wiring.venue(self.files[0], self.clock, {}, tasks)
+            venue = self.wiring.venue(self.files[0], self.clock, {}, tasks)
+            self._venue = None if venue is None else GatedVenue(venue, self.clock)
         for loaded in self.files:
             strategy = loaded.strategy
             place = begin.find_place(

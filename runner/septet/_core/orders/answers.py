@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from septet import messages as m
-from septet._core.orders.desk import Desk
+from septet._core.orders.desk import FILLS_BEFORE_NS, Desk
 from septet._core.orders.ids import parse
 from septet._core.orders.records import RANK, Child, External, Foreign, Outside
 
@@ -38,6 +38,8 @@ def take(desk: Desk, event: m.Event) -> bool:
                 desk.cancel_failed(child, event.at_ns)
         case m.OpenOrders():
             _open_orders(desk, event)
+        case m.Unreadable():
+            _unreadable(desk, event)
         case _:
             return False
     return True
@@ -243,6 +245,21 @@ def _order_seen(desk: Desk, event: m.OrderSeen, now_ns: int) -> None:
     elif child.delete_ns and not desk.is_final(event.state):
         desk.cancel_failed(child, now_ns)
     _seen(desk, child, event.state, event.filled, event.text, now_ns)
+
+
+def _unreadable(desk: Desk, event: m.Unreadable) -> None:
+    """Ask again for what a venue said in a way that nobody can read."""
+    if event.about == "balance":
+        desk.commands.append(m.Refresh(what="holdings"))
+    if event.about not in ("order", "fill"):
+        return
+    child = desk.records.children.get(event.client_id)
+    if child is not None:
+        desk.look(child, event.at_ns)
+    symbols = (event.symbol,) if event.symbol >= 0 else tuple(range(len(desk.checks.symbols)))
+    since_ns = max(0, event.at_ns - desk.timing.settles_ns - FILLS_BEFORE_NS)
+    desk.commands.append(m.Refresh(what="open_orders"))
+    desk.commands.append(m.Refresh(what="fills", symbols=symbols, since_ns=since_ns))
 
 
 # ---------------------------------------------------------------- all orders

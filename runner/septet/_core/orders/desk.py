@@ -24,7 +24,7 @@ from septet._core.orders.records import (
     Triggered,
 )
 
-__all__ = ["Desk", "Level"]
+__all__ = ["FILLS_BEFORE_NS", "Desk", "Level"]
 
 Level = Literal["info", "warning", "error", "critical"]
 

@@ -1,0 +1,81 @@
+"""How far our clock is from a venue's, and the clients' clocks set by that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import septet.messages as m
+from septet.plugin import Clock, Notices, Unreadable, read_number
+from septet_plugins.execution.ccxt_link import Rest
+from septet_plugins.execution.ccxt_orders import UNUSUAL
+
+__all__ = ["VenueClock"]
+
+_MS: Final = 1_000_000
+_NO_CLOCK_NS: Final = 86_400_000 * _MS
+"""What is further from our clock is no time of the venue's."""
+
+
+class VenueClock:
+    """The clock of a venue as its answers tell it; requests are signed by it if it is far off."""
+
+    def __init__(
+        self, name: str, clock: Clock, rests: Sequence[Rest], limit_ns: int,
+        sink: Callable[[Any], None], notices: Notices,
+    ) -> None:  # fmt: skip
+        self._name, self._clock, self._rests, self._limit_ns = name, clock, rests, limit_ns
+        self._sink, self._notices = sink, notices
+
+    async def check(self) -> None:
+        """Say how far the clocks are apart, and sign by the venue's when it is too far."""
+        skewed = await self.skew()
+        if skewed is not None and abs(skewed.skew_ns) > self._limit_ns:
+            await self.synchronise()
+        elif skewed is not None:
+            self._sink(skewed)
+
+    async def synchronise(self) -> None:
+        """Set the clients' clocks by the venue's, once; the next decision is another order."""
+        await self._set()
+        skewed = await self.skew()
+        if skewed is not None:
+            self._sink(skewed)
+
+    async def _set(self) -> None:
+        for rest in self._rests:
+            before = rest.client.options.get("timeDifference")
+            await rest.attempt("load_time_difference")
+            now = rest.client.options.get("timeDifference")
+            if now and not abs(now) * _MS < _NO_CLOCK_NS:
+                rest.client.options["timeDifference"] = before
+
+    def _is_misset(self, skew_ns: int) -> bool:
+        """Whether the clients were set by a clock that has been put right since."""
+        set_ns = int(self._rests[0].client.options.get("timeDifference") or 0) * _MS
+        return set_ns != 0 and abs(set_ns - skew_ns) > self._limit_ns
+
+    async def skew(self) -> m.Skewed | None:
+        """Return how far our clock is ahead, by one question whose way there and back is halved.
+
+        Clients that were set by a clock that is right again are set anew: signed by the old one
+        neither the account nor its stream could be read.
+        """
+        if not self._rests[0].client.has.get("fetchTime"):
+            return None
+        before = self._clock.now_ns()
+        told, wrong = await self._rests[0].attempt("fetch_time")
+        after = self._clock.now_ns()
+        if wrong or told is None:
+            return None
+        try:
+            told_ms = int(read_number(told, "time", expected="a time"))
+            skew_ns = (before + after) // 2 - told_ms * _MS
+            if abs(skew_ns) > _NO_CLOCK_NS:
+                raise Unreadable("time", told, "a time within a day of ours")
+        except UNUSUAL as error:
+            self._notices.tell("clock", error)
+            return None
+        if self._is_misset(skew_ns):
+            await self._set()
+        return m.Skewed(at_ns=after, venue=self._name, skew_ns=skew_ns)

@@ -1,0 +1,275 @@
+"""The gate for what a venue or a feed says: each value is judged before it becomes an event.
+
+A venue may send anything: NaN, 1e400, a negative quantity, a stamp of next year, a state that
+nobody knows. Adapters read each value with a function of this module, which returns it or raises
+`Unreadable`; the live loop judges the events of every adapter once more, as a whole (`fault_of`).
+What cannot be read is reported as `septet.messages.Unreadable`, at most once a minute for each
+kind (`Notices`), and the core asks again. It never becomes an event, and never ends the run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from typing import Any, Final
+
+import msgspec
+
+from septet import messages as m
+from septet._host.venues import BarSeen, Clock, Market, PrintSeen, QuoteSeen
+
+__all__ = [
+    "AHEAD_NS", "Notices", "Unreadable", "bar_fault", "fault_of", "market_fault", "read_choice", "read_id",
+    "read_number", "read_price", "read_quantity", "read_stamp_ns",
+]  # fmt: skip
+
+LARGEST: Final = 1e18
+"""Above every quantity that is traded, and every amount of a currency."""
+DEAREST: Final = 1e15
+"""Above every price."""
+EARLIEST_NS: Final = 1_230_768_000_000_000_000
+"""2009: nothing was traded before."""
+AHEAD_NS: Final = 60_000_000_000
+"""How far a stamp may lie ahead of the local clock; it then counts as now."""
+SKEW_NS: Final = 86_400_000_000_000
+"""How far a clock may be from ours; what is further is no clock."""
+EVERY_NS: Final = 60_000_000_000
+"""How often a kind of unreadable value is reported."""
+_ROUNDED: Final = 1.0 + 1e-6
+_LONGEST_ID: Final = 128
+_SHOWN: Final = 60
+_NO_ID: Final = frozenset({"none", "null", "nan", "undefined", "inf", "-inf", "infinity"})
+
+
+class Unreadable(ValueError):
+    """A value of a venue that cannot be true. `name` says which value it is."""
+
+    def __init__(self, name: str, found: object, expected: str) -> None:
+        super().__init__(f"{name}: found {repr(found)[:_SHOWN]}, expected {expected}")
+        self.name = name
+
+
+def read_number(
+    value: Any, name: str, low: float = -LARGEST, high: float = LARGEST, expected: str = ""
+) -> float:
+    """Return a finite number within bounds; texts are read as numbers."""
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+        if low <= number <= high:
+            return number
+    raise Unreadable(name, value, expected or f"a number from {low:g} to {high:g}")
+
+
+def read_quantity(value: Any, name: str) -> float:
+    """Return a quantity, zero or above."""
+    return read_number(value, name, 0.0, expected="a quantity")
+
+
+def read_price(value: Any, name: str) -> float:
+    """Return a price above zero."""
+    price = read_number(value, name, 0.0, DEAREST, "a price")
+    if price == 0.0:
+        raise Unreadable(name, value, "a price above zero")
+    return price
+
+
+def read_stamp_ns(value: Any, name: str, now_ns: int, unit_ns: int = 1_000_000) -> int:
+    """Return a stamp in nanoseconds, never later than the local clock.
+
+    What lies up to a minute ahead counts as now: clocks differ, and later stamps must not be
+    taken for older ones. What lies further ahead is unreadable.
+    """
+    number = read_number(value, name, expected="a time")
+    stamp_ns = (int(value) if isinstance(value, int) else int(number)) * unit_ns
+    if not EARLIEST_NS <= stamp_ns <= now_ns + AHEAD_NS:
+        raise Unreadable(name, value, f"a time up to now ({now_ns // unit_ns})")
+    return min(stamp_ns, now_ns)
+
+
+def read_id(value: Any, name: str) -> str:
+    """Return the id of an order or an execution; a number below zero is none."""
+    text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    if not 0 < len(text) <= _LONGEST_ID or not text.isprintable():
+        raise Unreadable(name, value, "an id")
+    if text.lower() in _NO_ID or (text[0] == "-" and text[1:].isdigit()):
+        raise Unreadable(name, value, "an id")
+    return text
+
+
+def read_choice(value: Any, name: str, choices: Collection[str]) -> str:
+    """Return a word that is one of those known."""
+    if not isinstance(value, str) or value not in choices:
+        raise Unreadable(name, value, f"one of {', '.join(sorted(choices))}")
+    return value
+
+
+# ---------------------------------------------------------------- whole events
+
+
+def fault_of(event: Any, now_ns: int) -> str:
+    """Return why an event of an adapter cannot be true, or ""; `now_ns` is wall time."""
+    if type(event) is PrintSeen and _is_usual(event, now_ns):
+        return ""
+    for name in _fields(type(event)):
+        wrong = _number_fault(getattr(event, name), name)
+        if wrong:
+            return wrong
+    if isinstance(event, (m.Filled, QuoteSeen, PrintSeen)) and event.venue_ns > now_ns + AHEAD_NS:
+        return f"it is stamped {(event.venue_ns - now_ns) / 1e9:.0f} s ahead of the local clock"
+    judge = _JUDGES.get(type(event))
+    try:
+        return judge(event, now_ns) if judge is not None else ""
+    except Unreadable as error:
+        return str(error)
+
+
+def market_fault(market: Market) -> str:
+    """Return why what a venue says of a symbol cannot be true, or ""."""
+    try:
+        for name in ("lot", "tick", "min_notional", "min_quantity", "max_quantity", "precision"):
+            read_quantity(getattr(market, name), name)
+    except Unreadable as error:
+        return str(error)
+    return "" if market.lot > 0.0 and market.precision > 0.0 else "lot: none"
+
+
+def bar_fault(bar: BarSeen, now_ns: int, bar_ns: int) -> str:
+    """Return why a bar cannot be true, or ""; `now_ns` is market time.
+
+    What is no number, below zero or out of order is judged by the policies of the file.
+    """
+    if not 0 <= bar.open_ns <= now_ns + bar_ns:
+        return f"a bar that opens {(bar.open_ns - now_ns) / 1e9:.0f} s ahead of the local clock"
+    for name in ("open", "high", "low", "close"):
+        if DEAREST < getattr(bar, name) < math.inf:
+            return f"{name}: {getattr(bar, name):g}"
+    return f"volume: {bar.volume:g}" if LARGEST < bar.volume < math.inf else ""
+
+
+def _is_usual(event: PrintSeen, now_ns: int) -> bool:
+    """Whether a trade of others is plainly one: there may be thousands in a second."""
+    sized = 0.0 < event.price <= DEAREST and 0.0 <= event.quantity <= LARGEST
+    return sized and 0 <= event.venue_ns <= now_ns + AHEAD_NS
+
+
+def _fields(kind: type[Any]) -> tuple[str, ...]:
+    found: tuple[str, ...] = getattr(kind, "__struct_fields__", ())
+    return found
+
+
+def _number_fault(value: Any, name: str) -> str:
+    """Return where in a value, a collection included, a number is none."""
+    if isinstance(value, float):
+        return "" if abs(value) <= LARGEST else f"{name}: {value} is no number"
+    if isinstance(value, int):
+        return "" if abs(value) < 1 << 63 else f"{name}: a number of {value.bit_length()} bits"
+    if isinstance(value, msgspec.Struct):
+        inner = ((each, getattr(value, each)) for each in _fields(type(value)))
+    elif isinstance(value, dict):
+        inner = ((f"{name} of {key}", each) for key, each in value.items())
+    elif isinstance(value, (tuple, list)):
+        inner = ((name, each) for each in value)
+    else:
+        return ""
+    return next((wrong for key, each in inner if (wrong := _number_fault(each, key))), "")
+
+
+def _order(event: m.OrderSeen | m.Acked, now_ns: int) -> str:
+    quantity = 0.0 if event.quantity is None else read_quantity(event.quantity, "quantity")
+    filled = read_quantity(event.filled, "filled")
+    for name in ("price", "average_price"):
+        price = getattr(event, name, None)
+        if price is not None:
+            read_number(price, name, 0.0, DEAREST, "a price")
+    if quantity and filled > quantity * _ROUNDED:
+        return f"filled: {filled:.12g} of {quantity:.12g}"
+    return ""
+
+
+def _filled(event: m.Filled, now_ns: int) -> str:
+    if not read_quantity(event.quantity, "quantity"):
+        return "quantity: an execution of nothing"
+    read_price(event.price, "price")
+    read_id(event.trade_id, "trade id")
+    return ""
+
+
+def _open_orders(event: m.OpenOrders, now_ns: int) -> str:
+    return next((wrong for each in event.orders if (wrong := _order(each, now_ns))), "")
+
+
+def _holdings(event: m.Holdings, now_ns: int) -> str:
+    for code, (free, locked) in event.balances.items():
+        read_quantity(free, f"free {code}")
+        read_quantity(locked, f"locked {code}")
+    return ""
+
+
+def _filters(event: m.FiltersChanged, now_ns: int) -> str:
+    if not read_quantity(event.lot, "lot"):
+        return "lot: none"
+    read_quantity(event.tick, "tick")
+    read_quantity(event.min_notional, "minimum notional")
+    return ""
+
+
+def _skew(event: m.Skewed, now_ns: int) -> str:
+    if abs(event.skew_ns) > SKEW_NS:
+        return f"the clocks are {event.skew_ns / 1e9:.0f} s apart: that is no clock"
+    return ""
+
+
+def _quote(event: QuoteSeen, now_ns: int) -> str:
+    prices = (event.bid, event.ask, *(price for price, _ in (*event.bids, *event.asks)))
+    sizes = (event.bid_quantity, event.ask_quantity)
+    for price in prices:
+        read_price(price, "price")
+    for size in (*sizes, *(each for _, each in (*event.bids, *event.asks))):
+        read_quantity(size, "quantity")
+    return ""
+
+
+def _print(event: PrintSeen, now_ns: int) -> str:
+    read_price(event.price, "price")
+    read_quantity(event.quantity, "quantity")
+    return ""
+
+
+_JUDGES: Final[dict[type[Any], Callable[[Any, int], str]]] = {
+    m.Acked: _order, m.OrderSeen: _order, m.Filled: _filled, m.OpenOrders: _open_orders,
+    m.Holdings: _holdings, m.FiltersChanged: _filters, m.Skewed: _skew, QuoteSeen: _quote,
+    PrintSeen: _print,
+}  # fmt: skip
+
+
+class Notices:
+    """Reports what is unreadable: a kind at once, and then once a minute while it goes on."""
+
+    def __init__(self, clock: Clock, sink: Callable[[Any], None], venue: str = "") -> None:
+        self._clock, self._sink, self._venue = clock, sink, venue
+        self._said: dict[tuple[str, str], int] = {}
+        self._more: dict[tuple[str, str], int] = {}
+
+    def tell(
+        self, about: m.About, error: object, *, symbol: int = -1, client_id: str = ""
+    ) -> None:  # fmt: skip
+        """Report a value of one kind, unless that was done a moment ago."""
+        name = error.name if isinstance(error, Unreadable) else type(error).__name__
+        key, now = (about, name), self._clock.now_ns()
+        if now - self._said.get(key, -EVERY_NS) < EVERY_NS:
+            self._more[key] = self._more.get(key, 0) + 1
+            return
+        more = self._more.pop(key, 0)
+        self._said[key] = now
+        wrapped = isinstance(error, BaseException) and not isinstance(error, Unreadable)
+        text = f"{type(error).__name__}: {error}" if wrapped else str(error)
+        text += f" (and {more} more of the kind since)" if more else ""
+        self._sink(
+            m.Unreadable(
+                at_ns=now, venue=self._venue, about=about, text=text[:400], symbol=symbol,
+                client_id=client_id,
+            )
+        )  # fmt: skip

@@ -1,0 +1,135 @@
+"""A venue behind the gate: what an adapter says is judged once more before the core hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from septet import messages as m
+from septet._host.readings import Notices, fault_of, market_fault
+from septet._host.venues import Clock, LiveVenue, Sink, VenueFacts
+from septet.errors import RunError
+
+__all__ = ["GatedVenue"]
+
+
+def _about(event: Any) -> m.About:
+    """Return what an event is about."""
+    match event:
+        case m.Filled():
+            return "fill"
+        case m.Holdings():
+            return "balance"
+        case m.FiltersChanged():
+            return "filters"
+        case m.Skewed():
+            return "clock"
+        case _:
+            return "order"
+
+
+class GatedVenue:
+    """`septet.plugin.LiveVenue` around another one, whoever wrote it.
+
+    An event that cannot be true does not get through: an answer to an order becomes uncertain, a
+    cancel is to be looked at, a read is none, and what a stream said is left out. Each is reported
+    as `septet.messages.Unreadable`, upon which the core asks again.
+    """
+
+    def __init__(self, venue: LiveVenue, clock: Clock) -> None:
+        self._venue, self._clock = venue, clock
+        self._sink: Sink = lambda event: None
+        self._notices = Notices(clock, lambda event: self._sink(event))
+
+    def __repr__(self) -> str:
+        return repr(self._venue)
+
+    def _fault(self, event: Any) -> str:
+        """Return what is wrong with an event, and report it."""
+        fault = fault_of(event, self._clock.now_ns())
+        if fault:
+            client_id = str(getattr(event, "client_id", ""))
+            symbol = getattr(event, "symbol", -1)
+            self._notices.tell(_about(event), fault, symbol=symbol, client_id=client_id)
+        return fault
+
+    def _known(self, events: Sequence[Any] | None) -> list[Any] | None:
+        """Return a read if all of it can be true; None otherwise."""
+        if events is None:
+            return None
+        return None if [each for each in events if self._fault(each)] else list(events)
+
+    def _hear(self, event: Any) -> None:
+        if not self._fault(event):
+            self._sink(event)
+
+    # ------------------------------------------------------------ LiveVenue
+
+    async def open(self, symbols: Sequence[str], sink: Callable[[Any], None]) -> VenueFacts:
+        self._sink = sink
+        facts = await self._venue.open(symbols, self._hear)
+        for market in facts.markets.values():
+            fault = market_fault(market)
+            if fault:
+                raise RunError(
+                    f"{facts.venue}: what it says of {market.symbol} cannot be read: {fault}",
+                    hint="nothing was sent and nothing is assumed; start again",
+                )
+        return facts
+
+    async def submit(self, order: m.Submit) -> m.Event:
+        answer = await self._venue.submit(order)
+        fault = self._fault(answer)
+        return self._uncertain(order.client_id, fault) if fault else answer
+
+    async def amend(self, order: m.Amend) -> Sequence[m.Event]:
+        answers = await self._venue.amend(order)
+        faults = [fault for each in answers if (fault := self._fault(each))]
+        if not faults:
+            return answers
+        look = self._look(order.client_id, faults[0])
+        return [self._uncertain(order.new_client_id, faults[0]), look]
+
+    async def cancel(self, order: m.Cancel) -> m.Event:
+        answer = await self._venue.cancel(order)
+        fault = self._fault(answer)
+        return self._look(order.client_id, fault) if fault else answer
+
+    async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
+        return [each for each in await self._venue.cancel_all(symbols) if not self._fault(each)]
+
+    async def query(self, order: m.Query) -> m.Event | None:
+        answer = await self._venue.query(order)
+        return None if answer is None or self._fault(answer) else answer
+
+    async def open_orders(self) -> m.OpenOrders | None:
+        answer = await self._venue.open_orders()
+        return None if answer is None or self._fault(answer) else answer
+
+    async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
+        found = await self._venue.fills(symbol, since_ns)
+        return None if found is None else [each for each in found if not self._fault(each)]
+
+    async def holdings(self) -> m.Holdings | None:
+        answer = await self._venue.holdings()
+        return None if answer is None or self._fault(answer) else answer
+
+    async def skew(self) -> m.Skewed | None:
+        answer = await self._venue.skew()
+        return None if answer is None or self._fault(answer) else answer
+
+    async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
+        return self._known(await self._venue.refresh_markets())
+
+    async def close(self) -> None:
+        await self._venue.close()
+
+    # ------------------------------------------------------------ what is said instead
+
+    def _uncertain(self, client_id: str, text: str) -> m.Uncertain:
+        text = f"the answer cannot be read: {text}"
+        return m.Uncertain(at_ns=self._clock.now_ns(), client_id=client_id, text=text)
+
+    def _look(self, client_id: str, text: str) -> m.CancelFailed:
+        text = f"the answer cannot be read: {text}"
+        return m.CancelFailed(at_ns=self._clock.now_ns(), client_id=client_id, text=text)
