@@ -15,8 +15,8 @@ from typing import Literal
 import msgspec
 
 __all__ = [
-    "COMMANDS", "EVENTS", "About", "Acked", "Alerted", "Amend", "BarClosed", "BarrierReached", "Cancel",
-    "CancelAll", "CancelFailed", "Changed", "Command", "Decided", "Event", "FeedChanged",
+    "COMMANDS", "EVENTS", "About", "Acked", "Alerted", "Amend", "BarClosed", "BarrierReached",
+    "Cancel", "CancelAll", "CancelFailed", "Changed", "Command", "Decided", "Event", "FeedChanged",
     "Filled", "FiltersChanged", "Fired", "Gapped", "Holdings", "Lifted", "ModelFailed",
     "ModelReady", "NotFound", "OpenOrders", "Operated", "OrderKind", "OrderSeen", "OrderState",
     "Placed", "Printed", "Quarantined", "Query", "Quoted", "Refresh", "Refused", "Ruled",

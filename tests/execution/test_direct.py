@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet import messages as m
+from septet.plugin import Notices, Unreadable
 from septet_plugins.execution.ccxt_account import Account
 from septet_plugins.execution.ccxt_direct import read_directly
 from septet_plugins.execution.ccxt_orders import Translator
@@ -83,7 +84,7 @@ class Reading:
         self.stream: Any = UserStream(
             self.client, self.translator, None, None,  # type: ignore[arg-type]
             deliver=self.out.append, catch_up=None, settle_s=1.0,  # type: ignore[arg-type]
-            direct=self.direct,
+            notices=Notices(Frozen(), lambda event: None), direct=self.direct,
         )  # fmt: skip
         self.left_over: list[Any] = []
         self.handle, self.stream._tap._handle = self.stream._tap._handle, self._by_library
@@ -112,12 +113,16 @@ class Reading:
         """Return the executions in the answer to an order, and its acceptance."""
         out: list[Any] = []
         self.translator._owners.clear()
-        account: Any = Account(None, self.translator, Frozen(), out.append, 0)  # type: ignore[arg-type]
+        rest: Any = SimpleNamespace(client=self.client)
+        account: Any = Account(rest, self.translator, Frozen(), out.append, 0)
         account._third = lambda event: None
         symbol = {"BTCUSDT": "BTC/USDT", "ETHBTC": "ETH/BTC"}[body["symbol"]]
         order = self.client.parse_order(deepcopy(body), self.client.markets[symbol])
         account.fills_of(order, "own")
-        return [*out, self.translator.acked(order, "own")]
+        try:
+            return [*out, self.translator.acked(order, "own")]
+        except Unreadable as error:
+            return [*out, str(error)]
 
 
 @cache

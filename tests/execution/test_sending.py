@@ -173,7 +173,7 @@ def test_a_local_venue_never_leads_to_the_real_one() -> None:
             live = account(venue.urls, options=options).connect(
                 name="main", clock=WallTime(), read=read
             )
-            with pytest.raises(RunError, match="is the exchange's own host"):
+            with pytest.raises(RunError, match="is none of the hosts"):
                 await live.open(["BTC/USDT"], Heard())
 
     asyncio.run(case())

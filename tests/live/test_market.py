@@ -166,3 +166,66 @@ def test_no_more_decides_than_was_asked_for_however_late_the_end_comes() -> None
     assert [each.at_ns for each in found if isinstance(each, m.BarrierReached)] == [0, 0, 1, 1]
     assert sum(isinstance(each, m.Ticked) for each in found) == 4
     assert until_enough(found.append, None) == found.append
+
+
+def told(ear: Ear) -> list[tuple[str, str]]:
+    """What was put since the last call, without bars and barriers: names, and what of it."""
+    found = [
+        (type(each).__name__, str(getattr(each, "about", "") or getattr(each, "state", "")))
+        for each in ear.put
+        if not isinstance(each, m.Quoted)
+    ]
+    ear.put.clear()
+    return found
+
+
+def test_prices_stamped_in_the_future_are_no_sign_of_life_and_silence_nothing() -> None:
+    async def scene() -> None:
+        ear = Ear()
+        ear.desk.hear(QuoteSeen("A", START, 100.0, 1.0, 100.1, 1.0))
+        assert told(ear) == [("FeedChanged", "live")]
+        hour = 3_600 * SECOND
+        for second in range(1, 40):
+            ear.clock.reach(START + second * SECOND)
+            ear.desk.hear(QuoteSeen("A", START + hour, 100.0, 1.0, 100.1, 1.0))
+        ear.desk._ring()
+        said = told(ear)
+        assert said.count(("Unreadable", "quote")) == 1
+        assert ("FeedChanged", "stale") in said, "the watchdog heard nothing"
+        now = ear.clock.now_ns()
+        ear.desk.hear(QuoteSeen("A", now - SECOND // 100, 102.0, 1.0, 102.1, 1.0))
+        quoted = [each for each in ear.put if isinstance(each, m.Quoted)]
+        assert [each.bid for each in quoted] == [102.0]
+        assert ("FeedChanged", "live") in told(ear)
+        ear.desk.hear(QuoteSeen("A", now + 5 * SECOND, 104.0, 1.0, 104.1, 1.0))
+        ear.clock.reach(now + SECOND)
+        ear.desk.hear(QuoteSeen("A", now + SECOND, 106.0, 1.0, 106.1, 1.0))
+        quoted = [each for each in ear.put if isinstance(each, m.Quoted)]
+        assert [each.bid for each in quoted] == [104.0, 106.0]
+        assert all(each.venue_ns <= each.at_ns for each in quoted)
+        await ear.desk.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    "bar",
+    [
+        BarSeen("A", START + 86_400 * SECOND, 1.0, 1.0, 1.0, 1.0, 1.0, closed=True),
+        BarSeen("A", 2**70, 1.0, 1.0, 1.0, 1.0, 1.0, closed=True),
+        BarSeen("A", -1, 1.0, 1.0, 1.0, 1.0, 1.0, closed=True),
+        BarSeen("A", START, 1e300, 1e300, 1e300, 1e300, 1.0, closed=True),
+        BarSeen("A", START, 1.0, 1.0, 1.0, 1.0, 1e300, closed=True),
+    ],
+)
+def test_a_bar_that_cannot_be_true_is_said_and_no_sign_of_life(bar: BarSeen) -> None:
+    async def scene() -> None:
+        ear = Ear()
+        ear.clock.reach(START + MINUTE)
+        ear.desk.hear(bar)
+        assert told(ear) == [("Unreadable", "bar")]
+        ear.desk.hear(ear.bar(1))
+        assert [name for name, _ in ear.taken()] == ["BarClosed", "FeedChanged", "BarrierReached"]
+        await ear.desk.close()
+
+    asyncio.run(scene())

@@ -54,10 +54,29 @@ def test_what_is_no_quote_is_dropped(bad: QuoteSeen) -> None:
 
 def test_an_older_quote_and_an_unknown_symbol_are_dropped() -> None:
     desk = QuoteDesk(["A"])
-    assert desk.take(quote(100.0, venue_ns=5), 0) is not None
-    assert desk.take(quote(200.0, venue_ns=4), 0) is None
-    assert desk.take(quote(100.0, symbol="B"), 0) is None
+    assert desk.take(quote(100.0, venue_ns=5), 5) is not None
+    assert desk.took("A", 5)
+    assert desk.take(quote(200.0, venue_ns=4), 6) is None
+    assert not desk.took("A", 6)
+    assert desk.take(quote(100.0, symbol="B"), 6) is None
     assert desk.counts == {"unordered": 1, "unknown": 1}
+
+
+def test_a_quote_stamped_in_the_future_does_not_make_later_ones_look_old() -> None:
+    desk = QuoteDesk(["A"])
+    early = desk.take(quote(100.0, venue_ns=30_000 * MS), 1_000 * MS)
+    assert early is not None
+    assert early.venue_ns == 1_000 * MS
+    later = desk.take(quote(101.0, venue_ns=1_400 * MS), 1_500 * MS)
+    assert later is not None
+    assert later.bid == 101.0
+
+
+def test_trades_of_a_test_network_that_began_anew_are_not_taken_for_known_ones() -> None:
+    desk = PrintDesk(["A"])
+    assert desk.take(PrintSeen("A", 5, "1", 100.0, 1.0), 10) is not None
+    assert desk.take(PrintSeen("A", 5, "1", 100.0, 1.0), 11) is None
+    assert desk.take(PrintSeen("A", 9, "1", 102.0, 1.0), 12) is not None
 
 
 def test_an_absurd_price_must_stand_for_a_second() -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet import messages as m
-from septet.plugin import BarSeen, FeedRequest, PrintSeen, QuoteSeen, StreamDown
+from septet.plugin import BarSeen, FeedRequest, Notices, PrintSeen, QuoteSeen, StreamDown
 from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
 from septet_plugins.data.ccxt_messages import (
     inner_of,
@@ -174,6 +174,7 @@ def own(exchange: str, messages: Sequence[Any], *symbols: str) -> list[Any]:
         stream: Any = UserStream(
             client, translator, None, None,  # type: ignore[arg-type]
             deliver=out.append, catch_up=None, settle_s=1.0,  # type: ignore[arg-type]
+            notices=Notices(WallTime(), out.append),
         )  # fmt: skip
         client.orders, client.myTrades = stream._caches["orders"], stream._caches["myTrades"]
         ws = client.client("wss://user")

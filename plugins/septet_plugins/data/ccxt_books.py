@@ -9,6 +9,7 @@ from typing import Any, Final
 from septet.plugin import Backoff, Clock, QuoteSeen, StreamDown
 from septet_plugins.data.book import Book
 from septet_plugins.data.ccxt_messages import quote_of_book, quote_of_levels
+from septet_plugins.exchange.unusual import UNUSUAL
 
 __all__ = ["LEVELS", "Books", "numbered"]
 
@@ -55,7 +56,10 @@ class Books:
             return False
         book = self._books[symbol]
         before, whole = book.valid, all(book.depth())
-        book.update(int(inner["U"]), int(inner["u"]), inner["b"], inner["a"], inner.get("pu"))
+        try:
+            book.update(int(inner["U"]), int(inner["u"]), inner["b"], inner["a"], inner.get("pu"))
+        except UNUSUAL as error:
+            book.reset(f"a difference cannot be read ({type(error).__name__}: {error})")
         if before and whole and book.valid and not all(book.depth()):
             # A snapshot goes only so deep: what lies beyond it was never told.
             book.reset("a side of the book is empty")

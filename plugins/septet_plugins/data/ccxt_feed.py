@@ -16,6 +16,7 @@ from septet.plugin import (
     Clock,
     FeedFacts,
     FeedRequest,
+    Notices,
     PrintSeen,
     QuoteSeen,
     StreamDown,
@@ -39,6 +40,7 @@ from septet_plugins.exchange.pages import Pages, timeframe_of
 from septet_plugins.exchange.redirects import Redirected
 from septet_plugins.exchange.requests import Barred, Gate, call, listen
 from septet_plugins.exchange.tap import Tap, tapped
+from septet_plugins.exchange.unusual import UNUSUAL
 
 __all__ = ["CcxtFeed", "FeedTerms"]
 
@@ -81,6 +83,7 @@ class CcxtFeed:
         self._owned = tasks or Tasks("ccxt")
         self._terms, self._clock = terms, clock
         self._gate, self._scrub = Gate(clock), Scrub()
+        self._notices = Notices(clock, lambda event: self._sink(event))
         self._client: Any = None
         self._tap: Tap | None = None
         self._books: Books | None = None
@@ -165,7 +168,7 @@ class CcxtFeed:
         if "stream" in self._how.values():
             self._tap = Tap(
                 client, raw=self._raw, resolved=self._resolved, lost=self._lost,
-                hosts=self._hosts,
+                hosts=self._hosts, skip=self._skip,
             )  # fmt: skip
         self._books = Books(client, request.symbols, self._clock, self._booked)
         self._ids = ids_of(client, request.symbols) if numbered(client.id) else {}
@@ -301,13 +304,27 @@ class CcxtFeed:
             self._down.discard(("book", message.symbol))
         self._sink(message)
 
+    def _skip(self, error: Exception) -> bool:
+        """Report a message that cannot be read; True leaves it out, and the stream goes on."""
+        self._notices.tell("quote", error)
+        return True
+
     def _bar(self, symbol: str, row: Sequence[Any]) -> None:
-        self._sink(bar_of(symbol, row, self._flags.get(int(row[0])), "stream"))
+        try:
+            seen = bar_of(symbol, row, self._flags.get(int(row[0])), "stream")
+        except UNUSUAL as error:
+            self._notices.tell("bar", error)
+        else:
+            self._sink(seen)
 
     def _trade(self, symbol: str, item: Mapping[str, Any]) -> None:
-        seen = print_of(symbol, item, self._clock.now_ns())
-        if seen is not None:
-            self._sink(seen)
+        try:
+            seen = print_of(symbol, item, self._clock.now_ns())
+        except UNUSUAL as error:
+            self._notices.tell("trade", error)
+        else:
+            if seen is not None:
+                self._sink(seen)
 
     def _resolved(self, ws: Any, result: Any, message_hash: str) -> None:
         if not isinstance(result, dict):
@@ -335,9 +352,9 @@ class CcxtFeed:
             try:
                 last_ids = await self._poll_once(want, symbol, last_ids)
                 down = False
-            except SeptetError as error:
+            except (SeptetError, *UNUSUAL) as error:
                 if not down:
-                    self._sink(StreamDown(stream=want, symbol=symbol, reason=error.message))
+                    self._sink(StreamDown(stream=want, symbol=symbol, reason=self._scrub(error)))
                 down = True
             await asyncio.sleep(self._terms.poll_ns / _NS)
 
@@ -394,6 +411,13 @@ class CcxtFeed:
 
         Only a later one shows that the newest is whole: without, its `closed` is None.
         """
+        try:
+            return await self._bars(symbol, since_ns, until_ns)
+        except UNUSUAL as error:
+            self._notices.tell("bar", error)
+            raise RunError(f"bars of {symbol} cannot be read: {self._scrub(error)}") from None
+
+    async def _bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:
         bar_ns, client = self._request.bar_ns, self._client
         if not self._timeframe:
             self._timeframe = timeframe_of(client, bar_ns)
@@ -422,7 +446,10 @@ class CcxtFeed:
             "fetch_ohlcv", symbol, self._timeframe, 0, self._terms.page_bars,
             dict(self._terms.params),
         )  # fmt: skip
-        return min(int(row[0]) for row in page) * _MS if page else None
+        try:
+            return min(int(row[0]) for row in page) * _MS if page else None
+        except UNUSUAL as error:
+            raise RunError(f"bars of {symbol} cannot be read: {self._scrub(error)}") from None
 
     async def _ask(self, method: str, *args: Any) -> Any:
         """Ask the exchange; try again, ever later, when it cannot be reached."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from septet.plugin import BarSeen, PrintSeen, QuoteSeen
+from septet_plugins.exchange.unusual import UNUSUAL
 
 __all__ = [
     "FLAGGED", "bar_of", "closed_flags", "inner_of", "print_of", "print_of_raw", "quote_of_book",
@@ -61,7 +62,11 @@ def bar_of(
 
 
 def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)
+    """Return a number of a bar; what is none is NaN, which the policies of the file judge."""
+    try:
+        return float("nan") if value is None else float(value)
+    except UNUSUAL:
+        return float("nan")
 
 
 def print_of(symbol: str, trade: Mapping[str, Any], now_ns: int) -> PrintSeen | None:
@@ -95,7 +100,7 @@ def print_of_raw(message: Mapping[str, Any], symbol: str) -> PrintSeen | None:
             symbol=symbol, venue_ns=int(message["T"]) * _MS, trade_id=str(int(message["t"])),
             price=float(message["p"]), quantity=float(message["q"]),
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError):
+    except UNUSUAL:
         return None
 
 
@@ -108,7 +113,7 @@ def quote_of_raw(message: Mapping[str, Any], symbol: str, now_ns: int) -> QuoteS
             bid=bid, bid_quantity=float(message["B"]), ask=ask,
             ask_quantity=float(message["A"]),
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError):
+    except UNUSUAL:
         return None
     return seen if bid and ask else None
 

@@ -18,6 +18,7 @@ from weakref import WeakSet
 
 from septet_plugins.exchange.pace import Pace
 from septet_plugins.exchange.requests import check_host
+from septet_plugins.exchange.unusual import UNUSUAL
 
 __all__ = ["Tap", "tapped"]
 
@@ -76,8 +77,12 @@ class Tap:
         return ws
 
     def _message(self, ws: Any, message: Any) -> None:
-        if not self._raw(ws, message):
-            self._handle(ws, message)
+        try:
+            if not self._raw(ws, message):
+                self._handle(ws, message)
+        except UNUSUAL as error:
+            if not self._skip(error):
+                raise
 
     def _hook(self, ws: Any) -> None:
         handle, receive = ws.handle_message, ws.receive
@@ -87,8 +92,7 @@ class Tap:
             try:
                 handle(message)
             except Exception as error:  # what it was is said in the reason; the socket ends
-                if not (isinstance(message, dict) and self._skip(error)):
-                    self.drop(ws, f"a message could not be read ({type(error).__name__}: {error})")
+                self.drop(ws, f"a message could not be read ({type(error).__name__}: {error})")
 
         def resolving(result: Any, message_hash: Any = None) -> Any:
             self._resolved(ws, result, str(message_hash))

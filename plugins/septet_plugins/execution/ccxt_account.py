@@ -11,8 +11,9 @@ import msgspec
 
 import septet.messages as m
 from septet.plugin import Clock, Notices, Unreadable, read_price, read_quantity
+from septet_plugins.exchange.unusual import UNUSUAL
 from septet_plugins.execution.ccxt_link import Rest
-from septet_plugins.execution.ccxt_orders import UNUSUAL, Translator
+from septet_plugins.execution.ccxt_orders import Translator
 
 __all__ = ["Account"]
 
@@ -54,6 +55,7 @@ class Account:
         self._prices: dict[str, tuple[float, int]] = {}
         self._pricing: set[asyncio.Future[None]] = set()
         self._handed: OrderedDict[tuple[int, str, str], bool] = OrderedDict()
+        self._unread: dict[str, Unreadable] = {}
 
     # ------------------------------------------------------------ handing on
 
@@ -272,44 +274,59 @@ class Account:
         ]
         return sorted(valued, key=lambda each: each.venue_ns)
 
+    def drop_unreadable_balances(self) -> None:
+        """Take single balances that cannot be read out before the client adds them up.
+
+        It would give up the whole answer, whichever currency it is.
+        """
+        client = self._rest.client
+        add_up = client.safe_balance
+
+        def adding_up(balance: dict[str, Any]) -> Any:
+            self._unread = {}
+            for code, entry in list(balance.items()):
+                if not isinstance(entry, dict) or not entry.keys() & {"free", "used", "total"}:
+                    continue
+                try:
+                    for part in ("free", "used", "total"):
+                        if entry.get(part) is not None:
+                            read_quantity(entry[part], str(code))
+                except Unreadable as error:
+                    del balance[code]
+                    self._unread[str(code)] = error
+            return add_up(balance)
+
+        client.safe_balance = adding_up
+
     async def holdings(self) -> m.Holdings | None:
-        """Return what is free and what is locked, of every currency that is there."""
+        """Return what is free and what is locked, of every currency that is there.
+
+        One that cannot be read is left out; of a currency that is traded here, there is no answer.
+        """
         asked = self._clock.now_ns()
         balance, wrong = await self._rest.attempt("fetch_balance")
         if wrong or not isinstance(balance, dict):
             return None
+        pairs = map(self._translator.base_and_quote, range(len(self._translator.symbols)))
+        ours = {each for pair in pairs for each in pair}
+        for error in self._unread.values():
+            self._notices.tell("balance", error)
+        if ours & self._unread.keys():
+            return None
         try:
             free, used = dict(balance.get("free") or {}), dict(balance.get("used") or {})
-            balances = self._balances(free, used)
+            balances = {
+                str(code): (
+                    read_quantity(free.get(code) or 0.0, str(code)),
+                    read_quantity(used.get(code) or 0.0, str(code)),
+                )
+                for code in sorted({*free, *used}, key=str)
+                if free.get(code) or used.get(code)
+            }
         except UNUSUAL as error:
             self._notices.tell("balance", error)
             return None
         return m.Holdings(at_ns=self._clock.now_ns(), balances=balances, asked_ns=asked)
-
-    def _balances(
-        self, free: Mapping[str, Any], used: Mapping[str, Any]
-    ) -> dict[str, tuple[float, float]]:
-        """Return what is there; one that cannot be read and is none of ours is left out.
-
-        Raises
-        ------
-        Unreadable
-            If one of a currency that is traded here cannot be read.
-        """
-        ours = {each for k in range(len(self._translator.symbols))
-                for each in self._translator.base_and_quote(k)}  # fmt: skip
-        balances = {}
-        for code in sorted({*free, *used}):
-            try:
-                pair = tuple(read_quantity(part.get(code) or 0.0, code) for part in (free, used))
-            except Unreadable as error:
-                if code in ours:
-                    raise
-                self._notices.tell("balance", error)
-                continue
-            if any(pair):
-                balances[str(code)] = (pair[0], pair[1])
-        return balances
 
     def close(self) -> None:
         """Value nothing more."""

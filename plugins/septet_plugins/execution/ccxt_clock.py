@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import septet.messages as m
 from septet.plugin import Clock, Notices, Unreadable, read_number
+from septet_plugins.exchange.unusual import UNUSUAL
 from septet_plugins.execution.ccxt_link import Rest
-from septet_plugins.execution.ccxt_orders import UNUSUAL
 
 __all__ = ["VenueClock"]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from septet_plugins.execution.ccxt_orders import UNUSUAL
+from septet_plugins.exchange.unusual import UNUSUAL
 
 __all__ = ["Direct", "Report", "read_directly"]
 

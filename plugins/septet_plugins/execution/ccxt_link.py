@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 import septet.messages as m
-from septet.plugin import Backoff, Clock
+from septet.plugin import Backoff, Clock, Notices
 from septet_plugins.exchange.clients import Scrub
 from septet_plugins.exchange.requests import Gate, Wire, call, listen
+from septet_plugins.exchange.unusual import UNUSUAL
 
 __all__ = ["Link", "Rest"]
 
@@ -19,6 +20,11 @@ Sink = Callable[[Any], None]
 
 _ASKED_FIRST: Final = ("is_unified_enabled", "load_unified_status", "is_uta_enabled")
 """What clients ask once of an account: at Bybit, Gate and KuCoin."""
+_ABOUT: Final[Mapping[str, m.About]] = {
+    "fetch_balance": "balance", "fetch_my_trades": "fill", "fetch_time": "clock",
+    "load_time_difference": "clock", "load_markets": "filters", "fetch_ticker": "quote",
+}  # fmt: skip
+"""What the client's methods ask for; the others ask for orders."""
 _UNAVAILABLE: Final = 503
 _SHUT_AFTER: Final = 3
 """Answers of 503 in a row that mean the venue is shut; a single one may be about one request."""
@@ -123,6 +129,7 @@ class Rest:
     ) -> None:
         self.client = client
         self.link: Link | None = None
+        self.notices: Notices | None = None
         self._scrub, self._gate = scrub, gate
         self._recovering: asyncio.Task[None] | None = None
         self._mending: asyncio.Task[None] | None = None
@@ -176,6 +183,8 @@ class Rest:
                 if isinstance(error, ccxt.RateLimitExceeded) and trace.status == 200:
                     self._gate.pause_briefly()
                     self._heard(trace.status, "limited")
+                if isinstance(error, UNUSUAL) and self.notices is not None and trace.status:
+                    self.notices.tell(_ABOUT.get(method, "order"), error)
                 self._failed(trace, error)
                 raise
             self._failures = 0

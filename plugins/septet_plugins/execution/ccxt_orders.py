@@ -27,10 +27,7 @@ from septet_plugins.exchange.markets import (
     round_quantity,
 )
 
-__all__ = ["UNUSUAL", "Ids", "Placed", "Translator", "order_types", "place", "state_of"]
-
-UNUSUAL: Final = (ValueError, TypeError, AttributeError, KeyError, ArithmeticError)
-"""What reading a message of another shape, or a number that is none, ends with."""
+__all__ = ["Ids", "Placed", "Translator", "order_types", "place", "state_of"]
 
 _MS: Final = 1_000_000
 _REMEMBERED: Final = 100_000
@@ -50,9 +47,12 @@ _USUAL_FILL_IDS: Final = (
     "text",
 )  # fmt: skip
 _STATUSES: Final = frozenset(
-    {"open", "closed", "canceled", "canceling", "expired", "expiring", "rejected", "pending"}
-)
-"""What ccxt calls the state of an order; anything else is a word of the exchange's own."""
+    {
+        "open", "closed", "canceled", "canceling", "expired", "expiring", "rejected", "pending",
+        "PENDING_NEW",
+    }
+)  # fmt: skip
+"""What ccxt calls the state of an order; a word that it hands on unread is the exchange's own."""
 _SIDES: Final = ("buy", "sell")
 _STATES: Final[Mapping[str, m.OrderState]] = {
     "canceled": "cancelled",

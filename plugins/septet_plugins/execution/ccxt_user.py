@@ -11,9 +11,10 @@ import septet.messages as m
 from septet.plugin import Backoff, Notices
 from septet_plugins.exchange.clients import Scrub
 from septet_plugins.exchange.tap import Tap, tapped
+from septet_plugins.exchange.unusual import UNUSUAL
 from septet_plugins.execution.ccxt_direct import Direct
 from septet_plugins.execution.ccxt_link import Link
-from septet_plugins.execution.ccxt_orders import UNUSUAL, Translator
+from septet_plugins.execution.ccxt_orders import Translator
 
 __all__ = ["UserPolls", "UserStream", "streams_orders"]
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -25,13 +25,14 @@ from septet_plugins.exchange.clients import (
 )
 from septet_plugins.exchange.markets import check_symbols, market_of, markets_of
 from septet_plugins.exchange.requests import Gate, Wire
+from septet_plugins.exchange.unusual import UNUSUAL
 from septet_plugins.execution.ccxt_account import Account
 from septet_plugins.execution.ccxt_answers import echo_fault, judge
 from septet_plugins.execution.ccxt_clock import VenueClock
 from septet_plugins.execution.ccxt_direct import read_directly
 from septet_plugins.execution.ccxt_link import Link, Rest
 from septet_plugins.execution.ccxt_lookup import Lookup, Missing
-from septet_plugins.execution.ccxt_orders import UNUSUAL, Translator, order_types, place
+from septet_plugins.execution.ccxt_orders import Translator, order_types, place
 from septet_plugins.execution.ccxt_rights import can_withdraw, is_unknown_key, refused_key
 from septet_plugins.execution.ccxt_user import UserPolls, UserStream, streams_orders
 
@@ -134,6 +135,7 @@ class CcxtVenue:
         )  # fmt: skip
         self._link = Link(self._name, self._clock, self._gate, self._sink)
         self._main.link = self._quick.link = self._link
+        self._main.notices = self._quick.notices = self._notices
         self._opened = [self._main, self._quick, self._link]
         try:
             await self._main.ask("load_markets")
@@ -155,6 +157,7 @@ class CcxtVenue:
             self._main, self._translator, self._clock, lambda event: self._sink(event),
             self._settles_ns(),
         )  # fmt: skip
+        self._account.drop_unreadable_balances()
         self._opened.append(self._account)
 
     def _settles_ns(self) -> int:
@@ -167,6 +170,7 @@ class CcxtVenue:
         client, reach = self._main.client, self._terms.reach
         streams, tests = streams_orders(client), is_test(client, reach)
         withdraws, why = await can_withdraw(self._main, is_test=tests)
+        self._known = markets_of(client, self._symbols)
         kinds = order_types(client, self._symbols)
         notes = [] if not why else [why]
         if not streams:
@@ -178,7 +182,7 @@ class CcxtVenue:
         digest = hashlib.sha256(f"{reach.exchange}\0{self._key}".encode()).hexdigest()[:16]
         return VenueFacts(
             venue=self._name, exchange=reach.exchange, account=digest,
-            markets=markets_of(client, self._symbols),
+            markets=dict(self._known),
             order_types=kinds, can_withdraw=withdraws, is_test=tests,
             settles_ns=self._settles_ns(), streams_orders=streams,
             amends=reach.exchange in _AMENDS, notes=tuple(notes),
@@ -354,7 +358,7 @@ class CcxtVenue:
             )
         except Exception as error:  # whatever it was, the order must be looked at
             return self._look(order.client_id, self._scrub(error))
-        seen = self._read({**answer, "symbol": symbol}, "cancel", order.symbol, order.client_id)
+        seen = self._seen({**answer, "symbol": symbol}, "cancel", order.symbol, order.client_id)
         if seen is None or answer.get("status") is None:
             return self._look(order.client_id, "the answer does not say what became of the order")
         return _with_owner(seen, order.client_id)
@@ -383,7 +387,7 @@ class CcxtVenue:
             return [self._look("", f"{symbol}: {self._scrub(error)}")]
         orders = [each for each in answers if isinstance(each, dict) and each.get("status")]
         number = self._translator.numbers[symbol]
-        seen = [self._read({**each, "symbol": symbol}, "cancel", number) for each in orders]
+        seen = [self._seen({**each, "symbol": symbol}, "cancel", number) for each in orders]
         return [each for each in seen if each is not None]
 
     async def _one_by_one(self, symbol: str) -> list[Any]:
@@ -400,7 +404,7 @@ class CcxtVenue:
 
     # ------------------------------------------------------------ reads
 
-    def _read(
+    def _seen(
         self, order: Mapping[str, Any], by: str, symbol: int, client_id: str = ""
     ) -> m.OrderSeen | None:
         """Read an order that was asked for; one that cannot be is reported, and is none."""
@@ -422,7 +426,7 @@ class CcxtVenue:
             return m.NotFound(at_ns=self._clock.now_ns(), client_id=order.client_id, asked_ns=asked)
         except Exception:  # no answer is no event: the core asks again
             return None
-        seen = self._read({**found, "symbol": symbol}, "query", order.symbol, order.client_id)
+        seen = self._seen({**found, "symbol": symbol}, "query", order.symbol, order.client_id)
         return None if seen is None else _with_owner(seen, order.client_id)
 
     async def open_orders(self) -> m.OpenOrders | None:
@@ -442,32 +446,38 @@ class CcxtVenue:
         return await self._times.skew()
 
     async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
-        """Read the markets again; return what is different, None if they could not be read."""
+        """Read the markets again; return what is different, None if they could not be read.
+
+        Orders are rounded by what the client knows: where one of our symbols is missing, or what
+        is said of one cannot be, what was known goes on.
+        """
         client = self._main.client
-        before = {symbol: market_of(client, symbol) for symbol in self._symbols}
         _, wrong = await self._main.attempt("load_markets", True)
         if wrong:
+            client.set_markets_from_exchange(self._quick.client)
             return None
+        listed = [symbol for symbol in self._symbols if symbol in client.markets]
         try:
-            for symbol in set(self._symbols) & set(client.markets):
-                market_of(client, symbol)
-        except UNUSUAL as error:  # orders are rounded by these: what was known goes on
+            new = {symbol: market_of(client, symbol) for symbol in listed}
+        except UNUSUAL as error:
             client.set_markets_from_exchange(self._quick.client)
             self._notices.tell("filters", error)
             return None
-        self._quick.client.set_markets_from_exchange(client)
+        if len(listed) < len(self._symbols):
+            client.set_markets_from_exchange(self._quick.client)
+        else:
+            self._quick.client.set_markets_from_exchange(client)
         changed = []
         for number, symbol in enumerate(self._symbols):
-            old, listed = before[symbol], symbol in client.markets
-            new = market_of(client, symbol) if listed else old
-            if listed and new == old:
-                continue
-            changed.append(
-                m.FiltersChanged(
-                    at_ns=self._clock.now_ns(), symbol=number, lot=new.lot, tick=new.tick,
-                    min_notional=new.min_notional, trading=listed and new.trading,
-                )
-            )  # fmt: skip
+            old = self._known[symbol]
+            now = self._known[symbol] = new.get(symbol) or replace(old, trading=False)
+            if now != old:
+                changed.append(
+                    m.FiltersChanged(
+                        at_ns=self._clock.now_ns(), symbol=number, lot=now.lot, tick=now.tick,
+                        min_notional=now.min_notional, trading=now.trading,
+                    )
+                )  # fmt: skip
         return changed
 
 

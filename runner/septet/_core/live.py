@@ -14,8 +14,8 @@ from typing import Any, Final, get_args
 import msgspec
 
 from septet import messages as m
-from septet._core import events as core
 from septet._core import account_check, telling
+from septet._core import events as core
 from septet._core.checks import Checks
 from septet._core.engine import Engine
 from septet._core.external import ExternalEngine
@@ -294,9 +294,7 @@ class LiveCore:
             if event.first and self.rules.adopts and abs(gap) >= lot:
                 self._adopt(k, gap)
                 continue
-            self._out += account_check.compare(
-                self.guards, self.orders, event, k, base, ours, lot
-            )
+            self._out += account_check.compare(self.guards, self.orders, event, k, base, ours, lot)
 
     def _adopt(self, k: int, quantity: float) -> None:
         """Take over what the account holds, at the newest price."""

@@ -19,8 +19,8 @@ from septet import messages as m
 from septet._host.venues import BarSeen, Clock, Market, PrintSeen, QuoteSeen
 
 __all__ = [
-    "AHEAD_NS", "Notices", "Unreadable", "bar_fault", "fault_of", "market_fault", "read_choice", "read_id",
-    "read_number", "read_price", "read_quantity", "read_stamp_ns",
+    "AHEAD_NS", "Notices", "Unreadable", "bar_fault", "fault_of", "market_fault", "read_choice",
+    "read_id", "read_number", "read_price", "read_quantity", "read_stamp_ns",
 ]  # fmt: skip
 
 LARGEST: Final = 1e18

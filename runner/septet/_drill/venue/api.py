@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from septet._drill.venue.answers import Answer, Call, signed_by, whole_of
 from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.config import VenueConfig
+from septet._drill.venue.false_values import spoil_answer
 from septet._drill.venue.faults import ANYWHERE, Injector, Strike
 from septet._drill.venue.orders import Refusal
 from septet._drill.venue.public import Public
@@ -19,6 +20,8 @@ from septet._drill.venue.truth import Answered, RequestSeen, TruthBook
 __all__ = ["WS_METHODS", "Api"]
 
 _V3 = "/api/v3/"
+_BREAK = ANYWHERE - {"A2"}
+"""Faults after which a question has no answer."""
 WS_METHODS = {
     "ping": ("GET", _V3 + "ping"), "time": ("GET", _V3 + "time"),
     "exchangeInfo": ("GET", _V3 + "exchangeInfo"), "klines": ("GET", _V3 + "klines"),
@@ -110,7 +113,7 @@ class Api:
             )
         )  # fmt: skip
         try:
-            answer = self._pass(call, now)
+            answer = spoil_answer(call, self._pass(call, now), self._faults)
         except Refusal as refusal:
             answer = Answer.refused(refusal)
         self._headers(call, answer)
@@ -143,7 +146,7 @@ class Api:
 
     def _struck_query(self, call: Call) -> Answer | None:
         """Return the answer of a fault that was aimed at questions, if one strikes."""
-        strike = self._faults.strike("query", call.params.get("symbol", ""), only=ANYWHERE)
+        strike = self._faults.strike("query", call.params.get("symbol", ""), only=_BREAK)
         return _broken_query(strike) if strike is not None else None
 
     # ------------------------------------------------------------ gates
@@ -152,7 +155,7 @@ class Api:
         """Return what everybody is answered during an outage, a pause or a ban."""
         if self._faults.lasting("E20") is not None:
             return Answer(503, {"code": -1000, "msg": "System is under maintenance."})
-        ban = self._faults.lasting("E3")
+        ban = self._faults.lasting("E3") or self._faults.lasting("A10")
         until = max(ban.until_ns if ban else 0, self._banned_until_ns)
         if until > now_ns:
             text = f"Way too much request weight used; IP banned until {until // 10**6}."

@@ -6,6 +6,7 @@ import copy
 from decimal import Decimal
 from typing import Any
 
+from septet._drill.venue.false_values import in_future
 from septet._drill.venue.faults import Injector, Strike
 from septet._drill.venue.market import Market
 from septet._drill.venue.numbers import SCALE, text
@@ -58,6 +59,8 @@ class Bending:
                     out = self._repeat_bar(strike, done, kind, symbol, body, out)
                 case "D4" if not kind.startswith("depth"):
                     out = self._absurd(strike, done, kind, out)
+                case "A5" if kind in {"bookTicker", "trade"} and out:
+                    out = self._ahead(strike, done, kind, out)
                 case _:
                     pass
         burst = self._faults.lasting("D6", symbol)
@@ -119,6 +122,20 @@ class Bending:
             if isinstance(inner.get(name), str):
                 inner[name] = format(Decimal(inner[name]) * factor, "f")
         return [absurd, *out[1:]]
+
+    def _ahead(
+        self, strike: Strike, done: dict[str, int], kind: str, out: list[Body]
+    ) -> list[Body]:  # fmt: skip
+        """Stamp some messages of each kind in the future."""
+        done[kind] = done.get(kind, 0) + 1
+        most = int(strike.number_of("messages", 1))
+        wanted = {"bookTicker", "trade"} & self._heard()
+        if all(done.get(name, 0) >= most for name in wanted):
+            self._waiting.remove((strike, done))
+        if done[kind] > most:
+            return out
+        now_ms = self._market.clock.wall_ns() // 10**6
+        return [in_future({"E": now_ms, **out[0]}, strike), *out[1:]]
 
     def _heard(self) -> set[str]:
         """Return the kinds of streams that somebody listens to."""

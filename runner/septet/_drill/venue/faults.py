@@ -54,6 +54,12 @@ D4    prices are absurd for some messages                    factor (10), messag
                                                              closed (false)
 D5    a frame that is no JSON; target market or user         frame
 D6    every message many times                               factor (50)
+A1    executed, answered with a redirect                     status (307), to (same; or a host)
+A2    a value that cannot be true; target ``POST order`` or  field, value
+      another request, or ``report``
+A3    one execution too many is told                         kind (beyond; again, no_id)
+A5    prices are stamped in the future                       ahead_ms (3600000), messages (1)
+A10   418 as E3, for all clients of the address
 ====  =====================================================  ====================================
 """
 
@@ -75,19 +81,19 @@ __all__ = ["ANYWHERE", "CODES", "EVENTS", "LASTING", "REQUESTS", "TIMED", "Injec
 REQUESTS = {
     "N1": "place", "N2": "place", "N3": "place", "N4": "place", "N6": "cancel", "N13": "place",
     "E1": "place", "E5": "place", "E6": "place", "E9": "place", "E10": "place", "E11": "cancel",
-    "E15": "place", "E16": "query", "E21": "place",
+    "E15": "place", "E16": "query", "E21": "place", "A1": "place", "A2": "POST order",
 }  # fmt: skip
 """Code -> the occasion it strikes unless its target says otherwise."""
 _EVER_MS = 10**12
-ANYWHERE = frozenset({"N1", "N2", "N3", "N6", "N13", "E1"})
+ANYWHERE = frozenset({"N1", "N2", "N3", "N6", "N13", "E1", "A2"})
 """Those that may strike any request, where their target says so."""
-EVENTS = {"E12": "trade", "E13": "trade", "E14": "trade"}
+EVENTS = {"E12": "trade", "E13": "trade", "E14": "trade", "A3": "trade"}
 LASTING = {
     "N8": 0, "N9": 0, "N10": 2000, "N11": 2000, "N12": 5000, "E2": 1000, "E3": 2000, "E4": 2000,
-    "E7": _EVER_MS, "E8": _EVER_MS, "E20": 2000, "E22": _EVER_MS, "D6": 1000,
+    "E7": _EVER_MS, "E8": _EVER_MS, "E20": 2000, "E22": _EVER_MS, "D6": 1000, "A10": 2000,
 }  # fmt: skip
 """Code -> how long it lasts unless the plan says, in ms of wall time."""
-TIMED = LASTING.keys() | {"N7", "E17", "E18", "E19", "D1", "D2", "D3", "D4", "D5"}
+TIMED = LASTING.keys() | {"N7", "E17", "E18", "E19", "D1", "D2", "D3", "D4", "D5", "A5"}
 CODES = frozenset(REQUESTS) | frozenset(EVENTS) | TIMED
 """Every fault the venue can make; N5 is the client's own."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from septet._drill.venue.bending import Bending
+from septet._drill.venue.false_values import false_report
 from septet._drill.venue.faults import Strike
 from septet._drill.venue.numbers import SCALE, floor_to, units
 from septet._drill.venue.orders import Asked, Order, Refusal
@@ -42,6 +43,7 @@ class Mischief:
             "E18": self._somebody_else, "E19": self._cancel_some, "E20": self._close_sockets,
             "E22": self._other_fee, "D1": self.bending.expect, "D2": self.bending.expect,
             "D3": self.bending.mute, "D4": self.bending.expect, "D5": self._malformed,
+            "A5": self.bending.expect,
         }  # fmt: skip
 
     @property
@@ -93,8 +95,13 @@ class Mischief:
             if event.get("x") == "TRADE":
                 owner = event["C"] or event["c"]
                 strike = self._venue.faults.strike("trade", event["s"], owner)
+                if strike is None:
+                    strike = self._venue.faults.strike("report", event["s"], owner)
             code = strike.fault.code if strike is not None else ""
-            if strike is not None and code == "E13":
+            if strike is not None and code in {"A2", "A3"}:
+                for each in false_report(event, strike, strike.count):
+                    users.tell(each)
+            elif strike is not None and code == "E13":
                 delay = strike.number_of("delay_ms", 150) / 1000
                 asyncio.get_running_loop().call_later(delay, users.tell, event)
             elif code != "E14":

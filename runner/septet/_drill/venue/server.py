@@ -276,7 +276,7 @@ class LocalVenue:
     async def _socket(
         self, request: web.BaseRequest, path: str, query: str
     ) -> web.StreamResponse:  # fmt: skip
-        if self.faults.lasting("E20") or self.faults.lasting("E3"):
+        if any(self.faults.lasting(code) for code in ("E20", "E3", "A10")):
             return web.Response(status=503 if self.faults.lasting("E20") else 418)
         socket = Socket(request, "user" if path.startswith("/ws-api") else "market")
         self.mischief.welcome(socket)

@@ -10,6 +10,7 @@ from typing import Any
 from septet._drill.venue.answers import Answer, Call, number_of, whole_of
 from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.engine import MatchingEngine
+from septet._drill.venue.false_values import redirect
 from septet._drill.venue.faults import Injector, Strike
 from septet._drill.venue.numbers import text
 from septet._drill.venue.orders import Asked, Order, Refusal
@@ -108,6 +109,8 @@ class Trading:
                 answer.raw = strike.word_of("body", "{}").encode()
             case "E1":
                 return _unknown(strike)
+            case "A1":
+                return redirect(strike, call)
             case "E6":
                 raise Refusal(-2010, "Duplicate order sent.")
             case "E15":

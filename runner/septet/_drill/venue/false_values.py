@@ -1,0 +1,90 @@
+"""Values that cannot be true, put into what the venue says: answers, reports, prices."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Final
+
+from septet._drill.venue.answers import Answer, Call
+from septet._drill.venue.faults import Injector, Strike
+from septet._drill.venue.numbers import text, units
+
+__all__ = ["VALUES", "false_report", "in_future", "redirect", "spoil", "spoil_answer"]
+
+Body = dict[str, Any]
+VALUES: Final[tuple[Any, ...]] = (
+    "NaN", "Infinity", "-Infinity", "1e400", "-1", "1e30", "", "abc", None, -1, 10**30, [], {},
+)  # fmt: skip
+"""What no number of a venue is."""
+_AHEAD_MS: Final = 3_600_000
+
+
+def spoil(body: Any, name: str, value: Any) -> tuple[Any, int]:
+    """Return a copy of a body with each field of a name replaced, and how many there were.
+
+    In a row without names `name` is the place of the field.
+    """
+    if isinstance(body, dict):
+        found = {key: spoil(each, name, value) for key, each in body.items() if key != name}
+        count = sum(each for _, each in found.values()) + (name in body)
+        return {
+            key: value if key == name else found[key][0] for key in body
+        }, count  # fmt: skip
+    if isinstance(body, list):
+        if name.isdigit() and len(body) > int(name) and not isinstance(body[0], (dict, list)):
+            return [value if k == int(name) else each for k, each in enumerate(body)], 1
+        parts = [spoil(each, name, value) for each in body]
+        return [each for each, _ in parts], sum(count for _, count in parts)
+    return body, 0
+
+
+def spoil_answer(call: Call, answer: Answer, faults: Injector) -> Answer:
+    """Let a fault put a value that cannot be true into an answer, if one strikes."""
+    if answer.mode != "send" or answer.status != 200 or answer.raw is not None:
+        return answer
+    occasion = f"{call.method} {call.path.rpartition('/')[2]}"
+    client_id = call.params.get("newClientOrderId", "")
+    strike = faults.strike(occasion, call.params.get("symbol", ""), client_id, only=_FALSE)
+    if strike is not None:
+        answer.body, count = spoil(answer.body, _field(strike), _value(strike))
+        faults.note(strike, detail=f"{count} of {_field(strike)}", counts=False)
+    return answer
+
+
+_FALSE: Final = frozenset({"A2"})
+
+
+def _field(strike: Strike) -> str:
+    return strike.word_of("field", "executedQty")
+
+
+def _value(strike: Strike) -> Any:
+    return strike.fault.parameters.get("value", "1e400")
+
+
+def redirect(strike: Strike, call: Call) -> Answer:
+    """Return the answer that sends a request somewhere else."""
+    host = "" if strike.word_of("to", "same") == "same" else strike.word_of("to")
+    status = int(strike.number_of("status", 307))
+    return Answer(status, {}, {"Location": f"{host}{call.path}"})
+
+
+def false_report(event: Body, strike: Strike, number: int) -> list[Body]:
+    """Return the events that are told in place of one about an execution."""
+    if strike.fault.code == "A2":
+        return [spoil(event, strike.word_of("field", "n"), _value(strike))[0]]
+    more = copy.deepcopy(event)
+    kind = strike.word_of("kind", "beyond")
+    executed = units(event["z"]) + units(event["q"])
+    more.update(t=-1 if kind == "no_id" else 10**12 + number, l=event["q"], z=text(executed))
+    if kind == "again":  # the order has ended, and is filled once more
+        more.update(z=event["q"])
+    more.update(X="FILLED", n="0.00000000")
+    return [event, more]
+
+
+def in_future(body: Body, strike: Strike) -> Body:
+    """Return a message of the market that is stamped ahead of every clock."""
+    ahead = int(strike.number_of("ahead_ms", _AHEAD_MS))
+    now = int(body.get("E") or body.get("T") or strike.number_of("now_ms", 0))
+    return {**body, "E": now + ahead, "T": now + ahead}
