@@ -173,7 +173,7 @@ class Runner:
         build = core_of(loaded, tag=TAG, instruments=traded, run_folder=folder)
         head = Head(
             run_id="run", strategy="pair", mode="paper", account="", created_ns=1, origin_ns=START,
-            fingerprints=fingerprints_of(loaded.resolved, build.plan.name),
+            fingerprints=fingerprints_of(loaded, build.plan.name),
             facts=facts_of(loaded, build, terms=core_terms(None, 1.0), tag=TAG, market_ns=0),
         )  # fmt: skip
         self.core, self.quote = build.core, build.names.quote[0]

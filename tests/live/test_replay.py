@@ -50,7 +50,7 @@ def paper(name: str, folder: Path, session: Session) -> Writer:
     terms = core_terms(None, 1.0)
     head = Head(
         run_id="run", strategy=name, mode="paper", account="", created_ns=1, origin_ns=0,
-        fingerprints=fingerprints_of(loaded.resolved, build.plan.name),
+        fingerprints=fingerprints_of(loaded, build.plan.name),
         facts=facts_of(loaded, build, terms=terms, tag=TAG, market_ns=0),
     )  # fmt: skip
     return Writer(build, Journal.create(folder / JOURNAL, head, durability="process"))

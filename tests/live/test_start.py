@@ -412,6 +412,8 @@ def test_a_core_that_answers_otherwise_is_refused_unless_versions_differ(tmp_pat
         assert told == ["versions", "replay_differs"]
         with pytest.raises(InputError, match="another strategy file"):
             recover({"strategy": "b", "septet": "1"})
+        with pytest.raises(InputError, match="other plugin code: none then, odd-steps 12 now"):
+            recover({"strategy": "a", "plugins": "odd-steps 12", "septet": "1"})
 
 
 def test_tags_are_of_a_run_and_fit_an_order_id() -> None:

@@ -95,7 +95,7 @@ def _group_table(config: Groups, world: World) -> Any:
         [group.max, *(1.0 if symbol in group.symbols else 0.0 for symbol in world.symbols)]
         for group in config.groups.values()
     ]
-    return np.array(rows, dtype=np.float64)
+    return np.array(rows, dtype=np.float64).reshape(len(rows), 1 + len(world.symbols))
 
 
 @limit(Groups, tables=_group_table)

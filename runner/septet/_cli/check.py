@@ -37,6 +37,7 @@ __all__ = ["check"]
     metavar="URL",
     help="With --world: take market time from the local venue at this address.",
 )
+@options.unchecked
 @options.as_json
 def check(
     file: str,
@@ -44,18 +45,20 @@ def check(
     sets: tuple[str, ...],
     world: bool,
     clock: str | None,
+    unchecked: bool,
     as_json: bool,
 ) -> int:
     """Check a strategy file: its shape, what it refers to, and whether it makes sense.
 
-    Nothing is downloaded and nothing runs. Every problem is shown at once, each with its place.
+    Nothing is downloaded and nothing runs, but plugins of other packages, which are tried once for
+    each version of their source. Every problem is shown at once, each with its place.
     With --world the exchange is asked whether it lists the symbols, takes the sizes and orders,
     how far its history reaches, what the key may do, and what the clocks say; what would stop a
     run, or keep it from ever entering, is an error and leaves with status 2.
     """
     from septet._config.load import load
 
-    loaded = load(file, mode=mode, sets=sets)
+    loaded = load(file, mode=mode, sets=sets, unchecked=unchecked, say=options.told)
     settings = _settings_of_sweep(loaded) if loaded.strategy.sweep is not None else None
     seen = _look(loaded, clock) if world else None
     if as_json:
@@ -82,6 +85,7 @@ def _document(
         "name": loaded.strategy.name,
         "mode": loaded.strategy.mode,
         "problems": [problem_document(each) for each in problems],
+        "plugins": [each.document() for each in loaded.verdicts],
     }
     if settings is not None:
         document["settings_of_sweep"] = settings

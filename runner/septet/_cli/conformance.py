@@ -1,4 +1,4 @@
-"""Run what a plugin promises: it loads, its names bind, and a feature passes the kit."""
+"""Run what a plugin promises: it loads, and what the kit can try of its kind holds."""
 
 from __future__ import annotations
 
@@ -8,69 +8,113 @@ from typing import TYPE_CHECKING, Any
 from septet.errors import PluginError
 
 if TYPE_CHECKING:
-    from septet._host.declare import Step
+    from septet._host.declare import Declaration, Step
     from septet._host.register import Host, Registered
     from septet_schemas.base import Config
 
 __all__ = ["check_entries"]
 
 
-_NEEDS = frozenset({"tables", "values"})
-
-
 def check_entries(host: Host, entries: Sequence[Registered]) -> list[dict[str, Any]]:
-    """Check components one by one; the result of each says what failed."""
+    """Check components one by one.
+
+    The `state` of each is ``kept``, ``failed`` or ``not tried``, and `message` says what failed
+    or why it could not be tried; `ok` is false where something failed.
+    """
     results = []
     for entry in entries:
-        message = _check(host, entry)
-        results.append({"plugin": entry.qualified, "ok": not message, "message": message})
+        state, message = _check(host, entry)
+        results.append(
+            {"plugin": entry.qualified, "ok": state != "failed", "state": state, "message": message}
+        )
     return results
 
 
-def _check(host: Host, entry: Registered) -> str:
-    """Return what is wrong with one component; empty when nothing is."""
-    from septet._host.declare import Declaration, Step
+def _check(host: Host, entry: Registered) -> tuple[str, str]:
+    """Return the state of one component, and why it is so."""
+    from septet._host.declare import Declaration
 
     try:
         declaration = host.load(entry)
     except PluginError as error:
-        return error.message
-    layer = entry.component.layer
-    if layer == "commands":
-        return ""
+        return "failed", error.message
+    component = entry.component
+    if component.layer == "commands":
+        return "not tried", "the kit runs no command"
     if not isinstance(declaration, Declaration):
-        return f"{entry.component.target} is not what a decorator of septet.plugin makes"
+        return "failed", f"{component.target} is not what a decorator of septet.plugin makes"
+    kind = component.kind or component.layer.removesuffix("s")
+    if declaration.kind != kind and (declaration.kind, kind) != ("across", "feature"):
+        return "failed", f"it is registered as a {kind} and declared as a {declaration.kind}"
     if not (declaration.config.__doc__ or "").strip():
-        return f"{declaration.config.__name__} has no docstring: septet plugins show needs one"
-    return _check_step(declaration) if isinstance(declaration, Step) else ""
+        name = declaration.config.__name__
+        return "failed", f"{name} has no docstring: septet plugins show needs one"
+    return _try(host, entry, declaration)
 
 
-def _check_step(step: Step) -> str:
-    """Run the conformance kit with the defaults; a step that needs settings is not run.
+def _try(host: Host, entry: Registered, declaration: Declaration) -> tuple[str, str]:
+    """Try a component with its defaults: the decisive checks, then the rest of the kit."""
+    from septet.testing.verdict import decisive, state_of
+
+    config = _settings(declaration)
+    if config is None:
+        return "not tried", "it needs settings: its author's tests name them"
+    owner = entry.distribution
+
+    def resolve(use: str) -> Any:
+        return host.load(host.inner(use, owner))
+
+    checks = decisive(declaration, config, resolve=resolve)
+    failed = [f"{each.name}: {each.message}" for each in checks if each.state == "failed"]
+    if failed:
+        return "failed", failed[0]
+    message = _whole_kit(declaration, config, resolve)
+    if message:
+        return "failed", message
+    untried = [f"{each.name}: {each.message}" for each in checks if each.state == "not tried"]
+    return state_of(checks), "; ".join(untried)
+
+
+def _settings(declaration: Declaration) -> Config | None:
+    """Return a component's defaults, inputs that it needs filled in; None where that is no use."""
+    from septet.testing.evaluate import column_fields
+
+    model = declaration.config
+    inputs = {
+        name: "close" if kind == "input" else "close > open"
+        for name, kind in column_fields(model).items()
+        if model.model_fields[name].is_required()
+    }
+    try:
+        made: Config = model(**inputs)
+    except ValueError:  # required keys: the author's own tests name them
+        return None
+    return made
+
+
+def _whole_kit(declaration: Declaration, config: Config, resolve: Any) -> str:
+    """Run the whole kit on a feature.
 
     Whether a NaN may leave no trace is not declared, so it is let pass here; the author's own
     tests are the stricter ones.
     """
-    from septet.testing import ConformanceError, check_component, check_rule
+    from septet._host.declare import Step
+    from septet.testing import ConformanceError, check_component
 
-    try:
-        config = step.config()
-    except ValueError:  # required keys: the author's own tests name them
+    if not isinstance(declaration, Step) or declaration.kind not in ("feature", "regime"):
+        return ""
+    if _is_over_columns(declaration, config):
         return ""
     try:
-        if step.kind in ("feature", "regime"):
-            check_component(step, config, absorbs_nan=True)
-        elif step.function is not None and not _NEEDS & set(step.parameters):
-            check_rule(step, config, words=_columns(config))
+        check_component(declaration, config, absorbs_nan=True, resolve=resolve)
     except ConformanceError as error:
         return str(error)
     return ""
 
 
-def _columns(config: Config) -> dict[str, float]:
-    """Give every key that names a column or holds an expression a value to read."""
-    from septet._config.case import readings
+def _is_over_columns(step: Step, config: Config) -> bool:
+    """Whether a feature reads several columns by one key, which the kit has no bars for."""
+    from septet.testing.evaluate import column_fields
 
-    words = {str(reading.path[0]): 1.0 for reading in readings((), config)}
-    unset = {name: 0.0 for name in type(config).model_fields if getattr(config, name) is None}
-    return {**unset, **words}
+    marks = column_fields(type(config))
+    return any(not isinstance(getattr(config, name), str | None) for name in marks)

@@ -30,7 +30,7 @@ def explain(
     from septet._config.explain import explained
     from septet._config.load import load
 
-    loaded = load(file, mode=mode, sets=sets)
+    loaded = load(file, mode=mode, sets=sets, unchecked=True)
     if plan:
         _show_plan(loaded, as_json)
         return 0

@@ -7,9 +7,14 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["as_json", "mode", "settings", "strategy_file"]
+__all__ = ["told", "as_json", "mode", "settings", "strategy_file", "unchecked"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def told(message: str) -> None:
+    """Print what takes a while to stderr."""
+    click.echo(message, err=True)
 
 
 def strategy_file(command: F) -> F:
@@ -35,6 +40,15 @@ def mode(command: F) -> F:
         type=click.Choice(["backtest", "paper", "live"]),
         default=None,
         help="Mode; wins over the file.",
+    )(command)
+
+
+def unchecked(command: F) -> F:
+    """Take ``--unchecked``: plugins that are not septet's run without the kit's checks."""
+    return click.option(
+        "--unchecked",
+        is_flag=True,
+        help="Run plugins of other packages without checking them first; the verdict says so.",
     )(command)
 
 

@@ -39,13 +39,23 @@ def _document(entry: Registered) -> dict[str, Any]:
     }
 
 
+def _state(entry: Registered) -> str:
+    """Say what is known of a plugin's source as it is installed now; nothing is imported."""
+    from septet._config.verdicts import known_state
+    from septet._host.register import BUILT_IN
+
+    if entry.distribution == BUILT_IN:
+        return "built in"
+    return known_state(entry.qualified) or "unchecked"
+
+
 @plugins.command("list")
 @click.option("--layer", type=click.Choice(LAYERS), default=None, help="Only this layer.")
 @options.as_json
 def list_(layer: Any, as_json: bool) -> int:
     """List every installed plugin; none of them is imported."""
     host = _host()
-    entries = [_document(entry) for entry in host.components(layer)]
+    entries = [{**_document(entry), "check": _state(entry)} for entry in host.components(layer)]
     failures = [
         {"distribution": each.distribution, "manifest": each.target, "reason": each.reason}
         for each in host.failures
@@ -54,7 +64,7 @@ def list_(layer: Any, as_json: bool) -> int:
         click.echo(to_json({"plugins": entries, "failures": failures}))
         return 0
     rows = [{**each, "from": f"{each['distribution']} {each['version']}"} for each in entries]
-    click.echo(render_table(rows, ("layer", "kind", "name", "from", "summary")))
+    click.echo(render_table(rows, ("layer", "kind", "name", "from", "check", "summary")))
     for each in failures:
         click.echo(
             f"{click.style('error', fg='red', bold=True)}: {each['distribution']} cannot be "
@@ -150,7 +160,7 @@ def check_(name: str | None, as_json: bool) -> int:
         entries = of_distribution or _find(host, name)
     results = check_entries(host, entries)
     results += [
-        {"plugin": each.distribution, "ok": False, "message": each.reason}
+        {"plugin": each.distribution, "ok": False, "state": "failed", "message": each.reason}
         for each in host.failures
         if name in (None, each.distribution)
     ]
@@ -161,5 +171,10 @@ def check_(name: str | None, as_json: bool) -> int:
     for each in failed:
         label = click.style("failed", fg="red", bold=True)
         click.echo(f"{label}: {each['plugin']}: {each['message']}", err=True)
-    click.echo(f"{len(results) - len(failed)} of {len(results)} plugins keep their promises")
+    untried = [each for each in results if each["state"] == "not tried"]
+    for each in untried if name is not None else ():
+        click.echo(f"not tried: {each['plugin']}: {each['message']}")
+    kept = len(results) - len(failed) - len(untried)
+    tail = f", {len(untried)} could not be tried" if untried else ""
+    click.echo(f"{kept} of {len(results)} plugins keep their promises{tail}")
     return 2 if failed else 0

@@ -52,6 +52,7 @@ __all__ = ["refuse_live_options", "run"]
     help="Go through history in stretches of so many bars: memory for one of them, the same "
     "result. Implies --fast.",
 )
+@options.unchecked
 @click.option(
     "--fresh", is_flag=True, help="Paper and live: begin another run instead of going on."
 )
@@ -92,7 +93,10 @@ def run(files: tuple[str, ...], mode: str | None, sets: tuple[str, ...], **chose
     from septet._cli.render import render_problems
     from septet._config import load
 
-    loaded = [load(file, mode=mode, sets=sets) for file in files]
+    unchecked = chosen.pop("unchecked")
+    loaded = [
+        load(file, mode=mode, sets=sets, unchecked=unchecked, say=options.told) for file in files
+    ]
     for each in loaded:
         if each.warnings:
             render_problems(each.warnings)

@@ -57,6 +57,7 @@ PROBLEMS_SHOWN = 3
 )
 @click.option("--yes", is_flag=True, help="Run however many settings there are.")
 @click.option("--no-report", is_flag=True, help="Leave sweep.html out.")
+@options.unchecked
 @options.as_json
 def sweep(
     file: str,
@@ -73,6 +74,7 @@ def sweep(
     on: str | None,
     yes: bool,
     no_report: bool,
+    unchecked: bool,
     as_json: bool,
 ) -> int:
     """Run FILE with many settings, as its sweep section says or as --sweep does.
@@ -86,7 +88,7 @@ def sweep(
     from septet._sweep.run import run_sweep
 
     said = flag_settings(axes, {"where": where, "method": method, "trials": trials, "goal": goal})
-    loaded = load(file, mode="backtest", sets=[*sets, *said])
+    loaded = load(file, mode="backtest", sets=[*sets, *said], unchecked=unchecked, say=options.told)
     if loaded.warnings:
         render_problems(loaded.warnings)
     with _progress() as (say, progress):

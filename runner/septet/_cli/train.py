@@ -21,8 +21,11 @@ __all__ = ["train"]
     default=None,
     help="Folder of the model; models/NAME beside the strategy file if left out.",
 )
+@options.unchecked
 @options.as_json
-def train(file: str, sets: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+def train(
+    file: str, sets: tuple[str, ...], out: Path | None, unchecked: bool, as_json: bool
+) -> None:
     """Fit the model of FILE on all its data and store it with a card that says what it is.
 
     The model decides only after the last label it was fitted on: run it with
@@ -33,7 +36,7 @@ def train(file: str, sets: tuple[str, ...], out: Path | None, as_json: bool) -> 
     from septet._config import load
     from septet._learn.store_all import fit_all
 
-    loaded = load(file, sets=sets)
+    loaded = load(file, sets=sets, unchecked=unchecked, say=options.told)
     if loaded.warnings:
         render_problems(loaded.warnings)
     from septet._shell.learning import features

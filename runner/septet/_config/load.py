@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from septet._config.check import shape_problems
+from septet._config.check import problem_at, shape_problems
 from septet._config.cross import cross_check
 from septet._config.explain import Origin, origins_of, short_keys
 from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting, put
@@ -18,6 +18,7 @@ from septet._config.read import parse_text, read_file
 from septet._config.resolve import HostResolver, LenientResolver, listed_in
 from septet._config.tree import Mark, Node
 from septet._config.tree import Path as KeyPath
+from septet._config.verdicts import PluginVerdict, verdicts_of
 from septet._host.register import Host
 from septet.errors import ConfigError, Problem
 from septet_schemas.strategy import MODES, Strategy
@@ -33,7 +34,8 @@ class Loaded:
 
     `resolved` is the effective configuration as plain data, secrets as references; `origins`
     says for each of its keys (dotted path) where the value came from. `tree` is the file with
-    everything laid over it; paths in the file are relative to `base_dir`.
+    everything laid over it; paths in the file are relative to `base_dir`. `verdicts` are those of
+    plugins that are not septet's; `unchecked` says that nobody asks for any.
     """
 
     strategy: Strategy
@@ -44,6 +46,8 @@ class Loaded:
     warnings: tuple[Problem, ...]
     resolved: Mapping[str, Any]
     host: Host
+    verdicts: tuple[PluginVerdict, ...] = ()
+    unchecked: bool = True
 
 
 def load(
@@ -52,6 +56,8 @@ def load(
     host: Host | None = None,
     mode: str | None = None,
     sets: Sequence[str | Setting] = (),
+    unchecked: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> Loaded:
     """Load a strategy file.
 
@@ -65,6 +71,10 @@ def load(
         `backtest`, `paper` or `live`; wins over the file.
     sets
         Settings such as ``risk.sizing.fraction=20%``; they win over everything.
+    unchecked
+        Whether plugins that are not septet's may run without the decisive checks of the kit.
+    say
+        Told when a plugin is checked, which takes a few seconds once.
 
     Raises
     ------
@@ -84,6 +94,10 @@ def load(
     strategy, found = _validate(tree, host)
     problems += found
     problems += _other_modes(base, tree, settings, host, str(file))
+    verdicts: list[PluginVerdict] = []
+    if strategy is not None:
+        verdicts, failed = _checked(strategy, tree, host, unchecked, say)
+        problems += failed
     problems = _in_order(problems)
     if strategy is None or any(each.severity == "error" for each in problems):
         raise ConfigError(problems)
@@ -97,7 +111,28 @@ def load(
         warnings=tuple(problems),
         resolved=resolved,
         host=host,
+        verdicts=tuple(verdicts),
+        unchecked=unchecked,
     )
+
+
+def _checked(
+    strategy: Strategy,
+    tree: Node,
+    host: Host,
+    unchecked: bool,
+    say: Callable[[str], None] | None = None,
+) -> tuple[list[PluginVerdict], list[Problem]]:
+    """Return the verdicts of plugins that are not septet's, and a problem for each that failed."""
+    verdicts, problems = [], []
+    for path, verdict in verdicts_of(strategy, host, unchecked=unchecked, say=say):
+        verdicts.append(verdict)
+        if verdict.state == "failed":
+            place = (*path, "use") if tree.at((*path, "use")) is not None else path
+            hint = f"septet plugins check {verdict.plugin}; --unchecked runs without the check"
+            message = f"{verdict.plugin} must not run: {verdict.failure}"
+            problems.append(problem_at(tree, place, message, hint=hint))
+    return verdicts, problems
 
 
 def variant(loaded: Loaded, settings: Sequence[Setting]) -> Loaded:
@@ -118,6 +153,10 @@ def variant(loaded: Loaded, settings: Sequence[Setting]) -> Loaded:
         tree = _unfolded(tree, setting.path, loaded.strategy)
     tree, problems = apply_settings(tree, settings)
     strategy = _sound(tree, loaded.host, problems)
+    if not loaded.unchecked:
+        _, failed = _checked(strategy, tree, loaded.host, unchecked=False)
+        if failed:
+            raise ConfigError(failed)
     return replace(loaded, strategy=strategy, tree=tree, warnings=(), resolved=_resolved(strategy))
 
 

@@ -68,7 +68,7 @@ def stored_folder(block: UseBlock) -> str | None:
 
     Both ways of saying so count: `use: stored` and `training: {scheme: stored, path: ...}`.
     """
-    if block.use.rpartition("/")[2] == "stored":
+    if block.use == "stored":
         path: str | None = getattr(block.config, "path", None)
         return path
     training = block.extra.get("training")

@@ -14,6 +14,7 @@ from septet._journal.form import Head
 from septet._live import start as begin
 from septet._live.build import currencies
 from septet._live.clock import LiveClock
+from septet._shell.backtest import checks_of
 from septet._store.run import dump_json, iso
 from septet.errors import InputError
 
@@ -37,7 +38,7 @@ def head_of(
         run_id=place.run_id, strategy=loaded.strategy.name, mode=loaded.strategy.mode,
         account=account, created_ns=now_ns, origin_ns=min(bars, default=market_ns),
         facts=facts_of(loaded, build, terms=terms, tag=place.tag, market_ns=market_ns),
-        fingerprints=begin.fingerprints_of(loaded.resolved, build.plan.name),
+        fingerprints=begin.fingerprints_of(loaded, build.plan.name),
     )  # fmt: skip
 
 
@@ -75,6 +76,7 @@ def facts_of(
         "resolved": dict(loaded.resolved),
         "strategy_text": loaded.path.read_text(encoding="utf-8"),
         "distributions": dict(loaded.host.versions()),
+        **checks_of(loaded),
     }
 
 

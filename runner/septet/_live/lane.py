@@ -191,7 +191,7 @@ class Lane:
             self.member.watch(event, commands)
             self.dispatcher.remember(commands)
 
-        now = begin.fingerprints_of(self.loaded.resolved, self.build.plan.name)
+        now = begin.fingerprints_of(self.loaded, self.build.plan.name)
         found = begin.recover(
             self.build.core, journal, now, restored=restored, each=each, tell=self.tell
         )

@@ -122,7 +122,7 @@ def replay(folder: Path, *, progress: Progress | None = None, say: Any = None) -
     with Reader(folder / JOURNAL) as journal:
         gone = insist_whole(journal)
         build = build_again(journal.head, folder, say=say)
-        now = fingerprints_of(build.loaded.resolved, build.plan.name)
+        now = fingerprints_of(build.loaded, build.plan.name)
         before = journal.head.fingerprints
         changed = tuple(sorted(name for name in now if before.get(name, now[name]) != now[name]))
         return replace(_replayed(journal, build, changed, progress), gone=gone)

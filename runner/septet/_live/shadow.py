@@ -59,7 +59,7 @@ def shadow(folder: Path, *, progress: Progress | None = None, say: Any = None) -
         engine = _engine_over(build, taken)
         _judge(build, taken, engine)
         build.core.engine = engine
-        now = fingerprints_of(build.loaded.resolved, build.plan.name)
+        now = fingerprints_of(build.loaded, build.plan.name)
         before = journal.head.fingerprints
         changed = tuple(sorted(name for name in now if before.get(name, now[name]) != now[name]))
         return replace(_compared(journal, build.core, changed, progress), gone=gone)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from septet._host.venues import LiveVenue, VenueFacts
 from septet._journal.form import encode_commands
 from septet._journal.log import Durability, Journal
 from septet._journal.reader import Reader
+from septet._live.fingerprints import fingerprints_of, insist_on_same, versions_of
 from septet._live.shell import Core, Tell
 from septet._store.run import folder_name
 from septet.errors import InputError, JournalError, RunError, SeptetError
@@ -46,9 +46,6 @@ OVERLAP_NS: Final = 600 * 1_000_000_000
 _FIRST_RETRY_S: Final = 0.5
 _LONGEST_RETRY_S: Final = 30.0
 _LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
-_EXACT: Final = ("strategy",)
-"""Fingerprints without which a journal is another strategy's."""
-
 _MARKET: Final = (m.BarClosed, m.Gapped, m.BarrierReached)
 
 T = TypeVar("T")
@@ -146,30 +143,6 @@ def _mode_of(path: Path) -> str:
         return journal.head.mode
 
 
-def versions_of() -> dict[str, str]:
-    """Return what a replay needs to be exact: the program, its libraries, the machine's kind."""
-    from septet import __version__
-    from septet._store.environment import environment, library_versions
-
-    about = environment()
-    libraries = json.dumps(library_versions(), sort_keys=True)
-    return {
-        "septet": __version__,
-        "python": str(about["python"]),
-        "cpu": str(about["cpu"]),
-        "libm": str(about["libm"]),
-        "libraries": hashlib.sha256(libraries.encode()).hexdigest()[:16],
-    }
-
-
-def fingerprints_of(resolved: Mapping[str, Any], plan: str) -> dict[str, str]:
-    """Return what must be equal for a replay to be exact, and for a run to go on."""
-    effective = {key: value for key, value in resolved.items() if key not in ("mode", "schedule")}
-    text = json.dumps(effective, sort_keys=True, default=str)
-    strategy = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return {"strategy": strategy, "plan": plan, **versions_of()}
-
-
 # ---------------------------------------------------------------- the state
 
 
@@ -238,13 +211,7 @@ def recover(
         The core gives other commands than the journal holds, on the same versions.
     """
     before = journal.head.fingerprints
-    for name in _EXACT:
-        if before.get(name, "") != now.get(name, ""):
-            raise InputError(
-                f"the run in {journal.path.parent} was made with another {name} file",
-                hint="put the file back as it was (strategy.yaml in the run's folder), or begin "
-                "another run with --fresh",
-            )
+    insist_on_same(before, now, journal.path.parent)
     changed = sorted(name for name in now if before.get(name, now[name]) != now[name])
     found = Recovered(last_seq=journal.last_seq)
     if changed:

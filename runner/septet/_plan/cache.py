@@ -1,9 +1,9 @@
 """Generated plans on disk: named by everything that could change what they compute.
 
-The name hashes the text, every source file of each wired distribution, the kernel room, the
-planner, and the versions of Python and numba; so stale code cannot be found under it. A folder
-is sealed with a hash of what is in it; one that does not match is made again, and where nothing
-can be written, a temporary folder serves.
+The name hashes the text, every source file of each package whose code is wired or called, the
+kernel room, the planner, and the versions of Python and numba; so stale code cannot be found under
+it. A folder is sealed with a hash of what is in it; one that does not match is made again, and
+where nothing can be written, a temporary folder serves.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from septet._files import open_lock, replace_file
 from septet._host.declare import Step
+from septet._host.sources import code_digest, package_digest, packages_of
 from septet._host.versions import installed_version
 from septet._plan import native
 
@@ -51,23 +52,6 @@ def cache_folder() -> Path:
 
 
 @cache
-def package_digest(package: str) -> str:
-    """Hash every source file of a package (or of a single module)."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not (spec.submodule_search_locations or spec.origin):
-        return "none"
-    roots = [Path(each) for each in spec.submodule_search_locations or []]
-    files = sorted(path for root in roots for path in root.rglob("*.py"))
-    if not files and spec.origin:
-        files = [Path(spec.origin)]
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-@cache
 def _versions() -> str:
     numbers = [sys.version, platform.machine(), platform.processor()]
     for name in ("numba", "llvmlite", "numpy"):
@@ -84,7 +68,8 @@ def plan_name(text: str, steps: Iterable[tuple[Step, str]]) -> str:
     for step, _ in steps:
         module = step.function.__module__ if step.function else ""
         packages.add(module.partition(".")[0])
-    parts = [text, _versions(), *(package_digest(each) for each in sorted(packages))]
+        packages.update(packages_of(step))
+    parts = [text, _versions(), *(code_digest(each) for each in sorted(packages))]
     return "plan_" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 

@@ -343,6 +343,14 @@ def provenance(run: Run) -> str:
         ("Compiler", f"LLVM {machine.get('llvm', UNDEFINED)}"),
     ]
     rows += [(f"Plugin {name}", str(text)) for name, text in manifest.get("plugins", {}).items()]
+    rows += [
+        (f"Source of {name}", str(text)[:16])
+        for name, text in manifest.get("plugin_sources", {}).items()
+    ]
+    rows += [
+        (f"Check of {each['plugin']}", "; ".join([each["state"], *each["not_tried"]]))
+        for each in manifest.get("plugin_checks", ())
+    ]
     rows += [(name, str(text)) for name, text in manifest.get("libraries", {}).items()]
     rows += [(f"Data {name}", text[:16]) for name, text in manifest.get("data_hashes", {}).items()]
     rows += [(f"Model {name}", text[:16]) for name, text in _first(manifest, "model_hashes")]

@@ -154,6 +154,11 @@ def _evidence(
         span_ns=(result.facts.first_decision_ns, result.facts.end_ns),
         last_fill_ns=_last_ns(frames["fills"]),
         bad_rows=[each.message for each in result.findings if each.kind == BAD_SHARE],
+        unchecked=[
+            str(each["plugin"])
+            for each in result.manifest.get("plugin_checks", ())
+            if each["state"] == "unchecked"
+        ],
         models=len(result.models) if result.predictions is not None else None,
     )
 

@@ -45,6 +45,7 @@ class Evidence:
     span_ns: tuple[int, int] = (0, 0)
     last_fill_ns: int | None = None
     bad_rows: Sequence[str] = ()
+    unchecked: Sequence[str] = ()
 
 
 def _halted(halts: Sequence[HaltEvent]) -> str:
@@ -108,6 +109,9 @@ def _average(seen: Evidence) -> str:
 def _doubts(seen: Evidence) -> list[str]:
     """Name what should make a reader look twice."""
     doubts = [f"{each}." for each in seen.bad_rows]
+    if seen.unchecked:
+        names = ", ".join(dict.fromkeys(seen.unchecked))
+        doubts.append(f"{names} ran without being checked (--unchecked): it may look ahead.")
     first_ns, end_ns = seen.span_ns
     halted = any(halt.resumed_ns is None for halt in seen.halts)
     if seen.last_fill_ns is not None and not halted and not seen.open_trades:

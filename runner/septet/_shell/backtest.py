@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from septet import _learn as learn
+from septet._config.verdicts import plugin_sources
 from septet._core.batch import Batch
 from septet._data.calendars import sessions_per_year
 from septet._data.load import fingerprints
@@ -32,7 +33,15 @@ from septet._store.background import Background
 from septet._store.result import RunFacts, RunResult
 from septet.errors import InputError
 
-__all__ = ["backtest", "facts_of", "manifest_of", "notes_of", "refuse_unserved", "run_batch"]
+__all__ = [
+    "backtest",
+    "checks_of",
+    "facts_of",
+    "manifest_of",
+    "notes_of",
+    "refuse_unserved",
+    "run_batch",
+]
 
 ENGINES = ("auto", "batch", "event")
 
@@ -242,8 +251,24 @@ def manifest_of(session: Session) -> dict[str, Any]:
         "warmup_bars": plan.warmup_bars,
         "memory_bars": plan.memory_bars,
         "sources": dict(session.market.sources),
+        **checks_of(session.loaded),
         "first_index": session.first,
     }
+
+
+def checks_of(loaded: Any) -> dict[str, Any]:
+    """Return what the manifest says of packages beside septet: their sources, and their checks."""
+    return {
+        "plugin_sources": plugin_sources(loaded.strategy, loaded.host),
+        "plugin_checks": [each.document() for each in loaded.verdicts],
+    }
+
+
+def untried_note(loaded: Any) -> list[str]:
+    """Return a sentence about plugins of which something could not be tried before the run."""
+    untried = [each.plugin for each in loaded.verdicts if each.state == "not tried"]
+    names = ", ".join(dict.fromkeys(untried))
+    return [f"not everything could be tried of {names} before the run"] if names else []
 
 
 def notes_of(session: Session, outcome: project.Outcome, learned: Learned | None) -> list[str]:
@@ -251,6 +276,7 @@ def notes_of(session: Session, outcome: project.Outcome, learned: Learned | None
     strategy = session.strategy
     notes = [f"the features warm up over {session.plan.warmup_bars} bars"]
     notes += passed_limits(session, outcome)
+    notes += untried_note(session.loaded)
     if not session.tables:
         notes.append("the decisions were left out (--fast); without it the result is the same")
     if strategy.data.candles.extra["adjust"] == "total":

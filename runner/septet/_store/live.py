@@ -128,6 +128,8 @@ def result_of(fold: Fold) -> RunResult:
             "fingerprints": fold.head.fingerprints,
             "blocks": [asdict(block) for block in fold.blocks],
             "alerts": fold.alerts,
+            "plugin_sources": facts.get("plugin_sources", {}),
+            "plugin_checks": facts.get("plugin_checks", []),
         },
     )  # fmt: skip
 

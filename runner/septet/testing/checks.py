@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import difflib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +26,7 @@ import numpy.typing as npt
 
 from septet._data.bars import Floats
 from septet._host.declare import VOCABULARY, Memory, Step
+from septet._host.faults import compiler_fault, is_compilers
 from septet.testing.bars import HOUR_NS, Columns, flat_bars, sample_bars
 from septet.testing.evaluate import (
     BAR_COLUMNS,
@@ -34,9 +36,13 @@ from septet.testing.evaluate import (
     resolve,
 )
 from septet.testing.guards import StepError
+from septet.testing.static import faults_of
 from septet_schemas.base import Config
 
-__all__ = ["CHECKS", "ConformanceError", "Subject", "check_component", "same_bits"]
+__all__ = [
+    "CHECKS", "ConformanceError", "Subject", "check_component", "compiled_outputs",
+    "compiler_named", "names_bind", "same_bits", "sees_parameters_alone",
+]  # fmt: skip
 
 STARTS = 20
 _TAIL = 150
@@ -143,16 +149,41 @@ def stays_inside(subject: Subject) -> None:
 
 def compiles(subject: Subject) -> None:
     """It compiles, and allocates nothing: with reference counting off an allocation is refused."""
-    from numba.core.errors import NumbaError
-
-    try:
+    with compiler_named():
         _ = subject.whole
-    except NumbaError as error:
-        first = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
+
+
+@contextmanager
+def compiler_named() -> Iterator[None]:
+    """Turn what the compiler says into a failure with the step's line."""
+    try:
+        yield
+    except Exception as error:  # numba's errors, without importing it to name them
+        if not is_compilers(error):
+            raise
         raise ConformanceError(
-            f"it does not compile: {type(error).__name__}: {first.strip()}; a step allocates "
-            "nothing and uses numbers, `math` and helpers only"
-        ) from error
+            f"it does not compile: {compiler_fault(error)}; a step allocates nothing, writes to "
+            "no input, and uses numbers, `math` and helpers only"
+        ) from None
+
+
+def compiled_outputs(subject: Subject, bars: Columns) -> dict[str, Floats]:
+    """Evaluate compiled over columns.
+
+    Raises
+    ------
+    ConformanceError
+        If it does not compile.
+    """
+    with compiler_named():
+        return subject.run(bars)
+
+
+def sees_parameters_alone(subject: Subject) -> None:
+    """The code of the step reaches nothing but its parameters, helpers and numbers."""
+    found = faults_of(subject.declaration)
+    if found:
+        raise ConformanceError("; ".join(map(str, found)))
 
 
 def compiles_alike(subject: Subject) -> None:
@@ -282,6 +313,7 @@ def _require_finite(name: str, values: Floats, when: str) -> None:
 
 CHECKS: tuple[Callable[[Subject], None], ...] = (
     names_bind,
+    sees_parameters_alone,
     stays_inside,
     compiles,
     compiles_alike,
@@ -295,7 +327,7 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
 )
 """Every check of a feature, in the order in which a failure is best read."""
 
-_FATAL = frozenset((names_bind, stays_inside, compiles))
+_FATAL = frozenset((names_bind, sees_parameters_alone, stays_inside, compiles))
 # After these nothing else is run: compiled code that reads outside its arrays is not safe to call.
 
 

@@ -19,7 +19,7 @@ from septet._host.declare import Memory, Step, World
 from septet._kernel.step import compile_step
 from septet.errors import PluginError
 from septet.testing.bars import HOUR_NS, Columns, columns_of
-from septet.testing.guards import GuardedColumn, GuardedState, Watch
+from septet.testing.guards import GuardedColumn, GuardedState, Watch, located, require_outputs
 from septet_schemas.base import Config, ExpressionMark, InputMark
 from septet_schemas.units import Span
 
@@ -202,11 +202,15 @@ class Evaluation:
                 arguments.append(0)
             elif name in used:
                 array = used[name].values
-                arguments.append(GuardedColumn(name, array, watch) if self.guarded else array)
+                sealed = array.view()
+                sealed.flags.writeable = False
+                arguments.append(GuardedColumn(name, array, watch) if self.guarded else sealed)
             else:
                 arguments.append(self._scalar(name, config, state, step))
-        function = compile_step(step.function) if self.compiled else step.function
+        compiled = self.compiled and step.compiled
+        function = compile_step(step.function) if compiled else step.function
         period = int(number_of(config, step.renews, self.bar_ns)) if step.renews else 0
+        called = function if compiled else _located(function)
         for age in range(first, self.count):
             cursor = self.margin + age
             watch.cursor = cursor
@@ -217,7 +221,9 @@ class Evaluation:
                     arguments[place] = age if name == "age" else cursor
                 else:
                     arguments[place] = values[cursor]
-            result = function(*arguments)
+            result = called(*arguments)
+            if self.guarded:
+                require_outputs(watch.step, result, len(out))
             if age >= publish:
                 out[:, cursor] = result
 
@@ -229,6 +235,18 @@ class Evaluation:
         if name == "tables" and step.tables is not None:
             return step.tables(config, World(("BTC/USDT",), self.bar_ns))
         return number_of(config, name, self.bar_ns)
+
+
+def _located(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a plain step whose exceptions say where in its file they arose."""
+
+    def called(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except Exception as error:  # a stranger's step may raise anything
+            raise located(error) from error
+
+    return called
 
 
 def number_of(config: Config, name: str, bar_ns: int = HOUR_NS) -> Any:

@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["GuardedColumn", "GuardedState", "StepError", "Watch"]
+__all__ = ["GuardedColumn", "GuardedState", "StepError", "Watch", "located", "require_outputs"]
+
+_OURS: Final = str(Path(__file__).resolve().parents[1])
 
 
 class StepError(AssertionError):
     """A step read or wrote what it must not."""
+
+
+def located(error: Exception) -> StepError:
+    """Return what a plain step raised with the line of its file where it did."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [each for each in frames if not each.filename.startswith(_OURS)]
+    place = f"{own[-1].filename}:{own[-1].lineno}: " if own else ""
+    kind = "" if isinstance(error, StepError) else f"{type(error).__name__}: "
+    return StepError(f"{place}{kind}{error}")
+
+
+def require_outputs(step: str, result: Any, count: int) -> None:
+    """Require as many numbers as a step declares.
+
+    Raises
+    ------
+    StepError
+        With what it gave instead.
+    """
+    values = result if isinstance(result, tuple) else (result,)
+    if len(values) != count:
+        raise StepError(
+            f"{step} returns {len(values)} value{'s' * (len(values) != 1)} and declares {count}"
+        )
+    for value in values:
+        if not isinstance(value, int | float | np.integer | np.floating | np.bool_):
+            raise StepError(f"{step} returns {value!r:.60}; expected a number")
 
 
 @dataclass

@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from septet._host.declare import VOCABULARY, Step, World
+from septet._host.declare import VOCABULARY, Step
 from septet._kernel.step import compile_step
 from septet.testing.bars import HOUR_NS
-from septet.testing.checks import ConformanceError, Subject, names_bind
+from septet.testing.checks import ConformanceError, Subject, compiler_named, names_bind
 from septet.testing.evaluate import column_fields, number_of
+from septet.testing.guards import StepError
+from septet.testing.ranges import try_rule
+from septet.testing.static import faults_of
+from septet.testing.words import tables_of
 from septet_schemas.base import Config
 
 __all__ = ["check_rule"]
@@ -23,7 +27,9 @@ SYMBOLS = 3
 def _draw(name: str, meaning: str, random: np.random.Generator) -> Any:
     """Draw a plausible value of one word of a vocabulary."""
     if meaning.startswith("array:"):
-        return random.normal(0.0, 1_000.0, SYMBOLS)
+        drawn = random.normal(0.0, 1_000.0, SYMBOLS)
+        drawn.flags.writeable = False
+        return drawn
     if "int64" in meaning:
         return np.int64(random.integers(1, 2**60))
     if name in ("k", "symbols", "held_bars", "entries_this_minute", "losses_in_a_row"):
@@ -73,6 +79,16 @@ def check_rule(
     names_bind(Subject(declaration, settings))
     if declaration.function is None:
         raise ConformanceError(f"{type(settings).__name__} has no function to check")
+    faults = faults_of(declaration)
+    if faults:
+        raise ConformanceError("; ".join(map(str, faults)))
+    if not words:
+        try:
+            try_rule(declaration, settings)
+        except StepError as error:
+            raise ConformanceError(str(error)) from error
+    if not declaration.compiled:
+        return
     random = np.random.default_rng(seed)
     compiled = compile_step(declaration.function)
     slots = max(1, len(declaration.state_names(settings)))
@@ -81,8 +97,7 @@ def check_rule(
     given = dict(words or {})
     marks = column_fields(type(settings))
     if declaration.tables is not None and "tables" not in given:
-        world = World(tuple(f"S{n}/USDT" for n in range(SYMBOLS)), HOUR_NS)
-        given["tables"] = declaration.tables(settings, world)
+        given["tables"] = tables_of(declaration, settings)
     for _ in range(draws):
         values: dict[str, Any] = {}
         for name in declaration.parameters:
@@ -92,14 +107,16 @@ def check_rule(
                 values[name] = _draw(name, vocabulary[name], random)
             elif marks.get(name) == "expression":
                 values[name] = np.float64(random.choice([0.0, 1.0, np.nan]))
+            elif marks.get(name) == "input":
+                values[name] = np.float64(random.lognormal(3.0, 2.0))
             elif name != "state":
                 values[name] = number_of(settings, name)
         answers = []
         for function, state in zip((declaration.function, compiled), states, strict=True):
             more = {"state": state} if "state" in declaration.parameters else {}
             with np.errstate(all="ignore"):
-                answers.append(
-                    _bits(function(*({**values, **more}[name] for name in declaration.parameters)))
-                )
+                given_now = ({**values, **more}[name] for name in declaration.parameters)
+                with compiler_named():
+                    answers.append(_bits(function(*given_now)))
         if answers[0] != answers[1]:
             raise ConformanceError(f"compiled and plain differ for {values}")

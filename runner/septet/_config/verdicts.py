@@ -1,0 +1,234 @@
+"""Verdicts of strangers' plugins: made once for each source and its settings, then read.
+
+No plugin that is not septet's own runs without one (or without ``--unchecked``). Septet's own are
+checked where septet is built, and cost nothing here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from septet._config.case import blocks_of
+from septet._config.cross_features import output_columns
+from septet._config.tree import Path as KeyPath
+from septet._host.declare import Step
+from septet._host.register import BUILT_IN, Host
+from septet._host.sources import code_digest, package_digest, packages_of, source_digest
+from septet_schemas.blocks import UseBlock
+from septet_schemas.strategy import Strategy
+
+__all__ = ["PluginVerdict", "known_state", "plugin_sources", "sources_text", "verdicts_of"]
+
+FORMAT: Final = 1
+UNCHECKED: Final = "unchecked"
+
+
+@dataclass(frozen=True, slots=True)
+class PluginVerdict:
+    """What is known of one plugin of a file: ``kept``, ``failed``, ``not tried``, ``unchecked``.
+
+    `checks` are (name, state, message) of each decisive check; `source` hashes all code that the
+    plugin runs.
+    """
+
+    plugin: str
+    kind: str
+    source: str
+    state: str
+    checks: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def failure(self) -> str:
+        """What failed, with the line; empty if nothing did."""
+        return next(
+            (f"{name}: {text}" for name, state, text in self.checks if state == "failed"), ""
+        )
+
+    @property
+    def untried(self) -> tuple[str, ...]:
+        """Checks that could not be made, and why."""
+        return tuple(f"{name}: {text}" for name, state, text in self.checks if state == "not tried")
+
+    def document(self) -> dict[str, Any]:
+        """Return it as the manifest holds it."""
+        return {
+            "plugin": self.plugin, "kind": self.kind, "state": self.state, "source": self.source,
+            "not_tried": list(self.untried),
+        }  # fmt: skip
+
+
+def strangers_of(strategy: Strategy) -> Iterator[tuple[KeyPath, UseBlock]]:
+    """Yield every block of a file that a package beside septet answers for."""
+    for path, block in blocks_of(strategy):
+        if block.distribution != BUILT_IN:
+            yield path, block
+
+
+def verdicts_of(
+    strategy: Strategy,
+    host: Host,
+    *,
+    unchecked: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> list[tuple[KeyPath, PluginVerdict]]:
+    """Return a verdict for every stranger's block of a file, each with its path."""
+    found: list[tuple[KeyPath, PluginVerdict]] = []
+    for path, block in strangers_of(strategy):
+        plugin = f"{block.distribution}:{block.use.rpartition(':')[2]}"
+        if unchecked:
+            source = source_digest(block.declaration)
+            verdict = PluginVerdict(plugin, block.kind, source, UNCHECKED)
+        else:
+            verdict = _verdict(plugin, block, strategy, host, say)
+        found.append((path, verdict))
+    return found
+
+
+def _verdict(
+    plugin: str,
+    block: UseBlock,
+    strategy: Strategy,
+    host: Host,
+    say: Callable[[str], None] | None,
+) -> PluginVerdict:
+    owner, bar_ns = block.distribution, block.bar_ns or strategy.universe.bar
+    names = _inputs(strategy) if block.kind == "model" else ()
+    sources = sorted({source_digest(each) for each in _with_inner(block, host)})
+    source = hashlib.sha256("\n".join(sources).encode()).hexdigest()
+    settings = block.config.model_dump_json()
+    parts = [FORMAT, _kit(), plugin, block.kind, source, settings, bar_ns, names]
+    key = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
+    path = _folder(plugin) / f"{key}.json"
+    verdict = _read(path, plugin, block.kind, source)
+    if verdict is not None:
+        return verdict
+    from septet.testing.verdict import decisive, state_of
+
+    if say is not None:
+        say(f"checking {plugin}, once for this source and these settings")
+    checks = decisive(
+        block.declaration, block.config, bar_ns=bar_ns, names=names,
+        resolve=lambda use: host.load(host.inner(use, owner)),
+    )  # fmt: skip
+    told = tuple((each.name, each.state, each.message) for each in checks)
+    verdict = PluginVerdict(plugin, block.kind, source, state_of(checks), told)
+    _write(path, verdict, _packages(block, host))
+    return verdict
+
+
+def _inputs(strategy: Strategy) -> tuple[str, ...]:
+    """Return the features that the model of a file reads."""
+    assert strategy.model is not None
+    chosen = strategy.model.extra.get("inputs")
+    if chosen:
+        return tuple(chosen)
+    blocks = strategy.features.items()
+    return tuple(column for name, block in blocks for column in output_columns(name, block))
+
+
+def _with_inner(block: UseBlock, host: Host) -> list[Any]:
+    """Return a block's declaration and those of features inside it."""
+    found, waiting = [], [(block.declaration, block.config, block.distribution)]
+    while waiting:
+        declaration, config, owner = waiting.pop()
+        found.append(declaration)
+        if not isinstance(declaration, Step) or declaration.inner is None:
+            continue
+        with contextlib.suppress(Exception):  # what is wrong with it is for the checks to say
+            for part in declaration.inner(config).values():
+                entry = host.inner(part.use, owner)
+                below = host.load(entry)
+                waiting.append((below, below.config(**part.config), entry.distribution))
+    return found
+
+
+def _packages(block: UseBlock, host: Host) -> dict[str, str]:
+    names = {name for each in _with_inner(block, host) for name in packages_of(each)}
+    return {name: code_digest(name) for name in sorted(names)}
+
+
+# ---------------------------------------------------------------------------- what a run records
+
+
+def plugin_sources(strategy: Strategy, host: Host) -> dict[str, str]:
+    """Return the hash of the code of every package beside septet that a file runs."""
+    found: dict[str, dict[str, str]] = {}
+    for _, block in strangers_of(strategy):
+        found.setdefault(block.distribution, {}).update(_packages(block, host))
+    return {
+        name: hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+        for name, digests in sorted(found.items())
+    }
+
+
+def sources_text(strategy: Strategy, host: Host) -> str:
+    """Write the sources of a file's packages in one line; empty where all is septet's."""
+    sources = plugin_sources(strategy, host)
+    return ", ".join(f"{name} {digest[:16]}" for name, digest in sources.items())
+
+
+# ---------------------------------------------------------------------------- on disk
+
+
+@cache
+def _kit() -> str:
+    """Hash what makes verdicts: the kit, the kernel, and the version of Python."""
+    parts = [package_digest("septet.testing"), package_digest("septet._kernel"), sys.version]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _folder(plugin: str) -> Path:
+    from septet._plan.cache import cache_folder
+
+    distribution, _, name = plugin.partition(":")
+    return cache_folder() / "verdicts" / distribution / name
+
+
+def _read(path: Path, plugin: str, kind: str, source: str) -> PluginVerdict | None:
+    """Read a verdict that was kept; None where there is none, or it is not whole."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        checks = tuple((str(a), str(b), str(c)) for a, b, c in kept["checks"])
+        state = str(kept["state"])
+        whole = (kept["plugin"], kept["kind"], kept["source"]) == (plugin, kind, source)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    known = state in ("kept", "failed", "not tried") and bool(checks)
+    return PluginVerdict(plugin, kind, source, state, checks) if whole and known else None
+
+
+def _write(path: Path, verdict: PluginVerdict, packages: Mapping[str, str]) -> None:
+    from septet._plan.cache import write_whole
+
+    # A disk that is full or read-only costs the next process time, and this one nothing.
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = {**asdict(verdict), "packages": dict(packages)}
+        write_whole(path, json.dumps(kept, indent=1, sort_keys=True))
+
+
+def known_state(plugin: str) -> str:
+    """Return what is known of a plugin's installed source without importing it.
+
+    ``failed`` if any settings failed, else ``not tried`` or ``kept``; empty where no verdict of
+    this source is kept.
+    """
+    states = set()
+    for path in sorted(_folder(plugin).glob("*.json")):
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            packages = dict(kept["packages"])
+            state = str(kept["state"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if packages and all(code_digest(name) == text for name, text in packages.items()):
+            states.add(state)
+    return next((each for each in ("failed", "not tried", "kept") if each in states), "")

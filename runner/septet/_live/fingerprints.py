@@ -1,0 +1,73 @@
+"""What must be as it was for a run to go on, and for a replay to be exact."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from septet._config.verdicts import sources_text
+from septet.errors import InputError
+
+__all__ = ["fingerprints_of", "insist_on_same", "versions_of"]
+
+_EXACT: Final = {
+    "strategy": (
+        "another strategy file",
+        "put the file back as it was (strategy.yaml in the run's folder)",
+    ),
+    "plugins": (
+        "other plugin code",
+        "install the packages as they were when the run began",
+    ),
+}
+"""Fingerprints without which a journal is another strategy's: what is then said, and done."""
+
+
+def versions_of() -> dict[str, str]:
+    """Return what a replay needs to be exact: the program, its libraries, the machine's kind."""
+    from septet import __version__
+    from septet._store.environment import environment, library_versions
+
+    about = environment()
+    libraries = json.dumps(library_versions(), sort_keys=True)
+    return {
+        "septet": __version__,
+        "python": str(about["python"]),
+        "cpu": str(about["cpu"]),
+        "libm": str(about["libm"]),
+        "libraries": hashlib.sha256(libraries.encode()).hexdigest()[:16],
+    }
+
+
+def fingerprints_of(loaded: Any, plan: str) -> dict[str, str]:
+    """Return what must be equal for a replay to be exact, and for a run to go on.
+
+    `plugins` are the sources of packages beside septet: other code is another strategy.
+    """
+    resolved: Mapping[str, Any] = loaded.resolved
+    effective = {key: value for key, value in resolved.items() if key not in ("mode", "schedule")}
+    text = json.dumps(effective, sort_keys=True, default=str)
+    strategy = hashlib.sha256(text.encode()).hexdigest()[:16]
+    plugins = sources_text(loaded.strategy, loaded.host)
+    return {"strategy": strategy, "plugins": plugins, "plan": plan, **versions_of()}
+
+
+def insist_on_same(before: Mapping[str, str], now: Mapping[str, str], folder: Path) -> None:
+    """Refuse to go on with a run that was made with another file or other plugin code.
+
+    Raises
+    ------
+    InputError
+        With what differs.
+    """
+    for name, (what, hint) in _EXACT.items():
+        then, today = before.get(name, ""), now.get(name, "")
+        if then != today:
+            shown = f": {then or 'none'} then, {today or 'none'} now" if name == "plugins" else ""
+            raise InputError(
+                f"the run in {folder} was made with {what}{shown}",
+                hint=f"{hint}, or begin another run with --fresh",
+            )

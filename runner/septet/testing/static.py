@@ -1,0 +1,141 @@
+"""What the code of a step may not do, found without running it, each with its line.
+
+A step sees its parameters and nothing else. What it would reach beside them (an array of its
+module, a clock, a file, a random number) is not in the tape, is not replayed, and may be the
+future.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import inspect
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from septet._host.declare import Declaration, Step
+from septet._host.sources import OURS
+
+__all__ = ["Fault", "faults_of"]
+
+MUTE: Final = frozenset(
+    {
+        "breakpoint", "compile", "delattr", "dir", "eval", "exec", "exit", "globals", "hash",
+        "help", "id", "input", "locals", "open", "print", "quit", "setattr", "vars", "__import__",
+    }
+)  # fmt: skip
+"""Built-in functions that a step may not call: they speak, read, or differ from run to run."""
+WORLD: Final = frozenset(
+    {
+        "asyncio", "calendar", "ctypes", "datetime", "gc", "glob", "http", "inspect", "io",
+        "logging", "multiprocessing", "os", "pathlib", "pickle", "random", "secrets", "shutil",
+        "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid",
+        "warnings",
+    }
+)  # fmt: skip
+"""Modules through which a step would see or change what is not its own."""
+PLAIN: Final = (bool, int, float, complex, str, bytes, type(None))
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing a step's code does and may not; `place` is ``file:line``."""
+
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
+
+
+def faults_of(step: Step) -> list[Fault]:
+    """Return every fault in a step's code and in the helpers it calls, in order of their lines."""
+    found: dict[Fault, None] = {}
+    for function in (step.function, step.closed):
+        if function is not None:
+            found |= dict.fromkeys(_faults(function, step.compiled, set()))
+    return sorted(found, key=lambda fault: fault.place)
+
+
+def _faults(function: Callable[..., Any], compiled: bool, seen: set[Any]) -> Iterator[Fault]:
+    function = inspect.unwrap(function)
+    if function in seen or str(function.__module__).partition(".")[0] in OURS:
+        return
+    seen.add(function)
+    name = function.__name__
+    code = function.__code__
+    cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
+    for cell, holds in cells:
+        for message in _of_value(name, cell, _content(holds), compiled):
+            yield Fault(f"{code.co_filename}:{code.co_firstlineno}", message)
+    for each in _codes(code):
+        yield from _of_code(name, each, function.__globals__, compiled, seen)
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """Yield a code object and those inside it."""
+    yield code
+    for each in code.co_consts:
+        if isinstance(each, types.CodeType):
+            yield from _codes(each)
+
+
+def _of_code(
+    name: str, code: types.CodeType, scope: dict[str, Any], compiled: bool, seen: set[Any]
+) -> Iterator[Fault]:
+    line = code.co_firstlineno
+    for each in dis.get_instructions(code):
+        line = (each.positions.lineno if each.positions else None) or line
+        place = f"{code.co_filename}:{line}"
+        if each.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
+            yield Fault(place, f"{name} writes {each.argval}, a name of its module")
+        elif each.opname == "IMPORT_NAME":
+            yield Fault(place, f"{name} imports {each.argval}; a step imports nothing")
+        elif each.opname in ("RAISE_VARARGS", "LOAD_ASSERTION_ERROR"):
+            message = "raises; an answer that does not exist is NaN"
+            yield Fault(place, f"{name} {message}")
+        elif each.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            value = scope.get(each.argval, getattr(builtins, each.argval, None))
+            for message in _of_value(name, each.argval, value, compiled):
+                yield Fault(place, message)
+            if inspect.isfunction(value):
+                yield from _faults(value, compiled, seen)
+        elif each.opname in ("LOAD_ATTR", "LOAD_METHOD") and each.argval == "random":
+            yield Fault(place, f"{name} draws random numbers: two runs would differ")
+
+
+def _of_value(name: str, called: str, value: Any, compiled: bool) -> Iterator[str]:
+    """Say what is wrong with a value that a step reaches by a name of its module."""
+    if inspect.isbuiltin(value) and called in MUTE:
+        yield f"{name} calls {called}; a step speaks to nobody and reads nothing but its parameters"
+    elif inspect.ismodule(value):
+        if value.__name__.partition(".")[0] in WORLD:
+            yield f"{name} uses the module {value.__name__}: it sees more than its parameters"
+    elif inspect.isbuiltin(value) or isinstance(value, PLAIN) or inspect.isclass(value):
+        module = str(getattr(value, "__module__", "") or "").partition(".")[0]
+        if module in WORLD:
+            yield f"{name} calls {called} of the module {module}: it sees more than its parameters"
+    elif isinstance(value, Declaration):
+        yield f"{name} calls {called}, a step; share a function marked with @helper"
+    elif inspect.isfunction(value):
+        if compiled and not getattr(value, "__septet_helper__", False):
+            yield f"{name} calls {called}, which is not marked with @helper"
+    elif isinstance(value, tuple):
+        if not all(isinstance(each, PLAIN) for each in value):
+            yield f"{name} reads {called}, a tuple of its module that holds more than numbers"
+    elif not callable(value):
+        kind = type(value).__name__
+        article = "an" if kind[0] in "aeiou" else "a"
+        yield (
+            f"{name} reads {called}, {article} {kind} of its module; what a step reads comes "
+            "through its parameters (tables= makes arrays)"
+        )

@@ -1,0 +1,218 @@
+"""The decisive checks of a plugin, made in seconds: without them no stranger's source runs.
+
+Each check is kept, failed, or not tried; what cannot be tried is never said to be kept. The step
+is called as plain Python, except that one which is to be compiled is compiled once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from septet._host.declare import Factory, Step
+from septet._host.sources import place_of
+from septet.testing.bars import HOUR_NS
+from septet.testing.checks import (
+    ConformanceError,
+    Subject,
+    compiled_outputs,
+    names_bind,
+    same_bits,
+)
+from septet.testing.evaluate import Evaluation, Resolve, resolve
+from septet.testing.guards import StepError
+from septet.testing.objects import NotTried, try_object
+from septet.testing.ranges import RULES, try_rule
+from septet.testing.static import faults_of
+from septet_schemas.base import Config
+
+__all__ = ["Check", "State", "decisive", "state_of"]
+
+State = Literal["kept", "failed", "not tried"]
+ROOM: Final = 150
+"""Bars that are tried after a feature is ready."""
+LONGEST: Final = 4_000
+"""Bars that a feature may need before it is ready, and still be tried uncompiled."""
+WORK: Final = 3_000_000
+"""Reads that trying a memory may take, about: longer ones are left to the whole kit."""
+STARTS: Final = 4
+DAY_NS: Final = 24 * HOUR_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What became of one check; `message` says why it failed or was not tried."""
+
+    name: str
+    state: State
+    message: str = ""
+
+
+def state_of(checks: Sequence[Check]) -> State:
+    """Return the state of a component: failed if anything failed, kept if all was tried."""
+    states = {each.state for each in checks}
+    if "failed" in states:
+        return "failed"
+    return "kept" if states == {"kept"} else "not tried"
+
+
+def decisive(
+    declaration: Any,
+    config: Config,
+    *,
+    bar_ns: int = HOUR_NS,
+    resolve: Resolve = resolve,
+    names: Sequence[str] = (),
+) -> tuple[Check, ...]:
+    """Try what a component must keep before it may run, with the settings it will run with.
+
+    `names` are the features that a model reads. The first check that fails is the last.
+    """
+    found: list[Check] = []
+    for name, check in _checks(declaration, config, bar_ns, resolve, names):
+        try:
+            check()
+        except NotTried as why:
+            found.append(Check(name, "not tried", str(why)))
+        except (ConformanceError, StepError) as error:
+            found.append(Check(name, "failed", _placed(declaration, str(error))))
+            break
+        except Exception as error:  # a stranger's declaration may raise anything
+            text = f"{type(error).__name__}: {error}"
+            found.append(Check(name, "failed", _placed(declaration, text)))
+            break
+        else:
+            found.append(Check(name, "kept"))
+    return tuple(found)
+
+
+def _placed(declaration: Any, message: str) -> str:
+    """Put the line of the step before a message that names none."""
+    place = place_of(declaration)
+    file = place.rpartition(":")[0]
+    return message if not place or file in message or ".py:" in message else f"{place}: {message}"
+
+
+def _checks(
+    declaration: Any, config: Config, bar_ns: int, resolve: Resolve, names: Sequence[str]
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    if isinstance(declaration, Factory):
+        yield "does what it is for", lambda: try_object(declaration, config, names=names)
+        return
+    subject = Subject(declaration, config, bar_ns=bar_ns, resolve=resolve)
+    yield "names bind", lambda: names_bind(subject)
+    yield "sees its parameters alone", lambda: _static(declaration)
+    if declaration.kind in RULES:
+        yield "answers what its kind may", lambda: try_rule(declaration, config, bar_ns=bar_ns)
+        yield "compiles", lambda: _compiles_rule(declaration, config, bar_ns)
+        return
+    trial = _Trial(subject)
+    yield "declares itself", trial.prepare
+    yield "inside its look-back, no future", trial.guarded
+    yield "deterministic", trial.twice
+    yield "bars after t change nothing before", trial.cut
+    yield "declared memory", trial.memory
+    yield "compiles to the same bits", trial.compiles
+
+
+def _static(step: Step) -> None:
+    found = faults_of(step)
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise StepError(f"{found[0]}{more}")
+
+
+def _compiles_rule(step: Step, config: Config, bar_ns: int) -> None:
+    from septet.testing.rules import check_rule
+
+    if not step.compiled:
+        return
+    check_rule(step, config, draws=20)
+
+
+class _Trial:
+    """One feature over the kit's bars, as plain Python, as few as will do."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+
+    def prepare(self) -> None:
+        """Ask the declaration when it is ready and what it remembers."""
+        subject = self.subject
+        none = {name: values[:0] for name, values in subject.bars(1).items()}
+        empty = Evaluation(none, bar_ns=subject.bar_ns, compiled=False, resolve=subject.resolve)
+        empty.run(subject.declaration, subject.config)
+        self.start, self.declared = empty.start, empty.memory
+        self.count = self.start + ROOM
+
+    def _possible(self) -> None:
+        if self.start > LONGEST:
+            raise NotTried(f"it needs {self.start} bars first; septet plugins check tries it")
+
+    def _plain(self, bars: Any, **options: Any) -> Any:
+        return self.subject.run(bars, compiled=False, **options)
+
+    def guarded(self) -> None:
+        self._possible()
+        self._plain(self.subject.bars(self.count), guarded=True, margin=3)
+
+    def twice(self) -> None:
+        self._possible()
+        bars = self.subject.bars(self.count)
+        before = {name: values.copy() for name, values in bars.items()}
+        self.whole = self._plain(bars)
+        _require_same(self.whole, self._plain(bars), "two runs over the same bars differ")
+        for name, values in before.items():
+            if not np.array_equal(values, bars[name], equal_nan=values.dtype.kind == "f"):
+                raise StepError(f"it writes to its input {name}")
+
+    def cut(self) -> None:
+        self._possible()
+        bars = self.subject.bars(self.count)
+        for back in (ROOM // 3, ROOM // 2):
+            count = self.count - back
+            cut = self._plain({name: values[:count].copy() for name, values in bars.items()})
+            until = {name: values[:count] for name, values in self.whole.items()}
+            _require_same(until, cut, f"bars after {count} change what came before")
+
+    def memory(self) -> None:
+        kind = self.declared.kind
+        if kind == "unbounded":
+            return  # declared to depend on everything; refused in models and rules
+        held = self.declared.bars
+        if kind == "anchored":  # two weeks
+            held = max(24 * 14, -(-14 * DAY_NS // self.subject.bar_ns))
+        spread, tail = 60, 60
+        work = (held + spread + tail) * (self.start + 8) * STARTS
+        if work > WORK:
+            raise NotTried(
+                f"a memory of {held} bars takes too long uncompiled; septet plugins check tries it"
+            )
+        bars = self.subject.bars(held + spread + tail)
+        whole = self._plain(bars)
+        for start in np.random.default_rng(13).integers(1, spread, STARTS).tolist():
+            later = self._plain({name: values[start:].copy() for name, values in bars.items()})
+            _require_same(
+                {name: values[-tail:] for name, values in whole.items()},
+                {name: values[-tail:] for name, values in later.items()},
+                f"it declares a {kind} memory of {held} bars, and history begun {start} bars later "
+                "still shows",
+            )
+
+    def compiles(self) -> None:
+        self._possible()
+        if not self.subject.declaration.compiled:
+            return
+        found = compiled_outputs(self.subject, self.subject.bars(self.count))
+        _require_same(found, self.whole, "compiled and plain differ")
+
+
+def _require_same(a: Any, b: Any, what: str) -> None:
+    for name, values in a.items():
+        wrong = np.flatnonzero(~same_bits(np.ascontiguousarray(values), b[name].copy()))
+        if len(wrong):
+            at = int(wrong[0])
+            raise StepError(f"{what}: {name} at bar {at} is {values[at]!r} or {b[name][at]!r}")

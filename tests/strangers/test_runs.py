@@ -1,0 +1,163 @@
+"""What a run says of packages beside septet: their sources and their checks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from septet.cli import main
+from septet.errors import InputError
+from tests.strangers.package import STRATEGY, installed, manifest_of, write_package
+from tests.strangers.steps import HEAD
+
+COUNTS = '''
+COUNT = 0
+
+@feature(Over, lookback=lambda c: c.period, compiled=False)
+def mine(i, of, period):
+    """Count, which no replay can know of."""
+    global COUNT
+    COUNT += 1
+    return of[i] / of[i - period] - 1.0
+'''
+SOUND = '''
+@feature(Over, lookback=lambda c: c.period, compiled=False)
+def mine(i, of, period):
+    """Return the change, by way of a dictionary that no compiler takes."""
+    return {"now": of[i]}["now"] / of[i - period] - 1.0
+'''
+
+
+def written(folder: Path, source: str) -> None:
+    files = {
+        "steps.py": HEAD + source,
+        "manifest.py": manifest_of("odd_steps", {"mine": ("features", "feature")}),
+    }
+    write_package(folder, "odd-steps", files)
+    text = STRATEGY.format(plugins="plugins: [odd-steps]", feature="{use: mine}")
+    (folder / "strategy.yaml").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def septet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+    def command(*words: str) -> tuple[int, str, str]:
+        with installed(tmp_path, "odd_steps"), pytest.raises(SystemExit) as left:
+            main(list(words))
+        printed = capsys.readouterr()
+        code = left.value.code
+        assert isinstance(code, int)
+        return code, printed.out, printed.err
+
+    return command
+
+
+def documents(folder: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """Return the manifest, the summary and the report of the one run in a folder."""
+    (manifest,) = folder.rglob("manifest.json")
+    home = manifest.parent
+    page = (home / "report.html").read_text(encoding="utf-8")
+    return (
+        json.loads(manifest.read_text(encoding="utf-8")),
+        json.loads((home / "summary.json").read_text(encoding="utf-8")),
+        page,
+    )
+
+
+def test_every_command_that_runs_refuses_it(tmp_path: Path, septet: Any) -> None:
+    written(tmp_path, COUNTS)
+    for words in (
+        ("check",),
+        ("run",),
+        ("train",),
+        ("sweep", "--sweep", "features.far.period=3,4"),
+    ):
+        code, _, told = septet(words[0], "strategy.yaml", *words[1:])
+        assert code == 2, words
+        assert "odd-steps:mine must not run" in told
+        assert "mine writes COUNT" in told
+        assert "strategy.yaml:7:14" in told
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_without_the_check_says_so(tmp_path: Path, septet: Any) -> None:
+    written(tmp_path, COUNTS)
+    code, _, told = septet("run", "strategy.yaml", "--unchecked", "--out", "out")
+    assert code == 0, told
+    manifest, summary, page = documents(tmp_path / "out")
+    (check,) = manifest["plugin_checks"]
+    assert (check["plugin"], check["state"]) == ("odd-steps:mine", "unchecked")
+    said = "odd-steps:mine ran without being checked (--unchecked)"
+    assert said in summary["verdict"]
+    assert said in page
+
+
+def test_a_run_keeps_sources_and_checks(tmp_path: Path, septet: Any) -> None:
+    written(tmp_path, SOUND)
+    code, _, told = septet("run", "strategy.yaml", "--out", "out")
+    assert code == 0, told
+    assert "checking odd-steps:mine, once" in told
+    manifest, summary, page = documents(tmp_path / "out")
+    assert list(manifest["plugin_sources"]) == ["odd-steps"]
+    assert len(manifest["plugin_sources"]["odd-steps"]) == 64
+    (check,) = manifest["plugin_checks"]
+    assert (check["plugin"], check["state"], check["not_tried"]) == ("odd-steps:mine", "kept", [])
+    assert "checked" not in summary["verdict"]
+    assert "Check of odd-steps:mine" in page
+
+
+def test_the_list_says_what_is_known_of_each(tmp_path: Path, septet: Any) -> None:
+    written(tmp_path, SOUND)
+
+    def state() -> tuple[str, str]:
+        _, out, _ = septet("plugins", "list", "--json")
+        rows = {each["name"]: each["check"] for each in json.loads(out)["plugins"]}
+        return rows["mine"], rows["sma"]
+
+    assert state() == ("unchecked", "built in")
+    assert septet("check", "strategy.yaml")[0] == 0
+    assert state() == ("kept", "built in")
+    written(tmp_path, COUNTS)
+    assert state() == ("unchecked", "built in")
+    assert septet("check", "strategy.yaml")[0] == 2
+    assert state() == ("failed", "built in")
+
+
+def test_one_broken_package_leaves_all_else_as_it_was(tmp_path: Path, septet: Any) -> None:
+    written(tmp_path, SOUND)
+    bad = "def septet_features():\n    return None\n"
+    write_package(tmp_path, "very-odd", {"manifest.py": bad})
+    assert septet("check", "strategy.yaml")[0] == 0
+    code, out, told = septet("plugins", "list")
+    assert code == 0
+    assert "very-odd cannot be loaded: septet_features returned nothing" in told
+    assert "mine" in out
+    assert septet("plugins", "check", "very-odd")[0] == 2
+
+
+def test_a_run_that_goes_on_with_other_plugin_code_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from septet._config import load
+    from septet._live.fingerprints import fingerprints_of, insist_on_same
+
+    monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "cache"))
+    prints = []
+    for source in (SOUND, SOUND, SOUND.replace("- 1.0", "- 1.5")):
+        written(tmp_path, source)
+        with installed(tmp_path, "odd_steps"):
+            prints.append(fingerprints_of(load(tmp_path / "strategy.yaml"), "plan"))
+    first, same, other = prints
+    assert first["strategy"] == other["strategy"]
+    insist_on_same(first, same, tmp_path)
+    with pytest.raises(InputError, match=r"other plugin code: odd-steps [0-9a-f]{16} then, odd-st"):
+        insist_on_same(first, other, tmp_path)
+    assert "plugins" in first
