@@ -41,6 +41,7 @@ class Policies(Config):
     bad_volume: Literal["drop", "fill", "refuse"] = "fill"
     zero_volume: Literal["drop", "keep", "refuse"] = "keep"
     volume_unit: Literal["keep", "refuse"] = "keep"
+    wrong_zone: Literal["keep", "refuse"] = "refuse"
     price_levels: Literal["keep", "refuse"] = "refuse"
     jump: Literal["keep", "refuse"] = "keep"
     gap: Literal["keep", "fill", "refuse"] = "keep"
@@ -50,12 +51,14 @@ class CandlesConfig(Config):
     """Generic keys of a block that names a source of bars.
 
     `calendar` is one name, or a name for each symbol; None leaves it to the source, else 24x7.
-    `adjust` must be written where the data brings an adjusted close. `max_bad` is the share of
-    rows with a defect that is dropped or mended above which the whole series is refused.
+    `time_zone` is where the clock of stamps stands that name no zone of their own; times of day
+    without one are refused until the file says it, dates and numbers are in UTC. `adjust` must be
+    written where the data brings an adjusted close. `max_bad` is the share of rows with a defect
+    that is dropped or mended above which the whole series is refused.
     """
 
     stamp: Literal["open", "close"] | None = None
-    time_zone: TimeZone = "UTC"
+    time_zone: TimeZone | None = None
     time_unit: TimeUnit = "auto"
     calendar: str | dict[str, str] | None = None
     adjust: Literal["none", "splits", "total"] | None = None
@@ -74,7 +77,7 @@ class SeriesConfig(Config):
     series that cannot be had is empty instead of an error.
     """
 
-    time_zone: TimeZone = "UTC"
+    time_zone: TimeZone | None = None
     time_unit: TimeUnit = "auto"
     known_after: MarketDelay | None = None
     every: Poll | None = None

@@ -86,7 +86,7 @@ def test_check_shows_defects_and_refuses_what_a_run_refuses(
         (("check", "rows.csv"), "--bar is missing"),
         (("check", "rows.csv", "--bar", "1x"), "--bar: expected a duration"),
         (("check", "rows.csv", "--bar", "1h"), "stamp: open or stamp: close"),
-        (("check", "rows.csv", "--bar", "1h", "--time-zone", "Mars"), "--time-zone: "),
+        (("check", "rows.csv", "--bar", "1h", "--time-zone", "Mars"), "--time-zone Mars: "),
         (("check", "rows.csv", "--bar", "1h", "--stamp", "open", "--calendar", "X"), "calendar"),
         (("fetch",), "takes a strategy FILE or --exchange"),
         (("fetch", "--exchange", "binance"), "needs --symbol and --bar"),
@@ -96,7 +96,7 @@ def test_check_shows_defects_and_refuses_what_a_run_refuses(
         ),
         (
             ("fetch", "--exchange", "nix", "--symbol", "A", "--bar", "1h", "--since", "2021-01-01"),
-            "ccxt knows no exchange 'nix'",
+            "--exchange nix: ccxt knows no exchange of this id",
         ),
     ],
 )

@@ -26,7 +26,7 @@ def closes(base: Path, use: str, *symbols: str, keys: Any = None, **config: Any)
 
 
 def notes(base: Path, **config: Any) -> set[str]:
-    made = block("candles", "csv", {"stamp": "open"}, **config)
+    made = block("candles", "csv", {"stamp": "open", "time_zone": "UTC"}, **config)
     ((_, done),) = read_candles(made, request("1h", "BTC/USDT", base=base))
     assert len(done.bars) == 40
     assert done.bars.close.tolist() == pytest.approx(FRAME["close"].to_list(), rel=1e-12)
@@ -193,7 +193,9 @@ def test_a_word_among_numbers_is_one_bad_row(tmp_path: Path) -> None:
     lines = TIMES.write_csv().splitlines()
     lines[5] = ",".join([*lines[5].split(",")[:4], "n/a", "1"])
     (tmp_path / "x.csv").write_text("\n".join(lines[:-1]) + "\n2020-01-02 15:00,1,2\n")
-    made = block("candles", "csv", {"stamp": "open", "max_bad": "5%"}, path="x.csv")
+    made = block(
+        "candles", "csv", {"stamp": "open", "time_zone": "UTC", "max_bad": "5%"}, path="x.csv"
+    )
     ((_, done),) = read_candles(made, request("1h", "BTC/USDT", base=tmp_path))
     bad = next(each for each in done.findings if each.kind == "not_finite")
     assert bad.count == 2
@@ -206,7 +208,7 @@ def test_csv_must_say_what_stamps_mark(tmp_path: Path) -> None:
     assert type(made.config).must_say == ("stamp",)
     with pytest.raises(DataError, match="stamp: open or stamp: close"):
         read_candles(made, request("1h", "BTC/USDT", base=tmp_path))
-    ended = block("candles", "csv", {"stamp": "close"}, path="a.csv")
+    ended = block("candles", "csv", {"stamp": "close", "time_zone": "UTC"}, path="a.csv")
     ((_, done),) = read_candles(ended, request("1h", "BTC/USDT", base=tmp_path))
     assert done.bars.open_ns[0] == FRAME["timestamp"][0] - HOUR_NS
 

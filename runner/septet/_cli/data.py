@@ -199,7 +199,7 @@ def _job_of_exchange(
     if not symbols or bar is None:
         raise InputError("--exchange needs --symbol and --bar", hint="--symbol BTC/USDT --bar 1h")
     declaration = Host().declaration("data", "ccxt", "candles")
-    source = declaration(declaration.config(venue=exchange))
+    source = declaration(_validated(declaration.config, {"venue": exchange}, venue="--exchange"))
     request = Request(
         tuple(symbols), _duration(bar), first, last, Path(), "candles", time.time_ns(), store
     )
@@ -229,7 +229,7 @@ _SHAPE: Final = (
     click.option("--symbol", help="The symbol the rows are of; a symbol column wins."),
     click.option("--bar", help="The length of a bar, such as 1h."),
     click.option("--stamp", type=click.Choice(["open", "close"]), help="What time stamps mark."),
-    click.option("--time-zone", default="UTC", show_default=True),
+    click.option("--time-zone", help="Of stamps that name none: UTC, America/New_York."),
     click.option("--calendar", help="24x7, XFX, or an exchange such as XNYS."),
     click.option("--adjust", type=click.Choice(["none", "splits", "total"])),
     click.option("--time-format", help="Of text files, with % signs: %d/%m/%Y %H:%M."),
@@ -279,15 +279,18 @@ def _read_file(path: Path, shape: dict[str, Any]) -> tuple[Normalised, int]:
     return done, bar_ns
 
 
-def _validated(model: Any, said: dict[str, Any]) -> Any:
+def _validated(model: Any, said: dict[str, Any], **options: str) -> Any:
+    """Validate what options said; `options` names those that are called unlike their field."""
     from pydantic import ValidationError
 
     try:
         return model(**said)
     except ValidationError as error:
         first = error.errors()[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise InputError(f"{option}: {first['msg']}") from error
+        name = str(first["loc"][0])
+        option = options.get(name, "--" + name.replace("_", "-"))
+        hint = str(first.get("ctx", {}).get("hint", ""))
+        raise InputError(f"{option} {said[name]}: {first['msg']}", hint=hint) from error
 
 
 @data.command("import")

@@ -26,7 +26,7 @@ class BadRows:
     """Rows of one symbol: all of them, those dropped or mended, and those still in use.
 
     `conflict` says how rows of one time contradict each other; `apart` names a column that tells
-    rows apart.
+    rows apart, `zone` the time zone in which the stamps fit the sessions of the calendar.
     """
 
     symbol: str
@@ -38,6 +38,7 @@ class BadRows:
     found: Sequence[Finding]
     conflict: str = ""
     apart: str = ""
+    zone: str = ""
 
     @property
     def share(self) -> float:
@@ -89,6 +90,8 @@ def _advice(worst: Sequence[Finding], seen: BadRows) -> str:
         said = f"is the bar {bar}, are time_zone and stamp right?"
         return f"{said} {seen.apart}: is this one symbol?" if seen.apart else said
     if kind == "outside_session":
+        if seen.zone:
+            return f"the stamps fit the sessions as local time: write time_zone: {seen.zone}"
         return "is the calendar right, and time_zone?"
     return ""
 

@@ -33,6 +33,7 @@ MESSAGES: Final = {
     "bad_volume": "volumes that are missing, negative or infinite; filled with 0",
     "zero_volume": "bars without volume",
     "volume_unit": "volume changes its size by a factor of 300 or more and stays there",
+    "wrong_zone": "time stamps that are not of the time zone they are read in",
     "price_levels": "closes that jump between separate price levels, as if rows of two symbols "
     "or sources were mixed",
     "jump": "closes more than 20 % away from the close of the session before",

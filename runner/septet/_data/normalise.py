@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from septet._data import adjust
 from septet._data.bad_rows import BadRows, check_bad_rows, share_finding
+from septet._data.bar_length import check_step
 from septet._data.bars import BarTable, Finding, Floats, Ints, no_bars
 from septet._data.calendars import Anchor, Calendar, Placed, Stamp, load_calendar
 from septet._data.findings import EXAMPLES, Findings, first_rows
@@ -29,21 +30,18 @@ from septet._data.judge import (
 from septet._data.mixture import level_changes, separating_column
 from septet._data.source import Facts, RawBars
 from septet._data.stamps import Bools, Stamps, iso, read_stamps
+from septet._data.zones import judge_zone, zone_that_fits
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
-from septet_schemas.units import format_duration
 
 __all__ = [
-    "STEP_SAMPLE",
     "Normalised",
     "calendar_of",
-    "check_step",
     "jump_examples",
     "normalise",
     "stamp_of",
 ]
 
-STEP_SAMPLE: Final = 200_000
 T = TypeVar("T", Ints, Floats)
 
 
@@ -77,6 +75,7 @@ class _State:
     alive: Bools
     defects: int = 0
     conflict: str = ""
+    wall_ns: Ints | None = None
 
     def show(self, mask: Bools) -> list[str]:
         return [f"{iso(self.time_ns[row])} {self.rows.show(row)}" for row in first_rows(mask)]
@@ -162,6 +161,8 @@ def normalise(
     facts = raw.facts
     stamp = stamp_of(keys, facts, raw.symbol)
     state, stamps = _begin(raw, keys, bar_ns)
+    if not part:
+        judge_zone(state.found, stamps, keys.time_zone or "UTC", bar_ns)
     total = len(state.time_ns)
     future = state.time_ns > now_ns
     state.judge("unfinished", future, defect=int(np.count_nonzero(future)) > 1)
@@ -247,7 +248,9 @@ def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int) -> tuple[_State, Stam
     found = Findings(origin, raw.symbol, keys.policy)
     alive = np.ones(frame.height, dtype=np.bool_)
     rows = Rows(prices[0], prices[1], prices[2], prices[3], volume)
-    state = _State(origin, raw.symbol, bar_ns, keys, found, rows, stamps.time_ns, alive)
+    state = _State(
+        origin, raw.symbol, bar_ns, keys, found, rows, stamps.time_ns, alive, wall_ns=stamps.wall_ns
+    )
     if not has_volume:
         found.note("no volume column; volume is 0")
     for kind, mask in stamps.dropped.items():
@@ -270,34 +273,6 @@ def _check_prices(state: _State, *, has_volume: bool) -> None:
             state.rows = Rows(old.open, old.high, old.low, old.close, volume)
 
 
-def check_step(times: Ints, bar_ns: int, where: str) -> None:
-    """Refuse rows that are plainly of another bar length than the strategy asks for.
-
-    Raises
-    ------
-    DataError
-        If the first rows are mostly closer together, or nearly all further apart.
-    """
-    times = times[:STEP_SAMPLE]
-    step = np.diff(times)
-    if np.any(step < 0):
-        step = np.diff(np.sort(times))
-    step = step[step > 0]
-    if len(step) < 3:
-        return
-    values, counts = np.unique(step, return_counts=True)
-    usual = int(values[np.argmax(counts)])
-    share = float(counts[values == bar_ns].sum() / counts.sum())
-    too_fine = usual < bar_ns and share < 0.5 and counts.max() / counts.sum() > 0.5
-    too_coarse = usual > bar_ns and share < 0.05
-    if too_fine or too_coarse:
-        raise DataError(
-            f"{where}: rows are mostly {format_duration(usual)} apart, "
-            f"expected bars of {format_duration(bar_ns)}",
-            hint=f"write universe: {{bar: {format_duration(usual)}}}, or bring other data",
-        )
-
-
 def _place(
     state: _State, name: str, stamp: Stamp, anchor: Anchor | None
 ) -> tuple[Placed, Calendar]:
@@ -317,10 +292,14 @@ def _seen(state: _State, raw: RawBars) -> BadRows:
     left = int(np.count_nonzero(state.alive))
     found, rows = state.found.all(), len(state.alive)
     bad = not left or state.defects > state.keys.max_bad * rows
-    apart = separating_column(raw.frame) if bad else ""
+    apart = zone = ""
+    if bad:
+        apart = separating_column(raw.frame)
+        zone = zone_that_fits(state.wall_ns, calendar_of(state.keys, raw.facts, raw.symbol))
     return BadRows(
-        raw.symbol, raw.facts, state.bar_ns, rows, state.defects, left, found, state.conflict, apart
-    )
+        raw.symbol, raw.facts, state.bar_ns, rows, state.defects, left, found, state.conflict,
+        apart, zone,
+    )  # fmt: skip
 
 
 def _unique_in_order(state: _State, placed: Placed) -> Ints | slice:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from septet._data.bar_length import STEP_SAMPLE, check_step
 from septet._data.files import READ_ERRORS, unreadable
-from septet._data.normalise import STEP_SAMPLE, check_step
 from septet._data.source import LazyBars
 from septet._data.stamps import read_stamps
 from septet.errors import DataError
@@ -49,7 +49,11 @@ def clock_of(lazy: LazyBars, keys: CandlesConfig, bar_ns: int) -> Clock:
     kind = lazy.frame.collect_schema().get("timestamp")
     if kind is None:
         raise DataError(f"{where}: no column timestamp", hint="name it: columns: {timestamp: ...}")
-    local = isinstance(kind, pl.Datetime) and kind.time_zone is None and keys.time_zone != "UTC"
+    local = (
+        isinstance(kind, pl.Datetime)
+        and kind.time_zone is None
+        and keys.time_zone not in (None, "UTC")
+    )
     if not (kind.is_integer() or kind == pl.Date or isinstance(kind, pl.Datetime)) or local:
         raise DataError(
             f"{where}: time stamps of {kind}{' in local time' if local else ''} cannot be cut "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -51,13 +51,15 @@ class Stamps:
     """Stamps in UTC nanoseconds; `time_ns` means nothing where a mask of `dropped` is set.
 
     `dropped` masks rows without a usable stamp, by kind of defect; `noticed` masks rows that are
-    usable and odd. `notes` says what was guessed.
+    usable and odd. `notes` says what was guessed. `wall_ns` are the stamps as they are written
+    where they name no zone of their own.
     """
 
     time_ns: Ints
     dropped: dict[str, Bools] = field(default_factory=dict)
     noticed: dict[str, Bools] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    wall_ns: Ints | None = None
 
 
 def iso(time_ns: int) -> str:
@@ -71,7 +73,7 @@ def iso(time_ns: int) -> str:
 
 
 def read_stamps(
-    column: pl.Series, *, unit: str = "auto", zone: str = "UTC", where: str = ""
+    column: pl.Series, *, unit: str = "auto", zone: str | None = "UTC", where: str = ""
 ) -> Stamps:
     """Read a column of stamps, whatever its type.
 
@@ -83,34 +85,56 @@ def read_stamps(
     unit
         Unit of numbers; ``auto`` guesses and says what it guessed.
     zone
-        Zone of stamps that carry none.
+        Zone of stamps that carry none; None where the file does not say it: then only dates and
+        numbers may go without.
     where
         Where the column is from, for messages.
 
     Raises
     ------
     DataError
-        If the column is of a type that holds no times.
+        If the column is of a type that holds no times, or if it holds times of day without a
+        zone and none is given.
     """
     import polars as pl
 
     kind = column.dtype
     if kind == pl.Date or isinstance(kind, pl.Datetime):
-        return _moments(column.cast(pl.Datetime("us")) if kind == pl.Date else column, zone)
+        moments = column.cast(pl.Datetime("us")) if kind == pl.Date else column
+        return _moments(moments, _zone_of(moments, zone, where))
     if kind in (pl.String, pl.Categorical):
         text = column.cast(pl.String).str.strip_chars()
         numbers = text.cast(pl.Float64, strict=False)
         if numbers.null_count() < max(1, len(text) // 2):
             whole = text.cast(pl.Int64, strict=False)
             exact = whole.null_count() <= numbers.null_count()
-            return _numbers(whole if exact else numbers, unit, zone)
-        return _texts(text, zone)
+            return _numbers(whole if exact else numbers, unit, zone or "UTC")
+        return _texts(text, zone, where)
     if kind.is_numeric():
-        return _numbers(column, unit, zone)
+        return _numbers(column, unit, zone or "UTC")
     raise DataError(
         f"{where or 'the data'}: column {column.name!r} holds {kind}, expected times",
         hint="name the time column: columns: {timestamp: ...}",
     )
+
+
+def _zone_of(moments: pl.Series, zone: str | None, where: str) -> str:
+    """Return the zone of date-times; without one they must carry it, or be dates."""
+    import polars as pl
+
+    kind = moments.dtype
+    assert isinstance(kind, pl.Datetime)
+    if zone is not None or kind.time_zone is not None:
+        return zone or "UTC"
+    timed = moments.filter(moments.dt.time() != time(0))
+    if len(timed):
+        raise DataError(
+            f"{where or 'the data'}: time stamps such as {timed[0]} name no time zone, and nothing "
+            "says which is meant",
+            hint="write time_zone: UTC beside use:, or where their clock stands, such as "
+            "time_zone: America/New_York",
+        )
+    return "UTC"
 
 
 def _numbers(column: pl.Series, unit: str, zone: str) -> Stamps:
@@ -210,23 +234,31 @@ def _moments(column: pl.Series, zone: str) -> Stamps:
     assert isinstance(kind, pl.Datetime)
     missing = _nulls(column)
     dropped: dict[str, Bools] = {}
+    factor = _UNIT_NS[kind.time_unit]
+    wall: Ints | None = None
+    if kind.time_zone is None and zone != "UTC":
+        wall = column.cast(pl.Int64).fill_null(0).to_numpy(writable=True) * factor
     if kind.time_zone is None and zone != "UTC":
         column = column.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
         lost = column.is_null().to_numpy() & ~missing
         if lost.any():
             dropped["local_time"] = lost
-    factor = _UNIT_NS[kind.time_unit]
     whole = column.cast(pl.Int64).fill_null(0).to_numpy(writable=True)
     if not dropped and not missing.any() and _within(whole, factor):
-        return Stamps(whole if factor == 1 else whole * factor, dropped)
+        times: Ints = whole if factor == 1 else whole * factor
+        wall = times if wall is None and kind.time_zone is None else wall
+        return Stamps(times, dropped, wall_ns=wall)
     bad = missing | (whole < _FIRST_NS // factor) | (whole >= _LAST_NS // factor)
     if bad.any():
         dropped["bad_stamp"] = bad
         whole = np.where(bad, 0, whole)
-    return Stamps(whole * factor, dropped)
+    whole = whole * factor
+    return Stamps(
+        whole, dropped, wall_ns=whole if wall is None and kind.time_zone is None else wall
+    )
 
 
-def _texts(text: pl.Series, zone: str) -> Stamps:
+def _texts(text: pl.Series, zone: str | None, where: str) -> Stamps:
     """Read ISO text and its usual relatives, each row with its own offset if it has one."""
     import polars as pl
 
@@ -247,7 +279,8 @@ def _texts(text: pl.Series, zone: str) -> Stamps:
     aware = parts["mark"].is_not_null() | parts["offset"].is_not_null()
     shift = signed.fill_null(0).to_numpy() * 60_000_000_000
     has_zone = aware.to_numpy()
-    local = _moments(naive, "UTC" if bool(has_zone.all()) else zone)
+    known = "UTC" if bool(has_zone.all()) else _zone_of(naive.filter(~aware), zone, where)
+    local = _moments(naive, known)
     plain = _moments(naive, "UTC")
     time_ns = np.where(has_zone, plain.time_ns - shift, local.time_ns)
     dropped = {
@@ -263,7 +296,8 @@ def _texts(text: pl.Series, zone: str) -> Stamps:
             odd = odd | (has_zone & (shift != values[np.argmax(counts)]))
     if odd.any():
         noticed["mixed_zones"] = odd
-    return Stamps(time_ns, {k: m for k, m in dropped.items() if m.any()}, noticed)
+    wall = None if has_zone.any() else plain.time_ns
+    return Stamps(time_ns, {k: m for k, m in dropped.items() if m.any()}, noticed, wall_ns=wall)
 
 
 def _is_daylight_saving(offsets: Ints) -> bool:

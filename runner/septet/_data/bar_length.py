@@ -1,0 +1,43 @@
+"""Rows of another bar length than the strategy asks for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from septet._data.bars import Ints
+from septet.errors import DataError
+from septet_schemas.units import format_duration
+
+__all__ = ["STEP_SAMPLE", "check_step"]
+
+STEP_SAMPLE: Final = 200_000
+
+
+def check_step(times: Ints, bar_ns: int, where: str) -> None:
+    """Refuse rows that are plainly of another bar length than the strategy asks for.
+
+    Raises
+    ------
+    DataError
+        If the first rows are mostly closer together, or nearly all further apart.
+    """
+    times = times[:STEP_SAMPLE]
+    step = np.diff(times)
+    if np.any(step < 0):
+        step = np.diff(np.sort(times))
+    step = step[step > 0]
+    if len(step) < 3:
+        return
+    values, counts = np.unique(step, return_counts=True)
+    usual = int(values[np.argmax(counts)])
+    share = float(counts[values == bar_ns].sum() / counts.sum())
+    too_fine = usual < bar_ns and share < 0.5 and counts.max() / counts.sum() > 0.5
+    too_coarse = usual > bar_ns and share < 0.05
+    if too_fine or too_coarse:
+        raise DataError(
+            f"{where}: rows are mostly {format_duration(usual)} apart, "
+            f"expected bars of {format_duration(bar_ns)}",
+            hint=f"write universe: {{bar: {format_duration(usual)}}}, or bring other data",
+        )

@@ -1,0 +1,147 @@
+"""Time stamps that name no zone: refused until the file says it, and judged by what they show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from septet._data.calendars import Sessions, load_calendar
+from septet._data.load import read_candles, read_series
+from septet._data.zones import doubt_zone
+from septet.errors import DataError
+from tests.data.helpers import HOUR_NS, MINUTE_NS, block, clean, judged, ns, request
+
+NEW_YORK = "America/New_York"
+
+
+def wall(frame: pl.DataFrame, zone: str = "UTC") -> pl.DataFrame:
+    """Write the stamps as the clocks of a zone show them, without a zone."""
+    times = pl.col("timestamp").cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+    return frame.with_columns(times.dt.convert_time_zone(zone).dt.replace_time_zone(None))
+
+
+def sessions(since: str, days: int, bar_ns: int = 30 * MINUTE_NS) -> pl.DataFrame:
+    """Bars of the New York session, stamped in UTC."""
+    first = ns(since)
+    found = load_calendar("XNYS", first, first + 2 * days * 24 * HOUR_NS)
+    assert isinstance(found, Sessions)
+    at = int(np.searchsorted(found.opens_ns, first))
+    ends = zip(found.opens_ns[at : at + days], found.closes_ns[at : at + days], strict=True)
+    stamps = np.concatenate([np.arange(begin, end, bar_ns) for begin, end in ends])
+    return clean(len(stamps)).with_columns(timestamp=pl.Series(stamps))
+
+
+@pytest.mark.parametrize("use", ["csv", "parquet"])
+def test_times_of_day_without_a_zone_are_refused_until_the_file_says_it(
+    tmp_path: Path, use: str
+) -> None:
+    frame = wall(clean(48))
+    path = tmp_path / f"x.{use}"
+    frame.write_csv(path) if use == "csv" else frame.write_parquet(path)
+
+    def read(**keys: Any) -> Any:
+        made = block("candles", use, {"stamp": "open", **keys}, path=path.name)
+        return read_candles(made, request("1h", "BTC/USDT", base=tmp_path))[0][1].bars
+
+    with pytest.raises(DataError) as caught:
+        read()
+    assert "time stamps such as 2020-01-01 01:00:00 name no time zone" in str(caught.value)
+    assert "write time_zone: UTC" in str(caught.value)
+    assert read(time_zone="UTC").open_ns.tolist() == clean(48)["timestamp"].to_list()
+    berlin = read(time_zone="Europe/Berlin")
+    assert berlin.open_ns[0] == clean(48)["timestamp"][0] - HOUR_NS
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        pl.col("timestamp"),
+        pl.col("timestamp").cast(pl.Datetime("ns")).dt.replace_time_zone("UTC"),
+        pl.col("timestamp").cast(pl.Datetime("ns")).dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        pl.col("timestamp").cast(pl.Datetime("ns")).dt.strftime("%Y-%m-%d %H:%M:%S+00:00"),
+    ],
+)
+def test_stamps_with_a_zone_and_numbers_need_none(stamps: pl.Expr) -> None:
+    assert len(judged(clean(48).with_columns(timestamp=stamps)).bars) == 48
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%Y%m%d"])
+def test_dates_need_none(form: str) -> None:
+    daily = clean(48, 24 * HOUR_NS)
+    text = daily.with_columns(pl.col("timestamp").cast(pl.Datetime("ns")).dt.strftime(form))
+    assert len(judged(text, 24 * HOUR_NS).bars) == 48
+    dates = daily.with_columns(pl.col("timestamp").cast(pl.Datetime("ns")).cast(pl.Date))
+    assert len(judged(dates, 24 * HOUR_NS).bars) == 48
+
+
+def test_a_series_needs_a_zone_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("time,value\n2020-01-01 08:00,1\n2020-01-02 08:00,2\n", encoding="utf-8")
+    made = block("series", "csv_series", {"known_after": "1h"}, path="x.csv")
+    asked = request("1h", "BTC/USDT", base=tmp_path)
+    with pytest.raises(DataError, match="name no time zone"):
+        read_series("s", made, asked)
+    said = block("series", "csv_series", {"known_after": "1h", "time_zone": "UTC"}, path="x.csv")
+    assert len(read_series("s", said, asked)[0].value) == 2
+
+
+def test_new_york_stamps_read_as_utc_are_refused_by_the_changes_of_clocks() -> None:
+    local = wall(clean(330 * 24, start_ns=ns("2021-01-05")), NEW_YORK)
+    with pytest.raises(DataError) as caught:
+        judged(local, time_zone="UTC")
+    said = str(caught.value)
+    assert f"hours missing or doubled where the clocks of {NEW_YORK} change" in said
+    assert "2021-03-14T02:00:00; 2021-11-07T01:00:00" in said
+    assert f"time_zone: {NEW_YORK}" in said
+    kept = judged(local, time_zone="UTC", policy={"wrong_zone": "keep"})
+    assert "wrong_zone" in {each.kind for each in kept.findings}
+
+
+def test_utc_stamps_read_as_new_york_are_refused_by_the_hour_that_was_left_out() -> None:
+    frame = wall(clean(200 * 24, start_ns=ns("2021-01-05")))
+    with pytest.raises(DataError, match="hours that the clocks of America/New_York left out"):
+        judged(frame, time_zone=NEW_YORK)
+
+
+@pytest.mark.parametrize("calendar", ["24x7", "XNYS"])
+def test_sessions_at_odd_hours_are_refused(calendar: str) -> None:
+    frame = sessions("2021-02-15", 60)
+    bar = 30 * MINUTE_NS
+    keys: dict[str, Any] = {"calendar": calendar, "max_bad": 0.01}
+    assert len(judged(wall(frame), bar, time_zone="UTC", **keys).bars) == frame.height
+    assert len(judged(wall(frame, NEW_YORK), bar, time_zone=NEW_YORK, **keys).bars) == frame.height
+    with pytest.raises(DataError) as caught:
+        judged(wall(frame, NEW_YORK), bar, time_zone="UTC", **keys)
+    assert "sessions that begin at 09:30 all year" in str(caught.value)
+    assert f"time_zone: {NEW_YORK}" in str(caught.value)
+    with pytest.raises(DataError) as caught:
+        judged(wall(frame), bar, time_zone=NEW_YORK, **keys)
+    assert "begin at another hour after each change of the clocks" in str(caught.value)
+    assert "2021-03-14: 14:30, then 13:30" in str(caught.value)
+
+
+def test_the_zone_that_fits_the_calendar_is_named_without_a_change_of_clocks() -> None:
+    frame = wall(sessions("2021-06-01", 20), NEW_YORK)
+    with pytest.raises(DataError) as caught:
+        judged(frame, 30 * MINUTE_NS, time_zone="UTC", calendar="XNYS", max_bad=0.01)
+    assert f"the stamps fit the sessions as local time: write time_zone: {NEW_YORK}" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York", "Europe/Berlin"])
+@pytest.mark.parametrize("seed", range(5))
+def test_right_stamps_raise_no_doubt(zone: str, seed: int) -> None:
+    """True local stamps, whole or with gaps, round the clock or in sessions, are not doubted."""
+    draw = np.random.default_rng(seed)
+    begin = ns("2019-01-01") + int(draw.integers(0, 700)) * 24 * HOUR_NS
+    count = int(draw.integers(2_000, 10_000))
+    frame = clean(count, start_ns=begin)
+    frame = frame.filter(pl.Series(draw.random(count) < draw.choice([1.0, 0.97])))
+    for table in (frame, sessions("2019-11-01", 200)):
+        stamps = wall(table, zone)["timestamp"].cast(pl.Int64).to_numpy()
+        assert doubt_zone(stamps, zone, HOUR_NS) is None
