@@ -381,7 +381,7 @@ class Strategy(Config):
     schedule: Schedule = Schedule()
     time_zone: TimeZone = "UTC"
     day_start: DayTime = Field(default="00:00")  # type: ignore[assignment]
-    benchmark: Annotated[None, _later(None)] = None
+    benchmark: Symbol | None = None
     sweep: Sweep | None = None
     paper: dict[str, Any] | None = None
     live: dict[str, Any] | None = None

@@ -110,8 +110,14 @@ def test_a_run_without_anything_is_null_not_infinite() -> None:
     )
     nulls = {name for name, value in found.items() if value is None}
     assert nulls == {
+        "cagr",
         "sharpe",
         "sortino",
+        "calmar",
+        "alpha",
+        "beta",
+        "excess",
+        "benchmark",
         "max_drawdown",
         "win_rate",
         "profit_factor",
@@ -130,3 +136,25 @@ def test_holding_starts_at_the_first_decision() -> None:
     close = result.bars["BTC/USDT"].close
     found = summarise(result, frames_of(result), run_id="r")
     assert found["buy_and_hold_return"] == pytest.approx(close[-1] / close[600] - 1)
+
+
+def test_a_strategy_that_can_only_be_long_is_measured_over_its_exposure() -> None:
+    plain = make_result(bars=2_400)
+    assert summary_of()["excess"] is None
+    long_only = replace(plain, facts=replace(plain.facts, long_only=True))
+    found = summarise(long_only, frames_of(long_only), run_id="r1")
+    excess, verdict = found["excess"], found["verdict"]
+    assert excess["exposure"] == found["exposure"]
+    assert f"Over holding its mean exposure of {100 * excess['exposure']:.1f} %:" in verdict
+    assert found["beta"] is not None
+
+
+def test_the_benchmark_is_held_instead_of_the_universe() -> None:
+    plain = make_result(bars=900)
+    name = next(iter(plain.bars))
+    found = summary_of(facts=replace(plain.facts, benchmark=name))
+    table = plain.bars[name]
+    at = int(np.searchsorted(table.known_ns, plain.facts.first_decision_ns, side="right")) - 1
+    assert found["benchmark"] == name
+    assert found["buy_and_hold_return"] == pytest.approx(table.close[-1] / table.close[at] - 1)
+    assert f"holding {name}:" in found["verdict"]

@@ -93,6 +93,19 @@ def check_currencies(case: Case) -> None:
             )
 
 
+def check_benchmark(case: Case) -> None:
+    """The benchmark is a symbol whose bars the run reads."""
+    name, symbols = case.strategy.benchmark, case.strategy.universe.symbols
+    if name is not None and name not in symbols:
+        case.error(
+            ("benchmark",),
+            f"{name} is not in the universe, and its bars are not read",
+            expected=f"one of {', '.join(symbols[:5])}{', ...' if len(symbols) > 5 else ''}",
+            found=name,
+            hint="name a symbol of the universe; without the key all of them are held equally",
+        )
+
+
 def check_instruments(case: Case) -> None:
     """Instruments belong to symbols of the universe."""
     symbols = list(case.strategy.universe.symbols)
@@ -160,6 +173,7 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_known_time,
     check_must_say,
     check_currencies,
+    check_benchmark,
     check_instruments,
     check_funding,
     check_secrets,

@@ -14,6 +14,7 @@ from septet._journal.form import Head
 from septet._live import start as begin
 from septet._live.build import currencies
 from septet._live.clock import LiveClock
+from septet._plan.terms import terms_of
 from septet._shell.backtest import checks_of
 from septet._store.run import dump_json, iso
 from septet.errors import InputError
@@ -70,6 +71,8 @@ def facts_of(
         "time_zone": strategy.time_zone,
         "days_a_year": sessions_per_year(main),
         "sessions": main != "24x7",
+        "long_only": terms_of(strategy).long_only,
+        "benchmark": strategy.benchmark or "",
         "engine": "event",
         "halts": {name: _threshold(block) for name, block in strategy.risk.halts.items()},
         "created_market_ns": market_ns,

@@ -41,6 +41,13 @@ class Terms:
     model_inputs: tuple[str, ...] = ()
     max_age: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def long_only(self) -> bool:
+        """Whether nothing in the file can open a short: a spot account, or rules without one."""
+        config = self.signal.config
+        has_rules = "short_if" in type(config).model_fields
+        return self.spot or (has_rules and getattr(config, "short_if", None) is None)
+
 
 def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
     """Decide what the file leaves open: the venue's simulation, exits of a model, rebalancing.

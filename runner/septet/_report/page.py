@@ -14,6 +14,8 @@ from septet._report.words import count, date, duration, plural
 from septet.errors import RunError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from septet._store.run import Run
 
 __all__ = ["render", "write_report"]
@@ -44,8 +46,8 @@ def _header(run: Run) -> str:
 
 def _curve(data: dict[str, Any]) -> str:
     shown, rows = len(data["curve"]["t"]), data["curve"]["rows"]
-    note = "Buy and hold spreads the capital equally over the symbols at the first decision, "
-    note += "before costs. Exposure is |notional| over equity, drawn as a mean. "
+    note = "Buy and hold puts the capital into the benchmark at the first decision, or equally "
+    note += "into all symbols, before costs. Exposure is |notional| over equity, drawn as a mean. "
     note += "Choose a name to hide its line."
     if shown < rows:
         note += f" Drawn from {count(shown)} of {count(rows)} rows, every extreme kept."
@@ -153,13 +155,21 @@ def _tables(run: Run) -> str:
     said = "".join(f"<li>{escape(str(note))}</li>" for note in run.manifest.get("notes", []))
     notes = f'<ul class="said">{said}</ul>' if said else ""
     return (
-        section("Returns by month", sections.months(run), "Percent of equity, after costs.")
+        section("Returns by month", sections.months(run), _whole_days(summary))
         + section("Trades", sections.trades(run), f"Times are UTC, amounts {run.facts.currency}.")
         + f'<div class="pair">{pair}</div>'
         + sections.halts(run)
         + section("Data", sections.findings(run))
         + (section("Read this with it", notes) if notes else "")
         + section("Configuration", sections.configuration(run) + sections.provenance(run))
+    )
+
+
+def _whole_days(summary: Mapping[str, Any]) -> str:
+    days = plural(int(summary.get("days") or 0), "whole day")
+    return (
+        f"Percent of equity, after costs. The Sharpe and Sortino ratios are those of {days}; "
+        "parts of a day at both ends are left out."
     )
 
 

@@ -79,7 +79,11 @@ def _curve(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
     rows = thin_rows(np.nan_to_num(_floats(table, "equity")), CURVE_ROWS)
     drawn = table[rows]
     time_ns = _stamps(drawn)
-    held = {symbol: (_stamps(part), _floats(part, "close")) for symbol, part in bars.items()}
+    held = {
+        symbol: (_stamps(part), _floats(part, "close"))
+        for symbol, part in bars.items()
+        if facts.benchmark in ("", symbol)
+    }
     hold = st.hold_growth(time_ns, held, facts.first_decision_ns) * facts.initial_capital
     return {
         "t": _ms(time_ns),

@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 TRADES_SHOWN: Final = 20
+_PART: Final = "*"
 _MONTHS: Final = tuple(calendar.month_abbr)[1:]
 
 
@@ -64,9 +65,11 @@ def tiles(run: Run) -> str:
     final = money(summary["final_equity"], unit)
     items = [
         ("Return", percent(summary["total_return"], signed=True), f"now {final}"),
-        ("Buy and hold", percent(summary.get("buy_and_hold_return"), signed=True), "before costs"),
+        ("Buy and hold", percent(summary.get("buy_and_hold_return"), signed=True), _held(summary)),
+        *_yearly(summary),
         ("Deepest drawdown", percent(summary["max_drawdown"]), f"longest {duration(under / 1e9)}"),
         ("Sharpe", number(summary["sharpe"]), f"Sortino {number(summary['sortino'])}"),
+        *_relative(summary),
         ("Trades", count(summary["trades"]), f"{count(summary.get('open_trades', 0))} still open"),
         ("Win rate", percent(summary["win_rate"]), "after fees"),
         ("Profit factor", number(summary["profit_factor"]), "gains over losses"),
@@ -82,6 +85,30 @@ def tiles(run: Run) -> str:
     return f'<div class="tiles">{cells}</div>'
 
 
+def _held(summary: Mapping[str, Any]) -> str:
+    return f"{summary.get('benchmark') or 'all symbols equally'}, before costs"
+
+
+def _yearly(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    if summary.get("cagr") is None:
+        return []
+    growth = percent(summary["cagr"], signed=True)
+    return [("Return a year", growth, f"CAGR; Calmar {number(summary.get('calmar'))}")]
+
+
+def _relative(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Alpha and beta; the excess over holding the same exposure where it is defined."""
+    items = []
+    if summary.get("beta") is not None:
+        alpha = percent(summary["alpha"], signed=True)
+        items.append(("Beta", number(summary["beta"]), f"to holding; alpha {alpha} a year"))
+    if (excess := summary.get("excess")) is not None:
+        share = percent(excess["exposure"])
+        note = f"Sharpe {number(excess['sharpe'])}; a year, over holding {share} all the time"
+        items.append(("Excess", percent(excess["cagr"], signed=True), note))
+    return items
+
+
 def _cost_share(run: Run) -> float | None:
     capital = run.facts.initial_capital
     return float(run.summary["fees"]) / capital if capital > 0 else None
@@ -95,37 +122,39 @@ def months(run: Run) -> str:
         table.get_column("equity").to_numpy(),
         facts.initial_capital,
         time_zone=facts.time_zone,
+        slack_ns=(5 if facts.sessions else 1) * st.DAY_NS,
     )
     if not rows:
         return '<p class="empty">No equity was recorded.</p>'
     years = sorted({row.year for row in rows})
     largest = max((abs(row.value) for row in rows if row.value), default=1.0)
-    by_place = {(row.year, row.month): row.value for row in rows}
+    by_place = {(row.year, row.month): row for row in rows}
     body = []
     for year in years:
         mine = [by_place.get((year, month)) for month in range(1, 13)]
-        known = [value for value in mine if value is not None]
+        known = [row.value for row in mine if row is not None and row.value is not None]
         whole = float(np.prod([1 + value for value in known])) - 1 if known else None
-        cells = "".join(
-            _month_cell(value, largest, (year, month) in by_place)
-            for month, value in enumerate(mine, start=1)
-        )
-        total = f'<td class="year">{_signed(whole, percent(whole, signed=True))}</td>'
+        cells = "".join(_month_cell(row, largest) for row in mine)
+        is_whole = all(row is not None and row.is_whole for row in mine)
+        text = percent(whole, signed=True) + ("" if is_whole else _PART)
+        total = f'<td class="year">{_signed(whole, text)}</td>'
         body.append(f'<tr><th scope="row">{year}</th>{cells}{total}</tr>')
     head = "".join(f'<th scope="col">{name}</th>' for name in (*_MONTHS, "Year"))
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Returns by month">'
         f'<table class="months"><thead><tr><th scope="col">%</th>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
+        f'<p class="note">{_PART} the run covers a part of the month or of the year.</p>'
     )
 
 
-def _month_cell(value: float | None, largest: float, present: bool) -> str:
-    if value is None:
-        return f"<td>{UNDEFINED if present else ''}</td>"
+def _month_cell(row: st.Month | None, largest: float) -> str:
+    value = None if row is None else row.value
+    if row is None or value is None:
+        return f"<td>{'' if row is None else UNDEFINED}</td>"
     kind = "gain" if value > 0 else "loss" if value < 0 else ""
     depth = 0.08 + 0.42 * min(abs(value) / largest, 1.0)
-    text = number(value * 100, 1, signed=True)
+    text = number(value * 100, 1, signed=True) + ("" if row.is_whole else _PART)
     return f'<td class="{kind}" style="--a:{depth:.2f}">{text}</td>'
 
 

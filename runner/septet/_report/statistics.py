@@ -188,19 +188,29 @@ def turnover(notional: float, equity: Floats, span_ns: int) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """The return of one calendar month, as a fraction; None if it began without equity."""
+    """The return of one calendar month, as a fraction; None if it began without equity.
+
+    `is_whole` is False where the run began or ended inside the month.
+    """
 
     year: int
     month: int
     value: float | None
+    is_whole: bool = True
 
 
 def monthly_returns(
-    time_ns: Ints, equity: Floats, initial: float, *, time_zone: str = "UTC"
+    time_ns: Ints,
+    equity: Floats,
+    initial: float,
+    *,
+    time_zone: str = "UTC",
+    slack_ns: int = DAY_NS,
 ) -> list[Month]:
     """Returns by local calendar month; the first starts from the initial capital.
 
-    A row at the first instant of a month still belongs to the month that ends then.
+    A row at the first instant of a month still belongs to the month that ends then. A month is
+    whole if the rows reach to within `slack_ns` of its beginning and its end.
     """
     if len(time_ns) == 0:
         return []
@@ -208,12 +218,14 @@ def monthly_returns(
     edges = _local_steps(int(time_ns[0]), int(time_ns[-1]), zone, 0, 0, months=True)
     ends = np.searchsorted(time_ns, edges, side="right")
     base, months = initial, []
-    for edge, begin, end in zip(edges[:-1], ends[:-1], ends[1:], strict=True):
+    first, last = int(time_ns[0]) - slack_ns, int(time_ns[-1]) + slack_ns
+    for edge, after, begin, end in zip(edges[:-1], edges[1:], ends[:-1], ends[1:], strict=True):
         if end == begin == 0 or begin == len(time_ns):
             continue
         final = float(equity[end - 1])
         local = datetime.fromtimestamp(int(edge) // 1_000_000_000, UTC).astimezone(zone)
-        months.append(Month(local.year, local.month, total_return(base, final)))
+        whole = first <= int(edge) and int(after) <= last
+        months.append(Month(local.year, local.month, total_return(base, final), whole))
         base = final
     return months
 

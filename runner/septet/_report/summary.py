@@ -10,13 +10,14 @@ import numpy as np
 from septet._data.bad_rows import BAD_SHARE
 from septet._report import statistics as st
 from septet._report.intervals import mean_interval, trades_at_once
+from septet._report.relative import alpha_beta, annual_growth, calmar, excess_over
 from septet._report.verdict import Evidence, verdict
 from septet._store.run import iso
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from septet._data.bars import Floats
+    from septet._data.bars import Floats, Ints
     from septet._store.result import RunResult
 
 __all__ = ["fees_paid", "refusals", "slippage_paid", "summarise"]
@@ -76,13 +77,37 @@ def _closed(trades: pl.DataFrame) -> tuple[Floats, float, int]:
     return pnl, trades_at_once(entry.to_numpy(), exit_.to_numpy()), int(still.sum())
 
 
-def _hold_return(result: RunResult) -> float | None:
-    bars = {symbol: (t.known_ns, t.close) for symbol, t in result.bars.items() if len(t)}
-    if not bars:
-        return None
+def _held_growth(result: RunResult, time_ns: Ints) -> Floats | None:
+    """Growth of the benchmark, else of all symbols equally, since the first decision."""
     facts = result.facts
-    end = np.array([facts.end_ns], dtype=np.int64)
-    return st.total_return(1.0, float(st.hold_growth(end, bars, facts.first_decision_ns)[0]))
+    bars = {
+        symbol: (table.known_ns, table.close)
+        for symbol, table in result.bars.items()
+        if len(table) and facts.benchmark in ("", symbol)
+    }
+    return st.hold_growth(time_ns, bars, facts.first_decision_ns) if bars else None
+
+
+def _hold_return(result: RunResult) -> float | None:
+    growth = _held_growth(result, np.array([result.facts.end_ns], dtype=np.int64))
+    return None if growth is None else st.total_return(1.0, float(growth[0]))
+
+
+def _beside_holding(
+    result: RunResult, days: Ints, returns: Floats, exposure: float | None
+) -> dict[str, Any]:
+    """Alpha and beta to holding; for a strategy that can only be long, the excess over it."""
+    growth, a_year = _held_growth(result, days), result.facts.days_a_year
+    found: dict[str, Any] = {"alpha": None, "beta": None, "excess": None}
+    if growth is None or len(returns) == 0:
+        return found
+    market = st.daily_returns(growth)
+    if len(market) == len(returns):
+        found["alpha"], found["beta"] = alpha_beta(returns, market, a_year)
+        if result.facts.long_only:
+            excess = excess_over(returns, market, exposure, a_year)
+            found["excess"] = None if excess is None else excess.document()
+    return found
 
 
 def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
@@ -90,7 +115,7 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
     facts, table = result.facts, frames["equity"]
     time_ns = table.get_column("time").to_physical().to_numpy()
     equity = table.get_column("equity").to_numpy()
-    _, samples = st.sample_days(
+    days, samples = st.sample_days(
         time_ns,
         equity,
         sessions=facts.sessions,
@@ -106,14 +131,20 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
         deepest = st.max_drawdown(equity, facts.initial_capital)
     if result.mean_equity is not None:
         every = np.array([result.mean_equity])
+    exposure = _exposure(result, table)
+    growth = annual_growth(facts.initial_capital, final, facts.end_ns - facts.first_decision_ns)
     return {
         "final_equity": final,
         "total_return": st.total_return(facts.initial_capital, final),
+        "cagr": growth,
+        "calmar": calmar(growth, deepest),
+        "days": len(returns),
+        **_beside_holding(result, days, returns, exposure),
         "sharpe": st.sharpe(returns, facts.days_a_year),
         "sortino": st.sortino(returns, facts.days_a_year),
         "max_drawdown": deepest,
         "turnover": st.turnover(notional, every, facts.end_ns - facts.first_decision_ns),
-        "exposure": _exposure(result, table),
+        "exposure": exposure,
     }
 
 
@@ -136,9 +167,10 @@ def _evidence(
     pnl: Floats,
     at_once: float,
 ) -> Evidence:
+    facts = result.facts
     return Evidence(
-        currency=result.facts.currency,
-        symbols=result.facts.symbols,
+        currency=facts.currency,
+        symbols=facts.symbols,
         trades=len(pnl),
         open_trades=figures["open_trades"],
         fills=frames["fills"].height,
@@ -146,6 +178,8 @@ def _evidence(
         refusals=figures["refusals"],
         total_return=figures["total_return"],
         hold_return=figures["buy_and_hold_return"],
+        benchmark=facts.benchmark,
+        excess=figures["excess"],
         sharpe=figures["sharpe"],
         fees=figures["fees"],
         net=mean_interval(pnl, at_once),
@@ -178,7 +212,12 @@ def summarise(
     extra: dict[str, Any] = {
         "currency": facts.currency,
         "symbols": list(facts.symbols),
+        "benchmark": facts.benchmark or None,
         "buy_and_hold_return": _hold_return(result),
+        "alpha": ratios["alpha"],
+        "beta": ratios["beta"],
+        "excess": ratios["excess"],
+        "days": ratios["days"],
         "open_trades": still_open,
         "fees_other": other,
         "refusals": refusals(frames.get("decisions")),
@@ -200,8 +239,10 @@ def summarise(
         "initial_capital": facts.initial_capital,
         "final_equity": ratios["final_equity"],
         "total_return": ratios["total_return"],
+        "cagr": ratios["cagr"],
         "sharpe": ratios["sharpe"],
         "sortino": ratios["sortino"],
+        "calmar": ratios["calmar"],
         "max_drawdown": ratios["max_drawdown"],
         "win_rate": st.win_rate(pnl),
         "profit_factor": st.profit_factor(pnl),

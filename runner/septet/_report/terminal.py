@@ -39,13 +39,17 @@ def _figures(summary: Mapping[str, Any]) -> Table:
     first = [
         ("Return", percent(summary["total_return"], signed=True)),
         ("Buy and hold", percent(summary.get("buy_and_hold_return"), signed=True)),
+        ("Return a year", percent(summary.get("cagr"), signed=True)),
         ("Deepest drawdown", percent(summary["max_drawdown"])),
         ("Sharpe", number(summary["sharpe"])),
         ("Sortino", number(summary["sortino"])),
+        ("Calmar", number(summary.get("calmar"))),
         ("Final equity", money(summary["final_equity"], unit)),
     ]
     second = [
         ("Trades", count(summary["trades"])),
+        ("Beta to holding", number(summary.get("beta"))),
+        ("Alpha a year", percent(summary.get("alpha"), signed=True)),
         ("Win rate", percent(summary["win_rate"])),
         ("Profit factor", number(summary["profit_factor"])),
         ("Exposure", percent(summary["exposure"])),
@@ -98,6 +102,7 @@ def _lines(run: Run) -> list[tuple[str, Sequence[str]]]:
         ("Data", _findings(run)),
         ("Did not act", [", ".join(refused[:5])] if refused else []),
         ("Decisions", ["left out (--fast)"] if "decisions" in run.left_out else []),
+        ("Ratios", [f"of {count(summary.get('days', 0))} whole days; parts of days are left out"]),
         ("Health", [text] if (text := _health(run)) else []),
         ("Time", [_speed(summary)]),
     ]

@@ -46,6 +46,8 @@ class Evidence:
     last_fill_ns: int | None = None
     bad_rows: Sequence[str] = ()
     unchecked: Sequence[str] = ()
+    benchmark: str = ""
+    excess: Mapping[str, float | None] | None = None
 
 
 def _halted(halts: Sequence[HaltEvent]) -> str:
@@ -83,8 +85,19 @@ def _outcome(seen: Evidence) -> str:
     made = f"Return {percent(seen.total_return, signed=True)} after costs"
     if seen.hold_return is None:
         return f"{made}."
-    what = seen.symbols[0] if len(seen.symbols) == 1 else f"the {len(seen.symbols)} symbols equally"
-    return f"{made}; holding {what}: {percent(seen.hold_return, signed=True)}."
+    every = f"the {len(seen.symbols)} symbols equally"
+    what = seen.benchmark or (seen.symbols[0] if len(seen.symbols) == 1 else every)
+    return f"{made}; holding {what}: {percent(seen.hold_return, signed=True)}.{_excess(seen)}"
+
+
+def _excess(seen: Evidence) -> str:
+    """Say what choosing when to be long added to being long as much all the time."""
+    if seen.excess is None or seen.excess["cagr"] is None:
+        return ""
+    share = percent(seen.excess["exposure"])
+    made = percent(seen.excess["cagr"], signed=True)
+    ratio = number(seen.excess["sharpe"])
+    return f" Over holding its mean exposure of {share}: {made} a year, Sharpe ratio {ratio}."
 
 
 def _average(seen: Evidence) -> str:

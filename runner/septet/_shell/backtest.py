@@ -238,6 +238,7 @@ def facts_of(
         first_decision_ns=start_ns, bars=bars, seconds=seconds, seconds_total=seconds,
         days_a_year=sessions_per_year(market.calendar), sessions=market.calendar != "24x7",
         day_start=str(strategy.day_start), time_zone=strategy.time_zone, seed=strategy.seed,
+        long_only=terms_of(strategy).long_only, benchmark=strategy.benchmark or "",
     )  # fmt: skip
 
 

@@ -58,6 +58,7 @@ def _facts(fold: Fold) -> RunFacts:
         sessions=bool(facts.get("sessions", False)),
         day_start=str(facts.get("day_start", "00:00")),
         time_zone=str(facts.get("time_zone", "UTC")), seed=int(facts.get("seed", 0)),
+        long_only=bool(facts.get("long_only", False)), benchmark=str(facts.get("benchmark", "")),
     )  # fmt: skip
 
 

@@ -131,7 +131,8 @@ SUMMARY: Final[dict[str, str]] = {
     **dict.fromkeys(("start", "end", "first_decision"), TEXT),
     **dict.fromkeys(("bars", "trades"), COUNT),
     **dict.fromkeys(("initial_capital", "final_equity", "total_return"), NUMBER),
-    **dict.fromkeys(("sharpe", "sortino", "max_drawdown", "win_rate", "profit_factor"), NUMBER),
+    **dict.fromkeys(("cagr", "sharpe", "sortino", "calmar", "max_drawdown"), NUMBER),
+    **dict.fromkeys(("win_rate", "profit_factor"), NUMBER),
     **dict.fromkeys(("fees", "slippage", "turnover", "exposure"), NUMBER),
     **dict.fromkeys(("seconds", "seconds_total", "bars_per_second"), NUMBER),
     "verdict": TEXT,
@@ -164,6 +165,8 @@ class RunFacts:
     first time a decision could be taken: every statistic spans from there to `end_ns`. `bars`
     counts bars of all symbols. `days_a_year` is 365 for a market that never closes, otherwise
     its sessions a year; with sessions only days that have an equity row count as days.
+    `long_only`: no rule can open a short, so the run is measured over holding its exposure;
+    `benchmark` is the symbol that holding means, empty for all of the universe equally.
     `seconds` is from arrays in memory to arrays of results, `seconds_total` from the start of the
     command to handing over this result (storing it adds its own time).
     """
@@ -186,6 +189,8 @@ class RunFacts:
     day_start: str = "00:00"
     time_zone: str = "UTC"
     seed: int = 0
+    long_only: bool = False
+    benchmark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

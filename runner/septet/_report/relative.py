@@ -1,0 +1,131 @@
+"""A run beside holding: what its market made, and what is left over holding the same exposure.
+
+A strategy that can only be long earns part of any rise by being there. What it adds by choosing
+when is measured against its own mean exposure, held all the time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from septet._report import statistics as st
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from septet._data.bars import Floats
+
+__all__ = ["Excess", "MIN_ANNUAL_NS", "alpha_beta", "annual_growth", "calmar", "excess_over"]
+
+MIN_ANNUAL_NS: Final = 30 * st.DAY_NS
+"""Shorter spans are not made annual: a week times fifty-two says nothing of a year."""
+_FEWEST_DAYS: Final = 30
+# A spread below this share of the values is the rounding of their sums, not a spread.
+_ROUNDING: Final = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """Figures of the daily returns minus those of holding the mean exposure; None if undefined.
+
+    `exposure` is the share of equity that was held beside. The ratios and `cagr` are annual.
+    """
+
+    exposure: float
+    sharpe: float | None
+    sortino: float | None
+    cagr: float | None
+    calmar: float | None
+
+    def document(self) -> Mapping[str, Any]:
+        """Return what summary.json holds."""
+        return asdict(self)
+
+
+def annual_growth(initial: float, final: float, span_ns: int) -> float | None:
+    """Give the yearly growth that makes `final` of `initial`, as a fraction (CAGR).
+
+    ``(final / initial) ** (365 days / span) - 1``. -1 once everything is lost; None under 30
+    days, or without a positive start.
+    """
+    if initial <= 0 or span_ns < MIN_ANNUAL_NS or not math.isfinite(final):
+        return None
+    if final <= 0:
+        return -1.0
+    logged = math.log(final / initial) * (st.YEAR_NS / span_ns)
+    return math.expm1(logged) if logged < 700.0 else None
+
+
+def calmar(growth: float | None, drawdown: float | None) -> float | None:
+    """Yearly growth over the deepest drawdown; None without either, or without a fall."""
+    if growth is None or drawdown is None or drawdown <= 0:
+        return None
+    return growth / drawdown
+
+
+def alpha_beta(
+    returns: Floats, market: Floats, days_a_year: float
+) -> tuple[float | None, float | None]:
+    """Least squares of daily returns on the market's: alpha (a year) and beta.
+
+    ``beta = cov(r, m) / var(m)``, ``alpha = (mean r - beta mean m) days``, zero rate.
+
+    Parameters
+    ----------
+    returns, market : arrays, shape (n,)
+        Daily returns of the run and of holding, of the same days.
+
+    Returns
+    -------
+    alpha, beta : float or None
+        None under 30 days, or where the market did not move.
+    """
+    if len(returns) < _FEWEST_DAYS or not (
+        np.isfinite(returns).all() and np.isfinite(market).all()
+    ):
+        return None, None
+    away = market - market.mean()
+    spread = float(away @ away)
+    if spread <= (_ROUNDING * float(np.abs(market).max())) ** 2 * len(market):
+        return None, None
+    beta = float(away @ returns) / spread
+    return (float(returns.mean()) - beta * float(market.mean())) * days_a_year, beta
+
+
+def excess_over(
+    returns: Floats, market: Floats, exposure: float | None, days_a_year: float
+) -> Excess | None:
+    """Measure daily returns over holding `exposure` of the market's all the time.
+
+    Parameters
+    ----------
+    returns, market : arrays, shape (n,)
+        Daily returns of the run and of holding, of the same days.
+    exposure : float or None
+        Mean share of equity that was held.
+
+    Returns
+    -------
+    Excess or None
+        None where exposure or a return is undefined.
+    """
+    if exposure is None or len(returns) == 0 or len(returns) != len(market):
+        return None
+    over = returns - exposure * market
+    if not np.isfinite(over).all():
+        return None
+    worth = np.asarray(np.cumprod(1.0 + over), dtype=np.float64)
+    span_ns = round(len(over) / days_a_year * st.YEAR_NS)
+    growth = annual_growth(1.0, float(worth[-1]), span_ns) if np.all(worth > 0) else -1.0
+    deepest = st.max_drawdown(worth, 1.0)
+    return Excess(
+        exposure,
+        st.sharpe(over, days_a_year),
+        st.sortino(over, days_a_year),
+        growth,
+        calmar(growth, deepest),
+    )
