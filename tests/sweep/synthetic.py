@@ -23,7 +23,7 @@ PROBLEMS = (
 )
 FIGURES = (
     "final_equity", "total_return", "sharpe", "sortino", "max_drawdown", "win_rate",
-    "profit_factor", "fees", "slippage", "turnover", "exposure",
+    "profit_factor", "fees", "slippage", "turnover", "exposure", "excess_sharpe",
 )  # fmt: skip
 
 
@@ -59,6 +59,7 @@ def _row(returns: Floats, draw: np.random.Generator) -> dict[str, Any]:
         "slippage": trades * 2.2,
         "turnover": trades / 3.0,
         "exposure": float(draw.uniform(0.2, 0.8)),
+        "excess_sharpe": None,
         "days": len(returns),
         "skew": skew,
         "kurtosis": kurtosis,
@@ -105,6 +106,7 @@ def make_table(
         if number in still and status == "done":
             row |= dict.fromkeys(FIGURES, 0.0) | {"final_equity": CAPITAL, "trades": 0}
             row |= dict.fromkeys(("sharpe", "sortino", "win_rate", "profit_factor", "skew"))
+            row |= {"excess_sharpe": None}
             row |= {"kurtosis": None, "block_sums": [0.0] * 16, "block_squares": [0.0] * 16}
         rows.append(row)
     return pl.DataFrame(rows, schema=_schema(over))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from septet._report.statistics import sharpe
 from septet._sweep.figures import daily_figures
 from septet._sweep.many import _daily
 
@@ -19,6 +20,25 @@ def test_no_row_depends_on_the_others(days: int) -> None:
         alone = _daily(samples[row : row + 1], 365.0)
         for name, values in alone.items():
             assert np.array_equal(values[0], together[name][row], equal_nan=True), (name, row)
+
+
+@pytest.mark.parametrize("days", [3, 17, 18, 341])
+def test_over_holding_blocks_are_those_of_the_excess(days: int) -> None:
+    dice = np.random.default_rng(days)
+    samples = 1e4 * np.exp(np.cumsum(dice.normal(0.0, 0.01, (3, days)), axis=1))
+    held = np.exp(np.cumsum(dice.normal(0.001, 0.02, days + 5)))  # more days than were measured
+    exposure = np.array([0.2, 0.9, np.nan])
+    found = _daily(samples, 365.0, held, exposure)
+    market = held[1:days] / held[: days - 1] - 1.0
+    for row, each in enumerate(samples[:2]):
+        over = each[1:] / each[:-1] - 1.0 - exposure[row] * market
+        one = daily_figures(over)
+        for name in ("skew", "kurtosis", "block_sums", "block_squares"):
+            assert found[name][row] == pytest.approx(one[name], rel=1e-9, abs=1e-15)
+        assert found["excess_sharpe"][row] == pytest.approx(sharpe(over, 365.0), rel=1e-9)
+    assert np.isnan(found["excess_sharpe"][2])
+    assert found["days"].tolist() == [days - 1, days - 1, 0]
+    assert np.isfinite(found["sharpe"]).all()
 
 
 @pytest.mark.parametrize("days", [3, 17, 18, 341])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from septet._data.bars import Floats, Ints
     from septet._store.result import RunResult
 
-__all__ = ["fees_paid", "refusals", "slippage_paid", "summarise"]
+__all__ = ["fees_paid", "held_in", "refusals", "slippage_paid", "summarise"]
 
 
 def refusals(decisions: pl.DataFrame | None) -> dict[str, int] | None:
@@ -77,7 +77,7 @@ def _closed(trades: pl.DataFrame) -> tuple[Floats, float, int]:
     return pnl, trades_at_once(entry.to_numpy(), exit_.to_numpy()), int(still.sum())
 
 
-def _held_growth(result: RunResult, time_ns: Ints) -> Floats | None:
+def held_in(result: RunResult, time_ns: Ints) -> Floats | None:
     """Growth of the benchmark, else of all symbols equally, since the first decision."""
     facts = result.facts
     bars = {
@@ -89,7 +89,7 @@ def _held_growth(result: RunResult, time_ns: Ints) -> Floats | None:
 
 
 def _hold_return(result: RunResult) -> float | None:
-    growth = _held_growth(result, np.array([result.facts.end_ns], dtype=np.int64))
+    growth = held_in(result, np.array([result.facts.end_ns], dtype=np.int64))
     return None if growth is None else st.total_return(1.0, float(growth[0]))
 
 
@@ -97,7 +97,7 @@ def _beside_holding(
     result: RunResult, days: Ints, returns: Floats, exposure: float | None
 ) -> dict[str, Any]:
     """Alpha and beta to holding; for a strategy that can only be long, the excess over it."""
-    growth, a_year = _held_growth(result, days), result.facts.days_a_year
+    growth, a_year = held_in(result, days), result.facts.days_a_year
     found: dict[str, Any] = {"alpha": None, "beta": None, "excess": None}
     if growth is None or len(returns) == 0:
         return found

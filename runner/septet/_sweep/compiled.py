@@ -23,7 +23,7 @@ from septet._kernel import layout
 from septet._report import statistics as st
 from septet._shell.session import Session, open_session
 from septet._sweep.figures import failed_row, row_of
-from septet._sweep.many import Measured, figures_of_many
+from septet._sweep.many import Measured, figures_of_many, held_growth
 from septet._sweep.numbers import Numbers
 from septet._sweep.space import Setting, Space
 from septet._sweep.variants import Groups, groups_of
@@ -57,7 +57,8 @@ class CompiledEvaluator:
         self._groups = groups_of(session.plan, numbers)
         self._stack = _Stack(session, self._groups, _learned(session))
         self._first = session.first
-        self._days = _days(session)
+        days_ns, self._days = _days(session)
+        self._held = held_growth(session, days_ns)
         self._samples, self._of_day = np.unique(self._days, return_inverse=True)
         self._threads = max(1, threads)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="sweep")
@@ -84,7 +85,7 @@ class CompiledEvaluator:
         self._spread(
             _Run(self, part[at], vectors[row], measured, row) for row, at in enumerate(going)
         )
-        figures = iter(figures_of_many(measured, self._session))
+        figures = iter(figures_of_many(measured, self._session, self._held))
         return [
             failed_row(self._space, setting, problem)
             if problem
@@ -152,18 +153,18 @@ class ModelHalts(Exception):
     """The model's health halts the run, which these evaluators do not know of."""
 
 
-def _days(session: Session) -> npt.NDArray[np.int64]:
-    """Times at which the daily equity is sampled."""
+def _days(session: Session) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Starts of days, and the numbers of the times at which their equity is sampled."""
     known = session.tape.T[layout.KNOWN, session.first :]
     numbers = np.arange(session.first, session.tape.times, dtype=np.float64)
-    _, rows = st.sample_days(
+    days_ns, rows = st.sample_days(
         known,
         numbers,
         sessions=session.market.calendar != "24x7",
         day_start=str(session.strategy.day_start),
         time_zone=session.strategy.time_zone,
     )
-    return rows.astype(np.int64)
+    return days_ns, rows.astype(np.int64)
 
 
 class _Stack:

@@ -26,7 +26,7 @@ __all__ = [
 COUNTS: Final = ("bars", "trades")
 FIGURES: Final = (
     "final_equity", "total_return", "sharpe", "sortino", "max_drawdown", "win_rate",
-    "profit_factor", "fees", "slippage", "turnover", "exposure",
+    "profit_factor", "fees", "slippage", "turnover", "exposure", "excess_sharpe",
 )  # fmt: skip
 DAILY: Final = ("days", "skew", "kurtosis", "block_sums", "block_squares")
 
@@ -37,7 +37,8 @@ def daily_figures(returns: Floats) -> dict[str, Any]:
     Parameters
     ----------
     returns : array, shape (days,)
-        The returns that the Sharpe ratio is made of, in order.
+        The returns that are judged, in order: those of the run, or, where no rule can open a
+        short, those over holding its mean exposure.
 
     Returns
     -------
@@ -65,21 +66,28 @@ def daily_figures(returns: Floats) -> dict[str, Any]:
 
 def figures_of(result: RunResult) -> dict[str, Any]:
     """Figures of a whole backtest: those of its summary, and of its daily returns."""
-    from septet._report.summary import summarise
+    from septet._report.summary import held_in, summarise
     from septet._store.tables import frames_of
 
     facts, frames = result.facts, frames_of(result)
     summary = summarise(result, frames, run_id="")
+    excess = summary["excess"]
     equity = frames["equity"]
-    _, samples = st.sample_days(
+    days_ns, samples = st.sample_days(
         equity.get_column("time").to_physical().to_numpy(),
         equity.get_column("equity").to_numpy(),
         sessions=facts.sessions,
         day_start=facts.day_start,
         time_zone=facts.time_zone,
     )
+    summary["excess_sharpe"] = None if excess is None else excess["sharpe"]
     chosen = {name: summary[name] for name in (*COUNTS, *FIGURES)}
-    return {**chosen, **daily_figures(st.daily_returns(samples))}
+    judged = st.daily_returns(samples)
+    if excess is not None:
+        growth = held_in(result, days_ns)
+        assert growth is not None
+        judged = judged - excess["exposure"] * st.daily_returns(growth)
+    return {**chosen, **daily_figures(judged)}
 
 
 def row_of(space: Space, setting: Setting, figures: dict[str, Any]) -> dict[str, Any]:

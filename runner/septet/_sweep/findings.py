@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._report.words import number, percent
 from septet._sweep.axes import ShownAxis, axes_of
-from septet._sweep.judge import add_ratios, luck_daily, sharpes_daily, table_overfitting, tried
+from septet._sweep.judge import (
+    add_ratios,
+    is_over_holding,
+    judged,
+    luck_daily,
+    sharpes_daily,
+    table_overfitting,
+    tried,
+)
 from septet_schemas.sweep import GOALS
 
 if TYPE_CHECKING:
@@ -37,7 +45,8 @@ class Findings:
     `table` has the columns `psr` and `dsr`; `ranked` are the settings with a goal, the best
     first, the lower number first among equals. `chosen_from` is how many could have been
     chosen, `planned` how many there were to try. `luck` is the annual Sharpe ratio that the
-    best of as many worthless settings reaches; `a_year` makes a daily ratio annual.
+    best of as many worthless settings reaches; `a_year` makes a daily ratio annual. With
+    `over_holding` all ratios but `sharpe` are of returns over holding the mean exposure.
     """
 
     table: pl.DataFrame
@@ -50,6 +59,7 @@ class Findings:
     luck: float | None
     a_year: float | None
     overfitting: Overfitting
+    over_holding: bool = False
 
     def count(self, status: str) -> int:
         """How many settings ended so: `done`, `failed` or `pruned`."""
@@ -63,7 +73,8 @@ class Findings:
 
 def _a_year(table: pl.DataFrame) -> float | None:
     """Annual over daily Sharpe ratio, the middle one of all settings."""
-    pairs = zip(table.get_column("sharpe"), sharpes_daily(table), strict=True)
+    annual = table.select(judged(table).alias("annual")).get_column("annual")
+    pairs = zip(annual, sharpes_daily(table), strict=True)
     found = sorted(year / day for year, day in pairs if year is not None and day)
     return found[len(found) // 2] if found else None
 
@@ -94,6 +105,7 @@ def findings_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> Findings:
         luck=None if luck is None or a_year is None else luck * a_year,
         a_year=a_year,
         overfitting=table_overfitting(full),
+        over_holding=is_over_holding(full),
     )
 
 

@@ -24,7 +24,10 @@ from septet._sweep.multiple import (
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["add_ratios", "luck_daily", "sharpes_daily", "swept_keys", "table_overfitting", "tried"]
+__all__ = [
+    "add_ratios", "is_over_holding", "judged", "luck_daily", "sharpes_daily", "swept_keys",
+    "table_overfitting", "tried",
+]  # fmt: skip
 
 _BEFORE_KEYS: Final = "setting"
 _AFTER_KEYS: Final = "status"
@@ -38,17 +41,29 @@ def swept_keys(table: pl.DataFrame) -> list[str]:
 
 def _daily(row: dict[str, Any]) -> float | None:
     sums, squares, days = row["block_sums"], row["block_squares"], row["days"]
-    if row["status"] != "done" or row["sharpe"] is None or None in (sums, squares, days):
+    if row["status"] != "done" or row["judged"] is None or None in (sums, squares, days):
         return None
-    if None in sums or None in squares or not math.isfinite(row["sharpe"]):
+    if None in sums or None in squares or not math.isfinite(row["judged"]):
         return None
     return daily_sharpe(math.fsum(sums), math.fsum(squares), days)
 
 
 def sharpes_daily(table: pl.DataFrame) -> list[float | None]:
-    """Sharpe ratio of the daily returns of each setting; None where the table has none."""
-    columns = ["status", "sharpe", "days", "block_sums", "block_squares"]
+    """Sharpe ratio of the judged daily returns of each setting; None where the table has none."""
+    columns = ["status", judged(table).alias("judged"), "days", "block_sums", "block_squares"]
     return [_daily(row) for row in table.select(columns).iter_rows(named=True)]
+
+
+def is_over_holding(table: pl.DataFrame) -> bool:
+    """Whether settings are judged over holding their exposure: no rule can open a short."""
+    return table.get_column("excess_sharpe").null_count() < table.height
+
+
+def judged(table: pl.DataFrame) -> pl.Expr:
+    """Column of the annual Sharpe ratios whose daily returns stand in the blocks."""
+    import polars as pl
+
+    return pl.col("excess_sharpe" if is_over_holding(table) else "sharpe")
 
 
 def tried(table: pl.DataFrame) -> int:

@@ -18,11 +18,12 @@ import numpy.typing as npt
 from septet._core.state import State
 from septet._data.calendars import sessions_per_year
 from septet._kernel import layout
+from septet._plan.terms import terms_of
 from septet._report import statistics as st
 from septet._shell.session import Session
 from septet._sweep.multiple import BLOCKS
 
-__all__ = ["Measured", "figures_of_many"]
+__all__ = ["Measured", "figures_of_many", "held_growth"]
 
 Floats = npt.NDArray[np.float64]
 ROUNDING: Final = 1e-12
@@ -57,8 +58,28 @@ class Measured:
         self.mean[row] = state.A[layout.SUMMED] / times
 
 
-def figures_of_many(found: Measured, session: Session) -> list[dict[str, Any]]:
-    """Figures of every setting, in order; what is undefined is None."""
+def held_growth(session: Session, days_ns: npt.NDArray[np.int64]) -> Floats | None:
+    """Growth of what a strategy that can only be long is measured over, at starts of days.
+
+    None for one that may go short: its returns are measured over nothing.
+    """
+    strategy = session.strategy
+    if not terms_of(strategy).long_only:
+        return None
+    held = {
+        symbol: (table.known_ns, table.close)
+        for symbol, table in session.market.bars.items()
+        if len(table) and strategy.benchmark in (None, symbol)
+    }
+    first_ns = int(session.tape.T[layout.KNOWN, session.first])
+    return st.hold_growth(days_ns, held, first_ns) if held else None
+
+
+def figures_of_many(found: Measured, session: Session, held: Floats | None) -> list[dict[str, Any]]:
+    """Figures of every setting, in order; what is undefined is None.
+
+    `held` is what `held_growth` gives for the days, or for more days than were measured.
+    """
     A, C = found.A, found.C
     known = session.tape.T[layout.KNOWN]
     times = session.tape.times - session.first
@@ -72,7 +93,6 @@ def figures_of_many(found: Measured, session: Session) -> list[dict[str, Any]]:
             "trades": trades,
             "final_equity": A[:, layout.EQUITY],
             "total_return": A[:, layout.EQUITY] / found.capital - 1.0,
-            **_daily(found.daily, sessions_per_year(session.market.calendar)),
             "max_drawdown": A[:, layout.DEEPEST],
             "win_rate": C[:, layout.WINS] / trades,
             "profit_factor": A[:, layout.GAINED] / np.where(lost > 0, lost, np.nan),
@@ -81,6 +101,9 @@ def figures_of_many(found: Measured, session: Session) -> list[dict[str, Any]]:
             "turnover": A[:, layout.TURNOVER] / np.where(found.mean > 0, found.mean, np.nan) / span,
             "exposure": A[:, layout.EXPOSED] / (times - C[:, layout.UNVALUED]),
         }
+        a_year = sessions_per_year(session.market.calendar)
+        exposure = np.asarray(figures["exposure"], dtype=np.float64)
+        figures |= _daily(found.daily, a_year, held, exposure)
     columns = {name: _plain(values) for name, values in figures.items()}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
@@ -93,30 +116,66 @@ def _plain(values: Any) -> list[Any]:
     return listed
 
 
-def _daily(samples: Floats, days_a_year: float) -> dict[str, Any]:
-    """Ratios, moments and block sums of the daily returns of each setting."""
+def _daily(
+    samples: Floats,
+    days_a_year: float,
+    held: Floats | None = None,
+    exposure: Floats | None = None,
+) -> dict[str, Any]:
+    """Ratios of the daily returns of each setting; moments and block sums of what is judged.
+
+    Judged are the returns over `exposure` of what was `held`, or, without it, the returns.
+    """
     count, days = samples.shape
     known = days >= 2
     returns = samples[:, 1:] / samples[:, :-1] - 1.0 if known else np.zeros((count, 0))
     sound = np.all(samples[:, :-1] > 0, axis=1) & np.all(np.isfinite(returns), axis=1) & known
     returns = np.where(sound[:, None], returns, 0.0)
+    downside = np.sqrt((np.minimum(returns, 0.0) ** 2).sum(axis=1) / max(1, days - 2))
+    many, year = sound & (days > 2), math.sqrt(days_a_year)
+    found = {
+        "sharpe": _sharpe(returns, many) * year,
+        "sortino": _over(returns, downside, many) * year,
+        "excess_sharpe": np.full(count, np.nan),
+    }
+    if held is None or exposure is None:
+        return found | _moments(returns, sound)
+    market = np.diff(held[:days]) / held[: days - 1] if known else np.zeros(0)
+    over = returns - exposure[:, None] * market
+    sound = sound & np.all(np.isfinite(over), axis=1)
+    over = np.where(sound[:, None], over, 0.0)
+    found["excess_sharpe"] = _sharpe(over, sound & (days > 2)) * year
+    return found | _moments(over, sound)
+
+
+def _over(returns: Floats, spread: Floats, known: npt.NDArray[np.bool_]) -> Floats:
+    """Mean over a spread; NaN where the spread is the rounding of the returns."""
+    least = ROUNDING * np.abs(returns).max(axis=1, initial=0.0)
+    mean = returns.mean(axis=1) if returns.shape[1] else np.zeros(len(returns))
+    return np.asarray(mean / np.where(known & (spread > least), spread, np.nan))
+
+
+def _sharpe(returns: Floats, known: npt.NDArray[np.bool_]) -> Floats:
+    """Daily Sharpe ratios, with n - 1."""
     size = returns.shape[1]
+    mean = returns.mean(axis=1) if size else np.zeros(len(returns))
+    second = ((returns - mean[:, None]) ** 2).mean(axis=1) if size else np.zeros(len(returns))
+    return _over(returns, np.sqrt(second * size / max(1, size - 1)), known)
+
+
+def _moments(returns: Floats, sound: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Days, skewness, kurtosis and block sums of the returns of each setting."""
+    count, size = returns.shape
     least = ROUNDING * np.abs(returns).max(axis=1, initial=0.0)
     mean = returns.mean(axis=1) if size else np.zeros(count)
     away = returns - mean[:, None]
     second = (away**2).mean(axis=1) if size else np.zeros(count)
-    deviation = np.sqrt(second * size / max(1, size - 1))
-    downside = np.sqrt((np.minimum(returns, 0.0) ** 2).sum(axis=1) / max(1, size - 1))
-    many = sound & (size >= 2)
-    spread = np.where(many & (np.sqrt(second) > least), second, np.nan)
+    spread = np.where(sound & (size >= 2) & (np.sqrt(second) > least), second, np.nan)
     # slices keep a row's numbers side by side: sums are then taken alike in any company
     ends = np.cumsum([0, *map(len, np.array_split(np.arange(size), BLOCKS))])
     blocks = [slice(start, end) for start, end in itertools.pairwise(ends.tolist())]
     squares = returns**2
-    year = math.sqrt(days_a_year)
     return {
-        "sharpe": mean / np.where(many & (deviation > least), deviation, np.nan) * year,
-        "sortino": mean / np.where(many & (downside > least), downside, np.nan) * year,
         "days": np.where(sound, size, 0),
         "skew": (away**3).mean(axis=1) / spread**1.5 if size else np.full(count, np.nan),
         "kurtosis": (away**4).mean(axis=1) / spread**2 if size else np.full(count, np.nan),

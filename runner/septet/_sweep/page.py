@@ -29,7 +29,9 @@ _MEANINGS: Final = (
         "Probabilistic Sharpe ratio (PSR)",
         "The probability that the true Sharpe ratio of this setting is above zero, given how many "
         "days there were, and their skewness and kurtosis, if it were the only one ever tried "
-        "(Bailey and Lopez de Prado, 2012).",
+        "(Bailey and Lopez de Prado, 2012). Where no rule can open a short, all three figures here "
+        "are of the daily returns minus those of holding the setting's mean exposure all the time: "
+        "a rise that holding makes as well is no merit of a setting.",
     ),
     (
         "Deflated Sharpe ratio (DSR)",
@@ -73,7 +75,11 @@ def _tiles(found: Findings) -> str:
     other = None if seen.elsewhere_daily is None or year is None else seen.elsewhere_daily * year
     items = [
         ("Settings", count(found.table.height), f"{count(found.count('failed'))} failed"),
-        ("Best Sharpe", number(best.get("sharpe")), f"by luck {number(found.luck)}"),
+        (
+            "Best Sharpe over holding" if found.over_holding else "Best Sharpe",
+            number(best.get("excess_sharpe" if found.over_holding else "sharpe")),
+            f"by luck {number(found.luck)}",
+        ),
         ("Seen alone (PSR)", chance(best.get("psr")), "true Sharpe above zero"),
         (
             "Best of many (DSR)",

@@ -111,7 +111,7 @@ class StagedEvaluator(CompiledEvaluator):
             daily = course.place.daily(days)
             times = stop - self._first
             measured.keep(row, course.capital, course.place.state, daily, times)
-        return figures_of_many(measured, self._session)
+        return figures_of_many(measured, self._session, self._held)
 
     def _goals(self, courses: Sequence[_Course], stop: int) -> Mapping[int, float | None]:
         goal = self._space.goal

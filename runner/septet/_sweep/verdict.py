@@ -75,7 +75,11 @@ def choice(found: Findings) -> str:
 def _ratios(found: Findings, best: dict[str, Any]) -> str:
     if best["psr"] is None:
         return "Its Sharpe ratio cannot be judged: too few days of returns, or none that differ."
-    alone = f"Seen alone, its true Sharpe ratio is above zero with {chance(best['psr'])} (PSR)"
+    over = ""
+    if found.over_holding:
+        over = f" over holding the same exposure, {number(best['excess_sharpe'])} here,"
+    above = f"is above zero with {chance(best['psr'])} (PSR)"
+    alone = f"Seen alone, its true Sharpe ratio{over} {above}"
     if best["dsr"] is None or found.chosen_from < 2:
         return f"{alone}."
     said = (
@@ -103,7 +107,11 @@ def overfitted(found: Findings) -> str:
     if share < _COIN[0]:
         return f"{said} The choice carried over more often than not, and not reliably."
     than = "about" if share <= _COIN[1] else "no better than"
-    return f"{said} That is {than} a coin toss: being best here says nothing of other days."
+    return (
+        f"{said} That is {than} a coin toss: being best here says nothing of other days. "
+        "It compares the settings with one another: where all share one edge, it says that the "
+        "choice among them does not matter, and nothing of the edge."
+    )
 
 
 def tone(found: Findings) -> str:
