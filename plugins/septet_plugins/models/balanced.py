@@ -26,8 +26,8 @@ def _kind() -> Any:
         def __init__(self, estimator: Any = None) -> None:
             self.estimator = estimator
 
-        def fit(self, X: Any, y: Any) -> Any:  # noqa: N803
-            """Fit with a weight for every row."""
+        def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:  # noqa: N803
+            """Fit with a weight for every row, times the one that is given."""
             if not has_fit_parameter(self.estimator, "sample_weight"):
                 raise InputError(
                     f"{type(self.estimator).__name__} takes no weights: class_weight: balanced "
@@ -35,7 +35,10 @@ def _kind() -> Any:
                     hint="remove class_weight or choose another estimator",
                 )
             inner = clone(self.estimator)
-            inner.fit(X, y, sample_weight=compute_sample_weight("balanced", y))
+            weight = compute_sample_weight("balanced", y)
+            if sample_weight is not None:
+                weight = weight * sample_weight
+            inner.fit(X, y, sample_weight=weight)
             self.septet_inner_ = inner
             self.classes_ = inner.classes_
             return self

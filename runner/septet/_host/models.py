@@ -26,6 +26,8 @@ class Window:
 
     `x` is float64 (n, f), `y` int64 (n,) of 0 and 1, `time_ns` and `known_ns` int64 (n,): when
     the row and when its label became known. `seed` is the model's own: the only source of chance.
+    `weight` is float64 (n,) with mean 1: how much of each label is its own where labels look ahead
+    over the same bars; None where they weigh the same.
     """
 
     x: Floats
@@ -34,6 +36,7 @@ class Window:
     known_ns: Ints
     feature_names: tuple[str, ...]
     seed: int
+    weight: Floats | None = None
 
 
 class Served(Protocol):

@@ -122,6 +122,54 @@ _WRAPPERS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class Calibrated:
+    """An estimator fitted on all rows, behind a calibrator fitted on rows it came to later."""
+
+    estimator: Any
+    calibrator: Any
+
+    def predict_proba(self, x: Floats) -> Floats:
+        """Probability down and up of every row, shape (n, 2)."""
+        up = self.calibrator.predict(_response(self.estimator, x))
+        return np.column_stack((1.0 - up, up))
+
+
+def _response(estimator: Any, x: Floats) -> Floats:
+    """What a calibrator reads of an estimator, one number a row."""
+    if response_of(estimator) == "score":
+        return np.asarray(estimator.decision_function(x), dtype=np.float64)
+    return np.asarray(estimator.predict_proba(x)[:, 1], dtype=np.float64)
+
+
+def _calibrator(method: str, response: Floats, y: Ints, weight: Floats | None) -> Any:
+    """Fit scikit-learn's calibrator of a method on responses to rows that were not fitted."""
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+
+    given = FrozenEstimator(_given_responses(response[:, None], y))
+    found = CalibratedClassifierCV(given, method=method, cv=2, ensemble=False)
+    found.fit(response[:, None], y, sample_weight=weight)
+    return found.calibrated_classifiers_[0].calibrators[0]
+
+
+def _given_responses(x: Floats, y: Ints) -> Any:
+    """Return a fitted classifier whose decision function is the one column it is given."""
+    from sklearn.linear_model import LogisticRegression
+
+    one = LogisticRegression().fit(x, y)
+    one.coef_, one.intercept_ = np.ones((1, 1)), np.zeros(1)
+    return one
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What was fitted, and whether the rows' weights were used."""
+
+    model: Any
+    is_weighted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EstimatorTrainer:
     """Fits a recipe's estimator on scaled rows, calibrated or not, and serves it exactly."""
 
@@ -148,7 +196,8 @@ class EstimatorTrainer:
         with _one_thread() as caught:
             scaler = _scaler(self.scale)
             x = window.x if scaler is None else scaler.fit_transform(window.x)
-            answer = self._fit(x, window)
+            fitted = self._fit(x, window)
+            answer = fitted.model
             rows = _held_out(window)
             wanted = answer.predict_proba(rows if scaler is None else scaler.transform(rows))[:, 1]
             served, difference = self._serve(scaler_of(scaler), answer, rows, wanted)
@@ -157,30 +206,67 @@ class EstimatorTrainer:
             "served_by": served.format,
             "scale": self.scale,
             "calibrate": self.calibrate,
+            "weights": "uniqueness" if fitted.is_weighted else "none",
             "largest_difference": difference,
             "rows_compared": len(rows),
             "versions": _versions(answer, served.format),
         }
         return Fitted(served, _importance(answer), notes[:5], facts)
 
-    def _fit(self, x: Floats, window: Window) -> Any:
-        estimator = self.recipe.estimator(window.seed, len(window.y))
-        if self.calibrate != "none":
-            from sklearn.calibration import CalibratedClassifierCV
+    def _fit(self, x: Floats, window: Window) -> _Answer:
+        """Fit the estimator on all rows; its calibrator on later rows than copies of it saw."""
+        if self.calibrate == "none":
+            return self._fit_rows(x, window, slice(None))
+        responses, tested = [], []
+        for fit, test in calibration_folds(window):
+            part = self._fit_rows(x, window, fit)
+            responses.append(self._calibrated_on(part.model, x[test]))
+            tested.append(test)
+        rows = np.concatenate(tested)
+        if np.bincount(window.y[rows], minlength=2).min() < 2:
+            raise Untrainable("the calibration folds have one row of a class")
+        weight = None if window.weight is None else window.weight[rows]
+        found = _calibrator(self.calibrate, np.concatenate(responses), window.y[rows], weight)
+        whole = self._fit_rows(x, window, slice(None))
+        return _Answer(Calibrated(whole.model, found), whole.is_weighted)
 
-            estimator = CalibratedClassifierCV(
-                estimator, method=self.calibrate, cv=calibration_folds(window), ensemble=True
-            )
+    def _fit_rows(self, x: Floats, window: Window, rows: Any) -> _Answer:
+        """Fit a new estimator on some rows, with their weights if it takes them."""
+        from sklearn.utils.validation import has_fit_parameter
+
+        y, weight = window.y[rows], window.weight
+        estimator = self.recipe.estimator(window.seed, len(y))
+        if weight is not None and has_fit_parameter(estimator, "sample_weight"):
+            try:
+                estimator.fit(x[rows], y, sample_weight=weight[rows])
+            except (TypeError, ValueError):
+                # one inside it takes no weights: what is wrong with the rows comes up again below
+                estimator = self.recipe.estimator(window.seed, len(y))
+            else:
+                return self._checked(estimator, is_weighted=True)
         try:
-            estimator.fit(x, window.y)
+            estimator.fit(x[rows], y)
         except (TypeError, ValueError) as error:
             first = str(error).strip().splitlines()[0]
             raise InputError(
                 f"{self.name} cannot be fitted: {first}", hint="check model.params"
             ) from error
-        if not hasattr(estimator, "predict_proba"):
+        return self._checked(estimator, is_weighted=False)
+
+    def _calibrated_on(self, estimator: Any, x: Floats) -> Floats:
+        """Ask an estimator for what its calibrator reads, of rows it was not fitted on."""
+        try:
+            return _response(estimator, x)
+        except (AttributeError, ValueError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"{self.name} cannot be calibrated: {first}", hint="write calibrate: none"
+            ) from error
+
+    def _checked(self, estimator: Any, *, is_weighted: bool) -> _Answer:
+        if self.calibrate == "none" and not hasattr(estimator, "predict_proba"):
             raise InputError(f"{self.name} gives no probabilities", hint="write calibrate: sigmoid")
-        return estimator
+        return _Answer(estimator, is_weighted)
 
     def _serve(
         self, scaler: Scaler, answer: Any, rows: Floats, wanted: Floats
@@ -254,6 +340,9 @@ class _Part:
 
 
 def _parts(answer: Any) -> list[_Part]:
+    if isinstance(answer, Calibrated):
+        calibration = calibration_of(answer.calibrator)
+        return [_Part(answer.estimator, response_of(answer.estimator), calibration)]
     folds = getattr(answer, "calibrated_classifiers_", None)
     if folds is None:
         return [_Part(answer, "probability", Calibration())]

@@ -25,6 +25,7 @@ from septet._learn.labels import NEVER_NS, Labels
 from septet._learn.portable import OnnxModel
 from septet._learn.schedule import TrainingRule, model_seed, training_rows, training_times
 from septet._learn.stored import StoredModel, fingerprint, iso_time, make_card
+from septet._learn.uniqueness import uniqueness
 from septet.errors import ModelError, RunError
 
 __all__ = [
@@ -50,6 +51,7 @@ EXPIRED: Final = 2
 NOT_FINITE: Final = 3
 REASONS: Final = ("", "no_model", "expired", "not_finite")
 Progress = Callable[[int, int, str], None]
+_ROUNDING: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,7 @@ def fit_window(
         labels.known_ns[rows],
         dataset.feature_names,
         model_seed(seed, trained_to_ns),
+        _weights(dataset, labels, rows),
     )
     try:
         fitted = trainer.fit(window)
@@ -193,6 +196,12 @@ def fit_window(
         fingerprint=fingerprint(fitted.model),
         card=make_card(trainer.name, window, fitted, trained_to_ns),
     )
+
+
+def _weights(dataset: Dataset, labels: Labels, rows: Ints) -> Floats | None:
+    """Weights of a window's rows; None where all labels are as much their own."""
+    weight = uniqueness(dataset, labels.known_ns, rows)
+    return None if float(np.ptp(weight)) <= _ROUNDING else weight
 
 
 class _Board:

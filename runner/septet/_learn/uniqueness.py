@@ -1,0 +1,59 @@
+"""How much of a label is its own, where labels look ahead over the same bars.
+
+A label over eight bars shares seven of them with its neighbour: a window of a thousand such rows
+holds about as much as 125 that do not overlap. Rows weigh by their mean uniqueness, so that a
+crowd of labels over one move does not outvote the others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from septet._data.bars import Floats, Ints
+    from septet._learn.dataset import Dataset
+
+__all__ = ["uniqueness"]
+
+
+def uniqueness(dataset: Dataset, known_ns: Ints, rows: Ints) -> Floats:
+    """Weights of the rows of a window by the mean uniqueness of their labels.
+
+    With c the number of the window's labels of the symbol that look at a bar, a label that looks
+    at the bars after its own up to the one that decided it has ``mean(1 / c)`` over them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        All rows and bars.
+    known_ns : int64 (n,)
+        When the label of each row of the dataset became known: the known time of the bar that
+        decided it.
+    rows : int64 (m,)
+        Rows of the window, all with a label.
+
+    Returns
+    -------
+    float64 (m,)
+        Positive, with mean 1; all 1 where no labels overlap. Labels outside `rows` do not count.
+
+    References
+    ----------
+    Lopez de Prado (2018), Advances in Financial Machine Learning, 4.3 and 4.4.
+    """
+    weight = np.ones(len(rows))
+    for number, bars in enumerate(dataset.bars):
+        mine = np.flatnonzero(dataset.symbol[rows] == number)
+        if not len(mine):
+            continue
+        first = dataset.row[rows[mine]] + 1
+        past = np.searchsorted(bars.known_ns, known_ns[rows[mine]], side="right")
+        past = np.maximum(past, first + 1)
+        size = int(past.max()) + 1
+        alive = np.bincount(first, minlength=size) - np.bincount(past, minlength=size)
+        share = 1.0 / np.maximum(np.cumsum(alive), 1)
+        summed = np.concatenate(([0.0], np.cumsum(share)))
+        weight[mine] = (summed[past] - summed[first]) / (past - first)
+    return np.asarray(weight / weight.mean())

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as draw
+
+from septet._data.bars import Floats, Ints
+from septet._learn.dataset import Dataset
+from septet._learn.labels import LabelRule, make_labels
+from septet._learn.uniqueness import uniqueness
+from septet._learn.walk import fit_window
+from tests.learn.sample import dataset, rule, trainer
+
+
+def slowly(data: Dataset, known_ns: Ints, rows: Ints) -> Floats:
+    """Bar by bar, as the formula is written."""
+    spans = []
+    for row in rows:
+        bars, own = data.bars[data.symbol[row]], int(data.row[row])
+        ends = [bar for bar in range(own + 1, len(bars)) if bars.known_ns[bar] <= known_ns[row]]
+        spans.append((int(data.symbol[row]), ends))
+    weights = []
+    for symbol, span in spans:
+        shares = [1 / sum(bar in other for each, other in spans if each == symbol) for bar in span]
+        weights.append(np.mean(shares))
+    return np.array(weights) / np.mean(weights)
+
+
+@settings(max_examples=25, deadline=None)
+@given(draw.integers(0, 99), draw.integers(1, 9), draw.booleans())
+def test_against_the_formula(seed: int, horizon: int, barrier: bool) -> None:
+    data = dataset(60, 2, seed)
+    asked = LabelRule("triple_barrier" if barrier else "direction", horizon)
+    labels = make_labels(data, asked)
+    rows = np.flatnonzero(np.isfinite(labels.value))
+    rows = rows[np.random.default_rng(seed).random(len(rows)) < 0.7]
+    found = uniqueness(data, labels.known_ns, rows)
+    assert found == pytest.approx(slowly(data, labels.known_ns, rows), rel=1e-9)
+
+
+def test_labels_that_do_not_overlap_weigh_the_same() -> None:
+    data = dataset(60, 1)
+    labels = make_labels(data, LabelRule("direction", 5))
+    apart = np.arange(5, 50, 5)
+    assert uniqueness(data, labels.known_ns, apart).tolist() == [1.0] * len(apart)
+    crowded = np.array([5, 6, 7, 20])
+    found = uniqueness(data, labels.known_ns, crowded)
+    assert found[3] > 2 * found[1]
+
+
+def test_a_window_is_fitted_with_its_weights() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+
+    data = dataset(900, 1)
+    labels = make_labels(data, LabelRule("triple_barrier", 12))
+    asked = replace(rule(), train_ns=10**18)
+    to_ns = int(data.time_ns[-1])
+    one = fit_window(data, trainer(LogisticRegression), labels, asked, seed=1, trained_to_ns=to_ns)
+    assert one.card["weights"] == "uniqueness"
+    assert one.train_rows is not None
+    weight = uniqueness(data, labels.known_ns, one.train_rows)
+    y = labels.value[one.train_rows].astype(np.int64)
+    x = data.x[one.train_rows]
+    wanted = LogisticRegression().fit(x, y, sample_weight=weight).predict_proba(x)[:, 1]
+    assert one.model is not None
+    assert np.abs(one.model.predict(x) - wanted).max() < 1e-6
+    plain = LogisticRegression().fit(x, y).predict_proba(x)[:, 1]
+    assert np.abs(plain - wanted).max() > 1e-4
+    near = fit_window(
+        data, trainer(KNeighborsClassifier), labels, asked, seed=1, trained_to_ns=to_ns
+    )
+    assert near.card["weights"] == "none"
