@@ -12,6 +12,9 @@ from septet_schemas.units import Span, format_duration
 
 __all__ = ["CHECKS"]
 
+_CALIBRATION_BLOCKS: Final = 5
+_ISOTONIC_ROWS: Final = 1_000
+
 
 def _training(model: UseBlock) -> Training:
     training: Training = model.extra["training"]
@@ -91,11 +94,24 @@ def check_schedule(case: Case) -> None:
             expected=f"{training.min_rows} rows (min_rows) or more",
             hint="make train longer, the bar shorter, or min_rows smaller",
         )
+    _warn_isotonic(case, model, rows)
     if training.embargo.bar_count or training.embargo.duration_ns:
         case.warn(
             ("model", "training", "embargo"),
             "embargo does nothing in walk_forward: no training row follows a test block",
             hint="remove it",
+        )
+
+
+def _warn_isotonic(case: Case, model: UseBlock, rows: int) -> None:
+    """An isotonic calibration of few rows fits their noise: worse than none."""
+    fold = rows // _CALIBRATION_BLOCKS
+    if model.extra["calibrate"] == "isotonic" and fold < _ISOTONIC_ROWS:
+        case.warn(
+            ("model", "calibrate"),
+            f"isotonic calibration has {fold:,} rows a fold here, and fits noise in so few",
+            expected=f"{_ISOTONIC_ROWS:,} rows a fold, a fifth of the window each",
+            hint="calibrate: sigmoid, or a longer training.train",
         )
 
 
