@@ -51,7 +51,8 @@ TOP_LEVEL = {
     "runner", "plugins", "strategies", "schemas", "tests", "examples", "pyproject.toml",
     "README.md",
     # what every project has
-    "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "docs", ".ci", "Makefile", "benchmarks",
+    "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", ".ci", "Makefile",
+    "benchmarks",
     ".editorconfig", ".gitattributes", ".gitignore", ".pre-commit-config.yaml",
 }  # fmt: skip
 

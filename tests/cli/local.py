@@ -42,6 +42,18 @@ OPTIONS = {
 }  # fmt: skip
 
 
+def store_credential(config: Path, exchange: str = "binance") -> None:
+    """Write `venues.toml` as an operator would: for this machine, and private."""
+    path = config / "septet" / "venues.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        f'[{exchange}]\nexchange = "{exchange}"\nkey = "env:LOCAL_KEY"\n'
+        'secret = "env:LOCAL_SECRET"\nhosts = ["127.0.0.1"]\n',
+        encoding="utf-8",
+    )
+    path.chmod(0o600)
+
+
 @dataclass
 class Local:
     """A folder, a venue in it, and what septet processes are started with."""
@@ -71,7 +83,11 @@ class Local:
 
     @property
     def environment(self) -> dict[str, str]:
-        own = {"LOCAL_KEY": "k", "LOCAL_SECRET": "s", "SEPTET_STATE_DIR": str(self.folder / "st")}
+        own = {
+            "LOCAL_KEY": "k", "LOCAL_SECRET": "s", "SEPTET_STATE_DIR": str(self.folder / "st"),
+            "XDG_CONFIG_HOME": str(self.folder / "config"),
+        }  # fmt: skip
+        store_credential(self.folder / "config")
         return {**os.environ, **own}
 
     @property

@@ -17,7 +17,7 @@ from septet._host.venues import Market, VenueFacts
 from septet._live.clock import WallClock
 from septet._live.world import Row, _Looking
 from tests.cli.conftest import Command
-from tests.cli.local import OPTIONS, STRATEGY
+from tests.cli.local import OPTIONS, STRATEGY, store_credential
 from tests.cli.worlds import world
 
 
@@ -55,6 +55,8 @@ def secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LOCAL_KEY", "k")
     monkeypatch.setenv("LOCAL_SECRET", "s")
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "st"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    store_credential(tmp_path / "config")
 
 
 @pytest.fixture

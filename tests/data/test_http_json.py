@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from septet._data.align import series_as_of
 from septet._data.load import read_series
 from septet._store.parquet import BarStore
-from septet.errors import DataError, RunError
+from septet.errors import DataError, InputError, RunError
 from septet_plugins.data.http_json import pick
 from tests.data.helpers import DAY_NS, HOUR_NS, block, ns, request
 from tests.data.venue import Answer, serve
@@ -158,3 +159,44 @@ def test_paths() -> None:
     ):  # fmt: skip
         with pytest.raises(DataError, match=message):
             pick(document, path)
+
+
+def _redirecting(target: str, status: int) -> Any:
+    def respond(path: str, query: dict[str, str]) -> Answer:
+        return (status, {"Location": target}, {}) if path == "/fng" else (200, {}, {"data": []})
+
+    return respond
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_to_another_host_is_followed(tmp_path: Path, status: int) -> None:
+    asked: list[str] = []
+
+    def other(path: str, query: dict[str, str]) -> Answer:
+        asked.append(path)
+        return 200, {}, {"data": []}
+
+    with serve(other) as there, serve(_redirecting(f"{there}/fng", status)) as url:
+        site = made(url, headers={"Authorization": "env:TOKEN"})
+        wanted = request("1h", "X", store=BarStore(tmp_path), now_ns=1, name="mood")
+        wanted = replace(wanted, read=lambda reference, host: "Bearer the-token")
+        with pytest.raises(RunError, match="redirect to another host is not followed"):
+            site.declaration(site.config).fetch(wanted, lambda what, done, total: None)
+    assert asked == []
+
+
+def test_a_header_is_read_for_the_host_of_the_address(tmp_path: Path) -> None:
+    read: list[tuple[str, str]] = []
+    with serve(Site((DAY, 40)).respond) as url:
+        site = made(url, headers={"Authorization": "env:TOKEN"})
+        wanted = request("1h", "X", store=BarStore(tmp_path), now_ns=1, name="mood")
+
+        def reading(reference: Any, host: str) -> str:
+            read.append((str(reference), host))
+            return "Bearer the-token"
+
+        source = site.declaration(site.config)
+        source.fetch(replace(wanted, read=reading), lambda what, done, total: None)
+        with pytest.raises(InputError, match="nobody may read"):
+            source.fetch(wanted, lambda what, done, total: None)
+    assert read == [("env:TOKEN", "127.0.0.1")]

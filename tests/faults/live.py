@@ -20,7 +20,7 @@ from septet._drill.processes import RunProcess, VenueProcess
 from septet._drill.venue import SymbolConfig, Synthetic, VenueConfig
 from septet._journal.reader import Reader
 from septet._live.kill import ask_resume
-from tests.cli.local import OPTIONS, STRATEGY
+from tests.cli.local import OPTIONS, STRATEGY, store_credential
 from tests.faults.judge import FEW
 
 WITHIN_S = 90.0
@@ -38,8 +38,10 @@ class Live:
         )
         text = text.replace("period: 2", "period: 4").replace("period: 5", "period: 10")
         self.file.write_text(text, encoding="utf-8")
+        store_credential(folder / "config")
         self.environment = {
             "LOCAL_KEY": "k", "LOCAL_SECRET": "s", "SEPTET_STATE_DIR": str(folder / "state"),
+            "XDG_CONFIG_HOME": str(folder / "config"),
         }  # fmt: skip
         self.words = [
             str(self.file), "--mode", "live", "--yes", "--clock", venue.admin,

@@ -9,7 +9,7 @@ import pytest
 
 from septet._config import load
 from septet.cli import main
-from tests.cli.local import OPTIONS
+from tests.cli.local import OPTIONS, store_credential
 from tests.cli.worlds import world
 
 FILE = Path(__file__).resolve().parents[2] / "strategies" / "live-example.yaml"
@@ -47,9 +47,11 @@ def test_a_drill_trades_the_bars_of_the_backtest_on_its_own_venue() -> None:
 def test_the_commands_of_its_header_on_a_local_venue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("BINANCE_KEY", "k")
-    monkeypatch.setenv("BINANCE_SECRET", "s")
+    monkeypatch.setenv("LOCAL_KEY", "k")
+    monkeypatch.setenv("LOCAL_SECRET", "s")
+    store_credential(tmp_path / "config")
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "st"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     runs = tmp_path / "runs"
     with world(tmp_path, bar_ns=900 * 10**9, bar_wall_ns=400_000_000, history=1_200) as venue:
         sets = []

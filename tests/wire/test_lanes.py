@@ -21,7 +21,7 @@ from septet._drill.check import check_trading
 from septet._drill.venue import SymbolConfig, Synthetic, VenueConfig
 from septet._drill.venue.truth import read_truth
 from septet._journal.reader import Reader
-from tests.cli.local import STRATEGY
+from tests.cli.local import STRATEGY, store_credential
 from tests.wire.bybit import BybitVenue
 
 WITHIN_S = 90.0
@@ -43,9 +43,11 @@ class Desk:
         text = text.replace("use: ccxt,", "use: ccxt, poll: 200ms,")
         self.file.write_text(text, encoding="utf-8")
         self.log = folder / "run.log"
+        store_credential(folder / "config", "bybit")
         self.environment = {
             **os.environ, "LOCAL_KEY": venue.inner.config.api_key,
             "LOCAL_SECRET": venue.inner.config.secret, "SEPTET_STATE_DIR": str(folder / "state"),
+            "XDG_CONFIG_HOME": str(folder / "config"),
         }  # fmt: skip
 
     async def run(self) -> Process:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
-import urllib.error
+import re
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field, field_validator
 
-from septet.errors import DataError, RunError
+from septet.errors import DataError, InputError, RunError
 from septet.plugin import (
     Config,
     Facts,
@@ -20,6 +21,8 @@ from septet.plugin import (
     Progress,
     RawSeries,
     Request,
+    Secret,
+    SecretRef,
     WallDuration,
     series,
 )
@@ -32,6 +35,9 @@ __all__ = ["HttpJson", "HttpJsonConfig", "pick"]
 
 _CHUNK: Final = 65_536
 _BAR: Final = "series"
+_SECRET: Final = re.compile(r"(?i)auth|token|key|secret|cookie|passw|session|credential|signature")
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 
 
 class HttpJsonConfig(Config):
@@ -45,7 +51,7 @@ class HttpJsonConfig(Config):
     select: str
     time: str
     known: str | None = None
-    headers: dict[str, str] = {}
+    headers: dict[str, str | Secret] = {}
     timeout: WallDuration = Field(default="20s")  # type: ignore[assignment]
     max_bytes: int = Field(default=20_000_000, ge=1, le=1_000_000_000)
 
@@ -60,6 +66,44 @@ class HttpJsonConfig(Config):
         if urllib.parse.urlsplit(value).scheme not in ("http", "https"):
             raise ValueError("expected an address that begins with https:// or http://")
         return value
+
+    @field_validator("headers", mode="before")
+    @classmethod
+    def _no_literal_secret(cls, value: Any) -> Any:
+        """Read references; a header whose name speaks of a secret takes nothing else."""
+        if not isinstance(value, dict):
+            return value
+        found: dict[Any, Any] = {}
+        for name, each in value.items():
+            named = isinstance(each, str) and each.startswith(("env:", "file:"))
+            found[name] = SecretRef.parse(each) if named or _SECRET.search(str(name)) else each
+            if not _HEADER.fullmatch(str(name)) or not _VALUE.fullmatch(str(each)):
+                raise ValueError(f"the header {name!r} has characters that no header may have")
+        return found
+
+
+class _SameHost(urllib.request.HTTPRedirectHandler):
+    """Follows redirects on one host: what was asked there, and its headers, go nowhere else."""
+
+    max_redirections = 5
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """Raise for another host, port or scheme."""
+        old, new = (urllib.parse.urlsplit(each) for each in (req.full_url, newurl))
+        if (new.scheme, new.netloc) != (old.scheme, old.netloc):
+            raise RunError(
+                f"{_plain(req.full_url)} redirects to {new.scheme}://{new.netloc}, and a redirect "
+                "to another host is not followed",
+                hint="write that address as url:, if it is to be asked",
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _plain(url: str) -> str:
+    """Return an address without its query, which may hold a token."""
+    return url.partition("?")[0]
 
 
 def pick(document: Any, path: str) -> list[Any]:
@@ -131,7 +175,7 @@ class HttpJson:
         """Download the document and keep what is new in it."""
         store, key = the_store(request), self._key(request)
         progress(request.name, 0, None)
-        frame = self._rows(self._download(), request.now_ns)
+        frame = self._rows(self._download(request), request.now_ns)
         old = store.read("http_json", key, _BAR, None, None)
         if old is not None:
             frame = _new(frame, old)
@@ -163,26 +207,39 @@ class HttpJson:
             seen_ns=pl.lit(now_ns, pl.Int64),
         ).unique(["time", "value"], keep="first", maintain_order=True)
 
-    def _download(self) -> Any:
-        config = self._config
-        ask = urllib.request.Request(config.url, headers={"User-Agent": "septet", **config.headers})
+    def _headers(self, request: Request) -> dict[str, str]:
+        """Return the headers with their secrets, which are read for the address's host alone."""
+        host = (urllib.parse.urlsplit(self._config.url).hostname or "").lower()
+        found = {"User-Agent": "septet"}
+        for name, value in self._config.headers.items():
+            if isinstance(value, SecretRef):
+                if request.read is None:
+                    raise InputError(f"the header {name} names {value}, which nobody may read here")
+                value = request.read(value, host)
+                if not _VALUE.fullmatch(value):
+                    raise InputError(f"what {name} names has characters that no header may have")
+            found[name] = value
+        return found
+
+    def _download(self, request: Request) -> Any:
+        config, plain = self._config, _plain(self._config.url)
+        ask = urllib.request.Request(config.url, headers=self._headers(request))
+        opener = urllib.request.build_opener(_SameHost)
         try:
-            with urllib.request.urlopen(  # nosec B310 - http and https only
-                ask, timeout=config.timeout / 1e9
-            ) as answer:
+            with opener.open(ask, timeout=config.timeout / 1e9) as answer:
                 data = answer.read(config.max_bytes + 1)
-        except (OSError, urllib.error.URLError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise RunError(
-                f"{config.url} cannot be downloaded: {error}", hint="is it reachable? try again"
+                f"{plain} cannot be downloaded: {error}", hint="is it reachable? try again"
             ) from error
         if len(data) > config.max_bytes:
             raise DataError(
-                f"{config.url} sent more than {config.max_bytes} bytes", hint="raise max_bytes:"
+                f"{plain} sent more than {config.max_bytes} bytes", hint="raise max_bytes:"
             )
         try:
             return json.loads(data)
-        except ValueError as error:
-            raise DataError(f"{config.url} did not send JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{plain} did not send JSON: {error}") from error
 
 
 def _new(frame: pl.DataFrame, old: pl.DataFrame) -> pl.DataFrame:

@@ -38,6 +38,7 @@ __all__ = ["check"]
     help="With --world: take market time from the local venue at this address.",
 )
 @options.unchecked
+@options.access
 @options.as_json
 def check(
     file: str,
@@ -46,6 +47,8 @@ def check(
     world: bool,
     clock: str | None,
     unchecked: bool,
+    secrets: tuple[str, ...],
+    hosts: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Check a strategy file: its shape, what it refers to, and whether it makes sense.
@@ -54,11 +57,13 @@ def check(
     each version of their source. Every problem is shown at once, each with its place.
     With --world the exchange is asked whether it lists the symbols, takes the sizes and orders,
     how far its history reaches, what the key may do, and what the clocks say; what would stop a
-    run, or keep it from ever entering, is an error and leaves with status 2.
+    run, or keep it from ever entering, is an error and leaves with status 2. The file reads no
+    secret, and reaches no address of its own, that was not allowed here.
     """
     from septet._config.load import load
 
-    loaded = load(file, mode=mode, sets=sets, unchecked=unchecked, say=options.told)
+    access = options.access_of(secrets, hosts)
+    loaded = load(file, mode=mode, sets=sets, access=access, unchecked=unchecked, say=options.told)
     settings = _settings_of_sweep(loaded) if loaded.strategy.sweep is not None else None
     seen = _look(loaded, clock) if world else None
     if as_json:

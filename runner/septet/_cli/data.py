@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from septet._cli import options
 from septet.errors import DataError, InputError
 
 if TYPE_CHECKING:
+    from septet._config.access import Access
     from septet._data.bars import BarTable, Finding
     from septet._data.normalise import Normalised
     from septet._data.source import FetchReport, Progress, Request
@@ -111,6 +113,7 @@ def _progress() -> Iterator[Progress]:
 @click.option("--since", help="First day or time, UTC; by default the strategy's, with warm-up.")
 @click.option("--until", help="Last day or time, UTC.")
 @_store_option
+@options.access
 @_json
 def fetch(
     file: Path | None,
@@ -120,6 +123,8 @@ def fetch(
     since: str | None,
     until: str | None,
     root: Path | None,
+    secrets: tuple[str, ...],
+    hosts: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Download what a strategy FILE needs, or bars of an exchange.
@@ -136,7 +141,8 @@ def fetch(
             "--since 2023-01-01",
         )
     if file is not None:
-        jobs = _jobs_of_file(file, store, first, last)
+        access = options.access_of(secrets, hosts)
+        jobs = _jobs_of_file(file, store, (first, last), access)
     else:
         jobs = [_job_of_exchange(str(exchange), symbols, bar, store, first, last)]
     reports: list[FetchReport] = []
@@ -147,7 +153,7 @@ def fetch(
 
 
 def _jobs_of_file(
-    file: Path, store: BarStore, first: int | None, last: int | None
+    file: Path, store: BarStore, span: tuple[int | None, int | None], access: Access
 ) -> list[tuple[Any, Request]]:
     from dataclasses import replace
 
@@ -155,7 +161,7 @@ def _jobs_of_file(
     from septet._data.load import request_for
     from septet._data.source import Fetches
 
-    loaded = load(file)
+    loaded, (first, last) = load(file, access=access), span
     strategy = loaded.strategy
     blocks = {"candles": strategy.data.candles, **strategy.data.series}
     if strategy.data.funding is not None:
@@ -164,6 +170,7 @@ def _jobs_of_file(
     for name, block in blocks.items():
         source = block.declaration(block.config)
         if isinstance(source, Fetches):
+            access.reach(block.config, f"data.{name}")
             request = request_for(loaded, name, store=store)
             start = request.start_ns
             if first is not None:

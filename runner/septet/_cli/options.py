@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-__all__ = ["told", "as_json", "mode", "settings", "strategy_file", "unchecked"]
+if TYPE_CHECKING:
+    from septet._config.access import Access
+
+__all__ = [
+    "access", "access_of", "as_json", "mode", "settings", "strategy_file", "told", "unchecked",
+]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,6 +56,41 @@ def unchecked(command: F) -> F:
         is_flag=True,
         help="Run plugins of other packages without checking them first; the verdict says so.",
     )(command)
+
+
+def access(command: F) -> F:
+    """Take ``--allow-secret`` and ``--trust-host``: what the file may read and reach."""
+    allow = click.option(
+        "--allow-secret",
+        "secrets",
+        multiple=True,
+        metavar="NAME[@HOST]",
+        help="Let the file read this environment variable, or this file by its path, for the "
+        "exchange's own hosts and HOST. May be repeated.",
+    )
+    trust = click.option(
+        "--trust-host",
+        "hosts",
+        multiple=True,
+        metavar="HOST",
+        help="Let the file reach this host by an address of its own. May be repeated.",
+    )
+    return allow(trust(command))
+
+
+def access_of(secrets: tuple[str, ...], hosts: tuple[str, ...]) -> Access:
+    """Return what the options of `access` allow; a person at a terminal is asked for the rest."""
+    from septet._config.access import Access
+
+    return Access.of(secrets, hosts, _ask if sys.stdin.isatty() else None)
+
+
+def _ask(question: str) -> bool:
+    try:
+        return click.confirm(question, default=False, err=True)
+    except click.Abort:  # Ctrl-C, or the end of the input
+        click.echo(err=True)
+        return False
 
 
 def as_json(command: F) -> F:

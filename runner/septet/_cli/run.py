@@ -80,6 +80,7 @@ __all__ = ["refuse_live_options", "run"]
     show_default=True,
     help="Paper and live: the least that is logged.",
 )
+@options.access
 @options.as_json
 def run(files: tuple[str, ...], mode: str | None, sets: tuple[str, ...], **chosen: Any) -> int:
     """Run the strategy in FILE and store what it did.
@@ -93,9 +94,11 @@ def run(files: tuple[str, ...], mode: str | None, sets: tuple[str, ...], **chose
     from septet._cli.render import render_problems
     from septet._config import load
 
+    access = options.access_of(chosen.pop("secrets"), chosen.pop("hosts"))
     unchecked = chosen.pop("unchecked")
     loaded = [
-        load(file, mode=mode, sets=sets, unchecked=unchecked, say=options.told) for file in files
+        load(file, mode=mode, sets=sets, access=access, unchecked=unchecked, say=options.told)
+        for file in files
     ]
     for each in loaded:
         if each.warnings:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from septet._config.access import Access
 from septet._config.check import problem_at, shape_problems
 from septet._config.cross import cross_check
 from septet._config.explain import Origin, origins_of, short_keys
@@ -35,7 +36,8 @@ class Loaded:
     `resolved` is the effective configuration as plain data, secrets as references; `origins`
     says for each of its keys (dotted path) where the value came from. `tree` is the file with
     everything laid over it; paths in the file are relative to `base_dir`. `verdicts` are those of
-    plugins that are not septet's; `unchecked` says that nobody asks for any.
+    plugins that are not septet's; `unchecked` says that nobody asks for any. `access` is what the
+    operator allowed the file to read and reach: nothing, unless a command says otherwise.
     """
 
     strategy: Strategy
@@ -48,6 +50,7 @@ class Loaded:
     host: Host
     verdicts: tuple[PluginVerdict, ...] = ()
     unchecked: bool = True
+    access: Access = field(default_factory=Access, compare=False, repr=False)
 
 
 def load(
@@ -58,6 +61,7 @@ def load(
     sets: Sequence[str | Setting] = (),
     unchecked: bool = False,
     say: Callable[[str], None] | None = None,
+    access: Access | None = None,
 ) -> Loaded:
     """Load a strategy file.
 
@@ -75,6 +79,8 @@ def load(
         Whether plugins that are not septet's may run without the decisive checks of the kit.
     say
         Told when a plugin is checked, which takes a few seconds once.
+    access
+        What the operator allows the file to read and reach; by default nothing.
 
     Raises
     ------
@@ -113,6 +119,7 @@ def load(
         host=host,
         verdicts=tuple(verdicts),
         unchecked=unchecked,
+        access=access or Access(),
     )
 
 

@@ -52,6 +52,10 @@ class LoadedFile(Protocol):
     def base_dir(self) -> Path:
         """Folder that relative paths start from."""
 
+    @property
+    def access(self) -> Any:
+        """What the operator allowed the file to read and reach."""
+
 
 def keys_of(block: UseBlock, model: type[K]) -> K:
     """Return the generic keys of a validated block as their model."""
@@ -77,6 +81,7 @@ def request_for(
         name=name,
         now_ns=time.time_ns() if now_ns is None else now_ns,
         store=store,
+        read=loaded.access.read_for(Path(loaded.base_dir), f"data.{name}"),
     )
 
 

@@ -8,10 +8,12 @@ normalise path judges what they hand over, so that history and live data meet th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from septet_schemas.base import SecretRef
 
 if TYPE_CHECKING:
     import polars as pl
@@ -55,12 +57,17 @@ class Store(Protocol):
         """Add to `meta`."""
 
 
+ReadFor = Callable[[SecretRef, str], str]
+"""Reads a secret that the file names, to send it to a host."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked of a source. Times are UTC nanoseconds; None means without a bound.
 
     `name` is the key of the block in the strategy file (``candles``, or a series' name);
-    `now_ns` is the instant at which the data is read.
+    `now_ns` is the instant at which the data is read. `read` reads a secret of the block to send
+    it to one host, and raises if the operator did not allow that; None where nothing is downloaded.
     """
 
     symbols: tuple[str, ...]
@@ -71,6 +78,7 @@ class Request:
     name: str = "candles"
     now_ns: int = 2**63 - 1
     store: Store | None = None
+    read: ReadFor | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,8 @@ def drill(loaded: Loaded, options: Options, say: Say = lambda text: None) -> Out
         ]  # fmt: skip
         for each in [*options.sets, *settings_for(loaded, options.mode, venue.urls)]:
             words += ["--set", each]
+        for each in (KEY, SECRET):
+            words += ["--allow-secret", f"{each}@127.0.0.1"]
         environment = {
             KEY: stage.config.api_key, SECRET: stage.config.secret,
             "SEPTET_STATE_DIR": str(options.folder / "state"),

@@ -224,6 +224,8 @@ def make_series(loaded: Any, clock: LiveClock, plugins: PluginDesk) -> SeriesDes
     blocks = dict(strategy.data.series)
     if strategy.data.funding is not None:
         blocks["funding"] = strategy.data.funding
+    for name, block in blocks.items():
+        loaded.access.reach(block.config, f"data.{name}")
     request = request_for(loaded, store=BarStore(), now_ns=clock.market_ns())
     lines = series_lines(blocks, int(strategy.universe.bar))
     return SeriesDesk(lines, replace(request, start_ns=None, end_ns=None), clock, plugins)

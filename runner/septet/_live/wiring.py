@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from septet._config.secrets import read_secret
 from septet._core.orders.records import Timing
 from septet._data.bars import Instrument
 from septet._host.tasks import Tasks
@@ -41,6 +40,7 @@ def feed_of(loaded: Any, clock: LiveClock, tasks: Tasks | None = None) -> LiveFe
         It is no source that can be listened to.
     """
     block = loaded.strategy.data.candles
+    loaded.access.reach(block.config, "data.candles")
     made = block.declaration(block.config)
     if not isinstance(made, Streams):
         mark = loaded.tree.at(("data", "candles"))
@@ -91,16 +91,15 @@ def _connected(loaded: Any, clock: LiveClock, tasks: Tasks | None) -> LiveVenue:
             hint="give each venue a strategy file of its own",
         )
     [(name, block)] = venues.items()
-    made = block.declaration(block.config)
+    place = f"execution.venues.{name}"
+    config, read = loaded.access.reader(block.config, loaded.base_dir, place)
+    made = block.declaration(config)
     if not isinstance(made, Connects):
         raise InputError(
-            f"execution.venues.{name}: {block.use} only simulates, and live mode needs a venue",
-            hint="write {use: ccxt, exchange: ..., key: env:..., secret: env:...}, or run it with "
-            "--mode paper",
+            f"{place}: {block.use} only simulates, and live mode needs a venue",
+            hint="write {use: ccxt, exchange: ...}, or run it with --mode paper",
         )
-    options = _asked_for(
-        made.connect, read=lambda reference: read_secret(reference, loaded.base_dir), tasks=tasks
-    )
+    options = _asked_for(made.connect, read=read, tasks=tasks)
     return made.connect(name=name, clock=clock, **options)
 
 

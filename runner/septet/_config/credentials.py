@@ -1,0 +1,119 @@
+"""The operator's credentials: `venues.toml`, which is private and is never part of a strategy.
+
+A table for each venue, named as the venue is in `execution.venues`:
+
+    [binance]
+    exchange = "binance"
+    key = "env:BINANCE_KEY"
+    secret = "file:/run/secrets/binance"
+    hosts = ["testnet.example"]    # beside the exchange's own
+
+The values may be `env:` and `file:` references, or the secrets themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from septet._config.secrets import read_secret
+from septet._files import open_regular
+from septet.errors import InputError
+from septet_schemas.base import SecretRef
+
+__all__ = ["STORED", "Stored", "stored_credentials", "venues_file"]
+
+STORED: Final = "venues.toml"
+"""The scheme of a reference that a stored credential stands for."""
+_LARGEST: Final = 1_048_576
+_SECRETS: Final = ("key", "secret", "password", "uid")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One entry; its values are hidden from `repr`."""
+
+    name: str
+    exchange: str
+    hosts: frozenset[str]
+    values: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Stored({self.name!r}, {self.exchange!r}, {sorted(self.hosts)})"
+
+    def read(self, reference: SecretRef) -> str:
+        """Return one of its values, read where it lives."""
+        value = self.values[reference.name]
+        scheme, colon, _ = value.partition(":")
+        if colon and scheme in ("env", "file"):
+            return read_secret(SecretRef.parse(value), venues_file().parent)
+        return value
+
+
+def venues_file() -> Path:
+    """Where the credentials are: ``$XDG_CONFIG_HOME/septet/venues.toml``, or under ~/.config."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "septet" / "venues.toml"
+
+
+def stored_credentials() -> dict[str, Stored]:
+    """Read the entries by venue; none where there is no such file.
+
+    Raises
+    ------
+    InputError
+        Others may read or write it, or it is not what it should be.
+    """
+    path = venues_file()
+    try:
+        with open_regular(path) as file:
+            _insist_on_private(path, os.fstat(file.fileno()))
+            data = file.read(_LARGEST + 1)
+    except FileNotFoundError:
+        return {}
+    except OSError as problem:
+        raise InputError(f"{path} cannot be read: {problem.strerror}") from problem
+    try:
+        tables = tomllib.loads(data[:_LARGEST].decode())
+    except (ValueError, RecursionError) as problem:
+        # tomllib's message repeats none of the file but the place
+        raise InputError(f"{path} is not TOML: {type(problem).__name__}") from None
+    return {name: _entry(path, name, table) for name, table in tables.items()}
+
+
+def _insist_on_private(path: Path, found: os.stat_result) -> None:
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid != os.geteuid() or mode & 0o077:
+        raise InputError(
+            f"{path} holds credentials, and others may read it or own it (mode {mode:04o})",
+            hint=f"chmod 600 {path}",
+        )
+
+
+def _entry(path: Path, name: str, table: Any) -> Stored:
+    place = f"{path}: [{name}]"
+    if not isinstance(table, dict):
+        raise InputError(f"{path}: {name} is no table", hint=f"write [{name}] and its keys below")
+    unknown = sorted(set(table) - {"exchange", "hosts", *_SECRETS})
+    if unknown:
+        raise InputError(
+            f"{place} has the unknown key {unknown[0]}",
+            hint=f"known are exchange, hosts, {', '.join(_SECRETS)}",
+        )
+    exchange, hosts = table.get("exchange"), table.get("hosts", [])
+    values = {key: table[key] for key in _SECRETS if key in table}
+    listed = isinstance(hosts, list) and all(isinstance(each, str) for each in hosts)
+    if not isinstance(exchange, str) or not listed:
+        raise InputError(
+            f"{place}: expected exchange, a text, and hosts, a list of texts",
+            hint='exchange = "binance" says whose key it is',
+        )
+    wrong = [key for key, value in values.items() if not isinstance(value, str) or not value]
+    if wrong:
+        raise InputError(f"{place}: {wrong[0]} is no text, or empty")
+    return Stored(name, exchange, frozenset(each.lower() for each in hosts), values)
