@@ -109,7 +109,7 @@ def test_a_secret_file_is_allowed_by_its_path(tmp_path: Path) -> None:
 def test_an_address_of_the_file_needs_consent_in_which_its_host_is_shown(
     tmp_path: Path, part: Any
 ) -> None:
-    more = ({},) if part is venue_of else ()
+    more: tuple[Any, ...] = ({},) if part is venue_of else ()
     file = _file(tmp_path, EVIL)
     with pytest.raises(InputError, match=r"evil\.example") as caught:
         part(load(file, mode="live"), WallClock(), *more)
