@@ -10,11 +10,14 @@ import gc
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from septet._cli.terminal import guarded_streams, visible
 from septet.errors import ConfigError, PluginError, SeptetError
 
 if TYPE_CHECKING:
@@ -153,7 +156,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gc.set_threshold(_YOUNG)
     atexit.register(gc.freeze)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(_run(words))
+    sys.excepthook = _show_bug
+    with guarded_streams():
+        status = _run(words)
+    sys.exit(status)
+
+
+def _show_bug(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+    """Print what an exception says, which may quote a stranger's file."""
+    sys.stderr.write(visible("".join(traceback.format_exception(kind, error, at))))
 
 
 def _run(words: list[str]) -> int:

@@ -80,7 +80,6 @@ def _progress() -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield lambda what, done, total: None
         return
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -90,12 +89,14 @@ def _progress() -> Iterator[Progress]:
         TimeRemainingColumn,
     )
 
+    from septet._cli.terminal import console as make_console
+
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("bars"),
         TimeRemainingColumn(),
     )  # fmt: skip
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True)) as display:
+    with Progress(*columns, console=make_console(stderr=True)) as display:
 
         def report(what: str, done: int, total: int | None) -> None:
             if what not in tasks:
@@ -350,16 +351,17 @@ def _table_facts(bars: BarTable) -> dict[str, Any]:
 
 
 def _show_findings(findings: Sequence[Finding]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from septet._cli.terminal import console as make_console
+
     counted = [each for each in findings if each.count]
-    console = Console(highlight=False)
+    console = make_console()
     if counted:
         table = Table("symbol", "finding", "count", "done", "first")
         for each in counted:
             table.add_row(
-                each.symbol, f"{each.kind}\n[dim]{each.message}[/dim]", f"{each.count:,}",
+                each.symbol, f"{each.kind}\n{each.message}", f"{each.count:,}",
                 each.policy, each.examples[0] if each.examples else "",
             )  # fmt: skip
         console.print(table)
@@ -391,8 +393,9 @@ def list_(root: Path | None, as_json: bool) -> None:
     if not lines:
         click.echo(f"Nothing stored in {store.root}. Fill it with `septet data fetch`.", err=True)
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from septet._cli.terminal import console as make_console
 
     table = Table("source", "name", "bar", "rows", "first", "last", "kB", "holes")
     for line in lines:
@@ -401,7 +404,7 @@ def list_(root: Path | None, as_json: bool) -> None:
             str(line["first"] or ""), str(line["last"] or ""), f"{line['bytes'] / 1e3:,.0f}",
             str(line["holes"] or ""),
         )  # fmt: skip
-    Console(highlight=False).print(table)
+    make_console().print(table)
     click.echo(f"Stored in {store.root}.")
 
 

@@ -140,11 +140,13 @@ def _folder(out: Path | None, name: str) -> Path:
 def _show(found: Outcome) -> None:
     """Print the table, with lines on a terminal and plain elsewhere."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from septet._cli.terminal import console as make_console
 
     terminal = sys.stdout.isatty()
-    console = Console() if terminal else Console(width=160)
+    console = make_console() if terminal else make_console(width=160)
     table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False)
     for name, right in (
         ("fault", False), ("what happened", False), ("injected", True), ("held", False),
@@ -153,7 +155,7 @@ def _show(found: Outcome) -> None:
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     colours = {"yes": "green", "no": "bold red", "not reached": "yellow"}
     for cells in found.cells():
-        table.add_row(*cells[:3], f"[{colours[cells[3]]}]{cells[3]}[/]", *cells[4:])
+        table.add_row(*cells[:3], Text(cells[3], colours[cells[3]]), *cells[4:])
     console.print(table)
     for line in (*found.terms, *found.summary()):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -171,17 +171,17 @@ def _backtest(
     if as_json:
         click.echo(json.dumps(document(stored), default=str))
         return
-    from rich.console import Console
+    from septet._cli.terminal import console as make_console
 
-    show(stored, Console())
+    show(stored, make_console())
 
 
 @contextmanager
 def _progress() -> Iterator[Any]:
     """Messages and a training bar on stderr; the bar only on a terminal."""
-    from rich.console import Console
+    from septet._cli.terminal import console as make_console
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     if not sys.stderr.isatty():
         yield (lambda message: click.echo(message, err=True)), None
         return

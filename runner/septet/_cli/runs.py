@@ -33,9 +33,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 
 
 def _console() -> Console:
-    from rich.console import Console
+    from septet._cli.terminal import console as make_console
 
-    return Console(highlight=False)
+    return make_console()
 
 
 def _find(reference: str, root: Path) -> Run:

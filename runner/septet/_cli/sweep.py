@@ -165,13 +165,13 @@ def _problems(outcome: Outcome) -> list[tuple[str, int]]:
 
 def _show(outcome: Outcome) -> None:
     """Print the best settings, what they are worth, and where everything is."""
-    from rich.console import Console
     from rich.table import Table
 
+    from septet._cli.terminal import console as make_console
     from septet._report.words import count, number, percent, plural
     from septet._sweep.findings import chance
 
-    console = Console()
+    console = make_console()
     found = outcome.findings
     table = Table(box=None, pad_edge=False, header_style="bold")
     for axis in found.axes:
@@ -190,7 +190,7 @@ def _show(outcome: Outcome) -> None:
         )
     if found.ranked.height:  # figures are never cut: a narrow terminal wraps whole lines
         needed = console.measure(table, options=console.options.update(max_width=1_000)).maximum
-        Console(width=max(console.width, needed)).print(table)
+        make_console(width=max(console.width, needed)).print(table)
         console.print()
     for text in _verdict(outcome):
         console.print(text, highlight=False)
@@ -207,13 +207,14 @@ def _progress() -> Iterator[Any]:
     if not sys.stderr.isatty():
         yield (lambda message: click.echo(message, err=True)), None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
+    from septet._cli.terminal import console as make_console
+
     best = TextColumn("{task.description}", markup=False)
     columns = (BarColumn(), MofNCompleteColumn(), Remaining(), best)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None, visible=False)
 
         def progress(done: int, planned: int, best: str) -> None:

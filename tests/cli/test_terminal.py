@@ -1,0 +1,164 @@
+"""Nothing that a stranger wrote moves the cursor, hides text or turns its direction."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from septet._cli.terminal import console, guarded_streams, visible
+from septet._report.save import save_run
+from septet._store.run import Run
+from septet.cli import main
+from tests.report.synthetic import make_result
+
+HOSTILE = "\x1b]0;title\x07\x1b[2J\x1b[8mhidden\u202egnp.exe\u2066\x9b31m\r\x08[/bold][link=x]"
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def clean(text: str) -> bool:
+    return not OBEYED.search(STYLE.sub("", text)) and "\x1b[8m" not in text
+
+
+@given(st.text(st.characters(codec=None)))
+def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
+    shown = visible(text)
+    assert not OBEYED.search(shown)
+    assert visible(shown) == shown
+    assert re.sub(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4})", "", shown) == re.sub(
+        r"\\(x[0-9a-f]{2}|u[0-9a-f]{4})", "", OBEYED.sub("", re.sub("[\ud800-\udfff]", "", text))
+    )
+    shown.encode()
+
+
+def test_own_colours_stay_and_nothing_else() -> None:
+    text = "\x1b[31m\x1b[1mred\x1b[0m\x1b[8mhidden\x1b[2K\x1b[38;5;1m"
+    assert visible(text, styled=True) == (
+        "\x1b[31m\x1b[1mred\x1b[0m\\x1b[8mhidden\\x1b[2K\\x1b[38;5;1m"
+    )
+    assert visible("lines\nand\ttabs") == "lines\nand\ttabs"
+
+
+def test_standard_streams_are_guarded_and_given_back(capsys: pytest.CaptureFixture[str]) -> None:
+    before = sys.stdout
+    with guarded_streams():
+        sys.stdout.write(HOSTILE)
+        print(HOSTILE, file=sys.stderr)
+        assert not hasattr(sys.stdout, "buffer")
+        with guarded_streams():
+            console().print(HOSTILE)
+            console(stderr=True).print(HOSTILE, style="red")
+    assert sys.stdout is before
+    seen = capsys.readouterr()
+    assert clean(seen.out + seen.err)
+    assert "\\u202e" in seen.out
+    assert "[/bold]" in seen.out  # brackets are no markup
+
+
+def test_a_table_and_its_title_are_visible() -> None:
+    from rich.table import Table
+
+    out = io.StringIO()
+    table = Table(HOSTILE, title=HOSTILE)
+    table.add_row(HOSTILE)
+    made = console(width=400)
+    made.file = out
+    made.print(table)
+    assert clean(out.getvalue())
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    result = make_result(symbols=("BTC/USDT",), bars=300, first=100, strategy="s")
+    return save_run(result, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def planted(stored: Run, tmp_path: Path) -> Path:
+    """A run whose every text is hostile."""
+    root = tmp_path / "runs"
+    shutil.copytree(stored.folder.parent.parent, root)
+    for path in root.rglob("summary.json"):
+        document = json.loads(path.read_text())
+        for key, value in document.items():
+            if isinstance(value, str) and key not in ("start", "end", "first_decision", "created"):
+                document[key] = value + HOSTILE
+        path.write_text(json.dumps(document))
+    return root
+
+
+def call(*words: object) -> int:
+    with pytest.raises(SystemExit) as end:
+        main([*map(str, words)])
+    return int(end.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    "words", [["list"], ["show", "latest"], ["list", "--json"], ["show", "latest", "--json"]]
+)
+def test_the_texts_of_a_run_are_visible(
+    planted: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("runs", *words, "--runs", planted)
+    seen = capsys.readouterr()
+    assert clean(seen.out + seen.err)
+    assert "\\x1b]0;title" in seen.out or "u001b]0;title" in seen.out
+    if "--json" in words:
+        json.loads(seen.out)
+
+
+FILE = """\
+version: 1
+name: "x\\e[2J\\u202e"
+"bad\\e[2J\\u202ekey": "\\e]0;t\\a"
+account: {capital: "\\e[8m1", currency: "\\u202eUSD"}
+universe: {symbols: ["BTC/\\e[2JUSD"], bar: 1h}
+data: {candles: {use: "\\e[2Jcsv", path: x}}
+signal: {use: rules, long_if: "clo\\e[2Jse > 1"}
+"""
+
+
+def test_the_texts_of_a_strategy_file_are_visible(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / f"a\u202e{'b'}.yaml"
+    path.write_text(FILE, encoding="utf-8")
+    for command in (["check"], ["check", "--json"], ["explain"], ["run"]):
+        assert call(*command, path) == 2
+        seen = capsys.readouterr()
+        assert clean(seen.out + seen.err), command
+        assert "\\u202e" in seen.out + seen.err
+
+
+def test_the_cells_of_a_data_file_are_visible(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "BTC\x1b[2J.csv"
+    rows = "".join(f"2021-01-01 0{h}:00,1,2,\x1b[2J\u202e,1,1\n" for h in range(5))
+    path.write_text(f"time,open,high,low\x1b[8m,close,volume\n{rows}", encoding="utf-8")
+    for more in ([], ["--time-zone", "\x1b[2J"], ["--column", "low=lo\x1b[8m"]):
+        call("data", "check", path, "--bar", "1h", "--stamp", "open", *more)
+        seen = capsys.readouterr()
+        assert clean(seen.out + seen.err), more
+
+
+def test_a_traceback_is_visible() -> None:
+    code = (
+        "import septet.cli as c\n"
+        "def fail(words): raise ValueError('\\x1b[2J\\u202e')\n"
+        "c._run = fail\n"
+        "c.main([])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "\\x1b[2J\\u202e" in done.stderr
+    assert clean(done.stderr)
