@@ -20,6 +20,8 @@ def compare(
 ) -> list[m.Command]:
     """Compare the position of one symbol; return what blocks or no longer blocks its entries."""
     theirs = held_at_venue(event, base)
+    if orders.settle_disputes(k, base, theirs - ours, lot, event.asked_ns, event.at_ns):
+        return []
     return guards.compare(
         k, ours, theirs, tolerance=lot, band=orders.band(k),
         lags=orders.lags(k, event.asked_ns, event.others_fills.get(base, ())),

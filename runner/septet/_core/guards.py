@@ -40,6 +40,9 @@ RULES: dict[str, Rule] = {
     "clock_skew": Rule("the clocks agree again", "error"),
     "unknown_order": Rule("it is known what became of the order", "info"),
     "position_mismatch": Rule("the balances agree, or a person resumes", "critical", person=True),
+    "disputed_fill": Rule(
+        "the account agrees with what is booked, or a person resumes", "critical", person=True
+    ),
     "ack_mismatch": Rule("a person resumes the run", "critical", person=True),
     "safe_mode": Rule("a person resumes the run", "critical", person=True),
     "operator_halt": Rule("a person resumes the run", "warning", person=True),

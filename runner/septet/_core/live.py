@@ -287,8 +287,8 @@ class LiveCore:
         if self.orders is None or self.checks is None:
             return
         self.orders.handle(event)
-        for k in range(len(self.names.symbols)):
-            ours, base = self.engine.held(k), self.names.base[k]
+        for k, base in enumerate(self.names.base):
+            ours = self.engine.held(k)
             gap = account_check.held_at_venue(event, base) - ours
             lot = self.checks.symbols[k].instrument.lot
             if event.first and self.rules.adopts and abs(gap) >= lot:

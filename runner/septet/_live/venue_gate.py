@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from septet import messages as m
 from septet._host.readings import Notices, fault_of, market_fault
 from septet._host.venues import Clock, LiveVenue, Sink, VenueFacts
@@ -108,7 +110,13 @@ class GatedVenue:
 
     async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
         found = await self._venue.fills(symbol, since_ns)
-        return None if found is None else [each for each in found if not self._fault(each)]
+        if found is None:
+            return None
+        return [
+            each if each.listed else msgspec.structs.replace(each, listed=True)
+            for each in found
+            if not self._fault(each)
+        ]
 
     async def holdings(self) -> m.Holdings | None:
         answer = await self._venue.holdings()

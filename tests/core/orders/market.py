@@ -183,8 +183,9 @@ class World:
     def apply(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
         if isinstance(outcome, Booked):
-            assert outcome.fill.trade_id not in self.booked, "a fill was counted twice"
-            self.booked[outcome.fill.trade_id] = outcome.quantity
+            key = f"{outcome.fill.trade_id}|{outcome.client_id}"
+            assert key not in self.booked, "a fill was counted twice"
+            self.booked[key] = outcome.quantity
             self.by_parent[outcome.parent] += abs(outcome.quantity)
             held = self.position[outcome.symbol] + outcome.quantity
             self.position[outcome.symbol] = round(held, 9)
@@ -405,7 +406,8 @@ class World:
             return
         for fill in self.fills:
             if fill.symbol in command.symbols and fill.venue_ns >= command.since_ns:
-                self.tell(lambda now, fill=fill: _at(fill, now))  # type: ignore[misc]
+                listed = msgspec.structs.replace(fill, listed=True)
+                self.tell(lambda now, fill=listed: _at(fill, now))  # type: ignore[misc]
 
     # ------------------------------------------------------------------ the venue
 

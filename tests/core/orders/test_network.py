@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
+
 from septet import messages as m
 from tests.core.orders.bench import SETTLES, Bench
 from tests.core.orders.market import PRICE, SECOND
@@ -96,7 +98,9 @@ def test_n4_beyond_the_bound_it_is_cancelled_and_its_fills_are_still_booked() ->
     bench.show(order, "open")
     assert bench.only(m.Cancel).client_id == order.client_id
     assert bench.alerted("ghost_order") == ["critical"]
-    bench.execute(order, 0.5)
+    fill = bench.execute(order, 0.5)
+    assert bench.position[0] == 0.0, "one word of a stream is not enough for an ended order"
+    bench.handle(msgspec.structs.replace(fill, listed=True))
     assert bench.position[0] == 0.5
     assert bench.alerted("late_fill") == ["critical"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from septet import messages as m
-from septet._core.orders.desk import FILLS_BEFORE_NS, Desk
+from septet._core.orders import disputes
+from septet._core.orders.desk import FILLS_BEFORE_NS, Desk, trade_key
 from septet._core.orders.ids import parse
 from septet._core.orders.records import RANK, Child, External, Foreign, Outside
 
@@ -94,6 +95,7 @@ def _echo(
         wrong.append(f"quantity {quantity:.12g} for {asked_for:.12g}")
         asked_for = quantity
     child.quantity = child.quantity if known else asked_for
+    disputes.reconsider(desk, child, now_ns)
     asked = child.limit_price
     if asked is not None and price and abs(price - asked) > 1e-9 * asked:
         wrong.append(f"price {price:.12g} for {asked:.12g}")
@@ -119,7 +121,7 @@ def _seen(
     child.exists = True
     child.vanished_ns = 0
     child.heard_ns = max(child.heard_ns, now_ns)
-    child.seen = max(child.seen, filled)
+    child.seen = max(child.seen, min(filled, child.quantity))
     if desk.is_final(state):
         if child.claim is None or state == "filled":
             child.claim, child.claim_text = state, text
@@ -363,20 +365,22 @@ def _foreign(desk: Desk, k: int, client_id: str, text: str) -> None:
 
 
 def _filled(desk: Desk, fill: m.Filled) -> None:
-    if not (0.0 < fill.quantity < math.inf and 0.0 < fill.price < math.inf):
+    numbers = 0.0 < fill.quantity < math.inf and 0.0 < fill.price < math.inf
+    if not (numbers and math.isfinite(fill.fee) and math.isfinite(fill.fee_quote or 0.0)):
         text = f"trade {fill.trade_id}: {fill.quantity} at {fill.price} is no fill"
         desk.alert("critical", "bad_fill", text, fill.symbol)
         return
     child = _resolve(desk, fill.client_id, fill.venue_order_id, fill.symbol)
     if child is not None:
         # The fill itself first: naming the child may claim others, which came later.
-        desk.book(child, fill, fill.at_ns)
+        disputes.take(desk, child, fill, fill.at_ns)
         _identify(desk, child, fill.venue_order_id, fill.at_ns)
     elif fill.client_id.startswith(desk.tag):
         _ours_unknown(desk, fill)
     elif not fill.client_id and _may_be_ours(desk, fill):
         waiting = desk.records.unclaimed
-        known = any((f.symbol, f.trade_id) == (fill.symbol, fill.trade_id) for f in waiting)
+        key = trade_key(fill, fill.venue_order_id)
+        known = any(trade_key(each, each.venue_order_id) == key for each in waiting)
         if not known and len(waiting) < UNCLAIMED:
             waiting.append(fill)
     else:
@@ -396,7 +400,7 @@ def _ours_unknown(desk: Desk, fill: m.Filled) -> None:
 
 
 def _external(desk: Desk, fill: m.Filled) -> None:
-    key = f"{fill.venue}|{fill.symbol}|{fill.trade_id}"
+    key = trade_key(fill, fill.client_id or f"#{fill.venue_order_id}")
     records = desk.records
     old = not fill.client_id and fill.venue_ns <= records.forgotten_ns.get(fill.symbol, 0)
     if key in records.trades or old:
@@ -423,7 +427,7 @@ def claim_fills(desk: Desk, now_ns: int) -> None:
     for fill in waiting:
         child = _resolve(desk, "", fill.venue_order_id, fill.symbol)
         if child is not None:
-            desk.book(child, fill, now_ns)
+            disputes.take(desk, child, fill, now_ns)
         elif _may_be_ours(desk, fill):
             desk.records.unclaimed.append(fill)
         else:

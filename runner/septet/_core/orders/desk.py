@@ -24,7 +24,7 @@ from septet._core.orders.records import (
     Triggered,
 )
 
-__all__ = ["FILLS_BEFORE_NS", "Desk", "Level"]
+__all__ = ["FILLS_BEFORE_NS", "Desk", "Level", "trade_key"]
 
 Level = Literal["info", "warning", "error", "critical"]
 
@@ -216,16 +216,20 @@ class Desk:
 
     # ------------------------------------------------------------------ fills
 
+    def is_booked(self, child: Child, fill: m.Filled) -> bool:
+        """Whether a fill of a child was counted already."""
+        return trade_key(fill, child.client_id) in self.records.trades
+
     def book(self, child: Child, fill: m.Filled, now_ns: int) -> None:
         """Count a fill of a child, once."""
         records = self.records
-        key = f"{fill.venue}|{fill.symbol}|{fill.trade_id}"
+        key = trade_key(fill, child.client_id)
         if key in records.trades:
             return
         late = child.is_final
         records.trades[key] = child.client_id
         child.trades.append(key)
-        child.traded_ns = max(child.traded_ns, fill.venue_ns)
+        child.traded_ns = max(child.traded_ns, min(fill.venue_ns, now_ns))
         child.exists = True
         child.heard_ns = max(child.heard_ns, now_ns)
         child.counted += fill.quantity
@@ -348,3 +352,12 @@ class Desk:
     def is_final(state: m.OrderState) -> bool:
         """Return whether a state is final."""
         return RANK[state] == FINAL
+
+
+def trade_key(fill: m.Filled, of: str) -> str:
+    """Return what a trade is known by; `of` names its order.
+
+    A trade id alone may come again: a test network that begins anew counts from one, and both
+    sides of a trade with oneself have the same. Our own ids never do.
+    """
+    return f"{fill.venue}|{fill.symbol}|{fill.trade_id}|{of}"

@@ -23,7 +23,7 @@ import msgspec
 from septet import messages as m
 from septet._core.checks import Checks
 from septet._core.guards import Guards
-from septet._core.orders import answers, sending, stops
+from septet._core.orders import answers, disputes, sending, stops
 from septet._core.orders.desk import Desk
 from septet._core.orders.records import (
     Fill,
@@ -166,6 +166,7 @@ class Orders:
             self.halt(event.at_ns)
         elif event.action == "resume":
             self._desk.checks.resume()
+            disputes.accept_all(self._desk)
             self.resume()
         elif event.action == "rearm":
             self._desk.checks.rearm()
@@ -224,6 +225,8 @@ class Orders:
                 sending.tick(desk, work, now_ns)
         if records.unclaimed:
             answers.claim_fills(desk, now_ns)
+        if records.dispute_next_ns:
+            disputes.tick(desk, now_ns)
 
     def _kill(self, now_ns: int) -> None:
         """Cancel everything, look, and come back for it."""
@@ -253,6 +256,7 @@ class Orders:
                 due_ns = stop.retry_ns
         if records.kill == "cancelling" and now_ns < records.kill_next_ns < due_ns:
             due_ns = records.kill_next_ns
+        due_ns = disputes.due_ns(desk, now_ns, due_ns)
         wake_ns = desk.guards.wake_ns()
         if now_ns < wake_ns < due_ns:
             due_ns = wake_ns
@@ -272,13 +276,24 @@ class Orders:
                 return
             records.finals.pop(0)
             del records.children[child.client_id]
-            records.venue_ids.pop(f"{child.symbol}:{child.venue_order_id}", None)
+            name = f"{child.symbol}:{child.venue_order_id}"
+            if records.venue_ids.get(name) == child.client_id:  # else it was given out again
+                del records.venue_ids[name]
             for key in child.trades:
                 del records.trades[key]
             newest = max(records.forgotten_ns.get(child.symbol, 0), child.traded_ns)
             records.forgotten_ns[child.symbol] = newest
 
     # ------------------------------------------------------------------ what is asked
+
+    def settle_disputes(
+        self, k: int, base: str, gap: float, tolerance: float, asked_ns: int, now_ns: int
+    ) -> bool:
+        """Settle disputed executions of a symbol by what the account holds more than is booked.
+
+        Returns whether some were booked: then `gap` is no more what it was. See `disputes.settle`.
+        """
+        return disputes.settle(self._desk, k, base, gap, tolerance, asked_ns, now_ns)
 
     def band(self, k: int) -> tuple[float, float]:
         """Return how far open orders may have moved a position without our knowing: low, high."""

@@ -19,9 +19,9 @@ import msgspec
 from septet import messages as m
 
 __all__ = [
-    "DUST", "FINAL", "RANK", "Booked", "Child", "Ended", "External", "Fill", "Foreign", "Lately",
-    "Outcome", "Outside", "Parent", "Protection", "Records", "StopEnded", "Timing", "Triggered",
-    "Work", "tolerated",
+    "DUST", "FINAL", "RANK", "Booked", "Child", "Disputed", "Ended", "External", "Fill", "Foreign",
+    "Lately", "Outcome", "Outside", "Parent", "Protection", "Records", "StopEnded", "Timing",
+    "Triggered", "Work", "tolerated",
 ]  # fmt: skip
 
 SECOND_NS = 1_000_000_000
@@ -272,6 +272,19 @@ class Booked(msgspec.Struct, frozen=True):
     late: bool = False
 
 
+class Disputed(msgspec.Struct, kw_only=True):
+    """An execution that cannot be of its order, and is not booked.
+
+    `settled` once the account has shown, or a person has said, that there is none.
+    """
+
+    client_id: str
+    fill: m.Filled
+    since_ns: int
+    why: str
+    settled: bool = False
+
+
 class Ended(msgspec.Struct, frozen=True):
     """A parent is done: nothing more is sent for it. `filled` is unsigned."""
 
@@ -389,6 +402,9 @@ class Records(msgspec.Struct, kw_only=True):
     highest: int = -1
     forgotten_ns: dict[int, int] = {}
     lately: dict[int, Lately] = {}
+    disputes: dict[int, list[Disputed]] = {}
+    dispute_next_ns: dict[int, int] = {}
+    dispute_pause_ns: dict[int, int] = {}
     kill: Kill = ""
     kill_ns: int = 0
     kill_next_ns: int = 0

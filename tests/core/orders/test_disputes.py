@@ -1,0 +1,227 @@
+"""A3: executions that cannot be of their order are not booked until both sides agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from septet import messages as m
+from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.market import LOT, PRICE, SECOND
+
+Q = 1.0
+
+
+def filled(bench: Bench) -> m.Submit:
+    """An order that is filled, with its fill booked."""
+    order = bench.order(1, Q)
+    bench.ack(order)
+    bench.execute(order, Q)
+    assert bench.states[order.client_id] == "filled"
+    return order
+
+
+def account(bench: Bench, gap: float, *, after_s: float = 0.0) -> bool:
+    """Read the account, which holds more than is booked by `gap`; return whether it was booked."""
+    bench.after_s(after_s)
+    bench.now += 1
+    asked_ns = bench.now
+    booked = bench.core.settle_disputes(0, "BTC", gap, LOT, asked_ns, bench.now)
+    bench.handle(m.Ticked(at_ns=bench.now, market_ns=bench.now))
+    return booked
+
+
+def listed(bench: Bench, fill: m.Filled) -> None:
+    bench.handle(msgspec.structs.replace(fill, listed=True, at_ns=bench.now))
+
+
+def blocked(bench: Bench) -> str:
+    return bench.guards.blocked(0)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "changes"),
+    [
+        (Q, {}), (1e-2, {}), (1e6, {}), (Q, {"trade_id": "-1"}), (Q, {"trade_id": ""}),
+        (Q, {"trade_id": "None"}), (Q, {"side": "sell"}), (0.1, {"side": "sell"}),
+    ],
+)  # fmt: skip
+def test_a_second_fill_of_a_finished_order_is_not_booked(
+    quantity: float, changes: dict[str, Any]
+) -> None:
+    bench = Bench()
+    order = filled(bench)
+    bench.take(m.Refresh)
+    bench.execute(order, quantity, **changes)
+    assert bench.position[0] == Q
+    assert bench.alerted("disputed_fill") == ["critical", "critical"], "the block and its reason"
+    assert blocked(bench) == "disputed_fill"
+    assert [each.what for each in bench.take(m.Refresh)] == ["fills", "holdings"]
+    bench.want(2)
+    assert bench.take(m.Submit) == [], "no entry while it is disputed"
+
+
+@pytest.mark.parametrize("changes", [{}, {"trade_id": "-1"}, {"side": "sell"}])
+def test_more_than_an_open_order_is_not_booked_and_the_rest_is(changes: dict[str, Any]) -> None:
+    bench = Bench()
+    order = bench.order(1, Q)
+    bench.ack(order)
+    bench.execute(order, 3 * Q, **changes)
+    assert bench.position[0] == 0.0
+    bench.execute(order, 0.4)
+    bench.execute(order, 0.6)
+    assert bench.position[0] == Q
+    assert bench.states[order.client_id] == "filled"
+
+
+def test_a_reduction_leaves_though_a_fill_is_disputed() -> None:
+    bench = Bench()
+    order = filled(bench)
+    bench.execute(order, Q)
+    bench.want(2, -Q)
+    sale = bench.only(m.Submit)
+    assert (sale.side, sale.quantity) == ("sell", Q), "what is held, and not what is disputed"
+
+
+def test_what_the_account_does_not_hold_is_left_out_and_the_block_ends() -> None:
+    bench = Bench()
+    order = filled(bench)
+    fill = bench.execute(order, Q)
+    assert not account(bench, 0.0)
+    assert blocked(bench) == "disputed_fill", "this read may be older than the execution"
+    assert not account(bench, 0.0, after_s=SETTLES + 1)
+    assert blocked(bench) == ""
+    assert bench.position[0] == Q
+    bench.handle(fill)
+    assert blocked(bench) == "", "the same word again is not news"
+    assert account(bench, Q), "but the account may still show it"
+    assert bench.position[0] == 2 * Q
+
+
+def test_what_the_account_holds_is_booked_and_the_block_ends() -> None:
+    bench = Bench()
+    order = filled(bench)
+    bench.execute(order, Q)
+    assert not account(bench, 0.4 * Q, after_s=SETTLES + 1)
+    assert blocked(bench) == "disputed_fill", "neither with it nor without it do both agree"
+    assert account(bench, Q)
+    assert bench.position[0] == 2 * Q
+    assert blocked(bench) == ""
+    assert not account(bench, 0.0), "once"
+
+
+def test_a_fee_in_the_base_is_part_of_what_the_account_holds() -> None:
+    bench = Bench()
+    order = filled(bench)
+    fill = m.Filled(
+        at_ns=bench.now, venue="v", symbol=0, trade_id="y", client_id=order.client_id,
+        venue_order_id=f"v-{order.client_id}", venue_ns=bench.now, market_ns=bench.now, side="buy",
+        quantity=Q, price=PRICE, fee=0.01, fee_currency="BTC",
+    )  # fmt: skip
+    bench.handle(fill)
+    assert account(bench, 0.99 * Q)
+
+
+def test_an_execution_without_an_id_is_never_booked_by_itself() -> None:
+    bench = Bench()
+    order = bench.order(1, Q)
+    bench.ack(order)
+    nameless = bench.execute(order, Q, trade_id="-1")
+    assert not account(bench, Q, after_s=SETTLES + 1)
+    assert bench.position[0] == 0.0
+    assert blocked(bench) == "disputed_fill"
+    listed(bench, msgspec.structs.replace(nameless, trade_id="77"))
+    assert bench.position[0] == Q, "the list names it"
+    assert not account(bench, 0.0, after_s=SETTLES + 1)
+    assert blocked(bench) == ""
+
+
+def test_a_late_fill_of_a_cancelled_order_is_booked_once_the_list_shows_it() -> None:
+    bench = Bench()
+    order = bench.order(1, Q, kind="limit", limit_price=PRICE)
+    bench.ack(order)
+    bench.show(order, "cancelled")
+    fill = bench.execute(order, 0.5)
+    assert bench.position[0] == 0.0
+    assert blocked(bench) == "disputed_fill"
+    listed(bench, fill)
+    assert bench.position[0] == 0.5
+    assert blocked(bench) == ""
+    listed(bench, fill)
+    assert bench.position[0] == 0.5
+
+
+def test_a_fill_beyond_its_order_is_not_booked_though_the_list_shows_it() -> None:
+    bench = Bench()
+    order = filled(bench)
+    listed(bench, bench.execute(order, Q))
+    assert bench.position[0] == Q
+    assert blocked(bench) == "disputed_fill"
+
+
+def test_an_order_that_turns_out_larger_takes_its_fill() -> None:
+    bench = Bench()
+    order = bench.order(1, Q)
+    bench.execute(order, 2 * Q)
+    assert bench.position[0] == 0.0
+    bench.ack(order, quantity=2 * Q)
+    assert bench.position[0] == 2 * Q
+    assert blocked(bench) == "ack_mismatch"
+
+
+def test_it_is_asked_for_again_ever_less_often_and_a_person_may_end_it() -> None:
+    bench = Bench()
+    order = filled(bench)
+    bench.execute(order, Q)
+    bench.take(m.Refresh)
+    bench.after_s(300)
+    asked = [each for each in bench.take(m.Refresh) if each.what == "holdings"]
+    assert 6 <= len(asked) <= 12
+    bench.handle(m.Operated(at_ns=bench.now, action="resume", name="me", reason="seen"))
+    assert blocked(bench) == ""
+    bench.after_s(300)
+    assert [each for each in bench.take(m.Refresh) if each.what == "holdings"] == []
+    assert bench.position[0] == Q
+
+
+def test_disputes_survive_a_restart() -> None:
+    bench = Bench()
+    order = filled(bench)
+    bench.execute(order, Q)
+    bench.core.restore(bench.core.snapshot())
+    assert account(bench, Q)
+    assert bench.position[0] == 2 * Q
+
+
+def test_ids_that_begin_anew_hide_no_fill() -> None:
+    """A12: after a reset of a test network trades and orders have the ids of older ones."""
+    bench = Bench()
+    first = bench.order(1, Q)
+    bench.ack(first, venue_order_id="1")
+    bench.execute(first, Q, trade_id="1", venue_order_id="1")
+    bench.after_s(60)
+    second = bench.order(2, Q)
+    bench.ack(second, venue_order_id="1")
+    bench.execute(second, Q, trade_id="1", venue_order_id="1", client_id="")
+    assert bench.position[0] == 2 * Q
+    assert bench.states[second.client_id] == "filled"
+    bench.execute(second, Q, trade_id="1", venue_order_id="1")
+    assert bench.position[0] == 2 * Q, "each once"
+    assert blocked(bench) == ""
+
+
+def test_time_of_a_fill_never_lies_ahead_of_the_local_clock() -> None:
+    bench = Bench()
+    order = bench.order(1, Q)
+    bench.ack(order)
+    bench.trades += 1
+    bench.handle(
+        m.Filled(
+            at_ns=bench.now, venue="v", symbol=0, trade_id="1", client_id=order.client_id,
+            venue_order_id=f"v-{order.client_id}", venue_ns=bench.now + 3_600 * SECOND,
+            market_ns=bench.now, side="buy", quantity=Q, price=PRICE, fee=0.0, fee_currency="USDT",
+        )
+    )  # fmt: skip
+    assert bench.core.records.children[order.client_id].traded_ns == bench.now
