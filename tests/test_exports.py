@@ -58,7 +58,7 @@ EDGE = {
         BarSeen Clock Connects FeedFacts FeedMessage FeedRequest LiveFeed LiveVenue Market
         PrintSeen QuoteSeen StreamDown Streams VenueFacts may_leave
 
-        Backoff Kept TaskChange Tasks Timer
+        Backoff Kept TaskChange Tasks Timer race
 
         Notices Unreadable read_choice read_id read_number read_price read_quantity read_stamp_ns
 

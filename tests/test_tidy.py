@@ -260,6 +260,19 @@ def plugin_imports() -> Iterator[Finding]:
                 yield key, f"{name}:{line}: {module} is not part of the public door"
 
 
+def bare_tasks() -> Iterator[Finding]:
+    """Ask the owner's `Tasks` for it: a task or timer of nobody ends without a word."""
+    bare = {"TaskGroup", "call_at", "call_later", "call_soon", "create_task", "ensure_future"}
+    for name in _python(PACKAGES):
+        if name == "runner/septet/_host/tasks.py" or name.startswith("runner/septet/_drill/"):
+            continue  # the supervisor itself; the rehearsal's venue, which is no part of a run
+        for node in ast.walk(_tree(name)):
+            if isinstance(node, ast.Attribute | ast.Name):
+                used = node.attr if isinstance(node, ast.Attribute) else node.id
+                if used in bare:
+                    yield f"{name}:{used}", f"{name}:{node.lineno}: {used} without an owner"
+
+
 def unfinished_work() -> Iterator[Finding]:
     """Finish it, or open an issue and delete the mark."""
     marks = re.compile(
@@ -337,7 +350,8 @@ def packages_of_tests() -> Iterator[Finding]:
 
 RULES: tuple[Callable[[], Iterator[Finding]], ...] = (
     file_length, function_length, line_length, exported_names, broad_except, swallowed_errors,
-    printing, heavy_imports, kernel_imports, core_imports, plugin_imports, unfinished_work,
+    printing, heavy_imports, kernel_imports, core_imports, plugin_imports, bare_tasks,
+    unfinished_work,
     safe_writing, machine_paths, top_level, packages_of_tests,
 )  # fmt: skip
 
@@ -373,6 +387,7 @@ PLANTED = {
     "kernel_imports": ("runner/septet/_kernel/a.py", "def f():\n    from septet import errors\n"),
     "core_imports": ("runner/septet/_core/a.py", "def f():\n    import time\n"),
     "plugin_imports": ("plugins/septet_plugins/a.py", "from septet._host.declare import Step\n"),
+    "bare_tasks": ("runner/septet/_live/a.py", "def f(loop):\n    loop.create_task(g())\n"),
     "unfinished_work": ("docs/a.md", "TO" + "DO: say why"),
     "safe_writing": ("runner/septet/a.py", "def f(p):\n    p.open('w').close()\n"),
     "machine_paths": ("docs/a.md", "see `/ro" + "ot/notes`"),

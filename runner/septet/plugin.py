@@ -89,7 +89,7 @@ from septet._host.readings import (
     read_quantity,
     read_stamp_ns,
 )
-from septet._host.tasks import Backoff, Kept, TaskChange, Tasks, Timer
+from septet._host.tasks import Backoff, Kept, TaskChange, Tasks, Timer, race
 from septet._host.venues import (
     BarSeen,
     Clock,
@@ -259,6 +259,7 @@ __all__ = [
     "parse_duration",
     "positive_part",
     "power",
+    "race",
     "read_bars",
     "read_choice",
     "read_id",

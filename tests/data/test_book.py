@@ -254,7 +254,7 @@ def test_a_side_drained_beyond_its_snapshot_has_another_one_asked_for() -> None:
         assert books.raw(drained(11, 12))
         assert isinstance(heard[-1], StreamDown)
         assert heard[-1].reason == "a side of the book is empty"
-        await asyncio.gather(*books._tasks.values())
+        await asyncio.gather(*(each.task for each in books._asking.values() if each.task))
         assert len(asked) == 2
         assert isinstance(heard[-1], QuoteSeen)
         assert heard[-1].ask == 105.0

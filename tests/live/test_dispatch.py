@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -234,16 +235,16 @@ class _Loop:
         self.timers: list[_Timer] = []
         self._soon: list[Any] = []
 
-    def call_soon(self, call: Any) -> None:
-        self._soon.append(call)
+    def call_soon(self, call: Any, *given: Any) -> None:
+        self._soon.append(partial(call, *given))
 
     def step(self) -> None:
         soon, self._soon = self._soon, []
         for call in soon:
             call()
 
-    def call_later(self, wait_s: float, ring: Any) -> _Timer:
-        self.timers.append(_Timer(wait_s, ring))
+    def call_later(self, wait_s: float, ring: Any, *given: Any) -> _Timer:
+        self.timers.append(_Timer(wait_s, partial(ring, *given)))
         return self.timers[-1]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
-from septet.plugin import Backoff, Clock, QuoteSeen, StreamDown
+from septet.plugin import Backoff, Clock, Kept, QuoteSeen, StreamDown, Tasks
 from septet_plugins.data.book import Book
 from septet_plugins.data.ccxt_messages import quote_of_book, quote_of_levels
 from septet_plugins.exchange.unusual import UNUSUAL
@@ -32,12 +33,13 @@ class Books:
     """
 
     def __init__(
-        self, client: Any, symbols: Sequence[str], clock: Clock, sink: Callable[[Any], None]
-    ) -> None:
+        self, client: Any, symbols: Sequence[str], clock: Clock, sink: Callable[[Any], None],
+        tasks: Tasks | None = None,
+    ) -> None:  # fmt: skip
         self._client, self._clock, self._sink = client, clock, sink
         self._books = {symbol: Book() for symbol in symbols}
         self._by_id = {str(client.markets[each]["id"]): each for each in symbols}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._owned, self._asking = tasks or Tasks("books"), dict[str, Kept]()
         self._down: set[str] = set()
         fetch = client.fetch_order_book
 
@@ -111,8 +113,9 @@ class Books:
             self._sink(StreamDown(stream="book", symbol=symbol, reason=reason))
 
     def _resync(self, symbol: str) -> None:
-        if symbol not in self._tasks or self._tasks[symbol].done():
-            self._tasks[symbol] = asyncio.create_task(self._ask_snapshot(symbol))
+        if symbol not in self._asking or self._asking[symbol].done:
+            ask = partial(self._ask_snapshot, symbol)
+            self._asking[symbol] = self._owned.keep(f"book of {symbol}", ask, may_end=True)
 
     async def _ask_snapshot(self, symbol: str) -> None:
         backoff = Backoff(first_s=0.1)
@@ -126,8 +129,8 @@ class Books:
 
     def reset(self, reason: str) -> None:
         """Forget every book: the connection is gone."""
-        for task in self._tasks.values():
-            task.cancel()
-        self._tasks.clear()
+        for task in self._asking.values():
+            task.close()
+        self._asking.clear()
         for book in self._books.values():
             book.reset(reason)

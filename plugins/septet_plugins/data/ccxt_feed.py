@@ -16,6 +16,7 @@ from septet.plugin import (
     Clock,
     FeedFacts,
     FeedRequest,
+    Kept,
     Notices,
     PrintSeen,
     QuoteSeen,
@@ -88,7 +89,7 @@ class CcxtFeed:
         self._tap: Tap | None = None
         self._books: Books | None = None
         self._sink: Callable[[Any], None] = lambda message: None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._kept: list[Kept] = []
         self._flags: dict[int, bool] = {}
         self._ids: dict[str, str] = {}
         self._down: set[tuple[str, str]] = set()
@@ -168,9 +169,9 @@ class CcxtFeed:
         if "stream" in self._how.values():
             self._tap = Tap(
                 client, raw=self._raw, resolved=self._resolved, lost=self._lost,
-                hosts=self._hosts, skip=self._skip,
+                hosts=self._hosts, skip=self._skip, tasks=self._owned,
             )  # fmt: skip
-        self._books = Books(client, request.symbols, self._clock, self._booked)
+        self._books = Books(client, request.symbols, self._clock, self._booked, self._owned)
         self._ids = ids_of(client, request.symbols) if numbered(client.id) else {}
         for symbol in request.symbols:
             bars = tapped(ArrayCacheByTimestamp, _KEPT, partial(self._bar, symbol))
@@ -179,22 +180,27 @@ class CcxtFeed:
             for want in sorted(request.wants):
                 self._start(want, symbol)
         if "bars" in request.wants and (self._how["bars"] == "poll" or client.id not in FLAGGED):
-            self._tasks.append(asyncio.create_task(self._poll_closes()))
+            self._keep("closes of bars", "bars", "", self._poll_closes)
 
     def _start(self, want: str, symbol: str) -> None:
         if self._how[want] == "stream":
-            self._tasks.append(asyncio.create_task(self._watch(want, symbol)))
+            self._keep(f"stream of {want}", want, symbol, partial(self._watch, want, symbol))
         elif want != "bars":
-            self._tasks.append(asyncio.create_task(self._poll(want, symbol)))
+            self._keep(f"polls of {want}", want, symbol, partial(self._poll, want, symbol))
+
+    def _keep(self, name: str, want: str, symbol: str, work: Callable[[], Any]) -> None:
+        """Run a task; while it is down its stream is, until data of it is heard."""
+
+        def down(text: str) -> None:
+            self._sink(StreamDown(stream=want, symbol=symbol, reason=text))
+
+        self._kept.append(self._owned.keep(f"{name} {symbol}".strip(), work, down=down))
 
     async def close(self) -> None:
         """End every stream and the connections; safe to call twice."""
-        tasks, self._tasks = self._tasks, []
-        if self._pausing is not None:
-            tasks.append(self._pausing)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        kept, self._kept = self._kept, []
+        self._owned.cancel(self._pausing)
+        await asyncio.gather(*(each.closed() for each in kept))
         if self._books is not None:
             self._books.reset("closed")
         if self._tap is not None:
@@ -258,7 +264,8 @@ class CcxtFeed:
         """Wait before the next dial; all streams wait together, so that dials stay few."""
         if self._pausing is None or self._pausing.done():
             lived_s = time.monotonic() - self._dialled_s
-            self._pausing = asyncio.create_task(self._rest(self._backoff.wait_s(lived_s)))
+            rest = self._rest(self._backoff.wait_s(lived_s))
+            self._pausing = self._owned.once("pause before a dial", rest)
         await asyncio.shield(self._pausing)
 
     async def _rest(self, pause_s: float) -> None:

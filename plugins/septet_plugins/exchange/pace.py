@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from septet.plugin import Tasks
+
 __all__ = ["HELPING", "Pace"]
 
 HELPING: Final = 64
@@ -22,8 +24,10 @@ HELPING: Final = 64
 class Pace:
     """Takes messages in order: at once while they are few, else a helping in each turn."""
 
-    def __init__(self, take: Callable[[Any], None], helping: int = HELPING) -> None:
-        self._take, self._helping = take, helping
+    def __init__(
+        self, take: Callable[[Any], None], tasks: Tasks | None = None, helping: int = HELPING
+    ) -> None:
+        self._take, self._tasks, self._helping = take, tasks or Tasks("pace"), helping
         self._left = helping
         self._line: deque[Any] = deque()
         self._clear: asyncio.Future[None] | None = None
@@ -35,7 +39,7 @@ class Pace:
             return
         self._left -= 1
         if not self._left:
-            asyncio.get_running_loop().call_soon(self._next)
+            self._tasks.soon("messages of a socket", self._next)
         self._take(message)
 
     def flush(self) -> None:
@@ -59,7 +63,7 @@ class Pace:
         line, helping = self._line, min(len(self._line), self._helping)
         self._left = self._helping - helping
         if not self._left:
-            asyncio.get_running_loop().call_soon(self._next)
+            self._tasks.soon("messages of a socket", self._next)
         for _ in range(helping):
             if line:  # else a lost socket has been flushed meanwhile
                 self._take(line.popleft())

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Final
 from weakref import WeakSet
 
+from septet.plugin import Tasks
 from septet_plugins.exchange.pace import Pace
 from septet_plugins.exchange.requests import check_host
 from septet_plugins.exchange.unusual import UNUSUAL
@@ -47,6 +48,7 @@ class Tap:
     returning True; `resolved(ws, result, hash)` each result; `lost(ws, reason)` the end of a
     socket, once, however it ended. `hosts` are the only ones that may be dialled. A message that
     is well formed and cannot be read is given to `skip`, which says whether it is left out.
+    `tasks` own what runs beside it.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Tap:
         lost: Lost,
         hosts: frozenset[str] | None = None,
         skip: Callable[[Exception], bool] = lambda error: False,
+        tasks: Tasks | None = None,
     ) -> None:
         self._exchange, self._hosts, self._skip = exchange, hosts, skip
+        self._tasks = tasks or Tasks("tap")
         self._raw, self._resolved, self._lost = raw, resolved, lost
         self._make, self._handle = exchange.client, exchange.handle_message
         self._gone: WeakSet[Any] = WeakSet()
@@ -106,7 +110,7 @@ class Tap:
                 self.drop(ws, str(result))
             return value
 
-        self._paces[ws] = pace = Pace(taking)
+        self._paces[ws] = pace = Pace(taking, self._tasks)
         ws.handle_message, ws.receive = pace.put, partial(pace.reading, receive)
         ws.resolve, ws.reject = resolving, rejecting
 
@@ -123,7 +127,7 @@ class Tap:
             del self._exchange.clients[ws.url]
         ws.error = ws.error or NetworkError(reason)
         ws.reject(ws.error)
-        closing = asyncio.ensure_future(_close(ws))
+        closing = self._tasks.once("close a socket", _close(ws), failed=_nothing)
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
         self._lost(ws, reason)
@@ -137,6 +141,10 @@ class Tap:
         """Wait until sockets that were ended are closed."""
         if self._closing:
             await asyncio.wait(self._closing)
+
+
+def _nothing(text: str) -> None:
+    """Do no more than what is logged: a socket that cannot be closed is gone."""
 
 
 def _seen(future: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 import septet.messages as m
-from septet.plugin import Clock, Notices, Unreadable, read_price, read_quantity
+from septet.plugin import Clock, Notices, Tasks, Unreadable, read_price, read_quantity
 from septet_plugins.exchange.unusual import UNUSUAL
 from septet_plugins.execution.ccxt_link import Rest
 from septet_plugins.execution.ccxt_orders import Translator
@@ -48,12 +48,14 @@ class Account:
         clock: Clock,
         sink: Callable[[Any], None],
         settles_ns: int,
+        tasks: Tasks | None = None,
     ) -> None:
+        self._tasks = tasks or Tasks("account")
         self._rest, self._translator, self._clock, self._sink = rest, translator, clock, sink
         self._settles_ns, self._notices = settles_ns, Notices(clock, sink)
         self._last_fill_ns = clock.now_ns()
         self._prices: dict[str, tuple[float, int]] = {}
-        self._pricing: set[asyncio.Future[None]] = set()
+        self._pricing: set[asyncio.Task[None]] = set()
         self._handed: OrderedDict[tuple[int, str, str], bool] = OrderedDict()
         self._unread: dict[str, Unreadable] = {}
 
@@ -81,7 +83,9 @@ class Account:
         elif self._fresh(pair):
             self._sink(self._valued(event, pair))
         else:
-            task = asyncio.ensure_future(self._value_and_deliver(event, pair))
+            value = self._value_and_deliver(event, pair)
+            # Whatever goes wrong with its fee: the execution itself is not lost.
+            task = self._tasks.once("value a fee", value, failed=lambda text: self._sink(event))
             self._pricing.add(task)
             task.add_done_callback(self._pricing.discard)
 
@@ -331,7 +335,7 @@ class Account:
     def close(self) -> None:
         """Value nothing more."""
         for each in self._pricing:
-            each.cancel()
+            self._tasks.cancel(each)
 
 
 def _handed_as(event: m.Filled) -> tuple[int, str, str]:

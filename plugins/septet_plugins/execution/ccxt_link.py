@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, Literal
 
 import septet.messages as m
-from septet.plugin import Backoff, Clock, Notices
+from septet.plugin import Backoff, Clock, Kept, Notices, Tasks, Timer
 from septet_plugins.exchange.clients import Scrub
 from septet_plugins.exchange.requests import Gate, Wire, call, listen
 from septet_plugins.exchange.unusual import UNUSUAL
@@ -39,14 +40,17 @@ class Link:
     maintenance, and a breaker that requests opened. What lies on top is what is said.
     """
 
-    def __init__(self, venue: str, clock: Clock, gate: Gate, sink: Sink) -> None:
+    def __init__(
+        self, venue: str, clock: Clock, gate: Gate, sink: Sink, tasks: Tasks | None = None
+    ) -> None:
+        self._tasks = tasks or Tasks(venue)
         self._venue, self._clock, self._gate, self._sink = venue, clock, gate, sink
         self._below: State = "down"
         self._reason = "not yet connected"
         self._maintenance = ""
         self._broken = ""
         self._said: tuple[str, int] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._closed = False
 
     @property
@@ -107,7 +111,7 @@ class Link:
         if self._timer is not None:
             self._timer.cancel()
         wait_s = max(0.0, (until_ns - self._clock.now_ns()) / 1e9) + 0.001
-        self._timer = asyncio.get_running_loop().call_later(wait_s, self.say)
+        self._timer = self._tasks.later("state of the venue", wait_s, self.say)
 
     def close(self) -> None:
         """Say nothing more."""
@@ -125,14 +129,16 @@ class Rest:
     """
 
     def __init__(
-        self, client: Any, gate: Gate, scrub: Scrub, hosts: frozenset[str] | None = None
-    ) -> None:
+        self, client: Any, gate: Gate, scrub: Scrub, hosts: frozenset[str] | None = None,
+        tasks: Tasks | None = None,
+    ) -> None:  # fmt: skip
+        self._tasks = tasks or Tasks("requests")
         self.client = client
         self.link: Link | None = None
         self.notices: Notices | None = None
         self._scrub, self._gate = scrub, gate
-        self._recovering: asyncio.Task[None] | None = None
-        self._mending: asyncio.Task[None] | None = None
+        self._recovering: Kept | None = None
+        self._mending: Kept | None = None
         self._pause, self._mended_s = Backoff(first_s=1.0), 0.0
         self._unavailable = self._failures = 0
         listen(client, gate, self._heard, hosts)
@@ -153,8 +159,8 @@ class Rest:
     def _shut(self, reason: str) -> None:
         assert self.link is not None
         self.link.maintenance(reason)
-        if self._recovering is None or self._recovering.done():
-            self._recovering = asyncio.ensure_future(self._recover())
+        if self._recovering is None or self._recovering.done:
+            self._recovering = self._tasks.keep("end of maintenance", self._recover, may_end=True)
 
     async def _recover(self) -> None:
         """Ask for the time, ever less often, until the venue answers."""
@@ -195,11 +201,12 @@ class Rest:
         if not trace.sent or trace.status == _UNAVAILABLE:
             return
         self._failures = 0 if 0 < trace.status < 500 else self._failures + 1
-        waits = self._mending is not None and not self._mending.done()
+        waits = self._mending is not None and not self._mending.done
         if self._failures >= _BREAKS_AFTER and self.link is not None and not waits:
             text = f"{self._failures} requests in a row failed, the last: {self._scrub(error)}"
             self.link.broken(text)
-            self._mending = asyncio.ensure_future(self._mend(self.link))
+            mend = partial(self._mend, self.link)
+            self._mending = self._tasks.keep("breaker", mend, may_end=True)
 
     async def _mend(self, link: Link) -> None:
         """Ask for the time, ever less often, until it is told; then close the breaker.
@@ -233,5 +240,5 @@ class Rest:
         """Close the client and its connections."""
         for task in (self._recovering, self._mending):
             if task is not None:
-                task.cancel()
+                task.close()
         await self.client.close()

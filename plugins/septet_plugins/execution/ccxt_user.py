@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import septet.messages as m
-from septet.plugin import Backoff, Notices
+from septet.plugin import Backoff, Kept, Notices, Tasks, race
 from septet_plugins.exchange.clients import Scrub
 from septet_plugins.exchange.tap import Tap, tapped
 from septet_plugins.exchange.unusual import UNUSUAL
@@ -53,17 +54,18 @@ class UserStream:
         notices: Notices,
         hosts: frozenset[str] | None = None,
         direct: Direct | None = None,
+        tasks: Tasks | None = None,
     ) -> None:
         from ccxt.async_support.base.ws.cache import ArrayCacheBySymbolById
 
         self._client, self._translator, self._link = client, translator, link
         self._scrub, self._deliver, self._catch_up = scrub, deliver, catch_up
         self._settle_s, self._direct = settle_s, direct
+        self._tasks, self._notices = tasks or Tasks("account"), notices
         self._tap = Tap(
             client, raw=self._raw, resolved=_nothing, lost=self._ended, hosts=hosts,
-            skip=self._skip,
+            skip=self._skip, tasks=self._tasks,
         )  # fmt: skip
-        self._notices = notices
         self._caches = {
             "orders": tapped(ArrayCacheBySymbolById, _KEPT, self._order),
             "myTrades": tapped(ArrayCacheBySymbolById, _KEPT, self._fill),
@@ -73,8 +75,7 @@ class UserStream:
         }  # fmt: skip
         self._lost: asyncio.Future[str] | None = None
         self._heard = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._kept: Kept | None = None
         self._told_s, self._looks = 0.0, False
         self.dials = 0
 
@@ -82,13 +83,14 @@ class UserStream:
         """Begin to dial."""
         for name, cache in self._caches.items():
             setattr(self._client, name, cache)
-        self._task = asyncio.create_task(self._run())
+        self._kept = self._tasks.keep(
+            "user stream", self._run, works_after_s=None, down=self._link.down
+        )
 
     async def stop(self) -> None:
         """End the connection and dial no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        if self._kept is not None:
+            await self._kept.closed()
         self._tap.drop_all("closed here")
         await self._tap.closed()
 
@@ -110,7 +112,10 @@ class UserStream:
         wanted = [("watch_orders", "orders")]
         if self._client.has.get("watchMyTrades") is True:
             wanted.append(("watch_my_trades", "myTrades"))
-        watchers = [loop.create_task(self._watch(*each)) for each in wanted]
+        watchers = [
+            self._tasks.once(f"user stream: {name}", self._watch(method, name), failed=self._end)
+            for method, name in wanted
+        ]
         try:
             await self._settled(lost)
             if not lost.done():
@@ -120,32 +125,27 @@ class UserStream:
             if lost.done():
                 return False, lost.result()
             self._link.up()
+            if self._kept is not None:
+                self._kept.works()
             self._told_s = time.monotonic()
             return True, await lost
         finally:
             for each in watchers:
-                each.cancel()
+                self._tasks.cancel(each)
             await asyncio.gather(*watchers, return_exceptions=True)
             self._tap.drop_all("dialling again")
             await self._tap.closed()
 
     async def _settled(self, lost: asyncio.Future[str]) -> None:
         """Wait until the subscription is answered, or the stream is lost."""
-        heard: asyncio.Future[Any] = asyncio.ensure_future(self._heard.wait())
-        waited: set[asyncio.Future[Any]] = {heard, lost}
-        await asyncio.wait(waited, timeout=self._settle_s, return_when=asyncio.FIRST_COMPLETED)
-        heard.cancel()
+        await race(self._heard.wait(), asyncio.wait({lost}), within_s=self._settle_s)
         connected = any(not ws.closed() for ws in (self._client.clients or {}).values())
         if not self._heard.is_set() and not lost.done() and not connected:
             lost.set_result(f"no connection within {self._settle_s:g} s")
 
     async def _caught_up(self, lost: asyncio.Future[str]) -> str:
-        reading: asyncio.Future[str] = asyncio.ensure_future(_as_coroutine(self._catch_up()))
-        await asyncio.wait({reading, lost}, return_when=asyncio.FIRST_COMPLETED)
-        if reading.done():
-            return reading.result()
-        reading.cancel()
-        return ""
+        first, wrong = await race(self._catch_up(), asyncio.wait({lost}))
+        return str(wrong) if first == 0 else ""
 
     async def _watch(self, method: str, cache: str) -> None:
         """Keep a subscription alive; items come through the tap, or here where that is bypassed."""
@@ -197,8 +197,8 @@ class UserStream:
         """
         if not self._looks and self._lost is not None and not self._lost.done():
             self._looks = True
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._settle_s, self._look, self._lost, sent_s)
+            look = partial(self._look, self._lost, sent_s)
+            self._tasks.later("silence of the user stream", self._settle_s, look)
 
     def _look(self, lost: asyncio.Future[str], sent_s: float) -> None:
         self._looks = False
@@ -234,19 +234,23 @@ class UserStream:
 class UserPolls:
     """Where the exchange streams no orders: the account is read every few seconds."""
 
-    def __init__(self, link: Link, catch_up: CatchUp, every_s: float) -> None:
+    def __init__(
+        self, link: Link, catch_up: CatchUp, every_s: float, tasks: Tasks | None = None
+    ) -> None:
         self._link, self._catch_up, self._every_s = link, catch_up, every_s
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = tasks or Tasks("account")
+        self._kept: Kept | None = None
 
     def start(self) -> None:
         """Begin to ask."""
-        self._task = asyncio.create_task(self._run())
+        self._kept = self._tasks.keep(
+            "polls of the account", self._run, works_after_s=None, down=self._link.down
+        )
 
     async def stop(self) -> None:
         """Ask no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        if self._kept is not None:
+            await self._kept.closed()
 
     def accepted(self, sent_s: float) -> None:
         """Nothing: what is asked for every few seconds cannot be silent."""
@@ -260,13 +264,11 @@ class UserPolls:
                 await asyncio.sleep(backoff.wait_s())
             else:
                 self._link.up()
+                if self._kept is not None:
+                    self._kept.works()
                 backoff = Backoff(self._every_s)
                 await asyncio.sleep(self._every_s)
 
 
 def _nothing(ws: Any, result: Any, message_hash: str) -> None:
     return None
-
-
-async def _as_coroutine(waiting: Awaitable[str]) -> str:
-    return await waiting

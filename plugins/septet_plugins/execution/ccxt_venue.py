@@ -34,6 +34,7 @@ from septet_plugins.execution.ccxt_link import Link, Rest
 from septet_plugins.execution.ccxt_lookup import Lookup, Missing
 from septet_plugins.execution.ccxt_orders import Translator, order_types, place
 from septet_plugins.execution.ccxt_rights import can_withdraw, is_unknown_key, refused_key
+from septet_plugins.execution.ccxt_sends import Sends
 from septet_plugins.execution.ccxt_user import UserPolls, UserStream, streams_orders
 
 __all__ = ["CcxtVenue", "VenueTerms"]
@@ -41,7 +42,6 @@ __all__ = ["CcxtVenue", "VenueTerms"]
 _NS: Final = 1_000_000_000
 _STALE_READS_NS: Final = 55 * _NS
 _USUAL_WINDOW_MS: Final = 10_000
-_CLOSE_S: Final = 5.0
 _AMENDS: Final = frozenset({"binance"})
 """Exchanges whose replacement of an order is one request with one answer that says both ends."""
 
@@ -75,7 +75,8 @@ class CcxtVenue:
         self._terms, self._name, self._clock, self._read = terms, name, clock, read
         self._gate = Gate(clock)
         self._scrub, self._notices = Scrub(), Notices(clock, lambda event: self._sink(event))
-        self._sending: set[asyncio.Future[Any]] = set()
+        self._tasks.show = lambda error: self._scrub(error)
+        self._sends = Sends(self._tasks)
         self._sink: Callable[[Any], None] = _nowhere
         self._opened: list[Link | Rest | Account] = []
         self._user: UserStream | UserPolls | None = None
@@ -111,10 +112,12 @@ class CcxtVenue:
                 self._main.client, self._translator, self._link, self._scrub,
                 deliver=self._account.deliver, catch_up=self._account.catch_up,
                 settle_s=self._terms.settle_stream_ns / _NS, hosts=self._stream_hosts,
-                direct=self._direct, notices=self._notices,
+                direct=self._direct, notices=self._notices, tasks=self._tasks,
             )  # fmt: skip
         else:
-            self._user = UserPolls(self._link, self._account.catch_up, self._terms.poll_ns / _NS)
+            self._user = UserPolls(
+                self._link, self._account.catch_up, self._terms.poll_ns / _NS, self._tasks
+            )
         self._user.start()
         return facts
 
@@ -127,13 +130,13 @@ class CcxtVenue:
         slow, quick = (make_client(reach, secrets, rate_limit=each) for each in (None, False))
         hosts, self._stream_hosts = allowed_hosts(slow, reach), stream_hosts(slow, reach)
         self._main, self._quick = (
-            Rest(each, self._gate, self._scrub, hosts) for each in (slow, quick)
+            Rest(each, self._gate, self._scrub, hosts, self._tasks) for each in (slow, quick)
         )
         self._times = VenueClock(
             self._name, self._clock, (self._main, self._quick), self._terms.skew_ns,
             lambda event: self._sink(event), self._notices,
         )  # fmt: skip
-        self._link = Link(self._name, self._clock, self._gate, self._sink)
+        self._link = Link(self._name, self._clock, self._gate, self._sink, self._tasks)
         self._main.link = self._quick.link = self._link
         self._main.notices = self._quick.notices = self._notices
         self._opened = [self._main, self._quick, self._link]
@@ -155,7 +158,7 @@ class CcxtVenue:
         self._lookup = Lookup(self._main, self._translator.ids)
         self._account = Account(
             self._main, self._translator, self._clock, lambda event: self._sink(event),
-            self._settles_ns(),
+            self._settles_ns(), self._tasks,
         )  # fmt: skip
         self._account.drop_unreadable_balances()
         self._opened.append(self._account)
@@ -190,8 +193,7 @@ class CcxtVenue:
 
     async def close(self) -> None:
         """Let sends that are under way end, within bounds, then close every connection."""
-        if self._sending:
-            await asyncio.wait(set(self._sending), timeout=_CLOSE_S)
+        await self._sends.close()
         if self._user is not None:
             await self._user.stop()
             self._user = None
@@ -208,19 +210,13 @@ class CcxtVenue:
         The send is shielded: cancelling this call leaves it under way, and the answer goes to the
         sink instead.
         """
-        task = asyncio.ensure_future(self._send(order))
-        answer: m.Event = await self._shielded(task, lambda event: self._sink(event))
-        return answer
+        return await self._sends.shielded(
+            "submit", self._send(order), lambda event: self._sink(event),
+            lambda: self._unanswered(order.client_id),
+        )  # fmt: skip
 
-    async def _shielded(self, task: asyncio.Future[Any], late: Callable[[Any], None]) -> Any:
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if not task.cancelled():
-                task.add_done_callback(lambda done: late(done.result()))
-            raise
+    def _unanswered(self, client_id: str) -> None:
+        self._sink(self._uncertain(client_id, "the send ended without an answer"))
 
     async def _send(self, order: m.Submit) -> m.Event:
         symbol = self._translator.symbol(order.symbol)
@@ -296,9 +292,10 @@ class CcxtVenue:
         if self._terms.reach.exchange not in _AMENDS:
             text = f"{self._terms.reach.exchange} has no replacement that says both ends"
             return [self._refused(order.new_client_id, "unsupported", text, "local")]
-        task = asyncio.ensure_future(self._replace(order))
-        events: Sequence[m.Event] = await self._shielded(task, self._late)
-        return events
+        return await self._sends.shielded(
+            "amend", self._replace(order), self._late,
+            lambda: self._unanswered(order.new_client_id),
+        )  # fmt: skip
 
     def _late(self, events: Sequence[m.Event]) -> None:
         for each in events:

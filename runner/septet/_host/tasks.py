@@ -11,12 +11,12 @@ import asyncio
 import logging
 import random
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-__all__ = ["WORKS_AFTER_S", "Backoff", "Kept", "TaskChange", "Tasks", "Timer"]
+__all__ = ["WORKS_AFTER_S", "Backoff", "Kept", "TaskChange", "Tasks", "Timer", "race"]
 
 T = TypeVar("T")
 Call = Coroutine[Any, Any, Any]
@@ -93,6 +93,22 @@ def _logged(change: TaskChange) -> None:
         _LOG.error("%s: %s", change.owner, change.text, exc_info=change.error)
     else:
         _LOG.info("%s: %s", change.owner, change.text)
+
+
+async def race(*calls: Awaitable[Any], within_s: float | None = None) -> tuple[int, Any]:
+    """Await several things at once; return the number and the result of the first that is done.
+
+    What it raised is raised here; -1 and None if none was done in time. The others are cancelled.
+    """
+    running = [asyncio.ensure_future(each) for each in calls]
+    try:
+        await asyncio.wait(running, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        done = next((k for k, each in enumerate(running) if each.done()), -1)
+        return done, (running[done].result() if done >= 0 else None)
+    finally:
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 class Timer:
@@ -283,6 +299,14 @@ class Tasks:
     def is_down(self, name: str) -> bool:
         """Whether something of that name has failed and does not work yet."""
         return name in self._down
+
+    def block(self, name: str, text: str) -> None:
+        """Report a failure that the owner itself has seen; `clear` ends it."""
+        self._failed(name, f"{self.owner}: {text}", None, None)
+
+    def clear(self, name: str) -> None:
+        """Report that what had failed works again; nothing happens where nothing had."""
+        self._works(name, None)
 
     async def close(self) -> None:
         """Cancel everything and wait for it, within a bound; nothing is reported any more."""

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from typing import Any, Final, Protocol
 
 from septet import messages as m
+from septet._host.tasks import Tasks, Timer
 from septet._host.venues import Clock, LiveVenue, leaving
 
 __all__ = ["Alarm", "Dispatcher", "Gate", "REMEMBERED_IDS", "Send", "Trainer"]
@@ -42,18 +43,19 @@ class Gate(Protocol):
 class Alarm:
     """Sends `Ticked` at the times asked for; one timer of the loop, whatever their number."""
 
-    def __init__(self, clock: Clock, put: Put) -> None:
+    def __init__(self, clock: Clock, put: Put, tasks: Tasks | None = None) -> None:
+        self._tasks = tasks or Tasks("alarm")
         self._clock = clock
         self._put = put
         self._times: list[int] = []
         self._asked: set[int] = set()
         self._new: list[int] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
 
     def ask(self, wake: m.Wake) -> None:
         """Ring at a wall time, or at once when it has passed; once however often asked."""
         if not self._new:  # a timer costs more than what an order of the same turn may wait for
-            asyncio.get_running_loop().call_soon(self._take)
+            self._tasks.soon("alarm", self._take)
         self._new.append(wake.at_ns)
 
     def close(self) -> None:
@@ -80,7 +82,7 @@ class Alarm:
             self._timer.cancel()
         # The wall clock may jump while the loop's does not, so a long sleep is taken in parts.
         wait_s = min(max(0.0, (self._times[0] - self._clock.now_ns()) / _NS), _LONGEST_SLEEP_S)
-        self._timer = asyncio.get_running_loop().call_later(wait_s, self._ring)
+        self._timer = self._tasks.later("alarm", wait_s, self._ring)
 
     def _ring(self) -> None:
         self._timer = None
@@ -127,7 +129,9 @@ class Dispatcher:
         train: Trainer | None = None,
         fault: Fault | None = None,
         wants: Wants | None = None,
+        tasks: Tasks | None = None,
     ) -> None:
+        self._owned = tasks or Tasks("orders")
         self.venue = venue
         self.posts = 0
         self._clock = clock
@@ -136,17 +140,17 @@ class Dispatcher:
         self._train = train
         self._fault = fault or (lambda call, error: None)
         self._wants = wants or (lambda client_id: True)
-        self._alarm = Alarm(clock, put)
+        self._alarm = Alarm(clock, put, self._owned)
         self._sent: OrderedDict[str, int] = OrderedDict()
         self._floor = -1
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[Any] = set()
         self._routes: dict[type[m.Command], Callable[[Any], object]] = {
-            m.Cancel: lambda each: self._start(self._cancel(each)),
+            m.Cancel: lambda each: self._start("cancel", self._cancel(each)),
             m.Query: lambda each: self._once(("query", each.client_id), self._query(each)),
             m.Refresh: lambda each: self._once(each, self._refresh(each)),
             m.Wake: self._alarm.ask,
-            m.Train: lambda each: self._start(self._fit(each)),
+            m.Train: lambda each: self._start("train", self._fit(each)),
         }
 
     # ------------------------------------------------------------ what the shell calls
@@ -160,7 +164,7 @@ class Dispatcher:
         sends: list[Send] = []
         for each in commands:
             if type(each) is m.CancelAll:
-                self._start(self.cancel_all(each.symbols))
+                self._start("cancel all", self.cancel_all(each.symbols))
         routes = self._routes
         for each in commands:
             if type(each) is m.Submit:
@@ -201,9 +205,9 @@ class Dispatcher:
         self._note(client_id, order.parent)
         self._refused(client_id, code, text)
 
-    def start(self, send: Send) -> asyncio.Task[None]:
+    def start(self, send: Send, name: str = "send") -> asyncio.Task[None]:
         """Run a send as a task that nobody else holds, so that nobody cancels it."""
-        return self._start(send)
+        return self._start(name, send)
 
     @property
     def in_flight(self) -> int:
@@ -265,6 +269,9 @@ class Dispatcher:
         try:
             with leaving(lambda: self._wants(order.client_id)):
                 answer = await self.venue.submit(order)
+        except asyncio.CancelledError as error:  # whoever did that: the order may have left
+            self._put(self._uncertain(order.client_id, error))
+            raise
         except Exception as error:  # a bug of the adapter: whether the order left, nobody knows
             self._fault("submit", error)
             answer = self._uncertain(order.client_id, error)
@@ -281,6 +288,9 @@ class Dispatcher:
         try:
             with leaving(lambda: self._wants(order.new_client_id)):
                 answers = await self.venue.amend(order)
+        except asyncio.CancelledError as error:
+            self._put(self._uncertain(order.new_client_id, error))
+            raise
         except Exception as error:  # a bug of the adapter: both orders must be looked at
             self._fault("amend", error)
             answers = [self._uncertain(order.new_client_id, error)]
@@ -311,12 +321,17 @@ class Dispatcher:
             return
         try:
             answer = await self.venue.cancel(order)
+        except asyncio.CancelledError as error:
+            self._put(self._not_cancelled(order, error))
+            raise
         except Exception as error:  # the order must be looked at
             self._fault("cancel", error)
-            text = f"the adapter failed: {type(error).__name__}"
-            at_ns = self._clock.now_ns()
-            answer = m.CancelFailed(at_ns=at_ns, client_id=order.client_id, text=text)
+            answer = self._not_cancelled(order, error)
         self._put(answer)
+
+    def _not_cancelled(self, order: m.Cancel, error: BaseException) -> m.CancelFailed:
+        text = f"the adapter failed: {type(error).__name__}"
+        return m.CancelFailed(at_ns=self._clock.now_ns(), client_id=order.client_id, text=text)
 
     async def _query(self, order: m.Query) -> None:
         answer = await self._read("query", lambda venue: venue.query(order))
@@ -354,12 +369,17 @@ class Dispatcher:
             try:
                 self._put(await self._train(command))
                 return
+            except asyncio.CancelledError:
+                self._put(self._untrained(command, "training was cancelled"))
+                raise
             except Exception as error:  # the old model stays
                 self._fault("train", error)
                 text = f"training failed: {type(error).__name__}: {error}"
+        self._put(self._untrained(command, text))
+
+    def _untrained(self, command: m.Train, text: str) -> m.ModelFailed:
         at_ns, to_ns = self._clock.now_ns(), command.trained_to_ns
-        failed = m.ModelFailed(at_ns=at_ns, number=command.number, trained_to_ns=to_ns, text=text)
-        self._put(failed)
+        return m.ModelFailed(at_ns=at_ns, number=command.number, trained_to_ns=to_ns, text=text)
 
     # ------------------------------------------------------------ tasks
 
@@ -369,10 +389,16 @@ class Dispatcher:
             call.close()
             return
         self._asking.add(key)
-        self._start(call).add_done_callback(lambda task: self._asking.discard(key))
+        name = key[0] if isinstance(key, tuple) else f"read {key.what}"
+        self._start(name, call).add_done_callback(lambda task: self._asking.discard(key))
 
-    def _start(self, call: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.get_running_loop().create_task(call)
+    def _start(self, name: str, call: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        # What becomes of an order is its own business, which the core asks for again.
+        task = self._owned.once(name, call, failed=_nothing)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _nothing(text: str) -> None:
+    """Do no more than what is logged."""

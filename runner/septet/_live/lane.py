@@ -169,10 +169,11 @@ class Lane:
         self.dispatcher = Dispatcher(
             None, clock=self.clock, put=self.put, gate=self.member,
             train=train, fault=self._fault, wants=self.build.core.wants,
+            tasks=self.tasks,
         )  # fmt: skip
         self.shell = Shell(
             self.build.core, journal, self.dispatcher, clock=self.clock, tell=self.tell,
-            watch=self._watch,
+            watch=self._watch, tasks=self.tasks,
         )  # fmt: skip
 
     def _fault(self, call: str, error: BaseException) -> None:
@@ -208,6 +209,7 @@ class Lane:
         self.market = make_market(
             self.loaded, feed, self.known.standing, clock=self.clock, tell=self.tell,
             put=begin.until_enough(self.put, left), points=self.known.points,
+            tasks=self.tasks,
         )  # fmt: skip
         heard = await begin.persist(
             "the feed", self.market.open, tell=self.tell, stopping=self.stopping
@@ -403,7 +405,7 @@ class Lane:
     def measure(self) -> None:
         """Ask the venue for its clock and its filters; the answers come as events."""
         if self.venue is not None:
-            self.dispatcher.start(self._measured(self.venue))
+            self.dispatcher.start(self._measured(self.venue), "clock and filters")
 
     async def _measured(self, venue: LiveVenue) -> None:
         try:

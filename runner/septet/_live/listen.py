@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from septet import messages as m
 from septet._data.load import keys_of
+from septet._host.tasks import Tasks
 from septet._host.venues import FeedRequest, LiveFeed
 from septet._live.barriers import (
     Barriers,
@@ -72,6 +73,7 @@ def make_market(
     put: Callable[[m.Event], None],
     tell: Tell,
     points: Sequence[m.Event] = (),
+    tasks: Tasks | None = None,
 ) -> MarketDesk:
     """Return the desk of a run's market data; `points` of series are those it has already."""
     strategy = loaded.strategy
@@ -93,7 +95,7 @@ def make_market(
     return MarketDesk(
         feed, request_of(strategy), bars, barriers, clock=clock, put=put, tell=tell,
         watchdog=watchdog, max_staleness_ns=block.extra["max_staleness"],
-        series=_series_of(loaded, clock, points),
+        series=_series_of(loaded, clock, points), tasks=tasks,
     )  # fmt: skip
 
 

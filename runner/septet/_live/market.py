@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from septet import messages as m
 from septet._host.readings import Notices, bar_fault, fault_of
+from septet._host.tasks import Kept, Tasks, Timer
 from septet._host.venues import (
     BarSeen,
     FeedFacts,
@@ -74,7 +76,9 @@ class MarketDesk:
         watchdog: Watchdog | None = None,
         max_staleness_ns: int | None = None,
         series: SeriesDesk | None = None,
+        tasks: Tasks | None = None,
     ) -> None:
+        self._tasks = tasks or Tasks("market")
         self.bars, self.barriers = bars, barriers
         self.quoted: Callable[[QuoteSeen], None] | None = None
         self._feed, self._request, self._clock = feed, request, clock
@@ -86,8 +90,9 @@ class MarketDesk:
         self._quotes, self._prints = QuoteDesk(request.symbols), PrintDesk(request.symbols)
         self._redialling: asyncio.Task[None] | None = None
         self._numbers = {symbol: k for k, symbol in enumerate(request.symbols)}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._asking: set[asyncio.Task[None]] = set()
+        self._polled: Kept | None = None
         self._stale: set[int] = set()
         self._early: list[Any] | None = []
         self._closed = False
@@ -187,10 +192,8 @@ class MarketDesk:
         for message in early:
             self.hear(message)
         if self._series is not None:
-            asks = self._series.run(self._put, lambda: self.barriers.standing.time_ns)
-            task = asyncio.get_running_loop().create_task(asks)
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+            ask = partial(self._series.run, self._put, lambda: self.barriers.standing.time_ns)
+            self._polled = self._tasks.keep("outside series", ask, may_end=True)
         self._ring()
 
     async def close(self) -> None:
@@ -198,8 +201,10 @@ class MarketDesk:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+        if self._polled is not None:
+            await self._polled.closed()
         for task in list(self._asking):
-            task.cancel()
+            self._tasks.cancel(task)
         await asyncio.gather(*self._asking, return_exceptions=True)
         await self._feed.close()
 
@@ -237,7 +242,7 @@ class MarketDesk:
             self._put(barrier)
         if not self._setting:
             self._setting = True
-            asyncio.get_running_loop().call_soon(self._after)
+            self._tasks.soon("decision times", self._after)
 
     def _take(self, event: m.Event) -> None:
         self._put(event)
@@ -335,7 +340,7 @@ class MarketDesk:
             self._put(each)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(self._wait_s(), self._ring)
+        self._timer = self._tasks.later("market timer", self._wait_s(), self._ring)
 
     def _wait_s(self) -> float:
         times = [
@@ -358,9 +363,8 @@ class MarketDesk:
         for quote in self._quotes.due(now_ns, market_ns):
             self._put(quote)
         for wanted in self.bars.wanted(now_ns, market_ns, self._clock.speed):
-            task = asyncio.get_running_loop().create_task(self._ask(wanted))
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+            unanswered = partial(self._unanswered, wanted)
+            self._ask_aside(f"bars of {wanted.symbol}", self._ask(wanted), unanswered)
         if self._watchdog is not None:
             for changed in self._watchdog.check(now_ns):
                 self._put(changed)
@@ -380,9 +384,13 @@ class MarketDesk:
         if wish is not None:
             text = f"{wish.reason}: the feed is opened anew, try {wish.number}"
             self._tell("warning", "redial", {"text": text})
-            self._redialling = asyncio.get_running_loop().create_task(self._open_anew())
-            self._asking.add(self._redialling)
-            self._redialling.add_done_callback(self._asking.discard)
+            self._redialling = self._ask_aside("redial", self._open_anew(), self._not_opened)
+
+    def _ask_aside(self, name: str, call: Any, failed: Callable[[str], None]) -> asyncio.Task[None]:
+        task = self._tasks.once(name, call, failed=failed)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        return task
 
     async def _open_anew(self) -> None:
         try:
@@ -390,8 +398,11 @@ class MarketDesk:
             self.bars.lost()
             await self._feed.open(self._request, self.hear)
         except (SeptetError, OSError) as error:
-            text = f"the feed could not be opened: {error}"
-            self._tell("warning", "redial", {"text": text})
+            self._not_opened(str(error))
+
+    def _not_opened(self, text: str) -> None:
+        """Say it; the watchdog asks for another try."""
+        self._tell("warning", "redial", {"text": f"the feed could not be opened: {text}"})
 
     async def _ask(self, wanted: Wanted) -> None:
         rows: Sequence[BarSeen] | None
@@ -402,6 +413,13 @@ class MarketDesk:
         except SeptetError as error:
             rows = None
             self._tell("warning", "backfill", {"text": error.message, "symbol": wanted.symbol})
+        self._answer(wanted, rows)
+
+    def _unanswered(self, wanted: Wanted, text: str) -> None:
+        """Take a question that failed as one without an answer: it is asked again later."""
+        self._answer(wanted, None)
+
+    def _answer(self, wanted: Wanted, rows: Sequence[BarSeen] | None) -> None:
         if self._closed:
             return
         now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()

@@ -13,7 +13,6 @@ trade when it arrived takes, one that rested makes.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet import messages as m
 from septet._core.orders.records import Child
+from septet._host.tasks import Tasks
 from septet._host.venues import Clock, Market, QuoteSeen, Sink, VenueFacts
 from septet._kernel import layout
 from septet._live.paper_account import PaperAccount, ShownSide
@@ -116,7 +116,9 @@ class PaperVenue:
         cash: float,
         bar_ns: int,
         spot: bool = True,
+        tasks: Tasks | None = None,
     ) -> None:
+        self._tasks = tasks or Tasks(name)
         self._name, self._clock, self._simulation = name, clock, simulation
         self._markets, self._spot = dict(markets), spot
         self._latency_ns = int(simulation.latency) * bar_ns
@@ -328,7 +330,7 @@ class PaperVenue:
         if len(self._orders) >= _KEPT_ORDERS:
             self._orders = {name: each for name, each in self._orders.items() if each.working}
         self._orders[order.client_id] = made
-        asyncio.get_running_loop().call_soon(self._meet, order.symbol, self._clock.now_ns())
+        self._tasks.soon("match", self._meet, order.symbol, self._clock.now_ns())
         return m.Acked(
             at_ns=self._clock.now_ns(), client_id=order.client_id,
             venue_order_id=_venue_id(order), state="open", side=order.side,

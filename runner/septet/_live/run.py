@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from septet import messages as m
+from septet._host.tasks import Kept, race
 from septet._host.venues import LiveFeed, LiveVenue, VenueFacts
 from septet._live import start as begin
 from septet._live.account import AccountGate, SharedVenue, insist_on_funds
@@ -176,6 +177,7 @@ class _Process:
         self.supervisor = Supervisor(
             clock, self._tell, lambda: [lane.put for lane in self._running()]
         )
+        self.tasks = self.supervisor.of()
 
     # ------------------------------------------------------------ the whole
 
@@ -186,8 +188,9 @@ class _Process:
         self.stopping = asyncio.Event()
         self._listened = Signals(self._stop, self._halt)
         watch = LoopWatch(
-            lambda seconds: self._stood_still(seconds, "the process stood still"), self._tell
-        )
+            lambda seconds: self._stood_still(seconds, "the process stood still"), self._tell,
+            tasks=self.tasks,
+        )  # fmt: skip
         if self.signals:
             self._listened.listen(loop)
         schedule, thresholds = None, gc.get_threshold()
@@ -329,22 +332,40 @@ class _Process:
     # ------------------------------------------------------------ while it runs
 
     async def _trade(self) -> None:
+        kept = [
+            *(self._every(f"care of {lane.strategy.name}", lane.tend) for lane in self.lanes),
+            self._every("memory", tidy), self._every("clock", self._check_clock),
+            self._every("venue's clock", self._measure_skew),
+            self._every("reads of the account", self._read_account),
+        ]  # fmt: skip
+        try:
+            await self._until_ended()
+        finally:
+            for each in kept:
+                await each.closed()
+
+    def _every(self, name: str, care: Callable[[], object]) -> Kept:
+        """Look after something twice a second; whatever goes wrong, again after a pause."""
+
+        async def work() -> None:
+            while True:
+                care()
+                kept.works()
+                await asyncio.sleep(_TEND_S)
+
+        kept = self.tasks.keep(name, work, works_after_s=None)
+        return kept
+
+    async def _until_ended(self) -> None:
         while not self.stopping.is_set() and len(self.ends) < len(self.lanes):
-            for lane in self.lanes:
-                if lane.strategy.name in self.ends:
-                    continue
-                lane.tend()
+            for lane in self._running():
                 if lane.ended is not None and lane.ended.done():
                     await self._end(lane, "the strategy failed")
                 elif lane.finished.is_set():
                     await self._end(lane, "as far as it was asked to go")
-            tidy()
-            self._check_clock()
-            await self._measure_skew()
-            self._read_account()
             waits: list[Any] = [lane.finished.wait() for lane in self._running()]
             waits += [_ended(lane) for lane in self._running()]
-            await _first([self.stopping.wait(), *waits], _TEND_S)
+            await race(self.stopping.wait(), *waits)
 
     def _running(self) -> list[Lane]:
         return [lane for lane in self.lanes if lane.strategy.name not in self.ends]
@@ -356,7 +377,7 @@ class _Process:
             self._tell("error", "clock", {"text": str(jump)})
             self._stood_still(abs(jump.by_ns) / _NS, "the clock jumped")
 
-    async def _measure_skew(self) -> None:
+    def _measure_skew(self) -> None:
         """Ask the venue for its clock and filters now and then: nobody else does."""
         now_s = asyncio.get_running_loop().time()
         doubts = any(_doubts(lane) for lane in self._running())
@@ -435,12 +456,5 @@ def _doubts(lane: Lane) -> bool:
 async def _ended(lane: Lane) -> None:
     if lane.ended is not None:
         await asyncio.wait([lane.ended])
-
-
-async def _first(waits: Sequence[Any], within_s: float) -> None:
-    """Wait for the first of several things, or for so long."""
-    tasks = [asyncio.ensure_future(each) for each in waits]
-    await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    else:  # only between two starts: nothing has ended
+        await asyncio.Event().wait()

@@ -12,9 +12,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Literal, Protocol
 
 from septet import messages as m
+from septet._host.tasks import Tasks, Timer
 from septet._host.venues import Clock
 from septet._live.dispatch import Dispatcher, Send
 from septet.errors import JournalError
@@ -27,6 +29,8 @@ DROPPABLE: Final = frozenset({m.Quoted, m.Printed})
 """Events of which the latest matter; all others are never dropped."""
 MOVE_S: Final = 0.05
 """What was committed is moved on so long after the first of it, between two turns."""
+_TURNS: Final = "turns"
+_FOLD: Final = "what was stored"
 
 Row = tuple[m.Event, Sequence[m.Command]]
 Tell = Callable[[str, str, dict[str, Any]], None]
@@ -105,7 +109,9 @@ class Shell:
         tell: Tell,
         watch: Watch | None = None,
         limits: Limits | None = None,
+        tasks: Tasks | None = None,
     ) -> None:
+        self._tasks = tasks or Tasks("shell")
         self.core = core
         self.journal = journal
         self.dispatcher = dispatcher
@@ -120,8 +126,9 @@ class Shell:
         self._waiter: asyncio.Future[None] | None = None
         self._ended: asyncio.Future[Ended] | None = None
         self._broken: _Broken | None = None
-        self._retry: asyncio.TimerHandle | None = None
-        self._moving: asyncio.TimerHandle | None = None
+        self._retry: Timer | None = None
+        self._moving: Timer | None = None
+        self._holder: object = None
         self._pumps: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
 
@@ -147,7 +154,7 @@ class Shell:
         """Begin to take turns; the future says why they ended."""
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
-        self._go_on(loop)
+        self._go_on()
         return self._ended
 
     def stop(self, text: str = "") -> None:
@@ -191,21 +198,25 @@ class Shell:
                 timer.cancel()
         self._wake()
 
-    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _go_on(self) -> None:
+        """Let a new task take the turns from here on."""
         if self._has_ended():
             self._let_go()
             return
-        task = loop.create_task(self._pump(loop))
+        self._holder = holder = object()
+        ended = partial(self._pump_ended, holder)
+        task = self._tasks.once(_TURNS, self._pump(), failed=ended)
         self._pumps.add(task)
-        task.add_done_callback(self._pumped)
+        task.add_done_callback(self._pumps.discard)
 
-    def _pumped(self, task: asyncio.Task[None]) -> None:
-        """A turn never raises; where one does it is a bug, and it must not be silent."""
-        self._pumps.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._end(Ended("core", f"the shell failed: {error!r}", error))
+    def _pump_ended(self, holder: object, text: str) -> None:
+        """Go on where a task ended that held the inbox; entries wait for the next whole turn."""
+        if holder is self._holder and not self._has_ended():
+            self._tasks.block(_TURNS, f"the task of the turns ended and is begun anew: {text}")
+            self._go_on()
 
-    async def _pump(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def _pump(self) -> None:
+        loop = asyncio.get_running_loop()
         while not self._has_ended():
             broken = self._broken
             if not (self._vital or self._market or (broken is not None and broken.due)):
@@ -213,13 +224,19 @@ class Shell:
                 self._waiter = waiter = loop.create_future()
                 await waiter
                 continue
-            sends = self._turn()
+            try:
+                sends = self._turn()
+            except Exception as bug:  # of the shell itself: what it did not finish nobody knows
+                self._end(Ended("core", f"the shell failed: {bug!r}", bug))
+                break
+            self._tasks.clear(_TURNS)
             if sends:
                 # Another takes over the inbox, once this task, which is the order's, has begun.
-                loop.call_soon(self._go_on, loop)
+                self._holder = None
+                self._tasks.soon("next turn", self._go_on)
                 if len(sends) > 1:
                     for each in sends[1:]:
-                        self.dispatcher.start(each)
+                        self.dispatcher.start(each, "submit")
                 await sends[0]
                 return
             await asyncio.sleep(0)  # let the sockets speak between two full turns
@@ -286,9 +303,9 @@ class Shell:
         sends = self.dispatcher.dispatch(leaving) if leaving else []
         if self._watch is not None:
             # Told after the orders of this turn are on their way, before the next turn.
-            asyncio.get_running_loop().call_soon(self._told, rows)
+            self._tasks.soon(_FOLD, self._told, rows)
         if self._moving is None:
-            self._moving = asyncio.get_running_loop().call_later(MOVE_S, self._move)
+            self._moving = self._tasks.later("journal writer", MOVE_S, self._move)
         return sends
 
     def _told(self, rows: Sequence[Row]) -> None:
@@ -335,7 +352,7 @@ class Shell:
             text = f"the journal could not be written for {lasts_s:.0f} s ({error})"
             self._end(Ended("journal", text, error))
             return
-        self._retry = asyncio.get_running_loop().call_later(broken.wait_s, self._try_again)
+        self._retry = self._tasks.later("journal writer", broken.wait_s, self._try_again)
 
     def _try_again(self) -> None:
         if self._broken is not None:
@@ -359,7 +376,7 @@ class Shell:
                 elif not self._withdraw(broken, each):
                     leaving.append(each)
         self.dispatcher.dispatch(leaving)
-        self._told(rows)
+        self._tasks.soon(_FOLD, self._told, rows)
         if broken.rows > self._limits.stored_late and not self._has_ended():
             text = f"{broken.rows} events wait for a journal that cannot be written"
             self._end(Ended("journal", text))

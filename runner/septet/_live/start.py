@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 
 from septet import messages as m
+from septet._host.tasks import race
 from septet._host.venues import LiveVenue, VenueFacts
 from septet._journal.form import encode_commands
 from septet._journal.log import Durability, Journal
@@ -359,17 +360,11 @@ async def persist(
 
 
 async def _unless_stopped(call: Awaitable[T], stopping: asyncio.Event) -> T:
-    asked = asyncio.ensure_future(call)
-    stop = asyncio.ensure_future(stopping.wait())
-    try:
-        await asyncio.wait({asked, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if not asked.done():
-            asked.cancel()
-            await asyncio.gather(asked, return_exceptions=True)
-            raise Stopped("asked to stop")
-        return asked.result()
-    finally:
-        stop.cancel()
+    first, answer = await race(call, stopping.wait())
+    if first:
+        raise Stopped("asked to stop")
+    found: T = answer
+    return found
 
 
 def insist_on_rights(facts: VenueFacts, *, allowed: bool, tell: Tell) -> None:

@@ -19,6 +19,7 @@ import msgspec
 
 from septet import messages as m
 from septet._files import replace_file
+from septet._host.tasks import Tasks, Timer
 from septet._host.venues import LiveVenue
 from septet._live.shell import Tell
 
@@ -94,13 +95,15 @@ class LoopWatch:
     """
 
     def __init__(
-        self, stood_still: Callable[[float], None], tell: Tell, *, bound_s: float = 2.0
-    ) -> None:
+        self, stood_still: Callable[[float], None], tell: Tell, *, bound_s: float = 2.0,
+        tasks: Tasks | None = None,
+    ) -> None:  # fmt: skip
+        self._tasks = tasks or Tasks("loop watch")
         self._stood_still, self._tell, self._bound_s = stood_still, tell, bound_s
         self._beat = time.monotonic()
         self._said = False
         self._closed = threading.Event()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._thread = threading.Thread(target=self._watch, name="loop-watch", daemon=True)
         self._loop_thread = threading.get_ident()
 
@@ -120,15 +123,15 @@ class LoopWatch:
             self._thread.join(2 * _BEAT_S + 1.0)
 
     def _later(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(_BEAT_S, self._beaten)
+        self._timer = self._tasks.later("heartbeat of the loop", _BEAT_S, self._beaten)
 
     def _beaten(self) -> None:
         now = time.monotonic()
         still_s = now - self._beat - _BEAT_S
         self._beat, self._said = now, False
+        self._later()
         if still_s >= self._bound_s:
             self._stood_still(still_s)
-        self._later()
 
     def _watch(self) -> None:
         while not self._closed.wait(_BEAT_S):
@@ -138,7 +141,8 @@ class LoopWatch:
                 frame = sys._current_frames().get(self._loop_thread)
                 where = traceback.format_stack(frame)[-1].strip() if frame is not None else ""
                 text = f"the loop has stood still for {still_s:.1f} s: {' '.join(where.split())}"
-                self._tell("error", "loop_blocked", {"text": text})
+                with contextlib.suppress(Exception):  # a log that fails must not end the watch
+                    self._tell("error", "loop_blocked", {"text": text})
 
 
 async def cancel_until_none(

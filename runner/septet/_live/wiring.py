@@ -79,7 +79,7 @@ def venue_of(
     return PaperVenue(
         name=name, clock=clock, simulation=strategy.execution.simulation, markets=markets,
         cash=strategy.account.capital, bar_ns=strategy.universe.bar,
-        spot=strategy.account.type == "spot",
+        spot=strategy.account.type == "spot", tasks=tasks,
     )  # fmt: skip
 
 

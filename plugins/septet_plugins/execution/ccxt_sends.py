@@ -1,0 +1,52 @@
+"""Sends that are on their way: nobody cancels one, and none is lost when its caller is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+from septet.plugin import Tasks
+
+__all__ = ["Sends"]
+
+T = TypeVar("T")
+_CLOSE_S: Final = 5.0
+
+
+class Sends:
+    """Runs sends as tasks of their own; what arrives after its caller has gone is handed on."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self._sending: set[asyncio.Task[Any]] = set()
+
+    async def shielded(
+        self, name: str, send: Coroutine[Any, Any, T], late: Callable[[T], None],
+        unanswered: Callable[[], None],
+    ) -> T:  # fmt: skip
+        """Await a send; where this call is cancelled `late` is told the answer, once it is there.
+
+        `unanswered` is told then if the send itself fails.
+        """
+        task = self._tasks.once(name, send)
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+        def ended(done: asyncio.Task[T]) -> None:
+            if done.cancelled() or done.exception() is not None:
+                unanswered()
+            else:
+                late(done.result())
+
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                task.add_done_callback(ended)
+            raise
+
+    async def close(self) -> None:
+        """Let sends that are under way end, within a bound."""
+        if self._sending:
+            await asyncio.wait(set(self._sending), timeout=_CLOSE_S)
