@@ -262,7 +262,7 @@ def plugin_imports() -> Iterator[Finding]:
 
 def bare_tasks() -> Iterator[Finding]:
     """Ask the owner's `Tasks` for it: a task or timer of nobody ends without a word."""
-    bare = {"TaskGroup", "call_at", "call_later", "call_soon", "create_task", "ensure_future"}
+    bare = {"TaskGroup", "call_later", "call_soon", "create_task", "ensure_future"}
     for name in _python(PACKAGES):
         if name == "runner/septet/_host/tasks.py" or name.startswith("runner/septet/_drill/"):
             continue  # the supervisor itself; the rehearsal's venue, which is no part of a run
