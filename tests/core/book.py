@@ -70,6 +70,11 @@ class Position:
     entered: float = 0.0
     left: float = 0.0
     closed: int = 0
+    funding: float = 0.0
+    liquidation: float = 0.0
+    slippage: float = 0.0
+    trade_ns: int = 0
+    owed: str = ""
 
     def worth(self) -> float:
         """Value at the last close (quote)."""
@@ -101,6 +106,10 @@ class Account:
     def equity(self) -> float:
         """Cash plus every position at its last close."""
         return self.cash + sum(p.worth() for p in self.positions)
+
+    def may_send(self, units: int, price: float) -> bool:
+        """Whether an order for so many units is worth what the venue takes."""
+        return abs(units) / self.scale * price >= self.s.min_notional
 
     def place(
         self, k: int, kind: str, units: int, reason: str, now: int, reduces: bool,
@@ -136,9 +145,9 @@ class Account:
         """Book one fill."""
         s, p = self.s, self.positions[k]
         rate = s.maker if maker else s.taker
-        if order.reason == "liquidation":
-            rate += s.liquidation_fee
         notional = abs(units) / self.scale * price
+        if order.reason == "liquidation":
+            self._liquidate(p, units, price, notional * rate)
         fee, got = notional * rate, units
         if units > 0 and s.received:
             taken = math.ceil(units * rate)
@@ -148,11 +157,22 @@ class Account:
             self.cash -= math.copysign(notional, units) + fee
         self.fees += fee
         self.fills.append((now, k, order.number, units, price, fee, maker))
-        self._move(k, p, got, price, fee, now, inside, order.reason)
+        slippage = (price - order.decision_price) * units / self.scale
+        self._move(k, p, got, price, fee, slippage, now, inside, order.reason)
+
+    def _liquidate(self, p: Position, units: int, price: float, fee: float) -> None:
+        """Charge the liquidation; a loss beyond the isolated margin is the venue's."""
+        amount = abs(units) / self.scale
+        charge = amount * price * self.s.liquidation_fee
+        lost = (p.average - price) * p.side * amount + fee + charge
+        margin = amount * p.average / self.s.leverage
+        charge -= max(0.0, lost - margin)
+        self.cash -= charge
+        p.liquidation += charge
 
     def _move(
-        self, k: int, p: Position, got: int, price: float, fee: float, now: int, inside: bool,
-        reason: str,
+        self, k: int, p: Position, got: int, price: float, fee: float, slippage: float, now: int,
+        inside: bool, reason: str,
     ) -> None:  # fmt: skip
         before, self.just_closed = p.units, False
         p.units += got
@@ -160,50 +180,44 @@ class Account:
         if not p.side:
             if abs(p.units) >= self.lot and p.units * way > 0:  # else dust before and after
                 opened = got if before * way >= 0 else p.units
-                self._begin(p, way, opened, price, fee, now, inside)
+                self._begin(p, way, opened, price, now, inside)
+                p.fees, p.slippage = fee, slippage
             return
         if way == p.side:
             p.average = (p.average * abs(before) + price * abs(got)) / abs(p.units)
             p.entered += abs(got) / self.scale * price
             p.fees += fee
+            p.slippage += slippage
             return
         closing = min(abs(got), abs(before))
         share = closing / abs(got)
         p.gross += (price - p.average) * p.side * (closing / self.scale)
         p.fees += fee * share
+        p.slippage += slippage * share
         p.left += closing / self.scale * price
         p.closed += closing
         if p.units * p.side < 0:
-            self._finish(k, p, now, reason)
-            self._begin(p, way, p.units, price, fee * (1.0 - share), now, inside)
-        elif abs(p.units) < self.lot or abs(p.units) / self.scale * price < self.s.min_notional:
+            self._finish(k, p, now, "reversal")
+            self._begin(p, way, p.units, price, now, inside)
+            p.fees, p.slippage = fee * (1.0 - share), slippage * (1.0 - share)
+        elif abs(p.units) < self.lot:
             self._finish(k, p, now, reason)
 
     def _begin(
-        self, p: Position, side: int, units: int, price: float, fee: float, now: int, inside: bool
+        self, p: Position, side: int, units: int, price: float, now: int, inside: bool
     ) -> None:
         p.side, p.average, p.best = side, price, price
-        p.entry_ns, p.held, p.inside = now, 0, inside
-        p.gross, p.fees, p.left, p.closed = 0.0, fee, 0.0, 0
+        p.entry_ns = p.trade_ns = now
+        p.held, p.inside = 0, inside
+        p.gross, p.left, p.closed, p.funding, p.liquidation = 0.0, 0.0, 0, 0.0, 0.0
         p.entered = abs(units) / self.scale * price
 
     def _finish(self, k: int, p: Position, now: int, reason: str) -> None:
         quantity = p.closed / self.scale
-        pnl = p.gross - p.fees
-        self.trades.append(
-            (
-                k,
-                p.side,
-                p.entry_ns,
-                p.average,
-                now,
-                p.left / quantity,
-                quantity,
-                pnl,
-                p.fees,
-                reason,
-            )
-        )
+        pnl = p.gross - p.fees - p.funding - p.liquidation
+        costs = (p.fees, p.funding, p.liquidation, p.slippage)
+        prices = (p.average, now, p.left / quantity)
+        self.trades.append((k, p.side, p.trade_ns, *prices, quantity, pnl, *costs, reason))
         self.losses = self.losses + 1 if pnl < 0.0 else 0
         self.last_return, self.just_closed = pnl / p.entered, True
-        p.side, p.average, p.inside, p.held = 0, NAN, False, 0
+        p.side, p.average, p.inside, p.held, p.owed = 0, NAN, False, 0, ""

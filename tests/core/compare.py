@@ -47,7 +47,7 @@ def tables_of(ran: Ran) -> dict[str, list[tuple[Any, ...]]]:
         elif kind == layout.FILL:
             found["fills"].append((time, k, number, f[0], f[1], f[2], code == 1))
         elif kind == layout.TRADE:
-            row = (k, detail, number, f[1], time, f[2], f[3], f[4], f[5], names[code])
+            row = (k, detail, number, f[1], time, f[2], f[3], *f[4:9], names[code])
             found["trades"].append(row)
         elif kind in (layout.HALT, layout.LIFT):
             word = "fired" if kind == layout.HALT else "lifted"

@@ -72,6 +72,7 @@ class Reference(Stops):
         self.peak = self.day_base = self.s.capital
         self.day = -1
         self.minute, self.sent = -1, 0
+        self.last_wish = [NAN] * len(self.bars)
         self.sources = [self._made(b) for b in self.bars]
 
     @staticmethod
@@ -159,7 +160,7 @@ class Reference(Stops):
                 if count:
                     paid = position.units / book.scale * close * (count * self.s.funding)
                     book.cash -= paid
-                    position.fees += paid
+                    position.funding += paid
                     book.funding_paid += paid
         order = book.orders[k]
         if order is not None and not order.reduces and bars.open_ns[i] >= order.active_ns:
@@ -179,9 +180,11 @@ class Reference(Stops):
         order, position = self.account.orders[k], self.account.positions[k]
         if order.units * position.units < 0:
             closing = min(abs(order.units), abs(position.units))
-            order.units = closing if order.units > 0 else -closing
-            order.reduces, order.kind = True, "market"
-            return
+            if self.account.may_send(closing, position.mark):
+                order.units = closing if order.units > 0 else -closing
+                order.reduces, order.kind = True, "market"
+                return
+            position.owed = "opposite"
         self.account.end(k, "expired", reason, now)
 
     def _cost(self, side: float, price: float) -> float:
@@ -369,19 +372,33 @@ class Reference(Stops):
             wish, reason = 0.0, "short_as_flat"
         row = Decision(now, k, wish, sure, refused=reason)
         self.decisions.append(row)
+        if position.owed:  # an exit that waits is sent as soon as it may be
+            self._exit(k, position.owed, now)
+            order = book.orders[k]
+        found = self._wished(k, i, row, order, up, now)
+        if position.owed and found is None:
+            row.refused = "too_small"
+        self.last_wish[k] = wish
+        return found
+
+    def _wished(
+        self, k: int, i: int, row: Decision, order: Order | None, up: float, now: int
+    ) -> tuple[int, int, float, Decision] | None:
+        s, book, wish = self.s, self.account, row.wish
+        position = book.positions[k]
         if position.disarmed and s.reentry == "rearm" and wish != position.disarmed:
             position.disarmed = 0
         side = position.side
         if order is not None and not order.reduces:
             side = 1 if order.units > 0 else -1
-        if not side:
+        if not side or self._enters_again(k, i, wish, order):
             return (k, i, wish, row) if wish in (1.0, -1.0) else None
         if s.model and wish == side:
             position.held = 0
         leave = self._why_leave(position, side, wish, up, now)
         if not leave:
             free = book.orders[k] is None
-            resize = s.band is not None and position.side and free
+            resize = s.band is not None and position.side and free and not position.owed
             if resize and (wish == side or math.isnan(wish)):
                 return (k, i, float(side), row)
             return None
@@ -394,6 +411,16 @@ class Reference(Stops):
         if position.side:
             self._exit(k, leave, now)
         return None
+
+    def _enters_again(self, k: int, i: int, wish: float, order: Order | None) -> bool:
+        """A position below the minimum notional blocks no entry: of a new wish, or while it waits
+        to be sold.
+        """
+        position = self.account.positions[k]
+        small = not self.account.may_send(position.units, float(self.bars[k].close[i]))
+        if order is not None or not small or wish != position.side:
+            return False
+        return bool(position.owed) or self.last_wish[k] != wish
 
     def _why_leave(self, position: Position, side: int, wish: float, up: float, now: int) -> str:
         s = self.s
@@ -419,9 +446,14 @@ class Reference(Stops):
         order = book.orders[k]
         if order is not None:
             if order.reduces and abs(order.units) >= units:
+                if reason == position.owed:  # all of it is on its way
+                    position.owed = ""
                 return
             book.end(k, "cancelled", reason, now)
-        if units:
+        if units and not book.may_send(units, position.mark):
+            position.owed = position.owed or reason
+        elif units:
+            position.owed = ""
             way = -1 if position.units > 0 else 1
             self._place(k, "market", way * units, reason, now, True, price=position.mark)
 
@@ -449,6 +481,13 @@ class Reference(Stops):
             return
         kind, units, limit, trigger, reason = order
         price = float(self.bars[k].close[i])
+        if reason == "rebalance" and not self.account.may_send(units, price):
+            row.refused = "too_small"
+            return
+        if reason == "entry":
+            position.owed = ""
+            if position.side == side and not self.account.may_send(position.units, price):
+                position.entry_ns, position.held, position.best = now, 0, price
         self._place(k, kind, units, reason, now, reason == "rebalance", limit, trigger, price)
         if reason == "entry":
             position.since_entry = 0

@@ -23,7 +23,7 @@ class Stops:
     _execute: Any
     _disarm: Any
 
-    def _levels(self, k: int, opened: float) -> tuple[float, str, float]:
+    def _levels(self, k: int, opened: float) -> tuple[float, str, float, tuple[float, str]]:
         s, p = self.s, self.account.positions[k]
         side, stop, reason = float(p.side), NAN, ""
         found: list[tuple[float, str]] = []
@@ -37,6 +37,9 @@ class Stops:
         for level, name in found:
             if math.isnan(stop) or side * (level - stop) > 0.0:
                 stop, reason = level, name
+        wait, name = NAN, reason
+        if not math.isnan(stop) and not self._rests(p, stop):
+            wait, stop, reason = stop, NAN, ""
         if not s.spot:
             level = p.average * (1.0 - side / s.leverage) / (1.0 - side * s.maintenance)
             if math.isnan(stop) or side * (level - stop) > 0.0 or side * (opened - level) <= 0.0:
@@ -45,7 +48,18 @@ class Stops:
         if "take_profit" in s.stops:
             target = p.average * (1.0 + side * s.stops["take_profit"])
             target = rounded(target, side, s.tick)
-        return stop, reason, target
+        return stop, reason, target, (wait, name)
+
+    def _rests(self, p: Any, level: float) -> bool:
+        """Whether an order at a level may be sent: else what touches it makes an exit owed."""
+        return self.account.may_send(floor_lots(abs(p.units), self.account.lot), level)
+
+    def _owe(self, p: Any, reason: str, *, disarms: bool) -> None:
+        if p.owed:
+            return
+        p.owed = reason
+        if disarms:
+            self._disarm(p, p.side)
 
     def _protect(self, k: int, i: int, now: int, *, only_open: bool) -> None:
         """Stop and target of a position against the bar; pessimistic where both are touched."""
@@ -56,31 +70,31 @@ class Stops:
             return  # an exit under way has taken this bar's volume
         side = float(p.side)
         opened = p.average if p.inside else float(bars.open[i])
-        stop, reason, target = self._levels(k, opened)
+        stop, reason, target, (wait, name) = self._levels(k, opened)
         worst = float(bars.low[i] if side > 0 else bars.high[i])
         best = float(bars.high[i] if side > 0 else bars.low[i])
         at_open = int(bars.open_ns[i])
+        gone = not math.isnan(target) and not self._rests(p, target)
+        if gone and not p.inside and side * (opened - target) > 0.0:
+            self._owe(p, "take_profit", disarms=False)
+        if side * (opened - wait) <= 0.0 or (not only_open and side * (worst - wait) <= 0.0):
+            self._owe(p, name, disarms=True)
+        if gone:
+            if not only_open and not p.inside and side * (best - target) > 0.0:
+                self._owe(p, "take_profit", disarms=False)
+            target = NAN
         if not math.isnan(target) and not p.inside and side * (opened - target) > 0.0:
             self._leave(k, i, "limit", target, opened, "take_profit", at_open)
         elif not math.isnan(stop) and side * (opened - stop) <= 0.0:
-            price = self._stopped(k, side, opened, stop, reason)
+            price = self._cost(-side, opened)
             self._leave(k, i, "stop", stop, price, reason, now if p.inside else at_open)
         elif only_open:
             return
         elif not math.isnan(stop) and side * (worst - stop) <= 0.0:
-            price = self._stopped(k, side, stop, stop, reason)
+            price = self._cost(-side, stop)
             self._leave(k, i, "stop", stop, price, reason, now)
         elif not math.isnan(target) and not p.inside and side * (best - target) > 0.0:
             self._leave(k, i, "limit", target, target, "take_profit", now)
-
-    def _stopped(self, k: int, side: float, price: float, level: float, reason: str) -> float:
-        sold = self._cost(-side, price)
-        if reason == "liquidation":
-            p = self.account.positions[k]
-            bankrupt = p.average * (1.0 - side / self.s.leverage)
-            sold = level if side * (sold - level) > 0.0 else sold
-            sold = bankrupt if side * (sold - bankrupt) < 0.0 else sold
-        return sold
 
     def _leave(
         self, k: int, i: int, kind: str, level: float, price: float, reason: str, time_ns: int

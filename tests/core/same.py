@@ -22,16 +22,17 @@ KINDS: Final[dict[int, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
     ),
     layout.FILL: (
         "fill", ("time", "symbol", "order_id", "liquidity", "reason"),
-        ("units", "price", "fee", "received", "reference"),
+        ("units", "price", "fee", "received", "reference", "liquidation"),
     ),
     layout.STATUS: ("status", ("time", "symbol", "order_id", "status", "reason"), ("left",)),
     layout.TRADE: (
         "trade", ("exit_time", "symbol", "entry_time", "reason", "side"),
-        ("entry_notional", "entry_price", "exit_price", "quantity", "pnl", "fees"),
+        ("entry_notional", "entry_price", "exit_price", "quantity", "pnl", "fees", "funding",
+         "liquidation", "slippage"),
     ),
     layout.HALT: ("halt", ("time", "", "halt", "rule", "then"), ("equity", "peak", "day_base")),
     layout.LIFT: ("lift", ("time", "", "halt", "rule", ""), ()),
-    layout.FUNDING: ("funding", ("time", "symbol", "", "", ""), ("paid", "rate")),
+    layout.FUNDING: ("funding", ("time", "symbol", "", "", ""), ("paid", "rate", "mark")),
 }  # fmt: skip
 """What the columns of the log hold, by the kind of the row: its integers, then its floats."""
 CURVE: Final = {

@@ -107,7 +107,7 @@ class Sizer:
                 continue
             wanted = self.target(k, int(side), price, self._up(k, i))
             position = self.book.positions[k]
-            if position.side == side:
+            if position.side == side and self.s.band is not None:
                 add = wanted - abs(position.units) / self.book.scale
                 wanted = add if add > (self.s.band or 0.0) * wanted else 0.0
             if wanted > 0.0:
@@ -149,7 +149,7 @@ class Sizer:
         s, book, position = self.s, self.book, self.book.positions[k]
         price, scale = float(self.run.bars[k].close[i]), book.scale
         flips = position.side == -side
-        resizes = position.side == side
+        resizes = position.side == side and s.band is not None
         wanted = self.target(k, side, price, self._up(k, i))
         if resizes:
             assert s.band is not None

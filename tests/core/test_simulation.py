@@ -121,11 +121,69 @@ def test_minimum_notional_refuses_an_entry():
     assert told("L-", bars_of([CALM] * 2), min_notional=101.0).refused[0] == "min_notional"
 
 
-def test_a_remainder_below_the_minimum_notional_is_flat_and_opens_no_trade():
+def test_a_remainder_below_the_minimum_notional_is_a_position_until_it_is_sold():
     rows = [CALM, CALM, *[(*CALM, 18.0)] * 5]
     out = told("LS-----", bars_of(rows), amount=1.0, participation=0.05, min_notional=50.0, lot=0.1)
-    assert out.fills == [(1, 1.0, 100.0), (2, -0.9, 100.0)]
+    assert out.fills == [(1, 1.0, 100.0), (2, -0.9, 100.0), (3, pytest.approx(-0.1), 100.0)]
     assert [t[:2] for t in out.trades] == [(1, "exit")]
+
+
+THIN = [CALM, (*CALM, 3.0), *[CALM] * 6]
+"""An entry for ten units that may take a tenth of the volume of its bar gets three tenths."""
+
+
+def test_an_exit_below_the_minimum_notional_waits_and_is_said():
+    out = told("L-S---", bars_of(THIN[:6]), amount=10.0, participation=0.1, min_notional=50.0,
+               lot=0.1)  # fmt: skip
+    assert out.fills == [(1, pytest.approx(0.3), 100.0)]
+    assert out.refused[2:] == ["too_small"] * 4
+    assert [t[:2] for t in out.trades] == []
+
+
+def test_an_exit_that_waits_is_sent_once_it_is_worth_the_minimum():
+    rows = [*THIN[:4], (170, 171, 169, 170), (180, 181, 179, 180), CALM]
+    out = told("L-S----", bars_of(rows), amount=10.0, participation=0.1, min_notional=50.0,
+               lot=0.1)  # fmt: skip
+    assert out.fills[1:] == [(5, pytest.approx(-0.3), 180.0)]
+    assert [t[:2] for t in out.trades] == [(1, "exit")]
+
+
+def test_a_stop_of_a_position_below_the_minimum_acts_as_soon_as_it_may_be_sent():
+    rows = [*THIN[:2], (100, 101, 80, 100), CALM, (170, 171, 169, 170), (180, 181, 179, 180)]
+    out = told("L-----", bars_of(rows), amount=10.0, participation=0.1, min_notional=50.0,
+               lot=0.1, stops={"stop_loss": 0.1})  # fmt: skip
+    assert out.fills[1:] == [(5, pytest.approx(-0.3), 180.0)]
+    assert [t[:2] for t in out.trades] == [(1, "stop_loss")]
+
+
+@pytest.mark.parametrize("wishes", ["L-SL----", "L--L----"])
+def test_a_position_below_the_minimum_notional_blocks_no_entry(wishes):
+    out = told(wishes, bars_of(THIN), amount=10.0, participation=0.1, min_notional=50.0, lot=0.1)
+    assert out.fills == [(1, pytest.approx(0.3), 100.0), (4, 10.0, 100.0)]
+    assert out.trades == []  # it is one trade, and it is open
+
+
+def test_the_same_wish_adds_nothing_to_a_position_below_the_minimum_notional():
+    out = told("LLLLL", bars_of(THIN[:5]), amount=10.0, participation=0.1, min_notional=50.0,
+               lot=0.1)  # fmt: skip
+    assert out.fills == [(1, pytest.approx(0.3), 100.0)]
+
+
+def test_a_resize_below_the_minimum_notional_waits():
+    rows = [CALM, CALM, (110, 111, 109, 110), CALM, CALM]
+    keys = {"sizing": "fixed_fraction", "amount": 0.5, "band": 0.01, "lot": 0.1}
+    free = told("LLL--", bars_of(rows), **keys)
+    assert any(q < 0.0 for _, q, _ in free.fills)
+    out = told("LLL--", bars_of(rows), min_notional=1_000.0, **keys)
+    assert not any(q < 0.0 for _, q, _ in out.fills)
+    assert "too_small" in out.refused
+
+
+def test_the_minimum_notional_never_holds_up_a_liquidation():
+    rows = [*THIN[:2], (100, 100, 50, 60), CALM]
+    out = told("L---", bars_of(rows), amount=10.0, participation=0.1, min_notional=50.0, lot=0.1,
+               spot=False, leverage=2.0, stops={"stop_loss": 0.4})  # fmt: skip
+    assert [t[:2] for t in out.trades] == [(1, "liquidation")]
 
 
 def test_prices_are_whole_ticks_against_the_order():

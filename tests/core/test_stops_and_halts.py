@@ -147,3 +147,31 @@ def test_an_open_beyond_both_is_a_liquidation_that_costs_no_more_than_the_margin
     out = told("L--", bars_of(rows), spot=False, leverage=5.0, stops={"stop_loss": 0.1},
                liquidation_fee=0.0)  # fmt: skip
     assert out.trades == [(1, "liquidation", pytest.approx(-20.0))]
+    assert out.fills[1] == (2, -1.0, 50.0)  # the open: beyond what the margin covers
+
+
+def test_a_liquidation_through_a_gap_fills_inside_its_bar_and_costs_the_margin():
+    rows = [CALM, CALM, (86, 86, 80, 81), (81, 82, 80, 81)]
+    keys = {"spot": False, "leverage": 10.0, "taker": 0.001, "liquidation_fee": 0.005}
+    out = told("L---", bars_of(rows), slippage=0.01, **keys)
+    bought, sold = 101.0, 86.0 * 0.99
+    assert [price for _, _, price in out.fills] == [pytest.approx(bought), pytest.approx(sold)]
+    ((_, reason, pnl),) = out.trades
+    margin = bought / 10.0
+    assert (reason, pnl) == ("liquidation", pytest.approx(-margin - 0.001 * bought))
+    borne = (bought - sold) + 0.006 * sold - margin  # what is beyond is the venue's
+    assert out.liquidations == [pytest.approx(0.005 * sold - borne)]
+    assert out.equity[-1] == pytest.approx(10_000.0 + pnl)
+
+
+def test_a_liquidation_that_the_margin_covers_charges_its_fee_alone():
+    rows = [CALM, CALM, (100, 100, 90.5, 92), CALM]
+    out = told("L---", bars_of(rows), spot=False, leverage=10.0, liquidation_fee=0.0001)
+    level = 100.0 * 0.9 / 0.99
+    assert out.liquidations == [pytest.approx(0.0001 * level)]
+    assert out.trades == [(1, "liquidation", pytest.approx(level - 100.0 - 0.0001 * level))]
+
+
+def test_a_trade_that_a_flip_closes_says_reversal():
+    out = told("LS-L-", bars_of([CALM] * 5), spot=False)
+    assert [reason for _, reason, _ in out.trades] == ["reversal", "reversal"]

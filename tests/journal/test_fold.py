@@ -87,7 +87,7 @@ def test_orders_that_fill_inside_the_engine() -> None:
     assert orders["status"] == ["filled", "filled", "expired"]
     assert orders["reason"] == ["entry", "signal", "no_market"]
     assert (orders["side"][:2], orders["quantity"][:2]) == (["buy", "sell"], [2.0, 2.0])
-    ((_, side, entered, _, left, _, quantity, pnl, fees, why),) = fold.trades.rows
+    ((_, side, entered, _, left, _, quantity, pnl, fees, *_, why),) = fold.trades.rows
     assert (side, entered, left, quantity, why) == ("long", 60, 61, 2.0, "signal")
     assert (pnl, fees) == (58.0, 2.0)
 
@@ -124,6 +124,6 @@ def test_a_fee_in_a_third_currency_counts_at_its_value() -> None:
         _traded(0, "buy", 2.0, 100.0, 2.0), fee=0.01, fee_currency="BNB"
     )
     fold = _folded((QUOTE, [_changed(0, "open", "entry")]), (filled, [booked]))
-    ((*_, pnl, fees, _),) = fold.trades.still_open({0: 101.0}, 99)
+    ((*_, pnl, fees, _, _, _, _),) = fold.trades.still_open({0: 101.0}, 99)
     assert (pnl, fees) == (2.0 - 3.0, 3.0)
     assert fold.fill_columns()["fee_currency"] == ["BNB"]

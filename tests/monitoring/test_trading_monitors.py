@@ -38,7 +38,7 @@ def _trades(rows: list[tuple[int, int, int, float]]) -> TradeRows:
     ones = np.ones(len(rows))
     return TradeRows(
         start * HOUR_NS, end * HOUR_NS, symbol, symbol * 0 + 1, ones, ones, ones, table[3],
-        ones * 0.2,
+        ones * 0.2, ones * 0.0, ones * 0.0,
     )  # fmt: skip
 
 

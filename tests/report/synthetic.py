@@ -81,6 +81,7 @@ class _Book:
                 "price": price,
                 "fee": fee,
                 "fee_currency": "USDT",
+                "liquidation": 0.0,
                 "liquidity": "taker",
             }
         )
@@ -154,6 +155,7 @@ def simulate(
                             "quantity": size,
                             "pnl": size * (paid - price) - fees,
                             "fees": fees,
+                            **dict.fromkeys(("funding", "liquidation", "slippage"), 0.0),
                             "exit_reason": "after",
                         }
                     )
@@ -199,6 +201,9 @@ def _still_open(
                 "quantity": size,
                 "pnl": size * (bars.close[-1] - price) - fee,
                 "fees": fee,
+                "funding": 0.0,
+                "liquidation": 0.0,
+                "slippage": 0.0,
                 "exit_reason": "open",
             }
         )

@@ -80,6 +80,7 @@ def test_slippage_is_measured_from_the_decision_price() -> None:
         "price": [101.0, 111.0],
         "fee": [0.01, 3.0],
         "fee_currency": ["A", "B"],
+        "liquidation": [0.0] * 2,
         "liquidity": ["taker"] * 2,
     }
     result = make_result(bars=900)

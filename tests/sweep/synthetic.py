@@ -23,7 +23,8 @@ PROBLEMS = (
 )
 FIGURES = (
     "final_equity", "total_return", "sharpe", "sortino", "max_drawdown", "win_rate",
-    "profit_factor", "fees", "slippage", "turnover", "exposure", "excess_sharpe",
+    "profit_factor", "fees", "funding", "liquidation", "slippage", "turnover", "exposure",
+    "excess_sharpe",
 )  # fmt: skip
 
 
@@ -56,6 +57,8 @@ def _row(returns: Floats, draw: np.random.Generator) -> dict[str, Any]:
         "win_rate": float(np.clip(0.48 + daily, 0.0, 1.0)),
         "profit_factor": math.exp(6.0 * daily),
         "fees": trades * 4.1,
+        "funding": trades * 0.3,
+        "liquidation": 0.0,
         "slippage": trades * 2.2,
         "turnover": trades / 3.0,
         "exposure": float(draw.uniform(0.2, 0.8)),

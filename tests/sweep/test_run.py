@@ -52,7 +52,8 @@ class Made:
         capital = self.space.values(setting)["account.capital"]
         figures = dict.fromkeys(
             ("final_equity", "total_return", "sortino", "max_drawdown", "win_rate",
-             "profit_factor", "fees", "slippage", "turnover", "exposure"), capital,
+             "profit_factor", "fees", "funding", "liquidation", "slippage", "turnover",
+             "exposure"), capital,
         )  # fmt: skip
         sharpe = float(returns.mean() / returns.std(ddof=1)) * math.sqrt(365)
         counts = {"bars": 100, "trades": 40}
@@ -103,8 +104,8 @@ def test_every_setting_gets_one_row(tmp_path: Path, made: list[Made]) -> None:
     assert table.columns == [
         "setting", "features.fast.period", "account.capital", "status", "problem", "bars",
         "trades", "final_equity", "total_return", "sharpe", "sortino", "max_drawdown", "win_rate",
-        "profit_factor", "fees", "slippage", "turnover", "exposure", "days", "skew", "kurtosis",
-        "block_sums", "block_squares", "psr", "dsr",
+        "profit_factor", "fees", "funding", "liquidation", "slippage", "turnover", "exposure",
+        "excess_sharpe", "days", "skew", "kurtosis", "block_sums", "block_squares", "psr", "dsr",
     ]  # fmt: skip
     assert table["features.fast.period"].dtype == pl.Float64
     assert table.filter(status="failed")["setting"].to_list() == [7, 57, 107, 157, 207, 257]

@@ -103,10 +103,10 @@ def turnover(config: Turnover) -> TurnoverMonitor:
 
 
 class CostShare(Config):
-    """Fees, funding and slippage of the last trades, as a share of what the good ones gained.
+    """Costs of the last trades, as a share of what the good ones gained.
 
-    Gains are before costs. While none of the trades gained there is no share and no reading:
-    `losing_streak` is for that.
+    Costs are fees, funding, liquidation and slippage; gains are before them. While none of the
+    trades gained there is no share and no reading: `losing_streak` is for that.
     """
 
     trades: Trades = 50
@@ -125,7 +125,7 @@ class CostShareMonitor:
         trades, config = run.trades, self.config
         slippage = _slippage(trades, run.fills)
         # A price that slipped is inside the profit: without costs it would have been higher.
-        costs = trades.fees + slippage
+        costs = trades.fees + trades.funding + trades.liquidation + slippage
         gains = np.maximum(trades.pnl + costs, 0.0)
         found = []
         for last in _last_of_each(trades.exit_ns).tolist():

@@ -131,6 +131,10 @@ class Instrument(msgspec.Struct, kw_only=True):
     max_quantity: float = 0.0
     trading: bool = True
 
+    def is_too_small(self, quantity: float, price: float) -> bool:
+        """Whether the venue takes no order for so much; a price of zero is not known."""
+        return quantity < self.min_quantity or 0.0 < price * quantity < self.min_notional
+
 
 class _Symbol(msgspec.Struct):
     """What is known of a symbol: its newest price, and what is held and open."""

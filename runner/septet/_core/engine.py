@@ -283,6 +283,11 @@ class Engine:
             self._end_order(k, reason, time_ns)
         if units == 0.0:
             return
+        small = abs(units) / B[k, layout.SCALE] * B[k, layout.MARK] < B[k, layout.MIN_NOTIONAL]
+        if small:  # it is owed until it may be sent
+            whole[k, layout.OWED] = whole[k, layout.OWED] or reason + 1
+            return
+        whole[k, layout.OWED] = 0
         row = ledger.place_order(
             k, layout.MARKET, units, np.nan, np.nan, time_ns + self.plan.facts.latency_ns, 0, 1,
             reason, B[k, layout.MARK], time_ns, self._C, B, whole, arrays["LI"], arrays["LF"],

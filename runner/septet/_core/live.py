@@ -35,7 +35,7 @@ from septet._kernel import layout
 
 __all__ = ["LiveCore"]
 
-FLAT: Final = "flat"
+TOO_SMALL: Final = ("too_small", "flat")
 QUOTED_NS: Final = 10_000_000_000
 SAFE_MODE: Final = "safe_mode"
 UNTRAINED_NS: Final = 24 * 3_600 * 1_000_000_000
@@ -233,8 +233,11 @@ class LiveCore:
             self._carry(found)
 
     def _is_dust(self, k: int) -> bool:
-        """Whether what is held is a rest that no order can sell."""
-        return k in self._dust and self._dust[k] == self.engine.held(k)
+        """Whether what is held is a rest that no order can sell now."""
+        held, checks = self.engine.held(k), self.checks
+        if checks is None or self._dust.get(k) != held:
+            return False
+        return checks.symbols[k].instrument.is_too_small(abs(held), checks.symbols[k].price)
 
     def _valued(self) -> None:
         self.guards.equity = equity = self.engine.equity
@@ -333,7 +336,8 @@ class LiveCore:
         units = float(round(outcome.quantity * scale))
         got, fee = units, fill.fee
         if fill.fee_currency == self.names.base[k]:
-            got, fee = float(round((outcome.quantity - fill.fee) * scale)), fill.fee * fill.price
+            got = float(round((outcome.quantity - fill.fee) * scale))
+            fee = ((units - got) / scale if units != got else fill.fee) * fill.price
         elif fill.fee_currency != self.names.quote[k]:
             fee = fill.fee_quote or 0.0
         order = outcome.parent if outcome.parent >= 0 else self._stops.get(k, -1)
@@ -346,10 +350,9 @@ class LiveCore:
     def _ended(self, outcome: Ended) -> None:
         engine = self.engine
         assert isinstance(engine, ExternalEngine)
-        status = telling.STATUS_OF[outcome.state]
-        k = outcome.symbol
+        k, status = outcome.symbol, telling.STATUS_OF[outcome.state]
         self._carry(engine.end(k, outcome.parent, status, self.market_ns))
-        if outcome.reason == FLAT:  # too small to sell: not wished again until it changes
+        if outcome.reason in TOO_SMALL:  # not wished again until it may be sent
             self._dust[k] = engine.held(k)
 
     def _triggered(self, outcome: Triggered) -> None:
@@ -380,8 +383,7 @@ class LiveCore:
         held = engine.held(k)
         level = engine.protection(k)[0] if held else math.nan
         wished = (held, level) if level == level else (0.0, 0.0)
-        trace = f"{self.names.symbols[k]}@{self.market_ns}"
-        self.orders.protect(k, *wished, trace=trace)
+        self.orders.protect(k, *wished, trace=f"{self.names.symbols[k]}@{self.market_ns}")
 
     # ------------------------------------------------------------------ from the engine
 

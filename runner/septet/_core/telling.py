@@ -65,7 +65,7 @@ def ruled(curve: core.Curve) -> m.Ruled:
 def placed(each: core.Place, names: Names, scale: float, trace: str) -> m.Placed:
     """Return a row of the order table."""
     sizing = {}
-    for name, value in zip(names.sizing, each.sizing, strict=True):
+    for name, value in zip(names.sizing, each.sizing, strict=False):  # a row has room for more
         if isfinite(value):
             sizing[name] = value
     limit, trigger, up = each.limit_price, each.trigger_price, each.probability_up

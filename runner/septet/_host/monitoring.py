@@ -80,8 +80,8 @@ class TradeRows:
     """Closed trades, flat to flat, in the order in which they ended, each known at `exit_ns`.
 
     `entry_ns`, `exit_ns`, `symbol` and `side` (+1 long, -1 short) are int64 (n,). `quantity` is
-    base; `entry_price`, `exit_price`, `pnl` (net of fees and funding) and `fees` (those) are
-    quote, float64 (n,).
+    base; `entry_price`, `exit_price`, `pnl` and what it is net of (`fees`, `funding`,
+    `liquidation`) are quote, float64 (n,).
     """
 
     entry_ns: Ints
@@ -93,6 +93,8 @@ class TradeRows:
     exit_price: Floats
     pnl: Floats
     fees: Floats
+    funding: Floats
+    liquidation: Floats
 
     def __post_init__(self) -> None:
         _seal(self)

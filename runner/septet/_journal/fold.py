@@ -159,7 +159,7 @@ class Fold:
 
     def _filters(self, event: m.FiltersChanged) -> None:
         instrument = self.trades.instruments.setdefault(event.symbol, Instrument())
-        instrument.lot, instrument.min_notional = event.lot, event.min_notional
+        instrument.lot = event.lot
 
     def _model(self, event: m.ModelReady) -> None:
         self.models.append(
@@ -273,11 +273,12 @@ class Fold:
         self.fills.append(
             (
                 row.market_ns, row.symbol, venue, order.order_id, row.trade_id, row.side, gross,
-                row.price, row.fee, row.fee_currency, "maker" if row.maker else "taker",
+                row.price, row.fee, row.fee_currency, 0.0, "maker" if row.maker else "taker",
             )
         )  # fmt: skip
-        reason = row.reason or order.reason
-        self.trades.fill(row.symbol, got, row.price, fee_quote, row.market_ns, reason)
+        reason, away = row.reason or order.reason, row.price - order.decision_price
+        slippage = away * (gross if row.side == "buy" else -gross) if away == away else 0.0
+        self.trades.fill(row.symbol, got, row.price, fee_quote, row.market_ns, reason, slippage)
 
     def _moved(self, row: m.Traded, executed: m.Filled | None) -> tuple[float, float, float]:
         """Units that arrived (signed), the quantity before a fee in the base, the quote's fee."""
@@ -285,9 +286,12 @@ class Fold:
         got = float(round(row.position * scale)) - self.trades.units(row.symbol)
         gross, fee_quote = abs(got), row.fee
         if row.fee_currency == self.base(row.symbol):
-            fee_quote = row.fee * row.price
             taken = float(round(row.fee * scale))
             gross += taken if row.side == "buy" else -taken
+            if executed is not None:
+                taken = abs(float(round(executed.quantity * scale)) - abs(got))
+            # what is missing from the units is worth as much as the ledger says, to the bit
+            fee_quote = (taken / scale if taken else row.fee) * row.price
         elif row.fee_currency != self.quote(row.symbol):
             fee_quote = (executed.fee_quote if executed is not None else None) or 0.0
         return got, gross / scale if executed is None else executed.quantity, fee_quote
@@ -354,7 +358,7 @@ class Fold:
         """Columns of the table `fills`."""
         names = (
             "time", "symbol", "venue", "order_id", "trade_id", "side", "quantity", "price", "fee",
-            "fee_currency", "liquidity",
+            "fee_currency", "liquidation", "liquidity",
         )  # fmt: skip
         table = _columns(names, self.fills)
         table["symbol"] = [self.name(symbol) for symbol in table["symbol"]]
@@ -364,7 +368,7 @@ class Fold:
         """Columns of the table `trades`, open positions last."""
         names = (
             "symbol", "side", "entry_time", "entry_price", "exit_time", "exit_price", "quantity",
-            "pnl", "fees", "exit_reason",
+            "pnl", "fees", "funding", "liquidation", "slippage", "exit_reason",
         )  # fmt: skip
         table = _columns(
             names, self.trades.rows + self.trades.still_open(self._closes, self.end_ns)

@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["Instrument", "TradeBook"]
+
+REVERSAL: Final = "reversal"
+"""Why a trade ended that a fill beyond zero has closed."""
 
 
 @dataclass(slots=True)
 class Instrument:
-    """What decides when a position is flat: all of it in the base, but `min_notional`."""
+    """What decides when a position is flat, in the base."""
 
     lot: float = 1e-8
-    min_notional: float = 0.0
     precision: float = 1e-8
 
     @classmethod
@@ -43,6 +45,18 @@ class _Position:
     exit_notional: float = 0.0
     gross: float = 0.0
     fees: float = 0.0
+    funding: float = 0.0
+    liquidation: float = 0.0
+    slippage: float = 0.0
+    dust_cost: float = 0.0
+    dust_fees: float = 0.0
+    dust_slippage: float = 0.0
+
+    def book_dust(self, amount: float, price: float, fee: float, slippage: float) -> None:
+        """Book what is part of no trade: it stays below one lot."""
+        self.dust_cost = self.dust_cost + amount * price + fee
+        self.dust_fees += fee
+        self.dust_slippage += slippage
 
 
 @dataclass
@@ -62,9 +76,10 @@ class TradeBook:
         return self._held[k].units if k in self._held else 0.0
 
     def fill(
-        self, k: int, units: float, price: float, fee: float, time_ns: int, reason: str
-    ) -> None:
-        """Book the units that arrived (signed, net of a fee in the base), the fee in the quote."""
+        self, k: int, units: float, price: float, fee: float, time_ns: int, reason: str,
+        slippage: float = 0.0,
+    ) -> None:  # fmt: skip
+        """Book the units that arrived (signed, net of a fee in the base); the rest in the quote."""
         of = self.instruments.setdefault(k, Instrument())
         held = self._held.setdefault(k, _Position())
         scale, lot = of.scale, of.lot * of.scale
@@ -74,56 +89,85 @@ class TradeBook:
         held.units = after
         if held.side == 0:
             if abs(after) < lot or after * units <= 0.0:  # dust before, dust after
+                held.book_dust(units / scale, price, fee, slippage)
                 return
-            opened = units if before * units >= 0.0 else after
-            self._open(held, opened, price, fee, time_ns)
+            if before != 0.0:
+                held.dust_cost = held.dust_cost - before / scale * price
+            self._open(held, units if before * units >= 0.0 else after, price, time_ns)
+            held.fees, held.slippage = fee, slippage
             return
         if units * held.side > 0.0:
             held.average = (held.average * abs(before) + price * abs(units)) / abs(after)
             held.fees += fee
+            held.slippage += slippage
             return
         closing = min(abs(units), abs(before))
         share = closing / abs(units)
         held.gross += (price - held.average) * held.side * (closing / scale)
         held.fees += fee * share
+        held.slippage += slippage * share
         held.exit_notional += closing / scale * price
         held.closed += closing
-        if after * held.side < 0.0:
+        if after * held.side > 0.0 and abs(after) >= lot:
+            return
+        fee, slippage, side = fee * (1.0 - share), slippage * (1.0 - share), held.side
+        if abs(after) < lot:
             self._close(k, held, scale, time_ns, reason)
-            self._open(held, after, price, fee * (1.0 - share), time_ns)
-        elif abs(after) < lot or abs(after) / scale * price < of.min_notional:
-            self._close(k, held, scale, time_ns, reason)
+            if after * side < 0.0:
+                held.book_dust(after / scale, price, fee, slippage)
+            return
+        self._close(k, held, scale, time_ns, REVERSAL)
+        self._open(held, after, price, time_ns)
+        held.fees, held.slippage = fee, slippage
+
+    def fund(self, k: int, paid: float) -> None:
+        """Charge what funding took from the open trade of a symbol (quote)."""
+        self._held[k].funding += paid
 
     @staticmethod
-    def _open(held: _Position, units: float, price: float, fee: float, time_ns: int) -> None:
+    def _open(held: _Position, units: float, price: float, time_ns: int) -> None:
         held.side = 1 if units > 0.0 else -1
-        held.entry_ns, held.average, held.fees = time_ns, price, fee
-        held.closed = held.exit_notional = held.gross = 0.0
+        held.entry_ns, held.average = time_ns, price
+        held.closed = held.exit_notional = held.gross = held.funding = held.liquidation = 0.0
 
     def _close(self, k: int, held: _Position, scale: float, time_ns: int, reason: str) -> None:
         quantity = held.closed / scale
-        pnl = held.gross - held.fees
+        pnl = held.gross - held.fees - held.funding - held.liquidation
         self.rows.append(
             (
                 k, "long" if held.side > 0 else "short", held.entry_ns, held.average, time_ns,
-                held.exit_notional / quantity, quantity, pnl, held.fees, reason,
+                held.exit_notional / quantity, quantity, pnl, held.fees, held.funding,
+                held.liquidation, held.slippage, reason,
             )
         )  # fmt: skip
+        if held.units * held.side > 0.0:  # less than a lot: it goes on at what it cost
+            held.dust_cost = held.dust_cost + held.units / scale * held.average
         held.side, held.average = 0, math.nan
 
     def still_open(self, marks: Mapping[int, float], time_ns: int) -> list[tuple[Any, ...]]:
-        """Open positions at the last close, as the table shows them."""
-        rows = []
+        """Open positions at the last close, then what dust made, as the table shows them."""
+        rows, rests = [], []
         for k, held in sorted(self._held.items()):
-            if held.side == 0:
-                continue
             scale = self.instruments[k].scale
             mark = marks.get(k, held.average)
-            gross = held.gross + held.units / scale * (mark - held.average)
-            rows.append(
-                (
-                    k, "long" if held.side > 0 else "short", held.entry_ns, held.average, time_ns,
-                    mark, abs(held.units) / scale, gross - held.fees, held.fees, "open",
-                )
-            )  # fmt: skip
-        return rows
+            if held.side != 0:
+                gross = held.gross + held.units / scale * (mark - held.average)
+                pnl = gross - held.fees - held.funding - held.liquidation
+                rows.append(
+                    (
+                        k, "long" if held.side > 0 else "short", held.entry_ns, held.average,
+                        time_ns, mark, abs(held.units) / scale, pnl, held.fees, held.funding,
+                        held.liquidation, held.slippage, "open",
+                    )
+                )  # fmt: skip
+            dust = 0.0 if held.side != 0 else held.units
+            made = (dust / scale * mark if dust else 0.0) - held.dust_cost
+            if made != 0.0 or dust != 0.0 or held.dust_fees != 0.0:
+                rests.append(
+                    (
+                        k, "short" if dust < 0.0 else "long", time_ns, mark, time_ns, mark,
+                        abs(dust) / scale, made, held.dust_fees, 0.0, 0.0, held.dust_slippage,
+                        "dust",
+                    )
+                )  # fmt: skip
+        return rows + rests

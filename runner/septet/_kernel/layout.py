@@ -32,21 +32,24 @@ J W    int64 (4, symbols), float64   work space of a stretch of times: which sym
 from typing import Final
 
 __all__ = [
-    "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "B_SLOTS", "BY_HAND", "CASH",
+    "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "BY_HAND", "B_SLOTS", "CASH",
     "CERTAIN", "CLOSE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE", "DAY_NOW", "DECISION_PRICE",
-    "DEEPEST", "DISARMED", "DISARM_LEFT", "D_CLIPPED", "D_LATE", "D_REFUSED", "DUE", "D_ROWS",
-    "D_WISH", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY", "EXIT_NOTIONAL", "EXPOSED", "FEES", "FILL",
-    "FUNDING", "FUNDING_PAID", "F_CONFIDENCE", "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED",
-    "G_CASH", "G_EQUITY", "G_EXPOSURE", "G_ROWS", "HALT", "HELD", "HIGH", "HIGH_WATER", "HOLDERS",
-    "INTRABAR", "I_SLOTS", "J_ROWS", "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE", "LF_FIXED",
-    "LIFT", "LIMIT", "LIMIT_PRICE", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST", "LOT", "LOW",
-    "MADE_UP", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "OPEN", "OPEN_NS",
-    "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS",
-    "OWED", "PEAK", "REDUCES", "ROW", "SAMPLED", "SCALE", "SEEN", "SENT", "SINCE_ENTRY",
-    "SLIPPAGE", "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED", "STATUS_PARTIAL",
-    "STOP", "STOP_LIMIT", "SUMMED", "TAKEN", "TICK", "TOP", "TRADE", "TRADES", "TRADE_FEES",
-    "TRADE_GROSS", "TRIGGER", "TURNOVER", "UNITS", "UNVALUED", "VOLUME", "WANT_CONFIDENCE",
-    "WANT_SIDE", "WINS", "WISH", "WORKING", "X_FIXED",
+    "DEEPEST", "DISARMED", "DISARM_LEFT", "DUE", "DUST_COST", "DUST_FEES", "DUST_SLIPPAGE",
+    "D_CLIPPED", "D_LATE", "D_REFUSED", "D_ROWS", "D_WISH", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY",
+    "EXIT_NOTIONAL", "EXPOSED", "FEES", "FILL", "FUNDING", "FUNDING_PAID", "F_CONFIDENCE",
+    "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED", "G_CASH", "G_EQUITY", "G_EXPOSURE",
+    "G_ROWS", "HALT", "HELD", "HIGH", "HIGH_WATER", "HOLDERS", "INTRABAR", "I_SLOTS", "J_ROWS",
+    "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE", "LF_FIXED", "LF_LEAST", "LIFT", "LIMIT",
+    "LIQUIDATION_PAID",
+    "LIMIT_PRICE", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST", "LOT", "LOW", "MADE_UP", "MARK",
+    "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "OPEN", "OPEN_NS", "OPEN_SIDE",
+    "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "OWED", "PEAK",
+    "REDUCES", "REVERSAL", "ROW", "SAMPLED", "SCALE", "SEEN", "SENT", "SINCE_ENTRY", "SLIPPAGE",
+    "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED", "STATUS_PARTIAL", "STOP",
+    "STOP_LIMIT", "SUMMED", "TAKEN", "TICK", "TOP", "TRADE", "TRADES", "TRADE_FEES",
+    "TRADE_FUNDING", "TRADE_GROSS", "TRADE_LIQUIDATION", "TRADE_NS", "TRADE_SLIPPAGE", "TRIGGER",
+    "TURNOVER", "UNITS", "UNVALUED", "VOLUME", "WANT_CONFIDENCE", "WANT_SIDE", "WINS", "WISH",
+    "WORKING", "X_FIXED",
 ]  # fmt: skip
 
 # T
@@ -101,7 +104,8 @@ TOP: Final = 12  # largest equity since the start; these three only without tabl
 DEEPEST: Final = 13  # largest fall below it, as a fraction
 EXPOSED: Final = 14  # sum over times of |notional| / equity
 SUMMED: Final = 15  # sum of equity over times, where no curve is kept
-A_SLOTS: Final = 16
+LIQUIDATION_PAID: Final = 16
+A_SLOTS: Final = 17
 # C
 LOG: Final = 0  # rows written to the log
 ORDERS: Final = 1
@@ -138,10 +142,16 @@ DECISION_PRICE: Final = 16
 WANT_SIDE: Final = 17
 WANT_CONFIDENCE: Final = 18
 TAKEN: Final = 19  # units filled in this bar; counted where participation is capped
-B_SLOTS: Final = 20
+TRADE_FUNDING: Final = 20  # of the open trade (quote), as the two that follow
+TRADE_LIQUIDATION: Final = 21
+TRADE_SLIPPAGE: Final = 22
+DUST_COST: Final = 23  # what units below one lot cost, less what they had gained (quote)
+DUST_FEES: Final = 24  # of fills that opened no trade, as the one that follows
+DUST_SLIPPAGE: Final = 25
+B_SLOTS: Final = 26
 # I
 OPEN_SIDE: Final = 0  # side of the open trade, 0 when flat
-ENTRY_NS: Final = 1
+ENTRY_NS: Final = 1  # entry fill; or the newest entry into a position below the minimum
 HELD: Final = 2  # bars since the entry fill, or since a signal renewed it
 DISARMED: Final = 3  # a side that may not be entered now
 DISARM_LEFT: Final = 4
@@ -154,8 +164,9 @@ ACTIVE_NS: Final = 10  # the order may fill from this time on
 BARS_LEFT: Final = 11  # bars the order may still work; reductions have no end
 ORDER_REASON: Final = 12
 INTRABAR: Final = 13  # 1 if the trade began inside this bar, not at its open
-OWED: Final = 14  # reason plus one of an exit that ended outside before it was done
-I_SLOTS: Final = 15
+OWED: Final = 14  # reason plus one of an exit that could not be sent, or ended before it was done
+TRADE_NS: Final = 15  # first fill of the open trade
+I_SLOTS: Final = 16
 # J: which symbols are stepped at a time, while times are crossed
 LISTED: Final = 0  # their numbers, as many as there are
 DUE: Final = 1  # of each symbol: the first time at which more can happen to it than a mark
@@ -165,6 +176,7 @@ J_ROWS: Final = 4
 # the log
 LI_COLUMNS: Final = 6
 LF_FIXED: Final = 7  # then what the sizing's state held, in rows of orders
+LF_LEAST: Final = 9  # columns that a trade needs
 # order types
 MARKET: Final = 0
 LIMIT: Final = 1
@@ -178,6 +190,8 @@ TRADE: Final = 4
 HALT: Final = 5
 LIFT: Final = 6
 FUNDING: Final = 7
+# the reason of a trade that a fill beyond zero has closed; among the reasons of every plan
+REVERSAL: Final = 20
 # order states in log rows
 STATUS_PARTIAL: Final = 1
 STATUS_FILLED: Final = 2

@@ -14,6 +14,9 @@ from septet._kernel.layout import (
     CASH,
     CLOSED_UNITS,
     DECISION_PRICE,
+    DUST_COST,
+    DUST_FEES,
+    DUST_SLIPPAGE,
     ENTRY_NOTIONAL,
     ENTRY_NS,
     EXIT_NOTIONAL,
@@ -29,11 +32,11 @@ from septet._kernel.layout import (
     LAST_RETURN,
     LF_FIXED,
     LIMIT_PRICE,
+    LIQUIDATION_PAID,
     LOG,
     LOSSES,
     LOST,
     LOT,
-    MIN_NOTIONAL,
     OPEN_SIDE,
     ORDER,
     ORDER_ID,
@@ -41,14 +44,20 @@ from septet._kernel.layout import (
     ORDER_TYPE,
     ORDER_UNITS,
     ORDERS,
+    OWED,
     REDUCES,
+    REVERSAL,
     SCALE,
     SENT,
     SLIPPAGE,
     STATUS,
     TRADE,
     TRADE_FEES,
+    TRADE_FUNDING,
     TRADE_GROSS,
+    TRADE_LIQUIDATION,
+    TRADE_NS,
+    TRADE_SLIPPAGE,
     TRADES,
     TRIGGER,
     TURNOVER,
@@ -61,6 +70,7 @@ from septet._kernel.step import helper
 __all__ = [
     "book_fill",
     "book_outside",
+    "charge_liquidation",
     "end_order",
     "floor_units",
     "log_row",
@@ -176,9 +186,10 @@ def reduce_only(units, held):
 
 
 @helper
-def _open_trade(k, units, price, fee, time_ns, intrabar, B, I):
+def _open_trade(k, units, price, fee, slippage, time_ns, intrabar, B, I):
     side = 1 if units > 0.0 else -1
     I[k, OPEN_SIDE] = side
+    I[k, TRADE_NS] = time_ns
     I[k, ENTRY_NS] = time_ns
     I[k, HELD] = 0
     I[k, INTRABAR] = intrabar
@@ -189,19 +200,27 @@ def _open_trade(k, units, price, fee, time_ns, intrabar, B, I):
     B[k, CLOSED_UNITS] = 0.0
     B[k, TRADE_GROSS] = 0.0
     B[k, TRADE_FEES] = fee
+    B[k, TRADE_FUNDING] = 0.0
+    B[k, TRADE_LIQUIDATION] = 0.0
+    B[k, TRADE_SLIPPAGE] = slippage
 
 
 @helper
 def _close_trade(k, reason, time_ns, A, C, B, I, LI, LF):
     quantity = B[k, CLOSED_UNITS] / B[k, SCALE]
-    pnl = B[k, TRADE_GROSS] - B[k, TRADE_FEES]
-    row = log_row(TRADE, time_ns, k, I[k, ENTRY_NS], reason, I[k, OPEN_SIDE], C, LI, LF)
+    pnl = B[k, TRADE_GROSS] - B[k, TRADE_FEES] - B[k, TRADE_FUNDING] - B[k, TRADE_LIQUIDATION]
+    row = log_row(TRADE, time_ns, k, I[k, TRADE_NS], reason, I[k, OPEN_SIDE], C, LI, LF)
     LF[row, 0] = B[k, ENTRY_NOTIONAL]
     LF[row, 1] = B[k, AVERAGE]
     LF[row, 2] = B[k, EXIT_NOTIONAL] / quantity
     LF[row, 3] = quantity
     LF[row, 4] = pnl
     LF[row, 5] = B[k, TRADE_FEES]
+    LF[row, 6] = B[k, TRADE_FUNDING]
+    LF[row, 7] = B[k, TRADE_LIQUIDATION]
+    LF[row, 8] = B[k, TRADE_SLIPPAGE]
+    if B[k, UNITS] * I[k, OPEN_SIDE] > 0.0:  # less than a lot: it goes on at what it cost
+        B[k, DUST_COST] = B[k, DUST_COST] + B[k, UNITS] / B[k, SCALE] * B[k, AVERAGE]
     A[LAST_PNL] = pnl
     A[LAST_RETURN] = pnl / B[k, ENTRY_NOTIONAL]
     C[TRADES] = C[TRADES] + 1
@@ -212,9 +231,18 @@ def _close_trade(k, reason, time_ns, A, C, B, I, LI, LF):
         A[LOST] = A[LOST] - pnl
     C[LOSSES] = C[LOSSES] + 1 if pnl < 0.0 else 0
     I[k, OPEN_SIDE] = 0
+    I[k, OWED] = 0
     I[k, HELD] = 0
     I[k, INTRABAR] = 0
     B[k, AVERAGE] = NAN
+
+
+@helper
+def _book_dust(k, units, price, fee, slippage, B):
+    """Book units that are part of no trade: they stay below one lot."""
+    B[k, DUST_COST] = B[k, DUST_COST] + units / B[k, SCALE] * price + fee
+    B[k, DUST_FEES] = B[k, DUST_FEES] + fee
+    B[k, DUST_SLIPPAGE] = B[k, DUST_SLIPPAGE] + slippage
 
 
 @helper
@@ -293,24 +321,9 @@ def book_fill(
 
 @helper
 def book_outside(
-    k,
-    units,
-    price,
-    got,
-    fee,
-    maker,
-    time_ns,
-    order_id,
-    reason,
-    intrabar,
-    reference,
-    A,
-    C,
-    B,
-    I,
-    LI,
-    LF,
-):
+    k, units, price, got, fee, maker, time_ns, order_id, reason, intrabar, reference,
+    A, C, B, I, LI, LF,
+):  # fmt: skip
     """Book one fill whose fee is known; return 1 if it closed a trade, else 0.
 
     `got` are the units that arrived, signed. Where they are not `units` the fee was kept back in
@@ -318,7 +331,8 @@ def book_outside(
     """
     scale = B[k, SCALE]
     _pay(units, price, got, fee, scale, A)
-    A[SLIPPAGE] = A[SLIPPAGE] + (price - reference) * (units / scale)
+    slippage = (price - reference) * (units / scale)
+    A[SLIPPAGE] = A[SLIPPAGE] + slippage
     row = log_row(FILL, time_ns, k, order_id, maker, reason, C, LI, LF)
     LF[row, 0] = units
     LF[row, 1] = price
@@ -332,28 +346,45 @@ def book_outside(
     side = I[k, OPEN_SIDE]
     if side == 0:
         if abs(after) < B[k, LOT] or after * got <= 0.0:  # dust before, dust after
+            _book_dust(k, got, price, fee, slippage, B)
             return 0
-        _open_trade(k, got if held * got >= 0.0 else after, price, fee, time_ns, intrabar, B, I)
+        if held != 0.0:  # dust joins the trade at the trade's price
+            B[k, DUST_COST] = B[k, DUST_COST] - held / scale * price
+        opened = got if held * got >= 0.0 else after
+        _open_trade(k, opened, price, fee, slippage, time_ns, intrabar, B, I)
         return 0
     if got * side > 0.0:
         B[k, AVERAGE] = (B[k, AVERAGE] * abs(held) + price * abs(got)) / abs(after)
         B[k, ENTRY_NOTIONAL] = B[k, ENTRY_NOTIONAL] + abs(got) / scale * price
         B[k, TRADE_FEES] = B[k, TRADE_FEES] + fee
+        B[k, TRADE_SLIPPAGE] = B[k, TRADE_SLIPPAGE] + slippage
         return 0
     closing = min(abs(got), abs(held))
     share = closing / abs(got)
     B[k, TRADE_GROSS] = B[k, TRADE_GROSS] + (price - B[k, AVERAGE]) * side * (closing / scale)
     B[k, TRADE_FEES] = B[k, TRADE_FEES] + fee * share
+    B[k, TRADE_SLIPPAGE] = B[k, TRADE_SLIPPAGE] + slippage * share
     B[k, EXIT_NOTIONAL] = B[k, EXIT_NOTIONAL] + closing / scale * price
     B[k, CLOSED_UNITS] = B[k, CLOSED_UNITS] + closing
-    if after * side < 0.0:
+    if after * side > 0.0 and abs(after) >= B[k, LOT]:
+        return 0
+    if abs(after) < B[k, LOT]:  # flat is less than one lot, and nothing else is
         _close_trade(k, reason, time_ns, A, C, B, I, LI, LF)
-        _open_trade(k, after, price, fee * (1.0 - share), time_ns, intrabar, B, I)
+        if after * side < 0.0:
+            _book_dust(k, after, price, fee * (1.0 - share), slippage * (1.0 - share), B)
         return 1
-    if abs(after) < B[k, LOT] or abs(after) / scale * price < B[k, MIN_NOTIONAL]:
-        _close_trade(k, reason, time_ns, A, C, B, I, LI, LF)
-        return 1
-    return 0
+    _close_trade(k, REVERSAL, time_ns, A, C, B, I, LI, LF)
+    fee, slippage = fee * (1.0 - share), slippage * (1.0 - share)
+    _open_trade(k, after, price, fee, slippage, time_ns, intrabar, B, I)
+    return 1
+
+
+@helper
+def charge_liquidation(k, charge, A, B):
+    """Take what a liquidation costs beside its fill, before the fill; below zero it is given."""
+    A[CASH] = A[CASH] - charge
+    A[LIQUIDATION_PAID] = A[LIQUIDATION_PAID] + charge
+    B[k, TRADE_LIQUIDATION] = B[k, TRADE_LIQUIDATION] + charge
 
 
 @helper
@@ -364,7 +395,8 @@ def pay_funding(k, rate, price, time_ns, A, C, B, I, LI, LF):
     paid = B[k, UNITS] / B[k, SCALE] * price * rate
     A[CASH] = A[CASH] - paid
     A[FUNDING_PAID] = A[FUNDING_PAID] + paid
-    B[k, TRADE_FEES] = B[k, TRADE_FEES] + paid
+    B[k, TRADE_FUNDING] = B[k, TRADE_FUNDING] + paid
     row = log_row(FUNDING, time_ns, k, -1, 0, 0, C, LI, LF)
     LF[row, 0] = paid
     LF[row, 1] = rate
+    LF[row, 2] = price

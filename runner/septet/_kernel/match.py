@@ -13,7 +13,7 @@ from septet._kernel.step import helper
 __all__ = [
     "adverse",
     "cap_units",
-    "liquidation_fill",
+    "liquidation_charge",
     "liquidation_price",
     "match_open",
     "match_within",
@@ -21,6 +21,7 @@ __all__ = [
     "slippage_of",
     "stop_price",
     "target_price",
+    "too_small",
 ]
 
 NAN = math.nan
@@ -108,11 +109,15 @@ def liquidation_price(side, average_price, leverage, maintenance):
 
 
 @helper
-def liquidation_fill(side, average_price, price, level, leverage):
-    """Price of a liquidation: never beyond bankruptcy, where the isolated margin is gone."""
-    worst = average_price * (1.0 - side / leverage)
-    best = level if side * (price - level) > 0.0 else price
-    return worst if side * (best - worst) < 0.0 else best
+def liquidation_charge(side, amount, price, average_price, leverage, rate, liquidation_fee):
+    """Cost of a liquidation beside its fill and the fee at `rate` (quote); may be negative.
+
+    It is the liquidation fee, less what the venue bears: the loss of `amount`, fees of closing
+    included, never exceeds its isolated margin.
+    """
+    charge = amount * price * liquidation_fee
+    lost = side * (average_price - price) * amount + amount * price * rate + charge
+    return charge - max(0.0, lost - amount * average_price / leverage)
 
 
 @helper
@@ -127,3 +132,9 @@ def regime_allows(label, mask):
 def slippage_of(fraction, factor, volatility):
     """Slippage of a market order: `fraction` plus `factor` times the one-bar volatility."""
     return fraction + factor * volatility if volatility > 0.0 else fraction
+
+
+@helper
+def too_small(units, scale, price, min_notional):
+    """Whether an order for so many units is worth less than the venue takes."""
+    return abs(units) / scale * price < min_notional

@@ -56,7 +56,7 @@ class PaperAccount:
         self._A = np.zeros(layout.A_SLOTS)
         self._C = np.zeros(layout.C_SLOTS, np.int64)
         self._LI = np.zeros((8, layout.LI_COLUMNS), np.int64)
-        self._LF = np.full((8, layout.LF_FIXED), math.nan)
+        self._LF = np.full((8, layout.LF_LEAST), math.nan)
         self._A[layout.CASH] = cash
         self._B = np.zeros((0, layout.B_SLOTS))
         self._I = np.zeros((0, layout.I_SLOTS), np.int64)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from septet import messages as m
+from septet._core.books import unexplained
 from septet._host.tasks import Kept, race
 from septet._host.venues import LiveFeed, LiveVenue, VenueFacts
 from septet._live import start as begin
@@ -416,6 +417,7 @@ class _Process:
 
     async def _end(self, lane: Lane, reason: str) -> None:
         self.ends[lane.strategy.name] = await lane.end(reason)
+        _check_books(lane)
         if lane.place.journal.is_file():
             await project(lane.place.folder, lane.tell, STOP_WITHIN_S / 2)
         lane.log.close()
@@ -424,6 +426,16 @@ class _Process:
     async def _end_all(self) -> None:
         reason = self.reason or "the process could not begin"
         await asyncio.gather(*(self._end(lane, reason) for lane in self._running()))
+
+
+def _check_books(lane: Lane) -> None:
+    """Log an error where the trades of a run do not explain what its equity gained."""
+    if lane.build is None:
+        return
+    missing = unexplained(lane.build.core.engine.state, lane.strategy.account.capital)
+    if missing != 0.0:
+        text = f"the books do not add up: the results of all trades are {missing:+.12g} away"
+        lane.tell("error", "books", {"text": f"{text} from what the equity gained"})
 
 
 def reports(lanes: Sequence[Lane]) -> Any:

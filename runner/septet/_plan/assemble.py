@@ -13,8 +13,9 @@ from septet._plan.binding import Parameter
 from septet._plan.graph import Column, Graph, Resolve
 from septet._plan.kept import text_of
 from septet._plan.observe import Rows
+from septet._plan.reasons import OUTSIDE_REASONS
 from septet._plan.terms import Terms
-from septet._plan.trading import OUTSIDE_REASONS, Trading
+from septet._plan.trading import Trading
 from septet_schemas.blocks import UseBlock
 
 __all__ = ["Assembly", "assemble"]

@@ -152,7 +152,7 @@ class Plan:
         """Return an empty log with room for `rows` rows."""
         return (
             np.empty((rows, layout.LI_COLUMNS), np.int64),
-            np.empty((rows, layout.LF_FIXED + len(self.assembly.explained))),
+            np.empty((rows, max(layout.LF_LEAST, layout.LF_FIXED + len(self.assembly.explained)))),
         )
 
     def parameter_keys(self) -> Mapping[str, float]:

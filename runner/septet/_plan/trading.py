@@ -15,11 +15,12 @@ from septet._plan.binding import Binder
 from septet._plan.expressions import render_expression
 from septet._plan.graph import Column, Graph, Node, Resolve, marks_of
 from septet._plan.observe import Observing
+from septet._plan.reasons import FIXED_REASONS, MODEL_REASONS, OUTSIDE_REASONS
 from septet._plan.terms import Terms
 from septet._plan.text import ARRAYS, listed
 from septet_schemas.blocks import UseBlock
 
-__all__ = ["FIXED_REASONS", "MODEL_REASONS", "OUTSIDE_REASONS", "Trading"]
+__all__ = ["Trading"]
 
 LAYOUT: Final[Mapping[str, tuple[str, int]]] = {
     "T": ("int64", 2), "M": ("int64", 3), "X": ("float64", 3), "F": ("float64", 3),
@@ -34,14 +35,6 @@ CAPS = ("position", "groups", "correlated", "gross_exposure")
 DECIDES_WHILE_HELD = ("after", "below", "renews", "rebalance", "exits")
 HALT_DEEDS: Final = {"flatten": 0, "block_entries": 1, "cancel_all": 2}
 EXPLAINED: Final = 5  # named slots of a sizing's state that an order's row keeps
-FIXED_REASONS: Final = (
-    "entry", "exit", "opposite", "after", "below", "rebalance", "halted", "late", "disarmed",
-    "min_interval", "regime", "short_as_flat", "size", "cash", "margin", "lot", "min_notional",
-    "no_market", "unfilled", "liquidation",
-)  # fmt: skip
-OUTSIDE_REASONS: Final = ("late_fill", "operator", "adopted", "unknown", "monitor")
-"""Why orders and fills are that no rule asked for; they follow all other reasons."""
-MODEL_REASONS: Final = ("no_model", "expired", "not_finite")
 PRICED: Final = {
     "equity": "equity", "cash": "cash", "gross": "gross", "price": "price", "side": "side",
     "held": "held / scale", "notional": "notional", "fee": "fee", "slippage": "slippage",
@@ -479,11 +472,13 @@ class Trading:
 
     def _import_kernel(self) -> None:
         for function in (
-            ledger.book_fill, ledger.book_outside, ledger.end_order, ledger.floor_units,
-            ledger.log_row, ledger.pay_funding, ledger.place_order, ledger.reduce_only,
-            match.adverse, match.cap_units, match.liquidation_fill, match.liquidation_price,
+            ledger.book_fill, ledger.book_outside, ledger.charge_liquidation, ledger.end_order,
+            ledger.floor_units, ledger.log_row, ledger.pay_funding, ledger.place_order,
+            ledger.reduce_only,
+            match.adverse, match.cap_units, match.liquidation_charge, match.liquidation_price,
             match.match_open, match.match_within, match.regime_allows, match.stop_price,
-            match.target_price, frames.bars_of, frames.clear, frames.put_right, maths.logarithm,
+            match.target_price, match.too_small, frames.bars_of, frames.clear, frames.put_right,
+            maths.logarithm,
         ):  # fmt: skip
             self.binder.helper(function)
         self.binder.imports["septet._kernel.layout"] = set(layout.__all__)

@@ -22,6 +22,7 @@ from septet._report.words import (
     times,
     when,
 )
+from septet._store.result import NOT_CLOSED
 
 if TYPE_CHECKING:
     import polars as pl
@@ -160,7 +161,8 @@ def _month_cell(row: st.Month | None, largest: float) -> str:
 
 def _trade_rows(frame: pl.DataFrame, unit: str) -> str:
     del unit
-    head = ("Symbol", "Side", "In", "#at", "Out", "#at", "#Quantity", "#Net", "#Fees", "Why out")
+    head = ("Symbol", "Side", "In", "#at", "Out", "#at", "#Quantity", "#Net", "#Fees",
+            "#Funding", "#Liquidation", "#Slippage", "Why out")  # fmt: skip
     rows = []
     for row in frame.iter_rows(named=True):
         stamps = [when(row[f"{end}_ns"]) for end in ("entry", "exit")]
@@ -175,7 +177,7 @@ def _trade_rows(frame: pl.DataFrame, unit: str) -> str:
                 price[1],
                 f"{row['quantity']:,.6g}",
                 _signed(row["pnl"], number(row["pnl"], 2, signed=True)),
-                number(row["fees"]),
+                *(number(row[name]) for name in ("fees", "funding", "liquidation", "slippage")),
                 escape(row["exit_reason"]),
             )
         )
@@ -193,7 +195,7 @@ def trades(run: Run) -> str:
         return '<p class="empty">No trade was opened.</p>'
     if table.height <= 2 * TRADES_SHOWN:
         return _trade_rows(table, unit)
-    ranked = table.filter(pl.col("exit_reason") != "open").sort("pnl", maintain_order=True)
+    ranked = table.filter(~pl.col("exit_reason").is_in(NOT_CLOSED)).sort("pnl", maintain_order=True)
     views = {
         "first": table.head(TRADES_SHOWN),
         "last": table.tail(TRADES_SHOWN).reverse(),
@@ -240,14 +242,20 @@ def costs(run: Run) -> str:
     import polars as pl
 
     summary, unit = run.summary, run.facts.currency
-    closed = run.table("trades").filter(pl.col("exit_reason") != "open")
-    net = float(closed.get_column("pnl").sum())
-    fees = float(closed.get_column("fees").sum())
+    closed = run.table("trades").filter(~pl.col("exit_reason").is_in(NOT_CLOSED))
+    net, fees, funding, liquidation = (
+        float(closed.get_column(name).sum()) for name in ("pnl", "fees", "funding", "liquidation")
+    )
+    gross = net + fees + funding + liquidation
     rows = [
-        ("Closed trades before fees", money(net + fees, unit, signed=True)),
+        ("Closed trades before costs", money(gross, unit, signed=True)),
         ("Fees of closed trades", money(-fees, unit, signed=True)),
-        ("Closed trades after fees", money(net, unit, signed=True)),
+        ("Funding of closed trades", money(-funding, unit, signed=True)),
+        ("Liquidation of closed trades", money(-liquidation, unit, signed=True)),
+        ("Closed trades after costs", money(net, unit, signed=True)),
         ("All fees", money(summary["fees"], unit)),
+        ("All funding", money(summary["funding"], unit)),
+        ("All liquidation costs", money(summary["liquidation"], unit)),
         ("Slippage against the decision price", money(summary["slippage"], unit)),
     ]
     rows += [

@@ -12,6 +12,7 @@ from septet._report import statistics as st
 from septet._report.intervals import mean_interval, trades_at_once
 from septet._report.relative import alpha_beta, annual_growth, calmar, excess_over
 from septet._report.verdict import Evidence, verdict
+from septet._store.result import NOT_CLOSED
 from septet._store.run import iso
 
 if TYPE_CHECKING:
@@ -70,8 +71,11 @@ def _closed(trades: pl.DataFrame) -> tuple[Floats, float, int]:
     """Net results of closed trades by entry, how many overlap, and the positions still open."""
     import polars as pl
 
-    still = trades.get_column("exit_reason").cast(pl.String) == "open"
-    closed = trades.filter(~still.fill_null(False)).sort("entry_time", maintain_order=True)
+    reason = trades.get_column("exit_reason").cast(pl.String)
+    still = (reason == "open").fill_null(False)
+    closed = trades.filter(~reason.is_in(NOT_CLOSED).fill_null(False)).sort(
+        "entry_time", maintain_order=True
+    )
     entry, exit_ = (closed.get_column(f"{end}_time").to_physical() for end in ("entry", "exit"))
     pnl = np.asarray(closed.get_column("pnl").to_numpy(), dtype=np.float64)
     return pnl, trades_at_once(entry.to_numpy(), exit_.to_numpy()), int(still.sum())
@@ -247,6 +251,8 @@ def summarise(
         "win_rate": st.win_rate(pnl),
         "profit_factor": st.profit_factor(pnl),
         "fees": fees,
+        "funding": float(frames["trades"].get_column("funding").sum()),
+        "liquidation": float(frames["trades"].get_column("liquidation").sum()),
         "slippage": slippage_paid(frames["fills"], frames["orders"]),
         "turnover": ratios["turnover"],
         "exposure": ratios["exposure"],

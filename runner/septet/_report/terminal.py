@@ -56,6 +56,10 @@ def _figures(summary: Mapping[str, Any]) -> Table:
         ("Turnover a year", times(summary["turnover"])),
         ("Fees", money(summary["fees"], unit)),
     ]
+    for name in ("funding", "liquidation"):  # spot has neither
+        if summary[name]:
+            second.append((name.capitalize(), money(summary[name], unit)))
+    first += [("", "")] * (len(second) - len(first))
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
     for right in (False, True, False, False, True):
         table.add_column(justify="right" if right else "left", no_wrap=True)

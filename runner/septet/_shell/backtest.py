@@ -12,6 +12,7 @@ import numpy as np
 from septet import _learn as learn
 from septet._config.verdicts import plugin_sources
 from septet._core.batch import Batch
+from septet._core.books import check_books
 from septet._data.calendars import sessions_per_year
 from septet._data.load import fingerprints
 from septet._kernel import layout
@@ -161,6 +162,7 @@ def _result(
         "trades": project.trades_of(session, outcome),
         "equity": project.equity_of(session, outcome),
     }
+    check_books(outcome.state, strategy.account.capital, tables["trades"]["pnl"].tolist())
     facts = facts_of(
         session, engine, start_ns=int(known[session.first]), end_ns=int(known[-1]),
         bars=int((session.tape.T[layout.ROW :, session.first :] >= 0).sum()), seconds=seconds,

@@ -174,35 +174,68 @@ def fills_of(session: Session, outcome: Outcome, venue: str, *, before: int = 0)
         "price": LF[:, 1],
         "fee": np.where(received, taken / scale, LF[:, 2]),
         "fee_currency": coded(np.where(received, LI[:, 2], quote), currencies),
+        "liquidation": np.nan_to_num(LF[:, 5]),
         "liquidity": coded(LI[:, 4], ("taker", "maker")),
     }
 
 
 def trades_of(session: Session, outcome: Outcome, *, over: bool = True) -> dict[str, Any]:
-    """One row a closed trade, then, where the run is over, open positions at the last close."""
+    """One row a closed trade; where the run is over, then open positions, and what dust made.
+
+    Both are marked at the last close, so that all results sum to what equity gained.
+    """
     rows = outcome.rows(layout.TRADE)
     LI, LF = outcome.LI[rows], outcome.LF[rows]
-    state = outcome.state
-    open_k = np.flatnonzero((state.I[:, layout.OPEN_SIDE] != 0) & over)
-    scale = state.B[open_k, layout.SCALE]
-    units, mark = state.B[open_k, layout.UNITS], state.B[open_k, layout.MARK]
-    average, fees = state.B[open_k, layout.AVERAGE], state.B[open_k, layout.TRADE_FEES]
-    gross = state.B[open_k, layout.TRADE_GROSS] + units / scale * (mark - average)
-    last = np.full(len(open_k), session.tape.T[layout.KNOWN, -1], np.int64)
-    sides = np.concatenate((LI[:, 5], state.I[open_k, layout.OPEN_SIDE]))
-    codes = np.concatenate((LI[:, 4], np.full(len(open_k), len(session.plan.assembly.reasons))))
+    reasons = session.plan.assembly.reasons
+    held = _still_held(session, outcome.state, len(reasons)) if over else {}
+
+    def column(name: str, closed: Any) -> Any:
+        return np.concatenate((closed, held[name])) if held else closed
+
+    sides = column("side", LI[:, 5])
     return {
-        "symbol": _symbols(session, np.concatenate((LI[:, 2], open_k))),
+        "symbol": _symbols(session, column("k", LI[:, 2])),
         "side": coded((sides < 0).astype(np.int64), ("long", "short")),
-        "entry_time": np.concatenate((LI[:, 3], state.I[open_k, layout.ENTRY_NS])),
-        "entry_price": np.concatenate((LF[:, 1], average)),
-        "exit_time": np.concatenate((LI[:, 1], last)),
-        "exit_price": np.concatenate((LF[:, 2], mark)),
-        "quantity": np.concatenate((LF[:, 3], np.abs(units) / scale)),
-        "pnl": np.concatenate((LF[:, 4], gross - fees)),
-        "fees": np.concatenate((LF[:, 5], fees)),
-        "exit_reason": coded(codes, [*session.plan.assembly.reasons, "open"]),
+        "entry_time": column("entry_ns", LI[:, 3]),
+        "entry_price": column("entry_price", LF[:, 1]),
+        "exit_time": column("exit_ns", LI[:, 1]),
+        "exit_price": column("exit_price", LF[:, 2]),
+        "quantity": column("quantity", LF[:, 3]),
+        "pnl": column("pnl", LF[:, 4]),
+        "fees": column("fees", LF[:, 5]),
+        "funding": column("funding", LF[:, 6]),
+        "liquidation": column("liquidation", LF[:, 7]),
+        "slippage": column("slippage", LF[:, 8]),
+        "exit_reason": coded(column("reason", LI[:, 4]), [*reasons, "open", "dust"]),
     }
+
+
+def _still_held(session: Session, state: Any, reason: int) -> dict[str, Any]:
+    """Columns of open trades (`reason`), then of dust (`reason` + 1), at the last close."""
+    B, whole = state.B, state.I
+    side = whole[:, layout.OPEN_SIDE]
+    k = np.flatnonzero(side)
+    scale, mark = B[:, layout.SCALE], B[:, layout.MARK]
+    units, average = B[k, layout.UNITS], B[k, layout.AVERAGE]
+    costs = B[k, layout.TRADE_FEES], B[k, layout.TRADE_FUNDING], B[k, layout.TRADE_LIQUIDATION]
+    gross = B[k, layout.TRADE_GROSS] + units / scale[k] * (mark[k] - average)
+    dust = np.where(side == 0, B[:, layout.UNITS], 0.0)
+    made = dust / scale * mark - B[:, layout.DUST_COST]
+    d = np.flatnonzero((made != 0.0) | (dust != 0.0) | (B[:, layout.DUST_FEES] != 0.0))
+    nothing = np.zeros(len(d))
+    end = np.full(len(k) + len(d), session.tape.T[layout.KNOWN, -1], np.int64)
+    columns = {
+        "k": (k, d), "side": (side[k], np.where(dust[d] < 0.0, -1, 1)),
+        "entry_ns": (whole[k, layout.TRADE_NS], end[len(k) :]),
+        "entry_price": (average, mark[d]), "exit_price": (mark[k], mark[d]),
+        "quantity": (np.abs(units) / scale[k], np.abs(dust[d]) / scale[d]),
+        "pnl": (gross - costs[0] - costs[1] - costs[2], made[d]),
+        "fees": (costs[0], B[d, layout.DUST_FEES]),
+        "funding": (costs[1], nothing), "liquidation": (costs[2], nothing),
+        "slippage": (B[k, layout.TRADE_SLIPPAGE], B[d, layout.DUST_SLIPPAGE]),
+        "reason": (np.full(len(k), reason), np.full(len(d), reason + 1)),
+    }  # fmt: skip
+    return {**{name: np.concatenate(pair) for name, pair in columns.items()}, "exit_ns": end}
 
 
 def mean_exposure(session: Session, outcome: Outcome) -> float | None:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._core.batch import Batch
+from septet._core.books import check_books
 from septet._core.state import State
 from septet._data.bars import BarTable, MarketData, no_bars
 from septet._data.load import cut
@@ -251,6 +252,7 @@ class _Run:
             name: [] for name in ("orders", "fills", "trades", "monitoring")
         }
         self.state: State | None = None
+        self.wishes: list[int] = []  # of each symbol at its last bar, as a code
         self.session: Session | None = None
         self.waiting = plan.log(0)  # rows about orders that still work
         self.halts = plan.log(0)
@@ -302,7 +304,13 @@ class _Run:
         state.S[:] = 0.0
         state.C[layout.LOG] = 0
         batch = Batch(self.plan, tape, state, keeps=False)
+        begun = (tape.T[layout.ROW :, : session.first] >= 0).sum(axis=1).tolist()
+        for k, i in enumerate(begun):  # whether a wish is new is seen by the one before it
+            if i and self.wishes:
+                batch.D[k, layout.D_WISH, i - 1] = self.wishes[k]
         batch.run(session.first)
+        self.wishes = [int(D[layout.D_WISH, n - 1]) if n else 0
+                       for D, n in zip(batch.D, tape.lengths, strict=True)]  # fmt: skip
         self.seconds += time.perf_counter() - began
         rows = int(state.C[layout.LOG])
         self._project(session, batch.LI[:rows], batch.LF[:rows])
@@ -366,6 +374,7 @@ class _Run:
         nothing = self._outcome(*self.plan.log(0))
         self._add("orders", project.orders_of(session, self._outcome(*self.waiting)))
         self._add("trades", project.trades_of(session, nothing))
+        check_books(state, self.loaded.strategy.account.capital, self._all("trades")["pnl"])
         bars = self.shown.tables(session.market)
         facts = facts_of(
             session, "batch", start_ns=self.first_ns,

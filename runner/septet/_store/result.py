@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COUNT",
     "FLAG",
+    "NOT_CLOSED",
     "NUMBER",
     "SUMMARY",
     "TABLES",
@@ -76,6 +77,7 @@ TABLES: Final[dict[str, dict[str, str]]] = {
         "price": NUMBER,
         "fee": NUMBER,
         "fee_currency": TEXT,
+        "liquidation": NUMBER,
         "liquidity": TEXT,
     },
     "trades": {
@@ -88,6 +90,9 @@ TABLES: Final[dict[str, dict[str, str]]] = {
         "quantity": NUMBER,
         "pnl": NUMBER,
         "fees": NUMBER,
+        "funding": NUMBER,
+        "liquidation": NUMBER,
+        "slippage": NUMBER,
         "exit_reason": TEXT,
     },
     "equity": {
@@ -125,6 +130,9 @@ TABLES: Final[dict[str, dict[str, str]]] = {
     },
 }
 
+NOT_CLOSED: Final = ("open", "dust")
+"""Values of `exit_reason` of what the last close marks; it does not count as a trade."""
+
 # What every summary.json has, in order; a number that is undefined is null.
 SUMMARY: Final[dict[str, str]] = {
     **dict.fromkeys(("run_id", "strategy", "mode", "engine"), TEXT),
@@ -133,7 +141,8 @@ SUMMARY: Final[dict[str, str]] = {
     **dict.fromkeys(("initial_capital", "final_equity", "total_return"), NUMBER),
     **dict.fromkeys(("cagr", "sharpe", "sortino", "calmar", "max_drawdown"), NUMBER),
     **dict.fromkeys(("win_rate", "profit_factor"), NUMBER),
-    **dict.fromkeys(("fees", "slippage", "turnover", "exposure"), NUMBER),
+    **dict.fromkeys(("fees", "funding", "liquidation", "slippage"), NUMBER),
+    **dict.fromkeys(("turnover", "exposure"), NUMBER),
     **dict.fromkeys(("seconds", "seconds_total", "bars_per_second"), NUMBER),
     "verdict": TEXT,
 }
@@ -202,9 +211,11 @@ class RunResult:
     - decisions: one row for each symbol and decision time; any column that is not in `TABLES`
       is a feature. `requested` and `granted` are quantities in the base currency.
     - orders: `sizing_inputs` is JSON text, the numbers the sizing rule saw.
-    - fills: `fee` in `fee_currency`, positive is paid.
-    - trades: flat to flat; `pnl` is net of `fees`, both in the account's currency; an open
-      position has exit_reason ``open``, marked at the last close.
+    - fills: `fee` in `fee_currency`, positive is paid; `liquidation` is charged beside it, and
+      negative where the venue bears a loss beyond the margin.
+    - trades: flat to flat; `pnl` is net of `fees`, `funding` and `liquidation`, all in the
+      account's currency; `slippage` lies in the prices. An open position has exit_reason ``open``,
+      marked at the last close; what units below one lot made, ``dust``.
     - equity: one row for each decision time; `exposure` = sum of |notional| / equity, `drawdown`
       = 1 - equity / highest equity so far, both fractions that are never negative. A run without
       decisions may leave `cash` and `exposure` out; then `mean_exposure` says their figure. A

@@ -26,7 +26,8 @@ __all__ = [
 COUNTS: Final = ("bars", "trades")
 FIGURES: Final = (
     "final_equity", "total_return", "sharpe", "sortino", "max_drawdown", "win_rate",
-    "profit_factor", "fees", "slippage", "turnover", "exposure", "excess_sharpe",
+    "profit_factor", "fees", "funding", "liquidation", "slippage", "turnover", "exposure",
+    "excess_sharpe",
 )  # fmt: skip
 DAILY: Final = ("days", "skew", "kurtosis", "block_sums", "block_squares")
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from septet._core.books import check_books
 from septet._core.state import State
 from septet._data.calendars import sessions_per_year
 from septet._kernel import layout
@@ -52,7 +53,8 @@ class Measured:
         )
 
     def keep(self, row: int, capital: float, state: State, daily: Floats, times: int) -> None:
-        """Keep a setting that has just run."""
+        """Keep a setting that has just run, if its books add up."""
+        check_books(state, capital)
         self.capital[row] = capital
         self.A[row], self.C[row], self.daily[row] = state.A, state.C, daily
         self.mean[row] = state.A[layout.SUMMED] / times
@@ -97,6 +99,8 @@ def figures_of_many(found: Measured, session: Session, held: Floats | None) -> l
             "win_rate": C[:, layout.WINS] / trades,
             "profit_factor": A[:, layout.GAINED] / np.where(lost > 0, lost, np.nan),
             "fees": A[:, layout.FEES],
+            "funding": A[:, layout.FUNDING_PAID],
+            "liquidation": A[:, layout.LIQUIDATION_PAID],
             "slippage": A[:, layout.SLIPPAGE],
             "turnover": A[:, layout.TURNOVER] / np.where(found.mean > 0, found.mean, np.nan) / span,
             "exposure": A[:, layout.EXPOSED] / (times - C[:, layout.UNVALUED]),

@@ -191,7 +191,9 @@ def _send(desk: Desk, work: Work, now_ns: int) -> bool:
     quantity, rest = _size(desk, work, sign)
     state: m.OrderState
     if quantity <= 0.0:
-        if parent.reduces:
+        if parent.reduces and rest >= desk.instrument(k).lot * (1.0 - DUST):
+            state, reason = "cancelled", "too_small"  # a position like any other: its exit is owed
+        elif parent.reduces:
             state, reason = ("filled", "") if work.filled > 0.0 else ("cancelled", "flat")
         else:
             state, reason = ("filled", "") if work.filled > 0.0 else ("rejected", "lot")
@@ -236,7 +238,7 @@ def _size(desk: Desk, work: Work, sign: int) -> tuple[float, float]:
     most = held if parent.whole else min(rest, held)
     quantity = whole(max(0.0, most), instrument.lot)
     price = desk.checks.symbols[parent.symbol].price
-    if quantity < instrument.min_quantity or 0.0 < price * quantity < instrument.min_notional:
+    if instrument.is_too_small(quantity, price):
         return 0.0, most
     if instrument.max_quantity > 0.0:
         quantity = min(quantity, whole(instrument.max_quantity, instrument.lot))

@@ -42,8 +42,7 @@ def _target(desk: Desk, k: int, stop: Protection) -> float:
     sign = 1 if stop.quantity > 0.0 else -1
     held = sign * desk.position(k)
     quantity = whole(max(0.0, min(abs(stop.quantity), held)), instrument.lot)
-    small = quantity < instrument.min_quantity
-    if small or 0.0 < quantity * stop.trigger < instrument.min_notional:
+    if instrument.is_too_small(quantity, stop.trigger):
         return 0.0
     return quantity
 
