@@ -13,17 +13,13 @@ from septet._host.sources import callables_of
 
 __all__ = ["compiler_fault", "is_compilers", "line_in", "raised_in"]
 
-_FILE: Final = re.compile(r'File "([^"]+)", line (\d+)')
-_NOISE: Final = (
-    "Failed in",
-    "During:",
-    "^",
-    "File ",
-    "There are",
-    "- Of which",
-    "<source",
-    "Enable",
-)
+_PLACE: Final = re.compile(r"at (/[^\n]+?) \((\d+)\)")
+_CAUSES: Final = (
+    "Untyped global name", "unsupported", "not supported", "Unknown attribute", "Cannot unify",
+    "cannot determine Numba type", "NRT required", "missing a required", "too many positional",
+    "is not defined", "Unbound", "got an unexpected",
+)  # fmt: skip
+_LIBRARIES: Final = ("/numba/", "/llvmlite/", "/plan_")
 _OURS: Final = str(Path(__file__).resolve().parents[1])
 
 
@@ -35,17 +31,23 @@ def is_compilers(error: BaseException) -> bool:
 def compiler_fault(error: BaseException) -> str:
     """Return ``file:line: what is wrong`` of a compiler's error; the file is the step's."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    places = [(file, line) for file, line in _FILE.findall(text) if not file.startswith(_OURS)]
-    lines = [line.strip() for line in text.splitlines()]
-    told = [line for line in lines if line and not line.startswith(_NOISE)]
-    words = next((line for line in told if _says_something(line)), told[0] if told else "no reason")
-    words = re.sub(r"\s+", " ", words)[:200].rstrip(" :")
-    return f"{places[-1][0]}:{places[-1][1]}: {words}" if places else words
+    strange = (
+        f"{file}:{line}: "
+        for file, line in _PLACE.findall(text)
+        if not file.startswith(_OURS) and not any(each in file for each in _LIBRARIES)
+    )
+    return next(strange, "") + _cause(text)
 
 
-def _says_something(line: str) -> bool:
-    """Whether a line of the compiler's names a cause: not a heading, not a list of signatures."""
-    return not line.startswith((">>>", "def ", "No implementation of function")) or "set" in line
+def _cause(text: str) -> str:
+    """Return the words of a page of the compiler's that say what is wrong."""
+    if "setitem" in text and "readonly" in text:
+        return "it writes to what it is given to read"
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    for line in lines:
+        if any(each in line for each in _CAUSES) and not line.startswith("raise"):
+            return line[:200].rstrip(" :")
+    return "the compiler takes no such code"
 
 
 def line_in(error: BaseException, declarations: Iterable[Declaration]) -> tuple[Any, str]:

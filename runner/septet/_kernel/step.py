@@ -26,6 +26,7 @@ __all__ = [
     "local_maker",
     "native",
     "prefetcher",
+    "read_only_maker",
     "view_maker",
     "with_compiled_helpers",
 ]
@@ -229,6 +230,25 @@ def local_maker() -> Any:
         return array(count), code
 
     return local
+
+
+@cache
+def read_only_maker() -> Any:
+    """Return what makes an array one that is only read, inside compiled code.
+
+    ``read_only(array)`` is the same array under a type to which nothing can be written: a step
+    that writes to it does not compile.
+    """
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def read_only(typing_context: Any, array: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            return values[0]
+
+        return array.copy(readonly=True)(array), code
+
+    return read_only
 
 
 _compiled: dict[tuple[Callable[..., Any], str], Any] = {}

@@ -16,11 +16,13 @@ from septet._kernel.step import (
     jit_inner,
     local_maker,
     prefetcher,
+    read_only_maker,
     view_maker,
 )
 
 __all__ = [
-    "WIDTH", "at", "beside", "entry", "kernel", "lanes", "local", "rejoin", "routine",
+    "WIDTH", "at", "beside", "entry", "kernel", "lanes", "local", "read_only", "rejoin",
+    "routine",
     "scatter", "soon", "use", "view_of",
 ]  # fmt: skip
 
@@ -62,6 +64,9 @@ def view_of(dtype: str, dimensions: int) -> Any:
     """Return what takes an array out of the table of addresses that entries are given."""
     return view_maker(dtype, dimensions)
 
+
+read_only = read_only_maker()
+"""The same array, to read alone: what a step is given of bars, features, positions and tables."""
 
 local = local_maker()
 """``local(count)``: a small array of its own, in registers where it can be."""

@@ -162,10 +162,10 @@ class Observing:
         """Return the local name of the array a column is read from, for a base node."""
         if column.kind == "node":
             row = self.f_row(column)
-            loop.local(f"f{row} = F[k, {row}]")
-            return f"f{row}"
+            loop.local(f"r{row} = read_only(F[k, {row}])")
+            return f"r{row}"
         row = self.rows.x_row(column)
-        loop.local(f"x{row} = X[k, {row}]  # {column}")
+        loop.local(f"x{row} = read_only(X[k, {row}])  # {column}")
         return f"x{row}"
 
     def _frame_array(self, loop: Loop, column: Column, node: Node) -> str:
@@ -183,8 +183,8 @@ class Observing:
                     )
                 ]
             )
-        loop.local(f"y{row} = Y[k, {row}]  # {column}")
-        return f"y{row}"
+        loop.local(f"z{row} = read_only(Y[k, {row}])  # {column}")
+        return f"z{row}"
 
     def _formula(self, loop: Loop, node: Node, name: str, cursor: str, array: Any) -> str:
         """Write the expression of one field of a node."""
@@ -358,7 +358,7 @@ class Observing:
         (column,) = [c for c in node.inputs.values() if isinstance(c, Column)]
         symbols = len(self.terms.symbols)
         ready = self.binder.number(f"warmup.{node.label}", node.ready_at)
-        words = {"k": "k", "values": f"A[{{scratch}}:{{scratch}} + {symbols}]"}
+        words = {"k": "k", "values": f"read_only(A[{{scratch}}:{{scratch}} + {symbols}])"}
         call = self.binder.call(
             node.step, node.config, node.use, words, f"features.{node.label}",
             distribution=node.distribution,

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from septet._core.state import Floats, Ints, PlanFacts, RowCounts, State
+from septet._host.faults import is_compilers
 from septet._kernel import layout
 from septet._plan.assemble import Assembly, assemble
 from septet._plan.cache import load_entries, load_text, plan_name
+from septet._plan.failures import NamedEntries, not_compiled
 from septet._plan.graph import Resolve
 from septet._plan.terms import Terms
-from septet.errors import PluginError
 
 __all__ = ["Plan", "make_plan"]
 
@@ -37,26 +37,22 @@ class Plan:
         return plan_name(self.assembly.text, self.assembly.steps)
 
     @cached_property
-    def module(self) -> ModuleType:
+    def module(self) -> Any:
         """The generated module, compiled when first asked for.
 
         Raises
         ------
         PluginError
-            If a step cannot be compiled, with what the compiler said of it.
+            If a step cannot be compiled, with its plugin, its line, and what the compiler said.
         """
+        steps = self.assembly.steps
         try:
-            return load_text(self.assembly.text, self.name, self._say)
+            module = load_text(self.assembly.text, self.name, self._say)
         except Exception as error:  # numba's errors, without importing it to name them
-            if type(error).__module__.partition(".")[0] != "numba":
+            if not is_compilers(error):
                 raise
-            wired = sorted(
-                {step.function.__name__ for step, _ in self.assembly.steps if step.function}
-            )
-            raise PluginError(
-                f"a step cannot be compiled: {_last_words(str(error))}",
-                hint=f"steps of this plan: {', '.join(wired)}; try septet plugins check",
-            ) from error
+            raise not_compiled(error, steps) from None
+        return module if self.compiled else NamedEntries(module, steps)
 
     @cached_property
     def entries(self) -> Any:
@@ -158,13 +154,6 @@ class Plan:
     def parameter_keys(self) -> Mapping[str, float]:
         """Every number the plan reads, by the key of the file it came from."""
         return {each.key: each.value for each in self.assembly.parameters}
-
-
-def _last_words(text: str) -> str:
-    """Return the lines of a compiler error that name the trouble."""
-    lines = [line.strip() for line in text.splitlines()]
-    told = [line for line in lines if line and not line.startswith(("Failed in", "During:", "^"))]
-    return " | ".join(told[:4])
 
 
 def make_plan(

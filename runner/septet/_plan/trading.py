@@ -316,14 +316,16 @@ class Trading:
         correlates = False
         for name, block in sorted(self.terms.limits.items(), key=_rank_of_cap):
             step: Step = block.declaration
-            more: dict[str, Any] = {"notionals": f"A[{self.notionals}:{self.correlations}]"}
+            more: dict[str, Any] = {
+                "notionals": f"read_only(A[{self.notionals}:{self.correlations}])"
+            }
             if step.tables is not None:
                 world = World(self.terms.symbols, self.terms.bar_ns, self.terms.calendar)
                 self.binder.tables.append(step.tables(block.config, world))
-                more["tables"] = f"L{len(self.binder.tables) - 1}"
+                more["tables"] = f"read_only(L{len(self.binder.tables) - 1})"
             if "correlations" in step.parameters:
                 correlates = True
-                more["correlations"] = f"A[{self.correlations}:{self.scratch}]"
+                more["correlations"] = f"read_only(A[{self.correlations}:{self.scratch}])"
                 lines.append(self._correlate(name, block))
             call = self._call(block, f"risk.limits.{name}", **more)
             (wires if step.role == "wire" else caps).append(

@@ -14,7 +14,8 @@ from septet._host.declare import Step
 from septet._kernel.step import compile_step
 
 __all__ = [
-    "WIDTH", "at", "beside", "entry", "kernel", "lanes", "local", "rejoin", "routine",
+    "WIDTH", "at", "beside", "entry", "kernel", "lanes", "local", "read_only", "rejoin",
+    "routine",
     "scatter", "soon", "use", "view_of",
 ]  # fmt: skip
 
@@ -47,6 +48,13 @@ def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:
 def view_of(dtype: str, dimensions: int) -> Any:
     """Return what takes an array out of the tuple that uncompiled entries are given."""
     return lambda arrays, row: arrays[row]
+
+
+def read_only(array: Any) -> Any:
+    """Return the same array, to read alone; writing to it raises."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def local(count: int) -> Any:
