@@ -79,4 +79,3 @@ def _forget(packages: tuple[str, ...]) -> None:
             del sys.modules[name]
     importlib.invalidate_caches()
     sources.package_digest.cache_clear()
-    sources.code_digest.cache_clear()

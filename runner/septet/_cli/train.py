@@ -50,9 +50,10 @@ def train(
 
 
 def _show(folder: Path, card: dict[str, Any]) -> None:
-    scores = card["scores"]
+    scores = card.get("scores")
+    served = card.get("served_by", card["format"])  # a trainer of a plugin serves its own format
     lines = [
-        ("model", f"{card['estimator']}, served by {card['served_by']}"),
+        ("model", f"{card['estimator']}, served by {served}"),
         ("features", ", ".join(card["features"])),
         ("rows", f"{card['rows']} ({card['rows_up']} up, {card['rows_down']} down)"),
         ("data", f"{card['first_row']} to {card['last_row']}"),

@@ -11,13 +11,13 @@ from pydantic import BaseModel
 from septet._config.check import problem_at
 from septet._config.tree import Key, Node, Path
 from septet._host.declare import Step
-from septet._host.register import Host
+from septet._host.register import BUILT_IN, Host
 from septet.errors import Problem
 from septet_schemas.base import Config, ExpressionMark, InputMark
 from septet_schemas.blocks import UseBlock
 from septet_schemas.strategy import Strategy
 
-__all__ = ["Case", "Reading", "asks_for", "blocks_of", "readings"]
+__all__ = ["Case", "Reading", "asks_for", "blocks_of", "readings", "strangers_of"]
 
 
 @dataclass
@@ -95,6 +95,13 @@ def blocks_of(strategy: Strategy) -> Iterator[tuple[Path, UseBlock]]:
     if strategy.monitoring.alerts is not None:
         yield ("monitoring", "alerts"), strategy.monitoring.alerts
     yield from ((("monitoring", name), b) for name, b in strategy.monitoring.monitors.items())
+
+
+def strangers_of(strategy: Strategy) -> Iterator[tuple[Path, UseBlock]]:
+    """Yield every block of a file that a package beside septet answers for."""
+    for path, block in blocks_of(strategy):
+        if block.distribution != BUILT_IN:
+            yield path, block
 
 
 def readings(path: Path, config: Config) -> Iterator[Reading]:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
 from septet._config.access import Access
+from septet._config.case import strangers_of
 from septet._config.check import problem_at, shape_problems
 from septet._config.cross import cross_check
 from septet._config.explain import Origin, origins_of, short_keys
@@ -19,10 +20,12 @@ from septet._config.read import parse_text, read_file
 from septet._config.resolve import HostResolver, LenientResolver, listed_in
 from septet._config.tree import Mark, Node
 from septet._config.tree import Path as KeyPath
-from septet._config.verdicts import PluginVerdict, verdicts_of
 from septet._host.register import Host
 from septet.errors import ConfigError, Problem
 from septet_schemas.strategy import MODES, Strategy
+
+if TYPE_CHECKING:
+    from septet._config.verdicts import PluginVerdict
 
 __all__ = ["Loaded", "load", "reopen", "variant"]
 
@@ -131,7 +134,12 @@ def _checked(
     say: Callable[[str], None] | None = None,
 ) -> tuple[list[PluginVerdict], list[Problem]]:
     """Return the verdicts of plugins that are not septet's, and a problem for each that failed."""
-    verdicts, problems = [], []
+    if not any(True for _ in strangers_of(strategy)):
+        return [], []
+    from septet._config.verdicts import verdicts_of
+
+    verdicts: list[PluginVerdict] = []
+    problems: list[Problem] = []
     for path, verdict in verdicts_of(strategy, host, unchecked=unchecked, say=say):
         verdicts.append(verdict)
         if verdict.state == "failed":

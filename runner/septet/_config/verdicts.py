@@ -10,17 +10,17 @@ import contextlib
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from septet._config.case import blocks_of
+from septet._config.case import strangers_of
 from septet._config.cross_features import output_columns
 from septet._config.tree import Path as KeyPath
 from septet._host.declare import Step
-from septet._host.register import BUILT_IN, Host
+from septet._host.register import Host
 from septet._host.sources import code_digest, package_digest, packages_of, source_digest
 from septet_schemas.blocks import UseBlock
 from septet_schemas.strategy import Strategy
@@ -63,13 +63,6 @@ class PluginVerdict:
             "plugin": self.plugin, "kind": self.kind, "state": self.state, "source": self.source,
             "not_tried": list(self.untried),
         }  # fmt: skip
-
-
-def strangers_of(strategy: Strategy) -> Iterator[tuple[KeyPath, UseBlock]]:
-    """Yield every block of a file that a package beside septet answers for."""
-    for path, block in blocks_of(strategy):
-        if block.distribution != BUILT_IN:
-            yield path, block
 
 
 def verdicts_of(

@@ -145,10 +145,10 @@ def source_digest(declaration: Any) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
 
 
-@cache
 def code_digest(package: str) -> str:
     """Return the digest of a package's files, or its version where it is too large to be edited."""
-    if len(_files_of(package)) > MOST_FILES:
+    ours = package.partition(".")[0] in OURS
+    if not ours and len(_files_of(package)) > MOST_FILES:
         with contextlib.suppress(PackageNotFoundError):  # in no distribution: its files count
             return f"version {installed_version(package)}"
     return package_digest(package)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from septet import _learn as learn
-from septet._config.verdicts import plugin_sources
+from septet._config.case import strangers_of
 from septet._core.batch import Batch
 from septet._core.books import check_books
 from septet._data.calendars import sessions_per_year
@@ -261,6 +261,10 @@ def manifest_of(session: Session) -> dict[str, Any]:
 
 def checks_of(loaded: Any) -> dict[str, Any]:
     """Return what the manifest says of packages beside septet: their sources, and their checks."""
+    if not any(True for _ in strangers_of(loaded.strategy)):
+        return {"plugin_sources": {}, "plugin_checks": []}
+    from septet._config.verdicts import plugin_sources
+
     return {
         "plugin_sources": plugin_sources(loaded.strategy, loaded.host),
         "plugin_checks": [each.document() for each in loaded.verdicts],
