@@ -169,7 +169,7 @@ class CcxtFeed:
         if "stream" in self._how.values():
             self._tap = Tap(
                 client, raw=self._raw, resolved=self._resolved, lost=self._lost,
-                hosts=self._hosts, skip=self._skip, tasks=self._owned,
+                hosts=self._hosts, skip=self._skip, tasks=self._owned, gate=self._gate,
             )  # fmt: skip
         self._books = Books(client, request.symbols, self._clock, self._booked, self._owned)
         self._ids = ids_of(client, request.symbols) if numbered(client.id) else {}

@@ -8,13 +8,14 @@ A context variable ties an answer to the call that asked, however many are under
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
+from weakref import WeakSet, WeakValueDictionary
 
 from septet.plugin import Clock, may_leave
 
@@ -46,6 +47,7 @@ class Wire:
     deadline_ns: int = 0
     sent: bool = False
     status: int = 0
+    url: str = ""
 
 
 _WIRE: ContextVar[Wire | None] = ContextVar("septet_wire", default=None)
@@ -62,39 +64,81 @@ def call(*, urgent: bool = False, deadline_ns: int = 0) -> Iterator[Wire]:
         _WIRE.reset(token)
 
 
+class _Quiet:
+    """What one host told this process to keep away from, and until when (wall time)."""
+
+    def __init__(self) -> None:
+        self.limited_ns = self.banned_ns = 0
+        self.reserve = _RESERVE
+        self.gates: WeakSet[Gate] = WeakSet()
+
+
+_QUIET: Final[WeakValueDictionary[str, _Quiet]] = WeakValueDictionary()
+"""By host and port: exchanges count the requests of an address, whichever client they are of."""
+
+
 class Gate:
-    """What the venue told us to keep away from, and until when (wall time)."""
+    """What the hosts of a client told us to keep away from, and until when (wall time).
+
+    A pause or a ban that one client of this process was told of holds for all clients of the same
+    host. `on_change` is called when any of them was.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.limited_ns = 0
-        self.banned_ns = 0
-        self._reserve = _RESERVE
+        self._hosts: dict[str, _Quiet] = {}
+        self.on_change: Callable[[], None] = lambda: None
+
+    @property
+    def limited_ns(self) -> int:
+        """When the last pause ends that a host of this client asked for."""
+        return max((each.limited_ns for each in self._hosts.values()), default=0)
+
+    @property
+    def banned_ns(self) -> int:
+        """When the last ban by a host of this client ends."""
+        return max((each.banned_ns for each in self._hosts.values()), default=0)
+
+    def _quiet(self, url: str) -> _Quiet:
+        """Return what the host of an address said; without an address it is this gate's alone."""
+        host = urlsplit(url).netloc
+        quiet = self._hosts.get(host)
+        if quiet is None:
+            quiet = _QUIET.setdefault(host, _Quiet()) if host else _Quiet()
+            self._hosts[host] = quiet
+            quiet.gates.add(self)
+        return quiet
 
     def open_ns(self) -> int:
         """When ordinary requests may go again; 0 if they may now."""
         until = max(self.limited_ns, self.banned_ns)
         return until if until > self._clock.now_ns() else 0
 
-    def check(self, wire: Wire | None) -> None:
+    def check(self, wire: Wire | None, url: str = "") -> None:
         """Raise `Barred` if a request must not leave now."""
-        now = self._clock.now_ns()
-        if now < self.banned_ns:
-            raise Barred("banned", f"banned for {_seconds(self.banned_ns - now)}; nothing is sent")
-        if now < self.limited_ns:
-            if wire is None or not wire.urgent or self._reserve <= 0:
-                raise Barred("limited", f"asked to pause for {_seconds(self.limited_ns - now)}")
-            self._reserve -= 1
+        now, quiet = self._clock.now_ns(), self._quiet(url)
+        if now < quiet.banned_ns:
+            raise Barred("banned", f"banned for {_seconds(quiet.banned_ns - now)}; nothing is sent")
+        if now < quiet.limited_ns:
+            if wire is None or not wire.urgent or quiet.reserve <= 0:
+                raise Barred("limited", f"asked to pause for {_seconds(quiet.limited_ns - now)}")
+            quiet.reserve -= 1
         if wire is not None and 0 < wire.deadline_ns <= now:
             raise Barred("deadline", "its time had passed before it could leave")
         if wire is not None and wire.deadline_ns and not may_leave():  # orders have a deadline
             raise Barred("cancelled", "withdrawn before it had left")
 
-    def answered(self, status: int, headers: Mapping[str, Any], body: str) -> str:
+    def check_dial(self) -> None:
+        """Raise `Barred` if no stream may be dialled now: a ban is one of the address."""
+        now = self._clock.now_ns()
+        if now < self.banned_ns:
+            raise Barred("banned", f"banned for {_seconds(self.banned_ns - now)}; nothing is sent")
+
+    def answered(self, status: int, headers: Mapping[str, Any], body: str, url: str = "") -> str:
         """Take an answer in; return ``limited`` or ``banned`` if it says so."""
         if status not in (418, 429):
             return ""
-        now = self._clock.now_ns()
+        now, quiet = self._clock.now_ns(), self._quiet(url)
         state: Literal["banned", "limited"] = "banned" if status == 418 else "limited"
         default = _BANNED_S if status == 418 else _LIMITED_S
         until = now + int(min(_retry_after(headers, now, default), _LONGEST_S) * _S)
@@ -102,20 +146,27 @@ class Gate:
         if told:
             until = max(until, min(int(told[1]) * 1_000_000, now + int(_LONGEST_S * _S)))
         if state == "banned":
-            self.banned_ns = max(self.banned_ns, until)
+            quiet.banned_ns = max(quiet.banned_ns, until)
+            self._changed(quiet)
         else:
-            self.pause(until)
+            self.pause(until, url)
         return state
 
-    def pause(self, until_ns: int) -> None:
+    def pause(self, until_ns: int, url: str = "") -> None:
         """Keep away until then, but for the reserve of what is urgent."""
-        if self._clock.now_ns() >= self.limited_ns:
-            self._reserve = _RESERVE
-        self.limited_ns = max(self.limited_ns, until_ns)
+        quiet = self._quiet(url)
+        if self._clock.now_ns() >= quiet.limited_ns:
+            quiet.reserve = _RESERVE
+        quiet.limited_ns = max(quiet.limited_ns, until_ns)
+        self._changed(quiet)
 
-    def pause_briefly(self) -> None:
+    def pause_briefly(self, url: str = "") -> None:
         """Keep away for as long as limits are counted that are told with an ordinary status."""
-        self.pause(self._clock.now_ns() + _BRIEF_NS)
+        self.pause(self._clock.now_ns() + _BRIEF_NS, url)
+
+    def _changed(self, quiet: _Quiet) -> None:
+        for gate in list(quiet.gates):
+            gate.on_change()
 
 
 def _seconds(span_ns: int) -> str:
@@ -153,9 +204,9 @@ def listen(client: Any, gate: Gate, heard: Any, hosts: frozenset[str] | None = N
     async def fetching(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
         wire = _WIRE.get()
         check_host(url, hosts)
-        gate.check(wire)
+        gate.check(wire, url)
         if wire is not None:
-            wire.sent = True
+            wire.sent, wire.url = True, url
         return await fetch(url, method, headers, body)
 
     def answering(
@@ -164,7 +215,7 @@ def listen(client: Any, gate: Gate, heard: Any, hosts: frozenset[str] | None = N
         wire = _WIRE.get()
         if wire is not None:
             wire.status = code
-        heard(code, gate.answered(code, headers, body))
+        heard(code, gate.answered(code, headers, body, url))
         return answered(code, reason, url, method, headers, body, *rest)
 
     client.fetch, client.on_rest_response = fetching, answering

@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from septet.plugin import Tasks
 from septet_plugins.exchange.pace import Pace
-from septet_plugins.exchange.requests import check_host
+from septet_plugins.exchange.requests import Gate, check_host
 from septet_plugins.exchange.unusual import UNUSUAL
 
 __all__ = ["Tap", "tapped"]
@@ -49,6 +49,7 @@ class Tap:
     socket, once, however it ended. `hosts` are the only ones that may be dialled. A message that
     is well formed and cannot be read is given to `skip`, which says whether it is left out.
     `tasks` own what runs beside it.
+    During a ban that `gate` knows of nothing is dialled.
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class Tap:
         hosts: frozenset[str] | None = None,
         skip: Callable[[Exception], bool] = lambda error: False,
         tasks: Tasks | None = None,
+        gate: Gate | None = None,
     ) -> None:
+        self._gate = gate
         self._exchange, self._hosts, self._skip = exchange, hosts, skip
         self._tasks = tasks or Tasks("tap")
         self._raw, self._resolved, self._lost = raw, resolved, lost
@@ -76,6 +79,8 @@ class Tap:
         if url in known:
             return known[url]
         check_host(url, self._hosts)
+        if self._gate is not None:
+            self._gate.check_dial()
         ws = self._make(url)
         self._hook(ws)
         return ws

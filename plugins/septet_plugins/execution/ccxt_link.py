@@ -187,7 +187,7 @@ class Rest:
                 raise
             except Exception as error:
                 if isinstance(error, ccxt.RateLimitExceeded) and trace.status == 200:
-                    self._gate.pause_briefly()
+                    self._gate.pause_briefly(trace.url)
                     self._heard(trace.status, "limited")
                 if isinstance(error, UNUSUAL) and self.notices is not None and trace.status:
                     self.notices.tell(_ABOUT.get(method, "order"), error)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import septet.messages as m
 from septet.plugin import Backoff, Kept, Notices, Tasks, race
 from septet_plugins.exchange.clients import Scrub
+from septet_plugins.exchange.requests import Gate
 from septet_plugins.exchange.tap import Tap, tapped
 from septet_plugins.exchange.unusual import UNUSUAL
 from septet_plugins.execution.ccxt_direct import Direct
@@ -52,6 +53,7 @@ class UserStream:
         catch_up: CatchUp,
         settle_s: float,
         notices: Notices,
+        gate: Gate | None = None,
         hosts: frozenset[str] | None = None,
         direct: Direct | None = None,
         tasks: Tasks | None = None,
@@ -65,6 +67,7 @@ class UserStream:
         self._tap = Tap(
             client, raw=self._raw, resolved=_nothing, lost=self._ended, hosts=hosts,
             skip=self._skip, tasks=self._tasks,
+            gate=gate,
         )  # fmt: skip
         self._caches = {
             "orders": tapped(ArrayCacheBySymbolById, _KEPT, self._order),

@@ -113,6 +113,7 @@ class CcxtVenue:
                 deliver=self._account.deliver, catch_up=self._account.catch_up,
                 settle_s=self._terms.settle_stream_ns / _NS, hosts=self._stream_hosts,
                 direct=self._direct, notices=self._notices, tasks=self._tasks,
+                gate=self._gate,
             )  # fmt: skip
         else:
             self._user = UserPolls(
@@ -138,6 +139,7 @@ class CcxtVenue:
         )  # fmt: skip
         self._link = Link(self._name, self._clock, self._gate, self._sink, self._tasks)
         self._main.link = self._quick.link = self._link
+        self._gate.on_change = self._link.say
         self._main.notices = self._quick.notices = self._notices
         self._opened = [self._main, self._quick, self._link]
         try:
