@@ -15,7 +15,7 @@ from septet_plugins.exchange.unusual import UNUSUAL
 from septet_plugins.execution.ccxt_link import Rest
 from septet_plugins.execution.ccxt_orders import Translator
 
-__all__ = ["Account"]
+__all__ = ["NEWEST_FIRST", "Account"]
 
 _NS: Final = 1_000_000_000
 _MS: Final = 1_000_000
@@ -23,7 +23,7 @@ _PAGE: Final = 500
 _PAGES: Final = 200
 _DAY_MS: Final = 86_400_000
 _LONGEST_DAYS: Final = 10_000
-_NEWEST_FIRST: Final[Mapping[str, int]] = {
+NEWEST_FIRST: Final[Mapping[str, int]] = {
     "bybit": 7, "bybiteu": 7, "bybitid": 7, "okx": _LONGEST_DAYS, "okxus": _LONGEST_DAYS,
     "myokx": _LONGEST_DAYS, "kraken": _LONGEST_DAYS,
 }  # fmt: skip
@@ -208,12 +208,19 @@ class Account:
     async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
         """Return executions since a time, page by page, each once, oldest first."""
         name, found = self._translator.symbol(symbol), dict[_Key, m.Filled]()
-        days = _NEWEST_FIRST.get(self._rest.client.id)
+        days = NEWEST_FIRST.get(self._rest.client.id)
         if days is None:
             whole = await self._forwards(name, since_ns, found)
         else:
             whole = await self._backwards(name, since_ns, days * _DAY_MS, found)
         return await self._in_order(list(found.values())) if whole else None
+
+    async def tell_fills(self, symbol: str, since_ns: int) -> bool:
+        """Read executions of a symbol since a time and hand them on; whether all could be read."""
+        found = await self.fills(self._translator.numbers[symbol], since_ns)
+        for each in found or ():
+            self.deliver(each)
+        return found is not None
 
     async def _forwards(self, name: str, since_ns: int, found: dict[_Key, m.Filled]) -> bool:
         """Read pages that begin at a time; return whether all could be read."""

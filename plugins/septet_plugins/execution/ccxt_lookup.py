@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from septet_plugins.execution.ccxt_account import NEWEST_FIRST
 from septet_plugins.execution.ccxt_link import Rest
 from septet_plugins.execution.ccxt_orders import Ids
 
@@ -33,6 +34,10 @@ _CANCEL_BY_CLIENT_ID: Final[Mapping[str, str]] = {
 }
 _FULL_PAGE: Final = 50
 """Ended orders in one answer from which on an older one may have been left out."""
+_PAGES: Final = 40
+_MS: Final = 1_000_000
+Executions = Callable[[str, int], Awaitable[bool]]
+"""Reads the executions of a symbol since a time and hands them on; whether all could be read."""
 
 
 class Missing(Exception):
@@ -44,23 +49,30 @@ class Unanswered(Exception):
 
 
 class Lookup:
-    """Asks for one order; the answer is an order, `Missing`, or an error of the client."""
+    """Asks for one order; the answer is an order, `Missing`, or an error of the client.
 
-    def __init__(self, rest: Rest, ids: Ids) -> None:
-        self._rest, self._ids = rest, ids
+    Where an exchange cannot be asked for an order by our id, its lists are read, page by page back
+    to when the order was sent. Where these do not reach so far, executions decide: an order that is
+    not open, and whose executions since it was sent are all told, can do nothing any more.
+    """
+
+    def __init__(self, rest: Rest, ids: Ids, executions: Executions) -> None:
+        self._rest, self._ids, self._executions = rest, ids, executions
         self._has = rest.client.has
 
     def by_client_id(self) -> bool:
         """Whether one question by our id is enough."""
         return self._rest.client.id in {**_BY_CLIENT_ID, **_LISTS_BY_CLIENT_ID}
 
-    async def find(self, client_id: str, venue_order_id: str, symbol: str) -> dict[str, Any]:
-        """Return the order.
+    async def find(
+        self, client_id: str, venue_order_id: str, symbol: str, since_ns: int = 0
+    ) -> dict[str, Any]:
+        """Return the order, which was sent after `since_ns` (wall time; 0 for unknown).
 
         Raises
         ------
         Missing
-            If the venue says that there is none.
+            If the venue says that there is none, or none that could still do something.
         Unanswered
             If what it says leaves that open.
         """
@@ -75,7 +87,7 @@ class Lookup:
                 return await self._one(venue_order_id, symbol, {})
         except ccxt.OrderNotFound as error:
             raise Missing(str(error)) from error
-        return await self._in_lists(client_id, venue_order_id, symbol)
+        return await self._in_lists(client_id, venue_order_id, symbol, since_ns)
 
     async def _one(self, venue_id: str | None, symbol: str, params: Any) -> dict[str, Any]:
         order = await self._rest.ask("fetch_order", venue_id, symbol, params)
@@ -83,24 +95,78 @@ class Lookup:
             raise Unanswered("the answer names no order")
         return order
 
-    async def _in_lists(self, client_id: str, venue_id: str, symbol: str) -> dict[str, Any]:
+    async def _in_lists(
+        self, client_id: str, venue_id: str, symbol: str, since_ns: int
+    ) -> dict[str, Any]:
         """Look through open orders, then ended ones; absent only where both were whole.
 
         A list that is narrowed to our id is whole, however short its pages are.
         """
-        there, whole = self._ids.there(client_id), True
+        there = self._ids.there(client_id)
         narrow = _LISTS_BY_CLIENT_ID.get(self._rest.client.id)
         params = {} if narrow is None else {narrow: there}
-        for name in self._lists():
-            orders = await self._rest.ask(name, symbol, params=params)
+
+        def ours(orders: list[Any]) -> dict[str, Any] | None:
             for each in orders:
                 if each.get("clientOrderId") == there or (venue_id and each.get("id") == venue_id):
                     found: dict[str, Any] = each
                     return found
-            whole = whole and (name == "fetch_open_orders" or len(orders) < _FULL_PAGE)
-        if whole and self._lists()[1:]:
+            return None
+
+        open_, *ended = self._lists()
+        orders = await self._rest.ask(open_, symbol, params=params)
+        if (found := ours(orders)) is not None:
+            return found
+        most = self._rest.client.feature_value(symbol, "fetchOpenOrders", "limit")
+        open_is_whole = not most or len(orders) < most
+        whole = open_is_whole and bool(ended)
+        for name in ended:
+            orders = await self._rest.ask(name, symbol, params=params)
+            if (found := ours(orders)) is not None:
+                return found
+            if len(orders) >= _FULL_PAGE:
+                found, reaches = await self._in_pages(name, symbol, since_ns, ours, _newest(orders))
+                if found is not None:
+                    return found
+                whole = whole and reaches
+        if whole:
             raise Missing("it is neither among the open nor among the ended orders")
+        if open_is_whole and since_ns and await self._executions(symbol, since_ns):
+            raise Missing("it is not open, and what it has executed is told")
         raise Unanswered("the exchange's lists do not reach far enough to say")
+
+    async def _in_pages(
+        self, name: str, symbol: str, since_ns: int,
+        ours: Callable[[list[Any]], dict[str, Any] | None], newest_ms: int,
+    ) -> tuple[dict[str, Any] | None, bool]:  # fmt: skip
+        """Read a list of ended orders from a time on; return the order, or whether it was whole.
+
+        Pages go back from the newest where the exchange is known for that, else on from `since`. A
+        full first page that holds the newest order shows neither: it may be all that can be had.
+        """
+        if not since_ns:
+            return None, False
+        backwards = self._rest.client.id in NEWEST_FIRST
+        start_ms, seen = since_ns // _MS, set[str]()
+        until: dict[str, int] = {}
+        for _ in range(_PAGES):
+            page = await self._rest.ask(name, symbol, start_ms, None, dict(until))
+            if (found := ours(page)) is not None:
+                return found, True
+            new = [each for each in page if str(each.get("id")) not in seen]
+            seen |= {str(each.get("id")) for each in new}
+            times = [int(each["timestamp"]) for each in page if each.get("timestamp")]
+            if not new:
+                return None, all(start_ms <= each <= until.get("until", each) for each in times)
+            if len(times) < len(page):
+                return None, False
+            if backwards:
+                until = {"until": min(times)}
+            elif len(seen) == len(page) >= _FULL_PAGE and max(times) >= newest_ms:
+                return None, False
+            else:
+                start_ms = max(times)
+        return None, False
 
     def _lists(self) -> list[str]:
         names = ["fetch_open_orders"]
@@ -128,3 +194,8 @@ class Lookup:
                 venue_order_id = str(found["id"])
             answer = await rest.ask("cancel_order", venue_order_id, symbol, urgent=True)
         return answer if isinstance(answer, dict) else {}
+
+
+def _newest(orders: list[Any]) -> int:
+    """Return the time of the newest of some orders (ms)."""
+    return max((int(each.get("timestamp") or 0) for each in orders), default=0)

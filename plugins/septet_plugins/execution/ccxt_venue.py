@@ -157,12 +157,12 @@ class CcxtVenue:
         self._quick.client.set_markets_from_exchange(self._main.client)
         self._translator = Translator(self._main.client, self._name, symbols, self._clock)
         self._direct = read_directly(self._main.client, symbols)
-        self._lookup = Lookup(self._main, self._translator.ids)
         self._account = Account(
             self._main, self._translator, self._clock, lambda event: self._sink(event),
             self._settles_ns(), self._tasks,
         )  # fmt: skip
         self._account.drop_unreadable_balances()
+        self._lookup = Lookup(self._main, self._translator.ids, self._account.tell_fills)
         self._opened.append(self._account)
 
     def _settles_ns(self) -> int:
@@ -420,7 +420,9 @@ class CcxtVenue:
         """Ask what became of an order; None if the venue does not say."""
         symbol, asked = self._translator.symbol(order.symbol), self._clock.now_ns()
         try:
-            found = await self._lookup.find(order.client_id, order.venue_order_id, symbol)
+            found = await self._lookup.find(
+                order.client_id, order.venue_order_id, symbol, order.since_ns
+            )
         except Missing:
             return m.NotFound(at_ns=self._clock.now_ns(), client_id=order.client_id, asked_ns=asked)
         except Exception:  # no answer is no event: the core asks again

@@ -147,6 +147,7 @@ class Desk:
                 client_id=child.client_id,
                 symbol=child.symbol,
                 venue_order_id=child.venue_order_id,
+                since_ns=max(0, child.sent_ns - FILLS_BEFORE_NS),
                 trace=child.trace,
             )
         )
