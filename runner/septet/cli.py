@@ -193,6 +193,8 @@ def _report(error: SeptetError, *, as_json: bool) -> None:
         click.echo(to_json(error_document(error)))
     if isinstance(error, ConfigError):
         render_problems(error.problems)
+    elif error.problem is not None:
+        render_problems([error.problem], total=False)
     else:
         render_error(error)
 

@@ -74,16 +74,24 @@ class Problem:
 
 
 class SeptetError(Exception):
-    """Root of every error that is meant for the user."""
+    """Root of every error that is meant for the user.
+
+    `key` is the dotted key of the strategy file that it is about, below the block that was read,
+    or from the top if it begins with a dot; `problem` is its place in the file, once known.
+    """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", key: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.key = key
+        self.problem: Problem | None = None
 
     def __str__(self) -> str:
+        if self.problem is not None:
+            return str(self.problem)
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
 
 

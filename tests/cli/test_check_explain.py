@@ -19,7 +19,7 @@ def broken(folder: Path) -> Path:
 
 
 def test_a_good_file(septet: Command) -> None:
-    outcome = septet("check", SMALLEST)
+    outcome = septet("check", SMALLEST, "--no-data")
     assert outcome.code == 0
     assert outcome.out == f"ok: {SMALLEST}\n"
     assert outcome.err == ""
@@ -36,7 +36,7 @@ def test_a_broken_file_shows_its_line(septet: Command, tmp_path: Path) -> None:
 
 
 def test_check_as_json(septet: Command, tmp_path: Path) -> None:
-    good = json.loads(septet("check", SMALLEST, "--json").out)
+    good = json.loads(septet("check", SMALLEST, "--no-data", "--json").out)
     assert (good["ok"], good["problems"], good["name"]) == (True, [], "sma-cross")
     outcome = septet("check", broken(tmp_path), "--json")
     bad = json.loads(outcome.out)
@@ -53,7 +53,7 @@ def test_check_with_a_setting_and_a_mode(septet: Command) -> None:
 
 
 def test_warnings_leave_the_status_at_zero(septet: Command) -> None:
-    outcome = septet("check", SMALLEST, "--set", "features.idle={use: rsi}")
+    outcome = septet("check", SMALLEST, "--no-data", "--set", "features.idle={use: rsi}")
     assert outcome.code == 0
     assert "warning: features.idle: nothing reads this feature" in outcome.err
     assert "1 warning" in outcome.out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +15,7 @@ from septet._cli.render import (
     render_table,
     to_json,
 )
+from septet.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from septet._config.load import Loaded
@@ -39,6 +40,7 @@ __all__ = ["check"]
 )
 @options.unchecked
 @options.access
+@click.option("--no-data", is_flag=True, help="Leave the data unread: for a machine without it.")
 @options.as_json
 def check(
     file: str,
@@ -49,12 +51,15 @@ def check(
     unchecked: bool,
     secrets: tuple[str, ...],
     hosts: tuple[str, ...],
+    no_data: bool,
     as_json: bool,
 ) -> int:
     """Check a strategy file: its shape, what it refers to, and whether it makes sense.
 
     Nothing is downloaded and nothing runs, but plugins of other packages, which are tried once for
     each version of their source. Every problem is shown at once, each with its place.
+    The data of a backtest is read as a run reads it: a missing file, a span without data and
+    windows longer than the data are found. In live mode secrets that cannot be read are.
     With --world the exchange is asked whether it lists the symbols, takes the sizes and orders,
     how far its history reaches, what the key may do, and what the clocks say; what would stop a
     run, or keep it from ever entering, is an error and leaves with status 2. The file reads no
@@ -65,12 +70,25 @@ def check(
     access = options.access_of(secrets, hosts)
     loaded = load(file, mode=mode, sets=sets, access=access, unchecked=unchecked, say=options.told)
     settings = _settings_of_sweep(loaded) if loaded.strategy.sweep is not None else None
+    ahead = _preflight(loaded, data=not no_data)
+    if any(each.severity == "error" for each in ahead):
+        raise ConfigError([*loaded.warnings, *ahead])
+    loaded = replace(loaded, warnings=(*loaded.warnings, *ahead))
     seen = _look(loaded, clock) if world else None
     if as_json:
         click.echo(to_json(_document(loaded, file, settings, seen)))
     else:
         _show(loaded, file, settings, seen)
     return 0 if seen is None or seen.ok else 2
+
+
+def _preflight(loaded: Loaded, *, data: bool) -> list[Problem]:
+    """Say what would stop a run of this file on this machine."""
+    from septet._shell.preflight import check_data, check_secrets
+
+    if loaded.strategy.mode == "live":
+        return check_secrets(loaded)
+    return check_data(loaded) if data and loaded.strategy.mode == "backtest" else []
 
 
 def _look(loaded: Loaded, address: str | None) -> World:

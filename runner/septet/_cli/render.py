@@ -53,6 +53,8 @@ def problem_document(problem: Problem) -> dict[str, Any]:
 def error_document(error: SeptetError) -> dict[str, Any]:
     """Return an error as plain data: `ok` false, the message, and problems if it has any."""
     problems = error.problems if isinstance(error, ConfigError) else ()
+    if error.problem is not None:
+        problems = (error.problem,)
     return {
         "ok": False,
         "exit_code": error.exit_code,

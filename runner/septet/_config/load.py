@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from septet._config.check import problem_at, shape_problems
 from septet._config.cross import cross_check
 from septet._config.explain import Origin, origins_of, short_keys
 from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting, put
+from septet._config.places import placed
 from septet._config.read import parse_text, read_file
 from septet._config.resolve import HostResolver, LenientResolver, listed_in
 from septet._config.tree import Mark, Node
@@ -54,6 +56,10 @@ class Loaded:
     verdicts: tuple[PluginVerdict, ...] = ()
     unchecked: bool = True
     access: Access = field(default_factory=Access, compare=False, repr=False)
+
+    def placed(self, *path: str) -> AbstractContextManager[None]:
+        """Give errors raised inside their place in this file: the key they name, else `path`."""
+        return placed(self, *path)
 
 
 def load(

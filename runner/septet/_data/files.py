@@ -91,6 +91,7 @@ def _not_found(path: Path, what: str) -> DataError:
     return DataError(
         f"{what}: no such file: {path}",
         hint=f"paths are relative to the strategy file; {folder} holds {listed}",
+        key="path",
     )
 
 
@@ -251,6 +252,7 @@ def _renames(
         raise DataError(
             f"{origin}: no column {', '.join(absent)}; found {', '.join(there)}",
             hint="columns: {our name: name in the file}",
+            key="columns",
         )
     renames = {theirs: ours for ours, theirs in columns.items() if ours != theirs}
     notes = []
@@ -327,6 +329,7 @@ def _parts(
             f"no data for {', '.join(missing)} in {path}: it holds {held}",
             hint="name the files {symbol}.parquet, give them a symbol column, or change "
             "universe: {symbols}",
+            key=f".universe.symbols.{request.symbols.index(missing[0])}",
         )
     return parts
 

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -31,6 +32,8 @@ __all__ = [
     "instruments_of",
     "keys_of",
     "load_market",
+    "overlap_key",
+    "placed",
     "read_all_series",
     "read_candles",
     "read_series",
@@ -39,6 +42,15 @@ __all__ = [
 ]
 
 K = TypeVar("K", bound=Config)
+
+
+def placed(loaded: LoadedFile, *path: str) -> AbstractContextManager[None]:
+    """Give errors raised inside their place in the file; a file without places leaves them."""
+    place = getattr(loaded, "placed", None)
+    if place is None:
+        return nullcontext()
+    found: AbstractContextManager[None] = place(*path)
+    return found
 
 
 class LoadedFile(Protocol):
@@ -153,7 +165,8 @@ def load_market(
 
         store = BarStore()
     request = request_for(loaded, store=store, now_ns=now_ns)
-    read = read_candles(strategy.data.candles, request)
+    with placed(loaded, "data", "candles"):
+        read = read_candles(strategy.data.candles, request)
     findings: list[Finding] = []
     bars: dict[str, BarTable] = {}
     calendars: dict[str, str] = {}
@@ -163,17 +176,20 @@ def load_market(
         calendars[raw.symbol] = done.calendar
         sources[raw.symbol] = raw.facts.origin
         bars[raw.symbol] = _cut_to_span(done.bars, request, warmup_ns)
-    findings += _check_overlap(bars, {raw.symbol: done.bars for raw, done in read}, request)
+    with placed(loaded, "universe"):
+        findings += _check_overlap(bars, {raw.symbol: done.bars for raw, done in read}, request)
     findings += survivorship(calendars)
-    series, found, origins = read_all_series(strategy, request)
+    series, found, origins = read_all_series(loaded, request)
     findings += found
     sources |= origins
+    with placed(loaded, "execution"):
+        instruments = instruments_of(strategy, {raw.symbol: raw.facts for raw, _ in read})
     return MarketData(
         symbols=request.symbols,
         bar_ns=request.bar_ns,
         bars=bars,
         series=series,
-        instruments=instruments_of(strategy, {raw.symbol: raw.facts for raw, _ in read}),
+        instruments=instruments,
         findings=tuple(findings),
         calendar=Counter(calendars.values()).most_common(1)[0][0],
         sources=sources,
@@ -182,17 +198,19 @@ def load_market(
 
 
 def read_all_series(
-    strategy: Any, request: Request
+    loaded: LoadedFile, request: Request
 ) -> tuple[dict[str, SeriesTable], list[Finding], dict[str, str]]:
     """Read every series of a file: tables, what was found, and where they came from."""
     series: dict[str, SeriesTable] = {}
     findings: list[Finding] = []
     sources: dict[str, str] = {}
-    blocks = dict(strategy.data.series)
-    if strategy.data.funding is not None:
-        blocks["funding"] = strategy.data.funding
+    data = loaded.strategy.data
+    blocks = dict(data.series)
+    if data.funding is not None:
+        blocks["funding"] = data.funding
     for name, block in blocks.items():
-        series[name], found, sources[name] = read_series(name, block, request)
+        with placed(loaded, "data", name):
+            series[name], found, sources[name] = read_series(name, block, request)
         findings += found
     return series, findings, sources
 
@@ -237,11 +255,18 @@ def _check_overlap(
             f"the data and the span asked for do not overlap: asked {begin} to {end}, "
             f"there is {'; '.join(said[:5])}",
             hint="change universe: {start, end}, or fetch more with septet data fetch",
+            key=overlap_key(request, max(int(each.known_ns[-1]) for each in whole.values())),
         )
     return [
         Finding("universe", symbol, "no_overlap", "keep", 1, (text,), "no bar in the span")
         for symbol, text in zip(outside, said, strict=True)
     ]
+
+
+def overlap_key(request: Request, last_ns: int) -> str:
+    """Return the key that puts a span beside the data: `start` after its end, else `end`."""
+    late = request.start_ns is not None and request.start_ns > last_ns
+    return "start" if late or request.end_ns is None else "end"
 
 
 def survivorship(calendars: Mapping[str, str]) -> list[Finding]:

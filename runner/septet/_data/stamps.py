@@ -133,6 +133,7 @@ def _zone_of(moments: pl.Series, zone: str | None, where: str) -> str:
             "says which is meant",
             hint="write time_zone: UTC beside use:, or where their clock stands, such as "
             "time_zone: America/New_York",
+            key="time_zone",
         )
     return "UTC"
 

@@ -35,6 +35,8 @@ from septet._data.load import (
     cut,
     instruments_of,
     keys_of,
+    overlap_key,
+    placed,
     read_all_series,
     request_for,
     survivorship,
@@ -252,7 +254,7 @@ class Stretches:
             from septet._store.parquet import BarStore
 
             store = BarStore()
-        self._memory = memory
+        self._loaded, self._memory = loaded, memory
         self._request = request_for(loaded, store=store, now_ns=now_ns or time.time_ns())
         block, keys = strategy.data.candles, keys_of(strategy.data.candles, CandlesConfig)
         _refuse_unserved(keys)
@@ -263,19 +265,20 @@ class Stretches:
                 "bars begin and end",
                 hint="use: parquet can; or run without --chunk",
             )
-        lazies = {each.symbol: each for each in source.scan(self._request)}
-        bar_ns = self._request.bar_ns
-        self._symbols = {
-            symbol: _Symbol(
-                lazies[symbol], keys, bar_ns, calendar_of(keys, lazies[symbol].facts, symbol),
-                clock_of(lazies[symbol], keys, bar_ns), no_bars(symbol, bar_ns),
-            )
-            for symbol in self._request.symbols
-        }  # fmt: skip
+        with placed(loaded, "data", "candles"):
+            lazies = {each.symbol: each for each in source.scan(self._request)}
+            bar_ns = self._request.bar_ns
+            self._symbols = {
+                symbol: _Symbol(
+                    lazies[symbol], keys, bar_ns, calendar_of(keys, lazies[symbol].facts, symbol),
+                    clock_of(lazies[symbol], keys, bar_ns), no_bars(symbol, bar_ns),
+                )
+                for symbol in self._request.symbols
+            }  # fmt: skip
         self.calendars = {name: each.calendar for name, each in self._symbols.items()}
         self.calendar = Counter(self.calendars.values()).most_common(1)[0][0]
         self.series: Mapping[str, SeriesTable]
-        self.series, self._found, self.sources = read_all_series(strategy, self._request)
+        self.series, self._found, self.sources = read_all_series(loaded, self._request)
         self.sources |= {name: each.lazy.facts.origin for name, each in self._symbols.items()}
         facts = {name: each.lazy.facts for name, each in self._symbols.items()}
         self.instruments: dict[str, Instrument] = instruments_of(strategy, facts)
@@ -300,6 +303,12 @@ class Stretches:
         """Read stretch after stretch; one without a single new bar is left out."""
         cuts, count = self.cuts, len(self.cuts) - 1
         limit_ns = 2**62 if self._request.end_ns is None else self._request.end_ns + 1
+        with placed(self._loaded, "data", "candles"):
+            yield from self._stretches(cuts, count, limit_ns)
+        with placed(self._loaded, "universe"):
+            self._check_overlap()
+
+    def _stretches(self, cuts: list[int], count: int, limit_ns: int) -> Iterator[Stretch]:
         for number in range(count):
             begin_ns = cuts[number] if number else -(2**63)
             end_ns = min(cuts[number + 1], limit_ns)
@@ -321,7 +330,6 @@ class Stretches:
             self._forget(cuts[number + 1])
         for each in self._symbols.values():
             each.finish()
-        self._check_overlap()
 
     def _check_overlap(self) -> None:
         """Refuse a span without any bar, and say which symbols have none."""
@@ -342,6 +350,9 @@ class Stretches:
                 f"the data and the span asked for do not overlap: asked {begin} to {end}, "
                 f"there is {'; '.join(list(said.values())[:5])}",
                 hint="change universe: {start, end}, or fetch more with septet data fetch",
+                key=overlap_key(
+                    self._request, max(each.clock.last_ns for each in self._symbols.values())
+                ),
             )
         self._outside = [
             Finding("universe", name, "no_overlap", "keep", 1, (text,), "no bar in the span")

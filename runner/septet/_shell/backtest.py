@@ -11,6 +11,7 @@ import numpy as np
 
 from septet import _learn as learn
 from septet._config.case import strangers_of
+from septet._config.places import placed
 from septet._core.batch import Batch
 from septet._core.books import check_books
 from septet._data.calendars import sessions_per_year
@@ -75,7 +76,8 @@ def backtest(
         No decision is taken before this time; the history before it is still read.
     """
     began = time.perf_counter()
-    refuse_unserved(loaded.strategy)
+    with placed(loaded, "execution", "simulation", "fills"):
+        refuse_unserved(loaded.strategy)
     watchers = build_watchers(loaded.strategy)
     whole = tables or bool(watchers)  # monitors read the whole curve
     session = open_session(loaded, tables=whole, say=say, not_before_ns=not_before_ns)

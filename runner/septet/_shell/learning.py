@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from septet import _learn as learn
+from septet._config.places import placed
 from septet._kernel import layout
 from septet._shell.session import Session
 from septet.errors import RunError
@@ -85,17 +86,19 @@ def learn_walk(session: Session, F: np.ndarray, progress: Any = None) -> Learned
     folder = learn.stored_folder(block)
     if folder is not None:
         home = Path(session.loaded.base_dir) / folder
-        stored = learn.load_model(home, dataset.feature_names, learn.restore_of(block))
-        walk = learn.stored_walk(
-            dataset, stored, start_ns=asked, expire_after_ns=training.expire_after
-        )
+        with placed(session.loaded, "model", "training", "path"):
+            stored = learn.load_model(home, dataset.feature_names, learn.restore_of(block))
+            walk = learn.stored_walk(
+                dataset, stored, start_ns=asked, expire_after_ns=training.expire_after
+            )
     else:
         rule = learn.training_rule(training, bar_ns)
         drift = learn.DriftWatch(dataset, labels, health_rule) if training.on_drift else None
-        walk = learn.walk_forward(
-            dataset, learn.trainer_of(block), labels, rule, seed=strategy.seed, start_ns=asked,
-            drift=drift, progress=progress,
-        )  # fmt: skip
+        with placed(session.loaded, "model", "training", "train"):
+            walk = learn.walk_forward(
+                dataset, learn.trainer_of(block), labels, rule, seed=strategy.seed,
+                start_ns=asked, drift=drift, progress=progress,
+            )  # fmt: skip
     row = session.plan.assembly.model_row
     assert row is not None
     for k in range(len(session.market.symbols)):

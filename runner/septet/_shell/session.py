@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from septet._config.places import placed
 from septet._data.bars import Instrument, MarketData
 from septet._kernel import layout
 from septet._plan.plan import Plan, make_plan
@@ -123,7 +124,8 @@ def open_session(
         calendar = market.calendar
         plan = plan_of(loaded, tables=tables, curve=curve, calendar=calendar, say=tell)
     tape = make_tape(plan, market, tape_rules(strategy))
-    first = _first_decision(strategy, plan, market, tape, not_before_ns)
+    with placed(loaded, "universe"):
+        first = _first_decision(strategy, plan, market, tape, not_before_ns)
     return Session(loaded, plan, market, tape, first, tell, tables)
 
 
@@ -163,6 +165,14 @@ def warmup_ns_of(strategy: Any, memory_bars: int) -> int:
     return int(needed)
 
 
+def _slowest(plan: Plan) -> str:
+    """Return the key of the feature that speaks last."""
+    graph = plan.assembly.graph
+    column = max(plan.assembly.needed, key=graph.base_ready, default=None)
+    node = getattr(column, "node", None)
+    return ".signal" if node is None else f".features.{graph.nodes[node].label.split('.')[0]}"
+
+
 def _first_decision(
     strategy: Any, plan: Plan, market: MarketData, tape: Tape, not_before_ns: int | None = None
 ) -> int:
@@ -173,6 +183,7 @@ def _first_decision(
             f"{longest} bars are too few: the features need {plan.warmup_bars} before they say "
             "anything",
             hint="ask for a longer span, or shorten the features",
+            key=_slowest(plan),
         )
     known = tape.T[layout.KNOWN]
     waits = [each for each in (strategy.universe.start, not_before_ns) if each is not None]
@@ -182,12 +193,14 @@ def _first_decision(
         raise DataError(
             f"no stretch of history is as long as the {plan.warmup_bars} bars the features need",
             hint="the data is cut by gaps: see the findings, or raise candles.reset_after",
+            key=_slowest(plan),
         )
     first = max(at, ready)
     if first >= tape.times:
         raise DataError(
             "the data ends before the first decision: nothing is left to trade",
             hint="move universe.start back, or extend the data",
+            key="start",
         )
     return first
 

@@ -1,0 +1,211 @@
+"""What stands in the way of a run and can be known before it: the data, and what is made of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from septet._config.case import blocks_of
+from septet._config.check import problem_at
+from septet._config.credentials import STORED, Stored, stored_credentials, venues_file
+from septet._config.expressions import names_in, parse_expression
+from septet._config.places import problem_of
+from septet._config.tree import Path as KeyPath
+from septet._data.bars import MarketData, SeriesTable
+from septet._data.stamps import iso
+from septet._shell.session import Session, open_session
+from septet.errors import InputError, Problem, SeptetError
+from septet_schemas.base import SecretRef
+from septet_schemas.units import format_duration
+
+__all__ = ["check_data", "check_secrets"]
+
+
+def check_data(loaded: Any) -> list[Problem]:
+    """Read the data of a backtest as a run would, and say what would stop or empty the run.
+
+    A missing file, a symbol that is not there, a span without data, features and training
+    windows that are longer than the data, joins in which no time is common.
+    """
+    try:
+        session = open_session(loaded)
+    except SeptetError as error:
+        return list(problem_of(error))
+    problems = [*_joins(session), *_series(session), *_symbols(session)]
+    if loaded.strategy.model is not None:
+        problems += _training(session)
+    return problems
+
+
+def _training(session: Session) -> list[Problem]:
+    """Say that no training window fits into the data."""
+    from septet import _learn as learn
+    from septet._learn.schedule import training_times
+
+    strategy = session.strategy
+    training = strategy.model.extra["training"]
+    known = session.tape.T[0]
+    if training.scheme != "walk_forward" or not len(known):
+        return []
+    rule = learn.training_rule(training, strategy.universe.bar)
+    first, last = int(known[0]), int(known[-1])
+    if training_times(rule, first + rule.train_ns, last, strategy.universe.start):
+        return []
+    path = ("model", "training", "train")
+    return [
+        problem_at(
+            session.loaded.tree,
+            path,
+            f"no training window fits into the data, which is from {iso(first)} to {iso(last)}",
+            expected="a window shorter than the data, and a step after it",
+            found=format_duration(rule.train_ns),
+            hint="ask for a longer span, or shorten training.train or training.step",
+        )
+    ]
+
+
+def _joins(session: Session) -> list[Problem]:
+    """Say which features read a symbol whose bars have no time in common with any other's."""
+    market = session.market
+    problems = []
+    for name, block in session.strategy.features.items():
+        for path, symbol in _others(name, block.config):
+            others = market.bars.get(symbol)
+            own = [market.bars[each] for each in market.symbols if each != symbol]
+            if others is None or not own:
+                continue
+            common = any(len(np.intersect1d(each.known_ns, others.known_ns)) for each in own)
+            if not common:
+                text = f"{symbol} has no bar at a time of another symbol: this is never known"
+                problems.append(problem_at(session.loaded.tree, path, text, hint=_spans(market)))
+    return problems
+
+
+def _others(name: str, config: BaseModel) -> Iterator[tuple[KeyPath, str]]:
+    """Yield where a feature reads another symbol, and which."""
+    from septet._config.case import readings
+
+    for reading in readings(("features", name), config):  # type: ignore[arg-type]
+        if reading.is_expression:
+            for each in names_in(parse_expression(reading.text)):
+                if each.symbol:
+                    yield reading.path, each.symbol
+        elif "@" in reading.text:
+            yield reading.path, reading.text.partition("@")[2].strip("'")
+
+
+def _spans(market: MarketData) -> str:
+    said = [
+        f"{symbol} {iso(table.known_ns[0])} to {iso(table.known_ns[-1])}"
+        for symbol, table in market.bars.items()
+        if len(table)
+    ]
+    return f"the data: {'; '.join(said[:4])}"
+
+
+def _series(session: Session) -> list[Problem]:
+    """Say which series has no value at any decision."""
+    times = session.tape.T[0][session.first :]
+    problems = []
+    for name, table in session.market.series.items():
+        if name == "funding" or not len(times) or _is_ever_known(table, times):
+            continue
+        span = f"{iso(table.known_ns[0])} to {iso(table.known_ns[-1])}" if len(table.value) else ""
+        optional = bool(session.strategy.data.series[name].extra.get("optional"))
+        problems.append(
+            problem_at(
+                session.loaded.tree,
+                ("data", name),
+                "no value of this series is known at any decision",
+                found=f"values known {span}" if span else "no value",
+                hint=f"decisions are from {iso(times[0])} to {iso(times[-1])}: bring data of that "
+                "span, or raise max_age",
+                severity="warning" if optional else "error",
+            )
+        )
+    return problems
+
+
+def _is_ever_known(table: SeriesTable, times: np.ndarray) -> bool:
+    at = np.searchsorted(table.known_ns, times, side="right") - 1
+    there = at >= 0
+    if table.max_age_ns is not None and there.any():
+        there = there & (times - table.stamp_ns[np.maximum(at, 0)] <= table.max_age_ns)
+    return bool(there.any())
+
+
+def _symbols(session: Session) -> list[Problem]:
+    """Warn of symbols without a bar in the span, beside others that have some."""
+    symbols = list(session.market.symbols)
+    return [
+        problem_at(
+            session.loaded.tree,
+            ("universe", "symbols", symbols.index(each.symbol)),
+            f"{each.symbol} has no bar in the span",
+            found=each.examples[0] if each.examples else "",
+            hint="change universe: {start, end}, or leave the symbol out",
+            severity="warning",
+        )
+        for each in session.market.findings
+        if each.kind == "no_overlap" and each.symbol in symbols
+    ]
+
+
+def check_secrets(loaded: Any) -> list[Problem]:
+    """Say which secrets of a live run cannot be read here: unset variables, missing files.
+
+    Of a venue with an entry in `venues.toml` the entry counts, as in a run. No value is kept.
+    """
+    problems = []
+    stored = stored_credentials()
+    for path, block in blocks_of(loaded.strategy):
+        entry = stored.get(str(path[-1])) if path[:2] == ("execution", "venues") else None
+        if entry is not None:
+            problems += _unreadable_entry(loaded, path, entry)
+            continue
+        for where, reference in _references(path, block.config):
+            message = _unreadable(reference, Path(loaded.base_dir))
+            if message:
+                hint = f"export {reference.name}=... before starting septet"
+                hint = hint if reference.scheme == "env" else "create the file, readable by you"
+                problems.append(problem_at(loaded.tree, where, message, hint=hint))
+    return problems
+
+
+def _unreadable_entry(loaded: Any, path: KeyPath, entry: Stored) -> list[Problem]:
+    problems = []
+    for name in entry.values:
+        try:
+            entry.read(SecretRef(STORED, name))
+        except InputError as error:
+            text = f"the credential [{entry.name}] of {venues_file()}: {error.message}"
+            problems.append(problem_at(loaded.tree, path, text, hint=error.hint))
+    return problems
+
+
+def _references(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, SecretRef]]:
+    if isinstance(value, SecretRef):
+        yield path, value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _references((*path, name), getattr(value, name))
+    elif isinstance(value, tuple | list):
+        for index, each in enumerate(value):
+            yield from _references((*path, index), each)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _references((*path, key), each)
+
+
+def _unreadable(reference: SecretRef, base_dir: Path) -> str:
+    if reference.scheme == "env":
+        if os.environ.get(reference.name):
+            return ""
+        return f"the environment variable {reference.name} is not set"
+    path = base_dir / reference.name
+    return "" if path.is_file() and os.access(path, os.R_OK) else f"{path} cannot be read"
