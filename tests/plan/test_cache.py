@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import py_compile
+import stat
+import struct
 import subprocess
 import sys
 import textwrap
@@ -188,7 +192,7 @@ def test_a_full_disk_while_compiling_is_said_and_does_not_stop_the_run(folder, m
 
 
 def test_a_cache_that_may_only_be_read_is_used_through_a_copy(folder, monkeypatch):
-    """What an administrator compiled for everybody is not compiled again."""
+    """What was compiled on another day is not compiled again."""
     assert cache.load_text(ENTRY, "plan_b").answer(1) == 42
     plan = cache.cache_folder() / "plan_b"
     (plan / "lock").unlink()
@@ -289,3 +293,74 @@ def test_an_edited_plugin_never_runs_its_old_code(folder):
     assert [lines[-1] for lines in told] == ["11", "21", "11"]
     # the third is the first again, and finds what the first compiled
     assert [sum("compiling" in line for line in lines) for lines in told] == [1, 1, 0]
+
+
+def plant(plan: Path, kind: str, private: bool) -> None:
+    """Leave in a cache what would run if it were believed."""
+    for each in plan.rglob("*.nb[ic]"):
+        each.unlink()
+    pycache = plan / "__pycache__"
+    pycache.mkdir(exist_ok=True)
+    if kind == "pyc":
+        source = plan / f"{plan.name}.py"
+        text = source.read_text(encoding="utf-8")
+        stamp = source.stat()
+        source.write_text("PLANTED = 1\ndef answer(x): return -1\n", encoding="utf-8")
+        py_compile.compile(str(source), cfile=importlib.util.cache_from_source(str(source)))
+        compiled = Path(importlib.util.cache_from_source(str(source)))
+        data = bytearray(compiled.read_bytes())
+        data[8:16] = struct.pack("<II", int(stamp.st_mtime), len(text.encode()))
+        compiled.write_bytes(bytes(data))
+        source.write_text(text, encoding="utf-8")
+        os.utime(source, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    else:
+        (plan / f"{plan.name}.py").write_text("PLANTED = 1\ndef answer(x): return -1\n")
+    cache._seal(plan)
+    plan.parent.chmod(0o700 if private else 0o777)
+
+
+def test_a_planted_pyc_never_runs(folder):
+    assert cache.load_text(ENTRY, "plan_b").answer(1) == 42
+    plant(cache.cache_folder() / "plan_b", "pyc", private=True)
+    forget("plan_b")
+    module = cache.load_text(ENTRY, "plan_b")
+    assert not hasattr(module, "PLANTED")
+    assert module.answer(1) == 42
+
+
+def test_a_cache_that_others_may_write_is_not_used(folder):
+    assert cache.load_text(ENTRY, "plan_b").answer(1) == 42
+    root = cache.cache_folder()
+    plant(root / "plan_b", "text", private=False)
+    forget("plan_b")
+    said: list[str] = []
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    module = cache.load_text(ENTRY, "plan_b", said.append)
+    assert not hasattr(module, "PLANTED")
+    assert module.answer(1) == 42
+    assert any("not yours alone" in text for text in said)
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+    assert cache.load_entries("plan_b") is None
+
+
+def test_a_cache_is_made_private(folder):
+    root = cache.cache_folder()
+    root.mkdir(mode=0o755)
+    root.chmod(0o755)  # as an earlier version left it
+    cache.load_text(PLAIN.format(3), "plan_a")
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("what", ["link", "owner"])
+def test_a_cache_with_what_is_not_ours_is_not_used(folder, monkeypatch, what):
+    assert cache.load_text(ENTRY, "plan_b").answer(1) == 42
+    root = cache.cache_folder()
+    if what == "link":
+        (root / "plan_b" / "more.py").symlink_to(folder)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    forget("plan_b")
+    assert not cache.is_ours(root / "plan_b")
+    said: list[str] = []
+    assert cache.load_text(ENTRY, "plan_b", said.append).answer(1) == 42
+    assert any("yours alone" in text for text in said)

@@ -4,20 +4,28 @@ The name hashes the text, every source file of each package whose code is wired 
 kernel room, the planner, and the versions of Python and numba; so stale code cannot be found under
 it. A folder is sealed with a hash of what is in it; one that does not match is made again, and
 where nothing can be written, a temporary folder serves.
+
+What is in the cache runs as the user, so it is used only if it is the user's alone: the folder and
+all in it belong to the user, and nobody else can write there. The text is compiled as it was
+rendered; bytecode that stands beside it is never read.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import importlib.util
 import os
 import platform
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import ModuleType
@@ -36,7 +44,8 @@ except ImportError:  # no such locks on Windows
     fcntl = None
 
 __all__ = [
-    "cache_folder", "load_entries", "load_text", "package_digest", "plan_name", "write_whole",
+    "cache_folder", "claim", "is_ours", "load_entries", "load_text", "package_digest", "plan_name",
+    "write_whole",
 ]  # fmt: skip
 
 SEAL: Final = "seal"
@@ -87,7 +96,7 @@ def load_text(text: str, name: str, say: Any = None) -> ModuleType:
     if _sealed(folder):
         before = _stored(folder)
         try:
-            module = _import(folder / f"{name}.py", name)
+            module = _import(folder / f"{name}.py", name, text)
             if _stored(folder) != before:  # another kind of processor has added its own code
                 _seal(folder)
             return module
@@ -102,18 +111,18 @@ def _make(folder: Path, text: str, name: str, tell: Any) -> ModuleType:
     """Compile a plan, unless another process has done so while this one waited."""
     path = folder / f"{name}.py"
     if _sealed(folder):
-        return _import(path, name)
+        return _import(path, name, text)
     if _stored(folder):
         _damaged(folder, "it does not match its seal", tell)
     _clear(folder)
     tell(f"compiling the plan ({text.count(chr(10))} lines), once for this shape of strategy")
     try:
-        module = _import(path, name)
+        module = _import(path, name, text)
         native.keep(module, folder)
         _seal(folder)
     except OSError as error:
         _unwritable(folder, error, tell)
-        module = _import(_elsewhere(folder, text) / f"{name}.py", name)
+        module = _import(_elsewhere(folder, text) / f"{name}.py", name, text)
     return module
 
 
@@ -123,6 +132,8 @@ def load_entries(name: str, say: Any = None) -> native.Entries | None:
     A damaged file takes the rest of its plan with it, so that all is compiled again.
     """
     folder = cache_folder() / name
+    if not is_ours(folder):
+        return None
     try:
         return native.load(folder)
     except ValueError as error:
@@ -159,6 +170,8 @@ def _digest(folder: Path) -> str:
 
 def _sealed(folder: Path) -> bool:
     """Say whether a plan's folder is as its maker left it."""
+    if not is_ours(folder):
+        return False
     try:
         return (folder / SEAL).read_text(encoding="utf-8") == _digest(folder)
     except (OSError, UnicodeDecodeError):
@@ -189,6 +202,46 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
+def is_ours(path: Path) -> bool:
+    """Whether the cache is this user's alone, and so is a file or folder in it with all it has."""
+    root = cache_folder()
+    try:
+        return _is_private(root) and all(map(_is_own, (path, *path.rglob("*"))))
+    except OSError:
+        return False
+
+
+def _is_private(root: Path) -> bool:
+    found = root.lstat()
+    own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return own and not found.st_mode & 0o077
+
+
+def _is_own(path: Path, others_write: int = 0) -> bool:
+    found = path.lstat()
+    plain = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
+    return plain and found.st_uid == os.geteuid() and not found.st_mode & others_write
+
+
+def claim(folder: Path) -> None:
+    """Make a folder of the cache, which becomes this user's alone; OSError where it is not.
+
+    A cache that others could read becomes private if nobody else could write anything in it.
+    """
+    root = cache_folder()
+    if folder.is_relative_to(root):
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            root.mkdir(mode=0o700)
+        if not _is_private(root):
+            if not all(_is_own(each, 0o022) for each in (root, *root.rglob("*"))):
+                raise PermissionError(errno.EPERM, "it is not yours alone", str(root))
+            root.chmod(0o700)
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.is_relative_to(root) and not is_ours(folder):
+        raise PermissionError(errno.EPERM, "what is in it is not yours alone", str(folder))
+
+
 def _writable(folder: Path, text: str, tell: Any) -> Path:
     try:
         _write(folder, text)
@@ -211,7 +264,7 @@ def _elsewhere(folder: Path, text: str) -> Path:
 def _write(folder: Path, text: str) -> None:
     """Write the text unless it is there already, into a folder where more can be written."""
     path = folder / f"{folder.name}.py"
-    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder)
     if path.exists() and path.read_bytes() == text.encode():
         os.close(open_lock(folder / "lock"))  # says whether compiled code can be written beside it
         return
@@ -224,8 +277,21 @@ def write_whole(path: Path, text: str) -> None:
     replace_file(path, text, mode=0o600)
 
 
-def _import(path: Path, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
+class _TextLoader(SourceFileLoader):
+    """Compiles the text it was given; neither reads nor writes bytecode."""
+
+    def __init__(self, name: str, path: str, text: str) -> None:
+        super().__init__(name, path)
+        self._text = text
+
+    def get_code(self, fullname: str) -> Any:
+        """Return the code of the text."""
+        return compile(self._text, self.path, "exec", dont_inherit=True)
+
+
+def _import(path: Path, name: str, text: str) -> ModuleType:
+    loader = _TextLoader(name, str(path), text)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

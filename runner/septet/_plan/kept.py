@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import Any
 
 from septet._host.versions import installed_version
-from septet._plan.cache import cache_folder, package_digest, write_whole
+from septet._plan.cache import cache_folder, claim, is_ours, package_digest, write_whole
 from septet._plan.text import TEMPLATE, render_text
 
 __all__ = ["text_of"]
@@ -37,7 +37,7 @@ def text_of(
         installed_version("jinja2").encode(),
     )  # fmt: skip
     try:
-        head, _, kept = path.read_bytes().partition(b"\n")
+        head, _, kept = path.read_bytes().partition(b"\n") if is_ours(path) else (b"", b"", b"")
     except OSError:
         head, kept = b"", b""
     if kept and head.decode("latin-1") == _digest(kept):
@@ -45,7 +45,7 @@ def text_of(
     text = render_text(context, imports=imports, uses=uses, constants=constants, arrays=arrays)
     # A disk that is full or read-only costs the next process time, and this one nothing.
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        claim(path.parent)
         write_whole(path, f"{_digest(text.encode())}\n{text}")
     return text
 
