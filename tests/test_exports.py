@@ -48,7 +48,8 @@ EDGE = {
         parse_duration
 
         CandlesSource Facts FetchReport Fetches LazyBars Progress RawBars RawSeries Request Scans
-        SeriesSource Store one_file read_bars read_parquet_file rename_columns scan_bars
+        SeriesSource Store memory_bytes one_file open_regular read_bars read_parquet_file
+        rename_columns scan_bars
         scan_parquet_file
 
         Fitted Recipe Restores Served Trainer Untrainable Window

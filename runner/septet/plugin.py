@@ -17,6 +17,7 @@ names the manifest in the entry-point group ``septet``.
 """
 
 from septet._data.files import (
+    memory_bytes,
     one_file,
     read_bars,
     read_parquet_file,
@@ -38,6 +39,7 @@ from septet._data.source import (
     SeriesSource,
     Store,
 )
+from septet._files import open_regular
 from septet._host.declare import (
     VOCABULARY,
     Declaration,
@@ -252,9 +254,11 @@ __all__ = [
     "limit",
     "logarithm",
     "may_leave",
+    "memory_bytes",
     "model",
     "monitor",
     "one_file",
+    "open_regular",
     "order",
     "parse_duration",
     "positive_part",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from septet.errors import DataError
-from septet.plugin import Config
+from septet.plugin import Config, memory_bytes, open_regular
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,7 +25,10 @@ _NUMBER: Final = re.compile(r"^[-+]?[\d.,]+(?:[eE][-+]?\d+)?$")
 _COMMA_NUMBER: Final = re.compile(r"^[-+]?\d+,\d+$")
 _DEFAULT_NAMES: Final = ("timestamp", "open", "high", "low", "close", "volume")
 _HEAD_LINES: Final = 50
-MAX_BYTES: Final = 8_000_000_000
+MAX_BYTES: Final = 2_000_000_000
+_TIMES: Final = 6
+"""Memory that a byte of text takes while it is read."""
+_HEAD_CHARACTERS: Final = 4_000_000
 
 
 class TextFormat(Config):
@@ -58,7 +63,9 @@ def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ..
         If the file is empty, binary, of another encoding, or its rows have unequal lengths.
     """
     text = _decode(_bytes(path), path, form.encoding)
-    lines = [line for line in text.splitlines()[form.skip_lines : form.skip_lines + 500] if line]
+    head_text = text if form.skip_lines else text[:_HEAD_CHARACTERS]
+    first = head_text.splitlines()[form.skip_lines : form.skip_lines + 500]
+    lines = [line for line in first if line]
     if form.comment:
         lines = [line for line in lines if not line.startswith(form.comment)]
     if not lines:
@@ -87,28 +94,42 @@ def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ..
 
 
 def _bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        magic = file.read(4)
+    most = min(MAX_BYTES, memory_bytes() // _TIMES)
     try:
+        with open_regular(path) as file:
+            magic = file.read(4)
+            size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise _too_large(path, most)
         if magic[:2] == b"\x1f\x8b":
             with gzip.open(path) as packed:
-                data = packed.read(MAX_BYTES + 1)
+                data = packed.read(most + 1)
         elif magic == b"PK\x03\x04":
             with zipfile.ZipFile(path) as archive:
                 inside = [each for each in archive.infolist() if not each.is_dir()]
                 if len(inside) != 1:
                     raise DataError(f"{path} holds {len(inside)} files, expected one")
                 with archive.open(inside[0]) as packed:
-                    data = packed.read(MAX_BYTES + 1)
+                    data = packed.read(most + 1)
         else:
             data = path.read_bytes()
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+    except DataError:
+        raise
+    except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
-            f"{path} cannot be unpacked: {error}", hint="copy or download it again"
+            f"{path} cannot be unpacked: {str(error)[:200]}", hint="copy or download it again"
         ) from error
-    if len(data) > MAX_BYTES:
-        raise DataError(f"{path} is larger than {MAX_BYTES} bytes")
+    if len(data) > most:
+        raise _too_large(path, most)
     return data
+
+
+def _too_large(path: Path, most: int) -> DataError:
+    return DataError(
+        f"{path} is larger than {most:,} bytes, unpacked, and text is not read in pieces",
+        hint="cut it by year and name the parts with a *, or write it as Parquet: septet run "
+        "--chunk reads that in stretches",
+    )
 
 
 def _decode(data: bytes, path: Path, encoding: str) -> str:
@@ -122,7 +143,9 @@ def _decode(data: bytes, path: Path, encoding: str) -> str:
         return data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
     except LookupError as error:
         raise DataError(f"unknown encoding {encoding!r}", hint="such as utf-8, latin-1") from error
-    except UnicodeDecodeError as error:
+    except ValueError as error:
+        if not isinstance(error, UnicodeDecodeError):  # encodings that are none of files
+            raise DataError(f"{path} cannot be read as {encoding!r}: {error}") from error
         raise DataError(
             f"{path} is not {encoding}: byte {error.start} is {data[error.start]:#04x}",
             hint="write encoding: latin-1 or what it is",

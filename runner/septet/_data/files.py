@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from septet._data.mixture import refuse_symbol_column
 from septet._data.source import Facts, LazyBars, RawBars, Request
+from septet._files import open_regular
 from septet.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ __all__ = [
     "one_file",
     "read_bars",
     "read_parquet_file",
+    "reading",
     "rename_columns",
     "scan_bars",
     "scan_parquet_file",
@@ -33,6 +37,12 @@ T = TypeVar("T", "pl.DataFrame", "pl.LazyFrame")
 Part: TypeAlias = tuple[Path, T, tuple[str, ...]]
 Reader: TypeAlias = Callable[[Path], tuple[T, tuple[str, ...]]]
 MAX_FILES: Final = 10_000
+_CELL_BYTES: Final = 8
+_ALWAYS_BYTES: Final = 512 * 1024**2
+"""Read whatever its size on the disk."""
+_MOST_TIMES: Final = 100
+"""Bytes in memory for one on the disk: bars take up to ten."""
+_MOST_COLUMNS: Final = 2_000
 _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "timestamp": ("time", "date", "datetime", "open_time", "opentime", "ts", "timestamps"),
     "open": ("o",),
@@ -52,6 +62,28 @@ def READ_ERRORS() -> tuple[type[BaseException], ...]:  # noqa: N802 - a constant
     import polars as pl
 
     return (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+
+
+@contextlib.contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn what the libraries raise over a stranger's rows into an error that says whose they are.
+
+    Raises
+    ------
+    DataError
+        Instead of an exception of polars, a panic of it, or a number that does not fit.
+    """
+    import polars as pl
+
+    try:
+        yield
+    except (
+        pl.exceptions.PolarsError, pl.exceptions.PanicException, OverflowError, ValueError,
+    ) as error:  # fmt: skip
+        raise DataError(
+            f"{what} cannot be read: {_first_line(error)[:300]}",
+            hint="are the columns times and numbers? columns: {our name: name in the file}",
+        ) from error
 
 
 def file_forms(symbol: str) -> tuple[str, ...]:
@@ -105,6 +137,8 @@ def one_file(path: str, base_dir: Path, what: str) -> Path:
     """
     full = _absolute(path, base_dir)
     if not full.is_file():
+        if full.exists() and not full.is_dir():
+            raise DataError(f"{what}: {full} is not a regular file", hint="name a file")
         raise _not_found(full, what)
     return full
 
@@ -174,7 +208,8 @@ def read_parquet_file(path: Path) -> pl.DataFrame:
 
     _check_parquet(path)
     try:
-        return pl.read_parquet(path, glob=False)
+        columns = _within_memory(path)
+        return pl.read_parquet(path, glob=False, columns=columns)
     except READ_ERRORS() as error:
         raise unreadable(path, error) from error
 
@@ -198,6 +233,36 @@ def scan_parquet_file(path: Path) -> pl.LazyFrame:
     return frame
 
 
+def _within_memory(path: Path) -> list[str]:
+    """Judge a Parquet file by its metadata; return the columns that hold plain values.
+
+    A small file may say that one value is repeated a thousand million times, or nest lists. What
+    would take more memory than half of the machine's, or a hundred times its size on the disk, is
+    refused; columns of lists and structures are left out.
+    """
+    import polars as pl
+
+    frame = pl.scan_parquet(path, glob=False)
+    schema = frame.collect_schema()
+    flat = [name for name, kind in schema.items() if not (kind.is_nested() or kind == pl.Binary)]
+    rows = int(frame.select(pl.len()).collect().item())
+    size, needed = path.stat().st_size, rows * _CELL_BYTES * max(1, len(flat))
+    most = min(memory_bytes() // 2, max(_ALWAYS_BYTES, size * _MOST_TIMES))
+    if needed > most or len(schema) > _MOST_COLUMNS:
+        raise DataError(
+            f"{path} has {rows:,} rows of {len(schema)} columns in {size:,} bytes: more than "
+            f"{most:,} bytes of memory, or {_MOST_COLUMNS} columns, are not read at once",
+            hint="write it in parts, or only the columns that are needed; septet run --chunk "
+            "reads bars in stretches",
+        )
+    return flat
+
+
+def memory_bytes() -> int:
+    """Memory of this machine, physical."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def unreadable(path: Path | str, error: BaseException) -> DataError:
     """Return what to say of a file that looks like Parquet and is broken inside."""
     return DataError(
@@ -206,8 +271,12 @@ def unreadable(path: Path | str, error: BaseException) -> DataError:
 
 
 def _check_parquet(path: Path) -> None:
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    try:
+        file = open_regular(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    with file:
+        size = os.fstat(file.fileno()).st_size
         head = file.read(4)
         file.seek(max(0, size - 4))
         tail = file.read(4)

@@ -15,6 +15,7 @@ import numpy as np
 
 from septet._data.bars import BarTable, Finding, Instrument, MarketData, SeriesTable
 from septet._data.calendars import sessions_per_year
+from septet._data.files import reading
 from septet._data.normalise import Normalised, normalise
 from septet._data.series import normalise_series
 from septet._data.source import Facts, RawBars, Request, Store
@@ -101,20 +102,20 @@ def read_candles(block: UseBlock, request: Request) -> list[tuple[RawBars, Norma
     """Read a block's source and normalise every symbol, in the order asked for."""
     keys = keys_of(block, CandlesConfig)
     source = block.declaration(block.config)
-    raw = {each.symbol: each for each in source.read(request)}
+    with reading(f"data.{request.name}"):
+        raw = {each.symbol: each for each in source.read(request)}
     missing = [symbol for symbol in request.symbols if symbol not in raw]
     if missing:
         raise DataError(
             f"{block.use} gave no data for {', '.join(missing)}",
             hint=f"it has {', '.join(sorted(raw)) or 'nothing'}",
         )
-    return [
-        (
-            raw[symbol],
-            normalise(raw[symbol], keys, bar_ns=request.bar_ns, now_ns=request.now_ns),
-        )
-        for symbol in request.symbols
-    ]
+    found = []
+    for symbol in request.symbols:
+        with reading(f"{symbol} of {raw[symbol].facts.origin}"):
+            done = normalise(raw[symbol], keys, bar_ns=request.bar_ns, now_ns=request.now_ns)
+        found.append((raw[symbol], done))
+    return found
 
 
 def read_series(
@@ -123,8 +124,9 @@ def read_series(
     """Read and normalise one outside series; an optional one may be missing, which is said."""
     keys = keys_of(block, SeriesConfig)
     try:
-        raw = block.declaration(block.config).read(replace(request, name=name))
-        table, found = normalise_series(name, raw, keys, now_ns=request.now_ns)
+        with reading(f"data.{name}"):
+            raw = block.declaration(block.config).read(replace(request, name=name))
+            table, found = normalise_series(name, raw, keys, now_ns=request.now_ns)
     except DataError as error:
         if not keys.optional:
             raise

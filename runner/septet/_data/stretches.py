@@ -28,6 +28,7 @@ from septet._data.bars import (
     no_bars,
 )
 from septet._data.calendars import Anchor
+from septet._data.files import reading
 from septet._data.findings import Findings
 from septet._data.load import (
     Fingerprint,
@@ -102,6 +103,10 @@ class _Symbol:
 
     def read(self, first_ns: int | None, last_ns: int | None, request: Request) -> None:
         """Read the rows stamped from `first_ns` on and before `last_ns`, and judge them."""
+        with reading(f"{self.name} of {self.lazy.facts.origin}"):
+            self._read(first_ns, last_ns, request)
+
+    def _read(self, first_ns: int | None, last_ns: int | None, request: Request) -> None:
         frame = read_between(self.lazy, self.clock, first_ns, last_ns)
         self.rows += frame.height
         if not frame.height:
