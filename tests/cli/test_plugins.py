@@ -15,7 +15,7 @@ from septet._cli import plugins as module
 from septet._cli.conformance import check_entries
 from septet._host.register import Failure, Host
 from septet.hookspecs import Component
-from septet.plugin import Config, feature, limit
+from septet.plugin import Config, Step, feature
 from tests.cli.conftest import Command
 
 HERE = "tests.cli.test_plugins"
@@ -46,9 +46,11 @@ class Odd(Config):
     """Asks for something nobody has."""
 
 
-@limit(Odd)
-def asks_too_much(wanted, moon_phase):
+def _asks_too_much(wanted, moon_phase):
     return wanted * moon_phase
+
+
+asks_too_much = Step("limit", Odd, _asks_too_much)  # past the decorator, which refuses it
 
 
 STRANGER = SimpleNamespace(

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from septet.errors import PluginError
 from septet.hookspecs import Component, Layer, hookimpl
 from septet.plugin import (
     Bars,
     Config,
     Input,
+    Step,
     divide,
     fading,
     feature,
@@ -44,14 +46,16 @@ def sound(i: int, of: Any, period: int) -> Any:
     return of[i] - of[i - period]
 
 
-@feature(Over, lookback=lambda c: c.period)
-def misnamed(i: int, of: Any, perod: int) -> Any:
+def _misnamed(i: int, of: Any, perod: int) -> Any:
     return of[i] - of[i - perod]
 
 
-@feature(Over)
-def stateless(i: int, of: Any, state: Any) -> Any:
+def _stateless(i: int, of: Any, state: Any) -> Any:
     return of[i] + state[0]
+
+
+misnamed = Step("feature", Over, _misnamed, lookback=lambda c: c.period)  # past the decorator
+stateless = Step("feature", Over, _stateless)
 
 
 @feature(Over, lookback=lambda c: c.period)
@@ -198,9 +202,27 @@ def cap(wanted: Any, price: Any, most: Any) -> Any:
     return min(abs(wanted), most / price) if price > 0.0 else 0.0
 
 
-@limit(Cap)
-def unknown_word(wanted: Any, prise: Any) -> Any:
+def _unknown_word(wanted: Any, prise: Any) -> Any:
     return wanted * prise
+
+
+unknown_word = Step("limit", Cap, _unknown_word)
+
+
+def test_a_decorator_refuses_what_nothing_gives_with_its_line() -> None:
+    cases: list[Any] = [
+        (feature(Over), _misnamed, "asks for 'perod'", "did you mean period"),
+        (feature(Over), _stateless, "it declares no state", ""),
+        (limit(Cap), _unknown_word, "asks for 'prise'", "did you mean price"),
+        (limit(Cap), lambda wanted, *more: wanted, "takes *more; expected names only", ""),
+    ]
+    for decorator, function, message, hint in cases:
+        with pytest.raises(PluginError) as caught:
+            decorator(function)
+        line = function.__code__.co_firstlineno
+        assert caught.value.message.startswith(f"{__file__}:{line}: ")
+        assert message in caught.value.message
+        assert hint in caught.value.hint
 
 
 def test_rules_are_checked_like_features() -> None:

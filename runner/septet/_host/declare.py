@@ -7,6 +7,7 @@ other name is an error before anything is compiled.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from septet._kernel.step import helper
+from septet.errors import PluginError
 from septet.hookspecs import Kind
 from septet_schemas.base import Config
 
@@ -315,10 +317,44 @@ class Factory(Declaration):
         return self.build(config)
 
 
+def _refuse_unknown_names(step: Step) -> None:
+    """Refuse a step that asks for what nothing gives it, where it is declared.
+
+    Raises
+    ------
+    PluginError
+        With the line of the function and the closest known word.
+    """
+    function = step.function
+    assert function is not None
+    place = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
+    fields = {name for each in step.config.__mro__ for name in vars(each) if name[0] != "_"}
+    known = {*VOCABULARY.get(step.kind, {}), *fields, *step.config.model_fields}
+    known |= {"state"} if step.state else set()
+    known |= {"tables"} if step.tables else set()
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+            raise PluginError(
+                f"{place}: {function.__name__} takes {parameter}; expected names only"
+            )
+        if name in known or step.inner is not None:
+            continue
+        more = " (it declares no state)" if name == "state" else ""
+        close = difflib.get_close_matches(name, known, n=2)
+        words = ", ".join(sorted(VOCABULARY.get(step.kind, {})))
+        raise PluginError(
+            f"{place}: {function.__name__} asks for {name!r}, which is neither a key of "
+            f"{step.config.__name__} nor a word of a {step.kind}{more}",
+            hint=f"did you mean {' or '.join(close)}?" if close else f"words: {words}",
+        )
+
+
 def _step_decorator(kind: Any) -> Callable[..., Callable[[Callable[..., Any]], Step]]:
     def declare(config: type[Config], **options: Any) -> Callable[[Callable[..., Any]], Step]:
         def wrap(function: Callable[..., Any]) -> Step:
-            return Step(kind, config, function, **options)
+            step = Step(kind, config, function, **options)
+            _refuse_unknown_names(step)
+            return step
 
         return wrap
 

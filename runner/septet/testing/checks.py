@@ -14,6 +14,7 @@ Choose small periods, so that every branch is reached within a few hundred bars.
 from __future__ import annotations
 
 import difflib
+import inspect
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ from septet.testing.evaluate import (
 from septet.testing.guards import StepError
 from septet.testing.static import faults_of
 from septet_schemas.base import Config
+from septet_schemas.units import Span
 
 __all__ = [
     "CHECKS", "ConformanceError", "Subject", "check_component", "compiled_outputs",
@@ -131,12 +133,37 @@ def names_bind(subject: Subject) -> None:
         below = subject.resolve(part.use)
         outputs = below.output_names(below.config(**part.config))
         known |= {key, *(f"{key}_{output}" for output in outputs if output)}
+    _is_of_its_module(step)
     for name in step.parameters:
+        if name in type(config).model_fields and name not in column_fields(type(config)):
+            _require_number(config, name)
         if name not in known:
             close = difflib.get_close_matches(name, known, n=2)
             hint = f"; did you mean {' or '.join(close)}?" if close else ""
             more = " (it declares no state)" if name == "state" else ""
             raise ConformanceError(f"parameter {name!r} binds to nothing{more}{hint}")
+
+
+def _is_of_its_module(step: Step) -> None:
+    """A plan imports a step by a name of its module."""
+    if step.function is None:
+        return
+    module = inspect.getmodule(step.function)
+    if module is not None and not any(value is step for value in vars(module).values()):
+        raise ConformanceError(
+            f"{step.function.__name__} is not a name of its module {step.function.__module__}; "
+            "declare it at the top level"
+        )
+
+
+def _require_number(config: Config, name: str) -> None:
+    """A key that a step asks for by name is a number, or nothing."""
+    value = getattr(config, name)
+    if not isinstance(value, bool | int | float | Span | None):
+        raise ConformanceError(
+            f"the key {name} is {value!r:.40}; a step is given numbers: make a property of it that "
+            "is one, or a table"
+        )
 
 
 def stays_inside(subject: Subject) -> None:
