@@ -366,7 +366,8 @@ class _Process:
                     await self._end(lane, "as far as it was asked to go")
             waits: list[Any] = [lane.finished.wait() for lane in self._running()]
             waits += [_ended(lane) for lane in self._running()]
-            await race(self.stopping.wait(), *waits)
+            if waits:
+                await race(self.stopping.wait(), *waits)
 
     def _running(self) -> list[Lane]:
         return [lane for lane in self.lanes if lane.strategy.name not in self.ends]
