@@ -285,7 +285,7 @@ class Translator:
         stamp = trade.get("timestamp")
         venue_ns = now if stamp is None else read_stamp_ns(stamp, "time", now)
         fee, currency = self._fee(trade, number, quantity, price)
-        venue_id = str(trade.get("order") or "")
+        venue_id = read_id(trade["order"], "order id") if trade.get("order") else ""
         client_id = client_id or self._owner(trade, venue_id)
         self.remember(venue_id, client_id)
         return m.Filled(

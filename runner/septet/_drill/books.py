@@ -11,6 +11,7 @@ from septet import messages as m
 from septet._core.guards import RULES
 from septet._drill.venue.config import Bars
 from septet._drill.venue.truth import (
+    Answered,
     BalanceChanged,
     FaultInjected,
     FillMade,
@@ -29,13 +30,16 @@ _RANK = {
 }  # fmt: skip
 _POSTS = frozenset({"POST /api/v3/order", "POST /api/v3/order/cancelReplace"})
 _MONEY = frozenset({"deposit", "withdrawal"})
+_BY_ITSELF = frozenset({"disputed_fill"})
+"""Blocks that a person may lift, and that end by themselves once both sides agree."""
 
 
 @dataclass(slots=True)
 class VenueBook:
     """What happened at the venue. `moved` is what came and went by hand, by asset.
 
-    `posts` are the requests for an order by client id, with their times. `bars` are the prices
+    `posts` are the requests for an order by client id, with their times, `bans` the times of
+    answers that told of a ban. `bars` are the prices
     that were played, by the venue's name of the symbol, up to market time `until_ns`.
     """
 
@@ -48,6 +52,7 @@ class VenueBook:
     moved: dict[str, Decimal] = field(default_factory=dict)
     posts: dict[str, list[int]] = field(default_factory=dict)
     strikes: dict[int, list[FaultInjected]] = field(default_factory=dict)
+    bans: list[int] = field(default_factory=list)
 
     def take(self, rows: Iterable[Row]) -> VenueBook:
         """Take in rows of the venue's journal, in order; return itself."""
@@ -61,6 +66,8 @@ class VenueBook:
                     self._balance(row)
                 case RequestSeen() if f"{row.method} {row.path}" in _POSTS and row.client_id:
                     self.posts.setdefault(row.client_id, []).append(row.at_ns)
+                case Answered(status=418):
+                    self.bans.append(row.at_ns)
                 case FaultInjected():
                     self.strikes.setdefault(row.number, []).append(row)
                 case _:
@@ -101,7 +108,9 @@ class Block:
 
     @property
     def by_hand(self) -> bool:
-        """Whether only a person lifts it."""
+        """Whether a person has to lift it: what ends by itself as well must do so."""
+        if self.rule.partition(":")[0] in _BY_ITSELF:
+            return False
         known = RULES.get(self.rule.partition(":")[0])
         return known.person if known is not None else self.lifts in ("manual", "septet resume")
 

@@ -1,4 +1,4 @@
-"""The 41 network, venue and data faults as a drill makes them: short, from a seed, one by one."""
+"""Faults of network, venue and data as a drill makes them: short, from a seed, one by one."""
 
 from __future__ import annotations
 
@@ -67,6 +67,19 @@ def _rules(draw: random.Random) -> dict[str, Any]:
 _LATE: Final = {"delay_ms": 2_600}
 """After the client's timeout, within what the client waits for at its end."""
 
+_FALSE: Final[tuple[Any, ...]] = ("NaN", "Infinity", "-Infinity", "1e400", "abc", [])
+_SAID: Final = (
+    ("POST order", ("origQty", "executedQty", "price", "orderId", "status", "commission")),
+    ("report", ("l", "L", "n", "t", "T", "z", "q", "X")),
+)
+
+
+def _false_value(draw: random.Random) -> dict[str, Any]:
+    """Draw which value of which answer cannot be true."""
+    target, names = draw.choice(_SAID)
+    return {"target": target, "field": draw.choice(names), "value": draw.choice(_FALSE)}
+
+
 _KINDS: Final = (
     Kind("N1", "answer lost after the order was accepted", "order", draw=_one_of(mode=["abort"])),
     Kind("N2", "request lost before it was accepted", "order", draw=_one_of(mode=["abort"])),
@@ -118,6 +131,14 @@ _KINDS: Final = (
     Kind("D4", "absurd prices", draw=_one_of(factor=[0.01, 0.1, 10.0, 100.0], messages=[1, 3])),
     Kind("D5", "malformed frames", draw=_one_of(target=["market", "user"])),
     Kind("D6", "every message fifty times", duration_ms=1_000),
+    Kind("A1", "an order answered with a redirect", "order",
+         draw=_one_of(status=[301, 302, 303, 307, 308])),
+    Kind("A2", "a value that cannot be true", "order", draw=_false_value),
+    Kind("A3", "an execution too many is told", "fill", draw=_one_of(kind=["beyond", "again"]),
+         blocks="disputed_fill"),
+    Kind("A5", "prices stamped in the future",
+         draw=_one_of(ahead_ms=[120_000, 3_600_000], messages=[1, 3])),
+    Kind("A10", "banned, and one client is told of it", duration_ms=1_500),
 )  # fmt: skip
 
 CATALOGUE: Final = {each.code: each for each in _KINDS} | {

@@ -23,12 +23,15 @@ KINDS = {
     "open_order": "an order that is open on one side only, or whose fate is not known",
     "late_order": "an order that left after its deadline or after a halt",
     "backwards": "a state or a time that went backwards",
+    "banned": "a request although an answer had told of a ban",
     "unnoticed": "a fault that must keep entries back, and did not",
     "bar": "a bar that is wrong, or missing and not declared",
 }
 """Every kind of finding, and what it means."""
 _AFTER_NS = 250_000_000
 """How much later than it left a request may have been read by the venue."""
+_BANNED_NS = 1_000_000_000
+"""The shortest ban that an answer tells of: it is told in whole seconds."""
 _ROUNDING = Decimal("1e-7")
 
 
@@ -57,6 +60,7 @@ def check_truth(venue: VenueBook, ours: OurBook) -> list[Finding]:
 def check_trading(venue: VenueBook, ours: OurBook) -> list[Finding]:
     """Compare orders, executions, positions and balances."""
     found = [Finding("backwards", ours.run_id, text) for text in ours.backwards]
+    found += _bans(venue)
     found += _orders(venue, ours)
     found += _intents(venue, ours)
     found += _fills(venue, ours)
@@ -68,6 +72,17 @@ def check_trading(venue: VenueBook, ours: OurBook) -> list[Finding]:
 def check_bars(venue: VenueBook, ours: OurBook) -> list[Finding]:
     """Compare the bars that were taken with those that were played."""
     return sorted(_bars(venue, ours))
+
+
+def _bans(venue: VenueBook) -> Iterator[Finding]:
+    """After an answer that tells of a ban no request comes for as long as it says, a second."""
+    first_ns = 0
+    for at_ns in venue.bans:
+        if at_ns - first_ns >= _BANNED_NS:
+            first_ns = at_ns
+        elif at_ns - first_ns > _AFTER_NS:
+            after = (at_ns - first_ns) / 1e6
+            yield Finding("banned", str(first_ns), f"asked again {after:.0f} ms after it was told")
 
 
 # ---------------------------------------------------------------- orders

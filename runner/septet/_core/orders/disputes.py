@@ -100,7 +100,10 @@ def _ask(desk: Desk, k: int, now_ns: int) -> None:
             desk.refresh_fills(child)
     desk.commands.append(m.Refresh(what="holdings"))
     pause_ns = records.dispute_pause_ns.get(k, FIRST_NS)
-    records.dispute_next_ns[k] = now_ns + pause_ns
+    newest_ns = max((each.since_ns for each in _open(desk, k)), default=now_ns)
+    sure_ns = newest_ns + desk.timing.settles_ns + FIRST_NS  # from then on a read shows all of it
+    next_ns = now_ns + pause_ns
+    records.dispute_next_ns[k] = sure_ns if now_ns < sure_ns < next_ns else next_ns
     records.dispute_pause_ns[k] = min(2 * pause_ns, MOST_NS)
 
 
