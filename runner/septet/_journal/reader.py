@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ import msgspec
 from septet._files import insist_regular
 from septet._journal.form import APPLICATION, FORMAT, Entry, Head, first_hash, snapshot_digest
 from septet._journal.tail import Seen, seen_in, tail_of
-from septet.errors import InputError, JournalError
+from septet.errors import InputError, JournalError, SeptetError
 
-__all__ = ["Reader", "Session", "Snapshot", "TailFacts", "connect", "guarded"]
+__all__ = ["understood", "Reader", "Session", "Snapshot", "TailFacts", "connect", "guarded"]
 
 CHUNK_ROWS: Final = 1_000
 BUSY_S: Final = 1.0
@@ -75,6 +76,31 @@ def guarded(path: Path, doing: str) -> Iterator[None]:
     except OSError as problem:
         why = problem.strerror or str(problem)
         raise JournalError(f"{path}: {doing} failed: {why}") from problem
+
+
+@contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """Turn what values that no run writes make Python raise into an error that says so.
+
+    The hashes of a journal have no key: one that a stranger wrote can be whole, and hold any value
+    in any field.
+
+    Raises
+    ------
+    JournalError
+        Instead of any exception that is not septet's own.
+    """
+    try:
+        yield
+    except SeptetError:
+        raise
+    except Exception as problem:  # any value may stand in any field, and make anything fail
+        last = traceback.extract_tb(problem.__traceback__)[-1]
+        raise JournalError(
+            f"{path}: what it holds cannot be read by this septet: {type(problem).__name__}: "
+            f"{str(problem)[:200]} ({Path(last.filename).name}:{last.lineno})",
+            hint="read it with the septet that wrote it; no run of this one writes such values",
+        ) from problem
 
 
 _HINTS: Final = {
@@ -170,7 +196,8 @@ class Reader:
         if row is None or first_hash(row[0]) != row[1]:
             raise JournalError(f"{self.path}: the head of the journal was changed or is missing")
         self.first_hash: bytes = row[1]
-        self.head: Head = msgspec.json.decode(row[0], type=Head)
+        with understood(self.path):
+            self.head: Head = msgspec.json.decode(row[0], type=Head)
 
     def close(self) -> None:
         """Close the connection."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._files import replace_file, replacing
 from septet._journal.fold import Fold
 from septet._journal.lease import holder_of
-from septet._journal.reader import Reader
+from septet._journal.reader import Reader, understood
 from septet._journal.verify import doubt_of
 from septet._store.result import HaltEvent, RunFacts, RunResult
 from septet._store.run import JOURNAL, Run, dump_json, iso, manifest_of, plain_json
@@ -163,27 +163,22 @@ class LiveRun(Run):
     @cached_property
     def fold(self) -> Fold:
         """The journal's entries as rows, as far as it had come when it was first asked."""
-        with Reader(self.journal) as reader:
-            try:
-                return Fold(reader.head).take(reader.read())
-            except (ValueError, KeyError, IndexError) as problem:
-                raise JournalError(
-                    f"{self.journal}: what it holds cannot be read by this septet: {problem}",
-                    hint="read it with the septet that wrote it",
-                ) from problem
+        with Reader(self.journal) as reader, understood(self.journal):
+            return Fold(reader.head).take(reader.read())
 
     @cached_property
     def result(self) -> RunResult:
         """The run as it would be stored."""
-        return result_of(self.fold)
+        with understood(self.journal):
+            return result_of(self.fold)
 
     @cached_property
     def _frames(self) -> dict[str, pl.DataFrame]:
         import polars as pl
 
-        frames = frames_of(self.result)
-        bars, _ = self._thin
-        frames["bars"] = bars
+        with understood(self.journal):
+            frames = frames_of(self.result)
+            frames["bars"], _ = self._thin
         plain = {}
         for name, frame in frames.items():
             coded = [key for key, kind in frame.schema.items() if kind in (pl.Categorical, pl.Enum)]
@@ -192,7 +187,8 @@ class LiveRun(Run):
 
     @cached_property
     def _thin(self) -> tuple[pl.DataFrame, dict[str, int]]:
-        return thin_bars(self.result.bars, split_ns=self.result.facts.first_decision_ns)
+        with understood(self.journal):
+            return thin_bars(self.result.bars, split_ns=self.result.facts.first_decision_ns)
 
     @property
     def run_id(self) -> str:
@@ -204,17 +200,19 @@ class LiveRun(Run):
         """What summary.json would hold now, and whether the run goes on."""
         from septet._report.summary import summarise
 
-        made = summarise(self.result, frames_of(self.result), run_id=self.run_id)
-        summary: dict[str, Any] = plain_json({**made, **_state_of(self.folder)})
+        with understood(self.journal):
+            made = summarise(self.result, frames_of(self.result), run_id=self.run_id)
+            summary: dict[str, Any] = plain_json({**made, **_state_of(self.folder)})
         return summary
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """What manifest.json would hold now."""
-        created = iso(self.fold.head.created_ns)
-        made: dict[str, Any] = plain_json(
-            manifest_of(self.run_id, created, self.result, self._thin[1])
-        )
+        with understood(self.journal):
+            created = iso(self.fold.head.created_ns)
+            made: dict[str, Any] = plain_json(
+                manifest_of(self.run_id, created, self.result, self._thin[1])
+            )
         return made
 
     @cached_property
@@ -259,7 +257,7 @@ def order_of(folder: Path, reference: str) -> str:
     """Return the id of the order that a venue's client id belongs to, or what was given."""
     from septet._journal.trace import client_ids
 
-    with Reader(folder / JOURNAL) as reader:
+    with Reader(folder / JOURNAL) as reader, understood(reader.path):
         return client_ids(reader, reference).get(reference, reference)
 
 
@@ -267,7 +265,7 @@ def trace_of(folder: Path, reference: str, symbol: str, time_ns: int) -> list[di
     """Return the steps of an order, with the time between them; see `septet._journal.trace`."""
     from septet._journal.trace import trace
 
-    with Reader(folder / JOURNAL) as reader:
+    with Reader(folder / JOURNAL) as reader, understood(reader.path):
         return trace(reader, reference, reader.head.facts["symbols"].index(symbol), time_ns)
 
 
