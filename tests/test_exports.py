@@ -30,10 +30,10 @@ EDGE = {
 
         Acked BarClosed BarrierReached CancelFailed FeedChanged Filled FiltersChanged Gapped
         Holdings ModelFailed ModelReady NotFound OpenOrders Operated OrderSeen Printed Quarantined
-        Quoted Refused SeriesPoint Skewed Started Ticked Uncertain Unreadable VenueChanged
+        Quoted Refused SeriesPoint Skewed Started Ticked Uncertain Unreadable VenueChanged Cause
 
         Alerted Amend Cancel CancelAll Changed Decided Fired Lifted Placed Query Refresh Ruled
-        Submit Traded Train Wake
+        Submit Traded Train Wake Watched
     """,
     "septet.plugin": """
         VOCABULARY Component Declaration Factory Inner Memory Step World hookimpl

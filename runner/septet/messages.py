@@ -21,7 +21,7 @@ __all__ = [
     "ModelReady", "NotFound", "OpenOrders", "Operated", "OrderKind", "OrderSeen", "OrderState",
     "Placed", "Printed", "Quarantined", "Query", "Quoted", "Refresh", "Refused", "Ruled",
     "SeriesPoint", "Skewed", "Started", "Submit", "Ticked", "Traded", "Train", "Uncertain",
-    "Unreadable", "VenueChanged", "Wake",
+    "Cause", "Unreadable", "VenueChanged", "Wake", "Watched",
 ]  # fmt: skip
 
 OrderState = Literal[
@@ -33,6 +33,9 @@ OrderKind = Literal["market", "limit", "stop", "stop_limit"]
 Side = Literal["buy", "sell"]
 About = Literal["order", "fill", "balance", "quote", "trade", "bar", "filters", "clock"]
 """What a venue's unreadable value was about."""
+Reference = tuple[str, tuple[float, ...], tuple[float, ...], float | None]
+Cause = Literal["schedule", "drift"]
+"""Why a model was asked for."""
 
 
 class Event(
@@ -315,7 +318,12 @@ class Unreadable(Event, frozen=True, kw_only=True, tag="unreadable"):
 
 
 class ModelReady(Event, frozen=True, kw_only=True, tag="model_ready"):
-    """A model has been fitted outside; it decides from `ready_ns` on (market time)."""
+    """A model has been fitted outside; it decides from `ready_ns` on (market time).
+
+    For its health: `rows` it was fitted on, of which `rows_up` were labelled up, the time of the
+    first of them, and what their columns looked like (a feature, edges of its bins, the share of
+    each, and the PSI that chance gives it).
+    """
 
     number: int
     fingerprint: str
@@ -323,6 +331,10 @@ class ModelReady(Event, frozen=True, kw_only=True, tag="model_ready"):
     ready_ns: int
     expires_ns: int
     folder: str
+    rows: int = 0
+    rows_up: int = 0
+    first_row_ns: int | None = None
+    reference: tuple[Reference, ...] = ()
 
 
 class ModelFailed(Event, frozen=True, kw_only=True, tag="model_failed"):
@@ -436,6 +448,22 @@ class Train(Command, frozen=True, kw_only=True, tag="train"):
 
     number: int
     trained_to_ns: int
+    cause: Cause = "schedule"
+
+
+class Watched(Command, frozen=True, kw_only=True, tag="watched"):
+    """A reading of a monitor: a row of monitoring.parquet.
+
+    `value` and `threshold` are None where they are no numbers; `window` counts what was read.
+    """
+
+    time_ns: int
+    metric: str
+    value: float | None
+    threshold: float | None
+    verdict: Literal["ok", "warn", "block", "retrain", "halt"]
+    window: int
+    symbol: int = -1
 
 
 class Decided(Command, frozen=True, kw_only=True, tag="decided"):
@@ -539,6 +567,6 @@ class Alerted(Command, frozen=True, kw_only=True, tag="alerted"):
 
 
 COMMANDS = (
-    Submit | Cancel | Amend | CancelAll | Query | Refresh | Wake | Train | Decided | Ruled | Placed
-    | Changed | Traded | Fired | Lifted | Alerted
+    Submit | Cancel | Amend | CancelAll | Query | Refresh | Wake | Train | Watched | Decided | Ruled
+    | Placed | Changed | Traded | Fired | Lifted | Alerted
 )  # fmt: skip

@@ -156,15 +156,19 @@ class HaltKeys(Config):
 
 
 class AlertKeys(Config):
-    """Keys of every alert channel: which events it is told."""
+    """Keys of every alert channel: which events it is told.
+
+    `halt` is a person's or a rule's, `block` anything that keeps entries back, `verdict` a reading
+    of a monitor that got worse (`drift` of the model's health alone), `error` a failure.
+    """
 
     events: tuple[
         Literal[
-            "halt", "drift", "stale_data", "rejected_order", "fill", "start", "stop", "error",
-            "disconnect", "unknown_order", "retrain",
+            "halt", "block", "verdict", "drift", "stale_data", "rejected_order", "fill", "start",
+            "stop", "error", "disconnect", "unknown_order", "retrain",
         ],
         ...,
-    ] = ("halt", "drift", "stale_data", "rejected_order")  # fmt: skip
+    ] = ("halt", "block", "verdict", "error", "fill", "rejected_order")  # fmt: skip
 
 
 GENERIC_KEYS: Final[Mapping[str, type[Config]]] = {

@@ -328,10 +328,30 @@ class FillMonitoring(Config):
     latency_alarm: WallDuration = Field(default="2s")  # type: ignore[assignment]
 
 
-class Metrics(Config):
-    """Where metrics are served: `prometheus: 127.0.0.1:9108`."""
+_ADDRESS = r"^[A-Za-z0-9.\-\[\]:]+:\d{1,5}$"
 
-    prometheus: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.\-\[\]:]+:\d{1,5}$")
+
+def _loopback(address: str) -> str:
+    """Refuse an address that other machines reach, and a port that is none."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    local = host == "localhost" or host == "::1" or host.startswith("127.")
+    if not local or not 0 < int(port) < 65_536:
+        raise PydanticCustomError(
+            "not_loopback",
+            "metrics are served on this machine alone",
+            {"expected": "127.0.0.1:PORT, [::1]:PORT or localhost:PORT", "found": repr(address)},
+        )
+    return address
+
+
+class Metrics(Config):
+    """Where paper and live serve metrics and health: `prometheus: 127.0.0.1:9108`.
+
+    On this machine alone: neither page asks who reads it.
+    """
+
+    prometheus: Annotated[str, Field(pattern=_ADDRESS), AfterValidator(_loopback)] | None = None
 
 
 class Monitoring(Config):

@@ -6,7 +6,7 @@ import importlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -51,6 +51,16 @@ class AppriseChannel:
 
     urls: tuple[SecretRef, ...]
 
+    def check(self, read: Callable[[SecretRef], str]) -> None:
+        """Look whether alerts could be sent, before a run begins; nothing is sent.
+
+        Raises
+        ------
+        RunError
+            If the extra is missing, or a URL is not understood.
+        """
+        self._sender(read)
+
     def send(self, title: str, text: str, read: Callable[[SecretRef], str]) -> None:
         """Send one alert; `read` turns a reference into the secret.
 
@@ -59,6 +69,11 @@ class AppriseChannel:
         RunError
             If the extra is missing, a URL is not understood, or no service took the alert.
         """
+        if not self._sender(read).notify(title=title, body=text):
+            names = ", ".join(str(each) for each in self.urls)
+            raise RunError(f"the alert {title!r} was not taken by all of {names}")
+
+    def _sender(self, read: Callable[[SecretRef], str]) -> Any:
         try:
             client = importlib.import_module("apprise")
         except ImportError as error:
@@ -66,13 +81,13 @@ class AppriseChannel:
                 "alerts by apprise need the extra `alerts`",
                 hint="pip install 'septet[alerts]'",
             ) from error
+        # What apprise logs may hold a URL, and with it a token: what counts is what it answers.
+        logging.getLogger("apprise").disabled = True
         sender = client.Apprise()
         for reference in self.urls:
             if not sender.add(read(reference)):
                 raise RunError(f"{reference} holds no URL that apprise understands")
-        if not sender.notify(title=title, body=text):
-            names = ", ".join(str(each) for each in self.urls)
-            raise RunError(f"the alert {title!r} was not taken by all of {names}")
+        return sender
 
 
 @alerts(Apprise)

@@ -94,7 +94,7 @@ class Engine:
         self._up_row = facts.model_row
         self._packed = Struct(f"{len(facts.features)}d").pack
         self._drain = drain
-        self._keeps_log, self._dropped = keeps_log, dropped
+        self._keeps_log, self.dropped = keeps_log, dropped
         self._seen = 0
         self._now_ns = 0
         self._known: dict[int, tuple[int, float, bool]] | None = None  # reason, price, given up
@@ -307,6 +307,11 @@ class Engine:
         return self._a[layout.CASH]  # type: ignore[no-any-return]
 
     @property
+    def peak(self) -> float:
+        """Largest equity since the start, or since halts were lifted (quote)."""
+        return self._a[layout.PEAK]  # type: ignore[no-any-return]
+
+    @property
     def blocked(self) -> bool:
         """Whether a halt, or a person, blocks entries."""
         return bool(self._c[layout.BLOCKED] > 0)
@@ -441,9 +446,9 @@ class Engine:
                 found.append(Lifted(time_ns, order))
         self._seen = rows
         if not self._keeps_log:
-            if self._dropped is not None:
+            if self.dropped is not None:
                 gone = self.log
-                self._dropped(gone[0].copy(), gone[1].copy())
+                self.dropped(gone[0].copy(), gone[1].copy())
             self._c[layout.LOG] = self._seen = 0
         return found
 

@@ -20,6 +20,8 @@ from septet._core.checks import Checks
 from septet._core.engine import Engine
 from septet._core.external import ExternalEngine
 from septet._core.guards import Guards
+from septet._core.kept import CoreKept
+from septet._core.monitoring import Latency, Monitoring
 from septet._core.orders import (
     Booked,
     Ended,
@@ -30,6 +32,7 @@ from septet._core.orders import (
     StopEnded,
     Triggered,
 )
+from septet._core.retraining import Retraining
 from septet._core.wiring import IntakePort, ModelPort, Names, OrderRules
 from septet._kernel import layout
 
@@ -38,29 +41,8 @@ __all__ = ["LiveCore"]
 TOO_SMALL: Final = ("too_small", "flat")
 QUOTED_NS: Final = 10_000_000_000
 SAFE_MODE: Final = "safe_mode"
-UNTRAINED_NS: Final = 24 * 3_600 * 1_000_000_000
-"""How far ahead is looked for the next model that is due (market time)."""
 TRACES: Final = 1_024
 """Newest orders whose trace is remembered for their fills."""
-
-
-class _Kept(msgspec.Struct, kw_only=True):
-    """A snapshot of everything."""
-
-    engine: bytes
-    orders: bytes
-    guards: bytes
-    checks: bytes
-    intake: bytes
-    models: bytes
-    session: int
-    market_ns: int
-    trained_to_ns: int
-    windows: int
-    fills: int
-    stops: dict[int, int]
-    traces: dict[int, str]
-    dust: dict[int, float]
 
 
 class LiveCore:
@@ -80,6 +62,8 @@ class LiveCore:
         What an order carries to the wire.
     orders, checks
         The order manager and its last check; None where fills happen inside the engine.
+    monitoring
+        The monitors of the run; they may block entries.
     """
 
     def __init__(
@@ -92,14 +76,16 @@ class LiveCore:
         rules: OrderRules,
         orders: Orders | None = None,
         checks: Checks | None = None,
+        monitoring: Monitoring | None = None,
     ) -> None:
         self.names, self.engine, self.intake, self.models = names, engine, intake, models
         self.guards, self.rules = guards, rules
-        self.orders, self.checks = orders, checks
+        self.orders, self.checks, self.monitoring = orders, checks, monitoring
+        self.retraining = Retraining(names.training_times, models, on_drift=names.on_drift)
+        self.latency = Latency(rules.latency_alarm_ns)
         self._scales = [engine.scale(k) for k in range(len(names.symbols))]
         self.session, self.market_ns, self._now_ns = 0, 0, 0
-        self._trained_to_ns, self._windows, self._fills = -1, 0, 0
-        self._untrained_to_ns = -1
+        self._fills = 0
         self._stops: dict[int, int] = {}
         self._dust: dict[int, float] = {}
         self._traces: dict[int, str] = {}
@@ -128,6 +114,7 @@ class LiveCore:
         self._handlers[type(event)](event)
         if self.orders is not None:  # what they find out comes before what they send
             self._out += self.orders.proceed(event.at_ns, self._apply)
+            self._out += self.latency.take(event, self._out, self.market_ns)
         return self._out
 
     # ------------------------------------------------------------------ the run
@@ -137,7 +124,7 @@ class LiveCore:
         self.market_ns = max(self.market_ns, event.market_ns)
         self._venue(event)
         if begins:  # later the next decision asks: by then the bars that were missed are there
-            self._train(event.market_ns)
+            self._train(self.retraining.due(event.market_ns))
 
     def _ticked(self, event: m.Ticked) -> None:
         self.market_ns = max(self.market_ns, event.market_ns)
@@ -158,6 +145,8 @@ class LiveCore:
             self._carry(self.engine.halt(self.market_ns, flatten=event.action == "flatten"))
         elif event.action == "resume":
             self._carry(self.engine.resume(self.market_ns))
+            if self.monitoring is not None:
+                self._out += self.monitoring.resume()
 
     # ------------------------------------------------------------------ market data
 
@@ -180,21 +169,31 @@ class LiveCore:
         if not event.present:  # a time at which nobody delivered is none for the rules
             return
         engine, names, out = self.engine, self.names, self._out
-        found = engine.handle(self.intake.barrier(event))
+        monitoring, drift_ns = self.monitoring, None
+        port = None if monitoring is None else monitoring.port
+        found = engine.handle(self.intake.barrier(event), port)
+        if monitoring is not None:
+            said, drift_ns = monitoring.commands(engine.equity)
+            out += said
         if not event.decides:
+            self._carry(found)
             return
         for k in event.present:
             if (row := engine.decision(k)) is not None:
                 trace = f"{names.symbols[k]}@{row.time_ns}"  # ties bar, decision, order, fills
                 out.append(telling.decided(row, names, trace))
-        out.append(telling.ruled(engine.curve()))
+        curve = engine.curve()
+        out.append(telling.ruled(curve))
+        if port is not None:
+            port.ruled(curve)
         self._valued()
         self._carry(found)
         if self.rules.protects:
             for k in event.present:
                 self._protect(k)
-        if event.time_ns > self._untrained_to_ns:
-            self._train(event.time_ns)
+        if drift_ns is not None:
+            self._train(self.retraining.drift(drift_ns, event.time_ns))
+        self._train(self.retraining.due(event.time_ns))
 
     def _quoted(self, event: m.Quoted) -> None:
         k, bid, ask = event.symbol, event.bid, event.ask
@@ -249,21 +248,16 @@ class LiveCore:
     def _model(self, event: m.ModelReady | m.ModelFailed) -> None:
         if self.models is not None:
             self.models.take(event)
+        if self.monitoring is not None:
+            self.monitoring.port.model(event)
         if isinstance(event, m.ModelFailed):
             self._alert("warning", "retrain", f"window {event.number} gave no model: {event.text}")
 
-    def _train(self, market_ns: int) -> None:
-        """Ask for the models that are due; after a long pause for the newest one alone."""
-        times = self.names.training_times
-        if times is None:
-            return
-        for trained_to_ns in times(self._trained_to_ns, market_ns):
-            self._trained_to_ns = trained_to_ns
-            self._out.append(m.Train(number=self._windows, trained_to_ns=trained_to_ns))
-            self._windows += 1
-        ahead_ns = market_ns + UNTRAINED_NS  # orders need not wait for the same answer
-        if self._trained_to_ns >= 0 and not times(self._trained_to_ns, ahead_ns):
-            self._untrained_to_ns = ahead_ns
+    def _train(self, asked: Sequence[m.Train]) -> None:
+        for each in asked:
+            self._out.append(each)
+            if self.monitoring is not None:
+                self.monitoring.port.asked(each)
 
     # ------------------------------------------------------------------ venues
 
@@ -468,20 +462,22 @@ class LiveCore:
     def snapshot(self) -> bytes:
         """Everything needed to go on as if nothing had happened."""
         orders, checks, models = self.orders, self.checks, self.models
-        kept = _Kept(
+        kept = CoreKept(
             engine=self.engine.snapshot(), guards=self.guards.snapshot(),
             orders=orders.snapshot() if orders is not None else b"",
             checks=checks.snapshot() if checks is not None else b"",
             intake=self.intake.snapshot(),
             models=models.snapshot() if models is not None else b"", session=self.session,
-            market_ns=self.market_ns, trained_to_ns=self._trained_to_ns, windows=self._windows,
+            monitoring=self.monitoring.snapshot() if self.monitoring is not None else b"",
+            sent=self.latency.sent, market_ns=self.market_ns,
+            trained_to_ns=self.retraining.trained_to_ns, windows=self.retraining.windows,
             fills=self._fills, stops=self._stops, traces=self._traces, dust=self._dust,
         )  # fmt: skip
         return msgspec.msgpack.encode(kept)
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot of a core of the same strategy."""
-        kept = msgspec.msgpack.decode(data, type=_Kept)
+        kept = msgspec.msgpack.decode(data, type=CoreKept)
         self.engine.restore(kept.engine)
         if self.orders is not None:
             self.orders.restore(kept.orders)
@@ -492,6 +488,8 @@ class LiveCore:
         if self.models is not None:
             self.models.restore(kept.models)
         self.session, self.market_ns, self._fills = kept.session, kept.market_ns, kept.fills
-        self._trained_to_ns, self._windows = kept.trained_to_ns, kept.windows
-        self._untrained_to_ns = -1
+        self.retraining.restore(kept.trained_to_ns, kept.windows)
+        self.latency.sent = kept.sent
+        if self.monitoring is not None:
+            self.monitoring.restore(kept.monitoring)
         self._stops, self._traces, self._dust = kept.stops, kept.traces, kept.dust

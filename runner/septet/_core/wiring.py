@@ -30,6 +30,7 @@ class Names:
     external: bool
     explained: tuple[str, ...] = ()
     training_times: Callable[[int, int], Sequence[int]] | None = field(default=None, repr=False)
+    on_drift: bool = False
 
     @cached_property
     def sizing(self) -> tuple[str, ...]:
@@ -51,6 +52,7 @@ class ModelPort(Protocol):
     """Models as they arrive; see `septet._live.models.Models`."""
 
     def take(self, event: m.ModelReady | m.ModelFailed) -> None: ...
+    def ready(self, number: int) -> int | None: ...
     def at(self, time_ns: int) -> m.ModelReady | m.ModelFailed | None: ...
     def load(self, event: m.ModelReady, /) -> Any: ...
     def snapshot(self) -> bytes: ...
@@ -63,6 +65,7 @@ class OrderRules:
 
     `decide_within_ns` (wall time) is how long after its decision an entry may leave;
     `patience_ns` and `max_slippage` are those of `limit_then_market`, 0 for other styles;
+    `latency_alarm_ns` (wall time) is how long the venue may take to answer without an alarm;
     `protects` says whether stops are held at the venue, where it can hold them.
     """
 
@@ -70,4 +73,5 @@ class OrderRules:
     patience_ns: int = 0
     max_slippage: float = 0.0
     protects: bool = False
+    latency_alarm_ns: int = 2_000_000_000
     adopts: bool = False

@@ -13,7 +13,7 @@ from septet import messages as m
 from septet._journal.form import Entry, Head
 from septet._journal.trades import Instrument, TradeBook
 
-__all__ = ["Fold", "OrderRow", "order_id"]
+__all__ = ["Block", "Fold", "OrderRow", "order_id"]
 
 NAN: Final = math.nan
 GIVEN_UP: Final = ("cancelled", "expired", "rejected")
@@ -94,6 +94,7 @@ class Fold:
         self.orders: dict[str, OrderRow] = {}
         self.fills: list[tuple[Any, ...]] = []
         self.models: list[dict[str, Any]] = []
+        self.readings: list[tuple[Any, ...]] = []
         self.blocks: list[Block] = []
         self.alerts: list[dict[str, Any]] = []
         self.sessions = 0
@@ -113,7 +114,7 @@ class Fold:
             m.Submit: self._submit, m.Amend: self._amend, m.Decided: self._decided,
             m.Ruled: self._ruled, m.Placed: self._placed, m.Changed: self._changed,
             m.Traded: self._traded, m.Fired: self._fired, m.Lifted: self._lifted,
-            m.Alerted: self._alerted,
+            m.Alerted: self._alerted, m.Watched: self._watched,
         }  # fmt: skip
 
     def take(self, entries: Iterable[Entry]) -> Fold:
@@ -208,6 +209,15 @@ class Fold:
                 "at_ns": self.last_at_ns, "level": row.level, "event": row.event,
                 "text": row.text, "symbol": symbol,
             }
+        )  # fmt: skip
+
+    def _watched(self, row: m.Watched) -> None:
+        symbol = self.name(row.symbol) if row.symbol >= 0 else ""
+        self.readings.append(
+            (
+                row.time_ns, symbol, row.metric, _or_nan(row.value), _or_nan(row.threshold),
+                row.verdict, row.window,
+            )
         )  # fmt: skip
 
     # ------------------------------------------------------------ orders
@@ -336,6 +346,11 @@ class Fold:
         for place, feature in enumerate(self.features):
             table[feature] = list(values[place::width])
         return table
+
+    def monitoring_columns(self) -> dict[str, list[Any]]:
+        """Columns of the table `monitoring`, in order of time."""
+        names = ("time", "symbol", "metric", "value", "threshold", "verdict", "window")
+        return _columns(names, sorted(self.readings, key=lambda each: each[0]))
 
     def order_columns(self) -> dict[str, list[Any]]:
         """Columns of the table `orders`."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Reading,
         monitor_walk,
         readings_frame,
+        reference_of,
     )
     from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
     from septet._learn.rules import (
@@ -101,6 +102,7 @@ __all__ = [
     "pack_model",
     "pool",
     "readings_frame",
+    "reference_of",
     "restore_of",
     "segments",
     "store_model",
@@ -116,7 +118,15 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "dataset": ("Dataset", "SymbolBars", "gather", "pool", "segments", "symbol_bars"),
     "fills": ("fill_readings",),
     "fitting": ("Fitted", "Served", "Trainer", "Window"),
-    "health": ("DriftWatch", "Health", "HealthRule", "Reading", "monitor_walk", "readings_frame"),
+    "health": (
+        "DriftWatch",
+        "Health",
+        "HealthRule",
+        "Reading",
+        "monitor_walk",
+        "readings_frame",
+        "reference_of",
+    ),
     "labels": ("NEVER_NS", "LabelRule", "Labels", "make_labels"),
     "rules": (
         "health_rule",

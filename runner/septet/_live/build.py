@@ -16,11 +16,13 @@ from septet._core.engine import Engine
 from septet._core.external import ExternalEngine
 from septet._core.guards import Guards
 from septet._core.live import LiveCore
+from septet._core.monitoring import Monitoring
 from septet._core.orders import Orders, Timing
 from septet._core.wiring import Names, OrderRules
 from septet._data.bars import Instrument
 from septet._live.intake import Intake, Schedule
 from septet._live.models import Models
+from septet._live.monitors import monitors_of
 from septet._live.training import TrainingTimes, load_served
 from septet._plan.plan import Plan
 from septet._shell.eventful import window_of
@@ -114,11 +116,19 @@ def core_of(
         checks = Checks([_checked(each) for each in instruments], limits_of(strategy, speed))
         checks.equity = engine.equity
         orders = Orders(tag, checks, guards, lambda k: core.engine.held(k), timing)
-    core = LiveCore(names, engine, intake, models, guards, rules, orders, checks)
+    inputs = _model_inputs(plan, strategy)
+    scale = [engine.scale(k) for k in range(len(instruments))]
+    monitors = monitors_of(
+        strategy, scale, _input_names(plan, strategy), inputs, models, lambda: core.engine
+    )
+    if external:
+        engine.dropped = monitors.monitors.record.log
+    monitoring = Monitoring(monitors, strategy.universe.symbols)
+    core = LiveCore(names, engine, intake, models, guards, rules, orders, checks, monitoring)
     features = tuple(plan.assembly.features)
     return Build(
         loaded, core, plan, names, tuple(instruments), plan.memory_bars + 2, features,
-        tuple(_model_inputs(plan, strategy)),
+        tuple(inputs),
     )  # fmt: skip
 
 
@@ -147,16 +157,22 @@ def _model_inputs(plan: Plan, strategy: Any) -> list[int]:
     if strategy.model is None:
         return []
     graph, rows_of = plan.assembly.graph, plan.assembly.rows.f
-    chosen = strategy.model.extra.get("inputs") or plan.assembly.features
-    columns = [graph.named[name] for name in chosen]
+    columns = [graph.named[name] for name in _input_names(plan, strategy)]
     return [rows_of[column.node, column.output] for column in columns]
+
+
+def _input_names(plan: Plan, strategy: Any) -> list[str]:
+    """Names of the features a model reads, in order."""
+    if strategy.model is None:
+        return []
+    return list(strategy.model.extra.get("inputs") or plan.assembly.features)
 
 
 def _models_of(loaded: Any, plan: Plan, run_folder: Path) -> Models | None:
     block = loaded.strategy.model
     if block is None:
         return None
-    names = list(block.extra.get("inputs") or plan.assembly.features)
+    names = _input_names(plan, loaded.strategy)
 
     def load(event: m.ModelReady) -> Any:
         return load_served(run_folder, event, names, learn.restore_of(block))
@@ -187,8 +203,12 @@ def _names(plan: Plan, strategy: Any, external: bool) -> Names:
         symbols=tuple(symbols), reasons=tuple(plan.assembly.reasons), halts=tuple(halts),
         base=tuple(base for base, _ in pairs), quote=tuple(quote for _, quote in pairs),
         external=external, explained=tuple(plan.assembly.explained),
-        training_times=_schedule_of(strategy),
+        training_times=_schedule_of(strategy), on_drift=_retrains_on_drift(strategy),
     )  # fmt: skip
+
+
+def _retrains_on_drift(strategy: Any) -> bool:
+    return strategy.model is not None and bool(strategy.model.extra["training"].on_drift)
 
 
 def _resume(value: Any) -> str:
@@ -224,7 +244,8 @@ def _order_rules(strategy: Any, speed: float, *, protects: bool) -> OrderRules:
         decide_within_ns=int(within),
         patience_ns=int(order.config.patience) if rests else 0,
         max_slippage=float(order.config.max_slippage) if rests else 0.0,
-        protects=protects, adopts=strategy.risk.adopt == "adopt",
+        protects=protects, latency_alarm_ns=int(strategy.monitoring.fills.latency_alarm),
+        adopts=strategy.risk.adopt == "adopt",
     )  # fmt: skip
 
 

@@ -84,6 +84,11 @@ class Known:
         elif isinstance(each, m.Lifted):
             self.fired.pop(each.rule, None)
 
+    @property
+    def decided_ns(self) -> int:
+        """The newest decision time that is stored (market time), -1 for none."""
+        return self._folded.time_ns
+
     def held(self) -> list[str]:
         """Return the rules that hold now and that only a person lifts."""
         return [

@@ -16,6 +16,7 @@ from septet._journal.lease import Holder, Lease, boot_id, insist_alone, mark_pat
 from septet._journal.log import Durability, Journal
 from septet._live import start as begin
 from septet._live.account import AccountGate, AccountLimits, Member
+from septet._live.alerts import Alerts
 from septet._live.build import currencies
 from septet._live.clock import LiveClock
 from septet._live.dispatch import Dispatcher
@@ -26,6 +27,7 @@ from septet._live.lane_end import end_run
 from septet._live.listen import history_ns_of, make_market, trainer_of
 from septet._live.logs import RunLog, lines_of
 from septet._live.market import MarketDesk
+from septet._live.metrics import Seen
 from septet._live.shell import Ended, Shell
 from septet._live.stop import LaneEnd
 from septet._live.supervisor import Supervisor
@@ -69,7 +71,11 @@ class Lane:
             place.folder, now_ns=clock.now_ns, level=options.level, quiet=options.quiet,
             stream=options.stream, run=place.run_id, strategy=self.strategy.name,
         )  # fmt: skip
-        self.tell = self.log.tell
+        self.alerts = Alerts(
+            self.strategy.monitoring.alerts, f"{self.strategy.name} {self.strategy.mode}",
+            loaded.base_dir, self.log.tell,
+        )  # fmt: skip
+        self.seen, self.live_ns = Seen(), -1
         self.supervisor = supervisor
         self.tasks = supervisor.of(tell=self.tell, puts=lambda: [self.put])
         self.member = self._member(gate)
@@ -101,6 +107,17 @@ class Lane:
             capital=account.capital, limits=AccountLimits.of(self.strategy),
         )  # fmt: skip
 
+    def tell(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        """Log something that is no row of the journal; a failure is an alert as well."""
+        self.log.tell(level, event, fields)
+        if level in ("error", "critical"):
+            self.alerts.failed(event, str(fields.get("text", "")))
+
+    @property
+    def switch_holds(self) -> bool:
+        """Whether a person has halted the run."""
+        return read_halt(self.place.folder) is not None
+
     @property
     def durability(self) -> Durability:
         """What a committed order is safe against."""
@@ -110,7 +127,7 @@ class Lane:
     @property
     def halted(self) -> bool:
         """Whether a person's halt, or a rule that only a person lifts, holds."""
-        return read_halt(self.place.folder) is not None or bool(self.known.held())
+        return self.switch_holds or bool(self.known.held())
 
     # ------------------------------------------------------------ local
 
@@ -205,6 +222,7 @@ class Lane:
 
     async def connect(self, feed: LiveFeed, venue: LiveVenue | None) -> None:
         """Listen to the feed, open the venue; a new run reads its history."""
+        self.alerts.start(self.tasks)
         left = self.options.bars and self.options.bars - self.known.decisions
         self.market = make_market(
             self.loaded, feed, self.known.standing, clock=self.clock, tell=self.tell,
@@ -322,6 +340,7 @@ class Lane:
         if fresh and await begin.first_model(self.known.trains, self.stopping, self.tell):
             self.market.barriers.begin_here()
         self.market.listen()
+        self.live_ns = self.clock.market_ns()
         self.tell("info", "live", {"text": f"{self.strategy.name} is live"})
 
     def _safe_mode(self, doubt: str) -> None:
@@ -362,8 +381,10 @@ class Lane:
         self.switch.stored(event)
         if self._reconciling is not None:
             self._reconciling.append((event, commands))
+        self.seen.take(event, commands, self.symbols)
+        self.alerts.row(event, commands, self.symbols)
         for level, name, fields in lines_of(event, commands, self.symbols):
-            self.tell(level, name, fields)
+            self.log.tell(level, name, fields)
         bars, until_ns = self.options.bars, self.options.until_ns
         if (bars is not None and self.known.decisions >= bars) or (
             until_ns is not None and self.clock.market_ns() >= until_ns
@@ -434,6 +455,7 @@ class Lane:
         try:
             return await end_run(self, reason)
         finally:
+            await self.alerts.close()
             await self.tasks.close()
             if self.lease is not None:
                 self.lease.release()

@@ -124,6 +124,6 @@ def trainer_of(
 
     async def train(command: m.Train) -> m.Event:
         await ready.wait()
-        return await desk.train(command.number, command.trained_to_ns)
+        return await desk.train(command.number, command.trained_to_ns, command.cause)
 
     return desk, train

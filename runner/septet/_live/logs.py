@@ -90,6 +90,11 @@ class _Both:
                 self._file.close()
             self._file = None
 
+    def end(self) -> None:
+        """Close the file for good: what is said after that goes to the stream alone."""
+        self.close()
+        self._path = None
+
     # structlog calls the method named after the level
     debug = info = warning = error = critical = msg = write
 
@@ -128,8 +133,8 @@ class RunLog:
             getattr(self._logger, level)(event, level=level, **fields)
 
     def close(self) -> int:
-        """Close the file; return how many lines it lost."""
-        self._both.close()
+        """Close the file for good; return how many lines it lost."""
+        self._both.end()
         return self._both.lost
 
     def _stamped(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
@@ -279,8 +284,16 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
             return "info", "lifted", {"text": text, "rule": command.rule}
         case m.Alerted():
             return command.level, command.event, {"text": command.text, "symbol": symbol}
+        case m.Watched() if command.verdict != "ok":
+            text = f"{command.metric} is {command.value}, the bound {command.threshold}"
+            fields = {"text": f"{text}: {command.verdict}", "symbol": symbol}
+            return "info", "reading", fields
         case m.Train():
-            return "info", "train", {"text": f"model {command.number} is being fitted"}
+            return (
+                "info",
+                "train",
+                {"text": f"model {command.number} is being fitted ({command.cause})"},
+            )
         case _:
             return None
 

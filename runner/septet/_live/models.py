@@ -68,6 +68,13 @@ class Models:
         """Number of the newest window that gave a result, -1 for none."""
         return max((each.event.number for each in self._entries), default=-1)
 
+    def ready(self, number: int) -> int | None:
+        """From when on the model of a window decides; None while there is none of it."""
+        for each in self._entries:
+            if each.event.number == number and isinstance(each.event, m.ModelReady):
+                return each.ready_ns
+        return None
+
     def at(self, time_ns: int) -> m.ModelReady | m.ModelFailed | None:
         """What is in force at a decision time; older windows are forgotten."""
         if self._current is not None and self._current.ready_ns <= time_ns < self._until_ns:

@@ -17,6 +17,7 @@ from septet._live import start as begin
 from septet._live.account import AccountGate, SharedVenue, insist_on_funds
 from septet._live.clock import LiveClock, WallClock
 from septet._live.lane import Lane
+from septet._live.metrics import MetricsServer, addresses_of
 from septet._live.pages import merge_aside
 from septet._live.stop import STOP_WITHIN_S, LaneEnd, LoopWatch, Signals, project
 from septet._live.supervisor import Supervisor
@@ -175,10 +176,12 @@ class _Process:
         self.reason = ""
         self._skew_s = self._account_s = 0.0
         self._venue: LiveVenue | None = None
+        self._servers: list[MetricsServer] = []
         self.supervisor = Supervisor(
             clock, self._tell, lambda: [lane.put for lane in self._running()]
         )
         self.tasks = self.supervisor.of()
+        self._serving = self.supervisor.of()
 
     # ------------------------------------------------------------ the whole
 
@@ -212,7 +215,10 @@ class _Process:
             watch.close()
             if schedule is not None:
                 schedule.shutdown(wait=False)
+            await self._serving.close()
             await self._end_all()
+            for server in self._servers:
+                await server.close()
             await self.supervisor.close()
             if self.signals:
                 self._listened.forget(loop)
@@ -259,6 +265,7 @@ class _Process:
             lane.prepare()
             if lane.build is not None:
                 lane.member.take_up(lane.build.core)
+        await self._serve()
         venues = self._venues(gate)
         for lane, feed, venue in zip(self.lanes, feeds, venues, strict=True):
             await lane.connect(feed, venue)
@@ -269,6 +276,23 @@ class _Process:
             self._tell("warning", "netting", {"text": text})
         for lane in self.lanes:
             await lane.begin()
+
+    async def _serve(self) -> None:
+        """Serve metrics and health where the files say so.
+
+        A new run is refused where it cannot listen. One that goes on may hold positions: it does,
+        says so, and tries again.
+        """
+        for address in addresses_of(self.lanes):
+            server = MetricsServer(address, lambda: self.lanes)
+            try:
+                await server.open()
+            except InputError as error:
+                if all(lane.place.fresh for lane in self.lanes):
+                    raise
+                self._tell("error", "metrics", {"text": error.message})
+            server.keep(self._serving)
+            self._servers.append(server)
 
     def _feed(self, number: int, loaded: Any) -> LiveFeed:
         """Make a strategy's feed; its tasks are the business of this strategy alone."""

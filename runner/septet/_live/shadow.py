@@ -130,7 +130,7 @@ def _engine_over(build: Build, taken: _Taken) -> Engine:
     state = plan.state(strategy.account.capital, build.instruments)
     window = _window_over(plan, state, taken)
     kind = _ShadowExternal if build.names.external else _ShadowEngine
-    engine: Engine = kind(window, keeps_log=False)
+    engine: Engine = kind(window, keeps_log=False, dropped=build.core.engine.dropped)
     with np.errstate(all="ignore"):
         plan.module.observe(0, len(taken.barriers), window.arrays.table)
     return engine
@@ -192,7 +192,7 @@ def _compared(
 
 
 def _rows(commands: Sequence[m.Command]) -> list[m.Command]:
-    return [each for each in commands if isinstance(each, m.Decided | m.Ruled)]
+    return [each for each in commands if isinstance(each, m.Watched | m.Decided | m.Ruled)]
 
 
 def _only(entry: Entry, commands: Sequence[m.Command]) -> Entry:

@@ -13,7 +13,7 @@ import struct
 import sys
 import threading
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -73,11 +73,16 @@ def fit(work: Work) -> Any:
     block, bar_ns = strategy.model, strategy.universe.bar
     assert block is not None
     labels = learn.make_labels(dataset, learn.label_rule(block.extra["label"], bar_ns))
-    return learn.fit_window(
+    found = learn.fit_window(
         dataset, learn.trainer_of(block), labels,
         learn.training_rule(block.extra["training"], bar_ns),
         seed=strategy.seed, trained_to_ns=work.trained_to_ns, number=work.number, cause=work.cause,
     )  # fmt: skip
+    if found.model is None or found.train_rows is None:
+        return found
+    window = strategy.monitoring.model.psi_window
+    reference = learn.reference_of(dataset.x[found.train_rows], dataset.feature_names, window)
+    return replace(found, card={**found.card, "reference": reference})
 
 
 def store(found: Any, folder: Path) -> dict[str, Any]:
@@ -93,6 +98,9 @@ def store(found: Any, folder: Path) -> dict[str, Any]:
         "ready_ns": found.ready_ns,
         "expires_ns": found.expires_ns,
         "rows": found.rows,
+        "rows_up": found.card["rows_up"],
+        "first_row_ns": found.card["first_row_ns"],
+        "reference": found.card["reference"],
     }
 
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,7 @@ from septet._live.feed_shelf import Shelf
 from septet._live.train_worker import HEAD, RESULT, Work
 from septet.errors import ModelError
 
-__all__ = ["TrainingDesk", "TrainingTimes", "load_served"]
+__all__ = ["TrainingDesk", "TrainingTimes", "load_served", "ready_event"]
 
 _MODELS: Final = "models"
 _TAIL: Final = 2_000
@@ -132,7 +132,9 @@ class TrainingDesk:
         child = self._child
         return child.pid if child is not None and child.returncode is None else None
 
-    async def train(self, number: int, trained_to_ns: int) -> m.ModelReady | m.ModelFailed:
+    async def train(
+        self, number: int, trained_to_ns: int, cause: m.Cause = "schedule"
+    ) -> m.ModelReady | m.ModelFailed:
         """Fit the model with data up to a time; say that it is ready, or why there is none."""
         async with self._lock:
             text = "the run ended"
@@ -141,7 +143,7 @@ class TrainingDesk:
                     break
                 if attempt:
                     self._say(f"model {number}: {text}; it is fitted once more")
-                found = await self._once(number, trained_to_ns)
+                found = await self._once(number, trained_to_ns, cause)
                 if "died" not in found:
                     return self._event(number, trained_to_ns, found)
                 text = found["died"]
@@ -159,13 +161,13 @@ class TrainingDesk:
             with suppress(ProcessLookupError):  # it may have ended by itself just now
                 os.killpg(self.pid, signal.SIGKILL)
 
-    async def _once(self, number: int, trained_to_ns: int) -> dict[str, Any]:
+    async def _once(self, number: int, trained_to_ns: int, cause: m.Cause) -> dict[str, Any]:
         work = self._folder / _MODELS / f".work-{number:03d}"
         await asyncio.to_thread(_empty, work)
         loaded = self._loaded
         market = self._shelf.market(trained_to_ns)  # here: the shelf grows in this thread
         order = Work(
-            loaded.tree, loaded.path, loaded.base_dir, market, number, trained_to_ns,
+            loaded.tree, loaded.path, loaded.base_dir, market, number, trained_to_ns, cause,
             external=self._external,
         )  # fmt: skip
         data = await asyncio.to_thread(pickle.dumps, order)
@@ -207,11 +209,23 @@ class TrainingDesk:
                 at_ns=self._now_ns(), number=number, trained_to_ns=trained_to_ns,
                 text=str(found["failed"]),
             )  # fmt: skip
-        return m.ModelReady(
-            at_ns=self._now_ns(), number=number, fingerprint=found["fingerprint"],
-            trained_to_ns=trained_to_ns, ready_ns=found["ready_ns"],
-            expires_ns=found["expires_ns"], folder=found["folder"],
-        )  # fmt: skip
+        return ready_event(self._now_ns(), number, trained_to_ns, found)
+
+
+def ready_event(
+    at_ns: int, number: int, trained_to_ns: int, found: Mapping[str, Any]
+) -> m.ModelReady:
+    """Return what announces a model that a training process stored."""
+    reference = tuple(
+        (name, tuple(each["edges"]), tuple(each["share"]), each["chance"])
+        for name, each in found["reference"].items()
+    )
+    return m.ModelReady(
+        at_ns=at_ns, number=number, fingerprint=found["fingerprint"],
+        trained_to_ns=trained_to_ns, ready_ns=found["ready_ns"], expires_ns=found["expires_ns"],
+        folder=found["folder"], rows=found["rows"], rows_up=found["rows_up"],
+        first_row_ns=found["first_row_ns"], reference=reference,
+    )  # fmt: skip
 
 
 def _empty(folder: Path) -> None:

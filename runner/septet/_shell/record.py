@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -72,7 +73,7 @@ class _Rows:
         known = np.array(self.known, np.int64)
         stop = int(np.searchsorted(known, before_ns, side="left"))
         LI = np.array(self.whole, np.int64).reshape(-1, layout.LI_COLUMNS)[:stop]
-        LF = np.array(self.parts, np.float64).reshape(-1, self.width or layout.LF_FIXED)
+        LF = np.array(self.parts, np.float64).reshape(-1, self.width or layout.LF_LEAST)
         return known[:stop], LI, LF[:stop]
 
     def kept(self) -> list[Any]:
@@ -128,8 +129,8 @@ class Record:
     def counts(self, before_ns: int) -> tuple[int, int, int]:
         """How many times, fills and trades were known before a time."""
         columns = (self._times, self._fills.known, self._trades.known)
-        found = [int(np.searchsorted(np.array(each, np.int64), before_ns)) for each in columns]
-        return found[0], found[1], found[2]
+        times, fills, trades = (bisect_left(each, before_ns) for each in columns)
+        return times, fills, trades
 
     def fills(self, before_ns: int) -> FillRows:
         """Fills known before a time."""

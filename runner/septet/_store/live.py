@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._files import replace_file, replacing
-from septet._journal.fold import Fold
+from septet._journal.fold import Block, Fold
 from septet._journal.lease import holder_of
 from septet._journal.reader import Reader, understood
 from septet._journal.verify import doubt_of
@@ -39,6 +39,8 @@ __all__ = [
 ]
 
 DAY_NS: Final = 86_400_000_000_000
+MONITOR: Final = "monitoring."
+"""How the rule of a monitor's block begins."""
 _ENDED: Final = {True: "stopped", False: "failed", None: "killed"}
 """How a run ended: cleanly, by its own failure, or without a word."""
 _ZSTD: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
@@ -87,6 +89,9 @@ def _halts(fold: Fold) -> list[HaltEvent]:
     known: Mapping[str, Any] = fold.head.facts.get("halts", {})
     events, peak, place = [], float(fold.head.facts.get("capital", 0.0)), 0
     for block in fold.blocks:
+        if block.rule.startswith(MONITOR):
+            events.append(_of_monitor(fold, block))
+            continue
         if block.rule not in known:
             continue
         while place < len(fold.equity) and fold.equity[place][0] <= block.time_ns:
@@ -106,6 +111,21 @@ def _halts(fold: Fold) -> list[HaltEvent]:
     return events
 
 
+def _of_monitor(fold: Fold, block: Block) -> HaltEvent:
+    """A block of a monitor, with what it read."""
+    name = block.rule.removeprefix(MONITOR).removesuffix(":block")
+    bad = [
+        row for row in fold.readings
+        if row[0] <= block.time_ns and row[5] in ("block", "halt")
+        and (row[2].partition(":")[0] == name or name == "model")
+    ]  # fmt: skip
+    value, threshold = bad[-1][3:5] if bad else (0.0, 0.0)
+    return HaltEvent(
+        time_ns=block.time_ns, rule=block.rule, value=value, threshold=threshold,
+        then=block.then, resume=block.lifts, resumed_ns=block.lifted_ns,
+    )  # fmt: skip
+
+
 def _notes(fold: Fold) -> list[str]:
     notes = [f"read from a journal of {fold.seq:,} entries over {fold.sessions} starts"]
     if fold.head.mode == "paper":
@@ -120,7 +140,8 @@ def result_of(fold: Fold) -> RunResult:
         facts=_facts(fold), bars=_bars(fold), halts=_halts(fold), models=fold.models,
         decisions=_columns(fold.decision_columns()), orders=_columns(fold.order_columns()),
         fills=_columns(fold.fill_columns()), trades=_columns(fold.trade_columns()),
-        equity=_columns(fold.equity_columns()), data_hashes={},
+        equity=_columns(fold.equity_columns()), monitoring=_columns(fold.monitoring_columns()),
+        data_hashes={},
         resolved=facts.get("resolved", {}), strategy_text=str(facts.get("strategy_text", "")),
         distributions=facts.get("distributions", {}), notes=_notes(fold),
         manifest={

@@ -1,0 +1,28 @@
+"""A snapshot of a live core."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["CoreKept"]
+
+
+class CoreKept(msgspec.Struct, kw_only=True):
+    """Everything a core needs to go on as if nothing had happened."""
+
+    engine: bytes
+    orders: bytes
+    guards: bytes
+    checks: bytes
+    intake: bytes
+    models: bytes
+    monitoring: bytes
+    sent: dict[str, tuple[int, int]]
+    session: int
+    market_ns: int
+    trained_to_ns: int
+    windows: int
+    fills: int
+    stops: dict[int, int]
+    traces: dict[int, str]
+    dust: dict[int, float]

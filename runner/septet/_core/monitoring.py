@@ -1,0 +1,152 @@
+"""What monitors say in a live run, as commands: readings, blocks, alerts, retrains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from septet import messages as m
+from septet._core.blocks import MonitorHook
+from septet._core.telling import DOES
+
+__all__ = ["LATENCY", "Latency", "MonitorPort", "Monitoring"]
+
+SENT: Final = 1_024
+"""Newest orders whose answer is waited for."""
+NS: Final = 1_000_000_000
+LATENCY: Final = "latency"
+
+
+class MonitorPort(MonitorHook, Protocol):
+    """The monitors of a run; see `septet._live.monitors.LiveMonitors`."""
+
+    def take(self) -> Any:
+        """Return what was said since the last call: readings, acts, failures, drift."""
+        ...
+
+    def ruled(self, curve: Any) -> None: ...
+    def asked(self, command: m.Train) -> None: ...
+    def model(self, event: m.ModelReady | m.ModelFailed) -> None: ...
+    def resume(self) -> list[str]: ...
+    def snapshot(self) -> bytes: ...
+    def restore(self, data: bytes) -> None: ...
+
+
+class Monitoring:
+    """Puts what the monitors of a run say into commands."""
+
+    def __init__(self, port: MonitorPort, symbols: Sequence[str]) -> None:
+        self.port = port
+        self._numbers = {name: k for k, name in enumerate(symbols)}
+        self._verdicts: dict[str, str] = {}
+
+    def commands(self, equity: float) -> tuple[list[m.Command], int | None]:
+        """Return what was said at a decision time, and the time of drift, if any was read."""
+        found, out = self.port.take(), list[m.Command]()
+        for each in found.readings:
+            k = self._numbers.get(each.symbol, -1)
+            out.append(watched(each.time_ns, each.metric, each.value, each.threshold,
+                               each.verdict, each.window, k))  # fmt: skip
+            out += self._alert(each, k)
+        for name, text in found.failed:
+            text = f"{text}; it is not read again, and nothing watches what it watched"
+            out.append(alerted("error", "monitor_failed", f"monitoring.{name}: {text}"))
+        for act in found.acts:
+            if not act.on:
+                out.append(m.Lifted(rule=act.rule, by="the monitor"))
+                continue
+            out.append(
+                m.Fired(rule=act.rule, then=act.then, lifts=act.lifts, equity=equity, text=act.text)
+            )
+            text = f"{act.rule}: {act.text}: {DOES[act.then]}, until: {act.lifts}"
+            out.append(alerted("critical", "halt", text))
+        return out, found.drift_ns
+
+    def _alert(self, each: Any, k: int) -> list[m.Command]:
+        """Alert a person when a verdict gets worse; as long as it stays nothing is said again."""
+        key = f"{each.metric}@{each.symbol}"
+        before = self._verdicts.get(key, "ok")
+        if each.verdict == "ok":
+            self._verdicts.pop(key, None)
+            return []
+        self._verdicts[key] = each.verdict
+        if each.verdict == before:
+            return []
+        text = f"{each.metric} is {each.value:.6g}, the bound {each.threshold:.6g}: {each.verdict}"
+        event = "retrain" if each.verdict == "retrain" else "verdict"
+        return [alerted("warning", event, text, k)]
+
+    def resume(self) -> list[m.Command]:
+        """End the halts of monitors: a person resumes the run."""
+        self._verdicts.clear()
+        return [m.Lifted(rule=rule, by="septet resume") for rule in self.port.resume()]
+
+    def snapshot(self) -> bytes:
+        """Everything needed to go on."""
+        return msgspec.msgpack.encode([self.port.snapshot(), self._verdicts])
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot."""
+        port, self._verdicts = msgspec.msgpack.decode(data)
+        self.port.restore(port)
+
+
+class Latency:
+    """How long a venue takes to answer: from the event that made an order to the answer's.
+
+    Both are times at which this process took the event in, by its own clock.
+    """
+
+    def __init__(self, alarm_ns: int) -> None:
+        self._alarm_ns = alarm_ns
+        self.sent: dict[str, tuple[int, int]] = {}
+
+    def take(
+        self, event: m.Event, commands: Sequence[m.Command], market_ns: int
+    ) -> list[m.Command]:
+        """Take in an event with its commands; return the reading of an order that was answered."""
+        found = list[m.Command]()
+        client_id = getattr(event, "client_id", "")
+        if client_id and client_id in self.sent:
+            since_ns, k = self.sent.pop(client_id)
+            seconds, bound = (event.at_ns - since_ns) / NS, self._alarm_ns / NS
+            late = seconds > bound
+            found.append(
+                watched(market_ns, LATENCY, seconds, bound, "warn" if late else "ok", 1, k)
+            )
+            if late:
+                text = (
+                    f"the venue took {seconds:.3g} s to answer {client_id}, the bound {bound:g} s"
+                )
+                found.append(alerted("warning", LATENCY, text, k))
+        for each in commands:
+            if type(each) is m.Submit:
+                self.sent[each.client_id] = (event.at_ns, each.symbol)
+                if len(self.sent) > SENT:
+                    del self.sent[next(iter(self.sent))]
+        return found
+
+
+def watched(
+    time_ns: int,
+    metric: str,
+    value: float,
+    threshold: float,
+    verdict: Any,
+    window: int,
+    symbol: int,
+) -> m.Watched:
+    """Return a reading as the journal holds it: what is no number is None."""
+    return m.Watched(
+        time_ns=time_ns, metric=metric, value=value if isfinite(value) else None,
+        threshold=threshold if isfinite(threshold) else None, verdict=verdict, window=window,
+        symbol=symbol,
+    )  # fmt: skip
+
+
+def alerted(level: Any, event: str, text: str, symbol: int = -1) -> m.Alerted:
+    """Return something a person should know."""
+    return m.Alerted(level=level, event=event, text=text, symbol=symbol)

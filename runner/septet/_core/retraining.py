@@ -1,0 +1,75 @@
+"""When a live run asks for models: on the file's schedule, and where its health asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from septet import messages as m
+from septet._core.wiring import ModelPort
+
+__all__ = ["Retraining"]
+
+UNTRAINED_NS: Final = 24 * 3_600 * 1_000_000_000
+"""How far ahead is looked for the next model that is due (market time)."""
+
+
+class Retraining:
+    """Which windows were asked for, and which are due.
+
+    Parameters
+    ----------
+    times
+        Training times after one time and up to another; None where nothing is trained.
+    on_drift
+        Whether readings of the model's health may ask for a model out of schedule.
+    models
+        What has arrived.
+    """
+
+    def __init__(
+        self,
+        times: Callable[[int, int], Sequence[int]] | None,
+        models: ModelPort | None,
+        *,
+        on_drift: bool,
+    ) -> None:
+        self._times, self._models, self._on_drift = times, models, on_drift
+        self.trained_to_ns, self.windows = -1, 0
+        self._untrained_to_ns = -1
+
+    def due(self, market_ns: int) -> list[m.Train]:
+        """Ask for the models that are due; after a long pause for the newest one alone."""
+        times, found = self._times, list[m.Train]()
+        if times is None or market_ns <= self._untrained_to_ns:
+            return found
+        for trained_to_ns in times(self.trained_to_ns, market_ns):
+            found.append(self._asked(trained_to_ns, "schedule"))
+        ahead_ns = market_ns + UNTRAINED_NS  # orders need not wait for the same answer
+        if self.trained_to_ns >= 0 and not times(self.trained_to_ns, ahead_ns):
+            self._untrained_to_ns = ahead_ns
+        return found
+
+    def drift(self, drift_ns: int, market_ns: int) -> list[m.Train]:
+        """Ask for a model because of drift read at a time, as the walk of a backtest does.
+
+        None is asked for while the newest window has not given a model that decides, and where
+        the schedule is due anyway.
+        """
+        times, models = self._times, self._models
+        if times is None or models is None or not self._on_drift or not self.windows:
+            return []
+        ready_ns = models.ready(self.windows - 1)
+        if ready_ns is None or drift_ns <= ready_ns or times(self.trained_to_ns, market_ns):
+            return []
+        return [self._asked(drift_ns, "drift")]
+
+    def _asked(self, trained_to_ns: int, cause: m.Cause) -> m.Train:
+        made = m.Train(number=self.windows, trained_to_ns=trained_to_ns, cause=cause)
+        self.trained_to_ns = trained_to_ns
+        self.windows += 1
+        return made
+
+    def restore(self, trained_to_ns: int, windows: int) -> None:
+        """Go on where a snapshot was taken."""
+        self.trained_to_ns, self.windows, self._untrained_to_ns = trained_to_ns, windows, -1

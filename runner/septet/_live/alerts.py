@@ -1,0 +1,305 @@
+"""Alerts of a paper or live run: a bounded queue beside the orders, and a channel that may fail.
+
+What is worth an alert is said once a row is stored and its orders have left. A thread sends, so
+that a channel that hangs holds up nothing but later alerts; of those the oldest are dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from septet import messages as m
+from septet._config.secrets import read_secret
+from septet._core.guards import RULES
+from septet._core.telling import DOES
+from septet._host.tasks import Tasks
+from septet._live.logs import UNHEARD
+from septet._live.shell import Tell
+from septet.errors import InputError, SeptetError
+from septet_schemas.base import SecretRef
+
+__all__ = ["Alert", "Alerts", "Counts", "alerts_of"]
+
+WAITING: Final = 256
+"""Alerts that wait at most; a new one pushes the oldest out."""
+SEND_S: Final = 15.0
+"""A channel that has not answered for so long counts as hanging."""
+FLUSH_S: Final = 3.0
+"""So long the end of a run waits for what it says last."""
+_HIDDEN: Final = "***"
+_LOGGER: Final = "septet.alerts"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something a person should hear of; it is sent if the file names one of its `kinds`."""
+
+    kinds: frozenset[str]
+    title: str
+    text: str
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the alerts so far."""
+
+    sent: int = 0
+    failed: int = 0
+    dropped: int = 0
+    hanging: bool = False
+
+
+_GUARD_KINDS: Final = {
+    "feed_stale": "stale_data", "feed_down": "disconnect", "venue_down": "disconnect",
+    "unknown_order": "unknown_order",
+}  # fmt: skip
+_READINGS: Final = frozenset({"verdict", "latency"})
+
+
+def alerts_of(event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]) -> list[Alert]:
+    """Return what of a stored row is worth an alert."""
+    found = []
+    if isinstance(event, m.Started):
+        found.append(_alert(["start"], "started", f"session {event.session} of {event.run_id}"))
+    elif isinstance(event, m.Operated):
+        kind = "stop" if event.action == "stop" else "halt"
+        found.append(_alert([kind], event.action, f"by {event.name}: {event.reason}"))
+    elif isinstance(event, m.Refused):
+        text = f"{event.client_id}: {event.code} {event.text}".strip()
+        found.append(_alert(["rejected_order"], "order rejected", text))
+    drift = any(isinstance(each, m.Watched) and _is_drift(each) for each in commands)
+    for each in commands:
+        found += _of_command(each, symbols, drift=drift)
+    return found
+
+
+def _of_command(each: m.Command, symbols: Sequence[str], *, drift: bool) -> list[Alert]:
+    symbol = symbols[k] if 0 <= (k := getattr(each, "symbol", -1)) < len(symbols) else ""
+    if isinstance(each, m.Fired):
+        if each.text.endswith(UNHEARD):  # every start begins with streams that were not heard yet
+            return []
+        kinds = ["block", _GUARD_KINDS.get(each.rule.partition(":")[0], "block")]
+        if each.rule.partition(":")[0] not in RULES and each.then != "block_entries":
+            kinds.append("halt")
+        text = f"{DOES.get(each.then, each.then)}, until: {each.lifts}. {each.text}".strip()
+        return [_alert(kinds, each.rule, f"{text} Equity {each.equity:.2f}.")]
+    if isinstance(each, m.Lifted):
+        kind = _GUARD_KINDS.get(each.rule.partition(":")[0], "block")
+        return [_alert(["block", kind], f"{each.rule} is over", f"ended by {each.by}")]
+    if isinstance(each, m.Traded):
+        did = "bought" if each.side == "buy" else "sold"
+        text = f"{did} {each.quantity:.10g} at {each.price:.10g}, holds {each.position:.10g}"
+        return [_alert(["fill"], f"{symbol} {did}", text)]
+    if isinstance(each, m.Alerted):
+        return _of_alerted(each, symbol, drift=drift)
+    return []
+
+
+def _of_alerted(each: m.Alerted, symbol: str, *, drift: bool) -> list[Alert]:
+    if each.event == "halt":  # said with its block
+        return []
+    kinds = ["verdict"] if each.event in _READINGS else []
+    if each.event == "retrain":
+        kinds += ["verdict", "retrain"]
+    if kinds and drift:
+        kinds.append("drift")
+    if each.level in ("error", "critical"):
+        kinds.append("error")
+    title = f"{each.event} {symbol}".strip()
+    return [_alert(kinds, title, each.text)] if kinds else []
+
+
+def _is_drift(each: m.Watched) -> bool:
+    return each.verdict != "ok" and each.metric.partition(":")[0] in ("psi", "auc")
+
+
+def _alert(kinds: Sequence[str], title: str, text: str) -> Alert:
+    return Alert(frozenset(kinds), title, text)
+
+
+class _ToLog(logging.Handler):
+    """Brings what the channel `log` writes into the log of the run."""
+
+    def __init__(self, tell: Tell) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = record.levelname.lower()
+        self._tell(level, "alert", {"text": record.getMessage()})
+
+
+class Alerts:
+    """Sends the alerts of one strategy.
+
+    Parameters
+    ----------
+    block
+        `monitoring.alerts` of the file, None for none.
+    name
+        What every title begins with: the strategy and its mode.
+    base_dir
+        Where `file:` references begin.
+    tell
+        The log of the run: of a channel that fails or hangs it says so.
+
+    Raises
+    ------
+    InputError
+        The channel cannot be used: a secret is not there, or is not what the channel wants.
+    """
+
+    def __init__(self, block: Any, name: str, base_dir: Any, tell: Tell) -> None:
+        self.counts, self._name, self._base_dir, self._tell = Counts(), name, base_dir, tell
+        self._waiting: deque[Alert] = deque()
+        self._arrived: asyncio.Event | None = None
+        self._busy = False
+        self._secrets: list[str] = []
+        self._trouble: Counter[str] = Counter()
+        self._channel: Any = None if block is None else self._opened(block)
+        self._kinds = frozenset(block.extra["events"]) if block is not None else frozenset()
+        self._handler: logging.Handler | None = None
+        if block is not None and block.use.rpartition("/")[2] == "log":
+            self._handler = _ToLog(tell)
+            logging.getLogger(_LOGGER).addHandler(self._handler)
+            logging.getLogger(_LOGGER).propagate = False
+
+    def _opened(self, block: Any) -> Any:
+        try:
+            channel = block.declaration(block.config)
+            check = getattr(channel, "check", None)
+            if check is not None:
+                check(self._read)
+        except Exception as error:  # a stranger's channel may raise anything
+            raise InputError(
+                f"monitoring.alerts: {self._said(error)}",
+                hint="set what it needs, or take monitoring.alerts out of the file",
+            ) from None
+        return channel
+
+    @property
+    def waiting(self) -> int:
+        """Alerts that have not been sent."""
+        return len(self._waiting)
+
+    # ------------------------------------------------------------ what comes in
+
+    def row(self, event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]) -> None:
+        """Take in a row that was stored."""
+        if self._channel is not None and (commands or not isinstance(event, m.Quoted)):
+            for each in alerts_of(event, commands, symbols):
+                self.put(each)
+
+    def failed(self, event: str, text: str) -> None:
+        """Take in a failure of the process that is no row: of a task, the journal, the run."""
+        self.put(_alert(["error"], event, text))
+
+    def put(self, alert: Alert) -> None:
+        """Let an alert wait, if the file wants its kind; never blocks, never raises."""
+        if self._channel is None or not (alert.kinds & self._kinds):
+            return
+        if len(self._waiting) >= WAITING:
+            self._waiting.popleft()
+            self.counts.dropped += 1
+            self._report("dropped", f"more than {WAITING} alerts wait: the oldest are dropped")
+        self._waiting.append(alert)
+        if self._arrived is not None:
+            self._arrived.set()
+
+    # ------------------------------------------------------------ what leaves
+
+    def start(self, tasks: Tasks) -> None:
+        """Begin to send; the task is the supervisor's."""
+        if self._channel is not None:
+            self._arrived = asyncio.Event()
+            tasks.keep("alerts", self._work, down=lambda text: None)
+
+    async def _work(self) -> None:
+        assert self._arrived is not None
+        while True:
+            if not self._waiting:
+                self._arrived.clear()
+                await self._arrived.wait()
+            alert = self._waiting.popleft()
+            self._busy = True
+            try:
+                await self._send(alert)
+            finally:
+                self._busy = False
+
+    async def _send(self, alert: Alert) -> None:
+        done = self._called(alert)
+        try:
+            error = await asyncio.wait_for(asyncio.shield(done), SEND_S)
+        except TimeoutError:
+            self.counts.hanging = True
+            self._report("hangs", f"the channel has not answered for {SEND_S:g} s; alerts wait")
+            error = await done
+            self.counts.hanging = False
+        if error is None:
+            self.counts.sent += 1
+            if self._trouble.pop("fails", 0) + self._trouble.pop("hangs", 0):
+                self._tell("info", "alerts_work", {"text": "the alert channel works again"})
+        else:
+            self.counts.failed += 1
+            self._report("fails", f"an alert was not sent: {self._said(error)}")
+
+    def _called(self, alert: Alert) -> asyncio.Future[BaseException | None]:
+        """Send in a thread; the future holds what was raised."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[BaseException | None] = loop.create_future()
+
+        def settle(error: BaseException | None) -> None:
+            if not done.done():
+                done.set_result(error)
+
+        channel = self._channel
+
+        def call() -> None:
+            error: BaseException | None = None
+            try:
+                channel.send(f"{self._name}: {alert.title}", alert.text, self._read)
+            except BaseException as caught:  # whatever a channel raises, the run goes on
+                error = caught
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(settle, error)
+
+        threading.Thread(target=call, name="septet alerts", daemon=True).start()
+        return done
+
+    async def close(self) -> None:
+        """Wait a little for what is still to be sent."""
+        if self._arrived is not None:
+            deadline = asyncio.get_running_loop().time() + FLUSH_S
+            while (self._waiting or self._busy) and asyncio.get_running_loop().time() < deadline:
+                await asyncio.sleep(0.02)
+        if self._handler is not None:
+            logging.getLogger(_LOGGER).removeHandler(self._handler)
+
+    # ------------------------------------------------------------ secrets and words
+
+    def _read(self, reference: SecretRef) -> str:
+        value = read_secret(reference, self._base_dir)
+        if value not in self._secrets:
+            self._secrets.append(value)
+        return value
+
+    def _said(self, error: BaseException) -> str:
+        """Say what was raised; the words of a stranger's error may hold a secret: none of them."""
+        text = error.message if isinstance(error, SeptetError) else type(error).__name__
+        for each in self._secrets:
+            text = text.replace(each, _HIDDEN)
+        return text
+
+    def _report(self, trouble: str, text: str) -> None:
+        """Say a trouble once, until the channel works again."""
+        self._trouble[trouble] += 1
+        if self._trouble[trouble] == 1:
+            self._tell("warning", f"alerts_{trouble}", {"text": text})

@@ -1,0 +1,71 @@
+"""Whether a run is well: what `/healthz` says. It is never well by default."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+__all__ = ["Condition", "condition_of"]
+
+NS: Final = 1_000_000_000
+LATE_BARS: Final = 2
+LATE_S: Final = 60.0
+"""A decision may be two bars and so many seconds old."""
+ROUND_THE_CLOCK: Final = "24x7"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How one strategy stands; `reasons` says why it is not well, and is empty if it is."""
+
+    strategy: str
+    run_id: str
+    mode: str
+    reasons: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is live, blocked by nothing, and deciding on time."""
+        return not self.reasons
+
+
+def condition_of(lane: Any) -> Condition:
+    """Judge a strategy of a live process by what is stored: blocks, decisions, the journal."""
+    strategy = lane.strategy
+    return Condition(strategy.name, lane.place.run_id, strategy.mode, tuple(_reasons(lane)))
+
+
+def _reasons(lane: Any) -> Sequence[str]:
+    if lane.ended is None or not lane.ready.is_set():
+        return ["it is starting, and trades nothing yet"]
+    if lane.ended.done():
+        return [f"it has ended: {lane.ended.result().text or lane.ended.result().why}"]
+    found = [
+        f"{rule} holds; it is lifted by: {lifts}"
+        for rule, lifts in sorted(lane.known.fired.items())
+    ]
+    if lane.switch_holds:
+        found.append("a person has halted it")
+    if not lane.shell.journal_works:
+        found.append("the journal cannot be written: no order leaves")
+    if lane.strategy.data.candles.extra["calendar"] in (None, ROUND_THE_CLOCK):
+        age_s, most_s = decision_age_s(lane), _longest_s(lane)
+        if age_s is None or age_s > most_s:
+            said = "nothing was decided yet" if age_s is None else f"decided {age_s:.0f} s ago"
+            found.append(f"{said}, and {most_s:.0f} s is the longest that may take")
+    return found
+
+
+def _longest_s(lane: Any) -> float:
+    bar_s = float(lane.strategy.universe.bar) / NS / float(lane.clock.speed)
+    return LATE_BARS * bar_s + LATE_S
+
+
+def decision_age_s(lane: Any) -> float | None:
+    """Seconds (wall time) since the newest decision time, or since it went live without one."""
+    decided_ns = int(lane.known.decided_ns)
+    since_ns = decided_ns if decided_ns >= 0 else int(lane.live_ns)
+    if since_ns < 0:
+        return None
+    return float(int(lane.clock.market_ns()) - since_ns) / NS / float(lane.clock.speed)

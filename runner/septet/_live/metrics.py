@@ -1,0 +1,245 @@
+"""`/metrics` for Prometheus and `/healthz`, on this machine alone.
+
+Both read what the run keeps anyway, when they are asked; nothing is counted on the way to an
+order. Every name ends with its unit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from septet import messages as m
+from septet._core.monitoring import LATENCY
+from septet._host.tasks import Tasks
+from septet._live.health_check import condition_of, decision_age_s
+from septet.errors import InputError
+
+__all__ = ["METRICS", "MetricsServer", "Seen", "addresses_of", "rows_of"]
+
+METRICS: Final = {
+    "septet_run_info": "the run: its id and mode",
+    "septet_healthy_flag": "1 if /healthz finds nothing wrong with the strategy",
+    "septet_equity_quote": "equity at the newest mark, in the currency of the account",
+    "septet_cash_quote": "cash of the ledger",
+    "septet_drawdown_ratio": "fall of the equity below its peak",
+    "septet_position_base": "position of a symbol, in its base currency",
+    "septet_decision_age_seconds": "since the newest decision time",
+    "septet_decisions_total": "decision times since the run began",
+    "septet_fills_total": "fills since this process began",
+    "septet_orders_total": "orders sent since this process began",
+    "septet_orders_rejected_total": "orders that a venue or a check refused since then",
+    "septet_venue_answer_seconds": "how long the venue took to answer the newest order",
+    "septet_block_flag": "1 for each block or halt that holds, by its rule",
+    "septet_alarm_flag": "1 for each reading of a monitor that is not ok, by its verdict",
+    "septet_events_total": "events handled since this process began",
+    "septet_quotes_dropped_total": "quotes dropped because newer ones were there",
+    "septet_alerts_sent_total": "alerts sent",
+    "septet_alerts_failed_total": "alerts that the channel did not take",
+    "septet_alerts_dropped_total": "alerts dropped because too many waited",
+    "septet_alerts_waiting_count": "alerts that wait to be sent",
+    "septet_alerts_hanging_flag": "1 while the channel does not answer",
+}
+"""Every metric by its name, which ends with its unit."""
+_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+Row = tuple[str, dict[str, str], float]
+
+
+def addresses_of(lanes: Sequence[Any]) -> list[tuple[str, int]]:
+    """Return every address at which the files of a process want metrics, once each."""
+    found: list[tuple[str, int]] = []
+    for lane in lanes:
+        written = lane.strategy.monitoring.metrics.prometheus
+        if written is not None:
+            host, _, port = written.rpartition(":")
+            address = host.strip("[]"), int(port)
+            if address not in found:
+                found.append(address)
+    return found
+
+
+class Seen:
+    """What is counted of the rows a process stores, for its metrics."""
+
+    def __init__(self) -> None:
+        self.fills = self.orders = self.rejected = 0
+        self.answer_s: float | None = None
+        self.alarms: dict[tuple[str, str], str] = {}
+
+    def take(self, event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]) -> None:
+        """Take in a row."""
+        self.rejected += isinstance(event, m.Refused)
+        for each in commands:
+            if isinstance(each, m.Traded):
+                self.fills += 1
+            elif isinstance(each, m.Submit):
+                self.orders += 1
+            elif isinstance(each, m.Watched):
+                if each.metric == LATENCY:
+                    self.answer_s = each.value
+                key = each.metric, symbols[each.symbol] if each.symbol >= 0 else ""
+                if each.verdict == "ok":
+                    self.alarms.pop(key, None)
+                else:
+                    self.alarms[key] = each.verdict
+
+
+class _Reader:
+    """What prometheus-client asks for the metrics of now."""
+
+    def __init__(self, lanes: Callable[[], Sequence[Any]]) -> None:
+        self._lanes = lanes
+
+    def collect(self) -> Iterable[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+
+        families: dict[str, Any] = {}
+        for lane in self._lanes():
+            base = {"strategy": lane.strategy.name}
+            for name, labels, value in rows_of(lane):
+                labels = base | labels
+                if name not in families:
+                    text, keys = METRICS[name], list(labels)
+                    if name.endswith("_info"):
+                        families[name] = InfoMetricFamily(name.removesuffix("_info"), text)
+                    elif name.endswith("_total"):
+                        short = name.removesuffix("_total")
+                        families[name] = CounterMetricFamily(short, text, labels=keys)
+                    else:
+                        families[name] = GaugeMetricFamily(name, text, labels=keys)
+                if name.endswith("_info"):
+                    families[name].add_metric([], labels)
+                else:
+                    families[name].add_metric(list(labels.values()), value)
+        return families.values()
+
+
+def rows_of(lane: Any) -> list[Row]:
+    """Return the metrics of a strategy: name, labels, value."""
+    seen, counts = lane.seen, lane.alerts.counts
+    rows: list[Row] = [
+        ("septet_run_info", {"run_id": lane.place.run_id, "mode": lane.strategy.mode}, 1.0),
+        ("septet_healthy_flag", {}, float(condition_of(lane).ok)),
+        ("septet_decisions_total", {}, float(lane.known.decisions)),
+        ("septet_fills_total", {}, float(seen.fills)),
+        ("septet_orders_total", {}, float(seen.orders)),
+        ("septet_orders_rejected_total", {}, float(seen.rejected)),
+        ("septet_alerts_sent_total", {}, float(counts.sent)),
+        ("septet_alerts_failed_total", {}, float(counts.failed)),
+        ("septet_alerts_dropped_total", {}, float(counts.dropped)),
+        ("septet_alerts_waiting_count", {}, float(lane.alerts.waiting)),
+        ("septet_alerts_hanging_flag", {}, float(counts.hanging)),
+    ]
+    rows += [("septet_block_flag", {"rule": rule}, 1.0) for rule in sorted(lane.known.fired)]
+    rows += [
+        ("septet_alarm_flag", {"metric": metric, "symbol": symbol, "verdict": verdict}, 1.0)
+        for (metric, symbol), verdict in sorted(seen.alarms.items())
+    ]
+    if seen.answer_s is not None:
+        rows.append(("septet_venue_answer_seconds", {}, seen.answer_s))
+    age_s = decision_age_s(lane)
+    if age_s is not None:
+        rows.append(("septet_decision_age_seconds", {}, age_s))
+    if lane.build is not None and getattr(lane.build.core, "engine", None) is not None:
+        rows += _of_core(lane)
+    return rows
+
+
+def _of_core(lane: Any) -> list[Row]:
+    engine, shell = lane.build.core.engine, lane.shell
+    currency = {"currency": lane.strategy.account.currency}
+    peak = engine.peak
+    drawdown = 1.0 - engine.equity / peak if peak > 0.0 else 0.0
+    rows: list[Row] = [
+        ("septet_equity_quote", currency, engine.equity),
+        ("septet_cash_quote", currency, engine.cash),
+        ("septet_drawdown_ratio", {}, drawdown),
+        ("septet_events_total", {}, float(shell.handled)),
+        ("septet_quotes_dropped_total", {}, float(shell.dropped)),
+    ]
+    for k, symbol in enumerate(lane.symbols):
+        rows.append(("septet_position_base", {"symbol": symbol}, engine.held(k)))
+    return rows
+
+
+class MetricsServer:
+    """Serves both pages at one address; a scrape takes a millisecond of the loop."""
+
+    def __init__(self, address: tuple[str, int], lanes: Callable[[], Sequence[Any]]) -> None:
+        from prometheus_client import CollectorRegistry
+
+        self.address, self._lanes = address, lanes
+        self._registry = CollectorRegistry()
+        self._registry.register(_Reader(lanes))
+        self._runner: Any = None
+
+    async def open(self) -> None:
+        """Listen.
+
+        Raises
+        ------
+        InputError
+            The port is taken, or is not for this user.
+        """
+        from aiohttp import web
+
+        app = web.Application()
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/healthz", self._healthz)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await runner.setup()
+        host, port = self.address
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise InputError(
+                f"monitoring.metrics.prometheus: {host}:{port} cannot be listened to: "
+                f"{error.strerror}",
+                hint="another run may serve there: give each its own port",
+            ) from None
+        self._runner = runner
+
+    def keep(self, tasks: Tasks) -> None:
+        """Go on listening; where that is not possible it is said and tried again."""
+        tasks.keep(f"metrics at {self.address[0]}:{self.address[1]}", self._work, down=_nothing)
+
+    async def _work(self) -> None:
+        if self._runner is None:
+            await self.open()
+        await asyncio.get_running_loop().create_future()  # until it is cancelled
+
+    async def close(self) -> None:
+        """Listen no more."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    async def _metrics(self, request: Any) -> Any:
+        from aiohttp import web
+        from prometheus_client import generate_latest
+
+        body = generate_latest(self._registry)
+        return web.Response(body=body, headers={"Content-Type": _TEXT})
+
+    async def _healthz(self, request: Any) -> Any:
+        from aiohttp import web
+
+        lanes = self._lanes()
+        conditions = [condition_of(lane) for lane in lanes]
+        ok = bool(conditions) and all(each.ok for each in conditions)
+        runs = [
+            {
+                "strategy": each.strategy, "run_id": each.run_id, "mode": each.mode, "ok": each.ok,
+                "reasons": list(each.reasons),
+            }
+            for each in conditions
+        ]  # fmt: skip
+        text = json.dumps({"ok": ok, "runs": runs})
+        return web.Response(text=text, content_type="application/json", status=200 if ok else 503)
+
+
+def _nothing(text: str) -> None:
+    """Block nothing: who looks at the run sees less of it, and it trades on."""

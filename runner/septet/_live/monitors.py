@@ -1,0 +1,217 @@
+"""The monitors of a paper or live run, inside its core: what reads a backtest, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from septet import _learn as learn
+from septet import messages as m
+from septet._core.blocks import Change
+from septet._core.engine import Engine
+from septet._core.events import Curve
+from septet._host.monitoring import Reading
+from septet._kernel import layout
+from septet._learn.running import ModelFacts, RunningHealth
+from septet._learn.walk import OK
+from septet._live.models import Models
+from septet._shell.acts import Act
+from septet._shell.monitors import MODEL, RunMonitors
+from septet._shell.record import Floats, Ints, Record
+from septet._shell.watching import build_watchers
+
+__all__ = ["LiveMonitors", "Said", "health_of", "monitors_of"]
+
+
+@dataclass
+class Said:
+    """What monitors said since they were asked last; `drift_ns` is when drift was read."""
+
+    readings: list[Reading] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    drift_ns: int | None = None
+
+
+class LiveMonitors:
+    """What the engine asks at each decision time of a run.
+
+    Parameters
+    ----------
+    monitors, health
+        The file's monitors, and the health of its model (None without one that learns).
+    models
+        Which model is in force.
+    inputs
+        Rows of F that make a model's vector, in order.
+    engine
+        The engine of the core, as it is now.
+    ready_after_ns
+        Market time from a window's end to its first decision, for windows that gave no model.
+    """
+
+    def __init__(
+        self,
+        monitors: RunMonitors,
+        health: RunningHealth | None,
+        models: Models | None,
+        inputs: Sequence[int],
+        engine: Callable[[], Engine],
+        ready_after_ns: int,
+    ) -> None:
+        self.monitors, self.health, self._models = monitors, health, models
+        self._inputs, self._engine, self._ready_after_ns = tuple(inputs), engine, ready_after_ns
+        self._causes: dict[int, m.Cause] = {}
+        self._said = Said()
+
+    # ------------------------------------------------------------------ what the engine asks
+
+    def before(self, t: int) -> Change:
+        """Take in the rows of a time, and let the model's health act."""
+        health = self.health
+        if health is None or self._models is None:
+            return Change()
+        engine = self._engine()
+        T, M, X, F = (engine.window.arrays[name] for name in "TMXF")
+        time_ns = int(T[layout.KNOWN, t])
+        model, row = self._models.at(time_ns), engine.plan.facts.model_row
+        assert row is not None
+        for k in range(len(M)):
+            i = int(T[layout.ROW + k, t])
+            if i < 0:
+                continue
+            prices = X[k, [layout.OPEN, layout.HIGH, layout.LOW, layout.CLOSE], i]
+            health.bar(k, time_ns, int(M[k, layout.AGE, i]), prices.tolist())
+            if model is not None and F[k, row + 1, i] == OK:
+                vector = F[k, list(self._inputs), i].tolist()
+                health.row(k, time_ns, vector, float(F[k, row, i]), model.number)
+        return self._heard(MODEL, health.read(time_ns))
+
+    def _heard(self, name: str, readings: list[Reading]) -> Change:
+        said = self._said
+        said.readings += readings
+        for each in readings:
+            if each.verdict in ("retrain", "halt") and said.drift_ns is None:
+                said.drift_ns = each.time_ns
+        acts = self.monitors.acts.take(name, readings)
+        said.acts += acts
+        return _change(acts)
+
+    def after(self, t: int, LI: Ints, LF: Floats) -> Change:
+        """Let the monitors of the file read what has happened before a time."""
+        self.monitors.record.log(LI, LF)
+        found = self.monitors.read(int(self._engine().window.arrays["T"][layout.KNOWN, t]))
+        said = self._said
+        said.readings += found.readings
+        said.acts += found.acts
+        said.failed += found.failed
+        return found.change
+
+    # ------------------------------------------------------------------ what the core says
+
+    def take(self) -> Said:
+        """Return what was said since the last call."""
+        said, self._said = self._said, Said()
+        return said
+
+    def ruled(self, curve: Curve) -> None:
+        """Take in the account after a decision time."""
+        if self.monitors.watchers:
+            self.monitors.record.ruled(curve.time_ns, curve.equity, curve.cash, curve.exposure)
+
+    def asked(self, command: m.Train) -> None:
+        """Remember why a model was asked for; until it is there, drift that asked is not read."""
+        self._causes[command.number] = command.cause
+        if command.cause == "drift":
+            self._model(command.number, command.trained_to_ns, None)
+
+    def model(self, event: m.ModelReady | m.ModelFailed) -> None:
+        """Take in a window's result."""
+        self._model(event.number, event.trained_to_ns, event)
+
+    def _model(
+        self, number: int, trained_to_ns: int, event: m.ModelReady | m.ModelFailed | None
+    ) -> None:
+        if self.health is None:
+            return
+        cause = self._causes.get(number, "schedule")
+        if isinstance(event, m.ModelReady):
+            facts = ModelFacts(
+                number, trained_to_ns, event.ready_ns, cause, event.rows, event.rows_up,
+                event.first_row_ns, _card_of(event.reference),
+            )  # fmt: skip
+        else:
+            facts = ModelFacts(number, trained_to_ns, trained_to_ns + self._ready_after_ns, cause)
+        self.health.model(facts)
+
+    def resume(self) -> list[str]:
+        """End every halt: a person resumes the run."""
+        gone = self.monitors.resume()
+        self._engine().unblock(len(gone))
+        return gone
+
+    # ------------------------------------------------------------------ continuing
+
+    def snapshot(self) -> bytes:
+        """Everything needed to go on."""
+        health = self.health.snapshot() if self.health is not None else b""
+        return msgspec.msgpack.encode([self.monitors.snapshot(), health, self._causes])
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot."""
+        kind = tuple[bytes, bytes, dict[int, m.Cause]]
+        monitors, health, self._causes = msgspec.msgpack.decode(data, type=kind)
+        self.monitors.restore(monitors)
+        if self.health is not None:
+            self.health.restore(health)
+
+
+def _card_of(reference: Sequence[m.Reference]) -> dict[str, Any]:
+    """Return what columns looked like in training as a model's card has it."""
+    return {
+        name: {"edges": list(edges), "share": list(share), "chance": chance}
+        for name, edges, share, chance in reference
+    }
+
+
+def _change(acts: Sequence[Act]) -> Change:
+    blocks = sum(1 if each.on else -1 for each in acts)
+    return Change(blocks, any(each.on and each.cancels for each in acts))
+
+
+def health_of(strategy: Any, names: Sequence[str]) -> RunningHealth | None:
+    """Return the health of a strategy's model; None without one that is trained."""
+    block, bar_ns = strategy.model, int(strategy.universe.bar)
+    if block is None or learn.stored_folder(block) is not None:
+        return None
+    training = block.extra["training"]
+    keep_ns = training.train + 2 * training.longest_step_ns
+    if training.window == "expanding":
+        keep_ns = 2**61
+    return RunningHealth(
+        strategy.universe.symbols, names, bar_ns, learn.label_rule(block.extra["label"], bar_ns),
+        learn.health_rule(strategy.monitoring.model), keep_ns,
+    )  # fmt: skip
+
+
+def monitors_of(
+    strategy: Any,
+    scale: Sequence[float],
+    names: Sequence[str],
+    inputs: Sequence[int],
+    models: Models | None,
+    engine: Callable[[], Engine],
+) -> LiveMonitors:
+    """Return the monitors of a strategy for its core."""
+    record = Record(strategy.universe.symbols, int(strategy.universe.bar), scale)
+    alarm = float(strategy.monitoring.fills.slippage_alarm)
+    monitors = RunMonitors(build_watchers(strategy), record, alarm, raises=False)
+    ready_after_ns = 0
+    if strategy.model is not None:
+        rule = learn.training_rule(strategy.model.extra["training"], int(strategy.universe.bar))
+        ready_after_ns = rule.ready_after_ns
+    health = health_of(strategy, names)
+    return LiveMonitors(monitors, health, models, inputs, engine, ready_after_ns)

@@ -1,0 +1,263 @@
+"""Alerts leave beside the orders: through apprise's own client, and past a channel that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from septet import messages as m
+from septet._host.tasks import Tasks
+from septet._live import alerts as under_test
+from septet._live.alerts import WAITING, Alerts, alerts_of
+from septet._live.logs import UNHEARD
+from septet.errors import InputError
+from septet_plugins.monitoring.alerts import Apprise, Log, apprise, log
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what apprise imports
+TOKEN = "t0ken-that-nobody-may-see"
+SYMBOLS = ("BTC/USDT",)
+ALL = ("halt", "block", "verdict", "fill", "error", "rejected_order", "drift", "retrain")
+LIMIT_S = 60.0
+
+
+class Service:
+    """A web service on this machine that takes alerts, refuses them, or never answers."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.status, self.hangs = 200, threading.Event()
+        self.hangs.set()
+        self.reached = threading.Event()
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                body = json.loads(self.rfile.read(length))
+                service.reached.set()
+                service.hangs.wait(LIMIT_S)
+                service.bodies.append(body)
+                self.send_response(service.status)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"json://127.0.0.1:{self.server.server_address[1]}/{TOKEN}?rto=30&cto=30"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.hangs.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    made = Service()
+    monkeypatch.setenv("ALERT_URL", made.url)
+    yield made
+    made.close()
+
+
+class Told:
+    """The log of a run."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, str]] = []
+
+    def __call__(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        self.lines.append((level, event, str(fields["text"])))
+
+    def events(self) -> list[str]:
+        return [event for _, event, _ in self.lines]
+
+
+def opened(told: Told, *events: str, folder: Path = Path()) -> Alerts:
+    config = Apprise.model_validate({"urls": ["env:ALERT_URL"]})
+    block = SimpleNamespace(
+        use="apprise", declaration=apprise, config=config, extra={"events": events or ALL}
+    )
+    return Alerts(block, "mine live", folder, told)
+
+
+async def until(done: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while not done():
+            await asyncio.sleep(0.005)
+
+
+def fired(rule: str = "drawdown", text: str = "") -> m.Fired:
+    return m.Fired(rule=rule, then="flatten", lifts="manual", equity=900.0, text=text)
+
+
+TICK = m.Ticked(at_ns=1, market_ns=1)
+
+
+def test_halts_fills_and_failures_reach_a_service(service: Service) -> None:
+    told = Told()
+
+    async def run() -> Alerts:
+        made, tasks = opened(told), Tasks("septet")
+        made.start(tasks)
+        traded = m.Traded(
+            order=1, symbol=0, trade_id="t", side="buy", quantity=0.5, price=100.0, fee=0.1,
+            fee_currency="USDT", position=0.5, market_ns=1,
+        )  # fmt: skip
+        made.row(TICK, [fired(), traded], SYMBOLS)
+        made.failed("task_failed", "the poll of the account failed")
+        await until(lambda: made.counts.sent == 3)
+        await made.close()
+        await tasks.close()
+        return made
+
+    made = asyncio.run(run())
+    titles = [each["title"] for each in service.bodies]
+    assert titles == ["mine live: drawdown", "mine live: BTC/USDT bought", "mine live: task_failed"]
+    assert "orders are cancelled and positions closed" in service.bodies[0]["message"]
+    assert (made.counts.failed, made.counts.dropped, told.lines) == (0, 0, [])
+
+
+def test_a_service_that_refuses_is_reported_once_and_never_raises(service: Service) -> None:
+    told = Told()
+    service.status = 500
+
+    async def run() -> Alerts:
+        made, tasks = opened(told), Tasks("septet")
+        made.start(tasks)
+        for _ in range(3):
+            made.row(TICK, [fired()], SYMBOLS)
+        await until(lambda: made.counts.failed == 3)
+        service.status = 200
+        made.row(TICK, [fired()], SYMBOLS)
+        await until(lambda: made.counts.sent == 1)
+        await tasks.close()
+        return made
+
+    asyncio.run(run())
+    assert told.events() == ["alerts_fails", "alerts_work"]
+    assert TOKEN not in repr(told.lines)
+
+
+def test_a_service_that_hangs_delays_nothing_but_alerts(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    monkeypatch.setattr(under_test, "SEND_S", 0.05)
+    service.hangs.clear()
+
+    async def run() -> None:
+        made, tasks = opened(told), Tasks("septet")
+        made.start(tasks)
+        made.row(TICK, [fired()], SYMBOLS)
+        await until(lambda: made.counts.hanging)
+        assert service.reached.is_set()
+        spent = []
+        for _ in range(10 * WAITING):  # a queue without a bound, or one that waits, shows here
+            began = time.perf_counter()
+            made.row(TICK, [fired()], SYMBOLS)
+            spent.append(time.perf_counter() - began)
+        assert made.waiting == WAITING
+        assert made.counts.dropped == 9 * WAITING
+        assert sorted(spent)[len(spent) // 2] < 0.001
+        assert made.counts.sent == 0
+        service.hangs.set()
+        await until(lambda: made.counts.sent > 2)
+        await tasks.close()
+
+    asyncio.run(run())
+    assert told.events()[:2] == ["alerts_hangs", "alerts_dropped"]
+    assert "alerts_work" in told.events()
+
+
+def test_a_channel_that_cannot_be_used_is_refused_before_a_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("ALERT_URL", raising=False)
+    with pytest.raises(InputError, match="ALERT_URL is not set"):
+        opened(Told())
+    monkeypatch.setenv("ALERT_URL", f"nothing://{TOKEN}")
+    with pytest.raises(InputError, match="env:ALERT_URL holds no URL") as caught:
+        opened(Told())
+    assert TOKEN not in caught.value.message
+
+
+def test_words_of_a_strangers_error_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Told()
+    monkeypatch.setenv("ALERT_URL", TOKEN)
+
+    class Channel:
+        def send(self, title: str, text: str, read: Any) -> None:
+            raise OSError(
+                f"no route to {read(Apprise.model_validate({'urls': ['env:ALERT_URL']}).urls[0])}"
+            )
+
+    block = SimpleNamespace(
+        use="mine", declaration=lambda config: Channel(), config=None, extra={"events": ALL}
+    )
+
+    async def run() -> None:
+        made, tasks = Alerts(block, "x", Path(), told), Tasks("septet")
+        made.start(tasks)
+        made.row(TICK, [fired()], SYMBOLS)
+        await until(lambda: made.counts.failed == 1)
+        await tasks.close()
+
+    asyncio.run(run())
+    assert told.lines == [("warning", "alerts_fails", "an alert was not sent: OSError")]
+
+
+def test_alerts_to_the_log_stand_in_the_log_of_the_run() -> None:
+    told = Told()
+    config = Log(level="error")
+    block = SimpleNamespace(use="log", declaration=log, config=config, extra={"events": ("halt",)})
+
+    async def run() -> None:
+        made, tasks = Alerts(block, "mine paper", Path(), told), Tasks("septet")
+        made.start(tasks)
+        made.row(TICK, [fired(), fired("venue_down:v")], SYMBOLS)
+        await until(lambda: made.counts.sent == 1)
+        await made.close()
+        await tasks.close()
+
+    asyncio.run(run())
+    [(level, event, text)] = told.lines
+    assert (level, event) == ("error", "alert")
+    assert text.startswith("mine paper: drawdown: ")
+
+
+def test_what_is_worth_an_alert() -> None:
+    def kinds(event: m.Event, *commands: m.Command) -> list[set[str]]:
+        return [set(each.kinds) for each in alerts_of(event, commands, SYMBOLS)]
+
+    blocked = m.Fired(rule="feed_stale:x", then="block_entries", lifts="data", equity=1.0)
+    assert kinds(TICK, blocked) == [{"block", "stale_data"}]
+    assert kinds(TICK, fired()) == [{"block", "halt"}]
+    unheard = m.Fired(
+        rule="feed_stale:x", then="block_entries", lifts="data", equity=1.0, text=UNHEARD
+    )
+    assert kinds(TICK, unheard) == []
+    assert kinds(TICK, m.Lifted(rule="drawdown", by="ann")) == [{"block"}]
+    bad = m.Watched(time_ns=1, metric="psi:x", value=1.0, threshold=0.2, verdict="warn", window=9)
+    said = m.Alerted(level="warning", event="verdict", text="psi:x is 1")
+    assert kinds(TICK, bad, said) == [{"verdict", "drift"}]
+    assert kinds(TICK, said) == [{"verdict"}]
+    late = m.Alerted(level="critical", event="late_fill", text="a fill came late")
+    assert kinds(TICK, late) == [{"error"}]
+    refused = m.Refused(at_ns=1, client_id="c", code="-2010", text="no funds")
+    assert kinds(refused) == [{"rejected_order"}]
+    stop = m.Operated(at_ns=1, action="stop", name="septet", reason="end")
+    assert kinds(stop) == [{"stop"}]
+    halt = m.Operated(at_ns=1, action="flatten", name="ann", reason="look")
+    assert kinds(halt) == [{"halt"}]

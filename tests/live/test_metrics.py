@@ -1,0 +1,174 @@
+"""Metrics and health of a running process, asked over HTTP as Prometheus and a watchdog ask."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from septet._live.health_check import condition_of
+from septet._live.kill import ask_halt
+from septet._live.metrics import METRICS, addresses_of
+from septet._live.run import LiveResult, run_live
+from septet.errors import ConfigError, InputError
+from tests.live.feeds import World
+
+UNITS = ("_info", "_flag", "_quote", "_base", "_ratio", "_seconds", "_total", "_count")
+WALL_NS = 400_000_000
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as made:
+        made.bind(("127.0.0.1", 0))
+        return int(made.getsockname()[1])
+
+
+class Scraper(threading.Thread):
+    """Asks both pages again and again, until it is told to end."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.port, self.over = port, threading.Event()
+        self.health: list[tuple[int, dict[str, Any]]] = []
+        self.metrics: list[str] = []
+
+    def run(self) -> None:
+        while not self.over.wait(0.02):
+            try:
+                status, body = self.ask("healthz")
+                self.metrics.append(self.ask("metrics")[1])
+                self.health.append((status, json.loads(body)))
+            except OSError:
+                continue
+
+    def ask(self, page: str) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{self.port}/{page}"
+        try:
+            with urllib.request.urlopen(url, timeout=5.0) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    return World(tmp_path, bar_wall_ns=WALL_NS)
+
+
+@pytest.fixture
+def scraper() -> Iterator[Scraper]:
+    made = Scraper(free_port())
+    made.start()
+    yield made
+    made.over.set()
+    made.join()
+
+
+def ran(world: World, port: int, **options: Any) -> LiveResult:
+    sets = [f"monitoring.metrics.prometheus=127.0.0.1:{port}"]
+    return run_live(
+        [world.load(sets=sets)], world.options(**options), clock=world.clock,
+        wiring=world.wiring, signals=False,
+    )  # fmt: skip
+
+
+def test_a_run_is_well_once_it_decides_and_never_while_it_is_halted(
+    world: World, scraper: Scraper
+) -> None:
+    result = ran(world, scraper.port, bars=8)
+    [(lane, _)] = result.ends
+    seen = list(scraper.health)
+    well = [body for status, body in seen if status == 200]
+    assert well
+    assert all(body["ok"] and not body["runs"][0]["reasons"] for body in well)
+    assert well[0]["runs"][0]["run_id"] == lane.place.run_id
+    first = next(place for place, (status, _) in enumerate(seen) if status == 200)
+    assert all(not body["ok"] for status, body in seen[:first] if status == 503)
+    last = scraper.metrics[-1]
+    names = {line.split("{")[0].split(" ")[0] for line in last.splitlines() if line[:1] != "#"}
+    assert names <= set(METRICS)
+    assert {"septet_equity_quote", "septet_decisions_total", "septet_position_base"} <= names
+    assert 'strategy="live"' in last
+
+    ask_halt(
+        lane.place.folder, flatten=False, name="ann", reason="a look", now_ns=world.clock.now_ns()
+    )
+    scraper.health.clear()
+    ran(world, scraper.port, bars=14)
+    assert scraper.health
+    assert not any(body["ok"] for _, body in scraper.health)
+    said = {reason for _, body in scraper.health for reason in body["runs"][0]["reasons"]}
+    assert any("halted it" in reason for reason in said)
+
+
+def test_a_port_in_use_refuses_a_new_run_and_never_ends_one_that_goes_on(world: World) -> None:
+    port = free_port()
+    said = f"127.0.0.1:{port} cannot be listened to"
+    with (
+        closing(socket.create_server(("127.0.0.1", port))),
+        pytest.raises(InputError, match=said),
+    ):
+        ran(world, port, bars=2)
+    [(lane, end)] = ran(world, port, bars=2).ends
+    assert end.how == "finished"
+    with closing(socket.create_server(("127.0.0.1", port))):
+        [(again, end)] = ran(world, port, bars=4).ends
+    assert again.place.folder == lane.place.folder
+    assert end.how == "finished"
+    assert "cannot be listened to" in (again.place.folder / "log.jsonl").read_text("utf-8")
+
+
+def test_every_metric_has_a_unit() -> None:
+    for name in METRICS:
+        assert name.startswith("septet_")
+        assert name.endswith(UNITS), name
+
+
+def test_metrics_are_for_this_machine_alone(world: World) -> None:
+    for address in ("0.0.0.0:9108", "example.org:9108", "127.0.0.1:0", "127.0.0.1:70000"):
+        with pytest.raises(ConfigError):
+            world.load(sets=[f"monitoring.metrics.prometheus={address}"])
+    lanes = [
+        SimpleNamespace(
+            strategy=world.load(sets=[f"monitoring.metrics.prometheus={each}"]).strategy
+        )
+        for each in ("127.0.0.1:9108", "'[::1]:9109'", "127.0.0.1:9108")
+    ]
+    assert addresses_of(lanes) == [("127.0.0.1", 9108), ("::1", 9109)]
+
+
+def _lane(world: World, **changes: Any) -> Any:
+    done = SimpleNamespace(done=lambda: False)
+    known = SimpleNamespace(fired={}, decided_ns=world.clock.market_ns(), decisions=1)
+    fields = {
+        "strategy": world.load().strategy, "place": SimpleNamespace(run_id="r"), "ended": done,
+        "ready": SimpleNamespace(is_set=lambda: True), "known": known, "switch_holds": False,
+        "shell": SimpleNamespace(journal_works=True), "clock": world.clock, "live_ns": 1,
+    }  # fmt: skip
+    return SimpleNamespace(**(fields | changes))
+
+
+def test_nothing_is_well_by_default(world: World) -> None:
+    assert condition_of(_lane(world)).ok
+    old_ns = world.clock.market_ns() - 40 * 3_600 * 10**9 * 3_600
+    wrong: list[dict[str, Any]] = [
+        {"ended": None},
+        {"ready": SimpleNamespace(is_set=lambda: False)},
+        {"switch_holds": True},
+        {"shell": SimpleNamespace(journal_works=False)},
+        {"known": SimpleNamespace(fired={"feed_stale": "data"}, decided_ns=1)},
+        {"known": SimpleNamespace(fired={}, decided_ns=old_ns)},
+        {"known": SimpleNamespace(fired={}, decided_ns=-1), "live_ns": -1},
+    ]
+    for changes in wrong:
+        assert not condition_of(_lane(world, **changes)).ok, changes
