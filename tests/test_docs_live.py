@@ -24,7 +24,7 @@ CODES = (
     *(f"M{n}" for n in range(1, 5)), *(f"O{n}" for n in range(1, 4)),
     *(f"A{n}" for n in (1, 2, 3, 5, 10, 12)),
 )  # fmt: skip
-LATER = {"P8", "O3"}
+LATER = {"P8"}
 
 
 def section(title: str) -> str:
