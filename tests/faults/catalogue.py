@@ -36,6 +36,7 @@ _ORDERS: Final = "core/orders/test_orders.py::"
 _SHELL: Final = "live/test_shell.py::"
 _STOP: Final = "live/test_stop.py::"
 _LEASE: Final = "journal/test_lease.py::"
+_ALERTS: Final = "live/test_alerts.py::"
 _BREAKER: Final = "live/test_breaker.py::"
 _FAILURES: Final = "journal/test_failures.py::"
 _SIM: Final = "test_simulated_among_faults_of_the_venue"
@@ -260,8 +261,14 @@ CATALOGUE: Final = {
         (_REAL + "test_o1_o2_halted_at_any_moment_and_killed_on_top",),
         ("live/test_kill.py::test_a_resume_needs_a_name_and_a_reason",),
     ),
+    "O3": Fault(
+        "the alert channel refuses, or never answers",
+        "said once, without its address; no row of the run waits, and the oldest alerts go",
+        (_ALERTS + "test_a_service_that_hangs_delays_nothing_but_alerts",),
+        (_ALERTS + "test_a_service_that_refuses_is_reported_once_and_never_raises",),
+    ),
 }  # fmt: skip
 """Every fault of the suite by its code."""
 
-LATER: Final = {"P8": "hot swap", "C1": "a bad file while running", "O3": "alert channels"}
+LATER: Final = {"P8": "hot swap", "C1": "a bad file while running"}
 """Faults of what does not exist yet."""
