@@ -18,10 +18,10 @@ from septet._kernel import layout
 from septet._live.build import Build, core_of
 from septet._live.facts import facts_of
 from septet._live.feed_shelf import Shelf
+from septet._live.fingerprints import fingerprints_of
 from septet._live.listen import grids_of
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
-from septet._live.start import fingerprints_of
 from septet._live.train_worker import Work, fit, store
 from septet._live.training import ready_event
 from septet._live.wiring import core_terms
@@ -72,7 +72,7 @@ class Runner:
         self.build = self._built()
         head = Head(
             run_id="run", strategy=loaded.strategy.name, mode="paper", account="", created_ns=1,
-            origin_ns=0, fingerprints=fingerprints_of(loaded.resolved, self.build.plan.name),
+            origin_ns=0, fingerprints=fingerprints_of(loaded, self.build.plan.name),
             facts=facts_of(loaded, self.build, terms=core_terms(None, 1.0), tag=TAG, market_ns=0),
         )  # fmt: skip
         self.journal = Journal.create(folder / JOURNAL, head, durability="process")
