@@ -25,7 +25,8 @@ class Config(BaseModel):
     `shorthand` names the field that a bare value stands for: with ``shorthand = "max"``,
     ``position: 10%`` reads as ``position: {max: 10%}``. `must_say` lists keys shared by all
     plugins of the kind that this one has no default for (a CSV file must say its ``stamp``).
-    `gives_known_time` says that a series brings the time each value became known.
+    `gives_known_time` says that a series brings the time each value became known,
+    `gives_probability` that what a model gives is a probability without a calibration.
     """
 
     model_config = ConfigDict(
@@ -34,6 +35,7 @@ class Config(BaseModel):
     shorthand: ClassVar[str | None] = None
     must_say: ClassVar[tuple[str, ...]] = ()
     gives_known_time: ClassVar[bool] = False
+    gives_probability: ClassVar[bool] = False
 
     @model_validator(mode="before")
     @classmethod

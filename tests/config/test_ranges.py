@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet._config.expressions import And, Compare, Expr, Name, Not, Number, Or, parse_expression
+from septet._config.load import load
 from septet._config.ranges import ALL, can_hold, range_of, text_of
+from septet.errors import ConfigError
 from tests.scale import examples
 
 KNOWN = {"rsi": (0.0, 100.0), "corr": (-1.0, 1.0), "close": (0.0, math.inf)}
@@ -131,3 +134,19 @@ def test_a_value_lies_in_its_range(expression: Expr, a: float, b: float) -> None
     except ZeroDivisionError:
         return
     assert low <= value <= high
+
+
+def test_a_feature_made_of_others_alone_keeps_the_range_of_its_input(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "version: 1\nname: x\nuniverse: {symbols: [BTC/USD], bar: 15m}\n"
+        "data: {candles: {use: sample}}\n"
+        "features: {rsi: {use: rsi}, before: {use: lag, of: rsi, by: [1, 2]}}\n"
+        "signal: {use: rules, long_if: before_2 > 155}\n"
+        "risk: {sizing: {use: fixed_fraction, fraction: 5%}}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(ConfigError, match="before_2 lies between 0 and 100"):
+        load(path)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 
@@ -213,3 +214,23 @@ risk: {{sizing: {{use: fixed_fraction, fraction: 10%}}}}
     # The model in force may be a step old, and its window ends there.
     assert lead >= (30 + step_days) * 24 * hour_ns
     assert lead == (1_000 + (30 + 2 * step_days) * 24) * hour_ns
+
+
+def test_importing_a_file_again_adds_nothing(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean(60)[:50].write_csv(place / "a.csv")
+    words = ("import", "a.csv", "--symbol", "BTC/USDT", "--bar", "1h", "--stamp", "open")
+    for expected in (50, 0, 0):
+        assert document(capsys, *words)["new"] == expected
+        [entry] = document(capsys, "list")["entries"]
+        assert (entry["rows"], entry["holes"]) == (50, 0)
+    clean(60).with_columns(
+        volume=pl.when(pl.int_range(60) == 7).then(1e6).otherwise("volume")
+    ).write_csv(place / "a.csv")
+    run(*words)
+    said = capsys.readouterr()
+    assert "10 bars of BTC/USDT 1h stored" in said.out
+    assert "50 bars were there already" in said.out
+    assert "1 of them have other values in the file" in said.err
+    assert document(capsys, "list")["entries"][0]["rows"] == 60

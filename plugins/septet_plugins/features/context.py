@@ -43,7 +43,11 @@ PRICES = ("open", "high", "low", "close")
 
 
 class Calendar(Config):
-    """Hour of the day and day of the week at the bar's close (UTC); takes no settings."""
+    """Hour of the day and day of the week at the bar's close T, in UTC; takes no settings.
+
+    T is when the bar is known and decided on. A daily bar of Monday closes on Tuesday at 00:00: its
+    weekday is Tuesday, and an order it causes fills at the open of Tuesday's bar.
+    """
 
 
 class CrossRank(Config):
@@ -131,7 +135,9 @@ def day_number(i, seconds, bar_ns):
 def calendar(i, seconds):
     """Return time of day and day of week (Monday first) at the close as points on a circle.
 
-    The time of day is continuous (minutes count); the weekday is whole. UTC; -1 to 1.
+    The time of day is continuous (minutes count); the weekday is whole: sine and cosine of
+    ``2 pi n / 7`` with n = 0 on Monday, of the day in which T lies. The bar that closes at midnight
+    has the weekday of the day that begins. UTC; -1 to 1.
     """
     day = seconds[i] // DAY_SECONDS
     hour = ROUND * (seconds[i] - day * DAY_SECONDS) / DAY_SECONDS

@@ -27,6 +27,13 @@ def septet_models() -> list[Component]:
         ),
         Component(
             "models",
+            "series",
+            f"{_HERE}.series:series_model",
+            "model",
+            "probabilities that were made outside",
+        ),
+        Component(
+            "models",
             "stored",
             f"{_HERE}.stored:stored_model",
             "model",

@@ -15,6 +15,8 @@ from septet._cli import options
 from septet.errors import DataError, InputError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from septet._config.access import Access
     from septet._data.bars import BarTable, Finding
     from septet._data.normalise import Normalised
@@ -323,16 +325,40 @@ def import_(path: Path, source: str, root: Path | None, as_json: bool, **shape: 
         {"timestamp": bars.open_ns, **{name: getattr(bars, name) for name in names}}
     )
     span = (int(bars.open_ns[0]), int(bars.open_ns[-1]) + bar_ns)
+    fresh, changed = _compared(frame, store.read(source, bars.symbol, bar, *span))
     store.append(source, bars.symbol, bar, frame, span)
     store.describe(
         source, bars.symbol, bar, stamp="open", calendar=done.calendar, imported_from=str(path)
     )
     if as_json:
-        _print_json({"store": str(store.root), "source": source, **_table_facts(done.bars),
-                     "findings": [_finding(each) for each in done.findings]})  # fmt: skip
+        _print_json({
+            "store": str(store.root), "source": source, **_table_facts(done.bars),
+            "new": fresh, "kept_as_they_were": changed,
+            "findings": [_finding(each) for each in done.findings],
+        })  # fmt: skip
         return
     _show_findings(done.findings)
-    click.echo(f"{len(bars):,} bars of {bars.symbol} {bar} stored as {source} in {store.root}.")
+    click.echo(f"{fresh:,} bars of {bars.symbol} {bar} stored as {source} in {store.root}.")
+    if fresh < len(bars):
+        click.echo(f"{len(bars) - fresh:,} bars were there already.")
+    if changed:
+        click.echo(
+            f"{changed:,} of them have other values in the file: the stored ones stay. "
+            "--as NAME stores the file beside them.",
+            err=True,
+        )
+
+
+def _compared(frame: pl.DataFrame, there: pl.DataFrame | None) -> tuple[int, int]:
+    """Count the bars of a file that the store lacks, and those that it has with other values."""
+    if there is None:
+        return frame.height, 0
+    both = frame.join(there, on="timestamp", how="inner", suffix="_there")
+    names = [name for name in frame.columns if name != "timestamp"]
+    import polars as pl
+
+    same = pl.all_horizontal(pl.col(name) == pl.col(f"{name}_there") for name in names)
+    return frame.height - both.height, both.height - int(both.select(same.sum()).item())
 
 
 def _finding(found: Finding) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def _is_kelly(sizing: UseBlock) -> bool:
 
 
 def _warn_calibration(case: Case, model: UseBlock) -> None:
-    if model.extra["calibrate"] != "none":
+    if model.extra["calibrate"] != "none" or type(model.config).gives_probability:
         return
     parameters = getattr(model.config, "params", None)
     weights = parameters.get("class_weight") if isinstance(parameters, dict) else None

@@ -66,7 +66,7 @@ class _Ranges:
             return range_of(formula, lambda name: self.of(name, depth + 1))
         if step.function is None and step.inner is not None:
             part = step.inner(block.config)[output]
-            inner = self.case.host.declaration("features", f"{block.distribution}/{part.use}")
+            inner = self.case.host.load(self.case.host.inner(part.use, block.distribution))
             source = str(part.config.get("of", ""))
             if inner.value_range == "of" and not source.startswith("@"):
                 return self.of(_name(source), depth + 1)

@@ -30,6 +30,7 @@ __all__ = [
     "rename_columns",
     "scan_bars",
     "scan_parquet_file",
+    "symbol_path",
     "unreadable",
 ]
 
@@ -141,6 +142,12 @@ def one_file(path: str, base_dir: Path, what: str) -> Path:
             raise DataError(f"{what}: {full} is not a regular file", hint="name a file")
         raise _not_found(full, what)
     return full
+
+
+def symbol_path(path: str, symbol: str, base_dir: Path) -> str:
+    """Put a symbol into a ``{symbol}`` pattern, in the first way of writing it that is a file."""
+    tried = [path.replace("{symbol}", form) for form in file_forms(symbol)]
+    return next((each for each in tried if _absolute(each, base_dir).is_file()), tried[0])
 
 
 def find_files(

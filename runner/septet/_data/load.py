@@ -15,7 +15,7 @@ import numpy as np
 
 from septet._data.bars import BarTable, Finding, Instrument, MarketData, SeriesTable
 from septet._data.calendars import sessions_per_year
-from septet._data.files import reading
+from septet._data.files import reading, symbol_path
 from septet._data.normalise import Normalised, normalise
 from septet._data.series import normalise_series
 from septet._data.source import Facts, RawBars, Request, Store
@@ -38,6 +38,7 @@ __all__ = [
     "read_all_series",
     "read_candles",
     "read_series",
+    "series_blocks",
     "request_for",
     "survivorship",
 ]
@@ -206,15 +207,33 @@ def read_all_series(
     series: dict[str, SeriesTable] = {}
     findings: list[Finding] = []
     sources: dict[str, str] = {}
-    data = loaded.strategy.data
-    blocks = dict(data.series)
-    if data.funding is not None:
-        blocks["funding"] = data.funding
-    for name, block in blocks.items():
-        with placed(loaded, "data", name):
+    for name, block in series_blocks(loaded.strategy.data, request).items():
+        with placed(loaded, "data", name.partition("@")[0]):
             series[name], found, sources[name] = read_series(name, block, request)
         findings += found
     return series, findings, sources
+
+
+def series_blocks(data: Any, request: Request) -> dict[str, UseBlock]:
+    """Return the blocks of a file's series by name, its funding among them.
+
+    One whose `path` holds ``{symbol}`` becomes a block for each symbol, named ``NAME@SYMBOL``.
+    """
+    blocks = dict(data.series)
+    if data.funding is not None:
+        blocks["funding"] = data.funding
+    found: dict[str, UseBlock] = {}
+    for name, block in blocks.items():
+        path = getattr(block.config, "path", None)
+        if not isinstance(path, str) or "{symbol}" not in path:
+            found[name] = block
+            continue
+        for symbol in request.symbols:
+            config = block.config.model_copy(
+                update={"path": symbol_path(path, symbol, request.base_dir)}
+            )
+            found[f"{name}@{symbol}"] = replace(block, config=config)
+    return found
 
 
 def cut(table: BarTable, first: int, last: int) -> BarTable:

@@ -128,9 +128,10 @@ class Shelf:
         # a stable order of what became known: a point of the past may have been seen late
         order = np.argsort(known, kind="stable")
         order = order[known[order] <= until_ns]
+        max_age = self._max_ages.get(name.partition("@")[0])
         return SeriesTable(
             name, np.array(series.stamp_ns, dtype=np.int64)[order], known[order],
-            np.array(series.value, dtype=np.float64)[order], self._max_ages.get(name), "live",
+            np.array(series.value, dtype=np.float64)[order], max_age, "live",
         )  # fmt: skip
 
 

@@ -161,7 +161,8 @@ class Intake:
     def point(self, event: m.SeriesPoint) -> None:
         """Take a value of a series; a later one of the same time is a revision and wins."""
         points = self._points.setdefault(event.name, [])
-        time_ns = event.stamp_ns if event.name == FUNDING else event.known_ns
+        of_funding = event.name.partition("@")[0] == FUNDING
+        time_ns = event.stamp_ns if of_funding else event.known_ns
         points.insert(bisect_right(points, time_ns, key=_time), (time_ns, event.value))
 
     def barrier(self, event: m.BarrierReached) -> Barrier:
@@ -178,7 +179,7 @@ class Intake:
                     name = self._names[row]
                     derive = DERIVED.get(name)
                     cells[k, row] = (
-                        self._column(row, place, before) if derive is None else derive(place)
+                        self._column(k, row, place, before) if derive is None else derive(place)
                     )
         if self._utc:
             day = (event.time_ns - self._rules.day_start_ns) // DAY_NS
@@ -205,14 +206,19 @@ class Intake:
         _PRICES.pack_into(self._columns_at, k * columns_row, *prices)
         return place
 
-    def _column(self, row: int, place: Place, before: _Last | None) -> float:
+    def _column(self, k: int, row: int, place: Place, before: _Last | None) -> float:
         name, other = self._names[row], self._others[row]
         if other is not None:
             last = self._last[other[0]]
             return math.nan if last is None else last.columns[other[1]]
         if name == FUNDING:
-            return self._funding(place, place.open_ns if before is None else before.known_ns)
-        return self._as_of(name.removeprefix("series:"), place.known_ns)
+            return self._funding(k, place, place.open_ns if before is None else before.known_ns)
+        return self._as_of(self._own(k, name.removeprefix("series:")), place.known_ns)
+
+    def _own(self, k: int, name: str) -> str:
+        """Name of a symbol's own series where it has one, else that of all symbols."""
+        own = f"{name}@{self._symbols[k]}"
+        return own if own in self._points else name
 
     def _as_of(self, name: str, at_ns: int) -> float:
         """Value of a series as known at a time, NaN before the first and after its `max_age`."""
@@ -221,12 +227,12 @@ class Intake:
         if row < 0:
             return math.nan
         known_ns, value = points[row]
-        max_age = self._max_ages.get(name)
+        max_age = self._max_ages.get(name.partition("@")[0])
         return math.nan if max_age is not None and at_ns - known_ns > max_age else value
 
-    def _funding(self, place: Place, since_ns: int) -> float:
+    def _funding(self, k: int, place: Place, since_ns: int) -> float:
         """Sum of the funding rates due after the bar before and up to this bar's close."""
-        points = self._points.get(FUNDING)
+        points = self._points.get(self._own(k, FUNDING))
         if points is None:
             every = self._rules.funding_every_ns
             instants = place.known_ns // every - since_ns // every

@@ -12,7 +12,7 @@ import numpy as np
 
 from septet import messages as m
 from septet._data.bars import Finding, SeriesTable
-from septet._data.load import keys_of, read_series, request_for
+from septet._data.load import keys_of, read_series, request_for, series_blocks
 from septet._data.series import next_poll
 from septet._data.source import Fetches, Request
 from septet._live.breaker import PluginDesk
@@ -221,12 +221,10 @@ def make_series(loaded: Any, clock: LiveClock, plugins: PluginDesk) -> SeriesDes
     from septet._store.parquet import BarStore
 
     strategy = loaded.strategy
-    blocks = dict(strategy.data.series)
-    if strategy.data.funding is not None:
-        blocks["funding"] = strategy.data.funding
+    request = request_for(loaded, store=BarStore(), now_ns=clock.market_ns())
+    blocks = series_blocks(strategy.data, request)
     for name, block in blocks.items():
         loaded.access.reach(block.config, f"data.{name}")
-    request = request_for(loaded, store=BarStore(), now_ns=clock.market_ns())
     lines = series_lines(blocks, int(strategy.universe.bar))
     return SeriesDesk(lines, replace(request, start_ns=None, end_ns=None), clock, plugins)
 

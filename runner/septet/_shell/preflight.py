@@ -16,7 +16,8 @@ from septet._config.credentials import STORED, Stored, stored_credentials, venue
 from septet._config.expressions import names_in, parse_expression
 from septet._config.places import problem_of
 from septet._config.tree import Path as KeyPath
-from septet._data.bars import MarketData, SeriesTable
+from septet._data.align import series_as_of
+from septet._data.bars import MarketData
 from septet._data.stamps import iso
 from septet._shell.session import Session, open_session
 from septet.errors import InputError, Problem, SeptetError
@@ -113,14 +114,15 @@ def _series(session: Session) -> list[Problem]:
     times = session.tape.T[0][session.first :]
     problems = []
     for name, table in session.market.series.items():
-        if name == "funding" or not len(times) or _is_ever_known(table, times):
+        base = name.partition("@")[0]
+        if base == "funding" or not len(times) or np.isfinite(series_as_of(table, times)).any():
             continue
         span = f"{iso(table.known_ns[0])} to {iso(table.known_ns[-1])}" if len(table.value) else ""
-        optional = bool(session.strategy.data.series[name].extra.get("optional"))
+        optional = bool(session.strategy.data.series[base].extra.get("optional"))
         problems.append(
             problem_at(
                 session.loaded.tree,
-                ("data", name),
+                ("data", base),
                 "no value of this series is known at any decision",
                 found=f"values known {span}" if span else "no value",
                 hint=f"decisions are from {iso(times[0])} to {iso(times[-1])}: bring data of that "
@@ -129,14 +131,6 @@ def _series(session: Session) -> list[Problem]:
             )
         )
     return problems
-
-
-def _is_ever_known(table: SeriesTable, times: np.ndarray) -> bool:
-    at = np.searchsorted(table.known_ns, times, side="right") - 1
-    there = at >= 0
-    if table.max_age_ns is not None and there.any():
-        there = there & (times - table.stamp_ns[np.maximum(at, 0)] <= table.max_age_ns)
-    return bool(there.any())
 
 
 def _symbols(session: Session) -> list[Problem]:

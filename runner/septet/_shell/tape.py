@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._data.align import column_as_of, missing_before, series_as_of, union_axis
-from septet._data.bars import BarTable, MarketData
+from septet._data.bars import BarTable, MarketData, SeriesTable
 from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
 from septet._plan.plan import Plan
@@ -84,12 +84,18 @@ def day_numbers(time_ns: Ints, time_zone: str, day_start_ns: int) -> Ints:
     return np.maximum.accumulate(days)
 
 
+def _series(market: MarketData, name: str, symbol: str) -> SeriesTable | None:
+    """Return a symbol's own series of a name, else the one of all symbols."""
+    own = market.series.get(f"{name}@{symbol}")
+    return own if own is not None else market.series.get(name)
+
+
 def _funding(table: BarTable, market: MarketData, terms: TapeRules) -> Floats:
     """Sum of the funding rates due after the bar before and up to each bar's close."""
     if not len(table):
         return np.zeros(0)
     before = np.concatenate(([table.open_ns[0]], table.known_ns[:-1]))
-    series = market.series.get("funding")
+    series = _series(market, "funding", table.symbol)
     if series is not None:
         total = np.concatenate(([0.0], np.cumsum(series.value)))
         upto = np.searchsorted(series.stamp_ns, table.known_ns, side="right")
@@ -110,7 +116,9 @@ def _column(name: str, table: BarTable, market: MarketData, terms: TapeRules) ->
     if name == "funding":
         return _funding(table, market, terms)
     if name.startswith("series:"):
-        return series_as_of(market.series[name[7:]], table.known_ns)
+        series = _series(market, name[7:], table.symbol)
+        assert series is not None, name
+        return series_as_of(series, table.known_ns)
     column, _, symbol = name.partition("@")
     return column_as_of(market.bars[symbol], column, table.known_ns)
 

@@ -115,7 +115,10 @@ class BarStore:
     def append(
         self, source: str, name: str, bar: str, frame: pl.DataFrame, covered: tuple[int, int]
     ) -> None:
-        """Keep rows and the span they cover; durable when it returns."""
+        """Keep rows and the span they cover; durable when it returns.
+
+        Bars that are there already stay as they are, and are not stored again.
+        """
         folder = self.path(source, name, bar)
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
@@ -131,6 +134,12 @@ class BarStore:
             "version": _VERSION, "source": source, "name": name, "bar": bar,
             "parts": [], "covered": [], "rows": 0, "serial": 0,
         }  # fmt: skip
+        if "seen_ns" not in frame.columns and any(
+            first < covered[1] and covered[0] < last for first, last in meta["covered"]
+        ):
+            there = self.read(source, name, bar, *covered)
+            if there is not None:
+                frame = frame.join(there, on="timestamp", how="anti")
         if frame.height:
             meta["serial"] += 1
             part = f"{covered[0]}-{meta['serial']}.parquet"

@@ -1,0 +1,114 @@
+"""A series with a file for each symbol, as a feature and as the model's probability."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from septet import _learn as learn
+from septet._config.load import load
+from septet._data.load import fingerprints, load_market
+from septet._shell.preflight import check_data
+from septet._shell.session import open_session
+from septet.errors import DataError
+from septet.plugin import Untrainable, Window
+from septet_plugins.models.series import SeriesModel, series_model
+from tests.data.helpers import HOUR_NS, START_NS, clean
+
+SYMBOLS = ("BTC/USDT", "ETH/USDT")
+GUIDE = Path(__file__).parents[2] / "docs" / "yaml.md"
+
+
+def recipe() -> str:
+    """The snippet of the guide, with a name and a shorter load."""
+    part = GUIDE.read_text(encoding="utf-8").partition("### Probabilities from outside")[2]
+    return "version: 1\nname: outside\n" + part.partition("```yaml\n")[2].partition("```")[0]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number, symbol in enumerate(SYMBOLS):
+        plain = symbol.replace("/", "")
+        (tmp_path / "candles").mkdir(exist_ok=True)
+        (tmp_path / "forecasts").mkdir(exist_ok=True)
+        bars = clean(400, seed=number)
+        bars.write_parquet(tmp_path / "candles" / f"{plain}.parquet")
+        draw = np.random.default_rng(number)
+        stamps = pl.Series(START_NS + HOUR_NS * np.arange(1, 400)).cast(pl.Datetime("ns"))
+        values = draw.uniform(0.1, 0.9, 399)
+        pl.DataFrame({"time": stamps, "value": values}).write_csv(
+            tmp_path / "forecasts" / f"{plain}.csv"
+        )
+    (tmp_path / "x.yaml").write_text(recipe(), encoding="utf-8")
+    return tmp_path
+
+
+def test_each_symbol_reads_its_own_file(folder: Path) -> None:
+    loaded = load(folder / "x.yaml")
+    assert check_data(loaded) == []
+    session = open_session(loaded)
+    names = [f"forecast@{symbol}" for symbol in SYMBOLS]
+    assert list(session.market.series) == names
+    assert set(names) <= set(fingerprints(session.market))
+    row = session.plan.assembly.rows.x["series:forecast"]
+    for k, symbol in enumerate(SYMBOLS):
+        values = session.tape.X[k, row, : session.tape.lengths[k]]
+        table = session.market.series[f"forecast@{symbol}"]
+        known = session.market.bars[symbol].known_ns
+        assert np.isnan(values[0])  # the first value is known a minute after the first close
+        at = np.searchsorted(table.known_ns, known[1:], side="right") - 1
+        assert values[1:].tolist() == table.value[at].tolist()
+    assert session.market.series[names[0]].value[0] != session.market.series[names[1]].value[0]
+
+
+def test_a_file_that_is_missing_for_one_symbol_is_named_with_its_place(folder: Path) -> None:
+    (folder / "forecasts" / "ETHUSDT.csv").unlink()
+    with pytest.raises(DataError) as caught:
+        load_market(load(folder / "x.yaml"))
+    assert "forecasts/ETHUSDT.csv" in str(caught.value)
+    problem = caught.value.problem
+    assert problem is not None
+    assert problem.key == "data.forecast.path"
+    assert problem.line > 0
+
+
+def window(values: list[float]) -> Window:
+    rows = len(values)
+    x = np.column_stack([np.zeros(rows), np.array(values)])
+    times = np.arange(rows, dtype=np.int64)
+    return Window(x, times % 2, times, times, ("other", "p"), 0)
+
+
+def test_the_model_hands_the_feature_on_to_the_last_bit() -> None:
+    trainer = series_model(SeriesModel(of="p"))
+    made = trainer.fit(window([0.1, 0.7, 1.0]))
+    x = np.array([[5.0, 0.3], [6.0, 1.5], [7.0, -0.5]])
+    assert made.model.predict(x).tolist() == [0.3, 1.0, 0.0]
+    assert [made.model.predict_row(row) for row in x] == [0.3, 1.0, 0.0]
+    again = trainer.restore(made.model.arrays())
+    assert again.predict(x).tolist() == [0.3, 1.0, 0.0]
+    with pytest.raises(Untrainable, match="expected 0 to 1"):
+        trainer.fit(window([0.1, 55.0]))
+    with pytest.raises(Untrainable, match="not among the inputs"):
+        replace(trainer, of="q").fit(window([0.1]))
+    with pytest.raises(ValueError, match="column 7"):
+        trainer.restore({"place": np.array([7, 2])})
+
+
+def test_the_recipe_walks_with_the_probabilities_of_each_symbol(folder: Path) -> None:
+    from septet._shell.backtest import backtest
+
+    result = backtest(load(folder / "x.yaml"))
+    assert learn is not None
+    assert result.decisions is not None
+    table = pl.DataFrame(result.decisions)
+    for symbol in SYMBOLS:
+        rows = table.filter(pl.col("symbol").cast(pl.String) == symbol)
+        same = rows.filter(pl.col("probability_up").is_not_nan() & pl.col("forecast").is_not_nan())
+        assert same.height > 200
+        assert same["probability_up"].to_list() == same["forecast"].to_list()
+    assert result.trades is not None
