@@ -35,6 +35,7 @@ from live_world import (
 from septet import messages as m
 from septet._live import start as begin
 from septet._live.account import AccountGate
+from septet._live.place import find_place
 from septet._live.run import _loop_factory, keep_apart, tidy
 from septet._live.wiring import Wiring, core_of
 
@@ -89,7 +90,7 @@ async def live(place: Path, ready: m.ModelReady, durability: Any) -> World:
     feed = MemoryFeed(prices())
     venue = MemoryVenue(clock, lambda: feed.bar(clock.now_ns() // BAR_NS * BAR_NS - BAR_NS).close)
     options = begin.Options(place / "runs", fresh=True, durability=durability, quiet=True)
-    found = begin.find_place(options.out, "demo", "live", fresh=True, now_ns=clock.now_ns())
+    found = find_place(options.out, "demo", "live", fresh=True, now_ns=clock.now_ns())
     wiring = Wiring(core_of, lambda *given: venue, lambda *given: feed)
     lane = BenchLane(
         loaded, found, options, wiring=wiring, clock=clock, gate=AccountGate(now_ns=clock.now_ns),

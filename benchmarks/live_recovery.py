@@ -26,6 +26,7 @@ from septet import messages as m
 from septet._live import start as begin
 from septet._live.account import AccountGate
 from septet._live.lane import SNAPSHOT_ENTRIES
+from septet._live.place import JOURNAL, Place
 from septet._live.wiring import Wiring, core_of
 
 EVENTS = 1_000_000
@@ -56,7 +57,7 @@ def recover(run_folder: Path) -> dict[str, float]:
     loaded, feed = demo(), MemoryFeed(prices())
     wiring = Wiring(core_of, lambda *given: None, lambda *given: feed)
     options = begin.Options(run_folder.parents[1], durability="process", quiet=True)
-    place = begin.Place(run_folder, run_folder.name, fresh=False)
+    place = Place(run_folder, run_folder.name, fresh=False)
     lane = BenchLane(
         loaded, place, options, wiring=wiring, clock=clock, gate=AccountGate(now_ns=clock.now_ns),
         stopping=asyncio.Event(),
@@ -92,11 +93,11 @@ def measure(quick: bool) -> Report:
         os.environ["SEPTET_STATE_DIR"] = str(place / "state")
         made = run(partial(_make, place, fit(place), count, after))
         kept = place / "kept.sqlite"
-        size = (made / begin.JOURNAL).stat().st_size
+        size = (made / JOURNAL).stat().st_size
         for name, target in TARGETS_S.items():
             if name == "without":
-                shutil.copyfile(made / begin.JOURNAL, kept)
-                with sqlite3.connect(made / begin.JOURNAL) as journal:
+                shutil.copyfile(made / JOURNAL, kept)
+                with sqlite3.connect(made / JOURNAL) as journal:
                     journal.execute("DELETE FROM snapshots")
             found[name] = _apart(made)
             note = f"{found[name]['entries']:,.0f} entries, {size / 1e6:.0f} MB"

@@ -106,10 +106,18 @@ def open_append(path: Path, *, mode: int = 0o666) -> int:
     return handle
 
 
-def open_lock(path: Path, *, make: bool = True) -> int:
-    """Return the handle of a file to lock, made if it is missing; its content is left alone."""
+def open_lock(path: Path, *, make: bool = True, mode: int = 0o600) -> int:
+    """Return the handle of a file to lock, made if it is missing; its content is left alone.
+
+    `mode` is that of a file that is made, whatever the umask says: others may have to lock it.
+    """
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    handle = os.open(path, flags | (os.O_CREAT if make else 0), 0o600)
+    if make:
+        with contextlib.suppress(FileExistsError):
+            handle = os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
+            os.fchmod(handle, mode)
+            return handle
+    handle = os.open(path, flags)
     _insist(handle, path)
     return handle
 

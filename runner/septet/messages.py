@@ -264,7 +264,9 @@ class Holdings(Event, frozen=True, kw_only=True, tag="holdings"):
     `others` is what other strategies of the same account hold, by currency; `others_open` what
     their open orders may have moved of that without their knowing, low and high; `others_fills`
     what of that a lagging read may not show: when each was booked (wall time), when it happened at
-    the venue, what it moved (signed), and what a fee may have taken of it.
+    the venue, what it moved (signed), and what a fee may have taken of it. The currency that orders
+    are paid in is among `others_open` and `others_fills`. `unread` says why the balances could not
+    be read; there are none then.
     """
 
     balances: dict[str, tuple[float, float]]
@@ -273,6 +275,7 @@ class Holdings(Event, frozen=True, kw_only=True, tag="holdings"):
     others_open: dict[str, tuple[float, float]] = {}
     others_fills: dict[str, tuple[tuple[int, int, float, float], ...]] = {}
     first: bool = False
+    unread: str = ""
 
 
 class VenueChanged(Event, frozen=True, kw_only=True, tag="venue"):

@@ -184,9 +184,10 @@ def test_o1_a_run_that_is_not_running_is_halted_at_its_next_start(
     assert "cancels its orders first, then closes its positions" in said.out
     written = json.loads((stopped / HALT).read_text())
     assert (written["action"], written["reason"]) == ("flatten", "news")
-    said = septet("halt", stopped)
+    said = septet("halt", stopped)  # a plain halt takes nothing back
     assert said.code == 0
-    assert json.loads((stopped / HALT).read_text()).get("action", "halt") == "halt"
+    assert "then closes its positions" in said.out
+    assert json.loads((stopped / HALT).read_text())["action"] == "flatten"
 
 
 def test_o2_a_resume_needs_a_name_and_a_reason(stopped: Path, septet: Command) -> None:

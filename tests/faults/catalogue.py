@@ -31,6 +31,8 @@ _OPERATOR: Final = "faults/test_operator.py::"
 _LANE: Final = "faults/test_lane.py::"
 _REAL: Final = "faults/test_processes.py::"
 _START: Final = "live/test_start.py::"
+_RESTART: Final = "faults/test_restart.py::"
+_FUNDS: Final = "live/test_funds.py::"
 _CHECKS: Final = "core/orders/test_checks.py::"
 _ORDERS: Final = "core/orders/test_orders.py::"
 _SHELL: Final = "live/test_shell.py::"
@@ -68,7 +70,10 @@ CATALOGUE: Final = {
         "the second is refused and told who is there; the first goes on",
         (_PROCESS + "test_p3_a_second_instance",),
         (_REAL + "test_p3_a_second_instance",),
-        (_LEASE + "test_a_second_instance_is_told_who_is_there_and_a_killed_one_is_gone",),
+        (
+            _LEASE + "test_a_second_instance_is_told_who_is_there_and_a_killed_one_is_gone",
+            _LEASE + "test_p3_an_account_is_held_beyond_the_state_folder",
+        ),
     ),
     "P4": Fault(
         "the loop stands still for half a minute and more",
@@ -266,6 +271,56 @@ CATALOGUE: Final = {
         "said once, without its address; no row of the run waits, and the oldest alerts go",
         (_ALERTS + "test_a_service_that_hangs_delays_nothing_but_alerts",),
         (_ALERTS + "test_a_service_that_refuses_is_reported_once_and_never_raises",),
+    ),
+    "A6": Fault(
+        "at a restart the money is locked by own orders, spent by fills unheard, or misread",
+        "reconciled first; entries blocked under a name that says what lifts it; nothing ends",
+        (
+            _RESTART + "test_a6_killed_with_all_of_the_balance_at_work",
+            _RESTART + "test_a6_a_start_that_reads_no_balance_blocks_entries_until_the_next_read",
+        ),
+        (_REAL + "test_a6_restarts_with_the_whole_balance_as_capital",),
+        (
+            _FUNDS + "test_a6_a_start_with_a_history_is_never_refused_over_funds",
+            _FUNDS + "test_a6_a_balance_that_is_no_number_is_asked_for_again",
+            _FUNDS + "test_a6_balances_that_stay_unreadable_block_entries_and_end_nothing",
+            "core/orders/test_funds.py::test_a6_what_an_own_order_locks_counts",
+        ),
+    ),
+    "A8": Fault(
+        "a flatten at a restart without market data, and a plain halt or a signal after it",
+        "closed once fills and account were read; only a resume takes it back",
+        (_RESTART + "test_a8_a_halt_after_a_flatten_still_closes",),
+        (),
+        (
+            _RESTART + "test_a8_a_flatten_at_a_start_needs_no_market_data",
+            "live/test_kill.py::test_a8_a_halt_does_not_weaken_a_flatten_that_waits",
+        ),
+    ),
+    "A11": Fault(
+        "a run folder renamed, copied beside itself or elsewhere, or open to other users",
+        "the id is in the journal's head: it goes on, and no copy beside it; 0700 and 0600",
+        (
+            _RESTART + "test_a11_a_renamed_folder_goes_on",
+            _RESTART + "test_a11_of_copies_beside_each_other_the_newest_goes_on",
+        ),
+        (),
+        (
+            _RESTART + "test_a11_a_copy_of_a_run_that_goes_on_is_refused",
+            _RESTART + "test_a11_a_damaged_run_beside_refuses_only_where_it_is_the_newest",
+            _RESTART + "test_a11_what_a_run_leaves_is_its_users_alone",
+            _LEASE + "test_a11_a_journal_is_readable_by_its_user_alone",
+        ),
+    ),
+    "A13": Fault(
+        "a halt where the journal cannot be read, or something else is called HALT",
+        "the file is written first; whatever has the name is a halt",
+        ("cli/test_halt.py::test_a13_a_halt_needs_no_journal",),
+        (),
+        (
+            "cli/test_halt.py::test_a13_the_halt_is_written_before_the_journal_is_read",
+            "live/test_kill.py::test_a13_whatever_is_called_halt_is_one_until_it_is_resumed",
+        ),
     ),
 }  # fmt: skip
 """Every fault of the suite by its code."""

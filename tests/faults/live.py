@@ -127,6 +127,11 @@ class Live:
         self.theirs.take(self.venue.rows())
         return len(self.theirs.fills)
 
+    def sold(self) -> int:
+        """Count the sales so far."""
+        self.theirs.take(self.venue.rows())
+        return sum(each.side.lower() == "sell" for each in self.theirs.fills.values())
+
     def trade(self, fills: int = 1) -> None:
         """Wait until something was traded."""
         before = self.fills()

@@ -13,6 +13,7 @@ from septet import messages as m
 from septet._journal.lease import boot_id, mark_path
 from septet._journal.log import Journal
 from septet._live import start as begin
+from septet._live.place import JOURNAL
 from septet._live.run import LiveResult
 from septet.errors import JournalError
 from tests.faults.judge import held
@@ -39,9 +40,7 @@ def test_p9_killed_processes_count_though_they_could_not_say_so(stage: Stage) ->
     folder = stage.run(mode="live").ends[0][0].place.folder
     for crashes in (begin.CRASHES, 1):
         for _ in range(crashes):
-            with closing(
-                Journal.open(folder / begin.JOURNAL, mark=mark_path(folder.name))
-            ) as journal:
+            with closing(Journal.open(folder / JOURNAL, mark=mark_path(folder.name))) as journal:
                 now_ns = stage.world.clock.now_ns()
                 journal.begin(pid=1, host=gethostname(), boot=boot_id(), now_ns=now_ns)
         posted = len(stage.venue.named("submit"))

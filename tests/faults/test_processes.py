@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from septet import messages as m
-from septet._drill.venue.config import Fault
+from septet._drill.venue.config import Fault, Fees
 from septet._live import start as begin
 from septet._live.kill import HALT, ask_halt
 from septet._live.replay import replay
@@ -243,6 +243,26 @@ def test_o1_o2_halted_at_any_moment_and_killed_on_top(run: Live) -> None:
         run.trade()
         held("O1")
         held("O2")
+
+
+def test_a6_restarts_with_the_whole_balance_as_capital(tmp_path: Path) -> None:
+    """Killed right after a purchase, and stopped right after a sale: money moves with its fees."""
+    balances, fees = {"USDT": "5000"}, Fees(paid_in="quote")
+    with live(tmp_path, balances=balances, fees=fees) as run:
+        run.start()
+        for _ in range(FEW):
+            run.trade()
+            run.run.kill()
+            run.start()
+            sold = run.sold()
+            run.until(lambda sold=sold: run.sold() > sold, "a sale")  # type: ignore[misc]
+            assert run.run.stop() == 0
+            run.start()
+            run.trade()
+            held("A6")
+        run.settle()
+        assert run.said("insufficient_funds") == 0
+        stop(run)
 
 
 Tamper = Callable[[Live], None]

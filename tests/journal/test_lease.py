@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from septet._journal import machine
 from septet._journal.lease import (
     Holder,
     Lease,
@@ -19,6 +20,7 @@ from septet._journal.lease import (
     mark_path,
     state_folder,
 )
+from septet._journal.lock import keep
 from septet._journal.log import Journal
 from septet.errors import JournalError, RunError
 from tests.journal.drawn import HEAD
@@ -41,13 +43,17 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state"
 
 
+ACCOUNT = f"account-{os.getpid()}"
+"""Leases of accounts are the machine's: other tests must not meet them."""
+
+
 def _me(folder: Path) -> Holder:
     return Holder.this_process(run_id="r1", strategy="demo", folder=folder, now_ns=0)
 
 
 def test_a_second_instance_is_told_who_is_there_and_a_killed_one_is_gone(tmp_path: Path) -> None:
     other = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path / "a"), "account-1"],
+        [sys.executable, "-c", HOLD, str(tmp_path / "a"), ACCOUNT],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ},
     )  # fmt: skip
     assert other.stdin is not None
@@ -57,8 +63,8 @@ def test_a_second_instance_is_told_who_is_there_and_a_killed_one_is_gone(tmp_pat
     with pytest.raises(RunError, match=who):
         Lease.take(_me(tmp_path / "a"))
     with pytest.raises(RunError, match=f"same account is traded by another run: {who}"):
-        Lease.take(_me(tmp_path / "b"), account="account-1")
-    Lease.take(_me(tmp_path / "b"), account="account-2").release()  # nothing was left held
+        Lease.take(_me(tmp_path / "b"), account=ACCOUNT)
+    Lease.take(_me(tmp_path / "b"), account=f"{ACCOUNT}-2").release()  # nothing was left held
     found = holder_of(tmp_path / "a")
     assert found is not None
     assert (found.pid, found.run_id) == (other.pid, "r9")
@@ -68,10 +74,87 @@ def test_a_second_instance_is_told_who_is_there_and_a_killed_one_is_gone(tmp_pat
     other.stdin.close(), other.stdout.close()
     assert holder_of(tmp_path / "a") is None
     with Lease.take(_me(tmp_path / "a")) as lease:
-        lease.take_account("account-1")
+        lease.take_account(ACCOUNT)
         with pytest.raises(RunError, match=f"process {os.getpid()}"):
             Lease.take(_me(tmp_path / "a"))
-    Lease.take(_me(tmp_path / "a"), account="account-1").release()
+    Lease.take(_me(tmp_path / "a"), account=ACCOUNT).release()
+
+
+def held_by_another(tmp_path: Path, folder: str, account: str) -> subprocess.Popen[bytes]:
+    """Start a process as another user would: with a state folder of its own."""
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / folder), account], cwd=ROOT,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, "SEPTET_STATE_DIR": str(tmp_path / "other")},
+    )  # fmt: skip
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"held\n"
+    return other
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file in /tmp, which tests leave")
+def test_p3_an_account_is_held_beyond_the_state_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = f"{ACCOUNT}-beyond"
+    with held_by_another(tmp_path, "a", account) as other:
+        with pytest.raises(RunError, match=f"traded by another run: process {other.pid} of user"):
+            Lease.take(_me(tmp_path / "b"), account=account)
+        with Lease.take(_me(tmp_path / "b")) as lease:
+            lease.take_account(account, machine=False)  # a test venue's
+        other.kill()
+    for _ in range(2):  # a killed process frees it, and so does a release
+        Lease.take(_me(tmp_path / "b"), account=account).release()
+
+
+def test_p3_containers_share_what_they_are_told_to_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a common network the folder alone keeps the second away."""
+    account, shared = f"{ACCOUNT}-shared", tmp_path / "shared"
+    shared.mkdir()
+    monkeypatch.setenv("SEPTET_LEASE_DIR", str(shared))
+    with held_by_another(tmp_path, "a", account) as other:
+        monkeypatch.setattr(machine, "_bind", lambda name: keep(os.dup(0)))
+        with pytest.raises(RunError, match="the same account is traded by another run"):
+            Lease.take(_me(tmp_path / "b"), account=account)
+        [file] = shared.iterdir()
+        assert file.stat().st_mode & 0o777 == 0o666  # another user must be able to lock it
+        other.kill()
+    Lease.take(_me(tmp_path / "b"), account=account).release()
+    monkeypatch.setenv("SEPTET_LEASE_DIR", str(tmp_path / "missing"))
+    with pytest.raises(RunError, match="must be able to write to"):
+        Lease.take(_me(tmp_path / "b"), account=account)
+
+
+def test_what_a_lease_does_not_cover_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEPTET_LEASE_DIR", raising=False)
+    assert "other machines, and another key of the account" in machine.reach()
+    assert "SEPTET_LEASE_DIR" in machine.reach()
+    monkeypatch.setenv("SEPTET_LEASE_DIR", "/srv/leases")
+    assert "nor beside /srv/leases" in machine.reach()
+
+
+def test_a11_a_run_is_made_by_one_process_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    with Lease.take(_me(tmp_path / "a")):
+        with pytest.raises(RunError, match=r"b is a copy of run r1, which goes on elsewhere: pro"):
+            Lease.take(_me(tmp_path / "b"))
+        assert holder_of(tmp_path / "b") is None
+    Lease.take(_me(tmp_path / "b")).release()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a11_a_journal_is_readable_by_its_user_alone(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        with Journal.create(tmp_path / "j", HEAD) as journal:
+            journal.begin(pid=1, host="h", boot="b", now_ns=0)
+            names = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+            assert {"j", "j-wal", "j-shm", "j-tail"} <= set(names)
+            modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in names}
+            assert set(modes.values()) == {0o600}, modes
+    finally:
+        os.umask(before)
 
 
 def test_where_the_state_is_kept(

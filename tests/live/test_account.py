@@ -17,8 +17,8 @@ from septet._live.account import (
     AccountLimits,
     Member,
     SharedVenue,
-    insist_on_funds,
 )
+from septet._live.funds import insist_on_funds
 from septet.errors import InputError
 from tests.core.orders.bench import Bench
 from tests.core.orders.market import PRICE
@@ -277,4 +277,4 @@ def test_a_start_needs_the_capital_of_all() -> None:
     insist_on_funds({"a": 500.0, "b": 1_000.0}, "USDT", holdings)
     with pytest.raises(InputError, match=r"1500\.00 USDT free, and 1600\.00 are needed"):
         insist_on_funds({"a": 600.0, "b": 1_000.0}, "USDT", holdings)
-    insist_on_funds({"a": 600.0, "b": 1_000.0}, "USDT", holdings, positions_quote=100.0)
+    insist_on_funds({"a": 600.0, "b": 1_000.0}, "USDT", holdings, adopted=100.0)

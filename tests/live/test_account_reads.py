@@ -38,8 +38,9 @@ class Strategy:
         )
         self.core: Any = SimpleNamespace(
             orders=bench.core, checks=bench.checks, guards=bench.guards, _out=[],
-            names=SimpleNamespace(base=["BTC"]), rules=SimpleNamespace(adopts=False),
-            engine=SimpleNamespace(held=lambda k: bench.position[k]),
+            names=SimpleNamespace(base=["BTC"], quote=["USDT"]),
+            rules=SimpleNamespace(adopts=False),
+            engine=SimpleNamespace(held=lambda k: bench.position[k], cash=0.0),
         )  # fmt: skip
         self.member.core = cast("LiveCore", self.core)
         self.order: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -58,9 +59,12 @@ def test_a_halt_is_taken_once_and_again_after_a_restart(tmp_path: Path) -> None:
 def test_a_flatten_halts_at_once_and_closes_what_the_venue_has_confirmed(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.halt(flatten=True)
-    run.switch.look(agreed=False)
-    assert [(each.action, each.name) for each in run.acts] == [("halt", "ann")]
+    run.switch.agreed = False
+    for _ in range(2):
+        run.switch.look()
+        assert [(each.action, each.name) for each in run.acts] == [("halt", "ann")]
     assert run.switch.halted
+    run.switch.agreed = True
     assert run.look() == ["flatten"]
     assert run.look() == []
 
@@ -78,6 +82,94 @@ def test_a_flatten_that_stands_at_a_start_waits_for_what_the_account_says(
     _, (_, halt), (_, flatten), _ = asked
     assert isinstance(found[halt + 1], m.Started)
     assert any(isinstance(each, m.Holdings) for each in found[halt:flatten])
+
+
+@pytest.mark.parametrize("how", ["septet halt", "SIGUSR1", "by hand"])
+def test_a8_a_halt_does_not_weaken_a_flatten_that_waits(tmp_path: Path, how: str) -> None:
+    run = Run(tmp_path)
+    run.halt(flatten=True)
+    run.switch.agreed = False
+    run.switch.look()
+    if how == "septet halt":
+        run.halt()
+    elif how == "SIGUSR1":
+        run.switch.signal("SIGUSR1")
+    else:
+        (tmp_path / HALT).write_text("stop")
+    run.switch.look()
+    assert {each.action for each in run.acts} == {"halt"}
+    run.switch.agreed = True
+    assert run.look() == ["flatten"]
+    assert run.look() == []
+
+
+def test_a8_a_flatten_stays_one_through_restarts_until_a_person_resumes(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.halt(flatten=True)
+    run.halt()
+    run.start()
+    assert run.look() == ["flatten"]
+    run.resume()
+    assert run.look() == ["resume"]
+    run.halt()
+    assert run.look() == ["halt"]
+
+
+def test_a8_a_signal_before_the_account_is_read_closes_nothing_yet(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.halt(flatten=True)
+    run.switch.agreed = False
+    run.switch.signal("SIGUSR1")
+    assert [each.action for each in run.acts] == ["halt"]
+
+
+def made(path: Path, kind: str) -> None:
+    if kind == "folder":
+        path.mkdir()
+        (path / "inside").write_text("kept")
+    elif kind == "link":
+        path.symlink_to(path.with_name("nowhere"))
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(b"[" * 100_000)
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe", "deep"])
+def test_a13_whatever_is_called_halt_is_one_until_it_is_resumed(tmp_path: Path, kind: str) -> None:
+    made(tmp_path / HALT, kind)
+    run = Run(tmp_path)
+    assert run.look() == ["halt"]
+    assert run.look() == []
+    run.start()
+    assert run.look() == ["halt"]
+    run.now_ns = 1 << 62
+    run.resume()
+    assert run.look() == ["resume"]
+    assert read_halt(tmp_path) is None
+    assert not (tmp_path / RESUME).exists()
+    kept = list(tmp_path.glob("HALT.folder-1/inside"))
+    assert bool(kept) == (kind == "folder")
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe", "deep"])
+def test_a13_a_halt_can_be_asked_for_where_something_has_its_name(
+    tmp_path: Path, kind: str
+) -> None:
+    made(tmp_path / HALT, kind)
+    run = Run(tmp_path)
+    run.halt(flatten=True)
+    assert run.look() == ["flatten"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"action":"resume","name":"","reason":"x"}'])
+def test_a_resume_that_nobody_signed_lifts_nothing(tmp_path: Path, text: str) -> None:
+    run = Run(tmp_path)
+    run.halt()
+    (tmp_path / RESUME).write_text(text)
+    assert run.look() == ["halt"]
+    assert run.look() == []
+    assert run.switch.halted
 
 
 def test_asking_again_to_flatten_is_taken(tmp_path: Path) -> None:
@@ -173,13 +265,15 @@ def test_the_last_word_counts_whatever_happens_between(
 ) -> None:
     run = Run(tmp_path_factory.mktemp("run"))
     last = ""
+    flattens = False
     for step in steps:
         if step in ("halt", "flatten"):
             run.halt(step == "flatten")
             last = step
+            flattens |= step == "flatten"
         elif step == "resume":
             run.resume()
-            last = step
+            last, flattens = step, False
         elif step == "look":
             run.look()
         else:
@@ -188,3 +282,5 @@ def test_the_last_word_counts_whatever_happens_between(
     assert run.switch.halted == (last in ("halt", "flatten"))
     assert (run.folder / HALT).exists() == (last in ("halt", "flatten"))
     assert not (run.folder / RESUME).exists()
+    standing = read_halt(run.folder)
+    assert (standing is not None and standing.action == "flatten") == flattens

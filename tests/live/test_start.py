@@ -23,7 +23,9 @@ from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._live import start as begin
 from septet._live.kill import HALT, ask_halt, ask_resume
-from septet._live.run import LiveResult, keep_apart, reports, run_live, tidy
+from septet._live.place import JOURNAL, tag_of
+from septet._live.reports import reports
+from septet._live.run import LiveResult, keep_apart, run_live, tidy
 from septet._live.stop import FAILED
 from septet._live.wiring import Wiring
 from septet.errors import InputError, JournalError, RunError
@@ -120,7 +122,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 def rows(result: LiveResult, name: str = "live") -> list[tuple[m.Event, list[Any]]]:
     [folder] = [lane.place.folder for lane, _ in result.ends if lane.strategy.name == name]
-    with Reader(folder / begin.JOURNAL) as journal:
+    with Reader(folder / JOURNAL) as journal:
         return [(each.event, list(each.commands)) for each in journal.read()]
 
 
@@ -417,7 +419,7 @@ def test_a_core_that_answers_otherwise_is_refused_unless_versions_differ(tmp_pat
 
 
 def test_tags_are_of_a_run_and_fit_an_order_id() -> None:
-    tags = {begin.tag_of(f"run{k}") for k in range(1_000)}
+    tags = {tag_of(f"run{k}") for k in range(1_000)}
     assert len(tags) == 1_000
     assert all(len(each) == 8 and each.isalnum() and each[0] == "s" for each in tags)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from septet.errors import InputError
+from septet.errors import InputError, SeptetError
 
 if TYPE_CHECKING:
     from septet._journal.reader import Reader
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["halt", "resume"]
 
 _LOOK_S: Final = 0.1
+_BACK: Final = 256
+_OF_LIVE_RUNS: Final = ("journal.sqlite", "journal.sqlite-tail", "log.jsonl")
+"""What only a paper or live run leaves; a damaged one may have lost some of it."""
 _RUN_HELP: Final = "RUN is a folder, a run id or its beginning, a strategy's name, or `latest`."
 _root = click.option(
     "--out",
@@ -59,14 +62,12 @@ def halt(
     """Halt a run."""
     from septet._live.kill import ask_halt
 
-    folder = _folder(run, root)
-    action = "flatten" if flatten else "halt"
-    before = _last(folder)
-    ask_halt(
+    folder, since_ns = _folder(run, root), time.time_ns()
+    asked = ask_halt(  # before anything is read: the journal may be damaged, or locked
         folder, flatten=flatten, name=name or _login(), reason=reason or "no reason was given",
-        now_ns=time.time_ns(),
+        now_ns=since_ns,
     )  # fmt: skip
-    _report(folder, action, before, wait_s, as_json)
+    _report(folder, asked.action, since_ns, wait_s, as_json)
 
 
 @click.command(
@@ -83,10 +84,9 @@ def resume(run: str, name: str, reason: str, wait_s: float, root: Path, as_json:
     """Lift the halt of a run."""
     from septet._live.kill import ask_resume
 
-    folder = _folder(run, root)
-    before = _last(folder)
-    ask_resume(folder, name=name, reason=reason, now_ns=time.time_ns())
-    _report(folder, "resume", before, wait_s, as_json)
+    folder, since_ns = _folder(run, root), time.time_ns()
+    ask_resume(folder, name=name, reason=reason, now_ns=since_ns)
+    _report(folder, "resume", since_ns, wait_s, as_json)
 
 
 def _login() -> str:
@@ -105,15 +105,15 @@ def _folder(run: str, root: Path) -> Path:
         There is none.
     """
     given = Path(run)
-    if (given / "journal.sqlite").is_file():
+    if any((given / name).exists() for name in _OF_LIVE_RUNS):
         return given
-    journals = sorted(
-        (path.parent for path in root.glob("*/*/journal.sqlite")), key=lambda path: path.name
-    )
+    found = {path.parent for name in _OF_LIVE_RUNS for path in root.glob(f"*/*/{name}")}
+    journals = sorted(found, key=lambda path: path.name)
     if run == "latest" and journals:
         return journals[-1]
     named = [path for path in journals if path.parent.name == run]
     fitting = named[-1:] or [path for path in journals if path.name.startswith(run)]
+    fitting = fitting or [path for path in journals if _run_id(path).startswith(run)]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -126,8 +126,12 @@ def _folder(run: str, root: Path) -> Path:
     )
 
 
-def _last(folder: Path) -> int:
-    return int(_read(folder, lambda journal: journal.last_seq))
+def _run_id(folder: Path) -> str:
+    """Return the id of a run whose folder has another name."""
+    try:
+        return str(json.loads((folder / "manifest.json").read_bytes())["run_id"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return folder.name
 
 
 def _read(folder: Path, ask: Callable[[Reader], Any]) -> Any:
@@ -137,27 +141,32 @@ def _read(folder: Path, ask: Callable[[Reader], Any]) -> Any:
         return ask(journal)
 
 
-def _report(folder: Path, action: str, before: int, wait_s: float, as_json: bool) -> None:
+def _report(folder: Path, action: str, since_ns: int, wait_s: float, as_json: bool) -> None:
     from septet._journal.lease import holder_of
 
     holder = holder_of(folder)
     found: dict[str, Any] = {
         "run_id": folder.name, "folder": str(folder), "action": action,
-        "running": holder is not None, "taken": False, "open_orders": None,
+        "running": holder is not None, "taken": False, "open_orders": None, "unread": "",
     }  # fmt: skip
-    if holder is not None:
-        found |= _await(folder, action, before, wait_s)
+    outside = True
+    try:
+        outside = bool(_read(folder, _trades_outside))
+        if holder is not None:
+            found |= _await(folder, action, since_ns, wait_s)
+    except Exception as problem:  # whatever is wrong with the journal: what was asked is written
+        found["unread"] = problem.message if isinstance(problem, SeptetError) else repr(problem)
     if as_json:
         click.echo(json.dumps(found))
     else:
-        found["outside"] = bool(_read(folder, _trades_outside))
-        for line in _said(found, wait_s):
+        for line in _said(found | {"outside": outside}, wait_s):
             click.echo(line)
 
 
-def _await(folder: Path, action: str, before: int, wait_s: float) -> dict[str, Any]:
+def _await(folder: Path, action: str, since_ns: int, wait_s: float) -> dict[str, Any]:
     """Wait for the run to journal what was asked, and then for zero open orders."""
     tag = _read(folder, lambda journal: str(journal.head.facts.get("tag", "")))
+    before = _read(folder, lambda journal: _before(journal, since_ns))
     until = time.monotonic() + wait_s
     while True:
         found = _read(folder, lambda journal: _outcome(journal, action, before, tag))
@@ -165,6 +174,18 @@ def _await(folder: Path, action: str, before: int, wait_s: float) -> dict[str, A
         if done or time.monotonic() >= until:
             return dict(found)
         time.sleep(_LOOK_S)
+
+
+def _before(journal: Reader, since_ns: int) -> int:
+    """Return the last entry of before something was asked: it may have been taken by now."""
+    last = journal.last_seq
+    while last > 0:
+        first = max(0, last - _BACK)
+        older = [each.seq for each in journal.read(first, last) if each.at_ns < since_ns]
+        if older:
+            return older[-1]
+        last = first
+    return 0
 
 
 def _outcome(journal: Reader, action: str, before: int, tag: str) -> dict[str, Any]:
@@ -191,6 +212,14 @@ def _trades_outside(journal: Reader) -> bool:
 
 def _said(found: dict[str, Any], wait_s: float) -> list[str]:
     name, resuming = found["run_id"], found["action"] == "resume"
+    if found["unread"]:
+        what = "the halt is lifted" if resuming else f"it is asked to {found['action']}"
+        process = "its process looks twice a second" if found["running"] else "it is not running"
+        return [
+            f"{name}: {what}, which stands in its folder; {process}",
+            f"  whether that was taken cannot be read: {found['unread']}",
+            "  look at the venue for what is open and held",
+        ]
     if not found["running"]:
         if resuming:
             return [f"{name} is not running; the halt is lifted, and its next start may trade"]

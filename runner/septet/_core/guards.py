@@ -17,6 +17,9 @@ from septet import messages as m
 __all__ = ["RULES", "Guard", "Guards", "Rule"]
 
 MISMATCH_TEXT = "{symbol}: booked {ours:.12g}, the venue holds {theirs:.12g}"
+FUNDS_TEXT = "the ledger counts {ours:.12g} in cash, and the account has {said}"
+CASH = -1
+"""Stands for the cash where a gap is kept by symbol."""
 Level = Literal["info", "warning", "error", "critical"]
 
 
@@ -42,6 +45,10 @@ RULES: dict[str, Rule] = {
     "position_mismatch": Rule("the balances agree, or a person resumes", "critical", person=True),
     "disputed_fill": Rule(
         "the account agrees with what is booked, or a person resumes", "critical", person=True
+    ),
+    "account_unread": Rule("the balances are read", "error"),
+    "insufficient_funds": Rule(
+        "the account holds the ledger's cash again, or a person resumes", "critical", person=True
     ),
     "ack_mismatch": Rule("a person resumes the run", "critical", person=True),
     "safe_mode": Rule("a person resumes the run", "critical", person=True),
@@ -258,7 +265,13 @@ class Guards:
         rule = "stopping" if event.action == "stop" else "operator_halt"
         return self.fire(rule, event.at_ns, text=f"{event.name}: {event.reason}")
 
-    # ------------------------------------------------------------------ the position
+    # ------------------------------------------------------------------ the account
+
+    def read(self, event: m.Holdings) -> list[m.Command]:
+        """Begin or end the block of an account that cannot be read."""
+        if event.unread:
+            return self.fire("account_unread", event.at_ns, text=event.unread)
+        return self.lift("account_unread", "the balances were read")
 
     def compare(
         self, k: int, ours: float, theirs: float, *, tolerance: float,
@@ -307,6 +320,35 @@ class Guards:
         self._gaps[k] = gap
         text = MISMATCH_TEXT.format(symbol=self.symbols[k], ours=ours, theirs=theirs)
         return self.fire("position_mismatch", now_ns, symbol=k, text=text)
+
+    def compare_funds(
+        self, ours: float, theirs: float, *, tolerance: float, unread: float, now_ns: int, said: str
+    ) -> list[m.Command]:
+        """Compare the cash that the ledger counts with what the account has for it.
+
+        Parameters
+        ----------
+        ours, theirs
+            The ledger's cash, and what of the account may pay for entries (quote currency).
+        tolerance
+            How much less does not count.
+        unread
+            How much less may be explained by what the account's answer does not show yet: from
+            such a shortfall nothing is concluded.
+        said
+            What the account holds, in words.
+        """
+        short, known = ours - theirs, self._accepted.get(CASH, 0.0)
+        if short - known <= tolerance:
+            if short <= tolerance:
+                self._accepted.pop(CASH, None)
+            self._gaps.pop(CASH, None)
+            return self.lift("insufficient_funds", "the account holds it again")
+        if short - known <= tolerance + unread:
+            return []
+        self._gaps[CASH] = short
+        text = FUNDS_TEXT.format(ours=ours, said=said)
+        return self.fire("insufficient_funds", now_ns, text=text)
 
     # ------------------------------------------------------------------ what is kept
 

@@ -26,3 +26,4 @@ class CoreKept(msgspec.Struct, kw_only=True):
     stops: dict[int, int]
     traces: dict[int, str]
     dust: dict[int, float]
+    flattens: bool = False

@@ -14,8 +14,9 @@ from typing import Any, Final, get_args
 import msgspec
 
 from septet import messages as m
-from septet._core import account_check, telling
 from septet._core import events as core
+from septet._core import telling
+from septet._core.account import Account
 from septet._core.checks import Checks
 from septet._core.engine import Engine
 from septet._core.external import ExternalEngine
@@ -85,7 +86,7 @@ class LiveCore:
         self.latency = Latency(rules.latency_alarm_ns)
         self._scales = [engine.scale(k) for k in range(len(names.symbols))]
         self.session, self.market_ns, self._now_ns = 0, 0, 0
-        self._fills = 0
+        self._fills, self._flattens = 0, False
         self._stops: dict[int, int] = {}
         self._dust: dict[int, float] = {}
         self._traces: dict[int, str] = {}
@@ -142,8 +143,10 @@ class LiveCore:
             return
         self._venue(event)
         if event.action in ("halt", "flatten"):
-            self._carry(self.engine.halt(self.market_ns, flatten=event.action == "flatten"))
+            self._flattens |= event.action == "flatten"  # a halt after it weakens nothing
+            self._carry(self.engine.halt(self.market_ns, flatten=self._flattens))
         elif event.action == "resume":
+            self._flattens = False
             self._carry(self.engine.resume(self.market_ns))
             if self.monitoring is not None:
                 self._out += self.monitoring.resume()
@@ -284,14 +287,12 @@ class LiveCore:
         if self.orders is None or self.checks is None:
             return
         self.orders.handle(event)
-        for k, base in enumerate(self.names.base):
-            ours = self.engine.held(k)
-            gap = account_check.held_at_venue(event, base) - ours
-            lot = self.checks.symbols[k].instrument.lot
-            if event.first and self.rules.adopts and abs(gap) >= lot:
-                self._adopt(k, gap)
-                continue
-            self._out += account_check.compare(self.guards, self.orders, event, k, base, ours, lot)
+        self._out += self.guards.read(event)
+        if event.unread:
+            return
+        adopt = self._adopt if event.first and self.rules.adopts else None
+        account = Account(self.names, self.guards, self.orders, self.checks)
+        self._out += account.compare(event, self.engine, adopt)
 
     def _adopt(self, k: int, quantity: float) -> None:
         """Take over what the account holds, at the newest price."""
@@ -472,6 +473,7 @@ class LiveCore:
             sent=self.latency.sent, market_ns=self.market_ns,
             trained_to_ns=self.retraining.trained_to_ns, windows=self.retraining.windows,
             fills=self._fills, stops=self._stops, traces=self._traces, dust=self._dust,
+            flattens=self._flattens,
         )  # fmt: skip
         return msgspec.msgpack.encode(kept)
 
@@ -489,7 +491,7 @@ class LiveCore:
             self.models.restore(kept.models)
         self.session, self.market_ns, self._fills = kept.session, kept.market_ns, kept.fills
         self.retraining.restore(kept.trained_to_ns, kept.windows)
-        self.latency.sent = kept.sent
+        self._flattens, self.latency.sent = kept.flattens, kept.sent
         if self.monitoring is not None:
             self.monitoring.restore(kept.monitoring)
         self._stops, self._traces, self._dust = kept.stops, kept.traces, kept.dust

@@ -22,8 +22,8 @@ from septet._journal.reader import guarded
 from septet.errors import JournalError
 
 __all__ = [
-    "COUNT", "PROMISED_AT", "Mark", "beside", "make", "make_mark", "only_writer", "read_mark",
-    "sync_folder",
+    "COUNT", "PROMISED_AT", "Mark", "beside", "make", "make_mark", "only_writer",
+    "read_mark", "sync_folder",
 ]  # fmt: skip
 
 COUNT: Final = struct.Struct("<q")
@@ -70,7 +70,7 @@ def make(path: Path, head: bytes) -> None:
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    create_file(draft).close()  # SQLite opens it, and would follow a link put there meanwhile
+    create_file(draft, mode=0o600).close()  # SQLite opens it; what it makes beside has its rights
     db = sqlite3.connect(draft, isolation_level=None)
     try:
         db.execute("PRAGMA synchronous = FULL")

@@ -1,9 +1,11 @@
-"""One instance per run folder and one per account, on this machine.
+"""One instance per run and folder, and one per account, on this machine.
 
 The lock is the operating system's (`flock`), on files in a state folder: a killed process frees
-it at once, and nothing stale is ever left. What stands in the file only names the holder. Linux
-and macOS; Windows has no `flock` and is not supported. Another machine is not seen by the lock:
-the lease row in the journal shows one that wrote to the same folder a moment ago.
+it at once, and nothing stale is ever left. What stands in the file only names the holder. The
+account's name is held for the whole machine as well (`septet._journal.machine`), since users and
+containers have state folders of their own. Linux and macOS; Windows has no `flock` and is not
+supported. Another machine is not seen by the lock: the lease row in the journal shows one that
+wrote to the same folder a moment ago.
 """
 
 from __future__ import annotations
@@ -22,11 +24,15 @@ from typing import Final, Self
 import msgspec
 
 from septet._journal.lock import free, is_locked, lock
+from septet._journal.machine import hold
 from septet._journal.reader import Reader
 from septet.errors import JournalError, RunError
 
 __all__ = ["Holder", "Lease", "boot_id", "holder_of", "insist_alone", "mark_path", "state_folder"]
 
+_COPY_HINT: Final = (
+    "one process makes a run: stop that one and go on here, or begin a run of its own with --fresh"
+)
 ALIVE_NS: Final = 60_000_000_000
 """A heartbeat this young, from another machine, means that the run goes on there."""
 
@@ -110,6 +116,9 @@ class Lease:
         with ExitStack() as held:
             name = f"folder-{_short(holder.folder)}"
             held.callback(free, _locked(name, holder, f"the run in {holder.folder} goes on"))
+            copied = f"{holder.folder} is a copy of run {holder.run_id}, which goes on elsewhere"
+            run = _locked(f"run-{_short(holder.run_id)}", holder, copied, hint=_COPY_HINT)
+            held.callback(free, run)
             lease = cls(holder, held.pop_all())
         if account:
             try:
@@ -119,11 +128,20 @@ class Lease:
                 raise
         return lease
 
-    def take_account(self, account: str) -> None:
-        """Take the lease of an account, too; what is held stays held if that fails."""
+    def take_account(self, account: str, *, machine: bool = True) -> None:
+        """Take the lease of an account, too; what is held stays held if that fails.
+
+        `machine` takes it for the whole machine; without it other state folders are not seen.
+        """
         name = f"account-{_short(account)}"
         handle = _locked(name, self.holder, "the same account is traded by another run")
-        self._held.callback(free, handle)
+        try:
+            names = hold(name) if machine else []
+        except BaseException:
+            free(handle)
+            raise
+        for each in (handle, *names):
+            self._held.callback(free, each)
 
     def release(self) -> None:
         """Give everything back."""
@@ -141,7 +159,7 @@ class Lease:
         self.release()
 
 
-def _locked(name: str, holder: Holder, what: str) -> int:
+def _locked(name: str, holder: Holder, what: str, *, hint: str = "") -> int:
     """Lock a file of the state folder and write the holder's name into it; return its handle."""
     path = state_folder() / "leases" / f"{name}.lock"
     try:
@@ -155,7 +173,8 @@ def _locked(name: str, holder: Holder, what: str) -> int:
     if handle is None:
         raise RunError(
             f"{what}: {_named(path) or 'another process'}",
-            hint="stop that one first (septet halt RUN, then end it); a lease frees itself when "
+            hint=hint
+            or "stop that one first (septet halt RUN, then end it); a lease frees itself when "
             "its process ends",
         )
     os.ftruncate(handle, 0)

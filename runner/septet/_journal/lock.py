@@ -10,7 +10,7 @@ from typing import Final
 
 from septet._files import open_lock
 
-__all__ = ["free", "is_locked", "lock"]
+__all__ = ["free", "is_locked", "keep", "lock"]
 
 _TRIES: Final = 5
 _TRY_S: Final = 0.01
@@ -27,12 +27,13 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-def lock(path: Path) -> int | None:
+def lock(path: Path, *, mode: int = 0o600) -> int | None:
     """Lock a file, made if it is missing; return its handle, or None if another holds it.
 
-    `is_locked` of another process holds a lock for a moment: that is waited out.
+    `is_locked` of another process holds a lock for a moment: that is waited out. `mode` is that
+    of a file that is made, whatever the process's umask says.
     """
-    handle = open_lock(path)
+    handle = open_lock(path, mode=mode)
     for attempt in range(_TRIES):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,6 +48,12 @@ def lock(path: Path) -> int | None:
             return handle
     os.close(handle)
     return None
+
+
+def keep(handle: int) -> int:
+    """Keep a handle as a lock is kept: `free` gives it back, and no child has it."""
+    _held.add(handle)
+    return handle
 
 
 def free(handle: int) -> None:

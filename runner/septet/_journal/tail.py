@@ -63,7 +63,7 @@ class Tail:
         self.used = _HEAD.size
         draft = path.with_name(f".{path.name}.new")
         draft.unlink(missing_ok=True)
-        with create_file(draft, mode=0o644) as file:
+        with create_file(draft, mode=0o600) as file:
             self.handle = os.dup(file.fileno())
         try:
             os.posix_fallocate(self.handle, 0, self.size)

@@ -425,7 +425,7 @@ def _rebuild(path: Path, reader: Reader, last: int) -> Path:
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
     with guarded(draft, "cutting the journal back"):
-        create_file(draft).close()
+        create_file(draft, mode=0o600).close()
         new = sqlite3.connect(draft, isolation_level=None)
         try:
             _copy(reader, new, last)

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from septet import messages as m
+from septet._core.account import unsettled_cash
+from septet._core.orders.manager import ENDLESS
 from septet._host.venues import LiveVenue, Sink, VenueFacts
-from septet.errors import InputError
 
 if TYPE_CHECKING:
     from septet._core.live import LiveCore
 
-__all__ = ["AccountGate", "AccountLimits", "Member", "SharedVenue", "TAG_LENGTH", "insist_on_funds"]
+__all__ = ["AccountGate", "AccountLimits", "Member", "SharedVenue", "TAG_LENGTH"]
 
 TAG_LENGTH: Final = 8
 """Every client id begins with its run's tag: a letter and seven characters."""
@@ -114,6 +115,8 @@ class Member:
         self.gate.prices[symbol] = trade.price
         sign = -1.0 if trade.side == "buy" else 1.0
         self.cash += sign * trade.quantity * trade.price
+        if trade.fee_currency == self.quote:
+            self.cash -= trade.fee
 
     def take_up(self, core: LiveCore) -> None:
         """Count what a core that was restored has open at the venue, by the prices it knew."""
@@ -134,8 +137,9 @@ class Member:
 
         All of it is taken from the core at one moment: what is stored comes a little later.
         """
-        told.held[self.quote] = told.held.get(self.quote, 0.0) + self.cash
         core = self.core
+        told.held[self.quote] = told.held.get(self.quote, 0.0) + self.booked_cash
+        self._add_cash(told, asked_ns)
         for k, (symbol, base) in enumerate(zip(self.symbols, self.bases, strict=True)):
             if core is None or core.checks is None or core.orders is None:
                 told.held[base] = told.held.get(base, 0.0) + self.positions.get(symbol, 0.0)
@@ -147,6 +151,25 @@ class Member:
                 told.open[base] = (low + sold, high + bought)
             if fills:
                 told.fills[base] = (*told.fills.get(base, ()), *fills)
+
+    @property
+    def booked_cash(self) -> float:
+        """Cash of the strategy's ledger: the core's own where there is one, fees and all."""
+        engine = getattr(self.core, "engine", None)
+        return float(engine.cash) if engine is not None else self.cash
+
+    def _add_cash(self, told: _Others, asked_ns: int) -> None:
+        """Add what a read of the account may not show of the cash."""
+        core = self.core
+        if core is None or core.checks is None or core.orders is None:
+            return
+        buying, returning = unsettled_cash(core.orders, core.checks, asked_ns)
+        if buying:
+            low, high = told.open.get(self.quote, (0.0, 0.0))
+            told.open[self.quote] = (low - buying, high)
+        if returning:
+            row = (asked_ns, asked_ns, min(returning, ENDLESS), 0.0)
+            told.fills[self.quote] = (*told.fills.get(self.quote, ()), row)
 
 
 class AccountGate:
@@ -226,26 +249,6 @@ class AccountGate:
                 each.add_to(told, event.asked_ns)
         return msgspec.structs.replace(
             event, others=told.held, others_open=told.open, others_fills=told.fills
-        )
-
-
-def insist_on_funds(
-    capitals: Mapping[str, float], currency: str, holdings: m.Holdings, positions_quote: float = 0.0
-) -> None:
-    """Refuse a start whose capital is not there.
-
-    Raises
-    ------
-    InputError
-        The free balance, and what is already held for the strategies, is less than their capital.
-    """
-    free = holdings.balances.get(currency, (0.0, 0.0))[0] + positions_quote
-    needed = sum(capitals.values())
-    if free < needed * (1.0 - 1e-9):
-        shares = ", ".join(f"{name} {capital:.2f}" for name, capital in capitals.items())
-        raise InputError(
-            f"the account has {free:.2f} {currency} free, and {needed:.2f} are needed ({shares})",
-            hint="lower account.capital (under live: to change only this mode), or add funds",
         )
 
 

@@ -14,6 +14,7 @@ from septet._journal.form import Head
 from septet._live import start as begin
 from septet._live.build import currencies
 from septet._live.clock import LiveClock
+from septet._live.place import Place
 from septet._plan.terms import terms_of
 from septet._shell.backtest import checks_of
 from septet._store.run import dump_json, iso
@@ -25,7 +26,7 @@ __all__ = ["describe", "facts_of", "head_of", "instruments_in"]
 def head_of(
     loaded: Any,
     build: Any,
-    place: begin.Place,
+    place: Place,
     *,
     clock: LiveClock,
     terms: Mapping[str, Any],
@@ -83,7 +84,7 @@ def facts_of(
     }
 
 
-def describe(place: begin.Place, loaded: Any, head: Head) -> None:
+def describe(place: Place, loaded: Any, head: Head) -> None:
     """Leave in a new run's folder what it is: the file, and what it came to.
 
     Raises

@@ -2,15 +2,19 @@
 
 ``HALT`` blocks the run from the moment it stands in the folder; the process looks twice a second
 and at a signal. ``RESUME`` lifts it, and names who and why. Both survive restarts; the later one
-counts. A file made by hand, empty, is a halt as well.
+counts. Whatever is called ``HALT`` is a halt: an empty file, a folder, a link that leads nowhere.
+A flatten stays a flatten until a person resumes; a plain halt after it does not weaken it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
-from collections.abc import Callable
+import stat
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -18,7 +22,7 @@ from typing import Final, Literal
 import msgspec
 
 from septet import messages as m
-from septet._files import open_regular, replace_file
+from septet._files import replace_file
 from septet.errors import InputError, RunError
 
 __all__ = ["Asked", "HALT", "RESUME", "Switch", "ask_halt", "ask_resume", "read_halt"]
@@ -27,6 +31,8 @@ HALT: Final = "HALT"
 RESUME: Final = "RESUME"
 POLL_S: Final = 0.5
 _LARGEST: Final = 65_536
+_WAITS_S: Final = 1.0
+"""How long another that writes here is waited for; a halt is written after that all the same."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,14 +48,41 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 class _Seen:
     """A file as it was when it was taken."""
 
+    number: int
     changed_ns: int
     size: int
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let nobody else read and write here meanwhile, as far as that is known within a second."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield  # writing will say why
+        return
+    try:
+        until = time.monotonic() + _WAITS_S
+        while time.monotonic() < until:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:  # a file system without locks
+                break
+            else:
+                break
+        yield
+    finally:
+        os.close(handle)
 
 
 def _write(path: Path, asked: Asked) -> None:
     """Write a file that is whole and on the disk before it has its name."""
     try:
-        replace_file(path, msgspec.json.encode(asked) + b"\n", durable=True)
+        if path.is_dir() and not path.is_symlink():
+            _set_aside(path)
+        replace_file(path, msgspec.json.encode(asked) + b"\n", mode=0o600, durable=True)
         _sync_folder(path.parent)
     except OSError as error:
         raise RunError(
@@ -66,30 +99,85 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def _set_aside(path: Path) -> None:
+    """Give a folder that bears the name of a file of the switch another name."""
+    for number in range(1, 1_000):
+        other = path.with_name(f"{path.name}.folder-{number}")
+        if not os.path.lexists(other):
+            path.rename(other)
+            return
+    raise FileExistsError(17, "a thousand folders of that name were set aside", str(path))
+
+
+def _remove(path: Path) -> None:
+    """Take away what stands under a name, a folder included."""
+    if path.is_dir() and not path.is_symlink():
+        _set_aside(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _read(path: Path) -> Asked | None:
-    """Read a file of the switch; whatever stands in it, that it is there counts."""
+    """Read a file of the switch; whatever stands under its name, that it is there counts."""
     try:
-        with open_regular(path) as handle:
-            data = handle.read(_LARGEST)
-        changed_ns = path.stat().st_mtime_ns
+        found = path.lstat()
     except FileNotFoundError:
         return None
     except OSError as error:
         return Asked(name="file", reason=f"{path.name} cannot be read: {error.strerror}")
+    changed_ns = found.st_mtime_ns
+    if not stat.S_ISREG(found.st_mode):
+        kind = "folder" if stat.S_ISDIR(found.st_mode) else "entry that is no file"
+        reason = f"a {kind} called {path.name} appeared in the run's folder"
+        return Asked(name="file", reason=reason, asked_ns=changed_ns)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            data = file.read(_LARGEST)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        reason = f"{path.name} cannot be read: {error.strerror}"
+        return Asked(name="file", reason=reason, asked_ns=changed_ns)
     try:
         return msgspec.json.decode(data, type=Asked)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = data.decode("utf-8", "replace").strip()[:200]
         reason = text or f"a file {path.name} appeared in the run's folder"
         return Asked(name="file", reason=reason, asked_ns=changed_ns)
 
 
+def _read_resume(path: Path) -> Asked | None:
+    """Read a resume: one without an action, a name and a reason lifts nothing."""
+    asked = _read(path)
+    if asked is None or asked.action != "resume" or not (asked.name and asked.reason):
+        return None
+    return asked
+
+
+def _insists(action: str) -> Literal["halt", "flatten"]:
+    """Return what a file called HALT asks for, whatever it says."""
+    return "flatten" if action == "flatten" else "halt"
+
+
 def ask_halt(folder: Path, *, flatten: bool, name: str, reason: str, now_ns: int) -> Asked:
-    """Block a run, durably and at once; asking twice changes nothing that matters."""
-    action: Literal["halt", "flatten"] = "flatten" if flatten else "halt"
-    asked = Asked(action=action, name=name, reason=reason, asked_ns=now_ns)
-    _write(folder / HALT, asked)
-    (folder / RESUME).unlink(missing_ok=True)
+    """Block a run, durably and at once; asking twice changes nothing that matters.
+
+    Where a flatten stands a plain halt is one, too: only a resume takes it back.
+    """
+    with _alone(folder):
+        standing = read_halt(folder)
+        flattens = flatten or (standing is not None and standing.action == "flatten")
+        action: Literal["halt", "flatten"] = "flatten" if flattens else "halt"
+        resume = _read_resume(folder / RESUME)
+        later_ns = max(
+            now_ns, standing.asked_ns if standing is not None else 0,
+            resume.asked_ns + 1 if resume is not None else 0,
+        )  # fmt: skip
+        asked = Asked(action=action, name=name, reason=reason, asked_ns=later_ns)
+        _write(folder / HALT, asked)
+        with contextlib.suppress(OSError):  # the halt is later than a resume that stays
+            _remove(folder / RESUME)
     return asked
 
 
@@ -100,21 +188,33 @@ def ask_resume(folder: Path, *, name: str, reason: str, now_ns: int) -> Asked:
     ------
     InputError
         Without a name or a reason.
+    RunError
+        The folder cannot be written to: the halt stands.
     """
     for what, text in (("name", name), ("reason", reason)):
         if not text.strip():
             raise InputError(f"a resume needs a {what}", hint=f"write --{what} with some text")
-    standing = read_halt(folder)
-    later_ns = max(now_ns, standing.asked_ns + 1 if standing else 0)
-    asked = Asked(action="resume", name=name.strip(), reason=reason.strip(), asked_ns=later_ns)
-    _write(folder / RESUME, asked)  # before the halt goes: a crash between must not lose either
-    (folder / HALT).unlink(missing_ok=True)
+    with _alone(folder):
+        standing = read_halt(folder)
+        later_ns = max(now_ns, standing.asked_ns + 1 if standing else 0)
+        asked = Asked(action="resume", name=name.strip(), reason=reason.strip(), asked_ns=later_ns)
+        _write(folder / RESUME, asked)  # before the halt goes: a crash between must lose neither
+        try:
+            _remove(folder / HALT)
+        except OSError as error:
+            raise RunError(
+                f"{folder / HALT} could not be removed: {error.strerror}",
+                hint="the halt stands for every later start: remove it, then resume again",
+            ) from error
     return asked
 
 
 def read_halt(folder: Path) -> Asked | None:
     """Return the halt that stands in a run's folder."""
-    return _read(folder / HALT)
+    asked = _read(folder / HALT)
+    if asked is None or asked.action == _insists(asked.action):
+        return asked
+    return msgspec.structs.replace(asked, action="halt")
 
 
 class Switch:
@@ -135,20 +235,23 @@ class Switch:
     ) -> None:
         self.folder = folder
         self.halted = False
+        self.agreed = True
         self._now_ns = now_ns
         self._act = act
         self._taken: _Seen | None = None
+        self._waits: _Seen | None = None
+        self._flattens = False
         self._resumed: Asked | None = None
 
-    def look(self, *, agreed: bool = True) -> m.Operated | None:
+    def look(self) -> m.Operated | None:
         """Look once; hand over what is new and return it.
 
         Until venue and journal have `agreed`, nobody knows what there is to close: a flatten
         only halts, and is handed over by the first look after that.
         """
         halt_path, resume_path = self.folder / HALT, self.folder / RESUME
-        resume = _read(resume_path) if resume_path.exists() else None
-        halt = _read(halt_path)
+        resume = _read_resume(resume_path) if os.path.lexists(resume_path) else None
+        halt = read_halt(self.folder)
         if resume is not None and (halt is None or resume.asked_ns > halt.asked_ns):
             return self._resume(resume)
         if halt is None:
@@ -157,7 +260,13 @@ class Switch:
         if seen is None or seen == self._taken:
             return None
         self.halted = True
-        if halt.action == "flatten" and not agreed:
+        self._flattens |= halt.action == "flatten"
+        if self._flattens:
+            halt = msgspec.structs.replace(halt, action="flatten")
+        if self._flattens and not self.agreed:
+            if seen == self._waits:
+                return None
+            self._waits = seen
             return self._hand(msgspec.structs.replace(halt, action="halt"))
         self._taken = seen
         return self._hand(halt)
@@ -187,15 +296,15 @@ class Switch:
         halt = read_halt(self.folder)
         with contextlib.suppress(OSError):  # read again they lift nothing that was not lifted
             if halt is not None and halt.asked_ns < asked.asked_ns:
-                (self.folder / HALT).unlink(missing_ok=True)
-            if _read(self.folder / RESUME) == asked:
-                (self.folder / RESUME).unlink(missing_ok=True)
+                _remove(self.folder / HALT)
+            if _read_resume(self.folder / RESUME) == asked:
+                _remove(self.folder / RESUME)
 
     def _resume(self, asked: Asked) -> m.Operated | None:
         if asked == self._resumed:
             return None
-        self.halted = False
-        self._taken = None
+        self.halted = self._flattens = False
+        self._taken = self._waits = None
         self._resumed = asked
         return self._hand(asked)
 
@@ -210,7 +319,7 @@ class Switch:
     @staticmethod
     def _stamp(path: Path) -> _Seen | None:
         try:
-            found = path.stat()
+            found = path.lstat()
         except OSError:
             return None
-        return _Seen(found.st_mtime_ns, found.st_size)
+        return _Seen(found.st_ino, found.st_mtime_ns, found.st_size)

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from septet import messages as m
-from septet._data.bars import Instrument
 from septet._host.venues import LiveFeed, LiveVenue, VenueFacts
-from septet._journal.lease import Holder, Lease, boot_id, insist_alone, mark_path
-from septet._journal.log import Durability, Journal
+from septet._journal.lease import boot_id, mark_path
+from septet._journal.log import Journal
 from septet._live import start as begin
-from septet._live.account import AccountGate, AccountLimits, Member
-from septet._live.alerts import Alerts
-from septet._live.build import currencies
-from septet._live.clock import LiveClock
-from septet._live.dispatch import Dispatcher
-from septet._live.facts import describe, head_of, instruments_in
-from septet._live.kill import Switch, read_halt
-from septet._live.known import Known
+from septet._live.facts import describe, head_of
 from septet._live.lane_end import end_run
-from septet._live.listen import history_ns_of, make_market, trainer_of
-from septet._live.logs import RunLog, lines_of
-from septet._live.market import MarketDesk
-from septet._live.metrics import Seen
-from septet._live.shell import Ended, Shell
+from septet._live.listen import history_ns_of, make_market
+from septet._live.local_run import LocalRun
+from septet._live.logs import lines_of
 from septet._live.stop import LaneEnd
-from septet._live.supervisor import Supervisor
-from septet._live.wiring import Wiring, core_terms, core_with, instruments_of, markets_of, take_up
+from septet._live.wiring import core_terms, instruments_of, markets_of, take_up
 from septet.errors import InputError, JournalError, RunError
 
 __all__ = ["Lane"]
@@ -41,206 +30,45 @@ SNAPSHOT_NS: Final = 600 * 1_000_000_000
 HEARTBEAT_NS: Final = 10 * 1_000_000_000
 CATCH_UP_NS: Final = 30 * 1_000_000_000
 
-Rows = list[tuple[m.Event, Sequence[m.Command]]]
 
-
-class Lane:
+class Lane(LocalRun):
     """A strategy in paper or live mode.
 
-    `prepare` is local; `connect` reaches feed and venue; `begin` starts, reconciles and goes
-    live; `end` leaves everything whole.
+    `prepare` is local. A run that goes on live reaches its venue first: `reach`, `wake`, `agree`,
+    and only then `connect`, for what is held must be looked after while market data is away. A
+    new run needs its history first: `connect`, then `wake` and `agree`. `go_live` follows, and
+    `end` leaves everything whole.
     """
-
-    def __init__(
-        self,
-        loaded: Any,
-        place: begin.Place,
-        options: begin.Options,
-        *,
-        wiring: Wiring,
-        clock: LiveClock,
-        gate: AccountGate,
-        stopping: asyncio.Event,
-        supervisor: Supervisor,
-    ) -> None:
-        self.loaded, self.place, self.options = loaded, place, options
-        self.strategy = loaded.strategy
-        self.symbols: tuple[str, ...] = tuple(self.strategy.universe.symbols)
-        self.clock, self.wiring, self.stopping = clock, wiring, stopping
-        self.log = RunLog(
-            place.folder, now_ns=clock.now_ns, level=options.level, quiet=options.quiet,
-            stream=options.stream, run=place.run_id, strategy=self.strategy.name,
-        )  # fmt: skip
-        self.alerts = Alerts(
-            self.strategy.monitoring.alerts, f"{self.strategy.name} {self.strategy.mode}",
-            loaded.base_dir, self.log.tell,
-        )  # fmt: skip
-        self.seen, self.live_ns = Seen(), -1
-        self.supervisor = supervisor
-        self.tasks = supervisor.of(tell=self.tell, puts=lambda: [self.put])
-        self.member = self._member(gate)
-        self.known = Known(self.loaded, keep_ns=history_ns_of(self.strategy))
-        # From the first moment: a signal that comes while this compiles must halt as well.
-        self.switch = Switch(place.folder, now_ns=clock.now_ns, act=self._put_first)
-        self.finished = asyncio.Event()
-        self.ready = asyncio.Event()
-        self.venue: LiveVenue | None = None
-        self.facts: VenueFacts | None = None
-        self.ended: asyncio.Future[Ended] | None = None
-        self.lease: Lease | None = None
-        self.journal: Journal | None = None
-        self.market: MarketDesk | None = None
-        self.build: Any = None
-        self.training: Any = None
-        self._reconciling: Rows | None = None
-        self._history: list[m.Event] = []
-        self._early: list[m.Event] | None = []
-        self._terms: Mapping[str, Any] = {}
-        self._snapshot_ns, self._snapshot_seq = clock.now_ns(), 0
-        self._heartbeat_ns = 0
-
-    def _member(self, gate: AccountGate) -> Member:
-        account = self.strategy.account
-        bases = [currencies(each, account.currency)[0] for each in self.symbols]
-        return gate.member(
-            self.strategy.name, self.symbols, bases=bases, quote=account.currency,
-            capital=account.capital, limits=AccountLimits.of(self.strategy),
-        )  # fmt: skip
-
-    def tell(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        """Log something that is no row of the journal; a failure is an alert as well."""
-        self.log.tell(level, event, fields)
-        if level in ("error", "critical"):
-            self.alerts.failed(event, str(fields.get("text", "")))
-
-    @property
-    def switch_holds(self) -> bool:
-        """Whether a person has halted the run."""
-        return read_halt(self.place.folder) is not None
-
-    @property
-    def durability(self) -> Durability:
-        """What a committed order is safe against."""
-        default: Durability = "power" if self.strategy.mode == "live" else "process"
-        return self.options.durability or default
-
-    @property
-    def halted(self) -> bool:
-        """Whether a person's halt, or a rule that only a person lifts, holds."""
-        return self.switch_holds or bool(self.known.held())
-
-    # ------------------------------------------------------------ local
-
-    def prepare(self) -> None:
-        """Take the lease, open the journal and fold it: everything that needs nobody else."""
-        now_ns = self.clock.now_ns()
-        holder = Holder.this_process(
-            run_id=self.place.run_id, strategy=self.strategy.name, folder=self.place.folder,
-            now_ns=now_ns,
-        )  # fmt: skip
-        self.lease = Lease.take(holder)
-        if self.place.fresh:  # compile now: while connected, a minute would be a minute of deafness
-            self._make_core([Instrument(each) for each in self.symbols], core_terms(None, 1.0))
-            self.build = None
-            return
-        self.journal = Journal.open(
-            self.place.journal, durability=self.durability, mark=mark_path(self.place.run_id)
-        )
-        insist_alone(self.journal, now_ns=now_ns)
-        if not self.journal.findings.ok:
-            self.tell("warning", "journal", {"text": str(self.journal.findings)})
-        begin.insist_on_newest(self.journal)
-        facts = self.journal.head.facts
-        self._make_core(instruments_in(facts), facts["core"])
-        self._make_shell(self.journal)
-        self._fold(self.journal)
-
-    def _make_core(self, instruments: Sequence[Instrument], terms: Mapping[str, Any]) -> None:
-        self._terms = terms
-        self.build = self.wiring.core(
-            self.loaded, tag=self.place.tag, instruments=instruments,
-            run_folder=self.place.folder, **core_with(terms),
-            say=lambda text: self.tell("info", "build", {"text": text}),
-        )  # fmt: skip
-
-    def put(self, event: m.Event) -> None:
-        """Take an event in; before there is a shell it waits for it."""
-        if self._early is None:
-            self.shell.put(event)
-        else:
-            self._early.append(event)
-
-    def _put_first(self, event: m.Event) -> None:
-        if self._early is None:
-            self.shell.put_first(event)
-        else:
-            self._early.insert(0, event)
-
-    def _make_shell(self, journal: Journal) -> None:
-        train = None
-        if self.strategy.model is not None:
-            self.training, train = trainer_of(
-                self.loaded, self.known.shelf, self.place.folder, self.clock.now_ns, self.ready,
-                self.tell,
-            )  # fmt: skip
-        self.dispatcher = Dispatcher(
-            None, clock=self.clock, put=self.put, gate=self.member,
-            train=train, fault=self._fault, wants=self.build.core.wants,
-            tasks=self.tasks,
-        )  # fmt: skip
-        self.shell = Shell(
-            self.build.core, journal, self.dispatcher, clock=self.clock, tell=self.tell,
-            watch=self._watch, tasks=self.tasks,
-        )  # fmt: skip
-
-    def _fault(self, call: str, error: BaseException) -> None:
-        text = f"{call}: {type(error).__name__}: {error}"
-        self.tell("critical", "adapter_failed", {"text": text})
-
-    def _fold(self, journal: Journal) -> None:
-        def restored(kept: begin.Kept, seq: int) -> None:
-            self.known.restore(kept, journal, seq)
-            self.member.positions = dict(kept.positions)
-            self.member.cash, self.member.equity = kept.cash, kept.equity
-            self.dispatcher.remember_ids(kept.sent)
-
-        def each(event: m.Event, commands: Sequence[m.Command]) -> None:
-            self.known.take(event, commands)
-            self.member.watch(event, commands)
-            self.dispatcher.remember(commands)
-
-        now = begin.fingerprints_of(self.loaded, self.build.plan.name)
-        found = begin.recover(
-            self.build.core, journal, now, restored=restored, each=each, tell=self.tell
-        )
-        self.known.settled()
-        self._snapshot_seq = found.from_seq
-        text = f"{found.last_seq} entries, the last {found.entries} of them folded"
-        self.tell("info", "recovered", {"text": text})
 
     # ------------------------------------------------------------ connected
 
+    async def reach(self, venue: LiveVenue) -> None:
+        """Open the venue."""
+        self.start_alerts()
+        if self.venue is None:
+            open_it = partial(venue.open, self.symbols, self.put)
+            self.facts = await begin.persist(
+                "the venue", open_it, tell=self.tell, stopping=self.stopping
+            )
+            self.venue = venue
+
     async def connect(self, feed: LiveFeed, venue: LiveVenue | None) -> None:
-        """Listen to the feed, open the venue; a new run reads its history."""
-        self.alerts.start(self.tasks)
+        """Listen to the feed, open the venue where it is not yet; a new run reads its history."""
+        self.start_alerts()
         left = self.options.bars and self.options.bars - self.known.decisions
-        self.market = make_market(
+        market = make_market(
             self.loaded, feed, self.known.standing, clock=self.clock, tell=self.tell,
             put=begin.until_enough(self.put, left), points=self.known.points,
             tasks=self.tasks,
         )  # fmt: skip
-        heard = await begin.persist(
-            "the feed", self.market.open, tell=self.tell, stopping=self.stopping
-        )
+        self.market = market
+        heard = await begin.persist("the feed", market.open, tell=self.tell, stopping=self.stopping)
         for want, how in heard.how.items():
             self.tell("info", "feed", {"text": f"{want} of {heard.exchange} come by {how}"})
         for note in heard.notes:
             self.tell("info", "feed", {"text": note})
         if venue is not None:
-            open_it = partial(venue.open, self.symbols, self.put)
-            self.facts = await begin.persist(
-                "the venue", open_it, tell=self.tell, stopping=self.stopping
-            )
+            await self.reach(venue)
         if self.build is None:
             markets = self.facts.markets if self.facts is not None else heard.markets
             instruments = instruments_of(self.loaded, markets)
@@ -248,25 +76,22 @@ class Lane:
             instruments = self.build.instruments
         if venue is None:
             listed = markets_of(self.loaded, instruments)
-            venue = self.wiring.venue(self.loaded, self.clock, listed, self.tasks)
-            if venue is not None:  # in this process: it fills against what the feed shows
-                self.facts = await venue.open(self.symbols, self.put)
-                self.market.quoted = getattr(venue, "quoted", None)
+            self.venue = self.wiring.venue(self.loaded, self.clock, listed, self.tasks)
+            if self.venue is not None:  # in this process: it fills against what the feed shows
+                self.facts = await self.venue.open(self.symbols, self.put)
+                market.quoted = getattr(self.venue, "quoted", None)
                 if not self.place.fresh:
-                    take_up(venue, self.build.core)
+                    take_up(self.venue, self.build.core)
         if self.build is None:
             self._make_core(instruments, core_terms(self.facts, self.clock.speed))
-        self.venue = venue
-        if self.known.standing.time_ns < 0:
+        if self._begins:
             since_ns = self._since_ns()
-            market = self.market
             self._history = await begin.persist(
-                "history", lambda: market.history(since_ns), tell=self.tell,
-                stopping=self.stopping,
-            )  # fmt: skip
+                "history", lambda: market.history(since_ns), tell=self.tell, stopping=self.stopping
+            )
         else:
-            self.known.resume(self.market.bars)
-        self._history = [*await self.market.points(), *self._history]
+            self.known.resume(market.bars)
+        self._history = [*await market.points(), *self._history]
 
     def _since_ns(self) -> int:
         bar_ns = int(self.strategy.universe.bar)
@@ -300,17 +125,26 @@ class Lane:
                 hint="put its key back, or begin another run with --fresh",
             )
 
+    @property
+    def closes(self) -> dict[str, float]:
+        """The last close of each symbol in the history that was read."""
+        bars = [each for each in self._history if isinstance(each, m.BarClosed)]
+        return {self.symbols[each.symbol]: each.close for each in bars}
+
     # ------------------------------------------------------------ trading
 
-    async def begin(self) -> None:
-        """Start, read the account, agree, and go live; a new run makes its journal."""
-        assert self.market is not None
+    async def wake(self) -> None:
+        """Start, halt if that is asked for, and ask the venue for fills and open orders.
+
+        A new run makes its journal, and takes its history in first.
+        """
         if self.journal is None:
             self.journal = self._create()
             self._make_shell(self.journal)
         self.dispatcher.venue = self.venue
         journal, now_ns = self.journal, self.clock.now_ns()
-        owed, tail = list(self.known.trains.values()), journal.tail_facts()
+        self._owed, tail = list(self.known.trains.values()), journal.tail_facts()
+        self._first = tail.seq == 0
         assert self.lease is not None
         holder = self.lease.holder
         session = journal.begin(pid=holder.pid, host=holder.host, boot=boot_id(), now_ns=now_ns)
@@ -325,23 +159,60 @@ class Lane:
         )  # fmt: skip
         for event in early:
             self.shell.put(event)
-        self.switch.look(agreed=False)
+        self.switch.look()
         for doubt in begin.doubts(journal, now_ns):
             self._safe_mode(doubt)
-        fresh = self.known.standing.time_ns < 0
-        self.market.give(self._history, catch_up_ns=CATCH_UP_NS, fresh=fresh)
-        self._history = []
+        if self.market is not None:
+            self._give()
         await self._handled()
         if self.venue is not None:
-            await self._reconcile(self.venue, tail.at_ns, first=tail.seq == 0)
+            self._reconciling = []
+            await begin.reconcile_orders(
+                self.venue, self.symbols, since_ns=max(0, tail.at_ns - begin.OVERLAP_NS),
+                first=self._first, put=self.shell.put, tell=self.tell, stopping=self.stopping,
+            )  # fmt: skip
+            await self._handled()
+
+    async def agree(self) -> None:
+        """Compare the account with the books; then close what was asked to be closed."""
+        if self.venue is not None:
+            await begin.reconcile_account(
+                self.venue, first=self._first, put=self.shell.put,
+                tell=self.tell, stopping=self.stopping, now_ns=self.clock.now_ns,
+            )  # fmt: skip
+            await self._handled()
+            rows, self._reconciling = self._reconciling or [], None
+            if not self._first and self.strategy.execution.at_start == "refuse_if_different":
+                begin.insist_on_agreement(rows, self.place.folder)
+        self.switch.agreed = True
         self.switch.look()
+        for at_ns in list(self.known.wakes):
+            self.dispatcher.wake(at_ns)
+        if self.venue is not None:
+            await begin.reconcile_clock(
+                self.venue, put=self.shell.put, tell=self.tell, stopping=self.stopping
+            )
+            await self._handled()
+
+    async def go_live(self) -> None:
+        """Take in what was missed of the market, and listen."""
+        assert self.market is not None
+        self._give()
+        await self._handled()
         self.ready.set()
-        self._go_on(owed)
-        if fresh and await begin.first_model(self.known.trains, self.stopping, self.tell):
+        self.dispatcher.dispatch(self._owed)  # asked for before a restart, and never come
+        if self._begins and await begin.first_model(self.known.trains, self.stopping, self.tell):
             self.market.barriers.begin_here()
         self.market.listen()
         self.live_ns = self.clock.market_ns()
         self.tell("info", "live", {"text": f"{self.strategy.name} is live"})
+
+    def _give(self) -> None:
+        assert self.market is not None
+        if not self._given:
+            self._given = True
+            self.market.give(self._history, catch_up_ns=CATCH_UP_NS, fresh=self._begins)
+            self._history = []
 
     def _safe_mode(self, doubt: str) -> None:
         reason = f"safe mode: {doubt}"
@@ -351,28 +222,21 @@ class Lane:
         )
         self.shell.put(event)
 
-    async def _reconcile(self, venue: LiveVenue, last_ns: int, *, first: bool) -> None:
-        self._reconciling = []
-        await begin.reconcile(
-            venue, self.symbols, since_ns=max(0, last_ns - begin.OVERLAP_NS), first=first,
-            put=self.shell.put, tell=self.tell, stopping=self.stopping,
-        )  # fmt: skip
-        await self._handled()
-        rows, self._reconciling = self._reconciling, None
-        if not first and self.strategy.execution.at_start == "refuse_if_different":
-            begin.insist_on_agreement(rows, self.place.folder)
-
     async def _handled(self) -> None:
         await self.shell.drain()
         await asyncio.sleep(0)  # what was handled is told to `_watch` a step later
+        self.insist_on_going()
+
+    def insist_on_going(self) -> None:
+        """Refuse to go on with a start whose strategy has failed.
+
+        Raises
+        ------
+        RunError
+            It has.
+        """
         if self.ended is not None and self.ended.done():
             raise RunError(f"{self.strategy.name} ended while it began: {self.ended.result().text}")
-
-    def _go_on(self, owed: Sequence[m.Train]) -> None:
-        """Ask again for what was asked for before a restart and never came."""
-        for at_ns in list(self.known.wakes):
-            self.dispatcher.wake(at_ns)
-        self.dispatcher.dispatch(owed)
 
     def _watch(self, event: m.Event, commands: Sequence[m.Command]) -> None:
         """See what was stored: the fold beside the core, the account, the switch, the log."""

@@ -76,7 +76,8 @@ class _Both:
             return
         try:
             if self._file is None:
-                self._file = os.fdopen(open_append(self._path), "a", encoding="utf-8", buffering=1)
+                handle = open_append(self._path, mode=0o600)
+                self._file = os.fdopen(handle, "a", encoding="utf-8", buffering=1)
             self._file.write(f"{self._json(dict(event))}\n")
             if self._file.tell() > _LARGEST_FILE:
                 self.close()

@@ -5,27 +5,32 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from septet import messages as m
-from septet._core.books import unexplained
 from septet._host.tasks import Kept, race
 from septet._host.venues import LiveFeed, LiveVenue, VenueFacts
+from septet._journal.lease import state_folder
+from septet._journal.machine import reach
 from septet._live import start as begin
-from septet._live.account import AccountGate, SharedVenue, insist_on_funds
+from septet._live.account import AccountGate, SharedVenue
 from septet._live.clock import LiveClock, WallClock
+from septet._live.funds import insist_on_capital
 from septet._live.lane import Lane
+from septet._live.lane_steps import agree, check_books, doubts, ended
 from septet._live.metrics import MetricsServer, addresses_of
 from septet._live.pages import merge_aside
+from septet._live.place import find_place
+from septet._live.reports import reports
 from septet._live.stop import STOP_WITHIN_S, LaneEnd, LoopWatch, Signals, project
 from septet._live.supervisor import Supervisor
 from septet._live.venue_gate import GatedVenue
 from septet._live.wiring import WIRING, Wiring
 from septet.errors import InputError, SeptetError
 
-__all__ = ["Confirm", "LiveResult", "keep_apart", "reports", "run_live", "tidy"]
+__all__ = ["Confirm", "LiveResult", "keep_apart", "run_live", "tidy"]
 
 _TEND_S: Final = 0.5
 _SKEW_EVERY_S: Final = 300.0
@@ -34,6 +39,8 @@ _ACCOUNT_EVERY_S: Final = 60.0
 """How often the account is read though nothing is wrong: somebody else may have acted on it."""
 _MEASURED: Final = ("clock_skew", "symbol_halted")
 """Blocks that end when the venue is asked again, which nobody else does while they hold."""
+_READ: Final = ("account_unread", "insufficient_funds", "position_mismatch")
+"""Blocks that end by a read of the account: one read may have been wrong."""
 _NS: Final = 1_000_000_000
 _YOUNG: Final = 5_000
 """So many new objects may wait for `tidy`; more are looked through at once, whatever goes on."""
@@ -182,6 +189,7 @@ class _Process:
         )
         self.tasks = self.supervisor.of()
         self._serving = self.supervisor.of()
+        self._kept: list[Kept] = []
 
     # ------------------------------------------------------------ the whole
 
@@ -216,6 +224,8 @@ class _Process:
             if schedule is not None:
                 schedule.shutdown(wait=False)
             await self._serving.close()
+            for each in self._kept:
+                await each.closed()
             await self._end_all()
             for server in self._servers:
                 await server.close()
@@ -253,7 +263,7 @@ class _Process:
             self._venue = None if venue is None else GatedVenue(venue, self.clock)
         for loaded in self.files:
             strategy = loaded.strategy
-            place = begin.find_place(
+            place = find_place(
                 self.options.out, strategy.name, strategy.mode, fresh=self.options.fresh,
                 now_ns=self.clock.now_ns(),
             )  # fmt: skip
@@ -263,19 +273,46 @@ class _Process:
             )  # fmt: skip
             self.lanes.append(lane)
             lane.prepare()
-            if lane.build is not None:
-                lane.member.take_up(lane.build.core)
         await self._serve()
-        venues = self._venues(gate)
-        for lane, feed, venue in zip(self.lanes, feeds, venues, strict=True):
-            await lane.connect(feed, venue)
-            lane.member.core = lane.build.core
-        if self.lanes[0].strategy.mode == "live":
-            await self._insist(self.lanes[0])
-        if self.lanes and (text := self._netting()):
+        self._kept = [
+            *(self._every(f"care of {lane.strategy.name}", lane.tend) for lane in self.lanes),
+            self._every("venue's clock", self._measure_skew),
+            self._every("reads of the account", self._read_account),
+        ]  # fmt: skip
+        await self._open(dict(zip(self.lanes, feeds, strict=True)), self._venues(gate))
+        if text := self._netting():
             self._tell("warning", "netting", {"text": text})
+
+    async def _open(self, feeds: dict[Lane, LiveFeed], venues: list[LiveVenue | None]) -> None:
+        """Look after what runs that go on have at the venue, then let everything go live."""
+        live = self.lanes[0].strategy.mode == "live"
+        reached = dict(zip(self.lanes, venues, strict=True))
+        # Market data may be away for as long as it likes: what is held does not wait for it.
+        before = [lane for lane in self.lanes if live and lane.resumed]
+        after = [lane for lane in self.lanes if lane not in before]
+        for lane in before:
+            venue = reached[lane]
+            assert venue is not None
+            await lane.reach(venue)
+        if before:
+            await self._insist(before[0])
+            await agree(before)
+        for lane in after:
+            await self._step(lane.connect(feeds[lane], reached[lane]))
+        if live and not before:
+            await self._insist(self.lanes[0])
+        await self._step(agree(after))
+        for lane in before:
+            await self._step(lane.connect(feeds[lane], reached[lane]))
         for lane in self.lanes:
-            await lane.begin()
+            await self._step(lane.go_live())
+
+    async def _step(self, call: Coroutine[Any, Any, None]) -> None:
+        """Wait for a step of the start, but not once a strategy that runs already has failed."""
+        first, _ = await race(call, *(ended(lane) for lane in self._awake()))
+        if first:
+            for lane in self._awake():
+                lane.insist_on_going()
 
     async def _serve(self) -> None:
         """Serve metrics and health where the files say so.
@@ -323,14 +360,15 @@ class _Process:
         block = next(iter(strategy.execution.venues.values()))
         allowed = bool(getattr(block.config, "allow_withdrawal", False))
         begin.insist_on_rights(facts, allowed=allowed, tell=lane.tell)
-        lane.lease.take_account(facts.account)
+        lane.lease.take_account(facts.account, machine=not facts.is_test)
+        beyond = f"no run at a test venue beside this one's in {state_folder()}"
+        text = f"this account is shared by {beyond if facts.is_test else f'no run {reach()}'}"
+        lane.tell("info", "account_lease", {"text": text})
         for each in self.lanes:
             each.insist_on_account(facts)
-        holdings = await begin.persist(
-            "balances", lane.venue.holdings, tell=lane.tell, stopping=self.stopping
-        )
-        capitals = {each.strategy.name: each.member.cash for each in self.lanes}
-        insist_on_funds(capitals, strategy.account.currency, holdings)
+        capitals = {each.strategy.name: each.member.booked_cash for each in self.lanes}
+        if not any(each.resumed for each in self.lanes):
+            await insist_on_capital(self.lanes, lane.venue, capitals, self.stopping)
         if not self._confirmed(self._question(facts, capitals)):
             raise InputError(
                 "nobody confirmed that real orders may leave",
@@ -357,17 +395,8 @@ class _Process:
     # ------------------------------------------------------------ while it runs
 
     async def _trade(self) -> None:
-        kept = [
-            *(self._every(f"care of {lane.strategy.name}", lane.tend) for lane in self.lanes),
-            self._every("memory", tidy), self._every("clock", self._check_clock),
-            self._every("venue's clock", self._measure_skew),
-            self._every("reads of the account", self._read_account),
-        ]  # fmt: skip
-        try:
-            await self._until_ended()
-        finally:
-            for each in kept:
-                await each.closed()
+        self._kept += [self._every("memory", tidy), self._every("clock", self._check_clock)]
+        await self._untilended()
 
     def _every(self, name: str, care: Callable[[], object]) -> Kept:
         """Look after something twice a second; whatever goes wrong, again after a pause."""
@@ -381,7 +410,7 @@ class _Process:
         kept = self.tasks.keep(name, work, works_after_s=None)
         return kept
 
-    async def _until_ended(self) -> None:
+    async def _untilended(self) -> None:
         while not self.stopping.is_set() and len(self.ends) < len(self.lanes):
             for lane in self._running():
                 if lane.ended is not None and lane.ended.done():
@@ -389,7 +418,7 @@ class _Process:
                 elif lane.finished.is_set():
                     await self._end(lane, "as far as it was asked to go")
             waits: list[Any] = [lane.finished.wait() for lane in self._running()]
-            waits += [_ended(lane) for lane in self._running()]
+            waits += [ended(lane) for lane in self._running()]
             if waits:
                 await race(self.stopping.wait(), *waits)
 
@@ -406,21 +435,26 @@ class _Process:
     def _measure_skew(self) -> None:
         """Ask the venue for its clock and filters now and then: nobody else does."""
         now_s = asyncio.get_running_loop().time()
-        doubts = any(_doubts(lane) for lane in self._running())
-        if now_s - self._skew_s < (_DOUBT_EVERY_S if doubts else _SKEW_EVERY_S):
+        is_open = any(doubts(lane, _MEASURED) for lane in self._running())
+        if now_s - self._skew_s < (_DOUBT_EVERY_S if is_open else _SKEW_EVERY_S):
             return
         self._skew_s = now_s
-        for lane in self._running():
+        for lane in self._awake():
             lane.measure()
 
     def _read_account(self) -> None:
         """Let the core compare what is booked with what the account holds, now and then."""
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._account_s < _ACCOUNT_EVERY_S:
+        is_open = any(doubts(lane, _READ) for lane in self._running())
+        if now_s - self._account_s < (_DOUBT_EVERY_S if is_open else _ACCOUNT_EVERY_S):
             return
         first, self._account_s = not self._account_s, now_s
-        for lane in [] if first else self._running():
+        for lane in [] if first else self._awake():
             lane.dispatcher.dispatch([m.Refresh(what="holdings"), m.Refresh(what="open_orders")])
+
+    def _awake(self) -> list[Lane]:
+        """Return the strategies that run and have begun."""
+        return [lane for lane in self._running() if lane.ended is not None]
 
     def _stood_still(self, seconds: float, why: str) -> None:
         for lane in self._running():
@@ -442,7 +476,7 @@ class _Process:
 
     async def _end(self, lane: Lane, reason: str) -> None:
         self.ends[lane.strategy.name] = await lane.end(reason)
-        _check_books(lane)
+        check_books(lane)
         if lane.place.journal.is_file():
             await project(lane.place.folder, lane.tell, STOP_WITHIN_S / 2)
         lane.log.close()
@@ -451,47 +485,3 @@ class _Process:
     async def _end_all(self) -> None:
         reason = self.reason or "the process could not begin"
         await asyncio.gather(*(self._end(lane, reason) for lane in self._running()))
-
-
-def _check_books(lane: Lane) -> None:
-    """Log an error where the trades of a run do not explain what its equity gained."""
-    if lane.build is None:
-        return
-    missing = unexplained(lane.build.core.engine.state, lane.strategy.account.capital)
-    if missing != 0.0:
-        text = f"the books do not add up: the results of all trades are {missing:+.12g} away"
-        lane.tell("error", "books", {"text": f"{text} from what the equity gained"})
-
-
-def reports(lanes: Sequence[Lane]) -> Any:
-    """Rewrite the tables at the time of day a file says; None where none does."""
-    daily = [(lane, lane.strategy.schedule.report) for lane in lanes]
-    daily = [(lane, at) for lane, at in daily if at is not None]
-    if not daily:
-        return None
-    from apscheduler.schedulers.asyncio import AsyncIOScheduler
-
-    scheduler = AsyncIOScheduler(event_loop=asyncio.get_running_loop())
-    for lane, at in daily:
-        seconds = at.at_ns // _NS
-        scheduler.add_job(
-            project, "cron", (lane.place.folder, lane.tell), hour=seconds // 3_600,
-            minute=seconds // 60 % 60, second=seconds % 60, timezone=at.time_zone,
-            misfire_grace_time=3_600, coalesce=True,
-        )  # fmt: skip
-    scheduler.start()
-    return scheduler
-
-
-def _doubts(lane: Lane) -> bool:
-    """Whether entries wait for the venue's clock or filters to be as they should."""
-    if lane.build is None:
-        return False
-    return any(each.rule in _MEASURED for each in lane.build.core.guards.active())
-
-
-async def _ended(lane: Lane) -> None:
-    if lane.ended is not None:
-        await asyncio.wait([lane.ended])
-    else:  # only between two starts: nothing has ended
-        await asyncio.Event().wait()

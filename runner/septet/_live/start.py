@@ -8,52 +8,41 @@ not answer; nothing is traded before both sides agree.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
-import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from septet import messages as m
-from septet._host.tasks import race
 from septet._host.venues import LiveVenue, VenueFacts
 from septet._journal.form import encode_commands
 from septet._journal.log import Durability, Journal
 from septet._journal.reader import Reader
 from septet._live.fingerprints import fingerprints_of, insist_on_same, versions_of
+from septet._live.persist import Stopped, persist
 from septet._live.shell import Core, Tell
-from septet._store.run import folder_name
-from septet.errors import InputError, JournalError, RunError, SeptetError
+from septet.errors import InputError, JournalError, RunError
 
 __all__ = [
-    "CRASHES", "CRASH_WINDOW_NS", "JOURNAL", "Keeps", "Kept", "OVERLAP_NS", "Options", "Place",
-    "Recovered", "Stopped", "differences_of", "doubts", "find_place", "fingerprints_of",
+    "CRASHES", "CRASH_WINDOW_NS", "Keeps", "Kept", "OVERLAP_NS", "Options",
+    "Recovered", "Stopped", "differences_of", "doubts", "fingerprints_of",
     "first_model", "insist_on_agreement", "insist_on_newest", "insist_on_rights", "persist",
-    "reconcile", "recover", "tag_of", "until_enough", "versions_of",
+    "reconcile", "reconcile_account", "reconcile_clock", "reconcile_orders",
+    "recover", "until_enough", "versions_of",
 ]  # fmt: skip
 
-JOURNAL: Final = "journal.sqlite"
 CRASHES: Final = 3
 """So many unclean ends within the window are borne; one more begins in safe mode."""
 CRASH_WINDOW_NS: Final = 600 * 1_000_000_000
 OVERLAP_NS: Final = 600 * 1_000_000_000
 """Fills are asked for from so long before the journal's last entry; each is counted once."""
-_FIRST_RETRY_S: Final = 0.5
-_LONGEST_RETRY_S: Final = 30.0
-_LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_UNREAD: Final = 3
+"""After so many answers that are no balances a run that knows its orders goes on."""
 _MARKET: Final = (m.BarClosed, m.Gapped, m.BarrierReached)
-
-T = TypeVar("T")
-
-
-class Stopped(Exception):
-    """The run was asked to stop before it had begun; not an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,80 +57,6 @@ class Options:
     level: str = "info"
     quiet: bool = False
     stream: Any = None
-
-
-# ---------------------------------------------------------------- the folder
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a run is kept. `fresh` means that there is no journal yet."""
-
-    folder: Path
-    run_id: str
-    fresh: bool
-
-    @property
-    def journal(self) -> Path:
-        """The journal's file."""
-        return self.folder / JOURNAL
-
-    @property
-    def tag(self) -> str:
-        """What every client order id of the run begins with."""
-        return tag_of(self.run_id)
-
-    def forget_unbegun(self) -> None:
-        """Leave nothing of a new run that never began: the next start is the first one."""
-        if self.fresh and not self.journal.exists():
-            with contextlib.suppress(OSError):  # something else is in it: then it stays
-                (self.folder / "log.jsonl").unlink(missing_ok=True)
-                self.folder.rmdir()
-
-
-def tag_of(run_id: str) -> str:
-    """Return a letter and seven characters that name a run in client order ids."""
-    number = int.from_bytes(hashlib.sha256(f"septet|{run_id}".encode()).digest()[:8], "big")
-    text = ""
-    for _ in range(7):
-        number, digit = divmod(number, 36)
-        text += _LETTERS[digit]
-    return f"s{text}"
-
-
-def find_place(out: Path, strategy: str, mode: str, *, fresh: bool, now_ns: int) -> Place:
-    """Return the newest run of a strategy in a mode, or a new folder where there is none.
-
-    Raises
-    ------
-    InputError
-        The folder cannot be made, or the newest journal cannot be read.
-    """
-    parent = Path(out) / folder_name(strategy)
-    if not fresh:
-        for folder in sorted(parent.iterdir() if parent.is_dir() else (), reverse=True):
-            if (folder / JOURNAL).is_file() and _mode_of(folder / JOURNAL) == mode:
-                return Place(folder, folder.name, fresh=False)
-    stamp = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
-    for attempt in range(1_000):
-        seed = f"{strategy}|{mode}|{now_ns}|{os.getpid()}|{attempt}".encode()
-        run_id = f"{stamp:%Y%m%dT%H%M%SZ}-{hashlib.sha256(seed).hexdigest()[:6]}"
-        try:
-            (parent / run_id).mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as problem:
-            raise InputError(
-                f"the run cannot be stored in {parent}: {problem.strerror}",
-                hint="name a folder you may write to with --out",
-            ) from problem
-        return Place(parent / run_id, run_id, fresh=True)
-    raise AssertionError("a thousand run ids in one second are taken")
-
-
-def _mode_of(path: Path) -> str:
-    with Reader(path) as journal:
-        return journal.head.mode
 
 
 # ---------------------------------------------------------------- the state
@@ -319,54 +234,6 @@ def until_enough(put: Callable[[m.Event], None], left: int | None) -> Callable[[
 # ---------------------------------------------------------------- the venue
 
 
-async def persist(
-    what: str,
-    ask: Callable[[], Awaitable[T | None]],
-    *,
-    tell: Tell,
-    stopping: asyncio.Event,
-    first_s: float = _FIRST_RETRY_S,
-) -> T:
-    """Ask until there is an answer, ever more slowly: nothing is assumed meanwhile (N11).
-
-    Raises
-    ------
-    Stopped
-        The run was asked to stop.
-    InputError
-        Asking again would change nothing: a wrong key, an unknown symbol.
-    """
-    wait_s, tries = first_s, 0
-    while not stopping.is_set():
-        reason = "no answer"
-        try:
-            answer = await _unless_stopped(ask(), stopping)
-            if answer is not None:
-                if tries:
-                    tell("info", "reached", {"text": f"{what}: answered after {tries} failures"})
-                return answer
-        except InputError:
-            raise
-        except (SeptetError, OSError) as error:
-            reason = error.message if isinstance(error, SeptetError) else str(error)
-        tries += 1
-        text = f"{what}: {reason}; nothing is assumed, asking again in {wait_s:.1f} s"
-        tell("warning", "unreachable", {"text": text})
-        try:
-            await asyncio.wait_for(stopping.wait(), wait_s)
-        except TimeoutError:
-            wait_s = min(wait_s * 2, _LONGEST_RETRY_S)
-    raise Stopped(what)
-
-
-async def _unless_stopped(call: Awaitable[T], stopping: asyncio.Event) -> T:
-    first, answer = await race(call, stopping.wait())
-    if first:
-        raise Stopped("asked to stop")
-    found: T = answer
-    return found
-
-
 def insist_on_rights(facts: VenueFacts, *, allowed: bool, tell: Tell) -> None:
     """Refuse a key that can withdraw, unless the file allows it.
 
@@ -397,23 +264,72 @@ async def reconcile(
     put: Callable[[m.Event], None],
     tell: Tell,
     stopping: asyncio.Event,
-) -> m.Holdings:
+) -> None:
     """Read the account whole, as events: fills first, since they explain the rest."""
+    await reconcile_orders(
+        venue, symbols, since_ns=since_ns, first=first, put=put, tell=tell, stopping=stopping
+    )
+    await reconcile_account(venue, first=first, put=put, tell=tell, stopping=stopping)
+    await reconcile_clock(venue, put=put, tell=tell, stopping=stopping)
+
+
+async def reconcile_orders(
+    venue: LiveVenue,
+    symbols: Sequence[str],
+    *,
+    since_ns: int,
+    first: bool,
+    put: Callable[[m.Event], None],
+    tell: Tell,
+    stopping: asyncio.Event,
+) -> None:
+    """Read the fills that may have been missed, then the open orders; nothing is assumed."""
     if not first:
         for k, symbol in enumerate(symbols):
             ask = partial(venue.fills, k, since_ns)
             fills = await persist(f"fills of {symbol}", ask, tell=tell, stopping=stopping)
             for each in fills:
                 put(each)
-    orders = await persist("open orders", venue.open_orders, tell=tell, stopping=stopping)
-    put(orders)
-    holdings = await persist("balances", venue.holdings, tell=tell, stopping=stopping)
-    if first:
-        holdings = msgspec.structs.replace(holdings, first=True)
-    put(holdings)
-    skew = await persist("the clock", venue.skew, tell=tell, stopping=stopping)
-    put(skew)
-    return holdings
+    put(await persist("open orders", venue.open_orders, tell=tell, stopping=stopping))
+
+
+async def reconcile_account(
+    venue: LiveVenue,
+    *,
+    first: bool,
+    put: Callable[[m.Event], None],
+    tell: Tell,
+    stopping: asyncio.Event,
+    now_ns: Callable[[], int] = time.time_ns,
+) -> None:
+    """Read the balances; of a run that goes on orders and fills are known by now.
+
+    So it waits for readable balances for a few answers only, and goes on without entries.
+    """
+    failures = 0
+
+    async def ask() -> m.Holdings | None:
+        nonlocal failures
+        asked_ns, why = now_ns(), "the venue gives no answer that can be read"
+        try:
+            if (found := await venue.holdings()) is not None:
+                return found
+        except (RunError, OSError) as error:
+            why = error.message if isinstance(error, RunError) else str(error)
+        failures += 1
+        if first or failures < _UNREAD:
+            raise RunError(why)
+        return m.Holdings(at_ns=asked_ns, balances={}, asked_ns=asked_ns, unread=why)
+
+    holdings = await persist("balances", ask, tell=tell, stopping=stopping)
+    put(msgspec.structs.replace(holdings, first=True) if first else holdings)
+
+
+async def reconcile_clock(
+    venue: LiveVenue, *, put: Callable[[m.Event], None], tell: Tell, stopping: asyncio.Event
+) -> None:
+    """Read the venue's clock."""
+    put(await persist("the clock", venue.skew, tell=tell, stopping=stopping))
 
 
 def differences_of(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str]:

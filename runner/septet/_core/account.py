@@ -1,0 +1,117 @@
+"""What is booked against what the account holds: positions, and the cash that pays for entries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from septet import messages as m
+from septet._core.checks import Checks
+from septet._core.guards import Guards
+from septet._core.orders import Orders
+from septet._core.wiring import Names
+
+__all__ = ["Account", "Books", "unsettled_cash"]
+
+UNTOLD: Final = 1e-3
+"""A shortfall of less than this share of equity is not told: a venue may name no fee of a fill."""
+MOVED: Final = 1.05
+"""Orders on their way may cost more than at the price that is known, by this factor at most."""
+
+
+class Books(Protocol):
+    """What the engine has booked: cash, and what is held of a symbol."""
+
+    @property
+    def cash(self) -> float: ...
+
+    def held(self, k: int) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Compares reads of the account with the books.
+
+    Parameters
+    ----------
+    names
+        Of symbols and their currencies.
+    guards
+        Begin and end the blocks.
+    orders, checks
+        What may explain a difference, and at which prices.
+    """
+
+    names: Names
+    guards: Guards
+    orders: Orders
+    checks: Checks
+
+    def compare(
+        self, event: m.Holdings, books: Books, adopt: Callable[[int, float], None] | None = None
+    ) -> list[m.Command]:
+        """Compare every position, then the cash; `adopt` takes over a position that differs."""
+        found: list[m.Command] = []
+        orders, others, disputed = self.orders, event.others_fills, False
+        for k, base in enumerate(self.names.base):
+            free, locked = event.balances.get(base, (0.0, 0.0))
+            theirs = free + locked - event.others.get(base, 0.0)
+            ours = books.held(k)
+            lot = self.checks.symbols[k].instrument.lot
+            if adopt is not None and abs(theirs - ours) >= lot:
+                adopt(k, theirs - ours)
+                continue
+            if orders.settle_disputes(k, base, theirs - ours, lot, event.asked_ns, event.at_ns):
+                disputed = True  # a fill is booked now, and its money with it
+                continue
+            found += self.guards.compare(
+                k, ours, theirs, tolerance=lot, band=orders.band(k),
+                lags=orders.lags(k, event.asked_ns, others.get(base, ())),
+                now_ns=event.at_ns, others=event.others_open.get(base, (0.0, 0.0)),
+                settled_ns=orders.settled_ns(event.asked_ns),
+            )  # fmt: skip
+        return found if disputed else found + self._compare_cash(event, books.cash)
+
+    def _compare_cash(self, event: m.Holdings, cash: float) -> list[m.Command]:
+        """Compare the ledger's cash with what the account has for it: free, and in own orders.
+
+        With less an entry could not be paid, so that blocks entries; more is somebody else's.
+        """
+        currencies = set(self.names.quote)
+        if len(currencies) != 1:
+            return []
+        (currency,) = currencies
+        free, locked = event.balances.get(currency, (0.0, 0.0))
+        buying, returning = unsettled_cash(self.orders, self.checks, event.asked_ns)
+        buying -= event.others_open.get(currency, (0.0, 0.0))[0]
+        returning += sum(max(0.0, moved) for _, _, moved, _ in event.others_fills.get(currency, ()))
+        in_orders = min(locked, buying)
+        return self.guards.compare_funds(
+            cash, free + in_orders - event.others.get(currency, 0.0),
+            tolerance=UNTOLD * max(self.guards.equity, 0.0), unread=buying + returning,
+            now_ns=event.at_ns,
+            said=f"{free:.12g} {currency} free and {in_orders:.12g} in open orders of its own",
+        )  # fmt: skip
+
+
+def unsettled_cash(orders: Orders, checks: Checks, asked_ns: int) -> tuple[float, float]:
+    """Return what a read of the account may not show of the cash, each as a positive amount.
+
+    What open buy orders have locked or spent without our knowing, and what the newest sales have
+    brought in. Where too many fills came to keep them all, the second has no bound.
+    """
+    records, since_ns = orders.records, orders.settled_ns(asked_ns)
+    buying = returning = 0.0
+    for name in records.live:
+        child = records.children[name]
+        if child.sign > 0:
+            limit = child.limit_price or child.trigger_price
+            buying += child.rest * (limit or checks.symbols[child.symbol].price * MOVED)
+    for k, lately in records.lately.items():
+        if lately.dropped_ns >= since_ns:
+            return buying, math.inf
+        sold = sum(max(0.0, -each[2]) for each in lately.fills if each[0] >= since_ns)
+        returning += sold * checks.symbols[k].price * MOVED
+    return buying, returning

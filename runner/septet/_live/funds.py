@@ -1,0 +1,104 @@
+"""The funds of a first start: whether the account has the capital that the files count on.
+
+A run with a history is never refused over funds: its ledger is compared with the account as long
+as it goes on (`septet._core.account`), and what is missing blocks its entries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from septet import messages as m
+from septet._host.venues import LiveVenue
+from septet._live.persist import persist
+from septet._live.shell import Tell
+from septet.errors import InputError
+
+__all__ = ["adopted_value", "find_capital", "insist_on_capital", "insist_on_funds"]
+
+PAUSES_S: tuple[float, ...] = (0.25, 0.5, 1.0)
+"""Before a first start is refused the balance is asked for again, after these pauses."""
+_EXACT: Final = 1e-9
+
+
+def insist_on_funds(
+    capitals: Mapping[str, float], currency: str, holdings: m.Holdings, adopted: float = 0.0
+) -> None:
+    """Refuse a first start whose capital is not there.
+
+    `adopted` is what positions are worth that the strategies take over.
+
+    Raises
+    ------
+    InputError
+        The free balance, and what is taken over, is less than their capital.
+    """
+    free = holdings.balances.get(currency, (0.0, 0.0))[0] + adopted
+    needed = sum(capitals.values())
+    if not free >= needed * (1.0 - _EXACT):
+        shares = ", ".join(f"{name} {capital:.2f}" for name, capital in capitals.items())
+        raise InputError(
+            f"the account has {free:.2f} {currency} free, and {needed:.2f} are needed ({shares})",
+            hint="lower account.capital (under live: to change only this mode), or add funds",
+        )
+
+
+def adopted_value(lanes: Sequence[Any], holdings: m.Holdings) -> float:
+    """Return what positions are worth that new runs take over, at their last closes."""
+    found: dict[str, float] = {}
+    for lane in lanes:
+        for symbol, base in zip(lane.symbols, lane.member.bases, strict=True):
+            if lane.strategy.risk.adopt == "adopt" and symbol in lane.closes:
+                held = sum(holdings.balances.get(base, (0.0, 0.0)))
+                found[base] = held * lane.closes[symbol]
+    return sum(found.values())
+
+
+async def insist_on_capital(
+    lanes: Sequence[Any], venue: LiveVenue, capitals: Mapping[str, float], stopping: asyncio.Event
+) -> None:
+    """Refuse a first start whose capital is not there; see `find_capital`."""
+    tell, account = lanes[0].tell, lanes[0].strategy.account.currency
+
+    def insist(holdings: m.Holdings) -> None:
+        insist_on_funds(capitals, account, holdings, adopted_value(lanes, holdings))
+
+    reads = partial(persist, "balances", venue.holdings, tell=tell, stopping=stopping)
+    await find_capital(reads, insist, tell=tell, stopping=stopping)
+
+
+async def find_capital(
+    ask: Callable[[], Awaitable[m.Holdings]],
+    insist: Callable[[m.Holdings], None],
+    *,
+    tell: Tell,
+    stopping: asyncio.Event,
+    pauses_s: tuple[float, ...] | None = None,
+) -> None:
+    """Read the balance until `insist` is content: one read that says too little proves nothing.
+
+    Raises
+    ------
+    InputError
+        Every read said too little.
+    """
+    for pause_s in PAUSES_S if pauses_s is None else pauses_s:
+        try:
+            insist(await ask())
+        except InputError as refused:
+            text = f"{refused.message}; asking once more"
+            tell("warning", "funds", {"text": text})
+            await _pause(stopping, pause_s)
+        else:
+            return
+    insist(await ask())
+
+
+async def _pause(stopping: asyncio.Event, pause_s: float) -> None:
+    try:
+        await asyncio.wait_for(stopping.wait(), pause_s)
+    except TimeoutError:
+        return

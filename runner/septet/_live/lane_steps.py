@@ -1,0 +1,47 @@
+"""What a process asks of the runs of its strategies: when they start, go on and end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from septet._core.books import unexplained
+
+if TYPE_CHECKING:
+    from septet._live.lane import Lane
+
+__all__ = ["agree", "check_books", "doubts", "ended"]
+
+
+def check_books(lane: Lane) -> None:
+    """Log an error where the trades of a run do not explain what its equity gained."""
+    engine = getattr(lane.build.core, "engine", None) if lane.build is not None else None
+    if engine is None:
+        return
+    missing = unexplained(engine.state, lane.strategy.account.capital)
+    if missing != 0.0:
+        text = f"the books do not add up: the results of all trades are {missing:+.12g} away"
+        lane.tell("error", "books", {"text": f"{text} from what the equity gained"})
+
+
+def doubts(lane: Lane, rules: Sequence[str]) -> bool:
+    """Whether entries wait for something that is known only when the venue is asked again."""
+    if lane.build is None:
+        return False
+    return any(each.rule in rules for each in lane.build.core.guards.active())
+
+
+async def agree(lanes: Sequence[Lane]) -> None:
+    """Start; let all book what they missed before one of them compares the account."""
+    for lane in lanes:
+        await lane.wake()
+    for lane in lanes:
+        await lane.agree()
+
+
+async def ended(lane: Lane) -> None:
+    if lane.ended is not None:
+        await asyncio.wait([lane.ended])
+    else:  # only between two starts: nothing has ended
+        await asyncio.Event().wait()

@@ -1,0 +1,225 @@
+"""What of a strategy's run needs nobody else: its lease, its journal, its core, and the fold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from septet import messages as m
+from septet._data.bars import Instrument
+from septet._host.venues import LiveVenue, VenueFacts
+from septet._journal.lease import Holder, Lease, insist_alone, mark_path
+from septet._journal.log import Durability, Journal
+from septet._live import start as begin
+from septet._live.account import AccountGate, AccountLimits, Member
+from septet._live.alerts import Alerts
+from septet._live.build import currencies
+from septet._live.clock import LiveClock
+from septet._live.dispatch import Dispatcher
+from septet._live.facts import instruments_in
+from septet._live.kill import Switch, read_halt
+from septet._live.known import Known
+from septet._live.listen import history_ns_of, trainer_of
+from septet._live.logs import RunLog
+from septet._live.market import MarketDesk
+from septet._live.metrics import Seen
+from septet._live.place import Place
+from septet._live.shell import Ended, Shell
+from septet._live.supervisor import Supervisor
+from septet._live.wiring import Wiring, core_terms, core_with
+
+__all__ = ["LocalRun", "Rows"]
+
+Rows = list[tuple[m.Event, Sequence[m.Command]]]
+
+
+class LocalRun:
+    """A strategy in paper or live mode, as far as its folder goes: `prepare` makes it ready."""
+
+    def __init__(
+        self,
+        loaded: Any,
+        place: Place,
+        options: begin.Options,
+        *,
+        wiring: Wiring,
+        clock: LiveClock,
+        gate: AccountGate,
+        stopping: asyncio.Event,
+        supervisor: Supervisor,
+    ) -> None:
+        self.loaded, self.place, self.options = loaded, place, options
+        self.strategy = loaded.strategy
+        self.symbols: tuple[str, ...] = tuple(self.strategy.universe.symbols)
+        self.clock, self.wiring, self.stopping = clock, wiring, stopping
+        self.log = RunLog(
+            place.folder, now_ns=clock.now_ns, level=options.level, quiet=options.quiet,
+            stream=options.stream, run=place.run_id, strategy=self.strategy.name,
+        )  # fmt: skip
+        self.alerts = Alerts(
+            self.strategy.monitoring.alerts, f"{self.strategy.name} {self.strategy.mode}",
+            loaded.base_dir, self.log.tell,
+        )  # fmt: skip
+        self.seen, self.live_ns, self._alerting = Seen(), -1, False
+        self.supervisor = supervisor
+        self.tasks = supervisor.of(tell=self.tell, puts=lambda: [self.put])
+        self.member = self._member(gate)
+        self.known = Known(self.loaded, keep_ns=history_ns_of(self.strategy))
+        # From the first moment: a signal that comes while this compiles must halt as well.
+        self.switch = Switch(place.folder, now_ns=clock.now_ns, act=self._put_first)
+        self.switch.agreed = False
+        self.finished = asyncio.Event()
+        self.ready = asyncio.Event()
+        self.venue: LiveVenue | None = None
+        self.facts: VenueFacts | None = None
+        self.ended: asyncio.Future[Ended] | None = None
+        self.lease: Lease | None = None
+        self.journal: Journal | None = None
+        self.resumed = False
+        self.market: MarketDesk | None = None
+        self.build: Any = None
+        self.training: Any = None
+        self._reconciling: Rows | None = None
+        self._history: list[m.Event] = []
+        self._begins, self._given, self._first = True, False, True
+        self._owed: list[m.Train] = []
+        self._early: list[m.Event] | None = []
+        self._terms: Mapping[str, Any] = {}
+        self._snapshot_ns, self._snapshot_seq = clock.now_ns(), 0
+        self._heartbeat_ns = 0
+
+    def _member(self, gate: AccountGate) -> Member:
+        account = self.strategy.account
+        bases = [currencies(each, account.currency)[0] for each in self.symbols]
+        return gate.member(
+            self.strategy.name, self.symbols, bases=bases, quote=account.currency,
+            capital=account.capital, limits=AccountLimits.of(self.strategy),
+        )  # fmt: skip
+
+    def tell(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        """Log something that is no row of the journal; a failure is an alert as well."""
+        self.log.tell(level, event, fields)
+        if level in ("error", "critical"):
+            self.alerts.failed(event, str(fields.get("text", "")))
+
+    def start_alerts(self) -> None:
+        """Let alerts leave, from the first time on."""
+        if not self._alerting:
+            self._alerting = True
+            self.alerts.start(self.tasks)
+
+    @property
+    def switch_holds(self) -> bool:
+        """Whether a person has halted the run."""
+        return read_halt(self.place.folder) is not None
+
+    @property
+    def durability(self) -> Durability:
+        """What a committed order is safe against."""
+        default: Durability = "power" if self.strategy.mode == "live" else "process"
+        return self.options.durability or default
+
+    @property
+    def halted(self) -> bool:
+        """Whether a person's halt, or a rule that only a person lifts, holds."""
+        return self.switch_holds or bool(self.known.held())
+
+    # ------------------------------------------------------------ local
+
+    def prepare(self) -> None:
+        """Take the lease, open the journal and fold it: everything that needs nobody else."""
+        now_ns = self.clock.now_ns()
+        holder = Holder.this_process(
+            run_id=self.place.run_id, strategy=self.strategy.name, folder=self.place.folder,
+            now_ns=now_ns,
+        )  # fmt: skip
+        self.lease = Lease.take(holder)
+        for note in self.place.notes():
+            self.tell("warning", "folder", {"text": note})
+        if self.place.fresh:  # compile now: while connected, a minute would be a minute of deafness
+            self._make_core([Instrument(each) for each in self.symbols], core_terms(None, 1.0))
+            self.build = None
+            return
+        self.journal = Journal.open(
+            self.place.journal, durability=self.durability, mark=mark_path(self.place.run_id)
+        )
+        insist_alone(self.journal, now_ns=now_ns)
+        if not self.journal.findings.ok:
+            self.tell("warning", "journal", {"text": str(self.journal.findings)})
+        begin.insist_on_newest(self.journal)
+        facts = self.journal.head.facts
+        self._make_core(instruments_in(facts), facts["core"])
+        self._make_shell(self.journal)
+        self._fold(self.journal)
+        self._begins = self.known.standing.time_ns < 0
+        self.resumed = self.journal.seq > 0
+        self.member.take_up(self.build.core)
+
+    def _watch(self, event: m.Event, commands: Sequence[m.Command]) -> None:
+        """See what was stored."""
+        raise NotImplementedError
+
+    def _make_core(self, instruments: Sequence[Instrument], terms: Mapping[str, Any]) -> None:
+        self._terms = terms
+        self.build = self.wiring.core(
+            self.loaded, tag=self.place.tag, instruments=instruments,
+            run_folder=self.place.folder, **core_with(terms),
+            say=lambda text: self.tell("info", "build", {"text": text}),
+        )  # fmt: skip
+        self.member.core = self.build.core
+
+    def put(self, event: m.Event) -> None:
+        """Take an event in; before there is a shell it waits for it."""
+        if self._early is None:
+            self.shell.put(event)
+        else:
+            self._early.append(event)
+
+    def _put_first(self, event: m.Event) -> None:
+        if self._early is None:
+            self.shell.put_first(event)
+        else:
+            self._early.insert(0, event)
+
+    def _make_shell(self, journal: Journal) -> None:
+        train = None
+        if self.strategy.model is not None:
+            self.training, train = trainer_of(
+                self.loaded, self.known.shelf, self.place.folder, self.clock.now_ns, self.ready,
+                self.tell,
+            )  # fmt: skip
+        self.dispatcher = Dispatcher(
+            None, clock=self.clock, put=self.put, gate=self.member,
+            train=train, fault=self._fault, wants=self.build.core.wants,
+            tasks=self.tasks,
+        )  # fmt: skip
+        self.shell = Shell(
+            self.build.core, journal, self.dispatcher, clock=self.clock, tell=self.tell,
+            watch=self._watch, tasks=self.tasks,
+        )  # fmt: skip
+
+    def _fault(self, call: str, error: BaseException) -> None:
+        text = f"{call}: {type(error).__name__}: {error}"
+        self.tell("critical", "adapter_failed", {"text": text})
+
+    def _fold(self, journal: Journal) -> None:
+        def restored(kept: begin.Kept, seq: int) -> None:
+            self.known.restore(kept, journal, seq)
+            self.member.positions = dict(kept.positions)
+            self.member.cash, self.member.equity = kept.cash, kept.equity
+            self.dispatcher.remember_ids(kept.sent)
+
+        def each(event: m.Event, commands: Sequence[m.Command]) -> None:
+            self.known.take(event, commands)
+            self.member.watch(event, commands)
+            self.dispatcher.remember(commands)
+
+        now = begin.fingerprints_of(self.loaded, self.build.plan.name)
+        found = begin.recover(
+            self.build.core, journal, now, restored=restored, each=each, tell=self.tell
+        )
+        self.known.settled()
+        self._snapshot_seq = found.from_seq
+        text = f"{found.last_seq} entries, the last {found.entries} of them folded"
+        self.tell("info", "recovered", {"text": text})

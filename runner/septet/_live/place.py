@@ -1,0 +1,170 @@
+"""The folder of a run: which one a start goes on with, and the folder of a new run.
+
+A run is named by the head of its journal. A folder may be renamed, or copied: of several with one
+run the one with the most entries counts, and only one process at a time makes a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from septet._journal.reader import Reader
+from septet._store.run import folder_name
+from septet.errors import InputError, SeptetError
+
+__all__ = ["JOURNAL", "Place", "find_place", "tag_of"]
+
+JOURNAL: Final = "journal.sqlite"
+PRIVATE: Final = 0o700
+_LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run is kept. `fresh` means that there is no journal yet.
+
+    `copies` are other folders beside it with the same run, which are left alone.
+    """
+
+    folder: Path
+    run_id: str
+    fresh: bool
+    copies: tuple[Path, ...] = ()
+
+    @property
+    def journal(self) -> Path:
+        """The journal's file."""
+        return self.folder / JOURNAL
+
+    @property
+    def tag(self) -> str:
+        """What every client order id of the run begins with."""
+        return tag_of(self.run_id)
+
+    def notes(self) -> list[str]:
+        """Say what a person should know of the folder before the run goes on with it."""
+        found = []
+        if self.copies:
+            names = ", ".join(each.name for each in self.copies)
+            found.append(
+                f"run {self.run_id} goes on in {self.folder.name}; its copies stay: {names}"
+            )
+        if not self.fresh and self.folder.name != self.run_id:
+            found.append(f"{self.folder.name} is the folder of run {self.run_id}")
+        with contextlib.suppress(OSError):
+            mode = self.folder.stat().st_mode & 0o777
+            if mode & ~PRIVATE:
+                found.append(
+                    f"{self.folder} is open to other users of this machine (mode {mode:o}): "
+                    f"chmod 700 keeps it to yourself"
+                )
+        return found
+
+    def forget_unbegun(self) -> None:
+        """Leave nothing of a new run that never began: the next start is the first one."""
+        if self.fresh and not self.journal.exists():
+            with contextlib.suppress(OSError):  # something else is in it: then it stays
+                (self.folder / "log.jsonl").unlink(missing_ok=True)
+                self.folder.rmdir()
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A folder with a journal; `problem` says why that cannot be read."""
+
+    folder: Path
+    run_id: str
+    mode: str
+    problem: SeptetError | None = None
+
+
+def tag_of(run_id: str) -> str:
+    """Return a letter and seven characters that name a run in client order ids."""
+    number = int.from_bytes(hashlib.sha256(f"septet|{run_id}".encode()).digest()[:8], "big")
+    text = ""
+    for _ in range(7):
+        number, digit = divmod(number, 36)
+        text += _LETTERS[digit]
+    return f"s{text}"
+
+
+def find_place(out: Path, strategy: str, mode: str, *, fresh: bool, now_ns: int) -> Place:
+    """Return the newest run of a strategy in a mode, or a new folder where there is none.
+
+    Raises
+    ------
+    InputError, JournalError
+        The folder cannot be made, or the newest journal cannot be read.
+    """
+    parent = Path(out) / folder_name(strategy)
+    if not fresh and (place := _newest(parent, mode)) is not None:
+        return place
+    stamp = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
+    for attempt in range(1_000):
+        seed = f"{strategy}|{mode}|{now_ns}|{os.getpid()}|{attempt}".encode()
+        run_id = f"{stamp:%Y%m%dT%H%M%SZ}-{hashlib.sha256(seed).hexdigest()[:6]}"
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            (parent / run_id).mkdir(mode=PRIVATE)
+        except FileExistsError:
+            continue
+        except OSError as problem:
+            raise InputError(
+                f"the run cannot be stored in {parent}: {problem.strerror}",
+                hint="name a folder you may write to with --out",
+            ) from problem
+        return Place(parent / run_id, run_id, fresh=True)
+    raise AssertionError("a thousand run ids in one second are taken")
+
+
+def _newest(parent: Path, mode: str) -> Place | None:
+    found = [_look(each) for each in _folders(parent)]
+    fitting = [each for each in found if each.problem is None and each.mode == mode]
+    newest = max((each.run_id for each in fitting), default="")
+    for each in found:
+        if each.problem is not None and each.mode in ("", mode) and each.run_id > newest:
+            raise each.problem
+    same = [each.folder for each in fitting if each.run_id == newest]
+    if not same:
+        return None
+    same.sort(key=lambda folder: _progress(folder, newest))
+    return Place(same[-1], newest, fresh=False, copies=tuple(same[:-1]))
+
+
+def _folders(parent: Path) -> Iterable[Path]:
+    if not parent.is_dir():
+        return ()
+    names = (each for each in parent.iterdir() if not each.name.startswith("."))
+    return sorted(each for each in names if (each / JOURNAL).is_file())
+
+
+def _look(folder: Path) -> _Found:
+    try:
+        with Reader(folder / JOURNAL) as journal:
+            return _Found(folder, journal.head.run_id, journal.head.mode)
+    except SeptetError as problem:
+        run_id, mode = _written(folder)
+        return _Found(folder, run_id or folder.name, mode, problem)
+
+
+def _written(folder: Path) -> tuple[str, str]:
+    """Return which run a folder is of, by what stands beside a journal that cannot be read."""
+    try:
+        said = json.loads((folder / "manifest.json").read_bytes())
+        return str(said["run_id"]), str(said["mode"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return "", ""
+
+
+def _progress(folder: Path, run_id: str) -> tuple[int, bool, str]:
+    """Return how far a copy of a run has come; of equals the one that bears its name counts."""
+    with Reader(folder / JOURNAL) as journal:
+        return journal.last_seq, folder.name == run_id, folder.name

@@ -1,0 +1,107 @@
+"""`septet halt` and `resume` where the journal is damaged, missing or cannot be opened (A13)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from septet._journal.form import Head
+from septet._journal.lease import Holder, Lease
+from septet._journal.log import Journal
+from septet._live.kill import HALT, read_halt
+from tests.cli.conftest import Command
+
+RUN_ID = "20260101T000000Z-abcdef"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "st"))
+    made = tmp_path / "runs" / "old" / RUN_ID
+    made.mkdir(parents=True)
+    head = Head(run_id=RUN_ID, strategy="old", mode="live", account="", created_ns=0, origin_ns=0)
+    Journal.create(made / "journal.sqlite", head).close()
+    (made / "log.jsonl").write_text("")
+    return made
+
+
+def emptied(folder: Path) -> None:
+    (folder / "journal.sqlite").write_bytes(b"")
+
+
+def overwritten(folder: Path) -> None:
+    (folder / "journal.sqlite").write_bytes(b"\xff" * 40_000)
+
+
+def cut(folder: Path) -> None:
+    path = folder / "journal.sqlite"
+    path.write_bytes(path.read_bytes()[:5_000])
+
+
+def gone(folder: Path) -> None:
+    (folder / "journal.sqlite").unlink()
+
+
+def a_folder(folder: Path) -> None:
+    (folder / "journal.sqlite").unlink()
+    (folder / "journal.sqlite").mkdir()
+
+
+DAMAGES = [emptied, overwritten, cut, gone, a_folder]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("runs", [False, True], ids=["stopped", "running"])
+def test_a13_a_halt_needs_no_journal(
+    folder: Path, septet: Command, damage: Callable[[Path], None], runs: bool
+) -> None:
+    damage(folder)
+    holder = Holder.this_process(run_id=RUN_ID, strategy="old", folder=folder, now_ns=0)
+    lease = Lease.take(holder) if runs else None
+    root = folder.parents[1]
+    said = septet("halt", "old", "--flatten", "--reason", "news", "--wait", "0", "--runs", root)
+    assert said.code == 0, said.err
+    standing = read_halt(folder)
+    assert standing is not None
+    assert (standing.action, standing.reason) == ("flatten", "news")
+    assert "it is asked to flatten, which stands in its folder" in said.out
+    assert ("twice a second" if runs else "it is not running") in said.out
+    assert "cannot be read" in said.out
+    found = json.loads(septet("halt", folder, "--json").out)
+    assert (found["running"], found["taken"], found["action"]) == (runs, False, "flatten")
+    assert found["unread"]
+    said = septet("resume", "old", "--name", "ann", "--reason", "seen", "--runs", root)
+    assert said.code == 0, said.err
+    assert "the halt is lifted" in said.out
+    assert read_halt(folder) is None
+    if lease is not None:
+        lease.release()
+
+
+def test_a13_the_halt_is_written_before_the_journal_is_read(
+    folder: Path, septet: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def reader(path: Path) -> None:
+        seen.append((folder / HALT).is_file())
+        raise KeyboardInterrupt  # whoever waits for a locked journal may give up
+
+    monkeypatch.setattr("septet._journal.reader.Reader", reader)
+    septet("halt", folder)
+    assert seen == [True]
+    assert (folder / HALT).is_file()
+
+
+def test_a11_a_renamed_run_is_found_by_its_id_and_by_its_folder(
+    folder: Path, septet: Command
+) -> None:
+    root = folder.parents[1]
+    (folder / "manifest.json").write_text(json.dumps({"run_id": RUN_ID, "mode": "live"}))
+    renamed = folder.rename(folder.with_name("keep"))
+    for name in (RUN_ID, RUN_ID[:10], "keep", "old", renamed):
+        said = septet("halt", name, "--runs", root)
+        assert said.code == 0, said.err

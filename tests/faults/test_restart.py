@@ -1,0 +1,274 @@
+"""What a start may find: money locked or spent, a feed that is away, a folder that was moved."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from septet import messages as m
+from septet._journal.lease import Holder, Lease
+from septet._journal.reader import Reader
+from septet._live.kill import ask_halt, read_halt
+from septet._live.place import JOURNAL
+from septet._live.run import LiveResult
+from septet.errors import RunError
+from tests.faults.desk import Desk
+from tests.faults.judge import MANY, held, insist
+from tests.faults.test_operator import entries, operated
+from tests.faults.test_process import BARS, made
+from tests.live.feeds import MemoryFeed
+from tests.live.test_start import Scripted, Stage, rows
+
+BLOCK = "insufficient_funds"
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    return Stage(tmp_path)
+
+
+def live(stage: Stage, **options: Any) -> LiveResult:
+    return stage.run(mode="live", **options)
+
+
+# ---------------------------------------------------------------- funds
+
+
+def test_a6_killed_with_all_of_the_balance_at_work(tmp_path: Path) -> None:
+    """The capital is the whole balance: what an order has spent unheard is never missing money."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            await desk.start()
+            for _ in range(3):
+                desk.kill_at = {len(desk.moments) + desk.chance.randint(1, 30)}
+                await desk.trade(desk.path_of(BARS // 2))
+                await desk.rest(2)
+            assert desk.starts > 1
+            assert BLOCK not in {each.rule for each in desk.commands(m.Fired)}, f"seed {seed}"
+            await insist(desk)
+            held("A6")
+
+    asyncio.run(scene())
+
+
+def test_a6_a_start_that_reads_no_balance_blocks_entries_until_the_next_read(
+    tmp_path: Path,
+) -> None:
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            await desk.start()
+            await desk.trade(desk.path_of(BARS))
+            for _ in range(4):
+                await desk.quote(desk.price)
+            await desk.bury()
+            free = desk.chance.choice((0.0, 0.5, 900.0))
+            desk.bend = lambda name, answer, free=free: (  # type: ignore[misc]
+                msgspec.structs.replace(answer, balances={**answer.balances, "USDT": (free, 0.0)})
+                if name == "holdings"
+                else answer
+            )
+            cash = desk.venue._account.cash
+            await desk.start()
+            fired = [each for each in desk.commands(m.Fired) if each.rule == BLOCK]
+            assert bool(fired) == (cash - free > 2.0), f"seed {seed}: {cash}, {free}"
+            before = entries(desk)
+            await desk.trade(desk.path_of(4))
+            if fired:
+                assert entries(desk) == before, f"seed {seed}"
+                assert "septet" not in fired[0].text
+                assert "in cash, and the account has" in fired[0].text
+            desk.bend = lambda name, answer: answer
+            await desk.settle()
+            desk.dispatcher.dispatch([m.Refresh(what="holdings")])
+            await desk.settle()
+            lifted = [each.rule for each in desk.commands(m.Lifted)]
+            assert lifted.count(BLOCK) == len(fired), f"seed {seed}"
+            await desk.trade(desk.path_of(3))
+            await desk.rest()
+            await insist(desk)
+            held("A6")
+
+    asyncio.run(scene())
+
+
+# ---------------------------------------------------------------- halts
+
+
+class Away(MemoryFeed):
+    """A feed that never answers, and what happens when it is asked for the second time."""
+
+    def __init__(self, clock: Any, asked: Callable[[int], None]) -> None:
+        super().__init__(clock)
+        self.asks, self.asked = 0, asked
+
+    async def open(self, request: Any, sink: Any) -> Any:
+        self.asks += 1
+        self.asked(self.asks)
+        raise RunError("connection refused")
+
+
+class Closing(Scripted):
+    """Ends the process once it was asked to close what it holds."""
+
+    def handle(self, event: m.Event) -> Any:
+        if isinstance(event, m.Operated) and event.action == "flatten":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().handle(event)
+
+
+def away(stage: Stage, monkeypatch: pytest.MonkeyPatch, asked: Callable[[int], None]) -> None:
+    monkeypatch.setattr("tests.live.test_start.Scripted", Closing)
+    monkeypatch.setattr(stage.world, "feed", lambda loaded, clock, *_: Away(clock, asked))
+
+
+@pytest.mark.parametrize("when", ["before the start", "while it waits", "and then a plain halt"])
+def test_a8_a_flatten_at_a_start_needs_no_market_data(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    folder = live(stage).ends[0][0].place.folder
+
+    def ask(flatten: bool = True) -> None:
+        ask_halt(folder, flatten=flatten, name="ann", reason="news", now_ns=1)
+
+    if when != "while it waits":
+        ask()
+    if when == "and then a plain halt":
+        ask(flatten=False)
+
+    def asked(times: int) -> None:
+        if times == 1 and when == "while it waits":
+            ask()
+
+    away(stage, monkeypatch, asked)
+    result = live(stage, bars=9, signals=True)
+    assert result.ends[0][1].how == "halted"
+    found = [event for event, _ in rows(result)]
+    last = max(k for k, each in enumerate(found) if isinstance(each, m.Started))
+    kinds = [
+        each.action if isinstance(each, m.Operated) else type(each).__name__
+        for each in found[last:]
+    ]  # fmt: skip
+    assert "flatten" in kinds
+    assert kinds.index("OpenOrders") < kinds.index("Holdings") < kinds.index("flatten")
+    assert "BarClosed" not in kinds
+    standing = read_halt(folder)
+    assert standing is not None
+    assert standing.action == "flatten"
+    held("A8")
+
+
+def test_a8_a_halt_after_a_flatten_still_closes(tmp_path: Path) -> None:
+    """The second word comes before, while or after the exit is under way, with deaths between."""
+
+    async def scene() -> None:
+        for seed in range(MANY):
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            await desk.start()
+            while not desk.venue._account.held(0):
+                await desk.trade(
+                    desk.path_of(1) if desk.chance.random() < 0.5 else [desk.price * 1.01]
+                )
+            desk.put(operated(desk, "flatten"))
+            for _ in range(desk.chance.randint(0, 3)):
+                await asyncio.sleep(0)
+            if desk.chance.random() < 0.3:
+                await desk.bury()
+                await desk.start()
+                desk.put(operated(desk, "flatten"))  # its file is still there
+            for _ in range(desk.chance.randint(1, 3)):
+                desk.put(operated(desk, "halt"))
+                await asyncio.sleep(0)
+            await desk.rest(12)
+            assert desk.venue._account.held(0) == 0.0, f"seed {seed}"
+            await insist(desk)
+            held("A8")
+
+    asyncio.run(scene())
+
+
+# ---------------------------------------------------------------- folders
+
+
+def test_a11_a_renamed_folder_goes_on(stage: Stage) -> None:
+    stage.behaviour["live"] = {"buys": True}
+    folder = live(stage).ends[0][0].place.folder
+    run_id = folder.name
+    for number, name in enumerate(("keep-this-one", "0-first", "zzz")):
+        folder = folder.rename(folder.with_name(name))
+        result = live(stage, bars=6 + 3 * number)
+        [(lane, end)] = result.ends
+        assert (end.how, lane.place.folder, lane.place.run_id) == ("finished", folder, run_id)
+        ids = [each.client_id for each in stage.venue.named("submit")]
+        assert len(set(ids)) == len(ids) > 0
+        assert {each[:8] for each in ids} == {lane.place.tag}
+        assert f"{name} is the folder of run {run_id}" in (folder / "log.jsonl").read_text()
+        held("A11")
+
+
+def test_a11_of_copies_beside_each_other_the_newest_goes_on(stage: Stage) -> None:
+    folder = live(stage).ends[0][0].place.folder
+    copy = folder.with_name(f"{folder.name}-copy")
+    shutil.copytree(folder, copy)
+    [(lane, _)] = live(stage, bars=6).ends
+    assert (lane.place.folder, lane.place.copies) == (folder, (copy,))
+    older = folder.with_name("zz-older")
+    folder.rename(older.with_name("a-newest"))
+    copy.rename(older)
+    [(lane, end)] = live(stage, bars=9).ends
+    assert (lane.place.folder.name, end.how) == ("a-newest", "finished")
+    assert "its copies stay: zz-older" in (lane.place.folder / "log.jsonl").read_text()
+    held("A11")
+
+
+def test_a11_a_copy_of_a_run_that_goes_on_is_refused(stage: Stage) -> None:
+    lane = live(stage).ends[0][0]
+    folder, run_id = lane.place.folder, lane.place.run_id
+    other = stage.world.folder / "elsewhere" / folder.name
+    shutil.copytree(folder, other)
+    holder = Holder.this_process(run_id=run_id, strategy="live", folder=other, now_ns=0)
+    with Lease.take(holder), pytest.raises(RunError, match="is a copy of run") as said:
+        live(stage, bars=6)
+    assert f"{run_id}, which goes on elsewhere" in said.value.message
+    assert "--fresh" in said.value.hint
+    assert live(stage, bars=6).exit_code == 0
+    held("A11")
+
+
+def test_a11_a_damaged_run_beside_refuses_only_where_it_is_the_newest(stage: Stage) -> None:
+    old = live(stage).ends[0][0].place.folder
+    new = live(stage, fresh=True).ends[0][0].place.folder
+    (old / JOURNAL).write_bytes(b"no journal" * 100)
+    assert live(stage, bars=6).ends[0][0].place.folder == new
+    (new / JOURNAL).write_bytes(b"no journal" * 100)
+    with pytest.raises(Exception, match="journal"):
+        live(stage, bars=9)
+    held("A11")
+
+
+def test_a11_what_a_run_leaves_is_its_users_alone(stage: Stage) -> None:
+    before = os.umask(0)
+    try:
+        folder = live(stage).ends[0][0].place.folder
+    finally:
+        os.umask(before)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    for name in (JOURNAL, "log.jsonl"):
+        assert (folder / name).stat().st_mode & 0o777 == 0o600, name
+    folder.chmod(0o755)
+    live(stage, bars=6)
+    assert "is open to other users of this machine (mode 755)" in (folder / "log.jsonl").read_text()
+    with Reader(folder / JOURNAL) as journal:
+        assert journal.head.run_id == folder.name
+    held("A11")
