@@ -102,6 +102,11 @@ def test_a6_a_first_start_without_its_capital_is_refused_after_some_reads(stage:
     assert stage.venue.named("submit") == []
 
 
+def test_live_needs_the_capital_of_all(stage: Stage) -> None:
+    with pytest.raises(InputError, match=r"has 10000\.00 USDT free, and 20000\.00"):
+        live(stage, "one", "two")
+
+
 def test_what_is_adopted_counts_at_a_first_start(stage: Stage) -> None:
     reads(stage, then={"USDT": (5_000.0, 0.0), "BTC": (100.0, 0.0)})
     with pytest.raises(InputError, match=r"has 5000\.00 USDT free"):

@@ -287,11 +287,6 @@ def test_live_needs_a_yes(stage: Stage) -> None:
     assert stage.venue.closed
 
 
-def test_live_needs_its_capital(stage: Stage) -> None:
-    with pytest.raises(InputError, match=r"has 10000\.00 USDT free, and 20000\.00"):
-        live(stage, "one", "two")
-
-
 def test_two_live_strategies_share_a_connection_and_each_has_its_own_orders(stage: Stage) -> None:
     stage.behaviour |= {"one": {"buys": True}, "two": {"buys": True}}
     result = live(stage, "one", "two", sets=["account.capital=4000"])
