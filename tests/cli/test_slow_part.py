@@ -52,6 +52,7 @@ def septet_features():
 STRATEGY = """\
 version: 1
 name: %s
+plugins: [slowly]
 universe: {symbols: [BTC/USDT], bar: 1h}
 data: {candles: {use: synthetic, bars: 400, volatility: 90%%}}
 features:
@@ -98,9 +99,9 @@ def run(folder: Path, use: str, *words: str) -> tuple[Path, str]:
 
 def test_the_run_says_which_part_made_it_slow_and_why(folder):
     made, said = run(folder, "reach_by_name")
-    assert "reach_by_name has no compiled step; the whole plan runs uncompiled" in said
+    assert "reach_by_name has no compiled step; its own column runs uncompiled" in said
     manifest = json.loads((made / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest["compiled"] is False
+    assert manifest["compiled"] is True
     assert manifest["slow_parts"] == ["reach_by_name"]
 
 

@@ -34,7 +34,7 @@ def mine(i, of, period):
 
 def written(folder: Path, source: str) -> None:
     files = {
-        "steps.py": HEAD + source,
+        "steps.py": f"{HEAD}{source}\n# {folder}\n",
         "manifest.py": manifest_of("odd_steps", {"mine": ("features", "feature")}),
     }
     write_package(folder, "odd-steps", files)
@@ -46,7 +46,6 @@ def written(folder: Path, source: str) -> None:
 def septet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
 
     def command(*words: str) -> tuple[int, str, str]:

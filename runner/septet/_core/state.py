@@ -32,12 +32,12 @@ Codes = npt.NDArray[np.int8]
 
 DTYPES: Final[Mapping[str, Any]] = {
     "T": np.int64, "M": np.int64, "C": np.int64, "I": np.int64, "LI": np.int64, "R": np.int64,
-    "N": np.int64, "Q": np.int64, "J": np.int64, "D": np.int8,
+    "N": np.int64, "Q": np.int64, "J": np.int64, "D": np.int8, "H": np.int64,
 }  # fmt: skip
 """What is not float64 in the layout."""
 ORDER: Final = (
     "T", "M", "X", "F", "D", "Y", "G", "S", "P", "A", "C", "B", "I", "LI", "LF", "R", "N", "Q",
-    "J", "W",
+    "J", "W", "H",
 )  # fmt: skip
 """The arrays of the layout, in the order of the table; constant arrays L0, L1, ... follow."""
 
@@ -148,6 +148,11 @@ class CompiledPlan(Protocol):
         ...
 
     @property
+    def calls(self) -> Ints:
+        """Where the text calls for what has no compiled form: an address of this process."""
+        ...
+
+    @property
     def memory_bars(self) -> int:
         """Bars before another that anything may look back at."""
         ...
@@ -170,7 +175,7 @@ def arrays_of(plan: CompiledPlan, state: State, log_rows: int, **own: npt.NDArra
         "LI": LI, "LF": LF, "R": np.arange(plan.rows.F),
         "N": np.zeros(len(plan.symbols), np.int64), "Q": np.zeros(0, np.int64),
         "J": np.zeros((layout.J_ROWS, len(plan.symbols)), np.int64),
-        "W": np.zeros((1, len(plan.symbols))),
+        "W": np.zeros((1, len(plan.symbols))), "H": plan.calls,
         **{f"L{number}": table for number, table in enumerate(plan.tables)},
     }  # fmt: skip
     return Arrays({**shared, **own}, compiled=plan.compiled)

@@ -25,6 +25,7 @@ __all__ = [
     "jit_inner",
     "local_maker",
     "native",
+    "outside_maker",
     "prefetcher",
     "read_only_maker",
     "view_maker",
@@ -249,6 +250,38 @@ def read_only_maker() -> Any:
         return array.copy(readonly=True)(array), code
 
     return read_only
+
+
+@cache
+def outside_maker() -> Any:
+    """Return what calls a function of this process from compiled code.
+
+    ``outside(address, number, k, i0, first, stop, M, X, F, S, P)`` hands over the whole numbers
+    and, of each array, where it is and how long. The address is data, so the code can be kept.
+    """
+    from numba import types as kinds
+    from numba.core.cgutils import ir  # type: ignore[attr-defined]
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def outside(
+        typing_context: Any, address: Any, number: Any, k: Any, i0: Any, first: Any, stop: Any,
+        M: Any, X: Any, F: Any, S: Any, P: Any,
+    ) -> Any:  # fmt: skip
+        def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            word = ir.IntType(64)
+            given = list(values[1:6])
+            for kind, value in zip(signature.args[6:], values[6:], strict=True):
+                array = context.make_array(kind)(context, builder, value)
+                given.append(builder.ptrtoint(array.data, word))
+                given += [builder.extract_value(array.shape, axis) for axis in range(kind.ndim)]
+            form = ir.FunctionType(word, [word] * len(given))
+            return builder.call(builder.inttoptr(values[0], form.as_pointer()), given)
+
+        whole = [kinds.int64] * 6
+        return kinds.int64(*whole, M, X, F, S, P), code
+
+    return outside
 
 
 _compiled: dict[tuple[Callable[..., Any], str], Any] = {}

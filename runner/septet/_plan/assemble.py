@@ -13,6 +13,7 @@ from septet._plan.binding import Parameter
 from septet._plan.graph import Column, Graph, Resolve
 from septet._plan.kept import text_of
 from septet._plan.observe import Rows
+from septet._plan.outside import SlowColumn
 from septet._plan.reasons import OUTSIDE_REASONS
 from septet._plan.terms import Terms
 from septet._plan.trading import Trading
@@ -27,7 +28,8 @@ class Assembly:
 
     `features` gives each feature column's row of F; `model_row` that of the probability up (the
     model's state follows), `decision_row` the first of the decision rows. `explained` names the
-    slots of the sizing's state that orders keep. `slow_parts` are steps without compiled form.
+    slots of the sizing's state that orders keep. `slow_parts` are steps without compiled form
+    that make the whole plan run uncompiled, `slow_columns` those that make their column so.
     """
 
     text: str
@@ -50,7 +52,10 @@ class Assembly:
     tables: tuple[Any, ...]
     steps: tuple[tuple[Step, str], ...]
     halts: tuple[tuple[str, UseBlock], ...]
+    wired: tuple[tuple[Step, str], ...]
     slow_parts: tuple[str, ...]
+    slow_columns: tuple[str, ...]
+    outside: tuple[SlowColumn, ...]
     lookback_times: int
     look_back: int
     external: bool
@@ -75,9 +80,7 @@ def assemble(
     trading = Trading(terms, resolve, tables=tables, curve=curve, external=external)
     context = trading.context()
     binder, graph = trading.binder, trading.graph
-    slow = tuple(
-        step.function.__name__ for step, _ in binder.steps if step.function and not step.compiled
-    )
+    slow = binder.slow_parts
     text = text_of(
         {**context, "flavour": "uncompiled" if slow else "compiled"},
         imports=binder.imports,
@@ -116,7 +119,10 @@ def assemble(
         tables=tuple(binder.tables),
         steps=tuple(binder.steps),
         halts=tuple(terms.halts.items()),
+        wired=binder.wired,
         slow_parts=slow,
+        slow_columns=binder.slow_columns,
+        outside=tuple(trading.observing.outside),
         lookback_times=trading.lookback_times,
         look_back=trading.look_back,
         external=external,

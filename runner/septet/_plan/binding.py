@@ -42,6 +42,7 @@ class Binder:
     steps: list[tuple[Step, str]] = field(default_factory=list)
     tables: list[Any] = field(default_factory=list)
     _names: dict[int, str] = field(default_factory=dict)
+    _outside: set[int] = field(default_factory=set)
 
     def number(self, key: str, value: float, *, whole: bool | None = None) -> str:
         """Make a parameter and return the text that reads it."""
@@ -70,8 +71,38 @@ class Binder:
         self.imports.setdefault(function.__module__, set()).add(f"{attribute} as _{called}")
         self.uses[called] = f"_{called}"
         self.steps.append((step, distribution))
+        self._outside.discard(id(step))
         self._names[id(step)] = called
         return called
+
+    def called_outside(self, step: Step, distribution: str) -> None:
+        """Count a step among the plan's that its text does not import."""
+        if id(step) not in self._names:
+            self.steps.append((step, distribution))
+            self._outside.add(id(step))
+
+    @property
+    def wired(self) -> tuple[tuple[Step, str], ...]:
+        """Steps that the text imports."""
+        return tuple(each for each in self.steps if id(each[0]) not in self._outside)
+
+    @property
+    def slow_columns(self) -> tuple[str, ...]:
+        """Steps that are called outside, each making its own column slow."""
+        return tuple(
+            step.function.__name__
+            for step, _ in self.steps
+            if step.function and id(step) in self._outside
+        )
+
+    @property
+    def slow_parts(self) -> tuple[str, ...]:
+        """Steps of the text without a compiled form: they make the whole plan slow."""
+        return tuple(
+            step.function.__name__
+            for step, _ in self.steps
+            if step.function and not step.compiled and id(step) not in self._outside
+        )
 
     def closed(self, step: Step, name: str) -> str:
         """Import the function a sizing calls when a trade closes."""

@@ -15,13 +15,14 @@ from septet._kernel.step import (
     jit_entry,
     jit_inner,
     local_maker,
+    outside_maker,
     prefetcher,
     read_only_maker,
     view_maker,
 )
 
 __all__ = [
-    "WIDTH", "at", "beside", "entry", "kernel", "lanes", "local", "read_only", "rejoin",
+    "WIDTH", "at", "beside", "entry", "kernel", "lanes", "local", "outside", "read_only", "rejoin",
     "routine",
     "scatter", "soon", "use", "view_of",
 ]  # fmt: skip
@@ -67,6 +68,9 @@ def view_of(dtype: str, dimensions: int) -> Any:
 
 read_only = read_only_maker()
 """The same array, to read alone: what a step is given of bars, features, positions and tables."""
+
+outside = outside_maker()
+"""Call the plain Python of a feature without a compiled form, for a stretch of its column."""
 
 local = local_maker()
 """``local(count)``: a small array of its own, in registers where it can be."""

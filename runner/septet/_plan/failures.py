@@ -8,6 +8,7 @@ from typing import Any
 
 from septet._host.declare import Step
 from septet._host.faults import compiler_fault, line_in
+from septet._plan.outside import Outside
 from septet.errors import PluginError, RunError, SeptetError
 
 __all__ = ["NamedEntries", "not_compiled"]
@@ -51,10 +52,10 @@ def _title(step: Step, distribution: str) -> str:
 
 
 class NamedEntries:
-    """The entries of an uncompiled plan: what a step raises in them says whose it is."""
+    """The entries of a plan with plain Python in it: what a step raises says whose it is."""
 
-    def __init__(self, module: Any, steps: Steps) -> None:
-        self._module, self._steps = module, steps
+    def __init__(self, module: Any, steps: Steps, outside: Outside | None = None) -> None:
+        self._module, self._steps, self._outside = module, steps, outside
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._module, name)
@@ -64,13 +65,21 @@ class NamedEntries:
         @wraps(function)
         def called(*arguments: Any) -> Any:
             try:
-                return function(*arguments)
+                result = function(*arguments)
+                self._raise_outside()
+                return result
             except SeptetError:
                 raise
             except Exception as error:  # a stranger's step may raise anything
                 raise self._fault(error) from error
 
         return called
+
+    def _raise_outside(self) -> None:
+        """Raise what a step that compiled text called has raised."""
+        if self._outside is not None and self._outside.error is not None:
+            error, self._outside.error = self._outside.error, None
+            raise error
 
     def _fault(self, error: Exception) -> Exception:
         """Return what is raised instead; the error itself where no step's file is in its way."""

@@ -14,6 +14,7 @@ from septet._kernel.layout import X_FIXED
 from septet._plan.binding import Binder
 from septet._plan.expressions import LOGIC, MATHS, render_expression
 from septet._plan.graph import BAR_COLUMNS, Column, Graph, Node
+from septet._plan.outside import SlowColumn
 from septet._plan.terms import Terms
 from septet.errors import ConfigError, Problem
 
@@ -78,6 +79,7 @@ class Observing:
         self.loops: list[Loop] = []
         self.acrosses: list[list[str]] = []
         self.stages: list[Any] = []
+        self.outside: list[SlowColumn] = []
         self._place()
 
     # ------------------------------------------------------------------ rows
@@ -236,6 +238,9 @@ class Observing:
         """Write the loop of one feature over bars whose history is unbroken."""
         self.binder.helper(frames.blank)
         self.binder.helper(frames.within)
+        if not node.step.compiled and not node.expressions:
+            self._outside_node(loop, node)
+            return
         make = self._hoist(loop)
         rows = [self.rows.f[node.number, output] for output in range(node.width)]
         for output, row in enumerate(rows):
@@ -261,6 +266,44 @@ class Observing:
             loop.body += [f"blank(f{row}, first, {warm})" for row in rows]
         if state:
             loop.body.append(f"keep({slots}, {state})")
+
+    def _outside_node(self, loop: Loop, node: Node) -> None:
+        """Write the call of a feature without a compiled form: its column is made in Python."""
+        make = self._hoist(loop)
+        rows = [self.rows.f[node.number, output] for output in range(node.width)]
+        for output, row in enumerate(rows):
+            loop.local(f"f{row} = F[k, {row}]  # {self._title(node, output)}")
+        low = self.rows.state
+        self._state(node)
+        arguments = tuple(self._argument(node, name) for name in node.step.parameters)
+        function = node.step.function
+        assert function is not None
+        self.outside.append(SlowColumn(function, arguments, tuple(rows), (low, self.rows.state)))
+        self.binder.called_outside(node.step, node.distribution)
+        called = make(f"warmup.{node.label}.call", node.call_at)
+        ready = make(f"warmup.{node.label}.ready", node.ready_at)
+        loop.body += [
+            f"first = within(begun + {called}, i0, i1)",
+            f"outside(H[0], {len(self.outside) - 1}, k, i0, first, i1, M, X, F, S, P)",
+            *(f"blank(f{row}, i0, first)" for row in rows),
+            f"ready = within(begun + {ready}, first, i1)",
+            *(f"blank(f{row}, first, ready)" for row in rows),
+        ]
+
+    def _argument(self, node: Node, name: str) -> tuple[str, int]:
+        """Say what a step that is called outside is given for one of its names."""
+        if name in ("i", "age", "state"):
+            return name, 0
+        if name == "bar_ns":
+            return name, node.bar_ns
+        column = node.inputs.get(name)
+        if isinstance(column, Column):
+            if column.kind == "node":
+                return "f", self.f_row(column)
+            return "x", self.rows.x_row(column)
+        self.binder.field(node.step, node.config, name, f"features.{node.label}.{name}")
+        place = len(self.binder.parameters) - 1
+        return ("whole" if self.binder.parameters[place].whole else "p"), place
 
     def _side_by_side(self, loop: Loop, node: Node, rows: list[int], alone: str, make: Any) -> None:
         """Write the loop of a step that begins anew on the time grid: four blocks at once.

@@ -16,6 +16,7 @@ from septet._plan.assemble import Assembly, assemble
 from septet._plan.cache import load_entries, load_text, plan_name
 from septet._plan.failures import NamedEntries, not_compiled
 from septet._plan.graph import Resolve
+from septet._plan.outside import Outside
 from septet._plan.terms import Terms
 
 __all__ = ["Plan", "make_plan"]
@@ -30,11 +31,15 @@ class Plan:
         self.assembly = assembly
         self._say = say
         self.parameters: Floats = np.array([each.value for each in assembly.parameters])
+        self._outside = Outside(assembly.outside) if assembly.outside else None
 
     @cached_property
     def name(self) -> str:
-        """Name of the generated module: equal names compute equal bits."""
-        return plan_name(self.assembly.text, self.assembly.steps)
+        """Name of the generated module: equal names compute equal bits.
+
+        The columns of features without a compiled form are made outside of it.
+        """
+        return plan_name(self.assembly.text, self.assembly.wired)
 
     @cached_property
     def module(self) -> Any:
@@ -52,7 +57,13 @@ class Plan:
             if not is_compilers(error):
                 raise
             raise not_compiled(error, steps) from None
-        return module if self.compiled else NamedEntries(module, steps)
+        return self._named(module)
+
+    def _named(self, entries: Any) -> Any:
+        """Return entries in which what plain Python raises says whose it is."""
+        if self.compiled and self._outside is None:
+            return entries
+        return NamedEntries(entries, self.assembly.steps, self._outside)
 
     @cached_property
     def entries(self) -> Any:
@@ -61,7 +72,7 @@ class Plan:
         The code is the same; linking it spares a process the compiler.
         """
         kept = load_entries(self.name, self._say) if self.compiled else None
-        return self.module if kept is None else kept
+        return self.module if kept is None else self._named(kept)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -82,6 +93,11 @@ class Plan:
     def tables(self) -> tuple[Any, ...]:
         """Constant arrays of components, in the order of the entries' signature."""
         return self.assembly.tables
+
+    @property
+    def calls(self) -> Ints:
+        """Where the text calls for columns without a compiled form; zero where there are none."""
+        return np.array([self._outside.address if self._outside is not None else 0])
 
     @property
     def compiled(self) -> bool:

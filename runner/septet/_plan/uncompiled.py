@@ -12,9 +12,10 @@ import numpy as np
 
 from septet._host.declare import Step
 from septet._kernel.step import compile_step
+from septet._plan.outside import called_at
 
 __all__ = [
-    "WIDTH", "at", "beside", "entry", "kernel", "lanes", "local", "read_only", "rejoin",
+    "WIDTH", "at", "beside", "entry", "kernel", "lanes", "local", "outside", "read_only", "rejoin",
     "routine",
     "scatter", "soon", "use", "view_of",
 ]  # fmt: skip
@@ -55,6 +56,11 @@ def read_only(array: Any) -> Any:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def outside(address: int, number: int, k: int, i0: int, first: int, stop: int, *arrays: Any) -> int:
+    """Call a feature without a compiled form for a stretch of its column."""
+    return called_at(address).by_arrays(number, k, (i0, first, stop), *arrays)
 
 
 def local(count: int) -> Any:

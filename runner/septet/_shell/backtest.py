@@ -85,6 +85,8 @@ def backtest(
     hashes = Background(lambda: fingerprints(session.market))
     chosen = "batch" if engine == "auto" else engine
     _ready(session.plan, chosen)
+    for name in session.plan.assembly.slow_columns:
+        session.say(f"slow: {name} has no compiled step; its own column runs uncompiled")
     if not session.plan.compiled:
         slow = ", ".join(session.plan.assembly.slow_parts)
         session.say(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")
@@ -252,7 +254,7 @@ def manifest_of(session: Session) -> dict[str, Any]:
     return {
         "plan": plan.name,
         "compiled": plan.compiled,
-        "slow_parts": list(plan.assembly.slow_parts),
+        "slow_parts": [*plan.assembly.slow_parts, *plan.assembly.slow_columns],
         "warmup_bars": plan.warmup_bars,
         "memory_bars": plan.memory_bars,
         "sources": dict(session.market.sources),
@@ -298,6 +300,8 @@ def notes_of(session: Session, outcome: project.Outcome, learned: Learned | None
         )
     if strategy.risk.halts:
         notes.append("halts are tested at bar closes; paper and live test every mark as well")
+    for name in session.plan.assembly.slow_columns:
+        notes.append(f"{name} has no compiled step, so its own column ran uncompiled")
     if not session.plan.compiled:
         slow = ", ".join(session.plan.assembly.slow_parts)
         notes.append(f"{slow} has no compiled step, so the whole plan ran uncompiled")
