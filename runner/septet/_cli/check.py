@@ -70,7 +70,7 @@ def check(
     access = options.access_of(secrets, hosts)
     loaded = load(file, mode=mode, sets=sets, access=access, unchecked=unchecked, say=options.told)
     settings = _settings_of_sweep(loaded) if loaded.strategy.sweep is not None else None
-    ahead = _preflight(loaded, data=not no_data)
+    ahead = [] if world else _preflight(loaded, data=not no_data)
     if any(each.severity == "error" for each in ahead):
         raise ConfigError([*loaded.warnings, *ahead])
     loaded = replace(loaded, warnings=(*loaded.warnings, *ahead))
