@@ -89,8 +89,8 @@ class Tap:
         try:
             if not self._raw(ws, message):
                 self._handle(ws, message)
-        except UNUSUAL as error:
-            if not self._skip(error):
+        except Exception as error:  # what says more than that it cannot be read goes on
+            if not _is_unreadable(error) or not self._skip(error):
                 raise
 
     def _hook(self, ws: Any) -> None:
@@ -150,6 +150,13 @@ class Tap:
 
 def _nothing(text: str) -> None:
     """Do no more than what is logged: a socket that cannot be closed is gone."""
+
+
+def _is_unreadable(error: Exception) -> bool:
+    """Whether an error only says that a message makes no sense; a symbol that nobody knows too."""
+    from ccxt import ArgumentsRequired, BadSymbol
+
+    return isinstance(error, (*UNUSUAL, BadSymbol, ArgumentsRequired))
 
 
 def _seen(future: Any) -> None:
