@@ -259,6 +259,8 @@ class Lane(LocalRun):
 
     def tend(self) -> None:
         """Look after what is not urgent, several times a second."""
+        if self.ended is None:  # it begins: `wake` looks, so that a halt goes before the start
+            return
         self.switch.look()
         journal, now_ns = self.journal, self.clock.now_ns()
         if journal is None or self.ended is None or self.ended.done():
