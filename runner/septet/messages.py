@@ -396,11 +396,16 @@ class Submit(Command, frozen=True, kw_only=True, tag="submit"):
 
 
 class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):
-    """Cancel one order of ours."""
+    """Cancel one order of ours.
+
+    `reduces` says that the order protects or reduces a position: its cancel serves another order
+    that does, and leaves only once that can be stored.
+    """
 
     client_id: str
     symbol: int
     venue_order_id: str = ""
+    reduces: bool = False
 
 
 class Amend(Command, frozen=True, kw_only=True, tag="amend"):

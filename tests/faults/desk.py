@@ -152,7 +152,7 @@ class Mortal:
     def append(self, event: m.Event, commands: Sequence[m.Command]) -> int:
         return 0 if self.desk.dead else self.journal.append(event, commands)
 
-    def commit(self, durable: bool = False) -> int:
+    def commit(self, durable: bool = False, *, reduces: bool = False) -> int:
         desk = self.desk
         if desk.dead or desk.reached("before commit"):
             return 0
@@ -162,7 +162,7 @@ class Mortal:
         desk.clock.advance(desk.slow_ns)
         tail, mark = self.journal._tail, desk.mark.read_bytes()
         before = tail.used
-        stored = self.journal.commit(durable)
+        stored = self.journal.commit(durable, reduces=reduces)
         if desk.reached("inside commit"):
             desk.torn = (min(before, tail.used), tail.used, mark)
         desk.reached("after commit")

@@ -84,6 +84,31 @@ def test_a_locked_database_is_waited_for_and_then_said(tmp_path: Path) -> None:
         assert journal.verify().ok
 
 
+def test_what_serves_a_reduction_is_stored_where_the_tail_has_room(tmp_path: Path) -> None:
+    """The database refuses; a stop's cancel and the sale it serves are safe all the same."""
+    with filled(tmp_path / "j", 2) as journal:
+        other = sqlite3.connect(tmp_path / "j", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        journal._db.execute("PRAGMA busy_timeout = 20")
+        journal.append(bar(3), ())
+        journal.commit()
+        with pytest.raises(JournalError, match="locked"):
+            journal.move()
+        for number in (4, 5):
+            journal.append(bar(number), ())
+            with pytest.raises(JournalError, match="locked"):
+                journal.commit(durable=True)
+            assert journal.commit(durable=True, reduces=True) == 1
+            assert (journal.last_seq, journal.waiting) == (number, 0)
+        assert journal.failing  # an entry still waits
+        other.execute("ROLLBACK")
+        other.close()
+        journal.move()
+        assert not journal.failing
+        assert [each.seq for each in journal.read()] == [1, 2, 3, 4, 5]
+        assert journal.verify().ok
+
+
 def test_a_tail_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of a write is none: the next one takes its place."""
 

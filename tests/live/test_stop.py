@@ -8,56 +8,59 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from septet import messages as m
-from septet._live.stop import FAILED, LoopWatch, Signals, cancel_until_none, mark_failed
+from septet._live.stop import FAILED, LoopWatch, Signals, cancel_entries, mark_failed
 from tests.live.scripted import MemoryVenue, submit
 
 
-def test_orders_are_cancelled_until_the_venue_shows_none() -> None:
-    class Stubborn(MemoryVenue):
-        """Cancels one order at a time, and fails at first."""
+def stop_of(client_id: str) -> m.Submit:
+    return submit(client_id, -1, side="sell", order_type="stop", reduces=True, trigger_price=80.0)
 
-        async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
-            self.calls.append(("cancel_all", tuple(symbols)))
-            if len(self.named("cancel_all")) == 1:
+
+def test_entries_are_cancelled_until_the_venue_shows_none_and_the_stop_stays() -> None:
+    class Stubborn(MemoryVenue):
+        async def cancel(self, order: m.Cancel) -> m.Event:
+            self.calls.append(("cancel", order))
+            if len(self.named("cancel")) == 1:
                 raise ZeroDivisionError("a bug")
-            self.open_ids.popitem()
-            return []
+            return await super().cancel(order)
 
     async def scene() -> None:
         venue = Stubborn()
         for k in range(2):
             await venue.submit(submit(f"s1{k}", k))
+        await venue.submit(stop_of("s1stop"))
+        await venue.submit(submit("s1strange", 8))  # ours, and nobody knows what it is for
         await venue.submit(submit("theirs", 9))
-        venue.open_ids = dict(reversed(list(venue.open_ids.items())))  # ours go first
         told: list[str] = []
-        left = await cancel_until_none(
-            venue, (0,), "s1", tell=lambda level, name, fields: told.append(name)
-        )
-        assert left == 0
-        assert list(venue.open_ids) == ["theirs"]
-        assert told == ["cancel_all"]
+        left = await cancel_entries(
+            venue, "s1", {"s10", "s11"}.__contains__,
+            tell=lambda level, name, fields: told.append(name),
+        )  # fmt: skip
+        assert left == 2
+        assert list(venue.open_ids) == ["s1stop", "s1strange", "theirs"]
+        assert told == ["cancel_entries"]
+        assert not venue.named("cancel_all")
 
     asyncio.run(scene())
 
 
 def test_what_is_left_is_said_when_the_time_is_up() -> None:
     class Deaf(MemoryVenue):
-        async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
-            return []
+        async def cancel(self, order: m.Cancel) -> m.Event:
+            return m.CancelFailed(at_ns=0, client_id=order.client_id, text="not now")
 
     async def scene() -> None:
         venue = Deaf()
         await venue.submit(submit("s10"))
-        found = await cancel_until_none(
-            venue, (0,), "s1", tell=lambda level, name, fields: None, within_s=0.0
+        found = await cancel_entries(
+            venue, "s1", lambda name: True, tell=lambda level, name, fields: None, within_s=0.0
         )
         assert found == 1
-        assert await cancel_until_none(None, (0,), "s1", tell=lambda *told: None) == 0
+        assert await cancel_entries(None, "s1", bool, tell=lambda *told: None) == 0
 
     asyncio.run(scene())
 

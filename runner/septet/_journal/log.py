@@ -273,11 +273,12 @@ class Journal(Reader):
         self._seq, self._hash = row[0], row[5]
         return row[0]
 
-    def commit(self, durable: bool = False) -> int:
+    def commit(self, durable: bool = False, *, reduces: bool = False) -> int:
         """Store what waits, as a whole; return how many entries that were.
 
         `durable` asks that nothing of it is lost with the power; it costs a sync of the disk
-        where the run's durability is ``power``, and nothing otherwise.
+        where the run's durability is ``power``, and nothing otherwise. `reduces` lets what serves
+        a reduction into the tail though the database refuses: the tail has its room from the start.
 
         Raises
         ------
@@ -285,7 +286,11 @@ class Journal(Reader):
             Nothing of it was stored (disk full, locked, read-only), or it could not be synced.
         """
         if self.failing:
-            self.move()
+            try:
+                self.move()
+            except JournalError:
+                if not (reduces and self._tail.fits(self._waiting_bytes)):
+                    raise
         count = len(self._links)
         if count:
             self._keep()
@@ -304,7 +309,7 @@ class Journal(Reader):
     def _keep(self) -> None:
         """Write what waits into the tail, or where that is full, with all of it, past it."""
         length = self._waiting_bytes
-        flood = self.durability == "process" and length > FLOOD_BYTES
+        flood = self.durability == "process" and length > FLOOD_BYTES and not self.failing
         if flood or not self._tail.fits(length):
             self._store(len(self._rows), f"storing {self.waiting:,} entries")
             self._log_bytes += length

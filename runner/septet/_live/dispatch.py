@@ -142,6 +142,7 @@ class Dispatcher:
         self._wants = wants or (lambda client_id: True)
         self._alarm = Alarm(clock, put, self._owned)
         self._sent: OrderedDict[str, int] = OrderedDict()
+        self._entries: set[str] = set()
         self._floor = -1
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[Any] = set()
@@ -181,19 +182,27 @@ class Dispatcher:
         """Note orders of a journal: whatever became of them, they are never posted again."""
         for each in commands:
             if isinstance(each, m.Submit):
-                self._note(each.client_id, each.parent)
+                self._note(each.client_id, each.parent, enters=not each.reduces)
             elif isinstance(each, m.Amend):
-                self._note(each.new_client_id, each.parent)
+                self._note(each.new_client_id, each.parent, enters=True)
 
-    def remember_ids(self, sent: Mapping[str, int]) -> None:
-        """Note ids and their parents as `recent` gave them before a restart."""
+    def remember_ids(self, sent: Mapping[str, int], entries: Iterable[str] = ()) -> None:
+        """Note ids and their parents as `recent` gave them before a restart.
+
+        `entries` are those of them that are open and reduce nothing.
+        """
         for client_id, parent in sent.items():
             self._note(client_id, parent)
+        self._entries.update(entries)
 
     def recent(self, count: int = 1_024) -> dict[str, int]:
         """Return the last ids that were sent, and their parents; older ones are the core's care."""
         names = list(self._sent)[-count:]
         return {name: self._sent[name] for name in names}
+
+    def is_entry(self, client_id: str) -> bool:
+        """Whether an order is known to be an entry: neither a reduction nor a protective stop."""
+        return client_id in self._entries
 
     def wake(self, at_ns: int) -> None:
         """Ring again what was asked for before a restart."""
@@ -237,16 +246,20 @@ class Dispatcher:
             self._fault("submit", error)
             self._put(self._uncertain(client_id, error))
             return False
-        self._note(client_id, order.parent)
+        enters = isinstance(order, m.Amend) or not order.reduces
+        self._note(client_id, order.parent, enters=enters)
         if self._gate is not None and (reason := self._gate.refusal(order)):
             self._refused(client_id, "gate", reason, by="gate")
             return False
         return True
 
-    def _note(self, client_id: str, parent: int) -> None:
+    def _note(self, client_id: str, parent: int, *, enters: bool = False) -> None:
         self._sent[client_id] = parent
+        if enters:
+            self._entries.add(client_id)
         if len(self._sent) > REMEMBERED_IDS:
-            _, oldest = self._sent.popitem(last=False)
+            name, oldest = self._sent.popitem(last=False)
+            self._entries.discard(name)
             self._floor = max(self._floor, oldest)
 
     def _refused(self, client_id: str, code: str, text: str, by: Any = "local") -> None:

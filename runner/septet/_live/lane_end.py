@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from septet import messages as m
-from septet._live.stop import STOP_WITHIN_S, LaneEnd, cancel_until_none, mark_failed
+from septet._live.stop import STOP_WITHIN_S, LaneEnd, cancel_entries, mark_failed
 from septet.errors import SeptetError
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ async def _ending(lane: Lane, reason: str) -> LaneEnd:
         lane.shell.put_first(event)
         await _quietly(lane, lane.shell.drain())
     left = None
-    if lane.ended.done() and lane.ended.result().why == "core":
-        left = await cancel_until_none(
-            lane.venue, range(len(lane.symbols)), lane.place.tag, tell=lane.tell
+    if lane.ended.done() and lane.ended.result().why != "stopped":
+        # The position keeps what protects it: nobody is there to watch its level any more.
+        left = await cancel_entries(
+            lane.venue, lane.place.tag, lane.dispatcher.is_entry, tell=lane.tell
         )
     await _quietly(lane, lane.shell.settle(STOP_WITHIN_S / 4))
     await _disconnect(lane)

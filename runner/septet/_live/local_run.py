@@ -199,6 +199,14 @@ class LocalRun:
             watch=self._watch, tasks=self.tasks,
         )  # fmt: skip
 
+    def entries(self) -> list[str]:
+        """Return the orders of the core that are open or on their way and reduce nothing."""
+        orders = getattr(self.build.core, "orders", None)
+        if orders is None:
+            return []
+        children = (orders.records.children[name] for name in orders.records.live)
+        return [each.client_id for each in children if not each.reduces]
+
     def _fault(self, call: str, error: BaseException) -> None:
         text = f"{call}: {type(error).__name__}: {error}"
         self.tell("critical", "adapter_failed", {"text": text})
@@ -208,7 +216,7 @@ class LocalRun:
             self.known.restore(kept, journal, seq)
             self.member.positions = dict(kept.positions)
             self.member.cash, self.member.equity = kept.cash, kept.equity
-            self.dispatcher.remember_ids(kept.sent)
+            self.dispatcher.remember_ids(kept.sent, self.entries())
 
         def each(event: m.Event, commands: Sequence[m.Command]) -> None:
             self.known.take(event, commands)

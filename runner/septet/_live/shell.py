@@ -53,7 +53,7 @@ class Journal(Protocol):
 
     def append(self, event: m.Event, commands: Sequence[m.Command]) -> int: ...
 
-    def commit(self, durable: bool = False) -> int: ...
+    def commit(self, durable: bool = False, *, reduces: bool = False) -> int: ...
 
     def move(self) -> None: ...
 
@@ -88,6 +88,8 @@ class _Broken:
     wait_s: float
     rows: int = 0
     held: dict[str, m.Submit | m.Amend] = field(default_factory=dict)
+    cancels: dict[str, m.Cancel] = field(default_factory=dict)
+    """Cancels of what protects or reduces a position: they wait until a sale can be stored."""
     trains: list[m.Train] = field(default_factory=list)
     due: bool = False
 
@@ -360,7 +362,11 @@ class Shell:
             self._wake()
 
     def _hold(self, broken: _Broken, rows: Sequence[Row]) -> None:
-        """Let cancels and questions go, keep orders back until their rows are stored."""
+        """Let cancels and questions go, keep orders back until their rows are stored.
+
+        What serves a reduction is stored at once where the journal has room for that alone. Where
+        it has none, the cancel of a stop waits with the order that would follow it.
+        """
         if not rows:
             return
         broken.rows += len(rows)
@@ -373,13 +379,34 @@ class Shell:
                     broken.held[each.client_id] = each
                 elif isinstance(each, m.Amend):
                     broken.held[each.new_client_id] = each
+                elif isinstance(each, m.Cancel) and each.reduces:
+                    if not self._withdraw(broken, each):
+                        broken.cancels[each.client_id] = each
                 elif not self._withdraw(broken, each):
                     leaving.append(each)
-        self.dispatcher.dispatch(leaving)
+        for send in self.dispatcher.dispatch([*leaving, *self._reductions(broken)]):
+            self.dispatcher.start(send, "submit")
         self._tasks.soon(_FOLD, self._told, rows)
         if broken.rows > self._limits.stored_late and not self._has_ended():
             text = f"{broken.rows} events wait for a journal that cannot be written"
             self._end(Ended("journal", text))
+
+    def _reductions(self, broken: _Broken) -> list[m.Command]:
+        """Return what reduces and may leave: its rows are stored though the journal is broken."""
+        orders = [
+            each for each in broken.held.values() if isinstance(each, m.Submit) and each.reduces
+        ]
+        if not (orders or broken.cancels):
+            return []
+        try:
+            self.journal.commit(durable=True, reduces=True)
+        except (JournalError, OSError):  # said already, and tried again with the next turn
+            return []
+        found: list[m.Command] = [*broken.cancels.values(), *orders]
+        broken.cancels.clear()
+        for each in orders:
+            del broken.held[each.client_id]
+        return found
 
     def _withdraw(self, broken: _Broken, command: m.Command) -> bool:
         """Take back held orders that are cancelled now; True if that was all the command meant."""
@@ -403,12 +430,14 @@ class Shell:
         text = f"the journal works again after {lasted_s:.1f} s; {broken.rows} events stored"
         self._broken = None
         self._tell("warning", "journal_works", {"text": text})
-        return self.dispatcher.dispatch([*broken.held.values(), *broken.trains])
+        return self.dispatcher.dispatch(
+            [*broken.cancels.values(), *broken.held.values(), *broken.trains]
+        )
 
 
 def _asks_durable(rows: Sequence[Row], leaving: Sequence[m.Command]) -> bool:
     """Whether a batch must be safe on disk: it has orders, or a person's word."""
     for each in leaving:
-        if type(each) in DURABLE:
+        if type(each) in DURABLE or (type(each) is m.Cancel and each.reduces):
             return True
     return any(type(event) is m.Operated for event, _ in rows)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -29,7 +29,7 @@ __all__ = [
     "LoopWatch",
     "STOP_WITHIN_S",
     "Signals",
-    "cancel_until_none",
+    "cancel_entries",
     "mark_failed",
 ]
 
@@ -145,17 +145,18 @@ class LoopWatch:
                     self._tell("error", "loop_blocked", {"text": text})
 
 
-async def cancel_until_none(
+async def cancel_entries(
     venue: LiveVenue | None,
-    symbols: Sequence[int],
     tag: str,
+    is_entry: Callable[[str], bool],
     *,
     tell: Tell,
     within_s: float = STOP_WITHIN_S,
 ) -> int | None:
-    """Cancel a strategy's orders until the venue shows none; None if that is not known.
+    """Cancel a strategy's resting entries; return how many of its orders stay, None if unknown.
 
-    This is the way out when the core cannot be asked any more.
+    This is the way out when the core cannot be asked any more. What protects or reduces a position
+    stays at the venue, and so does what nobody knows to be an entry.
     """
     if venue is None:
         return 0
@@ -164,15 +165,22 @@ async def cancel_until_none(
     until, wait_s = loop.time() + within_s, 0.05
     while True:
         try:
-            await venue.cancel_all(symbols)
             found = await venue.open_orders()
+            if found is not None:
+                ours = [each for each in found.orders if each.client_id.startswith(tag)]
+                left = len(ours)
+                entries = [each for each in ours if is_entry(each.client_id)]
+                if not entries:
+                    return left
+                for each in entries:
+                    await venue.cancel(
+                        m.Cancel(
+                            client_id=each.client_id, symbol=each.symbol,
+                            venue_order_id=each.venue_order_id,
+                        )
+                    )  # fmt: skip
         except Exception as error:  # whatever it is, the next attempt may work
-            tell("error", "cancel_all", {"text": f"{type(error).__name__}: {error}"})
-            found = None
-        if found is not None:
-            left = sum(each.client_id.startswith(tag) for each in found.orders)
-            if left == 0:
-                return 0
+            tell("error", "cancel_entries", {"text": f"{type(error).__name__}: {error}"})
         if loop.time() + wait_s >= until:
             return left
         await asyncio.sleep(wait_s)

@@ -201,6 +201,7 @@ class Desk:
                 client_id=child.client_id,
                 symbol=child.symbol,
                 venue_order_id=child.venue_order_id,
+                reduces=child.reduces,
                 trace=child.trace,
             )
         )
