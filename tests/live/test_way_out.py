@@ -72,7 +72,7 @@ def in_the_journal(patch: pytest.MonkeyPatch, core: Protected) -> None:
 
     patch.setattr(Journal, "commit", broken)
     limits = Limits(first_retry_s=0.01, longest_retry_s=0.02, journal_patience_s=0.05)
-    patch.setattr("septet._live.lane.Shell", partial(Shell, limits=limits))
+    patch.setattr("septet._live.local_run.Shell", partial(Shell, limits=limits))
 
 
 def in_the_process(patch: pytest.MonkeyPatch, core: Protected) -> None:
