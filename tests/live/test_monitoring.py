@@ -29,6 +29,7 @@ from septet._shell.backtest import backtest
 from septet._shell.session import Session, open_session
 from septet._store.live import write_projections
 from septet._store.tables import frames_of
+from septet.errors import InputError
 from tests.live.test_core import bars_at, instruments
 from tests.monitoring.test_watching import FILE
 
@@ -156,6 +157,13 @@ def _paper(folder: Path, text: str, result: Any, *, snapshots: int = 0) -> Runne
     runner = Runner(load(path, mode="paper"), folder, session, snapshots=snapshots)
     runner.run(int(result.equity["time"][0]))
     return runner
+
+
+def test_a_stored_model_is_refused_and_not_silently_absent(tmp_path: Path) -> None:
+    text = LEARNS.replace("{train: 15d", "{scheme: stored, path: models/mine, train: 15d")
+    loaded = load(_written(tmp_path, text), mode="paper")
+    with pytest.raises(InputError, match="not yet in paper and live"):
+        core_of(loaded, tag=TAG, instruments=[], run_folder=tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -102,6 +102,11 @@ def core_of(
             "live trading of perpetuals is not available in this version",
             hint="run it with --mode paper, or trade spot: account: {type: spot}",
         )
+    if strategy.model is not None and learn.stored_folder(strategy.model) is not None:
+        raise InputError(
+            "model.training.scheme: stored decides in a backtest only, not yet in paper and live",
+            hint="write scheme: walk_forward, which fits its models while the run goes on",
+        )
     external = is_external(strategy)
     plan = plan_of(loaded, calendar=_main_calendar(strategy, calendars), external=external, say=say)
     models = _models_of(loaded, plan, run_folder)

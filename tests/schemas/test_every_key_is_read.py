@@ -1,0 +1,140 @@
+"""No key without a reader: what a file may say is read by code, or is answered with "not yet"."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import septet_schemas
+from septet._config import load
+from septet._host.register import Host
+from septet.errors import ConfigError
+from septet_schemas.base import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = (ROOT / "runner" / "septet", ROOT / "plugins" / "septet_plugins")
+NOT_YET = {
+    "universe.trading_hours": "9:00-17:00",
+    "risk.max_positions": "3",
+    "execution.on_stop": "close",
+    "execution.router": "smart",
+}
+"""Keys that come later, and a value that is not their default."""
+SAID_BY_PYDANTIC = {("Strategy", "version")}
+"""What the schema itself reads: another version is refused."""
+FILE = """\
+version: 1
+name: plain
+universe: {symbols: [A/USDT], bar: 1h}
+data: {candles: {use: synthetic, bars: 300}}
+features: {fast: {use: sma, period: 5}}
+signal: {use: rules, long_if: close > fast, exit_if: close < fast}
+risk:
+  sizing: {use: fixed_fraction, fraction: 50%}
+execution:
+  at_start: reconcile
+"""
+
+
+def _words(tree: ast.AST) -> set[str]:
+    """Names by which a module may read a key: attributes, texts, parameters of functions."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)
+        elif isinstance(node, ast.arg | ast.keyword) and node.arg is not None:
+            found.add(node.arg)
+    return found
+
+
+@cache
+def _words_of(path: Path) -> frozenset[str]:
+    return frozenset(_words(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@cache
+def _all_words() -> frozenset[str]:
+    paths = [path for root in CODE for path in root.rglob("*.py")]
+    return frozenset().union(*(_words_of(path) for path in paths))
+
+
+def _schemas() -> list[type[Config]]:
+    found: set[type[Config]] = set()
+    for each in pkgutil.iter_modules(septet_schemas.__path__):
+        module = importlib.import_module(f"septet_schemas.{each.name}")
+        for _, kind in inspect.getmembers(module, inspect.isclass):
+            if issubclass(kind, Config) and kind.__module__ == module.__name__:
+                found.add(kind)
+    return sorted(found, key=lambda kind: kind.__name__)
+
+
+def _settings() -> list[tuple[str, type[Config]]]:
+    """Settings of every plugin of septet, by the plugin's name."""
+    host, found = Host(), []
+    layers = ("data", "features", "models", "signals", "risk", "execution", "monitoring")
+    for layer in layers:
+        for entry in host.components(layer):
+            declaration: Any = host.load(entry)
+            config = getattr(declaration, "config", None)
+            if inspect.isclass(config) and issubclass(config, Config):
+                found.append((f"{layer}: {entry.component.name}", config))
+    return found
+
+
+@pytest.mark.parametrize("kind", _schemas(), ids=lambda kind: kind.__name__)
+def test_every_key_of_the_schema_is_read_outside_of_it(kind: type[Config]) -> None:
+    later = {path.rpartition(".")[2] for path in NOT_YET} | {"benchmark"}
+    for name in kind.model_fields:
+        if (kind.__name__, name) in SAID_BY_PYDANTIC or name in later:
+            continue
+        readers = [path for root in CODE for path in root.rglob("*.py") if name in _words_of(path)]
+        own = Path(inspect.getfile(kind)).read_text(encoding="utf-8").count(f"self.{name}")
+        assert readers or own, f"{kind.__name__}.{name} is accepted, and no code reads it"
+
+
+def test_every_setting_of_a_plugin_is_read_where_it_is_declared() -> None:
+    seen = _settings()
+    assert len(seen) > 80
+    unread = []
+    for plugin, config in seen:
+        for kind in config.__mro__:
+            if (
+                kind is Config
+                or not issubclass(kind, Config)
+                or "septet_schemas" in kind.__module__
+            ):
+                continue
+            module = Path(inspect.getfile(kind))
+            words = _words_of(module)
+            beside = frozenset().union(*(_words_of(path) for path in module.parent.glob("*.py")))
+            for name in kind.__annotations__:
+                if name not in words and name not in beside and name not in _all_words():
+                    unread.append(f"{plugin}: {name}")
+    assert not unread
+
+
+@pytest.mark.parametrize("key", list(NOT_YET))
+def test_what_comes_later_says_so_with_its_place(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "plain.yaml"
+    top, _, name = key.partition(".")
+    line = {
+        "universe": ("bar: 1h}", f"bar: 1h, {name}: '{NOT_YET[key]}'}}"),
+        "risk": ("risk:\n", f"risk:\n  {name}: {NOT_YET[key]}\n"),
+        "execution": ("execution:\n", f"execution:\n  {name}: {NOT_YET[key]}\n"),
+    }[top]
+    path.write_text(FILE.replace(*line), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    said = str(caught.value)
+    assert "not yet" in said
+    assert key in said
+    assert f"{path}:" in said
