@@ -80,7 +80,15 @@ def _schemas() -> list[type[Config]]:
 def _settings() -> list[tuple[str, type[Config]]]:
     """Settings of every plugin of septet, by the plugin's name."""
     host, found = Host(), []
-    layers = ("data", "features", "models", "signals", "risk", "execution", "monitoring")
+    layers: tuple[Any, ...] = (
+        "data",
+        "features",
+        "models",
+        "signals",
+        "risk",
+        "execution",
+        "monitoring",
+    )
     for layer in layers:
         for entry in host.components(layer):
             declaration: Any = host.load(entry)
