@@ -97,16 +97,7 @@ def core_of(
         Whether the venue takes stop orders: it then holds the strategy's protective stops.
     """
     strategy = loaded.strategy
-    if strategy.mode == "live" and strategy.account.type != "spot":
-        raise InputError(
-            "live trading of perpetuals is not available in this version",
-            hint="run it with --mode paper, or trade spot: account: {type: spot}",
-        )
-    if strategy.model is not None and learn.stored_folder(strategy.model) is not None:
-        raise InputError(
-            "model.training.scheme: stored decides in a backtest only, not yet in paper and live",
-            hint="write scheme: walk_forward, which fits its models while the run goes on",
-        )
+    _refuse_unserved(strategy)
     external = is_external(strategy)
     plan = plan_of(loaded, calendar=_main_calendar(strategy, calendars), external=external, say=say)
     models = _models_of(loaded, plan, run_folder)
@@ -135,6 +126,20 @@ def core_of(
         loaded, core, plan, names, tuple(instruments), plan.memory_bars + 2, features,
         tuple(inputs),
     )  # fmt: skip
+
+
+def _refuse_unserved(strategy: Any) -> None:
+    """Refuse what a backtest serves, and paper or live does not yet."""
+    if strategy.mode == "live" and strategy.account.type != "spot":
+        raise InputError(
+            "live trading of perpetuals is not available in this version",
+            hint="run it with --mode paper, or trade spot: account: {type: spot}",
+        )
+    if strategy.model is not None and learn.stored_folder(strategy.model) is not None:
+        raise InputError(
+            "model.training.scheme: stored decides in a backtest only, not yet in paper and live",
+            hint="write scheme: walk_forward, which fits its models while the run goes on",
+        )
 
 
 def _main_calendar(strategy: Any, calendars: Mapping[str, str] | None) -> str:
