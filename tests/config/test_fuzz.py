@@ -188,3 +188,40 @@ def test_any_expression(text: str) -> None:
 )
 def test_any_setting(path: str, value: str) -> None:
     assert all(problem.message for problem in problems_of(VALID[0], f"{path}={value}"))
+
+
+DEEP = [
+    *(".".join(["a"] * n) + "=1" for n in (41, 500, 1_000, 20_000)),
+    *("features." + ".".join(["a"] * n) + "=1" for n in (39, 300, 990, 3_000)),
+    *("universe.symbols." + ".".join(["0"] * n) + "=1" for n in (38, 500, 3_000)),
+    *("risk.sizing=" + "{a: " * n + "1" + "}" * n for n in (39, 200, 5_000)),
+    *("features.x=" + "[" * n + "]" * n for n in (39, 1_000, 50_000)),
+    *("signal.long_if=" + "(" * n + "close" + ")" * n for n in (39, 200, 20_000)),
+    *("signal.long_if=" + "not " * n + "close > 1" for n in (39, 200, 20_000)),
+    *("signal.long_if=" + " + ".join(["close"] * n) + " > 1" for n in (50, 20_000)),
+    "signal.long_if=9**9**9**9 > 1", "signal.long_if=prev(close, 9**9**9) > 1",
+    "universe.symbols." + "9" * 5_000 + "=x", "universe.symbols.99999999999=x", "=", "a=", "..=1",
+    *(f"{key}={'9' * 5_000}{unit}" for key, unit in (
+        ("seed", ""), ("account.capital", ""), ("risk.sizing.fraction", "%"), ("universe.bar", "h"),
+        ("universe.start", ""), ("day_start", ":00"),
+    )),
+    "x=&a [*a]", "a=\udcff", "\udcff=1", "\x00=1", "a=\x00", "name=" + "x" * 100_000,
+]  # fmt: skip
+"""What a stranger's script could pass on the command line."""
+
+
+@pytest.mark.parametrize("setting", DEEP, ids=lambda text: f"{text[:16]!a} {len(text)}")
+def test_deep_and_long_settings_end_as_messages(setting: str) -> None:
+    for problem in problems_of(VALID[0], setting):
+        assert problem.message.strip()
+        str(problem).encode()
+
+
+@pytest.mark.parametrize("count", [39, 41, 500, 5_000, 50_000])
+def test_deep_files_end_as_messages(count: int) -> None:
+    for text in (
+        "[" * count + "]" * count, "{a: " * count + "1" + "}" * count, "- " * count + "1",
+        "? " * count, "&a " * count + "x", "a: &a [" + "*a," * count + "]", "--- \n" * count,
+        "\n".join(" " * i + "a:" for i in range(min(count, 500))), "<<: " * count,
+    ):  # fmt: skip
+        attempt(text.encode())

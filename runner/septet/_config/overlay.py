@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from septet._config.read import parse_text
+from septet._config.read import MAX_DEPTH, parse_text
 from septet._config.tree import Key, Mark, Node, dotted, merge
 from septet.errors import ConfigError, Problem
 from septet_schemas.strategy import MODES
 
 __all__ = ["Setting", "apply_mode", "apply_settings", "parse_path", "parse_setting", "put"]
 
+_LONGEST_PATH: Final = 2_000
+_DIGITS: Final = 10
+"""Fewer than these are the number of an entry."""
 _PART: Final = re.compile(r'"([^"]*)"|\'([^\']*)\'|([^."\']+)')
 _NEVER: Final = ("version", "name", "mode", "plugins", "paper", "live")
 
@@ -39,6 +42,7 @@ def parse_setting(text: str) -> Setting:
     ConfigError
         If there is no ``=``, the path is empty, or the value is not YAML.
     """
+    text = text.encode("utf-8", "backslashreplace").decode()  # what a shell passes may be no text
     path_text, equals, value = text.partition("=")
     parts = _parts(path_text) if equals else ()
     if not parts:
@@ -78,9 +82,10 @@ def parse_path(text: str) -> tuple[str, ...]:
 
 def _parts(text: str) -> tuple[str, ...]:
     """Take a path apart; empty when it cannot be read."""
-    if '""' in text or ".." in text:
+    if '""' in text or ".." in text or len(text) > _LONGEST_PATH:
         return ()
-    return tuple(a or b or c for a, b, c in _PART.findall(text.strip()))
+    parts = tuple(a or b or c for a, b, c in _PART.findall(text.strip()))
+    return parts if len(parts) <= MAX_DEPTH else ()
 
 
 def _labelled(node: Node, layer: str) -> Node:
@@ -114,7 +119,7 @@ def put(tree: Node, path: Sequence[str], node: Node) -> Node:
         return merge(tree, node) if fills else replace(node, key=tree.key)
     first: Key = path[0]
     if tree.kind == "list":
-        first = int(path[0]) if path[0].isdecimal() else path[0]
+        first = int(path[0]) if path[0].isdecimal() and len(path[0]) < _DIGITS else path[0]
         if first not in tree.children:
             raise IndexError(f"{path[0]!r} is not an entry of this list of {len(tree.children)}")
     empty = Node("scalar", node.mark, key=node.mark, layer=node.layer)
