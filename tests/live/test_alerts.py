@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from septet import messages as m
+from septet._config.access import Access
 from septet._host.tasks import Tasks
 from septet._live import alerts as under_test
 from septet._live.alerts import WAITING, Alerts, alerts_of
@@ -84,12 +85,12 @@ class Told:
         return [event for _, event, _ in self.lines]
 
 
-def opened(told: Told, *events: str, folder: Path = Path()) -> Alerts:
+def opened(told: Told, *events: str, folder: Path = Path(), access: Access | None = None) -> Alerts:
     config = Apprise.model_validate({"urls": ["env:ALERT_URL"]})
     block = SimpleNamespace(
         use="apprise", declaration=apprise, config=config, extra={"events": events or ALL}
     )
-    return Alerts(block, "mine live", folder, told)
+    return Alerts(block, "mine live", folder, told, access)
 
 
 async def until(done: Callable[[], bool]) -> None:
@@ -261,3 +262,14 @@ def test_what_is_worth_an_alert() -> None:
     assert kinds(stop) == [{"stop"}]
     halt = m.Operated(at_ns=1, action="flatten", name="ann", reason="look")
     assert kinds(halt) == [{"halt"}]
+
+
+def test_a_file_reads_no_secret_for_its_alerts_by_naming_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stranger's file may not make an address of any variable it names."""
+    monkeypatch.setenv("ALERT_URL", "json://127.0.0.1:1/x")
+    with pytest.raises(InputError, match="may read no secret by itself") as caught:
+        opened(Told(), access=Access())
+    assert "--allow-secret ALERT_URL" in caught.value.hint
+    opened(Told(), access=Access.of(["ALERT_URL"], []))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from septet import messages as m
+from septet._config.access import Access
 from septet._config.secrets import read_secret
 from septet._core.guards import RULES
 from septet._core.telling import DOES
@@ -149,6 +150,8 @@ class Alerts:
         Where `file:` references begin.
     tell
         The log of the run: of a channel that fails or hangs it says so.
+    access
+        What the operator allowed the file to read; None reads what is named, for tests.
 
     Raises
     ------
@@ -156,8 +159,11 @@ class Alerts:
         The channel cannot be used: a secret is not there, or is not what the channel wants.
     """
 
-    def __init__(self, block: Any, name: str, base_dir: Any, tell: Tell) -> None:
+    def __init__(
+        self, block: Any, name: str, base_dir: Any, tell: Tell, access: Access | None = None
+    ) -> None:
         self.counts, self._name, self._base_dir, self._tell = Counts(), name, base_dir, tell
+        self._access = access
         self._waiting: deque[Alert] = deque()
         self._arrived: asyncio.Event | None = None
         self._busy = False
@@ -178,9 +184,10 @@ class Alerts:
             if check is not None:
                 check(self._read)
         except Exception as error:  # a stranger's channel may raise anything
+            own = error.hint if isinstance(error, SeptetError) else ""
             raise InputError(
                 f"monitoring.alerts: {self._said(error)}",
-                hint="set what it needs, or take monitoring.alerts out of the file",
+                hint=own or "set what it needs, or take monitoring.alerts out of the file",
             ) from None
         return channel
 
@@ -286,7 +293,10 @@ class Alerts:
     # ------------------------------------------------------------ secrets and words
 
     def _read(self, reference: SecretRef) -> str:
-        value = read_secret(reference, self._base_dir)
+        if self._access is None:
+            value = read_secret(reference, self._base_dir)
+        else:
+            value = self._access.read(reference, self._base_dir, set(), "its address")
         if value not in self._secrets:
             self._secrets.append(value)
         return value

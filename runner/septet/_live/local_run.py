@@ -59,7 +59,7 @@ class LocalRun:
         )  # fmt: skip
         self.alerts = Alerts(
             self.strategy.monitoring.alerts, f"{self.strategy.name} {self.strategy.mode}",
-            loaded.base_dir, self.log.tell,
+            loaded.base_dir, self.log.tell, loaded.access,
         )  # fmt: skip
         self.seen, self.live_ns, self._alerting = Seen(), -1, False
         self.supervisor = supervisor
