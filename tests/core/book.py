@@ -160,6 +160,17 @@ class Account:
         slippage = (price - order.decision_price) * units / self.scale
         self._move(k, p, got, price, fee, slippage, now, inside, order.reason)
 
+    def fund(self, k: int, after: int, until: int, mark: float) -> None:
+        """Pay the funding of the instants after one time and up to another."""
+        every, position = self.s.funding_every, self.positions[k]
+        count = until // every - after // every
+        if self.s.spot or not position.side or until <= after or not count:
+            return
+        paid = position.units / self.scale * mark * (count * self.s.funding)
+        self.cash -= paid
+        position.funding += paid
+        self.funding_paid += paid
+
     def _liquidate(self, p: Position, units: int, price: float, fee: float) -> None:
         """Charge the liquidation; a loss beyond the isolated margin is the venue's."""
         amount = abs(units) / self.scale

@@ -38,6 +38,7 @@ class Told:
         self.ended = [(hour(e[0]), e[3], e[4]) for e in tables["ended"]]
         self.trades = [(t[1], t[12], t[7]) for t in tables["trades"]]
         self.liquidations = [t[10] for t in tables["trades"]]
+        self.fundings = [t[9] for t in tables["trades"]] + tables["open_funding"]
         self.refused = [d[7] for d in tables["decisions"]]
         self.clipped = [d[6] for d in tables["decisions"]]
         self.requested = [d[4] for d in tables["decisions"]]

@@ -52,6 +52,9 @@ def tables_of(ran: Ran) -> dict[str, list[tuple[Any, ...]]]:
         elif kind in (layout.HALT, layout.LIFT):
             word = "fired" if kind == layout.HALT else "lifted"
             found["halts"].append((time, halts[number], word))
+    B, whole = ran.batch.state.B, ran.batch.state.I
+    held = np.flatnonzero(whole[:, layout.OPEN_SIDE])
+    found["open_funding"] = B[held, layout.TRADE_FUNDING].tolist()
     found["decisions"] = _decisions(ran)
     found["curve"] = _curve(ran)
     return found

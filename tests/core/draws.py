@@ -102,7 +102,11 @@ def settings(draw: Any, /, count: int | None = None, **fixed: Any) -> Settings:
                   "maintenance": draw(st.sampled_from([0.005, 0.05])),
                   "funding": draw(st.sampled_from([0.0, 0.001, -0.002])),
                   "funding_every": draw(st.sampled_from([1, 8])) * 3_600_000_000_000}  # fmt: skip
-    return Settings(**(drawn | fixed))
+    made = drawn | fixed
+    # a stop beyond the liquidation, and a margin below the maintenance, are refused in a file
+    if not spot and made["leverage"] >= 10.0 and made["stops"].get("stop_loss", 0.0) > 0.05:
+        made["stops"] = {**made["stops"], "stop_loss": 0.03}
+    return Settings(**made)
 
 
 @st.composite

@@ -118,11 +118,18 @@ class Reference(Stops):
     def _bar(self, now: int, here: list[tuple[int, int]]) -> None:
         book = self.account
         tradable = [(k, i) for k, i in here if not self.sources[k][i]]
-        for position in book.positions:
-            position.taken = 0
+        at = self.times.index(now)
+        rows, before = dict(here), self.times[at - 1] if at else now
+        for k, position in enumerate(book.positions):
+            position.taken = 0  # and what was due while the symbol had no bar
+            until = int(self.bars[k].open_ns[rows[k]]) if k in rows else now
+            self.account.fund(k, before, until, position.mark)
         for k, i in tradable:  # opens: reductions first, stops that the open jumped over included
             if book.orders[k] is not None and book.orders[k].reduces:
-                self._meet_open(k, i)
+                if self._bust(k, i):  # the venue is before any order of ours
+                    self._protect(k, i, now, only_open=True)
+                if book.orders[k] is not None:
+                    self._meet_open(k, i)
         for k, i in tradable:
             if book.positions[k].side:
                 self._protect(k, i, now, only_open=True)
@@ -154,14 +161,7 @@ class Reference(Stops):
         if position.side:
             position.inside = False
             position.held += 1
-            if not self.s.spot:
-                before = int(bars.open_ns[i - 1]) + HOUR if i else int(bars.open_ns[0])
-                count = now // self.s.funding_every - before // self.s.funding_every
-                if count:
-                    paid = position.units / book.scale * close * (count * self.s.funding)
-                    book.cash -= paid
-                    position.funding += paid
-                    book.funding_paid += paid
+            self.account.fund(k, int(bars.open_ns[i]), now, close)
         order = book.orders[k]
         if order is not None and not order.reduces and bars.open_ns[i] >= order.active_ns:
             if not self.sources[k][i]:

@@ -61,12 +61,22 @@ class Stops:
         if disarms:
             self._disarm(p, p.side)
 
+    def _bust(self, k: int, i: int) -> bool:
+        """Whether a bar opens where the position is liquidated, and none is under way."""
+        s, p, order = self.s, self.account.positions[k], self.account.orders[k]
+        if s.spot or not p.side:
+            return False
+        if order is not None and order.reduces and order.reason == "liquidation":
+            return False
+        level = p.average * (1.0 - p.side / s.leverage) / (1.0 - p.side * s.maintenance)
+        return p.side * (float(self.bars[k].open[i]) - level) <= 0.0
+
     def _protect(self, k: int, i: int, now: int, *, only_open: bool) -> None:
         """Stop and target of a position against the bar; pessimistic where both are touched."""
         bars, p, order = self.bars[k], self.account.positions[k], self.account.orders[k]
         whole = floor_lots(abs(p.units), self.account.lot)
         leaving = order is not None and order.reduces and abs(order.units) >= whole
-        if leaving and order.active_ns <= int(bars.open_ns[i]):
+        if leaving and order.active_ns <= int(bars.open_ns[i]) and not self._bust(k, i):
             return  # an exit under way has taken this bar's volume
         side = float(p.side)
         opened = p.average if p.inside else float(bars.open[i])

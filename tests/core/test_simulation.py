@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from septet._data.funding import FundingRates
 from tests.core.cases import CALM, bars_of, told
+from tests.core.settings import HOUR
 
 
 def test_a_market_order_fills_at_the_next_open_with_slippage():
@@ -273,6 +275,41 @@ def test_a_reduction_skips_max_order_value_and_halts():
                limits={"max_order_value": 5_000.0, "orders_per_minute": 1},
                halts={"drawdown": {"above": 0.1, "then": "block_entries"}})  # fmt: skip
     assert out.fills[-1] == (4, -50.0, 50.0)
+
+
+def test_funding_of_a_gap_is_paid_at_the_last_mark_on_what_was_held():
+    rows = [CALM, CALM, (150, 151, 149, 150), CALM]
+    keys = {"spot": False, "funding": 0.01, "funding_every": HOUR}
+    out = told("L---", bars_of(rows, skip=[2, 3]), **keys)
+    # bar 1 at its close of 100; of the gap two instants at 100; then 150, then 100
+    assert out.fundings == [pytest.approx(1.0 + 2.0 + 1.5 + 1.0)]
+
+
+def test_a_position_opened_after_a_gap_pays_nothing_of_it():
+    rows = [CALM, CALM, CALM, CALM]
+    keys = {"spot": False, "funding": 0.01, "funding_every": HOUR, "good_for": 9}
+    out = told("-L--", bars_of(rows, skip=[2, 3]), **keys)
+    assert [time for time, _, _ in out.fills] == [4]
+    assert out.fundings == [pytest.approx(2.0)]
+    left = told("LS--", bars_of(rows, skip=[2, 3]), **keys)  # sold at the open after the gap
+    assert left.fundings[0] == pytest.approx(1.0 + 2.0)
+
+
+def test_funding_is_due_while_other_symbols_have_bars():
+    there, gone = bars_of([CALM] * 6), bars_of([CALM, CALM, (150, 151, 149, 150)], skip=[2, 3, 4])
+    keys = {"spot": False, "funding": 0.01, "funding_every": HOUR}
+    out = told(["------", "L--"], there, gone, **keys)
+    paid = [before - after for before, after in zip(out.cash, out.cash[1:], strict=False)]
+    assert paid == pytest.approx([101.0, 1.0, 1.0, 1.0, 1.5])
+
+
+def test_a_tape_and_a_live_intake_sum_funding_by_one_function():
+    rates = FundingRates()
+    for stamp, value in ((5, 1e16), (7, 1.0), (9, -1e16)):
+        rates.add(stamp, value)
+    assert rates.due(4, 9) == 1.0  # a running sum would lose it
+    assert (rates.due(5, 7), rates.due(9, 9), rates.due(9, 4)) == (1.0, 0.0, 0.0)
+    assert FundingRates(0.5, 8).due(7, 24) == 1.5
 
 
 def test_funding_is_charged_on_the_position_held_at_the_instant():

@@ -136,7 +136,8 @@ def test_losses_in_a_row_start_again_when_lifted():
 
 def test_of_stop_and_liquidation_the_nearer_to_the_open_comes_first():
     rows = [CALM, CALM, (95, 96, 60, 70)]
-    wide = told("L--", bars_of(rows), spot=False, leverage=5.0, stops={"stop_loss": 0.3})
+    far = {"trailing": {"distance": 0.3}}
+    wide = told("L--", bars_of(rows), spot=False, leverage=5.0, stops=far)
     assert wide.trades[0][1] == "liquidation"
     near = told("L--", bars_of(rows), spot=False, leverage=5.0, stops={"stop_loss": 0.1})
     assert near.trades[0][:2] == (1, "stop_loss")
@@ -162,6 +163,15 @@ def test_a_liquidation_through_a_gap_fills_inside_its_bar_and_costs_the_margin()
     borne = (bought - sold) + 0.006 * sold - margin  # what is beyond is the venue's
     assert out.liquidations == [pytest.approx(0.005 * sold - borne)]
     assert out.equity[-1] == pytest.approx(10_000.0 + pnl)
+
+
+def test_an_exit_that_meets_an_open_beyond_the_margin_is_a_liquidation():
+    rows = [CALM, CALM, CALM, (70, 71, 69, 70), CALM]
+    for markets in (1, 2):
+        wishes = ["L-S--", "-----"][:markets]
+        out = told(wishes, *[bars_of(rows)] * markets, spot=False, leverage=10.0, taker=0.001)
+        assert [t[:2] for t in out.trades] == [(1, "liquidation")]
+        assert out.trades[0][2] == pytest.approx(-10.0 - 0.1)
 
 
 def test_a_liquidation_that_the_margin_covers_charges_its_fee_alone():

@@ -42,7 +42,7 @@ class Batch:
         # zeros, not empty: rows that are seldom written cost no memory until they are
         self.arrays = arrays_of(
             self.plan, self.state, FIRST_LOG + 64 * count,
-            T=tape.T, M=tape.M, X=tape.X,
+            T=tape.T, M=tape.M, X=tape.X, U=tape.U,
             F=np.zeros((count, rows.F, seen)),
             D=np.zeros((count, rows.D, width), np.int8),
             Y=np.empty((count, max(1, rows.Y), width + 2 if rows.Y else 1)),

@@ -37,7 +37,7 @@ DTYPES: Final[Mapping[str, Any]] = {
 """What is not float64 in the layout."""
 ORDER: Final = (
     "T", "M", "X", "F", "D", "Y", "G", "S", "P", "A", "C", "B", "I", "LI", "LF", "R", "N", "Q",
-    "J", "W", "H",
+    "J", "W", "H", "U",
 )  # fmt: skip
 """The arrays of the layout, in the order of the table; constant arrays L0, L1, ... follow."""
 
@@ -175,7 +175,7 @@ def arrays_of(plan: CompiledPlan, state: State, log_rows: int, **own: npt.NDArra
         "LI": LI, "LF": LF, "R": np.arange(plan.rows.F),
         "N": np.zeros(len(plan.symbols), np.int64), "Q": np.zeros(0, np.int64),
         "J": np.zeros((layout.J_ROWS, len(plan.symbols)), np.int64),
-        "W": np.zeros((1, len(plan.symbols))), "H": plan.calls,
+        "W": np.zeros((1, len(plan.symbols))), "H": plan.calls, "U": np.zeros((1, 1)),
         **{f"L{number}": table for number, table in enumerate(plan.tables)},
     }  # fmt: skip
     return Arrays({**shared, **own}, compiled=plan.compiled)

@@ -53,7 +53,7 @@ class Window:
             F=np.full((count, rows.F, self.size), np.nan),
             D=np.zeros((count, rows.D, self.size), np.int8),
             Y=np.full((count, max(1, rows.Y), self.size if rows.Y else 1), np.nan),
-            G=np.zeros((rows.G, self.size)),
+            G=np.zeros((rows.G, self.size)), U=np.zeros((count, self.size)),
         )  # fmt: skip
         self.base = [0] * count
         self.time_base = 0

@@ -24,6 +24,7 @@ N      int64 (symbols,)              where the next bar of each symbol goes in a
 Q      int64 (samples,)              times at which equity is kept, where no curve is
 J W    int64 (4, symbols), float64   work space of a stretch of times: which symbols are stepped,
        (times, symbols)              closes by time; nothing in it outlives a call
+U      float64 (symbols, times)      funding due since the time before, for symbols without a bar
 =====  ============================  ==========================================================
 
 `snapshot` of a run is S, A, C, B and I; everything else is input or output.
@@ -34,11 +35,13 @@ from typing import Final
 __all__ = [
     "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "BY_HAND", "B_SLOTS", "CASH",
     "CERTAIN", "CLOSE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE", "DAY_NOW", "DECISION_PRICE",
-    "DEEPEST", "DISARMED", "DISARM_LEFT", "DUE", "DUST_COST", "DUST_FEES", "DUST_SLIPPAGE",
+    "DEEPEST", "DISARMED", "DISARM_LEFT", "DUE", "DUST_COST", "DUST_FEES", "DUST_FUNDING",
+    "DUST_SLIPPAGE",
     "D_CLIPPED", "D_LATE", "D_REFUSED", "D_ROWS", "D_WISH", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY",
     "EXIT_NOTIONAL", "EXPOSED", "FEES", "FILL", "FUNDING", "FUNDING_PAID", "F_CONFIDENCE",
     "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED", "G_CASH", "G_EQUITY", "G_EXPOSURE",
-    "G_ROWS", "HALT", "HELD", "HIGH", "HIGH_WATER", "HOLDERS", "INTRABAR", "I_SLOTS", "J_ROWS",
+    "G_ROWS", "HALT", "HELD", "HELD_BEFORE", "HIGH", "HIGH_WATER", "HOLDERS", "INTRABAR",
+    "I_SLOTS", "J_ROWS",
     "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE", "LF_FIXED", "LF_LEAST", "LIFT", "LIMIT",
     "LIQUIDATION_PAID",
     "LIMIT_PRICE", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST", "LOT", "LOW", "MADE_UP", "MARK",
@@ -148,7 +151,9 @@ TRADE_SLIPPAGE: Final = 22
 DUST_COST: Final = 23  # what units below one lot cost, less what they had gained (quote)
 DUST_FEES: Final = 24  # of fills that opened no trade, as the one that follows
 DUST_SLIPPAGE: Final = 25
-B_SLOTS: Final = 26
+DUST_FUNDING: Final = 26  # due on a position that was closed before it was booked
+HELD_BEFORE: Final = 27  # units at the decision time before, where fills come from outside
+B_SLOTS: Final = 28
 # I
 OPEN_SIDE: Final = 0  # side of the open trade, 0 when flat
 ENTRY_NS: Final = 1  # entry fill; or the newest entry into a position below the minimum

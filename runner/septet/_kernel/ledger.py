@@ -16,6 +16,7 @@ from septet._kernel.layout import (
     DECISION_PRICE,
     DUST_COST,
     DUST_FEES,
+    DUST_FUNDING,
     DUST_SLIPPAGE,
     ENTRY_NOTIONAL,
     ENTRY_NS,
@@ -388,14 +389,18 @@ def charge_liquidation(k, charge, A, B):
 
 
 @helper
-def pay_funding(k, rate, price, time_ns, A, C, B, I, LI, LF):
-    """Pay (or receive) the funding rate on the position held now, on its mark."""
-    if rate == 0.0 or rate != rate:
+def pay_funding(k, units, rate, price, time_ns, A, C, B, I, LI, LF):
+    """Pay (or receive) the funding rate on the units that were held, on their mark."""
+    if rate == 0.0 or rate != rate or units == 0.0:
         return
-    paid = B[k, UNITS] / B[k, SCALE] * price * rate
+    paid = units / B[k, SCALE] * price * rate
     A[CASH] = A[CASH] - paid
     A[FUNDING_PAID] = A[FUNDING_PAID] + paid
-    B[k, TRADE_FUNDING] = B[k, TRADE_FUNDING] + paid
+    if I[k, OPEN_SIDE] != 0:
+        B[k, TRADE_FUNDING] = B[k, TRADE_FUNDING] + paid
+    else:
+        B[k, DUST_COST] = B[k, DUST_COST] + paid
+        B[k, DUST_FUNDING] = B[k, DUST_FUNDING] + paid
     row = log_row(FUNDING, time_ns, k, -1, 0, 0, C, LI, LF)
     LF[row, 0] = paid
     LF[row, 1] = rate

@@ -198,8 +198,8 @@ class _Account:
 
     def fund(self, k: int, rate: float, price: float, time_ns: int) -> None:
         """Pay the funding of a position, as the plan does."""
-        if self.state.I[k, layout.OPEN_SIDE] != 0:
-            ledger.pay_funding(k, rate, price, time_ns, *self._arrays())
+        units = self.state.B[k, layout.UNITS]
+        ledger.pay_funding(k, units, rate, price, time_ns, *self._arrays())
 
     def worth(self, marks: Mapping[int, float]) -> float:
         """Equity at some prices."""
@@ -217,7 +217,7 @@ def booked_again(
     simulator: Simulator,
     seen: Seen,
     instruments: Sequence[Instrument],
-    funding: Mapping[int, Mapping[int, tuple[float, float]]],
+    funding: Mapping[int, Sequence[tuple[int, float, float]]],
     until_ns: int,
 ) -> tuple[tuple[float, float, float], list[Priced]]:
     """Book the live run's fills up to a decision time in three ways; return what each is worth.
@@ -231,7 +231,7 @@ def booked_again(
     for move in lived.moves:
         if isinstance(move, Closing):
             for account in accounts:
-                for k, (rate, price) in funding.get(move.time_ns, {}).items():
+                for k, rate, price in funding.get(move.time_ns, ()):
                     account.fund(k, rate, price, move.time_ns)
             if move.time_ns == until_ns:
                 break

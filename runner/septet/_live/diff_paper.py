@@ -18,6 +18,7 @@ from septet._live.diff_lived import Lived, is_deed, trace_of
 from septet._live.diff_orders import Origin, stops_of
 from septet._live.diff_rows import Row, row_of
 from septet._live.facts import instruments_in
+from septet._shell.tape import FUNDING, FUNDING_BEFORE
 from septet.errors import ConfigError
 
 __all__ = ["Simulated", "build_paper", "simulate"]
@@ -36,7 +37,7 @@ class Simulated:
     decisions: dict[tuple[int, int], Row] = field(default_factory=dict)
     traded: dict[Origin, float] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
-    funding: dict[int, dict[int, tuple[float, float]]] = field(default_factory=dict)
+    funding: dict[int, list[tuple[int, float, float]]] = field(default_factory=dict)
 
 
 def build_paper(
@@ -69,7 +70,8 @@ def simulate(lived: Lived, build: Build, until_ns: int, *, deeds: bool = False) 
     With `deeds` what persons did is fed, too. The account is valued at the live run's prices.
     """
     found, core = Simulated(), build.core
-    funding = build.plan.assembly.rows.x.get("funding")
+    columns = build.plan.assembly.rows.x
+    funding = [columns[name] for name in (FUNDING_BEFORE, FUNDING) if name in columns]
     stops = stops_of(build.loaded.strategy)
     for event in lived.events:
         if is_deed(event) and not deeds:
@@ -78,8 +80,8 @@ def simulate(lived: Lived, build: Build, until_ns: int, *, deeds: bool = False) 
             _take(found, each, stops, core.market_ns)
         if not isinstance(event, m.BarrierReached) or not event.present:
             continue
-        if event.decides and funding is not None:
-            found.funding[event.time_ns] = _funding(core.engine, event, funding)
+        if event.decides and funding:
+            found.funding[event.time_ns] = _funding(core.engine, funding)
         if event.decides and event.time_ns == until_ns:
             break
     found.worth = found.equity[until_ns] + _revalued(core.engine, lived.marks[until_ns])
@@ -103,14 +105,18 @@ def _take(found: Simulated, each: m.Command, stops: frozenset[str], now_ns: int)
             found.reasons[each.order] = each.reason
 
 
-def _funding(engine: Any, event: m.BarrierReached, row: int) -> dict[int, tuple[float, float]]:
-    """Return what each symbol present paid at a barrier: the rate, and the mark it is paid on."""
+def _funding(engine: Any, columns: Sequence[int]) -> list[tuple[int, float, float]]:
+    """Return what was due at the newest time: a symbol, the rate, and the mark it is paid on."""
     arrays, t = engine.window.arrays, engine.window.time - 1
-    found = {}
-    for k in event.present:
+    found = []
+    for k in range(len(engine.plan.symbols)):
         i = int(arrays["T"][layout.ROW + k, t])
-        columns = arrays["X"][k, :, i]
-        found[k] = float(columns[row]), float(columns[layout.CLOSE])
+        if i < 0:
+            found.append((k, float(arrays["U"][k, t]), engine.state.B.item(k, layout.MARK)))
+            continue
+        bars = arrays["X"][k]
+        for row, at in zip(columns, (max(i - 1, 0), i), strict=True):
+            found.append((k, float(bars[row, i]), float(bars[layout.CLOSE, at])))
     return found
 
 

@@ -21,15 +21,22 @@ import numpy as np
 from septet import messages as m
 from septet._core.events import Barrier
 from septet._data.calendars import Anchor, Calendar, load_calendar
+from septet._data.funding import FundingRates
 from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
-from septet._shell.tape import DAY_NS, DERIVED, TapeRules, day_numbers
+from septet._shell.tape import (
+    DAY_NS,
+    DERIVED,
+    FUNDING,
+    FUNDING_BEFORE,
+    TapeRules,
+    day_numbers,
+)
 from septet.errors import InputError
 
 __all__ = ["Intake", "Place", "Schedule"]
 
 YEAR_NS: Final = 366 * DAY_NS
-FUNDING: Final = "funding"
 _ROUND_THE_CLOCK: Final = "24x7"
 _PRICES: Final = Struct(f"{layout.X_FIXED}d")  # a bar in one write: it is on the way to an order
 _FACTS: Final = Struct(f"{layout.M_ROWS}q")
@@ -96,6 +103,8 @@ class _Kept(msgspec.Struct):
     waiting: list[list[m.BarClosed]]
     points: dict[str, list[tuple[int, float]]]
     day: int
+    rates: list[list[tuple[int, float]] | None]
+    charged_ns: int
 
 
 class Intake:
@@ -129,6 +138,10 @@ class Intake:
         self._waiting: list[deque[m.BarClosed]] = [deque() for _ in self._symbols]
         self._points: dict[str, list[tuple[int, float]]] = {}
         self._day = -(2**40)
+        rate, every_ns = float(rules.funding_rate or 0.0), rules.funding_every_ns
+        self._rates = [FundingRates(rate, every_ns) for _ in self._symbols]
+        self._charged_ns = 0  # the funding due until then has been charged
+        self._before = next((row for row, name in enumerate(columns) if name == FUNDING_BEFORE), -1)
         count = len(self._symbols)
         self._columns = np.full((count, max(layout.X_FIXED, len(self._names))), np.nan)
         self._facts = np.zeros((count, layout.M_ROWS), np.int64)
@@ -160,10 +173,16 @@ class Intake:
 
     def point(self, event: m.SeriesPoint) -> None:
         """Take a value of a series; a later one of the same time is a revision and wins."""
+        name, _, symbol = event.name.partition("@")
+        if name == FUNDING:  # one that comes late is due at the next decision
+            for rates, own in zip(self._rates, self._symbols, strict=True):
+                if symbol in ("", own):
+                    rates.add(max(event.stamp_ns, self._charged_ns + 1), event.value)
+            return
         points = self._points.setdefault(event.name, [])
-        of_funding = event.name.partition("@")[0] == FUNDING
-        time_ns = event.stamp_ns if of_funding else event.known_ns
-        points.insert(bisect_right(points, time_ns, key=_time), (time_ns, event.value))
+        points.insert(
+            bisect_right(points, event.known_ns, key=_time), (event.known_ns, event.value)
+        )
 
     def barrier(self, event: m.BarrierReached) -> Barrier:
         """Take in the next bar of every symbol present; the arrays are used again each time."""
@@ -172,15 +191,15 @@ class Intake:
             facts[:, layout.AGE] = -1
         more, taken = self._more, []
         for k in present:
-            taken.append((k, self._last[k], self._take(k)))
+            taken.append((k, self._take(k)))
         if more:  # a column of another symbol sees that symbol's bar at T, too
-            for k, before, place in taken:
+            for k, place in taken:
                 for row in more:
                     name = self._names[row]
                     derive = DERIVED.get(name)
-                    cells[k, row] = (
-                        self._column(k, row, place, before) if derive is None else derive(place)
-                    )
+                    cells[k, row] = self._column(k, row, place) if derive is None else derive(place)
+        if self._before >= 0:
+            self._charge(event, taken)
         if self._utc:
             day = (event.time_ns - self._rules.day_start_ns) // DAY_NS
         else:
@@ -206,13 +225,27 @@ class Intake:
         _PRICES.pack_into(self._columns_at, k * columns_row, *prices)
         return place
 
-    def _column(self, k: int, row: int, place: Place, before: _Last | None) -> float:
+    def _charge(self, event: m.BarrierReached, taken: Sequence[tuple[int, Place]]) -> None:
+        """Write what funding is due: before a bar and in it, or where there is none."""
+        cells, since = self._cells, self._charged_ns
+        row, inside = self._before, self._names.index(FUNDING)
+        if len(taken) < len(self._symbols):
+            for k, rates in enumerate(self._rates):
+                cells[k, row] = rates.due(since, event.time_ns) if since else 0.0
+        for k, place in taken:
+            before = since or place.open_ns
+            cells[k, row] = self._rates[k].due(before, place.open_ns)
+            cells[k, inside] = self._rates[k].due(max(before, place.open_ns), place.known_ns)
+        if event.decides:
+            self._charged_ns = event.time_ns
+
+    def _column(self, k: int, row: int, place: Place) -> float:
         name, other = self._names[row], self._others[row]
         if other is not None:
             last = self._last[other[0]]
             return math.nan if last is None else last.columns[other[1]]
-        if name == FUNDING:
-            return self._funding(k, place, place.open_ns if before is None else before.known_ns)
+        if name in (FUNDING, FUNDING_BEFORE):
+            return 0.0
         return self._as_of(self._own(k, name.removeprefix("series:")), place.known_ns)
 
     def _own(self, k: int, name: str) -> str:
@@ -230,17 +263,6 @@ class Intake:
         max_age = self._max_ages.get(name.partition("@")[0])
         return math.nan if max_age is not None and at_ns - known_ns > max_age else value
 
-    def _funding(self, k: int, place: Place, since_ns: int) -> float:
-        """Sum of the funding rates due after the bar before and up to this bar's close."""
-        points = self._points.get(self._own(k, FUNDING))
-        if points is None:
-            every = self._rules.funding_every_ns
-            instants = place.known_ns // every - since_ns // every
-            return instants * float(self._rules.funding_rate or 0.0)
-        first = bisect_right(points, since_ns, key=_time)
-        last = bisect_right(points, place.known_ns, key=_time)
-        return math.fsum(value for _, value in points[first:last])
-
     def _day_of(self, time_ns: int) -> int:
         stamp = np.array([time_ns], dtype=np.int64)
         return int(day_numbers(stamp, self._rules.time_zone, self._rules.day_start_ns)[0])
@@ -250,10 +272,22 @@ class Intake:
     def snapshot(self) -> bytes:
         """Everything that is needed to go on with the same bits."""
         waiting = [list(each) for each in self._waiting]
-        return msgspec.msgpack.encode(_Kept(self._last, waiting, self._points, self._day))
+        return msgspec.msgpack.encode(
+            _Kept(
+                self._last,
+                waiting,
+                self._points,
+                self._day,
+                [each.points for each in self._rates],
+                self._charged_ns,
+            )
+        )
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot."""
         kept = msgspec.msgpack.decode(data, type=_Kept)
         self._last, self._points, self._day = kept.last, kept.points, kept.day
+        self._charged_ns = kept.charged_ns
+        for rates, points in zip(self._rates, kept.rates, strict=True):
+            rates.points = points
         self._waiting = [deque(each) for each in kept.waiting]

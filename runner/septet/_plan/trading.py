@@ -27,7 +27,8 @@ LAYOUT: Final[Mapping[str, tuple[str, int]]] = {
     "D": ("int8", 3), "Y": ("float64", 3), "G": ("float64", 2), "S": ("float64", 2),
     "P": ("float64", 1), "A": ("float64", 1), "C": ("int64", 1), "B": ("float64", 2),
     "I": ("int64", 2), "LI": ("int64", 2), "LF": ("float64", 2), "R": ("int64", 1),
-    "N": ("int64", 1), "Q": ("int64", 1), "J": ("int64", 2), "W": ("float64", 2), "H": ("int64", 1),
+    "N": ("int64", 1), "Q": ("int64", 1), "J": ("int64", 2), "W": ("float64", 2),
+    "H": ("int64", 1), "U": ("float64", 2),
 }  # fmt: skip
 """Dtype and dimensions of the arrays of the layout."""
 TILE: Final = 2_048  # times whose wishes are told before they are traded
@@ -277,9 +278,10 @@ class Trading:
                 name: self._number(f"perpetual.{name}", getattr(perpetual, name, None))
                 for name in ("leverage", "maintenance", "liquidation_fee")
             },
-            "funding_column": (
-                self.observing.rows.x_row(Column("bar", "funding")) if funds else None
-            ),
+            **{
+                f"{name}_column": self.observing.rows.x_row(Column("bar", name)) if funds else None
+                for name in ("funding", "funding_before")
+            },
         }
 
     def _stops(self) -> dict[str, Any]:

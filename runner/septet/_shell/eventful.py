@@ -26,6 +26,7 @@ from septet._shell.learning import (
 from septet._shell.monitors import EventMonitors, RunMonitors
 from septet._shell.record import Record
 from septet._shell.session import Session
+from septet._shell.tape import FUNDING_BEFORE
 from septet._shell.watching import Watcher
 
 __all__ = ["barriers", "make_engine", "run_events", "window_of"]
@@ -37,12 +38,16 @@ def barriers(session: Session, start: int = 0) -> Iterator[Barrier]:
     """Yield the tape as events, in order."""
     tape, first = session.tape, session.first
     ks = np.arange(len(session.market.symbols))
+    funding = session.plan.assembly.rows.x.get(FUNDING_BEFORE)
     for begin in range(start, tape.times, STRETCH):
         T = tape.T[:, begin : begin + STRETCH]
         rows = T[layout.ROW :].T
         columns = np.ascontiguousarray(tape.X[ks, :, rows])
         facts = np.ascontiguousarray(tape.M[ks, :, rows])
         facts[rows < 0, layout.AGE] = -1
+        if funding is not None and len(ks) > 1:
+            due = tape.U[:, begin : begin + STRETCH].T
+            columns[..., funding][rows < 0] = due[rows < 0]
         decides = np.arange(begin, begin + len(columns)) >= first
         times = zip(
             T[layout.KNOWN].tolist(), T[layout.DAY].tolist(), columns, facts, decides.tolist(),

@@ -231,7 +231,7 @@ def _still_held(session: Session, state: Any, reason: int) -> dict[str, Any]:
         "quantity": (np.abs(units) / scale[k], np.abs(dust[d]) / scale[d]),
         "pnl": (gross - costs[0] - costs[1] - costs[2], made[d]),
         "fees": (costs[0], B[d, layout.DUST_FEES]),
-        "funding": (costs[1], nothing), "liquidation": (costs[2], nothing),
+        "funding": (costs[1], B[d, layout.DUST_FUNDING]), "liquidation": (costs[2], nothing),
         "slippage": (B[k, layout.TRADE_SLIPPAGE], B[d, layout.DUST_SLIPPAGE]),
         "reason": (np.full(len(k), reason), np.full(len(d), reason + 1)),
     }  # fmt: skip

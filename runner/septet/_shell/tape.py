@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,17 @@ import numpy.typing as npt
 
 from septet._data.align import column_as_of, missing_before, series_as_of, union_axis
 from septet._data.bars import BarTable, MarketData, SeriesTable
+from septet._data.funding import FundingRates
 from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
 from septet._plan.plan import Plan
 
-__all__ = ["DERIVED", "Tape", "TapeRules", "day_numbers", "make_tape"]
+__all__ = ["DERIVED", "FUNDING", "FUNDING_BEFORE", "Tape", "TapeRules", "day_numbers", "make_tape"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+FUNDING, FUNDING_BEFORE = "funding", "funding_before"
+"""Columns: the funding due inside a bar, and since the decision time before up to its open."""
 DAY_NS = 86_400_000_000_000
 WEEK_NS = 7 * DAY_NS
 MONDAY_NS = 4 * DAY_NS
@@ -34,12 +37,13 @@ DERIVED: Mapping[str, Callable[[Any], Any]] = {
 
 @dataclass
 class Tape:
-    """T, M and X of a run (see `septet._kernel.layout`), and the number of bars of each symbol."""
+    """T, M, X and U of a run (see `septet._kernel.layout`), and the number of bars of a symbol."""
 
     T: Ints
     M: Ints
     X: Floats
     lengths: tuple[int, ...]
+    U: Floats = field(default_factory=lambda: np.zeros((1, 1)))
 
     @property
     def times(self) -> int:
@@ -90,31 +94,44 @@ def _series(market: MarketData, name: str, symbol: str) -> SeriesTable | None:
     return own if own is not None else market.series.get(name)
 
 
-def _funding(table: BarTable, market: MarketData, terms: TapeRules) -> Floats:
-    """Sum of the funding rates due after the bar before and up to each bar's close."""
+def funding_of(market: MarketData, symbol: str, terms: TapeRules) -> FundingRates:
+    """Return the funding rates of a symbol."""
+    series = _series(market, FUNDING, symbol)
+    if series is not None:
+        return FundingRates.of_series(series.stamp_ns.tolist(), series.value.tolist())
+    return FundingRates(float(terms.funding_rate or 0.0), terms.funding_every_ns)
+
+
+def _due(rates: FundingRates, since: Ints, until: Ints) -> Floats:
+    """Funding due in each span; only spans that hold an instant are summed."""
+    found = np.zeros(len(until))
+    if rates.points is None:
+        held = until // rates.every_ns > since // rates.every_ns
+    else:
+        stamps = np.array([stamp for stamp, _ in rates.points], dtype=np.int64)
+        held = np.searchsorted(stamps, until, "right") > np.searchsorted(stamps, since, "right")
+    for i in np.flatnonzero(held & (until > since)).tolist():
+        found[i] = rates.due(int(since[i]), int(until[i]))
+    return found
+
+
+def _funding(name: str, table: BarTable, times: Ints, rates: FundingRates) -> Floats:
+    """Funding due inside each bar; or before it, since the decision time before."""
     if not len(table):
         return np.zeros(0)
-    before = np.concatenate(([table.open_ns[0]], table.known_ns[:-1]))
-    series = _series(market, "funding", table.symbol)
-    if series is not None:
-        total = np.concatenate(([0.0], np.cumsum(series.value)))
-        upto = np.searchsorted(series.stamp_ns, table.known_ns, side="right")
-        since = np.searchsorted(series.stamp_ns, before, side="right")
-        one, several = series.value[np.maximum(upto - 1, 0)], total[upto] - total[since]
-        return np.asarray(np.where(upto - since == 1, one, several))
-    every = terms.funding_every_ns
-    instants = table.known_ns // every - before // every
-    return np.asarray(instants * float(terms.funding_rate or 0.0))
+    rows = np.searchsorted(times, table.known_ns) - 1
+    before = np.where(rows >= 0, times[np.maximum(rows, 0)], table.open_ns)
+    if name == FUNDING_BEFORE:
+        return _due(rates, before, table.open_ns)
+    return _due(rates, np.maximum(before, table.open_ns), table.known_ns)
 
 
-def _column(name: str, table: BarTable, market: MarketData, terms: TapeRules) -> Floats:
+def _column(name: str, table: BarTable, market: MarketData) -> Floats:
     """One column of X for one symbol."""
     if name in BAR_COLUMNS:
         return np.asarray(getattr(table, name))
     if name in DERIVED:
         return np.asarray(DERIVED[name](table), dtype=np.float64)
-    if name == "funding":
-        return _funding(table, market, terms)
     if name.startswith("series:"):
         series = _series(market, name[7:], table.symbol)
         assert series is not None, name
@@ -129,6 +146,7 @@ def make_tape(plan: Plan, market: MarketData, terms: TapeRules | None = None) ->
     tables = [market.bars[symbol] for symbol in market.symbols]
     axis = union_axis(tables)
     width = max(len(table) for table in tables)
+    rates = [funding_of(market, symbol, rules) for symbol in market.symbols]
     names = sorted(plan.assembly.rows.x, key=plan.assembly.rows.x.__getitem__)
     T = np.empty((layout.ROW + len(tables), len(axis.time_ns)), np.int64)
     M = np.zeros((len(tables), layout.M_ROWS, width), np.int64)
@@ -147,8 +165,16 @@ def make_tape(plan: Plan, market: MarketData, terms: TapeRules | None = None) ->
             M[k, layout.MADE_UP, :n] = table.filled
         X[k, :, n:] = np.nan
         for row, name in enumerate(names):
-            X[k, row, :n] = _column(name, table, market, rules)
-    return Tape(T, M, X, tuple(len(table) for table in tables))
+            X[k, row, :n] = (
+                _funding(name, table, axis.time_ns, rates[k])
+                if name in (FUNDING, FUNDING_BEFORE)
+                else _column(name, table, market)
+            )
+    U = np.zeros((1, 1))
+    if FUNDING in names and len(tables) > 1:
+        before = np.concatenate((axis.time_ns[:1], axis.time_ns[:-1]))
+        U = np.array([_due(each, before, axis.time_ns) for each in rates])
+    return Tape(T, M, X, tuple(len(table) for table in tables), U)
 
 
 def _ages(missing: Ints, reset_after: int) -> Ints:

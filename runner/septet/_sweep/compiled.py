@@ -274,7 +274,7 @@ class _Place:
         assert self.stack.F is not None
         self.arrays = arrays_of(
             plan, self.state, LOG_ROWS + 64 * count,
-            T=tape.T, M=tape.M, X=tape.X, F=self.stack.F,
+            T=tape.T, M=tape.M, X=tape.X, U=tape.U, F=self.stack.F,
             D=np.zeros((count, rows.D, tape.width), np.int8),
             Y=np.empty((count, max(1, rows.Y), tape.width + 2 if rows.Y else 1)),
             G=np.zeros((1, max(1, len(self.samples)))), Q=self.samples,
