@@ -81,7 +81,7 @@ def in_the_process(patch: pytest.MonkeyPatch, core: Protected) -> None:
             await asyncio.sleep(0.01)
         raise ZeroDivisionError("a bug of the process")
 
-    patch.setattr(_Process, "_until_ended", broken)
+    patch.setattr(_Process, "_trade", broken)
 
 
 @pytest.mark.parametrize("breaks", [in_the_core, in_the_shell, in_the_journal, in_the_process])
