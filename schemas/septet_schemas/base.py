@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -16,7 +18,10 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-__all__ = ["Config", "Expression", "ExpressionMark", "Input", "InputMark", "Secret", "SecretRef"]
+__all__ = [
+    "Config", "Expression", "ExpressionMark", "Input", "InputMark", "Secret", "SecretRef",
+    "marks_of",
+]  # fmt: skip
 
 
 class Config(BaseModel):
@@ -66,6 +71,28 @@ class InputMark:
 @dataclass(frozen=True, slots=True)
 class ExpressionMark:
     """Marks a field that holds an expression over columns, compiled into the plan."""
+
+
+@cache
+def marks_of(config: type[Config]) -> Mapping[str, str]:
+    """Which fields of a config name columns (``input``) or hold expressions (``expression``)."""
+
+    def mark(annotation: Any, metadata: list[Any]) -> str:
+        for each in metadata:
+            if isinstance(each, InputMark):
+                return "input"
+            if isinstance(each, ExpressionMark):
+                return "expression"
+        for part in typing.get_args(annotation):
+            inner = mark(part, list(getattr(part, "__metadata__", ())))
+            if inner:
+                return inner
+        return ""
+
+    found = {
+        name: mark(info.annotation, info.metadata) for name, info in config.model_fields.items()
+    }
+    return {name: kind for name, kind in found.items() if kind}
 
 
 def _column(value: Any) -> Any:

@@ -17,6 +17,7 @@ from septet_plugins.execution.manifest import septet_execution
 from septet_plugins.features.manifest import FEATURES
 from septet_plugins.risk.manifest import septet_risk
 from septet_plugins.signals.manifest import septet_signals
+from tests.core.column_rules import session_with
 from tests.core.markets import Rough
 from tests.core.paths import by_batch, by_events, plainly
 from tests.core.properties import session_of_body
@@ -127,6 +128,8 @@ def test_every_switch_of_the_template_goes_both_ways(monkeypatch, tmp_path):
             assert session.plan.assembly.text
         assert plan_of(session.loaded, tables=False, curve=False).assembly.text  # of a sweep
         assert plan_of(session.loaded, external=True).assembly.text
+    session = session_with({"several": True})  # rules of others, which read columns
+    assert plan_of(session.loaded, external=True).assembly.text
     assert len(switches.places) > 60
     assert switches.one_sided() == []
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 from septet._kernel.step import helper
 from septet.errors import PluginError
 from septet.hookspecs import Kind
-from septet_schemas.base import Config
+from septet_schemas.base import Config, marks_of
 
 __all__ = [
     "VOCABULARY",
@@ -121,7 +121,7 @@ VOCABULARY: Final[Mapping[str, Mapping[str, str]]] = {
         "k": "number of the symbol",
         "now_ns": "decision time, nanoseconds (int64)",
         "entries_this_minute": "orders already sent in this minute of market time",
-        "limit_price": "the order's limit price, NaN for a market order (quote)",
+        "limit_price": "the order's limit price, NaN for a market order and for a cap (quote)",
         **_ACCOUNT,
         **_SYMBOL,
     },
@@ -349,11 +349,33 @@ def _refuse_unknown_names(step: Step) -> None:
         )
 
 
+def _refuse_columns_of_a_halt(step: Step) -> None:
+    """Refuse a halt that reads columns: it is tested once for the run, and they are of a symbol.
+
+    Raises
+    ------
+    PluginError
+        With the line of the function and the keys that name columns.
+    """
+    config: type[Config] = step.config
+    function, marked = step.function, marks_of(config)
+    if step.kind != "halt" or not marked:
+        return
+    assert function is not None
+    place = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
+    raise PluginError(
+        f"{place}: the halt {function.__name__} reads columns ({', '.join(marked)}); a halt is "
+        "tested once for all symbols, and a column belongs to one",
+        hint=f"words of a halt: {', '.join(sorted(VOCABULARY['halt']))}",
+    )
+
+
 def _step_decorator(kind: Any) -> Callable[..., Callable[[Callable[..., Any]], Step]]:
     def declare(config: type[Config], **options: Any) -> Callable[[Callable[..., Any]], Step]:
         def wrap(function: Callable[..., Any]) -> Step:
             step = Step(kind, config, function, **options)
             _refuse_unknown_names(step)
+            _refuse_columns_of_a_halt(step)
             return step
 
         return wrap

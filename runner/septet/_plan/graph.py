@@ -6,20 +6,18 @@ nodes (same step, same config, same inputs) are one node, computed once.
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from septet._config.expressions import Expr, look_back, names_in, parse_expression
 from septet._host.declare import Inner, Memory, Step
 from septet.errors import ConfigError, Problem
-from septet_schemas.base import Config, ExpressionMark, InputMark
+from septet_schemas.base import Config, marks_of
 from septet_schemas.blocks import UseBlock
 from septet_schemas.units import Span
 
-__all__ = ["BAR_COLUMNS", "Column", "Graph", "Node", "Resolve", "marks_of", "number_of"]
+__all__ = ["BAR_COLUMNS", "Column", "Graph", "Node", "Resolve", "number_of"]
 
 BAR_COLUMNS = ("open", "high", "low", "close", "volume")
 TIME_COLUMNS = ("slot", "session", "week", "seconds")
@@ -69,28 +67,6 @@ class Node:
     def width(self) -> int:
         """Number of output columns."""
         return max(1, len(self.outputs))
-
-
-@cache
-def marks_of(config: type[Config]) -> Mapping[str, str]:
-    """Which fields of a config name columns (``input``) or hold expressions (``expression``)."""
-
-    def mark(annotation: Any, metadata: list[Any]) -> str:
-        for each in metadata:
-            if isinstance(each, InputMark):
-                return "input"
-            if isinstance(each, ExpressionMark):
-                return "expression"
-        for part in typing.get_args(annotation):
-            inner = mark(part, list(getattr(part, "__metadata__", ())))
-            if inner:
-                return inner
-        return ""
-
-    found = {
-        name: mark(info.annotation, info.metadata) for name, info in config.model_fields.items()
-    }
-    return {name: kind for name, kind in found.items() if kind}
 
 
 def number_of(value: Any, bar_ns: int) -> Scalar | None:

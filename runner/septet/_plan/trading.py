@@ -13,11 +13,13 @@ from septet._host.declare import Step, World
 from septet._kernel import frames, layout, ledger, match, maths
 from septet._plan.binding import Binder
 from septet._plan.expressions import render_expression
-from septet._plan.graph import Column, Graph, Node, Resolve, marks_of
+from septet._plan.graph import Column, Graph, Node, Resolve
 from septet._plan.observe import Observing
 from septet._plan.reasons import FIXED_REASONS, MODEL_REASONS, OUTSIDE_REASONS
 from septet._plan.terms import Terms
 from septet._plan.text import ARRAYS, listed
+from septet._plan.words import OF_ACCOUNT, WORDS
+from septet_schemas.base import marks_of
 from septet_schemas.blocks import UseBlock
 
 __all__ = ["Trading"]
@@ -36,34 +38,6 @@ CAPS = ("position", "groups", "correlated", "gross_exposure")
 DECIDES_WHILE_HELD = ("after", "below", "renews", "rebalance", "exits")
 HALT_DEEDS: Final = {"flatten": 0, "block_entries": 1, "cancel_all": 2}
 EXPLAINED: Final = 5  # named slots of a sizing's state that an order's row keeps
-PRICED: Final = {
-    "equity": "equity", "cash": "cash", "gross": "gross", "price": "price", "side": "side",
-    "held": "held / scale", "notional": "notional", "fee": "fee", "slippage": "slippage",
-    "cost": "cost",
-}  # fmt: skip
-WORDS: Final[Mapping[str, Mapping[str, str]]] = {
-    "signal": {
-        "up": "up", "down": "down", "confidence": "confidence", "side": "side",
-        "held_bars": "I[k, HELD]", "average_price": "B[k, AVERAGE]", "price": "price",
-    },
-    "sizing": {**PRICED, "up": "up", "down": "down", "confidence": "confidence"},
-    "limit": {
-        **PRICED, "wanted": "side * wanted", "cash_available": "cash_available", "k": "k",
-        "now_ns": "now_ns", "entries_this_minute": "sent", "limit_price": "limit_price",
-    },
-    "stop": {
-        "average_price": "average_price", "high_water": "high_water", "side": "side",
-        "entry_ns": "entry_ns", "now_ns": "now_ns",
-    },
-    "halt": {
-        "equity": "equity", "peak": "A[PEAK]", "day_base": "A[DAY_BASE]", "now_ns": "now_ns",
-        "losses_in_a_row": "C[LOSSES]",
-    },
-    "order": {"side": "side", "price": "price", "tick": "B[k, TICK]"},
-}  # fmt: skip
-"""What the words of each kind's vocabulary are called in the text."""
-OF_ACCOUNT: Final = {"side", "held_bars", "average_price"}
-"""Words that tell a signal of the account; without them it can be asked ahead of time."""
 
 
 class Trading:
@@ -140,8 +114,10 @@ class Trading:
         return Column("node", "slippage.volatility", "", node.number)
 
     def _columns_of_rules(self) -> Iterator[Column]:
-        """Yield what signal, sizing and model read: all of it must be ready before a decision."""
-        for block in (self.terms.signal, self.terms.sizing):
+        """Yield what the rules and the model read: all of it must be ready before a decision."""
+        terms = self.terms
+        rules = (*terms.limits.values(), *terms.stops.values(), *terms.halts.values())
+        for block in (terms.signal, terms.sizing, *rules, terms.order):
             for name, kind in marks_of(type(block.config)).items():
                 value = getattr(block.config, name)
                 if value is None:
@@ -151,9 +127,9 @@ class Trading:
                 else:
                     for each in names_in(parse_expression(value)):
                         yield self.graph.column(str(each))
-        if self.terms.has_model:
+        if terms.has_model:
             every = [name for names in self.graph.feature_columns.values() for name in names]
-            for name in self.terms.model_inputs or every:
+            for name in terms.model_inputs or every:
                 yield self.graph.column(name)
 
     # ------------------------------------------------------------------ binding
@@ -167,14 +143,16 @@ class Trading:
         return None if value is None else self.binder.number(key, value)
 
     def _call(
-        self, block: UseBlock, key: str, *, views: dict[str, str] | None = None, **more: str
-    ) -> str:
+        self, block: UseBlock, key: str, *, views: dict[str, str] | None = None,
+        cursor: str = "i", **more: str,
+    ) -> str:  # fmt: skip
         """Bind a step of the trading part: inputs and expressions are values at the cursor.
 
         With `views` the columns are read through local names, which are collected there.
         """
         step: Step = block.declaration
         words = {**WORDS[step.kind], "symbols": str(self.symbols), **more}
+        words["bar_ns"] = str(self.terms.bar_ns)
         for name, kind in marks_of(type(block.config)).items():
             if name not in step.parameters:
                 continue
@@ -182,27 +160,31 @@ class Trading:
             if value is None:
                 words[name] = "0.0" if kind == "expression" else "nan"
             elif kind == "input":
-                words[name] = self._scalar(value, 0, views)
+                words[name] = self._scalar(value, 0, views, cursor)
             else:
-                words[name] = self._expression(value, f"{key}.{name}", views)
+                words[name] = self._expression(value, f"{key}.{name}", views, cursor)
         return self.binder.call(
             step, block.config, block.use, words, key, distribution=block.distribution
         )
 
-    def _scalar(self, name: str, back: int, views: dict[str, str] | None) -> str:
+    def _scalar(self, name: str, back: int, views: dict[str, str] | None, cursor: str = "i") -> str:
         """Text of a column at the cursor, read directly or through a local view."""
         column = self.graph.column(name)
+        if cursor != "i":  # read a bar before: history must reach one bar further back
+            self.look_back = max(self.look_back, back + 1)
         if views is None:
-            return self.observing.scalar(column, "i", back)
+            return self.observing.scalar(column, cursor, back)
         local, text = self.observing.view(column)
         views[local] = text
         return f"{local}[at(i - {back})]" if back else f"{local}[at(i)]"
 
-    def _expression(self, value: str, key: str, views: dict[str, str] | None = None) -> str:
+    def _expression(
+        self, value: str, key: str, views: dict[str, str] | None = None, cursor: str = "i"
+    ) -> str:
         tree = parse_expression(value)
         text = render_expression(
             tree,
-            lambda name, back: self._scalar(name, back, views),
+            lambda name, back: self._scalar(name, back, views, cursor),
             lambda number: self.binder.number(key, number),
         )
         self.observing.import_language(text)
@@ -212,7 +194,7 @@ class Trading:
             return text
         if views is not None:
             views["ages"] = "M[k, AGE]"
-        age = "M[k, AGE, i]" if views is None else "ages[at(i)]"
+        age = f"M[k, AGE, {cursor}]" if views is None else "ages[at(i)]"
         return f"{text} if {age} >= {back} else nan"
 
     # ------------------------------------------------------------------ what the template reads
@@ -287,14 +269,17 @@ class Trading:
     def _stops(self) -> dict[str, Any]:
         groups: dict[str, list[dict[str, Any]]] = {"stop": [], "target": [], "exit": []}
         for name, block in self.terms.stops.items():
-            call = self._call(block, f"risk.stops.{name}")
             role = block.declaration.role or "stop"
+            # an exit is decided at the close; a level is met by the bar that follows
+            cursor = "i" if role == "exit" else "known"
+            call = self._call(block, f"risk.stops.{name}", cursor=cursor)
             groups[role].append({"code": self._reason(name), "call": call})
         trails = any("high_water" in b.declaration.parameters for b in self.terms.stops.values())
-        resting = groups["stop"] or groups["target"]
+        resting = groups["stop"] + groups["target"]
         return {
             "protective": groups["stop"], "targets": groups["target"], "exits": groups["exit"],
             "protects": bool(resting) or not self.terms.spot, "tracks_best": trails,
+            "levels_read": any(re.search(r"\bknown\b", each["call"]) for each in resting),
         }  # fmt: skip
 
     def _exits(self) -> dict[str, Any]:
@@ -329,6 +314,8 @@ class Trading:
                 correlates = True
                 more["correlations"] = f"read_only(A[{self.correlations}:{self.scratch}])"
                 lines.append(self._correlate(name, block))
+            if step.role != "wire" and "entries_this_minute" in step.parameters:
+                lines.append("sent = C[SENT]")
             call = self._call(block, f"risk.limits.{name}", **more)
             (wires if step.role == "wire" else caps).append(
                 {"code": self._reason(name), "call": call}
