@@ -17,7 +17,7 @@ import msgspec
 __all__ = [
     "COMMANDS", "EVENTS", "About", "Acked", "Alerted", "Amend", "BarClosed", "BarrierReached",
     "Cancel", "CancelAll", "CancelFailed", "Changed", "Command", "Decided", "Event", "FeedChanged",
-    "Filled", "FiltersChanged", "Fired", "Gapped", "Holdings", "Lifted", "ModelFailed",
+    "Filled", "FiltersChanged", "Fired", "Funded", "Gapped", "Holdings", "Lifted", "ModelFailed",
     "ModelReady", "NotFound", "OpenOrders", "Operated", "OrderKind", "OrderSeen", "OrderState",
     "Placed", "Printed", "Quarantined", "Query", "Quoted", "Refresh", "Refused", "Ruled",
     "SeriesPoint", "Skewed", "Started", "Submit", "Ticked", "Traded", "Train", "Uncertain",
@@ -532,7 +532,10 @@ class Changed(Command, frozen=True, kw_only=True, tag="changed"):
 
 
 class Traded(Command, frozen=True, kw_only=True, tag="traded"):
-    """A fill was booked: what was executed, its fee, and the position net of fees after it."""
+    """A fill was booked: what was executed, its fee, and the position net of fees after it.
+
+    `liquidation` is what a liquidation cost beside the fill (quote).
+    """
 
     order: int
     symbol: int
@@ -546,6 +549,20 @@ class Traded(Command, frozen=True, kw_only=True, tag="traded"):
     market_ns: int
     maker: bool = False
     reason: str = ""
+    liquidation: float = 0.0
+
+
+class Funded(Command, frozen=True, kw_only=True, tag="funded"):
+    """Funding was booked: `amount` left the cash (quote); below zero it was received.
+
+    It is `rate` of what was held, signed, valued at `price`: the last known mark.
+    """
+
+    time_ns: int
+    symbol: int
+    amount: float
+    rate: float
+    price: float
 
 
 class Fired(Command, frozen=True, kw_only=True, tag="fired"):
@@ -576,5 +593,5 @@ class Alerted(Command, frozen=True, kw_only=True, tag="alerted"):
 
 COMMANDS = (
     Submit | Cancel | Amend | CancelAll | Query | Refresh | Wake | Train | Watched | Decided | Ruled
-    | Placed | Changed | Traded | Fired | Lifted | Alerted
+    | Placed | Changed | Traded | Funded | Fired | Lifted | Alerted
 )  # fmt: skip

@@ -31,10 +31,31 @@ execution:
 """
 
 
+PERPETUAL = """\
+version: 1
+name: told
+account: {type: perpetual}
+universe: {symbols: [AAA/USDT, BBB/USDT], bar: 1h}
+data: {candles: {use: synthetic, bars: 900, volatility: 99%, gaps: 2}}
+features: {fast: {use: sma, period: 5}, slow: {use: sma, period: 20}}
+signal: {use: rules, long_if: "fast > slow", short_if: "fast < slow"}
+risk:
+  sizing: {use: fixed_fraction, fraction: 40%}
+  limits: {position: 80%, gross_exposure: 80%}
+perpetual: {leverage: 30, maintenance: 1%, funding: {rate: 5bps, every: 2h}}
+execution: {simulation: {fee: {maker: 10bps, taker: 20bps}, slippage: 5bps}}
+"""
+"""Short and long, with gaps, funding between two bars, and liquidations."""
+
+
 def told(folder: Path, *, paid_in: str) -> tuple[RunResult, Path]:
-    """Run both; return the backtest's result and the folder of the paper run."""
+    """Run both; return the backtest's result and the folder of the paper run.
+
+    `paid_in` says what the fee of a spot account is paid in, or ``perpetual``.
+    """
     path = folder / "told.yaml"
-    path.write_text(STRATEGY.format(paid_in=paid_in), encoding="utf-8")
+    text = PERPETUAL if paid_in == "perpetual" else STRATEGY.format(paid_in=paid_in)
+    path.write_text(text, encoding="utf-8")
     loaded = load(path)
     result = backtest(loaded)
     session, facts = open_session(loaded), result.facts

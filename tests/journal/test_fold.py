@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ QUOTE = m.Quoted(
 )
 
 
-@pytest.fixture(scope="module", params=["quote", "received"])
+@pytest.fixture(scope="module", params=["quote", "received", "perpetual"])
 def both(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Any, LiveRun]:
@@ -44,6 +45,30 @@ def test_the_tables_are_those_of_the_engine(both: tuple[Any, LiveRun], name: str
     if name == "orders":  # what an order asked for is not in the journal where nothing is sent
         expected, found = expected.drop(NOT_TOLD), found.drop(NOT_TOLD)
     assert found.equals(expected, null_equal=True)
+
+
+def test_the_results_of_all_trades_are_what_the_equity_gained(both: tuple[Any, LiveRun]) -> None:
+    result, run = both
+    trades, capital = run.table("trades"), result.facts.initial_capital
+    gained = float(run.table("equity")["equity"][-1]) - capital
+    assert math.fsum(trades["pnl"]) == pytest.approx(gained, rel=0.0, abs=1e-9 * capital)
+    is_perpetual = result.resolved["account"]["type"] == "perpetual"
+    for name in ("funding", "liquidation"):
+        assert bool(trades[name].abs().sum() > 0.0) is is_perpetual, name
+        assert run.summary[name] == pytest.approx(float(frames_of(result)["trades"][name].sum()))
+
+
+def test_funding_without_an_open_trade_is_part_of_none() -> None:
+    """A position that was closed before its funding was booked, and one of less than a lot."""
+    funding = m.Funded(time_ns=70, symbol=0, amount=-3.0, rate=-0.01, price=150.0)
+    fold = _folded(
+        (QUOTE, [_traded(0, "buy", 2.0, 100.0, 2.0), funding]),
+        (QUOTE, [_traded(1, "sell", 2.0, 110.0, 0.0), funding]),
+    )
+    trades = fold.trade_columns()
+    assert trades["exit_reason"] == ["", "dust"]
+    assert trades["funding"] == [-3.0, -3.0]
+    assert trades["pnl"] == [20.0 - 2.0 + 3.0, 3.0]
 
 
 def _folded(*rows: tuple[m.Event, Sequence[m.Command]]) -> Fold:

@@ -21,6 +21,7 @@ from septet._core.events import (
     Curve,
     Decision,
     Event,
+    Funded,
     Halted,
     Lifted,
     OrderEnded,
@@ -433,13 +434,18 @@ class Engine:
                     why, price, _ = known[order]
                     known[order] = (why, price, self._is_given_up(ended, why))
             elif kind == layout.FILL:
-                units, price, fee, got = values[:4]
+                units, price, fee, got, _, charge = values[:6]
                 if held is None:
                     held = self._held_before(LI, LF)
                 held[k] += got
                 found.append(
-                    Traded(time_ns, k, order, units, price, fee, got, held[k], code == 1, reason)
-                )
+                    Traded(
+                        time_ns, k, order, units, price, fee, got, held[k], code == 1, reason,
+                        charge if charge == charge else 0.0,
+                    )
+                )  # fmt: skip
+            elif kind == layout.FUNDING:
+                found.append(Funded(time_ns, k, *values[:3]))
             elif kind == layout.HALT:
                 found.append(Halted(time_ns, order, values[0]))
             elif kind == layout.LIFT:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "BY_HAND", "Barrier", "Command", "Curve", "Decision", "Event", "Halted", "Lifted",
+    "BY_HAND", "Barrier", "Command", "Curve", "Decision", "Event", "Funded", "Halted", "Lifted",
     "OrderEnded", "Place", "Traded", "Working",
 ]  # fmt: skip
 
@@ -73,7 +73,7 @@ class Traded(msgspec.Struct, frozen=True, gc=False):
     """A part of an order was filled: `got` units arrived, `held` is the position after it.
 
     Where `got` differs from `units`, the fee was kept back in the base currency, and `fee`
-    (quote) is what that was worth.
+    (quote) is what that was worth. `liquidation` is charged beside it (quote).
     """
 
     time_ns: int
@@ -86,6 +86,17 @@ class Traded(msgspec.Struct, frozen=True, gc=False):
     held: float
     maker: bool
     reason: int
+    liquidation: float
+
+
+class Funded(msgspec.Struct, frozen=True, gc=False):
+    """Funding left the cash: `amount` (quote), `rate` of what was held, valued at `price`."""
+
+    time_ns: int
+    symbol: int
+    amount: float
+    rate: float
+    price: float
 
 
 class Halted(msgspec.Struct, frozen=True, gc=False):
@@ -144,4 +155,4 @@ class Working(msgspec.Struct, frozen=True, gc=False):
     reason: int
 
 
-Command = Place | OrderEnded | Traded | Halted | Lifted
+Command = Place | OrderEnded | Traded | Funded | Halted | Lifted

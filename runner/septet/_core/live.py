@@ -392,6 +392,8 @@ class LiveCore:
                     self._order_ended(each)
                 case core.Traded():
                     self._traded(each, fill)
+                case core.Funded():
+                    self._out.append(telling.funded(each))
                 case core.Halted():
                     self._halted(each)
                 case core.Lifted():

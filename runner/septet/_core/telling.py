@@ -11,7 +11,18 @@ from septet._core import events as core
 from septet._core.wiring import Names
 from septet._kernel import layout
 
-__all__ = ["DOES", "ENDS", "KINDS", "STATUS_OF", "decided", "halted", "placed", "ruled", "traded"]
+__all__ = [
+    "DOES",
+    "ENDS",
+    "KINDS",
+    "STATUS_OF",
+    "decided",
+    "funded",
+    "halted",
+    "placed",
+    "ruled",
+    "traded",
+]
 
 KINDS: Final[Sequence[Any]] = ("market", "limit", "stop", "stop_limit")
 ENDS: Final[dict[int, Any]] = {
@@ -94,4 +105,13 @@ def traded(
         quantity=abs(each.units) / scale, price=each.price, fee=fee, fee_currency=currency,
         position=each.held / scale, market_ns=each.time_ns, maker=each.maker,
         reason=names.reasons[each.reason] if each.reason >= 0 else "", trace=trace,
+        liquidation=each.liquidation,
+    )  # fmt: skip
+
+
+def funded(each: core.Funded) -> m.Funded:
+    """Return what funding took from the cash."""
+    return m.Funded(
+        time_ns=each.time_ns, symbol=each.symbol, amount=each.amount, rate=each.rate,
+        price=each.price,
     )  # fmt: skip

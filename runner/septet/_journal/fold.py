@@ -113,8 +113,8 @@ class Fold:
             m.FiltersChanged: self._filters, m.ModelReady: self._model,
             m.Submit: self._submit, m.Amend: self._amend, m.Decided: self._decided,
             m.Ruled: self._ruled, m.Placed: self._placed, m.Changed: self._changed,
-            m.Traded: self._traded, m.Fired: self._fired, m.Lifted: self._lifted,
-            m.Alerted: self._alerted, m.Watched: self._watched,
+            m.Traded: self._traded, m.Funded: self._funded, m.Fired: self._fired,
+            m.Lifted: self._lifted, m.Alerted: self._alerted, m.Watched: self._watched,
         }  # fmt: skip
 
     def take(self, entries: Iterable[Entry]) -> Fold:
@@ -283,12 +283,18 @@ class Fold:
         self.fills.append(
             (
                 row.market_ns, row.symbol, venue, order.order_id, row.trade_id, row.side, gross,
-                row.price, row.fee, row.fee_currency, 0.0, "maker" if row.maker else "taker",
+                row.price, row.fee, row.fee_currency, row.liquidation,
+                "maker" if row.maker else "taker",
             )
         )  # fmt: skip
         reason, away = row.reason or order.reason, row.price - order.decision_price
         slippage = away * (gross if row.side == "buy" else -gross) if away == away else 0.0
-        self.trades.fill(row.symbol, got, row.price, fee_quote, row.market_ns, reason, slippage)
+        self.trades.fill(
+            row.symbol, got, row.price, fee_quote, row.market_ns, reason, slippage, row.liquidation
+        )
+
+    def _funded(self, row: m.Funded) -> None:
+        self.trades.fund(row.symbol, row.amount)
 
     def _moved(self, row: m.Traded, executed: m.Filled | None) -> tuple[float, float, float]:
         """Units that arrived (signed), the quantity before a fee in the base, the quote's fee."""

@@ -50,6 +50,7 @@ class _Position:
     slippage: float = 0.0
     dust_cost: float = 0.0
     dust_fees: float = 0.0
+    dust_funding: float = 0.0
     dust_slippage: float = 0.0
 
     def book_dust(self, amount: float, price: float, fee: float, slippage: float) -> None:
@@ -77,7 +78,7 @@ class TradeBook:
 
     def fill(
         self, k: int, units: float, price: float, fee: float, time_ns: int, reason: str,
-        slippage: float = 0.0,
+        slippage: float = 0.0, liquidation: float = 0.0,
     ) -> None:  # fmt: skip
         """Book the units that arrived (signed, net of a fee in the base); the rest in the quote."""
         of = self.instruments.setdefault(k, Instrument())
@@ -87,6 +88,7 @@ class TradeBook:
             return
         before, after = held.units, held.units + units
         held.units = after
+        held.liquidation += liquidation
         if held.side == 0:
             if abs(after) < lot or after * units <= 0.0:  # dust before, dust after
                 held.book_dust(units / scale, price, fee, slippage)
@@ -121,8 +123,13 @@ class TradeBook:
         held.fees, held.slippage = fee, slippage
 
     def fund(self, k: int, paid: float) -> None:
-        """Charge what funding took from the open trade of a symbol (quote)."""
-        self._held[k].funding += paid
+        """Charge funding (quote) to the open trade of a symbol; without one it is part of none."""
+        held = self._held.setdefault(k, _Position())
+        if held.side != 0:
+            held.funding += paid
+        else:  # the position was closed before it was booked, or is less than a lot
+            held.dust_cost += paid
+            held.dust_funding += paid
 
     @staticmethod
     def _open(held: _Position, units: float, price: float, time_ns: int) -> None:
@@ -166,8 +173,8 @@ class TradeBook:
                 rests.append(
                     (
                         k, "short" if dust < 0.0 else "long", time_ns, mark, time_ns, mark,
-                        abs(dust) / scale, made, held.dust_fees, 0.0, 0.0, held.dust_slippage,
-                        "dust",
+                        abs(dust) / scale, made, held.dust_fees, held.dust_funding, 0.0,
+                        held.dust_slippage, "dust",
                     )
                 )  # fmt: skip
         return rows + rests

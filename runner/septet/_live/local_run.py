@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from septet import messages as m
@@ -80,6 +80,7 @@ class LocalRun:
         self.market: MarketDesk | None = None
         self.build: Any = None
         self.training: Any = None
+        self._pay_funding: Callable[[m.Funded], None] | None = None
         self._reconciling: Rows | None = None
         self._history: list[m.Event] = []
         self._begins, self._given, self._first = True, False, True

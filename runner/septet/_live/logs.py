@@ -268,6 +268,10 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
                 f"holds {_number(command.position)}"
             )
             return "info", "fill", {"text": text, "order": _order(command.order)}
+        case m.Funded():
+            verb = "pays" if command.amount > 0.0 else "receives"
+            text = f"{symbol} {verb} {_number(abs(command.amount))} of funding"
+            return "info", "funding", {"text": text, "symbol": symbol}
         case m.Changed():
             level = _LEVEL_OF_STATE.get(command.state, "info")
             order = command.client_id or _order(command.order)

@@ -298,6 +298,10 @@ class PaperVenue:
         self._shown[k, -1.0] = self._account.side(k, seen.bid, bids, share)
         self._meet(k, seen.venue_ns)
 
+    def funded(self, paid: m.Funded) -> None:
+        """Take the funding that the core booked: it says what is due, the account pays it."""
+        self._account.pay_funding(paid.amount)
+
     def silent(self, symbol: str) -> None:
         """Forget what a symbol showed: its stream is down or its book is not valid."""
         k = self._numbers.get(symbol, -1)

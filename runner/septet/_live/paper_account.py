@@ -93,6 +93,10 @@ class PaperAccount:
             self._B[k, layout.UNITS] = units.get(k, 0.0)
             self._I[k, layout.OPEN_SIDE] = 0
 
+    def pay_funding(self, amount: float) -> None:
+        """Take funding from the cash; below zero it is received."""
+        self._A[layout.CASH] -= amount
+
     def held(self, k: int) -> float:
         """Return the position in units, signed."""
         return float(self._B[k, layout.UNITS])

@@ -28,6 +28,7 @@ from septet._learn.walk import EXPIRED, NO_MODEL, NOT_FINITE, OK, answers
 from septet._live.build import Build
 from septet._live.replay import JOURNAL, Difference, Progress, Replayed, build_again, compare, shown
 from septet._live.start import fingerprints_of
+from septet._shell.tape import FUNDING_BEFORE
 
 __all__ = ["shadow"]
 
@@ -95,13 +96,16 @@ def _window_over(plan: Any, state: Any, taken: _Taken) -> Window:
     size = max(len(taken.barriers), *taken.widths) + 1
     columns = taken.barriers[0].columns.shape[1] if taken.barriers else layout.X_FIXED
     window = Window(plan, columns, 1, size, state)
-    T, M, X = (window.arrays[name] for name in "TMX")
+    T, M, X, U = (window.arrays[name] for name in "TMXU")
+    before = plan.assembly.rows.x.get(FUNDING_BEFORE)
     rows = [0] * len(taken.widths)
     for t, barrier in enumerate(taken.barriers):
         T[layout.KNOWN, t], T[layout.DAY, t] = barrier.time_ns, barrier.day
         for k in range(len(rows)):
             if barrier.facts[k, layout.AGE] < 0:
                 T[layout.ROW + k, t] = -1
+                if before is not None:
+                    U[k, t] = barrier.columns[k, before]
                 continue
             i = rows[k]
             rows[k] = i + 1
@@ -172,7 +176,7 @@ def _state_at(event: m.ModelReady | m.ModelFailed | None, time_ns: int) -> int:
 def _compared(
     journal: Reader, core: LiveCore, changed: tuple[str, ...], progress: Progress | None
 ) -> Replayed:
-    """Compare the rows of decisions and curve; what else is said is replay's to compare."""
+    """Compare the rows of decisions, curve and funding; the rest is for replay to compare."""
     entries = decisions = commands = differences = 0
     first: Difference | None = None
     for entry in shown(journal, progress):
@@ -192,7 +196,9 @@ def _compared(
 
 
 def _rows(commands: Sequence[m.Command]) -> list[m.Command]:
-    return [each for each in commands if isinstance(each, m.Watched | m.Decided | m.Ruled)]
+    return [
+        each for each in commands if isinstance(each, m.Watched | m.Decided | m.Ruled | m.Funded)
+    ]
 
 
 def _only(entry: Entry, commands: Sequence[m.Command]) -> Entry:

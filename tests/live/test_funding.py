@@ -1,0 +1,89 @@
+"""Perpetuals in paper: the funding that is booked stands in the journal, and everything adds up."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from septet import messages as m
+from septet._config import load
+from septet._journal.reader import Reader
+from septet._live.replay import JOURNAL, replay
+from septet._live.shadow import shadow
+from septet._shell.backtest import backtest
+from septet._shell.session import open_session
+from septet._store.live import LiveRun
+from tests.journal.journalled import PERPETUAL
+from tests.live.diffs import shelf
+from tests.live.test_monitoring import Runner
+from tests.live.test_paper import desk
+
+
+def _funded(folder: Path) -> list[m.Funded]:
+    with Reader(folder / JOURNAL) as journal:
+        rows = [each for entry in journal.read() for each in entry.commands]
+    return [each for each in rows if isinstance(each, m.Funded)]
+
+
+def _adds_up(folder: Path, capital: float) -> None:
+    """Every trade's result, and every funding, is in the equity; and nothing else is."""
+    run, funded = LiveRun(folder), _funded(folder)
+    trades = run.table("trades")
+    gained = float(run.table("equity")["equity"][-1]) - capital
+    assert trades["funding"].abs().sum() > 0.0
+    assert math.fsum(trades["pnl"]) == pytest.approx(gained, rel=0.0, abs=1e-9 * capital)
+    paid = math.fsum(each.amount for each in funded)
+    assert math.fsum(trades["funding"]) == pytest.approx(paid, rel=0.0, abs=1e-9 * capital)
+    assert run.summary["funding"] == pytest.approx(paid, rel=0.0, abs=1e-9 * capital)
+
+
+@pytest.fixture(scope="module")
+def at_bars(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """A backtest, and a paper run of its bars that goes on from snapshots now and then."""
+    folder = tmp_path_factory.mktemp("funded")
+    path = folder / "told.yaml"
+    path.write_text(PERPETUAL, encoding="utf-8")
+    result = backtest(load(path))
+    runner = Runner(load(path, mode="paper"), folder, open_session(load(path)), snapshots=97)
+    runner.run(int(result.equity["time"][0]))
+    return result, folder
+
+
+def test_fills_at_the_next_open_add_up_as_in_the_backtest(at_bars: tuple[Any, Path]) -> None:
+    result, folder = at_bars
+    _adds_up(folder, result.facts.initial_capital)
+    equity = LiveRun(folder).table("equity")
+    assert equity["equity"].to_list() == list(result.equity["equity"])
+
+
+def test_replay_and_shadow_book_the_same_funding(at_bars: tuple[Any, Path]) -> None:
+    """Symbols without a bar pay as well: the shadow lays out what they owe."""
+    _, folder = at_bars
+    for prove in (replay, shadow):
+        found = prove(folder)
+        assert found.differences == 0, str(found.first)
+
+
+def test_fills_at_quotes_add_up(tmp_path: Path) -> None:
+    shelf("perpetual-trend", tmp_path, external=True)
+    folder = tmp_path / "live"
+    _adds_up(folder, 10_000.0)
+    for prove in (replay, shadow):
+        found = prove(folder)
+        assert found.differences == 0, str(found.first)
+
+
+def test_the_paper_venue_pays_the_funding_that_the_ledger_booked() -> None:
+    """Else the account and the ledger drift apart until entries are blocked."""
+
+    async def paid() -> float:
+        it = await desk(spot=False)
+        before = (await it.balances())["USDT"][0]
+        it.venue.funded(m.Funded(time_ns=1, symbol=0, amount=-40.0, rate=-0.1, price=400.0))
+        return (await it.balances())["USDT"][0] - before
+
+    assert asyncio.run(paid()) == pytest.approx(40.0)
