@@ -19,6 +19,7 @@ import pytest
 
 from septet import messages as m
 from septet._drill.venue.config import Fault, Fees
+from septet._journal.form import FORMAT
 from septet._live import start as begin
 from septet._live.kill import HALT, ask_halt
 from septet._live.replay import replay
@@ -172,13 +173,13 @@ def test_s5_another_schema(run: Live) -> None:
     stop(run)
     for number in range(FEW):
         with closing(sqlite3.connect(run.journal)) as db:
-            db.execute(f"PRAGMA user_version = {2 + number}")
+            db.execute(f"PRAGMA user_version = {FORMAT + 1 + number}")
         code, out = run.septet("run", *run.words)
         assert code == 2, out
         assert "hint" in out or "septet" in out
         held("S5")
     with closing(sqlite3.connect(run.journal)) as db:
-        db.execute("PRAGMA user_version = 1")
+        db.execute(f"PRAGMA user_version = {FORMAT}")
     run.start()
     run.trade()
     run.settle()

@@ -10,6 +10,7 @@ import pytest
 
 from septet import messages as m
 from septet._journal import log
+from septet._journal.form import FORMAT
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet.errors import InputError, JournalError
@@ -185,14 +186,16 @@ def test_the_lock_does_not_live_on_in_a_child(tmp_path: Path) -> None:
         os.close(writing)
 
 
-def test_another_schema_is_refused_with_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", [FORMAT - 1, FORMAT + 1])
+def test_another_schema_is_refused_with_what_to_do(tmp_path: Path, other: int) -> None:
     filled(tmp_path / "j", 1).close()
     db = sqlite3.connect(tmp_path / "j", isolation_level=None)
-    db.execute("PRAGMA user_version = 7")
+    db.execute(f"PRAGMA user_version = {other}")
     db.close()
     for opening in (Journal.open, Reader):
         with pytest.raises(
-            InputError, match=r"format 7; this septet reads and writes 1(.|\n)*--fresh"
+            InputError,
+            match=rf"format {other}; this septet reads and writes {FORMAT}(.|\n)*--fresh",
         ):
             opening(tmp_path / "j")
 
