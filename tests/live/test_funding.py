@@ -47,7 +47,7 @@ def at_bars(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     folder = tmp_path_factory.mktemp("funded")
     path = folder / "told.yaml"
     path.write_text(PERPETUAL, encoding="utf-8")
-    result = backtest(load(path))
+    result: Any = backtest(load(path))
     runner = Runner(load(path, mode="paper"), folder, open_session(load(path)), snapshots=97)
     runner.run(int(result.equity["time"][0]))
     return result, folder
