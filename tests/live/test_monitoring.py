@@ -29,7 +29,7 @@ from septet._shell.backtest import backtest
 from septet._shell.session import Session, open_session
 from septet._store.live import write_projections
 from septet._store.tables import frames_of
-from septet.errors import InputError
+from septet.errors import ConfigError
 from tests.live.test_core import bars_at, instruments
 from tests.monitoring.test_watching import FILE
 
@@ -159,11 +159,25 @@ def _paper(folder: Path, text: str, result: Any, *, snapshots: int = 0) -> Runne
     return runner
 
 
-def test_a_stored_model_is_refused_and_not_silently_absent(tmp_path: Path) -> None:
-    text = LEARNS.replace("{train: 15d", "{scheme: stored, path: models/mine, train: 15d")
-    loaded = load(_written(tmp_path, text), mode="paper")
-    with pytest.raises(InputError, match="not yet in paper and live"):
-        core_of(loaded, tag=TAG, instruments=[], run_folder=tmp_path)
+@pytest.mark.parametrize("mode", ["paper", "live"])
+@pytest.mark.parametrize("by_name", [True, False])
+def test_check_refuses_a_stored_model_where_it_cannot_decide(
+    tmp_path: Path, mode: str, by_name: bool
+) -> None:
+    """With its place, before anything starts; a backtest takes it."""
+    if by_name:
+        text = LEARNS.replace("use: sklearn\n  estimator: LogisticRegression", "use: stored")
+        text = text.replace("  scale: standard\n", "  path: models/mine\n")
+    else:
+        text = LEARNS.replace("{train: 15d", "{scheme: stored, path: models/mine, train: 15d")
+    path = _written(tmp_path, text)
+    load(path)
+    with pytest.raises(ConfigError) as said:
+        load(path, mode=mode)
+    found = [each for each in said.value.problems if "stored model" in each.message]
+    assert [each.key for each in found] == ["model.use" if by_name else "model.training.scheme"]
+    assert found[0].line > 1
+    assert f"not yet in mode {mode}" in found[0].message
 
 
 @pytest.fixture(scope="module")

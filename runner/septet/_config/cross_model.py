@@ -115,6 +115,23 @@ def _warn_isotonic(case: Case, model: UseBlock, rows: int) -> None:
         )
 
 
+def check_stored(case: Case) -> None:
+    """A stored model decides in a backtest; paper and live fit theirs while they run."""
+    model = case.strategy.model
+    if model is None or case.strategy.mode == "backtest":
+        return
+    by_name = model.use == "stored"
+    if by_name or _training(model).scheme == "stored":
+        case.error(
+            ("model", "use") if by_name else ("model", "training", "scheme"),
+            f"a stored model decides in a backtest only, not yet in mode {case.strategy.mode}",
+            expected="a model that is fitted on schedule: training: {scheme: walk_forward}",
+            found="stored",
+            hint="write scheme: walk_forward with the estimator that was stored, or run it with "
+            "--mode backtest",
+        )
+
+
 def check_kelly(case: Case) -> None:
     """Kelly needs a probability: from a model, calibrated, of the trade that is taken."""
     sizing, model = case.strategy.risk.sizing, case.strategy.model
@@ -206,5 +223,6 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_exit_below,
     check_purge,
     check_schedule,
+    check_stored,
     check_kelly,
 )

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-__all__ = ["FillRows", "Monitor", "Reading", "RunView", "TradeRows", "Verdict"]
+__all__ = [
+    "FillRows", "MONITOR_VERDICTS", "Monitor", "Reading", "RunView", "TradeRows", "Verdict",
+]  # fmt: skip
 
 if TYPE_CHECKING:  # `septet check` reads declarations without numpy
     import numpy as np
@@ -18,8 +20,11 @@ Verdict = Literal["ok", "warn", "block", "retrain", "halt"]
 """What a reading says: nothing, look here, no entries for now, learn again, stop.
 
 ``block`` holds until the monitor reads the same metric and symbol without it, ``halt`` until a
-person resumes the run. ``retrain`` is for the model's own health; from a monitor it is ``warn``.
+person resumes the run. ``retrain`` is for the model's own health (`monitoring.model`); a monitor
+that gives it is refused.
 """
+MONITOR_VERDICTS = ("ok", "warn", "block", "halt")
+"""What a reading of a monitor may say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,11 +135,6 @@ def _refuse_unserved(strategy: Any) -> None:
             "live trading of perpetuals is not available in this version",
             hint="run it with --mode paper, or trade spot: account: {type: spot}",
         )
-    if strategy.model is not None and learn.stored_folder(strategy.model) is not None:
-        raise InputError(
-            "model.training.scheme: stored decides in a backtest only, not yet in paper and live",
-            hint="write scheme: walk_forward, which fits its models while the run goes on",
-        )
 
 
 def _main_calendar(strategy: Any, calendars: Mapping[str, str] | None) -> str:

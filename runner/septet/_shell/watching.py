@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from septet._host.monitoring import Monitor, Reading, RunView, Verdict
+from septet._host.monitoring import MONITOR_VERDICTS, Monitor, Reading, RunView
 from septet._kernel import layout
 from septet._shell.project import Outcome
 from septet._shell.record import fill_rows, trade_rows
@@ -138,8 +138,10 @@ def _checked(watcher: Watcher, reading: Reading, run: RunView) -> Reading:
     """Return the reading under its block's name, or refuse what is none."""
     if not isinstance(reading, Reading):
         raise watcher.failed(f"returned {reading!r}, expected a Reading")
-    if reading.verdict not in get_args(Verdict):
-        expected = ", ".join(get_args(Verdict))
+    if reading.verdict not in MONITOR_VERDICTS:
+        expected = ", ".join(MONITOR_VERDICTS)
+        if reading.verdict == "retrain":
+            expected += ": a model is asked for by its own health (monitoring.model)"
         raise watcher.failed(f"gave the verdict {reading.verdict!r}, expected one of {expected}")
     if reading.symbol and reading.symbol not in run.symbols:
         raise watcher.failed(f"read the symbol {reading.symbol!r}, which is not in the universe")

@@ -16,7 +16,7 @@ import numpy as np
 from septet._data.source import Request
 from septet._host.declare import Factory
 from septet._host.models import Untrainable, Window
-from septet._host.monitoring import FillRows, Reading, RunView, TradeRows
+from septet._host.monitoring import MONITOR_VERDICTS, FillRows, Reading, RunView, TradeRows
 from septet.testing.bars import HOUR_NS
 from septet.testing.guards import StepError, located
 
@@ -213,8 +213,9 @@ def _readings(found: Any) -> list[tuple[Any, ...]]:
     if not isinstance(found, list | tuple) or not all(isinstance(e, Reading) for e in found):
         raise StepError(f"read returns {found!r:.60}; expected a list of Reading")
     for each in found:
-        if each.verdict not in ("ok", "warn", "retrain", "halt"):
-            raise StepError(f"read gives the verdict {each.verdict!r}")
+        if each.verdict not in MONITOR_VERDICTS:
+            expected = ", ".join(MONITOR_VERDICTS)
+            raise StepError(f"read gives the verdict {each.verdict!r}; expected one of {expected}")
     return [
         (e.time_ns, e.metric, e.symbol, repr(float(e.value)), repr(float(e.threshold)), e.verdict)
         for e in found
