@@ -14,7 +14,12 @@ import msgspec
 
 from septet import messages as m
 
-__all__ = ["RULES", "Guard", "Guards", "Rule"]
+__all__ = ["PROCESS", "RULES", "TASK", "Guard", "Guards", "Rule"]
+
+PROCESS = "process"
+"""The stream of blocks that a process sets because it stood still."""
+TASK = "task "
+"""How the names of blocks begin that a process sets because a task of its own failed."""
 
 MISMATCH_TEXT = "{symbol}: booked {ours:.12g}, the venue holds {theirs:.12g}"
 FUNDS_TEXT = "the ledger counts {ours:.12g} in cash, and the account has {said}"
@@ -197,7 +202,11 @@ class Guards:
         return [] if handler is None else handler(event)
 
     def _started(self, event: m.Started) -> list[m.Command]:
-        return self._lift_all(["stopping"], "start") + self.ticked(event.at_ns)
+        """A block that the process before set for itself ends: nobody is left to lift it."""
+        own = [key for key in self._guards if key[2] == PROCESS or key[2].startswith(TASK)]
+        found = self._lift_all(["stopping"], "start")
+        found += [each for rule, k, of in own for each in self.lift(rule, "start", symbol=k, of=of)]
+        return found + self.ticked(event.at_ns)
 
     def _quarantined(self, event: m.Quarantined) -> list[m.Command]:
         return self.fire(

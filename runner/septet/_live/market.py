@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from septet import messages as m
+from septet._core.guards import PROCESS
 from septet._host.readings import Notices, bar_fault, fault_of
 from septet._host.tasks import Kept, Tasks, Timer
 from septet._host.venues import (
@@ -294,7 +295,7 @@ class MarketDesk:
             return
         if self._stale and number in self._stale and stream == "bars":
             self._stale.discard(number)
-            self._changed("process", number, "live", "fresh data arrived")
+            self._changed(PROCESS, number, "live", "fresh data arrived")
         if self._watchdog is not None:
             for changed in self._watchdog.heard(stream, number, now_ns, market_ns):
                 self._put(changed)
@@ -316,7 +317,7 @@ class MarketDesk:
         for number in self._numbers.values():
             if number not in self._stale:
                 self._stale.add(number)
-                self._changed("process", number, "stale", reason)
+                self._changed(PROCESS, number, "stale", reason)
         if self._early is None:
             self.barriers.hold(catch_up_ns)
             self._ring()

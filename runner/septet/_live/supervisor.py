@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
 from septet import messages as m
+from septet._core.guards import TASK
 from septet._host.tasks import Kept, TaskChange, Tasks
 from septet._host.venues import Clock
 from septet._live.shell import Tell
@@ -101,7 +102,7 @@ class Supervisor:
             tell("info", "task_works", fields)
 
     def _event(self, change: TaskChange, kind: Kind) -> m.Event:
-        now_ns, of = self._clock.now_ns(), f"task {change.task} of {change.owner}"
+        now_ns, of = self._clock.now_ns(), f"{TASK}{change.task} of {change.owner}"
         if kind == "venue":
             return m.VenueChanged(at_ns=now_ns, venue=of, state=change.state, reason=change.text)
         state: Literal["down", "live"] = "down" if change.state == "down" else "live"

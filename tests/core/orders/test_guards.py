@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._core.guards import RULES, Guards
+from septet._core.guards import PROCESS, RULES, TASK, Guards
 
 NOW = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -31,6 +31,13 @@ def venue(state: Any, until_ns: int = 0) -> m.VenueChanged:
 
 def operated(action: Any) -> m.Operated:
     return m.Operated(at_ns=NOW, action=action, name="ann", reason="why")
+
+
+def started() -> m.Started:
+    return m.Started(
+        at_ns=NOW, session=2, run_id="r", mode="live", strategy="s", origin_ns=0, market_ns=NOW,
+        fingerprints={},
+    )  # fmt: skip
 
 
 def test_nothing_blocks_at_first() -> None:
@@ -59,6 +66,28 @@ def test_one_stream_does_not_lift_another() -> None:
     made.handle(feed("down", stream="quotes"))
     made.handle(feed("live"))
     assert made.blocked(0) == "feed_down"
+
+
+OWN = [
+    feed("stale", stream=PROCESS),
+    feed("down", symbol=-1, stream=f"{TASK}alarm of septet"),
+    m.VenueChanged(at_ns=NOW, venue=f"{TASK}account of ccxt", state="down"),
+]
+
+
+@pytest.mark.parametrize("event", OWN, ids=["stood_still", "task", "task_of_a_venue"])
+def test_what_a_process_set_for_itself_ends_with_it(event: m.Event) -> None:
+    """Killed while it holds, nobody would ever say that it is over; the others wait for theirs."""
+    before, after = guards(), guards()
+    before.handle(feed("down", symbol=1))
+    before.handle(event)
+    assert before.blocked(0)
+    after.restore(before.snapshot())
+    lifted = after.handle(started())
+    assert [(type(each), each.by) for each in lifted if isinstance(each, m.Lifted)] == [
+        (m.Lifted, "start")
+    ]
+    assert (after.blocked(0), after.blocked(1)) == ("", "feed_down")
 
 
 def test_only_watched_streams_block() -> None:
@@ -139,11 +168,7 @@ def test_a_stop_ends_with_the_next_start() -> None:
     made = guards()
     made.handle(operated("stop"))
     assert made.blocked(0) == "stopping"
-    started = m.Started(
-        at_ns=NOW, session=2, run_id="r", mode="live", strategy="s", origin_ns=0,
-        market_ns=NOW, fingerprints={},
-    )  # fmt: skip
-    made.handle(started)
+    made.handle(started())
     assert made.blocked(0) == ""
 
 
