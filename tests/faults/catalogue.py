@@ -297,6 +297,16 @@ CATALOGUE: Final = {
             "live/test_kill.py::test_a8_a_halt_does_not_weaken_a_flatten_that_waits",
         ),
     ),
+    "A9": Fault(
+        "the machine's clock runs far ahead for seconds, and is right again",
+        "time given never goes back, and agrees after twice the error; no bar is late meanwhile",
+        ("live/test_clock_ahead.py::test_a9_no_bar_is_late_once_the_clock_is_right",),
+        (),
+        (
+            "live/test_clock.py::test_a9_a_clock_that_ran_ahead_and_is_right_again_is_followed",
+            "live/test_clock.py::test_time_never_goes_backwards",
+        ),
+    ),
     "A11": Fault(
         "a run folder renamed, copied beside itself or elsewhere, or open to other users",
         "the id is in the journal's head: it goes on, and no copy beside it; 0700 and 0600",

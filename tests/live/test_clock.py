@@ -63,7 +63,7 @@ def test_a_machine_that_slept_is_found_once_and_followed() -> None:
     assert clock.check() is None
 
 
-def test_a_clock_set_back_is_said_and_time_goes_on() -> None:
+def test_after_a_clock_was_set_back_time_goes_at_half_the_pace_until_both_agree() -> None:
     machine = Machine()
     clock = machine.clock()
     machine.wall_ns -= 3_600 * SECOND
@@ -71,9 +71,34 @@ def test_a_clock_set_back_is_said_and_time_goes_on() -> None:
     assert jump is not None
     assert "set back" in str(jump)
     before = clock.now_ns()
+    assert clock.ahead_ns() == 3_600 * SECOND
     machine.run(SECOND)
-    assert clock.now_ns() == before + SECOND
+    assert clock.now_ns() == before + SECOND // 2
     assert clock.check() is None
+    machine.run(7_198 * SECOND)
+    assert clock.ahead_ns() == clock.now_ns() - machine.wall_ns == SECOND // 2
+    machine.run(SECOND)
+    assert clock.now_ns() == machine.wall_ns
+    assert clock.check() is None
+    machine.run(SECOND)
+    assert (clock.now_ns(), clock.ahead_ns()) == (machine.wall_ns, 0)
+
+
+@pytest.mark.parametrize("ahead_s", [1, 600, 86_400])
+def test_a9_a_clock_that_ran_ahead_and_is_right_again_is_followed(ahead_s: int) -> None:
+    machine = Machine()
+    clock = machine.clock()
+    said = []
+    for by_s in (ahead_s, -ahead_s):
+        machine.wall_ns += by_s * SECOND
+        said.append(clock.check())
+        machine.run(6 * SECOND)
+    assert [each.by_ns // SECOND for each in said if each] == [ahead_s, -ahead_s]
+    assert (
+        clock.ahead_ns() == clock.now_ns() - machine.wall_ns == (ahead_s - min(3, ahead_s)) * SECOND
+    )
+    machine.run(2 * ahead_s * SECOND)
+    assert clock.now_ns() == clock.market_ns() == machine.wall_ns
 
 
 @given(st.lists(st.tuples(st.integers(-(10**12), 10**12), st.integers(0, 10**10)), max_size=30))
@@ -87,7 +112,11 @@ def test_time_never_goes_backwards(moves: list[tuple[int, int]]) -> None:
         said += clock.check() is not None
         assert clock.now_ns() >= before
         before = clock.now_ns()
+        assert abs(before - clock.ahead_ns() - machine.wall_ns) <= JUMP_NS
+        assert clock.ahead_ns() >= 0
     assert said == clock.jumps
+    machine.run(2 * clock.ahead_ns())
+    assert abs(clock.now_ns() - machine.wall_ns) <= JUMP_NS, "it recovers within a bound"
     if all(abs(jump) * len(moves) <= JUMP_NS for jump, _ in moves):
         assert said == 0
 

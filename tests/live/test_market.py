@@ -12,7 +12,7 @@ from septet import messages as m
 from septet._host.venues import BarSeen, FeedFacts, FeedRequest, QuoteSeen
 from septet._live.barriers import Barriers, Standing
 from septet._live.bars import BarDesk, BarRules
-from septet._live.clock import ManualClock
+from septet._live.clock import LiveClock, ManualClock
 from septet._live.feed_grid import Gate, Grid
 from septet._live.market import MarketDesk
 from septet._live.start import until_enough
@@ -45,7 +45,7 @@ class Silent:
         pass
 
 
-def make_desk(feed: Silent, clock: ManualClock, put: Callable[[m.Event], None]) -> MarketDesk:
+def make_desk(feed: Silent, clock: LiveClock, put: Callable[[m.Event], None]) -> MarketDesk:
     grid = Grid("24x7", MINUTE)
     bars = BarDesk(["A"], [grid], [Gate("A", grid, CandlesConfig(), "test")], BarRules())
     barriers = Barriers(Standing([grid]), clock, grace_ns=2 * SECOND, decide_within_ns=15 * SECOND)

@@ -207,7 +207,11 @@ class Barriers:
         *,
         decides: bool,
     ) -> m.BarrierReached:
-        late = decides and now_ns - self._clock.wall_of_market(time_ns) > self.decide_within_ns
+        # Whether a bar is late is a question to the machine's clock, from when it is right on.
+        late = decides and (
+            now_ns - self._clock.ahead_ns() - self._clock.wall_of_market(time_ns)
+            > self.decide_within_ns
+        )
         event = m.BarrierReached(
             at_ns=now_ns, time_ns=time_ns, present=present, missing=missing, decides=decides,
             late=late,

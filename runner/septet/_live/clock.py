@@ -1,5 +1,7 @@
 """Time of a live run: a wall clock that never goes back, and market time beside it.
 
+After the machine's clock was set back, time goes at half its pace until both agree again.
+
 A strategy means market time, transport means wall time. They differ only in a drill, where a bar
 labelled an hour lasts a second.
 """
@@ -25,6 +27,8 @@ __all__ = [
 ]  # fmt: skip
 
 JUMP_NS: Final = 500_000_000
+_CATCH_UP: Final = 2
+"""While the time given is ahead of the machine's, it goes at a half of its pace."""
 _TIMEOUT_S: Final = 5.0
 _LARGEST: Final = 65_536
 
@@ -36,14 +40,17 @@ class LiveClock(Clock, Protocol):
         """Return the earliest wall time at which `market_ns` is reached, UTC nanoseconds."""
         ...
 
+    def ahead_ns(self) -> int:
+        """Return how far `now_ns` is ahead of the machine's clock, because that was set back."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Jump:
     """The system's clock and the monotonic one moved apart by `by_ns` (positive: ahead).
 
     Ahead means that the machine slept or its clock was set forward, and our time follows. Behind
-    means that it was set back: our time goes on evenly, and is as far ahead of the system's
-    until the process is started again.
+    means that it was set back: our time goes at half the pace until the system's has caught up.
     """
 
     by_ns: int
@@ -53,11 +60,15 @@ class Jump:
         seconds = abs(self.by_ns) / 1e9
         if self.by_ns > 0:
             return f"the clock jumped {seconds:.3f} s ahead: the machine slept or time was set"
-        return f"the clock was set back by {seconds:.3f} s: time goes on as if it had not been"
+        return f"the clock was set back by {seconds:.3f} s: time goes slower until both agree"
 
 
 class WallClock:
-    """UTC wall time carried by the monotonic clock, so that it never goes backwards."""
+    """UTC wall time carried by the monotonic clock, so that it never goes backwards.
+
+    Where the system's clock is set back by some time, the time given goes on at half the pace, and
+    agrees with the system's after twice that time. Until then `ahead_ns` is the difference.
+    """
 
     speed: float = 1.0
 
@@ -71,33 +82,49 @@ class WallClock:
         """Anchor at the system's time; a difference over `bound_ns` is a jump."""
         self._wall, self._monotonic, self._bound_ns = wall, monotonic, bound_ns
         self._offset_ns = wall() - monotonic()
-        self._said_ns = self._offset_ns
+        self._ahead_ns, self._since_ns = 0, 0
         self.jumps = 0
 
     def now_ns(self) -> int:
         """Wall time, UTC nanoseconds."""
-        return self._monotonic() + self._offset_ns
+        monotonic_ns = self._monotonic()
+        if self._ahead_ns:
+            return monotonic_ns + self._offset_ns + self._left_ns(monotonic_ns)
+        return monotonic_ns + self._offset_ns
 
     def market_ns(self) -> int:
         """Market time: the same as wall time."""
-        return self._monotonic() + self._offset_ns
+        return self.now_ns()
 
     def wall_of_market(self, market_ns: int) -> int:
         """Return the wall time of a market time: itself."""
         return market_ns
+
+    def ahead_ns(self) -> int:
+        """Return how far `now_ns` is ahead of the system's clock, because that was set back."""
+        return self._left_ns(self._monotonic()) if self._ahead_ns else 0
 
     def check(self) -> Jump | None:
         """Compare with the system's clock; return a jump that was not reported before.
 
         To be called every second or so: a machine that slept is found at the first call after.
         """
-        offset = self._wall() - self._monotonic()
-        if abs(offset - self._said_ns) <= self._bound_ns:
+        monotonic_ns = self._monotonic()
+        offset = self._wall() - monotonic_ns
+        left_ns = self._left_ns(monotonic_ns)
+        by_ns = offset - self._offset_ns
+        if abs(by_ns) <= self._bound_ns:
+            if not left_ns:
+                self._ahead_ns = 0
             return None
-        by_ns, self._said_ns = offset - self._said_ns, offset
-        self._offset_ns = max(self._offset_ns, offset)
+        self._ahead_ns, self._since_ns = max(0, left_ns - by_ns), monotonic_ns
+        self._offset_ns = offset
         self.jumps += 1
         return Jump(by_ns, self.now_ns())
+
+    def _left_ns(self, monotonic_ns: int) -> int:
+        """Return how much of the difference is left at a time of the monotonic clock."""
+        return max(0, self._ahead_ns - (monotonic_ns - self._since_ns) // _CATCH_UP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +177,10 @@ class ShortenedClock:
         """Return the earliest wall time at which `market_ns` is reached."""
         return self.origin.wall_of(market_ns)
 
+    def ahead_ns(self) -> int:
+        """Return how far the wall clock is ahead of the machine's."""
+        return self._wall.ahead_ns()
+
     def check(self) -> Jump | None:
         """Return a jump of the wall clock that was not reported before."""
         return self._wall.check()
@@ -179,6 +210,10 @@ class ManualClock:
     def wall_of_market(self, market_ns: int) -> int:
         """Return the earliest wall time at which `market_ns` is reached."""
         return self.origin.wall_of(market_ns)
+
+    def ahead_ns(self) -> int:
+        """Return nothing: there is no other clock."""
+        return 0
 
     def check(self) -> Jump | None:
         """Return nothing: this clock never jumps."""

@@ -46,6 +46,9 @@ class _Clock:
     def wall_of_market(self, market_ns: int) -> int:
         return self._origin.wall_of(market_ns)
 
+    def ahead_ns(self) -> int:
+        return 0
+
 
 class SimBars:
     """All bars so far, and what the process that runs has had of them."""

@@ -1,0 +1,75 @@
+"""A machine's clock that ran ahead and is right again, through the whole of a run's market data."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from septet import messages as m
+from septet._host.venues import BarSeen, QuoteSeen
+from septet._live.clock import WallClock
+from tests.live.test_market import MINUTE, SECOND, START, Silent, make_desk
+
+
+class Run:
+    """A market desk on a machine whose two clocks are moved by hand, and what it put."""
+
+    def __init__(self) -> None:
+        self.wall_ns, self.monotonic_ns = START, 5 * SECOND
+        self.clock = WallClock(wall=lambda: self.wall_ns, monotonic=lambda: self.monotonic_ns)
+        self.put = list[m.Event]()
+        self.desk = make_desk(Silent(), self.clock, self.put.append)
+        self.desk.bars.resume("A", START - MINUTE, 100.0)
+        self.desk.give([], catch_up_ns=0, fresh=True)
+        self.desk.listen()
+
+    async def live(self, seconds: int) -> None:
+        """Let seconds pass: the timers ring, quotes arrive, and bars when they close."""
+        for _ in range(seconds):
+            self.monotonic_ns += SECOND
+            self.wall_ns += SECOND
+            jump = self.clock.check()
+            if jump is not None:
+                self.desk.stood_still(str(jump), 20 * SECOND)
+            self.desk._ring()
+            await asyncio.sleep(0)
+            true_ns = START + self.monotonic_ns - 5 * SECOND
+            self.desk.hear(QuoteSeen("A", true_ns, 100.0, 1.0, 100.1, 1.0))
+            if true_ns % MINUTE == 0:
+                self.desk.hear(
+                    BarSeen("A", true_ns - MINUTE, 100.0, 101.0, 99.0, 100.0, 1.0, closed=True)
+                )
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a9_no_bar_is_late_once_the_clock_is_right(seed: int) -> None:
+    draw = random.Random(seed)
+    ahead_s = 600 if seed == 0 else draw.randint(2, 900)
+
+    async def scene() -> None:
+        run = Run()
+        await run.live(60 + draw.randint(1, 59))
+        run.wall_ns += ahead_s * SECOND
+        await run.live(6)
+        run.wall_ns -= ahead_s * SECOND
+        await run.live(0 if seed else 24)
+        right = len(run.put)
+        await run.live(2 * ahead_s + 600)
+        await run.desk.close()
+        reached = [each for each in run.put[right:] if isinstance(each, m.BarrierReached)]
+        decided = [each for each in reached if each.present]
+        stamps = [each.at_ns for each in run.put]
+        assert stamps == sorted(stamps), "time given to the core went back"
+        assert len(decided) >= (2 * ahead_s + 600) // 60 - 1
+        assert not [each for each in decided if each.late]
+        assert all(each.decides for each in decided)
+        states = {
+            (each.stream, each.symbol): each.state
+            for each in run.put
+            if isinstance(each, m.FeedChanged)
+        }
+        assert set(states.values()) == {"live"}, "nothing blocks entries any more"
+
+    asyncio.run(scene())
