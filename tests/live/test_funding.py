@@ -11,12 +11,14 @@ import pytest
 
 from septet import messages as m
 from septet._config import load
+from septet._data.funding import FundingRates
 from septet._journal.reader import Reader
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
 from septet._shell.backtest import backtest
 from septet._shell.session import open_session
 from septet._store.live import LiveRun
+from septet.errors import ConfigError
 from tests.journal.journalled import PERPETUAL
 from tests.live.diffs import shelf
 from tests.live.test_monitoring import Runner
@@ -87,3 +89,46 @@ def test_the_paper_venue_pays_the_funding_that_the_ledger_booked() -> None:
         return (await it.balances())["USDT"][0] - before
 
     assert asyncio.run(paid()) == pytest.approx(40.0)
+
+
+def test_a_rate_of_one_stamp_counts_once_however_often_it_comes() -> None:
+    """Also once it was paid: what comes late is due at the next decision, once."""
+    live = FundingRates()
+    for stamp, rate, paid_until in ((10, 0.1, 0), (10, 0.1, 0), (10, 0.3, 20), (15, 0.2, 20)):
+        live.add(stamp, rate, paid_until + 1 if paid_until else 0)
+    kept = FundingRates()
+    kept.restore(live.points)
+    kept.add(15, 0.2, 41)
+    kept.add(10, 0.1, 41)
+    for rates in (live, kept):
+        assert rates.due(0, 20) == 0.1
+        assert rates.due(20, 40) == 0.2
+        assert rates.due(40, 60) == 0.0
+    stored = FundingRates.of_series([10, 10, 15, 10], [0.1, 0.1, 0.2, 0.3])
+    assert stored.due(0, 20) == pytest.approx(0.3)
+
+
+SERIES = "funding: {use: csv, path: f.csv, known_after: 0s}"
+
+
+@pytest.mark.parametrize(
+    ("data", "perpetual", "key"),
+    [
+        (SERIES, "funding: {rate: 1bps, every: 8h}", "perpetual.funding"),
+        (SERIES + ', "funding@AAA/USDT": {use: csv, path: a.csv, known_after: 0s}', "leverage: 1",
+         "data.funding@AAA/USDT"),
+    ],
+)  # fmt: skip
+def test_funding_that_is_given_twice_is_refused_with_its_place(
+    tmp_path: Path, data: str, perpetual: str, key: str
+) -> None:
+    text = PERPETUAL.replace("gaps: 2}}", f"gaps: 2}}, {data}}}")
+    text = text.replace("funding: {rate: 5bps, every: 2h}", perpetual)
+    text = text.replace("leverage: 30, maintenance: 1%, leverage", "maintenance: 1%, leverage")
+    path = tmp_path / "twice.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as said:
+        load(path)
+    found = [each for each in said.value.problems if each.key == key]
+    assert found, said.value.problems
+    assert found[0].line > 1

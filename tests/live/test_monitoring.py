@@ -12,8 +12,10 @@ from polars.testing import assert_frame_equal
 from septet import messages as m
 from septet._config import load
 from septet._config.load import Loaded
+from septet._data.bars import Instrument
 from septet._journal.form import Head
 from septet._journal.log import Journal
+from septet._journal.reader import Reader
 from septet._kernel import layout
 from septet._live.build import Build, core_of
 from septet._live.facts import facts_of
@@ -30,6 +32,7 @@ from septet._shell.session import Session, open_session
 from septet._store.live import write_projections
 from septet._store.tables import frames_of
 from septet.errors import ConfigError
+from tests.live import diffs
 from tests.live.test_core import bars_at, instruments
 from tests.monitoring.test_watching import FILE
 
@@ -254,3 +257,34 @@ def test_replay_and_shadow_make_every_reading_again(
         assert found.differences == 0, str(found.first)
     watched = [each for each in runner.commands if isinstance(each, m.Watched)]
     assert len(watched) > 50
+
+
+@pytest.mark.parametrize(("alarm", "verdict"), [("500ms", "warn"), ("1s", "ok"), ("2s", "ok")])
+def test_an_answer_slower_than_the_alarm_is_read_and_told(
+    tmp_path: Path, alarm: str, verdict: str
+) -> None:
+    """The venue takes one second: a reading for each order, an alert for each that was too slow."""
+    bars = diffs.walk(30)
+    path = diffs.write_file(tmp_path, bars)
+    sets = ["execution.simulation.fills=quotes", f"monitoring.fills.latency_alarm={alarm}"]
+    traded = [Instrument("BTC/USDT", diffs.LOT, diffs.TICK, 0.0, 1e-8)]
+    (tmp_path / "live").mkdir()
+    run = diffs.Runner(load(path, mode="paper", sets=sets), tmp_path / "live", traded, {})
+    for n, bar in enumerate(bars[:-1]):
+        run.bar(n, bar, bars[n + 1].open, diffs.Lives(external=True))
+    run.journal.commit()
+    run.journal.close()
+    with Reader(tmp_path / "live" / JOURNAL) as journal:
+        rows = [each for entry in journal.read() for each in entry.commands]
+    sent = [each for each in rows if isinstance(each, m.Submit)]
+    read = [each for each in rows if isinstance(each, m.Watched) and each.metric == "latency"]
+    assert len(sent) > 2
+    assert [(each.value, each.verdict, each.symbol) for each in read] == [
+        (1.0, verdict, 0) for _ in sent
+    ]
+    told = [each.text for each in rows if isinstance(each, m.Alerted) and each.event == "latency"]
+    assert len(told) == (len(sent) if verdict == "warn" else 0)
+    for text, order in zip(told, sent, strict=False):
+        assert text == f"the venue took 1 s to answer {order.client_id}, the bound 0.5 s"
+    found = replay(tmp_path / "live")
+    assert found.differences == 0, str(found.first)

@@ -129,6 +129,14 @@ def check_funding(case: Case) -> None:
             expected="data.funding (a series), or a constant under perpetual.funding",
             hint="e.g. perpetual: {funding: {rate: 1bps, every: 8h}}",
         )
+    if case.strategy.data.funding is not None and case.strategy.perpetual.funding is not None:
+        case.error(
+            ("perpetual", "funding"),
+            "funding is given twice: a series of rates, and a constant",
+            on_key=True,
+            expected="data.funding or perpetual.funding",
+            hint="leave this one out: the series says what was paid",
+        )
     if not case.is_perpetual:
         idle = "this has no effect on a spot account"
         if case.strategy.data.funding is not None:

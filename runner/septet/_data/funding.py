@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["FundingRates"]
@@ -12,23 +12,40 @@ __all__ = ["FundingRates"]
 
 @dataclass
 class FundingRates:
-    """A constant rate, or a series of rates, each due at its stamp (UTC nanoseconds)."""
+    """A constant rate, or a series of rates, each due once, at its stamp (UTC nanoseconds).
+
+    Of several rates of one stamp the first that was seen counts.
+    """
 
     rate: float = 0.0
     every_ns: int = 1
-    points: list[tuple[int, float]] | None = field(default=None)
-    """Stamps, rising, and rates; None where the rate is constant."""
+    points: list[tuple[int, float, int]] | None = field(default=None)
+    """When each is due, rising, the rate, and its stamp; None where the rate is constant."""
+
+    def __post_init__(self) -> None:
+        self._stamps = {stamp for _, _, stamp in self.points or ()}
 
     @classmethod
     def of_series(cls, stamp_ns: Sequence[int], value: Sequence[float]) -> FundingRates:
         """Return the rates of a series."""
-        return cls(points=list(zip(stamp_ns, value, strict=True)))
+        found = cls(points=[])
+        for stamp, rate in zip(stamp_ns, value, strict=True):
+            found.add(stamp, rate)
+        return found
 
-    def add(self, stamp_ns: int, value: float) -> None:
-        """Take a rate of the series."""
+    def add(self, stamp_ns: int, value: float, not_before_ns: int = 0) -> None:
+        """Take a rate of the series; one that comes late is due at `not_before_ns`."""
         if self.points is None:
             self.points = []
-        insort(self.points, (stamp_ns, value), key=_stamp)
+        if stamp_ns in self._stamps:
+            return
+        self._stamps.add(stamp_ns)
+        insort(self.points, (max(stamp_ns, not_before_ns), value, stamp_ns), key=_due_ns)
+
+    def restore(self, points: Iterable[tuple[int, float, int]] | None) -> None:
+        """Go on with the points of another."""
+        self.points = None if points is None else list(points)
+        self.__post_init__()
 
     def due(self, since_ns: int, until_ns: int) -> float:
         """Sum of the rates due after one instant and up to another, rounded once."""
@@ -37,10 +54,10 @@ class FundingRates:
         if self.points is None:
             instants = until_ns // self.every_ns - since_ns // self.every_ns
             return instants * self.rate
-        first = bisect_right(self.points, since_ns, key=_stamp)
-        last = bisect_right(self.points, until_ns, lo=first, key=_stamp)
-        return math.fsum(value for _, value in self.points[first:last])
+        first = bisect_right(self.points, since_ns, key=_due_ns)
+        last = bisect_right(self.points, until_ns, lo=first, key=_due_ns)
+        return math.fsum(value for _, value, _ in self.points[first:last])
 
 
-def _stamp(point: tuple[int, float]) -> int:
+def _due_ns(point: tuple[int, float, int]) -> int:
     return point[0]

@@ -103,7 +103,7 @@ class _Kept(msgspec.Struct):
     waiting: list[list[m.BarClosed]]
     points: dict[str, list[tuple[int, float]]]
     day: int
-    rates: list[list[tuple[int, float]] | None]
+    rates: list[list[tuple[int, float, int]] | None]
     charged_ns: int
 
 
@@ -177,7 +177,7 @@ class Intake:
         if name == FUNDING:  # one that comes late is due at the next decision
             for rates, own in zip(self._rates, self._symbols, strict=True):
                 if symbol in ("", own):
-                    rates.add(max(event.stamp_ns, self._charged_ns + 1), event.value)
+                    rates.add(event.stamp_ns, event.value, self._charged_ns + 1)
             return
         points = self._points.setdefault(event.name, [])
         points.insert(
@@ -289,5 +289,5 @@ class Intake:
         self._last, self._points, self._day = kept.last, kept.points, kept.day
         self._charged_ns = kept.charged_ns
         for rates, points in zip(self._rates, kept.rates, strict=True):
-            rates.points = points
+            rates.restore(points)
         self._waiting = [deque(each) for each in kept.waiting]

@@ -108,7 +108,7 @@ def _due(rates: FundingRates, since: Ints, until: Ints) -> Floats:
     if rates.points is None:
         held = until // rates.every_ns > since // rates.every_ns
     else:
-        stamps = np.array([stamp for stamp, _ in rates.points], dtype=np.int64)
+        stamps = np.array([due for due, _, _ in rates.points], dtype=np.int64)
         held = np.searchsorted(stamps, until, "right") > np.searchsorted(stamps, since, "right")
     for i in np.flatnonzero(held & (until > since)).tolist():
         found[i] = rates.due(int(since[i]), int(until[i]))
