@@ -30,6 +30,7 @@ __all__ = [
     "WallDuration",
     "WallNs",
     "format_duration",
+    "format_fraction",
     "parse_cost",
     "parse_duration",
     "parse_fraction",
@@ -83,6 +84,17 @@ def parse_fraction(value: object) -> float:
     if unit is None and abs(number) > 1.0:
         raise _fail("fraction", f"{expected} (write {number:g}% if you mean percent)", value)
     return number
+
+
+def format_fraction(value: float) -> float | str:
+    """Write a fraction so that `parse_fraction` reads the same bits; above 1 it needs its unit."""
+    if not abs(value) > 1.0:
+        return value
+    percent = value * 100.0
+    for each in (percent, math.nextafter(percent, math.inf), math.nextafter(percent, -math.inf)):
+        if each / 100.0 == value:
+            return f"{each!r}%"
+    return f"{value * 10_000.0!r}bps"
 
 
 def parse_cost(value: object) -> float:
@@ -143,10 +155,15 @@ _DURATION_SCHEMA = WithJsonSchema(
     {"type": "string", "pattern": DURATION_PATTERN, "description": "a duration: 45s, 2m, 12h, 90d"}
 )
 _WRITE_DURATION = PlainSerializer(format_duration, return_type=str, when_used="json")
+_WRITE_FRACTION = PlainSerializer(format_fraction, return_type=float | str, when_used="json")
 
-Fraction = Annotated[float, Field(ge=0.0), BeforeValidator(parse_fraction), _FRACTION_SCHEMA]
+Fraction = Annotated[
+    float, Field(ge=0.0), BeforeValidator(parse_fraction), _FRACTION_SCHEMA, _WRITE_FRACTION
+]
 """A share of something, zero or more: `10%`, `5bps`, `0.1`."""
-SignedFraction = Annotated[float, BeforeValidator(parse_fraction), _FRACTION_SCHEMA]
+SignedFraction = Annotated[
+    float, BeforeValidator(parse_fraction), _FRACTION_SCHEMA, _WRITE_FRACTION
+]
 """A share that may be negative: `-1bps`."""
 Cost = Annotated[float, Field(ge=0.0), BeforeValidator(parse_cost), _COST_SCHEMA]
 """What a trade costs as a share of its value, zero or more and below 1: `10bps`, `0.1%`."""

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from septet import messages as m
 from septet._config import load
+from septet._config.load import reopen
+from septet._config.read import parse_text
 from septet._data.funding import FundingRates
 from septet._journal.reader import Reader
 from septet._live.replay import JOURNAL, replay
@@ -19,6 +22,7 @@ from septet._shell.backtest import backtest
 from septet._shell.session import open_session
 from septet._store.live import LiveRun
 from septet.errors import ConfigError
+from septet_schemas.units import format_fraction, parse_fraction
 from tests.journal.journalled import PERPETUAL
 from tests.live.diffs import shelf
 from tests.live.test_monitoring import Runner
@@ -132,3 +136,22 @@ def test_funding_that_is_given_twice_is_refused_with_its_place(
     found = [each for each in said.value.problems if each.key == key]
     assert found, said.value.problems
     assert found[0].line > 1
+
+
+@pytest.mark.parametrize("written", ["120%", "150.3%", "2000%", "33333bps", "99.9%", "7%"])
+def test_a_fraction_above_one_is_read_again_from_the_resolved_file(written: str) -> None:
+    """A replay builds the run from it; a bare number above 1 is refused there as a slip."""
+    value = parse_fraction(written)
+    assert parse_fraction(format_fraction(value)) == value
+
+
+def test_limits_above_one_stand_in_the_resolved_file_with_their_unit(tmp_path: Path) -> None:
+    path = tmp_path / "wide.yaml"
+    path.write_text(PERPETUAL.replace("position: 80%", "position: 250%"), encoding="utf-8")
+    loaded = load(path, mode="paper")
+    tree, problems = parse_text(yaml.safe_dump(dict(loaded.resolved), sort_keys=False), "resolved")
+    assert not problems
+    again = reopen(tree, path, tmp_path)
+    assert again.strategy.risk.limits["position"].config == (
+        loaded.strategy.risk.limits["position"].config
+    )
