@@ -272,6 +272,16 @@ CATALOGUE: Final = {
         (_ALERTS + "test_a_service_that_hangs_delays_nothing_but_alerts",),
         (_ALERTS + "test_a_service_that_refuses_is_reported_once_and_never_raises",),
     ),
+    "A4": Fault(
+        "a background task or a timer of the process dies",
+        "logged with its plugin, entries blocked meanwhile, started again; the run goes on",
+        ("live/test_dying_tasks.py::test_a4_each_background_task_is_killed_and_works_again",),
+        (),
+        (
+            "execution/test_tasks.py::test_the_user_stream_is_killed_and_comes_back",
+            "execution/test_tasks.py::test_an_error_in_a_read_ends_no_polls_of_the_account",
+        ),
+    ),
     "A6": Fault(
         "at a restart the money is locked by own orders, spent by fills unheard, or misread",
         "reconciled first; entries blocked under a name that says what lifts it; nothing ends",

@@ -1,0 +1,166 @@
+"""Every background task of a running process is killed, once each, on the local venue."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from septet import messages as m
+from septet._config import load
+from septet._host.tasks import Backoff, Tasks
+from septet._journal.reader import Reader
+from septet._live import start as begin
+from septet._live.clock import clock_from
+from septet._live.place import JOURNAL
+from septet._live.run import _Process
+from septet._live.supervisor import Supervisor
+from septet._live.wiring import WIRING
+from tests.cli.local import OPTIONS, STRATEGY, store_credential
+from tests.cli.worlds import world
+
+PATIENCE_S = 60.0
+ROUNDS = 3
+TASKS = {
+    "care of killed", "clock", "memory", "reads of the account", "stream of bars BTC/USDT",
+    "stream of quotes BTC/USDT", "user stream", "venue's clock",
+}  # fmt: skip
+"""Those of a live run over streams."""
+
+
+class Killed(Exception):
+    """What a task is killed with."""
+
+
+def kill(task: asyncio.Task[Any]) -> None:
+    """Raise inside a task where it waits; cancel one that waits for several things."""
+    waits: Any = getattr(task, "_fut_waiter", None)
+    while isinstance(waits, asyncio.Task):
+        waits = getattr(waits, "_fut_waiter", None)
+    if type(waits) is asyncio.Future and not waits.done():
+        waits.set_exception(Killed("killed by a test"))
+    else:
+        task.cancel()
+
+
+async def until(met: Any) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not met():
+            await asyncio.sleep(0.01)
+
+
+class Timers:
+    """Lets each timer of the process raise when it rings for the first time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.raised: set[tuple[str, str]] = set()
+        self.armed = False
+        later = Tasks.later
+
+        def raising(tasks: Tasks, name: str, wait_s: float, call: Callable[[], object]) -> Any:
+            def ring() -> None:
+                if self.armed and (tasks.owner, name) not in self.raised:
+                    self.raised.add((tasks.owner, name))
+                    raise Killed("killed by a test")
+                call()
+
+            return later(tasks, name, wait_s, ring)
+
+        monkeypatch.setattr(Tasks, "later", raising)
+
+
+async def kill_each(process: _Process, timers: Timers) -> set[tuple[str, str]]:
+    """Kill every task of the process, one after the other; return owner and name of each."""
+    supervisor = process.supervisor
+    await until(lambda: any(kept.name == "clock" for _, kept in supervisor.kept()))
+    every: set[tuple[str, str]] = set()
+    for _ in range(ROUNDS):
+        every |= await kill_once(supervisor)
+        await until(lambda: not any(each._down for each in supervisor._all))
+    timers.armed = True
+    await until(lambda: {"journal writer", "market timer"} <= {name for _, name in timers.raised})
+    await until(lambda: not any(each._down for each in supervisor._all))
+    return every
+
+
+async def kill_once(supervisor: Supervisor) -> set[tuple[str, str]]:
+    """Kill every task that is kept now; return owner and name of each."""
+    killed: set[tuple[str, str]] = set()
+    while new := [each for each in supervisor.kept() if (each[0], each[1].name) not in killed]:
+        owner, kept = new[0]
+        await until(lambda kept=kept: kept.task is not None or kept.done)
+        starts = kept.starts
+        if kept.task is not None:
+            kill(kept.task)
+        await until(lambda kept=kept, starts=starts: kept.done or kept.starts > starts)
+        killed.add((owner, kept.name))
+    return killed
+
+
+def test_a4_each_background_task_is_killed_and_works_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Backoff, "wait_s", lambda self, lived_s=0.0: 0.05)
+    monkeypatch.setattr("septet._host.tasks.WORKS_AFTER_S", 0.2)
+    for name, value in {"LOCAL_KEY": "k", "LOCAL_SECRET": "s"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    store_credential(tmp_path / "config")
+    with world(tmp_path, bar_ns=3_600 * 10**9, bar_wall_ns=500_000_000, history=1_200) as venue:
+        path = tmp_path / "killed.yaml"
+        urls, options = json.dumps(venue.urls), json.dumps(OPTIONS)
+        path.write_text(
+            STRATEGY.format(name="killed", capital=1_000, urls=urls, options=options),
+            encoding="utf-8",
+        )
+        files, timers = [load(path, mode="live")], Timers(monkeypatch)
+        options_ = begin.Options(out=tmp_path / "runs")
+        process = _Process(
+            files, options_, lambda text: True, clock_from(venue.admin), WIRING, signals=False
+        )
+
+        async def scene() -> tuple[set[tuple[str, str]], int]:
+            run = asyncio.ensure_future(process.run())
+            killing = asyncio.ensure_future(kill_each(process, timers))
+            await asyncio.wait({run, killing}, return_when=asyncio.FIRST_COMPLETED)
+            if run.done():
+                killing.cancel()
+                run.result()
+            killed, journal = killing.result(), process.lanes[0].journal
+            assert journal is not None
+            seq = journal.seq
+            await until(lambda: journal.seq > seq + 3)  # it goes on
+            process._stop("SIGTERM")
+            await run
+            return killed, seq
+
+        killed, _ = asyncio.run(scene())
+        place = process.lanes[0].place.folder
+    with (place / "log.jsonl").open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    said = {
+        event: {(each["plugin"], each["task"]) for each in rows if each["event"] == event}
+        for event in ("task_failed", "task_works")
+    }
+    assert {name for _, name in killed} == TASKS
+    assert killed | timers.raised <= said["task_failed"]
+    assert said["task_failed"] <= said["task_works"]
+    with Reader(place / JOURNAL) as journal:
+        down, works = set[str](), set[str]()
+        for each in journal.read():
+            event = each.event
+            if isinstance(event, m.FeedChanged | m.VenueChanged):
+                name = event.stream if isinstance(event, m.FeedChanged) else event.venue
+                (down if event.state == "down" else works).add(name)
+    assert down <= works, "every link that went down came back"
+    own = {f"task {name} of {owner}" for owner, name in killed | timers.raised}
+    blocked = {each for each in own if each in down}
+    assert {"bars", "quotes", "binance"} <= down
+    assert own - blocked <= {
+        f"task {name} of {owner}" for owner, name in killed if owner != "septet"
+    }, "a task of septet has a block of its own; a link says it itself"
