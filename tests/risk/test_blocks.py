@@ -15,7 +15,7 @@ NOW = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
 PERSON = {
     "filters_changed", "position_mismatch", "ack_mismatch", "safe_mode", "operator_halt",
-    "throttled", "turnover",
+    "throttled", "turnover", "disputed_fill", "insufficient_funds",
 }  # fmt: skip
 """Blocks of the table that end when a person resumes the run."""
 LOT = 0.001
