@@ -21,6 +21,7 @@ __all__ = [
     "StartTime",
     "TimeZone",
     "WallDelay",
+    "format_day_time",
     "format_moment",
     "parse_day_time",
     "parse_delay",
@@ -90,7 +91,8 @@ def parse_day_time(value: object) -> int:
     return (hours * 3_600 + minutes * 60 + seconds) * _NS
 
 
-def _format_day_time(time_ns: int) -> str:
+def format_day_time(time_ns: int) -> str:
+    """Write nanoseconds since midnight as `16:30`, with seconds where there are some."""
     minutes, seconds = divmod(time_ns // _NS, 60)
     tail = f":{seconds:02d}" if seconds else ""
     return f"{minutes // 60:02d}:{minutes % 60:02d}{tail}"
@@ -151,7 +153,7 @@ DayTime = Annotated[
     int,
     BeforeValidator(parse_day_time),
     WithJsonSchema({"type": "string", "pattern": r"^\d{2}:\d{2}(:\d{2})?$"}),
-    PlainSerializer(_format_day_time, return_type=str, when_used="json"),
+    PlainSerializer(format_day_time, return_type=str, when_used="json"),
 ]
 """Nanoseconds since midnight: `'16:30'`."""
 TimeZone = Annotated[str, BeforeValidator(_zone), WithJsonSchema({"type": "string"})]
@@ -166,7 +168,7 @@ class Poll:
     offset_ns: int = 0
 
     def __str__(self) -> str:
-        tail = f" at {_format_day_time(self.offset_ns)}" if self.offset_ns else ""
+        tail = f" at {format_day_time(self.offset_ns)}" if self.offset_ns else ""
         return format_duration(self.every_ns) + tail
 
     @classmethod
@@ -205,7 +207,7 @@ class Daily:
     time_zone: str = "UTC"
 
     def __str__(self) -> str:
-        return f"daily {_format_day_time(self.at_ns)} {self.time_zone}"
+        return f"daily {format_day_time(self.at_ns)} {self.time_zone}"
 
     @classmethod
     def parse(cls, value: object) -> Daily:

@@ -229,3 +229,13 @@ def test_longest_time_under_water() -> None:
     equity = np.array([100.0, 110.0, 105.0, 108.0, 111.0, 112.0])
     assert st.longest_underwater_ns(times, equity, 100.0) == 3 * DAY
     assert st.longest_underwater_ns(times[:0], equity[:0], 100.0) == 0
+
+
+@pytest.mark.parametrize("day_start", ["00:00", "08:30", "17:00", "23:59:59"])
+def test_days_begin_at_any_time_of_day(day_start: str) -> None:
+    times = np.arange(1, 97, dtype=np.int64) * 3_600_000_000_000
+    days, samples = st.sample_days(times, times / 1.0, day_start=day_start, time_zone="UTC")
+    clock = day_start if day_start.count(":") == 2 else f"{day_start}:00"
+    shown = {str(np.datetime64(int(day), "ns"))[11:19] for day in days}
+    assert shown == {clock}
+    assert (samples <= days).all()

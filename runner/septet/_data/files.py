@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from septet._data.mixture import refuse_symbol_column
 from septet._data.source import Facts, LazyBars, RawBars, Request
+from septet._data.symbol_columns import refuse_symbol_column
 from septet._files import open_regular
 from septet.errors import DataError
 

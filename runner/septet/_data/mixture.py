@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from septet._data.bars import Floats, Ints
-from septet.errors import DataError
+from septet._data.symbol_columns import names_symbol, shown_values
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["level_changes", "refuse_symbol_column", "separating_column"]
+__all__ = ["level_changes", "separating_column"]
 
 OUR_COLUMNS: Final = frozenset(
     ("timestamp", "open", "high", "low", "close", "volume", "adj_close", "split", "symbol")
 )
-SYMBOL_WORDS: Final = frozenset(
-    (
-        "pair", "asset", "coin", "product", "security", "isin", "figi", "ric", "sym", "tic",
-        "stock", "currency_pair", "asset_id", "coin_id", "symbol_id", "instrument_id",
-        "instrument_name", "product_id", "company", "crypto", "token", "underlying", "currency",
-    )
-)  # fmt: skip
 WINDOW: Final = 256
 CHANGES: Final = 10  # changes of level in one window that no market makes
 LEVEL_RATIO: Final = 1.2  # least ratio between two price levels in one window
@@ -111,42 +103,8 @@ def separating_column(frame: pl.DataFrame) -> str:
             continue
         count = frame[name].n_unique()
         if 2 <= count <= min(MOST_VALUES, frame.height // 2):
-            found.append((not _names_symbol(name), name))
+            found.append((not names_symbol(name), name))
     if not found:
         return ""
     name = min(found)[1]
-    return f"column {name!r} holds {_shown(frame[name].cast(pl.String).unique().sort())}"
-
-
-def refuse_symbol_column(frame: pl.DataFrame | pl.LazyFrame, origin: str) -> None:
-    """Refuse rows without a `symbol` column where another text column names several symbols.
-
-    Raises
-    ------
-    DataError
-        If a column named like a symbol (`pair`, `asset`, `isin`, ...) holds several values.
-    """
-    import polars as pl
-
-    for name, kind in frame.lazy().collect_schema().items():
-        if kind not in (pl.String, pl.Categorical) or not _names_symbol(name):
-            continue
-        text = pl.col(name).cast(pl.String)
-        values = frame.lazy().select(text.unique().sort()).collect(engine="streaming").to_series()
-        if values.drop_nulls().len() > 1:
-            raise DataError(
-                f"{origin}: column {name!r} holds {_shown(values.drop_nulls())}: these are rows "
-                "of several symbols, and nothing says which of them are meant",
-                hint=f"write columns: {{symbol: {name}}}, so that each symbol of the universe "
-                "gets its own rows, or keep one symbol in the file",
-            )
-
-
-def _names_symbol(name: str) -> bool:
-    plain = re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
-    return plain in SYMBOL_WORDS
-
-
-def _shown(values: pl.Series) -> str:
-    shown = ", ".join(str(value) for value in values.head(3).to_list())
-    return f"{len(values)} values ({shown}{', ...' if len(values) > 3 else ''})"
+    return f"column {name!r} holds {shown_values(frame[name].cast(pl.String).unique().sort())}"

@@ -19,6 +19,7 @@ from septet._plan.terms import terms_of
 from septet._shell.backtest import checks_of
 from septet._store.run import dump_json, iso
 from septet.errors import InputError
+from septet_schemas.times import format_day_time
 
 __all__ = ["describe", "facts_of", "head_of", "instruments_in"]
 
@@ -68,7 +69,7 @@ def facts_of(
         "venue": next(iter(strategy.execution.venues)),
         "tag": tag,
         "core": dict(terms),
-        "day_start": str(strategy.day_start),
+        "day_start": format_day_time(strategy.day_start),
         "time_zone": strategy.time_zone,
         "days_a_year": sessions_per_year(main),
         "sessions": main != "24x7",

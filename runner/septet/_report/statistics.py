@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
@@ -57,9 +57,7 @@ def total_return(initial: float, final: float) -> float | None:
     return _finite(final / initial - 1.0) if initial > 0 else None
 
 
-def _local_steps(
-    start_ns: int, end_ns: int, zone: ZoneInfo, hour: int, minute: int, months: bool
-) -> Ints:
+def _local_steps(start_ns: int, end_ns: int, zone: ZoneInfo, clock: time, months: bool) -> Ints:
     """Starts of local days (or months) from the one that holds `start_ns` to one past the end."""
     first = datetime.fromtimestamp(start_ns // 1_000_000_000, UTC).astimezone(zone)
     day = first.date() - timedelta(days=1)
@@ -67,7 +65,7 @@ def _local_steps(
         day = day.replace(day=1)
     stamps = []
     while True:
-        local = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
+        local = datetime.combine(day, clock, tzinfo=zone)
         stamp = int(local.timestamp()) * 1_000_000_000
         stamps.append(stamp)
         if stamp > end_ns:
@@ -78,9 +76,9 @@ def _local_steps(
 _DAY: Final = timedelta(days=1)
 
 
-def _clock(day_start: str) -> tuple[int, int]:
-    hour, _, minute = day_start.partition(":")
-    return int(hour), int(minute or 0)
+def _clock(day_start: str) -> time:
+    """Read ``HH:MM`` or ``HH:MM:SS``."""
+    return time.fromisoformat(day_start)
 
 
 def sample_days(
@@ -104,8 +102,7 @@ def sample_days(
     if len(time_ns) == 0:
         return np.zeros(0, np.int64), np.zeros(0)
     first, last = int(time_ns[0]), int(time_ns[-1])
-    hour, minute = _clock(day_start)
-    days = _local_steps(first, last, ZoneInfo(time_zone), hour, minute, months=False)
+    days = _local_steps(first, last, ZoneInfo(time_zone), _clock(day_start), months=False)
     rows = np.searchsorted(time_ns, days, side="right") - 1
     keep = rows >= 0
     if sessions:
@@ -215,7 +212,7 @@ def monthly_returns(
     if len(time_ns) == 0:
         return []
     zone = ZoneInfo(time_zone)
-    edges = _local_steps(int(time_ns[0]), int(time_ns[-1]), zone, 0, 0, months=True)
+    edges = _local_steps(int(time_ns[0]), int(time_ns[-1]), zone, time(), months=True)
     ends = np.searchsorted(time_ns, edges, side="right")
     base, months = initial, []
     first, last = int(time_ns[0]) - slack_ns, int(time_ns[-1]) + slack_ns

@@ -34,6 +34,7 @@ from septet._shell.watching import (
 from septet._store.background import Background
 from septet._store.result import RunFacts, RunResult
 from septet.errors import InputError
+from septet_schemas.times import format_day_time
 
 __all__ = [
     "backtest",
@@ -243,7 +244,8 @@ def facts_of(
         initial_capital=strategy.account.capital, start_ns=start_ns, end_ns=end_ns,
         first_decision_ns=start_ns, bars=bars, seconds=seconds, seconds_total=seconds,
         days_a_year=sessions_per_year(market.calendar), sessions=market.calendar != "24x7",
-        day_start=str(strategy.day_start), time_zone=strategy.time_zone, seed=strategy.seed,
+        day_start=format_day_time(strategy.day_start), time_zone=strategy.time_zone,
+        seed=strategy.seed,
         long_only=terms_of(strategy).long_only, benchmark=strategy.benchmark or "",
     )  # fmt: skip
 

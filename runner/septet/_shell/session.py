@@ -134,19 +134,11 @@ def tape_rules(strategy: Any) -> TapeRules:
     funding = strategy.perpetual.funding
     return TapeRules(
         time_zone=strategy.time_zone,
-        day_start_ns=day_start_ns(strategy.day_start),
+        day_start_ns=strategy.day_start,
         reset_after=strategy.data.candles.extra["reset_after"],
         funding_rate=funding.rate if funding else None,
         funding_every_ns=funding.every if funding else 1,
     )
-
-
-def day_start_ns(value: Any) -> int:
-    """Nanoseconds after midnight of a time of day as the schema holds it."""
-    if isinstance(value, int):
-        return value
-    hours, _, minutes = str(value).partition(":")
-    return (int(hours) * 60 + int(minutes or 0)) * 60_000_000_000
 
 
 def warmup_ns_of(strategy: Any, memory_bars: int) -> int:

@@ -42,6 +42,7 @@ from septet._shell.watching import fill_costs
 from septet._store.result import RunResult
 from septet._store.tables import DISPLAY_BARS, as_frame, join_bars
 from septet.errors import DataError, InputError
+from septet_schemas.times import format_day_time
 
 if TYPE_CHECKING:
     import polars as pl
@@ -243,7 +244,7 @@ class _Run:
         self.rules = tape_rules(strategy)
         self.venue = next(iter(strategy.execution.venues))
         self.curve = _Curve(
-            str(strategy.day_start), strategy.time_zone, float(strategy.account.capital)
+            format_day_time(strategy.day_start), strategy.time_zone, float(strategy.account.capital)
         )
         span_ns = stretches.cuts[-2] - stretches.cuts[0] + stretches.length_ns
         bars = span_ns // strategy.universe.bar
@@ -374,7 +375,8 @@ class _Run:
         nothing = self._outcome(*self.plan.log(0))
         self._add("orders", project.orders_of(session, self._outcome(*self.waiting)))
         self._add("trades", project.trades_of(session, nothing))
-        check_books(state, self.loaded.strategy.account.capital, self._all("trades")["pnl"])
+        trades = self._all("trades")
+        check_books(state, self.loaded.strategy.account.capital, trades["pnl"])
         bars = self.shown.tables(session.market)
         facts = facts_of(
             session, "batch", start_ns=self.first_ns,
@@ -388,7 +390,7 @@ class _Run:
         )
         return RunResult(
             facts=facts, decisions=None, orders=self._all("orders"), fills=self._all("fills"),
-            trades=self._all("trades"), equity=self.curve.table(), bars=bars,
+            trades=trades, equity=self.curve.table(), bars=bars,
             monitoring=self._all("monitoring"), findings=self.stretches.findings,
             halts=project.halts_of(session, self._outcome(*self.halts)),
             resolved=self.loaded.resolved,

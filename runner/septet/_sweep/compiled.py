@@ -27,6 +27,7 @@ from septet._sweep.many import Measured, figures_of_many, held_growth
 from septet._sweep.numbers import Numbers
 from septet._sweep.space import Setting, Space
 from septet._sweep.variants import Groups, groups_of
+from septet_schemas.times import format_day_time
 
 __all__ = ["CompiledEvaluator", "ModelHalts"]
 
@@ -161,7 +162,7 @@ def _days(session: Session) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64
         known,
         numbers,
         sessions=session.market.calendar != "24x7",
-        day_start=str(session.strategy.day_start),
+        day_start=format_day_time(session.strategy.day_start),
         time_zone=session.strategy.time_zone,
     )
     return days_ns, rows.astype(np.int64)

@@ -1,0 +1,57 @@
+"""Columns that name a symbol under another name than `symbol`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from septet.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["names_symbol", "refuse_symbol_column", "shown_values"]
+
+SYMBOL_WORDS: Final = frozenset(
+    (
+        "pair", "asset", "coin", "product", "security", "isin", "figi", "ric", "sym", "tic",
+        "stock", "currency_pair", "asset_id", "coin_id", "symbol_id", "instrument_id",
+        "instrument_name", "product_id", "company", "crypto", "token", "underlying", "currency",
+    )
+)  # fmt: skip
+
+
+def refuse_symbol_column(frame: pl.DataFrame | pl.LazyFrame, origin: str) -> None:
+    """Refuse rows without a `symbol` column where another text column names several symbols.
+
+    Raises
+    ------
+    DataError
+        If a column named like a symbol (`pair`, `asset`, `isin`, ...) holds several values.
+    """
+    import polars as pl
+
+    for name, kind in frame.lazy().collect_schema().items():
+        if kind not in (pl.String, pl.Categorical) or not names_symbol(name):
+            continue
+        text = pl.col(name).cast(pl.String)
+        values = frame.lazy().select(text.unique().sort()).collect(engine="streaming").to_series()
+        if values.drop_nulls().len() > 1:
+            raise DataError(
+                f"{origin}: column {name!r} holds {shown_values(values.drop_nulls())}: these are "
+                "rows of several symbols, and nothing says which of them are meant",
+                hint=f"write columns: {{symbol: {name}}}, so that each symbol of the universe "
+                "gets its own rows, or keep one symbol in the file",
+            )
+
+
+def names_symbol(name: str) -> bool:
+    """Whether a column is called by a word for what is traded."""
+    plain = re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
+    return plain in SYMBOL_WORDS
+
+
+def shown_values(values: pl.Series) -> str:
+    """Give the number of some values, and the first three of them."""
+    shown = ", ".join(str(value) for value in values.head(3).to_list())
+    return f"{len(values)} values ({shown}{', ...' if len(values) > 3 else ''})"
