@@ -158,6 +158,11 @@ def test_what_is_this_machine(host: str, own: bool) -> None:
         ("urls", {"hostname": "evil.example:443/x"}),
         ("options", {"a": {"deep": ["wss://evil.example/ws"]}}),
         ("params", {"callback": "https://EVIL.example./x"}),
+        ("options", {"ws": {"proxy": "evil.example:8080"}}),
+        ("options", {"httpsProxy": "evil.example"}),
+        ("options", {"socks_proxies": {"all": ["evil.example:1080"]}}),
+        ("streaming", {"proxy": "evil.example:8080"}),
+        ("params", {"wsEndpoint": "evil.example"}),
     ],
 )
 def test_every_address_of_a_block_is_found(field: str, value: Any) -> None:
@@ -175,6 +180,13 @@ def test_every_address_of_a_block_is_found(field: str, value: Any) -> None:
 )  # fmt: skip
 def test_an_address_that_can_be_read_in_two_ways_is_refused(text: str) -> None:
     config = Ccxt.model_validate({"exchange": "binance", "urls": {"api": text}})
+    with pytest.raises(InputError, match="not plain"):
+        addresses_in(config)
+
+
+@pytest.mark.parametrize("key", ["proxy", "anything"])
+def test_an_address_without_a_scheme_is_refused_under_any_name(key: str) -> None:
+    config = Ccxt.model_validate({"exchange": "binance", "options": {key: "//evil.example:80"}})
     with pytest.raises(InputError, match="not plain"):
         addresses_in(config)
 

@@ -30,7 +30,8 @@ from septet_schemas.base import SecretRef
 __all__ = ["Access", "Address", "addresses_in", "is_loopback"]
 
 _WEB: Final = frozenset({"https", "wss"})
-_ADDRESS_KEYS: Final = frozenset({"url", "urls", "hostname", "hostnames"})
+_ADDRESS_WORDS: Final = ("url", "host", "proxy", "proxies", "endpoint", "server")
+"""Words in the key of an option whose text is an address, written with a scheme or without."""
 Ask = Callable[[str], bool]
 
 
@@ -67,8 +68,10 @@ def addresses_in(config: Any) -> frozenset[Address]:
 def _walk(value: Any, *, named: bool) -> Iterator[Address]:
     if isinstance(value, Mapping):
         for key, each in value.items():
-            yield from _walk(each, named=named or str(key).lower() in _ADDRESS_KEYS)
-    elif isinstance(value, str) and ("://" in value or named):
+            words = str(key).lower()
+            told = any(word in words for word in _ADDRESS_WORDS)
+            yield from _walk(each, named=named or told)
+    elif isinstance(value, str) and ("//" in value or (named and value)):
         yield _address(value)
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
         for each in value:
