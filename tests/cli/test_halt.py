@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +53,21 @@ def a_folder(folder: Path) -> None:
 
 
 DAMAGES = [emptied, overwritten, cut, gone, a_folder]
+
+
+@pytest.mark.parametrize("reference", ["latest", "old", RUN_ID, RUN_ID[:12]])
+@pytest.mark.parametrize("name", ["copy1", f"{RUN_ID}.bak", "zzz", "0-before"])
+def test_a11_a_copy_beside_a_run_takes_no_halt_from_it(
+    folder: Path, septet: Command, reference: str, name: str
+) -> None:
+    (folder / "manifest.json").write_text(json.dumps({"run_id": RUN_ID}))
+    copy = folder.parent / name
+    shutil.copytree(folder, copy)
+    later = (copy / "journal.sqlite").stat().st_mtime_ns + 1_000_000_000
+    os.utime(folder / "journal.sqlite", ns=(later, later))  # the run goes on, the copy does not
+    septet("halt", reference, "--reason", "news", "--runs", str(folder.parent.parent))
+    assert (folder / HALT).exists()
+    assert not (copy / HALT).exists()
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

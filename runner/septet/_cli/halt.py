@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from septet._store.run_order import run_id_in, run_order
 from septet.errors import InputError, SeptetError
 
 if TYPE_CHECKING:
@@ -108,14 +109,14 @@ def _folder(run: str, root: Path) -> Path:
     if any((given / name).exists() for name in _OF_LIVE_RUNS):
         return given
     found = {path.parent for name in _OF_LIVE_RUNS for path in root.glob(f"*/*/{name}")}
-    journals = sorted(found, key=lambda path: path.name)
+    journals = sorted(found, key=run_order)
     if run == "latest" and journals:
         return journals[-1]
     named = [path for path in journals if path.parent.name == run]
-    fitting = named[-1:] or [path for path in journals if path.name.startswith(run)]
-    fitting = fitting or [path for path in journals if _run_id(path).startswith(run)]
-    if len(fitting) == 1:
-        return fitting[0]
+    fitting = named[-1:] or [path for path in journals if run_id_in(path).startswith(run)]
+    fitting = fitting or [path for path in journals if path.name.startswith(run)]
+    if len({run_id_in(path) for path in fitting}) == 1:  # copies of one run: the one in use
+        return fitting[-1]
     if fitting:
         names = ", ".join(path.name for path in fitting[:4])
         raise InputError(f"{run!r} fits {len(fitting)} runs: {names}", hint="give more of the id")
@@ -124,14 +125,6 @@ def _folder(run: str, root: Path) -> Path:
         f"no paper or live run is called {run!r} in {root.resolve()}",
         hint=f"the latest: {known}; name the folder with --runs",
     )
-
-
-def _run_id(folder: Path) -> str:
-    """Return the id of a run whose folder has another name."""
-    try:
-        return str(json.loads((folder / "manifest.json").read_bytes())["run_id"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return folder.name
 
 
 def _read(folder: Path, ask: Callable[[Reader], Any]) -> Any:

@@ -37,6 +37,7 @@ from septet._store.result import (
     RunFacts,
     RunResult,
 )
+from septet._store.run_order import run_id_in, run_order
 from septet._store.tables import empty, thin_bars
 from septet.errors import InputError, RunError
 
@@ -442,7 +443,7 @@ def _run_in(folder: Path) -> Run:
 
 
 def run_folders(root: Path) -> list[Path]:
-    """Folders of runs under `root`, oldest first; ids begin with their UTC time."""
+    """Folders of runs under `root`, oldest first; of copies of a run the one in use last."""
     found = [
         folder
         for strategy in sorted(root.iterdir() if root.is_dir() else ())
@@ -451,7 +452,7 @@ def run_folders(root: Path) -> list[Path]:
         if folder.is_dir() and not folder.name.startswith(".")
         if (folder / "summary.json").is_file() or (folder / JOURNAL).is_file()
     ]
-    return sorted(found, key=lambda folder: (folder.name, folder.parent.name))
+    return sorted(found, key=run_order)
 
 
 def list_runs(root: Path | str) -> list[Run]:
@@ -481,6 +482,8 @@ def find_run(reference: str, root: Path | str) -> Run:
     if reference == "latest":
         return open_run(folders[-1])
     fitting = [folder for folder in folders if folder.name.startswith(reference)]
+    if len({run_id_in(folder) for folder in fitting}) == 1:
+        fitting = fitting[-1:]
     named = [folder for folder in folders if folder.parent.name == reference]
     if named:
         return open_run(named[-1])
