@@ -105,10 +105,18 @@ def _absolute(path: str, base_dir: Path) -> Path:
 
 def _matches(path: Path) -> list[Path]:
     """Files that a path names: itself, or what its wild cards match, in order of name."""
-    if not any(sign in str(path) for sign in "*?["):
-        return [path] if path.is_file() else []
-    anchor = Path(path.anchor or ".")
-    found = sorted(each for each in anchor.glob(str(path.relative_to(anchor))) if each.is_file())
+    try:
+        if not any(sign in str(path) for sign in "*?["):
+            return [path] if path.is_file() else []
+        anchor = Path(path.anchor or ".")
+        pattern = str(path.relative_to(anchor))
+        found = sorted(each for each in anchor.glob(pattern) if each.is_file())
+    except OSError as problem:  # a name too long, a folder that may not be read
+        raise DataError(
+            f"the files of {str(path)[:200]} cannot be listed: {problem.strerror}",
+            hint="name a folder of your own, and wild cards inside it",
+            key="path",
+        ) from problem
     if len(found) > MAX_FILES:
         raise DataError(f"{path} matches {len(found)} files, the limit is {MAX_FILES}")
     return found

@@ -306,7 +306,7 @@ class Run:
             value = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as problem:
             raise _damaged(self.folder, f"{name} is missing") from problem
-        except (OSError, ValueError) as problem:
+        except (OSError, ValueError, RecursionError) as problem:
             raise _damaged(self.folder, f"{name} cannot be read ({problem})") from problem
         if not isinstance(value, kind):
             raise _damaged(self.folder, f"{name} holds a {type(value).__name__}")
