@@ -202,10 +202,10 @@ class LocalRun:
 
     def entries(self) -> list[str]:
         """Return the orders of the core that are open or on their way and reduce nothing."""
-        orders = getattr(self.build.core, "orders", None)
-        if orders is None:
+        records = getattr(getattr(self.build.core, "orders", None), "records", None)
+        if records is None:  # next-open fills: no order leaves the core
             return []
-        children = (orders.records.children[name] for name in orders.records.live)
+        children = (records.children[name] for name in records.live)
         return [each.client_id for each in children if not each.reduces]
 
     def _fault(self, call: str, error: BaseException) -> None:
