@@ -34,8 +34,8 @@ def test_opposite_wish_is_one_flip_order_booked_as_two_trades():
     out = told("LSS", calm(3), spot=False)
     assert out.fills == [(1, 1.0, 100.0), (2, -2.0, 100.0)]
     assert [t[:2] for t in told("LSSL-", calm(5), spot=False).trades] == [
-        (1, "entry"),
-        (-1, "entry"),
+        (1, "reversal"),
+        (-1, "reversal"),
     ]
 
 

@@ -159,7 +159,8 @@ def test_a_span_is_cut_out_with_the_warm_up_before_it(folder: Path) -> None:
 def test_stamps_of_any_unit(folder: Path, tmp_path: Path, stamp: pl.Expr) -> None:
     frame = pl.read_parquet(folder / "AAAUSDT.parquet").with_columns(stamp.alias("timestamp"))
     frame.write_parquet(tmp_path / "AAAUSDT.parquet", row_group_size=100)
-    loaded = _loaded(tmp_path, HEAD + ONE + FILES + CROSS + RULES + HALF)
+    files = FILES.replace("use: parquet", "use: parquet, time_zone: UTC")
+    loaded = _loaded(tmp_path, HEAD + ONE + files + CROSS + RULES + HALF)
     _same(backtest(loaded, tables=False), stream_backtest(loaded, 90))
 
 
@@ -283,7 +284,7 @@ def test_mostly_bad_data_is_refused_as_in_one_piece(folder: Path, tmp_path: Path
     frame.with_columns(low=bad).write_parquet(tmp_path / "AAAUSDT.parquet")
     loaded = _loaded(tmp_path, HEAD + ONE + FILES + CROSS + RULES + HALF)
     for run in (lambda: backtest(loaded), lambda: stream_backtest(loaded, 90)):
-        with pytest.raises(DataError, match="most of the data is bad, 640 of 1600"):
+        with pytest.raises(DataError, match="too much of the data is bad, 640 of 1600"):
             run()
 
 
