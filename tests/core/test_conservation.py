@@ -130,7 +130,10 @@ def test_no_bar_gives_more_than_its_share_of_volume(data):
 @given(st.data())
 @settings(max_examples=examples(EXAMPLES))
 def test_a_wish_to_leave_is_always_answered_by_an_order_for_all_of_it(data):
-    """A reduction is never refused: no limit, halt, budget or other order stands before it."""
+    """A reduction is never refused: no limit, halt, budget or other order stands before it.
+
+    One worth less than the minimum notional waits, and its reason is kept.
+    """
     s, session = drawn(data)
     for t, ran, _ in steps(session):
         B, whole = ran.batch.state.B, ran.batch.state.I
@@ -141,6 +144,9 @@ def test_a_wish_to_leave_is_always_answered_by_an_order_for_all_of_it(data):
             wish = int(ran.batch.D[k, layout.D_WISH, i] & layout.WISH) - 2  # -2 is none
             if wish == 0.0 or (s.opposite and wish == -side):
                 lots = abs(B[k, layout.UNITS]) // B[k, layout.LOT] * B[k, layout.LOT]
+                if lots / B[k, layout.SCALE] * B[k, layout.MARK] < s.min_notional:
+                    assert whole[k, layout.OWED] > 0 or whole[k, layout.WORKING] == 1
+                    continue
                 assert whole[k, layout.WORKING] == 1
                 assert B[k, layout.ORDER_UNITS] * side < 0.0
                 assert abs(B[k, layout.ORDER_UNITS]) >= lots
@@ -150,24 +156,31 @@ def test_a_wish_to_leave_is_always_answered_by_an_order_for_all_of_it(data):
 @given(st.data())
 @settings(max_examples=examples(EXAMPLES))
 def test_no_stop_is_ever_blocked(spot, data):
-    """A position whose stop the bar touched is closed in that bar."""
+    """A position whose stop the bar touched is closed in that bar.
+
+    Worth less than the minimum notional at its stop, its exit waits instead.
+    """
     s, session = drawn(data, spot=spot, participation=None, band=None, good_for=1,
                        stops={"stop_loss": 0.01})  # fmt: skip
-    before: list[tuple[int, float, int]] = [(0, math.nan, 0)] * len(s.symbols)
+    before: list[tuple[int, float, int, float]] = [(0, math.nan, 0, 0.0)] * len(s.symbols)
     for t, ran, _ in steps(session):
         B, whole, X = ran.batch.state.B, ran.batch.state.I, session.tape.X
-        for k, (side, average, entered) in enumerate(before):
+        for k, (side, average, entered, units) in enumerate(before):
             i = row_of(ran, t, k)
             if side and i >= 0 and not session.tape.M[k, layout.MADE_UP, i]:
                 worst = X[k, layout.LOW if side > 0 else layout.HIGH, i]
-                if side * (worst - average * (1.0 - side * 0.01)) <= 0.0:
+                level = average * (1.0 - side * 0.01)
+                if side * (worst - level) <= 0.0:
                     again = int(whole[k, layout.ENTRY_NS]) != entered
-                    assert whole[k, layout.OPEN_SIDE] == 0 or again
+                    small = abs(units) / B[k, layout.SCALE] * level < s.min_notional
+                    waits = whole[k, layout.OWED] > 0 or whole[k, layout.WORKING] == 1
+                    assert whole[k, layout.OPEN_SIDE] == 0 or again or (small and waits)
         before = [
             (
                 int(whole[k, layout.OPEN_SIDE]),
                 float(B[k, layout.AVERAGE]),
                 int(whole[k, layout.ENTRY_NS]),
+                float(B[k, layout.UNITS]),
             )
             for k in range(len(s.symbols))
         ]

@@ -107,9 +107,10 @@ def test_what_is_remembered_stays_small():
     entry = desk.order(desk.step(2))
     desk.fill(entry, ONE, 101.0)
     rows = len(desk.engine.window.arrays["LI"])
+    exit_ = desk.order(desk.engine.mark(0, 90.0, 90.0, desk.now_ns))
     for n in range(3 * KNOWN):
-        found = desk.engine.mark(0, 90.0, 90.0, desk.now_ns + n)
-        desk.engine.end(0, placed(found)[0].order, layout.STATUS_CANCELLED, desk.now_ns + n)
+        desk.engine.end(0, exit_.order, layout.STATUS_CANCELLED, desk.now_ns + n)
+        exit_ = desk.order(desk.engine.go_on(0, desk.now_ns + n))
     assert len(desk.engine._known) == KNOWN
     assert desk.count(layout.LOG) == 0
     assert len(desk.engine.window.arrays["LI"]) == rows
