@@ -79,8 +79,10 @@ def test_a_model_that_fits_itself_takes_neither() -> None:
 
 
 def test_a_stored_model_is_named_in_two_ways() -> None:
-    stored = _block("septet/stored", Stored(path="models/a"), stored_model, training=Training())
+    stored = _block("stored", Stored(path="models/a"), stored_model, training=Training())
     assert learn.stored_folder(stored) == "models/a"
+    other = _block("odd:stored", Stored(path="models/a"), stored_model, training=Training())
+    assert learn.stored_folder(other) is None, "a package's plugin of that name is another"
     with pytest.raises(InputError, match="fits nothing"):
         learn.trainer_of(stored)
     config = Sklearn(estimator="GaussianNB")

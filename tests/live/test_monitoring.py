@@ -24,6 +24,7 @@ from septet._live.fingerprints import fingerprints_of
 from septet._live.listen import grids_of
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
+from septet._live.stored_model import announce_stored, stored_of
 from septet._live.train_worker import Work, fit, store
 from septet._live.training import ready_event
 from septet._live.wiring import core_terms
@@ -31,7 +32,6 @@ from septet._shell.backtest import backtest
 from septet._shell.session import Session, open_session
 from septet._store.live import write_projections
 from septet._store.tables import frames_of
-from septet.errors import ConfigError
 from tests.live import diffs
 from tests.live.test_core import bars_at, instruments
 from tests.monitoring.test_watching import FILE
@@ -74,10 +74,14 @@ class Runner:
     def __init__(self, loaded: Loaded, folder: Path, session: Session, *, snapshots: int) -> None:
         self.loaded, self.folder, self.session, self.snapshots = loaded, folder, session, snapshots
         self.build = self._built()
+        self.stored = stored_of(loaded, self.build.features)
         head = Head(
             run_id="run", strategy=loaded.strategy.name, mode="paper", account="", created_ns=1,
             origin_ns=0, fingerprints=fingerprints_of(loaded, self.build.plan.name),
-            facts=facts_of(loaded, self.build, terms=core_terms(None, 1.0), tag=TAG, market_ns=0),
+            facts=facts_of(
+                loaded, self.build, terms=core_terms(None, 1.0), tag=TAG, market_ns=0,
+                stored=self.stored,
+            ),
         )  # fmt: skip
         self.journal = Journal.create(folder / JOURNAL, head, durability="process")
         self.shelf = Shelf(loaded.strategy.universe.symbols, grids_of(loaded.strategy))
@@ -128,6 +132,8 @@ class Runner:
                 market_ns=before, fingerprints={},
             )
         )  # fmt: skip
+        if self.stored is not None:
+            self.handle(announce_stored(self.loaded, self.stored, self.folder, 1))
         for t, now_ns in enumerate(known):
             for bar in bars_at(self.session, t):
                 self.handle(bar)
@@ -160,27 +166,6 @@ def _paper(folder: Path, text: str, result: Any, *, snapshots: int = 0) -> Runne
     runner = Runner(load(path, mode="paper"), folder, session, snapshots=snapshots)
     runner.run(int(result.equity["time"][0]))
     return runner
-
-
-@pytest.mark.parametrize("mode", ["paper", "live"])
-@pytest.mark.parametrize("by_name", [True, False])
-def test_check_refuses_a_stored_model_where_it_cannot_decide(
-    tmp_path: Path, mode: str, by_name: bool
-) -> None:
-    """With its place, before anything starts; a backtest takes it."""
-    if by_name:
-        text = LEARNS.replace("use: sklearn\n  estimator: LogisticRegression", "use: stored")
-        text = text.replace("  scale: standard\n", "  path: models/mine\n")
-    else:
-        text = LEARNS.replace("{train: 15d", "{scheme: stored, path: models/mine, train: 15d")
-    path = _written(tmp_path, text)
-    load(path)
-    with pytest.raises(ConfigError) as said:
-        load(path, mode=mode)
-    found = [each for each in said.value.problems if "stored model" in each.message]
-    assert [each.key for each in found] == ["model.use" if by_name else "model.training.scheme"]
-    assert found[0].line > 1
-    assert f"not yet in mode {mode}" in found[0].message
 
 
 @pytest.fixture(scope="module")

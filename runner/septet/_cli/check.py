@@ -84,11 +84,12 @@ def check(
 
 def _preflight(loaded: Loaded, *, data: bool) -> list[Problem]:
     """Say what would stop a run of this file on this machine."""
-    from septet._shell.preflight import check_data, check_secrets
+    from septet._shell.preflight import check_data, check_model, check_secrets
 
-    if loaded.strategy.mode == "live":
-        return check_secrets(loaded)
-    return check_data(loaded) if data and loaded.strategy.mode == "backtest" else []
+    if loaded.strategy.mode == "backtest":
+        return check_data(loaded) if data else []
+    secrets = check_secrets(loaded) if loaded.strategy.mode == "live" else []
+    return [*secrets, *(check_model(loaded) if data else [])]
 
 
 def _look(loaded: Loaded, address: str | None) -> World:

@@ -21,6 +21,11 @@ def _training(model: UseBlock) -> Training:
     return training
 
 
+def _is_trained(model: UseBlock) -> bool:
+    """Whether the run fits its models; a stored one was fitted before."""
+    return model.use != "stored" and _training(model).scheme == "walk_forward"
+
+
 def _horizon(model: UseBlock) -> Span:
     horizon: Span = model.extra["label"].horizon
     return horizon
@@ -58,7 +63,7 @@ def check_exit_below(case: Case) -> None:
 def check_purge(case: Case) -> None:
     """Training rows whose label reaches into the test block are left out."""
     model = case.strategy.model
-    if model is None or _training(model).scheme != "walk_forward":
+    if model is None or not _is_trained(model):
         return
     purge, horizon = _training(model).purge, _horizon(model)
     if purge is not None and purge.bars(case.bar_ns) < horizon.bars(case.bar_ns):
@@ -74,7 +79,7 @@ def check_purge(case: Case) -> None:
 def check_schedule(case: Case) -> None:
     """Models overlap in time, and there is enough to learn from."""
     model = case.strategy.model
-    if model is None or _training(model).scheme != "walk_forward":
+    if model is None or not _is_trained(model):
         return
     training = _training(model)
     step_ns = training.longest_step_ns
@@ -112,23 +117,6 @@ def _warn_isotonic(case: Case, model: UseBlock, rows: int) -> None:
             f"isotonic calibration has {fold:,} rows a fold here, and fits noise in so few",
             expected=f"{_ISOTONIC_ROWS:,} rows a fold, a fifth of the window each",
             hint="calibrate: sigmoid, or a longer training.train",
-        )
-
-
-def check_stored(case: Case) -> None:
-    """A stored model decides in a backtest; paper and live fit theirs while they run."""
-    model = case.strategy.model
-    if model is None or case.strategy.mode == "backtest":
-        return
-    by_name = model.use == "stored"
-    if by_name or _training(model).scheme == "stored":
-        case.error(
-            ("model", "use") if by_name else ("model", "training", "scheme"),
-            f"a stored model decides in a backtest only, not yet in mode {case.strategy.mode}",
-            expected="a model that is fitted on schedule: training: {scheme: walk_forward}",
-            found="stored",
-            hint="write scheme: walk_forward with the estimator that was stored, or run it with "
-            "--mode backtest",
         )
 
 
@@ -223,6 +211,5 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_exit_below,
     check_purge,
     check_schedule,
-    check_stored,
     check_kelly,
 )

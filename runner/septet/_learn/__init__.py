@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         Walk,
         WalkModel,
         fit_window,
+        insist_unseen,
         stored_walk,
         walk_forward,
     )
@@ -94,6 +95,7 @@ __all__ = [
     "fit_window",
     "gather",
     "health_rule",
+    "insist_unseen",
     "label_rule",
     "load_model",
     "make_labels",
@@ -147,6 +149,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "Walk",
         "WalkModel",
         "fit_window",
+        "insist_unseen",
         "stored_walk",
         "walk_forward",
     ),

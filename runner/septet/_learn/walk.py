@@ -40,6 +40,7 @@ __all__ = [
     "WalkModel",
     "answers",
     "fit_window",
+    "insist_unseen",
     "judge_row",
     "stored_walk",
     "walk_forward",
@@ -327,6 +328,24 @@ def _untrained(rule: TrainingRule, models: Sequence[WalkModel]) -> RunError:
     )
 
 
+def insist_unseen(stored: StoredModel, start_ns: int | None, end_ns: int) -> None:
+    """Refuse a span that begins, or ends, before the last label a stored model was fitted on.
+
+    Raises
+    ------
+    ModelError
+        It does.
+    """
+    last = stored.last_label_ns
+    if (start_ns is not None and start_ns <= last) or end_ns <= last:
+        asked = f"up to {iso_time(end_ns)}" if start_ns is None else f"from {iso_time(start_ns)}"
+        raise ModelError(
+            f"the model stored at {stored.path} has seen labels up to {iso_time(last)}: a run "
+            f"{asked} would judge it on what it was fitted on",
+            hint="start after that time, or use scheme: walk_forward",
+        )
+
+
 def stored_walk(
     dataset: Dataset,
     stored: StoredModel,
@@ -342,14 +361,7 @@ def stored_walk(
         If the model was fitted on labels of the span it is asked to judge.
     """
     last = stored.last_label_ns
-    end = int(dataset.time_ns[-1]) if len(dataset) else last
-    if (start_ns is not None and start_ns <= last) or end <= last:
-        asked = f"from {iso_time(start_ns)}" if start_ns is not None else f"up to {iso_time(end)}"
-        raise ModelError(
-            f"the model stored at {stored.path} has seen labels up to {iso_time(last)}: a run "
-            f"{asked} would judge it on what it was fitted on",
-            hint="start after that time, or use scheme: walk_forward",
-        )
+    insist_unseen(stored, start_ns, int(dataset.time_ns[-1]) if len(dataset) else last)
     expires = NEVER_NS if expire_after_ns is None else last + expire_after_ns
     card = stored.card
     trained_to = int(card.get("trained_to_ns", last))

@@ -11,10 +11,12 @@ from septet._data.bars import Instrument
 from septet._data.calendars import sessions_per_year
 from septet._files import replace_file
 from septet._journal.form import Head
+from septet._learn.stored import StoredModel
 from septet._live import start as begin
 from septet._live.build import currencies
 from septet._live.clock import LiveClock
 from septet._live.place import Place
+from septet._live.stored_model import fact_of
 from septet._plan.terms import terms_of
 from septet._shell.backtest import checks_of
 from septet._store.run import dump_json, iso
@@ -33,24 +35,34 @@ def head_of(
     terms: Mapping[str, Any],
     account: str,
     history: Sequence[m.Event],
+    stored: StoredModel | None = None,
 ) -> Head:
     """Return the head of a new run's journal; it begins with its history, if it has one."""
     bars = [each.open_ns for each in history if isinstance(each, m.BarClosed)]
     now_ns, market_ns = clock.now_ns(), clock.market_ns()
+    facts = facts_of(
+        loaded, build, terms=terms, tag=place.tag, market_ns=market_ns, stored=stored
+    )  # fmt: skip
     return Head(
         run_id=place.run_id, strategy=loaded.strategy.name, mode=loaded.strategy.mode,
         account=account, created_ns=now_ns, origin_ns=min(bars, default=market_ns),
-        facts=facts_of(loaded, build, terms=terms, tag=place.tag, market_ns=market_ns),
-        fingerprints=begin.fingerprints_of(loaded, build.plan.name),
+        facts=facts, fingerprints=begin.fingerprints_of(loaded, build.plan.name),
     )  # fmt: skip
 
 
 def facts_of(
-    loaded: Any, build: Any, *, terms: Mapping[str, Any], tag: str, market_ns: int
+    loaded: Any,
+    build: Any,
+    *,
+    terms: Mapping[str, Any],
+    tag: str,
+    market_ns: int,
+    stored: StoredModel | None = None,
 ) -> dict[str, Any]:
     """Return the facts of a new run as plain data.
 
-    `terms` is what the core was made with beside the file (`septet._live.wiring.core_terms`).
+    `terms` is what the core was made with beside the file (`septet._live.wiring.core_terms`),
+    `stored` the model that it decides with where none is fitted.
     """
     strategy = loaded.strategy
     calendar = strategy.data.candles.extra["calendar"] or "24x7"
@@ -82,6 +94,7 @@ def facts_of(
         "strategy_text": loaded.path.read_text(encoding="utf-8"),
         "distributions": dict(loaded.host.versions()),
         **checks_of(loaded),
+        **fact_of(stored),
     }
 
 

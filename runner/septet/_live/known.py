@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from septet import _learn as learn
 from septet import messages as m
 from septet._journal.reader import Reader
 from septet._live.account import Member
@@ -33,7 +34,7 @@ class Known:
         self.standing = Standing(self._grids)
         self.lines: list[tuple[int, float]] = [(-1, float("nan"))] * len(self.symbols)
         self.shelf = Shelf(self.symbols, self._grids, keep_ns=keep_ns)
-        self.learns = strategy.model is not None
+        self.learns = strategy.model is not None and learn.stored_folder(strategy.model) is None
         self.points: list[m.Event] = []
         self._series = bool(strategy.data.series) or strategy.data.funding is not None
         self.entries = 0

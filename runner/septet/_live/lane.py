@@ -103,7 +103,7 @@ class Lane(LocalRun):
         head = head_of(
             self.loaded, self.build, self.place, clock=self.clock, terms=self._terms,
             account=self.facts.account if self.facts is not None else "",
-            history=self._history,
+            history=self._history, stored=self._stored,
         )  # fmt: skip
         describe(self.place, self.loaded, head)
         return Journal.create(
@@ -158,6 +158,7 @@ class Lane(LocalRun):
                 market_ns=self.clock.market_ns(), fingerprints=journal.head.fingerprints,
             )
         )  # fmt: skip
+        self._announce_stored()
         for event in early:
             self.shell.put(event)
         self.switch.look()

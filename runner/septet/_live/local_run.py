@@ -11,6 +11,7 @@ from septet._data.bars import Instrument
 from septet._host.venues import LiveVenue, VenueFacts
 from septet._journal.lease import Holder, Lease, insist_alone, mark_path
 from septet._journal.log import Durability, Journal
+from septet._learn.stored import StoredModel
 from septet._live import start as begin
 from septet._live.account import AccountGate, AccountLimits, Member
 from septet._live.alerts import Alerts
@@ -26,6 +27,7 @@ from septet._live.market import MarketDesk
 from septet._live.metrics import Seen
 from septet._live.place import Place
 from septet._live.shell import Ended, Shell
+from septet._live.stored_model import announce_stored, changed_source, idle_now, stored_of
 from septet._live.supervisor import Supervisor
 from septet._live.wiring import Wiring, core_terms, core_with
 
@@ -87,6 +89,7 @@ class LocalRun:
         self._owed: list[m.Train] = []
         self._early: list[m.Event] | None = []
         self._terms: Mapping[str, Any] = {}
+        self._stored: StoredModel | None = None
         self._snapshot_ns, self._snapshot_seq = clock.now_ns(), 0
         self._heartbeat_ns = 0
 
@@ -140,6 +143,7 @@ class LocalRun:
             self.tell("warning", "folder", {"text": note})
         if self.place.fresh:  # compile now: while connected, a minute would be a minute of deafness
             self._make_core([Instrument(each) for each in self.symbols], core_terms(None, 1.0))
+            self._stored = stored_of(self.loaded, self.build.features)
             self.build = None
             return
         self.journal = Journal.open(
@@ -155,7 +159,26 @@ class LocalRun:
         self._fold(self.journal)
         self._begins = self.known.standing.time_ns < 0
         self.resumed = self.journal.seq > 0
+        self._read_stored(facts.get("stored_model"))
         self.member.take_up(self.build.core)
+
+    def _read_stored(self, known: Mapping[str, Any] | None) -> None:
+        """Read the stored model of a run that ended before it took it in; else look for changes."""
+        models = getattr(self.build.core, "models", None)
+        if models is not None and models.newest < 0:
+            self._stored = stored_of(self.loaded, self.build.features)
+        elif text := changed_source(self.loaded, known):
+            self.tell("warning", "stored_model", {"text": text})
+
+    def _announce_stored(self) -> None:
+        """Let the core take in the stored model, unless the journal holds it already."""
+        stored, self._stored = self._stored, None
+        if stored is None:
+            return
+        event = announce_stored(self.loaded, stored, self.place.folder, self.clock.now_ns())
+        if text := idle_now(event, self.clock.market_ns()):
+            self.tell("warning", "stored_model", {"text": text})
+        self.put(event)
 
     def _watch(self, event: m.Event, commands: Sequence[m.Command]) -> None:
         """See what was stored."""

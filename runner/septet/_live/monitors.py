@@ -51,6 +51,8 @@ class LiveMonitors:
         The engine of the core, as it is now.
     ready_after_ns
         Market time from a window's end to its first decision, for windows that gave no model.
+    stored
+        Whether the model was fitted before the run.
     """
 
     def __init__(
@@ -61,10 +63,13 @@ class LiveMonitors:
         inputs: Sequence[int],
         engine: Callable[[], Engine],
         ready_after_ns: int,
+        *,
+        stored: bool = False,
     ) -> None:
         self.monitors, self.health, self._models = monitors, health, models
         self._inputs, self._engine, self._ready_after_ns = tuple(inputs), engine, ready_after_ns
         self._causes: dict[int, m.Cause] = {}
+        self._else: str = "stored" if stored else "schedule"
         self._said = Said()
 
     # ------------------------------------------------------------------ what the engine asks
@@ -137,7 +142,7 @@ class LiveMonitors:
     ) -> None:
         if self.health is None:
             return
-        cause = self._causes.get(number, "schedule")
+        cause = self._causes.get(number, self._else)
         if isinstance(event, m.ModelReady):
             facts = ModelFacts(
                 number, trained_to_ns, event.ready_ns, cause, event.rows, event.rows_up,
@@ -183,9 +188,9 @@ def _change(acts: Sequence[Act]) -> Change:
 
 
 def health_of(strategy: Any, names: Sequence[str]) -> RunningHealth | None:
-    """Return the health of a strategy's model; None without one that is trained."""
+    """Return the health of a strategy's model, stored ones included; None without one."""
     block, bar_ns = strategy.model, int(strategy.universe.bar)
-    if block is None or learn.stored_folder(block) is not None:
+    if block is None:
         return None
     training = block.extra["training"]
     keep_ns = training.train + 2 * training.longest_step_ns
@@ -209,9 +214,10 @@ def monitors_of(
     record = Record(strategy.universe.symbols, int(strategy.universe.bar), scale)
     alarm = float(strategy.monitoring.fills.slippage_alarm)
     monitors = RunMonitors(build_watchers(strategy), record, alarm, raises=False)
-    ready_after_ns = 0
-    if strategy.model is not None:
-        rule = learn.training_rule(strategy.model.extra["training"], int(strategy.universe.bar))
+    block, ready_after_ns = strategy.model, 0
+    if block is not None:
+        rule = learn.training_rule(block.extra["training"], int(strategy.universe.bar))
         ready_after_ns = rule.ready_after_ns
+    stored = block is not None and learn.stored_folder(block) is not None
     health = health_of(strategy, names)
-    return LiveMonitors(monitors, health, models, inputs, engine, ready_after_ns)
+    return LiveMonitors(monitors, health, models, inputs, engine, ready_after_ns, stored=stored)

@@ -91,7 +91,8 @@ def store(found: Any, folder: Path) -> dict[str, Any]:
 
     if found.model is None:
         return {"failed": found.reason}
-    for name, data in learn.pack_model(found.model, found.card).items():
+    card = {name: each for name, each in found.card.items() if name != "reference"}
+    for name, data in learn.pack_model(found.model, card).items():  # as a backtest stores it
         replace_file(folder / name, data)
     return {
         "fingerprint": found.fingerprint,

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeVar
 
+from septet import _learn as learn
 from septet import messages as m
 from septet._data.stamps import iso
 from septet._host.venues import FeedFacts, Market, VenueFacts
@@ -217,7 +218,8 @@ class _Looking:
             self.say(what, text, "warning", ("features",))
             return
         model = self.strategy.model
-        training = model.extra["training"] if model is not None else None
+        learns = model is not None and learn.stored_folder(model) is None
+        training = model.extra["training"] if learns else None
         train_ns = getattr(training, "train", None)
         if train_ns is not None and depth_ns < warm_ns + train_ns:
             late = format_duration(-(-(warm_ns + train_ns - depth_ns) // bar_ns) * bar_ns)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from septet import _learn as learn
 from septet._config.places import placed
 from septet._kernel import layout
 from septet._shell.session import Session
+from septet._shell.stored_model import read_stored, stored_key
 from septet.errors import RunError
 
 __all__ = [
@@ -83,11 +83,9 @@ def learn_walk(session: Session, F: np.ndarray, progress: Any = None) -> Learned
     start = int(session.tape.T[layout.KNOWN, session.first])
     asked = start if strategy.universe.start is not None else None
     health_rule = learn.health_rule(strategy.monitoring.model)
-    folder = learn.stored_folder(block)
-    if folder is not None:
-        home = Path(session.loaded.base_dir) / folder
-        with placed(session.loaded, "model", "training", "path"):
-            stored = learn.load_model(home, dataset.feature_names, learn.restore_of(block))
+    if learn.stored_folder(block) is not None:
+        stored = read_stored(session.loaded, dataset.feature_names)
+        with placed(session.loaded, *stored_key(block)):
             walk = learn.stored_walk(
                 dataset, stored, start_ns=asked, expire_after_ns=training.expire_after
             )

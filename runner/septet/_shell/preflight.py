@@ -24,7 +24,7 @@ from septet.errors import InputError, Problem, SeptetError
 from septet_schemas.base import SecretRef
 from septet_schemas.units import format_duration
 
-__all__ = ["check_data", "check_secrets"]
+__all__ = ["check_data", "check_model", "check_secrets"]
 
 
 def check_data(loaded: Any) -> list[Problem]:
@@ -39,8 +39,31 @@ def check_data(loaded: Any) -> list[Problem]:
         return list(problem_of(error))
     problems = [*_joins(session), *_series(session), *_symbols(session)]
     if loaded.strategy.model is not None:
-        problems += _training(session)
+        problems += [*check_model(loaded, session), *_training(session)]
     return problems
+
+
+def check_model(loaded: Any, session: Session | None = None) -> list[Problem]:
+    """Read the stored model of a file as a run would, and say what would stop the run.
+
+    A missing or damaged model, one that reads other features, and of a backtest (`session`) one
+    that was fitted on labels of the span it is asked to judge.
+    """
+    from septet import _learn as learn
+    from septet._shell.session import plan_of
+    from septet._shell.stored_model import read_stored, refuse_seen
+
+    block = loaded.strategy.model
+    if block is None or learn.stored_folder(block) is None:
+        return []
+    try:
+        plan = plan_of(loaded) if session is None else session.plan
+        stored = read_stored(loaded, list(block.extra.get("inputs") or plan.assembly.features))
+        if session is not None:
+            refuse_seen(loaded, stored, int(session.tape.T[0][-1]))
+    except SeptetError as error:
+        return list(problem_of(error))
+    return []
 
 
 def _training(session: Session) -> list[Problem]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from septet import _learn as learn
 from septet._config.places import placed
 from septet._data.bars import Instrument, MarketData
 from septet._kernel import layout
@@ -149,7 +150,7 @@ def warmup_ns_of(strategy: Any, memory_bars: int) -> int:
     bars = memory_bars + 2
     round_the_clock = strategy.data.candles.extra["calendar"] == "24x7"
     needed = bars * (1 if round_the_clock else 3) * strategy.universe.bar + 7 * 86_400_000_000_000
-    if strategy.model is not None:
+    if strategy.model is not None and learn.stored_folder(strategy.model) is None:
         training = strategy.model.extra["training"]
         if training.window == "expanding":
             return 2**62

@@ -1,0 +1,118 @@
+"""The model that a file decides with and never fits: read before the start, kept with the run.
+
+The run serves the copy in its own folder. The journal announces it like any other model, with its
+hash, so that recovery, replay and shadow need neither the file's folder nor its model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from septet import _learn as learn
+from septet import messages as m
+from septet._learn.labels import NEVER_NS
+from septet._learn.stored import CARD, StoredModel, iso_time, load_model, store_model
+from septet._shell.stored_model import read_stored
+from septet.errors import InputError, ModelError
+
+__all__ = ["announce_stored", "changed_source", "fact_of", "idle_now", "stored_of"]
+
+_MODELS = "models"
+
+
+def stored_of(loaded: Any, features: Sequence[str]) -> StoredModel | None:
+    """Read the model that a file names; None where it names none.
+
+    Parameters
+    ----------
+    loaded
+        The file.
+    features
+        Names of its features, in order: the model's inputs where the file lists none.
+
+    Raises
+    ------
+    ModelError
+        It is missing, damaged or changed, or reads other features than the file's.
+    """
+    block = loaded.strategy.model
+    if block is None or learn.stored_folder(block) is None:
+        return None
+    found: StoredModel = read_stored(loaded, list(block.extra.get("inputs") or features))
+    return found
+
+
+def fact_of(stored: StoredModel | None) -> dict[str, Any]:
+    """Return what the head of a journal says of a stored model; empty without one."""
+    if stored is None:
+        return {}
+    names = ("model_sha256", "card_sha256", "last_label_ns")
+    return {"stored_model": {name: stored.card[name] for name in names}}
+
+
+def announce_stored(loaded: Any, stored: StoredModel, run_folder: Path, at_ns: int) -> m.ModelReady:
+    """Copy the model into the run's folder, and return the event that announces the copy.
+
+    It decides after the last label of its card, and until `expire_after` has passed since then.
+
+    Raises
+    ------
+    InputError
+        The copy cannot be written.
+    """
+    card, last_ns = stored.card, stored.last_label_ns
+    fingerprint = str(card["model_sha256"])
+    place = f"{_MODELS}/000-{fingerprint[:12]}"
+    try:
+        store_model(run_folder / place, stored.model, card)
+    except OSError as problem:
+        raise InputError(
+            f"the stored model cannot be copied to {run_folder / place}: {problem.strerror}",
+            hint="make room there, or name another folder with --out",
+        ) from problem
+    after_ns = loaded.strategy.model.extra["training"].expire_after
+    reference = tuple(
+        (name, tuple(each["edges"]), tuple(each["share"]), each["chance"])
+        for name, each in card.get("reference", {}).items()
+    )
+    return m.ModelReady(
+        at_ns=at_ns, number=0, fingerprint=fingerprint,
+        trained_to_ns=int(card.get("trained_to_ns", last_ns)), ready_ns=last_ns + 1,
+        expires_ns=int(NEVER_NS) if after_ns is None else last_ns + after_ns, folder=place,
+        rows=int(card.get("rows", 0)), rows_up=int(card.get("rows_up", 0)),
+        first_row_ns=card.get("first_row_ns"), reference=reference,
+    )  # fmt: skip
+
+
+def idle_now(event: m.ModelReady, now_ns: int) -> str:
+    """Say that a stored model decides nothing at a time (market time); empty if it does."""
+    if now_ns < event.ready_ns:
+        return f"the stored model decides from {iso_time(event.ready_ns)} on: no entries until then"
+    if now_ns > event.expires_ns:
+        return f"the stored model expired at {iso_time(event.expires_ns)}: no entries"
+    return ""
+
+
+def changed_source(loaded: Any, known: Mapping[str, Any] | None) -> str:
+    """Say that a file's folder no longer holds the model that its run serves; empty if it does.
+
+    The run goes on with its copy: what it holds must not wait for a person over this.
+    """
+    block = loaded.strategy.model
+    folder = learn.stored_folder(block) if block is not None else None
+    if folder is None or known is None:
+        return ""
+    home, goes_on = Path(loaded.base_dir) / folder, "the run goes on with its own copy"
+    try:
+        found = load_model(home, None, learn.restore_of(block)).card["model_sha256"]
+    except ModelError as error:
+        return f"{error.message}; {goes_on}"
+    if found == known["model_sha256"]:
+        return ""
+    before = str(known["model_sha256"])[:12]
+    return (
+        f"{home / CARD} is of model {str(found)[:12]}, and the run began with {before}: {goes_on}; "
+        "begin another run with --fresh to decide with the new one"
+    )

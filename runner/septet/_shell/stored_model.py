@@ -1,0 +1,51 @@
+"""The stored model of a file: where it is named, and what is read there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from septet import _learn as learn
+from septet._config.places import placed
+
+__all__ = ["read_stored", "refuse_seen", "stored_key"]
+
+
+def stored_key(block: Any) -> tuple[str, ...]:
+    """Return the key that names a stored model's folder."""
+    return ("model", "path") if block.use == "stored" else ("model", "training", "path")
+
+
+def read_stored(loaded: Any, inputs: Sequence[str]) -> Any:
+    """Read the model that a file decides with.
+
+    Parameters
+    ----------
+    loaded
+        A file with a stored model.
+    inputs
+        Names of what the file's model reads, in order.
+
+    Raises
+    ------
+    ModelError
+        It is missing, damaged or changed, or reads something else; with its place in the file.
+    """
+    block = loaded.strategy.model
+    folder = learn.stored_folder(block)
+    assert folder is not None, "the file has a stored model"
+    with placed(loaded, *stored_key(block)):
+        return learn.load_model(Path(loaded.base_dir) / folder, inputs, learn.restore_of(block))
+
+
+def refuse_seen(loaded: Any, stored: Any, end_ns: int) -> None:
+    """Refuse a model that knows labels of the span of a backtest, which ends at a time.
+
+    Raises
+    ------
+    ModelError
+        With its place in the file.
+    """
+    with placed(loaded, *stored_key(loaded.strategy.model)):
+        learn.insist_unseen(stored, loaded.strategy.universe.start, end_ns)
