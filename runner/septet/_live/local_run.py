@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ __all__ = ["LocalRun", "Rows"]
 Rows = list[tuple[m.Event, Sequence[m.Command]]]
 
 
-class LocalRun:
+class LocalRun(ABC):
     """A strategy in paper or live mode, as far as its folder goes: `prepare` makes it ready."""
 
     def __init__(
@@ -180,9 +181,9 @@ class LocalRun:
             self.tell("warning", "stored_model", {"text": text})
         self.put(event)
 
+    @abstractmethod
     def _watch(self, event: m.Event, commands: Sequence[m.Command]) -> None:
         """See what was stored."""
-        raise NotImplementedError
 
     def _make_core(self, instruments: Sequence[Instrument], terms: Mapping[str, Any]) -> None:
         self._terms = terms
