@@ -80,17 +80,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def run(folder: Path, use: str, *words: str) -> tuple[Path, str]:
+def run(folder: Path, use: str, *words: str, compiles: str = "always") -> tuple[Path, str]:
     """Run a strategy with one of the two features; return the run's folder and what was said."""
     path = folder / f"{use}.yaml"
     path.write_text(STRATEGY % (use.replace("_", "-"), use), encoding="utf-8")
     paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
     program = "from septet.cli import main; main()"
-    out = folder / "-".join([use, *words])
+    out = folder / "-".join([use, compiles, *words])
     done = subprocess.run(
         [sys.executable, "-c", program, "run", str(path), "--out", str(out), "--json", *words],
         capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "SEPTET_COMPILE": compiles},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     (summary,) = out.rglob("summary.json")
@@ -109,8 +109,10 @@ def test_both_engines_give_the_bits_of_the_compiled_part(folder):
     """The same text, uncompiled: nothing but the speed differs."""
     compiled, said = run(folder, "reach")
     assert "no compiled step" not in said
-    for engine in ("batch", "event"):
-        slow, _ = run(folder, "reach_by_name", "--engine", engine)
+    ways = [("reach_by_name", "batch", "always"), ("reach_by_name", "event", "always")]
+    ways += [("reach_by_name", "batch", "never"), ("reach", "event", "never")]
+    for use, engine, compiles in ways:
+        slow, _ = run(folder, use, "--engine", engine, compiles=compiles)
         for name in TABLES:
             ours, theirs = (pl.read_parquet(each / f"{name}.parquet") for each in (compiled, slow))
             assert ours.height > 10

@@ -17,7 +17,6 @@ from septet._shell.backtest import run_batch
 from septet._shell.eventful import barriers, make_engine, run_events
 from septet._shell.project import Outcome
 from septet._shell.session import Session
-from tests.core.plain import run_plainly
 from tests.core.settings import HOUR
 from tests.core.world import chance_up
 
@@ -48,7 +47,7 @@ class Left:
 
 def plainly(session: Session) -> Session:
     """Let a session's plan run as plain Python."""
-    run_plainly(session.plan)
+    session.plan.run_plain()
     return session
 
 

@@ -20,7 +20,6 @@ from septet._host.register import Host
 from septet._kernel import layout
 from septet._shell.session import Session, plan_of
 from septet._shell.tape import TapeRules, make_tape
-from tests.core.plain import run_plainly
 from tests.core.settings import HOUR, START, Bars, Settings
 from tests.core.strangers import host_with_strangers
 
@@ -254,7 +253,7 @@ def run_core(
     """Run the batch path; the model, if there is one, is `chance_up` of the first feature."""
     plan = session.plan
     if plain:
-        run_plainly(plan)
+        plan.run_plain()
     state = plan.state(session.strategy.account.capital, session.instruments)
     batch = Batch(plan, session.tape, state)
     batch.F[:, : session.plan.assembly.decision_row], batch.Y[:] = np.nan, np.nan

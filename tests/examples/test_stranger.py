@@ -207,7 +207,9 @@ def test_its_own_tests_pass_where_it_is_installed(fresh: Environment) -> None:
 def run(fresh: Environment) -> tuple[Path, dict[str, Any]]:
     """Run the example's strategy: the run's folder and its summary."""
     out = fresh.example.parent / "out"
-    done = fresh.septet("run", "strategy.yaml", "--out", out, "--json")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEPTET_COMPILE", "always")
+        done = fresh.septet("run", "strategy.yaml", "--out", out, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     (summary,) = out.rglob("summary.json")
     return summary.parent, json.loads(summary.read_text(encoding="utf-8"))

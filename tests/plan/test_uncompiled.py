@@ -10,6 +10,7 @@ import pytest
 from septet._config import load
 from septet._kernel import layout
 from septet._shell.backtest import backtest, run_batch
+from septet._shell.plain_first import COMPILE
 from septet._shell.session import open_session
 from tests.plan.strangers import host_with_strangers
 
@@ -53,7 +54,8 @@ def test_a_step_without_a_compiler_gives_the_same_bits(loaded):
         assert ours.G[row, first:].tobytes() == theirs.G[row, first:].tobytes()
 
 
-def test_the_run_says_which_part_made_it_slow(loaded):
+def test_the_run_says_which_part_made_it_slow(loaded, monkeypatch):
+    monkeypatch.setenv(COMPILE, "always")
     said: list[str] = []
     result = backtest(loaded("reach_plain"), say=said.append)
     assert any("reach_plain has no compiled step" in text for text in said)

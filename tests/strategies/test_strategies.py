@@ -17,6 +17,7 @@ import yaml
 from polars.testing import assert_frame_equal
 
 from septet._config import load
+from septet._shell.plain_first import COMPILE
 from septet._store.result import SUMMARY, TABLES
 from septet.cli import main
 
@@ -195,12 +196,20 @@ def test_a_run_repeats_itself(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*BY_RULES, "logistic"])
-def test_both_engines_say_the_same(name: str, tmp_path: Path) -> None:
+def test_both_engines_and_plain_python_say_the_same(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = ROOT / "strategies" / f"{name}.yaml"
-    batch = _run(file, tmp_path / "batch", "--no-report", "--engine", "batch")
-    event = _run(file, tmp_path / "event", "--no-report", "--engine", "event")
+    runs = []
+    for engine, compiles in (("batch", "always"), ("event", "always"), ("batch", "never")):
+        monkeypatch.setenv(COMPILE, compiles)
+        out = tmp_path / f"{engine}-{compiles}"
+        runs.append(_run(file, out, "--no-report", "--engine", engine))
+        manifest = json.loads((runs[-1].folder / "manifest.json").read_text("utf-8"))
+        assert manifest["compiled"] is (compiles == "always")
     for table in STORED:
-        assert_frame_equal(batch.table(table), event.table(table), check_exact=True)
+        for other in runs[1:]:
+            assert_frame_equal(runs[0].table(table), other.table(table), check_exact=True)
 
 
 def test_a_group_limits_its_own_symbols_only(tmp_path: Path) -> None:

@@ -29,10 +29,12 @@ class Assembly:
     `features` gives each feature column's row of F; `model_row` that of the probability up (the
     model's state follows), `decision_row` the first of the decision rows. `explained` names the
     slots of the sizing's state that orders keep. `slow_parts` are steps without compiled form
-    that make the whole plan run uncompiled, `slow_columns` those that make their column so.
+    that make the whole plan run uncompiled, `slow_columns` those that make their column so;
+    `flavour` is the module the text imports its parts from.
     """
 
     text: str
+    flavour: str
     terms: Terms
     graph: Graph
     parameters: tuple[Parameter, ...]
@@ -81,8 +83,9 @@ def assemble(
     context = trading.context()
     binder, graph = trading.binder, trading.graph
     slow = binder.slow_parts
+    flavour = "uncompiled" if slow else "compiled"
     text = text_of(
-        {**context, "flavour": "uncompiled" if slow else "compiled"},
+        {**context, "flavour": flavour},
         imports=binder.imports,
         uses=binder.uses,
         constants=trading.constants,
@@ -91,6 +94,7 @@ def assemble(
     sizing_slots = len(terms.sizing.declaration.state_names(terms.sizing.config))
     return Assembly(
         text=text,
+        flavour=flavour,
         terms=terms,
         graph=graph,
         parameters=tuple(binder.parameters),

@@ -17,6 +17,7 @@ from septet._plan.cache import load_entries, load_text, plan_name
 from septet._plan.failures import NamedEntries, not_compiled
 from septet._plan.graph import Resolve
 from septet._plan.outside import Outside
+from septet._plan.plain import plain_module
 from septet._plan.terms import Terms
 
 __all__ = ["Plan", "make_plan"]
@@ -25,10 +26,14 @@ FAR = 1 << 40
 
 
 class Plan:
-    """One strategy's compiled rules."""
+    """One strategy's compiled rules.
+
+    `plain` says that the whole text runs as plain Python; `run_plain` and `compile` choose.
+    """
 
     def __init__(self, assembly: Assembly, say: Callable[[str], None] | None = None) -> None:
         self.assembly = assembly
+        self.plain = False
         self._say = say
         self.parameters: Floats = np.array([each.value for each in assembly.parameters])
         self._outside = Outside(assembly.outside) if assembly.outside else None
@@ -51,6 +56,9 @@ class Plan:
             If a step cannot be compiled, with its plugin, its line, and what the compiler said.
         """
         steps = self.assembly.steps
+        if self.plain:
+            flavour = self.assembly.flavour
+            return self._named(plain_module(self.name, self.assembly.text, flavour))
         try:
             module = load_text(self.assembly.text, self.name, self._say)
         except Exception as error:  # numba's errors, without importing it to name them
@@ -71,8 +79,12 @@ class Plan:
 
         The code is the same; linking it spares a process the compiler.
         """
-        kept = load_entries(self.name, self._say) if self.compiled else None
+        kept = self._kept if self.compiled else None
         return self.module if kept is None else self._named(kept)
+
+    @cached_property
+    def _kept(self) -> Any:
+        return load_entries(self.name, self._say)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -102,7 +114,25 @@ class Plan:
     @property
     def compiled(self) -> bool:
         """Whether every part is compiled; `assembly.slow_parts` names those that are not."""
-        return not self.assembly.slow_parts
+        return not self.plain and not self.assembly.slow_parts
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether an earlier run left its machine code on this machine."""
+        return self.compiled and self._kept is not None
+
+    def run_plain(self) -> None:
+        """Let the whole text run as plain Python from here on: the same bits, nothing compiled."""
+        self._choose(plain=True)
+
+    def compile(self) -> None:
+        """Compile from here on."""
+        self._choose(plain=False)
+
+    def _choose(self, *, plain: bool) -> None:
+        self.plain = plain
+        for name in ("module", "entries"):
+            self.__dict__.pop(name, None)
 
     # ------------------------------------------------------------------ what is needed
 

@@ -21,6 +21,7 @@ from septet._plan.terms import terms_of
 from septet._shell import project
 from septet._shell.acts import Act
 from septet._shell.learning import Learned, health_of, learn_walk, move_first
+from septet._shell.plain_first import choose_plain, plain_bars, ran_plain_first
 from septet._shell.session import Say, Session, open_session
 from septet._shell.watched import halts_with, trade_watched
 from septet._shell.watching import (
@@ -79,29 +80,34 @@ def backtest(
     began = time.perf_counter()
     with placed(loaded, "execution", "simulation", "fills"):
         refuse_unserved(loaded.strategy)
-    watchers = build_watchers(loaded.strategy)
-    whole = tables or bool(watchers)  # monitors read the whole curve
+    whole = tables or bool(build_watchers(loaded.strategy))  # monitors read the whole curve
     session = open_session(loaded, tables=whole, say=say, not_before_ns=not_before_ns)
     session.tables = tables
     hashes = Background(lambda: fingerprints(session.market))
     chosen = "batch" if engine == "auto" else engine
+    choose_plain(session)
     _ready(session.plan, chosen)
     for name in session.plan.assembly.slow_columns:
         session.say(f"slow: {name} has no compiled step; its own column runs uncompiled")
-    if not session.plan.compiled:
+    if session.plan.assembly.slow_parts:
         slow = ", ".join(session.plan.assembly.slow_parts)
         session.say(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")
     fingers = hashes.result()  # before the clock starts: it is not part of the run
     with np.errstate(all="ignore"):
-        if chosen == "event":
-            from septet._shell.eventful import run_events
-
-            ran = run_events(session, progress, watchers)
-        else:
-            ran = run_batch(session, progress, watchers)
+        ran, watchers = ran_plain_first(session, lambda: _ran(session, chosen, progress))
         result = _result(session, ran, watchers, chosen, fingers)
     facts = replace(result.facts, seconds_total=time.perf_counter() - began)
     return replace(result, facts=facts)
+
+
+def _ran(session: Session, engine: str, progress: Any) -> tuple[project.Ran, list[Watcher]]:
+    """Run a session from its start; monitors begin anew."""
+    watchers = build_watchers(session.strategy)
+    if engine == "event":
+        from septet._shell.eventful import run_events
+
+        return run_events(session, progress, watchers), watchers
+    return run_batch(session, progress, watchers), watchers
 
 
 def _ready(plan: Any, engine: str) -> None:
@@ -256,6 +262,7 @@ def manifest_of(session: Session) -> dict[str, Any]:
     return {
         "plan": plan.name,
         "compiled": plan.compiled,
+        "work_bars": plain_bars(session),
         "slow_parts": [*plan.assembly.slow_parts, *plan.assembly.slow_columns],
         "warmup_bars": plan.warmup_bars,
         "memory_bars": plan.memory_bars,
@@ -304,7 +311,7 @@ def notes_of(session: Session, outcome: project.Outcome, learned: Learned | None
         notes.append("halts are tested at bar closes; paper and live test every mark as well")
     for name in session.plan.assembly.slow_columns:
         notes.append(f"{name} has no compiled step, so its own column ran uncompiled")
-    if not session.plan.compiled:
+    if session.plan.assembly.slow_parts:
         slow = ", ".join(session.plan.assembly.slow_parts)
         notes.append(f"{slow} has no compiled step, so the whole plan ran uncompiled")
     if learned is not None:

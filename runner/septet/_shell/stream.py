@@ -92,7 +92,7 @@ def stream_backtest(
     if stretches.calendar != "24x7":  # a day is a session there
         plan = plan_of(loaded, tables=False, calendar=stretches.calendar, say=tell)
     plan.entries  # noqa: B018 - compiled before the clock starts
-    if not plan.compiled:
+    if plan.assembly.slow_parts:
         slow = ", ".join(plan.assembly.slow_parts)
         tell(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")
     run = _Run(loaded, plan, tell, stretches)

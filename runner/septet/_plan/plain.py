@@ -1,0 +1,45 @@
+"""What a generated plan imports when its whole text runs as plain Python: nothing is compiled.
+
+A short history is through before a compiler would have begun. The text is that of the compiled
+plan, and so are its bits, with one exception: plain Python raises where compiled code divides by
+zero or takes the root of a negative number. `is_arithmetic` tells such an error from others.
+"""
+
+from __future__ import annotations
+
+import linecache
+from types import ModuleType
+from typing import Any
+
+from septet._host.declare import Step
+from septet._plan.uncompiled import *  # noqa: F403 - whatever a plan may import, it finds here
+
+__all__ = ["is_arithmetic", "plain_module", "use"]
+
+IMPORTS = "from septet._plan.{} import"
+
+
+def use(target: Any) -> Any:  # type: ignore[no-redef]  # in place of the one above
+    """Leave a step or a helper as it is."""
+    return target.function if isinstance(target, Step) else target
+
+
+def plain_module(name: str, text: str, flavour: str) -> ModuleType:
+    """Make a module of a plan's text that no compiler sees; `flavour` is what the text imports."""
+    found = IMPORTS.format(flavour)
+    assert text.count(found) == 1, "a plan imports what it is made of once"
+    text = text.replace(found, IMPORTS.format("plain"))
+    file = f"<{name}>"
+    linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
+    module = ModuleType(name)
+    exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)  # nosec B102
+    return module
+
+
+def is_arithmetic(error: BaseException | None) -> bool:
+    """Whether plain Python raised an error where compiled code gives inf or NaN."""
+    while error is not None:
+        if isinstance(error, ArithmeticError | ValueError):
+            return True
+        error = error.__cause__
+    return False

@@ -1,0 +1,92 @@
+"""Whether a run over history compiles its plan, or runs it as plain Python.
+
+Compiling takes about ten seconds, once for each shape of strategy; plain Python takes a second for
+some ten thousand bars. So a short history runs plain unless its plan was compiled before. The bits
+are the same. The work decides, which is counted from the file and the length of its data, and
+never a time, which is measured.
+"""
+
+from __future__ import annotations
+
+import dis
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final, TypeVar
+
+from septet._plan.plain import is_arithmetic
+from septet._shell.session import Session
+from septet.errors import InputError
+
+__all__ = ["COMPILE", "PLAIN_BARS", "choose_plain", "ran_plain_first"]
+
+PLAIN_BARS: Final = 40_000
+"""Bars of all symbols together up to which a run over history compiles nothing.
+
+A window that is read whole on every bar counts as more bars: one for `SCANNED` of its values.
+"""
+SCANNED: Final = 60
+KEPT: Final = tuple(f"septet._kernel.{each}" for each in ("sums", "moments", "recursive"))
+"""Modules whose helpers read a window now and then, not on every bar."""
+COMPILE: Final = "SEPTET_COMPILE"
+"""Environment variable: ``auto``, ``always`` or ``never``."""
+
+Ran = TypeVar("Ran")
+
+
+def choose_plain(session: Session) -> None:
+    """Let the plan of a session run as plain Python where that is the sooner answer.
+
+    Raises
+    ------
+    InputError
+        If the environment variable says something else than it may.
+    """
+    wish = os.environ.get(COMPILE) or "auto"
+    if wish not in ("auto", "always", "never"):
+        raise InputError(
+            f"{COMPILE} is {wish!r}", hint="it may be auto (the default), always or never"
+        )
+    short = plain_bars(session) <= PLAIN_BARS
+    if wish == "never" or (wish == "auto" and short and not session.plan.is_stored):
+        session.plan.run_plain()
+
+
+def plain_bars(session: Session) -> int:
+    """Return the bars of all symbols, each counted as often as its work is that of a bar."""
+    assembly = session.plan.assembly
+    scanned = assembly.lookback_times - 1
+    for node in assembly.graph.nodes:
+        if node.step.function is not None and _scans(node.step.function):
+            scanned += node.memory.bars
+    return sum(session.tape.lengths) * (SCANNED + scanned) // SCANNED
+
+
+@cache
+def _scans(function: Any) -> bool:
+    """Whether a step, or a helper it calls, has a loop that may read its window on every bar."""
+    code = function.__code__
+    if any("JUMP_BACKWARD" in each.opname for each in dis.get_instructions(code)):
+        return True
+    named = (function.__globals__.get(name) for name in code.co_names)
+    helpers = [each for each in named if getattr(each, "__septet_helper__", False)]
+    return any(each.__module__ not in KEPT and _scans(each) for each in helpers)
+
+
+def ran_plain_first(session: Session, run: Callable[[], Ran]) -> Ran:
+    """Return what a run returns; plain Python that divides by zero is compiled and run again."""
+    try:
+        return run()
+    except Exception as error:  # a step may raise anything; what is not arithmetic is raised again
+        forced = os.environ.get(COMPILE) == "never"
+        if forced or not session.plan.plain or not is_arithmetic(error):
+            raise
+        session.say(f"compiling after all: plain Python stops at {_last(error)}")
+    session.plan.compile()
+    return run()
+
+
+def _last(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,112 @@
+"""Short histories run as plain Python, long ones compile; an error of arithmetic compiles too."""
+
+from __future__ import annotations
+
+import linecache
+from typing import Any
+
+import pytest
+
+from septet._config import load
+from septet._shell import backtest as shell
+from septet._shell.backtest import backtest
+from septet._shell.plain_first import COMPILE, PLAIN_BARS, choose_plain, plain_bars
+from septet._shell.session import open_session
+from septet.errors import InputError
+from tests.plan.strangers import host_with_strangers
+
+STRATEGY = """\
+version: 1
+name: short
+universe: {symbols: [BTC/USDT], bar: 1h}
+data: {candles: {use: synthetic, bars: %d, volatility: 90%%}}
+features:
+  fast: {use: sma, period: 5}
+  slow: {use: %s}
+signal: {use: rules, long_if: fast > slow, exit_if: fast < slow}
+risk:
+  sizing: {use: fixed_fraction, fraction: 50%%}
+  stops: {stop_loss: 2%%}
+"""
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "cache"))
+
+    def make(bars: int = 400, slow: str = "sma, period: 20") -> Any:
+        path = tmp_path / "strategy.yaml"
+        path.write_text(STRATEGY % (bars, slow), encoding="utf-8")
+        return open_session(load(path, host=host_with_strangers()))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("wish", "bars", "plain"),
+    [("auto", 400, True), ("auto", PLAIN_BARS + 1, False), ("always", 400, False),
+     ("never", PLAIN_BARS + 1, True), ("", 400, True)],
+)  # fmt: skip
+def test_the_length_of_the_history_decides(wish, bars, plain, opened, monkeypatch):
+    monkeypatch.setenv(COMPILE, wish)
+    session = opened(bars)
+    assert plain_bars(session) == bars
+    choose_plain(session)
+    assert session.plan.plain is plain
+    assert session.plan.compiled is not plain
+
+
+def test_a_window_that_is_read_whole_counts_as_more_bars(opened):
+    """A rank reads its window on every bar, a mean keeps its sum."""
+    assert plain_bars(opened(400, "sma, period: 300")) == 400
+    assert plain_bars(opened(400, "rank, period: 300")) > 5 * 400
+
+
+def test_another_word_is_refused(opened, monkeypatch):
+    monkeypatch.setenv(COMPILE, "sometimes")
+    with pytest.raises(InputError, match="SEPTET_COMPILE is 'sometimes'") as caught:
+        choose_plain(opened())
+    assert caught.value.hint == "it may be auto (the default), always or never"
+
+
+def test_a_plain_run_says_so_and_compiles_nothing(opened, monkeypatch):
+    monkeypatch.setenv(COMPILE, "auto")
+    said: list[str] = []
+    result = backtest(opened().loaded, say=said.append)
+    assert result.manifest["compiled"] is False
+    assert result.manifest["slow_parts"] == []
+    assert result.manifest["work_bars"] == 400
+    assert not any("compil" in text for text in said)
+
+
+def test_what_plain_python_cannot_divide_is_compiled(opened, monkeypatch):
+    """Compiled code answers inf where plain Python raises: the run is that of compiled code."""
+    monkeypatch.setenv(COMPILE, "auto")
+    session, ways, said = opened(), list[bool](), list[str]()
+
+    def run_batch(session: Any, *_: Any) -> Any:
+        ways.append(session.plan.plain)
+        if session.plan.plain:
+            raise RuntimeError("a step failed") from ZeroDivisionError("float division by zero")
+        raise _Reached
+
+    monkeypatch.setattr(shell, "run_batch", run_batch)
+    monkeypatch.setattr(type(session.plan), "entries", property(lambda plan: None))
+    with pytest.raises(_Reached):
+        backtest(session.loaded, say=said.append)
+    assert ways == [True, False]
+    assert said[-1] == (
+        "compiling after all: plain Python stops at ZeroDivisionError: float division by zero"
+    )
+
+
+class _Reached(Exception):
+    """The second run was begun."""
+
+
+def test_a_traceback_shows_the_lines_of_the_text(opened):
+    plan = opened().plan
+    plan.run_plain()
+    with pytest.raises(TypeError):
+        plan.module.observe()
+    assert "def observe(" in "".join(linecache.getlines(f"<{plan.name}>"))
