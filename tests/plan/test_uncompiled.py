@@ -9,8 +9,8 @@ import pytest
 
 from septet._config import load
 from septet._kernel import layout
+from septet._plan.plain import COMPILE
 from septet._shell.backtest import backtest, run_batch
-from septet._shell.plain_first import COMPILE
 from septet._shell.session import open_session
 from tests.plan.strangers import host_with_strangers
 

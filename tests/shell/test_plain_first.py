@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from septet._config import load
+from septet._plan.plain import COMPILE
 from septet._shell import backtest as shell
 from septet._shell.backtest import backtest
-from septet._shell.plain_first import COMPILE, PLAIN_BARS, choose_plain, plain_bars
+from septet._shell.plain_first import PLAIN_BARS, choose_plain, plain_bars
 from septet._shell.session import open_session
 from septet.errors import InputError
 from tests.plan.strangers import host_with_strangers

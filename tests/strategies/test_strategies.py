@@ -17,7 +17,7 @@ import yaml
 from polars.testing import assert_frame_equal
 
 from septet._config import load
-from septet._shell.plain_first import COMPILE
+from septet._plan.plain import COMPILE
 from septet._store.result import SUMMARY, TABLES
 from septet.cli import main
 

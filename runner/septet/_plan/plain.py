@@ -8,13 +8,18 @@ zero or takes the root of a negative number. `is_arithmetic` tells such an error
 from __future__ import annotations
 
 import linecache
+import os
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from septet._host.declare import Step
 from septet._plan.uncompiled import *  # noqa: F403 - whatever a plan may import, it finds here
+from septet.errors import InputError
 
-__all__ = ["is_arithmetic", "plain_module", "use"]
+__all__ = ["COMPILE", "compile_choice", "is_arithmetic", "plain_module", "use"]
+
+COMPILE: Final = "SEPTET_COMPILE"
+"""Environment variable: ``auto``, ``always`` or ``never``."""
 
 IMPORTS = "from septet._plan.{} import"
 
@@ -22,6 +27,22 @@ IMPORTS = "from septet._plan.{} import"
 def use(target: Any) -> Any:  # type: ignore[no-redef]  # in place of the one above
     """Leave a step or a helper as it is."""
     return target.function if isinstance(target, Step) else target
+
+
+def compile_choice() -> str:
+    """Return when plans are compiled: ``auto`` (short backtests are not), ``always``, ``never``.
+
+    Raises
+    ------
+    InputError
+        If the environment variable says something else than it may.
+    """
+    choice = os.environ.get(COMPILE) or "auto"
+    if choice not in ("auto", "always", "never"):
+        raise InputError(
+            f"{COMPILE} is {choice!r}", hint="it may be auto (the default), always or never"
+        )
+    return choice
 
 
 def plain_module(name: str, text: str, flavour: str) -> ModuleType:

@@ -63,13 +63,20 @@ def _row(session: Session, column: Any) -> int:
 def features(loaded: Any, market: Any = None) -> Any:
     """Compute the features of a loaded file over all its data: the rows of `septet train`."""
     from septet._core.batch import Batch
+    from septet._shell.plain_first import choose_plain, ran_plain_first
     from septet._shell.session import open_session
 
     session = open_session(loaded)
-    state = session.plan.state(1.0, session.instruments)
-    batch = Batch(session.plan, session.tape, state)
-    batch.observe(0, session.tape.times)
-    return dataset_of(session, batch.F)
+    choose_plain(session)
+
+    def observed() -> np.ndarray:
+        state = session.plan.state(1.0, session.instruments)
+        batch = Batch(session.plan, session.tape, state)
+        with np.errstate(all="ignore"):
+            batch.observe(0, session.tape.times)
+        return batch.F
+
+    return dataset_of(session, ran_plain_first(session, observed))
 
 
 def learn_walk(session: Session, F: np.ndarray, progress: Any = None) -> Learned:

@@ -9,16 +9,14 @@ never a time, which is measured.
 from __future__ import annotations
 
 import dis
-import os
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, TypeVar
 
-from septet._plan.plain import is_arithmetic
+from septet._plan.plain import compile_choice, is_arithmetic
 from septet._shell.session import Session
-from septet.errors import InputError
 
-__all__ = ["COMPILE", "PLAIN_BARS", "choose_plain", "ran_plain_first"]
+__all__ = ["PLAIN_BARS", "choose_plain", "ran_plain_first"]
 
 PLAIN_BARS: Final = 40_000
 """Bars of all symbols together up to which a run over history compiles nothing.
@@ -28,28 +26,15 @@ A window that is read whole on every bar counts as more bars: one for `SCANNED` 
 SCANNED: Final = 60
 KEPT: Final = tuple(f"septet._kernel.{each}" for each in ("sums", "moments", "recursive"))
 """Modules whose helpers read a window now and then, not on every bar."""
-COMPILE: Final = "SEPTET_COMPILE"
-"""Environment variable: ``auto``, ``always`` or ``never``."""
 
 Ran = TypeVar("Ran")
 
 
 def choose_plain(session: Session) -> None:
-    """Let the plan of a session run as plain Python where that is the sooner answer.
-
-    Raises
-    ------
-    InputError
-        If the environment variable says something else than it may.
-    """
-    wish = os.environ.get(COMPILE) or "auto"
-    if wish not in ("auto", "always", "never"):
-        raise InputError(
-            f"{COMPILE} is {wish!r}", hint="it may be auto (the default), always or never"
-        )
-    short = plain_bars(session) <= PLAIN_BARS
-    if wish == "never" or (wish == "auto" and short and not session.plan.is_stored):
-        session.plan.run_plain()
+    """Let the plan of a session run as plain Python where that is the sooner answer."""
+    plan = session.plan
+    if compile_choice() == "auto" and plain_bars(session) <= PLAIN_BARS and not plan.is_stored:
+        plan.run_plain()
 
 
 def plain_bars(session: Session) -> int:
@@ -78,8 +63,8 @@ def ran_plain_first(session: Session, run: Callable[[], Ran]) -> Ran:
     try:
         return run()
     except Exception as error:  # a step may raise anything; what is not arithmetic is raised again
-        forced = os.environ.get(COMPILE) == "never"
-        if forced or not session.plan.plain or not is_arithmetic(error):
+        free = compile_choice() == "auto" and session.plan.plain
+        if not free or not is_arithmetic(error):
             raise
         session.say(f"compiling after all: plain Python stops at {_last(error)}")
     session.plan.compile()

@@ -15,6 +15,7 @@ from septet import _learn as learn
 from septet._config.places import placed
 from septet._data.bars import Instrument, MarketData
 from septet._kernel import layout
+from septet._plan.plain import compile_choice
 from septet._plan.plan import Plan, make_plan
 from septet._plan.terms import terms_of
 from septet._shell.tape import Tape, TapeRules, make_tape
@@ -66,7 +67,10 @@ def plan_of(
     calendar: str = "24x7",
     say: Say | None = None,
 ) -> Plan:
-    """Make the plan of a loaded file, `external` for fills from outside; compiles nothing yet."""
+    """Make the plan of a loaded file, `external` for fills from outside; compiles nothing yet.
+
+    Where nothing may be compiled (``SEPTET_COMPILE=never``) it runs as plain Python.
+    """
     host = loaded.host
 
     def resolve(name: str, owner: str) -> tuple[Any, str]:
@@ -74,7 +78,10 @@ def plan_of(
         return host.load(entry), entry.distribution
 
     terms = terms_of(loaded.strategy, calendar)
-    return make_plan(terms, resolve, tables=tables, curve=curve, external=external, say=say)
+    plan = make_plan(terms, resolve, tables=tables, curve=curve, external=external, say=say)
+    if compile_choice() == "never":
+        plan.run_plain()
+    return plan
 
 
 _TRIM_ABOVE, _PAD, _MAP_ABOVE = -1, -2, -3
