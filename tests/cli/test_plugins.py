@@ -11,6 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
+import septet.cli as septet_cli
+import septet_plugins.manifest
 from septet._cli import plugins as module
 from septet._cli.conformance import check_entries
 from septet._host.register import Failure, Host
@@ -185,3 +187,36 @@ def test_show_says_the_range_of_a_feature(septet: Command) -> None:
     assert "range: 0 to 100" in septet("plugins", "show", "rsi").out
     assert "range: that of of" in septet("plugins", "show", "sma").out
     assert "range of direction: -1 to 1" in septet("plugins", "show", "supertrend").out
+
+
+def test_packages_with_impossible_names_and_endings_break_no_command(
+    septet: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends() -> list[Component]:
+        raise SystemExit(0)
+
+    def named(name: object) -> SimpleNamespace:
+        made = Component("features", name, f"{HERE}:peeking", "feature")  # type: ignore[arg-type]
+        return SimpleNamespace(__name__="bad", septet_features=lambda: [made])
+
+    bad = [
+        ("seven", named(7)),
+        ("long", named("x" * 5_000)),
+        ("turned", named("a\nerror: b\u202e")),
+    ]
+    bad.append(("ending", SimpleNamespace(__name__="ending", septet_risk=ends)))
+    manifests = [(name, "1.0", made) for name, made in bad]
+    made = Host([("septet", "1", septet_plugins.manifest), *manifests])
+    monkeypatch.setattr(module, "_host", lambda: made)
+    monkeypatch.setattr(septet_cli.cli, "_host", made)
+    for words in (["plugins", "list"], ["plugins", "list", "--json"], ["--help"], ["schema"]):
+        outcome = septet(*words)
+        assert outcome.code == 0, words
+        assert "Traceback" not in outcome.err
+    outcome = septet("plugins", "list")
+    assert "rsi" in outcome.out
+    for name, _ in bad:
+        assert f"{name} cannot be loaded" in outcome.err
+    assert not any(line.startswith("error: b") for line in outcome.err.splitlines())
+    assert septet("plugins", "show", "rsi").code == 0
+    assert septet("plugins", "show", "rsii").code == 2

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
+import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -144,6 +147,13 @@ def raises() -> list[Component]:
     raise ValueError("nothing is ready")
 
 
+def raising(kind: type[BaseException]) -> Any:
+    def hook() -> list[Component]:
+        raise kind
+
+    return hook
+
+
 FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"septet_features": raises}, "septet_features failed: ValueError: nothing is ready"),
     ({"septet_features": lambda: None}, "septet_features returned nothing"),
@@ -162,6 +172,44 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
         {"septet_features": lambda: [Component("features", "own", SMA)] * 2},
         "septet_features declares 'own' twice",
     ),
+    *(
+        (
+            {"septet_features": lambda name=name: [Component("features", name, SMA, "feature")]},
+            f"septet_features declares a component whose name is {found}",
+        )
+        for name, found in (
+            (7, "a int"),
+            (None, "a NoneType"),
+            (b"own", "a bytes"),
+            ("", "''"),
+            ("a/b", "'a/b'"),
+            ("..", "'..'"),
+            ("x" * 5_000, "of 5,000 characters"),
+            ("own\nerror: x", "'own\\nerror"),
+            (["own"], "a list"),
+            ("own" + "\u202e", "'own\\u202e'"),
+        )
+    ),
+    (
+        {"septet_features": lambda: [Component("features", "own", 3, "feature")]},  # type: ignore
+        "septet_features declares 'own' with a target that is a int",
+    ),
+    (
+        {"septet_features": lambda: [Component("features", "own", SMA, ["feature"])]},  # type: ignore
+        "septet_features declares 'own' of kind ['feature']",
+    ),
+    (
+        {"septet_features": lambda: [Component("features", "own", SMA, "feature", 3)]},  # type: ignore
+        "septet_features declares 'own' with a summary that is a int",
+    ),
+    (
+        {"septet_features": lambda: itertools.repeat(Component("features", "own", SMA))},
+        "septet_features returned more than 10,000 components",
+    ),
+    *(
+        ({"septet_features": raising(error)}, f"septet_features failed: {error.__name__}")
+        for error in (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, RecursionError)
+    ),
     (
         {"septet_feature": hookimpl(lambda: [])},
         "septet_feature is no hook of septet; expected septet_features",
@@ -169,7 +217,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("hooks", "reason"), FAULTS, ids=[each[1][:40] for each in FAULTS])
+@pytest.mark.parametrize(("hooks", "reason"), FAULTS, ids=range(len(FAULTS)))
 def test_a_broken_package_is_set_aside_and_named(hooks: dict[str, Any], reason: str) -> None:
     good = manifest(Component("features", "own", SMA, "feature"))
     broken = SimpleNamespace(
@@ -200,3 +248,47 @@ def test_a_file_that_lists_a_broken_package_is_refused_with_its_line(tmp_path: P
     assert (found.line, found.key) == (1, "plugins.0")
     assert "the plugins of broken-package cannot be used" in found.message
     assert "septet_features returned nothing" in found.message
+
+
+@pytest.mark.parametrize(
+    ("name", "version"), [(None, "1"), ("../up", "1"), ("x" * 300, "1"), ("x", 1)]
+)
+def test_a_distribution_with_an_impossible_name_is_set_aside(name: Any, version: Any) -> None:
+    good = manifest(Component("features", "own", SMA, "feature"))
+    found = Host([("septet", "1", septet_plugins.manifest), (name, version, good)])
+    assert [each.distribution for each in found.failures] == [str(name)]
+    assert "own" not in found.names("features")
+
+
+def test_an_interrupt_from_the_keyboard_is_no_fault_of_the_package() -> None:
+    def hook() -> list[Component]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return []
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        host(("slow-package", SimpleNamespace(__name__="slow", septet_features=hook)))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_module_that_raises_what_ends_processes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ending:
+        value = "other_package.manifest"
+        dist = SimpleNamespace(name="other-package", version="1")
+
+        def load(self) -> Any:
+            raise KeyboardInterrupt
+
+    class Damaged:
+        value = "damaged.manifest"
+
+        @property
+        def dist(self) -> Any:
+            raise KeyError("Name")
+
+    real = importlib.metadata.entry_points(group="septet")
+    points = [Damaged(), Ending(), *real]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points)
+    found = Host()
+    assert [each.distribution for each in found.failures] == ["damaged.manifest", "other-package"]
+    assert found.find("features", "sma").distribution == "septet"

@@ -21,9 +21,15 @@ def check_entries(host: Host, entries: Sequence[Registered]) -> list[dict[str, A
     The `state` of each is ``kept``, ``failed`` or ``not tried``, and `message` says what failed
     or why it could not be tried; `ok` is false where something failed.
     """
+    from septet._host.manifests import StrangersError, strangers_code
+
     results = []
     for entry in entries:
-        state, message = _check(host, entry)
+        try:
+            with strangers_code():
+                state, message = _check(host, entry)
+        except StrangersError as error:
+            state, message = "failed", error.message
         results.append(
             {"plugin": entry.qualified, "ok": state != "failed", "state": state, "message": message}
         )

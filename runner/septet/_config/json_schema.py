@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
+from septet._host.manifests import strangers_code
 from septet._host.register import BUILT_IN, Host
 from septet.errors import PluginError
 from septet_schemas.base import Config
@@ -144,7 +146,10 @@ class _Builder:
             if component.kind not in (None, marker["kind"]):
                 continue
             try:
-                model = config_of(self.host.load(entry))
+                with strangers_code() if entry.distribution != BUILT_IN else nullcontext():
+                    model = config_of(self.host.load(entry))
+                    if entry.distribution != BUILT_IN:
+                        model.model_json_schema()
             except (PluginError, AttributeError):
                 continue
             if self._unique(entry):

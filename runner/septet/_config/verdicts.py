@@ -186,7 +186,11 @@ def _folder(plugin: str) -> Path:
 
 
 def _read(path: Path, plugin: str, kind: str, source: str) -> PluginVerdict | None:
-    """Read a verdict that was kept; None where there is none, or it is not whole."""
+    """Read a verdict that was kept; None where there is none, or it is not whole or not ours."""
+    from septet._plan.cache import is_ours
+
+    if not is_ours(path):
+        return None
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         checks = tuple((str(a), str(b), str(c)) for a, b, c in kept["checks"])
@@ -199,11 +203,11 @@ def _read(path: Path, plugin: str, kind: str, source: str) -> PluginVerdict | No
 
 
 def _write(path: Path, verdict: PluginVerdict, packages: Mapping[str, str]) -> None:
-    from septet._plan.cache import write_whole
+    from septet._plan.cache import claim, write_whole
 
     # A disk that is full or read-only costs the next process time, and this one nothing.
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        claim(path.parent)
         kept = {**asdict(verdict), "packages": dict(packages)}
         write_whole(path, json.dumps(kept, indent=1, sort_keys=True))
 
@@ -214,8 +218,11 @@ def known_state(plugin: str) -> str:
     ``failed`` if any settings failed, else ``not tried`` or ``kept``; empty where no verdict of
     this source is kept.
     """
+    from septet._plan.cache import is_ours
+
     states = set()
-    for path in sorted(_folder(plugin).glob("*.json")):
+    folder = _folder(plugin)
+    for path in sorted(folder.glob("*.json")) if is_ours(folder) else ():
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
             packages = dict(kept["packages"])

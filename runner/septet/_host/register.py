@@ -5,30 +5,25 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.metadata
-import inspect
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from septet._host.manifests import (
+    StrangersError,
+    components_of,
+    insist_distribution,
+    name_of,
+    strangers_code,
+)
 from septet.errors import PluginError
-from septet.hookspecs import HOOK_OF_LAYER, LAYERS, PROJECT, Component, Layer
+from septet.hookspecs import LAYERS, Component, Layer
 
 __all__ = ["BUILT_IN", "Failure", "Host", "Registered", "same_distribution"]
 
 GROUP: Final = "septet"
 BUILT_IN: Final = "septet"
 """The distribution whose plugins every file may name without listing it."""
-KINDS: Final[Mapping[Layer, tuple[str | None, ...]]] = {
-    "data": ("candles", "series"),
-    "features": ("feature", None),
-    "models": ("model", None),
-    "signals": ("signal", "regime"),
-    "risk": ("sizing", "limit", "stop", "halt"),
-    "execution": ("venue", "order"),
-    "monitoring": ("monitor", "alerts"),
-    "commands": ("command", None),
-}
-"""The kinds of each layer; None where the kind may be left out because there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +65,19 @@ class Host:
     def _discover(self) -> Iterable[tuple[str, str, object]]:
         seen: set[tuple[str, str]] = set()
         for point in importlib.metadata.entry_points(group=GROUP):
-            name = point.dist.name if point.dist else point.value
-            version = point.dist.version if point.dist else "0"
-            if (name, point.value) in seen:
-                continue
-            seen.add((name, point.value))
+            name, version = point.value, "0"
             try:
-                yield name, version, point.load()
-            except (Exception, SystemExit) as error:  # a stranger's module may raise anything
-                self._failures.append(
-                    Failure(name, point.value, f"{type(error).__name__}: {error}")
-                )
+                with strangers_code():  # metadata that is damaged raises as well
+                    if point.dist:
+                        name, version = point.dist.name, point.dist.version
+                    if (name, point.value) in seen:
+                        continue
+                    seen.add((name, point.value))
+                    manifest = point.load()
+            except StrangersError as error:
+                self._failures.append(Failure(str(name), point.value, error.message))
+            else:
+                yield name, version, manifest
 
     def register(self, distribution: str, version: str, manifest: object) -> None:
         """Add the components of one manifest module (or object with the hooks).
@@ -88,33 +85,16 @@ class Host:
         A manifest with a fault adds nothing: its distribution is set aside and named in
         `failures`.
         """
-        target = str(getattr(manifest, "__name__", type(manifest).__name__))
+        target = name_of(manifest)
         try:
-            found = self._components_of(manifest)
+            insist_distribution(distribution, version)
+            found = components_of(manifest)
         except PluginError as error:
-            self._failures.append(Failure(distribution, target, error.message))
+            self._failures.append(Failure(str(distribution), target, error.message))
             return
         for component in found:
             entry = Registered(component, distribution, version)
             self._table[component.layer].setdefault(component.name, []).append(entry)
-
-    def _components_of(self, manifest: object) -> list[Component]:
-        """Call every hook of a manifest; the first fault is raised."""
-        for name in dir(manifest):
-            if name.startswith(f"{PROJECT}_") and name not in HOOK_OF_LAYER.values():
-                _refuse_misspelt(name, getattr(manifest, name))
-        found: list[Component] = []
-        for layer, name in HOOK_OF_LAYER.items():
-            hook = getattr(manifest, name, None)
-            if hook is not None:
-                found += _called(hook, layer)
-        seen: set[tuple[str, str | None, str]] = set()
-        for each in found:
-            key = (each.layer, each.kind, each.name)
-            if key in seen:
-                raise PluginError(f"{HOOK_OF_LAYER[each.layer]} declares {each.name!r} twice")
-            seen.add(key)
-        return found
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -228,15 +208,15 @@ class Host:
         if target not in self._loaded:
             module_name, _, attribute = target.partition(":")
             try:
-                module = importlib.import_module(module_name)
-                self._loaded[target] = getattr(module, attribute)
-            except (Exception, SystemExit) as error:  # a stranger's module may raise anything
+                with strangers_code():
+                    module = importlib.import_module(module_name)
+                    self._loaded[target] = getattr(module, attribute)
+            except StrangersError as error:
                 raise PluginError(
                     f"{entry.component.layer} plugin {entry.component.name!r} of "
-                    f"{entry.distribution} cannot be imported from {target}: "
-                    f"{type(error).__name__}: {error}",
+                    f"{entry.distribution} cannot be imported from {target}: {error.message}",
                     hint=f"reinstall or remove {entry.distribution}",
-                ) from error
+                ) from error.__cause__
         return self._loaded[target]
 
     def declaration(
@@ -253,59 +233,6 @@ class Host:
     def versions(self) -> Mapping[str, str]:
         """Version of every distribution that brought a component."""
         return {entry.distribution: entry.version for entry in self.components()}
-
-
-def _refuse_misspelt(name: str, value: object) -> None:
-    """Refuse a function that is marked as a hook, or nearly has the name of one.
-
-    Raises
-    ------
-    PluginError
-        With the closest hook.
-    """
-    close = difflib.get_close_matches(name, HOOK_OF_LAYER.values(), n=1, cutoff=0.8)
-    if hasattr(value, f"{PROJECT}_impl") or (inspect.isfunction(value) and close):
-        known = close[0] if close else ", ".join(HOOK_OF_LAYER.values())
-        raise PluginError(f"{name} is no hook of septet; expected {known}")
-
-
-def _called(hook: Any, layer: Layer) -> list[Component]:
-    """Call one hook and check what it returns.
-
-    Raises
-    ------
-    PluginError
-        If it raises, returns anything but components, or a component does not fit its layer.
-    """
-    name = HOOK_OF_LAYER[layer]
-    try:
-        returned = hook()
-    except (Exception, SystemExit) as error:  # a stranger's hook may raise anything
-        raise PluginError(f"{name} failed: {type(error).__name__}: {error}{_line(error)}") from None
-    if isinstance(returned, str | Mapping) or not isinstance(returned, Iterable):
-        found = "nothing" if returned is None else f"a {type(returned).__name__}"
-        raise PluginError(f"{name} returned {found}; expected a list of Component")
-    components = list(returned)
-    for each in components:
-        if not isinstance(each, Component):
-            raise PluginError(f"{name} returned a {type(each).__name__} among its components")
-        if each.layer != layer:
-            raise PluginError(
-                f"{name} declares {each.name!r} for layer {each.layer!r}, expected {layer!r}"
-            )
-        if each.kind not in KINDS[layer]:
-            kinds = ", ".join(str(kind) for kind in KINDS[layer] if kind)
-            raise PluginError(
-                f"{name} declares {each.name!r} of kind {each.kind!r}; kinds: {kinds}"
-            )
-    return components
-
-
-def _line(error: BaseException) -> str:
-    """Return where in the stranger's file an exception arose."""
-    frames = inspect.getinnerframes(error.__traceback__, context=0) if error.__traceback__ else []
-    own = [each for each in frames if each.filename != __file__]
-    return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
 
 
 def same_distribution(one: str, other: str) -> bool:

@@ -1,0 +1,229 @@
+"""What a package's manifest declares, judged before it enters the table of plugins.
+
+A manifest is code of another package: it may raise anything and return anything. Whatever is
+wrong with it is a `PluginError`, so that its package is set aside and the others work.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from types import FrameType
+from typing import Any, Final
+
+from septet.errors import PluginError
+from septet.hookspecs import HOOK_OF_LAYER, PROJECT, Component, Layer
+
+__all__ = [
+    "KINDS", "StrangersError", "components_of", "insist_distribution", "name_of", "strangers_code",
+]  # fmt: skip
+
+KINDS: Final[Mapping[Layer, tuple[str | None, ...]]] = {
+    "data": ("candles", "series"),
+    "features": ("feature", None),
+    "models": ("model", None),
+    "signals": ("signal", "regime"),
+    "risk": ("sizing", "limit", "stop", "halt"),
+    "execution": ("venue", "order"),
+    "monitoring": ("monitor", "alerts"),
+    "commands": ("command", None),
+}
+"""The kinds of each layer; None where the kind may be left out because there is one."""
+MOST_COMPONENTS: Final = 10_000
+"""So many components one hook may declare: a generator without an end is set aside as well."""
+LONGEST_SUMMARY: Final = 1_000
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_DISTRIBUTION: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,127}")
+_TARGET: Final = re.compile(r"(?=.{3,512}\Z)[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+class StrangersError(PluginError):
+    """Code of another package raised something; the message has its type, words and place."""
+
+
+@contextmanager
+def strangers_code() -> Iterator[None]:
+    """Run code of another package: whatever it raises is a `StrangersError`.
+
+    That includes KeyboardInterrupt and SystemExit which it raises itself. An interrupt from the
+    keyboard meanwhile stays what it is.
+    """
+    pressed = False
+    before = signal.getsignal(signal.SIGINT)
+    watched = before is signal.default_int_handler and (
+        threading.current_thread() is threading.main_thread()
+    )
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    if watched:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except BaseException as error:  # code of another package may raise anything
+        if pressed:
+            raise
+        raise StrangersError(f"{type(error).__name__}: {_words(error)}{_line(error)}") from error
+    finally:
+        if watched:
+            signal.signal(signal.SIGINT, before)
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # its own method may raise anything
+        return "(its message cannot be read)"
+
+
+def _line(error: BaseException) -> str:
+    """Return where in the stranger's file an exception arose."""
+    frames = inspect.getinnerframes(error.__traceback__, context=0) if error.__traceback__ else []
+    own = [
+        each
+        for each in frames
+        if each.filename != __file__ and not each.filename.startswith("<frozen importlib")
+    ]
+    return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+
+
+def name_of(manifest: object) -> str:
+    """Return the name of a manifest module, or of the type of what stands for one."""
+    name = getattr(manifest, "__name__", None)
+    return name if type(name) is str else type(manifest).__name__
+
+
+def insist_distribution(distribution: object, version: object) -> None:
+    """Refuse a name or version of a distribution that no index would take.
+
+    Names become parts of paths and of messages.
+
+    Raises
+    ------
+    PluginError
+        If one is not text, is too long or has other characters.
+    """
+    _insist(distribution, _DISTRIBUTION, "the name of the distribution", 128)
+    _insist(version, _VERSION, "its version", 128)
+
+
+def components_of(manifest: object) -> list[Component]:
+    """Call every hook of a manifest and return what they declare.
+
+    Raises
+    ------
+    PluginError
+        The first fault: a hook that raises, returns something else or is misspelt; a component
+        with a name, layer, kind or target that is none; a name declared twice.
+    """
+    with strangers_code():
+        names = [each for each in dir(manifest) if each.startswith(f"{PROJECT}_")]
+        values = {each: getattr(manifest, each) for each in names}
+    found: list[Component] = []
+    for name, value in values.items():
+        if name not in HOOK_OF_LAYER.values():
+            _refuse_misspelt(name, value)
+    for layer, name in HOOK_OF_LAYER.items():
+        if values.get(name) is not None:
+            found += _called(values[name], layer)
+    seen: set[tuple[str, str | None, str]] = set()
+    for each in found:
+        key = (each.layer, each.kind, each.name)
+        if key in seen:
+            raise PluginError(f"{HOOK_OF_LAYER[each.layer]} declares {each.name!r} twice")
+        seen.add(key)
+    return found
+
+
+def _refuse_misspelt(name: str, value: object) -> None:
+    """Refuse a function that is marked as a hook, or nearly has the name of one.
+
+    Raises
+    ------
+    PluginError
+        With the closest hook.
+    """
+    close = difflib.get_close_matches(name, HOOK_OF_LAYER.values(), n=1, cutoff=0.8)
+    if hasattr(value, f"{PROJECT}_impl") or (inspect.isfunction(value) and close):
+        known = close[0] if close else ", ".join(HOOK_OF_LAYER.values())
+        raise PluginError(f"{name[:80]} is no hook of septet; expected {known}")
+
+
+def _called(hook: Any, layer: Layer) -> list[Component]:
+    """Call one hook and check what it returns.
+
+    Raises
+    ------
+    PluginError
+        If it raises, returns anything but components, or a component does not fit its layer.
+    """
+    name = HOOK_OF_LAYER[layer]
+    try:
+        with strangers_code():
+            returned = hook()
+            is_list = isinstance(returned, Iterable) and not isinstance(returned, str | Mapping)
+            components = list(islice(returned, MOST_COMPONENTS + 1)) if is_list else []
+    except StrangersError as error:
+        raise PluginError(f"{name} failed: {error.message}") from None
+    if not is_list:
+        found = "nothing" if returned is None else f"a {type(returned).__name__}"
+        raise PluginError(f"{name} returned {found}; expected a list of Component")
+    if len(components) > MOST_COMPONENTS:
+        raise PluginError(f"{name} returned more than {MOST_COMPONENTS:,} components")
+    for each in components:
+        if type(each) is not Component:
+            raise PluginError(f"{name} returned a {type(each).__name__} among its components")
+        _insist_component(each, layer, name)
+    return components
+
+
+def _insist_component(component: Component, layer: Layer, hook: str) -> None:
+    """Refuse a component of which a part is not what its type says.
+
+    Raises
+    ------
+    PluginError
+        With what was found.
+    """
+    _insist(component.name, _NAME, f"{hook} declares a component whose name", 64)
+    told = f"{hook} declares {component.name!r}"
+    if type(component.layer) is not str or component.layer != layer:
+        raise PluginError(f"{told} for layer {component.layer!r:.80}, expected {layer!r}")
+    kind: object = component.kind
+    if not (kind is None or type(kind) is str) or kind not in KINDS[layer]:
+        kinds = ", ".join(str(kind) for kind in KINDS[layer] if kind)
+        raise PluginError(f"{told} of kind {kind!r:.80}; kinds: {kinds}")
+    _insist(component.target, _TARGET, f"{told} with a target that", 512, "module:attribute, in")
+    summary: object = component.summary
+    if type(summary) is not str or len(summary) > LONGEST_SUMMARY:
+        raise PluginError(
+            f"{told} with a summary that is {_found(summary)}; expected a text of at most "
+            f"{LONGEST_SUMMARY:,} characters"
+        )
+
+
+def _insist(
+    value: object, pattern: re.Pattern[str], what: str, longest: int, form: str = ""
+) -> None:
+    if type(value) is not str or not pattern.fullmatch(value):
+        raise PluginError(
+            f"{what} is {_found(value)}; expected {form or 'text of'} at most {longest} letters, "
+            "digits, dots, dashes and underscores, beginning with a letter"
+        )
+
+
+def _found(value: object) -> str:
+    """Say what was found in the place of a text, without the text where it is long."""
+    if type(value) is not str:
+        return f"a {type(value).__name__}"
+    return f"{value!r}" if len(value) <= 80 else f"of {len(value):,} characters"
