@@ -10,14 +10,14 @@ import gc
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from septet._cli.terminal import guarded_streams, visible
+from septet._cli.terminal import guarded_streams, say, say_json, say_text, traceback_text
+from septet._text import one_line
 from septet.errors import ConfigError, PluginError, SeptetError
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         return
     from importlib.metadata import version
 
-    click.echo(f"septet {version('septet')}")
+    say(f"septet {version('septet')}")
     ctx.exit()
 
 
@@ -164,20 +164,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _show_bug(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
     """Print what an exception says, which may quote a stranger's file."""
-    sys.stderr.write(visible("".join(traceback.format_exception(kind, error, at))))
+    sys.stderr.write(traceback_text(kind, error, at))
 
 
 def _run(words: list[str]) -> int:
     try:
         result = cli.main(args=words, prog_name="septet", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else str(error))
+        say_text(error.ctx.get_help() if error.ctx else one_line(error))
         return 2
     except click.ClickException as error:
-        error.show()
+        _show_usage(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("septet: stopped", err=True)
+        say("septet: stopped", err=True)
         return 130
     except SeptetError as error:
         _report(error, as_json="--json" in words)
@@ -185,12 +185,22 @@ def _run(words: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _show_usage(error: click.ClickException) -> None:
+    """Print what click says of wrong words, as it does; they may quote the name of a file."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        say_text(context.get_usage(), err=True)
+        say(f"Try '{context.command_path} -h' for help.", err=True)
+        say(err=True)
+    say(f"Error: {one_line(error.format_message())}", err=True)
+
+
 def _report(error: SeptetError, *, as_json: bool) -> None:
     """Print an error: problems with their lines, anything else as one message."""
     from septet._cli.render import error_document, render_error, render_problems, to_json
 
     if as_json:
-        click.echo(to_json(error_document(error)))
+        say_json(to_json(error_document(error)))
     if isinstance(error, ConfigError):
         render_problems(error.problems)
     elif error.problem is not None:

@@ -4,25 +4,48 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet._cli.terminal import console, guarded_streams, visible
+from septet._cli.render import render_error, render_problems, render_table
+from septet._cli.terminal import (
+    ask,
+    console,
+    guarded_streams,
+    say,
+    say_json,
+    say_text,
+    traceback_text,
+)
+from septet._live.logs import RunLog
 from septet._report.save import save_run
 from septet._store.run import Run
+from septet._text import one_line, visible
 from septet.cli import main
+from septet.errors import InputError, Problem
 from tests.report.synthetic import make_result
 
 HOSTILE = "\x1b]0;title\x07\x1b[2J\x1b[8mhidden\u202egnp.exe\u2066\x9b31m\r\x08[/bold][link=x]"
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+FORGED = "\nerror: forged by a value\r\n\x85error: forged by a value\u2028error: forged by a value"
+
+
+def forged(text: str) -> list[str]:
+    """Return lines that a value began, after colours, indentation and frames."""
+    lines = STYLE.sub("", text).splitlines()
+    return [line for line in lines if line.strip(" │┃|·").startswith("error: forged")]
 
 
 def clean(text: str) -> bool:
@@ -41,9 +64,9 @@ def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
 
 
 def test_own_colours_stay_and_nothing_else() -> None:
-    text = "\x1b[31m\x1b[1mred\x1b[0m\x1b[8mhidden\x1b[2K\x1b[38;5;1m"
+    text = "\x1b[31m\x1b[1mred\x1b[0m\x1b[8mhidden\x1b[2K\x1b[38;5;1m\x1b[30mblack"
     assert visible(text, styled=True) == (
-        "\x1b[31m\x1b[1mred\x1b[0m\\x1b[8mhidden\\x1b[2K\\x1b[38;5;1m"
+        "\x1b[31m\x1b[1mred\x1b[0m\\x1b[8mhidden\\x1b[2K\\x1b[38;5;1m\\x1b[30mblack"
     )
     assert visible("lines\nand\ttabs") == "lines\nand\ttabs"
 
@@ -76,6 +99,62 @@ def test_a_table_and_its_title_are_visible() -> None:
     assert clean(out.getvalue())
 
 
+@given(st.text(st.characters(codec=None)))
+def test_a_value_stays_within_its_line(text: str) -> None:
+    shown = one_line(text)
+    assert len(shown.splitlines()) <= 1
+    assert one_line(shown) == shown
+    assert json.loads(json.dumps(text, ensure_ascii=False)) == text
+    assert json.loads(visible(json.dumps(text, ensure_ascii=False))) == text
+
+
+def test_every_way_to_print_keeps_values_within_their_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    table = Table(FORGED, title=FORGED, caption=FORGED)
+    table.add_row(Text(FORGED))
+    rows = [{"a": FORGED, FORGED: FORGED}]
+    problem = Problem(FORGED, FORGED, 1, 1, FORGED, FORGED, FORGED, FORGED)
+    with guarded_streams():
+        say(FORGED)
+        say_json(json.dumps({FORGED: FORGED}, ensure_ascii=False))
+        ask(FORGED)
+        render_error(InputError(FORGED, hint=FORGED))
+        render_problems([problem])
+        say_text(render_table(rows, ("a", FORGED)))
+        made = console(width=400)
+        for each in (FORGED, Text(FORGED), table, Padding(table, 1), Padding(FORGED, 1)):
+            made.print(each)
+        made.print(FORGED, FORGED, soft_wrap=True)
+        library = logging.getLogger("a.library")
+        monkeypatch.setattr(library, "propagate", False)  # pytest has handlers above
+        library.warning("it said %s", FORGED)
+        library.error("x", exc_info=ValueError(FORGED))
+        sys.stderr.write(warnings.formatwarning(FORGED, UserWarning, "a.py", 1))
+        sys.stderr.write(traceback_text(ValueError, ValueError(FORGED), None))
+    seen = capsys.readouterr()
+    assert not forged(seen.out + seen.err)
+    assert (seen.out + seen.err).count("forged") > 30
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_log_keeps_values_within_their_lines(terminal: bool, tmp_path: Path) -> None:
+    out = io.StringIO()
+    out.isatty = lambda: terminal  # type: ignore[method-assign]
+    log = RunLog(tmp_path, now_ns=lambda: 0, stream=out, strategy=FORGED)
+    log.tell("warning", FORGED, {"text": FORGED, "symbol": FORGED, FORGED: FORGED})
+    log.close()
+    for text in (out.getvalue(), (tmp_path / "log.jsonl").read_text(encoding="utf-8")):
+        assert not forged(text)
+        assert len(text.splitlines()) == 1
+        assert clean(text)
+
+
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Run:
     result = make_result(symbols=("BTC/USDT",), bars=300, first=100, strategy="s")
@@ -91,7 +170,7 @@ def planted(stored: Run, tmp_path: Path) -> Path:
         document = json.loads(path.read_text())
         for key, value in document.items():
             if isinstance(value, str) and key not in ("start", "end", "first_decision", "created"):
-                document[key] = value + HOSTILE
+                document[key] = value + HOSTILE + FORGED
         path.write_text(json.dumps(document))
     return root
 
@@ -111,6 +190,7 @@ def test_the_texts_of_a_run_are_visible(
     call("runs", *words, "--runs", planted)
     seen = capsys.readouterr()
     assert clean(seen.out + seen.err)
+    assert not forged(seen.out + seen.err)
     assert "\\x1b]0;title" in seen.out or "u001b]0;title" in seen.out
     if "--json" in words:
         json.loads(seen.out)
@@ -118,11 +198,11 @@ def test_the_texts_of_a_run_are_visible(
 
 FILE = """\
 version: 1
-name: "x\\e[2J\\u202e"
-"bad\\e[2J\\u202ekey": "\\e]0;t\\a"
+name: "x\\e[2J\\u202e\\nerror: forged"
+"bad\\e[2J\\u202ekey\\nerror: forged": "\\e]0;t\\a\\nerror: forged"
 account: {capital: "\\e[8m1", currency: "\\u202eUSD"}
-universe: {symbols: ["BTC/\\e[2JUSD"], bar: 1h}
-data: {candles: {use: "\\e[2Jcsv", path: x}}
+universe: {symbols: ["BTC/\\e[2JUSD\\nerror: forged"], bar: 1h}
+data: {candles: {use: "\\e[2Jcsv\\nerror: forged", path: x}}
 signal: {use: rules, long_if: "clo\\e[2Jse > 1"}
 """
 
@@ -130,35 +210,38 @@ signal: {use: rules, long_if: "clo\\e[2Jse > 1"}
 def test_the_texts_of_a_strategy_file_are_visible(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / f"a\u202e{'b'}.yaml"
+    path = tmp_path / f"a\u202e{'b'}\nerror: forged.yaml"
     path.write_text(FILE, encoding="utf-8")
     for command in (["check"], ["check", "--json"], ["explain"], ["run"]):
         assert call(*command, path) == 2
         seen = capsys.readouterr()
         assert clean(seen.out + seen.err), command
+        assert not forged(seen.out + seen.err), command
         assert "\\u202e" in seen.out + seen.err
 
 
 def test_the_cells_of_a_data_file_are_visible(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "BTC\x1b[2J.csv"
+    path = tmp_path / "BTC\x1b[2J\nerror: forged.csv"
     rows = "".join(f"2021-01-01 0{h}:00,1,2,\x1b[2J\u202e,1,1\n" for h in range(5))
     path.write_text(f"time,open,high,low\x1b[8m,close,volume\n{rows}", encoding="utf-8")
     for more in ([], ["--time-zone", "\x1b[2J"], ["--column", "low=lo\x1b[8m"]):
         call("data", "check", path, "--bar", "1h", "--stamp", "open", *more)
         seen = capsys.readouterr()
         assert clean(seen.out + seen.err), more
+        assert not forged(seen.out + seen.err), more
 
 
 def test_a_traceback_is_visible() -> None:
     code = (
         "import septet.cli as c\n"
-        "def fail(words): raise ValueError('\\x1b[2J\\u202e')\n"
+        "def fail(words): raise ValueError('\\x1b[2J\\u202e\\nerror: forged')\n"
         "c._run = fail\n"
         "c.main([])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "\\x1b[2J\\u202e" in done.stderr
+    assert not forged(done.stderr)
     assert clean(done.stderr)

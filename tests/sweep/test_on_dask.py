@@ -209,10 +209,11 @@ def test_a_worker_with_other_versions_is_refused(
     loaded, out = swept(tmp_path, SECTION), tmp_path / "out"
     with pytest.raises(InputError) as refused:
         run_sweep(loaded, out, on=scheduler, page=False)
-    first, *lines = refused.value.message.splitlines()
-    assert first == "a worker is not as the machine of this sweep:"
+    first, _, rest = refused.value.message.partition(": ")
+    lines = rest.split("; ")
+    assert first == "a worker is not as the machine of this sweep"
     assert len(lines) == 2, lines
-    assert all(line.startswith("  tcp://127.0.0.1:") for line in lines)
+    assert all(line.startswith("tcp://127.0.0.1:") for line in lines)
     assert "numba is 0.1 there, " in lines[0]
     assert "the source of septet_plugins is " in lines[1]
     assert not out.exists(), "nothing was begun"

@@ -15,6 +15,7 @@ from septet._cli.render import (
     render_table,
     to_json,
 )
+from septet._cli.terminal import say, say_json, say_text
 from septet.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def check(
     loaded = replace(loaded, warnings=(*loaded.warnings, *ahead))
     seen = _look(loaded, clock) if world else None
     if as_json:
-        click.echo(to_json(_document(loaded, file, settings, seen)))
+        say_json(to_json(_document(loaded, file, settings, seen)))
     else:
         _show(loaded, file, settings, seen)
     return 0 if seen is None or seen.ok else 2
@@ -122,7 +123,7 @@ def _show(loaded: Loaded, file: str, settings: int | None, seen: World | None) -
     problems = loaded.warnings
     if seen is not None:
         rows = [{"what": r.what, "verdict": r.verdict, "found": r.found} for r in seen.rows]
-        click.echo(render_table(rows, ("what", "verdict", "found")))
+        say_text(render_table(rows, ("what", "verdict", "found")))
         problems = (*problems, *seen.problems)
     render_problems(problems, total=False)
     counted = count_text(problems)
@@ -131,7 +132,7 @@ def _show(loaded: Loaded, file: str, settings: int | None, seen: World | None) -
         tail += f", a sweep of {settings:,} setting" + ("" if settings == 1 else "s")
     good = seen is None or seen.ok
     word = click.style("ok", fg="green", bold=True) if good else click.style("no", fg="red")
-    click.echo(f"{word}: {file}{tail}")
+    say(f"{word}: {file}{tail}")
 
 
 def _settings_of_sweep(loaded: Loaded) -> int:

@@ -114,7 +114,7 @@ def _whole_kit(declaration: Declaration, config: Config, resolve: Any) -> str:
     try:
         check_component(declaration, config, absorbs_nan=True, resolve=resolve)
     except ConformanceError as error:
-        return str(error)
+        return "; ".join(line.strip() for line in str(error).splitlines())
     return ""
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from septet._cli import options
+from septet._cli.terminal import say, say_json
 from septet.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def data() -> None:
 def _print_json(value: Any) -> None:
     from septet._store.run import dump_json
 
-    click.echo(dump_json(value), nl=False)
+    say_json(dump_json(value))
 
 
 def _store(root: Path | None) -> BarStore:
@@ -94,8 +95,8 @@ def _progress() -> Iterator[Progress]:
     from septet._cli.terminal import console as make_console
 
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("bars"),
-        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TextColumn("bars"), TimeRemainingColumn(),
     )  # fmt: skip
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=make_console(stderr=True)) as display:
@@ -225,14 +226,12 @@ def _show_reports(reports: list[FetchReport], store: BarStore, *, as_json: bool)
         _print_json({"store": str(store.root), "fetched": lines})
         return
     if not lines:
-        click.echo("Nothing to download: this strategy reads files or bundled data.")
+        say("Nothing to download: this strategy reads files or bundled data.")
         return
     for line in lines:
         notes = f" ({'; '.join(line['notes'])})" if line["notes"] else ""
-        click.echo(
-            f"{line['name']}: {line['rows']:,} new rows in {line['requests']} requests{notes}"
-        )
-    click.echo(f"Stored in {store.root}.")
+        say(f"{line['name']}: {line['rows']:,} new rows in {line['requests']} requests{notes}")
+    say(f"Stored in {store.root}.")
 
 
 _SHAPE: Final = (
@@ -338,11 +337,11 @@ def import_(path: Path, source: str, root: Path | None, as_json: bool, **shape: 
         })  # fmt: skip
         return
     _show_findings(done.findings)
-    click.echo(f"{fresh:,} bars of {bars.symbol} {bar} stored as {source} in {store.root}.")
+    say(f"{fresh:,} bars of {bars.symbol} {bar} stored as {source} in {store.root}.")
     if fresh < len(bars):
-        click.echo(f"{len(bars) - fresh:,} bars were there already.")
+        say(f"{len(bars) - fresh:,} bars were there already.")
     if changed:
-        click.echo(
+        say(
             f"{changed:,} of them have other values in the file: the stored ones stay. "
             "--as NAME stores the file beside them.",
             err=True,
@@ -377,6 +376,7 @@ def _table_facts(bars: BarTable) -> dict[str, Any]:
 
 
 def _show_findings(findings: Sequence[Finding]) -> None:
+    from rich.console import Group
     from rich.table import Table
 
     from septet._cli.terminal import console as make_console
@@ -387,7 +387,7 @@ def _show_findings(findings: Sequence[Finding]) -> None:
         table = Table("symbol", "finding", "count", "done", "first")
         for each in counted:
             table.add_row(
-                each.symbol, f"{each.kind}\n{each.message}", f"{each.count:,}",
+                each.symbol, Group(each.kind, each.message), f"{each.count:,}",
                 each.policy, each.examples[0] if each.examples else "",
             )  # fmt: skip
         console.print(table)
@@ -417,7 +417,7 @@ def list_(root: Path | None, as_json: bool) -> None:
         _print_json({"store": str(store.root), "entries": lines})
         return
     if not lines:
-        click.echo(f"Nothing stored in {store.root}. Fill it with `septet data fetch`.", err=True)
+        say(f"Nothing stored in {store.root}. Fill it with `septet data fetch`.", err=True)
         return
     from rich.table import Table
 
@@ -431,7 +431,7 @@ def list_(root: Path | None, as_json: bool) -> None:
             str(line["holes"] or ""),
         )  # fmt: skip
     make_console().print(table)
-    click.echo(f"Stored in {store.root}.")
+    say(f"Stored in {store.root}.")
 
 
 @data.command()
@@ -460,4 +460,4 @@ def check(path: Path, root: Path | None, as_json: bool, **shape: Any) -> None:
         return
     _show_findings(findings)
     for each in facts:
-        click.echo(f"{each['symbol']}: {each['bars']:,} bars, {each['first']} to {each['last']}")
+        say(f"{each['symbol']}: {each['bars']:,} bars, {each['first']} to {each['last']}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from septet._cli import options
+from septet._cli.terminal import say_json
 from septet._files import replace_file
 
 if TYPE_CHECKING:
@@ -91,11 +92,11 @@ def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **c
         synthetic=chosen["synthetic"], keep_going=chosen["keep_going"], sets=sets,
     )  # fmt: skip
     signal.signal(signal.SIGTERM, _stopped)
-    found = rehearse(loaded, made, say=lambda text: click.echo(text, err=True))
+    found = rehearse(loaded, made, say=options.told)
     document = found.document()
     replace_file(folder / "drill.json", json.dumps(document, indent=1) + "\n")
     if as_json:
-        click.echo(json.dumps(document))
+        say_json(json.dumps(document))
     else:
         _show(found)
     return 0 if found.ok else 1
@@ -121,12 +122,13 @@ def _duration(text: str) -> int:
 
 def _folder(out: Path | None, name: str) -> Path:
     """Return an empty folder for this drill."""
+    from septet._store.run import folder_name
     from septet.errors import InputError
 
     try:
         if out is None:
             Path("drills").mkdir(exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix=f"{name}-", dir="drills")).resolve()
+            return Path(tempfile.mkdtemp(prefix=f"{folder_name(name)}-", dir="drills")).resolve()
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from septet._cli.terminal import say, say_json
 from septet._store.run_order import run_id_in, run_order
 from septet.errors import InputError, SeptetError
 
@@ -150,10 +151,10 @@ def _report(folder: Path, action: str, since_ns: int, wait_s: float, as_json: bo
     except Exception as problem:  # whatever is wrong with the journal: what was asked is written
         found["unread"] = problem.message if isinstance(problem, SeptetError) else repr(problem)
     if as_json:
-        click.echo(json.dumps(found))
+        say_json(json.dumps(found))
     else:
         for line in _said(found | {"outside": outside}, wait_s):
-            click.echo(line)
+            say(line)
 
 
 def _await(folder: Path, action: str, since_ns: int, wait_s: float) -> dict[str, Any]:

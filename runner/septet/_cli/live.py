@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from septet._cli.terminal import ask, say, say_json
 from septet.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,15 +38,11 @@ def run_files(files: Sequence[Any], chosen: dict[str, Any]) -> int:
             return True
         if not sys.stdin.isatty():
             return False
-        try:
-            return click.confirm(question, default=False, err=True)
-        except click.Abort:  # Ctrl-C, or the end of the input
-            click.echo(err=True)
-            return False
+        return ask(question)
 
     result = run_live(files, options, confirm=confirm, clock=clock)
     if chosen["as_json"]:
-        click.echo(json.dumps(result.document()))
+        say_json(json.dumps(result.document()))
     else:
         _show(result)
     return result.exit_code
@@ -65,11 +60,11 @@ def _moment(text: str, parse: Any) -> int:
 def _show(result: LiveResult) -> None:
     for lane, end in result.ends:
         decisions = lane.known.decisions
-        click.echo(f"{lane.strategy.name}: {end.how} after {decisions} decisions ({end.text})")
+        say(f"{lane.strategy.name}: {end.how} after {decisions} decisions ({end.text})")
         if end.open_orders is None and end.how == "failed":
-            click.echo("  whether orders of it are open is not known: look at the venue", err=True)
+            say("  whether orders of it are open is not known: look at the venue", err=True)
         elif end.open_orders:
-            click.echo(f"  {end.open_orders} of its orders are still open at the venue", err=True)
-        click.echo(f"  {lane.place.folder}")
+            say(f"  {end.open_orders} of its orders are still open at the venue", err=True)
+        say(f"  {lane.place.folder}")
     if result.netting:
-        click.echo(result.netting)
+        say(result.netting)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from septet._cli.terminal import ask, say
+
 if TYPE_CHECKING:
     from septet._config.access import Access
 
@@ -20,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def told(message: str) -> None:
     """Print what takes a while to stderr."""
-    click.echo(message, err=True)
+    say(message, err=True)
 
 
 def strategy_file(command: F) -> F:
@@ -82,15 +84,7 @@ def access_of(secrets: tuple[str, ...], hosts: tuple[str, ...]) -> Access:
     """Return what the options of `access` allow; a person at a terminal is asked for the rest."""
     from septet._config.access import Access
 
-    return Access.of(secrets, hosts, _ask if sys.stdin.isatty() else None)
-
-
-def _ask(question: str) -> bool:
-    try:
-        return click.confirm(question, default=False, err=True)
-    except click.Abort:  # Ctrl-C, or the end of the input
-        click.echo(err=True)
-        return False
+    return Access.of(secrets, hosts, ask if sys.stdin.isatty() else None)
 
 
 def as_json(command: F) -> F:

@@ -8,6 +8,7 @@ import click
 
 from septet._cli import options
 from septet._cli.render import render_table, to_json
+from septet._cli.terminal import say, say_json, say_text
 from septet.hookspecs import LAYERS
 
 if TYPE_CHECKING:
@@ -61,12 +62,12 @@ def list_(layer: Any, as_json: bool) -> int:
         for each in host.failures
     ]
     if as_json:
-        click.echo(to_json({"plugins": entries, "failures": failures}))
+        say_json(to_json({"plugins": entries, "failures": failures}))
         return 0
     rows = [{**each, "from": f"{each['distribution']} {each['version']}"} for each in entries]
-    click.echo(render_table(rows, ("layer", "kind", "name", "from", "check", "summary")))
+    say_text(render_table(rows, ("layer", "kind", "name", "from", "check", "summary")))
     for each in failures:
-        click.echo(
+        say(
             f"{click.style('error', fg='red', bold=True)}: {each['distribution']} cannot be "
             f"loaded: {each['reason']}",
             err=True,
@@ -121,9 +122,9 @@ def show(name: str, as_json: bool) -> int:
     entries = [] if labels and not _has(host, name) else _find(host, name)
     documents = [{**_document(each), **describe(host.load(each))} for each in entries] + labels
     if as_json:
-        click.echo(to_json(documents))
+        say_json(to_json(documents))
         return 0
-    click.echo("\n\n".join(describe_text(each) for each in documents))
+    say_text("\n\n".join(describe_text(each) for each in documents))
     return 0
 
 
@@ -138,11 +139,11 @@ def new(folder: str, as_json: bool) -> int:
 
     files = write_package(Path(folder))
     if as_json:
-        click.echo(to_json({"ok": True, "folder": folder, "files": files}))
+        say_json(to_json({"ok": True, "folder": folder, "files": files}))
         return 0
     for name in files:
-        click.echo(f"wrote {folder}/{name}")
-    click.echo(f"next: pip install -e {folder} && pytest {folder}")
+        say(f"wrote {folder}/{name}")
+    say(f"next: pip install -e {folder} && pytest {folder}")
     return 0
 
 
@@ -166,15 +167,15 @@ def check_(name: str | None, as_json: bool) -> int:
     ]
     failed = [each for each in results if not each["ok"]]
     if as_json:
-        click.echo(to_json({"ok": not failed, "results": results}))
+        say_json(to_json({"ok": not failed, "results": results}))
         return 2 if failed else 0
     for each in failed:
         label = click.style("failed", fg="red", bold=True)
-        click.echo(f"{label}: {each['plugin']}: {each['message']}", err=True)
+        say(f"{label}: {each['plugin']}: {each['message']}", err=True)
     untried = [each for each in results if each["state"] == "not tried"]
     for each in untried if name is not None else ():
-        click.echo(f"not tried: {each['plugin']}: {each['message']}")
+        say(f"not tried: {each['plugin']}: {each['message']}")
     kept = len(results) - len(failed) - len(untried)
     tail = f", {len(untried)} could not be tried" if untried else ""
-    click.echo(f"{kept} of {len(results)} plugins keep their promises{tail}")
+    say(f"{kept} of {len(results)} plugins keep their promises{tail}")
     return 2 if failed else 0

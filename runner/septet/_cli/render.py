@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import click
 
+from septet._cli.terminal import say, say_text
+from septet._text import one_line, visible
 from septet.errors import ConfigError, Problem, SeptetError
 
 __all__ = [
@@ -77,9 +79,9 @@ def count_text(problems: Sequence[Problem]) -> str:
 
 def render_error(error: SeptetError) -> None:
     """Print an error that has no place in a file."""
-    click.echo(f"{click.style('error', fg='red', bold=True)}: {error.message}", err=True)
+    say(f"{click.style('error', fg='red', bold=True)}: {one_line(error.message)}", err=True)
     if error.hint:
-        click.echo(f"  {click.style('hint', fg='cyan')}  {error.hint}", err=True)
+        say(f"  {click.style('hint', fg='cyan')}  {one_line(error.hint)}", err=True)
 
 
 def render_problems(problems: Sequence[Problem], *, total: bool = True) -> None:
@@ -88,10 +90,10 @@ def render_problems(problems: Sequence[Problem], *, total: bool = True) -> None:
     for problem in problems:
         if problem.line and problem.file not in lines:
             lines[problem.file] = _read_lines(problem.file)
-        click.echo(_one(problem, lines.get(problem.file, [])), err=True)
-        click.echo("", err=True)
+        say_text(_one(problem, lines.get(problem.file, [])), err=True)
+        say(err=True)
     if total and problems:
-        click.echo(click.style(count_text(problems), bold=True), err=True)
+        say(click.style(count_text(problems), bold=True), err=True)
 
 
 def _read_lines(file: str) -> list[str]:
@@ -104,15 +106,15 @@ def _read_lines(file: str) -> list[str]:
 def _one(problem: Problem, lines: Sequence[str]) -> str:
     warning = problem.severity == "warning"
     head = click.style(problem.severity, fg="yellow" if warning else "red", bold=True)
-    place = click.style(problem.place, bold=True)
-    key = f"{problem.key}: " if problem.key else ""
+    place = click.style(one_line(problem.place), bold=True)
+    key = f"{one_line(problem.key)}: " if problem.key else ""
     start = f"{place}: " if problem.place else ""
-    parts = [f"{start}{head}: {key}{problem.message}"]
+    parts = [f"{start}{head}: {key}{one_line(problem.message)}"]
     parts += _excerpt(problem, lines)
     for name in ("expected", "found", "hint"):
         text = getattr(problem, name)
         if text:
-            parts.append(f"  {click.style(f'{name:<8}', fg='cyan')}  {text}")
+            parts.append(f"  {click.style(f'{name:<8}', fg='cyan')}  {one_line(text)}")
     return "\n".join(parts)
 
 
@@ -131,7 +133,7 @@ def _excerpt(problem: Problem, lines: Sequence[str]) -> list[str]:
     start = 0
     if len(line) > _WIDTH:
         start = max(0, min(column - _WIDTH // 2, len(line) - _WIDTH))
-    shown = line[start : start + _WIDTH]
+    shown = visible(line[start : start + _WIDTH])
     if start:
         shown = f"...{shown[3:]}"
     if start + _WIDTH < len(line):
@@ -142,7 +144,9 @@ def _excerpt(problem: Problem, lines: Sequence[str]) -> list[str]:
 
 
 def render_table(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:
-    """Return aligned columns under their names."""
+    """Return aligned columns under their names; a cell stays within its line."""
+    rows = [{one_line(name): one_line(row[name]) for name in columns} for row in rows]
+    columns = [one_line(name) for name in columns]
     widths = [max([len(name), *(len(row[name]) for row in rows)]) for name in columns]
     lines = ["  ".join(f"{name:<{w}}" for name, w in zip(columns, widths, strict=True)).rstrip()]
     for row in rows:

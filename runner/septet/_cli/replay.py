@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from septet._cli import options
+from septet._cli.terminal import say, say_json, say_progress
 
 __all__ = ["replay"]
 
@@ -52,18 +53,18 @@ def replay(ctx: click.Context, run: str, shadow: bool, root: Path, as_json: bool
             f"{folder} has no journal: it is a backtest's", hint="replay a paper or a live run"
         )
     work = shadow_run if shadow else replay_run
-    found = work(folder, progress=_progress(), say=lambda text: click.echo(text, err=True))
+    found = work(folder, progress=_progress(), say=options.told)
     if as_json:
         import json
 
-        click.echo(json.dumps(_document(found)))
+        say_json(json.dumps(_document(found)))
     else:
         if found.changed:
             names = ", ".join(found.changed)
-            click.echo(f"{names} changed since the run: equal bits are not promised", err=True)
-        click.echo(found.text)
+            say(f"{names} changed since the run: equal bits are not promised", err=True)
+        say(found.text)
         if found.first is not None:
-            click.echo(f"first: {found.first}")
+            say(f"first: {found.first}")
     ctx.exit(0 if found.proved else 1)
 
 
@@ -76,7 +77,7 @@ def _progress() -> Any:
     if not sys.stderr.isatty():
         return None
 
-    def say(done: int, last: int) -> None:
-        click.echo(f"\r{done:,} of {last:,} entries", nl=done == last, err=True)
+    def show(done: int, last: int) -> None:
+        say_progress(f"{done:,} of {last:,} entries", done=done == last)
 
-    return say
+    return show

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from septet._cli import options
+from septet._cli.terminal import say_json
 from septet.errors import InputError
 
 __all__ = ["refuse_live_options", "run"]
@@ -169,7 +170,7 @@ def _backtest(
         result = replace(result, facts=replace(result.facts, seconds_total=total))
         stored = save_run(result, out, report=not (no_report or fast))
     if as_json:
-        click.echo(json.dumps(document(stored), default=str))
+        say_json(json.dumps(document(stored), default=str))
         return
     from septet._cli.terminal import console as make_console
 
@@ -183,12 +184,12 @@ def _progress() -> Iterator[Any]:
 
     console = make_console(stderr=True)
     if not sys.stderr.isatty():
-        yield (lambda message: click.echo(message, err=True)), None
+        yield options.told, None
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
     )

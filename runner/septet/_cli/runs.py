@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from septet._cli.terminal import say, say_json
 from septet.errors import InputError, JournalError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _find(reference: str, root: Path) -> Run:
 def _print_json(value: Any) -> None:
     from septet._store.run import dump_json
 
-    click.echo(dump_json(value), nl=False)
+    say_json(dump_json(value))
 
 
 @click.group()
@@ -84,7 +85,7 @@ def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> 
         show_list(lines, _console())
     else:
         of = f" of {strategy}" if strategy else ""
-        click.echo(f"No runs{of} in {root}. Make one with `septet run FILE`.", err=True)
+        say(f"No runs{of} in {root}. Make one with `septet run FILE`.", err=True)
 
 
 @runs.command("show", help=f"Show a stored run. {_RUN_HELP}")
@@ -101,7 +102,7 @@ def show_(run: str, root: Path, as_json: bool) -> None:
     else:
         show(found, _console())
         for line in _standing(found):
-            click.echo(line)
+            say(line)
 
 
 def _standing(run: Run) -> list[str]:
@@ -165,7 +166,7 @@ def export(
         _print_json({"written": [str(path) for path in written]})
     else:
         for path in written:
-            click.echo(str(path))
+            say(str(path))
 
 
 @runs.command(
@@ -191,10 +192,12 @@ def diff_(
     from septet._live.diff import diff
     from septet._live.diff_show import show_gap
 
-    def say(text: str) -> None:
-        click.echo(text, err=True)
-
-    gap = diff(_find(live, root).folder, _find(backtest, root), base=base, say=say)
+    gap = diff(
+        _find(live, root).folder,
+        _find(backtest, root),
+        base=base,
+        say=lambda text: say(text, err=True),
+    )
     if as_json:
         _print_json(gap.document())
     else:
@@ -215,7 +218,7 @@ def report(run: str, root: Path, as_json: bool) -> None:
     if as_json:
         _print_json({"run_id": found.run_id, "report": str(path)})
     else:
-        click.echo(str(path))
+        say(str(path))
 
 
 @click.command(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from septet._cli import options
+from septet._cli.terminal import say_json
 
 if TYPE_CHECKING:
     from septet._sweep.run import Outcome
@@ -107,7 +108,7 @@ def sweep(
     if as_json:
         from septet._cli.render import to_json
 
-        click.echo(to_json(_document(outcome)))
+        say_json(to_json(_document(outcome)))
     else:
         _show(outcome)
     return 0 if outcome.findings.count("done") else 1
@@ -205,7 +206,7 @@ def _show(outcome: Outcome) -> None:
 def _progress() -> Iterator[Any]:
     """Messages and a bar on stderr; the bar only on a terminal."""
     if not sys.stderr.isatty():
-        yield (lambda message: click.echo(message, err=True)), None
+        yield options.told, None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
@@ -220,7 +221,7 @@ def _progress() -> Iterator[Any]:
         def progress(done: int, planned: int, best: str) -> None:
             bar.update(task, completed=done, total=planned, description=best, visible=True)
 
-        def say(message: str) -> None:
+        def show(message: str) -> None:
             bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
-        yield say, progress
+        yield show, progress

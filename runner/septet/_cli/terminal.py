@@ -1,46 +1,101 @@
-"""What is printed: control characters, and those that turn the direction of text, become visible.
+"""What is printed: control characters, line breaks in values and turned text become visible.
 
-Names, cells and messages come from files that a stranger may have written. `visible` is the one
-function that all of it passes: `guarded_streams` puts it before standard output and standard error
-for the time of a command, and `console` gives the rich console that writes the same way.
+Names, cells and messages come from files that a stranger may have written. Every command prints
+through this module and through nothing else:
+
+- `say` prints one line, whatever is in it; `ask` puts a question in one line.
+- `say_json` prints a document, `say_text` a text whose values passed `one_line` before.
+- `console` gives a rich console in which every text and every cell is one line.
+
+`guarded_streams` stands behind all of them, before standard output and standard error for the time
+of a command, for what libraries write. There line breaks stay, but not in what they log or warn of.
 """
 
 from __future__ import annotations
 
-import re
+import logging
 import sys
+import traceback
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Final
 
+import click
+
+from septet._text import breaks_lines, one_line, visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "guarded_streams", "visible"]
-
-_HIDDEN: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-_STYLE: Final = re.compile(r"(\x1b\[(?:[0-3]|22|3[0-79]|9[0-7])?(?:;(?:[0-3]|3[0-7]|9[0-7]))*m)")
-"""Colours and weights as our own messages have them; nothing that hides or moves."""
+__all__ = [
+    "ask", "console", "guarded_streams", "say", "say_json", "say_progress", "say_text",
+    "traceback_text",
+]  # fmt: skip
 
 
-def _escape(found: re.Match[str]) -> str:
-    number = ord(found[0])
-    return f"\\x{number:02x}" if number < 0x80 else f"\\u{number:04x}"
+def say(text: object = "", *, err: bool = False) -> None:
+    """Print one line; a line break in it is shown and does not break the line."""
+    click.echo(visible(str(text), styled=True, lines=False), err=err)
 
 
-def visible(text: str, *, styled: bool = False) -> str:
-    r"""Write characters that a terminal obeys as ``\x1b`` or ``\u202e``; lines and tabs stay.
+def say_text(text: str, *, err: bool = False) -> None:
+    """Print a text of several lines, in which every value passed `one_line` before."""
+    click.echo(text, err=err)
 
-    `styled` leaves colours and weights as they are, which can neither hide nor move anything.
-    """
-    if not _HIDDEN.search(text):
+
+def say_json(text: str) -> None:
+    """Print a JSON document, in which line breaks of values are escaped already."""
+    click.echo(text.removesuffix("\n"))
+
+
+def say_progress(text: str, *, done: bool = False) -> None:
+    """Print a line to standard error over the one before, until `done`."""
+    stream = _bare(sys.stderr)
+    stream.write(f"\r{one_line(text)}" + ("\n" if done else ""))
+    stream.flush()
+
+
+def ask(question: str) -> bool:
+    """Put a question to the person at the terminal, in one line; no answer is a no."""
+    try:
+        return bool(click.confirm(one_line(question), default=False, err=True))
+    except click.Abort:  # Ctrl-C, or the end of the input
+        say(err=True)
+        return False
+
+
+def traceback_text(kind: type[BaseException], error: BaseException | None, at: Any) -> str:
+    """Write a traceback in which the words of an exception, which may be quoted, are one line."""
+    found = []
+    for part in traceback.format_exception(kind, error, at):
+        is_words = part.strip("\n") and "\n" in part[:-1] and not part.lstrip("\n").startswith(_OWN)
+        found.append(f"{one_line(part[:-1])}\n" if is_words else part)
+    return visible("".join(found))
+
+
+_OWN: Final = ('  File "', "Traceback (", "The above exception", "During handling", "    ")
+"""How the parts of a traceback begin that are not the words of an exception."""
+
+
+class _OneLine(logging.Formatter):
+    """What libraries log without a handler of their own: one line, then the traceback if any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = one_line(record.getMessage())
+        if record.exc_info and record.exc_info[0] is not None:
+            text += f"\n{traceback_text(*record.exc_info)}".removesuffix("\n")
         return text
-    if not styled:
-        return _HIDDEN.sub(_escape, text)
-    parts = _STYLE.split(text)
-    return "".join(part if at % 2 else _HIDDEN.sub(_escape, part) for at, part in enumerate(parts))
+
+
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    return f"{filename}:{lineno}: {category.__name__}: {one_line(message)}\n"
 
 
 class _Guarded:
@@ -73,17 +128,26 @@ def _bare(stream: Any) -> Any:
 def guarded_streams() -> Iterator[None]:
     """Let everything that is written to standard output and standard error be visible."""
     before = sys.stdout, sys.stderr
+    last, formatter, warned = logging.lastResort, None, warnings.formatwarning
     sys.stdout, sys.stderr = (_Guarded(_bare(each)) for each in before)
+    warnings.formatwarning = _warned
+    if last is not None:
+        formatter = last.formatter
+        last.setFormatter(_OneLine())
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
+        warnings.formatwarning = warned
+        if last is not None:
+            last.setFormatter(formatter)
 
 
 def console(*, stderr: bool = False, **settings: Any) -> Console:
-    """Return a console whose texts are visible; square brackets in them mean nothing."""
+    """Return a console whose texts are visible and one line each; brackets in them mean nothing."""
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
+    from rich.text import Text
 
     class Visible(Console):
         """Escapes what is rendered; the console's own movements are no text and stay."""
@@ -91,6 +155,12 @@ def console(*, stderr: bool = False, **settings: Any) -> Console:
         def render(
             self, renderable: RenderableType, options: ConsoleOptions | None = None
         ) -> Iterable[Segment]:
+            if isinstance(renderable, str):
+                renderable = one_line(renderable)
+            elif isinstance(renderable, Text) and breaks_lines(renderable.plain):
+                shown = renderable.copy()
+                shown.plain = one_line(renderable.plain)
+                renderable = shown
             for each in super().render(renderable, options):
                 text = each.text if each.control else visible(each.text)
                 yield Segment(text, each.style, each.control)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from septet._cli import options
+from septet._cli.terminal import say, say_json
 
 __all__ = ["train"]
 
@@ -44,7 +45,7 @@ def train(
     folder = out or Path(loaded.base_dir) / "models" / loaded.strategy.name
     card = fit_all(loaded.strategy, loaded.resolved, lambda: features(loaded), folder)
     if as_json:
-        click.echo(to_json({"folder": str(folder), "card": card}))
+        say_json(to_json({"folder": str(folder), "card": card}))
         return
     _show(folder, card)
 
@@ -67,5 +68,5 @@ def _show(folder: Path, card: dict[str, Any]) -> None:
     lines += [("note", each) for each in card["notes"]]
     width = max(len(name) for name, _ in lines)
     for name, text in lines:
-        click.echo(f"{name.ljust(width)}  {text}")
-    click.echo(f"stored in {folder}")
+        say(f"{name.ljust(width)}  {text}")
+    say(f"stored in {folder}")

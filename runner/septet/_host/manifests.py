@@ -7,6 +7,7 @@ wrong with it is a `PluginError`, so that its package is set aside and the other
 from __future__ import annotations
 
 import difflib
+import importlib.metadata
 import inspect
 import re
 import signal
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
@@ -42,6 +44,14 @@ _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _DISTRIBUTION: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,127}")
 _TARGET: Final = re.compile(r"(?=.{3,512}\Z)[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+_IMPORTERS: Final = (
+    str(Path(__file__).parent),
+    "<frozen ",
+    str(importlib.__file__),
+    str(importlib.metadata.__file__),
+)
 
 
 class StrangersError(PluginError):
@@ -89,11 +99,7 @@ def _words(error: BaseException) -> str:
 def _line(error: BaseException) -> str:
     """Return where in the stranger's file an exception arose."""
     frames = inspect.getinnerframes(error.__traceback__, context=0) if error.__traceback__ else []
-    own = [
-        each
-        for each in frames
-        if each.filename != __file__ and not each.filename.startswith("<frozen importlib")
-    ]
+    own = [each for each in frames if not each.filename.startswith(_IMPORTERS)]
     return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
 
 

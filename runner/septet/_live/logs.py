@@ -19,6 +19,7 @@ from septet import messages as m
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
 from septet._core.telling import DOES
 from septet._files import open_append
+from septet._text import one_line
 
 __all__ = ["LEVELS", "Line", "RunLog", "lines_of"]
 
@@ -48,6 +49,14 @@ def _masked(logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
     return event
 
 
+def _flat(event: dict[str, Any]) -> dict[str, Any]:
+    """Keep every key and value within its line, as JSON does: none may look like another line."""
+    return {
+        one_line(key): value if isinstance(value, bool | int | float) else one_line(value)
+        for key, value in event.items()
+    }
+
+
 class _Both:
     """Where lines end: a file of JSON lines, and standard error."""
 
@@ -61,7 +70,7 @@ class _Both:
         encode = JSONRenderer(default=str)
         console = ConsoleRenderer(colors=True, pad_event_to=20, sort_keys=False)
         self._json: Callable[[dict[str, Any]], str] = lambda event: str(encode(None, "", event))
-        self._shown = (lambda event: console(None, "", event)) if as_console else self._json
+        self._shown = (lambda event: console(None, "", _flat(event))) if as_console else self._json
         self.lost = 0
 
     def write(self, event: dict[str, Any]) -> None:

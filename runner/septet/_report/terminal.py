@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -130,7 +131,7 @@ def show(run: Run, console: Console) -> None:
     table.add_column(overflow="fold")
     for name, lines in _lines(run):
         if lines:
-            table.add_row(Text(name, "dim"), Text("\n".join(lines)))
+            table.add_row(Text(name, "dim"), Group(*map(Text, lines)))
     console.print(Padding(table, (0, 0, 0, 2)))
     report = run.folder / "report.html"
     # Paths stay on one line, whatever the width: they are there to be copied.

@@ -167,7 +167,7 @@ def refuse_others(here: Mapping[str, str], found: Mapping[str, Mapping[str, str]
         lines += [f"{worker}: {each}" for each in wrong]
     if lines:
         raise InputError(
-            "\n  ".join(["a worker is not as the machine of this sweep:", *lines]),
+            f"a worker is not as the machine of this sweep: {'; '.join(lines)}",
             hint=SAME_VERSIONS,
         )
 
@@ -353,8 +353,8 @@ class ClusterEvaluator:
                 self._said.add(message)
                 self._say(message)
         if answer.refused:
-            lines = ["a worker cannot take part in this sweep:", *answer.refused]
-            raise InputError("\n  ".join(lines), hint=answer.hint)
+            why = "; ".join(answer.refused)
+            raise InputError(f"a worker cannot take part in this sweep: {why}", hint=answer.hint)
 
     def _lost(self, block: Sequence[Setting]) -> Iterator[list[dict[str, Any]]]:
         """Try the settings of a lost block one by one; one that is lost alone has failed."""

@@ -186,10 +186,10 @@ def _resumed(out: Path, name: str, asked: Mapping[str, Any]) -> SweepFolder:
     folder = open_unfinished(out, name)
     changed = differences(folder.manifest, asked)
     if changed:
-        listed = "".join(f"\n  {line}" for line in changed[:20])
-        more = f"\n  and {len(changed) - 20} more" if len(changed) > 20 else ""
+        listed = "; ".join(changed[:20])
+        more = f"; and {len(changed) - 20} more" if len(changed) > 20 else ""
         raise InputError(
-            f"the sweep {folder.sweep_id} was begun with something else:{listed}{more}",
+            f"the sweep {folder.sweep_id} was begun with something else: {listed}{more}",
             hint="put it back as it was, or leave --resume out to start anew",
         )
     return folder

@@ -1,0 +1,51 @@
+"""Text from files that a stranger may have written, before it is printed, logged or sent.
+
+`visible` escapes what a terminal obeys; `one_line` keeps a value within its line as well, so that
+it cannot be taken for a line of the program.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["breaks_lines", "one_line", "visible"]
+
+_CONTROLS: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f"
+_TURNING: Final = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_HIDDEN: Final = re.compile(f"[{_CONTROLS}{_TURNING}]")
+_BREAKING: Final = re.compile(f"[\n{_CONTROLS}{_TURNING}]")
+_STYLE: Final = re.compile(r"(\x1b\[(?:[0-2]|22|3[1-6])?(?:;(?:[0-2]|22|3[1-6]))*m)")
+"""Colours and weights as our own messages have them; nothing that hides (black) or moves."""
+
+
+def _escape(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    if number == 0x0A:
+        return "\\n"
+    return f"\\x{number:02x}" if number < 0x20 else f"\\u{number:04x}"
+
+
+def visible(text: str, *, styled: bool = False, lines: bool = True) -> str:
+    r"""Write characters that a terminal obeys as ``\x1b`` or ``\u202e``; tabs stay.
+
+    `styled` leaves colours and weights as they are, which can neither hide nor move anything.
+    Line breaks stay where `lines` says so, and are written as ``\n`` otherwise.
+    """
+    hidden = _HIDDEN if lines else _BREAKING
+    if not hidden.search(text):
+        return text
+    if not styled:
+        return hidden.sub(_escape, text)
+    parts = _STYLE.split(text)
+    return "".join(part if at % 2 else hidden.sub(_escape, part) for at, part in enumerate(parts))
+
+
+def one_line(value: object) -> str:
+    """Write a value so that it stays within its line: nothing in it begins another."""
+    return visible(str(value), lines=False)
+
+
+def breaks_lines(text: str) -> bool:
+    """Whether `one_line` would change a text."""
+    return _BREAKING.search(text) is not None
