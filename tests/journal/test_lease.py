@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from septet._journal import machine
 from septet._journal.lease import (
+    ALIVE_NS,
     Holder,
     Lease,
     boot_id,
@@ -22,8 +26,12 @@ from septet._journal.lease import (
 )
 from septet._journal.lock import keep
 from septet._journal.log import Journal
+from septet.cli import cli
 from septet.errors import JournalError, RunError
 from tests.journal.drawn import HEAD
+from tests.journal.lived import live_run
+
+WIDE = {"COLUMNS": "200"}
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = """
@@ -90,6 +98,35 @@ def held_by_another(tmp_path: Path, folder: str, account: str) -> subprocess.Pop
     assert other.stdout is not None
     assert other.stdout.readline() == b"held\n"
     return other
+
+
+def test_a_run_is_seen_and_locked_from_every_state_folder(tmp_path: Path) -> None:
+    live_run(tmp_path / "a").close()
+    with held_by_another(tmp_path, "a", f"{ACCOUNT}-seen") as other:
+        found = holder_of(tmp_path / "a")
+        assert found is not None
+        assert (found.pid, found.run_id) == (other.pid, "r9")
+        with pytest.raises(RunError, match=rf"goes on: process {other.pid} on"):
+            Lease.take(_me(tmp_path / "a"))
+        shown = CliRunner().invoke(cli, ["runs", "show", str(tmp_path / "a")], env=WIDE)
+        assert f"Running           process {other.pid} on" in shown.output
+        other.kill()
+    assert holder_of(tmp_path / "a") is None
+    shown = CliRunner().invoke(cli, ["runs", "show", str(tmp_path / "a")], env=WIDE)
+    assert "Running  " not in shown.output
+    Lease.take(_me(tmp_path / "a")).release()
+
+
+def test_a_run_on_another_machine_is_seen_by_its_heartbeat(tmp_path: Path) -> None:
+    with live_run(tmp_path / "a") as journal:
+        journal.begin(pid=7, host="elsewhere", boot="b")
+        found = holder_of(tmp_path / "a")
+        assert found is not None
+        assert (found.pid, found.host, found.run_id) == (7, "elsewhere", "live-1")
+        journal.heartbeat(time.time_ns() - 2 * ALIVE_NS)
+        assert holder_of(tmp_path / "a") is None
+        journal.begin(pid=7, host=socket.gethostname(), boot="b")
+        assert holder_of(tmp_path / "a") is None  # killed: on this machine the lock says it
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file in /tmp, which tests leave")

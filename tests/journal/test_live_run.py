@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from septet._journal.form import Head
-from septet._journal.lease import Holder, Lease
+from septet._journal.lease import RUN_LOCK, Holder, Lease
 from septet._journal.log import Journal
 from septet._store.live import LiveRun, write_projections
 from septet._store.run import Run, open_run
@@ -148,7 +148,9 @@ def test_projections_are_the_same_run_until_the_journal_goes_on(
     written = _septet("runs", "export", "live-1", root=tmp_path / "runs")["written"]
     assert str(folder / "trades.parquet") in written
     assert isinstance(open_run(folder), LiveRun)  # it goes on: the journal knows more
-    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "nobody holds it here"))
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "another"))
+    assert open_run(folder).summary["state"] == "running"  # seen from every state folder
+    (folder / RUN_LOCK).unlink()  # as if the process had been killed
     killed = open_run(folder)
     assert isinstance(killed, LiveRun)  # how it ended, its tables cannot know
     assert (killed.summary["state"], killed.folder) == ("killed", folder)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ from septet._journal.files import Mark, make_mark
 from septet._journal.form import Head
 from septet._journal.lease import mark_path
 from septet._journal.log import Journal
+from septet._live import replay as replay_module
+from septet._live import shadow as shadow_module
 from septet._live.build import Build, core_of
 from septet._live.diff_lived import read_lived
 from septet._live.facts import facts_of
-from septet._live.replay import JOURNAL, replay
+from septet._live.replay import JOURNAL, Replayed, replay
 from septet._live.shadow import shadow
 from septet._live.start import fingerprints_of
 from septet._live.wiring import core_terms
@@ -106,6 +110,33 @@ def test_the_shadow_has_the_same_rows(run: Path) -> None:
     found = shadow(run)
     assert found.differences == 0, str(found.first)
     assert found.decisions > 5_000
+
+
+@pytest.mark.parametrize("proof", [replay, shadow])
+def test_a_run_that_goes_on_is_proved_as_far_as_it_was_stored(
+    run: Path, tmp_path: Path, proof: Callable[[Path], Replayed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a proof reads the journal, the run stores the next entries."""
+    with Journal.open(run / JOURNAL, durability="process") as old:
+        head, entries = old.head, list(old.read(until=4_000))
+    shutil.copytree(run / "models", tmp_path / "models")
+    with Journal.create(tmp_path / JOURNAL, head, durability="process") as goes_on:
+        waiting = iter(entries)
+        for entry in itertools.islice(waiting, 2_000):
+            goes_on.append(entry.event, entry.commands)
+        goes_on.commit()
+        build = replay_module.build_again
+
+        def build_meanwhile(*words: Any, **more: Any) -> Build:
+            for entry in itertools.islice(waiting, 500):
+                goes_on.append(entry.event, entry.commands)
+            goes_on.commit()
+            return build(*words, **more)
+
+        for module in (replay_module, shadow_module):
+            monkeypatch.setattr(module, "build_again", build_meanwhile)
+        found = proof(tmp_path)
+    assert (found.entries, found.differences, found.gone) == (2_000, 0, 0), str(found.first)
 
 
 def test_a_changed_price_is_found_where_it_acts(run: Path, tmp_path: Path) -> None:

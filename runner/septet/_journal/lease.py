@@ -4,8 +4,9 @@ The lock is the operating system's (`flock`), on files in a state folder: a kill
 it at once, and nothing stale is ever left. What stands in the file only names the holder. The
 account's name is held for the whole machine as well (`septet._journal.machine`), since users and
 containers have state folders of their own. Linux and macOS; Windows has no `flock` and is not
-supported. Another machine is not seen by the lock: the lease row in the journal shows one that
-wrote to the same folder a moment ago.
+supported. The run's folder holds a lock of its own, so that a run is seen from every state folder.
+Another machine is not seen by the locks: the lease row in the journal shows one that wrote to the
+same folder a moment ago.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -26,13 +28,24 @@ import msgspec
 from septet._journal.lock import free, is_locked, lock
 from septet._journal.machine import hold
 from septet._journal.reader import Reader
-from septet.errors import JournalError, RunError
+from septet.errors import JournalError, RunError, SeptetError
 
-__all__ = ["Holder", "Lease", "boot_id", "holder_of", "insist_alone", "mark_path", "state_folder"]
+__all__ = [
+    "RUN_LOCK",
+    "Holder",
+    "Lease",
+    "boot_id",
+    "holder_of",
+    "insist_alone",
+    "mark_path",
+    "state_folder",
+]
 
 _COPY_HINT: Final = (
     "one process makes a run: stop that one and go on here, or begin a run of its own with --fresh"
 )
+RUN_LOCK: Final = "run.lock"
+"""The lock in a run's own folder; what stands in it names the last holder."""
 ALIVE_NS: Final = 60_000_000_000
 """A heartbeat this young, from another machine, means that the run goes on there."""
 
@@ -114,8 +127,11 @@ class Lease:
             Another process holds one of them; the message names it. Nothing is held then.
         """
         with ExitStack() as held:
-            name = f"folder-{_short(holder.folder)}"
-            held.callback(free, _locked(name, holder, f"the run in {holder.folder} goes on"))
+            goes_on = f"the run in {holder.folder} goes on"
+            held.callback(free, _locked(f"folder-{_short(holder.folder)}", holder, goes_on))
+            own = _lock_run(Path(holder.folder), holder, goes_on)
+            if own is not None:
+                held.callback(free, own)
             copied = f"{holder.folder} is a copy of run {holder.run_id}, which goes on elsewhere"
             run = _locked(f"run-{_short(holder.run_id)}", holder, copied, hint=_COPY_HINT)
             held.callback(free, run)
@@ -170,6 +186,21 @@ def _locked(name: str, holder: Holder, what: str, *, hint: str = "") -> int:
             f"the lease {path} cannot be made: {problem.strerror}",
             hint="name a folder you may write to in SEPTET_STATE_DIR",
         ) from problem
+    return _written(handle, path, holder, what, hint)
+
+
+def _lock_run(folder: Path, holder: Holder, what: str) -> int | None:
+    """Lock the run's own folder; None where it is not there, or its file system has no locks."""
+    path = folder / RUN_LOCK
+    try:
+        handle = lock(path)
+    except OSError:
+        return None
+    return _written(handle, path, holder, what)
+
+
+def _written(handle: int | None, path: Path, holder: Holder, what: str, hint: str = "") -> int:
+    """Write the holder's name into the file that was locked; RunError where another has it."""
     if handle is None:
         raise RunError(
             f"{what}: {_named(path) or 'another process'}",
@@ -190,9 +221,46 @@ def _named(path: Path) -> Holder | None:
 
 
 def holder_of(folder: Path) -> Holder | None:
-    """Return who runs in a run's folder now; None if nobody does."""
-    path = state_folder() / "leases" / f"folder-{_short(str(folder.resolve()))}.lock"
-    return _named(path) if is_locked(path) else None
+    """Return who runs in a run's folder now; None if nobody does.
+
+    The lock in the folder says it from every state folder, and the heartbeat in the journal of
+    a process on another machine.
+    """
+    state = state_folder() / "leases" / f"folder-{_short(str(folder.resolve()))}.lock"
+    for path in (folder / RUN_LOCK, state):
+        if is_locked(path):
+            return _named(path)
+    with suppress(SeptetError):
+        return _elsewhere(folder)
+    return None
+
+
+def _elsewhere(folder: Path) -> Holder | None:
+    """Return the process of another machine that wrote its heartbeat to a run a moment ago."""
+    path = folder / "journal.sqlite"
+    if not path.is_file():
+        return None
+    with Reader(path) as journal:
+        row = _lease_row(journal)
+        if row is None or row[1] == socket.gethostname():
+            return None
+        pid, host, since_ns, heartbeat_ns = row
+        if not -ALIVE_NS < time.time_ns() - heartbeat_ns < ALIVE_NS:
+            return None
+        head = journal.head
+    return Holder(
+        pid=pid, host=host, boot="", run_id=head.run_id, strategy=head.strategy,
+        folder=str(folder.resolve()), since_ns=since_ns,
+    )  # fmt: skip
+
+
+def _lease_row(journal: Reader) -> tuple[int, str, int, int] | None:
+    """Return process, machine, start and last heartbeat of who wrote last and did not end."""
+    row = journal._one("reading the lease", "SELECT pid, host, since_ns, heartbeat_ns FROM lease")
+    if row is None:
+        return None
+    pid, host, since_ns, heartbeat_ns = row
+    return pid, str(host, "utf-8"), since_ns, heartbeat_ns
 
 
 def insist_alone(journal: Reader, *, now_ns: int) -> None:
@@ -203,11 +271,10 @@ def insist_alone(journal: Reader, *, now_ns: int) -> None:
     JournalError
         It did; the message names the machine.
     """
-    row = journal._one("reading the lease", "SELECT pid, host, since_ns, heartbeat_ns FROM lease")
+    row = _lease_row(journal)
     if row is None:
         return
-    pid, host, since_ns, heartbeat_ns = row
-    name = str(host, "utf-8")
+    pid, name, since_ns, heartbeat_ns = row
     if name != socket.gethostname() and now_ns - heartbeat_ns < ALIVE_NS:
         since = datetime.fromtimestamp(since_ns // 1_000_000_000, UTC)
         ago = (now_ns - heartbeat_ns) // 1_000_000_000

@@ -112,6 +112,8 @@ def build_again(head: Head, folder: Path, *, say: Any = None) -> Build:
 def replay(folder: Path, *, progress: Progress | None = None, say: Any = None) -> Replayed:
     """Feed a run's journal through a fresh core and compare every command, field by field.
 
+    Of a run that goes on, what it had stored when this began.
+
     Raises
     ------
     JournalError
@@ -120,20 +122,21 @@ def replay(folder: Path, *, progress: Progress | None = None, say: Any = None) -
         If the run cannot be built again here.
     """
     with Reader(folder / JOURNAL) as journal:
+        last = journal.last_seq
         gone = insist_whole(journal)
         build = build_again(journal.head, folder, say=say)
         now = fingerprints_of(build.loaded, build.plan.name)
         before = journal.head.fingerprints
         changed = tuple(sorted(name for name in now if before.get(name, now[name]) != now[name]))
-        return replace(_replayed(journal, build, changed, progress), gone=gone)
+        return replace(_replayed(journal, last, build, changed, progress), gone=gone)
 
 
 def _replayed(
-    journal: Reader, build: Build, changed: tuple[str, ...], progress: Progress | None
+    journal: Reader, last: int, build: Build, changed: tuple[str, ...], progress: Progress | None
 ) -> Replayed:
     entries = decisions = commands = differences = 0
     first: Difference | None = None
-    for entry in shown(journal, progress):
+    for entry in shown(journal, last, progress):
         found = build.core.handle(entry.event)
         entries += 1
         commands += len(found)
@@ -145,10 +148,9 @@ def _replayed(
     return Replayed(run_id, entries, decisions, commands, differences, first, changed)
 
 
-def shown(journal: Reader, progress: Progress | None) -> Iterator[Entry]:
-    """Read every entry, and say now and then how far it is."""
-    last = journal.last_seq
-    for entry in journal.read():
+def shown(journal: Reader, last: int, progress: Progress | None) -> Iterator[Entry]:
+    """Read every entry up to the number `last`, and report now and then how far it is."""
+    for entry in journal.read(until=last):
         if progress is not None and entry.seq % 4_096 == 0:
             progress(entry.seq, last)
         yield entry

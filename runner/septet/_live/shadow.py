@@ -45,6 +45,9 @@ class _Taken:
 def shadow(folder: Path, *, progress: Progress | None = None, say: Any = None) -> Replayed:
     """Compare every decision row of a run with the backtest core's, bit for bit.
 
+    Of a run that goes on, what it had stored when this began: the journal is read twice, and an
+    entry holds an event with all of its commands.
+
     Raises
     ------
     JournalError
@@ -53,9 +56,10 @@ def shadow(folder: Path, *, progress: Progress | None = None, say: Any = None) -
         If the run cannot be built again here.
     """
     with Reader(folder / JOURNAL) as journal:
+        last = journal.last_seq
         gone = insist_whole(journal)
         first = build_again(journal.head, folder, say=say)
-        taken = _taken(journal, first)
+        taken = _taken(journal, last, first)
         build = build_again(journal.head, folder, say=say)
         engine = _engine_over(build, taken)
         _judge(build, taken, engine)
@@ -63,14 +67,14 @@ def shadow(folder: Path, *, progress: Progress | None = None, say: Any = None) -
         now = fingerprints_of(build.loaded, build.plan.name)
         before = journal.head.fingerprints
         changed = tuple(sorted(name for name in now if before.get(name, now[name]) != now[name]))
-        return replace(_compared(journal, build.core, changed, progress), gone=gone)
+        return replace(_compared(journal, last, build.core, changed, progress), gone=gone)
 
 
-def _taken(journal: Reader, build: Build) -> _Taken:
+def _taken(journal: Reader, last: int, build: Build) -> _Taken:
     """Let the intake lay out every barrier, and say which model was in force at it."""
     core = build.core
     found = _Taken([], [], [0] * len(build.names.symbols))
-    for entry in journal.read():
+    for entry in journal.read(until=last):
         event = entry.event
         if isinstance(event, m.BarClosed):
             core.intake.bar(event)
@@ -174,12 +178,12 @@ def _state_at(event: m.ModelReady | m.ModelFailed | None, time_ns: int) -> int:
 
 
 def _compared(
-    journal: Reader, core: LiveCore, changed: tuple[str, ...], progress: Progress | None
+    journal: Reader, last: int, core: LiveCore, changed: tuple[str, ...], progress: Progress | None
 ) -> Replayed:
     """Compare the rows of decisions, curve and funding; the rest is for replay to compare."""
     entries = decisions = commands = differences = 0
     first: Difference | None = None
-    for entry in shown(journal, progress):
+    for entry in shown(journal, last, progress):
         entries += 1
         found = core.handle(entry.event)
         rows = _rows(found)

@@ -9,7 +9,7 @@ import pytest
 
 from septet import messages as m
 from septet._core.guards import Guards
-from septet._core.orders import answers, manager
+from septet._core.orders import answers, disputes, manager
 from septet._core.orders.desk import Desk, trade_key
 from septet._drill.sim import Failure, run_schedule
 from septet._drill.sim.shell import SimShell
@@ -81,6 +81,10 @@ def counts_a_fill_twice(patch: Patch) -> None:
 
     patch.setattr(Desk, "is_booked", lambda desk, child, fill: False)
     patch.setattr(Desk, "book", forgetful)
+
+
+def books_what_its_order_has_no_room_for(patch: Patch) -> None:
+    patch.setattr(disputes, "_fault", lambda child, fill: "")
 
 
 def does_not_look_for_lost_fills(patch: Patch) -> None:
@@ -168,6 +172,7 @@ BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
     (believes_not_found_at_once, READS),
     (believes_that_a_failed_cancel_cancelled, READS | {"E11 fill beats cancel"}),
     (counts_a_fill_twice, FILLS),
+    (books_what_its_order_has_no_room_for, frozenset({"A3 overfill"})),
     (does_not_look_for_lost_fills, FILLS),
     (lets_states_go_back, FILLS | ANSWERS),
     (forgets_the_kill_switch_in_a_restart, KILLS),

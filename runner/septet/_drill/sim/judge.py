@@ -44,6 +44,7 @@ def judge(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
         *_ids(rows, venue),
         *_states(rows, venue),
         *_fills(rows, venue),
+        *_invented(rows, venue),
         *_parents(rows, venue),
         *_shared(rows, venue),
         *_together(rows, venue),
@@ -170,6 +171,31 @@ def _fills(rows: Rows, venue: SimVenue) -> list[str]:
             f"{spent} {QUOTE} were spent here and {(outside - market.cash) / CASH} at the venue"
         )
     return wrong + [each for of in market.listings for each in _position(of, booked, market.trades)]
+
+
+def _invented(rows: Rows, venue: SimVenue) -> list[str]:
+    """An execution that was none is reported, and entries of its symbol are blocked then."""
+    heard, reported, held = set[str](), "", set[str]()
+    wrong = list[str]()
+    for event, commands in rows:
+        if isinstance(event, m.Filled) and event.trade_id in venue.market.invented:
+            heard.add(event.trade_id)
+        for each in commands:
+            if isinstance(each, m.Fired):
+                held.add(each.rule)
+            elif isinstance(each, m.Lifted):
+                held.discard(each.rule)
+            elif isinstance(each, m.Alerted) and each.event == "disputed_fill":
+                reported += each.text + "\n"
+                rule = f"disputed_fill:{venue.market.listings[each.symbol].symbol}"
+                if " is not booked: " in each.text and rule not in held:
+                    wrong.append(f"{each.text}, and {rule} does not hold")
+    wrong += [
+        f"trade {name} was heard, is none, and nothing reports it"
+        for name in sorted(heard)
+        if f"trade {name} is not booked" not in reported
+    ]
+    return wrong
 
 
 def _position(of: Listing, booked: Sequence[m.Traded], trades: Sequence[Trade]) -> list[str]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from septet import messages as m
 from septet._drill.sim.weather import Weather
 from septet._drill.sim.world import MS, World
@@ -153,6 +155,7 @@ class Market:
         self.orders: dict[str, Order] = {}
         self._open: dict[str, Order] = {}
         self.trades: list[Trade] = []
+        self.invented: set[str] = set()
         self.accepted: dict[str, int] = {}
         self.listings = [Listing(k, BASES[k]) for k in range(listed(world.seed))]
         self.cash = 1_000 * CASH
@@ -317,6 +320,22 @@ class Market:
         )
         self._tell(trade.told("sim", unnamed=self._weather.strikes("E14 fill unnamed")))
         self._tell(self.seen(order))
+        if order.ours and self._weather.strikes("A3 overfill"):
+            self._tell(self._false_execution(trade))
+
+    def _false_execution(self, trade: Trade) -> m.Filled:
+        """Return an execution that was none and cannot be of its order."""
+        told, chance = trade.told("sim"), self._world.chance
+        name, side, units = f"{90_000 + len(self.invented)}", told.side, trade.quantity
+        match chance.randint(0, 2):
+            case 0:
+                units = 2 * trade.order.quantity + chance.randint(100, 200) * LOT
+            case 1:
+                side = "sell" if told.side == "buy" else "buy"
+            case _:
+                name = f"-{1 + len(self.invented)}"
+        self.invented.add(name)
+        return msgspec.structs.replace(told, trade_id=name, side=side, quantity=units / UNIT)
 
     def _in_base(self, order: Order, quantity: int) -> bool:
         """Whether the base pays the fee; of a sale where others hold enough of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Final
 
 from septet._drill.sim.world import World
@@ -59,8 +60,12 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "P2 crash in recovery": (0.10, "kill -9 while starting again"),
     "S1 append fails": (0.02, "the disk was full for a while"),
     "S2 torn tail": (0.50, "the last write was cut (of a crash inside a write)"),
+    # of one execution
+    "A3 overfill": (0.10, "an execution beyond its order, of the other side or without an id"),
 }
 """Name, how likely where it can happen, and what it is."""
+_OWN_CHANCE: Final = frozenset({"A3 overfill"})
+"""Faults that are drawn apart, so that the schedules of seeds from before they were added stay."""
 
 
 class Weather:
@@ -73,8 +78,9 @@ class Weather:
         share = chance.choice((0.1, 0.25, 0.5))
         self._rates: dict[str, float] = {}
         for name, (rate, _) in FAULTS.items():
-            drawn = chance.random() < share
-            strength = chance.choice((0.3, 1.0))
+            of = random.Random(f"{world.seed}:{name}") if name in _OWN_CHANCE else chance
+            drawn = of.random() < share
+            strength = of.choice((0.3, 1.0))
             if drawn if only is None else name in only:
                 self._rates[name] = rate * strength
 
