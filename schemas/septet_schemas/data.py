@@ -21,7 +21,8 @@ TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 class Policies(Config):
     """What is done about each kind of defect; every one is counted and reported.
 
-    `drop` leaves the row out, `keep` uses it as it is, `fill` mends it, `refuse` stops.
+    `drop` leaves the row out, `keep` uses it as it is, `fill` mends it, `refuse` stops, and `warn`
+    keeps it and says so in the verdict.
     """
 
     bad_stamp: Literal["drop", "refuse"] = "drop"
@@ -43,6 +44,10 @@ class Policies(Config):
     volume_unit: Literal["keep", "refuse"] = "keep"
     wrong_zone: Literal["keep", "refuse"] = "refuse"
     price_levels: Literal["keep", "refuse"] = "refuse"
+    price_spike: Literal["drop", "keep", "refuse"] = "drop"
+    price_wick: Literal["warn", "keep", "drop", "refuse"] = "warn"
+    price_step: Literal["keep", "refuse"] = "refuse"
+    price_gap: Literal["warn", "keep", "refuse"] = "warn"
     jump: Literal["keep", "refuse"] = "keep"
     gap: Literal["keep", "fill", "refuse"] = "keep"
 

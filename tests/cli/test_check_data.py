@@ -183,3 +183,23 @@ def test_secrets_that_cannot_be_read(
     monkeypatch.setenv("SEPTET_TEST_KEY", "k")
     (tmp_path / "gone").write_text("s", encoding="utf-8")
     assert septet("check", path).code == 0
+
+
+def test_what_the_verdict_would_say_of_the_data_is_a_warning(septet: Command, data: Path) -> None:
+    rows = pl.int_range(400)
+    frame = clean(400).with_columns(
+        pl.when(rows.is_in([50, 90])).then(pl.col(name) * 100.0).otherwise(pl.col(name)).alias(name)
+        for name in ("open", "high", "low", "close")
+    )
+    split = frame.with_columns(
+        pl.when(rows < 200).then(pl.col(name)).otherwise(pl.col(name) * 0.5).alias(name)
+        for name in ("open", "high", "low", "close")
+    )
+    split.write_parquet(data / "BTCUSDT.parquet")
+    outcome = septet("check", strategy(data))
+    said = " ".join(outcome.err.split())
+    assert outcome.code == 0
+    assert "0.5 % of the rows of BTC/USDT were dropped or mended (2 of 400: price_spike 2)" in said
+    assert "price_gap 1" in said
+    assert "as a split of 2 for 1 would" in said
+    assert "policy: {price_gap: keep}" in said

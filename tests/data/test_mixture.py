@@ -175,5 +175,7 @@ def test_what_was_dropped_stands_in_the_verdict_above_a_tenth_of_a_percent(
     bad: int, said: bool
 ) -> None:
     found = [each for each in judged(spoilt(bad)).findings if each.kind == "bad_share"]
-    text = f"0.2% of the rows of BTC/USDT were dropped or mended ({bad} of 1,000: not_finite {bad})"
+    text = (
+        f"0.2 % of the rows of BTC/USDT were dropped or mended ({bad} of 1,000: not_finite {bad})"
+    )
     assert [each.message for each in found] == ([text] if said else [])

@@ -226,7 +226,7 @@ def test_adjustment_for_splits_and_dividends() -> None:
     assert none.bars.close.tolist() == closes
     jump = next(each for each in none.findings if each.kind == "jump")
     assert jump.count == 1
-    assert jump.examples == ("2021-03-03T00:00:00Z -50.0%, as a split of 2 for 1 would",)
+    assert jump.examples == ("2021-03-03T00:00:00Z -50.0 %, as a split of 2 for 1 would",)
     whole = judged(frame, DAY_NS, adjust="total")
     np.testing.assert_allclose(whole.bars.close, total, rtol=1e-15)
     np.testing.assert_allclose(whole.bars.volume[:2], 1000.0 * 2 / 0.99, rtol=1e-15)

@@ -212,10 +212,53 @@ def test_an_absurd_price_nobody_confirms_is_declared_missing() -> None:
 
 
 def test_a_backfilled_jump_must_be_said_twice() -> None:
-    one = started(close=10.0)
+    one = started(close=30.0)
     now = at(1) + SECOND
     assert one.answer(ask(one, now), [seen(0)], now, now) == []
     assert opens(one.answer(ask(one, now + SECOND), [seen(0)], now, now)) == [0]
+
+
+def insisted(one: BarDesk, number: int, factor: float) -> list[m.Event]:
+    """A bar of the stream at so many times the price, which the feed confirms as often as asked."""
+    scale = {name: factor * getattr(seen(0), name) for name in ("open", "high", "low", "close")}
+    bar, now = seen(number, **scale), at(number + 1)
+    events = one.take(bar, now, now)
+    for _ in range(4):
+        now += 5 * SECOND
+        for wanted in one.wanted(now, now):
+            events += one.answer(wanted, [bar], now, now)
+    return events + one.take(seen(number + 1, closed=False), now, now) + one.poll(now, now)
+
+
+@pytest.mark.parametrize("factor", [100.0, 0.01])
+def test_a_bar_off_by_a_factor_is_missing_though_the_feed_insists(factor: float) -> None:
+    one = started()
+    events = insisted(one, 0, factor)
+    assert [type(each) for each in events] == [m.Gapped]
+    assert events[0].reason == "refused: price_spike"
+    assert one.counts["A", "price_spike"] > 0
+    assert opens(one.take(seen(1), at(2), at(2))) == [1]
+
+
+@pytest.mark.parametrize("factor", [100.0, 0.01])
+def test_a_second_bar_on_the_new_level_is_believed(factor: float) -> None:
+    one = started()
+    assert [type(each) for each in insisted(one, 0, factor)] == [m.Gapped]
+    events = insisted(one, 1, factor)
+    assert opens(events) == [1]
+    assert isinstance(events[0], m.BarClosed)
+
+
+def test_a_crash_through_all_prices_is_believed_when_confirmed() -> None:
+    one = started()
+    crash = seen(0, low=0.9, close=1.0)
+    one.take(crash, at(1), at(1))
+    assert opens(one.answer(ask(one, at(1)), [crash], at(1), at(1))) == [0]
+
+
+def test_a_file_may_keep_bars_that_are_off_by_a_factor() -> None:
+    one = started(policy=Policies(price_spike="keep"))
+    assert opens(insisted(one, 0, 100.0)) == [0]
 
 
 # ---------------------------------------------------------------- bad rows

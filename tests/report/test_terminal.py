@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import io
 import json
 import re
@@ -71,3 +72,19 @@ def test_list_keeps_ids_whole_at_eighty_columns(full_run: Run, rules_run: Run) -
     assert "halted on" in text
     assert "no summary" in text
     assert all(len(line) <= 80 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("value", [1.3e27, -4.2e300, 8.8e12])
+def test_absurd_figures_leave_the_table_whole(rules_run: Run, value: float) -> None:
+    figures = {
+        name: value if isinstance(each, float) else each for name, each in rules_run.summary.items()
+    }
+    absurd = copy.copy(rules_run)
+    object.__setattr__(absurd, "summary", {**figures, "seconds": 1.0, "seconds_total": 2.0})
+    lines = [line for line in printed(absurd).splitlines() if "runs/" not in line]
+    assert all(len(line) <= 80 for line in lines)
+    returns = next(line for line in lines if line.strip().startswith("Return "))
+    assert "e+" in returns
+    out = io.StringIO()
+    show_list([absurd.summary], Console(file=out, width=80))
+    assert "e+" in out.getvalue()

@@ -136,3 +136,11 @@ def test_bad_rows_stand_in_the_verdict() -> None:
     bad = "0.5% of the rows of BTC/USDT were dropped or mended (5 of 1,000: conflict 5)"
     assert verdict(replace(PLAIN, bad_rows=(bad,))).endswith(f"{bad}.")
     assert "dropped" not in verdict(PLAIN)
+
+
+def test_a_return_that_no_market_pays_is_the_first_doubt() -> None:
+    said = verdict(replace(PLAIN, total_return=1.3e25, final_equity=1.3e29, bad_rows=["Bad rows"]))
+    assert "Return +1.3e+27 % after costs" in said
+    assert "Equity grew to 1e+25 times the capital, which no market pays" in said
+    assert said.index("no market pays") < said.index("Bad rows")
+    assert "no market pays" not in verdict(replace(PLAIN, total_return=50.0))

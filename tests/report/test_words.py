@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +47,24 @@ def test_times_and_counts() -> None:
     assert words.plural(1, "trade") == "1 trade"
     assert words.plural(1200, "trade") == "1,200 trades"
     assert words.count(None) == "n/a"
+
+
+def test_huge_numbers_are_powers_of_ten() -> None:
+    assert words.number(999_999_999_999.0) == "999,999,999,999.00"
+    assert words.number(1.25e12) == "1.25e+12"
+    assert words.percent(1e25, signed=True) == "+1.0e+27 %"
+    assert words.money(-3e29, "USDT") == "-3.00e+29 USDT"
+
+
+def test_messages_write_percent_with_a_space() -> None:
+    """A share that is shown is `12.3 %`; without a space it is written as in a strategy file."""
+    root = Path(__file__).parents[2]
+    spec = re.compile(r":[-+,.\d]+%\}")  # of an f-string; in YAML a space follows the colon
+    found = [
+        f"{path.relative_to(root)}: {line.strip()}"
+        for folder in ("runner", "plugins", "schemas")
+        for path in sorted((root / folder).rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if spec.search(line)
+    ]
+    assert found == [], f"write {{100 * share:.1f}} % instead: {found}"

@@ -61,9 +61,8 @@ def _show(folder: Path, card: dict[str, Any]) -> None:
         ("decides after", card["last_label"]),
     ]
     if scores:
-        text = (
-            f"AUC {scores['auc']:.3f}, Brier {scores['brier']:.4f}, hits {scores['hit_rate']:.1%}"
-        )
+        hits = f"{100 * scores['hit_rate']:.1f} %"
+        text = f"AUC {scores['auc']:.3f}, Brier {scores['brier']:.4f}, hits {hits}"
         lines.append((f"last {scores['rows']} rows", f"{text} (fitted on those before)"))
     lines += [("note", each) for each in card["notes"]]
     width = max(len(name) for name, _ in lines)

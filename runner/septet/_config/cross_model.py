@@ -200,7 +200,7 @@ def _warn_cap(case: Case) -> None:
         case.warn(
             ("risk", "sizing", "max"),
             f"Kelly is at its cap already at the threshold: p = {probability:.3g} asks for "
-            f"{size:.2%} of equity, max is {cap:.2%}",
+            f"{100 * size:.2f} % of equity, max is {100 * cap:.2f} %",
             hint="every trade has the same size then: use fixed_fraction, raise max, or lower "
             "fraction",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,13 +12,23 @@ from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
 from septet_schemas.units import format_duration
 
-__all__ = ["BAD_SHARE", "VERDICT_SHARE", "BadRows", "check_bad_rows", "share_finding"]
+__all__ = ["BAD_SHARE", "VERDICT_SHARE", "BadRows", "Doubt", "check_bad_rows", "doubts",
+           "share_finding"]  # fmt: skip
 
 BAD_SHARE: Final = "bad_share"
 VERDICT_SHARE: Final = 0.001
 _MEASURED: Final = frozenset(
-    (BAD_SHARE, "note", "gap", "jump", "zero_volume", "unordered", "duplicate")
-)
+    (
+        BAD_SHARE, "note", "gap", "jump", "zero_volume", "unordered", "duplicate", "price_levels",
+        "price_step", "price_gap", "volume_unit", "mixed_units", "mixed_zones", "wrong_zone",
+    )
+)  # fmt: skip
+_DOUBTS: Final = {
+    "price_gap": "if it is a split, write adjust: splits or bring an adjusted close; if prices "
+    "moved so, policy: {price_gap: keep}",
+    "price_wick": "if these are slips, write policy: {price_wick: drop}; if they were traded, keep",
+}
+"""What to write about findings that are warned about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,10 @@ class BadRows:
     @property
     def worst(self) -> list[Finding]:
         """Kinds of defects, the most frequent first."""
-        kinds = [each for each in self.found if each.count and each.kind not in _MEASURED]
+        kinds = [
+            each for each in self.found
+            if each.count and each.kind not in _MEASURED and each.policy not in ("warn", "keep")
+        ]  # fmt: skip
         return sorted(kinds, key=lambda each: -each.count)
 
 
@@ -85,6 +98,8 @@ def _advice(worst: Sequence[Finding], seen: BadRows) -> str:
     kind = worst[0].kind if worst else ""
     if kind == "bad_stamp":
         return "say how times are written: time_unit: s, or for text time_format"
+    if kind == "price_spike":
+        return "is the decimal point in its place, are all rows of one symbol and unit?"
     if kind == "off_grid":
         bar = format_duration(seen.bar_ns)
         said = f"is the bar {bar}, are time_zone and stamp right?"
@@ -122,7 +137,29 @@ def share_finding(seen: BadRows) -> tuple[Finding, ...]:
         return ()
     kinds = ", ".join(f"{each.kind} {each.count:,}" for each in seen.worst[:3])
     text = (
-        f"{seen.share * 100:.2g}% of the rows of {seen.symbol} were dropped or mended "
+        f"{seen.share * 100:.2g} % of the rows of {seen.symbol} were dropped or mended "
         f"({seen.defects:,} of {seen.rows:,}: {kinds})"
     )
     return (Finding(seen.facts.origin, seen.symbol, BAD_SHARE, "keep", 0, (), text),)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What the verdict and `check` say of the data of a symbol, and what helps."""
+
+    symbol: str
+    message: str
+    hint: str
+
+
+def doubts(findings: Iterable[Finding]) -> list[Doubt]:
+    """Return what a reader of results should know of the data: many bad rows, odd prices."""
+    found = []
+    for each in findings:
+        if each.kind == BAD_SHARE:
+            found.append(Doubt(each.symbol, each.message, "septet data check shows the rows"))
+        elif each.policy == "warn" and each.count and each.kind in _DOUBTS:
+            text = f"{each.symbol}: {each.kind} {each.count:,}, {each.message}"
+            shown = f"{text}; first: {'; '.join(each.examples)}"
+            found.append(Doubt(each.symbol, shown, _DOUBTS[each.kind]))
+    return found

@@ -27,15 +27,21 @@ MESSAGES: Final = {
     "outside_session": "bars outside the sessions of the calendar",
     "unfinished": "bars that had not ended when the data was read",
     "not_finite": "values that are missing, not numbers or infinite",
-    "bad_price": "prices of zero or less",
+    "bad_price": "prices of zero or less, or outside 1e-30 to 1e30",
     "high_below_low": "bars whose high lies below their low",
     "outside_range": "bars whose open or close lies outside high and low",
-    "bad_volume": "volumes that are missing, negative or infinite; filled with 0",
+    "bad_volume": "volumes that are missing, negative or above 1e30; filled with 0",
     "zero_volume": "bars without volume",
     "volume_unit": "volume changes its size by a factor of 300 or more and stays there",
     "wrong_zone": "time stamps that are not of the time zone they are read in",
     "price_levels": "closes that jump between separate price levels, as if rows of two symbols "
     "or sources were mixed",
+    "price_spike": "bars whose close is 5 times above or below that of the bars before and after",
+    "price_wick": "bars whose high, low or open is 5 times above or below the rest of the bar",
+    "price_step": "bars whose prices lie 5 times or more above or below those of the bar before, "
+    "with none between, and stay there",
+    "price_gap": "bars whose prices lie 1.7 times or more above or below those of the bar before, "
+    "with none between",
     "jump": "closes more than 20 % away from the close of the session before",
     "gap": "bars missing between the first and the last",
     "split": "splits found in the adjusted close",

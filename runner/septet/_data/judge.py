@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
@@ -13,11 +13,18 @@ from septet._data.stamps import Bools
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["PRICES", "Rows", "numbers_of", "price_defects", "volume_defects", "volume_unit_jumps"]
+__all__ = [
+    "LEAST", "MOST", "PRICES", "Rows", "numbers_of", "pick", "price_defects", "take_rows",
+    "volume_defects", "volume_unit_jumps",
+]  # fmt: skip
+
+T = TypeVar("T", Ints, Floats)
 
 PRICES: Final = ("open", "high", "low", "close")
 _BLOCK: Final = 50
 _TILE: Final = 16_384
+LEAST: Final = 1e-30
+MOST: Final = 1e30  # prices and volumes beyond these are none, and their products overflow
 _UNIT_JUMP: Final = 2.5  # decades: a factor of about 316
 
 
@@ -55,6 +62,18 @@ class Rows:
         )
 
 
+def take_rows(rows: Rows, order: Ints | slice) -> Rows:
+    """Pick rows, each column by `pick`."""
+    return Rows(*(pick(getattr(rows, name), order) for name in (*PRICES, "volume")))
+
+
+def pick(values: T, order: Ints | slice) -> T:
+    """Pick rows into a writable, contiguous array; all of them are not copied again."""
+    if isinstance(order, slice):
+        return values if values.flags.writeable else values.copy()
+    return np.ascontiguousarray(values[order])
+
+
 def numbers_of(column: pl.Series) -> Floats:
     """Read a column as float64, in memory of its own; what is not a number becomes NaN."""
     import polars as pl
@@ -74,14 +93,14 @@ def _plain(rows: Rows, start: int, stop: int) -> bool:
     open_, high, low, close = rows.open[part], rows.high[part], rows.low[part], rows.close[part]
     # What is not a number fails each comparison; what is infinite lies at an end.
     fits = (low <= open_) & (open_ <= high) & (low <= close) & (close <= high)
-    return bool(fits.all() and low.min() > 0.0 and high.max() < np.inf)
+    return bool(fits.all() and low.min() >= LEAST and high.max() <= MOST)
 
 
 def price_defects(rows: Rows) -> dict[str, Bools]:
     """Masks of rows whose prices cannot be used; a row is in the first that fits.
 
-    `not_finite`, `bad_price` (zero or less), `high_below_low`, `outside_range` (open or close
-    beyond high or low).
+    `not_finite`, `bad_price` (below `LEAST` or above `MOST`), `high_below_low`, `outside_range`
+    (open or close beyond high or low).
     """
     if all(_plain(rows, at, at + _TILE) for at in range(0, len(rows), _TILE)):
         return {}
@@ -96,7 +115,7 @@ def price_defects(rows: Rows) -> dict[str, Bools]:
     bottom = np.minimum(np.minimum(open_, close), low)
     top = np.maximum(open_, close)
     checks: tuple[tuple[str, Bools], ...] = (
-        ("bad_price", (bottom <= 0.0) | (high <= 0.0)),
+        ("bad_price", (bottom < LEAST) | (high < LEAST) | (np.maximum(top, high) > MOST)),
         ("high_below_low", high < low),
         ("outside_range", (top > high) | (bottom < low)),
     )
@@ -111,9 +130,9 @@ def price_defects(rows: Rows) -> dict[str, Bools]:
 
 def volume_defects(volume: Floats) -> dict[str, Bools]:
     """Masks of volumes that are no volume (`bad_volume`) and of those that are 0."""
-    if len(volume) and volume.min() > 0.0 and volume.max() < np.inf:
+    if len(volume) and volume.min() > 0.0 and volume.max() <= MOST:
         return {}
-    bad = ~(volume >= 0.0) | np.isinf(volume)
+    bad = ~(volume >= 0.0) | (volume > MOST)
     zero = volume == 0.0
     return {kind: mask for kind, mask in (("bad_volume", bad), ("zero_volume", zero)) if mask.any()}
 

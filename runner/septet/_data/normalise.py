@@ -7,13 +7,13 @@ without a finding, and a series that is mostly bad is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
 from septet._data import adjust
+from septet._data.adjust_rows import adjust_rows
 from septet._data.bad_rows import BadRows, check_bad_rows, share_finding
 from septet._data.bar_length import check_step
 from septet._data.bars import BarTable, Finding, Floats, Ints, no_bars
@@ -23,11 +23,15 @@ from septet._data.judge import (
     PRICES,
     Rows,
     numbers_of,
+    pick,
     price_defects,
+    take_rows,
     volume_defects,
     volume_unit_jumps,
 )
-from septet._data.mixture import level_changes, separating_column
+from septet._data.level_checks import judge_levels, refuse_levels
+from septet._data.mixture import separating_column
+from septet._data.price_steps import Before, Range, spike_rows, wick_rows
 from septet._data.source import Facts, RawBars
 from septet._data.stamps import Bools, Stamps, iso, read_stamps
 from septet._data.zones import judge_zone, zone_that_fits
@@ -42,14 +46,13 @@ __all__ = [
     "stamp_of",
 ]
 
-T = TypeVar("T", Ints, Floats)
-
 
 @dataclass(frozen=True, slots=True)
 class Normalised:
     """Valid bars, what was found, and how the rows were read (live goes on the same way).
 
-    `rows` counts raw rows, `defects` those that were dropped or mended.
+    `rows` counts raw rows, `defects` those that were dropped or mended; `before` is what the rows
+    after these are compared with.
     """
 
     bars: BarTable
@@ -59,6 +62,7 @@ class Normalised:
     anchor: Anchor
     rows: int = 0
     defects: int = 0
+    before: Before | None = None
 
 
 @dataclass(slots=True)
@@ -127,6 +131,8 @@ def normalise(
     now_ns: int = 2**63 - 1,
     part: bool = False,
     anchor: Anchor | None = None,
+    before: Before | None = None,
+    ahead: Callable[[], Range] | None = None,
 ) -> Normalised:
     """Turn raw rows into the valid bars of one symbol.
 
@@ -145,6 +151,8 @@ def normalise(
         or jumps from session to session is for the caller to say, who has it all.
     anchor
         Grid that an earlier part was placed on.
+    before, ahead
+        Of a part: what the first row is compared with, and how to look at the rows after it.
 
     Returns
     -------
@@ -170,7 +178,7 @@ def normalise(
     name = calendar_of(keys, facts, raw.symbol)
     if part and not state.alive.any():
         bars, found = no_bars(raw.symbol, bar_ns), state.found.all()
-        return Normalised(bars, found, name, stamp, anchor or "utc", total, state.defects)
+        return Normalised(bars, found, name, stamp, anchor or "utc", total, state.defects, before)
     if not part:
         times = state.time_ns if state.alive.all() else state.time_ns[state.alive]
         check_step(times, bar_ns, f"{raw.symbol} from {facts.origin}")
@@ -181,13 +189,14 @@ def normalise(
     if not part:
         check_bad_rows(_seen(state, raw), keys)
     order = _unique_in_order(state, placed)
+    order, before = _drop_spikes(state, placed, order, before, ahead, part=part)
     if not part:
         check_bad_rows(_seen(state, raw), keys)
     bars = _bars(raw, keys, state, placed, order, calendar, part=part)
     for note in (*facts.notes, *stamps.notes):
         state.found.note(note)
     found = (*state.found.all(), *(() if part else share_finding(_seen(state, raw))))
-    return Normalised(bars, found, name, stamp, placed.anchor, total, state.defects)
+    return Normalised(bars, found, name, stamp, placed.anchor, total, state.defects, before)
 
 
 def _bars(
@@ -201,14 +210,14 @@ def _bars(
     part: bool,
 ) -> BarTable:
     """Take the rows that are left in order of time, adjusted, and say what is odd about them."""
-    rows = _take(state.rows, order)
-    columns = [_pick(each, order) for each in (placed.open_ns, placed.known_ns, placed.session)]
-    ordinal = _pick(placed.ordinal, order)
-    rows = _adjust(raw, keys, state, rows, order, columns[0])
+    rows = take_rows(state.rows, order)
+    columns = [pick(each, order) for each in (placed.open_ns, placed.known_ns, placed.session)]
+    ordinal = pick(placed.ordinal, order)
+    rows = adjust_rows(raw, keys, state.found, rows, order, columns[0])
     if (keys.volume_in or raw.facts.volume_in) == "quote":
         rows = Rows(rows.open, rows.high, rows.low, rows.close, rows.volume / rows.close)
         state.found.note("volume was in the quote currency; divided by the close")
-    _check_levels(state, columns[0], rows.close)
+    judge_levels(state.found, columns[0], ordinal, rows, keys.reset_after)
     if not part:
         hits, ratio = adjust.moves(rows.close, columns[2])
         state.found("jump", len(hits), jump_examples(columns[0][hits], ratio))
@@ -216,17 +225,6 @@ def _bars(
     state.found("volume_unit", len(units), [iso(columns[0][row]) for row in units[:EXAMPLES]])
     bars = _table(raw.symbol, state.bar_ns, columns, rows)
     return _fill(state, calendar, placed.anchor, ordinal, bars)
-
-
-def _check_levels(state: _State, time_ns: Ints, close: Floats) -> None:
-    """Refuse closes that jump between separate price levels, as those of two symbols do."""
-    rows = level_changes(close)
-    shown = [f"{iso(time_ns[j])} {close[j - 1]:.10g} -> {close[j]:.10g}" for j in rows[:EXAMPLES]]
-    state.found(
-        "price_levels", len(rows), shown,
-        hint="keep the rows of one symbol and one source, or add a column symbol that says whose "
-        "each row is; if the prices are right: policy: {price_levels: keep}",
-    )  # fmt: skip
 
 
 def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int) -> tuple[_State, Stamps]:
@@ -324,6 +322,42 @@ def _unique_in_order(state: _State, placed: Placed) -> Ints | slice:
     return numbers[~again]
 
 
+def _drop_spikes(
+    state: _State,
+    placed: Placed,
+    order: Ints | slice,
+    before: Before | None,
+    ahead: Callable[[], Range] | None,
+    *,
+    part: bool,
+) -> tuple[Ints | slice, Before | None]:
+    """Judge prices by those beside them; return the rows to keep, in order of time."""
+    rows = take_rows(state.rows, order)
+    spikes, after = spike_rows((rows.high, rows.low, rows.close), before, ahead)
+    numbers = np.arange(len(placed.open_ns))[order]
+    if len(spikes):
+        if len(spikes) > max(10, (0.1 if part else state.keys.max_bad) * len(rows)):
+            refuse_levels(state.found, placed.open_ns[numbers], rows.close)
+        if state.judge("price_spike", _mask(state, numbers[spikes])) == "drop":
+            keep = np.ones(len(rows), dtype=np.bool_)
+            keep[spikes] = False
+            order = numbers = numbers[keep]
+            rows = rows.take(keep)
+    last = np.nan if before is None else before.close
+    wicks = wick_rows(rows.open, rows.high, rows.low, rows.close, last)
+    if len(wicks):
+        drops = state.keys.policy.price_wick == "drop"
+        state.judge("price_wick", _mask(state, numbers[wicks]), defect=drops)
+        order = np.delete(numbers, wicks) if drops else order
+    return order, after
+
+
+def _mask(state: _State, rows: Ints) -> Bools:
+    found = np.zeros(len(state.alive), dtype=np.bool_)
+    found[rows] = True
+    return found
+
+
 def _judge_repeats(state: _State, numbers: Ints, again: Bools) -> None:
     """Tell a repeated row from one that contradicts the first seen."""
     repeats, firsts = np.flatnonzero(again), np.flatnonzero(~again)
@@ -334,9 +368,7 @@ def _judge_repeats(state: _State, numbers: Ints, again: Bools) -> None:
         same &= values[numbers[repeats]] == values[numbers[head]]
     masks = {}
     for kind, chosen in (("duplicate", repeats[same]), ("conflict", repeats[~same])):
-        rows = np.zeros(len(state.alive), dtype=np.bool_)
-        rows[numbers[chosen]] = True
-        masks[kind] = rows
+        masks[kind] = _mask(state, numbers[chosen])
     if not same.all():
         state.conflict = _apart(state.rows.close[numbers[repeats]], state.rows.close[numbers[head]])
     for kind, rows in masks.items():
@@ -349,85 +381,13 @@ def _apart(close: Floats, first: Floats) -> str:
     return f"closes {ratio:.3g} times as high or low" if ratio >= 1.01 else ""
 
 
-def _take(rows: Rows, order: Ints | slice) -> Rows:
-    return Rows(*(_pick(getattr(rows, name), order) for name in (*PRICES, "volume")))
-
-
-def _pick(values: T, order: Ints | slice) -> T:
-    """Pick rows into a writable, contiguous array; all of them are not copied again."""
-    if isinstance(order, slice):
-        return values if values.flags.writeable else values.copy()
-    return np.ascontiguousarray(values[order])
-
-
-def _adjust(
-    raw: RawBars, keys: CandlesConfig, state: _State, rows: Rows, order: Ints | slice, time_ns: Ints
-) -> Rows:
-    """Apply `adjust` where the data brings an adjusted close or splits."""
-    columns = raw.frame.columns
-    has_close, has_split = "adj_close" in columns, "split" in columns
-    if not has_close and not has_split:
-        if keys.adjust in ("splits", "total"):
-            raise DataError(
-                f"{raw.symbol} from {state.source}: adjust: {keys.adjust} needs a column "
-                f"adj_close{' or split' if keys.adjust == 'splits' else ''}; "
-                f"found {', '.join(columns)}",
-                hint="write adjust: none, or bring adjusted data",
-            )
-        return rows
-    if keys.adjust is None:
-        raise DataError(
-            f"{raw.symbol} from {state.source}: the data has an adjusted close, and nothing says "
-            "what to do with it; unadjusted prices show a split as a loss of half",
-            hint="write adjust: total (splits and dividends), adjust: splits or adjust: none",
-        )
-    if keys.adjust == "none":
-        return rows
-    if keys.adjust == "splits" and has_split:
-        change = _pick(numbers_of(raw.frame["split"]), order)
-        change = np.where(np.isfinite(change) & (change > 0.0), change, 1.0)
-        later = np.cumprod(change[::-1])[::-1] / change
-        return adjust.adjusted(rows, 1.0 / later)
-    if not has_close:
-        raise DataError(
-            f"{raw.symbol} from {state.source}: adjust: total needs a column adj_close",
-            hint="write adjust: splits",
-        )
-    return _adjust_by_close(raw, keys, state, rows, order, time_ns)
-
-
-def _adjust_by_close(
-    raw: RawBars, keys: CandlesConfig, state: _State, rows: Rows, order: Ints | slice, time_ns: Ints
-) -> Rows:
-    with np.errstate(over="ignore"):  # what overflows is not finite, and refused
-        total = _pick(numbers_of(raw.frame["adj_close"]), order) / rows.close
-        bad = ~np.isfinite(total * rows.high) | (total <= 0.0) | (total * rows.low <= 0.0)
-    if bad.any():
-        state.found("bad_adjustment", int(bad.sum()), [iso(time_ns[j]) for j in first_rows(bad)])
-        raise DataError(
-            f"{raw.symbol} from {state.source}: {int(bad.sum())} adjusted closes are missing or "
-            f"not above zero, first at {iso(time_ns[first_rows(bad)[0]])}",
-            hint="mend the column, or write adjust: none",
-        )
-    if keys.adjust == "total":
-        state.found.note("prices are adjusted for splits and dividends: levels and lots are not "
-                         "historical")  # fmt: skip
-        return adjust.adjusted(rows, total)
-    factor, splits = adjust.split_factors(total)
-    state.found(
-        "split", len(splits), [f"{iso(time_ns[row])} {ratio} for 1" for row, ratio in splits]
-    )
-    state.found.note("prices are adjusted for splits: levels and lots are not historical")
-    return adjust.adjusted(rows, factor)
-
-
 def jump_examples(time_ns: Ints, ratio: Floats) -> list[str]:
     """Say when closes jumped, how far, and which split that would be."""
     examples = []
     for moment, value in zip(time_ns[:EXAMPLES], ratio[:EXAMPLES], strict=True):
         name = adjust.likely_split(float(value))
         text = f", as a split of {name} would" if name else ""
-        examples.append(f"{iso(moment)} {value - 1.0:+.1%}{text}")
+        examples.append(f"{iso(moment)} {100 * (value - 1.0):+.1f} %{text}")
     return examples
 
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -30,6 +31,8 @@ from septet._data.bars import (
 from septet._data.calendars import Anchor
 from septet._data.files import reading
 from septet._data.findings import Findings
+from septet._data.judge import Rows
+from septet._data.level_checks import judge_step
 from septet._data.load import (
     Fingerprint,
     LoadedFile,
@@ -47,6 +50,7 @@ from septet._data.normalise import (
     jump_examples,
     normalise,
 )
+from septet._data.price_steps import MOST_SPIKE_BARS, Before, Range
 from septet._data.source import LazyBars, RawBars, Request, Scans, Store
 from septet._data.spans import Clock, clock_of, read_between
 from septet._data.stamps import iso
@@ -89,6 +93,7 @@ class _Symbol:
     clock: Clock
     table: BarTable
     anchor: Anchor | None = None
+    before: Before | None = None
     rows: int = 0
     defects: int = 0
     findings: list[Finding] = field(default_factory=list)
@@ -114,14 +119,34 @@ class _Symbol:
         raw = RawBars(self.name, frame, self.lazy.facts)
         done = normalise(
             raw, self.keys, bar_ns=self.bar_ns, now_ns=request.now_ns, part=True,
-            anchor=self.anchor,
+            anchor=self.anchor, before=self.before,
+            ahead=None if last_ns is None else partial(self._ahead, last_ns, request.now_ns),
         )  # fmt: skip
+        self.before = done.before
         self.defects += done.defects
         between: tuple[Finding, ...] = ()
         if len(done.bars):
             self.anchor = done.anchor
             between = self._append(done.bars)
         self.findings = merged([*self.findings, *between, *done.findings])
+
+    def _ahead(self, from_ns: int, now_ns: int) -> Range:
+        """Look at the bars after a stretch: some, or all there are."""
+        keep = {"price_spike": "keep", "price_wick": "keep", "price_levels": "keep"}
+        policy = self.keys.policy.model_copy(update={**keep, "price_step": "keep"})
+        keys = self.keys.model_copy(update={"adjust": "none", "policy": policy})
+        span_ns = 4 * MOST_SPIKE_BARS * self.bar_ns
+        while True:
+            frame = read_between(self.lazy, self.clock, from_ns, from_ns + span_ns)
+            bars = no_bars(self.name, self.bar_ns)
+            if frame.height:
+                raw = RawBars(self.name, frame, self.lazy.facts)
+                bars = normalise(
+                    raw, keys, bar_ns=self.bar_ns, now_ns=now_ns, part=True, anchor=self.anchor
+                ).bars
+            if len(bars) >= MOST_SPIKE_BARS or from_ns + span_ns > self.clock.last_ns:
+                return bars.high, bars.low, bars.close
+            span_ns *= 4
 
     def _append(self, bars: BarTable) -> tuple[Finding, ...]:
         """Put new bars after those that are there, and say what lies between."""
@@ -136,6 +161,8 @@ class _Symbol:
             both = chain([last, cut(bars, 0, 1)])
             missing = int(missing_before(both, self.calendar, self.anchor)[-1])
             found("gap", missing, [f"{missing} after {iso(newest)}"])
+            rows = Rows(both.open, both.high, both.low, both.close, both.volume)
+            judge_step(found, both.open_ns, rows, after_hole=missing > self.keys.reset_after)
         self.table = chain([self.table, bars])
         return found.all()
 

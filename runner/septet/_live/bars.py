@@ -15,6 +15,7 @@ from septet._data.stamps import iso
 from septet._host.venues import BarSeen
 from septet._live.bar_rules import BarRules, Wanted
 from septet._live.feed_grid import Gate, Grid, Slot
+from septet._live.price_doubt import PriceDoubt
 
 __all__ = ["BarDesk", "BarRules", "Wanted"]
 
@@ -62,7 +63,7 @@ class _Line:
     grid: Grid
     gate: Gate
     next: Slot | None = None
-    close: float = math.nan
+    doubt: PriceDoubt = field(default_factory=PriceDoubt)
     newest_ns: int = -1
     ready: dict[int, _Ready] = field(default_factory=dict)
     partial: dict[int, BarSeen] = field(default_factory=dict)
@@ -108,7 +109,7 @@ class BarDesk:
     def resume(self, symbol: str, open_ns: int, close: float = math.nan) -> None:
         """Go on after a bar that was given (or declared missing) before."""
         line = self._lines[symbol]
-        line.next, line.close = line.grid.following(open_ns), close
+        line.next, line.doubt = line.grid.following(open_ns), PriceDoubt(close)
         line.newest_ns = max(line.newest_ns, open_ns)
         for kept in (line.ready, line.partial, line.told, line.suspect, line.empty):
             for old in [each for each in kept if each <= open_ns]:
@@ -371,7 +372,7 @@ class BarDesk:
         line.suspect[seen.open_ns] = seen
         if line.asked < 2:
             line.ask_ns = 0
-        text = f"a price more than {self.rules.jump:.0%} from the close before; asked again"
+        text = f"a price more than {100 * self.rules.jump:.0f} % from the close before; asked again"
         self._say(line.symbol, "absurd", "keep", text, _show(seen))
 
     # ------------------------------------------------------------ giving
@@ -405,14 +406,11 @@ class BarDesk:
         sure: bool = False,
     ) -> m.BarClosed | None:
         """Give the next bar, or put it aside where it is not to be believed or used."""
-        bound = self.rules.jump * line.close  # not a number before the first: nothing is absurd
-        top, bottom = line.close + bound, line.close - bound
-        above = seen.high > top or seen.low > top or seen.open > top or seen.close > top
-        below = seen.low < bottom or seen.high < bottom or seen.open < bottom or seen.close < bottom
-        if (above or below) and not sure:
+        doubt = line.doubt.of(seen, self.rules.jump, confirmed=sure)
+        if doubt == "absurd":
             self._doubt(line, seen)
             return None
-        bar, found = line.gate.admit(seen)
+        bar, found = line.gate.admit_confirmed(seen, doubt)
         if found:
             self.counts.update((line.symbol, each.kind) for each in found)
             self._found += found
@@ -423,7 +421,7 @@ class BarDesk:
             empty.reason = f"refused: {found[-1].kind}"
             return None
         self._advance(line, slot, seen)
-        line.close = bar.close
+        line.doubt.take(bar.close)
         return m.BarClosed(
             at_ns=now_ns, symbol=line.number, open_ns=slot.open_ns, known_ns=slot.known_ns,
             open=bar.open, high=bar.high, low=bar.low, close=bar.close, volume=bar.volume,
@@ -480,13 +478,15 @@ class BarDesk:
         return empty.hole or empty.asked_ns - empty.since_ns >= self.rules.settle_ns
 
     def _reason(self, line: _Line, slot: Slot) -> str:
+        empty = line.empty.get(slot.open_ns)
+        if empty is not None and empty.reason:
+            return empty.reason
         if slot.open_ns in line.suspect:
             return "an absurd price was not confirmed"
         if slot.open_ns in line.told:
             return "nothing showed that the row was the whole bar"
-        empty = line.empty.get(slot.open_ns)
-        if empty is not None and (empty.reason or self._is_settled(empty)):
-            return empty.reason or "the venue has no such bar"
+        if empty is not None and self._is_settled(empty):
+            return "the venue has no such bar"
         return "not to be had in time"
 
 

@@ -56,10 +56,10 @@ def _waterfall(gap: Gap) -> Table:
         table.add_column(name, justify="right")
     table.add_row("backtest", "", f"{gap.stages[0]:,.4f}", "")
     for (part, change), equity in zip(gap.parts.items(), gap.stages[1:], strict=True):
-        share = f"{change / gap.capital:+.4%}"
+        share = f"{100 * change / gap.capital:+.4f} %"
         table.add_row(f"  {NAMES[part]}", f"{change:+,.4f}", f"{equity:,.4f}", share)
     whole = gap.equity - gap.stages[0]
-    share = f"{whole / gap.capital:+.4%}"
+    share = f"{100 * whole / gap.capital:+.4f} %"
     table.add_row(Text("live", "bold"), f"{whole:+,.4f}", f"{gap.equity:,.4f}", share)
     table.add_row(Text("left over", "dim"), f"{gap.remainder:+.3g}", "", "")
     return table

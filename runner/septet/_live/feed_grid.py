@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
 from typing import Final
 
@@ -13,11 +12,11 @@ from septet._data.admit import Admission
 from septet._data.bars import Bar, Finding
 from septet._data.calendars import Anchor, Sessions, load_calendar
 from septet._data.findings import Findings
-from septet._data.judge import PRICES
+from septet._data.judge import LEAST, MOST, PRICES
 from septet._data.stamps import iso
 from septet._host.venues import BarSeen
 from septet.errors import DataError
-from septet_schemas.data import CandlesConfig
+from septet_schemas.data import CandlesConfig, Policies
 
 __all__ = ["Gate", "Grid", "Slot"]
 
@@ -137,9 +136,9 @@ class Gate:
     def admit(self, row: BarSeen) -> tuple[BarSeen | Bar | None, tuple[Finding, ...]]:
         """Judge a row whose place in time was judged before; one without a fault is the bar."""
         low, high = row.low, row.high
-        plain = 0.0 < low <= row.open <= high and low <= row.close <= high < math.inf
+        plain = LEAST <= low <= row.open <= high and low <= row.close <= high <= MOST
         if plain and not self._quote:
-            if 0.0 < row.volume < math.inf:
+            if 0.0 < row.volume <= MOST:
                 return row, ()
             if row.volume == 0.0 and self._keeps_empty:
                 return row, self._empty(row)
@@ -151,9 +150,22 @@ class Gate:
             text = f"{error.message}; the row is refused and the run goes on"
             return None, (Finding(self._source, self._symbol, "refused", "refuse", 1, (), text),)
 
+    def admit_confirmed(
+        self, row: BarSeen, doubt: str
+    ) -> tuple[BarSeen | Bar | None, tuple[Finding, ...]]:
+        """Judge a row as `admit` does, but for one that is held back as a spike."""
+        if doubt != "price_spike" or self._keys.policy.price_spike == "keep":
+            return self.admit(row)
+        found = Findings(self._source, self._symbol, Policies())
+        found("price_spike", 1, [self._shown(row)])
+        return None, found.all()
+
+    def _shown(self, row: BarSeen) -> str:
+        prices = " ".join(f"{name} {getattr(row, name):.10g}" for name in (*PRICES, "volume"))
+        return f"{iso(row.open_ns)} {prices}"
+
     def _empty(self, row: BarSeen) -> tuple[Finding, ...]:
         """Say what `Admission` says of a bar without volume: in a calm market it is no rarity."""
         found = Findings(self._source, self._symbol, self._keys.policy)
-        shown = " ".join(f"{name} {getattr(row, name):.10g}" for name in (*PRICES, "volume"))
-        found("zero_volume", 1, [f"{iso(row.open_ns)} {shown}"])
+        found("zero_volume", 1, [self._shown(row)])
         return found.all()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from septet._data.bad_rows import BAD_SHARE
+from septet._data.bad_rows import doubts
 from septet._report import statistics as st
 from septet._report.intervals import mean_interval, trades_at_once
 from septet._report.relative import alpha_beta, annual_growth, calmar, excess_over
@@ -191,7 +191,7 @@ def _evidence(
         final_equity=figures["final_equity"],
         span_ns=(result.facts.first_decision_ns, result.facts.end_ns),
         last_fill_ns=_last_ns(frames["fills"]),
-        bad_rows=[each.message for each in result.findings if each.kind == BAD_SHARE],
+        bad_rows=[each.message for each in doubts(result.findings)],
         unchecked=[
             str(each["plugin"])
             for each in result.manifest.get("plugin_checks", ())

@@ -20,6 +20,7 @@ __all__ = ["ENOUGH_TRADES", "Evidence", "tone", "verdict"]
 
 ENOUGH_TRADES: Final = 30
 _UNLIKELY_SHARPE: Final = 4.0
+_ABSURD_RETURN: Final = 1e4
 _SILENT_SHARE: Final = 1 / 3
 
 
@@ -122,6 +123,12 @@ def _average(seen: Evidence) -> str:
 def _doubts(seen: Evidence) -> list[str]:
     """Name what should make a reader look twice."""
     doubts = [f"{each}." for each in seen.bad_rows]
+    if seen.total_return is not None and seen.total_return >= _ABSURD_RETURN:
+        times = number(1.0 + seen.total_return, 0)
+        doubts.insert(
+            0, f"Equity grew to {times} times the capital, which no market pays: the prices, the "
+            "costs or the volume are wrong, and no figure of this run means anything."
+        )  # fmt: skip
     if seen.unchecked:
         names = ", ".join(dict.fromkeys(seen.unchecked))
         doubts.append(f"{names} ran without being checked (--unchecked): it may look ahead.")

@@ -21,14 +21,18 @@ __all__ = [
 ]
 
 UNDEFINED: Final = "n/a"
+_HUGE: Final = 1e12  # no account is this large: digits would say nothing and break a table
 _UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
 def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
-    """Write a number with thousands separators; what is undefined says so."""
+    """Write a number with thousands separators, a huge one in powers of ten; or ``n/a``."""
     if value is None or not math.isfinite(value):
         return UNDEFINED
-    text = f"{value:{'+' if signed else ''},.{digits}f}"
+    sign = "+" if signed else ""
+    if abs(value) >= _HUGE:
+        return f"{value:{sign}.{digits}e}"
+    text = f"{value:{sign},.{digits}f}"
     return text.lstrip("+-") if not text.strip("+-0.,") else text
 
 

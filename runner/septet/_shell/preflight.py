@@ -17,6 +17,7 @@ from septet._config.expressions import names_in, parse_expression
 from septet._config.places import problem_of
 from septet._config.tree import Path as KeyPath
 from septet._data.align import series_as_of
+from septet._data.bad_rows import doubts
 from septet._data.bars import MarketData
 from septet._data.stamps import iso
 from septet._shell.session import Session, open_session
@@ -37,7 +38,7 @@ def check_data(loaded: Any) -> list[Problem]:
         session = open_session(loaded)
     except SeptetError as error:
         return list(problem_of(error))
-    problems = [*_joins(session), *_series(session), *_symbols(session)]
+    problems = [*_joins(session), *_series(session), *_symbols(session), *_doubts(session)]
     if loaded.strategy.model is not None:
         problems += [*check_model(loaded, session), *_training(session)]
     return problems
@@ -171,6 +172,17 @@ def _symbols(session: Session) -> list[Problem]:
         for each in session.market.findings
         if each.kind == "no_overlap" and each.symbol in symbols
     ]
+
+
+def _doubts(session: Session) -> list[Problem]:
+    """Warn of what the verdict would say of the data."""
+    return [
+        problem_at(
+            session.loaded.tree, ("data", "candles"), each.message, hint=each.hint,
+            severity="warning",
+        )
+        for each in doubts(session.market.findings)
+    ]  # fmt: skip
 
 
 def check_secrets(loaded: Any) -> list[Problem]:

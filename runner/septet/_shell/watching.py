@@ -53,8 +53,8 @@ def passed_limits(session: Session, outcome: Outcome) -> list[str]:
         return []
     worst = float((exposed[over] / equity[over]).max())
     return [
-        f"price moves alone took the gross exposure above its limit of {most:.0%} at {len(over)} "
-        f"decision times, {worst:.2%} at most: that is reported, not trimmed"
+        f"price moves alone took the gross exposure above its limit of {100 * most:.0f} % "
+        f"at {len(over)} decision times, {100 * worst:.2f} % at most: that is reported, not trimmed"
     ]
 
 

@@ -1,0 +1,94 @@
+"""Prices as the `adjust` of a file asks for: as they were, without splits, or without dividends."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from septet._data import adjust
+from septet._data.bars import Ints
+from septet._data.findings import Findings, first_rows
+from septet._data.judge import LEAST, MOST, Rows, numbers_of, pick
+from septet._data.source import RawBars
+from septet._data.stamps import iso
+from septet.errors import DataError
+from septet_schemas.data import CandlesConfig
+
+__all__ = ["adjust_rows"]
+
+
+def adjust_rows(
+    raw: RawBars,
+    keys: CandlesConfig,
+    found: Findings,
+    rows: Rows,
+    order: Ints | slice,
+    time_ns: Ints,
+) -> Rows:
+    """Apply `adjust` where the data brings an adjusted close or splits.
+
+    `order` picks the raw rows that `rows` and `time_ns` are of.
+
+    Raises
+    ------
+    DataError
+        If there is an adjusted close and nothing says what to do with it, if what `adjust` needs
+        is not there, or if it holds no factor.
+    """
+    columns = raw.frame.columns
+    has_close, has_split = "adj_close" in columns, "split" in columns
+    if not has_close and not has_split:
+        if keys.adjust in ("splits", "total"):
+            raise DataError(
+                f"{raw.symbol} from {raw.facts.origin}: adjust: {keys.adjust} needs a column "
+                f"adj_close{' or split' if keys.adjust == 'splits' else ''}; "
+                f"found {', '.join(columns)}",
+                hint="write adjust: none, or bring adjusted data",
+            )
+        return rows
+    if keys.adjust is None:
+        raise DataError(
+            f"{raw.symbol} from {raw.facts.origin}: the data has an adjusted close, and nothing "
+            "says what to do with it; unadjusted prices show a split as a loss of half",
+            hint="write adjust: total (splits and dividends), adjust: splits or adjust: none",
+        )
+    if keys.adjust == "none":
+        return rows
+    if keys.adjust == "splits" and has_split:
+        change = pick(numbers_of(raw.frame["split"]), order)
+        change = np.where(np.isfinite(change) & (change > 0.0), change, 1.0)
+        later = np.cumprod(change[::-1])[::-1] / change
+        return adjust.adjusted(rows, 1.0 / later)
+    if not has_close:
+        raise DataError(
+            f"{raw.symbol} from {raw.facts.origin}: adjust: total needs a column adj_close",
+            hint="write adjust: splits",
+        )
+    return _adjust_by_close(raw, keys, found, rows, order, time_ns)
+
+
+def _adjust_by_close(
+    raw: RawBars,
+    keys: CandlesConfig,
+    found: Findings,
+    rows: Rows,
+    order: Ints | slice,
+    time_ns: Ints,
+) -> Rows:
+    with np.errstate(over="ignore"):  # what overflows is not finite, and refused
+        total = pick(numbers_of(raw.frame["adj_close"]), order) / rows.close
+        bad = ~((total * rows.high <= MOST) & (total * rows.low >= LEAST))
+    if bad.any():
+        found("bad_adjustment", int(bad.sum()), [iso(time_ns[j]) for j in first_rows(bad)])
+        raise DataError(
+            f"{raw.symbol} from {raw.facts.origin}: {int(bad.sum())} adjusted closes are missing "
+            f"or not above zero, first at {iso(time_ns[first_rows(bad)[0]])}",
+            hint="mend the column, or write adjust: none",
+        )
+    if keys.adjust == "total":
+        found.note("prices are adjusted for splits and dividends: levels and lots are not "
+                         "historical")  # fmt: skip
+        return adjust.adjusted(rows, total)
+    factor, splits = adjust.split_factors(total)
+    found("split", len(splits), [f"{iso(time_ns[row])} {ratio} for 1" for row, ratio in splits])
+    found.note("prices are adjusted for splits: levels and lots are not historical")
+    return adjust.adjusted(rows, factor)
