@@ -126,8 +126,11 @@ def test_sessions_at_odd_hours_are_refused(calendar: str) -> None:
 
 def test_the_zone_that_fits_the_calendar_is_named_without_a_change_of_clocks() -> None:
     frame = wall(sessions("2021-06-01", 20), NEW_YORK)
+    keys: dict[str, Any] = {"time_zone": "UTC", "calendar": "XNYS", "max_bad": 0.01}
+    with pytest.raises(DataError, match=f"2021-06-01 at 05:30(?s:.*)time_zone: {NEW_YORK}"):
+        judged(frame, 30 * MINUTE_NS, **keys)
     with pytest.raises(DataError) as caught:
-        judged(frame, 30 * MINUTE_NS, time_zone="UTC", calendar="XNYS", max_bad=0.01)
+        judged(frame, 30 * MINUTE_NS, policy={"wrong_zone": "keep"}, **keys)
     assert f"the stamps fit the sessions as local time: write time_zone: {NEW_YORK}" in str(
         caught.value
     )
@@ -145,3 +148,61 @@ def test_right_stamps_raise_no_doubt(zone: str, seed: int) -> None:
     for table in (frame, sessions("2019-11-01", 200)):
         stamps = wall(table, zone)["timestamp"].cast(pl.Int64).to_numpy()
         assert doubt_zone(stamps, zone, HOUR_NS) is None
+
+
+FIXED = ("EST", "Etc/GMT+5", "Asia/Tokyo", "Etc/GMT-3", "Asia/Kolkata")
+
+
+@pytest.mark.parametrize("zone", FIXED)
+@pytest.mark.parametrize("calendar", ["24x7", "XNYS"])
+@pytest.mark.parametrize("bar", [5 * MINUTE_NS, 30 * MINUTE_NS])
+def test_new_york_sessions_read_in_a_zone_without_changes(
+    zone: str, calendar: str, bar: int
+) -> None:
+    frame = wall(sessions("2021-01-11", 200, bar), NEW_YORK)
+    with pytest.raises(DataError) as caught:
+        judged(frame, bar, time_zone=zone, calendar=calendar, max_bad=0.01)
+    said = str(caught.value)
+    assert "wrong_zone" in said
+    assert "sessions on the days of XNYS, which opens at 09:30, begin at other hours" in said
+    assert f"not of {zone}: write time_zone: {NEW_YORK}" in said
+
+
+def test_a_wrong_zone_needs_no_change_of_clocks_where_the_hours_are_of_an_exchange() -> None:
+    frame = wall(sessions("2021-05-24", 80), NEW_YORK)  # three holidays, all in summer
+    for calendar in ("24x7", "XNYS"):
+        with pytest.raises(DataError, match=f"write time_zone: {NEW_YORK}"):
+            judged(frame, 30 * MINUTE_NS, time_zone="Asia/Tokyo", calendar=calendar)
+
+
+@pytest.mark.parametrize(("right", "wrong"), [("UTC", "EST"), ("EST", "UTC"), ("EST", "Etc/GMT+3")])
+def test_a_fixed_zone_in_which_sessions_move_is_right_or_wrong_by_the_hour(
+    right: str, wrong: str
+) -> None:
+    frame = wall(sessions("2021-01-11", 200), right)
+    assert len(judged(frame, 30 * MINUTE_NS, time_zone=right).bars) == frame.height
+    with pytest.raises(DataError) as caught:
+        judged(frame, 30 * MINUTE_NS, time_zone=wrong)
+    fixed = {"UTC": "UTC", "EST": "Etc/GMT+5"}[right]
+    assert f"not of {wrong}: write time_zone: {fixed}" in str(caught.value)
+
+
+@pytest.mark.parametrize("zone", FIXED)
+def test_new_york_hours_round_the_clock_read_in_a_zone_without_changes(zone: str) -> None:
+    local = wall(clean(330 * 24, start_ns=ns("2021-01-05")), NEW_YORK)
+    with pytest.raises(DataError, match=f"time_zone: {NEW_YORK}"):
+        judged(local, time_zone=zone)
+
+
+@pytest.mark.parametrize("zone", [*FIXED, "America/Toronto", "Europe/Paris", "Australia/Sydney"])
+@pytest.mark.parametrize("shift", [0, 30 * MINUTE_NS])
+def test_right_stamps_of_more_zones_raise_no_doubt(zone: str, shift: int) -> None:
+    """Whole days or sessions, stamped with opens or closes, extended hours as well."""
+    whole = clean(9_000, start_ns=ns("2021-01-05"))
+    frame = sessions("2021-01-11", 200)
+    early = frame.filter(pl.int_range(frame.height) % 13 == 0)["timestamp"].to_numpy()
+    extended = np.unique(np.concatenate([early + k * 30 * MINUTE_NS for k in range(-11, 21)]))
+    for stamps in (whole["timestamp"].to_numpy(), frame["timestamp"].to_numpy() + shift, extended):
+        table = wall(pl.DataFrame({"timestamp": stamps}), zone)
+        shown = table["timestamp"].cast(pl.Int64).to_numpy()
+        assert doubt_zone(shown, zone, 30 * MINUTE_NS) is None

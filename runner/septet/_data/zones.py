@@ -12,6 +12,7 @@ import numpy as np
 
 from septet._data.bars import Ints
 from septet._data.calendars import Sessions, load_calendar
+from septet._data.exchange_hours import displaced_sessions
 from septet._data.findings import Findings
 from septet._data.stamps import Stamps, iso
 
@@ -41,12 +42,13 @@ class ZoneDoubt:
     hint: str
 
 
-def doubt_zone(wall_ns: Ints, zone: str, bar_ns: int) -> ZoneDoubt | None:
+def doubt_zone(wall_ns: Ints, zone: str, bar_ns: int, calendar: str = "24x7") -> ZoneDoubt | None:
     """Look for what stamps of `zone` cannot show.
 
-    A stamp in the hour that a change of clocks leaves out; where the zone is UTC, an hour that is
-    missing and one that is doubled as in another zone; sessions that begin at another
-    hour after each change of clocks, or, in UTC, at the same local hour of an exchange all year.
+    A stamp in the hour that a change of clocks leaves out; an hour that is missing and one that is
+    doubled as in another zone; sessions that begin at another hour after each change of clocks,
+    or, in UTC, at the same local hour of an exchange all year; sessions on the days of an exchange
+    at hours at which it is closed.
 
     Parameters
     ----------
@@ -56,13 +58,34 @@ def doubt_zone(wall_ns: Ints, zone: str, bar_ns: int) -> ZoneDoubt | None:
         The zone they are read in.
     bar_ns
         Length of a bar.
+    calendar
+        Calendar of the data, where the file names one.
     """
     if len(wall_ns) < 2:
         return None
     days = _days(wall_ns)
     if zone == "UTC":
-        return _changes_of_another(wall_ns, days, bar_ns) or _local_sessions(wall_ns, days, bar_ns)
-    return _left_out_hours(wall_ns, zone, days) or _moving_sessions(wall_ns, zone, days, bar_ns)
+        found = _changes_of_another(wall_ns, zone, days, bar_ns)
+        found = found or _local_sessions(wall_ns, days, bar_ns)
+    else:
+        found = _left_out_hours(wall_ns, zone, days)
+        found = found or _moving_sessions(wall_ns, zone, days, bar_ns)
+        found = found or _changes_of_another(wall_ns, zone, days, bar_ns)
+    return found or _closed_hours(wall_ns, zone, bar_ns, calendar)
+
+
+def _closed_hours(wall_ns: Ints, zone: str, bar_ns: int, calendar: str) -> ZoneDoubt | None:
+    """Find sessions of an exchange at hours at which it is closed."""
+    seen = displaced_sessions(wall_ns, zone, bar_ns, calendar)
+    if seen is None:
+        return None
+    right = f"time_zone: {seen.zone}" if seen.zone else "the zone that they are of"
+    return ZoneDoubt(
+        seen.days, seen.examples,
+        f"sessions on the days of {seen.exchange}, which opens at {seen.opens_at}, begin at other "
+        f"hours of its clocks",
+        f"the stamps are not of {zone}: write {right}",
+    )  # fmt: skip
 
 
 def _days(wall_ns: Ints) -> tuple[date, date]:
@@ -116,12 +139,17 @@ def _left_out_hours(wall_ns: Ints, zone: str, days: tuple[date, date]) -> ZoneDo
     )  # fmt: skip
 
 
-def _changes_of_another(wall_ns: Ints, days: tuple[date, date], bar_ns: int) -> ZoneDoubt | None:
+def _changes_of_another(
+    wall_ns: Ints, own: str, days: tuple[date, date], bar_ns: int
+) -> ZoneDoubt | None:
     """Find a zone whose changes of clocks show: an hour without rows, one with twice as many."""
     if bar_ns > HOUR_NS:
         return None
     ordered = np.sort(wall_ns)
+    known = set() if own == "UTC" else {at for at, _ in _changes(own, days)}
     for zone in _LIKELY:
+        if known & {at for at, _ in _changes(zone, days)}:
+            continue  # its changes show in the zone of the file as well
         shown, missing, doubled, other = [], 0, 0, 0
         for at, by in _changes(zone, days):
             usual = min(_count(ordered, at - 3 * HOUR_NS, HOUR_NS), HOUR_NS // bar_ns)
@@ -226,7 +254,7 @@ def _clock(minute: int) -> str:
     return f"{minute // 60:02d}:{minute % 60:02d}"
 
 
-def judge_zone(found: Findings, stamps: Stamps, zone: str, bar_ns: int) -> None:
+def judge_zone(found: Findings, stamps: Stamps, zone: str, bar_ns: int, calendar: str) -> None:
     """Report stamps without a zone of their own that cannot be of `zone`.
 
     Raises
@@ -238,7 +266,7 @@ def judge_zone(found: Findings, stamps: Stamps, zone: str, bar_ns: int) -> None:
         return
     bad = stamps.dropped.get("bad_stamp")
     wall_ns = stamps.wall_ns if bad is None else stamps.wall_ns[~bad]
-    doubt = doubt_zone(wall_ns, zone, bar_ns)
+    doubt = doubt_zone(wall_ns, zone, bar_ns, calendar)
     if doubt is not None:
         found("wrong_zone", doubt.rows, doubt.examples, doubt.message, hint=doubt.hint)
 

@@ -1,0 +1,187 @@
+"""Stamps that put the sessions of an exchange at hours at which it was closed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from septet._data.bars import Ints
+from septet._data.calendars import Sessions, load_calendar
+from septet._data.stamps import iso
+from septet.errors import DataError
+
+__all__ = ["Displaced", "Hours", "displaced_sessions", "hours_of"]
+
+DAY_NS: Final = 86_400_000_000_000
+HOUR_NS: Final = 3_600_000_000_000
+MINUTE_NS: Final = 60_000_000_000
+LONGEST_NS: Final = 18 * HOUR_NS
+EXCHANGES: Final = ("XNYS", "XLON", "XFRA")
+LEAST_HOLIDAYS: Final = 3
+LEAST_DAYS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """Days on which there are rows (since the epoch), their first and last stamp, wall time."""
+
+    day: Ints
+    begin_ns: Ints
+    end_ns: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Displaced:
+    """Sessions of an exchange, at which hours stamps put them, and the zone that puts them right.
+
+    `zone` is empty where none of those tried does.
+    """
+
+    exchange: str
+    days: int
+    examples: tuple[str, ...]
+    opens_at: str
+    zone: str
+
+
+def hours_of(wall_ns: Ints, bar_ns: int) -> Hours | None:
+    """Return when each day begins and ends, where the data has sessions on weekdays."""
+    if bar_ns >= DAY_NS // 2 or not len(wall_ns):
+        return None
+    day = wall_ns // DAY_NS
+    numbers, first = np.unique(day, return_inverse=True)
+    begin = np.full(len(numbers), np.iinfo(np.int64).max)
+    end = np.full(len(numbers), np.iinfo(np.int64).min)
+    np.minimum.at(begin, first, wall_ns)
+    np.maximum.at(end, first, wall_ns)
+    weekend = (numbers + 3) % 7 >= 5
+    if len(numbers) < LEAST_DAYS or weekend.mean() > 0.05:
+        return None
+    return Hours(numbers, begin, end) if np.median(end - begin) <= LONGEST_NS else None
+
+
+def displaced_sessions(wall_ns: Ints, zone: str, bar_ns: int, calendar: str) -> Displaced | None:
+    """Find an exchange on whose days the data has sessions, at hours that are not its own.
+
+    The exchange is that of `calendar`, or one whose holidays are those of the data, three at
+    least. Its sessions are displaced if, read in `zone`, they begin an hour earlier or later
+    after its clocks change, or if they are as long as its own and begin elsewhere.
+    """
+    hours = hours_of(wall_ns, bar_ns)
+    if hours is None:
+        return None
+    named = calendar not in ("24x7", "XFX")
+    for name in (calendar,) if named else EXCHANGES:
+        sessions = _sessions_on(name, hours, named=named)
+        if sessions is None:
+            continue
+        shown = _displacement(sessions, hours, zone, bar_ns)
+        if shown:
+            return _described(sessions, hours, zone, bar_ns, shown)
+    return None
+
+
+def _sessions_on(name: str, hours: Hours, *, named: bool) -> Sessions | None:
+    """Return the sessions of an exchange if they are on the days of the data."""
+    first, last = int(hours.day[0]), int(hours.day[-1])
+    try:
+        sessions = load_calendar(name, first * DAY_NS, (last + 1) * DAY_NS)
+    except DataError:
+        return None
+    if not isinstance(sessions, Sessions) or sessions.rolls:
+        return None
+    days = sessions.day_number[(sessions.day_number >= first) & (sessions.day_number <= last)]
+    span = np.arange(first, last + 1)
+    holidays = np.setdiff1d(span[(span + 3) % 7 < 5], days)
+    held = np.isin(days, hours.day).mean() if len(days) else 0.0
+    alike = (
+        held >= 0.9 and len(holidays) >= LEAST_HOLIDAYS and not np.isin(holidays, hours.day).any()
+    )
+    return sessions if named or alike else None
+
+
+def _common(sessions: Sessions, hours: Hours) -> tuple[Ints, Ints]:
+    """Rows of the sessions and of the data's days that are the same day."""
+    _, ours, theirs = np.intersect1d(sessions.day_number, hours.day, return_indices=True)
+    return ours, theirs
+
+
+def _usual(values: Ints) -> int:
+    found, counts = np.unique(values, return_counts=True)
+    return int(found[np.argmax(counts)])
+
+
+def _displacement(sessions: Sessions, hours: Hours, zone: str, bar_ns: int) -> list[int]:
+    """Days at which sessions begin at a wrong hour, one for each season; none if they do not."""
+    ours, theirs = _common(sessions, hours)
+    if len(ours) < LEAST_DAYS:
+        return []
+    opens, closes = sessions.day_opens_ns[ours], sessions.day_closes_ns[ours]
+    begin = utc_of(hours.begin_ns[theirs], zone)
+    late = begin - opens
+    seasons = [season for season in np.unique(opens % DAY_NS) if _often(opens % DAY_NS == season)]
+    usual = [_usual(late[opens % DAY_NS == season]) for season in seasons]
+    shown = [int(ours[np.argmax(opens % DAY_NS == season)]) for season in seasons]
+    if len(usual) == 2 and abs(usual[0] - usual[1]) == HOUR_NS:
+        return shown
+    length = _usual(hours.end_ns[theirs] - hours.begin_ns[theirs])
+    alike = abs(length - _usual(closes - opens)) <= bar_ns
+    return shown if alike and usual and min(abs(each) for each in usual) > bar_ns else []
+
+
+def _often(rows: np.ndarray) -> bool:
+    return int(np.count_nonzero(rows)) >= LEAST_DAYS
+
+
+def utc_of(wall_ns: Ints, zone: str) -> Ints:
+    """Return the instants at which clocks of a zone show some times; never missing."""
+    import polars as pl
+
+    if zone == "UTC":
+        return wall_ns
+    wall = pl.Series(wall_ns).cast(pl.Datetime("ns"))
+    known = wall.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    found: Ints = known.cast(pl.Int64).fill_null(pl.Series(wall_ns)).to_numpy()
+    return found
+
+
+def _described(
+    sessions: Sessions, hours: Hours, zone: str, bar_ns: int, shown: list[int]
+) -> Displaced:
+    """Put into words where the sessions are, and look for a zone that puts them right."""
+    ours, theirs = _common(sessions, hours)
+    begin = utc_of(hours.begin_ns[theirs], zone)
+    local = {}
+    for row in shown:
+        at = int(np.flatnonzero(ours == row)[0])
+        local[row] = _clock(int(begin[at]), int(sessions.day_opens_ns[row]), sessions.zone)
+    examples = tuple(
+        f"{iso(int(sessions.day_number[row]) * DAY_NS)[:10]} at {local[row]}" for row in shown
+    )
+    first = int(sessions.day_opens_ns[shown[0]])
+    away = _usual(hours.begin_ns[theirs] - sessions.day_opens_ns[ours]) // HOUR_NS
+    fixed = f"Etc/GMT{-away:+d}" if -12 <= away <= 14 and away else "UTC"
+    fits = next(
+        (
+            each for each in (sessions.zone, "UTC", fixed)
+            if each != zone and not _displacement(sessions, hours, each, bar_ns)
+        ),
+        "",
+    )  # fmt: skip
+    return Displaced(sessions.name, len(ours), examples, _clock(first, first, sessions.zone), fits)
+
+
+def _clock(time_ns: int, near_ns: int, zone: str) -> str:
+    """Write the time of the clocks of an exchange, and whether it is of another day."""
+    from datetime import UTC, datetime
+    from zoneinfo import ZoneInfo
+
+    moment, near = (
+        datetime.fromtimestamp(each // 1_000_000_000, UTC).astimezone(ZoneInfo(zone))
+        for each in (time_ns, near_ns)
+    )
+    days = (moment.date() - near.date()).days
+    beside = {0: "", -1: " of the day before", 1: " of the day after"}.get(days, "")
+    return f"{moment:%H:%M}{beside}"
