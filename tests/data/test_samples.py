@@ -46,7 +46,7 @@ def test_five_stocks_adjusted_and_not() -> None:
         assert set(counts(bare.findings)) <= {"jump", "price_gap"}  # splits
         assert done.bars.known_ns.tolist() == bare.bars.known_ns.tolist()
     apple = plain[0][1]
-    assert counts(apple.findings) == {"jump": 3}
+    assert counts(apple.findings) == {"jump": 3, "price_gap": 2}
     assert counts(total[0][1].findings) == {"jump": 1}  # 2000-09-29 was real
     split = read_candles(block("candles", "sample", {"adjust": "splits"}), asked)
     found = next(each for each in split[0][1].findings if each.kind == "split")
