@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pytest
 
@@ -20,7 +21,7 @@ from tests.data.helpers import DAY_NS, HOUR_NS, block, clean, counts, judged, re
 PRICES = ("open", "high", "low", "close")
 
 
-def times(frame: pl.DataFrame, rows: object, factor: float) -> pl.DataFrame:
+def times(frame: pl.DataFrame, rows: npt.ArrayLike, factor: float) -> pl.DataFrame:
     """Multiply the prices of some rows."""
     chosen = pl.Series(np.isin(np.arange(frame.height), rows))
     return frame.with_columns(

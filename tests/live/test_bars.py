@@ -235,6 +235,7 @@ def test_a_bar_off_by_a_factor_is_missing_though_the_feed_insists(factor: float)
     one = started()
     events = insisted(one, 0, factor)
     assert [type(each) for each in events] == [m.Gapped]
+    assert isinstance(events[0], m.Gapped)
     assert events[0].reason == "refused: price_spike"
     assert one.counts["A", "price_spike"] > 0
     assert opens(one.take(seen(1), at(2), at(2))) == [1]

@@ -170,8 +170,8 @@ def normalise(
     stamp = stamp_of(keys, facts, raw.symbol)
     state, stamps = _begin(raw, keys, bar_ns)
     if not part:
-        calendar = calendar_of(keys, facts, raw.symbol)
-        judge_zone(state.found, stamps, keys.time_zone or "UTC", bar_ns, calendar)
+        days = calendar_of(keys, facts, raw.symbol)
+        judge_zone(state.found, stamps, keys.time_zone or "UTC", bar_ns, days)
     total = len(state.time_ns)
     future = state.time_ns > now_ns
     state.judge("unfinished", future, defect=int(np.count_nonzero(future)) > 1)
