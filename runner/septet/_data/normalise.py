@@ -138,12 +138,8 @@ def normalise(
 
     Parameters
     ----------
-    raw
-        Rows and facts as the source gave them.
-    keys
-        Generic keys of the candles block, policies among them.
-    bar_ns
-        Length of a bar, nanoseconds.
+    raw, keys, bar_ns
+        Rows and facts as the source gave them, generic keys of the candles block, the bar's length.
     now_ns
         When the rows were read: a bar that ends later is unfinished.
     part
@@ -156,7 +152,6 @@ def normalise(
 
     Returns
     -------
-    Normalised
         Bars in order, each once; prices and volume float64 without NaN, arrays owned.
 
     Raises
@@ -169,25 +164,25 @@ def normalise(
     facts = raw.facts
     stamp = stamp_of(keys, facts, raw.symbol)
     state, stamps = _begin(raw, keys, bar_ns)
+    name = calendar_of(keys, facts, raw.symbol)
     if not part:
-        days = calendar_of(keys, facts, raw.symbol)
-        judge_zone(state.found, stamps, keys.time_zone or "UTC", bar_ns, days)
+        judge_zone(state.found, stamps, keys.time_zone or "UTC", bar_ns, name)
     total = len(state.time_ns)
     future = state.time_ns > now_ns
     state.judge("unfinished", future, defect=int(np.count_nonzero(future)) > 1)
     _check_prices(state, has_volume="volume" in raw.frame.columns)
-    name = calendar_of(keys, facts, raw.symbol)
     if part and not state.alive.any():
-        bars, found = no_bars(raw.symbol, bar_ns), state.found.all()
-        return Normalised(bars, found, name, stamp, anchor or "utc", total, state.defects, before)
+        return Normalised(
+            no_bars(raw.symbol, bar_ns), state.found.all(), name, stamp, anchor or "utc", total,
+            state.defects, before,
+        )  # fmt: skip
     if not part:
-        times = state.time_ns if state.alive.all() else state.time_ns[state.alive]
-        check_step(times, bar_ns, f"{raw.symbol} from {facts.origin}")
+        check_step(state.time_ns[state.alive], bar_ns, f"{raw.symbol} from {facts.origin}")
     if not state.alive.any():
         check_bad_rows(_seen(state, raw), keys)
     placed, calendar = _place(state, name, stamp, anchor)
     state.judge("unfinished", placed.known_ns > now_ns, defect=False)
-    if not part:
+    if not part:  # before the rows that are left are compared
         check_bad_rows(_seen(state, raw), keys)
     order = _unique_in_order(state, placed)
     order, before = _drop_spikes(state, placed, order, before, ahead, part=part)
