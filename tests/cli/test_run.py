@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from septet._store.run import Run, open_run
+from septet._store.find import open_run
+from septet._store.run import Run
 from septet.cli import main
 
 STRATEGY = """\

@@ -18,8 +18,8 @@ from septet._journal.form import chained, first_hash
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._journal.verify import walk
+from septet._store.find import open_run
 from septet._store.live import write_projections
-from septet._store.run import open_run
 from septet.errors import SeptetError
 from tests.journal.lived import live_run
 from tests.scale import examples

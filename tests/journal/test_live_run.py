@@ -16,8 +16,9 @@ from click.testing import CliRunner
 from septet._journal.form import Head
 from septet._journal.lease import RUN_LOCK, Holder, Lease
 from septet._journal.log import Journal
+from septet._store.find import open_run
 from septet._store.live import LiveRun, write_projections
-from septet._store.run import Run, open_run
+from septet._store.run import Run
 from septet.cli import cli
 from septet.errors import InputError
 from tests.journal.drawn import spoil

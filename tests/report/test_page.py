@@ -12,7 +12,8 @@ from hypothesis import strategies as draw
 from septet._report.page import render, write_report
 from septet._report.payload import chart_data, thin_rows
 from septet._report.save import save_run
-from septet._store.run import Run, open_run
+from septet._store.find import open_run
+from septet._store.run import Run
 from tests.report.reading import EVIL, Page
 from tests.report.synthetic import make_result, without_trades
 

@@ -17,8 +17,8 @@ from septet._report.summary import summarise
 from septet._shell.backtest import backtest
 from septet._shell.session import plan_of
 from septet._shell.stream import stream_backtest
+from septet._store.find import open_run
 from septet._store.result import RunResult
-from septet._store.run import open_run
 from septet._store.tables import frames_of
 from septet.cli import main
 from septet.errors import DataError, InputError

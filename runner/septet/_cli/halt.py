@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -107,7 +108,7 @@ def _folder(run: str, root: Path) -> Path:
         There is none.
     """
     given = Path(run)
-    if any((given / name).exists() for name in _OF_LIVE_RUNS):
+    if any(os.path.exists(given / name) for name in _OF_LIVE_RUNS):
         return given
     found = {path.parent for name in _OF_LIVE_RUNS for path in root.glob(f"*/*/{name}")}
     journals = sorted(found, key=run_order)
@@ -123,7 +124,7 @@ def _folder(run: str, root: Path) -> Path:
         raise InputError(f"{run!r} fits {len(fitting)} runs: {names}", hint="give more of the id")
     known = ", ".join(path.name for path in journals[-3:]) or "none"
     raise InputError(
-        f"no paper or live run is called {run!r} in {root.resolve()}",
+        f"no paper or live run is called {run!r} in {os.path.abspath(root)}",
         hint=f"the latest: {known}; name the folder with --runs",
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from septet._cli import options
+from septet._cli.reading import of_runs
 from septet._cli.terminal import say, say_json, say_progress
 
 __all__ = ["replay"]
@@ -34,6 +35,7 @@ __all__ = ["replay"]
 )
 @options.as_json
 @click.pass_context
+@of_runs
 def replay(ctx: click.Context, run: str, shadow: bool, root: Path, as_json: bool) -> None:
     """Feed the journal of a paper or live RUN through the core and compare every command.
 
@@ -44,7 +46,7 @@ def replay(ctx: click.Context, run: str, shadow: bool, root: Path, as_json: bool
     from septet._live.replay import JOURNAL
     from septet._live.replay import replay as replay_run
     from septet._live.shadow import shadow as shadow_run
-    from septet._store.run import find_run
+    from septet._store.find import find_run
     from septet.errors import InputError
 
     folder = find_run(run, root).folder

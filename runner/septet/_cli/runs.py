@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from septet._cli.reading import of_runs
 from septet._cli.terminal import say, say_json
 from septet.errors import InputError, JournalError
 
@@ -40,7 +41,7 @@ def _console() -> Console:
 
 
 def _find(reference: str, root: Path) -> Run:
-    from septet._store.run import find_run
+    from septet._store.find import find_run
 
     return find_run(reference, root)
 
@@ -70,9 +71,10 @@ def _line(run: Run) -> dict[str, Any]:
 @click.option("--last", type=click.IntRange(min=1), help="Only the latest so many.")
 @_root
 @_json
+@of_runs
 def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> None:
     """List stored runs, the latest last; with STRATEGY only its own."""
-    from septet._store.run import list_runs
+    from septet._store.find import list_runs
 
     lines = [_line(run) for run in list_runs(root)]
     lines = [line for line in lines if strategy is None or line["strategy"] == strategy]
@@ -92,6 +94,7 @@ def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> 
 @click.argument("run")
 @_root
 @_json
+@of_runs
 def show_(run: str, root: Path, as_json: bool) -> None:
     """Show a stored run."""
     from septet._report.terminal import document, show
@@ -153,6 +156,7 @@ def _standing(run: Run) -> list[str]:
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 @_root
 @_json
+@of_runs
 def export(
     run: str, folder: Path | None, kind: str, force: bool, root: Path, as_json: bool
 ) -> None:
@@ -185,6 +189,7 @@ def export(
 @_root
 @_json
 @click.pass_context
+@of_runs
 def diff_(
     ctx: click.Context, live: str, backtest: str, base: Path | None, root: Path, as_json: bool
 ) -> None:
@@ -209,6 +214,7 @@ def diff_(
 @click.argument("run")
 @_root
 @_json
+@of_runs
 def report(run: str, root: Path, as_json: bool) -> None:
     """Make a run's report again."""
     from septet._report.page import write_report
@@ -230,6 +236,7 @@ def report(run: str, root: Path, as_json: bool) -> None:
 @click.argument("order")
 @_root
 @_json
+@of_runs
 def why(run: str, order: str, root: Path, as_json: bool) -> None:
     """Say why a run made an order, or why it made none."""
     from septet._report.why import explain, show_why

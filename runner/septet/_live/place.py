@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from septet._files import insist_no_links, open_regular
 from septet._journal.reader import Reader
 from septet._store.run import folder_name
 from septet.errors import InputError, SeptetError
@@ -24,6 +25,7 @@ __all__ = ["JOURNAL", "Place", "find_place", "tag_of"]
 
 JOURNAL: Final = "journal.sqlite"
 PRIVATE: Final = 0o700
+_LONGEST: Final = 64 << 20
 _LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -131,7 +133,7 @@ def _newest(parent: Path, mode: str) -> Place | None:
     newest = max((each.run_id for each in fitting), default="")
     for each in found:
         if each.problem is not None and each.mode in ("", mode) and each.run_id > newest:
-            raise each.problem
+            raise InputError(each.problem.message, hint=each.problem.hint) from each.problem
     same = [each.folder for each in fitting if each.run_id == newest]
     if not same:
         return None
@@ -148,6 +150,7 @@ def _folders(parent: Path) -> Iterable[Path]:
 
 def _look(folder: Path) -> _Found:
     try:
+        insist_no_links(folder)
         with Reader(folder / JOURNAL) as journal:
             return _Found(folder, journal.head.run_id, journal.head.mode)
     except SeptetError as problem:
@@ -158,9 +161,10 @@ def _look(folder: Path) -> _Found:
 def _written(folder: Path) -> tuple[str, str]:
     """Return which run a folder is of, by what stands beside a journal that cannot be read."""
     try:
-        said = json.loads((folder / "manifest.json").read_bytes())
+        with open_regular(folder / "manifest.json") as file:
+            said = json.loads(file.read(_LONGEST))
         return str(said["run_id"]), str(said["mode"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return "", ""
 
 

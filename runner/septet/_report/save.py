@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from septet._store.background import Background
-from septet._store.run import Run, RunWriter, open_run, write_result, write_tables
+from septet._store.find import open_run
+from septet._store.run import Run, RunWriter, write_result, write_tables
 from septet._store.tables import frames_of
 
 if TYPE_CHECKING:

@@ -23,8 +23,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._files import insist_no_links, replace_file, replacing
+from septet._files import open_regular, replace_file, replacing
 from septet._store.environment import environment, hash_bars, library_versions
+from septet._store.facts import wrong_fact
 from septet._store.result import (
     COUNT,
     FLAG,
@@ -37,7 +38,6 @@ from septet._store.result import (
     RunFacts,
     RunResult,
 )
-from septet._store.run_order import run_id_in, run_order
 from septet._store.tables import empty, thin_bars
 from septet.errors import InputError, RunError
 
@@ -51,10 +51,7 @@ __all__ = [
     "RunFacts",
     "RunResult",
     "RunWriter",
-    "find_run",
-    "list_runs",
     "manifest_of",
-    "open_run",
     "write_result",
     "write_tables",
 ]
@@ -62,6 +59,7 @@ __all__ = [
 JOURNAL: Final = "journal.sqlite"
 """What a paper or live run has, and is read from."""
 MANIFEST_FORMAT: Final = 1
+_LONGEST: Final = 256 << 20
 OPTIONAL_TABLES: Final = ("predictions",)
 _ZSTD_LEVEL: Final = 1  # half the time of level 3, and curves come out one percent larger
 
@@ -303,7 +301,10 @@ class Run:
     def _json(self, name: str, kind: type) -> Any:
         path = self.folder / name
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            with open_regular(path) as file:
+                if os.fstat(file.fileno()).st_size > _LONGEST:
+                    raise _damaged(self.folder, f"{name} is larger than {_LONGEST >> 20} MiB")
+                value = json.loads(file.read())
         except FileNotFoundError as problem:
             raise _damaged(self.folder, f"{name} is missing") from problem
         except (OSError, ValueError, RecursionError) as problem:
@@ -342,9 +343,13 @@ class Run:
         try:
             fields = dict(self.manifest["facts"])
             fields["symbols"] = tuple(fields["symbols"])
-            return RunFacts(**fields)
-        except (KeyError, TypeError) as problem:
+            found = RunFacts(**fields)
+        except (KeyError, TypeError, ValueError) as problem:
             raise _damaged(self.folder, f"manifest.json lacks its facts ({problem})") from problem
+        wrong = wrong_fact(found)
+        if wrong:
+            raise _damaged(self.folder, f"the facts in manifest.json have {wrong}")
+        return found
 
     @cached_property
     def halts(self) -> list[HaltEvent]:
@@ -407,94 +412,3 @@ class Run:
             if not _fits(dtype, kind):
                 raise _damaged(self.folder, f"{name}.parquet holds {dtype} in {key}, not a {kind}")
         return read
-
-
-def open_run(path: Path | str) -> Run:
-    """Open the run in a folder; its summary is read at once, the rest when asked for.
-
-    Raises
-    ------
-    InputError
-        The folder is no run, or is damaged.
-    """
-    folder = Path(path)
-    if not folder.is_dir():
-        raise InputError(
-            f"there is no run in {folder}: no such folder", hint="see `septet runs list`"
-        )
-    if not any((folder / name).is_file() for name in ("summary.json", "manifest.json", JOURNAL)):
-        raise InputError(
-            f"there is no run in {folder}: it has neither summary.json nor manifest.json",
-            hint="see `septet runs list`",
-        )
-    run = _run_in(folder)
-    run.summary  # noqa: B018 - read now, so that a damaged folder is said at once
-    return run
-
-
-def _run_in(folder: Path) -> Run:
-    """Return the run of a folder, from its journal where that knows more than the tables."""
-    insist_no_links(folder)
-    if not (folder / JOURNAL).is_file():
-        return Run(folder)
-    from septet._store.live import open_live
-
-    return open_live(folder)
-
-
-def run_folders(root: Path) -> list[Path]:
-    """Folders of runs under `root`, oldest first; of copies of a run the one in use last."""
-    found = [
-        folder
-        for strategy in sorted(root.iterdir() if root.is_dir() else ())
-        if strategy.is_dir() and not strategy.name.startswith(".")
-        for folder in strategy.iterdir()
-        if folder.is_dir() and not folder.name.startswith(".")
-        if (folder / "summary.json").is_file() or (folder / JOURNAL).is_file()
-    ]
-    return sorted(found, key=run_order)
-
-
-def list_runs(root: Path | str) -> list[Run]:
-    """List runs under `root`, oldest first. A damaged one is listed; reading it says so."""
-    return [_run_in(folder) for folder in run_folders(Path(root))]
-
-
-def find_run(reference: str, root: Path | str) -> Run:
-    """Find a run by path, id, unambiguous beginning of an id, strategy name, or ``latest``.
-
-    A strategy's name means its latest run.
-
-    Raises
-    ------
-    InputError
-        Nothing fits, or more than one run does.
-    """
-    here = any((Path(reference) / name).is_file() for name in ("summary.json", JOURNAL))
-    if os.sep in reference or reference in (".", "..") or here:
-        return open_run(reference)
-    folders = run_folders(Path(root))
-    if not folders:
-        raise InputError(
-            f"there are no runs in {Path(root).resolve()}",
-            hint="make one with `septet run FILE`, or name the folder with --runs",
-        )
-    if reference == "latest":
-        return open_run(folders[-1])
-    fitting = [folder for folder in folders if folder.name.startswith(reference)]
-    if len({run_id_in(folder) for folder in fitting}) == 1:
-        fitting = fitting[-1:]
-    named = [folder for folder in folders if folder.parent.name == reference]
-    if named:
-        return open_run(named[-1])
-    if len(fitting) == 1 or any(folder.name == reference for folder in fitting[:1]):
-        return open_run(fitting[0])
-    recent = ", ".join(folder.name for folder in folders[-3:])
-    if fitting:
-        names = ", ".join(folder.name for folder in fitting[:4])
-        raise InputError(
-            f"{reference!r} fits {len(fitting)} runs: {names}", hint="give more of the id"
-        )
-    raise InputError(
-        f"no run is called {reference!r} in {Path(root).resolve()}", hint=f"the latest: {recent}"
-    )

@@ -7,9 +7,12 @@ the one that runs, or ran last: a backup beside a live run must not be taken for
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Final
+
+from septet._files import open_regular
 
 __all__ = ["run_id_in", "run_order"]
 
@@ -24,9 +27,10 @@ def run_id_in(folder: Path) -> str:
         return folder.name
     manifest = folder / "manifest.json"
     try:
-        if manifest.stat().st_size > _LONGEST:
-            return folder.name
-        return str(json.loads(manifest.read_bytes())["run_id"])
+        with open_regular(manifest) as file:
+            if os.fstat(file.fileno()).st_size > _LONGEST:
+                return folder.name
+            return str(json.loads(file.read())["run_id"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return folder.name
 

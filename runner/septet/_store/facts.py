@@ -1,0 +1,49 @@
+"""Whether the facts of a stored run are what a run writes: kinds, ranges, and a zone there is."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import fields
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from septet._store.result import RunFacts
+
+__all__ = ["wrong_fact"]
+
+_CLOCK: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+_LARGEST: Final = (1 << 63) - 1
+_EXPECTED: Final = {
+    "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false",
+    "tuple[str, ...]": "a list of texts",
+}  # fmt: skip
+
+
+def wrong_fact(facts: RunFacts) -> str:
+    """Say which fact is not what a run writes; empty if all are."""
+    for each in fields(facts):
+        value, kind = getattr(facts, each.name), str(each.type)
+        if not _is_of(value, kind):
+            return f"{each.name} {value!r:.80}, expected {_EXPECTED[kind]}"
+    if not _CLOCK.fullmatch(facts.day_start):
+        return f"day_start {facts.day_start!r:.80}, expected a time such as 00:00"
+    try:
+        ZoneInfo(facts.time_zone)
+    except (ValueError, KeyError, OSError):  # what the zone's files raise for names of none
+        return f"time_zone {facts.time_zone!r:.80}, expected a name such as Europe/Berlin"
+    if facts.bar_ns < 0 or facts.days_a_year <= 0.0:
+        return f"bar_ns {facts.bar_ns} and days_a_year {facts.days_a_year}, expected positive ones"
+    return ""
+
+
+def _is_of(value: Any, kind: str) -> bool:
+    if kind == "tuple[str, ...]":
+        return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+    if kind == "bool" or isinstance(value, bool):
+        return kind == "bool" and isinstance(value, bool)
+    if kind == "int":
+        return isinstance(value, int) and abs(value) <= _LARGEST
+    if kind == "float":
+        return isinstance(value, int | float) and abs(value) <= _LARGEST and math.isfinite(value)
+    return isinstance(value, str)

@@ -1,0 +1,184 @@
+"""Which runs lie under a folder, and which of them is meant.
+
+A folder of runs may hold what a stranger put there. Whatever cannot be read is one run that says
+so when it is read; the others are found all the same.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from septet._files import insist_no_links
+from septet._store.run import JOURNAL, Run
+from septet._store.run_order import run_id_in, run_order
+from septet.errors import InputError, SeptetError
+
+__all__ = ["UnreadableRun", "find_run", "list_runs", "open_run", "run_folders"]
+
+_SIGNS: Final = ("summary.json", "manifest.json", JOURNAL)
+"""A folder in which one of these names is taken, by whatever it be, is that of a run."""
+
+
+class UnreadableRun(Run):
+    """A folder that cannot be read as a run: every part of it raises what is wrong."""
+
+    def __init__(self, folder: Path, problem: SeptetError) -> None:
+        super().__init__(folder)
+        self._problem = problem
+
+    @property
+    def run_id(self) -> str:
+        """The name of the folder: nothing in it can be read."""
+        return self.folder.name
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Raise what is wrong."""
+        raise self._problem
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Raise what is wrong."""
+        raise self._problem
+
+
+def open_run(path: Path | str) -> Run:
+    """Open the run in a folder; its summary is read at once, the rest when asked for.
+
+    Raises
+    ------
+    InputError
+        The folder is no run, or is damaged.
+    """
+    folder = Path(path)
+    if not os.path.isdir(folder):
+        raise InputError(
+            f"there is no run in {folder}: no such folder", hint="see `septet runs list`"
+        )
+    if not any(os.path.lexists(folder / name) for name in _SIGNS):
+        raise InputError(
+            f"there is no run in {folder}: it has neither summary.json nor manifest.json",
+            hint="see `septet runs list`",
+        )
+    run = _run_in(folder)
+    run.summary  # noqa: B018 - read now, so that a damaged folder is said at once
+    return run
+
+
+def _run_in(folder: Path) -> Run:
+    """Return the run of a folder, from its journal where that knows more than the tables."""
+    insist_no_links(folder)
+    for name in _SIGNS:
+        if os.path.isdir(folder / name):
+            raise InputError(
+                f"the run in {folder} is damaged: {name} is a folder",
+                hint="a run keeps a file of that name; the folder is safe to delete",
+            )
+    if not os.path.isfile(folder / JOURNAL):
+        return Run(folder)
+    from septet._store.live import open_live
+
+    return open_live(folder)
+
+
+def _looked(root: Path) -> tuple[list[Path], list[UnreadableRun]]:
+    """Return folders of runs under `root`, and what could not be listed."""
+    found: list[Path] = []
+    unread: list[UnreadableRun] = []
+    for strategy in _folders_in(root, unread):
+        for folder in _folders_in(strategy, unread):
+            names = _names(folder, unread)
+            if any(name in names for name in _SIGNS):
+                found.append(folder)
+    return found, unread
+
+
+def _folders_in(folder: Path, unread: list[UnreadableRun]) -> list[Path]:
+    """Return the folders in a folder; a link that leads nowhere is one that cannot be read."""
+    found = []
+    for name in sorted(_names(folder, unread)):
+        path = folder / name
+        if name.startswith("."):
+            continue
+        if os.path.isdir(path):
+            found.append(path)
+        elif os.path.islink(path):
+            unread.append(_unread(path, "it is a symbolic link that leads to no folder"))
+    return found
+
+
+def _names(folder: Path, unread: list[UnreadableRun]) -> set[str]:
+    try:
+        return set(os.listdir(folder))
+    except FileNotFoundError:  # nothing was run yet, or it was removed meanwhile
+        return set()
+    except OSError as problem:
+        unread.append(_unread(folder, problem.strerror or str(problem)))
+        return set()
+
+
+def _unread(folder: Path, why: str) -> UnreadableRun:
+    problem = InputError(f"{folder} cannot be read: {why}", hint="remove it, or set its rights")
+    return UnreadableRun(folder, problem)
+
+
+def run_folders(root: Path) -> list[Path]:
+    """Folders of runs under `root`, oldest first; of copies of a run the one in use last."""
+    return sorted(_looked(root)[0], key=run_order)
+
+
+def list_runs(root: Path | str) -> list[Run]:
+    """List runs under `root`, oldest first. One that cannot be read is listed; its summary raises.
+
+    What cannot be read at all comes first.
+    """
+    folders, unread = _looked(Path(root))
+    return [*unread, *(_listed(folder) for folder in sorted(folders, key=run_order))]
+
+
+def _listed(folder: Path) -> Run:
+    try:
+        return _run_in(folder)
+    except SeptetError as problem:
+        return UnreadableRun(folder, problem)
+
+
+def find_run(reference: str, root: Path | str) -> Run:
+    """Find a run by path, id, unambiguous beginning of an id, strategy name, or ``latest``.
+
+    A strategy's name means its latest run.
+
+    Raises
+    ------
+    InputError
+        Nothing fits, or more than one run does.
+    """
+    here = any(os.path.isfile(os.path.join(reference, name)) for name in ("summary.json", JOURNAL))
+    if os.sep in reference or reference in (".", "..") or here:
+        return open_run(reference)
+    folders, where = run_folders(Path(root)), os.path.abspath(root)
+    if not folders:
+        raise InputError(
+            f"there are no runs in {where}",
+            hint="make one with `septet run FILE`, or name the folder with --runs",
+        )
+    if reference == "latest":
+        return open_run(folders[-1])
+    fitting = [folder for folder in folders if folder.name.startswith(reference)]
+    if len({run_id_in(folder) for folder in fitting}) == 1:
+        fitting = fitting[-1:]
+    named = [folder for folder in folders if folder.parent.name == reference]
+    if named:
+        return open_run(named[-1])
+    if len(fitting) == 1 or any(folder.name == reference for folder in fitting[:1]):
+        return open_run(fitting[0])
+    recent = ", ".join(folder.name for folder in folders[-3:])
+    if fitting:
+        names = ", ".join(folder.name for folder in fitting[:4])
+        raise InputError(
+            f"{reference!r} fits {len(fitting)} runs: {names}", hint="give more of the id"
+        )
+    raise InputError(f"no run is called {reference!r} in {where}", hint=f"the latest: {recent}")
