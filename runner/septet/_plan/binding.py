@@ -43,6 +43,7 @@ class Binder:
     tables: list[Any] = field(default_factory=list)
     _names: dict[int, str] = field(default_factory=dict)
     _outside: set[int] = field(default_factory=set)
+    _watched: set[int] = field(default_factory=set)
 
     def number(self, key: str, value: float, *, whole: bool | None = None) -> str:
         """Make a parameter and return the text that reads it."""
@@ -81,6 +82,10 @@ class Binder:
             self.steps.append((step, distribution))
             self._outside.add(id(step))
 
+    def watched(self, step: Step) -> None:
+        """Take a step of the text whose reads are watched: the text cannot be compiled then."""
+        self._watched.add(id(step))
+
     @property
     def wired(self) -> tuple[tuple[Step, str], ...]:
         """Steps that the text imports."""
@@ -101,7 +106,9 @@ class Binder:
         return tuple(
             step.function.__name__
             for step, _ in self.steps
-            if step.function and not step.compiled and id(step) not in self._outside
+            if step.function
+            and (not step.compiled or id(step) in self._watched)
+            and id(step) not in self._outside
         )
 
     def closed(self, step: Step, name: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from septet._config.expressions import Expr, look_back, names_in, parse_expression
 from septet._host.declare import Inner, Memory, Step
+from septet._host.reads import is_septets, reach_of, unproved_reads
 from septet.errors import ConfigError, Problem
 from septet_schemas.base import Config, marks_of
 from septet_schemas.blocks import UseBlock
@@ -62,6 +63,13 @@ class Node:
     level: int
     distribution: str = ""
     outputs: tuple[str, ...] = field(default=())
+    unproved: tuple[str, ...] = ()
+    """Reads that are not proved to be of the past: each read of such a step is watched."""
+
+    @property
+    def reach(self) -> int:
+        """Bars back that the step may read at most."""
+        return reach_of(self.step, self.config, self.bar_ns)
 
     @property
     def width(self) -> int:
@@ -252,6 +260,7 @@ class Graph:
             ready_at=call_at + step.warmup(config),
             memory=_deepest(own, depth), level=level + (step.kind == "across"),
             distribution=distribution, outputs=step.output_names(config),
+            unproved=_unproved(step, config, bar_ns, call_at),
         )  # fmt: skip
         self.nodes.append(node)
         self._known[key] = node.number
@@ -314,6 +323,13 @@ class Graph:
     def base_ready(self, column: Column) -> int:
         """Base bars before a column is published at every bar."""
         return self._of(column, self.bar_ns)[0]
+
+
+def _unproved(step: Step, config: Config, bar_ns: int, call_at: int) -> tuple[str, ...]:
+    """Return the reads of a stranger's step that are not proved to be of the past."""
+    if is_septets(step):
+        return ()
+    return tuple(map(str, unproved_reads(step, config, bar_ns, call_at)))
 
 
 def _columns(values: Any) -> Iterator[Column]:

@@ -205,6 +205,8 @@ class Observing:
     def _call(
         self, loop: Loop, node: Node, cursor: str, age: str, array: Any, make: Any, state: str = "s"
     ) -> str:
+        if node.unproved:
+            self.binder.watched(node.step)
         state += str(node.number)
         words = {"i": cursor, "age": age, "bar_ns": str(node.bar_ns), "state": state}
         for name, column in node.inputs.items():
@@ -238,7 +240,7 @@ class Observing:
         """Write the loop of one feature over bars whose history is unbroken."""
         self.binder.helper(frames.blank)
         self.binder.helper(frames.within)
-        if not node.step.compiled and not node.expressions:
+        if (not node.step.compiled or node.unproved) and not node.expressions:
             self._outside_node(loop, node)
             return
         make = self._hoist(loop)
@@ -278,7 +280,11 @@ class Observing:
         arguments = tuple(self._argument(node, name) for name in node.step.parameters)
         function = node.step.function
         assert function is not None
-        self.outside.append(SlowColumn(function, arguments, tuple(rows), (low, self.rows.state)))
+        reach = node.reach if node.unproved else None
+        span = low, self.rows.state
+        self.outside.append(SlowColumn(function, arguments, tuple(rows), span, reach))
+        if reach is not None:  # another reach is another text
+            loop.body.append(f"# each read of {function.__name__} is watched, {reach} bars back")
         self.binder.called_outside(node.step, node.distribution)
         called = make(f"warmup.{node.label}.call", node.call_at)
         ready = make(f"warmup.{node.label}.ready", node.ready_at)

@@ -8,12 +8,14 @@ is called stands in an array (H): the compiled text knows no process.
 from __future__ import annotations
 
 import ctypes
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
+from septet._host.guards import GuardedColumn, GuardedState, Watch
 from septet._kernel.layout import AGE
 
 __all__ = ["Outside", "SlowColumn", "called_at"]
@@ -28,13 +30,20 @@ class SlowColumn:
     """One uncompiled feature: its function, what it is given, and where its values go.
 
     An argument is a word and a number: ``i``, ``age``, ``bar_ns`` (the length), ``state``, ``x``
-    or ``f`` (a row of X or F), ``p`` or ``whole`` (a parameter of the plan).
+    or ``f`` (a row of X or F), ``p`` or ``whole`` (a parameter of the plan). With a `reach`, each
+    read is watched: nothing behind the cursor, and at most so many bars before it.
     """
 
     function: Callable[..., Any]
     arguments: tuple[tuple[str, int], ...]
     rows: tuple[int, ...]
     state: tuple[int, int]
+    reach: int | None = None
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of what the step is given, in their order."""
+        return tuple(inspect.signature(self.function).parameters)
 
 
 class Outside:
@@ -100,13 +109,16 @@ def _advance(
         state[:] = 0.0
     given: list[Any] = []
     moving: list[tuple[int, bool]] = []
+    name = column.function.__name__
+    watch = Watch(name, 0, column.reach) if column.reach is not None else None
     for place, (word, number) in enumerate(column.arguments):
         if word in ("x", "f"):
             sealed = rows[word](number).view()
             sealed.flags.writeable = False
-            given.append(sealed)
+            parameter = column.parameters[place]
+            given.append(sealed if watch is None else GuardedColumn(parameter, sealed, watch))
         elif word == "state":
-            given.append(state)
+            given.append(state if watch is None else GuardedState(name, state))
         elif word in ("i", "age"):
             moving.append((place, word == "age"))
             given.append(0)
@@ -117,6 +129,8 @@ def _advance(
     outs = [rows["f"](row) for row in column.rows]
     with np.errstate(all="ignore"):
         for i in range(first, stop):
+            if watch is not None:
+                watch.cursor, watch.first = i, max(0, i - int(ages[i]))
             for place, is_age in moving:
                 given[place] = ages[i] if is_age else i
             result = column.function(*given)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from septet._host.declare import Step
+from septet._host.guards import watched
+from septet._host.reads import is_septets
 from septet._kernel.step import compile_step
 from septet._plan.outside import called_at
 
@@ -29,6 +31,8 @@ def use(target: Any) -> Any:
     """Compile what can be compiled, leave the rest as it is."""
     if isinstance(target, Step):
         assert target.function is not None
+        if target.kind in ("feature", "regime") and not is_septets(target):
+            return watched(target)
         return compile_step(target.function) if target.compiled else target.function
     return compile_step(target)
 

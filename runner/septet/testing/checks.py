@@ -28,6 +28,7 @@ import numpy.typing as npt
 from septet._data.bars import Floats
 from septet._host.declare import VOCABULARY, Memory, Step
 from septet._host.faults import compiler_fault, is_compilers
+from septet._host.guards import StepError
 from septet.testing.bars import HOUR_NS, Columns, flat_bars, sample_bars
 from septet.testing.evaluate import (
     BAR_COLUMNS,
@@ -36,7 +37,6 @@ from septet.testing.evaluate import (
     column_fields,
     resolve,
 )
-from septet.testing.guards import StepError
 from septet.testing.static import faults_of
 from septet_schemas.base import Config
 from septet_schemas.units import Span

@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from septet._data.bars import BarTable, Floats
 from septet._host.declare import Memory, Step, World
+from septet._host.guards import GuardedColumn, GuardedState, Watch, located, require_outputs
 from septet._kernel.step import compile_step
 from septet.errors import PluginError
 from septet.testing.bars import HOUR_NS, Columns, columns_of
-from septet.testing.guards import GuardedColumn, GuardedState, Watch, located, require_outputs
 from septet_schemas.base import Config, ExpressionMark, InputMark
 from septet_schemas.units import Span
 

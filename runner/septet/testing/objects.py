@@ -15,10 +15,10 @@ import numpy as np
 
 from septet._data.source import Request
 from septet._host.declare import Factory
+from septet._host.guards import StepError, located
 from septet._host.models import Untrainable, Window
 from septet._host.monitoring import MONITOR_VERDICTS, FillRows, Reading, RunView, TradeRows
 from septet.testing.bars import HOUR_NS
-from septet.testing.guards import StepError, located
 
 __all__ = ["NotTried", "OBJECTS", "sample_run", "sample_window", "try_object"]
 

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 
 from septet._host.declare import Step
+from septet._host.guards import GuardedState, StepError, located, require_outputs
 from septet.testing.bars import HOUR_NS
 from septet.testing.evaluate import column_fields
-from septet.testing.guards import GuardedState, StepError, located, require_outputs
 from septet.testing.words import Situation, situation, tables_of
 from septet_schemas.base import Config
 

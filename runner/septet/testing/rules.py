@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from septet._host.declare import VOCABULARY, Step
+from septet._host.guards import StepError
 from septet._kernel.step import compile_step
 from septet.testing.bars import HOUR_NS
 from septet.testing.checks import ConformanceError, Subject, compiler_named, names_bind
 from septet.testing.evaluate import column_fields, number_of
-from septet.testing.guards import StepError
 from septet.testing.ranges import try_rule
 from septet.testing.static import faults_of
 from septet.testing.words import tables_of

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from septet._host.declare import Factory, Step
+from septet._host.guards import StepError
 from septet._host.sources import place_of
 from septet.testing.bars import HOUR_NS
 from septet.testing.checks import (
@@ -23,7 +24,6 @@ from septet.testing.checks import (
     same_bits,
 )
 from septet.testing.evaluate import Evaluation, Resolve, resolve
-from septet.testing.guards import StepError
 from septet.testing.objects import NotTried, try_object
 from septet.testing.ranges import RULES, try_rule
 from septet.testing.static import faults_of

@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from septet._host.declare import Step, World
+from septet._host.guards import StepError
 from septet.testing.bars import HOUR_NS
 from septet.testing.evaluate import column_fields, number_of
-from septet.testing.guards import StepError
 from septet_schemas.base import Config
 
 __all__ = ["SYMBOLS", "Situation", "situation", "tables_of"]

@@ -1,16 +1,25 @@
-"""Arrays that watch what a step reads: nothing after the cursor, nothing before the history."""
+"""Arrays that watch what a step reads: nothing after the cursor, nothing before the history.
+
+The kit tries steps with them, and a step whose reads are not proved to be of the past runs so.
+"""
 
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["GuardedColumn", "GuardedState", "StepError", "Watch", "located", "require_outputs"]
+from septet._host.declare import Step
+
+__all__ = [
+    "GuardedColumn", "GuardedState", "StepError", "Watch", "located", "require_outputs", "watched",
+]  # fmt: skip
 
 _OURS: Final = str(Path(__file__).resolve().parents[1])
 
@@ -113,3 +122,31 @@ class GuardedState:
     def __setitem__(self, index: Any, value: Any) -> None:
         self._check(index)
         self._values[index] = value
+
+
+FAR: Final = 1 << 60
+
+
+def watched(step: Step) -> Callable[..., Any]:
+    """Return a plain step that reads no column after its cursor, and none before index 0."""
+    function = step.function
+    assert function is not None
+    names = step.parameters
+    cursor = names.index("i") if "i" in names else None
+    plain = {"state", "tables"}
+
+    @wraps(function)
+    def called(*given: Any) -> Any:
+        if cursor is None:
+            return function(*given)
+        watch = Watch(function.__name__, 0, FAR, int(given[cursor]))
+        return function(
+            *(
+                GuardedColumn(name, each, watch)
+                if isinstance(each, np.ndarray) and name not in plain
+                else each
+                for name, each in zip(names, given, strict=True)
+            )
+        )
+
+    return called
