@@ -154,10 +154,10 @@ def test_a_long_look_back_is_not_said_to_be_kept(tmp_path: Path) -> None:
     source = "\n@feature(Over, lookback=lambda c: c.period)\ndef broken(i, of, period):\n"
     written(tmp_path, source + "    return of[i] - of[i - period]\n")
     with installed(tmp_path, "odd_steps"):
-        loaded = load(strategy(tmp_path, "{use: broken, period: 5000}"))
+        loaded = load(strategy(tmp_path, "{use: broken, period: 200000}"))
     (verdict,) = loaded.verdicts
     assert verdict.state == "not tried"
-    assert any("needs 5000 bars first" in each for each in verdict.untried)
+    assert any("needs 200,000 bars first" in each for each in verdict.untried)
 
 
 def test_septets_own_cost_no_check(tmp_path: Path) -> None:

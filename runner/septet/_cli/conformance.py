@@ -18,8 +18,8 @@ __all__ = ["check_entries"]
 def check_entries(host: Host, entries: Sequence[Registered]) -> list[dict[str, Any]]:
     """Check components one by one.
 
-    The `state` of each is ``kept``, ``failed`` or ``not tried``, and `message` says what failed
-    or why it could not be tried; `ok` is false where something failed.
+    The `state` of each is ``kept``, ``failed``, ``not tried`` or ``watched``, and `message` says
+    what failed or why it could not be tried; `ok` is false where something failed.
     """
     from septet._host.manifests import StrangersError, strangers_code
 
@@ -77,7 +77,7 @@ def _try(host: Host, entry: Registered, declaration: Declaration) -> tuple[str, 
     message = _whole_kit(declaration, config, resolve)
     if message:
         return "failed", message
-    untried = [f"{each.name}: {each.message}" for each in checks if each.state == "not tried"]
+    untried = [f"{each.name}: {each.message}" for each in checks if each.state != "kept"]
     return state_of(checks), "; ".join(untried)
 
 

@@ -173,8 +173,9 @@ def check_(name: str | None, as_json: bool) -> int:
         label = click.style("failed", fg="red", bold=True)
         say(f"{label}: {each['plugin']}: {each['message']}", err=True)
     untried = [each for each in results if each["state"] == "not tried"]
-    for each in untried if name is not None else ():
-        say(f"not tried: {each['plugin']}: {each['message']}")
+    watched = [each for each in results if each["state"] == "watched"]
+    for each in (*untried, *watched) if name is not None else ():
+        say(f"{each['state']}: {each['plugin']}: {each['message']}")
     kept = len(results) - len(failed) - len(untried)
     tail = f", {len(untried)} could not be tried" if untried else ""
     say(f"{kept} of {len(results)} plugins keep their promises{tail}")

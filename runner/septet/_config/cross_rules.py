@@ -3,83 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from septet._config.case import Case, readings
-from septet._config.cross_features import expression_problem, output_columns
+from septet._config.cross_features import expression_problem
 from septet._config.expressions import (
     Call,
     Compare,
     Expr,
     ExpressionError,
-    Name,
     Not,
     names_in,
     parse_expression,
     walk,
 )
-from septet._config.ranges import ALL, Range, can_hold, range_of, text_of
+from septet._config.feature_ranges import FeatureRanges
+from septet._config.ranges import ALL, can_hold, text_of
 from septet._config.tree import Path
-from septet._host.declare import Step
-from septet_schemas.blocks import UseBlock
 
 __all__ = ["CHECKS"]
-
-_COLUMNS: Final[Mapping[str, Range]] = dict.fromkeys(
-    ("open", "high", "low", "close", "volume"), (0.0, float("inf"))
-)
-_MAX_DEPTH: Final = 30
-
-
-@dataclass
-class _Ranges:
-    """Range of every column of a strategy, worked out when it is asked for."""
-
-    case: Case
-    owners: dict[str, tuple[str, str]] = field(default_factory=dict)
-    found: dict[str, Range] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name, block in self.case.strategy.features.items():
-            for column in output_columns(name, block):
-                self.owners.setdefault(column, (name, column[len(name) + 1 :]))
-
-    def of(self, name: Name, depth: int = 0) -> Range:
-        """Return the range of a column, all numbers where it is not known."""
-        if name.name in _COLUMNS:
-            return _COLUMNS[name.name]
-        if name.name not in self.owners or depth > _MAX_DEPTH:
-            return ALL
-        if name.name not in self.found:
-            feature, output = self.owners[name.name]
-            block = self.case.strategy.features[feature]
-            self.found[name.name] = self._of_output(block, output, depth)
-        return self.found[name.name]
-
-    def _of_output(self, block: UseBlock, output: str, depth: int) -> Range:
-        step = block.declaration
-        if not isinstance(step, Step):
-            return ALL
-        if step.value_range is None and "formula" in type(block.config).model_fields:
-            formula = parse_expression(str(getattr(block.config, "formula", "0")))
-            return range_of(formula, lambda name: self.of(name, depth + 1))
-        if step.function is None and step.inner is not None:
-            part = step.inner(block.config)[output]
-            inner = self.case.host.load(self.case.host.inner(part.use, block.distribution))
-            source = str(part.config.get("of", ""))
-            if inner.value_range == "of" and not source.startswith("@"):
-                return self.of(_name(source), depth + 1)
-            return ALL
-        said = step.range_of(block.config, output)
-        if isinstance(said, str):
-            return self.of(_name(str(getattr(block.config, said))), depth + 1)
-        return float(said[0]), float(said[1])
-
-
-def _name(text: str) -> Name:
-    column, _, symbol = text.partition("@")
-    return Name(column, symbol.strip("'"))
 
 
 def _conditions(case: Case) -> Iterator[tuple[Path, Expr]]:
@@ -92,7 +34,7 @@ def check_conditions(case: Case) -> None:
     """Every rule can be true, and every comparison in it can be true and false."""
     if case.has_errors:  # what cannot be read is told already
         return
-    ranges = _Ranges(case)
+    ranges = FeatureRanges(case.strategy, case.host)
     try:
         rules = dict(_conditions(case))
         for path, rule in rules.items():
@@ -108,7 +50,7 @@ def check_conditions(case: Case) -> None:
         )
 
 
-def _check_rule(case: Case, ranges: _Ranges, path: Path, rule: Expr) -> None:
+def _check_rule(case: Case, ranges: FeatureRanges, path: Path, rule: Expr) -> None:
     possible = can_hold((rule,), ranges.of)
     said = False
     for part in walk(rule):
@@ -144,7 +86,7 @@ def _never_hint(path: Path) -> str:
     return "write or instead of and, or another number; as it is nothing is ever traded by this"
 
 
-def _bounded(ranges: _Ranges, part: Expr) -> str:
+def _bounded(ranges: FeatureRanges, part: Expr) -> str:
     """Say between what the features in a comparison lie, where that is known."""
     said = []
     for name in names_in(part):
@@ -159,7 +101,7 @@ def _bounded(ranges: _Ranges, part: Expr) -> str:
     return ", ".join(said)
 
 
-def _exclusive(rule: Expr, ranges: _Ranges) -> str:
+def _exclusive(rule: Expr, ranges: FeatureRanges) -> str:
     """Name two parts of a rule that exclude each other."""
     parts: Any = getattr(rule, "parts", ())
     for index, part in enumerate(parts):
@@ -169,7 +111,7 @@ def _exclusive(rule: Expr, ranges: _Ranges) -> str:
     return ""
 
 
-def _check_exit(case: Case, ranges: _Ranges, rules: Mapping[Path, Expr]) -> None:
+def _check_exit(case: Case, ranges: FeatureRanges, rules: Mapping[Path, Expr]) -> None:
     """An exit that is true whenever an entry is leaves nothing to enter."""
     leave = rules.get(("signal", "exit_if"))
     for path, rule in rules.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -108,7 +108,9 @@ def load(
     problems += over_problems
     strategy, found = _validate(tree, host)
     problems += found
-    problems += _other_modes(base, tree, settings, host, str(file))
+    problems += _other_modes(
+        base, tree, settings, host, partial(_checked_too, strategy, unchecked, say)
+    )
     verdicts: list[PluginVerdict] = []
     if strategy is not None:
         verdicts, failed = _checked(strategy, tree, host, unchecked, say)
@@ -138,15 +140,19 @@ def _checked(
     host: Host,
     unchecked: bool,
     say: Callable[[str], None] | None = None,
+    known: Strategy | None = None,
 ) -> tuple[list[PluginVerdict], list[Problem]]:
-    """Return the verdicts of plugins that are not septet's, and a problem for each that failed."""
+    """Return the verdicts of plugins that are not septet's, and a problem for each that failed.
+
+    Blocks that `known` has as well are left out.
+    """
     if not any(True for _ in strangers_of(strategy)):
         return [], []
     from septet._config.verdicts import verdicts_of
 
     verdicts: list[PluginVerdict] = []
     problems: list[Problem] = []
-    for path, verdict in verdicts_of(strategy, host, unchecked=unchecked, say=say):
+    for path, verdict in verdicts_of(strategy, host, unchecked=unchecked, say=say, known=known):
         verdicts.append(verdict)
         if verdict.state == "failed":
             place = (*path, "use") if tree.at((*path, "use")) is not None else path
@@ -154,6 +160,18 @@ def _checked(
             message = f"{verdict.plugin} must not run: {verdict.failure}"
             problems.append(problem_at(tree, place, message, hint=hint))
     return verdicts, problems
+
+
+def _checked_too(
+    now: Strategy | None,
+    unchecked: bool,
+    say: Callable[[str], None] | None,
+    other: Strategy,
+    tree: Node,
+    host: Host,
+) -> list[Problem]:
+    """Check plugins that only the overlay of another mode names."""
+    return _checked(other, tree, host, unchecked, say, known=now)[1]
 
 
 def variant(loaded: Loaded, settings: Sequence[Setting]) -> Loaded:
@@ -415,7 +433,7 @@ def _other_modes(
     tree: Node,
     settings: Sequence[Setting],
     host: Host,
-    file: str,
+    check: Callable[[Strategy, Node, Host], list[Problem]],
 ) -> list[Problem]:
     """Check the overlays of the modes that do not run now; keep what is wrong in them."""
     current = tree.children.get("mode")
@@ -426,11 +444,13 @@ def _other_modes(
         if mode == now or over is None or over.kind != "map":
             continue
         other, found = _effective(base, mode, [s for s in settings if s.path != ("mode",)])
-        _, more = _validate(other, host)
+        strategy, more = _validate(other, host)
         inside = {(node.mark.line, node.mark.column) for _, node in over.walk()}
         inside |= {(node.key.line, node.key.column) for _, node in over.walk() if node.key}
         problems += found
         problems += [each for each in more if (each.line, each.column) in inside]
+        if strategy is not None:
+            problems += check(strategy, other, host)
     return problems
 
 

@@ -29,11 +29,15 @@ __all__ = ["PluginVerdict", "known_state", "plugin_sources", "sources_text", "ve
 
 FORMAT: Final = 1
 UNCHECKED: Final = "unchecked"
+STATES: Final = ("failed", "not tried", "watched", "kept")
+"""What a check comes to, the worst first."""
 
 
 @dataclass(frozen=True, slots=True)
 class PluginVerdict:
-    """What is known of one plugin of a file: ``kept``, ``failed``, ``not tried``, ``unchecked``.
+    """What is known of one plugin of a file.
+
+    Its state is ``kept``, ``failed``, ``not tried``, ``watched`` or ``unchecked``.
 
     `checks` are (name, state, message) of each decisive check; `source` hashes all code that the
     plugin runs.
@@ -57,11 +61,16 @@ class PluginVerdict:
         """Checks that could not be made, and why."""
         return tuple(f"{name}: {text}" for name, state, text in self.checks if state == "not tried")
 
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """Reads that are not proved to be of the past, so that each is watched in the run."""
+        return tuple(text for _, state, text in self.checks if state == "watched")
+
     def document(self) -> dict[str, Any]:
         """Return it as the manifest holds it."""
         return {
             "plugin": self.plugin, "kind": self.kind, "state": self.state, "source": self.source,
-            "not_tried": list(self.untried),
+            "not_tried": list(self.untried), "watched": list(self.watched),
         }  # fmt: skip
 
 
@@ -71,10 +80,17 @@ def verdicts_of(
     *,
     unchecked: bool = False,
     say: Callable[[str], None] | None = None,
+    known: Strategy | None = None,
 ) -> list[tuple[KeyPath, PluginVerdict]]:
-    """Return a verdict for every stranger's block of a file, each with its path."""
+    """Return a verdict for every stranger's block of a file, each with its path.
+
+    Blocks that `known` has as well are left out.
+    """
     found: list[tuple[KeyPath, PluginVerdict]] = []
+    before = {_told(path, block) for path, block in strangers_of(known)} if known else set()
     for path, block in strangers_of(strategy):
+        if _told(path, block) in before:
+            continue
         plugin = f"{block.distribution}:{block.use.rpartition(':')[2]}"
         if unchecked:
             source = source_digest(block.declaration)
@@ -83,6 +99,10 @@ def verdicts_of(
             verdict = _verdict(plugin, block, strategy, host, say)
         found.append((path, verdict))
     return found
+
+
+def _told(path: KeyPath, block: UseBlock) -> tuple[Any, ...]:
+    return path, block.distribution, block.use, block.config.model_dump_json(), block.bar_ns
 
 
 def _verdict(
@@ -173,8 +193,9 @@ def sources_text(strategy: Strategy, host: Host) -> str:
 
 @cache
 def _kit() -> str:
-    """Hash what makes verdicts: the kit, the kernel, and the version of Python."""
-    parts = [package_digest("septet.testing"), package_digest("septet._kernel"), sys.version]
+    """Hash what makes verdicts: the kit, what it stands on, and the version of Python."""
+    rooms = ("septet.testing", "septet._host", "septet._kernel")
+    parts = [*map(package_digest, rooms), sys.version]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -198,7 +219,7 @@ def _read(path: Path, plugin: str, kind: str, source: str) -> PluginVerdict | No
         whole = (kept["plugin"], kept["kind"], kept["source"]) == (plugin, kind, source)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    known = state in ("kept", "failed", "not tried") and bool(checks)
+    known = state in STATES and bool(checks)
     return PluginVerdict(plugin, kind, source, state, checks) if whole and known else None
 
 
@@ -215,8 +236,8 @@ def _write(path: Path, verdict: PluginVerdict, packages: Mapping[str, str]) -> N
 def known_state(plugin: str) -> str:
     """Return what is known of a plugin's installed source without importing it.
 
-    ``failed`` if any settings failed, else ``not tried`` or ``kept``; empty where no verdict of
-    this source is kept.
+    ``failed`` if any settings failed, else ``not tried``, ``watched`` or ``kept``; empty where no
+    verdict of this source is kept.
     """
     from septet._plan.cache import is_ours
 
@@ -231,4 +252,4 @@ def known_state(plugin: str) -> str:
             continue
         if packages and all(code_digest(name) == text for name, text in packages.items()):
             states.add(state)
-    return next((each for each in ("failed", "not tried", "kept") if each in states), "")
+    return next((each for each in STATES if each in states), "")

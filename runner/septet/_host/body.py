@@ -107,6 +107,8 @@ class Body:
                     self.value(child, scope)
             case ast.Pass():
                 pass
+            case ast.Global() | ast.Nonlocal():
+                self._report(node, f"writes {', '.join(node.names)}, which is not its own")
             case _:
                 self._opaque(node, scope)
         return True
@@ -367,6 +369,7 @@ class Body:
         for each in (*given, *named.values()):
             if isinstance(each, Array):
                 self._report(node, f"hands {each.name} to what is not followed")
+        given = [ANY if each is None else each for each in given]
         plain = all(isinstance(each, Value) for each in given) and not named
         builtin = _BUILTIN.get(called) if callable(called) else None
         return builtin(given) if builtin is not None and plain and given else None

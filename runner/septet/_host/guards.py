@@ -18,10 +18,11 @@ import numpy.typing as npt
 from septet._host.declare import Step
 
 __all__ = [
-    "GuardedColumn", "GuardedState", "StepError", "Watch", "located", "require_outputs", "watched",
+    "OURS", "GuardedColumn", "GuardedState", "StepError", "Watch", "located", "require_outputs",
+    "watched",
 ]  # fmt: skip
 
-_OURS: Final = str(Path(__file__).resolve().parents[1])
+OURS: Final = str(Path(__file__).resolve().parents[1])
 
 
 class StepError(AssertionError):
@@ -31,7 +32,7 @@ class StepError(AssertionError):
 def located(error: Exception) -> StepError:
     """Return what a plain step raised with the line of its file where it did."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [each for each in frames if not each.filename.startswith(_OURS)]
+    own = [each for each in frames if not each.filename.startswith(OURS)]
     place = f"{own[-1].filename}:{own[-1].lineno}: " if own else ""
     kind = "" if isinstance(error, StepError) else f"{type(error).__name__}: "
     return StepError(f"{place}{kind}{error}")
@@ -63,6 +64,7 @@ class Watch:
     first: int
     reach: int
     cursor: int = 0
+    reads: int = 0
 
 
 class GuardedColumn:
@@ -75,6 +77,7 @@ class GuardedColumn:
 
     def __getitem__(self, index: Any) -> Any:
         watch = self._watch
+        watch.reads += 1
         if isinstance(index, slice) or not isinstance(index, int | np.integer):
             raise StepError(
                 f"{watch.step} indexes {self._name} with {index!r}; expected one number"

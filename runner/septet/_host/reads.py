@@ -136,17 +136,18 @@ class _Walk:
 
     def function(self, function: Callable[..., Any], scope: Scope, depth: int) -> Any:
         """Follow a function; return what is known of its answer."""
-        plain = inspect.unwrap(function)
+        code: Any = getattr(function, "__code__", None)
+        place = f"{code.co_filename}:{code.co_firstlineno}" if code else ""
         try:
-            lines, first = inspect.getsourcelines(plain)
+            lines, first = inspect.getsourcelines(function)
             tree = ast.parse(textwrap.dedent("".join(lines)))
         except (OSError, TypeError, SyntaxError):
-            code = getattr(plain, "__code__", None)
-            raise _NoText(f"{code.co_filename}:{code.co_firstlineno}" if code else "") from None
+            raise _NoText(place) from None
         node = tree.body[0]
-        if not isinstance(node, ast.FunctionDef):
-            raise _NoText(f"{plain.__code__.co_filename}:{first}")
-        body = Body(self, plain, first - 1, depth)
+        wrapped = hasattr(function, "__wrapped__")  # the text would be that of another function
+        if wrapped or not isinstance(node, ast.FunctionDef) or code.co_name != node.name:
+            raise _NoText(place)
+        body = Body(self, function, first - 1, depth)
         body.block(node.body, scope)
         answers = body.answers
         return join(answers) if answers and are_values(*answers) else None

@@ -337,5 +337,8 @@ def compile_part(function: Callable[..., Any]) -> Any:
 
 
 def compile_step(function: Callable[..., Any]) -> Any:
-    """Compile a plain step once in a process, with the helpers it calls, to be called by Python."""
-    return _once(function, "step")
+    """Compile a plain step once in a process, with the helpers it calls, to be called by Python.
+
+    Other threads go on while it runs: one that never ends can be told of.
+    """
+    return _once(function, "step", nogil=True)

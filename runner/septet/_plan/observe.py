@@ -283,8 +283,6 @@ class Observing:
         reach = node.reach if node.unproved else None
         span = low, self.rows.state
         self.outside.append(SlowColumn(function, arguments, tuple(rows), span, reach))
-        if reach is not None:  # another reach is another text
-            loop.body.append(f"# each read of {function.__name__} is watched, {reach} bars back")
         self.binder.called_outside(node.step, node.distribution)
         called = make(f"warmup.{node.label}.call", node.call_at)
         ready = make(f"warmup.{node.label}.ready", node.ready_at)

@@ -23,6 +23,7 @@ from septet._shell.acts import Act
 from septet._shell.learning import Learned, health_of, learn_walk, move_first
 from septet._shell.plain_first import choose_plain, plain_bars, ran_plain_first
 from septet._shell.session import Say, Session, open_session
+from septet._shell.value_ranges import outside_notes, outside_of
 from septet._shell.watched import halts_with, trade_watched
 from septet._shell.watching import (
     Watcher,
@@ -87,8 +88,12 @@ def backtest(
     chosen = "batch" if engine == "auto" else engine
     choose_plain(session)
     _ready(session.plan, chosen)
+    watched = watched_steps(session.plan)
+    for name, why in watched.items():
+        session.say(f"slow: {name} runs uncompiled, each of its reads watched: {why}")
     for name in session.plan.assembly.slow_columns:
-        session.say(f"slow: {name} has no compiled step; its own column runs uncompiled")
+        if name not in watched:
+            session.say(f"slow: {name} has no compiled step; its own column runs uncompiled")
     if session.plan.assembly.slow_parts:
         slow = ", ".join(session.plan.assembly.slow_parts)
         session.say(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")
@@ -108,6 +113,15 @@ def _ran(session: Session, engine: str, progress: Any) -> tuple[project.Ran, lis
 
         return run_events(session, progress, watchers), watchers
     return run_batch(session, progress, watchers), watchers
+
+
+def watched_steps(plan: Any) -> dict[str, str]:
+    """Return the features whose reads are watched, each with the first that is not proved."""
+    found: dict[str, str] = {}
+    for node in plan.assembly.graph.nodes:
+        if node.unproved:
+            found.setdefault(node.step.function.__name__, node.unproved[0])
+    return found
 
 
 def _ready(plan: Any, engine: str) -> None:
@@ -173,6 +187,8 @@ def _result(
         "trades": project.trades_of(session, outcome),
         "equity": project.equity_of(session, outcome),
     }
+    outside = outside_of(loaded, tables["decisions"])
+    seen = len(tables["decisions"]["time"]) if session.tables else 0
     check_books(outcome.state, strategy.account.capital, tables["trades"]["pnl"].tolist())
     facts = facts_of(
         session, engine, start_ns=int(known[session.first]), end_ns=int(known[-1]),
@@ -191,9 +207,10 @@ def _result(
         halts=halts_with(project.halts_of(session, outcome), ran.acts), resolved=loaded.resolved,
         strategy_text=loaded.path.read_text(encoding="utf-8"),
         distributions=loaded.host.versions(), data_hashes=fingers,
-        notes=notes_of(session, outcome, learned),
+        notes=[*notes_of(session, outcome, learned), *outside_notes(outside, seen)],
         left_out=() if session.tables else ("decisions",),
-        mean_exposure=project.mean_exposure(session, outcome), manifest=manifest_of(session),
+        mean_exposure=project.mean_exposure(session, outcome),
+        manifest={**manifest_of(session), "outside_value_range": outside},
         **tables, **model_tables,
     )  # fmt: skip
 
@@ -309,8 +326,12 @@ def notes_of(session: Session, outcome: project.Outcome, learned: Learned | None
         )
     if strategy.risk.halts:
         notes.append("halts are tested at bar closes; paper and live test every mark as well")
+    watched = watched_steps(session.plan)
+    for name, why in watched.items():
+        notes.append(f"{name} ran uncompiled, each of its reads watched: {why}")
     for name in session.plan.assembly.slow_columns:
-        notes.append(f"{name} has no compiled step, so its own column ran uncompiled")
+        if name not in watched:
+            notes.append(f"{name} has no compiled step, so its own column ran uncompiled")
     if session.plan.assembly.slow_parts:
         slow = ", ".join(session.plan.assembly.slow_parts)
         notes.append(f"{slow} has no compiled step, so the whole plan ran uncompiled")

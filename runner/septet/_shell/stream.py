@@ -27,7 +27,13 @@ from septet._learn.fills import WINDOW
 from septet._plan.plan import Plan
 from septet._report.statistics import sample_days
 from septet._shell import project
-from septet._shell.backtest import facts_of, manifest_of, notes_of, refuse_unserved
+from septet._shell.backtest import (
+    facts_of,
+    manifest_of,
+    notes_of,
+    refuse_unserved,
+    watched_steps,
+)
 from septet._shell.session import (
     Say,
     Session,
@@ -92,6 +98,8 @@ def stream_backtest(
     if stretches.calendar != "24x7":  # a day is a session there
         plan = plan_of(loaded, tables=False, calendar=stretches.calendar, say=tell)
     plan.entries  # noqa: B018 - compiled before the clock starts
+    for name, why in watched_steps(plan).items():
+        tell(f"slow: {name} runs uncompiled, each of its reads watched: {why}")
     if plan.assembly.slow_parts:
         slow = ", ".join(plan.assembly.slow_parts)
         tell(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")

@@ -25,6 +25,7 @@ import numpy as np
 from septet._config.load import Loaded, reopen
 from septet._config.overlay import Setting as FileSetting
 from septet._config.tree import Node
+from septet._config.verdicts import plugin_sources
 from septet._host.register import GROUP, Host
 from septet._plan.cache import package_digest
 from septet._store.environment import library_versions
@@ -96,6 +97,7 @@ class _Work:
     calendar: str
     begun_with: tuple[FileSetting, ...]
     data_hashes: dict[str, str]
+    plugin_sources: dict[str, str]
 
 
 def parcel_of(loaded: Loaded, space: Space, numbers: Numbers, beginning: Beginning) -> Parcel:
@@ -113,6 +115,7 @@ def parcel_of(loaded: Loaded, space: Space, numbers: Numbers, beginning: Beginni
         beginning.calendar,
         beginning.changes,
         dict(beginning.data_hashes),
+        plugin_sources(loaded.strategy, loaded.host),
     )
     data = pickle.dumps(work)
     return Parcel(hashlib.sha256(data).hexdigest()[:16], describe(), data)
@@ -225,12 +228,17 @@ def _open(parcel: Parcel, threads: int) -> _Opened:
 
 
 def _start(work: _Work, threads: int) -> _Opened:
-    """Compare the data, and open an evaluator."""
+    """Compare the data and the code of plugins, and open an evaluator."""
     from threadpoolctl import threadpool_limits
 
     from septet._shell.session import plan_of
 
     loaded = reopen(work.tree, work.path, work.base_dir)
+    sources = plugin_sources(loaded.strategy, loaded.host)
+    names = sorted({*sources, *work.plugin_sources})
+    if wrong := [name for name in names if sources.get(name) != work.plugin_sources.get(name)]:
+        # the kit's verdict is of the source that the sweep's own process has
+        return _Opened(refused=(f"the code of {', '.join(wrong)} differs",), hint=SAME_VERSIONS)
     found = data_hashes_of(loaded, work.begun_with)
     names = sorted({*found, *work.data_hashes})
     wrong = [name for name in names if found.get(name) != work.data_hashes.get(name)]

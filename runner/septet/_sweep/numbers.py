@@ -20,6 +20,7 @@ import numpy.typing as npt
 from septet._config.load import Loaded, variant
 from septet._config.overlay import Setting as FileSetting
 from septet._config.tree import dotted
+from septet._host.register import BUILT_IN
 from septet._plan.plan import Plan
 from septet._shell.session import plan_of
 from septet._sweep.space import Axis, Setting, Space
@@ -230,7 +231,7 @@ class _Asking:
         axis = self.space.axes[number]
         if not any(each.reason for each in (*seen.values(), *ends)):
             missing = [place for place in range(len(axis.values)) if place not in seen]
-            if missing and not self._direct(axis, seen):
+            if missing and (self._strange(axis) or not self._direct(axis, seen)):
                 seen.update({place: self._load({number: place}) for place in missing})
         reason = next((each.reason for each in (*ends, *seen.values()) if each.reason), "")
         rows = _filled(axis, seen, ends)
@@ -255,6 +256,15 @@ class _Asking:
             for index in touched
         )
 
+    def _strange(self, axis: Axis) -> bool:
+        """Whether a key is of a stranger's feature: with each value its reads are proved anew."""
+        block = self.loaded.strategy.features.get(str(axis.path[1])) if self._of(axis) else None
+        return block is not None and block.distribution != BUILT_IN
+
+    def _of(self, axis: Axis) -> tuple[Any, ...]:
+        """Return the feature's path that a key is of; empty if it is of none."""
+        return axis.path[:2] if axis.path[0] == "features" and len(axis.path) > 1 else ()
+
     # ------------------------------------------------------------------ keys that meet
 
     def _groups(self, axes: Sequence[AxisNumbers]) -> list[tuple[int, ...]]:
@@ -275,6 +285,9 @@ class _Asking:
         refused.
         """
         if axes[left].touched & axes[right].touched:
+            return True
+        one, other = self.space.axes[left], self.space.axes[right]
+        if self._strange(one) and self._of(one) == self._of(other):
             return True
         for places in itertools.product(self._extremes(left), self._extremes(right)):
             try:
@@ -353,7 +366,8 @@ def _why_more(base: Plan, plan: Plan) -> str:
 
 def _sizes(plan: Plan) -> tuple[Any, ...]:
     a = plan.assembly
-    return plan.rows, a.rows.state, a.a_slots, a.c_slots, a.explained, a.reasons
+    reaches = tuple(each.reach for each in a.outside)  # of steps whose reads are watched
+    return plan.rows, a.rows.state, a.a_slots, a.c_slots, a.explained, a.reasons, reaches
 
 
 def _same_tables(left: Sequence[Any], right: Sequence[Any]) -> bool:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from septet._data.bars import BarTable, Floats
 from septet._host.declare import Memory, Step, World
 from septet._host.guards import GuardedColumn, GuardedState, Watch, located, require_outputs
+from septet._host.reads import is_septets, reach_of, unproved_reads
 from septet._kernel.step import compile_step
 from septet.errors import PluginError
 from septet.testing.bars import HOUR_NS, Columns, columns_of
@@ -26,6 +27,7 @@ from septet_schemas.units import Span
 __all__ = [
     "Evaluation",
     "OWN_NAME",
+    "TooLong",
     "column_fields",
     "memory_of",
     "number_of",
@@ -86,6 +88,9 @@ class Evaluation:
     """Settings of one evaluation: the bars, how steps are called, and where names are found.
 
     `renewed` empties the state of a step that declares `renews` wherever it says to begin anew.
+    With `most_reads`, guarded steps that read more than so many values raise `TooLong`; `reads`
+    and `calls` count them. `unproved` names reads of strangers' steps that are not proved to be of
+    the past.
     """
 
     columns: Mapping[str, npt.NDArray[Any]]
@@ -97,6 +102,10 @@ class Evaluation:
     resolve: Resolve = resolve
     memory: Memory = field(default=Memory("window", 0))
     start: int = 0
+    most_reads: int | None = None
+    reads: int = 0
+    calls: int = 0
+    unproved: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.count = len(next(iter(self.columns.values())))
@@ -166,17 +175,15 @@ class Evaluation:
         inputs = [column.memory for column in used.values()]
         depth = max((each.bars for each in inputs), default=1)
         worst = _deepest([own, *inputs])
+        if not is_septets(step):
+            self.unproved += map(str, unproved_reads(step, config, self.bar_ns, first))
         memory = Memory(worst.kind, own.bars + max(0, depth - 1), worst.anchor)
         names = step.output_names(config) or ("",)
         out = np.full((len(names), self.count + 2 * self.margin), np.nan)
-        reach = self._reach(step, config, own)
+        reach = reach_of(step, config, self.bar_ns)
         with np.errstate(all="ignore"):
             self._call(step, config, used, first, publish, out, reach)
         return {name: _Column(out[k], publish, memory) for k, name in enumerate(names)}
-
-    def _reach(self, step: Step, config: Config, own: Memory) -> int:
-        reads = own.bars if own.kind in ("window", "fading") else 0
-        return max(step.lookback(config) + 1, reads)
 
     def _call(
         self,
@@ -224,8 +231,17 @@ class Evaluation:
             result = called(*arguments)
             if self.guarded:
                 require_outputs(watch.step, result, len(out))
+                self._count(watch)
             if age >= publish:
                 out[:, cursor] = result
+
+    def _count(self, watch: Watch) -> None:
+        """Count the reads of one call."""
+        self.reads += watch.reads
+        self.calls += 1
+        watch.reads = 0
+        if self.most_reads is not None and self.reads > self.most_reads:
+            raise TooLong(f"it reads more than {self.most_reads:,} values")
 
     def _scalar(self, name: str, config: Config, state: Any, step: Step) -> Any:
         if name == "state":
@@ -235,6 +251,10 @@ class Evaluation:
         if name == "tables" and step.tables is not None:
             return step.tables(config, World(("BTC/USDT",), self.bar_ns))
         return number_of(config, name, self.bar_ns)
+
+
+class TooLong(Exception):
+    """A guarded evaluation that takes more reads than were allowed."""
 
 
 def _located(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ is called as plain Python, except that one which is to be compiled is compiled o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -23,21 +24,24 @@ from septet.testing.checks import (
     names_bind,
     same_bits,
 )
-from septet.testing.evaluate import Evaluation, Resolve, resolve
+from septet.testing.evaluate import OWN_NAME, Evaluation, Resolve, TooLong, resolve
 from septet.testing.objects import NotTried, try_object
 from septet.testing.ranges import RULES, try_rule
 from septet.testing.static import faults_of
+from septet.testing.watchdog import run_within
 from septet_schemas.base import Config
 
 __all__ = ["Check", "State", "decisive", "state_of"]
 
-State = Literal["kept", "failed", "not tried"]
+State = Literal["kept", "failed", "not tried", "watched"]
 ROOM: Final = 150
 """Bars that are tried after a feature is ready."""
-LONGEST: Final = 4_000
-"""Bars that a feature may need before it is ready, and still be tried uncompiled."""
+LONGEST: Final = 100_000
+"""Bars that a feature may need before it is ready, and still be tried."""
 WORK: Final = 3_000_000
-"""Reads that trying a memory may take, about: longer ones are left to the whole kit."""
+"""Reads that one trial may take: longer ones are left to the whole kit."""
+LIMIT_S: Final = 90.0
+"""Seconds after which a check counts as one that does not end."""
 STARTS: Final = 4
 DAY_NS: Final = 24 * HOUR_NS
 
@@ -52,11 +56,14 @@ class Check:
 
 
 def state_of(checks: Sequence[Check]) -> State:
-    """Return the state of a component: failed if anything failed, kept if all was tried."""
+    """Return the state of a component: failed if anything failed, kept if all was tried.
+
+    ``watched`` is a feature of which a read is not proved to be of the past: it runs uncompiled,
+    each of its reads watched, and one of the future ends the run.
+    """
     states = {each.state for each in checks}
-    if "failed" in states:
-        return "failed"
-    return "kept" if states == {"kept"} else "not tried"
+    worst: tuple[State, ...] = ("failed", "not tried", "watched")
+    return next((each for each in worst if each in states), "kept" if states else "not tried")
 
 
 def decisive(
@@ -74,9 +81,11 @@ def decisive(
     found: list[Check] = []
     for name, check in _checks(declaration, config, bar_ns, resolve, names):
         try:
-            check()
+            run_within(LIMIT_S, check, place_of(declaration))
         except NotTried as why:
             found.append(Check(name, "not tried", str(why)))
+        except _Watched as why:
+            found.append(Check(name, "watched", str(why)))
         except (ConformanceError, StepError) as error:
             found.append(Check(name, "failed", _placed(declaration, str(error))))
             break
@@ -87,6 +96,10 @@ def decisive(
         else:
             found.append(Check(name, "kept"))
     return tuple(found)
+
+
+class _Watched(Exception):
+    """What of a feature is not proved, so that its reads are watched while it runs."""
 
 
 def _placed(declaration: Any, message: str) -> str:
@@ -111,8 +124,10 @@ def _checks(
         return
     trial = _Trial(subject)
     yield "declares itself", trial.prepare
+    yield "every read is of the past", trial.proved
     yield "inside its look-back, no future", trial.guarded
     yield "deterministic", trial.twice
+    yield "values inside the declared range", trial.ranges
     yield "bars after t change nothing before", trial.cut
     yield "declared memory", trial.memory
     yield "compiles to the same bits", trial.compiles
@@ -147,17 +162,65 @@ class _Trial:
         empty.run(subject.declaration, subject.config)
         self.start, self.declared = empty.start, empty.memory
         self.count = self.start + ROOM
+        self.unproved = empty.unproved
+        self.work, self.why_not = 0.0, ""
+
+    def proved(self) -> None:
+        """Prove of every read, whatever the data, that it is of the past."""
+        if self.unproved:
+            more = f" (and {len(self.unproved) - 1} more)" if len(self.unproved) > 1 else ""
+            raise _Watched(
+                f"{self.unproved[0]}{more}; it runs uncompiled, each read watched, and one of the "
+                "future ends the run"
+            )
 
     def _possible(self) -> None:
-        if self.start > LONGEST:
-            raise NotTried(f"it needs {self.start} bars first; septet plugins check tries it")
+        if self.why_not:
+            raise NotTried(self.why_not)
 
     def _plain(self, bars: Any, **options: Any) -> Any:
         return self.subject.run(bars, compiled=False, **options)
 
     def guarded(self) -> None:
+        if self.start > LONGEST:
+            self.why_not = (
+                f"it needs {self.start:,} bars first, and the kit has {LONGEST:,}; its author's "
+                "tests can try smaller settings (check_component)"
+            )
         self._possible()
-        self._plain(self.subject.bars(self.count), guarded=True, margin=3)
+        bars = self.subject.bars(self.count)
+        options = {"compiled": False, "guarded": True, "margin": 3, "most_reads": WORK}
+        try:
+            _, run = self.subject.evaluation(bars, **options)
+        except TooLong as why:
+            self.why_not = f"{why} in {ROOM} bars; its author's tests can try smaller settings"
+            raise NotTried(self.why_not) from None
+        self.work = (run.reads + 8 * run.calls) / ROOM
+
+    def ranges(self) -> None:
+        """Require of every value that it lies in the range that is declared for it."""
+        self._possible()
+        step, config = self.subject.declaration, self.subject.config
+        for name, values in self.whole.items():
+            declared = step.range_of(config, "" if name == OWN_NAME else name)
+            low, high = self._bounds(declared)
+            outside = np.flatnonzero((values < _below(low)) | (values > _above(high)))
+            if len(outside):
+                at = int(outside[0])
+                raise StepError(
+                    f"{name} is {values[at]:.10g} at bar {at}, and its value_range says "
+                    f"{low:.10g} to {high:.10g}"
+                )
+
+    def _bounds(self, declared: Any) -> tuple[float, float]:
+        """Return a declared range; that of an input's values where one is named."""
+        if not isinstance(declared, str):
+            return declared[0], declared[1]
+        named = getattr(self.subject.config, declared, declared)
+        column = self.subject.bars(self.count).get(named)
+        if column is None:
+            return -math.inf, math.inf
+        return float(np.nanmin(column)), float(np.nanmax(column))
 
     def twice(self) -> None:
         self._possible()
@@ -186,15 +249,18 @@ class _Trial:
         if kind == "anchored":  # two weeks
             held = max(24 * 14, -(-14 * DAY_NS // self.subject.bar_ns))
         spread, tail = 60, 60
-        work = (held + spread + tail) * (self.start + 8) * STARTS
+        self._possible()
+        bars = max(0, held + spread + tail - self.count) + ROOM
+        work = bars * self.work * (STARTS + 1)
         if work > WORK:
             raise NotTried(
-                f"a memory of {held} bars takes too long uncompiled; septet plugins check tries it"
+                f"a memory of {held:,} bars takes too long uncompiled; its author's tests can try "
+                "smaller settings (check_component)"
             )
-        bars = self.subject.bars(held + spread + tail)
-        whole = self._plain(bars)
+        columns = self.subject.bars(held + spread + tail)
+        whole = self._plain(columns)
         for start in np.random.default_rng(13).integers(1, spread, STARTS).tolist():
-            later = self._plain({name: values[start:].copy() for name, values in bars.items()})
+            later = self._plain({name: values[start:].copy() for name, values in columns.items()})
             _require_same(
                 {name: values[-tail:] for name, values in whole.items()},
                 {name: values[-tail:] for name, values in later.items()},
@@ -208,6 +274,15 @@ class _Trial:
             return
         found = compiled_outputs(self.subject, self.subject.bars(self.count))
         _require_same(found, self.whole, "compiled and plain differ")
+
+
+def _below(low: float) -> float:
+    """Return a bound with room for rounding."""
+    return low - 1e-9 * max(1.0, abs(low)) if math.isfinite(low) else low
+
+
+def _above(high: float) -> float:
+    return high + 1e-9 * max(1.0, abs(high)) if math.isfinite(high) else high
 
 
 def _require_same(a: Any, b: Any, what: str) -> None:

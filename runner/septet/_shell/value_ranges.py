@@ -1,0 +1,51 @@
+"""Values of a stranger's feature that lie outside of the range it declares, counted in a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from septet._config.expressions import Name
+from septet._config.feature_ranges import FeatureRanges
+from septet._host.register import BUILT_IN
+
+__all__ = ["outside_notes", "outside_of"]
+
+
+def outside_of(loaded: Any, decisions: Mapping[str, Any] | None) -> dict[str, int]:
+    """Return how many decisions saw a value outside of its range, by column; none are left out.
+
+    The range of a column is what `check` went by when it judged the rules. Without the table of
+    decisions nothing is counted.
+    """
+    strategy = loaded.strategy
+    strange = [n for n, block in strategy.features.items() if block.distribution != BUILT_IN]
+    if decisions is None or not strange:
+        return {}
+    ranges, found = FeatureRanges(strategy, loaded.host), {}
+    for column, (owner, _) in ranges.owners.items():
+        if owner not in strange or column not in decisions:
+            continue
+        low, high = ranges.of(Name(column, ""))
+        values = np.asarray(decisions[column], np.float64)
+        count = int(((values < low - _room(low)) | (values > high + _room(high))).sum())
+        if count:
+            found[column] = count
+    return found
+
+
+def _room(bound: float) -> float:
+    """Return what a value may lie beyond a bound by rounding."""
+    return 1e-9 * max(1.0, abs(bound)) if math.isfinite(bound) else 0.0
+
+
+def outside_notes(found: Mapping[str, int], decisions: int) -> list[str]:
+    """Return a sentence for each column that left its range."""
+    return [
+        f"{column} left the range that its plugin declares at {count:,} of {decisions:,} "
+        "decisions: what check said of rules that read it may be wrong"
+        for column, count in found.items()
+    ]

@@ -1,0 +1,74 @@
+"""A bound on the time that a check takes, and the line at which it stood when that had passed."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from septet._host.guards import OURS, StepError
+
+__all__ = ["run_within"]
+
+
+class _Stop(BaseException):
+    """Raised in a thread whose time has passed; no `except Exception` of a plugin keeps it."""
+
+
+def run_within(seconds: float, call: Callable[[], Any], place: str = "") -> Any:
+    """Call a function in a thread of its own; return what it returns, raise what it raises.
+
+    `place` is ``file:line`` of the plugin, told where no line of its own is known (it stands in
+    compiled code).
+
+    Raises
+    ------
+    StepError
+        If it has not ended in time, with the line of the plugin at which it stood. The thread is
+        then told to end; what waits in compiled code or in the system goes on until the process
+        ends.
+    """
+    ended: list[tuple[Any, BaseException | None]] = []
+
+    def work() -> None:
+        try:
+            ended.append((call(), None))
+        except BaseException as error:  # handed over to the caller
+            ended.append((None, error))
+
+    thread = threading.Thread(target=work, name="septet-kit", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not ended and thread.is_alive():
+        where = _line_of(thread, place) or place
+        _stop(thread)
+        raise StepError(f"{where}: did not end within {seconds:g} s; it stands at this line")
+    result, error = ended[0]
+    if error is not None:
+        raise error
+    return result
+
+
+def _line_of(thread: threading.Thread, place: str) -> str:
+    """Return the innermost line of the plugin's file, else of any file that is not septet's."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    if frame is None:
+        return ""
+    stack = traceback.extract_stack(frame)
+    own = [each for each in stack if each.filename == place.rpartition(":")[0]]
+    others = [
+        each
+        for each in stack
+        if not each.filename.startswith(OURS) and each.filename != threading.__file__
+    ]
+    found = own or ([] if place else others)
+    return f"{found[-1].filename}:{found[-1].lineno}" if found else ""
+
+
+def _stop(thread: threading.Thread) -> None:
+    """Ask a thread to end at its next line of Python."""
+    ident = ctypes.c_ulong(thread.ident or 0)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(_Stop))
