@@ -324,6 +324,32 @@ def test_a_run_ends_at_a_read_of_the_future(tmp_path: Path, engine: str) -> None
     assert "steps.py:" in caught.value.message
 
 
+FRAMES = {"a formula": "{use: mine, of: close > open}", "a time frame": "{use: mine, bar: 4h}"}
+
+
+@pytest.mark.parametrize("case", FRAMES)
+def test_what_has_no_column_of_its_own_is_watched_too(tmp_path: Path, case: str) -> None:
+    body = "return of[i + 1] if i % 41 == 40 else of[i] / of[i - period] - 1.0"
+    if case == "a formula":
+        body = "return when + (high[i + 1] if i % 341 == 340 else high[i] / high[i - period] - 1.0)"
+    path = strategy_of(tmp_path, (BACK, "of" if case != "a formula" else "high, when", body))
+    feature = FRAMES[case].replace("of: close > open", "when: close > open")
+    text = STRATEGY.format(plugins="plugins: [odd-steps]", feature=feature)
+    path.write_text(text, encoding="utf-8")
+    if case == "a formula":
+        steps = tmp_path / "odd_steps" / "steps.py"
+        source = steps.read_text(encoding="utf-8")
+        with_formula = source.replace(
+            "    period: Bars = 4\n", "    period: Bars = 4\n    when: Expression\n"
+        )
+        steps.write_text(with_formula, encoding="utf-8")
+    with installed(tmp_path, "odd_steps"):
+        loaded = load(path, unchecked=True)
+        assert plan_of(loaded).assembly.slow_parts == ("mine",)
+        with pytest.raises(RunError, match=r"mine reads (of|high)\[i \+ 1\]: the future"):
+            backtest(loaded)
+
+
 def test_what_is_proved_runs_compiled(tmp_path: Path) -> None:
     path = strategy_of(tmp_path, PROVED["a setting"])
     with installed(tmp_path, "odd_steps"):

@@ -70,7 +70,7 @@ class Binder:
         while called in self.uses:
             called += "_"
         self.imports.setdefault(function.__module__, set()).add(f"{attribute} as _{called}")
-        self.uses[called] = f"_{called}"
+        self.uses[called] = f"_{called}{', True' * (id(step) in self._watched)}"
         self.steps.append((step, distribution))
         self._outside.discard(id(step))
         self._names[id(step)] = called
@@ -85,6 +85,9 @@ class Binder:
     def watched(self, step: Step) -> None:
         """Take a step of the text whose reads are watched: the text cannot be compiled then."""
         self._watched.add(id(step))
+        called = self._names.get(id(step))
+        if called is not None:
+            self.uses[called] = f"_{called}, True"
 
     @property
     def wired(self) -> tuple[tuple[Step, str], ...]:

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from septet._host.declare import Step
+from septet._host.guards import watched
 from septet._plan.uncompiled import *  # noqa: F403 - whatever a plan may import, it finds here
 from septet.errors import InputError
 
@@ -24,8 +25,10 @@ COMPILE: Final = "SEPTET_COMPILE"
 IMPORTS = "from septet._plan.{} import"
 
 
-def use(target: Any) -> Any:  # type: ignore[no-redef]  # in place of the one above
-    """Leave a step or a helper as it is."""
+def use(target: Any, watch: bool = False) -> Any:  # type: ignore[no-redef]  # in its place
+    """Leave a step or a helper as it is; `watch` every read of some steps."""
+    if watch:
+        return watched(target)
     return target.function if isinstance(target, Step) else target
 
 

@@ -45,15 +45,15 @@ def render_text(
 ) -> str:
     """Render a plan; names that its body does not use are neither imported nor defined.
 
-    `imports` maps modules to names (``name`` or ``name as other``), `uses` a called name to what
-    it is made of, `constants` the names of reasons to their numbers, `arrays` those of the layout
-    to what takes them out of the table an entry is given.
+    `imports` maps modules to names (``name`` or ``name as other``), `uses` a called name to the
+    arguments it is made of, `constants` the names of reasons to their numbers, `arrays` those of
+    the layout to what takes them out of the table an entry is given.
     """
     bare = {**context, "imports": [], "uses": [], "constants": []}
     body = prune(str(_template().render(**bare)).partition(_BODY)[2], arrays)
     words = set(_WORD.findall(body))
     kept = {name: target for name, target in uses.items() if name in words}
-    wanted = words | set(kept.values())
+    wanted = words.union(*(_WORD.findall(each) for each in kept.values()))
     lines = [
         (module, sorted(name for name in names if name.split()[-1] in wanted))
         for module, names in sorted(imports.items())

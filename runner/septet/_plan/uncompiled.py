@@ -12,7 +12,6 @@ import numpy as np
 
 from septet._host.declare import Step
 from septet._host.guards import watched
-from septet._host.reads import is_septets
 from septet._kernel.step import compile_step
 from septet._plan.outside import called_at
 
@@ -27,11 +26,11 @@ WIDTH = 0
 lanes = scatter = rejoin = None
 
 
-def use(target: Any) -> Any:
-    """Compile what can be compiled, leave the rest as it is."""
+def use(target: Any, watch: bool = False) -> Any:
+    """Compile what can be compiled, leave the rest as it is; `watch` every read of some steps."""
     if isinstance(target, Step):
         assert target.function is not None
-        if target.kind in ("feature", "regime") and not is_septets(target):
+        if watch:
             return watched(target)
         return compile_step(target.function) if target.compiled else target.function
     return compile_step(target)
