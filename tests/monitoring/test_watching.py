@@ -59,7 +59,6 @@ class OddMonitor:
             "none": None,
             "text": ["fine"],
             "verdict": [Reading(last, "", 1.0, 1.0, "bad", 1)],  # type: ignore[arg-type]
-            "retrain": [Reading(last, "", 1.0, 1.0, "retrain", 1)],
             "symbol": [Reading(last, "", 1.0, 1.0, "ok", 1, "C/USD")],
             "early": [Reading(first - 1, "", 1.0, 1.0, "ok", 1)],
             "late": [Reading(last + 1, "", 1.0, 1.0, "ok", 1)],
@@ -142,8 +141,7 @@ def test_a_shorter_run_reads_the_same_up_to_its_end(tmp_path: Path) -> None:
         ("unknown", "failed: KeyError: 'unknown'"),
         ("none", "failed: TypeError"),
         ("text", "returned 'fine', expected a Reading"),
-        ("verdict", "gave the verdict 'bad', expected one of ok, warn, block, halt"),
-        ("retrain", "expected one of ok, warn, block, halt: a model is asked for by its own"),
+        ("verdict", "gave the verdict 'bad', expected one of ok, warn, block, retrain, halt"),
         ("symbol", "read the symbol 'C/USD', which is not in the universe"),
         ("early", "outside the times of the run"),
         ("late", "outside the times of the run"),

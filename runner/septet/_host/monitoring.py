@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 __all__ = [
     "FillRows", "MONITOR_VERDICTS", "Monitor", "Reading", "RunView", "TradeRows", "Verdict",
@@ -20,10 +20,10 @@ Verdict = Literal["ok", "warn", "block", "retrain", "halt"]
 """What a reading says: nothing, look here, no entries for now, learn again, stop.
 
 ``block`` holds until the monitor reads the same metric and symbol without it, ``halt`` until a
-person resumes the run. ``retrain`` is for the model's own health (`monitoring.model`); a monitor
-that gives it is refused.
+person resumes the run. ``retrain`` three times running asks for a model out of schedule, with
+`training: {on_drift: true}`.
 """
-MONITOR_VERDICTS = ("ok", "warn", "block", "halt")
+MONITOR_VERDICTS: tuple[str, ...] = get_args(Verdict)
 """What a reading of a monitor may say."""
 
 

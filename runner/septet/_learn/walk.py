@@ -251,6 +251,8 @@ def walk_forward(
     start_ns: int | None = None,
     drift: Drift | None = None,
     progress: Progress | None = None,
+    asked: Sequence[int] = (),
+    fitted: dict[int, WalkModel] | None = None,
 ) -> Walk:
     """Train on schedule and judge every row out of sample.
 
@@ -270,6 +272,10 @@ def walk_forward(
         Consulted when the rule says `on_drift`.
     progress : callable, optional
         Called with windows done, windows planned, and a text.
+    asked : sequence of int
+        Further times with a model out of schedule, which monitors of the run asked for.
+    fitted : dict, optional
+        Models by their times that an earlier walk over the same rows has fitted; grows.
 
     Raises
     ------
@@ -282,28 +288,29 @@ def walk_forward(
     last = int(dataset.time_ns[-1])
     # the first window is whole: no model learns from less than `train` because data begins there
     times = training_times(rule, int(dataset.time_ns[0]) + rule.train_ns, last, start_ns)
-    queue, total, cause = list(times), len(times), "schedule"
+    queue = sorted([*((each, "schedule") for each in times), *((each, "drift") for each in asked)])
+    total, known = len(queue), {} if fitted is None else fitted
     while queue:
-        moment = queue.pop(0)
+        moment, cause = queue.pop(0)
         if progress is not None:
             progress(len(models), total, f"training {trainer.name}")
         number = len(models)
-        model = fit_window(
-            dataset, trainer, labels, rule,
-            seed=seed, trained_to_ns=moment, number=number, cause=cause,
-        )  # fmt: skip
+        if moment not in known:
+            known[moment] = fit_window(
+                dataset, trainer, labels, rule, seed=seed, trained_to_ns=moment
+            )
+        model = replace(known[moment], number=number, cause=cause)
         if models:
             models[-1] = replace(models[-1], until_ns=model.ready_ns)
-        until_ns = queue[0] + rule.ready_after_ns if queue else NEVER_NS
+        until_ns = queue[0][0] + rule.ready_after_ns if queue else NEVER_NS
         models.append(replace(model, until_ns=until_ns))
         board.judge(len(models) - 1, models[-1])
-        cause = "schedule"
         if rule.on_drift and drift is not None and model.model is not None:
-            until = queue[0] if queue else last
+            until = queue[0][0] if queue else last
             again = drift.first_retrain(board.walk(models, start_ns), model.ready_ns, until)
             if again is not None:
-                queue.insert(0, again)
-                total, cause = total + 1, "drift"
+                queue.insert(0, (again, "drift"))
+                total += 1
     if progress is not None:
         progress(total, total, f"trained {trainer.name}")
     if not any(each.model is not None for each in models):

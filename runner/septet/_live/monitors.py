@@ -18,8 +18,8 @@ from septet._kernel import layout
 from septet._learn.running import ModelFacts, RunningHealth
 from septet._learn.walk import OK
 from septet._live.models import Models
-from septet._shell.acts import Act
-from septet._shell.monitors import MODEL, RunMonitors
+from septet._shell.acts import MODEL, Act
+from septet._shell.monitors import RunMonitors
 from septet._shell.record import Floats, Ints, Record
 from septet._shell.watching import build_watchers
 
@@ -108,11 +108,14 @@ class LiveMonitors:
     def after(self, t: int, LI: Ints, LF: Floats) -> Change:
         """Let the monitors of the file read what has happened before a time."""
         self.monitors.record.log(LI, LF)
-        found = self.monitors.read(int(self._engine().window.arrays["T"][layout.KNOWN, t]))
+        time_ns = int(self._engine().window.arrays["T"][layout.KNOWN, t])
+        found = self.monitors.read(time_ns)
         said = self._said
         said.readings += found.readings
         said.acts += found.acts
         said.failed += found.failed
+        if found.asks and said.drift_ns is None:
+            said.drift_ns = time_ns
         return found.change
 
     # ------------------------------------------------------------------ what the core says
@@ -131,6 +134,7 @@ class LiveMonitors:
         """Remember why a model was asked for; until it is there, drift that asked is not read."""
         self._causes[command.number] = command.cause
         if command.cause == "drift":
+            self.monitors.acts.retrained()
             self._model(command.number, command.trained_to_ns, None)
 
     def model(self, event: m.ModelReady | m.ModelFailed) -> None:

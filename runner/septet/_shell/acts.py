@@ -2,6 +2,7 @@
 
 A reading ``halt`` blocks entries and cancels those that work, until a person resumes the run. A
 reading ``block`` blocks entries until the monitor reads the same metric and symbol without it.
+Three readings ``retrain`` running, of one metric and symbol, ask for a model.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ import msgspec
 
 from septet._host.monitoring import Reading
 
-__all__ = ["HALT_LIFTS", "Act", "Acts", "rule_of"]
+__all__ = ["HALT_LIFTS", "MODEL", "Act", "Acts", "rule_of"]
 
 HALT_LIFTS: Final = "manual"
+RUNNING: Final = 3
+"""So many verdicts running ask for a model."""
+MODEL: Final = "model"
+"""Name of the block whose readings are a model's health."""
 BLOCK_LIFTS: Final = "the monitor reads no alarm"
 
 
@@ -62,16 +67,40 @@ class Acts:
     def __init__(self) -> None:
         self.halted: list[str] = []
         self._blocking: dict[str, list[tuple[str, str]]] = {}
+        self._running: dict[str, int] = {}
+        self.asks = False
+        """Whether a monitor has asked for a model since `take_asks`."""
 
     def take(self, name: str, readings: Sequence[Reading]) -> list[Act]:
         """Take in readings of one monitor, in order of time; return what changes."""
         found = []
         for each in readings:
+            self._count(name, each)
             if each.verdict == "halt" and (rule := rule_of(name)) not in self.halted:
                 self.halted.append(rule)
                 found.append(Act(rule, True, each))
             found += self._block(name, each)
         return found
+
+    def _count(self, name: str, each: Reading) -> None:
+        """Count verdicts of `retrain`; the health of a model counts its own."""
+        if name == MODEL:
+            return
+        key = f"{name} {each.metric} {each.symbol}"
+        if each.verdict != "retrain":
+            self._running.pop(key, None)
+            return
+        self._running[key] = self._running.get(key, 0) + 1
+        self.asks = self.asks or self._running[key] >= RUNNING
+
+    def take_asks(self) -> bool:
+        """Return whether a model was asked for since the last call."""
+        asks, self.asks = self.asks, False
+        return asks
+
+    def retrained(self) -> None:
+        """Count anew: a model is fitted."""
+        self._running.clear()
 
     def _block(self, name: str, each: Reading) -> list[Act]:
         rule, key = rule_of(name, blocks=True), (each.metric, each.symbol)
@@ -91,10 +120,10 @@ class Acts:
 
     def kept(self) -> Any:
         """Everything that is remembered, as plain data."""
-        return [self.halted, self._blocking]
+        return [self.halted, self._blocking, self._running]
 
     def restore(self, kept: Any) -> None:
         """Go on from what was kept."""
-        self.halted, blocking = kept
+        self.halted, blocking, self._running = kept
         kind = dict[str, list[tuple[str, str]]]
         self._blocking = msgspec.convert(blocking, kind)

@@ -22,6 +22,7 @@ from septet._shell import project
 from septet._shell.acts import Act
 from septet._shell.learning import Learned, health_of, learn_walk, move_first
 from septet._shell.plain_first import choose_plain, plain_bars, ran_plain_first
+from septet._shell.retraining import retrains_of
 from septet._shell.session import Say, Session, open_session
 from septet._shell.value_ranges import outside_notes, outside_of
 from septet._shell.watched import halts_with, trade_watched
@@ -162,7 +163,9 @@ def run_batch(
             learned = learn_walk(session, batch.F, progress)
             training = time.perf_counter() - paused
             move_first(session, learned)
-        acts = trade_watched(session, batch, watchers, health_of(learned))
+        retrains = retrains_of(session, batch.F, learned) if watchers else None
+        acts = trade_watched(session, batch, watchers, health_of(learned), retrains)
+        learned = learned if retrains is None else retrains.learned
     rows = int(state.C[layout.LOG])
     outcome = project.Outcome(batch.LI[:rows], batch.LF[:rows], batch.F, batch.D, batch.G, state)
     return project.Ran(outcome, learned, time.perf_counter() - began - training, acts)

@@ -12,6 +12,7 @@ import numpy as np
 from septet._core.engine import Engine, Frames, Window
 from septet._core.events import Barrier
 from septet._core.state import State
+from septet._host.monitoring import Reading
 from septet._kernel import layout
 from septet._kernel.frames import FRAME_ROWS
 from septet._plan.plan import Plan
@@ -25,6 +26,7 @@ from septet._shell.learning import (
 )
 from septet._shell.monitors import EventMonitors, RunMonitors
 from septet._shell.record import Record
+from septet._shell.retraining import Retrains, retrains_of
 from septet._shell.session import Session
 from septet._shell.tape import FUNDING_BEFORE
 from septet._shell.watching import Watcher
@@ -72,12 +74,17 @@ def window_of(plan: Plan, state: State, *, spare: int | None = None) -> Window:
 
 
 def make_engine(
-    session: Session, learned: Learned | None, drain: Any = None, *, spare: int | None = None
+    session: Session,
+    learned: Learned | None,
+    drain: Any = None,
+    *,
+    spare: int | None = None,
+    retrains: Retrains | None = None,
 ) -> Engine:
     """Return an engine with a window as long as the strategy's memory.
 
     `spare` is the room beyond what must stay: how many bars come in before the window slides
-    (at least 8).
+    (at least 8). With `retrains` the models in force are those of its walk as it grows.
     """
     plan = session.plan
     assembly = plan.assembly
@@ -85,7 +92,7 @@ def make_engine(
     window = window_of(plan, state, spare=spare)
     judge, inputs = None, []
     if learned is not None:
-        judge = learned.walk.predict_row
+        judge = learned.walk.predict_row if retrains is None else retrains.judge
         graph, rows_of = assembly.graph, assembly.rows.f
         inputs = [
             rows_of[graph.named[name].node, graph.named[name].output]
@@ -105,6 +112,7 @@ def run_events(
     are read at every decision time, as in paper and live.
     """
     learned: Learned | None = None
+    retrains: Retrains | None = None
     if session.strategy.model is not None:
         from septet._core.batch import Batch
 
@@ -112,6 +120,7 @@ def run_events(
         batch.observe(0, session.tape.times)
         learned = learn_walk(session, batch.F, progress)
         move_first(session, learned)
+        retrains = retrains_of(session, batch.F, learned) if watchers else None
     tape = session.tape
     count, rows = len(session.market.symbols), session.plan.rows
     kept = {
@@ -126,8 +135,8 @@ def run_events(
             place[:, first : first + values.shape[1]] = values
 
     began = time.perf_counter()
-    engine = make_engine(session, learned, drain)
-    monitors = _monitors_of(session, engine, learned, watchers)
+    engine = make_engine(session, learned, drain, retrains=retrains)
+    monitors = _monitors_of(session, engine, learned, watchers, retrains)
     for event in barriers(session):
         engine.handle(event, monitors)
         if monitors is not None and watchers and event.decides:
@@ -135,11 +144,16 @@ def run_events(
     engine.window.flush(drain)
     seconds = time.perf_counter() - began
     outcome = project.Outcome(*engine.log, kept["F"], kept["D"], kept["G"], engine.state)
+    learned = learned if retrains is None else retrains.learned
     return project.Ran(outcome, learned, seconds, monitors.acts if monitors is not None else ())
 
 
 def _monitors_of(
-    session: Session, engine: Engine, learned: Learned | None, watchers: Sequence[Watcher]
+    session: Session,
+    engine: Engine,
+    learned: Learned | None,
+    watchers: Sequence[Watcher],
+    retrains: Retrains | None,
 ) -> EventMonitors | None:
     """Return the monitors of a run; None where nothing can act."""
     health = health_of(learned)
@@ -149,6 +163,15 @@ def _monitors_of(
     record = Record(session.market.symbols, session.strategy.universe.bar, scale)
     alarm = session.strategy.monitoring.fills.slippage_alarm
     monitors = RunMonitors(watchers, record, alarm, raises=True)
+    known = session.tape.T[layout.KNOWN]
+
+    def retrain(time_ns: int) -> Sequence[Reading] | None:
+        t = int(np.searchsorted(known, time_ns))
+        if retrains is None or not retrains.is_due(t):
+            return None
+        retrains.ask(t)
+        return retrains.health
+
     return EventMonitors(
-        monitors, health, lambda t: int(engine.window.arrays["T"][layout.KNOWN, t])
+        monitors, health, lambda t: int(engine.window.arrays["T"][layout.KNOWN, t]), retrain
     )

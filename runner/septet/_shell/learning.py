@@ -79,8 +79,18 @@ def features(loaded: Any, market: Any = None) -> Any:
     return dataset_of(session, ran_plain_first(session, observed))
 
 
-def learn_walk(session: Session, F: np.ndarray, progress: Any = None) -> Learned:
-    """Fit and judge out of sample, as the file's `model:` block says, and write `up` into F."""
+def learn_walk(
+    session: Session,
+    F: np.ndarray,
+    progress: Any = None,
+    *,
+    asked: Sequence[int] = (),
+    fitted: dict[int, Any] | None = None,
+) -> Learned:
+    """Fit and judge out of sample, as the file's `model:` block says, and write `up` into F.
+
+    `asked` and `fitted` are those of `septet._learn.walk_forward`.
+    """
     strategy = session.strategy
     block = strategy.model
     bar_ns = strategy.universe.bar
@@ -88,13 +98,13 @@ def learn_walk(session: Session, F: np.ndarray, progress: Any = None) -> Learned
     labels = learn.make_labels(dataset, learn.label_rule(block.extra["label"], bar_ns))
     training = block.extra["training"]
     start = int(session.tape.T[layout.KNOWN, session.first])
-    asked = start if strategy.universe.start is not None else None
+    start_ns = start if strategy.universe.start is not None else None
     health_rule = learn.health_rule(strategy.monitoring.model)
     if learn.stored_folder(block) is not None:
         stored = read_stored(session.loaded, dataset.feature_names)
         with placed(session.loaded, *stored_key(block)):
             walk = learn.stored_walk(
-                dataset, stored, start_ns=asked, expire_after_ns=training.expire_after
+                dataset, stored, start_ns=start_ns, expire_after_ns=training.expire_after
             )
     else:
         rule = learn.training_rule(training, bar_ns)
@@ -102,7 +112,7 @@ def learn_walk(session: Session, F: np.ndarray, progress: Any = None) -> Learned
         with placed(session.loaded, "model", "training", "train"):
             walk = learn.walk_forward(
                 dataset, learn.trainer_of(block), labels, rule, seed=strategy.seed,
-                start_ns=asked, drift=drift, progress=progress,
+                start_ns=start_ns, drift=drift, progress=progress, asked=asked, fitted=fitted,
             )  # fmt: skip
     row = session.plan.assembly.model_row
     assert row is not None

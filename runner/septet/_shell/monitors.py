@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,24 +17,25 @@ from septet._core.blocks import NOTHING, Change
 from septet._core.events import Curve
 from septet._host.monitoring import Reading
 from septet._learn.fills import METRIC, WINDOW, slippage_rows
-from septet._shell.acts import Act, Acts
+from septet._shell.acts import MODEL, Act, Acts
 from septet._shell.record import Floats, Ints, Record
 from septet._shell.watching import Watcher, watch
 from septet.errors import SeptetError
 
 __all__ = ["MODEL", "EventMonitors", "RunMonitors", "Watched"]
 
-MODEL: Final = "model"
-"""Name of the block whose readings are a model's health."""
-
 
 @dataclass
 class Watched:
-    """What the monitors said at one decision time, and what that changes."""
+    """What the monitors said at one decision time, and what that changes.
+
+    `asks` is whether one of them has asked for a model, three times running.
+    """
 
     readings: list[Reading] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    asks: bool = False
 
     @property
     def change(self) -> Change:
@@ -97,6 +98,7 @@ class RunMonitors:
             for each in follows:
                 self._read(each, view, since_ns, found)
         self._seen, record.read_ns = list(counts), time_ns
+        found.asks = self.acts.take_asks()
         return found
 
     def _read(self, watcher: Watcher, view: Any, since_ns: int, found: Watched) -> None:
@@ -159,8 +161,9 @@ class RunMonitors:
 class EventMonitors:
     """The monitors of a backtest that runs one event at a time: what the engine asks.
 
-    `health` are the readings of the model in order of time, known from the walk; `times` gives
-    the decision time at a cursor, and `curve` the account there.
+    `health` are the readings of the model in order of time, known from the walk; `time_at` gives
+    the decision time at a cursor. `retrain` is told of a time at which monitors ask for a model;
+    it returns the readings of the model from then on, or None where none is fitted.
     """
 
     def __init__(
@@ -168,8 +171,10 @@ class EventMonitors:
         monitors: RunMonitors,
         health: Sequence[Reading],
         time_at: Callable[[int], int],
+        retrain: Callable[[int], Sequence[Reading] | None] = lambda time_ns: None,
     ) -> None:
         self.monitors, self._health, self._time_at = monitors, list(health), time_at
+        self._retrain = retrain
         self._next = 0
         self.acts: list[tuple[int, Act]] = []
 
@@ -188,6 +193,9 @@ class EventMonitors:
         self.monitors.record.log(LI, LF)
         found = self.monitors.read(time_ns)
         self.acts += [(time_ns, each) for each in found.acts]
+        if found.asks and (health := self._retrain(time_ns)) is not None:
+            self._health = list(health)  # up to now they are the same
+            self.monitors.acts.retrained()
         return found.change
 
     def ruled(self, curve: Curve) -> None:

@@ -12,8 +12,10 @@ from septet._core.blocks import cancel_entries, clear_decisions
 from septet._host.monitoring import Reading
 from septet._kernel import layout
 from septet._shell import project
-from septet._shell.acts import Act, Acts
-from septet._shell.monitors import MODEL, Watched
+from septet._shell.acts import MODEL, Act, Acts
+from septet._shell.monitors import Watched
+from septet._shell.record import Ints
+from septet._shell.retraining import Retrains
 from septet._shell.session import Session
 from septet._shell.watching import Watcher, run_view, watch
 from septet._store.result import HaltEvent
@@ -27,7 +29,11 @@ Due = tuple[int, str, Reading]
 
 
 def trade_watched(
-    session: Session, batch: Batch, watchers: Sequence[Watcher], health: Sequence[Reading]
+    session: Session,
+    batch: Batch,
+    watchers: Sequence[Watcher],
+    health: Sequence[Reading],
+    retrains: Retrains | None = None,
 ) -> list[tuple[int, Act]]:
     """Trade from the first decision to the end; return what monitors did, and when.
 
@@ -35,7 +41,7 @@ def trade_watched(
     before a reading stands, and only what comes after it is traded again.
     """
     known, last = session.tape.T[layout.KNOWN], session.tape.times
-    of_model = [(int(np.searchsorted(known, each.time_ns)), MODEL, each) for each in health]
+    of_model = _of_model(known, health)
     state, acts, done = batch.state, Acts(), list[tuple[int, Act]]()
     at, span = session.first, last if not watchers else _SPAN
     while at < last:
@@ -44,7 +50,7 @@ def trade_watched(
         if watchers:
             batch.trade(at, stop)
         due = [*of_model, *_due(session, batch, watchers, stop)]
-        turn, found = _first(due, at, stop, acts)
+        turn, found = _first(due, at, stop, acts, retrains)
         if turn is None or found is None:
             if not watchers:
                 batch.trade(at, stop)
@@ -54,6 +60,10 @@ def trade_watched(
             array[:] = values
         batch.trade(at, turn)
         clear_decisions(batch.plan, batch.arrays, turn)
+        if found.asks and retrains is not None:
+            retrains.ask(turn)
+            acts.retrained()
+            of_model = _of_model(known, retrains.health)
         change = found.change
         state.C[layout.BLOCKED] += change.blocks
         batch.trade(turn, turn + 1)
@@ -62,6 +72,10 @@ def trade_watched(
         done += [(int(known[turn]), each) for each in found.acts]
         at, span = turn + 1, max(_SPAN, 2 * (turn - at))
     return done
+
+
+def _of_model(known: Ints, health: Sequence[Reading]) -> list[Due]:
+    return [(int(np.searchsorted(known, each.time_ns)), MODEL, each) for each in health]
 
 
 def _due(session: Session, batch: Batch, watchers: Sequence[Watcher], stop: int) -> list[Due]:
@@ -84,7 +98,9 @@ def _due(session: Session, batch: Batch, watchers: Sequence[Watcher], stop: int)
     return found
 
 
-def _first(due: Sequence[Due], at: int, stop: int, acts: Acts) -> tuple[int | None, Watched | None]:
+def _first(
+    due: Sequence[Due], at: int, stop: int, acts: Acts, retrains: Retrains | None
+) -> tuple[int | None, Watched | None]:
     """Let readings act in order, up to the first time at which one does."""
     ordered = sorted((each for each in due if at <= each[0] < stop), key=lambda each: each[0])
     place = 0
@@ -96,7 +112,9 @@ def _first(due: Sequence[Due], at: int, stop: int, acts: Acts) -> tuple[int | No
         found = Watched()
         for name, readings in group.items():
             found.acts += acts.take(name, readings)
-        if found.acts:
+        asks = acts.take_asks()
+        found.asks = asks and retrains is not None and retrains.is_due(turn)
+        if found.acts or found.asks:
             return turn, found
     return None, None
 

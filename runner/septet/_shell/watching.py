@@ -140,8 +140,6 @@ def _checked(watcher: Watcher, reading: Reading, run: RunView) -> Reading:
         raise watcher.failed(f"returned {reading!r}, expected a Reading")
     if reading.verdict not in MONITOR_VERDICTS:
         expected = ", ".join(MONITOR_VERDICTS)
-        if reading.verdict == "retrain":
-            expected += ": a model is asked for by its own health (monitoring.model)"
         raise watcher.failed(f"gave the verdict {reading.verdict!r}, expected one of {expected}")
     if reading.symbol and reading.symbol not in run.symbols:
         raise watcher.failed(f"read the symbol {reading.symbol!r}, which is not in the universe")

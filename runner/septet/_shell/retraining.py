@@ -1,0 +1,70 @@
+"""Models of a backtest that its monitors ask for, out of schedule: as a live run fits them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from septet import _learn as learn
+from septet._host.monitoring import Reading
+from septet._kernel import layout
+from septet._shell.learning import Learned, health_of, learn_walk
+from septet._shell.record import Floats
+from septet._shell.session import Session
+
+__all__ = ["Retrains", "retrains_of"]
+
+
+class Retrains:
+    """The walk of a backtest, which grows by the models that monitors ask for.
+
+    What was decided before a request stays as it was: the model has data up to the decision time
+    at which it was asked for, and decides after that.
+    """
+
+    def __init__(self, session: Session, F: np.ndarray, learned: Learned) -> None:
+        """Begin with the walk of the schedule; F holds the features and the predictions."""
+        self._session, self._F, self.learned = session, F, learned
+        self._known = session.tape.T[layout.KNOWN]
+        self._asked: list[int] = []
+        self._fitted = {each.trained_to_ns: each for each in learned.walk.models}
+
+    @property
+    def health(self) -> Sequence[Reading]:
+        """Readings of the models, in order of time."""
+        return health_of(self.learned)
+
+    def judge(self, time_ns: int, vector: Floats) -> tuple[float, int]:
+        """Probability up of a feature vector by the model in force, and the model's state."""
+        found: tuple[float, int] = self.learned.walk.predict_row(time_ns, vector)
+        return found
+
+    def is_due(self, t: int) -> bool:
+        """Whether a request at the cursor of a decision time gets a model.
+
+        None is asked for while the newest window has not given a model that decides, and where
+        the schedule, or the model's own health, asks at that time anyway.
+        """
+        now_ns, before_ns = int(self._known[t]), int(self._known[t - 1]) if t else -1
+        models = [each for each in self.learned.walk.models if each.trained_to_ns <= now_ns]
+        if not models or models[-1].model is None:
+            return False
+        newest = models[-1]
+        return bool(newest.trained_to_ns <= before_ns and now_ns > newest.ready_ns)
+
+    def ask(self, t: int) -> None:
+        """Fit the model with data up to a decision time, and judge the rows after it again."""
+        self._asked.append(int(self._known[t]))
+        self.learned = learn_walk(
+            self._session, self._F, asked=self._asked, fitted=self._fitted
+        )  # fmt: skip
+
+
+def retrains_of(session: Session, F: np.ndarray, learned: Learned | None) -> Retrains | None:
+    """Return who fits what monitors ask for; None where the file has nothing to fit again."""
+    block: Any = session.strategy.model
+    if learned is None or learn.stored_folder(block) is not None:
+        return None
+    return Retrains(session, F, learned) if block.extra["training"].on_drift else None
