@@ -30,7 +30,6 @@ from septet._store.tables import frames_of
 from septet.cli import cli
 from septet.errors import ConfigError, ModelError
 from tests.live.feeds import HOUR_NS, MARKET_NS, World
-from tests.live.plainly import compile_nothing
 from tests.live.test_monitoring import LEARNS, Runner, _before_last
 
 WALKS = "training: {train: 15d, step: 31d, min_rows: 100, min_class: 10, on_drift: true}"
@@ -60,7 +59,7 @@ def _train(folder: Path, text: str, bars: int = 550) -> Path:
 
 @pytest.fixture(autouse=True)
 def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    compile_nothing(monkeypatch)
+    monkeypatch.setenv("SEPTET_COMPILE", "never")
 
 
 def test_paper_decides_what_the_backtest_decides(tmp_path: Path) -> None:

@@ -26,7 +26,6 @@ from septet._shell.session import open_session
 from septet._store.tables import frames_of
 from septet.plugin import Component, Config, Reading, RunView, hookimpl, monitor
 from septet_plugins import manifest
-from tests.live.plainly import compile_nothing
 from tests.live.test_monitoring import LEARNS, Runner
 
 HOUR = 3_600 * 10**9
@@ -80,7 +79,7 @@ def _host() -> Host:
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compile nothing, and find the package of this file wherever a file is opened again."""
-    compile_nothing(monkeypatch)
+    monkeypatch.setenv("SEPTET_COMPILE", "never")
     again = partial(reopen, host=_host())
     monkeypatch.setattr(replaying, "reopen", again)
     monkeypatch.setattr(sys.modules["septet._config.load"], "reopen", again)

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -290,20 +291,15 @@ def walk_forward(
     times = training_times(rule, int(dataset.time_ns[0]) + rule.train_ns, last, start_ns)
     queue = sorted([*((each, "schedule") for each in times), *((each, "drift") for each in asked)])
     total, known = len(queue), {} if fitted is None else fitted
+    fit = partial(fit_window, dataset, trainer, labels, rule, seed=seed)
     while queue:
         moment, cause = queue.pop(0)
         if progress is not None:
             progress(len(models), total, f"training {trainer.name}")
-        number = len(models)
         if moment not in known:
-            known[moment] = fit_window(
-                dataset, trainer, labels, rule, seed=seed, trained_to_ns=moment
-            )
-        model = replace(known[moment], number=number, cause=cause)
-        if models:
-            models[-1] = replace(models[-1], until_ns=model.ready_ns)
-        until_ns = queue[0][0] + rule.ready_after_ns if queue else NEVER_NS
-        models.append(replace(model, until_ns=until_ns))
+            known[moment] = fit(trained_to_ns=moment)
+        model = replace(known[moment], number=len(models), cause=cause)
+        _append(models, model, queue[0][0] + rule.ready_after_ns if queue else NEVER_NS)
         board.judge(len(models) - 1, models[-1])
         if rule.on_drift and drift is not None and model.model is not None:
             until = queue[0][0] if queue else last
@@ -316,6 +312,13 @@ def walk_forward(
     if not any(each.model is not None for each in models):
         raise _untrained(rule, models)
     return board.walk(models, start_ns)
+
+
+def _append(models: list[WalkModel], model: WalkModel, until_ns: int) -> None:
+    """Let a model follow the one before it, until the next decides."""
+    if models:
+        models[-1] = replace(models[-1], until_ns=model.ready_ns)
+    models.append(replace(model, until_ns=until_ns))
 
 
 def _untrained(rule: TrainingRule, models: Sequence[WalkModel]) -> RunError:

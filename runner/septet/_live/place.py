@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from septet._files import insist_no_links, open_regular
+from septet._journal.lease import RUN_LOCK
 from septet._journal.reader import Reader
 from septet._store.run import folder_name
 from septet.errors import InputError, SeptetError
@@ -74,7 +75,8 @@ class Place:
         """Leave nothing of a new run that never began: the next start is the first one."""
         if self.fresh and not self.journal.exists():
             with contextlib.suppress(OSError):  # something else is in it: then it stays
-                (self.folder / "log.jsonl").unlink(missing_ok=True)
+                for name in ("log.jsonl", RUN_LOCK):
+                    (self.folder / name).unlink(missing_ok=True)
                 self.folder.rmdir()
 
 
