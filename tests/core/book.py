@@ -70,6 +70,7 @@ class Position:
     entered: float = 0.0
     left: float = 0.0
     closed: int = 0
+    cost: float = 0.0
     funding: float = 0.0
     liquidation: float = 0.0
     slippage: float = 0.0
@@ -197,6 +198,7 @@ class Account:
         if way == p.side:
             p.average = (p.average * abs(before) + price * abs(got)) / abs(p.units)
             p.entered += abs(got) / self.scale * price
+            p.cost += abs(got) / self.scale * price
             p.fees += fee
             p.slippage += slippage
             return
@@ -212,7 +214,7 @@ class Account:
             self._begin(p, way, p.units, price, now, inside)
             p.fees, p.slippage = fee * (1.0 - share), slippage * (1.0 - share)
         elif abs(p.units) < self.lot:
-            self._finish(k, p, now, reason)
+            self._finish(k, p, now, "reversal" if reason == "entry" else reason)
 
     def _begin(
         self, p: Position, side: int, units: int, price: float, now: int, inside: bool
@@ -222,12 +224,15 @@ class Account:
         p.held, p.inside = 0, inside
         p.gross, p.left, p.closed, p.funding, p.liquidation = 0.0, 0.0, 0, 0.0, 0.0
         p.entered = abs(units) / self.scale * price
+        p.cost = abs(p.units) / self.scale * price  # dust that was there joins at this price
 
     def _finish(self, k: int, p: Position, now: int, reason: str) -> None:
         quantity = p.closed / self.scale
         pnl = p.gross - p.fees - p.funding - p.liquidation
         costs = (p.fees, p.funding, p.liquidation, p.slippage)
-        prices = (p.average, now, p.left / quantity)
+        kept = abs(p.units) if p.units * p.side > 0 else 0  # below a lot: it stays at its cost
+        entry = (p.cost - kept / self.scale * p.average) / quantity
+        prices = (entry, now, p.left / quantity)
         self.trades.append((k, p.side, p.trade_ns, *prices, quantity, pnl, *costs, reason))
         self.losses = self.losses + 1 if pnl < 0.0 else 0
         self.last_return, self.just_closed = pnl / p.entered, True

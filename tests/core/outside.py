@@ -127,7 +127,7 @@ def follow(engine: ExternalEngine, deeds: Sequence[Deed], cash: int) -> Iterator
     """Tell an engine what the simulator did, as a venue would."""
     for deed in deeds:
         working = engine.working(deed.k)
-        if deed.kind == layout.ORDER:  # a stop has been triggered
+        if deed.kind == layout.ORDER and deed.code != layout.MARKET:  # a stop has been triggered
             yield engine.trigger(deed.k, deed.reason, deed.time_ns)
         elif deed.kind == layout.FILL:
             assert working is not None

@@ -162,6 +162,7 @@ class Reference(Stops):
             position.inside = False
             position.held += 1
             self.account.fund(k, int(bars.open_ns[i]), now, close)
+        position.mark = close
         order = book.orders[k]
         if order is not None and not order.reduces and bars.open_ns[i] >= order.active_ns:
             if not self.sources[k][i]:
@@ -173,19 +174,13 @@ class Reference(Stops):
             position.disarm_left -= 1
             if position.disarm_left <= 0:
                 position.disarmed = 0
-        position.mark = close
 
     def _expire(self, k: int, reason: str, now: int) -> None:
-        """End an entry; what it would have reduced goes on, at the market."""
+        """End an entry; what it would have closed an exit closes, at any open from then on."""
         order, position = self.account.orders[k], self.account.positions[k]
-        if order.units * position.units < 0:
-            closing = min(abs(order.units), abs(position.units))
-            if self.account.may_send(closing, position.mark):
-                order.units = closing if order.units > 0 else -closing
-                order.reduces, order.kind = True, "market"
-                return
-            position.owed = "opposite"
         self.account.end(k, "expired", reason, now)
+        if order.units * position.units < 0:
+            self._exit(k, "reversal", now, order.active_ns)
 
     def _cost(self, side: float, price: float) -> float:
         return rounded(price * (1.0 + side * self.s.slippage), side, self.s.tick)
@@ -440,7 +435,7 @@ class Reference(Stops):
             why = "time_limit"
         return why
 
-    def _exit(self, k: int, reason: str, now: int) -> None:
+    def _exit(self, k: int, reason: str, now: int, active_ns: int | None = None) -> None:
         book, position = self.account, self.account.positions[k]
         units = floor_lots(abs(position.units), book.lot)
         order = book.orders[k]
@@ -455,7 +450,8 @@ class Reference(Stops):
         elif units:
             position.owed = ""
             way = -1 if position.units > 0 else 1
-            self._place(k, "market", way * units, reason, now, True, price=position.mark)
+            price = position.mark
+            self._place(k, "market", way * units, reason, now, True, NAN, NAN, price, active_ns)
 
     # ------------------------------------------------------------------ 8: entries
 

@@ -150,7 +150,7 @@ def test_a_flip_that_expires_still_closes(bars):
     found = [desk.step() for _ in range(bars)][-1]
     assert desk.ends(found)[0] == (flip.order, EXPIRED, "unfilled")
     exit_ = placed(found)[0]
-    assert (exit_.units, desk.why(exit_)) == (-ONE, "opposite")
+    assert (exit_.units, desk.why(exit_)) == (-ONE, "reversal")
 
 
 def test_a_position_of_others_is_adopted_at_its_price():

@@ -1,4 +1,4 @@
-"""Every equity row, trade and fill of drawn runs, worked out again from the fills alone.
+"""Every equity row, order, trade and fill of drawn runs, worked out again from the fills alone.
 
 Nothing of the ledger is used: fills come from the table that a run stores, sums are exact
 fractions, and funding is counted from the bars by the sentence of the documents.
@@ -7,9 +7,6 @@ fractions, and funding is counted from the bars by the sentence of the documents
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -19,98 +16,45 @@ from hypothesis import strategies as st
 
 from septet._core.books import check_books, unexplained
 from septet._kernel import layout
-from septet._shell.project import Outcome, fills_of, trades_of
+from septet._shell.project import Outcome, fills_of, orders_of, trades_of
+from septet._shell.session import Session
 from septet.errors import ConfigError, RunError
 from tests.core import draws
-from tests.core.settings import HOUR, Bars, Settings
-from tests.core.world import Ran, session_of, steps
+from tests.core.paths import Left, begin, by_events, finish, plainly, stretch
+from tests.core.same import assert_same
+from tests.core.settings import Bars, Settings, walk
+from tests.core.world import session_of, steps
+from tests.fidelity.audit import Audit, Round
 from tests.scale import examples
 
-EXAMPLES = 15
+EXAMPLES = 8
 SHARE = 1e-9
+LIQUIDATED: dict[str, Any] = {
+    "spot": False, "leverage": 10.0, "maintenance": 0.05, "amount": 0.9,
+    "sizing": "fixed_fraction", "limits": {"position": 3.0},
+}  # fmt: skip
 KINDS: dict[str, dict[str, Any]] = {
     "spot": {"spot": True},
     "perpetual": {"spot": False},
     "small orders on spot": {"spot": True, "min_notional": 800.0, "participation": 0.01},
     "small orders of a perpetual": {"spot": False, "min_notional": 800.0, "participation": 0.1},
     "fees in what is bought": {"spot": True, "received": True, "lot": 0.1, "taker": 0.01},
-    "liquidations": {"spot": False, "leverage": 10.0, "maintenance": 0.05, "amount": 0.9,
-                     "sizing": "fixed_fraction", "limits": {"position": 3.0}},
+    "resizes": {"spot": True, "band": 0.02, "received": False, "exit_back": 3, "long_back": 1,
+                "sizing": "fixed_fraction", "amount": 0.5, "order": "market"},
+    "flips and resizes": {"spot": False, "band": 0.02, "participation": 0.01, "exit_back": 0,
+                          "short_back": 2, "opposite": True, "funding": 0.001, "leverage": 3.0},
+    "liquidations": LIQUIDATED,
 }  # fmt: skip
 
 
-@dataclass
-class Audit:
-    """An account that knows of fills and bars alone."""
-
-    s: Settings
-    bars: list[Bars]
-    cash: Fraction = Fraction(0)
-    funding: Fraction = Fraction(0)
-    fees: Fraction = Fraction(0)
-    liquidation: Fraction = Fraction(0)
-    held: list[Fraction] = field(default_factory=list)
-    marks: list[float] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.cash = Fraction(self.s.capital)
-        self.held = [Fraction(0)] * len(self.bars)
-        self.marks = [0.0] * len(self.bars)
-        self.at = [{int(o) + HOUR: i for i, o in enumerate(b.open_ns)} for b in self.bars]
-
-    def fund(self, k: int, after: int, until: int) -> None:
-        """Charge the instants after one time and up to another."""
-        every = self.s.funding_every
-        count = max(0, until // every - after // every)
-        if self.s.spot or not count:
-            return
-        paid = self.held[k] * Fraction(self.marks[k]) * Fraction(self.s.funding) * count
-        self.cash -= paid
-        self.funding += paid
-
-    def fill(self, k: int, row: dict[str, Any]) -> None:
-        """Book one row of the table of fills."""
-        side = 1 if row["side"] == "buy" else -1
-        quantity, fee = Fraction(row["quantity"]), Fraction(row["fee"])
-        price, charge = Fraction(row["price"]), Fraction(row["liquidation"])
-        self.held[k] += side * quantity
-        self.cash -= side * quantity * price + charge
-        self.liquidation += charge
-        if row["fee_currency"] == "USDT":
-            self.cash -= fee
-            self.fees += fee
-        else:
-            self.held[k] -= fee
-            self.fees += fee * price
-
-    def step(self, before: int, now: int, rows: list[tuple[int, dict[str, Any]]]) -> float:
-        """Pass one decision time; return the equity at it."""
-        here = {k: at[now] for k, at in enumerate(self.at) if now in at}
-        for k in range(len(self.bars)):
-            until = int(self.bars[k].open_ns[here[k]]) if k in here else now
-            self.fund(k, before, until)
-        for k, row in rows:
-            self.fill(k, row)
-        for k, i in here.items():
-            self.marks[k] = float(self.bars[k].close[i])
-            self.fund(k, int(self.bars[k].open_ns[i]), now)
-        worth = (held * Fraction(mark) for held, mark in zip(self.held, self.marks, strict=True))
-        return float(self.cash + sum(worth, Fraction(0)))
-
-
-def outcome_of(ran: Ran, begun: int = 0) -> Outcome:
-    whole, parts = ran.log
-    batch = ran.batch
-    return Outcome(whole[begun:], parts[begun:], batch.F, batch.D, batch.G, batch.state)
-
-
-def fill_rows(ran: Ran, begun: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the fills of one step with the number of their symbol."""
-    table = fills_of(ran.session, outcome_of(ran, begun), "sim")
-    names = list(ran.session.market.symbols)
-    columns = {name: list(column) for name, column in table.items()}
-    for n, symbol in enumerate(columns["symbol"]):
-        yield names.index(symbol), {name: column[n] for name, column in columns.items()}
+def fill_rows(session: Session, outcome: Outcome) -> list[tuple[int, dict[str, Any]]]:
+    """Fills with the number of their symbol."""
+    names = list(session.market.symbols)
+    columns = {name: list(each) for name, each in fills_of(session, outcome, "sim").items()}
+    return [
+        (names.index(symbol), {name: column[n] for name, column in columns.items()})
+        for n, symbol in enumerate(columns["symbol"])
+    ]
 
 
 def in_bar(s: Settings, bars: Bars, i: int, price: float) -> bool:
@@ -120,34 +64,51 @@ def in_bar(s: Settings, bars: Bars, i: int, price: float) -> bool:
     return low * (1.0 - 1e-12) <= price <= high * (1.0 + 1e-12)
 
 
+def run_and_audit(session: Session, audit: Audit) -> Left:
+    """Run time by time; check every fill against its bar and every equity row against the fills."""
+    batch, tape, s = begin(plainly(session)), session.tape, audit.s
+    times = tape.T[layout.KNOWN].tolist()
+    for t in range(tape.times):
+        begun = int(batch.state.C[layout.LOG])
+        with np.errstate(all="ignore"):
+            stretch(session, batch, t, t + 1)
+        if t < session.first:
+            continue
+        last = int(batch.state.C[layout.LOG])
+        log = batch.LI[begun:last], batch.LF[begun:last]
+        rows = fill_rows(session, Outcome(*log, batch.F, batch.D, batch.G, batch.state))
+        for k, row in rows:
+            i = int(tape.T[layout.ROW + k, t])
+            assert in_bar(s, audit.bars[k], i, row["price"]), (row, i)
+        expected = audit.step(times[t - 1], times[t], rows)
+        found = float(batch.G[layout.G_EQUITY, t])
+        assert abs(found - expected) <= SHARE * max(s.capital, abs(expected)), times[t]
+    return finish(session, batch, "batch")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.data())
 @settings(max_examples=examples(EXAMPLES))
-def test_fills_alone_explain_every_equity_row_and_every_trade(kind: str, data: Any) -> None:
+def test_fills_alone_explain_every_equity_row_order_and_trade(kind: str, data: Any) -> None:
     s: Settings = data.draw(draws.settings(**KINDS[kind]))
     bars: list[Bars] = data.draw(draws.markets(s, 90))
     try:
         session = session_of(s, bars)
     except ConfigError:  # levels that contradict each other are refused by the file's checks
         reject()
-    audit, ran, times = Audit(s, bars), None, session.tape.T[layout.KNOWN].tolist()
-    for t, ran, begun in steps(session):
-        rows = list(fill_rows(ran, begun))
-        for k, row in rows:
-            i = int(session.tape.T[layout.ROW + k, t])
-            assert in_bar(s, bars[k], i, row["price"]), (row, i)
-        expected = audit.step(times[t - 1], times[t], rows)
-        found = float(ran.batch.G[layout.G_EQUITY, t])
-        assert abs(found - expected) <= SHARE * max(s.capital, abs(expected)), times[t]
-    assert ran is not None
-    trades = trades_of(session, outcome_of(ran))
+    audit = Audit(s, bars)
+    left = run_and_audit(session, audit)
+    assert_same(left, by_events(plainly(session_of(s, bars)), 40))
+    outcome, curve = left.outcome, left.outcome.G[layout.G_EQUITY]
+    trades = trades_of(session, outcome)
     check_trades(s, trades)
-    gained = math.fsum(trades["pnl"]) - (float(ran.batch.G[layout.G_EQUITY, -1]) - s.capital)
-    assert abs(gained) <= SHARE * s.capital * max(
-        1.0, ran.batch.G[layout.G_EQUITY].max() / s.capital
-    )
-    check_books(ran.batch.state, s.capital, trades["pnl"])
-    check_books(ran.batch.state, s.capital)
+    check_orders(s, session, outcome)
+    if not s.received:  # a fee in the base leaves dust, which is part of no trade
+        check_rounds(session, outcome, audit, trades)
+    gained = math.fsum(trades["pnl"]) - (float(curve[-1]) - s.capital)
+    assert abs(gained) <= SHARE * max(s.capital, curve[session.first :].max())
+    check_books(outcome.state, s.capital, trades["pnl"])
+    check_books(outcome.state, s.capital)
     for name in ("fees", "funding", "liquidation"):
         found, expected = math.fsum(trades[name]), float(getattr(audit, name))
         assert math.isclose(found, expected, rel_tol=1e-9, abs_tol=SHARE * s.capital), name
@@ -161,25 +122,64 @@ def check_trades(s: Settings, trades: dict[str, Any]) -> None:
     net = moved - trades["fees"] - trades["funding"] - trades["liquidation"]
     worth = trades["quantity"] * np.maximum(trades["entry_price"], trades["exit_price"])
     for n, reason in enumerate(reasons):
-        if reason in ("open", "dust"):
-            continue  # what was sold of it before is no part of the row
+        assert reason != "entry", n
+        if reason == "dust":
+            continue  # what no trade explains; it has no entry of its own
         assert abs(net[n] - trades["pnl"][n]) <= 1e-9 * max(worth[n], 1.0), (n, reason)
         if reason == "liquidation":
             margin = trades["quantity"][n] * trades["entry_price"][n] / s.leverage
             assert moved[n] - trades["liquidation"][n] >= -margin * (1.0 + 1e-9), n
 
 
+def check_orders(s: Settings, session: Session, outcome: Outcome) -> None:
+    """An order that is filled got all it asked for; one that did not says why."""
+    orders = orders_of(session, outcome)
+    done: dict[str, float] = {}
+    for _, row in fill_rows(session, outcome):
+        done[row["order_id"]] = done.get(row["order_id"], 0.0) + row["quantity"]
+    columns = (orders[name] for name in ("order_id", "quantity", "status", "reason"))
+    for order_id, quantity, status, reason in zip(*map(list, columns), strict=True):
+        missing = quantity - done.get(order_id, 0.0)
+        if status == "filled":
+            assert missing < s.lot * (1.0 + 1e-9), (order_id, missing)
+        elif status in ("expired", "cancelled"):
+            assert missing > 0.0, order_id
+            assert reason not in ("", "entry"), order_id
+
+
+def check_rounds(session: Session, outcome: Outcome, audit: Audit, trades: dict[str, Any]) -> None:
+    """Prices and quantity of each row are the means and the sum of its fills."""
+    names, reasons = list(session.market.symbols), session.plan.assembly.reasons
+    orders = outcome.rows(layout.ORDER)
+    sent = {f"o{n + 1}": reasons[why] for n, why in outcome.LI[orders][:, [3, 5]].tolist()}
+    marked = [each.marked(audit.marks[k]) for k, each in enumerate(audit.rounds)]
+    expected = {
+        k: [*each.closed, *([still] if still else [])]
+        for k, (each, still) in enumerate(zip(audit.rounds, marked, strict=True))
+    }
+    columns = {name: list(column) for name, column in trades.items()}
+    for n, symbol in enumerate(columns["symbol"]):
+        row = {name: column[n] for name, column in columns.items()}
+        if row["exit_reason"] == "dust":
+            assert abs(row["pnl"]) <= SHARE * audit.s.capital
+            continue
+        made: Round = expected[names.index(symbol)].pop(0)
+        assert row["side"] == ("long" if made.side > 0 else "short")
+        assert math.isclose(row["quantity"], float(made.entered), rel_tol=1e-9)
+        assert math.isclose(row["entry_price"], made.entry_price, rel_tol=1e-9)
+        assert math.isclose(row["exit_price"], made.exit_price, rel_tol=1e-9)
+        assert (row["exit_reason"] == "open") == (made.ended_by == "")
+        if made.ended_by:  # an entry of the other side closes a trade as a reversal
+            why = sent[made.ended_by]
+            assert row["exit_reason"] == ("reversal" if why == "entry" else why)
+    assert not any(expected.values())
+
+
 def test_books_that_do_not_add_up_are_refused() -> None:
-    session = session_of(Settings(), data_of_a_walk())
+    session = session_of(Settings(), [walk(3)])
     ran = [each for _, each, _ in steps(session)][-1]
     capital = session.strategy.account.capital
     assert unexplained(ran.batch.state, capital) == 0.0
     ran.batch.state.A[layout.CASH] += 1e-3
     with pytest.raises(RunError, match="the books do not add up"):
         check_books(ran.batch.state, capital)
-
-
-def data_of_a_walk() -> list[Bars]:
-    from tests.core.settings import walk
-
-    return [walk(3)]

@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from septet._kernel.ledger import mean_price
+
 __all__ = ["Instrument", "TradeBook"]
 
+ENTRY: Final = "entry"
 REVERSAL: Final = "reversal"
-"""Why a trade ended that a fill beyond zero has closed."""
+"""Why a trade ended that an entry of the other side has closed, or a fill beyond zero."""
 
 
 @dataclass(slots=True)
@@ -42,6 +45,7 @@ class _Position:
     entry_ns: int = 0
     average: float = math.nan
     closed: float = 0.0
+    closed_average: float = math.nan
     exit_notional: float = 0.0
     gross: float = 0.0
     fees: float = 0.0
@@ -109,7 +113,10 @@ class TradeBook:
         held.fees += fee * share
         held.slippage += slippage * share
         held.exit_notional += closing / scale * price
+        held.closed_average = mean_price(held.closed_average, held.closed, held.average, closing)
         held.closed += closing
+        if reason == ENTRY:
+            reason = REVERSAL
         if after * held.side > 0.0 and abs(after) >= lot:
             return
         fee, slippage, side = fee * (1.0 - share), slippage * (1.0 - share), held.side
@@ -142,8 +149,8 @@ class TradeBook:
         pnl = held.gross - held.fees - held.funding - held.liquidation
         self.rows.append(
             (
-                k, "long" if held.side > 0 else "short", held.entry_ns, held.average, time_ns,
-                held.exit_notional / quantity, quantity, pnl, held.fees, held.funding,
+                k, "long" if held.side > 0 else "short", held.entry_ns, held.closed_average,
+                time_ns, held.exit_notional / quantity, quantity, pnl, held.fees, held.funding,
                 held.liquidation, held.slippage, reason,
             )
         )  # fmt: skip
@@ -152,7 +159,10 @@ class TradeBook:
         held.side, held.average = 0, math.nan
 
     def still_open(self, marks: Mapping[int, float], time_ns: int) -> list[tuple[Any, ...]]:
-        """Open positions at the last close, then what dust made, as the table shows them."""
+        """Open positions at the last close, then what dust made, as the table shows them.
+
+        What is held of a trade counts as closed at the last close.
+        """
         rows, rests = [], []
         for k, held in sorted(self._held.items()):
             scale = self.instruments[k].scale
@@ -160,10 +170,14 @@ class TradeBook:
             if held.side != 0:
                 gross = held.gross + held.units / scale * (mark - held.average)
                 pnl = gross - held.fees - held.funding - held.liquidation
+                units = abs(held.units)
+                entry = mean_price(held.closed_average, held.closed, held.average, units)
+                sold = held.exit_notional / (held.closed / scale) if held.closed else mark
+                left = mean_price(sold, held.closed, mark, units)
                 rows.append(
                     (
-                        k, "long" if held.side > 0 else "short", held.entry_ns, held.average,
-                        time_ns, mark, abs(held.units) / scale, pnl, held.fees, held.funding,
+                        k, "long" if held.side > 0 else "short", held.entry_ns, entry, time_ns,
+                        left, (held.closed + units) / scale, pnl, held.fees, held.funding,
                         held.liquidation, held.slippage, "open",
                     )
                 )  # fmt: skip

@@ -34,10 +34,12 @@ from typing import Final
 
 __all__ = [
     "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "BY_HAND", "B_SLOTS", "CASH",
-    "CERTAIN", "CLOSE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE", "DAY_NOW", "DECISION_PRICE",
+    "CERTAIN", "CLOSE", "CLOSED_AVERAGE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE",
+    "DAY_NOW", "DECISION_PRICE",
     "DEEPEST", "DISARMED", "DISARM_LEFT", "DUE", "DUST_COST", "DUST_FEES", "DUST_FUNDING",
     "DUST_SLIPPAGE",
-    "D_CLIPPED", "D_LATE", "D_REFUSED", "D_ROWS", "D_WISH", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY",
+    "D_CLIPPED", "D_LATE", "D_REFUSED", "D_ROWS", "D_WISH", "ENTRY", "ENTRY_NOTIONAL",
+    "ENTRY_NS", "EQUITY",
     "EXIT_NOTIONAL", "EXPOSED", "FEES", "FILL", "FUNDING", "FUNDING_PAID", "F_CONFIDENCE",
     "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED", "G_CASH", "G_EQUITY", "G_EXPOSURE",
     "G_ROWS", "HALT", "HELD", "HELD_BEFORE", "HIGH", "HIGH_WATER", "HOLDERS", "INTRABAR",
@@ -153,7 +155,8 @@ DUST_FEES: Final = 24  # of fills that opened no trade, as the one that follows
 DUST_SLIPPAGE: Final = 25
 DUST_FUNDING: Final = 26  # due on a position that was closed before it was booked
 HELD_BEFORE: Final = 27  # units at the decision time before, where fills come from outside
-B_SLOTS: Final = 28
+CLOSED_AVERAGE: Final = 28  # mean entry price of the units of the trade that were closed
+B_SLOTS: Final = 29
 # I
 OPEN_SIDE: Final = 0  # side of the open trade, 0 when flat
 ENTRY_NS: Final = 1  # entry fill; or the newest entry into a position below the minimum
@@ -195,7 +198,9 @@ TRADE: Final = 4
 HALT: Final = 5
 LIFT: Final = 6
 FUNDING: Final = 7
-# the reason of a trade that a fill beyond zero has closed; among the reasons of every plan
+# reasons that the ledger knows, among those of every plan: of an entry, and of a trade that the
+# entry of the other side has closed
+ENTRY: Final = 0
 REVERSAL: Final = 20
 # order states in log rows
 STATUS_PARTIAL: Final = 1

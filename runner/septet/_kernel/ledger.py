@@ -12,12 +12,14 @@ from septet._kernel.layout import (
     AVERAGE,
     BARS_LEFT,
     CASH,
+    CLOSED_AVERAGE,
     CLOSED_UNITS,
     DECISION_PRICE,
     DUST_COST,
     DUST_FEES,
     DUST_FUNDING,
     DUST_SLIPPAGE,
+    ENTRY,
     ENTRY_NOTIONAL,
     ENTRY_NS,
     EXIT_NOTIONAL,
@@ -75,6 +77,7 @@ __all__ = [
     "end_order",
     "floor_units",
     "log_row",
+    "mean_price",
     "pay_funding",
     "place_order",
     "reduce_only",
@@ -187,6 +190,14 @@ def reduce_only(units, held):
 
 
 @helper
+def mean_price(price, weight, other, added):
+    """Mean of two prices by their weights, one of them not zero; of equal ones that price."""
+    if weight == 0.0 or price == other:
+        return other
+    return (price * weight + other * added) / (weight + added)
+
+
+@helper
 def _open_trade(k, units, price, fee, slippage, time_ns, intrabar, B, I):
     side = 1 if units > 0.0 else -1
     I[k, OPEN_SIDE] = side
@@ -199,6 +210,7 @@ def _open_trade(k, units, price, fee, slippage, time_ns, intrabar, B, I):
     B[k, ENTRY_NOTIONAL] = abs(units) / B[k, SCALE] * price
     B[k, EXIT_NOTIONAL] = 0.0
     B[k, CLOSED_UNITS] = 0.0
+    B[k, CLOSED_AVERAGE] = price
     B[k, TRADE_GROSS] = 0.0
     B[k, TRADE_FEES] = fee
     B[k, TRADE_FUNDING] = 0.0
@@ -212,7 +224,7 @@ def _close_trade(k, reason, time_ns, A, C, B, I, LI, LF):
     pnl = B[k, TRADE_GROSS] - B[k, TRADE_FEES] - B[k, TRADE_FUNDING] - B[k, TRADE_LIQUIDATION]
     row = log_row(TRADE, time_ns, k, I[k, TRADE_NS], reason, I[k, OPEN_SIDE], C, LI, LF)
     LF[row, 0] = B[k, ENTRY_NOTIONAL]
-    LF[row, 1] = B[k, AVERAGE]
+    LF[row, 1] = B[k, CLOSED_AVERAGE]
     LF[row, 2] = B[k, EXIT_NOTIONAL] / quantity
     LF[row, 3] = quantity
     LF[row, 4] = pnl
@@ -366,7 +378,12 @@ def book_outside(
     B[k, TRADE_FEES] = B[k, TRADE_FEES] + fee * share
     B[k, TRADE_SLIPPAGE] = B[k, TRADE_SLIPPAGE] + slippage * share
     B[k, EXIT_NOTIONAL] = B[k, EXIT_NOTIONAL] + closing / scale * price
+    B[k, CLOSED_AVERAGE] = mean_price(
+        B[k, CLOSED_AVERAGE], B[k, CLOSED_UNITS], B[k, AVERAGE], closing
+    )
     B[k, CLOSED_UNITS] = B[k, CLOSED_UNITS] + closing
+    if reason == ENTRY:  # of the other side
+        reason = REVERSAL
     if after * side > 0.0 and abs(after) >= B[k, LOT]:
         return 0
     if abs(after) < B[k, LOT]:  # flat is less than one lot, and nothing else is

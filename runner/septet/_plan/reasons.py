@@ -17,4 +17,5 @@ OUTSIDE_REASONS: Final = ("late_fill", "operator", "adopted", "unknown", "monito
 """Why orders and fills are that no rule asked for; they follow all other reasons."""
 MODEL_REASONS: Final = ("no_model", "expired", "not_finite")
 
+assert FIXED_REASONS.index("entry") == layout.ENTRY
 assert FIXED_REASONS.index("reversal") == layout.REVERSAL

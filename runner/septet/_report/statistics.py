@@ -45,6 +45,8 @@ DAY_NS: Final = 86_400_000_000_000
 YEAR_NS: Final = 365 * DAY_NS
 # A spread below this share of the values is the rounding of their sums, not a spread.
 _ROUNDING: Final = 1e-12
+# Rows that are summed at a time.
+_PIECE: Final = 1 << 16
 _Z95: Final = 1.959963984540054
 
 
@@ -159,9 +161,16 @@ def max_drawdown(equity: Floats, initial: float) -> float | None:
 
 
 def exposure(share: Floats) -> float | None:
-    """Mean of |notional| / equity over the rows; rows without a value do not count."""
-    known = share[np.isfinite(share)]
-    return float(np.abs(known).mean()) if len(known) else None
+    """Mean of |notional| / equity over the rows; rows without a value do not count.
+
+    They are summed one by one in their order, as a run without tables sums them: the same bits.
+    """
+    known = np.abs(share[np.isfinite(share)])
+    total = 0.0
+    for start in range(0, len(known), _PIECE):
+        piece = known[start : start + _PIECE]
+        total = float(np.add.accumulate(np.concatenate(([total], piece)))[-1])
+    return total / len(known) if len(known) else None
 
 
 def win_rate(pnl: Floats) -> float | None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._kernel import layout
+from septet._kernel.ledger import mean_price
 from septet._shell.acts import Act
 from septet._shell.session import Session
 from septet._store.result import HaltEvent
@@ -219,6 +220,7 @@ def _still_held(session: Session, state: Any, reason: int) -> dict[str, Any]:
     units, average = B[k, layout.UNITS], B[k, layout.AVERAGE]
     costs = B[k, layout.TRADE_FEES], B[k, layout.TRADE_FUNDING], B[k, layout.TRADE_LIQUIDATION]
     gross = B[k, layout.TRADE_GROSS] + units / scale[k] * (mark[k] - average)
+    entry, left, quantity = _as_if_closed(B[k], mark[k])
     dust = np.where(side == 0, B[:, layout.UNITS], 0.0)
     made = dust / scale * mark - B[:, layout.DUST_COST]
     d = np.flatnonzero((made != 0.0) | (dust != 0.0) | (B[:, layout.DUST_FEES] != 0.0))
@@ -227,8 +229,8 @@ def _still_held(session: Session, state: Any, reason: int) -> dict[str, Any]:
     columns = {
         "k": (k, d), "side": (side[k], np.where(dust[d] < 0.0, -1, 1)),
         "entry_ns": (whole[k, layout.TRADE_NS], end[len(k) :]),
-        "entry_price": (average, mark[d]), "exit_price": (mark[k], mark[d]),
-        "quantity": (np.abs(units) / scale[k], np.abs(dust[d]) / scale[d]),
+        "entry_price": (entry, mark[d]), "exit_price": (left, mark[d]),
+        "quantity": (quantity, np.abs(dust[d]) / scale[d]),
         "pnl": (gross - costs[0] - costs[1] - costs[2], made[d]),
         "fees": (costs[0], B[d, layout.DUST_FEES]),
         "funding": (costs[1], B[d, layout.DUST_FUNDING]), "liquidation": (costs[2], nothing),
@@ -236,6 +238,20 @@ def _still_held(session: Session, state: Any, reason: int) -> dict[str, Any]:
         "reason": (np.full(len(k), reason), np.full(len(d), reason + 1)),
     }  # fmt: skip
     return {**{name: np.concatenate(pair) for name, pair in columns.items()}, "exit_ns": end}
+
+
+def _as_if_closed(B: Floats, mark: Floats) -> tuple[Floats, Floats, Floats]:
+    """Mean entry and exit price and the quantity of open trades, were the rest sold at `mark`."""
+    scale, closed = B[:, layout.SCALE], B[:, layout.CLOSED_UNITS]
+    units = np.abs(B[:, layout.UNITS])
+    entry, left = np.empty(len(B)), np.empty(len(B))
+    for n in range(len(B)):
+        row, weight, rest = B[n], float(closed[n]), float(units[n])
+        before, held = float(row[layout.CLOSED_AVERAGE]), float(row[layout.AVERAGE])
+        sold = float(row[layout.EXIT_NOTIONAL]) / (weight / scale[n]) if weight else mark[n]
+        entry[n] = mean_price(before, weight, held, rest)
+        left[n] = mean_price(sold, weight, mark[n], rest)
+    return entry, left, (closed + units) / scale
 
 
 def mean_exposure(session: Session, outcome: Outcome) -> float | None:
