@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from septet._kernel.ledger import mean_price
+from septet._kernel import ledger
 
 __all__ = ["Instrument", "TradeBook"]
+
+_LEDGER: Final[Any] = ledger
+"""The plain text of the compiled rules; steps carry no types."""
 
 ENTRY: Final = "entry"
 REVERSAL: Final = "reversal"
@@ -113,7 +116,9 @@ class TradeBook:
         held.fees += fee * share
         held.slippage += slippage * share
         held.exit_notional += closing / scale * price
-        held.closed_average = mean_price(held.closed_average, held.closed, held.average, closing)
+        held.closed_average = _LEDGER.mean_price(
+            held.closed_average, held.closed, held.average, closing
+        )
         held.closed += closing
         if reason == ENTRY:
             reason = REVERSAL
@@ -171,9 +176,9 @@ class TradeBook:
                 gross = held.gross + held.units / scale * (mark - held.average)
                 pnl = gross - held.fees - held.funding - held.liquidation
                 units = abs(held.units)
-                entry = mean_price(held.closed_average, held.closed, held.average, units)
+                entry = _LEDGER.mean_price(held.closed_average, held.closed, held.average, units)
                 sold = held.exit_notional / (held.closed / scale) if held.closed else mark
-                left = mean_price(sold, held.closed, mark, units)
+                left = _LEDGER.mean_price(sold, held.closed, mark, units)
                 rows.append(
                     (
                         k, "long" if held.side > 0 else "short", held.entry_ns, entry, time_ns,

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from septet._kernel import layout
-from septet._kernel.ledger import mean_price
+from septet._kernel import layout, ledger
 from septet._shell.acts import Act
 from septet._shell.session import Session
 from septet._store.result import HaltEvent
@@ -30,6 +29,8 @@ __all__ = [
     "trades_of",
 ]
 
+_LEDGER: Any = ledger
+"""The plain text of the compiled rules; steps carry no types."""
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 TYPES = ("market", "limit", "stop", "stop_limit")
@@ -249,8 +250,8 @@ def _as_if_closed(B: Floats, mark: Floats) -> tuple[Floats, Floats, Floats]:
         row, weight, rest = B[n], float(closed[n]), float(units[n])
         before, held = float(row[layout.CLOSED_AVERAGE]), float(row[layout.AVERAGE])
         sold = float(row[layout.EXIT_NOTIONAL]) / (weight / scale[n]) if weight else mark[n]
-        entry[n] = mean_price(before, weight, held, rest)
-        left[n] = mean_price(sold, weight, mark[n], rest)
+        entry[n] = _LEDGER.mean_price(before, weight, held, rest)
+        left[n] = _LEDGER.mean_price(sold, weight, mark[n], rest)
     return entry, left, (closed + units) / scale
 
 
