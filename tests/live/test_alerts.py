@@ -16,9 +16,11 @@ import pytest
 
 from septet import messages as m
 from septet._config.access import Access
+from septet._core.guards import RULES, Guards
 from septet._host.tasks import Tasks
 from septet._live import alerts as under_test
-from septet._live.alerts import WAITING, Alerts, alerts_of
+from septet._live.alert_texts import Alert, alerts_of
+from septet._live.alerts import WAITING, Alerts
 from septet._live.logs import UNHEARD
 from septet.errors import InputError
 from septet_plugins.monitoring.alerts import Apprise, Log, apprise, log
@@ -127,6 +129,14 @@ def test_halts_fills_and_failures_reach_a_service(service: Service) -> None:
     titles = [each["title"] for each in service.bodies]
     assert titles == ["mine live: drawdown", "mine live: BTC/USDT bought", "mine live: task_failed"]
     assert "orders are cancelled and positions closed" in service.bodies[0]["message"]
+    assert [each["type"] for each in service.bodies] == ["failure", "info", "failure"]
+    assert service.bodies[0]["message"].splitlines() == [
+        "mine live: halted by drawdown",
+        "why: drawdown at equity 900.00",
+        "did: orders are cancelled and positions closed",
+        "cleared by: a person: septet resume RUN",
+    ]
+    assert service.bodies[1]["message"].splitlines()[0] == "mine live, BTC/USDT: bought 0.5 at 100"
     assert (made.counts.failed, made.counts.dropped, told.lines) == (0, 0, [])
 
 
@@ -199,7 +209,7 @@ def test_words_of_a_strangers_error_are_not_repeated(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("ALERT_URL", TOKEN)
 
     class Channel:
-        def send(self, title: str, text: str, read: Any) -> None:
+        def send(self, title: str, text: str, read: Any, severity: str) -> None:
             raise OSError(
                 f"no route to {read(Apprise.model_validate({'urls': ['env:ALERT_URL']}).urls[0])}"
             )
@@ -250,6 +260,10 @@ def test_what_is_worth_an_alert() -> None:
     )
     assert kinds(TICK, unheard) == []
     assert kinds(TICK, m.Lifted(rule="drawdown", by="ann")) == [{"block"}]
+    plain = m.Fired(rule="daily_loss", then="block_entries", lifts="next_day", equity=1.0)
+    assert kinds(TICK, plain) == [{"block", "halt"}]
+    unsent = m.Alerted(level="warning", event="rejected_order", text="too small")
+    assert kinds(TICK, unsent) == [{"rejected_order"}]
     bad = m.Watched(time_ns=1, metric="psi:x", value=1.0, threshold=0.2, verdict="warn", window=9)
     said = m.Alerted(level="warning", event="verdict", text="psi:x is 1")
     assert kinds(TICK, bad, said) == [{"verdict", "drift"}]
@@ -273,3 +287,77 @@ def test_a_file_reads_no_secret_for_its_alerts_by_naming_it(
         opened(Told(), access=Access())
     assert "--allow-secret ALERT_URL" in caught.value.hint
     opened(Told(), access=Access.of(["ALERT_URL"], []))
+
+
+def only(event: m.Event, *commands: m.Command) -> Alert:
+    (found,) = alerts_of(event, commands, SYMBOLS)
+    return found
+
+
+def operated(core: Guards, action: Any, equity: float = 950.0) -> list[m.Command]:
+    """The commands of a row in which a person halts or resumes, as the core makes them."""
+    event = m.Operated(at_ns=1, action=action, name="ann", reason="look")
+    found: list[m.Command] = core.handle(event)
+    if action in ("halt", "flatten"):
+        found.append(
+            m.Fired(rule="operator", then="block_entries", lifts="septet resume", equity=equity)
+        )
+        found.append(m.Alerted(level="critical", event="halt", text="operator fired"))
+    else:
+        found.append(m.Lifted(rule="operator", by="ann"))
+    return found
+
+
+def test_an_event_sends_one_alert_however_much_it_causes() -> None:
+    core = Guards(SYMBOLS)
+    resume = "cleared by: a person: septet resume RUN"
+    for action, first, ends in (
+        ("flatten", "mine live: halted and flattened by ann", resume),
+        ("resume", "mine live: resumed by ann", "did: entries are allowed again"),
+        ("stop", "mine live: stopped by ann", "did: no new entries; the process ends"),
+    ):
+        event = m.Operated(at_ns=1, action=action, name="ann", reason="look")  # type: ignore[arg-type]
+        made = only(event, *operated(core, action))
+        assert made.severity == ("warning" if action == "flatten" else "info")
+        lines = made.text("mine live").splitlines()
+        assert (lines[0], lines[1], lines[-1]) == (first, "why: look", ends)
+    began = m.Started(
+        at_ns=2, session=2, run_id="r", strategy="mine", mode="live", market_ns=0, origin_ns=0,
+        fingerprints={},
+    )  # fmt: skip
+    made = only(began, *core.handle(began))
+    assert made.kinds == {"start", "block"}
+    facts = {"at_ns": 1, "symbol": 0, "tick": 0.1, "min_notional": 1.0}
+    changed = m.FiltersChanged(trading=False, lot=2.0, **facts)  # type: ignore[arg-type]
+    core.handle(m.FiltersChanged(lot=1.0, **facts))  # type: ignore[arg-type]
+    made = only(changed, *core.handle(changed))
+    assert made.severity == "failure"
+    lines = made.text("mine live").splitlines()
+    assert lines[0] == "mine live, BTC/USDT: entries blocked by filters_changed:BTC/USDT"
+    assert any(line.startswith("also entries blocked by symbol_halted") for line in lines)
+    both = [fired(), m.Fired(rule="daily_loss", then="flatten", lifts="next_day", equity=9.0)]
+    assert len(alerts_of(TICK, both, SYMBOLS)) == 1
+
+
+def test_every_guard_sends_one_alert_of_its_severity() -> None:
+    wanted = {"info": "info", "warning": "warning", "error": "failure", "critical": "failure"}
+    for rule, known in RULES.items():
+        made = only(TICK, *Guards(SYMBOLS).fire(rule, 1, symbol=0, text="so it is"))
+        assert made.severity == wanted[known.level], rule
+        assert ("error" in made.kinds) == (known.level in ("error", "critical")), rule
+        lines = made.text("mine").splitlines()
+        assert lines[0].startswith("mine, BTC/USDT: entries blocked by "), rule
+        assert lines[1] == "why: so it is"
+        assert lines[-1] == f"cleared by: {known.lifts}"
+
+
+def test_values_of_others_begin_no_line_of_an_alert() -> None:
+    text = "x\nmine live: all is well" + "y" * 5_000
+    refused = m.Refused(at_ns=1, client_id="c", code="-1\n", text=text)
+    lines = only(refused).text("mine live").splitlines()
+    assert len(lines) == 3
+    assert all(len(line) <= 300 for line in lines)
+    said = [m.Alerted(level="critical", event=f"e{n}", text=text) for n in range(50)]
+    lines = only(TICK, *said).text("mine live").splitlines()
+    assert len(lines) == 9
+    assert lines[-1] == "and 43 more"

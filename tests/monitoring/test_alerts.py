@@ -28,11 +28,18 @@ def _client(monkeypatch: pytest.MonkeyPatch, **answers: bool) -> list[Any]:
             seen.append(url)
             return answers.get("add", True)
 
-        def notify(self, title: str, body: str) -> bool:
-            seen.append((title, body))
+        def __init__(self, asset: Any) -> None:
+            assert asset.http_redirects is False
+
+        def notify(self, title: str, body: str, notify_type: str) -> bool:
+            seen.append((title, body, notify_type))
             return answers.get("notify", True)
 
-    fake = SimpleNamespace(Apprise=Sender)
+    fake = SimpleNamespace(
+        Apprise=Sender,
+        AppriseAsset=lambda plugin_paths: SimpleNamespace(),
+        NotifyType=SimpleNamespace(INFO="info", WARNING="warning", FAILURE="failure"),
+    )
     monkeypatch.setattr(importlib, "import_module", lambda name: fake)
     return seen
 
@@ -41,8 +48,8 @@ def test_an_alert_goes_to_every_url(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = _client(monkeypatch)
     channel = apprise(Apprise.model_validate({"urls": ["env:ONE", "env:TWO"]}))
     assert "ONE" in repr(channel)
-    channel.send("halt", "drawdown 15 %", _read)
-    assert seen == ["json://ONE", "json://TWO", ("halt", "drawdown 15 %")]
+    channel.send("halt", "drawdown 15 %", _read, "failure")
+    assert seen == ["json://ONE", "json://TWO", ("halt", "drawdown 15 %", "failure")]
 
 
 def test_a_url_written_in_the_file_is_refused_and_not_repeated() -> None:
@@ -61,7 +68,7 @@ def test_what_is_not_taken_is_an_error(
     _client(monkeypatch, **answers)
     channel = apprise(Apprise.model_validate({"urls": ["env:ONE"]}))
     with pytest.raises(RunError, match=text):
-        channel.send("halt", "text", _read)
+        channel.send("halt", "text", _read, "warning")
 
 
 def test_without_the_extra_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,15 +78,18 @@ def test_without_the_extra_the_command_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(importlib, "import_module", missing)
     channel = apprise(Apprise.model_validate({"urls": ["env:ONE"]}))
     with pytest.raises(RunError) as caught:
-        channel.send("halt", "text", _read)
+        channel.send("halt", "text", _read, "warning")
     assert "pip install 'septet[alerts]'" in str(caught.value)
 
 
 def test_the_log_takes_alerts_too(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="septet.alerts"):
-        log(Log(level="error")).send("drift", "psi:rsi_14 0.31", _read)
-    assert caplog.records[0].levelno == logging.ERROR
-    assert caplog.messages == ["drift: psi:rsi_14 0.31"]
+        log(Log(level="error")).send("drift", "psi:rsi_14 0.31", _read, "info")
+        log(Log(level="info")).send("halt", "one\ntwo", _read, "failure")
+        log(Log(level="info")).send("fill", "one", _read, "info")
+    levels = [each.levelno for each in caplog.records]
+    assert levels == [logging.ERROR, logging.ERROR, logging.INFO]
+    assert caplog.messages[:2] == ["drift: psi:rsi_14 0.31", "halt: one; two"]
 
 
 @pytest.mark.parametrize("name", ["apprise", "log"])

@@ -16,8 +16,11 @@ from septet.plugin import Config, Secret, SecretRef, alerts
 __all__ = ["Apprise", "AppriseChannel", "Log", "LogChannel", "apprise", "log"]
 
 
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "failure": logging.ERROR}
+
+
 class Log(Config):
-    """Alerts go to the log of the run."""
+    """Alerts go to the log of the run, a failure as an error, and with `level` at least."""
 
     level: Literal["info", "warning", "error"] = "warning"
 
@@ -28,9 +31,11 @@ class LogChannel:
 
     level: int
 
-    def send(self, title: str, text: str, read: Callable[[SecretRef], str]) -> None:
-        """Write one alert."""
-        logging.getLogger("septet.alerts").log(self.level, "%s: %s", title, text)
+    def send(self, title: str, text: str, read: Callable[[SecretRef], str], severity: str) -> None:
+        """Write one alert in one line."""
+        level = max(self.level, _LEVELS[severity])
+        words = "; ".join(text.splitlines())
+        logging.getLogger("septet.alerts").log(level, "%s: %s", title, words)
 
 
 @alerts(Log)
@@ -61,29 +66,38 @@ class AppriseChannel:
         """
         self._sender(read)
 
-    def send(self, title: str, text: str, read: Callable[[SecretRef], str]) -> None:
+    def send(self, title: str, text: str, read: Callable[[SecretRef], str], severity: str) -> None:
         """Send one alert; `read` turns a reference into the secret.
+
+        `severity` is apprise's type as well: ``info``, ``warning`` or ``failure``.
 
         Raises
         ------
         RunError
             If the extra is missing, a URL is not understood, or no service took the alert.
         """
-        if not self._sender(read).notify(title=title, body=text):
+        client = self._client()
+        kind = getattr(client.NotifyType, severity.upper())
+        if not self._sender(read).notify(title=title, body=text, notify_type=kind):
             names = ", ".join(str(each) for each in self.urls)
             raise RunError(f"the alert {title!r} was not taken by all of {names}")
 
-    def _sender(self, read: Callable[[SecretRef], str]) -> Any:
+    def _client(self) -> Any:
         try:
-            client = importlib.import_module("apprise")
+            return importlib.import_module("apprise")
         except ImportError as error:
             raise RunError(
                 "alerts by apprise need the extra `alerts`",
                 hint="pip install 'septet[alerts]'",
             ) from error
+
+    def _sender(self, read: Callable[[SecretRef], str]) -> Any:
+        client = self._client()
         # What apprise logs may hold a URL, and with it a token: what counts is what it answers.
         logging.getLogger("apprise").disabled = True
-        sender = client.Apprise()
+        asset = client.AppriseAsset(plugin_paths=[])  # no code of others from the user's folders
+        asset.http_redirects = False  # a service may not send what it is told to another host
+        sender = client.Apprise(asset=asset)
         for reference in self.urls:
             if not sender.add(read(reference)):
                 raise RunError(f"{reference} holds no URL that apprise understands")

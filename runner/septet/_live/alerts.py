@@ -18,15 +18,14 @@ from typing import Any, Final
 from septet import messages as m
 from septet._config.access import Access
 from septet._config.secrets import read_secret
-from septet._core.guards import RULES
-from septet._core.telling import DOES
 from septet._host.tasks import Tasks
-from septet._live.logs import UNHEARD
+from septet._live.alert_texts import Alert, alerts_of, failure_of
 from septet._live.shell import Tell
+from septet._text import one_line
 from septet.errors import InputError, SeptetError
 from septet_schemas.base import SecretRef
 
-__all__ = ["Alert", "Alerts", "Counts", "alerts_of"]
+__all__ = ["Alerts", "Counts"]
 
 WAITING: Final = 256
 """Alerts that wait at most; a new one pushes the oldest out."""
@@ -38,15 +37,6 @@ _HIDDEN: Final = "***"
 _LOGGER: Final = "septet.alerts"
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """Something a person should hear of; it is sent if the file names one of its `kinds`."""
-
-    kinds: frozenset[str]
-    title: str
-    text: str
-
-
 @dataclass(slots=True)
 class Counts:
     """What became of the alerts so far."""
@@ -55,74 +45,6 @@ class Counts:
     failed: int = 0
     dropped: int = 0
     hanging: bool = False
-
-
-_GUARD_KINDS: Final = {
-    "feed_stale": "stale_data", "feed_down": "disconnect", "venue_down": "disconnect",
-    "unknown_order": "unknown_order",
-}  # fmt: skip
-_READINGS: Final = frozenset({"verdict", "latency"})
-
-
-def alerts_of(event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]) -> list[Alert]:
-    """Return what of a stored row is worth an alert."""
-    found = []
-    if isinstance(event, m.Started):
-        found.append(_alert(["start"], "started", f"session {event.session} of {event.run_id}"))
-    elif isinstance(event, m.Operated):
-        kind = "stop" if event.action == "stop" else "halt"
-        found.append(_alert([kind], event.action, f"by {event.name}: {event.reason}"))
-    elif isinstance(event, m.Refused):
-        text = f"{event.client_id}: {event.code} {event.text}".strip()
-        found.append(_alert(["rejected_order"], "order rejected", text))
-    drift = any(isinstance(each, m.Watched) and _is_drift(each) for each in commands)
-    for each in commands:
-        found += _of_command(each, symbols, drift=drift)
-    return found
-
-
-def _of_command(each: m.Command, symbols: Sequence[str], *, drift: bool) -> list[Alert]:
-    symbol = symbols[k] if 0 <= (k := getattr(each, "symbol", -1)) < len(symbols) else ""
-    if isinstance(each, m.Fired):
-        if each.text.endswith(UNHEARD):  # every start begins with streams that were not heard yet
-            return []
-        kinds = ["block", _GUARD_KINDS.get(each.rule.partition(":")[0], "block")]
-        if each.rule.partition(":")[0] not in RULES and each.then != "block_entries":
-            kinds.append("halt")
-        text = f"{DOES.get(each.then, each.then)}, until: {each.lifts}. {each.text}".strip()
-        return [_alert(kinds, each.rule, f"{text} Equity {each.equity:.2f}.")]
-    if isinstance(each, m.Lifted):
-        kind = _GUARD_KINDS.get(each.rule.partition(":")[0], "block")
-        return [_alert(["block", kind], f"{each.rule} is over", f"ended by {each.by}")]
-    if isinstance(each, m.Traded):
-        did = "bought" if each.side == "buy" else "sold"
-        text = f"{did} {each.quantity:.10g} at {each.price:.10g}, holds {each.position:.10g}"
-        return [_alert(["fill"], f"{symbol} {did}", text)]
-    if isinstance(each, m.Alerted):
-        return _of_alerted(each, symbol, drift=drift)
-    return []
-
-
-def _of_alerted(each: m.Alerted, symbol: str, *, drift: bool) -> list[Alert]:
-    if each.event == "halt":  # said with its block
-        return []
-    kinds = ["verdict"] if each.event in _READINGS else []
-    if each.event == "retrain":
-        kinds += ["verdict", "retrain"]
-    if kinds and drift:
-        kinds.append("drift")
-    if each.level in ("error", "critical"):
-        kinds.append("error")
-    title = f"{each.event} {symbol}".strip()
-    return [_alert(kinds, title, each.text)] if kinds else []
-
-
-def _is_drift(each: m.Watched) -> bool:
-    return each.verdict != "ok" and each.metric.partition(":")[0] in ("psi", "auc")
-
-
-def _alert(kinds: Sequence[str], title: str, text: str) -> Alert:
-    return Alert(frozenset(kinds), title, text)
 
 
 class _ToLog(logging.Handler):
@@ -206,7 +128,7 @@ class Alerts:
 
     def failed(self, event: str, text: str) -> None:
         """Take in a failure of the process that is no row: of a task, the journal, the run."""
-        self.put(_alert(["error"], event, text))
+        self.put(failure_of(event, text))
 
     def put(self, alert: Alert) -> None:
         """Let an alert wait, if the file wants its kind; never blocks, never raises."""
@@ -272,7 +194,8 @@ class Alerts:
         def call() -> None:
             error: BaseException | None = None
             try:
-                channel.send(f"{self._name}: {alert.title}", alert.text, self._read)
+                title = one_line(f"{self._name}: {alert.title}")
+                channel.send(title, alert.text(self._name), self._read, alert.severity)
             except BaseException as caught:  # whatever a channel raises, the run goes on
                 error = caught
             with suppress(RuntimeError):  # the loop has ended meanwhile

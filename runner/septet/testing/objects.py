@@ -223,8 +223,8 @@ def _readings(found: Any) -> list[tuple[Any, ...]]:
 
 
 def _alerts(built: Any, names: Sequence[str]) -> None:
-    _takes(built, "send", "title", "text", "read")
-    raise NotTried("the kit sends no alert; it has send(title, text, read)")
+    _takes(built, "send", "title", "text", "read", "severity")
+    raise NotTried("the kit sends no alert; it has send(title, text, read, severity)")
 
 
 # ---------------------------------------------------------------------------- venues
