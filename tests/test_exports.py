@@ -61,7 +61,8 @@ EDGE = {
 
         Backoff Kept TaskChange Tasks Timer race
 
-        Notices Unreadable read_choice read_id read_number read_price read_quantity read_stamp_ns
+        Notices Unreadable is_programming_error read_choice read_id read_number read_price
+        read_quantity read_stamp_ns
 
         AVERAGE COMOMENTS EXTREME MOMENTS NAN POWERS RANK SUM WEIGHTED absorb add cosine
         distance_sum divide due exponential finite gather logarithm positive_part power

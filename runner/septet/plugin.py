@@ -84,6 +84,7 @@ from septet._host.monitoring import FillRows, Monitor, Reading, RunView, TradeRo
 from septet._host.readings import (
     Notices,
     Unreadable,
+    is_programming_error,
     read_choice,
     read_id,
     read_number,
@@ -267,6 +268,7 @@ __all__ = [
     "read_bars",
     "read_choice",
     "read_id",
+    "is_programming_error",
     "read_number",
     "read_parquet_file",
     "read_price",

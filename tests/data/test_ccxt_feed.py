@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from septet import messages as m
 from septet._drill.venue import Fault, LocalVenue
 from septet.errors import DataError, RunError
 from septet.plugin import (
@@ -140,6 +141,23 @@ def test_history_is_closed_bars_only_page_by_page() -> None:
             feed._terms = feed._terms.__class__(feed._terms.reach, retries=0)
             with pytest.raises(RunError, match="cannot be reached"):
                 await feed.bars("BTC/USDT", now - 20 * HOUR_NS, now)
+
+    asyncio.run(case())
+
+
+def test_an_adapters_own_fault_is_no_unreadable_value() -> None:
+    async def case() -> None:
+        heard = Heard()
+        async with local_venue(history=2) as venue:
+            feed: Any = source(venue).stream(clock=VenueTime(venue))
+            feed._request, feed._sink = asking("bars"), heard
+            now = venue.clock.market_ns()
+            with pytest.raises(RunError, match="is closed"):  # while a back-fill still asks
+                await feed.bars("BTC/USDT", now - 5 * HOUR_NS, now)
+            feed._client, feed._timeframe = type("Lacking", (), {"id": "binance"})(), "1h"
+            with pytest.raises(AttributeError, match="fetch_ohlcv"):
+                await feed.bars("BTC/USDT", now - 5 * HOUR_NS, now)
+            assert heard.of(m.Unreadable) == []
 
     asyncio.run(case())
 

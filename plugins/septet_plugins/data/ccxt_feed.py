@@ -22,6 +22,7 @@ from septet.plugin import (
     QuoteSeen,
     StreamDown,
     Tasks,
+    is_programming_error,
 )
 from septet_plugins.data.ccxt_books import LEVELS, Books, numbered
 from septet_plugins.data.ccxt_messages import (
@@ -313,6 +314,8 @@ class CcxtFeed:
 
     def _skip(self, error: Exception) -> bool:
         """Report a message that cannot be read; True leaves it out, and the stream goes on."""
+        if is_programming_error(error):
+            return False
         self._notices.tell("quote", error)
         return True
 
@@ -360,6 +363,8 @@ class CcxtFeed:
                 last_ids = await self._poll_once(want, symbol, last_ids)
                 down = False
             except (SeptetError, *UNUSUAL) as error:
+                if is_programming_error(error):
+                    raise  # the owner of the task says it, and starts it again
                 if not down:
                     self._sink(StreamDown(stream=want, symbol=symbol, reason=self._scrub(error)))
                 down = True
@@ -418,11 +423,19 @@ class CcxtFeed:
 
         Only a later one shows that the newest is whole: without, its `closed` is None.
         """
+        self._insist_open()
         try:
             return await self._bars(symbol, since_ns, until_ns)
         except UNUSUAL as error:
+            if is_programming_error(error):
+                raise
             self._notices.tell("bar", error)
             raise RunError(f"bars of {symbol} cannot be read: {self._scrub(error)}") from None
+
+    def _insist_open(self) -> None:
+        if self._client is None:
+            name = self._terms.reach.exchange
+            raise RunError(f"the feed of {name} is closed: nothing is asked any more")
 
     async def _bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:
         bar_ns, client = self._request.bar_ns, self._client
@@ -463,6 +476,7 @@ class CcxtFeed:
         import ccxt
 
         name, backoff = self._terms.reach.exchange, Backoff()
+        self._insist_open()
         for attempt in range(self._terms.retries + 1):
             try:
                 with call():

@@ -10,7 +10,10 @@ kind (`Notices`), and the core asks again. It never becomes an event, and never 
 from __future__ import annotations
 
 import math
+import re
+import traceback
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -19,8 +22,9 @@ from septet import messages as m
 from septet._host.venues import BarSeen, Clock, Market, PrintSeen, QuoteSeen
 
 __all__ = [
-    "AHEAD_NS", "Notices", "Unreadable", "bar_fault", "fault_of", "market_fault", "read_choice",
-    "read_id", "read_number", "read_price", "read_quantity", "read_stamp_ns",
+    "AHEAD_NS", "Notices", "Unreadable", "bar_fault", "fault_of", "is_programming_error",
+    "market_fault", "read_choice", "read_id", "read_number", "read_price", "read_quantity",
+    "read_stamp_ns",
 ]  # fmt: skip
 
 LARGEST: Final = 1e18
@@ -39,6 +43,33 @@ _ROUNDED: Final = 1.0 + 1e-6
 _LONGEST_ID: Final = 128
 _SHOWN: Final = 60
 _NO_ID: Final = frozenset({"none", "null", "nan", "undefined", "inf", "-inf", "infinity"})
+
+
+_DATA: Final = (type(None), str, bytes, int, float, complex, list, tuple, dict, set, frozenset)
+"""What messages are made of: an attribute that one of these lacks may be the venue's doing."""
+_METHOD: Final = re.compile(r"(fetch|watch|create|edit|cancel|load|sign|close|parse|safe)_?\w*")
+_CALL: Final = re.compile(
+    r"[\w.<>]+\(\) (missing \d+ required|takes |got (an unexpected keyword|multiple values))"
+)
+
+
+def is_programming_error(error: BaseException) -> bool:
+    """Whether an exception is of the code that reads, whatever the venue said.
+
+    A name that is not bound, an attribute that an object of code lacks, a function called with
+    the wrong arguments. What a number or a field of a message causes is none.
+    """
+    if isinstance(error, NameError | ImportError | SyntaxError | NotImplementedError):
+        return True
+    if isinstance(error, AttributeError):
+        of_code = not isinstance(error.obj, _DATA)
+        return of_code or (error.obj is None and bool(_METHOD.fullmatch(error.name or "")))
+    return isinstance(error, TypeError) and bool(_CALL.match(str(error)))
+
+
+def _place_of(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no place"
 
 
 class Unreadable(ValueError):
@@ -266,6 +297,9 @@ class Notices:
         self._said[key] = now
         wrapped = isinstance(error, BaseException) and not isinstance(error, Unreadable)
         text = f"{type(error).__name__}: {error}" if wrapped else str(error)
+        if isinstance(error, BaseException) and is_programming_error(error):
+            where = _place_of(error)
+            text = f"a programming error of the adapter, no value of the venue: {text} ({where})"
         text += f" (and {more} more of the kind since)" if more else ""
         self._sink(
             m.Unreadable(
