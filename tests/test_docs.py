@@ -56,6 +56,12 @@ def test_the_guide_shows_the_example(
     )
 
 
+def test_the_guides_channel_is_tried_against_the_local_server(guide: dict[str, Any]) -> None:
+    from septet.testing import check_object
+
+    check_object(guide["Poster"])
+
+
 def test_the_guides_limit_answers_like_the_example(
     guide: dict[str, Any], example: dict[str, Any]
 ) -> None:

@@ -71,8 +71,8 @@ EDGE = {
         window_moments window_powers window_rank window_sum
     """,
     "septet.testing": """
-        CHECKS ConformanceError Subject check_component check_package check_rule features_of
-        flat_bars memory_of run_feature same_bits sample_bars
+        CHECKS ConformanceError LocalServer Received Subject Trial check_component check_object
+        check_package check_rule features_of flat_bars memory_of run_feature same_bits sample_bars
     """,
 }
 

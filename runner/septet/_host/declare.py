@@ -308,9 +308,14 @@ class Step(Declaration):
 
 @dataclass(frozen=True)
 class Factory(Declaration):
-    """A plugin made by calling `build` with its validated config."""
+    """A plugin made by calling `build` with its validated config.
+
+    `trial` lets the kit try one that reaches out: called with the kit's local server it returns the
+    settings, or the `septet.testing.Trial`, with which it is tried.
+    """
 
     build: Callable[..., Any] = field(default=lambda config: None)
+    trial: Callable[[Any], Any] | None = None
 
     def __call__(self, config: Config) -> Any:
         """Build the object."""
@@ -405,13 +410,18 @@ def composition(config: type[Config]) -> Callable[[Callable[[Any], Mapping[str, 
 
 
 def _factory_decorator(kind: Any) -> Callable[..., Callable[[Callable[..., Any]], Factory]]:
-    def declare(config: type[Config]) -> Callable[[Callable[..., Any]], Factory]:
+    def declare(
+        config: type[Config], *, trial: Callable[[Any], Any] | None = None
+    ) -> Callable[[Callable[..., Any]], Factory]:
         def wrap(build: Callable[..., Any]) -> Factory:
-            return Factory(kind, config, build)
+            return Factory(kind, config, build, trial)
 
         return wrap
 
-    declare.__doc__ = f"Declare a class (or function) of kind `{kind}`, built from its config."
+    declare.__doc__ = (
+        f"Declare a class (or function) of kind `{kind}`, built from its config; `trial` gives the "
+        "settings with which the kit tries it against its local server."
+    )
     return declare
 
 

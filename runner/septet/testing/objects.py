@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-import inspect
-import math
+import asyncio
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final
+from urllib.parse import unquote_plus
 
 import numpy as np
 
-from septet._data.source import Request
 from septet._host.declare import Factory
-from septet._host.guards import StepError, located
+from septet._host.guards import StepError
 from septet._host.models import Untrainable, Window
 from septet._host.monitoring import MONITOR_VERDICTS, FillRows, Reading, RunView, TradeRows
 from septet.testing.bars import HOUR_NS
+from septet.testing.case import Case, NotTried, called, takes
+from septet.testing.checks import ConformanceError
+from septet.testing.life import connect_to, live_through
+from septet.testing.local import local_server, opened, opened_async
+from septet.testing.source_trials import try_source
+from septet_schemas.base import Config
 
-__all__ = ["NotTried", "OBJECTS", "sample_run", "sample_window", "try_object"]
+__all__ = [
+    "OBJECTS", "NotTried", "check_object", "sample_run", "sample_window", "try_object",
+]  # fmt: skip
 
 START_NS: Final = 1_640_995_200_000_000_000
 ROWS: Final = 600
-VENUE: Final = (
-    "open", "submit", "amend", "cancel", "cancel_all", "query", "open_orders", "fills", "holdings",
-    "skew", "refresh_markets", "close",
-)  # fmt: skip
 
 
-class NotTried(Exception):
-    """Why the kit cannot exercise a component; it is then neither kept nor failed."""
-
-
-def try_object(declaration: Factory, config: Any, *, names: Sequence[str] = ()) -> None:
+def try_object(
+    declaration: Factory,
+    config: Any,
+    *,
+    names: Sequence[str] = (),
+    trial: Callable[[Any], Any] | None = None,
+) -> None:
     """Build a component and try what it does, without reaching out.
 
-    `names` are the features a model reads.
+    `names` are the features a model reads; `trial` is used in place of the declaration's own.
 
     Raises
     ------
@@ -46,70 +50,52 @@ def try_object(declaration: Factory, config: Any, *, names: Sequence[str] = ()) 
     NotTried
         If it cannot be exercised here: it downloads, reads a file, or needs more than is here.
     """
+    given = trial or declaration.trial
+
+    def build(settings: Any) -> Any:
+        return called(declaration.build, settings)
+
+    with tempfile.TemporaryDirectory() as folder, local_server(Path(folder)) as local:
+        case = Case(names, local, build)
+        if given is not None and declaration.kind == "venue":
+            _live_through(given, case)
+            return
+        if given is None:
+            OBJECTS[declaration.kind](build(config), case)
+            return
+        with opened(given, local) as found:
+            OBJECTS[declaration.kind](build(found.config), replace(case, trial=found))
+
+
+def check_object(
+    declaration: Factory,
+    config: Config | None = None,
+    *,
+    trial: Callable[[Any], Any] | None = None,
+) -> None:
+    """Check a source, model, monitor, alert channel or venue, as it is before a run.
+
+    Parameters
+    ----------
+    declaration, config
+        What the decorator made, and its settings (its defaults when left out).
+    trial
+        In place of the declaration's own: called with the `LocalServer` of the kit it returns the
+        settings, or the `Trial`, with which the plugin is tried.
+
+    Raises
+    ------
+    ConformanceError
+        With what is wrong, or with what could not be tried and what is needed for it.
+    """
     try:
-        built = declaration.build(config)
-    except Exception as error:  # a stranger's class may raise anything
-        raise located(error) from error
-    OBJECTS[declaration.kind](built, names)
-
-
-def _called(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """Call a stranger's method; what it raises says where."""
-    try:
-        return function(*arguments, **named)
-    except (NotTried, Untrainable):
-        raise
-    except Exception as error:  # a stranger's method may raise anything
-        raise located(error) from error
-
-
-def _takes(built: Any, method: str, *arguments: str, **named: str) -> Any:
-    """Require a method that takes these arguments."""
-    found = getattr(built, method, None)
-    if not callable(found):
-        raise StepError(f"{type(built).__name__} has no {method}({', '.join(arguments)})")
-    try:
-        inspect.signature(found).bind(*arguments, **named)
-    except TypeError as error:
-        raise StepError(f"{type(built).__name__}.{method}: {error}") from None
-    return found
-
-
-# ---------------------------------------------------------------------------- sources
-
-
-def _source(built: Any, names: Sequence[str]) -> None:
-    """Read the same rows twice, and fewer of them: what is there does not depend on the end."""
-    read = _takes(built, "read", "request")
-    if hasattr(built, "fetch"):
-        raise NotTried("it downloads, and the kit does not reach out")
-    with tempfile.TemporaryDirectory() as folder:
-        end_ns = START_NS + 400 * HOUR_NS
-        asked = Request(("BTC/USDT",), HOUR_NS, START_NS, end_ns, Path(folder), now_ns=end_ns)
-        try:
-            first = _frames(read(asked))
-        except Exception as error:  # a stranger's source may raise anything
-            raise NotTried(f"it cannot be read without what the file says: {error}") from None
-        if not any(len(each) for each in first):
-            raise NotTried("it has no rows of its own")
-        if not _equal(first, _frames(_called(read, asked))):
-            raise StepError(f"{type(built).__name__}.read gives other rows the second time")
-        shorter = replace(asked, end_ns=end_ns - 100 * HOUR_NS)
-        for whole, cut in zip(first, _frames(_called(read, shorter)), strict=True):
-            count = min(len(whole), len(cut))
-            if not whole.head(count).equals(cut.head(count)):
-                raise StepError(
-                    f"{type(built).__name__}.read gives other rows when fewer are asked for"
-                )
-
-
-def _frames(answer: Any) -> list[Any]:
-    rows = answer if isinstance(answer, list | tuple) else [answer]
-    return [each.frame for each in rows]
-
-
-def _equal(some: Sequence[Any], others: Sequence[Any]) -> bool:
-    return len(some) == len(others) and all(a.equals(b) for a, b in zip(some, others, strict=True))
+        with_trial = trial or declaration.trial
+        settings = config if config is not None or with_trial else declaration.config()
+        try_object(declaration, settings, trial=trial)
+    except NotTried as why:
+        raise ConformanceError(f"not tried: {why}") from None
+    except StepError as error:
+        raise ConformanceError(str(error)) from error
 
 
 # ---------------------------------------------------------------------------- models
@@ -124,7 +110,7 @@ def sample_window(names: Sequence[str] = ("a", "b", "c"), *, seed: int = 5) -> W
     return Window(x, y, time_ns, time_ns + HOUR_NS, tuple(names), seed)
 
 
-def _model(built: Any, names: Sequence[str]) -> None:
+def _model(built: Any, case: Case) -> None:
     """Fit the same window twice, ask rows alone and together, store and read back."""
     from septet._learn.fitting import check_served
     from septet._learn.trainer import complete
@@ -132,10 +118,10 @@ def _model(built: Any, names: Sequence[str]) -> None:
 
     if not hasattr(built, "estimator") and not hasattr(built, "fit"):
         raise NotTried("it fits nothing")
-    window = sample_window(names or ("a", "b", "c"))
+    window = sample_window(case.names or ("a", "b", "c"))
     try:
         trainer = complete(built, "none", "none")
-        models = [_called(trainer.fit, window).model for _ in range(2)]
+        models = [called(trainer.fit, window).model for _ in range(2)]
         check_served(trainer.name, models[0], window.x)
     except Untrainable as error:
         raise NotTried(f"the kit's window gives no model: {error}") from None
@@ -151,12 +137,12 @@ def _model(built: Any, names: Sequence[str]) -> None:
     restore = getattr(built, "restore", None)
     if restore is not None:
         arrays = {name: np.array(each) for name, each in models[0].arrays().items()}
-        if _predicted(_called(restore, arrays), window) != before:
+        if _predicted(called(restore, arrays), window) != before:
             raise StepError(f"{trainer.name}.restore gives a model that answers otherwise")
 
 
 def _predicted(model: Any, window: Window) -> bytes:
-    return np.ascontiguousarray(_called(model.predict, window.x)).tobytes()
+    return np.ascontiguousarray(called(model.predict, window.x)).tobytes()
 
 
 # ---------------------------------------------------------------------------- monitoring
@@ -193,16 +179,16 @@ def sample_run(*, count: int = 1_500, seed: int = 3) -> RunView:
     return RunView(("A/USD", "B/USD"), HOUR_NS, time_ns, equity, cash, exposure, fills, trades)
 
 
-def _monitor(built: Any, names: Sequence[str]) -> None:
+def _monitor(built: Any, case: Case) -> None:
     """Read a run, again, and as it stood at earlier times: nothing later changes a reading."""
-    read, run = _takes(built, "read", "run"), sample_run()
-    whole = _readings(_called(read, run))
-    if whole != _readings(_called(read, run)):
+    read, run = takes(built, "read", "run"), sample_run()
+    whole = _readings(called(read, run))
+    if whole != _readings(called(read, run)):
         raise StepError(f"{type(built).__name__}.read gives other readings the second time")
     for place in (len(run.time_ns) // 3, len(run.time_ns) // 2, len(run.time_ns) - 2):
         until = int(run.time_ns[place])
         seen = [each for each in whole if each[0] <= until]
-        if _readings(_called(read, run.until(until))) != seen:
+        if _readings(called(read, run.until(until))) != seen:
             raise StepError(
                 f"{type(built).__name__}.read gives other readings of a time once later ones are "
                 "known: it looks ahead"
@@ -222,33 +208,72 @@ def _readings(found: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-def _alerts(built: Any, names: Sequence[str]) -> None:
-    _takes(built, "send", "title", "text", "read", "severity")
-    raise NotTried("the kit sends no alert; it has send(title, text, read, severity)")
+SAID: Final = "the kit tries this channel"
+
+
+def _alerts(built: Any, case: Case) -> None:
+    """Send one alert to the local server, or into its folder; and one that it does not take."""
+    send = takes(built, "send", "title", "text", "read", "severity")
+    local = case.local
+    if case.trial is None:
+        raise NotTried(
+            "the kit sends nothing to the world; with trial= it sends to a local server "
+            "(docs/plugins.md, section 6)"
+        )
+    if hasattr(built, "check"):
+        called(built.check, local.read)
+    called(send, "septet", SAID, local.read, "warning")
+    arrived = [each.path + each.body.decode("utf-8", "replace") for each in local.requests]
+    arrived += [path.read_text("utf-8") for path in local.folder.rglob("*") if path.is_file()]
+    if not any(_is_said(each) for each in arrived):
+        raise StepError(
+            f"{type(built).__name__}.send returns, and no text of the alert arrived ("
+            f"{len(local.requests)} requests)"
+        )
+    if not local.requests:
+        return
+    local.status = 500
+    try:
+        send("septet", SAID, local.read, "failure")
+    except Exception:  # that is what it is asked for
+        return
+    raise StepError(
+        f"{type(built).__name__}.send returns though its server answered 500; a channel that fails "
+        "raises, so that the run can say so"
+    )
+
+
+def _is_said(text: str) -> bool:
+    """Whether the alert stands in what arrived, plainly or as a part of an address."""
+    return SAID in text or SAID in unquote_plus(text)
 
 
 # ---------------------------------------------------------------------------- venues
 
 
-def _venue(built: Any, names: Sequence[str]) -> None:
-    """Connect without opening, and require every method of a live venue."""
-    connect = getattr(built, "connect", None)
-    if connect is None:
+def _venue(built: Any, case: Case) -> None:
+    """Connect without opening."""
+    if getattr(built, "connect", None) is None:
         raise NotTried("it has no connect: it serves simulations alone")
-    clock = SimpleNamespace(
-        now_ns=lambda: START_NS, market_ns=lambda: START_NS, speed=1.0, to_wall_ns=math.floor
+    connect_to(built, case.local.read)
+    raise NotTried(
+        "it has every method of a venue, and the kit trades at none; with trial= orders are "
+        "led through their lives at a local one (docs/plugins.md, section 6)"
     )
-    more = {"read": lambda reference: "kit"}
-    wanted = inspect.signature(connect).parameters
-    given = {name: more[name] for name in more if name in wanted}
-    link = _called(connect, name="kit", clock=clock, **given)
-    missing = [name for name in VENUE if not inspect.iscoroutinefunction(getattr(link, name, None))]
-    if missing:
-        raise StepError(f"{type(link).__name__} lacks async methods: {', '.join(missing)}")
-    raise NotTried("the kit trades at no venue; it has every method of one")
 
 
-OBJECTS: Final[Mapping[str, Callable[[Any, Sequence[str]], None]]] = {
-    "candles": _source, "series": _source, "model": _model, "monitor": _monitor,
+def _live_through(given: Callable[[Any], Any], case: Case) -> None:
+    """Lead orders through their lives at the author's local venue."""
+
+    async def lived() -> None:
+        async with opened_async(given, case.local) as trial:
+            link = connect_to(case.build(trial.config), case.local.read)
+            await live_through(link, trial)
+
+    asyncio.run(lived())
+
+
+OBJECTS: Final[Mapping[str, Callable[[Any, Case], None]]] = {
+    "candles": try_source, "series": try_source, "model": _model, "monitor": _monitor,
     "alerts": _alerts, "venue": _venue,
 }  # fmt: skip

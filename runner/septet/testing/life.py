@@ -1,0 +1,246 @@
+"""The life of orders at a venue, as a script: what a connection must answer at each step."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from septet import messages as m
+from septet._host.guards import StepError, located
+from septet._host.tasks import Tasks
+from septet._host.venues import VenueFacts
+from septet.testing.local import Trial
+
+__all__ = ["VENUE", "connect_to", "live_through"]
+
+VENUE: Final = (
+    "open", "submit", "amend", "cancel", "cancel_all", "query", "open_orders", "fills", "holdings",
+    "skew", "refresh_markets", "close",
+)  # fmt: skip
+PATIENCE_S: Final = 10.0
+"""Seconds of wall time that an event which comes by itself may take."""
+OPEN: Final = ("open", "partially_filled")
+
+
+class _Wall:
+    """Wall and market time are the same."""
+
+    speed = 1.0
+
+    def now_ns(self) -> int:
+        """Return wall time."""
+        return time.time_ns()
+
+    market_ns = now_ns
+
+    def to_wall_ns(self, at_ns: int) -> int:
+        """Return the same time."""
+        return at_ns
+
+
+def connect_to(built: Any, read: Callable[..., str]) -> Any:
+    """Connect without opening, and require every method of a live venue."""
+    wanted = inspect.signature(built.connect).parameters
+    named = any(each.kind is each.VAR_KEYWORD for each in wanted.values())
+    more = {"read": read, "tasks": Tasks("kit")}
+    given = {name: more[name] for name in more if named or name in wanted}
+    try:
+        link = built.connect(name="kit", clock=_Wall(), **given)
+    except Exception as error:  # a stranger's method may raise anything
+        raise located(error) from error
+    missing = [name for name in VENUE if not inspect.iscoroutinefunction(getattr(link, name, None))]
+    if missing:
+        raise StepError(f"{type(link).__name__} lacks async methods: {', '.join(missing)}")
+    return link
+
+
+async def live_through(link: Any, trial: Trial) -> None:
+    """Open a connection and lead orders through their lives.
+
+    Raises
+    ------
+    StepError
+        For the first answer that a venue must not give, or an exception, with its line.
+    """
+    script = _Script(link, trial)
+    try:
+        await script.opened()
+        await script.rests_and_is_cancelled()
+        await script.is_not_known()
+        await script.fills()
+        await script.all_cancelled()
+    finally:
+        await script.asked("close", link.close())
+
+
+class _Script:
+    """One connection, and what it said by itself."""
+
+    def __init__(self, link: Any, trial: Trial) -> None:
+        self.link, self.trial = link, trial
+        self.events: list[Any] = []
+        self.number = 0
+
+    def wrong(self, message: str) -> StepError:
+        """Return an error about the connection."""
+        return StepError(f"{type(self.link).__name__}.{message}")
+
+    async def asked(self, name: str, call: Awaitable[Any]) -> Any:
+        """Await one method; what it raises is a fault of the adapter."""
+        try:
+            return await asyncio.wait_for(call, PATIENCE_S)
+        except TimeoutError:
+            raise self.wrong(f"{name} gives no answer within {PATIENCE_S:g} s") from None
+        except Exception as error:  # a stranger's method may raise anything
+            raise located(error) from error
+
+    def submit_of(self, kind: str, side: str = "buy", price: float | None = None) -> m.Submit:
+        """Return a new order with an id of its own; a half is sold, for fees may take of it."""
+        self.number += 1
+        quantity = self.trial.quantity * (0.5 if side == "sell" else 1.0)
+        return m.Submit(
+            client_id=f"kit-{time.time_ns() % 10**9}-{self.number}", parent=self.number, symbol=0,
+            side=side, order_type=kind, quantity=quantity, reduces=side == "sell",  # type: ignore[arg-type]
+            deadline_ns=time.time_ns() + 60 * 10**9, limit_price=price,
+        )  # fmt: skip
+
+    def expect(self, name: str, answer: Any, *kinds: type) -> Any:
+        """Require an answer of certain kinds."""
+        if not isinstance(answer, kinds):
+            words = " or ".join(kind.__name__ for kind in kinds)
+            raise self.wrong(f"{name} answers {answer!r:.120}; expected {words}")
+        return answer
+
+    # ------------------------------------------------------------------ the script
+
+    async def opened(self) -> None:
+        """Open, and say what was found."""
+        facts = await self.asked("open", self.link.open(self.trial.symbols, self.events.append))
+        self.expect("open", facts, VenueFacts)
+        missing = [each for each in self.trial.symbols if each not in facts.markets]
+        if missing:
+            raise self.wrong(f"open knows no market of {', '.join(missing)}")
+        if not facts.account or facts.settles_ns <= 0:
+            raise self.wrong("open names no account, or no time after which an answer is final")
+        self.market = facts.markets[self.trial.symbols[0]]
+        self.expect("holdings", await self.asked("holdings", self.link.holdings()), m.Holdings)
+
+    async def accepted(self, order: m.Submit) -> Any:
+        """Send an order; what is said of it must be of it."""
+        answer = await self.asked("submit", self.link.submit(order))
+        self.expect("submit", answer, m.Acked)
+        if answer.client_id != order.client_id or answer.side != order.side:
+            raise self.wrong("submit answers with another order than it was given")
+        if answer.quantity is not None and not math.isclose(answer.quantity, order.quantity):
+            raise self.wrong(f"submit answers a quantity of {answer.quantity:g}")
+        return answer
+
+    async def seen(self, order: m.Submit, *kinds: type, wanted: Sequence[str] = ()) -> Any:
+        """Ask for an order until it is in a state."""
+        query = m.Query(client_id=order.client_id, symbol=0)
+        ends = time.monotonic() + PATIENCE_S
+        while True:
+            answer = await self.asked("query", self.link.query(query))
+            self.expect("query", answer, *(kinds or (m.OrderSeen,)))
+            if not wanted or answer.state in wanted:
+                return answer
+            if time.monotonic() > ends:
+                raise self.wrong(
+                    f"query says {answer.state} of an order; expected {' or '.join(wanted)}"
+                )
+            await asyncio.sleep(0.02)
+
+    async def listed(self) -> set[str]:
+        """Return the ids of the orders that are open."""
+        answer = await self.asked("open_orders", self.link.open_orders())
+        self.expect("open_orders", answer, m.OpenOrders)
+        return {each.client_id for each in answer.orders}
+
+    async def rests_and_is_cancelled(self) -> None:
+        """Place an order that rests, look at it, cancel it, cancel it again."""
+        order = self.submit_of("limit", price=self.trial.resting_price)
+        await self.accepted(order)
+        found = await self.seen(order, wanted=OPEN)
+        if found.client_id != order.client_id or found.filled != 0.0:
+            raise self.wrong("query shows another order than it was asked for, or a filled one")
+        if order.client_id not in await self.listed():
+            raise self.wrong("open_orders leaves out an order that rests")
+        cancel = m.Cancel(client_id=order.client_id, symbol=0)
+        answer = await self.asked("cancel", self.link.cancel(cancel))
+        self.expect("cancel", answer, m.OrderSeen)
+        await self.seen(order, m.OrderSeen, wanted=("cancelled",))
+        if order.client_id in await self.listed():
+            raise self.wrong("open_orders shows an order that was cancelled")
+        again = await self.asked("cancel", self.link.cancel(cancel))
+        self.expect("cancel", again, m.OrderSeen, m.NotFound, m.CancelFailed)
+        if any(isinstance(each, m.Filled) for each in self.events):
+            raise self.wrong("submit fills an order that rests: choose another resting_price")
+
+    async def is_not_known(self) -> None:
+        """Ask for, and cancel, an order that never was."""
+        query = m.Query(client_id="kit-never-was", symbol=0)
+        self.expect("query", await self.asked("query", self.link.query(query)), m.NotFound)
+        cancel = m.Cancel(client_id="kit-never-was", symbol=0)
+        answer = await self.asked("cancel", self.link.cancel(cancel))
+        self.expect("cancel", answer, m.NotFound, m.CancelFailed)
+
+    async def fills(self) -> None:
+        """Buy at market, hear each execution, find it in the list; sell a half again."""
+        began = time.time_ns() - 60 * 10**9
+        for side in ("buy", "sell"):
+            order = self.submit_of("market", side)
+            await self.accepted(order)
+            heard = await self.heard(order)
+            found = await self.seen(order, wanted=("filled",))
+            if not math.isclose(found.filled, order.quantity):
+                raise self.wrong(f"query says {found.filled:g} of {order.quantity:g} was filled")
+            listed = await self.asked("fills", self.link.fills(0, began))
+            own = {
+                each.trade_id: each.quantity for each in listed or () if each.client_id in
+                (order.client_id, "")
+            }  # fmt: skip
+            for trade_id, quantity in heard.items():
+                if not math.isclose(own.get(trade_id, math.nan), quantity):
+                    raise self.wrong(f"fills does not list the execution {trade_id} that was heard")
+
+    async def heard(self, order: m.Submit) -> dict[str, float]:
+        """Wait for the executions of an order; the same one may come twice."""
+        ends = time.monotonic() + PATIENCE_S
+        while True:
+            own = [e for e in self.events if isinstance(e, m.Filled)]
+            mine = [each for each in own if each.client_id == order.client_id]
+            by_id = {each.trade_id: each.quantity for each in mine}
+            total = sum(by_id.values())
+            for each in mine:
+                if not each.trade_id or each.side != order.side or not each.price > 0.0:
+                    raise self.wrong(f"the sink is given {each!r:.120}: no execution of the order")
+            if total > order.quantity * (1.0 + 1e-9):
+                raise self.wrong(f"the sink is given {total:g} of an order of {order.quantity:g}")
+            if math.isclose(total, order.quantity):
+                return by_id
+            if time.monotonic() > ends:
+                raise self.wrong(
+                    f"the sink was given {total:g} of {order.quantity:g} that an order at market "
+                    "filled"
+                )
+            await asyncio.sleep(0.02)
+
+    async def all_cancelled(self) -> None:
+        """Cancel everything; read the clock and the filters."""
+        orders = [self.submit_of("limit", price=self.trial.resting_price) for _ in range(2)]
+        for order in orders:
+            await self.accepted(order)
+        await self.asked("cancel_all", self.link.cancel_all((0,)))
+        ends = time.monotonic() + PATIENCE_S
+        while left := {each.client_id for each in orders} & await self.listed():
+            if time.monotonic() > ends:
+                raise self.wrong(f"cancel_all leaves {len(left)} of 2 orders open")
+            await asyncio.sleep(0.02)
+        skew = await self.asked("skew", self.link.skew())
+        self.expect("skew", skew, m.Skewed, type(None))
+        changed = await self.asked("refresh_markets", self.link.refresh_markets())
+        self.expect("refresh_markets", changed, list, tuple, type(None))
