@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from septet._cli import halt as halt_module
 from septet._journal.form import Head
 from septet._journal.lease import Holder, Lease
 from septet._journal.log import Journal
@@ -122,3 +123,31 @@ def test_a11_a_renamed_run_is_found_by_its_id_and_by_its_folder(
     for name in (RUN_ID, RUN_ID[:10], "keep", "old", renamed):
         said = septet("halt", name, "--runs", root)
         assert said.code == 0, said.err
+
+
+@pytest.mark.parametrize("mode", ["paper", "live"])
+@pytest.mark.parametrize("words", [[], ["--flatten"]])
+def test_a_halt_speaks_of_real_orders_only_where_they_are_real(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, septet: Command, mode: str, words: list[str]
+) -> None:  # fmt: skip
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "st"))
+    made = tmp_path / "runs" / "mine" / RUN_ID
+    made.mkdir(parents=True)
+    facts = {"core": {"timing": {"some": 1}}}  # a paper run whose fills are made outside the core
+    head = Head(
+        run_id=RUN_ID, strategy="mine", mode=mode, account="", created_ns=0, origin_ns=0,
+        facts=facts,
+    )  # fmt: skip
+    Journal.create(made / "journal.sqlite", head).close()
+    said = septet("halt", "latest", *words, "--runs", tmp_path / "runs", "--wait", "0")
+    assert said.code == 0
+    assert ("real" in said.out or "venue" in said.out) == (mode == "live")
+    assert ("(paper)" in said.out) == (mode == "paper")
+    assert ("simulated orders" in said.out) == (mode == "paper")
+    if words:
+        assert ("simulated positions" in said.out) == (mode == "paper")
+    found = halt_module._said(
+        {"run_id": "r", "action": "flatten" if words else "halt", "running": True, "taken": True,
+         "open_orders": 0, "unread": "", "mode": mode}, 1.0,
+    )  # fmt: skip
+    assert ("simulated" in " ".join(found)) == (mode == "paper")

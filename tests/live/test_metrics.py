@@ -9,15 +9,18 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from septet._config import load
 from septet._live.health_check import condition_of
 from septet._live.kill import ask_halt
 from septet._live.metrics import METRICS, addresses_of
+from septet._live.ports import check_port
 from septet._live.run import LiveResult, run_live
 from septet.errors import ConfigError, InputError
 from tests.live.feeds import World
@@ -113,7 +116,7 @@ def test_a_run_is_well_once_it_decides_and_never_while_it_is_halted(
 
 def test_a_port_in_use_refuses_a_new_run_and_never_ends_one_that_goes_on(world: World) -> None:
     port = free_port()
-    said = f"127.0.0.1:{port} cannot be listened to"
+    said = f"127.0.0.1:{port} cannot be listened to: the port is taken"
     with (
         closing(socket.create_server(("127.0.0.1", port))),
         pytest.raises(InputError, match=said),
@@ -126,6 +129,54 @@ def test_a_port_in_use_refuses_a_new_run_and_never_ends_one_that_goes_on(world: 
     assert again.place.folder == lane.place.folder
     assert end.how == "finished"
     assert "cannot be listened to" in (again.place.folder / "log.jsonl").read_text("utf-8")
+
+
+TAKEN = "taken: something else listens there"
+
+
+class Answering:
+    """Something that listens on this machine and answers `/healthz` with a text."""
+
+    def __init__(self, text: str) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(503)
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"runs": [{"strategy": "other"}]}', f"{TAKEN} (the run of other)"),
+        ('{"runs": [{"strategy": "smallest"}]}', ""),
+        ('{"runs": 7}', TAKEN),
+        ("[" * 50_000, TAKEN),
+    ],
+)  # fmt: skip
+def test_check_says_whether_the_port_is_taken_and_by_whom(text: str, words: str) -> None:
+    file = Path(__file__).parents[1] / "config" / "valid" / "smallest.yaml"
+    with closing(Answering(text)) as other:
+        key = f"monitoring.metrics.prometheus=127.0.0.1:{other.port}"
+        loaded = load(file, sets=[key, "name=smallest"])
+        found = check_port(loaded)
+    assert [each.message for each in found] == (
+        [f"127.0.0.1:{other.port} cannot be listened to: the port is {words}"] if words else []
+    )
+    assert all(each.key == "monitoring.metrics.prometheus" for each in found)
+    assert check_port(loaded) == []  # given back
+    assert check_port(load(file)) == []
 
 
 def test_every_metric_has_a_unit() -> None:

@@ -89,8 +89,10 @@ def _preflight(loaded: Loaded, *, data: bool) -> list[Problem]:
 
     if loaded.strategy.mode == "backtest":
         return check_data(loaded) if data else []
+    from septet._live.ports import check_port
+
     secrets = check_secrets(loaded) if loaded.strategy.mode == "live" else []
-    return [*secrets, *(check_model(loaded) if data else [])]
+    return [*secrets, *check_port(loaded), *(check_model(loaded) if data else [])]
 
 
 def _look(loaded: Loaded, address: str | None) -> World:

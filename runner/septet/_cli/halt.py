@@ -49,7 +49,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 
 @click.command(
     help="Stop a paper or live run from trading, at once and durably: entries are blocked, its "
-    "orders are cancelled first of all and again until the venue shows none. It survives a "
+    "orders are cancelled first of all, and of a live run again until the venue shows none; in a "
+    "paper run orders and positions are simulated. It survives a "
     f"restart, and septet resume lifts it. {_RUN_HELP}"
 )
 @click.argument("run")
@@ -144,9 +145,9 @@ def _report(folder: Path, action: str, since_ns: int, wait_s: float, as_json: bo
         "run_id": folder.name, "folder": str(folder), "action": action,
         "running": holder is not None, "taken": False, "open_orders": None, "unread": "",
     }  # fmt: skip
-    outside = True
+    mode = "live"  # where nobody can read it, orders may be real
     try:
-        outside = bool(_read(folder, _trades_outside))
+        mode = str(_read(folder, lambda journal: journal.head.mode))
         if holder is not None:
             found |= _await(folder, action, since_ns, wait_s)
     except Exception as problem:  # whatever is wrong with the journal: what was asked is written
@@ -154,7 +155,7 @@ def _report(folder: Path, action: str, since_ns: int, wait_s: float, as_json: bo
     if as_json:
         say_json(json.dumps(found))
     else:
-        for line in _said(found | {"outside": outside}, wait_s):
+        for line in _said(found | {"mode": mode}, wait_s):
             say(line)
 
 
@@ -207,20 +208,27 @@ def _trades_outside(journal: Reader) -> bool:
 
 def _said(found: dict[str, Any], wait_s: float) -> list[str]:
     name, resuming = found["run_id"], found["action"] == "resume"
+    if found["mode"] == "paper":
+        name, simulated = f"{name} (paper)", "simulated "
+    else:
+        simulated = ""
     if found["unread"]:
         what = "the halt is lifted" if resuming else f"it is asked to {found['action']}"
         process = "its process looks twice a second" if found["running"] else "it is not running"
         return [
             f"{name}: {what}, which stands in its folder; {process}",
             f"  whether that was taken cannot be read: {found['unread']}",
-            "  look at the venue for what is open and held",
+            *([] if simulated else ["  look at the venue for what is open and held"]),
         ]
     if not found["running"]:
         if resuming:
             return [f"{name} is not running; the halt is lifted, and its next start may trade"]
-        closing = ", then closes its positions" if found["action"] == "flatten" else ""
-        text = f"{name} is not running; its next start is halted and cancels its orders first"
-        rest = ["  until then orders that rest at the venue stay there"] if found["outside"] else []
+        closing = f", then closes its {simulated}positions" if found["action"] == "flatten" else ""
+        text = (
+            f"{name} is not running; its next start is halted and cancels its {simulated}orders "
+            "first"
+        )
+        rest = [] if simulated else ["  until then orders that rest at the venue stay there"]
         return [f"{text}{closing}", *rest]
     if not found["taken"]:
         text = f"{name} has not answered within {wait_s:g} s; what was asked stands in its folder"
@@ -229,7 +237,14 @@ def _said(found: dict[str, Any], wait_s: float) -> list[str]:
         return [f"{name} may trade again"]
     left = found["open_orders"]
     if left == 0:
-        closing = "; its positions are closed at market" if found["action"] == "flatten" else ""
-        return [f"{name} is halted; it has no open orders{closing}"]
+        closing = (
+            f"; its {simulated}positions are closed at market"
+            if found["action"] == "flatten"
+            else ""
+        )
+        return [f"{name} is halted; it has no open {simulated}orders{closing}"]
     orders = "not known yet" if left is None else f"{left} at the last look"
-    return [f"{name} is halted; open orders: {orders}; it goes on cancelling until there are none"]
+    return [
+        f"{name} is halted; open {simulated}orders: {orders}; it goes on cancelling until there "
+        "are none"
+    ]

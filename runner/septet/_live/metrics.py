@@ -15,6 +15,7 @@ from septet import messages as m
 from septet._core.monitoring import LATENCY
 from septet._host.tasks import Tasks
 from septet._live.health_check import condition_of, decision_age_s
+from septet._live.ports import address_of, why_unheard
 from septet.errors import InputError
 
 __all__ = ["METRICS", "MetricsServer", "Seen", "addresses_of", "rows_of"]
@@ -53,8 +54,7 @@ def addresses_of(lanes: Sequence[Any]) -> list[tuple[str, int]]:
     for lane in lanes:
         written = lane.strategy.monitoring.metrics.prometheus
         if written is not None:
-            host, _, port = written.rpartition(":")
-            address = host.strip("[]"), int(port)
+            address = address_of(written)
             if address not in found:
                 found.append(address)
     return found
@@ -197,7 +197,7 @@ class MetricsServer:
             await runner.cleanup()
             raise InputError(
                 f"monitoring.metrics.prometheus: {host}:{port} cannot be listened to: "
-                f"{error.strerror}",
+                f"{why_unheard(error)}",
                 hint="another run may serve there: give each its own port",
             ) from None
         self._runner = runner

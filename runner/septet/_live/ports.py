@@ -1,0 +1,83 @@
+"""Whether the address for metrics and health is free, before a run needs it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import socket
+import time
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
+from typing import Any, Final
+
+from septet._config.check import problem_at
+from septet.errors import Problem
+
+__all__ = ["address_of", "check_port", "why_unheard"]
+
+_PATH: Final = ("monitoring", "metrics", "prometheus")
+_ASK_S: Final = 1.0
+_LARGEST: Final = 1 << 16
+
+
+def address_of(written: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT``."""
+    host, _, port = written.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def why_unheard(error: OSError) -> str:
+    """Say in words why an address cannot be listened to."""
+    known = {
+        errno.EADDRINUSE: "the port is taken: something else listens there",
+        errno.EACCES: "this user may not listen at such a low port",
+        errno.EADDRNOTAVAIL: "this machine has no such address",
+    }
+    return known.get(error.errno or 0, error.strerror or str(error))
+
+
+def check_port(loaded: Any) -> list[Problem]:
+    """Say that a run could not serve its metrics; a run of the same strategy is in its own way.
+
+    The address is listened to for a moment, and given back.
+    """
+    written = loaded.strategy.monitoring.metrics.prometheus
+    if written is None:
+        return []
+    address = address_of(written)
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    try:
+        with closing(socket.socket(family, socket.SOCK_STREAM)) as made:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+            made.bind(address)
+            made.listen(1)
+    except OSError as error:
+        who = _who(address) if error.errno == errno.EADDRINUSE else []
+        if loaded.strategy.name in who:
+            return []
+        by = f" (the run of {', '.join(who)})" if who else ""
+        message = f"{written} cannot be listened to: {why_unheard(error)}{by}"
+        hint = "write another port: a run that cannot serve its metrics is refused at its start"
+        return [problem_at(loaded.tree, _PATH, message, hint=hint)]
+    return []
+
+
+def _who(address: tuple[str, int]) -> list[str]:
+    """Ask who listens: the strategies of a run of septet, or nobody known."""
+    until = time.monotonic() + _ASK_S
+    said: Any = None
+    try:
+        with closing(HTTPConnection(*address, timeout=_ASK_S)) as asked:
+            asked.request("GET", "/healthz")
+            answer, body = asked.getresponse(), b""
+            while time.monotonic() < until and len(body) < _LARGEST:
+                part = answer.read1(_LARGEST)
+                body += part
+                if not part:
+                    said = json.loads(body)
+                    break
+    except (OSError, ValueError, HTTPException, RecursionError):
+        return []
+    runs = said.get("runs") if isinstance(said, dict) else None
+    found = [each for each in runs if isinstance(each, dict)] if isinstance(runs, list) else []
+    return [str(each["strategy"]) for each in found if "strategy" in each]
