@@ -100,10 +100,14 @@ def test_the_summary_says_what_runs_and_for_whom(folder: Path) -> None:
     assert [(each["rule"], each["by"]) for each in blocks] == [("feed", "data"), ("drawdown", "")]
 
 
-def test_an_open_position_is_marked_at_the_last_close(folder: Path, tmp_path: Path) -> None:
-    spoil(folder / "journal.sqlite", "DELETE FROM entries WHERE seq > 7")
+@pytest.mark.parametrize(("last", "mark"), [(8, 110.0), (7, 100.0)])
+def test_an_open_position_is_marked_as_the_last_row_of_the_curve(
+    folder: Path, last: int, mark: float
+) -> None:
+    """A close that no decision time has taken in is in no equity yet."""
+    spoil(folder / "journal.sqlite", f"DELETE FROM entries WHERE seq > {last}")
     (trade,) = LiveRun(folder).table("trades").rows(named=True)
-    assert (trade["exit_reason"], trade["exit_price"]) == ("open", 110.0)
+    assert (trade["exit_reason"], trade["exit_price"]) == ("open", mark)
 
 
 def test_the_commands_work_while_it_runs(folder: Path, tmp_path: Path) -> None:

@@ -89,6 +89,17 @@ def test_positions_of_all_strategies_add_up() -> None:
     assert two.refusal(submit("d", quantity=2.0)) == ""
 
 
+def test_an_order_that_turns_a_position_adds_what_lies_beyond_it() -> None:
+    [member] = Account(SYMBOLS).members
+    price(member, 100.0)
+    member.watch(m.Ticked(at_ns=0, market_ns=0), [traded(-5.0)])
+    assert member.refusal(submit("a", quantity=10.0)) == "", "as much on the other side"
+    member.working.clear()
+    assert "would hold 700.00 of BTC/USDT" in member.refusal(submit("b", quantity=12.0))
+    member.watch(m.Ticked(at_ns=0, market_ns=0), [traded(5.0)])
+    assert "of BTC/USDT, at most" in member.refusal(submit("c", quantity=10.0))
+
+
 def test_gross_adds_up_over_symbols() -> None:
     account = Account((*SYMBOLS, "SOL/USDT"))
     [member] = account.members

@@ -16,6 +16,7 @@ from septet._config.load import reopen
 from septet._config.read import parse_text
 from septet._data.funding import FundingRates
 from septet._journal.reader import Reader
+from septet._live.account import AccountGate, AccountLimits
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
 from septet._shell.backtest import backtest
@@ -66,6 +67,34 @@ def test_fills_at_the_next_open_add_up_as_in_the_backtest(at_bars: tuple[Any, Pa
     assert equity["equity"].to_list() == list(result.equity["equity"])
 
 
+def follow_cash(folder: Path, *, fills_inside: bool) -> int:
+    """Follow a journal's cash beside its core; return how often both could be compared."""
+    gate, compared = AccountGate(now_ns=lambda: 1), 0
+    with Reader(folder / JOURNAL) as journal:
+        names = journal.head.facts["symbols"]
+        bases = [name.partition("/")[0] for name in names]
+        member = gate.member(
+            "s", names, bases=bases, quote=journal.head.facts["currency"], capital=10_000.0,
+            limits=AccountLimits(1.0, 1.0, 60), fills_inside=fills_inside,
+        )  # fmt: skip
+        for entry in journal.read():
+            before = member.cash
+            member.watch(entry.event, entry.commands)
+            ruled = [each for each in entry.commands if isinstance(each, m.Ruled)]
+            paid = [each.amount for each in entry.commands if isinstance(each, m.Funded)]
+            if ruled and fills_inside:
+                assert member.cash == ruled[-1].cash, "a fill at the open is counted once"
+                compared += 1
+            elif ruled:  # since the last decision fills alone have moved it
+                assert before - math.fsum(paid) == pytest.approx(ruled[-1].cash, abs=1e-6)
+                compared += 1
+    return compared
+
+
+def test_the_account_counts_each_fill_once(at_bars: tuple[Any, Path]) -> None:
+    assert follow_cash(at_bars[1], fills_inside=True) > 100
+
+
 def test_replay_and_shadow_book_the_same_funding(at_bars: tuple[Any, Path]) -> None:
     """Symbols without a bar pay as well: the shadow lays out what they owe."""
     _, folder = at_bars
@@ -78,6 +107,7 @@ def test_fills_at_quotes_add_up(tmp_path: Path) -> None:
     shelf("perpetual-trend", tmp_path, external=True)
     folder = tmp_path / "live"
     _adds_up(folder, 10_000.0)
+    assert follow_cash(folder, fills_inside=False) > 100
     for prove in (replay, shadow):
         found = prove(folder)
         assert found.differences == 0, str(found.first)
@@ -89,7 +119,7 @@ def test_the_paper_venue_pays_the_funding_that_the_ledger_booked() -> None:
     async def paid() -> float:
         it = await desk(spot=False)
         before = (await it.balances())["USDT"][0]
-        it.venue.funded(m.Funded(time_ns=1, symbol=0, amount=-40.0, rate=-0.1, price=400.0))
+        it.venue.charged(m.Funded(time_ns=1, symbol=0, amount=-40.0, rate=-0.1, price=400.0))
         return (await it.balances())["USDT"][0] - before
 
     assert asyncio.run(paid()) == pytest.approx(40.0)

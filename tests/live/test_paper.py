@@ -15,6 +15,7 @@ from septet import messages as m
 from septet._core.orders.records import Child
 from septet._host.venues import Market, QuoteSeen
 from septet._live.paper import PaperVenue, Resting, resting
+from septet._live.paper_account import PaperAccount
 from septet_schemas.simulation import Simulation
 from tests.scale import examples
 
@@ -78,6 +79,17 @@ def submit(
         client_id=client_id, parent=1, symbol=0, side=side, order_type=kind, quantity=quantity,
         reduces=False, deadline_ns=2**62, **more,
     )  # fmt: skip
+
+
+@given(st.integers(1, 10**9), st.sampled_from([1e-3, 1e-5, 0.1, 1.0, 5.0]))
+def test_any_number_of_lots_may_be_ordered(lots: int, lot: float) -> None:
+    """A quantity is a decimal: times the scale it misses the whole units by its rounding."""
+    account = PaperAccount(cash=1.0, received=False, spot=False)
+    market = Market(SYMBOL, "BTC", "USDT", lot, 0.01, precision=min(1e-8, lot))
+    account.lay_out([market])
+    units = lots * round(lot * 1e8)
+    assert account.is_lots(0, units / 1e8)
+    assert not account.is_lots(0, (units + 0.5 * lot * 1e8) / 1e8)
 
 
 async def desk(cash: float = 100_000.0, *, spot: bool = True, **terms: Any) -> Desk:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -103,6 +104,10 @@ class Fold:
             {k: Instrument.of(instruments.get(name, {})) for k, name in enumerate(self.symbols)}
         )
         self._closes: dict[int, float] = {}
+        self._waiting: dict[int, deque[float]] = {}
+        self._marks: dict[int, float] = {}
+        self._valued: dict[int, float] = {}
+        self._marks_quotes = _is_external(head)
         self._judged: dict[int, m.Decided] = {}
         self._executed: dict[tuple[int, str], m.Filled] = {}
         self._event: m.Event | None = None
@@ -147,12 +152,23 @@ class Fold:
         for name in BAR:
             columns[name].append(getattr(event, name))
         self._closes[event.symbol] = event.close
+        self._waiting.setdefault(event.symbol, deque()).append(event.close)
 
     def _barrier(self, event: m.BarrierReached) -> None:
+        """Mark what a decision time takes in, as the ledger does: of each symbol its next bar."""
         self.market_ns = max(self.market_ns, event.time_ns)
+        for k in event.present:
+            waiting = self._waiting.get(k)
+            close = waiting.popleft() if waiting else None
+            if close is not None and event.decides:
+                self._marks[k] = close
 
     def _market(self, event: m.Quoted | m.Printed) -> None:
         self.market_ns = max(self.market_ns, event.market_ns)
+        if self._marks_quotes:
+            is_quote = isinstance(event, m.Quoted)
+            price = 0.5 * (event.bid + event.ask) if is_quote else event.price
+            self._marks[event.symbol] = price
 
     def _filled(self, event: m.Filled) -> None:
         self.market_ns = max(self.market_ns, event.market_ns)
@@ -190,6 +206,7 @@ class Fold:
 
     def _ruled(self, row: m.Ruled) -> None:
         self.equity.append((row.time_ns, row.equity, row.cash, row.exposure))
+        self._valued = dict(self._marks)
 
     def _fired(self, row: m.Fired) -> None:
         self.blocks.append(
@@ -392,7 +409,7 @@ class Fold:
             "pnl", "fees", "funding", "liquidation", "slippage", "exit_reason",
         )  # fmt: skip
         table = _columns(
-            names, self.trades.rows + self.trades.still_open(self._closes, self.end_ns)
+            names, self.trades.rows + self.trades.still_open(self._valued, self.end_ns)
         )
         table["symbol"] = [self.name(symbol) for symbol in table["symbol"]]
         return table
@@ -405,6 +422,13 @@ class Fold:
             peak = max(peak, equity)
             fallen.append(1.0 - equity / peak)
         return {**table, "drawdown": fallen}
+
+
+def _is_external(head: Head) -> bool:
+    """Whether orders of the run are filled outside the engine, which then marks at quotes."""
+    resolved = head.facts.get("resolved", {})
+    fills = resolved.get("execution", {}).get("simulation", {}).get("fills", "next_open")
+    return head.mode == "live" or str(fills) != "next_open"
 
 
 def _columns(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> dict[str, list[Any]]:

@@ -109,14 +109,14 @@ def liquidation_price(side, average_price, leverage, maintenance):
 
 
 @helper
-def liquidation_charge(side, amount, price, average_price, leverage, rate, liquidation_fee):
-    """Cost of a liquidation beside its fill and the fee at `rate` (quote); may be negative.
+def liquidation_charge(side, amount, price, average_price, leverage, fee, liquidation_fee):
+    """Cost of a liquidation beside its fill and that fill's `fee` (quote); may be negative.
 
     It is the liquidation fee, less what the venue bears: the loss of `amount`, fees of closing
     included, never exceeds its isolated margin.
     """
     charge = amount * price * liquidation_fee
-    lost = side * (average_price - price) * amount + amount * price * rate + charge
+    lost = side * (average_price - price) * amount + fee + charge
     return charge - max(0.0, lost - amount * average_price / leverage)
 
 

@@ -87,6 +87,8 @@ class Member:
     equity: float
     cash: float
     gate: AccountGate = field(repr=False)
+    fills_inside: bool = False
+    """The core fills its orders itself: the cash of a decision time has its fills in it."""
     positions: dict[str, float] = field(default_factory=dict)
     working: dict[str, _Working] = field(default_factory=dict)
     core: LiveCore | None = field(default=None, repr=False)
@@ -113,8 +115,10 @@ class Member:
         symbol = self.symbols[trade.symbol]
         self.positions[symbol] = trade.position
         self.gate.prices[symbol] = trade.price
+        if self.fills_inside:
+            return
         sign = -1.0 if trade.side == "buy" else 1.0
-        self.cash += sign * trade.quantity * trade.price
+        self.cash += sign * trade.quantity * trade.price - trade.liquidation
         if trade.fee_currency == self.quote:
             self.cash -= trade.fee
 
@@ -183,10 +187,12 @@ class AccountGate:
 
     def member(
         self, name: str, symbols: Sequence[str], *, bases: Sequence[str], quote: str,
-        capital: float, limits: AccountLimits,
+        capital: float, limits: AccountLimits, fills_inside: bool = False,
     ) -> Member:  # fmt: skip
         """Add a strategy."""
-        member = Member(name, tuple(symbols), tuple(bases), quote, limits, capital, capital, self)
+        member = Member(
+            name, tuple(symbols), tuple(bases), quote, limits, capital, capital, self, fills_inside
+        )
         self.members.append(member)
         return member
 
@@ -202,6 +208,11 @@ class AccountGate:
         trigger = order.trigger_price if isinstance(order, m.Submit) else None
         price = order.limit_price or trigger or self.prices.get(symbol, 0.0)
         value = order.quantity * price
+        if not value > 0.0:
+            return f"no price of {symbol} is known, so its value cannot be checked"
+        held = member.positions.get(symbol, 0.0)
+        if held * (1.0 if order.side == "buy" else -1.0) < 0.0:  # it closes what is held first
+            value = max(0.0, value - 2.0 * abs(held) * self.prices.get(symbol, price))
         replaced = order.client_id if isinstance(order, m.Amend) else ""
         reason = self._passed(symbol, value, member.working.get(replaced))
         if reason:
@@ -212,8 +223,6 @@ class AccountGate:
         return ""
 
     def _passed(self, symbol: str, value: float, replaced: _Working | None) -> str:
-        if not value > 0.0:
-            return f"no price of {symbol} is known, so its value cannot be checked"
         # Quote value that is held or on its way, of the symbol and of all, and their bounds.
         held = total = value - (replaced.value if replaced is not None else 0.0)
         most_held = most_total = 0.0

@@ -80,7 +80,7 @@ class Lane(LocalRun):
             if self.venue is not None:  # in this process: it fills against what the feed shows
                 self.facts = await self.venue.open(self.symbols, self.put)
                 market.quoted = getattr(self.venue, "quoted", None)
-                self._pay_funding = getattr(self.venue, "funded", None)
+                self._charge = getattr(self.venue, "charged", None)
                 if not self.place.fresh:
                     take_up(self.venue, self.build.core)
         if self.build is None:
@@ -247,10 +247,10 @@ class Lane(LocalRun):
         self.switch.stored(event)
         if self._reconciling is not None:
             self._reconciling.append((event, commands))
-        if self._pay_funding is not None:
+        if self._charge is not None:
             for each in commands:
-                if isinstance(each, m.Funded):
-                    self._pay_funding(each)
+                if isinstance(each, m.Funded | m.Traded):
+                    self._charge(each)
         self.seen.take(event, commands, self.symbols)
         self.alerts.row(event, commands, self.symbols)
         for level, name, fields in lines_of(event, commands, self.symbols):

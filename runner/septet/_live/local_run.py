@@ -16,7 +16,7 @@ from septet._learn.stored import StoredModel
 from septet._live import start as begin
 from septet._live.account import AccountGate, AccountLimits, Member
 from septet._live.alerts import Alerts
-from septet._live.build import currencies
+from septet._live.build import currencies, is_external
 from septet._live.clock import LiveClock
 from septet._live.dispatch import Dispatcher
 from septet._live.facts import instruments_in
@@ -83,7 +83,7 @@ class LocalRun(ABC):
         self.market: MarketDesk | None = None
         self.build: Any = None
         self.training: Any = None
-        self._pay_funding: Callable[[m.Funded], None] | None = None
+        self._charge: Callable[[m.Funded | m.Traded], None] | None = None
         self._reconciling: Rows | None = None
         self._history: list[m.Event] = []
         self._begins, self._given, self._first = True, False, True
@@ -100,6 +100,7 @@ class LocalRun(ABC):
         return gate.member(
             self.strategy.name, self.symbols, bases=bases, quote=account.currency,
             capital=account.capital, limits=AccountLimits.of(self.strategy),
+            fills_inside=not is_external(self.strategy),
         )  # fmt: skip
 
     def tell(self, level: str, event: str, fields: dict[str, Any]) -> None:

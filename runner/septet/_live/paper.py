@@ -298,9 +298,9 @@ class PaperVenue:
         self._shown[k, -1.0] = self._account.side(k, seen.bid, bids, share)
         self._meet(k, seen.venue_ns)
 
-    def funded(self, paid: m.Funded) -> None:
-        """Take the funding that the core booked: it says what is due, the account pays it."""
-        self._account.pay_funding(paid.amount)
+    def charged(self, booked: m.Funded | m.Traded) -> None:
+        """Pay what the core booked beside the fills: funding, and what a liquidation costs."""
+        self._account.pay(booked.amount if isinstance(booked, m.Funded) else booked.liquidation)
 
     def silent(self, symbol: str) -> None:
         """Forget what a symbol showed: its stream is down or its book is not valid."""

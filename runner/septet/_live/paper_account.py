@@ -20,6 +20,8 @@ __all__ = ["Booked", "PaperAccount", "ShownSide"]
 _LEDGER: Final[Any] = ledger
 _MATCH: Final[Any] = match
 """The plain text of the compiled rules; steps carry no types."""
+_ROUNDING: Final = 4e-15
+"""Share by which a quantity times its scale may miss a whole number."""
 
 
 @dataclass(slots=True)
@@ -93,8 +95,8 @@ class PaperAccount:
             self._B[k, layout.UNITS] = units.get(k, 0.0)
             self._I[k, layout.OPEN_SIDE] = 0
 
-    def pay_funding(self, amount: float) -> None:
-        """Take funding from the cash; below zero it is received."""
+    def pay(self, amount: float) -> None:
+        """Take funding or the cost of a liquidation from the cash; below zero it is received."""
         self._A[layout.CASH] -= amount
 
     def held(self, k: int) -> float:
@@ -113,7 +115,8 @@ class PaperAccount:
         """Return whether a quantity is a whole number of lots."""
         exact = quantity * self._B[k, layout.SCALE]
         units, lot = self.units(k, quantity), self._B[k, layout.LOT]
-        return abs(exact - units) <= 1e-6 and bool(_LEDGER.floor_units(units, lot) == units)
+        near = abs(exact - units) <= 1e-6 + _ROUNDING * units
+        return near and bool(_LEDGER.floor_units(units, lot) == units)
 
     def side(
         self, k: int, best: float, levels: Sequence[tuple[float, float]], share: float | None

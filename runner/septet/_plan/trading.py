@@ -445,7 +445,10 @@ class Trading:
     def _outside(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Tell what a plan leaves out whose orders are filled elsewhere: all that meets a bar."""
         here = self.external and bool(context["protective"] or context["targets"])
-        told: dict[str, Any] = {"external": self.external, "stops_here": here}
+        liquidates = self.external and bool(context["liquidation"])
+        told: dict[str, Any] = {
+            "external": self.external, "stops_here": here, "liquidates": liquidates,
+        }  # fmt: skip
         if self.external:
             told |= dict.fromkeys(("rests", "protects", "liquidation", "coasts", "glides"), False)
             told |= {"participation": None}
