@@ -166,9 +166,10 @@ class Fold:
     def _market(self, event: m.Quoted | m.Printed) -> None:
         self.market_ns = max(self.market_ns, event.market_ns)
         if self._marks_quotes:
-            is_quote = isinstance(event, m.Quoted)
-            price = 0.5 * (event.bid + event.ask) if is_quote else event.price
-            self._marks[event.symbol] = price
+            if isinstance(event, m.Quoted):
+                self._marks[event.symbol] = 0.5 * (event.bid + event.ask)
+            else:
+                self._marks[event.symbol] = event.price
 
     def _filled(self, event: m.Filled) -> None:
         self.market_ns = max(self.market_ns, event.market_ns)
