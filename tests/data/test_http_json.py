@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -200,3 +203,45 @@ def test_a_header_is_read_for_the_host_of_the_address(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="nobody may read"):
             source.fetch(wanted, lambda what, done, total: None)
     assert read == [("env:TOKEN", "127.0.0.1")]
+
+
+class Dribbling:
+    """A server that sends one byte, waits, and sends the next: of the head, then of the body."""
+
+    def __init__(self, head: bytes, body: bytes, *, slow_head: bool) -> None:
+        self.over = threading.Event()
+        self._made = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._made.getsockname()[1]}"
+        slow, fast = (head + body, b"") if slow_head else (body, head)
+        self._thread = threading.Thread(target=self._serve, args=(fast, slow), daemon=True)
+        self._thread.start()
+
+    def _serve(self, fast: bytes, slow: bytes) -> None:
+        asked, _ = self._made.accept()
+        with asked, contextlib.suppress(OSError):
+            asked.recv(65_536)
+            asked.sendall(fast)
+            for byte in slow:
+                asked.sendall(bytes([byte]))
+                if self.over.wait(0.02):
+                    return
+
+    def close(self) -> None:
+        self.over.set()
+        self._made.close()
+        self._thread.join()
+
+
+@pytest.mark.parametrize("slow_head", [True, False])
+@pytest.mark.parametrize("length", ["", "Content-Length: 300\r\n"])
+def test_the_timeout_bounds_the_whole_download(
+    tmp_path: Path, length: str, slow_head: bool
+) -> None:
+    body = b'{"data": [{"value": "1", "timestamp": "%d"}]}' % DAY
+    body += b" " * (300 - len(body))
+    head = f"HTTP/1.1 200 OK\r\nConnection: close\r\n{length}\r\n".encode()
+    with contextlib.closing(Dribbling(head, body, slow_head=slow_head)) as server:
+        source = made(server.url, timeout="200ms")
+        with pytest.raises(RunError, match=r"did not answer whole within 0\.2 s"):
+            fetch(source, BarStore(tmp_path), DAY + 90_000)
+        assert not server.over.is_set()

@@ -26,6 +26,7 @@ from septet.plugin import (
     WallDuration,
     series,
 )
+from septet_plugins.data.bounded import read_bounded
 from septet_plugins.data.stored import the_store
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 
 
 class HttpJsonConfig(Config):
-    """A JSON document of the web.
+    """A JSON document of the web; `timeout` bounds the whole download.
 
     `select`, `time` and `known` are paths of keys: ``data.*.value`` takes `value` of every
     entry of the list `data`, ``rows.*.0`` the first cell of every row.
@@ -224,10 +225,11 @@ class HttpJson:
     def _download(self, request: Request) -> Any:
         config, plain = self._config, _plain(self._config.url)
         ask = urllib.request.Request(config.url, headers=self._headers(request))
-        opener = urllib.request.build_opener(_SameHost)
         try:
-            with opener.open(ask, timeout=config.timeout / 1e9) as answer:
-                data = answer.read(config.max_bytes + 1)
+            data = read_bounded(
+                ask, _SameHost, seconds=config.timeout / 1e9, most_bytes=config.max_bytes,
+                name=plain,
+            )  # fmt: skip
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise RunError(
                 f"{plain} cannot be downloaded: {error}", hint="is it reachable? try again"

@@ -11,6 +11,8 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from pydantic import Field
+
 from septet.errors import DataError
 from septet.plugin import Config, memory_bytes, open_regular
 
@@ -44,7 +46,7 @@ class TextFormat(Config):
     names: tuple[str, ...] | None = None
     encoding: str = "utf-8"
     time_format: str | None = None
-    skip_lines: int = 0
+    skip_lines: int = Field(default=0, ge=0, le=1_000_000)
     comment: str | None = None
 
 

@@ -78,7 +78,7 @@ class LimitThenMarket(Config):
     """Rest at the best price for `patience`, then take; on bars a market order at the open."""
 
     patience: WallDuration = Field(default="45s")  # type: ignore[assignment]
-    max_slippage: Fraction = Field(default=0.0015)
+    max_slippage: Fraction = Field(default=0.0015, lt=1.0)
 
 
 @order(LimitThenMarket)

@@ -172,7 +172,7 @@ class PriceCollar(Config):
     """How far an entry's limit price may lie from the close."""
 
     shorthand: ClassVar[str | None] = "max"
-    max: Annotated[Fraction, Field(gt=0.0)] = 0.05
+    max: Annotated[Fraction, Field(gt=0.0, le=1.0)] = 0.05
 
 
 @limit(PriceCollar, role="wire")

@@ -12,6 +12,7 @@ from septet._config import (
     cross_model,
     cross_risk,
     cross_rules,
+    cross_settings,
     cross_sweep,
 )
 from septet._config.case import Case
@@ -28,6 +29,7 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     *cross_model.CHECKS,
     *cross_risk.CHECKS,
     *cross_levels.CHECKS,
+    *cross_settings.CHECKS,
     *cross_sweep.CHECKS,
     *cross_rules.CHECKS,
     *cross_features.LAST,

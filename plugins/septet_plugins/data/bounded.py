@@ -1,0 +1,125 @@
+"""One answer of the web within a time and a size, whatever the server does.
+
+The timeout of a socket begins anew with each byte, so that a server which sends one byte a second
+keeps a download for ever. Here a timer ends every connection of the download at its deadline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from septet.errors import RunError
+
+__all__ = ["read_bounded"]
+
+
+class _Deadline:
+    """Shuts the sockets of a download when its time is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self.until = time.monotonic() + seconds
+        self.over = False
+        self._open: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> _Deadline:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for each in self._open:
+                each.close()
+            self._open.clear()
+
+    def connect(self, address: Any, timeout: Any = None, source_address: Any = None) -> Any:
+        """Connect in what is left of the time; keep a second name of the socket to end it by."""
+        left = self.until - time.monotonic()
+        if left <= 0.0:
+            raise TimeoutError("the time is over")
+        made = socket.create_connection(address, left, source_address)
+        with self._lock:
+            self._open.append(made.dup())
+            if self.over:
+                _shut(made)
+        return made
+
+    def _end(self) -> None:
+        with self._lock:
+            self.over = True
+            for each in self._open:
+                _shut(each)
+
+
+def _shut(each: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the other side was faster
+        each.shutdown(socket.SHUT_RDWR)
+
+
+def _handlers(deadline: _Deadline) -> list[urllib.request.BaseHandler]:
+    """Return handlers of http and https whose connections the deadline can end."""
+
+    class Plain(http.client.HTTPConnection):
+        def __init__(self, *words: Any, **keys: Any) -> None:
+            super().__init__(*words, **keys)
+            self._create_connection = deadline.connect
+
+    class Secure(http.client.HTTPSConnection):
+        def __init__(self, *words: Any, **keys: Any) -> None:
+            super().__init__(*words, **keys)
+            self._create_connection = deadline.connect
+
+    class OverPlain(urllib.request.HTTPHandler):
+        def http_open(self, req: Any) -> Any:
+            return self.do_open(Plain, req)
+
+    class OverSecure(urllib.request.HTTPSHandler):
+        def https_open(self, req: Any) -> Any:
+            return self.do_open(Secure, req)
+
+    return [OverPlain(), OverSecure()]
+
+
+def read_bounded(
+    ask: urllib.request.Request, *others: Any, seconds: float, most_bytes: int, name: str
+) -> bytes:
+    """Return the body of an answer, of which one byte more than `most_bytes` is read at most.
+
+    `others` are further handlers of urllib; `name` is the address in messages.
+
+    Raises
+    ------
+    RunError
+        The answer took longer than `seconds` in all, redirects, headers and body included.
+    OSError, ValueError, http.client.HTTPException
+        It could not be had.
+    """
+    data, error = b"", None
+    with _Deadline(seconds) as deadline:
+        opener = urllib.request.build_opener(*others, *_handlers(deadline))
+        try:
+            with opener.open(ask, timeout=seconds) as answer:
+                data = answer.read(most_bytes + 1)
+        except (OSError, ValueError, http.client.HTTPException) as caught:
+            error = caught
+            if isinstance(caught, urllib.error.HTTPError):
+                caught.close()  # its body is of no use, and its socket would stay open
+        over = deadline.over or time.monotonic() >= deadline.until
+    if over and len(data) <= most_bytes:
+        raise RunError(
+            f"{name} did not answer whole within {seconds:g} s",
+            hint="raise timeout:, or try again",
+        ) from error
+    if error is not None:
+        raise error
+    return data
