@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from septet._drill.catalogue import CATALOGUE, KILL, codes_of, order_of
+from septet.cli import cli
 from septet.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "strategies" / "drill.yaml"
 SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
-FAULTS = "all" if SOAK else "N1,N7,E9,E17,D2,A1,A2,A3,A5,A10"
+FAULTS = "all" if SOAK else "N1,N7,E9,E17,D2,A1,A2,A3,A4,A5,A7,A9,A10"
 
 
 def drill(folder: Path, *words: str) -> subprocess.Popen[str]:
@@ -82,12 +84,19 @@ def test_ctrl_c_ends_the_drill_and_its_processes(tmp_path: Path) -> None:
 
 def test_the_plan_holds_each_fault_as_often_as_asked_and_repeats_by_seed() -> None:
     codes = codes_of("all")
-    assert len(codes) == 46
+    assert len(codes) == 49
     plan = order_of(codes, 3, 2, seed=9)
     assert all(plan.count(code) == 3 for code in codes)
     assert plan.count(KILL) == 2
     assert plan == order_of(codes, 3, 2, seed=9)
     assert plan != order_of(codes, 3, 2, seed=10)
+
+
+def test_the_faults_are_listed() -> None:
+    listed = CliRunner().invoke(cli, ["drill", "--list-faults"])
+    assert listed.exit_code == 0
+    lines = [line.split(maxsplit=1) for line in listed.stdout.splitlines()]
+    assert lines == [[code, kind.what] for code, kind in CATALOGUE.items()]
 
 
 def test_an_unknown_fault_is_named() -> None:

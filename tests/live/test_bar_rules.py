@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from septet import messages as m
 from septet._host.venues import BarSeen
@@ -135,3 +136,26 @@ def test_a_row_nobody_confirmed_is_declared_missing() -> None:
     (gap, _) = one.poll(at(2) + 30 * SECOND, at(2) + 30 * SECOND)
     assert isinstance(gap, m.Gapped)
     assert gap.reason == "nothing showed that the row was the whole bar"
+
+
+@pytest.mark.parametrize("ahead_s", [2, 90, 600])
+def test_a9_a_bar_that_still_forms_is_not_taken_by_a_clock_that_ran_ahead(ahead_s: int) -> None:
+    """The clock says that the bar is long over; the venue lists it with what it has so far."""
+    one = started()
+    unsure_ns = ahead_s * SECOND
+    true_ns = at(1) - SECOND
+    for number in range(8):
+        now = true_ns + number * SECOND // 10 + unsure_ns
+        for wanted in one.wanted(now, now, 1.0, unsure_ns):
+            assert one.answer(wanted, [newest(0, volume=1.0)], now, now) == []
+    rows = [newest(0), seen(1, closed=False)]
+    now += 30 * SECOND
+    (wanted,) = one.wanted(now, now, 1.0, unsure_ns)
+    assert opens(one.answer(wanted, rows, now, now)) == [0]  # a later bar follows it there
+
+
+def test_a_bar_is_taken_by_a_clock_that_jumped_once_as_much_time_has_passed() -> None:
+    one = started()
+    now = at(1) + 20 * SECOND
+    (wanted,) = one.wanted(now, now, 1.0, 9 * SECOND)
+    assert opens(one.answer(wanted, [newest(0)], now, now)) == [0]

@@ -12,13 +12,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from septet._cli import options
-from septet._cli.terminal import say_json
+from septet._cli.terminal import say, say_json
 from septet._files import replace_file
 
 if TYPE_CHECKING:
     from septet._drill.outcome import Outcome
 
 __all__ = ["drill"]
+
+
+def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Print every fault and leave."""
+    if not wanted or context.resilient_parsing:
+        return
+    from septet._drill.catalogue import CATALOGUE
+
+    for code, kind in CATALOGUE.items():
+        say(f"{code:4}  {kind.what}")
+    context.exit()
 
 
 @click.command(short_help="Rehearse a strategy on a local venue, with faults.")
@@ -29,7 +40,15 @@ __all__ = ["drill"]
     default="all",
     show_default=True,
     metavar="CODES",
-    help="Which faults of docs/drill.md: N1,E2,D3 or all.",
+    help="Which faults, such as N1,E2,D3, or all.",
+)
+@click.option(
+    "--list-faults",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_faults,
+    help="Print every fault with its code, and leave.",
 )
 @click.option(
     "--times",

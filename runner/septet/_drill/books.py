@@ -9,6 +9,7 @@ from typing import Any
 
 from septet import messages as m
 from septet._core.guards import RULES
+from septet._drill.cover import Cover
 from septet._drill.venue.config import Bars
 from septet._drill.venue.truth import (
     Answered,
@@ -40,7 +41,8 @@ class VenueBook:
 
     `posts` are the requests for an order by client id, with their times, `bans` the times of
     answers that told of a ban. `bars` are the prices
-    that were played, by the venue's name of the symbol, up to market time `until_ns`.
+    that were played, by the venue's name of the symbol, up to market time `until_ns`. `cover` knows
+    which positions have a stop.
     """
 
     bars: Mapping[str, Bars] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class VenueBook:
     posts: dict[str, list[int]] = field(default_factory=dict)
     strikes: dict[int, list[FaultInjected]] = field(default_factory=dict)
     bans: list[int] = field(default_factory=list)
+    cover: Cover = field(default_factory=Cover)
 
     def take(self, rows: Iterable[Row]) -> VenueBook:
         """Take in rows of the venue's journal, in order; return itself."""
@@ -60,7 +63,9 @@ class VenueBook:
             match row:
                 case OrderChanged():
                     self.orders[row.order_id] = row
+                    self.cover.take(row)
                 case FillMade():
+                    self.cover.take(row)
                     self.fills[row.symbol, str(row.trade_id)] = row
                 case BalanceChanged():
                     self._balance(row)

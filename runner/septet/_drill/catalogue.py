@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from septet._drill.process_faults import Order
 from septet._drill.venue.config import Fault
 from septet.errors import InputError
 
@@ -20,7 +21,7 @@ TIMEOUT: Final = "2s"
 KILL: Final = "P1"
 
 Needs = Literal["", "order", "cancel", "fill", "position", "open_order", "book"]
-Way = Literal["armed", "restart", "stop", "kill"]
+Way = Literal["armed", "restart", "stop", "kill", "process"]
 Draw = Callable[[random.Random], dict[str, Any]]
 
 
@@ -31,8 +32,11 @@ class Kind:
     `needs` is what must come by or be there for it to strike; `duration_ms` how long it lasts;
     `draw` gives its parameters. `way` is how it is made: ``armed`` at the venue, ``restart``
     while the run is down and starts, ``stop`` by a signal while a send is under way, ``kill``
-    with signal 9. `made_by` is the venue's fault that it is made with. `blocks` is the rule that
-    must have kept entries back at least for a moment.
+    with signal 9, ``process`` inside the run's own process. `made_by` is the venue's fault that it
+    is made with. `blocks` are rules of which one must have kept entries back at least for a moment,
+    `logs` events of which one must stand in the run's log. While the fault acts, no position is
+    without a stop or an exit at the venue for longer than `naked_ms`; 0 asks for nothing. What it
+    brings about may take `rest_ms` more to be seen.
     """
 
     code: str
@@ -43,7 +47,14 @@ class Kind:
     way: Way = "armed"
     made_by: str = ""
     target: str = ""
-    blocks: str = ""
+    blocks: tuple[str, ...] = ()
+    logs: tuple[str, ...] = ()
+    naked_ms: float = 0.0
+    rest_ms: float = 0.0
+
+    def order(self, draw: random.Random, number: int) -> Order:
+        """Return what the run's own process is told to do."""
+        return Order(number=number, code=self.code, duration_ms=self.duration_ms, **self.draw(draw))
 
     def fault(self, draw: random.Random, times: int = 1) -> Fault:
         """Return the entry of the venue's plan."""
@@ -94,9 +105,9 @@ _KINDS: Final = (
     Kind("N9", "sockets silent but for pongs", duration_ms=2_000,
          draw=_one_of(target=["market", "all"])),
     Kind("N10", "sockets flap", duration_ms=1_500, draw=_one_of(period_ms=[150, 300]),
-         blocks="venue_down"),
+         blocks=("venue_down",)),
     Kind("N11", "venue unreachable at the start", way="restart", duration_ms=2_000),
-    Kind("N12", "dark with a position open", "position", duration_ms=4_000, blocks="venue_down"),
+    Kind("N12", "dark with a position open", "position", duration_ms=4_000, blocks=("venue_down",)),
     Kind("N13", "200 with a wrong body", "order", draw=_one_of(body=["{}", "[]", "null"])),
     Kind("E1", "5xx with an unknown outcome", "order", draw=_one_of(status=[500, 502, 503])),
     Kind("E2", "429, asked to pause", duration_ms=1_000),
@@ -115,13 +126,13 @@ _KINDS: Final = (
     Kind("E14", "an execution never told", "fill"),
     Kind("E15", "events before the answer", "order", draw=_one_of(delay_ms=[100, 300])),
     Kind("E16", "a stale read", draw=_one_of(stale_ms=[300, 1_000])),
-    Kind("E17", "the user stream is terminated", blocks="venue_down"),
+    Kind("E17", "the user stream is terminated", blocks=("venue_down",)),
     Kind("E18", "somebody else acts on the account",
          draw=_one_of(kind=["order", "fill", "deposit", "withdrawal"])),
     Kind("E19", "the venue ends an open order", "open_order",
          draw=_one_of(status=["CANCELED", "EXPIRED"])),
     Kind("E20", "maintenance", duration_ms=1_500),
-    Kind("E21", "answer differs from the request", "order", blocks="ack_mismatch"),
+    Kind("E21", "answer differs from the request", "order", blocks=("ack_mismatch",)),
     Kind("E22", "fees in the base, a third asset or the quote", "order", duration_ms=2_000,
          draw=_one_of(paid_in=["BNB", "BNB", "quote"])),
     Kind("D1", "order book with a gap, or crossed", "book", draw=_one_of(kind=["gap", "crossed"])),
@@ -135,10 +146,18 @@ _KINDS: Final = (
          draw=_one_of(status=[301, 302, 303, 307, 308])),
     Kind("A2", "a value that cannot be true", "order", draw=_false_value),
     Kind("A3", "an execution too many is told", "fill", draw=_one_of(kind=["beyond", "again"]),
-         blocks="disputed_fill"),
+         blocks=("disputed_fill",), logs=("disputed_fill",), naked_ms=5_000),
+    Kind("A4", "a background task dies", way="process", draw=lambda draw: {"draw": draw.random()},
+         blocks=("feed_down", "venue_down"), logs=("task_failed",), naked_ms=3_000),
     Kind("A5", "prices stamped in the future",
-         draw=_one_of(ahead_ms=[120_000, 3_600_000], messages=[1, 3])),
-    Kind("A10", "banned, and one client is told of it", duration_ms=1_500),
+         draw=_one_of(ahead_ms=[120_000, 3_600_000], messages=[1, 3]), logs=("unreadable",)),
+    Kind("A7", "the disk is full when an exit is due", "order", way="process", duration_ms=4_000,
+         draw=_one_of(tail=[True, False]), logs=("journal_failed",), naked_ms=2_500),
+    Kind("A9", "the machine's clock is ahead, then right", way="process", duration_ms=1_000,
+         draw=_one_of(ahead_ms=[2_000, 4_000]), logs=("clock",), naked_ms=5_000,
+         rest_ms=2_500),
+    Kind("A10", "banned, and one client is told of it", duration_ms=1_500,
+         blocks=("venue_banned",)),
 )  # fmt: skip
 
 CATALOGUE: Final = {each.code: each for each in _KINDS} | {

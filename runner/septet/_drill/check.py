@@ -24,7 +24,8 @@ KINDS = {
     "late_order": "an order that left after its deadline or after a halt",
     "backwards": "a state or a time that went backwards",
     "banned": "a request although an answer had told of a ban",
-    "unnoticed": "a fault that must keep entries back, and did not",
+    "unnoticed": "a fault that must keep entries back or stand in the log, and did not",
+    "naked": "a position without a stop or an exit at the venue",
     "bar": "a bar that is wrong, or missing and not declared",
 }
 """Every kind of finding, and what it means."""
@@ -66,6 +67,10 @@ def check_trading(venue: VenueBook, ours: OurBook) -> list[Finding]:
     found += _fills(venue, ours)
     found += _positions(ours)
     found += _balances(venue, ours)
+    found += [
+        Finding("naked", symbol, "is held without a stop or an exit at the venue")
+        for symbol in venue.cover.bare()
+    ]
     return sorted(set(found))
 
 

@@ -16,9 +16,10 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from septet._drill.process_faults import Order
 from septet._drill.venue.admin import ClockReading
 from septet._drill.venue.config import Fault, VenueConfig
-from septet._drill.venue.truth import Row
+from septet._drill.venue.truth import FaultInjected, Row
 from septet._files import open_append, replace_file
 from septet._live.clock import without_redirects
 from septet.errors import RunError
@@ -113,10 +114,19 @@ class VenueProcess:
 
 
 class RunProcess:
-    """``septet run`` of the strategy, started again as often as needed."""
+    """``septet run`` of the strategy, started again as often as needed.
 
-    def __init__(self, words: Sequence[str], environment: dict[str, str], log: Path) -> None:
-        self._command = [sys.executable, "-m", "septet.cli", "run", *words]
+    `report` is where its process writes which faults it made, None for a process that makes none.
+    """
+
+    def __init__(
+        self, words: Sequence[str], environment: dict[str, str], log: Path,
+        report: Path | None = None,
+    ) -> None:  # fmt: skip
+        module = ["septet.cli"] if report is None else ["septet._drill.process_faults", str(report)]
+        self._command = [sys.executable, "-m", *module, "run", *words]
+        self._report, self._read = report, 0
+        self._rows = msgspec.json.Decoder(FaultInjected)
         self._environment = {**os.environ, **environment}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -127,9 +137,26 @@ class RunProcess:
         self.starts += 1
         with os.fdopen(open_append(self._log), "ab") as log:
             self._process = subprocess.Popen(  # nosec B603
-                self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, start_new_session=True,
+                self._command, env=self._environment, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL if self._report is None else subprocess.PIPE,
+                start_new_session=True,
             )  # fmt: skip
+
+    def make(self, order: Order) -> None:
+        """Tell the process to make a fault."""
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(msgspec.json.encode(order) + b"\n")
+                self._process.stdin.flush()
+
+    def rows(self) -> list[FaultInjected]:
+        """Return the faults that the process made and that were not read before."""
+        if self._report is None or not self._report.exists():
+            return []
+        data = self._report.read_bytes()[self._read :]
+        whole = data[: data.rfind(b"\n") + 1]
+        self._read += len(whole)
+        return [self._rows.decode(line) for line in whole.splitlines()]
 
     @property
     def ended(self) -> int | None:

@@ -11,13 +11,14 @@ from typing import Final
 
 from septet._config.load import Loaded, load
 from septet._drill.again import replay_all
+from septet._drill.audits import audit
 from septet._drill.books import FINAL_STATUSES, OurBook, VenueBook
 from septet._drill.catalogue import CATALOGUE, KILL, SETTLES, TIMEOUT, Kind, order_of
 from septet._drill.check import Finding, check_bars, check_trading, check_truth
+from septet._drill.cover import Cover
 from septet._drill.outcome import Outcome, Row
 from septet._drill.processes import RunProcess, VenueProcess
-from septet._drill.stage import KEY, SECRET, Stage, make_stage, settings_for
-from septet._drill.venue.truth import FaultInjected
+from septet._drill.stage import KEY, SECRET, Stage, make_stage, settings_for, terms_of
 from septet._journal.reader import Reader
 from septet._live.kill import ask_resume
 from septet._live.listen import request_of
@@ -33,6 +34,8 @@ _LIVE_WITHIN_S: Final = 120.0
 _SETTLE_WITHIN_S: Final = 90.0
 _BARS_PER_FAULT: Final = 24
 _RESUME_EVERY_S: Final = 1.0
+_OF_PROCESS: Final = 1_000_000
+"""Numbers of faults from here on are of the run's own process; below are those of the venue."""
 _MOST_DEATHS: Final = 3
 """Ends that nobody asked for, after which a drill that keeps going gives up as well."""
 
@@ -104,7 +107,9 @@ def drill(loaded: Loaded, options: Options, say: Say = lambda text: None) -> Out
             KEY: stage.config.api_key, SECRET: stage.config.secret,
             "SEPTET_STATE_DIR": str(options.folder / "state"),
         }  # fmt: skip
-        run = RunProcess(words, environment, options.folder / "run.log")
+        inside = any(CATALOGUE[code].way == "process" for code in options.codes)
+        report = options.folder / "process-faults.jsonl" if inside else None
+        run = RunProcess(words, environment, options.folder / "run.log", report)
         rehearsal = _Rehearsal(venue, run, stage, options, outcome, wants, say)
         try:
             rehearsal.play()
@@ -137,7 +142,7 @@ class _Rehearsal:
         self._venue, self._run, self._stage = venue, run, stage
         self._options, self._outcome, self._say = options, outcome, say
         self._rows = {row.code: row for row in outcome.rows}
-        self._theirs = VenueBook(bars=stage.bars)
+        self._theirs = VenueBook(bars=stage.bars, cover=Cover(terms_of(stage.config)))
         self._ours: OurBook | None = None
         self._reader: Reader | None = None
         self._numbers: dict[int, str] = {}
@@ -192,6 +197,8 @@ class _Rehearsal:
         try:
             if self._run.ended is None:
                 self._await_live()
+                # Once the market stands still, silent streams would block for ever.
+                self._until(lambda: self._ours is None or not self._ours.blocks, self._patience_s)
                 self._theirs.until_ns = self._venue.pause().market_ns
                 self._settle([], began_ns, bars=0)
         except _OverError as over:
@@ -235,7 +242,7 @@ class _Rehearsal:
                 self._stop_run()
                 self._start_again()
         if struck:
-            self._wait(kind.duration_ms / 1e3)
+            self._wait((kind.duration_ms + kind.rest_ms) / 1e3)
             self._settle(struck, asked_ns, bars=2)
 
     def _stop_run(self) -> None:
@@ -247,6 +254,11 @@ class _Rehearsal:
         self._await_live()
 
     def _arm(self, kind: Kind, draw: random.Random) -> None:
+        if kind.way == "process":
+            number = _OF_PROCESS + len(self._numbers)
+            self._numbers[number] = kind.code
+            self._run.make(kind.order(draw, number))
+            return
         self._numbers[self._venue.inject(kind.fault(draw))] = kind.code
 
     def _await_need(self, kind: Kind) -> bool:
@@ -325,32 +337,24 @@ class _Rehearsal:
             row = self._rows[code]
             row.settled = row.injected if not why else row.settled
             row.worst_ms = max(row.worst_ms, (bad_ns - first_ns) / 1e6)
-        self._notice(struck, first_ns)
+        self._audit(struck, first_ns)
         self._blame(struck, found, why)
         if self._run.ended is not None:
             self._died()
 
-    def _notice(self, struck: Sequence[str], first_ns: int) -> None:
-        """Find faults that had to keep entries back and did not."""
-        assert self._ours is not None
-        held = list(self._ours.blocks.values())
-        fired = [rule for at_ns, rule in self._ours.fired if at_ns >= first_ns]
-        rules = {rule.partition(":")[0] for rule in (*fired, *(each.rule for each in held))}
+    def _audit(self, struck: Sequence[str], first_ns: int) -> None:
+        """Find what a fault had to bring about while it acted, and did not."""
+        if self._ours is None or self._reader is None or self._mode != "live":
+            return
+        folder, now_ns = self._reader.path.parent, time.time_ns()
         for code in dict.fromkeys(struck):
-            needed, row = CATALOGUE[code].blocks, self._rows[code]
-            if needed and needed not in rules and self._mode == "live":
-                said = Finding("unnoticed", code, f"{needed} did not block entries")
-                row.findings.append(said)
-                self._outcome.totals.kinds[said.kind] += 1
+            for each in audit(CATALOGUE[code], self._theirs, self._ours, folder, first_ns, now_ns):
+                self._rows[code].findings.append(each)
+                self._outcome.totals.kinds[each.kind] += 1
 
     def _struck_ns(self, since_ns: int) -> int:
-        times = [
-            row.at_ns
-            for rows in self._theirs.strikes.values()
-            for row in rows
-            if row.at_ns >= since_ns and isinstance(row, FaultInjected)
-        ]
-        return min(times, default=since_ns)
+        rows = (row for rows in self._theirs.strikes.values() for row in rows)
+        return min((row.at_ns for row in rows if row.at_ns >= since_ns), default=since_ns)
 
     def _blame(self, struck: Sequence[str], found: Sequence[Finding], why: str) -> None:
         """Book findings that are new, and a block that did not go, to the faults of the window."""
@@ -427,7 +431,7 @@ class _Rehearsal:
 
     def _look(self) -> None:
         """Read on in both journals."""
-        self._theirs.take(self._venue.rows())
+        self._theirs.take([*self._venue.rows(), *self._run.rows()])
         if self._reader is None:
             found = sorted((self._options.folder / "runs").glob(f"*/*/{JOURNAL}"))
             if not found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from septet._config.load import Loaded
 from septet._data.bars import BarTable, Instrument, MarketData
 from septet._data.load import load_market
 from septet._drill.catalogue import RECEIVE_MS, SETTLES, TIMEOUT
+from septet._drill.cover import Terms
 from septet._drill.venue.config import Bars, SymbolConfig, Synthetic, VenueConfig, interval
 from septet._drill.venue.tape import load_bars
 from septet._files import replace_file
@@ -21,7 +23,7 @@ from septet._live.build import currencies
 from septet._shell.session import warmup_ns_of
 from septet.errors import InputError
 
-__all__ = ["KEY", "SECRET", "Stage", "make_stage", "settings_for"]
+__all__ = ["KEY", "SECRET", "Stage", "make_stage", "settings_for", "terms_of"]
 
 KEY: Final = "SEPTET_DRILL_KEY"
 SECRET: Final = "SEPTET_DRILL_SECRET"
@@ -157,6 +159,14 @@ def _symbol(symbol: str, strategy: Any, bars: Bars, known: Instrument | None) ->
         base=base, quote=quote, tick=_text(tick), lot=_text(lot), min_quantity=_text(lot),
         min_notional=_text(min(5.0, capital / 1_000)), level_notional=deep,
     )  # fmt: skip
+
+
+def terms_of(config: VenueConfig) -> dict[str, Terms]:
+    """Return what a position of each symbol must be worth for an order to be sent."""
+    return {
+        each.id: Terms(each.base, Decimal(each.lot), Decimal(each.min_notional))
+        for each in config.symbols
+    }
 
 
 def _text(number: float) -> str:

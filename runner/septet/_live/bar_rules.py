@@ -49,6 +49,15 @@ class BarRules:
             early_market_ns=min(bar_ns // 4, int(2_000_000_000 * speed)),
         )
 
+    def question(
+        self, symbol: str, since_ns: int, until_ns: int, now_ns: int, market_ns: int, speed: float,
+        unsure_ns: int = 0,
+    ) -> Wanted:  # fmt: skip
+        """Return a question that leaves now, by a clock that may be ahead by `unsure_ns`."""
+        over_ns = market_ns - int(unsure_ns * speed)
+        settled_ns = over_ns - int(self.sure_ns * speed)
+        return Wanted(symbol, since_ns, until_ns, now_ns, settled_ns, over_ns)
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -56,7 +65,8 @@ class Wanted:
 
     What was known when the question left, and not when its answer came, says whether a bar is
     over: `asked_ns` is that moment by the wall, `settled_ns` the market time up to which an answer
-    is not too early.
+    is not too early, `over_ns` the market time that has surely come: after a jump of the machine's
+    clock that is less than what the clock says.
     """
 
     symbol: str
@@ -64,3 +74,4 @@ class Wanted:
     until_ns: int
     asked_ns: int = field(default=0, compare=False)
     settled_ns: int = field(default=-1, compare=False)
+    over_ns: int = field(default=1 << 62, compare=False)

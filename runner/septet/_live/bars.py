@@ -251,7 +251,9 @@ class BarDesk:
 
     # ------------------------------------------------------------ what is asked for
 
-    def wanted(self, now_ns: int, market_ns: int, speed: float = 1.0) -> list[Wanted]:
+    def wanted(
+        self, now_ns: int, market_ns: int, speed: float = 1.0, unsure_ns: int = 0
+    ) -> list[Wanted]:
         """Return what to ask the feed for now; each must be answered by `answer`."""
         patience = int(self.rules.ask_after_ns * speed)
         found = []
@@ -264,16 +266,9 @@ class BarDesk:
             if missing:
                 line.answer_by_ns = now_ns + self.rules.answer_ns
                 until = max(missing[-1].open_ns + line.grid.bar_ns, missing[-1].known_ns)
-                span = missing[0].open_ns, until
-                found.append(self.question(line.symbol, *span, now_ns, market_ns, speed))
+                span = line.symbol, missing[0].open_ns, until
+                found.append(self.rules.question(*span, now_ns, market_ns, speed, unsure_ns))
         return found
-
-    def question(
-        self, symbol: str, since_ns: int, until_ns: int, now_ns: int, market_ns: int, speed: float
-    ) -> Wanted:
-        """Return a question that leaves now."""
-        settled_ns = market_ns - int(self.rules.sure_ns * speed)
-        return Wanted(symbol, since_ns, until_ns, now_ns, settled_ns)
 
     def next_wall_ns(self, wall_of_market: Callable[[int], int]) -> int | None:
         """Return when `wanted` or `poll` should be called next, wall time; None before a start."""
@@ -342,7 +337,8 @@ class BarDesk:
         shown, told = line.partial.get(slot.open_ns), line.told.get(slot.open_ns)
         if shown is not None and shown.volume > row.volume:
             return False  # the stream was further: the answer is an old one
-        if told is None or _values(told.seen) != _values(row):
+        same = told is not None and _values(told.seen) == _values(row)
+        if told is None or not same or slot.known_ns > wanted.over_ns:
             return False
         return wanted.asked_ns - told.since_ns >= self.rules.again_ns
 

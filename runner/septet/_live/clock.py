@@ -29,6 +29,8 @@ __all__ = [
 JUMP_NS: Final = 500_000_000
 _CATCH_UP: Final = 2
 """While the time given is ahead of the machine's, it goes at a half of its pace."""
+_UNSURE_NS: Final = 600_000_000_000
+"""So long a jump ahead is doubted: the machine may have slept, and the new time is right."""
 _TIMEOUT_S: Final = 5.0
 _LARGEST: Final = 65_536
 
@@ -42,6 +44,10 @@ class LiveClock(Clock, Protocol):
 
     def ahead_ns(self) -> int:
         """Return how far `now_ns` is ahead of the machine's clock, because that was set back."""
+        ...
+
+    def unsure_ns(self) -> int:
+        """Return how far `now_ns` may be ahead of true time, after a jump of the clock."""
         ...
 
 
@@ -67,7 +73,9 @@ class WallClock:
     """UTC wall time carried by the monotonic clock, so that it never goes backwards.
 
     Where the system's clock is set back by some time, the time given goes on at half the pace, and
-    agrees with the system's after twice that time. Until then `ahead_ns` is the difference.
+    agrees with the system's after twice that time. Until then `ahead_ns` is the difference. Where
+    it jumps ahead nobody knows which was right, the time before or after: `unsure_ns` is what may
+    be too much, for ten minutes.
     """
 
     speed: float = 1.0
@@ -83,6 +91,7 @@ class WallClock:
         self._wall, self._monotonic, self._bound_ns = wall, monotonic, bound_ns
         self._offset_ns = wall() - monotonic()
         self._ahead_ns, self._since_ns = 0, 0
+        self._jumped_ns, self._jumped_at_ns = 0, 0
         self.jumps = 0
 
     def now_ns(self) -> int:
@@ -104,6 +113,13 @@ class WallClock:
         """Return how far `now_ns` is ahead of the system's clock, because that was set back."""
         return self._left_ns(self._monotonic()) if self._ahead_ns else 0
 
+    def unsure_ns(self) -> int:
+        """Return how far `now_ns` may be ahead of true time."""
+        if not (self._jumped_ns or self._ahead_ns):
+            return 0
+        monotonic_ns = self._monotonic()
+        return self._left_ns(monotonic_ns) + self._doubted_ns(monotonic_ns)
+
     def check(self) -> Jump | None:
         """Compare with the system's clock; return a jump that was not reported before.
 
@@ -117,6 +133,8 @@ class WallClock:
             if not left_ns:
                 self._ahead_ns = 0
             return None
+        self._jumped_ns = max(0, self._doubted_ns(monotonic_ns) + by_ns)
+        self._jumped_at_ns = monotonic_ns
         self._ahead_ns, self._since_ns = max(0, left_ns - by_ns), monotonic_ns
         self._offset_ns = offset
         self.jumps += 1
@@ -125,6 +143,11 @@ class WallClock:
     def _left_ns(self, monotonic_ns: int) -> int:
         """Return how much of the difference is left at a time of the monotonic clock."""
         return max(0, self._ahead_ns - (monotonic_ns - self._since_ns) // _CATCH_UP)
+
+    def _doubted_ns(self, monotonic_ns: int) -> int:
+        """Return how much of the jumps ahead is in doubt at a time of the monotonic clock."""
+        recent = monotonic_ns - self._jumped_at_ns < _UNSURE_NS
+        return self._jumped_ns if recent else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +204,10 @@ class ShortenedClock:
         """Return how far the wall clock is ahead of the machine's."""
         return self._wall.ahead_ns()
 
+    def unsure_ns(self) -> int:
+        """Return how far the wall clock may be ahead of true time."""
+        return self._wall.unsure_ns()
+
     def check(self) -> Jump | None:
         """Return a jump of the wall clock that was not reported before."""
         return self._wall.check()
@@ -213,6 +240,10 @@ class ManualClock:
 
     def ahead_ns(self) -> int:
         """Return nothing: there is no other clock."""
+        return 0
+
+    def unsure_ns(self) -> int:
+        """Return nothing: this clock is right."""
         return 0
 
     def check(self) -> Jump | None:

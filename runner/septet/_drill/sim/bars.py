@@ -49,6 +49,10 @@ class _Clock:
     def ahead_ns(self) -> int:
         return 0
 
+    def unsure_ns(self) -> int:
+        """Return nothing: this clock is right."""
+        return 0
+
 
 class SimBars:
     """All bars so far, and what the process that runs has had of them."""

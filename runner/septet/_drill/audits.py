@@ -1,0 +1,52 @@
+"""What must have happened while a fault acted: entries blocked, a line in the log, a stop kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from septet._drill.books import OurBook, VenueBook
+from septet._drill.catalogue import Kind
+from septet._drill.check import Finding
+
+__all__ = ["audit", "logged_since"]
+
+LOG = "log.jsonl"
+_SLACK_NS = 50_000_000
+"""How far the clock of the log may be behind that of who made the fault."""
+
+
+def audit(
+    kind: Kind, venue: VenueBook, ours: OurBook, folder: Path, first_ns: int, now_ns: int
+) -> Iterator[Finding]:
+    """Yield what was missing between a fault's first moment and now.
+
+    Parameters
+    ----------
+    folder
+        The run's, with its log.
+    """
+    held = list(ours.blocks.values())
+    fired = [rule for at_ns, rule in ours.fired if at_ns >= first_ns]
+    rules = {rule.partition(":")[0] for rule in (*fired, *(each.rule for each in held))}
+    if kind.blocks and rules.isdisjoint(kind.blocks):
+        yield Finding("unnoticed", kind.code, f"{' or '.join(kind.blocks)} did not block entries")
+    if kind.logs and logged_since(folder / LOG, first_ns).isdisjoint(kind.logs):
+        text = f"no {' or '.join(kind.logs)} in the log of the run"
+        yield Finding("unnoticed", kind.code, text)
+    if kind.naked_ms:
+        longest_ms, symbol = venue.cover.longest_ms(first_ns, now_ns)
+        if longest_ms > kind.naked_ms:
+            text = f"held for {longest_ms:.0f} ms without a stop or an exit at the venue"
+            yield Finding("naked", symbol, text)
+
+
+def logged_since(path: Path, first_ns: int) -> set[str]:
+    """Return the events that a run's log holds since a wall time."""
+    if not path.exists():
+        return set()
+    first = datetime.fromtimestamp((first_ns - _SLACK_NS) / 1e9, UTC)
+    rows = [json.loads(line) for line in path.read_bytes().splitlines()]
+    return {str(row["event"]) for row in rows if datetime.fromisoformat(row["timestamp"]) >= first}

@@ -1,0 +1,80 @@
+"""Which positions stand without a stop at the venue, and for how long: from the venue's journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from septet._drill.venue.orders import FINAL
+from septet._drill.venue.truth import FillMade, OrderChanged
+
+__all__ = ["Cover", "Terms"]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a position of a symbol must be worth for an order to be sent for it."""
+
+    base: str
+    lot: Decimal
+    min_notional: Decimal
+
+
+@dataclass(slots=True)
+class Cover:
+    """Positions of ours, and the orders at the venue that would close them.
+
+    A position is bare while no order of ours that sells its symbol is open at the venue. What is
+    below a lot or the minimum notional is none. `uses_stops` says that a stop was ever placed.
+    """
+
+    terms: Mapping[str, Terms] = field(default_factory=dict)
+    uses_stops: bool = False
+    _held: dict[str, Decimal] = field(default_factory=dict)
+    _price: dict[str, Decimal] = field(default_factory=dict)
+    _selling: dict[str, set[int]] = field(default_factory=dict)
+    _since: dict[str, int] = field(default_factory=dict)
+    _spans: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def take(self, row: OrderChanged | FillMade) -> None:
+        """Take in a row of the venue's journal about an order of ours."""
+        if row.owner == "other" or row.symbol not in self.terms:
+            return
+        if isinstance(row, OrderChanged):
+            self.uses_stops |= "STOP" in row.type
+            selling = self._selling.setdefault(row.symbol, set())
+            if row.side == "SELL" and row.status not in FINAL:
+                selling.add(row.order_id)
+            else:
+                selling.discard(row.order_id)
+        else:
+            net = Decimal(row.quantity) if row.side == "BUY" else -Decimal(row.quantity)
+            if row.fee_asset == self.terms[row.symbol].base:
+                net -= Decimal(row.fee)
+            self._held[row.symbol] = self._held.get(row.symbol, Decimal(0)) + net
+            self._price[row.symbol] = Decimal(row.price)
+        self._weigh(row.symbol, row.at_ns)
+
+    def _weigh(self, symbol: str, at_ns: int) -> None:
+        terms, held = self.terms[symbol], self._held.get(symbol, Decimal(0))
+        sendable = held // terms.lot * terms.lot
+        counts = sendable > 0 and sendable * self._price[symbol] >= terms.min_notional
+        if counts and not self._selling.get(symbol):
+            self._since.setdefault(symbol, at_ns)
+        elif (since_ns := self._since.pop(symbol, 0)) and at_ns > since_ns:
+            self._spans.append((symbol, since_ns, at_ns))
+
+    def bare(self) -> list[str]:
+        """Return the symbols whose positions are bare now; none where no stop was ever placed."""
+        return sorted(self._since) if self.uses_stops else []
+
+    def longest_ms(self, since_ns: int, now_ns: int) -> tuple[float, str]:
+        """Return for how long a position was bare at most since a time, and of which symbol."""
+        spans = [*self._spans, *((name, begin, now_ns) for name, begin in self._since.items())]
+        times = [
+            ((end - max(begin, since_ns)) / 1e6, name)
+            for name, begin, end in spans
+            if end > since_ns
+        ]
+        return max(times, default=(0.0, "")) if self.uses_stops else (0.0, "")

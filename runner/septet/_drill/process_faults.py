@@ -1,0 +1,219 @@
+"""Faults inside the process of a drill's run: the module is started with REPORT and septet's words.
+
+The run is started as a user starts it, in a process that also takes orders for faults from its
+standard input, a JSON line each. What struck is written to the file REPORT as the venue writes what
+it did. Nothing of septet is changed but what a fault stands for: the clock of the machine, the
+writes of the journal, and one exception in one background task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import runpy
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from septet._drill.venue.truth import FaultInjected
+from septet._files import open_append
+
+__all__ = ["CODES", "Order", "ProcessFaults", "full_disk", "main"]
+
+CODES: Final = ("A4", "A7", "A9")
+_NS: Final = 1_000_000_000
+_UNKEPT: Final = frozenset({"alerts", "metrics"})
+"""Tasks that block nothing when they fail: orders do not need them."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A fault that the process is to make; `draw` in [0, 1) chooses among what there is."""
+
+    number: int
+    code: str
+    duration_ms: float = 0.0
+    draw: float = 0.0
+    ahead_ms: float = 0.0
+    tail: bool = False
+
+
+class KilledError(RuntimeError):
+    """What a background task is ended with."""
+
+
+def full_disk() -> sqlite3.Error:
+    """Return the error that SQLite raises where the disk is full."""
+    db = sqlite3.connect(":memory:")
+    try:
+        db.execute("PRAGMA max_page_count = 1")
+        db.execute("CREATE TABLE t (x)")
+    except sqlite3.Error as error:
+        return error
+    finally:
+        db.close()
+    raise AssertionError("a database of one page takes no table")
+
+
+class ProcessFaults:
+    """Makes the faults of this process.
+
+    Parameters
+    ----------
+    report
+        Where what struck is appended.
+    """
+
+    def __init__(self, report: Path) -> None:
+        self._handle = open_append(report)
+        self._ahead_ns = 0
+        self._armed: Order | None = None
+        self._full_until_s = 0.0
+        self._refuses_tail = False
+        self._supervisors: list[Any] = []
+        self._true_ns, self._true_s = time.time_ns, time.time
+
+    # ------------------------------------------------------------ what is changed
+
+    def move_clock(self) -> None:
+        """Let the machine's clock be one that can run ahead; before others take it."""
+        time.time_ns = lambda: self._true_ns() + self._ahead_ns
+        time.time = lambda: self._true_s() + self._ahead_ns / 1e9
+
+    def install(self) -> None:
+        """Take hold of the journal's writes and of the supervisor."""
+        from septet._journal.log import Journal
+        from septet._journal.tail import Tail
+        from septet._live.supervisor import Supervisor
+
+        made = Supervisor.__init__
+        append, transaction, put = Journal.append, Journal._transaction, Tail.put
+
+        def remember(supervisor: Supervisor, *words: Any, **more: Any) -> None:
+            made(supervisor, *words, **more)
+            self._supervisors.append(supervisor)
+
+        def appended(journal: Journal, event: Any, commands: Any) -> int:
+            self._see(commands)
+            return append(journal, event, commands)
+
+        @contextmanager
+        def refused(journal: Journal) -> Iterator[None]:
+            if self._is_full():
+                raise full_disk()
+            with transaction(journal):
+                yield
+
+        def refused_put(tail: Tail, frames: bytes) -> None:
+            if self._is_full() and self._refuses_tail:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            put(tail, frames)
+
+        for owner, name, new in (
+            (Supervisor, "__init__", remember), (Journal, "append", appended),
+            (Journal, "_transaction", refused), (Tail, "put", refused_put),
+        ):  # fmt: skip
+            setattr(owner, name, new)
+
+    def _is_full(self) -> bool:
+        return time.monotonic() < self._full_until_s
+
+    def _see(self, commands: Sequence[Any] | bytes) -> None:
+        """Fill the disk at the row of a reduction, where that was asked for."""
+        order = self._armed
+        if order is None or isinstance(commands, bytes):
+            return
+        found = next((name for each in commands if (name := _reduction(each))), "")
+        if found:
+            self._armed = None
+            self._refuses_tail = order.tail
+            self._full_until_s = time.monotonic() + order.duration_ms / 1e3
+            self._report(order, f"at {found}; the tail {'refuses' if order.tail else 'has room'}")
+
+    # ------------------------------------------------------------ what is asked for
+
+    def make(self, order: Order) -> None:
+        """Begin a fault; called in a thread of its own."""
+        if order.code == "A7":
+            self._armed = order
+        elif order.code == "A9":
+            self._ahead_ns = int(order.ahead_ms * 1e6)
+            self._report(order, f"{order.ahead_ms:g} ms ahead")
+            time.sleep(order.duration_ms / 1e3)
+            self._ahead_ns = 0
+        else:
+            self._kill_a_task(order)
+
+    def _kill_a_task(self, order: Order) -> None:
+        for supervisor in self._supervisors:
+            kept = [
+                (f"{each.name} of {owner}", each.task)
+                for owner, each in supervisor.kept()
+                if each.task is not None and each.name not in _UNKEPT
+            ]
+            if kept:
+                name, task = kept[int(order.draw * len(kept))]
+
+                def strike(task: asyncio.Task[Any] = task, name: str = name) -> None:
+                    if end_task(task):
+                        self._report(order, name)
+
+                task.get_loop().call_soon_threadsafe(strike)
+
+    def _report(self, order: Order, detail: str) -> None:
+        row = FaultInjected(
+            at_ns=self._true_ns(), code=order.code, number=order.number, count=1, detail=detail
+        )
+        os.write(self._handle, msgspec.json.encode(row) + b"\n")
+
+    def listen(self, read: Callable[[], str]) -> None:
+        """Take orders until there are no more."""
+        while line := read():
+            self.make(msgspec.json.decode(line, type=Order))
+
+
+def _reduction(command: Any) -> str:
+    """Return what a command does if it serves an exit: it sells, or makes way for that."""
+    from septet import messages as m
+
+    if isinstance(command, m.Cancel) and command.reduces:
+        return f"the cancel of {command.client_id}"
+    if isinstance(command, m.Submit) and command.reduces and "stop" not in command.order_type:
+        return f"order {command.client_id}"
+    return ""
+
+
+def end_task(task: asyncio.Task[Any]) -> bool:
+    """Raise inside a task where it waits, and cancel one that waits for several things."""
+    if task.done():
+        return False
+    waits: Any = getattr(task, "_fut_waiter", None)
+    while isinstance(waits, asyncio.Task):
+        waits = getattr(waits, "_fut_waiter", None)
+    if type(waits) is asyncio.Future and not waits.done():
+        waits.set_exception(KilledError("ended by the drill"))
+    else:
+        task.cancel()
+    return True
+
+
+def main() -> None:
+    """Run ``septet`` with the words after the first, under faults."""
+    report, words = Path(sys.argv[1]), sys.argv[2:]
+    faults = ProcessFaults(report)
+    faults.move_clock()
+    faults.install()
+    threading.Thread(target=faults.listen, args=(sys.stdin.readline,), daemon=True).start()
+    sys.argv[1:] = words
+    runpy.run_module("septet.cli", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
