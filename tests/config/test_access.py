@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +17,13 @@ from click.testing import CliRunner
 from septet._cli.check import check
 from septet._config import load
 from septet._config.access import Access, addresses_in, is_loopback
-from septet._config.credentials import stored_credentials, venues_file
+from septet._config.credentials import STORED, stored_credentials, venues_file
 from septet._live.clock import WallClock
 from septet._live.wiring import feed_of, venue_of
 from septet.errors import InputError
 from septet_plugins.data.http_json import HttpJsonConfig
 from septet_plugins.execution.venues import Ccxt
+from septet_schemas.base import SecretRef
 from tests.cli.local import OPTIONS, STRATEGY
 
 KEY, SECRET = "the-key-itself", "the-secret-itself"
@@ -241,6 +243,45 @@ def test_a_broken_file_of_credentials_is_a_message_without_its_values(text: str)
     with pytest.raises(InputError) as caught:
         stored_credentials()
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["env:", "file:", "file:/dev/zero", "file:\\u0000", "file:/etc", "file:pipe"]
+)
+def test_a_credential_that_leads_nowhere_is_a_message(value: str) -> None:
+    path = _store(f'[binance]\nexchange = "binance"\nkey = "{value}"\n')
+    os.mkfifo(path.parent / "pipe")
+    with pytest.raises(InputError):
+        stored_credentials()["binance"].read(SecretRef(STORED, "key"))
+
+
+def test_credentials_of_a_size_that_none_have_are_refused() -> None:
+    text = f"[binance]\n{OWN}"
+    _store(text + "#" * (1 << 20))
+    with pytest.raises(InputError, match="larger than 1 MiB"):
+        stored_credentials()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o720, 0o702])
+def test_a_folder_of_credentials_that_others_write_to_is_refused(mode: int) -> None:
+    path = _store(f"[binance]\n{OWN}")
+    path.parent.chmod(mode)
+    with pytest.raises(InputError, match="others may write to it") as caught:
+        stored_credentials()
+    assert f"chmod 700 {path.parent}" in caught.value.hint
+    path.parent.chmod(0o755)
+    assert set(stored_credentials()) == {"binance"}
+
+
+def test_a_link_to_credentials_of_ones_own_is_followed_and_judged(tmp_path: Path) -> None:
+    path = _store(f"[binance]\n{OWN}")
+    real = tmp_path / "real.toml"
+    path.rename(real)
+    path.symlink_to(real)
+    assert set(stored_credentials()) == {"binance"}
+    real.chmod(0o644)
+    with pytest.raises(InputError, match="others may read it"):
+        stored_credentials()
 
 
 def test_no_file_of_credentials_is_none() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,18 @@ def test_never_printed(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     render_problems(caught.value.problems)
     out = capsys.readouterr()
     assert SECRET not in str(caught.value) + out.err + out.out
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "large", "noise", "nul", "long name"])
+def test_a_secret_file_that_is_none_is_a_message(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind in ("large", "noise", "nul"):
+        texts = {"large": b"x" * 70_000, "noise": b"\xff\xfe\x80", "nul": b"a\0b"}
+        path.write_bytes(texts[kind])
+    name = {"device": "/dev/zero", "long name": "x" * 5_000}.get(kind, "s")
+    with pytest.raises(InputError, match="the secret file"):
+        read_secret(SecretRef("file", name), tmp_path)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from septet._data.files import file_forms
+from septet._data.files import file_forms, find_files, one_file
 from septet._data.load import read_candles, read_series
 from septet.errors import DataError
 from tests.data.helpers import HOUR_NS, NAMES, block, clean, ns, request
@@ -242,3 +243,29 @@ def test_an_optional_series_may_be_missing(tmp_path: Path) -> None:
     assert len(table.value) == 0
     assert found[0].kind == "missing"
     assert "no such file" in found[0].examples[0]
+
+
+def test_names_of_the_folders_of_others_are_not_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, other, here = (tmp_path / name for name in ("own", "other", "here"))
+    for each in (own / "data", other, here):
+        each.mkdir(parents=True)
+        (each / "id_rsa.csv").write_text("")
+    monkeypatch.chdir(here)
+    for path, listed in (
+        ("data/id_rsb.csv", True), (str(own / "data/id_rsb.csv"), True),
+        ("data/deep/er/id_rsb.csv", True), (str(here / "id_rsb.csv"), True),
+        (str(other / "id_rsb.csv"), False), ("../other/id_rsb.csv", False),
+        (str(other / "no/id_rsb.csv"), False), ("/id_rsb.csv", False), ("/etc/passwb", False),
+        ("~nobody-here/x.csv", True), ("x" * 5_000, True),
+    ):  # fmt: skip
+        for ask in (partial(one_file, path, own, "series"), partial(find_files, path, ["A"], own)):
+            with pytest.raises(DataError) as caught:
+                ask()
+            assert ("holds" in caught.value.hint) == listed, path
+            assert listed or "id_rsa" not in str(caught.value)
+    monkeypatch.chdir("/")
+    with pytest.raises(DataError) as caught:
+        one_file("/etc/passwb", own, "series")
+    assert "holds" not in caught.value.hint

@@ -74,12 +74,15 @@ def stored_credentials() -> dict[str, Stored]:
         with open_regular(path) as file:
             _insist_on_private(path, os.fstat(file.fileno()))
             data = file.read(_LARGEST + 1)
+        _insist_nobody_else_replaces(path.parent)
     except FileNotFoundError:
         return {}
     except OSError as problem:
         raise InputError(f"{path} cannot be read: {problem.strerror}") from problem
+    if len(data) > _LARGEST:
+        raise InputError(f"{path} is larger than {_LARGEST >> 20} MiB: it holds no credentials")
     try:
-        tables = tomllib.loads(data[:_LARGEST].decode())
+        tables = tomllib.loads(data.decode())
     except (ValueError, RecursionError) as problem:
         # tomllib's message repeats none of the file but the place
         raise InputError(f"{path} is not TOML: {type(problem).__name__}") from None
@@ -92,6 +95,18 @@ def _insist_on_private(path: Path, found: os.stat_result) -> None:
         raise InputError(
             f"{path} holds credentials, and others may read it or own it (mode {mode:04o})",
             hint=f"chmod 600 {path}",
+        )
+
+
+def _insist_nobody_else_replaces(folder: Path) -> None:
+    """Refuse a folder in which another user could put a file of the same name."""
+    found = folder.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    owned = found.st_uid in (os.geteuid(), 0)
+    if not owned or (mode & 0o022 and not mode & stat.S_ISVTX):
+        raise InputError(
+            f"{folder} holds credentials, and others may write to it or own it (mode {mode:04o})",
+            hint=f"chmod 700 {folder}",
         )
 
 
@@ -116,4 +131,12 @@ def _entry(path: Path, name: str, table: Any) -> Stored:
     wrong = [key for key, value in values.items() if not isinstance(value, str) or not value]
     if wrong:
         raise InputError(f"{place}: {wrong[0]} is no text, or empty")
+    for key, value in values.items():
+        if value.startswith(("env:", "file:")):
+            try:
+                SecretRef.parse(value)
+            except ValueError:  # its message may repeat the value
+                raise InputError(
+                    f"{place}: {key} is no reference", hint="write env:NAME or file:/path"
+                ) from None
     return Stored(name, exchange, frozenset(each.lower() for each in hosts), values)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from septet._files import open_regular
 from septet.errors import InputError
 from septet_schemas.base import SecretRef
 
@@ -54,11 +55,14 @@ def read_secret(reference: SecretRef, base_dir: Path) -> str:
         return value
     path = base_dir / reference.name
     try:
-        with path.open("r", encoding="utf-8") as handle:
-            value = handle.read(_MAX_BYTES).strip()
-    except (OSError, UnicodeDecodeError) as error:
+        with open_regular(path) as handle:
+            data = handle.read(_MAX_BYTES + 1)
+        value = data.decode("utf-8").strip()
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise InputError(f"the secret file {path} cannot be read: {reason}") from None
+    if len(data) > _MAX_BYTES or "\0" in value:
+        raise InputError(f"the secret file {path} holds more than a secret, or no text")
     if not value:
         raise InputError(f"the secret file {path} is empty")
     return value

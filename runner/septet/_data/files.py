@@ -99,7 +99,10 @@ def file_forms(symbol: str) -> tuple[str, ...]:
 
 
 def _absolute(path: str, base_dir: Path) -> Path:
-    expanded = Path(path).expanduser()
+    try:
+        expanded = Path(path).expanduser()
+    except RuntimeError:  # ~NAME of nobody
+        expanded = Path(path)
     return expanded if expanded.is_absolute() else base_dir / expanded
 
 
@@ -107,7 +110,7 @@ def _matches(path: Path) -> list[Path]:
     """Files that a path names: itself, or what its wild cards match, in order of name."""
     try:
         if not any(sign in str(path) for sign in "*?["):
-            return [path] if path.is_file() else []
+            return [path] if os.path.isfile(path) else []
         anchor = Path(path.anchor or ".")
         pattern = str(path.relative_to(anchor))
         found = sorted(each for each in anchor.glob(pattern) if each.is_file())
@@ -122,18 +125,27 @@ def _matches(path: Path) -> list[Path]:
     return found
 
 
-def _not_found(path: Path, what: str) -> DataError:
+def _not_found(path: Path, what: str, base_dir: Path) -> DataError:
+    """Say that there is no such file, and which ones are near.
+
+    Names are listed of the strategy file's own folder and below, and of where the command runs.
+    The path is the file's, which may be a stranger's, and what is printed is passed on: it names
+    nothing of the folders of others.
+    """
     folder = path.parent
-    while not folder.is_dir() and folder != folder.parent:
+    while not os.path.isdir(folder) and folder != folder.parent:
         folder = folder.parent
-    here = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
-    close = difflib.get_close_matches(path.name, here, n=3, cutoff=0.5) or here[:3]
-    listed = ", ".join(close) if close else "nothing"
-    return DataError(
-        f"{what}: no such file: {path}",
-        hint=f"paths are relative to the strategy file; {folder} holds {listed}",
-        key="path",
-    )
+    hint = "paths are relative to the strategy file"
+    whole = os.path.realpath(folder)
+    own = (os.path.realpath(base_dir), os.path.realpath("."))
+    if any(os.path.commonpath((each, whole)) == each != os.sep for each in own):
+        try:
+            here = sorted(os.listdir(folder))
+        except OSError:  # it may not be listed: then there is nothing to suggest
+            here = []
+        close = difflib.get_close_matches(path.name, here, n=3, cutoff=0.5) or here[:3]
+        hint += f"; {folder} holds {', '.join(close) if close else 'nothing'}"
+    return DataError(f"{what}: no such file: {path}", hint=hint, key="path")
 
 
 def one_file(path: str, base_dir: Path, what: str) -> Path:
@@ -145,17 +157,17 @@ def one_file(path: str, base_dir: Path, what: str) -> Path:
         If it does not exist; the message names close ones.
     """
     full = _absolute(path, base_dir)
-    if not full.is_file():
-        if full.exists() and not full.is_dir():
+    if not os.path.isfile(full):
+        if os.path.exists(full) and not os.path.isdir(full):
             raise DataError(f"{what}: {full} is not a regular file", hint="name a file")
-        raise _not_found(full, what)
+        raise _not_found(full, what, base_dir)
     return full
 
 
 def symbol_path(path: str, symbol: str, base_dir: Path) -> str:
     """Put a symbol into a ``{symbol}`` pattern, in the first way of writing it that is a file."""
     tried = [path.replace("{symbol}", form) for form in file_forms(symbol)]
-    return next((each for each in tried if _absolute(each, base_dir).is_file()), tried[0])
+    return next((each for each in tried if os.path.isfile(_absolute(each, base_dir))), tried[0])
 
 
 def find_files(
@@ -181,12 +193,12 @@ def find_files(
             tried = [Path(str(full).replace("{symbol}", form)) for form in file_forms(symbol)]
             found = next((files for each in tried if (files := _matches(each))), None)
             if found is None:
-                raise _not_found(tried[0], symbol)
+                raise _not_found(tried[0], symbol, base_dir)
             by_symbol[symbol] = found
         return by_symbol, []
     files = _matches(full)
     if not files:
-        raise _not_found(full, "data")
+        raise _not_found(full, "data", base_dir)
     if len(files) == 1:
         return {}, files
     named: dict[str, list[Path]] = {}
