@@ -49,6 +49,11 @@ PROVED = {
     return total""",
     ),
     "another name": (BACK, "of", "x = of\n    j = i - 2\n    return x[j] - x[j - 1]"),
+    "a comprehension": (
+        f"{BACK}, compiled=False",
+        "of",
+        "return sum([of[i - n] for n in range(period) if of[i - n - 1] > 0.0])",
+    ),
     "a helper of its own": (BACK, "of", "return peek(of, i - 1) + peek(of, i)"),
     "half a setting": (BACK, "of", "return of[i - int(period / 2)] - of[i - period // 2]"),
     "bounded by a test": (
@@ -205,7 +210,19 @@ RARE = {
         f"{BACK}, compiled=False",
         "of",
         "return sum([of[i + n] for n in range(0 if of[i] < 1e6 else 2)])",
-        "reads of",
+        "reads of[i + n]",
+    ),
+    "a name that an expression gives a value": (
+        f"{BACK}, compiled=False",
+        "of",
+        "j = i\n    [(j := i + n) for n in range(2)]\n    return of[j] if of[i] > 1e6 else of[i]",
+        "reads of[j]",
+    ),
+    "a function without a name": (
+        f"{BACK}, compiled=False",
+        "of",
+        "return (lambda n: of[i + n])(int(of[i] > 1e6))",
+        "reads of[...] in a way that is not followed",
     ),
 }
 MORE = """

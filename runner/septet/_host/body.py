@@ -84,6 +84,9 @@ class Body:
         return all(self._statement(each, scope) for each in statements)
 
     def _statement(self, node: ast.stmt, scope: Scope) -> bool:
+        for each in ast.walk(node):  # it may be given a value inside another scope
+            if isinstance(each, ast.NamedExpr):
+                scope[each.target.id] = None
         match node:
             case ast.Return():
                 self.answers.append(self._number(node.value, scope) if node.value else None)
@@ -193,7 +196,7 @@ class Body:
         """Take what is not followed: a column in it is not proved, and its names are unknown."""
         for each in ast.walk(node):
             if isinstance(each, ast.Name) and isinstance(scope.get(each.id), Array):
-                self._report(each, f"reads {each.id} in a way that is not followed")
+                self._report(each, f"reads {each.id}[...] in a way that is not followed")
         for name in _assigned(node):
             scope[name] = None
 
@@ -260,9 +263,9 @@ class Body:
             case ast.BoolOp() | ast.Compare():
                 self._tests(node, scope)
                 return Value(0.0, 1.0) if isinstance(node, ast.Compare) else None
-            case ast.Lambda() | ast.ListComp() | ast.SetComp() | ast.DictComp():
-                self._opaque(node, scope)
-            case ast.GeneratorExp() | ast.NamedExpr():
+            case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
+                self._comprehension(node, scope)
+            case ast.Lambda() | ast.NamedExpr():
                 self._opaque(node, scope)
             case _:
                 for child in ast.iter_child_nodes(node):
@@ -313,6 +316,20 @@ class Body:
             self._narrow(node.test, inside, truth)
             values.append(self._number(part, inside))
         return join(values) if all(isinstance(each, Value) for each in values) else None
+
+    def _comprehension(
+        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, scope: Scope
+    ) -> None:
+        """Follow what is made of each turn of loops inside an expression."""
+        inside = dict(scope)
+        for each in node.generators:
+            self._bind(each.target, self._range(each.iter, inside), inside)
+            for test in each.ifs:
+                self._number(test, inside)
+                self._narrow(test, inside, True)
+        parts = (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,)
+        for part in parts:
+            self._number(part, inside)
 
     def _tests(self, node: ast.BoolOp | ast.Compare, scope: Scope) -> None:
         """Follow each part of a test with what the parts before it say."""

@@ -79,8 +79,10 @@ class GuardedColumn:
         watch = self._watch
         watch.reads += 1
         if isinstance(index, slice) or not isinstance(index, int | np.integer):
+            what = "a slice" if isinstance(index, slice) else repr(index)
             raise StepError(
-                f"{watch.step} indexes {self._name} with {index!r}; expected one number"
+                f"{watch.step} indexes {self._name} with {what}; expected one whole number, as in "
+                f"{self._name}[i - 1]"
             )
         back = watch.cursor - index
         place = f"{watch.step} reads {self._name}[i {'-' if back >= 0 else '+'} {abs(back)}]"
