@@ -29,6 +29,7 @@ from septet._data.bars import Floats
 from septet._host.declare import VOCABULARY, Memory, Step
 from septet._host.faults import compiler_fault, is_compilers
 from septet._host.guards import StepError
+from septet._host.sources import place_of
 from septet.testing.bars import HOUR_NS, Columns, flat_bars, sample_bars
 from septet.testing.evaluate import (
     BAR_COLUMNS,
@@ -43,7 +44,7 @@ from septet_schemas.units import Span
 
 __all__ = [
     "CHECKS", "ConformanceError", "Subject", "check_component", "compiled_outputs",
-    "compiler_named", "names_bind", "same_bits", "sees_parameters_alone",
+    "compiler_named", "names_bind", "placed", "same_bits", "sees_parameters_alone",
 ]  # fmt: skip
 
 STARTS = 20
@@ -59,6 +60,13 @@ def same_bits(a: Floats, b: Floats) -> npt.NDArray[np.bool_]:
     """Where two arrays hold the same bits; one NaN is as good as another."""
     same: npt.NDArray[np.bool_] = a.view(np.int64) == b.view(np.int64)
     return same | (np.isnan(a) & np.isnan(b))
+
+
+def placed(declaration: Any, message: str) -> str:
+    """Put the line of the step before a message that names none."""
+    place = place_of(declaration)
+    file = place.rpartition(":")[0]
+    return message if not place or file in message or ".py:" in message else f"{place}: {message}"
 
 
 @dataclass
@@ -254,13 +262,14 @@ def remembers_as_declared(subject: Subject) -> None:
         return
     held = 24 * 14 if memory.kind == "anchored" else memory.bars
     bars = subject.bars(held + _SPREAD + _TAIL)
-    _require_forgotten(subject, bars, f"{memory.kind} memory of {held} bars")
+    said = f"it declares a {memory.kind} memory of {held} bars"
+    _require_forgotten(subject, bars, said)
     if memory.kind == "fading":
         still = {name: values.copy() for name, values in bars.items()}
         for values in still.values():
             if values.dtype.kind == "f":
                 values[_SPREAD + 5 :] = values[_SPREAD + 5]
-        _require_forgotten(subject, still, f"{memory.kind} memory of {held} bars that stand still")
+        _require_forgotten(subject, still, f"{said} that stand still")
 
 
 def _require_forgotten(subject: Subject, bars: Columns, what: str) -> None:
@@ -402,8 +411,14 @@ def check_component(
         try:
             check(subject)
         except ConformanceError as error:
-            failures.append(f"{check.__name__}: {error}")
+            failures.append(f"{check.__name__}: {placed(declaration, str(error))}")
             if check in _FATAL:
                 break
+        except Exception as error:  # a stranger's step, or its declaration, may raise anything
+            said = (
+                str(error) if isinstance(error, StepError) else f"{type(error).__name__}: {error}"
+            )
+            failures.append(f"{check.__name__}: {placed(declaration, said)}")
+            break
     if failures:
         raise ConformanceError("\n".join([subject.name, *(f"  {each}" for each in failures)]))

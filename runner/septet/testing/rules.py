@@ -12,7 +12,13 @@ from septet._host.declare import VOCABULARY, Step
 from septet._host.guards import StepError
 from septet._kernel.step import compile_step
 from septet.testing.bars import HOUR_NS
-from septet.testing.checks import ConformanceError, Subject, compiler_named, names_bind
+from septet.testing.checks import (
+    ConformanceError,
+    Subject,
+    compiler_named,
+    names_bind,
+    placed,
+)
 from septet.testing.evaluate import column_fields, number_of
 from septet.testing.ranges import try_rule
 from septet.testing.static import faults_of
@@ -86,7 +92,7 @@ def check_rule(
         try:
             try_rule(declaration, settings)
         except StepError as error:
-            raise ConformanceError(str(error)) from error
+            raise ConformanceError(placed(declaration, str(error))) from error
     if not declaration.compiled:
         return
     random = np.random.default_rng(seed)

@@ -22,6 +22,7 @@ from septet.testing.checks import (
     Subject,
     compiled_outputs,
     names_bind,
+    placed,
     same_bits,
 )
 from septet.testing.evaluate import OWN_NAME, Evaluation, Resolve, TooLong, resolve
@@ -87,11 +88,11 @@ def decisive(
         except _Watched as why:
             found.append(Check(name, "watched", str(why)))
         except (ConformanceError, StepError) as error:
-            found.append(Check(name, "failed", _placed(declaration, str(error))))
+            found.append(Check(name, "failed", placed(declaration, str(error))))
             break
         except Exception as error:  # a stranger's declaration may raise anything
             text = f"{type(error).__name__}: {error}"
-            found.append(Check(name, "failed", _placed(declaration, text)))
+            found.append(Check(name, "failed", placed(declaration, text)))
             break
         else:
             found.append(Check(name, "kept"))
@@ -100,13 +101,6 @@ def decisive(
 
 class _Watched(Exception):
     """What of a feature is not proved, so that its reads are watched while it runs."""
-
-
-def _placed(declaration: Any, message: str) -> str:
-    """Put the line of the step before a message that names none."""
-    place = place_of(declaration)
-    file = place.rpartition(":")[0]
-    return message if not place or file in message or ".py:" in message else f"{place}: {message}"
 
 
 def _checks(
