@@ -25,6 +25,7 @@ from septet._live.models import Models
 from septet._live.monitors import monitors_of
 from septet._live.training import TrainingTimes, load_served
 from septet._plan.plan import Plan
+from septet._plan.terms import simulation_of
 from septet._shell.eventful import window_of
 from septet._shell.session import plan_of, tape_rules
 from septet.errors import InputError
@@ -54,7 +55,7 @@ def is_external(strategy: Any) -> bool:
     """Whether fills come from outside the engine: live, and paper against quotes or books."""
     if strategy.mode == "live":
         return True
-    return str(strategy.execution.simulation.fills) != "next_open"
+    return str(simulation_of(strategy).fills) != "next_open"
 
 
 def currencies(symbol: str, account: str) -> tuple[str, str]:

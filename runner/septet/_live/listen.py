@@ -28,6 +28,7 @@ from septet._live.series import SeriesDesk, make_series
 from septet._live.shell import Tell
 from septet._live.training import TrainingDesk
 from septet._live.watchdog import Watchdog
+from septet._plan.terms import simulation_of
 from septet._shell.session import warmup_ns_of
 from septet_schemas.data import CandlesConfig
 
@@ -54,7 +55,7 @@ def history_ns_of(strategy: Any, memory_bars: int = 0) -> int:
 def request_of(strategy: Any) -> FeedRequest:
     """Return what a run listens to: bars, and prices where fills or halts follow them."""
     wants = {"bars"}
-    fills = str(strategy.execution.simulation.fills)
+    fills = str(simulation_of(strategy).fills)
     if strategy.mode == "live":
         wants.add("quotes")
     elif fills != "next_open":

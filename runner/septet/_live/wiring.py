@@ -14,6 +14,7 @@ from septet._host.venues import Connects, LiveFeed, LiveVenue, Market, Streams, 
 from septet._live.build import core_of, currencies, is_external
 from septet._live.clock import LiveClock
 from septet._live.paper import PaperVenue, resting
+from septet._plan.terms import simulation_of
 from septet.errors import InputError
 
 __all__ = [
@@ -77,7 +78,7 @@ def venue_of(
         return None
     name = next(iter(strategy.execution.venues))
     return PaperVenue(
-        name=name, clock=clock, simulation=strategy.execution.simulation, markets=markets,
+        name=name, clock=clock, simulation=simulation_of(strategy), markets=markets,
         cash=strategy.account.capital, bar_ns=strategy.universe.bar,
         spot=strategy.account.type == "spot", tasks=tasks,
     )  # fmt: skip

@@ -21,6 +21,7 @@ from septet._live.build import currencies
 from septet._live.clock import LiveClock, WallClock
 from septet._live.listen import history_ns_of, request_of
 from septet._live.wiring import feed_of, venue_of
+from septet._plan.terms import simulation_of
 from septet._shell.session import plan_of
 from septet.errors import DataError, InputError, Problem, SeptetError
 from septet_schemas.units import format_duration
@@ -126,7 +127,7 @@ class _Looking:
             facts = await self._within("the venue", path, self._venue)
             markets = dict(facts.markets) if facts is not None else {}
         else:
-            fills = self.strategy.execution.simulation.fills
+            fills = simulation_of(self.strategy).fills
             self.say("fills", f"simulated in this process ({fills}); no key is used", "note")
             self._stops(held=False)
         for name in self.strategy.data.series:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from septet_schemas.blocks import UseBlock
+from septet_schemas.simulation import Simulation
 from septet_schemas.strategy import Strategy
 
-__all__ = ["Terms", "terms_of"]
+__all__ = ["Terms", "simulation_of", "terms_of"]
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,8 @@ class Terms:
         return self.spot or (has_rules and getattr(config, "short_if", None) is None)
 
 
-def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
-    """Decide what the file leaves open: the venue's simulation, exits of a model, rebalancing.
-
-    `calendar` is that of the data, known once it was read.
-    """
+def simulation_of(strategy: Strategy) -> Simulation:
+    """Return the simulation of a file: what its simulated venue says goes before the rest."""
     simulation = strategy.execution.simulation
     for block in strategy.execution.venues.values():
         if block.use == "simulated":
@@ -61,6 +59,15 @@ def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
             simulation = simulation.model_copy(
                 update={name: getattr(block.config, name) for name in set_here}
             )
+    return simulation
+
+
+def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
+    """Decide what the file leaves open: the venue's simulation, exits of a model, rebalancing.
+
+    `calendar` is that of the data, known once it was read.
+    """
+    simulation = simulation_of(strategy)
     bar_ns = strategy.universe.bar
     model = strategy.model
     rebalance = strategy.risk.rebalance
