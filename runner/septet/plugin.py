@@ -17,7 +17,6 @@ names the manifest in the entry-point group ``septet``.
 """
 
 from septet._data.files import (
-    memory_bytes,
     one_file,
     read_bars,
     read_parquet_file,
@@ -25,6 +24,7 @@ from septet._data.files import (
     scan_bars,
     scan_parquet_file,
 )
+from septet._data.parquet_bounds import memory_bytes
 from septet._data.source import (
     CandlesSource,
     Facts,

@@ -231,6 +231,21 @@ def test_a_small_parquet_does_not_become_a_large_table(tmp_path: Path) -> None:
         _candles(path, "parquet")
 
 
+@pytest.mark.parametrize("kind", [pl.String, pl.Categorical])
+@pytest.mark.parametrize("column", ["close", "time"])
+def test_a_text_that_is_repeated_is_not_read_a_million_times(
+    tmp_path: Path, kind: Any, column: str
+) -> None:
+    """2 kB on the disk, and without a bound on rows days of reading numbers."""
+    path = tmp_path / "texts.parquet"
+    columns = {name: pl.lit(1.0) for name in ("time", "open", "high", "low", "close", "volume")}
+    columns[column] = pl.lit("1" + " " * 20_000).cast(kind)
+    pl.select(pl.repeat(0, 500).alias("row")).with_columns(**columns).write_parquet(path)
+    assert path.stat().st_size < 10_000
+    with pytest.raises(DataError, match="holds texts of 20,001 bytes"):
+        read_parquet_file(path)
+
+
 def test_nested_columns_are_never_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "X.parquet"
     many = pl.Series([[1.0] * 1_000] * ROWS)

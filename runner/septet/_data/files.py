@@ -11,6 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
+from septet._data.parquet_bounds import (
+    columns_within_memory,
+    insist_short_texts,
+)
 from septet._data.source import Facts, LazyBars, RawBars, Request
 from septet._data.symbol_columns import refuse_symbol_column
 from septet._files import open_regular
@@ -38,12 +42,6 @@ T = TypeVar("T", "pl.DataFrame", "pl.LazyFrame")
 Part: TypeAlias = tuple[Path, T, tuple[str, ...]]
 Reader: TypeAlias = Callable[[Path], tuple[T, tuple[str, ...]]]
 MAX_FILES: Final = 10_000
-_CELL_BYTES: Final = 8
-_ALWAYS_BYTES: Final = 512 * 1024**2
-"""Read whatever its size on the disk."""
-_MOST_TIMES: Final = 100
-"""Bytes in memory for one on the disk: bars take up to ten."""
-_MOST_COLUMNS: Final = 2_000
 _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "timestamp": ("time", "date", "datetime", "open_time", "opentime", "ts", "timestamps"),
     "open": ("o",),
@@ -235,10 +233,12 @@ def read_parquet_file(path: Path) -> pl.DataFrame:
 
     _check_parquet(path)
     try:
-        columns = _within_memory(path)
-        return pl.read_parquet(path, glob=False, columns=columns)
+        columns = columns_within_memory(path)
+        frame = pl.read_parquet(path, glob=False, columns=columns)
+        insist_short_texts(frame, path)
     except READ_ERRORS() as error:
         raise unreadable(path, error) from error
+    return frame
 
 
 def scan_parquet_file(path: Path) -> pl.LazyFrame:
@@ -258,36 +258,6 @@ def scan_parquet_file(path: Path) -> pl.LazyFrame:
     except READ_ERRORS() as error:
         raise unreadable(path, error) from error
     return frame
-
-
-def _within_memory(path: Path) -> list[str]:
-    """Judge a Parquet file by its metadata; return the columns that hold plain values.
-
-    A small file may say that one value is repeated a thousand million times, or nest lists. What
-    would take more memory than half of the machine's, or a hundred times its size on the disk, is
-    refused; columns of lists and structures are left out.
-    """
-    import polars as pl
-
-    frame = pl.scan_parquet(path, glob=False)
-    schema = frame.collect_schema()
-    flat = [name for name, kind in schema.items() if not (kind.is_nested() or kind == pl.Binary)]
-    rows = int(frame.select(pl.len()).collect().item())
-    size, needed = path.stat().st_size, rows * _CELL_BYTES * max(1, len(flat))
-    most = min(memory_bytes() // 2, max(_ALWAYS_BYTES, size * _MOST_TIMES))
-    if needed > most or len(schema) > _MOST_COLUMNS:
-        raise DataError(
-            f"{path} has {rows:,} rows of {len(schema)} columns in {size:,} bytes: more than "
-            f"{most:,} bytes of memory, or {_MOST_COLUMNS} columns, are not read at once",
-            hint="write it in parts, or only the columns that are needed; septet run --chunk "
-            "reads bars in stretches",
-        )
-    return flat
-
-
-def memory_bytes() -> int:
-    """Memory of this machine, physical."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def unreadable(path: Path | str, error: BaseException) -> DataError:
