@@ -37,7 +37,7 @@ class Service:
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
-        self.status, self.hangs = 200, threading.Event()
+        self.status, self.hangs, self.location = 200, threading.Event(), ""
         self.hangs.set()
         self.reached = threading.Event()
         service = self
@@ -50,6 +50,8 @@ class Service:
                 service.hangs.wait(LIMIT_S)
                 service.bodies.append(body)
                 self.send_response(service.status)
+                if service.location:
+                    self.send_header("Location", service.location)
                 self.end_headers()
 
             def log_message(self, *_: Any) -> None:
@@ -190,6 +192,50 @@ def test_a_service_that_hangs_delays_nothing_but_alerts(
     asyncio.run(run())
     assert told.events()[:2] == ["alerts_hangs", "alerts_dropped"]
     assert "alerts_work" in told.events()
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_of_a_service_is_not_followed(service: Service, status: int) -> None:
+    other, told = Service(), Told()
+    service.status = status
+    service.location = other.url.partition("?")[0].replace("json:", "http:")
+
+    async def run() -> None:
+        made, tasks = opened(told), Tasks("septet")
+        made.start(tasks)
+        made.row(TICK, [fired()], SYMBOLS)
+        await until(lambda: made.counts.failed == 1)
+        await tasks.close()
+
+    asyncio.run(run())
+    other.close()
+    assert not other.reached.is_set()
+    assert len(service.bodies) == 1
+
+
+HOSTILE_URLS = [
+    "file:///etc/passwd", "text://x", "include file:///etc/passwd", "config://x", "planted://x",
+    "json://127.0.0.1:1/\nfile:///etc/passwd", "custom:///planted.py", "script:///bin/sh",
+    "http://127.0.0.1:1/latest", "json://[::1", "json://%00", "x" * 70_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", HOSTILE_URLS, ids=range(len(HOSTILE_URLS)))
+def test_an_address_that_reads_files_or_runs_code_is_none(
+    url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plugins = tmp_path / ".config" / "apprise" / "plugins"
+    plugins.mkdir(parents=True)
+    ran = tmp_path / "ran"
+    (plugins / "planted.py").write_text(
+        f"open({str(ran)!r}, 'w')\nfrom apprise.decorators import notify\n"
+        "@notify(on='planted')\ndef send(*words, **keys):\n    return True\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ALERT_URL", url)
+    with pytest.raises(InputError, match="env:ALERT_URL holds no URL"):
+        opened(Told())
+    assert not ran.exists()
 
 
 def test_a_channel_that_cannot_be_used_is_refused_before_a_run(
