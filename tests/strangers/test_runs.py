@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,7 @@ def test_a_run_that_goes_on_with_other_plugin_code_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from septet._config import load
-    from septet._live.fingerprints import fingerprints_of, insist_on_same
+    from septet._live.fingerprints import changed_since, fingerprints_of, insist_on_same
 
     monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "cache"))
     prints = []
@@ -160,3 +161,8 @@ def test_a_run_that_goes_on_with_other_plugin_code_is_refused(
     with pytest.raises(InputError, match=r"other plugin code: odd-steps [0-9a-f]{16} then, odd-st"):
         insist_on_same(first, other, tmp_path)
     assert "plugins" in first
+    assert changed_since(first, same) == ()
+    (said,) = changed_since(first, other)  # what a replay says
+    assert re.fullmatch(
+        r"plugins \(odd-steps [0-9a-f]{16} then, odd-steps [0-9a-f]{16} now\)", said
+    )

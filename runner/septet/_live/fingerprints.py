@@ -11,7 +11,7 @@ from typing import Any, Final
 from septet._config.verdicts import sources_text
 from septet.errors import InputError
 
-__all__ = ["fingerprints_of", "insist_on_same", "versions_of"]
+__all__ = ["changed_since", "fingerprints_of", "insist_on_same", "versions_of"]
 
 _EXACT: Final = {
     "strategy": (
@@ -53,6 +53,17 @@ def fingerprints_of(loaded: Any, plan: str) -> dict[str, str]:
     strategy = hashlib.sha256(text.encode()).hexdigest()[:16]
     plugins = sources_text(loaded.strategy, loaded.host)
     return {"strategy": strategy, "plugins": plugins, "plan": plan, **versions_of()}
+
+
+def changed_since(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what is not as it was when a run began; of plugins, whose code it is."""
+    names = sorted(name for name in now if before.get(name, now[name]) != now[name])
+    return tuple(
+        f"plugins ({before[name] or 'none'} then, {now[name] or 'none'} now)"
+        if name == "plugins"
+        else name
+        for name in names
+    )
 
 
 def insist_on_same(before: Mapping[str, str], now: Mapping[str, str], folder: Path) -> None:

@@ -18,6 +18,7 @@ from septet._journal.reader import Reader
 from septet._journal.verify import insist_whole, lacking
 from septet._live.build import Build, core_of
 from septet._live.facts import instruments_in
+from septet._live.fingerprints import changed_since
 from septet._live.start import fingerprints_of
 from septet._live.wiring import core_with
 from septet.errors import ConfigError, InputError
@@ -127,7 +128,7 @@ def replay(folder: Path, *, progress: Progress | None = None, say: Any = None) -
         build = build_again(journal.head, folder, say=say)
         now = fingerprints_of(build.loaded, build.plan.name)
         before = journal.head.fingerprints
-        changed = tuple(sorted(name for name in now if before.get(name, now[name]) != now[name]))
+        changed = changed_since(before, now)
         return replace(_replayed(journal, last, build, changed, progress), gone=gone)
 
 

@@ -26,6 +26,7 @@ from septet._journal.verify import insist_whole
 from septet._kernel import layout
 from septet._learn.walk import EXPIRED, NO_MODEL, NOT_FINITE, OK, answers
 from septet._live.build import Build
+from septet._live.fingerprints import changed_since
 from septet._live.replay import JOURNAL, Difference, Progress, Replayed, build_again, compare, shown
 from septet._live.start import fingerprints_of
 from septet._shell.tape import FUNDING_BEFORE
@@ -66,7 +67,7 @@ def shadow(folder: Path, *, progress: Progress | None = None, say: Any = None) -
         build.core.engine = engine
         now = fingerprints_of(build.loaded, build.plan.name)
         before = journal.head.fingerprints
-        changed = tuple(sorted(name for name in now if before.get(name, now[name]) != now[name]))
+        changed = changed_since(before, now)
         return replace(_compared(journal, last, build.core, changed, progress), gone=gone)
 
 

@@ -385,7 +385,7 @@ def provenance(run: Run) -> str:
         for name, text in manifest.get("plugin_sources", {}).items()
     ]
     rows += [
-        (f"Check of {each['plugin']}", "; ".join([each["state"], *each["not_tried"]]))
+        (f"Check of {each['plugin']}", "; ".join(_said_of(each)))
         for each in manifest.get("plugin_checks", ())
     ]
     rows += [(name, str(text)) for name, text in manifest.get("libraries", {}).items()]
@@ -394,6 +394,11 @@ def provenance(run: Run) -> str:
     body = [(escape(name), escape(text)) for name, text in rows]
     table = html_table(("What", "Value"), body, "Provenance")
     return f"<details><summary>What this result depends on</summary>{table}</details>"
+
+
+def _said_of(check: Mapping[str, Any]) -> list[str]:
+    """Return what became of the check of a plugin, and what of it was not proved or not tried."""
+    return [check["state"], *check["not_tried"], *check.get("watched", ())]
 
 
 def _first(manifest: Mapping[str, Any], key: str, limit: int = 12) -> list[tuple[str, str]]:
