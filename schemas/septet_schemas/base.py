@@ -31,7 +31,8 @@ class Config(BaseModel):
     ``position: 10%`` reads as ``position: {max: 10%}``. `must_say` lists keys shared by all
     plugins of the kind that this one has no default for (a CSV file must say its ``stamp``).
     `gives_known_time` says that a series brings the time each value became known,
-    `gives_probability` that what a model gives is a probability without a calibration.
+    `gives_probability` that what a model gives is a probability without a calibration, `learns`
+    that a model is fitted: one that is not has no `training`.
     """
 
     model_config = ConfigDict(
@@ -41,6 +42,7 @@ class Config(BaseModel):
     must_say: ClassVar[tuple[str, ...]] = ()
     gives_known_time: ClassVar[bool] = False
     gives_probability: ClassVar[bool] = False
+    learns: ClassVar[bool] = True
 
     @model_validator(mode="before")
     @classmethod

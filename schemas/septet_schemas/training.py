@@ -57,10 +57,11 @@ class Training(Config):
     Model k has data up to T_k and decides from T_k + `ready_after`. With a duration for `step`,
     T_k is a multiple of it since the Unix epoch; else it is a time of a cron expression in UTC.
     `purge` None is the label's horizon; `expire_after` None never expires. `scheme: stored` fits
-    nothing and decides with the model stored at `path`.
+    nothing and decides with the model stored at `path`; `scheme: none` is that of a model that
+    learns nothing, which decides from the first bar.
     """
 
-    scheme: Literal["walk_forward", "stored"] = "walk_forward"
+    scheme: Literal["walk_forward", "stored", "none"] = "walk_forward"
     window: Literal["rolling", "expanding"] = "rolling"
     train: MarketDuration = Field(default="180d")  # type: ignore[assignment]
     step: Step = Field(default="30d")  # type: ignore[assignment]
@@ -82,6 +83,11 @@ class Training(Config):
                 {"expected": "path: FOLDER, as septet train writes it"},
             )
         return self
+
+    @property
+    def lead_ns(self) -> int:
+        """Market time before the first decision that the first models are fitted on."""
+        return 0 if self.scheme == "none" else self.train + 2 * self.longest_step_ns
 
     @property
     def longest_step_ns(self) -> int:

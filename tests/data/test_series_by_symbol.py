@@ -11,10 +11,12 @@ import pytest
 
 from septet import _learn as learn
 from septet._config.load import load
+from septet._data.bad_rows import doubts
 from septet._data.load import fingerprints, load_market
+from septet._shell.backtest import backtest
 from septet._shell.preflight import check_data
 from septet._shell.session import open_session
-from septet.errors import DataError
+from septet.errors import ConfigError, DataError
 from septet.plugin import Untrainable, Window
 from septet_plugins.models.series import SeriesModel, series_model
 from tests.data.helpers import HOUR_NS, START_NS, clean
@@ -87,10 +89,11 @@ def test_the_model_hands_the_feature_on_to_the_last_bit() -> None:
     trainer = series_model(SeriesModel(of="p"))
     made = trainer.fit(window([0.1, 0.7, 1.0]))
     x = np.array([[5.0, 0.3], [6.0, 1.5], [7.0, -0.5]])
-    assert made.model.predict(x).tolist() == [0.3, 1.0, 0.0]
-    assert [made.model.predict_row(row) for row in x] == [0.3, 1.0, 0.0]
+    for values in (made.model.predict(x), [made.model.predict_row(row) for row in x]):
+        assert values[0] == 0.3
+        assert np.isnan(values[1:]).all()  # no probabilities, and no certainty either
     again = trainer.restore(made.model.arrays())
-    assert again.predict(x).tolist() == [0.3, 1.0, 0.0]
+    assert again.predict(x)[:1].tolist() == [0.3]
     with pytest.raises(Untrainable, match="expected 0 to 1"):
         trainer.fit(window([0.1, 55.0]))
     with pytest.raises(Untrainable, match="not among the inputs"):
@@ -100,8 +103,6 @@ def test_the_model_hands_the_feature_on_to_the_last_bit() -> None:
 
 
 def test_the_recipe_walks_with_the_probabilities_of_each_symbol(folder: Path) -> None:
-    from septet._shell.backtest import backtest
-
     result = backtest(load(folder / "x.yaml"))
     assert learn is not None
     assert result.decisions is not None
@@ -112,3 +113,64 @@ def test_the_recipe_walks_with_the_probabilities_of_each_symbol(folder: Path) ->
         assert same.height > 200
         assert same["probability_up"].to_list() == same["forecast"].to_list()
     assert result.trades is not None
+
+
+def changed(folder: Path, symbol: str, values: pl.Expr, first: int = 399) -> None:
+    path = folder / "forecasts" / f"{symbol.replace('/', '')}.csv"
+    pl.read_csv(path).with_columns(values.alias("value"))[:first].write_csv(path)
+
+
+def test_a_model_that_learns_nothing_has_no_training_and_decides_from_the_first_bar(
+    folder: Path,
+) -> None:
+    loaded = load(folder / "x.yaml")
+    assert "training" not in recipe()
+    assert loaded.resolved["model"]["training"]["scheme"] == "none"
+    result = backtest(loaded)
+    assert [each["rows"] for each in result.models] == [0]
+    table = pl.DataFrame(result.decisions)
+    assert table.filter(pl.col("refused_by").cast(pl.String) == "no_model").height == 0
+    text = recipe().replace("  of: forecast\n  label", "  of: forecast\n  {}\n  label")
+    for wrong in ("training: {train: 2d}", "scale: standard", "calibrate: sigmoid"):
+        path = folder / "y.yaml"
+        path.write_text(text.replace("{}", wrong), encoding="utf-8")
+        with pytest.raises(ConfigError, match=r"series learns nothing: \w+ has no effect"):
+            load(path)
+    path.write_text(text.replace("{}", "training: {scheme: none}"), encoding="utf-8")
+    assert load(path).resolved["model"] == loaded.resolved["model"]
+
+
+def test_percents_are_refused_by_check_and_run_with_their_time(folder: Path) -> None:
+    changed(folder, "ETH/USDT", pl.col("value") * 100.0)
+    loaded = load(folder / "x.yaml")
+    (problem,) = check_data(loaded)
+    assert problem.severity == "error"
+    assert problem.key == "model.of"
+    assert "probabilities are 0 to 1, forecast is " in problem.message
+    assert " at 2020-01-01T01:00:00Z (399 of 399 values" in problem.message
+    assert problem.hint.startswith("divide by 100")
+    with pytest.raises(DataError, match="probabilities are 0 to 1, forecast is") as caught:
+        backtest(loaded)
+    assert caught.value.problem is not None
+    assert caught.value.problem.line == problem.line
+
+
+def test_one_value_beyond_is_refused_without_the_advice_to_divide(folder: Path) -> None:
+    changed(folder, "BTC/USDT", pl.when(pl.int_range(399) == 7).then(-3.0).otherwise("value"))
+    (problem,) = check_data(load(folder / "x.yaml"))
+    assert "forecast is -3 at 2020-01-01T08:00:00Z (1 of 399" in problem.message
+    assert "divide" not in problem.hint
+
+
+@pytest.mark.parametrize("age", [", max_age: 4h", ""])
+def test_a_forecast_that_ends_before_the_data_is_told(folder: Path, age: str) -> None:
+    changed(folder, "BTC/USDT", pl.col("value"), 300)
+    path = folder / "x.yaml"
+    path.write_text(recipe().replace(", max_age: 4h", age), encoding="utf-8")
+    loaded = load(path)
+    (problem,) = check_data(loaded)
+    assert problem.severity == "warning"
+    assert "The values of forecast end at 2020-01-13T12:01:00Z" in problem.message
+    assert "bars of BTC/USDT come later" in problem.message
+    (said,) = doubts(backtest(loaded).findings)  # what the verdict repeats
+    assert said.message == problem.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -19,18 +20,18 @@ Floats = npt.NDArray[np.float64]
 class SeriesModel(Config):
     """The feature `of` is the probability up, from 0 to 1, such as an outside series.
 
-    Nothing is fitted: a window of `training` says whether there are probabilities, and the model
-    decides from then on.
+    Nothing is fitted, and there is no `training`: the model decides from the first bar.
     """
 
     shorthand: ClassVar[str | None] = "of"
     gives_probability: ClassVar[bool] = True
+    learns: ClassVar[bool] = False
     of: Input
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesProbability:
-    """Passes one column on, held between 0 and 1."""
+    """Passes one column on; what is no probability is missing."""
 
     column: int
     width: int
@@ -38,11 +39,13 @@ class SeriesProbability:
 
     def predict(self, x: Floats) -> Floats:
         """Return the column of float64 (n, f) as float64 (n,)."""
-        return np.ascontiguousarray(np.clip(x[:, self.column], 0.0, 1.0))
+        values = x[:, self.column]
+        return np.where((values >= 0.0) & (values <= 1.0), values, np.nan)
 
     def predict_row(self, vector: Floats) -> float:
         """Return the value of one vector."""
-        return min(max(float(vector[self.column]), 0.0), 1.0)
+        value = float(vector[self.column])
+        return value if 0.0 <= value <= 1.0 else math.nan
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """Return which column of how many it is."""
@@ -51,7 +54,7 @@ class SeriesProbability:
 
 @dataclass(frozen=True, slots=True)
 class SeriesTrainer:
-    """Makes the same model for every window that holds probabilities."""
+    """Finds the column of the feature."""
 
     of: str
 
@@ -61,7 +64,7 @@ class SeriesTrainer:
         return f"series {self.of}"
 
     def fit(self, window: Window) -> Fitted:
-        """Find the column, and see that its values are probabilities.
+        """Find the column, and see that what is known of it are probabilities.
 
         Raises
         ------
@@ -71,11 +74,10 @@ class SeriesTrainer:
         if self.of not in window.feature_names:
             raise Untrainable(f"{self.of} is not among the inputs of the model")
         column = window.feature_names.index(self.of)
-        low, high = float(window.x[:, column].min()), float(window.x[:, column].max())
-        if low < 0.0 or high > 1.0:
-            raise Untrainable(
-                f"{self.of} holds values from {low:.6g} to {high:.6g}, expected 0 to 1"
-            )
+        values = window.x[:, column]
+        wrong = values[(values < 0.0) | (values > 1.0)]
+        if len(wrong):
+            raise Untrainable(f"{self.of} holds values such as {wrong[0]:.6g}, expected 0 to 1")
         return Fitted(SeriesProbability(column, len(window.feature_names)))
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> SeriesProbability:

@@ -192,7 +192,7 @@ def _lead_in(strategy: Any) -> int:
     lead = _LEAD_BARS * bar_ns
     if strategy.model is not None:
         training = strategy.model.extra["training"]
-        lead += int(training.train + 2 * training.longest_step_ns)
+        lead += int(training.lead_ns)
     return lead
 
 

@@ -60,6 +60,34 @@ def check_exit_below(case: Case) -> None:
         )
 
 
+def check_learns(case: Case) -> None:
+    """A model that learns nothing has no keys about learning, and any other has some."""
+    model = case.strategy.model
+    if model is None:
+        return
+    if type(model.config).learns:
+        if _training(model).scheme == "none":
+            case.error(
+                ("model", "training", "scheme"),
+                f"{model.use} is a model that is trained",
+                expected="walk_forward or stored",
+                found="none",
+            )
+        return
+    effects = {
+        "training": _training(model).scheme == "none",
+        "scale": model.extra["scale"] == "none",
+        "calibrate": model.extra["calibrate"] == "none",
+    }
+    for name in [each for each, without in effects.items() if not without]:
+        case.error(
+            ("model", name),
+            f"{model.use} learns nothing: {name} has no effect",
+            on_key=True,
+            hint=f"remove {name}",
+        )
+
+
 def check_purge(case: Case) -> None:
     """Training rows whose label reaches into the test block are left out."""
     model = case.strategy.model
@@ -209,6 +237,7 @@ def _warn_cap(case: Case) -> None:
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_model_used,
     check_exit_below,
+    check_learns,
     check_purge,
     check_schedule,
     check_kelly,

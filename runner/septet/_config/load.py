@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 from septet._config.access import Access
 from septet._config.case import strangers_of
@@ -104,7 +105,7 @@ def load(
     _refuse_root(base, problems)
     host = host if host is not None else Host()
     base = _unfolded_for(base, settings, _resolver(base, host))
-    tree, over_problems = _effective(base, mode, settings)
+    tree, over_problems = _effective(base, mode, settings, host)
     problems += over_problems
     strategy, found = _validate(tree, host)
     problems += found
@@ -288,7 +289,7 @@ def _refuse_root(base: Node, problems: list[Problem]) -> None:
 
 
 def _effective(
-    base: Node, mode: str | None, settings: Sequence[Setting]
+    base: Node, mode: str | None, settings: Sequence[Setting], host: Host
 ) -> tuple[Node, list[Problem]]:
     """Lay mode and settings over the file, and say what follows from what it says."""
     if mode is not None:
@@ -299,7 +300,26 @@ def _effective(
     name = str(chosen.value) if chosen is not None else "backtest"
     tree, problems = apply_mode(early, name)
     tree, more = apply_settings(tree, settings)
-    return _with_rebalance(_with_currency(tree)), [*problems, *more]
+    tree = _without_training(_with_rebalance(_with_currency(tree)), host)
+    return tree, [*problems, *more]
+
+
+def _without_training(tree: Node, host: Host) -> Node:
+    """Say that nothing is trained where the model learns nothing, if the file says no other."""
+    model, use = tree.children.get("model"), tree.at(("model", "use"))
+    if model is None or model.kind != "map" or "training" in model.children or use is None:
+        return tree
+    try:
+        found, _ = _resolver(tree, host).resolve("models", "model", str(use.value))
+    except PydanticCustomError:
+        return tree  # said where the file is validated
+    if found.config.learns:
+        return tree
+    layer = "derived:model.use"
+    scheme = Node("scalar", use.mark, "none", key=use.key, text="none", layer=layer)
+    node = Node("map", use.mark, key=use.key, children={"scheme": scheme}, layer=layer)
+    model = replace(model, children={**model.children, "training": node})
+    return replace(tree, children={**tree.children, "model": model})
 
 
 def quote_of(symbol: str) -> str:
@@ -443,7 +463,8 @@ def _other_modes(
         over = base.children.get(mode)
         if mode == now or over is None or over.kind != "map":
             continue
-        other, found = _effective(base, mode, [s for s in settings if s.path != ("mode",)])
+        rest = [each for each in settings if each.path != ("mode",)]
+        other, found = _effective(base, mode, rest, host)
         strategy, more = _validate(other, host)
         inside = {(node.mark.line, node.mark.column) for _, node in over.walk()}
         inside |= {(node.key.line, node.key.column) for _, node in over.walk() if node.key}

@@ -158,6 +158,9 @@ def doubts(findings: Iterable[Finding]) -> list[Doubt]:
     for each in findings:
         if each.kind == BAD_SHARE:
             found.append(Doubt(each.symbol, each.message, "septet data check shows the rows"))
+        elif each.kind == "series_end":
+            hint = "bring the values of the whole span, or end it there: universe: {end: ...}"
+            found.append(Doubt(each.symbol, each.message[:1].upper() + each.message[1:], hint))
         elif each.policy == "warn" and each.count and each.kind in _DOUBTS:
             text = f"{each.symbol}: {each.kind} {each.count:,}, {each.message}"
             shown = f"{text}; first: {'; '.join(each.examples)}"

@@ -17,7 +17,7 @@ from septet._data.bars import BarTable, Finding, Instrument, MarketData, SeriesT
 from septet._data.calendars import sessions_per_year
 from septet._data.files import reading, symbol_path
 from septet._data.normalise import Normalised, normalise
-from septet._data.series import normalise_series
+from septet._data.series import ending, normalise_series
 from septet._data.source import Facts, RawBars, Request, Store
 from septet._data.stamps import iso
 from septet.errors import DataError
@@ -184,6 +184,8 @@ def load_market(
     findings += survivorship(calendars)
     series, found, origins = read_all_series(loaded, request)
     findings += found
+    for table in series.values():
+        findings += ending(table, {symbol: each.known_ns for symbol, each in bars.items()})
     sources |= origins
     with placed(loaded, "execution"):
         instruments = instruments_of(strategy, {raw.symbol: raw.facts for raw, _ in read})

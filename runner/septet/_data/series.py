@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -15,8 +16,11 @@ from septet.errors import DataError
 from septet_schemas.data import SeriesConfig
 from septet_schemas.times import Poll
 
-__all__ = ["next_poll", "normalise_series"]
+__all__ = ["SERIES_END", "check_probabilities", "ending", "next_poll", "normalise_series"]
 
+SERIES_END: Final = "series_end"
+_STEPS: Final = 3
+_LATER: Final = 3
 _WEEK_NS: Final = 7 * 86_400 * 1_000_000_000
 _MONDAY_NS: Final = 4 * 86_400 * 1_000_000_000
 
@@ -91,6 +95,54 @@ def normalise_series(
         vintage,
     )
     return table, found.all()
+
+
+def check_probabilities(name: str, value: np.ndarray, time_ns: Ints) -> None:
+    """Refuse values that are no probabilities; missing ones may be.
+
+    Raises
+    ------
+    DataError
+        If a value is below 0 or above 1: with the first, its time, and what helps.
+    """
+    wrong = np.flatnonzero((value < 0.0) | (value > 1.0))
+    if not len(wrong):
+        return
+    finite = value[np.isfinite(value)]
+    shares = bool(finite.min() >= 0.0 and finite.max() <= 100.0)
+    hint = "bring probabilities up, from 0 to 1"
+    if shares:
+        hint = f"divide by 100: a feature {{use: expr, formula: {name} / 100}}, named in model.of"
+    raise DataError(
+        f"probabilities are 0 to 1, {name} is {value[wrong[0]]:.6g} at {iso(time_ns[wrong[0]])} "
+        f"({len(wrong):,} of {len(finite):,} values are below 0 or above 1)",
+        hint=hint,
+    )
+
+
+def ending(table: SeriesTable, known_ns: Mapping[str, Ints]) -> tuple[Finding, ...]:
+    """Say that the values of a series end before the bars of its symbols do.
+
+    A value ends at its `max_age`; where there is none, a series ends when three of its usual
+    steps have passed without a value.
+    """
+    if not len(table.known_ns):
+        return ()
+    last = int(table.known_ns[-1])
+    step = int(np.median(np.diff(table.known_ns))) if len(table.known_ns) > 2 else 0
+    if table.max_age_ns is None and not step:
+        return ()
+    lasts = max(table.max_age_ns or 0, _STEPS * step)
+    name, _, own = table.name.partition("@")
+    found = []
+    for symbol, times in known_ns.items():
+        later = len(times) - int(np.searchsorted(times, last + lasts, side="right"))
+        if later >= _LATER and own in ("", symbol):
+            text = f"the values of {name} end at {iso(last)}, {later:,} bars of {symbol} come later"
+            held = ", without a prediction or any other value" if table.max_age_ns else ""
+            held = held or ", and its last value holds for all of them"
+            found.append(Finding("series", table.name, SERIES_END, "warn", later, (), text + held))
+    return tuple(found[:1])
 
 
 def _check_columns(name: str, raw: RawSeries, keys: SeriesConfig) -> None:

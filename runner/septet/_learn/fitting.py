@@ -56,7 +56,8 @@ def check_served(name: str, served: Served, x: Floats) -> None:
             f"to {np.max(up, initial=-np.inf):g}",
             hint=hint,
         )
-    for row in np.unique(np.linspace(0, len(x) - 1, _COMPARED).astype(np.int64)).tolist():
+    shown = np.linspace(0, len(x) - 1, _COMPARED if len(x) else 0)
+    for row in np.unique(shown.astype(np.int64)).tolist():
         alone, among = float(served.predict_row(np.ascontiguousarray(x[row]))), float(up[row])
         if alone != among:
             raise RunError(

@@ -36,8 +36,9 @@ def label_rule(label: Label, bar_ns: int) -> LabelRule:
 
 def training_rule(training: Training, bar_ns: int) -> TrainingRule:
     """Read `model.training`."""
+    once = training.scheme == "none"
     return TrainingRule(
-        train_ns=training.train,
+        train_ns=0 if once else training.train,
         step_ns=training.longest_step_ns,
         ready_after_ns=training.ready_after.ns(bar_ns),
         purge_ns=None if training.purge is None else training.purge.ns(bar_ns),
@@ -48,6 +49,7 @@ def training_rule(training: Training, bar_ns: int) -> TrainingRule:
         expire_after_ns=training.expire_after,
         on_drift=training.on_drift,
         cron=None if isinstance(training.step, int) else training.step,
+        once=once,
     )
 
 

@@ -24,7 +24,8 @@ class TrainingRule:
     `step_ns` is the time from one model to the next; with `cron` the longest such time.
     `purge_ns` None means the label's horizon. `window` is ``rolling`` (the last `train_ns`) or
     ``expanding`` (everything before). `expire_after_ns` None means never. `embargo_ns` acts
-    only where training rows follow a test block, so never in a walk forward.
+    only where training rows follow a test block, so never in a walk forward. With `once` nothing
+    is learnt: there is one model, from before the first row on.
     """
 
     train_ns: int
@@ -38,6 +39,7 @@ class TrainingRule:
     expire_after_ns: int | None = None
     on_drift: bool = False
     cron: Cron | None = None
+    once: bool = False
 
     def purged(self, labels: Labels, bar_ns: int) -> int:
         """Purge in force, nanoseconds."""
@@ -59,6 +61,8 @@ def training_times(
     before it); the last is the latest whose model is ready by `last_ns`.
     """
     step, ready = rule.step_ns, rule.ready_after_ns
+    if rule.once:
+        return [min(0, first_ns - ready)]
     if rule.cron is not None:
         return _cron_times(rule.cron, first_ns, last_ns - ready, start_ns, ready)
     begin = -(-first_ns // step)

@@ -82,6 +82,11 @@ def fit_all(
             f"{strategy.name} decides with a stored model: there is nothing to train",
             hint="train a file with scheme: walk_forward",
         )
+    if not type(block.config).learns:
+        raise InputError(
+            f"{block.use} is a model that learns nothing: there is nothing to train",
+            hint="run the file as it is",
+        )
     trainer, bar_ns = trainer_of(block), strategy.universe.bar
     restore = restore_of(block)
     if not isinstance(trainer, EstimatorTrainer) and restore is None:

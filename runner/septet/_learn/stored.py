@@ -65,7 +65,11 @@ def iso_time(time_ns: int) -> str:
 def make_card(name: str, window: Window, fitted: Fitted, trained_to_ns: int) -> dict[str, Any]:
     """Describe a fitted model: what it reads, what it was fitted on, and how."""
     data = hashlib.sha256(window.x.tobytes() + window.y.tobytes() + window.time_ns.tobytes())
-    last_label = int(window.known_ns.max())
+    known, times = window.known_ns, window.time_ns
+    last_label = int(known.max()) if len(known) else trained_to_ns  # one that learns nothing
+    first_row, last_row = (
+        (int(times[0]), int(times[-1])) if len(times) else (trained_to_ns, trained_to_ns)
+    )
     ups = int(window.y.sum())
     return {
         "version": _VERSION,
@@ -74,10 +78,10 @@ def make_card(name: str, window: Window, fitted: Fitted, trained_to_ns: int) -> 
         "features": list(window.feature_names),
         "trained_to_ns": trained_to_ns,
         "trained_to": iso_time(trained_to_ns),
-        "first_row_ns": int(window.time_ns[0]),
-        "first_row": iso_time(int(window.time_ns[0])),
-        "last_row_ns": int(window.time_ns[-1]),
-        "last_row": iso_time(int(window.time_ns[-1])),
+        "first_row_ns": first_row,
+        "first_row": iso_time(first_row),
+        "last_row_ns": last_row,
+        "last_row": iso_time(last_row),
         "last_label_ns": last_label,
         "last_label": iso_time(last_label),
         "rows": len(window.y),

@@ -160,19 +160,23 @@ def fit_window(
     """Fit the model with data up to one time; nothing known later is read.
 
     A window with fewer than `min_rows` rows or `min_class` of a class gives no model, and the
-    result says why.
+    result says why. A model that learns nothing is fitted on no row at all.
     """
-    rows = training_rows(dataset, labels, rule, trained_to_ns)
+    rows = (
+        np.zeros(0, np.int64) if rule.once else training_rows(dataset, labels, rule, trained_to_ns)
+    )
     expires = NEVER_NS if rule.expire_after_ns is None else trained_to_ns + rule.expire_after_ns
     ready = trained_to_ns + rule.ready_after_ns
     found = WalkModel(
         number, trained_to_ns, ready, NEVER_NS, expires, cause, len(rows), None, train_rows=rows
     )
-    if len(rows) < rule.min_rows:
+    if rule.once:
+        found = replace(found, train_rows=None)
+    elif len(rows) < rule.min_rows:
         return replace(found, reason=f"{len(rows)} rows to train on, fewer than {rule.min_rows}")
     y = labels.value[rows].astype(np.int64)
     ups = int(y.sum())
-    for count, name in ((ups, "up"), (len(rows) - ups, "down")):
+    for count, name in () if rule.once else ((ups, "up"), (len(rows) - ups, "down")):
         if count < rule.min_class:
             reason = f"{count} rows labelled {name}, fewer than {rule.min_class}"
             return replace(found, reason=reason)
@@ -183,7 +187,7 @@ def fit_window(
         labels.known_ns[rows],
         dataset.feature_names,
         model_seed(seed, trained_to_ns),
-        _weights(dataset, labels, rows),
+        None if rule.once else _weights(dataset, labels, rows),
     )
     try:
         fitted = trainer.fit(window)

@@ -197,8 +197,8 @@ def health_of(strategy: Any, names: Sequence[str]) -> RunningHealth | None:
     if block is None:
         return None
     training = block.extra["training"]
-    keep_ns = training.train + 2 * training.longest_step_ns
-    if training.window == "expanding":
+    keep_ns = training.lead_ns
+    if training.window == "expanding" and keep_ns:
         keep_ns = 2**61
     return RunningHealth(
         strategy.universe.symbols, names, bar_ns, learn.label_rule(block.extra["label"], bar_ns),

@@ -101,7 +101,7 @@ def store(found: Any, folder: Path) -> dict[str, Any]:
         "rows": found.rows,
         "rows_up": found.card["rows_up"],
         "first_row_ns": found.card["first_row_ns"],
-        "reference": found.card["reference"],
+        "reference": found.card.get("reference", {}),
     }
 
 

@@ -39,6 +39,8 @@ class TrainingTimes:
     def needed(self, market_ns: int) -> list[int]:
         """Return T_k of the model in force at a time, and of those not yet ready then."""
         rule = self.rule
+        if rule.once:
+            return [0]
         times = self.between(market_ns - rule.ready_after_ns - rule.step_ns, market_ns)
         ready = bisect_right(times, market_ns - rule.ready_after_ns)
         return times[max(0, ready - 1) :]
@@ -56,6 +58,8 @@ class TrainingTimes:
 
     def between(self, first_ns: int, last_ns: int) -> list[int]:
         """Return every T_k from `first_ns` to `last_ns`, both included."""
+        if self.rule.once:
+            return [0] if first_ns <= 0 <= last_ns else []
         first_ns, step = max(first_ns, self._first_ns), self.rule.step_ns
         if self.rule.cron is not None:
             return self.rule.cron.times(first_ns, last_ns) if first_ns <= last_ns else []

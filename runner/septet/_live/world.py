@@ -221,8 +221,8 @@ class _Looking:
         model = self.strategy.model
         learns = model is not None and learn.stored_folder(model) is None
         training = model.extra["training"] if learns else None
-        train_ns = getattr(training, "train", None)
-        if train_ns is not None and depth_ns < warm_ns + train_ns:
+        train_ns = 0 if training is None or training.scheme == "none" else training.train
+        if train_ns and depth_ns < warm_ns + train_ns:
             late = format_duration(-(-(warm_ns + train_ns - depth_ns) // bar_ns) * bar_ns)
             text += f"; a training window of {format_duration(train_ns)} is whole in {late}"
             self.say(what, text, "warning", ("model", "training", "train"))

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from septet import _learn as learn
+from septet._config.case import readings
 from septet._config.places import placed
+from septet._data.series import check_probabilities
 from septet._kernel import layout
 from septet._shell.session import Session
 from septet._shell.stored_model import read_stored, stored_key
@@ -95,6 +97,8 @@ def learn_walk(
     block = strategy.model
     bar_ns = strategy.universe.bar
     dataset = dataset_of(session, F)
+    if not type(block.config).learns:
+        _check_probabilities(session, dataset)
     labels = learn.make_labels(dataset, learn.label_rule(block.extra["label"], bar_ns))
     training = block.extra["training"]
     start = int(session.tape.T[layout.KNOWN, session.first])
@@ -122,6 +126,21 @@ def learn_walk(
         F[k, row + 1, :n] = walk.state[k]
     health = learn.monitor_walk(walk, dataset, labels, health_rule)
     return Learned(walk, labels, dataset, health)
+
+
+def _check_probabilities(session: Session, dataset: Any) -> None:
+    """Refuse what a model that learns nothing takes for probabilities and is none.
+
+    Raises
+    ------
+    DataError
+        With the first value, its time, and what helps.
+    """
+    for reading in readings(("model",), session.strategy.model.config):
+        if reading.text in dataset.feature_names:
+            column = dataset.x[:, dataset.feature_names.index(reading.text)]
+            with placed(session.loaded, *map(str, reading.path)):
+                check_probabilities(reading.text, column, dataset.time_ns)
 
 
 def health_of(learned: Learned | None) -> Sequence[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from septet._config.case import blocks_of
+from septet._config.case import blocks_of, readings
 from septet._config.check import problem_at
 from septet._config.credentials import STORED, Stored, stored_credentials, venues_file
 from septet._config.expressions import names_in, parse_expression
@@ -19,9 +19,10 @@ from septet._config.tree import Path as KeyPath
 from septet._data.align import series_as_of
 from septet._data.bad_rows import doubts
 from septet._data.bars import MarketData
+from septet._data.series import check_probabilities
 from septet._data.stamps import iso
 from septet._shell.session import Session, open_session
-from septet.errors import InputError, Problem, SeptetError
+from septet.errors import DataError, InputError, Problem, SeptetError
 from septet_schemas.base import SecretRef
 from septet_schemas.units import format_duration
 
@@ -39,6 +40,7 @@ def check_data(loaded: Any) -> list[Problem]:
     except SeptetError as error:
         return list(problem_of(error))
     problems = [*_joins(session), *_series(session), *_symbols(session), *_doubts(session)]
+    problems += _probabilities(session)
     if loaded.strategy.model is not None:
         problems += [*check_model(loaded, session), *_training(session)]
     return problems
@@ -94,6 +96,31 @@ def _training(session: Session) -> list[Problem]:
     ]
 
 
+def _probabilities(session: Session) -> list[Problem]:
+    """Say that a series which is a model's probability holds values that are none."""
+    block = session.strategy.model
+    if block is None or type(block.config).learns:
+        return []
+    problems = []
+    for reading in readings(("model",), block.config):
+        feature = session.strategy.features.get(reading.text)
+        if feature is None or feature.use != "series":
+            continue
+        of = str(getattr(feature.config, "of", ""))
+        for name, table in session.market.series.items():
+            if name.partition("@")[0] != of:
+                continue
+            try:
+                check_probabilities(reading.text, table.value, table.stamp_ns)
+            except DataError as error:
+                text = error.message
+                problems.append(
+                    problem_at(session.loaded.tree, reading.path, text, hint=error.hint)
+                )
+                break
+    return problems
+
+
 def _joins(session: Session) -> list[Problem]:
     """Say which features read a symbol whose bars have no time in common with any other's."""
     market = session.market
@@ -113,9 +140,7 @@ def _joins(session: Session) -> list[Problem]:
 
 def _others(name: str, config: BaseModel) -> Iterator[tuple[KeyPath, str]]:
     """Yield where a feature reads another symbol, and which."""
-    from septet._config.case import readings
-
-    for reading in readings(("features", name), config):  # type: ignore[arg-type]
+    for reading in readings(("features", name), config):
         if reading.is_expression:
             for each in names_in(parse_expression(reading.text)):
                 if each.symbol:

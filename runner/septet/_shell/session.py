@@ -159,9 +159,9 @@ def warmup_ns_of(strategy: Any, memory_bars: int) -> int:
     needed = bars * (1 if round_the_clock else 3) * strategy.universe.bar + 7 * 86_400_000_000_000
     if strategy.model is not None and learn.stored_folder(strategy.model) is None:
         training = strategy.model.extra["training"]
-        if training.window == "expanding":
+        if training.window == "expanding" and training.lead_ns:
             return 2**62
-        needed += training.train + 2 * training.longest_step_ns
+        needed += training.lead_ns
     return int(needed)
 
 
