@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -269,3 +271,65 @@ def test_names_of_the_folders_of_others_are_not_listed(
     with pytest.raises(DataError) as caught:
         one_file("/etc/passwb", own, "series")
     assert "holds" not in caught.value.hint
+
+
+LONG = "x" * 300
+ODD_PATHS = [
+    LONG, f"{LONG}*", f"{LONG}/x.csv", "a/" * 3_000 + "b.csv", "{symbol}" + LONG,
+    "loop", "loop/*.csv", "loop*/x.csv", "closed/x.csv", "closed/*.csv", "closed/{symbol}.csv",
+    "gone", "folder", "pipe", "pip*", "a\0b.csv", "\0*", "{symbol}\0", "[", "~nosuchuser/x.csv",
+    "/proc/self/mem", "/proc/self/m*m", "/proc/self/pagemap", "/proc/self/environ", "/dev/zero",
+    "/dev/null", "/dev/full", "/dev/tty", "/dev/stdin", "/", ".", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ODD_PATHS)
+def test_a_path_that_is_no_file_of_data_is_refused_in_words(tmp_path: Path, path: str) -> None:
+    """In words and at once: nothing waits for a pipe, or reads a file that never ends."""
+    (tmp_path / "loop").symlink_to(tmp_path / "pool")
+    (tmp_path / "pool").symlink_to(tmp_path / "loop")
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    asked = request("1h", "BTC/USDT", base=tmp_path)
+    for use in ("csv", "parquet"):
+        keys = {"stamp": "open"} if use == "csv" else {}
+        with pytest.raises(DataError) as caught:
+            read_candles(block("candles", use, keys, path=path), asked)
+        assert len(str(caught.value)) < 20_000
+        with pytest.raises(DataError):
+            read_series(
+                "s", block("series", f"{use}_series", {"known_after": "1h"}, path=path), asked
+            )
+
+
+@pytest.mark.parametrize("path", ["closed/x.csv", "closed/*.csv", "closed/{symbol}.csv"])
+@pytest.mark.parametrize("name", ["is_file", "is_dir", "glob", "iterdir", "exists"])
+def test_a_folder_that_may_not_be_read_is_named(
+    tmp_path: Path, path: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the system refuses it to a user who is not the superuser."""
+
+    def closed(self: Path, *rest: Any, **more: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, name, closed)
+    asked = request("1h", "BTC/USDT", base=tmp_path)
+    for read in (
+        lambda: read_candles(block("candles", "csv", {"stamp": "open"}, path=path), asked),
+        lambda: read_series(
+            "s", block("series", "csv_series", {"known_after": "1h"}, path=path), asked
+        ),
+    ):
+        with pytest.raises(DataError, match=r"Permission denied|no such file"):
+            read()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_first_line_without_an_end_is_refused_unread(tmp_path: Path, packed: bool) -> None:
+    path = tmp_path / "x.csv"
+    with (gzip.open if packed else open)(path, "wb") as file:
+        for _ in range(30):
+            file.write(b"1.5,2.5,3.5," * 100_000)
+    with pytest.raises(DataError, match="the first line is longer than 1,000,000 bytes"):
+        closes(tmp_path, "csv", path="x.csv")

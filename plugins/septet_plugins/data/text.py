@@ -9,7 +9,7 @@ import re
 import zipfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import IO, TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,7 @@ MAX_BYTES: Final = 2_000_000_000
 _TIMES: Final = 6
 """Memory that a byte of text takes while it is read."""
 _HEAD_CHARACTERS: Final = 4_000_000
+_LINE_BYTES: Final = 1_000_000
 
 
 class TextFormat(Config):
@@ -99,22 +100,25 @@ def _bytes(path: Path) -> bytes:
     most = min(MAX_BYTES, memory_bytes() // _TIMES)
     try:
         with open_regular(path) as file:
-            magic = file.read(4)
             size = os.fstat(file.fileno()).st_size
+            if size == 0:  # files of /proc as well, which are not read: some never end
+                return b""
+            magic = file.read(4)
         if size > most:
             raise _too_large(path, most)
         if magic[:2] == b"\x1f\x8b":
             with gzip.open(path) as packed:
-                data = packed.read(most + 1)
+                data = _rows(packed, path, most)
         elif magic == b"PK\x03\x04":
             with zipfile.ZipFile(path) as archive:
                 inside = [each for each in archive.infolist() if not each.is_dir()]
                 if len(inside) != 1:
                     raise DataError(f"{path} holds {len(inside)} files, expected one")
                 with archive.open(inside[0]) as packed:
-                    data = packed.read(most + 1)
+                    data = _rows(packed, path, most)
         else:
-            data = path.read_bytes()
+            with open_regular(path) as file:
+                data = _rows(file, path, most)
     except DataError:
         raise
     except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
@@ -124,6 +128,23 @@ def _bytes(path: Path) -> bytes:
     if len(data) > most:
         raise _too_large(path, most)
     return data
+
+
+def _rows(file: IO[bytes], path: Path, most: int) -> bytes:
+    """Read what is left of a file, one byte more than allowed at most.
+
+    Raises
+    ------
+    DataError
+        If its first line does not end: nothing more of it is read then.
+    """
+    head = file.read(_LINE_BYTES)
+    if len(head) == _LINE_BYTES and not (b"\n" in head or b"\r" in head):
+        raise DataError(
+            f"{path}: the first line is longer than {_LINE_BYTES:,} bytes, no table has such rows",
+            hint="is it the right file, and does each row stand on a line of its own?",
+        )
+    return head + file.read(most + 1 - len(head))
 
 
 def _too_large(path: Path, most: int) -> DataError:

@@ -104,20 +104,31 @@ def _absolute(path: str, base_dir: Path) -> Path:
     return expanded if expanded.is_absolute() else base_dir / expanded
 
 
+@contextlib.contextmanager
+def _looking(path: Path | str) -> Iterator[None]:
+    """Turn what the system says of a path into an error that names it.
+
+    A name that is too long, a folder that may not be read, a loop of links, no such user.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as problem:
+        said = getattr(problem, "strerror", None) or str(problem)
+        raise DataError(
+            f"the files of {str(path)[:200]} cannot be listed: {said}",
+            hint="name a folder of your own, and wild cards inside it",
+            key="path",
+        ) from problem
+
+
 def _matches(path: Path) -> list[Path]:
     """Files that a path names: itself, or what its wild cards match, in order of name."""
-    try:
+    with _looking(path):
         if not any(sign in str(path) for sign in "*?["):
             return [path] if os.path.isfile(path) else []
         anchor = Path(path.anchor or ".")
         pattern = str(path.relative_to(anchor))
         found = sorted(each for each in anchor.glob(pattern) if each.is_file())
-    except OSError as problem:  # a name too long, a folder that may not be read
-        raise DataError(
-            f"the files of {str(path)[:200]} cannot be listed: {problem.strerror}",
-            hint="name a folder of your own, and wild cards inside it",
-            key="path",
-        ) from problem
     if len(found) > MAX_FILES:
         raise DataError(f"{path} matches {len(found)} files, the limit is {MAX_FILES}")
     return found
@@ -274,11 +285,14 @@ def _check_parquet(path: Path) -> None:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     with file:
         size = os.fstat(file.fileno()).st_size
-        head = file.read(4)
-        file.seek(max(0, size - 4))
-        tail = file.read(4)
-    if size == 0:
-        raise DataError(f"{path} is empty", hint="write it again, or name another file")
+        if size == 0:  # files of /proc as well, which are not read: some never end
+            raise DataError(f"{path} is empty", hint="write it again, or name another file")
+        try:
+            head = file.read(4)
+            file.seek(max(0, size - 4))
+            tail = file.read(4)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}") from error
     if head != b"PAR1":
         raise DataError(
             f"{path} is no Parquet file: it begins with {head!r}, expected b'PAR1'",
