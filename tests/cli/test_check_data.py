@@ -203,3 +203,15 @@ def test_what_the_verdict_would_say_of_the_data_is_a_warning(septet: Command, da
     assert "price_gap 1" in said
     assert "as a split of 2 for 1 would" in said
     assert "policy: {price_gap: keep}" in said
+
+
+def test_a_stop_nearer_than_a_tick_is_a_warning(septet: Command, data: Path) -> None:
+    path = strategy(data)
+    text = path.read_text(encoding="utf-8").replace("50%}}", "50%}, stops: {stop_loss: 1%}}")
+    text += "execution: {instruments: {BTC/USDT: {tick: 5, lot: 0.001, min_notional: 10}}}\n"
+    path.write_text(text, encoding="utf-8")
+    outcome = septet("check", path)
+    assert outcome.code == 0
+    assert "less than its tick of 5" in " ".join(outcome.err.split())
+    path.write_text(text.replace("tick: 5", "tick: 0.01"), encoding="utf-8")
+    assert septet("check", path).err == ""

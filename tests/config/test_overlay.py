@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from septet._config import Loaded, load
+from septet._config.overlay import parse_setting
 from septet.errors import ConfigError
 from tests.config.plugins import fixed_host
 
@@ -120,3 +121,12 @@ def test_currency_follows_the_symbols() -> None:
     assert run.strategy.account.currency == "EUR"
     assert run.origins["account.currency"].kind == "derived"
     assert loaded("smallest", None, "universe.symbols=[AAPL]").strategy.account.currency == "USD"
+
+
+@pytest.mark.parametrize("value", ["%m/%d/%Y", "*.csv", "{symbol}.csv", "@x", "`x"])
+def test_a_value_that_yaml_reads_otherwise_is_told_to_be_quoted(value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_setting(f"data.candles.path={value}")
+    assert """and these in the shell's: 'data.candles.path="..."'""" in str(caught.value)
+    assert value not in str(caught.value).partition("\n")[0]
+    assert parse_setting(f'data.candles.path="{value}"').node.plain() == value

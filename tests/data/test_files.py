@@ -333,3 +333,35 @@ def test_a_first_line_without_an_end_is_refused_unread(tmp_path: Path, packed: b
             file.write(b"1.5,2.5,3.5," * 100_000)
     with pytest.raises(DataError, match="the first line is longer than 1,000,000 bytes"):
         closes(tmp_path, "csv", path="x.csv")
+
+
+def test_a_column_of_symbols_under_another_name_is_named(tmp_path: Path) -> None:
+    parts = [
+        clean(20, seed=k).with_columns(venue=pl.lit("x"), pair=pl.lit(name), timestamp="timestamp")
+        for k, name in enumerate(("BTC-USDT", "ETH-USDT"))
+    ]
+    pl.concat(parts).write_csv(tmp_path / "both.csv")
+    with pytest.raises(DataError) as caught:
+        closes(tmp_path, "csv", "BTC/USDT", "ETH/USDT", path="both.csv")
+    assert "column 'pair' holds these symbols: write columns: {symbol: pair}" in str(caught.value)
+    named = {"symbol": "pair"}
+    assert len(closes(tmp_path, "csv", "BTC/USDT", "ETH/USDT", path="both.csv", columns=named)) == 2
+
+
+PLAIN = ["1,234.50", "1,300.25", "1,200.75", "1,250.50", "12,000"]
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_commas_for_thousands_are_named(tmp_path: Path, quote: str, delimiter: str) -> None:
+    lines = [delimiter.join(["timestamp", *NAMES])]
+    for k in range(10):
+        cells = [f"{quote}{each}{quote}" for each in PLAIN]
+        lines.append(delimiter.join([f"2020-01-01 {k:02d}:00", *cells]))
+    (tmp_path / "x.csv").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        closes(tmp_path, "csv", keys={"time_zone": "UTC"}, path="x.csv")
+    said = str(caught.value)
+    assert "numbers such as 1,234.50" in said
+    assert "comma for thousands" in said
+    assert "without thousands separators" in said

@@ -24,6 +24,8 @@ __all__ = ["TextFormat", "read_text"]
 _DELIMITERS: Final = (",", ";", "\t", "|", " ")
 _NAMES: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
 _NUMBER: Final = re.compile(r"^[-+]?[\d.,]+(?:[eE][-+]?\d+)?$")
+_THOUSANDS: Final = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_QUOTED: Final = re.compile(r'"[^"]*"')
 _COMMA_NUMBER: Final = re.compile(r"^[-+]?\d+,\d+$")
 _DEFAULT_NAMES: Final = ("timestamp", "open", "high", "low", "close", "volume")
 _HEAD_LINES: Final = 50
@@ -78,8 +80,11 @@ def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ..
     if delimiter == "auto":
         delimiter = _guess_delimiter(head, path)
         notes.append(f"delimiter guessed: {_NAMES[delimiter]}")
-    cells = [[cell.strip().strip('"') for cell in line.split(delimiter)] for line in head]
+    cells = [_cells(line, delimiter) for line in head]
     comma = form.decimal == ","
+    written = [cell for row in cells for cell in row if _THOUSANDS.fullmatch(cell) and "." in cell]
+    if written and not comma:
+        raise _with_thousands(path, written[0])
     if form.decimal == "auto" and delimiter != ",":
         comma = any(_COMMA_NUMBER.match(cell) for row in cells[1:] for cell in row)
         if comma:
@@ -89,11 +94,20 @@ def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ..
         header = form.names is None and not any(_NUMBER.match(cell) for cell in cells[0])
         notes.append("first row read as header" if header else "no header found")
     frame = _parse(text, path, form, delimiter, comma=comma, header=header)
+    if not comma:
+        _refuse_thousands(frame, path)
     if not header:
         names = form.names or _DEFAULT_NAMES
         frame = _name(frame, names, path)
         notes.append(f"columns read as {', '.join(frame.columns[: len(names)])}")
     return frame, tuple(notes)
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """Split a line into cells; a delimiter inside quotes is none."""
+    kept = _QUOTED.sub(lambda found: found[0].replace(delimiter, "\0"), line)
+    cells = (cell.replace("\0", delimiter) for cell in kept.split(delimiter))
+    return [cell.strip().strip('"') for cell in cells]
 
 
 def _bytes(path: Path) -> bytes:
@@ -179,15 +193,41 @@ def _guess_delimiter(head: list[str], path: Path) -> str:
     """Return the sign that splits every line into the same number of cells, two at least."""
     best, cells = "", 1
     for sign in _DELIMITERS:
-        counts = {line.count(sign) for line in (head[:-1] or head)}
+        counts = {_QUOTED.sub("", line).count(sign) for line in (head[:-1] or head)}
         if len(counts) == 1 and (count := counts.pop()) >= cells:
             best, cells = sign, count + 1
     if not best:
+        written = next(
+            (found[0] for line in head[1:] if (found := _THOUSANDS.search(line)) and "," in line),
+            "",
+        )
+        if written and head[0].count(",") > 1:
+            raise _with_thousands(path, written)
         raise DataError(
             f"{path}: cannot tell the delimiter from its first lines: {head[0][:60]!r}",
             hint="write delimiter: ';' or what it is",
         )
     return best
+
+
+def _with_thousands(path: Path, written: str) -> DataError:
+    return DataError(
+        f"{path}: numbers such as {written} are written with a comma for thousands",
+        hint="write the file again without thousands separators (1234.56)",
+    )
+
+
+def _refuse_thousands(frame: pl.DataFrame, path: Path) -> None:
+    """Refuse columns of quoted numbers with commas for thousands: as text they are all missing."""
+    import polars as pl
+
+    for name in frame.columns:
+        if frame[name].dtype != pl.String:
+            continue
+        cells = frame[name].drop_nulls().head(_HEAD_LINES).str.strip_chars().to_list()
+        found = [each for each in cells if _THOUSANDS.fullmatch(each)]
+        if found and all(_NUMBER.match(each) for each in cells):
+            raise _with_thousands(path, f"{found[0]} in column {name!r}")
 
 
 def _parse(

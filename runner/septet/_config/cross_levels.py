@@ -68,6 +68,23 @@ def check_target(case: Case) -> None:
         )
 
 
+def check_narrow_stops(case: Case) -> None:
+    """A stop is further away than what leaving by it costs."""
+    simulation = case.strategy.execution.simulation
+    cost = simulation.fee.taker + simulation.slippage.fraction
+    for name in ("stop_loss", "trailing"):
+        distance = _number(case.strategy.risk.stops.get(name), "distance")
+        if distance is None:
+            continue
+        if distance <= cost:
+            case.warn(
+                ("risk", "stops", name),
+                f"the stop is {_percent(distance)} away, and leaving by it costs {_percent(cost)}: "
+                "nearly every bar stops the position, and loses more by costs than by the stop",
+                hint=f"write more than {_percent(cost)}; 1bps is 0.01%",
+            )
+
+
 def _largest_share(case: Case) -> float | None:
     """Return the largest share of equity that one position may have, if the file says it."""
     risk = case.strategy.risk
@@ -146,6 +163,7 @@ def _sides(case: Case) -> tuple[str, ...]:
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_costs,
     check_target,
+    check_narrow_stops,
     check_halts_against_stop,
     check_liquidation,
 )

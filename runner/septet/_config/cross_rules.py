@@ -17,8 +17,8 @@ from septet._config.expressions import (
     parse_expression,
     walk,
 )
-from septet._config.feature_ranges import FeatureRanges
-from septet._config.ranges import ALL, can_hold, text_of
+from septet._config.feature_ranges import LEAST_PRICE, FeatureRanges
+from septet._config.ranges import ALL, can_hold, difference, text_of
 from septet._config.tree import Path
 
 __all__ = ["CHECKS"]
@@ -62,18 +62,25 @@ def _check_rule(case: Case, ranges: FeatureRanges, path: Path, rule: Expr) -> No
         if not can_hold((part,), ranges.of):
             text = f"this is never true: {about}"
             expression_problem(
-                case, path, part.offset, text, "write another number",
+                case, path, part.offset, text, _other(part),
                 severity="warning" if possible else "error",
             )  # fmt: skip
             said = said or not possible
         elif isinstance(part, Compare) and not can_hold((Not(part),), ranges.of):
             text = f"this is true on every bar: {about}"
-            hint = "leave it out, or write another number"
+            hint = f"leave it out, or {_other(part)}"
             expression_problem(case, path, part.offset, text, hint, severity="warning")
-    if not possible and not said and any(name.name in ranges.owners for name in names_in(rule)):
+    if not possible and not said and names_in(rule):
         apart = _exclusive(rule, ranges)
         text = f"no bar can satisfy this: {apart}" if apart else "no bar can satisfy this"
         case.error(path, text, found=f"'{text_of(rule)}'", hint=_never_hint(path))
+
+
+def _other(part: Expr) -> str:
+    """Say what to write instead of a comparison that tells nothing."""
+    if isinstance(part, Compare) and difference(part.left, part.right) != ALL:
+        return "compare with a price of another bar, such as prev(high, 1), or a feature"
+    return "write another number"
 
 
 def _is_condition(part: Call) -> bool:
@@ -88,10 +95,14 @@ def _never_hint(path: Path) -> str:
 
 def _bounded(ranges: FeatureRanges, part: Expr) -> str:
     """Say between what the features in a comparison lie, where that is known."""
+    if isinstance(part, Compare) and difference(part.left, part.right) != ALL:
+        return f"{text_of(part.left)} and {text_of(part.right)} are prices of one bar"
     said = []
     for name in names_in(part):
         low, high = ranges.of(name)
-        if name.name in ranges.owners and (low, high) != ALL:
+        if low == LEAST_PRICE:
+            said.append(f"{name} is above 0")
+        elif (low, high) != ALL:
             between = f"lies between {low:.6g} and {high:.6g}"
             if low == -float("inf"):
                 between = f"is never above {high:.6g}"

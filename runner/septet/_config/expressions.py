@@ -180,7 +180,7 @@ _REFUSED: Final[Mapping[type[ast.AST], tuple[str, str]]] = {
     ast.Starred: ("* before a name is not in the language", f"it has {_LANGUAGE}"),
 }
 _HINTS: Final[tuple[tuple[str, str], ...]] = (
-    ("%", "percent signs are not in expressions: write 0.02 for 2 %"),
+    ("%", "percent signs are not in expressions: write 0.02 for 2%"),
     ("&", "write and instead of &"),
     ("|", "write or instead of |"),
     ("!", "write not instead of !"),

@@ -14,11 +14,14 @@ from septet._host.register import Host
 from septet_schemas.blocks import UseBlock
 from septet_schemas.strategy import Strategy
 
-__all__ = ["FeatureRanges"]
+__all__ = ["LEAST_PRICE", "FeatureRanges"]
 
-_COLUMNS: Final[Mapping[str, Range]] = dict.fromkeys(
-    ("open", "high", "low", "close", "volume"), (0.0, float("inf"))
-)
+LEAST_PRICE: Final = 1e-30
+"""Bars with prices below are refused."""
+_COLUMNS: Final[Mapping[str, Range]] = {
+    **dict.fromkeys(("open", "high", "low", "close"), (LEAST_PRICE, float("inf"))),
+    "volume": (0.0, float("inf")),
+}
 _MAX_DEPTH: Final = 30
 
 

@@ -24,13 +24,14 @@ from septet._config.expressions import (
     Or,
 )
 
-__all__ = ["ALL", "Range", "can_hold", "range_of", "text_of"]
+__all__ = ["ALL", "Range", "can_hold", "difference", "range_of", "text_of"]
 
 Range = tuple[float, float]
 Known = Callable[[Name], Range]
 Operator = Literal["<", "<=", ">", ">=", "==", "!="]
 ALL: Final[Range] = (-math.inf, math.inf)
 MAX_STEPS: Final = 2_000
+_ORDER: Final[Mapping[str, int]] = {"low": 0, "open": 1, "close": 1, "high": 2}
 _OPPOSITE: Final[Mapping[str, Operator]] = {
     "<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="
 }  # fmt: skip
@@ -187,12 +188,33 @@ class _Search:
             left, right, operator = right, left, part.operator
         key, value = text_of(part.left), right[0]
         if right[0] != right[1]:  # two quantities: what is known of their difference
-            first, second = text_of(part.left), text_of(part.right)
+            first, second, known = text_of(part.left), text_of(part.right), (part.left, part.right)
             if first > second:
                 first, second, operator = second, first, _MIRRORED[operator]
-            key, value, left = f"{first} - {second}", 0.0, ALL
+                known = (part.right, part.left)
+            key, value, left = f"{first} - {second}", 0.0, difference(*known)
         bound = bounds.get(key, _Bound(*left)).cut(operator, value)
         return None if bound.is_empty else {**bounds, key: bound}
+
+
+def difference(left: Expr, right: Expr) -> Range:
+    """Return the range of the difference of two quantities; that of prices of one bar is known."""
+    if text_of(left) == text_of(right):
+        return (0.0, 0.0)
+    first, second = _price_of(left), _price_of(right)
+    if first is None or second is None or first[1:] != second[1:] or first[0] == second[0]:
+        return ALL
+    return (-math.inf, 0.0) if first[0] < second[0] else (0.0, math.inf)
+
+
+def _price_of(expression: Expr) -> tuple[int, str, float] | None:
+    """Return where a price stands in its bar, of which symbol it is, and how many bars ago."""
+    match expression:
+        case Name(name=name, symbol=symbol) if name in _ORDER:
+            return (_ORDER[name], symbol, 0.0)
+        case Call(function="prev", arguments=(Name(name=name, symbol=symbol), Number(value=ago))):
+            return (_ORDER[name], symbol, ago) if name in _ORDER else None
+    return None
 
 
 def _possible(operator: str, left: Range, right: Range) -> bool:

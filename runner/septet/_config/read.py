@@ -156,6 +156,21 @@ _SYNTAX: Final[tuple[tuple[str, str, str], ...]] = (
         "this line does not line up with the list above it",
         "begin every entry of a list with '- ', indented alike",
     ),
+    (
+        "unexpected non-alphabetical character",
+        "a value that begins with % is a directive of YAML",
+        "put the value in quotes",
+    ),
+    (
+        "expected alphabetic or numeric character",
+        "a value that begins with * or & names another value",
+        "put the value in quotes",
+    ),
+    (
+        "expected <document start>",
+        "text behind a value that has ended, as after { }, [ ] or a quote",
+        "put the value in quotes",
+    ),
     ("unexpected end of stream", "a quote that is not closed", "close the quote"),
     ("did not find expected node content", "a value is missing here", "write the value"),
 )
@@ -178,6 +193,8 @@ def _syntax(error: Any, name: str, text: str, flag: bool) -> Problem:
         line, column = opened.line, opened.column
     if opened is not None and opened.line != line and ("not closed" in message):
         hint = f"it was opened at line {opened.line + 1}, column {opened.column + 1}; {hint}"
+    if flag and hint == "put the value in quotes":
+        hint += ", and these in the shell's: " + f"'{name.partition(' ')[2]}=\"...\"'"
     return Problem(
         f"this is not YAML: {message}",
         file=name,

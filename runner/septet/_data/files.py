@@ -16,7 +16,7 @@ from septet._data.parquet_bounds import (
     insist_short_texts,
 )
 from septet._data.source import Facts, LazyBars, RawBars, Request
-from septet._data.symbol_columns import refuse_symbol_column
+from septet._data.symbol_columns import column_of_symbols, refuse_symbol_column
 from septet._files import open_regular
 from septet.errors import DataError
 
@@ -106,10 +106,7 @@ def _absolute(path: str, base_dir: Path) -> Path:
 
 @contextlib.contextmanager
 def _looking(path: Path | str) -> Iterator[None]:
-    """Turn what the system says of a path into an error that names it.
-
-    A name that is too long, a folder that may not be read, a loop of links, no such user.
-    """
+    """Turn what the system says of a path into an error that names it."""
     try:
         yield
     except (OSError, RuntimeError, ValueError) as problem:
@@ -390,6 +387,7 @@ def _parts(
     by_symbol, shared = find_files(path, request.symbols, request.base_dir)
     parts: dict[str, list[Part[T]]] = {}
     present: set[str] = set()
+    named = ""
     for owner, file in _owned(by_symbol, shared, request.symbols):
         raw, guessed = reader(file)
         frame, renamed = rename_columns(raw, columns, str(file))
@@ -402,12 +400,15 @@ def _parts(
             parts.setdefault(owner, []).append((file, frame, notes))
         else:
             present.add(file.name)
+            named = named or column_of_symbols(frame, request.symbols, file_forms)
     missing = [symbol for symbol in request.symbols if symbol not in parts]
     if missing:
         held = ", ".join(sorted(present)[:12]) or ", ".join(sorted(parts)) or "no symbol"
         raise DataError(
             f"no data for {', '.join(missing)} in {path}: it holds {held}",
-            hint="name the files {symbol}.parquet, give them a symbol column, or change "
+            hint=f"column {named!r} holds these symbols: write columns: {{symbol: {named}}}"
+            if named
+            else "name the files {symbol}.parquet, give them a symbol column, or change "
             "universe: {symbols}",
             key=f".universe.symbols.{request.symbols.index(missing[0])}",
         )

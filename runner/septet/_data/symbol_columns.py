@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from septet.errors import DataError
@@ -10,7 +11,7 @@ from septet.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["names_symbol", "refuse_symbol_column", "shown_values"]
+__all__ = ["column_of_symbols", "names_symbol", "refuse_symbol_column", "shown_values"]
 
 SYMBOL_WORDS: Final = frozenset(
     (
@@ -43,6 +44,25 @@ def refuse_symbol_column(frame: pl.DataFrame | pl.LazyFrame, origin: str) -> Non
                 hint=f"write columns: {{symbol: {name}}}, so that each symbol of the universe "
                 "gets its own rows, or keep one symbol in the file",
             )
+
+
+def column_of_symbols(
+    frame: pl.DataFrame | pl.LazyFrame,
+    symbols: Sequence[str],
+    forms: Callable[[str], Iterable[str]],
+) -> str:
+    """Name a text column that holds symbols asked for, in some way of writing them."""
+    import polars as pl
+
+    wanted = [form.upper() for each in symbols for form in (each, *forms(each))]
+    for name, kind in frame.lazy().collect_schema().items():
+        if kind not in (pl.String, pl.Categorical):
+            continue
+        text = pl.col(name).cast(pl.String).str.strip_chars().str.to_uppercase()
+        found = frame.lazy().select(text.is_in(wanted).any())
+        if found.collect(engine="streaming").item():
+            return name
+    return ""
 
 
 def names_symbol(name: str) -> bool:

@@ -40,7 +40,7 @@ def check_data(loaded: Any) -> list[Problem]:
     except SeptetError as error:
         return list(problem_of(error))
     problems = [*_joins(session), *_series(session), *_symbols(session), *_doubts(session)]
-    problems += _probabilities(session)
+    problems += [*_probabilities(session), *_ticks(session)]
     if loaded.strategy.model is not None:
         problems += [*check_model(loaded, session), *_training(session)]
     return problems
@@ -116,6 +116,31 @@ def _probabilities(session: Session) -> list[Problem]:
                 text = error.message
                 problems.append(
                     problem_at(session.loaded.tree, reading.path, text, hint=error.hint)
+                )
+                break
+    return problems
+
+
+def _ticks(session: Session) -> list[Problem]:
+    """Warn of stops that are nearer than a tick of the instrument."""
+    problems = []
+    for name, block in session.strategy.risk.stops.items():
+        distance = getattr(block.config, "distance", None)
+        if not isinstance(distance, float) or distance <= 0.0:
+            continue
+        for symbol, table in session.market.bars.items():
+            known = session.market.instruments.get(symbol)
+            price = float(np.median(table.close)) if len(table) else 0.0
+            if known is not None and known.tick > distance * price > 0.0:
+                text = f"the stop is {distance * price:.4g} away at the usual price of {symbol}, "
+                problems.append(
+                    problem_at(
+                        session.loaded.tree,
+                        ("risk", "stops", name),
+                        f"{text}less than its tick of {known.tick:g}",
+                        hint="write a wider stop, or the tick of the instrument",
+                        severity="warning",
+                    )
                 )
                 break
     return problems
