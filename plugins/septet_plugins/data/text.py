@@ -144,7 +144,7 @@ def _bytes(path: Path) -> bytes:
     return data
 
 
-def _rows(file: IO[bytes], path: Path, most: int) -> bytes:
+def _rows(file: IO[bytes] | gzip.GzipFile, path: Path, most: int) -> bytes:
     """Read what is left of a file, one byte more than allowed at most.
 
     Raises

@@ -165,7 +165,7 @@ def _joins(session: Session) -> list[Problem]:
 
 def _others(name: str, config: BaseModel) -> Iterator[tuple[KeyPath, str]]:
     """Yield where a feature reads another symbol, and which."""
-    for reading in readings(("features", name), config):
+    for reading in readings(("features", name), config):  # type: ignore[arg-type]
         if reading.is_expression:
             for each in names_in(parse_expression(reading.text)):
                 if each.symbol:
