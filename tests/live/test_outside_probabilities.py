@@ -18,7 +18,6 @@ from septet._live.shadow import shadow
 from septet._live.wiring import Wiring
 from septet._shell.backtest import backtest
 from tests.live.feeds import HOUR_NS, MARKET_NS, World
-from tests.live.plainly import compile_nothing
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 FILE = """\
@@ -73,7 +72,7 @@ class Outside(World):
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Outside:
-    compile_nothing(monkeypatch)
+    monkeypatch.setenv("SEPTET_COMPILE", "never")
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
     write(tmp_path)
     return Outside(tmp_path, bar_wall_ns=250_000_000)
@@ -117,7 +116,7 @@ def test_paper_decides_nothing_by_what_is_no_probability(world: Outside) -> None
 
 
 def test_batch_and_events_decide_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compile_nothing(monkeypatch)
+    monkeypatch.setenv("SEPTET_COMPILE", "never")
     write(tmp_path)
     path = tmp_path / "outside.yaml"
     path.write_text(FILE, encoding="utf-8")
