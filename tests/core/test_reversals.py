@@ -1,0 +1,89 @@
+"""An order that turns a position around and does not fill in whole: what its tables say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from septet._shell.project import orders_of, trades_of
+from tests.core.cases import bars_of
+from tests.core.desk import flat_market
+from tests.core.paths import by_batch, by_events, plainly
+from tests.core.settings import Settings
+from tests.core.world import session_of
+
+PATHS: dict[str, Any] = {"batch": by_batch, "event": by_events}
+BASE: dict[str, Any] = {
+    "spot": False, "maker": 0.0, "taker": 0.0, "slippage": 0.0, "sizing": "fixed_quantity",
+    "amount": 1.0, "short_back": 1, "exit_back": 0,
+}  # fmt: skip
+FILLED = ("filled", "entry")
+Row = tuple[str, str]
+
+
+def tables(
+    path: str, volumes: dict[int, float] | None = None, skip: Sequence[int] = (), **keys: Any
+) -> tuple[list[Row], list[Row]]:
+    """Status and reason of each order, side and exit reason of each trade.
+
+    The third bar wishes short what the second bought.
+    """
+    rows = [(*row, (volumes or {}).get(n, 1e6)) for n, row in enumerate(flat_market("+-====="))]
+    session = session_of(Settings(**(BASE | keys)), [bars_of(rows, skip=skip)], 1)
+    left = PATHS[path](plainly(session))
+    orders, trades = (made(session, left.outcome) for made in (orders_of, trades_of))
+    return (
+        list(zip(orders["status"], orders["reason"], strict=True)),
+        list(zip(trades["side"], trades["exit_reason"], strict=True)),
+    )
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_one_that_fills_closes_and_opens(path: str) -> None:
+    orders, trades = tables(path)
+    assert orders == [FILLED, FILLED]
+    assert trades == [("long", "reversal"), ("short", "open")]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_volume_for_a_part_of_what_it_closes(path: str) -> None:
+    orders, trades = tables(path, {3: 4.0}, participation=0.1)
+    assert orders == [FILLED, ("expired", "unfilled"), ("filled", "reversal")]
+    assert trades == [("long", "reversal")]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_volume_for_what_it_closes_and_no_more(path: str) -> None:
+    orders, trades = tables(path, {3: 10.0}, participation=0.1)
+    assert orders == [FILLED, ("expired", "unfilled")]
+    assert trades == [("long", "reversal")]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_volume_for_a_part_of_what_it_opens(path: str) -> None:
+    orders, trades = tables(path, {3: 14.0}, participation=0.1)
+    assert orders == [FILLED, ("expired", "unfilled")]
+    assert trades == [("long", "reversal"), ("short", "open")]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_bar_after_its_decision(path: str) -> None:
+    orders, trades = tables(path, skip=[3])
+    assert orders == [FILLED, ("expired", "no_market"), ("filled", "reversal")]
+    assert trades == [("long", "reversal")]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_limit_that_is_not_reached(path: str) -> None:
+    orders, trades = tables(path, order="limit", offset=0.01)
+    assert orders == [FILLED, ("expired", "unfilled"), ("filled", "reversal")]
+    assert trades == [("long", "reversal")]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_what_is_left_is_below_the_minimum_notional(path: str) -> None:
+    orders, trades = tables(path, {3: 4.0}, participation=0.1, min_notional=80.0)
+    assert orders == [FILLED, ("expired", "unfilled")]
+    assert trades == [("long", "open")], "its exit waits"
