@@ -142,7 +142,8 @@ def rows_of(lane: Any) -> list[Row]:
     age_s = decision_age_s(lane)
     if age_s is not None:
         rows.append(("septet_decision_age_seconds", {}, age_s))
-    if lane.build is not None and getattr(lane.build.core, "engine", None) is not None:
+    made = lane.build is not None and getattr(lane, "shell", None) is not None
+    if made and getattr(lane.build.core, "engine", None) is not None:
         rows += _of_core(lane)
     return rows
 
