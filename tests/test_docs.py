@@ -62,6 +62,12 @@ def test_the_guides_channel_is_tried_against_the_local_server(guide: dict[str, A
     check_object(guide["Poster"])
 
 
+def test_the_guides_source_is_tried(guide: dict[str, Any]) -> None:
+    from septet.testing import check_object
+
+    check_object(guide["Stairs"])
+
+
 def test_the_guides_limit_answers_like_the_example(
     guide: dict[str, Any], example: dict[str, Any]
 ) -> None:
@@ -77,7 +83,8 @@ def test_the_guides_source_hands_over_bars(guide: dict[str, Any]) -> None:
     source = guide["Stairs"](guide["StairsConfig"](bars=3))
     (rows,) = source.read(Request(("A/B",), 60_000_000_000))
     assert rows.symbol == "A/B"
-    assert rows.frame["timestamp"].to_list() == [0, 60_000_000_000, 120_000_000_000]
+    opened = [1_577_836_800_000_000_000 + n * 60_000_000_000 for n in range(3)]
+    assert rows.frame["timestamp"].to_list() == opened
     assert rows.frame["close"].to_list() == [101.0, 102.0, 103.0]
 
 

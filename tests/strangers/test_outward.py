@@ -104,3 +104,35 @@ def test_septets_own_venue_lives_through_the_script() -> None:
             yield Trial(config, quantity=0.5, resting_price=90.0)
 
     check_object(venues.ccxt_venue, trial=local)
+
+
+DAILY = """
+from septet.plugin import Facts, RawBars, candles
+
+DAY = 86_400_000_000_000
+
+
+@candles(Plain)
+class broken:
+    def __init__(self, config):
+        self.config = config
+
+    def read(self, request):
+        import polars as pl
+
+        price = 100.0 + pl.int_range(3_000, eager=True).cast(pl.Float64)
+        at = 1_577_836_800_000_000_000 + pl.int_range(3_000, eager=True) * DAY
+        columns = {name: price for name in ("open", "high", "low", "close", "volume")}
+        frame = pl.DataFrame({"timestamp": at, **columns})
+        return [RawBars(each, frame, Facts("own", stamp="open")) for each in request.symbols]
+"""
+
+
+def test_a_source_with_bars_and_an_end_of_its_own_is_not_refused(tmp_path: Path) -> None:
+    checks = tried(tmp_path, DAILY)
+    assert state_of(checks) == "not tried", checks
+    assert "rows are mostly 1d apart, expected bars of 1h" in checks[-1].message
+    with installed(tmp_path, "odd_trials"):
+        module = importlib.import_module("odd_trials.steps")
+        checks = decisive(module.broken, module.Plain(), bar_ns=24 * 3_600_000_000_000)
+    assert state_of(checks) == "kept", checks

@@ -9,6 +9,7 @@ from typing import Any
 
 from septet._host.guards import StepError, located
 from septet._host.models import Untrainable
+from septet.testing.bars import HOUR_NS
 from septet.testing.local import LocalServer, Trial
 
 __all__ = ["Case", "NotTried", "called", "takes"]
@@ -20,12 +21,16 @@ class NotTried(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a component is tried with: features a model reads, a local server, an author's trial."""
+    """What a component is tried with.
+
+    Features a model reads, a local server, the bar of the file, and what an author's trial says.
+    """
 
     names: Sequence[str]
     local: LocalServer
     build: Callable[[Any], Any]
     trial: Trial | None = None
+    bar_ns: int = HOUR_NS
 
 
 def called(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

@@ -38,6 +38,7 @@ def try_object(
     *,
     names: Sequence[str] = (),
     trial: Callable[[Any], Any] | None = None,
+    bar_ns: int = HOUR_NS,
 ) -> None:
     """Build a component and try what it does, without reaching out.
 
@@ -56,7 +57,7 @@ def try_object(
         return called(declaration.build, settings)
 
     with tempfile.TemporaryDirectory() as folder, local_server(Path(folder)) as local:
-        case = Case(names, local, build)
+        case = Case(names, local, build, bar_ns=bar_ns)
         if given is not None and declaration.kind == "venue":
             _live_through(given, case)
             return

@@ -107,7 +107,10 @@ def _checks(
     declaration: Any, config: Config, bar_ns: int, resolve: Resolve, names: Sequence[str]
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     if isinstance(declaration, Factory):
-        yield "does what it is for", lambda: try_object(declaration, config, names=names)
+        yield (
+            "does what it is for",
+            lambda: try_object(declaration, config, names=names, bar_ns=bar_ns),
+        )
         return
     subject = Subject(declaration, config, bar_ns=bar_ns, resolve=resolve)
     yield "names bind", lambda: names_bind(subject)
