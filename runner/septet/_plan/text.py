@@ -1,9 +1,13 @@
-"""The template filled in, and only what its text uses imported."""
+"""The template filled in, and only what its text uses imported.
+
+What a text uses is read from its syntax tree: the functions that its entries reach, the names these
+read, and the arrays that each of them needs.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import ast
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,10 +17,9 @@ __all__ = ["ARRAYS", "TEMPLATE", "listed", "prune", "render_text"]
 TEMPLATE = Path(__file__).parent / "templates" / "plan.py.j2"
 ARRAYS = "ARRAYS"
 """Stands in the template for the arrays of the layout that a function needs."""
+UNPACK = "UNPACK"
+"""Stands in an entry for the lines that take its arrays out of the table it is given."""
 
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_DOCSTRING = re.compile(r'"""[^"]*"""')
-_DEF = re.compile(r"^def (\w+)\(", re.M)
 _BODY = "# ---------------------------------------------------------------- features"
 
 
@@ -43,7 +46,7 @@ def render_text(
     constants: Mapping[str, int],
     arrays: Mapping[str, str],
 ) -> str:
-    """Render a plan; names that its body does not use are neither imported nor defined.
+    """Render a plan; what its entries do not use is neither imported nor defined.
 
     `imports` maps modules to names (``name`` or ``name as other``), `uses` a called name to the
     arguments it is made of, `constants` the names of reasons to their numbers, `arrays` those of
@@ -51,7 +54,7 @@ def render_text(
     """
     bare = {**context, "imports": [], "uses": [], "constants": []}
     body = prune(str(_template().render(**bare)).partition(_BODY)[2], arrays)
-    words = set(_WORD.findall(body))
+    words = set(_names(ast.parse(body)))
     kept = {name: target for name, target in uses.items() if name in words}
     wanted = words.union(*(_WORD.findall(each) for each in kept.values()))
     lines = [
@@ -69,58 +72,111 @@ def render_text(
     return str(head).partition(_BODY)[0] + _BODY + body
 
 
-def prune(body: str, arrays: Mapping[str, str]) -> str:
-    """Replace `ARRAYS` in every definition and call by the arrays the function needs.
+def _names(tree: ast.AST) -> Iterator[str]:
+    return (each.id for each in ast.walk(tree) if isinstance(each, ast.Name))
 
-    A function needs what its text names and what the functions it calls need; asking for no more
-    halves the compiler's work.
+
+def prune(body: str, arrays: Mapping[str, str]) -> str:
+    """Leave out what no entry reaches, and put in the arrays that each function needs.
+
+    A function needs the arrays that it names and those that the functions it calls need; asking
+    for no more halves the compiler's work.
     """
-    starts = [(found.group(1), found.start()) for found in _DEF.finditer(body)]
-    ends = [start for _, start in starts[1:]] + [len(body)]
-    words = {
-        name: set(_WORD.findall(_DOCSTRING.sub("", body[start:end])))
-        for (name, start), end in zip(starts, ends, strict=True)
-    }
-    needs = {name: {each for each in arrays if each in words[name]} for name in words}
+    found = [each for each in ast.parse(body).body if isinstance(each, ast.FunctionDef)]
+    functions = {each.name: each for each in found}
+    names = {name: set(_names(each)) for name, each in functions.items()}
+    kept = _reached(functions, names)
+    needs = _needs({name: names[name] for name in kept}, arrays)
+    changes = _Changes(body)
+    for name, function in functions.items():
+        if name not in kept:
+            changes.leave_out(function)
+            continue
+        for each in ast.walk(function):
+            if isinstance(each, ast.arg) and each.arg == ARRAYS:
+                changes.replace(each, needs[name])
+            elif isinstance(each, ast.Call) and isinstance(each.func, ast.Name):
+                last = each.args[-1] if each.args else None
+                if isinstance(last, ast.Name) and last.id == ARRAYS:
+                    changes.replace(last, needs[each.func.id])
+            elif isinstance(each, ast.Expr) and UNPACK in _names(each):
+                changes.unpack(each, arrays, needs[name])
+    return changes.made()
+
+
+def _reached(functions: Mapping[str, ast.FunctionDef], names: Mapping[str, set[str]]) -> set[str]:
+    """Return the functions that the entries are or call."""
+    waiting = [name for name, each in functions.items() if _is_entry(each)]
+    reached = set[str]()
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        waiting += (names[name] & functions.keys()) - reached
+    return reached
+
+
+def _is_entry(function: ast.FunctionDef) -> bool:
+    return any(
+        isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id == "entry"
+        for each in function.decorator_list
+    )
+
+
+def _needs(names: Mapping[str, set[str]], arrays: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the arrays that each function needs, in the order of the layout."""
+    needs = {name: found & arrays.keys() for name, found in names.items()}
     grown = True
     while grown:
         grown = False
         for name, found in needs.items():
-            more = found.union(*(needs[each] for each in words[name] & needs.keys()))
+            more = found.union(*(needs[each] for each in names[name] & needs.keys()))
             grown = grown or more != found
             needs[name] = more
-    pieces = body.split(ARRAYS)
-    text = pieces[0]
-    for piece in pieces[1:]:
-        called = needs[_called(text)]
-        asked = ", ".join(each for each in arrays if each in called)
-        text = (text if asked else text.rstrip().removesuffix(",")) + asked + piece
-    return _unpacked(text, needs, arrays)
+    return {name: [each for each in arrays if each in found] for name, found in needs.items()}
 
 
-def _unpacked(body: str, needs: Mapping[str, set[str]], arrays: Mapping[str, str]) -> str:
-    """Replace `UNPACK` by lines that take what the function needs out of the table."""
-    pieces = body.split("    UNPACK\n")
-    text = pieces[0]
-    for piece in pieces[1:]:
-        name = _DEF.findall(text)[-1]
-        lines = [
-            f"    {each} = {kind}(V, {row})\n"
-            for row, (each, kind) in enumerate(arrays.items())
-            if each in needs[name]
-        ]
-        text += "".join(lines) + piece
-    return text
+class _Changes:
+    """Changes to a text, by the places of its syntax tree."""
 
+    def __init__(self, text: str) -> None:
+        assert text.isascii(), "places are counted in bytes"
+        self._text = text
+        self._starts = [0]
+        for line in text.splitlines(keepends=True):
+            self._starts.append(self._starts[-1] + len(line))
+        self._changes: list[tuple[int, int, str]] = []
 
-def _called(text: str) -> str:
-    """Return the name whose open bracket is the last in a text."""
-    depth = 0
-    for at in range(len(text) - 1, -1, -1):
-        depth += (text[at] == ")") - (text[at] == "(")
-        if depth < 0:
-            return str(_WORD.findall(text[max(0, at - 40) : at])[-1])
-    raise AssertionError("an argument outside of a call")
+    def leave_out(self, function: ast.FunctionDef) -> None:
+        """Leave out a function and the blank lines before it."""
+        first = min([function.lineno, *(each.lineno for each in function.decorator_list)])
+        start = len(self._text[: self._starts[first - 1]].rstrip()) + 1
+        self._changes.append((start, self._starts[function.end_lineno or first], ""))
+
+    def replace(self, node: ast.arg | ast.Name, names: list[str]) -> None:
+        """Put names where one stands; nothing, and no comma before it, where there are none."""
+        start = self._starts[node.lineno - 1] + node.col_offset
+        end = start + len(ARRAYS)
+        if not names:
+            start = len(self._text[:start].rstrip().removesuffix(","))
+        self._changes.append((start, end, ", ".join(names)))
+
+    def unpack(self, node: ast.Expr, arrays: Mapping[str, str], names: list[str]) -> None:
+        """Put lines that take arrays out of the table, as many as there are."""
+        lines = (
+            f"    {name} = {kind}(V, {row})\n"
+            for row, (name, kind) in enumerate(arrays.items())
+            if name in names
+        )
+        start = self._starts[node.lineno - 1]
+        self._changes.append((start, self._starts[node.lineno], "".join(lines)))
+
+    def made(self) -> str:
+        """Return the text with its changes."""
+        pieces, at = list[str](), 0
+        for start, end, text in sorted(self._changes):
+            pieces += [self._text[at:start], text]
+            at = end
+        return "".join(pieces) + self._text[at:]
 
 
 def listed(names: list[str]) -> list[str]:
