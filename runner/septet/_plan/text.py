@@ -12,6 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from septet._plan.rule_choices import RULES
+from septet._plan.specialise import refuse_unbound
+
 __all__ = ["ARRAYS", "TEMPLATE", "listed", "prune", "render_text"]
 
 TEMPLATE = Path(__file__).parent / "templates" / "plan.py.j2"
@@ -55,8 +58,9 @@ def render_text(
     bare = {**context, "imports": [], "uses": [], "constants": []}
     body = prune(str(_template().render(**bare)).partition(_BODY)[2], arrays)
     words = set(_names(ast.parse(body)))
+    refuse_unbound(RULES, words)
     kept = {name: target for name, target in uses.items() if name in words}
-    wanted = words.union(*(_WORD.findall(each) for each in kept.values()))
+    wanted = words.union(*(_names(ast.parse(f"use({each})")) for each in kept.values()))
     lines = [
         (module, sorted(name for name in names if name.split()[-1] in wanted))
         for module, names in sorted(imports.items())

@@ -1,0 +1,299 @@
+"""The rules of trading, specialised for one strategy: ordinary Python in, the text of a plan out.
+
+A rule is a function of `septet._rules`. What its strategy does not use is folded away, so that the
+text of a plan holds nothing that its file does not name:
+
+1. A setting (a name in capitals, of `septet._rules.settings`) that the plan knows when it is made
+   becomes its value. Tests it decides are decided: `if`, `and`, `or`, `not`, comparisons and
+   conditional expressions.
+2. A setting that is read when the plan runs becomes the text that reads it.
+3. A call of a function of the settings becomes the text that the strategy has for it.
+4. ``for x in LIST``, `LIST` a setting, is written once for each of its elements; ``x.name`` and
+   ``x.name(...)`` become the element's text.
+5. ``run.name``, ``run.name[k]`` and ``run.name[k, i]`` become an array and a slot, as the table of
+   `septet._rules.run` says; ``run.A`` is the array itself.
+6. A last parameter or argument `run` becomes the arrays that the function needs; which these are
+   is found when the whole text is known.
+
+Annotations are left out, docstrings stay. What cannot be folded is named with file and line; a
+setting that a strategy has nothing for is an error where its plan reaches the rule: see
+`refuse_unbound`.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, NoReturn
+
+from septet._kernel import ledger as kernel_ledger
+from septet._rules import ledger, settings
+from septet._rules.run import NAMES, WHOLE, Bar, Number, Symbol
+
+__all__ = ["Choices", "RuleError", "refuse_unbound", "specialise"]
+
+ARRAYS: Final = "ARRAYS"
+"""Stands in the text for the arrays of the layout that a function needs."""
+RUN: Final = "run"
+OPERATORS: Final[Mapping[type[ast.cmpop], Any]] = {
+    ast.Eq: lambda a, b: a == b, ast.NotEq: lambda a, b: a != b, ast.Gt: lambda a, b: a > b,
+    ast.GtE: lambda a, b: a >= b, ast.Lt: lambda a, b: a < b, ast.LtE: lambda a, b: a <= b,
+}  # fmt: skip
+
+
+class RuleError(Exception):
+    """A rule that cannot be written for a strategy: a mistake in septet, with its file and line."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What one strategy has for the settings.
+
+    `values` are known when the plan is made; `texts` are read when it runs; `calls` stand for the
+    functions of the settings; `lists` hold, for each element, the text of each of its names.
+    """
+
+    values: Mapping[str, bool | int | str] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    calls: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
+
+
+def specialise(module: ModuleType, choices: Choices) -> dict[str, str]:
+    """Return the text of every rule of a module, by name, in the order of its file.
+
+    Raises
+    ------
+    RuleError
+        If a rule uses what cannot be folded: its file and line are named.
+    """
+    path, rules = _rules_of(module)
+    made = {}
+    for rule in rules:
+        folded = _Fold(path, choices).rule(copy.deepcopy(rule))
+        made[rule.name] = ast.unparse(ast.fix_missing_locations(folded))
+    return made
+
+
+def refuse_unbound(modules: Sequence[ModuleType], names: Collection[str]) -> None:
+    """Refuse a text in which a setting is left.
+
+    Parameters
+    ----------
+    modules
+        The rules that the text is made of.
+    names
+        Every name that the text uses.
+
+    Raises
+    ------
+    RuleError
+        If one of them is a setting; the first line that uses it is named.
+    """
+    left = {each for each in names if each in settings.__all__ and not each.startswith("R_")}
+    for module in modules if left else ():
+        path, rules = _rules_of(module)
+        for node in (each for rule in rules for each in ast.walk(rule)):
+            if isinstance(node, ast.Name) and node.id in left:
+                raise RuleError(f"{path}:{node.lineno}: the strategy has nothing for {node.id}")
+
+
+@cache
+def _rules_of(module: ModuleType) -> tuple[str, tuple[ast.FunctionDef, ...]]:
+    path = Path(str(module.__file__))
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = tuple(each for each in tree.body if isinstance(each, ast.FunctionDef))
+    return f"_rules/{path.name}", found
+
+
+@cache
+def _arrays_of(name: str) -> tuple[str, ...]:
+    """Return the arrays that a function of the ledger takes."""
+    parameters = inspect.signature(getattr(kernel_ledger, name)).parameters
+    return tuple(each for each in parameters if each in WHOLE)
+
+
+def _name(text: str) -> ast.Name:
+    return ast.Name(text, ast.Load())
+
+
+def _expression(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
+
+
+class _Fold(ast.NodeTransformer):
+    """Writes one rule for one strategy."""
+
+    def __init__(
+        self, path: str, choices: Choices, elements: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
+        self.path, self.choices, self.elements = path, choices, dict(elements or {})
+
+    def rule(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        """Write a rule: its parameters bare, its body folded."""
+        node.returns = None
+        for each in node.args.args:
+            each.annotation = None
+        if node.args.args and node.args.args[-1].arg == RUN:
+            node.args.args[-1].arg = ARRAYS
+        node.body = self._lines(node.body) or [ast.Pass()]
+        return node
+
+    def _fail(self, node: ast.AST, what: str) -> NoReturn:
+        raise RuleError(f"{self.path}:{getattr(node, 'lineno', 0)}: {what}")
+
+    # ------------------------------------------------------------------ statements
+
+    def _lines(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:
+        found: list[ast.stmt] = []
+        for each in body:
+            made = self.visit(each)
+            found += made if isinstance(made, list) else [made]
+        return found
+
+    def visit_If(self, node: ast.If) -> Any:
+        """Decide what a setting decides."""
+        test = self.visit(node.test)
+        if isinstance(test, ast.Constant):
+            return self._lines(node.body if test.value else node.orelse)
+        return ast.If(test, self._lines(node.body) or [ast.Pass()], self._lines(node.orelse))
+
+    def visit_For(self, node: ast.For) -> Any:
+        """Write a loop over a list of the strategy's once for each element."""
+        if not isinstance(node.iter, ast.Name) or not node.iter.id.isupper():
+            node.iter = self.visit(node.iter)
+            node.body = self._lines(node.body) or [ast.Pass()]
+            return node
+        if node.iter.id not in self.choices.lists:
+            self._fail(node, f"{node.iter.id} is not a list of the settings")
+        assert isinstance(node.target, ast.Name)
+        made: list[ast.stmt] = []
+        for each in self.choices.lists[node.iter.id]:
+            inner = _Fold(self.path, self.choices, {**self.elements, node.target.id: each})
+            made += inner._lines(copy.deepcopy(node.body))
+        return made
+
+    def visit_While(self, node: ast.While) -> Any:
+        """Fold the body of a loop."""
+        node.test = self.visit(node.test)
+        node.body = self._lines(node.body) or [ast.Pass()]
+        return node
+
+    # ------------------------------------------------------------------ what a setting decides
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> Any:
+        """Leave out what is decided; `and` ends with False, `or` with True."""
+        decisive = isinstance(node.op, ast.Or)
+        left = []
+        for each in map(self.visit, node.values):
+            if not isinstance(each, ast.Constant):
+                left.append(each)
+            elif bool(each.value) is decisive:
+                return ast.Constant(decisive)
+        if not left:
+            return ast.Constant(not decisive)
+        return left[0] if len(left) == 1 else ast.BoolOp(node.op, left)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
+        """Decide `not`."""
+        node.operand = self.visit(node.operand)
+        if isinstance(node.op, ast.Not) and isinstance(node.operand, ast.Constant):
+            return ast.Constant(not node.operand.value)
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> Any:
+        """Decide a comparison of what is known."""
+        node.left = self.visit(node.left)
+        node.comparators = [self.visit(each) for each in node.comparators]
+        sides = (node.left, node.comparators[0])
+        if len(node.ops) == 1 and all(isinstance(each, ast.Constant) for each in sides):
+            one, other = (each.value for each in sides if isinstance(each, ast.Constant))
+            return ast.Constant(OPERATORS[type(node.ops[0])](one, other))
+        return node
+
+    def visit_IfExp(self, node: ast.IfExp) -> Any:
+        """Decide a conditional expression."""
+        test = self.visit(node.test)
+        if isinstance(test, ast.Constant):
+            return self.visit(node.body if test.value else node.orelse)
+        return ast.IfExp(test, self.visit(node.body), self.visit(node.orelse))
+
+    # ------------------------------------------------------------------ names
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        """Put in what a setting is; reasons keep their names."""
+        name = node.id
+        if name in self.choices.values:
+            return ast.Constant(self.choices.values[name])
+        if name in self.choices.lists:  # asked whether there is an element
+            return ast.Constant(bool(self.choices.lists[name]))
+        if name in self.choices.texts:
+            return _expression(self.choices.texts[name])
+        if name == RUN:
+            self._fail(node, "run may only be the last argument of a rule")
+        return node  # a setting that is left is an error if the plan reaches the rule
+
+    def visit_Attribute(self, node: ast.Attribute) -> Any:
+        """Put in a number of the run, an array, or the text of an element."""
+        if not isinstance(node.value, ast.Name):
+            return self.generic_visit(node)
+        owner = node.value.id
+        if owner in self.elements:
+            return _expression(self._of_element(node, owner))
+        if owner != RUN:
+            return node
+        if node.attr in WHOLE:
+            return _name(node.attr)
+        slot = NAMES.get(node.attr)
+        if not isinstance(slot, Number):
+            self._fail(node, f"run.{node.attr} is no number of the run")
+        return ast.Subscript(_name(slot.array), _name(slot.slot), node.ctx)
+
+    def _of_element(self, node: ast.Attribute, owner: str) -> str:
+        if node.attr not in self.elements[owner]:
+            self._fail(node, f"an element of the list has no {node.attr}")
+        return self.elements[owner][node.attr]
+
+    def visit_Subscript(self, node: ast.Subscript) -> Any:
+        """Put in a number of a symbol, of its bar or of a decision time."""
+        value = node.value
+        if not isinstance(value, ast.Attribute) or not isinstance(value.value, ast.Name):
+            return self.generic_visit(node)
+        slot = NAMES.get(value.attr) if value.value.id == RUN else None
+        if slot is None:
+            return self.generic_visit(node)
+        index = self.visit(node.slice)
+        given = list(index.elts) if isinstance(index, ast.Tuple) else [index]
+        if isinstance(slot, Symbol | Bar):
+            if len(given) != (1 if isinstance(slot, Symbol) else 2):
+                self._fail(node, f"run.{value.attr} has {len(given)} indices")
+            places = [given[0], _name(slot.slot), *given[1:]]
+        else:
+            places = [_name(slot.slot), *given]
+        return ast.Subscript(_name(slot.array), ast.Tuple(places, ast.Load()), node.ctx)
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        """Put in what the strategy has for a function, and the arrays for the run."""
+        function = node.func
+        owner = getattr(getattr(function, "value", None), "id", "")
+        if isinstance(function, ast.Attribute) and owner in self.elements:
+            return _expression(self._of_element(function, owner))
+        if isinstance(function, ast.Name) and function.id in settings.__all__:
+            text = self.choices.calls.get(function.id)
+            return _name(function.id) if text is None else _expression(text)
+        given = list(node.args)
+        more: list[ast.expr] = []
+        if given and isinstance(given[-1], ast.Name) and given[-1].id == RUN:
+            given.pop()
+            assert isinstance(function, ast.Name)
+            if function.id in ledger.__all__:
+                more = [_name(each) for each in _arrays_of(function.id)]
+            else:
+                more = [_name(ARRAYS)]
+        return ast.Call(function, [*map(self.visit, given), *more], node.keywords)

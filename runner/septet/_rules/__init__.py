@@ -1,0 +1,1 @@
+"""The rules of trading as ordinary Python: what the planner specialises for one strategy."""

@@ -1,0 +1,154 @@
+"""How the working order meets a bar, and what a fill of it changes."""
+
+from __future__ import annotations
+
+from septet._kernel.layout import (
+    LIMIT,
+    STATUS_CANCELLED,
+    STATUS_FILLED,
+    STOP_LIMIT,
+)
+from septet._kernel.ledger import floor_units, reduce_only
+from septet._kernel.match import cap_units, liquidation_charge, match_open, match_within
+from septet._rules.form import routine
+from septet._rules.ledger import book_fill, charge_liquidation, end_order
+from septet._rules.orders import expire
+from septet._rules.run import Run
+from septet._rules.settings import (
+    BAR_NS,
+    FEE_IN_KIND,
+    LEARNS_FROM_TRADES,
+    LEVERAGE,
+    LIQUIDATES,
+    LIQUIDATION_FEE,
+    MAKER_FEE,
+    ONE_FEE,
+    PARTICIPATION,
+    R_CASH,
+    R_LIQUIDATION,
+    R_NO_MARKET,
+    RESTS,
+    SPOT,
+    TAKER_FEE,
+    VOLUME_SHARE,
+    learn_from_trade,
+    slippage_at_fill,
+)
+
+__all__ = ["execute", "fill", "meet_open", "meet_within"]
+
+
+@routine
+def fill(k, units, price, maker, time_ns, order_id, reason, intrabar, reference, run: Run):
+    """Book a fill of so many units; return 1 if it closed a trade, else 0."""
+    rate = TAKER_FEE if ONE_FEE else MAKER_FEE if maker == 1 else TAKER_FEE
+    if LIQUIDATES:
+        charge, row = 0.0, run.log_rows
+        if reason == R_LIQUIDATION:
+            closed_amount = abs(units) / run.scale[k]
+            charge = liquidation_charge(
+                1.0 * run.open_side[k], closed_amount, price, run.average_price[k], LEVERAGE,
+                closed_amount * price * rate, LIQUIDATION_FEE,
+            )  # fmt: skip
+            charge_liquidation(k, charge, run)
+    closed = book_fill(
+        k, units, price, rate, 1 if FEE_IN_KIND else 0, maker, time_ns, order_id, reason, intrabar,
+        reference, run,
+    )  # fmt: skip
+    if LIQUIDATES:
+        run.LF[row, 5] = charge
+    if LEARNS_FROM_TRADES and closed == 1:
+        learn_from_trade(run)
+    return closed
+
+
+@routine
+def execute(k, i, price, maker, time_ns, intrabar, run: Run):
+    """Fill the working order of k at a price: what position, volume and cash let through."""
+    units = run.order_units[k]
+    lot = run.lot[k]
+    short = 0
+    if run.reduces[k] == 1:
+        units = reduce_only(units, run.units[k])
+        run.order_units[k] = units
+    if PARTICIPATION:
+        units = cap_units(
+            units, run.volume_used[k], run.volume[k, i], run.scale[k], lot, VOLUME_SHARE
+        )
+    if SPOT and units > 0.0:
+        if FEE_IN_KIND:
+            rate = 0.0
+        elif ONE_FEE:
+            rate = TAKER_FEE
+        else:
+            rate = MAKER_FEE if maker == 1 else TAKER_FEE
+        room = max(0.0, run.cash) * run.scale[k] / (price * (1.0 + rate))
+        if units > room:
+            afford = floor_units(room, lot)
+            if units > afford:
+                units = afford
+                short = 1
+    if units != 0.0:
+        if PARTICIPATION:
+            run.volume_used[k] = run.volume_used[k] + abs(units)
+        fill(
+            k, units, price, maker, time_ns, run.order_id[k], run.order_reason[k], intrabar,
+            run.decision_price[k], run,
+        )  # fmt: skip
+    left = run.order_units[k] - units
+    run.order_units[k] = left
+    if abs(left) < lot:
+        end_order(k, STATUS_FILLED, run.order_reason[k], time_ns, run)
+    elif run.reduces[k] == 1 and run.open_side[k] == 0:  # the rest is dust
+        end_order(k, STATUS_CANCELLED, run.order_reason[k], time_ns, run)
+    elif short == 1:
+        end_order(k, STATUS_CANCELLED, R_CASH, time_ns, run)
+
+
+@routine
+def meet_open(k, i, run: Run):
+    """The working order of k meets the open of bar i."""
+    open_ns = run.open_ns[k, i]
+    if open_ns < run.active_ns[k] or run.is_synthetic[k, i] == 1:
+        return
+    if run.missing_bars[k, i] > 0 and run.reduces[k] == 0:
+        early = (run.active_ns[k] - run.open_ns[k, i - 1]) // BAR_NS - 1
+        missed = run.missing_bars[k, i] - max(0, early)
+        if missed > 0:
+            run.bars_left[k] = run.bars_left[k] - missed
+            if run.bars_left[k] <= 0:
+                expire(k, R_NO_MARKET, open_ns, run)
+                if run.working[k] == 0:
+                    return
+    kind = run.order_type[k]
+    side = 1.0 if run.order_units[k] > 0.0 else -1.0
+    opened = run.open[k, i]
+    slippage = slippage_at_fill(k, i, run)
+    price = match_open(
+        kind, side, run.limit_price[k], run.trigger_price[k], opened, slippage, run.tick[k]
+    )
+    if price == price:
+        execute(k, i, price, 1 if kind == LIMIT else 0, open_ns, 0, run)
+    elif RESTS and (kind == STOP_LIMIT and side * (opened - run.trigger_price[k]) >= 0.0):
+        run.order_type[k] = LIMIT
+
+
+@routine
+def meet_within(k, i, now_ns, run: Run):
+    """The resting order of k meets the rest of bar i."""
+    if run.open_ns[k, i] < run.active_ns[k] or run.is_synthetic[k, i] == 1:
+        return
+    kind = run.order_type[k]
+    side = 1.0 if run.order_units[k] > 0.0 else -1.0
+    slippage = slippage_at_fill(k, i, run)
+    price = match_within(
+        kind, side, run.limit_price[k], run.trigger_price[k], run.high[k, i], run.low[k, i],
+        slippage, run.tick[k],
+    )  # fmt: skip
+    if price == price:
+        execute(k, i, price, 1 if kind == LIMIT else 0, now_ns, 1, run)
+    elif (
+        kind == STOP_LIMIT
+        and side * ((run.high[k, i] if side > 0.0 else run.low[k, i]) - run.trigger_price[k]) >= 0.0
+    ):
+        run.order_type[k] = LIMIT

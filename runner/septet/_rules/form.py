@@ -1,0 +1,20 @@
+"""How a rule stands in a compiled plan: inlined into what calls it, or called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+__all__ = ["kernel", "routine"]
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def kernel(rule: F) -> F:
+    """Mark a rule of the hot path: compiled, it is inlined."""
+    return rule
+
+
+def routine(rule: F) -> F:
+    """Mark a rule that acts seldom: compiled, it is called."""
+    return rule

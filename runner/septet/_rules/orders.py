@@ -1,0 +1,65 @@
+"""The working order of a symbol: exits that are sent, and entries that end."""
+
+from __future__ import annotations
+
+from math import nan
+
+from septet._kernel.layout import MARKET, STATUS_CANCELLED, STATUS_EXPIRED
+from septet._kernel.ledger import floor_units
+from septet._kernel.match import too_small
+from septet._rules.form import routine
+from septet._rules.ledger import end_order, place_order
+from septet._rules.run import Run
+from septet._rules.settings import LATENCY_NS, R_REVERSAL, SPOT, VENUE_FILLS
+
+__all__ = ["expire", "go_on", "send_exit"]
+
+
+@routine
+def send_exit(k, reason, now_ns, run: Run):
+    """Make a market order that closes the position of k the working order; nothing blocks it.
+
+    One below the minimum notional is owed until it may be sent.
+    """
+    held = run.units[k]
+    units = -floor_units(held, run.lot[k]) if held > 0.0 else floor_units(-held, run.lot[k])
+    if run.working[k] == 1:
+        if run.reduces[k] == 1 and abs(run.order_units[k]) >= abs(units):
+            return
+        end_order(k, STATUS_CANCELLED, reason, now_ns, run)
+    if units == 0.0:
+        return
+    if too_small(units, run.scale[k], run.mark[k], run.min_notional[k]):
+        if run.exit_to_retry[k] == 0:
+            run.exit_to_retry[k] = reason + 1
+        return
+    run.exit_to_retry[k] = 0
+    row = place_order(
+        k, MARKET, units, nan, nan, now_ns + LATENCY_NS, 0, 1, reason, run.mark[k], now_ns, run
+    )
+    run.LF[row, 6] = run.equity
+
+
+@routine
+def go_on(k, now_ns, run: Run):
+    """An exit that could not be sent, or ended before it was done, is wished again."""
+    reason = run.exit_to_retry[k] - 1
+    run.exit_to_retry[k] = 0
+    if run.open_side[k] != 0:
+        send_exit(k, reason, now_ns, run)
+
+
+@routine
+def expire(k, reason, time_ns, run: Run):
+    """An entry order expires; what it would have closed is closed at market, by an exit."""
+    if SPOT and not VENUE_FILLS:
+        end_order(k, STATUS_EXPIRED, reason, time_ns, run)
+    else:
+        turns = run.units[k] * run.order_units[k] < 0.0
+        if not VENUE_FILLS:
+            active_ns = run.active_ns[k]
+        end_order(k, STATUS_EXPIRED, reason, time_ns, run)
+        if turns:
+            send_exit(k, R_REVERSAL, time_ns, run)
+            if not VENUE_FILLS:  # it was sent with the entry: a reduction waits for any open
+                run.active_ns[k] = active_ns

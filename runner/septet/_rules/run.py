@@ -1,0 +1,142 @@
+"""Every number of a run by its name: one table, read by the rules, the planner and people.
+
+The arrays are those of `septet._kernel.layout`; here each slot has a name and a meaning.
+``run.cash`` is one number, ``run.units[k]`` one of symbol `k`, ``run.close[k, i]`` one of its bar
+`i`, ``run.known_ns[t]`` one of the decision time at cursor `t`. Prices and cash are in the quote
+currency; units are whole, `scale` of them make one of the base currency, and are signed where they
+are a position or an order. Times are UTC nanoseconds. NaN says that there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy.typing as npt
+
+from septet._kernel import layout
+
+__all__ = ["NAMES", "WHOLE", "Bar", "Number", "Run", "Symbol", "Time"]
+
+Table = npt.NDArray[Any]
+
+
+class _Named:
+    """A slot of an array, by the name it has in `layout`; `meaning` is for people."""
+
+    def __init__(self, array: str, slot: str, meaning: str) -> None:
+        assert slot in layout.__all__
+        self.array, self.slot, self.meaning = array, slot, meaning
+        self.place: int = getattr(layout, slot)
+
+
+class Number(_Named):
+    """One number of the run."""
+
+    def __get__(self, run: Run, owner: type) -> Any:
+        return run.arrays[self.array][self.place]
+
+    def __set__(self, run: Run, value: float) -> None:
+        run.arrays[self.array][self.place] = value
+
+
+class Symbol(_Named):
+    """One number for each symbol."""
+
+    def __get__(self, run: Run, owner: type) -> Table:
+        return run.arrays[self.array][:, self.place]
+
+
+class Bar(_Named):
+    """One number for each bar of each symbol."""
+
+    def __get__(self, run: Run, owner: type) -> Table:
+        return run.arrays[self.array][:, self.place]
+
+
+class Time(_Named):
+    """One number for each decision time."""
+
+    def __get__(self, run: Run, owner: type) -> Table:
+        return run.arrays[self.array][self.place]
+
+
+class Run:
+    """The arrays of a run under the names of what they hold."""
+
+    # ------------------------------------------------------------------ the account
+    cash = Number("A", "CASH", "cash (quote)")
+    equity = Number("A", "EQUITY", "cash and positions at the last marks (quote)")
+    peak = Number("A", "PEAK", "largest equity since the start or the last resume (quote)")
+    day_base = Number("A", "DAY_BASE", "equity at the first decision time of the day (quote)")
+    # ------------------------------------------------------------------ counters
+    blocked = Number("C", "BLOCKED", "halts that are active, a person's included")
+    is_late = Number("C", "LATE", "1 while a decision is late: exits act, entries do not")
+    day_now = Number("C", "DAY_NOW", "number of the day")
+    log_rows = Number("C", "LOG", "rows written to the log")
+    # ------------------------------------------------------------------ the instrument
+    scale = Symbol("B", "SCALE", "units for one of the base currency")
+    lot = Symbol("B", "LOT", "units in a lot")
+    tick = Symbol("B", "TICK", "smallest step of the price; 0 where there is none")
+    min_notional = Symbol("B", "MIN_NOTIONAL", "worth of the smallest order (quote)")
+    # ------------------------------------------------------------------ the position
+    units = Symbol("B", "UNITS", "position (units, signed)")
+    units_before = Symbol("B", "HELD_BEFORE", "position at the decision time before (units)")
+    average_price = Symbol("B", "AVERAGE", "average entry price without fees; NaN when flat")
+    high_water = Symbol("B", "HIGH_WATER", "best price of the trade up to the bar before")
+    mark = Symbol("B", "MARK", "last close or quote")
+    open_side = Symbol("I", "OPEN_SIDE", "side of the open trade, 0 when flat")
+    entry_ns = Symbol("I", "ENTRY_NS", "time of the entry fill")
+    held_bars = Symbol("I", "HELD", "bars since the entry fill, or since a signal renewed it")
+    began_in_bar = Symbol("I", "INTRABAR", "1 if the trade began inside this bar, not at its open")
+    # ------------------------------------------------------------------ the working order
+    working = Symbol("I", "WORKING", "1 while an order works")
+    order_id = Symbol("I", "ORDER_ID", "its number")
+    order_type = Symbol("I", "ORDER_TYPE", "market, limit, stop or stop-limit, as in `layout`")
+    order_units = Symbol("B", "ORDER_UNITS", "what is left of it (units, signed)")
+    order_reason = Symbol("I", "ORDER_REASON", "number of the reason it was made for")
+    limit_price = Symbol("B", "LIMIT_PRICE", "its limit; NaN without one")
+    trigger_price = Symbol("B", "TRIGGER", "its trigger; NaN without one")
+    decision_price = Symbol("B", "DECISION_PRICE", "the price its decision saw")
+    reduces = Symbol("I", "REDUCES", "1 if it can only make the position smaller")
+    active_ns = Symbol("I", "ACTIVE_NS", "the time from which it may fill")
+    bars_left = Symbol("I", "BARS_LEFT", "bars it may still work; reductions have no end")
+    volume_used = Symbol("B", "TAKEN", "units filled in this bar, where participation is capped")
+    # ------------------------------------------------------------------ what may happen next
+    exit_to_retry = Symbol("I", "OWED", "reason plus one of an exit that waits to be sent, or 0")
+    blocked_side = Symbol("I", "DISARMED", "a side that may not be entered again now, or 0")
+    cooldown_bars = Symbol("I", "DISARM_LEFT", "bars until it may be")
+    bars_since_entry = Symbol("I", "SINCE_ENTRY", "bars since the last accepted entry")
+    # ------------------------------------------------------------------ a bar
+    open_ns = Bar("M", "OPEN_NS", "open time")
+    missing_bars = Bar("M", "MISSING", "scheduled bars that are missing right before it")
+    is_synthetic = Bar("M", "MADE_UP", "1 if it was made to fill a gap: it never trades")
+    open = Bar("X", "OPEN", "price")
+    high = Bar("X", "HIGH", "price")
+    low = Bar("X", "LOW", "price")
+    close = Bar("X", "CLOSE", "price")
+    volume = Bar("X", "VOLUME", "base currency")
+    # ------------------------------------------------------------------ a decision time
+    known_ns = Time("T", "KNOWN", "when the bars of this time became known")
+    day = Time("T", "DAY", "number of its day")
+
+    def __init__(self, arrays: Mapping[str, Table]) -> None:
+        self.arrays = dict(arrays)
+
+    def __getattr__(self, name: str) -> Table:
+        """Return a whole array, by its letter in `layout`."""
+        try:
+            return self.__dict__["arrays"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+NAMES: Final[Mapping[str, _Named]] = {
+    name: slot for name, slot in vars(Run).items() if isinstance(slot, _Named)
+}
+"""The slots of the table, by name."""
+WHOLE: Final = (
+    "T", "M", "X", "F", "D", "Y", "G", "S", "P", "A", "C", "B", "I", "LI", "LF", "R", "N", "Q",
+    "J", "W", "H", "U",
+)  # fmt: skip
+"""Letters of the arrays themselves."""

@@ -1,0 +1,238 @@
+"""Stops, targets and liquidations: the levels of a position, and how bars and quotes meet them."""
+
+from __future__ import annotations
+
+from math import nan
+
+from septet._kernel.layout import LIMIT, MARKET, STATUS_CANCELLED, STOP
+from septet._kernel.ledger import floor_units
+from septet._kernel.match import (
+    adverse,
+    liquidation_price,
+    stop_price,
+    target_price,
+    too_small,
+)
+from septet._rules.fills import execute
+from septet._rules.form import kernel, routine
+from septet._rules.ledger import end_order, place_order
+from septet._rules.orders import send_exit
+from septet._rules.run import Run
+from septet._rules.settings import (
+    COOLDOWN_BARS,
+    LEVERAGE,
+    LIQUIDATES,
+    MAINTENANCE,
+    PARTICIPATION,
+    PROTECTIVE,
+    R_LIQUIDATION,
+    REENTRY,
+    TARGETS,
+    slippage_at_fill,
+)
+
+__all__ = [
+    "block_side", "exit_is_working", "hold_back", "is_bust", "liquidate", "newest_bar", "protect", "retry_exit",
+    "stop_level", "target_level", "touch", "trigger_exit",
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------- levels
+
+
+@kernel
+def stop_level(k, known, now_ns, run: Run):
+    """Nearest protective level of the position of k, as bar `known` left it, and its reason.
+
+    NaN and -1 where there is none. One that reads columns reads them at bar `known`.
+    """
+    level, reason = nan, -1
+    side = 1.0 * run.open_side[k]
+    if side == 0.0:
+        return level, reason
+    average_price = run.average_price[k]
+    high_water = run.high_water[k]
+    entry_ns = run.entry_ns[k]
+    for stop in PROTECTIVE:
+        price = stop.level(k, side, average_price, high_water, entry_ns, now_ns, known, run)
+        if price == price and (level != level or side * (price - level) > 0.0):
+            level, reason = price, stop.code
+    return level, reason
+
+
+@kernel
+def target_level(k, known, now_ns, run: Run):
+    """Nearest target of the position of k, rounded against it, and its reason; as `stop_level`."""
+    level, reason = nan, -1
+    side = 1.0 * run.open_side[k]
+    if side == 0.0:
+        return level, reason
+    average_price = run.average_price[k]
+    high_water = run.high_water[k]
+    entry_ns = run.entry_ns[k]
+    for stop in TARGETS:
+        price = stop.level(k, side, average_price, high_water, entry_ns, now_ns, known, run)
+        if price == price and (level != level or side * (price - level) < 0.0):
+            level, reason = price, stop.code
+    return adverse(level, side, run.tick[k]), reason
+
+
+@kernel
+def is_bust(k, i, run: Run):
+    """Whether bar i opens where the position of k is liquidated, before any order of ours."""
+    side = 1.0 * run.open_side[k]
+    if side == 0.0 or run.is_synthetic[k, i] == 1:
+        return False
+    if run.working[k] == 1 and run.reduces[k] == 1 and run.order_reason[k] == R_LIQUIDATION:
+        return False
+    price = liquidation_price(side, run.average_price[k], LEVERAGE, MAINTENANCE)
+    return side * (run.open[k, i] - price) <= 0.0
+
+
+@kernel
+def exit_is_working(k, run: Run):
+    """Whether the working order of k closes all of its position."""
+    if run.working[k] == 0 or run.reduces[k] == 0:
+        return False
+    return abs(run.order_units[k]) >= floor_units(abs(run.units[k]), run.lot[k])
+
+
+@kernel
+def block_side(k, side, run: Run):
+    """After a stop its side may not be entered again for a while."""
+    if REENTRY != "immediate":
+        run.blocked_side[k] = side
+        run.cooldown_bars[k] = COOLDOWN_BARS
+
+
+# ---------------------------------------------------------------- bars
+
+
+@kernel
+def retry_exit(k, reason, run: Run):
+    """An exit of k waits until it may be sent; the first reason stays."""
+    if run.exit_to_retry[k] == 0:
+        run.exit_to_retry[k] = reason + 1
+
+
+@routine
+def hold_back(k, i, only_open, level, level_reason, target, target_reason, opened, run: Run):
+    """Hold back levels at which the position is too small to be sold: they do not rest.
+
+    Returns the two levels, NaN for one that is held back. Where the bar touches that, an exit is to
+    be retried once the position is worth enough.
+    """
+    side = 1.0 * run.open_side[k]
+    sellable = floor_units(abs(run.units[k]), run.lot[k])
+    small = too_small(sellable, run.scale[k], level, run.min_notional[k])
+    small_target = too_small(sellable, run.scale[k], target, run.min_notional[k])
+    from_open = run.began_in_bar[k] == 0
+    high, low = run.high[k, i], run.low[k, i]
+    if small_target and from_open and side * (opened - target) > 0.0:
+        retry_exit(k, target_reason, run)
+    touched = stop_price(side, level, opened, high, low, 0.0, 0.0) > 0.0
+    if small and touched and (only_open == 0 or side * (opened - level) <= 0.0):
+        if run.exit_to_retry[k] == 0:
+            block_side(k, run.open_side[k], run)
+        retry_exit(k, level_reason, run)
+    reached = target_price(side, target, opened, high, low) > 0.0
+    if small_target and reached and from_open and only_open == 0:
+        retry_exit(k, target_reason, run)
+    return (nan if small else level), (nan if small_target else target)
+
+
+@routine
+def protect(k, i, now_ns, only_open, run: Run):
+    """The stops and targets of k meet bar i, active from the fill on; or its open alone."""
+    if run.is_synthetic[k, i] == 1:
+        return
+    if PARTICIPATION:  # an exit that has met this bar has taken all its volume
+        met = exit_is_working(k, run) and run.active_ns[k] <= run.open_ns[k, i]
+        if met and (not LIQUIDATES or not is_bust(k, i, run)):
+            return
+    side = 1.0 * run.open_side[k]
+    opened = run.average_price[k] if run.began_in_bar[k] == 1 else run.open[k, i]
+    known = max(i - 1, 0)  # a level is what was known when the bar opened
+    level, level_reason = stop_level(k, known, now_ns, run)
+    target, target_reason = target_level(k, known, now_ns, run)
+    if PROTECTIVE or TARGETS:
+        level, target = hold_back(
+            k, i, only_open, level, level_reason, target, target_reason, opened, run
+        )
+    if LIQUIDATES:
+        price = liquidation_price(side, run.average_price[k], LEVERAGE, MAINTENANCE)
+        if level != level or side * (price - level) > 0.0 or side * (opened - price) <= 0.0:
+            level, level_reason = price, R_LIQUIDATION
+    slippage = slippage_at_fill(k, i, run)
+    high, low = run.high[k, i], run.low[k, i]
+    stopped = stop_price(side, level, opened, high, low, slippage, run.tick[k])
+    reached = target_price(side, target, opened, high, low)
+    beyond = side * (opened - target) > 0.0
+    if run.began_in_bar[k] == 1:
+        reached, beyond = nan, False
+    # an open beyond the target fills it first; of both inside the bar, the stop
+    if reached == reached and (beyond or stopped != stopped):
+        if beyond or only_open == 0:
+            time_ns = run.open_ns[k, i] if beyond else now_ns
+            trigger_exit(k, i, LIMIT, target, reached, 1, target_reason, time_ns, run)
+    elif stopped == stopped:
+        at_open = side * (opened - level) <= 0.0
+        if at_open or only_open == 0:
+            first = at_open and run.began_in_bar[k] == 0
+            time_ns = run.open_ns[k, i] if first else now_ns
+            trigger_exit(k, i, STOP, level, stopped, 0, level_reason, time_ns, run)
+
+
+@routine
+def trigger_exit(k, i, kind, level, price, maker, reason, time_ns, run: Run):
+    """A resting stop or target fills; what the volume holds back goes on at market."""
+    if run.working[k] == 1:
+        end_order(k, STATUS_CANCELLED, reason, time_ns, run)
+    held = run.units[k]
+    units = -floor_units(held, run.lot[k]) if held > 0.0 else floor_units(-held, run.lot[k])
+    side = run.open_side[k]
+    limit = level if kind == LIMIT else nan
+    trigger = level if kind == STOP else nan
+    place_order(k, kind, units, limit, trigger, time_ns, 0, 1, reason, level, time_ns, run)
+    execute(k, i, price, maker, time_ns, 0, run)
+    if kind == STOP:
+        block_side(k, side, run)
+    if run.working[k] == 1:
+        run.order_type[k] = MARKET
+
+
+# ---------------------------------------------------------------- quotes
+
+
+@kernel
+def newest_bar(k, run: Run):
+    """Cursor of the newest bar of k: its levels are met by what comes after it."""
+    return max(run.N[k] - 1, 0)
+
+
+@routine
+def touch(k, exit_price, now_ns, run: Run):
+    """Stops and targets held here meet a price at which the position of k could be left."""
+    side = 1.0 * run.open_side[k]
+    if side == 0.0 or run.exit_to_retry[k] > 0 or exit_is_working(k, run):
+        return
+    level, reason = stop_level(k, newest_bar(k, run), now_ns, run)
+    if side * (exit_price - level) <= 0.0:
+        block_side(k, run.open_side[k], run)
+        send_exit(k, reason, now_ns, run)
+        return
+    level, reason = target_level(k, newest_bar(k, run), now_ns, run)
+    if side * (exit_price - level) > 0.0:
+        send_exit(k, reason, now_ns, run)
+
+
+@routine
+def liquidate(k, mark_price, now_ns, run: Run):
+    """The mark meets the price at which the position of k is liquidated."""
+    side = 1.0 * run.open_side[k]
+    if side == 0.0:
+        return
+    price = liquidation_price(side, run.average_price[k], LEVERAGE, MAINTENANCE)
+    if side * (mark_price - price) <= 0.0:
+        block_side(k, run.open_side[k], run)
+        send_exit(k, R_LIQUIDATION, now_ns, run)

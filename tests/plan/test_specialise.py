@@ -1,0 +1,95 @@
+"""Rules are written for one strategy: what it does not use is folded away."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+from types import ModuleType
+
+import pytest
+
+from septet._plan.specialise import Choices, RuleError, refuse_unbound, specialise
+
+CHOICES = Choices(
+    values={"SPOT": True, "RESTS": False, "SYMBOLS": 3, "REENTRY": "after"},
+    texts={"TAKER_FEE": "P[4]"},
+    calls={"slippage_at_fill": "slip(P[1], F[k, R[2], i])"},
+    lists={"TARGETS": ({"level": "first(P[7], side)", "code": "30"}, {"level": "x", "code": "31"}),
+           "PROTECTIVE": ()},
+)  # fmt: skip
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write a rule of some lines for the choices above; return its lines."""
+
+    def write(text: str, choices: Choices = CHOICES) -> list[str]:
+        path = tmp_path / "mine.py"
+        path.write_text(dedent(text), encoding="utf-8")
+        module = ModuleType("mine")
+        module.__file__ = str(path)
+        made = "\n".join(specialise(module, choices).values())
+        refuse_unbound([module], set(made.replace("(", " ").replace(")", " ").split()))
+        return made.splitlines()
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("rule", "folded"),
+    [
+        ("if SPOT: a = 1\n    else: a = 2", ["a = 1"]),
+        ("if not SPOT: a = 1", ["pass"]),
+        ("if RESTS: a = 1\n    elif k > 0: a = 2", ["if k > 0:", "    a = 2"]),
+        ("a = 1 if RESTS else 2", ["a = 2"]),
+        ("if SPOT and k > 0: a = 1", ["if k > 0:", "    a = 1"]),
+        ("if RESTS and k > 0: a = 1", ["pass"]),
+        ("if RESTS or k > 0: a = 1", ["if k > 0:", "    a = 1"]),
+        ("if REENTRY != 'immediate': a = SYMBOLS", ["a = 3"]),
+        ("if TARGETS: a = 1\n    if PROTECTIVE: a = 2", ["a = 1"]),
+        ("while SPOT and k > 0:\n        if RESTS: a = 1", ["while k > 0:", "    pass"]),
+        ("a = price * (1.0 + TAKER_FEE)", ["a = price * (1.0 + P[4])"]),
+        ("a = slippage_at_fill(k, i, run)", ["a = slip(P[1], F[k, R[2], i])"]),
+        ("a = run.cash - run.close[k, i]", ["a = A[CASH] - X[k, CLOSE, i]"]),
+        ("run.units[k], a = 1.0, run.known_ns[t]", ["B[k, UNITS], a = (1.0, T[KNOWN, t])"]),
+        ("run.LF[row, 6] = run.equity", ["LF[row, 6] = A[EQUITY]"]),
+        ("return other(k, run)", ["return other(k, ARRAYS)"]),
+        ("end_order(k, 1, 2, 3, run)", ["end_order(k, 1, 2, 3, C, B, I, LI, LF)"]),
+        ("refused = R_CASH", ["refused = R_CASH"]),
+    ],
+)  # fmt: skip
+def test_a_rule_is_folded(rule, folded, written):
+    lines = written(f"def mine(k: int, run: Run) -> float:\n    {rule}\n")
+    assert lines == ["def mine(k, ARRAYS):", *(f"    {each}" for each in folded)]
+
+
+def test_a_loop_over_a_list_is_written_for_each_element(written):
+    rule = """
+    def mine(k, side, run: Run):
+        '''Docstrings stay.'''
+        for each in TARGETS:
+            price = each.level(k, side, run)
+            reason = each.code
+    """
+    assert written(rule)[1:] == [
+        '    """Docstrings stay."""',
+        "    price = first(P[7], side)", "    reason = 30",
+        "    price = x", "    reason = 31",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("a = run.balance", "_rules/mine.py:3: run.balance is no number of the run"),
+        ("a = run.units", "_rules/mine.py:3: run.units is no number of the run"),
+        ("a = run.close[k]", "_rules/mine.py:3: run.close has 1 indices"),
+        ("for each in SYMBOLS: pass", "_rules/mine.py:3: SYMBOLS is not a list of the settings"),
+        ("for x in TARGETS: a = x.size", "_rules/mine.py:3: an element of the list has no size"),
+        ("a = f(run, k)", "_rules/mine.py:3: run may only be the last argument of a rule"),
+        ("a = LEVERAGE", "_rules/mine.py:3: the strategy has nothing for LEVERAGE"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_folded_is_named_with_its_line(line, said, written):
+    with pytest.raises(RuleError) as caught:
+        written(f"\ndef mine(k, run):\n    {line}\n")
+    assert str(caught.value) == said

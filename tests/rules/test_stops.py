@@ -1,0 +1,139 @@
+"""Levels of a position and what meets them, one rule at a time."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from septet._kernel import layout
+from septet._kernel.match import liquidation_price
+from septet._rules import stops, venue_fills
+from septet._rules.ledger import book_fill, place_order
+from septet._rules.run import Run
+from septet._rules.settings import R_LATE_FILL, R_LIQUIDATION
+from tests.rules.desk import Fixed, bar, run_of, set_to, status
+
+NAN = math.nan
+
+
+def holding(units: float, price: float = 100.0) -> Run:
+    run = run_of()
+    book_fill(0, units, price, 0.0, 0, 0, 0, 0, 0, 0, price, run)
+    return run
+
+
+def trades(run: Run) -> list[tuple[float, int]]:
+    """Return exit price and reason of the closed trades."""
+    rows = range(int(run.log_rows))
+    return [(run.LF[n, 2], int(run.LI[n, 4])) for n in rows if run.LI[n, 0] == layout.TRADE]
+
+
+def test_the_nearest_level_is_met_first_whatever_the_side():
+    for units, prices, nearest in ((2.0, (90.0, 95.0), 95.0), (-2.0, (110.0, 105.0), 105.0)):
+        with set_to(PROTECTIVE=tuple(map(Fixed, prices, (30, 31)))):
+            assert stops.stop_level(0, 0, 0, holding(units)) == (nearest, 31)
+
+
+def test_without_a_position_there_is_no_level():
+    with set_to(PROTECTIVE=(Fixed(90.0),), TARGETS=(Fixed(110.0),)):
+        for level in (stops.stop_level, stops.target_level):
+            price, reason = level(0, 0, 0, run_of())
+            assert (math.isnan(price), reason) == (True, -1)
+
+
+def test_a_target_is_rounded_against_the_position():
+    for units, price in ((2.0, 111.0), (-2.0, 110.0)):
+        run = holding(units)
+        run.tick[0] = 1.0
+        with set_to(TARGETS=(Fixed(110.4, 33),)):
+            found = stops.target_level(0, 0, 0, run)
+        assert found == (price, 33)
+
+
+@pytest.mark.parametrize(
+    ("prices", "exit_"),
+    [
+        ((100.0, 104.0, 96.0, 100.0), []),
+        ((100.0, 104.0, 95.0, 100.0), [(95.0, 30)]),
+        ((93.0, 104.0, 90.0, 100.0), [(93.0, 30)]),
+        ((100.0, 105.0, 96.0, 100.0), []),
+        ((100.0, 105.1, 96.0, 100.0), [(105.0, 31)]),
+        ((107.0, 108.0, 90.0, 100.0), [(107.0, 31)]),
+        ((100.0, 106.0, 94.0, 100.0), [(95.0, 30)]),
+    ],
+    ids=["neither", "stop", "gap", "target touched", "target", "gap up", "both"],
+)
+def test_a_bar_meets_stop_and_target(prices, exit_):
+    run = holding(2.0)
+    bar(run, 1, *prices)
+    with set_to(PROTECTIVE=(Fixed(95.0, 30),), TARGETS=(Fixed(105.0, 31),)):
+        stops.protect(0, 1, 120, 0, run)
+    assert trades(run) == exit_
+
+
+def test_the_open_alone_meets_what_it_jumped_over():
+    run = holding(2.0)
+    bar(run, 1, 100.0, 104.0, 90.0, 100.0)
+    with set_to(PROTECTIVE=(Fixed(95.0, 30),)):
+        stops.protect(0, 1, 120, 1, run)
+        assert trades(run) == []
+        bar(run, 2, 94.0, 104.0, 90.0, 100.0)
+        stops.protect(0, 2, 180, 1, run)
+    assert trades(run) == [(94.0, 30)]
+
+
+def test_a_stop_blocks_its_side_and_a_target_does_not():
+    for level, name in ((95.0, "PROTECTIVE"), (105.0, "TARGETS")):
+        run = holding(2.0)
+        bar(run, 1, 100.0, 106.0 if level > 100.0 else 100.0, 94.0 if level < 100.0 else 100.0, 100)
+        with set_to(**{name: (Fixed(level),)}, REENTRY="after", COOLDOWN_BARS=4):
+            stops.protect(0, 1, 120, 0, run)
+        expected = (1, 4) if level < 100.0 else (0, 0)
+        assert (run.blocked_side[0], run.cooldown_bars[0]) == expected
+        assert run.open_side[0] == 0
+
+
+def test_a_level_at_which_nothing_can_be_sold_does_not_rest():
+    run = holding(2.0)
+    run.min_notional[0] = 195.0
+    bar(run, 1, 100.0, 101.0, 94.0, 100.0)
+    with set_to(PROTECTIVE=(Fixed(95.0, 30),)):
+        stops.protect(0, 1, 120, 0, run)
+    assert (trades(run), run.exit_to_retry[0]) == ([], 31)
+
+
+def test_a_liquidation_comes_before_a_stop_beyond_it():
+    run = holding(20.0)
+    bar(run, 1, 100.0, 101.0, 40.0, 100.0)
+    with set_to(
+        SPOT=False, LIQUIDATES=True, LEVERAGE=5.0, MAINTENANCE=0.01, PROTECTIVE=(Fixed(50.0),)
+    ):
+        stops.protect(0, 1, 120, 0, run)
+    assert trades(run) == [(liquidation_price(1.0, 100.0, 5.0, 0.01), R_LIQUIDATION)]
+
+
+def test_a_quote_at_the_stop_sends_an_exit_once():
+    run = holding(2.0)
+    with set_to(PROTECTIVE=(Fixed(95.0, 30),), TARGETS=(Fixed(105.0, 31),)):
+        stops.touch(0, 96.0, 60, run)
+        assert run.working[0] == 0
+        stops.touch(0, 95.0, 61, run)
+        stops.touch(0, 94.0, 62, run)
+    assert (run.order_units[0], run.order_reason[0], run.order_id[0]) == (-2.0, 30, 0)
+
+
+def test_a_late_fill_of_an_order_that_was_given_up_is_sold():
+    run = run_of()
+    closed = venue_fills.book_venue_fill(0, 9, 2.0, 100.0, 2.0, 0.1, 0, 60, 7, 100.0, 1, run)
+    assert closed == 0
+    assert (run.units[0], run.order_units[0], run.order_reason[0]) == (2.0, -2.0, R_LATE_FILL)
+
+
+def test_what_is_left_of_an_order_works_on_after_a_fill():
+    run = run_of()
+    place_order(0, layout.MARKET, 5.0, NAN, NAN, 0, 1, 0, 0, 100.0, 0, run)
+    for units, left in ((2.0, 3.0), (3.0, 0.0)):
+        venue_fills.book_venue_fill(0, 0, units, 100.0, units, 0.0, 0, 60, 0, 0.0, 0, run)
+        assert run.order_units[0] == left
+    assert status(run) == [(layout.STATUS_FILLED, 0)]
