@@ -32,8 +32,8 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "block_side", "exit_is_working", "hold_back", "is_bust", "liquidate", "newest_bar", "protect", "retry_exit",
-    "stop_level", "target_level", "touch", "trigger_exit",
+    "block_side", "exit_is_working", "hold_back", "is_bust", "liquidate", "newest_bar", "protect",
+    "retry_exit", "stop_level", "target_level", "touch", "trigger_exit",
 ]  # fmt: skip
 
 
