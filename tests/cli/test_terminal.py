@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from septet._cli.drill import _folder as drill_folder
 from septet._cli.render import render_error, render_problems, render_table
 from septet._cli.terminal import (
     ask,
@@ -245,3 +246,25 @@ def test_a_traceback_is_visible() -> None:
     assert "\\x1b[2J\\u202e" in done.stderr
     assert not forged(done.stderr)
     assert clean(done.stderr)
+
+
+def test_wrong_words_on_the_command_line_stay_in_their_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (
+        ["runs", "list", "--last", FORGED], ["data", "check", FORGED, "--bar", FORGED], [FORGED],
+        ["runs", "show", FORGED, "--runs", tmp_path / FORGED], ["explain", FORGED, FORGED],
+        ["halt", FORGED, "--runs", tmp_path / FORGED], ["plugins", "show", FORGED],
+        ["run", FORGED, "--set", FORGED], ["report", FORGED, "--runs", FORGED],
+    ):  # fmt: skip
+        assert call(*words) == 2, words
+        seen = capsys.readouterr()
+        assert not forged(seen.out + seen.err), words
+
+
+def test_the_folder_of_a_drill_lies_where_it_should(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("../../up", "/etc/x", "a\nb", "..", "plain"):
+        assert drill_folder(None, name).parent == tmp_path / "drills"
