@@ -211,6 +211,8 @@ def _place_of(plugin: str) -> tuple[str, str, str]:
     """Where a plugin's block stands: which file, its path, and what else is in it."""
     layer, name = plugin.split(": ")
     more = BLOCKS.get(plugin, "")
+    if plugin == "models: series":  # it learns nothing
+        return "plain", "model", more
     if layer == "models":
         return "model", "model", ", ".join(filter(None, (more, LEARNS)))
     if layer == "signals":
