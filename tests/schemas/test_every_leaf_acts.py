@@ -54,10 +54,8 @@ DOCUMENT = [
     {"value": n, "other": -n, "at": 60 * n, "when": 61 * n, "seen": 70 * n} for n in range(9)
 ]
 """What a server says of a series; longer than the smallest bound that a case sets."""
-LEARNS = (
-    "label: {use: direction, horizon: 2 bars}, "
-    "training: {train: 6d, step: 7d, min_rows: 60, min_class: 10}"
-)
+LABEL = "label: {use: direction, horizon: 2 bars}"
+TRAINING = "training: {train: 6d, step: 7d, min_rows: 60, min_class: 10}"
 
 
 # ---------------------------------------------------------------- further places to look at
@@ -214,7 +212,8 @@ def _place_of(plugin: str) -> tuple[str, str, str]:
     if plugin == "models: series":  # it learns nothing
         return "plain", "model", more
     if layer == "models":
-        return "model", "model", ", ".join(filter(None, (more, LEARNS)))
+        keys = LABEL if name == "series" else f"{LABEL}, {TRAINING}"
+        return "model", "model", ", ".join(filter(None, (more, keys)))
     if layer == "signals":
         file = "model" if name == "confidence" else "plain"
         return file, "signal.regime" if name == "volatility_regime" else "signal", more
