@@ -49,7 +49,8 @@ def test_a_position_is_bare_from_its_fill_to_its_stop_and_from_its_cancel_to_its
 
 def test_a_position_that_stays_bare_is_named_and_one_of_a_strategy_without_stops_is_not() -> None:
     naked = covered(bought(0), stop(100), stop(400, status="CANCELED"))
-    assert naked.bare() == ["BTCUSDT"]
+    assert naked.bare() == naked.bare(T0 + 401 * MS) == ["BTCUSDT"]
+    assert naked.bare(T0 + 400 * MS) == []
     assert naked.longest_ms(T0, T0 + 900 * MS) == (500.0, "BTCUSDT")
     assert covered(bought(0)).bare() == []
     assert covered(stop(0), fill(1, "n", "0.01")).bare() == []  # too small for any order

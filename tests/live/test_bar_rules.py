@@ -159,3 +159,16 @@ def test_a_bar_is_taken_by_a_clock_that_jumped_once_as_much_time_has_passed() ->
     now = at(1) + 20 * SECOND
     (wanted,) = one.wanted(now, now, 1.0, 9 * SECOND)
     assert opens(one.answer(wanted, [newest(0)], now, now)) == [0]
+
+
+def test_a9_a_row_has_not_stood_for_longer_because_the_clock_jumped() -> None:
+    one, unsure_ns = started(), 4 * SECOND
+    before = at(1) + SECOND
+    assert one.answer(ask(one, before), [newest(0, volume=1.0)], before, before) == []
+    one.lost()  # the clock jumps: see MarketDesk.stood_still
+    now = before + SECOND // 5 + unsure_ns
+    (wanted,) = one.wanted(now, now, 1.0, unsure_ns)
+    assert one.answer(wanted, [newest(0, volume=1.0)], now, now) == []
+    now += SECOND
+    (wanted,) = one.wanted(now, now, 1.0, unsure_ns)
+    assert one.answer(wanted, [newest(0)], now, now) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,24 @@ from septet._live.place import JOURNAL
 from septet._live.run import _Process
 from septet._live.supervisor import Supervisor
 from septet._live.wiring import WIRING
+from septet_plugins.data import ccxt_feed
+from septet_plugins.execution import ccxt_venue
 from tests.cli.local import OPTIONS, STRATEGY, store_credential
 from tests.cli.worlds import world
 
 PATIENCE_S = 60.0
 ROUNDS = 3
+ALWAYS = {"alerts", "care of killed", "clock", "memory", "reads of the account", "venue's clock"}
 TASKS = {
-    "care of killed", "clock", "memory", "reads of the account", "stream of bars BTC/USDT",
-    "stream of quotes BTC/USDT", "user stream", "venue's clock",
-}  # fmt: skip
-"""Those of a live run over streams."""
+    "streams": {"stream of bars BTC/USDT", "stream of quotes BTC/USDT", "user stream"},
+    "polls": {"closes of bars", "polls of quotes BTC/USDT", "polls of the account"},
+}
+"""Those of every live run, and those of one over streams or polls; the metrics have a port."""
+MONITORING = """\
+monitoring:
+  alerts: {{use: log, events: [fill, block, error]}}
+  metrics: {{prometheus: 127.0.0.1:{port}}}
+"""
 
 
 class Killed(Exception):
@@ -87,6 +96,36 @@ async def kill_each(process: _Process, timers: Timers) -> set[tuple[str, str]]:
     return every
 
 
+def poll_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the exchange be one that streams nothing, as ccxt says it of many."""
+    for module in (ccxt_feed, ccxt_venue):
+        make = module.make_client
+
+        def polled(*words: Any, make: Any = make, **more: Any) -> Any:
+            client = make(*words, **more)
+            client.has = {
+                name: False if name.startswith("watch") else can for name, can in client.has.items()
+            }
+            return client
+
+        monkeypatch.setattr(module, "make_client", polled)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+async def fetched(port: int, page: str) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {page} HTTP/1.0\r\n\r\n".encode())
+    try:
+        return await reader.read()
+    finally:
+        writer.close()
+
+
 async def kill_once(supervisor: Supervisor) -> set[tuple[str, str]]:
     """Kill every task that is kept now; return owner and name of each."""
     killed: set[tuple[str, str]] = set()
@@ -101,9 +140,25 @@ async def kill_once(supervisor: Supervisor) -> set[tuple[str, str]]:
     return killed
 
 
+def links(path: Path) -> tuple[set[str], set[str]]:
+    """Return which links a journal says went down, and which work."""
+    down, works = set[str](), set[str]()
+    with Reader(path) as journal:
+        for each in journal.read():
+            event = each.event
+            if isinstance(event, m.FeedChanged | m.VenueChanged):
+                name = event.stream if isinstance(event, m.FeedChanged) else event.venue
+                (down if event.state == "down" else works).add(name)
+    return down, works
+
+
+@pytest.mark.parametrize("ways", ["streams", "polls"])
 def test_a4_each_background_task_is_killed_and_works_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ways: str
 ) -> None:
+    port = free_port()
+    if ways == "polls":
+        poll_only(monkeypatch)
     monkeypatch.setattr(Backoff, "wait_s", lambda self, lived_s=0.0: 0.05)
     monkeypatch.setattr("septet._host.tasks.WORKS_AFTER_S", 0.2)
     for name, value in {"LOCAL_KEY": "k", "LOCAL_SECRET": "s"}.items():
@@ -115,7 +170,8 @@ def test_a4_each_background_task_is_killed_and_works_again(
         path = tmp_path / "killed.yaml"
         urls, options = json.dumps(venue.urls), json.dumps(OPTIONS)
         path.write_text(
-            STRATEGY.format(name="killed", capital=1_000, urls=urls, options=options),
+            STRATEGY.format(name="killed", capital=1_000, urls=urls, options=options)
+            + MONITORING.format(port=port),
             encoding="utf-8",
         )
         files, timers = [load(path, mode="live")], Timers(monkeypatch)
@@ -135,6 +191,11 @@ def test_a4_each_background_task_is_killed_and_works_again(
             assert journal is not None
             seq = journal.seq
             await until(lambda: journal.seq > seq + 3)  # it goes on
+            assert b"septet_decisions_total" in await fetched(port, "/metrics")
+            counts = process.lanes[0].alerts.counts
+            sent = counts.sent
+            process.lanes[0].alerts.failed("task_failed", "said after all of them were killed")
+            await until(lambda: counts.sent > sent)
             process._stop("SIGTERM")
             await run
             return killed, seq
@@ -147,20 +208,17 @@ def test_a4_each_background_task_is_killed_and_works_again(
         event: {(each["plugin"], each["task"]) for each in rows if each["event"] == event}
         for event in ("task_failed", "task_works")
     }
-    assert {name for _, name in killed} == TASKS
+    metrics = f"metrics at 127.0.0.1:{port}"
+    assert {name for _, name in killed} == ALWAYS | TASKS[ways] | {metrics}
     assert killed | timers.raised <= said["task_failed"]
     assert said["task_failed"] <= said["task_works"]
-    with Reader(place / JOURNAL) as journal:
-        down, works = set[str](), set[str]()
-        for each in journal.read():
-            event = each.event
-            if isinstance(event, m.FeedChanged | m.VenueChanged):
-                name = event.stream if isinstance(event, m.FeedChanged) else event.venue
-                (down if event.state == "down" else works).add(name)
+    down, works = links(place / JOURNAL)
     assert down <= works, "every link that went down came back"
     own = {f"task {name} of {owner}" for owner, name in killed | timers.raised}
     blocked = {each for each in own if each in down}
     assert {"bars", "quotes", "binance"} <= down
-    assert own - blocked <= {
+    beside = {"task alerts of septet", f"task {metrics} of septet"}
+    assert not beside & down, "what no order needs blocks none"
+    assert own - blocked - beside <= {
         f"task {name} of {owner}" for owner, name in killed if owner != "septet"
     }, "a task of septet has a block of its own; a link says it itself"

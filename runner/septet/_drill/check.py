@@ -58,8 +58,12 @@ def check_truth(venue: VenueBook, ours: OurBook) -> list[Finding]:
     return sorted({*trading, *check_bars(venue, ours)})
 
 
-def check_trading(venue: VenueBook, ours: OurBook) -> list[Finding]:
-    """Compare orders, executions, positions and balances."""
+def check_trading(venue: VenueBook, ours: OurBook, bare_ns: int = 1 << 62) -> list[Finding]:
+    """Compare orders, executions, positions and balances.
+
+    A position counts as naked if it is so since before the wall time `bare_ns`: while the market
+    moves its stop may be on its way.
+    """
     found = [Finding("backwards", ours.run_id, text) for text in ours.backwards]
     found += _bans(venue)
     found += _orders(venue, ours)
@@ -69,7 +73,7 @@ def check_trading(venue: VenueBook, ours: OurBook) -> list[Finding]:
     found += _balances(venue, ours)
     found += [
         Finding("naked", symbol, "is held without a stop or an exit at the venue")
-        for symbol in venue.cover.bare()
+        for symbol in venue.cover.bare(bare_ns)
     ]
     return sorted(set(found))
 

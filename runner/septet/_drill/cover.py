@@ -65,9 +65,13 @@ class Cover:
         elif (since_ns := self._since.pop(symbol, 0)) and at_ns > since_ns:
             self._spans.append((symbol, since_ns, at_ns))
 
-    def bare(self) -> list[str]:
-        """Return the symbols whose positions are bare now; none where no stop was ever placed."""
-        return sorted(self._since) if self.uses_stops else []
+    def bare(self, before_ns: int = 1 << 62) -> list[str]:
+        """Return the symbols whose positions have been bare since before a time.
+
+        None where no stop was ever placed.
+        """
+        found = sorted(name for name, since_ns in self._since.items() if since_ns < before_ns)
+        return found if self.uses_stops else []
 
     def longest_ms(self, since_ns: int, now_ns: int) -> tuple[float, str]:
         """Return for how long a position was bare at most since a time, and of which symbol."""

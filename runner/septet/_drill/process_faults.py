@@ -30,8 +30,8 @@ __all__ = ["CODES", "Order", "ProcessFaults", "full_disk", "main"]
 
 CODES: Final = ("A4", "A7", "A9")
 _NS: Final = 1_000_000_000
-_UNKEPT: Final = frozenset({"alerts", "metrics"})
-"""Tasks that block nothing when they fail: orders do not need them."""
+_BESIDE: Final = ("alerts", "metrics at ")
+"""How tasks are called that block nothing when they fail: orders do not need them."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +156,7 @@ class ProcessFaults:
             kept = [
                 (f"{each.name} of {owner}", each.task)
                 for owner, each in supervisor.kept()
-                if each.task is not None and each.name not in _UNKEPT
+                if each.task is not None and not each.name.startswith(_BESIDE)
             ]
             if kept:
                 name, task = kept[int(order.draw * len(kept))]

@@ -390,7 +390,8 @@ class _Rehearsal:
         blocks = [each for each in ours.blocks.values() if not each.by_hand]
         if blocks:
             return f"entries are blocked: {', '.join(each.rule for each in blocks)}", []
-        found = check_trading(self._theirs, ours) if live else []
+        bare_ns = time.time_ns() - _NS
+        found = check_trading(self._theirs, ours, bare_ns) if live else []
         if found:
             return str(found[0]), found
         if any(each.by_hand for each in ours.blocks.values()) or ours.halted:
@@ -440,7 +441,8 @@ class _Rehearsal:
             self._ours = OurBook(self._reader.head)
             self._outcome.run = str(found[-1].parent)
         assert self._ours is not None
-        self._ours.take(self._reader.read(self._ours.seq))
+        # As far as it is now: behind a run that writes faster than this reads there is no end.
+        self._ours.take(self._reader.read(self._ours.seq, self._reader.last_seq))
 
     def _is_over(self) -> bool:
         """Whether all bars that were asked for have been played."""

@@ -118,11 +118,13 @@ class BarDesk:
     def lost(self, symbol: str = "") -> None:
         """Forget bars of an unknown state: a stream ended, and may have shown more of them.
 
-        Without a symbol those of all.
+        Without a symbol those of all. Rows that wait to be told again wait anew: after a jump of
+        the clock nobody knows how long they have stood.
         """
         for line in self._lines.values():
             if symbol in ("", line.symbol):
                 line.partial.clear()
+                line.told.clear()
                 line.rest_ns = 0
 
     def next_of(self, symbol: str) -> Slot | None:

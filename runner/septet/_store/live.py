@@ -185,7 +185,7 @@ class LiveRun(Run):
     def fold(self) -> Fold:
         """The journal's entries as rows, as far as it had come when it was first asked."""
         with Reader(self.journal) as reader, understood(self.journal):
-            return Fold(reader.head).take(reader.read())
+            return Fold(reader.head).take(reader.read(until=reader.last_seq))
 
     @cached_property
     def result(self) -> RunResult:
