@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from septet._core.batch import Batch, grow_log
+from septet._core.batch import Batch
 from septet._core.engine import Engine
 from septet._kernel import layout
 from septet._shell.backtest import run_batch
@@ -180,7 +180,7 @@ def both(session: Session, cut: int, spare: int = 8) -> Left:
     window.time, window.room = cut, 1  # the first event counts the room that is left
     rows = int(state.C[layout.LOG])
     while len(held["LI"]) < rows + 64 * len(session.plan.symbols):
-        grow_log(session.plan, held)
+        engine._grow_log()  # it reads the log through views of its own
     for name in ("S", "A", "C", "B", "I"):
         held[name][:] = getattr(state, name)
     for name in ("LI", "LF"):

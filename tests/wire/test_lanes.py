@@ -24,7 +24,7 @@ from septet._journal.reader import Reader
 from tests.cli.local import STRATEGY, store_credential
 from tests.wire.bybit import BybitVenue
 
-WITHIN_S = 90.0
+WITHIN_S = 300.0
 STREAMS = "from septet.cli import main; main()"
 POLLS = f"import ccxt.pro; ccxt.pro.exchanges.remove('bybit'); {STREAMS}"
 """Without its half of streams the client is that of an exchange which has none."""
