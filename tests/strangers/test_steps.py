@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from septet._config import load
+from septet._plan.plain import COMPILE
 from septet._shell.backtest import backtest
 from septet.errors import PluginError, RunError, SeptetError
 from tests.strangers.package import STRATEGY, installed, manifest_of, write_package
@@ -71,7 +72,10 @@ def test_no_step_can_write_to_what_it_is_given(
 
 
 @pytest.mark.parametrize(("source", "layer"), [(WRITES, "features"), (CAP, "risk")])
-def test_a_compiled_step_cannot_either(tmp_path: Path, source: str, layer: str) -> None:
+def test_a_compiled_step_cannot_either(
+    tmp_path: Path, source: str, layer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(COMPILE, "always")
     with pytest.raises(PluginError) as caught:
         ran(tmp_path, source.format(more=""), layer)
     kind = "feature" if layer == "features" else "limit"
@@ -82,7 +86,10 @@ def test_a_compiled_step_cannot_either(tmp_path: Path, source: str, layer: str) 
     assert len(caught.value.message) < 500
 
 
-def test_what_no_compiler_takes_is_told_in_one_line(tmp_path: Path) -> None:
+def test_what_no_compiler_takes_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(COMPILE, "always")
     with pytest.raises(PluginError) as caught:
         ran(tmp_path, NO_TYPE)
     line = (HEAD + NO_TYPE).splitlines().index(NO_TYPE.splitlines()[3]) + 1

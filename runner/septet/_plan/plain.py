@@ -23,6 +23,8 @@ COMPILE: Final = "SEPTET_COMPILE"
 """Environment variable: ``auto``, ``always`` or ``never``."""
 
 IMPORTS = "from septet._plan.{} import"
+_OF_MATHS = ("math domain error", "math range error", "cannot convert float")
+"""How errors of `math` and of making a whole number of NaN begin."""
 
 
 def use(target: Any, watch: bool = False) -> Any:  # type: ignore[no-redef]  # in its place
@@ -61,9 +63,11 @@ def plain_module(name: str, text: str, flavour: str) -> ModuleType:
 
 
 def is_arithmetic(error: BaseException | None) -> bool:
-    """Whether plain Python raised an error where compiled code gives inf or NaN."""
+    """Whether plain Python raised an error where compiled code gives inf, NaN or some number."""
     while error is not None:
-        if isinstance(error, ArithmeticError | ValueError):
+        if isinstance(error, ArithmeticError):
+            return True
+        if isinstance(error, ValueError) and str(error).startswith(_OF_MATHS):
             return True
         error = error.__cause__
     return False
