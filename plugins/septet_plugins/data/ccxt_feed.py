@@ -61,6 +61,7 @@ _METHODS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
 """What is wanted -> the exchange's abilities that serve it, the best first."""
 
 
+_RECENT_NS, _PAGE = 600 * _NS, 500
 _OWN: Final[Mapping[Any, str]] = {
     "depthUpdate": "book", "trade": "trades", "bookTicker": "quotes", None: "quotes",
 }  # fmt: skip
@@ -445,6 +446,7 @@ class CcxtFeed:
         first, stop = -(-since_ns // bar_ns) * bar_ns, min(until_ns, sure // bar_ns * bar_ns)
         pages = Pages(client.id, symbol, first, stop, bar_ns, self._terms.page_bars)
         found, newest = dict[int, Sequence[Any]](), -1
+        recent = self._clock.market_ns() - int(_RECENT_NS * self._clock.speed)
         while pages.going:
             page = await self._ask(
                 "fetch_ohlcv", symbol, self._timeframe, pages.since_ns // _MS,
@@ -453,6 +455,8 @@ class CcxtFeed:
             newest = max([newest, *(int(row[0]) for row in page)])
             for row in pages.take(page):
                 found[int(row[0])] = row
+            if len(page) < (self._terms.page_bars or _PAGE) and newest * _MS + bar_ns > recent:
+                break  # the newest may still form: a later page does not show that it is over
         return [
             bar_of(symbol, found[each], True if each < newest else None, "poll")
             for each in sorted(found)
