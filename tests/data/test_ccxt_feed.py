@@ -181,6 +181,31 @@ def test_the_newest_row_of_a_venue_that_is_behind_is_not_said_to_be_closed() -> 
     asyncio.run(case())
 
 
+def test_a_later_page_does_not_show_that_a_forming_bar_was_over() -> None:
+    """The bar ends between two pages: the first told of it while it still formed."""
+
+    async def case() -> None:
+        async with (
+            local_venue(history=50) as venue,
+            listening(venue, "bars") as (feed, _),
+        ):
+            venue.market.step(bars=1, ticks=2)
+            since, ask, pages = venue.market.open_ns, feed._ask, list[int]()
+
+            async def ask_and_let_a_bar_end(*question: Any) -> Any:
+                page = await ask(*question)
+                pages.append(len(page))
+                venue.market.step(bars=1, ticks=1)
+                return page
+
+            feed._clock, feed._ask = Ahead(venue), ask_and_let_a_bar_end
+            found = await feed.bars("BTC/USDT", since, since + 2 * HOUR_NS)
+            assert [(each.open_ns, each.closed) for each in found] == [(since, None)]
+            assert pages == [1]
+
+    asyncio.run(case())
+
+
 @pytest.mark.parametrize(
     "fault",
     [
