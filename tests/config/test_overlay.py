@@ -39,6 +39,16 @@ def test_overlay_applies_in_its_mode_only() -> None:
     assert live.strategy.account.currency == "USDT"
 
 
+def test_a_setting_of_an_overlay_acts_in_its_mode_only() -> None:
+    live = loaded("full", "live", "live.account.capital=3000")
+    assert live.strategy.account.capital == 3_000.0
+    assert loaded("full", None, "live.account.capital=3000").strategy.account.capital == 10_000.0
+    both = loaded("full", "live", "live.account.capital=3000", "account.capital=4000")
+    assert both.strategy.account.capital == 4_000.0
+    new = loaded("smallest", "paper", "paper.account.capital=3000")
+    assert new.strategy.account.capital == 3_000.0
+
+
 def test_overlay_with_another_plugin_starts_the_block_anew() -> None:
     run = loaded("rules-on-perpetual", "paper")
     assert run.strategy.risk.sizing.use == "fixed_fraction"

@@ -295,7 +295,9 @@ def _effective(
     if mode is not None:
         flag = Node("scalar", Mark("--mode"), mode, key=Mark("--mode"), text=mode, layer="--mode")
         base = replace(base, children={**base.children, "mode": flag})
-    early, _ = apply_settings(base, [each for each in settings if each.path == ("mode",)])
+    # what is said of the mode and of its overlays lies under the overlay that is chosen
+    first = [each for each in settings if each.path == ("mode",) or each.path[0] in MODES]
+    early, _ = apply_settings(base, first)
     chosen = early.children.get("mode")
     name = str(chosen.value) if chosen is not None else "backtest"
     tree, problems = apply_mode(early, name)
