@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
+from septet._journal.fold import Block
 from septet._journal.form import Head
 from septet._journal.lease import RUN_LOCK, Holder, Lease
 from septet._journal.log import Journal
@@ -98,6 +99,14 @@ def test_the_summary_says_what_runs_and_for_whom(folder: Path) -> None:
     assert halt.value == pytest.approx(1 - 900 / 1_005)
     blocks = open_run(folder).manifest["blocks"]
     assert [(each["rule"], each["by"]) for each in blocks] == [("feed", "data"), ("drawdown", "")]
+
+
+def test_a_halt_by_a_person_is_one_of_the_run(folder: Path) -> None:
+    run = LiveRun(folder)
+    asked = Block(T0 + HOUR, "operator_halt", "block_entries", "a person", 900.0, "me: a test")
+    run.fold.blocks.insert(0, asked)
+    first = run.halts[0]
+    assert (first.rule, first.time_ns) == ("operator_halt", T0 + HOUR)
 
 
 @pytest.mark.parametrize(("last", "mark"), [(8, 110.0), (7, 100.0)])

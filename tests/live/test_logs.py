@@ -129,8 +129,8 @@ def test_orders_have_the_names_that_why_takes() -> None:
         order=5, client_id="", symbol=1, state="rejected", filled=0.0, reason="venue_down"
     )
     [(level, _, fields)] = lines_of(m.Ticked(at_ns=1, market_ns=1), [refused], SYMBOLS)
-    assert (level, fields["order"]) == ("warning", "o5")
-    assert fields["text"] == "o5 of ETH/USDT rejected: venue_down"
+    assert (level, fields["order"]) == ("warning", "o6")
+    assert fields["text"] == "o6 of ETH/USDT rejected: venue_down"
 
 
 def test_a_decision_to_do_nothing_is_for_debugging_only() -> None:

@@ -42,7 +42,7 @@ def test_a_sample_without_both_kinds_has_no_interval(values: list[float], proble
 def test_trades_that_all_overlap_have_no_interval() -> None:
     found = mean_interval(np.array([1.0, -1.0] * 20), at_once=20.0)
     assert found is not None
-    assert found.problem.startswith("20.0 trades are open at once")
+    assert found.problem.startswith("each trade overlaps 19.0 others")
 
 
 @given(draw.integers(0, 2**32 - 1), draw.integers(30, 200))

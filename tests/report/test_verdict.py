@@ -72,6 +72,12 @@ def test_a_halt_comes_first() -> None:
     assert tone(said, 214) == "bad"
 
 
+def test_a_persons_halt_has_no_figure() -> None:
+    halt = replace(HALT, rule="operator_halt", then="block_entries", value=0.0, threshold=0.0)
+    said = verdict(replace(PLAIN, halts=(halt,)))
+    assert said.startswith("halted on 2023-05-13 by a person: no new positions after that.")
+
+
 def test_a_lifted_halt_does_not() -> None:
     lifted = replace(HALT, resumed_ns=HALT.time_ns + NS)
     assert verdict(replace(PLAIN, halts=(lifted,))) == verdict(PLAIN)

@@ -19,6 +19,7 @@ from septet import messages as m
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
 from septet._core.telling import DOES
 from septet._files import open_append
+from septet._journal.fold import order_id
 from septet._text import one_line
 
 __all__ = ["LEVELS", "Line", "RunLog", "lines_of"]
@@ -314,7 +315,7 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
 
 def _order(number: int) -> str:
     """Name an order of the strategy as its table and `septet why` do; a stop has none."""
-    return f"o{number}" if number >= 0 else ""
+    return order_id(number) if number >= 0 else ""
 
 
 _LEVEL_OF_STATE: Final = {

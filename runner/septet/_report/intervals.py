@@ -43,7 +43,7 @@ class MeanInterval:
 
 
 def trades_at_once(entry_ns: Ints, exit_ns: Ints) -> float:
-    """Mean number of trades open while one of them is, itself included; 1 where none overlap.
+    """Mean number of trades that overlap one of them, itself included; 1 where none overlap.
 
     Parameters
     ----------
@@ -68,8 +68,8 @@ def mean_interval(values: Floats, at_once: float = 1.0) -> MeanInterval | None:
     values : array, shape (n,)
         Results in one currency. With a value that is not finite there is no interval.
     at_once : float
-        Mean number of trades open together (`trades_at_once`). Blocks of 3 x `at_once` - 2
-        trades are drawn: shorter ones cut too many trades off from those they move with.
+        Mean number of trades that overlap one, itself included (`trades_at_once`). Blocks of
+        3 x `at_once` - 2 trades are drawn: shorter ones cut too many off from those they move with.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def mean_interval(values: Floats, at_once: float = 1.0) -> MeanInterval | None:
     length = max(1, math.ceil(3 * at_once - 2 - 1e-9))
     blocks, drawn = _blocks(values, length), count // length
     if drawn < _FEWEST_BLOCKS:
-        text = f"{at_once:.1f} trades are open at once on average"
+        text = f"each trade overlaps {at_once - 1.0:.1f} others on average"
         return MeanInterval(mean, problem=f"{text}, so {count} of them are too few")
     spread = float(blocks.std())
     if spread <= _ROUNDING * float(np.abs(values).max()):

@@ -309,6 +309,8 @@ def halts(run: Run) -> str:
 
 def _halt_figure(halt: Any) -> str:
     """The figure of a halt: of a monitor it is what that reads, else a share of equity."""
+    if halt.rule == "operator_halt":
+        return "by a person"
     if halt.rule.startswith("monitoring."):
         return f"{_figure(halt.value)} (limit {_figure(halt.threshold)})"
     return f"{percent(halt.value)} (limit {percent(halt.threshold)})"

@@ -61,6 +61,8 @@ def _halted(halts: Sequence[HaltEvent]) -> str:
         "block_entries": "no new positions after that",
         "cancel_all": "cancelled all orders, no new positions after that",
     }.get(holding.then, holding.then)
+    if holding.rule == "operator_halt":
+        return f"halted on {date(holding.time_ns)} by a person: {did}."
     figures = f"{percent(holding.value)}, limit {percent(holding.threshold)}"
     return f"halted on {date(holding.time_ns)}: {holding.rule} ({figures}); {did}."
 

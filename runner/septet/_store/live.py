@@ -41,6 +41,8 @@ __all__ = [
 DAY_NS: Final = 86_400_000_000_000
 MONITOR: Final = "monitoring."
 """How the rule of a monitor's block begins."""
+OPERATOR: Final = "operator_halt"
+"""The block that a person asks for."""
 _ENDED: Final = {True: "stopped", False: "failed", None: "killed"}
 """How a run ended: cleanly, by its own failure, or without a word."""
 _ZSTD: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
@@ -91,6 +93,14 @@ def _halts(fold: Fold) -> list[HaltEvent]:
     for block in fold.blocks:
         if block.rule.startswith(MONITOR):
             events.append(_of_monitor(fold, block))
+            continue
+        if block.rule == OPERATOR:
+            events.append(
+                HaltEvent(
+                    time_ns=block.time_ns, rule=OPERATOR, value=0.0, threshold=0.0,
+                    then=block.then, resume=block.lifts, resumed_ns=block.lifted_ns,
+                )
+            )  # fmt: skip
             continue
         if block.rule not in known:
             continue
