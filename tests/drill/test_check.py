@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._drill.books import OurBook, VenueBook
+from septet._drill.books import Block, OurBook, VenueBook
 from septet._drill.check import KINDS, check_truth
 from septet._drill.venue.config import Bars
 from septet._drill.venue.truth import (
@@ -206,3 +206,21 @@ def test_what_others_do_is_no_finding() -> None:
         balance("BTC", "2.998", "9"), balance("USDT", "800", "9"),
     ]  # fmt: skip
     assert found(truth, entries()) == set()
+
+
+@pytest.mark.parametrize(
+    ("rules", "at_rest", "of_file"),
+    [
+        ([], True, []),
+        (["monitoring.churn", "drawdown"], True, ["drawdown", "monitoring.churn"]),
+        (["operator_halt"], True, []),
+        (["monitoring.churn", "operator_halt"], True, []),
+        (["venue_down:local"], False, []),
+    ],
+)
+def test_a_run_may_end_while_a_halt_of_its_file_holds(
+    rules: list[str], at_rest: bool, of_file: list[str]
+) -> None:
+    ours = OurBook(HEAD)
+    ours.blocks = {each: Block(each, "manual", 0) for each in rules}
+    assert (ours.is_at_rest, ours.file_halts) == (at_rest, of_file)

@@ -154,6 +154,17 @@ class OurBook:
             m.Decided: self._decided,
         }  # fmt: skip
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether no block holds that has to end by itself."""
+        return all(each.by_hand for each in self.blocks.values())
+
+    @property
+    def file_halts(self) -> list[str]:
+        """Halts and monitors of the strategy file, where they are all that holds."""
+        rules = sorted(each.rule for each in self.blocks.values())
+        return [] if any(each.partition(":")[0] in RULES for each in rules) else rules
+
     def take(self, entries: Iterable[Entry]) -> OurBook:
         """Take in entries of the journal, in order; return itself."""
         for entry in entries:

@@ -172,9 +172,8 @@ class _Rehearsal:
         self._finish()
 
     def _inject_all(self) -> None:
-        plan = order_of(
-            self._options.codes, self._options.times, self._options.kills, self._options.seed
-        )
+        asked = self._options
+        plan = order_of(asked.codes, asked.times, asked.kills, asked.seed)
         for code in plan:
             self._rows[code].asked += 1
         for place, code in enumerate(plan):
@@ -198,7 +197,7 @@ class _Rehearsal:
             if self._run.ended is None:
                 self._await_live()
                 # Once the market stands still, silent streams would block for ever.
-                self._until(lambda: self._ours is None or not self._ours.blocks, self._patience_s)
+                self._until(lambda: not self._ours or self._ours.is_at_rest, self._patience_s)
                 self._theirs.until_ns = self._venue.pause().market_ns
                 self._settle([], began_ns, bars=0)
         except _OverError as over:
@@ -394,6 +393,9 @@ class _Rehearsal:
         found = check_trading(self._theirs, ours, bare_ns) if live else []
         if found:
             return str(found[0]), found
+        if not bars and ours.file_halts:  # a run may end so
+            self._say(f"a halt of the strategy file holds: {', '.join(ours.file_halts)}")
+            return "", []
         if any(each.by_hand for each in ours.blocks.values()) or ours.halted:
             self._resume()
             return "quiet", []
@@ -423,10 +425,8 @@ class _Rehearsal:
     def _latest(self) -> list[str]:
         """The fault that struck last."""
         rows = [rows[-1] for rows in self._theirs.strikes.values() if rows]
-        if not rows:
-            return []
-        last = max(rows, key=lambda row: row.at_ns)
-        return [self._numbers[last.number]]
+        last = max(rows, key=lambda row: row.at_ns, default=None)
+        return [self._numbers[last.number]] if last is not None else []
 
     # ------------------------------------------------------------ looking
 
