@@ -192,6 +192,22 @@ def test_broken_text(tmp_path: Path, content: bytes, message: str) -> None:
         closes(tmp_path, "csv", path="x.csv")
 
 
+@pytest.mark.parametrize("line", [1, 5, 60, 0])
+def test_a_comma_in_a_number_is_named_with_its_line(tmp_path: Path, line: int) -> None:
+    lines = ["timestamp,open,high,low,close,volume"]
+    lines += [f"2020-01-{1 + k // 24:02d} {k % 24:02d}:00,100.5,101,99,100,10" for k in range(80)]
+    for k in [line] if line else range(1, len(lines)):  # one row, or the whole file
+        lines[k] = lines[k].replace("100.5", "100,5")
+    (tmp_path / "x.csv").write_text("\n".join(lines), encoding="utf-8")
+    fields = rf"line {max(line, 1) + 1} has 7 fields, the first line has 6: .* such as 100,5"
+    with pytest.raises(DataError, match=fields):
+        closes(tmp_path, "csv", keys={"time_zone": "UTC"}, path="x.csv")
+    text = "\n".join(lines).replace("100,5", "words,more")
+    (tmp_path / "x.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"has 7 fields, the first line has 6\n.*text in quotes"):
+        closes(tmp_path, "csv", keys={"time_zone": "UTC"}, path="x.csv")
+
+
 def test_a_word_among_numbers_is_one_bad_row(tmp_path: Path) -> None:
     lines = TIMES.write_csv().splitlines()
     lines[5] = ",".join([*lines[5].split(",")[:4], "n/a", "1"])

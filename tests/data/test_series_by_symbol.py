@@ -172,5 +172,7 @@ def test_a_forecast_that_ends_before_the_data_is_told(folder: Path, age: str) ->
     assert problem.severity == "warning"
     assert "The values of forecast end at 2020-01-13T12:01:00Z" in problem.message
     assert "bars of BTC/USDT come later" in problem.message
+    assert problem.key == "data.forecast"
+    assert problem.line > 0
     (said,) = doubts(backtest(loaded).findings)  # what the verdict repeats
     assert said.message == problem.message

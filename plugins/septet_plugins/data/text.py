@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import os
 import re
 import zipfile
@@ -27,6 +28,7 @@ _NUMBER: Final = re.compile(r"^[-+]?[\d.,]+(?:[eE][-+]?\d+)?$")
 _THOUSANDS: Final = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _COMMA_NUMBER: Final = re.compile(r"^[-+]?\d+,\d+$")
+_PARTS: Final = re.compile(r"^[-+]?\d{1,9} \d{1,9}$")
 _DEFAULT_NAMES: Final = ("timestamp", "open", "high", "low", "close", "volume")
 _HEAD_LINES: Final = 50
 MAX_BYTES: Final = 2_000_000_000
@@ -79,6 +81,8 @@ def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ..
     delimiter = form.delimiter
     if delimiter == "auto":
         delimiter = _guess_delimiter(head, path)
+        if not delimiter:
+            raise _uneven(text, path, form, ",") or _unknown(head, path)
         notes.append(f"delimiter guessed: {_NAMES[delimiter]}")
     cells = [_cells(line, delimiter) for line in head]
     comma = form.decimal == ","
@@ -190,7 +194,7 @@ def _decode(data: bytes, path: Path, encoding: str) -> str:
 
 
 def _guess_delimiter(head: list[str], path: Path) -> str:
-    """Return the sign that splits every line into the same number of cells, two at least."""
+    """Return the sign that splits every line into equally many cells, two at least; else none."""
     best, cells = "", 1
     for sign in _DELIMITERS:
         counts = {_QUOTED.sub("", line).count(sign) for line in (head[:-1] or head)}
@@ -198,16 +202,43 @@ def _guess_delimiter(head: list[str], path: Path) -> str:
             best, cells = sign, count + 1
     if not best:
         written = next(
-            (found[0] for line in head[1:] if (found := _THOUSANDS.search(line)) and "," in line),
-            "",
+            (each for line in head[1:] for each in _THOUSANDS.findall(line) if "." in each), ""
         )
-        if written and head[0].count(",") > 1:
+        commas = head[0].count(",")
+        if written and commas > 1 and all(line.count(",") > commas for line in head[1:]):
             raise _with_thousands(path, written)
-        raise DataError(
-            f"{path}: cannot tell the delimiter from its first lines: {head[0][:60]!r}",
-            hint="write delimiter: ';' or what it is",
-        )
     return best
+
+
+def _unknown(head: list[str], path: Path) -> DataError:
+    return DataError(
+        f"{path}: cannot tell the delimiter from its first lines: {head[0][:60]!r}",
+        hint="write delimiter: ';' or what it is",
+    )
+
+
+def _uneven(text: str, path: Path, form: TextFormat, delimiter: str) -> DataError | None:
+    """Name the first line with more fields than the first, and a comma in a number of it."""
+    width = 0
+    for number, line in enumerate(text.splitlines()[form.skip_lines :], form.skip_lines + 1):
+        if not line or (form.comment and line.startswith(form.comment)):
+            continue
+        cells = _cells(line, delimiter)
+        width = width or len(cells)
+        if len(cells) <= width or width < 2:
+            continue
+        said = f"line {number} has {len(cells)} fields, the first line has {width}"
+        said = f"{path} cannot be read as a table: {said}"
+        pairs = itertools.pairwise(cells)
+        whole = next((f"{a},{b}" for a, b in pairs if _PARTS.match(f"{a} {b}")), "")
+        if delimiter == "," and whole and all(_NUMBER.match(cell) for cell in cells[1:] if cell):
+            return DataError(
+                f"{said}: the comma ends a field, also within a number such as {whole}",
+                hint="write numbers with a point (12.5), or separate the columns with ; and write "
+                "decimal: ','",
+            )
+        return DataError(said, hint="give every row the same fields; put text in quotes")
+    return None
 
 
 def _with_thousands(path: Path, written: str) -> DataError:
@@ -255,6 +286,9 @@ def _parse(
             frame = read(infer=False)
             return frame.with_columns(pl.all().str.replace(",", ".")) if comma else frame
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        uneven = _uneven(text, path, form, delimiter)
+        if uneven is not None:
+            raise uneven from error
         line = (str(error).strip().splitlines() or ["unreadable"])[0]
         raise DataError(
             f"{path} cannot be read as a table: {line}",

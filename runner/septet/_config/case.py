@@ -32,12 +32,17 @@ class Case:
     used_features: frozenset[str] = frozenset()
 
     def error(self, path: Sequence[Key], message: str, **more: Any) -> None:
-        """Report an error at a path."""
-        self.problems.append(problem_at(self.tree, path, message, **more))
+        """Report an error at a path; not at a value that was left out as wrong."""
+        if not self._left_out(path):
+            self.problems.append(problem_at(self.tree, path, message, **more))
 
     def warn(self, path: Sequence[Key], message: str, **more: Any) -> None:
-        """Report a warning at a path."""
-        self.problems.append(problem_at(self.tree, path, message, severity="warning", **more))
+        """Report a warning at a path; not at a value that was left out as wrong."""
+        self.error(path, message, severity="warning", **more)
+
+    def _left_out(self, path: Sequence[Key]) -> bool:
+        whole = tuple(path)
+        return any(each and whole[: len(each)] == each for each in self.pruned)
 
     def written(self, *path: Key) -> bool:
         """Whether the file says this key itself."""

@@ -1,13 +1,29 @@
-"""Values of inline mappings that were cut in two by a comma of their own."""
+"""Values that were cut in two by a comma or a brace of their own."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import Final
 
 from septet._config.tree import Key, Node
 from septet.errors import Problem
 
-__all__ = ["joined_values"]
+__all__ = ["braced_text", "joined_values"]
+
+_WORD: Final = re.compile(r"(?:[^\s,{}\[\]\"'#]|\{[^{}\s]*\})+")
+
+
+def braced_text(line: str, column: int) -> tuple[int, str]:
+    """Return the text around a place of a line, and its column, if YAML took its { for a mapping.
+
+    As ``{symbol}.csv``: YAML ends at the closing brace, or in an inline mapping before the opening.
+    """
+    for word in _WORD.finditer(line):
+        text = word[0]
+        if word.start() < column < word.end() and "{" in text and not text.endswith(":"):
+            return word.start(), text
+    return column, ""
 
 
 def joined_values(children: dict[Key, Node], path: str) -> tuple[list[Problem], dict[Key, Node]]:

@@ -122,7 +122,8 @@ def check_instruments(case: Case) -> None:
 def check_funding(case: Case) -> None:
     """Perpetuals pay funding; spot does not."""
     paid = case.strategy.data.funding is not None or case.strategy.perpetual.funding is not None
-    if case.is_perpetual and not paid and not case.doubtful("data", "funding"):
+    doubtful = case.doubtful("data", "funding") or case.doubtful("perpetual", "funding")
+    if case.is_perpetual and not paid and not doubtful:
         case.error(
             ("account", "type"),
             "a perpetual account needs its funding",

@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from septet._config.case import Case, asks_for
 from septet._config.check import closest
-from septet_schemas.blocks import UseBlock
 
 __all__ = ["CHECKS"]
 
 
 def _limit(case: Case, name: str) -> float | None:
+    if case.doubtful("risk", "limits", name):
+        return None  # what stands there now is the default
     block = case.strategy.risk.limits.get(name)
     value = getattr(block.config, "max", None) if block is not None else None
     return float(value) if isinstance(value, int | float) else None
@@ -88,7 +89,7 @@ def check_groups(case: Case) -> None:
 def check_stops(case: Case) -> None:
     """Stops that shut each other out are said."""
     stops = case.strategy.risk.stops
-    if case.strategy.risk.adopt == "adopt" and not stops:
+    if case.strategy.risk.adopt == "adopt" and not stops and not case.doubtful("risk", "stops"):
         case.error(
             ("risk", "adopt"),
             "an adopted position must have a stop",
@@ -114,8 +115,8 @@ def check_halts(case: Case) -> None:
             hint="e.g. halts: {drawdown: {above: 15%, then: flatten, resume: manual}}",
         )
     drawdown, daily = (
-        _above(strategy.risk.halts, "drawdown"),
-        _above(strategy.risk.halts, "daily_loss"),
+        _above(case, "drawdown"),
+        _above(case, "daily_loss"),
     )
     if drawdown is not None and daily is not None and daily > drawdown:
         case.warn(
@@ -125,8 +126,10 @@ def check_halts(case: Case) -> None:
         )
 
 
-def _above(halts: dict[str, UseBlock], name: str) -> float | None:
-    block = halts.get(name)
+def _above(case: Case, name: str) -> float | None:
+    if case.doubtful("risk", "halts", name):
+        return None
+    block = case.strategy.risk.halts.get(name)
     value = getattr(block.config, "above", None) if block is not None else None
     return float(value) if isinstance(value, int | float) else None
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from septet._config.commas import joined_values
+from septet._config.commas import braced_text, joined_values
 from septet._config.scalars import read_plain
 from septet._config.tree import Key, Mark, Node
 from septet.errors import ConfigError, Problem
@@ -186,6 +186,10 @@ def _syntax(error: Any, name: str, text: str, flag: bool) -> Problem:
         if part in message:
             message, hint = plain, help_text
             break
+    column, braced = braced_text(shown, column)
+    if braced:
+        message, hint = "a { begins a mapping", "put the value in quotes"
+        hint = hint if flag else f'put text that holds {{ }} in quotes: "{braced}"'
     if shown[column : column + 1] == "\t":
         message, hint = "a tab where YAML wants spaces", "indent with spaces"
     opened = error.context_mark

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from septet._data.bars import Finding
+from septet._data.ended import CANDLES_END, ended_symbols
 from septet._data.source import Facts
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
@@ -150,19 +151,39 @@ class Doubt:
     symbol: str
     message: str
     hint: str
+    kind: str
 
 
 def doubts(findings: Iterable[Finding]) -> list[Doubt]:
     """Return what a reader of results should know of the data: many bad rows, odd prices."""
     found = []
+    findings = list(findings)
     for each in findings:
         if each.kind == BAD_SHARE:
-            found.append(Doubt(each.symbol, each.message, "septet data check shows the rows"))
+            hint = "septet data check shows the rows"
+            found.append(Doubt(each.symbol, each.message, hint, each.kind))
         elif each.kind == "series_end":
             hint = "bring the values of the whole span, or end it there: universe: {end: ...}"
-            found.append(Doubt(each.symbol, each.message[:1].upper() + each.message[1:], hint))
+            text = each.message[:1].upper() + each.message[1:]
+            found.append(Doubt(each.symbol, text, hint, each.kind))
         elif each.policy == "warn" and each.count and each.kind in _DOUBTS:
             text = f"{each.symbol}: {each.kind} {each.count:,}, {each.message}"
             shown = f"{text}; first: {'; '.join(each.examples)}"
-            found.append(Doubt(each.symbol, shown, _DOUBTS[each.kind]))
+            found.append(Doubt(each.symbol, shown, _DOUBTS[each.kind], each.kind))
+    return [*found, *_ended(findings)]
+
+
+def _ended(findings: Iterable[Finding]) -> list[Doubt]:
+    """Return what to say of symbols whose candles end early: of many, a few and their number."""
+    told, rest = ended_symbols(findings)
+    hint = "bring candles of the whole span, end it there (universe: {end: ...}), or leave it out"
+    found = [
+        Doubt(each.symbol, each.message[:1].upper() + each.message[1:], hint, each.kind)
+        for each in told
+    ]
+    if rest:
+        names = ", ".join(each.symbol for each in rest[:8])
+        names += ", ..." if len(rest) > 8 else ""
+        text = f"The candles of {len(rest)} more symbols end early: {names}"
+        found.append(Doubt(rest[0].symbol, text, hint, CANDLES_END))
     return found

@@ -15,6 +15,7 @@ import numpy as np
 
 from septet._data.bars import BarTable, Finding, Instrument, MarketData, SeriesTable
 from septet._data.calendars import sessions_per_year
+from septet._data.ended import candles_ending
 from septet._data.files import reading, symbol_path
 from septet._data.normalise import Normalised, normalise
 from septet._data.series import ending, normalise_series
@@ -182,6 +183,11 @@ def load_market(
     with placed(loaded, "universe"):
         findings += _check_overlap(bars, {raw.symbol: done.bars for raw, done in read}, request)
     findings += survivorship(calendars)
+    first_ns = -(2**63) if request.start_ns is None else request.start_ns
+    last = {name: int(each.known_ns[-1]) for name, each in bars.items() if len(each)}
+    last = {name: known for name, known in last.items() if known >= first_ns}
+    reset_after = keys_of(strategy.data.candles, CandlesConfig).reset_after
+    findings += candles_ending(last, calendars, reset_after, request)
     series, found, origins = read_all_series(loaded, request)
     findings += found
     for table in series.values():

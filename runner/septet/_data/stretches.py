@@ -29,6 +29,7 @@ from septet._data.bars import (
     no_bars,
 )
 from septet._data.calendars import Anchor
+from septet._data.ended import candles_ending
 from septet._data.files import reading
 from septet._data.findings import Findings
 from septet._data.judge import Rows
@@ -427,7 +428,18 @@ class Stretches:
     def findings(self) -> tuple[Finding, ...]:
         """What was wrong with all that was read, each kind of a symbol once."""
         found = [each for symbol in self._symbols.values() for each in symbol.findings]
-        return tuple(merged([*found, *self._outside, *survivorship(self.calendars), *self._found]))
+        found += [*self._outside, *survivorship(self.calendars), *self._ended(), *self._found]
+        return tuple(merged(found))
+
+    def _ended(self) -> list[Finding]:
+        outside = {each.symbol for each in self._outside}
+        last = {
+            name: each.known_ns
+            for name, each in self._symbols.items()
+            if each.last is not None and name not in outside
+        }
+        reset_after = max(each.keys.reset_after for each in self._symbols.values())
+        return candles_ending(last, self.calendars, reset_after, self._request)
 
     @property
     def fingerprints(self) -> dict[str, str]:

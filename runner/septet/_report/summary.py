@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from septet._data.bad_rows import doubts
+from septet._data.ended import CANDLES_END
 from septet._report import statistics as st
 from septet._report.intervals import mean_interval, trades_at_once
 from septet._report.relative import alpha_beta, annual_growth, calmar, excess_over
@@ -164,6 +165,23 @@ def _last_ns(fills: pl.DataFrame) -> int | None:
     return int(times.max()) if len(times) else None
 
 
+def _old_prices(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> list[str]:
+    """Name open positions in symbols whose candles ended before the run did."""
+    import polars as pl
+
+    ended = {each.symbol: each for each in result.findings if each.kind == CANDLES_END}
+    if not ended:
+        return []
+    trades = frames["trades"]
+    still = trades.filter((pl.col("exit_reason").cast(pl.String) == "open").fill_null(False))
+    held = still.get_column("symbol").cast(pl.String).unique(maintain_order=True)
+    return [
+        f"The open position in {symbol} is valued at its last price, of {ended[symbol].examples[0]}"
+        for symbol in held
+        if symbol in ended
+    ]
+
+
 def _evidence(
     result: RunResult,
     frames: Mapping[str, pl.DataFrame],
@@ -191,7 +209,10 @@ def _evidence(
         final_equity=figures["final_equity"],
         span_ns=(result.facts.first_decision_ns, result.facts.end_ns),
         last_fill_ns=_last_ns(frames["fills"]),
-        bad_rows=[each.message for each in doubts(result.findings)],
+        bad_rows=[
+            *(each.message for each in doubts(result.findings)),
+            *_old_prices(result, frames),
+        ],
         unchecked=[
             str(each["plugin"])
             for each in result.manifest.get("plugin_checks", ())

@@ -19,7 +19,8 @@ from septet._config.tree import Path as KeyPath
 from septet._data.align import series_as_of
 from septet._data.bad_rows import doubts
 from septet._data.bars import MarketData
-from septet._data.series import check_probabilities
+from septet._data.ended import CANDLES_END
+from septet._data.series import SERIES_END, check_probabilities
 from septet._data.stamps import iso
 from septet._shell.session import Session, open_session
 from septet.errors import DataError, InputError, Problem, SeptetError
@@ -226,13 +227,17 @@ def _symbols(session: Session) -> list[Problem]:
 
 def _doubts(session: Session) -> list[Problem]:
     """Warn of what the verdict would say of the data."""
-    return [
-        problem_at(
-            session.loaded.tree, ("data", "candles"), each.message, hint=each.hint,
-            severity="warning",
-        )
-        for each in doubts(session.market.findings)
-    ]  # fmt: skip
+    symbols = list(session.market.symbols)
+    problems = []
+    for each in doubts(session.market.findings):
+        path: KeyPath = ("data", "candles")
+        if each.kind == SERIES_END:
+            path = ("data", each.symbol.partition("@")[0])
+        elif each.kind == CANDLES_END:
+            path = ("universe", "symbols", symbols.index(each.symbol))
+        tree = session.loaded.tree
+        problems.append(problem_at(tree, path, each.message, hint=each.hint, severity="warning"))
+    return problems
 
 
 def check_secrets(loaded: Any) -> list[Problem]:

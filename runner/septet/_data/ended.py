@@ -1,0 +1,82 @@
+"""Symbols whose candles end before those of the others, or before the span asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from septet._data.bars import Finding
+from septet._data.calendars import sessions_per_year
+from septet._data.source import Request
+from septet._data.stamps import iso
+
+__all__ = ["CANDLES_END", "candles_ending", "ended_symbols"]
+
+CANDLES_END: Final = "candles_end"
+_DAY_NS: Final = 86_400 * 1_000_000_000
+_HOLIDAYS_NS: Final = 5 * _DAY_NS
+_OPEN_SHARE: Final = 0.19  # the share of a week in which a stock exchange is open
+_DAYS_SHARE: Final = 0.69  # the share of all days on which it is
+_NAMED: Final = 3
+
+
+def candles_ending(
+    last_ns: Mapping[str, int],
+    calendars: Mapping[str, str],
+    reset_after: int,
+    request: Request,
+) -> list[Finding]:
+    """Say which symbols have no bar in the last part of the span.
+
+    Parameters
+    ----------
+    last_ns
+        When the last bar of each symbol was known; without symbols that have no bar in the span.
+    calendars
+        Calendar of each symbol.
+    reset_after
+        So many bars may be missing at the end.
+    request
+        The span asked for, and the bar.
+    """
+    if not last_ns:
+        return []
+    newest = max(last_ns, key=lambda symbol: last_ns[symbol])
+    asked = min(request.end_ns or 0, request.now_ns)
+    found = []
+    for symbol, last in last_ns.items():
+        allowed = _allowed_ns(calendars[symbol], reset_after, request.bar_ns)
+        if last_ns[newest] - last > allowed:
+            until, other = last_ns[newest], f"those of {newest}"
+        elif asked - last > allowed:
+            until, other = asked, f"universe.end, {iso(asked)}"
+            other = other if asked == request.end_ns else "the present"
+        else:
+            continue
+        text = (
+            f"the candles of {symbol} end at {iso(last)}, {_apart(until - last)} before {other}: "
+            "it is not traded after that, and a position still open is valued at the last price"
+        )
+        missing = (until - last) // request.bar_ns
+        found.append(Finding("universe", symbol, CANDLES_END, "warn", missing, (iso(last),), text))
+    return found
+
+
+def ended_symbols(findings: Iterable[Finding]) -> tuple[list[Finding], list[Finding]]:
+    """Return the findings of ended candles to be told one by one, and the rest of them."""
+    ended = [each for each in findings if each.kind == CANDLES_END]
+    return (ended, []) if len(ended) <= _NAMED + 1 else (ended[:_NAMED], ended[_NAMED:])
+
+
+def _allowed_ns(calendar: str, reset_after: int, bar_ns: int) -> int:
+    allowed = reset_after * bar_ns
+    if sessions_per_year(calendar) > 300.0:
+        return allowed
+    return int(allowed / (_DAYS_SHARE if bar_ns >= _DAY_NS else _OPEN_SHARE)) + _HOLIDAYS_NS
+
+
+def _apart(span_ns: int) -> str:
+    days = span_ns / _DAY_NS
+    if days >= 2.0:
+        return f"{days:,.0f} days"
+    return f"{span_ns / (_DAY_NS / 24):,.3g} hours"
