@@ -61,6 +61,14 @@ def broken(i, of, period):
 """
 
 UNSOUND: dict[str, tuple[str, str]] = {
+    "the cursor as a count of bars": (
+        """
+@feature(Over, lookback=lambda config: 5)
+def broken(i, of):
+    return of[i] if i > 500 else 0.0
+""",
+        "broken tests i > 500: i is a place in the arrays, never a count of bars",
+    ),
     "the future": (
         """
 @feature(Over, lookback=lambda c: c.period)

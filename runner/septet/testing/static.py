@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from septet._host.cursor_uses import cursor_counts
 from septet._host.declare import Declaration, Step
 from septet._host.sources import OURS
 
@@ -56,6 +57,8 @@ def faults_of(step: Step) -> list[Fault]:
     for function in (step.function, step.closed):
         if function is not None:
             found |= dict.fromkeys(_faults(function, step.compiled, set()))
+    if str(getattr(step.function, "__module__", "")).partition(".")[0] not in OURS:
+        found |= dict.fromkeys(Fault(place, message) for place, message in cursor_counts(step))
     return sorted(found, key=lambda fault: fault.place)
 
 
