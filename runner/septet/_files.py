@@ -153,13 +153,19 @@ def insist_no_links(folder: Path) -> None:
     """Refuse a run's folder in which anything, at any depth, is neither a file nor a folder.
 
     A link in a folder from a stranger could bring a private file into a report, and a read of a
-    pipe would never end.
+    pipe would never end. The folder itself is no link either: a report would be written to where
+    it leads. Folders above it may be links.
 
     Raises
     ------
     InputError
         There is one, or a folder cannot be listed.
     """
+    if folder.is_symlink():
+        raise InputError(
+            f"{folder} cannot be read: the folder of a run is no symbolic link",
+            hint="name the folder itself, or remove the link if it is not yours",
+        )
     waiting = [folder]
     while waiting:
         try:

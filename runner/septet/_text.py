@@ -1,15 +1,17 @@
 """Text from files that a stranger may have written, before it is printed, logged or sent.
 
 `visible` escapes what a terminal obeys; `one_line` keeps a value within its line as well, so that
-it cannot be taken for a line of the program.
+it cannot be taken for a line of the program. `shortened` bounds its length. `decode_json` is the
+one place where JSON text becomes values: what it returns can be written as UTF-8.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["breaks_lines", "one_line", "visible"]
+__all__ = ["breaks_lines", "decode_json", "one_line", "shortened", "visible"]
 
 _CONTROLS: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f"
 _TURNING: Final = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
@@ -44,6 +46,39 @@ def visible(text: str, *, styled: bool = False, lines: bool = True) -> str:
 def one_line(value: object) -> str:
     """Write a value so that it stays within its line: nothing in it begins another."""
     return visible(str(value), lines=False)
+
+
+def shortened(text: str, most: int) -> str:
+    """Cut a text that is longer than `most` characters, and say how long it was."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
+
+
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
+"""A surrogate in JSON text, as it is or as an escape; a pair of escapes is a character."""
+
+
+def decode_json(data: str | bytes) -> Any:
+    r"""Read a JSON document, in which no text holds half of a surrogate pair.
+
+    JSON may write one as an escape such as ``\ud800``. No text with it can be printed, stored
+    or sent, wherever it is used later.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, no Unicode text, or holds half of a surrogate pair.
+    """
+    text = data if isinstance(data, str) else data.decode(json.detect_encoding(data))
+    found = json.loads(text)
+    if _SURROGATE.search(text):
+        try:
+            json.dumps(found, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = ord(error.object[error.start])
+            raise ValueError(
+                f"a text in it holds half of a surrogate pair, \\u{half:04x}"
+            ) from None
+    return found
 
 
 def breaks_lines(text: str) -> bool:

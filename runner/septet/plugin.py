@@ -25,6 +25,7 @@ from septet._data.files import (
     scan_parquet_file,
 )
 from septet._data.parquet_bounds import memory_bytes
+from septet._data.reader_errors import reader_words
 from septet._data.source import (
     CandlesSource,
     Facts,
@@ -135,6 +136,7 @@ from septet._kernel.moments import (
 from septet._kernel.recursive import AVERAGE, absorb, recursive_average, replay_due
 from septet._kernel.scans import RANK, distance_sum, window_finite, window_rank
 from septet._kernel.sums import SUM, WEIGHTED, add, due, gather, roll, weighted_sum, window_sum
+from septet._text import decode_json
 from septet.hookspecs import Component, hookimpl
 from septet_schemas.base import Config, Expression, Input, Secret, SecretRef
 from septet_schemas.simulation import Simulation
@@ -239,6 +241,7 @@ __all__ = [
     "candles",
     "composition",
     "cosine",
+    "decode_json",
     "distance_sum",
     "divide",
     "due",
@@ -274,6 +277,7 @@ __all__ = [
     "read_price",
     "read_quantity",
     "read_stamp_ns",
+    "reader_words",
     "recursive_average",
     "regime",
     "rename_columns",

@@ -164,10 +164,53 @@ def test_links_among_the_folders_and_folders_without_rights_stop_nothing(
     damaged = {line["run_id"]: line["damaged"] for line in lines if "damaged" in line}
     assert set(damaged) == {"loop", "gone", "locked", "20200101T000000Z-bbbbbb"}
     assert "Permission denied" in damaged["locked"]
-    assert "leads to no folder" in damaged["loop"]
+    assert "symbolic link" in damaged["loop"]
     assert lines[-1]["run_id"] == stored.run_id
     assert septet("runs", "show", "latest", "--runs", root).code == 0
     assert len(list_runs(root)) == 5
+
+
+def test_a_link_to_a_run_is_not_followed(stored: Run, tmp_path: Path, septet: Command) -> None:
+    root, real = tmp_path / "runs", tmp_path / "real"
+    shutil.copytree(stored.folder, root / "s" / stored.folder.name)
+    away = real / "s" / "20990101T000000Z-abcdef"
+    shutil.copytree(stored.folder, away)
+    (away / "report.html").unlink()
+    (root / "s" / "planted").symlink_to(away)
+    (root / "t").symlink_to(away.parent)
+    before = sorted(path.name for path in away.iterdir())
+    lines = json.loads(septet("runs", "list", "--json", "--runs", root).out)
+    damaged = {line["run_id"]: line["damaged"] for line in lines if "damaged" in line}
+    assert set(damaged) == {"planted", "t"}
+    assert len(lines) == 3
+    for reference in ("planted", "t", root / "s" / "planted", f"{root}/s/planted/"):
+        for words in (["report"], ["runs", "show"], ["replay"], ["why"]):
+            more = ["x"] if words == ["why"] else []
+            outcome = septet(*words, reference, *more, "--runs", root)
+            assert outcome.code == 2, (words, reference)
+            assert "symbolic link" in outcome.err, (words, reference)
+    assert sorted(path.name for path in away.iterdir()) == before
+    assert septet("runs", "show", "latest", "--runs", root).code == 0
+    (tmp_path / "above").symlink_to(root)
+    above = tmp_path / "above" / "s" / stored.folder.name
+    assert septet("runs", "show", above).code == 0
+
+
+def test_half_of_a_surrogate_pair_in_a_run_is_a_message(
+    stored: Run, tmp_path: Path, septet: Command
+) -> None:
+    root = tmp_path / "runs"
+    for name in ("manifest.json", "summary.json"):
+        folder = root / "s" / stored.folder.name
+        shutil.copytree(stored.folder, folder)
+        document = json.loads((folder / name).read_text(encoding="utf-8"))
+        document["x\ud800"] = ["\udc00"]
+        (folder / name).write_text(json.dumps(document), encoding="utf-8")
+        outcome = septet("report", folder)
+        assert outcome.code == 2
+        assert "half of a surrogate pair" in outcome.err
+        assert septet("runs", "list", "--runs", root).code == 0
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("reference", ["x" * 5_000, "a/" + "x" * 5_000, "\x1b[2J", "..", "a\nb"])

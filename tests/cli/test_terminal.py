@@ -30,7 +30,7 @@ from septet._cli.terminal import (
 from septet._live.logs import RunLog
 from septet._report.save import save_run
 from septet._store.run import Run
-from septet._text import one_line, visible
+from septet._text import decode_json, one_line, visible
 from septet.cli import main
 from septet.errors import InputError, Problem
 from tests.report.synthetic import make_result
@@ -268,3 +268,35 @@ def test_the_folder_of_a_drill_lies_where_it_should(
     monkeypatch.chdir(tmp_path)
     for name in ("../../up", "/etc/x", "a\nb", "..", "plain"):
         assert drill_folder(None, name).parent == tmp_path / "drills"
+
+
+def test_json_with_half_of_a_surrogate_pair_is_refused() -> None:
+    for text in ('"\\ud800"', '{"\\uDFFF": 1}', '["\\udc00\\ud800"]', '"\ud800"'):
+        with pytest.raises(ValueError, match="half of a surrogate pair"):
+            decode_json(text)
+    for data in (b'"\xed\xa0\x80"', b"\xff\xfe\x22\x00\x00\xd8\x22\x00"):
+        with pytest.raises(UnicodeDecodeError):
+            decode_json(data)
+    assert decode_json('"\\ud83d\\ude00"') == "\U0001f600"
+    assert decode_json('"\\\\ud800"') == "\\ud800"
+    assert decode_json('"\u00e9"'.encode("utf-16")) == "\u00e9"
+
+
+def test_septet_reads_json_in_one_place() -> None:
+    root = Path(__file__).parents[2]
+    files = [*(root / "runner").rglob("*.py"), *(root / "plugins").rglob("*.py")]
+    reads = re.compile(r"\bjson\.loads?\((?!json\.dumps)")
+    known = {"_text.py", "registry.py", "audits.py", "processes.py"}  # the others read our own
+    found = {path.name for path in files if reads.search(path.read_text(encoding="utf-8"))}
+    assert found - known == set()
+
+
+@pytest.mark.parametrize("text", ["https://x/" + "a" * 300_000, "key:" + " " * 300_000 + ","])
+def test_a_long_value_is_cut_and_takes_no_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    (tmp_path / "x.yaml").write_text(f"url: {text}\n", encoding="utf-8")
+    file = str(tmp_path / "x.yaml")
+    render_problems([Problem(f"no such: {text}", file=file, line=1, column=6, found=text)])
+    render_error(InputError(f"no such: {text}", hint=text))
+    assert len(capsys.readouterr().err) < 10_000

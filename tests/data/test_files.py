@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from septet._data.files import file_forms, find_files, one_file
+from septet._data.files import file_forms, find_files, one_file, reading, unreadable
 from septet._data.load import read_candles, read_series
 from septet.errors import DataError
 from tests.data.helpers import HOUR_NS, NAMES, block, clean, ns, request
@@ -381,3 +381,38 @@ def test_commas_for_thousands_are_named(tmp_path: Path, quote: str, delimiter: s
     assert "numbers such as 1,234.50" in said
     assert "comma for thousands" in said
     assert "without thousands separators" in said
+
+
+LEAKS = {
+    "a second line": b"1,2\n3,4\nSECRET,5\n" + b"1,2\n" * 20,
+    "a quote without an end": b'a,b\n1,"SECRET\n' + b"SECRET " * 5_000,
+    "more cells": b"a,b\n1,2\nSECRET,4,5,6\n",
+    "times": b"timestamp,close\nSECRET,1\nSECRET,2\n",
+    "a long header": b",".join(b"column%d" % each for each in range(5_000)) + b"\n" + b"1," * 4_999,
+}
+
+
+@pytest.mark.parametrize("name", LEAKS)
+@pytest.mark.parametrize("more", [{}, {"time_format": "%Y"}, {"header": "no"}])
+def test_no_message_quotes_what_stands_below_the_first_line(
+    tmp_path: Path, name: str, more: dict[str, Any]
+) -> None:
+    (tmp_path / "x.csv").write_bytes(LEAKS[name])
+    keys = {"stamp": "open", "time_zone": "UTC"}
+    made = block("candles", "csv", keys, path="x.csv", **more)
+    with pytest.raises(DataError) as caught:
+        read_candles(made, request("1h", "BTC/USDT", base=tmp_path))
+    assert "SECRET" not in str(caught.value)
+    assert len(str(caught.value)) < 1_000
+
+
+def test_what_the_reader_of_tables_says_is_not_passed_on() -> None:
+    said = "conversion from `str` to `i64` failed in column 'a' for 1 values: [\"SECRET\"]"
+    for error in (
+        pl.exceptions.InvalidOperationError(said), pl.exceptions.ComputeError("SECRET"),
+        ValueError("could not convert string to float: 'SECRET'"), OverflowError("SECRET"),
+    ):  # fmt: skip
+        with pytest.raises(DataError) as caught, reading("x"):
+            raise error
+        assert "SECRET" not in str(caught.value)
+        assert "SECRET" not in str(unreadable("x.parquet", error))

@@ -152,6 +152,22 @@ def test_what_can_go_wrong_on_the_web(tmp_path: Path) -> None:
             made(bad, "")
 
 
+def test_half_of_a_surrogate_pair_is_no_json(tmp_path: Path) -> None:
+    store, site = BarStore(tmp_path), Site((DAY, 40))
+    with serve(site.respond) as url:
+        for value, time in (("\ud800", "1"), ("1", "\udfff")):
+            site.body = {"data": [{"value": value, "timestamp": time}]}
+            with pytest.raises(DataError, match="half of a surrogate pair"):
+                fetch(made(url), store, DAY)
+    assert list(store.entries()) == []
+
+
+def test_an_address_has_a_length() -> None:
+    made("https://example.org/", "a" * 1_980)
+    with pytest.raises(ValidationError, match="at most 2000 characters"):
+        made("https://example.org/", "a" * 2_000)
+
+
 def test_paths() -> None:
     document = {"a": [{"b": [1, 2]}, {"b": [3, 4]}], "c": {"d": 5}}
     assert pick(document, "a.*.b.*") == [1, 2, 3, 4]

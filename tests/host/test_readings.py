@@ -7,10 +7,17 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from septet import messages as m
-from septet._host.readings import Notices, Unreadable, is_programming_error, read_number
+from septet._host.readings import (
+    Notices,
+    Unreadable,
+    fault_of,
+    is_programming_error,
+    read_number,
+)
 
 
 def _needs(one: int) -> int:
@@ -69,3 +76,9 @@ def test_what_a_value_causes_is_none(call: Callable[[], Any]) -> None:
     error = _raised(call)
     assert not is_programming_error(error)
     assert not is_programming_error(Unreadable("price", 1, "a price"))
+
+
+def test_half_of_a_surrogate_pair_is_no_event() -> None:
+    event = m.VenueChanged(at_ns=1, venue="x", state="up", reason="no \ud800")
+    assert "half a character" in fault_of(event, 1)
+    assert fault_of(msgspec.structs.replace(event, reason="n\u00f6 \U0001f600"), 1) == ""

@@ -24,7 +24,7 @@ def series_columns(
     DataError
         If a named column is not there, or if it cannot be told which one is meant.
     """
-    listed = ", ".join(frame.columns)
+    listed = ", ".join(frame.columns)[:200]
     for name in (time, value, known):
         if name is not None and name not in frame.columns:
             raise DataError(f"{origin}: no column {name!r}; found {listed}")

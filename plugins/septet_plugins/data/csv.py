@@ -13,6 +13,7 @@ from septet.plugin import (
     candles,
     one_file,
     read_bars,
+    reader_words,
     rename_columns,
     series,
 )
@@ -51,7 +52,7 @@ def _join_times(frame: pl.DataFrame, names: tuple[str, ...], origin: str) -> pl.
     absent = [name for name in names if name not in frame.columns]
     if absent:
         raise DataError(
-            f"{origin}: no column {', '.join(absent)}; found {', '.join(frame.columns)}",
+            f"{origin}: no column {', '.join(absent)}; found {', '.join(frame.columns)[:200]}",
             hint="time_columns: [date, time]",
         )
     joined = pl.concat_str([pl.col(name).cast(pl.String) for name in names], separator=" ")
@@ -70,11 +71,10 @@ def _read_times(frame: pl.DataFrame, column: str, form: str | None, origin: str)
     try:
         times = text.str.to_datetime(form, strict=False, time_unit="us")
     except pl.exceptions.PolarsError as error:
-        line = (str(error).strip().splitlines() or ["unreadable"])[0]
-        raise DataError(f"{origin}: time_format {form!r}: {line}") from error
+        raise DataError(f"{origin}: time_format {form!r}: {reader_words(error)}") from error
     if len(text) and times.null_count() == len(text):
         raise DataError(
-            f"{origin}: no time fits time_format {form!r}; the first is {text[0]!r}",
+            f"{origin}: no time fits time_format {form!r}, of {len(text)} times",
             hint="such as %d/%m/%Y %H:%M",
         )
     return frame.with_columns(times.alias(column))

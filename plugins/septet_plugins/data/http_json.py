@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
 import re
 import urllib.parse
 import urllib.request
@@ -24,6 +23,7 @@ from septet.plugin import (
     Secret,
     SecretRef,
     WallDuration,
+    decode_json,
     series,
 )
 from septet_plugins.data.bounded import read_bounded
@@ -37,6 +37,7 @@ __all__ = ["HttpJson", "HttpJsonConfig", "pick"]
 _CHUNK: Final = 65_536
 _BAR: Final = "series"
 _SECRET: Final = re.compile(r"(?i)auth|token|key|secret|cookie|passw|session|credential|signature")
+_LONGEST_URL: Final = 2_000
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 
@@ -64,6 +65,8 @@ class HttpJsonConfig(Config):
     @field_validator("url")
     @classmethod
     def _web(cls, value: str) -> str:
+        if len(value) > _LONGEST_URL:
+            raise ValueError(f"expected at most {_LONGEST_URL} characters, found {len(value)}")
         if urllib.parse.urlsplit(value).scheme not in ("http", "https"):
             raise ValueError("expected an address that begins with https:// or http://")
         return value
@@ -239,7 +242,7 @@ class HttpJson:
                 f"{plain} sent more than {config.max_bytes} bytes", hint="raise max_bytes:"
             )
         try:
-            return json.loads(data)
+            return decode_json(data)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{plain} did not send JSON: {error}") from error
 

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Final, Literal
 from pydantic import Field
 
 from septet.errors import DataError
-from septet.plugin import Config, memory_bytes, open_regular
+from septet.plugin import Config, memory_bytes, open_regular, reader_words
 
 if TYPE_CHECKING:
     import polars as pl
@@ -186,7 +186,7 @@ def _decode(data: bytes, path: Path, encoding: str) -> str:
         raise DataError(f"unknown encoding {encoding!r}", hint="such as utf-8, latin-1") from error
     except ValueError as error:
         if not isinstance(error, UnicodeDecodeError):  # encodings that are none of files
-            raise DataError(f"{path} cannot be read as {encoding!r}: {error}") from error
+            raise DataError(f"{path} cannot be read as {encoding!r}: {str(error)[:60]}") from error
         raise DataError(
             f"{path} is not {encoding}: byte {error.start} is {data[error.start]:#04x}",
             hint="write encoding: latin-1 or what it is",
@@ -233,7 +233,7 @@ def _uneven(text: str, path: Path, form: TextFormat, delimiter: str) -> DataErro
         whole = next((f"{a},{b}" for a, b in pairs if _PARTS.match(f"{a} {b}")), "")
         if delimiter == "," and whole and all(_NUMBER.match(cell) for cell in cells[1:] if cell):
             return DataError(
-                f"{said}: the comma ends a field, also within a number such as {whole}",
+                f"{said}: the comma ends a field, also within a number such as {whole[:60]}",
                 hint="write numbers with a point (12.5), or separate the columns with ; and write "
                 "decimal: ','",
             )
@@ -243,7 +243,7 @@ def _uneven(text: str, path: Path, form: TextFormat, delimiter: str) -> DataErro
 
 def _with_thousands(path: Path, written: str) -> DataError:
     return DataError(
-        f"{path}: numbers such as {written} are written with a comma for thousands",
+        f"{path}: numbers such as {written[:60]} are written with a comma for thousands",
         hint="write the file again without thousands separators (1234.56)",
     )
 
@@ -289,9 +289,8 @@ def _parse(
         uneven = _uneven(text, path, form, delimiter)
         if uneven is not None:
             raise uneven from error
-        line = (str(error).strip().splitlines() or ["unreadable"])[0]
         raise DataError(
-            f"{path} cannot be read as a table: {line}",
+            f"{path} cannot be read as a table: {reader_words(error)}",
             hint="are delimiter, header and skip_lines right?",
         ) from error
 

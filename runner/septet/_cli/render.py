@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from septet._cli.terminal import say, say_text
-from septet._text import one_line, visible
+from septet._text import one_line, shortened, visible
 from septet.errors import ConfigError, Problem, SeptetError
 
 __all__ = [
@@ -28,8 +28,12 @@ _SECRET: Final = re.compile(
     r"(?i)\b([a-z_]*(?:secret|password|passphrase|token|api_key|private_key)|key)(['\"]?\s*[:=]\s*)"
     r"(?!\s*['\"]?(?:env|file):)('[^']*'?|\"[^\"]*\"?|[^,}\s]+)"
 )
-_LOGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*://)\S+@", re.IGNORECASE)
+_LOGIN: Final = re.compile(r"([a-z][a-z0-9+.-]{0,31}://)\S+@", re.IGNORECASE)
 _WIDTH: Final = 96
+_LONGEST_LINE: Final = 4_000
+"""Of a longer line no excerpt is shown: looking for secrets in it takes time, and it is no help."""
+_LONGEST: Final = 2_000
+"""How much of a message is shown: it may quote a value of any length."""
 
 
 def to_json(document: Any) -> str:
@@ -45,10 +49,10 @@ def problem_document(problem: Problem) -> dict[str, Any]:
         "line": problem.line,
         "column": problem.column,
         "key": problem.key,
-        "message": problem.message,
-        "expected": problem.expected,
-        "found": problem.found,
-        "hint": problem.hint,
+        "message": shortened(problem.message, _LONGEST),
+        "expected": shortened(problem.expected, _LONGEST),
+        "found": shortened(problem.found, _LONGEST),
+        "hint": shortened(problem.hint, _LONGEST),
     }
 
 
@@ -61,8 +65,8 @@ def error_document(error: SeptetError) -> dict[str, Any]:
         "ok": False,
         "exit_code": error.exit_code,
         "error": type(error).__name__,
-        "message": error.message,
-        "hint": error.hint,
+        "message": shortened(error.message, _LONGEST * max(1, len(problems))),
+        "hint": shortened(error.hint, _LONGEST),
         "problems": [problem_document(each) for each in problems],
     }
 
@@ -79,9 +83,9 @@ def count_text(problems: Sequence[Problem]) -> str:
 
 def render_error(error: SeptetError) -> None:
     """Print an error that has no place in a file."""
-    say(f"{click.style('error', fg='red', bold=True)}: {one_line(error.message)}", err=True)
+    say(f"{click.style('error', fg='red', bold=True)}: {_shown(error.message)}", err=True)
     if error.hint:
-        say(f"  {click.style('hint', fg='cyan')}  {one_line(error.hint)}", err=True)
+        say(f"  {click.style('hint', fg='cyan')}  {_shown(error.hint)}", err=True)
 
 
 def render_problems(problems: Sequence[Problem], *, total: bool = True) -> None:
@@ -94,6 +98,10 @@ def render_problems(problems: Sequence[Problem], *, total: bool = True) -> None:
         say(err=True)
     if total and problems:
         say(click.style(count_text(problems), bold=True), err=True)
+
+
+def _shown(text: str) -> str:
+    return one_line(shortened(text, _LONGEST))
 
 
 def _read_lines(file: str) -> list[str]:
@@ -109,12 +117,12 @@ def _one(problem: Problem, lines: Sequence[str]) -> str:
     place = click.style(one_line(problem.place), bold=True)
     key = f"{one_line(problem.key)}: " if problem.key else ""
     start = f"{place}: " if problem.place else ""
-    parts = [f"{start}{head}: {key}{one_line(problem.message)}"]
+    parts = [f"{start}{head}: {key}{_shown(problem.message)}"]
     parts += _excerpt(problem, lines)
     for name in ("expected", "found", "hint"):
         text = getattr(problem, name)
         if text:
-            parts.append(f"  {click.style(f'{name:<8}', fg='cyan')}  {one_line(text)}")
+            parts.append(f"  {click.style(f'{name:<8}', fg='cyan')}  {_shown(text)}")
     return "\n".join(parts)
 
 
@@ -127,6 +135,8 @@ def _hide(line: str) -> str:
 def _excerpt(problem: Problem, lines: Sequence[str]) -> list[str]:
     """Return the line of the file and a mark under the column, cut to fit."""
     if not 0 < problem.line <= len(lines):
+        return []
+    if len(lines[problem.line - 1]) > _LONGEST_LINE:
         return []
     line = _hide(lines[problem.line - 1].replace("\t", " ").rstrip())
     column = min(problem.column - 1, len(line))

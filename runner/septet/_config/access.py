@@ -32,6 +32,7 @@ __all__ = ["Access", "Address", "addresses_in", "is_loopback"]
 _WEB: Final = frozenset({"https", "wss"})
 _ADDRESS_WORDS: Final = ("url", "host", "proxy", "proxies", "endpoint", "server")
 """Words in the key of an option whose text is an address, written with a scheme or without."""
+_LONGEST: Final = 2_000
 Ask = Callable[[str], bool]
 
 
@@ -79,6 +80,11 @@ def _walk(value: Any, *, named: bool) -> Iterator[Address]:
 
 
 def _address(text: str) -> Address:
+    if len(text) > _LONGEST:
+        raise InputError(
+            f"an address of {len(text)} characters, expected at most {_LONGEST}: {text[:60]}...",
+            hint="write https://host/path",
+        )
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")
         host = (parts.hostname or "").rstrip(".")

@@ -22,6 +22,7 @@ from septet._config.tree import Path as KeyPath
 from septet._host.declare import Step
 from septet._host.register import Host
 from septet._host.sources import code_digest, package_digest, packages_of, source_digest
+from septet._text import decode_json
 from septet_schemas.blocks import UseBlock
 from septet_schemas.strategy import Strategy
 
@@ -213,7 +214,7 @@ def _read(path: Path, plugin: str, kind: str, source: str) -> PluginVerdict | No
     if not is_ours(path):
         return None
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = decode_json(path.read_text(encoding="utf-8"))
         checks = tuple((str(a), str(b), str(c)) for a, b, c in kept["checks"])
         state = str(kept["state"])
         whole = (kept["plugin"], kept["kind"], kept["source"]) == (plugin, kind, source)
@@ -245,7 +246,7 @@ def known_state(plugin: str) -> str:
     folder = _folder(plugin)
     for path in sorted(folder.glob("*.json")) if is_ours(folder) else ():
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
+            kept = decode_json(path.read_text(encoding="utf-8"))
             packages = dict(kept["packages"])
             state = str(kept["state"])
         except (OSError, ValueError, KeyError, TypeError):

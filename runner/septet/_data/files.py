@@ -15,9 +15,11 @@ from septet._data.parquet_bounds import (
     columns_within_memory,
     insist_short_texts,
 )
+from septet._data.reader_errors import reader_words
 from septet._data.source import Facts, LazyBars, RawBars, Request
 from septet._data.symbol_columns import column_of_symbols, refuse_symbol_column
 from septet._files import open_regular
+from septet._text import shortened
 from septet.errors import DataError
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def reading(what: str) -> Iterator[None]:
         pl.exceptions.PolarsError, pl.exceptions.PanicException, OverflowError, ValueError,
     ) as error:  # fmt: skip
         raise DataError(
-            f"{what} cannot be read: {_first_line(error)[:300]}",
+            f"{what} cannot be read: {reader_words(error)}",
             hint="are the columns times and numbers? columns: {our name: name in the file}",
         ) from error
 
@@ -271,7 +273,7 @@ def scan_parquet_file(path: Path) -> pl.LazyFrame:
 def unreadable(path: Path | str, error: BaseException) -> DataError:
     """Return what to say of a file that looks like Parquet and is broken inside."""
     return DataError(
-        f"{path} cannot be read as Parquet: {_first_line(error)}", hint="write the file again"
+        f"{path} cannot be read as Parquet: {reader_words(error)}", hint="write the file again"
     )
 
 
@@ -302,10 +304,6 @@ def _check_parquet(path: Path) -> None:
         )
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def rename_columns(frame: T, columns: Mapping[str, str], origin: str) -> tuple[T, tuple[str, ...]]:
     """Give columns our names: as `columns` says (ours: theirs), else by well-known other names.
 
@@ -327,7 +325,7 @@ def _renames(
     absent = [theirs for theirs in columns.values() if theirs not in there]
     if absent:
         raise DataError(
-            f"{origin}: no column {', '.join(absent)}; found {', '.join(there)}",
+            f"{origin}: no column {', '.join(absent)}; found {shortened(', '.join(there), 200)}",
             hint="columns: {our name: name in the file}",
             key="columns",
         )
@@ -403,7 +401,11 @@ def _parts(
             named = named or column_of_symbols(frame, request.symbols, file_forms)
     missing = [symbol for symbol in request.symbols if symbol not in parts]
     if missing:
-        held = ", ".join(sorted(present)[:12]) or ", ".join(sorted(parts)) or "no symbol"
+        held = (
+            ", ".join(each[:30] for each in sorted(present)[:12])
+            or ", ".join(sorted(parts))
+            or "no symbol"
+        )
         raise DataError(
             f"no data for {', '.join(missing)} in {path}: it holds {held}",
             hint=f"column {named!r} holds these symbols: write columns: {{symbol: {named}}}"
@@ -438,7 +440,7 @@ def _by_column(frame: T, symbols: Sequence[str], present: set[str]) -> dict[str,
         symbol = name if name in symbols else forms.get(name.upper())
         if symbol in found:
             raise DataError(
-                f"column symbol writes {symbol} in several ways, one of them {name!r}",
+                f"column symbol writes {symbol} in several ways, one of them {name[:30]!r}",
                 hint="write each symbol in one way: rows of two spellings are two series",
             )
         if symbol is not None:
@@ -455,7 +457,7 @@ def _joined(symbol: str, parts: list[Part[T]], facts: Facts) -> tuple[T, Facts]:
         frame.collect_schema()
     except READ_ERRORS() as error:
         raise DataError(
-            f"{symbol}: its {len(parts)} files do not fit together: {_first_line(error)}",
+            f"{symbol}: its {len(parts)} files do not fit together: {reader_words(error)}",
             hint="give them the same columns and types",
         ) from error
     return frame, _facts_of([file for file, *_ in parts], [part[2] for part in parts], facts)

@@ -229,7 +229,7 @@ def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int) -> tuple[_State, Stam
     if missing:
         raise DataError(
             f"{raw.symbol} from {origin}: no column {', '.join(missing)}; "
-            f"found {', '.join(frame.columns) or 'no columns'}",
+            f"found {', '.join(frame.columns)[:200] or 'no columns'}",
             hint="name them: columns: {timestamp: ..., open: ..., close: ...}",
         )
     if frame.height == 0:

@@ -151,7 +151,7 @@ def _check_columns(name: str, raw: RawSeries, keys: SeriesConfig) -> None:
     if missing:
         raise DataError(
             f"{name} from {origin}: no column {', '.join(missing)}; "
-            f"found {', '.join(frame.columns) or 'no columns'}"
+            f"found {', '.join(frame.columns)[:200] or 'no columns'}"
         )
     if "known" not in frame.columns and keys.known_after is None:
         raise DataError(

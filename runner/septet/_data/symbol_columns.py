@@ -73,5 +73,5 @@ def names_symbol(name: str) -> bool:
 
 def shown_values(values: pl.Series) -> str:
     """Give the number of some values, and the first three of them."""
-    shown = ", ".join(str(value) for value in values.head(3).to_list())
+    shown = ", ".join(str(value)[:30] for value in values.head(3).to_list())
     return f"{len(values)} values ({shown}{', ...' if len(values) > 3 else ''})"

@@ -40,6 +40,8 @@ SKEW_NS: Final = 86_400_000_000_000
 EVERY_NS: Final = 60_000_000_000
 """How often a kind of unreadable value is reported."""
 _ROUNDED: Final = 1.0 + 1e-6
+_HALF: Final = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair, which JSON may hold and no journal can."""
 _LONGEST_ID: Final = 128
 _SHOWN: Final = 60
 _NO_ID: Final = frozenset({"none", "null", "nan", "undefined", "inf", "-inf", "infinity"})
@@ -197,6 +199,8 @@ def _number_fault(value: Any, name: str) -> str:
         return "" if abs(value) <= LARGEST else f"{name}: {value} is no number"
     if isinstance(value, int):
         return "" if abs(value) < 1 << 63 else f"{name}: a number of {value.bit_length()} bits"
+    if isinstance(value, str):
+        return "" if value.isascii() or not _HALF.search(value) else f"{name}: half a character"
     if isinstance(value, msgspec.Struct):
         inner = ((each, getattr(value, each)) for each in _fields(type(value)))
     elif isinstance(value, dict):

@@ -21,6 +21,7 @@ from septet._files import open_regular, replace_file
 from septet._learn.fitting import Fitted, Served, Window
 from septet._learn.flat import FlatModel
 from septet._learn.portable import OnnxModel
+from septet._text import decode_json
 from septet.errors import ModelError
 
 __all__ = [
@@ -142,7 +143,7 @@ def _read_card(path: Path) -> dict[str, Any]:
             data = file.read(_LARGEST_CARD + 1)
         if len(data) > _LARGEST_CARD:
             raise ValueError(f"it is longer than {_LARGEST_CARD} bytes")
-        card = json.loads(data)
+        card = decode_json(data)
     except OSError as error:
         raise ModelError(
             f"no stored model at {path.parent}: {error.strerror}",

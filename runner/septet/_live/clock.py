@@ -8,7 +8,6 @@ labelled an hour lasts a second.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 import urllib.error
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from septet._host.venues import Clock
+from septet._text import decode_json
 from septet.errors import InputError, RunError
 
 __all__ = [
@@ -285,7 +285,7 @@ def read_origin(url: str) -> MarketOrigin:
     address = f"{parts.scheme}://{parts.netloc}/septet/clock"
     try:
         with without_redirects().open(address, timeout=_TIMEOUT_S) as answer:
-            found: Any = json.loads(answer.read(_LARGEST))
+            found: Any = decode_json(answer.read(_LARGEST))
         return MarketOrigin(
             int(found["wall_ns"]), int(found["market_ns"]), float(found["speed"]),
             int(found.get("bar_ns", 0)),

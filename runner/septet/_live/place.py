@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from septet._files import insist_no_links, open_regular
 from septet._journal.lease import RUN_LOCK
 from septet._journal.reader import Reader
 from septet._store.run import folder_name
+from septet._text import decode_json
 from septet.errors import InputError, SeptetError
 
 __all__ = ["JOURNAL", "Place", "find_place", "tag_of"]
@@ -164,7 +164,7 @@ def _written(folder: Path) -> tuple[str, str]:
     """Return which run a folder is of, by what stands beside a journal that cannot be read."""
     try:
         with open_regular(folder / "manifest.json") as file:
-            said = json.loads(file.read(_LONGEST))
+            said = decode_json(file.read(_LONGEST))
         return str(said["run_id"]), str(said["mode"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return "", ""

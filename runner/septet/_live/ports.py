@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import socket
 import time
 from contextlib import closing
@@ -11,6 +10,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 
 from septet._config.check import problem_at
+from septet._text import decode_json
 from septet.errors import Problem
 
 __all__ = ["address_of", "check_port", "why_unheard"]
@@ -74,7 +74,7 @@ def _who(address: tuple[str, int]) -> list[str]:
                 part = answer.read1(_LARGEST)
                 body += part
                 if not part:
-                    said = json.loads(body)
+                    said = decode_json(body)
                     break
     except (OSError, ValueError, HTTPException, RecursionError):
         return []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import pickle  # nosec B403
 import shutil
@@ -21,6 +20,7 @@ from septet._learn.fitting import Served
 from septet._learn.schedule import TrainingRule
 from septet._live.feed_shelf import Shelf
 from septet._live.train_worker import HEAD, RESULT, Work
+from septet._text import decode_json
 from septet.errors import ModelError
 
 __all__ = ["TrainingDesk", "TrainingTimes", "load_served", "ready_event"]
@@ -241,7 +241,7 @@ def _empty(folder: Path) -> None:
 def _outcome(work: Path, models: Path, number: int, died: str) -> dict[str, Any]:
     """Read what a child left, and put its model where the run's models are."""
     try:
-        found: dict[str, Any] = json.loads((work / RESULT).read_bytes())
+        found: dict[str, Any] = decode_json((work / RESULT).read_bytes())
     except (OSError, ValueError):
         log = (work / "log.txt").read_bytes()[-_TAIL:].decode(errors="replace").strip()
         last = log.splitlines()[-1] if log else "it said nothing"

@@ -23,6 +23,7 @@ from typing import Any, Final
 import numpy as np
 
 from septet._files import replace_file
+from septet._text import decode_json
 
 __all__ = ["ENTRIES", "Entries", "keep", "load"]
 
@@ -186,7 +187,7 @@ def load(folder: Path) -> Entries | None:
     if magic + b"\n" != _MAGIC:
         raise ValueError(f"{path} does not begin as it should")
     try:
-        head = json.loads(head_text)
+        head = decode_json(head_text)
     except ValueError:
         raise ValueError(f"{path} does not say what it holds") from None
     if hashlib.sha256(body).hexdigest() != head["sha256"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from rich.text import Text
 from septet._report.words import UNDEFINED
 from septet._store.run import JOURNAL, iso, plain_json
 from septet._store.tables import feature_names
+from septet._text import decode_json
 from septet.errors import InputError
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _bar(run: Run, symbol: str, time_ns: int) -> dict[str, Any] | None:
 
 def _sizing(order: Mapping[str, Any] | None) -> dict[str, Any]:
     try:
-        read = json.loads((order or {}).get("sizing_inputs") or "{}")
+        read = decode_json((order or {}).get("sizing_inputs") or "{}")
     except ValueError:
         return {"unreadable": str((order or {}).get("sizing_inputs"))}
     return read if isinstance(read, dict) else {"value": read}

@@ -97,16 +97,16 @@ def _looked(root: Path) -> tuple[list[Path], list[UnreadableRun]]:
 
 
 def _folders_in(folder: Path, unread: list[UnreadableRun]) -> list[Path]:
-    """Return the folders in a folder; a link that leads nowhere is one that cannot be read."""
+    """Return the folders in a folder; a link is one that cannot be read, wherever it leads."""
     found = []
     for name in sorted(_names(folder, unread)):
         path = folder / name
         if name.startswith("."):
             continue
-        if os.path.isdir(path):
+        if os.path.islink(path):
+            unread.append(_unread(path, "it is a symbolic link, and none is followed there"))
+        elif os.path.isdir(path):
             found.append(path)
-        elif os.path.islink(path):
-            unread.append(_unread(path, "it is a symbolic link that leads to no folder"))
     return found
 
 
@@ -159,7 +159,11 @@ def find_run(reference: str, root: Path | str) -> Run:
     here = any(os.path.isfile(os.path.join(reference, name)) for name in ("summary.json", JOURNAL))
     if os.sep in reference or reference in (".", "..") or here:
         return open_run(reference)
-    folders, where = run_folders(Path(root)), os.path.abspath(root)
+    found, unread = _looked(Path(root))
+    folders, where = sorted(found, key=run_order), os.path.abspath(root)
+    for each in unread:
+        if each.folder.name == reference:
+            each.summary  # noqa: B018 - it raises what is wrong
     if not folders:
         raise InputError(
             f"there are no runs in {where}",

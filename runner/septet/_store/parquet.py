@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
 from septet._files import open_lock, replace_file, replacing
+from septet._text import decode_json
 from septet.errors import DataError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class BarStore:
         """
         path = self.path(source, name, bar) / "meta.json"
         try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            found: dict[str, Any] = decode_json(path.read_text(encoding="utf-8"))
             version = found["version"]
         except FileNotFoundError:
             return {}

@@ -39,6 +39,7 @@ from septet._store.result import (
     RunResult,
 )
 from septet._store.tables import empty, thin_bars
+from septet._text import decode_json
 from septet.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -304,7 +305,7 @@ class Run:
             with open_regular(path) as file:
                 if os.fstat(file.fileno()).st_size > _LONGEST:
                     raise _damaged(self.folder, f"{name} is larger than {_LONGEST >> 20} MiB")
-                value = json.loads(file.read())
+                value = decode_json(file.read())
         except FileNotFoundError as problem:
             raise _damaged(self.folder, f"{name} is missing") from problem
         except (OSError, ValueError, RecursionError) as problem:

@@ -6,13 +6,13 @@ the one that runs, or ran last: a backup beside a live run must not be taken for
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
 from typing import Final
 
 from septet._files import open_regular
+from septet._text import decode_json
 
 __all__ = ["run_id_in", "run_order"]
 
@@ -30,7 +30,7 @@ def run_id_in(folder: Path) -> str:
         with open_regular(manifest) as file:
             if os.fstat(file.fileno()).st_size > _LONGEST:
                 return folder.name
-            return str(json.loads(file.read())["run_id"])
+            return str(decode_json(file.read())["run_id"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return folder.name
 

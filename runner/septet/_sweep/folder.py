@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import json
 import os
 import shutil
 import time
@@ -21,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._config.explain import flatten
 from septet._config.tree import dotted
-from septet._files import make_folder, open_lock, replace_file
+from septet._files import insist_no_links, make_folder, open_lock, replace_file
 from septet._store.run import dump_json, folder_name, iso
+from septet._text import decode_json
 from septet.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -207,8 +207,9 @@ def open_unfinished(root: Path, strategy: str) -> SweepFolder:
     """
     parent = Path(root) / folder_name(strategy)
     for path in sorted(parent.glob("*/manifest.json"), reverse=True):
+        insist_no_links(path.parent)
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
+            manifest = decode_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue  # not a sweep that can be resumed
         if manifest.get("status") == "running" and manifest.get("format") == FORMAT:
@@ -234,7 +235,7 @@ def _leaves(name: str, value: Any) -> dict[str, Any]:
     """Plain data by the names a reader knows it by."""
     if not isinstance(value, Mapping):
         return {name: value}
-    plain = json.loads(dump_json(value))
+    plain = decode_json(dump_json(value))
     if name == "space":
         axes = {f"over.{axis['key']}": axis for axis in plain.pop("over", [])}
         plain = {**axes, **plain}

@@ -1,0 +1,49 @@
+"""What is said of a table that its reader refuses: none of the words of the reader itself.
+
+polars quotes the cell that it could not read, whole and from any line. A strategy file from a
+stranger may name any file of the user's, and what is printed is passed on.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["reader_words"]
+
+_MEANINGS: Final = (
+    (
+        "could not parse",
+        "a cell does not fit its column, or a quotation mark in it has no end",
+    ),
+    ("conversion from", "a value is not of the kind of its column"),
+    ("found more fields", "a row has more cells than the first one"),
+    ("expected 1 row", "its rows have unequal numbers of cells"),
+    ("quote", "a cell that begins with a quotation mark does not end"),
+    ("utf-8", "it is not text in UTF-8"),
+    ("utf8", "it is not text in UTF-8"),
+    ("duplicate", "two columns have one name"),
+    ("empty", "it holds no rows"),
+    ("not found", "a column is missing"),
+    ("failed to determine supertype", "columns of one name are of different kinds"),
+    ("type", "a column is of a kind that does not fit"),
+    ("schema", "its columns do not fit together"),
+    ("thrift", "its description of the columns is damaged"),
+    ("metadata", "its description of the columns is damaged"),
+    ("parquet", "it is damaged inside"),
+    ("decompress", "it is damaged inside"),
+    ("snappy", "it is damaged inside"),
+    ("zstd", "it is damaged inside"),
+)
+"""How what polars says is known, in order, and what it means."""
+_LOOKED_AT: Final = 2_000
+
+
+def reader_words(error: BaseException) -> str:
+    """Say in words of septet why a table cannot be read; nothing that the file holds is quoted."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, OverflowError):
+        return "a number is too large"
+    said = str(error)[:_LOOKED_AT].lower()
+    meaning = next((ours for theirs, ours in _MEANINGS if theirs in said), "")
+    return meaning or f"it is damaged or of another form ({type(error).__name__})"
