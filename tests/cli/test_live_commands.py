@@ -181,12 +181,12 @@ def test_o1_a_run_that_is_not_running_is_halted_at_its_next_start(
 ) -> None:
     said = septet("halt", "old", "--flatten", "--reason", "news", "--runs", stopped.parents[1])
     assert said.code == 0
-    assert "cancels its orders first, then closes its positions" in said.out
+    assert "cancels its simulated orders first, then closes its simulated positions" in said.out
     written = json.loads((stopped / HALT).read_text())
     assert (written["action"], written["reason"]) == ("flatten", "news")
     said = septet("halt", stopped)  # a plain halt takes nothing back
     assert said.code == 0
-    assert "then closes its positions" in said.out
+    assert "then closes its simulated positions" in said.out
     assert json.loads((stopped / HALT).read_text())["action"] == "flatten"
 
 

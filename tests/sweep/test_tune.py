@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,6 +95,23 @@ def test_the_seed_says_what_is_chosen(tmp_path: Path) -> None:
     assert not first.equals(other, null_equal=True)
 
 
+def _note_created(patch: pytest.MonkeyPatch, made: list[str]) -> None:
+    """Note the name of every link and of every file that is created exclusively."""
+    link, opened = os.symlink, os.open
+
+    def noted_link(source: Any, target: Any, **more: Any) -> None:
+        made.append(os.fspath(target))
+        link(source, target, **more)
+
+    def noted_open(path: Any, flags: int, *rest: Any, **more: Any) -> int:
+        if flags & os.O_EXCL:
+            made.append(os.fspath(path))
+        return opened(path, flags, *rest, **more)
+
+    patch.setattr(os, "symlink", noted_link)
+    patch.setattr(os, "open", noted_open)
+
+
 def test_what_was_begun_goes_on(tmp_path: Path, grid: pl.DataFrame) -> None:
     said: list[str] = []
 
@@ -101,14 +119,17 @@ def test_what_was_begun_goes_on(tmp_path: Path, grid: pl.DataFrame) -> None:
         if done >= 16:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        tuned(tmp_path, progress=stop_it, say=said.append)
+    made: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        _note_created(patch, made)
+        with pytest.raises(KeyboardInterrupt):
+            tuned(tmp_path, progress=stop_it, say=said.append)
+    assert not [each for each in made if STUDY in each], "a kill would leave it, and resume fail"
     (folder,) = (tmp_path / "out").glob("cross/*")
     before = pl.concat(map(pl.read_parquet, folder.glob("parts/*.parquet"))).sort("setting")
     assert before.height == 16
     with (folder / STUDY).open("ab") as study:  # as a process leaves it that is ended at once
         study.write(b'{"op_code":4,"worker_id"')
-    (folder / f"{STUDY}.lock").symlink_to(folder / STUDY)
     outcome = tuned(tmp_path, resume=True, say=said.append)
     assert outcome.done_before == 16
     assert outcome.table["setting"].to_list() == list(range(40))

@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,7 @@ __all__ = ["JOURNAL", "Place", "find_place", "tag_of"]
 JOURNAL: Final = "journal.sqlite"
 PRIVATE: Final = 0o700
 _LONGEST: Final = 64 << 20
+_STAMP: Final = "%Y%m%dT%H%M%SZ"
 _LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -111,10 +112,10 @@ def find_place(out: Path, strategy: str, mode: str, *, fresh: bool, now_ns: int)
     parent = Path(out) / folder_name(strategy)
     if not fresh and (place := _newest(parent, mode)) is not None:
         return place
-    stamp = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
+    stamp = _stamp_after(parent, now_ns)
     for attempt in range(1_000):
         seed = f"{strategy}|{mode}|{now_ns}|{os.getpid()}|{attempt}".encode()
-        run_id = f"{stamp:%Y%m%dT%H%M%SZ}-{hashlib.sha256(seed).hexdigest()[:6]}"
+        run_id = f"{stamp}-{hashlib.sha256(seed).hexdigest()[:6]}"
         try:
             parent.mkdir(parents=True, exist_ok=True)
             (parent / run_id).mkdir(mode=PRIVATE)
@@ -127,6 +128,21 @@ def find_place(out: Path, strategy: str, mode: str, *, fresh: bool, now_ns: int)
             ) from problem
         return Place(parent / run_id, run_id, fresh=True)
     raise AssertionError("a thousand run ids in one second are taken")
+
+
+def _stamp_after(parent: Path, now_ns: int) -> str:
+    """Return the time that a new run's id begins with: later than that of every run beside it.
+
+    The newest run is the one whose id sorts last, so two runs of one second, or one that was begun
+    while the clock ran ahead, must not leave that to chance.
+    """
+    moment = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
+    beside = [_look(each).run_id.partition("-")[0] for each in _folders(parent)]
+    for stamp in beside:
+        with contextlib.suppress(ValueError, OverflowError):
+            written = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+            moment = max(moment, written + timedelta(seconds=1))
+    return f"{moment:{_STAMP}}"
 
 
 def _newest(parent: Path, mode: str) -> Place | None:

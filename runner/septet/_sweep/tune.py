@@ -339,17 +339,30 @@ class Tuner:
 
 def _study(optuna: Any, space: Space, path: Path) -> Any:
     """Open a study, or begin it; what a process left half written is cut off."""
-    from optuna.storages.journal import JournalFileBackend
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    class HeldBySweep(JournalFileOpenLock):
+        """No lock of its own: the sweep's lock keeps other processes out.
+
+        Optuna's locks are files, and one of them is a symbolic link. A process that is killed
+        leaves them, and a folder with a symbolic link in it is never opened again.
+        """
+
+        def acquire(self) -> bool:
+            return True
+
+        def release(self) -> None:
+            pass
 
     if path.exists():
         with open_regular(path) as file:
             data = file.read()
         replace_file(path, data[: data.rfind(b"\n") + 1])
-    for lock in path.parent.glob(f"{path.name}*.lock*"):
-        lock.unlink()  # this process alone works on the sweep
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+        storage = optuna.storages.JournalStorage(
+            JournalFileBackend(str(path), lock_obj=HeldBySweep(str(path)))
+        )
         made = optuna.create_study(
             storage=storage,
             study_name="sweep",
