@@ -262,7 +262,7 @@ def test_fills_that_were_missed_come_before_up() -> None:
             venue.inject(Fault(code="N1"))
             assert isinstance(await live.submit(submit("a-1")), m.Uncertain)
             heard.forget()
-            venue.inject(Fault(code="N7"))
+            venue.inject(Fault(code="N7", target="user"))
             await heard.until_state("down", "up")
             fills = [n for n, each in enumerate(heard.events) if isinstance(each, m.Filled)]
             assert fills
@@ -378,6 +378,46 @@ def test_a_clock_that_is_right_again_is_set_back() -> None:
             while abs((await live.skew()).skew_ns) > 10**9:
                 pass
             assert await live.holdings() is not None, "signed by the clock that is right again"
+
+    run(case())
+
+
+@pytest.mark.parametrize("asked", ["holdings", "order", "cancel"])
+def test_whatever_is_refused_for_its_time_sets_the_clocks(asked: str) -> None:
+    """A clock put right left the clients set by the wrong one: every read was refused, for ever."""
+
+    async def ask(live: Any) -> bool:
+        if asked == "holdings":
+            return await live.holdings() is not None
+        if asked == "order":
+            return await live.query(m.Query(client_id="a-1", symbol=0)) is not None
+        gone = await live.cancel(m.Cancel(client_id="a-1", symbol=0))
+        return isinstance(gone, m.OrderSeen) and gone.state == "cancelled"
+
+    async def case() -> None:
+        async with local_venue() as venue, connected(venue) as (live, _):
+            assert isinstance(await live.submit(limit("a-1")), m.Acked)
+            for rest in (live._main, live._quick):
+                rest.client.options["timeDifference"] = -90_000
+            tries = 0
+            while not await ask(live):
+                tries += 1
+                assert tries < 200
+                await asyncio.sleep(0)
+            assert tries, "the first one was refused"
+            assert isinstance(await live.submit(limit("a-2")), m.Acked)
+
+    run(case())
+
+
+def test_a_stream_that_is_refused_for_its_time_sets_the_clocks() -> None:
+    async def case() -> None:
+        async with local_venue() as venue, connected(venue) as (live, heard):
+            for rest in (live._main, live._quick):
+                rest.client.options["timeDifference"] = -90_000
+            heard.forget()
+            venue.inject(Fault(code="N7", target="user"))
+            await heard.until_state("down", "up")
 
     run(case())
 

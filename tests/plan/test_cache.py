@@ -364,3 +364,16 @@ def test_a_cache_with_what_is_not_ours_is_not_used(folder, monkeypatch, what):
     said: list[str] = []
     assert cache.load_text(ENTRY, "plan_b", said.append).answer(1) == 42
     assert any("yours alone" in text for text in said)
+
+
+def test_a_file_that_another_process_removes_meanwhile_is_nobody_elses(folder, monkeypatch):
+    """The cache was taken for a stranger's, and the plan compiled a second time, in memory."""
+    finish(start(folder, ASK, 1))
+    plan, listed = cache.cache_folder() / "plan_d", Path.rglob
+
+    def and_one_that_is_gone(path: Path, pattern: str) -> list[Path]:
+        return [*listed(path, pattern), path / "__pycache__" / "made.nbc.tmp"]
+
+    monkeypatch.setattr(Path, "rglob", and_one_that_is_gone)
+    assert cache.is_ours(plan)
+    assert not cache.is_ours(plan.with_name("plan_that_is_not_there"))

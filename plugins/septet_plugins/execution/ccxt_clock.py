@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import septet.messages as m
-from septet.plugin import Clock, Notices, Unreadable, read_number
+from septet.plugin import Backoff, Clock, Kept, Notices, Tasks, Unreadable, read_number
 from septet_plugins.exchange.unusual import UNUSUAL
 from septet_plugins.execution.ccxt_link import Rest
 
@@ -15,17 +17,28 @@ __all__ = ["VenueClock"]
 _MS: Final = 1_000_000
 _NO_CLOCK_NS: Final = 86_400_000 * _MS
 """What is further from our clock is no time of the venue's."""
+_QUIET_S: Final = 5.0
+"""So long after the clocks were set a further refusal may be of a request sent before."""
 
 
 class VenueClock:
-    """The clock of a venue as its answers tell it; requests are signed by it if it is far off."""
+    """The clock of a venue as its answers tell it; requests are signed by it if it is far off.
+
+    Whatever signed request is refused for its time, the clients' clocks are set anew: an order, a
+    cancel or a read of the account; and where its stream does not begin. Else a run whose machine's
+    clock was put right could neither read its account nor cancel an order.
+    """
 
     def __init__(
         self, name: str, clock: Clock, rests: Sequence[Rest], limit_ns: int,
-        sink: Callable[[Any], None], notices: Notices,
+        sink: Callable[[Any], None], notices: Notices, tasks: Tasks,
     ) -> None:  # fmt: skip
         self._name, self._clock, self._rests, self._limit_ns = name, clock, rests, limit_ns
-        self._sink, self._notices = sink, notices
+        self._sink, self._notices, self._tasks = sink, notices, tasks
+        self._setting: Kept | None = None
+        self._pause, self._set_s = Backoff(), 0.0
+        for rest in rests:
+            rest.doubt_clock = self.doubt
 
     async def check(self) -> None:
         """Say how far the clocks are apart, and sign by the venue's when it is too far."""
@@ -34,6 +47,28 @@ class VenueClock:
             await self.synchronise()
         elif skewed is not None:
             self._sink(skewed)
+
+    def doubt(self) -> None:
+        """Set the clients' clocks anew, one try at a time and ever less often."""
+        if self._rests[0].client.has.get("fetchTime") and (
+            self._setting is None or self._setting.done
+        ):
+            self._setting = self._tasks.keep("clock of the venue", self._set_anew, may_end=True)
+
+    async def settled(self) -> None:
+        """Wait until the clocks are set, if they are being set: the next order shall pass."""
+        task = self._setting.task if self._setting is not None else None
+        if task is not None:
+            await asyncio.wait({task})
+
+    async def _set_anew(self) -> None:
+        """Set the clocks; at once after a quiet while."""
+        quiet_s = time.monotonic() - self._set_s
+        wait_s = self._pause.wait_s(quiet_s)
+        if quiet_s < _QUIET_S:
+            await asyncio.sleep(wait_s)
+        await self.synchronise()
+        self._set_s = time.monotonic()
 
     async def synchronise(self) -> None:
         """Set the clients' clocks by the venue's, once; the next decision is another order."""

@@ -136,6 +136,7 @@ class Rest:
         self.client = client
         self.link: Link | None = None
         self.notices: Notices | None = None
+        self.doubt_clock: Callable[[], None] = _nothing
         self._scrub, self._gate = scrub, gate
         self._recovering: Kept | None = None
         self._mending: Kept | None = None
@@ -189,6 +190,8 @@ class Rest:
                 if isinstance(error, ccxt.RateLimitExceeded) and trace.status == 200:
                     self._gate.pause_briefly(trace.url)
                     self._heard(trace.status, "limited")
+                if isinstance(error, ccxt.InvalidNonce):
+                    self.doubt_clock()
                 if isinstance(error, UNUSUAL) and self.notices is not None and trace.status:
                     self.notices.tell(_ABOUT.get(method, "order"), error)
                 self._failed(trace, error)
@@ -242,3 +245,7 @@ class Rest:
             if task is not None:
                 task.close()
         await self.client.close()
+
+
+def _nothing() -> None:
+    return None

@@ -57,6 +57,7 @@ class UserStream:
         hosts: frozenset[str] | None = None,
         direct: Direct | None = None,
         tasks: Tasks | None = None,
+        doubt_clock: Callable[[], None] | None = None,
     ) -> None:
         from ccxt.async_support.base.ws.cache import ArrayCacheBySymbolById
 
@@ -80,6 +81,7 @@ class UserStream:
         self._heard = asyncio.Event()
         self._kept: Kept | None = None
         self._told_s, self._looks = 0.0, False
+        self._doubt_clock = doubt_clock
         self.dials = 0
 
     def start(self) -> None:
@@ -104,6 +106,8 @@ class UserStream:
             began = time.monotonic()
             up_s, reason = await self._session()
             self._link.down(reason)
+            if not up_s and self._doubt_clock is not None:
+                self._doubt_clock()  # clients tell a login refused for its time as anything
             lived_s = time.monotonic() - began if up_s else 0.0
             await asyncio.sleep(backoff.wait_s(lived_s))
 

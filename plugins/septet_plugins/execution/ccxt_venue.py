@@ -113,7 +113,7 @@ class CcxtVenue:
                 deliver=self._account.deliver, catch_up=self._account.catch_up,
                 settle_s=self._terms.settle_stream_ns / _NS, hosts=self._stream_hosts,
                 direct=self._direct, notices=self._notices, tasks=self._tasks,
-                gate=self._gate,
+                gate=self._gate, doubt_clock=self._times.doubt,
             )  # fmt: skip
         else:
             self._user = UserPolls(
@@ -135,7 +135,7 @@ class CcxtVenue:
         )
         self._times = VenueClock(
             self._name, self._clock, (self._main, self._quick), self._terms.skew_ns,
-            lambda event: self._sink(event), self._notices,
+            lambda event: self._sink(event), self._notices, self._tasks,
         )  # fmt: skip
         self._link = Link(self._name, self._clock, self._gate, self._sink, self._tasks)
         self._main.link = self._quick.link = self._link
@@ -274,7 +274,7 @@ class CcxtVenue:
         if not verdict.refused:
             return self._uncertain(client_id, text)
         if verdict.code == "clock" and verdict.by == "venue":
-            await self._times.synchronise()
+            await self._times.settled()
         return self._refused(client_id, verdict.code, text, verdict.by)
 
     def _refused(self, client_id: str, code: str, text: str, by: Any) -> m.Refused:

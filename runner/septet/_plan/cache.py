@@ -206,9 +206,17 @@ def is_ours(path: Path) -> bool:
     """Whether the cache is this user's alone, and so is a file or folder in it with all it has."""
     root = cache_folder()
     try:
-        return _is_private(root) and all(map(_is_own, (path, *path.rglob("*"))))
+        return _is_private(root) and _is_own(path) and all(map(_is_own_or_gone, path.rglob("*")))
     except OSError:
         return False
+
+
+def _is_own_or_gone(path: Path) -> bool:
+    """Whether a listed file is this user's; another process may have replaced it meanwhile."""
+    try:
+        return _is_own(path)
+    except FileNotFoundError:
+        return True
 
 
 def _is_private(root: Path) -> bool:
