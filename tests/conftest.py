@@ -5,12 +5,27 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Verbosity, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
 # Compiled plans are kept beside the checkout, so that a second run compiles nothing.
 os.environ.setdefault("SEPTET_CACHE", str(ROOT / ".cache" / "plans"))
+
+CHOSEN = os.environ.get("SEPTET_COMPILE")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Run plans as plain Python but where a test is about compiled code, and is marked so.
+
+    The bits are the same, and a plan compiles for ten to forty seconds. The variable is set before
+    any fixture is; who sets it runs every test as it says.
+    """
+    marked = item.get_closest_marker("compiled") is not None
+    os.environ["SEPTET_COMPILE"] = CHOSEN or ("auto" if marked else "never")
+
 
 # No deadline: an example that compiles takes seconds, and timing belongs to benchmarks/.
 # The same draws for everybody: a check that fails for one fails for all. `make soak` draws anew.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["examples"]
+__all__ = ["SOAK", "examples"]
+
+SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
 
 
 def examples(count: int) -> int:
     """Examples for ``settings(max_examples=...)``."""
-    return count * (100 if os.environ.get("SEPTET_HYPOTHESIS") == "soak" else 1)
+    return count * (100 if SOAK else 1)

@@ -16,7 +16,7 @@ from septet._data.bars import SeriesTable
 from septet._kernel import layout
 from septet._shell.session import Session
 from tests.core.markets import LENGTHS, Rough, calendars_of, rough_market, roughs, series_of
-from tests.core.paths import begin, both, by_batch, by_events, by_shell, finish, stretch
+from tests.core.paths import begin, both, by_batch, by_events, by_shell, finish, plainly, stretch
 from tests.core.same import assert_same
 from tests.core.settings import Bars
 from tests.core.shapes import body_of, drawn, plainest, written
@@ -62,11 +62,13 @@ def _case(text: str, made: Sequence[Rough], first: int) -> Case:
 
 
 @st.composite
-def cases(draw: Any, body: dict[str, Any], name: str = "drawn") -> Case:
+def cases(
+    draw: Any, body: dict[str, Any], name: str = "drawn", lengths: Sequence[int] = LENGTHS
+) -> Case:
     """Draw the values of a shape and a market for it; a failure prints both."""
     symbols = body["universe"]["symbols"]
     text = written(draw(drawn(body)), name)
-    made = draw(roughs(symbols, LONG if len(symbols) == 1 else LENGTHS))
+    made = draw(roughs(symbols, lengths))
     note(text)
     note(repr(made))
     return _case(text, made, draw(st.sampled_from([0, 0, 1, 40])))
@@ -89,15 +91,28 @@ def text_of(name: str) -> str:
     return session_of_body(name).plan.assembly.text
 
 
-def check_one_answer(name: str, data: Any) -> None:
-    """Draw the values of a shape and its market, and compare every path with every other."""
-    case = data.draw(cases(body_of(name), name), label=name)
+def _as_it_is(session: Session) -> Session:
+    return session
+
+
+def check_one_answer(name: str, data: Any, prepare: Prepare = _as_it_is) -> None:
+    """Draw the values of a shape and its market, and compare every path with every other.
+
+    Where plans are compiled, plain Python is one more path, and markets may be longer.
+    """
+    body, compiled = body_of(name), prepare is _as_it_is
+    longer = compiled and len(body["universe"]["symbols"]) == 1
+    case = data.draw(cases(body, name, LONG if longer else LENGTHS), label=name)
     session = case.session()
     assert session.plan.assembly.text == text_of(name), f"values changed the text of {name}"
-    check_every_path(data, case)
+    check_every_path(data, case, prepare)
+    if compiled:
+        plain = by_batch(plainly(case.session()))
+        plain.path = "plain Python"
+        assert_same(by_batch(case.session()), plain)
 
 
-def check_every_path(data: Any, case: Case, prepare: Prepare = lambda session: session) -> None:
+def check_every_path(data: Any, case: Case, prepare: Prepare = _as_it_is) -> None:
     """Compare the whole batch with events, with uneven stretches, and with a change midway."""
     whole = by_batch(prepare(case.session()))
     times_of = st.integers(0, whole.session.tape.times)
@@ -128,7 +143,7 @@ def check_interleaved(name: str, data: Any) -> None:
         assert_same(left, finish(session, batch, "in turns"))
 
 
-def check_fast_form(name: str, data: Any, prepare: Prepare = lambda session: session) -> None:
+def check_fast_form(name: str, data: Any, prepare: Prepare = _as_it_is) -> None:
     """Without the table of decisions: the same orders, fills, trades and equity."""
     case = data.draw(cases(body_of(name), name), label=name)
     full = by_batch(prepare(case.session()))

@@ -1,4 +1,4 @@
-"""Some thirty shapes of strategies: their plans are compiled once, their values drawn freely."""
+"""Some thirty shapes of strategies: a plan for each, its values drawn freely."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from typing import Any, Final
 import yaml
 from hypothesis import strategies as st
 
-__all__ = ["FILES", "body_of", "drawn", "names", "plainest", "written"]
+__all__ = ["COMPILED", "FILES", "body_of", "drawn", "names", "plainest", "written"]
 
 FOLDER: Final = Path(__file__).parent / "strategies"
 FILES: Final = ("one_spot", "one_perpetual", "several_spot", "several_perpetual")
+COMPILED: Final = (
+    "crosses", "resting", "breakouts", "steady", "unsure", "rotation", "crowd", "leaders",
+)  # fmt: skip
+"""Shapes that between them use every plugin that decides a trade. Their plans are compiled, which
+takes ten to forty seconds each; the others run the same text as plain Python."""
 CHOICE: Final = re.compile(r"\$\(([^)]*)\)")
 SPAN: Final = re.compile(r"(-?[\d.]+?)(%?)\.\.(-?[\d.]+?)(%?)")
 

@@ -15,6 +15,8 @@ from tests.core.same import assert_same
 from tests.core.settings import walk
 from tests.core.world import session_of_text
 
+pytestmark = pytest.mark.compiled
+
 CROSSES = """\
 version: 1
 name: crosses

@@ -21,7 +21,7 @@ from tests.core.column_rules import session_with
 from tests.core.markets import Rough
 from tests.core.paths import by_batch, by_events, plainly
 from tests.core.properties import session_of_body
-from tests.core.shapes import body_of, names
+from tests.core.shapes import COMPILED, body_of, names
 
 NO_STRATEGY = {
     "venue": "where orders go says nothing about how they are decided",
@@ -44,9 +44,9 @@ def _used(part: Any) -> Iterator[str]:
 
 
 @cache
-def used() -> frozenset[str]:
+def used(shapes: tuple[str, ...]) -> frozenset[str]:
     # A file without an order style sends market orders.
-    return frozenset(name for shape in names() for name in _used(body_of(shape))) | {"market"}
+    return frozenset(name for shape in shapes for name in _used(body_of(shape))) | {"market"}
 
 
 def test_there_are_some_thirty_shapes_a_good_part_of_one_symbol():
@@ -56,12 +56,13 @@ def test_there_are_some_thirty_shapes_a_good_part_of_one_symbol():
     assert len(alone) >= 10
 
 
-def test_every_signal_size_limit_stop_halt_and_order_is_in_some_shape():
+@pytest.mark.parametrize("shapes", [tuple(names()), COMPILED], ids=["all", "compiled"])
+def test_every_signal_size_limit_stop_halt_and_order_is_in_some_shape(shapes):
     components = [*septet_signals(), *septet_risk(), *septet_execution()]
     missing = [
         f"{each.kind} {each.name}"
         for each in components
-        if each.kind not in NO_STRATEGY and each.name not in used()
+        if each.kind not in NO_STRATEGY and each.name not in used(shapes)
     ]
     assert missing == []
 
@@ -69,7 +70,7 @@ def test_every_signal_size_limit_stop_halt_and_order_is_in_some_shape():
 @pytest.mark.parametrize("module", list(FEATURES))
 def test_every_family_of_features_is_in_some_shape(module):
     family = {key.partition(":")[0] for key in FEATURES[module]}
-    assert family & used(), f"no shape uses a feature of {module}"
+    assert family & used(tuple(names())), f"no shape uses a feature of {module}"
 
 
 # -------------------------------------------------------------------------- switches

@@ -6,7 +6,6 @@ and run as plain text, which compiles nothing. `make soak` compiles the mixtures
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -23,11 +22,10 @@ from tests.core.same import assert_same
 from tests.core.shapes import body_of, names, written
 from tests.core.world import load_text, open_made, session_of
 from tests.features.cases import CASES
-from tests.scale import examples
+from tests.scale import SOAK, examples
 
 UNBOUNDED = ("drawdown", "obv", "running_max", "running_sum")
 """Refused in a file unless a window or an anchor ends their memory."""
-SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
 
 
 @given(st.data())

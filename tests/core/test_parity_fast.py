@@ -11,19 +11,9 @@ from tests.core.properties import check_fast_form
 from tests.core.shapes import names
 from tests.scale import examples
 
-COMPILED = ("crosses", "exposed", "pair")
-"""A few, for each is another plan to compile; the others run as plain text."""
-
 
 @pytest.mark.parametrize("name", names())
 @given(st.data())
 @settings(max_examples=examples(3))
 def test_tables_change_nothing_else(name, data):
     check_fast_form(name, data, plainly)
-
-
-@pytest.mark.parametrize("name", COMPILED)
-@given(st.data())
-@settings(max_examples=examples(15))
-def test_tables_change_nothing_else_compiled(name, data):
-    check_fast_form(name, data)

@@ -34,6 +34,8 @@ from septet.errors import JournalError
 from tests.journal.drawn import spoil
 from tests.live.test_core import STRATEGIES, bars_at, instruments, ready_models
 
+pytestmark = pytest.mark.compiled
+
 TAG = "sabcdefg"
 
 

@@ -17,6 +17,8 @@ from septet._kernel.step import jit
 from septet._shell.session import Session, open_session
 from septet.testing import same_bits
 
+pytestmark = pytest.mark.compiled
+
 BARS = 700
 STRATEGY = f"""\
 version: 1

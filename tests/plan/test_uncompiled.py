@@ -14,6 +14,8 @@ from septet._shell.backtest import backtest, run_batch
 from septet._shell.session import open_session
 from tests.plan.strangers import host_with_strangers
 
+pytestmark = pytest.mark.compiled
+
 STRATEGY = """\
 version: 1
 name: strange

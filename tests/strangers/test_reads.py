@@ -326,6 +326,7 @@ def strategy_of(folder: Path, case: tuple[str, ...]) -> Path:
 
 
 @pytest.mark.parametrize("engine", ["batch", "event"])
+@pytest.mark.compiled
 def test_a_run_ends_at_a_read_of_the_future(tmp_path: Path, engine: str) -> None:
     case = (BACK, "of", "return of[i + 1] if i % 397 == 377 else of[i] / of[i - period] - 1.0")
     path = strategy_of(tmp_path, case)

@@ -33,6 +33,8 @@ from septet.errors import InputError, RunError
 from tests.data.helpers import clean
 from tests.sweep.files import BASE, swept
 
+pytestmark = pytest.mark.compiled
+
 SECTION = (
     "{over: {features.fast.period: {from: 10, to: 30, step: 5}, features.slow.period: [60, 90]}}"
 )

@@ -18,6 +18,8 @@ from septet.errors import ConfigError
 from tests.cli.conftest import Command, septet
 from tests.sweep.files import BASE
 
+pytestmark = pytest.mark.compiled
+
 __all__ = ["septet"]
 
 SWEEP = ("--sweep", "features.fast.period=10,30", "--sweep", "features.slow.period=50..150:50")

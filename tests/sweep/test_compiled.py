@@ -18,6 +18,8 @@ from septet._sweep.numbers import numbers_of
 from septet._sweep.space import Setting, Space, space_of
 from tests.sweep.files import swept
 
+pytestmark = pytest.mark.compiled
+
 EVERYTHING = (
     "{over: {features.fast.period: [10, 20, 30], features.slow.period: [50, 100, 150], "
     "risk.stops.stop_loss: [2%, 8%], risk.sizing.fraction: [50%, 100%], "

@@ -15,6 +15,8 @@ from septet_schemas.sweep import GOALS, Sweep
 from tests.cli.conftest import Command, septet
 from tests.sweep.files import BASE
 
+pytestmark = pytest.mark.compiled
+
 __all__ = ["septet"]
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sweep.md").read_text(encoding="utf-8")

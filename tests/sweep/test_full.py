@@ -25,6 +25,8 @@ from septet._sweep.space import Setting, Space, space_of
 from septet.errors import InputError, RunError
 from tests.sweep.files import BASE, swept
 
+pytestmark = pytest.mark.compiled
+
 SECTION = (
     "{over: {features.fast.period: [10, 30], features.slow.period: [50, 150], "
     "risk.stops.stop_loss: [2%, 8%], account.capital: [5000, 10000]}}"

@@ -13,6 +13,8 @@ from septet._sweep.numbers import Numbers, numbers_of
 from septet._sweep.space import Space, space_of
 from tests.sweep.files import BASE, swept
 
+pytestmark = pytest.mark.compiled
+
 OVER_A_FEATURE = BASE.replace(
     "  slow: {use: sma, period: 100}",
     "  slow: {use: sma, period: 100}\n  smooth: {use: sma, of: slow, period: 7}",

@@ -24,6 +24,8 @@ from septet.errors import InputError, RunError
 from tests.sweep.files import BASE, swept
 from tests.sweep.test_cluster import by_number, deadly, packed, two
 
+pytestmark = pytest.mark.compiled
+
 ROOT = Path(__file__).resolve().parents[2]
 SECTION = (
     "{over: {features.fast.period: {from: 5, to: 40, step: 1}, features.slow.period: [60, 90]}}"

@@ -20,6 +20,8 @@ from tests.sweep.files import swept
 from tests.sweep.test_cluster import by_number, deadly, packed, two
 from tests.sweep.test_on_dask import SECTION, other_version, stop
 
+pytestmark = pytest.mark.compiled
+
 pytest.importorskip(
     "ray", reason="ray (240 MB) is not part of the development environment: pip install -e '.[ray]'"
 )

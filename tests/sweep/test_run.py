@@ -25,6 +25,8 @@ from septet._sweep.space import Setting, Space
 from septet.errors import ConfigError, InputError, RunError
 from tests.sweep.files import BASE, space, swept
 
+pytestmark = pytest.mark.compiled
+
 GRID = "{over: {features.fast.period: [5, 10, 20], account.capital: {from: 100, to: 900, step: 8}}}"
 SETTINGS = 3 * 101
 Rows = list[dict[str, Any]]

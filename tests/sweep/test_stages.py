@@ -21,6 +21,8 @@ from septet._sweep.stages import StagedEvaluator
 from tests.sweep.files import swept
 from tests.sweep.test_compiled import EVERYTHING, SHARED, chosen, close
 
+pytestmark = pytest.mark.compiled
+
 GUIDED = EVERYTHING.replace("{over:", "{method: tpe, goal: max_drawdown, over:")
 
 

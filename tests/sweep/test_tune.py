@@ -23,6 +23,8 @@ from tests.cli.conftest import Command, septet
 from tests.sweep.files import BASE, space, swept
 from tests.sweep.test_cluster import Here
 
+pytestmark = pytest.mark.compiled
+
 __all__ = ["septet"]
 
 Rows = list[dict[str, Any]]
