@@ -27,9 +27,9 @@ import copy
 import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, Final, NoReturn
 
 from septet._kernel import ledger as kernel_ledger
@@ -51,12 +51,13 @@ class RuleError(Exception):
     """A rule that cannot be written for a strategy: a mistake in septet, with its file and line."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Choices:
     """What one strategy has for the settings.
 
     `values` are known when the plan is made; `texts` are read when it runs; `calls` stand for the
-    functions of the settings; `lists` hold, for each element, the text of each of its names.
+    functions of the settings; `lists` hold, for each element, the text of each of its names. Two
+    are equal if they are written alike: True is not 1.
     """
 
     values: Mapping[str, bool | int | str] = field(default_factory=dict)
@@ -64,9 +65,18 @@ class Choices:
     calls: Mapping[str, str] = field(default_factory=dict)
     lists: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
 
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
-def specialise(module: ModuleType, choices: Choices) -> dict[str, str]:
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Choices) and repr(self) == repr(other)
+
+
+@lru_cache(maxsize=256)
+def specialise(module: ModuleType, choices: Choices) -> Mapping[str, str]:
     """Return the text of every rule of a module, by name, in the order of its file.
+
+    A sweep asks for the same text once for each of its settings, so texts are kept.
 
     Raises
     ------
@@ -76,9 +86,9 @@ def specialise(module: ModuleType, choices: Choices) -> dict[str, str]:
     path, rules = _rules_of(module)
     made = {}
     for rule in rules:
-        folded = _Fold(path, choices).rule(copy.deepcopy(rule))
+        folded = _Fold(path, choices).rule(rule)
         made[rule.name] = ast.unparse(ast.fix_missing_locations(folded))
-    return made
+    return MappingProxyType(made)
 
 
 def refuse_unbound(modules: Sequence[ModuleType], names: Collection[str]) -> None:
@@ -104,12 +114,17 @@ def refuse_unbound(modules: Sequence[ModuleType], names: Collection[str]) -> Non
                 raise RuleError(f"{path}:{node.lineno}: the strategy has nothing for {node.id}")
 
 
-@cache
-def _rules_of(module: ModuleType) -> tuple[str, tuple[ast.FunctionDef, ...]]:
+def _rules_of(module: ModuleType) -> tuple[str, list[ast.FunctionDef]]:
+    """Return a module's place and its rules, parsed anew: the caller may change them."""
     path = Path(str(module.__file__))
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = tuple(each for each in tree.body if isinstance(each, ast.FunctionDef))
+    tree = ast.parse(_source_of(path))
+    found = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
     return f"_rules/{path.name}", found
+
+
+@cache
+def _source_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 @cache
