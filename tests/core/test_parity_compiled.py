@@ -20,7 +20,7 @@ SHAPES = names() if SOAK else COMPILED
 
 @pytest.mark.parametrize("name", SHAPES)
 @given(st.data())
-@settings(max_examples=examples(25))
+@settings(max_examples=examples(15))
 def test_two_speeds_give_one_answer(name, data):
     check_one_answer(name, data)
 

@@ -136,6 +136,7 @@ def test_the_core_decides_what_the_backtest_decided(name: str, end: str, tmp_pat
     compare(seen, result, list(build.features))
 
 
+@pytest.mark.compiled
 def test_models_that_arrive_judge_as_those_of_the_walk(tmp_path: Path) -> None:
     path = STRATEGIES / "demo.yaml"
     loaded = load(path)
