@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from septet import messages as m
 from septet._drill.catalogue import CATALOGUE
-from septet._drill.process_faults import CODES, Order, ProcessFaults, end_task, full_disk
+from septet._drill.process_faults import (
+    CODES,
+    KilledError,
+    Order,
+    ProcessFaults,
+    end_task,
+    full_disk,
+)
 from septet._drill.venue.truth import FaultInjected
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
@@ -133,3 +141,24 @@ def test_a_task_that_is_over_is_not_ended() -> None:
         return end_task(task)
 
     assert not asyncio.run(scene())
+
+
+def test_a_sleep_that_is_due_is_ended_once() -> None:
+    """Its timer, due in that turn, ended it again, and the loop reported that as a failure."""
+    told: list[Any] = []
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.append(context))
+        task = asyncio.ensure_future(asyncio.sleep(0.001))
+        await asyncio.sleep(0)
+        loop.call_soon(end_task, task)
+        ends = loop.time() + 0.002
+        while loop.time() < ends:
+            pass  # its timer is due in the turn in which it is ended
+        with pytest.raises(KilledError):
+            await task
+        await asyncio.sleep(0)
+
+    asyncio.run(scene())
+    assert told == []

@@ -13,6 +13,7 @@ import pytest
 
 from septet import messages as m
 from septet._config import load
+from septet._drill.process_faults import KilledError, end_task
 from septet._host.tasks import Backoff, Tasks
 from septet._journal.reader import Reader
 from septet._live import start as begin
@@ -41,21 +42,6 @@ monitoring:
 """
 
 
-class Killed(Exception):
-    """What a task is killed with."""
-
-
-def kill(task: asyncio.Task[Any]) -> None:
-    """Raise inside a task where it waits; cancel one that waits for several things."""
-    waits: Any = getattr(task, "_fut_waiter", None)
-    while isinstance(waits, asyncio.Task):
-        waits = getattr(waits, "_fut_waiter", None)
-    if type(waits) is asyncio.Future and not waits.done():
-        waits.set_exception(Killed("killed by a test"))
-    else:
-        task.cancel()
-
-
 async def until(met: Any) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not met():
@@ -74,7 +60,7 @@ class Timers:
             def ring() -> None:
                 if self.armed and (tasks.owner, name) not in self.raised:
                     self.raised.add((tasks.owner, name))
-                    raise Killed("killed by a test")
+                    raise KilledError("killed by a test")
                 call()
 
             return later(tasks, name, wait_s, ring)
@@ -134,7 +120,7 @@ async def kill_once(supervisor: Supervisor) -> set[tuple[str, str]]:
         await until(lambda kept=kept: kept.task is not None or kept.done)
         starts = kept.starts
         if kept.task is not None:
-            kill(kept.task)
+            end_task(kept.task)
         await until(lambda kept=kept, starts=starts: kept.done or kept.starts > starts)
         killed.add((owner, kept.name))
     return killed

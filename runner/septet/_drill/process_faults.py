@@ -199,9 +199,19 @@ def end_task(task: asyncio.Task[Any]) -> bool:
         waits = getattr(waits, "_fut_waiter", None)
     if type(waits) is asyncio.Future and not waits.done():
         waits.set_exception(KilledError("ended by the drill"))
+        _drop_timers(task.get_loop(), waits)
     else:
         task.cancel()
     return True
+
+
+def _drop_timers(loop: Any, waits: asyncio.Future[Any]) -> None:
+    """Cancel the timer of a sleep that was ended: due in this turn, it would end it again."""
+    for handle in (*getattr(loop, "_scheduled", ()), *getattr(loop, "_ready", ())):
+        call = getattr(handle, "_callback", None)
+        sleeps = getattr(call, "__name__", "") == "_set_result_unless_cancelled"
+        if sleeps and handle._args and handle._args[0] is waits:
+            handle.cancel()
 
 
 def main() -> None:
