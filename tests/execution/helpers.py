@@ -121,3 +121,12 @@ def submit(client_id: str, **changes: Any) -> m.Submit:
 
 def limit(client_id: str, price: float = 90.0, **changes: Any) -> m.Submit:
     return submit(client_id, order_type="limit", limit_price=price, **changes)
+
+
+def placed(venue: LocalVenue) -> list[str]:
+    """Client ids of the orders that were asked for, one entry a request."""
+    return [
+        each.client_id
+        for each in venue.truth().requests
+        if each.method == "POST" and each.path.endswith("/order")
+    ]

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from septet import messages as m
-from septet._drill.venue import Fault, Fees, LocalVenue
+from septet._drill.venue import Fault, Fees
 from septet.errors import DataError, InputError, RunError
 from septet.plugin import SecretRef
 from tests.execution.helpers import (
@@ -22,6 +22,7 @@ from tests.execution.helpers import (
     connected,
     limit,
     local_venue,
+    placed,
     read,
     submit,
 )
@@ -29,15 +30,6 @@ from tests.execution.helpers import (
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
     asyncio.run(coroutine)
-
-
-def placed(venue: LocalVenue) -> list[str]:
-    """Client ids of the orders that were asked for, one entry a request."""
-    return [
-        each.client_id
-        for each in venue.truth().requests
-        if each.method == "POST" and each.path.endswith("/order")
-    ]
 
 
 def test_what_is_found_when_a_venue_is_opened() -> None:
@@ -353,71 +345,6 @@ def test_a_refusal_between_failures_is_an_answer() -> None:
             venue.inject(Fault(code="N2"))
             assert isinstance(await live.submit(limit("a-5")), m.Uncertain)
             assert heard.of(m.VenueChanged) == []
-
-    run(case())
-
-
-def test_a_clock_that_is_off_is_set_once() -> None:
-    async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, heard):
-            venue.inject(Fault(code="E4", duration_ms=60_000, parameters={"skew_ms": 90_000}))
-            answer = await live.submit(limit("a-1"))
-            assert (answer.code, answer.by) == ("clock", "venue")
-            assert abs(heard.of(m.Skewed)[-1].skew_ns) > 80 * 10**9
-            assert isinstance(await live.submit(limit("a-2")), m.Acked), "signed by its clock now"
-            assert placed(venue) == ["a-1", "a-2"]
-
-    run(case())
-
-
-def test_a_clock_that_is_right_again_is_set_back() -> None:
-    async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, _):
-            venue.inject(Fault(code="E4", duration_ms=400, parameters={"skew_ms": 90_000}))
-            assert (await live.submit(limit("a-1"))).code == "clock"
-            while abs((await live.skew()).skew_ns) > 10**9:
-                pass
-            assert await live.holdings() is not None, "signed by the clock that is right again"
-
-    run(case())
-
-
-@pytest.mark.parametrize("asked", ["holdings", "order", "cancel"])
-def test_whatever_is_refused_for_its_time_sets_the_clocks(asked: str) -> None:
-    """A clock put right left the clients set by the wrong one: every read was refused, for ever."""
-
-    async def ask(live: Any) -> bool:
-        if asked == "holdings":
-            return await live.holdings() is not None
-        if asked == "order":
-            return await live.query(m.Query(client_id="a-1", symbol=0)) is not None
-        gone = await live.cancel(m.Cancel(client_id="a-1", symbol=0))
-        return isinstance(gone, m.OrderSeen) and gone.state == "cancelled"
-
-    async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, _):
-            assert isinstance(await live.submit(limit("a-1")), m.Acked)
-            for rest in (live._main, live._quick):
-                rest.client.options["timeDifference"] = -90_000
-            tries = 0
-            while not await ask(live):
-                tries += 1
-                assert tries < 200
-                await asyncio.sleep(0)
-            assert tries, "the first one was refused"
-            assert isinstance(await live.submit(limit("a-2")), m.Acked)
-
-    run(case())
-
-
-def test_a_stream_that_is_refused_for_its_time_sets_the_clocks() -> None:
-    async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, heard):
-            for rest in (live._main, live._quick):
-                rest.client.options["timeDifference"] = -90_000
-            heard.forget()
-            venue.inject(Fault(code="N7", target="user"))
-            await heard.until_state("down", "up")
 
     run(case())
 
