@@ -53,7 +53,7 @@ demo: $(RUN) ## run the main job: one YAML file, seven layers, real data, a repo
 	@$(VENV)/bin/septet run strategies/demo.yaml $(ARGS)
 
 test: check ## every check, then the tests
-	$(PY) -m pytest -q -n $(PYTEST_WORKERS) --maxprocesses=8 --dist=loadfile $(ARGS)
+	$(PY) -m pytest -q -n $(PYTEST_WORKERS) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(DEV) ## the checks that run nothing: style, types, import arrows, security
 	$(PY) -m ruff check --quiet .
