@@ -130,11 +130,13 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
 def test_paper_of_a_source_that_only_holds_history_says_what_to_write(
-    small: Path, septet: Command
+    small: Path, septet: Command, command: str
 ) -> None:
-    said = septet("run", small, "--mode", "paper", "--out", small.parent / "runs")
+    said = septet(command, small, "--mode", "paper")
     assert said.code == 2
+    assert f"{small}:" in said.err
     assert "data.candles: use: synthetic holds history and cannot be listened to" in said.err
     assert "use: ccxt" in said.err
 

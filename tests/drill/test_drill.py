@@ -47,7 +47,8 @@ def test_a_drill_finds_everything_held(tmp_path: Path) -> None:
     assert document["ok"], document
     held = {row["code"]: row["held"] for row in document["faults"]}
     assert set(held) == {*codes_of(FAULTS), KILL}
-    assert "yes" in held.values()
+    missed = [code for code, how in held.items() if how != "yes"]
+    assert len(missed) <= 2, f"not reached: {missed}"  # what does not come by cannot strike
     assert document["orders"] > 0
     assert document["fills"] > 0
     assert document["starts"] >= 2

@@ -71,7 +71,7 @@ def check(
     access = options.access_of(secrets, hosts)
     loaded = load(file, mode=mode, sets=sets, access=access, unchecked=unchecked, say=options.told)
     settings = _settings_of_sweep(loaded) if loaded.strategy.sweep is not None else None
-    ahead = [] if world else _preflight(loaded, data=not no_data)
+    ahead = _preflight(loaded, data=not no_data, world=world)
     if any(each.severity == "error" for each in ahead):
         raise ConfigError([*loaded.warnings, *ahead])
     loaded = replace(loaded, warnings=(*loaded.warnings, *ahead))
@@ -83,16 +83,20 @@ def check(
     return 0 if seen is None or seen.ok else 2
 
 
-def _preflight(loaded: Loaded, *, data: bool) -> list[Problem]:
+def _preflight(loaded: Loaded, *, data: bool, world: bool) -> list[Problem]:
     """Say what would stop a run of this file on this machine."""
     from septet._shell.preflight import check_data, check_model, check_secrets
 
     if loaded.strategy.mode == "backtest":
-        return check_data(loaded) if data else []
+        return check_data(loaded) if data and not world else []
     from septet._live.ports import check_port
+    from septet._live.wiring import check_feed
 
+    feed = check_feed(loaded)
+    if world:
+        return feed
     secrets = check_secrets(loaded) if loaded.strategy.mode == "live" else []
-    return [*secrets, *check_port(loaded), *(check_model(loaded) if data else [])]
+    return [*feed, *secrets, *check_port(loaded), *(check_model(loaded) if data else [])]
 
 
 def _look(loaded: Loaded, address: str | None) -> World:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from septet._config.check import problem_at
 from septet._core.orders.records import Timing
 from septet._data.bars import Instrument
 from septet._host.tasks import Tasks
@@ -15,11 +16,11 @@ from septet._live.build import core_of, currencies, is_external
 from septet._live.clock import LiveClock
 from septet._live.paper import PaperVenue, resting
 from septet._plan.terms import simulation_of
-from septet.errors import InputError
+from septet.errors import ConfigError, InputError, Problem
 
 __all__ = [
-    "WIRING", "Wiring", "core_terms", "core_with", "feed_of", "instruments_of", "markets_of",
-    "take_up", "venue_of",
+    "WIRING", "Wiring", "check_feed", "core_terms", "core_with", "feed_of", "instruments_of",
+    "markets_of", "take_up", "venue_of",
 ]  # fmt: skip
 
 
@@ -37,22 +38,33 @@ def feed_of(loaded: Any, clock: LiveClock, tasks: Tasks | None = None) -> LiveFe
 
     Raises
     ------
-    InputError
+    ConfigError
         It is no source that can be listened to.
     """
+    problems = check_feed(loaded)
+    if problems:
+        raise ConfigError(problems)
     block = loaded.strategy.data.candles
     loaded.access.reach(block.config, "data.candles")
-    made = block.declaration(block.config)
-    if not isinstance(made, Streams):
-        mark = loaded.tree.at(("data", "candles"))
-        place = f"{mark.mark.source}:{mark.mark.line}: " if mark is not None else ""
-        raise InputError(
-            f"{place}data.candles: use: {block.use} holds history and cannot be listened to, "
-            f"and mode {loaded.strategy.mode} needs bars as they close",
-            hint=f"write under {loaded.strategy.mode}: data: {{candles: {{use: ccxt, venue: "
-            "binance}}",
-        )
+    made: Streams = block.declaration(block.config)
     return made.stream(clock=clock, **_asked_for(made.stream, tasks=tasks))
+
+
+def check_feed(loaded: Any) -> list[Problem]:
+    """Say that the source of candles only holds history, where bars are needed as they close."""
+    strategy = loaded.strategy
+    block = strategy.data.candles
+    made = block.declaration.build
+    if not isinstance(made, type):  # a function: what it makes is asked, and reaches nothing yet
+        made = block.declaration(block.config)
+    if strategy.mode == "backtest" or callable(getattr(made, "stream", None)):
+        return []
+    message = (
+        f"use: {block.use} holds history and cannot be listened to, and mode {strategy.mode} "
+        "needs bars as they close"
+    )
+    hint = f"write under {strategy.mode}: data: {{candles: {{use: ccxt, venue: binance}}}}"
+    return [problem_at(loaded.tree, ("data", "candles"), message, hint=hint)]
 
 
 def _asked_for(method: Callable[..., Any], **offered: Any) -> dict[str, Any]:
