@@ -27,7 +27,7 @@ from tests.faults.test_process import BARS, made
 from tests.live.feeds import MemoryFeed
 from tests.live.test_start import Scripted, Stage, rows
 
-BLOCK = "insufficient_funds"
+BLOCK, UNREAD = "insufficient_funds", "account_unread"
 
 
 @pytest.fixture
@@ -97,6 +97,68 @@ def test_a6_a_start_that_reads_no_balance_blocks_entries_until_the_next_read(
             assert lifted.count(BLOCK) == len(fired), f"seed {seed}"
             await desk.trade(desk.path_of(3))
             await desk.rest()
+            await insist(desk)
+            held("A6")
+
+    asyncio.run(scene())
+
+
+def stops_at(desk: Desk) -> list[str]:
+    """Return the ids of the stops that rest at the venue."""
+    return [
+        name for name, order in desk.venue._orders.items()
+        if order.working and order.submit.order_type == "stop"
+    ]  # fmt: skip
+
+
+def misread(desk: Desk, rule: str) -> None:
+    """Let reads of the balances say too little cash, or nothing that can be read."""
+
+    def bend(name: str, answer: Any) -> Any:
+        if name != "holdings":
+            return answer
+        if rule == UNREAD:
+            return msgspec.structs.replace(answer, balances={}, unread="the balance is nan")
+        return msgspec.structs.replace(answer, balances={**answer.balances, "USDT": (0.0, 0.0)})
+
+    desk.bend = bend
+
+
+@pytest.mark.parametrize("rule", [BLOCK, UNREAD])
+def test_a6_what_is_held_stays_protected_while_the_account_blocks_entries(
+    tmp_path: Path, rule: str
+) -> None:
+    """The stop of before stays, one that is lost is placed again, and what is held is sold."""
+
+    async def scene() -> None:
+        for seed in range(4):
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            await desk.start()
+            while not desk.venue._account.held(0):
+                await desk.trade([desk.price * 1.01])
+            await desk.rest(2)
+            before, stops = entries(desk), stops_at(desk)
+            assert len(stops) == (seed % 2 == 0), f"seed {seed}: odd ones have none at the venue"
+            await desk.bury()
+            misread(desk, rule)
+            await desk.start()
+            await desk.rest(3)
+            assert rule in {each.rule for each in desk.commands(m.Fired)}, f"seed {seed}"
+            assert stops_at(desk) == stops, f"seed {seed}"
+            for each in stops:
+                desk.venue._orders[each].state = "cancelled"  # by the venue, and it says nothing
+                desk.dispatcher.dispatch([m.Refresh(what="open_orders")])
+                await desk.rest(3)
+                assert len(stops_at(desk)) == 1, f"seed {seed}: it is placed again"
+            fall = 0.9 if seed < 2 else 0.99  # through the stop, or until the signal says exit
+            await desk.trade([desk.price * 0.99, desk.price * fall, desk.price * fall * 0.99])
+            await desk.rest(3)
+            assert desk.venue._account.held(0) == 0.0, f"seed {seed}"
+            assert stops_at(desk) == []
+            await desk.trade([desk.price * 1.01, desk.price * 1.03, desk.price * 1.05])
+            assert entries(desk) == before, f"seed {seed}: entries stay blocked"
+            assert rule not in {each.rule for each in desk.commands(m.Lifted)}
+            desk.bend = lambda name, answer: answer
             await insist(desk)
             held("A6")
 
