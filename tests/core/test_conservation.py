@@ -16,7 +16,7 @@ from tests.core.settings import Settings
 from tests.core.world import Ran, run_core, session_of, steps
 from tests.scale import examples
 
-EXAMPLES = 50
+EXAMPLES = 30
 
 
 def drawn(data: st.DataObject, **fixed: Any) -> tuple[Settings, Any]:
