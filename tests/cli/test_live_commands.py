@@ -6,11 +6,13 @@ import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from septet import messages as m
+from septet._cli.runs import _standing
 from septet._journal.form import Head
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
@@ -203,6 +205,11 @@ def test_o2_a_resume_needs_a_name_and_a_reason(stopped: Path, septet: Command) -
         said = septet("resume", stopped, "--name", "ann", "--reason", "looked", "--json")
         assert json.loads(said.out)["running"] is False
     assert not (stopped / HALT).exists()
+    seen: Any = SimpleNamespace(folder=stopped, manifest={})
+    assert _standing(seen) == [
+        "  Not running       it never began",
+        "  Resumed           by ann: looked; it trades again at the next start",
+    ]
 
 
 def test_a_run_that_is_not_there(stopped: Path, septet: Command) -> None:

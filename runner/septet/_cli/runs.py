@@ -112,7 +112,7 @@ def _standing(run: Run) -> list[str]:
     """Say of a paper or live run whether it goes on, how it ended, and what blocks its entries."""
     from septet._journal.lease import holder_of
     from septet._journal.reader import Reader
-    from septet._live.kill import read_halt
+    from septet._live.kill import read_halt, read_resume
 
     path = run.folder / "journal.sqlite"
     if not path.is_file():
@@ -130,6 +130,10 @@ def _standing(run: Run) -> list[str]:
     halt = read_halt(run.folder)
     if halt is not None:
         found += [f"  Halted            by {halt.name}: {halt.reason}; septet resume lifts it"]
+    resume = read_resume(run.folder)
+    if halt is None and resume is not None:
+        when = "in a moment" if holder is not None else "at the next start"
+        found += [f"  Resumed           by {resume.name}: {resume.reason}; it trades again {when}"]
     for block in run.manifest.get("blocks", ()):
         if block["lifted_ns"] is None and block["rule"] not in _SAID_ELSEWHERE:
             text = f" ({block['text']})" if block["text"] else ""

@@ -25,7 +25,16 @@ from septet import messages as m
 from septet._files import replace_file
 from septet.errors import InputError, RunError
 
-__all__ = ["Asked", "HALT", "RESUME", "Switch", "ask_halt", "ask_resume", "read_halt"]
+__all__ = [
+    "Asked",
+    "HALT",
+    "RESUME",
+    "Switch",
+    "ask_halt",
+    "ask_resume",
+    "read_halt",
+    "read_resume",
+]
 
 HALT: Final = "HALT"
 RESUME: Final = "RESUME"
@@ -215,6 +224,11 @@ def read_halt(folder: Path) -> Asked | None:
     if asked is None or asked.action == _insists(asked.action):
         return asked
     return msgspec.structs.replace(asked, action="halt")
+
+
+def read_resume(folder: Path) -> Asked | None:
+    """Return the resume in a run's folder that no process has taken yet."""
+    return _read(folder / RESUME)
 
 
 class Switch:
