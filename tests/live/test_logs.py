@@ -162,6 +162,10 @@ def test_an_exit_has_the_line_of_its_decision() -> None:
     )  # fmt: skip
     lines = lines_of(m.Ticked(at_ns=1, market_ns=1), [exit_, submit], SYMBOLS)
     assert [(level, name) for level, name, _ in lines] == [("info", "decided"), ("info", "order")]
+    cancel = m.Cancel(trace="b2", client_id="t1-0", symbol=0, reduces=True)
+    lines = lines_of(m.Ticked(at_ns=1, market_ns=1), [exit_, cancel], SYMBOLS)
+    assert [(level, name) for level, name, _ in lines] == [("info", "decided"), ("info", "cancel")]
+    assert lines[1][2]["text"] == f"cancels t1-0 of {SYMBOLS[0]}, a stop or an exit"
 
 
 def test_a_halt_says_what_it_does_and_for_how_long() -> None:

@@ -180,11 +180,12 @@ def lines_of(
     if line is not None:
         found.append(line)
     said: Line | None = None
-    acting = {each.trace for each in commands if isinstance(each, m.Submit)}
+    acting = {each.trace for each in commands if isinstance(each, m.Submit | m.Cancel)}
     for each in commands:
         line = _of_command(each, symbols)
         if line is not None and isinstance(each, m.Decided) and each.trace in acting:
-            line = "info", *line[1:]  # an exit asks for nothing, and yet its order comes of it
+            # An exit asks for nothing, and yet an order comes of it, or the cancel of its stop.
+            line = "info", *line[1:]
         if isinstance(each, m.Alerted) and said is not None:  # the same, louder: one line is enough
             louder = said[2] if each.event != HALT else {**said[2], "text": each.text}
             level = "info" if found[-1][0] == "info" else each.level
@@ -268,7 +269,9 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
             )
             return "info", "order", {"text": text, "order": command.client_id}
         case m.Cancel():
-            return "info", "cancel", {"symbol": symbol, "order": command.client_id}
+            text = f"cancels {command.client_id} of {symbol}"
+            text += ", a stop or an exit" if command.reduces else ""
+            return "info", "cancel", {"text": text, "symbol": symbol, "order": command.client_id}
         case m.CancelAll():
             return "warning", "cancel_all", {"text": "cancelling every order of this run"}
         case m.Traded():
