@@ -140,10 +140,14 @@ def test_holding_starts_at_the_first_decision() -> None:
 
 
 def test_a_strategy_that_can_only_be_long_is_measured_over_its_exposure() -> None:
-    plain = make_result(bars=2_400)
-    assert summary_of()["excess"] is None
-    long_only = replace(plain, facts=replace(plain.facts, long_only=True))
-    found = summarise(long_only, frames_of(long_only), run_id="r1")
+    only_long = make_result(bars=2_400)
+    assert not only_long.facts.long_only, "the positions decide, where there are any"
+    assert isinstance(only_long.trades, dict)
+    sides = ["short", *list(only_long.trades["side"])[1:]]
+    assert summary_of(trades={**only_long.trades, "side": sides})["excess"] is None
+    assert summary_of(trades=None)["excess"] is None
+    assert summary_of(trades=None, facts=replace(only_long.facts, long_only=True))["excess"]
+    found = summarise(only_long, frames_of(only_long), run_id="r1")
     excess, verdict = found["excess"], found["verdict"]
     assert excess["exposure"] == found["exposure"]
     assert f"Over holding its mean exposure of {100 * excess['exposure']:.1f} %:" in verdict

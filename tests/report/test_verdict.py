@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -44,8 +45,31 @@ def test_enough_trades() -> None:
     ],
 )
 def test_the_average_trade(low: float, high: float, words: str) -> None:
-    said = verdict(replace(PLAIN, net=MeanInterval((low + high) / 2, low, high)))
-    assert said.endswith(words)
+    net = MeanInterval((low + high) / 2, low, high)
+    assert verdict(replace(PLAIN, net=net, hold_return=-0.1)).endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"only_long": True, "above_holding": True},
+            "was above zero in this sample, and its return above that of holding the same "
+            "exposure; one backtest is no promise.",
+        ),
+        (
+            {"only_long": True, "above_holding": False},
+            "was above zero in this sample; its return cannot be told from that of holding the "
+            "same exposure.",
+        ),
+        ({"only_long": True}, "whether that is more than holding the same exposure made cannot be"),
+        ({}, "how much of that the market's own rise made is not measured, because it was short"),
+        ({"hold_return": None}, "was above zero in this sample; one backtest is no promise."),
+    ],
+)
+def test_an_average_above_zero_in_a_rising_market(change: dict[str, Any], words: str) -> None:
+    said = verdict(replace(PLAIN, net=MeanInterval(1.1, 0.2, 2.0), **change))
+    assert words in said
 
 
 def test_an_average_that_cannot_be_judged() -> None:

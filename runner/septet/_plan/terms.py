@@ -44,10 +44,15 @@ class Terms:
 
     @property
     def long_only(self) -> bool:
-        """Whether nothing in the file can open a short: a spot account, or rules without one."""
-        config = self.signal.config
-        has_rules = "short_if" in type(config).model_fields
-        return self.spot or (has_rules and getattr(config, "short_if", None) is None)
+        """Whether nothing in the file can open a short: a spot account, or rules without one.
+
+        Of another signal on a perpetual account this is not known before the run: a model decides
+        by its probabilities, another package's signal by its code.
+        """
+        if self.spot:
+            return True
+        is_rules = self.signal.use == "rules" and self.signal.distribution == "septet"
+        return is_rules and getattr(self.signal.config, "short_if", None) is None
 
 
 def simulation_of(strategy: Strategy) -> Simulation:

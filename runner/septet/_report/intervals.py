@@ -18,7 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     from septet._data.bars import Floats, Ints
 
-__all__ = ["FEWEST_OF_A_SIDE", "MeanInterval", "mean_interval", "trades_at_once"]
+__all__ = ["FEWEST_OF_A_SIDE", "Z95", "MeanInterval", "mean_interval", "student", "trades_at_once"]
 
 FEWEST_OF_A_SIDE: Final = 5
 """Winners and losers that a sample must hold before its mean says anything of others."""
@@ -27,7 +27,7 @@ _RESAMPLES: Final = 1_000
 _MOST_DRAWN: Final = 1_000
 _SEED: Final = 20_120_615
 _NORMAL: Final = NormalDist()
-_Z95: Final = _NORMAL.inv_cdf(0.975)
+Z95: Final = _NORMAL.inv_cdf(0.975)
 # A spread below this share of the values is the rounding of their sums, not a spread.
 _ROUNDING: Final = 1e-12
 
@@ -93,7 +93,7 @@ def mean_interval(values: Floats, at_once: float = 1.0) -> MeanInterval | None:
     spread = float(blocks.std())
     if spread <= _ROUNDING * float(np.abs(values).max()):
         return MeanInterval(mean, mean, mean)
-    half = _student(_Z95, drawn - 1) * spread / math.sqrt(drawn - 1)
+    half = student(Z95, drawn - 1) * spread / math.sqrt(drawn - 1)
     low, high = _bootstrap(blocks, drawn, mean)
     return MeanInterval(mean, min(low, mean - half), max(high, mean + half))
 
@@ -106,7 +106,7 @@ def _blocks(values: Floats, length: int) -> Floats:
     return np.asarray((sums[length:] - sums[:-length]) / length)
 
 
-def _student(z: float, freedom: int) -> float:
+def student(z: float, freedom: int) -> float:
     """Quantile of Student's t from the normal one (Fisher and Cornish 1960), for 9 or more."""
     return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
 
@@ -132,7 +132,7 @@ def _bootstrap(blocks: Floats, drawn: int, mean: float) -> tuple[float, float]:
     below = np.searchsorted(means, (mean - least, mean + least)).mean() / _RESAMPLES
     bias = _NORMAL.inv_cdf(min(max(below, 1 / _RESAMPLES), 1 - 1 / _RESAMPLES))
     ends = []
-    for z in (-_student(_Z95, drawn - 1), _student(_Z95, drawn - 1)):
+    for z in (-student(Z95, drawn - 1), student(Z95, drawn - 1)):
         moved = 1.0 - acceleration * (bias + z)
         level = bias + (bias + z) / moved if moved > 0 else math.copysign(8.0, z)
         ends.append(float(np.quantile(means, _NORMAL.cdf(level))))

@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from septet._report import statistics as st
+from septet._report.intervals import Z95, student
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from septet._data.bars import Floats
 
-__all__ = ["Excess", "MIN_ANNUAL_NS", "alpha_beta", "annual_growth", "calmar", "excess_over"]
+__all__ = [
+    "Excess", "MIN_ANNUAL_NS", "above_holding", "alpha_beta", "annual_growth", "calmar",
+    "excess_over",
+]  # fmt: skip
 
 MIN_ANNUAL_NS: Final = 30 * st.DAY_NS
 """Shorter spans are not made annual: a week times fifty-two says nothing of a year."""
@@ -129,3 +133,14 @@ def excess_over(
         growth,
         calmar(growth, deepest),
     )
+
+
+def above_holding(excess: Mapping[str, Any] | None, days: int, days_a_year: float) -> bool | None:
+    """Whether the mean daily return over holding is above zero, by Student's 95 % interval.
+
+    None where that cannot be judged: no excess, no ratio of it, or under 30 days.
+    """
+    if excess is None or excess["sharpe"] is None or days < _FEWEST_DAYS:
+        return None
+    ratio = float(excess["sharpe"]) * math.sqrt(days / days_a_year)
+    return ratio > student(Z95, days - 1)

@@ -11,7 +11,13 @@ from septet._data.bad_rows import doubts
 from septet._data.ended import CANDLES_END
 from septet._report import statistics as st
 from septet._report.intervals import mean_interval, trades_at_once
-from septet._report.relative import alpha_beta, annual_growth, calmar, excess_over
+from septet._report.relative import (
+    above_holding,
+    alpha_beta,
+    annual_growth,
+    calmar,
+    excess_over,
+)
 from septet._report.verdict import Evidence, verdict
 from septet._store.result import NOT_CLOSED
 from septet._store.run import iso
@@ -98,10 +104,19 @@ def _hold_return(result: RunResult) -> float | None:
     return None if growth is None else st.total_return(1.0, float(growth[0]))
 
 
+def _only_long(result: RunResult, trades: pl.DataFrame) -> bool:
+    """Whether every position of the run was long; without positions, what the file allows."""
+    import polars as pl
+
+    reason, side = (pl.col(name).cast(pl.String) for name in ("exit_reason", "side"))
+    sides = trades.filter((reason != "dust").fill_null(True)).select(side).to_series()
+    return "short" not in sides if len(sides) else result.facts.long_only
+
+
 def _beside_holding(
-    result: RunResult, days: Ints, returns: Floats, exposure: float | None
+    result: RunResult, days: Ints, returns: Floats, exposure: float | None, *, only_long: bool
 ) -> dict[str, Any]:
-    """Alpha and beta to holding; for a strategy that can only be long, the excess over it."""
+    """Alpha and beta to holding; for a run that was only ever long, the excess over it."""
     growth, a_year = held_in(result, days), result.facts.days_a_year
     found: dict[str, Any] = {"alpha": None, "beta": None, "excess": None}
     if growth is None or len(returns) == 0:
@@ -109,7 +124,7 @@ def _beside_holding(
     market = st.daily_returns(growth)
     if len(market) == len(returns):
         found["alpha"], found["beta"] = alpha_beta(returns, market, a_year)
-        if result.facts.long_only:
+        if only_long:
             excess = excess_over(returns, market, exposure, a_year)
             found["excess"] = None if excess is None else excess.document()
     return found
@@ -137,6 +152,7 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
     if result.mean_equity is not None:
         every = np.array([result.mean_equity])
     exposure = _exposure(result, table)
+    only_long = _only_long(result, frames["trades"])
     growth = annual_growth(facts.initial_capital, final, facts.end_ns - facts.first_decision_ns)
     return {
         "final_equity": final,
@@ -144,7 +160,7 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
         "cagr": growth,
         "calmar": calmar(growth, deepest),
         "days": len(returns),
-        **_beside_holding(result, days, returns, exposure),
+        **_beside_holding(result, days, returns, exposure, only_long=only_long),
         "sharpe": st.sharpe(returns, facts.days_a_year),
         "sortino": st.sortino(returns, facts.days_a_year),
         "max_drawdown": deepest,
@@ -202,6 +218,8 @@ def _evidence(
         hold_return=figures["buy_and_hold_return"],
         benchmark=facts.benchmark,
         excess=figures["excess"],
+        only_long=_only_long(result, frames["trades"]),
+        above_holding=above_holding(figures["excess"], figures["days"], facts.days_a_year),
         sharpe=figures["sharpe"],
         fees=figures["fees"],
         net=mean_interval(pnl, at_once),

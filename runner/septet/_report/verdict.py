@@ -49,6 +49,8 @@ class Evidence:
     unchecked: Sequence[str] = ()
     benchmark: str = ""
     excess: Mapping[str, float | None] | None = None
+    only_long: bool = False
+    above_holding: bool | None = None
 
 
 def _halted(halts: Sequence[HaltEvent]) -> str:
@@ -116,10 +118,29 @@ def _average(seen: Evidence) -> str:
     mean = number(net.mean, digits, signed=True)
     said = f"The average trade, {mean} {unit} (95 % interval {low} to {high} {unit}),"
     if seen.net.low > 0:
-        return f"{said} was above zero in this sample; one backtest is no promise."
+        return f"{said} was above zero in this sample{_beside_rise(seen)}"
     if seen.net.high < 0:
         return f"{said} lost money after costs."
     return f"{said} cannot be told from zero."
+
+
+def _beside_rise(seen: Evidence) -> str:
+    """Say how far holding explains an average trade above zero."""
+    no_promise = "; one backtest is no promise."
+    if seen.above_holding:
+        return f", and its return above that of holding the same exposure{no_promise}"
+    if seen.above_holding is not None:
+        return "; its return cannot be told from that of holding the same exposure."
+    if seen.hold_return is None:
+        return no_promise
+    if seen.only_long:
+        return "; whether that is more than holding the same exposure made cannot be judged."
+    if seen.hold_return > 0:
+        return (
+            "; how much of that the market's own rise made is not measured, because it was short "
+            "at times too."
+        )
+    return no_promise
 
 
 def _doubts(seen: Evidence) -> list[str]:

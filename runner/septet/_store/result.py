@@ -174,7 +174,8 @@ class RunFacts:
     first time a decision could be taken: every statistic spans from there to `end_ns`. `bars`
     counts bars of all symbols. `days_a_year` is 365 for a market that never closes, otherwise
     its sessions a year; with sessions only days that have an equity row count as days.
-    `long_only`: no rule can open a short, so the run is measured over holding its exposure;
+    `long_only`: nothing in the file can open a short. A run whose positions were all long is
+    measured over holding its exposure; one without positions goes by `long_only`.
     `benchmark` is the symbol that holding means, empty for all of the universe equally.
     `seconds` is from arrays in memory to arrays of results, `seconds_total` from the start of the
     command to handing over this result (storing it adds its own time).

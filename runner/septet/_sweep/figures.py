@@ -72,7 +72,7 @@ def figures_of(result: RunResult) -> dict[str, Any]:
 
     facts, frames = result.facts, frames_of(result)
     summary = summarise(result, frames, run_id="")
-    excess = summary["excess"]
+    excess = summary["excess"] if facts.long_only else None  # one measure for all settings
     equity = frames["equity"]
     days_ns, samples = st.sample_days(
         equity.get_column("time").to_physical().to_numpy(),

@@ -88,6 +88,11 @@ def _ratios(found: Findings, best: dict[str, Any]) -> str:
     )
     if best["dsr"] < _SURE:
         return f"{said} So it cannot be told from luck."
+    if not found.over_holding:
+        return (
+            f"{said} In this sample it stands above zero by more than the luck of the choice. How "
+            "much of that a rising market made is not measured, because shorts are possible."
+        )
     return f"{said} In this sample it stands above luck; one history is no promise."
 
 
