@@ -163,8 +163,8 @@ def test_a_setting_that_stands_out_gets_no_praise() -> None:
     good = findings_of(make_table(over, edge=0.004), {})
     assert "stands above luck" not in choice(good), "a rising market is not taken out"
     assert "by more than the luck of the choice. How much of that a rising market" in choice(good)
-    over = replace(good, over_holding=True)
-    assert "In this sample it stands above luck; one history is no promise." in choice(over)
+    beside = replace(good, over_holding=True)
+    assert "In this sample it stands above luck; one history is no promise." in choice(beside)
     assert "more often a mistake" in choice(good)
     assert "later days were not asked" in overfitted(good)
     assert tone(good) == "plain"
