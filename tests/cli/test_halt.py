@@ -151,3 +151,35 @@ def test_a_halt_speaks_of_real_orders_only_where_they_are_real(
          "open_orders": 0, "unread": "", "mode": mode}, 1.0,
     )  # fmt: skip
     assert ("simulated" in " ".join(found)) == (mode == "paper")
+
+
+@pytest.mark.parametrize("mode", ["paper", "live"])
+@pytest.mark.parametrize("state", ["stopped", "running", "damaged"])
+def test_a_plain_halt_says_that_it_takes_the_protective_stop(
+    folder: Path, septet: Command, mode: str, state: str
+) -> None:
+    if mode == "paper":
+        (folder / "journal.sqlite").unlink()
+        head = Head(
+            run_id=RUN_ID, strategy="old", mode=mode, account="", created_ns=0, origin_ns=0
+        )  # fmt: skip
+        Journal.create(folder / "journal.sqlite", head).close()
+    if state == "damaged":
+        emptied(folder)
+        mode = "live"  # nobody can read which it was: its orders may be real
+    holder = Holder.this_process(run_id=RUN_ID, strategy="old", folder=folder, now_ns=0)
+    lease = Lease.take(holder) if state == "running" else None
+    words = (folder, "--reason", "news", "--wait", "0")
+    said = septet("halt", *words).out
+    assert "has not answered" in said or state != "running"
+    if mode == "live":
+        assert "cancels its protective stops at the venue as well" in said
+        assert "if the process ends, what it holds has no stop until the next start" in said
+        assert "--flatten closes it, septet resume places the stops again" in said
+    else:
+        assert "cancels its simulated protective stops as well" in said
+        assert "venue" not in said
+    assert "stops" not in septet("resume", *words, "--name", "ann").out
+    assert "stops" not in septet("halt", *words, "--flatten").out
+    if lease is not None:
+        lease.release()

@@ -164,6 +164,35 @@ def test_o1_killed_at_any_moment(tmp_path: Path, action: str) -> None:
     asyncio.run(scene())
 
 
+def test_o1_a_halt_takes_the_stop_and_the_living_process_watches_its_level(
+    tmp_path: Path,
+) -> None:
+    """Killed after a halt nothing protects what is held; the next start sells below the level."""
+
+    async def scene() -> None:
+        for seed, dies in ((2, False), (4, True)):  # with an even seed the venue holds the stops
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            await desk.start()
+            while not desk.venue._account.held(0):
+                await desk.trade([desk.price * 1.01])
+            await desk.rest(2)
+            assert len(desk.venue._working()) == 1
+            desk.put(operated(desk, "halt"))
+            await desk.settle()
+            assert desk.venue._working() == []
+            if dies:
+                await desk.bury()
+            await desk.quote(round(desk.price * 0.9, 2))
+            if dies:
+                assert desk.venue._account.held(0) > 0.0, f"seed {seed}"
+            await desk.rest(2)  # which starts it again
+            assert desk.venue._account.held(0) == 0.0, f"seed {seed}"
+            await insist(desk)
+            held("O1")
+
+    asyncio.run(scene())
+
+
 def test_o2_killed_twice_and_resumed_twice(tmp_path: Path) -> None:
     """Twice is once; after a resume it trades again, and both books still agree."""
 

@@ -25,6 +25,16 @@ _LOOK_S: Final = 0.1
 _BACK: Final = 256
 _OF_LIVE_RUNS: Final = ("journal.sqlite", "journal.sqlite-tail", "log.jsonl")
 """What only a paper or live run leaves; a damaged one may have lost some of it."""
+_STOPS: Final = (
+    "  this cancels its protective stops at the venue as well; while its process runs, that "
+    "watches their levels",
+    "  if the process ends, what it holds has no stop until the next start; --flatten closes it, "
+    "septet resume places the stops again",
+)
+_SIMULATED_STOPS: Final = (
+    "  this cancels its simulated protective stops as well; while its process runs, that watches "
+    "their levels",
+)
 _RUN_HELP: Final = "RUN is a folder, a run id or its beginning, a strategy's name, or `latest`."
 _root = click.option(
     "--out",
@@ -50,7 +60,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 @click.command(
     help="Stop a paper or live run from trading, at once and durably: entries are blocked, its "
     "orders are cancelled first of all, and of a live run again until the venue shows none; in a "
-    "paper run orders and positions are simulated. It survives a "
+    "paper run orders and positions are simulated. Protective stops at the venue are cancelled as "
+    "well: while the process runs it watches their levels, and if it ends, what is held has no "
+    "stop until the next start. A halt survives a "
     f"restart, and septet resume lifts it. {_RUN_HELP}"
 )
 @click.argument("run")
@@ -155,7 +167,8 @@ def _report(folder: Path, action: str, since_ns: int, wait_s: float, as_json: bo
     if as_json:
         say_json(json.dumps(found))
     else:
-        for line in _said(found | {"mode": mode}, wait_s):
+        found["mode"] = mode
+        for line in [*_said(found, wait_s), *_of_stops(found)]:
             say(line)
 
 
@@ -204,6 +217,13 @@ def _outcome(journal: Reader, action: str, before: int, tag: str) -> dict[str, A
 
 def _trades_outside(journal: Reader) -> bool:
     return bool(journal.head.facts.get("core", {}).get("timing"))
+
+
+def _of_stops(found: dict[str, Any]) -> tuple[str, ...]:
+    """Say what a plain halt takes from what is held; a flatten closes it instead."""
+    if found["action"] != "halt":
+        return ()
+    return _SIMULATED_STOPS if found["mode"] == "paper" else _STOPS
 
 
 def _said(found: dict[str, Any], wait_s: float) -> list[str]:

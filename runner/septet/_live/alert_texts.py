@@ -33,7 +33,7 @@ _GUARD_KINDS: Final = {
 _READINGS: Final = frozenset({"verdict", "latency"})
 _GRAVE: Final = ("error", "critical")
 _DID: Final = {
-    "halt": "entries are blocked and working orders cancelled",
+    "halt": "entries are blocked and working orders cancelled, protective stops included",
     "flatten": "entries are blocked, orders cancelled and positions closed at market",
     "resume": "entries are allowed again",
     "rearm": "the throttle is lifted",
