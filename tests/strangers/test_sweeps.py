@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from septet._config import load
+from septet._report.verdict import unchecked_text
 from septet._sweep.begin import begin_sweep
 from septet._sweep.cluster import parcel_of, run_block
+from septet._sweep.folder import differences
 from septet._sweep.numbers import numbers_of
 from septet._sweep.space import space_of
+from septet.cli import main
 from tests.strangers.package import STRATEGY, installed, manifest_of, write_package
 from tests.strangers.steps import HEAD
 
@@ -70,3 +74,53 @@ def test_a_worker_with_other_plugin_code_is_refused(tmp_path: Path) -> None:
         answer = run_block(parcel, list(space.settings())[:1])
     assert (answer.rows, answer.refused) == ([], ("the code of odd-steps differs",))
     assert "install the same versions" in answer.hint
+
+
+def command(folder: Path, *words: str) -> int:
+    with installed(folder, "odd_steps", "other_helpers"), pytest.raises(SystemExit) as left:
+        main(["sweep", "strategy.yaml", "--yes", *words])
+    code = left.value.code
+    assert isinstance(code, int)
+    return code
+
+
+@pytest.mark.parametrize("unchecked", [False, True])
+def test_the_verdict_and_the_page_say_what_ran_unchecked(
+    tmp_path: Path,
+    unchecked: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    swept(tmp_path, PROVED.replace("twice(of[i - 5 + period])", "of[i]"), "[3, 4]")
+    words = ["--unchecked"] if unchecked else []
+    assert command(tmp_path, *words) == 0
+    said = unchecked_text(["odd-steps:mine"])
+    assert (said in " ".join(capsys.readouterr().out.split())) == unchecked
+    (path,) = tmp_path.rglob("manifest.json")
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    (check,) = manifest["plugin_checks"]
+    assert (check["plugin"], check["state"]) == (
+        "odd-steps:mine",
+        "unchecked" if unchecked else "kept",
+    )
+    assert list(manifest["plugin_sources"]) == ["odd-steps"]
+    page = (path.parent / "sweep.html").read_text(encoding="utf-8")
+    assert (said in page) == unchecked
+    assert ('<div class="verdict caution">' in page) or not unchecked
+
+
+def test_a_sweep_is_not_resumed_with_other_checks_or_sources() -> None:
+    before = {
+        "plugin_sources": {"odd-steps": "aa"},
+        "plugin_checks": [{"plugin": "odd-steps:mine", "state": "kept"}],
+    }
+    now = {
+        "plugin_sources": {"odd-steps": "bb"},
+        "plugin_checks": [{"plugin": "odd-steps:mine", "state": "unchecked"}],
+    }
+    assert differences(before, before) == []
+    assert differences(before, now) == [
+        "source of odd-steps was aa, is bb",
+        "check of odd-steps:mine was kept, is unchecked",
+    ]

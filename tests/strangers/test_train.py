@@ -72,6 +72,7 @@ def test_the_guides_trainer_is_trained_stored_and_decides(
     words = ["--json"] if as_json else []
     assert run(tmp_path, "train", "strategy.yaml", "--out", "kept", *words) == 0
     printed = capsys.readouterr()
+    assert "--unchecked" not in printed.out
     if as_json:
         card = json.loads(printed.out)["card"]
         assert (card["estimator"], card["format"]) == (
@@ -89,3 +90,27 @@ def test_the_guides_trainer_is_trained_stored_and_decides(
     up = pl.read_parquet(table)["probability_up"].drop_nulls().drop_nans()
     assert len(up) > 400
     assert up.n_unique() > 100
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_model_trained_unchecked_says_so_on_its_card(
+    tmp_path: Path,
+    as_json: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = guide_code("8. A model")
+    write_package(tmp_path, "guided", {"steps.py": source, "manifest.py": MANIFEST})
+    text = FILE.format(bars=900, training="{train: 20d, step: 10d, min_rows: 100}")
+    Path("strategy.yaml").write_text(text, encoding="utf-8")
+    words = ["--json"] if as_json else []
+    assert run(tmp_path, "train", "strategy.yaml", "--out", "kept", "--unchecked", *words) == 0
+    said = "guided:centroid ran without being checked (--unchecked): it may look ahead."
+    printed = capsys.readouterr().out
+    (check,) = json.loads(Path("kept/card.json").read_text("utf-8"))["plugin_checks"]
+    assert (check["plugin"], check["state"]) == ("guided:centroid", "unchecked")
+    if as_json:
+        assert json.loads(printed)["card"]["plugin_checks"] == [check]
+    else:
+        assert said in printed

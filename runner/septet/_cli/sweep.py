@@ -122,6 +122,8 @@ def _best_rows(outcome: Outcome) -> list[dict[str, Any]]:
 
 def _document(outcome: Outcome) -> dict[str, Any]:
     """Return the one document of a sweep."""
+    from septet._sweep.verdict import paragraphs
+
     found, manifest = outcome.findings, outcome.manifest
     return {
         "ok": True,
@@ -146,15 +148,8 @@ def _document(outcome: Outcome) -> dict[str, Any]:
             "problem": found.overfitting.problem,
             "settings": found.overfitting.settings,
         },
-        "verdict": _verdict(outcome),
+        "verdict": paragraphs(outcome.findings),
     }
-
-
-def _verdict(outcome: Outcome) -> list[str]:
-    from septet._sweep.verdict import choice, overfitted, overview
-
-    found = outcome.findings
-    return [text for text in (overview(found), choice(found), overfitted(found)) if text]
 
 
 def _problems(outcome: Outcome) -> list[tuple[str, int]]:
@@ -171,6 +166,7 @@ def _show(outcome: Outcome) -> None:
     from septet._cli.terminal import console as make_console
     from septet._report.words import count, number, percent, plural
     from septet._sweep.findings import chance
+    from septet._sweep.verdict import paragraphs
 
     console = make_console()
     found = outcome.findings
@@ -193,7 +189,7 @@ def _show(outcome: Outcome) -> None:
         needed = console.measure(table, options=console.options.update(max_width=1_000)).maximum
         make_console(width=max(console.width, needed)).print(table)
         console.print()
-    for text in _verdict(outcome):
+    for text in paragraphs(found):
         console.print(text, highlight=False)
     for problem, times in _problems(outcome):
         console.print(f"{plural(times, 'setting')} failed: {problem}", highlight=False, style="red")

@@ -40,10 +40,12 @@ def train(
     loaded = load(file, sets=sets, unchecked=unchecked, say=options.told)
     if loaded.warnings:
         render_problems(loaded.warnings)
+    from septet._shell.backtest import checks_of
     from septet._shell.learning import features
 
     folder = out or Path(loaded.base_dir) / "models" / loaded.strategy.name
-    card = fit_all(loaded.strategy, loaded.resolved, lambda: features(loaded), folder)
+    checks = checks_of(loaded)
+    card = fit_all(loaded.strategy, loaded.resolved, lambda: features(loaded), folder, **checks)
     if as_json:
         say_json(to_json({"folder": str(folder), "card": card}))
         return
@@ -51,6 +53,8 @@ def train(
 
 
 def _show(folder: Path, card: dict[str, Any]) -> None:
+    from septet._report.verdict import unchecked_plugins, unchecked_text
+
     scores = card.get("scores")
     served = card.get("served_by", card["format"])  # a trainer of a plugin serves its own format
     lines = [
@@ -65,6 +69,9 @@ def _show(folder: Path, card: dict[str, Any]) -> None:
         text = f"AUC {scores['auc']:.3f}, Brier {scores['brier']:.4f}, hits {hits}"
         lines.append((f"last {scores['rows']} rows", f"{text} (fitted on those before)"))
     lines += [("note", each) for each in card["notes"]]
+    unchecked = unchecked_plugins(card)
+    if unchecked:
+        lines.append(("unchecked", unchecked_text(unchecked)))
     width = max(len(name) for name, _ in lines)
     for name, text in lines:
         say(f"{name.ljust(width)}  {text}")

@@ -61,8 +61,11 @@ def fit_all(
     resolved: Mapping[str, Any],
     features: Callable[[], Dataset],
     folder: Path,
+    **further: Any,
 ) -> dict[str, Any]:
     """Fit a strategy's model on all its rows and store it; return the card.
+
+    `further` goes into the card.
 
     Raises
     ------
@@ -119,5 +122,6 @@ def fit_all(
         configuration_sha256=hashlib.sha256(text.encode()).hexdigest(),
         scores=held_out_scores(dataset, trainer, labels, rule, strategy.seed),
         reference=reference_of(rows, dataset.feature_names, window),
+        **further,
     )
     return dict(load_model(folder, dataset.feature_names, restore).card)

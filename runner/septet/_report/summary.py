@@ -18,7 +18,7 @@ from septet._report.relative import (
     calmar,
     excess_over,
 )
-from septet._report.verdict import Evidence, verdict
+from septet._report.verdict import Evidence, unchecked_plugins, verdict
 from septet._store.result import NOT_CLOSED
 from septet._store.run import iso
 
@@ -231,11 +231,7 @@ def _evidence(
             *(each.message for each in doubts(result.findings)),
             *_old_prices(result, frames),
         ],
-        unchecked=[
-            str(each["plugin"])
-            for each in result.manifest.get("plugin_checks", ())
-            if each["state"] == "unchecked"
-        ],
+        unchecked=unchecked_plugins(result.manifest),
         models=len(result.models) if result.predictions is not None else None,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from septet._report.words import amount_digits, date, number, percent, plural
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from septet._report.intervals import MeanInterval
     from septet._store.result import HaltEvent
 
-__all__ = ["ENOUGH_TRADES", "Evidence", "tone", "verdict"]
+__all__ = [
+    "ENOUGH_TRADES", "Evidence", "tone", "unchecked_plugins", "unchecked_text", "verdict",
+]  # fmt: skip
 
 ENOUGH_TRADES: Final = 30
 _UNLIKELY_SHARPE: Final = 4.0
@@ -153,8 +155,7 @@ def _doubts(seen: Evidence) -> list[str]:
             "costs or the volume are wrong, and no figure of this run means anything."
         )  # fmt: skip
     if seen.unchecked:
-        names = ", ".join(dict.fromkeys(seen.unchecked))
-        doubts.append(f"{names} ran without being checked (--unchecked): it may look ahead.")
+        doubts.append(unchecked_text(seen.unchecked))
     first_ns, end_ns = seen.span_ns
     halted = any(halt.resumed_ns is None for halt in seen.halts)
     if seen.last_fill_ns is not None and not halted and not seen.open_trades:
@@ -168,6 +169,19 @@ def _doubts(seen: Evidence) -> list[str]:
             "A Sharpe ratio this high is more often a mistake in data or costs than an edge."
         )
     return doubts
+
+
+def unchecked_plugins(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the plugins that a manifest or a model's card names as run with ``--unchecked``."""
+    checks = manifest.get("plugin_checks", ())
+    found = (str(each["plugin"]) for each in checks if each["state"] == "unchecked")
+    return tuple(dict.fromkeys(found))
+
+
+def unchecked_text(plugins: Sequence[str]) -> str:
+    """Say that plugins ran without the kit's checks."""
+    names = ", ".join(dict.fromkeys(plugins))
+    return f"{names} ran without being checked (--unchecked): it may look ahead."
 
 
 def verdict(seen: Evidence) -> str:

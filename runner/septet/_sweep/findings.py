@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._report.verdict import unchecked_plugins
 from septet._report.words import number, percent
 from septet._sweep.axes import ShownAxis, axes_of
 from septet._sweep.judge import (
@@ -47,6 +48,7 @@ class Findings:
     chosen, `planned` how many there were to try. `luck` is the annual Sharpe ratio that the
     best of as many worthless settings reaches; `a_year` makes a daily ratio annual. With
     `over_holding` all ratios but `sharpe` are of returns over holding the mean exposure.
+    `unchecked` are the plugins that ran with ``--unchecked``.
     """
 
     table: pl.DataFrame
@@ -60,6 +62,7 @@ class Findings:
     a_year: float | None
     overfitting: Overfitting
     over_holding: bool = False
+    unchecked: tuple[str, ...] = ()
 
     def count(self, status: str) -> int:
         """How many settings ended so: `done`, `failed` or `pruned`."""
@@ -82,8 +85,8 @@ def _a_year(table: pl.DataFrame) -> float | None:
 def findings_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> Findings:
     """Work out what a sweep found, from its table and its manifest alone.
 
-    Of the manifest are read: `goal`, one of `GOALS`, else the Sharpe ratio, and `space`, the
-    document of the space (`over`, `settings`).
+    Of the manifest are read: `goal`, one of `GOALS`, else the Sharpe ratio, `space`, the
+    document of the space (`over`, `settings`), and `plugin_checks`.
     """
     import polars as pl
 
@@ -106,6 +109,7 @@ def findings_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> Findings:
         a_year=a_year,
         overfitting=table_overfitting(full),
         over_holding=is_over_holding(full),
+        unchecked=unchecked_plugins(manifest),
     )
 
 

@@ -32,13 +32,15 @@ __all__ = ["FORMAT", "SweepFolder", "differences", "open_unfinished", "start_fol
 
 FORMAT: Final = 1
 _COMPARED: Final = (
-    "septet", "python", "plugins", "libraries", "resolved", "space", "data_hashes",
-    "first_decision",
+    "septet", "python", "plugins", "plugin_sources", "plugin_checks", "libraries", "resolved",
+    "space", "data_hashes", "first_decision",
 )  # fmt: skip
 _NAMES: Final[Mapping[str, str]] = {
     "resolved": "",
     "space": "sweep.",
     "plugins": "plugin ",
+    "plugin_sources": "source of ",
+    "plugin_checks": "check of ",
     "libraries": "",
     "data_hashes": "data of ",
 }
@@ -233,6 +235,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def _leaves(name: str, value: Any) -> dict[str, Any]:
     """Plain data by the names a reader knows it by."""
+    if name == "plugin_checks":
+        value = {each["plugin"]: each["state"] for each in value or ()}
     if not isinstance(value, Mapping):
         return {name: value}
     plain = decode_json(dump_json(value))

@@ -12,7 +12,7 @@ from septet._report.words import count, number, percent, plural
 from septet._sweep.axes import mapped
 from septet._sweep.findings import GOAL_WORDS, Findings, chance, findings_of, goal_text
 from septet._sweep.payload import chart_data
-from septet._sweep.verdict import choice, overfitted, overview, tone
+from septet._sweep.verdict import paragraphs, tone
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,8 +60,8 @@ def _header(found: Findings, manifest: Mapping[str, Any], name: str) -> str:
         f"first decision {manifest['first_decision']}" if manifest.get("first_decision") else "",
     ]
     sub = " · ".join(fact for fact in facts if fact)
-    said = (overview(found), choice(found), overfitted(found))
-    verdict = "".join(f"<p>{escape(text).replace(' %', '&nbsp;%')}</p>" for text in said)
+    said = (escape(text).replace(" %", "&nbsp;%") for text in paragraphs(found))
+    verdict = "".join(f"<p>{text}</p>" for text in said)
     return (
         f'<header><h1>{escape(name)}</h1><p class="sub">{escape(sub)}</p>'
         f'<div class="verdict {tone(found)}">{verdict}</div>{_tiles(found)}</header>'

@@ -164,6 +164,7 @@ def _asked(
     import platform
 
     from septet import __version__
+    from septet._shell.backtest import checks_of
 
     return {
         "strategy": loaded.strategy.name,
@@ -173,6 +174,7 @@ def _asked(
         "septet": __version__,
         "python": platform.python_version(),
         "plugins": dict(loaded.host.versions()),
+        **checks_of(loaded),
         "libraries": library_versions(),
         "environment": environment(),
         "data_hashes": dict(data_hashes),

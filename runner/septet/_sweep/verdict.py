@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._report.verdict import ENOUGH_TRADES
+from septet._report.verdict import ENOUGH_TRADES, unchecked_text
 from septet._report.words import count, number, plural
 from septet._sweep.findings import GOAL_WORDS, chance, goal_text
 
 if TYPE_CHECKING:
     from septet._sweep.findings import Findings
 
-__all__ = ["choice", "overfitted", "overview", "tone"]
+__all__ = ["choice", "overfitted", "overview", "paragraphs", "tone"]
 
 _SURE: Final = 0.95
 _CARRIES: Final = 0.05
@@ -119,6 +119,13 @@ def overfitted(found: Findings) -> str:
     )
 
 
+def paragraphs(found: Findings) -> list[str]:
+    """Return the whole verdict, a paragraph each."""
+    doubt = unchecked_text(found.unchecked) if found.unchecked else ""
+    said = (overview(found), choice(found), doubt, overfitted(found))
+    return [text for text in said if text]
+
+
 def tone(found: Findings) -> str:
     """How the verdict is coloured: `bad`, `caution` or `plain`; praise has no colour."""
     best, share = found.best, found.overfitting.probability
@@ -131,5 +138,6 @@ def tone(found: Findings) -> str:
         or share is None
         or share > _CARRIES
         or found.planned > found.table.height
+        or bool(found.unchecked)
     )
     return "caution" if doubtful else "plain"
