@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
-import dis
 import math
 from collections import Counter
-from types import CodeType, FunctionType, ModuleType
 
 import numpy as np
 import pytest
@@ -17,6 +14,7 @@ from septet._plan.plain import plain_module
 from septet._shell.eventful import barriers
 from septet.errors import PluginError
 from septet.plugin import Config, Expression, Input, halt
+from septet.testing.planning import undefined_names
 from tests.core.column_rules import RULES, session_with
 from tests.core.outside import engine_of, follow, outside_of, placed, recorded, same_words, words_of
 
@@ -29,21 +27,6 @@ SHAPES = [
     {"several": several, "spot": spot, "model": model}
     for several, spot, model in ((False, True, False), (True, False, True), (True, True, False))
 ]
-
-
-def undefined_names(module: ModuleType) -> set[str]:
-    """Return the global names that functions of a module read and nothing defines."""
-    known = {*vars(module), *vars(builtins)}
-
-    def read(code: CodeType) -> set[str]:
-        names = {each.argval for each in dis.get_instructions(code) if "GLOBAL" in each.opname}
-        inner = (read(each) for each in code.co_consts if isinstance(each, CodeType))
-        return names.union(*inner)
-
-    functions = [each for each in vars(module).values() if isinstance(each, FunctionType)]
-    here = [each for each in functions if each.__code__.co_filename == f"<{module.__name__}>"]
-    assert len(here) > 20
-    return set().union(*(read(each.__code__) for each in here)) - known
 
 
 def test_the_rules_ask_for_every_word_of_their_kind():

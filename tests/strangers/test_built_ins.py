@@ -13,6 +13,7 @@ from septet.testing.verdict import decisive
 
 HOST = Host()
 OWN = [each for each in HOST.components() if each.distribution == BUILT_IN]
+PLANNED = "can be planned for a live run"
 SETTINGS: dict[str, dict[str, Any]] = {
     "daily_loss": {"above": 0.03},
     "drawdown": {"above": 0.1},
@@ -52,6 +53,7 @@ def test_a_rule_of_ours_keeps_the_decisive_checks(entry: Registered) -> None:
     assert [each for each in checks if each.state == "failed"] == []
     if isinstance(declaration, Step):
         assert {each.state for each in checks} == {"kept"}
+        assert PLANNED in [each.name for each in checks]
 
 
 def test_no_step_of_ours_reaches_beyond_its_parameters(monkeypatch: pytest.MonkeyPatch) -> None:

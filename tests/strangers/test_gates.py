@@ -15,6 +15,7 @@ from septet.errors import ConfigError, PluginError
 from septet.testing import ConformanceError, check_component, check_rule
 from tests.strangers.package import STRATEGY, installed, manifest_of, write_package
 from tests.strangers.steps import HEAD, RULES, UNSOUND
+from tests.strangers.unplanned import UNPLANNED
 
 LAYERS = {"feature": "features", "signal": "signals"}
 WHERE = {
@@ -53,6 +54,7 @@ DECLARED = {
 CASES: dict[str, tuple[str, str, str]] = {
     **{name: ("feature", *case) for name, case in UNSOUND.items()},
     **RULES,
+    **UNPLANNED,
     **DECLARED,
 }
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from septet._host.declare import VOCABULARY, Step
+from septet._host.sources import place_of
 from septet._plan.graph import number_of
 from septet.errors import PluginError
 from septet_schemas.base import Config
@@ -118,6 +119,8 @@ class Binder:
         """Import the function a sizing calls when a trade closes."""
         function = step.closed
         assert function is not None
+        if vars(inspect.getmodule(function)).get(function.__name__) is not function:
+            raise _unnamed(step, function, f"the function {function.__name__!r} in closed=")
         called = f"{re.sub(r'[^A-Za-z0-9_]', '_', name)}_closed"
         self.imports.setdefault(function.__module__, set()).add(f"{function.__name__} as _{called}")
         self.uses[called] = f"_{called}"
@@ -130,10 +133,7 @@ class Binder:
         for name, value in vars(module).items():
             if value is step:
                 return name
-        raise PluginError(
-            f"the step {function.__name__!r} is not a name of its module {function.__module__}",
-            hint="declare it at the top level of the module",
-        )
+        raise _unnamed(step, function, f"the step {function.__name__!r}")
 
     def call(
         self,
@@ -180,3 +180,12 @@ class Binder:
             f"number of {type(config).__name__} nor a word a {step.kind} may use",
             hint=f"words: {words}",
         )
+
+
+def _unnamed(step: Step, function: Callable[..., Any], what: str) -> PluginError:
+    """Return the error of what the text of a plan cannot import."""
+    place = f"{place_of(step)}: " if place_of(step) else ""
+    return PluginError(
+        f"{place}{what} is not a name of its module {function.__module__}",
+        hint="declare it at the top level of the module",
+    )

@@ -20,12 +20,13 @@ from septet.testing.checks import (
     placed,
 )
 from septet.testing.evaluate import column_fields, number_of
+from septet.testing.planning import plan_step
 from septet.testing.ranges import try_rule
 from septet.testing.static import faults_of
 from septet.testing.words import tables_of
 from septet_schemas.base import Config
 
-__all__ = ["check_rule"]
+__all__ = ["check_rule", "compiled_agrees"]
 
 SYMBOLS = 3
 
@@ -65,7 +66,9 @@ def check_rule(
     draws: int = 200,
     seed: int = 17,
 ) -> None:
-    """Check a rule: its names bind, it compiles, and compiled and plain agree bit for bit.
+    """Check a rule: its names bind, a live plan can be made with it, it compiles.
+
+    Compiled and plain agree bit for bit.
 
     Parameters
     ----------
@@ -91,9 +94,28 @@ def check_rule(
     if not words:
         try:
             try_rule(declaration, settings)
+            plan_step(declaration, settings)
         except StepError as error:
             raise ConformanceError(placed(declaration, str(error))) from error
-    if not declaration.compiled:
+    compiled_agrees(declaration, settings, words, draws=draws, seed=seed)
+
+
+def compiled_agrees(
+    declaration: Step,
+    settings: Config,
+    words: Mapping[str, Any] | None = None,
+    *,
+    draws: int = 200,
+    seed: int = 17,
+) -> None:
+    """Require that a rule compiles, and that compiled and plain agree bit for bit.
+
+    Raises
+    ------
+    ConformanceError
+        With the values for which the two answers differ.
+    """
+    if not declaration.compiled or declaration.function is None:
         return
     random = np.random.default_rng(seed)
     compiled = compile_step(declaration.function)

@@ -107,6 +107,9 @@ def _of_code(
             message = "raises; an answer that does not exist is NaN"
             yield Fault(place, f"{name} {message}")
         elif each.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            if each.argval not in scope and not hasattr(builtins, each.argval):
+                yield Fault(place, f"{name} reads {each.argval}, which nothing defines")
+                continue
             value = scope.get(each.argval, getattr(builtins, each.argval, None))
             for message in _of_value(name, each.argval, value, compiled):
                 yield Fault(place, message)

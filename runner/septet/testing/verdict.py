@@ -27,6 +27,7 @@ from septet.testing.checks import (
 )
 from septet.testing.evaluate import OWN_NAME, Evaluation, Resolve, TooLong, resolve
 from septet.testing.objects import NotTried, try_object
+from septet.testing.planning import plan_step
 from septet.testing.ranges import RULES, try_rule
 from septet.testing.static import faults_of
 from septet.testing.watchdog import run_within
@@ -115,12 +116,18 @@ def _checks(
     subject = Subject(declaration, config, bar_ns=bar_ns, resolve=resolve)
     yield "names bind", lambda: names_bind(subject)
     yield "sees its parameters alone", lambda: _static(declaration)
+
+    def planned() -> None:
+        plan_step(declaration, config, bar_ns=bar_ns, resolve=resolve)
+
     if declaration.kind in RULES:
         yield "answers what its kind may", lambda: try_rule(declaration, config, bar_ns=bar_ns)
-        yield "compiles", lambda: _compiles_rule(declaration, config, bar_ns)
+        yield "can be planned for a live run", planned
+        yield "compiles", lambda: _compiles_rule(declaration, config)
         return
     trial = _Trial(subject)
     yield "declares itself", trial.prepare
+    yield "can be planned for a live run", planned
     yield "every read is of the past", trial.proved
     yield "inside its look-back, no future", trial.guarded
     yield "deterministic", trial.twice
@@ -137,12 +144,10 @@ def _static(step: Step) -> None:
         raise StepError(f"{found[0]}{more}")
 
 
-def _compiles_rule(step: Step, config: Config, bar_ns: int) -> None:
-    from septet.testing.rules import check_rule
+def _compiles_rule(step: Step, config: Config) -> None:
+    from septet.testing.rules import compiled_agrees
 
-    if not step.compiled:
-        return
-    check_rule(step, config, draws=20)
+    compiled_agrees(step, config, draws=20)
 
 
 class _Trial:
