@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from septet._plan import assemble
+from septet._plan.kept import text_of
 from septet.testing.verdict import Check, decisive
 from tests.strangers.package import installed, write_package
 from tests.strangers.steps import HEAD
@@ -53,7 +54,7 @@ def test_a_name_that_the_live_text_alone_leaves_open_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a stop once read a column that the text of a live plan had not fetched."""
-    write = assemble.text_of
+    write = text_of
 
     def without_the_column(context: Any, **more: Any) -> str:
         text = write(context, **more)

@@ -119,7 +119,8 @@ class Binder:
         """Import the function a sizing calls when a trade closes."""
         function = step.closed
         assert function is not None
-        if vars(inspect.getmodule(function)).get(function.__name__) is not function:
+        named: Any = getattr(inspect.getmodule(function), function.__name__, None)
+        if named is not function:
             raise _unnamed(step, function, f"the function {function.__name__!r} in closed=")
         called = f"{re.sub(r'[^A-Za-z0-9_]', '_', name)}_closed"
         self.imports.setdefault(function.__module__, set()).add(f"{function.__name__} as _{called}")

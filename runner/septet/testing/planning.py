@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from types import CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from septet._host.declare import Step
 from septet._host.guards import StepError
@@ -136,9 +136,9 @@ def _terms(step: Step, config: Config, shape: Shape, bar_ns: int) -> Terms:
     if step.kind == "regime":
         extra = {**least.signal.extra, "regime": block}
         return replace(least, signal=replace(least.signal, extra=extra))
-    if step.kind in ("sizing", "order"):
-        return replace(least, **{step.kind: block})
-    return replace(least, **{f"{step.kind}s": {NAME: block}})
+    single = step.kind in ("sizing", "order")
+    place: dict[str, Any] = {step.kind: block} if single else {f"{step.kind}s": {NAME: block}}
+    return replace(least, **place)
 
 
 def _columns_read(config: Config, block: UseBlock) -> tuple[dict[str, UseBlock], list[str]]:
