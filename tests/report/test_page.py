@@ -14,6 +14,7 @@ from septet._report.payload import chart_data, thin_rows
 from septet._report.save import save_run
 from septet._store.find import open_run
 from septet._store.run import Run
+from tests.report.conftest import NOW_NS
 from tests.report.reading import EVIL, Page
 from tests.report.synthetic import make_result, without_trades
 
@@ -229,3 +230,16 @@ def test_a_long_run_is_thinned_and_says_so(tmp_path: Path) -> None:
     assert len(data["price"][0]["t"]) <= 12_000
     said = Page((run.folder / "report.html").read_text(encoding="utf-8")).said()
     assert "of 19,400 rows, every extreme kept" in said
+
+
+def test_parts_of_months_are_marked(tmp_path: Path) -> None:
+    """A run from 1 January to 10 March: two whole months, a part of the third and of the year."""
+    result = make_result(bars=24 * 69, first=1)
+    run = save_run(result, tmp_path, now_ns=NOW_NS)
+    text = (run.folder / "report.html").read_text(encoding="utf-8")
+    row = text.partition('<th scope="row">2023</th>')[2].partition("</tr>")[0]
+    cells = [re.sub(r"<[^>]*>", "", each) for each in re.findall(r"<td.*?</td>", row)]
+    assert len(cells) == 13
+    assert [each.endswith("*") for each in cells] == [False] * 2 + [True] + [False] * 9 + [True]
+    assert [bool(each) for each in cells] == [True] * 3 + [False] * 9 + [True]
+    assert "* the run covers a part of the month or of the year." in Page(text).said()

@@ -177,6 +177,34 @@ def test_months_by_hand() -> None:
     assert [row[2] for row in found] == pytest.approx([0.1, 0.1, 0.0, -0.5])
 
 
+@pytest.mark.parametrize(
+    ("begins", "ends", "whole"),
+    [
+        ((2023, 12, 30), (2024, 3, 5), [False, True, True, False]),
+        ((2023, 12, 1), (2024, 4, 1), [True, True, True, True]),
+        ((2023, 12, 2), (2024, 3, 31), [True, True, True, True]),  # within a day of both ends
+        ((2023, 12, 3), (2024, 3, 30), [False, True, True, False]),
+        ((2024, 2, 10), (2024, 2, 20), [False]),
+    ],
+)
+def test_a_month_is_whole_where_the_rows_reach_both_its_ends(
+    begins: tuple[int, int, int], ends: tuple[int, int, int], whole: list[bool]
+) -> None:
+    first, last = (int(datetime(*day, tzinfo=UTC).timestamp()) for day in (begins, ends))
+    times = np.arange(first, last + 1, 86_400, dtype=np.int64) * 1_000_000_000
+    months = st.monthly_returns(times, np.full(len(times), 100.0), 100.0)
+    assert [row.is_whole for row in months] == whole
+
+
+def test_slack_is_what_a_calendar_leaves_out() -> None:
+    """A month whose first session is on the fourth is whole by the slack of sessions."""
+    days = [datetime(2024, 1, 4, tzinfo=UTC), datetime(2024, 1, 28, tzinfo=UTC)]
+    times = np.array([int(day.timestamp()) * 1_000_000_000 for day in days], dtype=np.int64)
+    for slack, whole in ((DAY, False), (5 * DAY, True)):
+        [month] = st.monthly_returns(times, np.array([1.0, 1.0]), 1.0, slack_ns=slack)
+        assert month.is_whole is whole
+
+
 @given(moves)
 def test_months_compound_to_the_whole(changes: list[float]) -> None:
     equity = curve(changes)

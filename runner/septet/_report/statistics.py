@@ -215,7 +215,8 @@ def monthly_returns(
 ) -> list[Month]:
     """Returns by local calendar month; the first starts from the initial capital.
 
-    A row at the first instant of a month still belongs to the month that ends then. A month is
+    A row at the first instant of a month still belongs to the month that ends then; where it is
+    the first row and holds the initial capital, that month is left out. A month is
     whole if the rows reach to within `slack_ns` of its beginning and its end.
     """
     if len(time_ns) == 0:
@@ -229,6 +230,13 @@ def monthly_returns(
         if end == begin == 0 or begin == len(time_ns):
             continue
         final = float(equity[end - 1])
+        if (
+            begin == 0
+            and end == 1 < len(time_ns)
+            and int(time_ns[0]) == int(after)
+            and final == base
+        ):
+            continue  # the run begins as this month ends: nothing of it is in the month
         local = datetime.fromtimestamp(int(edge) // 1_000_000_000, UTC).astimezone(zone)
         whole = first <= int(edge) and int(after) <= last
         months.append(Month(local.year, local.month, total_return(base, final), whole))
