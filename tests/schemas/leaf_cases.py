@@ -56,7 +56,8 @@ def _labels() -> dict[str, Case]:
     )
     threshold = "model.label={use: threshold, horizon: 2 bars, above: 0.5%}"
     return {
-        "DirectionLabel.use": Case(label("threshold, horizon: 2 bars"), file="model"),
+        "DirectionLabel.use": Case(
+            label("threshold, horizon: 2 bars, above: 0.5%"), file="model"),
         "DirectionLabel.horizon": Case("model.label.horizon=5 bars", file="model"),
         "ThresholdLabel.use": Case(label("direction"), base=(threshold,), file="model"),
         "ThresholdLabel.horizon": Case(
@@ -187,7 +188,7 @@ CASES: Final[Mapping[str, Case]] = {
     "Risk.halts": Case("risk.halts={daily_loss: {above: 1%, then: flatten, resume: next_day}}"),
     "Risk.allocate": Case("risk.allocate=pro_rata"),
     "Risk.split": Case("risk.split=equal"),
-    "Risk.adopt": Case("risk.adopt=adopt"),
+    "Risk.adopt": Case("risk.adopt=adopt", base=("risk.stops={stop_loss: 2%}",)),
     "Risk.cash_buffer": Case("risk.cash_buffer=7%"),
     "Simulation.latency": Case("execution.simulation.latency=2"),
     "Simulation.participation": Case("execution.simulation.participation=1%"),
