@@ -12,17 +12,25 @@ from septet._cli.conformance import check_entries
 from septet._config import load
 from septet._host.register import Host
 from septet.errors import ConfigError, PluginError
-from septet.testing import ConformanceError, check_component, check_rule
+from septet.testing import ConformanceError, check_component, check_object, check_rule
 from tests.strangers.package import STRATEGY, installed, manifest_of, write_package
-from tests.strangers.steps import HEAD, RULES, UNSOUND
+from tests.strangers.steps import HEAD, MOVING, RULES, UNSOUND
 from tests.strangers.unplanned import UNPLANNED
 
-LAYERS = {"feature": "features", "signal": "signals"}
+LAYERS = {
+    "feature": "features", "signal": "signals", "model": "models", "monitor": "monitoring",
+    "alerts": "monitoring", "series": "data", "candles": "data", "venue": "execution",
+}  # fmt: skip
 WHERE = {
     "sizing": "  sizing: {use: broken}\n",
     "limit": "  limits: {mine: {use: broken}}\n",
     "stop": "  stops: {mine: {use: broken}}\n",
     "halt": "  halts: {mine: {use: broken}}\n",
+    "monitor": "monitoring: {mine: {use: broken}}\n",
+    "alerts": "monitoring: {alerts: {use: broken}}\n",
+    "venue": "execution: {venues: {mine: {use: broken}}}\n",
+    "model": "model: {use: broken, label: {use: direction, horizon: 2 bars}, "
+    "training: {train: 5d, step: 5d, min_rows: 50}}\n",
 }
 DECLARED = {
     "a word that there is not": (
@@ -51,11 +59,13 @@ DECLARED = {
         "the halt broken reads columns",
     ),
 }
+OBJECTS = {kind for kind, _, _ in MOVING.values()}
 CASES: dict[str, tuple[str, str, str]] = {
     **{name: ("feature", *case) for name, case in UNSOUND.items()},
     **RULES,
     **UNPLANNED,
     **DECLARED,
+    **MOVING,
 }
 
 
@@ -76,6 +86,13 @@ def written(folder: Path, kind: str, source: str) -> Path:
     if kind == "signal":
         head, _, tail = text.partition("signal: ")
         text = f"{head}signal: {{use: broken}}\n{tail.partition(chr(10))[2]}"
+    if kind == "model":
+        head, _, tail = text.partition("signal: ")
+        text = f"{head}signal: {{use: confidence, threshold: 0.1}}\n{tail.partition(chr(10))[2]}"
+    if kind == "candles":
+        text = text.replace("{use: synthetic, bars: 400, volatility: 90%}", "{use: broken}")
+    if kind == "series":
+        text = text.replace("data: {", "data: {mine: {use: broken, known_after: 1h}, ")
     if kind == "sizing":
         text = text.replace("  sizing: {use: fixed_fraction, fraction: 50%}\n", "")
     text = text.replace("  stops: {stop_loss: 2%}\n", "") if kind == "stop" else text
@@ -90,7 +107,9 @@ def by_decorator_or_kit(kind: str) -> str:
         module: Any = importlib.import_module("odd_steps.steps")
     except PluginError as error:
         return error.message
-    check = check_component if kind == "feature" else check_rule
+    check: Any = check_component if kind == "feature" else check_rule
+    if kind in OBJECTS:
+        check = check_object
     with pytest.raises(ConformanceError) as caught:
         check(module.broken, module.broken.config())
     return str(caught.value)

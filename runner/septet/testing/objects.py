@@ -18,7 +18,7 @@ from septet._host.models import Untrainable, Window
 from septet._host.monitoring import MONITOR_VERDICTS, FillRows, Reading, RunView, TradeRows
 from septet.testing.bars import HOUR_NS
 from septet.testing.case import Case, NotTried, called, takes
-from septet.testing.checks import ConformanceError
+from septet.testing.checks import ConformanceError, placed
 from septet.testing.life import connect_to, live_through
 from septet.testing.local import local_server, opened, opened_async
 from septet.testing.source_trials import try_source
@@ -96,7 +96,7 @@ def check_object(
     except NotTried as why:
         raise ConformanceError(f"not tried: {why}") from None
     except StepError as error:
-        raise ConformanceError(str(error)) from error
+        raise ConformanceError(placed(declaration, str(error))) from error
 
 
 # ---------------------------------------------------------------------------- models
