@@ -78,6 +78,7 @@ async def kill_each(process: _Process, timers: Timers) -> set[tuple[str, str]]:
         await until(lambda: not any(each._down for each in supervisor._all))
     timers.armed = True
     await until(lambda: {"journal writer", "market timer"} <= {name for _, name in timers.raised})
+    timers.armed = False  # what rings from here on could not work again before the end
     await until(lambda: not any(each._down for each in supervisor._all))
     return every
 
@@ -146,7 +147,7 @@ def test_a4_each_background_task_is_killed_and_works_again(
     if ways == "polls":
         poll_only(monkeypatch)
     monkeypatch.setattr(Backoff, "wait_s", lambda self, lived_s=0.0: 0.05)
-    monkeypatch.setattr("septet._host.tasks.WORKS_AFTER_S", 0.2)
+    monkeypatch.setitem(Tasks.keep.__kwdefaults__ or {}, "works_after_s", 0.2)
     for name, value in {"LOCAL_KEY": "k", "LOCAL_SECRET": "s"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
