@@ -122,6 +122,7 @@ def test_the_link_says_what_lies_on_top_and_each_state_once() -> None:
         link.say()
         gate.answered(418, {"Retry-After": "90"}, "")
         link.say()
+        assert "stop whatever else asks from here" in heard.events[-1].reason
         clock.at = NOW + 61 * S
         link.say()
         clock.at = NOW + 91 * S

@@ -93,6 +93,7 @@ class MemoryVenue:
         self.before: Callable[[str, Any], None] = lambda call, what: None
         self.wait: asyncio.Event | None = None
         self.fails: set[str] = set()
+        self.is_test = True
         self.sink: Callable[[Any], None] = lambda event: None
         self.closed = False
 
@@ -114,7 +115,7 @@ class MemoryVenue:
         }
         return VenueFacts(
             venue="memory", exchange="memory", account="a1", markets=markets,
-            order_types=frozenset({"market", "limit"}), can_withdraw=False, is_test=True,
+            order_types=frozenset({"market", "limit"}), can_withdraw=False, is_test=self.is_test,
             settles_ns=NS, streams_orders=True, amends=True,
         )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -91,7 +92,23 @@ def test_a6_balances_that_stay_unreadable_block_entries_and_end_nothing(stage: S
 @pytest.mark.parametrize("free", [0.0, math.nan, -math.inf])
 def test_a6_one_absurd_read_refuses_no_first_start(stage: Stage, free: float) -> None:
     reads(stage, {"USDT": (free, 0.0)})
-    assert live(stage).exit_code == 0
+    stage.venue.is_test = free == 0.0
+    result = live(stage)
+    assert result.exit_code == 0
+    insist_on_lease(result, stage.venue.is_test)
+
+
+def insist_on_lease(result: LiveResult, is_test: bool) -> None:
+    """Insist that the start has said how far the lease on the account reaches."""
+    lines = (result.ends[0][0].place.folder / "log.jsonl").read_text().splitlines()
+    found = [json.loads(each) for each in lines]
+    [text] = [each["text"] for each in found if each["event"] == "account_lease"]
+    if is_test:
+        assert text.startswith("this account is shared by no run at a test venue beside this one's")
+    else:
+        assert text.startswith("this account is shared by no run of any user of this machine")
+        assert "not seen are" in text
+        assert "other machines, and another key of the account" in text
 
 
 def test_a6_a_first_start_without_its_capital_is_refused_after_some_reads(stage: Stage) -> None:

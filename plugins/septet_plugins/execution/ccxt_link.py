@@ -26,6 +26,10 @@ _ABOUT: Final[Mapping[str, m.About]] = {
     "load_time_difference": "clock", "load_markets": "filters", "fetch_ticker": "quote",
 }  # fmt: skip
 """What the client's methods ask for; the others ask for orders."""
+_BANNED: Final = (
+    "the venue refuses this address; this process asks nothing until it is over: stop whatever "
+    "else asks from here, other septet processes too"
+)
 _UNAVAILABLE: Final = 503
 _SHUT_AFTER: Final = 3
 """Answers of 503 in a row that mean the venue is shut; a single one may be about one request."""
@@ -98,7 +102,7 @@ class Link:
     def _state(self) -> tuple[State, int, str]:
         now = self._clock.now_ns()
         if self._gate.banned_ns > now:
-            return "banned", self._gate.banned_ns, "the venue refuses this address"
+            return "banned", self._gate.banned_ns, _BANNED
         if self._gate.limited_ns > now:
             return "limited", self._gate.limited_ns, "the venue asked for a pause"
         if self._maintenance:
