@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
+from septet._data.message_limits import HEADER_CHARACTERS, SYMBOL_CHARACTERS, SYMBOLS_SHOWN
 from septet._data.parquet_bounds import (
     columns_within_memory,
     insist_short_texts,
@@ -324,8 +325,9 @@ def _renames(
     """Return new names by old ones, columns that stand in their way, and what was guessed."""
     absent = [theirs for theirs in columns.values() if theirs not in there]
     if absent:
+        found = shortened(", ".join(there), HEADER_CHARACTERS)
         raise DataError(
-            f"{origin}: no column {', '.join(absent)}; found {shortened(', '.join(there), 200)}",
+            f"{origin}: no column {', '.join(absent)}; found {found}",
             hint="columns: {our name: name in the file}",
             key="columns",
         )
@@ -402,7 +404,7 @@ def _parts(
     missing = [symbol for symbol in request.symbols if symbol not in parts]
     if missing:
         held = (
-            ", ".join(each[:30] for each in sorted(present)[:12])
+            ", ".join(each[:SYMBOL_CHARACTERS] for each in sorted(present)[:SYMBOLS_SHOWN])
             or ", ".join(sorted(parts))
             or "no symbol"
         )
@@ -440,7 +442,8 @@ def _by_column(frame: T, symbols: Sequence[str], present: set[str]) -> dict[str,
         symbol = name if name in symbols else forms.get(name.upper())
         if symbol in found:
             raise DataError(
-                f"column symbol writes {symbol} in several ways, one of them {name[:30]!r}",
+                f"column symbol writes {symbol} in several ways, one of them "
+                f"{name[:SYMBOL_CHARACTERS]!r}",
                 hint="write each symbol in one way: rows of two spellings are two series",
             )
         if symbol is not None:

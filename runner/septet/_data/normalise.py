@@ -30,6 +30,7 @@ from septet._data.judge import (
     volume_unit_jumps,
 )
 from septet._data.level_checks import judge_levels, refuse_levels
+from septet._data.message_limits import HEADER_CHARACTERS
 from septet._data.mixture import separating_column
 from septet._data.price_steps import Before, Range, spike_rows, wick_rows
 from septet._data.source import Facts, RawBars
@@ -229,7 +230,7 @@ def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int) -> tuple[_State, Stam
     if missing:
         raise DataError(
             f"{raw.symbol} from {origin}: no column {', '.join(missing)}; "
-            f"found {', '.join(frame.columns)[:200] or 'no columns'}",
+            f"found {', '.join(frame.columns)[:HEADER_CHARACTERS] or 'no columns'}",
             hint="name them: columns: {timestamp: ..., open: ..., close: ...}",
         )
     if frame.height == 0:

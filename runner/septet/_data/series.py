@@ -10,6 +10,7 @@ import numpy as np
 from septet._data.bars import Finding, Ints, SeriesTable
 from septet._data.findings import Findings, first_rows
 from septet._data.judge import numbers_of
+from septet._data.message_limits import HEADER_CHARACTERS
 from septet._data.source import RawSeries
 from septet._data.stamps import Bools, iso, read_stamps
 from septet.errors import DataError
@@ -151,7 +152,7 @@ def _check_columns(name: str, raw: RawSeries, keys: SeriesConfig) -> None:
     if missing:
         raise DataError(
             f"{name} from {origin}: no column {', '.join(missing)}; "
-            f"found {', '.join(frame.columns)[:200] or 'no columns'}"
+            f"found {', '.join(frame.columns)[:HEADER_CHARACTERS] or 'no columns'}"
         )
     if "known" not in frame.columns and keys.known_after is None:
         raise DataError(

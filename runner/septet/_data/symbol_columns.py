@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from septet._data.message_limits import SYMBOL_CHARACTERS
 from septet.errors import DataError
 
 if TYPE_CHECKING:
@@ -73,5 +74,5 @@ def names_symbol(name: str) -> bool:
 
 def shown_values(values: pl.Series) -> str:
     """Give the number of some values, and the first three of them."""
-    shown = ", ".join(str(value)[:30] for value in values.head(3).to_list())
+    shown = ", ".join(str(value)[:SYMBOL_CHARACTERS] for value in values.head(3).to_list())
     return f"{len(values)} values ({shown}{', ...' if len(values) > 3 else ''})"

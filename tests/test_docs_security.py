@@ -1,0 +1,65 @@
+"""Every number in SECURITY.md is the one in the code."""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from septet._cli import render
+from septet._config import access, credentials
+from septet._data.message_limits import HEADER_CHARACTERS, SYMBOL_CHARACTERS, SYMBOLS_SHOWN
+from septet._plan.cache import claim
+from septet.errors import InputError
+
+TEXT = (Path(__file__).resolve().parents[1] / "SECURITY.md").read_text(encoding="utf-8")
+PLAIN = " ".join(re.sub(r"`[^`]*`|\]\([^)]*\)", "", TEXT).split())
+"""The text in one line, without code and addresses."""
+WORDS = {12: "twelve"}
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+PROMISED = (
+    f"the message may quote the beginning of its first line, at most {HEADER_CHARACTERS} char",
+    f"taken for symbols, {WORDS[SYMBOLS_SHOWN]} values are named at most, each cut at "
+    f"{SYMBOL_CHARACTERS} characters",
+    f"An address is at most {access._LONGEST:,} characters long, and a message shows at most "
+    f"{render._LONGEST:,} of any value",
+    f"must be yours alone ({PRIVATE_FILE:04o}, at most {credentials._LARGEST >> 20} MiB)",
+    f"belong to the user alone (mode {PRIVATE_FOLDER:04o})",
+    f"end as a message and with status {InputError.exit_code}",
+)
+
+
+@pytest.mark.parametrize("sentence", PROMISED)
+def test_a_promise_has_the_number_of_the_code(sentence: str) -> None:
+    assert sentence in PLAIN
+
+
+def test_no_number_is_promised_that_is_not_compared_here() -> None:
+    left = PLAIN
+    for sentence in PROMISED:
+        left = left.replace(sentence, "")
+    words = r"two|three|four|five|six|seven|eight|ten|twelve|twenty|thirty|hundred|thousand"
+    assert re.findall(rf"\d[\d,.]*|\b(?:{words})\b", left, re.I) == []
+
+
+@pytest.mark.parametrize("more", [0o040, 0o004, 0o020, 0o002, 0])
+def test_a_file_of_credentials_is_as_private_as_promised(tmp_path: Path, more: int) -> None:
+    path = tmp_path / "venues.toml"
+    path.touch()
+    path.chmod(PRIVATE_FILE | more)
+    if not more:
+        credentials._insist_on_private(path, path.stat())
+        return
+    with pytest.raises(InputError, match="others may read it or own it"):
+        credentials._insist_on_private(path, path.stat())
+
+
+def test_the_cache_is_as_private_as_promised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "cache"
+    monkeypatch.setenv("SEPTET_CACHE", str(root))
+    claim(root / "plans")
+    assert stat.S_IMODE(root.stat().st_mode) == PRIVATE_FOLDER
