@@ -82,7 +82,9 @@ def live_core(loaded: Any) -> str:
         rule = learn.training_rule(block.extra["training"], bar_ns)
         models = Models(lambda event: None, rule.ready_after_ns)
         found += [
-            rule.ready_after_ns, rule, learn.label_rule(block.extra["label"], bar_ns),
+            # what the training process reads of it; the rest is the schedule of the core
+            rule.train_ns, rule.window, rule.purge_ns, rule.embargo_ns, rule.min_rows,
+            rule.min_class, rule.expire_after_ns, learn.label_rule(block.extra["label"], bar_ns),
             learn.stored_folder(block), strategy.seed,
         ]  # fmt: skip
         if learn.stored_folder(block) is None:
