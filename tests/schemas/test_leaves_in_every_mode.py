@@ -147,7 +147,10 @@ def test_what_acts_in_a_backtest_acts_live(leaf: str, folder: Path) -> None:
     assert not said, f"{leaf} acts in a backtest; live {said}"
 
 
-@pytest.mark.parametrize("leaf", [leaf for leaf in MODED if leaf.startswith(("Risk", "Training"))])
+IN_PAPER = ("Risk", "HaltKeys", "Training", "ModelMonitoring", "FillMonitoring")
+
+
+@pytest.mark.parametrize("leaf", [leaf for leaf in MODED if leaf.startswith(IN_PAPER)])
 def test_what_acts_in_a_backtest_acts_in_paper(leaf: str, folder: Path) -> None:
     said = _differs(folder, CASES[leaf], "paper")
     assert not said, f"{leaf} acts in a backtest; in paper {said}"
