@@ -52,13 +52,16 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def refused(septet: Command, path: Path, place: str, message: str, *, run: bool = True) -> None:
-    """Check that both commands name the place, and leave with 2."""
-    for words in (("check", path), ("run", path, "--out", path.parent / "runs"))[: 1 + run]:
+def refused(
+    septet: Command, path: Path, place: str, message: str, *, run_says: str = "", status: int = 2
+) -> None:
+    """Check that both commands name the place, and leave with 2, or a run with its `status`."""
+    run = ("run", path, "--out", path.parent / "runs")
+    for words, said, code in ((("check", path), message, 2), (run, run_says or message, status)):
         outcome = septet(*words)
-        assert outcome.code == 2, outcome
+        assert outcome.code == code, outcome
         assert f"{path}:{place}: " in outcome.err
-        assert message in " ".join(outcome.err.split())
+        assert said in " ".join(outcome.err.split())
         assert "hint" in outcome.err
 
 
@@ -127,7 +130,7 @@ def test_a_series_that_is_never_known(septet: Command, data: Path) -> None:
     path = strategy(
         data, series=f"  mood: {keys}\n", features="  mood: {use: series, of: mood}\n",
     )  # fmt: skip
-    refused(septet, path, "6:9", "no value of this series is known at any decision", run=False)
+    refused(septet, path, "6:9", "no value of this series is known at any decision")
 
 
 def test_a_join_without_a_common_time(septet: Command, data: Path) -> None:
@@ -135,7 +138,7 @@ def test_a_join_without_a_common_time(septet: Command, data: Path) -> None:
         data, universe="universe: {symbols: [BTC/USDT, ETH/USDT], bar: 1h}",
         features="  gap: {use: ratio, of: close, to: close@ETH/USDT}\n",
     )  # fmt: skip
-    refused(septet, path, "8:36", "ETH/USDT has no bar at a time of another symbol", run=False)
+    refused(septet, path, "8:36", "ETH/USDT has no bar at a time of another symbol")
 
 
 def test_a_training_window_longer_than_the_data(septet: Command, data: Path) -> None:
@@ -147,7 +150,10 @@ def test_a_training_window_longer_than_the_data(septet: Command, data: Path) -> 
     )
     lines = [line if not line.startswith("signal") else model for line in text.splitlines()]
     path.write_text("\n".join(lines), encoding="utf-8")
-    refused(septet, path, "8:72", "no training window fits into the data", run=False)
+    refused(
+        septet, path, "8:72", "no training window fits into the data", status=1,
+        run_says="no training time falls into the data: it is shorter than one training window",
+    )  # fmt: skip
 
 
 LIVE = """\

@@ -263,16 +263,58 @@ def test_set_changes_one_value(tmp_path: Path, septet: Septet) -> None:
 
 
 REFUSED = {
-    "no overlap": ("sma-cross", "universe.start=2030-01-01", 2, "do not overlap"),
-    "the data begins later": ("sma-cross", "universe.end=2001-01-01", 2, "do not overlap"),
-    "too few bars": ("sma-cross", "features.slow.period=20000", 2, "too few"),
-    "a window too short": ("logistic", "model.training.min_rows=5000", 2, "no window can be"),
-    "no window trains": ("logistic", "model.training.min_class=5000", 1, "could be trained"),
-    "before the first model": ("logistic", "universe.end=2017-01-10", 1, "training"),
-    "an unknown key": ("sma-cross", "risk.sizing.fractoin=50%", 2, "did you mean fraction?"),
-    "a slip of the unit": ("sma-cross", "risk.sizing.fraction=50", 2, "write 50%"),
-    "an unknown symbol": ("sma-cross", "universe.symbols=[DOGE/USD]", 2, "no bundled sample"),
-    "another bar": ("sma-cross", "universe.bar=1h", 2, "no bundled sample"),
+    "no overlap": (
+        "sma-cross",
+        "universe.start=2030-01-01",
+        2,
+        "do not overlap",
+        "--set universe.start",
+    ),
+    "the data begins later": (
+        "sma-cross",
+        "universe.end=2001-01-01",
+        2,
+        "do not overlap",
+        "--set universe.end",
+    ),
+    "too few bars": ("sma-cross", "features.slow.period=20000", 2, "too few", ":18:9"),
+    "a window too short": (
+        "logistic",
+        "model.training.min_rows=5000",
+        2,
+        "no window can be",
+        ":32:43",
+    ),
+    "no window trains": (
+        "logistic",
+        "model.training.min_class=5000",
+        1,
+        "could be trained",
+        ":32:43",
+    ),
+    "before the first model": ("logistic", "universe.end=2017-01-10", 1, "training", ":32:43"),
+    "an unknown key": (
+        "sma-cross",
+        "risk.sizing.fractoin=50%",
+        2,
+        "did you mean fraction?",
+        "--set risk.sizing.fractoin",
+    ),
+    "a slip of the unit": (
+        "sma-cross",
+        "risk.sizing.fraction=50",
+        2,
+        "write 50%",
+        "--set risk.sizing.fraction",
+    ),
+    "an unknown symbol": (
+        "sma-cross",
+        "universe.symbols=[DOGE/USD]",
+        2,
+        "no bundled sample",
+        ":14:12",
+    ),
+    "another bar": ("sma-cross", "universe.bar=1h", 2, "no bundled sample", ":14:12"),
 }
 
 
@@ -280,10 +322,12 @@ REFUSED = {
 def test_what_cannot_run_says_why_and_leaves_nothing(
     case: str, tmp_path: Path, septet: Septet
 ) -> None:
-    name, setting, status, said = REFUSED[case]
+    name, setting, status, said, place = REFUSED[case]
     file = ROOT / "strategies" / f"{name}.yaml"
     code, _, err = septet("run", str(file), "--set", setting, "--out", str(tmp_path))
     assert (code, said in err) == (status, True), err
+    at = f"{file}{place}" if place.startswith(":") else place
+    assert err.startswith(f"{at}: error: "), "the line and column, or the option that was given"
     assert "hint" in err or "expected" in err
     assert not list(tmp_path.glob("*/*"))
 

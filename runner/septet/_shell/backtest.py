@@ -21,6 +21,7 @@ from septet._plan.terms import terms_of
 from septet._shell import project
 from septet._shell.acts import Act
 from septet._shell.learning import Learned, health_of, learn_walk, move_first
+from septet._shell.never_known import refuse_never_known
 from septet._shell.plain_first import choose_plain, plain_bars, ran_plain_first
 from septet._shell.retraining import retrains_of
 from septet._shell.session import Say, Session, open_session
@@ -84,6 +85,7 @@ def backtest(
         refuse_unserved(loaded.strategy)
     whole = tables or bool(build_watchers(loaded.strategy))  # monitors read the whole curve
     session = open_session(loaded, tables=whole, say=say, not_before_ns=not_before_ns)
+    refuse_never_known(session)
     session.tables = tables
     hashes = Background(lambda: fingerprints(session.market))
     chosen = "batch" if engine == "auto" else engine

@@ -13,15 +13,13 @@ from pydantic import BaseModel
 from septet._config.case import blocks_of, readings
 from septet._config.check import problem_at
 from septet._config.credentials import STORED, Stored, stored_credentials, venues_file
-from septet._config.expressions import names_in, parse_expression
 from septet._config.places import problem_of
 from septet._config.tree import Path as KeyPath
-from septet._data.align import series_as_of
 from septet._data.bad_rows import doubts
-from septet._data.bars import MarketData
 from septet._data.ended import CANDLES_END
 from septet._data.series import SERIES_END, check_probabilities
 from septet._data.stamps import iso
+from septet._shell.never_known import never_known
 from septet._shell.session import Session, open_session
 from septet.errors import DataError, InputError, Problem, SeptetError
 from septet_schemas.base import SecretRef
@@ -40,7 +38,7 @@ def check_data(loaded: Any) -> list[Problem]:
         session = open_session(loaded)
     except SeptetError as error:
         return list(problem_of(error))
-    problems = [*_joins(session), *_series(session), *_symbols(session), *_doubts(session)]
+    problems = [*never_known(session), *_symbols(session), *_doubts(session)]
     problems += [*_probabilities(session), *_ticks(session)]
     if loaded.strategy.model is not None:
         problems += [*check_model(loaded, session), *_training(session)]
@@ -144,67 +142,6 @@ def _ticks(session: Session) -> list[Problem]:
                     )
                 )
                 break
-    return problems
-
-
-def _joins(session: Session) -> list[Problem]:
-    """Say which features read a symbol whose bars have no time in common with any other's."""
-    market = session.market
-    problems = []
-    for name, block in session.strategy.features.items():
-        for path, symbol in _others(name, block.config):
-            others = market.bars.get(symbol)
-            own = [market.bars[each] for each in market.symbols if each != symbol]
-            if others is None or not own:
-                continue
-            common = any(len(np.intersect1d(each.known_ns, others.known_ns)) for each in own)
-            if not common:
-                text = f"{symbol} has no bar at a time of another symbol: this is never known"
-                problems.append(problem_at(session.loaded.tree, path, text, hint=_spans(market)))
-    return problems
-
-
-def _others(name: str, config: BaseModel) -> Iterator[tuple[KeyPath, str]]:
-    """Yield where a feature reads another symbol, and which."""
-    for reading in readings(("features", name), config):  # type: ignore[arg-type]
-        if reading.is_expression:
-            for each in names_in(parse_expression(reading.text)):
-                if each.symbol:
-                    yield reading.path, each.symbol
-        elif "@" in reading.text:
-            yield reading.path, reading.text.partition("@")[2].strip("'")
-
-
-def _spans(market: MarketData) -> str:
-    said = [
-        f"{symbol} {iso(table.known_ns[0])} to {iso(table.known_ns[-1])}"
-        for symbol, table in market.bars.items()
-        if len(table)
-    ]
-    return f"the data: {'; '.join(said[:4])}"
-
-
-def _series(session: Session) -> list[Problem]:
-    """Say which series has no value at any decision."""
-    times = session.tape.T[0][session.first :]
-    problems = []
-    for name, table in session.market.series.items():
-        base = name.partition("@")[0]
-        if base == "funding" or not len(times) or np.isfinite(series_as_of(table, times)).any():
-            continue
-        span = f"{iso(table.known_ns[0])} to {iso(table.known_ns[-1])}" if len(table.value) else ""
-        optional = bool(session.strategy.data.series[base].extra.get("optional"))
-        problems.append(
-            problem_at(
-                session.loaded.tree,
-                ("data", base),
-                "no value of this series is known at any decision",
-                found=f"values known {span}" if span else "no value",
-                hint=f"decisions are from {iso(times[0])} to {iso(times[-1])}: bring data of that "
-                "span, or raise max_age",
-                severity="warning" if optional else "error",
-            )
-        )
     return problems
 
 
