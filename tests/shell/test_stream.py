@@ -207,29 +207,47 @@ def test_a_symbol_column(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "said", "key"),
     [
-        (lambda text: text, "it was 0"),
+        (lambda text: text, "it was 0", ""),
         (
             lambda text: text.replace("synthetic, bars: 1600, volatility: 120%", "sample"),
             "sample cannot be read in stretches",
+            "data.candles.use",
         ),
-        (lambda text: text.replace("bars: 1600", "policy: {gap: fill}, bars: 1600"), "gap: fill"),
-        (lambda text: text.replace("bars: 1600", "adjust: splits, bars: 1600"), "every split"),
-        (lambda text: text.replace("1600", "9"), "no decision could be taken"),
+        (lambda text: text.replace("bars: 1600", "policy: {gap: fill}, bars: 1600"), "gap: fill",
+         "data.candles.policy.gap"),
+        (lambda text: text.replace("bars: 1600", "adjust: splits, bars: 1600"), "every split",
+         "data.candles.adjust"),
+        (lambda text: text.replace("1600", "9"), "no decision could be taken", "features.slow"),
         (
             lambda text: text.replace("bar: 1h}", "bar: 1h, start: 2031-01-01}"),
             "do not overlap",
+            "universe.start",
+        ),
+        (
+            lambda text: text + "execution: {simulation: {fills: quotes}}\n",
+            "fills: quotes",
+            "execution.simulation.fills",
+        ),
+        (
+            lambda text: text + "monitoring: {costs: {use: cost_share, trades: 5}}\n",
+            "reads the whole curve",
+            "monitoring.costs",
         ),
     ],
-    ids=["zero", "no scan", "gap", "splits", "too few", "outside"],
+    ids=["zero", "no scan", "gap", "splits", "too few", "outside", "fills",
+         "monitor"],
 )  # fmt: skip
 def test_what_cannot_be_cut_is_refused_in_words(
-    tmp_path: Path, change: Callable[[str], str], said: str
+    tmp_path: Path, change: Callable[[str], str], said: str, key: str
 ) -> None:
     text = change(HEAD + ONE + MADE.split(", gaps")[0] + "}}\n" + CROSS + RULES + HALF)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=said) as caught:
         stream_backtest(_loaded(tmp_path, text), 0 if said == "it was 0" else 500)
+    problem = caught.value.problem
+    assert (problem.key if problem else "") == key
+    assert (problem is not None and problem.line > 0) == bool(key), "what the file causes"
 
 
 def test_a_feature_that_never_forgets_is_refused_by_name(

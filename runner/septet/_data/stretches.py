@@ -297,6 +297,7 @@ class Stretches:
                 f"candles: {block.use} cannot be read in stretches: it does not say where its "
                 "bars begin and end",
                 hint="use: parquet can; or run without --chunk",
+                key=".data.candles.use",
             )
         with placed(loaded, "data", "candles"):
             lazies = {each.symbol: each for each in source.scan(self._request)}
@@ -458,9 +459,11 @@ def _refuse_unserved(keys: CandlesConfig) -> None:
         raise DataError(
             "policy: {gap: fill} needs the bar after a gap, which a stretch may not hold",
             hint="write policy: {gap: keep}, or run without --chunk",
+            key=".data.candles.policy.gap",
         )
     if keys.adjust == "splits":
         raise DataError(
             "adjust: splits needs every split to come, which a stretch does not hold",
             hint="write adjust: total, or run without --chunk",
+            key=".data.candles.adjust",
         )

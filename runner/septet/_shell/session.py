@@ -22,8 +22,8 @@ from septet._shell.tape import Tape, TapeRules, make_tape
 from septet.errors import DataError
 
 __all__ = [
-    "Session", "first_ready", "open_session", "plan_of", "reuse_memory", "tape_rules",
-    "warmup_ns_of",
+    "Session", "first_ready", "open_session", "plan_of", "reuse_memory", "slowest_key",
+    "tape_rules", "warmup_ns_of",
 ]  # fmt: skip
 
 Say = Callable[[str], None]
@@ -165,7 +165,7 @@ def warmup_ns_of(strategy: Any, memory_bars: int) -> int:
     return int(needed)
 
 
-def _slowest(plan: Plan) -> str:
+def slowest_key(plan: Plan) -> str:
     """Return the key of the feature that speaks last."""
     graph = plan.assembly.graph
     column = max(plan.assembly.needed, key=graph.base_ready, default=None)
@@ -183,7 +183,7 @@ def _first_decision(
             f"{longest} bars are too few: the features need {plan.warmup_bars} before they say "
             "anything",
             hint="ask for a longer span, or shorten the features",
-            key=_slowest(plan),
+            key=slowest_key(plan),
         )
     known = tape.T[layout.KNOWN]
     waits = [each for each in (strategy.universe.start, not_before_ns) if each is not None]
@@ -193,7 +193,7 @@ def _first_decision(
         raise DataError(
             f"no stretch of history is as long as the {plan.warmup_bars} bars the features need",
             hint="the data is cut by gaps: see the findings, or raise candles.reset_after",
-            key=_slowest(plan),
+            key=slowest_key(plan),
         )
     first = max(at, ready)
     if first >= tape.times:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from septet._config.places import placed
 from septet._core.batch import Batch
 from septet._core.books import check_books
 from septet._core.state import State
@@ -40,6 +41,7 @@ from septet._shell.session import (
     first_ready,
     plan_of,
     reuse_memory,
+    slowest_key,
     tape_rules,
     warmup_ns_of,
 )
@@ -85,8 +87,21 @@ def stream_backtest(
             f"--chunk is a number of bars, 1 or more; it was {chunk_bars}",
             hint="for example --chunk 1000000",
         )
+    with placed(loaded, "execution", "simulation", "fills"):
+        refuse_unserved(loaded.strategy)
+    with placed(loaded, "universe"):
+        return _stream(loaded, chunk_bars, tell, progress, began)
+
+
+def _stream(
+    loaded: Any,
+    chunk_bars: int,
+    tell: Say,
+    progress: Callable[[int, int, str], None] | None,
+    began: float,
+) -> RunResult:
+    """Run the stretches; an error names the key of the file that causes it."""
     strategy = loaded.strategy
-    refuse_unserved(strategy)
     _refuse_whole(strategy)
     reuse_memory()
     plan = plan_of(loaded, tables=False, say=tell)
@@ -121,11 +136,13 @@ def _refuse_whole(strategy: Any) -> None:
         raise InputError(
             "--chunk is for rules: a model is trained on history that a stretch does not hold",
             hint="run without --chunk",
+            key=".model",
         )
     for name in strategy.monitoring.monitors:
         raise InputError(
             f"--chunk: monitoring.{name} reads the whole curve, which is not kept",
             hint=f"run without --chunk, or without monitoring.{name}",
+            key=f".monitoring.{name}",
         )
 
 
@@ -143,6 +160,7 @@ def _memory_of(plan: Plan) -> Memory:
             raise InputError(
                 f"--chunk: features.{label} never forgets, so that no stretch can begin anew",
                 hint="give it an anchor or a window, or run without --chunk",
+                key=f".features.{label.split('.')[0]}",
             )
     return Memory(plan.memory_bars + 2, "anchored" in kinds.values())
 
@@ -378,6 +396,7 @@ class _Run:
                 f"no decision could be taken: the features need {self.plan.warmup_bars} bars in a "
                 "row before they say anything, from universe.start on",
                 hint="ask for a longer span, shorten the features, or see the findings",
+                key=slowest_key(self.plan),
             )
         session, state = self.session, self.state
         nothing = self._outcome(*self.plan.log(0))
