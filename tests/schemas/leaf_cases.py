@@ -91,6 +91,9 @@ _SWEEP: Final = (
 _DRAWN: Final = (
     "sweep={over: {features.slow.period: {low: 8, high: 64, step: 8}}, method: random, trials: 4}",
 )
+_WIDE: Final = (
+    "sweep={over: {features.slow.period: {low: 8, high: 640}}, method: random, trials: 9}",
+)
 _FEES: Final = "execution.simulation.fee={maker: 2bps, taker: 9bps}"
 _RESTS: Final = "execution.order={use: limit, offset: 30bps, good_for: 2 bars}"
 _SLIPS: Final = "execution.simulation.slippage={fraction: 3bps, volatility: 0.1, window: 10}"
@@ -209,20 +212,19 @@ CASES: Final[Mapping[str, Case]] = {
     "Strategy.time_zone": Case("time_zone=America/New_York"),
     "Strategy.day_start": Case("day_start='17:00'"),
     "Strategy.benchmark": Case("benchmark=B/USDT", "ran"),
-    "Sweep.over": Case("sweep.over.features.fast.period=[2]", "swept", _SWEEP),
+    "Sweep.over": Case(_SWEEP[0].replace("[2, 3, 4]", "[2]"), "swept", _SWEEP),
     "Sweep.where": Case("sweep.where='fast.period < 3'", "swept", _SWEEP),
     "Sweep.method": Case("sweep.method=random", "swept", (*_SWEEP, "sweep.trials=4",
         "sweep.method=grid")),
     "Sweep.trials": Case("sweep.trials=3", "swept", _DRAWN),
     "Sweep.goal": Case("sweep.goal=total_return", "swept", _SWEEP),
-    "SweepDraw.low": Case("sweep.over.features.slow.period.low=16", "swept", _DRAWN),
-    "SweepDraw.high": Case("sweep.over.features.slow.period.high=32", "swept", _DRAWN),
-    "SweepDraw.log": Case("sweep.over.features.slow.period.log=true", "swept", (
-        "sweep={over: {features.slow.period: {low: 8, high: 640}}, method: random, trials: 9}",)),
-    "SweepDraw.step": Case("sweep.over.features.slow.period.step=7", "swept", _DRAWN),
-    "SweepRange.first": Case("sweep.over.features.slow.period.from=10", "swept", _SWEEP),
-    "SweepRange.to": Case("sweep.over.features.slow.period.to=14", "swept", _SWEEP),
-    "SweepRange.step": Case("sweep.over.features.slow.period.step=1", "swept", _SWEEP),
+    "SweepDraw.low": Case(_DRAWN[0].replace("low: 8", "low: 16"), "swept", _DRAWN),
+    "SweepDraw.high": Case(_DRAWN[0].replace("high: 64", "high: 32"), "swept", _DRAWN),
+    "SweepDraw.log": Case(_WIDE[0].replace("640", "640, log: true"), "swept", _WIDE),
+    "SweepDraw.step": Case(_DRAWN[0].replace("step: 8", "step: 7"), "swept", _DRAWN),
+    "SweepRange.first": Case(_SWEEP[0].replace("from: 8", "from: 10"), "swept", _SWEEP),
+    "SweepRange.to": Case(_SWEEP[0].replace("to: 12", "to: 14"), "swept", _SWEEP),
+    "SweepRange.step": Case(_SWEEP[0].replace("step: 2", "step: 1"), "swept", _SWEEP),
     "Training.scheme": Case("model.training={scheme: stored, path: models/mine}", file="model"),
     "Training.path": Case("model.training.path=models/other", file="model", base=(
         "model.training={scheme: stored, path: models/mine}",)),

@@ -131,7 +131,9 @@ def swept(loaded: Any) -> str:
     """The settings of a sweep, in order, and by what they are compared."""
     space = space_of(loaded)
     sweep = loaded.strategy.sweep
-    return repr([len(space), [space.setting(n) for n in range(min(5, len(space)))], sweep.goal])
+    values = [(axis.key, [value.text for value in axis.values]) for axis in space.axes]
+    settings = [space.setting(int(number)) for number in space.numbers]
+    return repr([space.method, values, settings, sweep.goal])
 
 
 def judged(path: Path, see: Callable[[Any], str], *sets: str, mode: str | None = None) -> str:

@@ -188,9 +188,20 @@ def _differs(folder: Path, case: Case, see: Any = None) -> str:
     after = leaves.judged(path, see, *case.base, case.change, mode=case.mode)
     if before.startswith("refused:") and after.startswith("refused:"):
         return f"the base is {before}"
+    if after.startswith("refused:") and case.change not in REFUSALS:
+        return f"{case.change} is {after}"
     return "" if after != before else f"{case.change} changes nothing"
 
 
+REFUSALS = (
+    "version=2", "plugins=[septet-not-there]", "perpetual.margin=cross", "account.currency=EUR",
+    "account.type=perpetual", "data.candles.time_unit=ms", "data.candles.calendar=XFX",
+    "data.candles.decimal='.'", "data.candles.delimiter=','", "data.candles.series=w1",
+    "data.candles.names=[timestamp, open, high, low, volume, close]", "data.mood.decimal='.'",
+    "data.mood.delimiter=','", "data.mood.header='no'", "data.mood.path=mood-days.csv",
+    "data.mood.max_bytes=77", "data.mood.path=gone.parquet",
+)  # fmt: skip
+"""Changes whose effect is that the file, or the data read so, is refused; no other may be."""
 TRIED_BELOW = ("Execution.at_start", "Strategy.mode", "Strategy.paper", "Strategy.live")
 SCHEMA_LEAVES = [
     leaf for leaf in leaves.leaves_of_schemas()
