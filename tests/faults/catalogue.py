@@ -31,6 +31,7 @@ _OPERATOR: Final = "faults/test_operator.py::"
 _LANE: Final = "faults/test_lane.py::"
 _REAL: Final = "faults/test_processes.py::"
 _START: Final = "live/test_start.py::"
+_QUESTIONS: Final = "live/test_dying_questions.py::"
 _RESTART: Final = "faults/test_restart.py::"
 _FUNDS: Final = "live/test_funds.py::"
 _CHECKS: Final = "core/orders/test_checks.py::"
@@ -256,6 +257,7 @@ CATALOGUE: Final = {
         (_REAL + "test_o1_o2_halted_at_any_moment_and_killed_on_top",),
         (
             _OPERATOR + _SIMS,
+            _OPERATOR + "test_o1_a_halt_takes_the_stop_and_the_living_process_watches_its_level",
             _START + "test_o1_a_halt_of_a_run_that_is_not_running_takes_effect_at_its_start",
         ),
     ),
@@ -279,6 +281,9 @@ CATALOGUE: Final = {
         (),
         (
             "execution/test_tasks.py::test_the_user_stream_is_killed_and_comes_back",
+            _QUESTIONS + "test_a4_the_questions_for_outside_series",
+            _QUESTIONS + "test_a4_the_question_for_a_book",
+            _QUESTIONS + "test_a4_what_asks_until_a_venue_is_well_again",
             "execution/test_tasks.py::test_an_error_in_a_read_ends_no_polls_of_the_account",
         ),
     ),
@@ -291,7 +296,9 @@ CATALOGUE: Final = {
         ),
         (_REAL + "test_a6_restarts_with_the_whole_balance_as_capital",),
         (
+            _RESTART + "test_a6_what_is_held_stays_protected_while_the_account_blocks_entries",
             _FUNDS + "test_a6_a_start_with_a_history_is_never_refused_over_funds",
+            "core/orders/test_blocked.py::test_a6_what_is_held_stays_protected_whatever_is_read",
             _FUNDS + "test_a6_a_balance_that_is_no_number_is_asked_for_again",
             _FUNDS + "test_a6_balances_that_stay_unreadable_block_entries_and_end_nothing",
             "core/orders/test_funds.py::test_a6_what_an_own_order_locks_counts",
@@ -330,6 +337,17 @@ CATALOGUE: Final = {
             _RESTART + "test_a11_a_damaged_run_beside_refuses_only_where_it_is_the_newest",
             _RESTART + "test_a11_what_a_run_leaves_is_its_users_alone",
             _LEASE + "test_a11_a_journal_is_readable_by_its_user_alone",
+        ),
+    ),
+    "A12": Fault(
+        "a test network is reset, and its ids of trades and orders begin anew",
+        "trades and orders are told from older ones of the same id; each fill is booked once",
+        (_RESTART + "test_a12_fills_with_the_ids_of_older_ones_are_booked_after_a_restart",),
+        (),
+        (
+            "core/orders/test_disputes.py::test_ids_that_begin_anew_hide_no_fill",
+            "live/test_quotes.py::"
+            "test_trades_of_a_test_network_that_began_anew_are_not_taken_for_known_ones",
         ),
     ),
     "A13": Fault(

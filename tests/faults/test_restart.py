@@ -165,6 +165,73 @@ def test_a6_what_is_held_stays_protected_while_the_account_blocks_entries(
     asyncio.run(scene())
 
 
+# ---------------------------------------------------------------- ids that begin anew
+
+
+class Counts:
+    """Numbers a venue's orders and trades as they come, from one on; `reset` begins anew."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        opened = desk.venue.open
+        self.reset()
+        desk.bend = lambda name, answer: self.renamed(answer)
+
+        async def open_venue(symbols: Any, sink: Any) -> Any:
+            return await opened(symbols, lambda event: sink(self.renamed(event)))
+
+        desk.venue.open = open_venue  # type: ignore[method-assign]
+
+    def reset(self) -> None:
+        """Forget everything but the balances, as a test network does."""
+        self.ids: dict[str, dict[str, str]] = {"trade_id": {}, "venue_order_id": {}}
+        self.desk.venue._orders.clear()
+        self.desk.venue._fills.clear()
+
+    def renamed(self, what: Any) -> Any:
+        if isinstance(what, list | tuple):
+            return [self.renamed(each) for each in what]
+        if isinstance(what, m.OpenOrders):
+            return msgspec.structs.replace(what, orders=tuple(self.renamed(what.orders)))
+        changes = {
+            name: ids.setdefault(given, f"{len(ids) + 1}")
+            for name, ids in self.ids.items()
+            if (given := getattr(what, name, ""))
+        }
+        return msgspec.structs.replace(what, **changes) if changes else what
+
+
+def test_a12_fills_with_the_ids_of_older_ones_are_booked_after_a_restart(tmp_path: Path) -> None:
+    """A test network is reset while nobody runs, and counts trades and orders from one again."""
+
+    async def scene() -> None:
+        for seed in range(max(2, MANY // 10)):
+            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            counts = Counts(desk)
+            await desk.start()
+            for begins in (1, 2):
+                while not desk.venue._account.held(0):
+                    await desk.trade([desk.price * 1.01])
+                while desk.venue._account.held(0):
+                    await desk.trade([desk.price * 0.99])
+                await desk.rest(2)
+                fills = [event for event, _ in desk.rows() if isinstance(event, m.Filled)]
+                booked = [(each.trade_id, each.side) for each in desk.commands(m.Traded)]
+                assert booked == [("1", "buy"), ("2", "sell")] * begins, f"seed {seed}"
+                assert fills[-2].venue_order_id == "1", f"seed {seed}"
+                assert desk.commands(m.Traded)[-1].position == 0.0
+                await desk.bury()
+                counts.reset()
+                await desk.start()
+            assert "disputed_fill" not in {each.rule for each in desk.commands(m.Fired)}
+            assert "position_mismatch" not in {each.rule for each in desk.commands(m.Fired)}
+            await desk.bury()
+            assert desk.differences() == 0
+            held("A12")
+
+    asyncio.run(scene())
+
+
 # ---------------------------------------------------------------- halts
 
 
