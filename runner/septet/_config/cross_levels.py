@@ -12,6 +12,9 @@ from septet_schemas.blocks import UseBlock
 __all__ = ["CHECKS"]
 
 HIGH_COST: Final = 0.05
+HIGH_REBATE: Final = 0.005
+HIGH_FUNDING: Final = 0.02
+"""What exchanges cap a rate of funding at, or near it."""
 
 
 def _percent(fraction: float) -> str:
@@ -21,6 +24,19 @@ def _percent(fraction: float) -> str:
 def _number(block: UseBlock | None, name: str) -> float | None:
     value = getattr(block.config, name, None) if block is not None else None
     return float(value) if isinstance(value, int | float) else None
+
+
+def check_funding_rate(case: Case) -> None:
+    """A constant rate of funding is of the size that exchanges charge."""
+    perpetual = case.strategy.perpetual
+    funding = perpetual.funding if perpetual is not None else None
+    if funding is not None and abs(funding.rate) > HIGH_FUNDING:
+        case.warn(
+            ("perpetual", "funding", "rate"),
+            f"each payment of funding is {_percent(abs(funding.rate))} of a position's value",
+            hint=f"exchanges charge about 1bps and cap it near 2%: write "
+            f"{abs(funding.rate) * 100:.4g}bps if you mean basis points",
+        )
 
 
 def check_costs(case: Case) -> None:
@@ -36,11 +52,12 @@ def check_costs(case: Case) -> None:
         full = ("execution", "simulation", *path)
         node, reached = case.tree.nearest(full)
         place = (node.mark.line, node.mark.column)
-        if abs(cost) > HIGH_COST and place not in seen:
+        if not -HIGH_REBATE <= cost <= HIGH_COST and place not in seen:
             seen.add(place)
+            does = "costs" if cost > 0.0 else "earns"
             case.warn(
                 reached if node.kind == "scalar" else full,
-                f"every trade costs {_percent(cost)} of its value",
+                f"every trade {does} {_percent(abs(cost))} of its value",
                 hint=f"venues charge about a hundredth of that: write {abs(cost) * 100:.4g}bps "
                 "if you mean basis points",
             )
@@ -162,6 +179,7 @@ def _sides(case: Case) -> tuple[str, ...]:
 
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_costs,
+    check_funding_rate,
     check_target,
     check_narrow_stops,
     check_halts_against_stop,
