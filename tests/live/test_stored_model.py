@@ -221,12 +221,13 @@ def test_check_reads_the_model_as_a_run_does(tmp_path: Path) -> None:
         assert "model.training.path" in text
         return text
 
-    for words in ([], ["--mode", "paper"]):
+    paper = ["--mode", "paper", "--set", "data.candles={use: ccxt, venue: binance}"]
+    for words in ([], paper):
         assert "no stored model at" in told(*words)
     _train(tmp_path, SMALL)
     assert CliRunner().invoke(cli, ["check", str(path)]).exit_code == 0
-    assert CliRunner().invoke(cli, ["check", str(path), "--mode", "paper"]).exit_code == 0
+    assert CliRunner().invoke(cli, ["check", str(path), *paper]).exit_code == 0
     assert "would judge it on what it was fitted on" in told("--set", "universe.start=2020-01-10")
     inputs = "model.inputs=[level, ret_1]"
-    for words in (["--set", inputs], ["--set", inputs, "--mode", "paper"]):
+    for words in (["--set", inputs], ["--set", inputs, *paper]):
         assert "does not fit the file's features" in told(*words)
