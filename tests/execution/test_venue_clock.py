@@ -80,3 +80,19 @@ def test_a_stream_that_is_refused_for_its_time_sets_the_clocks() -> None:
             await heard.until_state("down", "up")
 
     run(case())
+
+
+def test_a_refused_order_is_told_while_the_next_try_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause before the next try is up to 45 s long: an exit must not wait for it."""
+
+    async def case() -> None:
+        async with local_venue() as venue, connected(venue) as (live, _):
+            monkeypatch.setattr(live._times._pause, "wait_s", lambda lived_s=0.0: 3_600.0)
+            venue.inject(Fault(code="E4", duration_ms=60_000, parameters={"skew_ms": 90_000}))
+            assert (await live.submit(limit("a-1"))).code == "clock"
+            for rest in (live._main, live._quick):
+                rest.client.options["timeDifference"] = 0  # off again at once
+            async with asyncio.timeout(20.0):
+                assert (await live.submit(limit("a-2"))).code == "clock"
+
+    run(case())

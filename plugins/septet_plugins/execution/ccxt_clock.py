@@ -36,7 +36,7 @@ class VenueClock:
         self._name, self._clock, self._rests, self._limit_ns = name, clock, rests, limit_ns
         self._sink, self._notices, self._tasks = sink, notices, tasks
         self._setting: Kept | None = None
-        self._pause, self._set_s = Backoff(), 0.0
+        self._pause, self._set_s, self._pausing = Backoff(), 0.0, False
         for rest in rests:
             rest.doubt_clock = self.doubt
 
@@ -53,12 +53,17 @@ class VenueClock:
         if self._rests[0].client.has.get("fetchTime") and (
             self._setting is None or self._setting.done
         ):
+            self._pausing = time.monotonic() - self._set_s < _QUIET_S
             self._setting = self._tasks.keep("clock of the venue", self._set_anew, may_end=True)
 
     async def settled(self) -> None:
-        """Wait until the clocks are set, if they are being set: the next order shall pass."""
+        """Wait until the clocks are set, if they are being set: the next order shall pass.
+
+        Before the next try of several nothing is waited for: an order that was refused is told at
+        once, since an exit may be decided from it.
+        """
         task = self._setting.task if self._setting is not None else None
-        if task is not None:
+        if task is not None and not self._pausing:
             await asyncio.wait({task})
 
     async def _set_anew(self) -> None:
@@ -66,7 +71,11 @@ class VenueClock:
         quiet_s = time.monotonic() - self._set_s
         wait_s = self._pause.wait_s(quiet_s)
         if quiet_s < _QUIET_S:
-            await asyncio.sleep(wait_s)
+            self._pausing = True
+            try:
+                await asyncio.sleep(wait_s)
+            finally:
+                self._pausing = False
         await self.synchronise()
         self._set_s = time.monotonic()
 

@@ -228,7 +228,7 @@ def read_halt(folder: Path) -> Asked | None:
 
 def read_resume(folder: Path) -> Asked | None:
     """Return the resume in a run's folder that no process has taken yet."""
-    return _read(folder / RESUME)
+    return _read_resume(folder / RESUME)
 
 
 class Switch:

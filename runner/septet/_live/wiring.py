@@ -54,10 +54,12 @@ def check_feed(loaded: Any) -> list[Problem]:
     """Say that the source of candles only holds history, where bars are needed as they close."""
     strategy = loaded.strategy
     block = strategy.data.candles
+    if strategy.mode == "backtest":
+        return []
     made = block.declaration.build
     if not isinstance(made, type):  # a function: what it makes is asked, and reaches nothing yet
         made = block.declaration(block.config)
-    if strategy.mode == "backtest" or callable(getattr(made, "stream", None)):
+    if callable(getattr(made, "stream", None)):
         return []
     message = (
         f"use: {block.use} holds history and cannot be listened to, and mode {strategy.mode} "
