@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -25,6 +26,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """
     marked = item.get_closest_marker("compiled") is not None
     os.environ["SEPTET_COMPILE"] = CHOSEN or ("auto" if marked else "never")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Let the collector walk what tests make, and seldom; not what was there before the first."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 # No deadline: an example that compiles takes seconds, and timing belongs to benchmarks/.

@@ -34,6 +34,7 @@ risk:
   sizing: {use: fixed_fraction, fraction: 50%}
   stops: {stop_loss: 4%}
 """
+SEVERAL = CROSSES.replace("[AAA/USDT]", "[AAA/USDT, BBB/USDT, CCC/USDT]")
 
 
 def session() -> Session:
@@ -74,26 +75,24 @@ def test_a_window_that_slides_trades_the_same(chunk: int, monkeypatch: pytest.Mo
 def test_windows_of_several_symbols_trade_the_same(
     least: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = CROSSES.replace("[AAA/USDT]", "[AAA/USDT, BBB/USDT, CCC/USDT]")
     bars = [walk(seed, 700, holes=0.0) for seed in (4, 5, 6)]
-    whole = by_batch(session_of_text(text, bars))
+    whole = by_batch(session_of_text(SEVERAL, bars))
     first = whole.session.first
     monkeypatch.setattr(batch, "CHUNK", 450)
     monkeypatch.setattr(batch, "LEAST_CHUNK", least)
-    made, slid = run(session_of_text(text, bars), keeps=False)
+    made, slid = run(session_of_text(SEVERAL, bars), keeps=False)
     assert made.F.shape[2] == least + made.plan.memory_bars < 700
     assert np.array_equal(whole.outcome.LI, slid.outcome.LI)
     assert np.array_equal(whole.outcome.LF, slid.outcome.LF, equal_nan=True)
     assert np.array_equal(whole.outcome.G[:, first:], slid.outcome.G[:, first:])
     bars[1] = walk(5, 650, holes=0.0)  # its bars are not the times: nothing slides
-    assert run(session_of_text(text, bars), keeps=False)[0].F.shape[2] == 700
+    assert run(session_of_text(SEVERAL, bars), keeps=False)[0].F.shape[2] == 700
 
 
 def test_two_halves_are_one_history(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gaps and a late symbol included: every feature has the bits of one pass."""
-    bars = [walk(4, 1_000), walk(5, 700)]
-    text = CROSSES.replace("[AAA/USDT]", "[AAA/USDT, BBB/USDT]")
-    asked = session_of_text(text, bars)
+    bars = [walk(4, 1_000), walk(5, 700), walk(6, 1_000)]
+    asked = session_of_text(SEVERAL, bars)
     for gap in (430, 498, 505):
         asked.tape.M[0, layout.AGE, gap:] = np.arange(asked.tape.width - gap)
     before = asked.tape.M.copy()

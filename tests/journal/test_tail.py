@@ -91,6 +91,32 @@ def test_a_reader_beside_a_busy_writer_misses_nothing(tmp_path: Path) -> None:
         writer.stdout.close()
 
 
+def test_a_reader_that_stays_sees_what_a_new_one_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through entries that are added, laps that begin anew, and a tail that is another file."""
+    monkeypatch.setattr(tail, "TAIL_BYTES", 3_000)
+    number, lapped = 4, 0
+    _begun(tmp_path / "j", 0, 3).close()
+    with Reader(tmp_path / "j") as stays:
+        for _ in range(3):
+            with Journal.open(tmp_path / "j") as journal:
+                for _ in range(40):
+                    used = journal._tail.used if journal._tail else 0
+                    journal.append(bar(number), [])
+                    journal.commit(durable=True)
+                    lapped += bool(journal._tail and journal._tail.used < used)
+                    number += 1
+                    with Reader(tmp_path / "j") as new:
+                        assert stays.last_seq == new.last_seq == number - 1
+                        seen = [
+                            [(each.seq, each.hash) for each in reader.read(number - 9)]
+                            for reader in (stays, new)
+                        ]
+                        assert seen[0] == seen[1]
+    assert lapped > 3
+
+
 def test_it_is_gone_after_a_clean_end_and_none_is_needed(tmp_path: Path) -> None:
     _begun(tmp_path / "j", 3, 3).close()
     assert not tail_of(tmp_path / "j").exists()

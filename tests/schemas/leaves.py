@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from septet import _learn as learn
 from septet._config import load
 from septet._data.load import load_market
+from septet._host.register import Host
 from septet._live.build import _order_rules, limits_of
 from septet._live.listen import history_ns_of, request_of
 from septet._shell.backtest import backtest
@@ -28,6 +29,8 @@ from septet_schemas.base import Config
 from tests.schemas.test_every_key_is_read import _schemas, _settings
 
 __all__ = ["judged", "leaves_of_plugins", "leaves_of_schemas", "market", "ran", "swept", "wired"]
+
+HOST = Host()
 
 
 def _nested(annotation: Any) -> type[BaseModel] | None:
@@ -139,6 +142,6 @@ def swept(loaded: Any) -> str:
 def judged(path: Path, see: Callable[[Any], str], *sets: str, mode: str | None = None) -> str:
     """What is seen of a file, or what is said against it."""
     try:
-        return see(load(path, sets=sets, mode=mode))
+        return see(load(path, sets=sets, mode=mode, host=HOST))
     except SeptetError as error:
         return f"refused: {error}"

@@ -12,6 +12,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, Literal
 
 from septet._kernel.step import helper
@@ -272,7 +273,7 @@ class Step(Declaration):
     role: str = ""
     compiled: bool = True
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[str, ...]:
         """Names the function asks for, in order."""
         return tuple(inspect.signature(self.function).parameters) if self.function else ()

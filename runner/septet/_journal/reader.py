@@ -178,8 +178,11 @@ class Reader:
 
     Every question is a short transaction of its own, so that a slow reader never holds up the
     writer's checkpoints. What is asked for last is read twice, in the tail and then in the
-    database: entries move from the one to the other, and never back.
+    database: entries move from the one to the other, and never back. What was read of the tail is
+    kept, and read on from its end.
     """
+
+    _known: Seen | None = None
 
     def __init__(self, path: Path | str, *, busy_s: float = BUSY_S, salvage: bool = False) -> None:
         self.path = Path(path)
@@ -219,12 +222,14 @@ class Reader:
             return self._db.execute(sql, values).fetchone()
 
     def _seen(self, *, traces: bool = False) -> Seen:
+        """Read the whole tail."""
         with guarded(tail_of(self.path), "reading the tail"):
             return seen_in(tail_of(self.path), self.first_hash, traces=traces)
 
     def _newer(self) -> tuple[Entry, ...]:
         """Return what the database has not got yet, as far as it follows what it has."""
-        seen = self._seen()
+        with guarded(tail_of(self.path), "reading the tail"):
+            self._known = seen = seen_in(tail_of(self.path), self.first_hash, known=self._known)
         row = self._one("reading", "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")
         return seen.after(*(row or (0, self.first_hash)))
 

@@ -105,6 +105,8 @@ class Seen:
     `before` is the hash before the first entry. `traces` are the numbers of frames behind the
     last entry: of an earlier lap, half written, or changed. `boot` names the start of the machine
     in which it was written; `alien` means that it is of another journal, and was not looked at.
+    `first` and `last` are the heads of the frames of the first and the last entry, `last_place`
+    is where that stands and `end` where it ends: from there the same lap can be read on.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -112,21 +114,26 @@ class Seen:
     traces: tuple[int, ...] = ()
     boot: str = ""
     alien: bool = False
+    first: bytes = b""
+    last: bytes = b""
+    last_place: int = 0
+    end: int = 0
 
     def after(self, seq: int, digest: bytes) -> tuple[Entry, ...]:
         """Return the entries that follow the one with that number and hash."""
-        hashes = [self.before, *(each.hash for each in self.entries)]
-        for place, each in enumerate(self.entries):
-            if each.seq == seq + 1 and hashes[place] == digest:
-                return self.entries[place:]
-        return ()
+        place = seq + 1 - self.entries[0].seq if self.entries else -1
+        if not 0 <= place < len(self.entries):
+            return ()
+        before = self.entries[place - 1].hash if place else self.before
+        return self.entries[place:] if before == digest else ()
 
 
-def seen_in(path: Path, first: bytes, *, traces: bool = False) -> Seen:
+def seen_in(path: Path, first: bytes, *, traces: bool = False, known: Seen | None = None) -> Seen:
     """Read a tail, whether it is being written or not; nothing where there is none.
 
     `first` is the hash that stands before the journal's first entry. `traces` asks for the frames
-    behind the last entry as well.
+    behind the last entry as well. `known` is what was seen before: where that still stands there,
+    only what follows it is read.
 
     Raises
     ------
@@ -138,27 +145,42 @@ def seen_in(path: Path, first: bytes, *, traces: bool = False) -> Seen:
             if os.fstat(file.fileno()).st_size < _HEAD.size:
                 return Seen(alien=True)
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _seen(data, first, traces)
+                return _seen(data, first, traces, known or Seen())
     except FileNotFoundError:
         return Seen()
 
 
-def _seen(data: mmap.mmap, first: bytes, traces: bool) -> Seen:
+def _seen(data: mmap.mmap, first: bytes, traces: bool, known: Seen) -> Seen:
     kind, boot, whose = _HEAD.unpack_from(data, 0)
     if (kind, whose) != (_FILE, first):
         return Seen(alien=True)
+    start, last_place, place = _HEAD.size, 0, _HEAD.size
     entries: list[Entry] = []
-    begin, place = b"", _HEAD.size
+    begin, head, last = b"", b"", b""
+    if known.entries and (_head_at(data, start), _head_at(data, known.last_place)) == (
+        known.first, known.last,
+    ):  # fmt: skip
+        entries, begin, head, last = list(known.entries), known.before, known.first, known.last
+        last_place, place = known.last_place, known.end
     while found := _frame_at(data, place):
         entry, before, end = found
         if entries and (entry.seq, before) != (entries[-1].seq + 1, entries[-1].hash):
             break
+        last = _FRAME.pack(_MAGIC, end - place - _FRAME.size, entry.hash)
         if not entries:
-            begin = before
+            begin, head = before, last
         entries.append(entry)
-        place = end
+        last_place, place = place, end
     behind = tuple(_traces(data, place)) if traces else ()
-    return Seen(tuple(entries), begin, behind, boot.rstrip(b"\0").decode("ascii", "replace"))
+    name = boot.rstrip(b"\0").decode("ascii", "replace")
+    return Seen(
+        tuple(entries), begin, behind, name, first=head, last=last, last_place=last_place, end=place
+    )
+
+
+def _head_at(data: mmap.mmap, place: int) -> bytes:
+    """Return the bytes of the head of a frame: with its hash no two frames have the same."""
+    return data[place : place + _FRAME.size]
 
 
 def _frame_at(data: mmap.mmap, place: int) -> tuple[Entry, bytes, int] | None:
@@ -180,6 +202,8 @@ def _frame_at(data: mmap.mmap, place: int) -> tuple[Entry, bytes, int] | None:
 def _traces(data: mmap.mmap, place: int) -> Iterator[int]:
     """Yield the numbers of frames whose heads can be made out from a place on."""
     of_seq = _FRAME.size + HASH_BYTES
-    while 0 <= (place := data.find(_MAGIC, place)) <= len(data) - of_seq - _SEQ.size:
-        yield int(_SEQ.unpack_from(data, place + of_seq)[0])
-        place += 1
+    copied = data[place:]  # bytes are searched ten times as fast as a mapped file
+    at = 0
+    while 0 <= (at := copied.find(_MAGIC, at)) <= len(copied) - of_seq - _SEQ.size:
+        yield int(_SEQ.unpack_from(copied, at + of_seq)[0])
+        at += 1

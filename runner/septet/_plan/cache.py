@@ -31,6 +31,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from septet._collector import collector_off
 from septet._files import open_lock, replace_file
 from septet._host.declare import Step
 from septet._host.sources import code_digest, package_digest, packages_of
@@ -116,13 +117,14 @@ def _make(folder: Path, text: str, name: str, tell: Any) -> ModuleType:
         _damaged(folder, "it does not match its seal", tell)
     _clear(folder)
     tell(f"compiling the plan ({text.count(chr(10))} lines), once for this shape of strategy")
-    try:
-        module = _import(path, name, text)
-        native.keep(module, folder)
-        _seal(folder)
-    except OSError as error:
-        _unwritable(folder, error, tell)
-        module = _import(_elsewhere(folder, text) / f"{name}.py", name, text)
+    with collector_off():
+        try:
+            module = _import(path, name, text)
+            native.keep(module, folder)
+            _seal(folder)
+        except OSError as error:
+            _unwritable(folder, error, tell)
+            module = _import(_elsewhere(folder, text) / f"{name}.py", name, text)
     return module
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import linecache
 import os
-from types import ModuleType
+from functools import lru_cache
+from types import CodeType, ModuleType
 from typing import Any, Final
 
 from septet._host.declare import Step
@@ -58,8 +59,14 @@ def plain_module(name: str, text: str, flavour: str) -> ModuleType:
     file = f"<{name}>"
     linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
     module = ModuleType(name)
-    exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)  # nosec B102
+    exec(_code_of(text, file), module.__dict__)  # nosec B102
     return module
+
+
+@lru_cache(maxsize=32)
+def _code_of(text: str, file: str) -> CodeType:
+    """Return Python's code of a text: the settings of a sweep and the tests share one text."""
+    return compile(text, file, "exec", dont_inherit=True)
 
 
 def is_arithmetic(error: BaseException | None) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,7 @@ def render_text(
     the layout to what takes them out of the table an entry is given.
     """
     bare = {**context, "imports": [], "uses": [], "constants": []}
-    body = prune(str(_template().render(**bare)).partition(_BODY)[2], arrays)
-    words = set(_names(ast.parse(body)))
+    body, words = _pruned(str(_template().render(**bare)).partition(_BODY)[2], tuple(arrays.items()))
     refuse_unbound(RULES, words)
     kept = {name: target for name, target in uses.items() if name in words}
     wanted = words.union(*(_names(ast.parse(f"use({each})")) for each in kept.values()))
@@ -92,6 +91,16 @@ def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
 
 def _names(tree: ast.AST) -> Iterator[str]:
     return (each.id for each in _nodes(tree) if isinstance(each, ast.Name))
+
+
+@lru_cache(maxsize=64)
+def _pruned(body: str, arrays: tuple[tuple[str, str], ...]) -> tuple[str, frozenset[str]]:
+    """Return a body without what no entry reaches, and the names it uses.
+
+    Settings of one strategy have one body: a sweep, and a test that draws them, asks again.
+    """
+    kept = prune(body, dict(arrays))
+    return kept, frozenset(_names(ast.parse(kept)))
 
 
 def prune(body: str, arrays: Mapping[str, str]) -> str:

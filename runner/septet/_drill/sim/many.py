@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from septet._collector import collector_off
 from septet._drill.sim.schedule import Failure, Subjects, run_schedule
 from septet._drill.sim.toy import toys
 
@@ -90,7 +89,7 @@ def _warm(seeds: Sequence[int]) -> None:
 
 def _run(seeds: Sequence[int], whole: bool, keep_going: bool) -> Sums:
     sums, subjects = Sums(), _subjects(whole)
-    with _no_collector():
+    with collector_off(collects=True):
         for seed in seeds:
             try:
                 report = run_schedule(seed, subjects)
@@ -105,16 +104,3 @@ def _run(seeds: Sequence[int], whole: bool, keep_going: bool) -> Sums:
             sums.fills += report.fills
             sums.faults += report.faults
     return sums
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Let no collector walk what schedules make until they are over: they leave it all at once."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-        gc.collect()
