@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,23 @@ def test_nothing_is_seen_before_it_was_known(run: RunView, hour: int, count: int
     for each in monitors:
         wanted = [reading for reading in each.read(run) if reading.time_ns <= time_ns]
         assert each.read(run.until(time_ns)) == wanted
+
+
+@given(_runs(), st.integers(0, 100), st.integers(1, 4), st.sampled_from(["warn", "block"]))
+def test_what_was_read_before_is_left_out_and_nothing_else(
+    run: RunView, hour: int, count: int, verdict: str
+) -> None:
+    monitors = [
+        turnover(Turnover.model_validate({"window": "7h", "above": "20%", "verdict": verdict})),
+        cost_share(CostShare.model_validate({"trades": count})),
+        losing_streak(LosingStreak.model_validate({"trades": count})),
+    ]
+    since_ns = hour * HOUR_NS
+    for each in monitors:
+        asked = each.read(replace(run, since_ns=since_ns))
+        wanted = [reading for reading in each.read(run) if reading.time_ns >= since_ns]
+        assert [reading for reading in asked if reading.time_ns >= since_ns] == wanted
+        assert len(asked) - len(wanted) <= 2, "all of it was read again"
 
 
 def test_what_a_monitor_is_given_cannot_be_changed() -> None:

@@ -62,6 +62,8 @@ class TurnoverMonitor:
         """Read the turnover at the time of every fill; the window is open on the left."""
         fills, config = run.fills, self.config
         last = _last_of_each(fills.time_ns)
+        new = int(np.searchsorted(fills.time_ns[last], run.since_ns, side="left"))
+        last = last[max(0, new - 1) :]  # a block may end after the last fill that was read
         times = fills.time_ns[last]
         first = np.searchsorted(fills.time_ns, times - config.window, side="right")
         notional = fills.quantity * fills.price
@@ -130,7 +132,7 @@ class CostShareMonitor:
         found = []
         for last in _last_of_each(trades.exit_ns).tolist():
             low = last + 1 - config.trades
-            if low < 0:
+            if low < 0 or trades.exit_ns[last] < run.since_ns:
                 continue
             span = slice(low, last + 1)
             gained, paid = float(gains[span].sum()), float(costs[span].sum())
@@ -190,7 +192,7 @@ class LosingStreakMonitor:
         ends = set(_last_of_each(trades.exit_ns).tolist())
         for row, pnl in enumerate(trades.pnl.tolist()):
             streak = streak + 1 if pnl < 0.0 else 0
-            if row in ends:
+            if row in ends and trades.exit_ns[row] >= run.since_ns:
                 verdict: Verdict = config.verdict if streak >= config.trades else "ok"
                 when, bound = int(trades.exit_ns[row]), float(config.trades)
                 found.append(Reading(when, "", float(streak), bound, verdict, streak))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, get_args
 
 __all__ = [
-    "FillRows", "MONITOR_VERDICTS", "Monitor", "Reading", "RunView", "TradeRows", "Verdict",
+    "BEGINNING_NS", "FillRows", "MONITOR_VERDICTS", "Monitor", "Reading", "RunView", "TradeRows",
+    "Verdict",
 ]  # fmt: skip
 
 if TYPE_CHECKING:  # `septet check` reads declarations without numpy
@@ -23,6 +24,8 @@ Verdict = Literal["ok", "warn", "block", "retrain", "halt"]
 person resumes the run. ``retrain`` three times running asks for a model out of schedule, with
 `training: {on_drift: true}`.
 """
+BEGINNING_NS: Final = -(2**62)
+"""Before every time."""
 MONITOR_VERDICTS: tuple[str, ...] = get_args(Verdict)
 """What a reading of a monitor may say."""
 
@@ -123,6 +126,8 @@ class RunView:
         Sum of the absolute notionals over equity, at the same times.
     fills, trades : FillRows, TradeRows
         What was traded; open positions are no trade yet.
+    since_ns : int
+        Readings before this time were read already: a monitor may leave them out.
 
     The arrays are read-only. `until` is what a monitor would have been given at an earlier time.
     """
@@ -135,6 +140,7 @@ class RunView:
     exposure: Floats
     fills: FillRows
     trades: TradeRows
+    since_ns: int = BEGINNING_NS
 
     def __post_init__(self) -> None:
         _seal(self)
@@ -149,7 +155,7 @@ class RunView:
         return RunView(
             self.symbols, self.bar_ns, self.time_ns[:count], self.equity[:count],
             self.cash[:count], self.exposure[:count], _first_rows(self.fills, filled),
-            _first_rows(self.trades, closed),
+            _first_rows(self.trades, closed), self.since_ns,
         )  # fmt: skip
 
 

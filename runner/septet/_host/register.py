@@ -16,7 +16,6 @@ from septet._host.manifests import (
     name_of,
     strangers_code,
 )
-from septet._host.versions import version_of
 from septet.errors import PluginError
 from septet.hookspecs import LAYERS, Component, Layer
 
@@ -70,7 +69,7 @@ class Host:
             try:
                 with strangers_code():  # metadata that is damaged raises as well
                     if point.dist:
-                        name, version = point.dist.name, version_of(point.dist)
+                        name, version = point.dist.name, point.dist.version
                     if (name, point.value) in seen:
                         continue
                     seen.add((name, point.value))

@@ -56,7 +56,9 @@ def render_text(
     the layout to what takes them out of the table an entry is given.
     """
     bare = {**context, "imports": [], "uses": [], "constants": []}
-    body, words = _pruned(str(_template().render(**bare)).partition(_BODY)[2], tuple(arrays.items()))
+    body, words = _pruned(
+        str(_template().render(**bare)).partition(_BODY)[2], tuple(arrays.items())
+    )
     refuse_unbound(RULES, words)
     kept = {name: target for name, target in uses.items() if name in words}
     wanted = words.union(*(_names(ast.parse(f"use({each})")) for each in kept.values()))

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from septet._core.blocks import NOTHING, Change
 from septet._core.events import Curve
-from septet._host.monitoring import Reading
+from septet._host.monitoring import Reading, RunView
 from septet._learn.fills import METRIC, WINDOW, slippage_rows
 from septet._shell.acts import MODEL, Act, Acts
 from septet._shell.record import Floats, Ints, Record
@@ -94,16 +93,16 @@ class RunMonitors:
             and any(grown[name] for name in getattr(each.monitor, "follows", grown))
         ]  # fmt: skip
         if follows and counts[0]:
-            view = record.view(time_ns)
+            view = record.view(time_ns, since_ns)
             for each in follows:
-                self._read(each, view, since_ns, found)
+                self._read(each, view, found)
         self._seen, record.read_ns = list(counts), time_ns
         found.asks = self.acts.take_asks()
         return found
 
-    def _read(self, watcher: Watcher, view: Any, since_ns: int, found: Watched) -> None:
+    def _read(self, watcher: Watcher, view: RunView, found: Watched) -> None:
         try:
-            readings = [each for each in watch([watcher], view) if each.time_ns >= since_ns]
+            readings = watch([watcher], view)
         except SeptetError as error:
             if self.raises:
                 raise

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from septet._host.monitoring import FillRows, RunView, TradeRows
+from septet._host.monitoring import BEGINNING_NS, FillRows, RunView, TradeRows
 from septet._kernel import layout
 
 __all__ = ["MOST_ROWS", "MOST_TIMES", "Record", "fill_rows", "trade_rows"]
@@ -102,7 +102,7 @@ class Record:
         self._fills, self._trades = _Rows(), _Rows()
         self._times = array("q")
         self._curve = tuple(array("d") for _ in range(3))
-        self.read_ns = -(2**62)
+        self.read_ns = BEGINNING_NS
         """Everything known before this time has been read."""
 
     def log(self, LI: Ints, LF: Floats) -> None:
@@ -137,15 +137,15 @@ class Record:
         known, LI, LF = self._fills.tables(before_ns)
         return fill_rows(LI, LF, self._scale, known)
 
-    def view(self, before_ns: int) -> RunView:
-        """Return the run as it was known before a time."""
+    def view(self, before_ns: int, since_ns: int) -> RunView:
+        """Return the run as it was known before a time, read already up to another."""
         times = np.array(self._times, np.int64)
         stop = int(np.searchsorted(times, before_ns, side="left"))
         equity, cash, exposed = (np.array(each, np.float64)[:stop] for each in self._curve)
         known, LI, LF = self._trades.tables(before_ns)
         return RunView(
             self.symbols, self.bar_ns, times[:stop], equity, cash, exposed / equity,
-            self.fills(before_ns), trade_rows(LI, LF, known),
+            self.fills(before_ns), trade_rows(LI, LF, known), since_ns,
         )  # fmt: skip
 
     def snapshot(self) -> bytes:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from septet._core.batch import Batch
 from septet._core.blocks import cancel_entries, clear_decisions
-from septet._host.monitoring import Reading
+from septet._host.monitoring import BEGINNING_NS, Reading
 from septet._kernel import layout
 from septet._shell import project
 from septet._shell.acts import MODEL, Act, Acts
@@ -49,7 +50,7 @@ def trade_watched(
         stop = min(last, at + span)
         if watchers:
             batch.trade(at, stop)
-        due = [*of_model, *_due(session, batch, watchers, stop)]
+        due = [*of_model, *_due(session, batch, watchers, at, stop)]
         turn, found = _first(due, at, stop, acts, retrains)
         if turn is None or found is None:
             if not watchers:
@@ -78,8 +79,13 @@ def _of_model(known: Ints, health: Sequence[Reading]) -> list[Due]:
     return [(int(np.searchsorted(known, each.time_ns)), MODEL, each) for each in health]
 
 
-def _due(session: Session, batch: Batch, watchers: Sequence[Watcher], stop: int) -> list[Due]:
-    """Read the run as far as it was traded: every reading acts at the first time after it."""
+def _due(
+    session: Session, batch: Batch, watchers: Sequence[Watcher], at: int, stop: int
+) -> list[Due]:
+    """Read the run as far as it was traded: every reading acts at the first time after it.
+
+    Those that act before `at` have acted.
+    """
     if not watchers:
         return []
     rows = int(batch.state.C[layout.LOG])
@@ -87,7 +93,8 @@ def _due(session: Session, batch: Batch, watchers: Sequence[Watcher], stop: int)
         batch.LI[:rows], batch.LF[:rows], batch.F, batch.D, batch.G, batch.state
     )
     known = session.tape.T[layout.KNOWN]
-    run = run_view(session, outcome, stop)
+    since_ns = int(known[at - 1]) if at else BEGINNING_NS
+    run = replace(run_view(session, outcome, stop), since_ns=since_ns)
     found = []
     for each in watchers:
         readings = sorted(watch([each], run), key=lambda reading: reading.time_ns)

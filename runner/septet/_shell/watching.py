@@ -115,7 +115,9 @@ def run_view(session: Session, outcome: Outcome, stop: int | None = None) -> Run
 
 
 def watch(watchers: Sequence[Watcher], run: RunView) -> list[Reading]:
-    """Let every monitor of the file read the run; a metric begins with its block's name.
+    """Let every monitor of the file read the run from `run.since_ns` on.
+
+    A metric begins with its block's name.
 
     Raises
     ------
@@ -130,8 +132,15 @@ def watch(watchers: Sequence[Watcher], run: RunView) -> list[Reading]:
             raise
         except Exception as error:  # a stranger's monitor may raise anything
             raise each.failed(f"failed: {type(error).__name__}: {error}") from error
-        found += [_checked(each, reading, run) for reading in readings]
+        found += [_checked(each, reading, run) for reading in readings if _is_new(reading, run)]
     return found
+
+
+def _is_new(reading: object, run: RunView) -> bool:
+    """Whether a reading was not asked for before; what is none is new, so that it is refused."""
+    if not isinstance(reading, Reading) or not isinstance(reading.time_ns, int):
+        return True
+    return not (len(run.time_ns) and run.time_ns[0] <= reading.time_ns < run.since_ns)
 
 
 def _checked(watcher: Watcher, reading: Reading, run: RunView) -> Reading:
