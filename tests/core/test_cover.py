@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jinja2
 import pytest
+import yaml
 from jinja2 import nodes
 
 from septet._plan import text as plan_text
@@ -21,7 +23,7 @@ from tests.core.column_rules import session_with
 from tests.core.markets import Rough
 from tests.core.paths import by_batch, by_events, plainly
 from tests.core.properties import session_of_body
-from tests.core.shapes import COMPILED, body_of, names
+from tests.core.shapes import COMPILED, SHIPPED, body_of, names
 
 NO_STRATEGY = {
     "venue": "where orders go says nothing about how they are decided",
@@ -56,13 +58,19 @@ def test_there_are_some_thirty_shapes_a_good_part_of_one_symbol():
     assert len(alone) >= 10
 
 
-@pytest.mark.parametrize("shapes", [tuple(names()), COMPILED], ids=["all", "compiled"])
-def test_every_signal_size_limit_stop_halt_and_order_is_in_some_shape(shapes):
+def shipped() -> frozenset[str]:
+    folder = Path(__file__).resolve().parents[2] / "strategies"
+    texts = [(folder / f"{name}.yaml").read_text("utf-8") for name in SHIPPED]
+    return frozenset(name for text in texts for name in _used(yaml.safe_load(text)))
+
+
+@pytest.mark.parametrize("found", [used(tuple(names())), used(COMPILED) | shipped()])
+def test_every_signal_size_limit_stop_halt_and_order_is_in_some_shape(found):
     components = [*septet_signals(), *septet_risk(), *septet_execution()]
     missing = [
         f"{each.kind} {each.name}"
         for each in components
-        if each.kind not in NO_STRATEGY and each.name not in used(shapes)
+        if each.kind not in NO_STRATEGY and each.name not in found
     ]
     assert missing == []
 

@@ -1,7 +1,7 @@
 """Compiled plans: one answer on every path, and that of plain Python.
 
-Here are some shapes that between them use every plugin that decides a trade; `make soak` compiles
-all of them.
+Here are some shapes that, with the strategies that are shipped, use every plugin that decides a
+trade; `make soak` compiles all of them.
 """
 
 from __future__ import annotations

@@ -1,10 +1,19 @@
-"""At the end of a run: each fault, how often it was made, and that it held every time."""
+"""A small tail; and at the end of a run each fault, how often it was made, and that it held."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from septet._journal import tail
 from tests.faults import judge
+
+
+@pytest.fixture(autouse=True)
+def small_tail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the tail of a journal begin anew within a test; a copy of it costs less, too."""
+    monkeypatch.setattr(tail, "TAIL_BYTES", 1 << 17)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

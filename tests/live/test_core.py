@@ -136,15 +136,15 @@ def test_the_core_decides_what_the_backtest_decided(name: str, end: str, tmp_pat
     compare(seen, result, list(build.features))
 
 
-@pytest.mark.compiled
 def test_models_that_arrive_judge_as_those_of_the_walk(tmp_path: Path) -> None:
-    path = STRATEGIES / "demo.yaml"
-    loaded = load(path)
+    path, sets = STRATEGIES / "demo.yaml", ["universe.end=2021-11-12", "signal.regime.window=3d"]
+    loaded = load(path, sets=sets)
     result: Any = backtest(loaded, engine="batch")
     session = open_session(loaded)
     ready = ready_models(result, tmp_path)
+    assert len(ready) > 2
     build = core_of(
-        load(path, mode="paper"), tag="sabcdefg", instruments=instruments(session),
+        load(path, mode="paper", sets=sets), tag="sabcdefg", instruments=instruments(session),
         run_folder=tmp_path,
     )  # fmt: skip
     seen = feed(build, session, int(result.decisions["time"][0]), ready)

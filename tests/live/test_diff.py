@@ -208,9 +208,9 @@ def test_funding_and_prices_between_bars_leave_nothing_over(tmp_path: Path) -> N
     assert [each for each in gap.causes if each.kind == "missed bar"]
 
 
-@pytest.mark.compiled
 def test_the_same_models_make_no_gap_and_a_late_one_is_late(tmp_path: Path) -> None:
-    gap = shelf("demo", tmp_path, sets=["universe.end=2021-11-12"], late_model=1)
+    sets = ["universe.end=2021-11-12", "signal.regime.window=3d"]
+    gap = shelf("demo", tmp_path, sets=sets, late_model=1)
     assert gap.explained, gap.remainder
     assert not [each for each in gap.causes if each.part == "revision"]
     [late] = facts(gap, "late_or_missed", "late model")

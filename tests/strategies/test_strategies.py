@@ -20,10 +20,10 @@ from septet._config import load
 from septet._plan.plain import COMPILE
 from septet._store.result import SUMMARY, TABLES
 from septet.cli import main
+from tests.core.shapes import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "strategies").glob("*.yaml"))
-BY_RULES = ("mean-reversion", "perpetual-trend", "sma-cross", "us-stocks")
 STORED = ("decisions", "orders", "fills", "trades", "equity", "monitoring", "bars")
 
 Septet = Callable[..., tuple[int, str, str]]
@@ -183,7 +183,7 @@ def test_predictions_are_out_of_sample(ran: tuple[Path, Stored]) -> None:
     assert first > min(card["trained_to_ns"] for card in cards)
 
 
-@pytest.mark.parametrize("name", [*BY_RULES, "logistic"])
+@pytest.mark.parametrize("name", SHIPPED)
 def test_a_run_repeats_itself(name: str, tmp_path: Path) -> None:
     file = ROOT / "strategies" / f"{name}.yaml"
     one = _run(file, tmp_path / "one", "--no-report")
@@ -195,7 +195,7 @@ def test_a_run_repeats_itself(name: str, tmp_path: Path) -> None:
     assert same[0] == same[1]
 
 
-@pytest.mark.parametrize("name", [*BY_RULES, "logistic"])
+@pytest.mark.parametrize("name", SHIPPED)
 def test_both_engines_and_plain_python_say_the_same(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -202,8 +202,9 @@ def _frame_at(data: mmap.mmap, place: int) -> tuple[Entry, bytes, int] | None:
 def _traces(data: mmap.mmap, place: int) -> Iterator[int]:
     """Yield the numbers of frames whose heads can be made out from a place on."""
     of_seq = _FRAME.size + HASH_BYTES
-    copied = data[place:]  # bytes are searched ten times as fast as a mapped file
+    copied = data[place:]  # searched for one byte, since most of it is zeros: far the quickest
     at = 0
-    while 0 <= (at := copied.find(_MAGIC, at)) <= len(copied) - of_seq - _SEQ.size:
-        yield int(_SEQ.unpack_from(copied, at + of_seq)[0])
+    while 0 <= (at := copied.find(_MAGIC[:1], at)) <= len(copied) - of_seq - _SEQ.size:
+        if copied.startswith(_MAGIC, at):
+            yield int(_SEQ.unpack_from(copied, at + of_seq)[0])
         at += 1

@@ -31,11 +31,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from septet._collector import collector_off
 from septet._files import open_lock, replace_file
 from septet._host.declare import Step
 from septet._host.sources import code_digest, package_digest, packages_of
 from septet._host.versions import installed_version
+from septet._kernel.collector import collector_off
 from septet._plan import native
 
 fcntl: Any

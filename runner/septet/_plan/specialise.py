@@ -29,7 +29,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 from typing import Any, Final, NoReturn
 
 from septet._kernel import ledger as kernel_ledger
@@ -65,6 +65,15 @@ class Choices:
     calls: Mapping[str, str] = field(default_factory=dict)
     lists: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
 
+    def of(self, names: Collection[str]) -> Choices:
+        """Return the choices among some names."""
+        return Choices(
+            values={name: each for name, each in self.values.items() if name in names},
+            texts={name: each for name, each in self.texts.items() if name in names},
+            calls={name: each for name, each in self.calls.items() if name in names},
+            lists={name: each for name, each in self.lists.items() if name in names},
+        )
+
     def __hash__(self) -> int:
         return hash(repr(self))
 
@@ -72,23 +81,22 @@ class Choices:
         return isinstance(other, Choices) and repr(self) == repr(other)
 
 
-@lru_cache(maxsize=256)
 def specialise(module: ModuleType, choices: Choices) -> Mapping[str, str]:
     """Return the text of every rule of a module, by name, in the order of its file.
-
-    A sweep asks for the same text once for each of its settings, so texts are kept.
 
     Raises
     ------
     RuleError
         If a rule uses what cannot be folded: its file and line are named.
     """
-    path, rules = _rules_of(module)
-    made = {}
-    for rule in rules:
-        folded = _Fold(path, choices).rule(rule)
-        made[rule.name] = ast.unparse(ast.fix_missing_locations(folded))
-    return MappingProxyType(made)
+    return {each.name: _folded(each, choices.of(each.names)) for each in _rules_of(module)}
+
+
+@lru_cache(maxsize=2048)
+def _folded(rule: _Rule, choices: Choices) -> str:
+    """Return the text of one rule; a sweep, and plans that are alike, ask for the same again."""
+    node = _Fold(rule.path, choices).rule(rule.node())
+    return ast.unparse(ast.fix_missing_locations(node))
 
 
 def refuse_unbound(modules: Sequence[ModuleType], names: Collection[str]) -> None:
@@ -107,24 +115,45 @@ def refuse_unbound(modules: Sequence[ModuleType], names: Collection[str]) -> Non
         If one of them is a setting; the first line that uses it is named.
     """
     left = {each for each in names if each in settings.__all__ and not each.startswith("R_")}
-    for module in modules if left else ():
-        path, rules = _rules_of(module)
-        for node in (each for rule in rules for each in ast.walk(rule)):
+    for rule in (each for module in modules if left for each in _rules_of(module)):
+        for node in ast.walk(rule.node()):
             if isinstance(node, ast.Name) and node.id in left:
-                raise RuleError(f"{path}:{node.lineno}: the strategy has nothing for {node.id}")
+                place = f"{rule.path}:{node.lineno}"
+                raise RuleError(f"{place}: the strategy has nothing for {node.id}")
 
 
-def _rules_of(module: ModuleType) -> tuple[str, list[ast.FunctionDef]]:
-    """Return a module's place and its rules, parsed anew: the caller may change them."""
-    path = Path(str(module.__file__))
-    tree = ast.parse(_source_of(path))
-    found = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
-    return f"_rules/{path.name}", found
+@dataclass(frozen=True, eq=False)
+class _Rule:
+    """One rule as it is written: its lines from number `line` of a file on, the names it uses."""
+
+    path: str
+    line: int
+    name: str
+    source: str
+    names: frozenset[str]
+
+    def node(self) -> ast.FunctionDef:
+        """Return the rule's tree, parsed anew: who folds it changes it."""
+        (found,) = ast.parse(self.source).body
+        assert isinstance(found, ast.FunctionDef)
+        ast.increment_lineno(found, self.line - 1)
+        return found
 
 
 @cache
-def _source_of(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+def _rules_of(module: ModuleType) -> tuple[_Rule, ...]:
+    """Return a module's rules, in the order of its file."""
+    path = Path(str(module.__file__))
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines(keepends=True)
+    made = []
+    for each in ast.parse(text).body:
+        if isinstance(each, ast.FunctionDef):
+            first = min([each.lineno, *(one.lineno for one in each.decorator_list)])
+            source = "".join(lines[first - 1 : each.end_lineno])
+            names = frozenset(one.id for one in ast.walk(each) if isinstance(one, ast.Name))
+            made.append(_Rule(f"_rules/{path.name}", first, each.name, source, names))
+    return tuple(made)
 
 
 @cache

@@ -7,10 +7,13 @@ read, and the arrays that each of them needs.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from septet._plan.rule_choices import RULES
 from septet._plan.specialise import refuse_unbound
@@ -23,6 +26,8 @@ ARRAYS = "ARRAYS"
 UNPACK = "UNPACK"
 """Stands in an entry for the lines that take its arrays out of the table it is given."""
 
+_BEGINS: Final = re.compile(r"^(?=@)", re.M)
+"""Where a function begins: each has one decorator, at the start of a line."""
 _BODY = "# ---------------------------------------------------------------- features"
 
 
@@ -101,8 +106,7 @@ def _pruned(body: str, arrays: tuple[tuple[str, str], ...]) -> tuple[str, frozen
 
     Settings of one strategy have one body: a sweep, and a test that draws them, asks again.
     """
-    kept = prune(body, dict(arrays))
-    return kept, frozenset(_names(ast.parse(kept)))
+    return _prune(body, dict(arrays))
 
 
 def prune(body: str, arrays: Mapping[str, str]) -> str:
@@ -111,45 +115,91 @@ def prune(body: str, arrays: Mapping[str, str]) -> str:
     A function needs the arrays that it names and those that the functions it calls need; asking
     for no more halves the compiler's work.
     """
-    found = [each for each in ast.parse(body).body if isinstance(each, ast.FunctionDef)]
-    functions = {each.name: each for each in found}
-    nodes = {name: list(_nodes(each)) for name, each in functions.items()}
-    names = {
-        name: {each.id for each in found if isinstance(each, ast.Name)}
-        for name, found in nodes.items()
-    }
-    kept = _reached(functions, names)
-    needs = _needs({name: names[name] for name in kept}, arrays)
-    changes = _Changes(body)
+    return _prune(body, arrays)[0]
+
+
+def _prune(body: str, arrays: Mapping[str, str]) -> tuple[str, frozenset[str]]:
+    first, *rest = _BEGINS.split(body)
+    functions = {each.name: each for each in map(_function_of, rest)}
+    kept = _reached(functions)
+    needs = _needs({name: functions[name].names for name in kept}, arrays)
+    made, words = first, set[str]()
     for name, function in functions.items():
         if name not in kept:
-            changes.leave_out(function)
+            made = made.rstrip() + "\n" + function.text[function.end :]
             continue
-        for each in nodes[name]:
-            if isinstance(each, ast.arg) and each.arg == ARRAYS:
-                changes.replace(each, needs[name])
-            elif isinstance(each, ast.Call) and isinstance(each.func, ast.Name):
-                last = each.args[-1] if each.args else None
-                if isinstance(last, ast.Name) and last.id == ARRAYS:
-                    changes.replace(last, needs[each.func.id])
-            elif isinstance(each, ast.Expr) and _is_unpack(each.value):
-                changes.unpack(each, arrays, needs[name])
-    return changes.made()
+        made += function.with_arrays(arrays, needs)
+        words |= function.names
+    unpacked = {arrays[each] for name in kept if functions[name].is_entry for each in needs[name]}
+    words |= unpacked.union(*needs.values())
+    return made, frozenset(words - {ARRAYS, UNPACK})
 
 
-def _is_unpack(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name) and node.id == UNPACK
+@dataclass(frozen=True, slots=True)
+class _Function:
+    """One function of a body, with the text up to the next one.
+
+    `names` are all it reads, `marks` the places at which arrays are put in: start, end and the
+    function whose arrays they are; of lines that unpack them "".
+    """
+
+    text: str
+    name: str
+    is_entry: bool
+    end: int
+    names: frozenset[str]
+    marks: tuple[tuple[int, int, str], ...]
+
+    def with_arrays(self, arrays: Mapping[str, str], needs: Mapping[str, list[str]]) -> str:
+        """Return the text with its arrays; no comma stands before none."""
+        pieces, at = list[str](), 0
+        for start, end, whose in self.marks:
+            before = self.text[at:start]
+            if whose:
+                put = ", ".join(needs[whose])
+                before = before if put else before.rstrip().removesuffix(",")
+            else:
+                put = "".join(
+                    f"    {name} = {kind}(V, {row})\n"
+                    for row, (name, kind) in enumerate(arrays.items())
+                    if name in needs[self.name]
+                )
+            pieces += [before, put]
+            at = end
+        return "".join(pieces) + self.text[at:]
 
 
-def _reached(functions: Mapping[str, ast.FunctionDef], names: Mapping[str, set[str]]) -> set[str]:
-    """Return the functions that the entries are or call."""
-    waiting = [name for name, each in functions.items() if _is_entry(each)]
-    reached = set[str]()
-    while waiting:
-        name = waiting.pop()
-        reached.add(name)
-        waiting += (names[name] & functions.keys()) - reached
-    return reached
+@lru_cache(maxsize=4096)
+def _function_of(text: str) -> _Function:
+    """Read one function; most are the same in many plans."""
+    assert text.isascii(), "places are counted in bytes"
+    (function,) = ast.parse(text).body
+    assert isinstance(function, ast.FunctionDef)
+    starts = [0]
+    for line in text.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    names, marks = set[str](), list[tuple[int, int, str]]()
+
+    def mark(node: ast.arg | ast.Name, whose: str) -> None:
+        start = starts[node.lineno - 1] + node.col_offset
+        marks.append((start, start + len(ARRAYS), whose))
+
+    for each in _nodes(function):
+        if isinstance(each, ast.Name):
+            names.add(each.id)
+        elif isinstance(each, ast.arg) and each.arg == ARRAYS:
+            mark(each, function.name)
+        elif isinstance(each, ast.Call) and isinstance(each.func, ast.Name):
+            last = each.args[-1] if each.args else None
+            if isinstance(last, ast.Name) and last.id == ARRAYS:
+                mark(last, each.func.id)
+        elif isinstance(each, ast.Expr) and isinstance(each.value, ast.Name):
+            assert each.value.id == UNPACK
+            marks.append((starts[each.lineno - 1], starts[each.lineno], ""))
+    return _Function(
+        text, function.name, _is_entry(function), starts[function.end_lineno or 0],
+        frozenset(names), tuple(sorted(marks)),
+    )  # fmt: skip
 
 
 def _is_entry(function: ast.FunctionDef) -> bool:
@@ -159,7 +209,20 @@ def _is_entry(function: ast.FunctionDef) -> bool:
     )
 
 
-def _needs(names: Mapping[str, set[str]], arrays: Mapping[str, str]) -> dict[str, list[str]]:
+def _reached(functions: Mapping[str, _Function]) -> set[str]:
+    """Return the functions that the entries are or call."""
+    waiting = [name for name, each in functions.items() if each.is_entry]
+    reached = set[str]()
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        waiting += (functions[name].names & functions.keys()) - reached
+    return reached
+
+
+def _needs(
+    names: Mapping[str, AbstractSet[str]], arrays: Mapping[str, str]
+) -> dict[str, list[str]]:
     """Return the arrays that each function needs, in the order of the layout."""
     needs = {name: found & arrays.keys() for name, found in names.items()}
     grown = True
@@ -170,50 +233,6 @@ def _needs(names: Mapping[str, set[str]], arrays: Mapping[str, str]) -> dict[str
             grown = grown or more != found
             needs[name] = more
     return {name: [each for each in arrays if each in found] for name, found in needs.items()}
-
-
-class _Changes:
-    """Changes to a text, by the places of its syntax tree."""
-
-    def __init__(self, text: str) -> None:
-        assert text.isascii(), "places are counted in bytes"
-        self._text = text
-        self._starts = [0]
-        for line in text.splitlines(keepends=True):
-            self._starts.append(self._starts[-1] + len(line))
-        self._changes: list[tuple[int, int, str]] = []
-
-    def leave_out(self, function: ast.FunctionDef) -> None:
-        """Leave out a function and the blank lines before it."""
-        first = min([function.lineno, *(each.lineno for each in function.decorator_list)])
-        start = len(self._text[: self._starts[first - 1]].rstrip()) + 1
-        self._changes.append((start, self._starts[function.end_lineno or first], ""))
-
-    def replace(self, node: ast.arg | ast.Name, names: list[str]) -> None:
-        """Put names where one stands; nothing, and no comma before it, where there are none."""
-        start = self._starts[node.lineno - 1] + node.col_offset
-        end = start + len(ARRAYS)
-        if not names:
-            start = len(self._text[:start].rstrip().removesuffix(","))
-        self._changes.append((start, end, ", ".join(names)))
-
-    def unpack(self, node: ast.Expr, arrays: Mapping[str, str], names: list[str]) -> None:
-        """Put lines that take arrays out of the table, as many as there are."""
-        lines = (
-            f"    {name} = {kind}(V, {row})\n"
-            for row, (name, kind) in enumerate(arrays.items())
-            if name in names
-        )
-        start = self._starts[node.lineno - 1]
-        self._changes.append((start, self._starts[node.lineno], "".join(lines)))
-
-    def made(self) -> str:
-        """Return the text with its changes."""
-        pieces, at = list[str](), 0
-        for start, end, text in sorted(self._changes):
-            pieces += [self._text[at:start], text]
-            at = end
-        return "".join(pieces) + self._text[at:]
 
 
 def listed(names: list[str]) -> list[str]:

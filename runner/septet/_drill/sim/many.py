@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from septet._collector import collector_off
 from septet._drill.sim.schedule import Failure, Subjects, run_schedule
 from septet._drill.sim.toy import toys
+from septet._kernel.collector import collector_off
 
 __all__ = ["Sums", "run_many"]
 
