@@ -5,7 +5,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --no-input --disable-pip-version-check -qq
 ARGS ?=
-PYTEST_WORKERS ?= auto
+# One more than there are processors: tests of processes wait, and leave theirs to others.
+PYTEST_WORKERS ?= $(shell $(PY) -c "import os; print(min(8, 1 + (os.cpu_count() or 1)))" 2>/dev/null)
 
 MADE := $(VENV)/.septet-made
 RUN := $(VENV)/.septet-run
@@ -53,7 +54,7 @@ demo: $(RUN) ## run the main job: one YAML file, seven layers, real data, a repo
 	@$(VENV)/bin/septet run strategies/demo.yaml $(ARGS)
 
 test: check ## every check, then the tests
-	$(PY) -m pytest -q -n $(PYTEST_WORKERS) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	$(PY) -m pytest -q -n $(PYTEST_WORKERS) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(DEV) ## the checks that run nothing: style, types, import arrows, security
 	$(PY) -m ruff check --quiet .
@@ -71,7 +72,7 @@ bench: $(DEV) ## measure speed beside the peers, in environments of their own: b
 	@$(PY) benchmarks/bench_all.py $(ARGS)
 
 soak: $(DEV) ## the property tests with many more examples than `make test` tries
-	SEPTET_HYPOTHESIS=soak $(PY) -m pytest -q -n $(PYTEST_WORKERS) --maxprocesses=8 \
+	SEPTET_HYPOTHESIS=soak $(PY) -m pytest -q -n $(PYTEST_WORKERS) \
 		--timeout=3600 -m hypothesis $(ARGS)
 
 clean: ## remove the environment and every cache
