@@ -34,9 +34,8 @@ from septet.errors import JournalError
 from tests.journal.drawn import spoil
 from tests.live.test_core import STRATEGIES, bars_at, instruments, ready_models
 
-pytestmark = pytest.mark.compiled
-
 TAG = "sabcdefg"
+SETS = ("universe.end=2021-11-17", "signal.regime.window=3d")
 
 
 @dataclass
@@ -51,7 +50,7 @@ class Writer:
 
 
 def paper(name: str, folder: Path, session: Session) -> Writer:
-    loaded = load(STRATEGIES / f"{name}.yaml", mode="paper")
+    loaded = load(STRATEGIES / f"{name}.yaml", mode="paper", sets=SETS)
     build = core_of(loaded, tag=TAG, instruments=instruments(session), run_folder=folder)
     terms = core_terms(None, 1.0)
     head = Head(
@@ -66,7 +65,7 @@ def paper(name: str, folder: Path, session: Session) -> Writer:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A paper run of the demo with late decisions, a missing symbol and a person's halt."""
     folder = tmp_path_factory.mktemp("run")
-    loaded = load(STRATEGIES / "demo.yaml")
+    loaded = load(STRATEGIES / "demo.yaml", sets=SETS)
     result, session = backtest(loaded, engine="batch"), open_session(loaded)
     models = ready_models(result, folder)
     writer = paper("demo", folder, session)
@@ -91,10 +90,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 at_ns=now_ns, time_ns=now_ns, present=present, decides=decides, late=late
             )
         )
-        if t == 5_000:
+        if t == 4_000:
             halt = m.Operated(at_ns=now_ns, action="flatten", name="ann", reason="a look")
             writer.handle(halt)
-        if t == 5_050:
+        if t == 4_050:
             writer.handle(m.Operated(at_ns=now_ns, action="resume", name="ann", reason="well"))
     writer.journal.commit()
     writer.journal.close()
@@ -104,14 +103,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_replay_finds_no_difference(run: Path) -> None:
     found = replay(run)
     assert found.differences == 0, str(found.first)
-    assert found.decisions > 5_000
+    assert found.decisions > 2_500
     assert found.text == f"{found.decisions:,} decisions, 0 differences"
 
 
 def test_the_shadow_has_the_same_rows(run: Path) -> None:
     found = shadow(run)
     assert found.differences == 0, str(found.first)
-    assert found.decisions > 5_000
+    assert found.decisions > 2_500
 
 
 @pytest.mark.parametrize("proof", [replay, shadow])
@@ -152,7 +151,7 @@ def test_a_changed_price_is_found_where_it_acts(run: Path, tmp_path: Path) -> No
     with Journal.create(folder / JOURNAL, head, durability="process") as new:
         for entry in entries:
             event = entry.event
-            if isinstance(event, m.BarClosed) and event.at_ns == entries[12_000].at_ns:
+            if isinstance(event, m.BarClosed) and event.at_ns == entries[8_000].at_ns:
                 higher = 1.25 * event.high
                 event = m.BarClosed(**{**_fields(event), "high": higher, "close": higher})
                 changed += 1
@@ -174,7 +173,7 @@ CHANGED = {  # what is done to the journal, and what is said of it
         ("UPDATE entries SET event = replace(event, 'volume\":', 'volume\":1') WHERE seq = 90",),
         "entry 90 was changed",
     ),
-    "a command": (("UPDATE entries SET commands = '[]' WHERE seq = 12001",), "entry 12001 was"),
+    "a command": (("UPDATE entries SET commands = '[]' WHERE seq = 8002",), "entry 8002 was"),
     "removed": (("DELETE FROM entries WHERE seq = 70",), "entry 70 was removed: 71 follows 69"),
     "swapped": (
         (

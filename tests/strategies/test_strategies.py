@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ FILES = sorted((ROOT / "strategies").glob("*.yaml"))
 STORED = ("decisions", "orders", "fills", "trades", "equity", "monitoring", "bars")
 
 Septet = Callable[..., tuple[int, str, str]]
+RunOf = Callable[[str], "Stored"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,14 @@ class Stored:
 
     @property
     def summary(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / "summary.json").read_text("utf-8"))
+        return self._document("summary")
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return self._document("manifest")
+
+    def _document(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / f"{name}.json").read_text("utf-8"))
         return found
 
     def table(self, name: str) -> pl.DataFrame:
@@ -70,11 +79,21 @@ def septet(capfd: pytest.CaptureFixture[str]) -> Septet:
     return call
 
 
-@pytest.fixture(scope="module", params=FILES, ids=lambda path: path.stem)
-def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A strategy file and its run; every file runs once for the module."""
-    file: Path = request.param
-    return file, _run(file, tmp_path_factory.mktemp(file.stem))
+@pytest.fixture(scope="module")
+def run_of(tmp_path_factory: pytest.TempPathFactory) -> RunOf:
+    """Give the run of a file by its name, as plain Python; every file runs once for the module."""
+
+    @cache
+    def run(name: str) -> Stored:
+        return _run(ROOT / "strategies" / f"{name}.yaml", tmp_path_factory.mktemp(name))
+
+    return run
+
+
+@pytest.fixture(params=FILES, ids=lambda path: path.stem)
+def ran(request: pytest.FixtureRequest, run_of: RunOf) -> tuple[Path, Stored]:
+    """A strategy file and its run."""
+    return request.param, run_of(request.param.stem)
 
 
 def _header(file: Path) -> str:
@@ -184,10 +203,9 @@ def test_predictions_are_out_of_sample(ran: tuple[Path, Stored]) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_run_repeats_itself(name: str, tmp_path: Path) -> None:
-    file = ROOT / "strategies" / f"{name}.yaml"
-    one = _run(file, tmp_path / "one", "--no-report")
-    two = _run(file, tmp_path / "two", "--no-report")
+def test_a_run_repeats_itself(name: str, run_of: RunOf, tmp_path: Path) -> None:
+    one = run_of(name)
+    two = _run(ROOT / "strategies" / f"{name}.yaml", tmp_path, "--no-report")
     for table in STORED:
         assert_frame_equal(one.table(table), two.table(table), check_exact=True)
     timed = {"run_id", "seconds", "seconds_total", "bars_per_second"}
@@ -197,16 +215,14 @@ def test_a_run_repeats_itself(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_both_engines_and_plain_python_say_the_same(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, run_of: RunOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = ROOT / "strategies" / f"{name}.yaml"
-    runs = []
-    for engine, compiles in (("batch", "always"), ("event", "always"), ("batch", "never")):
-        monkeypatch.setenv(COMPILE, compiles)
-        out = tmp_path / f"{engine}-{compiles}"
-        runs.append(_run(file, out, "--no-report", "--engine", engine))
-        manifest = json.loads((runs[-1].folder / "manifest.json").read_text("utf-8"))
-        assert manifest["compiled"] is (compiles == "always")
+    file, runs = ROOT / "strategies" / f"{name}.yaml", [run_of(name)]
+    assert runs[0].manifest["compiled"] is False
+    monkeypatch.setenv(COMPILE, "always")
+    for engine in ("batch", "event"):
+        runs.append(_run(file, tmp_path / engine, "--no-report", "--engine", engine))
+        assert runs[-1].manifest["compiled"] is True
     for table in STORED:
         for other in runs[1:]:
             assert_frame_equal(runs[0].table(table), other.table(table), check_exact=True)
@@ -222,12 +238,9 @@ def test_a_group_limits_its_own_symbols_only(tmp_path: Path) -> None:
     assert (decisions.filter(pl.col("symbol") == "AAPL")["granted"] > 0.0).any()
 
 
-def test_funding_is_paid_by_longs_and_received_by_shorts(tmp_path: Path) -> None:
-    file = ROOT / "strategies" / "perpetual-trend.yaml"
-    usual, free = (
-        _run(file, tmp_path / rate, "--no-report", "--set", f"perpetual.funding.rate={rate}")
-        for rate in ("1bps", "0bps")
-    )
+def test_funding_is_paid_by_longs_and_received_by_shorts(run_of: RunOf, tmp_path: Path) -> None:
+    file, free_of_it = ROOT / "strategies" / "perpetual-trend.yaml", "perpetual.funding.rate=0bps"
+    usual, free = run_of(file.stem), _run(file, tmp_path, "--no-report", "--set", free_of_it)
     # The first trade of each side has the same fills in both runs but for its size.
     for side, sign in (("long", 1.0), ("short", -1.0)):
         paid, unpaid = (
@@ -249,9 +262,9 @@ def test_a_file_satisfies_the_schema_it_names(file: Path) -> None:
     assert [each.message for each in problems] == []
 
 
-def test_set_changes_one_value(tmp_path: Path, septet: Septet) -> None:
+def test_set_changes_one_value(run_of: RunOf, tmp_path: Path) -> None:
     file = ROOT / "strategies" / "sma-cross.yaml"
-    usual = _run(file, tmp_path / "usual", "--no-report")
+    usual = run_of("sma-cross")
     half = _run(file, tmp_path / "half", "--no-report", "--set", "risk.sizing.fraction=50%")
     known = [json.loads((run.folder / "resolved.json").read_text("utf-8")) for run in (usual, half)]
     values = [each["risk"]["sizing"].pop("fraction") for each in known]

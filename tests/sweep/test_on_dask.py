@@ -65,6 +65,18 @@ def scheduler() -> Iterator[str]:
     stop(process)
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a scheduler with two workers that nobody kills."""
+    address, process = start_scheduler()
+    folder = tmp_path_factory.mktemp("dask")
+    words = ("--nthreads", 1, "--nworkers", 2, "--no-dashboard", "--local-directory", folder)
+    workers = start("worker", address, *words)
+    yield address
+    stop(workers)
+    stop(process)
+
+
 Workers = Callable[..., None]
 
 
@@ -155,16 +167,18 @@ MODEL = (ROOT / "tests" / "sweep" / "model.yaml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("base", "section"), [(BASE, SECTION), (MODEL, LEARNED)])
-def test_the_table_is_that_of_a_local_sweep(tmp_path: Path, base: str, section: str) -> None:
+def test_the_table_is_that_of_a_local_sweep(
+    tmp_path: Path, standing: str, base: str, section: str
+) -> None:
     loaded = swept(tmp_path, section, base=base)
     here = run_sweep(loaded, tmp_path / "here", threads=2, page=False)
-    there = run_sweep(loaded, tmp_path / "there", threads=2, on="dask", page=False)
+    there = run_sweep(loaded, tmp_path / "there", threads=2, on=standing, page=False)
     assert there.table.equals(here.table, null_equal=True)
     stored = pl.read_parquet(there.folder / "settings.parquet")
     assert stored.equals(here.table, null_equal=True)
 
 
-def test_a_sweep_that_was_stopped_goes_on_elsewhere(tmp_path: Path) -> None:
+def test_a_sweep_that_was_stopped_goes_on_elsewhere(tmp_path: Path, standing: str) -> None:
     """What a cluster finished before Ctrl-C is kept, and the rest may be run here."""
     loaded, out = swept(tmp_path, SECTION), tmp_path / "out"
 
@@ -172,7 +186,7 @@ def test_a_sweep_that_was_stopped_goes_on_elsewhere(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(loaded, out, threads=2, on="dask", page=False, progress=stop_it)
+        run_sweep(loaded, out, threads=2, on=standing, page=False, progress=stop_it)
     rest = run_sweep(loaded, out, threads=2, page=False, resume=True)
     assert 0 < rest.done_before < 72
     whole = run_sweep(loaded, tmp_path / "whole", threads=2, page=False)
