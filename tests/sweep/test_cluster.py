@@ -206,12 +206,13 @@ def test_a_worker_that_comes_later_is_asked_too(tmp_path: Path) -> None:
 
 def test_other_data_is_refused_by_name(tmp_path: Path) -> None:
     bars = tmp_path / "bars.parquet"
-    clean(2_000).write_parquet(bars)
-    base = BASE.replace("use: sample", "use: parquet, path: bars.parquet").replace("15m", "1h")
+    quarter_ns = 900 * 10**9
+    clean(2_000, quarter_ns).write_parquet(bars)
+    base = BASE.replace("use: sample", "use: parquet, path: bars.parquet")
     space, parcel, rows = packed(swept(tmp_path, SECTION, base=base))
     block = list(space.settings())
     assert run_block(parcel, block).rows == rows
-    clean(2_000, seed=1).write_parquet(bars)
+    clean(2_000, quarter_ns, seed=1).write_parquet(bars)
     answer = run_block(replace(parcel, key="elsewhere"), block)
     assert (answer.rows, answer.refused) == ([], ("the data of BTC/USD differs",))
     assert "the same files" in answer.hint
