@@ -14,7 +14,8 @@ DEV := $(VENV)/.septet-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-unexport PYTHONPATH PYTHONHOME
+# Without bytecode every process of a test would read all of septet as text.
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 export PYTHONNOUSERSITE = 1
 
 # A candidate must start, be supported, and be able to make an environment: some systems ship
