@@ -67,7 +67,7 @@ EDGE = {
         AVERAGE COMOMENTS EXTREME MOMENTS NAN POWERS RANK SUM WEIGHTED absorb add cosine
         distance_sum divide due exponential finite gather logarithm positive_part power
         recursive_average replay_due roll root sine standard_deviation weighted_sum window_comoments
-        window_finite window_max window_min
+        window_counts window_finite window_max window_min
         window_moments window_powers window_rank window_sum
     """,
     "septet.testing": """

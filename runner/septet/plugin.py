@@ -134,7 +134,7 @@ from septet._kernel.moments import (
     window_powers,
 )
 from septet._kernel.recursive import AVERAGE, absorb, recursive_average, replay_due
-from septet._kernel.scans import RANK, distance_sum, window_finite, window_rank
+from septet._kernel.scans import RANK, distance_sum, window_counts, window_finite, window_rank
 from septet._kernel.sums import SUM, WEIGHTED, add, due, gather, roll, weighted_sum, window_sum
 from septet._text import decode_json
 from septet.hookspecs import Component, hookimpl
@@ -297,6 +297,7 @@ __all__ = [
     "weighted_sum",
     "window",
     "window_comoments",
+    "window_counts",
     "window_finite",
     "window_max",
     "window_min",

@@ -17,7 +17,7 @@ from septet._kernel import maths
 from septet._kernel.extremes import SHORT, window_max, window_min
 from septet._kernel.moments import MOMENTS, POWERS, window_moments, window_powers
 from septet._kernel.recursive import AVERAGE, recursive_average
-from septet._kernel.scans import distance_sum, window_rank
+from septet._kernel.scans import distance_sum, window_counts, window_rank
 from septet._kernel.step import compile_step, jit
 from septet._kernel.sums import SUM, WEIGHTED, due, weighted_sum, window_sum
 from tests.features import exact
@@ -138,6 +138,19 @@ def test_a_rank_counts_what_lies_below(
         expected = (others < now).sum() + 0.5 * (others == now).sum()
         known = np.isfinite(window).all()
         assert np.array_equal(each, expected if known else math.nan, equal_nan=True)
+
+
+@given(coarse, holes, lengths)
+def test_counts_leave_out_what_is_not_known(
+    data: list[float], missing: dict[int, float], period: int
+) -> None:
+    x = with_holes(data, missing)
+    counted = compile_step(window_counts)
+    for i in range(period - 1, len(x)):
+        window = x[i - period + 1 : i + 1]
+        known = (window == window).sum()
+        expected = (known, (window < x[i]).sum(), (window == x[i]).sum())
+        assert window_counts(i, x, period) == counted(i, x, period) == expected
 
 
 @given(values, periods, st.floats(-10.0, 10.0))

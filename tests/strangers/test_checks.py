@@ -110,7 +110,7 @@ def test_what_is_sound_runs_and_is_tried_once(
     assert tried == ["broken"]
     assert told == ["checking odd-steps:broken, once for this source and these settings"]
     steps = home / "steps.py"
-    steps.write_text(steps.read_text("utf-8").replace("i - period", "i + period"), "utf-8")
+    steps.write_text(steps.read_text("utf-8").replace("i - period", "i + 1 * period"), "utf-8")
     with installed(tmp_path, "odd_steps"), pytest.raises(ConfigError, match="the future"):
         load(path)
     assert tried == ["broken"] * 2

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
-from septet.plugin import NAN, Bars, Config, Input, MarketDuration, Memory, finite, regime
+from septet.plugin import (
+    NAN,
+    Bars,
+    Config,
+    Input,
+    MarketDuration,
+    Memory,
+    finite,
+    regime,
+    window_counts,
+)
 
 __all__ = ["VolatilityRegime", "volatility_regime"]
 
@@ -47,15 +56,7 @@ def volatility_regime(i, age, of, bar_ns, window, min):
         most = age + 1
     if most < min or not finite(now):
         return NAN
-    known = 0
-    below = 0
-    equal = 0
-    first = np.uint64(i - most + 1)  # without a sign the compiler takes several values at once
-    for place in range(most):
-        value = of[first + np.uint64(place)]
-        known += value == value
-        below += value < now
-        equal += value == now
+    known, below, equal = window_counts(i, of, most)
     if known < min:
         return NAN
     share = (below + 0.5 * (equal - 1)) / (known - 1)

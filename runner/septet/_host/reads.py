@@ -44,6 +44,7 @@ _WINDOWS: Final[Mapping[Callable[..., Any], _Reader]] = {
     recursive.recursive_average: _Reader(("x", "slot"), "", len(recursive.AVERAGE)),
     extremes.window_max: _Reader(slots=len(extremes.EXTREME)),
     extremes.window_min: _Reader(slots=len(extremes.EXTREME)),
+    scans.window_counts: _Reader(),
     scans.window_finite: _Reader(slots=1),
     scans.window_rank: _Reader(slots=len(scans.RANK)),
     scans.distance_sum: _Reader(),

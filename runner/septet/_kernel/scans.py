@@ -12,7 +12,7 @@ from typing import Any, Final
 from septet._kernel.maths import NAN, finite, helper
 from septet._kernel.step import index, native
 
-__all__ = ["RANK", "distance_sum", "window_finite", "window_rank"]
+__all__ = ["RANK", "distance_sum", "window_counts", "window_finite", "window_rank"]
 
 RANK: Final = ("finite",)
 """Slots of `window_rank`: that of `window_finite`."""
@@ -55,6 +55,24 @@ def window_rank(i: int, x: Any, period: int, state: Any, at: int) -> float:
         value = x[index(j)]
         halves += (1 if value < now else 0) + (1 if value <= now else 0)
     return 0.5 * halves - 0.5  # it is itself one of those not above it
+
+
+@helper
+def window_counts(i: int, x: Any, period: int) -> tuple[int, int, int]:
+    """Return how many of ``x[i - period + 1 .. i]`` are known, lie below ``x[i]``, and equal it.
+
+    NaN is not known, and neither below nor equal.
+    """
+    now = x[i]
+    known = 0
+    below = 0
+    equal = 0
+    for j in range(i - period + 1, i + 1):
+        value = x[index(j)]
+        known += 1 if value == value else 0
+        below += 1 if value < now else 0
+        equal += 1 if value == now else 0
+    return known, below, equal
 
 
 @native
