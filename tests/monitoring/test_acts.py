@@ -30,7 +30,8 @@ RESTING = "  order: {use: limit, offset: 30bps, good_for: 3 bars}\n"
 
 
 def _ran(folder: Path, monitoring: str, engine: str, *, order: str = "") -> Any:
-    text = FILE.replace("\nmonitoring:\n", f"\n{order}monitoring:\n")
+    text = FILE.replace("bars: 1500", "bars: 700")
+    text = text.replace("\nmonitoring:\n", f"\n{order}monitoring:\n")
     path = folder / "strategy.yaml"
     path.write_text(text + monitoring, encoding="utf-8")
     return backtest(load(path, host=_host()), engine=engine)
