@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +16,18 @@ from polars.testing import assert_frame_equal
 from septet._config import load
 from septet._host.register import Host
 from septet._shell.backtest import backtest
+from septet._shell.watching import Watcher, watch
 from septet.errors import ConfigError, RunError
-from septet.plugin import Component, Config, Reading, RunView, hookimpl, monitor
+from septet.plugin import (
+    Component,
+    Config,
+    FillRows,
+    Reading,
+    RunView,
+    TradeRows,
+    hookimpl,
+    monitor,
+)
 from septet_plugins import manifest
 
 FILE = """
@@ -111,6 +121,18 @@ def test_every_monitor_of_the_file_is_run(tmp_path: Path) -> None:
     peak = table.filter(pl.col("metric") == "mine:peak").row(0, named=True)
     assert (peak["symbol"], peak["threshold"], peak["verdict"]) == ("B/USD", 1.0, "warn")
     assert peak["value"] == np.max(ran.equity["equity"])
+
+
+def test_readings_before_a_time_are_dropped_whatever_their_numbers_are() -> None:
+    """A monitor may give the times of the run as they are: numbers of numpy."""
+    hours, ones, none = np.arange(4, dtype=np.int64), np.ones(4), np.zeros(0, np.int64)
+    fills, trades = FillRows(*[none] * 7), TradeRows(*[none] * 11)
+    rows = RunView(("A",), 1, hours, ones, ones, ones, fills, trades)
+    given: Any = [Reading(each, "", 1.0, 1.0, "ok", 1) for each in rows.time_ns]
+    block: Any = SimpleNamespace(use="odd")
+    watcher = Watcher("mine", block, SimpleNamespace(read=lambda run: given))
+    found = watch([watcher], replace(rows, since_ns=2))
+    assert [each.time_ns for each in found] == [2, 3]
 
 
 def test_both_paths_read_the_same(tmp_path: Path) -> None:

@@ -132,7 +132,8 @@ def watch(watchers: Sequence[Watcher], run: RunView) -> list[Reading]:
             raise
         except Exception as error:  # a stranger's monitor may raise anything
             raise each.failed(f"failed: {type(error).__name__}: {error}") from error
-        found += [_checked(each, reading, run) for reading in readings if _is_new(reading, run)]
+        checked = [_checked(each, reading, run) for reading in readings if _is_new(reading, run)]
+        found += [reading for reading in checked if reading.time_ns >= run.since_ns]
     return found
 
 
