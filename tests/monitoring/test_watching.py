@@ -125,7 +125,8 @@ def test_every_monitor_of_the_file_is_run(tmp_path: Path) -> None:
 
 def test_readings_before_a_time_are_dropped_whatever_their_numbers_are() -> None:
     """A monitor may give the times of the run as they are: numbers of numpy."""
-    hours, ones, none = np.arange(4, dtype=np.int64), np.ones(4), np.zeros(0, np.int64)
+    hours, ones = np.arange(4, dtype=np.int64), np.ones(4)
+    none: Any = np.zeros(0, np.int64)
     fills, trades = FillRows(*[none] * 7), TradeRows(*[none] * 11)
     rows = RunView(("A",), 1, hours, ones, ones, ones, fills, trades)
     given: Any = [Reading(each, "", 1.0, 1.0, "ok", 1) for each in rows.time_ns]
