@@ -5,6 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --no-input --disable-pip-version-check -qq
 ARGS ?=
+PROCESSORS = $(shell $(PY) -c "import os; print(os.cpu_count() or 1)" 2>/dev/null)
 # One more than there are processors: tests of processes wait, and leave theirs to others.
 PYTEST_WORKERS ?= $(shell $(PY) -c "import os; print(min(8, 1 + (os.cpu_count() or 1)))" 2>/dev/null)
 
@@ -57,12 +58,23 @@ demo: $(RUN) ## run the main job: one YAML file, seven layers, real data, a repo
 test: check ## every check, then the tests
 	$(PY) -m pytest -q -n $(PYTEST_WORKERS) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
+# They do not need each other, and run side by side.
+CHECKS := types style imports dependencies security
+
 check: $(DEV) ## the checks that run nothing: style, types, import arrows, security
+	@$(MAKE) --no-print-directory -j$(PROCESSORS) $(CHECKS)
+
+.PHONY: $(CHECKS)
+types:
+	$(PY) -m mypy
+style:
 	$(PY) -m ruff check --quiet .
 	$(PY) -m ruff format --check --quiet .
-	$(PY) -m mypy
+imports:
 	$(VENV)/bin/lint-imports --no-logo
+dependencies:
 	$(VENV)/bin/deptry --no-ansi runner plugins schemas
+security:
 	$(PY) -m bandit --quiet --configfile pyproject.toml --recursive runner plugins schemas
 
 format: $(DEV) ## mend what can be mended by itself

@@ -175,13 +175,13 @@ def test_daily_bars_by_their_dates(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:Series.values returning")  # of exchange_calendars, in a thread
 def test_sessions_of_an_exchange(tmp_path: Path) -> None:
     calendar = "data: {candles: {use: parquet, path: '{symbol}.parquet', calendar: XNYS}}\n"
-    frame = pl.DataFrame(walk_bars(SyntheticConfig(bars=2_400), "AAA/USDT", HOUR_NS))
+    frame = pl.DataFrame(walk_bars(SyntheticConfig(bars=1_500), "AAA/USDT", HOUR_NS))
     frame.write_parquet(tmp_path / "AAAUSDT.parquet")
     text = HEAD + ONE + calendar.replace("XNYS", "XNYS, max_bad: 100%") + CROSS + RULES + HALF
     loaded = _loaded(tmp_path, text)
     whole = backtest(loaded, tables=False)
     assert frames_of(whole)["fills"].height > 20
-    _same(whole, stream_backtest(loaded, 500))
+    _same(whole, stream_backtest(loaded, 300))
 
 
 def test_files_out_of_order_and_several_of_them(folder: Path, tmp_path: Path) -> None:
