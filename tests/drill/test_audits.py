@@ -14,12 +14,14 @@ from septet._drill.books import OurBook, VenueBook
 from septet._drill.catalogue import Kind
 from septet._drill.check import check_truth
 from septet._drill.cover import Cover, Terms
-from septet._drill.venue.truth import FillMade, OrderChanged
+from septet._drill.outcome import Row
+from septet._drill.venue.truth import Answered, FillMade, OrderChanged
 from septet._live.logs import iso
 from tests.drill.test_check import HEAD, T0, fill, order
 
 MS = 1_000_000
 TERMS = {"BTCUSDT": Terms("BTC", Decimal("0.1"), Decimal("5"))}
+TOLD = [(1, 200), (5, 418), (9, 200)]
 STOP = {"side": "SELL", "type": "STOP_LOSS", "status": "NEW"}
 
 
@@ -92,3 +94,15 @@ def test_a_stop_that_left_while_the_fault_acted_is_found(tmp_path: Path) -> None
         kind = Kind("A7", "", naked_ms=naked_ms)
         found = audit(kind, venue, OurBook(HEAD), tmp_path, T0, T0 + 900 * MS)
         assert [each.kind for each in found] == kinds
+
+
+def test_a_ban_of_which_nobody_was_told_was_not_reached() -> None:
+    answers = [Answered(at_ns=T0 + ms * MS, number=ms, status=status) for ms, status in TOLD]
+    venue = VenueBook().take(answers)
+    assert [venue.was_banned_since(T0 + at_ms * MS) for at_ms in (0, 5, 6)] == [True, True, False]
+    row = Row("A10", asked=2, injected=2, settled=2)
+    row.take_back(1)
+    assert (row.injected, row.settled, row.held) == (1, 1, "yes")
+    row.take_back(1)
+    assert row.held == "not reached"
+    assert row.remark == "no request came by while it lasted"

@@ -79,6 +79,10 @@ class VenueBook:
                     pass
         return self
 
+    def was_banned_since(self, first_ns: int) -> bool:
+        """Whether a request was answered with a ban from a time on."""
+        return bool(self.bans) and self.bans[-1] >= first_ns
+
     def _balance(self, row: BalanceChanged) -> None:
         total = Decimal(row.free) + Decimal(row.locked)
         before = self.balances.get(row.asset, Decimal(0))

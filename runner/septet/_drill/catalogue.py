@@ -36,7 +36,8 @@ class Kind:
     is made with. `blocks` are rules of which one must have kept entries back at least for a moment,
     `logs` events of which one must stand in the run's log. While the fault acts, no position is
     without a stop or an exit at the venue for longer than `naked_ms`; 0 asks for nothing. What it
-    brings about may take `rest_ms` more to be seen.
+    brings about may take `rest_ms` more to be seen. One that is only `answered` has struck when a
+    request was answered with it, and not before.
     """
 
     code: str
@@ -51,6 +52,7 @@ class Kind:
     logs: tuple[str, ...] = ()
     naked_ms: float = 0.0
     rest_ms: float = 0.0
+    answered: bool = False
 
     def order(self, draw: random.Random, number: int) -> Order:
         """Return what the run's own process is told to do."""
@@ -111,7 +113,7 @@ _KINDS: Final = (
     Kind("N13", "200 with a wrong body", "order", draw=_one_of(body=["{}", "[]", "null"])),
     Kind("E1", "5xx with an unknown outcome", "order", draw=_one_of(status=[500, 502, 503])),
     Kind("E2", "429, asked to pause", duration_ms=1_000),
-    Kind("E3", "418, banned for a while", duration_ms=1_500),
+    Kind("E3", "418, banned for a while", duration_ms=1_500, answered=True),
     Kind("E4", "the venue's clock is elsewhere", duration_ms=2_000,
          draw=_one_of(skew_ms=[-8_000, 5_000, 10_000])),
     Kind("E5", "order refused", "order"),
@@ -157,7 +159,7 @@ _KINDS: Final = (
          draw=_one_of(ahead_ms=[2_000, 4_000]), logs=("clock",), naked_ms=5_000,
          rest_ms=2_500),
     Kind("A10", "banned, and one client is told of it", duration_ms=1_500,
-         blocks=("venue_banned",)),
+         blocks=("venue_banned",), answered=True),
 )  # fmt: skip
 
 CATALOGUE: Final = {each.code: each for each in _KINDS} | {

@@ -33,6 +33,12 @@ class Row:
     resumed: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
+    def take_back(self, count: int) -> None:
+        """Count strikes that met no request as not made."""
+        self.injected -= count
+        self.settled = min(self.settled, self.injected)
+        self.notes.append("no request came by while it lasted")
+
     @property
     def what(self) -> str:
         """The fault in words."""

@@ -347,6 +347,9 @@ class _Rehearsal:
             return
         folder, now_ns = self._reader.path.parent, time.time_ns()
         for code in dict.fromkeys(struck):
+            if CATALOGUE[code].answered and not self._theirs.was_banned_since(first_ns):
+                self._rows[code].take_back(struck.count(code))
+                continue
             for each in audit(CATALOGUE[code], self._theirs, self._ours, folder, first_ns, now_ns):
                 self._rows[code].findings.append(each)
                 self._outcome.totals.kinds[each.kind] += 1
