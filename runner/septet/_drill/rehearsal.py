@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -345,14 +346,24 @@ class _Rehearsal:
         """Find what a fault had to bring about while it acted, and did not."""
         if self._ours is None or self._reader is None or self._mode != "live":
             return
-        folder, now_ns = self._reader.path.parent, time.time_ns()
         for code in dict.fromkeys(struck):
             if CATALOGUE[code].answered and not self._theirs.was_banned_since(first_ns):
                 self._rows[code].take_back(struck.count(code))
                 continue
-            for each in audit(CATALOGUE[code], self._theirs, self._ours, folder, first_ns, now_ns):
+            # what struck a moment ago may not have been read yet
+            self._until(partial(self._is_noticed, code, first_ns), self._patience_s)
+            for each in self._missing(code, first_ns):
                 self._rows[code].findings.append(each)
                 self._outcome.totals.kinds[each.kind] += 1
+
+    def _is_noticed(self, code: str, first_ns: int) -> bool:
+        return all(each.kind != "unnoticed" for each in self._missing(code, first_ns))
+
+    def _missing(self, code: str, first_ns: int) -> list[Finding]:
+        assert self._ours is not None
+        assert self._reader is not None
+        folder, now_ns = self._reader.path.parent, time.time_ns()
+        return list(audit(CATALOGUE[code], self._theirs, self._ours, folder, first_ns, now_ns))
 
     def _struck_ns(self, since_ns: int) -> int:
         rows = (row for rows in self._theirs.strikes.values() for row in rows)
