@@ -98,7 +98,7 @@ def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **c
     """
     from septet._config import load
     from septet._drill.catalogue import codes_of
-    from septet._drill.rehearsal import Options
+    from septet._drill.options import Options
     from septet._drill.rehearsal import drill as rehearse
 
     codes = codes_of(chosen["faults"])

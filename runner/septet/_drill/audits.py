@@ -11,7 +11,7 @@ from septet._drill.books import OurBook, VenueBook
 from septet._drill.catalogue import Kind
 from septet._drill.check import Finding
 
-__all__ = ["audit", "logged_since"]
+__all__ = ["audit", "is_noticed", "logged_since"]
 
 LOG = "log.jsonl"
 _SLACK_NS = 50_000_000
@@ -28,6 +28,20 @@ def audit(
     folder
         The run's, with its log.
     """
+    yield from _unnoticed(kind, ours, folder, first_ns)
+    if kind.naked_ms:
+        longest_ms, symbol = venue.cover.longest_ms(first_ns, now_ns)
+        if longest_ms > kind.naked_ms:
+            text = f"held for {longest_ms:.0f} ms without a stop or an exit at the venue"
+            yield Finding("naked", symbol, text)
+
+
+def is_noticed(kind: Kind, ours: OurBook, folder: Path, first_ns: int) -> bool:
+    """Whether a fault has blocked what it must block, and stands in the log, by now."""
+    return not any(_unnoticed(kind, ours, folder, first_ns))
+
+
+def _unnoticed(kind: Kind, ours: OurBook, folder: Path, first_ns: int) -> Iterator[Finding]:
     held = list(ours.blocks.values())
     fired = [rule for at_ns, rule in ours.fired if at_ns >= first_ns]
     rules = {rule.partition(":")[0] for rule in (*fired, *(each.rule for each in held))}
@@ -36,11 +50,6 @@ def audit(
     if kind.logs and logged_since(folder / LOG, first_ns).isdisjoint(kind.logs):
         text = f"no {' or '.join(kind.logs)} in the log of the run"
         yield Finding("unnoticed", kind.code, text)
-    if kind.naked_ms:
-        longest_ms, symbol = venue.cover.longest_ms(first_ns, now_ns)
-        if longest_ms > kind.naked_ms:
-            text = f"held for {longest_ms:.0f} ms without a stop or an exit at the venue"
-            yield Finding("naked", symbol, text)
 
 
 def logged_since(path: Path, first_ns: int) -> set[str]:

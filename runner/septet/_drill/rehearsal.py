@@ -5,18 +5,17 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from septet._config.load import Loaded, load
 from septet._drill.again import replay_all
-from septet._drill.audits import audit
+from septet._drill.audits import audit, is_noticed
 from septet._drill.books import FINAL_STATUSES, OurBook, VenueBook
 from septet._drill.catalogue import CATALOGUE, KILL, SETTLES, TIMEOUT, Kind, order_of
 from septet._drill.check import Finding, check_bars, check_trading, check_truth
 from septet._drill.cover import Cover
+from septet._drill.options import BARS_PER_FAULT, Options
 from septet._drill.outcome import Outcome, Row
 from septet._drill.processes import RunProcess, VenueProcess
 from septet._drill.stage import KEY, SECRET, Stage, make_stage, settings_for, terms_of
@@ -26,42 +25,18 @@ from septet._live.listen import request_of
 from septet._live.replay import JOURNAL
 from septet.errors import RunError
 
-__all__ = ["Options", "drill"]
+__all__ = ["drill"]
 
 Say = Callable[[str], None]
 _LOOK_S: Final = 0.1
 _NS: Final = 1_000_000_000
 _LIVE_WITHIN_S: Final = 120.0
 _SETTLE_WITHIN_S: Final = 90.0
-_BARS_PER_FAULT: Final = 24
 _RESUME_EVERY_S: Final = 1.0
 _OF_PROCESS: Final = 1_000_000
 """Numbers of faults from here on are of the run's own process; below are those of the venue."""
 _MOST_DEATHS: Final = 3
 """Ends that nobody asked for, after which a drill that keeps going gives up as well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says of a drill; `bars` 0 is as many as the faults need."""
-
-    seed: int
-    codes: tuple[str, ...]
-    folder: Path
-    mode: str = "live"
-    times: int = 1
-    kills: int = 0
-    bars: int = 0
-    bar_wall_ns: int = _NS
-    synthetic: bool = False
-    keep_going: bool = False
-    sets: tuple[str, ...] = ()
-
-    @property
-    def bars_needed(self) -> int:
-        """How many bars are played at most."""
-        each = max(_BARS_PER_FAULT, 20 * _NS // self.bar_wall_ns)
-        return self.bars or 200 + each * (len(self.codes) * self.times + self.kills)
 
 
 def drill(loaded: Loaded, options: Options, say: Say = lambda text: None) -> Outcome:
@@ -307,7 +282,7 @@ class _Rehearsal:
 
     @property
     def _patience_s(self) -> float:
-        return max(5.0, _BARS_PER_FAULT * self._options.bar_wall_ns / _NS)
+        return max(5.0, BARS_PER_FAULT * self._options.bar_wall_ns / _NS)
 
     @property
     def _mode(self) -> str:
@@ -346,24 +321,18 @@ class _Rehearsal:
         """Find what a fault had to bring about while it acted, and did not."""
         if self._ours is None or self._reader is None or self._mode != "live":
             return
+        folder = self._reader.path.parent
         for code in dict.fromkeys(struck):
-            if CATALOGUE[code].answered and not self._theirs.was_banned_since(first_ns):
-                self._rows[code].take_back(struck.count(code))
+            kind, row = CATALOGUE[code], self._rows[code]
+            if kind.answered and not self._theirs.was_banned_since(first_ns):
+                row.take_back(struck.count(code))
                 continue
             # what struck a moment ago may not have been read yet
-            self._until(partial(self._is_noticed, code, first_ns), self._patience_s)
-            for each in self._missing(code, first_ns):
-                self._rows[code].findings.append(each)
+            self._until(partial(is_noticed, kind, self._ours, folder, first_ns), self._patience_s)
+            now_ns = time.time_ns()
+            for each in audit(kind, self._theirs, self._ours, folder, first_ns, now_ns):
+                row.findings.append(each)
                 self._outcome.totals.kinds[each.kind] += 1
-
-    def _is_noticed(self, code: str, first_ns: int) -> bool:
-        return all(each.kind != "unnoticed" for each in self._missing(code, first_ns))
-
-    def _missing(self, code: str, first_ns: int) -> list[Finding]:
-        assert self._ours is not None
-        assert self._reader is not None
-        folder, now_ns = self._reader.path.parent, time.time_ns()
-        return list(audit(CATALOGUE[code], self._theirs, self._ours, folder, first_ns, now_ns))
 
     def _struck_ns(self, since_ns: int) -> int:
         rows = (row for rows in self._theirs.strikes.values() for row in rows)

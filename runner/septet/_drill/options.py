@@ -1,0 +1,36 @@
+"""What the command line says of a drill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+__all__ = ["BARS_PER_FAULT", "Options"]
+
+NS: Final = 1_000_000_000
+BARS_PER_FAULT: Final = 24
+"""Bars within which a fault has struck, or was not reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says of a drill; `bars` 0 is as many as the faults need."""
+
+    seed: int
+    codes: tuple[str, ...]
+    folder: Path
+    mode: str = "live"
+    times: int = 1
+    kills: int = 0
+    bars: int = 0
+    bar_wall_ns: int = NS
+    synthetic: bool = False
+    keep_going: bool = False
+    sets: tuple[str, ...] = ()
+
+    @property
+    def bars_needed(self) -> int:
+        """How many bars are played at most."""
+        each = max(BARS_PER_FAULT, 20 * NS // self.bar_wall_ns)
+        return self.bars or 200 + each * (len(self.codes) * self.times + self.kills)
