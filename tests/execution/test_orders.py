@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet import messages as m
+from septet.plugin import Unreadable
 from septet_plugins.exchange.markets import (
     market_of,
     plain,
@@ -19,7 +20,7 @@ from septet_plugins.exchange.markets import (
     round_price,
     round_quantity,
 )
-from septet_plugins.execution.ccxt_orders import Ids, Placed, Translator, place, state_of
+from septet_plugins.execution.ccxt_orders import IdReader, Ids, Placed, Translator, place, state_of
 from tests.data.venue import _EXCHANGE
 from tests.execution.helpers import WallTime, submit
 
@@ -177,3 +178,15 @@ def test_a_fill_knows_its_order_by_either_id(client: Any) -> None:
     assert told is not None
     assert told.client_id == "a-2"
     assert translator.fill({**trade, "symbol": "DOGE/USDT"}) is None
+
+
+def test_an_id_that_is_not_like_all_others_is_none() -> None:
+    known, learning, mixed = IdReader(True), IdReader(False), IdReader(False)
+    with pytest.raises(Unreadable, match="a whole number, as every id of this venue is"):
+        known.read("abc", "trade id")
+    for number in range(8):
+        assert learning.read(str(number), "trade id") == str(number)
+        mixed.read("tx" if number == 3 else number, "trade id")
+    with pytest.raises(Unreadable):
+        learning.read("abc", "trade id")
+    assert [mixed.read(each, "trade id") for each in (8, "abc")] == ["8", "abc"]

@@ -46,8 +46,14 @@ TRADE = ("symbol", "id", "orderId", "price", "qty", "commission", "commissionAss
          "isBuyer", "isMaker")  # fmt: skip
 
 
+IDS = ("trade_id", "venue_order_id")
+"""The local venue's are whole numbers."""
+
+
 def bad_numbers(value: Any, path: str = "") -> list[str]:
-    """Where in an event a number is none; written apart from the code under test."""
+    """Where in an event a number or an id is none; written apart from the code under test."""
+    if path.endswith(IDS) and isinstance(value, str):
+        return [path] if value.strip("0123456789") else []
     if isinstance(value, float):
         return [path] if math.isnan(value) or math.isinf(value) or abs(value) > 1e18 else []
     if isinstance(value, msgspec.Struct):

@@ -16,6 +16,7 @@ from septet._host.readings import (
     Unreadable,
     fault_of,
     is_programming_error,
+    read_id,
     read_number,
 )
 
@@ -82,3 +83,18 @@ def test_half_of_a_surrogate_pair_is_no_event() -> None:
     event = m.VenueChanged(at_ns=1, venue="x", state="up", reason="no \ud800")
     assert "half a character" in fault_of(event, 1)
     assert fault_of(msgspec.structs.replace(event, reason="n\u00f6 \U0001f600"), 1) == ""
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["-Infinity", "+inf", "-nan", "NaN", "1e400", "-1", "-1e3", "-0.5", "", "null", None, 1.5, True,
+     "a\nb", "x" * 129, []],
+)  # fmt: skip
+def test_what_is_no_id(value: Any) -> None:
+    with pytest.raises(Unreadable):
+        read_id(value, "trade id")
+
+
+@pytest.mark.parametrize("value", ["0", 17, "17", "640000000000000000000e99", "TX-1", "-a", "nano"])
+def test_what_is_an_id(value: Any) -> None:
+    assert read_id(value, "trade id") == str(value)

@@ -27,7 +27,7 @@ from septet_plugins.exchange.markets import (
     round_quantity,
 )
 
-__all__ = ["Ids", "Placed", "Translator", "order_types", "place", "state_of"]
+__all__ = ["IdReader", "Ids", "Placed", "Translator", "order_types", "place", "state_of"]
 
 _MS: Final = 1_000_000
 _REMEMBERED: Final = 100_000
@@ -37,6 +37,10 @@ _ROUNDED: Final = 1.0 + 1e-6
 _DASH_BECOMES: Final = {"okx": "Z", "okxus": "Z", "myokx": "Z"}
 """Exchanges that take letters and digits only; our ids are lower case, so it can be undone."""
 _PREFIX: Final = {"gate": "t-", "gateio": "t-"}
+_NUMBERED: Final = frozenset({"binance", "binanceus", "binanceusdm", "binancecoinm"})
+"""Exchanges whose orders and executions have whole numbers for ids."""
+_ENOUGH: Final = 8
+"""So many ids that were all whole numbers show that the others are."""
 _FILL_IDS: Final[Mapping[str, tuple[str, ...]]] = {
     "binance": ("c", "clientOrderId"),
     "binanceus": ("c", "clientOrderId"),
@@ -76,6 +80,34 @@ class Ids:
         """Return the id that an exchange shows as ours; other people's ids stay as they are."""
         own = str(text or "").removeprefix(self._prefix)
         return own.replace(self._dash, "-") if self._dash != "-" else own
+
+
+class IdReader:
+    """Reads ids of one kind: where those of a venue are whole numbers, another word is none.
+
+    Of most venues it shows in their first ids.
+    """
+
+    def __init__(self, numbered: bool) -> None:
+        self._numbered, self._mixed, self._seen = numbered, False, 0
+
+    def read(self, value: Any, name: str) -> str:
+        """Return an id.
+
+        Raises
+        ------
+        Unreadable
+            If it is none, or not like all others of the venue.
+        """
+        text = read_id(value, name)
+        if not text.isdecimal():
+            if self._numbered:
+                raise Unreadable(name, value, "a whole number, as every id of this venue is")
+            self._mixed = True
+        elif not self._mixed:
+            self._seen += 1
+            self._numbered = self._numbered or self._seen >= _ENOUGH
+        return text
 
 
 def state_of(order: Mapping[str, Any]) -> m.OrderState:
@@ -196,6 +228,8 @@ class Translator:
         self._spot = {str(client.markets[each]["id"]): n for each, n in self.numbers.items()}
         self._owners: OrderedDict[str, str] = OrderedDict()
         self._fill_ids = _FILL_IDS.get(client.id, _USUAL_FILL_IDS)
+        numbered = client.id in _NUMBERED
+        self._order_ids, self._trade_ids = IdReader(numbered), IdReader(numbered)
 
     def symbol(self, number: int) -> str:
         """Return the name of a symbol of the universe."""
@@ -221,7 +255,7 @@ class Translator:
             return None
         side, state = read_choice(order["side"], "side", _SIDES), state_of(order)
         amount, filled = _amounts(order)
-        venue_id = read_id(order["id"], "order id") if order.get("id") else ""
+        venue_id = self._order_ids.read(order["id"], "order id") if order.get("id") else ""
         client_id = self.ids.back(_own_id(order)) or self._owners.get(venue_id, "")
         self.remember(venue_id, client_id)
         return m.OrderSeen(
@@ -256,7 +290,7 @@ class Translator:
             If something of it cannot be true.
         """
         state, (amount, filled) = state_of(order), _amounts(order)
-        price, venue_id = _price(order, "price"), read_id(order["id"], "order id")
+        price, venue_id = _price(order, "price"), self._order_ids.read(order["id"], "order id")
         self.remember(venue_id, client_id)
         return m.Acked(
             at_ns=self._clock.now_ns(), client_id=client_id, venue_order_id=venue_id,
@@ -276,7 +310,7 @@ class Translator:
         number = self.numbers.get(str(trade.get("symbol")))
         if number is None:
             return None
-        trade_id, now = read_id(trade.get("id"), "trade id"), self._clock.now_ns()
+        trade_id, now = self._trade_ids.read(trade.get("id"), "trade id"), self._clock.now_ns()
         quantity = read_quantity(trade.get("amount"), "quantity")
         price = read_price(trade.get("price"), "price")
         if not quantity:
@@ -285,7 +319,7 @@ class Translator:
         stamp = trade.get("timestamp")
         venue_ns = now if stamp is None else read_stamp_ns(stamp, "time", now)
         fee, currency = self._fee(trade, number, quantity, price)
-        venue_id = read_id(trade["order"], "order id") if trade.get("order") else ""
+        venue_id = self._order_ids.read(trade["order"], "order id") if trade.get("order") else ""
         client_id = client_id or self._owner(trade, venue_id)
         self.remember(venue_id, client_id)
         return m.Filled(

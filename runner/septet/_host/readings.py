@@ -44,7 +44,9 @@ _HALF: Final = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair, which JSON may hold and no journal can."""
 _LONGEST_ID: Final = 128
 _SHOWN: Final = 60
-_NO_ID: Final = frozenset({"none", "null", "nan", "undefined", "inf", "-inf", "infinity"})
+_NO_ID: Final = frozenset({"none", "null", "nan", "undefined", "inf", "infinity"})
+_SHORT_ID: Final = 12
+"""Ids up to so many characters are taken for a number where they look like one: ``1e400``."""
 
 
 _DATA: Final = (type(None), str, bytes, int, float, complex, list, tuple, dict, set, frozenset)
@@ -123,13 +125,21 @@ def read_stamp_ns(value: Any, name: str, now_ns: int, unit_ns: int = 1_000_000) 
 
 
 def read_id(value: Any, name: str) -> str:
-    """Return the id of an order or an execution; a number below zero is none."""
+    """Return the id of an order or an execution; a negative or infinite number is none."""
     text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
-    if not 0 < len(text) <= _LONGEST_ID or not text.isprintable():
-        raise Unreadable(name, value, "an id")
-    if text.lower() in _NO_ID or (text[0] == "-" and text[1:].isdigit()):
+    if not 0 < len(text) <= _LONGEST_ID or not text.isprintable() or _is_no_id(text):
         raise Unreadable(name, value, "an id")
     return text
+
+
+def _is_no_id(text: str) -> bool:
+    if text.lstrip("+-").lower() in _NO_ID:
+        return True
+    try:
+        number = float(text) if len(text) <= _SHORT_ID or text[0] == "-" else 0.0
+    except ValueError:
+        return False
+    return number < 0.0 or not math.isfinite(number)
 
 
 def read_choice(value: Any, name: str, choices: Collection[str]) -> str:
