@@ -76,12 +76,14 @@ class Operated(Event, frozen=True, kw_only=True, tag="operated"):
 
     `halt` blocks entries and cancels what works; `flatten` closes positions as well; `resume`
     lifts every block that waits for a person; `rearm` lifts the repeat throttle; `stop` ends the
-    run with no new entries.
+    run with no new entries. Orders that it brings about are of `market_ns`, and fill at no price
+    from before; 0 stands for the newest time that is known.
     """
 
     action: Literal["halt", "flatten", "resume", "rearm", "stop"]
     name: str
     reason: str
+    market_ns: int = 0
 
 
 # ---------------------------------------------------------------- market data

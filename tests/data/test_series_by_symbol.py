@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +15,7 @@ from septet import _learn as learn
 from septet._config.load import load
 from septet._data.bad_rows import doubts
 from septet._data.load import fingerprints, load_market
+from septet._data.series import ending
 from septet._shell.backtest import backtest
 from septet._shell.preflight import check_data
 from septet._shell.session import open_session
@@ -160,6 +163,14 @@ def test_one_value_beyond_is_refused_without_the_advice_to_divide(folder: Path) 
     (problem,) = check_data(load(folder / "x.yaml"))
     assert "forecast is -3 at 2020-01-01T08:00:00Z (1 of 399" in problem.message
     assert "divide" not in problem.hint
+
+
+def test_what_ends_with_a_series_is_said_of_funding_as_it_is() -> None:
+    times = np.arange(10, dtype=np.int64) * HOUR_NS
+    for name, said in (("funding", "for which no funding is charged"), ("macro", "its last value")):
+        table: Any = SimpleNamespace(name=f"{name}@BTC/USDT", known_ns=times, max_age_ns=None)
+        (found,) = ending(table, {"BTC/USDT": np.arange(40, dtype=np.int64) * HOUR_NS})
+        assert said in found.message
 
 
 @pytest.mark.parametrize("age", [", max_age: 4h", ""])

@@ -21,7 +21,7 @@ from septet._journal.log import Journal
 from septet._live import replay as replay_module
 from septet._live import shadow as shadow_module
 from septet._live.build import Build, core_of
-from septet._live.diff_lived import read_lived
+from septet._live.diff_lived import Booking, read_lived
 from septet._live.facts import facts_of
 from septet._live.replay import JOURNAL, Replayed, replay
 from septet._live.shadow import shadow
@@ -61,6 +61,15 @@ def paper(name: str, folder: Path, session: Session) -> Writer:
     return Writer(build, Journal.create(folder / JOURNAL, head, durability="process"))
 
 
+def _while_held(result: Any, known: list[int]) -> int:
+    """Return a time past the middle at which a position has been held for three bars."""
+    entries, exits = (result.trades[name] for name in ("entry_time", "exit_time"))
+    held = zip(map(int, entries), map(int, exits), strict=True)
+    middle, bar_ns = known[len(known) // 2], known[1] - known[0]
+    entry_ns = next(one for one, other in held if one > middle and other - one > 8 * bar_ns)
+    return known.index(entry_ns) + 3
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A paper run of the demo with late decisions, a missing symbol and a person's halt."""
@@ -71,6 +80,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     writer = paper("demo", folder, session)
     known = session.tape.T[0].tolist()
     first_ns = known[session.first]
+    flattened = _while_held(result, known)
     writer.handle(
         m.Started(
             at_ns=1, session=1, run_id="run", mode="paper", strategy="demo", origin_ns=0,
@@ -90,14 +100,31 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 at_ns=now_ns, time_ns=now_ns, present=present, decides=decides, late=late
             )
         )
-        if t == 4_000:
-            halt = m.Operated(at_ns=now_ns, action="flatten", name="ann", reason="a look")
+        if t == flattened:
+            halt = m.Operated(
+                at_ns=now_ns, action="flatten", name="ann", reason="a look",
+                market_ns=now_ns + 60_000_000_000,
+            )  # fmt: skip
             writer.handle(halt)
-        if t == 4_050:
+        if t == flattened + 50:
             writer.handle(m.Operated(at_ns=now_ns, action="resume", name="ann", reason="well"))
     writer.journal.commit()
     writer.journal.close()
     return folder
+
+
+def test_what_a_person_orders_fills_at_no_price_from_before(run: Path) -> None:
+    """The bar that runs when somebody closes all positions opened earlier: its open is past."""
+    lived = read_lived(run)
+    [deed] = [e for e in lived.events if isinstance(e, m.Operated) and e.action == "flatten"]
+    closes = [each for each in lived.placed.values() if each.reason == "operator"]
+    assert [each.time_ns for each in closes] == [deed.market_ns] * len(closes) != []
+    numbers = {each.order for each in closes}
+    fills = [
+        each.traded for each in lived.moves
+        if isinstance(each, Booking) and each.traded.order in numbers
+    ]  # fmt: skip
+    assert [each.market_ns > deed.market_ns for each in fills] == [True] * len(closes)
 
 
 def test_a_replay_finds_no_difference(run: Path) -> None:

@@ -258,7 +258,8 @@ def _said(found: dict[str, Any], wait_s: float) -> list[str]:
     left = found["open_orders"]
     if left == 0:
         closing = (
-            f"; its {simulated}positions are closed at market"
+            f"; its {simulated}positions are being closed at market, septet runs show tells what "
+            "is left"
             if found["action"] == "flatten"
             else ""
         )

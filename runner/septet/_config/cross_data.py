@@ -130,6 +130,14 @@ def check_funding(case: Case) -> None:
             expected="data.funding (a series), or a constant under perpetual.funding",
             hint="e.g. perpetual: {funding: {rate: 1bps, every: 8h}}",
         )
+    funding = case.strategy.data.funding
+    if case.is_perpetual and funding is not None and funding.extra.get("optional"):
+        case.error(
+            ("data", "funding", "optional"),
+            "a perpetual account never goes without its funding",
+            found="true",
+            hint="leave this key out; a constant stands under perpetual.funding",
+        )
     if case.strategy.data.funding is not None and case.strategy.perpetual.funding is not None:
         case.error(
             ("perpetual", "funding"),

@@ -136,6 +136,7 @@ class LiveCore:
                     self._carry(self.engine.go_on(k, self.market_ns))
 
     def _operated(self, event: m.Operated) -> None:
+        self.market_ns = max(self.market_ns, event.market_ns)
         if event.action == "halt" and event.name == SAFE_MODE:
             # nobody is there: entries go, and what protects a position stays where it stands
             self._out += self.guards.fire(SAFE_MODE, event.at_ns, text=event.reason)

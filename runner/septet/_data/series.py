@@ -141,6 +141,8 @@ def ending(table: SeriesTable, known_ns: Mapping[str, Ints]) -> tuple[Finding, .
         if later >= _LATER and own in ("", symbol):
             text = f"the values of {name} end at {iso(last)}, {later:,} bars of {symbol} come later"
             held = ", without a prediction or any other value" if table.max_age_ns else ""
+            if name == "funding":
+                held = ", for which no funding is charged"
             held = held or ", and its last value holds for all of them"
             found.append(Finding("series", table.name, SERIES_END, "warn", later, (), text + held))
     return tuple(found[:1])

@@ -34,7 +34,7 @@ _READINGS: Final = frozenset({"verdict", "latency"})
 _GRAVE: Final = ("error", "critical")
 _DID: Final = {
     "halt": "entries are blocked and working orders cancelled, protective stops included",
-    "flatten": "entries are blocked, orders cancelled and positions closed at market",
+    "flatten": "entries are blocked, orders cancelled, and positions are being closed at market",
     "resume": "entries are allowed again",
     "rearm": "the throttle is lifted",
     "stop": "no new entries; the process ends",

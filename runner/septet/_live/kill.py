@@ -238,19 +238,20 @@ class Switch:
     ----------
     folder
         The run's folder.
-    now_ns
-        Wall time.
+    now_ns, market_ns
+        Wall time, and market time where that is known.
     act
         Takes the event; it goes before everything else that waits.
     """
 
     def __init__(
-        self, folder: Path, *, now_ns: Callable[[], int], act: Callable[[m.Operated], None]
-    ) -> None:
+        self, folder: Path, *, now_ns: Callable[[], int], act: Callable[[m.Operated], None],
+        market_ns: Callable[[], int] = lambda: 0,
+    ) -> None:  # fmt: skip
         self.folder = folder
         self.halted = False
         self.agreed = True
-        self._now_ns = now_ns
+        self._now_ns, self._market_ns = now_ns, market_ns
         self._act = act
         self._taken: _Seen | None = None
         self._waits: _Seen | None = None
@@ -325,7 +326,7 @@ class Switch:
     def _hand(self, asked: Asked) -> m.Operated:
         event = m.Operated(
             at_ns=self._now_ns(), action=asked.action, name=asked.name or "file",
-            reason=asked.reason or "no reason was given",
+            reason=asked.reason or "no reason was given", market_ns=self._market_ns(),
         )  # fmt: skip
         self._act(event)
         return event

@@ -70,7 +70,9 @@ class LocalRun(ABC):
         self.member = self._member(gate)
         self.known = Known(self.loaded, keep_ns=history_ns_of(self.strategy))
         # From the first moment: a signal that comes while this compiles must halt as well.
-        self.switch = Switch(place.folder, now_ns=clock.now_ns, act=self._put_first)
+        self.switch = Switch(
+            place.folder, now_ns=clock.now_ns, market_ns=clock.market_ns, act=self._put_first
+        )
         self.switch.agreed = False
         self.finished = asyncio.Event()
         self.ready = asyncio.Event()
