@@ -72,6 +72,8 @@ class Account:
                 now_ns=event.at_ns, others=event.others_open.get(base, (0.0, 0.0)),
                 settled_ns=orders.settled_ns(event.asked_ns),
             )  # fmt: skip
+            short = self.guards.differs(k) and 0.0 <= theirs < ours
+            orders.account_holds(k, theirs if short else None)
         return found if disputed else found + self._compare_cash(event, books.cash)
 
     def _compare_cash(self, event: m.Holdings, cash: float) -> list[m.Command]:

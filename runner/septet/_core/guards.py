@@ -330,6 +330,10 @@ class Guards:
         text = MISMATCH_TEXT.format(symbol=self.symbols[k], ours=ours, theirs=theirs)
         return self.fire("position_mismatch", now_ns, symbol=k, text=text)
 
+    def differs(self, k: int) -> bool:
+        """Whether the account was found to hold something else than is booked."""
+        return k in self._gaps or self._accepted.get(k, 0.0) != 0.0
+
     def compare_funds(
         self, ours: float, theirs: float, *, tolerance: float, unread: float, now_ns: int, said: str
     ) -> list[m.Command]:

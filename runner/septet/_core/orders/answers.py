@@ -180,6 +180,11 @@ def _refused(desk: Desk, event: m.Refused) -> None:
     if child.exists:
         desk.look(child, event.at_ns)
         return
+    if event.code == "funds" and child.reduces:
+        # a fee that no answer named, or a hand on the account: what is there may be less
+        desk.commands.append(m.Refresh(what="holdings"))
+        if child.symbol not in desk.records.unfunded:
+            desk.records.unfunded.append(child.symbol)
     child.claim_text = event.text
     desk.finish(child, "rejected", event.code, event.at_ns)
     old = desk.records.children.get(child.replaces)

@@ -301,6 +301,17 @@ class Desk:
         if child.cancels:
             self.push_cancel(child, now_ns)
 
+    def reducible(self, k: int) -> float:
+        """Position of a symbol that a new order may reduce (base, signed): what the account holds.
+
+        That is less than is booked only where both say so: the venue refused a reduction for want
+        of funds, and the account holds less. One wrong read of it makes no exit smaller.
+        """
+        position, there = self.position(k), self.records.there.get(k, 0.0)
+        if k not in self.records.unfunded or not self.instrument(k).lot <= there < position:
+            return position
+        return there
+
     def refresh_fills(self, child: Child) -> None:
         """Ask for the fills of a child's symbol since it was sent."""
         since_ns = max(0, child.sent_ns - FILLS_BEFORE_NS)

@@ -295,6 +295,14 @@ class Orders:
         """
         return disputes.settle(self._desk, k, base, gap, tolerance, asked_ns, now_ns)
 
+    def account_holds(self, k: int, quantity: float | None) -> None:
+        """Take in that the account holds less of a symbol than is booked (base); None if not."""
+        records = self._desk.records
+        if quantity is not None:
+            records.there[k] = quantity
+        elif records.there.pop(k, None) is not None and k in records.unfunded:
+            records.unfunded.remove(k)
+
     def band(self, k: int) -> tuple[float, float]:
         """Return how far open orders may have moved a position without our knowing: low, high."""
         buys, sells = self._desk.open_quantity(k)

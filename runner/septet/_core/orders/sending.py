@@ -234,7 +234,7 @@ def _size(desk: Desk, work: Work, sign: int) -> tuple[float, float]:
     rest = abs(parent.quantity) - work.filled
     if not parent.reduces:
         return whole(max(0.0, rest), instrument.lot), rest
-    held = -sign * desk.position(parent.symbol)
+    held = -sign * desk.reducible(parent.symbol)
     most = held if parent.whole else min(rest, held)
     quantity = whole(max(0.0, most), instrument.lot)
     price = desk.checks.symbols[parent.symbol].price

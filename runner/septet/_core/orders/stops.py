@@ -33,14 +33,14 @@ def standing(desk: Desk, k: int) -> Child | None:
     return None if child is None or child.is_final else child
 
 
-def _target(desk: Desk, k: int, stop: Protection) -> float:
-    """Return how much to protect now; 0 where there can be no stop."""
+def _target(desk: Desk, k: int, stop: Protection, position: float) -> float:
+    """Return how much of a position to protect now; 0 where there can be no stop."""
     records, instrument = desk.records, desk.instrument(k)
     queue = records.queues.get(k, ())
     if records.kill or stop.triggered or any(records.works[n].parent.reduces for n in queue):
         return 0.0
     sign = 1 if stop.quantity > 0.0 else -1
-    held = sign * desk.position(k)
+    held = sign * position
     quantity = whole(max(0.0, min(abs(stop.quantity), held)), instrument.lot)
     if instrument.is_too_small(quantity, stop.trigger):
         return 0.0
@@ -53,14 +53,17 @@ def advance(desk: Desk, k: int, now_ns: int) -> None:
     child = standing(desk, k)
     if child is not None and (child.cancels or (child.counted > 0.0 and stop.quantity)):
         return
-    target = _target(desk, k, stop)
+    target = _target(desk, k, stop, desk.reducible(k))
     sign = -1 if stop.quantity > 0.0 else 1
     instrument = desk.instrument(k)
     if child is not None:
         moved = abs((child.trigger_price or 0.0) - stop.trigger)
         least = instrument.tick or 1e-9 * stop.trigger
-        same = child.sign == sign and abs(child.quantity - target) <= child.tolerance
-        if target > 0.0 and same and moved < least:
+        covers = abs(child.quantity - target) <= child.tolerance
+        if k in desk.records.unfunded:  # what stands covers what was there: it stays as it is
+            target = _target(desk, k, stop, desk.position(k))
+            covers = child.quantity <= target + child.tolerance
+        if target > 0.0 and child.sign == sign and covers and moved < least:
             return
         desk.want_cancel(child, now_ns)
         return

@@ -1,0 +1,40 @@
+"""Reductions that a venue refuses for want of funds: less is there than is booked."""
+
+from __future__ import annotations
+
+from septet import messages as m
+from tests.core.orders.bench import Bench
+
+
+def test_e22_a_reduction_that_was_refused_for_funds_takes_what_the_account_holds() -> None:
+    """A fee that no answer named is missing in the account: 0.999 is there of 1.0."""
+    bench = Bench()
+    bench.hold(1.0)
+    bench.core.protect(0, 1.0, 90.0)
+    bench.proceed()
+    stop = bench.only(m.Submit)
+    bench.core.account_holds(0, 0.999)  # a read alone makes no order smaller
+    bench.proceed()
+    assert bench.take(m.Cancel) == []
+    bench.take(m.Refresh)
+    bench.refuse(stop.client_id, "funds")
+    assert [each.what for each in bench.take(m.Refresh)] == ["holdings"]
+    bench.core.account_holds(0, 0.999)
+    bench.after_s(2.0)
+    smaller = bench.only(m.Submit)
+    assert smaller.quantity == 0.999
+    bench.ack(smaller)
+    bench.core.account_holds(0, 0.0)  # one wrong read: what stands stays
+    bench.after_s(2.0)
+    assert (bench.take(m.Cancel), bench.take(m.Submit)) == ([], [])
+    bench.core.account_holds(0, 0.999)
+    bench.want(7, -1.0)
+    bench.show(smaller, "cancelled", by="cancel")
+    assert bench.only(m.Submit).quantity == 0.999, "the exit, too"
+
+
+def test_e22_a_read_of_the_account_alone_makes_no_exit_smaller() -> None:
+    bench = Bench()
+    bench.hold(1.0)
+    bench.core.account_holds(0, 0.4)
+    assert bench.order(1, -1.0).quantity == 1.0
