@@ -45,6 +45,8 @@ class Halt:
     above: float
     active: bool = False
     fired_ns: int = 0
+    peak: float = 0.0
+    trades_before: int = 0
 
 
 @dataclass
@@ -69,7 +71,9 @@ class Reference(Stops):
         self.rows = [{int(t) + HOUR: i for i, t in enumerate(b.open_ns)} for b in self.bars]
         self.times = sorted(set().union(*self.rows))
         self.ages = [self._ages(b) for b in self.bars]
-        self.peak = self.day_base = self.s.capital
+        self.day_base = self.s.capital
+        for halt in self.halts:
+            halt.peak = self.s.capital
         self.day = -1
         self.minute, self.sent = -1, 0
         self.last_wish = [NAN] * len(self.bars)
@@ -103,7 +107,8 @@ class Reference(Stops):
         here = [(k, self.rows[k][now]) for k in range(len(self.bars)) if now in self.rows[k]]
         self._bar(now, here)
         self.equity = self.account.equity()
-        self.peak = max(self.peak, self.equity)
+        for halt in self.halts:
+            halt.peak = max(halt.peak, self.equity)
         exposed = sum(abs(p.worth()) for p in self.account.positions)
         self.curve.append((now, self.equity, self.account.cash, exposed))
         if now // DAY != self.day:
@@ -304,7 +309,7 @@ class Reference(Stops):
             )
             if halt.active and over:
                 halt.active = False
-                self.peak, self.account.losses = self.equity, 0
+                halt.peak, halt.trades_before = self.equity, len(self.account.trades)
                 self.halt_log.append((now, halt.name, "lifted"))
             if not halt.active and self._fires(halt):
                 halt.active, halt.fired_ns = True, now
@@ -313,10 +318,11 @@ class Reference(Stops):
 
     def _fires(self, halt: Halt) -> bool:
         if halt.name == "drawdown":
-            return self.peak - self.equity >= halt.above * self.peak
+            return halt.peak - self.equity >= halt.above * halt.peak
         if halt.name == "daily_loss":
             return self.day_base - self.equity >= halt.above * self.day_base
-        return self.account.losses >= halt.above
+        since = len(self.account.trades) - halt.trades_before
+        return min(self.account.losses, since) >= halt.above
 
     def _obey(self, halt: Halt, now: int) -> None:
         book = self.account

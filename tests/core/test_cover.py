@@ -13,7 +13,9 @@ import pytest
 import yaml
 from jinja2 import nodes
 
+from septet._plan import rule_choices
 from septet._plan import text as plan_text
+from septet._plan.specialise import Choices
 from septet._shell.session import plan_of
 from septet_plugins.execution.manifest import septet_execution
 from septet_plugins.features.manifest import FEATURES
@@ -127,10 +129,7 @@ class Switches:
         return told
 
 
-def test_every_switch_of_the_template_goes_both_ways(monkeypatch, tmp_path):
-    monkeypatch.setenv("SEPTET_CACHE", str(tmp_path))  # no text was rendered before
-    switches = Switches()
-    monkeypatch.setattr(plan_text, "_template", lambda: switches.template)
+def _assemble_every_kind_of_plan() -> None:
     for name in names():
         for tables in (True, False):
             session = session_of_body(name, count=20, tables=tables)
@@ -139,8 +138,35 @@ def test_every_switch_of_the_template_goes_both_ways(monkeypatch, tmp_path):
         assert plan_of(session.loaded, external=True).assembly.text
     session = session_with({"several": True})  # rules of others, which read columns
     assert plan_of(session.loaded, external=True).assembly.text
-    assert len(switches.places) > 60
+
+
+def test_every_switch_of_rules_and_template_goes_both_ways(monkeypatch, tmp_path):
+    """Each choice that folds a rule, and each condition of the template, was true and false."""
+    monkeypatch.setenv("SEPTET_CACHE", str(tmp_path))  # no text was rendered before
+    switches = Switches()
+    monkeypatch.setattr(plan_text, "_template", lambda: switches.template)
+    made: list[Choices] = []
+
+    def choices_of(context: Any) -> Choices:
+        made.append(choose(context))
+        return made[-1]
+
+    choose = rule_choices.choices_of
+    monkeypatch.setattr(rule_choices, "choices_of", choices_of)
+    _assemble_every_kind_of_plan()
+    assert len(switches.places) > 10
     assert switches.one_sided() == []
+    ways: dict[str, set[Any]] = defaultdict(set)
+    for each in made:
+        for name, value in each.values.items():
+            if isinstance(value, bool | str):
+                ways[name].add(value)
+        for name, elements in each.lists.items():
+            if name not in ("CAPS", "WIRES"):  # limits are never off
+                ways[name].add(bool(elements))
+    assert len(ways) > 30
+    assert {name: seen for name, seen in ways.items() if len(seen) < 2} == {}
+    assert ways["REENTRY"] == {"immediate", "rearm", "after"}
 
 
 # -------------------------------------------------------------------------- markets

@@ -4,16 +4,83 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from septet._kernel import layout
 from septet._plan.rule_choices import RULES
-from septet._rules import settings
+from septet._rules import decide, settings
 from septet._rules.run import Run
 
-__all__ = ["Fixed", "bar", "run_of", "set_to", "status"]
+__all__ = [
+    "AtMost",
+    "Below",
+    "Fall",
+    "Fixed",
+    "bar",
+    "kept",
+    "rows",
+    "run_of",
+    "set_to",
+    "signal",
+    "status",
+]
+
+
+@dataclass(frozen=True)
+class Below:
+    """A halt below so much equity; or an exit below such a close."""
+
+    floor: float
+    code: int = 40
+    number: int = 0
+    reads_peak: bool = False
+    then: int = 0
+    resumes: str = "manual"
+    resume_ns: int = 0
+
+    def is_met(self, *given: Any) -> bool:
+        """Whether the first number that is no cursor is below the floor."""
+        *_, run = given
+        equity = given[0] if len(given) == 3 else run.close[given[0], given[1]]
+        return bool(equity < self.floor)
+
+
+@dataclass(frozen=True)
+class Fall:
+    """A halt at a share of its own peak, or after so many losses in a row."""
+
+    number: int
+    share: float = -1.0
+    losses: int = 1_000
+    code: int = 41
+    reads_peak: bool = True
+    then: int = 1
+    resumes: str = "manual"
+    resume_ns: int = 0
+
+    def is_met(self, equity: float, now_ns: int, run: Run) -> bool:
+        """Whether it is met."""
+        peak, lost = run.halt_peak[self.number], run.losses_in_a_row
+        streak = min(lost, run.trades - run.trades_before[self.number])
+        return bool(equity <= self.share * peak or streak >= self.losses)
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """A limit that leaves so much."""
+
+    amount: float
+    code: int = 50
+    correlates: bool = False
+    window: int = 0
+    least: int = 0
+
+    def most(self, *_: Any) -> float:
+        """Return what it leaves."""
+        return self.amount
 
 
 class Fixed:
@@ -31,11 +98,17 @@ def run_of(bars: int = 4, symbols: int = 1) -> Run:
     """Return a run without a position: a unit is one of the base currency, and a lot."""
     run = Run(
         {
-            "A": np.zeros(layout.A_SLOTS), "C": np.zeros(layout.C_SLOTS, np.int64),
+            "A": np.zeros(layout.A_SLOTS + 2 + 2 * symbols),
+            "C": np.zeros(layout.C_SLOTS + layout.HALT_SLOTS * 2, np.int64),
             "B": np.zeros((symbols, layout.B_SLOTS)),
             "I": np.zeros((symbols, layout.I_SLOTS), np.int64),
             "M": np.zeros((symbols, layout.M_ROWS, bars), np.int64),
             "X": np.full((symbols, layout.X_FIXED, bars), 100.0),
+            "F": np.zeros((symbols, layout.F_DECISION, bars)),
+            "D": np.zeros((symbols, layout.D_ROWS, bars), np.int8),
+            "T": np.zeros((layout.ROW + symbols, bars), np.int64),
+            "G": np.zeros((layout.G_ROWS, bars)), "Q": np.zeros(0, np.int64),
+            "J": np.zeros((layout.J_ROWS, symbols), np.int64), "W": np.zeros((bars, symbols)),
             "LI": np.zeros((64, layout.LI_COLUMNS), np.int64),
             "LF": np.zeros((64, layout.LF_LEAST)), "N": np.full(symbols, bars),
         }
@@ -44,13 +117,36 @@ def run_of(bars: int = 4, symbols: int = 1) -> Run:
     run.scale[:] = run.lot[:] = 1.0
     run.mark[:] = 100.0
     run.average_price[:] = np.nan
-    run.open_ns[0, :] = np.arange(bars) * 60
+    run.open_ns[:] = np.arange(bars) * 60
+    run.known_ns[:] = 60 + np.arange(bars) * 60
+    run.bar[:] = np.arange(bars)
+    run.bars_since_entry[:] = 1_000
     return run
 
 
 def bar(run: Run, i: int, *prices: float) -> None:
     """Set open, high, low and close of a bar."""
     run.X[0, :4, i] = prices
+
+
+def signal(run: Run, k: int, *sides: float, confidence: float = 1.0) -> None:
+    """Keep a signal of each bar of k from the first on; NaN for none."""
+    kept = run.__dict__.setdefault("signals", {})
+    for i, side in enumerate(sides):
+        kept[k, i] = side, confidence, -1
+        decide.note(k, i, side, confidence, -1, run)
+
+
+def kept(k: int, i: int, side: float, run: Run) -> tuple[float, float, int]:
+    """Return the signal of a bar that `signal` kept: the setting `signal_at`."""
+    found: tuple[float, float, int] = run.__dict__["signals"][k, i]
+    return found
+
+
+def rows(run: Run, kind: int) -> list[tuple[int, int, int]]:
+    """Return symbol, code and detail of the rows of a kind in the log."""
+    log = run.LI[: int(run.log_rows)]
+    return [(int(row[2]), int(row[4]), int(row[5])) for row in log if row[0] == kind]
 
 
 def status(run: Run) -> list[tuple[int, int]]:
@@ -69,7 +165,7 @@ def set_to(**values: Any) -> Iterator[None]:
             if hasattr(module, name):
                 before.append((module, name, getattr(module, name)))
                 setattr(module, name, value)
-    assert before, "no rule reads this"
+    assert before or not values, "no rule reads this"
     try:
         yield
     finally:

@@ -226,18 +226,18 @@ class Engine:
     def resume(self, time_ns: int) -> list[Command]:
         """Lift every block that waits for a person.
 
-        Where a halt is lifted, the peak and the losses in a row start again from here.
+        Where a halt is lifted, its peak and its losses in a row start again from here.
         """
         self._now_ns, self._valued = time_ns, False
         self._make_room()
         C, A, arrays = self._C, self.state.A, self._arrays
         for h, (code, waits) in enumerate(self.plan.facts.halts):
-            active = layout.C_SLOTS + 3 * h
+            active = layout.C_SLOTS + layout.HALT_SLOTS * h
             if waits and C[active] == 1:
                 C[active] = 0
                 C[layout.BLOCKED] -= 1
-                A[layout.PEAK] = A[layout.EQUITY]
-                C[layout.LOSSES] = 0
+                A[layout.PEAK] = A[layout.A_SLOTS + h] = A[layout.EQUITY]
+                C[active + 3] = C[layout.TRADES]
                 LI, LF = arrays["LI"], arrays["LF"]
                 ledger.log_row(layout.LIFT, time_ns, -1, h, code, 0, C, LI, LF)
         found = self._new()

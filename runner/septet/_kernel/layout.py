@@ -33,7 +33,12 @@ U      float64 (symbols, times)      funding due since the time before, for symb
 from typing import Final
 
 __all__ = [
-    "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "BY_HAND", "B_SLOTS", "CASH",
+    "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "BY_HAND", "B_SLOTS",
+    "CANDIDATE_SIDE", "CANDIDATE_HELD", "CANDIDATE_PRICE", "CANDIDATE_COST",
+    "CANDIDATE_SLIPPAGE", "CANDIDATE_FEE", "CANDIDATE_UP", "CANDIDATE_WANTED",
+    "CANDIDATE_LIMIT", "CANDIDATE_TRIGGER", "CANDIDATE_EQUITY", "CANDIDATE_GROSS",
+    "CANDIDATE_NOTIONAL",
+    "CASH", "CASH_AVAILABLE",
     "CERTAIN", "CLOSE", "CLOSED_AVERAGE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE",
     "DAY_NOW", "DECISION_PRICE",
     "DEEPEST", "DISARMED", "DISARM_LEFT", "DUE", "DUST_COST", "DUST_FEES", "DUST_FUNDING",
@@ -42,7 +47,8 @@ __all__ = [
     "ENTRY_NS", "EQUITY",
     "EXIT_NOTIONAL", "EXPOSED", "FEES", "FILL", "FUNDING", "FUNDING_PAID", "F_CONFIDENCE",
     "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED", "G_CASH", "G_EQUITY", "G_EXPOSURE",
-    "G_ROWS", "HALT", "HELD", "HELD_BEFORE", "HIGH", "HIGH_WATER", "HOLDERS", "INTRABAR",
+    "G_ROWS", "HALT", "HALT_SLOTS", "HELD", "HELD_BEFORE", "HIGH", "HIGH_WATER", "HOLDERS",
+    "INTRABAR",
     "I_SLOTS", "J_ROWS",
     "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE", "LF_FIXED", "LF_LEAST", "LIFT", "LIMIT",
     "LIQUIDATION_PAID",
@@ -110,7 +116,22 @@ DEEPEST: Final = 13  # largest fall below it, as a fraction
 EXPOSED: Final = 14  # sum over times of |notional| / equity
 SUMMED: Final = 15  # sum of equity over times, where no curve is kept
 LIQUIDATION_PAID: Final = 16
-A_SLOTS: Final = 17
+# of the candidate for an entry, while it is decided: see `septet._rules.run`
+CANDIDATE_SIDE: Final = 17
+CANDIDATE_HELD: Final = 18
+CANDIDATE_PRICE: Final = 19
+CANDIDATE_COST: Final = 20
+CANDIDATE_SLIPPAGE: Final = 21
+CANDIDATE_FEE: Final = 22
+CANDIDATE_UP: Final = 23
+CANDIDATE_WANTED: Final = 24
+CANDIDATE_LIMIT: Final = 25
+CANDIDATE_EQUITY: Final = 26
+CANDIDATE_GROSS: Final = 27
+CANDIDATE_NOTIONAL: Final = 28
+CASH_AVAILABLE: Final = 29
+CANDIDATE_TRIGGER: Final = 30
+A_SLOTS: Final = 31  # then the peak of each halt, and what the plan adds
 # C
 LOG: Final = 0  # rows written to the log
 ORDERS: Final = 1
@@ -125,7 +146,8 @@ WINS: Final = 9
 UNVALUED: Final = 10  # times without a finite exposure, without tables
 SAMPLED: Final = 11  # samples of equity taken, where no curve is kept
 BY_HAND: Final = 12  # 1 while a person has halted the run; counted in BLOCKED too
-C_SLOTS: Final = 13  # then, for each halt: active, fired at (ns), fired on day
+C_SLOTS: Final = 13  # then, for each halt, the `HALT_SLOTS` of `septet._rules.run`
+HALT_SLOTS: Final = 4
 # B
 SCALE: Final = 0  # units for one of the base currency
 LOT: Final = 1  # units in a lot

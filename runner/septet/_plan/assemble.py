@@ -118,7 +118,7 @@ def assemble(
             G=layout.G_ROWS if tables else 1,
         ),
         a_slots=trading.sizing_at + max(1, sizing_slots),
-        c_slots=layout.C_SLOTS + 3 * len(terms.halts),
+        c_slots=layout.C_SLOTS + layout.HALT_SLOTS * len(terms.halts),
         explained=trading.explained,
         tables=tuple(binder.tables),
         steps=tuple(binder.steps),

@@ -162,6 +162,12 @@ class Plan:
 
     # ------------------------------------------------------------------ arrays
 
+    @cached_property
+    def capital_slots(self) -> tuple[int, ...]:
+        """Slots of A that begin with the capital."""
+        account = (layout.CASH, layout.EQUITY, layout.PEAK, layout.DAY_BASE, layout.TOP)
+        return *account, *range(layout.A_SLOTS, layout.A_SLOTS + len(self.assembly.halts))
+
     def state(self, capital: float, instruments: Sequence[Any]) -> State:
         """Return the state of a run that has not begun.
 
@@ -175,7 +181,7 @@ class Plan:
             np.zeros((count, layout.B_SLOTS)),
             np.zeros((count, layout.I_SLOTS), np.int64),
         )
-        made.A[[layout.CASH, layout.EQUITY, layout.PEAK, layout.DAY_BASE, layout.TOP]] = capital
+        made.A[list(self.capital_slots)] = capital
         made.C[layout.DAY_NOW] = -FAR
         made.C[layout.MINUTE] = -1
         for k, instrument in enumerate(instruments):

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from septet._kernel import layout
 from septet._plan.specialise import Choices, specialise
-from septet._rules import fills, orders, stops, venue_fills
+from septet._rules import (
+    account,
+    bars,
+    decide,
+    enter,
+    fills,
+    halts,
+    idle,
+    orders,
+    step,
+    stops,
+    venue_fills,
+)
 
 __all__ = ["RULES", "choices_of", "rules_of"]
 
-RULES: Final = (orders, fills, venue_fills, stops)
+RULES: Final = (
+    orders, fills, venue_fills, stops, bars, account, halts, enter, decide, step, idle,
+)  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
 
 
@@ -31,8 +46,17 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         "VOLUME_SHARE": c["participation"], "LATENCY_NS": c["latency_ns"],
         "LEVERAGE": c["leverage"], "MAINTENANCE": c["maintenance"],
         "LIQUIDATION_FEE": c["liquidation_fee"], "COOLDOWN_BARS": c["disarm_bars"],
+        "EXIT_AFTER_BARS": c["after"], "CONFIDENCE_FLOOR": c["below"],
+        "MIN_INTERVAL": c["min_interval"], "REGIME_MASK": c["regime_mask"],
+        "REBALANCE_BAND": c["rebalance"], "CASH_BUFFER": c["cash_buffer"],
+        "SLIPPAGE_HINT": c["slippage_hint"], "GOOD_FOR": c["good_for"],
     }  # fmt: skip
-    calls = {"slippage_at_fill": c["slippage"], "learn_from_trade": c["closed_call"]}
+    calls = {
+        "slippage_at_fill": c["slippage"], "slippage_at_decision": c["enter_slippage"],
+        "probability_up": c["probability_up"], "regime": c["regime"], "size": c["sizing_call"],
+        "order_prices": c["order_call"], "signal_at": f"ask_signal(k, i, side, {c['args']})",
+        "learn_from_trade": c["closed_call"],
+    }  # fmt: skip
     return Choices(
         values={
             "SPOT": c["spot"], "VENUE_FILLS": c["external"], "ONE_SYMBOL": c["one"],
@@ -45,11 +69,41 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             "PROTECTS": c["protects"], "LEVELS_READ": c["levels_read"],
             "TRACKS_BEST": c["tracks_best"], "REENTRY": c["rearm"],
             "LEARNS_FROM_TRADES": c["closed_call"] is not None,
+            "TABLES": c["tables"], "CURVE": c["curve"],
+            "SIGNAL_IGNORES_ACCOUNT": c["blind"], "HELD_SIGNAL_IS_IDLE": c["steady"],
+            "IDLE_WHILE_HELD": c["still"], "IDLE_WHILE_HELD_ALONE": c["calm"],
+            "OPPOSITE_EXITS": c["opposite"], "EXIT_AFTER": c["after"] is not None,
+            "BELOW": c["below"] is not None, "RENEWS": c["renews"],
+            "REGIMES": c["regime"] is not None, "REBALANCES": c["rebalance"] is not None,
+            "PRO_RATA": c["pro_rata"], "KEEPS_CASH": c["cash_buffer"] is not None,
+            "TOUCHES": c["stops_here"],
+            "NOTIONAL_SLOT": c["notionals"], "CORRELATION_SLOT": c["correlations"],
         },
         texts={name: text for name, text in texts.items() if text is not None},
         calls={name: text for name, text in calls.items() if text is not None},
         lists={
-            name: [{"level": each["call"], "code": str(each["code"])} for each in c[key]]
-            for name, key in (("PROTECTIVE", "protective"), ("TARGETS", "targets"))
+            "PROTECTIVE": _stops(c["protective"], "level"),
+            "TARGETS": _stops(c["targets"], "level"),
+            "EXITS": _stops(c["exits"], "is_met"),
+            "HALTS": [_halt(number, each) for number, each in enumerate(c["halts"])],
+            "CAPS": c["caps"], "WIRES": c["wires"],
+            "EXPLAINED": [
+                {"place": str(slot), "column": str(layout.LF_FIXED + number)}
+                for number, slot in enumerate(c["explained"])
+            ],
         },
     )  # fmt: skip
+
+
+def _stops(stops: Sequence[Mapping[str, Any]], called: str) -> list[dict[str, str]]:
+    return [{called: each["call"], "code": str(each["code"])} for each in stops]
+
+
+def _halt(number: int, halt: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts of a halt: `resumes` is how, `resume_ns` after which time."""
+    how = halt["resume"] if halt["resume"] in ("manual", "next_day") else "after"
+    return {
+        "number": str(number), "code": str(halt["code"]), "is_met": halt["call"],
+        "then": str(halt["then"]), "reads_peak": str(halt["reads_peak"]), "resumes": repr(how),
+        "resume_ns": halt["resume"] if how == "after" else "0",
+    }  # fmt: skip

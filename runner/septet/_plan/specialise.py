@@ -5,7 +5,7 @@ text of a plan holds nothing that its file does not name:
 
 1. A setting (a name in capitals, of `septet._rules.settings`) that the plan knows when it is made
    becomes its value. Tests it decides are decided: `if`, `and`, `or`, `not`, comparisons and
-   conditional expressions.
+   conditional expressions. What follows a `return` of a decided branch is left out.
 2. A setting that is read when the plan runs becomes the text that reads it.
 3. A call of a function of the settings becomes the text that the strategy has for it.
 4. ``for x in LIST``, `LIST` a setting, is written once for each of its elements; ``x.name`` and
@@ -34,13 +34,15 @@ from typing import Any, Final, NoReturn
 
 from septet._kernel import ledger as kernel_ledger
 from septet._rules import ledger, settings
-from septet._rules.run import NAMES, WHOLE, Bar, Number, Symbol
+from septet._rules.run import NAMES, WHOLE, Bar, BarOf, Decision, Halt, Number, Symbol, Time
 
 __all__ = ["Choices", "RuleError", "refuse_unbound", "specialise"]
 
 ARRAYS: Final = "ARRAYS"
 """Stands in the text for the arrays of the layout that a function needs."""
 RUN: Final = "run"
+DECISION_ROW: Final = "DECISION_ROW"
+"""Stands in the text for the first row of F that holds decisions."""
 OPERATORS: Final[Mapping[type[ast.cmpop], Any]] = {
     ast.Eq: lambda a, b: a == b, ast.NotEq: lambda a, b: a != b, ast.Gt: lambda a, b: a > b,
     ast.GtE: lambda a, b: a >= b, ast.Lt: lambda a, b: a < b, ast.LtE: lambda a, b: a <= b,
@@ -199,6 +201,8 @@ class _Fold(ast.NodeTransformer):
         for each in body:
             made = self.visit(each)
             found += made if isinstance(made, list) else [made]
+            if found and isinstance(found[-1], ast.Return):
+                break
         return found
 
     def visit_If(self, node: ast.If) -> Any:
@@ -295,9 +299,9 @@ class _Fold(ast.NodeTransformer):
         if node.attr in WHOLE:
             return _name(node.attr)
         slot = NAMES.get(node.attr)
-        if not isinstance(slot, Number):
+        if not isinstance(slot, Number | Time):
             self._fail(node, f"run.{node.attr} is no number of the run")
-        return ast.Subscript(_name(slot.array), _name(slot.slot), node.ctx)
+        return self._subscript(slot, [], node.ctx)
 
     def _of_element(self, node: ast.Attribute, owner: str) -> str:
         if node.attr not in self.elements[owner]:
@@ -314,13 +318,29 @@ class _Fold(ast.NodeTransformer):
             return self.generic_visit(node)
         index = self.visit(node.slice)
         given = list(index.elts) if isinstance(index, ast.Tuple) else [index]
+        if len(given) > (2 if isinstance(slot, Bar | BarOf | Decision) else 1):
+            self._fail(node, f"run.{value.attr} has {len(given)} indices")
+        return self._subscript(slot, given, node.ctx)
+
+    def _subscript(self, slot: Any, given: list[ast.expr], context: Any) -> ast.Subscript:
+        places = self._places(slot, given)
+        index = places[0] if len(places) == 1 else ast.Tuple(places, ast.Load())
+        return ast.Subscript(_name(slot.array), index, context)
+
+    def _places(self, slot: Any, given: list[ast.expr]) -> list[ast.expr]:
+        """Return the indices at which an array holds a number of the run."""
+        first: ast.expr = _name(slot.slot)
         if isinstance(slot, Symbol | Bar):
-            if len(given) != (1 if isinstance(slot, Symbol) else 2):
-                self._fail(node, f"run.{value.attr} has {len(given)} indices")
-            places = [given[0], _name(slot.slot), *given[1:]]
-        else:
-            places = [_name(slot.slot), *given]
-        return ast.Subscript(_name(slot.array), ast.Tuple(places, ast.Load()), node.ctx)
+            return [given[0], first, *given[1:]]
+        if isinstance(slot, Decision):
+            return [given[0], _expression(f"{DECISION_ROW} + {slot.slot}"), *given[1:]]
+        if isinstance(slot, BarOf):
+            return [ast.BinOp(first, ast.Add(), given[0]), *given[1:]]
+        if isinstance(slot, Halt):
+            index = ast.unparse(given[0])
+            text = f"{slot.slot} + " + (index if slot.stride == 1 else f"{slot.stride} * {index}")
+            return [_expression(f"{text} + {slot.offset}" if slot.offset else text)]
+        return [first, *given]
 
     def visit_Call(self, node: ast.Call) -> Any:
         """Put in what the strategy has for a function, and the arrays for the run."""

@@ -74,7 +74,7 @@ class Trading:
         rows += 2 if self.terms.has_model else 0
         self.decision_row = rows
         self.f_rows = rows + (layout.F_DECISION if self.tables else 0)
-        self.notionals = layout.A_SLOTS
+        self.notionals = layout.A_SLOTS + len(self.terms.halts)
         self.correlations = self.notionals + self.symbols
         self.scratch = self.correlations + self.symbols
         self.sizing_at = self.scratch + self.symbols
@@ -299,10 +299,8 @@ class Trading:
         }
 
     def _limits(self) -> dict[str, Any]:
-        caps: list[dict[str, Any]] = []
-        wires: list[dict[str, Any]] = []
-        lines = [f"cash_available = spoken_for(now_ns, {self.args})"]
-        correlates = False
+        caps: list[dict[str, str]] = []
+        wires: list[dict[str, str]] = []
         for name, block in sorted(self.terms.limits.items(), key=_rank_of_cap):
             step: Step = block.declaration
             more: dict[str, Any] = {
@@ -312,46 +310,41 @@ class Trading:
                 world = World(self.terms.symbols, self.terms.bar_ns, self.terms.calendar)
                 self.binder.tables.append(step.tables(block.config, world))
                 more["tables"] = f"read_only(L{len(self.binder.tables) - 1})"
+            limit = {"correlates": "False", "window": "0", "least": "0"}
             if "correlations" in step.parameters:
-                correlates = True
                 more["correlations"] = f"read_only(A[{self.correlations}:{self.scratch}])"
-                lines.append(self._correlate(name, block))
-            if step.role != "wire" and "entries_this_minute" in step.parameters:
-                lines.append("sent = C[SENT]")
+                limit = self._correlated(name, block)
             call = self._call(block, f"risk.limits.{name}", **more)
             (wires if step.role == "wire" else caps).append(
-                {"code": self._reason(name), "call": call}
+                {**limit, "code": str(self._reason(name)), "most": call}
             )
         terms = self.terms
         return {
-            "caps": caps, "wires": wires, "limit_lines": lines, "wire_lines": ["sent = C[SENT]"],
-            "correlations": self.correlations if correlates else None,
+            "caps": caps, "wires": wires, "correlations": self.correlations,
             "cash_buffer": self._number("risk.cash_buffer", terms.cash_buffer or None),
-            "pro_rata": terms.pro_rata, "split": terms.split,
+            "pro_rata": terms.pro_rata,
             "rebalance": self._number("risk.rebalance.band", terms.rebalance or None),
         }  # fmt: skip
 
-    def _correlate(self, name: str, block: UseBlock) -> str:
+    def _correlated(self, name: str, block: UseBlock) -> dict[str, str]:
+        """Return what is asked of the correlations that a limit reads."""
         config: Any = block.config
         bars = config.window.bars(self.terms.bar_ns)
         self.lookback_times = max(self.lookback_times, bars + 1)
-        window = self.binder.number(f"risk.limits.{name}.window", bars)
-        least = self.binder.number(f"risk.limits.{name}.min_bars", config.min_bars)
-        return f"correlate(k, t, {window}, {least}, {self.args})"
+        return {
+            "correlates": "True",
+            "window": self.binder.number(f"risk.limits.{name}.window", bars),
+            "least": self.binder.number(f"risk.limits.{name}.min_bars", config.min_bars),
+        }
 
     def _sizing(self) -> dict[str, Any]:
         state = f"A[{self.sizing_at}:]"
-        lines = ["confidence = B[k, WANT_CONFIDENCE]"]
-        if self.model_row is None:
-            lines += ["up, down = nan, nan"]
-        else:
-            lines += [f"up = F[k, R[{self.model_row}], i]", "down = 1.0 - up"]
-        shown = len(self.explained)
+        call = self._call(self.terms.sizing, "risk.sizing", state=state)
         return {
-            "enter_lines": lines,
-            "sizing_call": self._call(self.terms.sizing, "risk.sizing", state=state),
+            "sizing_call": f"{call} / {self.symbols}" if self.terms.split else call,
             "closed_call": self._closed(state),
-            "explained": [self.sizing_at + number for number in range(shown)],
+            "explained": [self.sizing_at + number for number in range(len(self.explained))],
+            "probability_up": "nan" if self.model_row is None else f"F[k, R[{self.model_row}], i]",
         }
 
     @property
@@ -375,15 +368,22 @@ class Trading:
         return f"{called}({', '.join(arguments)})"
 
     def _halts(self) -> dict[str, Any]:
-        calls = []
-        for name, block in self.terms.halts.items():
+        calls: list[dict[str, Any]] = []
+        for number, (name, block) in enumerate(self.terms.halts.items()):
+            # losses before it was lifted are not counted again: a streak is of trades since then
+            since = f"C[TRADES] - C[C_SLOTS + {layout.HALT_SLOTS} * {number} + 3]"
+            words: dict[str, Any] = {
+                "peak": f"A[A_SLOTS + {number}]",
+                "losses_in_a_row": f"min(C[LOSSES], {since})",
+            }
             resume = block.extra["resume"]
             if not isinstance(resume, str):
                 resume = self.binder.number(f"risk.halts.{name}.resume", resume)
             calls.append(
                 {
                     "code": self._reason(name),
-                    "call": self._call(block, f"risk.halts.{name}"),
+                    "call": self._call(block, f"risk.halts.{name}", **words),
+                    "reads_peak": "peak" in block.declaration.parameters,
                     "then": HALT_DEEDS[block.extra["then"]],
                     "resume": resume,
                 }
@@ -396,7 +396,6 @@ class Trading:
         views: dict[str, str] = {}
         more: dict[str, Any] = {}
         lines: list[str] = []
-        judge_lines: list[str] = []
         if "price" in step.parameters:
             lines.append("price = X[k, CLOSE, i]")
         if self.model_row is None:
@@ -407,7 +406,6 @@ class Trading:
                 "state_of": f"F[k, R[{self.model_row + 1}]]",
             }
             lines += ["up = up_of[at(i)]", "down = 1.0 - up", "confidence = 2.0 * abs(up - 0.5)"]
-            judge_lines.append("up = up_of[i]")
         call = self._call(self.terms.signal, "signal", views=views, **more)
         self.signal_reasons = len(self.reasons)
         for reason in self.terms.signal.declaration.reasons:
@@ -419,10 +417,11 @@ class Trading:
             allowed = sum(1 << labels.index(label) for label in extra["regime"].extra["trade_in"])
             mask = self.binder.number("signal.regime.trade_in", allowed)
         return {
-            "signal_call": call, "wish_lines": lines, "judge_lines": judge_lines,
+            "signal_call": call, "wish_lines": lines,
             "wish_prologue": [f"{name} = {text}" for name, text in views.items()],
             "wish_views": "".join(f"{name}, " for name in views),
-            "blind": not OF_ACCOUNT & set(step.parameters), "regime_row": row,
+            "blind": not OF_ACCOUNT & set(step.parameters),
+            "regime": None if row is None else f"F[k, R[{row}], i]",
             "regime_mask": mask,
             "min_interval": self.binder.number("signal.min_interval", extra["min_interval"]),
         }  # fmt: skip
@@ -464,7 +463,10 @@ class Trading:
         fixed = {f"R_{name.upper()}": number for number, name in enumerate(FIXED_REASONS)}
         for number, name in enumerate(OUTSIDE_REASONS, self.outside_reasons):
             fixed[f"R_{name.upper()}"] = number
-        return {**fixed, "R_SIGNAL": self.signal_reasons, "R_MODEL": self.model_reasons}
+        return {
+            **fixed, "R_SIGNAL": self.signal_reasons, "R_MODEL": self.model_reasons,
+            "DECISION_ROW": self.decision_row,
+        }  # fmt: skip
 
     def _import_kernel(self) -> None:
         for function in (

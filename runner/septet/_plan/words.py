@@ -8,29 +8,33 @@ from typing import Final
 __all__ = ["OF_ACCOUNT", "WORDS"]
 
 PRICED: Final = {
-    "equity": "equity", "cash": "cash", "gross": "gross", "price": "price", "side": "side",
-    "held": "held / scale", "notional": "notional", "fee": "fee", "slippage": "slippage",
-    "cost": "cost",
+    "equity": "A[CANDIDATE_EQUITY]", "cash": "A[CASH]", "gross": "A[CANDIDATE_GROSS]",
+    "price": "A[CANDIDATE_PRICE]", "side": "A[CANDIDATE_SIDE]", "held": "A[CANDIDATE_HELD]",
+    "notional": "A[CANDIDATE_NOTIONAL]", "fee": "A[CANDIDATE_FEE]",
+    "slippage": "A[CANDIDATE_SLIPPAGE]", "cost": "A[CANDIDATE_COST]",
 }  # fmt: skip
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "signal": {
         "up": "up", "down": "down", "confidence": "confidence", "side": "side",
         "held_bars": "I[k, HELD]", "average_price": "B[k, AVERAGE]", "price": "price",
     },
-    "sizing": {**PRICED, "up": "up", "down": "down", "confidence": "confidence"},
+    "sizing": {
+        **PRICED, "up": "A[CANDIDATE_UP]", "down": "1.0 - A[CANDIDATE_UP]",
+        "confidence": "B[k, WANT_CONFIDENCE]",
+    },
     "limit": {
-        **PRICED, "wanted": "side * wanted", "cash_available": "cash_available", "k": "k",
-        "now_ns": "now_ns", "entries_this_minute": "sent", "limit_price": "limit_price",
+        **PRICED, "wanted": "A[CANDIDATE_WANTED]", "cash_available": "A[CASH_AVAILABLE]",
+        "k": "k", "now_ns": "now_ns", "entries_this_minute": "C[SENT]",
+        "limit_price": "A[CANDIDATE_LIMIT]",
     },
     "stop": {
         "average_price": "average_price", "high_water": "high_water", "side": "side",
         "entry_ns": "entry_ns", "now_ns": "now_ns",
     },
     "halt": {
-        "equity": "equity", "peak": "A[PEAK]", "day_base": "A[DAY_BASE]", "now_ns": "now_ns",
-        "losses_in_a_row": "C[LOSSES]",
+        "equity": "equity", "day_base": "A[DAY_BASE]", "now_ns": "now_ns",
     },
-    "order": {"side": "side", "price": "price", "tick": "B[k, TICK]"},
+    "order": {"side": "A[CANDIDATE_SIDE]", "price": "A[CANDIDATE_PRICE]", "tick": "B[k, TICK]"},
 }  # fmt: skip
 """What the words of each kind's vocabulary are called in the text."""
 OF_ACCOUNT: Final = {"side", "held_bars", "average_price"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["kernel", "routine"]
+__all__ = ["at", "kernel", "routine", "soon"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -18,3 +18,12 @@ def kernel(rule: F) -> F:
 def routine(rule: F) -> F:
     """Mark a rule that acts seldom: compiled, it is called."""
     return rule
+
+
+def at(i: int) -> int:
+    """Return a cursor as an index; compiled, one that is never negative."""
+    return i
+
+
+def soon(row: object, i: int) -> None:
+    """Ask the memory for an element that is read soon; compiled, and without effect otherwise."""

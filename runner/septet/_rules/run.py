@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from septet._kernel import layout
 
-__all__ = ["NAMES", "WHOLE", "Bar", "Number", "Run", "Symbol", "Time"]
+__all__ = [
+    "NAMES", "WHOLE", "Bar", "BarOf", "Decision", "Halt", "Number", "Run", "Symbol", "Time",
+]  # fmt: skip
 
 Table = npt.NDArray[Any]
 
@@ -61,18 +63,73 @@ class Time(_Named):
         return run.arrays[self.array][self.place]
 
 
+class Decision(_Named):
+    """One number of the decision at each bar of each symbol; its rows follow the features'."""
+
+    def __get__(self, run: Run, owner: type) -> Table:
+        return run.arrays[self.array][:, run.decision_row + self.place]
+
+
+class BarOf(_Named):
+    """The bar of each symbol at each decision time."""
+
+    def __get__(self, run: Run, owner: type) -> Table:
+        return run.arrays[self.array][self.place :]
+
+
+class Halt(_Named):
+    """One number for each halt, `stride` after that of the halt before."""
+
+    def __init__(self, array: str, slot: str, offset: int, stride: int, meaning: str) -> None:
+        super().__init__(array, slot, meaning)
+        self.offset, self.stride = offset, stride
+
+    def __get__(self, run: Run, owner: type) -> Table:
+        return run.arrays[self.array][self.place + self.offset :: self.stride]
+
+
 class Run:
     """The arrays of a run under the names of what they hold."""
 
     # ------------------------------------------------------------------ the account
     cash = Number("A", "CASH", "cash (quote)")
     equity = Number("A", "EQUITY", "cash and positions at the last marks (quote)")
-    peak = Number("A", "PEAK", "largest equity since the start or the last resume (quote)")
+    peak = Number("A", "PEAK", "largest equity since the start or a person's resume (quote)")
     day_base = Number("A", "DAY_BASE", "equity at the first decision time of the day (quote)")
+    last_pnl = Number("A", "LAST_PNL", "result of the last closed trade (quote)")
+    last_return = Number("A", "LAST_RETURN", "the same over its entry notional")
+    # ------------------------------------------------------------------ the candidate for an entry
+    candidate_side = Number("A", "CANDIDATE_SIDE", "side that is to be entered")
+    candidate_held = Number("A", "CANDIDATE_HELD", "position before (base, signed)")
+    candidate_price = Number("A", "CANDIDATE_PRICE", "close of the bar that decides")
+    candidate_cost = Number("A", "CANDIDATE_COST", "the same with slippage and fee")
+    candidate_slippage = Number("A", "CANDIDATE_SLIPPAGE", "fraction expected of a market order")
+    candidate_fee = Number("A", "CANDIDATE_FEE", "taker fee, a fraction")
+    candidate_up = Number("A", "CANDIDATE_UP", "probability up; NaN without a model")
+    candidate_wanted = Number("A", "CANDIDATE_WANTED", "what the sizing asks for (base, signed)")
+    candidate_limit = Number("A", "CANDIDATE_LIMIT", "limit price of the order; NaN without one")
+    candidate_trigger = Number("A", "CANDIDATE_TRIGGER", "its trigger; NaN without one")
+    candidate_equity = Number("A", "CANDIDATE_EQUITY", "equity after it and what works (quote)")
+    candidate_gross = Number("A", "CANDIDATE_GROSS", "sum of |notional| and what works (quote)")
+    candidate_notional = Number(
+        "A", "CANDIDATE_NOTIONAL", "notional of its symbol and what works (quote)"
+    )
+    cash_available = Number("A", "CASH_AVAILABLE", "cash that no working order needs (quote)")
+    # ------------------------------------------------------------------ what no table keeps
+    top_equity = Number("A", "TOP", "largest equity since the start (quote)")
+    deepest_drawdown = Number("A", "DEEPEST", "largest fall below it, a fraction")
+    summed_exposure = Number("A", "EXPOSED", "sum over times of |notional| / equity")
+    summed_equity = Number("A", "SUMMED", "sum over times of equity (quote)")
+    unvalued_times = Number("C", "UNVALUED", "times without a finite exposure")
+    samples_taken = Number("C", "SAMPLED", "times of Q at which equity was kept")
     # ------------------------------------------------------------------ counters
     blocked = Number("C", "BLOCKED", "halts that are active, a person's included")
     is_late = Number("C", "LATE", "1 while a decision is late: exits act, entries do not")
     day_now = Number("C", "DAY_NOW", "number of the day")
+    minute = Number("C", "MINUTE", "number of the minute of market time")
+    orders_this_minute = Number("C", "SENT", "orders sent in it")
+    losses_in_a_row = Number("C", "LOSSES", "closed trades lost in a row")
+    trades = Number("C", "TRADES", "closed trades")
     log_rows = Number("C", "LOG", "rows written to the log")
     # ------------------------------------------------------------------ the instrument
     scale = Symbol("B", "SCALE", "units for one of the base currency")
@@ -107,6 +164,14 @@ class Run:
     blocked_side = Symbol("I", "DISARMED", "a side that may not be entered again now, or 0")
     cooldown_bars = Symbol("I", "DISARM_LEFT", "bars until it may be")
     bars_since_entry = Symbol("I", "SINCE_ENTRY", "bars since the last accepted entry")
+    target_side = Symbol("B", "WANT_SIDE", "side that a candidate would enter, or 0")
+    target_confidence = Symbol("B", "WANT_CONFIDENCE", "confidence of its signal")
+    # ------------------------------------------------------------------ a halt
+    halt_is_active = Halt("C", "C_SLOTS", 0, layout.HALT_SLOTS, "1 while it blocks entries")
+    halted_ns = Halt("C", "C_SLOTS", 1, layout.HALT_SLOTS, "when it fired")
+    halted_on_day = Halt("C", "C_SLOTS", 2, layout.HALT_SLOTS, "day on which it fired")
+    trades_before = Halt("C", "C_SLOTS", 3, layout.HALT_SLOTS, "closed trades when it was lifted")
+    halt_peak = Halt("A", "A_SLOTS", 0, 1, "largest equity since the start, or since it was lifted")
     # ------------------------------------------------------------------ a bar
     open_ns = Bar("M", "OPEN_NS", "open time")
     missing_bars = Bar("M", "MISSING", "scheduled bars that are missing right before it")
@@ -116,12 +181,29 @@ class Run:
     low = Bar("X", "LOW", "price")
     close = Bar("X", "CLOSE", "price")
     volume = Bar("X", "VOLUME", "base currency")
+    signal_code = Bar("D", "D_WISH", "the signal, as `layout` says")
+    refused_code = Bar("D", "D_REFUSED", "number of the reason plus one, or 0")
+    clipped_code = Bar("D", "D_CLIPPED", "number of the limit's reason plus one, or 0")
+    is_late_decision = Bar("D", "D_LATE", "1 where the decision was late")
+    confidence = Decision("F", "F_CONFIDENCE", "confidence, where it is neither 0 nor 1")
+    requested = Decision("F", "F_REQUESTED", "quantity before limits (base, signed)")
+    granted = Decision("F", "F_GRANTED", "quantity of the order (base, signed)")
     # ------------------------------------------------------------------ a decision time
     known_ns = Time("T", "KNOWN", "when the bars of this time became known")
     day = Time("T", "DAY", "number of its day")
+    bar = BarOf("T", "ROW", "the bar of each symbol, or -1")
+    equity_curve = Time("G", "G_EQUITY", "equity (quote)")
+    cash_curve = Time("G", "G_CASH", "cash (quote)")
+    exposure_curve = Time("G", "G_EXPOSURE", "sum of |notional| (quote)")
+    # ------------------------------------------------------------------ symbols that are stepped
+    active_symbol = Time("J", "LISTED", "their numbers, as many as are stepped at this time")
+    held_symbol = Time("J", "HOLDERS", "numbers of those of which something is held")
+    next_active_time = Time("J", "DUE", "of each: the first time at which more than a mark happens")
+    first_uncounted_bar = Time("J", "SEEN", "of each: the first bar that was only marked")
 
-    def __init__(self, arrays: Mapping[str, Table]) -> None:
+    def __init__(self, arrays: Mapping[str, Table], decision_row: int = 0) -> None:
         self.arrays = dict(arrays)
+        self.decision_row = decision_row
 
     def __getattr__(self, name: str) -> Table:
         """Return a whole array, by its letter in `layout`."""

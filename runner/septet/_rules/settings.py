@@ -7,7 +7,10 @@ that calls one of them. The values here are those of a plain spot strategy of on
 
 from __future__ import annotations
 
+from math import nan
 from typing import TYPE_CHECKING, Protocol
+
+from septet._kernel import layout
 
 if TYPE_CHECKING:
     from septet._rules.run import Run
@@ -23,6 +26,61 @@ class Level(Protocol):
         now_ns: int, known: int, run: Run,
     ) -> float:  # fmt: skip
         """Return the level as it was known at bar `known`; NaN where there is none."""
+        ...
+
+
+class Exit(Protocol):
+    """A stop that is decided at a close, and the number of its reason."""
+
+    code: int
+
+    def is_met(
+        self, k: int, i: int, side: float, average_price: float, high_water: float, entry_ns: int,
+        now_ns: int, run: Run,
+    ) -> bool:  # fmt: skip
+        """Whether the position is left at bar `i`."""
+        ...
+
+
+class Limit(Protocol):
+    """A limit of entries: the most it leaves (base), and the number of its reason.
+
+    One that `correlates` reads the correlations of the candidate over `window` bars.
+    """
+
+    code: int
+    correlates: bool
+    window: int
+    least: int
+
+    def most(self, k: int, i: int, now_ns: int, run: Run) -> float:
+        """Return the largest quantity that it leaves; it reads the candidate's figures."""
+        ...
+
+
+class Explained(Protocol):
+    """A number of the sizing's state that every order keeps: where it is, and where it goes."""
+
+    place: int
+    column: int
+
+
+class Halt(Protocol):
+    """A halt: its place among the file's halts, what it does, and what lifts it.
+
+    `then` is 0 to close every position, 1 to block entries, 2 to cancel what works as well;
+    `resumes` is ``manual``, ``next_day``, or ``after`` the time `resume_ns`.
+    """
+
+    number: int
+    code: int
+    reads_peak: bool
+    then: int
+    resumes: str
+    resume_ns: int
+
+    def is_met(self, equity: float, now_ns: int, run: Run) -> bool:
+        """Whether the account is where the halt fires."""
         ...
 
 
@@ -73,16 +131,82 @@ REENTRY: str = "immediate"
 """Entries after a stop: ``immediate``, ``rearm`` once the signal has differed, or ``after``."""
 COOLDOWN_BARS: int = 0
 
-# ---------------------------------------------------------------- sizing
+# ---------------------------------------------------------------- halts
+HALTS: tuple[Halt, ...] = ()
+
+# ---------------------------------------------------------------- what is kept
+TABLES: bool = True
+"""Rows of decisions are kept, and cash and exposure of every time."""
+CURVE: bool = True
+"""Equity of every time is kept; else at the times of Q alone, and its sum."""
+
+# ---------------------------------------------------------------- signal and exits
+SIGNAL_IGNORES_ACCOUNT: bool = True
+"""The signal reads no position: it is kept for a stretch of bars before any of them acts."""
+HELD_SIGNAL_IS_IDLE: bool = True
+"""A signal for the side that is held decides nothing."""
+IDLE_WHILE_HELD: bool = True
+"""Nor do bars: no stop, no funding, no best price that is followed."""
+IDLE_WHILE_HELD_ALONE: bool = True
+"""Nor do halts, of one symbol."""
+OPPOSITE_EXITS: bool = True
+EXIT_AFTER: bool = False
+EXIT_AFTER_BARS: int = 0
+BELOW: bool = False
+"""Confidence below a floor leaves."""
+CONFIDENCE_FLOOR: float = 0.0
+RENEWS: bool = False
+"""A signal for the side that is held renews the time after which it is left."""
+EXITS: tuple[Exit, ...] = ()
+
+# ---------------------------------------------------------------- entries
+MIN_INTERVAL: int = 0
+REGIMES: bool = False
+REGIME_MASK: int = 0
+"""Bits of the regimes in which entries are allowed."""
+REBALANCES: bool = False
+REBALANCE_BAND: float = 0.0
+PRO_RATA: bool = False
+KEEPS_CASH: bool = False
+CASH_BUFFER: float = 0.0
+"""Share of equity that entries leave in cash."""
+SLIPPAGE_HINT: float = 0.0
+"""Slippage of working orders as far as it is known before they fill, a fraction."""
+CAPS: tuple[Limit, ...] = ()
+WIRES: tuple[Limit, ...] = ()
+GOOD_FOR: int = 1
+"""Bars for which an entry order works."""
+NOTIONAL_SLOT: int = layout.A_SLOTS
+"""Where A holds the notional of each symbol with its working order."""
+CORRELATION_SLOT: int = layout.A_SLOTS
+"""Where A holds the correlation of the candidate with each symbol."""
+EXPLAINED: tuple[Explained, ...] = ()
 LEARNS_FROM_TRADES: bool = False
+TOUCHES: bool = False
+"""Quotes meet stops and targets here."""
 
 # ---------------------------------------------------------------- numbers of reasons
-R_CASH: int = 13
+R_ENTRY: int = 0
+R_EXIT: int = 1
+R_OPPOSITE: int = 2
+R_AFTER: int = 3
+R_BELOW: int = 4
 R_REBALANCE: int = 5
+R_HALTED: int = 6
+R_LATE: int = 7
+R_DISARMED: int = 8
+R_MIN_INTERVAL: int = 9
+R_REGIME: int = 10
+R_SIZE: int = 12
+R_CASH: int = 13
+R_MARGIN: int = 14
+R_LOT: int = 15
+R_MIN_NOTIONAL: int = 16
 R_NO_MARKET: int = 17
 R_UNFILLED: int = 18
 R_LIQUIDATION: int = 19
 R_REVERSAL: int = 20
+R_TOO_SMALL: int = 21
 R_LATE_FILL: int = 22
 
 
@@ -91,9 +215,42 @@ def slippage_at_fill(k: int, i: int, run: Run) -> float:
     return 0.0
 
 
+def slippage_at_decision(k: int, i: int, run: Run) -> float:
+    """Return the slippage that a decision at bar `i` expects, a fraction."""
+    return 0.0
+
+
+def signal_at(k: int, i: int, side: float, run: Run) -> tuple[float, float, int]:
+    """Return the side that the signal asks for at bar `i`, its confidence, and why it is none."""
+    return nan, 0.0, -1
+
+
+def probability_up(k: int, i: int, run: Run) -> float:
+    """Return the model's probability that the price goes up; NaN without a model."""
+    return nan
+
+
+def regime(k: int, i: int, run: Run) -> float:
+    """Return the number of the regime at bar `i`; NaN where it is unknown."""
+    return nan
+
+
+def size(k: int, i: int, now_ns: int, run: Run) -> float:
+    """Return what the sizing asks for (base); it reads the candidate's figures."""
+    return 0.0
+
+
+def order_prices(k: int, i: int, run: Run) -> tuple[float, float]:
+    """Return limit and trigger of an entry order; NaN for none."""
+    return nan, nan
+
+
 def learn_from_trade(run: Run) -> None:
     """Let the sizing see the result of the trade that has just closed."""
 
 
-__all__ = [name for name in dir() if name.isupper()]
-__all__ += ["Level", "learn_from_trade", "slippage_at_fill"]
+__all__ = [name for name in dir() if name.isupper() and name != "TYPE_CHECKING"]
+__all__ += [
+    "Level", "learn_from_trade", "order_prices", "probability_up", "regime", "signal_at", "size",
+    "slippage_at_decision", "slippage_at_fill",
+]  # fmt: skip

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from septet._kernel.layout import STATUS_CANCELLED, STATUS_FILLED
-from septet._kernel.ledger import reduce_only
+from math import nan
+
+from septet._kernel.layout import LIMIT, STATUS_CANCELLED, STATUS_FILLED, STOP
+from septet._kernel.ledger import floor_units, reduce_only
 from septet._kernel.match import liquidation_charge
+from septet._rules.account import revalue
 from septet._rules.form import routine
-from septet._rules.ledger import book_outside, charge_liquidation, end_order
+from septet._rules.halts import test_halts_between
+from septet._rules.ledger import book_outside, charge_liquidation, end_order, place_order
 from septet._rules.orders import send_exit
 from septet._rules.run import Run
 from septet._rules.settings import (
+    HALTS,
     LEARNS_FROM_TRADES,
     LEVERAGE,
     LIQUIDATES_HERE,
     LIQUIDATION_FEE,
+    PROTECTIVE,
     R_LATE_FILL,
     R_LIQUIDATION,
     R_REBALANCE,
+    R_REVERSAL,
+    TARGETS,
+    TOUCHES,
     learn_from_trade,
 )
+from septet._rules.stops import (
+    block_side,
+    liquidate,
+    newest_bar,
+    stop_level,
+    target_level,
+    touch,
+)
 
-__all__ = ["book_venue_fill"]
+__all__ = ["book_venue_fill", "take_price", "venue_ended", "venue_triggered"]
 
 
 @routine
@@ -78,3 +95,52 @@ def book_venue_fill(
     if leaving and (abs(held) > abs(before) or held * before < 0.0):  # nobody wants what came
         send_exit(k, R_LATE_FILL, time_ns, run)
     return closed
+
+
+@routine
+def venue_ended(k, order_id, status, time_ns, run: Run):
+    """The venue has ended an order of k; an exit that was not done goes on."""
+    if run.working[k] == 0 or run.order_id[k] != order_id:
+        return
+    reason = run.order_reason[k]
+    if run.reduces[k] == 0 and run.units[k] * run.order_units[k] < 0.0:
+        run.exit_to_retry[k] = R_REVERSAL + 1
+    elif run.reduces[k] == 1 and reason != R_REBALANCE and status != STATUS_FILLED:
+        run.exit_to_retry[k] = reason + 1
+    end_order(k, status, reason, time_ns, run)
+
+
+@routine
+def venue_triggered(k, code, time_ns, run: Run):
+    """The venue has triggered the stop or the target of k with this reason: it works from now."""
+    kind = STOP
+    level = run.mark[k]
+    if PROTECTIVE:
+        level, _ = stop_level(k, newest_bar(k, run), time_ns, run)
+    limit, trigger = nan, level
+    for target in TARGETS:
+        if code == target.code:
+            kind = LIMIT
+            level, _ = target_level(k, newest_bar(k, run), time_ns, run)
+            limit, trigger = level, nan
+    if run.working[k] == 1:
+        end_order(k, STATUS_CANCELLED, code, time_ns, run)
+    held = run.units[k]
+    units = -floor_units(held, run.lot[k]) if held > 0.0 else floor_units(-held, run.lot[k])
+    if units != 0.0:
+        if kind == STOP:
+            block_side(k, run.open_side[k], run)
+        place_order(k, kind, units, limit, trigger, time_ns, 0, 1, code, level, time_ns, run)
+
+
+@routine
+def take_price(k, price, exit_price, now_ns, run: Run):
+    """A price of k between bars: it marks the position, tests the halts, meets the stops."""
+    run.mark[k] = price
+    revalue(run)
+    if HALTS:
+        test_halts_between(now_ns, run)
+    if LIQUIDATES_HERE:
+        liquidate(k, price, now_ns, run)
+    if TOUCHES:
+        touch(k, exit_price, now_ns, run)

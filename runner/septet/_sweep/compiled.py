@@ -288,9 +288,7 @@ class _Place:
     def begin(self, capital: float, vector: Floats, rows: npt.NDArray[np.int64]) -> None:
         """Start a setting: its cash, its numbers, and where its features are."""
         self.state.put(self._fresh)
-        self.state.A[[layout.CASH, layout.EQUITY, layout.PEAK, layout.DAY_BASE, layout.TOP]] = (
-            capital
-        )
+        self.state.A[list(self.session.plan.capital_slots)] = capital
         self.arrays["P"][:] = vector
         self.arrays["R"][:] = rows
 

@@ -1,0 +1,152 @@
+"""What a bar that has just ended does: orders and stops meet it, funding is paid, marks move."""
+
+from __future__ import annotations
+
+from septet._kernel.layout import MARKET
+from septet._rules.fills import meet_open, meet_within
+from septet._rules.form import kernel, routine
+from septet._rules.ledger import pay_funding
+from septet._rules.orders import expire
+from septet._rules.run import Run
+from septet._rules.settings import (
+    BAR_NS,
+    FUNDED,
+    FUNDING_BEFORE_ROW,
+    FUNDING_ROW,
+    LIQUIDATES,
+    ONE_SYMBOL,
+    PARTICIPATION,
+    PROTECTS,
+    R_NO_MARKET,
+    R_UNFILLED,
+    REENTRY,
+    RESTS,
+    SYMBOLS,
+    TRACKS_BEST,
+    VENUE_FILLS,
+)
+from septet._rules.stops import is_bust, protect
+
+__all__ = ["count_down", "meet_open_alone", "meet_opens", "settle", "settle_rest"]
+
+
+@kernel
+def settle(t, now_ns, count, run: Run):
+    """Steps 1 and 2: the bars that just ended meet orders and stops; funding is paid."""
+    if FUNDED:  # what was due where a symbol had no bar, on what was held then at its last mark
+        for n in range(count):
+            k = 0 if ONE_SYMBOL else run.active_symbol[n]
+            # fills of a venue were booked as they came
+            units = run.units_before[k] if VENUE_FILLS else run.units[k]
+            if units != 0.0:
+                if ONE_SYMBOL:
+                    rate = run.X[0, FUNDING_BEFORE_ROW, t]
+                else:
+                    i = run.bar[k, t]
+                    rate = run.X[k, FUNDING_BEFORE_ROW, i] if i >= 0 else run.U[k, t]
+                pay_funding(k, units, rate, run.mark[k], now_ns, run)
+    if not VENUE_FILLS:
+        if PARTICIPATION:
+            for k in range(SYMBOLS):
+                run.volume_used[k] = 0.0
+        if ONE_SYMBOL:
+            meet_open_alone(t, now_ns, run)
+        else:
+            meet_opens(t, now_ns, count, run)
+    for n in range(count):
+        k = 0 if ONE_SYMBOL else run.active_symbol[n]
+        i = t if ONE_SYMBOL else run.bar[k, t]
+        if i >= 0:
+            settle_rest(k, i, now_ns, run)
+        if VENUE_FILLS and FUNDED:
+            run.units_before[k] = run.units[k]
+
+
+@kernel
+def meet_open_alone(t, now_ns, run: Run):
+    """The order of the only symbol meets the open; a stop that the open jumped over comes first."""
+    if run.working[0] == 1:
+        if PROTECTS and (
+            run.open_side[0] != 0 and (run.reduces[0] == 0 or (LIQUIDATES and is_bust(0, t, run)))
+        ):
+            protect(0, t, now_ns, 1, run)
+        if not PROTECTS or run.working[0] == 1:
+            meet_open(0, t, run)
+
+
+@kernel
+def meet_opens(t, now_ns, count, run: Run):
+    """Orders meet the opens of all symbols: reductions first, and stops; then entries."""
+    for n in range(count):
+        k = run.active_symbol[n]
+        i = run.bar[k, t]
+        if i >= 0 and run.working[k] == 1 and run.reduces[k] == 1:
+            if LIQUIDATES:
+                if is_bust(k, i, run):
+                    protect(k, i, now_ns, 1, run)
+                if run.working[k] == 1:
+                    meet_open(k, i, run)
+            else:
+                meet_open(k, i, run)
+    if PROTECTS:
+        for n in range(count):
+            k = run.active_symbol[n]
+            i = run.bar[k, t]
+            if i >= 0 and run.open_side[k] != 0:
+                protect(k, i, now_ns, 1, run)
+    for n in range(count):
+        k = run.active_symbol[n]
+        i = run.bar[k, t]
+        if i >= 0 and run.working[k] == 1 and run.reduces[k] == 0:
+            meet_open(k, i, run)
+
+
+@routine
+def count_down(k, i, now_ns, run: Run):
+    """The working entry of k has lived through bar i, and through those missing before it."""
+    if run.working[k] == 0 or run.reduces[k] == 1 or run.open_ns[k, i] < run.active_ns[k]:
+        return
+    reason = R_UNFILLED
+    if run.is_synthetic[k, i] == 0:
+        if run.missing_bars[k, i] > 0:
+            early = (run.active_ns[k] - run.open_ns[k, i - 1]) // BAR_NS - 1
+            missed = run.missing_bars[k, i] - max(0, early)
+            if missed > 0:
+                run.bars_left[k] = run.bars_left[k] - missed
+                if run.bars_left[k] <= 0:
+                    reason = R_NO_MARKET
+        run.bars_left[k] = run.bars_left[k] - 1
+    if run.bars_left[k] <= 0:
+        expire(k, reason, now_ns, run)
+
+
+@kernel
+def settle_rest(k, i, now_ns, run: Run):
+    """What happens inside bar i of k, and what its close changes."""
+    if RESTS and (run.working[k] == 1 and run.order_type[k] != MARKET):
+        meet_within(k, i, now_ns, run)
+    if run.open_side[k] != 0:
+        if PROTECTS:
+            protect(k, i, now_ns, 0, run)
+        if TRACKS_BEST:
+            if run.open_side[k] > 0:
+                run.high_water[k] = max(run.high_water[k], run.high[k, i])
+            elif run.open_side[k] < 0:
+                run.high_water[k] = min(run.high_water[k], run.low[k, i])
+        run.began_in_bar[k] = 0
+        run.held_bars[k] = run.held_bars[k] + 1
+    if FUNDED and run.open_side[k] != 0:
+        pay_funding(k, run.units[k], run.X[k, FUNDING_ROW, i], run.close[k, i], now_ns, run)
+    run.mark[k] = run.close[k, i]
+    if VENUE_FILLS:
+        count_down(k, i, now_ns, run)
+    elif run.working[k] == 1 and run.reduces[k] == 0 and run.open_ns[k, i] >= run.active_ns[k]:
+        if run.is_synthetic[k, i] == 0:
+            run.bars_left[k] = run.bars_left[k] - 1
+        if run.bars_left[k] <= 0:
+            expire(k, R_UNFILLED, now_ns, run)
+    run.bars_since_entry[k] = run.bars_since_entry[k] + 1
+    if REENTRY == "after" and run.blocked_side[k] != 0:
+        run.cooldown_bars[k] = run.cooldown_bars[k] - 1
+        if run.cooldown_bars[k] <= 0:
+            run.blocked_side[k] = 0

@@ -1,0 +1,235 @@
+"""What a signal does to a symbol: exits at once, entries in the order of their confidence."""
+
+from __future__ import annotations
+
+from septet._kernel.layout import CERTAIN, STATUS_CANCELLED, WISH
+from septet._kernel.match import too_small
+from septet._rules.enter import enter, gross_now, spoken_for
+from septet._rules.form import at, kernel, routine
+from septet._rules.ledger import end_order
+from septet._rules.orders import go_on, send_exit
+from septet._rules.run import Run
+from septet._rules.settings import (
+    BELOW,
+    CONFIDENCE_FLOOR,
+    COOLDOWN_BARS,
+    EXIT_AFTER,
+    EXIT_AFTER_BARS,
+    EXITS,
+    HELD_SIGNAL_IS_IDLE,
+    LEVERAGE,
+    NOTIONAL_SLOT,
+    ONE_SYMBOL,
+    OPPOSITE_EXITS,
+    PRO_RATA,
+    R_AFTER,
+    R_BELOW,
+    R_EXIT,
+    R_OPPOSITE,
+    R_TOO_SMALL,
+    REBALANCES,
+    REENTRY,
+    RENEWS,
+    SIGNAL_IGNORES_ACCOUNT,
+    SPOT,
+    TABLES,
+    probability_up,
+    signal_at,
+)
+
+__all__ = [
+    "act", "decide", "enter_all", "enters_again", "funds_for_entries", "is_idle", "judge", "leave",
+    "note", "reason_to_leave",
+]  # fmt: skip
+
+
+@kernel
+def note(k, i, want, sure, refused, run: Run):
+    """Keep a signal as a code: nothing is written where there is none."""
+    code = 0 if want != want else int(want) + 2
+    if TABLES:
+        if sure == 1.0:
+            code += CERTAIN
+        elif sure != 0.0:
+            run.confidence[k, at(i)] = sure
+        run.refused_code[k, at(i)] = refused + 1
+    run.signal_code[k, at(i)] = code
+
+
+@kernel
+def enters_again(k, i, run: Run):
+    """Whether the wish at bar i for the side that is held enters: what is held blocks no entry.
+
+    It is below the minimum notional, and its exit waits, or the wish was another one bar before.
+    """
+    if run.working[k] == 1 or not too_small(
+        run.units[k], run.scale[k], run.close[k, i], run.min_notional[k]
+    ):
+        return False
+    if run.exit_to_retry[k] > 0 or i == 0:
+        return True
+    return run.signal_code[k, i - 1] & WISH != run.open_side[k] + 2
+
+
+@kernel
+def is_idle(k, i, run: Run):
+    """Whether the signal of bar i, which was kept before, changes nothing for k."""
+    if run.working[k] == 1 or run.exit_to_retry[k] != 0:
+        return False
+    if REENTRY == "rearm" and run.blocked_side[k] != 0:
+        return False
+    held = run.open_side[k]
+    code = run.signal_code[k, i] & WISH
+    if held == 0:
+        return code == 0 or code == 2
+    if HELD_SIGNAL_IS_IDLE:
+        return code == 0 or (code == held + 2 and not enters_again(k, i, run))
+    return False
+
+
+@kernel
+def judge(k, i, now_ns, run: Run):
+    """Steps 7 and 8 for one symbol: the wish, an exit at once, an entry as a candidate."""
+    if run.exit_to_retry[k] > 0:
+        go_on(k, now_ns, run)
+    if SIGNAL_IGNORES_ACCOUNT and is_idle(k, i, run):
+        return 0
+    return act(k, i, now_ns, run)
+
+
+@kernel
+def act(k, i, now_ns, run: Run):
+    """The same for a signal that may change something; 1 for a candidate."""
+    held = run.open_side[k]
+    side = 1.0 * held
+    if run.working[k] == 1 and run.reduces[k] == 0:
+        side = 1.0 if run.order_units[k] > 0.0 else -1.0
+    want, sure, refused = signal_at(k, i, side, run)
+    if not SIGNAL_IGNORES_ACCOUNT:
+        note(k, i, want, sure, refused, run)
+    if REENTRY == "rearm" and (run.blocked_side[k] != 0 and want != 1.0 * run.blocked_side[k]):
+        run.blocked_side[k] = 0
+    if side != 0.0 and not (want == 1.0 * held and enters_again(k, i, run)):
+        if RENEWS and want == side:
+            run.held_bars[k] = 0
+        reason = reason_to_leave(k, i, side, want, now_ns, run)
+        if reason >= 0:
+            leave(k, want, sure, reason, now_ns, run)
+        elif REBALANCES and (
+            held != 0
+            and (want == side or want != want)
+            and run.working[k] + run.exit_to_retry[k] == 0
+        ):
+            run.target_side[k] = side
+            run.target_confidence[k] = sure
+    elif want == 1.0 or want == -1.0:
+        run.target_side[k] = want
+        run.target_confidence[k] = sure
+    if TABLES and (run.exit_to_retry[k] > 0 and run.target_side[k] == 0.0):
+        run.refused_code[k, i] = R_TOO_SMALL + 1
+    return 1 if run.target_side[k] != 0.0 else 0
+
+
+@kernel
+def reason_to_leave(k, i, side, want, now_ns, run: Run):
+    """Reason for which what is held or sought on `side` is given up at bar i, or -1."""
+    held = run.open_side[k]
+    reason = -1
+    if want == 0.0:
+        reason = R_EXIT
+    elif OPPOSITE_EXITS and want == -side:
+        reason = R_OPPOSITE
+    elif EXIT_AFTER and (held != 0 and run.held_bars[k] >= EXIT_AFTER_BARS):
+        reason = R_AFTER
+    elif BELOW and (
+        held != 0 and side * (probability_up(k, i, run) - 0.5) * 2.0 < CONFIDENCE_FLOOR
+    ):
+        reason = R_BELOW
+    for stop in EXITS:
+        if held != 0:
+            average_price = run.average_price[k]
+            high_water = run.high_water[k]
+            entry_ns = run.entry_ns[k]
+            if stop.is_met(k, i, side, average_price, high_water, entry_ns, now_ns, run):
+                reason = stop.code
+                if REENTRY != "immediate":
+                    run.blocked_side[k] = held
+                    run.cooldown_bars[k] = COOLDOWN_BARS
+    return reason
+
+
+@kernel
+def leave(k, want, sure, reason, now_ns, run: Run):
+    """Give up an entry of k that works, and close what is held; an opposite signal may turn it."""
+    if run.working[k] == 1 and run.reduces[k] == 0:
+        end_order(k, STATUS_CANCELLED, reason, now_ns, run)
+    held = run.open_side[k]
+    if SPOT:
+        if held != 0:
+            send_exit(k, reason, now_ns, run)
+    elif reason == R_OPPOSITE and want == 1.0 * held:
+        pass  # a flip was taken back before it filled: what is held stays
+    elif reason == R_OPPOSITE and run.working[k] == 0:
+        run.target_side[k] = want
+        run.target_confidence[k] = sure
+    elif held != 0:
+        send_exit(k, reason, now_ns, run)
+
+
+@kernel
+def decide(t, now_ns, count, run: Run):
+    """Steps 7 and 8 at T: exits of all symbols, then entries, the surest first."""
+    candidates = 0
+    for n in range(count):
+        k = 0 if ONE_SYMBOL else run.active_symbol[n]
+        i = t if ONE_SYMBOL else run.bar[k, t]
+        if i >= 0:
+            if TABLES and run.is_late == 1:
+                run.is_late_decision[k, i] = 1
+            candidates += judge(k, i, now_ns, run)
+    if candidates > 0:
+        if ONE_SYMBOL:
+            enter(0, t, t, now_ns, 1.0, run)
+            run.target_side[0] = 0.0
+        else:
+            enter_all(t, now_ns, count, run)
+
+
+@routine
+def enter_all(t, now_ns, count, run: Run):
+    """Candidates in order of confidence, ties in universe order; each sees those before it."""
+    share = 1.0
+    if PRO_RATA:
+        asked = 0.0
+        for n in range(count):
+            k = run.active_symbol[n]
+            if run.target_side[k] != 0.0:
+                asked += enter(k, t, run.bar[k, t], now_ns, -1.0, run)
+        free = funds_for_entries(now_ns, count, run)
+        if asked > free:
+            share = free / asked
+    while True:
+        best = -1
+        for n in range(count):
+            k = run.active_symbol[n]
+            if run.target_side[k] != 0.0 and (
+                best < 0 or run.target_confidence[k] > run.target_confidence[best]
+            ):
+                best = k
+        if best < 0:
+            return
+        enter(best, t, run.bar[best, t], now_ns, share, run)
+        run.target_side[best] = 0.0
+
+
+@routine
+def funds_for_entries(now_ns, count, run: Run):
+    """What all candidates together may spend: cash, or the notional that margin allows (quote)."""
+    if SPOT:
+        return max(0.0, spoken_for(now_ns, run))
+    gross, _ = gross_now(-1, run)
+    for n in range(count):
+        k = run.active_symbol[n]
+        if run.target_side[k] * run.open_side[k] < 0.0:  # a flip frees what it closes
+            gross -= abs(run.A[NOTIONAL_SLOT + k])
+    return max(0.0, LEVERAGE * run.equity - gross)

@@ -1,0 +1,335 @@
+"""How a candidate becomes an order: its size, what caps it, its prices, its last checks.
+
+The figures of the candidate stand in the run while it is decided: `run.candidate_price` and those
+beside it. Sizing, limits and orders of the file read them there.
+"""
+
+from __future__ import annotations
+
+import math
+from math import nan
+
+from septet._kernel.layout import LIMIT, MARKET, STOP, STOP_LIMIT
+from septet._kernel.ledger import floor_units
+from septet._kernel.match import adverse, regime_allows, too_small
+from septet._kernel.maths import logarithm
+from septet._rules.form import kernel, routine
+from septet._rules.ledger import place_order
+from septet._rules.orders import send_exit
+from septet._rules.run import Run
+from septet._rules.settings import (
+    CAPS,
+    CASH_BUFFER,
+    CORRELATION_SLOT,
+    EXPLAINED,
+    GOOD_FOR,
+    KEEPS_CASH,
+    LATENCY_NS,
+    LEVERAGE,
+    MIN_INTERVAL,
+    NOTIONAL_SLOT,
+    R_CASH,
+    R_DISARMED,
+    R_ENTRY,
+    R_HALTED,
+    R_LATE,
+    R_LOT,
+    R_MARGIN,
+    R_MIN_INTERVAL,
+    R_MIN_NOTIONAL,
+    R_OPPOSITE,
+    R_REBALANCE,
+    R_REGIME,
+    R_SIZE,
+    R_TOO_SMALL,
+    REBALANCE_BAND,
+    REBALANCES,
+    REENTRY,
+    REGIME_MASK,
+    REGIMES,
+    SLIPPAGE_HINT,
+    SPOT,
+    SYMBOLS,
+    TABLES,
+    TAKER_FEE,
+    WIRES,
+    order_prices,
+    probability_up,
+    regime,
+    size,
+    slippage_at_decision,
+)
+
+__all__ = [
+    "cap", "correlate", "describe_entry", "enter", "gross_now", "place_entry",
+    "refusal_before_size", "refusal_of_size", "refusal_of_wire", "spoken_for", "tighter", "trim",
+    "wanted_by_resize",
+]  # fmt: skip
+
+
+@routine
+def spoken_for(now_ns, run: Run):
+    """Cash free for entries (quote), without what working orders take, with what they bring."""
+    cash = run.cash - CASH_BUFFER * run.equity if KEEPS_CASH else run.cash
+    for k in range(SYMBOLS):
+        if run.working[k] == 1:
+            worth = run.order_units[k] / run.scale[k] * run.mark[k]
+            if run.reduces[k] == 0:
+                cash -= abs(worth) * (1.0 + SLIPPAGE_HINT) * (1.0 + TAKER_FEE)
+            elif worth < 0.0:
+                cash += abs(worth) * (1.0 - SLIPPAGE_HINT) * (1.0 - TAKER_FEE)
+    return cash
+
+
+@routine
+def gross_now(flip, run: Run):
+    """Sum of |notional| of positions once working orders are done, and of these alone (quote).
+
+    Writes each symbol's own, and leaves out what `flip` holds.
+    """
+    gross, working = 0.0, 0.0
+    for k in range(SYMBOLS):
+        units = run.units[k]
+        if run.working[k] == 1:
+            units += run.order_units[k]
+            working += abs(run.order_units[k]) / run.scale[k] * run.mark[k]
+        if k == flip:
+            units = 0.0
+        worth = units / run.scale[k] * run.mark[k]
+        run.A[NOTIONAL_SLOT + k] = worth
+        gross += abs(worth)
+    return gross, working
+
+
+@routine
+def correlate(k, t, window, least, run: Run):
+    """Correlation of k's log returns with every symbol's over the common bars before t."""
+    first = max(0, t - window)
+    for other in range(SYMBOLS):
+        count, before_a, before_b = 0, nan, nan
+        sum_a, sum_b, sum_aa, sum_bb, sum_ab = 0.0, 0.0, 0.0, 0.0, 0.0
+        for u in range(first, t + 1):
+            i, j = run.bar[k, u], run.bar[other, u]
+            if i < 0 or j < 0:
+                continue
+            a, b = run.close[k, i], run.close[other, j]
+            if before_a == before_a:
+                x, y = logarithm(a / before_a), logarithm(b / before_b)
+                count += 1
+                sum_a += x
+                sum_b += y
+                sum_aa += x * x
+                sum_bb += y * y
+                sum_ab += x * y
+            before_a, before_b = a, b
+        value = nan
+        if count >= least:
+            spread = (count * sum_aa - sum_a * sum_a) * (count * sum_bb - sum_b * sum_b)
+            if spread > 0.0:
+                value = (count * sum_ab - sum_a * sum_b) / math.sqrt(spread)
+        run.A[CORRELATION_SLOT + other] = value
+
+
+@routine
+def enter(k, t, i, now_ns, share, run: Run):
+    """Step 8 for one candidate: size, caps, lots, wire; an order, or a refusal that names its rule.
+
+    Returns the notional asked for (quote) when `share` is negative, and places nothing.
+    """
+    side = run.target_side[k]
+    flips = run.open_side[k] != 0 and side != 1.0 * run.open_side[k]
+    working = describe_entry(k, i, flips, run)
+    wanted, refused, clipped = 0.0, -1, -1
+    resizes = REBALANCES and run.open_side[k] != 0 and not flips
+    if REBALANCES and resizes:
+        wanted, refused = wanted_by_resize(k, i, now_ns, run)
+        if refused < 0 and not wanted > 0.0:
+            if wanted < 0.0 and share >= 0.0:
+                trim(k, i, floor_units(-wanted * run.scale[k], run.lot[k]), now_ns, run)
+            return 0.0
+    if refused < 0:
+        refused = refusal_before_size(k, i, side, run)
+    if refused < 0:
+        if not resizes:
+            wanted = size(k, i, now_ns, run)
+        if not wanted > 0.0:
+            refused = R_SIZE
+    requested, granted, units = 0.0, 0.0, 0.0
+    if refused < 0:
+        if share < 0.0:
+            return wanted * run.candidate_cost
+        requested = side * wanted
+        run.candidate_wanted = requested
+        # equity after this order, the working ones, and what a flip closes
+        price, cost = run.candidate_price, run.candidate_cost
+        run.candidate_equity = run.candidate_equity - (cost / price - 1.0) * working
+        if flips:
+            closed = abs(run.units[k]) / run.scale[k]
+            run.candidate_equity = run.candidate_equity - (cost - price) * closed
+        units, clipped = cap(k, t, i, now_ns, wanted * share, run)
+        refused = refusal_of_size(k, units, clipped, share, run)
+        if refused < 0:
+            refused = refusal_of_wire(k, i, now_ns, side, units, run)
+        if refused < 0:
+            granted = side * units / run.scale[k]
+    if TABLES:
+        run.requested[k, i] = requested
+        run.granted[k, i] = granted
+        run.clipped_code[k, i] = clipped + 1
+        run.refused_code[k, i] = refused + 1
+    if refused < 0:
+        place_entry(k, i, now_ns, side * units, flips, run)
+    elif flips and share >= 0.0:
+        send_exit(k, R_OPPOSITE, now_ns, run)
+    return 0.0
+
+
+@routine
+def describe_entry(k, i, flips, run: Run):
+    """Set the figures of a candidate; return the notional of all working orders (quote)."""
+    run.candidate_side = run.target_side[k]
+    run.candidate_held = run.units[k] / run.scale[k]
+    run.candidate_price = run.close[k, i]
+    run.candidate_up = probability_up(k, i, run)
+    run.candidate_slippage = slippage_at_decision(k, i, run)
+    run.candidate_fee = TAKER_FEE
+    run.candidate_cost = (
+        run.candidate_price * (1.0 + run.candidate_slippage) * (1.0 + run.candidate_fee)
+    )
+    run.candidate_equity = run.equity
+    run.candidate_limit = nan
+    run.candidate_gross, working = gross_now(k if flips else -1, run)
+    run.candidate_notional = run.A[NOTIONAL_SLOT + k]
+    return working
+
+
+@routine
+def wanted_by_resize(k, i, now_ns, run: Run):
+    """What a position that is held lacks of its target (base), and why it may not be resized.
+
+    Below zero it is too much; zero within the band.
+    """
+    target = size(k, i, now_ns, run)
+    if not target > 0.0:
+        return 0.0, R_SIZE
+    wanted = target - abs(run.candidate_held)
+    if abs(wanted) <= REBALANCE_BAND * target:
+        wanted = 0.0
+    return wanted, -1
+
+
+@routine
+def refusal_before_size(k, i, side, run: Run):
+    """Reason for which no entry of k is considered now, whatever its size, or -1."""
+    if run.blocked > 0:
+        return R_HALTED
+    if run.is_late == 1:
+        return R_LATE
+    if REENTRY != "immediate" and (run.blocked_side[k] != 0 and side == 1.0 * run.blocked_side[k]):
+        return R_DISARMED
+    if run.bars_since_entry[k] < MIN_INTERVAL:
+        return R_MIN_INTERVAL
+    if REGIMES and not regime_allows(regime(k, i, run), REGIME_MASK):
+        return R_REGIME
+    return -1
+
+
+@kernel
+def tighter(units, clipped, room, reason, lot):
+    """Cap units at the lots that fit into `room`; the reason is that of the last that did."""
+    if room >= units:
+        return units, clipped
+    left = floor_units(room, lot)
+    if left >= units:
+        return units, clipped
+    return (left if left == left else 0.0), reason
+
+
+@routine
+def cap(k, t, i, now_ns, wanted, run: Run):
+    """Whole lots of what is wanted (base) that the limits leave, and the tightest limit or -1."""
+    scale, lot = run.scale[k], run.lot[k]
+    units, clipped = floor_units(wanted * scale, lot), -1
+    run.cash_available = spoken_for(now_ns, run)
+    for limit in CAPS:
+        if limit.correlates:
+            correlate(k, t, limit.window, limit.least, run)
+        room = max(0.0, limit.most(k, i, now_ns, run)) * scale
+        units, clipped = tighter(units, clipped, room, limit.code, lot)
+    if SPOT:
+        room = max(0.0, run.cash_available / run.candidate_cost) * scale
+        return tighter(units, clipped, room, R_CASH, lot)
+    price, cost = run.candidate_price, run.candidate_cost
+    free = LEVERAGE * run.candidate_equity - run.candidate_gross
+    room = max(0.0, free / (price + LEVERAGE * (cost - price))) * scale
+    return tighter(units, clipped, room, R_MARGIN, lot)
+
+
+@routine
+def refusal_of_size(k, units, clipped, share, run: Run):
+    """Reason for which so many units are no order, or -1."""
+    if not units > 0.0:
+        if share == 0.0:
+            return R_CASH if SPOT else R_MARGIN
+        return clipped if clipped >= 0 else R_LOT
+    if units / run.scale[k] * run.candidate_price < run.min_notional[k]:
+        return R_MIN_NOTIONAL
+    return -1
+
+
+@routine
+def refusal_of_wire(k, i, now_ns, side, units, run: Run):
+    """Set the prices of the order; return the reason for which it may not be sent, or -1.
+
+    Limit and trigger lie on a tick, and are none better for us than was asked for.
+    """
+    limit_price, trigger_price = order_prices(k, i, run)
+    run.candidate_limit = adverse(limit_price, -side, run.tick[k])
+    run.candidate_trigger = adverse(trigger_price, side, run.tick[k])
+    for limit in WIRES:
+        if not limit.most(k, i, now_ns, run) * run.scale[k] >= units:
+            return limit.code
+    return -1
+
+
+@routine
+def place_entry(k, i, now_ns, units, flips, run: Run):
+    """Place an entry order; a flip closes what is held with it."""
+    if flips:
+        units = units - run.units[k]
+    limit_price, trigger_price = run.candidate_limit, run.candidate_trigger
+    kind = MARKET
+    if trigger_price == trigger_price:
+        kind = STOP_LIMIT if limit_price == limit_price else STOP
+    elif limit_price == limit_price:
+        kind = LIMIT
+    row = place_order(
+        k, kind, units, limit_price, trigger_price, now_ns + LATENCY_NS, GOOD_FOR, 0, R_ENTRY,
+        run.candidate_price, now_ns, run,
+    )  # fmt: skip
+    run.LF[row, 4] = run.target_confidence[k]
+    run.LF[row, 5] = run.candidate_up
+    run.LF[row, 6] = run.equity
+    for slot in EXPLAINED:
+        run.LF[row, slot.column] = run.A[slot.place]
+    run.bars_since_entry[k] = 0
+    run.exit_to_retry[k] = 0
+    if run.open_side[k] != 0 and not flips:
+        small = too_small(run.units[k], run.scale[k], run.candidate_price, run.min_notional[k])
+        if not REBALANCES or small:
+            # what was below the minimum notional begins anew; its trade goes on
+            run.entry_ns[k], run.held_bars[k] = now_ns, 0
+            run.high_water[k] = run.candidate_price
+
+
+@routine
+def trim(k, i, units, now_ns, run: Run):
+    """Sell (or buy back) a part of the position of k: a reduction, so nothing blocks it."""
+    small = too_small(units, run.scale[k], run.close[k, i], run.min_notional[k])
+    if TABLES and (units > 0.0 and small):  # it is wished again at the next bar
+        run.refused_code[k, i] = R_TOO_SMALL + 1
+    if units > 0.0 and not small:
+        place_order(
+            k, MARKET, -units if run.units[k] > 0.0 else units, nan, nan, now_ns + LATENCY_NS, 0,
+            1, R_REBALANCE, run.close[k, i], now_ns, run,
+        )  # fmt: skip

@@ -1,0 +1,78 @@
+"""Halts: what fires one, what it does to orders and positions, and what lifts it."""
+
+from __future__ import annotations
+
+from septet._kernel.layout import HALT, LIFT, STATUS_CANCELLED
+from septet._rules.form import kernel, routine
+from septet._rules.ledger import end_order, log_row
+from septet._rules.orders import send_exit
+from septet._rules.run import Run
+from septet._rules.settings import COOLDOWN_BARS, HALTS, REENTRY, SYMBOLS, VENUE_FILLS
+
+__all__ = ["fire", "lift", "test_halts", "test_halts_between"]
+
+
+@routine
+def fire(h, code, value, then, t, now_ns, run: Run):
+    """A halt fires: say so, block entries, cancel and close as it says; once until lifted.
+
+    `then` is 0 to close every position, 1 to block entries, 2 to cancel what works as well.
+    """
+    run.halt_is_active[h] = 1
+    run.halted_ns[h] = now_ns
+    run.halted_on_day[h] = run.day_now if VENUE_FILLS else run.day[t]
+    run.blocked = run.blocked + 1
+    row = log_row(HALT, now_ns, -1, h, code, then, run)
+    run.LF[row, 0] = run.equity
+    run.LF[row, 1] = run.peak
+    run.LF[row, 2] = run.day_base
+    if then == 1:
+        return
+    for k in range(SYMBOLS):
+        if run.working[k] == 1 and run.reduces[k] == 0:
+            end_order(k, STATUS_CANCELLED, code, now_ns, run)
+        side = run.open_side[k]
+        if then == 0 and side != 0:
+            send_exit(k, code, now_ns, run)
+            if REENTRY != "immediate":
+                run.blocked_side[k] = side
+                run.cooldown_bars[k] = COOLDOWN_BARS
+
+
+@routine
+def lift(h, code, now_ns, run: Run):
+    """A halt is lifted: its own peak and losses in a row start again from here, no other's."""
+    run.halt_is_active[h] = 0
+    run.blocked = run.blocked - 1
+    run.halt_peak[h] = run.equity
+    run.trades_before[h] = run.trades
+    log_row(LIFT, now_ns, -1, h, code, 0, run)
+
+
+@kernel
+def test_halts(t, now_ns, run: Run):
+    """Step 6, after the mark: every halt is lifted or tested."""
+    equity = run.equity
+    for halt in HALTS:
+        if halt.resumes == "next_day":
+            if (
+                run.halt_is_active[halt.number] == 1
+                and run.day[t] != run.halted_on_day[halt.number]
+            ):
+                lift(halt.number, halt.code, now_ns, run)
+        elif halt.resumes == "after" and (
+            run.halt_is_active[halt.number] == 1
+            and now_ns - run.halted_ns[halt.number] >= halt.resume_ns
+        ):
+            lift(halt.number, halt.code, now_ns, run)
+        if run.halt_is_active[halt.number] == 0 and halt.is_met(equity, now_ns, run):
+            fire(halt.number, halt.code, equity, halt.then, t, now_ns, run)
+
+
+@kernel
+def test_halts_between(now_ns, run: Run):
+    """A price between two decision times tests every halt; none is lifted."""
+    equity = run.equity
+    for halt in HALTS:
+        if run.halt_is_active[halt.number] == 0 and halt.is_met(equity, now_ns, run):
+            fire(halt.number, halt.code, equity, halt.then, -1, now_ns, run)

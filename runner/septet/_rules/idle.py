@@ -1,0 +1,333 @@
+"""Times at which nothing can happen but a mark: found ahead, and crossed in one stretch.
+
+Of one symbol, whole stretches are crossed (`quiet`, `coast`); of several, only the symbols to which
+something can happen are stepped (`glide`). The numbers are those of as many steps.
+"""
+
+from __future__ import annotations
+
+from septet._kernel.frames import bars_of, put_right
+from septet._kernel.layout import WISH
+from septet._rules.account import amount, list_all, list_held, mark, watch
+from septet._rules.bars import settle
+from septet._rules.decide import decide, enters_again
+from septet._rules.form import at, kernel, routine, soon
+from septet._rules.halts import test_halts
+from septet._rules.run import Run
+from septet._rules.settings import (
+    CURVE,
+    HALTS,
+    IDLE_WHILE_HELD,
+    IDLE_WHILE_HELD_ALONE,
+    PARTICIPATION,
+    SYMBOLS,
+    TABLES,
+)
+
+__all__ = [
+    "begins", "coast", "coast_flat", "coast_held", "count_bars", "due", "glide", "halt_all",
+    "list_due", "quiet", "settle_due", "survey",
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------- one symbol
+
+
+@kernel
+def begins(t, t1, run: Run):
+    """First time from t on, or t1, that is not like the one before: a wish, or another day."""
+    before = run.signal_code[0, at(t - 1)] & WISH
+    while t < t1:
+        code = run.signal_code[0, at(t)] & WISH
+        if code != before and code != 0:
+            break
+        if HALTS and run.day[at(t)] != run.day[at(t - 1)]:
+            break
+        before = code
+        t += 1
+    return t
+
+
+@kernel
+def quiet(t, coming, t1, run: Run):
+    """First time from t on, or t1, at which more than marking can happen; and the one to come.
+
+    `coming` is what the time before told: the next at which a wish begins, if that is after t.
+    """
+    if run.working[0] == 1 or run.blocked_side[0] != 0:
+        return t, coming
+    if run.exit_to_retry[0] != 0 or run.is_late == 1:
+        return t, coming
+    if HALTS:
+        if run.blocked > 0 or run.units[0] != 0.0:
+            return t, coming
+        if run.day[t] != run.day_now:  # the first time of a day is stepped
+            return t, coming
+    held = run.open_side[0]
+    same = held + 2
+    if not IDLE_WHILE_HELD_ALONE:
+        if held != 0:
+            return t, coming
+        same = 2
+    code = run.signal_code[0, at(t)] & WISH
+    if code != 0 and code != same:
+        return t, coming
+    if IDLE_WHILE_HELD_ALONE and (held != 0 and code == same and enters_again(0, t, run)):
+        return t, coming
+    until = coming if coming > t else begins(t + 1, t1, run)
+    while until < t1 and run.signal_code[0, at(until)] & WISH == same:
+        if HALTS and run.day[until] != run.day_now:
+            break
+        if IDLE_WHILE_HELD_ALONE and (held != 0 and enters_again(0, until, run)):
+            break
+        until = begins(until + 1, t1, run)
+    if until == t1:
+        return t1, t1
+    coming = begins(until + 1, t1, run)
+    soon(run.known_ns, coming)  # what is read at few times is not in the cache
+    soon(run.close[0], coming)
+    soon(run.open[0], coming + 1)
+    soon(run.open_ns[0], coming + 1)
+    soon(run.missing_bars[0], coming + 1)
+    soon(run.is_synthetic[0], coming + 1)
+    return until, coming
+
+
+@kernel
+def coast(t, until, run: Run):
+    """Mark the quiet times from t to `until`: the same as that many steps, in one stretch."""
+    held = amount(0, run)
+    if TABLES:
+        cash = run.cash
+        equity = run.equity
+        peak = run.peak
+        for u in range(t, until):
+            worth = held * run.close[0, at(u)]
+            equity = cash + worth
+            if equity > peak:
+                peak = equity
+            run.equity_curve[at(u)] = equity
+            run.cash_curve[at(u)] = cash
+            run.exposure_curve[at(u)] = abs(worth)
+        run.equity, run.peak = equity, peak
+    elif held == 0.0:
+        coast_flat(t, until, run)
+    else:
+        coast_held(t, until, held, run)
+    if not TABLES and not CURVE:
+        while run.samples_taken < run.Q.shape[0] and run.Q[run.samples_taken] < until:
+            worth = held * run.close[0, run.Q[run.samples_taken]]
+            run.equity_curve[run.samples_taken] = run.cash + worth
+            run.samples_taken = run.samples_taken + 1
+    run.mark[0] = run.close[0, until - 1]
+    if PARTICIPATION:
+        run.volume_used[0] = 0.0
+    if run.open_side[0] != 0:
+        run.began_in_bar[0] = 0
+        run.held_bars[0] = run.held_bars[0] + until - t
+    run.bars_since_entry[0] = run.bars_since_entry[0] + until - t
+
+
+@kernel
+def coast_flat(t, until, run: Run):
+    """Mark quiet times without a position, where no table is kept."""
+    equity = run.cash
+    if CURVE:
+        for u in range(t, until):
+            run.equity_curve[at(u)] = equity
+    else:
+        summed = run.summed_equity
+        for _ in range(t, until):  # one by one: the sum is the same however stretches are cut
+            summed += equity
+        run.summed_equity = summed
+    top = max(run.top_equity, equity)
+    low = min(run.equity, equity)
+    run.peak = max(run.peak, equity)
+    if equity == 0.0:
+        run.unvalued_times = run.unvalued_times + until - t
+    run.deepest_drawdown = max(run.deepest_drawdown, 1.0 - low / top)
+    run.top_equity = top
+    run.equity = equity
+
+
+@kernel
+def coast_held(t, until, held, run: Run):
+    """Mark quiet times with a position, where no table is kept."""
+    cash = run.cash
+    for u in range(t, until):  # what no time asks of another is worked out side by side
+        worth = held * run.close[0, at(u)]
+        if CURVE:
+            run.equity_curve[at(u)] = cash + worth
+        run.W[at(u - t), 0] = abs(abs(worth) / (cash + worth))
+    top, low, exposed = run.top_equity, run.equity, run.summed_exposure
+    total, highest, lowest = exposed, min(run.peak, top), low
+    equity, summed = low, run.summed_equity
+    for u in range(t, until):
+        equity = run.equity_curve[at(u)] if CURVE else cash + held * run.close[0, at(u)]
+        highest = equity if equity > highest else highest
+        lowest = equity if equity < lowest else lowest
+        if not CURVE:
+            summed += equity
+        total += run.W[at(u - t), 0]
+    if not CURVE:
+        run.summed_equity = summed
+    run.equity = equity
+    run.peak = max(run.peak, highest)
+    if highest > top:  # seldom: the deepest fall below a top is that of the lowest equity
+        for u in range(t, until):
+            worth = cash + held * run.close[0, at(u)]
+            if worth > top:
+                run.deepest_drawdown = max(run.deepest_drawdown, 1.0 - low / top)
+                top, low = worth, worth
+            elif worth < low:
+                low = worth
+    else:
+        low = lowest
+    if total - total == 0.0:
+        run.summed_exposure = total
+    else:  # somewhere equity was zero: such times are counted, not summed
+        for u in range(t, until):
+            worth = held * run.close[0, at(u)]
+            share = abs(abs(worth) / (cash + worth))
+            if share - share == 0.0:
+                exposed += share
+            else:
+                run.unvalued_times = run.unvalued_times + 1
+        run.summed_exposure = exposed
+    run.deepest_drawdown = max(run.deepest_drawdown, 1.0 - low / top)
+    run.top_equity = top
+
+
+# ---------------------------------------------------------------- several symbols
+
+
+@kernel
+def due(k, t, t1, run: Run):
+    """First time from t on, or t1, at which more can happen to k than a mark."""
+    if run.working[k] == 1 or run.blocked_side[k] != 0 or run.exit_to_retry[k] != 0:
+        return t
+    held = run.open_side[k]
+    same = held + 2
+    if not IDLE_WHILE_HELD:
+        if held != 0:
+            return t
+        same = 2
+    bars, codes = run.bar[k], run.signal_code[k]
+    while t < t1:
+        i = bars[at(t)]
+        if i >= 0:
+            code = codes[at(i)] & WISH
+            if code != 0 and code != same:
+                break
+            if IDLE_WHILE_HELD and (
+                held != 0 and run.min_notional[k] > 0.0 and code == same and enters_again(k, i, run)
+            ):
+                break
+        t += 1
+    return t
+
+
+@kernel
+def list_due(t, run: Run):
+    """List the symbols that are due at t, in universe order; return how many."""
+    count = 0
+    for k in range(SYMBOLS):
+        if run.next_active_time[k] <= t:
+            run.active_symbol[count] = k
+            count += 1
+    return count
+
+
+@kernel
+def count_bars(k, i, run: Run):
+    """Make up for the bars of k before i at which it was only marked."""
+    bars = i - run.first_uncounted_bar[k]
+    if bars > 0:
+        if run.open_side[k] != 0:
+            run.began_in_bar[k] = 0
+            run.held_bars[k] = run.held_bars[k] + bars
+        run.bars_since_entry[k] = run.bars_since_entry[k] + bars
+        run.mark[k] = run.close[k, i - 1]
+        run.first_uncounted_bar[k] = i
+
+
+@kernel
+def survey(k, t0, t1, run: Run):
+    """Lay the closes of k beside those of others, by time; see when it is due first."""
+    run.first_uncounted_bar[k], _ = bars_of(run.bar[k], t0, t1)
+    run.next_active_time[k] = due(k, t0, t1, run)
+    bars, closes = run.bar[k], run.close[k]
+    price = run.mark[k]
+    for t in range(t0, t1):
+        i = bars[at(t)]
+        if i >= 0:
+            price = closes[at(i)]
+        run.W[at(t - t0), at(k)] = price
+
+
+@kernel
+def settle_due(t, now_ns, count, held, run: Run):
+    """Settle the symbols that are due at t; return how many are held then."""
+    for n in range(count):
+        k = run.active_symbol[n]
+        i = run.bar[k, t]
+        if i >= 0:
+            count_bars(k, i, run)
+            run.first_uncounted_bar[k] = i + 1
+    logged = run.log_rows
+    settle(t, now_ns, count, run)
+    if run.log_rows > logged:
+        for n in range(count):
+            k = run.active_symbol[n]
+            held = put_right(run.held_symbol, held, k, run.units[k] != 0.0)
+    return held
+
+
+@kernel
+def halt_all(t, now_ns, count, run: Run):
+    """Test the halts; one that fires acts on every symbol. Returns how many are stepped then."""
+    logged = run.log_rows
+    test_halts(t, now_ns, run)
+    if run.log_rows == logged:
+        return count
+    for k in range(SYMBOLS):
+        count_bars(k, run.bar[k, t] + 1, run)
+    return list_all(run)
+
+
+@routine
+def glide(t0, t1, room, run: Run):
+    """Trade times t0 to t1: the same as that many steps, but only of the symbols that are due.
+
+    Every position is marked at every time. Stops early where the log has no room.
+    """
+    for k in range(SYMBOLS):
+        survey(k, t0, t1, run)
+    held = list_held(run)
+    t = t0
+    while t < t1 and run.log_rows <= room:
+        now_ns = run.known_ns[t]
+        watch(now_ns, run)
+        count = list_due(t, run)
+        held = settle_due(t, now_ns, count, held, run)
+        for n in range(held):
+            k = run.held_symbol[n]
+            run.mark[k] = run.W[at(t - t0), at(k)]
+        mark(t, held, run)
+        if HALTS:
+            count = halt_all(t, now_ns, count, run)
+        decide(t, now_ns, count, run)
+        t += 1
+        for n in range(count):
+            k = run.active_symbol[n]
+            run.next_active_time[k] = due(k, t, t1, run)
+            if run.working[k] == 1:  # what its order meets next is read at few times
+                i = run.first_uncounted_bar[k]
+                soon(run.open[k], i)
+                soon(run.open_ns[k], i)
+                soon(run.missing_bars[k], i)
+                soon(run.is_synthetic[k], i)
+    for k in range(SYMBOLS):
+        _, i = bars_of(run.bar[k], t0, t)
+        count_bars(k, i, run)
+    return t

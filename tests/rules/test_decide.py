@@ -1,0 +1,161 @@
+"""Signals that act: exits, flips, entries in the order of confidence."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from septet._kernel import layout
+from septet._rules import decide
+from septet._rules.ledger import book_fill, place_order
+from septet._rules.run import Run
+from septet._rules.settings import R_AFTER, R_BELOW, R_EXIT, R_OPPOSITE, R_TOO_SMALL
+from tests.rules.desk import Below, kept, run_of, set_to, signal
+
+NAN = math.nan
+
+
+def judged(run: Run, *sides: float, **given: Any) -> int:
+    """Keep signals of symbol 0 and judge the bar of the last."""
+    signal(run, 0, *sides)
+    with set_to(signal_at=kept, **given):
+        return decide.judge(0, len(sides) - 1, 60, run)
+
+
+def holding(units: float) -> Run:
+    run = run_of()
+    book_fill(0, units, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    return run
+
+
+def test_a_signal_is_kept_as_it_was():
+    run = run_of()
+    for i, (side, confidence) in enumerate(((1.0, 0.3), (-1.0, 1.0), (0.0, 0.0), (NAN, 0.2))):
+        decide.note(0, i, side, confidence, 7, run)
+        assert run.refused_code[0, i] == 8
+    assert list(run.signal_code[0]) == [3, 1 + layout.CERTAIN, 2, 0]
+    assert list(run.confidence[0]) == [0.3, 0.0, 0.0, 0.2]
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_signal_without_a_position_is_a_candidate(side: float):
+    run = run_of()
+    assert judged(run, side) == 1
+    assert (run.target_side[0], run.target_confidence[0]) == (side, 1.0)
+    assert judged(run_of(), 0.0) == judged(run_of(), NAN) == 0
+
+
+@pytest.mark.parametrize(
+    ("side", "given", "reason"),
+    [
+        (0.0, {}, R_EXIT),
+        (-1.0, {}, R_OPPOSITE),
+        (-1.0, {"OPPOSITE_EXITS": False}, None),
+        (1.0, {}, None),
+        (NAN, {}, None),
+        (NAN, {"HELD_SIGNAL_IS_IDLE": False, "EXIT_AFTER": True, "EXIT_AFTER_BARS": 4}, None),
+        (NAN, {"HELD_SIGNAL_IS_IDLE": False, "EXIT_AFTER": True, "EXIT_AFTER_BARS": 3}, R_AFTER),
+        (NAN, {"HELD_SIGNAL_IS_IDLE": False, "BELOW": True, "CONFIDENCE_FLOOR": 0.2,
+               "probability_up": lambda *_: 0.59}, R_BELOW),
+        (NAN, {"HELD_SIGNAL_IS_IDLE": False, "BELOW": True, "CONFIDENCE_FLOOR": 0.2,
+               "probability_up": lambda *_: 0.61}, None),
+        (1.0, {"HELD_SIGNAL_IS_IDLE": False, "EXITS": (Below(101.0),)}, 40),
+        (1.0, {"HELD_SIGNAL_IS_IDLE": False, "EXITS": (Below(99.0),)}, None),
+    ],
+)  # fmt: skip
+def test_what_is_held_is_left_for_a_reason(side: float, given: dict[str, Any], reason: int | None):
+    run = holding(2.0)
+    run.held_bars[0] = 3
+    assert judged(run, side, **given) == 0
+    if reason is None:
+        assert run.working[0] == 0
+    else:
+        assert (run.order_units[0], run.order_reason[0]) == (-2.0, reason)
+
+
+def test_where_shorts_are_allowed_an_opposite_signal_turns_the_position():
+    run = holding(2.0)
+    assert judged(run, -1.0, SPOT=False) == 1
+    assert (run.target_side[0], run.working[0]) == (-1.0, 0)
+
+
+def test_an_entry_that_works_counts_as_held_and_is_taken_back():
+    run = run_of()
+    place_order(0, layout.LIMIT, 1.0, 90.0, NAN, 0, 3, 0, 0, 100.0, 0, run)
+    assert judged(run, 1.0) == 0
+    assert run.working[0] == 1
+    assert judged(run, 0.0) == 0
+    assert run.working[0] == 0
+
+
+def test_a_signal_for_the_side_that_is_held_renews_its_time():
+    run = holding(2.0)
+    run.held_bars[0] = 9
+    judged(run, 1.0, RENEWS=True, HELD_SIGNAL_IS_IDLE=False)
+    assert run.held_bars[0] == 0
+
+
+def test_a_side_that_was_stopped_waits_until_the_signal_has_differed():
+    run = run_of()
+    run.blocked_side[0] = 1
+    judged(run, 1.0, REENTRY="rearm")
+    assert run.blocked_side[0] == 1
+    judged(run, NAN, REENTRY="rearm")
+    assert run.blocked_side[0] == 0
+
+
+def test_an_exit_that_is_too_small_waits_and_is_said():
+    run = holding(2.0)
+    run.min_notional[0] = 300.0
+    assert judged(run, 0.0) == 0
+    assert (run.working[0], run.exit_to_retry[0]) == (0, R_EXIT + 1)
+    assert run.refused_code[0, 0] == R_TOO_SMALL + 1
+    run.mark[0] = 150.0
+    assert judged(run, NAN) == 0
+    assert run.order_reason[0] == R_EXIT
+
+
+def test_what_is_below_the_minimum_blocks_no_entry():
+    run = holding(2.0)
+    run.min_notional[0] = 300.0
+    assert judged(run, NAN, 1.0) == 1
+    run.target_side[0] = 0.0
+    assert judged(run, 1.0, 1.0) == 0, "the same signal as one bar before is no new one"
+
+
+def test_entries_go_by_confidence_and_ties_by_the_universe():
+    run = run_of(symbols=3)
+    for k, confidence in enumerate((0.2, 0.9, 0.9)):
+        signal(run, k, 1.0, confidence=confidence)
+    run.active_symbol[:] = range(3)
+    given = {"ONE_SYMBOL": False, "SYMBOLS": 3, "size": lambda *_: 4.0, "signal_at": kept}
+    with set_to(**given):
+        decide.decide(0, 60, 3, run)
+    orders = [int(row[2]) for row in run.LI[: int(run.log_rows)] if row[0] == layout.ORDER]
+    assert orders == [1, 2, 0]
+    assert list(run.granted[:, 0]) == [2.0, 4.0, 4.0]  # the last gets what cash is left
+
+
+def test_pro_rata_scales_all_alike():
+    run = run_of(symbols=2)
+    for k in range(2):
+        signal(run, k, 1.0)
+    run.active_symbol[:] = range(2)
+    given: dict[str, Any] = {
+        "ONE_SYMBOL": False, "SYMBOLS": 2, "PRO_RATA": True, "size": lambda *_: 10.0,
+        "signal_at": kept,
+    }  # fmt: skip
+    with set_to(**given):
+        decide.decide(0, 60, 2, run)
+    assert list(run.granted[:, 0]) == [5.0, 5.0]
+
+
+def test_a_late_decision_is_marked():
+    run = run_of()
+    run.is_late = 1
+    signal(run, 0, NAN)
+    with set_to(signal_at=kept):
+        decide.decide(0, 60, 1, run)
+    assert run.is_late_decision[0, 0] == 1
