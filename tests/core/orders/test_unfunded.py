@@ -38,3 +38,21 @@ def test_e22_a_read_of_the_account_alone_makes_no_exit_smaller() -> None:
     bench.hold(1.0)
     bench.core.account_holds(0, 0.4)
     assert bench.order(1, -1.0).quantity == 1.0
+
+
+def test_a_refusal_of_a_moment_lets_the_stop_grow_with_the_position() -> None:
+    bench = Bench()
+    bench.hold(0.4)
+    bench.core.protect(0, 0.4, 90.0)
+    bench.proceed()
+    bench.refuse(bench.only(m.Submit).client_id, "funds")
+    bench.core.account_holds(0, None)  # the account holds what is booked
+    bench.after_s(2.0)
+    stop = bench.only(m.Submit)
+    bench.ack(stop)
+    bench.hold(1.0)
+    bench.core.protect(0, 1.0, 90.0)
+    bench.proceed()
+    assert bench.only(m.Cancel).client_id == stop.client_id
+    bench.show(stop, "cancelled", by="cancel")
+    assert bench.only(m.Submit).quantity == 1.0

@@ -300,7 +300,9 @@ class Orders:
         records = self._desk.records
         if quantity is not None:
             records.there[k] = quantity
-        elif records.there.pop(k, None) is not None and k in records.unfunded:
+            return
+        records.there.pop(k, None)
+        if k in records.unfunded:  # the refusal was of a moment: a stop follows the position again
             records.unfunded.remove(k)
 
     def band(self, k: int) -> tuple[float, float]:
