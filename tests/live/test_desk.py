@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import selectors
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -38,6 +37,7 @@ from septet._live.market import MarketDesk
 from septet._live.watchdog import Watchdog
 from septet.errors import RunError
 from septet_schemas.data import CandlesConfig
+from tests.live.virtual_time import VirtualTimeLoop, run
 from tests.scale import examples
 
 SECOND = 1_000_000_000
@@ -54,43 +54,6 @@ STARTS = {
     "clocks go back": 1_699_100_000 * SECOND,  # Saturday, 2023-11-04
     "a short session": 1_700_830_000 * SECOND,  # Friday, 2023-11-24, before an early close
 }
-
-
-# ---------------------------------------------------------------- a loop without waiting
-
-
-class Selector(selectors.SelectSelector):
-    """Waits for nothing: time passes instead."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        super().__init__()
-        self.clock = clock
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        assert timeout is not None, "everybody waits for ever"
-        self.clock.advance(max(0, round(timeout * SECOND)))
-        return super().select(0)
-
-
-class Loop(asyncio.SelectorEventLoop):
-    """An event loop by a clock of its own; `slept_ns` is what the clock jumped beside it."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        super().__init__(Selector(clock))
-        self.clock, self.slept_ns = clock, 0
-
-    def time(self) -> float:
-        return (self.clock.now_ns() - self.clock.origin.wall_ns - self.slept_ns) / SECOND
-
-    def suspend(self, by_ns: int) -> None:
-        """Let the clock jump, as after a sleep of the machine: timers know nothing of it."""
-        self.slept_ns += by_ns
-        self.clock.advance(by_ns)
-
-
-def run(loop: Loop, what: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(what)
 
 
 # ---------------------------------------------------------------- a venue
@@ -253,7 +216,7 @@ class Scene:
             tell=lambda *told: self.said.append(told), watchdog=watchdog,
         )  # fmt: skip
 
-    async def live(self, loop: Loop) -> None:
+    async def live(self, loop: VirtualTimeLoop) -> None:
         desk = self.desk()
         await desk.open()
         since = self.venue.begin_ns - 10 * self.bar_ns
@@ -274,7 +237,7 @@ class Scene:
         self.standing = desk.barriers.standing
         await desk.close()
 
-    def disturb(self, desk: MarketDesk, loop: Loop) -> None:
+    def disturb(self, desk: MarketDesk, loop: VirtualTimeLoop) -> None:
         dice, now = self.draw.random(), self.clock.now_ns()
         if now > self.venue.end_ns - 6 * self.bar_ns:
             return
@@ -379,7 +342,7 @@ def play(
 ) -> Scene:
     monkeypatch.setattr(market, "_LONGEST_S", max(1.0, bar_ns / SECOND / 20))
     scene = Scene(seed, calendars, bar_ns, STARTS[when])
-    loop = Loop(scene.clock)
+    loop = VirtualTimeLoop(scene.clock)
     run(loop, scene.live(loop))
     check(scene)
     return scene

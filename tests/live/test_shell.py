@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,8 +14,14 @@ from hypothesis import strategies as st
 from septet import messages as m
 from septet._journal.form import Head
 from septet._journal.log import Journal
+from septet._live.clock import ManualClock
 from septet._live.shell import Limits
 from tests.live.scripted import NS, START_NS, Bench, quote, submit, tick
+from tests.live.virtual_time import VirtualTimeLoop, run
+
+
+def in_virtual_time(scene: Coroutine[Any, Any, None]) -> None:
+    run(VirtualTimeLoop(ManualClock(START_NS)), scene)
 
 
 def bar(at_ns: int = START_NS) -> m.BarClosed:
@@ -161,7 +168,7 @@ def test_s1_nothing_is_sent_while_the_journal_fails_and_all_of_it_afterwards() -
     asyncio.run(scene())
 
 
-def test_what_was_committed_is_moved_on_a_moment_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_committed_is_moved_on_a_moment_later() -> None:
     async def scene() -> None:
         bench = Bench(limits=Limits(first_retry_s=0.0))
         moved: list[int] = []
@@ -171,38 +178,35 @@ def test_what_was_committed_is_moved_on_a_moment_later(monkeypatch: pytest.Monke
             bench.shell.put(tick(START_NS + k))
             await bench.settled()
         assert moved == []
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(1.0)
         assert moved == [3]  # once for all
         bench.shell.put(tick(START_NS + 3))
         await bench.settled()
         bench.shell.stop()
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(1.0)
         assert moved == [3]
 
-    monkeypatch.setattr("septet._live.shell.MOVE_S", 0.01)
-    asyncio.run(scene())
+    in_virtual_time(scene())
 
 
-def test_s1_a_database_that_refuses_what_was_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s1_a_database_that_refuses_what_was_committed() -> None:
     """Known before the next order is made, and over when the database takes it."""
 
     async def scene() -> None:
-        bench = Bench(limits=Limits(first_retry_s=0.0))
+        bench = Bench(limits=Limits(first_retry_s=0.01))
         bench.shell.start()
         bench.shell.put(tick())
         await bench.settled()
         bench.journal.broken = True
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(1.0)
         assert not bench.shell.journal_works
         bench.journal.broken = False
-        for _ in range(200):
-            await asyncio.sleep(0)
+        await asyncio.sleep(1.0)
         assert bench.shell.journal_works
         assert [name for _, name, _ in bench.told] == ["journal_failed", "journal_works"]
         bench.shell.stop()
 
-    monkeypatch.setattr("septet._live.shell.MOVE_S", 0.01)
-    asyncio.run(scene())
+    in_virtual_time(scene())
 
 
 def test_s1_an_order_that_waited_past_its_deadline_is_refused() -> None:
