@@ -95,7 +95,11 @@ class Hand:
 
 @dataclass(frozen=True)
 class Lives:
-    """What happens to a run: bars by number that are late, missed or have another close."""
+    """What happens to a run: bars by number that are late, missed or have another close.
+
+    One that is `behind` comes with the next one. The process is `dead` while the bars of a span
+    close and is given them at the end of the last; `flattened` while it was: at that start.
+    """
 
     late: frozenset[int] = frozenset()
     missed: frozenset[int] = frozenset()
@@ -104,6 +108,14 @@ class Lives:
     external: bool = False
     first: int = WARMUP
     halted: int = -1
+    behind: frozenset[int] = frozenset()
+    dead: tuple[int, int] = (-1, -1)
+    flattened: bool = False
+    resumed: int = -1
+
+    def comes_later(self, n: int) -> bool:
+        """Whether bar n is not there when it closes."""
+        return self.dead[0] <= n < self.dead[1] or n in self.behind
 
 
 def write_file(folder: Path, bars: Sequence[Bar]) -> Path:
@@ -179,6 +191,7 @@ class Runner:
         self.core, self.quote = build.core, build.names.quote[0]
         self.journal = Journal.create(folder / JOURNAL, head, durability="process")
         self.venue = Venue(hands, self.quote)
+        self.waiting: list[Bar] = []
 
     def handle(self, event: m.Event) -> list[m.Command]:
         commands = self.core.handle(event)
@@ -194,25 +207,66 @@ class Runner:
                 for answer in self.venue.take(each, event.at_ns + SECOND, opened):
                     waiting += self.handle(answer)
 
-    def bar(self, n: int, bar: Bar, following: float, lives: Lives) -> None:
-        """Let one bar close: its event, then its barrier."""
-        at_ns = bar.known_ns
-        missed = n in lives.missed
-        if not missed:
-            self.handle(
-                m.BarClosed(
-                    at_ns=at_ns, symbol=0, open_ns=bar.open_ns, known_ns=at_ns, open=bar.open,
-                    high=bar.high, low=bar.low, close=bar.close, volume=bar.volume,
-                )
-            )  # fmt: skip
-        barrier = m.BarrierReached(
-            at_ns=at_ns, time_ns=at_ns, present=() if missed else (0,),
-            missing=(0,) if missed else (), decides=n >= lives.first, late=n in lives.late,
+    def start(self, session: int, now_ns: int) -> None:
+        """Start, or start again after a kill."""
+        event = m.Started(
+            at_ns=now_ns, session=session, run_id="run", mode="paper", strategy="pair",
+            origin_ns=START, market_ns=now_ns, fingerprints={},
         )  # fmt: skip
-        self.follow(barrier, following)
+        self.handle(event)
+
+    def operate(self, action: Any, now_ns: int, following: float) -> None:
+        """Let a person do something, as the shell says it: at the newest time it has told."""
+        event = m.Operated(at_ns=now_ns, action=action, name="ann", reason="a look")
+        self.follow(event, following)
+
+    def bar(self, n: int, bar: Bar, following: float, lives: Lives) -> None:
+        """Let one bar close: its event, then its barrier; first those that wait to be given."""
+        at_ns, (died, back) = bar.known_ns, lives.dead
+        if n == back > died:
+            self.start(2, at_ns - HOUR // 2)
+            if lives.flattened:
+                self.operate("flatten", at_ns - HOUR // 2 + 1, following)
+        if lives.comes_later(n) and n not in lives.missed:
+            self.waiting.append(bar)
+            if not died <= n < back:
+                self.barrier(bar, n, lives, following, there=False)
+            return
+        missed = n in lives.missed
+        if died <= n < back:
+            return
+        old = [] if missed else self.waiting
+        for each in [*old, *([] if missed else [bar])]:
+            self.closed(each, at_ns)
+        for each in old:
+            event = m.BarrierReached(
+                at_ns=at_ns, time_ns=each.known_ns, present=(0,), decides=False
+            )
+            self.follow(event, following)
+        if not missed:
+            self.waiting = []
+        self.barrier(bar, n, lives, following, there=not missed)
         if n == lives.halted:
-            halt = m.Operated(at_ns=at_ns + 1, action="flatten", name="ann", reason="a look")
-            self.follow(halt, following)
+            self.operate("flatten", at_ns + 1, following)
+        if n == lives.resumed:
+            self.operate("resume", at_ns + 1, following)
+
+    def closed(self, bar: Bar, at_ns: int) -> None:
+        """Give a bar."""
+        self.handle(
+            m.BarClosed(
+                at_ns=at_ns, symbol=0, open_ns=bar.open_ns, known_ns=bar.known_ns, open=bar.open,
+                high=bar.high, low=bar.low, close=bar.close, volume=bar.volume,
+            )
+        )  # fmt: skip
+
+    def barrier(self, bar: Bar, n: int, lives: Lives, following: float, *, there: bool) -> None:
+        """Reach the decision time of a bar."""
+        event = m.BarrierReached(
+            at_ns=bar.known_ns, time_ns=bar.known_ns, present=(0,) if there else (),
+            missing=() if there else (0,), decides=n >= lives.first, late=n in lives.late,
+        )  # fmt: skip
+        self.follow(event, following)
 
 
 def lived(path: Path, folder: Path, bars: Sequence[Bar], lives: Lives) -> Path:
@@ -221,12 +275,7 @@ def lived(path: Path, folder: Path, bars: Sequence[Bar], lives: Lives) -> Path:
     sets = ["execution.simulation.fills=quotes"] if lives.external else []
     traded = [Instrument("BTC/USDT", LOT, TICK, 0.0, 1e-8)]
     run = Runner(load(path, mode="paper", sets=sets), folder, traded, lives.hands)
-    run.handle(
-        m.Started(
-            at_ns=1, session=1, run_id="run", mode="paper", strategy="pair", origin_ns=START,
-            market_ns=START, fingerprints={},
-        )
-    )  # fmt: skip
+    run.start(1, START)
     seen = [
         replace(bar, close=lives.closes.get(n, bar.close), high=max(bar.high, lives.closes.get(
             n, bar.close)), low=min(bar.low, lives.closes.get(n, bar.close)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -18,6 +19,7 @@ from septet._data.stamps import iso
 from septet._journal.log import Journal
 from septet._live.diff import Gap, diff
 from septet._live.diff_causes import PARTS
+from septet._live.diff_rows import Row, differing, is_same, rows_of_table, told_apart
 from septet._live.replay import JOURNAL
 from septet._store.run import Run
 from septet.cli import cli
@@ -175,6 +177,7 @@ HANDS = st.builds(
 @given(
     st.booleans(), FEW, FEW, st.dictionaries(st.integers(0, 58), st.floats(0.95, 1.05)),
     st.dictionaries(st.integers(0, 20), HANDS), st.sampled_from([-1, -1, 30]),
+    FEW, st.integers(6, 50), st.integers(0, 6), st.booleans(),
 )  # fmt: skip
 def test_nothing_is_left_over_of_any_mixture(
     explain: Explain,
@@ -184,9 +187,18 @@ def test_nothing_is_left_over_of_any_mixture(
     changes: dict[int, float],
     hands: dict[int, Hand],
     halted: int,
+    behind: frozenset[int],
+    died: int,
+    hours: int,
+    flattened: bool,
 ) -> None:
     closes = {n: round(BARS[n].close * by, 2) for n, by in changes.items()}
-    gap = explain(Lives(late, missed, closes, hands, external, halted=halted))
+    dead, resumed = (died, died + hours), died + hours + 3
+    lives = Lives(
+        late, missed, closes, hands, external, halted=halted, behind=behind, dead=dead,
+        flattened=flattened, resumed=resumed,
+    )  # fmt: skip
+    gap = explain(lives)
     assert gap.explained, gap.remainder
     assert gap.equity - gap.stages[0] == pytest.approx(sum(gap.parts.values()), abs=1e-8)
     if not external:
@@ -196,6 +208,35 @@ def test_nothing_is_left_over_of_any_mixture(
         name for name, part in gap.parts.items() if abs(part) > 1e-9
     }
     json.dumps(gap.document(), allow_nan=False)
+
+
+@pytest.mark.parametrize("died", [9, 21])
+def test_nothing_is_left_over_of_a_flatten_given_while_the_process_was_dead(
+    explain: Explain, died: int
+) -> None:
+    gap = explain(Lives(dead=(died, died + 3), flattened=True, resumed=died + 8))
+    assert gap.remainder == 0.0
+    assert len(facts(gap, "timing", "operator")) == 2
+
+
+def test_a_row_that_only_asked_for_something_else_is_no_cause() -> None:
+    same = Row("long", 6.329, "")
+    assert differing({(1, 0): same}, {(1, 0): Row("long", 6.329, "")}) == []
+    table = {
+        "time": [1], "symbol": ["A"], "signal": ["long"], "requested": [6.32912],
+        "granted": [6.329], "refused_by": [""],
+    }  # fmt: skip
+    other = {**table, "requested": [6.32999]}
+    assert differing(rows_of_table(table, ["A"]), rows_of_table(other, ["A"])) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(6.32900000001, 6.32900000002), (100.0, 100.0 + 2**-40), (0.1, 0.2)]
+)
+def test_values_that_differ_are_written_so_that_they_differ(one: float, other: float) -> None:
+    assert len(set(told_apart(one, other))) == 2
+    assert is_same(math.nan, math.nan)
+    assert not is_same(one, other)
 
 
 # ---------------------------------------------------------------- funding, marks, models

@@ -12,7 +12,7 @@ from septet._live.diff_lived import Lived, is_deed
 from septet._live.diff_orders import Outcome, outcomes_of, stops_of
 from septet._live.diff_paper import Simulated
 from septet._live.diff_past import PRICES, Past, Seen
-from septet._live.diff_rows import Row, differing, row_of
+from septet._live.diff_rows import Row, differing, is_same, row_of, told_apart
 from septet._live.facts import instruments_in
 
 __all__ = ["PARTS", "Cause", "causes_of"]
@@ -93,26 +93,29 @@ def _revised(sides: Sides) -> Iterator[Cause]:
                 continue
             for name in PRICES:
                 before, after = getattr(bar, name), columns[name][i]
-                if before != after:
+                if not is_same(before, after):
+                    was, became = told_apart(before, after, 10)
                     yield Cause(
                         "revision", "bar", symbol, open_ns, _relative(before, after),
-                        f"{name} was {before:.10g} live and is {after:.10g}",
+                        f"{name} was {was} live and is {became}",
                         {"field": name, "before": before, "after": after},
                     )  # fmt: skip
 
 
 def _relative(before: float, after: float) -> float:
-    return abs(after - before) / (abs(before) or 1.0)
+    change = abs(after - before) / (abs(before) or 1.0)
+    return change if change == change else 1.0
 
 
 def _revised_series(sides: Sides) -> Iterator[Cause]:
     for name, table in sides.past.session.market.series.items():
         for stamp_ns, after in zip(table.stamp_ns.tolist(), table.value.tolist(), strict=True):
             point = sides.lived.points.get((name, stamp_ns))
-            if point is not None and point.value != after:
+            if point is not None and not is_same(point.value, after):
+                was, became = told_apart(point.value, after, 10)
                 yield Cause(
                     "revision", "series", name, stamp_ns, _relative(point.value, after),
-                    f"{name} was {point.value:.10g} live and is {after:.10g}",
+                    f"{name} was {was} live and is {became}",
                     {"before": point.value, "after": after},
                 )  # fmt: skip
 
@@ -207,10 +210,11 @@ def _decisions(
             continue
         same = (was.signal, was.refused_by) == (became.signal, became.refused_by)
         amount = same and (was.granted == 0.0) == (became.granted == 0.0)
+        sizes = told_apart(was.granted, became.granted)
         yield Cause(
             part, "amount" if amount else "decision", sides.lived.symbols[k], time_ns,
             abs(became.granted - was.granted) * sides.close(k, time_ns),
-            f"{was.says()} with {one}, {became.says()} with {other}",
+            f"{was.says(sizes[0])} with {one}, {became.says(sizes[1])} with {other}",
             {
                 "before": {"signal": was.signal, "granted": was.granted, "refused_by":
                            was.refused_by},

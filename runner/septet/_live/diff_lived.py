@@ -49,7 +49,8 @@ class Closing:
 class Lived:
     """A run as its journal tells it.
 
-    `events` is what the core took that a backtest knows of too, with the deeds of persons;
+    `events` is what the core took that a backtest knows of too, with the deeds of persons; of a
+    run whose fills are simulated it is all that the core took.
     `moves` bookings and closings in the order in which they changed the account. `taken` gives
     the barrier that took a bar in, `marks` the last prices of the symbols at each decision time,
     `ends` the last state of each order; `sent` has the children that left, by client id.
@@ -153,7 +154,7 @@ class _Folding:
     def take(self, entry: Entry) -> None:
         """Take an entry: its event first, then what it caused."""
         event, lived = entry.event, self._lived
-        if isinstance(event, MARKET) or is_deed(event):
+        if not lived.external or isinstance(event, MARKET) or is_deed(event):
             lived.events.append(event)
         match event:
             case m.BarClosed():
@@ -188,14 +189,14 @@ class _Folding:
             self._time_ns = event.time_ns
             lived.barriers[event.time_ns] = event
             lived.moves.append(Closing(event.time_ns, closes))
-            lived.marks[event.time_ns] = dict(self._marks)
+            lived.marks.setdefault(event.time_ns, dict(self._marks))
 
     def _commands(self, commands: Sequence[m.Command]) -> None:
         lived = self._lived
         for each in commands:
             match each:
-                case m.Ruled():
-                    lived.ruled[each.time_ns] = each.equity
+                case m.Ruled():  # a symbol that is late decides at a time that had one
+                    lived.ruled.setdefault(each.time_ns, each.equity)
                 case m.Decided():
                     lived.decided[(each.time_ns, each.symbol)] = each
                 case m.Traded():

@@ -67,7 +67,9 @@ def _paper(lived: Lived) -> Loaded:
 def simulate(lived: Lived, build: Build, until_ns: int, *, deeds: bool = False) -> Simulated:
     """Feed a journal's market data to a core whose fills are simulated, up to a decision time.
 
-    With `deeds` what persons did is fed, too. The account is valued at the live run's prices.
+    With `deeds` what persons did is fed, too. The account is valued at the live run's prices. Where
+    the run's own fills are simulated, starts and timers are fed as well: an order that a person
+    brings about between two bars is of the time that they told.
     """
     found, core = Simulated(), build.core
     columns = build.plan.assembly.rows.x

@@ -10,42 +10,55 @@ import numpy as np
 
 from septet import messages as m
 
-__all__ = ["Row", "differing", "row_of", "rows_of_frame", "rows_of_table"]
+__all__ = [
+    "Row", "differing", "is_same", "row_of", "rows_of_frame", "rows_of_table", "told_apart",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was decided for a symbol at a time."""
+    """What was decided for a symbol at a time; not what was asked for before lots and limits."""
 
     signal: str
-    requested: float
     granted: float
     refused_by: str
 
-    def says(self) -> str:
-        """The row in a few words."""
-        size = f" {self.granted:.8g}" if self.granted else ""
+    def says(self, size: str) -> str:
+        """The row in a few words, with its size as it is written."""
+        size = f" {size}" if self.granted else ""
         return f"{self.signal}{size}" + (f" refused by {self.refused_by}" * bool(self.refused_by))
+
+
+def is_same(one: float, other: float) -> bool:
+    """Whether two values are equal, or both are no number."""
+    return one == other or (one != one and other != other)
+
+
+def told_apart(one: float, other: float, digits: int = 8) -> tuple[str, str]:
+    """Write two values with so many digits, and with more where they would look the same."""
+    for places in (digits, 12, 17):
+        shown = f"{one:.{places}g}", f"{other:.{places}g}"
+        if shown[0] != shown[1]:
+            return shown
+    return f"{one:.{digits}g}", f"{other:.{digits}g}"
 
 
 def row_of(each: m.Decided) -> Row:
     """Return a decision of the live core as a row."""
-    return Row(each.signal, each.requested, each.granted, each.refused_by)
+    return Row(each.signal, each.granted, each.refused_by)
 
 
 def rows_of_table(
     table: Any, symbols: Sequence[str], until_ns: int | None = None
 ) -> dict[tuple[int, int], Row]:
     """Return a decision table as it is made: columns by name."""
-    columns = ("symbol", "signal", "requested", "granted", "refused_by")
+    columns = ("symbol", "signal", "granted", "refused_by")
     times = np.asarray(table["time"]).tolist()
     values = [_plain(table[name]) for name in columns]
     numbers = {name: k for k, name in enumerate(symbols)}
     return {
-        (time_ns, numbers[symbol]): Row(signal, requested, granted, refused_by)
-        for time_ns, symbol, signal, requested, granted, refused_by in zip(
-            times, *values, strict=True
-        )
+        (time_ns, numbers[symbol]): Row(signal, granted, refused_by)
+        for time_ns, symbol, signal, granted, refused_by in zip(times, *values, strict=True)
         if until_ns is None or time_ns <= until_ns
     }
 
@@ -66,5 +79,5 @@ def _plain(column: Any) -> list[Any]:
 def differing(
     before: Mapping[tuple[int, int], Row], after: Mapping[tuple[int, int], Row]
 ) -> list[tuple[int, int, Row, Row]]:
-    """Return the rows of both that are not the same: time, symbol, one, the other."""
+    """Return the rows of both that decided something else: time, symbol, one, the other."""
     return [(*key, before[key], row) for key, row in after.items() if before.get(key, row) != row]
