@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ __all__ = ["Sklearn", "SklearnRecipe", "sklearn_model"]
 
 _SEED: Final = "seed"
 _SEVERAL: Final = "estimators"
+_WEIGHTS: Final = "class_weight"
 _SIDE_BY_SIDE: Final = frozenset({"RandomForestClassifier", "ExtraTreesClassifier"})
 """Estimators whose fit is the same for any number of threads."""
 _MANY_ROWS: Final = 20_000
@@ -81,6 +83,8 @@ def _problems(
         if name not in known:
             error = _unknown_parameter(estimator, str(name))
             yield InitErrorDetails(type=error, loc=place, input=value)
+        elif name == _WEIGHTS and isinstance(value, Mapping):
+            yield from _weight_problems(value, place)
         elif name == _SEVERAL and isinstance(value, Mapping):
             for key, each in value.items():
                 yield from _inner_problems(each, (*place, str(key)))
@@ -90,6 +94,21 @@ def _problems(
             )
         elif _is_inner(value, known[name]):
             yield from _inner_problems(value, place)
+
+
+def _weight_problems(weights: Mapping[Any, Any], at: tuple[str, ...]) -> Iterator[InitErrorDetails]:
+    """Weights of classes that no label has, and weights by which a class is not learnt."""
+    for key, weight in weights.items():
+        is_label = key in (0, 1) and not isinstance(key, bool | float)
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if is_label and number and 0.0 < weight < math.inf:
+            continue
+        error = PydanticCustomError(
+            "class_weight", "class_weight takes {expected}, found {found}",
+            {"expected": "a number above 0 for each label: 0 (down) and 1 (up)",
+             "found": f"{key}: {weight}", "hint": "class_weight: {0: 1.0, 1: 2.0}, or balanced"},
+        )  # fmt: skip
+        yield InitErrorDetails(type=error, loc=at, input=weights)
 
 
 def _is_inner(value: Any, kinds: list[str]) -> bool:

@@ -88,15 +88,15 @@ def _preflight(loaded: Loaded, *, data: bool, world: bool) -> list[Problem]:
     from septet._shell.preflight import check_data, check_model, check_secrets
 
     if loaded.strategy.mode == "backtest":
-        return check_data(loaded) if data and not world else []
+        return check_data(loaded) if data and not world else check_model(loaded)
     from septet._live.ports import check_port
     from septet._live.wiring import check_feed
 
     feed = check_feed(loaded)
     if world:
-        return feed
+        return [*feed, *check_model(loaded)]
     secrets = check_secrets(loaded) if loaded.strategy.mode == "live" else []
-    return [*feed, *secrets, *check_port(loaded), *(check_model(loaded) if data else [])]
+    return [*feed, *secrets, *check_port(loaded), *check_model(loaded)]
 
 
 def _look(loaded: Loaded, address: str | None) -> World:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     )
     from septet._learn.schedule import TrainingRule, model_seed
     from septet._learn.stored import load_model, pack_model, store_model
+    from septet._learn.trial import Refusal, trial_fit
     from septet._learn.walk import (
         EXPIRED,
         NO_MODEL,
@@ -84,6 +85,7 @@ __all__ = [
     "LabelRule",
     "Labels",
     "Reading",
+    "Refusal",
     "Served",
     "SymbolBars",
     "Trainer",
@@ -113,6 +115,7 @@ __all__ = [
     "symbol_bars",
     "trainer_of",
     "training_rule",
+    "trial_fit",
     "walk_forward",
 ]
 
@@ -140,6 +143,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "schedule": ("TrainingRule", "model_seed"),
     "stored": ("load_model", "pack_model", "store_model"),
+    "trial": ("Refusal", "trial_fit"),
     "walk": (
         "EXPIRED",
         "NO_MODEL",

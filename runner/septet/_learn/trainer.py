@@ -18,9 +18,12 @@ from septet._learn.extract import Response, calibration_of, extract, response_of
 from septet._learn.fitting import Fitted, Recipe, Served, Trainer, Untrainable, Window
 from septet._learn.flat import Calibration, Member, Scaler, assemble
 from septet._learn.portable import Exported, OnnxModel, ServingError, convert
-from septet.errors import InputError, RunError
+from septet.errors import InputError, RunError, SeptetError
 
-__all__ = ["EstimatorTrainer", "Recipe", "Scaling", "calibration_folds", "complete", "served_copy"]
+__all__ = [
+    "CopyError", "EstimatorTrainer", "Recipe", "Scaling", "calibration_folds", "complete",
+    "served_copy",
+]  # fmt: skip
 
 Scaling = Literal["none", "standard", "robust", "minmax"]
 Calibrating = Literal["none", "sigmoid", "isotonic"]
@@ -28,6 +31,10 @@ Calibrating = Literal["none", "sigmoid", "isotonic"]
 LARGEST_DIFFERENCE: Final = 1e-5
 _BLOCKS: Final = 5
 _COMPARED: Final = 200
+
+
+class CopyError(RunError):
+    """A served copy that answers otherwise than the estimator does."""
 
 
 def complete(built: Any, scale: Scaling, calibrate: Calibrating) -> Trainer:
@@ -190,16 +197,22 @@ class EstimatorTrainer:
         InputError
             If the estimator gives no probabilities and is not calibrated, or refuses its
             parameters.
-        RunError
+        CopyError
             If the served copy differs from the estimator by more than 1e-5.
         """
         with _one_thread() as caught:
             scaler = _scaler(self.scale)
             x = window.x if scaler is None else scaler.fit_transform(window.x)
-            fitted = self._fit(x, window)
-            answer = fitted.model
             rows = _held_out(window)
-            wanted = answer.predict_proba(rows if scaler is None else scaler.transform(rows))[:, 1]
+            try:
+                fitted = self._fit(x, window)
+                answer = fitted.model
+                held_out = rows if scaler is None else scaler.transform(rows)
+                wanted = answer.predict_proba(held_out)[:, 1]
+            except (SeptetError, Untrainable):
+                raise
+            except Exception as error:  # an estimator raises what it likes
+                raise self._refused(error) from error
             served, difference = self._serve(scaler_of(scaler), answer, rows, wanted)
         notes = tuple(dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in caught))
         facts = {
@@ -247,11 +260,12 @@ class EstimatorTrainer:
         try:
             estimator.fit(x[rows], y)
         except (TypeError, ValueError) as error:
-            first = str(error).strip().splitlines()[0]
-            raise InputError(
-                f"{self.name} cannot be fitted: {first}", hint="check model.params"
-            ) from error
+            raise self._refused(error) from error
         return self._checked(estimator, is_weighted=False)
+
+    def _refused(self, error: Exception) -> InputError:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        return InputError(f"{self.name} cannot be fitted: {first}", hint="check model.params")
 
     def _calibrated_on(self, estimator: Any, x: Floats) -> Floats:
         """Ask an estimator for what its calibrator reads, of rows it was not fitted on."""
@@ -278,7 +292,7 @@ class EstimatorTrainer:
             if difference <= LARGEST_DIFFERENCE:
                 return served, difference
             smallest = min(smallest, difference)
-        raise RunError(
+        raise CopyError(
             f"{self.name}: its served copy differs from scikit-learn by {smallest:.2g} on "
             f"{len(rows)} held-out rows, more than {LARGEST_DIFFERENCE:g}",
             hint="choose an estimator of trees, boosting or a linear kind, or add scale: standard",

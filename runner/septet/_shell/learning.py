@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +16,11 @@ from septet._data.series import check_probabilities
 from septet._kernel import layout
 from septet._shell.session import Session
 from septet._shell.stored_model import read_stored, stored_key
-from septet.errors import RunError
+from septet.errors import InputError, RunError
 
 __all__ = [
-    "Learned", "dataset_of", "features", "health_of", "learn_walk", "model_columns", "move_first",
+    "Learned", "dataset_of", "features", "health_of", "label_bars", "learn_walk", "model_columns",
+    "move_first",
 ]  # fmt: skip
 
 
@@ -47,15 +49,19 @@ def dataset_of(session: Session, F: np.ndarray) -> Any:
     rows = [
         columns[name] if name in columns else _row(session, graph.named[name]) for name in names
     ]
-    bars, tables = [], []
+    bars = label_bars(session)
+    tables = [learn.gather(F[k], rows, len(each)) for k, each in enumerate(bars)]
+    return learn.pool(bars, tables, names, session.strategy.universe.bar)
+
+
+def label_bars(session: Session) -> list[Any]:
+    """Return the bars of all symbols as labels need them, in the stretches between gaps."""
+    bars = []
     for k, symbol in enumerate(session.market.symbols):
         table = session.market.bars[symbol]
-        n = len(table)
-        ages = session.tape.M[k, layout.AGE, :n]
-        segment = np.cumsum(ages == 0).astype(np.int64)
-        bars.append(learn.symbol_bars(table, segment))
-        tables.append(learn.gather(F[k], rows, n))
-    return learn.pool(bars, tables, names, session.strategy.universe.bar)
+        ages = session.tape.M[k, layout.AGE, : len(table)]
+        bars.append(learn.symbol_bars(table, np.cumsum(ages == 0).astype(np.int64)))
+    return bars
 
 
 def _row(session: Session, column: Any) -> int:
@@ -113,7 +119,7 @@ def learn_walk(
     else:
         rule = learn.training_rule(training, bar_ns)
         drift = learn.DriftWatch(dataset, labels, health_rule) if training.on_drift else None
-        with placed(session.loaded, "model", "training", "train"):
+        with placed(session.loaded, "model", "training", "train"), _params(session.loaded):
             walk = learn.walk_forward(
                 dataset, learn.trainer_of(block), labels, rule, seed=strategy.seed,
                 start_ns=start_ns, drift=drift, progress=progress, asked=asked, fitted=fitted,
@@ -126,6 +132,16 @@ def learn_walk(
         F[k, row + 1, :n] = walk.state[k]
     health = learn.monitor_walk(walk, dataset, labels, health_rule)
     return Learned(walk, labels, dataset, health)
+
+
+@contextmanager
+def _params(loaded: Any) -> Iterator[None]:
+    """Give what an estimator refuses its place: its parameters, not the training window."""
+    try:
+        yield
+    except InputError as error:
+        with placed(loaded, "model", "params"):
+            raise error from error.__cause__
 
 
 def _check_probabilities(session: Session, dataset: Any) -> None:

@@ -18,12 +18,11 @@ from septet._config.tree import Path as KeyPath
 from septet._data.bad_rows import doubts
 from septet._data.ended import CANDLES_END
 from septet._data.series import SERIES_END, check_probabilities
-from septet._data.stamps import iso
 from septet._shell.never_known import never_known
 from septet._shell.session import Session, open_session
+from septet._shell.training_checks import parameter_problems, window_problems
 from septet.errors import DataError, InputError, Problem, SeptetError
 from septet_schemas.base import SecretRef
-from septet_schemas.units import format_duration
 
 __all__ = ["check_data", "check_model", "check_secrets"]
 
@@ -41,58 +40,35 @@ def check_data(loaded: Any) -> list[Problem]:
     problems = [*never_known(session), *_symbols(session), *_doubts(session)]
     problems += [*_probabilities(session), *_ticks(session)]
     if loaded.strategy.model is not None:
-        problems += [*check_model(loaded, session), *_training(session)]
+        problems += [*check_model(loaded, session), *window_problems(session)]
     return problems
 
 
 def check_model(loaded: Any, session: Session | None = None) -> list[Problem]:
-    """Read the stored model of a file as a run would, and say what would stop the run.
+    """Try the model of a file without its data, and say what would stop the run.
 
-    A missing or damaged model, one that reads other features, and of a backtest (`session`) one
-    that was fitted on labels of the span it is asked to judge.
+    Parameters that the trainer refuses; a stored model that is missing or damaged, one that
+    reads other features, and of a backtest (`session`) one that was fitted on labels of the span
+    it is asked to judge.
     """
     from septet import _learn as learn
     from septet._shell.session import plan_of
     from septet._shell.stored_model import read_stored, refuse_seen
 
     block = loaded.strategy.model
-    if block is None or learn.stored_folder(block) is None:
+    if block is None:
         return []
     try:
         plan = plan_of(loaded) if session is None else session.plan
-        stored = read_stored(loaded, list(block.extra.get("inputs") or plan.assembly.features))
+        names = list(block.extra.get("inputs") or plan.assembly.features)
+        if learn.stored_folder(block) is None:
+            return parameter_problems(loaded, names)
+        stored = read_stored(loaded, names)
         if session is not None:
             refuse_seen(loaded, stored, int(session.tape.T[0][-1]))
     except SeptetError as error:
         return list(problem_of(error))
     return []
-
-
-def _training(session: Session) -> list[Problem]:
-    """Say that no training window fits into the data."""
-    from septet import _learn as learn
-    from septet._learn.schedule import training_times
-
-    strategy = session.strategy
-    training = strategy.model.extra["training"]
-    known = session.tape.T[0]
-    if training.scheme != "walk_forward" or not len(known):
-        return []
-    rule = learn.training_rule(training, strategy.universe.bar)
-    first, last = int(known[0]), int(known[-1])
-    if training_times(rule, first + rule.train_ns, last, strategy.universe.start):
-        return []
-    path = ("model", "training", "train")
-    return [
-        problem_at(
-            session.loaded.tree,
-            path,
-            f"no training window fits into the data, which is from {iso(first)} to {iso(last)}",
-            expected="a window shorter than the data, and a step after it",
-            found=format_duration(rule.train_ns),
-            hint="ask for a longer span, or shorten training.train or training.step",
-        )
-    ]
 
 
 def _probabilities(session: Session) -> list[Problem]:

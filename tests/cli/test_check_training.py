@@ -1,0 +1,144 @@
+"""``septet check`` finds training that cannot give a model, before a run does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.cli.conftest import Command
+from tests.data.helpers import clean
+
+FILE = """\
+version: 1
+name: x
+universe: {{symbols: [BTC/USDT], bar: 1h}}
+data: {{candles: {{use: parquet, path: "{{symbol}}.parquet"}}}}
+features: {{one: {{use: log_return}}, two: {{use: rsi, period: 5}}}}
+model:
+  use: sklearn
+  estimator: {estimator}
+  {params}
+  label: {label}
+  training: {{train: 5d, step: 1d, min_rows: 60, min_class: 20}}
+signal: {{use: confidence, threshold: 0.1}}
+risk: {{sizing: {{use: fixed_fraction, fraction: 50%}}}}
+"""
+DIRECTION = "{use: direction, horizon: 2 bars}"
+
+
+def strategy(
+    folder: Path,
+    estimator: str = "LogisticRegression",
+    params: str = "scale: standard",
+    label: str = DIRECTION,
+) -> Path:
+    path = folder / "x.yaml"
+    text = FILE.format(estimator=estimator, params=params, label=label)
+    path.write_text(text, encoding="utf-8")
+    if not (folder / "BTCUSDT.parquet").exists():
+        clean(300).write_parquet(folder / "BTCUSDT.parquet")
+    return path
+
+
+def said(septet: Command, path: Path, *words: str) -> tuple[int, str]:
+    outcome = septet("check", path, *words)
+    assert "Traceback" not in outcome.err
+    return outcome.code, " ".join(outcome.err.split())
+
+
+def test_a_file_that_trains(septet: Command, tmp_path: Path) -> None:
+    assert said(septet, strategy(tmp_path)) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("estimator", "params", "text"),
+    [
+        ("LogisticRegression", "penalty: elasticnet", "got elasticnet penalty"),
+        ("LogisticRegression", "penalty: l1", "got l1 penalty"),
+        ("LogisticRegression", "dual: true", "got dual=True"),
+        ("LogisticRegressionCV", "penalty: elasticnet, solver: saga", "l1_ratios"),
+        ("LinearDiscriminantAnalysis", "shrinkage: 0.5", "shrinkage not supported"),
+        ("RandomForestClassifier", "bootstrap: false, oob_score: true", "Out of bag"),
+        ("KNeighborsClassifier", "n_neighbors: 700", "Expected n_neighbors"),
+        ("NearestCentroid", "priors: [3]", "index 1 is out of bounds"),
+        ("VotingClassifier", "", "missing 1 required positional argument"),
+        ("LabelPropagation", "", "cannot be exported to ONNX"),
+        ("Perceptron", "", "gives no probabilities"),
+    ],
+)
+def test_parameters_that_do_not_fit_each_other(
+    septet: Command, tmp_path: Path, estimator: str, params: str, text: str
+) -> None:
+    path = strategy(tmp_path, estimator, f"params: {{{params}}}")
+    code, found = said(septet, path, "--no-data")
+    assert (code, text in found) == (2, True), found
+    assert f"{path}:9:11: error: model.params: " in found
+
+
+def test_a_run_names_the_parameters_too(septet: Command, tmp_path: Path) -> None:
+    path = strategy(tmp_path, "LinearDiscriminantAnalysis", "params: {shrinkage: 0.5}")
+    outcome = septet("run", path, "--out", tmp_path / "runs")
+    assert outcome.code == 2
+    assert f"{path}:9:11: error: model.params: LinearDiscriminantAnalysis cannot" in outcome.err
+
+
+def test_values_that_a_feature_may_have_are_a_warning(septet: Command, tmp_path: Path) -> None:
+    code, found = said(septet, strategy(tmp_path, "MultinomialNB", "params: {alpha: 1.0}"))
+    assert code == 0
+    assert "warning: model.params: MultinomialNB cannot be fitted: Negative values" in found
+    assert said(septet, strategy(tmp_path, "MultinomialNB", "scale: minmax")) == (0, "")
+
+
+@pytest.mark.parametrize("weights", ["{up: 1, down: 2}", "{0: 1, 1: 1, 5: 3}", "{0: 1, 1: 0}"])
+def test_class_weights_are_of_the_labels(septet: Command, tmp_path: Path, weights: str) -> None:
+    path = strategy(tmp_path, params=f"params: {{class_weight: {weights}}}")
+    code, found = said(septet, path, "--no-data")
+    assert code == 2
+    assert "a number above 0 for each label: 0 (down) and 1 (up)" in found
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        ("{use: threshold, horizon: 2 bars, above: 90%}",
+         "too few rows are labelled up; there is none in any window"),
+        ("{use: triple_barrier, take_profit: 80%, stop_loss: 1bps, time_limit: 50 bars}",
+         "too few rows are labelled up"),
+        ("{use: direction, horizon: 100 bars}",
+         "the fullest holds 20 rows with a label"),
+    ],
+)  # fmt: skip
+def test_a_class_that_never_occurs(septet: Command, tmp_path: Path, label: str, text: str) -> None:
+    code, found = said(septet, strategy(tmp_path, label=label))
+    assert (code, text in found) == (2, True), found
+    assert f"{tmp_path / 'x.yaml'}:1" in found
+
+
+def test_rising_closes_have_one_class(septet: Command, tmp_path: Path) -> None:
+    up = pl.Series(100.0 * np.exp(0.001 * np.arange(300)))
+    frame = clean(300).with_columns(open=up, high=up * 1.001, low=up * 0.999, close=up)
+    frame.write_parquet(tmp_path / "BTCUSDT.parquet")
+    code, found = said(septet, strategy(tmp_path))
+    assert code == 2
+    assert "too few rows are labelled down; there is none in any window" in found
+
+
+@pytest.mark.parametrize("words", [("--no-data",), ("--mode", "paper"), ()])
+def test_a_damaged_stored_model_is_read_without_data(
+    septet: Command, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    path = strategy(tmp_path)
+    text = path.read_text(encoding="utf-8")
+    lines = [each for each in text.splitlines() if not each.startswith("  ")]
+    stored = [each.replace("model:", "model: {use: stored, path: mine}") for each in lines]
+    paper = "paper: {data: {candles: {use: ccxt, venue: binance}}}"
+    path.write_text("\n".join([*stored, paper, ""]), encoding="utf-8")
+    (tmp_path / "mine").mkdir()
+    for name in ("card.json", "model.npz"):
+        (tmp_path / "mine" / name).write_bytes(b"\x00damaged")
+    code, found = said(septet, path, *words)
+    assert code == 2
+    assert f"{path}:6:28: error: model.path: " in found
