@@ -84,13 +84,16 @@ class Stops:
         worst = float(bars.low[i] if side > 0 else bars.high[i])
         best = float(bars.high[i] if side > 0 else bars.low[i])
         at_open = int(bars.open_ns[i])
+        # An entry that filled inside the bar: its target was certainly traded through only where
+        # the close is beyond it; the best price may have come before the entry.
+        seen = float(bars.close[i]) if p.inside else best
         gone = not math.isnan(target) and not self._rests(p, target)
         if gone and not p.inside and side * (opened - target) > 0.0:
             self._owe(p, "take_profit", disarms=False)
         if side * (opened - wait) <= 0.0 or (not only_open and side * (worst - wait) <= 0.0):
             self._owe(p, name, disarms=True)
         if gone:
-            if not only_open and not p.inside and side * (best - target) > 0.0:
+            if not only_open and side * (seen - target) > 0.0:
                 self._owe(p, "take_profit", disarms=False)
             target = NAN
         if not math.isnan(target) and not p.inside and side * (opened - target) > 0.0:
@@ -103,7 +106,7 @@ class Stops:
         elif not math.isnan(stop) and side * (worst - stop) <= 0.0:
             price = self._cost(-side, stop)
             self._leave(k, i, "stop", stop, price, reason, now)
-        elif not math.isnan(target) and not p.inside and side * (best - target) > 0.0:
+        elif not math.isnan(target) and side * (seen - target) > 0.0:
             self._leave(k, i, "limit", target, target, "take_profit", now)
 
     def _leave(

@@ -53,6 +53,43 @@ def test_both_touched_later_in_the_bar_is_the_stop():
     assert second(100, 115, 85, 100).fills[1][2] == 90.0
 
 
+LIMIT = {"order": "limit", "offset": 0.02, "good_for": 3, "stops": {"take_profit": 0.05}}
+TRIGGER = {**LIMIT, "order": "stop"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "row", "exits"),
+    [
+        (LIMIT, (100, 116, 97, 115), [(2, -1.0, 98 * 1.05)]),
+        (LIMIT, (100, 116, 97, 98 * 1.05), [(2, -1.0, 118.0)]),
+        (LIMIT, (100, 116, 97, 99), [(2, -1.0, 118.0)]),
+        (LIMIT | {"stops": BOTH}, (100, 116, 97, 115), [(2, -1.0, 98 * 1.1)]),
+        (LIMIT | {"stops": BOTH}, (100, 116, 87, 115), [(2, -1.0, 98 * 0.9)]),
+        (TRIGGER, (100, 116, 99, 115), [(2, -1.0, 102 * 1.05)]),
+        (TRIGGER, (100, 116, 99, 103), [(2, -1.0, 118.0)]),
+    ],
+)
+@pytest.mark.parametrize("side", ["L", "S"])
+def test_a_target_fills_in_the_bar_of_its_entry_if_the_close_is_beyond_it(keys, row, exits, side):
+    rows, sign = [CALM, row, (118, 119, 117, 118)], 1.0
+    if side == "S":  # mirrored at 100
+        opened, high, low, close = row
+        rows = [CALM, (200 - opened, 200 - low, 200 - high, 200 - close), (82, 83, 81, 82)]
+        sign = -1.0
+        exits = [(time, -units, _mirrored(price, keys)) for time, units, price in exits]
+    out = told(side + "--", bars_of(rows), spot=False, **keys)
+    assert [fill[1] for fill in out.fills] == [sign, -sign]
+    assert out.fills[1:] == [(t, u, pytest.approx(price)) for t, u, price in exits]
+    assert out.makers[1] is (out.trades[0][1] == "take_profit")
+
+
+def _mirrored(price: float, keys: dict[str, object]) -> float:
+    """Return what a long's exit price is for the short of the mirrored market."""
+    entry = 98.0 if keys["order"] == "limit" else 102.0
+    short = 200.0 - entry
+    return 82.0 if price == 118.0 else short * (2.0 - price / entry)
+
+
 def test_shorts_are_mirrored():
     rows = [CALM, CALM, (100, 115, 85, 100)]
     out = told("S--", bars_of(rows), spot=False, stops=BOTH)

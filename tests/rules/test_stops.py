@@ -72,6 +72,22 @@ def test_a_bar_meets_stop_and_target(prices, exit_):
     assert trades(run) == exit_
 
 
+@pytest.mark.parametrize(
+    ("close", "notional", "exit_", "waits"),
+    [(105.0, 0.0, [], 0), (105.1, 0.0, [(105.0, 31)], 0), (105.1, 300.0, [], 32)],
+    ids=["not certain", "certain", "certain and too small"],
+)
+def test_a_trade_that_began_inside_its_bar_meets_a_target_that_the_close_is_beyond(
+    close, notional, exit_, waits
+):
+    run = holding(2.0)
+    run.began_in_bar[0], run.min_notional[0] = 1, notional
+    bar(run, 1, 90.0, 106.0, 90.0, close)
+    with set_to(TARGETS=(Fixed(105.0, 31),)):
+        stops.protect(0, 1, 120, 0, run)
+    assert (trades(run), run.exit_to_retry[0]) == (exit_, waits)
+
+
 def test_the_open_alone_meets_what_it_jumped_over():
     run = holding(2.0)
     bar(run, 1, 100.0, 104.0, 90.0, 100.0)

@@ -33,7 +33,7 @@ from septet._rules.settings import (
 
 __all__ = [
     "block_side", "exit_is_working", "hold_back", "is_bust", "liquidate", "newest_bar", "protect",
-    "retry_exit", "stop_level", "target_level", "touch", "trigger_exit",
+    "reached_target", "retry_exit", "stop_level", "target_level", "touch", "trigger_exit",
 ]  # fmt: skip
 
 
@@ -115,6 +115,19 @@ def retry_exit(k, reason, run: Run):
         run.exit_to_retry[k] = reason + 1
 
 
+@kernel
+def reached_target(k, i, target, opened, run: Run):
+    """Price at which the target of k certainly fills in bar i, or NaN.
+
+    A trade that began inside the bar was certainly there when the bar closed, and perhaps not at
+    its high (or low): only a close beyond the target shows that it was traded through.
+    """
+    side = 1.0 * run.open_side[k]
+    if run.began_in_bar[k] == 1 and side * (run.close[k, i] - target) <= 0.0:
+        return nan
+    return target_price(side, target, opened, run.high[k, i], run.low[k, i])
+
+
 @routine
 def hold_back(k, i, only_open, level, level_reason, target, target_reason, opened, run: Run):
     """Hold back levels at which the position is too small to be sold: they do not rest.
@@ -135,8 +148,7 @@ def hold_back(k, i, only_open, level, level_reason, target, target_reason, opene
         if run.exit_to_retry[k] == 0:
             block_side(k, run.open_side[k], run)
         retry_exit(k, level_reason, run)
-    reached = target_price(side, target, opened, high, low) > 0.0
-    if small_target and reached and from_open and only_open == 0:
+    if small_target and only_open == 0 and reached_target(k, i, target, opened, run) > 0.0:
         retry_exit(k, target_reason, run)
     return (nan if small else level), (nan if small_target else target)
 
@@ -166,10 +178,8 @@ def protect(k, i, now_ns, only_open, run: Run):
     slippage = slippage_at_fill(k, i, run)
     high, low = run.high[k, i], run.low[k, i]
     stopped = stop_price(side, level, opened, high, low, slippage, run.tick[k])
-    reached = target_price(side, target, opened, high, low)
-    beyond = side * (opened - target) > 0.0
-    if run.began_in_bar[k] == 1:
-        reached, beyond = nan, False
+    reached = reached_target(k, i, target, opened, run)
+    beyond = run.began_in_bar[k] == 0 and side * (opened - target) > 0.0
     # an open beyond the target fills it first; of both inside the bar, the stop
     if reached == reached and (beyond or stopped != stopped):
         if beyond or only_open == 0:
