@@ -99,6 +99,7 @@ class Account:
         self.lot = round(self.s.lot * self.scale)
         self.positions = [Position(scale=self.scale) for _ in range(self.count)]
         self.orders: list[Any] = [None] * self.count
+        self.queued: list[Any] = [None] * self.count  # entries behind the exit of the other side
         self.losses = 0
         self.fees = self.funding_paid = 0.0
         self.last_return = 0.0
@@ -117,21 +118,32 @@ class Account:
         limit: float, trigger: float, price: float, active_ns: int, good_for: int,
     ) -> Order:  # fmt: skip
         """Make an order work."""
-        order = Order(
-            len(self.placed),
-            kind,
-            units,
-            reason,
-            active_ns,
-            reduces,
-            limit,
-            trigger,
-            price,
-            good_for,
+        order = self.make(
+            k, now, kind, units, reason, active_ns, reduces, limit, trigger, price, good_for
         )
-        self.placed.append((now, k, kind, units, limit, trigger, reason))
         self.orders[k] = order
         return order
+
+    def make(self, k: int, now: int, *values: Any) -> Order:
+        """Number an order and write it down."""
+        order = Order(len(self.placed), *values)
+        self.placed.append(
+            (now, k, order.kind, order.units, order.limit, order.trigger, order.reason)
+        )
+        return order
+
+    def drop(self, k: int, status: str, reason: str, now: int) -> None:
+        """End a queued entry, if there is one."""
+        if self.queued[k] is not None:
+            self.ended.append((now, k, self.queued[k].number, status, reason))
+            self.queued[k] = None
+
+    def release(self, k: int) -> None:
+        """Let a queued entry work where nothing of the other side is held any more."""
+        order = self.queued[k]
+        free = order is not None and self.orders[k] is None
+        if free and self.positions[k].side * order.units >= 0:
+            self.orders[k], self.queued[k] = order, None
 
     def end(self, k: int, status: str, reason: str, now: int) -> None:
         """Take an order out of work."""

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.core.book import NAN, Account, Order, Position, floor_lots, rounded
+from tests.core.halting import Halt, Halts
 from tests.core.resting import Stops
-from tests.core.settings import HOUR, Bars, Settings
+from tests.core.settings import DAY, HOUR, Bars, Settings
 from tests.core.sizing import Sizer
 
 __all__ = ["Decision", "Reference", "simulate"]
-
-DAY = 24 * HOUR
 
 
 @dataclass
@@ -36,21 +35,7 @@ class Decision:
 
 
 @dataclass
-class Halt:
-    """A halt of the file and whether it is active."""
-
-    name: str
-    then: str
-    resume: str | int
-    above: float
-    active: bool = False
-    fired_ns: int = 0
-    peak: float = 0.0
-    trades_before: int = 0
-
-
-@dataclass
-class Reference(Stops):
+class Reference(Stops, Halts):
     """The state of a run."""
 
     s: Settings
@@ -139,6 +124,7 @@ class Reference(Stops):
             if book.positions[k].side:
                 self._protect(k, i, now, only_open=True)
         for k, i in tradable:
+            book.release(k)
             if book.orders[k] is not None and not book.orders[k].reduces:
                 self._meet_open(k, i)
         for k, i in here:
@@ -168,6 +154,12 @@ class Reference(Stops):
             position.held += 1
             self.account.fund(k, int(bars.open_ns[i]), now, close)
         position.mark = close
+        book.release(k)
+        queued = book.queued[k]
+        if queued is not None and bars.open_ns[i] >= queued.active_ns:
+            queued.bars_left -= not self.sources[k][i]
+            if queued.bars_left <= 0:
+                book.drop(k, "expired", "unfilled", now)
         order = book.orders[k]
         if order is not None and not order.reduces and bars.open_ns[i] >= order.active_ns:
             if not self.sources[k][i]:
@@ -300,42 +292,6 @@ class Reference(Stops):
             k, kind, units, reason, now, reduces, limit, trigger, price, active_ns, self.s.good_for
         )
 
-    # ------------------------------------------------------------------ 6: halts
-
-    def _halts(self, now: int) -> None:
-        for halt in self.halts:
-            over = (halt.resume == "next_day" and now // DAY != halt.fired_ns // DAY) or (
-                isinstance(halt.resume, int) and now - halt.fired_ns >= halt.resume * HOUR
-            )
-            if halt.active and over:
-                halt.active = False
-                halt.peak, halt.trades_before = self.equity, len(self.account.trades)
-                self.halt_log.append((now, halt.name, "lifted"))
-            if not halt.active and self._fires(halt):
-                halt.active, halt.fired_ns = True, now
-                self.halt_log.append((now, halt.name, "fired"))
-                self._obey(halt, now)
-
-    def _fires(self, halt: Halt) -> bool:
-        if halt.name == "drawdown":
-            return halt.peak - self.equity >= halt.above * halt.peak
-        if halt.name == "daily_loss":
-            return self.day_base - self.equity >= halt.above * self.day_base
-        since = len(self.account.trades) - halt.trades_before
-        return min(self.account.losses, since) >= halt.above
-
-    def _obey(self, halt: Halt, now: int) -> None:
-        book = self.account
-        if halt.then == "block_entries":
-            return
-        for k, position in enumerate(book.positions):
-            order = book.orders[k]
-            if order is not None and not order.reduces:
-                book.end(k, "cancelled", halt.name, now)
-            if halt.then == "flatten" and position.side:
-                self._exit(k, halt.name, now)
-                self._disarm(position, position.side)
-
     # ------------------------------------------------------------------ 7: wishes and exits
 
     def _wish(self, k: int, i: int) -> tuple[float, float, str, float]:
@@ -389,7 +345,11 @@ class Reference(Stops):
         position = book.positions[k]
         if position.disarmed and s.reentry == "rearm" and wish != position.disarmed:
             position.disarmed = 0
-        side = position.side
+        side, queued = position.side, book.queued[k]
+        if queued is not None:  # what is held is being closed: the entry behind it may be unwanted
+            if wish == 0.0 or (s.opposite and wish * queued.units < 0):
+                book.drop(k, "cancelled", "exit" if wish == 0.0 else "opposite", now)
+            return None
         if order is not None and not order.reduces:
             side = 1 if order.units > 0 else -1
         if not side or self._enters_again(k, i, wish, order):
@@ -490,6 +450,17 @@ class Reference(Stops):
             position.owed = ""
             if position.side == side and not self.account.may_send(position.units, price):
                 position.entry_ns, position.held, position.best = now, 0, price
+        if flips and kind != "market":  # it rests: what is held is closed at market before it
+            self._exit(k, "opposite", now)
+            if self.account.orders[k] is not None:
+                active_ns, self.sent = now + self.s.latency * HOUR, self.sent + 1
+                self.account.queued[k] = self.account.make(
+                    k, now, kind, units + position.units, reason, active_ns, False, limit, trigger,
+                    price, self.s.good_for,
+                )  # fmt: skip
+                position.since_entry = 0
+                return
+            position.owed = ""
         self._place(k, kind, units, reason, now, reason == "rebalance", limit, trigger, price)
         if reason == "entry":
             position.since_entry = 0

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["HOUR", "START", "Bars", "Settings", "made_bars", "walk"]
+__all__ = ["DAY", "HOUR", "START", "Bars", "Settings", "made_bars", "walk"]
 
 HOUR = 3_600_000_000_000
+DAY = 24 * HOUR
 START = 1_609_459_200_000_000_000  # 2021-01-01, a Friday
 Floats = npt.NDArray[np.float64]
 

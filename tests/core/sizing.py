@@ -72,7 +72,8 @@ class Sizer:
         found = []
         for k, position in enumerate(self.book.positions):
             order = self.book.orders[k]
-            units = position.units + (order.units if order else 0)
+            queued = self.book.queued[k]
+            units = position.units + sum(each.units for each in (order, queued) if each)
             found.append(0.0 if k == without else units / self.book.scale * position.mark)
         return found
 
@@ -80,9 +81,10 @@ class Sizer:
         """Equity that working orders will cost: their slippage and fees."""
         rate = (1.0 + self.s.slippage) * (1.0 + self.s.taker) - 1.0
         worth = 0.0
-        for order, position in zip(self.book.orders, self.book.positions, strict=True):
-            if order is not None:
-                worth += abs(order.units) / self.book.scale * position.mark
+        for orders in (self.book.orders, self.book.queued):
+            for order, position in zip(orders, self.book.positions, strict=True):
+                if order is not None:
+                    worth += abs(order.units) / self.book.scale * position.mark
         return rate * worth
 
     def free_cash(self) -> float:

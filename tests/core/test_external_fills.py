@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from septet._core.events import Traded
+from septet._core.events import Place, Traded
 from septet._kernel import layout
 from tests.core.desk import ONE, Desk
 from tests.core.outside import placed
@@ -38,6 +39,55 @@ def test_parts_fill_an_order_and_the_last_one_ends_it():
     assert desk.engine.cash == 10_000.0 - 0.25 * 101.0 - 0.75 * 103.0 - 0.5
     (traded,) = [each for each in second if isinstance(each, Traded)]
     assert (traded.held, traded.fee, traded.got) == (ONE, 0.5, 0.75 * ONE)
+
+
+TURNS: dict[str, Any] = {
+    "spot": False, "order": "limit", "offset": 0.001, "good_for": 3, "short_back": 1, "exit_back": 0
+}  # fmt: skip
+
+
+def turned() -> tuple[Desk, Place, Place]:
+    """Return a desk that has bought and is told to turn: its exit and the entry behind it."""
+    desk = Desk("+--+++", **TURNS)
+    desk.bought()
+    exit_, entry = placed(desk.step())
+    return desk, exit_, entry
+
+
+def test_an_entry_of_the_other_side_that_rests_follows_its_exit():
+    desk, exit_, entry = turned()
+    assert (exit_.kind, exit_.units, desk.why(exit_)) == (layout.MARKET, -ONE, "opposite")
+    assert (entry.kind, entry.units, desk.why(entry)) == (layout.LIMIT, -ONE, "entry")
+    assert (exit_.reduces, entry.reduces) == (True, False)
+    assert desk.engine.working(0).order == exit_.order
+    desk.fill(exit_, -ONE, 99.0)
+    assert (desk.held, desk.engine.working(0).order) == (0.0, entry.order)
+    assert desk.ends(desk.fill(entry, -ONE, 100.0)) == [(entry.order, FILLED, "entry")]
+    assert desk.held == -1.0
+
+
+def test_a_person_or_the_venue_ends_an_entry_that_waits_for_its_exit():
+    desk, exit_, entry = turned()
+    assert desk.ends(desk.engine.halt(desk.now_ns, flatten=False)) == [
+        (entry.order, CANCELLED, "operator")
+    ]
+    assert desk.engine.working(0).order == exit_.order
+    desk, exit_, entry = turned()
+    assert desk.ends(desk.engine.end(0, entry.order, EXPIRED, desk.now_ns)) == [
+        (entry.order, EXPIRED, "entry")
+    ]
+    desk.fill(exit_, -ONE, 99.0)
+    assert desk.engine.working(0) is None
+
+
+def test_an_exit_that_a_venue_ended_is_sent_again_before_the_entry_works():
+    desk, exit_, entry = turned()
+    desk.engine.end(0, exit_.order, CANCELLED, desk.now_ns)
+    assert desk.engine.working(0) is None
+    again = desk.order(desk.engine.go_on(0, desk.now_ns))
+    assert (again.units, desk.why(again)) == (-ONE, "opposite")
+    desk.fill(again, -ONE, 99.0)
+    assert desk.engine.working(0).order == entry.order
 
 
 def test_a_fee_in_base_leaves_less_and_costs_no_cash():
@@ -132,7 +182,7 @@ def test_a_fill_may_go_through_zero():
 
 
 def test_a_flip_that_was_given_up_and_fills_is_closed():
-    desk = Desk("+-==", spot=False, short_back=1, exit_back=0, order="limit", good_for=9)
+    desk = Desk("+-==", spot=False, short_back=1, exit_back=0, good_for=9)
     desk.bought()
     flip = desk.order(desk.step())
     assert flip.units == -2.0 * ONE
@@ -143,7 +193,7 @@ def test_a_flip_that_was_given_up_and_fills_is_closed():
 
 @pytest.mark.parametrize("bars", [1, 3])
 def test_a_flip_that_expires_still_closes(bars):
-    desk = Desk("+-======", spot=False, short_back=1, exit_back=0, order="limit", good_for=bars)
+    desk = Desk("+-======", spot=False, short_back=1, exit_back=0, good_for=bars)
     desk.bought()
     flip = desk.order(desk.step())
     assert flip.units == -2.0 * ONE

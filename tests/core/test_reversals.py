@@ -20,6 +20,7 @@ BASE: dict[str, Any] = {
     "amount": 1.0, "short_back": 1, "exit_back": 0,
 }  # fmt: skip
 FILLED = ("filled", "entry")
+EXIT = ("filled", "opposite")
 Row = tuple[str, str]
 
 
@@ -76,10 +77,29 @@ def test_no_bar_after_its_decision(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("order", ["limit", "stop", "stop_limit"])
+def test_an_entry_that_rests_does_not_hold_up_the_exit(path: str, order: str) -> None:
+    orders, trades = tables(path, order=order, offset=0.004 if order == "limit" else 0.0)
+    assert orders == [FILLED, EXIT, FILLED]
+    assert trades == [("long", "opposite"), ("short", "open")]
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_a_limit_that_is_not_reached(path: str) -> None:
     orders, trades = tables(path, order="limit", offset=0.01)
-    assert orders == [FILLED, ("expired", "unfilled"), ("filled", "reversal")]
-    assert trades == [("long", "reversal")]
+    assert orders == [FILLED, EXIT, ("expired", "unfilled")]
+    assert trades == [("long", "opposite")]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_entry_waits_until_volume_has_let_all_of_the_exit_through(path: str) -> None:
+    keys: dict[str, Any] = {"order": "limit", "offset": 0.001, "participation": 0.1, "good_for": 3}
+    orders, trades = tables(path, {3: 4.0}, **keys)
+    assert orders == [FILLED, EXIT, FILLED]
+    assert trades == [("long", "opposite"), ("short", "open")]
+    orders, trades = tables(path, {3: 4.0, 4: 0.0, 5: 0.0}, **keys)
+    assert orders == [FILLED, EXIT, ("expired", "unfilled")]
+    assert trades == [("long", "opposite")]
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -13,7 +13,7 @@ from septet._core.state import Arrays, CompiledPlan, Floats, Ints
 from septet._kernel import layout
 from septet._kernel import ledger as _ledger
 
-__all__ = ["NOTHING", "Change", "MonitorHook", "cancel_entries", "clear_decisions"]
+__all__ = ["NOTHING", "Change", "MonitorHook", "cancel_entries", "cancel_entry", "clear_decisions"]
 
 ledger: Any = _ledger  # plain functions whose arguments are numbers and arrays
 MONITOR: Final = 4
@@ -49,11 +49,17 @@ def cancel_entries(plan: CompiledPlan, arrays: Arrays, time_ns: int) -> None:
         grow_log(plan, arrays)
     reason = plan.facts.outside_reasons + MONITOR
     for k in range(len(whole)):
-        if whole[k, layout.WORKING] == 1 and whole[k, layout.REDUCES] == 0:
-            ledger.end_order(
-                k, layout.STATUS_CANCELLED, reason, time_ns, C, arrays["B"], whole,
-                arrays["LI"], arrays["LF"],
-            )  # fmt: skip
+        cancel_entry(k, reason, time_ns, arrays)
+
+
+def cancel_entry(k: int, reason: int, time_ns: int, arrays: Arrays) -> None:
+    """Cancel the entry of a symbol: one that works, or one that waits for an exit."""
+    whole = arrays["I"]
+    rest = (arrays["C"], arrays["B"], whole, arrays["LI"], arrays["LF"])
+    if whole[k, layout.WORKING] == 1 and whole[k, layout.REDUCES] == 0:
+        ledger.end_order(k, layout.STATUS_CANCELLED, reason, time_ns, *rest)
+    if whole[k, layout.QUEUED_ID] != 0:
+        ledger.end_queued(k, layout.STATUS_CANCELLED, reason, time_ns, *rest)
 
 
 def clear_decisions(plan: CompiledPlan, arrays: Arrays, t: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from septet._core.batch import grow_log
-from septet._core.blocks import MonitorHook, cancel_entries, clear_decisions
+from septet._core.blocks import MonitorHook, cancel_entries, cancel_entry, clear_decisions
 from septet._core.events import (
     BY_HAND,
     Command,
@@ -213,8 +213,7 @@ class Engine:
             self._C[layout.BLOCKED] += 1
             found.append(Halted(time_ns, BY_HAND, self.equity))
         for k in range(len(self._I)):
-            if self._I[k, layout.WORKING] == 1 and self._I[k, layout.REDUCES] == 0:
-                self._end_order(k, code, time_ns)
+            cancel_entry(k, code, time_ns, self._arrays)
             side = int(self._I[k, layout.OPEN_SIDE])
             if flatten and side != 0:
                 self._send_exit(k, code, time_ns)

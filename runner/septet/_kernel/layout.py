@@ -55,6 +55,8 @@ __all__ = [
     "LIMIT_PRICE", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST", "LOT", "LOW", "MADE_UP", "MARK",
     "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "OPEN", "OPEN_NS", "OPEN_SIDE",
     "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "OWED", "PEAK",
+    "QUEUED_ACTIVE_NS", "QUEUED_BARS", "QUEUED_ID", "QUEUED_LIMIT", "QUEUED_PRICE",
+    "QUEUED_TRIGGER", "QUEUED_TYPE", "QUEUED_UNITS",
     "REDUCES", "REVERSAL", "ROW", "SAMPLED", "SCALE", "SEEN", "SENT", "SINCE_ENTRY", "SLIPPAGE",
     "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED", "STATUS_PARTIAL", "STOP",
     "STOP_LIMIT", "SUMMED", "TAKEN", "TICK", "TOP", "TRADE", "TRADES", "TRADE_FEES",
@@ -178,7 +180,11 @@ DUST_SLIPPAGE: Final = 25
 DUST_FUNDING: Final = 26  # due on a position that was closed before it was booked
 HELD_BEFORE: Final = 27  # units at the decision time before, where fills come from outside
 CLOSED_AVERAGE: Final = 28  # mean entry price of the units of the trade that were closed
-B_SLOTS: Final = 29
+QUEUED_UNITS: Final = 29  # of an entry that waits for the exit of the other side, signed; or 0
+QUEUED_LIMIT: Final = 30
+QUEUED_TRIGGER: Final = 31
+QUEUED_PRICE: Final = 32  # the price its decision saw
+B_SLOTS: Final = 33
 # I
 OPEN_SIDE: Final = 0  # side of the open trade, 0 when flat
 ENTRY_NS: Final = 1  # entry fill; or the newest entry into a position below the minimum
@@ -196,7 +202,11 @@ ORDER_REASON: Final = 12
 INTRABAR: Final = 13  # 1 if the trade began inside this bar, not at its open
 OWED: Final = 14  # reason plus one of an exit that could not be sent, or ended before it was done
 TRADE_NS: Final = 15  # first fill of the open trade
-I_SLOTS: Final = 16
+QUEUED_ID: Final = 16  # number plus one of an entry that waits for the exit of the other side, or 0
+QUEUED_TYPE: Final = 17
+QUEUED_ACTIVE_NS: Final = 18
+QUEUED_BARS: Final = 19  # bars it may still wait and work
+I_SLOTS: Final = 20
 # J: which symbols are stepped at a time, while times are crossed
 LISTED: Final = 0  # their numbers, as many as there are
 DUE: Final = 1  # of each symbol: the first time at which more can happen to it than a mark

@@ -48,6 +48,8 @@ from septet._kernel.layout import (
     ORDER_UNITS,
     ORDERS,
     OWED,
+    QUEUED_ID,
+    QUEUED_UNITS,
     REDUCES,
     REVERSAL,
     SCALE,
@@ -75,6 +77,7 @@ __all__ = [
     "book_outside",
     "charge_liquidation",
     "end_order",
+    "end_queued",
     "floor_units",
     "log_row",
     "mean_price",
@@ -179,6 +182,15 @@ def end_order(k, status, reason, time_ns, C, B, I, LI, LF):
     LF[row, 0] = B[k, ORDER_UNITS]
     I[k, WORKING] = 0
     B[k, ORDER_UNITS] = 0.0
+
+
+@helper
+def end_queued(k, status, reason, time_ns, C, B, I, LI, LF):
+    """End the entry that waits for the exit of the other side, and log why."""
+    row = log_row(STATUS, time_ns, k, I[k, QUEUED_ID] - 1, status, reason, C, LI, LF)
+    LF[row, 0] = B[k, QUEUED_UNITS]
+    I[k, QUEUED_ID] = 0
+    B[k, QUEUED_UNITS] = 0.0
 
 
 @helper

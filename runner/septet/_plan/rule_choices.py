@@ -16,6 +16,7 @@ from septet._rules import (
     halts,
     idle,
     orders,
+    queued,
     step,
     stops,
     venue_fills,
@@ -24,7 +25,7 @@ from septet._rules import (
 __all__ = ["RULES", "choices_of", "rules_of"]
 
 RULES: Final = (
-    orders, fills, venue_fills, stops, bars, account, halts, enter, decide, step, idle,
+    orders, queued, fills, venue_fills, stops, bars, account, halts, enter, decide, step, idle,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
 
@@ -63,6 +64,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             "SYMBOLS": c["symbols"], "BAR_NS": c["bar_ns"],
             "ONE_FEE": c["maker_fee"] == c["taker_fee"], "FEE_IN_KIND": c["received"],
             "PARTICIPATION": c["participation"] is not None, "RESTS": c["rests"],
+            "QUEUES": c["queues"],
             "LIQUIDATES": c["liquidation"], "LIQUIDATES_HERE": c["liquidates"],
             "FUNDED": c["funding_column"] is not None,
             "FUNDING_ROW": c["funding_column"], "FUNDING_BEFORE_ROW": c["funding_before_column"],

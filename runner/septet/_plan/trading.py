@@ -251,11 +251,13 @@ class Trading:
         good_for = getattr(terms.order.config, "good_for", simulation.good_for)
         perpetual = None if terms.spot else terms.perpetual
         funds = perpetual is not None and terms.has_funding
+        rests = terms.order.use not in ("market", "limit_then_market")
         return {
             "participation": self._number("simulation.participation", simulation.participation),
             "latency_ns": self.binder.number("simulation.latency", latency),
             "good_for": self.binder.number("simulation.good_for", good_for),
-            "rests": terms.order.use not in ("market", "limit_then_market"),
+            "rests": rests,
+            "queues": rests and not terms.spot,
             "order_call": self._call(terms.order, "execution.order"),
             "liquidation": perpetual is not None,
             **{
@@ -471,8 +473,8 @@ class Trading:
     def _import_kernel(self) -> None:
         for function in (
             ledger.book_fill, ledger.book_outside, ledger.charge_liquidation, ledger.end_order,
-            ledger.floor_units, ledger.log_row, ledger.pay_funding, ledger.place_order,
-            ledger.reduce_only,
+            ledger.end_queued, ledger.floor_units, ledger.log_row, ledger.pay_funding,
+            ledger.place_order, ledger.reduce_only,
             match.adverse, match.cap_units, match.liquidation_charge, match.liquidation_price,
             match.match_open, match.match_within, match.regime_allows, match.stop_price,
             match.target_price, match.too_small, frames.bars_of, frames.clear, frames.put_right,

@@ -7,6 +7,7 @@ from septet._rules.fills import meet_open, meet_within
 from septet._rules.form import kernel, routine
 from septet._rules.ledger import pay_funding
 from septet._rules.orders import expire
+from septet._rules.queued import count_down_queued, release
 from septet._rules.run import Run
 from septet._rules.settings import (
     BAR_NS,
@@ -17,6 +18,7 @@ from septet._rules.settings import (
     ONE_SYMBOL,
     PARTICIPATION,
     PROTECTS,
+    QUEUES,
     R_NO_MARKET,
     R_UNFILLED,
     REENTRY,
@@ -72,6 +74,10 @@ def meet_open_alone(t, now_ns, run: Run):
             protect(0, t, now_ns, 1, run)
         if not PROTECTS or run.working[0] == 1:
             meet_open(0, t, run)
+        if QUEUES and (run.working[0] == 0 and run.queued_id[0] != 0):
+            release(0, run)
+            if run.working[0] == 1:
+                meet_open(0, t, run)
 
 
 @kernel
@@ -97,6 +103,8 @@ def meet_opens(t, now_ns, count, run: Run):
     for n in range(count):
         k = run.active_symbol[n]
         i = run.bar[k, t]
+        if QUEUES and i >= 0:
+            release(k, run)
         if i >= 0 and run.working[k] == 1 and run.reduces[k] == 0:
             meet_open(k, i, run)
 
@@ -135,6 +143,9 @@ def settle_rest(k, i, now_ns, run: Run):
                 run.high_water[k] = min(run.high_water[k], run.low[k, i])
         run.began_in_bar[k] = 0
         run.held_bars[k] = run.held_bars[k] + 1
+    if QUEUES:
+        release(k, run)
+        count_down_queued(k, i, now_ns, run)
     if FUNDED and run.open_side[k] != 0:
         pay_funding(k, run.units[k], run.X[k, FUNDING_ROW, i], run.close[k, i], now_ns, run)
     run.mark[k] = run.close[k, i]

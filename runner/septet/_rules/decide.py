@@ -8,6 +8,7 @@ from septet._rules.enter import enter, gross_now, spoken_for
 from septet._rules.form import at, kernel, routine
 from septet._rules.ledger import end_order
 from septet._rules.orders import go_on, send_exit
+from septet._rules.queued import drop_unwanted
 from septet._rules.run import Run
 from septet._rules.settings import (
     BELOW,
@@ -22,6 +23,7 @@ from septet._rules.settings import (
     ONE_SYMBOL,
     OPPOSITE_EXITS,
     PRO_RATA,
+    QUEUES,
     R_AFTER,
     R_BELOW,
     R_EXIT,
@@ -104,12 +106,16 @@ def act(k, i, now_ns, run: Run):
     side = 1.0 * held
     if run.working[k] == 1 and run.reduces[k] == 0:
         side = 1.0 if run.order_units[k] > 0.0 else -1.0
+    if QUEUES and run.queued_id[k] != 0:
+        side = 1.0 if run.queued_units[k] > 0.0 else -1.0
     want, sure, refused = signal_at(k, i, side, run)
     if not SIGNAL_IGNORES_ACCOUNT:
         note(k, i, want, sure, refused, run)
     if REENTRY == "rearm" and (run.blocked_side[k] != 0 and want != 1.0 * run.blocked_side[k]):
         run.blocked_side[k] = 0
-    if side != 0.0 and not (want == 1.0 * held and enters_again(k, i, run)):
+    if QUEUES and run.queued_id[k] != 0:
+        drop_unwanted(k, want, now_ns, run)
+    elif side != 0.0 and not (want == 1.0 * held and enters_again(k, i, run)):
         if RENEWS and want == side:
             run.held_bars[k] = 0
         reason = reason_to_leave(k, i, side, want, now_ns, run)

@@ -16,6 +16,7 @@ from septet._kernel.maths import logarithm
 from septet._rules.form import kernel, routine
 from septet._rules.ledger import place_order
 from septet._rules.orders import send_exit
+from septet._rules.queued import place_behind_exit
 from septet._rules.run import Run
 from septet._rules.settings import (
     CAPS,
@@ -28,6 +29,7 @@ from septet._rules.settings import (
     LEVERAGE,
     MIN_INTERVAL,
     NOTIONAL_SLOT,
+    QUEUES,
     R_CASH,
     R_DISARMED,
     R_ENTRY,
@@ -78,6 +80,9 @@ def spoken_for(now_ns, run: Run):
                 cash -= abs(worth) * (1.0 + SLIPPAGE_HINT) * (1.0 + TAKER_FEE)
             elif worth < 0.0:
                 cash += abs(worth) * (1.0 - SLIPPAGE_HINT) * (1.0 - TAKER_FEE)
+        if QUEUES and run.queued_id[k] != 0:
+            worth = run.queued_units[k] / run.scale[k] * run.mark[k]
+            cash -= abs(worth) * (1.0 + SLIPPAGE_HINT) * (1.0 + TAKER_FEE)
     return cash
 
 
@@ -93,6 +98,9 @@ def gross_now(flip, run: Run):
         if run.working[k] == 1:
             units += run.order_units[k]
             working += abs(run.order_units[k]) / run.scale[k] * run.mark[k]
+        if QUEUES and run.queued_id[k] != 0:
+            units += run.queued_units[k]
+            working += abs(run.queued_units[k]) / run.scale[k] * run.mark[k]
         if k == flip:
             units = 0.0
         worth = units / run.scale[k] * run.mark[k]
@@ -294,19 +302,22 @@ def refusal_of_wire(k, i, now_ns, side, units, run: Run):
 
 @routine
 def place_entry(k, i, now_ns, units, flips, run: Run):
-    """Place an entry order; a flip closes what is held with it."""
-    if flips:
-        units = units - run.units[k]
+    """Place an entry order; a flip closes what is held with it, or before it where it rests."""
     limit_price, trigger_price = run.candidate_limit, run.candidate_trigger
     kind = MARKET
     if trigger_price == trigger_price:
         kind = STOP_LIMIT if limit_price == limit_price else STOP
     elif limit_price == limit_price:
         kind = LIMIT
-    row = place_order(
-        k, kind, units, limit_price, trigger_price, now_ns + LATENCY_NS, GOOD_FOR, 0, R_ENTRY,
-        run.candidate_price, now_ns, run,
-    )  # fmt: skip
+    if QUEUES and (flips and kind != MARKET):
+        row = place_behind_exit(k, kind, units, now_ns, run)
+    else:
+        if flips:
+            units = units - run.units[k]
+        row = place_order(
+            k, kind, units, limit_price, trigger_price, now_ns + LATENCY_NS, GOOD_FOR, 0, R_ENTRY,
+            run.candidate_price, now_ns, run,
+        )  # fmt: skip
     run.LF[row, 4] = run.target_confidence[k]
     run.LF[row, 5] = run.candidate_up
     run.LF[row, 6] = run.equity

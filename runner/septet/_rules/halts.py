@@ -6,8 +6,9 @@ from septet._kernel.layout import HALT, LIFT, STATUS_CANCELLED
 from septet._rules.form import kernel, routine
 from septet._rules.ledger import end_order, log_row
 from septet._rules.orders import send_exit
+from septet._rules.queued import cancel_queued
 from septet._rules.run import Run
-from septet._rules.settings import COOLDOWN_BARS, HALTS, REENTRY, SYMBOLS, VENUE_FILLS
+from septet._rules.settings import COOLDOWN_BARS, HALTS, QUEUES, REENTRY, SYMBOLS, VENUE_FILLS
 
 __all__ = ["fire", "lift", "test_halts", "test_halts_between"]
 
@@ -31,6 +32,8 @@ def fire(h, code, value, then, t, now_ns, run: Run):
     for k in range(SYMBOLS):
         if run.working[k] == 1 and run.reduces[k] == 0:
             end_order(k, STATUS_CANCELLED, code, now_ns, run)
+        if QUEUES:
+            cancel_queued(k, code, now_ns, run)
         side = run.open_side[k]
         if then == 0 and side != 0:
             send_exit(k, code, now_ns, run)

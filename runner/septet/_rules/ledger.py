@@ -8,8 +8,8 @@ from septet._kernel import ledger as _ledger
 from septet._rules.run import Run
 
 __all__ = [
-    "book_fill", "book_outside", "charge_liquidation", "end_order", "log_row", "pay_funding",
-    "place_order",
+    "book_fill", "book_outside", "charge_liquidation", "end_order", "end_queued", "log_row",
+    "pay_funding", "place_order",
 ]  # fmt: skip
 
 _kernel: Any = _ledger
@@ -33,6 +33,11 @@ def place_order(
 def end_order(k, status, reason, time_ns, run: Run):
     """Take the working order out of work and log why."""
     _kernel.end_order(k, status, reason, time_ns, run.C, run.B, run.I, run.LI, run.LF)
+
+
+def end_queued(k, status, reason, time_ns, run: Run):
+    """End the entry that waits for the exit of the other side, and log why."""
+    _kernel.end_queued(k, status, reason, time_ns, run.C, run.B, run.I, run.LI, run.LF)
 
 
 def book_fill(

@@ -130,6 +130,7 @@ class Run:
     orders_this_minute = Number("C", "SENT", "orders sent in it")
     losses_in_a_row = Number("C", "LOSSES", "closed trades lost in a row")
     trades = Number("C", "TRADES", "closed trades")
+    orders = Number("C", "ORDERS", "orders made; the next one has this number")
     log_rows = Number("C", "LOG", "rows written to the log")
     # ------------------------------------------------------------------ the instrument
     scale = Symbol("B", "SCALE", "units for one of the base currency")
@@ -159,6 +160,15 @@ class Run:
     active_ns = Symbol("I", "ACTIVE_NS", "the time from which it may fill")
     bars_left = Symbol("I", "BARS_LEFT", "bars it may still work; reductions have no end")
     volume_used = Symbol("B", "TAKEN", "units filled in this bar, where participation is capped")
+    # ------------------------------------------------------------------ the queued entry
+    queued_id = Symbol("I", "QUEUED_ID", "number plus one of an entry behind an exit, or 0")
+    queued_type = Symbol("I", "QUEUED_TYPE", "its type")
+    queued_units = Symbol("B", "QUEUED_UNITS", "its quantity (units, signed); 0 without one")
+    queued_limit = Symbol("B", "QUEUED_LIMIT", "its limit; NaN without one")
+    queued_trigger = Symbol("B", "QUEUED_TRIGGER", "its trigger; NaN without one")
+    queued_price = Symbol("B", "QUEUED_PRICE", "the price its decision saw")
+    queued_active_ns = Symbol("I", "QUEUED_ACTIVE_NS", "the time from which it may fill")
+    queued_bars = Symbol("I", "QUEUED_BARS", "bars it may still wait and work")
     # ------------------------------------------------------------------ what may happen next
     exit_to_retry = Symbol("I", "OWED", "reason plus one of an exit that waits to be sent, or 0")
     blocked_side = Symbol("I", "DISARMED", "a side that may not be entered again now, or 0")

@@ -103,6 +103,8 @@ VOLUME_SHARE: float = 1.0
 LATENCY_NS: int = 0
 RESTS: bool = False
 """Entry orders rest: limit, stop and stop-limit orders."""
+QUEUES: bool = False
+"""They rest where shorts are allowed: one of the other side waits until what is held is closed."""
 
 # ---------------------------------------------------------------- perpetuals
 LIQUIDATES: bool = False

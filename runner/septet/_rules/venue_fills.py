@@ -10,8 +10,15 @@ from septet._kernel.match import liquidation_charge
 from septet._rules.account import revalue
 from septet._rules.form import routine
 from septet._rules.halts import test_halts_between
-from septet._rules.ledger import book_outside, charge_liquidation, end_order, place_order
+from septet._rules.ledger import (
+    book_outside,
+    charge_liquidation,
+    end_order,
+    end_queued,
+    place_order,
+)
 from septet._rules.orders import send_exit
+from septet._rules.queued import release
 from septet._rules.run import Run
 from septet._rules.settings import (
     HALTS,
@@ -20,6 +27,8 @@ from septet._rules.settings import (
     LIQUIDATES_HERE,
     LIQUIDATION_FEE,
     PROTECTIVE,
+    QUEUES,
+    R_ENTRY,
     R_LATE_FILL,
     R_LIQUIDATION,
     R_REBALANCE,
@@ -37,16 +46,60 @@ from septet._rules.stops import (
     touch,
 )
 
-__all__ = ["book_venue_fill", "take_price", "venue_ended", "venue_triggered"]
+__all__ = [
+    "book_venue_fill", "fill_queued", "take_in_fill", "take_price", "venue_ended",
+    "venue_triggered",
+]  # fmt: skip
 
 
 @routine
 def book_venue_fill(
     k, order_id, units, price, got, fee, maker, time_ns, reason, reference, given_up, run: Run
 ):  # fmt: skip
-    """Book a fill; what is left of its order works on, or a late fill is answered by an exit.
+    """Book a fill; an entry that waited for it begins to work.
 
     Returns 1 if it closed a trade. `given_up` is 1 where the order was no longer wanted.
+    """
+    if QUEUES and run.queued_id[k] == order_id + 1:
+        return fill_queued(
+            k, order_id, units, price, got, fee, maker, time_ns, reason, reference, run
+        )
+    closed = take_in_fill(
+        k, order_id, units, price, got, fee, maker, time_ns, reason, reference, given_up, run
+    )
+    if QUEUES:
+        release(k, run)
+    return closed
+
+
+@routine
+def fill_queued(k, order_id, units, price, got, fee, maker, time_ns, reason, reference, run: Run):
+    """Book a fill of the entry that is queued behind an exit: the exit has that much less to do."""
+    closed = book_outside(
+        k, units, price, got, fee, maker, time_ns, order_id, reason, 0, reference, run
+    )
+    if LEARNS_FROM_TRADES and closed == 1:
+        learn_from_trade(run)
+    left = run.queued_units[k] - units
+    if left * run.queued_units[k] <= 0.0 or abs(left) < run.lot[k]:
+        end_queued(k, STATUS_FILLED, reason, time_ns, run)
+    else:
+        run.queued_units[k] = left
+    if run.working[k] == 1 and run.reduces[k] == 1:
+        run.order_units[k] = reduce_only(run.order_units[k], run.units[k])
+        if abs(run.order_units[k]) < run.lot[k]:
+            end_order(k, STATUS_CANCELLED, run.order_reason[k], time_ns, run)
+    release(k, run)
+    return closed
+
+
+@routine
+def take_in_fill(
+    k, order_id, units, price, got, fee, maker, time_ns, reason, reference, given_up, run: Run
+):  # fmt: skip
+    """Book a fill of an order that is not queued; what is left works on.
+
+    A late fill is answered by an exit.
     """
     lot = run.lot[k]
     before = run.units[k]
@@ -100,6 +153,9 @@ def book_venue_fill(
 @routine
 def venue_ended(k, order_id, status, time_ns, run: Run):
     """The venue has ended an order of k; an exit that was not done goes on."""
+    if QUEUES and run.queued_id[k] == order_id + 1:
+        end_queued(k, status, R_ENTRY, time_ns, run)
+        return
     if run.working[k] == 0 or run.order_id[k] != order_id:
         return
     reason = run.order_reason[k]
@@ -108,6 +164,8 @@ def venue_ended(k, order_id, status, time_ns, run: Run):
     elif run.reduces[k] == 1 and reason != R_REBALANCE and status != STATUS_FILLED:
         run.exit_to_retry[k] = reason + 1
     end_order(k, status, reason, time_ns, run)
+    if QUEUES:
+        release(k, run)
 
 
 @routine

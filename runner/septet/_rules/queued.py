@@ -1,0 +1,112 @@
+"""An entry of the other side that rests: what is held is closed at market first, by another order.
+
+The exit is the working order. The entry is queued behind it, and becomes the working order as soon
+as nothing of the other side is held.
+"""
+
+from __future__ import annotations
+
+from septet._kernel.layout import ORDER, STATUS_CANCELLED, STATUS_EXPIRED
+from septet._rules.form import routine
+from septet._rules.ledger import end_queued, log_row, place_order
+from septet._rules.orders import send_exit
+from septet._rules.run import Run
+from septet._rules.settings import (
+    GOOD_FOR,
+    LATENCY_NS,
+    OPPOSITE_EXITS,
+    R_ENTRY,
+    R_EXIT,
+    R_OPPOSITE,
+    R_UNFILLED,
+)
+
+__all__ = [
+    "cancel_queued", "count_down_queued", "drop_unwanted", "place_behind_exit", "queue_entry",
+    "release",
+]  # fmt: skip
+
+
+@routine
+def place_behind_exit(k, kind, units, now_ns, run: Run):
+    """Close what is held of k at market, and queue an entry of the other side; return its row.
+
+    A position below the minimum notional cannot be closed alone: the entry closes it with it.
+    """
+    send_exit(k, R_OPPOSITE, now_ns, run)
+    if run.working[k] == 1:
+        return queue_entry(k, kind, units, now_ns, run)
+    return place_order(
+        k, kind, units - run.units[k], run.candidate_limit, run.candidate_trigger,
+        now_ns + LATENCY_NS, GOOD_FOR, 0, R_ENTRY, run.candidate_price, now_ns, run,
+    )  # fmt: skip
+
+
+@routine
+def queue_entry(k, kind, units, now_ns, run: Run):
+    """Make an entry of k that waits for the working exit, log it, and return its row."""
+    order_id = run.orders
+    run.orders = order_id + 1
+    run.orders_this_minute = run.orders_this_minute + 1
+    run.queued_id[k] = order_id + 1
+    run.queued_type[k] = kind
+    run.queued_units[k] = units
+    run.queued_limit[k] = run.candidate_limit
+    run.queued_trigger[k] = run.candidate_trigger
+    run.queued_price[k] = run.candidate_price
+    run.queued_active_ns[k] = now_ns + LATENCY_NS
+    run.queued_bars[k] = GOOD_FOR
+    row = log_row(ORDER, now_ns, k, order_id, kind, R_ENTRY, run)
+    run.LF[row, 0] = units
+    run.LF[row, 1] = run.candidate_limit
+    run.LF[row, 2] = run.candidate_trigger
+    run.LF[row, 3] = run.candidate_price
+    return row
+
+
+@routine
+def release(k, run: Run):
+    """The queued entry of k becomes its working order once nothing of the other side is held."""
+    units = run.queued_units[k]
+    if run.queued_id[k] == 0 or run.working[k] == 1 or run.open_side[k] * units < 0.0:
+        return
+    run.working[k] = 1
+    run.order_id[k] = run.queued_id[k] - 1
+    run.order_type[k] = run.queued_type[k]
+    run.order_reason[k] = R_ENTRY
+    run.order_units[k] = units
+    run.limit_price[k] = run.queued_limit[k]
+    run.trigger_price[k] = run.queued_trigger[k]
+    run.decision_price[k] = run.queued_price[k]
+    run.reduces[k] = 0
+    run.active_ns[k] = run.queued_active_ns[k]
+    run.bars_left[k] = run.queued_bars[k]
+    run.queued_id[k] = 0
+    run.queued_units[k] = 0.0
+
+
+@routine
+def count_down_queued(k, i, now_ns, run: Run):
+    """The queued entry of k has lived through bar i; one whose bars are over expires."""
+    if run.queued_id[k] == 0 or run.open_ns[k, i] < run.queued_active_ns[k]:
+        return
+    if run.is_synthetic[k, i] == 0:
+        run.queued_bars[k] = run.queued_bars[k] - 1
+    if run.queued_bars[k] <= 0:
+        end_queued(k, STATUS_EXPIRED, R_UNFILLED, now_ns, run)
+
+
+@routine
+def drop_unwanted(k, want, now_ns, run: Run):
+    """Cancel the queued entry of k unless the signal is of its side or none; the exit goes on."""
+    if want == 0.0:
+        cancel_queued(k, R_EXIT, now_ns, run)
+    elif OPPOSITE_EXITS and want * run.queued_units[k] < 0.0:
+        cancel_queued(k, R_OPPOSITE, now_ns, run)
+
+
+@routine
+def cancel_queued(k, reason, now_ns, run: Run):
+    """Cancel the queued entry of k, if there is one."""
+    if run.queued_id[k] != 0:
+        end_queued(k, STATUS_CANCELLED, reason, now_ns, run)

@@ -1,0 +1,72 @@
+"""The reference's halts: what trips one, what it does, what ends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.core.book import Account
+from tests.core.settings import DAY, HOUR
+
+__all__ = ["Halt", "Halts"]
+
+
+@dataclass
+class Halt:
+    """A halt of the file and whether it is active."""
+
+    name: str
+    then: str
+    resume: str | int
+    above: float
+    active: bool = False
+    fired_ns: int = 0
+    peak: float = 0.0
+    trades_before: int = 0
+
+
+class Halts:
+    """Step 6 of a decision time; part of `Reference`."""
+
+    account: Account
+    equity: float
+    day_base: float
+    halts: list[Halt]
+    halt_log: list[tuple[int, str, str]]
+    _exit: Any
+    _disarm: Any
+
+    def _halts(self, now: int) -> None:
+        for halt in self.halts:
+            over = (halt.resume == "next_day" and now // DAY != halt.fired_ns // DAY) or (
+                isinstance(halt.resume, int) and now - halt.fired_ns >= halt.resume * HOUR
+            )
+            if halt.active and over:
+                halt.active = False
+                halt.peak, halt.trades_before = self.equity, len(self.account.trades)
+                self.halt_log.append((now, halt.name, "lifted"))
+            if not halt.active and self._fires(halt):
+                halt.active, halt.fired_ns = True, now
+                self.halt_log.append((now, halt.name, "fired"))
+                self._obey(halt, now)
+
+    def _fires(self, halt: Halt) -> bool:
+        if halt.name == "drawdown":
+            return halt.peak - self.equity >= halt.above * halt.peak
+        if halt.name == "daily_loss":
+            return self.day_base - self.equity >= halt.above * self.day_base
+        since = len(self.account.trades) - halt.trades_before
+        return min(self.account.losses, since) >= halt.above
+
+    def _obey(self, halt: Halt, now: int) -> None:
+        book = self.account
+        if halt.then == "block_entries":
+            return
+        for k, position in enumerate(book.positions):
+            order = book.orders[k]
+            if order is not None and not order.reduces:
+                book.end(k, "cancelled", halt.name, now)
+            book.drop(k, "cancelled", halt.name, now)
+            if halt.then == "flatten" and position.side:
+                self._exit(k, halt.name, now)
+                self._disarm(position, position.side)
