@@ -360,7 +360,7 @@ class Reference(Stops, Halts):
         if not leave:
             free = book.orders[k] is None
             resize = s.band is not None and position.side and free and not position.owed
-            if resize and (wish == side or math.isnan(wish)):
+            if resize and wish == side:
                 return (k, i, float(side), row)
             return None
         if order is not None and not order.reduces:
@@ -446,6 +446,8 @@ class Reference(Stops, Halts):
         if reason == "rebalance" and not self.account.may_send(units, price):
             row.refused = "too_small"
             return
+        if reason == "rebalance":
+            row.granted = units / self.account.scale
         if reason == "entry":
             position.owed = ""
             if position.side == side and not self.account.may_send(position.units, price):

@@ -161,9 +161,10 @@ class Sizer:
             if abs(add) <= s.band * wanted:
                 return None, None
             if add < 0.0:
+                row.requested = side * add  # what a reduction asks for is of the other sign
                 units = floor_lots(-add * scale, book.lot)
                 if not units:
-                    return None, None
+                    return "lot", None
                 way = -units if position.units > 0 else units
                 return None, ("market", way, NAN, NAN, "rebalance")
             wanted = add

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from tests.core.cases import CALM, bars_of, told
 from tests.core.settings import Bars
 
@@ -28,6 +30,27 @@ def test_rebalance_resizes_outside_its_band_only():
     assert out.orders[1][3] == "rebalance"
     assert out.fills[1][1] < 0.0
     assert len(told("LLLLL", bars_of(rows), sizing="fixed_fraction", amount=0.1).fills) == 1
+
+
+@pytest.mark.parametrize("price", [150, 60])
+def test_none_neither_adds_nor_resizes(price):
+    rows = [CALM, CALM, *[(price, price + 1, price - 1, price)] * 3]
+    keys = {"sizing": "fixed_fraction", "amount": 0.1, "band": 0.2, "spot": False}
+    for signals, fills in (("L----", 1), ("LL-L-", 2), ("S----", 1), ("SS-S-", 2)):
+        assert len(told(signals, bars_of(rows), **keys).fills) == fills
+    assert told("LL?--", bars_of(rows), **keys).requested[1:] == [0.0] * 4
+
+
+@pytest.mark.parametrize(("side", "price"), [("L", 150), ("S", 150), ("L", 60), ("S", 60)])
+def test_a_resize_says_what_it_asks_for_and_gets(side, price):
+    rows = [CALM, CALM, *[(price, price + 1, price - 1, price)] * 3]
+    out = told(side * 5, bars_of(rows), sizing="fixed_fraction", amount=0.1, band=0.2, lot=0.1,
+               spot=False)  # fmt: skip
+    held, sign = out.fills[0][1], 1.0 if side == "L" else -1.0
+    equity = out.equity[2]
+    assert out.requested[2] == pytest.approx(sign * 0.1 * equity / price - held)
+    assert out.granted[2] == pytest.approx(out.fills[1][1])
+    assert abs(out.granted[2] - out.requested[2]) < 0.1
 
 
 def test_opposite_wish_is_one_flip_order_booked_as_two_trades():

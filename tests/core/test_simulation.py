@@ -94,8 +94,9 @@ def test_the_reduction_inside_a_partly_filled_flip_goes_on():
 
 def test_an_exit_replaces_a_smaller_trim_that_still_works():
     rows = [CALM, CALM, (200, 201, 199, 200, 1e6), *[(200, 201, 199, 200, 100.0)] * 5]
-    out = told("L--S----", bars_of(rows), sizing="fixed_fraction", amount=0.5, band=0.01,
+    out = told("LLLS----", bars_of(rows), sizing="fixed_fraction", amount=0.5, band=0.01,
                participation=0.01)  # fmt: skip
+    assert [o[3] for o in out.orders] == ["entry", "rebalance", "exit"]
     exits = [o for o in out.orders if o[3] in ("exit", "opposite")]
     assert len(exits) == 1
     assert abs(exits[0][2]) > 10.0

@@ -97,6 +97,12 @@ def test_a_signal_for_the_side_that_is_held_renews_its_time():
     assert run.held_bars[0] == 0
 
 
+@pytest.mark.parametrize(("side", "resizes"), [(1.0, 1), (NAN, 0)])
+def test_what_is_held_is_resized_by_a_signal_of_its_side_alone(side: float, resizes: int):
+    given = {"REBALANCES": True, "HELD_SIGNAL_IS_IDLE": False}
+    assert judged(holding(2.0), side, **given) == resizes
+
+
 def test_a_side_that_was_stopped_waits_until_the_signal_has_differed():
     run = run_of()
     run.blocked_side[0] = 1

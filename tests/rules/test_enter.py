@@ -22,6 +22,7 @@ from septet._rules.settings import (
     R_REBALANCE,
     R_REGIME,
     R_SIZE,
+    R_TOO_SMALL,
 )
 from tests.rules.desk import AtMost, run_of, set_to
 
@@ -134,6 +135,19 @@ def test_a_resize_leaves_what_is_within_the_band(target: float, order: float):
         assert (run.reduces[0], run.order_reason[0]) == (1, R_REBALANCE)
     if target == 0.0:
         assert refusal(run) == R_SIZE
+    if order:
+        assert run.requested[0, 1] == pytest.approx(target - 10.0)
+        assert run.granted[0, 1] == order
+
+
+@pytest.mark.parametrize(("surplus", "reason"), [(0.4, R_LOT), (3.0, R_TOO_SMALL)])
+def test_a_reduction_that_is_no_order_says_what_was_requested_and_why(surplus: float, reason: int):
+    run = candidate()
+    book_fill(0, 10.0, 10.0, 0.0, 0, 0, 0, 0, 0, 0, 10.0, run)
+    run.min_notional[0] = 1_000.0
+    enter.trim(0, 1, surplus, 120, run)
+    assert (run.requested[0, 1], run.granted[0, 1], refusal(run)) == (-surplus, 0.0, reason)
+    assert run.working[0] == 0
 
 
 def test_prices_of_an_order_lie_on_a_tick_and_never_better_than_asked():

@@ -122,9 +122,7 @@ def act(k, i, now_ns, run: Run):
         if reason >= 0:
             leave(k, want, sure, reason, now_ns, run)
         elif REBALANCES and (
-            held != 0
-            and (want == side or want != want)
-            and run.working[k] + run.exit_to_retry[k] == 0
+            held != 0 and want == side and run.working[k] + run.exit_to_retry[k] == 0
         ):
             run.target_side[k] = side
             run.target_confidence[k] = sure

@@ -153,7 +153,7 @@ def enter(k, t, i, now_ns, share, run: Run):
         wanted, refused = wanted_by_resize(k, i, now_ns, run)
         if refused < 0 and not wanted > 0.0:
             if wanted < 0.0 and share >= 0.0:
-                trim(k, i, floor_units(-wanted * run.scale[k], run.lot[k]), now_ns, run)
+                trim(k, i, -wanted, now_ns, run)
             return 0.0
     if refused < 0:
         refused = refusal_before_size(k, i, side, run)
@@ -334,13 +334,21 @@ def place_entry(k, i, now_ns, units, flips, run: Run):
 
 
 @routine
-def trim(k, i, units, now_ns, run: Run):
-    """Sell (or buy back) a part of the position of k: a reduction, so nothing blocks it."""
-    small = too_small(units, run.scale[k], run.close[k, i], run.min_notional[k])
-    if TABLES and (units > 0.0 and small):  # it is wished again at the next bar
-        run.refused_code[k, i] = R_TOO_SMALL + 1
-    if units > 0.0 and not small:
+def trim(k, i, surplus, now_ns, run: Run):
+    """Sell (or buy back) what is held of k beyond its target (base): nothing blocks a reduction."""
+    side = -1.0 if run.units[k] > 0.0 else 1.0
+    units = floor_units(surplus * run.scale[k], run.lot[k])
+    refused = -1
+    if not units > 0.0:
+        refused = R_LOT
+    elif too_small(units, run.scale[k], run.close[k, i], run.min_notional[k]):
+        refused = R_TOO_SMALL  # it is asked for again at the next bar
+    if TABLES:
+        run.requested[k, i] = side * surplus
+        run.granted[k, i] = side * units / run.scale[k] if refused < 0 else 0.0
+        run.refused_code[k, i] = refused + 1
+    if refused < 0:
         place_order(
-            k, MARKET, -units if run.units[k] > 0.0 else units, nan, nan, now_ns + LATENCY_NS, 0,
-            1, R_REBALANCE, run.close[k, i], now_ns, run,
+            k, MARKET, side * units, nan, nan, now_ns + LATENCY_NS, 0, 1, R_REBALANCE,
+            run.close[k, i], now_ns, run,
         )  # fmt: skip
