@@ -84,7 +84,7 @@ class Reentry(Config):
     """When a side that was stopped out may be entered again.
 
     `rearm`: once the wish has differed at one decision. `immediate`: at once. `after`: when
-    that many bars have passed.
+    so many decisions have passed, that at the close of the bar of the exit's fill the first.
     """
 
     policy: Literal["rearm", "immediate", "after"] = "rearm"

@@ -167,9 +167,10 @@ class Reference(Stops, Halts):
             if order.bars_left <= 0:
                 self._expire(k, "unfilled", now)
         position.since_entry += 1
-        if isinstance(self.s.reentry, int) and position.disarmed:
-            position.disarm_left -= 1
-            if position.disarm_left <= 0:
+        closed = position.side != position.disarmed or position.owed
+        if isinstance(self.s.reentry, int) and position.disarmed and closed:
+            position.disarm_left -= 1  # the closes from that of the bar of the exit's fill on
+            if position.disarm_left < 0:
                 position.disarmed = 0
 
     def _expire(self, k: int, reason: str, now: int) -> None:

@@ -95,7 +95,33 @@ def test_reentry_immediate_and_after_bars_change_it():
     at_once = told("LLLLLLL", bars_of(rows), stops={"stop_loss": 0.1}, reentry="immediate")
     assert at_once.fills[2][0] == 2
     later = told("LLLLLLL", bars_of(rows), stops={"stop_loss": 0.1}, reentry=3)
-    assert later.refused[1:4] == ["disarmed", "disarmed", ""]
+    assert later.refused[1:5] == ["disarmed"] * 3 + [""]
+
+
+INSIDE = [CALM, CALM, (100, 101, 80, 90), *[(90, 91, 89, 90)] * 6]
+AT_OPEN = [CALM, CALM, (80, 81, 79, 80), *[(80, 81, 79, 80)] * 6]
+
+
+@pytest.mark.parametrize("bars", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("rows", "keys", "filled"),
+    [
+        (INSIDE, {"stops": {"stop_loss": 0.1}}, 3),
+        (AT_OPEN, {"stops": {"stop_loss": 0.1}}, 2),
+        ([CALM] * 9, {"stops": {"time_limit": 1}}, 2),
+        ([CALM] * 9, {"stops": {"time_limit": 1}, "latency": 1}, 4),
+        (AT_OPEN, {"halts": {"drawdown": {"above": 0.001, "resume": 1}}, "amount": 10.0}, 3),
+    ],
+    ids=["stop inside the bar", "stop at the open", "time limit", "time limit, late", "halt"],
+)
+def test_after_bars_refuses_so_many_decisions_from_the_close_of_the_bar_of_the_fill(
+    rows, keys, filled, bars
+):
+    """`filled` is the time of the fill; the close of its bar is the first decision after it."""
+    out = told("L" * 9, bars_of(rows), reentry=bars, **keys)
+    assert out.fills[1][0] == filled
+    first = filled - (rows is INSIDE)  # a fill inside a bar has the time of its close
+    assert out.refused[first : first + bars + 1] == ["disarmed"] * bars + [""]
 
 
 def test_a_time_limit_disarms():

@@ -105,7 +105,7 @@ def test_a_stop_blocks_its_side_and_a_target_does_not():
         bar(run, 1, 100.0, 106.0 if level > 100.0 else 100.0, 94.0 if level < 100.0 else 100.0, 100)
         with set_to(**{name: (Fixed(level),)}, REENTRY="after", COOLDOWN_BARS=4):
             stops.protect(0, 1, 120, 0, run)
-        expected = (1, 4) if level < 100.0 else (0, 0)
+        expected = (1, 5) if level < 100.0 else (0, 0)
         assert (run.blocked_side[0], run.cooldown_bars[0]) == expected
         assert run.open_side[0] == 0
 

@@ -219,7 +219,7 @@ class Engine:
                 self._send_exit(k, code, time_ns)
                 if self.plan.facts.disarm_bars is not None:
                     self._I[k, layout.DISARMED] = side
-                    self._I[k, layout.DISARM_LEFT] = self.plan.facts.disarm_bars
+                    self._I[k, layout.DISARM_LEFT] = self.plan.facts.disarm_bars + 1
         return found + self._new()
 
     def resume(self, time_ns: int) -> list[Command]:

@@ -13,7 +13,6 @@ from septet._rules.run import Run
 from septet._rules.settings import (
     BELOW,
     CONFIDENCE_FLOOR,
-    COOLDOWN_BARS,
     EXIT_AFTER,
     EXIT_AFTER_BARS,
     EXITS,
@@ -38,6 +37,7 @@ from septet._rules.settings import (
     probability_up,
     signal_at,
 )
+from septet._rules.stops import block_side
 
 __all__ = [
     "act", "decide", "enter_all", "enters_again", "funds_for_entries", "is_idle", "judge", "leave",
@@ -156,9 +156,7 @@ def reason_to_leave(k, i, side, want, now_ns, run: Run):
             entry_ns = run.entry_ns[k]
             if stop.is_met(k, i, side, average_price, high_water, entry_ns, now_ns, run):
                 reason = stop.code
-                if REENTRY != "immediate":
-                    run.blocked_side[k] = held
-                    run.cooldown_bars[k] = COOLDOWN_BARS
+                block_side(k, held, run)
     return reason
 
 

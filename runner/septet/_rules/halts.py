@@ -8,7 +8,8 @@ from septet._rules.ledger import end_order, log_row
 from septet._rules.orders import send_exit
 from septet._rules.queued import cancel_queued
 from septet._rules.run import Run
-from septet._rules.settings import COOLDOWN_BARS, HALTS, QUEUES, REENTRY, SYMBOLS, VENUE_FILLS
+from septet._rules.settings import HALTS, QUEUES, SYMBOLS, VENUE_FILLS
+from septet._rules.stops import block_side
 
 __all__ = ["fire", "lift", "test_halts", "test_halts_between"]
 
@@ -37,9 +38,7 @@ def fire(h, code, value, then, t, now_ns, run: Run):
         side = run.open_side[k]
         if then == 0 and side != 0:
             send_exit(k, code, now_ns, run)
-            if REENTRY != "immediate":
-                run.blocked_side[k] = side
-                run.cooldown_bars[k] = COOLDOWN_BARS
+            block_side(k, side, run)
 
 
 @routine
