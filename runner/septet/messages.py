@@ -125,7 +125,8 @@ class BarrierReached(Event, frozen=True, kw_only=True, tag="barrier"):
     """A decision time: every symbol due has delivered, or its grace has passed.
 
     `present` are symbols whose next undecided bar enters now, in universe order; `missing` those
-    that were due and are not there. `decides` False only advances features (history). `late`
+    that were due and are not there. `decides` False only advances features:
+    history, or bars that were missed, which also meet what rests where fills are simulated. `late`
     decisions exit but do not enter.
     """
 

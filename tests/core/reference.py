@@ -41,6 +41,7 @@ class Reference(Stops, Halts):
     s: Settings
     bars: Sequence[Bars]
     chances: Sequence[Sequence[float]] | None = None
+    missed: frozenset[int] = frozenset()
     decisions: list[Decision] = field(default_factory=list)
     curve: list[tuple[int, float, float, float]] = field(default_factory=list)
     halt_log: list[tuple[int, str, str]] = field(default_factory=list)
@@ -98,6 +99,11 @@ class Reference(Stops, Halts):
         self.curve.append((now, self.equity, self.account.cash, exposed))
         if now // DAY != self.day:
             self.day, self.day_base = now // DAY, self.equity
+        if now in self.missed:  # nobody was there: what rested at the venue has met the bars
+            for k, _ in here:
+                self.decisions.append(Decision(now, k, NAN, 0.0))
+                self.last_wish[k] = NAN
+            return
         self._halts(now)
         wishes = [self._exits(k, i, now) for k, i in here]
         candidates = [each for each in wishes if each is not None]

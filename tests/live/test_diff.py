@@ -19,6 +19,7 @@ from septet._data.stamps import iso
 from septet._journal.log import Journal
 from septet._live.diff import Gap, diff
 from septet._live.diff_causes import PARTS
+from septet._live.diff_lived import Booking, read_lived
 from septet._live.diff_rows import Row, differing, is_same, rows_of_table, told_apart
 from septet._live.replay import JOURNAL
 from septet._store.run import Run
@@ -217,6 +218,17 @@ def test_nothing_is_left_over_of_a_flatten_given_while_the_process_was_dead(
     gap = explain(Lives(dead=(died, died + 3), flattened=True, resumed=died + 8))
     assert gap.remainder == 0.0
     assert len(facts(gap, "timing", "operator")) == 2
+
+
+def test_what_works_when_the_process_dies_fills_as_if_it_had_not(place: Path) -> None:
+    """SEMANTICS: a simulated venue matches what rests in each bar, whoever is there."""
+    whole = read_lived(lived(place / "pair.yaml", place / "whole", BARS, Lives()))
+    fills = [each.traded for each in whole.moves if isinstance(each, Booking)]
+    n = next(n for n, bar in enumerate(BARS) if bar.open_ns == fills[2].market_ns)
+    killed = Lives(dead=(n, n + 3))
+    read = read_lived(lived(place / "pair.yaml", place / "killed", BARS, killed))
+    again = [each.traded for each in read.moves if isinstance(each, Booking)]
+    assert again[:3] == fills[:3]
 
 
 def test_a_row_that_only_asked_for_something_else_is_no_cause() -> None:

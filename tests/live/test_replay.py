@@ -72,7 +72,7 @@ def _while_held(result: Any, known: list[int]) -> int:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A paper run of the demo with late decisions, a missing symbol and a person's halt."""
+    """A paper run of the demo with late decisions, missed bars and a person's halt."""
     folder = tmp_path_factory.mktemp("run")
     loaded = load(STRATEGIES / "demo.yaml", sets=SETS)
     result, session = backtest(loaded, engine="batch"), open_session(loaded)
@@ -94,7 +94,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for bar in bars:
             writer.handle(bar)
         present = tuple(bar.symbol for bar in bars)
-        late, decides = t % 71 == 70, now_ns >= first_ns
+        late, missed = t % 71 == 70, t % 61 in (20, 21, 22)
+        decides = now_ns >= first_ns and not missed
         writer.handle(
             m.BarrierReached(
                 at_ns=now_ns, time_ns=now_ns, present=present, decides=decides, late=late
@@ -125,6 +126,19 @@ def test_what_a_person_orders_fills_at_no_price_from_before(run: Path) -> None:
         if isinstance(each, Booking) and each.traded.order in numbers
     ]  # fmt: skip
     assert [each.market_ns > deed.market_ns for each in fills] == [True] * len(closes)
+
+
+def test_bars_that_were_missed_meet_what_rests(run: Path) -> None:
+    with Journal.open(run / JOURNAL, durability="process") as journal:
+        entries = [(e.event, e.commands) for e in journal.read()]
+    kinds = {
+        type(each)
+        for event, commands in entries
+        if isinstance(event, m.BarrierReached) and not event.decides
+        for each in commands
+    }
+    assert m.Traded in kinds
+    assert not kinds & {m.Decided, m.Ruled}
 
 
 def test_a_replay_finds_no_difference(run: Path) -> None:

@@ -41,6 +41,10 @@ class MonitorHook(Protocol):
         """The time was traded, and logged these rows; with a change it is traded again."""
         ...
 
+    def matched(self, LI: Ints, LF: Floats) -> None:
+        """Take in what bars that were missed have logged; nothing is decided in them."""
+        ...
+
 
 def cancel_entries(plan: CompiledPlan, arrays: Arrays, time_ns: int) -> None:
     """Cancel the working entries of all symbols."""

@@ -140,6 +140,8 @@ class Engine:
                 cancels |= self._trade_watched(t, monitor)
             if event.late:
                 C[layout.LATE] = 0
+        elif event.matches:
+            self._match_at(t, monitor)
         if cancels:
             cancel_entries(self.plan, self._arrays, event.time_ns)
             self._see_log()
@@ -167,6 +169,18 @@ class Engine:
             C[layout.BLOCKED] += change.blocks
             self._trade_at(t)
         return change.cancels
+
+    def _match_at(self, t: int, monitor: MonitorHook | None) -> None:
+        """Let bars that were missed meet what rests; nothing is decided."""
+        C = self._C
+        first = int(C[layout.LOG])
+        C[layout.LATE] = layout.ONLY_MATCHED
+        self._trade_at(t)
+        C[layout.LATE] = 0
+        clear_decisions(self.plan, self._arrays, t)  # signals that were kept ahead of a decision
+        if monitor is not None:
+            rows = slice(first, int(C[layout.LOG]))
+            monitor.matched(self._arrays["LI"][rows], self._arrays["LF"][rows])
 
     def _take_in(self, event: Event) -> int:
         """Put the bars of an event at the cursor, observe and judge them; return their time."""

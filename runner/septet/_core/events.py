@@ -24,7 +24,8 @@ class Barrier(msgspec.Struct, frozen=True, gc=False):
     `columns` (symbols, c) holds the values of the plan's columns and `facts` (symbols, 4) the
     open time, age, missing bars and made-up flag of each bar, as `septet._kernel.layout` lays
     out X and M; a symbol without a bar has an age below zero. `decides` False only advances the
-    features: history before the first decision. `late` decisions exit but do not enter.
+    features: history before the first decision. With `matches` the bars also meet what rests, and
+    nothing is decided: bars that were missed. `late` decisions exit but do not enter.
     """
 
     time_ns: int
@@ -33,6 +34,7 @@ class Barrier(msgspec.Struct, frozen=True, gc=False):
     facts: npt.NDArray[np.int64]
     decides: bool = True
     late: bool = False
+    matches: bool = False
 
 
 Event = Barrier

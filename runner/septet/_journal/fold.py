@@ -160,7 +160,7 @@ class Fold:
         for k in event.present:
             waiting = self._waiting.get(k)
             close = waiting.popleft() if waiting else None
-            if close is not None and event.decides:
+            if close is not None and (event.decides or self.equity):
                 self._marks[k] = close
 
     def _market(self, event: m.Quoted | m.Printed) -> None:

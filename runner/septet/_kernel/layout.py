@@ -53,7 +53,8 @@ __all__ = [
     "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE", "LF_FIXED", "LF_LEAST", "LIFT", "LIMIT",
     "LIQUIDATION_PAID",
     "LIMIT_PRICE", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST", "LOT", "LOW", "MADE_UP", "MARK",
-    "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "OPEN", "OPEN_NS", "OPEN_SIDE",
+    "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "ONLY_MATCHED", "OPEN", "OPEN_NS",
+    "OPEN_SIDE",
     "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "OWED", "PEAK",
     "QUEUED_ACTIVE_NS", "QUEUED_BARS", "QUEUED_ID", "QUEUED_LIMIT", "QUEUED_PRICE",
     "QUEUED_TRIGGER", "QUEUED_TYPE", "QUEUED_UNITS",
@@ -142,12 +143,13 @@ BLOCKED: Final = 3  # number of active halts, a person's included
 MINUTE: Final = 4
 SENT: Final = 5  # orders sent in this minute
 LOSSES: Final = 6  # closed trades lost in a row
-LATE: Final = 7  # 1 while a decision is late: exits act, entries do not
+LATE: Final = 7  # 1 while a decision is late (exits act, entries do not), or ONLY_MATCHED
 TRADES: Final = 8  # closed
 WINS: Final = 9
 UNVALUED: Final = 10  # times without a finite exposure, without tables
 SAMPLED: Final = 11  # samples of equity taken, where no curve is kept
 BY_HAND: Final = 12  # 1 while a person has halted the run; counted in BLOCKED too
+ONLY_MATCHED: Final = 2  # bars that were missed meet resting orders; nothing is decided
 C_SLOTS: Final = 13  # then, for each halt, the `HALT_SLOTS` of `septet._rules.run`
 HALT_SLOTS: Final = 4
 # B

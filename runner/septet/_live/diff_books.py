@@ -12,6 +12,7 @@ from septet._data.bars import BarTable, Instrument
 from septet._kernel import layout, match
 from septet._kernel import ledger as _ledger
 from septet._live.diff_lived import Booking, Closing, Lived
+from septet._live.diff_paper import Due
 from septet._live.diff_past import Seen
 
 __all__ = ["Priced", "Simulator", "booked_again"]
@@ -196,10 +197,13 @@ class _Account:
             traded.order, 0, 0, price, *self._arrays(),
         )  # fmt: skip
 
-    def fund(self, k: int, rate: float, price: float, time_ns: int) -> None:
-        """Pay the funding of a position, as the plan does."""
-        units = self.state.B[k, layout.UNITS]
-        ledger.pay_funding(k, units, rate, price, time_ns, *self._arrays())
+    def fund(self, due: Sequence[Due], time_ns: int) -> None:
+        """Pay the funding of a barrier, as the plan does: before a bar on what was held then."""
+        book = self.state.B
+        for k, rate, price, before in due:
+            units = book[k, layout.HELD_BEFORE if before else layout.UNITS]
+            ledger.pay_funding(k, units, rate, price, time_ns, *self._arrays())
+        book[:, layout.HELD_BEFORE] = book[:, layout.UNITS]
 
     def worth(self, marks: Mapping[int, float]) -> float:
         """Equity at some prices."""
@@ -217,7 +221,7 @@ def booked_again(
     simulator: Simulator,
     seen: Seen,
     instruments: Sequence[Instrument],
-    funding: Mapping[int, Sequence[tuple[int, float, float]]],
+    funding: Sequence[Sequence[Due]],
     until_ns: int,
 ) -> tuple[tuple[float, float, float], list[Priced]]:
     """Book the live run's fills up to a decision time in three ways; return what each is worth.
@@ -228,12 +232,13 @@ def booked_again(
     capital = float(lived.head.facts["capital"])
     accounts = [_Account(seen, instruments, capital) for _ in range(3)]
     priced: list[Priced] = []
+    due = iter(funding)
     for move in lived.moves:
         if isinstance(move, Closing):
+            owed = next(due)
             for account in accounts:
-                for k, rate, price in funding.get(move.time_ns, ()):
-                    account.fund(k, rate, price, move.time_ns)
-            if move.time_ns == until_ns:
+                account.fund(owed, move.time_ns)
+            if move.decides and move.time_ns == until_ns:
                 break
             continue
         priced.append(_book(lived, simulator, seen, accounts, move))

@@ -39,10 +39,14 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A barrier that was taken in: its time, and the newest close of each symbol present."""
+    """A barrier that was taken in: its time, and the newest close of each symbol present.
+
+    One that did not decide let bars that were missed in.
+    """
 
     time_ns: int
     closes: dict[int, float]
+    decides: bool
 
 
 @dataclass
@@ -183,12 +187,13 @@ class _Folding:
         for k in event.present:
             bar = self._waiting[k].pop(0)
             lived.taken[(k, bar.open_ns)] = event
-            if event.decides:  # what only advances the features leaves the account alone
+            if event.decides or lived.ruled:  # history leaves the account alone
                 closes[k] = self._marks[k] = bar.close
+        if closes:
+            lived.moves.append(Closing(event.time_ns, closes, event.decides))
         if event.present and event.decides:
             self._time_ns = event.time_ns
             lived.barriers[event.time_ns] = event
-            lived.moves.append(Closing(event.time_ns, closes))
             lived.marks.setdefault(event.time_ns, dict(self._marks))
 
     def _commands(self, commands: Sequence[m.Command]) -> None:

@@ -21,7 +21,10 @@ from septet._live.facts import instruments_in
 from septet._shell.tape import FUNDING, FUNDING_BEFORE
 from septet.errors import ConfigError
 
-__all__ = ["Simulated", "build_paper", "simulate"]
+__all__ = ["Due", "Simulated", "build_paper", "simulate"]
+
+
+Due = tuple[int, float, float, bool]
 
 
 @dataclass
@@ -29,7 +32,8 @@ class Simulated:
     """What a simulated run over journalled barriers left: the account, orders, decisions.
 
     `worth` is the equity at the last time; `traded` the signed quantity that the orders of each
-    origin filled; `funding` the rates and marks that each barrier paid.
+    origin filled; `funding` what was due at each barrier that the account saw, in order: symbol,
+    rate, mark, and whether it was due before the bar.
     """
 
     worth: float = 0.0
@@ -37,7 +41,7 @@ class Simulated:
     decisions: dict[tuple[int, int], Row] = field(default_factory=dict)
     traded: dict[Origin, float] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
-    funding: dict[int, list[tuple[int, float, float]]] = field(default_factory=dict)
+    funding: list[list[Due]] = field(default_factory=list)
 
 
 def build_paper(
@@ -82,8 +86,8 @@ def simulate(lived: Lived, build: Build, until_ns: int, *, deeds: bool = False) 
             _take(found, each, stops, core.market_ns)
         if not isinstance(event, m.BarrierReached) or not event.present:
             continue
-        if event.decides and funding:
-            found.funding[event.time_ns] = _funding(core.engine, funding)
+        if event.decides or found.equity:
+            found.funding.append(_funding(core.engine, funding) if funding else [])
         if event.decides and event.time_ns == until_ns:
             break
     found.worth = found.equity[until_ns] + _revalued(core.engine, lived.marks[until_ns])
@@ -107,18 +111,19 @@ def _take(found: Simulated, each: m.Command, stops: frozenset[str], now_ns: int)
             found.reasons[each.order] = each.reason
 
 
-def _funding(engine: Any, columns: Sequence[int]) -> list[tuple[int, float, float]]:
-    """Return what was due at the newest time: a symbol, the rate, and the mark it is paid on."""
+def _funding(engine: Any, columns: Sequence[int]) -> list[Due]:
+    """Return what was due at the newest time."""
     arrays, t = engine.window.arrays, engine.window.time - 1
     found = []
     for k in range(len(engine.plan.symbols)):
         i = int(arrays["T"][layout.ROW + k, t])
         if i < 0:
-            found.append((k, float(arrays["U"][k, t]), engine.state.B.item(k, layout.MARK)))
+            mark = engine.state.B.item(k, layout.MARK)
+            found.append((k, float(arrays["U"][k, t]), mark, True))
             continue
         bars = arrays["X"][k]
-        for row, at in zip(columns, (max(i - 1, 0), i), strict=True):
-            found.append((k, float(bars[row, i]), float(bars[layout.CLOSE, at])))
+        for row, at, before in zip(columns, (max(i - 1, 0), i), (True, False), strict=True):
+            found.append((k, float(bars[row, i]), float(bars[layout.CLOSE, at]), before))
     return found
 
 

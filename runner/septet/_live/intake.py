@@ -104,7 +104,8 @@ class _Kept(msgspec.Struct):
     points: dict[str, list[tuple[int, float]]]
     day: int
     rates: list[list[tuple[int, float, int]] | None]
-    charged_ns: int
+    charged_ns: list[int]
+    begun: bool
 
 
 class Intake:
@@ -140,7 +141,8 @@ class Intake:
         self._day = -(2**40)
         rate, every_ns = float(rules.funding_rate or 0.0), rules.funding_every_ns
         self._rates = [FundingRates(rate, every_ns) for _ in self._symbols]
-        self._charged_ns = 0  # the funding due until then has been charged
+        self._charged_ns = [0] * len(self._symbols)  # funding due until then has been charged
+        self._begun = False  # from the first decision on, bars that were missed meet resting orders
         self._before = next((row for row, name in enumerate(columns) if name == FUNDING_BEFORE), -1)
         count = len(self._symbols)
         self._columns = np.full((count, max(layout.X_FIXED, len(self._names))), np.nan)
@@ -175,9 +177,10 @@ class Intake:
         """Take a value of a series; a later one of the same time is a revision and wins."""
         name, _, symbol = event.name.partition("@")
         if name == FUNDING:  # one that comes late is due at the next decision
-            for rates, own in zip(self._rates, self._symbols, strict=True):
+            charged = zip(self._rates, self._symbols, self._charged_ns, strict=True)
+            for rates, own, charged_ns in charged:
                 if symbol in ("", own):
-                    rates.add(event.stamp_ns, event.value, self._charged_ns + 1)
+                    rates.add(event.stamp_ns, event.value, charged_ns + 1)
             return
         points = self._points.setdefault(event.name, [])
         points.insert(
@@ -206,8 +209,10 @@ class Intake:
             day = self._day_of(event.time_ns)
         if day > self._day:
             self._day = day
+        matches = self._begun and not event.decides
+        self._begun = self._begun or event.decides
         return Barrier(
-            event.time_ns, self._day, self._columns, facts, event.decides, event.late
+            event.time_ns, self._day, self._columns, facts, event.decides, event.late, matches
         )  # fmt: skip
 
     def _take(self, k: int) -> Place:
@@ -226,18 +231,24 @@ class Intake:
         return place
 
     def _charge(self, event: m.BarrierReached, taken: Sequence[tuple[int, Place]]) -> None:
-        """Write what funding is due: before a bar and in it, or where there is none."""
-        cells, since = self._cells, self._charged_ns
+        """Write what funding is due: before a bar and in it, or where there is none.
+
+        A decision charges every symbol; a bar that was missed its own, on what was held then.
+        """
+        cells, charged = self._cells, self._charged_ns
         row, inside = self._before, self._names.index(FUNDING)
         if len(taken) < len(self._symbols):
-            for k, rates in enumerate(self._rates):
-                cells[k, row] = rates.due(since, event.time_ns) if since else 0.0
+            for k, (rates, since) in enumerate(zip(self._rates, charged, strict=True)):
+                due = event.decides and since > 0
+                cells[k, row] = rates.due(since, event.time_ns) if due else 0.0
         for k, place in taken:
-            before = since or place.open_ns
+            before = charged[k] or place.open_ns
             cells[k, row] = self._rates[k].due(before, place.open_ns)
             cells[k, inside] = self._rates[k].due(max(before, place.open_ns), place.known_ns)
+            if charged[k]:
+                charged[k] = max(charged[k], place.known_ns)
         if event.decides:
-            self._charged_ns = event.time_ns
+            charged[:] = [max(each, event.time_ns) for each in charged]
 
     def _column(self, k: int, row: int, place: Place) -> float:
         name, other = self._names[row], self._others[row]
@@ -280,6 +291,7 @@ class Intake:
                 self._day,
                 [each.points for each in self._rates],
                 self._charged_ns,
+                self._begun,
             )
         )
 
@@ -287,7 +299,7 @@ class Intake:
         """Go on from a snapshot."""
         kept = msgspec.msgpack.decode(data, type=_Kept)
         self._last, self._points, self._day = kept.last, kept.points, kept.day
-        self._charged_ns = kept.charged_ns
+        self._charged_ns, self._begun = kept.charged_ns, kept.begun
         for rates, points in zip(self._rates, kept.rates, strict=True):
             rates.restore(points)
         self._waiting = [deque(each) for each in kept.waiting]

@@ -118,6 +118,10 @@ class LiveMonitors:
             said.drift_ns = time_ns
         return found.change
 
+    def matched(self, LI: Ints, LF: Floats) -> None:
+        """Take in fills in bars that were missed: they are read at the next decision time."""
+        self.monitors.record.log(LI, LF)
+
     # ------------------------------------------------------------------ what the core says
 
     def take(self) -> Said:

@@ -124,7 +124,7 @@ class Run:
     samples_taken = Number("C", "SAMPLED", "times of Q at which equity was kept")
     # ------------------------------------------------------------------ counters
     blocked = Number("C", "BLOCKED", "halts that are active, a person's included")
-    is_late = Number("C", "LATE", "1 while a decision is late: exits act, entries do not")
+    is_late = Number("C", "LATE", "1 while a decision is late, `ONLY_MATCHED` where none is taken")
     day_now = Number("C", "DAY_NOW", "number of the day")
     minute = Number("C", "MINUTE", "number of the minute of market time")
     orders_this_minute = Number("C", "SENT", "orders sent in it")

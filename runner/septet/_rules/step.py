@@ -1,14 +1,19 @@
-"""One decision time, in the order in which everything happens at it."""
+"""One decision time, in the order in which everything happens at it.
+
+Bars that a paper or live run missed do as much of it as happens without anybody there: steps 1 and
+2, and their closes are marks where fills are simulated. Halts and decisions wait for the newest.
+"""
 
 from __future__ import annotations
 
+from septet._kernel.layout import ONLY_MATCHED
 from septet._rules.account import list_all, list_held, mark, watch
 from septet._rules.bars import settle
 from septet._rules.decide import decide
 from septet._rules.form import kernel
 from septet._rules.halts import test_halts
 from septet._rules.run import Run
-from septet._rules.settings import HALTS
+from septet._rules.settings import HALTS, VENUE_FILLS
 
 __all__ = ["step"]
 
@@ -20,8 +25,12 @@ def step(t, run: Run):
     watch(now_ns, run)
     count = list_all(run)
     settle(t, now_ns, count, run)
+    if VENUE_FILLS and run.is_late == ONLY_MATCHED:  # what is held now was not held then
+        return
     held = list_held(run)
     mark(t, held, run)
+    if run.is_late == ONLY_MATCHED:
+        return
     if HALTS:
         test_halts(t, now_ns, run)
     decide(t, now_ns, count, run)
