@@ -8,6 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from septet._config import load
+from septet._sweep.compiled import CompiledEvaluator
+from septet._sweep.numbers import numbers_of
+from septet._sweep.space import space_of
+from septet.errors import ConfigError
 from tests.cli.conftest import Command
 from tests.data.helpers import HOUR_NS, START_NS, clean
 
@@ -125,12 +130,32 @@ def test_a_broken_series(septet: Command, data: Path) -> None:
     refused(septet, path, "6:37", "no such file")
 
 
+def refused_in_stretches(septet: Command, path: Path, place: str, message: str) -> None:
+    """Check a run in stretches and the compiled way of a sweep, which see other parts of history.
+
+    A session is opened for the second without compiling anything.
+    """
+    outcome = septet("run", path, "--out", path.parent / "runs", "--chunk", 90)
+    assert (outcome.code, f"{path}:{place}: " in outcome.err) == (2, True), outcome
+    assert message in " ".join(outcome.err.split())
+    sweep = "sweep: {over: {features.fast.period: [5, 6]}}\n"
+    swept = path.with_name("sweep.yaml")
+    swept.write_text(path.read_text(encoding="utf-8") + sweep, encoding="utf-8")
+    loaded = load(swept)
+    space = space_of(loaded)
+    numbers = numbers_of(loaded, space, tables=False)
+    with pytest.raises(ConfigError, match=message):
+        CompiledEvaluator(loaded, space, numbers, 0, 1, lambda text: None)
+
+
 def test_a_series_that_is_never_known(septet: Command, data: Path) -> None:
     keys = "{use: parquet_series, path: mood.parquet, known_after: 1h, max_age: 2h}"
     path = strategy(
         data, series=f"  mood: {keys}\n", features="  mood: {use: series, of: mood}\n",
     )  # fmt: skip
-    refused(septet, path, "6:9", "no value of this series is known at any decision")
+    message = "no value of this series is known at any decision"
+    refused(septet, path, "6:9", message)
+    refused_in_stretches(septet, path, "6:9", message)
 
 
 def test_a_join_without_a_common_time(septet: Command, data: Path) -> None:
@@ -138,7 +163,9 @@ def test_a_join_without_a_common_time(septet: Command, data: Path) -> None:
         data, universe="universe: {symbols: [BTC/USDT, ETH/USDT], bar: 1h}",
         features="  gap: {use: ratio, of: close, to: close@ETH/USDT}\n",
     )  # fmt: skip
-    refused(septet, path, "8:36", "ETH/USDT has no bar at a time of another symbol")
+    message = "ETH/USDT has no bar at a time of another symbol"
+    refused(septet, path, "8:36", message)
+    refused_in_stretches(septet, path, "8:36", message)
 
 
 def test_a_training_window_longer_than_the_data(septet: Command, data: Path) -> None:

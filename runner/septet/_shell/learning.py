@@ -71,10 +71,12 @@ def _row(session: Session, column: Any) -> int:
 def features(loaded: Any, market: Any = None) -> Any:
     """Compute the features of a loaded file over all its data: the rows of `septet train`."""
     from septet._core.batch import Batch
+    from septet._shell.never_known import refuse_never_known
     from septet._shell.plain_first import choose_plain, ran_plain_first
     from septet._shell.session import open_session
 
     session = open_session(loaded)
+    refuse_never_known(session)
     choose_plain(session)
 
     def observed() -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
@@ -12,17 +13,19 @@ from septet._config.check import problem_at
 from septet._config.expressions import names_in, parse_expression
 from septet._config.tree import Path as KeyPath
 from septet._data.align import series_as_of
-from septet._data.bars import MarketData
+from septet._data.bars import Ints, MarketData
 from septet._data.stamps import iso
 from septet._shell.session import Session
 from septet.errors import ConfigError, Problem
 
-__all__ = ["never_known", "refuse_never_known"]
+__all__ = ["Unknown", "never_known", "refuse_never_known"]
 
 
 def never_known(session: Session) -> list[Problem]:
     """Say what the file reads and no decision knows; a warning where a series is optional."""
-    return [*_joins(session), *_series(session)]
+    unknown = Unknown(session.loaded)
+    unknown.take(session.market, session.tape.T[0][session.first :])
+    return unknown.problems()
 
 
 def refuse_never_known(session: Session) -> None:
@@ -33,26 +36,100 @@ def refuse_never_known(session: Session) -> None:
     ConfigError
         With the place of each.
     """
-    problems = [each for each in never_known(session) if each.severity == "error"]
-    if problems:
-        raise ConfigError(problems)
+    _refuse(never_known(session))
 
 
-def _joins(session: Session) -> list[Problem]:
-    """Say which features read a symbol whose bars have no time in common with any other's."""
-    market = session.market
-    problems = []
-    for name, block in session.strategy.features.items():
-        for path, symbol in _others(name, block.config):
-            others = market.bars.get(symbol)
-            own = [market.bars[each] for each in market.symbols if each != symbol]
-            if others is None or not own:
-                continue
-            common = any(len(np.intersect1d(each.known_ns, others.known_ns)) for each in own)
-            if not common:
-                text = f"{symbol} has no bar at a time of another symbol: this is never known"
-                problems.append(problem_at(session.loaded.tree, path, text, hint=_spans(market)))
-    return problems
+def _refuse(problems: list[Problem]) -> None:
+    errors = [each for each in problems if each.severity == "error"]
+    if errors:
+        raise ConfigError(errors)
+
+
+class Unknown:
+    """What a file reads that no decision has known so far, while history passes in stretches."""
+
+    def __init__(self, loaded: Any) -> None:
+        self._loaded = loaded
+        self._joins = [
+            (path, symbol)
+            for name, block in loaded.strategy.features.items()
+            for path, symbol in _others(name, block.config)
+        ]
+        self._series: dict[str, str] | None = None  # what is known of each that no decision saw
+        self._spans: dict[str, tuple[int, int]] = {}
+        self._times: tuple[int, int] | None = None
+
+    def take(self, market: MarketData, times: Ints) -> None:
+        """Take the bars of a stretch, and the times of its decisions."""
+        for symbol, bars in market.bars.items():
+            if len(bars):
+                first, _ = self._spans.get(symbol, (int(bars.known_ns[0]), 0))
+                self._spans[symbol] = first, int(bars.known_ns[-1])
+        self._joins = [each for each in self._joins if not _is_common(market, each[1])]
+        if self._series is None:
+            self._series = {
+                name: f"{iso(table.known_ns[0])} to {iso(table.known_ns[-1])}"
+                if len(table.value)
+                else ""
+                for name, table in market.series.items()
+                if name.partition("@")[0] != "funding"
+            }
+        if not len(times):
+            return
+        first = int(times[0]) if self._times is None else self._times[0]
+        self._times = first, int(times[-1])
+        for name in list(self._series):
+            if np.isfinite(series_as_of(market.series[name], times)).any():
+                del self._series[name]
+
+    def problems(self) -> list[Problem]:
+        """Say what was never known."""
+        tree = self._loaded.tree
+        spans = [f"{name} {iso(a)} to {iso(b)}" for name, (a, b) in self._spans.items()]
+        problems = [
+            problem_at(
+                tree, path, f"{symbol} has no bar at a time of another symbol: this is never known",
+                hint=f"the data: {'; '.join(spans[:4])}",
+            )
+            for path, symbol in self._joins
+        ]  # fmt: skip
+        if self._times is None:
+            return problems
+        first, last = self._times
+        for name, span in (self._series or {}).items():
+            base = name.partition("@")[0]
+            optional = bool(self._loaded.strategy.data.series[base].extra.get("optional"))
+            problems.append(
+                problem_at(
+                    tree,
+                    ("data", base),
+                    "no value of this series is known at any decision",
+                    found=f"values known {span}" if span else "no value",
+                    hint=f"decisions are from {iso(first)} to {iso(last)}: bring data of that "
+                    "span, or raise max_age",
+                    severity="warning" if optional else "error",
+                )
+            )
+        return problems
+
+    def refuse(self) -> None:
+        """Refuse a run in stretches of what `never_known` refuses of a run in one piece.
+
+        Raises
+        ------
+        ConfigError
+            With the place of each.
+        """
+        _refuse(self.problems())
+
+
+def _is_common(market: MarketData, symbol: str) -> bool:
+    """Whether a symbol has a bar at a time of another; true where there is none to ask."""
+    others = market.bars.get(symbol)
+    own = [market.bars[each] for each in market.symbols if each != symbol]
+    if others is None or not own:
+        return True
+    return any(len(np.intersect1d(each.known_ns, others.known_ns)) for each in own)
 
 
 def _others(name: str, config: BaseModel) -> Iterator[tuple[KeyPath, str]]:
@@ -64,36 +141,3 @@ def _others(name: str, config: BaseModel) -> Iterator[tuple[KeyPath, str]]:
                     yield reading.path, each.symbol
         elif "@" in reading.text:
             yield reading.path, reading.text.partition("@")[2].strip("'")
-
-
-def _spans(market: MarketData) -> str:
-    said = [
-        f"{symbol} {iso(table.known_ns[0])} to {iso(table.known_ns[-1])}"
-        for symbol, table in market.bars.items()
-        if len(table)
-    ]
-    return f"the data: {'; '.join(said[:4])}"
-
-
-def _series(session: Session) -> list[Problem]:
-    """Say which series has no value at any decision."""
-    times = session.tape.T[0][session.first :]
-    problems = []
-    for name, table in session.market.series.items():
-        base = name.partition("@")[0]
-        if base == "funding" or not len(times) or np.isfinite(series_as_of(table, times)).any():
-            continue
-        span = f"{iso(table.known_ns[0])} to {iso(table.known_ns[-1])}" if len(table.value) else ""
-        optional = bool(session.strategy.data.series[base].extra.get("optional"))
-        problems.append(
-            problem_at(
-                session.loaded.tree,
-                ("data", base),
-                "no value of this series is known at any decision",
-                found=f"values known {span}" if span else "no value",
-                hint=f"decisions are from {iso(times[0])} to {iso(times[-1])}: bring data of that "
-                "span, or raise max_age",
-                severity="warning" if optional else "error",
-            )
-        )
-    return problems

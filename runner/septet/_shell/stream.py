@@ -35,6 +35,7 @@ from septet._shell.backtest import (
     refuse_unserved,
     watched_steps,
 )
+from septet._shell.never_known import Unknown
 from septet._shell.session import (
     Say,
     Session,
@@ -281,6 +282,7 @@ class _Run:
         self.state: State | None = None
         self.wishes: list[int] = []  # of each symbol at its last bar, as a code
         self.session: Session | None = None
+        self.unknown = Unknown(loaded)
         self.waiting = plan.log(0)  # rows about orders that still work
         self.halts = plan.log(0)
         self.window = plan.log(0)  # fills that the watch over their costs still averages
@@ -306,6 +308,7 @@ class _Run:
             self.shown.take(name, cut(bars, new, len(bars)), split_ns)
         if self.first_ns is not None:
             self._trade(session)
+        self.unknown.take(stretch.market, known[session.first :] if self.first_ns else known[:0])
 
     def _wait(self, session: Session, fresh: int) -> None:
         """Find the first decision: not before the file's start, and once the rules can be read."""
@@ -390,6 +393,8 @@ class _Run:
         ------
         DataError
             If no decision was ever taken.
+        ConfigError
+            If something that the file reads was known at none of them.
         """
         if self.session is None or self.state is None or self.first_ns is None:
             raise DataError(
@@ -398,6 +403,7 @@ class _Run:
                 hint="ask for a longer span, shorten the features, or see the findings",
                 key=slowest_key(self.plan),
             )
+        self.unknown.refuse()
         session, state = self.session, self.state
         nothing = self._outcome(*self.plan.log(0))
         self._add("orders", project.orders_of(session, self._outcome(*self.waiting)))

@@ -21,6 +21,7 @@ from septet._core.batch import Batch, tile_of
 from septet._core.state import Arrays, State, arrays_of
 from septet._kernel import layout
 from septet._report import statistics as st
+from septet._shell.never_known import refuse_never_known
 from septet._shell.session import Session, open_session
 from septet._sweep.figures import failed_row, row_of
 from septet._sweep.many import Measured, figures_of_many, held_growth
@@ -53,6 +54,7 @@ class CompiledEvaluator:
         session = open_session(
             loaded, tables=False, curve=False, say=say, not_before_ns=first_ns, memory_bars=memory
         )
+        refuse_never_known(session)
         session.plan.module  # noqa: B018 - compile before the first block is timed
         self._space, self._numbers, self._session = space, numbers, session
         self._groups = groups_of(session.plan, numbers)
