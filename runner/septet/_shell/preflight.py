@@ -20,6 +20,7 @@ from septet._data.ended import CANDLES_END
 from septet._data.series import SERIES_END, check_probabilities
 from septet._shell.never_known import never_known
 from septet._shell.session import Session, open_session
+from septet._shell.trade_checks import trade_problems
 from septet._shell.training_checks import parameter_problems, window_problems
 from septet.errors import DataError, InputError, Problem, SeptetError
 from septet_schemas.base import SecretRef
@@ -38,7 +39,7 @@ def check_data(loaded: Any) -> list[Problem]:
     except SeptetError as error:
         return list(problem_of(error))
     problems = [*never_known(session), *_symbols(session), *_doubts(session)]
-    problems += [*_probabilities(session), *_ticks(session)]
+    problems += [*_probabilities(session), *_ticks(session), *trade_problems(session)]
     if loaded.strategy.model is not None:
         problems += [*check_model(loaded, session), *window_problems(session)]
     return problems

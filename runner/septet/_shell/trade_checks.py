@@ -1,0 +1,236 @@
+"""What `check` says of files whose every entry would be rejected, or could never fill.
+
+Until a first entry fills, equity is the capital. So from the bars, the size, the limits and the
+instruments follows whether any bar can see a first entry: where none can, there is never a trade.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from septet._config.check import problem_at
+from septet._config.tree import Path as KeyPath
+from septet._data.bars import Floats, Instrument
+from septet._host.register import BUILT_IN
+from septet._plan.terms import Terms, terms_of
+from septet._shell.session import Session
+from septet.errors import Problem
+
+__all__ = ["trade_problems"]
+
+_ROUNDING = 1.0 + 1e-9
+_SLOW_BARS = 10
+_VOLATILE = 1.05
+"""By how much more an entry may be expected to cost where slippage follows volatility."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Obstacle:
+    """Why entries of a symbol are rejected: at every bar, or at the last and at most of them."""
+
+    path: KeyPath
+    message: str
+    hint: str
+    always: bool
+    certain: bool = True
+
+
+def trade_problems(session: Session) -> list[Problem]:
+    """Say why no entry can be sent or filled; an error where that holds for every symbol."""
+    terms = terms_of(session.strategy)
+    found = [*_latency(session, terms)]
+    obstacles = [
+        next(_obstacles(session, terms, k, each), None)
+        for k, each in enumerate(session.instruments)
+    ]
+    never = [each is not None and each.always and each.certain for each in obstacles]
+    severity = "error" if all(never) else "warning"
+    said: set[str] = set()
+    for each in obstacles:
+        if each is not None and each.message not in said:
+            said.add(each.message)
+            found.append(
+                problem_at(
+                    session.loaded.tree, each.path, each.message, hint=each.hint,
+                    severity=severity if each.always and each.certain else "warning",
+                )
+            )  # fmt: skip
+    return found
+
+
+def _latency(session: Session, terms: Terms) -> list[Problem]:
+    """Orders that reach the market after the data, or long after their decision."""
+    bars = int(terms.simulation.latency)
+    left = session.tape.times - session.first
+    if bars < _SLOW_BARS:
+        return []
+    late = bars >= left
+    text = f"an order reaches the market {bars} bars after its decision"
+    more = f", and the data has {left} bars from the first decision on: nothing is ever filled"
+    return [
+        problem_at(
+            session.loaded.tree, ("execution", "simulation", "latency"),
+            text + (more if late else ""),
+            hint="latency is in bars; an exit that is decided before an entry fills cancels it",
+            severity="error" if late else "warning",
+        )
+    ]  # fmt: skip
+
+
+def _obstacles(
+    session: Session, terms: Terms, k: int, instrument: Instrument
+) -> Iterator[_Obstacle]:
+    """Yield what keeps entries of a symbol from being sent or filled, in the order of the rules."""
+    symbol = session.market.symbols[k]
+    table = session.market.bars[symbol]
+    begin = int(np.searchsorted(table.known_ns, session.tape.T[0][session.first]))
+    close = table.close[begin:]
+    if not len(close):
+        return
+    value, quantity = _largest(session.strategy, terms, symbol)
+    lot = instrument.lot
+    most = np.minimum(value / close, quantity)
+    units = np.floor(most / lot * _ROUNDING) * lot
+    here = ("execution", "instruments", symbol)
+    written = session.loaded.tree.at(here) is not None
+    lot_path = here if written else ("risk", "sizing")
+    currency = session.strategy.account.currency
+    worth = float((most * close).max())
+    if not worth > 0.0:
+        text = f"no entry of {symbol} has a size: capital, sizing and limits leave nothing"
+        yield _Obstacle(("risk", "sizing"), text, "write a size and limits above zero", True)
+        return
+    cost = f"the largest entry is worth {worth:,.6g} {currency}"
+    yield from _refused(
+        units < lot * 0.5, lot_path, symbol, "is rejected (lot)",
+        f"one lot of {lot:g} costs {float((lot * close).min()):,.6g} or more, {cost}",
+        "write the lot of the instrument, more capital, or a larger size or limit",
+    )  # fmt: skip
+    yield from _refused(
+        units * close * _ROUNDING < instrument.min_notional, lot_path, symbol,
+        "is rejected (min_notional)",
+        f"min_notional is {instrument.min_notional:,.6g}, {cost}",
+        "write the min_notional of the instrument, more capital, or a larger size or limit",
+    )  # fmt: skip
+    yield from _wire(session, terms, symbol, close, lot, (value, quantity))
+    yield from _volume(session, terms, symbol, table.volume[begin:], lot)
+
+
+def _refused(
+    refused: Any, path: KeyPath, symbol: str, rejected: str, why: str, hint: str
+) -> Iterator[_Obstacle]:
+    """Yield an obstacle where all bars reject, or the last one does."""
+    if bool(refused.all()):
+        yield _Obstacle(path, f"every entry of {symbol} {rejected}: {why}", hint, True)
+    elif bool(refused[-1]):
+        share = f"an entry of {symbol} {rejected} at {refused.mean() * 100:.3g} % of the bars"
+        yield _Obstacle(path, f"{share}, the last included: {why}", hint, False)
+
+
+def _largest(strategy: Any, terms: Terms, symbol: str) -> tuple[float, float]:
+    """Return what a first entry is at most: worth (quote), and quantity (base)."""
+    capital, spot = float(strategy.account.capital), terms.spot
+    values = [capital * (1.0 - (terms.cash_buffer or 0.0))] if spot else []
+    values += [] if spot else [capital * float(terms.perpetual.leverage)]
+    for block in strategy.risk.limits.values():
+        if block.distribution == BUILT_IN:
+            values += [capital * share for share in _shares(block, symbol)]
+    sizing, quantity = strategy.risk.sizing, math.inf
+    parts = len(terms.symbols) if terms.split else 1
+    if sizing.distribution == BUILT_IN:
+        share = {"fixed_fraction": "fraction", "volatility_target": "max", "kelly": "max"}
+        name = share.get(sizing.use.rpartition(":")[2])
+        if name is not None:
+            values.append(capital * float(getattr(sizing.config, name)) / parts)
+        else:
+            quantity = float(getattr(sizing.config, "quantity", math.inf)) / parts
+    return min(values), quantity
+
+
+def _shares(block: Any, symbol: str) -> list[float]:
+    """Return the shares of equity to which a limit caps a first entry."""
+    groups = getattr(block.config, "groups", None)
+    if groups is not None:
+        return [float(each.max) for each in groups.values() if symbol in each.symbols]
+    capped = block.use.rpartition(":")[2] in ("position", "gross_exposure", "correlated")
+    return [float(block.config.max)] if capped else []
+
+
+def _wire(
+    session: Session,
+    terms: Terms,
+    symbol: str,
+    close: Floats,
+    lot: float,
+    largest: tuple[float, float],
+) -> Iterator[_Obstacle]:
+    """Orders above max_order_value, which are rejected, not cut; limits outside the collar."""
+    strategy = session.strategy
+    limits = {
+        each.use.rpartition(":")[2]: (name, each.config)
+        for name, each in strategy.risk.limits.items()
+        if each.distribution == BUILT_IN
+    }
+    fixed = strategy.risk.sizing.use.rpartition(":")[2] in ("fixed_fraction", "fixed_quantity")
+    if "max_order_value" in limits and fixed and strategy.risk.sizing.distribution == BUILT_IN:
+        name, config = limits["max_order_value"]
+        simulation = terms.simulation
+        cost = (1.0 + simulation.slippage.fraction) * (1.0 + simulation.fee.taker)
+        cost *= _VOLATILE if simulation.slippage.volatility is not None else 1.0
+        leverage = 1.0 if terms.spot else max(1.0, float(terms.perpetual.leverage))
+        value, quantity = largest
+        least = np.minimum(value / (close * (1.0 + leverage * (cost - 1.0))), quantity)
+        units = np.floor(least / lot / _ROUNDING) * lot
+        beyond = units * close > config.max * _ROUNDING
+        smallest = float((units * close).min())
+        if bool(beyond.all()):
+            yield _Obstacle(
+                ("risk", "limits", name),
+                f"every entry of {symbol} is rejected: its value is {smallest:,.6g} or more, above "
+                f"max_order_value {config.max:,.6g}",
+                "an order above it is rejected, not made smaller: raise it, or lower the size",
+                always=True,
+                certain=not (terms.pro_rata and len(terms.symbols) > 1),
+            )
+    order = strategy.execution.order
+    if "price_collar" in limits and order.distribution == BUILT_IN and order.use == "limit":
+        name, config = limits["price_collar"]
+        if order.config.offset > config.max * _ROUNDING:
+            yield _Obstacle(
+                ("execution", "order", "offset"),
+                f"every entry is rejected: its limit price lies {order.config.offset * 100:g} % "
+                f"off the close, outside the price_collar of {config.max * 100:g} %",
+                "raise limits.price_collar, or lower the offset",
+                always=True,
+            )
+
+
+def _volume(
+    session: Session, terms: Terms, symbol: str, volume: Floats, lot: float
+) -> Iterator[_Obstacle]:
+    """Bars whose volume lets no lot through."""
+    share = terms.simulation.participation
+    if share is None:
+        return
+    path = ("execution", "simulation", "participation")
+    none = np.floor(share * volume / lot * _ROUNDING) < 1.0
+    if bool(none.all()):
+        largest = float(volume.max())
+        why = (
+            f"{share * 100:g} % of the largest volume, {largest:,.6g}, is less than a lot ({lot:g})"
+        )
+        if largest == 0.0:
+            why = f"the volume of {symbol} is zero in every bar"
+        hint = "leave participation out, or bring data with volume"
+        yield _Obstacle(path, f"no order of {symbol} is ever filled: {why}", hint, True)
+    elif none.mean() > 0.5:
+        text = (
+            f"no order of {symbol} fills at {none.mean() * 100:.3g} % of the bars: "
+            f"{share * 100:g} % of their volume is less than a lot ({lot:g})"
+        )
+        yield _Obstacle(path, text, "raise participation, or check the unit of volume", False)

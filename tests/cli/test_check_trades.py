@@ -1,0 +1,140 @@
+"""``septet check`` names what keeps a file from ever trading; a run of such a file trades never."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.cli.conftest import Command
+from tests.data.helpers import clean
+
+FILE = """\
+version: 1
+name: x
+account: {{capital: 1000, currency: USDT{account}}}
+universe: {{symbols: [BTC/USDT], bar: 1h}}
+data: {{candles: {{use: parquet, path: "{{symbol}}.parquet"}}}}
+features: {{fast: {{use: sma, period: 5}}}}
+signal: {{use: rules, long_if: close > fast, exit_if: close < fast}}
+risk: {{{risk}}}
+execution: {{{execution}}}
+"""
+HALF = "sizing: {use: fixed_fraction, fraction: 50%}"
+USUAL = "simulation: {fee: 10bps}"
+
+
+def strategy(folder: Path, *, risk: str = HALF, execution: str = USUAL, account: str = "") -> Path:
+    path = folder / "x.yaml"
+    path.write_text(FILE.format(risk=risk, execution=execution, account=account), encoding="utf-8")
+    if not (folder / "BTCUSDT.parquet").exists():
+        clean(120).write_parquet(folder / "BTCUSDT.parquet")
+    return path
+
+
+def checked(septet: Command, path: Path) -> tuple[int, str]:
+    outcome = septet("check", path)
+    assert "Traceback" not in outcome.err
+    return outcome.code, " ".join(outcome.err.split())
+
+
+def fills_of(septet: Command, path: Path) -> int:
+    outcome = septet("run", path, "--out", path.parent / "runs", "--json")
+    assert outcome.code == 0, outcome.err
+    [folder] = {each.parent for each in (path.parent / "runs").rglob("fills.parquet")}
+    assert json.loads(outcome.out)
+    return pl.read_parquet(folder / "fills.parquet").height
+
+
+def instrument(text: str) -> str:
+    return f"instruments: {{BTC/USDT: {{{text}}}}}"
+
+
+NEVER = {
+    "lot": ({"execution": instrument("lot: 50")}, "9:", "is rejected (lot): one lot of 50 costs"),
+    "min_notional": (
+        {"execution": instrument("min_notional: 600")}, "9:",
+        "is rejected (min_notional): min_notional is 600, the largest entry is worth 500 USDT",
+    ),
+    "min_notional and a cap": (
+        {
+            "execution": instrument("min_notional: 400"),
+            "risk": f"{HALF}, limits: {{position: 30%}}",
+        },
+        "9:", "the largest entry is worth 300 USDT",
+    ),
+    "min_notional and a buffer": (
+        {"execution": instrument("min_notional: 400"), "risk": f"{HALF}, cash_buffer: 70%"},
+        "9:", "the largest entry is worth 300 USDT",
+    ),
+    "quantity": (
+        {"risk": "sizing: {use: fixed_quantity, quantity: 1e-9}"}, "8:", "is rejected (lot)",
+    ),
+    "no size": ({"risk": "sizing: {use: fixed_fraction, fraction: 0%}"}, "8:", "has a size"),
+    "max_order_value": (
+        {"risk": f"{HALF}, limits: {{max_order_value: 400}}"}, "8:",
+        "above max_order_value 400",
+    ),
+    "collar": (
+        {"execution": "order: {use: limit, offset: 8%}"}, "9:",
+        "outside the price_collar of 5 %",
+    ),
+    "participation": (
+        {"execution": "simulation: {participation: 1bps}, " + instrument("lot: 1")}, "9:",
+        "is less than a lot (1)",
+    ),
+    "latency": ({"execution": "simulation: {latency: 300}"}, "9:", "nothing is ever filled"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEVER)
+def test_what_keeps_every_entry_from_trading(septet: Command, tmp_path: Path, name: str) -> None:
+    keys, line, text = NEVER[name]
+    path = strategy(tmp_path, **keys)
+    code, said = checked(septet, path)
+    assert (code, text in said, f"{path}:{line}" in said) == (2, True, True), said
+    assert "error: " in said
+    assert fills_of(septet, path) == 0
+
+
+def test_volume_that_is_zero_throughout(septet: Command, tmp_path: Path) -> None:
+    clean(120).with_columns(volume=0.0).write_parquet(tmp_path / "BTCUSDT.parquet")
+    path = strategy(tmp_path, execution="simulation: {participation: 10%}")
+    code, said = checked(septet, path)
+    assert (code, "the volume of BTC/USDT is zero in every bar" in said) == (2, True)
+    assert fills_of(septet, path) == 0
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"execution": "simulation: {latency: 12}"}, "12 bars after its decision"),
+        ({"execution": instrument("min_notional: 499")}, ""),
+        ({"risk": f"{HALF}, limits: {{max_order_value: 500}}"}, ""),
+        ({"risk": "sizing: {use: fixed_quantity, quantity: 1}"}, ""),
+        ({"execution": "order: {use: limit, offset: 5%}"}, ""),
+    ],
+)
+def test_what_trades_is_no_error(
+    septet: Command, tmp_path: Path, keys: dict[str, str], text: str
+) -> None:
+    code, said = checked(septet, strategy(tmp_path, **keys))
+    assert code == 0
+    assert text in said
+    assert bool(said) == bool(text), said
+
+
+def test_an_instrument_that_became_too_dear_is_a_warning(septet: Command, tmp_path: Path) -> None:
+    frame = clean(120)
+    rises = pl.int_range(120) * 0.02 + 1.0
+    names = ("open", "high", "low", "close")
+    frame.with_columns(pl.col(name) * rises for name in names).write_parquet(
+        tmp_path / "BTCUSDT.parquet"
+    )
+    path = strategy(tmp_path, execution=instrument("lot: 4"))
+    code, said = checked(septet, path)
+    assert code == 0
+    assert "the last included: one lot of 4 costs" in said
+    assert fills_of(septet, path) > 0
