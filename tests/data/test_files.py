@@ -9,12 +9,14 @@ import zipfile
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import polars as pl
 import pytest
 
 from septet._data.files import file_forms, find_files, one_file, reading, unreadable
 from septet._data.load import read_candles, read_series
+from septet._data.wild_cards import matching_files
 from septet.errors import DataError
 from tests.data.helpers import HOUR_NS, NAMES, block, clean, ns, request
 
@@ -416,3 +418,29 @@ def test_what_the_reader_of_tables_says_is_not_passed_on() -> None:
             raise error
         assert "SECRET" not in str(caught.value)
         assert "SECRET" not in str(unreadable("x.parquet", error))
+
+
+@pytest.mark.parametrize("path", ["/**/**", "/**/*.csv", "/**"])
+def test_a_pattern_from_the_root_of_the_disk_is_refused_unread(path: str, tmp_path: Path) -> None:
+    with (
+        mock.patch("os.scandir", side_effect=AssertionError),
+        pytest.raises(DataError, match="would look through the whole disk") as caught,
+    ):
+        find_files(path, ["BTC/USDT"], tmp_path)
+    assert caught.value.key == "path"
+
+
+@pytest.mark.parametrize("pattern", ["**/*.csv", "*/*/x-*.csv", "**/**/x-1.csv", "a/**"])
+def test_a_walk_through_folders_is_bounded(pattern: str, tmp_path: Path) -> None:
+    for folder in ("a/b", "a/c", "a/c/d"):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        for number in range(5):
+            (tmp_path / folder / f"x-{number}.csv").touch()
+    (tmp_path / "a" / "again").symlink_to(tmp_path)
+    found = matching_files(tmp_path / pattern)
+    (tmp_path / "a" / "again").unlink()
+    wanted = sorted(each for each in tmp_path.glob(pattern.replace("a/**", "a/**/*"))
+                    if each.is_file())  # fmt: skip
+    assert [each for each in found if "again" not in each.parts] == wanted
+    with pytest.raises(DataError, match="more than 12 files and folders"):
+        matching_files(tmp_path / "**/*.csv", 12)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from septet._data.bad_rows import doubts
 from septet._data.normalise import normalise
 from septet._data.source import Facts, RawBars
 from septet.errors import DataError
@@ -161,12 +162,14 @@ def test_another_bar_length_is_refused(bar_ns: int, message: str) -> None:
 
 def test_what_is_mostly_bad_is_refused_with_the_reason() -> None:
     shifted = clean(50, start_ns=START_NS + 30 * 60_000_000_000)
-    with pytest.raises(DataError, match=r"0 of 50 rows are usable: off_grid 50(?s:.*)time_zone"):
+    with pytest.raises(
+        DataError, match=r"0 of 50 rows are usable as they (?s:.*)off_grid 50(?s:.*)time_zone"
+    ):
         judged(shifted)
     half = clean(50).with_columns(
         pl.when(pl.int_range(50) % 10 < 6).then(None).otherwise(pl.col("close")).alias("close")
     )
-    with pytest.raises(DataError, match="20 of 50 rows are usable: not_finite 30"):
+    with pytest.raises(DataError, match="20 of 50 rows are usable as they are: not_finite 30"):
         judged(half)
     assert len(judged(half, max_bad=0.7).bars) == 20
 
@@ -246,3 +249,19 @@ def test_splits_of_their_own_column() -> None:
 def test_a_broken_adjusted_close_stops() -> None:
     with pytest.raises(DataError, match="1 adjusted closes are missing"):
         judged(daily([1.0, 2.0], adj_close=[float("nan"), 2.0]), DAY_NS, adjust="total")
+
+
+def test_negative_volumes_are_counted_as_rows_that_cannot_be_used() -> None:
+    with pytest.raises(DataError, match="0 of 50 rows are usable as they are: bad_volume 50"):
+        judged(clean(50).with_columns(volume=-pl.col("volume")))
+
+
+def test_a_close_that_never_changes_is_a_doubt() -> None:
+    still = clean(50).with_columns(
+        pl.lit(7.0).alias(name) for name in ("open", "high", "low", "close")
+    )
+    [doubt] = doubts(judged(still).findings)
+    assert "constant_price 50, bars, and the close is the same in all of them" in doubt.message
+    assert "first: close 7" in doubt.message
+    moved = pl.when(pl.int_range(50) == 9).then(7.1).otherwise(7.0)
+    assert not doubts(judged(still.with_columns(close=moved, high=moved)).findings)

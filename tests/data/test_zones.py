@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from septet._data.bad_rows import doubts
 from septet._data.calendars import Sessions, load_calendar
 from septet._data.load import read_candles, read_series
+from septet._data.zone_signs import likely_utc
 from septet._data.zones import doubt_zone
 from septet.errors import DataError
 from tests.data.helpers import HOUR_NS, MINUTE_NS, block, clean, judged, ns, request
@@ -206,3 +208,39 @@ def test_right_stamps_of_more_zones_raise_no_doubt(zone: str, shift: int) -> Non
         table = wall(pl.DataFrame({"timestamp": stamps}), zone)
         shown = table["timestamp"].cast(pl.Int64).to_numpy()
         assert doubt_zone(shown, zone, 30 * MINUTE_NS) is None
+
+
+def currencies(since: str, weeks: int) -> pl.DataFrame:
+    """Hours of currencies in UTC: from Sunday to Friday, 17:00 in New York."""
+    times = pl.Series(ns(since) + HOUR_NS * np.arange(weeks * 168)).cast(pl.Datetime("ns"))
+    local = times.dt.replace_time_zone("UTC").dt.convert_time_zone(NEW_YORK)
+    day, hour = local.dt.weekday(), local.dt.hour()
+    shut = (day == 6) | ((day == 5) & (hour >= 17)) | ((day == 7) & (hour < 17))
+    stamps = times.filter(~shut).cast(pl.Int64)
+    return clean(len(stamps)).with_columns(timestamp=stamps)
+
+
+SIGNS = {
+    "an hour of autumn": (clean(24 * 60, start_ns=ns("2021-10-01")), "has once"),
+    "sessions of a summer": (sessions("2021-06-01", 30), "read as UTC they begin at 09:30"),
+    "weeks of currencies": (currencies("2021-06-01", 6), "read as UTC they begin at 17:00"),
+    "weeks and a change": (currencies("2021-10-01", 8), "read as UTC they begin at 17:00"),
+}
+
+
+@pytest.mark.parametrize("name", SIGNS)
+def test_stamps_of_utc_that_are_read_in_new_york_are_warned_about(name: str) -> None:
+    frame, text = SIGNS[name]
+    [doubt] = doubts(judged(wall(frame), 30 * MINUTE_NS if "sess" in name else HOUR_NS,
+                            time_zone=NEW_YORK).findings)  # fmt: skip
+    assert text in doubt.message
+    assert "write time_zone: UTC" in doubt.hint
+
+
+@pytest.mark.parametrize("zone", [NEW_YORK, "Europe/London", "Europe/Berlin", "Asia/Tokyo", "UTC"])
+@pytest.mark.parametrize("name", SIGNS)
+def test_stamps_of_their_own_zone_show_no_such_sign(name: str, zone: str) -> None:
+    frame, _ = SIGNS[name]
+    stamps = wall(frame, zone)["timestamp"].cast(pl.Int64).to_numpy()
+    bar_ns = 30 * MINUTE_NS if "sess" in name else HOUR_NS
+    assert likely_utc(stamps, zone, bar_ns) is None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from septet._data.bars import Finding
+from septet._data.constant_prices import CONSTANT_PRICE
 from septet._data.ended import CANDLES_END, ended_symbols
 from septet._data.source import Facts
 from septet.errors import DataError
@@ -27,6 +28,9 @@ _MEASURED: Final = frozenset(
 _DOUBTS: Final = {
     "price_gap": "if it is a split, write adjust: splits or bring an adjusted close; if prices "
     "moved so, policy: {price_gap: keep}",
+    CONSTANT_PRICE: "is this the column of closes, and a symbol that was traded?",
+    "zone_sign": "if the stamps are UTC, write time_zone: UTC; if they are of the zone that the "
+    "file names, nothing needs to be done",
     "price_wick": "if these are slips, write policy: {price_wick: drop}; if they were traded, keep",
 }
 """What to write about findings that are warned about."""
@@ -84,9 +88,10 @@ def check_bad_rows(seen: BadRows, keys: CandlesConfig) -> None:
         f"{each.kind} {each.count} ({each.examples[0] if each.examples else each.message})"
         for each in worst[:3]
     )
+    whole = min(seen.left, seen.rows - seen.defects)
     raise DataError(
-        f"{where}: too much of the data is bad, {seen.left} of {seen.rows} rows "
-        f"are usable: {listed}",
+        f"{where}: too much of the data is bad, {whole} of {seen.rows} rows "
+        f"are usable as they are: {listed}",
         hint="; ".join(part for part in (_advice(worst, seen), _limit(keys)) if part),
     )
 

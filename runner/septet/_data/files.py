@@ -19,6 +19,7 @@ from septet._data.parquet_bounds import (
 from septet._data.reader_errors import reader_words
 from septet._data.source import Facts, LazyBars, RawBars, Request
 from septet._data.symbol_columns import column_of_symbols, refuse_symbol_column
+from septet._data.wild_cards import has_wild_cards, matching_files
 from septet._files import open_regular
 from septet._text import shortened
 from septet.errors import DataError
@@ -124,11 +125,9 @@ def _looking(path: Path | str) -> Iterator[None]:
 def _matches(path: Path) -> list[Path]:
     """Files that a path names: itself, or what its wild cards match, in order of name."""
     with _looking(path):
-        if not any(sign in str(path) for sign in "*?["):
+        if not has_wild_cards(path):
             return [path] if os.path.isfile(path) else []
-        anchor = Path(path.anchor or ".")
-        pattern = str(path.relative_to(anchor))
-        found = sorted(each for each in anchor.glob(pattern) if each.is_file())
+        found = matching_files(path)
     if len(found) > MAX_FILES:
         raise DataError(f"{path} matches {len(found)} files, the limit is {MAX_FILES}")
     return found

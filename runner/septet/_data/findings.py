@@ -88,6 +88,11 @@ class Findings:
         self._found.append(Finding(self._source, self._symbol, kind, policy, count, shown, text))
         return policy
 
+    def warn(self, kind: str, count: int, examples: Sequence[str], message: str) -> None:
+        """Record what is likely wrong and cannot be proved; nothing was changed."""
+        shown = tuple(examples[:EXAMPLES])
+        self._found.append(Finding(self._source, self._symbol, kind, "warn", count, shown, message))
+
     def note(self, message: str) -> None:
         """Record something that was guessed or is worth saying; nothing was changed."""
         self._found.append(Finding(self._source, self._symbol, "note", "keep", 0, (), message))

@@ -18,6 +18,7 @@ from septet._data.bad_rows import BadRows, check_bad_rows, share_finding
 from septet._data.bar_length import check_step
 from septet._data.bars import BarTable, Finding, Floats, Ints, no_bars
 from septet._data.calendars import Anchor, Calendar, Placed, Stamp, load_calendar
+from septet._data.constant_prices import warn_constant
 from septet._data.findings import EXAMPLES, Findings, first_rows
 from septet._data.judge import (
     PRICES,
@@ -35,7 +36,8 @@ from septet._data.mixture import separating_column
 from septet._data.price_steps import Before, Range, spike_rows, wick_rows
 from septet._data.source import Facts, RawBars
 from septet._data.stamps import Bools, Stamps, iso, read_stamps
-from septet._data.zones import judge_zone, zone_that_fits
+from septet._data.zone_signs import judge_zone
+from septet._data.zones import zone_that_fits
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
 
@@ -218,6 +220,8 @@ def _bars(
     if not part:
         hits, ratio = adjust.moves(rows.close, columns[2])
         state.found("jump", len(hits), jump_examples(columns[0][hits], ratio))
+        if len(rows.close):
+            warn_constant(state.found, rows.close.min(), rows.close.max(), len(rows.close))
     units = volume_unit_jumps(rows.volume)
     state.found("volume_unit", len(units), [iso(columns[0][row]) for row in units[:EXAMPLES]])
     bars = _table(raw.symbol, state.bar_ns, columns, rows)

@@ -6,6 +6,7 @@ as the features remember. Every row is read and judged once.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from septet._data.bars import (
     no_bars,
 )
 from septet._data.calendars import Anchor
+from septet._data.constant_prices import warn_constant
 from septet._data.ended import candles_ending
 from septet._data.files import reading
 from septet._data.findings import Findings
@@ -102,6 +104,8 @@ class _Symbol:
     ended: tuple[int, float] | None = None  # the last session that is over, and its close
     last: tuple[int, float, int] | None = None  # session, close and open time of the last bar
     known_ns: int = -(2**63)
+    bars: int = 0
+    closes: tuple[float, float] = (math.inf, -math.inf)  # the lowest and the highest
 
     @property
     def name(self) -> str:
@@ -173,6 +177,9 @@ class _Symbol:
             self.sums.add(bars)
             self._find_jumps(bars.session, bars.close, bars.open_ns)
             self.known_ns = int(bars.known_ns[-1])
+            self.bars += len(bars)
+            low, high = self.closes
+            self.closes = min(low, float(bars.close.min())), max(high, float(bars.close.max()))
 
     def _find_jumps(self, session: Ints, close: Floats, open_ns: Ints) -> None:
         """Compare the close of each session that is over with that of the one before."""
@@ -219,6 +226,9 @@ class _Symbol:
         if self.rows:
             check_bad_rows(seen, self.keys)
             self.findings += share_finding(seen)
+        found = Findings(self.lazy.facts.origin, self.name, self.keys.policy)
+        warn_constant(found, *self.closes, self.bars)
+        self.findings += found.all()
 
 
 def chain(parts: Sequence[BarTable]) -> BarTable:

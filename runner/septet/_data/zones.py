@@ -13,10 +13,13 @@ import numpy as np
 from septet._data.bars import Ints
 from septet._data.calendars import Sessions, load_calendar
 from septet._data.exchange_hours import displaced_sessions
-from septet._data.findings import Findings
-from septet._data.stamps import Stamps, iso
+from septet._data.stamps import iso
 
-__all__ = ["ZoneDoubt", "doubt_zone", "judge_zone", "zone_that_fits"]
+__all__ = [
+    "DAY_NS", "HOUR_NS", "MINUTE_NS", "ZoneDoubt", "clock_changes", "days_of", "doubt_zone",
+    "is_opening", "rows_between", "session_starts", "usual_minute",
+    "zone_that_fits",
+]  # fmt: skip
 
 HOUR_NS: Final = 3_600_000_000_000
 DAY_NS: Final = 24 * HOUR_NS
@@ -63,7 +66,7 @@ def doubt_zone(wall_ns: Ints, zone: str, bar_ns: int, calendar: str = "24x7") ->
     """
     if len(wall_ns) < 2:
         return None
-    days = _days(wall_ns)
+    days = days_of(wall_ns)
     if zone == "UTC":
         found = _changes_of_another(wall_ns, zone, days, bar_ns)
         found = found or _local_sessions(wall_ns, days, bar_ns)
@@ -88,14 +91,15 @@ def _closed_hours(wall_ns: Ints, zone: str, bar_ns: int, calendar: str) -> ZoneD
     )  # fmt: skip
 
 
-def _days(wall_ns: Ints) -> tuple[date, date]:
+def days_of(wall_ns: Ints) -> tuple[date, date]:
+    """Return the first and the last day of stamps, 20 years apart at most."""
     first, last = int(wall_ns.min()) // DAY_NS, int(wall_ns.max()) // DAY_NS
     first = max(first, last - MOST_DAYS)
     epoch = date(1970, 1, 1)
     return epoch + timedelta(days=first), epoch + timedelta(days=last)
 
 
-def _changes(zone: str, days: tuple[date, date]) -> Iterator[tuple[int, int]]:
+def clock_changes(zone: str, days: tuple[date, date]) -> Iterator[tuple[int, int]]:
     """Yield changes of clocks: the wall time at which they happen, and by how much (ns)."""
     info = ZoneInfo(zone)
     day = datetime(days[0].year, days[0].month, days[0].day, tzinfo=UTC)
@@ -117,7 +121,8 @@ def _changes(zone: str, days: tuple[date, date]) -> Iterator[tuple[int, int]]:
         day += timedelta(days=1)
 
 
-def _count(ordered: Ints, first_ns: int, length_ns: int) -> int:
+def rows_between(ordered: Ints, first_ns: int, length_ns: int) -> int:
+    """Count stamps from `first_ns` on, for a length; `ordered` rises."""
     ends = np.searchsorted(ordered, [first_ns, first_ns + length_ns])
     return int(ends[1] - ends[0])
 
@@ -126,8 +131,8 @@ def _left_out_hours(wall_ns: Ints, zone: str, days: tuple[date, date]) -> ZoneDo
     """Find stamps in hours that the clocks of their zone never showed."""
     ordered = np.sort(wall_ns)
     rows, shown = 0, []
-    for at, by in _changes(zone, days):
-        count = _count(ordered, at, by) if by > 0 else 0
+    for at, by in clock_changes(zone, days):
+        count = rows_between(ordered, at, by) if by > 0 else 0
         if count:
             rows += count
             shown.append(iso(int(ordered[np.searchsorted(ordered, at)]))[:-1])
@@ -146,17 +151,17 @@ def _changes_of_another(
     if bar_ns > HOUR_NS:
         return None
     ordered = np.sort(wall_ns)
-    known = set() if own == "UTC" else {at for at, _ in _changes(own, days)}
+    known = set() if own == "UTC" else {at for at, _ in clock_changes(own, days)}
     for zone in _LIKELY:
-        if known & {at for at, _ in _changes(zone, days)}:
+        if known & {at for at, _ in clock_changes(zone, days)}:
             continue  # its changes show in the zone of the file as well
         shown, missing, doubled, other = [], 0, 0, 0
-        for at, by in _changes(zone, days):
-            usual = min(_count(ordered, at - 3 * HOUR_NS, HOUR_NS), HOUR_NS // bar_ns)
-            later = _count(ordered, at + 2 * HOUR_NS, HOUR_NS)
+        for at, by in clock_changes(zone, days):
+            usual = min(rows_between(ordered, at - 3 * HOUR_NS, HOUR_NS), HOUR_NS // bar_ns)
+            later = rows_between(ordered, at + 2 * HOUR_NS, HOUR_NS)
             if usual < HOUR_NS // bar_ns or later < usual:
                 continue  # no data around the change
-            inside = _count(ordered, at if by > 0 else at + by, HOUR_NS)
+            inside = rows_between(ordered, at if by > 0 else at + by, HOUR_NS)
             if by > 0 and inside == 0:
                 missing += 1
             elif by < 0 and inside == 2 * usual:
@@ -174,7 +179,7 @@ def _changes_of_another(
     return None
 
 
-def _starts(wall_ns: Ints, bar_ns: int) -> tuple[Ints, Ints] | None:
+def session_starts(wall_ns: Ints, bar_ns: int) -> tuple[Ints, Ints] | None:
     """Return days and the minute of their first stamp, where the data has sessions on weekdays."""
     if bar_ns >= DAY_NS // 2:
         return None
@@ -192,7 +197,13 @@ def _starts(wall_ns: Ints, bar_ns: int) -> tuple[Ints, Ints] | None:
     return numbers, begin // MINUTE_NS
 
 
-def _usual(minutes: Ints) -> int:
+def is_opening(minute: int) -> bool:
+    """Whether exchanges open at a minute of their local day."""
+    return _EARLIEST <= minute <= _LATEST
+
+
+def usual_minute(minutes: Ints) -> int:
+    """Return the most frequent minute."""
     values, counts = np.unique(minutes, return_counts=True)
     return int(values[np.argmax(counts)])
 
@@ -202,19 +213,19 @@ def _around(
 ) -> Iterator[tuple[int, int, int, int]]:
     """Yield each change of clocks with the usual minute of a session's start before and after."""
     numbers, minute = starts
-    for at, by in _changes(zone, days):
+    for at, by in clock_changes(zone, days):
         day = at // DAY_NS
         before = minute[(numbers >= day - AROUND_DAYS) & (numbers < day)]
         after = minute[(numbers > day) & (numbers <= day + AROUND_DAYS)]
         if len(before) >= 4 and len(after) >= 4:
-            yield at, by, _usual(before), _usual(after)
+            yield at, by, usual_minute(before), usual_minute(after)
 
 
 def _moving_sessions(
     wall_ns: Ints, zone: str, days: tuple[date, date], bar_ns: int
 ) -> ZoneDoubt | None:
     """Find sessions that begin an hour later or earlier after every change of clocks."""
-    starts = _starts(wall_ns, bar_ns)
+    starts = session_starts(wall_ns, bar_ns)
     if starts is None:
         return None
     seen = list(_around(starts, zone, days))
@@ -231,11 +242,11 @@ def _moving_sessions(
 
 def _local_sessions(wall_ns: Ints, days: tuple[date, date], bar_ns: int) -> ZoneDoubt | None:
     """Find sessions in UTC that begin at an exchange's local hour, whatever the clocks do there."""
-    starts = _starts(wall_ns, bar_ns)
+    starts = session_starts(wall_ns, bar_ns)
     if starts is None:
         return None
-    minute = _usual(starts[1])
-    if not _EARLIEST <= minute <= _LATEST:
+    minute = usual_minute(starts[1])
+    if not is_opening(minute):
         return None
     zone = _NAMED.get(minute, "America/New_York")
     seen = list(_around(starts, zone, days))
@@ -254,31 +265,14 @@ def _clock(minute: int) -> str:
     return f"{minute // 60:02d}:{minute % 60:02d}"
 
 
-def judge_zone(found: Findings, stamps: Stamps, zone: str, bar_ns: int, calendar: str) -> None:
-    """Report stamps without a zone of their own that cannot be of `zone`.
-
-    Raises
-    ------
-    DataError
-        If there are any, unless the policy for `wrong_zone` keeps them.
-    """
-    if stamps.wall_ns is None:
-        return
-    bad = stamps.dropped.get("bad_stamp")
-    wall_ns = stamps.wall_ns if bad is None else stamps.wall_ns[~bad]
-    doubt = doubt_zone(wall_ns, zone, bar_ns, calendar)
-    if doubt is not None:
-        found("wrong_zone", doubt.rows, doubt.examples, doubt.message, hint=doubt.hint)
-
-
 def zone_that_fits(wall_ns: Ints | None, calendar: str) -> str:
     """Name the zone of an exchange if sessions begin in it as written; else nothing."""
     if wall_ns is None or calendar in ("24x7", "XFX"):
         return ""
-    starts = _starts(wall_ns, MINUTE_NS)
+    starts = session_starts(wall_ns, MINUTE_NS)
     if starts is None:
         return ""
     sessions = load_calendar(calendar, int(wall_ns.min()), int(wall_ns.max()))
     zone = sessions.zone if isinstance(sessions, Sessions) else "UTC"
-    minute = _usual(starts[1])
-    return zone if _EARLIEST <= minute <= _LATEST and zone != "UTC" else ""
+    minute = usual_minute(starts[1])
+    return zone if is_opening(minute) and zone != "UTC" else ""

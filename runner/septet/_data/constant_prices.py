@@ -1,0 +1,19 @@
+"""A symbol whose close never changes: nothing can be earned or lost in it but costs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from septet._data.findings import Findings
+
+__all__ = ["CONSTANT_PRICE", "warn_constant"]
+
+CONSTANT_PRICE: Final = "constant_price"
+_FEWEST: Final = 2
+
+
+def warn_constant(found: Findings, lowest: float, highest: float, bars: int) -> None:
+    """Warn of a series of which all closes are the same."""
+    if bars >= _FEWEST and lowest == highest:
+        text = "bars, and the close is the same in all of them"
+        found.warn(CONSTANT_PRICE, bars, (f"close {lowest:g}",), text)

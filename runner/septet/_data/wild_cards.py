@@ -1,0 +1,95 @@
+"""What wild cards of a path match, by a walk whose length is bounded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+from septet.errors import DataError
+
+__all__ = ["MAX_ENTRIES", "has_wild_cards", "matching_files"]
+
+MAX_ENTRIES: Final = 100_000
+"""So many names of files and folders are looked at."""
+_HINT: Final = "name the folder that holds the data, and wild cards inside it"
+
+
+def has_wild_cards(path: Path) -> bool:
+    """Whether a path is a pattern."""
+    return any(sign in str(path) for sign in "*?[")
+
+
+@dataclass
+class _Walk:
+    """A walk: what it is for, and how many entries it has looked at."""
+
+    path: Path
+    most: int
+    seen: int = 0
+
+    def entries(self, folder: Path) -> Iterator[os.DirEntry[str]]:
+        """Yield what is in a folder; nothing of one that may not be read."""
+        try:
+            listed = os.scandir(folder)
+        except (NotADirectoryError, FileNotFoundError, PermissionError):
+            return
+        with listed:
+            for each in listed:
+                self.seen += 1
+                if self.seen > self.most:
+                    raise DataError(
+                        f"{self.path} would look through more than {self.most:,} files and folders",
+                        hint=_HINT,
+                        key="path",
+                    )
+                yield each
+
+    def matches(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+        """Yield the files below a folder that the parts of a pattern match."""
+        if not parts:
+            return
+        part, rest = parts[0], parts[1:]
+        if part == "**":
+            yield from self.matches(folder, rest or ("*",))
+            for each in self.entries(folder):
+                if each.is_dir(follow_symlinks=False):
+                    yield from self.matches(Path(each.path), parts)
+        elif not has_wild_cards(Path(part)):
+            below = folder / part
+            if rest:
+                yield from self.matches(below, rest)
+            elif os.path.isfile(below):
+                yield below
+        else:
+            for each in self.entries(folder):
+                if not fnmatchcase(each.name, part):
+                    continue
+                if rest:
+                    yield from self.matches(Path(each.path), rest) if each.is_dir() else ()
+                elif each.is_file():
+                    yield Path(each.path)
+
+
+def matching_files(path: Path, most: int | None = None) -> list[Path]:
+    """Return the files that a pattern matches, in order of name.
+
+    ``**`` stands for any folders below, links to folders left out.
+
+    Raises
+    ------
+    DataError
+        If the pattern begins at the root of the disk, or looks at more than `MAX_ENTRIES` names.
+    """
+    anchor = Path(path.anchor or ".")
+    parts = path.relative_to(anchor).parts
+    joined = tuple(
+        part for at, part in enumerate(parts) if part != "**" or at == 0 or parts[at - 1] != "**"
+    )
+    if path.anchor and joined and joined[0] == "**":
+        raise DataError(f"{path} would look through the whole disk", hint=_HINT, key="path")
+    walk = _Walk(path, MAX_ENTRIES if most is None else most)
+    return sorted(set(walk.matches(anchor, joined)))
