@@ -234,7 +234,9 @@ class Filled(Event, frozen=True, kw_only=True, tag="filled"):
     """An execution, counted once by (venue, symbol, trade id).
 
     `fee` is in `fee_currency`; `fee_quote` is its value in the quote currency where the currency
-    is neither base nor quote. `listed` executions come from a list of them that was asked for.
+    is neither base nor quote. `fee_unread` says why the fee that the venue told cannot be: then the
+    expected one is counted, whatever `fee` says. `listed` executions come from a list of them that
+    was asked for.
     """
 
     venue: str
@@ -252,6 +254,7 @@ class Filled(Event, frozen=True, kw_only=True, tag="filled"):
     fee_quote: float | None = None
     maker: bool = False
     listed: bool = False
+    fee_unread: str = ""
 
 
 class OpenOrders(Event, frozen=True, kw_only=True, tag="open_orders"):
@@ -537,7 +540,8 @@ class Changed(Command, frozen=True, kw_only=True, tag="changed"):
 class Traded(Command, frozen=True, kw_only=True, tag="traded"):
     """A fill was booked: what was executed, its fee, and the position net of fees after it.
 
-    `liquidation` is what a liquidation cost beside the fill (quote).
+    `liquidation` is what a liquidation cost beside the fill (quote). `fee_expected` says that the
+    venue's own fee could not be read, and that `fee` is the one expected of the account.
     """
 
     order: int
@@ -553,6 +557,7 @@ class Traded(Command, frozen=True, kw_only=True, tag="traded"):
     maker: bool = False
     reason: str = ""
     liquidation: float = 0.0
+    fee_expected: bool = False
 
 
 class Funded(Command, frozen=True, kw_only=True, tag="funded"):

@@ -32,6 +32,7 @@ _LANE: Final = "faults/test_lane.py::"
 _REAL: Final = "faults/test_processes.py::"
 _START: Final = "live/test_start.py::"
 _QUESTIONS: Final = "live/test_dying_questions.py::"
+_MONEY: Final = "faults/test_money.py::"
 _RESTART: Final = "faults/test_restart.py::"
 _FUNDS: Final = "live/test_funds.py::"
 _CHECKS: Final = "core/orders/test_checks.py::"
@@ -359,6 +360,23 @@ CATALOGUE: Final = {
             "cli/test_halt.py::test_a13_the_halt_is_written_before_the_journal_is_read",
             "live/test_kill.py::test_a13_whatever_is_called_halt_is_one_until_it_is_resumed",
         ),
+    ),
+    "A14": Fault(
+        "an execution at a price that cannot be",
+        "not booked until the account holds it, and then at the last known price",
+        (_MONEY + "test_a14_a_price_that_cannot_be_moves_no_stop_and_trips_no_halt",),
+        (),
+        ("core/orders/test_disputes.py::test_a_fill_far_from_the_last_known_price_is_not_booked",),
+    ),
+    "A15": Fault(
+        "an execution whose fee is no number, too large, or in a currency that is none",
+        "booked at once with the expected fee, and protected in the same turn",
+        (
+            _MONEY + "test_a15_a_fee_that_cannot_be_loses_no_execution_and_no_stop",
+            _MONEY + "test_a15_what_a_sale_cost_is_expected_in_what_was_received",
+        ),
+        (),
+        ("execution/test_fees.py::test_an_execution_with_a_fee_that_cannot_be_is_handed_on",),
     ),
 }  # fmt: skip
 """Every fault of the suite by its code."""

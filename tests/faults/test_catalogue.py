@@ -13,7 +13,7 @@ CODES = [
     *(f"P{number}" for number in range(1, 10)), *(f"S{number}" for number in range(1, 6)),
     *(f"C{number}" for number in range(1, 7)), *(f"M{number}" for number in range(1, 5)),
     *(f"O{number}" for number in range(1, 4)),
-    *(f"A{number}" for number in (4, 6, 8, 9, 11, 12, 13)),
+    *(f"A{number}" for number in (4, 6, 8, 9, 11, 12, 13, 14, 15)),
 ]  # fmt: skip
 
 

@@ -123,8 +123,8 @@ class Direct:
 
     def _fill(self, raw: Mapping[str, Any], order: Mapping[str, Any]) -> dict[str, Any]:
         fee = None
-        if raw["n"]:
-            fee = {"cost": float(raw["n"]), "currency": self._currency(raw["N"])}
+        if raw["n"] not in (None, ""):
+            fee = {"cost": raw["n"], "currency": self._currency(raw["N"])}
         return {
             "info": raw, "id": str(raw["t"]), "order": order["id"], "symbol": order["symbol"],
             "side": order["side"], "amount": float(raw["l"]), "price": float(raw["L"]),
@@ -134,7 +134,7 @@ class Direct:
 
     def _fill_in_answer(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         fee = {
-            "cost": float(raw["commission"]), "currency": self._currency(raw["commissionAsset"])
+            "cost": raw["commission"], "currency": self._currency(raw["commissionAsset"])
         }  # fmt: skip
         return {
             "info": raw, "id": str(raw["tradeId"]), "amount": float(raw["qty"]),

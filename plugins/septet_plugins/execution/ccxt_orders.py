@@ -26,6 +26,7 @@ from septet_plugins.exchange.markets import (
     round_price,
     round_quantity,
 )
+from septet_plugins.exchange.unusual import UNUSUAL
 
 __all__ = ["IdReader", "Ids", "Placed", "Translator", "order_types", "place", "state_of"]
 
@@ -50,6 +51,8 @@ _USUAL_FILL_IDS: Final = (
     "clientOrderId", "clOrdId", "orderLinkId", "clientOid", "client_order_id", "cl_ord_id",
     "text",
 )  # fmt: skip
+_FEE_KEYS: Final = ("commission", "n", "execFee", "fee")
+"""Where raw executions of Binance, Bybit, OKX and Kraken hold the fee."""
 _STATUSES: Final = frozenset(
     {
         "open", "closed", "canceled", "canceling", "expired", "expiring", "rejected", "pending",
@@ -226,6 +229,8 @@ class Translator:
         self.numbers = {symbol: number for number, symbol in enumerate(symbols)}
         self._client, self._venue, self._clock = client, venue, clock
         self._spot = {str(client.markets[each]["id"]): n for each, n in self.numbers.items()}
+        known = (code for each in client.markets.values() for code in (each["base"], each["quote"]))
+        self._currencies = frozenset({*(client.currencies or ()), *known})
         self._owners: OrderedDict[str, str] = OrderedDict()
         self._fill_ids = _FILL_IDS.get(client.id, _USUAL_FILL_IDS)
         numbered = client.id in _NUMBERED
@@ -318,7 +323,7 @@ class Translator:
         side = read_choice(trade.get("side"), "side", _SIDES)
         stamp = trade.get("timestamp")
         venue_ns = now if stamp is None else read_stamp_ns(stamp, "time", now)
-        fee, currency = self._fee(trade, number, quantity, price)
+        fee, currency, unread = self._fee(trade)
         venue_id = self._order_ids.read(trade["order"], "order id") if trade.get("order") else ""
         client_id = client_id or self._owner(trade, venue_id)
         self.remember(venue_id, client_id)
@@ -327,26 +332,30 @@ class Translator:
             client_id=client_id, venue_order_id=venue_id, venue_ns=venue_ns,
             market_ns=self._market_ns(venue_ns), side=side,  # type: ignore[arg-type]
             quantity=quantity, price=price, fee=fee, fee_currency=currency,
-            maker=trade.get("takerOrMaker") == "maker", listed=listed,
+            maker=trade.get("takerOrMaker") == "maker", listed=listed, fee_unread=unread,
         )  # fmt: skip
 
-    def _fee(
-        self, trade: Mapping[str, Any], number: int, quantity: float, price: float
-    ) -> tuple[float, str]:
-        """Return what a fill cost: what `fee` says, else the first of `fees`.
+    def _fee(self, trade: Mapping[str, Any]) -> tuple[float, str, str]:
+        """Return what a fill cost and in which currency: `fee`, else the first of `fees`.
 
-        It is never more than what was traded, where it is paid in that.
+        The third says why it cannot be read: a fee loses no execution.
         """
-        fee = trade.get("fee")
-        if not (isinstance(fee, Mapping) and fee.get("cost") is not None):
-            fee = next((each for each in trade.get("fees") or () if each.get("cost")), None)
-        if not fee:
-            return 0.0, ""
-        currency, (base, quote) = str(fee.get("currency") or ""), self.base_and_quote(number)
-        most = {base: quantity, quote: quantity * price}.get(currency)
-        if most is None:
-            return read_number(fee["cost"], "fee"), currency
-        return read_number(fee["cost"], "fee", -most, most), currency
+        try:
+            fee = trade.get("fee")
+            if not (isinstance(fee, Mapping) and fee.get("cost") is not None):
+                found = (each for each in trade.get("fees") or () if each.get("cost"))
+                fee = next(found, fee)
+            told, currency = (fee.get("cost"), fee.get("currency")) if fee else (None, None)
+            if told is None and not currency:
+                told = _raw_fee(trade)  # the client leaves out what is no number
+            if told is None and not currency:
+                return 0.0, "", ""
+            cost = read_number(told, "fee")
+            if (cost or currency) and currency not in self._currencies:
+                raise Unreadable("currency of the fee", currency, "a currency of the venue")
+        except UNUSUAL as error:
+            return 0.0, "", str(error)
+        return cost, str(currency or ""), ""
 
     def _market_ns(self, venue_ns: int) -> int:
         """Return the market time of an instant of wall time; the same where time is not sped up."""
@@ -373,6 +382,13 @@ def _own_id(order: Mapping[str, Any]) -> Any:
     info = order.get("info")
     told = info.get("origClientOrderId") if isinstance(info, Mapping) else ""
     return told or order.get("clientOrderId")
+
+
+def _raw_fee(trade: Mapping[str, Any]) -> Any:
+    """Return the fee that an exchange itself named; None for none."""
+    info = trade.get("info")
+    named = [info.get(key) for key in _FEE_KEYS] if isinstance(info, Mapping) else []
+    return next((each for each in named if each not in (None, "")), None)
 
 
 def _price(order: Mapping[str, Any], name: str) -> float | None:

@@ -34,6 +34,8 @@ from functools import lru_cache
 
 import msgspec
 
+from septet._core.price_range import PriceRange
+
 __all__ = ["Checks", "Instrument", "Limits", "inward", "outward", "whole"]
 
 SECOND_NS = 1_000_000_000
@@ -147,6 +149,7 @@ class _Symbol(msgspec.Struct):
     sells: float = 0.0
     worst: int = 0
     side: int = 0
+    range: PriceRange = msgspec.field(default_factory=PriceRange)
 
 
 class _Saved(msgspec.Struct):
@@ -207,18 +210,28 @@ class Checks:
 
     # ------------------------------------------------------------------ what is told
 
-    def priced(self, k: int, price: float, now_ns: int) -> None:
+    def priced(
+        self, k: int, price: float, now_ns: int, low: float = math.inf, high: float = 0.0
+    ) -> None:  # fmt: skip
         """Take in the newest price of a symbol (a close, a mark or a middle).
 
         After one that is no price there is none until the next; what is held keeps its worth.
+        `low` and `high` are further prices of the same moment: the bid and the ask.
         """
         one = self.symbols[k]
         if not 0.0 < price < math.inf:
             one.price_ns = now_ns - self.limits.price_age_ns - 1
             return
         one.price, one.price_ns = price, now_ns
+        one.range.widen(min(price, low), max(price, high), now_ns)
         if one.held or one.buys or one.sells or one.worst:
             self._weigh(one)
+
+    def price_bounds(self, k: int, now_ns: int) -> tuple[float, float]:
+        """Return between which prices an execution of a symbol can be, by the prices known."""
+        one = self.symbols[k]
+        fresh = now_ns - one.price_ns <= self.limits.price_age_ns
+        return one.range.bounds(one.price, now_ns, fresh=fresh)
 
     def held(self, k: int, held: float, buys: float, sells: float) -> None:
         """Take in the position of a symbol and what is open on both sides (others' included)."""

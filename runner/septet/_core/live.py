@@ -15,7 +15,7 @@ import msgspec
 
 from septet import messages as m
 from septet._core import events as core
-from septet._core import telling
+from septet._core import fees, telling
 from septet._core.account import Account
 from septet._core.checks import Checks
 from septet._core.engine import Engine
@@ -159,6 +159,7 @@ class LiveCore:
         checks, k = self.checks, event.symbol
         if checks is None or event.source == "history":
             return
+        checks.symbols[k].range.widen(event.low, event.high, event.at_ns)
         # a fresh quote stays: bars that are wrong must not vouch for themselves at the collar
         if event.at_ns - checks.symbols[k].price_ns > QUOTED_NS:
             checks.priced(k, event.close, event.at_ns)
@@ -205,7 +206,7 @@ class LiveCore:
         if event.market_ns > self.market_ns:
             self.market_ns = event.market_ns
         if self.orders is not None and self.checks is not None:
-            self.checks.priced(k, middle, event.at_ns)
+            self.checks.priced(k, middle, event.at_ns, bid, ask)
             self.orders.quoted(event)
         held = self.engine.held(k)
         self._mark(k, middle, bid if held > 0.0 else ask, held)
@@ -269,6 +270,8 @@ class LiveCore:
         """What venues say goes to the guards and the orders."""
         if isinstance(event, m.Filled):
             self.market_ns = max(self.market_ns, event.market_ns)
+            known = self.checks.symbols[event.symbol].price if self.checks is not None else 0.0
+            event = fees.with_expected_fee(event, self.names, self.rules.fees, known)
         if isinstance(event, m.Unreadable):
             self._alert("error", "unreadable", f"{event.about}: {event.text}", event.symbol)
         self._out += self.guards.handle(event)
@@ -328,14 +331,8 @@ class LiveCore:
         engine = self.engine
         assert isinstance(engine, ExternalEngine)
         k, fill = outcome.symbol, outcome.fill
-        scale = self._scales[k]
-        units = float(round(outcome.quantity * scale))
-        got, fee = units, fill.fee
-        if fill.fee_currency == self.names.base[k]:
-            got = float(round((outcome.quantity - fill.fee) * scale))
-            fee = ((units - got) / scale if units != got else fill.fee) * fill.price
-        elif fill.fee_currency != self.names.quote[k]:
-            fee = fill.fee_quote or 0.0
+        units, got, fee = fees.booked(outcome.quantity, fill, self._scales[k], self.names)
+        self._out += fees.unread(fill)
         order = outcome.parent if outcome.parent >= 0 else self._stops.get(k, -1)
         found = engine.fill(k, order, units, fill.price, got, fee, fill.maker, fill.market_ns)
         self._valued()

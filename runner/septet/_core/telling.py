@@ -105,7 +105,7 @@ def traded(
         quantity=abs(each.units) / scale, price=each.price, fee=fee, fee_currency=currency,
         position=each.held / scale, market_ns=each.time_ns, maker=each.maker,
         reason=names.reasons[each.reason] if each.reason >= 0 else "", trace=trace,
-        liquidation=each.liquidation,
+        liquidation=each.liquidation, fee_expected=fill is not None and bool(fill.fee_unread),
     )  # fmt: skip
 
 

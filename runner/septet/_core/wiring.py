@@ -66,7 +66,8 @@ class OrderRules:
     `decide_within_ns` (wall time) is how long after its decision an entry may leave;
     `patience_ns` and `max_slippage` are those of `limit_then_market`, 0 for other styles;
     `latency_alarm_ns` (wall time) is how long the venue may take to answer without an alarm;
-    `protects` says whether stops are held at the venue, where it can hold them.
+    `protects` says whether stops are held at the venue, where it can hold them; `fees` are the
+    rates expected of an execution, maker and taker.
     """
 
     decide_within_ns: int
@@ -75,3 +76,4 @@ class OrderRules:
     protects: bool = False
     latency_alarm_ns: int = 2_000_000_000
     adopts: bool = False
+    fees: tuple[float, float] = (0.0, 0.0)

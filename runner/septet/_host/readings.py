@@ -24,7 +24,7 @@ from septet._host.venues import BarSeen, Clock, Market, PrintSeen, QuoteSeen
 __all__ = [
     "AHEAD_NS", "Notices", "Unreadable", "bar_fault", "fault_of", "is_programming_error",
     "market_fault", "read_choice", "read_id", "read_number", "read_price", "read_quantity",
-    "read_stamp_ns",
+    "read_stamp_ns", "with_readable_fee",
 ]  # fmt: skip
 
 LARGEST: Final = 1e18
@@ -43,6 +43,7 @@ _ROUNDED: Final = 1.0 + 1e-6
 _HALF: Final = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair, which JSON may hold and no journal can."""
 _LONGEST_ID: Final = 128
+_LONGEST_CODE: Final = 32
 _SHOWN: Final = 60
 _NO_ID: Final = frozenset({"none", "null", "nan", "undefined", "inf", "infinity"})
 _SHORT_ID: Final = 12
@@ -167,6 +168,24 @@ def fault_of(event: Any, now_ns: int) -> str:
         return judge(event, now_ns) if judge is not None else ""
     except Unreadable as error:
         return str(error)
+
+
+def with_readable_fee(event: Any) -> Any:
+    """Return an event as it is, or an execution whose fee cannot be read without that fee."""
+    if type(event) is not m.Filled or event.fee_unread:
+        return event
+    wrong = _number_fault(event.fee, "fee") or _number_fault(event.fee_quote, "fee_quote")
+    wrong = wrong or ("" if _is_code(event.fee_currency) else f"fee of {event.fee_currency!r}")
+    if not wrong:
+        return event
+    return msgspec.structs.replace(
+        event, fee=0.0, fee_currency="", fee_quote=None, fee_unread=wrong[:_SHOWN]
+    )
+
+
+def _is_code(currency: str) -> bool:
+    """Whether a text can be the code of a currency; an empty one says that there is none."""
+    return len(currency) <= _LONGEST_CODE and currency.isprintable() and currency.isascii()
 
 
 def market_fault(market: Market) -> str:

@@ -242,6 +242,7 @@ def _schedule_of(strategy: Any) -> Callable[[int, int], Sequence[int]] | None:
 
 def _order_rules(strategy: Any, speed: float, *, protects: bool) -> OrderRules:
     keys, order = strategy.data.candles.extra, strategy.execution.order
+    fee = simulation_of(strategy).fee
     within = keys["decide_within"]
     if within is None:
         within = min(int(strategy.universe.bar / speed) // 4, MINUTE_NS)
@@ -251,7 +252,7 @@ def _order_rules(strategy: Any, speed: float, *, protects: bool) -> OrderRules:
         patience_ns=int(order.config.patience) if rests else 0,
         max_slippage=float(order.config.max_slippage) if rests else 0.0,
         protects=protects, latency_alarm_ns=int(strategy.monitoring.fills.latency_alarm),
-        adopts=strategy.risk.adopt == "adopt",
+        adopts=strategy.risk.adopt == "adopt", fees=(fee.maker, fee.taker),
     )  # fmt: skip
 
 

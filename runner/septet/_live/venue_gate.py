@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from septet import messages as m
-from septet._host.readings import Notices, fault_of, market_fault
+from septet._host.readings import Notices, fault_of, market_fault, with_readable_fee
 from septet._host.venues import Clock, LiveVenue, Sink, VenueFacts
 from septet.errors import RunError
 
@@ -35,7 +35,8 @@ class GatedVenue:
 
     An event that cannot be true does not get through: an answer to an order becomes uncertain, a
     cancel is to be looked at, a read is none, and what a stream said is left out. Each is reported
-    as `septet.messages.Unreadable`, upon which the core asks again.
+    as `septet.messages.Unreadable`, upon which the core asks again. An execution goes on without a
+    fee that cannot be read.
     """
 
     def __init__(self, venue: LiveVenue, clock: Clock) -> None:
@@ -62,6 +63,7 @@ class GatedVenue:
         return None if [each for each in events if self._fault(each)] else list(events)
 
     def _hear(self, event: Any) -> None:
+        event = with_readable_fee(event)
         if not self._fault(event):
             self._sink(event)
 
@@ -85,7 +87,7 @@ class GatedVenue:
         return self._uncertain(order.client_id, fault) if fault else answer
 
     async def amend(self, order: m.Amend) -> Sequence[m.Event]:
-        answers = await self._venue.amend(order)
+        answers = [with_readable_fee(each) for each in await self._venue.amend(order)]
         faults = [fault for each in answers if (fault := self._fault(each))]
         if not faults:
             return answers
@@ -114,7 +116,7 @@ class GatedVenue:
             return None
         return [
             each if each.listed else msgspec.structs.replace(each, listed=True)
-            for each in found
+            for each in map(with_readable_fee, found)
             if not self._fault(each)
         ]
 

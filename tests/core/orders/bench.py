@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from septet import messages as m
-from septet._core.orders import Parent
+from septet._core.orders import Booked, Parent
 from tests.core.orders.market import PRICE, SECOND, World
 
 C = TypeVar("C", bound=m.Command)
@@ -48,6 +48,10 @@ class Bench(World):
     def alerted(self, event: str) -> list[str]:
         """Return the levels of alerts of one name so far."""
         return [each.level for each in self.alerts if each.event == event]
+
+    def prices_booked(self) -> list[float]:
+        """Return the prices of the fills that were booked."""
+        return [each.fill.price for each in self.outcomes if isinstance(each, Booked)]
 
     # ------------------------------------------------------------------ wishes
 

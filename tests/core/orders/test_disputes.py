@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
 import pytest
 
 from septet import messages as m
+from septet._core.checks import Checks, Instrument
 from tests.core.orders.bench import SETTLES, Bench
 from tests.core.orders.market import LOT, PRICE, SECOND
 
@@ -225,3 +227,113 @@ def test_time_of_a_fill_never_lies_ahead_of_the_local_clock() -> None:
         )
     )  # fmt: skip
     assert bench.core.records.children[order.client_id].traded_ns == bench.now
+
+
+# ---------------------------------------------------------------- prices that cannot be
+
+
+def bought(bench: Bench, price: float, **more: Any) -> tuple[m.Submit, m.Filled]:
+    """An order that the venue says to have filled at a price."""
+    order = bench.order(1, Q, **more)
+    bench.ack(order)
+    return order, bench.execute(order, Q, price=price)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 0.5, 0.88, 1.12, 2.0, 1e3])
+def test_a_fill_far_from_the_last_known_price_is_not_booked(factor: float) -> None:
+    bench = Bench()
+    bench.take(m.Refresh)
+    bought(bench, factor * PRICE)
+    assert bench.position[0] == 0.0
+    assert blocked(bench) == "disputed_fill"
+    assert [each.what for each in bench.take(m.Refresh)] == ["fills", "holdings"]
+    assert "last known price" in bench.alerts[-1].text
+
+
+@pytest.mark.parametrize("factor", [0.92, 1.0, 1.08])
+def test_a_fill_near_the_last_known_price_is_booked(factor: float) -> None:
+    bench = Bench()
+    bought(bench, factor * PRICE)
+    assert bench.position[0] == Q
+    assert blocked(bench) == ""
+
+
+@pytest.mark.parametrize(
+    ("quantity", "limit", "price", "is_booked"),
+    [
+        (Q, PRICE, PRICE, True), (Q, PRICE, 0.97 * PRICE, True), (Q, PRICE, PRICE + 0.01, False),
+        (-Q, PRICE, PRICE, True), (-Q, PRICE, 1.03 * PRICE, True), (-Q, PRICE, PRICE - 0.01, False),
+    ],
+)  # fmt: skip
+def test_a_limit_order_never_fills_worse_than_its_limit(
+    quantity: float, limit: float, price: float, is_booked: bool
+) -> None:
+    bench = Bench()
+    if quantity < 0.0:
+        bench.hold(Q)
+    order = bench.order(1, quantity, kind="limit", limit_price=limit)
+    bench.ack(order)
+    before = bench.position[0]
+    bench.execute(order, Q, price=price)
+    assert (bench.position[0] != before) is is_booked
+    assert (blocked(bench) == "") is is_booked
+    if not is_booked:
+        gap = Q if quantity > 0.0 else -Q
+        bench.after_s(SETTLES)
+        assert account(bench, gap)
+        assert bench.prices_booked() == [limit], "the account moved: at its limit"
+
+
+def test_what_the_account_holds_is_booked_at_the_known_price_and_a_person_looks() -> None:
+    bench = Bench()
+    _, fill = bought(bench, 0.5 * PRICE)
+    assert not account(bench, Q), "the market may still get there"
+    assert bench.position[0] == 0.0
+    assert account(bench, Q, after_s=2.5)
+    assert bench.position[0] == Q
+    assert bench.prices_booked() == [PRICE]
+    listed(bench, fill)
+    assert not account(bench, 0.0, after_s=SETTLES + 1)
+    assert blocked(bench) == "disputed_fill", "until a person has seen it"
+    assert bench.position[0] == Q
+    bench.core.restore(bench.core.snapshot())
+    bench.operate("resume")
+    assert blocked(bench) == ""
+    bench.after_s(60)
+    assert bench.position[0] == Q
+
+
+def test_the_market_reaches_the_price_of_a_fill() -> None:
+    bench = Bench()
+    bought(bench, 0.7 * PRICE)
+    assert bench.position[0] == 0.0
+    bench.checks.priced(0, 0.72 * PRICE, bench.now)
+    bench.after_s(1.5)
+    assert bench.prices_booked() == [0.7 * PRICE]
+    assert blocked(bench) == ""
+
+
+def test_a_list_that_names_another_price_is_booked_by_that() -> None:
+    bench = Bench()
+    _, fill = bought(bench, 1e3 * PRICE)
+    listed(bench, msgspec.structs.replace(fill, price=PRICE))
+    assert bench.prices_booked() == [PRICE]
+    assert not account(bench, 0.0, after_s=SETTLES + 1)
+    assert blocked(bench) == ""
+
+
+def test_prices_of_the_last_minutes_and_both_sides_of_the_book_bound_a_fill() -> None:
+    checks, start = Checks([Instrument()]), 1_700_000_000 * SECOND
+    assert checks.price_bounds(0, start) == (0.0, math.inf), "no price is known"
+    checks.priced(0, 100.0, start, 80.0, 120.0)
+    assert checks.price_bounds(0, start) == (80.0 * 0.9, 120.0 * 1.1)
+    checks.priced(0, 50.0, start + 100 * SECOND)
+    assert checks.price_bounds(0, start + 101 * SECOND) == (50.0 * 0.9, 120.0 * 1.1)
+    checks.priced(0, 50.0, start + 150 * SECOND)
+    assert checks.price_bounds(0, start + 150 * SECOND) == (50.0 * 0.9, 120.0 * 1.1)
+    later = start + 600 * SECOND
+    assert checks.price_bounds(0, later) == (10.0, 250.0), "an old price bounds by a factor"
+    checks.priced(0, 60.0, later)
+    assert checks.price_bounds(0, later) == (60.0 * 0.9, 60.0 * 1.1)
+    checks.priced(0, math.nan, later)
+    assert checks.price_bounds(0, later) == (12.0, 300.0), "no price now: the last one is old"

@@ -96,7 +96,7 @@ def test_e19_a_stop_the_venue_cancels_is_placed_again_with_an_alert() -> None:
     assert bench.take(m.Submit) == []
     bench.after_s(0.25)
     bench.refuse(bench.only(m.Submit).client_id, "would_trigger")
-    assert bench.alerted("stop_lost") == ["error", "error", "critical"]
+    assert bench.alerted("stop_lost") == ["error", "critical", "critical"]
 
 
 def test_no_more_is_protected_than_there_is() -> None:

@@ -95,10 +95,11 @@ def _echo(
         wrong.append(f"quantity {quantity:.12g} for {asked_for:.12g}")
         asked_for = quantity
     child.quantity = child.quantity if known else asked_for
-    disputes.reconsider(desk, child, now_ns)
     asked = child.limit_price
     if asked is not None and price and abs(price - asked) > 1e-9 * asked:
         wrong.append(f"price {price:.12g} for {asked:.12g}")
+        child.limit_price = asked if known else price
+    disputes.reconsider(desk, child, now_ns)
     if not wrong:
         return
     text = f"{child.client_id}: the venue took {', '.join(wrong)}"

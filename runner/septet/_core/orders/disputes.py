@@ -1,13 +1,17 @@
 """Executions that cannot be of their order: not booked until the venue's account agrees.
 
 A report may be wrong: more than its order, of an order that has ended, of the other side, with a
-trade id that is none. What such a report says is asked for again, and entries of the symbol are
-blocked meanwhile. The list of executions settles one that merely came late. One that its order has
-no room for is settled by the account alone: it is booked if the account holds it, and left out if
-the account agrees with what is booked.
+trade id that is none, at a price that cannot be. What such a report says is asked for again, and
+entries of the symbol are blocked meanwhile. The list of executions settles one that merely came
+late, and prices of the market one at a price they have reached. One that its order has no room for
+is settled by the account alone: it is booked if the account holds it, and left out if the account
+agrees with what is booked. One at a price that cannot be is then booked at the last known price,
+or the limit of its order if that is better, and blocks entries until a person resumes.
 """
 
 from __future__ import annotations
+
+import msgspec
 
 from septet import messages as m
 from septet._core.orders.desk import Desk
@@ -21,6 +25,9 @@ FIRST_NS, MOST_NS = SECOND_NS, 60 * SECOND_NS
 """First and longest pause between reads of the account."""
 KEPT = 64
 """Disputed executions of a symbol that are kept."""
+PRICE_SURE_NS = 2 * SECOND_NS
+"""How long the market's prices have to reach that of an execution, before another is taken."""
+ROUNDED = 1e-9
 NO_ID = frozenset({"", "none", "null", "nan"})
 
 
@@ -28,11 +35,11 @@ def take(desk: Desk, child: Child, fill: m.Filled, now_ns: int) -> None:
     """Book an execution of a child, or dispute it."""
     if desk.is_booked(child, fill):
         return
-    why = _fault(child, fill)
+    why = _fault(desk, child, fill, now_ns)
     if why:
         _dispute(desk, child, fill, why, now_ns)
         return
-    _forget(desk, child.symbol, fill, "the venue lists it")
+    _forget(desk, child.symbol, fill, "it agrees with what is known")
     desk.book(child, fill, now_ns)
 
 
@@ -41,8 +48,24 @@ def _has_id(fill: m.Filled) -> bool:
     return text not in NO_ID and not (text[:1] == "-" and text[1:].isdigit())
 
 
-def _fault(child: Child, fill: m.Filled) -> str:
+def _fault(desk: Desk, child: Child, fill: m.Filled, now_ns: int) -> str:
     """Return why an execution cannot be of its order, or ""."""
+    return _order_fault(child, fill) or _price_fault(desk, child, fill, now_ns)
+
+
+def _price_fault(desk: Desk, child: Child, fill: m.Filled, now_ns: int) -> str:
+    """Return why an execution cannot be at its price, or ""."""
+    limit, price = child.limit_price, fill.price
+    if limit is not None and (price - limit) * child.sign > ROUNDED * limit:
+        return f"{price:.12g} is worse than its limit of {limit:.12g}"
+    low, high = desk.checks.price_bounds(child.symbol, now_ns)
+    if not low <= price <= high:
+        known = desk.checks.symbols[child.symbol].price
+        return f"{price:.12g} is too far from the last known price, {known:.12g}"
+    return ""
+
+
+def _order_fault(child: Child, fill: m.Filled) -> str:
     if not _has_id(fill):
         return f"{fill.trade_id!r} is no trade id"
     if fill.symbol != child.symbol:
@@ -88,7 +111,9 @@ def _is_same(one: m.Filled, other: m.Filled) -> bool:
 
 
 def _open(desk: Desk, k: int) -> list[Disputed]:
-    return [each for each in desk.records.disputes.get(k, ()) if not each.settled]
+    """Return what is disputed of a symbol and neither booked nor left out."""
+    disputes = desk.records.disputes.get(k, ())
+    return [each for each in disputes if not each.settled and not each.booked_price]
 
 
 def _ask(desk: Desk, k: int, now_ns: int) -> None:
@@ -108,10 +133,12 @@ def _ask(desk: Desk, k: int, now_ns: int) -> None:
 
 
 def tick(desk: Desk, now_ns: int) -> None:
-    """Ask again for what is disputed."""
+    """Judge what is disputed by the prices known now, and ask again for the rest."""
     for k, next_ns in list(desk.records.dispute_next_ns.items()):
         if next_ns <= now_ns:
-            _ask(desk, k, now_ns)
+            _judge_again(desk, k, now_ns)
+            if _open(desk, k):
+                _ask(desk, k, now_ns)
 
 
 def due_ns(desk: Desk, now_ns: int, due: int) -> int:
@@ -122,9 +149,24 @@ def due_ns(desk: Desk, now_ns: int, due: int) -> int:
 
 def reconsider(desk: Desk, child: Child, now_ns: int) -> None:
     """Judge again what is disputed of a child that turned out to be another order."""
-    for each in _open(desk, child.symbol):
-        if each.client_id == child.client_id and not _fault(child, each.fill):
+    _judge_again(desk, child.symbol, now_ns, child.client_id)
+
+
+def _judge_again(desk: Desk, k: int, now_ns: int, client_id: str = "") -> bool:
+    """Book what is disputed of a symbol, or of one child, and can be by what is known now."""
+    booked = False
+    for each in _open(desk, k):
+        child = desk.records.children.get(each.client_id)
+        if child is None or (client_id and child.client_id != client_id):
+            continue
+        if not _fault(desk, child, each.fill, now_ns):
+            desk.alert(
+                "warning", RULE, f"{each.client_id}: trade {each.fill.trade_id} is booked: it "
+                "agrees with what is known now", k,
+            )  # fmt: skip
             take(desk, child, each.fill, now_ns)
+            booked = True
+    return booked
 
 
 def _forget(desk: Desk, k: int, fill: m.Filled, by: str) -> None:
@@ -139,6 +181,8 @@ def _forget(desk: Desk, k: int, fill: m.Filled, by: str) -> None:
 def _unblock(desk: Desk, k: int, by: str) -> None:
     if not _open(desk, k):
         desk.records.dispute_next_ns.pop(k, None)
+        if any(each.booked_price for each in desk.records.disputes.get(k, ())):
+            return  # booked at another price than the venue said: a person should look
         desk.commands += desk.guards.lift(RULE, by, symbol=k)
 
 
@@ -161,7 +205,9 @@ def settle(
     asked_ns
         When the read left (wall time).
     """
-    there = desk.records.disputes.get(k)
+    if _judge_again(desk, k, now_ns):
+        return True
+    there = [one for one in desk.records.disputes.get(k, ()) if not one.booked_price]
     if not there:
         return False
     open_ = _open(desk, k)
@@ -169,9 +215,11 @@ def settle(
         held = [one for one in some if _has_id(one.fill) and one.fill.symbol == k]
         newest_ns = max((one.since_ns for one in held), default=asked_ns)
         moved = sum(_net(one.fill, base) for one in held)
-        if held and abs(gap) > tolerance >= abs(gap - moved) and newest_ns < asked_ns:
-            _book(desk, k, held, now_ns)
-            return True
+        # an expected fee may not have been taken from it
+        spare = sum(one.fill.fee for one in held if one.fill.fee_unread and one.fill.side == "buy")
+        agrees = -tolerance <= gap - moved <= tolerance + spare
+        if held and abs(gap) > tolerance and agrees and newest_ns < asked_ns:
+            return _book(desk, k, held, now_ns)
     newest_ns = max((each.since_ns for each in open_), default=now_ns)
     if abs(gap) <= tolerance and asked_ns - desk.timing.settles_ns > newest_ns:
         for each in open_:
@@ -188,18 +236,39 @@ def _net(fill: m.Filled, base: str) -> float:
     return moved - (fill.fee if fill.fee_currency == base else 0.0)
 
 
-def _book(desk: Desk, k: int, held: list[Disputed], now_ns: int) -> None:
-    """Book what the account shows to have happened."""
+def _book(desk: Desk, k: int, held: list[Disputed], now_ns: int) -> bool:
+    """Book what the account shows to have happened; False while prices may still explain one."""
+    children = desk.records.children
+    wrong = [
+        one for one in held
+        if one.client_id in children
+        and _price_fault(desk, children[one.client_id], one.fill, now_ns)
+    ]  # fmt: skip
+    if any(now_ns - one.since_ns < PRICE_SURE_NS for one in wrong):
+        return False
     for each in held:
-        desk.records.disputes[k].remove(each)
-        child = desk.records.children.get(each.client_id)
-        if child is not None:
-            desk.alert(
-                "critical", RULE, f"{each.client_id}: trade {each.fill.trade_id} is booked: the "
-                "account holds it", k,
-            )  # fmt: skip
-            desk.book(child, each.fill, now_ns)
+        child = children.get(each.client_id)
+        if each not in wrong:
+            desk.records.disputes[k].remove(each)
+        if child is None:
+            continue
+        fill, told = each.fill, f"{each.client_id}: trade {each.fill.trade_id} is booked"
+        if each in wrong:
+            each.booked_price = price = _believed_price(desk, child)
+            fill = msgspec.structs.replace(fill, price=price)
+            told += f" at {price:.12g}, which was known, and not at {each.fill.price:.12g}"
+        desk.alert("critical", RULE, f"{told}: the account holds it", k)
+        desk.book(child, fill, now_ns)
     _unblock(desk, k, "the account holds it")
+    return True
+
+
+def _believed_price(desk: Desk, child: Child) -> float:
+    """Return the last known price, or the limit of an order where that is better for it."""
+    price, limit = desk.checks.symbols[child.symbol].price, child.limit_price
+    if limit is not None and (price <= 0.0 or (price - limit) * child.sign > 0.0):
+        return limit
+    return price
 
 
 def accept_all(desk: Desk) -> None:
@@ -207,4 +276,5 @@ def accept_all(desk: Desk) -> None:
     for disputes in desk.records.disputes.values():
         for each in disputes:
             each.settled = True
+        disputes[:] = [each for each in disputes if not each.booked_price]
     desk.records.dispute_next_ns.clear()

@@ -235,7 +235,8 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
 class Protection(msgspec.Struct, kw_only=True):
     """The protective stop of a symbol: what is wished, and what stands at the venue.
 
-    `quantity` is the signed position to protect. `stands` is what the newest child was sent with.
+    `quantity` is the signed position to protect. `stands` is what the newest child was sent with;
+    `unplaced` why none can stand, so that it is said once.
     """
 
     quantity: float = 0.0
@@ -247,6 +248,7 @@ class Protection(msgspec.Struct, kw_only=True):
     triggered: bool = False
     tries: int = 0
     retry_ns: int = 0
+    unplaced: str = ""
 
 
 class Outside(msgspec.Struct, frozen=True):
@@ -275,7 +277,9 @@ class Booked(msgspec.Struct, frozen=True):
 class Disputed(msgspec.Struct, kw_only=True):
     """An execution that cannot be of its order, and is not booked.
 
-    `settled` once the account has shown, or a person has said, that there is none.
+    `settled` once the account has shown, or a person has said, that there is none. `booked_price`
+    is the price at which it was booked all the same, where the account holds it and its own price
+    cannot be; it blocks entries until a person has seen it.
     """
 
     client_id: str
@@ -283,6 +287,7 @@ class Disputed(msgspec.Struct, kw_only=True):
     since_ns: int
     why: str
     settled: bool = False
+    booked_price: float = 0.0
 
 
 class Ended(msgspec.Struct, frozen=True):

@@ -19,11 +19,23 @@ STOOD_NS = 60 * SECOND_NS
 def wish(desk: Desk, k: int, quantity: float, trigger: float, trace: str) -> None:
     """Wish for a stop under a signed position; a quantity of 0 wishes for none."""
     stop = desk.records.stops.setdefault(k, Protection())
-    if not 0.0 < trigger < math.inf:
+    if quantity == 0.0:
+        stop.unplaced = ""
+    elif not 0.0 < trigger < math.inf:
+        _say_unplaced(desk, k, stop, trigger, "that is no price")
         quantity = trigger = 0.0
     stop.quantity, stop.trigger, stop.trace = quantity, trigger, trace
     if standing(desk, k) is None:
         stop.triggered = False
+
+
+def _say_unplaced(desk: Desk, k: int, stop: Protection, level: float, why: str) -> None:
+    """Say, once for each reason, that no stop can stand at the venue."""
+    if stop.unplaced == why:
+        return
+    stop.unplaced = why
+    text = f"no stop can stand at the venue at {level:.12g}: {why}; the engine watches the level"
+    desk.alert("critical", "stop_unplaced", text, k)
 
 
 def standing(desk: Desk, k: int) -> Child | None:
@@ -47,6 +59,19 @@ def _target(desk: Desk, k: int, stop: Protection, position: float) -> float:
     return quantity
 
 
+def _say_too_small(desk: Desk, k: int, stop: Protection, position: float) -> None:
+    """Say that a position that can be sold now is worth too little at the level of its stop."""
+    instrument, price = desk.instrument(k), desk.checks.symbols[k].price
+    quantity = whole(min(abs(stop.quantity), abs(position)), instrument.lot)
+    if (
+        stop.quantity * position > 0.0 < price and quantity * price >= instrument.min_notional
+        and quantity >= instrument.min_quantity and quantity > 0.0
+        and quantity * stop.trigger < instrument.min_notional
+    ):  # fmt: skip
+        why = f"the position is worth less than {instrument.min_notional:.12g} there"
+        _say_unplaced(desk, k, stop, stop.trigger, why)
+
+
 def advance(desk: Desk, k: int, now_ns: int) -> None:
     """Bring the stop of a symbol to what is wished."""
     stop = desk.records.stops[k]
@@ -67,12 +92,22 @@ def advance(desk: Desk, k: int, now_ns: int) -> None:
             return
         desk.want_cancel(child, now_ns)
         return
-    if target <= 0.0 or now_ns < stop.retry_ns:
+    if target <= 0.0:
+        _say_too_small(desk, k, stop, desk.reducible(k))
+        return
+    if now_ns < stop.retry_ns:
         return
     trigger = outward(stop.trigger, instrument.tick, sign)
-    if desk.checks.check(k, sign, target, target, None, trigger, True, 0.0, now_ns):
-        stop.retry_ns = now_ns + desk.timing.retry_first_ns
+    if trigger <= 0.0:
+        why = f"it is less than one tick of {instrument.tick:.12g}"
+        _say_unplaced(desk, k, stop, stop.trigger, why)
         return
+    refused = desk.checks.check(k, sign, target, target, None, trigger, True, 0.0, now_ns)
+    if refused:
+        stop.retry_ns = now_ns + desk.timing.retry_first_ns
+        _say_unplaced(desk, k, stop, trigger, f"the last check refuses it ({refused})")
+        return
+    stop.unplaced = ""
     desk.checks.sent(k, sign, target, True, now_ns)
     _submit(desk, k, stop, target, trigger, now_ns)
 
@@ -129,6 +164,8 @@ def finished(desk: Desk, child: Child, now_ns: int) -> None:
     stop.tries += 1
     pause_ns = desk.timing.retry_first_ns * 2 ** min(stop.tries - 1, 30)
     stop.retry_ns = now_ns + min(pause_ns, desk.timing.retry_most_ns)
-    level: Level = "critical" if stop.tries >= 3 else "error"
+    refused = child.state == "rejected" and child.reason != "never_accepted"
+    level: Level = "critical" if refused or stop.tries >= 3 else "error"
     text = f"{child.client_id}: the stop at the venue is {child.state} {child.reason}".strip()
+    text += f"; the engine watches the level {stop.trigger:.12g} until another stands"
     desk.alert(level, "stop_lost", text, child.symbol)

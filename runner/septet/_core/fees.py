@@ -1,0 +1,98 @@
+"""What an execution cost: as the venue says, or as expected where that cannot be.
+
+A fee that cannot be read loses no execution: its quantity and price are booked at once, since a
+position must have its stop. The fee is then counted as the one expected of the account, taken from
+what was received: what is booked is never more than what is there.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+
+from septet import messages as m
+from septet._core.wiring import Names
+
+__all__ = ["MOST_FEE", "booked", "unread", "with_expected_fee"]
+
+MOST_FEE: Final = 0.05
+"""No schedule of fees asks for more of what was traded, nor gives back more."""
+ROUNDED: Final = 1e-8
+"""Fees are rounded to so much: of next to nothing that is a large part."""
+
+
+def with_expected_fee(
+    fill: m.Filled, names: Names, rates: tuple[float, float], known: float = 0.0
+) -> m.Filled:  # fmt: skip
+    """Return an execution as it is, or with the expected fee in place of one that cannot be.
+
+    Parameters
+    ----------
+    fill
+        An execution; where its adapter could not read the fee, `fee_unread` says why.
+    names
+        Of the currencies of its symbol.
+    rates
+        Of the account, by its file: maker, taker.
+    known
+        The last known price, 0 for none: a price that cannot be bounds no fee.
+    """
+    base, quote = names.base[fill.symbol], names.quote[fill.symbol]
+    rate = max(0.0, rates[0] if fill.maker else rates[1])
+    price = known if known and not 0.5 * known <= fill.price <= 2.0 * known else fill.price
+    worth = fill.quantity * price
+    why = fill.fee_unread or _fault(fill, base, quote, worth, max(MOST_FEE, rate))
+    if not why:
+        return fill
+    buys = fill.side == "buy"
+    fee = rate * (fill.quantity if buys else worth)
+    return msgspec.structs.replace(
+        fill, fee=fee, fee_currency=base if buys else quote, fee_quote=None, fee_unread=why
+    )
+
+
+def _fault(fill: m.Filled, base: str, quote: str, worth: float, most: float) -> str:
+    """Return why the fee of an execution cannot be, or ""."""
+    fee, currency = fill.fee, fill.fee_currency
+    if not math.isfinite(fee) or not math.isfinite(fill.fee_quote or 0.0):
+        return f"fee: {fee} {currency} is no number"
+    if not currency:
+        return f"fee: {fee:.12g} of no currency" if fee else ""
+    traded = fill.quantity if currency == base else worth
+    if currency not in (base, quote):
+        if fill.fee_quote is None:
+            return ""
+        fee = fill.fee_quote
+    if abs(fee) > most * traded + ROUNDED:
+        return f"fee: {fee:.12g} of {traded:.12g} traded is more than {most:.0%}"
+    return ""
+
+
+def booked(
+    quantity: float, fill: m.Filled, scale: float, names: Names
+) -> tuple[float, float, float]:  # fmt: skip
+    """Return what is booked of an execution: units, units net of the fee, and the fee in quote.
+
+    `quantity` is signed; `scale` is how many units are one of the base currency.
+    """
+    units = float(round(quantity * scale))
+    if fill.fee_currency == names.base[fill.symbol]:
+        got = float(round((quantity - fill.fee) * scale))
+        return units, got, ((units - got) / scale if units != got else fill.fee) * fill.price
+    if fill.fee_currency == names.quote[fill.symbol]:
+        return units, units, fill.fee
+    return units, units, fill.fee_quote or 0.0
+
+
+def unread(fill: m.Filled) -> list[m.Command]:
+    """Say that an execution is booked with the expected fee, and ask what the account holds."""
+    if not fill.fee_unread:
+        return []
+    text = (
+        f"{fill.client_id}: trade {fill.trade_id} is booked with the expected fee, {fill.fee:.12g} "
+        f"{fill.fee_currency}: {fill.fee_unread}"
+    )
+    alarm = m.Alerted(level="error", event="fee_unread", text=text, symbol=fill.symbol)
+    return [alarm, m.Refresh(what="holdings")]

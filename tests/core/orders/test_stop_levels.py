@@ -1,0 +1,90 @@
+"""A stop that cannot stand at the venue is said at once: the engine watches the level alone."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from septet import messages as m
+from tests.core.orders.bench import Bench
+from tests.core.orders.market import PRICE, TICK
+
+
+def held(quantity: float, level: float, **instrument: float) -> Bench:
+    bench = Bench()
+    for name, value in instrument.items():
+        setattr(bench.checks.symbols[0].instrument, name, value)
+    bench.hold(quantity)
+    bench.core.protect(0, quantity, level)
+    bench.proceed()
+    return bench
+
+
+def unplaced(bench: Bench) -> list[str]:
+    return [each.text for each in bench.alerts if each.event == "stop_unplaced"]
+
+
+@pytest.mark.parametrize(
+    ("level", "instrument", "why"),
+    [
+        (0.0, {}, "no price"), (-3.0, {}, "no price"), (math.inf, {}, "no price"),
+        (0.4 * TICK, {"min_notional": 0.0}, "less than one tick"),
+        (1e-4, {}, "worth less than"),
+        (0.9 * PRICE, {"min_notional": 0.95 * PRICE}, "worth less than"),
+    ],
+)  # fmt: skip
+def test_a_level_at_which_no_stop_can_stand_is_said_once(
+    level: float, instrument: dict[str, float], why: str
+) -> None:
+    bench = held(1.0, level, **instrument)
+    assert bench.take(m.Submit) == []
+    (said,) = unplaced(bench)
+    assert why in said
+    assert "the engine watches the level" in said
+    assert not bench.core.protected(0)
+    bench.core.protect(0, 1.0, level)
+    bench.after_s(120)
+    assert len(unplaced(bench)) == 1
+    bench.core.restore(bench.core.snapshot())
+    bench.core.protect(0, 1.0, 0.98 * PRICE)
+    bench.proceed()
+    assert bench.only(m.Submit).trigger_price == 0.98 * PRICE
+    bench.core.protect(0, 0.0, 0.0)
+    bench.proceed()
+    bench.core.protect(0, 1.0, -1.0)
+    bench.proceed()
+    assert len(unplaced(bench)) == 2, "another position, another time"
+
+
+@pytest.mark.parametrize(
+    ("quantity", "instrument"),
+    [
+        (0.0, {}), (1.0, {"min_notional": 1.1 * PRICE}), (1.0, {"min_quantity": 2.0}),
+        (0.0004, {}),
+    ],
+)  # fmt: skip
+def test_what_no_order_can_sell_is_not_said_of_its_stop(
+    quantity: float, instrument: dict[str, float]
+) -> None:
+    bench = held(quantity, 0.9 * PRICE, **instrument)
+    assert bench.take(m.Submit) == []
+    assert unplaced(bench) == []
+
+
+def test_a_rate_that_holds_a_stop_back_is_said() -> None:
+    bench = Bench()
+    bench.checks.limits = type(bench.checks.limits)(reductions_per_minute=0)
+    bench.hold(1.0)
+    bench.core.protect(0, 1.0, 0.9 * PRICE)
+    bench.proceed()
+    (said,) = unplaced(bench)
+    assert "(rate)" in said
+
+
+def test_a_stop_that_the_venue_refuses_is_an_alarm_at_once() -> None:
+    bench = held(1.0, 0.9 * PRICE)
+    bench.refuse(bench.only(m.Submit).client_id, "filter")
+    assert bench.alerted("stop_lost") == ["critical"]
+    assert f"the engine watches the level {0.9 * PRICE:.12g}" in bench.alerts[-1].text
+    assert not bench.core.protected(0), "the engine's own test acts"
