@@ -49,6 +49,15 @@ class Standing(Clock):
         (418, {}, f"IP banned until {(NOW + 600 * S) // 10**6}.", 600.0),
         (418, {"Retry-After": "1e99"}, "", 120.0),
         (418, {"Retry-After": "99999999999"}, "", 3 * 86_400.0),
+        (418, {"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}, "", 3 * 86_400.0),
+        (418, {"Retry-After": "-5"}, "", 120.0),
+        (418, {"Retry-After": "nan"}, "", 120.0),
+        (418, {"Retry-After": "9" * 400}, "", 3 * 86_400.0),
+        (418, {"Retry-After": "\u00b3"}, "", 120.0),
+        (418, {}, "IP banned until 9999999999999.", 3 * 86_400.0),
+        (429, {"Retry-After": "31536000"}, "", 600.0),
+        (429, {"Retry-After": "1e308"}, "", 10.0),
+        (429, {}, "banned until 9999999999999", 600.0),
     ],
 )
 def test_how_long_to_keep_away(

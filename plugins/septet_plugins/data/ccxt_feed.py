@@ -39,8 +39,8 @@ from septet_plugins.data.ccxt_messages import (
 from septet_plugins.exchange.clients import Scrub, Terms, allowed_hosts, make_client, stream_hosts
 from septet_plugins.exchange.markets import check_symbols, ids_of, markets_of
 from septet_plugins.exchange.pages import Pages, timeframe_of
-from septet_plugins.exchange.redirects import Redirected
 from septet_plugins.exchange.requests import Barred, Gate, call, listen
+from septet_plugins.exchange.sessions import Redirected
 from septet_plugins.exchange.tap import Tap, tapped
 from septet_plugins.exchange.unusual import UNUSUAL
 

@@ -33,7 +33,7 @@ from septet.plugin import (
 from septet_plugins.data.stored import read_stored, the_store
 from septet_plugins.exchange.known import known_exchange
 from septet_plugins.exchange.pages import Pages, timeframe_of
-from septet_plugins.exchange.redirects import refuse_redirects
+from septet_plugins.exchange.sessions import guard_sessions
 
 __all__ = ["CcxtHistory", "CcxtHistoryConfig"]
 
@@ -186,7 +186,7 @@ class CcxtHistory:
         if config.urls:
             settings["urls"] = config.urls
         client = getattr(ccxt, self.exchange)(settings)
-        refuse_redirects(client)
+        guard_sessions(client)
         try:
             if config.sandbox:
                 client.set_sandbox_mode(True)

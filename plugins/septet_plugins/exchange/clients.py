@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from septet.errors import DataError, InputError
 from septet.plugin import SecretRef
-from septet_plugins.exchange.redirects import refuse_redirects
+from septet_plugins.exchange.sessions import guard_sessions
 
 __all__ = [
     "ReadSecret",
@@ -132,7 +132,7 @@ def make_client(
         client.set_sandbox_mode(True)
     if terms.urls:
         _merge_error_tables(client)
-    refuse_redirects(client)
+    guard_sessions(client)
     return client
 
 

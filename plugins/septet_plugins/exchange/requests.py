@@ -25,7 +25,10 @@ _S: Final = 1_000_000_000
 _LIMITED_S: Final = 10.0
 _BANNED_S: Final = 120.0
 _BRIEF_NS: Final = 2 * _S
-_LONGEST_S: Final = 3 * 86_400.0
+_LONGEST_BAN_S: Final = 3 * 86_400.0
+"""Exchanges ban for as long at most; an answer that says more is not believed."""
+_LONGEST_PAUSE_S: Final = 600.0
+"""Then one request asks again, and cancels have a new reserve."""
 _UNTIL: Final = re.compile(r"until (\d{13})\b")
 _RESERVE: Final = 20
 """Cancels that may still leave while the venue asks for a pause."""
@@ -140,11 +143,13 @@ class Gate:
             return ""
         now, quiet = self._clock.now_ns(), self._quiet(url)
         state: Literal["banned", "limited"] = "banned" if status == 418 else "limited"
-        default = _BANNED_S if status == 418 else _LIMITED_S
-        until = now + int(min(_retry_after(headers, now, default), _LONGEST_S) * _S)
+        default, most = (
+            (_BANNED_S, _LONGEST_BAN_S) if status == 418 else (_LIMITED_S, _LONGEST_PAUSE_S)
+        )
+        until = now + int(min(_retry_after(headers, now, default), most) * _S)
         told = _UNTIL.search(body or "")
         if told:
-            until = max(until, min(int(told[1]) * 1_000_000, now + int(_LONGEST_S * _S)))
+            until = max(until, min(int(told[1]) * 1_000_000, now + int(most * _S)))
         if state == "banned":
             quiet.banned_ns = max(quiet.banned_ns, until)
             self._changed(quiet)

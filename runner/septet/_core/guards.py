@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 
 from septet import messages as m
 
@@ -23,9 +24,16 @@ TASK = "task "
 
 MISMATCH_TEXT = "{symbol}: booked {ours:.12g}, the venue holds {theirs:.12g}"
 FUNDS_TEXT = "the ledger counts {ours:.12g} in cash, and the account has {said}"
+LONGEST_NS = 3 * 86_400_000_000_000
+"""No venue bans for longer; what an adapter says beyond is not kept."""
 CASH = -1
 """Stands for the cash where a gap is kept by symbol."""
 Level = Literal["info", "warning", "error", "critical"]
+
+
+def _instant(time_ns: int) -> str:
+    """Return an instant in UTC, to the second."""
+    return f"{np.datetime64(time_ns // 1_000_000_000, 's')}Z"
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -238,10 +246,17 @@ class Guards:
             if state != event.state:
                 found += self.lift(f"venue_{state}", event.state, of=event.venue)
         if event.state in VENUE:
-            found += self.fire(
-                f"venue_{event.state}", event.at_ns, of=event.venue, text=event.reason,
-                until_ns=event.until_ns,
-            )  # fmt: skip
+            rule, until_ns, text = f"venue_{event.state}", 0, event.reason
+            if event.until_ns > 0:
+                until_ns = min(event.until_ns, event.at_ns + LONGEST_NS)
+                text = f"{text}; until {_instant(until_ns)}".removeprefix("; ")
+            held = self._guards.get((rule, -1, event.venue))
+            if held is not None and 0 < held.until_ns < until_ns:
+                held.text = text
+                if event.state == "banned":
+                    longer = f"{self._name(rule, -1, event.venue)}: longer, {text}"
+                    found.append(m.Alerted(level="critical", event=rule, text=longer))
+            found += self.fire(rule, event.at_ns, of=event.venue, text=text, until_ns=until_ns)
         return found
 
     def _filters(self, event: m.FiltersChanged) -> list[m.Command]:

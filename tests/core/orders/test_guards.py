@@ -29,6 +29,22 @@ def venue(state: Any, until_ns: int = 0) -> m.VenueChanged:
     return m.VenueChanged(at_ns=NOW, venue="v", state=state, until_ns=until_ns)
 
 
+def test_a_ban_says_until_when_and_for_how_long_it_is_kept_at_most() -> None:
+    made = guards()
+    first = made.handle(venue("banned", NOW + 60 * SECOND))
+    assert [each.text for each in first] == [
+        "until 2023-11-14T22:14:20Z",
+        "venue_banned:v: until 2023-11-14T22:14:20Z",
+    ]  # type: ignore[union-attr]
+    longer = made.handle(venue("banned", 1 << 62))
+    (guard,) = made.active()
+    assert guard.until_ns == NOW + 3 * 86_400 * SECOND
+    assert guard.text == "until 2023-11-17T22:13:20Z"
+    assert names(longer) == ["Alerted"]
+    assert guard.text in longer[0].text  # type: ignore[union-attr]
+    assert made.handle(venue("banned", NOW + SECOND)) == []
+
+
 def operated(action: Any) -> m.Operated:
     return m.Operated(at_ns=NOW, action=action, name="ann", reason="why")
 

@@ -1,7 +1,10 @@
-"""No request of a ccxt client follows a redirect, and none of a WebSocket's handshake does.
+"""What every session of a ccxt client keeps to: no redirects, and no answer without a bound.
+
+No request follows a redirect, and none of a WebSocket's handshake does.
 
 A redirect of a POST would send the order again, one to another host would take the key along. So
-the answer ends the request: whether an order was accepted is then unknown.
+the answer ends the request: whether an order was accepted is then unknown. So does an answer that
+is too large (`answer_size`).
 """
 
 from __future__ import annotations
@@ -9,17 +12,21 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["Redirected", "refuse_redirects"]
+from septet_plugins.exchange.answer_size import bound_answer, bounded_adapter
+
+__all__ = ["Redirected", "guard_sessions"]
 
 
 class Redirected(Exception):
     """The venue answered with a redirect, which was not followed."""
 
 
-def refuse_redirects(client: Any) -> None:
-    """Let every session that a ccxt client opens end at the first redirect."""
+def guard_sessions(client: Any) -> None:
+    """Let every session that a ccxt client opens follow no redirect and bound its answers."""
     if getattr(client, "synchronous", False):
         client.session.max_redirects = 0
+        for scheme in ("https://", "http://"):
+            client.session.mount(scheme, bounded_adapter())
         return
     opened, proxied = client.open, client.get_socks_proxy_session
 
@@ -35,15 +42,20 @@ def refuse_redirects(client: Any) -> None:
 
 
 def _watch(session: Any) -> Any:
-    """Add the hook that aiohttp calls before it follows a redirect, once for each session."""
+    """Add the hooks that aiohttp calls with an answer's head, once for each session."""
     if not any(each.on_request_redirect for each in session.trace_configs):
         import aiohttp
 
         hook = aiohttp.TraceConfig()
         hook.on_request_redirect.append(_refuse)
+        hook.on_request_end.append(_bound)
         hook.freeze()
         session.trace_configs.append(hook)
     return session
+
+
+async def _bound(session: Any, context: Any, params: Any) -> None:
+    bound_answer(params.response)
 
 
 async def _refuse(session: Any, context: Any, params: Any) -> None:
