@@ -281,7 +281,9 @@ class Market:
                 self._world.after(delay_ns, lambda: self.meet(order))
 
     def fill(self, order: Order, quantity: int, price: int) -> None:
-        """Execute a part of an order, move the balances, tell it."""
+        """Execute a part of an order, no worse than its limit; move the balances, tell it."""
+        if order.limit:
+            price = min(price, order.limit) if order.sign > 0 else max(price, order.limit)
         if order.sign > 0:
             quantity = min(quantity, max(0, self.cash) * 1000 // (price * 1001))
         else:
