@@ -15,9 +15,9 @@ from septet._host.readings import with_readable_fee
 from septet._live.venue_gate import GatedVenue
 from tests.execution.helpers import Heard, WallTime, account, local_venue, read, submit
 
-AMOUNTS = ("NaN", "Infinity", "1e400", "1e30", "abc", 10**30, {})
+AMOUNTS: tuple[Any, ...] = ("NaN", "Infinity", "1e400", "1e30", "abc", 10**30, {})
 """In the answer, the stream and the list; ``commission`` of an answer, ``n`` of a report."""
-CURRENCIES = ("ZZTOP", "USDT\x1b[31m", "usd t", "1e400", 10**30)
+CURRENCIES: tuple[Any, ...] = ("ZZTOP", "USDT\x1b[31m", "usd t", "1e400", 10**30)
 NAMES = {
     "POST order": ("commission", "commissionAsset"), "report": ("n", "N"),
     "GET myTrades": ("commission", "commissionAsset"),
