@@ -22,6 +22,7 @@ class Stops:
     _place: Any
     _execute: Any
     _disarm: Any
+    _exit: Any
 
     def _levels(self, k: int, opened: float) -> tuple[float, str, float, tuple[float, str]]:
         s, p = self.s, self.account.positions[k]
@@ -98,6 +99,9 @@ class Stops:
             target = NAN
         if not math.isnan(target) and not p.inside and side * (opened - target) > 0.0:
             self._leave(k, i, "limit", target, opened, "take_profit", at_open)
+            # what the volume held back rests on, and may be stopped in the same bar
+            if p.side and not only_open and not math.isnan(stop) and side * (worst - stop) <= 0.0:
+                self._leave(k, i, "stop", stop, self._cost(-side, stop), reason, now)
         elif not math.isnan(stop) and side * (opened - stop) <= 0.0:
             price = self._cost(-side, opened)
             self._leave(k, i, "stop", stop, price, reason, now if p.inside else at_open)
@@ -114,7 +118,12 @@ class Stops:
     ) -> None:
         book, p = self.account, self.account.positions[k]
         side = p.side
-        if book.orders[k] is not None:
+        if kind == "limit" and self.s.participation is not None:
+            volume = self.s.participation * float(self.bars[k].volume[i]) * book.scale
+            if floor_lots(volume, book.lot) <= p.taken:
+                return  # a limit that nothing is left for rests on
+        before = book.orders[k]
+        if before is not None:
             book.end(k, "cancelled", reason, time_ns)
         units = floor_lots(abs(p.units), book.lot)
         limit, trigger = (level, NAN) if kind == "limit" else (NAN, level)
@@ -122,5 +131,10 @@ class Stops:
         self._execute(k, i, price, kind == "limit", time_ns, inside=False)
         if kind == "stop":
             self._disarm(p, side)
-        if book.orders[k] is not None:
-            book.orders[k].kind = "market"
+        if book.orders[k] is not None and kind == "stop":
+            book.orders[k].kind = "market"  # it goes on until it is done
+        elif book.orders[k] is not None:  # the rest of a target is a limit at its level as before
+            book.end(k, "expired", "unfilled", time_ns)
+            if before is not None and before.units * p.units < 0 and before.reason != "rebalance":
+                why = before.reason if before.reduces else "reversal"
+                self._exit(k, why, time_ns, before.active_ns)  # what it has replaced goes on

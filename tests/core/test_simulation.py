@@ -86,6 +86,55 @@ def test_reductions_go_on_until_done():
     assert [(t, q) for t, q, _ in out.fills] == [(1, 1.0), (2, 1.0), (3, -1.0), (4, -1.0)]
 
 
+TARGET = {"amount": 3.0, "participation": 0.1, "stops": {"take_profit": 0.1}, "maker": 0.001,
+          "taker": 0.002}  # fmt: skip
+ABOVE = (105, 111, 104, 106)
+
+
+def after_entry(*rows: tuple[float, ...]) -> list[tuple[float, ...]]:
+    """Return bars in which three are bought, then others with volume for one."""
+    return [(*CALM, 1e3), (*CALM, 1e3), *[(*row, 10.0) for row in rows]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "fills"),
+    [
+        ([ABOVE] * 4, [(3, 110), (4, 110), (5, 110)]),
+        ([ABOVE, CALM, ABOVE, CALM], [(3, 110), (5, 110)]),
+        ([(115, 116, 114, 115), CALM, ABOVE], [(2, 115), (5, 110)]),
+        ([ABOVE, (111, 112, 110, 110.5), CALM], [(3, 110), (3, 111)]),
+    ],
+    ids=["each bar", "only where traded through", "open beyond", "better open"],
+)
+def test_the_rest_of_a_target_that_was_cut_stays_a_limit_at_its_level(rows, fills):
+    rows = after_entry(*rows)
+    out = told("L" + "-" * (len(rows) - 1), bars_of(rows), **TARGET)
+    assert [(t, round(p, 9)) for t, _, p in out.fills[1:]] == fills
+    assert all(out.makers[1:])
+    assert {o[1] for o in out.orders[1:]} == {"limit"}
+    assert len(out.orders) == len(out.fills), "no order where the volume lets nothing through"
+
+
+def test_what_is_left_of_a_target_is_still_stopped_and_still_leaves_by_the_signal():
+    keys = TARGET | {"stops": {"take_profit": 0.1, "stop_loss": 0.05}}
+    rows = after_entry((115, 116, 94, 95), CALM, CALM, CALM)
+    for markets in (1, 2):
+        signals = ["L-----", "------"][:markets]
+        out = told(signals, *[bars_of(rows)] * markets, **keys)
+        exits = [(o[1], o[2], o[3]) for o in out.orders[1:]]
+        assert exits == [("limit", -3.0, "take_profit"), ("stop", -2.0, "stop_loss")]
+        assert [(t, p) for t, _, p in out.fills[1:]] == [(2, 115.0), (3, 100.0), (4, 100.0)]
+    out = told("L-S---", bars_of(after_entry(ABOVE, CALM, CALM, CALM)), **TARGET)
+    assert [o[1:] for o in out.orders[1:]] == [
+        ("limit", -3.0, "take_profit"), ("market", -2.0, "exit")
+    ]  # fmt: skip
+    rows = [*[(*CALM, 1e3)] * 4, *after_entry(ABOVE, CALM, CALM)[2:]]
+    late = told("L--S---", bars_of(rows), latency=1, **TARGET)
+    assert [o[3] for o in late.orders[1:]] == ["exit", "take_profit", "exit"]
+    assert late.ended[1:3] == [(5, "cancelled", "take_profit"), (5, "expired", "unfilled")]
+    assert [t for t, _, _ in late.fills[1:]] == [5, 5, 6]
+
+
 def test_the_reduction_inside_a_partly_filled_flip_goes_on():
     rows = [CALM, CALM, *[(*CALM, 1.0)] * 6]
     out = told("LS------", bars_of(rows, volume=1e6), amount=1.0, participation=0.25, spot=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from math import nan
 
-from septet._kernel.layout import LIMIT, MARKET, STATUS_CANCELLED, STOP
+from septet._kernel.layout import LIMIT, MARKET, STATUS_CANCELLED, STATUS_EXPIRED, STOP
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import (
     adverse,
+    cap_units,
     liquidation_price,
     stop_price,
     target_price,
@@ -26,14 +27,19 @@ from septet._rules.settings import (
     PARTICIPATION,
     PROTECTIVE,
     R_LIQUIDATION,
+    R_REBALANCE,
+    R_REVERSAL,
+    R_UNFILLED,
     REENTRY,
     TARGETS,
+    VOLUME_SHARE,
     slippage_at_fill,
 )
 
 __all__ = [
     "block_side", "exit_is_working", "hold_back", "is_bust", "liquidate", "newest_bar", "protect",
-    "reached_target", "retry_exit", "stop_level", "target_level", "touch", "trigger_exit",
+    "reached_target", "reason_of_exit", "retry_exit", "stop_level", "target_level", "touch",
+    "trigger_exit", "volume_left",
 ]  # fmt: skip
 
 
@@ -189,7 +195,9 @@ def protect(k, i, now_ns, only_open, run: Run):
         if beyond or only_open == 0:
             time_ns = run.open_ns[k, i] if beyond else now_ns
             trigger_exit(k, i, LIMIT, target, reached, 1, target_reason, time_ns, run)
-    elif stopped == stopped:
+        if not PARTICIPATION or only_open == 1 or run.open_side[k] == 0:
+            return  # what the volume held back of a target at the open may yet be stopped
+    if stopped == stopped:
         at_open = side * (opened - level) <= 0.0
         if at_open or only_open == 0:
             first = at_open and run.began_in_bar[k] == 0
@@ -197,9 +205,36 @@ def protect(k, i, now_ns, only_open, run: Run):
             trigger_exit(k, i, STOP, level, stopped, 0, level_reason, time_ns, run)
 
 
+@kernel
+def reason_of_exit(k, run: Run):
+    """Reason for which the working order of k closes its position, or -1 if it does not."""
+    if run.working[k] == 0 or run.units[k] * run.order_units[k] >= 0.0:
+        return -1
+    if run.reduces[k] == 0:
+        return R_REVERSAL
+    return -1 if run.order_reason[k] == R_REBALANCE else run.order_reason[k]
+
+
+@kernel
+def volume_left(k, i, run: Run):
+    """Units that the volume of bar i still lets through."""
+    every = abs(run.units[k])
+    return cap_units(
+        every, run.volume_used[k], run.volume[k, i], run.scale[k], run.lot[k], VOLUME_SHARE
+    )
+
+
 @routine
 def trigger_exit(k, i, kind, level, price, maker, reason, time_ns, run: Run):
-    """A resting stop or target fills; what the volume holds back goes on at market."""
+    """A resting stop or target fills, as far as the volume lets it.
+
+    The rest of a stop goes on at market. The rest of a target rests at its level as before: it
+    fills where a later bar trades through that again.
+    """
+    if PARTICIPATION and (kind == LIMIT and volume_left(k, i, run) <= 0.0):
+        return
+    if PARTICIPATION:
+        leaving, active_ns = reason_of_exit(k, run), run.active_ns[k]
     if run.working[k] == 1:
         end_order(k, STATUS_CANCELLED, reason, time_ns, run)
     held = run.units[k]
@@ -212,7 +247,13 @@ def trigger_exit(k, i, kind, level, price, maker, reason, time_ns, run: Run):
     if kind == STOP:
         block_side(k, side, run)
     if run.working[k] == 1:
-        run.order_type[k] = MARKET
+        if kind == STOP:
+            run.order_type[k] = MARKET
+        else:
+            end_order(k, STATUS_EXPIRED, R_UNFILLED, time_ns, run)
+            if PARTICIPATION and leaving >= 0:  # the exit that the target has replaced goes on
+                send_exit(k, leaving, time_ns, run)
+                run.active_ns[k] = active_ns
 
 
 # ---------------------------------------------------------------- quotes
