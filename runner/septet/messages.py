@@ -584,10 +584,11 @@ class Fired(Command, frozen=True, kw_only=True, tag="fired"):
 
 
 class Lifted(Command, frozen=True, kw_only=True, tag="lifted"):
-    """A halt or a block ended; `by` says what or who ended it."""
+    """A halt or a block ended; `by` says what or who ended it, `text` why a block had begun."""
 
     rule: str
     by: str
+    text: str = ""
 
 
 class Alerted(Command, frozen=True, kw_only=True, tag="alerted"):

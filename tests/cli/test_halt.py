@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from septet import messages as m
 from septet._cli import halt as halt_module
 from septet._journal.form import Head
 from septet._journal.lease import Holder, Lease
 from septet._journal.log import Journal
-from septet._live.kill import HALT, read_halt
+from septet._live.kill import HALT, RESUME, read_halt
 from tests.cli.conftest import Command
 
 RUN_ID = "20260101T000000Z-abcdef"
@@ -183,3 +184,39 @@ def test_a_plain_halt_says_that_it_takes_the_protective_stop(
     assert "stops" not in septet("halt", *words, "--flatten").out
     if lease is not None:
         lease.release()
+
+
+@pytest.mark.parametrize("halted", ["", "once", "lifted", "by a rule", "by the venue"])
+def test_a_resume_of_a_run_that_is_not_halted_says_that_there_is_nothing_to_lift(
+    folder: Path, septet: Command, halted: str
+) -> None:
+    rule = {"by a rule": "drawdown", "by the venue": "venue_banned:x"}.get(halted, "operator_halt")
+    ends = {"by a rule": "manual", "by the venue": "the ban is over"}
+    lifts = ends.get(halted, "a person resumes the run")
+    fired = m.Fired(rule=rule, then="block_entries", lifts=lifts, equity=1.0)
+    with Journal.open(folder / "journal.sqlite") as journal:
+        if halted:
+            journal.append(m.Ticked(at_ns=1, market_ns=1), [fired])
+        if halted == "lifted":
+            journal.append(m.Ticked(at_ns=2, market_ns=2), [m.Lifted(rule=rule, by="ann")])
+        journal.commit()
+    words = ("resume", folder, "--name", "ann", "--reason", "seen")
+    said = septet(*words)
+    assert said.code == 0, said.err
+    waits = halted in ("once", "by a rule")
+    assert ("nothing to lift" in said.out) != waits
+    assert ("the halt is lifted" in said.out) == waits
+    assert (folder / RESUME).exists() == waits
+    if not waits:
+        assert json.loads(septet(*words, "--json").out)["lifted"] == []
+        septet("halt", folder)
+        assert "the halt is lifted" in septet(*words).out
+
+
+def test_a_resume_of_a_running_run_says_what_it_lifted() -> None:
+    found = {"run_id": "r", "action": "resume", "running": True, "taken": True, "unread": "",
+             "open_orders": 0, "mode": "live"}  # fmt: skip
+    assert halt_module._said({**found, "lifted": []}, 1.0) == [
+        "r was not halted: there is nothing to lift"
+    ]
+    assert halt_module._said({**found, "lifted": ["operator_halt"]}, 1.0) == ["r may trade again"]

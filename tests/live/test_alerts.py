@@ -306,6 +306,7 @@ def test_what_is_worth_an_alert() -> None:
     )
     assert kinds(TICK, unheard) == []
     assert kinds(TICK, m.Lifted(rule="drawdown", by="ann")) == [{"block"}]
+    assert kinds(TICK, m.Lifted(rule="feed_stale:x", by="live", text=UNHEARD)) == []
     plain = m.Fired(rule="daily_loss", then="block_entries", lifts="next_day", equity=1.0)
     assert kinds(TICK, plain) == [{"block", "halt"}]
     unsent = m.Alerted(level="warning", event="rejected_order", text="too small")
@@ -322,6 +323,19 @@ def test_what_is_worth_an_alert() -> None:
     assert kinds(stop) == [{"stop"}]
     halt = m.Operated(at_ns=1, action="flatten", name="ann", reason="look")
     assert kinds(halt) == [{"halt"}]
+
+
+@pytest.mark.parametrize("reason", [UNHEARD, "the connection was closed"])
+def test_nothing_is_over_of_which_nobody_was_told_that_it_had_begun(reason: str) -> None:
+    """Through a snapshot as well: the process may end between the two."""
+    guards = Guards(SYMBOLS)
+    down = m.FeedChanged(at_ns=1, stream="bars", symbol=0, state="down", reason=reason)
+    begun = alerts_of(down, guards.handle(down), SYMBOLS)
+    again = Guards(SYMBOLS)
+    again.restore(guards.snapshot())
+    live = m.FeedChanged(at_ns=2, stream="bars", symbol=0, state="live", reason="")
+    over = alerts_of(live, again.handle(live), SYMBOLS)
+    assert len(begun) == len(over) == (reason != UNHEARD)
 
 
 def test_a_file_reads_no_secret_for_its_alerts_by_naming_it(

@@ -14,12 +14,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
+from septet import messages as m
 from septet._config import load
 from septet._live.health_check import condition_of
 from septet._live.kill import ask_halt
-from septet._live.metrics import METRICS, addresses_of
+from septet._live.metrics import METRICS, Seen, addresses_of
 from septet._live.ports import check_port
 from septet._live.run import LiveResult, run_live
 from septet.errors import ConfigError, InputError
@@ -112,6 +114,21 @@ def test_a_run_is_well_once_it_decides_and_never_while_it_is_halted(
     assert not any(body["ok"] for _, body in scraper.health)
     said = {reason for _, body in scraper.health for reason in body["runs"][0]["reasons"]}
     assert any("halted it" in reason for reason in said)
+
+
+def test_what_paper_trades_and_what_a_check_refuses_is_counted() -> None:
+    """In paper with `next_open` no order leaves the core; elsewhere each child is one order."""
+    seen = Seen()
+    placed = m.Changed(order=1, client_id="", symbol=0, state="open", filled=0.0)
+    filled = msgspec.structs.replace(placed, state="filled")
+    seen.take(m.Ticked(at_ns=1, market_ns=1), [placed, filled], ["A"])
+    assert (seen.orders, seen.rejected) == (1, 0)
+    sent = msgspec.structs.replace(placed, client_id="x")  # of an order that was sent before
+    refused = msgspec.structs.replace(placed, state="rejected", reason="lot")
+    answer = m.Refused(at_ns=2, client_id="x", code="-1", text="no")
+    seen.take(answer, [sent, msgspec.structs.replace(refused, client_id="x")], ["A"])
+    seen.take(m.Ticked(at_ns=3, market_ns=3), [refused], ["A"])
+    assert (seen.orders, seen.rejected) == (1, 2)
 
 
 def test_a_port_in_use_refuses_a_new_run_and_never_ends_one_that_goes_on(world: World) -> None:

@@ -23,6 +23,7 @@ from septet._live import shadow as shadow_module
 from septet._live.build import Build, core_of
 from septet._live.diff_lived import Booking, read_lived
 from septet._live.facts import facts_of
+from septet._live.metrics import Seen
 from septet._live.replay import JOURNAL, Replayed, replay
 from septet._live.shadow import shadow
 from septet._live.start import fingerprints_of
@@ -139,6 +140,17 @@ def test_bars_that_were_missed_meet_what_rests(run: Path) -> None:
     }
     assert m.Traded in kinds
     assert not kinds & {m.Decided, m.Ruled}
+
+
+def test_the_metrics_count_what_paper_trades(run: Path) -> None:
+    with Journal.open(run / JOURNAL, durability="process") as journal:
+        rows = [(entry.event, entry.commands) for entry in journal.read()]
+    seen = Seen()
+    for event, commands in rows:
+        seen.take(event, commands, ["BTC/USDT", "ETH/USDT"])
+    made = [type(each) for _, commands in rows for each in commands]
+    assert (seen.orders, seen.fills) == (made.count(m.Placed), made.count(m.Traded))
+    assert seen.orders > 0
 
 
 def test_a_replay_finds_no_difference(run: Path) -> None:

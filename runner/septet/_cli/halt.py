@@ -35,6 +35,8 @@ _SIMULATED_STOPS: Final = (
     "  this cancels its simulated protective stops as well; while its process runs, that watches "
     "their levels",
 )
+_BY_PERSONS: Final = ("person", "resume", "manual")
+"""Words for what ends a halt or a block, where a person may."""
 _RUN_HELP: Final = "RUN is a folder, a run id or its beginning, a strategy's name, or `latest`."
 _root = click.option(
     "--out",
@@ -101,8 +103,10 @@ def resume(run: str, name: str, reason: str, wait_s: float, root: Path, as_json:
     from septet._live.kill import ask_resume
 
     folder, since_ns = _folder(run, root), time.time_ns()
-    ask_resume(folder, name=name, reason=reason, now_ns=since_ns)
-    _report(folder, "resume", since_ns, wait_s, as_json)
+    nothing = _holds_nothing(folder)
+    if not nothing:
+        ask_resume(folder, name=name, reason=reason, now_ns=since_ns)
+    _report(folder, "resume", since_ns, wait_s, as_json, nothing=nothing)
 
 
 def _login() -> str:
@@ -149,7 +153,38 @@ def _read(folder: Path, ask: Callable[[Reader], Any]) -> Any:
         return ask(journal)
 
 
-def _report(folder: Path, action: str, since_ns: int, wait_s: float, as_json: bool) -> None:
+def _holds_nothing(folder: Path) -> bool:
+    """Whether a run that does not go on waits for no person; one that cannot be read may."""
+    from septet._journal.lease import holder_of
+    from septet._live.kill import HALT
+
+    if holder_of(folder) is not None or os.path.lexists(folder / HALT):
+        return False
+    try:
+        return not _read(folder, _waiting_for_a_person)
+    except Exception:  # whatever is wrong with the journal: a halt may stand in it
+        return False
+
+
+def _waiting_for_a_person(journal: Reader) -> set[str]:
+    """Return the halts and blocks of a journal that a person may lift."""
+    from septet import messages as m
+
+    held = set[str]()
+    for entry in journal.read():
+        if b'"fired"' not in entry.commands_json and b'"lifted"' not in entry.commands_json:
+            continue
+        for each in entry.commands:
+            if isinstance(each, m.Fired) and any(word in each.lifts for word in _BY_PERSONS):
+                held.add(each.rule)
+            elif isinstance(each, m.Lifted):
+                held.discard(each.rule)
+    return held
+
+
+def _report(
+    folder: Path, action: str, since_ns: int, wait_s: float, as_json: bool, *, nothing: bool = False
+) -> None:
     from septet._journal.lease import holder_of
 
     holder = holder_of(folder)
@@ -157,6 +192,8 @@ def _report(folder: Path, action: str, since_ns: int, wait_s: float, as_json: bo
         "run_id": folder.name, "folder": str(folder), "action": action,
         "running": holder is not None, "taken": False, "open_orders": None, "unread": "",
     }  # fmt: skip
+    if action == "resume":
+        found["lifted"] = [] if nothing else None  # None: not known yet
     mode = "live"  # where nobody can read it, orders may be real
     try:
         mode = str(_read(folder, lambda journal: journal.head.mode))
@@ -201,18 +238,21 @@ def _outcome(journal: Reader, action: str, before: int, tag: str) -> dict[str, A
     """Read on from an entry: whether it was taken, and how many orders the venue shows since."""
     from septet import messages as m
 
-    taken, left = False, None
+    taken, left, lifted = False, None, list[str]()
     for entry in journal.read(before):
         if entry.kind == "operated":
             event = entry.event
-            taken |= isinstance(event, m.Operated) and event.action == action
+            if isinstance(event, m.Operated) and event.action == action:
+                taken = True
+                lifted += [each.rule for each in entry.commands if isinstance(each, m.Lifted)]
         elif taken and entry.kind == "open_orders":
             event = entry.event
             assert isinstance(event, m.OpenOrders)
             left = sum(each.client_id.startswith(tag) for each in event.orders)
     if taken and left is None and not _trades_outside(journal):
         left = 0  # fills happen inside the run: it has no orders anywhere
-    return {"taken": taken, "open_orders": left}
+    told = {"lifted": lifted} if taken and action == "resume" else {}
+    return {"taken": taken, "open_orders": left, **told}
 
 
 def _trades_outside(journal: Reader) -> bool:
@@ -240,6 +280,9 @@ def _said(found: dict[str, Any], wait_s: float) -> list[str]:
             f"  whether that was taken cannot be read: {found['unread']}",
             *([] if simulated else ["  look at the venue for what is open and held"]),
         ]
+    if resuming and found.get("lifted") == []:
+        running = "" if found["running"] else "is not running, and "
+        return [f"{name} {running}was not halted: there is nothing to lift"]
     if not found["running"]:
         if resuming:
             return [f"{name} is not running; the halt is lifted, and its next start may trade"]

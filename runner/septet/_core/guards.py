@@ -180,10 +180,11 @@ class Guards:
 
     def lift(self, rule: str, by: str, *, symbol: int = -1, of: str = "") -> list[m.Command]:
         """End a block, if it holds."""
-        if self._guards.pop((rule, symbol, of), None) is None:
+        held = self._guards.pop((rule, symbol, of), None)
+        if held is None:
             return []
         self._refresh()
-        return [m.Lifted(rule=self._name(rule, symbol, of), by=by)]
+        return [m.Lifted(rule=self._name(rule, symbol, of), by=by, text=held.text)]
 
     def _name(self, rule: str, symbol: int, of: str) -> str:
         parts = (rule, of, self.symbols[symbol] if symbol >= 0 else "")

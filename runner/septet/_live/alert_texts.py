@@ -113,7 +113,7 @@ def _merged(parts: Sequence[_Part]) -> Alert:
 
 def _parts(event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]) -> list[_Part]:
     fired = [each for each in commands if isinstance(each, m.Fired) and not _is_first(each)]
-    ended = [each for each in commands if isinstance(each, m.Lifted)]
+    ended = [each for each in commands if isinstance(each, m.Lifted) and not _is_first(each)]
     said = [each for each in commands if isinstance(each, m.Alerted)]
     drift = any(isinstance(each, m.Watched) and _is_drift(each) for each in commands)
     known = {_base(each.rule) for each in fired} | {"halt"}
@@ -135,8 +135,11 @@ def _parts(event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]
     return parts
 
 
-def _is_first(each: m.Fired) -> bool:
-    """Whether this is a stream that was not received yet: every start begins with those."""
+def _is_first(each: m.Fired | m.Lifted) -> bool:
+    """Whether this is a stream that was not received yet: every start begins with those.
+
+    Neither the block nor its end is an alert.
+    """
     return each.text.endswith(UNHEARD)
 
 

@@ -30,9 +30,10 @@ METRICS: Final = {
     "septet_decision_age_seconds": "since the newest decision time",
     "septet_decisions_total": "decision times since the run began",
     "septet_fills_total": "fills since this process began",
-    "septet_orders_total": "orders sent since this process began",
+    "septet_orders_total": "orders sent since this process began, simulated ones in paper",
     "septet_orders_rejected_total": "orders that a venue or a check refused since then",
-    "septet_venue_answer_seconds": "how long the venue took to answer the newest order",
+    "septet_venue_answer_seconds": "how long the venue took to answer the newest order; not there "
+    "in paper with next_open, where no order leaves the process",
     "septet_block_flag": "1 for each block or halt that holds, by its rule",
     "septet_alarm_flag": "1 for each reading of a monitor that is not ok, by its verdict",
     "septet_events_total": "events handled since this process began",
@@ -70,12 +71,14 @@ class Seen:
 
     def take(self, event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]) -> None:
         """Take in a row."""
-        self.rejected += isinstance(event, m.Refused)
         for each in commands:
             if isinstance(each, m.Traded):
                 self.fills += 1
             elif isinstance(each, m.Submit):
                 self.orders += 1
+            elif isinstance(each, m.Changed):  # without an id: of an order that nothing was sent of
+                self.orders += each.state == "open" and not each.client_id
+                self.rejected += each.state == "rejected"
             elif isinstance(each, m.Watched):
                 if each.metric == LATENCY:
                     self.answer_s = each.value
