@@ -161,3 +161,10 @@ def test_what_a_monitor_is_given_cannot_be_changed() -> None:
     for array in (run.equity, run.time_ns, run.fills.price, run.trades.pnl, run.until(0).equity):
         with pytest.raises(ValueError, match="read-only"):
             array[:] = 0
+        with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+            array.flags.writeable = True
+        base = array.base
+        while base is not None and not isinstance(base, bytes):
+            with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+                base.flags.writeable = True
+            base = base.base

@@ -166,3 +166,40 @@ def test_a_run_that_goes_on_with_other_plugin_code_is_refused(
     assert re.fullmatch(
         r"plugins \(odd-steps [0-9a-f]{16} then, odd-steps [0-9a-f]{16} now\)", said
     )
+
+
+SOMETIMES = '''
+@sizing(Plain)
+def mine(equity, price, share):
+    """Ask for less than nothing now and then."""
+    return share * equity / price * (1.0 if int(price * 100.0) % 3 else -1.0)
+
+
+@stop(Plain)
+def beyond(average_price, side, share):
+    """Lie beyond the entry now and then."""
+    wrong = int(average_price * 100.0) % 5 == 0
+    return average_price * (1.0 + side * (share if wrong else -share))
+'''
+
+
+def test_a_rule_that_breaks_its_promise_sometimes_is_counted(tmp_path: Path, septet: Any) -> None:
+    components = {"mine": ("risk", "sizing"), "beyond": ("risk", "stop")}
+    files = {
+        "steps.py": f"{HEAD}{SOMETIMES}\n# {tmp_path}\n",
+        "manifest.py": manifest_of("odd_steps", components),
+    }
+    write_package(tmp_path, "odd-steps", files)
+    text = STRATEGY.format(plugins="plugins: [odd-steps]", feature="{use: roc, period: 2}")
+    text = text.replace("{use: fixed_fraction, fraction: 50%}", "{use: mine, share: 0.05}")
+    text = text.replace("{stop_loss: 2%}", "{mine: {use: beyond, share: 0.05}}")
+    (tmp_path / "strategy.yaml").write_text(text, encoding="utf-8")
+    code, _, told = septet("run", "strategy.yaml", "--unchecked")
+    assert code == 0, told
+    _, summary, page = documents(tmp_path)
+    breaks = summary["contract_breaks"]
+    assert breaks["size"] == summary["refusals"]["size"] > 0
+    assert 0 < breaks["stop"] < summary["trades"], "and not where it protects"
+    for said in ("gave no size above zero", "on the wrong side of the entry price"):
+        assert said in summary["verdict"]
+        assert said in page

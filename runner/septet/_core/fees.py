@@ -66,7 +66,7 @@ def _fault(fill: m.Filled, base: str, quote: str, worth: float, most: float) -> 
             return ""
         fee = fill.fee_quote
     if abs(fee) > most * traded + ROUNDED:
-        return f"fee: {fee:.12g} of {traded:.12g} traded is more than {most:.0%}"
+        return f"fee: {fee:.12g} of {traded:.12g} traded is more than {100.0 * most:.3g} %"
     return ""
 
 

@@ -47,12 +47,16 @@ class Reading:
 
 
 def _seal(table: Any) -> None:
-    """Make every array of a table read-only: what one monitor is given, the next one is too."""
+    """Make every array of a table read-only: what one monitor is given, the next one is too.
+
+    The numbers lie in bytes, which nothing can make writeable, neither a flag nor a `base`.
+    """
+    import numpy as np
+
     for each in fields(table):
         value = getattr(table, each.name)
         if hasattr(value, "dtype"):
-            sealed = value.copy()
-            sealed.flags.writeable = False
+            sealed: Any = np.ndarray(value.shape, value.dtype, value.tobytes())
             object.__setattr__(table, each.name, sealed)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from septet._data.bad_rows import doubts
 from septet._data.ended import CANDLES_END
 from septet._report import statistics as st
+from septet._report.contracts import breaks_text, contract_breaks
 from septet._report.intervals import mean_interval, trades_at_once
 from septet._report.relative import (
     above_holding,
@@ -231,6 +232,7 @@ def _evidence(
             *(each.message for each in doubts(result.findings)),
             *_old_prices(result, frames),
         ],
+        breaks=breaks_text(figures["contract_breaks"]),
         unchecked=unchecked_plugins(result.manifest),
         models=len(result.models) if result.predictions is not None else None,
     )
@@ -248,6 +250,7 @@ def summarise(
     pnl, at_once, still_open = _closed(frames["trades"])
     fees, other = fees_paid(frames["fills"], facts.currency)
     ratios = _ratios(result, frames)
+    refused = refusals(frames.get("decisions"))
     extra: dict[str, Any] = {
         "currency": facts.currency,
         "symbols": list(facts.symbols),
@@ -259,7 +262,8 @@ def summarise(
         "days": ratios["days"],
         "open_trades": still_open,
         "fees_other": other,
-        "refusals": refusals(frames.get("decisions")),
+        "refusals": refused,
+        "contract_breaks": contract_breaks(result, frames, refused),
         "halts": [
             {"rule": halt.rule, "time": iso(halt.time_ns), "then": halt.then, "value": halt.value}
             for halt in result.halts

@@ -49,6 +49,7 @@ class Evidence:
     last_fill_ns: int | None = None
     bad_rows: Sequence[str] = ()
     unchecked: Sequence[str] = ()
+    breaks: Sequence[str] = ()
     benchmark: str = ""
     excess: Mapping[str, float | None] | None = None
     only_long: bool = False
@@ -154,6 +155,7 @@ def _doubts(seen: Evidence) -> list[str]:
             0, f"Equity grew to {times} times the capital, which no market pays: the prices, the "
             "costs or the volume are wrong, and no figure of this run means anything."
         )  # fmt: skip
+    doubts += seen.breaks
     if seen.unchecked:
         doubts.append(unchecked_text(seen.unchecked))
     first_ns, end_ns = seen.span_ns
