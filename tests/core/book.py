@@ -72,6 +72,7 @@ class Position:
     closed: int = 0
     cost: float = 0.0
     funding: float = 0.0
+    margin_paid: float = 0.0
     liquidation: float = 0.0
     slippage: float = 0.0
     trade_ns: int = 0
@@ -182,6 +183,7 @@ class Account:
         paid = position.units / self.scale * mark * (count * self.s.funding)
         self.cash -= paid
         position.funding += paid
+        position.margin_paid += paid
         self.funding_paid += paid
 
     def _liquidate(self, p: Position, units: int, price: float, fee: float) -> None:
@@ -190,6 +192,7 @@ class Account:
         charge = amount * price * self.s.liquidation_fee
         lost = (p.average - price) * p.side * amount + fee + charge
         margin = amount * p.average / self.s.leverage
+        margin -= p.margin_paid * amount / (abs(p.units) / self.scale)
         charge -= max(0.0, lost - margin)
         self.cash -= charge
         p.liquidation += charge
@@ -221,6 +224,7 @@ class Account:
         p.slippage += slippage * share
         p.left += closing / self.scale * price
         p.closed += closing
+        p.margin_paid *= abs(p.units) / abs(before)
         if p.units * p.side < 0:
             self._finish(k, p, now, "reversal")
             self._begin(p, way, p.units, price, now, inside)
@@ -234,6 +238,7 @@ class Account:
         p.side, p.average, p.best = side, price, price
         p.entry_ns = p.trade_ns = now
         p.held, p.inside = 0, inside
+        p.margin_paid = 0.0
         p.gross, p.left, p.closed, p.funding, p.liquidation = 0.0, 0.0, 0, 0.0, 0.0
         p.entered = abs(units) / self.scale * price
         p.cost = abs(p.units) / self.scale * price  # dust that was there joins at this price

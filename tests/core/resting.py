@@ -42,7 +42,7 @@ class Stops:
         if not math.isnan(stop) and not self._rests(p, stop):
             wait, stop, reason = stop, NAN, ""
         if not s.spot:
-            level = p.average * (1.0 - side / s.leverage) / (1.0 - side * s.maintenance)
+            level = self._liquidation(p)
             if math.isnan(stop) or side * (level - stop) > 0.0 or side * (opened - level) <= 0.0:
                 stop, reason = level, "liquidation"
         target = NAN
@@ -50,6 +50,12 @@ class Stops:
             target = p.average * (1.0 + side * s.stops["take_profit"])
             target = rounded(target, side, s.tick)
         return stop, reason, target, (wait, name)
+
+    def _liquidation(self, p: Any) -> float:
+        """Where what is left of the isolated margin is the maintenance margin."""
+        amount = p.units / self.account.scale
+        margin = abs(amount) * p.average / self.s.leverage - p.margin_paid
+        return float((amount * p.average - margin) / (amount - abs(amount) * self.s.maintenance))
 
     def _rests(self, p: Any, level: float) -> bool:
         """Whether an order at a level may be sent: else what touches it makes an exit owed."""
@@ -69,7 +75,7 @@ class Stops:
             return False
         if order is not None and order.reduces and order.reason == "liquidation":
             return False
-        level = p.average * (1.0 - p.side / s.leverage) / (1.0 - p.side * s.maintenance)
+        level = self._liquidation(p)
         return p.side * (float(self.bars[k].open[i]) - level) <= 0.0
 
     def _protect(self, k: int, i: int, now: int, *, only_open: bool) -> None:

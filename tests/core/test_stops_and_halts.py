@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.core.cases import CALM, bars_of, told
+from tests.core.settings import HOUR
 
 STOP = {"stop_loss": 0.1}
 BOTH = {"stop_loss": 0.1, "take_profit": 0.1}
@@ -200,6 +201,35 @@ def test_a_liquidation_through_a_gap_fills_inside_its_bar_and_costs_the_margin()
     borne = (bought - sold) + 0.006 * sold - margin  # what is beyond is the venue's
     assert out.liquidations == [pytest.approx(0.005 * sold - borne)]
     assert out.equity[-1] == pytest.approx(10_000.0 + pnl)
+
+
+@pytest.mark.parametrize(
+    ("rate", "time", "price", "charge"),
+    [(0.02, 6, 100.0, 0.0), (0.04, 4, 100.0, -2.0), (0.025, 5, 100.0, 0.0), (-0.02, None, 0, 0)],
+)
+def test_funding_that_has_used_up_the_margin_liquidates_and_the_rest_is_the_venues(
+    rate, time, price, charge
+):
+    """A margin of 10: the open after funding has left less than the maintenance margin."""
+    keys = {"spot": False, "leverage": 10.0, "funding": rate, "funding_every": HOUR}
+    for markets in (1, 2):
+        signals = ["L" + "-" * 12, "-" * 13][:markets]
+        out = told(signals, *[bars_of([CALM] * 13)] * markets, **keys)
+        if time is None:
+            assert len(out.fills) == 1
+            return
+        assert out.fills[1:] == [(time, -1.0, price)]
+        assert out.liquidations == [pytest.approx(charge)]
+        assert out.trades == [(1, "liquidation", pytest.approx(-10.0))]
+        assert out.equity[-1] == pytest.approx(10_000.0 - 10.0)
+
+
+def test_a_short_that_pays_funding_is_liquidated_nearer():
+    keys = {"spot": False, "leverage": 10.0, "funding": -0.02, "funding_every": HOUR}
+    out = told("S" + "-" * 9, bars_of([CALM] * 10), **keys)
+    level = (110.0 - 8.0) / 1.01
+    assert out.fills[1:] == [(6, 1.0, pytest.approx(level))]
+    assert out.trades == [(-1, "liquidation", pytest.approx(100.0 - level * 1.005 - 8.0))]
 
 
 def test_an_exit_that_meets_an_open_beyond_the_margin_is_a_liquidation():

@@ -9,7 +9,7 @@ import pytest
 from septet._kernel import layout
 from septet._kernel.match import liquidation_price
 from septet._rules import stops, venue_fills
-from septet._rules.ledger import book_fill, place_order
+from septet._rules.ledger import book_fill, pay_funding, place_order
 from septet._rules.run import Run
 from septet._rules.settings import R_LATE_FILL, R_LIQUIDATION
 from tests.rules.desk import Fixed, bar, run_of, set_to, status
@@ -126,7 +126,22 @@ def test_a_liquidation_comes_before_a_stop_beyond_it():
         SPOT=False, LIQUIDATES=True, LEVERAGE=5.0, MAINTENANCE=0.01, PROTECTIVE=(Fixed(50.0),)
     ):
         stops.protect(0, 1, 120, 0, run)
-    assert trades(run) == [(liquidation_price(1.0, 100.0, 5.0, 0.01), R_LIQUIDATION)]
+    assert trades(run) == [(liquidation_price(1.0, 100.0, 5.0, 0.01, 0.0), R_LIQUIDATION)]
+
+
+def test_a_part_that_is_closed_takes_its_share_of_the_funding_out_of_the_margin_with_it():
+    run = holding(20.0)
+    pay_funding(0, 20.0, 0.01, 100.0, 0, run)
+    with set_to(SPOT=False, LEVERAGE=5.0, MAINTENANCE=0.01):
+        level = stops.price_of_liquidation(0, run)
+        assert level == pytest.approx((80.0 + 1.0) / 0.99)
+        book_fill(0, -5.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+        assert run.margin_funding[0] == pytest.approx(15.0)
+        assert stops.price_of_liquidation(0, run) == pytest.approx(level)
+        book_fill(0, 15.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+        assert stops.price_of_liquidation(0, run) == pytest.approx((80.0 + 0.5) / 0.99)
+        book_fill(0, -40.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+        assert stops.price_of_liquidation(0, run) == pytest.approx(120.0 / 1.01)
 
 
 def test_a_quote_at_the_stop_sends_an_exit_once():

@@ -52,7 +52,8 @@ __all__ = [
     "I_SLOTS", "J_ROWS",
     "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE", "LF_FIXED", "LF_LEAST", "LIFT", "LIMIT",
     "LIQUIDATION_PAID",
-    "LIMIT_PRICE", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST", "LOT", "LOW", "MADE_UP", "MARK",
+    "LIMIT_PRICE", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST", "LOT", "LOW", "MADE_UP",
+    "MARGIN_FUNDING", "MARK",
     "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "ONLY_MATCHED", "OPEN", "OPEN_NS",
     "OPEN_SIDE",
     "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "OWED", "PEAK",
@@ -186,7 +187,8 @@ QUEUED_UNITS: Final = 29  # of an entry that waits for the exit of the other sid
 QUEUED_LIMIT: Final = 30
 QUEUED_TRIGGER: Final = 31
 QUEUED_PRICE: Final = 32  # the price its decision saw
-B_SLOTS: Final = 33
+MARGIN_FUNDING: Final = 33  # funding paid out of the margin of what is held (quote)
+B_SLOTS: Final = 34
 # I
 OPEN_SIDE: Final = 0  # side of the open trade, 0 when flat
 ENTRY_NS: Final = 1  # entry fill; or the newest entry into a position below the minimum

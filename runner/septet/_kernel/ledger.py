@@ -40,6 +40,7 @@ from septet._kernel.layout import (
     LOSSES,
     LOST,
     LOT,
+    MARGIN_FUNDING,
     OPEN_SIDE,
     ORDER,
     ORDER_ID,
@@ -226,6 +227,7 @@ def _open_trade(k, units, price, fee, slippage, time_ns, intrabar, B, I):
     B[k, TRADE_GROSS] = 0.0
     B[k, TRADE_FEES] = fee
     B[k, TRADE_FUNDING] = 0.0
+    B[k, MARGIN_FUNDING] = 0.0
     B[k, TRADE_LIQUIDATION] = 0.0
     B[k, TRADE_SLIPPAGE] = slippage
 
@@ -397,6 +399,7 @@ def book_outside(
     if reason == ENTRY:  # of the other side
         reason = REVERSAL
     if after * side > 0.0 and abs(after) >= B[k, LOT]:
+        B[k, MARGIN_FUNDING] = B[k, MARGIN_FUNDING] * (abs(after) / abs(held))
         return 0
     if abs(after) < B[k, LOT]:  # flat is less than one lot, and nothing else is
         _close_trade(k, reason, time_ns, A, C, B, I, LI, LF)
@@ -427,6 +430,7 @@ def pay_funding(k, units, rate, price, time_ns, A, C, B, I, LI, LF):
     A[FUNDING_PAID] = A[FUNDING_PAID] + paid
     if I[k, OPEN_SIDE] != 0:
         B[k, TRADE_FUNDING] = B[k, TRADE_FUNDING] + paid
+        B[k, MARGIN_FUNDING] = B[k, MARGIN_FUNDING] + paid
     else:
         B[k, DUST_COST] = B[k, DUST_COST] + paid
         B[k, DUST_FUNDING] = B[k, DUST_FUNDING] + paid

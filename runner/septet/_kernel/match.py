@@ -103,20 +103,26 @@ def cap_units(units, taken, volume, scale, lot, share):
 
 
 @helper
-def liquidation_price(side, average_price, leverage, maintenance):
-    """Mark at which an isolated linear position is liquidated (Binance's formula)."""
-    return average_price * (1.0 - side / leverage) / (1.0 - side * maintenance)
+def liquidation_price(side, average_price, leverage, maintenance, funding):
+    """Mark at which an isolated linear position is liquidated (Binance's formula).
+
+    `funding` was paid out of its margin for each of the base currency (quote); below zero, into it.
+    """
+    margin_gone = average_price * (1.0 - side / leverage) + side * funding
+    return margin_gone / (1.0 - side * maintenance)
 
 
 @helper
-def liquidation_charge(side, amount, price, average_price, leverage, fee, liquidation_fee):
+def liquidation_charge(
+    side, amount, price, average_price, leverage, fee, liquidation_fee, funding
+):  # fmt: skip
     """Cost of a liquidation beside its fill and that fill's `fee` (quote); may be negative.
 
-    It is the liquidation fee, less what the venue bears: the loss of `amount`, fees of closing
-    included, never exceeds its isolated margin.
+    It is the liquidation fee, less what the venue bears: the loss of `amount`, fees of closing and
+    the `funding` that its margin has paid included, never exceeds its isolated margin.
     """
     charge = amount * price * liquidation_fee
-    lost = side * (average_price - price) * amount + fee + charge
+    lost = side * (average_price - price) * amount + fee + charge + funding
     return charge - max(0.0, lost - amount * average_price / leverage)
 
 

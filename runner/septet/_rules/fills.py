@@ -49,6 +49,7 @@ def fill(k, units, price, maker, time_ns, order_id, reason, intrabar, reference,
             charge = liquidation_charge(
                 1.0 * run.open_side[k], closed_amount, price, run.average_price[k], LEVERAGE,
                 closed_amount * price * rate, LIQUIDATION_FEE,
+                run.margin_funding[k] * (abs(units) / abs(run.units[k])),
             )  # fmt: skip
             charge_liquidation(k, charge, run)
     closed = book_fill(

@@ -141,6 +141,7 @@ class Run:
     units = Symbol("B", "UNITS", "position (units, signed)")
     units_before = Symbol("B", "HELD_BEFORE", "position at the decision time before (units)")
     average_price = Symbol("B", "AVERAGE", "average entry price without fees; NaN when flat")
+    margin_funding = Symbol("B", "MARGIN_FUNDING", "funding its margin has paid (quote)")
     high_water = Symbol("B", "HIGH_WATER", "best price of the trade up to the bar before")
     mark = Symbol("B", "MARK", "last close or quote")
     open_side = Symbol("I", "OPEN_SIDE", "side of the open trade, 0 when flat")

@@ -37,9 +37,9 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "block_side", "exit_is_working", "hold_back", "is_bust", "liquidate", "newest_bar", "protect",
-    "reached_target", "reason_of_exit", "retry_exit", "stop_level", "target_level", "touch",
-    "trigger_exit", "volume_left",
+    "block_side", "exit_is_working", "hold_back", "is_bust", "liquidate", "newest_bar",
+    "price_of_liquidation", "protect", "reached_target", "reason_of_exit", "retry_exit",
+    "stop_level", "target_level", "touch", "trigger_exit", "volume_left",
 ]  # fmt: skip
 
 
@@ -84,6 +84,14 @@ def target_level(k, known, now_ns, run: Run):
 
 
 @kernel
+def price_of_liquidation(k, run: Run):
+    """Mark at which the position of k is liquidated: its margin has paid its funding."""
+    side = 1.0 * run.open_side[k]
+    funding = run.margin_funding[k] / (abs(run.units[k]) / run.scale[k])
+    return liquidation_price(side, run.average_price[k], LEVERAGE, MAINTENANCE, funding)
+
+
+@kernel
 def is_bust(k, i, run: Run):
     """Whether bar i opens where the position of k is liquidated, before any order of ours."""
     side = 1.0 * run.open_side[k]
@@ -91,7 +99,7 @@ def is_bust(k, i, run: Run):
         return False
     if run.working[k] == 1 and run.reduces[k] == 1 and run.order_reason[k] == R_LIQUIDATION:
         return False
-    price = liquidation_price(side, run.average_price[k], LEVERAGE, MAINTENANCE)
+    price = price_of_liquidation(k, run)
     return side * (run.open[k, i] - price) <= 0.0
 
 
@@ -182,7 +190,7 @@ def protect(k, i, now_ns, only_open, run: Run):
             k, i, only_open, level, level_reason, target, target_reason, opened, run
         )
     if LIQUIDATES:
-        price = liquidation_price(side, run.average_price[k], LEVERAGE, MAINTENANCE)
+        price = price_of_liquidation(k, run)
         if level != level or side * (price - level) > 0.0 or side * (opened - price) <= 0.0:
             level, level_reason = price, R_LIQUIDATION
     slippage = slippage_at_fill(k, i, run)
@@ -287,7 +295,7 @@ def liquidate(k, mark_price, now_ns, run: Run):
     side = 1.0 * run.open_side[k]
     if side == 0.0:
         return
-    price = liquidation_price(side, run.average_price[k], LEVERAGE, MAINTENANCE)
+    price = price_of_liquidation(k, run)
     if side * (mark_price - price) <= 0.0:
         block_side(k, run.open_side[k], run)
         send_exit(k, R_LIQUIDATION, now_ns, run)

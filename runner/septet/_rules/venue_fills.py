@@ -113,6 +113,7 @@ def take_in_fill(
             charge = liquidation_charge(
                 1.0 * run.open_side[k], abs(units) / run.scale[k], price, run.average_price[k],
                 LEVERAGE, fee, LIQUIDATION_FEE,
+                run.margin_funding[k] * (abs(units) / abs(run.units[k])),
             )  # fmt: skip
             charge_liquidation(k, charge, run)
     closed = book_outside(
