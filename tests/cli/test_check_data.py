@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from septet._config import load
+from septet._data.calendars import load_calendar
 from septet._sweep.compiled import CompiledEvaluator
 from septet._sweep.numbers import numbers_of
 from septet._sweep.space import space_of
@@ -248,3 +249,28 @@ def test_a_stop_nearer_than_a_tick_is_a_warning(septet: Command, data: Path) -> 
     assert "less than its tick of 5" in " ".join(outcome.err.split())
     path.write_text(text.replace("tick: 5", "tick: 0.01"), encoding="utf-8")
     assert septet("check", path).err == ""
+
+
+@pytest.mark.parametrize(("calendar", "said"), [("XNYS", True), ("24x7", False)])
+def test_days_of_shares_that_move_by_a_fifth_are_listed(
+    septet: Command, data: Path, calendar: str, said: bool
+) -> None:
+    first, day = START_NS + 24 * HOUR_NS, 24 * HOUR_NS
+    sessions = load_calendar("XNYS", first, first + 300 * day).day_number[:120]  # type: ignore[union-attr]
+    frame = clean(120).with_columns(timestamp=pl.Series(sessions * day))
+    falls = pl.when(pl.int_range(120) < 60).then(1.0).otherwise(2.0 / 3.0)
+    frame = frame.with_columns(pl.col(name) * falls for name in ("open", "high", "low", "close"))
+    frame.write_parquet(data / "AAPL.parquet")
+    path = strategy(
+        data, universe="universe: {symbols: [AAPL], bar: 1d}",
+        candles=f"{{use: parquet, path: AAPL.parquet, calendar: {calendar}, stamp: open, "
+        "adjust: none}",
+    )  # fmt: skip
+    outcome = septet("check", path)
+    text = "AAPL: 1 closes more than 20 % away from the close of the session before"
+    assert outcome.code == 0, outcome.err
+    assert (text in " ".join(outcome.err.split())) == said
+    if said:
+        outcome = septet("run", path, "--out", data / "runs")
+        [page] = (data / "runs").rglob("report.html")
+        assert "closes more than 20 % away" in page.read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ from septet._config.credentials import STORED, Stored, stored_credentials, venue
 from septet._config.places import problem_of
 from septet._config.tree import Path as KeyPath
 from septet._data.bad_rows import doubts
+from septet._data.calendars import sessions_per_year
 from septet._data.ended import CANDLES_END
 from septet._data.series import SERIES_END, check_probabilities
 from septet._shell.never_known import never_known
@@ -38,7 +39,7 @@ def check_data(loaded: Any) -> list[Problem]:
         session = open_session(loaded)
     except SeptetError as error:
         return list(problem_of(error))
-    problems = [*never_known(session), *_symbols(session), *_doubts(session)]
+    problems = [*never_known(session), *_symbols(session), *_doubts(session), *_moves(session)]
     problems += [*_probabilities(session), *_ticks(session), *trade_problems(session)]
     if loaded.strategy.model is not None:
         problems += [*check_model(loaded, session), *window_problems(session)]
@@ -137,6 +138,29 @@ def _symbols(session: Session) -> list[Problem]:
         for each in session.market.findings
         if each.kind == "no_overlap" and each.symbol in symbols
     ]
+
+
+def _moves(session: Session) -> list[Problem]:
+    """List days of unadjusted shares that moved by more than 20 %: splits, or results."""
+    strategy, market = session.strategy, session.market
+    if strategy.data.candles.extra["adjust"] not in (None, "none"):
+        return []
+    problems = []
+    for each in market.findings:
+        calendar = market.calendars.get(each.symbol, market.calendar)
+        if each.kind != "jump" or sessions_per_year(calendar) > 300.0:
+            continue
+        problems.append(
+            problem_at(
+                session.loaded.tree,
+                ("universe", "symbols", list(market.symbols).index(each.symbol)),
+                f"{each.symbol}: {each.count:,} {each.message}, of prices that are not adjusted",
+                found="; ".join(each.examples),
+                hint="if these are splits, write adjust: splits or bring an adjusted close",
+                severity="warning",
+            )
+        )
+    return problems
 
 
 def _doubts(session: Session) -> list[Problem]:
