@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from septet._config import load
-from septet._data.calendars import load_calendar
+from septet._data.calendars import Sessions, load_calendar
 from septet._sweep.compiled import CompiledEvaluator
 from septet._sweep.numbers import numbers_of
 from septet._sweep.space import space_of
@@ -256,8 +256,9 @@ def test_days_of_shares_that_move_by_a_fifth_are_listed(
     septet: Command, data: Path, calendar: str, said: bool
 ) -> None:
     first, day = START_NS + 24 * HOUR_NS, 24 * HOUR_NS
-    sessions = load_calendar("XNYS", first, first + 300 * day).day_number[:120]  # type: ignore[union-attr]
-    frame = clean(120).with_columns(timestamp=pl.Series(sessions * day))
+    sessions = load_calendar("XNYS", first, first + 300 * day)
+    assert isinstance(sessions, Sessions)
+    frame = clean(120).with_columns(timestamp=pl.Series(sessions.day_number[:120] * day))
     falls = pl.when(pl.int_range(120) < 60).then(1.0).otherwise(2.0 / 3.0)
     frame = frame.with_columns(pl.col(name) * falls for name in ("open", "high", "low", "close"))
     frame.write_parquet(data / "AAPL.parquet")

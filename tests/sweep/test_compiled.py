@@ -68,6 +68,16 @@ def test_rows_are_those_of_whole_backtests(tmp_path: Path) -> None:
     quick.close()
 
 
+def test_a_file_that_warms_up_longer_than_its_settings(tmp_path: Path) -> None:
+    """The file's own slow average of 100 bars has no say in when settings of 50 and 60 begin."""
+    section = "{over: {features.fast.period: [10], features.slow.period: [50, 60]}}"
+    space, quick, full = opened(swept(tmp_path, section))
+    block = list(space.settings())
+    for row, other in zip(quick.evaluate(block), full.evaluate(block), strict=True):
+        compare(row, other)
+    quick.close()
+
+
 def test_neither_threads_nor_company_change_a_row(tmp_path: Path) -> None:
     loaded = swept(tmp_path, SHARED)
     space, many, _ = opened(loaded, threads=2)

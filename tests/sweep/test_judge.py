@@ -7,6 +7,8 @@ import pytest
 
 from septet._sweep.judge import (
     add_ratios,
+    as_judged,
+    is_over_holding,
     luck_daily,
     sharpes_daily,
     swept_keys,
@@ -94,3 +96,37 @@ def test_a_table_without_results() -> None:
     assert luck_daily(empty) is None
     assert add_ratios(empty).get_column("dsr").to_list() == [None, None]
     assert tried(empty) == 0
+
+
+def with_excess(table: pl.DataFrame) -> pl.DataFrame:
+    """Give each setting that held something returns over holding: those of another table."""
+    other = make_table(KEYS, days=200, seed=8)
+    pairs = {"sharpe": "over_sharpe", "skew": "over_skew", "kurtosis": "over_kurtosis",
+             "block_sums": "over_sums", "block_squares": "over_squares"}  # fmt: skip
+    active = table.get_column("exposure") > 0.0
+    columns = [
+        pl.when(active).then(other.get_column(name)).alias(over) for name, over in pairs.items()
+    ]
+    return table.with_columns(columns)
+
+
+def test_settings_that_were_never_short_are_judged_over_holding(table: pl.DataFrame) -> None:
+    full = with_excess(table)
+    found = as_judged(full)
+    assert is_over_holding(found)
+    wanted = [each and each / math.sqrt(DAYS_A_YEAR) for each in full.get_column("over_sharpe")]
+    for daily, over in zip(sharpes_daily(found), wanted, strict=True):
+        assert daily == (None if over is None else pytest.approx(over, rel=1e-9))
+    assert found.get_column("sharpe").equals(table.get_column("sharpe"))
+    assert as_judged(found).equals(found)
+    assert add_ratios(full).drop("psr", "dsr").equals(found)
+
+
+def test_one_setting_that_was_short_has_all_judged_over_zero(table: pl.DataFrame) -> None:
+    full = with_excess(table)
+    held = full.get_column("over_sums").is_not_null().to_list().index(True)
+    rows = pl.int_range(full.height) == held
+    names = [name for name in full.columns if name.startswith("over_")]
+    short = full.with_columns(pl.when(~rows).then(pl.col(name)).alias(name) for name in names)
+    assert as_judged(short).equals(short)
+    assert not is_over_holding(short)

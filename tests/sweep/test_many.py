@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from septet._kernel import layout
 from septet._report.statistics import sharpe
-from septet._sweep.figures import daily_figures
-from septet._sweep.many import _daily
+from septet._sweep.figures import OVER, daily_figures
+from septet._sweep.many import Measured, _daily, _over_holding
 
 
 @pytest.mark.parametrize("days", [1, 2, 9, 17, 341])
@@ -39,6 +40,22 @@ def test_over_holding_blocks_are_those_of_the_excess(days: int) -> None:
     assert np.isnan(found["excess_sharpe"][2])
     assert found["days"].tolist() == [days - 1, days - 1, 0]
     assert np.isfinite(found["sharpe"]).all()
+
+
+def test_a_setting_that_was_short_has_no_figures_over_holding() -> None:
+    """Nor has one that never held anything; the others have those of the excess."""
+    dice = np.random.default_rng(3)
+    samples = 1e4 * np.exp(np.cumsum(dice.normal(0.0, 0.01, (3, 60)), axis=1))
+    held, exposure = np.exp(np.cumsum(dice.normal(0.001, 0.02, 60))), np.array([0.5, 0.5, 0.0])
+    amounts, counts = np.zeros((3, 64)), np.zeros((3, 64), np.int64)
+    counts[:2, layout.TRADES], amounts[:2, layout.EXPOSED] = 4, 30.0
+    shorted = np.array([False, True, False])
+    measured = Measured(np.full(3, 1e4), amounts, counts, samples, np.full(3, 1e4), shorted)
+    found = _over_holding(measured, 365.0, held, exposure)
+    over = samples[0, 1:] / samples[0, :-1] - 1.0 - 0.5 * (held[1:] / held[:-1] - 1.0)
+    assert found["over_sharpe"][0] == pytest.approx(sharpe(over, 365.0), rel=1e-9)
+    assert found["over_sums"][0] == pytest.approx(daily_figures(over)["block_sums"], rel=1e-9)
+    assert [found[name][row] for name in OVER for row in (1, 2)] == [None] * 10
 
 
 @pytest.mark.parametrize("days", [3, 17, 18, 341])

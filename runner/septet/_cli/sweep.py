@@ -117,7 +117,8 @@ def sweep(
 def _best_rows(outcome: Outcome) -> list[dict[str, Any]]:
     """The best settings as plain data, without the blocks of their daily returns."""
     best = outcome.findings.ranked.head(BEST_SHOWN)
-    return best.drop("block_sums", "block_squares").to_dicts()
+    blocks = ("block_sums", "block_squares", "over_sums", "over_squares")
+    return best.drop(*blocks, strict=False).to_dicts()
 
 
 def _document(outcome: Outcome) -> dict[str, Any]:

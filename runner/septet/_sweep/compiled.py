@@ -55,6 +55,9 @@ class CompiledEvaluator:
             loaded, tables=False, curve=False, say=say, not_before_ns=first_ns, memory_bars=memory
         )
         refuse_never_known(session)
+        # what the file itself says may warm up for longer than any setting
+        known = session.tape.T[layout.KNOWN]
+        session.first = min(session.first, int(np.searchsorted(known, first_ns)))
         session.plan.module  # noqa: B018 - compile before the first block is timed
         self._space, self._numbers, self._session = space, numbers, session
         self._groups = groups_of(session.plan, numbers)
@@ -115,12 +118,12 @@ class CompiledEvaluator:
         """Trade one setting in a thread's place and keep what its figures are made of."""
         capital = self._numbers.capital(setting)
         place.begin(capital, vector, self._stack.rows_of(setting))
-        trade, table, C = self._session.plan.module.trade, place.table, place.state.C
-        at, last = self._first, self._session.tape.times
+        trade, at, last = self._session.plan.module.trade, self._first, self._session.tape.times
         while at < last:
-            at = trade(at, last, table)
-            C[layout.LOG] = 0  # nobody reads the log of a setting: it is written over
-        out.keep(row, capital, place.state, place.daily(self._of_day), last - self._first)
+            at = trade(at, last, place.table)
+            place.read_log()
+        daily, times = place.daily(self._of_day), last - self._first
+        out.keep(row, capital, place.state, daily, times, shorted=place.shorted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +270,7 @@ class _Place:
     samples: npt.NDArray[np.int64]
     arrays: Arrays = field(init=False)
     state: State = field(init=False)
+    shorted: bool = False
     _fresh: State = field(init=False)
 
     def __post_init__(self) -> None:
@@ -290,9 +294,17 @@ class _Place:
     def begin(self, capital: float, vector: Floats, rows: npt.NDArray[np.int64]) -> None:
         """Start a setting: its cash, its numbers, and where its features are."""
         self.state.put(self._fresh)
+        self.shorted = False
         self.state.A[list(self.session.plan.capital_slots)] = capital
         self.arrays["P"][:] = vector
         self.arrays["R"][:] = rows
+
+    def read_log(self) -> None:
+        """Note whether a trade was short; then the log of a setting is written over."""
+        rows = self.arrays["LI"][: int(self.state.C[layout.LOG])]
+        if not self.shorted:
+            self.shorted = bool(((rows[:, 0] == layout.TRADE) & (rows[:, 5] < 0)).any())
+        self.state.C[layout.LOG] = 0
 
     def daily(self, of_day: npt.NDArray[np.int64]) -> Floats:
         """Equity at the starts of days, by the number of each day's sample."""

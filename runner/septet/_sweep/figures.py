@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from septet._store.result import RunResult
 
 __all__ = [
-    "COUNTS", "DAILY", "FIGURES", "daily_figures", "failed_row", "figures_of", "frame_of",
-    "row_of",
+    "COUNTS", "DAILY", "FIGURES", "OVER", "daily_figures", "failed_row", "figures_of", "frame_of",
+    "over_columns", "row_of",
 ]  # fmt: skip
 
 COUNTS: Final = ("bars", "trades")
@@ -30,6 +30,11 @@ FIGURES: Final = (
     "excess_sharpe",
 )  # fmt: skip
 DAILY: Final = ("days", "skew", "kurtosis", "block_sums", "block_squares")
+
+
+OVER: Final = ("over_sharpe", "over_skew", "over_kurtosis", "over_sums", "over_squares")
+"""The same over holding the mean exposure, of a setting that might have gone short and never did:
+what is judged instead where that holds for all settings."""
 
 
 def daily_figures(returns: Floats) -> dict[str, Any]:
@@ -84,11 +89,22 @@ def figures_of(result: RunResult) -> dict[str, Any]:
     summary["excess_sharpe"] = None if excess is None else excess["sharpe"]
     chosen = {name: summary[name] for name in (*COUNTS, *FIGURES)}
     judged = st.daily_returns(samples)
-    if excess is not None:
+    never_short: dict[str, Any] = dict.fromkeys(OVER)
+    if summary["excess"] is not None:
         growth = held_in(result, days_ns)
         assert growth is not None
-        judged = judged - excess["exposure"] * st.daily_returns(growth)
-    return {**chosen, **daily_figures(judged)}
+        over = judged - summary["excess"]["exposure"] * st.daily_returns(growth)
+        if excess is not None:
+            judged = over
+        else:
+            never_short = over_columns(summary["excess"]["sharpe"], daily_figures(over))
+    return {**chosen, **daily_figures(judged), **never_short}
+
+
+def over_columns(sharpe: float | None, daily: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns `OVER` of returns over holding, whose annual Sharpe ratio is known."""
+    names = ("skew", "kurtosis", "block_sums", "block_squares")
+    return dict(zip(OVER, (sharpe, *(daily[name] for name in names)), strict=True))
 
 
 def row_of(space: Space, setting: Setting, figures: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +122,7 @@ def failed_row(
     space: Space, setting: Setting, problem: str, status: str = "failed"
 ) -> dict[str, Any]:
     """Row of a setting that could not be run, or was not run to the end (`pruned`)."""
-    empty = dict.fromkeys((*COUNTS, *FIGURES, *DAILY))
+    empty = dict.fromkeys((*COUNTS, *FIGURES, *DAILY, *OVER))
     row = {"setting": setting.number, **space.values(setting), "status": status}
     return {**row, "problem": problem, **empty}
 
@@ -128,5 +144,7 @@ def frame_of(keys: Sequence[str], rows: Sequence[dict[str, Any]]) -> pl.DataFram
         "kurtosis": pl.Float64,
         "block_sums": listed,
         "block_squares": listed,
+        **dict.fromkeys(OVER[:3], pl.Float64),
+        **dict.fromkeys(OVER[3:], listed),
     }
     return pl.DataFrame(list(rows), schema=schema, orient="row")

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "add_ratios", "is_over_holding", "judged", "luck_daily", "sharpes_daily", "swept_keys",
-    "table_overfitting", "tried",
+    "add_ratios", "as_judged", "is_over_holding", "judged", "luck_daily", "sharpes_daily",
+    "swept_keys", "table_overfitting", "tried",
 ]  # fmt: skip
 
 _BEFORE_KEYS: Final = "setting"
@@ -55,8 +55,33 @@ def sharpes_daily(table: pl.DataFrame) -> list[float | None]:
 
 
 def is_over_holding(table: pl.DataFrame) -> bool:
-    """Whether settings are judged over holding their exposure: no rule can open a short."""
+    """Whether settings are judged over holding their exposure: none is, or was, ever short."""
     return table.get_column("excess_sharpe").null_count() < table.height
+
+
+def as_judged(table: pl.DataFrame) -> pl.DataFrame:
+    """Give the table with the returns that are judged: over holding where nobody was ever short.
+
+    Where rules could open shorts and no setting did, all settings are measured over holding their
+    mean exposure, as a run is. With one that was short all are measured over zero.
+    """
+    import polars as pl
+
+    if "over_sums" not in table.columns or is_over_holding(table):
+        return table
+    held = (pl.col("status") == "done") & (pl.col("exposure") > 0.0)
+    active = table.filter(held.fill_null(False))
+    if not active.height or active.get_column("over_sums").null_count():
+        return table
+    pairs = {
+        "excess_sharpe": "over_sharpe", "skew": "over_skew", "kurtosis": "over_kurtosis",
+        "block_sums": "over_sums", "block_squares": "over_squares",
+    }  # fmt: skip
+    never_short = pl.col("over_sums").is_not_null()
+    return table.with_columns(
+        pl.when(never_short).then(pl.col(over)).otherwise(pl.col(name)).alias(name)
+        for name, over in pairs.items()
+    )
 
 
 def judged(table: pl.DataFrame) -> pl.Expr:
@@ -89,6 +114,7 @@ def add_ratios(table: pl.DataFrame) -> pl.DataFrame:
     """
     import polars as pl
 
+    table = as_judged(table)
     daily = sharpes_daily(table)
     luck = luckiest_of(daily, tried(table))
     rows = zip(

@@ -22,6 +22,7 @@ from septet._kernel import layout
 from septet._plan.terms import terms_of
 from septet._report import statistics as st
 from septet._shell.session import Session
+from septet._sweep.figures import OVER, over_columns
 from septet._sweep.multiple import BLOCKS
 
 __all__ = ["Measured", "figures_of_many", "held_growth"]
@@ -39,6 +40,7 @@ class Measured:
     C: npt.NDArray[np.int64]
     daily: Floats
     mean: Floats
+    shorted: npt.NDArray[np.bool_]
 
     @classmethod
     def room(cls, settings: int, days: int, session: Session) -> Measured:
@@ -50,24 +52,30 @@ class Measured:
             np.zeros((settings, assembly.c_slots), np.int64),
             np.zeros((settings, days)),
             np.zeros(settings),
+            np.zeros(settings, np.bool_),
         )
 
-    def keep(self, row: int, capital: float, state: State, daily: Floats, times: int) -> None:
+    def keep(
+        self,
+        row: int,
+        capital: float,
+        state: State,
+        daily: Floats,
+        times: int,
+        *,
+        shorted: bool = False,
+    ) -> None:
         """Keep a setting that has just run, if its books add up."""
         check_books(state, capital)
         self.capital[row] = capital
         self.A[row], self.C[row], self.daily[row] = state.A, state.C, daily
         self.mean[row] = state.A[layout.SUMMED] / times
+        self.shorted[row] = shorted or bool((state.I[:, layout.OPEN_SIDE] < 0).any())
 
 
 def held_growth(session: Session, days_ns: npt.NDArray[np.int64]) -> Floats | None:
-    """Growth of what a strategy that can only be long is measured over, at starts of days.
-
-    None for one that may go short: its returns are measured over nothing.
-    """
+    """Growth of what settings that were only long are measured over, at starts of days."""
     strategy = session.strategy
-    if not terms_of(strategy).long_only:
-        return None
     held = {
         symbol: (table.known_ns, table.close)
         for symbol, table in session.market.bars.items()
@@ -107,9 +115,33 @@ def figures_of_many(found: Measured, session: Session, held: Floats | None) -> l
         }
         a_year = sessions_per_year(session.market.calendar)
         exposure = np.asarray(figures["exposure"], dtype=np.float64)
-        figures |= _daily(found.daily, a_year, held, exposure)
+        if held is None or terms_of(session.strategy).long_only:
+            figures |= _daily(found.daily, a_year, held, exposure) | _no_over(len(A))
+        else:
+            figures |= _daily(found.daily, a_year)
+            figures |= _over_holding(found, a_year, held, exposure)
     columns = {name: _plain(values) for name, values in figures.items()}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _no_over(count: int) -> dict[str, Any]:
+    return {name: np.full(count, None, object) for name in OVER}
+
+
+def _over_holding(
+    found: Measured, days_a_year: float, held: Floats, exposure: Floats
+) -> dict[str, Any]:
+    """Return the columns `OVER`; None for settings that were short, or never held anything."""
+    over = _daily(found.daily, days_a_year, held, exposure)
+    sharpe, names = over["excess_sharpe"], ("skew", "kurtosis", "block_sums", "block_squares")
+    columns, empty = _no_over(len(sharpe)), dict.fromkeys(OVER)
+    traded = (found.C[:, layout.TRADES] > 0) | (found.A[:, layout.EXPOSED] > 0.0)
+    for row in np.flatnonzero(traded & ~found.shorted & (over["days"] > 0)):
+        daily = {name: _plain(over[name][row : row + 1])[0] for name in names}
+        figures = over_columns(_plain(sharpe[row : row + 1])[0], daily)
+        for name in empty:
+            columns[name][row] = figures[name]
+    return columns
 
 
 def _plain(values: Any) -> list[Any]:

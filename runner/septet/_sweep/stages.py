@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from septet._kernel import layout
 from septet._sweep.compiled import CompiledEvaluator, _Place
 from septet._sweep.evaluate import GiveUp
 from septet._sweep.figures import failed_row, row_of
@@ -65,7 +64,7 @@ class StagedEvaluator(CompiledEvaluator):
         trade, place = self._session.plan.module.trade, course.place
         while course.at < stop:
             course.at = trade(course.at, stop, place.table)
-            place.state.C[layout.LOG] = 0  # nobody reads the log of a setting
+            place.read_log()
 
     def _staged(
         self, part: Sequence[Setting], shares: Sequence[float], give_up: GiveUp
@@ -110,7 +109,8 @@ class StagedEvaluator(CompiledEvaluator):
         for row, course in enumerate(courses):
             daily = course.place.daily(days)
             times = stop - self._first
-            measured.keep(row, course.capital, course.place.state, daily, times)
+            place = course.place
+            measured.keep(row, course.capital, place.state, daily, times, shorted=place.shorted)
         return figures_of_many(measured, self._session, self._held)
 
     def _goals(self, courses: Sequence[_Course], stop: int) -> Mapping[int, float | None]:

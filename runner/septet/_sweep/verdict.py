@@ -80,6 +80,8 @@ def _ratios(found: Findings, best: dict[str, Any]) -> str:
         over = f" over holding the same exposure, {number(best['excess_sharpe'])} here,"
     above = f"is above zero with {chance(best['psr'])} (PSR)"
     alone = f"Seen alone, its true Sharpe ratio{over} {above}"
+    if not found.over_holding:
+        alone += ", measured against zero and not against holding"
     if best["dsr"] is None or found.chosen_from < 2:
         return f"{alone}."
     said = (
@@ -91,7 +93,7 @@ def _ratios(found: Findings, best: dict[str, Any]) -> str:
     if not found.over_holding:
         return (
             f"{said} In this sample it stands above zero by more than the luck of the choice. How "
-            "much of that a rising market made is not measured, because shorts are possible."
+            "much of that a rising market made is not measured, because settings went short."
         )
     return f"{said} In this sample it stands above luck; one history is no promise."
 
