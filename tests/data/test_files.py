@@ -321,6 +321,36 @@ def test_a_path_that_is_no_file_of_data_is_refused_in_words(tmp_path: Path, path
             )
 
 
+@pytest.mark.parametrize("path", ["/dev/zero", "pipe", "folder"])
+def test_what_is_there_and_no_file_is_not_said_to_be_missing(tmp_path: Path, path: str) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    asked = request("1h", "BTC/USDT", base=tmp_path)
+    with pytest.raises(DataError, match="not a regular file") as caught:
+        read_candles(block("candles", "csv", {"stamp": "open"}, path=path), asked)
+    assert "no such file" not in str(caught.value)
+    assert ("a folder" in str(caught.value)) == (path == "folder")
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ("timestamp,open,high,low,close,close,volume", "line 1: columns 5 and 6 .*'close'"),
+        ("timestamp,Open,high,low,open ,close,volume", "line 1: columns 2 and 5 .*'open'"),
+        ("# a comment\ntimestamp,open,high,low,close,high,volume", "line 2: columns 3 and 6"),
+    ],
+)
+def test_two_columns_of_one_name_are_refused(tmp_path: Path, head: str, said: str) -> None:
+    row = "2022-01-01T00:00:00Z,1,2,0.5,1.5,9,3"
+    (tmp_path / "two.csv").write_text(f"{head}\n{row}\n{row.replace('T00', 'T01')}\n")
+    keys = {"stamp": "open"}
+    made = block(
+        "candles", "csv", keys, path="two.csv", **({"comment": "#"} if "#" in head else {})
+    )
+    with pytest.raises(DataError, match=said):
+        read_candles(made, request("1h", "BTC/USDT", base=tmp_path))
+
+
 @pytest.mark.parametrize("path", ["closed/x.csv", "closed/*.csv", "closed/{symbol}.csv"])
 @pytest.mark.parametrize("name", ["is_file", "is_dir", "glob", "iterdir", "exists"])
 def test_a_folder_that_may_not_be_read_is_named(

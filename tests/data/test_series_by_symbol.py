@@ -15,7 +15,7 @@ from septet import _learn as learn
 from septet._config.load import load
 from septet._data.bad_rows import doubts
 from septet._data.load import fingerprints, load_market
-from septet._data.series import ending
+from septet._data.series import check_funding, ending
 from septet._shell.backtest import backtest
 from septet._shell.preflight import check_data
 from septet._shell.session import open_session
@@ -171,6 +171,27 @@ def test_what_ends_with_a_series_is_said_of_funding_as_it_is() -> None:
         table: Any = SimpleNamespace(name=f"{name}@BTC/USDT", known_ns=times, max_age_ns=None)
         (found,) = ending(table, {"BTC/USDT": np.arange(40, dtype=np.int64) * HOUR_NS})
         assert said in found.message
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0.0001] * 20, ""),
+        ([0.0001] * 14 + [-0.02, 0.03], ""),  # rates that exchanges have charged
+        ([0.0] * 20, ""),
+        ([0.0001] * 9 + [0.35], "1 of 10 rates of funding@BTC/USDT are beyond 4%"),
+        ([0.01, 0.02, -0.01] * 7, "a median of 1%"),  # percent
+        ([1.0, 1.0, 0.0, -2.0] * 5, "a median of 100%"),  # basis points
+    ],
+)
+def test_funding_that_no_exchange_charges_is_told(values: list[float], said: str) -> None:
+    table: Any = SimpleNamespace(
+        name="funding@BTC/USDT", value=np.array(values),
+        stamp_ns=np.arange(len(values), dtype=np.int64) * HOUR_NS,
+    )  # fmt: skip
+    found = check_funding(table)
+    assert len(found) == len(doubts(found)) == bool(said)
+    assert not said or said in found[0].message
 
 
 @pytest.mark.parametrize("age", [", max_age: 4h", ""])

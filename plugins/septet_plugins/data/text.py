@@ -18,6 +18,8 @@ from septet.errors import DataError
 from septet.plugin import Config, memory_bytes, open_regular, reader_words
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
 __all__ = ["TextFormat", "read_text"]
@@ -97,6 +99,10 @@ def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ..
     if form.header == "auto":
         header = form.names is None and not any(_NUMBER.match(cell) for cell in cells[0])
         notes.append("first row read as header" if header else "no header found")
+    at = _line_of(text, lines[0], form.skip_lines)
+    _refuse_twins(
+        cells[0] if header else form.names or (), path, f"line {at}" if header else "names"
+    )
     frame = _parse(text, path, form, delimiter, comma=comma, header=header)
     if not comma:
         _refuse_thousands(frame, path)
@@ -105,6 +111,25 @@ def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ..
         frame = _name(frame, names, path)
         notes.append(f"columns read as {', '.join(frame.columns[: len(names)])}")
     return frame, tuple(notes)
+
+
+def _line_of(text: str, line: str, skipped: int) -> int:
+    """Return the number of the first line after those skipped that is this one."""
+    head = text[: _HEAD_CHARACTERS + len(line)].splitlines()
+    return next((n for n, each in enumerate(head, 1) if n > skipped and each == line), 1)
+
+
+def _refuse_twins(names: Sequence[str], path: Path, where: str) -> None:
+    """Refuse two columns of one name: nothing says which of them is meant."""
+    plain = [name.strip().lower() for name in names]
+    for at, name in enumerate(plain):
+        if name and name in plain[:at]:
+            first = plain.index(name)
+            raise DataError(
+                f"{path}, {where}: columns {first + 1} and {at + 1} are both named "
+                f"{names[at].strip()[:60]!r}",
+                hint="give each column a name of its own, or take one of them out",
+            )
 
 
 def _cells(line: str, delimiter: str) -> list[str]:

@@ -257,6 +257,7 @@ def _shape(command: Any) -> Any:
 
 def _read_file(path: Path, shape: dict[str, Any]) -> tuple[Normalised, int]:
     """Read one data file with the options of `_SHAPE`, through the same path as a run."""
+    from septet._data.files import no_data_file
     from septet._data.load import read_candles
     from septet._data.source import Request
     from septet._host.register import Host
@@ -266,7 +267,7 @@ def _read_file(path: Path, shape: dict[str, Any]) -> tuple[Normalised, int]:
     if shape["bar"] is None:
         raise InputError("--bar is missing", hint="such as --bar 1h")
     if not path.is_file():
-        raise DataError(f"no such file: {path}")
+        raise no_data_file(path, "data") if path.exists() else DataError(f"no such file: {path}")
     with path.open("rb") as file:
         use = "parquet" if file.read(4) == b"PAR1" else "csv"
     columns = dict(each.partition("=")[::2] for each in shape["columns"])

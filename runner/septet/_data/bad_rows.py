@@ -34,6 +34,10 @@ _DOUBTS: Final = {
     "price_wick": "if these are slips, write policy: {price_wick: drop}; if they were traded, keep",
 }
 """What to write about findings that are warned about."""
+_OF_SERIES: Final = {
+    "series_end": "bring the values of the whole span, or end it there: universe: {end: ...}",
+    "funding_size": "write rates as fractions, 0.0001 for 0.01%; take out what was never charged",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +171,8 @@ def doubts(findings: Iterable[Finding]) -> list[Doubt]:
         if each.kind == BAD_SHARE:
             hint = "septet data check shows the rows"
             found.append(Doubt(each.symbol, each.message, hint, each.kind))
-        elif each.kind == "series_end":
-            hint = "bring the values of the whole span, or end it there: universe: {end: ...}"
+        elif each.kind in _OF_SERIES:
+            hint = _OF_SERIES[each.kind]
             text = each.message[:1].upper() + each.message[1:]
             found.append(Doubt(each.symbol, text, hint, each.kind))
         elif each.policy == "warn" and each.count and each.kind in _DOUBTS:

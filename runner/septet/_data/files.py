@@ -31,6 +31,7 @@ __all__ = [
     "READ_ERRORS",
     "file_forms",
     "find_files",
+    "no_data_file",
     "one_file",
     "read_bars",
     "read_parquet_file",
@@ -133,6 +134,13 @@ def _matches(path: Path) -> list[Path]:
     return found
 
 
+def no_data_file(path: Path, what: str) -> DataError:
+    """Say that something is there, and that it is no file to be read."""
+    kind = "a folder" if os.path.isdir(path) else "a device, a pipe or a socket"
+    hint = "write a pattern such as *.csv after it" if os.path.isdir(path) else "write it to a file"
+    return DataError(f"{what}: {path} is {kind}, not a regular file", hint=hint, key="path")
+
+
 def _not_found(path: Path, what: str, base_dir: Path) -> DataError:
     """Say that there is no such file, and which ones are near.
 
@@ -140,6 +148,8 @@ def _not_found(path: Path, what: str, base_dir: Path) -> DataError:
     The path is the file's, which may be a stranger's, and what is printed is passed on: it names
     nothing of the folders of others.
     """
+    if os.path.exists(path):
+        return no_data_file(path, what)
     folder = path.parent
     while not os.path.isdir(folder) and folder != folder.parent:
         folder = folder.parent
@@ -166,8 +176,6 @@ def one_file(path: str, base_dir: Path, what: str) -> Path:
     """
     full = _absolute(path, base_dir)
     if not os.path.isfile(full):
-        if os.path.exists(full) and not os.path.isdir(full):
-            raise DataError(f"{what}: {full} is not a regular file", hint="name a file")
         raise _not_found(full, what, base_dir)
     return full
 

@@ -18,7 +18,7 @@ from septet._data.calendars import sessions_per_year
 from septet._data.ended import candles_ending
 from septet._data.files import reading, symbol_path
 from septet._data.normalise import Normalised, normalise
-from septet._data.series import ending, normalise_series
+from septet._data.series import check_funding, ending, normalise_series
 from septet._data.source import Facts, RawBars, Request, Store
 from septet._data.stamps import iso
 from septet.errors import DataError
@@ -219,6 +219,8 @@ def read_all_series(
         with placed(loaded, "data", name.partition("@")[0]):
             series[name], found, sources[name] = read_series(name, block, request)
         findings += found
+        if name.partition("@")[0] == "funding":
+            findings += check_funding(series[name])
     return series, findings, sources
 
 

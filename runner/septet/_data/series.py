@@ -17,9 +17,16 @@ from septet.errors import DataError
 from septet_schemas.data import SeriesConfig
 from septet_schemas.times import Poll
 
-__all__ = ["SERIES_END", "check_probabilities", "ending", "next_poll", "normalise_series"]
+__all__ = [
+    "FUNDING_SIZE", "SERIES_END", "check_funding", "check_probabilities", "ending", "next_poll",
+    "normalise_series",
+]  # fmt: skip
 
 SERIES_END: Final = "series_end"
+FUNDING_SIZE: Final = "funding_size"
+WIDEST_FUNDING: Final = 0.04
+USUAL_FUNDING: Final = 0.003
+_FEW_RATES: Final = 3
 _STEPS: Final = 3
 _LATER: Final = 3
 _WEEK_NS: Final = 7 * 86_400 * 1_000_000_000
@@ -119,6 +126,36 @@ def check_probabilities(name: str, value: np.ndarray, time_ns: Ints) -> None:
         f"({len(wrong):,} of {len(finite):,} values are below 0 or above 1)",
         hint=hint,
     )
+
+
+def check_funding(table: SeriesTable) -> tuple[Finding, ...]:
+    """Say that rates of funding are larger than any exchange charges, or are no fractions.
+
+    The usual rate is 0.01 %. Binance holds the rates of its largest symbols within 0.3 %, other
+    exchanges theirs within 2 % or 3 %; the widest bound is Hyperliquid's, 4 %.
+    """
+    size = np.abs(table.value)
+    due = size[size > 0.0]
+    if not len(due):
+        return ()
+    middle, worst = float(np.median(due)), int(np.argmax(size))
+    first = f"{table.value[worst]:.6g} at {iso(table.stamp_ns[worst])}"
+    if len(due) >= _FEW_RATES and middle > USUAL_FUNDING:
+        count = int((size > USUAL_FUNDING).sum())
+        text = (
+            f"the rates of {table.name} have a median of {middle * 100:.4g}%, where exchanges "
+            "charge about 0.01%: they look like percent or basis points, not fractions"
+        )
+    else:
+        count = int((size > WIDEST_FUNDING).sum())
+        if not count:
+            return ()
+        text = (
+            f"{count:,} of {len(size):,} rates of {table.name} are beyond "
+            f"{WIDEST_FUNDING * 100:.4g}%, the widest bound of an exchange"
+        )
+    text += f"; the largest is {first}"
+    return (Finding("series", table.name, FUNDING_SIZE, "warn", count, (first,), text),)
 
 
 def ending(table: SeriesTable, known_ns: Mapping[str, Ints]) -> tuple[Finding, ...]:

@@ -18,7 +18,7 @@ from septet._config.tree import Path as KeyPath
 from septet._data.bad_rows import doubts
 from septet._data.calendars import sessions_per_year
 from septet._data.ended import CANDLES_END
-from septet._data.series import SERIES_END, check_probabilities
+from septet._data.series import FUNDING_SIZE, SERIES_END, check_probabilities
 from septet._shell.never_known import never_known
 from septet._shell.session import Session, open_session
 from septet._shell.trade_checks import trade_problems
@@ -169,7 +169,7 @@ def _doubts(session: Session) -> list[Problem]:
     problems = []
     for each in doubts(session.market.findings):
         path: KeyPath = ("data", "candles")
-        if each.kind == SERIES_END:
+        if each.kind in (SERIES_END, FUNDING_SIZE):
             path = ("data", each.symbol.partition("@")[0])
         elif each.kind == CANDLES_END:
             path = ("universe", "symbols", symbols.index(each.symbol))
