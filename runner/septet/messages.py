@@ -235,8 +235,8 @@ class Filled(Event, frozen=True, kw_only=True, tag="filled"):
 
     `fee` is in `fee_currency`; `fee_quote` is its value in the quote currency where the currency
     is neither base nor quote. `fee_unread` says why the fee that the venue told cannot be: then the
-    expected one is counted, whatever `fee` says. `listed` executions come from a list of them that
-    was asked for.
+    expected one is counted, and `fee` is that of the venue's schedule, 0 for none. `listed`
+    executions come from a list of them that was asked for.
     """
 
     venue: str

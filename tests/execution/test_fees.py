@@ -15,7 +15,17 @@ from septet._host.readings import with_readable_fee
 from septet._live.venue_gate import GatedVenue
 from tests.execution.helpers import Heard, WallTime, account, local_venue, read, submit
 
-AMOUNTS: tuple[Any, ...] = ("NaN", "Infinity", "1e400", "1e30", "abc", 10**30, {})
+AMOUNTS: tuple[Any, ...] = (
+    "99999",
+    "-0.0051",
+    "NaN",
+    "Infinity",
+    "1e400",
+    "1e30",
+    "abc",
+    10**30,
+    {},
+)
 """In the answer, the stream and the list; ``commission`` of an answer, ``n`` of a report."""
 CURRENCIES: tuple[Any, ...] = ("ZZTOP", "USDT\x1b[31m", "usd t", "1e400", 10**30)
 NAMES = {
@@ -26,7 +36,7 @@ NAMES = {
 
 def in_session(case: Callable[[LocalVenue, Any, Heard], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with local_venue(balances={"USDT": "90000000"}) as venue:
+        async with local_venue(balances={"USDT": "90000000", "BNB": "5"}) as venue:
             heard = Heard()
             live = GatedVenue(
                 account(venue.urls).connect(name="main", clock=WallTime(), read=read), WallTime()
@@ -65,7 +75,8 @@ def test_an_execution_with_a_fee_that_cannot_be_is_handed_on(target: str) -> Non
                     await heard.until(lambda name=name: told_of(heard, name))  # type: ignore[misc]
                     found = told_of(heard, name)
                 (fill,) = found
-                assert (fill.quantity, fill.fee, fill.fee_currency) == (0.1, 0.0, ""), value
+                expected = (0.1, pytest.approx(0.0001), "BTC")
+                assert (fill.quantity, fill.fee, fill.fee_currency) == expected, value
                 assert fill.price > 0.0
                 assert fill.fee_unread.startswith(("fee: found", "currency of the fee")), value
 
@@ -92,3 +103,16 @@ def test_the_gate_takes_a_fee_that_is_none_from_an_execution_of_any_adapter() ->
         assert (fill.fee, fill.fee_currency, fill.fee_quote) == (0.0, "", None)
         assert fill.fee_unread
         assert (fill.quantity, fill.price) == (1.0, 1.0)
+
+
+def test_a_fee_in_a_currency_that_only_the_account_shows_is_read() -> None:
+    """BNB has no market at the local venue; the account is read before any execution."""
+
+    async def case(venue: LocalVenue, live: Any, heard: Heard) -> None:
+        venue.inject(Fault(code="E22", parameters={"paid_in": "BNB"}))
+        await live.submit(submit("a-1", quantity=0.1))
+        await heard.until(lambda: told_of(heard, "a-1"))
+        (fill,) = told_of(heard, "a-1")
+        assert (fill.fee_currency, fill.fee_unread) == ("BNB", "")
+
+    in_session(case)

@@ -373,6 +373,7 @@ CATALOGUE: Final = {
         "booked at once with the expected fee, and protected in the same turn",
         (
             _MONEY + "test_a15_a_fee_that_cannot_be_loses_no_execution_and_no_stop",
+            _MONEY + "test_a15_a_schedule_that_asks_for_more_than_the_file_counts",
             _MONEY + "test_a15_what_a_sale_cost_is_expected_in_what_was_received",
         ),
         (),

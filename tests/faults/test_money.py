@@ -95,6 +95,7 @@ def test_a14_a_price_that_cannot_be_moves_no_stop_and_trips_no_halt(
         {"fee": 5.0, "fee_currency": "BNB", "fee_quote": 3_000.0}, {"fee": 1.0},
         {"fee": 0.0, "fee_currency": "", "fee_unread": "fee: found 'abc', expected a number"},
         {"fee_currency": "\x1b[31m"},
+        {"fee": 1e-6, "fee_unread": "a venue whose schedule asks for less than the file"},
     ],
 )  # fmt: skip
 def test_a15_a_fee_that_cannot_be_loses_no_execution_and_no_stop(
@@ -121,6 +122,23 @@ def test_a15_a_fee_that_cannot_be_loses_no_execution_and_no_stop(
         assert [each.what for each in rows[0] if isinstance(each, m.Refresh)][:1] == ["holdings"]
         await desk.bury()
         assert desk.differences() == 0
+        held("A15")
+
+    asyncio.run(scene())
+
+
+def test_a15_a_schedule_that_asks_for_more_than_the_file_counts(tmp_path: Path) -> None:
+    async def scene() -> None:
+        desk = await lied_to(
+            tmp_path / "run", "buy",
+            lambda fill: msgspec.structs.replace(
+                fill, fee=0.01 * fill.quantity, fee_currency="BTC", fee_unread="x"
+            ),
+        )  # fmt: skip
+        await until_filled(desk)
+        (fill,) = booked(desk)
+        assert fill.fee == pytest.approx(0.01 * fill.quantity)
+        await desk.bury()
         held("A15")
 
     asyncio.run(scene())

@@ -58,6 +58,7 @@ class Account:
         self._pricing: set[asyncio.Task[None]] = set()
         self._handed: OrderedDict[tuple[int, str, str], bool] = OrderedDict()
         self._unread: dict[str, Unreadable] = {}
+        self._knows_currencies = False
 
     # ------------------------------------------------------------ handing on
 
@@ -161,6 +162,7 @@ class Account:
         Returns what was wrong, or nothing.
         """
         since = self._last_fill_ns - self._settles_ns
+        await self._know_currencies()
         orders = await self.open_orders()
         if orders is None:
             return "open orders cannot be read"
@@ -173,6 +175,11 @@ class Account:
                 if _handed_as(each) not in self._handed:
                     self.deliver(each)
         return ""
+
+    async def _know_currencies(self) -> None:
+        """Read the balances once before any execution: fees are paid in what the account holds."""
+        if not self._knows_currencies:
+            self._knows_currencies = await self.holdings() is not None
 
     async def open_orders(self) -> m.OpenOrders | None:
         """Return open orders on our symbols, as of when the question left."""
@@ -207,6 +214,7 @@ class Account:
 
     async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
         """Return executions since a time, page by page, each once, oldest first."""
+        await self._know_currencies()
         name, found = self._translator.symbol(symbol), dict[_Key, m.Filled]()
         days = NEWEST_FIRST.get(self._rest.client.id)
         if days is None:
@@ -337,6 +345,8 @@ class Account:
         except UNUSUAL as error:
             self._notices.tell("balance", error)
             return None
+        self._translator.know(balances)
+        self._knows_currencies = True
         return m.Holdings(at_ns=self._clock.now_ns(), balances=balances, asked_ns=asked)
 
     def close(self) -> None:

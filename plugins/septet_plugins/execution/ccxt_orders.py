@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -51,6 +52,9 @@ _USUAL_FILL_IDS: Final = (
     "clientOrderId", "clOrdId", "orderLinkId", "clientOid", "client_order_id", "cl_ord_id",
     "text",
 )  # fmt: skip
+_MOST_FEE: Final = 0.05
+"""No schedule asks for more of what was traded; the core bounds every venue's fees alike."""
+_FEE_ROUNDED: Final = 1e-8
 _FEE_KEYS: Final = ("commission", "n", "execFee", "fee")
 """Where raw executions of Binance, Bybit, OKX and Kraken hold the fee."""
 _STATUSES: Final = frozenset(
@@ -230,7 +234,7 @@ class Translator:
         self._client, self._venue, self._clock = client, venue, clock
         self._spot = {str(client.markets[each]["id"]): n for each, n in self.numbers.items()}
         known = (code for each in client.markets.values() for code in (each["base"], each["quote"]))
-        self._currencies = frozenset({*(client.currencies or ()), *known})
+        self._currencies = {*(client.currencies or ()), *known}
         self._owners: OrderedDict[str, str] = OrderedDict()
         self._fill_ids = _FILL_IDS.get(client.id, _USUAL_FILL_IDS)
         numbered = client.id in _NUMBERED
@@ -239,6 +243,10 @@ class Translator:
     def symbol(self, number: int) -> str:
         """Return the name of a symbol of the universe."""
         return self.symbols[number]
+
+    def know(self, currencies: Iterable[str]) -> None:
+        """Take in currencies that the account holds: fees may be paid in them."""
+        self._currencies.update(currencies)
 
     def remember(self, venue_order_id: str, client_id: str) -> None:
         """Keep whose an order is: executions often name the venue's id alone."""
@@ -323,7 +331,10 @@ class Translator:
         side = read_choice(trade.get("side"), "side", _SIDES)
         stamp = trade.get("timestamp")
         venue_ns = now if stamp is None else read_stamp_ns(stamp, "time", now)
-        fee, currency, unread = self._fee(trade)
+        maker = trade.get("takerOrMaker") == "maker"
+        fee, currency, unread = self._fee(trade, number, quantity, price)
+        if unread:
+            fee, currency = self._listed_fee(number, side == "buy", maker, quantity, price)
         venue_id = self._order_ids.read(trade["order"], "order id") if trade.get("order") else ""
         client_id = client_id or self._owner(trade, venue_id)
         self.remember(venue_id, client_id)
@@ -332,10 +343,24 @@ class Translator:
             client_id=client_id, venue_order_id=venue_id, venue_ns=venue_ns,
             market_ns=self._market_ns(venue_ns), side=side,  # type: ignore[arg-type]
             quantity=quantity, price=price, fee=fee, fee_currency=currency,
-            maker=trade.get("takerOrMaker") == "maker", listed=listed, fee_unread=unread,
+            maker=maker, listed=listed, fee_unread=unread,
         )  # fmt: skip
 
-    def _fee(self, trade: Mapping[str, Any]) -> tuple[float, str, str]:
+    def _listed_fee(
+        self, number: int, buys: bool, maker: bool, quantity: float, price: float
+    ) -> tuple[float, str]:
+        """Return what a fill costs by the schedule of the venue, in what was received."""
+        market = self._client.markets[self.symbols[number]]
+        try:
+            rate = read_number(market.get("maker" if maker else "taker"), "rate", 0.0, _MOST_FEE)
+        except Unreadable:
+            return 0.0, ""
+        base, quote = self.base_and_quote(number)
+        return (rate * quantity, base) if buys else (rate * quantity * price, quote)
+
+    def _fee(
+        self, trade: Mapping[str, Any], number: int, quantity: float, price: float
+    ) -> tuple[float, str, str]:
         """Return what a fill cost and in which currency: `fee`, else the first of `fees`.
 
         The third says why it cannot be read: a fee loses no execution.
@@ -353,6 +378,10 @@ class Translator:
             cost = read_number(told, "fee")
             if (cost or currency) and currency not in self._currencies:
                 raise Unreadable("currency of the fee", currency, "a currency of the venue")
+            base, quote = self.base_and_quote(number)
+            most = {base: quantity, quote: quantity * price}.get(str(currency), math.inf)
+            if abs(cost) > _MOST_FEE * most + _FEE_ROUNDED:
+                raise Unreadable("fee", told, f"at most {100 * _MOST_FEE:g} % of what was traded")
         except UNUSUAL as error:
             return 0.0, "", str(error)
         return cost, str(currency or ""), ""

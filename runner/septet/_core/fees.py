@@ -31,7 +31,8 @@ def with_expected_fee(
     Parameters
     ----------
     fill
-        An execution; where its adapter could not read the fee, `fee_unread` says why.
+        An execution; where its adapter could not read the fee, `fee_unread` says why, and `fee` is
+        that of the venue's schedule.
     names
         Of the currencies of its symbol.
     rates
@@ -47,6 +48,9 @@ def with_expected_fee(
     if not why:
         return fill
     buys = fill.side == "buy"
+    listed = {base: fill.quantity, quote: fill.quantity * fill.price}.get(fill.fee_currency)
+    if fill.fee_unread and listed and 0.0 < fill.fee <= MOST_FEE * listed:
+        rate = max(rate, fill.fee / listed)
     fee = rate * (fill.quantity if buys else worth)
     return msgspec.structs.replace(
         fill, fee=fee, fee_currency=base if buys else quote, fee_quote=None, fee_unread=why
