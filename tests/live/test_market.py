@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from septet._live.barriers import Barriers, Standing
 from septet._live.bars import BarDesk, BarRules
 from septet._live.clock import LiveClock, ManualClock
 from septet._live.feed_grid import Gate, Grid
+from septet._live.listen import unmarked
 from septet._live.market import MarketDesk
 from septet._live.start import until_enough
 from septet._live.watchdog import Watchdog
@@ -229,3 +231,25 @@ def test_a_bar_that_cannot_be_true_is_said_and_no_sign_of_life(bar: BarSeen) -> 
         await ear.desk.close()
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("mode", "fills", "halts", "says"),
+    [
+        ("paper", "next_open", True, True),
+        ("paper", "next_open", False, False),
+        ("paper", "quotes", True, False),
+        ("paper", "book", True, False),
+        ("live", "next_open", True, False),
+    ],
+)
+def test_a_start_says_where_halts_see_no_price_between_bars(
+    mode: Any, fills: str, halts: bool, says: bool
+) -> None:
+    """SEMANTICS, "Stops, halts": marks between bars are tested where there are any."""
+    strategy: Any = SimpleNamespace(
+        mode=mode, risk=SimpleNamespace(halts={"drawdown": 1} if halts else {}),
+        universe=SimpleNamespace(symbols=["A"], bar=1), execution=SimpleNamespace(
+            simulation=SimpleNamespace(fills=fills), venues={}),
+    )  # fmt: skip
+    assert bool(unmarked(strategy)) == says

@@ -16,7 +16,7 @@ from septet._journal.log import Journal
 from septet._live import start as begin
 from septet._live.facts import describe, head_of
 from septet._live.lane_end import end_run
-from septet._live.listen import history_ns_of, make_market
+from septet._live.listen import history_ns_of, make_market, unmarked
 from septet._live.local_run import LocalRun
 from septet._live.logs import lines_of
 from septet._live.stop import LaneEnd
@@ -67,6 +67,8 @@ class Lane(LocalRun):
             self.tell("info", "feed", {"text": f"{want} of {heard.exchange} come by {how}"})
         for note in heard.notes:
             self.tell("info", "feed", {"text": note})
+        if text := unmarked(self.strategy):
+            self.tell("info", "marks", {"text": text})
         if venue is not None:
             await self.reach(venue)
         if self.build is None:

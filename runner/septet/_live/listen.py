@@ -32,7 +32,9 @@ from septet._plan.terms import simulation_of
 from septet._shell.session import warmup_ns_of
 from septet_schemas.data import CandlesConfig
 
-__all__ = ["grids_of", "history_ns_of", "make_market", "request_of", "trainer_of"]
+__all__ = [
+    "grids_of", "history_ns_of", "make_market", "request_of", "trainer_of", "unmarked",
+]  # fmt: skip
 
 LONGEST_HISTORY_NS: Final = 5 * 366 * 86_400 * 1_000_000_000
 
@@ -62,6 +64,16 @@ def request_of(strategy: Any) -> FeedRequest:
         wants.add(fills)
     return FeedRequest(
         tuple(strategy.universe.symbols), int(strategy.universe.bar), frozenset(wants)
+    )
+
+
+def unmarked(strategy: Any) -> str:
+    """Say that a run with halts hears no price between two bars; empty where it does."""
+    if not strategy.risk.halts or request_of(strategy).wants != {"bars"}:
+        return ""
+    return (
+        "halts are tested at the close of each bar and not between: fills: next_open hears bars "
+        "alone (fills: quotes, and live, test them at each price)"
     )
 
 
