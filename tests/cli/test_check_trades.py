@@ -81,6 +81,27 @@ NEVER = {
         {"execution": "order: {use: limit, offset: 8%}"}, "9:",
         "outside the price_collar of 5 %",
     ),
+    "collar of a stop limit": (
+        {
+            "execution": "order: {use: stop_limit, offset: 1%}",
+            "risk": f"{HALF}, limits: {{price_collar: 1bps}}",
+        },
+        "9:", "outside the price_collar of 0.01 %",
+    ),
+    "a limit that is not reached": (
+        {
+            "execution": "order: {use: limit, offset: 40%}",
+            "risk": f"{HALF}, limits: {{price_collar: 50%}}",
+        },
+        "9:", "no bar comes 40 % off the close of a decision in the 1 bars",
+    ),
+    "a stop that is not reached": (
+        {"execution": "order: {use: stop, offset: 40%, good_for: 9}"}, "9:",
+        "no bar comes 40 % off the close of a decision in the 9 bars",
+    ),
+    "no target": (
+        {"risk": "sizing: {use: volatility_target, of: fast, target: 0%}"}, "8:", "has a size",
+    ),
     "participation": (
         {"execution": "simulation: {participation: 1bps}, " + instrument("lot: 1")}, "9:",
         "is less than a lot (1)",
@@ -114,7 +135,8 @@ def test_volume_that_is_zero_throughout(septet: Command, tmp_path: Path) -> None
         ({"execution": instrument("min_notional: 499")}, ""),
         ({"risk": f"{HALF}, limits: {{max_order_value: 500}}"}, ""),
         ({"risk": "sizing: {use: fixed_quantity, quantity: 1}"}, ""),
-        ({"execution": "order: {use: limit, offset: 5%}"}, ""),
+        ({"execution": "order: {use: limit, offset: 1bps}"}, ""),
+        ({"execution": "order: {use: stop, offset: 1bps}"}, ""),
     ],
 )
 def test_what_trades_is_no_error(
@@ -138,3 +160,10 @@ def test_an_instrument_that_became_too_dear_is_a_warning(septet: Command, tmp_pa
     assert code == 0
     assert "the last included: one lot of 4 costs" in said
     assert fills_of(septet, path) > 0
+
+
+@pytest.mark.parametrize("fills", ["quotes", "book"])
+def test_fills_that_a_backtest_cannot_have(septet: Command, tmp_path: Path, fills: str) -> None:
+    path = strategy(tmp_path, execution=f"simulation: {{fills: {fills}}}")
+    code, said = checked(septet, path)
+    assert (code, f"{path}:9:33: error: execution.simulation.fills" in said) == (2, True), said

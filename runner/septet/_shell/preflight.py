@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from septet._config.case import blocks_of, readings
 from septet._config.check import problem_at
 from septet._config.credentials import STORED, Stored, stored_credentials, venues_file
-from septet._config.places import problem_of
+from septet._config.places import placed, problem_of
 from septet._config.tree import Path as KeyPath
 from septet._data.bad_rows import doubts
 from septet._data.calendars import sessions_per_year
@@ -35,7 +35,11 @@ def check_data(loaded: Any) -> list[Problem]:
     A missing file, a symbol that is not there, a span without data, features and training
     windows that are longer than the data, joins in which no time is common.
     """
+    from septet._shell.backtest import refuse_unserved
+
     try:
+        with placed(loaded, "execution", "simulation", "fills"):
+            refuse_unserved(loaded.strategy)
         session = open_session(loaded)
     except SeptetError as error:
         return list(problem_of(error))

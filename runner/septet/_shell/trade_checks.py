@@ -25,6 +25,7 @@ __all__ = ["trade_problems"]
 
 _ROUNDING = 1.0 + 1e-9
 _SLOW_BARS = 10
+_MOST_BARS = 300
 _VOLATILE = 1.05
 """By how much more an entry may be expected to cost where slippage follows volatility."""
 
@@ -119,6 +120,7 @@ def _obstacles(
     )  # fmt: skip
     yield from _wire(session, terms, symbol, close, lot, (value, quantity))
     yield from _volume(session, terms, symbol, table.volume[begin:], lot)
+    yield from _reach(session, terms, symbol, begin)
 
 
 def _refused(
@@ -145,6 +147,8 @@ def _largest(strategy: Any, terms: Terms, symbol: str) -> tuple[float, float]:
     if sizing.distribution == BUILT_IN:
         share = {"fixed_fraction": "fraction", "volatility_target": "max", "kelly": "max"}
         name = share.get(sizing.use.rpartition(":")[2])
+        if getattr(sizing.config, "target", 1.0) == 0.0:
+            values.append(0.0)
         if name is not None:
             values.append(capital * float(getattr(sizing.config, name)) / parts)
         else:
@@ -198,16 +202,43 @@ def _wire(
                 certain=not (terms.pro_rata and len(terms.symbols) > 1),
             )
     order = strategy.execution.order
-    if "price_collar" in limits and order.distribution == BUILT_IN and order.use == "limit":
+    quotes_limit = order.use.rpartition(":")[2] in ("limit", "stop_limit")
+    if "price_collar" in limits and order.distribution == BUILT_IN and quotes_limit:
         name, config = limits["price_collar"]
-        if order.config.offset > config.max * _ROUNDING:
+        away = 1.0 - (1.0 - order.config.offset) * (1.0 - getattr(order.config, "slack", 0.0))
+        if away > config.max * _ROUNDING:
             yield _Obstacle(
                 ("execution", "order", "offset"),
-                f"every entry is rejected: its limit price lies {order.config.offset * 100:g} % "
+                f"every entry is rejected: its limit price lies {away * 100:g} % "
                 f"off the close, outside the price_collar of {config.max * 100:g} %",
                 "raise limits.price_collar, or lower the offset",
                 always=True,
             )
+
+
+def _reach(session: Session, terms: Terms, symbol: str, begin: int) -> Iterator[_Obstacle]:
+    """Limits and triggers that no bar reaches while an order waits."""
+    order = session.strategy.execution.order
+    style = order.use.rpartition(":")[2]
+    if order.distribution != BUILT_IN or style not in ("limit", "stop", "stop_limit"):
+        return
+    table, offset = session.market.bars[symbol], float(order.config.offset)
+    bars = int(order.config.good_for) + int(terms.simulation.latency) + 1
+    if bars > _MOST_BARS or not offset:
+        return
+    close, high, low = (getattr(table, name)[begin:] for name in ("close", "high", "low"))
+    below = above = False
+    for later in range(1, min(bars, len(close) - 1) + 1):
+        below = below or bool((low[later:] <= close[:-later] * (1.0 - offset) * _ROUNDING).any())
+        above = above or bool((high[later:] * _ROUNDING >= close[:-later] * (1.0 + offset)).any())
+    long, short = (below, above) if style == "limit" else (above, below)
+    if not (long or (short and not terms.spot)):
+        text = (
+            f"no entry of {symbol} is ever filled: no bar comes {offset * 100:g} % off the close "
+            f"of a decision in the {order.config.good_for} bars for which an order waits"
+        )
+        hint = "lower the offset, or raise good_for"
+        yield _Obstacle(("execution", "order", "offset"), text, hint, True)
 
 
 def _volume(
