@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 import numpy as np
 
 from septet._core.engine import Engine
-from septet._core.events import Barrier, Command, Place
+from septet._core.events import Barrier, Command, Place, Working
 from septet._core.external import ExternalEngine
 from septet._kernel import layout
 from septet._shell.eventful import barriers, make_engine
@@ -118,7 +118,8 @@ def _settled(deeds: list[Deed], cash: int) -> list[Deed]:
     for number, deed in enumerate(deeds):
         short = deed.kind == layout.STATUS and deed.reason == cash
         triggered = deed.kind == layout.ORDER and deed.code != layout.MARKET and deed.reason != 0
-        if deed.kind == layout.FILL or short or triggered:
+        cut = deed.kind == layout.STATUS and deed.code == layout.STATUS_EXPIRED
+        if deed.kind == layout.FILL or short or triggered or cut:
             last = number
     return deeds[: last + 1]
 
@@ -138,6 +139,12 @@ def follow(engine: ExternalEngine, deeds: Sequence[Deed], cash: int) -> Iterator
         elif deed.code == layout.STATUS_CANCELLED and deed.reason == cash:
             assert working is not None
             yield engine.end(deed.k, working.order, deed.code, deed.time_ns)
+        elif deed.code == layout.STATUS_EXPIRED and _is_target(working):  # the volume has cut it
+            yield engine.end(deed.k, working.order, deed.code, deed.time_ns)
+
+
+def _is_target(working: Working | None) -> TypeGuard[Working]:
+    return working is not None and working.reduces and working.kind == layout.LIMIT
 
 
 def placed(commands: Sequence[Command]) -> list[Place]:

@@ -161,6 +161,15 @@ def test_a_late_fill_of_an_order_that_was_given_up_is_sold():
     assert (run.units[0], run.order_units[0], run.order_reason[0]) == (2.0, -2.0, R_LATE_FILL)
 
 
+@pytest.mark.parametrize(("code", "owed"), [(31, 0), (30, 31)], ids=["target", "stop"])
+def test_a_target_that_a_venue_ended_rests_again_and_a_stop_goes_on(code: int, owed: int):
+    run = holding(2.0)
+    with set_to(PROTECTIVE=(Fixed(95.0, 30),), TARGETS=(Fixed(105.0, 31),)):
+        venue_fills.venue_triggered(0, code, 60, run)
+        venue_fills.venue_ended(0, int(run.order_id[0]), layout.STATUS_EXPIRED, 61, run)
+    assert (run.working[0], run.exit_to_retry[0]) == (0, owed)
+
+
 def test_what_is_left_of_an_order_works_on_after_a_fill():
     run = run_of()
     place_order(0, layout.MARKET, 5.0, NAN, NAN, 0, 1, 0, 0, 100.0, 0, run)

@@ -153,7 +153,7 @@ def take_in_fill(
 
 @routine
 def venue_ended(k, order_id, status, time_ns, run: Run):
-    """The venue has ended an order of k; an exit that was not done goes on."""
+    """The venue has ended an order of k; an exit that was not done goes on, unless a target."""
     if QUEUES and run.queued_id[k] == order_id + 1:
         end_queued(k, status, R_ENTRY, time_ns, run)
         return
@@ -162,7 +162,11 @@ def venue_ended(k, order_id, status, time_ns, run: Run):
     reason = run.order_reason[k]
     if run.reduces[k] == 0 and run.units[k] * run.order_units[k] < 0.0:
         run.exit_to_retry[k] = R_REVERSAL + 1
-    elif run.reduces[k] == 1 and reason != R_REBALANCE and status != STATUS_FILLED:
+    elif (
+        run.reduces[k] == 1
+        and (reason != R_REBALANCE and run.order_type[k] != LIMIT)  # a target rests at its level
+        and status != STATUS_FILLED
+    ):
         run.exit_to_retry[k] = reason + 1
     end_order(k, status, reason, time_ns, run)
     if QUEUES:
