@@ -23,6 +23,7 @@ from tests.live.scripted import MemoryVenue
 from tests.live.test_metrics import Scraper, free_port
 
 WALL_NS = 150_000_000
+ON_TIME = "data.candles.decide_within=1h"  # a busy machine makes no decision late
 HALT = "monitoring.churn={use: turnover, window: 1d, above: 10%, verdict: halt}"
 
 
@@ -50,7 +51,7 @@ def _ran(
     if venue is not None:
         wiring = Wiring(world.core, lambda *_: venue, lambda loaded, clock, tasks: Quoting(clock))
     return run_live(
-        [world.load(mode=mode, sets=[metrics, *sets])], world.options(bars=bars),
+        [world.load(mode=mode, sets=[metrics, ON_TIME, *sets])], world.options(bars=bars),
         confirm=lambda question: True, clock=world.clock, wiring=wiring, signals=False,
     )  # fmt: skip
 
