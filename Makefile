@@ -47,7 +47,7 @@ KNOWN += (another Python was asked for)
 endif
 endif
 
-.PHONY: help demo test check format bench soak clean
+.PHONY: help demo test check quick format bench soak clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -76,6 +76,16 @@ dependencies:
 	$(VENV)/bin/deptry --no-ansi runner plugins schemas
 security:
 	$(PY) -m bandit --quiet --configfile pyproject.toml --recursive runner plugins schemas
+
+# The rules of trading called one by one, both engines on plain plans, and the shape of the files.
+QUICK_TESTS := tests/rules tests/core/test_parity.py tests/core/test_parity_shapes.py tests/test_tidy.py
+
+quick: $(DEV) ## before a commit: style, types, walls, and that both engines agree
+	@$(MAKE) --no-print-directory -j$(PROCESSORS) parity types style imports
+
+.PHONY: parity
+parity:
+	$(PY) -m pytest -q -n $(PROCESSORS) --dist=worksteal $(QUICK_TESTS)
 
 format: $(DEV) ## mend what can be mended by itself
 	$(PY) -m ruff check --quiet --fix .
