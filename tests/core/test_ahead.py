@@ -13,9 +13,8 @@ from septet._shell.session import Session
 from tests.core.paths import Left, by_batch
 from tests.core.same import assert_same
 from tests.core.settings import walk
+from tests.core.shapes import body_of, plainest, written
 from tests.core.world import session_of_text
-
-pytestmark = pytest.mark.compiled
 
 CROSSES = """\
 version: 1
@@ -34,11 +33,21 @@ risk:
   sizing: {use: fixed_fraction, fraction: 50%}
   stops: {stop_loss: 4%}
 """
+
+
 SEVERAL = CROSSES.replace("[AAA/USDT]", "[AAA/USDT, BBB/USDT, CCC/USDT]")
+compiled = pytest.mark.compiled
+"""Only compiled plans slide and halve."""
 
 
 def session() -> Session:
     return session_of_text(CROSSES, [walk(4, 1_000)])
+
+
+def crosses() -> Session:
+    """Return a session of a shape that other tests compile as well."""
+    text = written(plainest(body_of("crosses")), "crosses")
+    return session_of_text(text, [walk(4, 1_000)])
 
 
 def run(session: Session, *, keeps: bool) -> tuple[Batch, Left]:
@@ -57,12 +66,13 @@ def test_chunks_of_any_size_give_the_same_bits(chunk: int, monkeypatch: pytest.M
     assert_same(whole, run(session(), keeps=True)[1])
 
 
+@compiled
 @pytest.mark.parametrize("chunk", [200, 333])
 def test_a_window_that_slides_trades_the_same(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, whole = run(session(), keeps=True)
+    _, whole = run(crosses(), keeps=True)
     first = whole.session.first
     monkeypatch.setattr(batch, "CHUNK", chunk)
-    made, slid = run(session(), keeps=False)
+    made, slid = run(crosses(), keeps=False)
     assert made.F.shape[2] == chunk + made.plan.memory_bars < 1_000
     one, other = whole.outcome, slid.outcome
     assert np.array_equal(one.LI, other.LI)
@@ -71,6 +81,7 @@ def test_a_window_that_slides_trades_the_same(chunk: int, monkeypatch: pytest.Mo
     assert int(slid.outcome.state.C[layout.TRADES]) > 10
 
 
+@compiled
 @pytest.mark.parametrize("least", [160, 230])
 def test_windows_of_several_symbols_trade_the_same(
     least: int, monkeypatch: pytest.MonkeyPatch
@@ -89,6 +100,7 @@ def test_windows_of_several_symbols_trade_the_same(
     assert run(session_of_text(SEVERAL, bars), keeps=False)[0].F.shape[2] == 700
 
 
+@compiled
 def test_two_halves_are_one_history(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gaps and a late symbol included: every feature has the bits of one pass."""
     bars = [walk(4, 1_000), walk(5, 700), walk(6, 1_000)]
