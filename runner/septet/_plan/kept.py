@@ -1,8 +1,8 @@
 """Rendered texts on disk: a plan that was rendered before needs no template engine.
 
-The name of a text hashes all it is rendered from: what its blocks bound, the template, the
-planner's own sources, and the version of the engine. So a stale text cannot be found under it;
-and one that does not match the hash at its head is rendered again.
+The name of a text hashes all it is rendered from: what its blocks bound, the template, the rules of
+trading, the layout, the planner's own sources, and the version of the engine. So a stale text
+cannot be found under it; and one that does not match the hash at its head is rendered again.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from septet._host.versions import installed_version
 from septet._plan.cache import cache_folder, claim, is_ours, package_digest, write_whole
+from septet._plan.rule_choices import rules_of
 from septet._plan.text import TEMPLATE, render_text
 
 __all__ = ["text_of"]
+
+SOURCES: Final = ("septet._plan", "septet._rules", "septet._kernel")
 
 
 def text_of(
@@ -33,7 +36,7 @@ def text_of(
     named = {module: sorted(names) for module, names in imports.items()}
     bound = json.dumps([context, named, uses, constants, arrays], default=asdict)
     path = cache_folder() / "texts" / _digest(
-        bound.encode(), TEMPLATE.read_bytes(), package_digest("septet._plan").encode(),
+        bound.encode(), TEMPLATE.read_bytes(), *(package_digest(each).encode() for each in SOURCES),
         installed_version("jinja2").encode(),
     )  # fmt: skip
     try:
@@ -42,7 +45,8 @@ def text_of(
         head, kept = b"", b""
     if kept and head.decode("latin-1") == _digest(kept):
         return kept.decode()
-    text = render_text(context, imports=imports, uses=uses, constants=constants, arrays=arrays)
+    whole = {**context, "rules": rules_of(context)}
+    text = render_text(whole, imports=imports, uses=uses, constants=constants, arrays=arrays)
     # A disk that is full or read-only costs the next process time, and this one nothing.
     with contextlib.suppress(OSError):
         claim(path.parent)

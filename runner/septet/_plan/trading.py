@@ -16,7 +16,6 @@ from septet._plan.expressions import render_expression
 from septet._plan.graph import Column, Graph, Node, Resolve
 from septet._plan.observe import Observing
 from septet._plan.reasons import FIXED_REASONS, MODEL_REASONS, OUTSIDE_REASONS
-from septet._plan.rule_choices import rules_of
 from septet._plan.terms import Terms
 from septet._plan.text import ARRAYS, listed
 from septet._plan.words import OF_ACCOUNT, WORDS
@@ -221,7 +220,6 @@ class Trading:
         }  # fmt: skip
         context |= self._quiet(context)
         context |= self._outside(context)
-        context["rules"] = rules_of(context)
         context["notes"] = ["reasons:", *listed(self.reasons)]
         self._import_kernel()
         return context
