@@ -1,4 +1,7 @@
-"""A stranger's package with a part no compiler takes, from the command line to the run's folder."""
+"""A stranger's package with a part no compiler takes, from the command line to the run's folder.
+
+Its steps are those of `tests/plan`, so that their plans are compiled once for both.
+"""
 
 from __future__ import annotations
 
@@ -11,52 +14,29 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-STEPS = '''\
-"""Two ways to write the same feature."""
-
-from septet.plugin import Bars, Config, Input, feature
-
-
-class Reach(Config):
-    """How far the price has come in `period` bars."""
-
-    of: Input = "close"
-    period: Bars = 3
-
-
-@feature(Reach, lookback=lambda c: c.period)
-def reach(i, of, period):
-    """Return the change over `period` bars, a fraction."""
-    return of[i] / of[i - period] - 1.0
-
-
-@feature(Reach, lookback=lambda c: c.period, compiled=False)
-def reach_by_name(i, of, period):
-    """Return the same by a dictionary, which no compiler here takes."""
-    found = {"now": of[i], "before": of[i - period]}
-    return found["now"] / found["before"] - 1.0
-'''
+ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = '''\
 """What this package brings."""
 
 from septet.hookspecs import Component, hookimpl
 
-NAMES = ("reach", "reach_by_name")
+NAMES = ("reach", "reach_plain")
 
 
 @hookimpl
 def septet_features():
     """List the features."""
-    return [Component("features", each, f"slowly.steps:{each}", "feature", each) for each in NAMES]
+    where = "tests.plan.strangers"
+    return [Component("features", each, f"{where}:{each}", "feature", each) for each in NAMES]
 '''
 STRATEGY = """\
 version: 1
 name: %s
-plugins: [slowly]
+plugins: [strangers]
 universe: {symbols: [BTC/USDT], bar: 1h}
 data: {candles: {use: synthetic, bars: 400, volatility: 90%%}}
 features:
-  far: {use: %s, period: 4}
+  far: {use: strangers:%s, period: 4}
 signal: {use: rules, long_if: far > 0.001, exit_if: far < -0.001}
 risk:
   sizing: {use: fixed_fraction, fraction: 50%%}
@@ -71,12 +51,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("slowly")
     (made / "slowly").mkdir()
     (made / "slowly" / "__init__.py").write_text('"""A slow part."""\n', encoding="utf-8")
-    (made / "slowly" / "steps.py").write_text(STEPS, encoding="utf-8")
     (made / "slowly" / "manifest.py").write_text(MANIFEST, encoding="utf-8")
-    info = made / "slowly-1.0.dist-info"
+    info = made / "strangers-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slowly\nVersion: 1.0\n", "utf-8")
-    (info / "entry_points.txt").write_text("[septet]\nslowly = slowly.manifest\n", "utf-8")
+    facts = "Metadata-Version: 2.1\nName: strangers\nVersion: 1.0\n"
+    (info / "METADATA").write_text(facts, encoding="utf-8")
+    (info / "entry_points.txt").write_text("[septet]\nstrangers = slowly.manifest\n", "utf-8")
     return made
 
 
@@ -84,7 +64,7 @@ def run(folder: Path, use: str, *words: str, compiles: str = "always") -> tuple[
     """Run a strategy with one of the two features; return the run's folder and what was said."""
     path = folder / f"{use}.yaml"
     path.write_text(STRATEGY % (use.replace("_", "-"), use), encoding="utf-8")
-    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(folder), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     program = "from septet.cli import main; main()"
     out = folder / "-".join([use, compiles, *words])
     done = subprocess.run(
@@ -98,19 +78,19 @@ def run(folder: Path, use: str, *words: str, compiles: str = "always") -> tuple[
 
 
 def test_the_run_says_which_part_made_it_slow_and_why(folder):
-    made, said = run(folder, "reach_by_name")
-    assert "reach_by_name has no compiled step; its own column runs uncompiled" in said
+    made, said = run(folder, "reach_plain")
+    assert "reach_plain has no compiled step; its own column runs uncompiled" in said
     manifest = json.loads((made / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["compiled"] is True
-    assert manifest["slow_parts"] == ["reach_by_name"]
+    assert manifest["slow_parts"] == ["reach_plain"]
 
 
 def test_both_engines_give_the_bits_of_the_compiled_part(folder):
     """The same text, uncompiled: nothing but the speed differs."""
     compiled, said = run(folder, "reach")
     assert "no compiled step" not in said
-    ways = [("reach_by_name", "batch", "always"), ("reach_by_name", "event", "always")]
-    ways += [("reach_by_name", "batch", "never"), ("reach", "event", "never")]
+    ways = [("reach_plain", "batch", "always"), ("reach_plain", "event", "always")]
+    ways += [("reach_plain", "batch", "never"), ("reach", "event", "never")]
     for use, engine, compiles in ways:
         slow, _ = run(folder, use, "--engine", engine, compiles=compiles)
         for name in TABLES:
