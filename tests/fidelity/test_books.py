@@ -128,7 +128,8 @@ def check_trades(s: Settings, trades: dict[str, Any]) -> None:
         assert abs(net[n] - trades["pnl"][n]) <= 1e-9 * max(worth[n], 1.0), (n, reason)
         if reason == "liquidation":
             margin = trades["quantity"][n] * trades["entry_price"][n] / s.leverage
-            assert moved[n] - trades["liquidation"][n] >= -margin * (1.0 + 1e-9), n
+            lost = trades["funding"][n] + trades["liquidation"][n] - moved[n]
+            assert lost <= margin * (1.0 + 1e-9), n
 
 
 def check_orders(s: Settings, session: Session, outcome: Outcome) -> None:
