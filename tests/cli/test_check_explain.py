@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from tests.cli.conftest import Command
 
 VALID = Path(__file__).parents[1] / "config" / "valid"
 SMALLEST = VALID / "smallest.yaml"
+RUNNER = Path(__file__).parents[2] / "runner"
 
 
 def broken(folder: Path) -> Path:
@@ -90,6 +92,15 @@ def test_explain_shows_the_plan_and_its_numbers(septet: Command) -> None:
     compile(outcome.out, "plan.py", "exec")
     assert "feature_sma" in outcome.out
     assert "= 20  features.fast.period" in outcome.out
+    lines = outcome.out.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("def "):
+            name = re.sub(r"_\d+$", "", line.removeprefix("def ").partition("(")[0])
+            file, _, at = lines[number - 2].removeprefix("# ").partition(":")
+            source = (RUNNER / file).read_text(encoding="utf-8").splitlines()
+            assert any(f"def {name}" in each for each in source[int(at) - 1 : int(at) + 1]), line
+        elif " = use(_feature_sma)" in line:
+            assert "  # septet_plugins/features/averages.py:" in line
     shown = json.loads(septet("explain", SMALLEST, "--plan", "--json").out)
     assert shown["name"].startswith("plan_")
     assert {"key": "features.slow.period", "value": 100.0} in shown["parameters"]

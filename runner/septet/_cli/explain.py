@@ -26,7 +26,8 @@ def explain(
     """Show the effective value of every key, or of KEY and what is below it, and its origin.
 
     The origin is a line of the file, an overlay of the mode, a flag, or the default. With --plan
-    the program that the file is compiled to is printed, with the key of every number it reads.
+    the program that the file is compiled to is printed: at each function where its source stands,
+    and at the end the key of every number it reads.
     """
     from septet._config.explain import explained
     from septet._config.load import load
@@ -46,6 +47,7 @@ def explain(
 
 
 def _show_plan(loaded: Any, as_json: bool) -> None:
+    from septet._plan.origins import with_origins
     from septet._shell.session import plan_of
 
     made = plan_of(loaded)
@@ -54,7 +56,7 @@ def _show_plan(loaded: Any, as_json: bool) -> None:
         keys = [{"key": each.key, "value": each.value} for each in numbers]
         say_json(to_json({"name": made.name, "text": made.assembly.text, "parameters": keys}))
         return
-    say_text(made.assembly.text)
+    say_text(with_origins(made.assembly.text))
     say("# the numbers it reads")
     for place, each in enumerate(numbers):
         say(f"# P[{place}] = {each.value:.12g}  {each.key}")

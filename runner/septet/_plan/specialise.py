@@ -36,7 +36,7 @@ from septet._kernel import ledger as kernel_ledger
 from septet._rules import ledger, settings
 from septet._rules.run import NAMES, WHOLE, Bar, BarOf, Decision, Halt, Number, Symbol, Time
 
-__all__ = ["Choices", "RuleError", "refuse_unbound", "specialise"]
+__all__ = ["Choices", "RuleError", "refuse_unbound", "rule_places", "specialise"]
 
 ARRAYS: Final = "ARRAYS"
 """Stands in the text for the arrays of the layout that a function needs."""
@@ -122,6 +122,15 @@ def refuse_unbound(modules: Sequence[ModuleType], names: Collection[str]) -> Non
             if isinstance(node, ast.Name) and node.id in left:
                 place = f"{rule.path}:{node.lineno}"
                 raise RuleError(f"{place}: the strategy has nothing for {node.id}")
+
+
+def rule_places(modules: Sequence[ModuleType]) -> dict[str, str]:
+    """Return where each rule of some modules is written: file and line, by its name."""
+    return {
+        each.name: f"septet/{each.path}:{each.line}"
+        for module in modules
+        for each in _rules_of(module)
+    }
 
 
 @dataclass(frozen=True, eq=False)
