@@ -55,7 +55,8 @@ help: ## show this list
 demo: $(RUN) ## run the main job: one YAML file, seven layers, real data, a report
 	@$(VENV)/bin/septet run strategies/demo.yaml $(ARGS)
 
-test: check ## every check, then the tests
+test: $(DEV) ## every check, then the tests
+	@$(MAKE) --no-print-directory -j$(PROCESSORS) $(CHECKS) collected
 	$(PY) -m pytest -q -n $(PYTEST_WORKERS) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 # They do not need each other, and run side by side.
@@ -86,6 +87,11 @@ quick: $(DEV) ## before a commit: style, types, walls, and that both engines agr
 .PHONY: parity
 parity:
 	$(PY) -m pytest -q -n $(PROCESSORS) --dist=worksteal $(QUICK_TESTS)
+
+# Every worker of the tests imports every test; the first who does writes its bytecode.
+.PHONY: collected
+collected:
+	@$(PY) -m pytest --collect-only -qq >$(VENV)/.collected || { cat $(VENV)/.collected; exit 1; }
 
 format: $(DEV) ## mend what can be mended by itself
 	$(PY) -m ruff check --quiet --fix .
