@@ -14,7 +14,7 @@ from aiohttp import web
 
 from septet import messages as m
 from septet_plugins.exchange import answer_size
-from septet_plugins.exchange.answer_size import AnswerTooLarge, check_packed
+from septet_plugins.exchange.answer_size import AnswerTooLarge, check_message
 from septet_plugins.exchange.sessions import guard_sessions
 from tests.execution.helpers import Heard, WallTime, account, limit, local_venue, read, submit
 from tests.execution.test_redirects import Between, serving, urls
@@ -97,6 +97,37 @@ def test_an_answer_up_to_its_bound_is_read() -> None:
     asyncio.run(case())
 
 
+@pytest.mark.parametrize("text", ["{}", "[]", "0"])
+def test_an_answer_of_countless_values_is_not_taken_up(text: str) -> None:
+    """The client would go through each of them in Python; this is well below the bound of bytes."""
+
+    async def case() -> None:
+        import ccxt.async_support
+
+        body = "[" + ",".join([text] * (answer_size.MOST_OWN * answer_size.MOST_VALUES + 2)) + "]"
+        assert len(body) < 2 * MIB
+
+        async def answer(request: web.Request) -> web.Response:
+            return web.Response(text=body, content_type="application/json")
+
+        async with serving(answer) as url:
+            client = ccxt.async_support.binance()
+            guard_sessions(client)
+            try:
+                if text == "0":  # numbers of a market are many: an order book, say
+                    assert len(await client.fetch(url, "GET")) > 1
+                for signed in ({"X-MBX-APIKEY": "mine"}, {}):
+                    address = url if signed else f"{url}/orders?timestamp=1&signature=2"
+                    with pytest.raises(AnswerTooLarge, match="holds more than"):
+                        await client.fetch(address, "GET", headers=dict(signed))
+                with pytest.raises(AnswerTooLarge):
+                    await client.fetch(url, "DELETE")
+            finally:
+                await client.close()
+
+    asyncio.run(case())
+
+
 def test_downloads_of_history_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer_size, "MOST_READ", MIB)
 
@@ -126,10 +157,18 @@ def test_messages_that_an_exchange_packs_itself_are_bounded() -> None:
     deflated = raw.compress(large) + raw.flush()
     packs = SimpleNamespace(gunzip=True, inflate=False)
     inflates = SimpleNamespace(gunzip=False, inflate=True)
-    check_packed(packs, gzip.compress(small))
-    check_packed(SimpleNamespace(gunzip=False, inflate=False), large)
-    check_packed(packs, "text")
+    check_message(packs, gzip.compress(small))
+    check_message(SimpleNamespace(gunzip=False, inflate=False), large)
+    check_message(packs, "text")
     with pytest.raises(AnswerTooLarge):
-        check_packed(packs, gzip.compress(large))
+        check_message(packs, gzip.compress(large))
     with pytest.raises(AnswerTooLarge):
-        check_packed(inflates, deflated)
+        check_message(inflates, deflated)
+    plain = SimpleNamespace(gunzip=False, inflate=False)
+    many = "[" + "{}," * answer_size.MOST_OWN + "{}]"
+    for each in (many, many.encode()):
+        with pytest.raises(AnswerTooLarge, match="objects"):
+            check_message(plain, each)
+    with pytest.raises(AnswerTooLarge, match="objects"):
+        check_message(packs, gzip.compress(many.encode()))
+    check_message(plain, "[" + "{}," * 1_000 + "{}]")

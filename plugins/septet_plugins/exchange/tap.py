@@ -17,7 +17,7 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from septet.plugin import Tasks
-from septet_plugins.exchange.answer_size import check_packed
+from septet_plugins.exchange.answer_size import check_message
 from septet_plugins.exchange.pace import Pace
 from septet_plugins.exchange.requests import Gate, check_host
 from septet_plugins.exchange.unusual import UNUSUAL
@@ -100,7 +100,7 @@ class Tap:
 
         def taking(message: Any) -> None:
             try:
-                check_packed(ws, getattr(message, "data", None))
+                check_message(ws, getattr(message, "data", None))
                 handle(message)
             except Exception as error:  # what it was is said in the reason; the socket ends
                 self.drop(ws, f"a message could not be read ({type(error).__name__}: {error})")
