@@ -59,6 +59,7 @@ RULES: dict[str, Rule] = {
     "disputed_fill": Rule(
         "the account agrees with what is booked, or a person resumes", "critical", person=True
     ),
+    "lost_fill": Rule("the account or the executions tell what became of the order", "error"),
     "account_unread": Rule("the balances are read", "error"),
     "insufficient_funds": Rule(
         "the account holds the ledger's cash again, or a person resumes", "critical", person=True

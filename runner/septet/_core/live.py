@@ -334,7 +334,8 @@ class LiveCore:
         units, got, fee = fees.booked(outcome.quantity, fill, self._scales[k], self.names)
         self._out += fees.unread(fill)
         order = outcome.parent if outcome.parent >= 0 else self._stops.get(k, -1)
-        found = engine.fill(k, order, units, fill.price, got, fee, fill.maker, fill.market_ns)
+        at_ns = fill.market_ns or self.market_ns  # only the account showed it: now
+        found = engine.fill(k, order, units, fill.price, got, fee, fill.maker, at_ns)
         self._valued()
         self._carry(found, fill)
         if self.rules.protects:

@@ -281,7 +281,7 @@ def test_e14_a_lost_fill_is_asked_for_until_it_is_found() -> None:
     assert len(asked) == 5
     assert {each.symbols for each in asked} == {(0,)}
     bench.after_s(25)
-    assert bench.alerted("lost_fill") == ["critical"]
+    assert bench.alerted("lost_fill") == ["error", "critical"], "the block, and later an alarm"
     bench.execute(order, 0.7)
     assert bench.ended[1] == Ended(1, 0, "cancelled", "", 0.7)
 

@@ -122,6 +122,7 @@ def _seen(
     child.exists = True
     child.vanished_ns = 0
     child.heard_ns = max(child.heard_ns, now_ns)
+    seen, claim = child.seen, child.claim
     child.seen = max(child.seen, min(filled, child.quantity))
     if desk.is_final(state):
         if child.claim is None or state == "filled":
@@ -131,6 +132,8 @@ def _seen(
             child.seen = max(child.seen, child.quantity)
     else:
         desk.move(child, "partially_filled" if child.counted > child.tolerance else "open")
+    if child.seen > seen or child.claim != claim:
+        child.told_ns = now_ns
     if child.claim is None:
         desk.calm(child, now_ns)
     else:

@@ -24,10 +24,12 @@ from septet._core.orders.records import (
     Triggered,
 )
 
-__all__ = ["FILLS_BEFORE_NS", "Desk", "Level", "trade_key"]
+__all__ = ["FILLS_BEFORE_NS", "LOST", "Desk", "Level", "trade_key"]
 
 Level = Literal["info", "warning", "error", "critical"]
 
+LOST = "lost_fill"
+"""The block of a symbol while executions are missing that the venue counts as made."""
 FILLS_BEFORE_NS = 60 * SECOND_NS
 """How long before an order was sent its fills are asked for: clocks differ."""
 LONGEST_READ_NS = 60 * SECOND_NS
@@ -110,6 +112,7 @@ class Desk:
         self.move(child, state, reason)
         child.final_ns = max(1, now_ns)
         child.look_ns = child.fills_ns = child.delete_ns = 0
+        self._found(child, "the order has ended")
         self.records.live.remove(child.client_id)
         self.records.finals.append(child.client_id)
         self.records.finished.append(child.client_id)
@@ -126,7 +129,8 @@ class Desk:
         elif child.claim is not None or self._misses(child):
             self._miss(child, now_ns)
         else:
-            child.fills_ns = child.missing_ns = 0
+            child.fills_ns = 0
+            self._found(child, "its executions are found")
 
     def _misses(self, child: Child) -> bool:
         return child.counted < child.seen - child.tolerance
@@ -137,6 +141,15 @@ class Desk:
             child.missing_ns = now_ns
             child.fills_pause_ns = self.timing.look_first_ns
             child.fills_ns = now_ns + child.fills_pause_ns
+
+    def _found(self, child: Child, by: str) -> None:
+        """No execution of a child is missing any more."""
+        child.missing_ns = child.account_ns = 0
+        if child.lost:
+            child.lost, k = False, child.symbol
+            children = (self.records.children[name] for name in self.records.live)
+            if not any(other.lost and other.symbol == k for other in children):
+                self.commands += self.guards.lift(LOST, by, symbol=k)
 
     # ------------------------------------------------------------------ questions
 
@@ -237,6 +250,12 @@ class Desk:
         child.counted += fill.quantity
         child.seen = max(child.seen, child.counted)
         k, work = child.symbol, records.works.get(child.parent)
+        if k in records.held and not child.protects:
+            held, asked_ns = records.held[k]
+            records.held[k] = (
+                held + (fill.quantity if fill.side == "buy" else -fill.quantity),
+                asked_ns,
+            )
         keep_ns = self.timing.settles_ns + LONGEST_READ_NS
         records.lately.setdefault(k, Lately()).add(fill, now_ns, keep_ns)
         self.touched.add(k)
@@ -297,7 +316,7 @@ class Desk:
             if not child.alarmed and now_ns - child.missing_ns >= timing.wait_alarm_ns:
                 child.alarmed = True
                 text = f"{child.client_id}: {child.seen:.12g} filled, {child.counted:.12g} found"
-                self.alert("critical", "lost_fill", text, child.symbol)
+                self.alert("critical", LOST, text, child.symbol)
         if child.cancels:
             self.push_cancel(child, now_ns)
 
@@ -305,9 +324,16 @@ class Desk:
         """Position of a symbol that a new order may reduce (base, signed): what the account holds.
 
         That is less than is booked only where both say so: the venue refused a reduction for want
-        of funds, and the account holds less. One wrong read of it makes no exit smaller.
+        of funds, or tells one filled whose executions are missing, and the account holds less. One
+        wrong read of it makes no exit smaller.
         """
         position, there = self.position(k), self.records.there.get(k, 0.0)
+        lost = (self.records.children[name] for name in self.records.live)
+        if any(each.lost and each.protects and each.symbol == k for each in lost):
+            held = self.records.held.get(k, (position, 0))[0]
+            return (
+                max(0.0, min(position, held)) if position > 0.0 else min(0.0, max(position, held))
+            )
         if k not in self.records.unfunded or not self.instrument(k).lot <= there < position:
             return position
         return there

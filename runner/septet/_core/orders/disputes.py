@@ -17,7 +17,17 @@ from septet import messages as m
 from septet._core.orders.desk import Desk
 from septet._core.orders.records import SECOND_NS, Child, Disputed
 
-__all__ = ["NEVER_NS", "accept_all", "due_ns", "reconsider", "settle", "take", "tick"]
+__all__ = [
+    "NEVER_NS",
+    "RULE",
+    "accept_all",
+    "believed_price",
+    "due_ns",
+    "reconsider",
+    "settle",
+    "take",
+    "tick",
+]
 
 RULE = "disputed_fill"
 NEVER_NS = 1 << 63
@@ -72,6 +82,8 @@ def _order_fault(child: Child, fill: m.Filled) -> str:
         return "it is of another symbol than its order"
     if (fill.side == "buy") != (child.sign > 0):
         return f"it is a {fill.side}, which its order is not"
+    if child.presumed:
+        return "what the account showed of its order is booked"
     if child.counted + fill.quantity > child.quantity + child.tolerance:
         return (
             f"{fill.quantity:.12g} more than {child.counted:.12g} filled of {child.quantity:.12g}"
@@ -254,7 +266,7 @@ def _book(desk: Desk, k: int, held: list[Disputed], now_ns: int) -> bool:
             continue
         fill, told = each.fill, f"{each.client_id}: trade {each.fill.trade_id} is booked"
         if each in wrong:
-            each.booked_price = price = _believed_price(desk, child)
+            each.booked_price = price = believed_price(desk, child)
             fill = msgspec.structs.replace(fill, price=price)
             told += f" at {price:.12g}, which was known, and not at {each.fill.price:.12g}"
         desk.alert("critical", RULE, f"{told}: the account holds it", k)
@@ -263,7 +275,7 @@ def _book(desk: Desk, k: int, held: list[Disputed], now_ns: int) -> bool:
     return True
 
 
-def _believed_price(desk: Desk, child: Child) -> float:
+def believed_price(desk: Desk, child: Child) -> float:
     """Return the last known price, or the limit of an order where that is better for it."""
     price, limit = desk.checks.symbols[child.symbol].price, child.limit_price
     if limit is not None and (price <= 0.0 or (price - limit) * child.sign > 0.0):

@@ -23,7 +23,7 @@ import msgspec
 from septet import messages as m
 from septet._core.checks import Checks
 from septet._core.guards import Guards
-from septet._core.orders import answers, disputes, sending, stops
+from septet._core.orders import answers, disputes, lost_fills, sending, stops
 from septet._core.orders.desk import Desk
 from septet._core.orders.records import (
     Fill,
@@ -167,6 +167,7 @@ class Orders:
         elif event.action == "resume":
             self._desk.checks.resume()
             disputes.accept_all(self._desk)
+            lost_fills.accept_all(self._desk)
             self.resume()
         elif event.action == "rearm":
             self._desk.checks.rearm()
@@ -218,6 +219,7 @@ class Orders:
             child = records.children[name]
             if not child.is_final:
                 desk.tick(child, now_ns)
+                lost_fills.tick(desk, child, now_ns)
         for work in list(records.works.values()):
             if work.children > 1:
                 sending.trim(desk, work, now_ns)
@@ -289,11 +291,15 @@ class Orders:
     def settle_disputes(
         self, k: int, base: str, gap: float, tolerance: float, asked_ns: int, now_ns: int
     ) -> bool:
-        """Settle disputed executions of a symbol by what the account holds more than is booked.
+        """Settle disputed and missing executions of a symbol by what the account holds more.
 
         Returns whether some were booked: then `gap` is no more what it was. See `disputes.settle`.
         """
-        return disputes.settle(self._desk, k, base, gap, tolerance, asked_ns, now_ns)
+        desk, self._desk.dirty = self._desk, True
+        lost_fills.read(desk, k, desk.position(k) + gap, asked_ns)
+        if disputes.settle(desk, k, base, gap, tolerance, asked_ns, now_ns):
+            return True
+        return lost_fills.settle(desk, k, base, gap, asked_ns, now_ns)
 
     def account_holds(self, k: int, quantity: float | None) -> None:
         """Take in that the account holds less of a symbol than is booked (base); None if not."""
@@ -339,7 +345,7 @@ class Orders:
     def protected(self, k: int) -> bool:
         """Whether a stop stands at the venue; where none does, the engine's own test acts."""
         child = stops.standing(self._desk, k)
-        return child is not None and child.exists and not child.cancels
+        return child is not None and child.exists and not child.cancels and not child.lost
 
     def wants(self, client_id: str) -> bool:
         """Whether a child that has not left yet still should, as far as is known now."""

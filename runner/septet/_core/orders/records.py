@@ -172,7 +172,13 @@ class Work(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
-    """One request at the venue. Times of 0 mean never, or not waited for."""
+    """One request at the venue. Times of 0 mean never, or not waited for.
+
+    `told_ns` is when the venue last told more executed than was known, `lost` that the executions
+    of that are missing, `accepted` that a person has resumed since, `presumed` that the
+    account showed them and they are booked. `let_go` is set once an exit has passed a stop whose
+    executions are missing.
+    """
 
     client_id: str
     parent: int
@@ -215,6 +221,13 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     alarmed: bool = False
     trades: list[str] = []
     traded_ns: int = 0
+    told_ns: int = 0
+    lost: bool = False
+    account_ns: int = 0
+    account_pause_ns: int = 0
+    let_go: bool = False
+    accepted: bool = False
+    presumed: bool = False
 
     @property
     def is_final(self) -> bool:
@@ -411,6 +424,7 @@ class Records(msgspec.Struct, kw_only=True):
     dispute_next_ns: dict[int, int] = {}
     dispute_pause_ns: dict[int, int] = {}
     there: dict[int, float] = {}
+    held: dict[int, tuple[float, int]] = {}
     unfunded: list[int] = []
     kill: Kill = ""
     kill_ns: int = 0

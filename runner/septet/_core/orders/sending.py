@@ -10,10 +10,10 @@ import msgspec
 
 from septet import messages as m
 from septet._core.checks import inward, outward, whole
-from septet._core.orders import stops
+from septet._core.orders import lost_fills, stops
 from septet._core.orders.desk import Desk, Level
 from septet._core.orders.ids import child_id
-from septet._core.orders.records import DUST, Child, Ended, Parent, Records, Work, tolerated
+from septet._core.orders.records import DUST, Child, Ended, Parent, Work, tolerated
 
 __all__ = [
     "advance", "due_ns", "end", "finished", "is_wanted", "reprice", "tick", "trim", "wish_cancel",
@@ -148,18 +148,21 @@ def _advance(desk: Desk, k: int, now_ns: int) -> bool:
         return moved
     if work.parent.reduces:
         stop = stops.standing(desk, k) if records.stops else None
-        if stop is not None:
+        if stop is not None and not lost_fills.let_exit_pass(desk, stop, now_ns):
             _make_way(desk, work, [stop], now_ns)
             return moved
-    elif _waits(records, work):
+    elif _waits(desk, work):
         return moved
     if work.retry_ns > now_ns:
         return moved
     return _send(desk, work, now_ns) or moved
 
 
-def _waits(records: Records, work: Work) -> bool:
-    """Return whether an entry still waits for what was on its way when it was placed."""
+def _waits(desk: Desk, work: Work) -> bool:
+    """Return whether an entry waits for what was on its way before, or a stop's executions."""
+    records, stop = desk.records, stops.standing(desk, work.parent.symbol)
+    if stop is not None and stop.missing_ns and not stop.lost:
+        return True
     return any(number in records.works for number in work.waits_for) or any(
         name in records.live for name in work.waits_for_stops
     )

@@ -76,7 +76,9 @@ def advance(desk: Desk, k: int, now_ns: int) -> None:
     """Bring the stop of a symbol to what is wished."""
     stop = desk.records.stops[k]
     child = standing(desk, k)
-    if child is not None and (child.cancels or (child.counted > 0.0 and stop.quantity)):
+    if child is not None and (
+        child.cancels or child.lost or (child.counted > 0.0 and stop.quantity)
+    ):
         return
     target = _target(desk, k, stop, desk.reducible(k))
     sign = -1 if stop.quantity > 0.0 else 1

@@ -1,0 +1,190 @@
+"""Orders that count as filled by the venue's word, and whose executions nobody can find.
+
+The word alone books nothing. Entries of the symbol are blocked, and the executions and the
+account are asked for. A read of the account that left later than `settles` after the last word
+decides: what it does not show did not happen, and the order counts as gone; what it shows
+is booked at the last known price, and a person should look. Until then the engine watches the
+level of a stop, and an exit sells no more than the account holds.
+"""
+
+from __future__ import annotations
+
+from septet import messages as m
+from septet._core.checks import whole
+from septet._core.orders import disputes
+from septet._core.orders.desk import LOST, Desk
+from septet._core.orders.records import LARGEST_FEE, SECOND_NS, Child, Disputed
+
+__all__ = ["accept_all", "let_exit_pass", "read", "settle", "tick"]
+
+FIRST_NS, MOST_NS = SECOND_NS, 60 * SECOND_NS
+"""First and longest pause between reads of the account."""
+
+
+def _lost(desk: Desk, k: int) -> list[Child]:
+    """Return the orders of a symbol that lack executions and have been reported."""
+    children = (desk.records.children[name] for name in desk.records.live)
+    return [child for child in children if child.symbol == k and child.lost]
+
+
+def tick(desk: Desk, child: Child, now_ns: int) -> None:
+    """Block entries once executions are missing for a moment; ask for the account ever again."""
+    if not child.missing_ns or now_ns < child.missing_ns + desk.timing.look_first_ns:
+        return
+    if not child.lost:
+        child.lost, child.account_pause_ns = True, FIRST_NS
+        k, text = child.symbol, f"{child.seen:.12g} filled, {child.counted:.12g} found"
+        desk.commands += desk.guards.fire(LOST, now_ns, symbol=k, text=f"{child.client_id}: {text}")
+        if child.protects:
+            text = f"{child.client_id}: the stop at the venue is told filled, and no execution is "
+            text += "found; the engine watches the level until it is known"
+            desk.alert("error", "stop_lost", text, k)
+    elif now_ns < child.account_ns:
+        return
+    desk.commands.append(m.Refresh(what="holdings"))
+    pause_ns = child.account_pause_ns
+    sure_ns = child.told_ns + desk.timing.settles_ns + FIRST_NS
+    next_ns = now_ns + pause_ns
+    child.account_ns = sure_ns if now_ns < sure_ns < next_ns else next_ns
+    child.account_pause_ns = min(2 * pause_ns, MOST_NS)
+
+
+def read(desk: Desk, k: int, quantity: float, asked_ns: int) -> None:
+    """Take in what the account holds of a symbol (base, signed)."""
+    desk.records.held[k] = quantity, asked_ns
+
+
+def let_exit_pass(desk: Desk, stop: Child, now_ns: int) -> bool:
+    """Whether an exit may leave though a stop is told filled: the account still holds something.
+
+    The stop is cancelled with it, once: if it rests after all, it locks what is sold.
+    """
+    k = stop.symbol
+    held, asked_ns = desk.records.held.get(k, (0.0, 0))
+    there = min(abs(desk.position(k)), held if desk.position(k) > 0.0 else -held)
+    if stop.claim is None or not stop.lost or asked_ns <= stop.told_ns:
+        return False
+    if whole(max(0.0, there), desk.instrument(k).lot) <= 0.0:
+        return False
+    if not stop.let_go:
+        stop.let_go = True
+        _cancel(desk, stop)
+    return True
+
+
+def _cancel(desk: Desk, child: Child) -> None:
+    desk.commands.append(
+        m.Cancel(
+            client_id=child.client_id, symbol=child.symbol, venue_order_id=child.venue_order_id,
+            reduces=child.reduces, trace=child.trace,
+        )
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- what the account says
+
+
+def settle(desk: Desk, k: int, base: str, gap: float, asked_ns: int, now_ns: int) -> bool:
+    """Decide by a read of the account what became of executions that nobody can find.
+
+    Parameters
+    ----------
+    base
+        The currency of the position.
+    gap
+        By how much the account holds more than is booked.
+    asked_ns
+        When the read left (wall time).
+
+    Returns
+    -------
+    bool
+        Whether something was booked: then `gap` is no more what it was.
+    """
+    settles_ns, lot = desk.timing.settles_ns, desk.instrument(k).lot
+    lost, lately = _lost(desk, k), desk.records.lately.get(k)
+    open_ = [each for each in desk.records.disputes.get(k, ()) if not each.settled]
+    names = {each.client_id for each in open_ if not each.booked_price}
+    if not lost or any(child.client_id in names for child in lost):
+        return False  # an execution of it is known and disputed: that is settled first
+    if any(asked_ns <= child.told_ns + settles_ns for child in lost):
+        return False
+    if lately is not None and len(lately.lags(asked_ns - settles_ns)) > 1:
+        return False  # the read may be older than what is booked
+    if abs(gap) <= lot:
+        for child in lost:
+            _gone(desk, child, now_ns)
+        return False
+    moved = sum(child.sign * _missing(child) for child in lost)
+    if _explains(gap, moved, lot):
+        happened = lost
+    elif one := next((c for c in lost if _explains(gap, c.sign * _missing(c), lot)), None):
+        happened = [one]
+    elif len(lost) == 1 and 0.0 < gap * lost[0].sign < _missing(lost[0]):
+        happened = lost  # a part of it
+    else:
+        happened = []  # something else has moved the account as well
+        lost = [child for child in lost if child.accepted]
+    for child in lost:
+        if child in happened:
+            share = 1.0 if len(happened) == 1 else child.sign * _missing(child) / moved
+            _book(desk, child, base, abs(gap * share), now_ns)
+        if not child.is_final:
+            _gone(desk, child, now_ns)
+    return bool(happened)
+
+
+def _missing(child: Child) -> float:
+    return max(0.0, child.seen - child.counted)
+
+
+def _explains(gap: float, moved: float, lot: float) -> bool:
+    """Whether executions explain a gap; a fee may have been taken of what was bought."""
+    fee = LARGEST_FEE * max(0.0, moved)
+    return -lot - fee <= gap - moved <= lot
+
+
+def _gone(desk: Desk, child: Child, now_ns: int) -> None:
+    """Go on as if the venue had not told the executions that are missing."""
+    text = f"{child.client_id}: {_missing(child):.12g} told filled is not in the account"
+    child.seen = child.counted
+    if child.claim is None:
+        desk.alert("warning", LOST, f"{text}: left out", child.symbol)
+        desk.calm(child, now_ns)
+        desk.settle(child, now_ns)
+        return
+    desk.alert("warning", LOST, f"{text}: the order counts as gone", child.symbol)
+    _cancel(desk, child)
+    child.cancels = False  # what follows is what follows a stop that was lost
+    state = "cancelled" if child.claim == "filled" else child.claim
+    desk.finish(child, state, "never_executed", now_ns)
+
+
+def _book(desk: Desk, child: Child, base: str, moved: float, now_ns: int) -> None:
+    """Book what the account shows, at the price that is known; a person should look."""
+    k, missing, lot = child.symbol, _missing(child), desk.instrument(child.symbol).lot
+    part = moved < (1.0 - (LARGEST_FEE if child.sign > 0 else 0.0)) * missing - lot
+    quantity = moved if part else missing
+    fee = max(0.0, missing - moved) if child.sign > 0 and not part else 0.0
+    price = disputes.believed_price(desk, child)
+    fill = m.Filled(
+        at_ns=now_ns, venue="", symbol=k, trade_id=f"account-{child.client_id}-{now_ns}",
+        client_id=child.client_id, venue_order_id=child.venue_order_id, venue_ns=child.told_ns,
+        market_ns=0, side="buy" if child.sign > 0 else "sell", quantity=quantity,
+        price=price, fee=fee, fee_currency=base,
+    )  # fmt: skip
+    why = f"told filled and never listed; the account shows it: booked at {price:.12g}"
+    desk.alert("critical", LOST, f"{child.client_id}: {quantity:.12g} {why}", k)
+    each = Disputed(client_id=child.client_id, fill=fill, since_ns=now_ns, why=why)
+    each.booked_price = price
+    desk.records.disputes.setdefault(k, []).append(each)
+    desk.commands += desk.guards.fire(disputes.RULE, now_ns, symbol=k, text=each.why)
+    child.presumed = True
+    desk.book(child, fill, now_ns)
+
+
+def accept_all(desk: Desk) -> None:
+    """Let go, at the next read of the account that decides nothing: a person has resumed."""
+    for name in desk.records.live:
+        child = desk.records.children[name]
+        child.accepted = child.accepted or child.lost

@@ -1,0 +1,170 @@
+"""E14: an order that is told filled, and whose executions nobody can find."""
+
+from __future__ import annotations
+
+import pytest
+
+from septet import messages as m
+from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.market import LOT, PRICE
+
+LEVEL = 90.0
+
+
+def account(bench: Bench, gap: float) -> bool:
+    """Read the account, which holds more than is booked by `gap`."""
+    bench.now += 1
+    booked = bench.core.settle_disputes(0, "BTC", gap, LOT, bench.now, bench.now)
+    bench.handle(m.Ticked(at_ns=bench.now, market_ns=bench.now))
+    return booked
+
+
+def stopped() -> tuple[Bench, m.Submit]:
+    """A position whose stop is told filled, and no execution is found."""
+    bench = Bench()
+    bench.hold(1.0)
+    bench.core.protect(0, 1.0, LEVEL)
+    bench.proceed()
+    stop = bench.only(m.Submit)
+    bench.ack(stop, state="filled", filled=1.0)
+    bench.take(m.Refresh)
+    return bench, stop
+
+
+def test_a_stop_told_filled_blocks_entries_asks_the_account_and_the_level_is_watched() -> None:
+    bench, stop = stopped()
+    bench.want(1)
+    assert bench.take(m.Submit) == [], "no entry meanwhile"
+    bench.after_s(0.5)
+    assert bench.guards.blocked(0) == "lost_fill"
+    assert bench.alerted("stop_lost") == ["error"]
+    assert not bench.core.protected(0), "the engine watches the level"
+    assert {"fills", "holdings"} == {each.what for each in bench.take(m.Refresh)}
+    bench.show(stop, "filled", 1.0, by="query")
+    bench.after_s(SETTLES + 3)
+    assert "holdings" in {each.what for each in bench.take(m.Refresh)}, "when it can decide"
+
+
+def test_what_the_account_does_not_show_did_not_happen_and_another_stop_stands() -> None:
+    bench, stop = stopped()
+    bench.after_s(1)
+    assert not account(bench, 0.0)
+    assert bench.guards.blocked(0) == "lost_fill", "this read may be older than the word"
+    bench.after_s(SETTLES)
+    assert not account(bench, 0.0)
+    assert bench.states[stop.client_id] == "cancelled"
+    assert bench.guards.blocked(0) == ""
+    assert bench.only(m.Cancel).client_id == stop.client_id, "if it rests, it locks the coins"
+    bench.after_s(1.5)
+    again = bench.only(m.Submit)
+    assert (again.quantity, again.trigger_price) == (1.0, LEVEL)
+    bench.ack(again)
+    assert bench.core.protected(0)
+    assert bench.position[0] == 1.0
+
+
+def test_what_the_account_shows_is_booked_at_the_known_price_and_nothing_is_sold_twice() -> None:
+    bench, stop = stopped()
+    bench.want(1, -1.0)
+    bench.after_s(1)
+    assert not account(bench, -1.0)
+    bench.after_s(SETTLES)
+    assert bench.take(m.Submit) == [], "there is nothing to sell"
+    assert account(bench, -1.0)
+    assert bench.position[0] == 0.0
+    assert bench.prices_booked() == [PRICE]
+    assert bench.guards.blocked(0) == "disputed_fill", "until a person has seen the price"
+    bench.execute(stop, 1.0, listed=True)
+    assert not account(bench, 0.0)
+    bench.after_s(60)
+    assert bench.position[0] == 0.0, "the execution that comes after all counts once"
+    assert bench.take(m.Submit) == []
+
+
+@pytest.mark.parametrize(("gap", "sold"), [(0.0, 1.0), (-0.4, 0.6)])
+def test_an_exit_leaves_meanwhile_with_what_the_account_holds(gap: float, sold: float) -> None:
+    bench, stop = stopped()
+    bench.want(1, -1.0)
+    bench.after_s(1)
+    assert bench.take(m.Submit) == [], "not before the account was read"
+    account(bench, gap)
+    assert bench.only(m.Cancel).client_id == stop.client_id
+    sale = bench.only(m.Submit)
+    assert (sale.side, sale.quantity) == ("sell", sold)
+    bench.ack(sale)
+    bench.execute(sale, sold)
+    bench.after_s(SETTLES + 3)
+    assert bench.take(m.Submit) == []
+    for _ in range(2):
+        account(bench, gap if bench.position[0] > LOT else 0.0)
+        bench.after_s(SETTLES + 3)
+    assert bench.position[0] == pytest.approx(0.0)
+    assert bench.core.unsettled() == []
+    assert 1 in bench.ended
+
+
+@pytest.mark.parametrize("quantity", [1.0, -1.0])
+@pytest.mark.parametrize("done", [0.0, 0.4, 1.0])
+def test_no_entry_and_no_exit_waits_for_ever(quantity: float, done: float) -> None:
+    bench = Bench()
+    if quantity < 0.0:
+        bench.hold(1.0)
+    order = bench.order(1, quantity)
+    before = bench.position[0]
+    bench.ack(order, state="filled", filled=1.0)
+    bench.after_s(SETTLES + 1)
+    assert bench.guards.blocked(0) == "lost_fill"
+    assert account(bench, done * quantity) is (done > 0.0)
+    assert bench.position[0] == pytest.approx(before + done * quantity)
+    assert order.client_id not in bench.core.unsettled()
+    if quantity > 0.0 or done == 1.0:
+        assert 1 in bench.ended
+        return
+    bench.after_s(2)
+    assert bench.only(m.Submit).quantity == pytest.approx(1.0 - done), "the exit leaves again"
+
+
+def test_a_fee_in_the_base_is_no_missing_part_of_a_purchase() -> None:
+    bench = Bench()
+    order = bench.order(1)
+    bench.ack(order, state="filled", filled=1.0)
+    bench.after_s(SETTLES + 1)
+    assert account(bench, 0.99)
+    assert bench.states[order.client_id] == "filled"
+
+
+def test_executions_that_come_late_end_the_block() -> None:
+    bench, stop = stopped()
+    bench.after_s(3)
+    bench.execute(stop, 1.0, listed=True)
+    assert bench.guards.blocked(0) == ""
+    assert bench.position[0] == 0.0
+    assert bench.alerted("disputed_fill") == []
+
+
+def test_a_moment_between_the_word_and_the_execution_is_nothing() -> None:
+    bench, stop = stopped()
+    bench.execute(stop, 1.0)
+    bench.after_s(5)
+    assert bench.alerted("lost_fill") == []
+    assert bench.alerted("stop_lost") == []
+
+
+def test_a_person_ends_what_the_account_cannot_decide() -> None:
+    bench, stop = stopped()
+    bench.after_s(SETTLES + 1)
+    assert not account(bench, 5.0)
+    assert bench.guards.blocked(0) == "lost_fill", "something else has moved the account"
+    bench.operate("resume")
+    assert not account(bench, 5.0)
+    assert bench.guards.blocked(0) == ""
+    assert bench.states[stop.client_id] == "cancelled"
+
+
+def test_it_survives_a_restart() -> None:
+    bench, stop = stopped()
+    bench.after_s(1)
+    bench.twin()
+    bench.after_s(SETTLES)
+    account(bench, 0.0)
+    assert bench.states[stop.client_id] == "cancelled"
