@@ -47,6 +47,19 @@ def test_the_tables_are_those_of_the_engine(both: tuple[Any, LiveRun], name: str
     assert found.equals(expected, null_equal=True)
 
 
+def test_what_is_held_is_the_open_trades_and_no_final_order_counts_as_open(
+    both: tuple[Any, LiveRun],
+) -> None:
+    _, run = both
+    table = run.table("trades")
+    held = {row["symbol"] for row in table.rows(named=True) if row["exit_reason"] == "open"}
+    found = {run.fold.name(k) for k, _, average in run.fold.trades.held() if average == average}
+    assert found == held
+    final = ("filled", "cancelled", "expired", "rejected")
+    ids = run.table("orders").filter(~pl.col("status").is_in(final))["order_id"].to_list()
+    assert sorted(f"o{each.order + 1}" for each in run.fold.open_orders.all) == sorted(ids)
+
+
 def test_the_results_of_all_trades_are_what_the_equity_gained(both: tuple[Any, LiveRun]) -> None:
     result, run = both
     trades, capital = run.table("trades"), result.facts.initial_capital

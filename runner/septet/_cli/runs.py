@@ -104,8 +104,16 @@ def show_(run: str, root: Path, as_json: bool) -> None:
         _print_json(document(found))
     else:
         show(found, _console())
-        for line in _standing(found):
+        for line in [*_standing(found), *_open_lines(found)]:
             say(line)
+
+
+def _open_lines(run: Run) -> list[str]:
+    """Say what a paper or live run holds and which orders are open; nothing of a backtest."""
+    from septet._report.open_state import lines_of, open_state
+
+    state = open_state(run)
+    return [] if state is None else lines_of(state)
 
 
 def _standing(run: Run) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from septet import messages as m
 from septet._journal.form import Entry, Head
+from septet._journal.open_orders import OpenOrders
 from septet._journal.trades import Instrument, TradeBook
 
 __all__ = ["Block", "Fold", "OrderRow", "order_id"]
@@ -93,6 +94,7 @@ class Fold:
         self.feature_bytes = bytearray()
         self.equity: list[tuple[int, float, float, float]] = []
         self.orders: dict[str, OrderRow] = {}
+        self.open_orders = OpenOrders()
         self.fills: list[tuple[Any, ...]] = []
         self.models: list[dict[str, Any]] = []
         self.readings: list[tuple[Any, ...]] = []
@@ -100,6 +102,10 @@ class Fold:
         self.alerts: list[dict[str, Any]] = []
         self.sessions = 0
         instruments: Mapping[str, Any] = facts.get("instruments", {})
+        self.min_notionals = {
+            k: float(instruments.get(name, {}).get("min_notional", 0.0))
+            for k, name in enumerate(self.symbols)
+        }
         self.trades = TradeBook(
             {k: Instrument.of(instruments.get(name, {})) for k, name in enumerate(self.symbols)}
         )
@@ -178,6 +184,7 @@ class Fold:
     def _filters(self, event: m.FiltersChanged) -> None:
         instrument = self.trades.instruments.setdefault(event.symbol, Instrument())
         instrument.lot = event.lot
+        self.min_notionals[event.symbol] = event.min_notional
 
     def _model(self, event: m.ModelReady) -> None:
         self.models.append(
@@ -258,6 +265,7 @@ class Fold:
         return int(moment) if moment.isascii() and moment.isdigit() else self.market_ns
 
     def _placed(self, made: m.Placed) -> None:
+        self.open_orders.place(made)
         key = order_id(made.order)
         row = self.orders[key] = OrderRow(key, made.time_ns, made.symbol)
         row.kind, row.side, row.quantity = made.order_type, made.side, made.quantity
@@ -267,6 +275,7 @@ class Fold:
         row.sizing, row.placed = made.sizing, True
 
     def _submit(self, command: m.Submit) -> None:
+        self.open_orders.submit(command)
         row = self._order(command.parent, command.client_id, command.symbol, command.trace)
         if row.sent or row.placed:
             return  # another child: the row is about the order they serve
@@ -278,15 +287,18 @@ class Fold:
         row.reason = command.reason or row.reason
 
     def _amend(self, command: m.Amend) -> None:
+        self.open_orders.amend(command)
         self._order(command.parent, command.new_client_id, command.symbol, command.trace)
 
     def _changed(self, row: m.Changed) -> None:
+        self.open_orders.change(row)
         order = self._order(row.order, row.client_id, row.symbol, row.trace)
         order.status, order.ended = row.state, row.reason
         if row.state in ("intent", "open") and not order.reason:
             order.reason = row.reason
 
     def _traded(self, row: m.Traded) -> None:
+        self.open_orders.trade(row)
         executed = self._executed.pop((row.symbol, row.trade_id), None)
         client_id = executed.client_id if executed is not None else ""
         stop = self.orders.get(client_id)  # a protective stop: its row has the venue's id
@@ -344,6 +356,10 @@ class Fold:
         """Quote currency of a symbol; the account's where its name says none."""
         said = self.name(symbol).partition("/")[2].partition(":")[0]
         return said or str(self.head.facts.get("currency", ""))
+
+    def mark(self, symbol: int) -> float:
+        """Newest price that values a symbol: a quote's, or the close of a bar; NaN for none."""
+        return self._marks.get(symbol, self._closes.get(symbol, NAN))
 
     # ------------------------------------------------------------ tables
 

@@ -83,6 +83,14 @@ class TradeBook:
         """Position of a symbol, in units."""
         return self._held[k].units if k in self._held else 0.0
 
+    def held(self) -> list[tuple[int, float, float]]:
+        """Return what is held: symbol, signed quantity, average entry price (NaN of dust)."""
+        return [
+            (k, held.units / self.instruments[k].scale, held.average)
+            for k, held in sorted(self._held.items())
+            if held.units != 0.0
+        ]
+
     def fill(
         self, k: int, units: float, price: float, fee: float, time_ns: int, reason: str,
         slippage: float = 0.0, liquidation: float = 0.0,

@@ -25,10 +25,17 @@ _FINDINGS: Final = 8
 
 
 def document(run: Run) -> dict[str, Any]:
-    """Give what ``--json`` prints for a run: its summary, and where its folder and report are."""
+    """Give what ``--json`` prints for a run: its summary, and where its folder and report are.
+
+    Of a paper or live run also what is held and which orders are open, under ``open``.
+    """
+    from septet._report.open_state import open_state
+
     report = run.folder / "report.html"
+    state = open_state(run)
     return {
         **run.summary,
+        **({} if state is None else {"open": state}),
         "findings": run.findings,
         "folder": str(run.folder),
         "report": str(report) if report.is_file() else None,
@@ -109,7 +116,7 @@ def _lines(run: Run) -> list[tuple[str, Sequence[str]]]:
         ("Decisions", ["left out (--fast)"] if "decisions" in run.left_out else []),
         ("Ratios", [f"of {count(summary.get('days', 0))} whole days; parts of days are left out"]),
         ("Health", [text] if (text := _health(run)) else []),
-        ("Time", [_speed(summary)]),
+        ("Time", [_speed(summary)] if run.facts.mode == "backtest" else []),
     ]
 
 

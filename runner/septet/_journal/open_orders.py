@@ -1,0 +1,100 @@
+"""Orders that are not final yet, by client id, as the entries of a journal leave them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from septet import messages as m
+
+__all__ = ["FINAL", "OpenOrder", "OpenOrders"]
+
+FINAL: Final = ("filled", "cancelled", "expired", "rejected")
+"""States that an order does not leave."""
+
+
+@dataclass(slots=True)
+class OpenOrder:
+    """An order at the venue, or one of the engine's own that has no client id."""
+
+    client_id: str
+    order: int
+    symbol: int
+    side: str
+    order_type: str
+    quantity: float
+    reduces: bool | None
+    limit_price: float | None
+    trigger_price: float | None
+    state: str = "intent"
+    filled: float = 0.0
+
+    @property
+    def is_protective_stop(self) -> bool:
+        """Whether it is a stop that serves no order of the strategy: it protects a position."""
+        return self.order < 0 and bool(self.reduces) and self.trigger_price is not None
+
+
+class OpenOrders:
+    """The orders that are open after the entries taken in so far."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, OpenOrder] = {}
+        self._placed: dict[int, OpenOrder] = {}
+
+    @property
+    def all(self) -> list[OpenOrder]:
+        """Every open order, those that were placed and not yet sent last."""
+        return [*self.by_id.values(), *self._placed.values()]
+
+    def place(self, made: m.Placed) -> None:
+        """Take in an order of the strategy; nothing was sent of it yet."""
+        self._placed[made.order] = OpenOrder(
+            "", made.order, made.symbol, made.side, made.order_type, made.quantity, None,
+            made.limit_price, made.trigger_price,
+        )  # fmt: skip
+
+    def submit(self, sent: m.Submit) -> None:
+        """Take in an order that leaves."""
+        self._placed.pop(sent.parent, None)
+        known = self.by_id.get(sent.client_id)
+        self.by_id[sent.client_id] = OpenOrder(
+            sent.client_id, sent.parent, sent.symbol, sent.side, sent.order_type, sent.quantity,
+            sent.reduces, sent.limit_price, sent.trigger_price,
+            known.state if known is not None else "submitted",
+        )  # fmt: skip
+
+    def amend(self, sent: m.Amend) -> None:
+        """Take in the replacement of an order, which stays until the venue says it is gone."""
+        before = self.by_id.get(sent.client_id)
+        self.by_id[sent.new_client_id] = OpenOrder(
+            sent.new_client_id, sent.parent, sent.symbol, sent.side,
+            before.order_type if before is not None else "limit", sent.quantity,
+            before.reduces if before is not None else None, sent.limit_price, None, "submitted",
+        )  # fmt: skip
+
+    def change(self, row: m.Changed) -> None:
+        """Take in a new state; a final one removes the order."""
+        if row.state in FINAL:
+            self.by_id.pop(row.client_id, None)
+            if not row.client_id or not self._serves(row.order):
+                self._placed.pop(row.order, None)
+            return
+        order = self.by_id.get(row.client_id)
+        if order is None and row.client_id:  # its state is journalled before its submit
+            order = self.by_id[row.client_id] = OpenOrder(
+                row.client_id, row.order, row.symbol, "", "", 0.0, None, None, None
+            )
+        elif order is None:
+            order = self._placed.get(row.order)
+        if order is not None:
+            order.state, order.filled = row.state, row.filled
+
+    def trade(self, row: m.Traded) -> None:
+        """Take in a fill of an order that has no client id."""
+        order = self._placed.get(row.order)
+        if order is not None:
+            order.filled += row.quantity
+
+    def _serves(self, number: int) -> bool:
+        return any(each.order == number for each in self.by_id.values())

@@ -1,0 +1,192 @@
+"""What a paper or live run holds and which of its orders are open, from its journal alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._journal.lease import holder_of
+from septet._journal.reader import understood
+from septet._report.words import money, percent
+from septet._store.live import LiveRun
+from septet._store.run import JOURNAL, iso, plain_json
+from septet._text import one_line
+
+if TYPE_CHECKING:
+    from septet._journal.fold import Fold
+    from septet._journal.open_orders import OpenOrder
+    from septet._store.run import Run
+
+__all__ = ["lines_of", "open_state"]
+
+_STOPS: Final = ("stop_loss", "trailing")
+"""Rules of `risk.stops` that limit the loss of a position."""
+_AT_VENUE: Final = ("open", "partially_filled")
+
+
+def open_state(run: Run) -> dict[str, Any] | None:
+    """Return what a run holds and its open orders, as ``--json`` prints them; None of a backtest.
+
+    Nothing but the journal is read: what happened at the venue after its last entry is not in it.
+    """
+    if not (run.folder / JOURNAL).is_file():
+        return None
+    fold = (run if isinstance(run, LiveRun) else LiveRun(run.folder)).fold
+    running = holder_of(run.folder) is not None
+    with understood(run.folder / JOURNAL):
+        equity = fold.equity[-1][1] if fold.equity else float(fold.head.facts.get("capital", 0.0))
+        orders = fold.open_orders.all
+        made: dict[str, Any] = plain_json(
+            {
+                "as_of": iso(fold.last_at_ns) if fold.last_at_ns else None,
+                "market_time": iso(fold.market_ns),
+                "journal_seq": fold.seq,
+                "simulated": fold.head.mode == "paper",
+                "running": running,
+                "currency": str(fold.head.facts.get("currency", "")),
+                "equity": equity,
+                "positions": [
+                    _position(fold, k, quantity, average, equity, running)
+                    for k, quantity, average in fold.trades.held()
+                ],
+                "orders": [_order(fold, each) for each in orders],
+            }
+        )
+    return made
+
+
+def _position(
+    fold: Fold, k: int, quantity: float, average: float, equity: float, running: bool
+) -> dict[str, Any]:
+    mark, least = fold.mark(k), fold.min_notionals.get(k, 0.0)
+    value = abs(quantity) * mark
+    return {
+        "symbol": fold.name(k),
+        "side": "long" if quantity > 0.0 else "short",
+        "quantity": abs(quantity),
+        "entry_price": average,
+        "mark": mark,
+        "value": value,
+        "share_of_equity": value / equity if equity > 0.0 else None,
+        "unrealised_pnl": quantity * (mark - average),
+        "min_notional": least,
+        "dust": average != average or value < least,
+        "stop": _stop(fold, k, quantity, running, in_trade=average == average),
+    }
+
+
+def _stop(fold: Fold, k: int, quantity: float, running: bool, *, in_trade: bool) -> dict[str, Any]:
+    """Say where the protective stop of a position is held, and whether it acts now."""
+    live = fold.head.mode == "live"
+    side = "sell" if quantity > 0.0 else "buy"
+    sent = [
+        each for each in fold.open_orders.all
+        if each.symbol == k and each.is_protective_stop and each.side == side
+    ]  # fmt: skip
+    standing = [each for each in sent if each.state in _AT_VENUE]
+    rules = fold.head.facts.get("resolved", {}).get("risk", {}).get("stops") or {}
+    watched = [name for name in _STOPS if rules.get(name) is not None] if in_trade else []
+    held = "venue" if standing else "unconfirmed" if sent else "engine" if watched else "none"
+    return {
+        "held": held,
+        "acts": bool(standing and live) or (running and bool(standing or watched)),
+        "rules": watched,
+        "client_ids": [each.client_id for each in sent],
+        "quantity": sum(each.quantity - each.filled for each in sent) if sent else None,
+        "trigger_price": sent[0].trigger_price if sent else None,
+    }
+
+
+def _order(fold: Fold, order: OpenOrder) -> dict[str, Any]:
+    return {
+        "client_id": order.client_id,
+        "order_id": f"o{order.order + 1}" if order.order >= 0 else None,
+        "symbol": fold.name(order.symbol),
+        "side": order.side,
+        "type": order.order_type,
+        "quantity": order.quantity,
+        "filled": order.filled,
+        "limit_price": order.limit_price,
+        "trigger_price": order.trigger_price,
+        "state": order.state,
+        "reduces": order.reduces,
+        "protective_stop": order.is_protective_stop,
+    }
+
+
+def lines_of(state: dict[str, Any]) -> list[str]:
+    """Return what the terminal shows of `open_state`."""
+    as_of = state["as_of"] or "before the first entry"
+    found = [
+        _line("As of", f"{as_of}, from the journal alone; no venue was asked"),
+        _line("", f"market time {state['market_time']}"),
+    ]
+    for each in state["positions"]:
+        found += _position_lines(each, state)
+    if not state["positions"]:
+        found.append(_line("Held", "nothing"))
+    found += [_line("Open order", _order_text(each)) for each in state["orders"]]
+    if not state["orders"]:
+        found.append(_line("Open orders", "none"))
+    return found
+
+
+def _line(name: str, text: str) -> str:
+    return f"  {name:<18}{one_line(text)}"
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.12g}"
+
+
+def _position_lines(each: dict[str, Any], state: dict[str, Any]) -> list[str]:
+    unit = state["currency"]
+    text = f"{each['symbol']} {each['side']} {_number(each['quantity'])}"
+    value = money(each["value"], unit)
+    if each["dust"]:
+        least = f"the minimum notional of {_number(each['min_notional'])} {unit}"
+        below = f"below {least}" if (each["value"] or 0.0) < each["min_notional"] else "below a lot"
+        return [_line("Dust", f"{text}, value {value}: {below}, no order can close it")]
+    profit = money(each["unrealised_pnl"], unit, signed=True)
+    share = percent(each["share_of_equity"])
+    return [
+        _line(
+            "Held", f"{text}, entry {_number(each['entry_price'])}, mark {_number(each['mark'])}"
+        ),
+        _line("", f"value {value}, {share} of equity, profit {profit} before fees"),
+        _line("  Stop", _stop_text(each, state)),
+    ]
+
+
+def _stop_text(each: dict[str, Any], state: dict[str, Any]) -> str:
+    stop = each["stop"]
+    where = "the simulated venue" if state["simulated"] else "the venue"
+    ids = ", ".join(stop["client_ids"])
+    covered = stop["quantity"] is None or stop["quantity"] >= 0.99 * each["quantity"]
+    part = (
+        "" if covered else f", covering {_number(stop['quantity'])} of {_number(each['quantity'])}"
+    )
+    what = f"{_number(stop['quantity'])} at {_number(stop['trigger_price'])}{part} ({ids})"
+    idle = "it does not act while the run does not run"
+    if stop["held"] == "venue":
+        return f"at {where}: {what}" + ("" if stop["acts"] else f"; {idle}")
+    if stop["held"] == "unconfirmed":
+        return f"sent to {where}, not confirmed: {what}; it may not be there"
+    if stop["held"] == "engine":
+        rules = ", ".join(stop["rules"])
+        text = f"none at {where}; the engine watches {rules}"
+        return text if stop["acts"] else f"none at {where}; the engine holds {rules}: {idle}"
+    return "none: the file has no stop_loss and no trailing stop"
+
+
+def _order_text(each: dict[str, Any]) -> str:
+    prices = [
+        f"{word} {_number(each[name])}"
+        for word, name in (("limit", "limit_price"), ("trigger", "trigger_price"))
+        if each[name] is not None
+    ]
+    name = each["client_id"] or f"{each['order_id']} (without a client id)"
+    kind = "protective stop" if each["protective_stop"] else each["type"]
+    what = f"{each['symbol']} {each['side']} {kind} {_number(each['quantity'])}"
+    return ", ".join(
+        [f"{name}: {what}", f"filled {_number(each['filled'])}", *prices, each["state"]]
+    )

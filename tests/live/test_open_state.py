@@ -1,0 +1,136 @@
+"""What `runs show` says of positions, stops and orders that a run has left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from septet import messages as m
+from septet._journal.lease import Holder, Lease
+from septet.cli import cli
+from tests.live.test_start import Stage
+from tests.live.test_way_out import Protected
+
+
+class Holding(Protected):
+    """Buys, protects what it bought by a stop, leaves an entry resting, and tells so."""
+
+    bought = 0.02
+    stops = True
+    price = 100.0
+
+    def handle(self, event: m.Event) -> Sequence[m.Command]:
+        sent = super().handle(event)
+        if self.decisions != 1 or not isinstance(event, m.BarrierReached):
+            return sent
+        orders = [each for each in sent if isinstance(each, m.Submit)][: 1 + self.stops]
+        return [
+            m.Traded(
+                order=0, symbol=0, trade_id="t1", side="buy", quantity=self.bought,
+                price=self.price, fee=0.0, fee_currency="USDT", position=self.bought,
+                market_ns=event.time_ns,
+            ),
+            m.Ruled(time_ns=event.time_ns, equity=10_000.0, cash=9_000.0, exposure=0.1),
+            *orders,
+            *(
+                m.Changed(
+                    order=each.parent, client_id=each.client_id, symbol=0, state="open", filled=0.0
+                )
+                for each in orders
+            ),
+        ]  # fmt: skip
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    return Stage(tmp_path)
+
+
+def stopped(stage: Stage, mode: str = "live", sets: Sequence[str] = (), **facts: Any) -> Path:
+    """Run until it holds, and stop it in order; return the folder of its runs."""
+
+    def core(loaded: Any, *, tag: str, instruments: Sequence[Any], **_: Any) -> SimpleNamespace:
+        made = Holding(tag)
+        for name, value in facts.items():
+            setattr(made, name, value)
+        return SimpleNamespace(
+            core=made, plan=SimpleNamespace(name="p"), instruments=tuple(instruments),
+            bars_needed=10, features=("fast", "slow"),
+        )  # fmt: skip
+
+    stage.core = core  # type: ignore[method-assign]
+    result = stage.run(mode=mode, bars=2, sets=sets)
+    folder: Path = result.ends[0][0].place.folder
+    return folder
+
+
+def shown(folder: Path) -> tuple[str, dict[str, Any]]:
+    asked = ["runs", "show", str(folder), "--runs", str(folder.parents[1])]
+    text, document = (CliRunner().invoke(cli, [*asked, *more]) for more in ([], ["--json"]))
+    assert (text.exit_code, document.exit_code) == (0, 0), text.output + document.output
+    found: dict[str, Any] = json.loads(document.stdout)["open"]
+    return text.stdout, found
+
+
+def test_what_a_stopped_run_holds_is_shown_with_its_stop_and_its_resting_entry(
+    stage: Stage,
+) -> None:
+    folder = stopped(stage)
+    text, found = shown(folder)
+    [position] = found["positions"]
+    mark = position["mark"]
+    assert (position["symbol"], position["side"]) == ("BTC/USDT", "long")
+    assert (position["quantity"], position["entry_price"]) == (0.02, 100.0)
+    assert position["value"] == pytest.approx(0.02 * mark)
+    assert position["share_of_equity"] == pytest.approx(0.02 * mark / 10_000.0)
+    assert position["unrealised_pnl"] == pytest.approx(0.02 * (mark - 100.0))
+    stop = position["stop"]
+    assert (stop["held"], stop["acts"], stop["trigger_price"]) == ("venue", True, 80.0)
+    orders = {each["type"]: each for each in found["orders"]}
+    assert set(orders) == {"limit", "stop"}
+    assert (orders["limit"]["limit_price"], orders["limit"]["state"]) == (90.0, "open")
+    assert (orders["limit"]["protective_stop"], orders["stop"]["protective_stop"]) == (False, True)
+    assert found["as_of"].endswith("Z")
+    assert "no venue was asked" in text
+    assert "Held              BTC/USDT long 0.02, entry 100, mark" in text
+    assert "Stop            at the venue: 0.01 at 80, covering 0.01 of 0.02 (" in text
+    assert orders["limit"]["client_id"] in text
+    assert "limit 90, open" in text
+    assert "computing" not in text  # how quickly a run that waits for bars computes says nothing
+
+
+def test_a_stop_that_the_engine_holds_acts_only_while_the_run_runs(stage: Stage) -> None:
+    folder = stopped(stage, sets=["risk.stops={stop_loss: 5%}"], stops=False)
+    text, found = shown(folder)
+    [position] = found["positions"]
+    assert (position["stop"]["held"], position["stop"]["acts"]) == ("engine", False)
+    assert "none at the venue; the engine holds stop_loss: it does not act while" in text
+    holder = Holder.this_process(run_id="x", strategy="live", folder=folder, now_ns=0)
+    with Lease.take(holder):
+        text, found = shown(folder)
+    assert found["positions"][0]["stop"]["acts"]
+    assert "none at the venue; the engine watches stop_loss" in text
+
+
+def test_a_position_without_any_stop_and_a_simulated_one_are_named_as_that(stage: Stage) -> None:
+    text, found = shown(stopped(stage, stops=False))
+    assert (found["positions"][0]["stop"]["held"], "Stop            none" in text) == ("none", True)
+    text, found = shown(stopped(stage, mode="paper"))
+    assert found["simulated"]
+    assert (found["positions"][0]["stop"]["held"]) == "venue"
+    assert not found["positions"][0]["stop"]["acts"]
+    assert "at the simulated venue" in text
+
+
+def test_dust_is_shown_as_dust(stage: Stage) -> None:
+    text, found = shown(stopped(stage, stops=False, bought=5e-7))
+    assert found["positions"][0]["dust"]
+    assert "Dust              BTC/USDT long 5e-07" in text
+    assert "below a lot" in text
