@@ -283,8 +283,13 @@ async def reconcile_orders(
     tell: Tell,
     stopping: asyncio.Event,
 ) -> None:
-    """Read the fills that may have been missed, then the open orders; nothing is assumed."""
+    """Read the fills that may have been missed, and before and after them the open orders.
+
+    An order that is open without an execution, read later than that is said to have been, tells
+    that it is none.
+    """
     if not first:
+        put(await persist("open orders", venue.open_orders, tell=tell, stopping=stopping))
         for k, symbol in enumerate(symbols):
             ask = partial(venue.fills, k, since_ns)
             fills = await persist(f"fills of {symbol}", ask, tell=tell, stopping=stopping)

@@ -14,6 +14,7 @@ __all__ = ["claim_fills", "started", "take"]
 
 KNOWN_FOREIGN = 256
 UNCLAIMED = 1_024
+HELD = "; it is left there, since the account holds what it protects"
 STRANGE = 4_096
 """How many fills of others are remembered, so that each is told once."""
 
@@ -155,6 +156,12 @@ def _seen_after(desk: Desk, child: Child, state: m.OrderState, filled: float) ->
 def _cancel_ghost(desk: Desk, child: Child) -> None:
     """Cancel an order that is open though it is final for us."""
     text = f"{child.client_id} is open at the venue and {child.state} here"
+    if child.protects and desk.is_still_held(
+        child.symbol, child.sign, child.rest or child.quantity
+    ):
+        desk.alert("critical", "ghost_order", text + HELD, child.symbol)
+        desk.commands.append(m.Refresh(what="holdings"))
+        return
     desk.alert("critical", "ghost_order", text, child.symbol)
     desk.commands.append(
         m.Cancel(
@@ -251,6 +258,8 @@ def _order_seen(desk: Desk, event: m.OrderSeen, now_ns: int) -> None:
         _stranger(desk, event)
         return
     _identify(desk, child, event.venue_order_id, now_ns)
+    if event.by == "query" and not desk.is_final(event.state):
+        child.read_filled, child.read_ns = event.filled, now_ns
     if event.by != "cancel":
         _echo(desk, child, event.side, event.quantity, event.price, now_ns)
     elif child.delete_ns and not desk.is_final(event.state):
@@ -292,6 +301,8 @@ def _open_orders(desk: Desk, event: m.OpenOrders) -> None:
             continue
         ours += 1
         listed.add(child.client_id)
+        if event.asked_ns > child.read_ns:
+            child.read_filled, child.read_ns = seen.filled, event.asked_ns
         if not child.is_final:
             _order_seen(desk, seen, now_ns)
         elif child.final_ns < stale_ns:
@@ -327,6 +338,11 @@ def _stranger(desk: Desk, seen: m.OrderSeen) -> None:
             _foreign(desk, k, seen.client_id, f"the venue shows it {seen.state}")
         elif is_open and seen.by != "stream":
             text = f"{seen.client_id} was final long ago and is open at the venue"
+            name, sign = parse(desk.tag, seen.client_id), 1 if seen.side == "buy" else -1
+            left = seen.quantity - seen.filled
+            if name is not None and name.parent < 0 and desk.is_still_held(k, sign, left):
+                desk.alert("critical", "ghost_order", text + HELD, k)
+                return
             desk.alert("critical", "ghost_order", text, k)
             desk.commands.append(
                 m.Cancel(client_id=seen.client_id, symbol=k, venue_order_id=seen.venue_order_id)

@@ -338,6 +338,12 @@ class Desk:
             return position
         return there
 
+    def is_still_held(self, k: int, sign: int, quantity: float) -> bool:
+        """Whether the account holds what a stop protects, though it is not booked."""
+        position = self.position(k)
+        extra = sign * (position - self.records.held.get(k, (position, 0))[0])
+        return extra > 0.0 and extra >= quantity - self.instrument(k).lot
+
     def refresh_fills(self, child: Child) -> None:
         """Ask for the fills of a child's symbol since it was sent."""
         since_ns = max(0, child.sent_ns - FILLS_BEFORE_NS)

@@ -1,12 +1,13 @@
 """Executions that cannot be of their order: not booked until the venue's account agrees.
 
-A report may be wrong: more than its order, of an order that has ended, of the other side, with a
-trade id that is none, at a price that cannot be. What such a report says is asked for again, and
-entries of the symbol are blocked meanwhile. The list of executions settles one that merely came
-late, and prices of the market one at a price they have reached. One that its order has no room for
-is settled by the account alone: it is booked if the account holds it, and left out if the account
-agrees with what is booked. One at a price that cannot be is then booked at the last known price,
-or the limit of its order if that is better, and blocks entries until a person resumes.
+A report may be wrong: more than its order, of an order that has ended, of the other side, older
+than its order or than a read of it that shows less, with a trade id that is none, at a price that
+cannot be. What such a report says is asked for again, and entries of the symbol are blocked
+meanwhile. The list of executions settles one that merely came late, and prices of the market one
+at a price they have reached. One that its order has no room for is settled by the account alone:
+it is booked if the account holds it, and left out if the account agrees with what is booked. One
+at a price that cannot be is then booked at the last known price, or the limit of its order if that
+is better, and blocks entries until a person resumes.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ KEPT = 64
 """Disputed executions of a symbol that are kept."""
 PRICE_SURE_NS = 2 * SECOND_NS
 """How long the market's prices have to reach that of an execution, before another is taken."""
+CLOCKS_NS = 5 * SECOND_NS
+"""By how much stamps of a venue may be off."""
 ROUNDED = 1e-9
 NO_ID = frozenset({"", "none", "null", "nan"})
 
@@ -60,7 +63,25 @@ def _has_id(fill: m.Filled) -> bool:
 
 def _fault(desk: Desk, child: Child, fill: m.Filled, now_ns: int) -> str:
     """Return why an execution cannot be of its order, or ""."""
-    return _order_fault(child, fill) or _price_fault(desk, child, fill, now_ns)
+    return (
+        _order_fault(child, fill)
+        or _time_fault(desk, child, fill)
+        or _price_fault(desk, child, fill, now_ns)
+    )
+
+
+def _time_fault(desk: Desk, child: Child, fill: m.Filled) -> str:
+    """Return why an execution that a list shows cannot be of its order at its time, or ""."""
+    if not fill.listed:
+        return ""
+    skewed = any(guard.rule == "clock_skew" for guard in desk.guards.active())
+    if not skewed and fill.venue_ns < child.sent_ns - CLOCKS_NS:
+        return "it is stamped before its order was sent"
+    told = child.counted + fill.quantity
+    old = fill.venue_ns < child.read_ns - desk.timing.settles_ns
+    if old and told > child.read_filled + child.tolerance:
+        return f"its order, read later, shows {child.read_filled:.12g} filled"
+    return ""
 
 
 def _price_fault(desk: Desk, child: Child, fill: m.Filled, now_ns: int) -> str:

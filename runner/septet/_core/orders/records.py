@@ -8,7 +8,7 @@ time.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -175,9 +175,10 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     """One request at the venue. Times of 0 mean never, or not waited for.
 
     `told_ns` is when the venue last told more executed than was known, `lost` that the executions
-    of that are missing, `accepted` that a person has resumed since, `presumed` that the
-    account showed them and they are booked. `let_go` is set once an exit has passed a stop whose
-    executions are missing.
+    of that are missing, `accepted` that a person has resumed since, `presumed` that the account
+    showed them and they are booked. `let_go` is set once an exit has passed a stop whose
+    executions are missing. `read_filled` is what the newest read of the order showed, at
+    `read_ns`.
     """
 
     client_id: str
@@ -226,6 +227,8 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     account_ns: int = 0
     account_pause_ns: int = 0
     let_go: bool = False
+    read_filled: float = 0.0
+    read_ns: int = 0
     accepted: bool = False
     presumed: bool = False
 
@@ -355,9 +358,9 @@ Kill = Literal["", "cancelling", "done"]
 class Lately(msgspec.Struct, array_like=True):
     """Fills of a symbol that a lagging read of the account may not show.
 
-    Each is when it was booked, when it happened at the venue, what it moved (signed), and what a
-    fee in the base currency may have taken of that. `dropped_ns` is when the newest of those was
-    booked that were too many to keep.
+    Each is when it was booked (when it happened, if a list showed it), when it happened at the
+    venue, what it moved (signed), and what a fee in the base currency may have taken of that.
+    `dropped_ns` is when the newest of those was booked that were too many to keep.
     """
 
     fills: list[Fill] = []
@@ -368,7 +371,8 @@ class Lately(msgspec.Struct, array_like=True):
         moved = fill.quantity if fill.side == "buy" else -fill.quantity
         fee = fill.fee if fill.fee <= LARGEST_FEE * fill.quantity else 0.0
         fills = self.fills
-        fills.append((now_ns, fill.venue_ns, moved, fee))
+        since_ns = min(now_ns, fill.venue_ns) if fill.listed else now_ns
+        insort(fills, (since_ns, fill.venue_ns, moved, fee))
         old = bisect_left(fills, (now_ns - keep_ns,))
         if len(fills) - old > LATELY:
             old = len(fills) - LATELY // 2
