@@ -314,7 +314,7 @@ def walk_forward(
     if progress is not None:
         progress(total, total, f"trained {trainer.name}")
     if not any(each.model is not None for each in models):
-        raise _untrained(rule, models)
+        raise _untrained(dataset, models)
     return board.walk(models, start_ns)
 
 
@@ -325,11 +325,21 @@ def _append(models: list[WalkModel], model: WalkModel, until_ns: int) -> None:
     models.append(replace(model, until_ns=until_ns))
 
 
-def _untrained(rule: TrainingRule, models: Sequence[WalkModel]) -> RunError:
+def _untrained(dataset: Dataset, models: Sequence[WalkModel]) -> RunError:
     if not models:
         return RunError(
             "no training time falls into the data: it is shorter than one training window",
             hint="ask for a longer span, or shorten training.train or training.step",
+        )
+    finite = np.isfinite(dataset.x)
+    never = [name for n, name in enumerate(dataset.feature_names) if not finite[:, n].any()]
+    if never:
+        return RunError(
+            f"none of the {len(models)} training windows could be trained: {', '.join(never)} "
+            f"{'is' if len(never) == 1 else 'are'} finite in no row",
+            hint="a row trains only where every feature is finite: change the feature, or leave it "
+            "out",
+            key=f".features.{never[0]}",
         )
     # reasons that differ in their numbers alone are one reason; the first of them is shown
     kinds = [re.sub(r"\d+", "#", each.reason) for each in models]
@@ -338,7 +348,7 @@ def _untrained(rule: TrainingRule, models: Sequence[WalkModel]) -> RunError:
     return RunError(
         f"none of the {len(models)} training windows could be trained; most often ({times} times): "
         f"{common}",
-        hint="lengthen training.train, extend the span, or check features that are never finite",
+        hint="lengthen training.train, extend the span, or check features that are seldom finite",
     )
 
 

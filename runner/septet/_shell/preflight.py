@@ -19,6 +19,7 @@ from septet._data.bad_rows import doubts
 from septet._data.calendars import sessions_per_year
 from septet._data.ended import CANDLES_END
 from septet._data.series import FUNDING_SIZE, SERIES_END, check_probabilities
+from septet._shell.feature_checks import feature_problems
 from septet._shell.never_known import never_known
 from septet._shell.session import Session, open_session
 from septet._shell.trade_checks import trade_problems
@@ -33,7 +34,8 @@ def check_data(loaded: Any) -> list[Problem]:
     """Read the data of a backtest as a run would, and say what would stop or empty the run.
 
     A missing file, a symbol that is not there, a span without data, features and training
-    windows that are longer than the data, joins in which no time is common.
+    windows that are longer than the data, joins in which no time is common; then, where nothing
+    of that stops the run, features that are never finite and rules that are never true.
     """
     from septet._shell.backtest import refuse_unserved
 
@@ -47,6 +49,8 @@ def check_data(loaded: Any) -> list[Problem]:
     problems += [*_probabilities(session), *_ticks(session), *trade_problems(session)]
     if loaded.strategy.model is not None:
         problems += [*check_model(loaded, session), *window_problems(session)]
+    if not any(each.severity == "error" for each in problems):
+        problems += feature_problems(session)
     return problems
 
 

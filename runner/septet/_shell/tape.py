@@ -16,7 +16,10 @@ from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
 from septet._plan.plan import Plan
 
-__all__ = ["DERIVED", "FUNDING", "FUNDING_BEFORE", "Tape", "TapeRules", "day_numbers", "make_tape"]
+__all__ = [
+    "DERIVED", "FUNDING", "FUNDING_BEFORE", "Tape", "TapeRules", "column_values", "day_numbers",
+    "make_tape",
+]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -126,8 +129,8 @@ def _funding(name: str, table: BarTable, times: Ints, rates: FundingRates) -> Fl
     return _due(rates, np.maximum(before, table.open_ns), table.known_ns)
 
 
-def _column(name: str, table: BarTable, market: MarketData) -> Floats:
-    """One column of X for one symbol."""
+def column_values(name: str, table: BarTable, market: MarketData) -> Floats:
+    """Return one column of X for one symbol."""
     if name in BAR_COLUMNS:
         return np.asarray(getattr(table, name))
     if name in DERIVED:
@@ -168,7 +171,7 @@ def make_tape(plan: Plan, market: MarketData, terms: TapeRules | None = None) ->
             X[k, row, :n] = (
                 _funding(name, table, axis.time_ns, rates[k])
                 if name in (FUNDING, FUNDING_BEFORE)
-                else _column(name, table, market)
+                else column_values(name, table, market)
             )
     U = np.zeros((1, 1))
     if FUNDING in names and len(tables) > 1:
