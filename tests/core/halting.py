@@ -35,6 +35,7 @@ class Halts:
     halt_log: list[tuple[int, str, str]]
     _exit: Any
     _disarm: Any
+    _due_of_closing: Any
 
     def _halts(self, now: int) -> None:
         for halt in self.halts:
@@ -63,10 +64,11 @@ class Halts:
         if halt.then == "block_entries":
             return
         for k, position in enumerate(book.positions):
-            order = book.orders[k]
+            order, due = book.orders[k], None
             if order is not None and not order.reduces:
+                due = self._due_of_closing(position, order)
                 book.end(k, "cancelled", halt.name, now)
             book.drop(k, "cancelled", halt.name, now)
             if halt.then == "flatten" and position.side:
-                self._exit(k, halt.name, now)
+                self._exit(k, halt.name, now, due)
                 self._disarm(position, position.side)

@@ -173,11 +173,11 @@ class Reference(Stops, Halts):
             if order.bars_left <= 0:
                 self._expire(k, "unfilled", now)
         position.since_entry += 1
-        closed = position.side != position.disarmed or position.owed
-        if isinstance(self.s.reentry, int) and position.disarmed and closed:
-            position.disarm_left -= 1  # the closes from that of the bar of the exit's fill on
-            if position.disarm_left < 0:
-                position.disarmed = 0
+        for side, left in list(position.disarmed.items()):
+            if isinstance(self.s.reentry, int) and (position.side != side or position.owed):
+                position.disarmed[side] = left - 1  # closes from that of the exit's fill on
+                if left - 1 < 0:
+                    del position.disarmed[side]
 
     def _expire(self, k: int, reason: str, now: int) -> None:
         """End an entry; what it would have closed an exit closes, at any open from then on."""
@@ -285,8 +285,7 @@ class Reference(Stops, Halts):
     def _disarm(self, position: Position, side: int) -> None:
         if self.s.reentry == "immediate":
             return
-        position.disarmed = side
-        position.disarm_left = self.s.reentry if isinstance(self.s.reentry, int) else 0
+        position.disarmed[side] = self.s.reentry if isinstance(self.s.reentry, int) else 0
 
     def _place(
         self, k: int, kind: str, units: int, reason: str, now: int, reduces: bool,
@@ -350,8 +349,8 @@ class Reference(Stops, Halts):
     ) -> tuple[int, int, float, Decision] | None:
         s, book, wish = self.s, self.account, row.wish
         position = book.positions[k]
-        if position.disarmed and s.reentry == "rearm" and wish != position.disarmed:
-            position.disarmed = 0
+        if s.reentry == "rearm":
+            position.disarmed = {x: 0 for x in position.disarmed if x == wish}
         side, queued = position.side, book.queued[k]
         if queued is not None:  # what is held is being closed: the entry behind it may be unwanted
             if wish == 0.0 or (s.opposite and wish * queued.units < 0):
@@ -370,15 +369,22 @@ class Reference(Stops, Halts):
             if resize and wish == side:
                 return (k, i, float(side), row)
             return None
+        due = None
         if order is not None and not order.reduces:
             book.end(k, "cancelled", leave, now)
+            due = self._due_of_closing(position, order)
         if leave == "opposite" and wish == position.side:
             return None  # a flip was taken back before it filled: what is held stays
         if not s.spot and leave == "opposite" and book.orders[k] is None:
             return (k, i, wish, row)
         if position.side:
-            self._exit(k, leave, now)
+            self._exit(k, leave, now, due)
         return None
+
+    def _due_of_closing(self, position: Position, order: Order) -> int | None:
+        """The time at which a flip at market closes what is held, whatever becomes of the rest."""
+        turns = order.kind == "market" and order.units * position.units < 0
+        return order.active_ns if turns else None
 
     def _enters_again(self, k: int, i: int, wish: float, order: Order | None) -> bool:
         """A position below the minimum notional blocks no entry: of a new wish, or while it waits

@@ -135,7 +135,7 @@ class Sizer:
         position = self.book.positions[k]
         if any(halt.active for halt in self.run.halts):
             return "halted"
-        if position.disarmed and side == position.disarmed and self.s.reentry != "immediate":
+        if side in position.disarmed and self.s.reentry != "immediate":
             return "disarmed"
         if position.since_entry < self.s.min_interval:
             return "min_interval"

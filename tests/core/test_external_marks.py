@@ -59,7 +59,8 @@ def test_a_touched_stop_leaves_at_market_once_and_disarms(side):
     exit_ = desk.order(found)
     assert (exit_.units, desk.why(exit_), exit_.kind) == (-side * ONE, "stop_loss", layout.MARKET)
     assert desk.engine.mark(0, away, touched, desk.now_ns + 2 * MINUTE) == [], "it is being left"
-    assert int(desk.engine.state.I[0, layout.DISARMED]) == side
+    blocked = layout.BLOCKED_LONG if side > 0 else layout.BLOCKED_SHORT
+    assert int(desk.engine.state.I[0, blocked]) == 1
     desk.fill(exit_, exit_.units, touched)
     assert not placed(desk.step()), "the wish has not differed yet"
     assert desk.reasons[desk.engine.decision(0).refused] == "disarmed"
@@ -98,7 +99,7 @@ def test_a_target_is_left_once_it_is_passed():
     assert desk.engine.mark(0, target, target, desk.now_ns) == []
     exit_ = desk.order(desk.engine.mark(0, target, target + 0.01, desk.now_ns))
     assert desk.why(exit_) == "take_profit"
-    assert int(desk.engine.state.I[0, layout.DISARMED]) == 0
+    assert int(desk.engine.state.I[0, layout.BLOCKED_LONG]) == 0
 
 
 def test_a_trailing_stop_uses_the_highs_of_closed_bars():
@@ -211,7 +212,13 @@ def test_flattening_by_hand_is_flattening_by_a_halt():
         state = desk.engine.state
         ends = [each[:2] for each in desk.ends(found)]
         orders = [(each.symbol, each.order, each.units, each.kind) for each in placed(found)]
-        kept = [layout.WORKING, layout.REDUCES, layout.ACTIVE_NS, layout.DISARMED, layout.ORDER_ID]
+        kept = [
+            layout.WORKING,
+            layout.REDUCES,
+            layout.ACTIVE_NS,
+            layout.BLOCKED_LONG,
+            layout.ORDER_ID,
+        ]
         ended.append((ends, orders, state.I[:, kept].tolist()))
     assert ended[0] == ended[1]
     assert len(ended[0][1]) == 2

@@ -137,6 +137,33 @@ def test_a_halt_disarms():
     assert out.refused[3:] == ["disarmed"] * 4
 
 
+def test_each_side_is_disarmed_for_itself():
+    rows = [CALM, (100, 101, 80, 100), (100, 120, 99, 100), *[CALM] * 7]
+    keys = {"stops": {"stop_loss": 0.1}, "spot": False}
+    out = told("LSLLLLLL--", bars_of(rows), reentry=5, **keys)
+    assert [t[:2] for t in out.trades] == [(1, "stop_loss"), (-1, "stop_loss")]
+    assert out.refused[2:8] == ["disarmed"] * 4 + ["", ""]
+    assert out.fills[4][:2] == (7, 1.0)
+
+
+@pytest.mark.parametrize("why", ["time_limit", "drawdown"])
+@pytest.mark.parametrize("latency", [1, 3])
+@pytest.mark.parametrize("side", ["LS", "SL"])
+def test_an_exit_drops_only_what_a_flip_on_its_way_would_have_opened(side, latency, why):
+    """What the flip closes fills when the flip was due: the exit, decided at 7, delays nothing."""
+    held, other = side
+    moved = 90 if held == "L" else 110
+    rows = [*[CALM] * 6, *[(moved, moved + 1, moved - 1, moved)] * 8]
+    keys = {"stops": {"time_limit": 6 - latency}}
+    if why == "drawdown":
+        keys = {"halts": {"drawdown": {"then": "flatten", "above": 0.00001, "resume": 99}}}
+    signals = held * 5 + other + "-" * 8
+    out = told(signals, bars_of(rows), spot=False, latency=latency, **keys)
+    sign = 1.0 if held == "L" else -1.0
+    assert [each[:2] for each in out.fills] == [(latency + 1, sign), (latency + 6, -sign)]
+    assert (7, "cancelled", why) in [each[:3] for each in out.ended]
+
+
 def test_min_interval_counts_bars_between_accepted_entries():
     out = told("LSLLLL", calm(6), min_interval=4)
     assert out.refused[2:4] == ["min_interval", "min_interval"]

@@ -12,7 +12,7 @@ from septet._rules import decide
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run import Run
 from septet._rules.settings import R_AFTER, R_BELOW, R_EXIT, R_OPPOSITE, R_TOO_SMALL
-from tests.rules.desk import Below, kept, run_of, set_to, signal
+from tests.rules.desk import Below, kept, run_of, set_to, signal, status
 
 NAN = math.nan
 
@@ -105,11 +105,11 @@ def test_what_is_held_is_resized_by_a_signal_of_its_side_alone(side: float, resi
 
 def test_a_side_that_was_stopped_waits_until_the_signal_has_differed():
     run = run_of()
-    run.blocked_side[0] = 1
+    run.blocked_long[0] = run.blocked_short[0] = 1
     judged(run, 1.0, REENTRY="rearm")
-    assert run.blocked_side[0] == 1
+    assert (run.blocked_long[0], run.blocked_short[0]) == (1, 0)
     judged(run, NAN, REENTRY="rearm")
-    assert run.blocked_side[0] == 0
+    assert (run.blocked_long[0], run.blocked_short[0]) == (0, 0)
 
 
 def test_an_exit_that_is_too_small_waits_and_is_said():
@@ -165,3 +165,20 @@ def test_a_late_decision_is_marked():
     with set_to(signal_at=kept):
         decide.decide(0, 60, 1, run)
     assert run.is_late_decision[0, 0] == 1
+
+
+@pytest.mark.parametrize("held", [2.0, -2.0])
+@pytest.mark.parametrize(
+    ("side", "given"), [(0.0, {}), (NAN, {"EXIT_AFTER": True, "EXIT_AFTER_BARS": 0})]
+)
+def test_an_exit_drops_only_what_a_flip_would_have_opened(
+    held: float, side: float, given: dict[str, Any]
+):
+    """What the flip closes fills when the flip was due."""
+    run = holding(held)
+    given = {**given, "LATENCY_NS": 500}
+    place_order(0, layout.MARKET, -3.0 * held, NAN, NAN, 70, 1, 0, 11, 100.0, 0, run)
+    assert judged(run, side, SPOT=False, HELD_SIGNAL_IS_IDLE=False, **given) == 0
+    assert (run.working[0], run.reduces[0], run.order_units[0]) == (1, 1, -held)
+    assert run.active_ns[0] == 70
+    assert status(run) == [(layout.STATUS_CANCELLED, R_EXIT if side == 0.0 else R_AFTER)]

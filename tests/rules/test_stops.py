@@ -8,7 +8,7 @@ import pytest
 
 from septet._kernel import layout
 from septet._kernel.match import liquidation_price
-from septet._rules import stops, venue_fills
+from septet._rules import bars, stops, venue_fills
 from septet._rules.ledger import book_fill, pay_funding, place_order
 from septet._rules.run import Run
 from septet._rules.settings import R_LATE_FILL, R_LIQUIDATION
@@ -105,9 +105,21 @@ def test_a_stop_blocks_its_side_and_a_target_does_not():
         bar(run, 1, 100.0, 106.0 if level > 100.0 else 100.0, 94.0 if level < 100.0 else 100.0, 100)
         with set_to(**{name: (Fixed(level),)}, REENTRY="after", COOLDOWN_BARS=4):
             stops.protect(0, 1, 120, 0, run)
-        expected = (1, 5) if level < 100.0 else (0, 0)
-        assert (run.blocked_side[0], run.cooldown_bars[0]) == expected
+        expected = (5, 0) if level < 100.0 else (0, 0)
+        assert (run.blocked_long[0], run.blocked_short[0]) == expected
         assert run.open_side[0] == 0
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_each_side_keeps_its_own_block(side: int):
+    run = run_of()
+    with set_to(REENTRY="after", COOLDOWN_BARS=4):
+        stops.block_side(0, side, run)
+        bars.settle_rest(0, 1, 60, run)
+        stops.block_side(0, -side, run)
+        bars.settle_rest(0, 1, 120, run)
+    left = (run.blocked_long[0], run.blocked_short[0])
+    assert left == ((3, 4) if side > 0 else (4, 3))
 
 
 def test_a_level_at_which_nothing_can_be_sold_does_not_rest():

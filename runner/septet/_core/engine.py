@@ -232,8 +232,8 @@ class Engine:
             if flatten and side != 0:
                 self._send_exit(k, code, time_ns)
                 if self.plan.facts.disarm_bars is not None:
-                    self._I[k, layout.DISARMED] = side
-                    self._I[k, layout.DISARM_LEFT] = self.plan.facts.disarm_bars + 1
+                    slot = layout.BLOCKED_LONG if side > 0 else layout.BLOCKED_SHORT
+                    self._I[k, slot] = self.plan.facts.disarm_bars + 1
         return found + self._new()
 
     def resume(self, time_ns: int) -> list[Command]:

@@ -33,7 +33,8 @@ U      float64 (symbols, times)      funding due since the time before, for symb
 from typing import Final
 
 __all__ = [
-    "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "BY_HAND", "B_SLOTS",
+    "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "BLOCKED_LONG",
+    "BLOCKED_SHORT", "BY_HAND", "B_SLOTS",
     "CANDIDATE_SIDE", "CANDIDATE_HELD", "CANDIDATE_PRICE", "CANDIDATE_COST",
     "CANDIDATE_SLIPPAGE", "CANDIDATE_FEE", "CANDIDATE_UP", "CANDIDATE_WANTED",
     "CANDIDATE_LIMIT", "CANDIDATE_TRIGGER", "CANDIDATE_EQUITY", "CANDIDATE_GROSS",
@@ -41,7 +42,7 @@ __all__ = [
     "CASH", "CASH_AVAILABLE",
     "CERTAIN", "CLOSE", "CLOSED_AVERAGE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE",
     "DAY_NOW", "DECISION_PRICE",
-    "DEEPEST", "DISARMED", "DISARM_LEFT", "DUE", "DUST_COST", "DUST_FEES", "DUST_FUNDING",
+    "DEEPEST", "DUE", "DUST_COST", "DUST_FEES", "DUST_FUNDING",
     "DUST_SLIPPAGE",
     "D_CLIPPED", "D_LATE", "D_REFUSED", "D_ROWS", "D_WISH", "ENTRY", "ENTRY_NOTIONAL",
     "ENTRY_NS", "EQUITY",
@@ -193,8 +194,8 @@ B_SLOTS: Final = 34
 OPEN_SIDE: Final = 0  # side of the open trade, 0 when flat
 ENTRY_NS: Final = 1  # entry fill; or the newest entry into a position below the minimum
 HELD: Final = 2  # bars since the entry fill, or since a signal renewed it
-DISARMED: Final = 3  # a side that may not be entered now
-DISARM_LEFT: Final = 4
+BLOCKED_LONG: Final = 3  # bars plus one for which this side may not be entered, or 0
+BLOCKED_SHORT: Final = 4
 SINCE_ENTRY: Final = 5  # bars since the last accepted entry
 WORKING: Final = 6  # 1 while an order works
 ORDER_ID: Final = 7

@@ -157,10 +157,9 @@ def settle_rest(k, i, now_ns, run: Run):
         if run.bars_left[k] <= 0:
             expire(k, R_UNFILLED, now_ns, run)
     run.bars_since_entry[k] = run.bars_since_entry[k] + 1
-    if REENTRY == "after" and (
-        run.blocked_side[k] != 0
-        and (run.open_side[k] != run.blocked_side[k] or run.exit_to_retry[k] != 0)
-    ):  # what is held is being closed: bars count from that of the fill on
-        run.cooldown_bars[k] = run.cooldown_bars[k] - 1
-        if run.cooldown_bars[k] <= 0:
-            run.blocked_side[k] = 0
+    if REENTRY == "after":  # what is held is being closed: bars count from that of the fill on
+        waits = run.exit_to_retry[k] != 0
+        if run.blocked_long[k] > 0 and (run.open_side[k] != 1 or waits):
+            run.blocked_long[k] = run.blocked_long[k] - 1
+        if run.blocked_short[k] > 0 and (run.open_side[k] != -1 or waits):
+            run.blocked_short[k] = run.blocked_short[k] - 1

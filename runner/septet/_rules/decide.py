@@ -78,7 +78,7 @@ def is_idle(k, i, run: Run):
     """Whether the signal of bar i, which was kept before, changes nothing for k."""
     if run.working[k] == 1 or run.exit_to_retry[k] != 0:
         return False
-    if REENTRY == "rearm" and run.blocked_side[k] != 0:
+    if REENTRY == "rearm" and run.blocked_long[k] + run.blocked_short[k] != 0:
         return False
     held = run.open_side[k]
     code = run.signal_code[k, i] & WISH
@@ -111,8 +111,11 @@ def act(k, i, now_ns, run: Run):
     want, sure, refused = signal_at(k, i, side, run)
     if not SIGNAL_IGNORES_ACCOUNT:
         note(k, i, want, sure, refused, run)
-    if REENTRY == "rearm" and (run.blocked_side[k] != 0 and want != 1.0 * run.blocked_side[k]):
-        run.blocked_side[k] = 0
+    if REENTRY == "rearm":
+        if run.blocked_long[k] != 0 and want != 1.0:
+            run.blocked_long[k] = 0
+        if run.blocked_short[k] != 0 and want != -1.0:
+            run.blocked_short[k] = 0
     if QUEUES and run.queued_id[k] != 0:
         drop_unwanted(k, want, now_ns, run)
     elif side != 0.0 and not (want == 1.0 * held and enters_again(k, i, run)):
@@ -163,9 +166,12 @@ def reason_to_leave(k, i, side, want, now_ns, run: Run):
 @kernel
 def leave(k, want, sure, reason, now_ns, run: Run):
     """Give up an entry of k that works, and close what is held; an opposite signal may turn it."""
-    if run.working[k] == 1 and run.reduces[k] == 0:
-        end_order(k, STATUS_CANCELLED, reason, now_ns, run)
     held = run.open_side[k]
+    if run.working[k] == 1 and run.reduces[k] == 0:
+        if not SPOT and (reason != R_OPPOSITE and 1.0 * held * run.order_units[k] < 0.0):
+            send_exit(k, reason, now_ns, run)  # it keeps what the flip would have closed, and when
+            return
+        end_order(k, STATUS_CANCELLED, reason, now_ns, run)
     if SPOT:
         if held != 0:
             send_exit(k, reason, now_ns, run)

@@ -233,7 +233,9 @@ def refusal_before_size(k, i, side, run: Run):
         return R_HALTED
     if run.is_late == 1:
         return R_LATE
-    if REENTRY != "immediate" and (run.blocked_side[k] != 0 and side == 1.0 * run.blocked_side[k]):
+    if REENTRY != "immediate" and (
+        (side > 0.0 and run.blocked_long[k] != 0) or (side < 0.0 and run.blocked_short[k] != 0)
+    ):
         return R_DISARMED
     if run.bars_since_entry[k] < MIN_INTERVAL:
         return R_MIN_INTERVAL

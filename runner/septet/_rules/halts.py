@@ -31,11 +31,12 @@ def fire(h, code, value, then, t, now_ns, run: Run):
     if then == 1:
         return
     for k in range(SYMBOLS):
-        if run.working[k] == 1 and run.reduces[k] == 0:
+        side = run.open_side[k]
+        turns = run.working[k] == 1 and 1.0 * side * run.order_units[k] < 0.0
+        if run.working[k] == 1 and run.reduces[k] == 0 and (then != 0 or not turns):
             end_order(k, STATUS_CANCELLED, code, now_ns, run)
         if QUEUES:
             cancel_queued(k, code, now_ns, run)
-        side = run.open_side[k]
         if then == 0 and side != 0:
             send_exit(k, code, now_ns, run)
             block_side(k, side, run)

@@ -54,7 +54,7 @@ def quiet(t, coming, t1, run: Run):
 
     `coming` is what the time before told: the next at which a wish begins, if that is after t.
     """
-    if run.working[0] == 1 or run.blocked_side[0] != 0:
+    if run.working[0] == 1 or run.blocked_long[0] + run.blocked_short[0] != 0:
         return t, coming
     if run.exit_to_retry[0] != 0 or run.is_late == 1:
         return t, coming
@@ -204,7 +204,9 @@ def coast_held(t, until, held, run: Run):
 @kernel
 def due(k, t, t1, run: Run):
     """First time from t on, or t1, at which more can happen to k than a mark."""
-    if run.working[k] == 1 or run.blocked_side[k] != 0 or run.exit_to_retry[k] != 0:
+    if run.working[k] == 1 or run.exit_to_retry[k] != 0:
+        return t
+    if run.blocked_long[k] + run.blocked_short[k] != 0:
         return t
     held = run.open_side[k]
     same = held + 2

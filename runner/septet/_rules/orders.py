@@ -19,13 +19,19 @@ __all__ = ["expire", "go_on", "send_exit"]
 def send_exit(k, reason, now_ns, run: Run):
     """Make a market order that closes the position of k the working order; nothing blocks it.
 
-    One below the minimum notional is owed until it may be sent.
+    One below the minimum notional is owed until it may be sent. One that takes the place of a flip
+    at market fills when that would have: only what the flip would have opened is dropped.
     """
+    active_ns = now_ns + LATENCY_NS
     held = run.units[k]
     units = -floor_units(held, run.lot[k]) if held > 0.0 else floor_units(-held, run.lot[k])
     if run.working[k] == 1:
         if run.reduces[k] == 1 and abs(run.order_units[k]) >= abs(units):
             return
+        if not SPOT and (
+            run.reduces[k] == 0 and run.order_type[k] == MARKET and run.order_units[k] * units > 0.0
+        ):
+            active_ns = min(active_ns, run.active_ns[k])
         end_order(k, STATUS_CANCELLED, reason, now_ns, run)
     if units == 0.0:
         return
@@ -34,9 +40,7 @@ def send_exit(k, reason, now_ns, run: Run):
             run.exit_to_retry[k] = reason + 1
         return
     run.exit_to_retry[k] = 0
-    row = place_order(
-        k, MARKET, units, nan, nan, now_ns + LATENCY_NS, 0, 1, reason, run.mark[k], now_ns, run
-    )
+    row = place_order(k, MARKET, units, nan, nan, active_ns, 0, 1, reason, run.mark[k], now_ns, run)
     run.LF[row, 6] = run.equity
 
 

@@ -172,8 +172,8 @@ class Run:
     queued_bars = Symbol("I", "QUEUED_BARS", "bars it may still wait and work")
     # ------------------------------------------------------------------ what may happen next
     exit_to_retry = Symbol("I", "OWED", "reason plus one of an exit that waits to be sent, or 0")
-    blocked_side = Symbol("I", "DISARMED", "a side that may not be entered again now, or 0")
-    cooldown_bars = Symbol("I", "DISARM_LEFT", "bars until it may be, counted once it is closed")
+    blocked_long = Symbol("I", "BLOCKED_LONG", "bars plus one without a long entry, or 0")
+    blocked_short = Symbol("I", "BLOCKED_SHORT", "bars plus one without a short entry, or 0")
     bars_since_entry = Symbol("I", "SINCE_ENTRY", "bars since the last accepted entry")
     target_side = Symbol("B", "WANT_SIDE", "side that a candidate would enter, or 0")
     target_confidence = Symbol("B", "WANT_CONFIDENCE", "confidence of its signal")

@@ -113,14 +113,16 @@ def exit_is_working(k, run: Run):
 
 @kernel
 def block_side(k, side, run: Run):
-    """After a stop its side may not be entered again for a while.
+    """After a stop its side may not be entered again for a while; the other's block is its own.
 
     The bar whose end is counted first is that of the exit's fill: so many decisions are refused
     from its close on.
     """
     if REENTRY != "immediate":
-        run.blocked_side[k] = side
-        run.cooldown_bars[k] = COOLDOWN_BARS + 1
+        if side > 0:
+            run.blocked_long[k] = COOLDOWN_BARS + 1
+        elif side < 0:
+            run.blocked_short[k] = COOLDOWN_BARS + 1
 
 
 # ---------------------------------------------------------------- bars
