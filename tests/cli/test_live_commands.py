@@ -197,6 +197,7 @@ def test_o1_a_run_that_is_not_running_is_halted_at_its_next_start(
 def test_o2_a_resume_needs_a_name_and_a_reason(stopped: Path, septet: Command) -> None:
     septet("halt", stopped)
     assert septet("resume", stopped, "--name", "ann").code == 2
+    assert "--name and --reason missing" in septet("resume", stopped).err
     said = septet("resume", stopped, "--name", "ann", "--reason", " ")
     assert said.code == 2
     assert "a resume needs a reason" in said.err

@@ -88,6 +88,9 @@ def test_what_is_not_there_is_told_with_what_is(tmp_path: Path) -> None:
     FRAME.write_parquet(tmp_path / "BTCUSDT.parquet")
     with pytest.raises(DataError, match=r"no such file: .*BTCUSD.parquet(?s:.*)BTCUSDT.parquet"):
         closes(tmp_path, "parquet", path="BTCUSD.parquet")
+    with pytest.raises(DataError) as folder:
+        closes(tmp_path, "parquet", path=".")
+    assert "*.parquet" in str(folder.value.hint)
     with pytest.raises(DataError, match=r"ETH/USDT: no such file"):
         closes(tmp_path, "parquet", "BTC/USDT", "ETH/USDT", path="{symbol}.parquet")
     with pytest.raises(DataError, match=r"no data for ETH/USDT in BTCUSDT\.parquet"):

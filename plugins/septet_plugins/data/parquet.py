@@ -58,12 +58,12 @@ class Parquet:
     def read(self, request: Request) -> list[RawBars]:
         """Read the files of every symbol; stamps mark opens unless the file says otherwise."""
         facts = Facts(self._config.path, stamp="open")
-        return read_bars(self._config.path, self._config.columns, request, facts, _read)
+        return read_bars(self._config.path, self._config.columns, request, facts, _read, "parquet")
 
     def scan(self, request: Request) -> list[LazyBars]:
         """Name the files of every symbol; of each stretch only its row groups are read."""
         facts = Facts(self._config.path, stamp="open")
-        return scan_bars(self._config.path, self._config.columns, request, facts, _scan)
+        return scan_bars(self._config.path, self._config.columns, request, facts, _scan, "parquet")
 
 
 class ParquetSeriesConfig(Config):

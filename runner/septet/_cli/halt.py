@@ -93,15 +93,23 @@ def halt(
     f"reason are needed, and are written to the journal. {_RUN_HELP}"
 )
 @click.argument("run")
-@click.option("--name", required=True, help="Who takes it on.")
-@click.option("--reason", required=True, help="Why it may trade again.")
+@click.option("--name", help="Who takes it on; needed.")
+@click.option("--reason", help="Why it may trade again; needed.")
 @_wait
 @_root
 @_json
-def resume(run: str, name: str, reason: str, wait_s: float, root: Path, as_json: bool) -> None:
+def resume(
+    run: str, name: str | None, reason: str | None, wait_s: float, root: Path, as_json: bool
+) -> None:
     """Lift the halt of a run."""
     from septet._live.kill import ask_resume
 
+    if name is None or reason is None:
+        given = (("--name", name), ("--reason", reason))
+        missing = " and ".join(option for option, value in given if value is None)
+        raise click.UsageError(
+            f"{missing} missing: a resume is written to the journal with who takes it on and why"
+        )
     folder, since_ns = _folder(run, root), time.time_ns()
     nothing = _holds_nothing(folder)
     if not nothing:

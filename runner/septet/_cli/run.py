@@ -6,11 +6,11 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -18,7 +18,10 @@ from septet._cli import options
 from septet._cli.terminal import say_json
 from septet.errors import InputError
 
-__all__ = ["refuse_live_options", "run"]
+__all__ = ["Paced", "refuse_live_options", "run"]
+
+PACE_S: Final = 15.0
+"""Seconds between two lines about a stage where no terminal shows a bar."""
 
 
 @click.command(short_help="Run a strategy: backtest, paper or live.")
@@ -177,6 +180,24 @@ def _backtest(
     show(stored, make_console())
 
 
+class Paced:
+    """Progress in lines of its own: one as a stage begins, then one every 15 seconds."""
+
+    def __init__(
+        self, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._tell, self._clock = tell, clock
+        self._stage, self._last_s = "", 0.0
+
+    def __call__(self, done: int, planned: int, text: str) -> None:
+        """Take in how much of a stage is done."""
+        now_s, begins = self._clock(), text != self._stage
+        ends = done >= planned
+        if (begins and not ends) or now_s - self._last_s >= PACE_S:
+            self._stage, self._last_s = text, now_s
+            self._tell(f"{text}: {done:,} of {planned:,} done")
+
+
 @contextmanager
 def _progress() -> Iterator[Any]:
     """Messages and a training bar on stderr; the bar only on a terminal."""
@@ -184,7 +205,7 @@ def _progress() -> Iterator[Any]:
 
     console = make_console(stderr=True)
     if not sys.stderr.isatty():
-        yield options.told, None
+        yield options.told, Paced(options.told)
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

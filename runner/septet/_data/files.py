@@ -134,14 +134,15 @@ def _matches(path: Path) -> list[Path]:
     return found
 
 
-def no_data_file(path: Path, what: str) -> DataError:
+def no_data_file(path: Path, what: str, ending: str = "csv") -> DataError:
     """Say that something is there, and that it is no file to be read."""
     kind = "a folder" if os.path.isdir(path) else "a device, a pipe or a socket"
-    hint = "write a pattern such as *.csv after it" if os.path.isdir(path) else "write it to a file"
+    pattern = f"write a pattern such as *.{ending} after it"
+    hint = pattern if os.path.isdir(path) else "write it to a file"
     return DataError(f"{what}: {path} is {kind}, not a regular file", hint=hint, key="path")
 
 
-def _not_found(path: Path, what: str, base_dir: Path) -> DataError:
+def _not_found(path: Path, what: str, base_dir: Path, ending: str = "csv") -> DataError:
     """Say that there is no such file, and which ones are near.
 
     Names are listed of the strategy file's own folder and below, and of where the command runs.
@@ -149,7 +150,7 @@ def _not_found(path: Path, what: str, base_dir: Path) -> DataError:
     nothing of the folders of others.
     """
     if os.path.exists(path):
-        return no_data_file(path, what)
+        return no_data_file(path, what, ending)
     folder = path.parent
     while not os.path.isdir(folder) and folder != folder.parent:
         folder = folder.parent
@@ -187,9 +188,9 @@ def symbol_path(path: str, symbol: str, base_dir: Path) -> str:
 
 
 def find_files(
-    path: str, symbols: Sequence[str], base_dir: Path
+    path: str, symbols: Sequence[str], base_dir: Path, ending: str = "csv"
 ) -> tuple[dict[str, list[Path]], list[Path]]:
-    """Find the files of each symbol.
+    """Find the files of each symbol; `ending` is that of a pattern proposed for a folder.
 
     Returns
     -------
@@ -209,12 +210,12 @@ def find_files(
             tried = [Path(str(full).replace("{symbol}", form)) for form in file_forms(symbol)]
             found = next((files for each in tried if (files := _matches(each))), None)
             if found is None:
-                raise _not_found(tried[0], symbol, base_dir)
+                raise _not_found(tried[0], symbol, base_dir, ending)
             by_symbol[symbol] = found
         return by_symbol, []
     files = _matches(full)
     if not files:
-        raise _not_found(full, "data", base_dir)
+        raise _not_found(full, "data", base_dir, ending)
     if len(files) == 1:
         return {}, files
     named: dict[str, list[Path]] = {}
@@ -360,6 +361,7 @@ def read_bars(
     request: Request,
     facts: Facts,
     reader: Callable[[Path], tuple[pl.DataFrame, tuple[str, ...]]],
+    ending: str = "csv",
 ) -> list[RawBars]:
     """Read the files a source names and hand each symbol its rows.
 
@@ -371,7 +373,7 @@ def read_bars(
     DataError
         If a file or a symbol is not there, with what is.
     """
-    parts = _parts(path, columns, request, reader)
+    parts = _parts(path, columns, request, reader, ending)
     return [RawBars(symbol, *_joined(symbol, parts[symbol], facts)) for symbol in request.symbols]
 
 
@@ -381,17 +383,18 @@ def scan_bars(
     request: Request,
     facts: Facts,
     scanner: Callable[[Path], tuple[pl.LazyFrame, tuple[str, ...]]],
+    ending: str = "csv",
 ) -> list[LazyBars]:
     """Do as `read_bars` without reading rows; of a `symbol` column the names alone are read."""
-    parts = _parts(path, columns, request, scanner)
+    parts = _parts(path, columns, request, scanner, ending)
     return [LazyBars(symbol, *_joined(symbol, parts[symbol], facts)) for symbol in request.symbols]
 
 
 def _parts(
-    path: str, columns: Mapping[str, str], request: Request, reader: Reader[T]
+    path: str, columns: Mapping[str, str], request: Request, reader: Reader[T], ending: str
 ) -> dict[str, list[Part[T]]]:
     """Frames of each symbol with the file they are from and what was guessed of it."""
-    by_symbol, shared = find_files(path, request.symbols, request.base_dir)
+    by_symbol, shared = find_files(path, request.symbols, request.base_dir, ending)
     parts: dict[str, list[Part[T]]] = {}
     present: set[str] = set()
     named = ""

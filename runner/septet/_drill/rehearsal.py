@@ -138,7 +138,10 @@ class _Rehearsal:
     def play(self) -> None:
         """Start the run, inject everything, end it, and check once more."""
         self._run.start()
-        self._say("the run reads its history and trains")
+        self._say(
+            "the run starts: it reads its history, compiles its plan if that is new here, and "
+            "trains a model if it has one"
+        )
         try:
             self._await_live()
             self._inject_all()

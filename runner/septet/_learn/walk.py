@@ -299,7 +299,7 @@ def walk_forward(
     while queue:
         moment, cause = queue.pop(0)
         if progress is not None:
-            progress(len(models), total, f"training {trainer.name}")
+            progress(len(models), total, f"training on {len(dataset):,} rows")
         if moment not in known:
             known[moment] = fit(trained_to_ns=moment)
         model = replace(known[moment], number=len(models), cause=cause)

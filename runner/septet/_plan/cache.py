@@ -116,7 +116,11 @@ def _make(folder: Path, text: str, name: str, tell: Any) -> ModuleType:
     if _stored(folder):
         _damaged(folder, "it does not match its seal", tell)
     _clear(folder)
-    tell(f"compiling the plan ({text.count(chr(10))} lines), once for this shape of strategy")
+    lines = text.count("\n")
+    tell(
+        f"compiling the plan ({lines} lines), once for this shape of strategy: "
+        "it takes ten to forty seconds"
+    )
     with collector_off():
         try:
             module = _import(path, name, text)
