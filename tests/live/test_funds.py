@@ -147,7 +147,7 @@ def test_a6_all_book_what_they_missed_before_one_compares(stage: Stage) -> None:
     asked = [call for call, _ in stage.venue.calls[before:]]
     first = asked.index("holdings")
     assert asked[:first].count("fills") == 2
-    assert asked[:first].count("open_orders") == 2
+    assert asked[:first].count("open_orders") == 4  # before the executions of each, and after them
 
 
 def test_find_capital_says_what_it_waits_for(stage: Stage) -> None:

@@ -193,7 +193,7 @@ class Paced:
         """Take in how much of a stage is done."""
         now_s, begins = self._clock(), text != self._stage
         ends = done >= planned
-        if (begins and not ends) or now_s - self._last_s >= PACE_S:
+        if (begins and not ends) or (self._stage and now_s - self._last_s >= PACE_S):
             self._stage, self._last_s = text, now_s
             self._tell(f"{text}: {done:,} of {planned:,} done")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from septet import messages as m
@@ -30,6 +30,8 @@ _RANK: Final = {
     "filled": 5, "cancelled": 5, "expired": 5, "rejected": 5,
 }  # fmt: skip
 _ACTS: Final = (m.Submit, m.Amend, m.Cancel, m.CancelAll, m.Changed, m.Traded)
+PRESUMED: Final = "account-"
+"""How the id of a fill begins that the account alone has shown."""
 _SLACK: Final = 1.06
 """How far equity may be passed at the wire: 5 % is allowed there, the price is one quote older."""
 Rows = Sequence[tuple[m.Event, Sequence[m.Command]]]
@@ -155,8 +157,18 @@ def _fills(rows: Rows, venue: SimVenue) -> list[str]:
     wrong = [
         f"trade {name} was booked {count} times" for name, count in counts.items() if count > 1
     ]
-    wrong += [f"trade {name} was lost" for name in ours if name not in counts]
-    wrong += [f"trade {name} is not ours" for name in counts if name not in ours]
+    presumed = [each for each in booked if each.trade_id.startswith(PRESUMED)]
+    stood_for = {
+        name: trade for name, trade in ours.items()
+        if name not in counts and trade.order.client_id in {_presumed_of(each) for each in presumed}
+    }  # fmt: skip
+    wrong += _presumed(presumed, stood_for)
+    known = {*counts, *stood_for}
+    wrong += [f"trade {name} was lost" for name in ours if name not in known]
+    wrong += [
+        f"trade {each.trade_id} is not ours" for each in booked
+        if each.trade_id not in ours and each not in presumed
+    ]  # fmt: skip
     for each in booked:
         if each.trade_id in ours:
             wrong += _unlike(each, ours[each.trade_id])
@@ -164,13 +176,31 @@ def _fills(rows: Rows, venue: SimVenue) -> list[str]:
     cash = sum(_cash(each) for each in market.trades) + market.begun_cash
     if cash != market.cash:
         wrong.append(f"the venue's own books differ: {cash} {market.cash} {QUOTE}")
-    spent = sum(map(_spent, booked))
+    spent = sum(_spent(each) for each in booked if each not in presumed)
+    spent -= sum(map(_cash, stood_for.values())) / CASH  # not at the price that was presumed
     outside = market.begun_cash + sum(_cash(each) for each in others)
     if abs(spent - (outside - market.cash) / CASH) > 1e-6:
         wrong.append(
             f"{spent} {QUOTE} were spent here and {(outside - market.cash) / CASH} at the venue"
         )
     return wrong + [each for of in market.listings for each in _position(of, booked, market.trades)]
+
+
+def _presumed_of(each: m.Traded) -> str:
+    """Return the order of a fill that the account alone has shown; its id ends with the time."""
+    return each.trade_id.removeprefix(PRESUMED).rpartition("-")[0]
+
+
+def _presumed(presumed: Sequence[m.Traded], stood_for: Mapping[str, Trade]) -> list[str]:
+    """Return what is wrong with fills that the account alone has shown: their quantities count."""
+    wrong = []
+    for each in presumed:
+        name = _presumed_of(each)
+        told = [one for one in stood_for.values() if one.order.client_id == name]
+        quantity = sum(one.quantity for one in told) / UNIT
+        if abs(quantity - each.quantity) > 1e-9:
+            wrong.append(f"{name}: {each.quantity} is presumed, and {quantity} was lost")
+    return wrong
 
 
 def _invented(rows: Rows, venue: SimVenue) -> list[str]:
