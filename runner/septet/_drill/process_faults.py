@@ -130,7 +130,7 @@ class ProcessFaults:
         order = self._armed
         if order is None or isinstance(commands, bytes):
             return
-        found = next((name for each in commands if (name := _reduction(each))), "")
+        found = next((name for each in commands if (name := _reduction(each, order.tail))), "")
         if found:
             self._armed = None
             self._refuses_tail = order.tail
@@ -179,12 +179,18 @@ class ProcessFaults:
             self.make(msgspec.json.decode(line, type=Order))
 
 
-def _reduction(command: Any) -> str:
-    """Return what a command does if it serves an exit: it sells, or makes way for that."""
+def _reduction(command: Any, tail: bool) -> str:
+    """Return what a command does if it serves an exit: it sells, or makes way for that.
+
+    Where the tail refuses as well, nothing can be stored and so nothing leaves. The fault then
+    strikes only while a stop stands at the venue, which is what must be kept.
+    """
     from septet import messages as m
 
     if isinstance(command, m.Cancel) and command.reduces:
         return f"the cancel of {command.client_id}"
+    if tail:
+        return ""
     if isinstance(command, m.Submit) and command.reduces and "stop" not in command.order_type:
         return f"order {command.client_id}"
     return ""
