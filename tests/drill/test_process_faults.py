@@ -66,19 +66,25 @@ def test_a_full_disk_is_what_sqlite_says() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("tail", [True, False])
+CANCEL = m.Cancel(client_id="s", symbol=0, venue_order_id="", reduces=True)
+
+
 @pytest.mark.parametrize(
-    "exit_", [EXIT, m.Cancel(client_id="s", symbol=0, venue_order_id="", reduces=True)]
+    ("tail", "before", "first"),
+    [(False, [ENTRY, STOP], EXIT), (False, [ENTRY, STOP], CANCEL), (True, [EXIT, STOP], CANCEL)],
+    ids=["exit", "cancel", "cancel-tail-refuses-too"],
 )
 def test_a7_the_disk_is_full_from_the_row_of_an_exit(
-    tmp_path: Path, faults: ProcessFaults, exit_: m.Command, tail: bool
+    tmp_path: Path, faults: ProcessFaults, tail: bool, before: list[m.Command], first: m.Command
 ) -> None:
+    """Where the tail refuses as well, only the cancel of a stop begins it: an exit is stored."""
     with Journal.create(tmp_path / "j", HEAD) as journal:
         faults.make(Order(number=9, code="A7", duration_ms=60_000, tail=tail))
-        journal.append(TICK, [ENTRY, STOP])
-        assert journal.commit() == 1
+        journal.append(TICK, before)
+        assert journal.commit(reduces=EXIT in before) == 1
         journal.move()
-        journal.append(TICK, [exit_])
+        assert not (tmp_path / "report").exists()
+        journal.append(TICK, [first])
         if tail:
             with pytest.raises(JournalError, match="No space left"):
                 journal.commit(durable=True, reduces=True)
