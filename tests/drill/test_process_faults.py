@@ -83,7 +83,7 @@ def test_a7_the_disk_is_full_from_the_row_of_an_exit(
         journal.append(TICK, before)
         assert journal.commit(reduces=EXIT in before) == 1
         journal.move()
-        assert not (tmp_path / "report").exists()
+        assert not reported(tmp_path)
         journal.append(TICK, [first])
         if tail:
             with pytest.raises(JournalError, match="No space left"):
