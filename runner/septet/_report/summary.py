@@ -12,6 +12,7 @@ from septet._data.ended import CANDLES_END
 from septet._report import statistics as st
 from septet._report.contracts import breaks_text, contract_breaks
 from septet._report.intervals import mean_interval, trades_at_once
+from septet._report.no_trades import idleness_of, why_idle
 from septet._report.relative import (
     above_holding,
     alpha_beta,
@@ -226,6 +227,8 @@ def _evidence(
         net=mean_interval(pnl, at_once),
         halts=result.halts,
         final_equity=figures["final_equity"],
+        late_start=facts.late_start,
+        why_idle="" if frames["fills"].height else why_idle(idleness_of(frames, result.resolved)),
         span_ns=(result.facts.first_decision_ns, result.facts.end_ns),
         last_fill_ns=_last_ns(frames["fills"]),
         bad_rows=[
@@ -255,6 +258,7 @@ def summarise(
         "currency": facts.currency,
         "symbols": list(facts.symbols),
         "benchmark": facts.benchmark or None,
+        "late_start": facts.late_start or None,
         "buy_and_hold_return": _hold_return(result),
         "alpha": ratios["alpha"],
         "beta": ratios["beta"],

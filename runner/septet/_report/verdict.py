@@ -54,6 +54,8 @@ class Evidence:
     excess: Mapping[str, float | None] | None = None
     only_long: bool = False
     above_holding: bool | None = None
+    late_start: str = ""
+    why_idle: str = ""
 
 
 def _halted(halts: Sequence[HaltEvent]) -> str:
@@ -78,6 +80,8 @@ def _nothing(seen: Evidence) -> str:
         return f"{plural(seen.open_trades, 'position')} opened and none was closed."
     if seen.models == 0:
         return "No model could be trained, so nothing was decided."
+    if seen.why_idle:
+        return seen.why_idle
     if seen.refusals is None:
         return "Why is not known: the decisions were left out (--fast)."
     if not seen.refusals:
@@ -148,7 +152,7 @@ def _beside_rise(seen: Evidence) -> str:
 
 def _doubts(seen: Evidence) -> list[str]:
     """Name what should make a reader look twice."""
-    doubts = [f"{each}." for each in seen.bad_rows]
+    doubts = [f"{each}." for each in (seen.late_start, *seen.bad_rows) if each]
     if seen.total_return is not None and seen.total_return >= _ABSURD_RETURN:
         times = number(1.0 + seen.total_return, 0)
         doubts.insert(

@@ -20,6 +20,7 @@ from septet._kernel import layout
 from septet._plan.terms import terms_of
 from septet._shell import project
 from septet._shell.acts import Act
+from septet._shell.late_start import LateStart, ModelWindow, late_start, ready_of
 from septet._shell.learning import Learned, health_of, learn_walk, move_first
 from septet._shell.never_known import refuse_never_known
 from septet._shell.plain_first import choose_plain, plain_bars, ran_plain_first
@@ -198,6 +199,7 @@ def _result(
     facts = facts_of(
         session, engine, start_ns=int(known[session.first]), end_ns=int(known[-1]),
         bars=int((session.tape.T[layout.ROW :, session.first :] >= 0).sum()), seconds=seconds,
+        late=late_start_of(session, learned),
     )  # fmt: skip
     watched = _monitoring(session, outcome, learned, watchers)
     model_tables: dict[str, Any] = {"monitoring": watched}
@@ -261,9 +263,19 @@ def _monitoring(
     return pl.concat([costs, frame]).sort("time", maintain_order=True)
 
 
+def late_start_of(session: Session, learned: Learned | None) -> LateStart | None:
+    """Say why a run decided later than its file asks for, if it did."""
+    models = () if learned is None else learned.walk.models
+    windows = [ModelWindow(each.trained_to_ns, each.ready_ns, each.reason) for each in models]
+    first_ns = int(session.tape.T[layout.KNOWN, session.first])
+    warmup_bars = session.plan.warmup_bars
+    return late_start(session.strategy, ready_of(session), first_ns, warmup_bars, windows)
+
+
 def facts_of(
-    session: Session, engine: str, *, start_ns: int, end_ns: int, bars: int, seconds: float
-) -> RunFacts:
+    session: Session, engine: str, *, start_ns: int, end_ns: int, bars: int, seconds: float,
+    late: LateStart | None = None,
+) -> RunFacts:  # fmt: skip
     """Return the facts of a run from its first decision to its last time."""
     strategy, market = session.strategy, session.market
     return RunFacts(
@@ -275,6 +287,7 @@ def facts_of(
         day_start=format_day_time(strategy.day_start), time_zone=strategy.time_zone,
         seed=strategy.seed,
         long_only=terms_of(strategy).long_only, benchmark=strategy.benchmark or "",
+        late_start="" if late is None else f"{late.text} ({late.hint})",
     )  # fmt: skip
 
 

@@ -20,10 +20,11 @@ from septet._data.calendars import sessions_per_year
 from septet._data.ended import CANDLES_END
 from septet._data.series import FUNDING_SIZE, SERIES_END, check_probabilities
 from septet._shell.feature_checks import feature_problems
+from septet._shell.late_start import late_start_problem
 from septet._shell.never_known import never_known
 from septet._shell.session import Session, open_session
 from septet._shell.trade_checks import trade_problems
-from septet._shell.training_checks import parameter_problems, window_problems
+from septet._shell.training_checks import parameter_problems, window_problems, windows_of
 from septet.errors import DataError, InputError, Problem, SeptetError
 from septet_schemas.base import SecretRef
 
@@ -47,8 +48,10 @@ def check_data(loaded: Any) -> list[Problem]:
         return list(problem_of(error))
     problems = [*never_known(session), *_symbols(session), *_doubts(session), *_moves(session)]
     problems += [*_probabilities(session), *_ticks(session), *trade_problems(session)]
+    windows = windows_of(session)
     if loaded.strategy.model is not None:
-        problems += [*check_model(loaded, session), *window_problems(session)]
+        problems += [*check_model(loaded, session), *window_problems(session, windows)]
+    problems += late_start_problem(session, windows.served() if windows is not None else ())
     if not any(each.severity == "error" for each in problems):
         problems += feature_problems(session)
     return problems

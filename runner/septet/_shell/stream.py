@@ -35,6 +35,7 @@ from septet._shell.backtest import (
     refuse_unserved,
     watched_steps,
 )
+from septet._shell.late_start import LateStart, Ready, late_start
 from septet._shell.never_known import Unknown
 from septet._shell.session import (
     Say,
@@ -288,6 +289,8 @@ class _Run:
         self.window = plan.log(0)  # fills that the watch over their costs still averages
         self.fills = self.bars = self.before = self.first_index = 0
         self.ready = False
+        self.begin_ns: int | None = None
+        self.due_ns: int | None = None
         self.first_ns: int | None = None
         self.seconds = 0.0
 
@@ -317,6 +320,10 @@ class _Run:
         at = fresh
         if start_ns is not None:
             at = max(at, int(np.searchsorted(known, start_ns)))
+        if self.begin_ns is None and len(known):
+            self.begin_ns = int(known[0]) - session.market.bar_ns
+        if self.due_ns is None and at < len(known):
+            self.due_ns = int(known[at])
         if not self.ready and ready is not None:
             at = max(at, ready)
         self.ready = self.ready or ready is not None
@@ -324,6 +331,13 @@ class _Run:
             session.first, self.first_ns = at, int(known[at])
             self.first_index = self.before + at - fresh
         self.before += len(known) - fresh
+
+    def _late_start(self) -> LateStart | None:
+        """Say why the first decision is later than the file asks for, if it is."""
+        if self.begin_ns is None or self.due_ns is None or self.first_ns is None:
+            return None
+        ready = Ready(self.begin_ns, self.due_ns, self.first_ns)
+        return late_start(self.loaded.strategy, ready, self.first_ns, self.plan.warmup_bars)
 
     def _trade(self, session: Session) -> None:
         """Trade the new times of a stretch and keep what is needed of it."""
@@ -414,6 +428,7 @@ class _Run:
         facts = facts_of(
             session, "batch", start_ns=self.first_ns,
             end_ns=int(session.tape.T[layout.KNOWN, -1]), bars=self.bars, seconds=self.seconds,
+            late=self._late_start(),
         )  # fmt: skip
         valued = self.curve.count - int(state.C[layout.UNVALUED])
         notes = notes_of(session, nothing, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -10,60 +11,130 @@ from septet import _learn as learn
 from septet._config.check import problem_at
 from septet._data.stamps import iso
 from septet._host.register import BUILT_IN
-from septet._learn.schedule import training_rows, training_times
-from septet._shell.learning import label_bars
+from septet._kernel import layout
+from septet._learn.schedule import TrainingRule, training_rows, training_times
+from septet._shell.late_start import ModelWindow
+from septet._shell.learning import label_bars, model_columns
 from septet._shell.session import Session
 from septet.errors import Problem
 from septet_schemas.units import format_duration
 
-__all__ = ["parameter_problems", "window_problems"]
+__all__ = ["WindowRows", "Windows", "parameter_problems", "window_problems", "windows_of"]
 
 _MOST_WINDOWS: Final = 500
 
 
-def window_problems(session: Session) -> list[Problem]:
-    """Say that no training window fits into the data, or that none has rows of both classes."""
+@dataclass(frozen=True, slots=True)
+class WindowRows:
+    """Rows with a label, and warmed-up features, in the window that ends at `trained_to_ns`."""
+
+    trained_to_ns: int
+    ready_ns: int
+    rows: int
+    ups: int
+
+    @property
+    def downs(self) -> int:
+        """Rows labelled down."""
+        return self.rows - self.ups
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The training windows of a walk forward, in order of time; `step` 1 if all were looked at."""
+
+    rule: TrainingRule
+    rows: tuple[WindowRows, ...]
+    step: int = 1
+
+    def trains(self, each: WindowRows) -> bool:
+        """Whether a window has enough rows, and enough of each class."""
+        enough = each.rows >= self.rule.min_rows
+        return enough and min(each.ups, each.downs) >= self.rule.min_class
+
+    def reason(self, each: WindowRows) -> str:
+        """Say why a window gives no model; empty if it does."""
+        if each.rows < self.rule.min_rows:
+            return f"{each.rows:,} rows to train on, fewer than {self.rule.min_rows:,}"
+        for count, name in ((each.ups, "up"), (each.downs, "down")):
+            if count < self.rule.min_class:
+                return f"{count:,} rows labelled {name}, fewer than {self.rule.min_class:,}"
+        return ""
+
+    def served(self) -> list[ModelWindow]:
+        """Return the windows as `late_start` reads them."""
+        return [ModelWindow(w.trained_to_ns, w.ready_ns, self.reason(w)) for w in self.rows]
+
+
+def windows_of(session: Session) -> Windows | None:
+    """Return the rows of each training window that serves a decision; None without a walk forward.
+
+    Of more than 500 windows every second, third, ... is looked at, the first and last included.
+    """
     strategy = session.strategy
-    training = strategy.model.extra["training"]
-    known = session.tape.T[0]
-    if training.scheme != "walk_forward" or not len(known):
-        return []
-    rule = learn.training_rule(training, strategy.universe.bar)
+    block, known = strategy.model, session.tape.T[layout.KNOWN]
+    if block is None or not type(block.config).learns or not len(known):
+        return None
+    training = block.extra["training"]
+    if training.scheme != "walk_forward":
+        return None
+    bar_ns = strategy.universe.bar
+    rule = learn.training_rule(training, bar_ns)
     first, last = int(known[0]), int(known[-1])
     times = training_times(rule, first + rule.train_ns, last, strategy.universe.start)
-    if times:
-        return _class_problems(session, rule, times)
+    step = -(-len(times) // _MOST_WINDOWS)
+    bars = label_bars(session)
+    rows = learn.pool(bars, _warm(session, bars), ("warm",), bar_ns)
+    labels = learn.make_labels(rows, learn.label_rule(block.extra["label"], bar_ns))
+    found = []
+    for moment in sorted({*times[:: max(1, step)], *times[-1:]}):
+        value = labels.value[training_rows(rows, labels, rule, moment)]
+        ready = moment + rule.ready_after_ns
+        found.append(WindowRows(moment, ready, len(value), int(value.sum())))
+    return Windows(rule, tuple(found), step)
+
+
+def _warm(session: Session, bars: list[Any]) -> list[Any]:
+    """Return a column for each symbol that is finite once what the model reads has warmed up."""
+    graph = session.plan.assembly.graph
+    ready = max((graph.base_ready(graph.named[n]) for n in model_columns(session)), default=0)
+    ages = session.tape.M[:, layout.AGE]
+    return [
+        np.where(ages[k, : len(each)] >= ready, 0.0, np.nan)[:, None] for k, each in enumerate(bars)
+    ]
+
+
+def window_problems(session: Session, windows: Windows | None) -> list[Problem]:
+    """Say that no training window fits into the data, or that none has rows of both classes."""
+    if windows is None:
+        return []
+    if windows.rows:
+        return _class_problems(session, windows)
+    known = session.tape.T[layout.KNOWN]
     path = ("model", "training", "train")
     return [
         problem_at(
             session.loaded.tree,
             path,
-            f"no training window fits into the data, which is from {iso(first)} to {iso(last)}",
+            "no training window fits into the data, which is from "
+            f"{iso(known[0])} to {iso(known[-1])}",
             expected="a window shorter than the data, and a step after it",
-            found=format_duration(rule.train_ns),
+            found=format_duration(windows.rule.train_ns),
             hint="ask for a longer span, or shorten training.train or training.step",
         )
     ]
 
 
-def _class_problems(session: Session, rule: Any, times: list[int]) -> list[Problem]:
+def _class_problems(session: Session, windows: Windows) -> list[Problem]:
     """Say that every window lacks rows, or rows of a class, even if no feature is missing."""
-    block = session.strategy.model
-    bars = label_bars(session)
-    bar_ns = session.strategy.universe.bar
-    rows = learn.pool(bars, [np.zeros((len(each), 0)) for each in bars], (), bar_ns)
-    labels = learn.make_labels(rows, learn.label_rule(block.extra["label"], bar_ns))
-    step = -(-len(times) // _MOST_WINDOWS)
-    most = np.zeros(3, np.int64)  # rows, of the class up, of the class down
-    for moment in times[::step]:
-        value = labels.value[training_rows(rows, labels, rule, moment)]
-        ups = int(value.sum())
-        if len(value) >= rule.min_rows and min(ups, len(value) - ups) >= rule.min_class:
-            return []
-        most = np.maximum(most, (len(value), ups, len(value) - ups))
-    tree, severity = session.loaded.tree, "error" if step == 1 else "warning"
-    if most[0] < rule.min_rows:
-        text = f"no window can be trained: the fullest holds {most[0]:,} rows with a label"
+    block, rule = session.strategy.model, windows.rule
+    if any(windows.trains(each) for each in windows.rows):
+        return []
+    most = max(each.rows for each in windows.rows)
+    ups, downs = (max(getattr(w, name) for w in windows.rows) for name in ("ups", "downs"))
+    tree, severity = session.loaded.tree, "error" if windows.step == 1 else "warning"
+    if most < rule.min_rows:
+        text = f"no window can be trained: the fullest holds {most:,} rows with a label"
         return [
             problem_at(
                 tree, ("model", "training", "train"), text, severity=severity,
@@ -71,7 +142,7 @@ def _class_problems(session: Session, rule: Any, times: list[int]) -> list[Probl
                 hint="make train longer, the label's horizon or purge shorter, or min_rows smaller",
             )
         ]  # fmt: skip
-    name, count = ("up", most[1]) if most[1] <= most[2] else ("down", most[2])
+    name, count = ("up", ups) if ups <= downs else ("down", downs)
     said = f"the most in one window is {count:,}" if count else "there is none in any window"
     return [
         problem_at(

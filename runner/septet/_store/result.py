@@ -177,6 +177,7 @@ class RunFacts:
     `long_only`: nothing in the file can open a short. A run whose positions were all long is
     measured over holding its exposure; one without positions goes by `long_only`.
     `benchmark` is the symbol that holding means, empty for all of the universe equally.
+    `late_start` says why the first decision is after `universe.start`, empty where it is not.
     `seconds` is from arrays in memory to arrays of results, `seconds_total` from the start of the
     command to handing over this result (storing it adds its own time).
     """
@@ -201,6 +202,7 @@ class RunFacts:
     seed: int = 0
     long_only: bool = False
     benchmark: str = ""
+    late_start: str = ""
 
 
 @dataclass(frozen=True, slots=True)

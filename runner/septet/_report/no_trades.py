@@ -1,0 +1,125 @@
+"""Why a run traded nothing, as far as its decisions and orders tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._report.words import plural
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Idleness", "idleness_of", "why_idle"]
+
+_NAMED: Final = 3
+_RULES: Final = {"long": "long_if", "short": "short_if"}
+
+
+@dataclass(frozen=True, slots=True)
+class Idleness:
+    """What a run without a fill decided.
+
+    `signals` counts decisions by their signal (``none``, ``flat``, ``long``, ``short``), None where
+    the decisions were left out. `refused` counts the rules that refused decisions to enter, `other`
+    the reasons of all other decisions, `orders` the reasons for which orders ended. `rules` are the
+    rules of the file.
+    """
+
+    signals: Mapping[str, int] | None
+    refused: Mapping[str, int] = field(default_factory=dict)
+    other: Mapping[str, int] = field(default_factory=dict)
+    orders: Mapping[str, int] = field(default_factory=dict)
+    rules: tuple[str, ...] = ()
+
+
+def idleness_of(frames: Mapping[str, pl.DataFrame], resolved: Mapping[str, Any]) -> Idleness:
+    """Count what the tables of a run say of its decisions and orders."""
+    import polars as pl
+
+    is_open = pl.col("status").cast(pl.String) == "open"
+    reason = pl.when(is_open).then(pl.lit("still open")).otherwise(pl.col("reason").cast(pl.String))
+    orders = _counts(frames["orders"].select(reason).to_series())
+    decisions = frames.get("decisions")
+    if decisions is None:
+        return Idleness(None, orders=orders)
+    signal = pl.col("signal").cast(pl.String)
+    enters = signal.is_in(["long", "short"]).fill_null(False)
+    signals = _counts(decisions.get_column("signal"))
+    refused = _counts(decisions.filter(enters).get_column("refused_by"))
+    other = _counts(decisions.filter(~enters).get_column("refused_by"))
+    return Idleness(signals, refused, other, orders, _rules_of(resolved))
+
+
+def _counts(column: pl.Series) -> dict[str, int]:
+    import polars as pl
+
+    counted = column.cast(pl.String).value_counts().rows()
+    named = [(str(name), int(times)) for name, times in counted if name not in ("", None)]
+    return dict(sorted(named, key=lambda item: (-item[1], item[0])))
+
+
+def _rules_of(resolved: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return which rules a file has whose signal is `rules`."""
+    signal = resolved.get("signal")
+    if not isinstance(signal, Mapping) or str(signal.get("use")) not in ("rules", "septet:rules"):
+        return ()
+    return tuple(name for name in (*_RULES.values(), "exit_if") if signal.get(name) is not None)
+
+
+def why_idle(seen: Idleness) -> str:
+    """Say why a run without a fill traded nothing; empty where its tables do not tell."""
+    sent = sum(seen.orders.values())
+    unfilled = f"none of {plural(sent, 'order')} was filled ({_often(seen.orders)})"
+    if seen.signals is None:
+        return f"{_begun(unfilled)}." if sent else ""
+    entries = sum(seen.signals.get(side, 0) for side in _RULES)
+    if not entries:
+        return _no_entry(seen)
+    refused = sum(seen.refused.values())
+    asked = f"{plural(entries, 'decision')} asked for a position"
+    parts = []
+    if refused:
+        share = "all of them were" if refused == entries else f"{refused:,} were"
+        parts.append(f"{share} refused ({_often(seen.refused)})")
+    if sent:
+        parts.append(unfilled)
+    return f"{asked}: {' and '.join(parts)}." if parts else ""
+
+
+def _no_entry(seen: Idleness) -> str:
+    """Say why no decision asked for a position."""
+    assert seen.signals is not None
+    entries = [name for name in seen.rules if name in _RULES.values()]
+    conflicts = seen.other.get("conflict", 0)
+    exits = seen.signals.get("flat", 0) - seen.other.get("short_as_flat", 0)
+    if entries and not conflicts:
+        rules = " and ".join(entries)
+        if not exits:
+            return f"{rules} {'was' if len(entries) == 1 else 'were'} true on no bar."
+        return (
+            f"No decision asked for a position: {rules} "
+            f"{'was' if len(entries) == 1 else 'were'} true on no bar on which exit_if was not, "
+            f"and exit_if was true on {plural(exits, 'bar')}."
+        )
+    if entries:
+        return (
+            "No decision asked for a position: long_if and short_if were true together "
+            f"(conflict, {plural(conflicts, 'time')}) and neither alone."
+        )
+    if seen.other:
+        return f"No decision asked for a position: {_often(seen.other)}."
+    return f"None of {plural(sum(seen.signals.values()), 'decision')} asked for a position."
+
+
+def _often(reasons: Mapping[str, int]) -> str:
+    """Name the most frequent reasons, and how many decisions the others account for."""
+    named = list(reasons.items())
+    parts = [f"{name} {plural(times, 'time')}" for name, times in named[:_NAMED]]
+    rest = sum(times for _, times in named[_NAMED:])
+    return ", ".join([*parts, *([f"other reasons {plural(rest, 'time')}"] if rest else [])])
+
+
+def _begun(text: str) -> str:
+    return text[0].upper() + text[1:]

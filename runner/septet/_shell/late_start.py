@@ -1,0 +1,165 @@
+"""Why the first decision of a backtest is later than `universe.start` asks for.
+
+Warm-up and the first training window are read before the start. Where the data does not reach
+that far back, the first decision moves, and `check` and the verdict say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from septet._config.check import problem_at
+from septet._kernel import layout
+from septet._report.words import date, plural, when
+from septet._shell.session import Session, first_ready
+from septet.errors import Problem
+from septet_schemas.cron import Cron
+from septet_schemas.units import format_duration
+
+__all__ = ["LateStart", "ModelWindow", "Ready", "late_start", "late_start_problem", "ready_of"]
+
+_DAY_NS: Final = 86_400_000_000_000
+_CLOSED_NS: Final = 7 * _DAY_NS
+"""How long a market with sessions may be closed around a start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """When rules could be read: the first bar's opening, the first time due, and the first ready.
+
+    `due_ns` is the first time of the data at or after the start, `ready_ns` the first of these at
+    which the features have warmed up.
+    """
+
+    begin_ns: int
+    due_ns: int
+    ready_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWindow:
+    """A training window in order of time; `reason` says why it gives no model, empty if it does."""
+
+    trained_to_ns: int
+    ready_ns: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LateStart:
+    """A first decision after the start that was asked for, why, and what helps."""
+
+    start_ns: int
+    first_ns: int
+    why: str
+    hint: str
+
+    @property
+    def text(self) -> str:
+        """One sentence, without its full stop."""
+        asked, first = when(self.start_ns), when(self.first_ns)
+        return f"The first decision is {first}, not universe.start ({asked}): {self.why}"
+
+
+def ready_of(session: Session) -> Ready:
+    """Return when the rules of a session could be read, before any model."""
+    start_ns, known = session.strategy.universe.start, session.tape.T[layout.KNOWN]
+    due = 0 if start_ns is None else int(np.searchsorted(known, start_ns, side="left"))
+    ready = max(due, first_ready(session.plan, session.tape) or 0)
+    begin = int(known[0]) - session.market.bar_ns
+    return Ready(begin, int(known[due]), int(known[ready]))
+
+
+def late_start(
+    strategy: Any,
+    ready: Ready,
+    first_ns: int,
+    warmup_bars: int,
+    windows: Sequence[ModelWindow] = (),
+) -> LateStart | None:
+    """Say why the first decision is at `first_ns`; None where that is the start asked for.
+
+    `windows` are those of a model that is trained in the run.
+    """
+    start_ns, bar_ns = strategy.universe.start, strategy.universe.bar
+    if start_ns is None:
+        return None
+    closes = strategy.data.candles.extra["calendar"] != "24x7"
+    slack = max(bar_ns, _CLOSED_NS) if closes else bar_ns
+    if first_ns <= start_ns + slack and first_ns <= ready.due_ns:
+        return None
+    begins = f"the data begins {when(ready.begin_ns)}"
+    instead = f", or write start: {date(first_ns + _DAY_NS - 1)} or later"
+    if first_ns > ready.ready_ns and windows:
+        why, hint = _by_model(strategy, begins, first_ns, windows)
+    elif ready.ready_ns > ready.due_ns:
+        why, hint = _by_warmup(begins, ready, warmup_bars, start_ns, closes, bar_ns)
+    elif first_ns > ready.ready_ns:
+        why = "another setting that this one is compared with can decide no earlier"
+        hint = "bring data from before the start"
+    elif ready.begin_ns > start_ns + slack:
+        why, hint = begins, f"bring data from {when(start_ns)} on"
+    else:
+        return None
+    return LateStart(start_ns, first_ns, why, hint + instead)
+
+
+def _by_warmup(
+    begins: str, ready: Ready, bars: int, start_ns: int, closes: bool, bar_ns: int
+) -> tuple[str, str]:
+    need = f"the features need {plural(bars, 'bar')} before they say anything"
+    broken = not closes and ready.begin_ns + bars * bar_ns < start_ns
+    why = (
+        f"{begins}, {need}, and a gap makes them begin anew" if broken else f"{begins}, and {need}"
+    )
+    return why, f"bring {plural(bars, 'bar')} from before the start, or shorten the features"
+
+
+def _by_model(
+    strategy: Any, begins: str, first_ns: int, windows: Sequence[ModelWindow]
+) -> tuple[str, str]:
+    """Say how training keeps the first decision from the start."""
+    start_ns, training = strategy.universe.start, strategy.model.extra["training"]
+    without = next((n for n, each in enumerate(windows) if not each.reason), len(windows))
+    if without:
+        why = f"{plural(without, 'training window')} before it gave no model: {windows[0].reason}"
+        return why, "lengthen training.train, lower its min_rows"
+    first = windows[0]
+    if first.ready_ns <= start_ns:
+        why = "no earlier bar has a finite value of every feature that the model reads"
+        return why, "look for gaps in what the features read"
+    train = format_duration(training.train)
+    why = f"{begins}, and the first whole training window (train: {train}) serves from "
+    from_ns = _trained_to(training, start_ns - training.ready_after.ns(strategy.universe.bar))
+    data = f"bring data from {when(from_ns - training.train)} on"
+    return why + when(first.ready_ns), f"{data}, shorten training.train"
+
+
+def _trained_to(training: Any, latest_ns: int) -> int:
+    """Return the newest time of the schedule that is not after `latest_ns`."""
+    step = training.step
+    if isinstance(step, Cron):
+        return int(max(step.times(latest_ns - step.longest_ns, latest_ns), default=latest_ns))
+    return int(latest_ns // step * step)
+
+
+def late_start_problem(session: Session, windows: Sequence[ModelWindow] = ()) -> list[Problem]:
+    """Warn where a run would decide later than its file asks for, as far as windows tell."""
+    ready = ready_of(session)
+    first_ns = int(session.tape.T[layout.KNOWN, session.first])
+    served = next((each.ready_ns for each in windows if not each.reason), first_ns)
+    late = late_start(
+        session.strategy, ready, max(first_ns, served), session.plan.warmup_bars, windows
+    )
+    if late is None:
+        return []
+    text = late.text[0].lower() + late.text[1:]
+    return [
+        problem_at(
+            session.loaded.tree, ("universe", "start"), text, hint=late.hint, severity="warning"
+        )
+    ]
