@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,32 @@ def test_a_damaged_stored_model_is_read_without_data(
     code, found = said(septet, path, *words)
     assert code == 2
     assert f"{path}:6:28: error: model.path: " in found
+
+
+def test_the_rows_of_the_windows_are_shown(septet: Command, tmp_path: Path) -> None:
+    path = strategy(tmp_path)
+    outcome = septet("check", path)
+    assert outcome.out.splitlines()[0] == (
+        "training: 7 training windows; usable rows: 118 in the first (to 2020-01-07 00:00), 118 in "
+        "the smallest (to 2020-01-07 00:00), 118 in the last (to 2020-01-13 00:00); min_rows 60"
+    )
+    document = json.loads(septet("check", path, "--json").out)["training"]
+    first = document.pop("first")
+    assert first.pop("up") > 20
+    assert first == {"trained_to": "2020-01-07T00:00:00Z", "rows": 118}
+    assert document["last"]["trained_to"] == "2020-01-13T00:00:00Z"
+    assert (document["looked_at"], document["without_model"], document["min_rows"]) == (7, 0, 60)
+
+
+def test_windows_that_a_gap_leaves_too_few_rows(septet: Command, tmp_path: Path) -> None:
+    frame = clean(600)
+    pl.concat([frame[:250], frame[330:]]).write_parquet(tmp_path / "BTCUSDT.parquet")
+    path = strategy(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8").replace("min_rows: 60", "min_rows: 100"))
+    code, found = said(septet, path)
+    assert code == 0
+    assert f"{path}:11:21: warning: model.training.train: 7 of 19 training windows give" in found
+    assert "rows to train on, fewer than 100" in found
+    run = septet("run", path, "--out", tmp_path / "runs", "--json")
+    models = json.loads(run.out)
+    assert models["refusals"]["no_model"] > 0

@@ -59,7 +59,7 @@ def test_check_warns_at_the_symbol(
     tmp_path: Path, rows: tuple[int, int], universe: str, expected: list[str]
 ) -> None:
     loaded = load(written(tmp_path, rows, universe=universe))
-    found = [each for each in check_data(loaded) if "The candles of" in each.message]
+    found = [each for each in check_data(loaded).problems if "The candles of" in each.message]
     assert [each.severity for each in found] == ["warning"] * len(expected)
     for problem, text in zip(found, expected, strict=True):
         assert f"The candles of {text}" in problem.message

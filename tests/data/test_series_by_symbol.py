@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_each_symbol_reads_its_own_file(folder: Path) -> None:
     loaded = load(folder / "x.yaml")
-    assert check_data(loaded) == []
+    assert check_data(loaded).problems == []
     session = open_session(loaded)
     names = [f"forecast@{symbol}" for symbol in SYMBOLS]
     assert list(session.market.series) == names
@@ -146,7 +146,7 @@ def test_a_model_that_learns_nothing_has_no_training_and_decides_from_the_first_
 def test_percents_are_refused_by_check_and_run_with_their_time(folder: Path) -> None:
     changed(folder, "ETH/USDT", pl.col("value") * 100.0)
     loaded = load(folder / "x.yaml")
-    (problem,) = check_data(loaded)
+    (problem,) = check_data(loaded).problems
     assert problem.severity == "error"
     assert problem.key == "model.of"
     assert "probabilities are 0 to 1, forecast is " in problem.message
@@ -160,7 +160,7 @@ def test_percents_are_refused_by_check_and_run_with_their_time(folder: Path) -> 
 
 def test_one_value_beyond_is_refused_without_the_advice_to_divide(folder: Path) -> None:
     changed(folder, "BTC/USDT", pl.when(pl.int_range(399) == 7).then(-3.0).otherwise("value"))
-    (problem,) = check_data(load(folder / "x.yaml"))
+    (problem,) = check_data(load(folder / "x.yaml")).problems
     assert "forecast is -3 at 2020-01-01T08:00:00Z (1 of 399" in problem.message
     assert "divide" not in problem.hint
 
@@ -200,7 +200,7 @@ def test_a_forecast_that_ends_before_the_data_is_told(folder: Path, age: str) ->
     path = folder / "x.yaml"
     path.write_text(recipe().replace(", max_age: 4h", age), encoding="utf-8")
     loaded = load(path)
-    (problem,) = check_data(loaded)
+    (problem,) = check_data(loaded).problems
     assert problem.severity == "warning"
     assert "The values of forecast end at 2020-01-13T12:01:00Z" in problem.message
     assert "bars of BTC/USDT come later" in problem.message

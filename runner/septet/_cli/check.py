@@ -21,6 +21,7 @@ from septet.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from septet._config.load import Loaded
     from septet._live.world import World
+    from septet._shell.training_checks import Windows
 
 __all__ = ["check"]
 
@@ -71,32 +72,36 @@ def check(
     access = options.access_of(secrets, hosts)
     loaded = load(file, mode=mode, sets=sets, access=access, unchecked=unchecked, say=options.told)
     settings = _settings_of_sweep(loaded) if loaded.strategy.sweep is not None else None
-    ahead = _preflight(loaded, data=not no_data, world=world)
+    ahead, windows = _preflight(loaded, data=not no_data, world=world)
     if any(each.severity == "error" for each in ahead):
         raise ConfigError([*loaded.warnings, *ahead])
     loaded = replace(loaded, warnings=(*loaded.warnings, *ahead))
     seen = _look(loaded, clock) if world else None
     if as_json:
-        say_json(to_json(_document(loaded, file, settings, seen)))
+        training = {} if windows is None else {"training": windows.document()}
+        say_json(to_json({**_document(loaded, file, settings, seen), **training}))
     else:
-        _show(loaded, file, settings, seen)
+        _show(loaded, file, settings, seen, windows)
     return 0 if seen is None or seen.ok else 2
 
 
-def _preflight(loaded: Loaded, *, data: bool, world: bool) -> list[Problem]:
-    """Say what would stop a run of this file on this machine."""
+def _preflight(loaded: Loaded, *, data: bool, world: bool) -> tuple[list[Problem], Windows | None]:
+    """Say what would stop a run of this file on this machine, and on what its model is trained."""
     from septet._shell.preflight import check_data, check_model, check_secrets
 
     if loaded.strategy.mode == "backtest":
-        return check_data(loaded) if data and not world else check_model(loaded)
+        if world or not data:
+            return check_model(loaded), None
+        found = check_data(loaded)
+        return found.problems, found.windows
     from septet._live.ports import check_port
     from septet._live.wiring import check_feed
 
     feed = check_feed(loaded)
     if world:
-        return [*feed, *check_model(loaded)]
+        return [*feed, *check_model(loaded)], None
     secrets = check_secrets(loaded) if loaded.strategy.mode == "live" else []
-    return [*feed, *secrets, *check_port(loaded), *check_model(loaded)]
+    return [*feed, *secrets, *check_port(loaded), *check_model(loaded)], None
 
 
 def _look(loaded: Loaded, address: str | None) -> World:
@@ -125,13 +130,17 @@ def _document(
     return document
 
 
-def _show(loaded: Loaded, file: str, settings: int | None, seen: World | None) -> None:
+def _show(
+    loaded: Loaded, file: str, settings: int | None, seen: World | None, windows: Windows | None
+) -> None:
     problems = loaded.warnings
     if seen is not None:
         rows = [{"what": r.what, "verdict": r.verdict, "found": r.found} for r in seen.rows]
         say_text(render_table(rows, ("what", "verdict", "found")))
         problems = (*problems, *seen.problems)
     render_problems(problems, total=False)
+    if windows is not None:
+        say(windows.text())
     counted = count_text(problems)
     tail = f", {counted}" if counted else ""
     if settings is not None:

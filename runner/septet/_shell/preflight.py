@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,22 @@ from septet._shell.late_start import late_start_problem
 from septet._shell.never_known import never_known
 from septet._shell.session import Session, open_session
 from septet._shell.trade_checks import trade_problems
-from septet._shell.training_checks import parameter_problems, window_problems, windows_of
+from septet._shell.training_checks import Windows, parameter_problems, window_problems, windows_of
 from septet.errors import DataError, InputError, Problem, SeptetError
 from septet_schemas.base import SecretRef
 
-__all__ = ["check_data", "check_model", "check_secrets"]
+__all__ = ["DataCheck", "check_data", "check_model", "check_secrets"]
 
 
-def check_data(loaded: Any) -> list[Problem]:
+@dataclass(frozen=True, slots=True)
+class DataCheck:
+    """What stands in the way of a backtest, and the windows its model is trained on."""
+
+    problems: list[Problem]
+    windows: Windows | None = None
+
+
+def check_data(loaded: Any) -> DataCheck:
     """Read the data of a backtest as a run would, and say what would stop or empty the run.
 
     A missing file, a symbol that is not there, a span without data, features and training
@@ -45,7 +54,7 @@ def check_data(loaded: Any) -> list[Problem]:
             refuse_unserved(loaded.strategy)
         session = open_session(loaded)
     except SeptetError as error:
-        return list(problem_of(error))
+        return DataCheck(list(problem_of(error)))
     problems = [*never_known(session), *_symbols(session), *_doubts(session), *_moves(session)]
     problems += [*_probabilities(session), *_ticks(session), *trade_problems(session)]
     windows = windows_of(session)
@@ -54,7 +63,7 @@ def check_data(loaded: Any) -> list[Problem]:
     problems += late_start_problem(session, windows.served() if windows is not None else ())
     if not any(each.severity == "error" for each in problems):
         problems += feature_problems(session)
-    return problems
+    return DataCheck(problems, windows)
 
 
 def check_model(loaded: Any, session: Session | None = None) -> list[Problem]:

@@ -13,6 +13,7 @@ from septet._data.stamps import iso
 from septet._host.register import BUILT_IN
 from septet._kernel import layout
 from septet._learn.schedule import TrainingRule, training_rows, training_times
+from septet._report.words import when
 from septet._shell.late_start import ModelWindow
 from septet._shell.learning import label_bars, model_columns
 from septet._shell.session import Session
@@ -60,6 +61,31 @@ class Windows:
             if count < self.rule.min_class:
                 return f"{count:,} rows labelled {name}, fewer than {self.rule.min_class:,}"
         return ""
+
+    def document(self) -> dict[str, Any]:
+        """Return the counts of the first, the smallest and the last window as plain data."""
+        smallest = min(self.rows, key=lambda each: each.rows)
+        named = {"first": self.rows[0], "smallest": smallest, "last": self.rows[-1]}
+        windows = {
+            name: {"trained_to": iso(each.trained_to_ns), "rows": each.rows, "up": each.ups}
+            for name, each in named.items()
+        }
+        least = {"min_rows": self.rule.min_rows, "min_class": self.rule.min_class}
+        untrained = sum(not self.trains(each) for each in self.rows)
+        return {"looked_at": len(self.rows), **windows, **least, "without_model": untrained}
+
+    def text(self) -> str:
+        """Return the same as one line."""
+        first, last = self.rows[0], self.rows[-1]
+        smallest = min(self.rows, key=lambda each: each.rows)
+        windows = f"{len(self.rows):,} training window" + "s" * (len(self.rows) != 1)
+        looked = " looked at" if self.step > 1 else ""
+        return (
+            f"training: {windows}{looked}; usable rows: {first.rows:,} in the first (to "
+            f"{when(first.trained_to_ns)}), {smallest.rows:,} in the smallest (to "
+            f"{when(smallest.trained_to_ns)}), {last.rows:,} in the last (to "
+            f"{when(last.trained_to_ns)}); min_rows {self.rule.min_rows:,}"
+        )
 
     def served(self) -> list[ModelWindow]:
         """Return the windows as `late_start` reads them."""
@@ -129,7 +155,7 @@ def _class_problems(session: Session, windows: Windows) -> list[Problem]:
     """Say that every window lacks rows, or rows of a class, even if no feature is missing."""
     block, rule = session.strategy.model, windows.rule
     if any(windows.trains(each) for each in windows.rows):
-        return []
+        return _some_problems(session, windows)
     most = max(each.rows for each in windows.rows)
     ups, downs = (max(getattr(w, name) for w in windows.rows) for name in ("ups", "downs"))
     tree, severity = session.loaded.tree, "error" if windows.step == 1 else "warning"
@@ -151,6 +177,25 @@ def _class_problems(session: Session, windows: Windows) -> list[Problem]:
             expected=f"{rule.min_class:,} rows of each class (training.min_class) or more",
             hint=f"let the label ask for what happens oftener ({_of_label(block.extra['label'])}), "
             "or make training.train longer",
+        )
+    ]  # fmt: skip
+
+
+def _some_problems(session: Session, windows: Windows) -> list[Problem]:
+    """Warn of windows that give no model, beside others that do."""
+    without = [each for each in windows.rows if not windows.trains(each)]
+    if not without:
+        return []
+    first = without[0]
+    some = f"{len(without):,} of {len(windows.rows):,} training windows"
+    looked = " looked at" if windows.step > 1 else ""
+    return [
+        problem_at(
+            session.loaded.tree, ("model", "training", "train"), severity="warning",
+            message=f"{some}{looked} give no model: decisions are refused (no_model) until another "
+            "window does",
+            found=f"the first of them, to {when(first.trained_to_ns)}: {windows.reason(first)}",
+            hint="make train longer, the label's horizon or purge shorter, or min_rows smaller",
         )
     ]  # fmt: skip
 
