@@ -119,6 +119,7 @@ def test_a_run_without_anything_is_null_not_infinite() -> None:
         "beta",
         "excess",
         "benchmark",
+        "late_start",
         "max_drawdown",
         "win_rate",
         "profit_factor",
