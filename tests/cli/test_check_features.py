@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
+import polars as pl
 import pytest
 
 from septet._config import load
-from septet._config.expressions import parse_expression
+from septet._kernel import layout
+from septet._shell.backtest import backtest
 from septet._shell.feature_values import last_values
+from septet._shell.project import WISHES
 from septet._shell.session import open_session
+from septet._store.tables import as_frame
 from tests.cli.conftest import Command
+from tests.strangers.package import installed, manifest_of, write_package
 
 TEXT = """\
 version: 1
@@ -73,23 +77,103 @@ def test_a_model_of_a_feature_that_is_never_finite(septet: Command, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("rule", "expected"),
+    ("rule", "exit_rule", "said"),
     [
-        ("crosses_above(close, fast)", lambda c, f: (c > f)[1:] & (c <= f)[:-1]),
-        ("not (close < fast or close > 1e9)", lambda c, f: (c >= f)[1:]),
-        ("min(close, fast) == fast", lambda c, f: (f <= c)[1:]),
-        ("between(prev(close, 1), 0, fast)", lambda c, f: c[:-1] <= f[1:]),
-        ("abs(log(close) - log(fast)) > 0.001", lambda c, f: np.abs(np.log(c / f))[1:] > 0.001),
+        ("close > fast", "close > fast",
+         "long_if is true on no bar of the 1,196 looked at on which exit_if, true on "),
+        ("close > fast", "close > 1e9", "exit_if is true on no bar of the 1,196 looked at"),
+    ],
+)  # fmt: skip
+def test_rules_that_never_act_for_another(
+    septet: Command, tmp_path: Path, rule: str, exit_rule: str, said: str
+) -> None:
+    path = written(tmp_path, CHANNEL, rule)
+    text = path.read_text(encoding="utf-8").replace("close < fast}", f"{exit_rule}}}")
+    path.write_text(text, encoding="utf-8")
+    outcome = septet("check", path)
+    assert outcome.code == 0
+    assert said in " ".join(outcome.err.split())
+    assert outcome.err.count("is true on no bar") == 1
+
+
+@pytest.mark.parametrize(
+    ("account", "rules"),
+    [
+        ("spot", 'long_if: "crosses_above(close, fast)", exit_if: "close < prev(far_lower, 1)"'),
+        ("spot", "long_if: not (close < fast or close > 1e9)"),
+        ("perpetual", 'long_if: "between(prev(close, 1), 0, fast)", short_if: close < fast'),
+        (
+            "perpetual",
+            'long_if: "min(close, fast) == fast", short_if: abs(log(close / fast)) > 0.001',
+        ),
     ],
 )
-def test_rules_over_arrays(tmp_path: Path, rule: str, expected: object) -> None:
+def test_signals_are_those_of_the_run(tmp_path: Path, account: str, rules: str) -> None:
     path = written(tmp_path, CHANNEL, "close > fast")
-    values = last_values(open_session(load(path)))
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = [f"signal: {{use: rules, {rules}}}" if "signal" in line else line for line in lines]
+    lines += [f"account: {{type: {account}}}"]
+    lines += ["perpetual: {funding: {rate: 1bps, every: 8h}}"] * (account == "perpetual")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    session = open_session(load(path))
+    values = last_values(session)
     assert values is not None
-    assert values.complete
-    close, fast = values.column("close", 0)[30:], values.column("fast", 0)[30:]
-    found = values.rule(parse_expression(rule))[31:] == 1.0
-    assert callable(expected)
-    assert found.any()
-    assert not found.all()
-    np.testing.assert_array_equal(found, expected(close, fast))
+    assert values.D is not None
+    result = backtest(load(path))
+    assert result.decisions is not None
+    signal = as_frame("decisions", result.decisions)["signal"].cast(pl.String).to_list()
+    found = [WISHES[code & layout.WISH] for code in values.D[0, layout.D_WISH].tolist()]
+    assert found[session.first :] == signal
+    assert len(set(signal)) > 1
+
+
+STRANGE = '''\
+"""A signal of another package."""
+
+import math
+
+from septet.plugin import Config, Input, signal
+
+
+class Above(Config):
+    of: Input = "close"
+    level: float = 0.0
+
+
+@signal(Above)
+def above(of, level):
+    return (1.0 if of > level else math.nan), 1.0, -1
+
+
+class Weighed(Config):
+    least: float = 0.9
+
+
+@signal(Weighed)
+def weighed(side, least):
+    return (side if side > least else math.nan), 1.0, -1
+'''
+
+
+@pytest.mark.parametrize(
+    ("use", "silent"),
+    [("above, level: 1e9", True), ("above, level: 0", False), ("weighed", False)],
+)
+def test_signals_of_other_packages(septet: Command, tmp_path: Path, use: str, silent: bool) -> None:
+    """One that reads the account is not known before a run, and nothing is said of it."""
+    components = dict.fromkeys(("above", "weighed"), ("signals", "signal"))
+    manifest = manifest_of("strange_signals", components)
+    files = {"steps.py": STRANGE, "manifest.py": manifest}
+    write_package(tmp_path, "strange-signals", files)
+    path = written(tmp_path, CHANNEL, "close > fast")
+    lines = [
+        f"signal: {{use: {use}}}" if line.startswith("signal") else line
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+    path.write_text("\n".join([*lines, "plugins: [strange-signals]"]), encoding="utf-8")
+    with installed(tmp_path, "strange_signals"):
+        outcome = septet("check", path, "--unchecked")
+    assert outcome.code == 0, outcome.err
+    found = " ".join(outcome.err.split())
+    said = f"{path}:8:9: warning: signal: the signal asks for a position on no bar of the 1,200 "
+    assert (said in found) == silent, found

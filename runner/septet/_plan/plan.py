@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from septet._plan.terms import Terms
 __all__ = ["Plan", "make_plan"]
 
 FAR = 1 << 40
+SIGNALS = "wish_ahead"
+"""What the text calls the signals of a stretch of bars of one symbol."""
 
 
 class Plan:
@@ -133,6 +136,22 @@ class Plan:
         self.plain = plain
         for name in ("module", "entries"):
             self.__dict__.pop(name, None)
+
+    def compute_signals(self, arrays: Mapping[str, Any], lengths: Sequence[int]) -> bool:
+        """Compute the signal of every bar, by the same text as plain Python, and nothing else.
+
+        The features in `arrays` must be there; codes and reasons go to its D. False, and nothing is
+        computed, where the signal reads the account, and so is known at its time alone.
+        """
+        assembly = self.assembly
+        module = plain_module(self.name, assembly.text, assembly.flavour)
+        if not hasattr(module, SIGNALS):
+            return False
+        ahead = getattr(NamedEntries(module, assembly.steps, None), SIGNALS)
+        _, _, _, *names = signature(getattr(module, SIGNALS)).parameters
+        for k, length in enumerate(lengths):
+            ahead(k, 0, length, *(arrays[name] for name in names))
+        return True
 
     # ------------------------------------------------------------------ what is needed
 

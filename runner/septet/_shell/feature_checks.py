@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from septet._config.check import problem_at
 from septet._config.expressions import Expr, names_in, parse_expression
@@ -19,7 +20,10 @@ from septet.errors import Problem, SeptetError
 __all__ = ["feature_problems"]
 
 _SURE_BARS: Final = 1_000
-RULES: Final = ("long_if", "short_if", "exit_if")
+ENTRIES: Final = {"long_if": 3, "short_if": 1}
+"""Rules that open a position, and their codes of a signal."""
+FLAT: Final = 2
+RULES: Final = (*ENTRIES, "exit_if")
 
 
 def feature_problems(session: Session) -> list[Problem]:
@@ -38,25 +42,53 @@ def feature_problems(session: Session) -> list[Problem]:
         raise
     if values is None:
         return []
-    rules = _rules(session)
     ready = values.ready(session.plan.warmup_bars)
-    never_true = [
-        name for name, rule in rules.items() if not (values.rule(rule)[ready] == 1.0).any()
-    ]
-    entries = [name for name in ("long_if", "short_if") if name in rules]
-    needed = set(_model_inputs(session))
-    if entries and set(entries) <= set(never_true):
+    silent = _signal_problems(session, values, ready)
+    rules, needed = _rules(session), set(_model_inputs(session))
+    entries = [name for name in ENTRIES if name in rules]
+    if entries and set(entries) <= {each.key.rpartition(".")[2] for each in silent}:
         needed |= {str(each) for name in entries for each in names_in(rules[name])}
-    problems = [*_features(session, values, needed)]
-    return problems + [
-        problem_at(
-            session.loaded.tree, ("signal", name),
-            f"{name} is true on no bar of the {int(ready.sum()):,} looked at",
-            found=_text(session, name), severity="warning",
-            hint=_hint(rules[name]),
-        )
-        for name in never_true
-    ]  # fmt: skip
+    return [*_features(session, values, needed), *silent]
+
+
+def _signal_problems(
+    session: Session, values: FeatureValues, ready: npt.NDArray[np.bool_]
+) -> list[Problem]:
+    """Say which rules, or signals of another kind, never ask for a position or an exit."""
+    if values.D is None:
+        return []
+    count, rules = int(ready.sum()), _rules(session)
+    exits, conflicts = values.signal_is(FLAT, ready), 0
+    problems = []
+    if rules:
+        conflicts = values.reason_is("conflict", ready)
+    elif not any(values.signal_is(side, ready) for side in ENTRIES.values()):
+        text = f"the signal asks for a position on no bar of the {count:,} looked at"
+        return [
+            problem_at(
+                session.loaded.tree, ("signal",), text, severity="warning",
+                hint="compare its settings with the values of the features",
+            )
+        ]  # fmt: skip
+    for name, side in ENTRIES.items():
+        if name in rules and not values.signal_is(side, ready):
+            other = "short_if" if name == "long_if" else "long_if"
+            first = [f"exit_if, true on {exits:,}, is not"] if exits else []
+            first += [f"{other}, true with it on {conflicts:,}, is not"] if conflicts else []
+            problems.append(_never_true(session, name, count, first))
+    if "exit_if" in rules and not exits:
+        problems.append(_never_true(session, "exit_if", count, []))
+    return problems
+
+
+def _never_true(session: Session, name: str, count: int, first: list[str]) -> Problem:
+    """Say that a rule is true on no bar, or on none on which those that go before it are not."""
+    text = f"{name} is true on no bar of the {count:,} looked at"
+    text += f" on which {' and '.join(first)}" if first else ""
+    return problem_at(
+        session.loaded.tree, ("signal", name), text, found=_text(session, name),
+        severity="warning", hint=_hint(_rules(session)[name]),
+    )  # fmt: skip
 
 
 def _features(session: Session, values: FeatureValues, needed: set[str]) -> list[Problem]:
@@ -74,7 +106,7 @@ def _features(session: Session, values: FeatureValues, needed: set[str]) -> list
                 continue
             if not len(finite):
                 fatal = bool({name, owner} & needed) and (
-                    values.complete or (lasting and len(column) >= 1_000)
+                    values.complete or (lasting and len(column) >= _SURE_BARS)
                 )
                 text, severity = f"{name} is finite on none {bars}", "error" if fatal else "warning"
                 hint = "what reads it never acts: change the feature, or leave it out"
@@ -97,23 +129,11 @@ def _model_inputs(session: Session) -> list[str]:
 
 
 def _rules(session: Session) -> dict[str, Expr]:
-    """Return the rules of a `rules` signal that read features alone, not a model."""
-    signal, graph = session.strategy.signal, session.plan.assembly.graph
+    """Return the rules of a `rules` signal by name."""
+    signal = session.strategy.signal
     if signal.distribution != BUILT_IN or signal.use.rpartition(":")[2] != "rules":
         return {}
-    found = {}
-    for name in RULES:
-        text = _text(session, name)
-        if not text:
-            continue
-        expression = parse_expression(text)
-        try:
-            for each in names_in(expression):
-                graph.column(str(each))
-        except SeptetError:
-            continue
-        found[name] = expression
-    return found
+    return {name: parse_expression(text) for name in RULES if (text := _text(session, name))}
 
 
 def _text(session: Session, name: str) -> str:

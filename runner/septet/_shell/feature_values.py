@@ -1,47 +1,42 @@
-"""Feature values of the last bars of a session, and the rules of the signal over these bars."""
+"""Feature values and signals of the last bars of a session, computed by the plan's own text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from septet._config.expressions import (
-    And,
-    Binary,
-    Call,
-    Compare,
-    Expr,
-    Name,
-    Negate,
-    Not,
-    Number,
-    Or,
-)  # fmt: skip
 from septet._core.batch import Batch
 from septet._data.bars import Floats
 from septet._kernel import layout
 from septet._plan.graph import Column
+from septet._plan.plain import is_arithmetic
 from septet._shell.plain_first import PLAIN_BARS, plain_bars
 from septet._shell.session import Session
 from septet._shell.tape import Tape, column_values
+from septet.errors import SeptetError
 
 __all__ = ["FeatureValues", "last_values"]
 
 LEAST_BARS: Final = 100
 """Bars of which something is said; fewer may be an accident."""
+MODEL_WORDS: Final = frozenset({"up", "down", "confidence"})
+"""What a signal reads of a model, whose answers are not known before training."""
 
 
 @dataclass(frozen=True)
 class FeatureValues:
-    """Features of the bars from row `begin` of each symbol on; `complete`: of all of them."""
+    """Features of the bars from row `begin` of each symbol on; `complete`: of all of them.
+
+    `D` holds the signals as codes, None where they are not known before the run.
+    """
 
     session: Session
     tape: Tape
     F: Floats
+    D: npt.NDArray[np.int8] | None
     begin: tuple[int, ...]
     complete: bool
 
@@ -74,20 +69,24 @@ class FeatureValues:
         """Return a feature's values of all symbols, one symbol after the other."""
         return np.concatenate([self.column(name, k) for k in range(len(self.tape.lengths))])
 
-    def rule(self, expression: Expr) -> Floats:
-        """Return a rule on every bar: 1 true, 0 false, NaN unknown."""
-        with np.errstate(all="ignore"):
-            return np.concatenate(
-                [
-                    np.broadcast_to(_Evaluation(self, k).value(expression), (n,))
-                    for k, n in enumerate(self.tape.lengths)
-                ]
-            )
+    def signal_is(self, code: int, ready: npt.NDArray[np.bool_]) -> int:
+        """Return on how many of the bars `ready` the signal is `code`: 0 none, 1, 2 flat, 3."""
+        return int((self._codes(layout.D_WISH)[ready] & layout.WISH == code).sum())
+
+    def reason_is(self, name: str, ready: npt.NDArray[np.bool_]) -> int:
+        """Return on how many of the bars `ready` the signal gives a reason."""
+        number = self.session.plan.assembly.reasons.index(name) + 1
+        return int((self._codes(layout.D_REFUSED)[ready] == number).sum())
+
+    def _codes(self, row: int) -> npt.NDArray[np.int8]:
+        assert self.D is not None
+        return np.concatenate([self.D[k, row, :n] for k, n in enumerate(self.tape.lengths)])
 
 
 def last_values(session: Session) -> FeatureValues | None:
     """Compute the features of the last bars, as though history began with the first of them.
 
+    The signals are those of the plan's text, in plain Python, without exits of the account.
     At most `PLAIN_BARS` bars of all symbols together, as `plain_bars` counts them: about three
     seconds of plain Python. None where warm-up leaves too few of them.
     """
@@ -102,7 +101,20 @@ def last_values(session: Session) -> FeatureValues | None:
     batch = Batch(session.plan, cut, session.plan.state(1.0, session.instruments))
     with np.errstate(all="ignore"):
         batch.observe(0, cut.times)
-    return FeatureValues(session, cut, batch.F, begin, times == tape.times)
+        signals = batch.D if _has_signals(session, batch) else None
+    return FeatureValues(session, cut, batch.F, signals, begin, times == tape.times)
+
+
+def _has_signals(session: Session, batch: Batch) -> bool:
+    """Compute the signal of every bar; False where it needs a model, the account or a compiler."""
+    if MODEL_WORDS & set(session.strategy.signal.declaration.parameters):
+        return False
+    try:
+        return session.plan.compute_signals(batch.arrays, batch.tape.lengths)
+    except Exception as error:  # a step may raise anything; `run` reports it with its place
+        if isinstance(error, SeptetError) or is_arithmetic(error):
+            return False
+        raise
 
 
 def _last_of(tape: Tape, first: int) -> tuple[Tape, tuple[int, ...]]:
@@ -126,78 +138,3 @@ def _last_of(tape: Tape, first: int) -> tuple[Tape, tuple[int, ...]]:
         M[k, layout.AGE, :n] = np.minimum(M[k, layout.AGE, :n], np.arange(n))
     U = tape.U[:, first:] if tape.U.shape[1] == tape.times else tape.U
     return Tape(T, M, X, tuple(lengths), np.ascontiguousarray(U)), tuple(begin)
-
-
-class _Evaluation:
-    """An expression over all bars of a symbol at once, as the plan computes it bar by bar."""
-
-    def __init__(self, values: FeatureValues, k: int) -> None:
-        self._values, self._k = values, k
-
-    def value(self, part: Expr) -> Any:
-        match part:
-            case Number(value=value):
-                return np.float64(value)
-            case Name():
-                return self._values.column(str(part), self._k)
-            case Negate(operand=operand):
-                return -self.value(operand)
-            case Not(operand=operand):
-                return 1.0 - self.value(operand)
-            case Binary(operator=operator, left=left, right=right):
-                return _ARITHMETIC[operator](self.value(left), self.value(right))
-            case Compare(operator=operator, left=left, right=right):
-                return _compare(operator, self.value(left), self.value(right))
-            case And(parts=parts):
-                return reduce(_both, map(self.value, parts))
-            case Or(parts=parts):
-                return 1.0 - reduce(_both, (1.0 - self.value(each) for each in parts))
-            case Call():
-                return self._call(part)
-
-    def _call(self, part: Call) -> Any:
-        name = part.function
-        if name == "prev":
-            bars = part.arguments[1]
-            assert isinstance(bars, Number)
-            return self._shifted(self.value(part.arguments[0]), int(bars.value))
-        given = [self.value(each) for each in part.arguments]
-        if name.startswith("crosses_"):
-            left, right = given
-            now, before = (">", "<=") if name == "crosses_above" else ("<", ">=")
-            earlier = _compare(before, self._shifted(left, 1), self._shifted(right, 1))
-            crossed = np.where(_compare(now, left, right) + earlier == 2.0, 1.0, 0.0)
-            return np.where(np.isnan(left + right + earlier), np.nan, crossed)
-        if name == "between":
-            x, low, high = given
-            inside = ((low <= x) & (x <= high)).astype(float)
-            return np.where(np.isnan(x) | np.isnan(low) | np.isnan(high), np.nan, inside)
-        if name in ("min", "max"):
-            return reduce(np.minimum if name == "min" else np.maximum, given)
-        return getattr(np, name)(*given)  # abs, exp, log, sign, sqrt
-
-    def _shifted(self, values: Any, bars: int) -> Any:
-        if not np.ndim(values) or not bars:
-            return values
-        moved = np.full(len(values), np.nan)
-        moved[bars:] = values[:-bars]
-        return moved
-
-
-_ARITHMETIC: Final[dict[str, Any]] = {
-    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "**": np.power,
-}  # fmt: skip
-_COMPARISONS: Final[dict[str, Any]] = {
-    "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
-    "==": np.equal, "!=": np.not_equal,
-}  # fmt: skip
-
-
-def _compare(operator: str, left: Any, right: Any) -> Any:
-    unknown = np.isnan(left) | np.isnan(right)
-    return np.where(unknown, np.nan, _COMPARISONS[operator](left, right))
-
-
-def _both(left: Any, right: Any) -> Any:
-    false = (left == 0.0) | (right == 0.0)
-    return np.where(false, 0.0, np.where((left == 1.0) & (right == 1.0), 1.0, np.nan))
