@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -57,41 +57,56 @@ def start_scheduler() -> tuple[str, subprocess.Popen[bytes]]:
     )
 
 
-@pytest.fixture
-def scheduler() -> Iterator[str]:
-    """The address of a scheduler without workers."""
+@pytest.fixture(scope="module")
+def empty() -> Iterator[str]:
+    """The address of a scheduler without workers, or with those that one test starts."""
     address, process = start_scheduler()
     yield address
     stop(process)
+
+
+class Standing:
+    """A scheduler with two workers, each started again by its nanny when it dies."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.begin()
+
+    def begin(self) -> None:
+        self.address, self.scheduler = start_scheduler()
+        words = ("--no-dashboard", "--death-timeout", 30, "--local-directory", self.folder)
+        self.workers = [
+            start("worker", self.address, "--nthreads", threads, *words) for threads in (1, 2)
+        ]
+
+    def end(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            stop(process)
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a scheduler with two workers that nobody kills."""
-    address, process = start_scheduler()
-    folder = tmp_path_factory.mktemp("dask")
-    words = ("--nthreads", 1, "--nworkers", 2, "--no-dashboard", "--local-directory", folder)
-    workers = start("worker", address, *words)
-    yield address
-    stop(workers)
-    stop(process)
-
-
-Workers = Callable[..., None]
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    cluster = Standing(tmp_path_factory.mktemp("dask"))
+    yield cluster
+    cluster.end()
 
 
 @pytest.fixture
-def worker(scheduler: str, tmp_path: Path) -> Iterator[Workers]:
-    """Start a worker of the scheduler; every one is ended."""
-    processes = []
+def standing(begun: Standing) -> Standing:
+    """A cluster that others started; begun again where a test has ended its scheduler."""
+    if begun.scheduler.poll() is not None:
+        begun.end()
+        begun.begin()
+    return begun
 
-    def begin(threads: int = 1, **more: str) -> None:
-        words = ("--nthreads", threads, "--no-dashboard", "--local-directory", tmp_path / "dask")
-        processes.append(start("worker", scheduler, *words, **more))
 
-    yield begin
-    for process in processes:
-        stop(process)
+@pytest.fixture(scope="module")
+def local() -> Iterator[DaskPool]:
+    """Two workers of this machine, started as `--on dask` starts them."""
+    pool = open_cluster("dask", 2, print)
+    assert isinstance(pool, DaskPool)
+    yield pool
+    pool.close()
 
 
 def kill(pool: DaskPool, name: str) -> None:
@@ -104,62 +119,56 @@ def without_one_and_then_the_other(pool: DaskPool, loaded: Loaded) -> list[str]:
     """Run a sweep whose two workers are both killed, one after the other; return what was said."""
     space, parcel, rows = packed(loaded)
     said: list[str] = []
+    pool._client.wait_for_workers(2, timeout=60)
     evaluator = ClusterEvaluator(pool, parcel, space, said.append)
-    try:
-        first, second = pool.workers()
-        stream = evaluator.stream(space.settings(), two)
-        found = [next(stream), next(stream)]
-        kill(pool, first)
-        found += [next(stream), next(stream)]
-        pool._client.wait_for_workers(2, timeout=60)  # the one that died was replaced
-        assert first not in pool.workers()
-        kill(pool, second)
-        found += stream
-        assert by_number(found) == rows
-        assert sum(map(len, found)) == len(rows) == 72, "no setting came twice"
-        assert len(set(pool.workers()) - {first, second}) >= 1, "a new one did the rest"
-    finally:
-        evaluator.close()
+    first, second = pool.workers()
+    stream = evaluator.stream(space.settings(), two)
+    found = [next(stream), next(stream)]
+    kill(pool, first)
+    found += [next(stream), next(stream)]
+    while first in pool.workers():
+        pass
+    pool._client.wait_for_workers(2, timeout=60)  # the one that died was replaced
+    kill(pool, second)
+    found += stream
+    assert by_number(found) == rows
+    assert sum(map(len, found)) == len(rows) == 72, "no setting came twice"
+    assert len(set(pool.workers()) - {first, second}) >= 1, "a new one did the rest"
     return said
 
 
-def test_local_workers_that_are_killed_are_replaced_and_lose_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.0)
-    pool = open_cluster("dask", 2, print)
-    assert isinstance(pool, DaskPool)
-    said = without_one_and_then_the_other(pool, swept(tmp_path, SECTION))
-    assert any(text.endswith("is gone; its unfinished blocks go to another") for text in said)
-
-
-def test_ctrl_c_does_not_reach_local_workers() -> None:
-    pool = open_cluster("dask", 1, print)
-    assert isinstance(pool, DaskPool)
-    try:
-        (pid,) = pool._client.run(os.getpid).values()
+def test_ctrl_c_does_not_reach_local_workers(local: DaskPool) -> None:
+    there = local._client.run(os.getpid)
+    assert len(there) == 2
+    for pid in there.values():
         os.kill(pid, signal.SIGINT)  # as a terminal does, to every process that it started
-        assert list(pool._client.run(os.getpid).values()) == [pid], "it is the same process"
-        assert signal.SIGINT in pool._client.run(_blocked).popitem()[1]
-        assert signal.SIGINT not in _blocked(), "the sweep itself can be stopped"
-    finally:
-        pool.close()
+    assert local._client.run(os.getpid) == there, "they are the same processes"
+    assert all(signal.SIGINT in each for each in local._client.run(_blocked).values())
+    assert signal.SIGINT not in _blocked(), "the sweep itself can be stopped"
 
 
 def _blocked() -> set[int]:
     return set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
 
 
-def test_a_block_that_ends_every_worker_is_lost() -> None:
-    pool = open_cluster("dask", 2, print)
-    try:
-        pool.begin(deadly())
-        pool.send(7, [Setting(0, (0,))])
-        while (answer := pool.wait(1.0)) is None:
-            pass
-        assert answer == (7, Lost())
-    finally:
-        pool.close()
+def test_local_workers_that_are_killed_are_replaced_and_lose_nothing(
+    tmp_path: Path, local: DaskPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.05)
+    said = without_one_and_then_the_other(local, swept(tmp_path, SECTION))
+    assert any(text.endswith("is gone; its unfinished blocks go to another") for text in said)
+
+
+def test_a_block_that_ends_every_worker_is_lost(
+    local: DaskPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert local._cluster is not None
+    monkeypatch.setattr(local._cluster.scheduler, "allowed_failures", 1)  # Dask's own is 3
+    local.begin(deadly())
+    local.send(7, [Setting(0, (0,))])
+    while (answer := local.wait(1.0)) is None:
+        pass
+    assert answer == (7, Lost())
 
 
 LEARNED = "{over: {signal.threshold: [0.05, 0.1, 0.2], risk.sizing.fraction: [25%, 75%]}}"
@@ -168,17 +177,17 @@ MODEL = (ROOT / "tests" / "sweep" / "model.yaml").read_text(encoding="utf-8")
 
 @pytest.mark.parametrize(("base", "section"), [(BASE, SECTION), (MODEL, LEARNED)])
 def test_the_table_is_that_of_a_local_sweep(
-    tmp_path: Path, standing: str, base: str, section: str
+    tmp_path: Path, standing: Standing, base: str, section: str
 ) -> None:
     loaded = swept(tmp_path, section, base=base)
     here = run_sweep(loaded, tmp_path / "here", threads=2, page=False)
-    there = run_sweep(loaded, tmp_path / "there", threads=2, on=standing, page=False)
+    there = run_sweep(loaded, tmp_path / "there", threads=2, on=standing.address, page=False)
     assert there.table.equals(here.table, null_equal=True)
     stored = pl.read_parquet(there.folder / "settings.parquet")
     assert stored.equals(here.table, null_equal=True)
 
 
-def test_a_sweep_that_was_stopped_goes_on_elsewhere(tmp_path: Path, standing: str) -> None:
+def test_a_sweep_that_was_stopped_goes_on_elsewhere(tmp_path: Path, standing: Standing) -> None:
     """What a cluster finished before Ctrl-C is kept, and the rest may be run here."""
     loaded, out = swept(tmp_path, SECTION), tmp_path / "out"
 
@@ -186,7 +195,7 @@ def test_a_sweep_that_was_stopped_goes_on_elsewhere(tmp_path: Path, standing: st
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(loaded, out, threads=2, on=standing, page=False, progress=stop_it)
+        run_sweep(loaded, out, threads=2, on=standing.address, page=False, progress=stop_it)
     rest = run_sweep(loaded, out, threads=2, page=False, resume=True)
     assert 0 < rest.done_before < 72
     whole = run_sweep(loaded, tmp_path / "whole", threads=2, page=False)
@@ -194,17 +203,45 @@ def test_a_sweep_that_was_stopped_goes_on_elsewhere(tmp_path: Path, standing: st
 
 
 def test_a_scheduler_that_is_there(
-    tmp_path: Path, scheduler: str, worker: Workers, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, standing: Standing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.05)
     said: list[str] = []
-    worker(threads=1)
-    worker(threads=2)
-    pool = open_cluster(scheduler, 2, said.append)
+    pool = open_cluster(standing.address, 2, said.append)
     assert isinstance(pool, DaskPool)
-    pool._client.wait_for_workers(2, timeout=60)
-    said += without_one_and_then_the_other(pool, swept(tmp_path, SECTION))
+    try:
+        said += without_one_and_then_the_other(pool, swept(tmp_path, SECTION))
+    finally:
+        pool.close()
     assert any("is gone" in text for text in said)
+
+
+def test_a_scheduler_that_goes(tmp_path: Path, standing: Standing) -> None:
+    loaded, out, done = swept(tmp_path, SECTION), tmp_path / "out", list[int]()
+
+    def go(count: int, planned: int, best: str) -> None:
+        done.append(count)
+        standing.scheduler.kill()
+        standing.scheduler.wait()
+
+    with pytest.raises(RunError, match="is gone") as gone:
+        run_sweep(loaded, out, on=standing.address, page=False, progress=go)
+    assert "--resume" in gone.value.hint
+    kept = pl.concat([pl.read_parquet(each) for each in out.glob("cross/*/parts/*.parquet")])
+    assert 0 < done[0] <= kept.height < 72
+
+
+def test_nobody_there(tmp_path: Path, empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from septet._sweep import on_dask
+
+    monkeypatch.setattr(on_dask, "WORKERS_SECONDS", 1)
+    said: list[str] = []
+    with pytest.raises(InputError, match=f"the scheduler at {empty} has no workers"):
+        open_cluster(empty, 1, said.append)
+    assert said == [f"waiting for workers of the scheduler at {empty}"]
+    monkeypatch.setattr(on_dask, "CONNECT_SECONDS", 1)
+    with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        open_cluster("tcp://127.0.0.1:9", 1, said.append)
 
 
 def other_version(folder: Path) -> str:
@@ -218,13 +255,15 @@ def other_version(folder: Path) -> str:
     return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def test_a_worker_with_other_versions_is_refused(
-    tmp_path: Path, scheduler: str, worker: Workers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    worker(PYTHONPATH=other_version(tmp_path / "other"))
+def test_a_worker_with_other_versions_is_refused(tmp_path: Path, empty: str) -> None:
+    words = ("--nthreads", 1, "--no-nanny", "--no-dashboard", "--local-directory", tmp_path / "d")
+    worker = start("worker", empty, *words, PYTHONPATH=other_version(tmp_path / "other"))
     loaded, out = swept(tmp_path, SECTION), tmp_path / "out"
-    with pytest.raises(InputError) as refused:
-        run_sweep(loaded, out, on=scheduler, page=False)
+    try:
+        with pytest.raises(InputError) as refused:
+            run_sweep(loaded, out, on=empty, page=False)
+    finally:
+        stop(worker)
     first, _, rest = refused.value.message.partition(": ")
     lines = rest.split("; ")
     assert first == "a worker is not as the machine of this sweep"
@@ -233,37 +272,3 @@ def test_a_worker_with_other_versions_is_refused(
     assert "numba is 0.1 there, " in lines[0]
     assert "the source of septet_plugins is " in lines[1]
     assert not out.exists(), "nothing was begun"
-
-
-def test_nobody_there(tmp_path: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from septet._sweep import on_dask
-
-    monkeypatch.setattr(on_dask, "WORKERS_SECONDS", 1)
-    said: list[str] = []
-    with pytest.raises(InputError, match=f"the scheduler at {scheduler} has no workers"):
-        open_cluster(scheduler, 1, said.append)
-    assert said == [f"waiting for workers of the scheduler at {scheduler}"]
-    monkeypatch.setattr(on_dask, "CONNECT_SECONDS", 1)
-    with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
-        open_cluster("tcp://127.0.0.1:9", 1, said.append)
-
-
-def test_a_scheduler_that_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    address, process = start_scheduler()
-    helper = start("worker", address, "--nthreads", 1, "--no-dashboard", "--death-timeout", 5)
-    loaded, out, done = swept(tmp_path, SECTION), tmp_path / "out", list[int]()
-
-    def go(count: int, planned: int, best: str) -> None:
-        done.append(count)
-        process.kill()
-        process.wait()
-
-    try:
-        with pytest.raises(RunError, match="is gone") as gone:
-            run_sweep(loaded, out, on=address, page=False, progress=go)
-        assert "--resume" in gone.value.hint
-        kept = pl.concat([pl.read_parquet(each) for each in out.glob("cross/*/parts/*.parquet")])
-        assert 0 < done[0] <= kept.height < 72
-    finally:
-        stop(process)
-        stop(helper)

@@ -20,7 +20,7 @@ from septet.errors import InputError, RunError
 
 __all__ = [
     "Learned", "dataset_of", "features", "health_of", "label_bars", "learn_walk", "model_columns",
-    "move_first",
+    "move_first", "observed_features",
 ]  # fmt: skip
 
 
@@ -70,12 +70,18 @@ def _row(session: Session, column: Any) -> int:
 
 def features(loaded: Any, market: Any = None) -> Any:
     """Compute the features of a loaded file over all its data: the rows of `septet train`."""
-    from septet._core.batch import Batch
-    from septet._shell.never_known import refuse_never_known
-    from septet._shell.plain_first import choose_plain, ran_plain_first
     from septet._shell.session import open_session
 
     session = open_session(loaded)
+    return dataset_of(session, observed_features(session))
+
+
+def observed_features(session: Session) -> np.ndarray:
+    """Compute the features of a session over all its data, compiled where that is sooner."""
+    from septet._core.batch import Batch
+    from septet._shell.never_known import refuse_never_known
+    from septet._shell.plain_first import choose_plain, ran_plain_first
+
     refuse_never_known(session)
     choose_plain(session)
 
@@ -86,7 +92,7 @@ def features(loaded: Any, market: Any = None) -> Any:
             batch.observe(0, session.tape.times)
         return batch.F
 
-    return dataset_of(session, ran_plain_first(session, observed))
+    return ran_plain_first(session, observed)
 
 
 def learn_walk(

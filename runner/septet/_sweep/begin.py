@@ -11,12 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from septet._config.load import Loaded, variant
 from septet._config.overlay import Setting as FileSetting
+from septet._config.places import placed
 from septet._sweep.numbers import AxisNumbers, Numbers
 from septet._sweep.space import Axis, Space
 from septet.errors import InputError, SeptetError
+
+if TYPE_CHECKING:
+    from septet._shell.session import Session
 
 __all__ = ["Beginning", "begin_sweep", "data_hashes_of"]
 
@@ -94,16 +99,26 @@ def _moves_data(axis: Axis) -> bool:
 
 
 def _first_of(loaded: Loaded, say: Callable[[str], None]) -> Beginning:
-    """First decision of one file: read off its tape, or off a whole run where a model decides."""
+    """First decision of one file: read off its tape, once its model has been trained.
+
+    The plan is the one that settings are run with, so that no other is compiled.
+    """
     from septet._data.load import fingerprints
     from septet._kernel import layout
     from septet._shell.session import open_session
 
+    session = open_session(loaded, tables=False, curve=False)
     if loaded.strategy.model is not None:
-        from septet._shell.backtest import backtest
-
-        first = backtest(loaded).facts.first_decision_ns
-    session = open_session(loaded)
-    if loaded.strategy.model is None:
-        first = int(session.tape.T[layout.KNOWN, session.first])
+        _wait_for_model(session)
+    first = int(session.tape.T[layout.KNOWN, session.first])
     return Beginning(first, session.market.calendar, dict(fingerprints(session.market)))
+
+
+def _wait_for_model(session: Session) -> None:
+    """Move the first decision of a session to where the run of its file takes it."""
+    from septet._shell.backtest import refuse_unserved
+    from septet._shell.learning import learn_walk, move_first, observed_features
+
+    with placed(session.loaded, "execution", "simulation", "fills"):
+        refuse_unserved(session.strategy)
+    move_first(session, learn_walk(session, observed_features(session)))
