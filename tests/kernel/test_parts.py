@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,23 @@ def drawn():
     rows = np.zeros((3, 400))
     rows[0] = np.random.default_rng(5).uniform(0.1, 9.0, 400)
     return rows
+
+
+def test_a_routine_of_a_kernel_is_not_forced_into_it():
+    """numba hands `forceinline` on to what a function calls, unless that says otherwise."""
+
+    @partial(step.jit_inner, inline=False)
+    def rare(x):
+        return x * 2.0 + 1.0
+
+    @partial(step.jit_inner, inline=True)
+    def hot(x):
+        return rare(x) + x
+
+    step.jit_entry(lambda x: hot(x), "float64(float64)")
+    for part, forced in ((hot, True), (rare, False)):
+        (compiled,) = part.overloads.values()
+        assert ("alwaysinline" in str(compiled.library._final_module)) is forced
 
 
 def test_an_entry_gives_the_bits_of_plain_python(made):

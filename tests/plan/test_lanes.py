@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from septet._config import load
 from septet._core.batch import Batch
 from septet._kernel import layout
 from septet._kernel.step import jit
+from septet._plan.cache import load_text
+from septet._plan.text import prune
 from septet._shell.session import Session, open_session
 from septet.testing import same_bits
 
@@ -45,12 +48,23 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     return open_session(load(path))
 
 
-def observed(session: Session, stops: list[int]) -> tuple[Any, Any]:
+@pytest.fixture(scope="module")
+def observe(session: Session) -> Any:
+    """The entry that computes the features, compiled without the rules of trading."""
+    plan = session.plan
+    first, *functions = re.split(r"^(?=@)", plan.assembly.text, flags=re.M)
+    others = [each for each in functions if re.match(r"@entry.*\ndef (?!observe\()", each)]
+    assert others
+    text = prune("".join([first, *(each for each in functions if each not in others)]), {})
+    return load_text(text, f"{plan.name}_features").observe
+
+
+def observed(session: Session, observe: Any, stops: list[int]) -> tuple[Any, Any]:
     """Observe stretch after stretch; what the features and their states are in the end."""
     state = session.plan.state(1.0, session.instruments)
     batch = Batch(session.plan, session.tape, state)
     for start, stop in zip([0, *stops], [*stops, BARS], strict=True):
-        session.plan.entries.observe(start, stop, batch.arrays.table)
+        observe(start, stop, batch.arrays.table)
     return batch.F[0, :, :BARS].copy(), state.S.copy()
 
 
@@ -70,8 +84,8 @@ stretches = st.lists(st.tuples(places, lengths), max_size=3)
     stops=st.lists(st.integers(1, BARS - 1), max_size=4, unique=True),
 )
 def test_blocks_at_once_and_bars_alone_have_the_same_bits(
-    session: Session, seed: int, first: int, gaps: Any, flats: Any, holes: Any, restart: Any,
-    stops: list[int],
+    session: Session, observe: Any, seed: int, first: int, gaps: Any, flats: Any, holes: Any,
+    restart: Any, stops: list[int],
 ) -> None:  # fmt: skip
     random = np.random.default_rng(seed)
     columns, ages = session.tape.X[0], session.tape.M[0, layout.AGE]
@@ -88,8 +102,8 @@ def test_blocks_at_once_and_bars_alone_have_the_same_bits(
             columns[row, place] = value
     if restart is not None:
         ages[restart:BARS] -= restart
-    blocks, kept = observed(session, sorted(stops))
-    alone, state = observed(session, list(range(1, BARS)))
+    blocks, kept = observed(session, observe, sorted(stops))
+    alone, state = observed(session, observe, list(range(1, BARS)))
     assert same_bits(blocks, alone).all()
     assert same_bits(kept, state).all()
 
