@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from septet._shell.training_checks import Windows
 
 __all__ = ["check"]
+
+LoadWith = Callable[[Sequence[str]], Any]
 
 
 @click.command()
@@ -70,9 +74,16 @@ def check(
     from septet._config.load import load
 
     access = options.access_of(secrets, hosts)
-    loaded = load(file, mode=mode, sets=sets, access=access, unchecked=unchecked, say=options.told)
+    again = partial(load, file, mode=mode, access=access, unchecked=unchecked)
+    load_with: LoadWith | None = (
+        None if no_data or world else lambda more: again(sets=[*sets, *more])
+    )
+    try:
+        loaded = again(sets=sets, say=options.told)
+    except ConfigError as error:
+        raise ConfigError([*error.problems, *_besides(error, load_with)]) from None
     settings = _settings_of_sweep(loaded) if loaded.strategy.sweep is not None else None
-    ahead, windows = _preflight(loaded, data=not no_data, world=world)
+    ahead, windows = _preflight(loaded, load_with, world=world)
     if any(each.severity == "error" for each in ahead):
         raise ConfigError([*loaded.warnings, *ahead])
     loaded = replace(loaded, warnings=(*loaded.warnings, *ahead))
@@ -85,15 +96,30 @@ def check(
     return 0 if seen is None or seen.ok else 2
 
 
-def _preflight(loaded: Loaded, *, data: bool, world: bool) -> tuple[list[Problem], Windows | None]:
+def _besides(error: ConfigError, load_with: LoadWith | None) -> list[Problem]:
+    """Return what is wrong with the data beside a missing key, where nothing else is wrong."""
+    if load_with is None:
+        return []
+    from septet._shell.unsaid import known_besides
+
+    return known_besides(error, load_with)
+
+
+def _preflight(
+    loaded: Loaded, load_with: LoadWith | None, *, world: bool
+) -> tuple[list[Problem], Windows | None]:
     """Say what would stop a run of this file on this machine, and on what its model is trained."""
     from septet._shell.preflight import check_data, check_model, check_secrets
 
     if loaded.strategy.mode == "backtest":
-        if world or not data:
+        if load_with is None:
             return check_model(loaded), None
         found = check_data(loaded)
-        return found.problems, found.windows
+        if not found.unsaid:
+            return found.problems, found.windows
+        from septet._shell.unsaid import besides_unsaid
+
+        return [*found.problems, *besides_unsaid([found.unsaid], load_with)], None
     from septet._live.ports import check_port
     from septet._live.wiring import check_feed
 

@@ -34,10 +34,14 @@ __all__ = ["DataCheck", "check_data", "check_model", "check_secrets"]
 
 @dataclass(frozen=True, slots=True)
 class DataCheck:
-    """What stands in the way of a backtest, and the windows its model is trained on."""
+    """What stands in the way of a backtest, and the windows its model is trained on.
+
+    `unsaid` is the key of the file without which the data could not be read, if there is one.
+    """
 
     problems: list[Problem]
     windows: Windows | None = None
+    unsaid: str = ""
 
 
 def check_data(loaded: Any) -> DataCheck:
@@ -54,7 +58,8 @@ def check_data(loaded: Any) -> DataCheck:
             refuse_unserved(loaded.strategy)
         session = open_session(loaded)
     except SeptetError as error:
-        return DataCheck(list(problem_of(error)))
+        unsaid = "data.candles.time_zone" if error.key == "time_zone" else ""
+        return DataCheck(list(problem_of(error)), unsaid=unsaid)
     problems = [*never_known(session), *_symbols(session), *_doubts(session), *_moves(session)]
     problems += [*_probabilities(session), *_ticks(session), *trade_problems(session)]
     windows = windows_of(session)

@@ -1,0 +1,79 @@
+"""What can be known of data although the file leaves out a key without a safe default.
+
+The data is read twice, each time with another value for every such key. What both readings find
+does not depend on these values, and is said beside the missing key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from septet._shell.preflight import check_data
+from septet.errors import ConfigError, Problem, SeptetError
+
+__all__ = ["besides_unsaid", "known_besides"]
+
+_VALUES: Final = {
+    "stamp": ("open", "close"),
+    "known_after": ("1h", "2d"),
+    "time_zone": ("UTC", "America/New_York"),
+}
+"""Keys of a block of `data` that only the user can fill in, and values that both may be meant."""
+
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?")
+LoadWith = Callable[[Sequence[str]], Any]
+
+
+def known_besides(error: ConfigError, load_with: LoadWith) -> list[Problem]:
+    """Return what else is wrong with the data of a file of which only such keys are wrong.
+
+    `load_with` loads the file again with settings such as ``data.candles.stamp=open``.
+    """
+    keys = [each.key for each in error.problems if each.severity == "error"]
+    if not keys or not all(map(_is_unsaid, keys)):
+        return []
+    told = {_identity(each) for each in error.problems}
+    return [each for each in besides_unsaid(keys, load_with) if _identity(each) not in told]
+
+
+def besides_unsaid(keys: Sequence[str], load_with: LoadWith) -> list[Problem]:
+    """Return the problems of a backtest's data that do not depend on the values of `keys`."""
+    found = []
+    for number in range(2):
+        settings = [f"{key}={_VALUES[key.rpartition('.')[2]][number]}" for key in keys]
+        try:
+            loaded = load_with(settings)
+        except SeptetError:
+            return []
+        if loaded.strategy.mode != "backtest":
+            return []
+        found.append(check_data(loaded))
+    either, other = (each.problems for each in found)
+    messages = {_identity(each): each.message for each in other}
+    assumed = " and ".join(f"{key}: {_VALUES[key.rpartition('.')[2]][0]}" for key in keys)
+    problems = []
+    for each in either:
+        message = messages.get(_identity(each))
+        if message is not None and message != each.message:
+            hint = "; ".join(part for part in (each.hint, f"times are those of {assumed}") if part)
+            each = replace(each, hint=hint)
+        problems += [each] if message is not None else []
+    unsaid = {each.unsaid for each in found} - {"", *keys}
+    for key in unsaid:
+        told = {_identity(each) for each in problems}
+        more = besides_unsaid([*keys, key], load_with)
+        problems += [each for each in more if _identity(each) not in told]
+    return problems
+
+
+def _is_unsaid(key: str) -> bool:
+    layer, _, rest = key.partition(".")
+    return layer == "data" and rest.count(".") == 1 and rest.rpartition(".")[2] in _VALUES
+
+
+def _identity(problem: Problem) -> tuple[str, str, str]:
+    """What two readings have in common of a problem: all but the times in its message."""
+    return problem.severity, problem.key, _TIME.sub("", problem.message)
