@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["series_columns"]
 
+_SYMBOLS: Final = ("symbol", "ticker", "pair", "instrument", "market", "coin", "asset")
 _TIMES: Final = ("timestamp", "time", "date", "datetime", "observation_date")
 
 
@@ -22,8 +23,10 @@ def series_columns(
     Raises
     ------
     DataError
-        If a named column is not there, or if it cannot be told which one is meant.
+        If a named column is not there, if it cannot be told which one is meant, or if the rows
+        are those of several symbols.
     """
+    _refuse_several(frame, origin, (time, value, known))
     listed = ", ".join(frame.columns)[:200]
     for name in (time, value, known):
         if name is not None and name not in frame.columns:
@@ -50,3 +53,19 @@ def series_columns(
     if known is not None:
         picked["known"] = frame[known]
     return frame.select(column.alias(name) for name, column in picked.items()), tuple(notes)
+
+
+def _refuse_several(frame: pl.DataFrame, origin: str, used: tuple[str | None, ...]) -> None:
+    """Refuse rows of several symbols: of each time the first would be read for all of them."""
+    for name in frame.columns:
+        if name in used or name.strip().lower() not in _SYMBOLS:
+            continue
+        values = frame[name].drop_nulls().unique().sort()
+        if len(values) > 1:
+            shown = ", ".join(f"{str(each)[:20]!r}" for each in values[:3].to_list())
+            more = ", ..." if len(values) > 3 else ""
+            raise DataError(
+                f"{origin}: column {name!r} holds {len(values)} symbols ({shown}{more}), and a "
+                "series has one value at a time",
+                hint="a file for each symbol, with {symbol} in path, or keep one symbol",
+            )

@@ -152,6 +152,20 @@ def check_funding(case: Case) -> None:
             case.warn(("data", "funding"), idle, on_key=True)
         if case.strategy.perpetual != Perpetual():
             case.warn(("perpetual",), idle, on_key=True)
+    _check_own_funding(case)
+
+
+def _check_own_funding(case: Case) -> None:
+    """Warn of one series of rates for several perpetuals, each of which has rates of its own."""
+    funding, symbols = case.strategy.data.funding, case.strategy.universe.symbols
+    path = getattr(getattr(funding, "config", None), "path", "")
+    if not case.is_perpetual or funding is None or len(symbols) < 2 or "{symbol}" in str(path):
+        return
+    case.warn(
+        ("data", "funding", "path") if path else ("data", "funding"),
+        f"one series of funding serves {len(symbols)} symbols; every perpetual has its own rates",
+        hint="a path with {symbol} reads a file for each symbol, such as funding/{symbol}.csv",
+    )
 
 
 def check_secrets(case: Case) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from septet._data.bars import Finding
 from septet._data.constant_prices import CONSTANT_PRICE
 from septet._data.ended import CANDLES_END, ended_symbols
+from septet._data.funding_gaps import FUNDING_GAP
 from septet._data.source import Facts
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
@@ -36,6 +37,7 @@ _DOUBTS: Final = {
 """What to write about findings that are warned about."""
 _OF_SERIES: Final = {
     "series_end": "bring the values of the whole span, or end it there: universe: {end: ...}",
+    FUNDING_GAP: "bring the missing rates, or choose a span that has them: universe: {start, end}",
     "funding_size": "write rates as fractions, 0.0001 for 0.01%; take out what was never charged",
 }
 

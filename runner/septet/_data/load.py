@@ -17,6 +17,7 @@ from septet._data.bars import BarTable, Finding, Instrument, MarketData, SeriesT
 from septet._data.calendars import sessions_per_year
 from septet._data.ended import candles_ending
 from septet._data.files import reading, symbol_path
+from septet._data.funding_gaps import missing_funding
 from septet._data.normalise import Normalised, normalise
 from septet._data.series import check_funding, ending, normalise_series
 from septet._data.source import Facts, RawBars, Request, Store
@@ -192,6 +193,8 @@ def load_market(
     findings += found
     for table in series.values():
         findings += ending(table, {symbol: each.known_ns for symbol, each in bars.items()})
+    spans = {symbol: (int(bars[symbol].open_ns[0]), known) for symbol, known in last.items()}
+    findings += missing_funding(series.values(), spans, request)
     sources |= origins
     with placed(loaded, "execution"):
         instruments = instruments_of(strategy, {raw.symbol: raw.facts for raw, _ in read})

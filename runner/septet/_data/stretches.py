@@ -34,6 +34,7 @@ from septet._data.constant_prices import warn_constant
 from septet._data.ended import candles_ending
 from septet._data.files import reading
 from septet._data.findings import Findings
+from septet._data.funding_gaps import missing_funding
 from septet._data.judge import Rows
 from septet._data.level_checks import judge_step
 from septet._data.load import (
@@ -440,6 +441,12 @@ class Stretches:
         """What was wrong with all that was read, each kind of a symbol once."""
         found = [each for symbol in self._symbols.values() for each in symbol.findings]
         found += [*self._outside, *survivorship(self.calendars), *self._ended(), *self._found]
+        spans = {
+            name: (each.clock.first_ns, each.known_ns)
+            for name, each in self._symbols.items()
+            if each.last is not None
+        }
+        found += missing_funding(self.series.values(), spans, self._request)
         return tuple(merged(found))
 
     def _ended(self) -> list[Finding]:
