@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import date
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet import messages as m
+from septet._data import calendars
 from septet._data.admit import Admission
 from septet._host.venues import BarSeen
 from septet._live.bars import BarDesk, BarRules, Wanted
@@ -347,6 +349,27 @@ def test_a_grid_goes_on_where_what_was_read_of_the_calendar_ends(bar_ns: int) ->
         fresh = Grid("XNYS", bar_ns)
         assert grid.following(at_ns) == fresh.following(at_ns)
         assert grid.known_after(at_ns) == fresh.known_after(at_ns)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize(
+    ("first", "last"), [("2019-11-27", "2020-01-06"), ("2005-03-31", "2005-05-02")]
+)
+def test_the_sessions_of_a_span_are_those_the_library_has_for_it(first: str, last: str) -> None:
+    """They are cut out of whole decades: one span lies across two, at none ends one."""
+    import exchange_calendars
+
+    found = calendars._exchange("XHKG", date.fromisoformat(first), date.fromisoformat(last))
+    table = exchange_calendars.get_calendar("XHKG", start=first, end=last).schedule
+    days = [(each - date(1970, 1, 1)).days for each in table.index.date]
+    assert found.day_number.tolist() == days
+    assert set(found.number.tolist()) == set(days)
+    for name in ("open", "close"):
+        times = [each.value for each in table[name]]
+        assert getattr(found, f"day_{name}s_ns").tolist() == times
+    pauses = [each.value for each in table["break_start"].dropna()]
+    assert len(pauses) > 10
+    assert sorted(found.closes_ns.tolist()) == sorted(pauses + found.day_closes_ns.tolist())
 
 
 # ---------------------------------------------------------------- any order, any loss

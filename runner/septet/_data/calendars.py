@@ -303,9 +303,10 @@ def _exchange(name: str, first: date, last: date) -> Sessions:
         from exchange_calendars.errors import InvalidCalendarName
 
         try:
-            calendar = exchange_calendars.get_calendar(
-                name, start=first.isoformat(), end=last.isoformat()
-            )
+            try:  # years cost as much as days, and serve whoever asks for others of their days
+                wide = _schedule(name, date(first.year // 10 * 10, 1, 1), _end_of_decade(last))
+            except ValueError:  # it does not reach that far
+                wide = _schedule(name, first, last)
         except InvalidCalendarName as error:
             known = ["24x7", "XFX", *exchange_calendars.get_calendar_names()]
             close = difflib.get_close_matches(name, known, n=3) or ["24x7", "XNYS", "XFX"]
@@ -317,11 +318,10 @@ def _exchange(name: str, first: date, last: date) -> Sessions:
                 f"calendar {name} does not cover {first} to {last}: {error}",
                 hint="cut the data with universe: {start, end}, or use calendar: 24x7",
             ) from error
-        table = calendar.schedule
-        columns = [_column(table[key]) for key in ("open", "close", "break_start", "break_end")]
-        number = table.index.to_numpy().astype("datetime64[D]").astype(np.int64)
-        zone = str(calendar.tz)
-    opens, closes, pause, resume = columns
+    zone, number, columns = wide
+    low, high = np.searchsorted(number, [_day_of(first), _day_of(last) + 1])
+    number = number[low:high]
+    opens, closes, pause, resume = (each[low:high] for each in columns)
     broken = np.flatnonzero(pause != _NONE)
     starts = np.concatenate((opens, resume[broken]))
     ends = closes.copy()
@@ -330,6 +330,26 @@ def _exchange(name: str, first: date, last: date) -> Sessions:
     numbers = np.concatenate((number, number[broken]))
     order = np.argsort(starts, kind="stable")
     return Sessions(name, zone, starts[order], ends[order], numbers[order], opens, closes, number)
+
+
+@lru_cache(maxsize=16)
+def _schedule(name: str, first: date, last: date) -> tuple[str, Ints, tuple[Ints, ...]]:
+    """Return zone, session dates, and when sessions open, close, break and resume."""
+    import exchange_calendars
+
+    calendar = exchange_calendars.get_calendar(name, start=first.isoformat(), end=last.isoformat())
+    table = calendar.schedule
+    number = table.index.to_numpy().astype("datetime64[D]").astype(np.int64)
+    keys = ("open", "close", "break_start", "break_end")
+    return str(calendar.tz), number, tuple(_column(table[key]) for key in keys)
+
+
+def _end_of_decade(day: date) -> date:
+    return date(day.year // 10 * 10 + 9, 12, 31)
+
+
+def _day_of(day: date) -> int:
+    return (day - date(1970, 1, 1)).days
 
 
 _NONE: Final = np.iinfo(np.int64).min
