@@ -156,7 +156,7 @@ def test_a_halt_speaks_of_real_orders_only_where_they_are_real(
 
 @pytest.mark.parametrize("mode", ["paper", "live"])
 @pytest.mark.parametrize("state", ["stopped", "running", "damaged"])
-def test_a_plain_halt_says_that_it_takes_the_protective_stop(
+def test_a_plain_halt_says_what_is_cancelled_what_is_kept_and_what_lifts_it(
     folder: Path, septet: Command, mode: str, state: str
 ) -> None:
     if mode == "paper":
@@ -173,15 +173,25 @@ def test_a_plain_halt_says_that_it_takes_the_protective_stop(
     words = (folder, "--reason", "news", "--wait", "0")
     said = septet("halt", *words).out
     assert "has not answered" in said or state != "running"
+    simulated = "simulated " if mode == "paper" else ""
+    place = " at the venue" if mode == "live" else ""
+    cancelled, kept, *naked, lifted, closes = said.splitlines()[-(5 if mode == "live" else 4) :]
+    orders = f"{simulated}orders{place}, entries, exits and protective stops"
+    assert cancelled == f"  cancelled: all its resting {orders}"
+    assert kept.startswith(f"  kept: its {simulated}positions; while its process runs, exits are")
+    resume = f"septet resume {folder.name} --name YOU --reason WHY, and by no restart; until then"
+    assert lifted.startswith(f"  lifted by: {resume} no entry is sent")
+    assert closes == f"  septet halt {folder.name} --flatten closes the positions as well"
     if mode == "live":
-        assert "cancels its protective stops at the venue as well" in said
-        assert "if the process ends, what it holds has no stop until the next start" in said
-        assert "--flatten closes it, septet resume places the stops again" in said
+        assert naked == ["  if the process ends, the positions have no stop until its next start"]
+        assert lifted.endswith("; the stops are placed again")
     else:
-        assert "cancels its simulated protective stops as well" in said
         assert "venue" not in said
     assert "stops" not in septet("resume", *words, "--name", "ann").out
-    assert "stops" not in septet("halt", *words, "--flatten").out
+    flattened = septet("halt", *words, "--flatten").out
+    assert "stops" not in flattened
+    assert "kept" not in flattened
+    assert "  lifted by: septet resume" in flattened
     if lease is not None:
         lease.release()
 

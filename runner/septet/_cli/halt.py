@@ -25,16 +25,20 @@ _LOOK_S: Final = 0.1
 _BACK: Final = 256
 _OF_LIVE_RUNS: Final = ("journal.sqlite", "journal.sqlite-tail", "log.jsonl")
 """What only a paper or live run leaves; a damaged one may have lost some of it."""
-_STOPS: Final = (
-    "  this cancels its protective stops at the venue as well; while its process runs, that "
-    "watches their levels",
-    "  if the process ends, what it holds has no stop until the next start; --flatten closes it, "
-    "septet resume places the stops again",
+_CANCELLED: Final = (
+    "  cancelled: all its resting {simulated}orders{venue}, entries, exits and protective stops"
 )
-_SIMULATED_STOPS: Final = (
-    "  this cancels its simulated protective stops as well; while its process runs, that watches "
-    "their levels",
+_KEPT: Final = (
+    "  kept: its {simulated}positions; while its process runs, exits are still sent, and the "
+    "process watches the levels of the stops"
 )
+_NAKED: Final = "  if the process ends, the positions have no stop until its next start"
+_LIFTED: Final = (
+    "  lifted by: septet resume {run} --name YOU --reason WHY, and by no restart; until then no "
+    "entry is sent"
+)
+_PLACED: Final = "; the stops are placed again"
+_CLOSES: Final = "  septet halt {run} --flatten closes the positions as well"
 _BY_PERSONS: Final = ("person", "resume", "manual")
 """Words for what ends a halt or a block, where a person may."""
 _RUN_HELP: Final = "RUN is a folder, a run id or its beginning, a strategy's name, or `latest`."
@@ -60,12 +64,12 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 
 
 @click.command(
-    help="Stop a paper or live run from trading, at once and durably: entries are blocked, its "
-    "orders are cancelled first of all, and of a live run again until the venue shows none; in a "
-    "paper run orders and positions are simulated. Protective stops at the venue are cancelled as "
-    "well: while the process runs it watches their levels, and if it ends, what is held has no "
-    "stop until the next start. A halt survives a "
-    f"restart, and septet resume lifts it. {_RUN_HELP}"
+    help="Stop a paper or live run from entering, at once and durably. Cancelled: all its resting "
+    "orders, entries, exits and protective stops, of a live run again until the venue shows none. "
+    "Kept: its positions; while the process runs, exits are still sent and it watches the levels "
+    "of the stops, and if it ends, the positions have no stop until the next start. Lifted by: "
+    "septet resume, and by no restart. In a paper run orders and positions are simulated. "
+    f"{_RUN_HELP}"
 )
 @click.argument("run")
 @click.option("--flatten", is_flag=True, help="Close the positions as well, at market.")
@@ -213,7 +217,7 @@ def _report(
         say_json(json.dumps(found))
     else:
         found["mode"] = mode
-        for line in [*_said(found, wait_s), *_of_stops(found)]:
+        for line in [*_said(found, wait_s), *_effects(found)]:
             say(line)
 
 
@@ -267,11 +271,19 @@ def _trades_outside(journal: Reader) -> bool:
     return bool(journal.head.facts.get("core", {}).get("timing"))
 
 
-def _of_stops(found: dict[str, Any]) -> tuple[str, ...]:
-    """Say what a plain halt takes from what is held; a flatten closes it instead."""
-    if found["action"] != "halt":
-        return ()
-    return _SIMULATED_STOPS if found["mode"] == "paper" else _STOPS
+def _effects(found: dict[str, Any]) -> list[str]:
+    """Say what a halt cancels, what it keeps and what lifts it; a flatten keeps no position."""
+    if found["action"] == "resume":
+        return []
+    run, paper = found["run_id"], found["mode"] == "paper"
+    words = {"simulated": "simulated " if paper else "", "venue": "" if paper else " at the venue"}
+    lifted = _LIFTED.format(run=run)
+    if found["action"] == "flatten":
+        return [lifted]
+    cancelled, kept = _CANCELLED.format(**words), _KEPT.format(**words)
+    if paper:
+        return [cancelled, kept, lifted, _CLOSES.format(run=run)]
+    return [cancelled, kept, _NAKED, lifted + _PLACED, _CLOSES.format(run=run)]
 
 
 def _said(found: dict[str, Any], wait_s: float) -> list[str]:
