@@ -148,7 +148,7 @@ def test_a_damaged_stored_model_is_read_without_data(
 def test_the_rows_of_the_windows_are_shown(septet: Command, tmp_path: Path) -> None:
     path = strategy(tmp_path)
     outcome = septet("check", path)
-    assert outcome.out.splitlines()[0] == (
+    assert outcome.out.splitlines()[1] == (
         "training: 7 training windows; usable rows: 118 in the first (to 2020-01-07 00:00), 118 in "
         "the smallest (to 2020-01-07 00:00), 118 in the last (to 2020-01-13 00:00); min_rows 60"
     )

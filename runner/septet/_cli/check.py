@@ -165,8 +165,6 @@ def _show(
         say_text(render_table(rows, ("what", "verdict", "found")))
         problems = (*problems, *seen.problems)
     render_problems(problems, total=False)
-    if windows is not None:
-        say(windows.text())
     counted = count_text(problems)
     tail = f", {counted}" if counted else ""
     if settings is not None:
@@ -174,6 +172,8 @@ def _show(
     good = seen is None or seen.ok
     word = click.style("ok", fg="green", bold=True) if good else click.style("no", fg="red")
     say(f"{word}: {file}{tail}")
+    if windows is not None:
+        say(windows.text())
 
 
 def _settings_of_sweep(loaded: Loaded) -> int:
