@@ -55,8 +55,13 @@ help: ## show this list
 demo: $(RUN) ## run the main job: one YAML file, seven layers, real data, a report
 	@$(VENV)/bin/septet run strategies/demo.yaml $(ARGS)
 
-test: $(DEV) ## every check, then the tests
-	@$(MAKE) --no-print-directory -j$(PROCESSORS) $(CHECKS) collected
+test: $(DEV) ## every check and the tests
+	@$(MAKE) --no-print-directory -j$(PROCESSORS) $(filter-out types,$(CHECKS)) collected
+	@$(MAKE) --no-print-directory -j2 types tests
+
+# Types take a minute of one processor: beside the tests that minute is not waited for.
+.PHONY: tests
+tests:
 	$(PY) -m pytest -q -n $(PYTEST_WORKERS) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 # They do not need each other, and run side by side.
