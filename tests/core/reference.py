@@ -212,22 +212,26 @@ class Reference(Stops, Halts):
                     if book.orders[k] is None:
                         return
         side = 1.0 if order.units > 0 else -1.0
-        price, maker = self._price_at_open(order, side, float(bars.open[i]))
+        arrives = not order.reduces and int(bars.open_ns[i - 1]) < order.active_ns
+        price, maker = self._price_at_open(order, side, float(bars.open[i]), arrives)
         if not math.isnan(price):
             self._execute(k, i, price, maker, open_ns, inside=False)
         elif order.kind == "stop_limit" and side * (float(bars.open[i]) - order.trigger) >= 0.0:
             order.kind = "limit"
 
-    def _price_at_open(self, order: Order, side: float, opened: float) -> tuple[float, bool]:
-        if order.kind == "market":
-            return self._cost(side, opened), False
-        if order.kind == "limit":
-            return (opened if side * (order.limit - opened) > 0.0 else NAN), True
-        if side * (opened - order.trigger) < 0.0:
+    def _price_at_open(
+        self, order: Order, side: float, opened: float, arrives: bool
+    ) -> tuple[float, bool]:
+        if order.kind in ("stop", "stop_limit") and side * (opened - order.trigger) < 0.0:
             return NAN, False
-        if order.kind == "stop":
-            return self._cost(side, opened), False
-        return (opened if side * (order.limit - opened) > 0.0 else NAN), False
+        taken = self._cost(side, opened)
+        if order.kind in ("market", "stop"):
+            return taken, False
+        if side * (order.limit - opened) <= 0.0:
+            return NAN, False
+        if order.kind == "limit" and not arrives:
+            return opened, True
+        return (taken if side * (order.limit - taken) > 0.0 else order.limit), False
 
     def _meet_within(self, k: int, i: int, now: int) -> None:
         bars, order = self.bars[k], self.account.orders[k]
@@ -274,6 +278,8 @@ class Reference(Stops, Halts):
             position.taken += abs(units)
             book.fill(k, order, units, price, maker, time_ns, inside)
             self.sizer.told(book)
+            if not order.reduces:
+                position.owed = ""
         order.units -= units
         if abs(order.units) < book.lot:
             book.end(k, "filled", order.reason, time_ns)
@@ -281,6 +287,8 @@ class Reference(Stops, Halts):
             book.end(k, "cancelled", order.reason, time_ns)
         elif short:
             book.end(k, "cancelled", "cash", time_ns)
+        else:
+            order.kind = {"stop": "market", "stop_limit": "limit"}.get(order.kind, order.kind)
 
     def _disarm(self, position: Position, side: int) -> None:
         if self.s.reentry == "immediate":

@@ -119,6 +119,14 @@ class Stops:
         elif not math.isnan(target) and side * (seen - target) > 0.0:
             self._leave(k, i, "limit", target, target, "take_profit", now)
 
+    def _price_there_was(self, k: int, i: int, level: float) -> float:
+        """Price against which a stop's slippage counts: its level, if the market was ever there."""
+        bars, p = self.bars[k], self.account.positions[k]
+        opened = p.average if p.inside else float(bars.open[i])
+        beyond = p.side * (level - opened) > 0.0
+        unreached = p.side * (level - p.best) > 0.0 or p.entry_ns >= int(bars.open_ns[i])
+        return opened if beyond and unreached else level
+
     def _leave(
         self, k: int, i: int, kind: str, level: float, price: float, reason: str, time_ns: int
     ) -> None:
@@ -133,7 +141,9 @@ class Stops:
             book.end(k, "cancelled", reason, time_ns)
         units = floor_lots(abs(p.units), book.lot)
         limit, trigger = (level, NAN) if kind == "limit" else (NAN, level)
-        self._place(k, kind, -side * units, reason, time_ns, True, limit, trigger, level, time_ns)
+        ours = kind == "stop" and reason != "liquidation"
+        seen = self._price_there_was(k, i, level) if ours else level
+        self._place(k, kind, -side * units, reason, time_ns, True, limit, trigger, seen, time_ns)
         self._execute(k, i, price, kind == "limit", time_ns, inside=False)
         if kind == "stop":
             self._disarm(p, side)

@@ -17,7 +17,7 @@ FILES: Final = ("one_spot", "one_perpetual", "several_spot", "several_perpetual"
 COMPILED: Final = ("crosses", "resting", "breakouts", "steady", "unsure", "leaders")
 """Shapes that, with the strategies of `SHIPPED`, use every plugin that decides a trade. Their
 plans are compiled, which takes ten to forty seconds each; the others run as plain Python."""
-SHIPPED: Final = ("mean-reversion", "perpetual-trend", "sma-cross", "us-stocks", "logistic")
+SHIPPED: Final = ("perpetual-trend", "us-stocks", "logistic")
 """Strategies that come with septet and are compiled by `tests/strategies`, on both paths."""
 CHOICE: Final = re.compile(r"\$\(([^)]*)\)")
 SPAN: Final = re.compile(r"(-?[\d.]+?)(%?)\.\.(-?[\d.]+?)(%?)")

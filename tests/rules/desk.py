@@ -70,10 +70,12 @@ class Fall:
 
 @dataclass(frozen=True)
 class AtMost:
-    """A limit that leaves so much."""
+    """A limit that leaves so much; it is of another package where it is `checked`."""
 
     amount: float
     code: int = 50
+    checked: bool = False
+    broken: int = 51
     correlates: bool = False
     window: int = 0
     least: int = 0

@@ -176,3 +176,40 @@ def test_correlation_is_that_of_common_returns():
         enter.correlate(0, 5, 5, 6, run)
     assert found == pytest.approx([1.0, 1.0, -1.0])
     assert all(run.A[layout.A_SLOTS : layout.A_SLOTS + 3] != run.A[layout.A_SLOTS])
+
+
+@pytest.mark.parametrize("size", [math.inf, -math.inf, NAN, -1.0, 0.0])
+@pytest.mark.parametrize("resizes", [False, True])
+def test_a_size_that_is_none_is_refused_and_a_huge_one_is_capped(size: float, resizes: bool):
+    run = candidate()
+    if resizes:
+        book_fill(0, 2.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    entered(run, size, REBALANCES=resizes)
+    assert (refusal(run), run.working[0]) == (R_SIZE, 0)
+    run = candidate()
+    entered(run, 1e300)
+    assert run.order_units[0] == 10.0
+
+
+@pytest.mark.parametrize("amount", [NAN, -1.0, -math.inf])
+@pytest.mark.parametrize("settings", ["CAPS", "WIRES"])
+def test_an_invalid_answer_of_a_limit_is_a_refusal_of_its_own(amount: float, settings: str):
+    for checked, reason in ((True, 51), (False, 50)):
+        run = candidate()
+        given: Any = {settings: (AtMost(amount, checked=checked),)}
+        entered(run, **given)
+        assert (refusal(run), run.working[0]) == (reason, 0)
+    run = candidate()
+    given = {settings: (AtMost(math.inf, checked=True),)}
+    entered(run, **given)
+    assert run.order_units[0] == 3.0
+
+
+@pytest.mark.parametrize("price", [math.inf, -math.inf, -1.0, 0.0])
+def test_an_order_has_no_price_of_zero_or_infinity(price: float):
+    for prices in ((price, NAN), (NAN, price)):
+        run = candidate()
+        entered(
+            run, order_prices=lambda *_, given=prices: given, CHECKS_ORDER=True, BROKEN_ORDER=52
+        )
+        assert (refusal(run), run.working[0]) == (52, 0)

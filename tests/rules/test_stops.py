@@ -73,6 +73,27 @@ def test_a_bar_meets_stop_and_target(prices, exit_):
 
 
 @pytest.mark.parametrize(
+    ("level", "high_water", "entry_ns", "seen"),
+    [
+        (95.0, 100.0, 0, 95.0),
+        (101.0, 102.0, 0, 101.0),
+        (103.0, 102.0, 0, 93.0),
+        (math.inf, 102.0, 0, 93.0),
+        (94.0, 100.0, 60, 93.0),
+    ],
+    ids=["gap", "trailing, gap", "never a price", "infinite", "beyond the entry"],
+)
+def test_the_decision_price_of_a_stop_is_one_that_the_market_had(level, high_water, entry_ns, seen):
+    run = holding(2.0)
+    bar(run, 1, 93.0, 94.0, 90.0, 92.0)
+    run.high_water[0], run.entry_ns[0] = high_water, entry_ns
+    with set_to(PROTECTIVE=(Fixed(level, 30),)):
+        stops.protect(0, 1, 120, 0, run)
+    assert trades(run) == [(93.0, 30)]
+    assert run.decision_price[0] == seen
+
+
+@pytest.mark.parametrize(
     ("close", "notional", "exit_", "waits"),
     [(105.0, 0.0, [], 0), (105.1, 0.0, [(105.0, 31)], 0), (105.1, 300.0, [], 32)],
     ids=["not certain", "certain", "certain and too small"],
@@ -189,3 +210,24 @@ def test_what_is_left_of_an_order_works_on_after_a_fill():
         venue_fills.book_venue_fill(0, 0, units, 100.0, units, 0.0, 0, 60, 0, 0.0, 0, run)
         assert run.order_units[0] == left
     assert status(run) == [(layout.STATUS_FILLED, 0)]
+
+
+@pytest.mark.parametrize(("price", "reason"), [(89.0, 30), (111.0, 33)])
+@pytest.mark.parametrize("small", [False, True])
+def test_a_level_that_is_touched_between_bars_cancels_an_entry_only_for_an_exit(
+    price, reason, small
+):
+    run = holding(2.0)
+    run.min_notional[0] = 500.0 if small else 0.0
+    place_order(0, layout.LIMIT, 8.0, 80.0, NAN, 0, 9, 0, 0, 100.0, 0, run)
+    with set_to(PROTECTIVE=(Fixed(90.0),), TARGETS=(Fixed(110.0, 33),)):
+        stops.touch(0, price, 0, run)
+    exits = run.reduces[0] == 1
+    assert (exits, run.exit_to_retry[0] - 1) == ((False, reason) if small else (True, -1))
+    assert run.order_units[0] == (8.0 if small else -2.0)
+    venue_filled = 8.0 if small else -2.0
+    with set_to(PROTECTIVE=(Fixed(90.0),), TARGETS=(Fixed(110.0, 33),)):
+        venue_fills.take_in_fill(
+            0, int(run.order_id[0]), venue_filled, 80.0, venue_filled, 0.0, 1, 0, 0, 80.0, 0, run
+        )
+    assert (run.units[0], run.exit_to_retry[0]) == ((10.0, 0) if small else (0.0, 0))

@@ -1,7 +1,8 @@
 """How an order meets a bar: the one rule for backtest and paper.
 
-Prices are pessimistic: market orders pay slippage, a limit fills only when traded through, a
-gap through a stop fills at the open, and where stop and target are both touched the stop wins.
+Prices are pessimistic: what takes liquidity pays slippage, a limit fills only when traded
+through, a gap through a stop fills at the open, and where stop and target are both touched the
+stop wins.
 """
 
 import math
@@ -40,17 +41,26 @@ def adverse(price, side, tick):
 
 
 @helper
-def match_open(kind, side, limit, trigger, open_, slippage, tick):
-    """Price of a fill at the bar's open, or NaN; market and stop orders pay slippage."""
+def match_open(kind, side, limit, trigger, open_, slippage, tick, arrives):
+    """Price of a fill at the bar's open, or NaN; what takes liquidity pays slippage.
+
+    A limit order that `arrives` at an open better than its limit takes liquidity, as a stop-limit
+    order does whose trigger the open has passed: their slippage ends at the limit. A limit order
+    that rested before fills at the open.
+    """
+    price = adverse(open_ * (1.0 + side * slippage), side, tick)
     if kind == MARKET:
-        return adverse(open_ * (1.0 + side * slippage), side, tick)
-    if kind == LIMIT:
-        return open_ if side * (limit - open_) > 0.0 else NAN
-    if side * (open_ - trigger) < 0.0:
+        return price
+    if kind != LIMIT:
+        if side * (open_ - trigger) < 0.0:
+            return NAN
+        if kind == STOP:
+            return price
+    if side * (limit - open_) <= 0.0:
         return NAN
-    if kind == STOP:
-        return adverse(open_ * (1.0 + side * slippage), side, tick)
-    return open_ if side * (limit - open_) > 0.0 else NAN
+    if kind == LIMIT and arrives == 0:
+        return open_
+    return price if side * (limit - price) > 0.0 else limit
 
 
 @helper

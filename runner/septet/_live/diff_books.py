@@ -46,7 +46,7 @@ class Priced:
 class _Order:
     """What the simulator must know of the order of a fill; `at` None: decided between bars.
 
-    `mark` is the price that the decision saw.
+    `mark` is the price that the decision saw. `enters`: not a take-profit, which rests all along.
     """
 
     kind: int
@@ -55,6 +55,7 @@ class _Order:
     limit: float
     trigger: float
     protects: bool
+    enters: bool = False
 
 
 class Simulator:
@@ -107,7 +108,7 @@ class Simulator:
         at = placed.time_ns if placed.time_ns in lived.barriers else None
         return _Order(
             KINDS[placed.order_type], at, placed.decision_price, _number(placed.limit_price),
-            _number(placed.trigger_price), False,
+            _number(placed.trigger_price), False, placed.reason in ("entry", "rebalance"),
         )  # fmt: skip
 
     def slippage(self, k: int, i: int) -> float:
@@ -142,18 +143,18 @@ class Simulator:
     def _resting(self, k: int, side: float, order: _Order, filled_ns: int) -> tuple[float, bool]:
         """Price of a resting order: where a bar up to the fill trades through it, or its own."""
         table, tick = self._tables[k], self._ticks[k]
-        i = self._first_bar(table, order.at) if order.at is not None else len(table)
+        first = self._first_bar(table, order.at) if order.at is not None else len(table)
         kind = order.kind
-        while i < len(table) and table.open_ns[i] <= filled_ns:
-            slippage = self.slippage(k, i)
+        for i in range(first, int(np.searchsorted(table.open_ns, filled_ns, side="right"))):
+            slippage, arrives = self.slippage(k, i), int(order.enters and i == first)
             terms = (kind, side, order.limit, order.trigger)
-            price = matching.match_open(*terms, float(table.open[i]), slippage, tick)
-            if price != price:
-                high, low = float(table.high[i]), float(table.low[i])
-                price = matching.match_within(*terms, high, low, slippage, tick)
+            price = matching.match_open(*terms, float(table.open[i]), slippage, tick, arrives)
             if price == price:
-                return float(price), kind != layout.STOP
-            i += 1
+                return float(price), kind == layout.LIMIT and not arrives
+            high, low = float(table.high[i]), float(table.low[i])
+            price = matching.match_within(*terms, high, low, slippage, tick)
+            if price == price:
+                return float(price), kind == layout.LIMIT
         if kind == layout.STOP:
             slippage = self.slippage(k, len(table) - 1)
             return self._slipped(order.trigger, side, slippage, tick), False

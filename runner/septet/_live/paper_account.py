@@ -138,7 +138,7 @@ class PaperAccount:
     ) -> float:  # fmt: skip
         """Return what an order pays where the market shows a price, or NaN."""
         tick = self._B[k, layout.TICK]
-        return float(_MATCH.match_open(kind, side, limit, trigger, shown, slippage, tick))
+        return float(_MATCH.match_open(kind, side, limit, trigger, shown, slippage, tick, 0))
 
     def covered(self, k: int, side: float, units: float, price: float, rate: float) -> float:
         """Return how much of a fill cash (of a buy) or the position (of a sale) covers."""

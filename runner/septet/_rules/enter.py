@@ -19,8 +19,10 @@ from septet._rules.orders import send_exit
 from septet._rules.queued import place_behind_exit
 from septet._rules.run import Run
 from septet._rules.settings import (
+    BROKEN_ORDER,
     CAPS,
     CASH_BUFFER,
+    CHECKS_ORDER,
     CORRELATION_SLOT,
     EXPLAINED,
     GOOD_FOR,
@@ -63,7 +65,7 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "cap", "correlate", "describe_entry", "enter", "gross_now", "place_entry",
+    "cap", "correlate", "describe_entry", "enter", "gross_now", "is_price", "place_entry",
     "refusal_before_size", "refusal_of_size", "refusal_of_wire", "spoken_for", "tighter", "trim",
     "wanted_by_resize",
 ]  # fmt: skip
@@ -160,7 +162,7 @@ def enter(k, t, i, now_ns, share, run: Run):
     if refused < 0:
         if not resizes:
             wanted = size(k, i, now_ns, run)
-        if not wanted > 0.0:
+        if not 0.0 < wanted < math.inf:
             refused = R_SIZE
     requested, granted, units = 0.0, 0.0, 0.0
     if refused < 0:
@@ -218,7 +220,7 @@ def wanted_by_resize(k, i, now_ns, run: Run):
     Below zero it is too much; zero within the band.
     """
     target = size(k, i, now_ns, run)
-    if not target > 0.0:
+    if not 0.0 < target < math.inf:
         return 0.0, R_SIZE
     wanted = target - abs(run.candidate_held)
     if abs(wanted) <= REBALANCE_BAND * target:
@@ -264,8 +266,11 @@ def cap(k, t, i, now_ns, wanted, run: Run):
     for limit in CAPS:
         if limit.correlates:
             correlate(k, t, limit.window, limit.least, run)
-        room = max(0.0, limit.most(k, i, now_ns, run)) * scale
-        units, clipped = tighter(units, clipped, room, limit.code, lot)
+        most = limit.most(k, i, now_ns, run)
+        if limit.checked and not most >= 0.0:
+            units, clipped = tighter(units, clipped, 0.0, limit.broken, lot)
+        else:
+            units, clipped = tighter(units, clipped, max(0.0, most) * scale, limit.code, lot)
     if SPOT:
         room = max(0.0, run.cash_available / run.candidate_cost) * scale
         return tighter(units, clipped, room, R_CASH, lot)
@@ -287,6 +292,12 @@ def refusal_of_size(k, units, clipped, share, run: Run):
     return -1
 
 
+@kernel
+def is_price(price):
+    """Whether an order may have this price: one above zero, or none (NaN)."""
+    return price != price or 0.0 < price < math.inf
+
+
 @routine
 def refusal_of_wire(k, i, now_ns, side, units, run: Run):
     """Set the prices of the order; return the reason for which it may not be sent, or -1.
@@ -294,10 +305,15 @@ def refusal_of_wire(k, i, now_ns, side, units, run: Run):
     Limit and trigger lie on a tick, and are none better for us than was asked for.
     """
     limit_price, trigger_price = order_prices(k, i, run)
+    if CHECKS_ORDER and not (is_price(limit_price) and is_price(trigger_price)):
+        return BROKEN_ORDER
     run.candidate_limit = adverse(limit_price, -side, run.tick[k])
     run.candidate_trigger = adverse(trigger_price, side, run.tick[k])
     for limit in WIRES:
-        if not limit.most(k, i, now_ns, run) * run.scale[k] >= units:
+        most = limit.most(k, i, now_ns, run)
+        if limit.checked and not most >= 0.0:
+            return limit.broken
+        if not most * run.scale[k] >= units:
             return limit.code
     return -1
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from septet._kernel.layout import (
     LIMIT,
+    MARKET,
     STATUS_CANCELLED,
     STATUS_FILLED,
+    STOP,
     STOP_LIMIT,
 )
 from septet._kernel.ledger import floor_units, reduce_only
@@ -96,6 +98,8 @@ def execute(k, i, price, maker, time_ns, intrabar, run: Run):
             k, units, price, maker, time_ns, run.order_id[k], run.order_reason[k], intrabar,
             run.decision_price[k], run,
         )  # fmt: skip
+        if run.reduces[k] == 0:  # levels of what it adds to, which was too small to be sold, end
+            run.exit_to_retry[k] = 0
     left = run.order_units[k] - units
     run.order_units[k] = left
     if abs(left) < lot:
@@ -104,6 +108,10 @@ def execute(k, i, price, maker, time_ns, intrabar, run: Run):
         end_order(k, STATUS_CANCELLED, run.order_reason[k], time_ns, run)
     elif short == 1:
         end_order(k, STATUS_CANCELLED, R_CASH, time_ns, run)
+    elif RESTS and run.order_type[k] == STOP:  # its trigger was reached: the rest needs none
+        run.order_type[k] = MARKET
+    elif RESTS and run.order_type[k] == STOP_LIMIT:
+        run.order_type[k] = LIMIT
 
 
 @routine
@@ -125,11 +133,14 @@ def meet_open(k, i, run: Run):
     side = 1.0 if run.order_units[k] > 0.0 else -1.0
     opened = run.open[k, i]
     slippage = slippage_at_fill(k, i, run)
+    arrives = 0
+    if RESTS and (kind == LIMIT and run.reduces[k] == 0):
+        arrives = 1 if i == 0 or run.open_ns[k, i - 1] < run.active_ns[k] else 0
     price = match_open(
-        kind, side, run.limit_price[k], run.trigger_price[k], opened, slippage, run.tick[k]
+        kind, side, run.limit_price[k], run.trigger_price[k], opened, slippage, run.tick[k], arrives
     )
     if price == price:
-        execute(k, i, price, 1 if kind == LIMIT else 0, open_ns, 0, run)
+        execute(k, i, price, 1 if kind == LIMIT and arrives == 0 else 0, open_ns, 0, run)
     elif RESTS and (kind == STOP_LIMIT and side * (opened - run.trigger_price[k]) >= 0.0):
         run.order_type[k] = LIMIT
 

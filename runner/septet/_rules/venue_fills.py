@@ -125,6 +125,8 @@ def take_in_fill(
         learn_from_trade(run)
     held = run.units[k]
     if working:
+        if run.reduces[k] == 0:
+            run.exit_to_retry[k] = 0
         left = run.order_units[k] - units
         if run.reduces[k] == 1:
             left = reduce_only(left, held)
