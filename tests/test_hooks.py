@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -17,6 +17,15 @@ from septet.hookspecs import HOOK_OF_LAYER, LAYERS, Component, HookSpecs, Kind, 
 
 ROOT = Path(__file__).resolve().parents[1]
 HOOKS = sorted(name for name in vars(HookSpecs) if name.startswith("septet_"))
+PLUGINS = {f"a_{kind}": SimpleNamespace(kind=kind) for kind in get_args(Kind)}
+other_feature = SimpleNamespace(kind="feature")
+
+
+def __getattr__(name: str) -> SimpleNamespace:
+    """Bring a plugin of each kind, as an import of `tests.test_hooks:a_<kind>` finds it."""
+    if name not in PLUGINS:
+        raise AttributeError(name)
+    return PLUGINS[name]
 
 
 def _host(layer: Layer, *kinds: Kind) -> Host:
@@ -24,7 +33,7 @@ def _host(layer: Layer, *kinds: Kind) -> Host:
 
     @hookimpl
     def implementation() -> Sequence[Component]:
-        return [Component(layer, kind, f"{__name__}:HOOKS", kind) for kind in kinds]
+        return [Component(layer, kind, f"{__name__}:a_{kind}", kind) for kind in kinds]
 
     manifest = SimpleNamespace(__name__="foreign", **{HOOK_OF_LAYER[layer]: implementation})
     return Host([("foreign", "1.0", manifest)])
@@ -38,7 +47,7 @@ def _answers(layer: Layer, *kinds: Kind) -> None:
         found = host.find(layer, kind, kind)
         assert found == host.find(layer, f"foreign:{kind}", kind)
         assert (found.distribution, found.version) == ("foreign", "1.0")
-        assert host.load(found) is HOOKS
+        assert host.load(found) is PLUGINS[f"a_{kind}"]
         for other in LAYERS:
             if other != layer:
                 with pytest.raises(PluginError, match="unknown"):
@@ -118,11 +127,11 @@ def test_a_name_claimed_twice_is_an_error_only_when_used() -> None:
 
     @hookimpl
     def septet_features() -> Sequence[Component]:
-        return [Component("features", "feature", f"{__name__}:ROOT", "feature")]
+        return [Component("features", "feature", f"{__name__}:other_feature", "feature")]
 
     host.register("other", "2.0", SimpleNamespace(__name__="b", septet_features=septet_features))
     with pytest.raises(PluginError) as caught:
         host.find("features", "feature")
     assert "foreign and other" in str(caught.value)
     assert "use: other:feature" in str(caught.value)
-    assert host.load(host.find("features", "other:feature")) is ROOT
+    assert host.load(host.find("features", "other:feature")) is other_feature

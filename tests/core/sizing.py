@@ -112,7 +112,7 @@ class Sizer:
             if position.side == side and self.s.band is not None:
                 add = wanted - abs(position.units) / self.book.scale
                 wanted = add if add > (self.s.band or 0.0) * wanted else 0.0
-            if wanted > 0.0:
+            if 0.0 < wanted < math.inf:
                 asked += wanted * self.cost(price)
         if self.s.spot:
             free = max(0.0, self.free_cash())
@@ -156,7 +156,7 @@ class Sizer:
         if resizes:
             assert s.band is not None
             add = wanted - abs(position.units) / scale
-            if not wanted > 0.0:
+            if not 0.0 < wanted < math.inf:
                 return "size", None
             if abs(add) <= s.band * wanted:
                 return None, None
@@ -171,7 +171,7 @@ class Sizer:
         early = self._early(k, i, side)
         if early:
             return early, None
-        if not wanted > 0.0:
+        if not 0.0 < wanted < math.inf:
             return "size", None
         row.requested = side * wanted
         units = floor_lots(wanted * share * scale, book.lot)

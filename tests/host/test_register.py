@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import itertools
 import os
+import shutil
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -296,3 +298,53 @@ def test_a_module_that_raises_what_ends_processes_is_named(monkeypatch: pytest.M
     found = Host()
     assert [each.distribution for each in found.failures] == ["damaged.manifest", "other-package"]
     assert found.find("features", "sma").distribution == "septet"
+
+
+def test_a_package_is_seen_as_soon_as_it_is_installed_and_no_longer_than_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment is read again whenever the search path or a folder on it changes."""
+
+    def theirs() -> list[str]:
+        return [name for name in Host().versions() if name.startswith("seen-")]
+
+    def install(folder: Path, name: str, version: str) -> Path:
+        info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        facts = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        (info / "METADATA").write_text(facts, encoding="utf-8")
+        entry = f"[septet]\nplugins = {name.replace('-', '_')}\n"
+        (info / "entry_points.txt").write_text(entry, encoding="utf-8")
+        text = "from septet.hookspecs import Component, hookimpl\n\n\n@hookimpl\n"
+        text += "def septet_features():\n"
+        text += f'    return [Component("features", "own", "{SMA}", "feature")]\n'
+        (folder / f"{name.replace('-', '_')}.py").write_text(text, encoding="utf-8")
+        importlib.invalidate_caches()
+        return info
+
+    assert theirs() == []
+    install(tmp_path, "seen-before", "1")
+    assert theirs() == [], "its folder is not on the path"
+    monkeypatch.syspath_prepend(tmp_path)
+    assert theirs() == ["seen-before"]
+    info = install(tmp_path, "seen-later", "1")
+    assert theirs() == ["seen-before", "seen-later"]
+    info.rename(info.with_name("seen_later-2.dist-info"))
+    (tmp_path / "seen_later-2.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: seen-later\nVersion: 2\n", encoding="utf-8"
+    )
+    assert Host().versions()["seen-later"] == "2"
+    shutil.rmtree(tmp_path / "seen_later-2.dist-info")
+    assert theirs() == ["seen-before"]
+
+
+def test_the_environment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, read = importlib.metadata.entry_points, list[str]()
+
+    def counted(group: str) -> Any:
+        read.append(group)
+        return real(group=group)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", counted)
+    assert [Host().versions() for _ in range(3)] == [Host().versions()] * 3
+    assert read == ["septet"]

@@ -197,9 +197,11 @@ def test_a_rule_that_breaks_its_promise_sometimes_is_counted(tmp_path: Path, sep
     code, _, told = septet("run", "strategy.yaml", "--unchecked")
     assert code == 0, told
     _, summary, page = documents(tmp_path)
-    breaks = summary["contract_breaks"]
-    assert breaks["size"] == summary["refusals"]["size"] > 0
-    assert 0 < breaks["stop"] < summary["trades"], "and not where it protects"
-    for said in ("gave no size above zero", "on the wrong side of the entry price"):
+    size, stop = summary["contract_breaks"]
+    assert (size["rule"], size["plugin"]) == ("risk.sizing", "mine")
+    assert size["times"] == summary["refusals"]["size"] > 0
+    assert (stop["rule"], stop["plugin"]) == ("risk.stops.mine", "beyond")
+    assert 0 < stop["times"] < summary["trades"], "and not where it protects"
+    for said in ("gave no finite size above zero", "on the wrong side of the price"):
         assert said in summary["verdict"]
         assert said in page

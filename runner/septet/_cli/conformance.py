@@ -49,9 +49,6 @@ def _check(host: Host, entry: Registered) -> tuple[str, str]:
         return "not tried", "the kit runs no command"
     if not isinstance(declaration, Declaration):
         return "failed", f"{component.target} is not what a decorator of septet.plugin makes"
-    kind = component.kind or component.layer.removesuffix("s")
-    if declaration.kind != kind and (declaration.kind, kind) != ("across", "feature"):
-        return "failed", f"it is registered as a {kind} and declared as a {declaration.kind}"
     if not (declaration.config.__doc__ or "").strip():
         name = declaration.config.__name__
         return "failed", f"{name} has no docstring: septet plugins show needs one"

@@ -67,13 +67,6 @@ class HostResolver:
             declaration = self.host.load(entry)
         except PluginError as error:
             raise _refusal(error.message, self._hint(place, kind, name, error.hint)) from None
-        found = getattr(declaration, "kind", None)
-        if found != kind and not (kind == "feature" and found == "across"):
-            what = _NOUNS.get(str(found), f"a {type(declaration).__name__}")
-            raise _refusal(
-                f"{name!r} of {entry.distribution} is registered as {_NOUNS[kind]} and is {what}",
-                f"report this to {entry.distribution}",
-            )
         return declaration, entry.distribution
 
     def _hint(self, layer: Layer, kind: str, name: str, hint: str) -> str:

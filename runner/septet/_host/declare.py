@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal
 
+from septet._host.contradictions import refuse_contradictions
 from septet._kernel.step import helper
 from septet.errors import PluginError
 from septet.hookspecs import Kind
@@ -382,6 +383,7 @@ def _step_decorator(kind: Any) -> Callable[..., Callable[[Callable[..., Any]], S
             step = Step(kind, config, function, **options)
             _refuse_unknown_names(step)
             _refuse_columns_of_a_halt(step)
+            refuse_contradictions(step, VOCABULARY.get(kind, {}))
             return step
 
         return wrap

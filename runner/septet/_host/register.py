@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.metadata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from septet._host.contradictions import refuse_other_kind
+from septet._host.installed import points
 from septet._host.manifests import (
     StrangersError,
     components_of,
@@ -21,7 +22,6 @@ from septet.hookspecs import LAYERS, Component, Layer
 
 __all__ = ["BUILT_IN", "Failure", "Host", "Registered", "same_distribution"]
 
-GROUP: Final = "septet"
 BUILT_IN: Final = "septet"
 """The distribution whose plugins every file may name without listing it."""
 
@@ -64,18 +64,17 @@ class Host:
 
     def _discover(self) -> Iterable[tuple[str, str, object]]:
         seen: set[tuple[str, str]] = set()
-        for point in importlib.metadata.entry_points(group=GROUP):
-            name, version = point.value, "0"
+        for point in points():
+            target = name = point.entry.value
             try:
                 with strangers_code():  # metadata that is damaged raises as well
-                    if point.dist:
-                        name, version = point.dist.name, point.dist.version
-                    if (name, point.value) in seen:
+                    name, version = point.distribution
+                    if (name, target) in seen:
                         continue
-                    seen.add((name, point.value))
+                    seen.add((name, target))
                     manifest = point.load()
             except StrangersError as error:
-                self._failures.append(Failure(str(name), point.value, error.message))
+                self._failures.append(Failure(str(name), target, error.message))
             else:
                 yield name, version, manifest
 
@@ -202,7 +201,8 @@ class Host:
         Raises
         ------
         PluginError
-            If the import fails, naming the distribution; other plugins still work.
+            If the import fails, naming the distribution, or the target is of another kind than
+            the manifest says; other plugins still work.
         """
         target = entry.component.target
         if target not in self._loaded:
@@ -217,6 +217,7 @@ class Host:
                     f"{entry.distribution} cannot be imported from {target}: {error.message}",
                     hint=f"reinstall or remove {entry.distribution}",
                 ) from error.__cause__
+        refuse_other_kind(entry.component, self._loaded[target], entry.distribution)
         return self._loaded[target]
 
     def declaration(

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from typing import Any, Final
 
 from septet._host.versions import installed_version
@@ -37,7 +38,7 @@ def text_of(
     bound = json.dumps([context, named, uses, constants, arrays], default=asdict)
     path = cache_folder() / "texts" / _digest(
         bound.encode(), TEMPLATE.read_bytes(), *(package_digest(each).encode() for each in SOURCES),
-        installed_version("jinja2").encode(),
+        _engine(),
     )  # fmt: skip
     try:
         head, _, kept = path.read_bytes().partition(b"\n") if is_ours(path) else (b"", b"", b"")
@@ -52,6 +53,11 @@ def text_of(
         claim(path.parent)
         write_whole(path, f"{_digest(text.encode())}\n{text}")
     return text
+
+
+@cache
+def _engine() -> bytes:
+    return installed_version("jinja2").encode()
 
 
 def _digest(*parts: bytes) -> str:

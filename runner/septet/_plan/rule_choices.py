@@ -21,13 +21,16 @@ from septet._rules import (
     stops,
     venue_fills,
 )
+from septet_schemas.blocks import UseBlock
 
-__all__ = ["RULES", "choices_of", "rules_of"]
+__all__ = ["RULES", "choices_of", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
     orders, queued, fills, venue_fills, stops, bars, account, halts, enter, decide, step, idle,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
+CAPS: Final = ("position", "groups", "correlated", "gross_exposure")
+"""Caps of septet, in the order of checks."""
 
 
 def rules_of(context: Mapping[str, Any]) -> dict[str, str]:
@@ -51,6 +54,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         "MIN_INTERVAL": c["min_interval"], "REGIME_MASK": c["regime_mask"],
         "REBALANCE_BAND": c["rebalance"], "CASH_BUFFER": c["cash_buffer"],
         "SLIPPAGE_HINT": c["slippage_hint"], "GOOD_FOR": c["good_for"],
+        "BROKEN_ORDER": None if c["broken_order"] is None else str(c["broken_order"]),
     }  # fmt: skip
     calls = {
         "slippage_at_fill": c["slippage"], "slippage_at_decision": c["enter_slippage"],
@@ -77,6 +81,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             "OPPOSITE_EXITS": c["opposite"], "EXIT_AFTER": c["after"] is not None,
             "BELOW": c["below"] is not None, "RENEWS": c["renews"],
             "REGIMES": c["regime"] is not None, "REBALANCES": c["rebalance"] is not None,
+            "CHECKS_ORDER": c["broken_order"] is not None,
             "PRO_RATA": c["pro_rata"], "KEEPS_CASH": c["cash_buffer"] is not None,
             "TOUCHES": c["stops_here"],
             "NOTIONAL_SLOT": c["notionals"], "CORRELATION_SLOT": c["correlations"],
@@ -95,6 +100,12 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             ],
         },
     )  # fmt: skip
+
+
+def rank_of_cap(limit: tuple[str, UseBlock]) -> int:
+    """Return the place of a cap in the order of checks; another package's comes after ours."""
+    use = limit[1].use
+    return CAPS.index(use) if use in CAPS else len(CAPS)
 
 
 def _stops(stops: Sequence[Mapping[str, Any]], called: str) -> list[dict[str, str]]:

@@ -14,8 +14,10 @@ from septet._kernel import frames, layout, ledger, match, maths
 from septet._plan.binding import Binder
 from septet._plan.expressions import render_expression
 from septet._plan.graph import Column, Graph, Node, Resolve
+from septet._plan.invalid_answers import checks_of_signal, invalid_reason, is_checked
 from septet._plan.observe import Observing
 from septet._plan.reasons import FIXED_REASONS, MODEL_REASONS, OUTSIDE_REASONS
+from septet._plan.rule_choices import rank_of_cap
 from septet._plan.terms import Terms
 from septet._plan.text import ARRAYS, listed
 from septet._plan.words import OF_ACCOUNT, WORDS
@@ -34,7 +36,6 @@ LAYOUT: Final[Mapping[str, tuple[str, int]]] = {
 }  # fmt: skip
 """Dtype and dimensions of the arrays of the layout."""
 TILE: Final = 2_048  # times whose wishes are told before they are traded
-CAPS = ("position", "groups", "correlated", "gross_exposure")
 DECIDES_WHILE_HELD = ("after", "below", "renews", "rebalance", "exits")
 HALT_DEEDS: Final = {"flatten": 0, "block_entries": 1, "cancel_all": 2}
 EXPLAINED: Final = 5  # named slots of a sizing's state that an order's row keeps
@@ -81,6 +82,10 @@ class Trading:
         self.arrays = {name: LAYOUT[name] for name in ORDER}
         self.arrays |= {f"L{number}": ("float64", 2) for number in range(made)}
         self.args = ARRAYS
+
+    def _invalid(self, block: UseBlock, path: str) -> int | None:
+        """Make a reason for invalid answers of another package's rule; of ours there are none."""
+        return self._reason(invalid_reason(path)) if is_checked(block) else None
 
     # ------------------------------------------------------------------ nodes of other layers
 
@@ -257,6 +262,7 @@ class Trading:
             "rests": rests,
             "queues": rests and not terms.spot,
             "order_call": self._call(terms.order, "execution.order"),
+            "broken_order": self._invalid(terms.order, "execution.order"),
             "liquidation": perpetual is not None,
             **{
                 name: self._number(f"perpetual.{name}", getattr(perpetual, name, None))
@@ -280,7 +286,8 @@ class Trading:
         resting = groups["stop"] + groups["target"]
         return {
             "protective": groups["stop"], "targets": groups["target"], "exits": groups["exit"],
-            "protects": bool(resting) or not self.terms.spot, "tracks_best": trails,
+            "protects": bool(resting) or not self.terms.spot,
+            "tracks_best": trails or bool(groups["stop"]),
             "levels_read": any(re.search(r"\bknown\b", each["call"]) for each in resting),
         }  # fmt: skip
 
@@ -301,7 +308,7 @@ class Trading:
     def _limits(self) -> dict[str, Any]:
         caps: list[dict[str, str]] = []
         wires: list[dict[str, str]] = []
-        for name, block in sorted(self.terms.limits.items(), key=_rank_of_cap):
+        for name, block in sorted(self.terms.limits.items(), key=rank_of_cap):
             step: Step = block.declaration
             more: dict[str, Any] = {
                 "notionals": f"read_only(A[{self.notionals}:{self.correlations}])"
@@ -315,9 +322,10 @@ class Trading:
                 more["correlations"] = f"read_only(A[{self.correlations}:{self.scratch}])"
                 limit = self._correlated(name, block)
             call = self._call(block, f"risk.limits.{name}", **more)
-            (wires if step.role == "wire" else caps).append(
-                {**limit, "code": str(self._reason(name)), "most": call}
-            )
+            limit |= {"code": str(self._reason(name)), "most": call}
+            broken = self._invalid(block, f"risk.limits.{name}")
+            limit |= {"checked": str(broken is not None), "broken": str(broken)}
+            (wires if step.role == "wire" else caps).append(limit)
         terms = self.terms
         return {
             "caps": caps, "wires": wires, "correlations": self.correlations,
@@ -408,8 +416,9 @@ class Trading:
             lines += ["up = up_of[at(i)]", "down = 1.0 - up", "confidence = 2.0 * abs(up - 0.5)"]
         call = self._call(self.terms.signal, "signal", views=views, **more)
         self.signal_reasons = len(self.reasons)
-        for reason in self.terms.signal.declaration.reasons:
+        for reason in step.reasons:
             self._reason(reason)
+        checked = self._invalid(self.terms.signal, "signal") is not None
         row = mask = None
         if regime is not None:
             row = self.observing.f_row(Column("node", "", "", regime.number))
@@ -419,6 +428,7 @@ class Trading:
         return {
             "signal_call": call, "wish_lines": lines,
             "wish_prologue": [f"{name} = {text}" for name, text in views.items()],
+            "answer_checks": checks_of_signal(len(step.reasons)) if checked else (),
             "wish_views": "".join(f"{name}, " for name in views),
             "blind": not OF_ACCOUNT & set(step.parameters),
             "regime": None if row is None else f"F[k, R[{row}], i]",
@@ -480,12 +490,6 @@ class Trading:
         ):  # fmt: skip
             self.binder.helper(function)
         self.binder.imports["septet._kernel.layout"] = set(layout.__all__)
-
-
-def _rank_of_cap(limit: tuple[str, UseBlock]) -> int:
-    """Return the place of a cap in the order of checks; a stranger's come after ours."""
-    use = limit[1].use
-    return CAPS.index(use) if use in CAPS else len(CAPS)
 
 
 def _views(arrays: Mapping[str, tuple[str, int]]) -> list[tuple[str, str, int]]:

@@ -45,10 +45,14 @@ class Exit(Protocol):
 class Limit(Protocol):
     """A limit of entries: the most it leaves (base), and the number of its reason.
 
-    One that `correlates` reads the correlations of the candidate over `window` bars.
+    One that `correlates` reads the correlations of the candidate over `window` bars. One that is
+    `checked` is of another package: where it answers no quantity of zero or more, nothing is
+    entered, and `broken` is the number of the reason. Infinity limits nothing.
     """
 
     code: int
+    checked: bool
+    broken: int
     correlates: bool
     window: int
     least: int
@@ -128,7 +132,7 @@ PROTECTS: bool = False
 LEVELS_READ: bool = False
 """Levels read columns: as of the bar before the one that meets them."""
 TRACKS_BEST: bool = False
-"""A level follows the best price of the trade."""
+"""The best price of the trade is kept: there is a stop, or a level that follows it."""
 REENTRY: str = "immediate"
 """Entries after a stop: ``immediate``, ``rearm`` once the signal has differed, or ``after``."""
 COOLDOWN_BARS: int = 0
@@ -176,6 +180,10 @@ SLIPPAGE_HINT: float = 0.0
 """Slippage of working orders as far as it is known before they fill, a fraction."""
 CAPS: tuple[Limit, ...] = ()
 WIRES: tuple[Limit, ...] = ()
+CHECKS_ORDER: bool = False
+"""The prices of entry orders come from another package."""
+BROKEN_ORDER: int = 0
+"""Number of the reason for which an entry with a price of zero, below it or infinite is refused."""
 GOOD_FOR: int = 1
 """Bars for which an entry order works."""
 NOTIONAL_SLOT: int = layout.A_SLOTS

@@ -37,9 +37,10 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "block_side", "exit_is_working", "hold_back", "is_bust", "liquidate", "newest_bar",
-    "price_of_liquidation", "protect", "reached_target", "reason_of_exit", "retry_exit",
-    "stop_level", "target_level", "touch", "trigger_exit", "volume_left",
+    "block_side", "exit_is_working", "hold_back", "is_bust", "leave_touched", "liquidate",
+    "newest_bar", "price_of_liquidation", "price_of_stop", "protect", "reached_target",
+    "reason_of_exit", "retry_exit", "stop_level", "target_level", "touch", "trigger_exit",
+    "volume_left",
 ]  # fmt: skip
 
 
@@ -204,7 +205,7 @@ def protect(k, i, now_ns, only_open, run: Run):
     if reached == reached and (beyond or stopped != stopped):
         if beyond or only_open == 0:
             time_ns = run.open_ns[k, i] if beyond else now_ns
-            trigger_exit(k, i, LIMIT, target, reached, 1, target_reason, time_ns, run)
+            trigger_exit(k, i, LIMIT, target, opened, reached, 1, target_reason, time_ns, run)
         if not PARTICIPATION or only_open == 1 or run.open_side[k] == 0:
             return  # what the volume held back of a target at the open may yet be stopped
     if stopped == stopped:
@@ -212,7 +213,7 @@ def protect(k, i, now_ns, only_open, run: Run):
         if at_open or only_open == 0:
             first = at_open and run.began_in_bar[k] == 0
             time_ns = run.open_ns[k, i] if first else now_ns
-            trigger_exit(k, i, STOP, level, stopped, 0, level_reason, time_ns, run)
+            trigger_exit(k, i, STOP, level, opened, stopped, 0, level_reason, time_ns, run)
 
 
 @kernel
@@ -234,8 +235,23 @@ def volume_left(k, i, run: Run):
     )
 
 
+@kernel
+def price_of_stop(k, i, level, opened, run: Run):
+    """Price that the market had when a level acted: the decision price of the exit.
+
+    A level that bar i opened beyond is none of its prices. It is that of a gap if the market was
+    on its other side before; a level beyond all that the market had since the entry, or beyond the
+    price of an entry into this bar, lay on the wrong side, and acted at the open.
+    """
+    side = 1.0 * run.open_side[k]
+    if side * (level - opened) <= 0.0:
+        return level
+    entered_here = run.entry_ns[k] >= run.open_ns[k, i]
+    return opened if entered_here or side * (level - run.high_water[k]) > 0.0 else level
+
+
 @routine
-def trigger_exit(k, i, kind, level, price, maker, reason, time_ns, run: Run):
+def trigger_exit(k, i, kind, level, opened, price, maker, reason, time_ns, run: Run):
     """A resting stop or target fills, as far as the volume lets it.
 
     The rest of a stop goes on at market. The rest of a target rests at its level as before: it
@@ -252,7 +268,10 @@ def trigger_exit(k, i, kind, level, price, maker, reason, time_ns, run: Run):
     side = run.open_side[k]
     limit = level if kind == LIMIT else nan
     trigger = level if kind == STOP else nan
-    place_order(k, kind, units, limit, trigger, time_ns, 0, 1, reason, level, time_ns, run)
+    seen = level
+    if PROTECTIVE and (kind == STOP and reason != R_LIQUIDATION):
+        seen = price_of_stop(k, i, level, opened, run)
+    place_order(k, kind, units, limit, trigger, time_ns, 0, 1, reason, seen, time_ns, run)
     execute(k, i, price, maker, time_ns, 0, run)
     if kind == STOP:
         block_side(k, side, run)
@@ -284,10 +303,20 @@ def touch(k, exit_price, now_ns, run: Run):
     level, reason = stop_level(k, newest_bar(k, run), now_ns, run)
     if side * (exit_price - level) <= 0.0:
         block_side(k, run.open_side[k], run)
-        send_exit(k, reason, now_ns, run)
+        leave_touched(k, reason, now_ns, run)
         return
     level, reason = target_level(k, newest_bar(k, run), now_ns, run)
     if side * (exit_price - level) > 0.0:
+        leave_touched(k, reason, now_ns, run)
+
+
+@routine
+def leave_touched(k, reason, now_ns, run: Run):
+    """Exit k, whose level was touched; what is too small to be sold cancels no entry for it."""
+    sellable = floor_units(abs(run.units[k]), run.lot[k])
+    if too_small(sellable, run.scale[k], run.mark[k], run.min_notional[k]):
+        retry_exit(k, reason, run)
+    else:
         send_exit(k, reason, now_ns, run)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from septet._host.declare import Step
 from septet._host.guards import GuardedState, StepError, located, require_outputs
 from septet.testing.bars import HOUR_NS
 from septet.testing.evaluate import column_fields
-from septet.testing.words import Situation, situation, tables_of
+from septet.testing.words import Situation, edge_situations, situation, tables_of
 from septet_schemas.base import Config
 
 __all__ = ["RULES", "answers_of", "try_rule"]
@@ -44,7 +45,9 @@ def try_rule(step: Step, config: Config, *, bar_ns: int = HOUR_NS, draws: int = 
 def answers_of(
     step: Step, config: Config, *, bar_ns: int = HOUR_NS, draws: int = DRAWS
 ) -> list[tuple[Situation, tuple[float, ...]]]:
-    """Return drawn situations and what the plain step answers, its state going on.
+    """Return situations and what the plain step answers, its state going on.
+
+    After drawn ones come edges: columns that are zero, and a market that has not moved.
 
     Raises
     ------
@@ -57,8 +60,9 @@ def answers_of(
     width = max(WIDTHS.get(step.kind, 1), len(step.output_names(config)))
     state = GuardedState(name, np.zeros(len(step.state_names(config))))
     found = []
-    for _ in range(draws):
-        words = situation(step, config, random, bar_ns)
+    drawn = (situation(step, config, random, bar_ns) for _ in range(draws))
+    edges = edge_situations(step, config, np.random.default_rng(31), bar_ns)
+    for words in chain(drawn, edges):
         more = {"state": state, "tables": tables}
         try:
             with np.errstate(all="ignore"):
@@ -93,11 +97,16 @@ def _wrong(step: Step, config: Config, words: Situation, answer: tuple[float, ..
     known = known and all(
         math.isfinite(float(words[name])) for name in column_fields(type(config)) if name in words
     )
+    divides = all(
+        float(words[name]) != 0.0 for name in column_fields(type(config)) if name in words
+    )
     if step.kind == "sizing":
         if value < 0.0 or math.isinf(value):
             return f"asks for a quantity of {value:g}; expected zero or more"
+        known = known and divides  # of a column that is zero NaN may be all that can be said
         return "asks for a quantity that is NaN" if known and value != value else ""
     if step.kind == "limit":
+        known = known and divides
         return "allows a quantity that is NaN" if known and value != value else ""
     if step.kind == "halt":
         return "" if value in (0.0, 1.0) else f"answers {value:g}; expected true or false"

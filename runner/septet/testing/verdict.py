@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from septet._host.contradictions import contradiction_with
 from septet._host.declare import Factory, Step
 from septet._host.guards import StepError
 from septet._host.sources import place_of
@@ -159,6 +160,9 @@ class _Trial:
     def prepare(self) -> None:
         """Ask the declaration when it is ready and what it remembers."""
         subject = self.subject
+        wrong = contradiction_with(subject.declaration, subject.config)
+        if wrong:
+            raise StepError(wrong)
         none = {name: values[:0] for name, values in subject.bars(1).items()}
         empty = Evaluation(none, bar_ns=subject.bar_ns, compiled=False, resolve=subject.resolve)
         empty.run(subject.declaration, subject.config)

@@ -13,11 +13,15 @@ from septet.testing.bars import HOUR_NS
 from septet.testing.evaluate import column_fields, number_of
 from septet_schemas.base import Config
 
-__all__ = ["SYMBOLS", "Situation", "situation", "tables_of"]
+__all__ = ["SYMBOLS", "Situation", "edge_situations", "situation", "tables_of"]
 
 SYMBOLS: Final = 3
 START_NS: Final = 1_640_995_200_000_000_000
 """2022-01-01."""
+SMALLEST: Final = 5e-324
+"""The smallest float64 above zero: dividing by it gives infinity."""
+IDLE: Final = ("held", "gross", "notional", "cash_available", "cash")
+"""Words that are zero for an account that holds and has nothing free."""
 Situation = dict[str, Any]
 
 
@@ -42,6 +46,31 @@ def situation(step: Step, config: Config, random: np.random.Generator, bar_ns: i
         else:
             found[name] = words[name]
     return found
+
+
+def edge_situations(
+    step: Step, config: Config, random: np.random.Generator, bar_ns: int
+) -> list[Situation]:
+    """Draw situations that a run meets seldom, and a division by what it reads not at all.
+
+    Columns of zero (the volatility of flat prices, a volume), of almost nothing, and equal to the
+    price; then an account without cash, positions or drawdown, whose prices have not moved.
+    """
+    inputs = [name for name, mark in column_fields(type(config)).items() if mark == "input"]
+    found = []
+    for number in (0.0, SMALLEST, None):
+        words = situation(step, config, random, bar_ns)
+        price = words.get("price", np.float64(100.0))
+        for name in set(inputs) & words.keys():
+            words[name] = price if number is None else np.float64(number)
+        found.append(words)
+    still = situation(step, config, random, bar_ns)
+    price = still.get("price", np.float64(100.0))
+    still |= {name: price for name in ("average_price", "high_water") if name in still}
+    still |= {name: np.float64(0.0) for name in IDLE if name in still}
+    if "peak" in still and "equity" in still:
+        still["peak"] = still["equity"]
+    return [*found, still]
 
 
 def _setting(config: Config, name: str, bar_ns: int) -> Any:
