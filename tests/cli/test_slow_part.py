@@ -1,6 +1,7 @@
 """A stranger's package with a part no compiler takes, from the command line to the run's folder.
 
-Its steps are those of `tests/plan`, so that their plans are compiled once for both.
+Its steps are those of `tests/plan`: one feature twice, compiled and plain, in one strategy, so that
+one plan is compiled.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -31,17 +34,19 @@ def septet_features():
 '''
 STRATEGY = """\
 version: 1
-name: %s
+name: slowly
 plugins: [strangers]
 universe: {symbols: [BTC/USDT], bar: 1h}
-data: {candles: {use: synthetic, bars: 400, volatility: 90%%}}
+data: {candles: {use: synthetic, bars: 400, volatility: 90%}}
 features:
-  far: {use: strangers:%s, period: 4}
-signal: {use: rules, long_if: far > 0.001, exit_if: far < -0.001}
+  far: {use: strangers:reach, period: 4}
+  slow: {use: strangers:reach_plain, period: 4}
+signal: {use: rules, long_if: far > 0.001 and slow > 0.001, exit_if: slow < -0.001}
 risk:
-  sizing: {use: fixed_fraction, fraction: 50%%}
-  stops: {stop_loss: 2%%}
+  sizing: {use: fixed_fraction, fraction: 50%}
+  stops: {stop_loss: 2%}
 """
+Run = Callable[[str, str], tuple[Path, str]]
 TABLES = ("decisions", "orders", "fills", "trades", "equity")
 
 
@@ -60,40 +65,47 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def run(folder: Path, use: str, *words: str, compiles: str = "always") -> tuple[Path, str]:
-    """Run a strategy with one of the two features; return the run's folder and what was said."""
-    path = folder / f"{use}.yaml"
-    path.write_text(STRATEGY % (use.replace("_", "-"), use), encoding="utf-8")
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Run:
+    """Run the strategy with an engine, compiled or not; give the run's folder and what was said."""
+    path = folder / "slowly.yaml"
+    path.write_text(STRATEGY, encoding="utf-8")
     paths = [str(folder), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     program = "from septet.cli import main; main()"
-    out = folder / "-".join([use, compiles, *words])
-    done = subprocess.run(
-        [sys.executable, "-c", program, "run", str(path), "--out", str(out), "--json", *words],
-        capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "SEPTET_COMPILE": compiles},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    (summary,) = out.rglob("summary.json")
-    return summary.parent, done.stderr
+
+    @cache
+    def ran(engine: str, compiles: str) -> tuple[Path, str]:
+        out = folder / f"{engine}-{compiles}"
+        words = ["run", str(path), "--out", str(out), "--json", "--engine", engine, "--no-report"]
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words], capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "SEPTET_COMPILE": compiles},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        (summary,) = out.rglob("summary.json")
+        return summary.parent, done.stderr
+
+    return ran
 
 
-def test_the_run_says_which_part_made_it_slow_and_why(folder):
-    made, said = run(folder, "reach_plain")
+def test_the_run_says_which_part_made_it_slow_and_why(run: Run) -> None:
+    made, said = run("batch", "always")
     assert "reach_plain has no compiled step; its own column runs uncompiled" in said
+    assert said.count("no compiled step") == 1, "the other has one"
     manifest = json.loads((made / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["compiled"] is True
     assert manifest["slow_parts"] == ["reach_plain"]
 
 
-def test_both_engines_give_the_bits_of_the_compiled_part(folder):
+def test_both_engines_give_the_bits_of_the_compiled_part(run: Run) -> None:
     """The same text, uncompiled: nothing but the speed differs."""
-    compiled, said = run(folder, "reach")
-    assert "no compiled step" not in said
-    ways = [("reach_plain", "batch", "always"), ("reach_plain", "event", "always")]
-    ways += [("reach_plain", "batch", "never"), ("reach", "event", "never")]
-    for use, engine, compiles in ways:
-        slow, _ = run(folder, use, "--engine", engine, compiles=compiles)
+    compiled, _ = run("batch", "always")
+    columns = pl.read_parquet(compiled / "decisions.parquet")
+    assert columns["far"].equals(columns["slow"].alias("far"), null_equal=True)
+    assert columns["far"].is_finite().sum() > 300
+    for engine, compiles in (("event", "always"), ("batch", "never"), ("event", "never")):
+        other, _ = run(engine, compiles)
         for name in TABLES:
-            ours, theirs = (pl.read_parquet(each / f"{name}.parquet") for each in (compiled, slow))
+            ours, theirs = (pl.read_parquet(each / f"{name}.parquet") for each in (compiled, other))
             assert ours.height > 10
             assert ours.equals(theirs, null_equal=True), name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -35,9 +37,16 @@ risk:
 """
 
 
-SEVERAL = CROSSES.replace("[AAA/USDT]", "[AAA/USDT, BBB/USDT, CCC/USDT]")
+SHIPPED = Path(__file__).parents[2] / "strategies" / "us-stocks.yaml"
+SEVERAL = SHIPPED.read_text("utf-8").replace("use: sample, adjust: total", "use: synthetic")
+"""Five symbols, ranked side by side: a plan that `tests/strategies` compiles as well."""
 compiled = pytest.mark.compiled
 """Only compiled plans slide and halve."""
+
+
+def several(*counts: int) -> Session:
+    """Return a session of five symbols with so many bars of each, hours as all made bars."""
+    return session_of_text(SEVERAL, [walk(n, each, holes=0.0) for n, each in enumerate(counts, 4)])
 
 
 def session() -> Session:
@@ -86,25 +95,24 @@ def test_a_window_that_slides_trades_the_same(chunk: int, monkeypatch: pytest.Mo
 def test_windows_of_several_symbols_trade_the_same(
     least: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bars = [walk(seed, 700, holes=0.0) for seed in (4, 5, 6)]
-    whole = by_batch(session_of_text(SEVERAL, bars))
+    whole = by_batch(several(700, 700, 700, 700, 700))
     first = whole.session.first
     monkeypatch.setattr(batch, "CHUNK", 450)
     monkeypatch.setattr(batch, "LEAST_CHUNK", least)
-    made, slid = run(session_of_text(SEVERAL, bars), keeps=False)
+    made, slid = run(several(700, 700, 700, 700, 700), keeps=False)
     assert made.F.shape[2] == least + made.plan.memory_bars < 700
     assert np.array_equal(whole.outcome.LI, slid.outcome.LI)
     assert np.array_equal(whole.outcome.LF, slid.outcome.LF, equal_nan=True)
     assert np.array_equal(whole.outcome.G[:, first:], slid.outcome.G[:, first:])
-    bars[1] = walk(5, 650, holes=0.0)  # its bars are not the times: nothing slides
-    assert run(session_of_text(SEVERAL, bars), keeps=False)[0].F.shape[2] == 700
+    assert len(slid.outcome.rows(layout.TRADE)) > 10
+    # bars of one are not the times: nothing slides
+    assert run(several(700, 650, 700, 700, 700), keeps=False)[0].F.shape[2] == 700
 
 
 @compiled
 def test_two_halves_are_one_history(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gaps and a late symbol included: every feature has the bits of one pass."""
-    bars = [walk(4, 1_000), walk(5, 700), walk(6, 1_000)]
-    asked = session_of_text(SEVERAL, bars)
+    asked = several(1_000, 700, 1_000, 1_000, 1_000)
     for gap in (430, 498, 505):
         asked.tape.M[0, layout.AGE, gap:] = np.arange(asked.tape.width - gap)
     before = asked.tape.M.copy()

@@ -105,5 +105,45 @@ def test_an_entry_needs_nothing_but_itself(made):
     assert not names & missing
 
 
+def test_options_are_those_of_numba_in_every_comparison():
+    from numba.core.compiler import DEFAULT_FLAGS, Flags
+    from numba.core.registry import cpu_target
+
+    contexts = cpu_target.typing_context, cpu_target.target_context
+    options = type(parts.entry_compiler()(*contexts, None, (), None, Flags(), {}).state.flags)
+    ours, theirs = options(DEFAULT_FLAGS), Flags(DEFAULT_FLAGS)
+    assert (ours, hash(ours)) == (theirs, hash(theirs)) == (ours.copy(), hash(ours.copy()))
+    ours.forceinline = not ours.forceinline
+    assert ours != theirs
+    assert theirs != ours
+    assert ours != options(theirs)
+    del ours.forceinline
+    assert ours == options(theirs)
+    ours.boundscheck = theirs.boundscheck  # set to what it was by itself
+    assert ours == options(theirs) == theirs
+
+
 def test_there_is_one_compiler_of_parts():
     assert parts.part_compiler() is parts.part_compiler()
+
+
+TEXT = "def total(a, b):\n    return (a + b) * (a - b) + (b + a) * (b - a) + abs(a) + abs(b)\n"
+
+
+def test_an_operator_is_asked_once_for_the_same_types(monkeypatch):
+    from numba.core.types.functions import BaseFunction
+
+    usual, asked = BaseFunction.get_call_type, []
+
+    def counted(function, context, args, kws):
+        asked.append((function, args))
+        return usual(function, context, args, kws)
+
+    monkeypatch.setattr(BaseFunction, "get_call_type", counted)
+    scope: dict[str, Any] = {}
+    exec(compile(TEXT, "<total>", "exec"), scope)
+    for kind in ("float64", "int64"):
+        total = step.jit_entry(scope["total"], f"{kind}({kind}, {kind})")
+        assert total(3, -2) == scope["total"](3, -2) == 5
+    assert len(asked) == len(set(asked))
+    assert BaseFunction.get_call_type is counted, "numba is as it was"

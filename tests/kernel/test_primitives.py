@@ -151,6 +151,8 @@ def test_counts_leave_out_what_is_not_known(
         known = (window == window).sum()
         expected = (known, (window < x[i]).sum(), (window == x[i]).sum())
         assert window_counts(i, x, period) == counted(i, x, period) == expected
+        watched: Any = list(x)  # no array: the text of the helper, read by read
+        assert window_counts(i, watched, period) == expected
 
 
 @given(values, periods, st.floats(-10.0, 10.0))

@@ -25,6 +25,8 @@ from tests.core.shapes import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "strategies").glob("*.yaml"))
+SIMPLE = ("mean-reversion", "sma-cross")
+"""Strategies whose every plugin a shape of `tests/core` compiles: rules, on one spot account."""
 STORED = ("decisions", "orders", "fills", "trades", "equity", "monitoring", "bars")
 
 Septet = Callable[..., tuple[int, str, str]]
@@ -202,7 +204,7 @@ def test_predictions_are_out_of_sample(ran: tuple[Path, Stored]) -> None:
     assert first > min(card["trained_to_ns"] for card in cards)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", [*SHIPPED, *SIMPLE])
 def test_a_run_repeats_itself(name: str, run_of: RunOf, tmp_path: Path) -> None:
     one = run_of(name)
     two = _run(ROOT / "strategies" / f"{name}.yaml", tmp_path, "--no-report")
@@ -226,6 +228,18 @@ def test_both_engines_and_plain_python_say_the_same(
     for table in STORED:
         for other in runs[1:]:
             assert_frame_equal(runs[0].table(table), other.table(table), check_exact=True)
+
+
+@pytest.mark.parametrize("name", SIMPLE)
+def test_both_engines_say_the_same(name: str, tmp_path: Path) -> None:
+    file, until = ROOT / "strategies" / f"{name}.yaml", "universe.end=2021-11-15"
+    runs = [
+        _run(file, tmp_path / engine, "--no-report", "--engine", engine, "--set", until)
+        for engine in ("batch", "event")
+    ]
+    assert runs[0].table("trades").height > 10
+    for table in STORED:
+        assert_frame_equal(*(run.table(table) for run in runs), check_exact=True)
 
 
 def test_a_group_limits_its_own_symbols_only(tmp_path: Path) -> None:

@@ -1,17 +1,25 @@
-"""How the parts of compiled code are compiled: typed and lowered, and no further.
+"""How compiled code is compiled: its parts are typed and lowered, and no further.
 
 numba optimises every function when it is compiled, and makes machine code of it; then it links
 it into those that call it and optimises it there again. What is only ever linked needs neither:
 an entry optimises all of its parts at once. A plan of one symbol compiles in three quarters of the
 time, one of several in two thirds, and their code is as fast to within the noise of a few percent.
+
+numba compares the options of what it compiles some tens of thousands of times for a plan, and reads
+all of them one by one each time. Options that are set alike are equal without that: a tenth less.
+
+numba also asks some seven definitions of every operator, at every place where it stands, which of
+them takes the types there. What was found for an operator and its types is kept: a sixth less.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-__all__ = ["part_compiler"]
+__all__ = ["entry_compiler", "part_compiler"]
 
 
 class _NoEnvironments:
@@ -24,6 +32,64 @@ class _NoEnvironments:
         """Leave the environment where it is."""
 
 
+@contextmanager
+def _operators_kept() -> Iterator[None]:
+    """Ask the definitions of an operator or a function of numba once for the same types.
+
+    Only while a function of ours is compiled, which is within numba's lock. A function for which
+    another definition is registered is another object, of which nothing is kept.
+    """
+    from numba.core.types import functions
+
+    asked: Any = functions.BaseFunction
+    usual = asked.get_call_type
+
+    def kept(function: Any, context: Any, args: Any, kws: Any) -> Any:
+        found = vars(function).setdefault("_septet_found", {})
+        key = context, tuple(args), tuple(sorted(kws.items())) if kws else ()
+        if key not in found:
+            found[key] = usual(function, context, args, kws)
+        return found[key]
+
+    asked.get_call_type = kept
+    try:
+        yield
+    finally:
+        asked.get_call_type = usual
+
+
+@cache
+def entry_compiler() -> Any:
+    """Return numba's compiler for functions that Python calls, with options quickly compared."""
+    from numba.core.compiler import Compiler, Flags
+
+    common: int = hash(Flags())  # numba hashes the names of its options, not their values
+
+    class Options(Flags):
+        """numba's options, equal to those of numba that are set alike."""
+
+        def __hash__(self) -> int:
+            return common
+
+        def __eq__(self, other: object) -> bool:
+            alike = isinstance(other, Options) and self._values == other._values
+            return alike or bool(super().__eq__(other))
+
+    class EntryCompiler(Compiler):
+        """The usual steps."""
+
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            self.state.flags = Options(self.state.flags)
+
+        def compile_extra(self, function: Any) -> Any:
+            """Compile a function, and what it calls first."""
+            with _operators_kept():
+                return super().compile_extra(function)
+
+    return EntryCompiler
+
+
 @cache
 def part_compiler() -> Any:
     """Return numba's compiler for functions that only compiled code calls.
@@ -32,7 +98,6 @@ def part_compiler() -> Any:
     optimised and made machine code of after all, as numba does by itself: slower, to the same end.
     """
     from numba.core.codegen import JITCodeLibrary
-    from numba.core.compiler import Compiler
 
     class Part(JITCodeLibrary):
         """Code that is linked into that of its callers, as it was lowered."""
@@ -51,8 +116,8 @@ def part_compiler() -> Any:
             self._ensure_finalized()
             return 0
 
-    class PartCompiler(Compiler):
-        """The usual steps, into a library of another kind."""
+    class PartCompiler(entry_compiler()):  # type: ignore[misc]
+        """The same steps, into a library of another kind."""
 
         def define_pipelines(self) -> Any:
             """Bring the library along; numba makes one only where there is none."""

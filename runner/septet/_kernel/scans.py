@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from septet._kernel.maths import NAN, finite, helper
-from septet._kernel.step import index, native
+from septet._kernel.step import in_python, index, native
 
 __all__ = ["RANK", "distance_sum", "window_counts", "window_finite", "window_rank"]
 
@@ -57,7 +57,19 @@ def window_rank(i: int, x: Any, period: int, state: Any, at: int) -> float:
     return 0.5 * halves - 0.5  # it is itself one of those not above it
 
 
-@helper
+def _quick_counts(i: int, x: Any, period: int) -> tuple[int, int, int] | None:
+    import numpy as np  # not at the top: what declares a plugin does not wait for it
+
+    first = i - period + 1
+    if type(x) is not np.ndarray or first < 0:  # reads that are watched are watched one by one
+        return None
+    window = x[first : i + 1]
+    marks = window == window, window < x[i], window == x[i]
+    known, below, equal = (int(np.count_nonzero(each)) for each in marks)
+    return known, below, equal
+
+
+@in_python(_quick_counts)
 def window_counts(i: int, x: Any, period: int) -> tuple[int, int, int]:
     """Return how many of ``x[i - period + 1 .. i]`` are known, lie below ``x[i]``, and equal it.
 

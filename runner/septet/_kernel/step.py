@@ -10,15 +10,16 @@ from __future__ import annotations
 import os
 import types
 from collections.abc import Callable
-from functools import cache
-from typing import Any, Final, TypeVar
+from functools import cache, wraps
+from typing import Any, Final, TypeVar, cast
 
-from septet._kernel.parts import part_compiler
+from septet._kernel.parts import entry_compiler, part_compiler
 
 __all__ = [
     "compile_part",
     "compile_step",
     "helper",
+    "in_python",
     "index",
     "jit",
     "jit_entry",
@@ -45,6 +46,25 @@ def native(function: F) -> F:
     """Mark a helper that is compiled from another text of the same bits, which `lanes` has."""
     function.__septet_native__ = True  # type: ignore[attr-defined]
     return helper(function)
+
+
+def in_python(quick: Callable[..., Any]) -> Callable[[F], F]:
+    """Mark a helper for which Python itself asks `quick`, another text of the same bits.
+
+    Compiled is the text of the helper, and Python runs it where `quick` returns None. In a step
+    that runs as plain Python a loop over its window costs more than all else of a run.
+    """
+
+    def mark(function: F) -> F:
+        @wraps(function)
+        def chosen(*given: Any) -> Any:
+            found = quick(*given)
+            return function(*given) if found is None else found
+
+        chosen.__septet_text__ = function  # type: ignore[attr-defined]
+        return helper(cast("F", chosen))
+
+    return mark
 
 
 @helper
@@ -119,7 +139,7 @@ def _of_types(dispatcher: Any, function: Callable[..., Any] | None = None) -> An
 
 def jit_entry(function: Callable[..., Any], signature: str, **options: Any) -> Any:
     """Compile one entry for one signature; kept on disk where its source can be located."""
-    chosen = {**_OPTIONS, **options}
+    chosen = {**_OPTIONS, "pipeline_class": entry_compiler(), **options}
     try:
         return _numba().njit(signature, cache=True, **chosen)(function)
     except RuntimeError as error:
@@ -323,6 +343,8 @@ def _native(function: Callable[..., Any]) -> Callable[..., Any] | None:
         from septet._kernel.lanes import natives
 
         return natives()[function.__name__]
+    if text := getattr(function, "__septet_text__", None):
+        return with_compiled_helpers(text)
     return None
 
 

@@ -26,7 +26,8 @@ from septet._config.load import Loaded, reopen
 from septet._config.overlay import Setting as FileSetting
 from septet._config.tree import Node
 from septet._config.verdicts import plugin_sources
-from septet._host.register import GROUP, Host
+from septet._host.installed import points
+from septet._host.register import Host
 from septet._plan.cache import package_digest
 from septet._store.environment import library_versions
 from septet._sweep.begin import Beginning, data_hashes_of
@@ -127,8 +128,8 @@ def describe() -> dict[str, str]:
     Versions of Python, septet, every plugin and library, and a hash of the sources of septet
     and of every plugin, by the names a reader knows them by.
     """
-    points = importlib.metadata.entry_points(group=GROUP)
-    packages = {"septet", "septet_schemas", *(each.module.partition(".")[0] for each in points)}
+    modules = (each.entry.module.partition(".")[0] for each in points())
+    packages = {"septet", "septet_schemas", *modules}
     plugins = {name: text for name, text in Host().versions().items() if name != "septet"}
     return {
         "python": platform.python_version(),
