@@ -23,6 +23,7 @@ __all__ = [
     "APPLICATION",
     "FORMAT",
     "HASH_BYTES",
+    "MAX_ROW_BYTES",
     "TABLES",
     "Entry",
     "Head",
@@ -62,6 +63,8 @@ TABLES: Final = (
     " pid INTEGER NOT NULL, host TEXT NOT NULL, ended_ns INTEGER, clean INTEGER, how TEXT)",
 )
 
+MAX_ROW_BYTES: Final = 128 * 1024 * 1024
+"""No row is larger: the writer refuses to store one, and the reader to load one."""
 HASH_BYTES: Final = 32
 _LENGTHS: Final = struct.Struct("<qqii")
 _KINDS: Final[dict[type, str]] = {

@@ -31,7 +31,7 @@ from septet._journal.files import (
     read_mark,
     sync_folder,
 )
-from septet._journal.form import FORMAT, Head, row_of, snapshot_digest
+from septet._journal.form import FORMAT, MAX_ROW_BYTES, Head, row_of, snapshot_digest
 from septet._journal.lease import boot_id
 from septet._journal.lock import free
 from septet._journal.reader import BUSY_S, Reader, connect, guarded
@@ -259,7 +259,8 @@ class Journal(Reader):
         Raises
         ------
         JournalError
-            More waits than memory is set aside for: the disk has refused for too long.
+            More waits than memory is set aside for: the disk has refused for too long. Or this
+            one is larger than half of what a reader loads.
         """
         if self._waiting_bytes > PENDING_BYTES:
             raise JournalError(
@@ -267,6 +268,10 @@ class Journal(Reader):
                 hint=self.failing or "commit them first",
             )
         row, link = row_of(self._hash, self._seq + 1, event, commands)
+        if len(link) > MAX_ROW_BYTES // 2:  # SQLite counts what else the row holds, too
+            raise JournalError(
+                f"{self.path}: an entry of {len(link):,} bytes is larger than a journal takes"
+            )
         self._rows += row
         self._links.append((row[5], link))
         self._waiting_bytes += FRAME_BYTES + len(link)

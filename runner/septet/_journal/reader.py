@@ -14,7 +14,16 @@ from typing import Any, Final, Self
 import msgspec
 
 from septet._files import insist_regular
-from septet._journal.form import APPLICATION, FORMAT, Entry, Head, first_hash, snapshot_digest
+from septet._journal.form import (
+    APPLICATION,
+    FORMAT,
+    MAX_ROW_BYTES,
+    TABLES,
+    Entry,
+    Head,
+    first_hash,
+    snapshot_digest,
+)
 from septet._journal.tail import Seen, seen_in, tail_of
 from septet.errors import InputError, JournalError, SeptetError
 
@@ -153,7 +162,10 @@ def _opened(path: Path, how: str, busy_s: float, salvage: bool) -> sqlite3.Conne
     try:
         if salvage:  # else SQLite refuses a file with fewer pages than its header says
             db.execute("PRAGMA writable_schema = ON")
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)
+        db.execute("PRAGMA trusted_schema = OFF")
         _insist_on_format(db, path)
+        _insist_on_schema(db, path)
     except BaseException:
         db.close()
         raise
@@ -171,6 +183,21 @@ def _insist_on_format(db: sqlite3.Connection, path: Path) -> None:
             hint="finish the run with the septet that began it (manifest.json names its version: "
             "pip install septet==VERSION), or begin another: septet run FILE --fresh",
         )
+
+
+def _insist_on_schema(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse a view, a trigger, an index or another table: each can run a query of its author."""
+    limit = len(TABLES) + 1
+    found = db.execute(f"SELECT type, name, sql FROM sqlite_master LIMIT {limit}").fetchall()
+    odd = next((row for row in found if row[0] != "table" or row[2] not in TABLES), None)
+    if odd is None and len(found) == len(TABLES):
+        return
+    kind, name = odd[:2] if odd else ("table", "")
+    what = f"the {kind} {str(name)[:60]!r} is none of a journal" if odd else "a table is missing"
+    raise JournalError(
+        f"{path}: the tables are not those that septet makes: {what}",
+        hint="somebody else changed or made this file; nothing of it was read",
+    )
 
 
 class Reader:
