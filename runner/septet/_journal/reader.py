@@ -187,8 +187,8 @@ def _insist_on_format(db: sqlite3.Connection, path: Path) -> None:
 
 def _insist_on_schema(db: sqlite3.Connection, path: Path) -> None:
     """Refuse a view, a trigger, an index or another table: each can run a query of its author."""
-    limit = len(TABLES) + 1
-    found = db.execute(f"SELECT type, name, sql FROM sqlite_master LIMIT {limit}").fetchall()
+    question = "SELECT type, name, sql FROM sqlite_master LIMIT ?"
+    found = db.execute(question, (len(TABLES) + 1,)).fetchall()
     odd = next((row for row in found if row[0] != "table" or row[2] not in TABLES), None)
     if odd is None and len(found) == len(TABLES):
         return
