@@ -11,6 +11,7 @@ import pytest
 from septet._cli import render
 from septet._config import access, credentials
 from septet._data.message_limits import HEADER_CHARACTERS, SYMBOL_CHARACTERS, SYMBOLS_SHOWN
+from septet._journal.form import MAX_ROW_BYTES
 from septet._plan.cache import claim
 from septet.errors import InputError
 
@@ -26,6 +27,7 @@ PROMISED = (
     f"An address is at most {access._LONGEST:,} characters long, and a message shows at most "
     f"{render._LONGEST:,} of any value",
     f"must be yours alone ({PRIVATE_FILE:04o}, at most {credentials._LARGEST >> 20} MiB)",
+    f"refused before a row is read, and so is a row above {MAX_ROW_BYTES >> 20} MiB",
     f"belong to the user alone (mode {PRIVATE_FOLDER:04o})",
     f"end as a message and with status {InputError.exit_code}",
 )
