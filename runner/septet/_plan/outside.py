@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from septet._host.guards import GuardedColumn, GuardedState, Watch
+from septet._host.sealed import detached, read_only_of
 from septet._kernel.layout import AGE
 
 __all__ = ["Outside", "SlowColumn", "called_at"]
@@ -113,12 +114,12 @@ def _advance(
     watch = Watch(name, 0, column.reach) if column.reach is not None else None
     for place, (word, number) in enumerate(column.arguments):
         if word in ("x", "f"):
-            sealed = rows[word](number).view()
-            sealed.flags.writeable = False
+            sealed = read_only_of(rows[word](number))
             parameter = column.parameters[place]
             given.append(sealed if watch is None else GuardedColumn(parameter, sealed, watch))
         elif word == "state":
-            given.append(state if watch is None else GuardedState(name, state))
+            own = detached(state)
+            given.append(own if watch is None else GuardedState(name, own))
         elif word in ("i", "age"):
             moving.append((place, word == "age"))
             given.append(0)

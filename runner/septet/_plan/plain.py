@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from septet._host.declare import Step
 from septet._host.guards import watched
+from septet._host.sealed import sealed
+from septet._host.sources import OURS
 from septet._plan.uncompiled import *  # noqa: F403 - whatever a plan may import, it finds here
 from septet.errors import InputError
 
@@ -29,10 +31,17 @@ _OF_MATHS = ("math domain error", "math range error", "cannot convert float")
 
 
 def use(target: Any, watch: bool = False) -> Any:  # type: ignore[no-redef]  # in its place
-    """Leave a step or a helper as it is; `watch` every read of some steps."""
-    if watch:
-        return watched(target)
-    return target.function if isinstance(target, Step) else target
+    """Leave a step or a helper as it is; `watch` every read of some steps.
+
+    What another package brings is given inputs that it cannot make writeable.
+    """
+    if not isinstance(target, Step):
+        return target
+    function = watched(target) if watch else target.function
+    assert function is not None
+    if function.__module__.partition(".")[0] in OURS and not watch:
+        return function
+    return sealed(function, target.parameters)
 
 
 def compile_choice() -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from septet._host.declare import Step
 from septet._host.guards import watched
+from septet._host.sealed import sealed
 from septet._kernel.step import compile_step
 from septet._plan.outside import called_at
 
@@ -30,9 +31,10 @@ def use(target: Any, watch: bool = False) -> Any:
     """Compile what can be compiled, leave the rest as it is; `watch` every read of some steps."""
     if isinstance(target, Step):
         assert target.function is not None
-        if watch:
-            return watched(target)
-        return compile_step(target.function) if target.compiled else target.function
+        if target.compiled and not watch:
+            return compile_step(target.function)
+        function = watched(target) if watch else target.function
+        return sealed(function, target.parameters)
     return compile_step(target)
 
 

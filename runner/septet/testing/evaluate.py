@@ -18,6 +18,7 @@ from septet._data.bars import BarTable, Floats
 from septet._host.declare import Memory, Step, World
 from septet._host.guards import GuardedColumn, GuardedState, Watch, located, require_outputs
 from septet._host.reads import is_septets, reach_of, unproved_reads
+from septet._host.sealed import read_only_of
 from septet._kernel.step import compile_step
 from septet.errors import PluginError
 from septet.testing.bars import HOUR_NS, Columns, columns_of
@@ -209,8 +210,7 @@ class Evaluation:
                 arguments.append(0)
             elif name in used:
                 array = used[name].values
-                sealed = array.view()
-                sealed.flags.writeable = False
+                sealed = read_only_of(array)
                 arguments.append(GuardedColumn(name, array, watch) if self.guarded else sealed)
             else:
                 arguments.append(self._scalar(name, config, state, step))
