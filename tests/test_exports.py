@@ -32,8 +32,8 @@ EDGE = {
         Holdings ModelFailed ModelReady NotFound OpenOrders Operated OrderSeen Printed Quarantined
         Quoted Refused SeriesPoint Skewed Started Ticked Uncertain Unreadable VenueChanged Cause
 
-        Alerted Amend Cancel CancelAll Changed Decided Fired Funded Lifted Placed Query Refresh
-        Ruled Submit Traded Train Wake Watched
+        Alerted Amend Cancel CancelAll Changed Decided Fired Funded InvalidAnswer Lifted Placed
+        Query Refresh Ruled Submit Traded Train Wake Watched
     """,
     "septet.plugin": """
         VOCABULARY Component Declaration Factory Inner Memory Step World hookimpl

@@ -17,7 +17,8 @@ import msgspec
 __all__ = [
     "COMMANDS", "EVENTS", "About", "Acked", "Alerted", "Amend", "BarClosed", "BarrierReached",
     "Cancel", "CancelAll", "CancelFailed", "Changed", "Command", "Decided", "Event", "FeedChanged",
-    "Filled", "FiltersChanged", "Fired", "Funded", "Gapped", "Holdings", "Lifted", "ModelFailed",
+    "Filled", "FiltersChanged", "Fired", "Funded", "Gapped", "Holdings", "InvalidAnswer", "Lifted",
+    "ModelFailed",
     "ModelReady", "NotFound", "OpenOrders", "Operated", "OrderKind", "OrderSeen", "OrderState",
     "Placed", "Printed", "Quarantined", "Query", "Quoted", "Refresh", "Refused", "Ruled",
     "SeriesPoint", "Skewed", "Started", "Submit", "Ticked", "Traded", "Train", "Uncertain",
@@ -591,6 +592,18 @@ class Lifted(Command, frozen=True, kw_only=True, tag="lifted"):
     text: str = ""
 
 
+class InvalidAnswer(Command, frozen=True, kw_only=True, tag="invalid_answer"):
+    """A rule gave an answer that its kind does not allow: `times` so far, first at `first_ns`.
+
+    `rule` is its key path in the file. It is counted once for each symbol and decision time.
+    """
+
+    rule: str
+    rule_kind: str
+    first_ns: int
+    times: int
+
+
 class Alerted(Command, frozen=True, kw_only=True, tag="alerted"):
     """Something a person should know."""
 
@@ -602,5 +615,6 @@ class Alerted(Command, frozen=True, kw_only=True, tag="alerted"):
 
 COMMANDS = (
     Submit | Cancel | Amend | CancelAll | Query | Refresh | Wake | Train | Watched | Decided | Ruled
-    | Placed | Changed | Traded | Funded | Fired | Lifted | Alerted
+    | Placed | Changed | Traded | Funded | Fired | Lifted | InvalidAnswer
+    | Alerted
 )  # fmt: skip

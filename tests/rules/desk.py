@@ -35,6 +35,8 @@ class Below:
 
     floor: float
     code: int = 40
+    checked: bool = False
+    rule: int = 0
     number: int = 0
     reads_peak: bool = False
     then: int = 0
@@ -56,6 +58,8 @@ class Fall:
     share: float = -1.0
     losses: int = 1_000
     code: int = 41
+    checked: bool = False
+    rule: int = 0
     reads_peak: bool = True
     then: int = 1
     resumes: str = "manual"
@@ -75,6 +79,7 @@ class AtMost:
     amount: float
     code: int = 50
     checked: bool = False
+    rule: int = 0
     broken: int = 51
     correlates: bool = False
     window: int = 0
@@ -86,10 +91,10 @@ class AtMost:
 
 
 class Fixed:
-    """A stop or target at one price."""
+    """A stop or target at one price; it is of another package where it is `checked`."""
 
-    def __init__(self, price: float, code: int = 30) -> None:
-        self.price, self.code = price, code
+    def __init__(self, price: float, code: int = 30, *, checked: bool = False) -> None:
+        self.price, self.code, self.checked, self.rule = price, code, checked, 0
 
     def level(self, *_: Any) -> float:
         """Return the price."""
@@ -101,7 +106,7 @@ def run_of(bars: int = 4, symbols: int = 1) -> Run:
     run = Run(
         {
             "A": np.zeros(layout.A_SLOTS + 2 + 2 * symbols),
-            "C": np.zeros(layout.C_SLOTS + layout.HALT_SLOTS * 2, np.int64),
+            "C": np.zeros(layout.C_SLOTS + layout.HALT_SLOTS * 2 + symbols, np.int64),
             "B": np.zeros((symbols, layout.B_SLOTS)),
             "I": np.zeros((symbols, layout.I_SLOTS), np.int64),
             "M": np.zeros((symbols, layout.M_ROWS, bars), np.int64),

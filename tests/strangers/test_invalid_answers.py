@@ -22,7 +22,7 @@ from tests.strangers.package import STRATEGY, installed, manifest_of, write_pack
 from tests.strangers.steps import HEAD
 
 SOURCE = """
-from septet.plugin import order
+from septet.plugin import order, regime
 
 VALUES = (math.nan, math.inf, -math.inf, -1.0, -1e300, 1e300, 5e-324, 0.0, 7.0, 0.5)
 
@@ -81,14 +81,49 @@ def late_stop(average_price, high_water, side, now_ns, entry_ns, share):
     if now_ns - entry_ns > 7_200_000_000_000:
         return high_water * (1.0 + 30.0 * side)
     return average_price * (1.0 - 0.1 * side)
+
+
+@stop(Plain)
+def low_stop(average_price, high_water, side, share):
+    below = -1.0 if int(average_price) % 2 else -math.inf
+    return below if side > 0.0 else math.inf
+
+
+@stop(Plain, role="target")
+def odd_target(average_price, side, share):
+    return math.inf if int(average_price) % 2 else average_price * (1.0 + 0.02 * side)
+
+
+@stop(Plain, role="target")
+def wrong_target(average_price, side, share):
+    return average_price * (1.0 - 0.02 * side)
+
+
+@stop(Plain, role="exit")
+def odd_exit(average_price, side, now_ns, entry_ns, share):
+    return math.nan if now_ns > entry_ns else 0.0
+
+
+@halt(Plain)
+def odd_halt(equity, peak, share):
+    return math.nan if equity < 0.999 * peak else 0.0
+
+
+@regime(Plain, reasons=("calm", "wild"))
+def odd_regime(i, close, share):
+    return VALUES[int(close[i] * 100.0) % 10] if int(close[i]) % 2 else 1.0
 """
 KINDS = {
     "odd_size": ("risk", "sizing"), "odd_limit": ("risk", "limit"),
     "odd_limit_price": ("execution", "order"), "odd_trigger": ("execution", "order"),
     "odd_side": ("signals", "signal"), "odd_confidence": ("signals", "signal"),
     "odd_reason": ("signals", "signal"), "odd_stop": ("risk", "stop"),
-    "late_stop": ("risk", "stop"),
+    "late_stop": ("risk", "stop"), "low_stop": ("risk", "stop"),
+    "odd_target": ("risk", "stop"), "wrong_target": ("risk", "stop"),
+    "odd_exit": ("risk", "stop"), "odd_halt": ("risk", "halt"),
+    "odd_regime": ("signals", "regime"),
 }  # fmt: skip
+NAMED = {"odd_target": "target", "wrong_target": "target", "odd_exit": "exit"}
 SIZING, STOPS = "{use: fixed_fraction, fraction: 50%}", "{stop_loss: 2%}"
 RULES = "{use: rules, long_if: far > 0.001, exit_if: far < -0.001}"
 
@@ -102,6 +137,11 @@ def strategy_with(name: str) -> str:
         return text + f"  limits: {{mine: {{use: {name}}}}}\n"
     if kind == "stop":
         return text.replace(STOPS, f"{{mine: {{use: {name}}}}}")
+    if kind == "halt":
+        halts = f"  halts: {{mine: {{use: {name}, then: block_entries, resume: 20h}}}}\n"
+        return text + halts
+    if kind == "regime":
+        return text.replace(RULES, f"{RULES[:-1]}, regime: {{use: {name}, trade_in: [wild]}}}}")
     if kind == "signal":
         return text.replace(RULES, f"{{use: {name}}}")
     return text + f"execution: {{order: {{use: {name}}}}}\n"
@@ -142,14 +182,14 @@ def insist_on_books(result: Any, frames: dict[str, pl.DataFrame]) -> None:
 def test_invalid_answers_are_counted_and_the_books_hold(package: Path, name: str) -> None:
     result, frames = ran(package, name, "batch")
     insist_on_books(result, frames)
-    (found,) = contract_breaks(result, frames)
-    assert (found["plugin"], found["kind"]) == (name, KINDS[name][1])
+    (found,) = contract_breaks(result)
+    assert (found["plugin"], found["kind"]) == (name, NAMED.get(name, KINDS[name][1]))
     assert int(found["times"]) > 0
     assert str(found["first"]).startswith("20")
     other, events = ran(package, name, "event")
     for table in ("decisions", "orders", "fills", "trades", "equity"):
         assert frames[table].equals(events[table], null_equal=True), table
-    assert contract_breaks(other, events) == [found]
+    assert contract_breaks(other) == [found]
 
 
 def test_no_invalid_size_is_granted(package: Path) -> None:

@@ -108,7 +108,8 @@ def test_every_setting_gets_one_row(tmp_path: Path, made: list[Made]) -> None:
         "trades", "final_equity", "total_return", "sharpe", "sortino", "max_drawdown", "win_rate",
         "profit_factor", "fees", "funding", "liquidation", "slippage", "turnover", "exposure",
         "excess_sharpe", "days", "skew", "kurtosis", "block_sums", "block_squares",
-        "over_sharpe", "over_skew", "over_kurtosis", "over_sums", "over_squares", "psr", "dsr",
+        "over_sharpe", "over_skew", "over_kurtosis", "over_sums", "over_squares",
+            "contract_breaks", "psr", "dsr",
     ]  # fmt: skip
     assert table["features.fast.period"].dtype == pl.Float64
     assert table.filter(status="failed")["setting"].to_list() == [7, 57, 107, 157, 207, 257]

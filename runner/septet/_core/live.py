@@ -17,6 +17,7 @@ from septet import messages as m
 from septet._core import events as core
 from septet._core import fees, telling
 from septet._core.account import Account
+from septet._core.checked_rules import new_invalid_answers
 from septet._core.checks import Checks
 from septet._core.engine import Engine
 from septet._core.external import ExternalEngine
@@ -116,6 +117,7 @@ class LiveCore:
         if self.orders is not None:  # what they find out comes before what they send
             self._out += self.orders.proceed(event.at_ns, self._apply)
             self._out += self.latency.take(event, self._out, self.market_ns)
+        self._out += new_invalid_answers(self.engine)
         return self._out
 
     # ------------------------------------------------------------------ the run

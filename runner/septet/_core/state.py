@@ -189,7 +189,8 @@ class PlanFacts:
     the decision rows, None without tables. `outside_reasons` is the number of the first of the
     reasons late_fill, operator, adopted, unknown and monitor. `disarm_bars` None: sides are never
     disarmed. `halts` are each halt's reason and whether it waits for a person; `timed` says
-    whether one of them looks at the time.
+    whether one of them looks at the time. `checked` are the rules whose invalid answers are
+    counted, by key path and kind, each from a slot of C in `checked_at` on.
     """
 
     features: tuple[int, ...]
@@ -200,6 +201,8 @@ class PlanFacts:
     disarm_bars: int | None
     halts: tuple[tuple[int, bool], ...]
     timed: bool
+    checked: tuple[tuple[str, str], ...] = ()
+    checked_at: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

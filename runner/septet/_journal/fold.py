@@ -100,6 +100,7 @@ class Fold:
         self.readings: list[tuple[Any, ...]] = []
         self.blocks: list[Block] = []
         self.alerts: list[dict[str, Any]] = []
+        self.invalid_answers: dict[str, m.InvalidAnswer] = {}
         self.sessions = 0
         instruments: Mapping[str, Any] = facts.get("instruments", {})
         self.min_notionals = {
@@ -126,6 +127,7 @@ class Fold:
             m.Ruled: self._ruled, m.Placed: self._placed, m.Changed: self._changed,
             m.Traded: self._traded, m.Funded: self._funded, m.Fired: self._fired,
             m.Lifted: self._lifted, m.Alerted: self._alerted, m.Watched: self._watched,
+            m.InvalidAnswer: self._invalid_answer,
         }  # fmt: skip
 
     def take(self, entries: Iterable[Entry]) -> Fold:
@@ -235,6 +237,9 @@ class Fold:
                 "text": row.text, "symbol": symbol,
             }
         )  # fmt: skip
+
+    def _invalid_answer(self, row: m.InvalidAnswer) -> None:
+        self.invalid_answers[row.rule] = row  # it counts from the start of the run
 
     def _watched(self, row: m.Watched) -> None:
         symbol = self.name(row.symbol) if row.symbol >= 0 else ""

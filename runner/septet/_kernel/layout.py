@@ -40,7 +40,8 @@ __all__ = [
     "CANDIDATE_LIMIT", "CANDIDATE_TRIGGER", "CANDIDATE_EQUITY", "CANDIDATE_GROSS",
     "CANDIDATE_NOTIONAL",
     "CASH", "CASH_AVAILABLE",
-    "CERTAIN", "CLOSE", "CLOSED_AVERAGE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE",
+    "CERTAIN", "CHECKED_FIRST", "CHECKED_SLOTS", "CHECKED_TIMES", "CHECKED_TOLD",
+    "CLOSE", "CLOSED_AVERAGE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE",
     "DAY_NOW", "DECISION_PRICE",
     "DEEPEST", "DUE", "DUST_COST", "DUST_FEES", "DUST_FUNDING",
     "DUST_SLIPPAGE",
@@ -154,6 +155,11 @@ BY_HAND: Final = 12  # 1 while a person has halted the run; counted in BLOCKED t
 ONLY_MATCHED: Final = 2  # bars that were missed meet resting orders; nothing is decided
 C_SLOTS: Final = 13  # then, for each halt, the `HALT_SLOTS` of `septet._rules.run`
 HALT_SLOTS: Final = 4
+# C, after the halts: of each rule that is checked, then the newest such time of each symbol
+CHECKED_TIMES: Final = 0  # symbols and times at which it gave an invalid answer
+CHECKED_FIRST: Final = 1  # the first of these times
+CHECKED_TOLD: Final = 2  # how many of them were said
+CHECKED_SLOTS: Final = 3
 # B
 SCALE: Final = 0  # units for one of the base currency
 LOT: Final = 1  # units in a lot

@@ -118,7 +118,7 @@ def assemble(
             G=layout.G_ROWS if tables else 1,
         ),
         a_slots=trading.sizing_at + max(1, sizing_slots),
-        c_slots=layout.C_SLOTS + layout.HALT_SLOTS * len(terms.halts),
+        c_slots=_checked_slots(trading)[-1],
         explained=trading.explained,
         tables=tuple(binder.tables),
         steps=tuple(binder.steps),
@@ -132,6 +132,12 @@ def assemble(
         external=external,
         facts=_facts(trading),
     )
+
+
+def _checked_slots(trading: Trading) -> tuple[int, ...]:
+    """Return where C holds what is counted of each rule that is checked, and where it ends."""
+    each = layout.CHECKED_SLOTS + trading.symbols
+    return tuple(trading.checked_slot + each * n for n in range(len(trading.checked.rules) + 1))
 
 
 def _facts(trading: Trading) -> PlanFacts:
@@ -153,5 +159,7 @@ def _facts(trading: Trading) -> PlanFacts:
             (trading.reasons.index(name), block.extra["resume"] == "manual")
             for name, block in terms.halts.items()
         ),
+        checked=tuple(trading.checked.rules),
+        checked_at=_checked_slots(trading)[:-1],
         timed=any("now_ns" in each.declaration.parameters for each in terms.halts.values()),
     )

@@ -6,11 +6,13 @@ its plan asks of every answer whether it is one. A sizing needs no name: `size` 
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
+from septet_schemas.base import marks_of
 from septet_schemas.blocks import UseBlock
 
-__all__ = ["INVALID", "checks_of_signal", "invalid_reason", "is_checked"]
+__all__ = ["INVALID", "Checked", "CheckedRules", "checks_of_signal", "invalid_reason", "is_checked"]
 
 INVALID: Final = "invalid:"
 """Begins the reason of a refusal for an invalid answer; the key path of the rule follows."""
@@ -26,13 +28,54 @@ def is_checked(block: UseBlock) -> bool:
     return block.distribution not in ("", "septet")
 
 
-def checks_of_signal(reasons: int) -> tuple[str, ...]:
+class Checked(NamedTuple):
+    """A rule whose answers are checked: its number among those, and that of its reason or -1."""
+
+    rule: int
+    reason: int
+
+
+class CheckedRules:
+    """The rules of a strategy whose answers are checked, by key path and kind, in their order."""
+
+    def __init__(self, reason: Callable[[str], int]) -> None:
+        self._reason = reason
+        self.rules: list[tuple[str, str]] = []
+
+    def number(
+        self, block: UseBlock, path: str, kind: str, *, refuses: bool = False, reads: bool = False
+    ) -> Checked | None:
+        """Number a rule of another package; None for one of septet.
+
+        With `refuses` its invalid answers have a reason. With `reads` a rule of septet that reads
+        columns or expressions is checked as well.
+        """
+        if not (is_checked(block) or (reads and marks_of(type(block.config)))):
+            return None
+        self.rules.append((path, kind))
+        reason = self._reason(invalid_reason(path)) if refuses else -1
+        return Checked(len(self.rules) - 1, reason)
+
+    def texts(self, block: UseBlock, path: str, kind: str, **more: bool) -> dict[str, str]:
+        """Number a rule, and return what an element of a list of rules has of it."""
+        checked = self.number(block, path, kind, **more)
+        rule, reason = (-1, -1) if checked is None else checked
+        return {"checked": str(checked is not None), "rule": str(rule), "broken": str(reason)}
+
+
+def checks_of_signal(
+    checked: Checked | None, reasons: int, bar_ns: int, arguments: str
+) -> tuple[str, ...]:
     """Return the lines that turn an invalid answer of a signal into none, with a reason of its own.
 
     `reasons` is how many the signal declares: its invalid answer has the number that follows.
+    None are needed where it is septet's. `bar_ns` is the length of a bar.
     """
+    if checked is None:
+        return ()
     return (
         f"if why >= {reasons} or (want == want and want != 0.0 and "
         "(abs(want) != 1.0 or not 0.0 <= sure <= 1.0)):",
         f"    want, sure, why = nan, 0.0, {reasons}",
+        f"    count_invalid({checked.rule}, k, M[k, OPEN_NS, i] + {bar_ns}, {arguments})",
     )

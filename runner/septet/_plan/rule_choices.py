@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from septet._kernel import layout
+from septet._plan.invalid_answers import Checked
 from septet._plan.specialise import Choices, specialise
 from septet._rules import (
     account,
     bars,
+    checked,
     decide,
     enter,
     fills,
@@ -26,7 +28,8 @@ from septet_schemas.blocks import UseBlock
 __all__ = ["RULES", "choices_of", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
-    orders, queued, fills, venue_fills, stops, bars, account, halts, enter, decide, step, idle,
+    checked, orders, queued, fills, venue_fills, stops, bars, account, halts, enter, decide, step,
+    idle,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
 CAPS: Final = ("position", "groups", "correlated", "gross_exposure")
@@ -54,7 +57,8 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         "MIN_INTERVAL": c["min_interval"], "REGIME_MASK": c["regime_mask"],
         "REBALANCE_BAND": c["rebalance"], "CASH_BUFFER": c["cash_buffer"],
         "SLIPPAGE_HINT": c["slippage_hint"], "GOOD_FOR": c["good_for"],
-        "BROKEN_ORDER": None if c["broken_order"] is None else str(c["broken_order"]),
+        **_numbers_of("ORDER", c["order_checked"]), **_numbers_of("SIZE", c["sizing_checked"]),
+        **_numbers_of("REGIME", c["regime_checked"]),
     }  # fmt: skip
     calls = {
         "slippage_at_fill": c["slippage"], "slippage_at_decision": c["enter_slippage"],
@@ -81,7 +85,10 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             "OPPOSITE_EXITS": c["opposite"], "EXIT_AFTER": c["after"] is not None,
             "BELOW": c["below"] is not None, "RENEWS": c["renews"],
             "REGIMES": c["regime"] is not None, "REBALANCES": c["rebalance"] is not None,
-            "CHECKS_ORDER": c["broken_order"] is not None,
+            "CHECKS_ORDER": c["order_checked"] is not None,
+            "CHECKS_SIZE": c["sizing_checked"] is not None,
+            "CHECKS_REGIME": c["regime_checked"] is not None,
+            "REGIME_COUNT": c["regime_count"], "CHECKED_SLOT": c["checked_slot"],
             "PRO_RATA": c["pro_rata"], "KEEPS_CASH": c["cash_buffer"] is not None,
             "TOUCHES": c["stops_here"],
             "NOTIONAL_SLOT": c["notionals"], "CORRELATION_SLOT": c["correlations"],
@@ -102,6 +109,13 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
     )  # fmt: skip
 
 
+def _numbers_of(what: str, checked: Checked | None) -> dict[str, str | None]:
+    """Return the numbers of a rule whose answers are checked: its own, and that of the reason."""
+    if checked is None:
+        return {}
+    return {f"CHECKED_{what}": str(checked.rule), f"BROKEN_{what}": str(checked.reason)}
+
+
 def rank_of_cap(limit: tuple[str, UseBlock]) -> int:
     """Return the place of a cap in the order of checks; another package's comes after ours."""
     use = limit[1].use
@@ -109,7 +123,7 @@ def rank_of_cap(limit: tuple[str, UseBlock]) -> int:
 
 
 def _stops(stops: Sequence[Mapping[str, Any]], called: str) -> list[dict[str, str]]:
-    return [{called: each["call"], "code": str(each["code"])} for each in stops]
+    return [{called: each["call"], "code": str(each["code"]), **each["checked"]} for each in stops]
 
 
 def _halt(number: int, halt: Mapping[str, Any]) -> dict[str, str]:
@@ -117,6 +131,7 @@ def _halt(number: int, halt: Mapping[str, Any]) -> dict[str, str]:
     how = halt["resume"] if halt["resume"] in ("manual", "next_day") else "after"
     return {
         "number": str(number), "code": str(halt["code"]), "is_met": halt["call"],
-        "then": str(halt["then"]), "reads_peak": str(halt["reads_peak"]), "resumes": repr(how),
+        **halt["checked"], "then": str(halt["then"]),
+        "reads_peak": str(halt["reads_peak"]), "resumes": repr(how),
         "resume_ns": halt["resume"] if how == "after" else "0",
     }  # fmt: skip

@@ -14,27 +14,18 @@ from septet._kernel import frames, layout, ledger, match, maths
 from septet._plan.binding import Binder
 from septet._plan.expressions import render_expression
 from septet._plan.graph import Column, Graph, Node, Resolve
-from septet._plan.invalid_answers import checks_of_signal, invalid_reason, is_checked
+from septet._plan.invalid_answers import CheckedRules, checks_of_signal
 from septet._plan.observe import Observing
 from septet._plan.reasons import FIXED_REASONS, MODEL_REASONS, OUTSIDE_REASONS
 from septet._plan.rule_choices import rank_of_cap
 from septet._plan.terms import Terms
 from septet._plan.text import ARRAYS, listed
-from septet._plan.words import OF_ACCOUNT, WORDS
+from septet._plan.words import LAYOUT, OF_ACCOUNT, WORDS, views_of
 from septet_schemas.base import marks_of
 from septet_schemas.blocks import UseBlock
 
 __all__ = ["Trading"]
 
-LAYOUT: Final[Mapping[str, tuple[str, int]]] = {
-    "T": ("int64", 2), "M": ("int64", 3), "X": ("float64", 3), "F": ("float64", 3),
-    "D": ("int8", 3), "Y": ("float64", 3), "G": ("float64", 2), "S": ("float64", 2),
-    "P": ("float64", 1), "A": ("float64", 1), "C": ("int64", 1), "B": ("float64", 2),
-    "I": ("int64", 2), "LI": ("int64", 2), "LF": ("float64", 2), "R": ("int64", 1),
-    "N": ("int64", 1), "Q": ("int64", 1), "J": ("int64", 2), "W": ("float64", 2),
-    "H": ("int64", 1), "U": ("float64", 2),
-}  # fmt: skip
-"""Dtype and dimensions of the arrays of the layout."""
 TILE: Final = 2_048  # times whose wishes are told before they are traded
 DECIDES_WHILE_HELD = ("after", "below", "renews", "rebalance", "exits")
 HALT_DEEDS: Final = {"flatten": 0, "block_entries": 1, "cancel_all": 2}
@@ -61,6 +52,7 @@ class Trading:
         self.reasons += MODEL_REASONS if terms.has_model else ()
         self.lookback_times = 1
         self.look_back = 0
+        self.checked = CheckedRules(self._reason)
         self.regime = self._regime_node()
         self.slippage_column = self._slippage_column()
         self.needed = list(self._columns_of_rules())
@@ -83,9 +75,10 @@ class Trading:
         self.arrays |= {f"L{number}": ("float64", 2) for number in range(made)}
         self.args = ARRAYS
 
-    def _invalid(self, block: UseBlock, path: str) -> int | None:
-        """Make a reason for invalid answers of another package's rule; of ours there are none."""
-        return self._reason(invalid_reason(path)) if is_checked(block) else None
+    @property
+    def checked_slot(self) -> int:
+        """Where C holds what is counted of the rules that are checked."""
+        return layout.C_SLOTS + layout.HALT_SLOTS * len(self.terms.halts)
 
     # ------------------------------------------------------------------ nodes of other layers
 
@@ -209,7 +202,7 @@ class Trading:
         self.observing.render()
         context = {
             "one": self.symbols == 1, "symbols": self.symbols,
-            "args": self.args, "views": _views(self.arrays),
+            "args": self.args, "views": views_of(self.arrays),
             "tables": self.tables, "curve": self.curve, "spot": self.terms.spot,
             "loops": self.observing.loops,
             "stages": self.observing.stages,
@@ -225,6 +218,7 @@ class Trading:
         }  # fmt: skip
         context |= self._quiet(context)
         context |= self._outside(context)
+        context["checked_slot"] = self.checked_slot
         context["notes"] = ["reasons:", *listed(self.reasons)]
         self._import_kernel()
         return context
@@ -262,7 +256,9 @@ class Trading:
             "rests": rests,
             "queues": rests and not terms.spot,
             "order_call": self._call(terms.order, "execution.order"),
-            "broken_order": self._invalid(terms.order, "execution.order"),
+            "order_checked": self.checked.number(
+                terms.order, "execution.order", "order", refuses=True
+            ),
             "liquidation": perpetual is not None,
             **{
                 name: self._number(f"perpetual.{name}", getattr(perpetual, name, None))
@@ -281,7 +277,8 @@ class Trading:
             # an exit is decided at the close; a level is met by the bar that follows
             cursor = "i" if role == "exit" else "known"
             call = self._call(block, f"risk.stops.{name}", cursor=cursor)
-            groups[role].append({"code": self._reason(name), "call": call})
+            told = self.checked.texts(block, f"risk.stops.{name}", role, reads=role == "stop")
+            groups[role].append({"code": self._reason(name), "call": call, "checked": told})
         trails = any("high_water" in b.declaration.parameters for b in self.terms.stops.values())
         resting = groups["stop"] + groups["target"]
         return {
@@ -323,8 +320,7 @@ class Trading:
                 limit = self._correlated(name, block)
             call = self._call(block, f"risk.limits.{name}", **more)
             limit |= {"code": str(self._reason(name)), "most": call}
-            broken = self._invalid(block, f"risk.limits.{name}")
-            limit |= {"checked": str(broken is not None), "broken": str(broken)}
+            limit |= self.checked.texts(block, f"risk.limits.{name}", "limit", refuses=True)
             (wires if step.role == "wire" else caps).append(limit)
         terms = self.terms
         return {
@@ -349,6 +345,7 @@ class Trading:
         state = f"A[{self.sizing_at}:]"
         call = self._call(self.terms.sizing, "risk.sizing", state=state)
         return {
+            "sizing_checked": self.checked.number(self.terms.sizing, "risk.sizing", "sizing"),
             "sizing_call": f"{call} / {self.symbols}" if self.terms.split else call,
             "closed_call": self._closed(state),
             "explained": [self.sizing_at + number for number in range(len(self.explained))],
@@ -389,6 +386,7 @@ class Trading:
                 resume = self.binder.number(f"risk.halts.{name}.resume", resume)
             calls.append(
                 {
+                    "checked": self.checked.texts(block, f"risk.halts.{name}", "halt"),
                     "code": self._reason(name),
                     "call": self._call(block, f"risk.halts.{name}", **words),
                     "reads_peak": "peak" in block.declaration.parameters,
@@ -418,21 +416,27 @@ class Trading:
         self.signal_reasons = len(self.reasons)
         for reason in step.reasons:
             self._reason(reason)
-        checked = self._invalid(self.terms.signal, "signal") is not None
-        row = mask = None
+        checked = self.checked.number(self.terms.signal, "signal", "signal", refuses=True)
+        checks = checks_of_signal(checked, len(step.reasons), self.terms.bar_ns, self.args)
+        row = mask = of_regime = None
         if regime is not None:
             row = self.observing.f_row(Column("node", "", "", regime.number))
             labels = extra["regime"].declaration.reasons
+            of_regime = self.checked.number(
+                extra["regime"], "signal.regime", "regime", refuses=True
+            )
             allowed = sum(1 << labels.index(label) for label in extra["regime"].extra["trade_in"])
             mask = self.binder.number("signal.regime.trade_in", allowed)
         return {
             "signal_call": call, "wish_lines": lines,
             "wish_prologue": [f"{name} = {text}" for name, text in views.items()],
-            "answer_checks": checks_of_signal(len(step.reasons)) if checked else (),
+            "answer_checks": checks,
             "wish_views": "".join(f"{name}, " for name in views),
             "blind": not OF_ACCOUNT & set(step.parameters),
             "regime": None if row is None else f"F[k, R[{row}], i]",
             "regime_mask": mask,
+            "regime_checked": of_regime,
+            "regime_count": 0 if regime is None else len(labels),
             "min_interval": self.binder.number("signal.min_interval", extra["min_interval"]),
         }  # fmt: skip
 
@@ -490,8 +494,3 @@ class Trading:
         ):  # fmt: skip
             self.binder.helper(function)
         self.binder.imports["septet._kernel.layout"] = set(layout.__all__)
-
-
-def _views(arrays: Mapping[str, tuple[str, int]]) -> list[tuple[str, str, int]]:
-    """Return name, dtype and dimensions of each kind of array an entry takes from its table."""
-    return [(f"{dtype}_{count}d", dtype, count) for dtype, count in sorted(set(arrays.values()))]

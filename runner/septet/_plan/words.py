@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["OF_ACCOUNT", "WORDS"]
+__all__ = ["LAYOUT", "OF_ACCOUNT", "WORDS", "views_of"]
 
+LAYOUT: Final[Mapping[str, tuple[str, int]]] = {
+    "T": ("int64", 2), "M": ("int64", 3), "X": ("float64", 3), "F": ("float64", 3),
+    "D": ("int8", 3), "Y": ("float64", 3), "G": ("float64", 2), "S": ("float64", 2),
+    "P": ("float64", 1), "A": ("float64", 1), "C": ("int64", 1), "B": ("float64", 2),
+    "I": ("int64", 2), "LI": ("int64", 2), "LF": ("float64", 2), "R": ("int64", 1),
+    "N": ("int64", 1), "Q": ("int64", 1), "J": ("int64", 2), "W": ("float64", 2),
+    "H": ("int64", 1), "U": ("float64", 2),
+}  # fmt: skip
+"""Dtype and dimensions of the arrays of the layout."""
 PRICED: Final = {
     "equity": "A[CANDIDATE_EQUITY]", "cash": "A[CASH]", "gross": "A[CANDIDATE_GROSS]",
     "price": "A[CANDIDATE_PRICE]", "side": "A[CANDIDATE_SIDE]", "held": "A[CANDIDATE_HELD]",
@@ -39,3 +48,8 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
 """What the words of each kind's vocabulary are called in the text."""
 OF_ACCOUNT: Final = {"side", "held_bars", "average_price"}
 """Words that tell a signal of the account; without them it can be asked ahead of time."""
+
+
+def views_of(arrays: Mapping[str, tuple[str, int]]) -> list[tuple[str, str, int]]:
+    """Return name, dtype and dimensions of each kind of array an entry takes from its table."""
+    return [(f"{dtype}_{count}d", dtype, count) for dtype, count in sorted(set(arrays.values()))]

@@ -267,7 +267,7 @@ def summarise(
         "open_trades": still_open,
         "fees_other": other,
         "refusals": refused,
-        "contract_breaks": contract_breaks(result, frames),
+        "contract_breaks": contract_breaks(result),
         "halts": [
             {"rule": halt.rule, "time": iso(halt.time_ns), "then": halt.then, "value": halt.value}
             for halt in result.halts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from septet._kernel.layout import CERTAIN, STATUS_CANCELLED, WISH
 from septet._kernel.match import too_small
+from septet._rules.checked import is_true
 from septet._rules.enter import enter, gross_now, spoken_for
 from septet._rules.form import at, kernel, routine
 from septet._rules.ledger import end_order
@@ -157,7 +158,14 @@ def reason_to_leave(k, i, side, want, now_ns, run: Run):
             average_price = run.average_price[k]
             high_water = run.high_water[k]
             entry_ns = run.entry_ns[k]
-            if stop.is_met(k, i, side, average_price, high_water, entry_ns, now_ns, run):
+            if (
+                is_true(
+                    stop.is_met(k, i, side, average_price, high_water, entry_ns, now_ns, run),
+                    stop.rule, k, now_ns, run,
+                )
+                if stop.checked
+                else stop.is_met(k, i, side, average_price, high_water, entry_ns, now_ns, run)
+            ):  # fmt: skip
                 reason = stop.code
                 block_side(k, held, run)
     return reason

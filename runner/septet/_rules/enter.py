@@ -13,6 +13,7 @@ from septet._kernel.layout import LIMIT, MARKET, STOP, STOP_LIMIT
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import adverse, regime_allows, too_small
 from septet._kernel.maths import logarithm
+from septet._rules.checked import count_invalid, is_label
 from septet._rules.form import kernel, routine
 from septet._rules.ledger import place_order
 from septet._rules.orders import send_exit
@@ -20,9 +21,15 @@ from septet._rules.queued import place_behind_exit
 from septet._rules.run import Run
 from septet._rules.settings import (
     BROKEN_ORDER,
+    BROKEN_REGIME,
     CAPS,
     CASH_BUFFER,
+    CHECKED_ORDER,
+    CHECKED_REGIME,
+    CHECKED_SIZE,
     CHECKS_ORDER,
+    CHECKS_REGIME,
+    CHECKS_SIZE,
     CORRELATION_SLOT,
     EXPLAINED,
     GOOD_FOR,
@@ -66,8 +73,8 @@ from septet._rules.settings import (
 
 __all__ = [
     "cap", "correlate", "describe_entry", "enter", "gross_now", "is_price", "place_entry",
-    "refusal_before_size", "refusal_of_size", "refusal_of_wire", "spoken_for", "tighter", "trim",
-    "wanted_by_resize",
+    "refusal_before_size", "refusal_of_size", "refusal_of_wire", "size_asked", "spoken_for",
+    "tighter", "trim", "wanted_by_resize",
 ]  # fmt: skip
 
 
@@ -158,10 +165,10 @@ def enter(k, t, i, now_ns, share, run: Run):
                 trim(k, i, -wanted, now_ns, run)
             return 0.0
     if refused < 0:
-        refused = refusal_before_size(k, i, side, run)
+        refused = refusal_before_size(k, i, now_ns, side, run)
     if refused < 0:
         if not resizes:
-            wanted = size(k, i, now_ns, run)
+            wanted = size_asked(k, i, now_ns, run)
         if not 0.0 < wanted < math.inf:
             refused = R_SIZE
     requested, granted, units = 0.0, 0.0, 0.0
@@ -213,13 +220,22 @@ def describe_entry(k, i, flips, run: Run):
     return working
 
 
+@kernel
+def size_asked(k, i, now_ns, run: Run):
+    """What the sizing asks for (base): above zero and finite, or nothing is entered."""
+    asked = size(k, i, now_ns, run)
+    if CHECKS_SIZE and not 0.0 < asked < math.inf:
+        count_invalid(CHECKED_SIZE, k, now_ns, run)
+    return asked
+
+
 @routine
 def wanted_by_resize(k, i, now_ns, run: Run):
     """What a position that is held lacks of its target (base), and why it may not be resized.
 
     Below zero it is too much; zero within the band.
     """
-    target = size(k, i, now_ns, run)
+    target = size_asked(k, i, now_ns, run)
     if not 0.0 < target < math.inf:
         return 0.0, R_SIZE
     wanted = target - abs(run.candidate_held)
@@ -229,7 +245,7 @@ def wanted_by_resize(k, i, now_ns, run: Run):
 
 
 @routine
-def refusal_before_size(k, i, side, run: Run):
+def refusal_before_size(k, i, now_ns, side, run: Run):
     """Reason for which no entry of k is considered now, whatever its size, or -1."""
     if run.blocked > 0:
         return R_HALTED
@@ -241,6 +257,9 @@ def refusal_before_size(k, i, side, run: Run):
         return R_DISARMED
     if run.bars_since_entry[k] < MIN_INTERVAL:
         return R_MIN_INTERVAL
+    if CHECKS_REGIME and not is_label(regime(k, i, run)):
+        count_invalid(CHECKED_REGIME, k, now_ns, run)
+        return BROKEN_REGIME
     if REGIMES and not regime_allows(regime(k, i, run), REGIME_MASK):
         return R_REGIME
     return -1
@@ -268,6 +287,7 @@ def cap(k, t, i, now_ns, wanted, run: Run):
             correlate(k, t, limit.window, limit.least, run)
         most = limit.most(k, i, now_ns, run)
         if limit.checked and not most >= 0.0:
+            count_invalid(limit.rule, k, now_ns, run)
             units, clipped = tighter(units, clipped, 0.0, limit.broken, lot)
         else:
             units, clipped = tighter(units, clipped, max(0.0, most) * scale, limit.code, lot)
@@ -306,12 +326,14 @@ def refusal_of_wire(k, i, now_ns, side, units, run: Run):
     """
     limit_price, trigger_price = order_prices(k, i, run)
     if CHECKS_ORDER and not (is_price(limit_price) and is_price(trigger_price)):
+        count_invalid(CHECKED_ORDER, k, now_ns, run)
         return BROKEN_ORDER
     run.candidate_limit = adverse(limit_price, -side, run.tick[k])
     run.candidate_trigger = adverse(trigger_price, side, run.tick[k])
     for limit in WIRES:
         most = limit.most(k, i, now_ns, run)
         if limit.checked and not most >= 0.0:
+            count_invalid(limit.rule, k, now_ns, run)
             return limit.broken
         if not most * run.scale[k] >= units:
             return limit.code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from septet._kernel.layout import HALT, LIFT, STATUS_CANCELLED
+from septet._rules.checked import is_true
 from septet._rules.form import kernel, routine
 from septet._rules.ledger import end_order, log_row
 from septet._rules.orders import send_exit
@@ -68,7 +69,11 @@ def test_halts(t, now_ns, run: Run):
             and now_ns - run.halted_ns[halt.number] >= halt.resume_ns
         ):
             lift(halt.number, halt.code, now_ns, run)
-        if run.halt_is_active[halt.number] == 0 and halt.is_met(equity, now_ns, run):
+        if run.halt_is_active[halt.number] == 0 and (
+            is_true(halt.is_met(equity, now_ns, run), halt.rule, 0, now_ns, run)
+            if halt.checked
+            else halt.is_met(equity, now_ns, run)
+        ):
             fire(halt.number, halt.code, equity, halt.then, t, now_ns, run)
 
 
@@ -77,5 +82,9 @@ def test_halts_between(now_ns, run: Run):
     """A price between two decision times tests every halt; none is lifted."""
     equity = run.equity
     for halt in HALTS:
-        if run.halt_is_active[halt.number] == 0 and halt.is_met(equity, now_ns, run):
+        if run.halt_is_active[halt.number] == 0 and (
+            is_true(halt.is_met(equity, now_ns, run), halt.rule, 0, now_ns, run)
+            if halt.checked
+            else halt.is_met(equity, now_ns, run)
+        ):
             fire(halt.number, halt.code, equity, halt.then, -1, now_ns, run)

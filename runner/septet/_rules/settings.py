@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 
 class Level(Protocol):
-    """A stop or a target: where it leaves the position, and the number of its reason."""
+    """A stop or a target: where it leaves the position, and the number of its reason.
+
+    Of every rule `checked` says that its answers are checked, and `rule` is its number among those.
+    """
 
     code: int
+    checked: bool
+    rule: int
 
     def level(
         self, k: int, side: float, average_price: float, high_water: float, entry_ns: int,
@@ -33,6 +38,8 @@ class Exit(Protocol):
     """A stop that is decided at a close, and the number of its reason."""
 
     code: int
+    checked: bool
+    rule: int
 
     def is_met(
         self, k: int, i: int, side: float, average_price: float, high_water: float, entry_ns: int,
@@ -52,6 +59,7 @@ class Limit(Protocol):
 
     code: int
     checked: bool
+    rule: int
     broken: int
     correlates: bool
     window: int
@@ -78,6 +86,8 @@ class Halt(Protocol):
 
     number: int
     code: int
+    checked: bool
+    rule: int
     reads_peak: bool
     then: int
     resumes: str
@@ -180,8 +190,21 @@ SLIPPAGE_HINT: float = 0.0
 """Slippage of working orders as far as it is known before they fill, a fraction."""
 CAPS: tuple[Limit, ...] = ()
 WIRES: tuple[Limit, ...] = ()
+CHECKED_SLOT: int = layout.C_SLOTS
+"""Where C holds what is counted of rules of other packages: see `septet._rules.checked`."""
+CHECKS_SIZE: bool = False
+"""The sizing is another package's."""
+CHECKED_SIZE: int = 0
+"""Its number among the rules that are checked."""
+CHECKS_REGIME: bool = False
+CHECKED_REGIME: int = 0
+REGIME_COUNT: int = 0
+"""Labels of the regime."""
+BROKEN_REGIME: int = 0
+"""Number of the reason for which an entry in a regime without a label is refused."""
 CHECKS_ORDER: bool = False
 """The prices of entry orders come from another package."""
+CHECKED_ORDER: int = 0
 BROKEN_ORDER: int = 0
 """Number of the reason for which an entry with a price of zero, below it or infinite is refused."""
 GOOD_FOR: int = 1

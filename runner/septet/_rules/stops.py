@@ -14,6 +14,7 @@ from septet._kernel.match import (
     target_price,
     too_small,
 )
+from septet._rules.checked import checked_level, checked_target
 from septet._rules.fills import execute
 from septet._rules.form import kernel, routine
 from septet._rules.ledger import end_order, place_order
@@ -62,6 +63,8 @@ def stop_level(k, known, now_ns, run: Run):
     entry_ns = run.entry_ns[k]
     for stop in PROTECTIVE:
         price = stop.level(k, side, average_price, high_water, entry_ns, now_ns, known, run)
+        if stop.checked:
+            price = checked_level(stop.rule, k, side, price, known, run)
         if price == price and (level != level or side * (price - level) > 0.0):
             level, reason = price, stop.code
     return level, reason
@@ -79,6 +82,8 @@ def target_level(k, known, now_ns, run: Run):
     entry_ns = run.entry_ns[k]
     for stop in TARGETS:
         price = stop.level(k, side, average_price, high_water, entry_ns, now_ns, known, run)
+        if stop.checked:
+            price = checked_target(stop.rule, k, side, price, known, run)
         if price == price and (level != level or side * (price - level) < 0.0):
             level, reason = price, stop.code
     return adverse(level, side, run.tick[k]), reason

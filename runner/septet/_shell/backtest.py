@@ -14,6 +14,7 @@ from septet._config.case import strangers_of
 from septet._config.places import placed
 from septet._core.batch import Batch
 from septet._core.books import check_books
+from septet._core.checked_rules import invalid_answers
 from septet._data.calendars import sessions_per_year
 from septet._data.load import fingerprints
 from septet._kernel import layout
@@ -214,6 +215,7 @@ def _result(
         halts=halts_with(project.halts_of(session, outcome), ran.acts), resolved=loaded.resolved,
         strategy_text=loaded.path.read_text(encoding="utf-8"),
         distributions=loaded.host.versions(), data_hashes=fingers,
+        invalid_answers=invalid_answers(session.plan.facts, outcome.state.C),
         notes=[*notes_of(session, outcome, learned), *outside_notes(outside, seen)],
         left_out=() if session.tables else ("decisions",),
         mean_exposure=project.mean_exposure(session, outcome),

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from septet._config.places import placed
 from septet._core.batch import Batch
 from septet._core.books import check_books
+from septet._core.checked_rules import invalid_answers
 from septet._core.state import State
 from septet._data.bars import BarTable, MarketData, no_bars
 from septet._data.load import cut
@@ -444,6 +445,7 @@ class _Run:
             resolved=self.loaded.resolved,
             strategy_text=self.loaded.path.read_text(encoding="utf-8"),
             distributions=self.loaded.host.versions(), data_hashes=self.stretches.fingerprints,
+            invalid_answers=invalid_answers(self.plan.facts, state.C),
             notes=notes, left_out=("decisions",),
             mean_exposure=float(state.A[layout.EXPOSED]) / valued if valued else None,
             max_drawdown=float(state.A[layout.DEEPEST]), mean_equity=self.curve.mean,

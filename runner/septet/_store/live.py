@@ -152,6 +152,10 @@ def result_of(fold: Fold) -> RunResult:
         fills=_columns(fold.fill_columns()), trades=_columns(fold.trade_columns()),
         equity=_columns(fold.equity_columns()), monitoring=_columns(fold.monitoring_columns()),
         data_hashes={},
+        invalid_answers=[
+            {"rule": rule, "kind": row.rule_kind, "first_ns": row.first_ns, "times": row.times}
+            for rule, row in sorted(fold.invalid_answers.items())
+        ],
         resolved=facts.get("resolved", {}), strategy_text=str(facts.get("strategy_text", "")),
         distributions=facts.get("distributions", {}), notes=_notes(fold),
         manifest={

@@ -232,6 +232,8 @@ class RunResult:
     - models: the card of each model in the order of use. The report reads ``model_id``,
       ``ready_ns``, ``importance`` (feature -> share) where a card has them.
     - model_files: what goes under ``models/``, by file name.
+    - invalid_answers: rules that gave an answer which their kind does not allow: `rule` (its key
+      path), `kind`, `first_ns` and `times`, once for each symbol and decision time.
     - notes: sentences the reader of the result must know ("lots and levels are not historical").
     - left_out: tables the run was asked not to make (``decisions``); they are not stored, and
       whoever reads the run is told so.
@@ -255,6 +257,7 @@ class RunResult:
     strategy_text: str = ""
     distributions: Mapping[str, str] = field(default_factory=dict)
     data_hashes: Mapping[str, str] | None = None
+    invalid_answers: Sequence[Mapping[str, Any]] = ()
     notes: Sequence[str] = ()
     left_out: Sequence[str] = ()
     mean_exposure: float | None = None

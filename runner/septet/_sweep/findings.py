@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._report.verdict import unchecked_plugins
 from septet._report.words import number, percent
 from septet._sweep.axes import ShownAxis, axes_of
+from septet._sweep.figures import BREAKS
 from septet._sweep.judge import (
     add_ratios,
     is_over_holding,
@@ -63,6 +64,15 @@ class Findings:
     overfitting: Overfitting
     over_holding: bool = False
     unchecked: tuple[str, ...] = ()
+
+    @property
+    def broken(self) -> pl.DataFrame:
+        """The settings in which a rule gave an answer that its kind does not allow."""
+        import polars as pl
+
+        if BREAKS not in self.table.columns:  # of a sweep that an older septet has run
+            return self.table.clear()
+        return self.table.filter(pl.col(BREAKS).is_not_null())
 
     def count(self, status: str) -> int:
         """How many settings ended so: `done`, `failed` or `pruned`."""

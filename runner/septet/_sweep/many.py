@@ -16,13 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._core.books import check_books
-from septet._core.state import State
+from septet._core.checked_rules import invalid_answers
+from septet._core.state import PlanFacts, State
 from septet._data.calendars import sessions_per_year
 from septet._kernel import layout
 from septet._plan.terms import terms_of
 from septet._report import statistics as st
+from septet._report.contracts import short_breaks
 from septet._shell.session import Session
-from septet._sweep.figures import OVER, over_columns
+from septet._sweep.figures import BREAKS, OVER, over_columns
 from septet._sweep.multiple import BLOCKS
 
 __all__ = ["Measured", "figures_of_many", "held_growth"]
@@ -97,6 +99,7 @@ def figures_of_many(found: Measured, session: Session, held: Floats | None) -> l
     trades, lost = C[:, layout.TRADES], A[:, layout.LOST]
     with np.errstate(all="ignore"):
         figures = {
+            BREAKS: np.array(_breaks(session.plan.facts, C), object),
             "bars": np.full(
                 len(A), (session.tape.T[layout.ROW :, session.first :] >= 0).sum(), np.int64
             ),
@@ -122,6 +125,13 @@ def figures_of_many(found: Measured, session: Session, held: Floats | None) -> l
             figures |= _over_holding(found, a_year, held, exposure)
     columns = {name: _plain(values) for name, values in figures.items()}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _breaks(facts: PlanFacts, C: npt.NDArray[np.int64]) -> list[str | None]:
+    """Return the rules that gave invalid answers in each setting."""
+    if not facts.checked:
+        return [None] * len(C)
+    return [short_breaks(invalid_answers(facts, row)) for row in C]
 
 
 def _no_over(count: int) -> dict[str, Any]:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._report.verdict import ENOUGH_TRADES, unchecked_text
 from septet._report.words import count, number, plural
+from septet._sweep.figures import BREAKS
 from septet._sweep.findings import GOAL_WORDS, chance, goal_text
 
 if TYPE_CHECKING:
     from septet._sweep.findings import Findings
 
-__all__ = ["choice", "overfitted", "overview", "paragraphs", "tone"]
+__all__ = ["broken", "choice", "overfitted", "overview", "paragraphs", "tone"]
 
 _SURE: Final = 0.95
 _CARRIES: Final = 0.05
@@ -121,10 +122,24 @@ def overfitted(found: Findings) -> str:
     )
 
 
+def broken(found: Findings) -> str:
+    """Say in how many settings a rule broke its contract, and whether the best is one of them."""
+    rows = found.broken
+    if not rows.height:
+        return ""
+    said = (
+        f"In {plural(rows.height, 'setting')} of {count(found.count('done'))} a rule gave answers "
+        f"that its kind does not allow; the column {BREAKS} counts them."
+    )
+    best = found.best
+    mine = None if best is None else best[BREAKS]
+    return f"{said} The best is one of them: {mine}." if mine else said
+
+
 def paragraphs(found: Findings) -> list[str]:
     """Return the whole verdict, a paragraph each."""
     doubt = unchecked_text(found.unchecked) if found.unchecked else ""
-    said = (overview(found), choice(found), doubt, overfitted(found))
+    said = (overview(found), choice(found), doubt, broken(found), overfitted(found))
     return [text for text in said if text]
 
 
@@ -141,5 +156,6 @@ def tone(found: Findings) -> str:
         or share > _CARRIES
         or found.planned > found.table.height
         or bool(found.unchecked)
+        or bool(found.broken.height)
     )
     return "caution" if doubtful else "plain"

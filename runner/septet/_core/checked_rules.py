@@ -1,0 +1,47 @@
+"""Invalid answers that the rules have counted, as results and as messages.
+
+`septet._rules.checked` counts in C. What was said of it stands there too, so that a run which is
+rebuilt from its journal says the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from septet import messages as m
+from septet._core.state import Ints, PlanFacts
+from septet._kernel.layout import CHECKED_FIRST, CHECKED_TIMES, CHECKED_TOLD
+from septet_schemas.times import format_moment
+
+if TYPE_CHECKING:
+    from septet._core.engine import Engine
+
+__all__ = ["invalid_answers", "new_invalid_answers"]
+
+
+def invalid_answers(facts: PlanFacts, C: Ints) -> list[dict[str, Any]]:
+    """Return the rules that gave invalid answers: `rule`, `kind`, `first_ns` and `times`."""
+    found = []
+    for (rule, kind), at in sorted(zip(facts.checked, facts.checked_at, strict=True)):
+        times = int(C[at + CHECKED_TIMES])
+        if times:
+            first_ns = int(C[at + CHECKED_FIRST])
+            found.append({"rule": rule, "kind": kind, "first_ns": first_ns, "times": times})
+    return found
+
+
+def new_invalid_answers(engine: Engine) -> list[m.Command]:
+    """Return what was counted since it was last asked; the first time of a rule is an alert."""
+    found: list[m.Command] = []
+    facts, C = engine.plan.facts, engine.state.C
+    for (rule, kind), at in zip(facts.checked, facts.checked_at, strict=True):
+        times, told = int(C[at + CHECKED_TIMES]), int(C[at + CHECKED_TOLD])
+        if times == told:
+            continue
+        C[at + CHECKED_TOLD] = times
+        first_ns = int(C[at + CHECKED_FIRST])
+        found.append(m.InvalidAnswer(rule=rule, rule_kind=kind, first_ns=first_ns, times=times))
+        if not told:
+            text = f"{rule} gave an answer that a {kind} may not give, at {format_moment(first_ns)}"
+            found.append(m.Alerted(level="warning", event="invalid_answer", text=text))
+    return found

@@ -1,0 +1,71 @@
+"""Answers of rules of another package that their kind does not allow: counted where they are read.
+
+Each rule that is checked has a number, and for it C holds at how many times it gave such an answer
+about a symbol, and which of them was the first: see `septet._kernel.layout`.
+"""
+
+from __future__ import annotations
+
+import math
+from math import nan
+
+from septet._kernel.layout import CHECKED_FIRST, CHECKED_SLOTS, CHECKED_TIMES
+from septet._rules.form import kernel, routine
+from septet._rules.run import Run
+from septet._rules.settings import BAR_NS, CHECKED_SLOT, REGIME_COUNT, SYMBOLS
+
+__all__ = ["checked_level", "checked_target", "count_invalid", "is_label", "is_true"]
+
+
+@routine
+def count_invalid(rule, k, time_ns, run: Run):
+    """Count an invalid answer about k; of the same time only once, however often it is asked."""
+    slot = CHECKED_SLOT + rule * (SYMBOLS + CHECKED_SLOTS)
+    newest = slot + CHECKED_SLOTS + k
+    if time_ns > run.C[newest]:
+        run.C[newest] = time_ns
+        times, first_ns = run.C[slot + CHECKED_TIMES], run.C[slot + CHECKED_FIRST]
+        run.C[slot + CHECKED_TIMES] = times + 1
+        if times == 0 or time_ns < first_ns:
+            run.C[slot + CHECKED_FIRST] = time_ns
+
+
+@kernel
+def is_true(answer, rule, k, now_ns, run: Run):
+    """Whether a rule answered that something is to be done; NaN, and any number but 0, says so."""
+    if answer != 0.0 and answer != 1.0:
+        count_invalid(rule, k, now_ns, run)
+    return answer != 0.0
+
+
+@kernel
+def checked_level(rule, k, side, level, known, run: Run):
+    """Level of a stop; none (NaN) where it is no price that the market could reach from here.
+
+    It has to be a price, and worse than the best one since the entry. One that is not acts at once.
+    """
+    if level == level:
+        beyond = side * (level - run.high_water[k]) >= 0.0
+        if beyond or not 0.0 < level < math.inf:
+            count_invalid(rule, k, run.open_ns[k, known] + BAR_NS, run)
+            if not beyond:
+                return nan
+    return level
+
+
+@kernel
+def checked_target(rule, k, side, level, known, run: Run):
+    """Level of a target, as `checked_level`: a price, and better than that of the entry."""
+    if level == level:
+        beyond = side * (level - run.average_price[k]) <= 0.0
+        if beyond or not 0.0 < level < math.inf:
+            count_invalid(rule, k, run.open_ns[k, known] + BAR_NS, run)
+            if not beyond:
+                return nan
+    return level
+
+
+@kernel
+def is_label(label):
+    """Whether a regime is the number of one of its labels, or not known (NaN)."""
+    return label != label or (0.0 <= label < REGIME_COUNT and label == math.floor(label))
