@@ -38,13 +38,15 @@ from septet.testing.evaluate import (
     column_fields,
     resolve,
 )
+from septet.testing.ranges import RULES
 from septet.testing.static import faults_of
 from septet_schemas.base import Config
 from septet_schemas.units import Span
 
 __all__ = [
     "CHECKS", "ConformanceError", "Subject", "check_component", "compiled_outputs",
-    "compiler_named", "names_bind", "placed", "same_bits", "sees_parameters_alone",
+    "compiler_named", "names_bind", "placed", "require_labels", "same_bits",
+    "sees_parameters_alone",
 ]  # fmt: skip
 
 STARTS = 20
@@ -290,6 +292,32 @@ def renews_as_declared(subject: Subject) -> None:
         _require_same(whole, lost, "does not begin anew where it `renews`")
 
 
+def answers_labels(subject: Subject) -> None:
+    """Every value of a regime is the number of one of its labels, or NaN."""
+    require_labels(subject.declaration, subject.whole[1])
+
+
+def require_labels(step: Step, outputs: Mapping[str, Floats]) -> None:
+    """Require of every value of a regime that it is the number of one of its labels, or NaN.
+
+    Raises
+    ------
+    ConformanceError
+        With the first other value. Of a feature nothing is required.
+    """
+    if step.kind != "regime":
+        return
+    count, labels = len(step.reasons), ", ".join(step.reasons)
+    for values in outputs.values():
+        known = np.isnan(values) | np.isin(values, np.arange(float(count)))
+        if not known.all():
+            at = int(np.argmin(known))
+            raise ConformanceError(
+                f"the regime at bar {at} is {values[at]:.10g}; expected the number of one of its "
+                f"{count} labels ({labels}), or NaN"
+            )
+
+
 def keeps_nan_policy(subject: Subject) -> None:
     """A NaN shows, never becomes infinity, and is gone when the declared memory has passed."""
     memory = subject.memory
@@ -358,6 +386,7 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     is_ready_when_declared,
     remembers_as_declared,
     renews_as_declared,
+    answers_labels,
     keeps_nan_policy,
     stays_finite,
 )
@@ -406,6 +435,8 @@ def check_component(
         count,
         resolve=resolve,
     )
+    if declaration.kind in RULES - {"across"}:
+        raise ConformanceError(f"{subject.name} is a {declaration.kind}: check_rule tries it")
     failures: list[str] = []
     for check in CHECKS:
         try:

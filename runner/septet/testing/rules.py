@@ -85,6 +85,9 @@ def check_rule(
         With the values for which the two answers differ.
     """
     settings = config if config is not None else declaration.config()
+    if declaration.kind in ("feature", "regime"):
+        name = Subject(declaration, settings).name
+        raise ConformanceError(f"{name} is a {declaration.kind}: check_component tries it")
     names_bind(Subject(declaration, settings))
     if declaration.function is None:
         raise ConformanceError(f"{type(settings).__name__} has no function to check")

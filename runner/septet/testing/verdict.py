@@ -24,6 +24,7 @@ from septet.testing.checks import (
     compiled_outputs,
     names_bind,
     placed,
+    require_labels,
     same_bits,
 )
 from septet.testing.evaluate import OWN_NAME, Evaluation, Resolve, TooLong, resolve
@@ -207,6 +208,7 @@ class _Trial:
         """Require of every value that it lies in the range that is declared for it."""
         self._possible()
         step, config = self.subject.declaration, self.subject.config
+        require_labels(step, self.whole)
         for name, values in self.whole.items():
             declared = step.range_of(config, "" if name == OWN_NAME else name)
             low, high = self._bounds(declared)
