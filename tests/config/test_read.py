@@ -98,7 +98,7 @@ def test_control_character_has_its_place() -> None:
     assert (problem.line, problem.column) == (2, 5)
 
 
-@pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? ", "{["])
 def test_hundred_thousand_levels_are_refused_without_recursion(opening: str) -> None:
     with pytest.raises(ConfigError, match=f"at most {MAX_DEPTH} levels"):
         parse_text(opening * 100_000, "f.yaml")

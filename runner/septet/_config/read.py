@@ -176,9 +176,17 @@ _SYNTAX: Final[tuple[tuple[str, str, str], ...]] = (
 )
 
 
+def _too_deep(name: str, line: int, column: int) -> Problem:
+    limit = f"at most {MAX_DEPTH} levels"
+    return Problem("this is nested too deeply", file=name, line=line, column=column, expected=limit)
+
+
 def _syntax(error: Any, name: str, text: str, flag: bool) -> Problem:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark is not None else (0, 0)
+    # libyaml has a limit of its own (1,000 levels since 0.2.6), and reads ahead of its events.
+    if "maximum nesting depth" in str(error.problem):
+        return _too_deep(name, 0 if flag else line + 1, column + 1)
     lines = text.splitlines()
     shown = lines[line].rstrip() if line < len(lines) else ""
     message, hint = str(error.problem or "this is not YAML"), ""
@@ -296,11 +304,7 @@ class _Builder:
     def _start(self, kind: Any, event: Any) -> None:
         if len(self._stack) >= MAX_DEPTH:
             mark = self._mark(event)
-            message, limit = "this is nested too deeply", f"at most {MAX_DEPTH} levels"
-            deep = Problem(
-                message, file=self.name, line=mark.line, column=mark.column, expected=limit
-            )
-            raise ConfigError([*self.problems, deep])
+            raise ConfigError([*self.problems, _too_deep(self.name, mark.line, mark.column)])
         self._count(event)
         mark = self._mark(event)
         before = len(self.problems)
