@@ -12,8 +12,9 @@ from septet._cli.conformance import check_entries
 from septet._config import load
 from septet._host.register import Host
 from septet.errors import ConfigError
+from tests.strangers.classes import MOVING
 from tests.strangers.package import STRATEGY, installed, manifest_of, write_package
-from tests.strangers.steps import HEAD, MOVING, RULES, SOUND, UNSOUND
+from tests.strangers.steps import HEAD, RULES, SOUND, UNSOUND
 
 LAYERS = {
     "sizing": "risk", "limit": "risk", "stop": "risk", "halt": "risk", "signal": "signals",

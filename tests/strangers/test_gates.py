@@ -13,8 +13,9 @@ from septet._config import load
 from septet._host.register import Host
 from septet.errors import ConfigError, PluginError
 from septet.testing import ConformanceError, check_component, check_object, check_rule
+from tests.strangers.classes import MOVING
 from tests.strangers.package import STRATEGY, installed, manifest_of, write_package
-from tests.strangers.steps import HEAD, MOVING, RULES, UNSOUND
+from tests.strangers.steps import HEAD, RULES, UNSOUND
 from tests.strangers.unplanned import UNPLANNED
 
 LAYERS = {

@@ -171,6 +171,51 @@ def test_a_part_that_cannot_be_read_is_made_again(tmp_path: Path, made: list[Mad
     assert said == [f"{part} cannot be read: its settings are run again"]
 
 
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        (lambda part: part.drop("contract_breaks"), "has other columns than a part of this sweep"),
+        (lambda part: part.with_columns(pl.lit("x").alias("sharpe")), "has other columns"),
+        (
+            lambda part: part.with_columns(pl.col("setting") + 1_000),
+            "has rows that are no settings",
+        ),
+        (lambda part: pl.concat([part] * 100), "has rows that are"),
+    ],
+)
+def test_a_part_of_something_else_is_made_again(
+    tmp_path: Path,
+    made: list[Made],
+    changed: Callable[[pl.DataFrame], pl.DataFrame],
+    problem: str,
+) -> None:
+    loaded, out, said = swept(tmp_path, GRID), tmp_path / "out", list[str]()
+    whole = run_sweep(loaded, tmp_path / "whole").table
+    BEFORE[0] = interrupt_after(9)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(loaded, out)
+    BEFORE[0] = lambda done: None
+    (part,) = out.glob("cross/*/parts/*.parquet")
+    changed(pl.read_parquet(part)).write_parquet(part)
+    assert same(run_sweep(loaded, out, resume=True, say=said.append).table, whole)
+    (sentence,) = said
+    assert sentence.startswith(f"{part} {problem}")
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '"x"', '{"status": "running", "format": 1, "plugin_checks": [1, {"a": 2}]}']
+)
+def test_a_manifest_of_something_else_is_a_message(
+    tmp_path: Path, made: list[Made], text: str
+) -> None:
+    loaded, out = swept(tmp_path, GRID), tmp_path / "out"
+    folder = out / "cross" / "20260101T000000Z-000000"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(InputError):
+        run_sweep(loaded, out, resume=True)
+
+
 def test_a_full_disk_keeps_what_is_done(
     tmp_path: Path, made: list[Made], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""How much at most: each limit returns the largest quantity it allows.
+"""How much at most: each limit returns the largest quantity it allows, and zero for none.
 
 Shares are of equity after the order, working orders included. The equity an order costs is its
 fee and slippage, ``cost / price - 1`` of its notional.
@@ -42,7 +42,7 @@ class Position(Config):
 def position(notional, side, price, cost, equity, max):
     """Return the quantity that brings |notional| to `max` of the equity after the order."""
     room = max * equity - side * notional
-    return room / (price + max * (cost - price))
+    return room / (price + max * (cost - price)) if room > 0.0 else 0.0
 
 
 class GrossExposure(Config):
@@ -55,7 +55,8 @@ class GrossExposure(Config):
 @limit(GrossExposure)
 def gross_exposure(gross, price, cost, equity, max):
     """Return the quantity that brings the gross notional to `max` of the equity after the order."""
-    return (max * equity - gross) / (price + max * (cost - price))
+    room = max * equity - gross
+    return room / (price + max * (cost - price)) if room > 0.0 else 0.0
 
 
 class Group(Config):
@@ -109,8 +110,10 @@ def groups(k, notionals, price, cost, equity, tables):
         for other in range(tables.shape[1] - 1):
             taken += tables[row, other + 1] * abs(notionals[other])
         share = tables[row, 0]
-        room = (share * equity - taken) / (price + share * (cost - price))
-        allowed = min(allowed, room)
+        room = share * equity - taken
+        if not room > 0.0:
+            return 0.0
+        allowed = min(allowed, room / (price + share * (cost - price)))
     return allowed
 
 
@@ -138,7 +141,8 @@ def correlated(k, side, notionals, correlations, price, cost, equity, above, max
         value = side * toward * correlations[other]
         if value > above or value != value:
             taken += abs(notionals[other])
-    return (max * equity - taken) / (price + max * (cost - price))
+    room = max * equity - taken
+    return room / (price + max * (cost - price)) if room > 0.0 else 0.0
 
 
 class MaxOrderValue(Config):

@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from septet._config.explain import flatten
 from septet._config.tree import dotted
 from septet._files import insist_no_links, make_folder, open_lock, replace_file
@@ -27,6 +29,8 @@ from septet.errors import InputError, RunError
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from septet._data.bars import Ints
 
 __all__ = ["FORMAT", "SweepFolder", "differences", "open_unfinished", "start_folder"]
 
@@ -79,17 +83,28 @@ class SweepFolder:
         self._lock.close()
         (self.folder / "lock").unlink(missing_ok=True)
 
-    def finished(self, say: Callable[[str], None]) -> list[pl.DataFrame]:
-        """Return the parts that are there; one that cannot be read is said and made again."""
-        import polars as pl
+    def finished(
+        self, like: pl.DataFrame, settings: Ints, say: Callable[[str], None]
+    ) -> list[pl.DataFrame]:
+        """Return the parts that are there; the rows of one that is no part of it are made again.
 
+        Parameters
+        ----------
+        like
+            An empty table with the columns that a part has.
+        settings
+            The numbers of the sweep's settings.
+        say
+            Called with a sentence for each file that is removed, and why.
+        """
         frames = []
         for path in sorted(self.parts.glob("*.parquet")):
-            try:
-                frames.append(pl.read_parquet(path, glob=False))
-            except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
-                say(f"{path} cannot be read: its settings are run again")
+            frame, problem = _part(path, like, settings)
+            if frame is None:
+                say(f"{path} {problem}: its settings are run again")
                 path.unlink()
+            else:
+                frames.append(frame)
         return frames
 
     def add(self, frame: pl.DataFrame) -> None:
@@ -132,6 +147,22 @@ class SweepFolder:
                 f"results cannot be written to {self.folder}: {error.strerror or error}",
                 hint="what was stored before stays; make room and go on with --resume",
             ) from error
+
+
+def _part(path: Path, like: pl.DataFrame, settings: Ints) -> tuple[pl.DataFrame | None, str]:
+    """Return a part, or None and what is wrong with it."""
+    import polars as pl
+
+    try:
+        if pl.scan_parquet(path, glob=False).collect_schema() != like.schema:
+            return None, "has other columns than a part of this sweep"
+        frame = pl.scan_parquet(path, glob=False).head(len(settings) + 1).collect()
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return None, "cannot be read"
+    numbers = frame.get_column("setting")
+    if len(numbers) > len(settings) or not np.isin(numbers.to_numpy(), settings).all():
+        return None, "has rows that are no settings of this sweep"
+    return frame, ""
 
 
 def _replace(path: Path, data: bytes) -> None:
@@ -214,6 +245,8 @@ def open_unfinished(root: Path, strategy: str) -> SweepFolder:
             manifest = decode_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue  # not a sweep that can be resumed
+        if not isinstance(manifest, dict):
+            continue
         if manifest.get("status") == "running" and manifest.get("format") == FORMAT:
             return SweepFolder(path.parent, manifest)
     raise InputError(
@@ -235,8 +268,9 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def _leaves(name: str, value: Any) -> dict[str, Any]:
     """Plain data by the names a reader knows it by."""
-    if name == "plugin_checks":
-        value = {each["plugin"]: each["state"] for each in value or ()}
+    if name == "plugin_checks" and isinstance(value, list):
+        rows = [each for each in value if isinstance(each, dict)]
+        value = {str(each.get("plugin")): each.get("state") for each in rows}
     if not isinstance(value, Mapping):
         return {name: value}
     plain = decode_json(dump_json(value))

@@ -266,7 +266,9 @@ class _Running:
         self.space, self.folder, self.threads = space, folder, threads
         self._evaluator, self._say = evaluator, say
         self._progress = progress or (lambda done, all_of_them, best: None)
-        self.frames: list[pl.DataFrame] = folder.finished(say)
+        self.frames: list[pl.DataFrame] = folder.finished(
+            frame_of(space.keys, []), space.numbers, say
+        )
         self.done_before = sum(frame.height for frame in self.frames)
         self._rows: list[dict[str, Any]] = []
         self._stored_at = time.perf_counter()

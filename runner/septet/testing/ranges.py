@@ -106,6 +106,8 @@ def _wrong(step: Step, config: Config, words: Situation, answer: tuple[float, ..
         known = known and divides  # of a column that is zero NaN may be all that can be said
         return "asks for a quantity that is NaN" if known and value != value else ""
     if step.kind == "limit":
+        if value < 0.0:
+            return f"allows a quantity of {value:g}; expected zero or more"
         known = known and divides
         return "allows a quantity that is NaN" if known and value != value else ""
     if step.kind == "halt":
