@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+from septet._plan.wiring import WIRED
 from tests.cli.conftest import Command
 
 VALID = Path(__file__).parents[1] / "config" / "valid"
@@ -95,10 +96,12 @@ def test_explain_shows_the_plan_and_its_numbers(septet: Command) -> None:
     lines = outcome.out.splitlines()
     for number, line in enumerate(lines):
         if line.startswith("def "):
-            name = re.sub(r"_\d+$", "", line.removeprefix("def ").partition("(")[0])
+            name = re.sub(r"_\d+$", "_N", line.removeprefix("def ").partition("(")[0])
+            makers = [maker.__name__ for maker, names in WIRED.items() if name in names]
             file, _, at = lines[number - 2].removeprefix("# ").partition(":")
             source = (RUNNER / file).read_text(encoding="utf-8").splitlines()
-            assert any(f"def {name}" in each for each in source[int(at) - 1 : int(at) + 1]), line
+            place = "".join(source[int(at) - 1 : int(at) + 3])
+            assert any(f"def {each}(" in place for each in [name, *makers]), line
         elif " = use(_feature_sma)" in line:
             assert "  # septet_plugins/features/averages.py:" in line
     shown = json.loads(septet("explain", SMALLEST, "--plan", "--json").out)

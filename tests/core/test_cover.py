@@ -8,13 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
 import yaml
-from jinja2 import nodes
 
 from septet._plan import rule_choices
-from septet._plan import text as plan_text
 from septet._plan.specialise import Choices
 from septet._shell.session import plan_of
 from septet_plugins.execution.manifest import septet_execution
@@ -86,49 +83,6 @@ def test_every_family_of_features_is_in_some_shape(module):
 # -------------------------------------------------------------------------- switches
 
 
-class Switches:
-    """The template with every condition reporting which way it went."""
-
-    def __init__(self) -> None:
-        environment = jinja2.Environment(
-            trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
-            keep_trailing_newline=True,
-        )  # fmt: skip
-        self.ways: dict[int, set[bool]] = defaultdict(set)
-        self.places: list[str] = []
-        source = plan_text.TEMPLATE.read_text(encoding="utf-8")
-        self._environment = environment
-        tree = environment.parse(source)
-        lines = source.splitlines()
-        node: Any
-        for node in [*tree.find_all(nodes.If), *tree.find_all(nodes.CondExpr)]:
-            number = len(self.places)
-            self.places.append(f"line {node.lineno}: {lines[node.lineno - 1].strip()}")
-            node.test = self._reporting(number, node.test)
-        environment.globals["went"] = self._went
-        self.template = environment.from_string(tree)
-
-    def _reporting(self, number: int, test: nodes.Expr) -> nodes.Expr:
-        name = nodes.Name("went", "load", lineno=test.lineno)
-        arguments = [nodes.Const(number, lineno=test.lineno), test]
-        call = nodes.Call(name, arguments, [], None, None, lineno=test.lineno)
-        call.set_environment(self._environment)
-        return call
-
-    def _went(self, number: int, value: Any) -> Any:
-        self.ways[number].add(bool(value))
-        return value
-
-    def one_sided(self) -> list[str]:
-        """Say which conditions went one way only."""
-        told = []
-        for number, place in enumerate(self.places):
-            ways = self.ways[number]
-            if len(ways) < 2:
-                told.append(f"{place} is never {'true' if True not in ways else 'false'}")
-        return told
-
-
 def _assemble_every_kind_of_plan() -> None:
     for name in names():
         for tables in (True, False):
@@ -140,22 +94,27 @@ def _assemble_every_kind_of_plan() -> None:
     assert plan_of(session.loaded, external=True).assembly.text
 
 
-def test_every_switch_of_rules_and_template_goes_both_ways(monkeypatch, tmp_path):
-    """Each choice that folds a rule, and each condition of the template, was true and false."""
-    monkeypatch.setenv("SEPTET_CACHE", str(tmp_path))  # no text was rendered before
-    switches = Switches()
-    monkeypatch.setattr(plan_text, "_template", lambda: switches.template)
+WIRING = ("one", "loops", "acrosses", "blind", "spot", "model_row", "answer_checks")
+"""What decides how features and signal are wired."""
+
+
+def test_every_switch_of_rules_and_wiring_goes_both_ways(monkeypatch, tmp_path):
+    """Each choice that folds a rule, and each condition of the wiring, was true and false."""
+    monkeypatch.setenv("SEPTET_CACHE", str(tmp_path))  # no text was made before
     made: list[Choices] = []
+    wired: dict[str, set[bool]] = defaultdict(set)
 
     def choices_of(context: Any) -> Choices:
+        for name in WIRING:
+            value = context[name]
+            wired[name].add(value is not None if name == "model_row" else bool(value))
         made.append(choose(context))
         return made[-1]
 
     choose = rule_choices.choices_of
     monkeypatch.setattr(rule_choices, "choices_of", choices_of)
     _assemble_every_kind_of_plan()
-    assert len(switches.places) > 10
-    assert switches.one_sided() == []
+    assert {name: seen for name, seen in wired.items() if len(seen) < 2} == {}
     ways: dict[str, set[Any]] = defaultdict(set)
     for each in made:
         for name, value in each.values.items():

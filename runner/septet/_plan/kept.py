@@ -1,8 +1,8 @@
-"""Rendered texts on disk: a plan that was rendered before needs no template engine.
+"""Texts of plans on disk: one that was written before folds no rule again.
 
-The name of a text hashes all it is rendered from: what its blocks bound, the template, the rules of
-trading, the layout, the planner's own sources, and the version of the engine. So a stale text
-cannot be found under it; and one that does not match the hash at its head is rendered again.
+The name of a text hashes all it is made from: what its blocks bound, the rules of trading, the
+layout, and the planner's own sources. So a stale text cannot be found under it; and one that does
+not match the hash at its head is written again.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cache
 from typing import Any, Final
 
-from septet._host.versions import installed_version
 from septet._plan.cache import cache_folder, claim, is_ours, package_digest, write_whole
 from septet._plan.rule_choices import rules_of
-from septet._plan.text import TEMPLATE, render_text
+from septet._plan.text import render_text
 
 __all__ = ["text_of"]
 
@@ -37,8 +35,7 @@ def text_of(
     named = {module: sorted(names) for module, names in imports.items()}
     bound = json.dumps([context, named, uses, constants, arrays], default=asdict)
     path = cache_folder() / "texts" / _digest(
-        bound.encode(), TEMPLATE.read_bytes(), *(package_digest(each).encode() for each in SOURCES),
-        _engine(),
+        bound.encode(), *(package_digest(each).encode() for each in SOURCES)
     )  # fmt: skip
     try:
         head, _, kept = path.read_bytes().partition(b"\n") if is_ours(path) else (b"", b"", b"")
@@ -46,18 +43,15 @@ def text_of(
         head, kept = b"", b""
     if kept and head.decode("latin-1") == _digest(kept):
         return kept.decode()
-    whole = {**context, "rules": rules_of(context)}
-    text = render_text(whole, imports=imports, uses=uses, constants=constants, arrays=arrays)
+    text = render_text(
+        context, rules=rules_of(context), imports=imports, uses=uses, constants=constants,
+        arrays=arrays,
+    )  # fmt: skip
     # A disk that is full or read-only costs the next process time, and this one nothing.
     with contextlib.suppress(OSError):
         claim(path.parent)
         write_whole(path, f"{_digest(text.encode())}\n{text}")
     return text
-
-
-@cache
-def _engine() -> bytes:
-    return installed_version("jinja2").encode()
 
 
 def _digest(*parts: bytes) -> str:

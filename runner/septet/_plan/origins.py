@@ -10,26 +10,25 @@ from typing import Final
 from septet._host.sources import place_of
 from septet._plan.rule_choices import RULES
 from septet._plan.specialise import rule_places
-from septet._plan.text import TEMPLATE
+from septet._plan.wiring import WIRED
 
 __all__ = ["with_origins"]
 
-_ROOT: Final = Path(__file__).parent.parent
 _DEFINED: Final = re.compile(r"^def (\w+)\(")
 _IMPORTED: Final = re.compile(r"^from (\S+) import (.+)$")
 _USED: Final = re.compile(r"^(\w+) = use\((\w+)")
-_NUMBERED: Final = re.compile(r"(?<=_)(\d+|\{.*)$")
-"""What ends the name of a function that the template writes several times."""
+_NUMBERED: Final = re.compile(r"(?<=_)\d+$")
+"""What ends the name of a function that is written several times."""
 
 
 def with_origins(text: str) -> str:
     """Return a plan's text with a comment at each function: where its source stands.
 
-    A rule of trading stands in `septet._rules`, what wires the plugins in the plan's template, and
-    a step where its plugin was written. What a strategy does not use is folded away from a rule,
-    so its text here is shorter than its source.
+    A rule of trading stands in `septet._rules`, what wires the plugins in `septet._plan.wiring`,
+    and a step where its plugin was written. What a strategy does not use is folded away from a
+    rule, so its text here is shorter than its source.
     """
-    written = {**_template_places(), **rule_places(RULES)}
+    written = {**_wiring_places(), **rule_places(RULES)}
     imported: dict[str, str] = {}
     made: list[str] = []
     for line in text.splitlines():
@@ -44,13 +43,15 @@ def with_origins(text: str) -> str:
     return "\n".join(made) + "\n"
 
 
-def _template_places() -> dict[str, str]:
-    places = {}
-    for number, line in enumerate(TEMPLATE.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.startswith("def "):
-            name = line.removeprefix("def ").partition("(")[0]
-            places[_NUMBERED.sub("N", name)] = f"{TEMPLATE.relative_to(_ROOT.parent)}:{number}"
+def _wiring_places() -> dict[str, str]:
+    """Return where what wires the plugins is written: the planner's function, by name."""
+    places = {name: _short_place(maker) for maker, names in WIRED.items() for name in names}
     return places
+
+
+def _short_place(function: object) -> str:
+    file, _, line = place_of(function).rpartition(":")
+    return f"{_short(file)}:{line}" if file else ""
 
 
 def _places(module: str, names: str) -> dict[str, str]:
@@ -61,8 +62,7 @@ def _places(module: str, names: str) -> dict[str, str]:
         name, _, alias = each.partition(" as ")
         found = getattr(brought, name, None)
         if callable(found) or hasattr(found, "function"):
-            file, _, line = place_of(found).rpartition(":")
-            places[alias or name] = f"{_short(file)}:{line}" if file else ""
+            places[alias or name] = _short_place(found)
     return places
 
 

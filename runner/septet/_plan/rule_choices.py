@@ -14,6 +14,7 @@ from septet._rules import (
     checked,
     decide,
     enter,
+    entries,
     fills,
     halts,
     idle,
@@ -21,6 +22,7 @@ from septet._rules import (
     queued,
     step,
     stops,
+    venue_entries,
     venue_fills,
 )
 from septet_schemas.blocks import UseBlock
@@ -29,7 +31,7 @@ __all__ = ["RULES", "choices_of", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
     checked, orders, queued, fills, venue_fills, stops, bars, account, halts, enter, decide, step,
-    idle,
+    idle, entries, venue_entries,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
 CAPS: Final = ("position", "groups", "correlated", "gross_exposure")
@@ -42,6 +44,7 @@ def rules_of(context: Mapping[str, Any]) -> dict[str, str]:
     return {
         module.__name__.rpartition(".")[2]: "\n\n\n".join(specialise(module, choices).values())
         for module in RULES
+        if module is not venue_entries or context["external"]
     }
 
 
@@ -56,6 +59,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         "EXIT_AFTER_BARS": c["after"], "CONFIDENCE_FLOOR": c["below"],
         "MIN_INTERVAL": c["min_interval"], "REGIME_MASK": c["regime_mask"],
         "REBALANCE_BAND": c["rebalance"], "CASH_BUFFER": c["cash_buffer"],
+        "TILE": c["tile"],
         "SLIPPAGE_HINT": c["slippage_hint"], "GOOD_FOR": c["good_for"],
         **_numbers_of("ORDER", c["order_checked"]), **_numbers_of("SIZE", c["sizing_checked"]),
         **_numbers_of("REGIME", c["regime_checked"]),
@@ -65,6 +69,8 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         "probability_up": c["probability_up"], "regime": c["regime"], "size": c["sizing_call"],
         "order_prices": c["order_call"], "signal_at": f"ask_signal(k, i, side, {c['args']})",
         "learn_from_trade": c["closed_call"],
+        "observe_features": f"observe_span(t0, t1, {c['args']})",
+        "keep_signals": f"wish_span(first, last, {c['args']})",
     }  # fmt: skip
     return Choices(
         values={
@@ -90,7 +96,8 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             "CHECKS_REGIME": c["regime_checked"] is not None,
             "REGIME_COUNT": c["regime_count"], "CHECKED_SLOT": c["checked_slot"],
             "PRO_RATA": c["pro_rata"], "KEEPS_CASH": c["cash_buffer"] is not None,
-            "TOUCHES": c["stops_here"],
+            "MARKS_IDLE_SPANS": c["coasts"], "TRADES_ACTIVE_SYMBOLS": c["glides"],
+            "LOG_ROOM": c["room"], "TOUCHES": c["stops_here"],
             "NOTIONAL_SLOT": c["notionals"], "CORRELATION_SLOT": c["correlations"],
         },
         texts={name: text for name, text in texts.items() if text is not None},

@@ -13,7 +13,8 @@ text of a plan holds nothing that its file does not name:
 5. ``run.name``, ``run.name[k]`` and ``run.name[k, i]`` become an array and a slot, as the table of
    `septet._rules.run` says; ``run.A`` is the array itself.
 6. A last parameter or argument `run` becomes the arrays that the function needs; which these are
-   is found when the whole text is known.
+   is found when the whole text is known. An entry, which the host calls, is given one table of
+   them, and takes out of it those that it needs.
 
 Annotations are left out, docstrings stay. What cannot be folded is named with file and line; a
 setting that a strategy has nothing for is an error where its plan reaches the rule: see
@@ -36,10 +37,20 @@ from septet._kernel import ledger as kernel_ledger
 from septet._rules import ledger, settings
 from septet._rules.run import NAMES, WHOLE, Bar, BarOf, Decision, Halt, Number, Symbol, Time
 
-__all__ = ["Choices", "RuleError", "refuse_unbound", "rule_places", "specialise"]
+__all__ = [
+    "ARRAYS",
+    "UNPACK",
+    "Choices",
+    "RuleError",
+    "refuse_unbound",
+    "rule_places",
+    "specialise",
+]
 
 ARRAYS: Final = "ARRAYS"
 """Stands in the text for the arrays of the layout that a function needs."""
+UNPACK: Final = "UNPACK"
+"""Stands in an entry for the lines that take its arrays out of the table `V`."""
 RUN: Final = "run"
 DECISION_ROW: Final = "DECISION_ROW"
 """Stands in the text for the first row of F that holds decisions."""
@@ -195,9 +206,11 @@ class _Fold(ast.NodeTransformer):
         node.returns = None
         for each in node.args.args:
             each.annotation = None
+        is_entry = any(isinstance(each, ast.Call) for each in node.decorator_list)
         if node.args.args and node.args.args[-1].arg == RUN:
-            node.args.args[-1].arg = ARRAYS
-        node.body = self._lines(node.body) or [ast.Pass()]
+            node.args.args[-1].arg = "V" if is_entry else ARRAYS
+        body = self._lines(node.body) or [ast.Pass()]
+        node.body = [body[0], ast.Expr(_name(UNPACK)), *body[1:]] if is_entry else body
         return node
 
     def _fail(self, node: ast.AST, what: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The template filled in, and only what its text uses imported.
+"""The text of a plan: wiring and rules, and only what they use imported.
 
 What a text uses is read from its syntax tree: the functions that its entries reach, the names these
 read, and the arrays that each of them needs.
@@ -11,75 +11,80 @@ import re
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import lru_cache
 from typing import Any, Final
 
 from septet._plan.rule_choices import RULES
-from septet._plan.specialise import refuse_unbound
+from septet._plan.specialise import ARRAYS, UNPACK, refuse_unbound
+from septet._plan.wiring import features_text, signal_text
 
-__all__ = ["ARRAYS", "TEMPLATE", "listed", "prune", "render_text"]
-
-TEMPLATE = Path(__file__).parent / "templates" / "plan.py.j2"
-ARRAYS = "ARRAYS"
-"""Stands in the template for the arrays of the layout that a function needs."""
-UNPACK = "UNPACK"
-"""Stands in an entry for the lines that take its arrays out of the table it is given."""
+__all__ = ["ARRAYS", "listed", "prune", "render_text"]
 
 _BEGINS: Final = re.compile(r"^(?=@)", re.M)
 """Where a function begins: each has one decorator, at the start of a line."""
-_BODY = "# ---------------------------------------------------------------- features"
-
-
-@cache
-def _template() -> Any:
-    import jinja2
-
-    # Python text is made here, not HTML: nothing is to be escaped.
-    environment = jinja2.Environment(  # nosec B701
-        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(TEMPLATE.name)
+_HEAD: Final = (
+    '"""A compiled plan: made by septet, made again when its strategy changes; do not edit.'
+)
+_PARTS: Final = (
+    "WIDTH, at, beside, entry, kernel, lanes, local, outside, read_only, rejoin, routine, scatter,",
+    "soon, use, view_of,",
+)
+_SECTIONS: Final = (
+    ("fills", ("checked", "orders", "queued", "fills", "venue_fills", "stops", "bars")),
+    ("account", ("account", "halts")),
+    ("decisions", ("enter", "decide")),
+    ("the run", ("step", "idle", "entries")),
+    ("the world outside", ("venue_entries",)),
+)
+"""Headings of a plan's text, and the modules of rules below each."""
 
 
 def render_text(
     context: Mapping[str, Any],
     *,
+    rules: Mapping[str, str],
     imports: Mapping[str, set[str]],
     uses: Mapping[str, str],
     constants: Mapping[str, int],
     arrays: Mapping[str, str],
 ) -> str:
-    """Render a plan; what its entries do not use is neither imported nor defined.
+    """Write a plan; what its entries do not use is neither imported nor defined.
 
-    `imports` maps modules to names (``name`` or ``name as other``), `uses` a called name to the
-    arguments it is made of, `constants` the names of reasons to their numbers, `arrays` those of
-    the layout to what takes them out of the table an entry is given.
+    `rules` are the rules of trading, by module; `imports` maps modules to names (``name`` or ``name
+    as other``), `uses` a called name to the arguments it is made of, `constants` the names of
+    reasons to their numbers, `arrays` those of the layout to what takes them out of the table an
+    entry is given.
     """
-    bare = {**context, "imports": [], "uses": [], "constants": []}
-    body, words = _pruned(
-        str(_template().render(**bare)).partition(_BODY)[2], tuple(arrays.items())
-    )
+    body, words = _pruned(_body(context, rules), tuple(arrays.items()))
     refuse_unbound(RULES, words)
     kept = {name: target for name, target in uses.items() if name in words}
     wanted = words.union(*(_names(ast.parse(f"use({each})")) for each in kept.values()))
-    lines = [
-        (module, sorted(name for name in names if name.split()[-1] in wanted))
-        for module, names in sorted(imports.items())
-    ]
-    head = _template().render(
-        **{
-            **context,
-            "imports": [(module, names) for module, names in lines if names],
-            "uses": sorted(kept.items()),
-            "constants": [each for each in constants.items() if each[0] in words],
-        }
-    )
-    return str(head).partition(_BODY)[0] + _BODY + body
+    lines = [_HEAD, "", *context["notes"], '"""', "", "import math", ""]
+    lines += [f"from septet._plan.{context['flavour']} import ("]
+    lines += [*(f"    {part}" for part in _PARTS), ")"]
+    for module, names in sorted(imports.items()):
+        if found := sorted(name for name in names if name.split()[-1] in wanted):
+            lines.append(f"from {module} import {', '.join(found)}")
+    lines += ["", "nan = math.nan"]
+    lines += [f"{name} = {value}" for name, value in constants.items() if name in words]
+    lines += ["", *(f"{name} = use({target})" for name, target in sorted(kept.items()))]
+    lines += [f'{name} = view_of("{dtype}", {count})' for name, dtype, count in context["views"]]
+    return "\n".join(lines) + "\n\n\n" + body
+
+
+def _body(context: Mapping[str, Any], rules: Mapping[str, str]) -> str:
+    """Write all functions of a plan, with marks where arrays are put in."""
+    made = [_heading("features"), features_text(context)]
+    for title, modules in _SECTIONS:
+        if texts := [rules[each] for each in modules if rules.get(each)]:
+            made.append(_heading(title))
+            made += [signal_text(context)] if title == "decisions" else []
+            made += texts
+    return "\n\n\n".join(made) + "\n"
+
+
+def _heading(title: str) -> str:
+    return f"# {'-' * 64} {title}"
 
 
 def _nodes(tree: ast.AST) -> Iterator[ast.AST]:

@@ -33,7 +33,7 @@ EXPLAINED: Final = 5  # named slots of a sizing's state that an order's row keep
 
 
 class Trading:
-    """Binds signal, risk and execution; `context` is what the template reads."""
+    """Binds signal, risk and execution; `context` is what the plan's text is made of."""
 
     def __init__(
         self, terms: Terms, resolve: Resolve, *, tables: bool, curve: bool, external: bool
@@ -195,7 +195,7 @@ class Trading:
         age = f"M[k, AGE, {cursor}]" if views is None else "ages[at(i)]"
         return f"{text} if {age} >= {back} else nan"
 
-    # ------------------------------------------------------------------ what the template reads
+    # ------------------------------------------------------------------ what the text is made of
 
     def context(self) -> dict[str, Any]:
         """Bind everything, in the order in which a decision is taken."""
@@ -454,7 +454,7 @@ class Trading:
         return {
             "steady": steady, "still": still, "calm": still and not context["halts"],
             "coasts": context["blind"] and context["one"] and not timed,
-            "glides": glides, "tile": "W.shape[0]" if glides else TILE,
+            "glides": glides, "tile": "W.shape[0]" if glides else str(TILE),
         }  # fmt: skip
 
     def _outside(self, context: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["at", "kernel", "routine", "soon"]
+__all__ = ["at", "entry", "kernel", "routine", "soon"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -18,6 +18,11 @@ def kernel(rule: F) -> F:
 def routine(rule: F) -> F:
     """Mark a rule that acts seldom: compiled, it is called."""
     return rule
+
+
+def entry(signature: str) -> Callable[[F], F]:
+    """Mark what the host calls: compiled for these types, the last that of a table of arrays."""
+    return lambda rule: rule
 
 
 def at(i: int) -> int:

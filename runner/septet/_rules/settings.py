@@ -165,6 +165,12 @@ IDLE_WHILE_HELD: bool = True
 """Nor do bars: no stop, no funding, no best price that is followed."""
 IDLE_WHILE_HELD_ALONE: bool = True
 """Nor do halts, of one symbol."""
+MARKS_IDLE_SPANS: bool = False
+"""Times at which nothing but a mark can happen are crossed in one stretch, of one symbol."""
+TRADES_ACTIVE_SYMBOLS: bool = False
+"""Of several symbols only those are stepped to which more than a mark can happen."""
+TILE: int = 2_048
+"""Times whose signals are kept before any of them acts."""
 OPPOSITE_EXITS: bool = True
 EXIT_AFTER: bool = False
 EXIT_AFTER_BARS: int = 0
@@ -214,6 +220,8 @@ NOTIONAL_SLOT: int = layout.A_SLOTS
 CORRELATION_SLOT: int = layout.A_SLOTS
 """Where A holds the correlation of the candidate with each symbol."""
 EXPLAINED: tuple[Explained, ...] = ()
+LOG_ROOM: int = 32
+"""Rows of the log that one decision time may write."""
 LEARNS_FROM_TRADES: bool = False
 TOUCHES: bool = False
 """Quotes meet stops and targets here."""
@@ -241,6 +249,14 @@ R_LIQUIDATION: int = 19
 R_REVERSAL: int = 20
 R_TOO_SMALL: int = 21
 R_LATE_FILL: int = 22
+
+
+def observe_features(t0: int, t1: int, run: Run) -> None:
+    """Advance the features over times `t0` to `t1`."""
+
+
+def keep_signals(t0: int, t1: int, run: Run) -> None:
+    """Keep the signals of times `t0` to `t1`: see `SIGNAL_IGNORES_ACCOUNT`."""
 
 
 def slippage_at_fill(k: int, i: int, run: Run) -> float:
@@ -284,6 +300,6 @@ def learn_from_trade(run: Run) -> None:
 
 __all__ = [name for name in dir() if name.isupper() and name != "TYPE_CHECKING"]
 __all__ += [
-    "Level", "learn_from_trade", "order_prices", "probability_up", "regime", "signal_at", "size",
-    "slippage_at_decision", "slippage_at_fill",
+    "Level", "learn_from_trade", "observe_features", "order_prices", "probability_up", "regime",
+    "signal_at", "size", "slippage_at_decision", "slippage_at_fill", "keep_signals",
 ]  # fmt: skip

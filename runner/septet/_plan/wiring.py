@@ -1,0 +1,118 @@
+"""The text that wires a strategy's plugins into its plan: features over times, and the signal.
+
+The rules of trading are ordinary Python in `septet._rules`. What stands here differs from strategy
+to strategy in more than what is left out: a loop for each group of features, a stage for each
+level of the graph, and the call of the signal with the columns that it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+__all__ = ["WIRED", "features_text", "signal_text"]
+
+
+def _function(name: str, parameters: str, lines: Sequence[str], doc: str = "") -> str:
+    """Write a function of the hot path; arrays are its last parameters."""
+    body = [f'"""{doc}"""', *lines] if doc else list(lines)
+    return "\n".join(
+        ["@kernel", f"def {name}({parameters}):", *(f"    {line}" for line in body or ["pass"])]
+    )
+
+
+def _indented(lines: Sequence[str], by: int = 1) -> list[str]:
+    return ["    " * by + line for line in lines]
+
+
+def features_text(context: Mapping[str, Any]) -> str:
+    """Write the loops of the features, and what takes them over a span of times."""
+    args = context["args"]
+    made = []
+    for number, loop in enumerate(context["loops"], start=1):
+        begin = ["ages = M[k, AGE]", "begun = i0 - ages[i0]"]
+        lines = [*begin, *loop.prologue, *loop.body]
+        made.append(_function(f"observe_{number}", f"k, i0, i1, {args}", lines))
+    for number, lines in enumerate(context["acrosses"], start=1):
+        made.append(_function(f"across_{number}", f"t, {args}", lines))
+    made.append(_function("observe_span", f"t0, t1, {args}", _span(context)))
+    return "\n\n\n".join(made)
+
+
+def _span(context: Mapping[str, Any]) -> list[str]:
+    """Write how features go over times: the stages in their order, each history by itself."""
+    args = context["args"]
+    if not context["loops"] and not context["acrosses"]:
+        return []
+    if context["one"] and not context["acrosses"]:
+        calls = [f"observe_{n}(0, t0, end, {args})" for n in context["stages"][0]["loops"]]
+        inner = ["end = unbroken(t0, t1, M[0, AGE])", *calls, "t0 = end"]
+        return ["while t0 < t1:", *_indented(inner)]
+    lines: list[str] = []
+    for stage in context["stages"]:
+        if stage["loops"]:
+            calls = [f"observe_{n}(k, i0, end, {args})" for n in stage["loops"]]
+            inner = ["end = unbroken(i0, i1, M[k, AGE])", *calls, "i0 = end"]
+            lines += [
+                f"for k in range({context['symbols']}):",
+                "    i0, i1 = bars_of(T[ROW + k], t0, t1)",
+                "    while i0 < i1:",
+                *_indented(inner, by=2),
+            ]
+        for n in stage["acrosses"]:
+            lines += ["for t in range(t0, t1):", f"    across_{n}(t, {args})"]
+    return lines
+
+
+def signal_text(context: Mapping[str, Any]) -> str:
+    """Write the call of the signal for one bar, and for a stretch where it ignores the account."""
+    args, views = context["args"], context["wish_views"]
+    made = [
+        _function(
+            "wish", f"k, i, side, {views}{args}", _signal_lines(context),
+            "What the signal wishes at bar i of k, how sure it is, and why it wishes nothing.",
+        )
+    ]  # fmt: skip
+    if context["blind"]:
+        loop = [
+            f"want, sure, refused = wish(k, i, 0.0, {views}{args})",
+            f"note(k, i, want, sure, refused, {args})",
+        ]
+        lines = [*context["wish_prologue"], "for i in range(i0, i1):", *_indented(loop)]
+        doc = "The signal is blind to the account: its wishes can be told before any of them acts."
+        made.append(_function("wish_ahead", f"k, i0, i1, {args}", lines, doc))
+        lines = [
+            f"for k in range({context['symbols']}):",
+            "    i0, i1 = bars_of(T[ROW + k], t0, t1)",
+            f"    wish_ahead(k, i0, i1, {args})",
+        ]
+        if context["one"]:
+            lines = [f"wish_ahead(0, t0, t1, {args})"]
+        doc = "Tell the wishes of every symbol over times t0 to t1."
+        made.append(_function("wish_span", f"t0, t1, {args}", lines, doc))
+    lines = [*context["wish_prologue"], f"return wish(k, i, side, {views}{args})"]
+    made.append(_function("ask_signal", f"k, i, side, {args}", lines, "The same for one bar."))
+    return "\n\n\n".join(made)
+
+
+def _signal_lines(context: Mapping[str, Any]) -> list[str]:
+    call = [
+        f"want, sure, why = {context['signal_call']}",
+        *context["answer_checks"],
+        "if want != want and why >= 0:",
+        "    refused = R_SIGNAL + why",
+    ]
+    if context["model_row"] is not None:
+        without = "    want, sure, refused = nan, 0.0, R_MODEL + int(state_of[at(i)]) - 1"
+        call = ["if state_of[at(i)] != 0.0:", without, "else:", *_indented(call)]
+    lines = [*context["wish_lines"], "refused = -1", *call]
+    if context["spot"]:
+        lines += ["if want == -1.0:", "    want = 0.0", "    refused = R_SHORT_AS_FLAT"]
+    return [*lines, "return want, sure, refused"]
+
+
+WIRED: Final = {
+    features_text: ("observe_N", "across_N", "observe_span"),
+    signal_text: ("wish", "wish_ahead", "wish_span", "ask_signal"),
+}
+"""Which function writes which; the number of a loop or stage ends a name."""

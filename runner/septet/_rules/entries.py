@@ -1,0 +1,95 @@
+"""What the host calls of a plan: to observe times, to trade them, and to put bars into a window."""
+
+from __future__ import annotations
+
+from septet._kernel.layout import AGE
+from septet._rules.account import watch
+from septet._rules.form import entry
+from septet._rules.idle import coast, glide, quiet
+from septet._rules.run import Run
+from septet._rules.settings import (
+    FUNDED,
+    FUNDING_BEFORE_ROW,
+    LOG_ROOM,
+    MARKS_IDLE_SPANS,
+    ONE_SYMBOL,
+    SIGNAL_IGNORES_ACCOUNT,
+    SYMBOLS,
+    TILE,
+    TRADES_ACTIVE_SYMBOLS,
+    keep_signals,
+    observe_features,
+)
+from septet._rules.step import step
+
+__all__ = ["observe", "push", "trade"]
+
+
+@entry("int64(int64, int64, int64[:, ::1])")
+def observe(t0, t1, run: Run):
+    """Advance the features over times t0 to t1 and nothing else."""
+    observe_features(t0, t1, run)
+    return t1
+
+
+@entry("int64(int64, int64, int64[:, ::1])")
+def trade(t0, t1, run: Run):
+    """Trade the times t0 to t1; stop early at the time for which the log has no room."""
+    room = run.LI.shape[0] - LOG_ROOM
+    if SIGNAL_IGNORES_ACCOUNT:
+        for first in range(t0, t1, TILE):
+            last = min(first + TILE, t1)
+            keep_signals(first, last, run)
+            if MARKS_IDLE_SPANS:
+                coming = first
+            t = first
+            # One event alone takes the step: so parity proves what crosses several times at once.
+            if TRADES_ACTIVE_SYMBOLS and (t1 - t0 > 1 and run.is_late == 0):
+                t = glide(first, last, room, run)
+                if t < last:
+                    return t
+            while t < last:
+                if MARKS_IDLE_SPANS and t1 - t0 > 1:
+                    until, coming = quiet(t, coming, last, run)
+                    if until > t:
+                        coast(t, until, run)
+                        t = until
+                        if t == last:
+                            if t == t1:
+                                watch(run.known_ns[t - 1], run)
+                            break
+                if run.log_rows > room:
+                    return t
+                step(t, run)
+                t += 1
+    else:
+        for t in range(t0, t1):
+            if run.log_rows > room:
+                return t
+            step(t, run)
+    return t1
+
+
+@entry("int64(int64, int64, int64, float64[:, ::1], int64[:, ::1], int64[:, ::1])")
+def push(t, time_ns, day, columns, facts, run: Run):
+    """Put the bars of one time at the cursors of a window; an age below zero is no bar."""
+    run.known_ns[t] = time_ns
+    run.day[t] = day
+    for k in range(SYMBOLS):
+        if facts[k, AGE] < 0:
+            run.bar[k, t] = -1
+            if FUNDED and not ONE_SYMBOL:
+                run.U[k, t] = columns[k, FUNDING_BEFORE_ROW]
+            continue
+        i = run.N[k]
+        run.N[k] = i + 1
+        run.bar[k, t] = i
+        for row in range(run.X.shape[1]):
+            run.X[k, row, i] = columns[k, row]
+        for row in range(run.M.shape[1]):
+            run.M[k, row, i] = facts[k, row]
+        for row in range(run.F.shape[1]):
+            run.F[k, row, i] = 0.0
+        for row in range(run.D.shape[1]):
+            run.D[k, row, i] = 0
+    return t + 1

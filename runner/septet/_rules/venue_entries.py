@@ -1,0 +1,56 @@
+"""What the host calls of a plan whose orders a venue fills: fills, prices, orders that ended."""
+
+from __future__ import annotations
+
+from math import nan
+
+from septet._rules.form import entry
+from septet._rules.orders import go_on
+from septet._rules.run import Run
+from septet._rules.settings import TOUCHES
+from septet._rules.stops import newest_bar, stop_level
+from septet._rules.venue_fills import book_venue_fill, take_price, venue_ended, venue_triggered
+
+__all__ = ["book", "protection", "reprice", "respond"]
+
+
+@entry(
+    "int64(int64, int64, float64, float64, float64, float64, int64, int64, int64, float64, int64, "
+    "int64[:, ::1])"
+)
+def book(
+    k, order_id, units, price, got, fee, maker, time_ns, reason, reference, given_up, run: Run
+):  # fmt: skip
+    """Book a fill from outside; 1 if it closed a trade."""
+    return book_venue_fill(
+        k, order_id, units, price, got, fee, maker, time_ns, reason, reference, given_up, run
+    )
+
+
+@entry("int64(int64, float64, float64, int64, int64[:, ::1])")
+def reprice(k, price, exit_price, now_ns, run: Run):
+    """A price of k between bars: it marks the position, tests the halts, meets the stops."""
+    take_price(k, price, exit_price, now_ns, run)
+    return run.log_rows
+
+
+@entry("int64(int64, int64, float64[::1], int64[:, ::1])")
+def protection(k, now_ns, found, run: Run):
+    """Level of a stop that a venue may hold for k, and its reason."""
+    if TOUCHES:
+        found[0], reason = stop_level(k, newest_bar(k, run), now_ns, run)
+        return reason
+    found[0] = nan
+    return -1
+
+
+@entry("int64(int64, int64, int64, int64, int64, int64[:, ::1])")
+def respond(deed, k, order_id, code, time_ns, run: Run):
+    """The venue ended an order (0) or triggered a stop or target (1); or an exit goes on (2)."""
+    if deed == 0:
+        venue_ended(k, order_id, code, time_ns, run)
+    elif deed == 1:
+        venue_triggered(k, code, time_ns, run)
+    elif run.exit_to_retry[k] > 0:
+        go_on(k, time_ns, run)
+    return run.log_rows
