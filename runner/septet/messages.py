@@ -430,9 +430,15 @@ class Amend(Command, frozen=True, kw_only=True, tag="amend"):
 
 
 class CancelAll(Command, frozen=True, kw_only=True, tag="cancel_all"):
-    """The kill switch: cancel everything of ours, first in line, on its own connection."""
+    """The kill switch: cancel everything of ours, first in line, on its own connection.
+
+    With `flattens` positions are closed after it: it takes the protective stops, and leaves only
+    once an order that closes can be stored. Until then `entries` are cancelled one by one.
+    """
 
     symbols: tuple[int, ...]
+    flattens: bool = False
+    entries: tuple[Cancel, ...] = ()
 
 
 class Query(Command, frozen=True, kw_only=True, tag="query"):

@@ -29,6 +29,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from septet_schemas.base import Config
 from septet_schemas.blocks import BlockOf, NamedBlocks, UseBlock
 from septet_schemas.data import Policies
+from septet_schemas.hosts import is_loopback
 from septet_schemas.keys import (
     AlertKeys,
     CandleKeys,
@@ -335,8 +336,7 @@ def _loopback(address: str) -> str:
     """Refuse an address that other machines reach, and a port that is none."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    local = host == "localhost" or host == "::1" or host.startswith("127.")
-    if not local or not 0 < int(port) < 65_536:
+    if not is_loopback(host) or not 0 < int(port) < 65_536:
         raise PydanticCustomError(
             "not_loopback",
             "metrics are served on this machine alone",

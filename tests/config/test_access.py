@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from septet._cli.check import check
 from septet._config import load
-from septet._config.access import Access, addresses_in, is_loopback
+from septet._config.access import Access, addresses_in
 from septet._config.credentials import STORED, stored_credentials, venues_file
 from septet._live.clock import WallClock
 from septet._live.wiring import feed_of, venue_of
@@ -24,6 +24,7 @@ from septet.errors import InputError
 from septet_plugins.data.http_json import HttpJsonConfig
 from septet_plugins.execution.venues import Ccxt
 from septet_schemas.base import SecretRef
+from septet_schemas.hosts import is_loopback
 from tests.cli.local import OPTIONS, STRATEGY
 
 KEY, SECRET = "the-key-itself", "the-secret-itself"

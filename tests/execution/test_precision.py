@@ -11,6 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from septet.errors import RunError
+from septet.plugin import Unreadable
+from septet_plugins.exchange.markets import market_of, markets_of
 from septet_plugins.execution.ccxt_orders import Placed, place
 from tests.execution.helpers import submit
 
@@ -83,3 +86,13 @@ def test_without_a_precision_nothing_is_rounded_and_the_exchange_decides() -> No
     placed = place(client("binance", None, None), "BTC/USDT", order, "a")
     assert isinstance(placed, Placed)
     assert (placed.quantity, placed.price) == ("0.12345678", "90.129")
+
+
+@pytest.mark.parametrize(("amount", "price"), [(None, 0.01), (1e-5, None), (None, None)])
+def test_half_an_answer_about_a_symbol_is_none(amount: float | None, price: float | None) -> None:
+    """Without its filters no order can be made, and a lot that is made up must not be kept."""
+    with pytest.raises(Unreadable, match=r"lot|tick"):
+        market_of(client("binance", amount, price), "BTC/USDT")
+    with pytest.raises(RunError, match="cannot be read"):
+        markets_of(client("binance", amount, price), ["BTC/USDT"])
+    assert market_of(client("binance", 1e-5, 0.01), "BTC/USDT").lot == 1e-5

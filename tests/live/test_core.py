@@ -193,3 +193,16 @@ def test_a_model_that_fell_due_while_nobody_ran_waits_for_the_bars_that_were_mis
     assert not restarted.trains
     asked = bars(before + 1, after, decides=True).trains
     assert [each.trained_to_ns for each in asked] == [due_ns]
+
+
+@pytest.mark.parametrize(("skew", "blocks"), [("5s", False), ("500ms", True)])
+def test_the_clocks_may_be_as_far_apart_as_the_venue_of_the_file_says(
+    skew: str, blocks: bool, tmp_path: Path
+) -> None:
+    venue = f"execution.venues={{binance: {{use: ccxt, exchange: binance, skew: {skew}}}}}"
+    loaded = load(STRATEGIES / "live-example.yaml", mode="live", sets=[venue])
+    traded = [Instrument(each) for each in loaded.strategy.universe.symbols]
+    core = core_of(loaded, tag="sabcdefg", instruments=traded, run_folder=tmp_path).core
+    core.handle(started(1, 1))
+    core.handle(m.Skewed(at_ns=2, venue="binance", skew_ns=1_000_000_000))
+    assert core.guards.blocked(0) == ("clock_skew" if blocks else "")

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._host.venues import BarSeen, FeedFacts, FeedRequest, QuoteSeen
+from septet._host.venues import BarSeen, FeedFacts, FeedRequest, PrintSeen, QuoteSeen
 from septet._live.barriers import Barriers, Standing
 from septet._live.bars import BarDesk, BarRules
 from septet._live.clock import LiveClock, ManualClock
 from septet._live.feed_grid import Gate, Grid
 from septet._live.listen import unmarked
 from septet._live.market import MarketDesk
+from septet._live.quotes import PrintDesk
 from septet._live.start import until_enough
 from septet._live.watchdog import Watchdog
 from septet_schemas.data import CandlesConfig
@@ -253,3 +254,57 @@ def test_a_start_says_where_halts_see_no_price_between_bars(
             simulation=SimpleNamespace(fills=fills), venues={}),
     )  # fmt: skip
     assert bool(unmarked(strategy)) == says
+
+
+@pytest.mark.parametrize("opened", [START - 5 * MINUTE, None])
+def test_a_bar_of_another_time_is_no_sign_that_the_stream_is_alive(opened: int | None) -> None:
+    """The same old bar, or one that has not begun: neither says that anybody is there."""
+
+    async def scene() -> None:
+        ear = Ear()
+        ear.clock.reach(START + MINUTE)
+        ear.desk.hear(ear.bar(1))
+        ear.put.clear()
+        for second in range(1, 900, 5):
+            ear.clock.reach(START + MINUTE + second * SECOND)
+            open_ns = opened or (ear.clock.now_ns() // MINUTE + 1) * MINUTE
+            ear.desk.hear(BarSeen("A", open_ns, 100.0, 101.0, 99.0, 100.0, 1.0, closed=False))
+            ear.desk._ring()
+            await asyncio.sleep(0)
+        found = [each.state for each in ear.put if isinstance(each, m.FeedChanged)]
+        assert "stale" in found or "down" in found
+        await ear.desk.close()
+
+    asyncio.run(scene())
+
+
+def test_a_trade_that_is_told_again_is_no_sign_of_life() -> None:
+    trades = PrintDesk(["A"])
+    told = PrintSeen("A", START, "t1", 100.0, 1.0)
+    assert trades.take(told, START) is not None
+    assert trades.took("A", START)
+    assert trades.take(told, START + SECOND) is None
+    assert not trades.took("A", START + SECOND)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        m.Quoted(at_ns=1, symbol=0, venue_ns=1, bid=float("nan"), bid_quantity=1.0, ask=1.0,
+                 ask_quantity=1.0),
+        m.BarClosed(at_ns=1, symbol=0, open_ns=START, known_ns=START + MINUTE, open=1.0, high=1.0,
+                    low=1.0, close=float("nan"), volume=1.0),
+        BarSeen("A", START, "100", 101.0, 99.0, 100.0, 1.0, closed=True),  # type: ignore[arg-type]
+        PrintSeen("A", START, "t1", "100", 1.0),  # type: ignore[arg-type]
+        {"close": 100.0},
+    ],
+)  # fmt: skip
+def test_a_feed_says_what_a_feed_may_say(message: Any) -> None:
+    async def scene() -> None:
+        ear = Ear()
+        ear.clock.reach(START + MINUTE)
+        ear.desk.hear(message)
+        assert [type(each) for each in ear.put] == [m.Unreadable]
+        await ear.desk.close()
+
+    asyncio.run(scene())

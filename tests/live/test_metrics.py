@@ -203,7 +203,13 @@ def test_every_metric_has_a_unit() -> None:
 
 
 def test_metrics_are_for_this_machine_alone(world: World) -> None:
-    for address in ("0.0.0.0:9108", "example.org:9108", "127.0.0.1:0", "127.0.0.1:70000"):
+    for address in (
+        "0.0.0.0:9108",
+        "example.org:9108",
+        "127.0.0.1:0",
+        "127.0.0.1:70000",
+        "127.evil.org:9108",
+    ):
         with pytest.raises(ConfigError):
             world.load(sets=[f"monitoring.metrics.prometheus={address}"])
     lanes = [

@@ -250,49 +250,6 @@ def test_s1_what_was_withdrawn_while_it_waited_stays_when_the_journal_works_agai
     asyncio.run(scene())
 
 
-def exit_of(event: m.Event) -> Sequence[m.Command]:
-    """An exit as the core makes it: the stop's cancel, and the sale once the stop is gone."""
-    if isinstance(event, m.BarClosed):
-        return [m.Cancel(client_id="s1-stop", symbol=0, reduces=True)]
-    if isinstance(event, m.NotFound) and event.client_id == "s1-stop":
-        return [submit("t2-0", 2, side="sell", reduces=True)]
-    return ()
-
-
-@pytest.mark.parametrize("room", [False, True])
-def test_a7_a_full_disk_leaves_the_stop_or_lets_the_sale_go_as_well(room: bool) -> None:
-    async def scene() -> None:
-        bench = Bench(exit_of, limits=Limits(first_retry_s=0.0))
-        bench.journal.broken, bench.journal.room = True, room
-        bench.shell.start()
-        bench.shell.put(bar())
-        for _ in range(50):
-            await asyncio.sleep(0)
-        sold = [each.client_id for each in bench.venue.named("submit")]
-        assert bench.venue.named("cancel") == ([*exit_of(bar())] if room else [])
-        assert sold == (["t2-0"] if room else [])
-        bench.journal.broken = False
-        for _ in range(200):
-            await asyncio.sleep(0)
-        assert len(bench.venue.named("cancel")) == 1
-        assert [each.client_id for each in bench.venue.named("submit")] == ["t2-0"]
-        bench.shell.stop()
-
-    asyncio.run(scene())
-
-
-def test_a7_the_cancel_of_a_stop_is_as_durable_as_the_order_it_serves() -> None:
-    async def scene() -> None:
-        bench = Bench(exit_of)
-        bench.shell.start()
-        bench.shell.put(bar())
-        await bench.settled()
-        assert bench.journal.commits[0] is True
-        bench.shell.stop()
-
-    asyncio.run(scene())
-
-
 def test_o1_a_halt_in_the_turn_of_an_entry_is_in_time() -> None:
     async def scene() -> None:
         def script(event: m.Event) -> Sequence[m.Command]:

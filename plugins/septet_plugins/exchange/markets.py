@@ -85,6 +85,20 @@ def lot_of(client: Any, market: Mapping[str, Any]) -> Decimal:
     return _step(client, value, _DEFAULT_LOT)
 
 
+_ALWAYS_SAID: Final = frozenset({"binance", "binanceus", "bybit", "kraken", "okx"})
+"""Exchanges that say lot and tick of every symbol: one without them is half an answer."""
+
+
+def _insist_on_steps(client: Any, market: Mapping[str, Any]) -> None:
+    """Refuse a symbol without a lot or a tick where the exchange says them of the others."""
+    for name, what in (("amount", "lot"), ("price", "tick")):
+        if (market.get("precision") or {}).get(name) is not None:
+            continue
+        others = any((each.get("precision") or {}).get(name) for each in client.markets.values())
+        if others or client.id in _ALWAYS_SAID:
+            raise Unreadable(what, None, "a step, as the exchange says it of every symbol")
+
+
 def market_of(client: Any, symbol: str) -> Market:
     """Return what the exchange says of a symbol.
 
@@ -94,6 +108,7 @@ def market_of(client: Any, symbol: str) -> Market:
         If a number of it cannot be true.
     """
     market = client.markets[symbol]
+    _insist_on_steps(client, market)
     limits = market.get("limits") or {}
     amount = limits.get("amount") or {}
     try:

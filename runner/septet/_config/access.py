@@ -14,7 +14,6 @@ because it names it:
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,8 +25,9 @@ from septet._config.credentials import STORED, Stored, stored_credentials, venue
 from septet._config.secrets import read_secret
 from septet.errors import InputError
 from septet_schemas.base import SecretRef
+from septet_schemas.hosts import is_loopback
 
-__all__ = ["Access", "Address", "addresses_in", "is_loopback"]
+__all__ = ["Access", "Address", "addresses_in"]
 
 _WEB: Final = frozenset({"https", "wss"})
 _ADDRESS_WORDS: Final = ("url", "host", "proxy", "proxies", "endpoint", "server")
@@ -42,16 +42,6 @@ class Address:
 
     scheme: str
     host: str
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def addresses_in(config: Any) -> frozenset[Address]:

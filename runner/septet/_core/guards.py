@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
 
 from septet import messages as m
 
-__all__ = ["PROCESS", "RULES", "TASK", "Guard", "Guards", "Rule"]
+__all__ = ["PROCESS", "RULES", "TASK", "Guard", "SKEW_NS", "Guards", "Rule"]
 
 PROCESS = "process"
 """The stream of blocks that a process sets because it stood still."""
@@ -28,6 +28,8 @@ LONGEST_NS = 3 * 86_400_000_000_000
 """No venue bans for longer; what an adapter says beyond is not kept."""
 CASH = -1
 """Stands for the cash where a gap is kept by symbol."""
+SKEW_NS: Final = 500_000_000
+"""How far the clocks may be apart where no venue of the file says."""
 Level = Literal["info", "warning", "error", "critical"]
 
 
@@ -116,7 +118,7 @@ class Guards:
         self,
         symbols: Sequence[str],
         *,
-        skew_limit_ns: int = 500_000_000,
+        skew_limit_ns: int = SKEW_NS,
         watched: tuple[str, ...] = (),
         lots: Sequence[float] = (),
     ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from septet._drill.books import OurBook, VenueBook
 from septet._drill.catalogue import Kind
 from septet._drill.check import Finding
+from septet._host.readings import EVERY_NS
 
 __all__ = ["audit", "is_noticed", "logged_since"]
 
@@ -47,15 +48,20 @@ def _unnoticed(kind: Kind, ours: OurBook, folder: Path, first_ns: int) -> Iterat
     rules = {rule.partition(":")[0] for rule in (*fired, *(each.rule for each in held))}
     if kind.blocks and rules.isdisjoint(kind.blocks):
         yield Finding("unnoticed", kind.code, f"{' or '.join(kind.blocks)} did not block entries")
-    if kind.logs and logged_since(folder / LOG, first_ns).isdisjoint(kind.logs):
+    since_ns = first_ns - (EVERY_NS if kind.says else 0)
+    if kind.logs and logged_since(folder / LOG, since_ns, kind.says).isdisjoint(kind.logs):
         text = f"no {' or '.join(kind.logs)} in the log of the run"
         yield Finding("unnoticed", kind.code, text)
 
 
-def logged_since(path: Path, first_ns: int) -> set[str]:
-    """Return the events that a run's log holds since a wall time."""
+def logged_since(path: Path, first_ns: int, says: str = "") -> set[str]:
+    """Return the events that a run's log holds since a wall time, of lines with a text in them."""
     if not path.exists():
         return set()
     first = datetime.fromtimestamp((first_ns - _SLACK_NS) / 1e9, UTC)
     rows = [json.loads(line) for line in path.read_bytes().splitlines()]
-    return {str(row["event"]) for row in rows if datetime.fromisoformat(row["timestamp"]) >= first}
+    return {
+        str(row["event"])
+        for row in rows
+        if datetime.fromisoformat(row["timestamp"]) >= first and says in str(row.get("text", ""))
+    }

@@ -22,8 +22,9 @@ from septet import messages as m
 from septet._host.venues import BarSeen, Clock, Market, PrintSeen, QuoteSeen
 
 __all__ = [
-    "AHEAD_NS", "Notices", "Unreadable", "bar_fault", "fault_of", "is_programming_error",
-    "market_fault", "read_choice", "read_id", "read_number", "read_price", "read_quantity",
+    "AHEAD_NS", "EVERY_NS", "Notices", "Unreadable", "bar_fault", "error_place", "fault_of",
+    "is_programming_error", "market_fault", "read_choice", "read_id", "read_number", "read_price",
+    "read_quantity",
     "read_stamp_ns", "with_readable_fee",
 ]  # fmt: skip
 
@@ -72,7 +73,8 @@ def is_programming_error(error: BaseException) -> bool:
     return isinstance(error, TypeError) and bool(_CALL.match(str(error)))
 
 
-def _place_of(error: BaseException) -> str:
+def error_place(error: BaseException) -> str:
+    """Return file and line at which an exception was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no place"
 
@@ -157,12 +159,16 @@ def fault_of(event: Any, now_ns: int) -> str:
     """Return why an event of an adapter cannot be true, or ""; `now_ns` is wall time."""
     if type(event) is PrintSeen and _is_usual(event, now_ns):
         return ""
+    if wrong := _type_fault(event):
+        return wrong
     for name in _fields(type(event)):
         wrong = _number_fault(getattr(event, name), name)
         if wrong:
             return wrong
-    if isinstance(event, (m.Filled, QuoteSeen, PrintSeen)) and event.venue_ns > now_ns + AHEAD_NS:
-        return f"it is stamped {(event.venue_ns - now_ns) / 1e9:.0f} s ahead of the local clock"
+    for name in ("venue_ns", "at_ns", "asked_ns"):
+        ahead_ns = getattr(event, name, 0) - now_ns
+        if ahead_ns > AHEAD_NS:
+            return f"{name}: it is stamped {ahead_ns / 1e9:.0f} s ahead of the local clock"
     judge = _JUDGES.get(type(event))
     try:
         return judge(event, now_ns) if judge is not None else ""
@@ -170,11 +176,27 @@ def fault_of(event: Any, now_ns: int) -> str:
         return str(error)
 
 
+def _type_fault(event: Any) -> str:
+    """Return which field of an event is not of its type, or a word that the field does not know.
+
+    What passes can be written to a journal and read again.
+    """
+    if not isinstance(event, msgspec.Struct):
+        return f"{type(event).__name__}: no event"
+    try:
+        msgspec.convert(msgspec.to_builtins(event), type(event))
+    except (msgspec.ValidationError, TypeError, OverflowError) as error:
+        return f"{type(event).__name__}: {error}"
+    return ""
+
+
 def with_readable_fee(event: Any) -> Any:
     """Return an event as it is, or an execution whose fee cannot be read without that fee."""
     if type(event) is not m.Filled or event.fee_unread:
         return event
-    wrong = _number_fault(event.fee, "fee") or _number_fault(event.fee_quote, "fee_quote")
+    wrong = _fee_fault(event.fee, "fee")
+    if not wrong and event.fee_quote is not None:
+        wrong = _fee_fault(event.fee_quote, "fee_quote")
     wrong = wrong or ("" if _is_code(event.fee_currency) else f"fee of {event.fee_currency!r}")
     if not wrong:
         return event
@@ -183,9 +205,20 @@ def with_readable_fee(event: Any) -> Any:
     )
 
 
-def _is_code(currency: str) -> bool:
+def _fee_fault(value: Any, name: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return f"{name}: {value!r} is no number"
+    return _number_fault(value, name)
+
+
+def _is_code(currency: Any) -> bool:
     """Whether a text can be the code of a currency; an empty one says that there is none."""
-    return len(currency) <= _LONGEST_CODE and currency.isprintable() and currency.isascii()
+    return (
+        isinstance(currency, str)
+        and len(currency) <= _LONGEST_CODE
+        and currency.isprintable()
+        and currency.isascii()
+    )
 
 
 def market_fault(market: Market) -> str:
@@ -203,6 +236,8 @@ def bar_fault(bar: BarSeen, now_ns: int, bar_ns: int) -> str:
 
     What is no number, below zero or out of order is judged by the policies of the file.
     """
+    if wrong := _type_fault(bar):
+        return wrong
     if not 0 <= bar.open_ns <= now_ns + bar_ns:
         return f"a bar that opens {(bar.open_ns - now_ns) / 1e9:.0f} s ahead of the local clock"
     for name in ("open", "high", "low", "close"):
@@ -213,6 +248,10 @@ def bar_fault(bar: BarSeen, now_ns: int, bar_ns: int) -> str:
 
 def _is_usual(event: PrintSeen, now_ns: int) -> bool:
     """Whether a trade of others is plainly one: there may be thousands in a second."""
+    if not (type(event.symbol) is type(event.trade_id) is str and type(event.venue_ns) is int):
+        return False
+    if not (isinstance(event.price, float) and isinstance(event.quantity, float)):
+        return False
     sized = 0.0 < event.price <= DEAREST and 0.0 <= event.quantity <= LARGEST
     return sized and 0 <= event.venue_ns <= now_ns + AHEAD_NS
 
@@ -331,7 +370,7 @@ class Notices:
         wrapped = isinstance(error, BaseException) and not isinstance(error, Unreadable)
         text = f"{type(error).__name__}: {error}" if wrapped else str(error)
         if isinstance(error, BaseException) and is_programming_error(error):
-            where = _place_of(error)
+            where = error_place(error)
             text = f"a programming error of the adapter, no value of the venue: {text} ({where})"
         text += f" (and {more} more of the kind since)" if more else ""
         self._sink(

@@ -74,6 +74,9 @@ class Alerts:
         The log of the run: of a channel that fails or hangs it says so.
     access
         What the operator allowed the file to read; None reads what is named, for tests.
+    goes_on
+        The run has a history, and may hold positions: a channel that cannot be used is then said
+        in the log as an error, and does not end the start.
 
     Raises
     ------
@@ -82,7 +85,14 @@ class Alerts:
     """
 
     def __init__(
-        self, block: Any, name: str, base_dir: Any, tell: Tell, access: Access | None = None
+        self,
+        block: Any,
+        name: str,
+        base_dir: Any,
+        tell: Tell,
+        access: Access | None = None,
+        *,
+        goes_on: bool = False,
     ) -> None:
         self.counts, self._name, self._base_dir, self._tell = Counts(), name, base_dir, tell
         self._access = access
@@ -91,7 +101,16 @@ class Alerts:
         self._busy = False
         self._secrets: list[str] = []
         self._trouble: Counter[str] = Counter()
-        self._channel: Any = None if block is None else self._opened(block)
+        self._channel: Any = None
+        if block is not None:
+            try:
+                self._channel = self._opened(block)
+            except InputError as error:
+                if not goes_on:
+                    raise
+                text = f"no alert leaves: {error.message}"
+                tell("error", "alerts_unusable", {"text": text, "hint": error.hint})
+                block = None
         self._kinds = frozenset(block.extra["events"]) if block is not None else frozenset()
         self._handler: logging.Handler | None = None
         if block is not None and block.use.rpartition("/")[2] == "log":

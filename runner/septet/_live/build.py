@@ -14,7 +14,7 @@ from septet._core.checks import Checks, Limits
 from septet._core.checks import Instrument as CheckedInstrument
 from septet._core.engine import Engine
 from septet._core.external import ExternalEngine
-from septet._core.guards import Guards
+from septet._core.guards import SKEW_NS, Guards
 from septet._core.live import LiveCore
 from septet._core.monitoring import Monitoring
 from septet._core.orders import Orders, Timing
@@ -104,7 +104,10 @@ def core_of(
     models = _models_of(loaded, plan, run_folder)
     engine = _engine(plan, strategy, instruments, models)
     intake = _intake(plan, strategy, calendars or {})
-    guards = Guards(strategy.universe.symbols, lots=[each.lot for each in instruments])
+    guards = Guards(
+        strategy.universe.symbols, lots=[each.lot for each in instruments],
+        skew_limit_ns=skew_limit_of(strategy),
+    )  # fmt: skip
     guards.equity = engine.equity
     rules = _order_rules(strategy, speed, protects=external and holds_stops)
     names = _names(plan, strategy, external)
@@ -127,6 +130,13 @@ def core_of(
         loaded, core, plan, names, tuple(instruments), plan.memory_bars + 2, features,
         tuple(inputs),
     )  # fmt: skip
+
+
+def skew_limit_of(strategy: Any) -> int:
+    """Return how far the clocks may be apart: the least that a venue of the file allows."""
+    venues = strategy.execution.venues.values()
+    found = [int(getattr(each.config, "skew", None) or SKEW_NS) for each in venues]
+    return min(found, default=SKEW_NS)
 
 
 def _refuse_unserved(strategy: Any) -> None:

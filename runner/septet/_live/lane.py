@@ -48,7 +48,7 @@ class Lane(LocalRun):
         if self.venue is None:
             open_it = partial(venue.open, self.symbols, self.put)
             self.facts = await begin.persist(
-                "the venue", open_it, tell=self.tell, stopping=self.stopping
+                "the venue", open_it, tell=self.tell, stopping=self.stopping, goes_on=self.resumed
             )
             self.venue = venue
 
@@ -62,7 +62,9 @@ class Lane(LocalRun):
             tasks=self.tasks,
         )  # fmt: skip
         self.market = market
-        heard = await begin.persist("the feed", market.open, tell=self.tell, stopping=self.stopping)
+        heard = await begin.persist(
+            "the feed", market.open, tell=self.tell, stopping=self.stopping, goes_on=self.resumed
+        )
         for want, how in heard.how.items():
             self.tell("info", "feed", {"text": f"{want} of {heard.exchange} come by {how}"})
         for note in heard.notes:
@@ -194,8 +196,9 @@ class Lane(LocalRun):
             self.dispatcher.wake(at_ns)
         if self.venue is not None:
             await begin.reconcile_clock(
-                self.venue, put=self.shell.put, tell=self.tell, stopping=self.stopping
-            )
+                self.venue, first=self._first, put=self.shell.put, tell=self.tell,
+                stopping=self.stopping,
+            )  # fmt: skip
             await self._handled()
 
     async def go_live(self) -> None:

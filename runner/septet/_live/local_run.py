@@ -62,7 +62,7 @@ class LocalRun(ABC):
         )  # fmt: skip
         self.alerts = Alerts(
             self.strategy.monitoring.alerts, f"{self.strategy.name} {self.strategy.mode}",
-            loaded.base_dir, self.log.tell, loaded.access,
+            loaded.base_dir, self.log.tell, loaded.access, goes_on=not place.fresh,
         )  # fmt: skip
         self.seen, self.live_ns, self._alerting = Seen(), -1, False
         self.supervisor = supervisor

@@ -228,8 +228,10 @@ class MarketDesk:
             self._print(message)
         elif isinstance(message, StreamDown):
             self._down(message)
-        elif isinstance(message, m.Event):
+        elif isinstance(message, m.Unreadable):
             self._put(message)
+        else:
+            self._notices.tell("quote", f"{type(message).__name__}: no message of a feed")
 
     def _bar(self, seen: BarSeen) -> None:
         """Take a bar and reach its decision time; timers and other times follow the order."""
@@ -240,7 +242,8 @@ class MarketDesk:
         for each in self.bars.take(seen, now_ns, market_ns):
             self._put(each)
             self.barriers.take(each)
-        self._heard("bars", seen.symbol, now_ns, market_ns)
+        if seen.open_ns <= market_ns < seen.open_ns + 2 * self._request.bar_ns:
+            self._heard("bars", seen.symbol, now_ns, market_ns)  # an old bar is no sign of life
         for barrier in self.barriers.step(now_ns):
             self._put(barrier)
         if not self._setting:
@@ -273,7 +276,8 @@ class MarketDesk:
         trade = self._prints.take(seen, now_ns, market_ns)
         if trade is not None:
             self._put(trade)
-        self._heard("trades", seen.symbol, now_ns, market_ns)
+        if self._prints.took(seen.symbol, now_ns):
+            self._heard("trades", seen.symbol, now_ns, market_ns)
 
     def _unreadable(self, about: m.About, fault: str, symbol: str) -> None:
         """Report what cannot be true; it is no sign of life of its stream."""

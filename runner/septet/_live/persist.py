@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from septet._host.readings import error_place
 from septet._host.tasks import race
 from septet._live.shell import Tell
 from septet.errors import InputError, SeptetError
@@ -29,32 +30,42 @@ async def persist(
     tell: Tell,
     stopping: asyncio.Event,
     first_s: float = _FIRST_RETRY_S,
+    goes_on: bool = False,
 ) -> T:
     """Ask until there is an answer, ever more slowly: nothing is assumed meanwhile (N11).
+
+    What the adapter raises is reported with its place, and asked again like any other failure.
+    With `goes_on` the run has a history and may hold positions: then an answer that would end a
+    first start, such as a symbol that is not listed, is an error in the log and asked again, too.
 
     Raises
     ------
     Stopped
         The run was asked to stop.
     InputError
-        Asking again would change nothing: a wrong key, an unknown symbol.
+        Asking again would change nothing: a wrong key, an unknown symbol. Not with `goes_on`.
     """
     wait_s, tries = first_s, 0
     while not stopping.is_set():
-        reason = "no answer"
+        reason, level, hint = "no answer", "warning", ""
         try:
             answer = await _unless_stopped(ask(), stopping)
             if answer is not None:
                 if tries:
                     tell("info", "reached", {"text": f"{what}: answered after {tries} failures"})
                 return answer
-        except InputError:
-            raise
+        except InputError as error:
+            if not goes_on:
+                raise
+            reason, level, hint = error.message, "error", error.hint
         except (SeptetError, OSError) as error:
             reason = error.message if isinstance(error, SeptetError) else str(error)
+        except Exception as error:  # an adapter's own fault: what is held is not left for it
+            reason = f"{type(error).__name__} in the adapter at {error_place(error)}: {error}"
+            level = "error"
         tries += 1
         text = f"{what}: {reason}; nothing is assumed, asking again in {wait_s:.1f} s"
-        tell("warning", "unreachable", {"text": text})
+        tell(level, "unreachable", {"text": text} | ({"hint": hint} if hint else {}))
         try:
             await asyncio.wait_for(stopping.wait(), wait_s)
         except TimeoutError:

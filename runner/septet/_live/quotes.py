@@ -147,6 +147,7 @@ class PrintDesk:
         # A test network that begins anew gives the same ids again, at other times.
         self._seen = [OrderedDict[tuple[str, int], None]() for _ in symbols]
         self._given_ns = [_NEVER for _ in symbols]
+        self._taken_ns = [_NEVER for _ in symbols]
         self.counts: Counter[str] = Counter()
 
     def take(self, seen: PrintSeen, now_ns: int, market_ns: int = 0) -> m.Printed | None:
@@ -161,6 +162,7 @@ class PrintDesk:
             self.counts["duplicate"] += 1
             return None
         ids[key] = None
+        self._taken_ns[k] = now_ns
         if len(ids) > _REMEMBERED:
             ids.popitem(last=False)
         if now_ns - self._given_ns[k] < self._every_ns:
@@ -171,3 +173,8 @@ class PrintDesk:
             at_ns=now_ns, symbol=k, venue_ns=min(seen.venue_ns, now_ns), price=seen.price,
             quantity=seen.quantity, market_ns=market_ns,
         )  # fmt: skip
+
+    def took(self, symbol: str, now_ns: int) -> bool:
+        """Whether a trade of a symbol was new at this moment, given or thinned out."""
+        k = self._number.get(symbol)
+        return k is not None and self._taken_ns[k] == now_ns

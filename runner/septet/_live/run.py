@@ -242,6 +242,8 @@ class _Process:
             fields = {"text": error.message} | ({"hint": error.hint} if error.hint else {})
         self.reason = self.reason or f"gave up: {fields['text']}"
         for lane in self._running():
+            if not lane.place.fresh:  # it may hold positions, and the terminal has nobody
+                lane.start_alerts()
             lane.tell("error", "gave_up", fields)
 
     def _netting(self) -> str:
@@ -359,7 +361,10 @@ class _Process:
         assert lane.lease is not None
         block = next(iter(strategy.execution.venues.values()))
         allowed = bool(getattr(block.config, "allow_withdrawal", False))
-        begin.insist_on_rights(facts, allowed=allowed, tell=lane.tell)
+        begin.insist_on_rights(
+            facts, allowed=allowed, goes_on=any(each.resumed for each in self.lanes),
+            tell=lane.tell,
+        )  # fmt: skip
         lane.lease.take_account(facts.account, machine=not facts.is_test)
         beyond = f"no run at a test venue beside this one's in {state_folder()}"
         text = f"this account is shared by {beyond if facts.is_test else f'no run {reach()}'}"

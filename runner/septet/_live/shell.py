@@ -90,8 +90,14 @@ class _Broken:
     held: dict[str, m.Submit | m.Amend] = field(default_factory=dict)
     cancels: dict[str, m.Cancel] = field(default_factory=dict)
     """Cancels of what protects or reduces a position: they wait until a sale can be stored."""
+    flatten: m.CancelAll | None = None
+    """The cancel of everything that closing all positions begins with: it waits likewise."""
     trains: list[m.Train] = field(default_factory=list)
     due: bool = False
+
+    def withdrawals(self) -> list[m.Command]:
+        """Return the cancels that wait for a sale."""
+        return [*([self.flatten] if self.flatten else []), *self.cancels.values()]
 
 
 class Shell:
@@ -365,7 +371,8 @@ class Shell:
         """Let cancels and questions go, keep orders back until their rows are stored.
 
         What serves a reduction is stored at once where the journal has room for that alone. Where
-        it has none, the cancel of a stop waits with the order that would follow it.
+        it has none, the cancel of a stop waits with the order that would follow it, and so does
+        the cancel of everything that a flatten begins with; its entries are cancelled at once.
         """
         if not rows:
             return
@@ -379,6 +386,10 @@ class Shell:
                     broken.held[each.client_id] = each
                 elif isinstance(each, m.Amend):
                     broken.held[each.new_client_id] = each
+                elif isinstance(each, m.CancelAll) and each.flattens:
+                    self._withdraw(broken, each)
+                    broken.flatten = each
+                    leaving += each.entries
                 elif isinstance(each, m.Cancel) and each.reduces:
                     if not self._withdraw(broken, each):
                         broken.cancels[each.client_id] = each
@@ -396,14 +407,15 @@ class Shell:
         orders = [
             each for each in broken.held.values() if isinstance(each, m.Submit) and each.reduces
         ]
-        if not (orders or broken.cancels):
+        if not (orders or broken.cancels or broken.flatten):
             return []
         try:
             self.journal.commit(durable=True, reduces=True)
         except (JournalError, OSError):  # said already, and tried again with the next turn
             return []
-        found: list[m.Command] = [*broken.cancels.values(), *orders]
+        found: list[m.Command] = [*broken.withdrawals(), *orders]
         broken.cancels.clear()
+        broken.flatten = None
         for each in orders:
             del broken.held[each.client_id]
         return found
@@ -431,7 +443,7 @@ class Shell:
         self._broken = None
         self._tell("warning", "journal_works", {"text": text})
         return self.dispatcher.dispatch(
-            [*broken.cancels.values(), *broken.held.values(), *broken.trains]
+            [*broken.withdrawals(), *broken.held.values(), *broken.trains]
         )
 
 
@@ -439,5 +451,7 @@ def _asks_durable(rows: Sequence[Row], leaving: Sequence[m.Command]) -> bool:
     """Whether a batch must be safe on disk: it has orders, or a person's word."""
     for each in leaving:
         if type(each) in DURABLE or (type(each) is m.Cancel and each.reduces):
+            return True
+        if type(each) is m.CancelAll and each.flattens:
             return True
     return any(type(event) is m.Operated for event, _ in rows)

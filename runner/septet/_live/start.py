@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from septet import messages as m
+from septet._host.readings import error_place
 from septet._host.venues import LiveVenue, VenueFacts
 from septet._journal.form import encode_commands
 from septet._journal.log import Durability, Journal
@@ -234,8 +235,12 @@ def until_enough(put: Callable[[m.Event], None], left: int | None) -> Callable[[
 # ---------------------------------------------------------------- the venue
 
 
-def insist_on_rights(facts: VenueFacts, *, allowed: bool, tell: Tell) -> None:
+def insist_on_rights(
+    facts: VenueFacts, *, allowed: bool, tell: Tell, goes_on: bool = False
+) -> None:
     """Refuse a key that can withdraw, unless the file allows it.
+
+    A run that goes on may hold positions: it does, and the log says so as an error.
 
     Raises
     ------
@@ -243,11 +248,13 @@ def insist_on_rights(facts: VenueFacts, *, allowed: bool, tell: Tell) -> None:
         It can.
     """
     if facts.can_withdraw and not allowed:
-        raise InputError(
-            f"the key for {facts.venue} may withdraw: whoever has this machine has the money",
-            hint="make a key that may only trade, or write allow_withdrawal: true in the venue's "
-            "block",
+        text = f"the key for {facts.venue} may withdraw: whoever has this machine has the money"
+        hint = (
+            "make a key that may only trade, or write allow_withdrawal: true in the venue's block"
         )
+        if not goes_on:
+            raise InputError(text, hint=hint)
+        tell("error", "rights", {"text": text, "hint": hint})
     if facts.can_withdraw is None:
         text = f"{facts.venue} does not say whether the key may withdraw"
         tell("warning", "rights", {"text": text})
@@ -270,7 +277,7 @@ async def reconcile(
         venue, symbols, since_ns=since_ns, first=first, put=put, tell=tell, stopping=stopping
     )
     await reconcile_account(venue, first=first, put=put, tell=tell, stopping=stopping)
-    await reconcile_clock(venue, put=put, tell=tell, stopping=stopping)
+    await reconcile_clock(venue, first=first, put=put, tell=tell, stopping=stopping)
 
 
 async def reconcile_orders(
@@ -289,11 +296,10 @@ async def reconcile_orders(
     that it is none.
     """
     if not first:
-        put(await persist("open orders", venue.open_orders, tell=tell, stopping=stopping))
+        asking = partial(persist, tell=tell, stopping=stopping, goes_on=True)
+        put(await asking("open orders", venue.open_orders))
         for k, symbol in enumerate(symbols):
-            ask = partial(venue.fills, k, since_ns)
-            fills = await persist(f"fills of {symbol}", ask, tell=tell, stopping=stopping)
-            for each in fills:
+            for each in await asking(f"fills of {symbol}", partial(venue.fills, k, since_ns)):
                 put(each)
     put(await persist("open orders", venue.open_orders, tell=tell, stopping=stopping))
 
@@ -321,6 +327,8 @@ async def reconcile_account(
                 return found
         except (RunError, OSError) as error:
             why = error.message if isinstance(error, RunError) else str(error)
+        except Exception as error:  # an adapter's own fault, which is no answer either
+            why = f"{type(error).__name__} in the adapter at {error_place(error)}: {error}"
         failures += 1
         if first or failures < _UNREAD:
             raise RunError(why)
@@ -331,10 +339,15 @@ async def reconcile_account(
 
 
 async def reconcile_clock(
-    venue: LiveVenue, *, put: Callable[[m.Event], None], tell: Tell, stopping: asyncio.Event
+    venue: LiveVenue,
+    *,
+    first: bool,
+    put: Callable[[m.Event], None],
+    tell: Tell,
+    stopping: asyncio.Event,
 ) -> None:
     """Read the venue's clock."""
-    put(await persist("the clock", venue.skew, tell=tell, stopping=stopping))
+    put(await persist("the clock", venue.skew, tell=tell, stopping=stopping, goes_on=not first))
 
 
 def differences_of(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str]:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from septet import messages as m
-from septet._host.readings import Notices, fault_of, market_fault, with_readable_fee
+from septet._host.readings import AHEAD_NS, Notices, fault_of, market_fault, with_readable_fee
 from septet._host.venues import Clock, LiveVenue, Sink, VenueFacts
 from septet.errors import RunError
 
 __all__ = ["GatedVenue"]
+
+_SAID = (
+    m.Acked | m.Refused | m.Uncertain | m.OrderSeen | m.NotFound | m.CancelFailed | m.Filled
+    | m.OpenOrders | m.Holdings | m.VenueChanged | m.FiltersChanged | m.Skewed | m.Unreadable
+)  # fmt: skip
+"""What a venue may say. All other events are the shell's own."""
 
 
 def _about(event: Any) -> m.About:
@@ -43,24 +50,40 @@ class GatedVenue:
         self._venue, self._clock = venue, clock
         self._sink: Sink = lambda event: None
         self._notices = Notices(clock, lambda event: self._sink(event))
+        self._symbols = sys.maxsize  # until it is opened
 
     def __repr__(self) -> str:
         return repr(self._venue)
 
-    def _fault(self, event: Any) -> str:
-        """Return what is wrong with an event, and report it."""
+    def _fault(self, event: Any, kind: Any = _SAID) -> str:
+        """Return what is wrong with an event, and report it; it should be of a kind."""
         fault = fault_of(event, self._clock.now_ns())
+        if not fault and isinstance(event, m.Filled):
+            ahead_ns = (event.market_ns - self._clock.market_ns()) / self._clock.speed
+            fault = f"market_ns: {ahead_ns / 1e9:.0f} s ahead" if ahead_ns > AHEAD_NS else ""
+        if not fault and not isinstance(event, kind):
+            fault = f"{type(event).__name__}: no answer to what was asked"
+        fault = fault or next(
+            (
+                f"symbol: there is no symbol {each.symbol}"
+                for each in (event, *getattr(event, "orders", ()))
+                if not -1 <= getattr(each, "symbol", -1) < self._symbols
+            ),
+            "",
+        )
         if fault:
             client_id = str(getattr(event, "client_id", ""))
             symbol = getattr(event, "symbol", -1)
+            if not isinstance(symbol, int) or not -1 <= symbol < self._symbols:
+                symbol = -1
             self._notices.tell(_about(event), fault, symbol=symbol, client_id=client_id)
         return fault
 
-    def _known(self, events: Sequence[Any] | None) -> list[Any] | None:
+    def _known(self, events: Sequence[Any] | None, kind: Any) -> list[Any] | None:
         """Return a read if all of it can be true; None otherwise."""
         if events is None:
             return None
-        return None if [each for each in events if self._fault(each)] else list(events)
+        return None if [each for each in events if self._fault(each, kind)] else list(events)
 
     def _hear(self, event: Any) -> None:
         event = with_readable_fee(event)
@@ -70,7 +93,7 @@ class GatedVenue:
     # ------------------------------------------------------------ LiveVenue
 
     async def open(self, symbols: Sequence[str], sink: Callable[[Any], None]) -> VenueFacts:
-        self._sink = sink
+        self._sink, self._symbols = sink, len(symbols)
         facts = await self._venue.open(symbols, self._hear)
         for market in facts.markets.values():
             fault = market_fault(market)
@@ -108,7 +131,7 @@ class GatedVenue:
 
     async def open_orders(self) -> m.OpenOrders | None:
         answer = await self._venue.open_orders()
-        return None if answer is None or self._fault(answer) else answer
+        return None if answer is None or self._fault(answer, m.OpenOrders) else answer
 
     async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
         found = await self._venue.fills(symbol, since_ns)
@@ -117,19 +140,19 @@ class GatedVenue:
         return [
             each if each.listed else msgspec.structs.replace(each, listed=True)
             for each in map(with_readable_fee, found)
-            if not self._fault(each)
+            if not self._fault(each, m.Filled)
         ]
 
     async def holdings(self) -> m.Holdings | None:
         answer = await self._venue.holdings()
-        return None if answer is None or self._fault(answer) else answer
+        return None if answer is None or self._fault(answer, m.Holdings) else answer
 
     async def skew(self) -> m.Skewed | None:
         answer = await self._venue.skew()
-        return None if answer is None or self._fault(answer) else answer
+        return None if answer is None or self._fault(answer, m.Skewed) else answer
 
     async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
-        return self._known(await self._venue.refresh_markets())
+        return self._known(await self._venue.refresh_markets(), m.FiltersChanged)
 
     async def close(self) -> None:
         await self._venue.close()

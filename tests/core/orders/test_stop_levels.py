@@ -88,3 +88,30 @@ def test_a_stop_that_the_venue_refuses_is_an_alarm_at_once() -> None:
     assert bench.alerted("stop_lost") == ["critical"]
     assert f"the engine watches the level {0.9 * PRICE:.12g}" in bench.alerts[-1].text
     assert not bench.core.protected(0), "the engine's own test acts"
+
+
+def test_the_stop_of_another_position_does_not_wait_for_that_of_the_last() -> None:
+    """The venue ends stop after stop: the pause that grows is of one position alone."""
+    bench = held(1.0, 0.9 * PRICE)
+    for _ in range(4):
+        bench.refuse(bench.only(m.Submit).client_id, "filter")
+        bench.after_s(70)
+    bench.refuse(bench.only(m.Submit).client_id, "filter")
+    bench.proceed()
+    assert bench.take(m.Submit) == [], "it waits"
+    bench.core.protect(0, 0.0, 0.0)
+    bench.hold(0.0)
+    bench.proceed()
+    bench.hold(2.0)
+    bench.core.protect(0, 2.0, 0.95 * PRICE)
+    bench.proceed()
+    assert bench.only(m.Submit).quantity == 2.0
+
+
+def test_a_stop_that_ends_when_nothing_is_held_alarms_nobody() -> None:
+    bench = held(1.0, 0.9 * PRICE)
+    stop = bench.only(m.Submit)
+    bench.core.protect(0, 0.0, 0.0)
+    bench.hold(0.0)
+    bench.refuse(stop.client_id, "filter")
+    assert bench.alerted("stop_lost") == []

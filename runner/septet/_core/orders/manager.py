@@ -106,11 +106,15 @@ class Orders:
         self._desk.dirty = True
         stops.wish(self._desk, k, quantity, trigger, trace)
 
-    def halt(self, now_ns: int) -> None:
-        """Drop what was not sent; cancel everything until the venue shows nothing of ours."""
+    def halt(self, now_ns: int, *, flattens: bool = False) -> None:
+        """Drop what was not sent; cancel everything until the venue shows nothing of ours.
+
+        `flattens` says that positions are closed as well; a plain halt after it weakens nothing.
+        """
         desk, records = self._desk, self._desk.records
         desk.dirty = True
         records.kill, records.kill_ns = "cancelling", now_ns
+        records.kill_flattens |= flattens
         records.kill_next_ns, records.kill_pause_ns = now_ns, desk.timing.kill_first_ns
         self._kill(now_ns)
         for work in list(records.works.values()):
@@ -119,6 +123,7 @@ class Orders:
     def resume(self) -> None:
         """Let orders go again after a halt: a person has said so."""
         self._desk.records.kill = ""
+        self._desk.records.kill_flattens = False
         self._desk.dirty = True
 
     def touch(self, k: int) -> None:
@@ -163,7 +168,7 @@ class Orders:
 
     def _operated(self, event: m.Operated) -> None:
         if event.action in ("halt", "flatten"):
-            self.halt(event.at_ns)
+            self.halt(event.at_ns, flattens=event.action == "flatten")
         elif event.action == "resume":
             self._desk.checks.resume()
             disputes.accept_all(self._desk)
@@ -234,7 +239,20 @@ class Orders:
         """Cancel everything, look, and come back for it."""
         desk, records = self._desk, self._desk.records
         symbols = tuple(range(len(desk.checks.symbols)))
-        desk.commands.append(m.CancelAll(symbols=symbols))
+        entries: tuple[m.Cancel, ...] = ()
+        if records.kill_flattens:
+            live = (records.children[name] for name in records.live)
+            entries = tuple(
+                m.Cancel(
+                    client_id=child.client_id, symbol=child.symbol,
+                    venue_order_id=child.venue_order_id,
+                )
+                for child in live
+                if not (child.reduces or child.is_final)
+            )  # fmt: skip
+        desk.commands.append(
+            m.CancelAll(symbols=symbols, flattens=records.kill_flattens, entries=entries)
+        )
         desk.commands.append(m.Refresh(what="open_orders"))
         records.kill_next_ns = now_ns + records.kill_pause_ns
         records.kill_pause_ns = min(2 * records.kill_pause_ns, desk.timing.kill_most_ns)

@@ -434,4 +434,5 @@ class Records(msgspec.Struct, kw_only=True):
     kill_ns: int = 0
     kill_next_ns: int = 0
     kill_pause_ns: int = 0
+    kill_flattens: bool = False
     woken_ns: int = 0

@@ -24,6 +24,8 @@ def wish(desk: Desk, k: int, quantity: float, trigger: float, trace: str) -> Non
     elif not 0.0 < trigger < math.inf:
         _say_unplaced(desk, k, stop, trigger, "that is no price")
         quantity = trigger = 0.0
+    if quantity and stop.quantity * quantity <= 0.0:  # another position: its stop waits for none
+        stop.retry_ns = 0
     stop.quantity, stop.trigger, stop.trace = quantity, trigger, trace
     if standing(desk, k) is None:
         stop.triggered = False
@@ -166,6 +168,8 @@ def finished(desk: Desk, child: Child, now_ns: int) -> None:
     stop.tries += 1
     pause_ns = desk.timing.retry_first_ns * 2 ** min(stop.tries - 1, 30)
     stop.retry_ns = now_ns + min(pause_ns, desk.timing.retry_most_ns)
+    if stop.quantity == 0.0:  # nothing is held that it protected
+        return
     refused = child.state == "rejected" and child.reason != "never_accepted"
     level: Level = "critical" if refused or stop.tries >= 3 else "error"
     text = f"{child.client_id}: the stop at the venue is {child.state} {child.reason}".strip()

@@ -1,0 +1,117 @@
+"""A run that goes on may hold positions: what would end a first start is said, and it goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from septet._live import alerts, local_run
+from septet.errors import DataError, InputError
+from septet_plugins.monitoring.alerts import AppriseChannel
+from tests.live.test_start import Stage
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what apprise imports
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    return Stage(tmp_path)
+
+
+ALERTS = "monitoring.alerts={use: apprise, urls: ['env:ALERT_URL'], events: [error]}"
+
+
+def test_a_run_that_goes_on_is_not_ended_by_a_channel_of_alerts(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold a position: that nobody can be told is an error in the log."""
+    monkeypatch.setattr(local_run, "Alerts", partial(unbound, alerts.Alerts))
+    monkeypatch.setenv("ALERT_URL", "json://localhost")
+    stage.run(mode="live", sets=[ALERTS])
+    monkeypatch.delenv("ALERT_URL")
+    result = stage.run(mode="live", bars=6, sets=[ALERTS])
+    assert result.exit_code == 0
+    assert "alerts_unusable" in events(stage)
+    with pytest.raises(InputError, match="ALERT_URL"):
+        stage.run(mode="live", sets=[ALERTS], fresh=True)
+
+
+def unbound(made: Any, block: Any, name: str, base: Any, tell: Any, _: Any, **given: Any) -> Any:
+    """Make alerts whose secrets nobody had to allow."""
+    return made(block, name, base, tell, **given)
+
+
+def events(stage: Stage) -> set[str]:
+    """Return the names of what the log of the run holds."""
+    (path,) = stage.world.folder.rglob("log.jsonl")
+    return {json.loads(line)["event"] for line in path.read_bytes().splitlines()}
+
+
+def test_a_run_that_goes_on_is_not_ended_by_the_rights_of_its_key(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.run(mode="live")
+    usual = stage.venue.open
+
+    async def withdraws(*given: Any) -> Any:
+        return dataclasses.replace(await usual(*given), can_withdraw=True)
+
+    monkeypatch.setattr(stage.venue, "open", withdraws)
+    assert stage.run(mode="live", bars=6).exit_code == 0
+    assert "rights" in events(stage)
+    with pytest.raises(InputError, match="may withdraw"):
+        stage.run(mode="live", fresh=True)
+
+
+@pytest.mark.parametrize("name", ["open", "open_orders", "fills", "holdings", "skew"])
+@pytest.mark.parametrize(
+    "error",
+    [TypeError("none"), KeyError("price"), DataError("v lists no B/USDT"), RuntimeError()],
+)
+def test_whatever_an_adapter_raises_does_not_end_a_run_that_goes_on(
+    stage: Stage, name: str, error: Exception
+) -> None:
+    stage.run(mode="live")
+    usual, asked = getattr(stage.venue, name), 0
+
+    async def fails(*given: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise error
+        return await usual(*given)
+
+    setattr(stage.venue, name, fails)
+    assert stage.run(mode="live", bars=6).exit_code == 0
+    assert asked >= 3
+
+
+def test_a_first_start_is_ended_by_a_symbol_that_is_not_listed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unlisted(*_: Any) -> Any:
+        raise DataError("v lists no BTC/USDT")
+
+    monkeypatch.setattr(stage.venue, "open", unlisted)
+    with pytest.raises(DataError, match="lists no"):
+        stage.run(mode="live")
+
+
+def test_an_alert_says_that_a_run_with_a_history_could_not_begin(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(local_run, "Alerts", partial(unbound, alerts.Alerts))
+    monkeypatch.setattr(AppriseChannel, "send", lambda self, title, *_: sent.append(title))
+    monkeypatch.setenv("ALERT_URL", "json://localhost")
+    stage.run(mode="live", sets=[ALERTS])
+    sent.clear()
+    with pytest.raises(InputError):
+        stage.run(mode="live", sets=[ALERTS, "seed=5"])
+    assert len(sent) == 1
