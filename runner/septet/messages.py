@@ -295,13 +295,18 @@ class VenueChanged(Event, frozen=True, kw_only=True, tag="venue"):
 
 
 class FiltersChanged(Event, frozen=True, kw_only=True, tag="filters"):
-    """What the venue lets trade of a symbol, as it is from now on."""
+    """What the venue lets trade of a symbol, as it is from now on.
+
+    `min_quantity` and `max_quantity` bound one order; 0 for no bound, None where they are not said.
+    """
 
     symbol: int
     lot: float
     tick: float
     min_notional: float
     trading: bool = True
+    min_quantity: float | None = None
+    max_quantity: float | None = None
 
 
 class Skewed(Event, frozen=True, kw_only=True, tag="skew"):

@@ -96,3 +96,20 @@ def test_half_an_answer_about_a_symbol_is_none(amount: float | None, price: floa
     with pytest.raises(RunError, match="cannot be read"):
         markets_of(client("binance", amount, price), ["BTC/USDT"])
     assert market_of(client("binance", 1e-5, 0.01), "BTC/USDT").lot == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("amount", "market", "found"),
+    [((0.1, 9.0), (0.0, 5.0), (0.1, 5.0)), ((0.1, 9.0), (0.5, None), (0.5, 9.0)),
+     ((0.1, None), (None, None), (0.1, 0.0))],
+)  # fmt: skip
+def test_the_most_of_one_order_is_that_of_a_market_order_too(
+    amount: Any, market: Any, found: tuple[float, float]
+) -> None:
+    """An exit is a market order: on Binance its largest quantity stands in a filter of its own."""
+    made = client("binance", 1e-5, 0.01)
+    limits = made.markets["BTC/USDT"]["limits"]
+    limits["amount"] = dict(zip(("min", "max"), amount, strict=True))
+    limits["market"] = dict(zip(("min", "max"), market, strict=True))
+    read = market_of(made, "BTC/USDT")
+    assert (read.min_quantity, read.max_quantity) == found

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from septet import messages as m
 from septet._live import alerts, local_run
 from septet.errors import DataError, InputError
 from septet_plugins.monitoring.alerts import AppriseChannel
-from tests.live.test_start import Stage
+from tests.live.test_start import Stage, rows
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what apprise imports
 
@@ -115,3 +116,23 @@ def test_an_alert_says_that_a_run_with_a_history_could_not_begin(
     with pytest.raises(InputError):
         stage.run(mode="live", sets=[ALERTS, "seed=5"])
     assert len(sent) == 1
+
+
+def test_filters_that_changed_while_nobody_ran_are_known_before_the_first_exit(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.run(mode="live")
+    usual = stage.venue.open
+
+    async def less(*given: Any) -> Any:
+        facts = await usual(*given)
+        markets = {
+            name: dataclasses.replace(each, max_quantity=5.0, tick=0.5)
+            for name, each in facts.markets.items()
+        }
+        return dataclasses.replace(facts, markets=markets)
+
+    monkeypatch.setattr(stage.venue, "open", less)
+    result = stage.run(mode="live", bars=6)
+    found = [event for event, _ in rows(result) if isinstance(event, m.FiltersChanged)]
+    assert [(each.max_quantity, each.tick) for each in found] == [(5.0, 0.5)]

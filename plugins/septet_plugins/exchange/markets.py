@@ -110,7 +110,9 @@ def market_of(client: Any, symbol: str) -> Market:
     market = client.markets[symbol]
     _insist_on_steps(client, market)
     limits = market.get("limits") or {}
-    amount = limits.get("amount") or {}
+    amounts = (limits.get("amount") or {}, limits.get("market") or {})
+    least = [read_quantity(each.get("min") or 0.0, "minimum quantity") for each in amounts]
+    most = [read_quantity(each.get("max") or 0.0, "maximum quantity") for each in amounts]
     try:
         lot = read_quantity(float(lot_of(client, market)), "lot")
         tick = float(_step(client, (market.get("precision") or {}).get("price"), Decimal(0)))
@@ -125,8 +127,8 @@ def market_of(client: Any, symbol: str) -> Market:
         lot=lot,
         tick=read_quantity(tick, "tick"),
         min_notional=read_quantity((limits.get("cost") or {}).get("min") or 0.0, "minimum cost"),
-        min_quantity=read_quantity(amount.get("min") or 0.0, "minimum quantity"),
-        max_quantity=read_quantity(amount.get("max") or 0.0, "maximum quantity"),
+        min_quantity=max(least),
+        max_quantity=min((each for each in most if each > 0.0), default=0.0),
         precision=min(1e-8, lot),
         trading=market.get("active") is not False,
     )

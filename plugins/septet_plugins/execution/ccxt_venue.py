@@ -477,6 +477,7 @@ class CcxtVenue:
                     m.FiltersChanged(
                         at_ns=self._clock.now_ns(), symbol=number, lot=now.lot, tick=now.tick,
                         min_notional=now.min_notional, trading=now.trading,
+                        min_quantity=now.min_quantity, max_quantity=now.max_quantity,
                     )
                 )  # fmt: skip
         return changed

@@ -316,6 +316,9 @@ def _filters(event: m.FiltersChanged, now_ns: int) -> str:
         return "lot: none"
     read_quantity(event.tick, "tick")
     read_quantity(event.min_notional, "minimum notional")
+    for name in ("min_quantity", "max_quantity"):
+        if getattr(event, name) is not None:
+            read_quantity(getattr(event, name), name)
     return ""
 
 

@@ -20,7 +20,7 @@ from septet._live.listen import history_ns_of, make_market, unmarked
 from septet._live.local_run import LocalRun
 from septet._live.logs import lines_of
 from septet._live.stop import LaneEnd
-from septet._live.wiring import core_terms, instruments_of, markets_of, take_up
+from septet._live.wiring import core_terms, filters_of, instruments_of, markets_of, take_up
 from septet.errors import InputError, JournalError, RunError
 
 __all__ = ["Lane"]
@@ -173,6 +173,9 @@ class Lane(LocalRun):
         await self._handled()
         if self.venue is not None:
             self._reconciling = []
+            if self.facts is not None and not self._first:
+                for changed in filters_of(self.facts, self.symbols, self.clock.now_ns()):
+                    self.shell.put(changed)
             await begin.reconcile_orders(
                 self.venue, self.symbols, since_ns=max(0, tail.at_ns - begin.OVERLAP_NS),
                 first=self._first, put=self.shell.put, tell=self.tell, stopping=self.stopping,

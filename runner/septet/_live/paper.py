@@ -244,6 +244,7 @@ class PaperVenue:
             m.FiltersChanged(
                 at_ns=now_ns, symbol=k, lot=each.lot, tick=each.tick,
                 min_notional=each.min_notional, trading=each.trading,
+                min_quantity=each.min_quantity, max_quantity=each.max_quantity,
             )
             for k, each in ((k, self._market(k)) for k in range(len(self._symbols)))
         ]  # fmt: skip

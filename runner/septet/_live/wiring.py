@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from septet import messages as m
 from septet._config.check import problem_at
 from septet._core.orders.records import Timing
 from septet._data.bars import Instrument
@@ -19,7 +20,8 @@ from septet._plan.terms import simulation_of
 from septet.errors import ConfigError, InputError, Problem
 
 __all__ = [
-    "WIRING", "Wiring", "check_feed", "core_terms", "core_with", "feed_of", "instruments_of",
+    "WIRING", "Wiring", "check_feed", "core_terms", "core_with", "feed_of", "filters_of",
+    "instruments_of",
     "markets_of", "take_up", "venue_of",
 ]  # fmt: skip
 
@@ -171,6 +173,20 @@ def markets_of(loaded: Any, instruments: Sequence[Instrument]) -> dict[str, Mark
             max_quantity=each.max_quantity,
         )  # fmt: skip
     return found
+
+
+def filters_of(facts: VenueFacts, symbols: Sequence[str], at_ns: int) -> list[m.FiltersChanged]:
+    """Return what a venue lets trade now: it may have changed while nobody ran."""
+    listed = [(number, facts.markets[each]) for number, each in enumerate(symbols)
+              if each in facts.markets]  # fmt: skip
+    return [
+        m.FiltersChanged(
+            at_ns=at_ns, symbol=number, lot=each.lot, tick=each.tick,
+            min_notional=each.min_notional, trading=each.trading,
+            min_quantity=each.min_quantity, max_quantity=each.max_quantity,
+        )
+        for number, each in listed
+    ]  # fmt: skip
 
 
 def core_terms(facts: VenueFacts | None, speed: float) -> dict[str, Any]:

@@ -148,6 +148,10 @@ class Orders:
                 instrument.lot, instrument.tick = event.lot, event.tick
                 instrument.min_notional = event.min_notional
                 instrument.trading = event.trading
+                if event.min_quantity is not None:
+                    instrument.min_quantity = event.min_quantity
+                if event.max_quantity is not None:
+                    instrument.max_quantity = event.max_quantity
             case m.VenueChanged(state="up"):
                 # What was refused while the venue was away need not wait for its pause.
                 for work in desk.records.works.values():

@@ -56,6 +56,8 @@ def _target(desk: Desk, k: int, stop: Protection, position: float) -> float:
     sign = 1 if stop.quantity > 0.0 else -1
     held = sign * position
     quantity = whole(max(0.0, min(abs(stop.quantity), held)), instrument.lot)
+    if instrument.max_quantity > 0.0:
+        quantity = min(quantity, whole(instrument.max_quantity, instrument.lot))
     if instrument.is_too_small(quantity, stop.trigger):
         return 0.0
     return quantity
@@ -72,6 +74,15 @@ def _say_too_small(desk: Desk, k: int, stop: Protection, position: float) -> Non
     ):  # fmt: skip
         why = f"the position is worth less than {instrument.min_notional:.12g} there"
         _say_unplaced(desk, k, stop, stop.trigger, why)
+
+
+def _say_partial(desk: Desk, k: int, stop: Protection, target: float) -> None:
+    """Say that a stop covers less than what is held: the venue takes no more in one order."""
+    held = whole(min(abs(stop.quantity), abs(desk.reducible(k))), desk.instrument(k).lot)
+    if target < held:
+        text = f"the stop at the venue covers {target:.12g} of {held:.12g}, the most that it takes "
+        text += "in one order; the rest is closed once that has been filled"
+        desk.alert("error", "stop_partial", text, k)
 
 
 def advance(desk: Desk, k: int, now_ns: int) -> None:
@@ -106,6 +117,7 @@ def advance(desk: Desk, k: int, now_ns: int) -> None:
         why = f"it is less than one tick of {instrument.tick:.12g}"
         _say_unplaced(desk, k, stop, stop.trigger, why)
         return
+    _say_partial(desk, k, stop, target)
     refused = desk.checks.check(k, sign, target, target, None, trigger, True, 0.0, now_ns)
     if refused:
         stop.retry_ns = now_ns + desk.timing.retry_first_ns
