@@ -34,7 +34,6 @@ class Halts:
     halts: list[Halt]
     halt_log: list[tuple[int, str, str]]
     _exit: Any
-    _disarm: Any
     _due_of_closing: Any
 
     def _halts(self, now: int) -> None:
@@ -71,4 +70,3 @@ class Halts:
             book.drop(k, "cancelled", halt.name, now)
             if halt.then == "flatten" and position.side:
                 self._exit(k, halt.name, now, due)
-                self._disarm(position, position.side)

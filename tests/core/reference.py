@@ -126,7 +126,6 @@ class Reference(Stops, Halts):
                     self._protect(k, i, now, only_open=True)
                 if book.orders[k] is not None:
                     self._meet_open(k, i)
-        for k, i in tradable:
             if book.positions[k].side:
                 self._protect(k, i, now, only_open=True)
         for k, i in tradable:
@@ -206,7 +205,8 @@ class Reference(Stops, Halts):
         if not order.reduces:
             missed = self._missed(k, i, order)
             if missed > 0:
-                order.bars_left -= missed
+                first = int(bars.open_ns[i - 1]) < order.active_ns
+                order.bars_left -= order.bars_left if order.kind == "market" and first else missed
                 if order.bars_left <= 0:
                     self._expire(k, "no_market", open_ns)
                     if book.orders[k] is None:
@@ -276,7 +276,10 @@ class Reference(Stops, Halts):
                 units, short = afford, True
         if units:
             position.taken += abs(units)
+            side = position.side
             book.fill(k, order, units, price, maker, time_ns, inside)
+            if side and position.side != side:
+                self._closed_by(position, side, order.reason)
             self.sizer.told(book)
             if not order.reduces:
                 position.owed = ""
@@ -289,6 +292,12 @@ class Reference(Stops, Halts):
             book.end(k, "cancelled", "cash", time_ns)
         else:
             order.kind = {"stop": "market", "stop_limit": "limit"}.get(order.kind, order.kind)
+
+    def _closed_by(self, position: Position, side: int, reason: str) -> None:
+        """Block a side that a time limit or a halt has closed."""
+        flattens = [halt.name for halt in self.halts if halt.then == "flatten"]
+        if reason == "time_limit" or reason in flattens:
+            self._disarm(position, side)
 
     def _disarm(self, position: Position, side: int) -> None:
         if self.s.reentry == "immediate":
@@ -379,10 +388,14 @@ class Reference(Stops, Halts):
             return None
         due = None
         if order is not None and not order.reduces:
-            book.end(k, "cancelled", leave, now)
+            if leave == "opposite" and wish == position.side:  # a flip is taken back: what is held
+                if s.model:  # stays, unless it is left for another reason
+                    position.held = 0
+                leave = self._why_leave(position, position.side, wish, up, now)
+            book.end(k, "cancelled", leave or "opposite", now)
             due = self._due_of_closing(position, order)
-        if leave == "opposite" and wish == position.side:
-            return None  # a flip was taken back before it filled: what is held stays
+        if not leave:
+            return None
         if not s.spot and leave == "opposite" and book.orders[k] is None:
             return (k, i, wish, row)
         if position.side:
@@ -418,7 +431,6 @@ class Reference(Stops, Halts):
             why = "below"
         limit = s.stops.get("time_limit")
         if position.side and limit is not None and now - position.entry_ns >= limit * HOUR:
-            self._disarm(position, position.side)
             why = "time_limit"
         return why
 
@@ -433,7 +445,9 @@ class Reference(Stops, Halts):
                 return
             book.end(k, "cancelled", reason, now)
         if units and not book.may_send(units, position.mark):
-            position.owed = position.owed or reason
+            if not position.owed:
+                position.owed = reason
+                self._closed_by(position, position.side, reason)
         elif units:
             position.owed = ""
             way = -1 if position.units > 0 else 1
@@ -443,6 +457,11 @@ class Reference(Stops, Halts):
     # ------------------------------------------------------------------ 8: entries
 
     def _entries(self, candidates: list[tuple[int, int, float, Decision]], now: int) -> None:
+        for each in list(candidates):  # a flip that no size would let through is an exit
+            k, i, side, row = each
+            if self.account.positions[k].side == -side and self.sizer.early(k, i, int(side)):
+                self._enter(k, i, int(side), row, 1.0, now)
+                candidates.remove(each)
         share = 1.0
         if self.s.pro_rata and len(self.bars) > 1:
             share = self.sizer.share(candidates, now)

@@ -105,7 +105,7 @@ class Sizer:
         asked, freed = 0.0, 0.0
         for k, i, side, _ in candidates:
             price = float(self.run.bars[k].close[i])
-            if self._early(k, i, int(side)):
+            if self.early(k, i, int(side)):
                 continue
             wanted = self.target(k, int(side), price, self._up(k, i))
             position = self.book.positions[k]
@@ -131,7 +131,8 @@ class Sizer:
 
     # ------------------------------------------------------------------ the checks, in order
 
-    def _early(self, k: int, i: int, side: int) -> str:
+    def early(self, k: int, i: int, side: int) -> str:
+        """Return the rule that refuses an entry whatever its size, or nothing."""
         position = self.book.positions[k]
         if any(halt.active for halt in self.run.halts):
             return "halted"
@@ -168,7 +169,7 @@ class Sizer:
                 way = -units if position.units > 0 else units
                 return None, ("market", way, NAN, NAN, "rebalance")
             wanted = add
-        early = self._early(k, i, side)
+        early = self.early(k, i, side)
         if early:
             return early, None
         if not 0.0 < wanted < math.inf:
@@ -176,9 +177,11 @@ class Sizer:
         row.requested = side * wanted
         units = floor_lots(wanted * share * scale, book.lot)
         units, clipped = self._caps(k, i, side, price, units, flips)
+        short = "cash" if s.spot else "margin"
+        if not clipped and share < 1.0:
+            clipped = short
         row.clipped = clipped
         if not units > 0:
-            short = "cash" if s.spot else "margin"
             return clipped or (short if share <= 0.0 else "lot"), None
         if units / scale * price < s.min_notional:
             return "min_notional", None

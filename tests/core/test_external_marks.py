@@ -212,13 +212,11 @@ def test_flattening_by_hand_is_flattening_by_a_halt():
         state = desk.engine.state
         ends = [each[:2] for each in desk.ends(found)]
         orders = [(each.symbol, each.order, each.units, each.kind) for each in placed(found)]
-        kept = [
-            layout.WORKING,
-            layout.REDUCES,
-            layout.ACTIVE_NS,
-            layout.BLOCKED_LONG,
-            layout.ORDER_ID,
-        ]
-        ended.append((ends, orders, state.I[:, kept].tolist()))
+        kept = [layout.WORKING, layout.REDUCES, layout.ACTIVE_NS, layout.ORDER_ID]
+        now = state.I[:, kept].tolist()
+        for exit_ in placed(found):
+            desk.fill(exit_, exit_.units, exit_.price)
+        ended.append((ends, orders, now, state.I[:, layout.BLOCKED_LONG].tolist()))
     assert ended[0] == ended[1]
+    assert ended[0][3] == [1, 1], "what has closed a position blocks its side"
     assert len(ended[0][1]) == 2

@@ -338,11 +338,20 @@ def test_funding_of_a_gap_is_paid_at_the_last_mark_on_what_was_held():
 def test_a_position_opened_after_a_gap_pays_nothing_of_it():
     rows = [CALM, CALM, CALM, CALM]
     keys = {"spot": False, "funding": 0.01, "funding_every": HOUR, "good_for": 9}
-    out = told("-L--", bars_of(rows, skip=[2, 3]), **keys)
+    rests = {"order": "stop", "offset": 0.0}
+    out = told("-L--", bars_of(rows, skip=[2, 3]), **rests, **keys)
     assert [time for time, _, _ in out.fills] == [4]
     assert out.fundings == [pytest.approx(2.0)]
     left = told("LS--", bars_of(rows, skip=[2, 3]), **keys)  # sold at the open after the gap
     assert left.fundings[0] == pytest.approx(1.0 + 2.0)
+
+
+@pytest.mark.parametrize("good_for", [1, 9])
+def test_a_market_entry_that_meets_no_open_within_one_bar_expires(good_for: int):
+    """`good_for` is about what is left of an entry, and about orders that rest."""
+    out = told("-L----", bars_of([CALM] * 6, skip=[2, 3]), good_for=good_for)
+    assert out.fills == []
+    assert [why for _, _, why in out.ended] == ["no_market"]
 
 
 def test_funding_is_due_while_other_symbols_have_bars():

@@ -136,3 +136,15 @@ def test_filters_that_changed_while_nobody_ran_are_known_before_the_first_exit(
     result = stage.run(mode="live", bars=6)
     found = [event for event, _ in rows(result) if isinstance(event, m.FiltersChanged)]
     assert [(each.max_quantity, each.tick) for each in found] == [(5.0, 0.5)]
+
+
+def test_a_folder_that_is_moved_away_is_said_once(stage: Stage, tmp_path: Path) -> None:
+    """A file HALT in it does nothing then, and nobody would know."""
+    [(lane, _)] = stage.run().ends
+    told: list[str] = []
+    lane.tell = lambda level, event, fields: told.append(event)  # type: ignore[method-assign]
+    lane._look_for_folder()
+    lane.place.folder.rename(tmp_path / "elsewhere")
+    lane._look_for_folder()
+    lane._look_for_folder()
+    assert told == ["folder_gone"]

@@ -182,3 +182,54 @@ def test_an_exit_drops_only_what_a_flip_would_have_opened(
     assert (run.working[0], run.reduces[0], run.order_units[0]) == (1, 1, -held)
     assert run.active_ns[0] == 70
     assert status(run) == [(layout.STATUS_CANCELLED, R_EXIT if side == 0.0 else R_AFTER)]
+
+
+def flipping(**given: Any) -> Run:
+    """Return a long position whose flip is on its way, and whose signal is long again."""
+    run = holding(2.0)
+    run.held_bars[0] = 5
+    place_order(0, layout.MARKET, -4.0, NAN, NAN, 180, 1, 0, 0, 100.0, 0, run)
+    assert judged(run, 1.0, SPOT=False, HELD_SIGNAL_IS_IDLE=False, **given) == 0
+    return run
+
+
+def test_a_flip_that_is_taken_back_leaves_what_is_held():
+    run = flipping()
+    assert run.working[0] == 0
+    assert run.units[0] == 2.0
+
+
+def test_an_exit_that_is_due_when_a_flip_is_taken_back_is_sent_at_once():
+    run = flipping(EXIT_AFTER=True, EXIT_AFTER_BARS=5)
+    assert (run.order_units[0], run.order_reason[0]) == (-2.0, R_AFTER)
+    assert run.active_ns[0] == 60, "and fills no later than the flip would have"
+    assert flipping(EXIT_AFTER=True, EXIT_AFTER_BARS=5, RENEWS=True).working[0] == 0
+
+
+def test_a_flip_that_is_refused_whatever_its_size_closes_before_others_enter():
+    """Exits come before entries: what is closed leaves its room to those who enter."""
+    run = run_of(symbols=2)
+    book_fill(1, 4.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    run.bars_since_entry[1] = 0
+    signal(run, 0, 1.0)
+    signal(run, 1, -1.0)
+    run.active_symbol[:] = range(2)
+    order: list[int] = []
+
+    def size(k: int, *_: Any) -> float:
+        order.append(int(run.working[1]))
+        return 1.0
+
+    given = {"ONE_SYMBOL": False, "SYMBOLS": 2, "signal_at": kept, "SPOT": False, "MIN_INTERVAL": 5}
+    with set_to(size=size, **given):
+        decide.decide(0, 60, 2, run)
+    assert (run.order_units[1], run.order_reason[1]) == (-4.0, R_OPPOSITE)
+    assert order == [1], "the exit was sent before the entry was sized"
+
+
+def test_a_short_remainder_on_spot_blocks_no_entry():
+    """Only a fault of a venue leaves one: the entry buys it back."""
+    run = holding(-2.0)
+    run.min_notional[0] = 300.0
+    assert judged(run, 1.0, SPOT=True) == 1
+    assert (run.target_side[0], run.exit_to_retry[0]) == (1.0, 0)

@@ -8,7 +8,7 @@ import pytest
 
 from septet._kernel import layout
 from septet._kernel.match import liquidation_price
-from septet._rules import bars, stops, venue_fills
+from septet._rules import bars, reentry, stops, venue_fills
 from septet._rules.ledger import book_fill, pay_funding, place_order
 from septet._rules.run import Run
 from septet._rules.settings import R_LATE_FILL, R_LIQUIDATION
@@ -135,9 +135,9 @@ def test_a_stop_blocks_its_side_and_a_target_does_not():
 def test_each_side_keeps_its_own_block(side: int):
     run = run_of()
     with set_to(REENTRY="after", COOLDOWN_BARS=4):
-        stops.block_side(0, side, run)
+        reentry.block_side(0, side, run)
         bars.settle_rest(0, 1, 60, run)
-        stops.block_side(0, -side, run)
+        reentry.block_side(0, -side, run)
         bars.settle_rest(0, 1, 120, run)
     left = (run.blocked_long[0], run.blocked_short[0])
     assert left == ((3, 4) if side > 0 else (4, 3))

@@ -63,7 +63,8 @@ class Account:
             if adopt is not None and abs(theirs - ours) >= lot:
                 adopt(k, theirs - ours)
                 continue
-            if orders.settle_disputes(k, base, theirs - ours, lot, event.asked_ns, event.at_ns):
+            gap = theirs - ours - self.guards.accepted(k)  # coins of others prove no fill of ours
+            if orders.settle_disputes(k, base, gap, lot, event.asked_ns, event.at_ns):
                 disputed = True  # a fill is booked now, and its money with it
                 continue
             found += self.guards.compare(

@@ -349,6 +349,10 @@ class Guards:
         text = MISMATCH_TEXT.format(symbol=self.symbols[k], ours=ours, theirs=theirs)
         return self.fire("position_mismatch", now_ns, symbol=k, text=text)
 
+    def accepted(self, k: int) -> float:
+        """Return how much more the account holds than is booked, by a person's word (base)."""
+        return self._accepted.get(k, 0.0)
+
     def differs(self, k: int) -> bool:
         """Whether the account was found to hold something else than is booked."""
         return k in self._gaps or self._accepted.get(k, 0.0) != 0.0

@@ -96,7 +96,8 @@ def _write(path: Path, asked: Asked) -> None:
     except OSError as error:
         raise RunError(
             f"{path} could not be written: {error.strerror}",
-            hint=f"stop the process instead: kill -TERM its id, or: touch {path}",
+            hint="if the run goes on, send its process SIGUSR1, which halts it without a file; "
+            f"otherwise free some space, or: touch {path}",
         ) from error
 
 

@@ -271,11 +271,23 @@ class Lane(LocalRun):
 
     # ------------------------------------------------------------ now and then
 
+    def _look_for_folder(self) -> None:
+        """Say once that the folder is gone: nobody can halt the run by a file then."""
+        gone = not self.place.folder.is_dir()
+        if gone and not self._homeless:
+            text = (
+                f"the folder {self.place.folder} is not there any more: `septet halt` and a file "
+            )
+            text += "HALT do nothing until it is put back; SIGUSR1 halts the run"
+            self.tell("critical", "folder_gone", {"text": text})
+        self._homeless = gone
+
     def tend(self) -> None:
         """Look after what is not urgent, several times a second."""
         if self.ended is None:  # it begins: `wake` looks, so that a halt goes before the start
             return
         self.switch.look()
+        self._look_for_folder()
         journal, now_ns = self.journal, self.clock.now_ns()
         if journal is None or self.ended is None or self.ended.done():
             return

@@ -88,6 +88,7 @@ class LocalRun(ABC):
         self._charge: Callable[[m.Funded | m.Traded], None] | None = None
         self._reconciling: Rows | None = None
         self._history: list[m.Event] = []
+        self._homeless = False
         self._begins, self._given, self._first = True, False, True
         self._owed: list[m.Train] = []
         self._early: list[m.Event] | None = []

@@ -20,6 +20,7 @@ from septet._rules import (
     idle,
     orders,
     queued,
+    reentry,
     step,
     stops,
     venue_entries,
@@ -30,8 +31,8 @@ from septet_schemas.blocks import UseBlock
 __all__ = ["RULES", "choices_of", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
-    checked, orders, queued, fills, venue_fills, stops, bars, account, halts, enter, decide, step,
-    idle, entries, venue_entries,
+    checked, reentry, orders, queued, fills, venue_fills, stops, bars, account, halts, enter,
+    decide, step, idle, entries, venue_entries,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
 CAPS: Final = ("position", "groups", "correlated", "gross_exposure")

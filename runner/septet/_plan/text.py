@@ -30,7 +30,7 @@ _PARTS: Final = (
     "soon, use, view_of,",
 )
 _SECTIONS: Final = (
-    ("fills", ("checked", "orders", "queued", "fills", "venue_fills", "stops", "bars")),
+    ("fills", ("checked", "reentry", "orders", "queued", "fills", "venue_fills", "stops", "bars")),
     ("account", ("account", "halts")),
     ("decisions", ("enter", "decide")),
     ("the run", ("step", "idle", "entries")),

@@ -82,7 +82,10 @@ def meet_open_alone(t, now_ns, run: Run):
 
 @kernel
 def meet_opens(t, now_ns, count, run: Run):
-    """Orders meet the opens of all symbols: reductions first, and stops; then entries."""
+    """Orders meet the opens of all symbols: reductions first, then entries, each by universe.
+
+    A stop that an open has passed is a reduction, too; the exit of a symbol goes before its stop.
+    """
     for n in range(count):
         k = run.active_symbol[n]
         i = run.bar[k, t]
@@ -94,12 +97,8 @@ def meet_opens(t, now_ns, count, run: Run):
                     meet_open(k, i, run)
             else:
                 meet_open(k, i, run)
-    if PROTECTS:
-        for n in range(count):
-            k = run.active_symbol[n]
-            i = run.bar[k, t]
-            if i >= 0 and run.open_side[k] != 0:
-                protect(k, i, now_ns, 1, run)
+        if PROTECTS and i >= 0 and run.open_side[k] != 0:
+            protect(k, i, now_ns, 1, run)
     for n in range(count):
         k = run.active_symbol[n]
         i = run.bar[k, t]
@@ -120,7 +119,10 @@ def count_down(k, i, now_ns, run: Run):
             early = (run.active_ns[k] - run.open_ns[k, i - 1]) // BAR_NS - 1
             missed = run.missing_bars[k, i] - max(0, early)
             if missed > 0:
-                run.bars_left[k] = run.bars_left[k] - missed
+                if run.order_type[k] == MARKET and run.open_ns[k, i - 1] < run.active_ns[k]:
+                    run.bars_left[k] = 0
+                else:
+                    run.bars_left[k] = run.bars_left[k] - missed
                 if run.bars_left[k] <= 0:
                     reason = R_NO_MARKET
         run.bars_left[k] = run.bars_left[k] - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from septet._kernel.layout import CERTAIN, STATUS_CANCELLED, WISH
 from septet._kernel.match import too_small
 from septet._rules.checked import is_true
-from septet._rules.enter import enter, gross_now, spoken_for
+from septet._rules.enter import enter, gross_now, refusal_before_size, spoken_for
 from septet._rules.form import at, kernel, routine
 from septet._rules.ledger import end_order
 from septet._rules.orders import go_on, send_exit
@@ -38,7 +38,6 @@ from septet._rules.settings import (
     probability_up,
     signal_at,
 )
-from septet._rules.stops import block_side
 
 __all__ = [
     "act", "decide", "enter_all", "enters_again", "funds_for_entries", "is_idle", "judge", "leave",
@@ -124,7 +123,7 @@ def act(k, i, now_ns, run: Run):
             run.held_bars[k] = 0
         reason = reason_to_leave(k, i, side, want, now_ns, run)
         if reason >= 0:
-            leave(k, want, sure, reason, now_ns, run)
+            leave(k, i, want, sure, reason, now_ns, run)
         elif REBALANCES and (
             held != 0 and want == side and run.working[k] + run.exit_to_retry[k] == 0
         ):
@@ -167,24 +166,33 @@ def reason_to_leave(k, i, side, want, now_ns, run: Run):
                 else stop.is_met(k, i, side, average_price, high_water, entry_ns, now_ns, run)
             ):  # fmt: skip
                 reason = stop.code
-                block_side(k, held, run)
     return reason
 
 
 @kernel
-def leave(k, want, sure, reason, now_ns, run: Run):
+def leave(k, i, want, sure, reason, now_ns, run: Run):
     """Give up an entry of k that works, and close what is held; an opposite signal may turn it."""
     held = run.open_side[k]
     if run.working[k] == 1 and run.reduces[k] == 0:
-        if not SPOT and (reason != R_OPPOSITE and 1.0 * held * run.order_units[k] < 0.0):
+        turns = not SPOT and 1.0 * held * run.order_units[k] < 0.0
+        if not SPOT and (turns and reason == R_OPPOSITE and want == 1.0 * held):
+            if RENEWS:
+                run.held_bars[k] = 0
+            reason = reason_to_leave(k, i, want, want, now_ns, run)
+            if reason < 0:  # a flip was taken back before it filled: what is held stays
+                end_order(k, STATUS_CANCELLED, R_OPPOSITE, now_ns, run)
+                return
+        if not SPOT and (turns and reason != R_OPPOSITE):
             send_exit(k, reason, now_ns, run)  # it keeps what the flip would have closed, and when
             return
         end_order(k, STATUS_CANCELLED, reason, now_ns, run)
     if SPOT:
-        if held != 0:
+        if held < 0 and reason == R_OPPOSITE and run.working[k] == 0:
+            # what a fault of a venue has left is bought back with the entry: dust blocks nothing
+            run.target_side[k] = want
+            run.target_confidence[k] = sure
+        elif held != 0:
             send_exit(k, reason, now_ns, run)
-    elif reason == R_OPPOSITE and want == 1.0 * held:
-        pass  # a flip was taken back before it filled: what is held stays
     elif reason == R_OPPOSITE and run.working[k] == 0:
         run.target_side[k] = want
         run.target_confidence[k] = sure
@@ -213,7 +221,19 @@ def decide(t, now_ns, count, run: Run):
 
 @routine
 def enter_all(t, now_ns, count, run: Run):
-    """Candidates in order of confidence, ties in universe order; each sees those before it."""
+    """Candidates in order of confidence, ties in universe order; each sees those before it.
+
+    A flip that is refused whatever its size is an exit, which comes before all entries.
+    """
+    if not SPOT:
+        for n in range(count):
+            k = run.active_symbol[n]
+            side = run.target_side[k]
+            if side * run.open_side[k] < 0.0 and (
+                refusal_before_size(k, run.bar[k, t], now_ns, side, run) >= 0
+            ):
+                enter(k, t, run.bar[k, t], now_ns, 1.0, run)
+                run.target_side[k] = 0.0
     share = 1.0
     if PRO_RATA:
         asked = 0.0

@@ -38,6 +38,7 @@ from septet._rules.settings import (
     LEVERAGE,
     MIN_INTERVAL,
     NOTIONAL_SLOT,
+    PRO_RATA,
     QUEUES,
     R_CASH,
     R_DISARMED,
@@ -183,7 +184,7 @@ def enter(k, t, i, now_ns, share, run: Run):
         if flips:
             closed = abs(run.units[k]) / run.scale[k]
             run.candidate_equity = run.candidate_equity - (cost - price) * closed
-        units, clipped = cap(k, t, i, now_ns, wanted * share, run)
+        units, clipped = cap(k, t, i, now_ns, wanted, share, run)
         refused = refusal_of_size(k, units, clipped, share, run)
         if refused < 0:
             refused = refusal_of_wire(k, i, now_ns, side, units, run)
@@ -277,10 +278,15 @@ def tighter(units, clipped, room, reason, lot):
 
 
 @routine
-def cap(k, t, i, now_ns, wanted, run: Run):
-    """Whole lots of what is wanted (base) that the limits leave, and the tightest limit or -1."""
+def cap(k, t, i, now_ns, wanted, share, run: Run):
+    """Whole lots that the limits leave of a share of what is wanted (base), and the tightest or -1.
+
+    Below one it is the share of all entries of a moment that cash, or margin, pays for.
+    """
     scale, lot = run.scale[k], run.lot[k]
-    units, clipped = floor_units(wanted * scale, lot), -1
+    units, clipped = floor_units(wanted * share * scale, lot), -1
+    if PRO_RATA and share < 1.0:
+        clipped = R_CASH if SPOT else R_MARGIN
     run.cash_available = spoken_for(now_ns, run)
     for limit in CAPS:
         if limit.correlates:

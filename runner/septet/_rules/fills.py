@@ -15,10 +15,13 @@ from septet._kernel.match import cap_units, liquidation_charge, match_open, matc
 from septet._rules.form import routine
 from septet._rules.ledger import book_fill, charge_liquidation, end_order
 from septet._rules.orders import expire
+from septet._rules.reentry import block_after
 from septet._rules.run import Run
 from septet._rules.settings import (
     BAR_NS,
+    EXITS,
     FEE_IN_KIND,
+    HALTS,
     LEARNS_FROM_TRADES,
     LEVERAGE,
     LIQUIDATES,
@@ -54,6 +57,7 @@ def fill(k, units, price, maker, time_ns, order_id, reason, intrabar, reference,
                 run.margin_funding[k] * (abs(units) / abs(run.units[k])),
             )  # fmt: skip
             charge_liquidation(k, charge, run)
+    side = run.open_side[k]
     closed = book_fill(
         k, units, price, rate, 1 if FEE_IN_KIND else 0, maker, time_ns, order_id, reason, intrabar,
         reference, run,
@@ -62,6 +66,8 @@ def fill(k, units, price, maker, time_ns, order_id, reason, intrabar, reference,
         run.LF[row, 5] = charge
     if LEARNS_FROM_TRADES and closed == 1:
         learn_from_trade(run)
+    if (EXITS or HALTS) and closed == 1:
+        block_after(k, side, reason, run)
     return closed
 
 
@@ -124,7 +130,10 @@ def meet_open(k, i, run: Run):
         early = (run.active_ns[k] - run.open_ns[k, i - 1]) // BAR_NS - 1
         missed = run.missing_bars[k, i] - max(0, early)
         if missed > 0:
-            run.bars_left[k] = run.bars_left[k] - missed
+            if run.order_type[k] == MARKET and run.open_ns[k, i - 1] < run.active_ns[k]:
+                run.bars_left[k] = 0  # it has met no open within one bar of its decision
+            else:
+                run.bars_left[k] = run.bars_left[k] - missed
             if run.bars_left[k] <= 0:
                 expire(k, R_NO_MARKET, open_ns, run)
                 if run.working[k] == 0:

@@ -10,7 +10,6 @@ from septet._rules.orders import send_exit
 from septet._rules.queued import cancel_queued
 from septet._rules.run import Run
 from septet._rules.settings import HALTS, QUEUES, SYMBOLS, VENUE_FILLS
-from septet._rules.stops import block_side
 
 __all__ = ["fire", "lift", "test_halts", "test_halts_between"]
 
@@ -40,7 +39,6 @@ def fire(h, code, value, then, t, now_ns, run: Run):
             cancel_queued(k, code, now_ns, run)
         if then == 0 and side != 0:
             send_exit(k, code, now_ns, run)
-            block_side(k, side, run)
 
 
 @routine

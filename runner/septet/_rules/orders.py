@@ -9,8 +9,9 @@ from septet._kernel.ledger import floor_units
 from septet._kernel.match import too_small
 from septet._rules.form import routine
 from septet._rules.ledger import end_order, place_order
+from septet._rules.reentry import block_after
 from septet._rules.run import Run
-from septet._rules.settings import LATENCY_NS, R_REVERSAL, SPOT, VENUE_FILLS
+from septet._rules.settings import EXITS, HALTS, LATENCY_NS, R_REVERSAL, SPOT, VENUE_FILLS
 
 __all__ = ["expire", "go_on", "send_exit"]
 
@@ -38,6 +39,8 @@ def send_exit(k, reason, now_ns, run: Run):
     if too_small(units, run.scale[k], run.mark[k], run.min_notional[k]):
         if run.exit_to_retry[k] == 0:
             run.exit_to_retry[k] = reason + 1
+            if EXITS or HALTS:  # it may stay for long: its side is not entered meanwhile
+                block_after(k, run.open_side[k], reason, run)
         return
     run.exit_to_retry[k] = 0
     row = place_order(k, MARKET, units, nan, nan, active_ns, 0, 1, reason, run.mark[k], now_ns, run)

@@ -19,9 +19,9 @@ from septet._rules.fills import execute
 from septet._rules.form import kernel, routine
 from septet._rules.ledger import end_order, place_order
 from septet._rules.orders import send_exit
+from septet._rules.reentry import block_side
 from septet._rules.run import Run
 from septet._rules.settings import (
-    COOLDOWN_BARS,
     LEVERAGE,
     LIQUIDATES,
     MAINTENANCE,
@@ -31,14 +31,13 @@ from septet._rules.settings import (
     R_REBALANCE,
     R_REVERSAL,
     R_UNFILLED,
-    REENTRY,
     TARGETS,
     VOLUME_SHARE,
     slippage_at_fill,
 )
 
 __all__ = [
-    "block_side", "exit_is_working", "hold_back", "is_bust", "leave_touched", "liquidate",
+    "exit_is_working", "hold_back", "is_bust", "leave_touched", "liquidate",
     "newest_bar", "price_of_liquidation", "price_of_stop", "protect", "reached_target",
     "reason_of_exit", "retry_exit", "stop_level", "target_level", "touch", "trigger_exit",
     "volume_left",
@@ -115,20 +114,6 @@ def exit_is_working(k, run: Run):
     if run.working[k] == 0 or run.reduces[k] == 0:
         return False
     return abs(run.order_units[k]) >= floor_units(abs(run.units[k]), run.lot[k])
-
-
-@kernel
-def block_side(k, side, run: Run):
-    """After a stop its side may not be entered again for a while; the other's block is its own.
-
-    The bar whose end is counted first is that of the exit's fill: so many decisions are refused
-    from its close on.
-    """
-    if REENTRY != "immediate":
-        if side > 0:
-            run.blocked_long[k] = COOLDOWN_BARS + 1
-        elif side < 0:
-            run.blocked_short[k] = COOLDOWN_BARS + 1
 
 
 # ---------------------------------------------------------------- bars

@@ -19,8 +19,10 @@ from septet._rules.ledger import (
 )
 from septet._rules.orders import send_exit
 from septet._rules.queued import release
+from septet._rules.reentry import block_after, block_side
 from septet._rules.run import Run
 from septet._rules.settings import (
+    EXITS,
     HALTS,
     LEARNS_FROM_TRADES,
     LEVERAGE,
@@ -38,7 +40,6 @@ from septet._rules.settings import (
     learn_from_trade,
 )
 from septet._rules.stops import (
-    block_side,
     liquidate,
     newest_bar,
     stop_level,
@@ -47,7 +48,7 @@ from septet._rules.stops import (
 )
 
 __all__ = [
-    "book_venue_fill", "fill_queued", "take_in_fill", "take_price", "venue_ended",
+    "book_reported", "book_venue_fill", "fill_queued", "take_in_fill", "take_price", "venue_ended",
     "venue_triggered",
 ]  # fmt: skip
 
@@ -94,19 +95,9 @@ def fill_queued(k, order_id, units, price, got, fee, maker, time_ns, reason, ref
 
 
 @routine
-def take_in_fill(
-    k, order_id, units, price, got, fee, maker, time_ns, reason, reference, given_up, run: Run
-):  # fmt: skip
-    """Book a fill of an order that is not queued; what is left works on.
-
-    A late fill is answered by an exit.
-    """
-    lot = run.lot[k]
-    before = run.units[k]
-    working = run.working[k] == 1 and run.order_id[k] == order_id
-    if working:
-        reason = run.order_reason[k]
-        reference = run.decision_price[k]
+def book_reported(k, units, price, got, fee, maker, time_ns, order_id, reason, reference, run: Run):
+    """Book a fill in the account, a liquidation with its charge; return 1 if it closed a trade."""
+    side = run.open_side[k]
     if LIQUIDATES_HERE:
         charge, row = 0.0, run.log_rows
         if reason == R_LIQUIDATION and run.open_side[k] * units < 0.0:
@@ -123,6 +114,28 @@ def take_in_fill(
         run.LF[row, 5] = charge
     if LEARNS_FROM_TRADES and closed == 1:
         learn_from_trade(run)
+    if (EXITS or HALTS) and closed == 1:
+        block_after(k, side, reason, run)
+    return closed
+
+
+@routine
+def take_in_fill(
+    k, order_id, units, price, got, fee, maker, time_ns, reason, reference, given_up, run: Run
+):  # fmt: skip
+    """Book a fill of an order that is not queued; what is left works on.
+
+    A late fill is answered by an exit.
+    """
+    lot = run.lot[k]
+    before = run.units[k]
+    working = run.working[k] == 1 and run.order_id[k] == order_id
+    if working:
+        reason = run.order_reason[k]
+        reference = run.decision_price[k]
+    closed = book_reported(
+        k, units, price, got, fee, maker, time_ns, order_id, reason, reference, run
+    )
     held = run.units[k]
     if working:
         if run.reduces[k] == 0:

@@ -115,3 +115,10 @@ def test_a_stop_that_ends_when_nothing_is_held_alarms_nobody() -> None:
     bench.hold(0.0)
     bench.refuse(stop.client_id, "filter")
     assert bench.alerted("stop_lost") == []
+
+
+def test_a_stop_of_which_nobody_knows_whether_it_stands_is_said_at_once() -> None:
+    bench = held(1.0, 0.9 * PRICE)
+    bench.lose(bench.only(m.Submit).client_id)
+    assert bench.alerted("stop_unconfirmed") == ["error"]
+    assert "1 may be without one" in bench.alerts[-1].text

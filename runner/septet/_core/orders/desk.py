@@ -189,6 +189,11 @@ class Desk:
             self.commands += self.guards.fire(
                 "unknown_order", now_ns, symbol=child.symbol, text=f"{child.client_id}: {text}"
             )
+            if child.protects:
+                held = abs(self.position(child.symbol))
+                text = f"nobody knows whether the stop {child.client_id} stands at the venue: "
+                text += f"{held:.12g} may be without one until it is found"
+                self.alert("error", "stop_unconfirmed", text, child.symbol)
         self.look(child, now_ns)
 
     # ------------------------------------------------------------------ cancels
