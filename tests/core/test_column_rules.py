@@ -102,3 +102,12 @@ def test_a_halt_has_no_columns():
         @halt(Far)
         def far_away(of, when):
             return of > when
+
+
+@pytest.mark.compiled
+def test_rules_of_every_kind_compile_for_a_live_run():
+    """What the kit plans uncompiled before a run, the compiler takes as well."""
+    plan = outside_of(session_with(SHAPES[0])).plan
+    assert plan.compiled
+    for name in ("trade", "observe", "book", "reprice", "protection", "respond"):
+        assert len(getattr(plan.module, name).signatures) == 1, name

@@ -248,3 +248,18 @@ def test_says_what_was_never_downloaded(exchange: Venue, tmp_path: Path) -> None
     unbounded = request("1h", SYMBOL, store=store, now_ns=at(10_000))
     (note,) = source.read(unbounded)[0].facts.notes
     assert note.count(" to ") == 1
+
+
+def test_params_of_the_file_go_with_each_request(exchange: Venue, tmp_path: Path) -> None:
+    store, source = BarStore(tmp_path), source_of(exchange, params={"timeZone": "8:00"})
+    source.fetch(ask(store, 0, 10), silent)
+    assert {each.get("timeZone") for each in exchange.asked} == {"8:00"}
+
+
+@pytest.mark.parametrize(("page_bars", "pages"), [(500, 2), (100, 10)])
+def test_a_page_holds_as_many_bars_as_the_file_says(
+    exchange: Venue, tmp_path: Path, page_bars: int, pages: int
+) -> None:
+    source_of(exchange, page_bars=page_bars).fetch(ask(BarStore(tmp_path), 0, 1_000), silent)
+    assert len(exchange.asked) == pages
+    assert {each["limit"] for each in exchange.asked} == {str(page_bars)}

@@ -148,3 +148,21 @@ def test_a_folder_that_is_moved_away_is_said_once(stage: Stage, tmp_path: Path) 
     lane._look_for_folder()
     lane._look_for_folder()
     assert told == ["folder_gone"]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_key_that_may_withdraw_is_taken_where_the_file_allows_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    usual = stage.venue.open
+
+    async def withdraws(*given: Any) -> Any:
+        return dataclasses.replace(await usual(*given), can_withdraw=True)
+
+    monkeypatch.setattr(stage.venue, "open", withdraws)
+    sets = [f"execution.venues.v.allow_withdrawal={str(allowed).lower()}"]
+    if allowed:
+        assert stage.run(mode="live", sets=sets).exit_code == 0
+    else:
+        with pytest.raises(InputError, match="may withdraw"):
+            stage.run(mode="live", sets=sets)

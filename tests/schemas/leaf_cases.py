@@ -303,15 +303,22 @@ BLOCKS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 
 NETWORK: Final = {
-    "execution: ccxt.params": "goes with each order: execution/test_sending.py",
-    "execution: ccxt.settles": "a time between two answers: execution/test_lookup.py",
-    "execution: ccxt.skew": "compared with the venue's clock: execution/test_ccxt_venue.py",
-    "execution: ccxt.poll": "how often a venue without streams is asked: "
-        "execution/test_ccxt_venue.py",
-    "execution: ccxt.allow_withdrawal": "the rights of a key: execution/test_ccxt_venue.py",
-    "data: ccxt.params": "goes with each request: data/test_ccxt_history.py",
-    "data: ccxt.poll": "how often a feed without streams asks: live/test_feed.py",
-    "data: ccxt.page_bars": "bars of a page: data/test_ccxt_history.py",
-    "data: ccxt.retries": "requests that failed: data/test_ccxt_history.py",
+    "execution: ccxt.params": "execution/test_sending.py::"
+        "test_params_of_the_file_go_with_every_order_and_cannot_replace_its_id",
+    "execution: ccxt.settles": "execution/test_venue_keys.py::"
+        "test_settles_is_how_long_the_core_waits_before_no_such_order_is_final",
+    "execution: ccxt.skew": "live/test_core.py::"
+        "test_the_clocks_may_be_as_far_apart_as_the_venue_of_the_file_says",
+    "execution: ccxt.poll": "execution/test_ccxt_venue.py::"
+        "test_without_a_stream_the_account_is_polled",
+    "execution: ccxt.allow_withdrawal": "live/test_goes_on.py::"
+        "test_a_key_that_may_withdraw_is_taken_where_the_file_allows_it",
+    "data: ccxt.params": "data/test_ccxt_history.py::"
+        "test_params_of_the_file_go_with_each_request",
+    "data: ccxt.poll": "data/test_ccxt_feed.py::"
+        "test_where_nothing_streams_everything_is_polled",
+    "data: ccxt.page_bars": "data/test_ccxt_history.py::"
+        "test_a_page_holds_as_many_bars_as_the_file_says",
+    "data: ccxt.retries": "data/test_ccxt_history.py::test_gives_up_with_what_it_has",
 }  # fmt: skip
 """Only requests show these; here they are seen in the terms handed to the connection."""

@@ -318,8 +318,11 @@ def test_tables_are_true() -> None:
     assert {
         leaf.partition(".")[2] for leaf in known if leaf.startswith("CandlesConfig.")
     } <= by_name
-    for reason in NETWORK.values():
-        assert (TESTS / reason.rpartition(": ")[2]).is_file(), reason
+    for leaf, place in NETWORK.items():
+        file, _, test = place.partition("::")
+        text = (TESTS / file).read_text("utf-8")
+        assert f"def {test}(" in text, place
+        assert leaf.rpartition(".")[2] in text, f"{file} does not write {leaf}"
     for leaf in known:
         kind, _, name = leaf.partition(".")
         if kind == "Policies":
