@@ -107,7 +107,8 @@ def test_a_halt_has_no_columns():
 @pytest.mark.compiled
 def test_rules_of_every_kind_compile_for_a_live_run():
     """What the kit plans uncompiled before a run, the compiler takes as well."""
-    plan = outside_of(session_with(SHAPES[0])).plan
+    plan = outside_of(session_with(SHAPES[0]), compiled=True).plan
+    plan.compile()
     assert plan.compiled
     for name in ("trade", "observe", "book", "reprice", "protection", "respond"):
         assert len(getattr(plan.module, name).signatures) == 1, name
