@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any, Final
 
 from septet._kernel import maths, moments, sums
 from septet._kernel.maths import NAN
+from septet._kernel.numba_inside import instruction, kinds_of_numba, lowering
 from septet._kernel.step import compile_part
 
 __all__ = ["WIDTH", "forms", "instructions", "natives"]
@@ -34,12 +35,12 @@ WIDTH: Final = 4
 @cache
 def _kinds() -> SimpleNamespace:
     """Return the types: a number of each block, a yes or no of each, an array, and a state."""
-    from numba import types as kinds
-    from numba.core.cgutils import ir  # type: ignore[attr-defined]
-    from numba.core.typeconv import Conversion  # type: ignore[attr-defined]
-    from numba.extending import models, register_model
+    kinds = kinds_of_numba()
+    ir = lowering().ir
+    Conversion = lowering().Conversion
+    models, register_model = lowering().models, lowering().register_model
 
-    class Kind(kinds.Type):
+    class Kind(kinds.Type):  # type: ignore[misc, name-defined]
         lanes = WIDTH
 
     class Numbers(Kind):
@@ -54,14 +55,14 @@ def _kinds() -> SimpleNamespace:
 
     def held_as(kind: Any, element: Any) -> Any:
         @register_model(kind)
-        class Model(models.PrimitiveModel):
+        class Model(models.PrimitiveModel):  # type: ignore[misc, name-defined]
             def __init__(self, manager: Any, each: Any) -> None:
                 super().__init__(manager, each, element)
 
         return kind(kind.__name__)
 
     @register_model(Array)
-    class ArrayModel(models.StructModel):
+    class ArrayModel(models.StructModel):  # type: ignore[misc, name-defined]
         def __init__(self, manager: Any, kind: Any) -> None:
             members = [("data", kinds.CPointer(kinds.float64)), ("apart", kinds.int64)]
             super().__init__(manager, kind, members)
@@ -78,7 +79,7 @@ def _kinds() -> SimpleNamespace:
 
 
 def _word(number: int) -> Any:
-    from numba.core.cgutils import ir  # type: ignore[attr-defined]
+    ir = lowering().ir
 
     return ir.IntType(32)(number)
 
@@ -92,7 +93,7 @@ def _filled(builder: Any, value: Any) -> Any:
 
 
 def _all(context: Any, builder: Any, number: float) -> Any:
-    from numba import types as kinds
+    kinds = kinds_of_numba()
 
     return _filled(builder, context.get_constant(kinds.float64, number))
 
@@ -100,8 +101,8 @@ def _all(context: Any, builder: Any, number: float) -> Any:
 @cache
 def _conversions() -> None:
     """Let a number be one of each block."""
-    from numba import types as kinds
-    from numba.extending import lower_cast
+    kinds = kinds_of_numba()
+    lower_cast = lowering().lower_cast
 
     def cast(context: Any, builder: Any, given: Any, wanted: Any, value: Any) -> Any:
         return _filled(builder, context.cast(builder, value, given, kinds.float64))
@@ -112,11 +113,11 @@ def _conversions() -> None:
 
 def _define(key: Any, shape: Callable[..., Any], code: Callable[..., Any], *given: Any) -> None:
     """Define an operator over `given` types: `shape` tells its signature for others, or None."""
-    from numba.core.typing.templates import AbstractTemplate, infer_global
-    from numba.extending import lower_builtin
+    infer_global = lowering().infer_global
+    lower_builtin = lowering().lower_builtin
 
     @infer_global(key)
-    class Template(AbstractTemplate):
+    class Template(lowering().AbstractTemplate):  # type: ignore[misc]
         def generic(self, args: Any, kws: Any) -> Any:
             return shape(*args)
 
@@ -126,8 +127,8 @@ def _define(key: Any, shape: Callable[..., Any], code: Callable[..., Any], *give
 @cache
 def _operators() -> None:
     """Define what a step may do with numbers of four blocks."""
-    from numba import types as kinds
-    from numba.core.typing.templates import signature
+    kinds = kinds_of_numba()
+    signature = lowering().signature
 
     our = _kinds()
 
@@ -159,9 +160,9 @@ def _operators() -> None:
 @cache
 def _reading() -> None:
     """Define how arrays and states are read, and states written."""
-    from numba import types as kinds
-    from numba.core import cgutils
-    from numba.core.typing.templates import signature
+    kinds = kinds_of_numba()
+    cgutils = lowering().cgutils
+    signature = lowering().signature
 
     our = _kinds()
 
@@ -208,8 +209,8 @@ def _places(builder: Any, data: Any, first: Any, apart: Any) -> list[Any]:
 
 def _call(builder: Any, name: str, value: Any) -> Any:
     """Call an instruction over a vector, such as its root."""
-    from numba.core import cgutils
-    from numba.core.cgutils import ir  # type: ignore[attr-defined]
+    cgutils = lowering().cgutils
+    ir = lowering().ir
 
     vector = _kinds().vector
     kind = ir.FunctionType(vector, [vector])
@@ -217,11 +218,7 @@ def _call(builder: Any, name: str, value: Any) -> Any:
     return builder.call(function, [value])
 
 
-def _instruction(function: Callable[..., Any]) -> Callable[..., Any]:
-    from numba.extending import intrinsic
-
-    made: Callable[..., Any] = intrinsic(prefer_literal=True)(function)
-    return made
+_instruction = partial(instruction, literal=True)
 
 
 @cache
@@ -232,8 +229,8 @@ def instructions() -> tuple[Any, Any, Any, Any]:
     four, ``scatter(array, i, apart, numbers)`` writes in four places, and ``rejoin(lanes, state,
     count)`` leaves the state of the last block, unless a block was not as usual.
     """
-    from numba import types as kinds
-    from numba.core import cgutils
+    kinds = kinds_of_numba()
+    cgutils = lowering().cgutils
 
     _conversions()
     _operators()
@@ -296,7 +293,7 @@ def instructions() -> tuple[Any, Any, Any, Any]:
 @cache
 def forms() -> dict[Callable[..., Any], Any]:
     """Return what stands for a helper that chooses, where it is called for four blocks."""
-    from numba import types as kinds
+    kinds = kinds_of_numba()
 
     our = _kinds()
 
@@ -362,7 +359,7 @@ def forms() -> dict[Callable[..., Any], Any]:
 @cache
 def natives() -> dict[str, Callable[..., Any]]:
     """Return the texts of helpers that read a window four values at a time."""
-    from numba import types as kinds
+    kinds = kinds_of_numba()
 
     beside, lanes, _, _ = instructions()
     our = _kinds()

@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from septet._kernel.numba_inside import compiler
+
 __all__ = ["entry_compiler", "part_compiler"]
 
 
@@ -39,9 +41,9 @@ def _operators_kept() -> Iterator[None]:
     Only while a function of ours is compiled, which is within numba's lock. A function for which
     another definition is registered is another object, of which nothing is kept.
     """
-    from numba.core.types import functions
-
-    asked: Any = functions.BaseFunction
+    inside = compiler()
+    assert inside is not None
+    asked: Any = inside.BaseFunction
     usual = asked.get_call_type
 
     def kept(function: Any, context: Any, args: Any, kws: Any) -> Any:
@@ -60,12 +62,17 @@ def _operators_kept() -> Iterator[None]:
 
 @cache
 def entry_compiler() -> Any:
-    """Return numba's compiler for functions that Python calls, with options quickly compared."""
-    from numba.core.compiler import Compiler, Flags
+    """Return numba's compiler for functions that Python calls, with options quickly compared.
 
+    None where this numba's inside is not known: then it compiles as it does by itself.
+    """
+    inside = compiler()
+    if inside is None:
+        return None
+    Compiler, Flags = inside.Compiler, inside.Flags
     common: int = hash(Flags())  # numba hashes the names of its options, not their values
 
-    class Options(Flags):
+    class Options(Flags):  # type: ignore[misc, valid-type]
         """numba's options, equal to those of numba that are set alike."""
 
         def __hash__(self) -> int:
@@ -75,7 +82,7 @@ def entry_compiler() -> Any:
             alike = isinstance(other, Options) and self._values == other._values
             return alike or bool(super().__eq__(other))
 
-    class EntryCompiler(Compiler):
+    class EntryCompiler(Compiler):  # type: ignore[misc, valid-type]
         """The usual steps."""
 
         def __init__(self, *given: Any) -> None:
@@ -95,11 +102,14 @@ def part_compiler() -> Any:
     """Return numba's compiler for functions that only compiled code calls.
 
     It overrides what numba keeps to itself. Where another numba has other names for it, parts are
-    optimised and made machine code of after all, as numba does by itself: slower, to the same end.
+    optimised and made machine code of after all, as numba does by itself: slower, to the same end
+    (None).
     """
-    from numba.core.codegen import JITCodeLibrary
+    inside = compiler()
+    if inside is None:
+        return None
 
-    class Part(JITCodeLibrary):
+    class Part(inside.JITCodeLibrary):  # type: ignore[misc, name-defined]
         """Code that is linked into that of its callers, as it was lowered."""
 
         codegen = _NoEnvironments()

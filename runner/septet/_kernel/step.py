@@ -1,6 +1,6 @@
 """The one wrapper around numba, and how a plain step becomes a compiled one.
 
-numba is imported here and nowhere else, and only when something is compiled. A step and its
+numba is imported only when something is compiled; its inside is `numba_inside`. A step and its
 helpers stay plain functions: compiling one makes a copy whose helpers are compiled too, so that
 the plain function remains the slow twin.
 """
@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import types
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from typing import Any, Final, TypeVar, cast
 
+from septet._kernel.numba_inside import instruction, kinds_of_numba, lowering
 from septet._kernel.parts import entry_compiler, part_compiler
 
 __all__ = [
@@ -117,7 +118,7 @@ def _of_types(dispatcher: Any, function: Callable[..., Any] | None = None) -> An
     its constants there anyway. Without this a plan takes a third longer to compile. Called with
     the types of `lanes`, a helper may have a form of its own.
     """
-    from numba.core import types as kinds
+    kinds = kinds_of_numba()
 
     unliteral: Any = kinds.unliteral
     choose = dispatcher.get_call_template
@@ -139,7 +140,7 @@ def _of_types(dispatcher: Any, function: Callable[..., Any] | None = None) -> An
 
 def jit_entry(function: Callable[..., Any], signature: str, **options: Any) -> Any:
     """Compile one entry for one signature; kept on disk where its source can be located."""
-    chosen = {**_OPTIONS, "pipeline_class": entry_compiler(), **options}
+    chosen = {**_OPTIONS, **_compiled_by(entry_compiler()), **options}
     try:
         return _numba().njit(signature, cache=True, **chosen)(function)
     except RuntimeError as error:
@@ -155,11 +156,10 @@ def prefetcher() -> Any:
     ``prefetch(row, i)`` reads nothing and may point anywhere: rows that are read at few times
     are not in the cache when one of these times comes.
     """
-    from numba import types as kinds
-    from numba.core.cgutils import ir  # type: ignore[attr-defined]
-    from numba.extending import intrinsic
+    kinds = kinds_of_numba()
+    ir = lowering().ir
 
-    @intrinsic
+    @instruction
     def prefetch(typing_context: Any, row: Any, i: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             array = context.make_array(row)(context, builder, values[0])
@@ -186,9 +186,8 @@ def view_maker(dtype: str, dimensions: int) -> Any:
     Python a tenth of passing the arrays; and whoever writes the table may shift an address, so
     that one cursor reads a whole history here and a short window there.
     """
-    from numba import types as kinds
-    from numba.extending import intrinsic
-    from numba.np import arrayobj
+    kinds = kinds_of_numba()
+    arrayobj = lowering().arrayobj
 
     populate: Any = arrayobj.populate_array
 
@@ -196,7 +195,7 @@ def view_maker(dtype: str, dimensions: int) -> Any:
     array = kinds.Array(scalar, dimensions, "C")
     table_type = kinds.Array(kinds.int64, 2, "C")
 
-    @intrinsic
+    @instruction
     def view(typing_context: Any, table: Any, row: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             made = context.make_array(array)(context, builder)
@@ -233,16 +232,15 @@ def local_maker() -> Any:
     ``local(count)``, `count` a literal: its slots become registers where they are addressed by
     constants, which an array that other arrays may overlap with never can.
     """
-    from numba import types as kinds
-    from numba.core import cgutils
-    from numba.extending import intrinsic
-    from numba.np import arrayobj
+    kinds = kinds_of_numba()
+    cgutils = lowering().cgutils
+    arrayobj = lowering().arrayobj
 
     allocate: Any = cgutils.alloca_once
     populate: Any = arrayobj.populate_array
     array = kinds.Array(kinds.float64, 1, "C")
 
-    @intrinsic(prefer_literal=True)
+    @partial(instruction, literal=True)
     def local(typing_context: Any, count: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             made = context.make_array(array)(context, builder)
@@ -264,9 +262,8 @@ def read_only_maker() -> Any:
     ``read_only(array)`` is the same array under a type to which nothing can be written: a step
     that writes to it does not compile.
     """
-    from numba.extending import intrinsic
 
-    @intrinsic
+    @instruction
     def read_only(typing_context: Any, array: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             return values[0]
@@ -283,11 +280,10 @@ def outside_maker() -> Any:
     ``outside(address, number, k, i0, first, stop, M, X, F, S, P)`` hands over the whole numbers
     and, of each array, where it is and how long. The address is data, so the code can be kept.
     """
-    from numba import types as kinds
-    from numba.core.cgutils import ir  # type: ignore[attr-defined]
-    from numba.extending import intrinsic
+    kinds = kinds_of_numba()
+    ir = lowering().ir
 
-    @intrinsic
+    @instruction
     def outside(
         typing_context: Any, address: Any, number: Any, k: Any, i0: Any, first: Any, stop: Any,
         M: Any, X: Any, F: Any, S: Any, P: Any,
@@ -314,7 +310,12 @@ _compiled: dict[tuple[Callable[..., Any], str], Any] = {}
 def _inner() -> dict[str, Any]:
     """Options of what only compiled code calls."""
     bare = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return {**bare, "pipeline_class": part_compiler()}
+    return {**bare, **_compiled_by(part_compiler())}
+
+
+def _compiled_by(compiler: Any) -> dict[str, Any]:
+    """Return the option that names a compiler; none for numba's own."""
+    return {} if compiler is None else {"pipeline_class": compiler}
 
 
 def with_compiled_helpers(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -23,6 +23,7 @@ from typing import Any, Final
 import numpy as np
 
 from septet._files import replace_file
+from septet._kernel.numba_inside import is_known
 from septet._text import decode_json
 
 __all__ = ["ENTRIES", "Entries", "keep", "load"]
@@ -67,6 +68,8 @@ def _block(start: int, stop: int, arrays: Sequence[Any]) -> Any:
 
 def _usual() -> bool:
     """Whether nothing asks numba to compile differently from what the name of a plan says."""
+    if not is_known():
+        return False
     return not any(name.startswith("NUMBA_") and name not in _OURS for name in os.environ)
 
 

@@ -17,6 +17,7 @@ from septet._host.declare import Step
 from septet._host.guards import watched
 from septet._host.sealed import sealed
 from septet._host.sources import OURS
+from septet._kernel.numba_inside import LOWEST, TOO_NEW, is_known
 from septet._plan.uncompiled import *  # noqa: F403 - whatever a plan may import, it finds here
 from septet.errors import InputError
 
@@ -47,17 +48,29 @@ def use(target: Any, watch: bool = False) -> Any:  # type: ignore[no-redef]  # i
 def compile_choice() -> str:
     """Return when plans are compiled: ``auto`` (short backtests are not), ``always``, ``never``.
 
+    Never with a numba that was not tried: plain Python gives the same bits.
+
     Raises
     ------
     InputError
-        If the environment variable says something else than it may.
+        If the environment variable says something else than it may, or ``always`` with such a
+        numba.
     """
     choice = os.environ.get(COMPILE) or "auto"
     if choice not in ("auto", "always", "never"):
         raise InputError(
             f"{COMPILE} is {choice!r}", hint="it may be auto (the default), always or never"
         )
-    return choice
+    if choice == "never" or is_known():
+        return choice
+    first, last = ".".join(map(str, LOWEST)), ".".join(map(str, TOO_NEW))
+    if choice == "always":
+        raise InputError(
+            f"{COMPILE} is 'always', and the numba that is installed is not one of those tried",
+            hint=f"install numba>={first},<{last}, or leave {COMPILE} out: plans then run as "
+            "plain Python, to the same bits",
+        )
+    return "never"
 
 
 def plain_module(name: str, text: str, flavour: str) -> ModuleType:
