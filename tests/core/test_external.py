@@ -111,7 +111,6 @@ def test_reasons_of_the_rules_keep_their_numbers():
     assert ours.reasons[ours.facts.outside_reasons :] == (
         "late_fill", "operator", "adopted", "unknown", "monitor",
     )  # fmt: skip
-    assert [ours.reasons[code] for code, _ in ours.facts.halts] == [name for name, _ in ours.halts]
 
 
 @pytest.mark.parametrize(("missing", "why"), [(1, None), (2, "unfilled"), (3, "no_market")])

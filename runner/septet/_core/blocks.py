@@ -6,16 +6,14 @@ the bar that has just ended may have filled them before anything was known.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from septet._core.batch import grow_log
 from septet._core.state import Arrays, CompiledPlan, Floats, Ints
 from septet._kernel import layout
-from septet._kernel import ledger as _ledger
 
-__all__ = ["NOTHING", "Change", "MonitorHook", "cancel_entries", "cancel_entry", "clear_decisions"]
+__all__ = ["NOTHING", "Change", "MonitorHook", "cancel_entries", "clear_decisions"]
 
-ledger: Any = _ledger  # plain functions whose arguments are numbers and arrays
 MONITOR: Final = 4
 """Place of the reason `monitor` among those that no rule has."""
 
@@ -48,22 +46,9 @@ class MonitorHook(Protocol):
 
 def cancel_entries(plan: CompiledPlan, arrays: Arrays, time_ns: int) -> None:
     """Cancel the working entries of all symbols."""
-    C, whole = arrays["C"], arrays["I"]
-    if int(C[layout.LOG]) + 4 * len(whole) + 8 > len(arrays["LI"]):
+    if int(arrays["C"][layout.LOG]) + 4 * len(arrays["I"]) + 8 > len(arrays["LI"]):
         grow_log(plan, arrays)
-    reason = plan.facts.outside_reasons + MONITOR
-    for k in range(len(whole)):
-        cancel_entry(k, reason, time_ns, arrays)
-
-
-def cancel_entry(k: int, reason: int, time_ns: int, arrays: Arrays) -> None:
-    """Cancel the entry of a symbol: one that works, or one that waits for an exit."""
-    whole = arrays["I"]
-    rest = (arrays["C"], arrays["B"], whole, arrays["LI"], arrays["LF"])
-    if whole[k, layout.WORKING] == 1 and whole[k, layout.REDUCES] == 0:
-        ledger.end_order(k, layout.STATUS_CANCELLED, reason, time_ns, *rest)
-    if whole[k, layout.QUEUED_ID] != 0:
-        ledger.end_queued(k, layout.STATUS_CANCELLED, reason, time_ns, *rest)
+    plan.by_hand.cancel_by_hand(plan.facts.outside_reasons + MONITOR, time_ns, arrays.table)
 
 
 def clear_decisions(plan: CompiledPlan, arrays: Arrays, t: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from septet._core.batch import grow_log
-from septet._core.blocks import MonitorHook, cancel_entries, cancel_entry, clear_decisions
+from septet._core.blocks import MonitorHook, cancel_entries, clear_decisions
 from septet._core.events import (
     BY_HAND,
     Command,
@@ -220,20 +220,9 @@ class Engine:
         """
         self._now_ns, self._valued = time_ns, False
         self._make_room()
-        code = self._reason(OPERATOR)
-        found: list[Command] = []
-        if self._C[layout.BY_HAND] == 0:
-            self._C[layout.BY_HAND] = 1
-            self._C[layout.BLOCKED] += 1
-            found.append(Halted(time_ns, BY_HAND, self.equity))
-        for k in range(len(self._I)):
-            cancel_entry(k, code, time_ns, self._arrays)
-            side = int(self._I[k, layout.OPEN_SIDE])
-            if flatten and side != 0:
-                self._send_exit(k, code, time_ns)
-                if self.plan.facts.disarm_bars is not None:
-                    slot = layout.BLOCKED_LONG if side > 0 else layout.BLOCKED_SHORT
-                    self._I[k, slot] = self.plan.facts.disarm_bars + 1
+        code, table = self._reason(OPERATOR), self._arrays.table
+        first = self.plan.by_hand.halt_by_hand(code, time_ns, int(flatten), table)
+        found: list[Command] = [Halted(time_ns, BY_HAND, self.equity)] if first else []
         return found + self._new()
 
     def resume(self, time_ns: int) -> list[Command]:
@@ -243,20 +232,9 @@ class Engine:
         """
         self._now_ns, self._valued = time_ns, False
         self._make_room()
-        C, A, arrays = self._C, self.state.A, self._arrays
-        for h, (code, waits) in enumerate(self.plan.facts.halts):
-            active = layout.C_SLOTS + layout.HALT_SLOTS * h
-            if waits and C[active] == 1:
-                C[active] = 0
-                C[layout.BLOCKED] -= 1
-                A[layout.PEAK] = A[layout.A_SLOTS + h] = A[layout.EQUITY]
-                C[active + 3] = C[layout.TRADES]
-                LI, LF = arrays["LI"], arrays["LF"]
-                ledger.log_row(layout.LIFT, time_ns, -1, h, code, 0, C, LI, LF)
+        was_by_hand = self.plan.by_hand.resume_by_hand(time_ns, self._arrays.table)
         found = self._new()
-        if C[layout.BY_HAND] == 1:
-            C[layout.BY_HAND] = 0
-            C[layout.BLOCKED] -= 1
+        if was_by_hand:
             found.append(Lifted(time_ns, BY_HAND))
         return found
 
@@ -279,34 +257,6 @@ class Engine:
     def _see_log(self) -> None:
         """Look at the log as bytes, of which a few rows are read in one step."""
         self._log_bytes = [self._arrays[name].data.cast("B") for name in ("LI", "LF")]
-
-    def _end_order(self, k: int, reason: int, time_ns: int) -> None:
-        arrays = self._arrays
-        ledger.end_order(
-            k, layout.STATUS_CANCELLED, reason, time_ns, self._C, self._B, self._I,
-            arrays["LI"], arrays["LF"],
-        )  # fmt: skip
-
-    def _send_exit(self, k: int, reason: int, time_ns: int) -> None:
-        """Do what the text's `send_exit` does: a market order that nothing blocks."""
-        B, whole, arrays = self._B, self._I, self._arrays
-        units = self.lots_to_close(k)
-        if whole[k, layout.WORKING] == 1:
-            if whole[k, layout.REDUCES] == 1 and abs(B[k, layout.ORDER_UNITS]) >= abs(units):
-                return
-            self._end_order(k, reason, time_ns)
-        if units == 0.0:
-            return
-        small = abs(units) / B[k, layout.SCALE] * B[k, layout.MARK] < B[k, layout.MIN_NOTIONAL]
-        if small:  # it is owed until it may be sent
-            whole[k, layout.OWED] = whole[k, layout.OWED] or reason + 1
-            return
-        whole[k, layout.OWED] = 0
-        row = ledger.place_order(
-            k, layout.MARKET, units, np.nan, np.nan, time_ns + self.plan.facts.latency_ns, 0, 1,
-            reason, B[k, layout.MARK], time_ns, self._C, B, whole, arrays["LI"], arrays["LF"],
-        )  # fmt: skip
-        arrays["LF"][row, 6] = self.state.A[layout.EQUITY]
 
     # ------------------------------------------------------------------ views
 

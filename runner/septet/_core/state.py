@@ -128,6 +128,11 @@ class CompiledPlan(Protocol):
         ...
 
     @property
+    def by_hand(self) -> Any:
+        """What a person or a monitor does between two times, as plain Python."""
+        ...
+
+    @property
     def entries(self) -> Any:
         """`observe` and `trade` for a batch, however they were loaded."""
         ...
@@ -183,13 +188,12 @@ def arrays_of(plan: CompiledPlan, state: State, log_rows: int, **own: npt.NDArra
 
 @dataclass(frozen=True, slots=True)
 class PlanFacts:
-    """What the engine must know of a plan to act for a person, and to show a decision.
+    """What the engine must know of a plan to name what it did, and to show a decision.
 
     `features` are the rows of F in the order of the decision table; `decision_row` the first of
     the decision rows, None without tables. `outside_reasons` is the number of the first of the
-    reasons late_fill, operator, adopted, unknown and monitor. `disarm_bars` None: sides are never
-    disarmed. `halts` are each halt's reason and whether it waits for a person; `timed` says
-    whether one of them looks at the time. `checked` are the rules whose invalid answers are
+    reasons late_fill, operator, adopted, unknown and monitor. `timed` says whether a halt looks at
+    the time. `checked` are the rules whose invalid answers are
     counted, by key path and kind, each from a slot of C in `checked_at` on.
     """
 
@@ -197,9 +201,6 @@ class PlanFacts:
     model_row: int | None
     decision_row: int | None
     outside_reasons: int
-    latency_ns: int
-    disarm_bars: int | None
-    halts: tuple[tuple[int, bool], ...]
     timed: bool
     checked: tuple[tuple[str, str], ...] = ()
     checked_at: tuple[int, ...] = ()

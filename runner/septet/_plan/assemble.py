@@ -141,9 +141,8 @@ def _checked_slots(trading: Trading) -> tuple[int, ...]:
 
 
 def _facts(trading: Trading) -> PlanFacts:
-    """Tell what the engine must know to act for a person, and to show a decision."""
+    """Tell what the engine must know to name what it did, and to show a decision."""
     terms, graph = trading.terms, trading.graph
-    reentry = terms.signal.extra["reentry"]
     return PlanFacts(
         features=tuple(
             trading.observing.f_row(graph.named[name])
@@ -153,12 +152,6 @@ def _facts(trading: Trading) -> PlanFacts:
         model_row=trading.model_row,
         decision_row=trading.decision_row if trading.tables else None,
         outside_reasons=trading.outside_reasons,
-        latency_ns=int(terms.simulation.latency) * terms.bar_ns,
-        disarm_bars=None if reentry.policy == "immediate" else reentry.after or 0,
-        halts=tuple(
-            (trading.reasons.index(name), block.extra["resume"] == "manual")
-            for name, block in terms.halts.items()
-        ),
         checked=tuple(trading.checked.rules),
         checked_at=_checked_slots(trading)[:-1],
         timed=any("now_ns" in each.declaration.parameters for each in terms.halts.values()),

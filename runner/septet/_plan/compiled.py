@@ -22,9 +22,8 @@ from septet._kernel.step import (
 )
 
 __all__ = [
-    "WIDTH", "at", "beside", "entry", "kernel", "lanes", "local", "outside", "read_only", "rejoin",
-    "routine",
-    "scatter", "soon", "use", "view_of",
+    "WIDTH", "at", "beside", "by_hand", "entry", "kernel", "lanes", "local", "outside", "read_only",
+    "rejoin", "routine", "scatter", "soon", "use", "view_of",
 ]  # fmt: skip
 
 beside, lanes, scatter, rejoin = instructions()
@@ -50,6 +49,10 @@ def kernel(function: Callable[..., Any]) -> Any:
 def routine(function: Callable[..., Any]) -> Any:
     """Compile a part that runs rarely; it is called."""
     return jit_inner(function, inline=False)
+
+
+def by_hand(function: Callable[..., Any]) -> None:
+    """Leave out what a person does: it runs as plain Python, see `Plan.by_hand`."""
 
 
 def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:

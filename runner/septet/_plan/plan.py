@@ -86,6 +86,11 @@ class Plan:
         return self.module if kept is None else self._named(kept)
 
     @cached_property
+    def by_hand(self) -> Any:
+        """What a person or a monitor does, as plain Python: `septet._rules.by_hand`."""
+        return plain_module(self.name, self.assembly.text, self.assembly.flavour)
+
+    @cached_property
     def _kept(self) -> Any:
         return load_entries(self.name, self._say)
 

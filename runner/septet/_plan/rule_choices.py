@@ -11,6 +11,7 @@ from septet._plan.specialise import Choices, specialise
 from septet._rules import (
     account,
     bars,
+    by_hand,
     checked,
     decide,
     enter,
@@ -32,7 +33,7 @@ __all__ = ["RULES", "choices_of", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
     checked, reentry, orders, queued, fills, venue_fills, stops, bars, account, halts, enter,
-    decide, step, idle, entries, venue_entries,
+    decide, step, idle, entries, venue_entries, by_hand,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
 CAPS: Final = ("position", "groups", "correlated", "gross_exposure")

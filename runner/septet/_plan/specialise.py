@@ -206,7 +206,10 @@ class _Fold(ast.NodeTransformer):
         node.returns = None
         for each in node.args.args:
             each.annotation = None
-        is_entry = any(isinstance(each, ast.Call) for each in node.decorator_list)
+        is_entry = any(
+            isinstance(each, ast.Call) or getattr(each, "id", "") == "by_hand"
+            for each in node.decorator_list
+        )
         if node.args.args and node.args.args[-1].arg == RUN:
             node.args.args[-1].arg = "V" if is_entry else ARRAYS
         body = self._lines(node.body) or [ast.Pass()]

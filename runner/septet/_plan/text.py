@@ -26,8 +26,8 @@ _HEAD: Final = (
     '"""A compiled plan: made by septet, made again when its strategy changes; do not edit.'
 )
 _PARTS: Final = (
-    "WIDTH, at, beside, entry, kernel, lanes, local, outside, read_only, rejoin, routine, scatter,",
-    "soon, use, view_of,",
+    "WIDTH, at, beside, by_hand, entry, kernel, lanes, local, outside, read_only, rejoin, routine,",
+    "scatter, soon, use, view_of,",
 )
 _SECTIONS: Final = (
     ("fills", ("checked", "reentry", "orders", "queued", "fills", "venue_fills", "stops", "bars")),
@@ -35,6 +35,7 @@ _SECTIONS: Final = (
     ("decisions", ("enter", "decide")),
     ("the run", ("step", "idle", "entries")),
     ("the world outside", ("venue_entries",)),
+    ("a person", ("by_hand",)),
 )
 """Headings of a plan's text, and the modules of rules below each."""
 
@@ -208,6 +209,9 @@ def _function_of(text: str) -> _Function:
 
 
 def _is_entry(function: ast.FunctionDef) -> bool:
+    """Whether the host calls a function: it is given a table of arrays."""
+    if any(getattr(each, "id", "") == "by_hand" for each in function.decorator_list):
+        return True
     return any(
         isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id == "entry"
         for each in function.decorator_list

@@ -17,9 +17,8 @@ from septet._kernel.step import compile_step
 from septet._plan.outside import called_at
 
 __all__ = [
-    "WIDTH", "at", "beside", "entry", "kernel", "lanes", "local", "outside", "read_only", "rejoin",
-    "routine",
-    "scatter", "soon", "use", "view_of",
+    "WIDTH", "at", "beside", "by_hand", "entry", "kernel", "lanes", "local", "outside", "read_only",
+    "rejoin", "routine", "scatter", "soon", "use", "view_of",
 ]  # fmt: skip
 
 WIDTH = 0
@@ -43,7 +42,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     return function
 
 
-routine = kernel
+routine = by_hand = kernel
 
 
 def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:

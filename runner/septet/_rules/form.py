@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["at", "entry", "kernel", "routine", "soon"]
+__all__ = ["at", "by_hand", "entry", "kernel", "routine", "soon"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -23,6 +23,11 @@ def routine(rule: F) -> F:
 def entry(signature: str) -> Callable[[F], F]:
     """Mark what the host calls: compiled for these types, the last that of a table of arrays."""
     return lambda rule: rule
+
+
+def by_hand(rule: F) -> F:
+    """Mark what is called between two decision times, and seldom: it is never compiled."""
+    return rule
 
 
 def at(i: int) -> int:

@@ -11,7 +11,7 @@ from septet._rules.queued import cancel_queued
 from septet._rules.run import Run
 from septet._rules.settings import HALTS, QUEUES, SYMBOLS, VENUE_FILLS
 
-__all__ = ["fire", "lift", "test_halts", "test_halts_between"]
+__all__ = ["end_and_close", "fire", "lift", "test_halts", "test_halts_between"]
 
 
 @routine
@@ -28,8 +28,13 @@ def fire(h, code, value, then, t, now_ns, run: Run):
     run.LF[row, 0] = run.equity
     run.LF[row, 1] = run.peak
     run.LF[row, 2] = run.day_base
-    if then == 1:
-        return
+    if then != 1:
+        end_and_close(then, code, now_ns, run)
+
+
+@routine
+def end_and_close(then, code, now_ns, run: Run):
+    """End the entries of all symbols; with `then` 0 close every position, too."""
     for k in range(SYMBOLS):
         side = run.open_side[k]
         turns = run.working[k] == 1 and 1.0 * side * run.order_units[k] < 0.0

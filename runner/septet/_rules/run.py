@@ -124,6 +124,7 @@ class Run:
     samples_taken = Number("C", "SAMPLED", "times of Q at which equity was kept")
     # ------------------------------------------------------------------ counters
     blocked = Number("C", "BLOCKED", "halts that are active, a person's included")
+    halted_by_hand = Number("C", "BY_HAND", "1 while a person has halted the run")
     is_late = Number("C", "LATE", "1 while a decision is late, `ONLY_MATCHED` where none is taken")
     day_now = Number("C", "DAY_NOW", "number of the day")
     minute = Number("C", "MINUTE", "number of the minute of market time")

@@ -1,0 +1,49 @@
+"""What a person, or a monitor, does to a run: plain Python, called between two decision times."""
+
+from __future__ import annotations
+
+from septet._rules.form import by_hand
+from septet._rules.halts import end_and_close, lift
+from septet._rules.reentry import block_side
+from septet._rules.run import Run
+from septet._rules.settings import HALTS, SYMBOLS
+
+__all__ = ["cancel_by_hand", "halt_by_hand", "resume_by_hand"]
+
+
+@by_hand
+def halt_by_hand(code, now_ns, flatten, run: Run):
+    """Block entries and end those that work; with `flatten` 1 close every position as well.
+
+    Again is no different from once; it can still close what a first one left open. Returns 1 if
+    no person had halted the run before.
+    """
+    first = 1 - run.halted_by_hand
+    if first == 1:
+        run.halted_by_hand = 1
+        run.blocked = run.blocked + 1
+    end_and_close(0 if flatten == 1 else 2, code, now_ns, run)
+    if flatten == 1:
+        for k in range(SYMBOLS):
+            block_side(k, run.open_side[k], run)
+    return first
+
+
+@by_hand
+def resume_by_hand(now_ns, run: Run):
+    """Lift every block that waits for a person, and start the peak again; 1 if one was by hand."""
+    for halt in HALTS:
+        if halt.resumes == "manual" and run.halt_is_active[halt.number] == 1:
+            run.peak = run.equity
+            lift(halt.number, halt.code, now_ns, run)
+    by_a_person = run.halted_by_hand
+    if by_a_person == 1:
+        run.halted_by_hand = 0
+        run.blocked = run.blocked - 1
+    return by_a_person
+
+
+@by_hand
+def cancel_by_hand(code, now_ns, run: Run):
+    """Cancel every entry that works or waits, and nothing else."""
+    end_and_close(2, code, now_ns, run)
