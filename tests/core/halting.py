@@ -1,12 +1,12 @@
-"""The reference's halts: what trips one, what it does, what ends it."""
+"""The reference's halts: what trips one, what it does, what ends it; and which sides are blocked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from tests.core.book import Account
-from tests.core.settings import DAY, HOUR
+from tests.core.book import Account, Position
+from tests.core.settings import DAY, HOUR, Settings
 
 __all__ = ["Halt", "Halts"]
 
@@ -28,6 +28,7 @@ class Halt:
 class Halts:
     """Step 6 of a decision time; part of `Reference`."""
 
+    s: Settings
     account: Account
     equity: float
     day_base: float
@@ -70,3 +71,14 @@ class Halts:
             book.drop(k, "cancelled", halt.name, now)
             if halt.then == "flatten" and position.side:
                 self._exit(k, halt.name, now, due)
+
+    def _closed_by(self, position: Position, side: int, reason: str) -> None:
+        """Block a side that a time limit or a halt has closed."""
+        flattens = [halt.name for halt in self.halts if halt.then == "flatten"]
+        if reason == "time_limit" or reason in flattens:
+            self._disarm(position, side)
+
+    def _disarm(self, position: Position, side: int) -> None:
+        if self.s.reentry == "immediate":
+            return
+        position.disarmed[side] = self.s.reentry if isinstance(self.s.reentry, int) else 0

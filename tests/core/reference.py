@@ -293,17 +293,6 @@ class Reference(Stops, Halts):
         else:
             order.kind = {"stop": "market", "stop_limit": "limit"}.get(order.kind, order.kind)
 
-    def _closed_by(self, position: Position, side: int, reason: str) -> None:
-        """Block a side that a time limit or a halt has closed."""
-        flattens = [halt.name for halt in self.halts if halt.then == "flatten"]
-        if reason == "time_limit" or reason in flattens:
-            self._disarm(position, side)
-
-    def _disarm(self, position: Position, side: int) -> None:
-        if self.s.reentry == "immediate":
-            return
-        position.disarmed[side] = self.s.reentry if isinstance(self.s.reentry, int) else 0
-
     def _place(
         self, k: int, kind: str, units: int, reason: str, now: int, reduces: bool,
         limit: float = NAN, trigger: float = NAN, price: float = NAN, active_ns: int | None = None,
