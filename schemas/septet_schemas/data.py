@@ -79,7 +79,8 @@ class SeriesConfig(Config):
 
     A value is known at its stamp plus `known_after` (or when its source says it was
     published), raised to the next instant of `every`. `max_age` ends a value. An `optional`
-    series that cannot be had is empty instead of an error.
+    series that cannot be had is empty instead of an error. `max_bad` is the share of rows with a
+    defect above which the series is refused; a value that is missing is no defect.
     """
 
     time_zone: TimeZone | None = None
@@ -88,4 +89,5 @@ class SeriesConfig(Config):
     every: Poll | None = None
     max_age: MarketDuration | None = None
     optional: bool = False
+    max_bad: Fraction = 0.01
     policy: Policies = Policies()

@@ -96,7 +96,8 @@ def test_news_of_an_old_stamp_never_replaces_the_newest() -> None:
 
 def test_of_two_values_at_once_the_first_wins() -> None:
     stamp = ns("2021-01-01")
-    table, found = read({"time": [stamp, stamp, stamp], "value": [1.0, 1.0, 3.0]}, known_after="1h")
+    rows = {"time": [stamp, stamp, stamp], "value": [1.0, 1.0, 3.0]}
+    table, found = read(rows, known_after="1h", max_bad=0.5)
     assert table.value.tolist() == [1.0]
     assert counts(found) == {"duplicate": 1, "conflict": 1}
 

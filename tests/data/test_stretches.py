@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 
 from septet._config.load import load
 from septet._data.load import load_market
 from septet._data.stretches import Memory, Stretches
-from tests.data.helpers import clean
+from septet.errors import DataError
+from tests.data.helpers import HOUR_NS, START_NS, clean
 
 TEXT = """\
 version: 1
@@ -59,3 +62,52 @@ def test_rows_without_a_stamp_and_defects_at_the_cuts_are_counted_once(tmp_path:
     whole = {(each.kind, each.message): each.count for each in load_market(loaded).findings}
     assert found == whole
     assert {"bad_stamp", "high_below_low", "gap", "duplicate"} <= {kind for kind, _ in found}
+
+
+def _wall(frame: pl.DataFrame, zone: str) -> pl.DataFrame:
+    stamp = pl.col("timestamp").cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+    stamp = stamp.dt.convert_time_zone(zone).dt.replace_time_zone(None)
+    return frame.with_columns(stamp.dt.cast_time_unit("us"))
+
+
+def test_stretches_refuse_the_wrong_zone_that_the_whole_refuses(tmp_path: Path) -> None:
+    path = _file(tmp_path, _wall(clean(8_760), "America/New_York"))
+    said = TEXT.replace("max_bad: 5%", "time_zone: UTC")
+    path.write_text(said, encoding="utf-8")
+    for begin in (load_market, _begin):
+        with pytest.raises(DataError, match="wrong_zone: 2 hours missing or doubled"):
+            begin(load(path))
+    kept = said.replace("time_zone: UTC", "time_zone: UTC, policy: {wrong_zone: keep}")
+    path.write_text(kept, encoding="utf-8")
+    stretches = _begin(load(path))
+    for _ in stretches:
+        pass
+    found = {(each.kind, each.message): each.examples for each in stretches.findings}
+    whole = {(each.kind, each.message): each.examples for each in load_market(load(path)).findings}
+    assert found == whole
+    assert any(kind == "wrong_zone" for kind, _ in found)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_stretches_judge_sessions_as_the_whole_does(tmp_path: Path, zone: str) -> None:
+    frame = clean(5_000, 30 * 60_000_000_000, START_NS + 48 * HOUR_NS)
+    stamp = pl.col("timestamp").cast(pl.Datetime("ns"))
+    local = stamp.dt.replace_time_zone("UTC").dt.convert_time_zone("America/New_York")
+    minute = local.dt.hour().cast(pl.Int64) * 60 + local.dt.minute()
+    day = local.dt.weekday() <= 5
+    frame = frame.filter(day & minute.is_between(570, 959))
+    path = _file(tmp_path, _wall(frame, zone))
+    text = TEXT.replace("bar: 1h", "bar: 30m").replace("max_bad: 5%", "time_zone: UTC")
+    path.write_text(text, encoding="utf-8")
+    loaded = load(path)
+    if zone == "UTC":
+        assert len(load_market(loaded).bars["BTC/USDT"]) == frame.height
+        assert len(_begin(loaded).cuts) > 2
+        return
+    for begin in (load_market, _begin):
+        with pytest.raises(DataError, match="sessions that begin at 09:30 all year"):
+            begin(loaded)
+
+
+def _begin(loaded: Any) -> Stretches:
+    return Stretches(loaded, bars=256, memory=Memory(20), warmup_ns=0)

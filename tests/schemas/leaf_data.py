@@ -83,6 +83,8 @@ def write_data(folder: Path) -> None:
     _write(folder / "mood.csv", "timestamp,value,second,known", lines)
     _write(folder / "mood-epoch.csv", "timestamp,value",
            [f"{int(at.timestamp())},{v}" for at, v in moods])  # fmt: skip
+    _write(folder / "mood-bad.csv", "timestamp,value",
+           [f"{at:%Y-%m-%d %H:%M:%S},{'high' if v == 3 else v}" for at, v in moods])  # fmt: skip
     _write(folder / "mood-bare.csv", "", [each.rpartition(",")[0] for each in lines])
     _write(folder / "mood-skip.csv", "timestamp,value,second,known", lines, "a program\n")
     _write(folder / "mood-remark.csv", "timestamp,value", [

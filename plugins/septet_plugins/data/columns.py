@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from septet.errors import DataError
+from septet.plugin import Facts, RawSeries
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["series_columns"]
+__all__ = ["raw_series", "series_columns"]
+
+
+class SeriesColumns(Protocol):
+    """Settings that name the columns of a series."""
+
+    @property
+    def time(self) -> str | None: ...
+
+    @property
+    def value(self) -> str | None: ...
+
+    @property
+    def known(self) -> str | None: ...
+
 
 _SYMBOLS: Final = ("symbol", "ticker", "pair", "instrument", "market", "coin", "asset")
 _TIMES: Final = ("timestamp", "time", "date", "datetime", "observation_date")
 
 
+def raw_series(
+    frame: pl.DataFrame,
+    origin: str,
+    config: SeriesColumns,
+    guesses: tuple[str, ...] = (),
+) -> RawSeries:
+    """Return the series of a table, with the columns that are not read beside it."""
+    picked, notes, read = series_columns(frame, origin, config.time, config.value, config.known)
+    return RawSeries(picked, Facts(origin, notes=(*guesses, *notes)), frame.drop(read))
+
+
 def series_columns(
     frame: pl.DataFrame, origin: str, time: str | None, value: str | None, known: str | None
-) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Return columns `time`, `value` and perhaps `known`, and what was guessed.
+) -> tuple[pl.DataFrame, tuple[str, ...], list[str]]:
+    """Return columns `time`, `value` and perhaps `known`, what was guessed, and their old names.
 
     Raises
     ------
@@ -52,7 +78,8 @@ def series_columns(
     picked = {"time": frame[time], "value": frame[value]}
     if known is not None:
         picked["known"] = frame[known]
-    return frame.select(column.alias(name) for name, column in picked.items()), tuple(notes)
+    read = [column.name for column in picked.values()]
+    return frame.select(column.alias(name) for name, column in picked.items()), tuple(notes), read
 
 
 def _refuse_several(frame: pl.DataFrame, origin: str, used: tuple[str | None, ...]) -> None:

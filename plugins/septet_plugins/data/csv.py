@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from septet.errors import DataError
@@ -17,7 +18,7 @@ from septet.plugin import (
     rename_columns,
     series,
 )
-from septet_plugins.data.columns import series_columns
+from septet_plugins.data.columns import raw_series
 from septet_plugins.data.text import TextFormat, read_text
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ class CsvSeries:
         config = self._config
         path = one_file(config.path, request.base_dir, request.name)
         frame, guesses = read_text(path, config)
-        frame, notes = series_columns(frame, str(path), config.time, config.value, config.known)
+        raw = raw_series(frame, str(path), config, guesses)
+        frame = raw.frame
         for column in ("time", "known"):
             frame = _read_times(frame, column, config.time_format, str(path))
-        return RawSeries(frame, Facts(str(path), notes=(*guesses, *notes)))
+        return replace(raw, frame=frame)

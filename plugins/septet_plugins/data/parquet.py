@@ -19,7 +19,7 @@ from septet.plugin import (
     scan_parquet_file,
     series,
 )
-from septet_plugins.data.columns import series_columns
+from septet_plugins.data.columns import raw_series
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +92,4 @@ class ParquetSeries:
         """Read the file and pick its columns."""
         config = self._config
         path = one_file(config.path, request.base_dir, request.name)
-        frame, notes = series_columns(
-            read_parquet_file(path), str(path), config.time, config.value, config.known
-        )
-        return RawSeries(frame, Facts(str(path), notes=notes))
+        return raw_series(read_parquet_file(path), str(path), config)

@@ -15,15 +15,22 @@ from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
 from septet_schemas.units import format_duration
 
-__all__ = ["BAD_SHARE", "VERDICT_SHARE", "BadRows", "Doubt", "check_bad_rows", "doubts",
-           "share_finding"]  # fmt: skip
+__all__ = [
+    "BAD_SHARE", "OF_SERIES", "SERIES_MISSING", "SERIES_SHARE", "SERIES_SOURCES", "SERIES_ZONE",
+    "VERDICT_SHARE", "BadRows", "Doubt", "check_bad_rows", "doubts", "limit_text", "share_finding",
+]  # fmt: skip
 
 BAD_SHARE: Final = "bad_share"
+SERIES_SHARE: Final = "series_share"
+SERIES_MISSING: Final = "series_missing"
+SERIES_SOURCES: Final = "series_sources"
+SERIES_ZONE: Final = "series_zone"
 VERDICT_SHARE: Final = 0.001
 _MEASURED: Final = frozenset(
     (
-        BAD_SHARE, "note", "gap", "jump", "zero_volume", "unordered", "duplicate", "price_levels",
-        "price_step", "price_gap", "volume_unit", "mixed_units", "mixed_zones", "wrong_zone",
+        BAD_SHARE, SERIES_SHARE, "note", "gap", "jump", "zero_volume", "unordered", "duplicate",
+        "price_levels", "price_step", "price_gap", "volume_unit", "mixed_units", "mixed_zones",
+        "wrong_zone",
     )
 )  # fmt: skip
 _DOUBTS: Final = {
@@ -35,11 +42,19 @@ _DOUBTS: Final = {
     "price_wick": "if these are slips, write policy: {price_wick: drop}; if they were traded, keep",
 }
 """What to write about findings that are warned about."""
+_ROWS_HINT: Final = "septet data check shows the rows"
 _OF_SERIES: Final = {
+    SERIES_SHARE: _ROWS_HINT,
+    SERIES_MISSING: "a feature holds the value before until max_age; is this the right column?",
+    SERIES_SOURCES: "keep the rows of one value of the column, if they are of several sources",
+    SERIES_ZONE: "if the stamps are of another zone, write it: time_zone: ...; if they are right, "
+    "policy: {wrong_zone: keep}",
     "series_end": "bring the values of the whole span, or end it there: universe: {end: ...}",
     FUNDING_GAP: "bring the missing rates, or choose a span that has them: universe: {start, end}",
     "funding_size": "write rates as fractions, 0.0001 for 0.01%; take out what was never charged",
 }
+OF_SERIES: Final = frozenset(_OF_SERIES)
+"""Kinds of what is said of an outside series, whose name is the finding's symbol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +113,13 @@ def check_bad_rows(seen: BadRows, keys: CandlesConfig) -> None:
     raise DataError(
         f"{where}: too much of the data is bad, {whole} of {seen.rows} rows "
         f"are usable as they are: {listed}",
-        hint="; ".join(part for part in (_advice(worst, seen), _limit(keys)) if part),
+        hint="; ".join(part for part in (_advice(worst, seen), limit_text(keys.max_bad)) if part),
     )
 
 
-def _limit(keys: CandlesConfig) -> str:
-    return f"the limit is max_bad: {keys.max_bad * 100:.6g}%"
+def limit_text(max_bad: float) -> str:
+    """Say what the limit of bad rows is."""
+    return f"the limit is max_bad: {max_bad * 100:.6g}%"
 
 
 def _advice(worst: Sequence[Finding], seen: BadRows) -> str:
@@ -139,11 +155,11 @@ def _mixed(seen: BadRows, conflict: Finding, where: str, keys: CandlesConfig) ->
         f"{where}: {conflict.count} of {seen.rows} rows contradict another row of the same "
         f"time{said}: this looks like several symbols or sources in one series; "
         f"first: {'; '.join(conflict.examples)}",
-        hint=f"{hint}; {_limit(keys)}",
+        hint=f"{hint}; {limit_text(keys.max_bad)}",
     )
 
 
-def share_finding(seen: BadRows) -> tuple[Finding, ...]:
+def share_finding(seen: BadRows, kind: str = BAD_SHARE) -> tuple[Finding, ...]:
     """Return the finding that the verdict repeats, where more than a tenth of a percent was bad."""
     if seen.share <= VERDICT_SHARE:
         return ()
@@ -152,7 +168,7 @@ def share_finding(seen: BadRows) -> tuple[Finding, ...]:
         f"{seen.share * 100:.2g} % of the rows of {seen.symbol} were dropped or mended "
         f"({seen.defects:,} of {seen.rows:,}: {kinds})"
     )
-    return (Finding(seen.facts.origin, seen.symbol, BAD_SHARE, "keep", 0, (), text),)
+    return (Finding(seen.facts.origin, seen.symbol, kind, "keep", 0, (), text),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +187,7 @@ def doubts(findings: Iterable[Finding]) -> list[Doubt]:
     findings = list(findings)
     for each in findings:
         if each.kind == BAD_SHARE:
-            hint = "septet data check shows the rows"
-            found.append(Doubt(each.symbol, each.message, hint, each.kind))
+            found.append(Doubt(each.symbol, each.message, _ROWS_HINT, each.kind))
         elif each.kind in _OF_SERIES:
             hint = _OF_SERIES[each.kind]
             text = each.message[:1].upper() + each.message[1:]

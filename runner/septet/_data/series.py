@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from septet._data.bad_rows import BadRows
 from septet._data.bars import Finding, Ints, SeriesTable
 from septet._data.findings import Findings, first_rows
 from septet._data.judge import numbers_of
 from septet._data.message_limits import HEADER_CHARACTERS
+from septet._data.series_rows import (
+    check_series_rows,
+    judge_columns,
+    missing_values,
+    value_distance,
+    warn_missing,
+)
+from septet._data.series_zones import judge_series_zone
 from septet._data.source import RawSeries
 from septet._data.stamps import Bools, iso, read_stamps
 from septet.errors import DataError
 from septet_schemas.data import SeriesConfig
 from septet_schemas.times import Poll
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = [
     "FUNDING_SIZE", "SERIES_END", "check_funding", "check_probabilities", "ending", "next_poll",
@@ -29,6 +42,7 @@ USUAL_FUNDING: Final = 0.003
 _FEW_RATES: Final = 3
 _STEPS: Final = 3
 _LATER: Final = 3
+_EXAMPLE_CHARACTERS: Final = 30
 _WEEK_NS: Final = 7 * 86_400 * 1_000_000_000
 _MONDAY_NS: Final = 4 * 86_400 * 1_000_000_000
 
@@ -65,30 +79,31 @@ def normalise_series(
     Raises
     ------
     DataError
-        If nothing says when values became known, if columns are missing, or if no value is left.
+        If nothing says when values became known, if columns are missing, if the share of bad rows
+        exceeds `max_bad`, or if no value is left.
     """
     _check_columns(name, raw, keys)
     frame, origin = raw.frame, raw.facts.origin
     found = Findings(origin, name, keys.policy)
-    where = f"{name} from {origin}"
-    stamps = read_stamps(frame["time"], unit=keys.time_unit, zone=keys.time_zone, where=where)
-    value = numbers_of(frame["value"])
-    alive = np.ones(len(value), dtype=np.bool_)
+    judge_columns(found, name, raw)
+    stamps = read_stamps(
+        frame["time"], unit=keys.time_unit, zone=keys.time_zone, where=f"{name} from {origin}"
+    )
+    rows = _Rows(found, stamps.time_ns, np.ones(frame.height, dtype=np.bool_))
+    value, gone = numbers_of(frame["value"]), missing_values(frame["value"])
+    judge_series_zone(found, name, stamps, keys.time_zone or "UTC")
     for kind, mask in stamps.dropped.items():
-        _judge(found, kind, mask, alive, stamps.time_ns)
+        rows.judge(kind, mask, shown=frame["time"])
     for kind, mask in stamps.noticed.items():
         found(kind, int(mask.sum()), [iso(stamps.time_ns[j]) for j in first_rows(mask)])
-    _judge(found, "not_finite", ~np.isfinite(value), alive, stamps.time_ns)
-    known_ns = _known(where, raw, keys, stamps.time_ns, alive, found)
-    _judge(found, "unfinished", known_ns > now_ns, alive, stamps.time_ns)
-    keep = np.flatnonzero(alive)
-    if not len(keep):
-        raise DataError(
-            f"{name} from {origin}: none of {len(value)} values can be used",
-            hint="look at it with septet data check",
-        )
+    warn_missing(found, name, gone)
+    rows.judge("not_finite", ~np.isfinite(value), spared=gone, shown=frame["value"])
+    known_ns, published_ns = _known(raw, keys, rows, name)
+    rows.judge("unfinished", known_ns > now_ns, spared=known_ns > now_ns)
+    keep = np.flatnonzero(rows.alive)
     order = keep[np.lexsort((keep, stamps.time_ns[keep], known_ns[keep]))]
-    order = _visible(found, order, stamps.time_ns, known_ns, value)
+    order = _visible(rows, order, known_ns, published_ns, value)
+    share = check_series_rows(rows.seen(name, raw, len(order)), keys, raw)
     for note in (*raw.facts.notes, *stamps.notes):
         found.note(note)
     vintage = "published" if "known" in frame.columns else raw.facts.vintage
@@ -102,7 +117,7 @@ def normalise_series(
         keys.max_age,
         vintage,
     )
-    return table, found.all()
+    return table, (*found.all(), *share)
 
 
 def check_probabilities(name: str, value: np.ndarray, time_ns: Ints) -> None:
@@ -200,38 +215,80 @@ def _check_columns(name: str, raw: RawSeries, keys: SeriesConfig) -> None:
         )
 
 
-def _judge(found: Findings, kind: str, mask: Bools, alive: Bools, time_ns: Ints) -> None:
-    mask = mask & alive
-    policy = found(kind, int(mask.sum()), [iso(time_ns[j]) for j in first_rows(mask)])
-    if policy != "keep":
-        alive &= ~mask
+@dataclass
+class _Rows:
+    """Rows that are still in, and how many were dropped for a defect of theirs."""
+
+    found: Findings
+    time_ns: Ints
+    alive: Bools
+    defects: dict[str, int] = field(default_factory=dict)
+    conflict: str = ""
+
+    def judge(
+        self,
+        kind: str,
+        mask: Bools,
+        spared: Bools | None = None,
+        shown: pl.Series | None = None,
+    ) -> None:
+        """Drop rows under `mask`, if the policy says so; those `spared` are no defects."""
+        mask = mask & self.alive
+        bad = mask if spared is None else mask & ~spared
+        first = first_rows(bad if bad.any() else mask)
+        examples = [iso(self.time_ns[row]) for row in first]
+        if shown is not None:
+            texts = [repr(shown[row])[:_EXAMPLE_CHARACTERS] for row in first]
+            examples = [
+                text if kind in ("bad_stamp", "local_time") else f"{at} {text}"
+                for at, text in zip(examples, texts, strict=True)
+            ]
+        if self.found(kind, int(np.count_nonzero(mask)), examples) != "keep":
+            self.alive &= ~mask
+            self.count(kind, int(np.count_nonzero(bad)))
+
+    def count(self, kind: str, defects: int) -> None:
+        """Count rows that were dropped for a defect of theirs."""
+        self.defects[kind] = self.defects.get(kind, 0) + defects
+
+    def seen(self, name: str, raw: RawSeries, left: int) -> BadRows:
+        """Say how many rows were bad, by kind of defect."""
+        found = {each.kind: each for each in self.found.all() if self.defects.get(each.kind)}
+        kinds = [replace(each, count=self.defects[kind]) for kind, each in found.items()]
+        total = sum(self.defects.values())
+        return BadRows(name, raw.facts, 0, raw.frame.height, total, left, kinds, self.conflict)
 
 
-def _known(
-    where: str, raw: RawSeries, keys: SeriesConfig, stamp_ns: Ints, alive: Bools, found: Findings
-) -> Ints:
-    known_ns = stamp_ns + (keys.known_after or 0)
+def _known(raw: RawSeries, keys: SeriesConfig, rows: _Rows, name: str) -> tuple[Ints, Ints]:
+    """Return when each value is known, and when it was published, before it is asked for."""
+    published_ns = rows.time_ns + (keys.known_after or 0)
     if "known" in raw.frame.columns:
+        where = f"{name} from {raw.facts.origin}"
         column = raw.frame["known"]
         said = read_stamps(column, unit=keys.time_unit, zone=keys.time_zone, where=where)
+        judge_series_zone(rows.found, f"{name}, known", said, keys.time_zone or "UTC")
         for kind, mask in said.dropped.items():
-            _judge(found, kind, mask, alive, stamp_ns)
-        known_ns = np.maximum(known_ns, said.time_ns) if keys.known_after else said.time_ns
-    if keys.every is not None:
-        known_ns = next_poll(known_ns, keys.every)
+            rows.judge(kind, mask, shown=column)
+        later = np.maximum(published_ns, said.time_ns)
+        published_ns = later if keys.known_after else said.time_ns
+    known_ns = published_ns if keys.every is None else next_poll(published_ns, keys.every)
     if "seen" in raw.frame.columns:
         seen = raw.frame["seen"]
-        known_ns = np.where(
-            seen.is_null().to_numpy(), known_ns, np.maximum(known_ns, seen.fill_null(0).to_numpy())
-        )
-    return known_ns
+        none, seen_ns = seen.is_null().to_numpy(), seen.fill_null(0).to_numpy()
+        known_ns = np.where(none, known_ns, np.maximum(known_ns, seen_ns))
+        published_ns = np.where(none, published_ns, np.maximum(published_ns, seen_ns))
+    return known_ns, published_ns
 
 
 def _visible(
-    found: Findings, order: Ints, stamp_ns: Ints, known_ns: Ints, value: np.ndarray
+    rows: _Rows, order: Ints, known_ns: Ints, published_ns: Ints, value: np.ndarray
 ) -> Ints:
-    """Leave out rows that change nothing: repeats, and news of an older stamp than the newest."""
-    stamp, known, seen = stamp_ns[order], known_ns[order], value[order]
+    """Leave out rows that change nothing: repeats, and news of an older stamp than the newest.
+
+    Values of one stamp that were published at once contradict each other, which is a defect;
+    published one after the other they are revisions, though both are asked for at once.
+    """
+    stamp, known, seen = rows.time_ns[order], known_ns[order], value[order]
     newest = np.maximum.accumulate(stamp)
     again = np.zeros(len(order), dtype=np.bool_)
     again[1:] = stamp[1:] == stamp[:-1]
@@ -240,13 +297,17 @@ def _visible(
     at_once = np.zeros(len(order), dtype=np.bool_)
     at_once[1:] = again[1:] & ~same[1:] & (known[1:] == known[:-1])
     late = stamp < newest
+    contradict = np.flatnonzero(at_once)
+    contradict = contradict[published_ns[order[contradict]] == published_ns[order[contradict - 1]]]
+    rows.count("conflict", len(contradict))
+    rows.conflict = value_distance(seen[contradict], seen[contradict - 1])
     for kind, mask, message in (
         ("duplicate", same, ""),
         ("conflict", at_once, "another value of a stamp known at once; the first seen wins"),
         ("late", late, "values of an older stamp than one known before; never the newest"),
     ):
-        found(kind, int(mask.sum()), [iso(stamp[j]) for j in first_rows(mask)], message)
+        rows.found(kind, int(mask.sum()), [iso(stamp[j]) for j in first_rows(mask)], message)
     revised = int(np.count_nonzero(again & ~same & ~at_once & ~late))
     if revised:
-        found.note(f"{revised} revisions, each known when it was seen")
+        rows.found.note(f"{revised} revisions, each known when it was seen")
     return order[~(same | at_once | late)]

@@ -130,11 +130,13 @@ class RawSeries:
     """Raw rows of one series: time, value, and `known` where publication times are given.
 
     `seen` (nanoseconds, nullable) is set for a row that replaced an earlier one: it was known no
-    sooner than it was seen.
+    sooner than it was seen. `others` are columns of the source that are not read: they may tell
+    rows of several symbols or sources apart.
     """
 
     frame: pl.DataFrame
     facts: Facts
+    others: pl.DataFrame | None = None
 
 
 class Progress(Protocol):

@@ -15,7 +15,7 @@ from septet.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Bools", "Stamps", "iso", "read_stamps"]
+__all__ = ["Bools", "Stamps", "iso", "read_stamps", "within_years"]
 
 Bools = npt.NDArray[np.bool_]
 
@@ -60,6 +60,11 @@ class Stamps:
     noticed: dict[str, Bools] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     wall_ns: Ints | None = None
+
+
+def within_years(unit_ns: int) -> tuple[int, int]:
+    """Return the first usable stamp of a unit, and the first that is too late."""
+    return _FIRST_NS // unit_ns, _LAST_NS // unit_ns
 
 
 def iso(time_ns: int) -> str:

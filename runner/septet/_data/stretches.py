@@ -58,6 +58,7 @@ from septet._data.price_steps import MOST_SPIKE_BARS, Before, Range
 from septet._data.source import LazyBars, RawBars, Request, Scans, Store
 from septet._data.spans import Clock, clock_of, read_between
 from septet._data.stamps import iso
+from septet._data.zone_rows import judge_unread_zone
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
 
@@ -111,6 +112,11 @@ class _Symbol:
     @property
     def name(self) -> str:
         return self.lazy.symbol
+
+    def judge_zone(self) -> None:
+        """Judge the zone of all stamps, before the first stretch is read."""
+        found = judge_unread_zone(self.lazy, self.clock, self.keys, self.bar_ns, self.calendar)
+        self.findings += found
 
     def read(self, first_ns: int | None, last_ns: int | None, request: Request) -> None:
         """Read the rows stamped from `first_ns` on and before `last_ns`, and judge them."""
@@ -320,6 +326,8 @@ class Stretches:
                 )
                 for symbol in self._request.symbols
             }  # fmt: skip
+            for each in self._symbols.values():
+                each.judge_zone()
         self.calendars = {name: each.calendar for name, each in self._symbols.items()}
         self.calendar = Counter(self.calendars.values()).most_common(1)[0][0]
         self.series: Mapping[str, SeriesTable]

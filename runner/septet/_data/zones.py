@@ -16,15 +16,15 @@ from septet._data.exchange_hours import displaced_sessions
 from septet._data.stamps import iso
 
 __all__ = [
-    "DAY_NS", "HOUR_NS", "MINUTE_NS", "ZoneDoubt", "clock_changes", "days_of", "doubt_zone",
-    "is_opening", "rows_between", "session_starts", "usual_minute",
+    "DAY_NS", "HOUR_NS", "MINUTE_NS", "ZONES_TRIED", "ZoneDoubt", "clock_changes", "days_of",
+    "doubt_changes", "doubt_zone", "is_opening", "rows_between", "session_starts", "usual_minute",
     "zone_that_fits",
 ]  # fmt: skip
 
 HOUR_NS: Final = 3_600_000_000_000
 DAY_NS: Final = 24 * HOUR_NS
 MINUTE_NS: Final = 60_000_000_000
-_LIKELY: Final = ("America/New_York", "Europe/London", "Europe/Berlin")
+ZONES_TRIED: Final = ("America/New_York", "Europe/London", "Europe/Berlin")
 _NAMED: Final = {
     9 * 60 + 30: "America/New_York", 8 * 60 + 30: "America/Chicago", 8 * 60: "Europe/London",
     9 * 60: "Europe/Berlin",
@@ -75,6 +75,19 @@ def doubt_zone(wall_ns: Ints, zone: str, bar_ns: int, calendar: str = "24x7") ->
         found = found or _moving_sessions(wall_ns, zone, days, bar_ns)
         found = found or _changes_of_another(wall_ns, zone, days, bar_ns)
     return found or _closed_hours(wall_ns, zone, bar_ns, calendar)
+
+
+def doubt_changes(wall_ns: Ints, zone: str, bar_ns: int) -> ZoneDoubt | None:
+    """Look for what changes of clocks leave behind, and stamps of `zone` cannot show.
+
+    A stamp in the hour that they leave out; an hour that is missing and one that is doubled as in
+    another zone. It takes what `doubt_zone` takes.
+    """
+    if len(wall_ns) < 2:
+        return None
+    days = days_of(wall_ns)
+    found = None if zone == "UTC" else _left_out_hours(wall_ns, zone, days)
+    return found or _changes_of_another(wall_ns, zone, days, bar_ns)
 
 
 def _closed_hours(wall_ns: Ints, zone: str, bar_ns: int, calendar: str) -> ZoneDoubt | None:
@@ -152,7 +165,7 @@ def _changes_of_another(
         return None
     ordered = np.sort(wall_ns)
     known = set() if own == "UTC" else {at for at, _ in clock_changes(own, days)}
-    for zone in _LIKELY:
+    for zone in ZONES_TRIED:
         if known & {at for at, _ in clock_changes(zone, days)}:
             continue  # its changes show in the zone of the file as well
         shown, missing, doubled, other = [], 0, 0, 0

@@ -16,11 +16,10 @@ from septet._config.check import problem_at
 from septet._config.credentials import STORED, Stored, stored_credentials, venues_file
 from septet._config.places import placed, problem_of
 from septet._config.tree import Path as KeyPath
-from septet._data.bad_rows import doubts
+from septet._data.bad_rows import OF_SERIES, doubts
 from septet._data.calendars import sessions_per_year
 from septet._data.ended import CANDLES_END
-from septet._data.funding_gaps import FUNDING_GAP
-from septet._data.series import FUNDING_SIZE, SERIES_END, check_probabilities
+from septet._data.series import check_probabilities
 from septet._shell.feature_checks import feature_problems
 from septet._shell.late_start import late_start_problem
 from septet._shell.never_known import never_known
@@ -195,7 +194,7 @@ def _doubts(session: Session) -> list[Problem]:
     problems = []
     for each in doubts(session.market.findings):
         path: KeyPath = ("data", "candles")
-        if each.kind in (SERIES_END, FUNDING_SIZE, FUNDING_GAP):
+        if each.kind in OF_SERIES:
             path = ("data", each.symbol.partition("@")[0])
         elif each.kind == CANDLES_END:
             path = ("universe", "symbols", symbols.index(each.symbol))

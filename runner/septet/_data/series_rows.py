@@ -1,0 +1,142 @@
+"""How many rows of an outside series were bad: what is refused, and what the verdict repeats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from septet._data.bad_rows import (
+    SERIES_MISSING,
+    SERIES_SHARE,
+    SERIES_SOURCES,
+    BadRows,
+    limit_text,
+    share_finding,
+)
+from septet._data.bars import Finding, Floats
+from septet._data.findings import Findings
+from septet._data.mixture import separating_column
+from septet._data.source import RawSeries
+from septet._data.stamps import Bools
+from septet._data.symbol_columns import names_symbol, shown_values
+from septet.errors import DataError
+from septet_schemas.data import SeriesConfig
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["check_series_rows", "judge_columns", "missing_values", "value_distance",
+           "warn_missing"]  # fmt: skip
+
+_MARKS: Final = ("", ".", "-", "--", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing")
+_SOURCES: Final = frozenset(
+    ("exchange", "source", "venue", "provider", "vendor", "feed", "origin", "broker", "site")
+)
+_MOST_MISSING: Final = 0.1
+
+
+def missing_values(column: pl.Series) -> Bools:
+    """Return which values a file says to be missing: nothing, NaN, or a mark such as ``.``.
+
+    They are no defects: of a holiday there is no value. What is neither a number nor such a mark
+    is one.
+    """
+    import polars as pl
+
+    gone = column.is_null()
+    if column.dtype in (pl.String, pl.Categorical):
+        text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
+        gone = gone | text.is_in(_MARKS).fill_null(value=False)
+    elif column.dtype.is_float():
+        gone = gone | column.is_nan().fill_null(value=False)
+    return np.asarray(gone.to_numpy(), np.bool_)
+
+
+def warn_missing(found: Findings, name: str, gone: Bools) -> None:
+    """Say that more than a tenth of the values of a series are missing."""
+    count = int(np.count_nonzero(gone))
+    if count <= _MOST_MISSING * len(gone) or not count:
+        return
+    text = f"{count:,} of {len(gone):,} values of {name} are missing"
+    found.warn(SERIES_MISSING, count, (), text)
+
+
+def judge_columns(found: Findings, name: str, raw: RawSeries) -> None:
+    """Refuse rows that a column not read gives to several symbols; warn of several sources.
+
+    Raises
+    ------
+    DataError
+        If a column named like a symbol holds several values.
+    """
+    import polars as pl
+
+    for column in () if raw.others is None else raw.others.get_columns():
+        if column.dtype not in (pl.String, pl.Categorical):
+            continue
+        by_source = column.name.strip().lower() in _SOURCES
+        if not by_source and not names_symbol(column.name):
+            continue
+        values = column.cast(pl.String).drop_nulls().unique().sort()
+        if len(values) < 2:
+            continue
+        said = f"column {column.name!r} holds {shown_values(values)}"
+        if not by_source:
+            raise DataError(
+                f"{name} from {raw.facts.origin}: {said}: these are rows of several symbols, and a "
+                "series has one value at a time",
+                hint="a file for each symbol, with {symbol} in path, or keep one symbol",
+            )
+        text = f"{said}: the rows of all of them are read as the one series {name}"
+        found.warn(SERIES_SOURCES, len(values), (), text)
+
+
+def value_distance(value: Floats, first: Floats) -> str:
+    """Say how far apart values of the same time are, where there are any."""
+    if not len(value):
+        return ""
+    middle = int(np.argsort(np.abs(value - first), kind="stable")[len(value) // 2])
+    return f", such as {first[middle]:.6g} and {value[middle]:.6g}"
+
+
+def check_series_rows(seen: BadRows, keys: SeriesConfig, raw: RawSeries) -> tuple[Finding, ...]:
+    """Refuse a series with more bad rows than `max_bad`; return what the verdict says of fewer.
+
+    Raises
+    ------
+    DataError
+        With the most frequent defects, their first examples and what to write.
+    """
+    if seen.left and seen.share <= keys.max_bad:
+        return share_finding(seen, SERIES_SHARE)
+    where = f"{seen.symbol} from {seen.facts.origin}"
+    worst, limit = seen.worst, limit_text(keys.max_bad)
+    if worst and worst[0].kind == "conflict":
+        apart = "" if raw.others is None else separating_column(raw.others)
+        kept = f"{apart}: keep the rows of one value" if apart else "keep the rows of one of them"
+        raise DataError(
+            f"{where}: {worst[0].count:,} of {seen.rows:,} rows contradict another row of the same "
+            f"time{seen.conflict}: this looks like several symbols or sources in one series; "
+            f"first: {'; '.join(worst[0].examples)}",
+            hint=f"{kept}, or bring a file for each symbol, with {{symbol}} in path; of revisions "
+            f"name the column that says when each was published: known: ...; {limit}",
+        )
+    listed = "; ".join(
+        f"{each.kind} {each.count:,} ({each.examples[0] if each.examples else each.message})"
+        for each in worst[:3]
+    )
+    if not seen.left and not worst:
+        listed = f"none of {seen.rows} values can be used"
+    advice = {
+        "bad_stamp": "say how times are written: time_unit: s, or for text time_format",
+        "local_time": "is time_zone the zone that the stamps are of?",
+        "not_finite": "is this the column of values? a value that is missing is an empty cell, "
+        "NaN, NA or a point",
+    }.get(worst[0].kind if worst else "", "look at it with septet data check")
+    whole = max(0, seen.rows - seen.defects) if seen.left else 0
+    raise DataError(
+        f"{where}: too much of the data is bad, {whole:,} of {seen.rows:,} values can be used"
+        f"{': ' if listed else ''}{listed}",
+        hint=f"{advice}; {limit}",
+    )

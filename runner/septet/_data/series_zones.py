@@ -1,0 +1,96 @@
+"""Stamps of an outside series that are of another zone than the file says."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from septet._data.bad_rows import SERIES_ZONE
+from septet._data.bars import Ints
+from septet._data.findings import Findings
+from septet._data.stamps import Stamps, iso
+from septet._data.zone_signs import likely_utc
+from septet._data.zones import (
+    DAY_NS,
+    HOUR_NS,
+    MINUTE_NS,
+    ZONES_TRIED,
+    ZoneDoubt,
+    clock_changes,
+    days_of,
+    doubt_changes,
+    doubt_zone,
+)
+
+__all__ = ["judge_series_zone"]
+
+_LEAST_ROWS: Final = 5
+_REGULAR: Final = 0.9
+_SECOND_NS: Final = 1_000_000_000
+
+
+def judge_series_zone(found: Findings, name: str, stamps: Stamps, zone: str) -> None:
+    """Report stamps without a zone of their own that cannot be of `zone`, or likely are not.
+
+    What changes of clocks leave behind proves it. Hours of sessions prove it of candles and not of
+    a series, whose values may be made at any hour: they are warned about.
+
+    Raises
+    ------
+    DataError
+        If stamps cannot be of `zone`, unless the policy for `wrong_zone` keeps them.
+    """
+    if stamps.wall_ns is None:
+        return
+    bad = stamps.dropped.get("bad_stamp")
+    wall_ns = stamps.wall_ns if bad is None else stamps.wall_ns[~bad]
+    moments = np.unique(wall_ns)
+    if len(moments) < _LEAST_ROWS:
+        return
+    steps = np.diff(moments)
+    step_ns = max(int(np.median(steps)), 1)
+    regular = float(np.mean(np.abs(steps - step_ns) <= _SECOND_NS)) >= _REGULAR
+    doubt = doubt_changes(wall_ns, zone, step_ns if regular else DAY_NS)
+    if doubt is None and regular:
+        doubt = _odd_steps(moments, zone, step_ns)
+    if doubt is not None:
+        text = f"{doubt.message}: those of {name}"
+        found("wrong_zone", doubt.rows, doubt.examples, text, hint=doubt.hint)
+        return
+    sign = doubt_zone(wall_ns, zone, step_ns) or likely_utc(wall_ns, zone, step_ns)
+    if sign is not None:
+        text = f"{name}: {sign.message}; first: {'; '.join(sign.examples[:3])}"
+        found.warn(SERIES_ZONE, sign.rows, sign.examples, text)
+
+
+def _odd_steps(moments: Ints, own: str, step_ns: int) -> ZoneDoubt | None:
+    """Find a zone at whose changes of clocks one step is an hour longer or shorter than the rest.
+
+    Of steps that are longer than an hour no hour is missing or doubled: of 8 hours one is of 9
+    in spring, one of 7 in autumn.
+    """
+    if not HOUR_NS < step_ns <= 2 * DAY_NS:
+        return None
+    days = days_of(moments)
+    known = set() if own == "UTC" else {at for at, _ in clock_changes(own, days)}
+    for zone in ZONES_TRIED:
+        shown, others = [], 0
+        for at, by in clock_changes(zone, days):
+            after = int(np.searchsorted(moments, at))
+            if at in known or not 2 <= after <= len(moments) - 2:
+                continue
+            around = np.diff(moments[after - 2 : after + 2])
+            if any(abs(int(each) - step_ns) > MINUTE_NS for each in around[[0, 2]]):
+                continue
+            if abs(int(around[1]) - step_ns - by) <= MINUTE_NS:
+                shown.append(iso(int(moments[after]))[:-1])
+            else:
+                others += 1
+        if shown and not others:
+            return ZoneDoubt(
+                len(shown), tuple(shown),
+                f"steps an hour longer or shorter where the clocks of {zone} change",
+                f"the stamps are local time: write time_zone: {zone}, or the zone that they are of",
+            )  # fmt: skip
+    return None
