@@ -39,6 +39,8 @@ _DOUBTS: Final = {
     CONSTANT_PRICE: "is this the column of closes, and a symbol that was traded?",
     "zone_sign": "if the stamps are UTC, write time_zone: UTC; if they are of the zone that the "
     "file names, nothing needs to be done",
+    "level_sign": "keep the rows of one symbol and one source; if prices moved so, policy: "
+    "{price_levels: keep}",
     "price_wick": "if these are slips, write policy: {price_wick: drop}; if they were traded, keep",
 }
 """What to write about findings that are warned about."""

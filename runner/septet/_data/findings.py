@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from septet._data.stamps import Bools
 from septet.errors import DataError
 from septet_schemas.data import Policies
 
-__all__ = ["EXAMPLES", "MESSAGES", "Findings", "first_rows"]
+__all__ = ["EXAMPLES", "MESSAGES", "Findings", "first_rows", "merged"]
 
 EXAMPLES: Final = 3
 MESSAGES: Final = {
@@ -112,3 +113,16 @@ def first_rows(mask: Bools) -> list[int]:
     if len(found) < EXAMPLES:
         found = [int(each) for each in np.flatnonzero(mask)[:EXAMPLES]]
     return found
+
+
+def merged(findings: list[Finding]) -> list[Finding]:
+    """Add up findings of one kind, in order of their first appearance."""
+    found: dict[tuple[str, ...], Finding] = {}
+    for each in findings:
+        key = (each.source, each.symbol, each.kind, each.policy, each.message)
+        if key in found:
+            before = found[key]
+            examples = (*before.examples, *each.examples)[:EXAMPLES]
+            each = replace(before, count=before.count + each.count, examples=examples)
+        found[key] = each
+    return list(found.values())

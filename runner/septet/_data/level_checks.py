@@ -10,15 +10,28 @@ from septet._data import adjust
 from septet._data.bars import Floats, Ints
 from septet._data.findings import EXAMPLES, Findings
 from septet._data.judge import Rows
+from septet._data.level_blocks import LevelBlocks, LevelEdge, likely_blocks, mixed_blocks
 from septet._data.mixture import level_changes
 from septet._data.price_steps import STEP_FACTOR, price_gaps
 from septet._data.stamps import iso
 
-__all__ = ["judge_levels", "judge_step", "refuse_levels"]
+__all__ = ["LEVEL_SIGN", "judge_blocks", "judge_levels", "judge_step", "refuse_levels"]
+
+LEVEL_SIGN: Final = "level_sign"
+_LEVELS_HINT: Final = (
+    "keep the rows of one symbol and one source, or add a column symbol that says whose each row "
+    "is; if the prices are right: policy: {price_levels: keep}"
+)
 
 _STEP_HINT: Final = (
     "keep the rows of one symbol, in one currency and unit; a split needs a column split and "
     "adjust: splits, or an adjusted close; if the prices are right: policy: {price_step: keep}"
+)
+
+
+_LIKELY: Final = (
+    "closes that jump to another price level and back, with none between, as if rows of another "
+    "symbol or source were among them"
 )
 
 
@@ -34,12 +47,38 @@ def refuse_levels(found: Findings, time_ns: Ints, close: Floats) -> Ints:
     """
     rows = level_changes(close)
     shown = [_shown(time_ns, close, j) for j in rows[:EXAMPLES].tolist()]
-    found(
-        "price_levels", len(rows), shown,
-        hint="keep the rows of one symbol and one source, or add a column symbol that says whose "
-        "each row is; if the prices are right: policy: {price_levels: keep}",
-    )  # fmt: skip
+    found("price_levels", len(rows), shown, hint=_LEVELS_HINT)
     return rows
+
+
+def judge_blocks(found: Findings, blocks: LevelBlocks, policy: str, *, last: bool = True) -> None:
+    """Judge jumps to another price level and back: refused if proved, warned about if likely.
+
+    Before the last bar nothing is warned about, and nothing is kept.
+
+    Raises
+    ------
+    DataError
+        If rows of two symbols or sources are mixed, unless the policy for `price_levels` keeps
+        them.
+    """
+    edges = blocks.finish() if last else blocks.edges
+    if not last and policy == "keep":
+        return
+    mixed = mixed_blocks(edges)
+    if mixed:
+        found("price_levels", len(mixed), _shown_edges(mixed), hint=_LEVELS_HINT)
+    elif last and policy != "keep":
+        likely = likely_blocks(edges)
+        if likely:
+            found.warn(LEVEL_SIGN, len(likely), _shown_edges(likely), _LIKELY)
+
+
+def _shown_edges(edges: list[LevelEdge]) -> list[str]:
+    return [
+        f"{iso(each.open_ns)} {each.closes[0]:.10g} -> {each.closes[1]:.10g}"
+        for each in edges[:EXAMPLES]
+    ]
 
 
 def judge_levels(

@@ -30,7 +30,8 @@ from septet._data.judge import (
     volume_defects,
     volume_unit_jumps,
 )
-from septet._data.level_checks import judge_levels, refuse_levels
+from septet._data.level_blocks import LevelBlocks
+from septet._data.level_checks import judge_blocks, judge_levels, refuse_levels
 from septet._data.message_limits import HEADER_CHARACTERS
 from septet._data.mixture import separating_column
 from septet._data.price_steps import Before, Range, spike_rows, wick_rows
@@ -218,6 +219,9 @@ def _bars(
         state.found.note("volume was in the quote currency; divided by the close")
     judge_levels(state.found, columns[0], ordinal, rows, keys.reset_after)
     if not part:
+        blocks = LevelBlocks(state.bar_ns)
+        blocks.add(columns[0], rows.high, rows.low, rows.close)
+        judge_blocks(state.found, blocks, keys.policy.price_levels)
         hits, ratio = adjust.moves(rows.close, columns[2])
         state.found("jump", len(hits), jump_examples(columns[0][hits], ratio))
         if len(rows.close):

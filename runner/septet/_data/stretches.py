@@ -33,10 +33,11 @@ from septet._data.calendars import Anchor
 from septet._data.constant_prices import warn_constant
 from septet._data.ended import candles_ending
 from septet._data.files import reading
-from septet._data.findings import Findings
+from septet._data.findings import Findings, merged
 from septet._data.funding_gaps import missing_funding
 from septet._data.judge import Rows
-from septet._data.level_checks import judge_step
+from septet._data.level_blocks import LevelBlocks
+from septet._data.level_checks import judge_blocks, judge_step
 from septet._data.load import (
     Fingerprint,
     LoadedFile,
@@ -66,7 +67,6 @@ __all__ = ["Memory", "Stretch", "Stretches", "chain"]
 
 DAY_NS: Final = 86_400_000_000_000
 MARGIN_NS: Final = 8 * DAY_NS  # the longest session, and a week that features are anchored to
-EXAMPLES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,11 @@ class _Symbol:
     last: tuple[int, float, int] | None = None  # session, close and open time of the last bar
     known_ns: int = -(2**63)
     bars: int = 0
+    blocks: LevelBlocks = field(init=False)
     closes: tuple[float, float] = (math.inf, -math.inf)  # the lowest and the highest
+
+    def __post_init__(self) -> None:
+        self.blocks = LevelBlocks(self.bar_ns)
 
     @property
     def name(self) -> str:
@@ -175,6 +179,8 @@ class _Symbol:
             found("gap", missing, [f"{missing} after {iso(newest)}"])
             rows = Rows(both.open, both.high, both.low, both.close, both.volume)
             judge_step(found, both.open_ns, rows, after_hole=missing > self.keys.reset_after)
+        self.blocks.add(bars.open_ns, bars.high, bars.low, bars.close)
+        judge_blocks(found, self.blocks, self.keys.policy.price_levels, last=False)
         self.table = chain([self.table, bars])
         return found.all()
 
@@ -235,6 +241,7 @@ class _Symbol:
             self.findings += share_finding(seen)
         found = Findings(self.lazy.facts.origin, self.name, self.keys.policy)
         warn_constant(found, *self.closes, self.bars)
+        judge_blocks(found, self.blocks, self.keys.policy.price_levels)
         self.findings += found.all()
 
 
@@ -259,19 +266,6 @@ def _view(table: BarTable, first: int, last: int) -> BarTable:
         if isinstance(getattr(table, each.name), np.ndarray)
     }
     return replace(table, **columns)
-
-
-def merged(findings: list[Finding]) -> list[Finding]:
-    """Add up findings of one kind, in order of their first appearance."""
-    found: dict[tuple[str, ...], Finding] = {}
-    for each in findings:
-        key = (each.source, each.symbol, each.kind, each.policy, each.message)
-        if key in found:
-            before = found[key]
-            examples = (*before.examples, *each.examples)[:EXAMPLES]
-            each = replace(before, count=before.count + each.count, examples=examples)
-        found[key] = each
-    return list(found.values())
 
 
 class Stretches:
