@@ -38,7 +38,7 @@ def opened(
 ) -> tuple[Space, FullEvaluator, int]:
     space = space_of(loaded)
     tell = (said if said is not None else []).append
-    beginning = begin_sweep(loaded, space, numbers_of(loaded, space), tell)
+    beginning = begin_sweep(loaded, space, numbers_of(loaded, space), print)
     evaluator = FullEvaluator(loaded, space, beginning.first_ns, threads, tell)
     return space, evaluator, beginning.first_ns
 

@@ -92,6 +92,11 @@ def interrupt_after(count: int) -> Callable[[int], None]:
     return before
 
 
+def _beside_data(said: list[str]) -> list[str]:
+    """What was said of anything but the rows of the sample."""
+    return [each for each in said if not each.startswith("warning: 0.16 % of the rows")]
+
+
 def same(table: pl.DataFrame, other: pl.DataFrame) -> bool:
     return table.equals(other, null_equal=True)
 
@@ -168,7 +173,7 @@ def test_a_part_that_cannot_be_read_is_made_again(tmp_path: Path, made: list[Mad
     part.write_bytes(part.read_bytes()[:100])
     (part.parent / ".00007.parquet").write_bytes(b"half a par")
     assert same(run_sweep(loaded, out, resume=True, say=said.append).table, whole)
-    assert said == [f"{part} cannot be read: its settings are run again"]
+    assert _beside_data(said) == [f"{part} cannot be read: its settings are run again"]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +203,7 @@ def test_a_part_of_something_else_is_made_again(
     (part,) = out.glob("cross/*/parts/*.parquet")
     changed(pl.read_parquet(part)).write_parquet(part)
     assert same(run_sweep(loaded, out, resume=True, say=said.append).table, whole)
-    (sentence,) = said
+    (sentence,) = _beside_data(said)
     assert sentence.startswith(f"{part} {problem}")
 
 

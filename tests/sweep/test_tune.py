@@ -166,7 +166,10 @@ def test_where_nothing_can_be_given_up(tmp_path: Path, monkeypatch: pytest.Monke
     section = GUIDED.replace("trials: 40", "trials: 12")
     outcome = tuned(tmp_path, section, on="dask", say=said.append)
     assert outcome.table["status"].to_list() == ["done"] * 12
-    assert said == ["every setting is run to the end: nothing is given up where it is run"]
+    assert said == [
+        *(f"warning: {each}" for each in outcome.findings.doubts),
+        "every setting is run to the end: nothing is given up where it is run",
+    ]
 
 
 def test_the_command(septet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,6 +149,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
             "problem": found.overfitting.problem,
             "settings": found.overfitting.settings,
         },
+        "data_doubts": list(found.doubts),
         "verdict": paragraphs(outcome.findings),
     }
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from septet._config.load import Loaded, variant
 from septet._config.overlay import Setting as FileSetting
-from septet._config.places import placed
+from septet._config.places import placed, problem_of
 from septet._sweep.numbers import AxisNumbers, Numbers
 from septet._sweep.space import Axis, Space
-from septet.errors import InputError, SeptetError
+from septet.errors import ConfigError, InputError, SeptetError
 
 if TYPE_CHECKING:
     from septet._shell.session import Session
@@ -30,13 +30,15 @@ __all__ = ["Beginning", "begin_sweep", "data_hashes_of"]
 class Beginning:
     """The first decision of a sweep, with the calendar and the fingerprints of its data.
 
-    `changes` make the file the setting that begins last, whose data was read.
+    `changes` make the file the setting that begins last, whose data was read. `doubts` are what a
+    run says in its verdict of the data that was read on the way.
     """
 
     first_ns: int
     calendar: str
     data_hashes: dict[str, str]
     changes: tuple[FileSetting, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def begin_sweep(
@@ -47,22 +49,32 @@ def begin_sweep(
     Raises
     ------
     InputError
-        If the setting that begins last cannot begin at all, with what it said.
+        If the setting that begins last cannot begin at all, with what it said, and where.
     """
-    latest = []
+    latest, doubts = [], dict[str, None]()
     for axis, found in zip(space.axes, numbers.axes, strict=True):
-        place = _latest_of(loaded, axis, found, say)
+        place = _latest_of(loaded, axis, found, doubts)
         if place is not None:
             latest.append((axis, place))
     changes = [FileSetting(axis.path, axis.values[place].node) for axis, place in latest]
     try:
-        return replace(_first_of(variant(loaded, changes), say), changes=tuple(changes))
+        begun = _first_of(variant(loaded, changes))
     except SeptetError as error:
         texts = ", ".join(f"{axis.key}={axis.values[place].text}" for axis, place in latest)
-        raise InputError(
-            f"the sweep cannot begin: with {texts or 'the file as it is'}, {error.message}",
-            hint=error.hint or "leave such values out",
-        ) from error
+        raise _not_begun(error, texts or "the file as it is") from error
+    doubts |= dict.fromkeys(begun.doubts)
+    for text in doubts:
+        say(f"warning: {text}")
+    return replace(begun, changes=tuple(changes), doubts=tuple(doubts))
+
+
+def _not_begun(error: SeptetError, setting: str) -> InputError:
+    """Return why no setting can begin, at the place of the file that causes it."""
+    front = f"the sweep cannot begin: with {setting}, "
+    problems = problem_of(error)
+    if any(each.line for each in problems):
+        return ConfigError([replace(each, message=front + each.message) for each in problems])
+    return InputError(front + error.message, hint=error.hint or "leave such values out")
 
 
 def data_hashes_of(loaded: Loaded, changes: Sequence[FileSetting]) -> dict[str, str]:
@@ -74,9 +86,12 @@ def data_hashes_of(loaded: Loaded, changes: Sequence[FileSetting]) -> dict[str, 
 
 
 def _latest_of(
-    loaded: Loaded, axis: Axis, found: AxisNumbers, say: Callable[[str], None]
+    loaded: Loaded, axis: Axis, found: AxisNumbers, doubts: dict[str, None]
 ) -> int | None:
-    """Place of the value that begins last; None where the key has no say in it."""
+    """Place of the value that begins last; None where the key has no say in it.
+
+    `doubts` is told what is odd about the data that is read for it.
+    """
     numbers = [value.number for value in axis.values]
     ends = sorted({numbers.index(min(numbers)), numbers.index(max(numbers))})
     if found.warmup_bars and len(set(found.warmup_bars)) > 1 and not _moves_data(axis):
@@ -87,7 +102,9 @@ def _latest_of(
     for place in ends:
         changed = variant(loaded, [FileSetting(axis.path, axis.values[place].node)])
         try:
-            begun.append((_first_of(changed, say).first_ns, place))
+            beginning = _first_of(changed)
+            doubts |= dict.fromkeys(beginning.doubts)
+            begun.append((beginning.first_ns, place))
         except SeptetError:
             continue  # a row of the table will say what is wrong with it
     return max(begun)[1] if begun else None
@@ -98,11 +115,12 @@ def _moves_data(axis: Axis) -> bool:
     return axis.path[0] in ("universe", "data", "model") or axis.path[-1] == "bar"
 
 
-def _first_of(loaded: Loaded, say: Callable[[str], None]) -> Beginning:
+def _first_of(loaded: Loaded) -> Beginning:
     """First decision of one file: read off its tape, once its model has been trained.
 
     The plan is the one that settings are run with, so that no other is compiled.
     """
+    from septet._data.bad_rows import doubts
     from septet._data.load import fingerprints
     from septet._kernel import layout
     from septet._shell.session import open_session
@@ -111,7 +129,10 @@ def _first_of(loaded: Loaded, say: Callable[[str], None]) -> Beginning:
     if loaded.strategy.model is not None:
         _wait_for_model(session)
     first = int(session.tape.T[layout.KNOWN, session.first])
-    return Beginning(first, session.market.calendar, dict(fingerprints(session.market)))
+    return Beginning(
+        first, session.market.calendar, dict(fingerprints(session.market)),
+        doubts=tuple(each.message for each in doubts(session.market.findings)),
+    )  # fmt: skip
 
 
 def _wait_for_model(session: Session) -> None:

@@ -49,7 +49,8 @@ class Findings:
     chosen, `planned` how many there were to try. `luck` is the annual Sharpe ratio that the
     best of as many worthless settings reaches; `a_year` makes a daily ratio annual. With
     `over_holding` all ratios but `sharpe` are of returns over holding the mean exposure.
-    `unchecked` are the plugins that ran with ``--unchecked``.
+    `unchecked` are the plugins that ran with ``--unchecked``; `doubts` is what a run would say of
+    the data in its verdict.
     """
 
     table: pl.DataFrame
@@ -64,6 +65,7 @@ class Findings:
     overfitting: Overfitting
     over_holding: bool = False
     unchecked: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def broken(self) -> pl.DataFrame:
@@ -96,7 +98,7 @@ def findings_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> Findings:
     """Work out what a sweep found, from its table and its manifest alone.
 
     Of the manifest are read: `goal`, one of `GOALS`, else the Sharpe ratio, `space`, the
-    document of the space (`over`, `settings`), and `plugin_checks`.
+    document of the space (`over`, `settings`), `plugin_checks`, and `data_doubts`.
     """
     import polars as pl
 
@@ -120,6 +122,7 @@ def findings_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> Findings:
         overfitting=table_overfitting(full),
         over_holding=is_over_holding(full),
         unchecked=unchecked_plugins(manifest),
+        doubts=tuple(str(each) for each in manifest.get("data_doubts") or ()),
     )
 
 

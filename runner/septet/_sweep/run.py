@@ -112,7 +112,7 @@ def run_sweep(
     beginning = begin_sweep(loaded, space, numbers, tell)
     if beginning.calendar != "24x7":  # a day is a session there, as the data says
         numbers = numbers_of(loaded, space, calendar=beginning.calendar)
-    asked = _asked(loaded, space, beginning.first_ns, beginning.data_hashes)
+    asked = _asked(loaded, space, beginning)
     evaluator = _evaluator(loaded, space, numbers, beginning, threads, on, tell)
     try:
         if len(space) > ASK_ABOVE and not (confirmed or resume):
@@ -157,9 +157,7 @@ def _say_how_many(space: Space, say: Callable[[str], None]) -> None:
         say(f"checking {count:,} values of {len(space.axes)} keys")
 
 
-def _asked(
-    loaded: Loaded, space: Space, first_ns: int, data_hashes: Mapping[str, str]
-) -> dict[str, Any]:
+def _asked(loaded: Loaded, space: Space, beginning: Beginning) -> dict[str, Any]:
     """What the manifest says: everything the rows depend on."""
     import platform
 
@@ -170,14 +168,15 @@ def _asked(
         "strategy": loaded.strategy.name,
         "file": str(loaded.path),
         "goal": space.goal,
-        "first_decision": iso(first_ns),
+        "first_decision": iso(beginning.first_ns),
         "septet": __version__,
         "python": platform.python_version(),
         "plugins": dict(loaded.host.versions()),
         **checks_of(loaded),
         "libraries": library_versions(),
         "environment": environment(),
-        "data_hashes": dict(data_hashes),
+        "data_hashes": dict(beginning.data_hashes),
+        "data_doubts": list(beginning.doubts),
         "space": space.document(),
         "strategy_text": loaded.path.read_text(encoding="utf-8-sig"),
         "resolved": dict(loaded.resolved),

@@ -12,12 +12,13 @@ from septet._sweep.findings import GOAL_WORDS, chance, goal_text
 if TYPE_CHECKING:
     from septet._sweep.findings import Findings
 
-__all__ = ["broken", "choice", "overfitted", "overview", "paragraphs", "tone"]
+__all__ = ["broken", "choice", "data_text", "overfitted", "overview", "paragraphs", "tone"]
 
 _SURE: Final = 0.95
 _CARRIES: Final = 0.05
 _COIN: Final = (0.4, 0.6)
 _UNLIKELY_SHARPE: Final = 4.0
+_DOUBTS_SHOWN: Final = 10
 
 
 def overview(found: Findings) -> str:
@@ -136,10 +137,20 @@ def broken(found: Findings) -> str:
     return f"{said} The best is one of them: {mine}." if mine else said
 
 
+def data_text(found: Findings) -> str:
+    """Say what is odd about the data that all settings read."""
+    shown = [f"{each}." for each in found.doubts[:_DOUBTS_SHOWN]]
+    rest = len(found.doubts) - len(shown)
+    more = [f"And {count(rest)} more, in manifest.json."] if rest else []
+    return " ".join([*shown, *more])
+
+
 def paragraphs(found: Findings) -> list[str]:
     """Return the whole verdict, a paragraph each."""
     doubt = unchecked_text(found.unchecked) if found.unchecked else ""
-    said = (overview(found), choice(found), doubt, broken(found), overfitted(found))
+    said = (
+        overview(found), choice(found), data_text(found), doubt, broken(found), overfitted(found)
+    )  # fmt: skip
     return [text for text in said if text]
 
 
@@ -156,6 +167,7 @@ def tone(found: Findings) -> str:
         or share > _CARRIES
         or found.planned > found.table.height
         or bool(found.unchecked)
+        or bool(found.doubts)
         or bool(found.broken.height)
     )
     return "caution" if doubtful else "plain"
