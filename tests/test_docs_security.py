@@ -14,6 +14,7 @@ from septet._data.message_limits import HEADER_CHARACTERS, SYMBOL_CHARACTERS, SY
 from septet._journal.form import MAX_ROW_BYTES
 from septet._plan.cache import claim
 from septet.errors import InputError
+from septet_plugins.data import text
 
 TEXT = (Path(__file__).resolve().parents[1] / "SECURITY.md").read_text(encoding="utf-8")
 PLAIN = " ".join(re.sub(r"`[^`]*`|\]\([^)]*\)", "", TEXT).split())
@@ -29,6 +30,9 @@ PROMISED = (
     f"must be yours alone ({PRIVATE_FILE:04o}, at most {credentials._LARGEST >> 20} MiB)",
     f"refused before a row is read, and so is a row above {MAX_ROW_BYTES >> 20} MiB",
     f"belong to the user alone (mode {PRIVATE_FOLDER:04o})",
+    f"An archive of text is unpacked to at most {text._ALWAYS_UNPACKED // 10**6} MB or "
+    f"{text._MOST_UNPACKED} times its size, whichever is more, and text above "
+    f"{text.MAX_BYTES // 10**9} GB is refused, or where {text._TIMES} times its size, which",
     f"end as a message and with status {InputError.exit_code}",
 )
 

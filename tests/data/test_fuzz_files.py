@@ -21,7 +21,7 @@ from septet._data.files import read_parquet_file
 from septet._data.load import read_candles, read_series
 from septet.errors import DataError, SeptetError
 from septet_plugins.data import text
-from tests.data.helpers import block, request
+from tests.data.helpers import block, clean, request
 from tests.scale import examples
 
 ROWS = 40
@@ -274,8 +274,28 @@ def test_text_beyond_the_bound_is_refused_before_it_is_read(tmp_path: Path) -> N
 def test_a_small_archive_does_not_become_a_large_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    rows = b"1,2,3\n" * 8_000_000
+    packed = tmp_path / "X.csv.gz"
+    packed.write_bytes(gzip.compress(rows))
+    archive = tmp_path / "X.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("X.csv", rows)
+    monkeypatch.setattr(text, "_ALWAYS_UNPACKED", 1_000_000)
+    for path in (packed, archive):
+        most = 50 * path.stat().st_size
+        with pytest.raises(DataError, match=f"larger than {most:,} bytes, unpacked"):
+            _candles(path, "csv")
     monkeypatch.setattr(text, "MAX_BYTES", 1_000_000)
-    path = tmp_path / "X.csv.gz"
-    path.write_bytes(gzip.compress(b"1,2,3\n" * 8_000_000))
     with pytest.raises(DataError, match="larger than 1,000,000 bytes, unpacked"):
-        _candles(path, "csv")
+        _candles(packed, "csv")
+
+
+def test_an_archive_of_ordinary_rows_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "_ALWAYS_UNPACKED", 1)
+    rows = clean(2_000)
+    (tmp_path / "X.csv.gz").write_bytes(gzip.compress(rows.write_csv().encode()))
+    made = block("candles", "csv", {"stamp": "open"}, path="X.csv.gz")
+    ((_, done),) = read_candles(made, request("1h", "X", base=tmp_path))
+    assert len(done.bars) == 2_000

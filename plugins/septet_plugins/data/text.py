@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import itertools
@@ -35,8 +36,11 @@ _DEFAULT_NAMES: Final = ("timestamp", "open", "high", "low", "close", "volume")
 _HEAD_LINES: Final = 50
 MAX_BYTES: Final = 2_000_000_000
 _TIMES: Final = 6
-"""Memory that a byte of text takes while it is read."""
-_HEAD_CHARACTERS: Final = 4_000_000
+"""Memory that a byte of text takes while it is read and judged."""
+_ALWAYS_UNPACKED: Final = 100_000_000
+_MOST_UNPACKED: Final = 50
+"""Bytes that one of an archive becomes, at most, beyond those: tables of prices become ten."""
+_HEAD_BYTES: Final = 4_000_000
 _LINE_BYTES: Final = 1_000_000
 
 
@@ -69,11 +73,11 @@ def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ..
     Raises
     ------
     DataError
-        If the file is empty, binary, of another encoding, or its rows have unequal lengths.
+        If the file is empty, too large, binary, of another encoding, or its rows have unequal
+        lengths.
     """
-    text = _decode(_bytes(path), path, form.encoding)
-    head_text = text if form.skip_lines else text[:_HEAD_CHARACTERS]
-    first = head_text.splitlines()[form.skip_lines : form.skip_lines + 500]
+    data = _as_utf8(_bytes(path), path, form.encoding)
+    first = _head(data, form.skip_lines).splitlines()[:500]
     lines = [line for line in first if line]
     if form.comment:
         lines = [line for line in lines if not line.startswith(form.comment)]
@@ -84,7 +88,7 @@ def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ..
     if delimiter == "auto":
         delimiter = _guess_delimiter(head, path)
         if not delimiter:
-            raise _uneven(text, path, form, ",") or _unknown(head, path)
+            raise _uneven(data, path, form, ",") or _unknown(head, path)
         notes.append(f"delimiter guessed: {_NAMES[delimiter]}")
     cells = [_cells(line, delimiter) for line in head]
     comma = form.decimal == ","
@@ -99,11 +103,11 @@ def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ..
     if form.header == "auto":
         header = form.names is None and not any(_NUMBER.match(cell) for cell in cells[0])
         notes.append("first row read as header" if header else "no header found")
-    at = _line_of(text, lines[0], form.skip_lines)
+    at = form.skip_lines + first.index(lines[0]) + 1
     _refuse_twins(
         cells[0] if header else form.names or (), path, f"line {at}" if header else "names"
     )
-    frame = _parse(text, path, form, delimiter, comma=comma, header=header)
+    frame = _parse(data, path, form, delimiter, comma=comma, header=header)
     if not comma:
         _refuse_thousands(frame, path)
     if not header:
@@ -113,10 +117,14 @@ def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ..
     return frame, tuple(notes)
 
 
-def _line_of(text: str, line: str, skipped: int) -> int:
-    """Return the number of the first line after those skipped that is this one."""
-    head = text[: _HEAD_CHARACTERS + len(line)].splitlines()
-    return next((n for n, each in enumerate(head, 1) if n > skipped and each == line), 1)
+def _head(data: bytes, skipped: int) -> str:
+    """Return the first lines after those skipped, as text."""
+    begin = 0
+    for _ in range(skipped):
+        begin = data.find(b"\n", begin) + 1
+        if begin == 0:
+            return ""
+    return data[begin : begin + _HEAD_BYTES].decode(errors="ignore")
 
 
 def _refuse_twins(names: Sequence[str], path: Path, where: str) -> None:
@@ -149,6 +157,8 @@ def _bytes(path: Path) -> bytes:
             magic = file.read(4)
         if size > most:
             raise _too_large(path, most)
+        if magic[:2] == b"\x1f\x8b" or magic == b"PK\x03\x04":
+            most = min(most, max(_ALWAYS_UNPACKED, size * _MOST_UNPACKED))
         if magic[:2] == b"\x1f\x8b":
             with gzip.open(path) as packed:
                 data = _rows(packed, path, most)
@@ -187,26 +197,34 @@ def _rows(file: IO[bytes] | gzip.GzipFile, path: Path, most: int) -> bytes:
             f"{path}: the first line is longer than {_LINE_BYTES:,} bytes, no table has such rows",
             hint="is it the right file, and does each row stand on a line of its own?",
         )
-    return head + file.read(most + 1 - len(head))
+    file.seek(0)
+    return file.read(most + 1)
 
 
 def _too_large(path: Path, most: int) -> DataError:
     return DataError(
-        f"{path} is larger than {most:,} bytes, unpacked, and text is not read in pieces",
-        hint="cut it by year and name the parts with a *, or write it as Parquet: septet run "
-        "--chunk reads that in stretches",
+        f"{path} is larger than {most:,} bytes, unpacked, and text is not read in pieces: it takes "
+        f"about {_TIMES} times its size in memory, and of an archive no more than "
+        f"{_MOST_UNPACKED} times its size is unpacked",
+        hint="cut it by year and name the parts with a *, unpack it yourself, or write it as "
+        "Parquet: septet run --chunk reads that in stretches",
     )
 
 
-def _decode(data: bytes, path: Path, encoding: str) -> str:
-    if not data.strip():
+def _as_utf8(data: bytes, path: Path, encoding: str) -> bytes:
+    """Return a text as UTF-8 without a mark at its beginning, in no more memory than it takes."""
+    if not data or data.isspace():
         raise DataError(f"{path} is empty", hint="write it again, or name another file")
     if data[:4] == b"PAR1":
         raise DataError(f"{path} is a Parquet file", hint="write use: parquet")
     if b"\x00" in data[:4096] and not encoding.lower().replace("-", "").startswith("utf16"):
         raise DataError(f"{path} is no text: it holds zero bytes", hint="is it the right file?")
+    is_utf8 = encoding.lower() in ("utf-8", "utf8")
+    if is_utf8 and data.isascii():
+        return data
     try:
-        return data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
+        text = data.decode("utf-8-sig" if is_utf8 else encoding)
+        return data if is_utf8 and not data.startswith(codecs.BOM_UTF8) else text.encode()
     except LookupError as error:
         raise DataError(f"unknown encoding {encoding!r}", hint="such as utf-8, latin-1") from error
     except ValueError as error:
@@ -242,11 +260,16 @@ def _unknown(head: list[str], path: Path) -> DataError:
     )
 
 
-def _uneven(text: str, path: Path, form: TextFormat, delimiter: str) -> DataError | None:
+def _uneven(data: bytes, path: Path, form: TextFormat, delimiter: str) -> DataError | None:
     """Name the first line with more fields than the first, and a comma in a number of it."""
     width = 0
-    for number, line in enumerate(text.splitlines()[form.skip_lines :], form.skip_lines + 1):
-        if not line or (form.comment and line.startswith(form.comment)):
+    for number, raw in enumerate(io.BytesIO(data), 1):
+        line = raw.decode(errors="replace").rstrip("\r\n")
+        if (
+            number <= form.skip_lines
+            or not line
+            or (form.comment and line.startswith(form.comment))
+        ):
             continue
         cells = _cells(line, delimiter)
         width = width or len(cells)
@@ -287,13 +310,13 @@ def _refuse_thousands(frame: pl.DataFrame, path: Path) -> None:
 
 
 def _parse(
-    text: str, path: Path, form: TextFormat, delimiter: str, *, comma: bool, header: bool
+    data: bytes, path: Path, form: TextFormat, delimiter: str, *, comma: bool, header: bool
 ) -> pl.DataFrame:
     import polars as pl
 
     def read(*, infer: bool) -> pl.DataFrame:
         return pl.read_csv(
-            io.BytesIO(text.encode()),
+            io.BytesIO(data),
             separator=delimiter,
             has_header=header,
             skip_rows=form.skip_lines,
@@ -311,7 +334,7 @@ def _parse(
             frame = read(infer=False)
             return frame.with_columns(pl.all().str.replace(",", ".")) if comma else frame
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        uneven = _uneven(text, path, form, delimiter)
+        uneven = _uneven(data, path, form, delimiter)
         if uneven is not None:
             raise uneven from error
         raise DataError(
