@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from septet._data.bars import Finding
+from septet._data.calendar_signs import CALENDAR_SIGN
 from septet._data.constant_prices import CONSTANT_PRICE
 from septet._data.ended import CANDLES_END, ended_symbols
 from septet._data.funding_gaps import FUNDING_GAP
@@ -190,6 +191,9 @@ def doubts(findings: Iterable[Finding]) -> list[Doubt]:
     for each in findings:
         if each.kind == BAD_SHARE:
             found.append(Doubt(each.symbol, each.message, _ROWS_HINT, each.kind))
+        elif each.kind == CALENDAR_SIGN:
+            text = f"{each.symbol}: {each.message}"
+            found.append(Doubt(each.symbol, text, _calendar_hint(each.examples), each.kind))
         elif each.kind in _OF_SERIES:
             hint = _OF_SERIES[each.kind]
             text = each.message[:1].upper() + each.message[1:]
@@ -199,6 +203,15 @@ def doubts(findings: Iterable[Finding]) -> list[Doubt]:
             shown = f"{text}; first: {'; '.join(each.examples)}"
             found.append(Doubt(each.symbol, shown, _DOUBTS[each.kind], each.kind))
     return [*found, *_ended(findings)]
+
+
+def _calendar_hint(fitting: Sequence[str]) -> str:
+    if fitting:
+        return f"their hours are those of {fitting[0]}: write calendar: {fitting[0]} beside use:"
+    return (
+        "write the calendar of the exchange beside use:, such as calendar: XNYS, or XFX for "
+        "currencies; calendar: 24x7 if they are traded all week"
+    )
 
 
 def _ended(findings: Iterable[Finding]) -> list[Doubt]:

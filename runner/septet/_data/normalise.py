@@ -17,6 +17,7 @@ from septet._data.adjust_rows import adjust_rows
 from septet._data.bad_rows import BadRows, check_bad_rows, share_finding
 from septet._data.bar_length import check_step
 from septet._data.bars import BarTable, Finding, Floats, Ints, no_bars
+from septet._data.calendar_signs import DayEnds, is_calendar_named, warn_calendar
 from septet._data.calendars import Anchor, Calendar, Placed, Stamp, load_calendar
 from septet._data.constant_prices import warn_constant
 from septet._data.findings import EXAMPLES, Findings, first_rows
@@ -222,6 +223,7 @@ def _bars(
         blocks = LevelBlocks(state.bar_ns)
         blocks.add(columns[0], rows.high, rows.low, rows.close)
         judge_blocks(state.found, blocks, keys.policy.price_levels)
+        _judge_pauses(state, raw, keys, columns[0])
         hits, ratio = adjust.moves(rows.close, columns[2])
         state.found("jump", len(hits), jump_examples(columns[0][hits], ratio))
         if len(rows.close):
@@ -230,6 +232,14 @@ def _bars(
     state.found("volume_unit", len(units), [iso(columns[0][row]) for row in units[:EXAMPLES]])
     bars = _table(raw.symbol, state.bar_ns, columns, rows)
     return _fill(state, calendar, placed.anchor, ordinal, bars)
+
+
+def _judge_pauses(state: _State, raw: RawBars, keys: CandlesConfig, open_ns: Ints) -> None:
+    if is_calendar_named(keys, raw.facts, raw.symbol):
+        return
+    stamp, ends = stamp_of(keys, raw.facts, raw.symbol), DayEnds()
+    ends.add(open_ns + state.bar_ns if stamp == "close" else open_ns)
+    warn_calendar(state.found, ends, state.bar_ns, stamp, keys.reset_after)
 
 
 def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int) -> tuple[_State, Stamps]:

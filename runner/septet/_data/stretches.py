@@ -29,6 +29,7 @@ from septet._data.bars import (
     SeriesTable,
     no_bars,
 )
+from septet._data.calendar_signs import DayEnds, is_calendar_named, warn_calendar
 from septet._data.calendars import Anchor
 from septet._data.constant_prices import warn_constant
 from septet._data.ended import candles_ending
@@ -54,6 +55,7 @@ from septet._data.normalise import (
     calendar_of,
     jump_examples,
     normalise,
+    stamp_of,
 )
 from septet._data.price_steps import MOST_SPIKE_BARS, Before, Range
 from septet._data.source import LazyBars, RawBars, Request, Scans, Store
@@ -108,6 +110,7 @@ class _Symbol:
     known_ns: int = -(2**63)
     bars: int = 0
     blocks: LevelBlocks = field(init=False)
+    days: DayEnds = field(default_factory=DayEnds)
     closes: tuple[float, float] = (math.inf, -math.inf)  # the lowest and the highest
 
     def __post_init__(self) -> None:
@@ -179,6 +182,8 @@ class _Symbol:
             found("gap", missing, [f"{missing} after {iso(newest)}"])
             rows = Rows(both.open, both.high, both.low, both.close, both.volume)
             judge_step(found, both.open_ns, rows, after_hole=missing > self.keys.reset_after)
+        close = stamp_of(self.keys, self.lazy.facts, self.name) == "close"
+        self.days.add(bars.open_ns + self.bar_ns if close else bars.open_ns)
         self.blocks.add(bars.open_ns, bars.high, bars.low, bars.close)
         judge_blocks(found, self.blocks, self.keys.policy.price_levels, last=False)
         self.table = chain([self.table, bars])
@@ -242,6 +247,9 @@ class _Symbol:
         found = Findings(self.lazy.facts.origin, self.name, self.keys.policy)
         warn_constant(found, *self.closes, self.bars)
         judge_blocks(found, self.blocks, self.keys.policy.price_levels)
+        if not is_calendar_named(self.keys, self.lazy.facts, self.name):
+            stamp = stamp_of(self.keys, self.lazy.facts, self.name)
+            warn_calendar(found, self.days, self.bar_ns, stamp, self.keys.reset_after)
         self.findings += found.all()
 
 

@@ -1,0 +1,129 @@
+"""Bars that pause every night or weekend, read as if they were traded all week."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from septet._data.bars import Ints
+from septet._data.calendars import DAY_NS, Sessions, Stamp, load_calendar
+from septet._data.findings import Findings
+from septet._data.source import Facts
+from septet.errors import DataError
+from septet_schemas.data import CandlesConfig
+from septet_schemas.units import format_duration
+
+__all__ = ["CALENDAR_SIGN", "DayEnds", "fitting_calendar", "is_calendar_named", "warn_calendar"]
+
+CALENDAR_SIGN: Final = "calendar_sign"
+_HOUR_NS: Final = 3_600_000_000_000
+_WEEK_NS: Final = 7 * DAY_NS
+_WEEKEND_NS: Final = 36 * _HOUR_NS
+_NIGHT_NS: Final = 2 * _HOUR_NS
+_LEAST_WEEKENDS, _LEAST_NIGHTS = 2, 4
+_OFTEN, _NEARLY_ALL = 0.8, 0.9
+_TRIED: Final = ("XNYS", "XLON", "XFRA", "XTKS", "XFX")
+_MOST_OUTSIDE: Final = 0.02
+_LEAST_HELD: Final = 0.6
+
+
+@dataclass
+class DayEnds:
+    """The first and the last stamp of each UTC day, of bars that may come in parts."""
+
+    _ends: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def add(self, stamp_ns: Ints) -> None:
+        """Take stamps that follow those before, in order."""
+        if not len(stamp_ns):
+            return
+        day = stamp_ns // DAY_NS
+        begins = np.concatenate(([0], np.flatnonzero(np.diff(day)) + 1))
+        lasts = np.concatenate((begins[1:] - 1, [len(day) - 1]))
+        for at, end in zip(begins.tolist(), lasts.tolist(), strict=True):
+            first, last = int(stamp_ns[at]), int(stamp_ns[end])
+            known = self._ends.get(int(day[at]), (first, last))
+            self._ends[int(day[at])] = min(first, known[0]), max(last, known[1])
+
+    def arrays(self) -> tuple[Ints, Ints]:
+        """Return the first and the last stamps, in order of days."""
+        rows = np.array(sorted(self._ends.values()), dtype=np.int64).reshape(-1, 2)
+        return rows[:, 0], rows[:, 1]
+
+
+def is_calendar_named(keys: CandlesConfig, facts: Facts, symbol: str) -> bool:
+    """Whether the file or the source names a calendar for a symbol."""
+    said = keys.calendar
+    named = said.get(symbol) if isinstance(said, dict) else said
+    return bool(named or facts.calendar)
+
+
+def warn_calendar(
+    found: Findings, ends: DayEnds, bar_ns: int, stamp: Stamp, reset_after: int
+) -> None:
+    """Warn of bars of no named calendar that pause every night or every weekend.
+
+    Of a symbol that is traded all week each pause is bars that are missing.
+    """
+    first, last = ends.arrays()
+    pauses = first[1:] - last[:-1] - bar_ns
+    how, least = _pauses(first, last, pauses, bar_ns)
+    if not how:
+        return
+    long = pauses[pauses >= least]
+    restarts = int(np.count_nonzero(long > reset_after * bar_ns))
+    text = (
+        f"its bars pause every {how}, and nothing names a calendar: {len(long):,} pauses are "
+        "read as missing bars"
+    )
+    if restarts:
+        size = f"{reset_after} bars of {format_duration(bar_ns)}"
+        text += f", after {restarts:,} of which (longer than {size}) features warm up anew"
+    text += "; an order that is decided before one expires unfilled"
+    fits = fitting_calendar(first, last, bar_ns, stamp)
+    found.warn(CALENDAR_SIGN, len(long), (fits,) if fits else (), text)
+
+
+def _pauses(first: Ints, last: Ints, pauses: Ints, bar_ns: int) -> tuple[str, int]:
+    """Return what pauses come after, and how long they are at least."""
+    nights = int(np.count_nonzero(pauses >= _NIGHT_NS))
+    if bar_ns < DAY_NS // 2 and nights >= max(_LEAST_NIGHTS, _NEARLY_ALL * len(pauses)):
+        return "night", _NIGHT_NS
+    weeks = (int(last[-1]) - int(first[0])) // _WEEK_NS if len(first) else 0
+    weekends = int(np.count_nonzero(pauses >= _WEEKEND_NS))
+    if bar_ns <= DAY_NS and weekends >= max(_LEAST_WEEKENDS, _OFTEN * weeks):
+        return "weekend", _WEEKEND_NS
+    return "", 0
+
+
+def fitting_calendar(first: Ints, last: Ints, bar_ns: int, stamp: Stamp) -> str:
+    """Name the calendar in whose sessions the bars lie and which they fill; else nothing."""
+    best, most = "", _LEAST_HELD
+    for name in _TRIED:
+        held = _held(name, first, last, bar_ns, stamp)
+        if held > most:
+            best, most = name, held
+    return best
+
+
+def _held(name: str, first: Ints, last: Ints, bar_ns: int, stamp: Stamp) -> float:
+    """Return the share of a calendar's time that the bars fill, 0 if they lie outside."""
+    try:
+        sessions = load_calendar(name, int(first[0]), int(last[-1]))
+    except DataError:  # it does not reach that far
+        return 0.0
+    assert isinstance(sessions, Sessions)
+    both = np.concatenate((first, last))
+    placed = sessions.place(both, bar_ns, stamp)
+    outside = float(np.mean(placed.outside))
+    if outside > _MOST_OUTSIDE:
+        return 0.0
+    if bar_ns == DAY_NS:
+        numbers = placed.ordinal[~placed.outside]
+        return len(first) / (int(numbers.max() - numbers.min()) + 1) - outside
+    begin, end = int(first[0]), int(last[-1]) + bar_ns
+    opens, closes = np.maximum(sessions.opens_ns, begin), np.minimum(sessions.closes_ns, end)
+    scheduled = int(np.maximum(closes - opens, 0).sum())
+    return min(1.0, float((last - first + bar_ns).sum()) / max(1, scheduled)) - outside
