@@ -10,7 +10,13 @@ import pytest
 
 from septet._cli import render
 from septet._config import access, credentials
-from septet._data.message_limits import HEADER_CHARACTERS, SYMBOL_CHARACTERS, SYMBOLS_SHOWN
+from septet._data.message_limits import (
+    CELL_CHARACTERS,
+    CELLS_SHOWN,
+    HEADER_CHARACTERS,
+    SYMBOL_CHARACTERS,
+    SYMBOLS_SHOWN,
+)
 from septet._journal.form import MAX_ROW_BYTES
 from septet._plan.cache import claim
 from septet.errors import InputError
@@ -25,6 +31,8 @@ PROMISED = (
     f"the message may quote the beginning of its first line, at most {HEADER_CHARACTERS} char",
     f"taken for symbols, {WORDS[SYMBOLS_SHOWN]} values are named at most, each cut at "
     f"{SYMBOL_CHARACTERS} characters",
+    f"times or numbers, {CELLS_SHOWN} of each kind of defect are named, each cut at "
+    f"{CELL_CHARACTERS} characters",
     f"An address is at most {access._LONGEST:,} characters long, and a message shows at most "
     f"{render._LONGEST:,} of any value",
     f"must be yours alone ({PRIVATE_FILE:04o}, at most {credentials._LARGEST >> 20} MiB)",

@@ -29,6 +29,19 @@ _DELIMITERS: Final = (",", ";", "\t", "|", " ")
 _NAMES: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
 _NUMBER: Final = re.compile(r"^[-+]?[\d.,]+(?:[eE][-+]?\d+)?$")
 _THOUSANDS: Final = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_WRITTEN_NUMBER: Final = re.compile(r"[-+]?\d[\d.,' \u00a0\u202f\u2019]*")
+_SEPARATED: Final = {
+    "comma": _THOUSANDS,
+    "point": re.compile(r"[-+]?\d{1,3}(?:\.\d{3})+(?:,\d+)?"),
+    "space": re.compile(r"[-+]?\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?:[.,]\d+)?"),
+    "apostrophe": re.compile(r"[-+]?\d{1,3}(?:['\u2019]\d{3})+(?:[.,]\d+)?"),
+}
+"""Separators of thousands by name."""
+_TWICE: Final = {
+    "comma": re.compile(r"[-+]?\d{1,3}(?:,\d{3}){2,}"),
+    "point": re.compile(r"[-+]?\d{1,3}(?:\.\d{3}){2,}"),
+}
+_NOTHING: Final = ("", "-", ".", "n/a", "N/A", "NA", "NaN", "nan", "null")
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _COMMA_NUMBER: Final = re.compile(r"^[-+]?\d+,\d+$")
 _PARTS: Final = re.compile(r"^[-+]?\d{1,9} \d{1,9}$")
@@ -108,8 +121,6 @@ def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ..
         cells[0] if header else form.names or (), path, f"line {at}" if header else "names"
     )
     frame = _parse(data, path, form, delimiter, comma=comma, header=header)
-    if not comma:
-        _refuse_thousands(frame, path)
     if not header:
         names = form.names or _DEFAULT_NAMES
         frame = _name(frame, names, path)
@@ -289,24 +300,33 @@ def _uneven(data: bytes, path: Path, form: TextFormat, delimiter: str) -> DataEr
     return None
 
 
-def _with_thousands(path: Path, written: str) -> DataError:
+def _with_thousands(path: Path, written: str, sign: str = "comma") -> DataError:
     return DataError(
-        f"{path}: numbers such as {written[:60]} are written with a comma for thousands",
+        f"{path}: numbers such as {written[:60]} are written with a {sign} for thousands",
         hint="write the file again without thousands separators (1234.56)",
     )
 
 
-def _refuse_thousands(frame: pl.DataFrame, path: Path) -> None:
-    """Refuse columns of quoted numbers with commas for thousands: as text they are all missing."""
+def _refuse_thousands(frame: pl.DataFrame, path: Path, *, comma: bool) -> None:
+    """Refuse columns of numbers with separators of thousands: as text they are all missing.
+
+    `comma` says that a comma is the decimal sign. The decimal sign separates thousands only where
+    it stands twice in a number.
+    """
     import polars as pl
 
     for name in frame.columns:
         if frame[name].dtype != pl.String:
             continue
         cells = frame[name].drop_nulls().head(_HEAD_LINES).str.strip_chars().to_list()
-        found = [each for each in cells if _THOUSANDS.fullmatch(each)]
-        if found and all(_NUMBER.match(each) for each in cells):
-            raise _with_thousands(path, f"{found[0]} in column {name!r}")
+        numbers = [each for each in cells if _WRITTEN_NUMBER.fullmatch(each)]
+        if not numbers or len(numbers) < sum(each not in _NOTHING for each in cells):
+            continue
+        for sign, form in _SEPARATED.items():
+            own = {"comma": not comma, "point": comma}.get(sign, True)
+            found = [each for each in numbers if (form if own else _TWICE[sign]).fullmatch(each)]
+            if found:
+                raise _with_thousands(path, f"{found[0]} in column {name!r}", sign)
 
 
 def _parse(
@@ -328,10 +348,13 @@ def _parse(
 
     try:
         try:
-            return read(infer=True)
+            frame = read(infer=True)
+            _refuse_thousands(frame, path, comma=comma)
+            return frame
         except pl.exceptions.ComputeError:
             # A cell that is no number among numbers: keep the text, the rows are judged later.
             frame = read(infer=False)
+            _refuse_thousands(frame, path, comma=comma)
             return frame.with_columns(pl.all().str.replace(",", ".")) if comma else frame
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         uneven = _uneven(data, path, form, delimiter)

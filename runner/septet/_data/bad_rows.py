@@ -12,6 +12,7 @@ from septet._data.constant_prices import CONSTANT_PRICE
 from septet._data.ended import CANDLES_END, ended_symbols
 from septet._data.funding_gaps import FUNDING_GAP
 from septet._data.source import Facts
+from septet._data.unread_columns import DIVIDENDS
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
 from septet_schemas.units import format_duration
@@ -40,11 +41,17 @@ _DOUBTS: Final = {
     CONSTANT_PRICE: "is this the column of closes, and a symbol that was traded?",
     "zone_sign": "if the stamps are UTC, write time_zone: UTC; if they are of the zone that the "
     "file names, nothing needs to be done",
+    DIVIDENDS: "bring an adjusted close and write adjust: total; adjust: none says that prices are "
+    "meant as they are",
     "level_sign": "keep the rows of one symbol and one source; if prices moved so, policy: "
     "{price_levels: keep}",
     "price_wick": "if these are slips, write policy: {price_wick: drop}; if they were traded, keep",
 }
 """What to write about findings that are warned about."""
+_PLAIN_NUMBERS: Final = (
+    "numbers are written without separators of thousands and without units (1234567, not 1.234.567 "
+    "or 1.2M)"
+)
 _ROWS_HINT: Final = "septet data check shows the rows"
 _OF_SERIES: Final = {
     SERIES_SHARE: _ROWS_HINT,
@@ -129,6 +136,10 @@ def _advice(worst: Sequence[Finding], seen: BadRows) -> str:
     kind = worst[0].kind if worst else ""
     if kind == "bad_stamp":
         return "say how times are written: time_unit: s, or for text time_format"
+    if kind == "bad_volume":
+        return f"is this the column of volumes? {_PLAIN_NUMBERS}; without it volume is 0"
+    if kind == "not_finite":
+        return f"are these the columns of prices? {_PLAIN_NUMBERS}"
     if kind == "price_spike":
         return "is the decimal point in its place, are all rows of one symbol and unit?"
     if kind == "off_grid":
@@ -191,6 +202,9 @@ def doubts(findings: Iterable[Finding]) -> list[Doubt]:
     for each in findings:
         if each.kind == BAD_SHARE:
             found.append(Doubt(each.symbol, each.message, _ROWS_HINT, each.kind))
+        elif each.kind == DIVIDENDS:
+            text = f"{each.symbol}: {each.message}"
+            found.append(Doubt(each.symbol, text, _DOUBTS[each.kind], each.kind))
         elif each.kind == CALENDAR_SIGN:
             text = f"{each.symbol}: {each.message}"
             found.append(Doubt(each.symbol, text, _calendar_hint(each.examples), each.kind))

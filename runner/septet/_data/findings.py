@@ -9,13 +9,14 @@ from typing import Final
 import numpy as np
 
 from septet._data.bars import Finding
+from septet._data.message_limits import CELLS_SHOWN
 from septet._data.stamps import Bools
 from septet.errors import DataError
 from septet_schemas.data import Policies
 
 __all__ = ["EXAMPLES", "MESSAGES", "Findings", "first_rows", "merged"]
 
-EXAMPLES: Final = 3
+EXAMPLES: Final = CELLS_SHOWN
 MESSAGES: Final = {
     "bad_stamp": "time stamps that cannot be read",
     "mixed_units": "time stamps in another unit than the rest",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 
 from septet._data.bars import Floats, Ints
+from septet._data.message_limits import shown_cell
 from septet._data.stamps import Bools
 
 if TYPE_CHECKING:
@@ -47,11 +48,17 @@ class Rows:
             self.open[pick], self.high[pick], self.low[pick], self.close[pick], self.volume[pick]
         )
 
-    def show(self, row: int) -> str:
-        """Write one row for an example."""
-        return " ".join(
-            f"{name} {float(getattr(self, name)[row]):.10g}" for name in (*PRICES, "volume")
-        )
+    def show(self, row: int, raw: pl.DataFrame | None = None) -> str:
+        """Write one row for an example; of text that is no number, as it stands in `raw`."""
+        return " ".join(f"{name} {self._cell(name, row, raw)}" for name in (*PRICES, "volume"))
+
+    def _cell(self, name: str, row: int, raw: pl.DataFrame | None) -> str:
+        value = float(getattr(self, name)[row])
+        if np.isnan(value) and raw is not None and name in raw.columns:
+            text = raw[name][row]
+            if isinstance(text, str):
+                return shown_cell(text)
+        return f"{value:.10g}"
 
     def with_range(self, mask: Bools) -> Rows:
         """Widen high and low to hold open and close where `mask` is set."""

@@ -12,7 +12,7 @@ from septet._data.symbol_columns import names_symbol, shown_values
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["level_changes", "separating_column"]
+__all__ = ["OUR_COLUMNS", "level_changes", "separating_column"]
 
 OUR_COLUMNS: Final = frozenset(
     ("timestamp", "open", "high", "low", "close", "volume", "adj_close", "split", "symbol")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,15 +34,19 @@ from septet._data.judge import (
 )
 from septet._data.level_blocks import LevelBlocks
 from septet._data.level_checks import judge_blocks, judge_levels, refuse_levels
-from septet._data.message_limits import HEADER_CHARACTERS
+from septet._data.message_limits import HEADER_CHARACTERS, shown_cell
 from septet._data.mixture import separating_column
 from septet._data.price_steps import Before, Range, spike_rows, wick_rows
 from septet._data.source import Facts, RawBars
 from septet._data.stamps import Bools, Stamps, iso, read_stamps
+from septet._data.unread_columns import judge_unread
 from septet._data.zone_signs import judge_zone
 from septet._data.zones import zone_that_fits
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = [
     "Normalised",
@@ -83,11 +88,14 @@ class _State:
     time_ns: Ints
     alive: Bools
     defects: int = 0
+    raw: pl.DataFrame | None = None
     conflict: str = ""
     wall_ns: Ints | None = None
 
     def show(self, mask: Bools) -> list[str]:
-        return [f"{iso(self.time_ns[row])} {self.rows.show(row)}" for row in first_rows(mask)]
+        return [
+            f"{iso(self.time_ns[row])} {self.rows.show(row, self.raw)}" for row in first_rows(mask)
+        ]
 
     def judge(
         self, kind: str, mask: Bools, *, defect: bool = True, examples: Sequence[str] = ()
@@ -168,7 +176,7 @@ def normalise(
     """
     facts = raw.facts
     stamp = stamp_of(keys, facts, raw.symbol)
-    state, stamps = _begin(raw, keys, bar_ns)
+    state, stamps = _begin(raw, keys, bar_ns, part=part)
     name = calendar_of(keys, facts, raw.symbol)
     if not part:
         judge_zone(state.found, stamps, keys.time_zone or "UTC", bar_ns, name)
@@ -242,7 +250,7 @@ def _judge_pauses(state: _State, raw: RawBars, keys: CandlesConfig, open_ns: Int
     warn_calendar(state.found, ends, state.bar_ns, stamp, keys.reset_after)
 
 
-def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int) -> tuple[_State, Stamps]:
+def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int, *, part: bool) -> tuple[_State, Stamps]:
     frame, origin = raw.frame, raw.facts.origin
     missing = [name for name in ("timestamp", *PRICES) if name not in frame.columns]
     if missing:
@@ -262,12 +270,15 @@ def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int) -> tuple[_State, Stam
     alive = np.ones(frame.height, dtype=np.bool_)
     rows = Rows(prices[0], prices[1], prices[2], prices[3], volume)
     state = _State(
-        origin, raw.symbol, bar_ns, keys, found, rows, stamps.time_ns, alive, wall_ns=stamps.wall_ns
-    )
+        origin, raw.symbol, bar_ns, keys, found, rows, stamps.time_ns, alive, raw=frame,
+        wall_ns=stamps.wall_ns,
+    )  # fmt: skip
     if not has_volume:
         found.note("no volume column; volume is 0")
+    if not part:
+        judge_unread(found, frame, keys.adjust)
     for kind, mask in stamps.dropped.items():
-        raw_stamps = [repr(frame["timestamp"][row]) for row in first_rows(mask)]
+        raw_stamps = [shown_cell(frame["timestamp"][row]) for row in first_rows(mask)]
         state.judge(kind, mask, examples=raw_stamps)
     for kind, mask in stamps.noticed.items():
         state.judge(kind, mask, defect=False)

@@ -12,7 +12,7 @@ from septet._data.bad_rows import BadRows
 from septet._data.bars import Finding, Ints, SeriesTable
 from septet._data.findings import Findings, first_rows
 from septet._data.judge import numbers_of
-from septet._data.message_limits import HEADER_CHARACTERS
+from septet._data.message_limits import HEADER_CHARACTERS, shown_cell
 from septet._data.series_rows import (
     check_series_rows,
     judge_columns,
@@ -42,7 +42,6 @@ USUAL_FUNDING: Final = 0.003
 _FEW_RATES: Final = 3
 _STEPS: Final = 3
 _LATER: Final = 3
-_EXAMPLE_CHARACTERS: Final = 30
 _WEEK_NS: Final = 7 * 86_400 * 1_000_000_000
 _MONDAY_NS: Final = 4 * 86_400 * 1_000_000_000
 
@@ -238,7 +237,7 @@ class _Rows:
         first = first_rows(bad if bad.any() else mask)
         examples = [iso(self.time_ns[row]) for row in first]
         if shown is not None:
-            texts = [repr(shown[row])[:_EXAMPLE_CHARACTERS] for row in first]
+            texts = [shown_cell(shown[row]) for row in first]
             examples = [
                 text if kind in ("bad_stamp", "local_time") else f"{at} {text}"
                 for at, text in zip(examples, texts, strict=True)

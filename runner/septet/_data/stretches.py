@@ -61,6 +61,7 @@ from septet._data.price_steps import MOST_SPIKE_BARS, Before, Range
 from septet._data.source import LazyBars, RawBars, Request, Scans, Store
 from septet._data.spans import Clock, clock_of, read_between
 from septet._data.stamps import iso
+from septet._data.unread_columns import judge_unread
 from septet._data.zone_rows import judge_unread_zone
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
@@ -120,10 +121,13 @@ class _Symbol:
     def name(self) -> str:
         return self.lazy.symbol
 
-    def judge_zone(self) -> None:
-        """Judge the zone of all stamps, before the first stretch is read."""
-        found = judge_unread_zone(self.lazy, self.clock, self.keys, self.bar_ns, self.calendar)
-        self.findings += found
+    def look_ahead(self) -> None:
+        """Judge the zone of all stamps and what is not read, before the first stretch is."""
+        lazy, keys = self.lazy, self.keys
+        zone = judge_unread_zone(lazy, self.clock, keys, self.bar_ns, self.calendar)
+        found = Findings(lazy.facts.origin, self.name, keys.policy)
+        judge_unread(found, lazy.frame, keys.adjust)
+        self.findings += [*zone, *found.all()]
 
     def read(self, first_ns: int | None, last_ns: int | None, request: Request) -> None:
         """Read the rows stamped from `first_ns` on and before `last_ns`, and judge them."""
@@ -329,7 +333,7 @@ class Stretches:
                 for symbol in self._request.symbols
             }  # fmt: skip
             for each in self._symbols.values():
-                each.judge_zone()
+                each.look_ahead()
         self.calendars = {name: each.calendar for name, each in self._symbols.items()}
         self.calendar = Counter(self.calendars.values()).most_common(1)[0][0]
         self.series: Mapping[str, SeriesTable]

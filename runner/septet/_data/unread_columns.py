@@ -1,0 +1,53 @@
+"""Columns of a table of bars that nothing reads: they are named, and dividends are warned about."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from septet._data.findings import Findings
+from septet._data.message_limits import HEADER_CHARACTERS
+from septet._data.mixture import OUR_COLUMNS
+from septet._text import shortened
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["DIVIDENDS", "judge_unread"]
+
+DIVIDENDS: Final = "dividends"
+_DIVIDENDS: Final = frozenset(
+    ("dividend", "dividends", "div", "divs", "dividend_amount", "cash_dividend", "distribution",
+     "distributions", "capital_gains", "ex_dividend", "divcash")
+)  # fmt: skip
+
+
+def judge_unread(found: Findings, frame: pl.DataFrame | pl.LazyFrame, adjust: str | None) -> None:
+    """Name the columns that are not read; warn of dividends in them that nothing else holds.
+
+    `adjust` is what the file says: with `total` the adjusted close holds the dividends, and with
+    `none` the file wants prices as they were.
+    """
+    lazy = frame.lazy()
+    names = [name for name in lazy.collect_schema().names() if name not in OUR_COLUMNS]
+    if names:
+        found.note(f"columns that are not read: {shortened(', '.join(names), HEADER_CHARACTERS)}")
+    for name in names:
+        paid = _paid(lazy, name) if _plain(name) in _DIVIDENDS else 0
+        if paid and adjust not in ("total", "none"):
+            text = (
+                f"{paid:,} rows of column {name!r} are above 0 and are not read: a position is not "
+                "paid these dividends, and prices fall by them"
+            )
+            found.warn(DIVIDENDS, paid, (), text)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
+
+
+def _paid(lazy: pl.LazyFrame, name: str) -> int:
+    import polars as pl
+
+    above = pl.col(name).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False) > 0.0
+    return int(lazy.select(above.fill_null(value=False).sum()).collect(engine="streaming").item())
