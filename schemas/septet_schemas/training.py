@@ -86,8 +86,8 @@ class Training(Config):
 
     @property
     def lead_ns(self) -> int:
-        """Market time before the first decision that the first models are fitted on."""
-        return 0 if self.scheme == "none" else self.train + 2 * self.longest_step_ns
+        """Market time before the first decision that the first models of a walk are fitted on."""
+        return self.train + 2 * self.longest_step_ns if self.scheme == "walk_forward" else 0
 
     @property
     def longest_step_ns(self) -> int:

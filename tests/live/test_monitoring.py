@@ -74,7 +74,7 @@ class Runner:
     def __init__(self, loaded: Loaded, folder: Path, session: Session, *, snapshots: int) -> None:
         self.loaded, self.folder, self.session, self.snapshots = loaded, folder, session, snapshots
         self.build = self._built()
-        self.stored = stored_of(loaded, self.build.features)
+        self.stored = stored_of(loaded, self.build.plan)
         head = Head(
             run_id="run", strategy=loaded.strategy.name, mode="paper", account="", created_ns=1,
             origin_ns=0, fingerprints=fingerprints_of(loaded, self.build.plan.name),

@@ -196,7 +196,7 @@ def test_it_decides_after_its_last_label_only(world: Learner) -> None:
     _, rows = _rows(lane.place.folder)
     decided = [each for _, caused in rows for each in caused if isinstance(each, m.Decided)]
     assert {each.refused_by for each in decided} == {"no_model"}
-    assert "the stored model decides from" in _log(lane.place.folder, "stored_model")[0]
+    assert "the stored model decides from" in _log(lane.place.folder, "stored_model")[-1]
 
 
 def test_another_model_in_the_folder_is_said_and_not_served(world: Learner) -> None:

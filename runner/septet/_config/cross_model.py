@@ -88,6 +88,30 @@ def check_learns(case: Case) -> None:
         )
 
 
+def check_stored(case: Case) -> None:
+    """A stored model is not trained, and stands in one place."""
+    model = case.strategy.model
+    if model is None or model.use != "stored":
+        return
+    training = _training(model)
+    if training.scheme == "walk_forward":
+        case.error(
+            ("model", "training", "scheme"),
+            "a stored model was trained before: the run trains none",
+            expected="stored",
+            found=training.scheme,
+            hint="leave scheme out, or name the estimator in use:",
+        )
+    elif training.path not in (None, getattr(model.config, "path", None)):
+        case.error(
+            ("model", "training", "path"),
+            "the file names two folders of one stored model",
+            expected=str(getattr(model.config, "path", None)),
+            found=str(training.path),
+            hint="leave training.path out",
+        )
+
+
 def check_purge(case: Case) -> None:
     """Training rows whose label reaches into the test block are left out."""
     model = case.strategy.model
@@ -238,6 +262,7 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_model_used,
     check_exit_below,
     check_learns,
+    check_stored,
     check_purge,
     check_schedule,
     check_kelly,

@@ -21,6 +21,7 @@ from septet._config.overlay import Setting, apply_mode, apply_settings, parse_se
 from septet._config.places import placed
 from septet._config.read import parse_text, read_file
 from septet._config.resolve import HostResolver, LenientResolver, listed_in
+from septet._config.stored_label import with_label, with_stored
 from septet._config.tree import Mark, Node
 from septet._config.tree import Path as KeyPath
 from septet._host.register import Host
@@ -30,7 +31,7 @@ from septet_schemas.strategy import MODES, Strategy
 if TYPE_CHECKING:
     from septet._config.verdicts import PluginVerdict
 
-__all__ = ["Loaded", "load", "reopen", "variant"]
+__all__ = ["Loaded", "load", "relabelled", "reopen", "variant"]
 
 REBALANCE_BAND: Final = "20%"
 
@@ -105,13 +106,13 @@ def load(
     _refuse_root(base, problems)
     host = host if host is not None else Host()
     base = _unfolded_for(base, settings, _resolver(base, host))
-    tree, over_problems = _effective(base, mode, settings, host)
+    base_dir = file.resolve().parent
+    tree, over_problems = _effective(base, mode, settings, host, base_dir)
     problems += over_problems
     strategy, found = _validate(tree, host)
     problems += found
-    problems += _other_modes(
-        base, tree, settings, host, partial(_checked_too, strategy, unchecked, say)
-    )
+    also = partial(_checked_too, strategy, unchecked, say)
+    problems += _other_modes(base, tree, settings, host, base_dir, also)
     verdicts: list[PluginVerdict] = []
     if strategy is not None:
         verdicts, failed = _checked(strategy, tree, host, unchecked, say)
@@ -123,7 +124,7 @@ def load(
     return Loaded(
         strategy=strategy,
         path=file,
-        base_dir=file.resolve().parent,
+        base_dir=base_dir,
         tree=tree,
         origins=origins_of(resolved, tree, strategy),
         warnings=tuple(problems),
@@ -198,6 +199,13 @@ def variant(loaded: Loaded, settings: Sequence[Setting]) -> Loaded:
         if failed:
             raise ConfigError(failed)
     return replace(loaded, strategy=strategy, tree=tree, warnings=(), resolved=_resolved(strategy))
+
+
+def relabelled(loaded: Loaded, label: Mapping[str, Any]) -> Loaded:
+    """Return a file whose model has another label: that of the model which a run goes on with."""
+    tree = with_label(loaded.tree, label)
+    strategy = _sound(tree, loaded.host, [])
+    return replace(loaded, strategy=strategy, tree=tree, resolved=_resolved(strategy))
 
 
 def reopen(tree: Node, path: Path, base_dir: Path, *, host: Host | None = None) -> Loaded:
@@ -289,7 +297,7 @@ def _refuse_root(base: Node, problems: list[Problem]) -> None:
 
 
 def _effective(
-    base: Node, mode: str | None, settings: Sequence[Setting], host: Host
+    base: Node, mode: str | None, settings: Sequence[Setting], host: Host, base_dir: Path
 ) -> tuple[Node, list[Problem]]:
     """Lay mode and settings over the file, and say what follows from what it says."""
     if mode is not None:
@@ -303,6 +311,7 @@ def _effective(
     tree, problems = apply_mode(early, name)
     tree, more = apply_settings(tree, settings)
     tree = _without_training(_with_rebalance(_with_currency(tree)), host)
+    tree = with_stored(tree, base_dir)
     return tree, [*problems, *more]
 
 
@@ -455,6 +464,7 @@ def _other_modes(
     tree: Node,
     settings: Sequence[Setting],
     host: Host,
+    base_dir: Path,
     check: Callable[[Strategy, Node, Host], list[Problem]],
 ) -> list[Problem]:
     """Check the overlays of the modes that do not run now; keep what is wrong in them."""
@@ -466,7 +476,7 @@ def _other_modes(
         if mode == now or over is None or over.kind != "map":
             continue
         rest = [each for each in settings if each.path != ("mode",)]
-        other, found = _effective(base, mode, rest, host)
+        other, found = _effective(base, mode, rest, host, base_dir)
         strategy, more = _validate(other, host)
         inside = {(node.mark.line, node.mark.column) for _, node in over.walk()}
         inside |= {(node.key.line, node.key.column) for _, node in over.walk() if node.key}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 
@@ -56,6 +56,8 @@ class Dataset:
         In universe order.
     bar_ns : int
         Length of the base bar, nanoseconds.
+    subject : mapping
+        What computes the columns, as the card of a model keeps it; see `subject`.
     """
 
     x: Floats
@@ -65,6 +67,7 @@ class Dataset:
     row: Ints
     bars: tuple[SymbolBars, ...]
     bar_ns: int
+    subject: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.time_ns)

@@ -21,6 +21,7 @@ from septet._files import open_regular, replace_file
 from septet._learn.fitting import Fitted, Served, Window
 from septet._learn.flat import FlatModel
 from septet._learn.portable import OnnxModel
+from septet._learn.subject import compare_subjects, of_other_length
 from septet._text import decode_json
 from septet.errors import ModelError
 
@@ -63,7 +64,13 @@ def iso_time(time_ns: int) -> str:
     return f"{text}.{rest:09d}Z" if rest else f"{text}Z"
 
 
-def make_card(name: str, window: Window, fitted: Fitted, trained_to_ns: int) -> dict[str, Any]:
+def make_card(
+    name: str,
+    window: Window,
+    fitted: Fitted,
+    trained_to_ns: int,
+    subject: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Describe a fitted model: what it reads, what it was fitted on, and how."""
     data = hashlib.sha256(window.x.tobytes() + window.y.tobytes() + window.time_ns.tobytes())
     known, times = window.known_ns, window.time_ns
@@ -92,6 +99,7 @@ def make_card(name: str, window: Window, fitted: Fitted, trained_to_ns: int) -> 
         "data_sha256": data.hexdigest(),
         "model_sha256": fingerprint(fitted.model),
         "notes": list(fitted.notes),
+        **({"subject": dict(subject)} if subject else {}),
         **fitted.facts,
     }
 
@@ -125,11 +133,12 @@ def pack_model(model: Served, card: Mapping[str, Any], **further: Any) -> dict[s
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """A model read back, and its card."""
+    """A model read back, its card, and what makes it doubtful that it fits the file."""
 
     model: Served
     card: Mapping[str, Any]
     path: Path
+    doubts: tuple[str, ...] = ()
 
     @property
     def last_label_ns(self) -> int:
@@ -248,7 +257,10 @@ Restore = Callable[[Mapping[str, npt.NDArray[Any]]], Served]
 
 
 def load_model(
-    folder: Path, feature_names: Sequence[str] | None = None, restore: Restore | None = None
+    folder: Path,
+    feature_names: Sequence[str] | None = None,
+    restore: Restore | None = None,
+    subject: Mapping[str, Any] | None = None,
 ) -> StoredModel:
     """Read a stored model back.
 
@@ -260,16 +272,21 @@ def load_model(
         The file's features, in order: a model that reads others is refused.
     restore : callable, optional
         Of the plugin that made it: reads arrays of a format that is not septet's.
+    subject : mapping, optional
+        What the file's model is a model of: one of something else is refused.
 
     Raises
     ------
     ModelError
-        If it is missing, damaged or changed, or its features are not the file's.
+        If it is missing, damaged or changed, or is not a model of what the file describes.
     """
     home = folder.parent if folder.name == CARD else folder
     card = _read_card(home / CARD)
     if feature_names is not None:
+        if subject is not None and isinstance(before := card.get("subject"), dict):
+            of_other_length(home, str(before.get("bar")), str(subject["bar"]))
         _same_features(home, card["features"], list(feature_names))
+    doubts = () if subject is None else compare_subjects(home, card.get("subject"), subject)
     arrays = _read_arrays(home / MODEL)
     model = _restored(home, str(card["format"]), arrays, restore)
     if fingerprint(model) != card["model_sha256"]:
@@ -278,7 +295,7 @@ def load_model(
         raise ModelError(
             f"{home} reads {model.width} features and names {len(card['features'])}", hint=_AGAIN
         )
-    return StoredModel(model, card, home)
+    return StoredModel(model, card, home, doubts)
 
 
 def _restored(

@@ -200,7 +200,7 @@ def fit_window(
         model=fitted.model,
         importance=fitted.importance,
         fingerprint=fingerprint(fitted.model),
-        card=make_card(trainer.name, window, fitted, trained_to_ns),
+        card=make_card(trainer.name, window, fitted, trained_to_ns, dataset.subject),
     )
 
 

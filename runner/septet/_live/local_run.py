@@ -148,7 +148,7 @@ class LocalRun(ABC):
             self.tell("warning", "folder", {"text": note})
         if self.place.fresh:  # compile now: while connected, a minute would be a minute of deafness
             self._make_core([Instrument(each) for each in self.symbols], core_terms(None, 1.0))
-            self._stored = stored_of(self.loaded, self.build.features)
+            self._stored = self._new_stored()
             self.build = None
             return
         self.journal = Journal.open(
@@ -167,11 +167,17 @@ class LocalRun(ABC):
         self._read_stored(facts.get("stored_model"))
         self.member.take_up(self.build.core)
 
+    def _new_stored(self) -> StoredModel | None:
+        stored = stored_of(self.loaded, self.build.plan)
+        for text in () if stored is None else stored.doubts:
+            self.tell("warning", "stored_model", {"text": text})
+        return stored
+
     def _read_stored(self, known: Mapping[str, Any] | None) -> None:
         """Read the stored model of a run that ended before it took it in; else look for changes."""
         models = getattr(self.build.core, "models", None)
         if models is not None and models.newest < 0:
-            self._stored = stored_of(self.loaded, self.build.features)
+            self._stored = self._new_stored()
         elif text := changed_source(self.loaded, known):
             self.tell("warning", "stored_model", {"text": text})
 

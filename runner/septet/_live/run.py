@@ -25,6 +25,7 @@ from septet._live.pages import merge_aside
 from septet._live.place import find_place
 from septet._live.reports import reports
 from septet._live.stop import STOP_WITHIN_S, LaneEnd, LoopWatch, Signals, project
+from septet._live.stored_model import with_label_of_run
 from septet._live.supervisor import Supervisor
 from septet._live.venue_gate import GatedVenue
 from septet._live.wiring import WIRING, Wiring
@@ -270,8 +271,8 @@ class _Process:
                 now_ns=self.clock.now_ns(),
             )  # fmt: skip
             lane = Lane(
-                loaded, place, self.options, wiring=self.wiring, clock=self.clock, gate=gate,
-                stopping=self.stopping, supervisor=self.supervisor,
+                with_label_of_run(loaded, place), place, self.options, wiring=self.wiring,
+                clock=self.clock, gate=gate, stopping=self.stopping, supervisor=self.supervisor,
             )  # fmt: skip
             self.lanes.append(lane)
             lane.prepare()

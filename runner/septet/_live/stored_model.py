@@ -6,41 +6,49 @@ hash, so that recovery, replay and shadow need neither the file's folder nor its
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from septet import _learn as learn
 from septet import messages as m
+from septet._config.load import relabelled
+from septet._config.stored_label import label_layer
+from septet._journal.reader import Reader
 from septet._learn.labels import NEVER_NS
 from septet._learn.stored import CARD, StoredModel, iso_time, load_model, store_model
+from septet._live.place import Place
+from septet._plan.plan import Plan
 from septet._shell.stored_model import read_stored
 from septet.errors import InputError, ModelError
 
-__all__ = ["announce_stored", "changed_source", "fact_of", "idle_now", "stored_of"]
+__all__ = [
+    "announce_stored", "changed_source", "fact_of", "idle_now", "stored_of", "with_label_of_run",
+]  # fmt: skip
 
 _MODELS = "models"
 
 
-def stored_of(loaded: Any, features: Sequence[str]) -> StoredModel | None:
+def stored_of(loaded: Any, plan: Plan) -> StoredModel | None:
     """Read the model that a file names; None where it names none.
 
     Parameters
     ----------
     loaded
         The file.
-    features
-        Names of its features, in order: the model's inputs where the file lists none.
+    plan
+        What computes its features: the model's inputs where the file lists none.
 
     Raises
     ------
     ModelError
-        It is missing, damaged or changed, or reads other features than the file's.
+        It is missing, damaged or changed, or of other features, bars or labels than the file's.
     """
     block = loaded.strategy.model
     if block is None or learn.stored_folder(block) is None:
         return None
-    found: StoredModel = read_stored(loaded, list(block.extra.get("inputs") or features))
+    names = list(block.extra.get("inputs") or plan.assembly.features)
+    found: StoredModel = read_stored(loaded, names, plan.assembly.graph)
     return found
 
 
@@ -93,6 +101,27 @@ def idle_now(event: m.ModelReady, now_ns: int) -> str:
     if now_ns > event.expires_ns:
         return f"the stored model expired at {iso_time(event.expires_ns)}: no entries"
     return ""
+
+
+def with_label_of_run(loaded: Any, place: Place) -> Any:
+    """Return a file that goes on with a run, with the label of the run where it names none.
+
+    It takes the label from the card of its model, and the folder may hold another model by now,
+    or none: the run goes on with its copy, and with that one's label.
+
+    Raises
+    ------
+    JournalError
+        The journal cannot be read.
+    """
+    block = loaded.strategy.model
+    named = block is not None and learn.stored_folder(block) is not None
+    if place.fresh or not named or not label_layer(loaded.tree).startswith("derived:"):
+        return loaded
+    with Reader(place.journal) as journal:
+        model = journal.head.facts.get("resolved", {}).get("model") or {}
+    label = model.get("label")
+    return relabelled(loaded, label) if isinstance(label, Mapping) else loaded
 
 
 def changed_source(loaded: Any, known: Mapping[str, Any] | None) -> str:

@@ -105,6 +105,8 @@ def backtest(
     fingers = hashes.result()  # before the clock starts: it is not part of the run
     with np.errstate(all="ignore"):
         ran, watchers = ran_plain_first(session, lambda: _ran(session, chosen, progress))
+        for each in () if ran.learned is None else ran.learned.doubts:
+            session.say(f"doubtful: {each}")
         result = _result(session, ran, watchers, chosen, fingers)
     facts = replace(result.facts, seconds_total=time.perf_counter() - began)
     return replace(result, facts=facts)
@@ -230,7 +232,8 @@ def model_cards(learned: Learned) -> list[dict[str, Any]]:
     for each in learned.walk.models:
         if each.model is None:
             continue
-        card = {**each.card, "model_id": each.fingerprint[:12], "ready_ns": each.ready_ns}
+        card = {name: part for name, part in each.card.items() if name != "subject"}
+        card |= {"model_id": each.fingerprint[:12], "ready_ns": each.ready_ns}
         if each.importance is not None:
             names = learned.dataset.feature_names
             card["importance"] = dict(zip(names, map(float, each.importance), strict=True))
@@ -356,6 +359,7 @@ def notes_of(session: Session, outcome: project.Outcome, learned: Learned | None
         slow = ", ".join(session.plan.assembly.slow_parts)
         notes.append(f"{slow} has no compiled step, so the whole plan ran uncompiled")
     if learned is not None:
+        notes += learned.doubts
         missing = [each for each in learned.walk.models if each.model is None]
         if missing:
             notes.append(

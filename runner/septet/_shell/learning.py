@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from septet._config.case import readings
 from septet._config.places import placed
 from septet._data.series import check_probabilities
 from septet._kernel import layout
+from septet._shell.model_subject import subject_of
 from septet._shell.session import Session
 from septet._shell.stored_model import read_stored, stored_key
 from septet.errors import InputError, RunError
@@ -26,12 +27,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Learned:
-    """The walk of a run, and what was found about its models."""
+    """The walk of a run, and what was found about its models; `doubts` are of a stored one."""
 
     walk: Any
     labels: Any
     dataset: Any
     health: Any = None
+    doubts: tuple[str, ...] = ()
 
 
 def model_columns(session: Session) -> list[str]:
@@ -51,7 +53,8 @@ def dataset_of(session: Session, F: np.ndarray) -> Any:
     ]
     bars = label_bars(session)
     tables = [learn.gather(F[k], rows, len(each)) for k, each in enumerate(bars)]
-    return learn.pool(bars, tables, names, session.strategy.universe.bar)
+    pooled = learn.pool(bars, tables, names, session.strategy.universe.bar)
+    return replace(pooled, subject=subject_of(session.strategy, graph, names))
 
 
 def label_bars(session: Session) -> list[Any]:
@@ -117,9 +120,11 @@ def learn_walk(
     training = block.extra["training"]
     start = int(session.tape.T[layout.KNOWN, session.first])
     start_ns = start if strategy.universe.start is not None else None
+    doubts: tuple[str, ...] = ()
     health_rule = learn.health_rule(strategy.monitoring.model)
     if learn.stored_folder(block) is not None:
-        stored = read_stored(session.loaded, dataset.feature_names)
+        stored = read_stored(session.loaded, dataset.feature_names, session.plan.assembly.graph)
+        doubts = stored.doubts
         with placed(session.loaded, *stored_key(block)):
             walk = learn.stored_walk(
                 dataset, stored, start_ns=start_ns, expire_after_ns=training.expire_after
@@ -139,7 +144,7 @@ def learn_walk(
         F[k, row, :n] = walk.up[k]
         F[k, row + 1, :n] = walk.state[k]
     health = learn.monitor_walk(walk, dataset, labels, health_rule)
-    return Learned(walk, labels, dataset, health)
+    return Learned(walk, labels, dataset, health, doubts)
 
 
 @contextmanager

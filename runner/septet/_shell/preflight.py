@@ -74,13 +74,13 @@ def check_data(loaded: Any) -> DataCheck:
 def check_model(loaded: Any, session: Session | None = None) -> list[Problem]:
     """Try the model of a file without its data, and say what would stop the run.
 
-    Parameters that the trainer refuses; a stored model that is missing or damaged, one that
-    reads other features, and of a backtest (`session`) one that was fitted on labels of the span
-    it is asked to judge.
+    Parameters that the trainer refuses; a stored model that is missing or damaged, one of other
+    features, bars or labels, and of a backtest (`session`) one that was fitted on labels of the
+    span it is asked to judge. What only makes it doubtful is a warning.
     """
     from septet import _learn as learn
     from septet._shell.session import plan_of
-    from septet._shell.stored_model import read_stored, refuse_seen
+    from septet._shell.stored_model import read_stored, refuse_seen, stored_key
 
     block = loaded.strategy.model
     if block is None:
@@ -90,12 +90,18 @@ def check_model(loaded: Any, session: Session | None = None) -> list[Problem]:
         names = list(block.extra.get("inputs") or plan.assembly.features)
         if learn.stored_folder(block) is None:
             return parameter_problems(loaded, names)
-        stored = read_stored(loaded, names)
+        stored = read_stored(loaded, names, plan.assembly.graph)
         if session is not None:
             refuse_seen(loaded, stored, int(session.tape.T[0][-1]))
     except SeptetError as error:
         return list(problem_of(error))
-    return []
+    return [
+        problem_at(
+            loaded.tree, stored_key(block), each, severity="warning",
+            hint="train the model again with this file, unless this is what is meant",
+        )
+        for each in stored.doubts
+    ]  # fmt: skip
 
 
 def _probabilities(session: Session) -> list[Problem]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from septet import _learn as learn
 from septet._config.places import placed
+from septet._plan.graph import Graph
+from septet._shell.model_subject import subject_of
 
 __all__ = ["read_stored", "refuse_seen", "stored_key"]
 
@@ -17,8 +19,8 @@ def stored_key(block: Any) -> tuple[str, ...]:
     return ("model", "path") if block.use == "stored" else ("model", "training", "path")
 
 
-def read_stored(loaded: Any, inputs: Sequence[str]) -> Any:
-    """Read the model that a file decides with.
+def read_stored(loaded: Any, inputs: Sequence[str], graph: Graph) -> Any:
+    """Read the model that a file decides with, and compare what it is a model of with the file.
 
     Parameters
     ----------
@@ -26,17 +28,20 @@ def read_stored(loaded: Any, inputs: Sequence[str]) -> Any:
         A file with a stored model.
     inputs
         Names of what the file's model reads, in order.
+    graph
+        What computes the features of the file.
 
     Raises
     ------
     ModelError
-        It is missing, damaged or changed, or reads something else; with its place in the file.
+        It is missing, damaged or changed, or of something else; with its place in the file.
     """
     block = loaded.strategy.model
     folder = learn.stored_folder(block)
     assert folder is not None, "the file has a stored model"
     with placed(loaded, *stored_key(block)):
-        return learn.load_model(Path(loaded.base_dir) / folder, inputs, learn.restore_of(block))
+        home, subject = Path(loaded.base_dir) / folder, subject_of(loaded.strategy, graph, inputs)
+        return learn.load_model(home, inputs, learn.restore_of(block), subject)
 
 
 def refuse_seen(loaded: Any, stored: Any, end_ns: int) -> None:
