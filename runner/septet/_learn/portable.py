@@ -6,6 +6,7 @@ adds up in another order than over one, and the two must agree bit for bit.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,16 +19,14 @@ from septet._data.bars import Floats
 from septet._learn import kernels
 from septet._learn.extract import Response
 from septet._learn.flat import Member, Scaler, assemble
-from septet._learn.soundness import STRIDE, check_frame
+from septet._learn.onnx_graph import check_graph
+from septet._learn.soundness import STRIDE, check_frame, probability
 from septet.errors import ModelError, RunError
 
 __all__ = ["Exported", "OnnxModel", "ServingError", "convert"]
 
 _INPUT: Final = "x"
 _PREFIX: Final = "session_"
-_DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
-_GRAPHS: Final = 10
-"""`onnx.AttributeProto.GRAPHS`."""
 
 
 class ServingError(RunError):
@@ -84,28 +83,6 @@ def _session(data: bytes) -> Any:
     return onnxruntime.InferenceSession(data, settings, providers=["CPUExecutionProvider"])
 
 
-def _check_graph(data: npt.NDArray[Any]) -> None:
-    """Refuse an ONNX graph that reads other files, has functions or loops, or foreign operators."""
-    import onnx
-
-    if data.dtype != np.uint8 or data.ndim != 1:
-        raise ValueError(f"a session is {data.dtype} of shape {data.shape}")
-    found = onnx.ModelProto()
-    found.ParseFromString(data.tobytes())
-    if found.functions or {each.domain for each in found.opset_import} - _DOMAINS:
-        raise ValueError("a graph brings operators of its own")
-    for node in found.graph.node:
-        parts = {each.type for each in node.attribute}
-        if node.domain not in _DOMAINS or parts & {onnx.AttributeProto.GRAPH, _GRAPHS}:
-            raise ValueError(f"a graph has the operator {node.domain}:{node.op_type}")
-    tensors = [*found.graph.initializer]
-    tensors += [
-        each.t for node in found.graph.node for each in node.attribute if each.HasField("t")
-    ]
-    if found.graph.sparse_initializer or any(each.external_data for each in tensors):
-        raise ValueError("a graph keeps values in another file")
-
-
 class OnnxModel:
     """Sessions, their scaler and their calibration, behind the interface of `FlatModel`."""
 
@@ -146,7 +123,7 @@ class OnnxModel:
         width, members = check_frame(arrays)
         try:
             for number in range(members):
-                _check_graph(arrays[f"{_PREFIX}{number}"])
+                check_graph(arrays[f"{_PREFIX}{number}"], width)
             model = cls({name: np.ascontiguousarray(each).copy() for name, each in arrays.items()})
             with np.errstate(all="ignore"):
                 model.predict_row(np.zeros(width))  # shapes and types are the runtime's to judge
@@ -167,7 +144,7 @@ class OnnxModel:
         return dict(self._arrays)
 
     def predict_row(self, vector: Floats) -> float:
-        """Probability up of float64 (f,), finite values only."""
+        """Probability up of float64 (f,), finite values only; NaN where a session answers none."""
         if len(vector) != self._width:
             raise ValueError(f"expected {self._width} features, found {len(vector)}")
         row = np.empty((1, self._width))
@@ -181,9 +158,11 @@ class OnnxModel:
             except Exception as error:  # the runtime raises its own kinds
                 raise ServingError(f"ONNX Runtime cannot answer: {error}") from error
             raw = float(np.ravel(answer)[-1])
+            if not math.isfinite(raw):  # a calibration would make a probability of it
+                return math.nan
             place = self._base + number * STRIDE
             total += kernels.finish(raw, place, self._numbers)
-        return float(min(1.0, max(0.0, total / self._members)))
+        return probability(total / self._members)
 
     def predict(self, x: Floats) -> Floats:
         """Probability up of float64 (n, f), finite values only; float64 (n,)."""

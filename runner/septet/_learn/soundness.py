@@ -7,6 +7,7 @@ int64 after its range was checked) before it is used, and a tree's depth is foun
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from septet._data.bars import Floats, Ints
 from septet._learn.kernels import CHILD_BITS, FEATURE_BITS
 from septet.errors import ModelError, RunError
 
-__all__ = ["DEEPEST", "STRIDE", "check", "check_frame"]
+__all__ = ["DEEPEST", "STRIDE", "check", "check_frame", "probabilities", "probability"]
 
 STRIDE: Final = 11
 """Numbers of one member, see `flat.assemble`."""
@@ -34,11 +35,27 @@ _SCALES: Final = (0, 1, 2)
 _DIFFERENCE: Final = 1
 _LINKS: Final = (0.0, 1.0, 2.0)
 _NO_CALIBRATION, _SIGMOID, _ISOTONIC = 0.0, 1.0, 2.0
+ROUNDING: Final = 1e-4
+"""How far beyond 0 and 1 an answer may be for its arithmetic: sums of float32 in a forest."""
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def _refuse(what: str) -> ModelError:
     return ModelError(f"the stored model is damaged: {what}", hint="train and store it again")
+
+
+def probability(answer: float) -> float:
+    """Return what a model answered as a probability: 0 to 1, or NaN where it is none."""
+    if not -ROUNDING <= answer <= 1.0 + ROUNDING:
+        return math.nan
+    return float(min(1.0, max(0.0, answer)))
+
+
+def probabilities(answers: Floats) -> Floats:
+    """Return the same for float64 (n,)."""
+    sound = (answers >= -ROUNDING) & (answers <= 1.0 + ROUNDING)
+    found: Floats = np.where(sound, np.clip(answers, 0.0, 1.0), np.nan)
+    return found
 
 
 def check(arrays: Arrays) -> None:
@@ -123,6 +140,9 @@ def _check_member(line: list[float], width: int, numbers: Floats, end: int, at: 
             raise _refuse("a member names a calibration that is not there")
         if (np.diff(numbers[start : start + count]) < 0.0).any():
             raise _refuse("the knots of a calibration do not rise")
+        answers = numbers[start + count : start + 2 * count]
+        if answers.min() < -ROUNDING or answers.max() > 1.0 + ROUNDING:
+            raise _refuse("a calibration answers values that are no probabilities")
     if weighted:
         start = _whole(line[8], "a member's first weight")
         if not end <= start <= total - width:

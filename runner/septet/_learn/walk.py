@@ -25,6 +25,7 @@ from septet._learn.flat import FlatModel
 from septet._learn.labels import NEVER_NS, Labels
 from septet._learn.portable import OnnxModel
 from septet._learn.schedule import TrainingRule, model_seed, training_rows, training_times
+from septet._learn.soundness import probabilities, probability
 from septet._learn.stored import StoredModel, fingerprint, iso_time, make_card
 from septet._learn.uniqueness import uniqueness
 from septet.errors import ModelError, RunError
@@ -120,21 +121,21 @@ class Walk:
 
 
 def judge_row(served: Served, vector: Floats) -> tuple[float, int]:
-    """Probability up of one vector and its state: `OK` or `NOT_FINITE`."""
+    """Probability up of one vector and its state: `OK`, or `NOT_FINITE` where it is none."""
     if not (isinstance(served, FlatModel) or np.isfinite(vector).all()):
         return math.nan, NOT_FINITE
-    up = served.predict_row(vector)
+    up = probability(served.predict_row(vector))
     return up, NOT_FINITE if math.isnan(up) else OK
 
 
 def answers(served: Served, x: Floats) -> Floats:
-    """Probability up of every row; NaN where a row is not finite."""
+    """Probability up of every row; NaN where a row is not finite, or the answer is none."""
     if isinstance(served, FlatModel):  # says so itself
-        return served.predict(x)
+        return probabilities(served.predict(x))
     good = np.flatnonzero(np.isfinite(x).all(axis=1))
     up = np.full(len(x), np.nan)
     if len(good):
-        up[good] = served.predict(np.ascontiguousarray(x[good]))
+        up[good] = probabilities(served.predict(np.ascontiguousarray(x[good])))
     return up
 
 
