@@ -18,6 +18,7 @@ from septet._data.message_limits import (
     SYMBOLS_SHOWN,
 )
 from septet._journal.form import MAX_ROW_BYTES
+from septet._learn.onnx_graph import LARGEST_TENSOR
 from septet._plan.cache import claim
 from septet.errors import InputError
 from septet_plugins.data import text
@@ -37,6 +38,7 @@ PROMISED = (
     f"{render._LONGEST:,} of any value",
     f"must be yours alone ({PRIVATE_FILE:04o}, at most {credentials._LARGEST >> 20} MiB)",
     f"refused before a row is read, and so is a row above {MAX_ROW_BYTES >> 20} MiB",
+    f"no tensor of more than {LARGEST_TENSOR:,} values",
     f"belong to the user alone (mode {PRIVATE_FOLDER:04o})",
     f"An archive of text is unpacked to at most {text._ALWAYS_UNPACKED // 10**6} MB or "
     f"{text._MOST_UNPACKED} times its size, whichever is more, and text above "

@@ -15,6 +15,7 @@ from septet._data.message_limits import HEADER_CHARACTERS, SYMBOL_CHARACTERS, SY
 from septet._data.parquet_bounds import (
     columns_within_memory,
     insist_short_texts,
+    insist_sound,
 )
 from septet._data.reader_errors import reader_words
 from septet._data.source import Facts, LazyBars, RawBars, Request
@@ -272,6 +273,7 @@ def scan_parquet_file(path: Path) -> pl.LazyFrame:
 
     _check_parquet(path)
     try:
+        insist_sound(path)
         frame = pl.scan_parquet(path, glob=False)
         frame.collect_schema()
     except READ_ERRORS() as error:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from septet._data.parquet_pages import check_pages
 from septet.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["columns_within_memory", "insist_short_texts", "memory_bytes"]
+__all__ = ["columns_within_memory", "insist_short_texts", "insist_sound", "memory_bytes"]
 
 _CELL_BYTES: Final = 8
 _ALWAYS_BYTES: Final = 512 * 1024**2
@@ -42,18 +44,37 @@ def insist_short_texts(frame: pl.DataFrame, path: Path) -> None:
             )
 
 
-def columns_within_memory(path: Path) -> list[str]:
+def insist_sound(path: Path) -> None:
+    """Refuse a Parquet file whose counts and sizes contradict each other or the file.
+
+    Raises
+    ------
+    DataError
+        With what contradicts what.
+    """
+    try:
+        check_pages(path)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"{path} cannot be read as Parquet: {why}", hint="write the file again"
+        ) from error
+
+
+def columns_within_memory(path: Path, wanted: Sequence[str] | None = None) -> list[str]:
     """Judge a Parquet file by its metadata; return the columns that hold plain values.
 
     A small file may say that one value is repeated a thousand million times, or nest lists. What
     would take more memory than half of the machine's, or a hundred times its size on the disk, is
-    refused; columns of lists and structures are left out.
+    refused; columns of lists and structures are left out. Of `wanted` only these are counted.
     """
     import polars as pl
 
+    insist_sound(path)
     frame = pl.scan_parquet(path, glob=False)
     schema = frame.collect_schema()
     flat = [name for name, kind in schema.items() if not (kind.is_nested() or kind == pl.Binary)]
+    flat = flat if wanted is None else [name for name in flat if name in wanted]
     rows = int(frame.select(pl.len()).collect().item())
     size, needed = path.stat().st_size, rows * _CELL_BYTES * max(1, len(flat))
     most = min(memory_bytes() // 2, max(_ALWAYS_BYTES, size * _MOST_TIMES))

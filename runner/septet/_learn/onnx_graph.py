@@ -116,4 +116,4 @@ def _elements(kind: Any) -> int | None:
     dims = tensor.shape.dim
     if not all(each.HasField("dim_value") for each in dims):
         return None
-    return math.prod(each.dim_value for each in dims)
+    return math.prod(int(each.dim_value) for each in dims)

@@ -87,10 +87,10 @@ def _decision(run: Run, symbol: str, time_ns: int) -> pl.DataFrame:
 
     at = pl.lit(time_ns).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
     mine = run.scan("decisions").filter(pl.col("symbol").cast(pl.String) == symbol)
-    found = mine.filter(pl.col("time") <= at).tail(1).collect()
+    found = run.collected("decisions", mine.filter(pl.col("time") <= at).tail(1))
     if found.height:
         return found
-    if mine.head(1).collect().height == 0:
+    if run.collected("decisions", mine.head(1)).height == 0:
         known = ", ".join(run.facts.symbols[:8])
         raise InputError(f"run {run.run_id} has no decisions for {symbol!r}; it traded {known}")
     first = iso(run.facts.first_decision_ns)

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._data.parquet_bounds import columns_within_memory, insist_sound
 from septet._files import open_regular, replace_file, replacing
 from septet._store.environment import environment, hash_bars, library_versions
 from septet._store.facts import wrong_fact
@@ -40,7 +41,7 @@ from septet._store.result import (
 )
 from septet._store.tables import empty, thin_bars
 from septet._text import decode_json
-from septet.errors import InputError, RunError
+from septet.errors import DataError, InputError, RunError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -389,7 +390,31 @@ class Run:
                     hint="run the strategy again without --fast: the result is the same",
                 )
             raise _damaged(self.folder, f"{name}.parquet is missing")
-        return pl.scan_parquet(self.folder / f"{name}.parquet")
+        path = self.folder / f"{name}.parquet"
+        try:
+            insist_sound(path)
+        except DataError as problem:
+            raise _damaged(self.folder, problem.message) from problem
+        return pl.scan_parquet(path, glob=False)
+
+    def collected(self, name: str, frame: pl.LazyFrame) -> pl.DataFrame:
+        """Read what `frame` asks of a table.
+
+        Raises
+        ------
+        InputError
+            The table is damaged.
+        """
+        import polars as pl
+
+        try:
+            return frame.collect()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as problem:
+            raise self._unreadable(name, problem) from problem
+
+    def _unreadable(self, name: str, problem: BaseException) -> InputError:
+        first = (str(problem).splitlines() or ["for no reason given"])[0]
+        return _damaged(self.folder, f"{name}.parquet cannot be read ({first})")
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Read a table, or some of its columns; dictionary-encoded text comes as text."""
@@ -397,12 +422,15 @@ class Run:
 
         try:
             frame = self.scan(name)
+            if self.has(name):
+                columns_within_memory(self.folder / f"{name}.parquet", columns)
             if columns is not None:
                 frame = frame.select(columns)
-            read = frame.collect()
+        except DataError as problem:
+            raise _damaged(self.folder, problem.message) from problem
         except pl.exceptions.PolarsError as problem:
-            first = str(problem).splitlines()[0]
-            raise _damaged(self.folder, f"{name}.parquet cannot be read ({first})") from problem
+            raise self._unreadable(name, problem) from problem
+        read = self.collected(name, frame)
         encoded = [key for key, dtype in read.schema.items() if dtype in (pl.Categorical, pl.Enum)]
         read = read.with_columns(pl.col(encoded).cast(pl.String)) if encoded else read
         lacking = [key for key in (columns or TABLES[name]) if key not in read.columns]

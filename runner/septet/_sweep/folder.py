@@ -22,10 +22,11 @@ import numpy as np
 
 from septet._config.explain import flatten
 from septet._config.tree import dotted
+from septet._data.parquet_bounds import columns_within_memory
 from septet._files import insist_no_links, make_folder, open_lock, replace_file
 from septet._store.run import dump_json, folder_name, iso
 from septet._text import decode_json
-from septet.errors import InputError, RunError
+from septet.errors import DataError, InputError, RunError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -154,10 +155,11 @@ def _part(path: Path, like: pl.DataFrame, settings: Ints) -> tuple[pl.DataFrame 
     import polars as pl
 
     try:
+        columns_within_memory(path)
         if pl.scan_parquet(path, glob=False).collect_schema() != like.schema:
             return None, "has other columns than a part of this sweep"
         frame = pl.scan_parquet(path, glob=False).head(len(settings) + 1).collect()
-    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+    except (OSError, DataError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None, "cannot be read"
     numbers = frame.get_column("setting")
     if len(numbers) > len(settings) or not np.isin(numbers.to_numpy(), settings).all():

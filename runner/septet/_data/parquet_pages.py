@@ -1,0 +1,223 @@
+"""Whether the counts and sizes in a Parquet file agree, before a reader relies on them.
+
+The reader reserves what a page says it holds. A page of minus one values, or of 2**58, ends the
+process where memory cannot be had, and no exception is raised that could become a message. So the
+description at the end of the file and the head of each page are read here first (they are written
+in Thrift's compact form), and every count is compared with the file and with the one above it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from septet._files import open_regular
+
+__all__ = ["check_pages"]
+
+_MAGIC: Final = b"PAR1"
+_LONGEST_FOOTER: Final = 16 << 20
+_LONGEST_HEAD: Final = 1 << 20
+_FIRST_READ: Final = 512
+_DEEPEST: Final = 16
+_LARGEST: Final = (1 << 31) - 1
+_TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(1, 13)
+_NUMBERS: Final = frozenset({_I16, _I32, _I64})
+
+# Of a struct, by the numbers of its fields: a name for a number that is kept, a map for a struct
+# inside, a function for each struct of a list.
+_Wanted = Mapping[int, Any]
+_CHUNK: Final[_Wanted] = {
+    3: {5: "values", 6: "unpacked", 7: "packed", 9: "data_at", 11: "dictionary_at"}
+}
+_COUNT: Final[_Wanted] = {1: "values"}
+_PAGE: Final[_Wanted] = {
+    1: "kind", 2: "unpacked", 3: "packed", 5: _COUNT, 7: {1: "entries"}, 8: _COUNT
+}  # fmt: skip
+_DATA, _DICTIONARY, _DATA_2 = 0, 2, 3
+
+
+class _Short(ValueError):
+    """The bytes end before the struct does."""
+
+
+class _Thrift:
+    """Reads structs in Thrift's compact form; what is not wanted is skipped."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def struct(self, wanted: _Wanted, depth: int = 0) -> dict[str, int]:
+        found: dict[str, int] = {}
+        field = 0
+        if depth > _DEEPEST:
+            raise ValueError("its description is nested too deeply")
+        while True:
+            head = self._byte()
+            kind, step = head & 15, head >> 4
+            if kind == 0:
+                return found
+            field = field + step if step else self._zigzag()
+            self._field(wanted.get(field), kind, found, depth)
+
+    def _field(self, wanted: Any, kind: int, found: dict[str, int], depth: int) -> None:
+        if isinstance(wanted, str) and kind in _NUMBERS:
+            found[wanted] = self._zigzag()
+        elif isinstance(wanted, Mapping) and kind == _STRUCT:
+            found |= self.struct(wanted, depth + 1)
+        elif callable(wanted) and kind == _LIST:
+            size, element = self._list()
+            if element != _STRUCT:
+                raise ValueError("its description is of another kind")
+            for _ in range(size):
+                wanted(self, depth + 1)
+        elif wanted is not None:
+            raise ValueError("its description is of another kind")
+        else:
+            self._skip(kind, depth)
+
+    def _byte(self) -> int:
+        if self.at >= len(self.data):
+            raise _Short("its description ends early")
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def _varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self._byte()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+            shift += 7
+            if shift > 63:
+                raise ValueError("a number of its description is too long")
+
+    def _zigzag(self) -> int:
+        value = self._varint()
+        return value >> 1 ^ -(value & 1)
+
+    def _list(self) -> tuple[int, int]:
+        head = self._byte()
+        size = head >> 4
+        size = self._varint() if size == 15 else size
+        if size > len(self.data):
+            raise _Short("a list of its description is longer than it")
+        return size, head & 15
+
+    def _move(self, count: int) -> None:
+        if count > len(self.data) - self.at:
+            raise _Short("its description ends early")
+        self.at += count
+
+    def _skip(self, kind: int, depth: int, *, inside: bool = False) -> None:
+        if depth > _DEEPEST:
+            raise ValueError("its description is nested too deeply")
+        if kind in (_TRUE, _FALSE):
+            self._move(int(inside))
+        elif kind == _BYTE:
+            self._move(1)
+        elif kind in _NUMBERS:
+            self._varint()
+        elif kind == _DOUBLE:
+            self._move(8)
+        elif kind == _BINARY:
+            self._move(self._varint())
+        elif kind in (_LIST, _SET):
+            size, element = self._list()
+            for _ in range(size):
+                self._skip(element, depth + 1, inside=True)
+        elif kind == _STRUCT:
+            self.struct({}, depth + 1)
+        else:
+            raise ValueError("its description is of another kind")
+
+
+def check_pages(path: Path) -> None:
+    """Refuse a Parquet file whose counts or sizes contradict each other or the file.
+
+    Raises
+    ------
+    ValueError
+        With what is wrong; OSError where it cannot be read.
+    """
+    with open_regular(path) as file:
+        handle = file.fileno()
+        size = os.fstat(handle).st_size
+        tail = os.pread(handle, 8, size - 8) if size >= 12 else b""
+        if tail[4:] != _MAGIC:
+            raise ValueError("it does not end as a Parquet file does")
+        length = int.from_bytes(tail[:4], "little")
+        end = size - 8 - length
+        if end < 4 or length > _LONGEST_FOOTER:
+            raise ValueError(f"its description is {length:,} bytes long")
+        footer = _Thrift(os.pread(handle, length, end))
+        groups = _Groups(lambda chunk: _check_chunk(handle, chunk, end))
+        rows = footer.struct({3: "rows", 4: groups.take}).get("rows", -1)
+        if rows != groups.rows:
+            raise ValueError(f"it has {groups.rows:,} rows in its groups and names {rows:,}")
+
+
+class _Groups:
+    """The row groups of a file, one after the other."""
+
+    def __init__(self, check: Callable[[dict[str, int]], None]) -> None:
+        self._check, self.rows = check, 0
+
+    def take(self, footer: _Thrift, depth: int) -> None:
+        chunks: list[dict[str, int]] = []
+
+        def chunk(inner: _Thrift, below: int) -> None:
+            found = inner.struct(_CHUNK, below)
+            self._check(found)
+            chunks.append(found)
+
+        rows = footer.struct({1: chunk, 3: "rows"}, depth).get("rows", -1)
+        if rows < 0 or any(each["values"] < rows for each in chunks):
+            raise ValueError(f"a group of {rows:,} rows has columns of fewer values")
+        self.rows += rows
+
+
+def _check_chunk(handle: int, chunk: Mapping[str, int], end: int) -> None:
+    """Walk the pages of one column of a row group."""
+    needed = ("values", "unpacked", "packed", "data_at")
+    if not all(name in chunk for name in needed):
+        raise ValueError("a column is not described")
+    values, unpacked, packed = (chunk[name] for name in needed[:3])
+    places = [each for each in (chunk["data_at"], chunk.get("dictionary_at", 0)) if each > 0]
+    at = min(places, default=4)
+    last = at + packed
+    if values < 0 or unpacked < 0 or packed < 0 or at < 4 or last > end:
+        raise ValueError("a column lies outside the file")
+    left = values
+    while left and at < last:
+        page, length = _page_at(handle, at, min(last - at, _LONGEST_HEAD))
+        inside, whole = page.get("packed", -1), page.get("unpacked", -1)
+        count = page.get("entries", page.get("values", -1))
+        at += length + inside
+        unpacked -= length + whole
+        if inside < 0 or whole < 0 or at > last or unpacked < 0:
+            raise ValueError("a page is larger than its column")
+        if page.get("kind") in (_DATA, _DATA_2):
+            left -= count
+        elif page.get("kind") != _DICTIONARY:
+            continue
+        if not 0 <= count <= _LARGEST or left < 0:
+            raise ValueError(f"a page says that it holds {count:,} values")
+    if left:
+        raise ValueError(f"a column lacks {left:,} of the {values:,} values that it names")
+
+
+def _page_at(handle: int, at: int, most: int) -> tuple[dict[str, int], int]:
+    """Read the head of a page; return it and its length."""
+    size = _FIRST_READ
+    while True:
+        reader = _Thrift(os.pread(handle, min(size, most), at))
+        try:
+            return reader.struct(_PAGE), reader.at
+        except _Short:
+            if size >= most:
+                raise
+            size *= 8
