@@ -48,8 +48,8 @@ EDGE = {
         parse_duration
 
         CandlesSource Facts FetchReport Fetches LazyBars Progress RawBars RawSeries Request Scans
-        SeriesSource Store decode_json memory_bytes one_file open_regular read_bars
-        read_parquet_file reader_words rename_columns scan_bars
+        SeriesSource Store decode_json masked_addresses memory_bytes one_file open_regular
+        read_bars read_parquet_file reader_words rename_columns scan_bars
         scan_parquet_file
 
         Fitted Recipe Restores Served Trainer Untrainable Window

@@ -1,7 +1,8 @@
 """Text from files that a stranger may have written, before it is printed, logged or sent.
 
 `visible` escapes what a terminal obeys; `one_line` keeps a value within its line as well, so that
-it cannot be taken for a line of the program. `shortened` bounds its length. `decode_json` is the
+it cannot be taken for a line of the program. `shortened` bounds its length, and
+`masked_addresses` leaves out what may be secret in an address. `decode_json` is the
 one place where JSON text becomes values: what it returns can be written as UTF-8.
 """
 
@@ -11,7 +12,9 @@ import json
 import re
 from typing import Any, Final
 
-__all__ = ["breaks_lines", "decode_json", "one_line", "shortened", "visible"]
+__all__ = [
+    "breaks_lines", "decode_json", "masked_addresses", "one_line", "shortened", "visible",
+]  # fmt: skip
 
 _CONTROLS: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f"
 _TURNING: Final = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
@@ -51,6 +54,27 @@ def one_line(value: object) -> str:
 def shortened(text: str, most: int) -> str:
     """Cut a text that is longer than `most` characters, and say how long it was."""
     return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
+
+
+_ADDRESS: Final = re.compile(
+    r"\b([A-Za-z][A-Za-z0-9+.-]{0,31}://)([^\s'\"<>]*@)?([^\s?#'\"<>]*)([?#][^\s'\"<>]*)?"
+)
+
+
+def masked_addresses(text: str) -> str:
+    """Leave a login and a query out of every address in a text: either may hold a secret.
+
+    ``https://me:word@host/x?token=1`` becomes ``https://***@host/x?...``.
+    """
+    if "://" not in text:
+        return text
+
+    def masked(found: re.Match[str]) -> str:
+        scheme, login, rest, query = found.groups()
+        said = f"{query[0]}..." if query and len(query) > 1 else query or ""
+        return f"{scheme}{'***@' if login else ''}{rest}{said}"
+
+    return _ADDRESS.sub(masked, text)
 
 
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")

@@ -136,7 +136,7 @@ from septet._kernel.moments import (
 from septet._kernel.recursive import AVERAGE, absorb, recursive_average, replay_due
 from septet._kernel.scans import RANK, distance_sum, window_counts, window_finite, window_rank
 from septet._kernel.sums import SUM, WEIGHTED, add, due, gather, roll, weighted_sum, window_sum
-from septet._text import decode_json
+from septet._text import decode_json, masked_addresses
 from septet.hookspecs import Component, hookimpl
 from septet_schemas.base import Config, Expression, Input, Secret, SecretRef
 from septet_schemas.simulation import Simulation
@@ -258,6 +258,7 @@ __all__ = [
     "limit",
     "logarithm",
     "may_leave",
+    "masked_addresses",
     "memory_bytes",
     "model",
     "monitor",

@@ -191,7 +191,8 @@ DATA_CASES: Final[Mapping[str, Case]] = {
     **{f"data: http_json.{name}": Case(f"data.mood.{name}={value}", "asked", _JSON)
        for name, value in {
            "url": "'http://127.0.0.1:9/b'", "select": "'data.*.other'", "time": "'data.*.when'",
-           "known": "'data.*.seen'", "headers": "{Accept: text/plain}", "timeout": "3s",
+           "known": "'data.*.seen'", "headers": "{Accept: text/plain}",
+           "query": "{limit: '5'}", "timeout": "3s",
            "max_bytes": "77"}.items()},
     **{f"data: ccxt.{name}": Case(f"data.candles.{name}={value}", "connected", _LIVE, mode="live")
        for name, value in _FEED.items()},

@@ -24,6 +24,7 @@ from septet.plugin import (
     SecretRef,
     WallDuration,
     decode_json,
+    masked_addresses,
     series,
 )
 from septet_plugins.data.bounded import read_bounded
@@ -39,6 +40,15 @@ _BAR: Final = "series"
 _SECRET: Final = re.compile(r"(?i)auth|token|key|secret|cookie|passw|session|credential|signature")
 _LONGEST_URL: Final = 2_000
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OPEN_HEADERS: Final = frozenset(
+    {
+        "accept", "accept-encoding", "accept-language", "content-type", "from", "if-modified-since",
+        "if-none-match", "origin", "referer", "user-agent",
+    }
+)  # fmt: skip
+_SCHEME: Final = re.compile(r"(?i)(?:bearer|basic|token|digest|apikey)\s+\S{8}")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_.~+/=-]{20,}")
+"""What a value of this form is, with digits and letters mixed: a key, a UUID, a hash."""
 _VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 
 
@@ -46,7 +56,8 @@ class HttpJsonConfig(Config):
     """A JSON document of the web; `timeout` bounds the whole download.
 
     `select`, `time` and `known` are paths of keys: ``data.*.value`` takes `value` of every
-    entry of the list `data`, ``rows.*.0`` the first cell of every row.
+    entry of the list `data`, ``rows.*.0`` the first cell of every row. `query` is added to the
+    address; a secret stands there or in `headers`, by its name (``env:NAME``, ``file:/path``).
     """
 
     url: str
@@ -54,6 +65,7 @@ class HttpJsonConfig(Config):
     time: str
     known: str | None = None
     headers: dict[str, str | Secret] = {}
+    query: dict[str, str | Secret] = {}
     timeout: WallDuration = Field(default="20s")  # type: ignore[assignment]
     max_bytes: int = Field(default=20_000_000, ge=1, le=1_000_000_000)
 
@@ -79,11 +91,35 @@ class HttpJsonConfig(Config):
             return value
         found: dict[Any, Any] = {}
         for name, each in value.items():
-            named = isinstance(each, str) and each.startswith(("env:", "file:"))
-            found[name] = SecretRef.parse(each) if named or _SECRET.search(str(name)) else each
+            secret = _is_named(each) or _SECRET.search(str(name)) or _is_token(str(name), each)
+            found[name] = SecretRef.parse(each) if secret else each
             if not _HEADER.fullmatch(str(name)) or not _VALUE.fullmatch(str(each)):
                 raise ValueError(f"the header {name!r} has characters that no header may have")
         return found
+
+    @field_validator("query", mode="before")
+    @classmethod
+    def _no_secret_in_query(cls, value: Any) -> Any:
+        """Read references; a name that speaks of a secret takes nothing else."""
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: SecretRef.parse(each) if _is_named(each) or _SECRET.search(str(name)) else each
+            for name, each in value.items()
+        }
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("env:", "file:"))
+
+
+def _is_token(name: str, value: Any) -> bool:
+    """Whether the value of a header is plainly a secret, whatever the header is called."""
+    if not isinstance(value, str) or name.lower() in _OPEN_HEADERS:
+        return False
+    digits, letters = sum(map(str.isdigit, value)), sum(map(str.isalpha, value))
+    mixed = digits >= 4 and letters >= 4
+    return bool(_SCHEME.match(value)) or (mixed and bool(_TOKEN.fullmatch(value)))
 
 
 class _SameHost(urllib.request.HTTPRedirectHandler):
@@ -106,8 +142,8 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
 
 
 def _plain(url: str) -> str:
-    """Return an address without its query, which may hold a token."""
-    return url.partition("?")[0]
+    """Return an address as messages show it: without its query, which may hold a token."""
+    return masked_addresses(url).partition("?")[0]
 
 
 def pick(document: Any, path: str) -> list[Any]:
@@ -152,27 +188,28 @@ class HttpJson:
 
     def _key(self, request: Request) -> str:
         config = self._config
-        text = "\n".join((config.url, config.select, config.time, config.known or ""))
+        asked = [f"{name}={value}" for name, value in sorted(config.query.items())]
+        text = "\n".join((config.url, config.select, config.time, config.known or "", *asked))
         return f"{request.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     def read(self, request: Request) -> RawSeries:
         """Return what was downloaded so far."""
         import polars as pl
 
-        key = self._key(request)
+        key, plain = self._key(request), _plain(self._config.url)
         frame = the_store(request).read("http_json", key, _BAR, None, None)
         if frame is None:
             raise DataError(
-                f"{request.name}: nothing was downloaded from {self._config.url} so far",
+                f"{request.name}: nothing was downloaded from {plain} so far",
                 hint="septet data fetch FILE",
             )
         known = ["known"] if "known" in frame.columns else []
         if not known and frame["time"].is_duplicated().any():
             # A later value of a stamp is a revision; it was known when it was seen.
-            return RawSeries(_with_revisions(frame), Facts(self._config.url, vintage="unknown"))
+            return RawSeries(_with_revisions(frame), Facts(plain, vintage="unknown"))
         return RawSeries(
             frame.select("time", "value", *(pl.col(each) for each in known)),
-            Facts(self._config.url),
+            Facts(plain),
         )
 
     def fetch(self, request: Request, progress: Progress) -> Sequence[FetchReport]:
@@ -198,7 +235,7 @@ class HttpJson:
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{count} {name}s" for name, count in lengths.items())
             raise DataError(
-                f"{config.url}: the paths find {listed}, expected as many of each",
+                f"{_plain(config.url)}: the paths find {listed}, expected as many of each",
                 hint="write time: and select: with the same list before the *",
             )
         texts = {
@@ -213,21 +250,37 @@ class HttpJson:
 
     def _headers(self, request: Request) -> dict[str, str]:
         """Return the headers with their secrets, which are read for the address's host alone."""
-        host = (urllib.parse.urlsplit(self._config.url).hostname or "").lower()
         found = {"User-Agent": "septet"}
         for name, value in self._config.headers.items():
-            if isinstance(value, SecretRef):
-                if request.read is None:
-                    raise InputError(f"the header {name} names {value}, which nobody may read here")
-                value = request.read(value, host)
-                if not _VALUE.fullmatch(value):
-                    raise InputError(f"what {name} names has characters that no header may have")
-            found[name] = value
+            found[name] = self._read(request, f"the header {name}", value)
+            if not _VALUE.fullmatch(found[name]):
+                raise InputError(f"what {name} names has characters that no header may have")
         return found
+
+    def _read(self, request: Request, what: str, value: str | SecretRef) -> str:
+        """Return a value, or the secret it names, which is read for the address's host alone."""
+        if not isinstance(value, SecretRef):
+            return value
+        if request.read is None:
+            raise InputError(f"{what} names {value}, which nobody may read here")
+        host = (urllib.parse.urlsplit(self._config.url).hostname or "").lower()
+        return request.read(value, host)
+
+    def _address(self, request: Request) -> str:
+        """Return the address with its query, secrets included: it is never shown."""
+        url, asked = self._config.url, self._config.query
+        if not asked:
+            return url
+        pairs = {
+            name: self._read(request, f"the query {name}", value) for name, value in asked.items()
+        }
+        base, mark, fragment = url.partition("#")
+        joined = "&" if "?" in base else "?"
+        return f"{base}{joined}{urllib.parse.urlencode(pairs)}{mark}{fragment}"
 
     def _download(self, request: Request) -> Any:
         config, plain = self._config, _plain(self._config.url)
-        ask = urllib.request.Request(config.url, headers=self._headers(request))
+        ask = urllib.request.Request(self._address(request), headers=self._headers(request))
         try:
             data = read_bounded(
                 ask, _SameHost, seconds=config.timeout / 1e9, most_bytes=config.max_bytes,

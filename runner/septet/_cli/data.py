@@ -13,6 +13,7 @@ import click
 
 from septet._cli import options
 from septet._cli.terminal import say, say_json
+from septet._files import open_regular
 from septet.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -268,7 +269,7 @@ def _read_file(path: Path, shape: dict[str, Any]) -> tuple[Normalised, int]:
         raise InputError("--bar is missing", hint="such as --bar 1h")
     if not path.is_file():
         raise no_data_file(path, "data") if path.exists() else DataError(f"no such file: {path}")
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         use = "parquet" if file.read(4) == b"PAR1" else "csv"
     columns = dict(each.partition("=")[::2] for each in shape["columns"])
     config: dict[str, Any] = {"path": str(path.resolve()), "columns": columns}

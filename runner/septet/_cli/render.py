@@ -11,7 +11,9 @@ from typing import Any, Final
 import click
 
 from septet._cli.terminal import say, say_text
-from septet._text import one_line, shortened, visible
+from septet._config.read import MAX_BYTES
+from septet._files import open_regular
+from septet._text import masked_addresses, one_line, shortened, visible
 from septet.errors import ConfigError, Problem, SeptetError
 
 __all__ = [
@@ -29,6 +31,7 @@ _SECRET: Final = re.compile(
     r"(?!\s*['\"]?(?:env|file):)('[^']*'?|\"[^\"]*\"?|[^,}\s]+)"
 )
 _LOGIN: Final = re.compile(r"([a-z][a-z0-9+.-]{0,31}://)\S+@", re.IGNORECASE)
+_QUERY: Final = re.compile(r"([a-z][a-z0-9+.-]{0,31}://[^\s?#'\"]*[?#])([^\s'\"]+)", re.IGNORECASE)
 _WIDTH: Final = 96
 _LONGEST_LINE: Final = 4_000
 """Of a longer line no excerpt is shown: looking for secrets in it takes time, and it is no help."""
@@ -49,10 +52,10 @@ def problem_document(problem: Problem) -> dict[str, Any]:
         "line": problem.line,
         "column": problem.column,
         "key": problem.key,
-        "message": shortened(problem.message, _LONGEST),
-        "expected": shortened(problem.expected, _LONGEST),
-        "found": shortened(problem.found, _LONGEST),
-        "hint": shortened(problem.hint, _LONGEST),
+        "message": _short(problem.message),
+        "expected": _short(problem.expected),
+        "found": _short(problem.found),
+        "hint": _short(problem.hint),
     }
 
 
@@ -65,8 +68,8 @@ def error_document(error: SeptetError) -> dict[str, Any]:
         "ok": False,
         "exit_code": error.exit_code,
         "error": type(error).__name__,
-        "message": shortened(error.message, _LONGEST * max(1, len(problems))),
-        "hint": shortened(error.hint, _LONGEST),
+        "message": _short(error.message, _LONGEST * max(1, len(problems))),
+        "hint": _short(error.hint),
         "problems": [problem_document(each) for each in problems],
     }
 
@@ -101,12 +104,18 @@ def render_problems(problems: Sequence[Problem], *, total: bool = True) -> None:
 
 
 def _shown(text: str) -> str:
-    return one_line(shortened(text, _LONGEST))
+    return one_line(_short(text))
+
+
+def _short(text: str, most: int = _LONGEST) -> str:
+    """Cut a message, and leave what may be secret in an address out of it."""
+    return masked_addresses(shortened(text, most))
 
 
 def _read_lines(file: str) -> list[str]:
     try:
-        return Path(file).read_text(encoding="utf-8-sig").splitlines()
+        with open_regular(Path(file)) as handle:  # the problem may be that it is a pipe
+            return handle.read(MAX_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
         return []
 
@@ -129,6 +138,7 @@ def _one(problem: Problem, lines: Sequence[str]) -> str:
 def _hide(line: str) -> str:
     """Cover what looks like a secret, keeping the columns."""
     line = _LOGIN.sub(lambda m: m[1] + "*" * (len(m[0]) - len(m[1])), line)
+    line = _QUERY.sub(lambda m: m[1] + "*" * len(m[2]), line)
     return _SECRET.sub(lambda m: m[1] + m[2] + "*" * len(m[3]), line)
 
 

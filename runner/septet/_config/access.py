@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from septet._config.credentials import STORED, Stored, stored_credentials, venues_file
 from septet._config.secrets import read_secret
+from septet._text import masked_addresses
 from septet.errors import InputError
 from septet_schemas.base import SecretRef
 from septet_schemas.hosts import is_loopback
@@ -71,8 +72,9 @@ def _walk(value: Any, *, named: bool) -> Iterator[Address]:
 
 def _address(text: str) -> Address:
     if len(text) > _LONGEST:
+        shown = masked_addresses(text)[:60]
         raise InputError(
-            f"an address of {len(text)} characters, expected at most {_LONGEST}: {text[:60]}...",
+            f"an address of {len(text)} characters, expected at most {_LONGEST}: {shown}...",
             hint="write https://host/path",
         )
     try:
@@ -83,7 +85,7 @@ def _address(text: str) -> Address:
     odd = any(each <= " " or each in "\\@\x7f" or ord(each) > 126 for each in text)
     if not host or odd:
         raise InputError(
-            f"the address {text!r} is not plain",
+            f"the address {masked_addresses(text)!r} is not plain",
             hint="write https://host/path, without a login and in ASCII",
         )
     return Address(parts.scheme, host)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
 from septet._config.shape import known_keys
 from septet._config.tree import Key, Node, Path, dotted
+from septet._text import masked_addresses
 from septet.errors import Problem
 from septet_schemas.blocks import Resolver
 
@@ -42,6 +43,7 @@ def found_text(node: Node | None, path: Sequence[Key]) -> str:
     if node.value is None:
         return "nothing"
     text = " ".join(str(node.value).split())
+    text = masked_addresses(text)
     text = text if len(text) <= 60 else f"{text[:57]}..."
     return f"'{text}'" if isinstance(node.value, str) else node.text or text
 

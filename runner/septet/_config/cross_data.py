@@ -8,7 +8,7 @@ from typing import Any, Final
 from septet._config.case import Case, blocks_of
 from septet._config.check import closest
 from septet._config.resolve import check_requirement, listed_in
-from septet._config.secrets import HIDDEN, looks_secret, names_secret
+from septet._config.secrets import HIDDEN, looks_secret, names_secret, secret_in_address
 from septet._config.tree import Path
 from septet._host.register import BUILT_IN
 from septet_schemas.base import SecretRef
@@ -177,6 +177,17 @@ def check_secrets(case: Case) -> None:
         if node.kind != "scalar" or not isinstance(node.value, str) or path in typed:
             continue
         if path[0] not in ("data", "model", "execution", "monitoring", "paper", "live"):
+            continue
+        where = secret_in_address(node.value)
+        if where:
+            case.error(
+                path,
+                f"a secret must not stand in an address, and {where} of this one is a secret",
+                expected="an address without it",
+                found=HIDDEN,
+                hint="http_json takes query: {NAME: env:NAME} and headers: {NAME: env:NAME}; "
+                "change the secret: files are copied and shared",
+            )
             continue
         named = names_secret(path[-1]) and not node.value.startswith(("env:", "file:"))
         if named or looks_secret(node.value):

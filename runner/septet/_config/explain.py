@@ -11,6 +11,7 @@ from septet._config.resolve import HostResolver, LenientResolver
 from septet._config.shape import metadata_of, type_at
 from septet._config.tree import Key, Mark, Node, dotted
 from septet._host.register import Host
+from septet._text import masked_addresses
 from septet.errors import InputError
 from septet_schemas.blocks import UseBlock
 from septet_schemas.strategy import Strategy
@@ -142,9 +143,8 @@ def explained(
     entries = []
     for path, value in flatten(resolved):
         origin = origins[dotted(path)]
-        entries.append(
-            Entry(dotted(path), value, _shown(path, value, origin, plain, resolver), origin)
-        )
+        shown = _masked(_shown(path, value, origin, plain, resolver))
+        entries.append(Entry(dotted(path), _masked(value), shown, origin))
     if key is None:
         return entries
     chosen = [e for e in entries if e.key == key or e.key.startswith(f"{key}.")]
@@ -152,6 +152,11 @@ def explained(
         heads = {".".join(e.key.split(".")[:n]) for e in entries for n in range(1, 8)}
         raise InputError(f"no key is called {key!r}", hint=closest(key, sorted(heads)))
     return chosen
+
+
+def _masked(value: Any) -> Any:
+    """Leave logins and queries out of addresses, as in every message."""
+    return masked_addresses(value) if isinstance(value, str) else value
 
 
 _MEANS: Mapping[str, str] = {

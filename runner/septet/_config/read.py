@@ -16,6 +16,7 @@ from typing import Any, Final
 from septet._config.commas import braced_text, joined_values
 from septet._config.scalars import read_plain
 from septet._config.tree import Key, Mark, Node
+from septet._files import open_regular
 from septet.errors import ConfigError, Problem
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "parse_text", "read_file"]
@@ -49,7 +50,7 @@ def _read_bytes(path: FilePath, name: str) -> bytes:
         hint = f"name one of its files: {', '.join(inside)}" if inside else "name a file"
         raise _stop(name, "this is a folder, not a strategy file", hint=hint)
     try:
-        with path.open("rb") as handle:
+        with open_regular(path) as handle:
             size = os.fstat(handle.fileno()).st_size
             if size > MAX_BYTES:
                 raise _stop(

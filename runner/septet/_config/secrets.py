@@ -6,12 +6,13 @@ import os
 import re
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 from septet._files import open_regular
 from septet.errors import InputError
 from septet_schemas.base import SecretRef
 
-__all__ = ["HIDDEN", "looks_secret", "names_secret", "read_secret"]
+__all__ = ["HIDDEN", "looks_secret", "names_secret", "read_secret", "secret_in_address"]
 
 HIDDEN: Final = "a value (not shown)"
 _SECRET_KEY: Final = re.compile(
@@ -24,6 +25,13 @@ _KNOWN: Final = re.compile(
     r"^(?:AKIA[0-9A-Z]{16}|xox[abp]-[0-9A-Za-z-]{10,}|gh[pous]_[0-9A-Za-z]{20,}"
     r"|sk[-_](?:live|test|proj)?[-_]?[0-9A-Za-z]{20,}|tgram://\d+:.+|-----BEGIN .*PRIVATE KEY)"
 )
+_PARAMETER: Final = re.compile(
+    r"(?:^|[-_.])(?:api)?(?:key|token|secret|password|passwd|pwd|passphrase|auth|authorization"
+    r"|signature|sig|sessionid|credentials?|appid|jwt|bearer)$"
+    r"|(?:api|access|auth|subscription|client|user|license)[-_]?(?:key|token|secret)$",
+    re.IGNORECASE,
+)
+"""Names of a query under which secrets stand; `keyword` and `author` are none."""
 _MAX_BYTES: Final = 65_536
 
 
@@ -35,6 +43,23 @@ def names_secret(key: object) -> bool:
 def looks_secret(value: object) -> bool:
     """Whether a value looks like a secret whatever its key is called."""
     return isinstance(value, str) and bool(_LOGIN.match(value) or _KNOWN.match(value))
+
+
+def secret_in_address(value: object) -> str:
+    """Say where in an address a secret stands: ``a login``, a name of its query; empty if nowhere.
+
+    A reference in its place counts as well: nothing there would read it.
+    """
+    if not isinstance(value, str) or "://" not in value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        pairs = parse_qsl(parts.query)
+    except ValueError:
+        return ""
+    if "@" in parts.netloc:
+        return "a login"
+    return next((name for name, each in pairs if each and _PARAMETER.search(name)), "")
 
 
 def read_secret(reference: SecretRef, base_dir: Path) -> str:

@@ -20,7 +20,7 @@ from septet._config.secrets import HIDDEN, looks_secret, names_secret
 from septet._core.telling import DOES
 from septet._files import open_append
 from septet._journal.fold import order_id
-from septet._text import one_line
+from septet._text import masked_addresses, one_line
 
 __all__ = ["LEVELS", "Line", "RunLog", "lines_of"]
 
@@ -43,10 +43,12 @@ def iso(time_ns: int) -> str:
 
 
 def _masked(logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
-    """Hide values whose key or shape says that they are secret."""
+    """Hide values whose key or shape says that they are secret, and what addresses may hold."""
     for key, value in event.items():
         if names_secret(key) or looks_secret(value):
             event[key] = HIDDEN
+        elif isinstance(value, str):
+            event[key] = masked_addresses(value)
     return event
 
 

@@ -11,8 +11,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from septet._files import replace_file
+from septet._text import visible
 
-__all__ = ["chart", "document", "embed", "html_table", "replace_text", "section", "yaml_text"]
+__all__ = [
+    "chart",
+    "document",
+    "embed",
+    "escaped",
+    "html_table",
+    "replace_text",
+    "section",
+    "yaml_text",
+]
 
 # The browser itself is told to fetch nothing: what is not in the file does not load.
 _POLICY: Final = (
@@ -34,15 +44,25 @@ def embed(value: Any) -> str:
     return text
 
 
+def escaped(text: str) -> str:
+    r"""Return text for a page: no markup, and what a terminal obeys or a browser turns visible.
+
+    A page is shown, copied from and printed like any other text of a run.
+    """
+    return escape(visible(text))
+
+
 def section(title: str, body: str, note: str = "", aside: str = "") -> str:
     """Build a section from markup; title and note are escaped."""
-    said = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f'<section><div class="head"><h2>{escape(title)}</h2>{aside}</div>{said}{body}</section>'
+    said = f'<p class="note">{escaped(note)}</p>' if note else ""
+    return (
+        f'<section><div class="head"><h2>{escaped(title)}</h2>{aside}</div>{said}{body}</section>'
+    )
 
 
 def chart(name: str, size: str, label: str) -> str:
     """Build the place that the script draws the chart `name` into."""
-    said = escape(label)
+    said = escaped(label)
     return f'<div id="chart-{name}" class="chart {size}" role="img" aria-label="{said}"></div>'
 
 
@@ -53,7 +73,7 @@ def html_table(
     numeric = [name.startswith("#") for name in head]
     cell = ["n" if right else "" for right in numeric]
     top = "".join(
-        f'<th scope="col" class="{kind}">{escape(name.lstrip("#"))}</th>'
+        f'<th scope="col" class="{kind}">{escaped(name.lstrip("#"))}</th>'
         for name, kind in zip(head, cell, strict=True)
     )
     body = "".join(
@@ -63,7 +83,7 @@ def html_table(
         for row in rows
     )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}">'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(label)}">'
         f'<table class="{cls}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
@@ -94,11 +114,11 @@ def document(
         f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)}</title><style>{_asset(report, 'report.css')}</style>"
+        f"<title>{escaped(title)}</title><style>{_asset(report, 'report.css')}</style>"
         f"</head><body>\n{header}\n<main>"
         "<noscript><p>The charts need JavaScript; the tables do not.</p></noscript>\n"
         f"{main}\n</main>\n"
-        f"<footer>{escape(title)}. A backtest describes the past under assumptions; it is no "
+        f"<footer>{escaped(title)}. A backtest describes the past under assumptions; it is no "
         "advice and no promise.</footer>\n"
         f'<script type="application/json" id="chart-data">{embed(data)}</script>\n'
         f"<script>{get_plotlyjs()}</script>\n"

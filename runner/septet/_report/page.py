@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._report import sections
-from septet._report.document import chart, document, replace_text, section
+from septet._report.document import chart, document, escaped, replace_text, section
 from septet._report.payload import chart_data
 from septet._report.verdict import tone
 from septet._report.words import count, date, duration, plural
@@ -38,8 +37,8 @@ def _header(run: Run) -> str:
     span = f"{date(facts.first_decision_ns)} to {date(facts.end_ns)}"
     sub = f"{facts.mode} · {shown} · bars of {duration(facts.bar_ns / 1e9)} · {span} (UTC)"
     return (
-        f'<header><h1>{escape(facts.strategy)}</h1><p class="sub">{escape(sub)}</p>'
-        f'<p class="verdict {word}">{escape(str(summary["verdict"]))}</p>'
+        f'<header><h1>{escaped(facts.strategy)}</h1><p class="sub">{escaped(sub)}</p>'
+        f'<p class="verdict {word}">{escaped(str(summary["verdict"]))}</p>'
         f"{sections.tiles(run)}</header>"
     )
 
@@ -65,7 +64,7 @@ def _price(data: dict[str, Any]) -> str:
     if not prices:
         return section("Price", '<p class="empty">No bars were stored.</p>')
     options = "".join(
-        f'<option value="{place}">{escape(item["symbol"])}</option>'
+        f'<option value="{place}">{escaped(item["symbol"])}</option>'
         for place, item in enumerate(prices)
     )
     chosen = (
@@ -152,7 +151,7 @@ def _tables(run: Run) -> str:
         sections.refused(summary),
         "Decisions by the rule or reason that refused them.",
     )
-    said = "".join(f"<li>{escape(str(note))}</li>" for note in run.manifest.get("notes", []))
+    said = "".join(f"<li>{escaped(str(note))}</li>" for note in run.manifest.get("notes", []))
     notes = f'<ul class="said">{said}</ul>' if said else ""
     return (
         section("Returns by month", sections.months(run), _whole_days(summary))

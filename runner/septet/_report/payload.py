@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import itertools
 import math
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._report import statistics as st
+from septet._report.document import escaped
 
 if TYPE_CHECKING:
     import polars as pl
@@ -148,7 +148,7 @@ def _price(run: Run, bars: dict[str, pl.DataFrame]) -> list[dict[str, Any]]:
         priced.append(
             {
                 "symbol": symbol,
-                "unit": html.escape(symbol.partition("/")[2] or run.facts.currency),
+                "unit": escaped(symbol.partition("/")[2] or run.facts.currency),
                 "joined": step * int(joined.get(symbol, 1)),
                 **columns,
                 "trades": _markers(mine),
@@ -173,7 +173,7 @@ def _importance(run: Run) -> dict[str, Any]:
         return {"features": [], "models": 0}
     order = np.argsort(-table.mean(axis=0), kind="stable")[:FEATURES]
     return {
-        "features": [html.escape(names[k]) for k in order],
+        "features": [escaped(names[k]) for k in order],
         "mean": _short(table.mean(axis=0)[order]),
         "low": _short(table.min(axis=0)[order]),
         "high": _short(table.max(axis=0)[order]),
@@ -192,8 +192,8 @@ def _metric(name: str, symbol: str, frame: pl.DataFrame) -> dict[str, Any]:
         rows = np.unique(np.concatenate([rows, changes[:METRIC_POINTS]]))
     drawn = frame[rows]
     return {
-        "metric": html.escape(name),
-        "symbol": html.escape(symbol),
+        "metric": escaped(name),
+        "symbol": escaped(symbol),
         "t": _ms(_stamps(drawn)),
         "value": _short(_floats(drawn, "value")),
         "threshold": _short(_floats(drawn, "threshold")),
@@ -216,7 +216,7 @@ def chart_data(run: Run) -> dict[str, Any]:
     bars = _bars(run)
     monitored = _monitoring(run)
     return {
-        "currency": html.escape(run.facts.currency),
+        "currency": escaped(run.facts.currency),
         "curve": _curve(run, bars),
         "price": _price(run, bars),
         "calibration": _calibration(run),
@@ -225,6 +225,6 @@ def chart_data(run: Run) -> dict[str, Any]:
         "health": [item for item in monitored if not item["metric"].startswith("psi")],
         "first_decision": run.facts.first_decision_ns // 1_000_000,
         "halts": [
-            {"t": halt.time_ns // 1_000_000, "rule": html.escape(halt.rule)} for halt in run.halts
+            {"t": halt.time_ns // 1_000_000, "rule": escaped(halt.rule)} for halt in run.halts
         ],
     }

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import calendar
 from collections.abc import Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from septet._report import statistics as st
-from septet._report.document import html_table, yaml_text
+from septet._report.document import escaped, html_table, yaml_text
 from septet._report.words import (
     UNDEFINED,
     count,
@@ -50,8 +49,8 @@ _MONTHS: Final = tuple(calendar.month_abbr)[1:]
 def _signed(value: float | None, text: str) -> str:
     """Colour a gain or a loss; the sign in the text says the same."""
     if value is None or value == 0:
-        return escape(text)
-    return f'<span class="{"gain" if value > 0 else "loss"}-text">{escape(text)}</span>'
+        return escaped(text)
+    return f'<span class="{"gain" if value > 0 else "loss"}-text">{escaped(text)}</span>'
 
 
 def tiles(run: Run) -> str:
@@ -79,8 +78,8 @@ def tiles(run: Run) -> str:
         ("Costs", percent(_cost_share(run)), "fees, of the capital"),
     ]
     cells = "".join(
-        f'<dl class="tile"><dt>{escape(name)}</dt>'
-        f"<dd>{escape(value)}<small>{escape(note)}</small></dd></dl>"
+        f'<dl class="tile"><dt>{escaped(name)}</dt>'
+        f"<dd>{escaped(value)}<small>{escaped(note)}</small></dd></dl>"
         for name, value, note in items
     )
     return f'<div class="tiles">{cells}</div>'
@@ -169,8 +168,8 @@ def _trade_rows(frame: pl.DataFrame, unit: str) -> str:
         price = [f"{row[f'{end}_price']:,.8g}" for end in ("entry", "exit")]
         rows.append(
             (
-                escape(row["symbol"]),
-                escape(row["side"]),
+                escaped(row["symbol"]),
+                escaped(row["side"]),
                 stamps[0],
                 price[0],
                 stamps[1],
@@ -178,7 +177,7 @@ def _trade_rows(frame: pl.DataFrame, unit: str) -> str:
                 f"{row['quantity']:,.6g}",
                 _signed(row["pnl"], number(row["pnl"], 2, signed=True)),
                 *(number(row[name]) for name in ("fees", "funding", "liquidation", "slippage")),
-                escape(row["exit_reason"]),
+                escaped(row["exit_reason"]),
             )
         )
     return html_table(head, rows, "Trades")
@@ -229,7 +228,7 @@ def refused(summary: Mapping[str, Any]) -> str:
         return '<p class="empty">No decision was refused.</p>'
     top = max(reasons.values())
     rows = "".join(
-        f'<span class="name">{escape(str(name))}</span>'
+        f'<span class="name">{escaped(str(name))}</span>'
         f'<span class="bar"><i style="--w:{100 * often / top:.1f}"></i></span>'
         f'<span class="value">{count(often)}</span>'
         for name, often in list(reasons.items())[:16]
@@ -262,7 +261,7 @@ def costs(run: Run) -> str:
         (f"Fees in {name}, not converted", money(value, str(name)))
         for name, value in (summary.get("fees_other") or {}).items()
     ]
-    body = [(escape(name), escape(value)) for name, value in rows]
+    body = [(escaped(name), escaped(value)) for name, value in rows]
     return html_table(("Cost", "#Amount"), body, "Costs")
 
 
@@ -273,15 +272,15 @@ def findings(run: Run) -> str:
     rows = []
     for item in run.findings:
         seen = "".join(
-            f"<small>{escape(str(example))}</small>" for example in item.get("examples", [])[:3]
+            f"<small>{escaped(str(example))}</small>" for example in item.get("examples", [])[:3]
         )
-        said = escape(str(item.get("message", "")))
+        said = escaped(str(item.get("message", "")))
         rows.append(
             (
-                escape(str(item.get("symbol") or item.get("source", ""))),
-                escape(str(item.get("kind", ""))),
+                escaped(str(item.get("symbol") or item.get("source", ""))),
+                escaped(str(item.get("kind", ""))),
                 count(int(item.get("count", 0))) if item.get("count") else "",
-                escape(str(item.get("policy", ""))),
+                escaped(str(item.get("policy", ""))),
                 said + seen,
             )
         )
@@ -296,9 +295,9 @@ def halts(run: Run) -> str:
     rows = [
         (
             when(halt.time_ns),
-            escape(halt.rule),
+            escaped(halt.rule),
             _halt_figure(halt),
-            escape(halt.then),
+            escaped(halt.then),
             when(halt.resumed_ns) if halt.resumed_ns is not None else "never",
         )
         for halt in run.halts
@@ -326,11 +325,11 @@ def verdict_table(run: Run) -> str:
         word = str(last["verdict"] or "ok")
         rows.append(
             (
-                escape(str(metric)),
-                escape(str(symbol or "all")),
+                escaped(str(metric)),
+                escaped(str(symbol or "all")),
                 _figure(last["value"]),
                 _figure(last["threshold"]),
-                f'<span class="badge {escape(word)}">{escape(word)}</span>',
+                f'<span class="badge {escaped(word)}">{escaped(word)}</span>',
                 *(count(said.count(name)) for name in ("warn", "block", "retrain", "halt")),
             )
         )
@@ -358,7 +357,7 @@ def configuration(run: Run) -> str:
     parts = [("The strategy file", run.strategy_text)] if run.strategy_text else []
     parts.append(("Every effective value", yaml_text(resolved)))
     return "".join(
-        f"<details><summary>{escape(name)}</summary><pre>{escape(text)}</pre></details>"
+        f"<details><summary>{escaped(name)}</summary><pre>{escaped(text)}</pre></details>"
         for name, text in parts
     )
 
@@ -393,7 +392,7 @@ def provenance(run: Run) -> str:
     rows += [(name, str(text)) for name, text in manifest.get("libraries", {}).items()]
     rows += [(f"Data {name}", text[:16]) for name, text in manifest.get("data_hashes", {}).items()]
     rows += [(f"Model {name}", text[:16]) for name, text in _first(manifest, "model_hashes")]
-    body = [(escape(name), escape(text)) for name, text in rows]
+    body = [(escaped(name), escaped(text)) for name, text in rows]
     table = html_table(("What", "Value"), body, "Provenance")
     return f"<details><summary>What this result depends on</summary>{table}</details>"
 

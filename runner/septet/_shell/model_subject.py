@@ -29,7 +29,7 @@ def subject_of(strategy: Any, graph: Graph, inputs: Sequence[str]) -> dict[str, 
 
 def label_facts(label: Any, bar_ns: int) -> dict[str, Any]:
     """Return a label as a strategy file writes it, its length in bars."""
-    found = json.loads(label.model_dump_json())
+    found = json.loads(json.dumps(label.model_dump(mode="json")))
     return {name: _plain(getattr(label, name), found[name], bar_ns) for name in found}
 
 
@@ -65,7 +65,7 @@ def _reads(node: Node) -> Iterable[tuple[str, Iterable[Column]]]:
 
 def _step(graph: Graph, node: Node, read: dict[str, list[Column]]) -> dict[str, Any]:
     """Describe one step; settings that name columns are said by what they read."""
-    written = json.loads(node.config.model_dump_json())
+    written = json.loads(json.dumps(node.config.model_dump(mode="json")))
     inputs = {name for name, kind in marks_of(type(node.config)).items() if kind == "input"}
     settings = {
         name: _plain(getattr(node.config, name), value, node.bar_ns)

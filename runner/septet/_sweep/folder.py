@@ -23,7 +23,7 @@ import numpy as np
 from septet._config.explain import flatten
 from septet._config.tree import dotted
 from septet._data.parquet_bounds import columns_within_memory
-from septet._files import insist_no_links, make_folder, open_lock, replace_file
+from septet._files import insist_no_links, make_folder, open_lock, open_regular, replace_file
 from septet._store.run import dump_json, folder_name, iso
 from septet._text import decode_json
 from septet.errors import DataError, InputError, RunError
@@ -244,7 +244,8 @@ def open_unfinished(root: Path, strategy: str) -> SweepFolder:
     for path in sorted(parent.glob("*/manifest.json"), reverse=True):
         insist_no_links(path.parent)
         try:
-            manifest = decode_json(path.read_text(encoding="utf-8"))
+            with open_regular(path) as file:
+                manifest = decode_json(file.read())
         except (OSError, ValueError):
             continue  # not a sweep that can be resumed
         if not isinstance(manifest, dict):

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._report.document import chart, document, html_table, replace_text, section, yaml_text
+from septet._report.document import (
+    chart,
+    document,
+    escaped,
+    html_table,
+    replace_text,
+    section,
+    yaml_text,
+)
 from septet._report.words import count, number, percent, plural
 from septet._sweep.axes import mapped
 from septet._sweep.findings import GOAL_WORDS, Findings, chance, findings_of, goal_text
@@ -60,10 +67,10 @@ def _header(found: Findings, manifest: Mapping[str, Any], name: str) -> str:
         f"first decision {manifest['first_decision']}" if manifest.get("first_decision") else "",
     ]
     sub = " · ".join(fact for fact in facts if fact)
-    said = (escape(text).replace(" %", "&nbsp;%") for text in paragraphs(found))
+    said = (escaped(text).replace(" %", "&nbsp;%") for text in paragraphs(found))
     verdict = "".join(f"<p>{text}</p>" for text in said)
     return (
-        f'<header><h1>{escape(name)}</h1><p class="sub">{escape(sub)}</p>'
+        f'<header><h1>{escaped(name)}</h1><p class="sub">{escaped(sub)}</p>'
         f'<div class="verdict {tone(found)}">{verdict}</div>{_tiles(found)}</header>'
     )
 
@@ -95,8 +102,8 @@ def _tiles(found: Findings) -> str:
         ),
     ]
     cells = "".join(
-        f'<div class="tile"><dt>{escape(name)}</dt><dd>{escape(value)}'
-        f"<small>{escape(more)}</small></dd></div>"
+        f'<div class="tile"><dt>{escaped(name)}</dt><dd>{escaped(value)}'
+        f"<small>{escaped(more)}</small></dd></div>"
         for name, value, more in items
     )
     return f'<dl class="tiles">{cells}</dl>'
@@ -104,8 +111,8 @@ def _tiles(found: Findings) -> str:
 
 def _select(which: str, label: str, names: list[tuple[str, str]], chosen: int) -> str:
     options = "".join(
-        f'<option value="{escape(key)}"{" selected" if place == chosen else ""}>'
-        f"{escape(name)}</option>"
+        f'<option value="{escaped(key)}"{" selected" if place == chosen else ""}>'
+        f"{escaped(name)}</option>"
         for place, (key, name) in enumerate(names)
     )
     return f'<label class="pick">{label}<select id="pick-{which}">{options}</select></label>'
@@ -186,7 +193,7 @@ def _best(found: Findings) -> str:
         keys = [axis.text(row[axis.key]) for axis in found.axes]
         front = [str(place), count(row["setting"]), *keys]
         own = [] if found.goal != "sortino" else [goal_text("sortino", row["sortino"])]
-        rows.append([escape(text) for text in (*front, *own, number(row["sharpe"]), *figures)])
+        rows.append([escaped(text) for text in (*front, *own, number(row["sharpe"]), *figures)])
     head = ["#", "#Setting", *(f"#{axis.name}" for axis in found.axes)]
     head += ["#Sortino"] if found.goal == "sortino" else []
     head += ["#Sharpe", "#PSR", "#DSR", "#Return", "#Drawdown", "#Trades"]
@@ -217,10 +224,10 @@ def _failed(found: Findings) -> str:
     rows = []
     for row in groups.head(PROBLEMS_SHOWN).iter_rows(named=True):
         examples = "".join(
-            f"<small>{count(number_)}: {escape(_values(found, row, place))}</small>"
+            f"<small>{count(number_)}: {escaped(_values(found, row, place))}</small>"
             for place, number_ in enumerate(row["setting"])
         )
-        rows.append((count(row["times"]), escape(row["problem"]) + examples))
+        rows.append((count(row["times"]), escaped(row["problem"]) + examples))
     note = "By problem, with the first settings of each."
     if groups.height > PROBLEMS_SHOWN:
         note += f" {PROBLEMS_SHOWN} of {count(groups.height)} problems are shown."
@@ -234,7 +241,7 @@ def _values(found: Findings, row: Mapping[str, Any], place: int) -> str:
 
 
 def _reading() -> str:
-    said = "".join(f"<p><b>{escape(name)}.</b> {escape(text)}</p>" for name, text in _MEANINGS)
+    said = "".join(f"<p><b>{escaped(name)}.</b> {escaped(text)}</p>" for name, text in _MEANINGS)
     return section("How to read this", f'<div class="meaning">{said}</div>')
 
 
@@ -250,7 +257,7 @@ def _details(manifest: Mapping[str, Any]) -> str:
     if rest:
         parts.append(("What this result depends on", yaml_text(rest)))
     body = "".join(
-        f"<details><summary>{escape(name)}</summary><pre>{escape(text)}</pre></details>"
+        f"<details><summary>{escaped(name)}</summary><pre>{escaped(text)}</pre></details>"
         for name, text in parts
     )
     return section("Configuration", body) if body else ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from septet._report.document import escaped
 from septet._report.payload import thin_rows
 from septet._sweep.axes import mapped
 from septet._sweep.findings import GOAL_WORDS
@@ -84,10 +84,10 @@ def _line(found: Findings, goal: Floats) -> dict[str, Any] | None:
     rows = rows[thin_rows(np.nan_to_num(goal[rows]), LINE_POINTS)]
     factor, unit = _unit(axis)
     return {
-        "title": html.escape(f"{axis.name}, {unit}" if unit else axis.name),
+        "title": escaped(f"{axis.name}, {unit}" if unit else axis.name),
         "x": _figures(values[rows] * factor),
         "y": _figures(goal[rows]),
-        "text": [html.escape(axis.text(value)) for value in values[rows].tolist()],
+        "text": [escaped(axis.text(value)) for value in values[rows].tolist()],
         "setting": found.table.get_column("setting").to_numpy()[rows].tolist(),
         "rows": found.table.height,
     }
@@ -132,9 +132,9 @@ def chart_data(found: Findings) -> dict[str, Any]:
     goal, best = _goals(found), found.best
     axes = {
         axis.key: {
-            "name": html.escape(axis.name),
-            "labels": [html.escape(label) for label in axis.labels],
-            "ticks": [html.escape(label) for label in axis.ticks],
+            "name": escaped(axis.name),
+            "labels": [escaped(label) for label in axis.labels],
+            "ticks": [escaped(label) for label in axis.ticks],
         }
         for axis in found.axes
     }
