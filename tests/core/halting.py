@@ -1,4 +1,4 @@
-"""The reference's halts: what trips one, what it does, what ends it; and which sides are blocked."""
+"""The reference's halts: what trips one, what it does, what ends it; and blocked sides."""
 
 from __future__ import annotations
 

@@ -454,11 +454,8 @@ class Reference(Stops, Halts):
         share = 1.0
         if self.s.pro_rata and len(self.bars) > 1:
             share = self.sizer.share(candidates, now)
-        for k, i, side, row in sorted(candidates, key=lambda c: (-self._rank(c), c[0])):
+        for k, i, side, row in sorted(candidates, key=lambda c: (-c[3].confidence, c[0])):
             self._enter(k, i, int(side), row, share, now)
-
-    def _rank(self, candidate: tuple[int, int, float, Decision]) -> float:
-        return candidate[3].confidence
 
     def _enter(self, k: int, i: int, side: int, row: Decision, share: float, now: int) -> None:
         position = self.account.positions[k]
