@@ -20,6 +20,7 @@ from septet._config.case import strangers_of
 from septet._config.cross_features import output_columns
 from septet._config.tree import Path as KeyPath
 from septet._host.declare import Step
+from septet._host.reached import reached_of
 from septet._host.register import Host
 from septet._host.sources import code_digest, package_digest, packages_of, source_digest
 from septet._text import decode_json
@@ -173,10 +174,17 @@ def _packages(block: UseBlock, host: Host) -> dict[str, str]:
 
 
 def plugin_sources(strategy: Strategy, host: Host) -> dict[str, str]:
-    """Return the hash of the code of every package beside septet that a file runs."""
+    """Return the hash of the code of every package beside septet that a file runs.
+
+    Values that this code reads by a name belong to it.
+    """
     found: dict[str, dict[str, str]] = {}
     for _, block in strangers_of(strategy):
-        found.setdefault(block.distribution, {}).update(_packages(block, host))
+        digests = found.setdefault(block.distribution, {})
+        digests.update(_packages(block, host))
+        for each in _with_inner(block, host):
+            name = f"values of {block.kind} {block.use} {each.config.__name__}"
+            digests[name] = reached_of(each).values
     return {
         name: hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
         for name, digests in sorted(found.items())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from septet._host.bounds import ANY, Value, exactly, join, largest, smallest
-from septet._host.sources import OURS
+from septet._host.imports import OURS
 from septet._kernel.step import index
 
 __all__ = ["Array", "Body", "Read", "Scope", "Walk", "are_values"]

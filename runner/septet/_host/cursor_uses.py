@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from septet._host.declare import Step
-from septet._host.sources import OURS
+from septet._host.imports import OURS
 from septet._kernel.step import index
 
 __all__ = ["cursor_counts"]

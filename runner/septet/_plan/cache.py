@@ -1,9 +1,9 @@
 """Generated plans on disk: named by everything that could change what they compute.
 
-The name hashes the text, every source file of each package whose code is wired or called, the
-kernel room, the planner, and the versions of Python and numba; so stale code cannot be found under
-it. A folder is sealed with a hash of what is in it; one that does not match is made again, and
-where nothing can be written, a temporary folder serves.
+The name hashes the text, every source file of each package whose code is wired or called, every
+value that this code reads by a name, the kernel room, the planner, and the versions of Python and
+numba; so stale code cannot be found under it. A folder is sealed with a hash of what is in it; one
+that does not match is made again, and where nothing can be written, a temporary folder serves.
 
 What is in the cache runs as the user, so it is used only if it is the user's alone: the folder and
 all in it belong to the user, and nobody else can write there. The text is compiled as it was
@@ -33,7 +33,7 @@ from typing import Any, Final
 
 from septet._files import open_lock, replace_file
 from septet._host.declare import Step
-from septet._host.sources import code_digest, package_digest, packages_of
+from septet._host.sources import code_digest, package_digest, packages_of, value_digest
 from septet._host.versions import installed_version
 from septet._kernel.collector import collector_off
 from septet._plan import native
@@ -73,13 +73,22 @@ def _versions() -> str:
 
 
 def plan_name(text: str, steps: Iterable[tuple[Step, str]]) -> str:
-    """Name of a plan: ``plan_`` and a hash of all it is made of."""
-    packages = {"septet._kernel", "septet._plan"}
+    """Name of a plan: ``plan_`` and a hash of all it is made of.
+
+    Raises
+    ------
+    PluginError
+        If a step reads a value of which no hash can be made: what is compiled with it could not
+        be told from what is compiled with another.
+    """
+    packages, values = {"septet._kernel", "septet._plan"}, set[str]()
     for step, _ in steps:
         module = step.function.__module__ if step.function else ""
         packages.add(module.partition(".")[0])
         packages.update(packages_of(step))
-    parts = [text, _versions(), *(code_digest(each) for each in sorted(packages))]
+        values.add(value_digest(step))
+    digests = [*(code_digest(each) for each in sorted(packages)), *sorted(values)]
+    parts = [text, _versions(), *digests]
     return "plan_" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 

@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from septet._host.cursor_uses import cursor_counts
 from septet._host.declare import Declaration, Step
-from septet._host.sources import OURS
+from septet._host.imports import OURS
+from septet._host.reached import reached_of
 
 __all__ = ["Fault", "faults_of"]
 
@@ -59,6 +60,8 @@ def faults_of(step: Step) -> list[Fault]:
             found |= dict.fromkeys(_faults(function, step.compiled, set()))
     if str(getattr(step.function, "__module__", "")).partition(".")[0] not in OURS:
         found |= dict.fromkeys(Fault(place, message) for place, message in cursor_counts(step))
+        if not found:  # a fault above says more of the same value
+            found |= dict.fromkeys(Fault(*each) for each in reached_of(step).unknown)
     return sorted(found, key=lambda fault: fault.place)
 
 

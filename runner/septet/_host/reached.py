@@ -1,0 +1,254 @@
+"""What the code of a plugin reaches: packages, and every value it reads by a name.
+
+A number of another package, a table that was read from a file at import, a default argument or a
+variable of an outer function is built into compiled code, and no source of the plugin's own
+changes with it. So values count as much as files. Modules that are imported count as files, by
+their text: whether they are loaded already changes nothing.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import hashlib
+import inspect
+import types
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from septet._host.declare import Declaration, Factory, Step
+from septet._host.imports import imported_by, is_followed
+from septet._host.values import Unhashable, encoded
+
+__all__ = ["Reached", "Unknown", "callables_of", "reached_of"]
+
+
+class Unknown(NamedTuple):
+    """A value that no hash can be made of: ``file:line`` of who reads it, and what it is."""
+
+    place: str
+    message: str
+
+
+class Reached(NamedTuple):
+    """Packages of code, a hash of all values (empty where there are none), and what has no hash."""
+
+    packages: tuple[str, ...]
+    values: str
+    unknown: tuple[Unknown, ...]
+
+
+def callables_of(declaration: Any) -> Iterator[Any]:
+    """Yield what of a declaration runs: its step, the functions that describe it, its config."""
+    if isinstance(declaration, Step):
+        for name in ("function", "closed", "tables", "inner", "outputs", "state", "value_range"):
+            value = getattr(declaration, name)
+            if callable(value):
+                yield value
+        yield from (declaration.lookback, declaration.warmup)
+        if declaration.memory is not None:
+            yield declaration.memory
+    if isinstance(declaration, Factory):
+        yield declaration.build
+    if isinstance(declaration, Declaration):
+        yield from declaration.config.__mro__
+
+
+def root_of(value: Any) -> str:
+    """Return the package that a value is of: the first part of its module's name."""
+    named = "__name__" if isinstance(value, types.ModuleType) else "__module__"
+    return str(getattr(value, named, "") or "").partition(".")[0]
+
+
+def names_of(code: types.CodeType) -> set[str]:
+    """Return the names a code object asks for, those of functions inside it included."""
+    found = set(code.co_names)
+    for each in code.co_consts:
+        if isinstance(each, types.CodeType):
+            found |= names_of(each)
+    return found
+
+
+def reached_of(declaration: Any) -> Reached:
+    """Follow all that a declaration runs.
+
+    Of a step every value counts. An object (a source, a model, a monitor) may keep what it likes:
+    of it the values count that cannot change, and those of other packages as files.
+    """
+    walk = _Walk(strict=isinstance(declaration, Step))
+    walk.follow(callables_of(declaration))
+    if isinstance(declaration, Step):
+        walk.options(declaration)
+    digest = hashlib.sha256("\n".join(sorted(walk.values)).encode()).hexdigest()
+    return Reached(
+        tuple(sorted(walk.packages)), digest if walk.values else "", tuple(sorted(walk.unknown))
+    )
+
+
+class _Walk:
+    """Everything that code reaches, each once."""
+
+    def __init__(self, *, strict: bool) -> None:
+        self.strict = strict
+        self.packages: set[str] = set()
+        self.values: set[str] = set()
+        self.unknown: set[Unknown] = set()
+        self._seen: dict[int, Any] = {}
+
+    def follow(self, callables: Iterator[Any]) -> None:
+        """Follow functions, classes and modules, and what these reach in turn."""
+        waiting = list(callables)
+        while waiting:
+            value = _unwrapped(waiting.pop())
+            if id(value) in self._seen:
+                continue
+            self._seen[id(value)] = value  # held, so that no other takes its id
+            root = root_of(value)
+            if not is_followed(root):
+                continue
+            if root:
+                self.packages.add(root)
+                self.packages |= imported_by(str(getattr(value, "__module__", None) or root))
+            waiting += self._reached(value)
+
+    def options(self, step: Step) -> None:
+        """Count what a declaration says without a function."""
+        if not is_followed(root_of(step.function or step.config)):
+            return
+        for name in ("outputs", "state", "renews", "reasons", "value_range", "role", "compiled"):
+            value = getattr(step, name)
+            if not callable(value):
+                self._count(f"{name}=", value, "")
+
+    def _reached(self, value: Any) -> Iterator[Any]:
+        if inspect.isclass(value):
+            yield from self._of_class(value)
+        elif inspect.isfunction(value):
+            yield from self._of_function(value)
+
+    def _of_class(self, value: type) -> Iterator[Any]:
+        yield from value.__mro__[1:]
+        for name, each in vars(value).items():
+            if name.startswith("__") or name in _PYDANTIC:
+                yield from _functions_of(each)
+                continue
+            yield from self._named(f"{value.__module__}.{value.__qualname__}.{name}", each, value)
+
+    def _of_function(self, function: types.FunctionType) -> Iterator[Any]:
+        code, scope = function.__code__, function.__globals__
+        who = f"{function.__module__}.{function.__qualname__}"
+        place = f"{code.co_filename}:{code.co_firstlineno}"
+        self.values.add(f"{who} {_code_text(code)}")
+        given = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        for number, value in enumerate(given):
+            yield from self._named(f"{who} default {number}", value, place)
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            try:
+                value = cell.cell_contents
+            except ValueError:  # a name that is bound later
+                continue
+            yield from self._named(f"{who} {name}", value, place)
+        names = names_of(code)
+        for name in sorted(names & scope.keys()):
+            yield from self._named(f"{who} {name}", scope[name], place, names, code)
+
+    def _named(
+        self,
+        who: str,
+        value: Any,
+        place: str | type,
+        names: set[str] | None = None,
+        code: types.CodeType | None = None,
+    ) -> Iterator[Any]:
+        """Count a value, or yield it where it is code; of a module what is asked for by a name."""
+        waiting, modules = [(who, value)], set[int]()
+        while waiting:
+            who, value = waiting.pop()
+            if inspect.ismodule(value):
+                yield value
+                if names is None or not is_followed(root_of(value)) or id(value) in modules:
+                    continue
+                modules.add(id(value))
+                inside = sorted(names & vars(value).keys())
+                waiting += [(f"{who}.{name}", vars(value)[name]) for name in inside]
+                continue
+            code_in = list(_functions_of(value))
+            yield from code_in
+            if not code_in:
+                asked = who.rpartition(" ")[2].partition(".")[0]
+                line = _line_of(code, asked) if code else 0
+                yield from self._count(who, value, _at_line(place, line))
+
+    def _count(self, who: str, value: Any, place: str | type) -> Iterator[Any]:
+        """Count a value; return what code it holds."""
+        inside: list[Any] = []
+        try:
+            self.values.add(f"{who} = {encoded(value, inside.append, strict=self.strict)}")
+        except Exception as why:  # an object of another package may raise anything
+            what = str(why) if isinstance(why, Unhashable) else f"a {type(value).__name__}"
+            name = who.rpartition(" ")[2]
+            at = place if isinstance(place, str) else _place_of(place)
+            self.unknown.add(Unknown(at, f"{name} is {what}, of which no hash can be made"))
+        return iter(inside)
+
+
+_PYDANTIC: Final = frozenset({"_abc_impl", "model_config", "model_fields", "model_computed_fields"})
+"""What pydantic keeps at a class of settings; the settings themselves are parameters."""
+
+
+def _unwrapped(value: Any) -> Any:
+    """Return the plain function under a wrapper of numba's."""
+    return inspect.getattr_static(value, "py_func", None) or value
+
+
+def _functions_of(value: Any) -> Iterator[Any]:
+    """Yield the code that a value is, or is a wrapper of; nothing for a plain value."""
+    if isinstance(value, Declaration):
+        yield from callables_of(value)
+    elif isinstance(value, property):
+        yield from (each for each in (value.fget, value.fset, value.fdel) if each is not None)
+    elif isinstance(value, classmethod | staticmethod | types.MethodType):
+        yield value.__func__
+    elif inspect.isclass(value):
+        yield value
+    elif not isinstance(value, functools.partial):
+        if inspect.isfunction(value):
+            yield value
+        for name in ("__wrapped__", "py_func", "func", "wrapped"):  # of caches, of a compiler
+            found = inspect.getattr_static(value, name, None)
+            if inspect.isfunction(found):
+                yield found
+
+
+def _code_text(code: types.CodeType) -> str:
+    """Write what a code object does: a function may be of no file."""
+    consts = [
+        _code_text(each) if isinstance(each, types.CodeType) else encoded(each, lambda code: None)
+        for each in code.co_consts
+    ]
+    whole = (code.co_code.hex(), *consts, *code.co_names, "|", *code.co_varnames)
+    return hashlib.sha256("\0".join(whole).encode()).hexdigest()
+
+
+def _at_line(place: str | type, line: int) -> str | type:
+    """Put another line into ``file:line``, where one is known."""
+    if not line or not isinstance(place, str):
+        return place
+    return f"{place.rpartition(':')[0]}:{line}"
+
+
+def _place_of(kind: type) -> str:
+    try:
+        return f"{inspect.getsourcefile(kind)}:{inspect.getsourcelines(kind)[1]}"
+    except (OSError, TypeError):
+        return kind.__qualname__
+
+
+def _line_of(code: types.CodeType, name: str) -> int:
+    """Return the first line of a code object that asks for a name; 0 where none does."""
+    line = 0
+    for each in dis.get_instructions(code):
+        line = (each.positions.lineno if each.positions else None) or line
+        if each.argval == name and each.opname.startswith("LOAD_"):
+            return line
+    return 0
