@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from septet._cli.terminal import guarded_streams, say, say_json, say_text, traceback_text
+from septet._cli.terminal import (
+    guarded_streams,
+    let_plugin_print,
+    say,
+    say_json,
+    say_text,
+    traceback_text,
+)
 from septet._text import one_line
 from septet.errors import ConfigError, PluginError, SeptetError
 
@@ -107,6 +114,8 @@ class _LazyGroup(click.Group):
                 close = [f"run {name}"]
             hint = f" Did you mean septet {close[0]}?" if close else " Try septet --help."
             ctx.fail(f"There is no command {name!r}.{hint}")
+        if name and name not in COMMANDS:
+            let_plugin_print()
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -176,13 +185,30 @@ def _run(words: list[str]) -> int:
     except click.ClickException as error:
         _show_usage(error)
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        say("septet: stopped", err=True)
-        return 130
+    except (click.Abort, KeyboardInterrupt) as error:
+        blamed = _blamed(error.__cause__ or error)
+        if blamed is None:
+            say("septet: stopped", err=True)
+            return 130
+        _report(blamed, as_json="--json" in words)
+        return blamed.exit_code
     except SeptetError as error:
         _report(error, as_json="--json" in words)
         return error.exit_code
+    except BaseException as error:  # a plugin's code may raise anything; a bug is raised again
+        blamed = _blamed(error)
+        if blamed is None:
+            raise
+        _report(blamed, as_json="--json" in words)
+        return blamed.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _blamed(error: BaseException) -> SeptetError | None:
+    """Return the error in place of what a plugin's code raised; None for Ctrl-C and for a bug."""
+    from septet._host.doors import blamed
+
+    return blamed(error)
 
 
 def _show_usage(error: click.ClickException) -> None:

@@ -159,9 +159,9 @@ def test_a_shorter_run_reads_the_same_up_to_its_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("build", "cannot be built: OSError: no such thing"),
+        ("build", ": OSError: no such thing"),
         ("object", "builds a Odd, which has no read(run)"),
-        ("unknown", "failed: KeyError: 'unknown'"),
+        ("unknown", ": KeyError: 'unknown'"),
         ("none", "failed: TypeError"),
         ("text", "returned 'fine', expected a Reading"),
         ("verdict", "gave the verdict 'bad', expected one of ok, warn, block, retrain, halt"),
@@ -176,7 +176,8 @@ def test_a_strangers_fault_names_plugin_and_distribution(
     with pytest.raises(RunError) as caught:
         _ran(tmp_path, f"  mine: {{use: odd, fault: {fault}}}\n")
     said = str(caught.value)
-    assert said.startswith("monitoring.mine: the monitor odd of septet-odd ")
+    assert "strategy.yaml:" in said
+    assert ": monitoring.mine: the monitor odd of septet-odd " in said
     assert words in said
 
 

@@ -62,12 +62,17 @@ def write_package(
 
 @contextmanager
 def installed(folder: Path, *packages: str) -> Iterator[None]:
-    """Let Python find what lies in a folder; forget it afterwards."""
+    """Let Python find what lies in a folder; forget it afterwards.
+
+    No bytecode is kept: of a file that is written twice in a second Python would run the first.
+    """
     sys.path.insert(0, str(folder))
+    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     _forget(packages)
     try:
         yield
     finally:
+        sys.dont_write_bytecode = kept
         sys.path.remove(str(folder))
         _forget(packages)
 

@@ -9,6 +9,7 @@ through this module and through nothing else:
 
 `guarded_streams` stands behind all of them, before standard output and standard error for the time
 of a command, for what libraries write. There line breaks stay, but not in what they log or warn of.
+What a plugin prints goes to standard error: standard output is for what the command answers.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
-    "ask", "console", "guarded_streams", "say", "say_json", "say_progress", "say_text",
-    "traceback_text",
+    "ask", "console", "guarded_streams", "let_plugin_print", "say", "say_json", "say_progress",
+    "say_text", "traceback_text",
 ]  # fmt: skip
 
 
@@ -120,6 +122,37 @@ class _Guarded:
         return getattr(self._septet_stream, name)
 
 
+class _Output(_Guarded):
+    """Standard output: for septet's answers alone. What other packages print is no part of them.
+
+    A document that another program reads, and a table, stay whole: text of a plugin goes to
+    standard error. A command of a plugin answers for itself.
+    """
+
+    is_open = False
+
+    def write(self, text: str) -> int:
+        if not _Output.is_open and not _is_septets(sys._getframe(1)):
+            return int(sys.stderr.write(text))
+        return super().write(text)
+
+
+def let_plugin_print() -> None:
+    """Let what comes from a plugin's command reach standard output, until the command ends."""
+    _Output.is_open = True
+
+
+def _is_septets(frame: FrameType | None) -> bool:
+    """Whether septet prints, by itself or through the libraries that draw and write for it."""
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        root = name.partition(".")[0]
+        if root not in ("click", "rich") and name != __name__:
+            return root == "septet"
+        frame = frame.f_back
+    return True
+
+
 def _bare(stream: Any) -> Any:
     return stream._septet_stream if isinstance(stream, _Guarded) else stream
 
@@ -129,7 +162,8 @@ def guarded_streams() -> Iterator[None]:
     """Let everything that is written to standard output and standard error be visible."""
     before = sys.stdout, sys.stderr
     last, formatter, warned = logging.lastResort, None, warnings.formatwarning
-    sys.stdout, sys.stderr = (_Guarded(_bare(each)) for each in before)
+    sys.stdout, sys.stderr = _Output(_bare(before[0])), _Guarded(_bare(before[1]))
+    was_open = _Output.is_open
     warnings.formatwarning = _warned
     if last is not None:
         formatter = last.formatter
@@ -138,6 +172,7 @@ def guarded_streams() -> Iterator[None]:
         yield
     finally:
         sys.stdout, sys.stderr = before
+        _Output.is_open = was_open
         warnings.formatwarning = warned
         if last is not None:
             last.setFormatter(formatter)

@@ -10,7 +10,7 @@ from septet._config.check import problem_at
 from septet._config.tree import Key, Node
 from septet.errors import ConfigError, Problem, SeptetError
 
-__all__ = ["placed", "problem_of"]
+__all__ = ["placed", "placed_keys", "problem_of"]
 
 
 @contextmanager
@@ -26,6 +26,18 @@ def placed(loaded: Any, *path: Key) -> Iterator[None]:
         if error.problem is None and not isinstance(error, ConfigError) and tree is not None:
             error.problem = _problem(tree, error, path)
         raise
+
+
+@contextmanager
+def placed_keys(loaded: Any) -> Iterator[None]:
+    """Give an error that names its key from the top of the file its place there; no other."""
+    try:
+        yield
+    except SeptetError as error:
+        if not error.key.startswith("."):
+            raise
+        with placed(loaded):
+            raise
 
 
 def _problem(tree: Node, error: SeptetError, path: Sequence[Key]) -> Problem:

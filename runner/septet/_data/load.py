@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -20,9 +20,10 @@ from septet._data.files import reading, symbol_path
 from septet._data.funding_gaps import missing_funding
 from septet._data.normalise import Normalised, normalise
 from septet._data.series import check_funding, ending, normalise_series
-from septet._data.source import Facts, RawBars, Request, Store
+from septet._data.source import Facts, RawBars, RawSeries, Request, Store
 from septet._data.stamps import iso
-from septet.errors import DataError
+from septet._host.doors import door, title_of
+from septet.errors import DataError, PluginError
 from septet_schemas.base import Config
 from septet_schemas.blocks import UseBlock
 from septet_schemas.data import CandlesConfig, SeriesConfig
@@ -46,6 +47,8 @@ __all__ = [
 ]
 
 K = TypeVar("K", bound=Config)
+MOST_OTHERS: Final = 1_000
+"""So many symbols that nobody asked for a source may give, and no more."""
 
 
 def placed(loaded: LoadedFile, *path: str) -> AbstractContextManager[None]:
@@ -104,9 +107,9 @@ def request_for(
 def read_candles(block: UseBlock, request: Request) -> list[tuple[RawBars, Normalised]]:
     """Read a block's source and normalise every symbol, in the order asked for."""
     keys = keys_of(block, CandlesConfig)
-    source = block.declaration(block.config)
-    with reading(f"data.{request.name}"):
-        raw = {each.symbol: each for each in source.read(request)}
+    with reading(f"data.{request.name}"), door(block, f"data.{request.name}"):
+        source = block.declaration(block.config)
+        raw = _tables_of(block, source.read(request), request)
     missing = [symbol for symbol in request.symbols if symbol not in raw]
     if missing:
         raise DataError(
@@ -121,6 +124,39 @@ def read_candles(block: UseBlock, request: Request) -> list[tuple[RawBars, Norma
     return found
 
 
+def _tables_of(block: UseBlock, returned: Any, request: Request) -> dict[str, RawBars]:
+    """Return what a source gave, by symbol; what is no bars, or has no end, is refused.
+
+    Raises
+    ------
+    PluginError
+        With what was found in place of one table for each symbol.
+    """
+    if not isinstance(returned, Iterable):
+        raise _not_read(block, f"returned a {type(returned).__name__}, expected a list of RawBars")
+    found: dict[str, RawBars] = {}
+    most = len(request.symbols) + MOST_OTHERS
+    for each in returned:
+        if not isinstance(each, RawBars):
+            raise _not_read(block, f"gave a {type(each).__name__} among its bars, expected RawBars")
+        if type(each.symbol) is not str or not isinstance(each.facts, Facts):
+            raise _not_read(block, "gave RawBars whose symbol is no text, or whose facts are none")
+        if each.symbol in found:
+            raise _not_read(block, f"gave two tables of {each.symbol}")
+        if len(found) == most:
+            raise _not_read(
+                block, f"gave more than {most} tables for {len(request.symbols)} symbols"
+            )
+        found[each.symbol] = each
+    return found
+
+
+def _not_read(block: UseBlock, what: str) -> PluginError:
+    return PluginError(
+        f"{title_of(block)} {what}", hint=f"this is a fault of {block.distribution}: tell it"
+    )
+
+
 def read_series(
     name: str, block: UseBlock, request: Request
 ) -> tuple[SeriesTable, tuple[Finding, ...], str]:
@@ -128,7 +164,10 @@ def read_series(
     keys = keys_of(block, SeriesConfig)
     try:
         with reading(f"data.{name}"):
-            raw = block.declaration(block.config).read(replace(request, name=name))
+            with door(block, f"data.{name}"):
+                raw = block.declaration(block.config).read(replace(request, name=name))
+            if not isinstance(raw, RawSeries):
+                raise _not_read(block, f"returned a {type(raw).__name__}, expected a RawSeries")
             table, found = normalise_series(name, raw, keys, now_ns=request.now_ns)
     except DataError as error:
         if not keys.optional:

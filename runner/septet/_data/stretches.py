@@ -63,6 +63,7 @@ from septet._data.spans import Clock, clock_of, read_between
 from septet._data.stamps import iso
 from septet._data.unread_columns import judge_unread
 from septet._data.zone_rows import judge_unread_zone
+from septet._host.doors import door
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
 
@@ -314,7 +315,8 @@ class Stretches:
         self._request = request_for(loaded, store=store, now_ns=now_ns or time.time_ns())
         block, keys = strategy.data.candles, keys_of(strategy.data.candles, CandlesConfig)
         _refuse_unserved(keys)
-        source = block.declaration(block.config)
+        with door(block, "data.candles"):
+            source = block.declaration(block.config)
         if not isinstance(source, Scans):
             raise DataError(
                 f"candles: {block.use} cannot be read in stretches: it does not say where its "
@@ -323,7 +325,8 @@ class Stretches:
                 key=".data.candles.use",
             )
         with placed(loaded, "data", "candles"):
-            lazies = {each.symbol: each for each in source.scan(self._request)}
+            with door(block, "data.candles"):
+                lazies = {each.symbol: each for each in source.scan(self._request)}
             bar_ns = self._request.bar_ns
             self._symbols = {
                 symbol: _Symbol(

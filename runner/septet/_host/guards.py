@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._host.declare import Step
+from septet._host.doors import words_of
 
 __all__ = [
     "OURS", "GuardedColumn", "GuardedState", "StepError", "Watch", "located", "require_outputs",
@@ -29,13 +30,13 @@ class StepError(AssertionError):
     """A step read or wrote what it must not."""
 
 
-def located(error: Exception) -> StepError:
+def located(error: BaseException) -> StepError:
     """Return what a plain step raised with the line of its file where it did."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [each for each in frames if not each.filename.startswith(OURS)]
     place = f"{own[-1].filename}:{own[-1].lineno}: " if own else ""
     kind = "" if isinstance(error, StepError) else f"{type(error).__name__}: "
-    return StepError(f"{place}{kind}{error}")
+    return StepError(f"{place}{kind}{words_of(error)}")
 
 
 def require_outputs(step: str, result: Any, count: int) -> None:

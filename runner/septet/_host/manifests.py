@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
+from septet._host.doors import words_of
 from septet.errors import PluginError
 from septet.hookspecs import HOOK_OF_LAYER, PROJECT, Component, Layer
 
@@ -83,17 +84,10 @@ def strangers_code() -> Iterator[None]:
     except BaseException as error:  # code of another package may raise anything
         if pressed:
             raise
-        raise StrangersError(f"{type(error).__name__}: {_words(error)}{_line(error)}") from error
+        raise StrangersError(f"{type(error).__name__}: {words_of(error)}{_line(error)}") from error
     finally:
         if watched:
             signal.signal(signal.SIGINT, before)
-
-
-def _words(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # its own method may raise anything
-        return "(its message cannot be read)"
 
 
 def _line(error: BaseException) -> str:

@@ -105,7 +105,7 @@ def _changeable(
     if isinstance(value, set):
         return f"{name}({','.join(sorted(map(inside, value)))})"
     if isinstance(value, dict | types.MappingProxyType):
-        pairs = sorted(f"{inside(key)}:{inside(each)}" for key, each in dict.items(value))
+        pairs = sorted(f"{inside(key)}:{inside(each)}" for key, each in dict(value).items())
         return f"{name}{{{','.join(pairs)}}}"
     if isinstance(value, bytearray | memoryview):
         return f"{name} {bytes(value)!r}"

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 from septet._host.declare import Step
+from septet._host.doors import is_theirs, words_of
 from septet._host.faults import compiler_fault, line_in
 from septet._plan.outside import Outside
 from septet.errors import PluginError, RunError, SeptetError
@@ -70,7 +71,9 @@ class NamedEntries:
                 return result
             except SeptetError:
                 raise
-            except Exception as error:  # a stranger's step may raise anything
+            except BaseException as error:  # a stranger's step may raise anything
+                if not is_theirs(error):
+                    raise
                 raise self._fault(error) from error
 
         return called
@@ -81,13 +84,14 @@ class NamedEntries:
             error, self._outside.error = self._outside.error, None
             raise error
 
-    def _fault(self, error: Exception) -> Exception:
+    def _fault(self, error: BaseException) -> BaseException:
         """Return what is raised instead; the error itself where no step's file is in its way."""
         owners = {id(step): distribution for step, distribution in self._steps}
         step, place = line_in(error, [step for step, _ in self._steps])
         if step is None:
             return error
+        said = f"{type(error).__name__}: {words_of(error)}"
         return RunError(
-            f"{_title(step, owners[id(step)])} failed at {place}: {type(error).__name__}: {error}",
+            f"{_title(step, owners[id(step)])} failed at {place}: {said}",
             hint="a step answers NaN where there is no answer; septet plugins check tries it",
         )

@@ -11,7 +11,7 @@ import numpy as np
 
 from septet import _learn as learn
 from septet._config.case import strangers_of
-from septet._config.places import placed
+from septet._config.places import placed, placed_keys
 from septet._core.batch import Batch
 from septet._core.books import check_books
 from septet._core.checked_rules import invalid_answers
@@ -85,7 +85,8 @@ def backtest(
     began = time.perf_counter()
     with placed(loaded, "execution", "simulation", "fills"):
         refuse_unserved(loaded.strategy)
-    whole = tables or bool(build_watchers(loaded.strategy))  # monitors read the whole curve
+    with placed_keys(loaded):
+        whole = tables or bool(build_watchers(loaded.strategy))  # monitors read the whole curve
     session = open_session(loaded, tables=whole, say=say, not_before_ns=not_before_ns)
     refuse_never_known(session)
     session.tables = tables
@@ -103,7 +104,7 @@ def backtest(
         slow = ", ".join(session.plan.assembly.slow_parts)
         session.say(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")
     fingers = hashes.result()  # before the clock starts: it is not part of the run
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), placed_keys(loaded):
         ran, watchers = ran_plain_first(session, lambda: _ran(session, chosen, progress))
         for each in () if ran.learned is None else ran.learned.doubts:
             session.say(f"doubtful: {each}")

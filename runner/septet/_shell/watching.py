@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from septet._host.doors import fault_text, is_theirs
 from septet._host.monitoring import MONITOR_VERDICTS, Monitor, Reading, RunView
 from septet._kernel import layout
 from septet._shell.project import Outcome
@@ -73,8 +75,9 @@ class Watcher:
 
 def _failed(name: str, block: Any, what: str) -> RunError:
     return RunError(
-        f"monitoring.{name}: the monitor {block.use} of {block.distribution} {what}",
+        f"the monitor {block.use} of {block.distribution} {what}",
         hint=f"remove monitoring.{name} to run without it, and tell {block.distribution}",
+        key=f".monitoring.{name}",
     )
 
 
@@ -92,8 +95,10 @@ def build_watchers(strategy: Any) -> list[Watcher]:
             built = block.declaration(block.config)
         except SeptetError:
             raise
-        except Exception as error:  # a stranger's plugin may raise anything
-            what = f"cannot be built: {type(error).__name__}: {error}"
+        except BaseException as error:  # a stranger's plugin may raise anything
+            if not is_theirs(error):
+                raise
+            what = f"cannot be built{fault_text(error, _root(block))}"
             raise _failed(name, block, what) from error
         if not callable(getattr(built, "read", None)):
             raise _failed(name, block, f"builds a {type(built).__name__}, which has no read(run)")
@@ -127,14 +132,29 @@ def watch(watchers: Sequence[Watcher], run: RunView) -> list[Reading]:
     found = []
     for each in watchers:
         try:
-            readings = list(each.monitor.read(run))
+            readings = list(islice(each.monitor.read(run), _most(run) + 1))
+            if len(readings) > _most(run):
+                raise each.failed(f"returned more than {_most(run):,} readings")
+            new = [reading for reading in readings if _is_new(reading, run)]
+            checked = [_checked(each, reading, run) for reading in new]
         except SeptetError:
             raise
-        except Exception as error:  # a stranger's monitor may raise anything
-            raise each.failed(f"failed: {type(error).__name__}: {error}") from error
-        checked = [_checked(each, reading, run) for reading in readings if _is_new(reading, run)]
+        except BaseException as error:  # a stranger's monitor may raise anything
+            if not is_theirs(error):
+                raise
+            raise each.failed(f"failed{fault_text(error, _root(each.block))}") from error
         found += [reading for reading in checked if reading.time_ns >= run.since_ns]
     return found
+
+
+def _most(run: RunView) -> int:
+    """Return how many readings of a run are taken: a generator without an end is refused."""
+    return 100_000 + 10 * (len(run.time_ns) + len(run.fills.time_ns) + len(run.trades.exit_ns))
+
+
+def _root(block: Any) -> str:
+    """Return the package of a monitor's code."""
+    return str(getattr(block.declaration.build, "__module__", "")).partition(".")[0]
 
 
 def _is_new(reading: object, run: RunView) -> bool:
@@ -147,7 +167,8 @@ def _is_new(reading: object, run: RunView) -> bool:
 def _checked(watcher: Watcher, reading: Reading, run: RunView) -> Reading:
     """Return the reading under its block's name, or refuse what is none."""
     if not isinstance(reading, Reading):
-        raise watcher.failed(f"returned {reading!r}, expected a Reading")
+        raise watcher.failed(f"returned {reading!r:.60}, expected a Reading")
+    _insist_types(watcher, reading)
     if reading.verdict not in MONITOR_VERDICTS:
         expected = ", ".join(MONITOR_VERDICTS)
         raise watcher.failed(f"gave the verdict {reading.verdict!r}, expected one of {expected}")
@@ -163,3 +184,22 @@ def _checked(watcher: Watcher, reading: Reading, run: RunView) -> Reading:
         threshold=float(reading.threshold), window=int(reading.window),
         metric=watcher.name if own else f"{watcher.name}:{reading.metric}",
     )  # fmt: skip
+
+
+_WHOLE, _REAL, _TEXT = (int, np.integer), (int, float, np.integer, np.floating), (str,)
+_TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    "time_ns": (_WHOLE, "nanoseconds, a whole number"),
+    "window": (_WHOLE, "a whole number"),
+    "value": (_REAL, "a number"),
+    "threshold": (_REAL, "a number"),
+    "metric": (_TEXT, "text"),
+    "symbol": (_TEXT, "text"),
+}
+
+
+def _insist_types(watcher: Watcher, reading: Reading) -> None:
+    """Refuse a reading of which a part is not what its type says."""
+    for name, (kinds, expected) in _TYPES.items():
+        value = getattr(reading, name)
+        if not isinstance(value, kinds):
+            raise watcher.failed(f"gave the {name} {value!r:.60}, expected {expected}")

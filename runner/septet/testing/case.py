@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from septet._host.doors import is_theirs
 from septet._host.guards import StepError, located
 from septet._host.models import Untrainable
 from septet.testing.bars import HOUR_NS
@@ -39,7 +40,9 @@ def called(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         return function(*arguments, **named)
     except (NotTried, Untrainable):
         raise
-    except Exception as error:  # a stranger's method may raise anything
+    except BaseException as error:  # a stranger's method may raise anything
+        if not is_theirs(error):
+            raise
         raise located(error) from error
 
 

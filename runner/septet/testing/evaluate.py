@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from septet._data.bars import BarTable, Floats
 from septet._host.declare import Memory, Step, World
+from septet._host.doors import is_theirs
 from septet._host.guards import GuardedColumn, GuardedState, Watch, located, require_outputs
 from septet._host.reads import is_septets, reach_of, unproved_reads
 from septet._host.sealed import read_only_of
@@ -263,7 +264,9 @@ def _located(function: Callable[..., Any]) -> Callable[..., Any]:
     def called(*arguments: Any) -> Any:
         try:
             return function(*arguments)
-        except Exception as error:  # a stranger's step may raise anything
+        except BaseException as error:  # a stranger's step may raise anything
+            if not is_theirs(error):
+                raise
             raise located(error) from error
 
     return called

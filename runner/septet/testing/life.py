@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from septet import messages as m
+from septet._host.doors import is_theirs
 from septet._host.guards import StepError, located
 from septet._host.tasks import Tasks
 from septet._host.venues import VenueFacts
@@ -50,7 +51,9 @@ def connect_to(built: Any, read: Callable[..., str]) -> Any:
     given = {name: more[name] for name in more if named or name in wanted}
     try:
         link = built.connect(name="kit", clock=_Wall(), **given)
-    except Exception as error:  # a stranger's method may raise anything
+    except BaseException as error:  # a stranger's method may raise anything
+        if not is_theirs(error):
+            raise
         raise located(error) from error
     missing = [name for name in VENUE if not inspect.iscoroutinefunction(getattr(link, name, None))]
     if missing:
@@ -95,7 +98,9 @@ class _Script:
             return await asyncio.wait_for(call, PATIENCE_S)
         except TimeoutError:
             raise self.wrong(f"{name} gives no answer within {PATIENCE_S:g} s") from None
-        except Exception as error:  # a stranger's method may raise anything
+        except BaseException as error:  # a stranger's method may raise anything
+            if not is_theirs(error):
+                raise
             raise located(error) from error
 
     def submit_of(self, kind: str, side: str = "buy", price: float | None = None) -> m.Submit:

@@ -15,6 +15,7 @@ import numpy as np
 
 from septet._host.contradictions import contradiction_with
 from septet._host.declare import Factory, Step
+from septet._host.doors import fault_text, is_theirs
 from septet._host.guards import StepError
 from septet._host.sources import place_of
 from septet.testing.bars import HOUR_NS
@@ -93,8 +94,10 @@ def decisive(
         except (ConformanceError, StepError) as error:
             found.append(Check(name, "failed", placed(declaration, str(error))))
             break
-        except Exception as error:  # a stranger's declaration may raise anything
-            text = f"{type(error).__name__}: {error}"
+        except BaseException as error:  # a stranger's declaration may raise anything
+            if not is_theirs(error):
+                raise
+            text = fault_text(error).removeprefix(" at").lstrip(": ")
             found.append(Check(name, "failed", placed(declaration, text)))
             break
         else:

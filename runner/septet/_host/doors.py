@@ -1,0 +1,175 @@
+"""Calls of another package's code: whatever ends one becomes an error that names it and its line.
+
+Code of a package may raise anything: an exception, `SystemExit` by `sys.exit`, a
+`KeyboardInterrupt` that nobody pressed. Ctrl-C of the person at the terminal stays what it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dis
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from septet._text import one_line
+from septet.errors import PluginError, RunError, SeptetError
+
+__all__ = ["blamed", "door", "fault_text", "is_theirs", "title_of", "words_of"]
+
+_OURS: Final = str(Path(__file__).resolve().parents[1])
+_RAISE: Final = dis.opmap["RAISE_VARARGS"]
+_STANDARD: Final = tuple({str(Path(each.__file__ or "").parent) for each in (dis, asyncio)})
+LONGEST: Final = 2_000
+"""Characters of an exception's words that are shown."""
+
+
+def is_theirs(error: BaseException) -> bool:
+    """Whether code raised something by itself, and neither a person nor the runtime did.
+
+    A `KeyboardInterrupt` is raised by code where a ``raise`` statement of another package stands
+    at its end; Ctrl-C comes between two instructions of whatever runs.
+    """
+    if isinstance(error, Exception):
+        return True
+    if isinstance(error, asyncio.CancelledError):
+        return False
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    if at is None:
+        return isinstance(error, SystemExit)
+    code, place = at.tb_frame.f_code, at.tb_lasti
+    if _is_in(code.co_filename, (_OURS, _click())):
+        return False
+    if not isinstance(error, KeyboardInterrupt | GeneratorExit):
+        return True
+    raises = place >= 0 and code.co_code[place] == _RAISE and code.co_code[place + 1] > 0
+    library = _is_in(code.co_filename, _STANDARD) and "site-packages" not in code.co_filename
+    return raises and not library
+
+
+def _click() -> str:
+    import click
+
+    return str(Path(click.__file__).parent)
+
+
+def _is_in(file: str, folders: tuple[str, ...]) -> bool:
+    return any(file.startswith(f"{folder}/") for folder in folders)
+
+
+def words_of(error: BaseException) -> str:
+    """Return what an exception says; its own method may raise anything, or end the process."""
+    try:
+        return str(error)[:LONGEST]
+    except BaseException as other:  # its own method may raise anything
+        if not is_theirs(other):
+            raise
+        return "(its message cannot be read)"
+
+
+def fault_text(error: BaseException, root: str = "") -> str:
+    """Return `` at file:line: type: words`` of what code of a package raised.
+
+    The line is the last of the package `root`, or else the last outside of septet.
+    """
+    place = _place(error, root)
+    words = words_of(error)
+    said = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    return f" at {place}: {said}" if place else f": {said}"
+
+
+def _place(error: BaseException, root: str) -> str:
+    frames = [
+        (frame, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith((_OURS, "<frozen "))
+    ]
+    own = [each for each in frames if root and _root(each[0]) == root] or frames
+    if not own:
+        return ""
+    frame, line = own[-1]
+    return f"{frame.f_code.co_filename}:{line}"
+
+
+def _root(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def title_of(block: Any) -> str:
+    """Return how a block of a strategy file is named in an error."""
+    return f"the {block.kind} {block.use.rpartition(':')[2]} of {block.distribution}"
+
+
+@contextmanager
+def door(block: Any, key: str, *, running: bool = False) -> Iterator[None]:
+    """Run code of the plugin that a block of the strategy file names.
+
+    Parameters
+    ----------
+    block
+        The block.
+    key
+        Its dotted key, from the top of the file.
+    running
+        Whether a run has begun: the error is then one of running, with its exit status.
+
+    Raises
+    ------
+    PluginError, RunError
+        In place of whatever was raised, naming plugin, file and line. Errors of septet pass, and
+        so does what septet's own plugins raise.
+    """
+    try:
+        yield
+    except SeptetError:
+        raise
+    except BaseException as error:  # code of another package may raise anything
+        build = getattr(block.declaration, "build", None) or block.declaration
+        root = str(getattr(build, "__module__", "")).partition(".")[0]
+        if not is_theirs(error) or block.distribution == "septet":
+            raise
+        kind = RunError if running else PluginError
+        raise kind(
+            f"{title_of(block)} failed{fault_text(error, root)}",
+            hint=f"tell {block.distribution}, or take {key} out of the file",
+            key=f".{key}",
+        ) from error
+
+
+def blamed(error: BaseException) -> SeptetError | None:
+    """Return the error in place of what nobody caught; None where no plugin's code raised it.
+
+    The last frame that is septet's or a plugin's says whose it is.
+    """
+    if not is_theirs(error):
+        return None
+    owners = _owners()
+    ends = isinstance(error, SystemExit | KeyboardInterrupt | GeneratorExit)
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        file, root = frame.f_code.co_filename, _root(frame)
+        if root in owners or (ends and not _is_in(file, (_OURS, *_STANDARD))):
+            owner = owners.get(root, f"the package {root}")
+            what = f"{file}:{line}: {frame.f_code.co_qualname} of {owner} failed with"
+            said = f"{type(error).__name__}: {words_of(error)}".removesuffix(": ")
+            return RunError(
+                one_line(f"{what} {said}"), hint=f"tell {owner}, or run without its plugins"
+            )
+        if file.startswith(_OURS):
+            return None
+    return None
+
+
+def _owners() -> dict[str, str]:
+    """Return the distribution of each package that brings plugins, septet's own left out."""
+    from septet._host.register import BUILT_IN, Host
+
+    return {
+        entry.component.target.partition(".")[0].partition(":")[0]: entry.distribution
+        for entry in Host().components()
+        if entry.distribution != BUILT_IN
+    }

@@ -1,0 +1,270 @@
+"""Whatever code of another package raises or prints ends as an error that names it and its line."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from septet._host.doors import is_theirs
+from tests.cli.conftest import Command
+from tests.strangers.package import installed, manifest_of, write_package
+
+WAYS = {
+    "exit": "sys.exit(0)",
+    "interrupt": "raise KeyboardInterrupt",
+    "closed": "raise GeneratorExit",
+    "mute": "raise Mute",
+    "own": "raise Own('boom')",
+    "error": "raise OSError('no such thing')",
+}
+STEPS = """\
+import sys
+from pydantic import field_validator
+from septet.plugin import *
+from septet.plugin import Config, Input, Facts, Fitted, RawBars, Reading, candles, feature, model
+
+class Own(BaseException):
+    pass
+
+class Mute(Exception):
+    def __str__(self):
+        sys.exit(0)
+
+class C(Config):
+    of: Input = "close"
+    sound: bool = True
+    @field_validator("sound")
+    @classmethod
+    def judge(cls, value):
+        if not value:
+            {way}  # config
+        return value
+
+class N(Config):
+    pass
+
+@feature(C, compiled=False)
+def plain(i, of):
+    if of[i] > 0.0:
+        {way}  # plain
+    return of[i]
+
+@candles(N)
+class Source:
+    def __init__(self, config):
+        pass
+    def read(self, request):
+        {way}  # source
+
+@monitor(N)
+class Late:
+    def __init__(self, config):
+        pass
+    def read(self, run):
+        if len(run.time_ns) > 300:
+            {way}  # monitor
+        return []
+
+@monitor(N)
+def unbuilt(config):
+    {way}  # build
+
+@model(N)
+class Mind:
+    name = "mind"
+    def __init__(self, config):
+        pass
+    def fit(self, window):
+        {way}  # model
+"""
+COMPONENTS = {
+    "plain": ("features", "feature"), "Source": ("data", "candles"),
+    "Late": ("monitoring", "monitor"), "unbuilt": ("monitoring", "monitor"),
+    "Mind": ("models", "model"),
+}  # fmt: skip
+FILE = """\
+version: 1
+name: strange
+plugins: [odd-code]
+universe: {{symbols: [BTC/USDT], bar: 1h}}
+data: {{candles: {candles}}}
+features:
+  far: {feature}
+{model}
+signal: {signal}
+risk: {{sizing: {{use: fixed_fraction, fraction: 50%}}}}
+monitoring: {monitoring}
+"""
+PLAIN = {
+    "candles": "{use: synthetic, bars: 4000, volatility: 90%}", "feature": "{use: sma, period: 5}",
+    "model": "", "signal": "{use: rules, long_if: close > far}", "monitoring": "{}",
+}  # fmt: skip
+DOORS = {
+    "config": {"feature": "{use: plain, sound: false}"},
+    "plain": {"feature": "{use: plain}"},
+    "source": {"candles": "{use: Source, stamp: open, calendar: 24x7}"},
+    "monitor": {"monitoring": "{mine: {use: Late}}"},
+    "build": {"monitoring": "{mine: {use: unbuilt}}"},
+    "model": {
+        "model": "model: {use: Mind, label: {use: direction, horizon: 4}, training: "
+        "{train: 30d, step: 10d}}",
+        "signal": "{use: confidence}",
+    },
+}
+
+
+def written(folder: Path, way: str, manifest: str = "") -> Path:
+    """Write a package, and return its file of steps."""
+    text = STEPS.format(way=WAYS[way])
+    files = {"manifest.py": manifest + manifest_of("odd_code", COMPONENTS), "steps.py": text}
+    return write_package(folder, "odd-code", files) / "steps.py"
+
+
+def strategy(folder: Path, door: str) -> Path:
+    path = folder / "s.yaml"
+    path.write_text(FILE.format(**{**PLAIN, **DOORS.get(door, {})}), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("door", DOORS)
+def test_what_a_plugin_raises_is_an_error_with_its_line(
+    tmp_path: Path, septet: Command, door: str, way: str
+) -> None:
+    steps = written(tmp_path, way)
+    lines = steps.read_text(encoding="utf-8").splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if text.endswith(f"# {door}"))
+    path = strategy(tmp_path, door)
+    with installed(tmp_path, "odd_code"):
+        found = septet("run", path, "--unchecked", "--out", tmp_path / "runs")
+    assert found.code in (1, 2), found
+    assert f"steps.py:{line}" in found.err or door == "config"
+    assert "odd-code" in found.err
+    assert "Traceback" not in found.err
+    assert not list(tmp_path.glob("runs/strange/*/manifest.json"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("door", ["plain", "monitor", "model", "source"])
+def test_a_check_fails_what_raises(tmp_path: Path, septet: Command, door: str, way: str) -> None:
+    written(tmp_path, way)
+    path = strategy(tmp_path, door)
+    with installed(tmp_path, "odd_code"):
+        found = septet("check", path)
+    assert found.code == 2, found
+    assert "steps.py:" in found.err
+    assert "Traceback" not in found.err
+
+
+@pytest.mark.parametrize(
+    ("door", "key"), [("source", "data.candles"), ("monitor", "monitoring.mine")]
+)
+def test_the_error_names_the_key_in_the_file(
+    tmp_path: Path, septet: Command, door: str, key: str
+) -> None:
+    written(tmp_path, "error")
+    path = strategy(tmp_path, door)
+    with installed(tmp_path, "odd_code"):
+        found = septet("run", path, "--unchecked", "--json", "--out", tmp_path / "runs")
+    [problem] = json.loads(found.out)["problems"]
+    assert problem["key"] == key
+    assert problem["line"] > 0
+
+
+ANSWERS = {
+    "no list": ("return 7", "returned a int, expected a list of RawBars"),
+    "no bars": ("return [7]", "gave a int among its bars, expected RawBars"),
+    "the same again": (
+        "return [RawBars('A', None, Facts('x'))] * 2", "gave two tables of A",
+    ),
+    "without an end": (
+        "return (RawBars(str(n), None, Facts('x')) for n in iter(int, 1) for n in range(10**9))",
+        "gave more than 1001 tables for 1 symbols",
+    ),
+}  # fmt: skip
+READINGS = {
+    "text for a number": (
+        "return [Reading(int(run.time_ns[-1]), 'm', 'high', 1.0, 'ok', 1)]",
+        "gave the value 'high', expected a number",
+    ),
+    "text for a time": (
+        "return [Reading('now', 'm', 1.0, 1.0, 'ok', 1)]",
+        "gave the time_ns 'now', expected nanoseconds",
+    ),
+    "without an end": (
+        "return iter(lambda: Reading(int(run.time_ns[-1]), 'm', 1.0, 1.0, 'ok', 1), 0)",
+        "returned more than",
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "words"), ANSWERS.values(), ids=ANSWERS)
+def test_a_source_that_gives_no_bars_is_named(
+    tmp_path: Path, septet: Command, monkeypatch: pytest.MonkeyPatch, code: str, words: str
+) -> None:
+    monkeypatch.setitem(WAYS, "answer", code)
+    written(tmp_path, "answer")
+    path = strategy(tmp_path, "source")
+    with installed(tmp_path, "odd_code"):
+        found = septet("run", path, "--unchecked", "--out", tmp_path / "runs")
+    assert found.code == 2
+    assert f"data.candles: the candles Source of odd-code {words}" in found.err
+
+
+@pytest.mark.parametrize(("code", "words"), READINGS.values(), ids=READINGS)
+def test_a_monitor_that_gives_no_readings_is_named(
+    tmp_path: Path, septet: Command, monkeypatch: pytest.MonkeyPatch, code: str, words: str
+) -> None:
+    monkeypatch.setitem(WAYS, "answer", code)
+    written(tmp_path, "answer")
+    path = strategy(tmp_path, "monitor")
+    with installed(tmp_path, "odd_code"):
+        found = septet("run", path, "--unchecked", "--out", tmp_path / "runs")
+    assert found.code == 1
+    assert f"monitoring.mine: the monitor Late of odd-code {words}" in found.err
+
+
+def test_what_a_plugin_prints_is_no_part_of_a_document(tmp_path: Path, septet: Command) -> None:
+    written(tmp_path, "error", manifest="print('HELLO FROM THE MANIFEST')\n")
+    with installed(tmp_path, "odd_code"):
+        found = septet("plugins", "list", "--json")
+    assert json.loads(found.out)
+    assert "HELLO FROM THE MANIFEST" in found.err
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_manifest_that_raises_is_set_aside(tmp_path: Path, septet: Command, way: str) -> None:
+    head = "import sys\nclass Own(BaseException): pass\nclass Mute(Exception):\n" + textwrap.indent(
+        "def __str__(self):\n    sys.exit(0)\n", "    "
+    )
+    written(tmp_path, "error", manifest=f"{head}{WAYS[way]}\n")
+    with installed(tmp_path, "odd_code"):
+        found = septet("plugins", "list")
+        helped = septet("--help")
+    assert found.code == helped.code == 0
+    assert "odd-code" in found.out + found.err
+    assert "manifest.py:" in found.out + found.err
+
+
+def test_the_help_of_a_command_is_an_answer(septet: Command) -> None:
+    found = septet("run", "--help")
+    assert found.code == 0
+    assert "--unchecked" in found.out
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_between_two_instructions_is_the_persons() -> None:
+    import signal
+
+    with pytest.raises(KeyboardInterrupt) as pressed:
+        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        interrupted()
+    assert not is_theirs(pressed.value)
+    assert is_theirs(raised.value)
