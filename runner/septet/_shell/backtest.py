@@ -21,6 +21,7 @@ from septet._kernel import layout
 from septet._plan.terms import terms_of
 from septet._shell import project
 from septet._shell.acts import Act
+from septet._shell.declared_memory import insist_memory, tried_nodes
 from septet._shell.late_start import LateStart, ModelWindow, late_start, ready_of
 from septet._shell.learning import Learned, health_of, learn_walk, move_first
 from septet._shell.never_known import refuse_never_known
@@ -108,6 +109,7 @@ def backtest(
         ran, watchers = ran_plain_first(session, lambda: _ran(session, chosen, progress))
         for each in () if ran.learned is None else ran.learned.doubts:
             session.say(f"doubtful: {each}")
+        insist_memory(session, ran.outcome.F)
         result = _result(session, ran, watchers, chosen, fingers)
     facts = replace(result.facts, seconds_total=time.perf_counter() - began)
     return replace(result, facts=facts)
@@ -156,7 +158,7 @@ def run_batch(
     strategy, plan = session.strategy, session.plan
     began = time.perf_counter()
     state = plan.state(strategy.account.capital, session.instruments)
-    kept = session.plan.assembly.decisions_kept or strategy.model is not None
+    kept = plan.assembly.decisions_kept or strategy.model is not None or bool(tried_nodes(plan))
     batch = Batch(plan, session.tape, state, keeps=kept)
     last = session.tape.times
     learned: Learned | None = None

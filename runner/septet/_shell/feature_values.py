@@ -18,7 +18,7 @@ from septet._shell.session import Session
 from septet._shell.tape import Tape, column_values
 from septet.errors import SeptetError
 
-__all__ = ["FeatureValues", "last_values"]
+__all__ = ["FeatureValues", "cut_of", "last_values"]
 
 LEAST_BARS: Final = 100
 """Bars of which something is said; fewer may be an accident."""
@@ -92,7 +92,7 @@ def last_values(session: Session) -> FeatureValues | None:
     """
     tape, work = session.tape, plain_bars(session)
     times = tape.times if work <= PLAIN_BARS else tape.times * PLAIN_BARS // work
-    cut, begin = _last_of(tape, tape.times - times)
+    cut, begin = cut_of(tape, tape.times - times, tape.times)
     ages = cut.M[:, layout.AGE]
     if int((ages >= session.plan.warmup_bars).sum()) < LEAST_BARS:
         return None
@@ -117,17 +117,17 @@ def _has_signals(session: Session, batch: Batch) -> bool:
         raise
 
 
-def _last_of(tape: Tape, first: int) -> tuple[Tape, tuple[int, ...]]:
-    """Return the tape from time `first` on, and the row at which each symbol begins in it."""
-    if not first:
+def cut_of(tape: Tape, first: int, stop: int) -> tuple[Tape, tuple[int, ...]]:
+    """Return the tape of times `first` to `stop`, and the row at which each symbol begins in it."""
+    if (first, stop) == (0, tape.times):
         return tape, (0,) * len(tape.lengths)
-    T = np.ascontiguousarray(tape.T[:, first:])
+    T = np.ascontiguousarray(tape.T[:, first:stop])
     begin, lengths = [], []
     for k, length in enumerate(tape.lengths):
         rows = T[layout.ROW + k]
         known = rows[rows >= 0]
         begin.append(int(known[0]) if len(known) else length)
-        lengths.append(length - begin[-1])
+        lengths.append(len(known))
         rows[rows >= 0] -= begin[-1]
     width = max(lengths)
     M = np.zeros((len(begin), tape.M.shape[1], width), np.int64)
@@ -136,5 +136,5 @@ def _last_of(tape: Tape, first: int) -> tuple[Tape, tuple[int, ...]]:
         M[k, :, :n] = tape.M[k, :, row : row + n]
         X[k, :, :n] = tape.X[k, :, row : row + n]
         M[k, layout.AGE, :n] = np.minimum(M[k, layout.AGE, :n], np.arange(n))
-    U = tape.U[:, first:] if tape.U.shape[1] == tape.times else tape.U
+    U = tape.U[:, first:stop] if tape.U.shape[1] == tape.times else tape.U
     return Tape(T, M, X, tuple(lengths), np.ascontiguousarray(U)), tuple(begin)

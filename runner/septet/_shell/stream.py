@@ -36,6 +36,7 @@ from septet._shell.backtest import (
     refuse_unserved,
     watched_steps,
 )
+from septet._shell.declared_memory import Boundary, insist_memory, tried_nodes
 from septet._shell.late_start import LateStart, Ready, late_start
 from septet._shell.never_known import Unknown
 from septet._shell.session import (
@@ -284,6 +285,7 @@ class _Run:
         self.state: State | None = None
         self.wishes: list[int] = []  # of each symbol at its last bar, as a code
         self.session: Session | None = None
+        self.boundary = Boundary()
         self.unknown = Unknown(loaded)
         self.waiting = plan.log(0)  # rows about orders that still work
         self.halts = plan.log(0)
@@ -348,12 +350,15 @@ class _Run:
         state, tape = self.state, session.tape
         state.S[:] = 0.0
         state.C[layout.LOG] = 0
-        batch = Batch(self.plan, tape, state, keeps=False)
+        batch = Batch(self.plan, tape, state, keeps=bool(tried_nodes(self.plan)))
         begun = (tape.T[layout.ROW :, : session.first] >= 0).sum(axis=1).tolist()
         for k, i in enumerate(begun):  # whether a wish is new is seen by the one before it
             if i and self.wishes:
                 batch.D[k, layout.D_WISH, i - 1] = self.wishes[k]
         batch.run(session.first)
+        if self.session is None:
+            insist_memory(session, batch.F, session.first)
+        self.boundary.take(session, batch.F)
         self.wishes = [int(D[layout.D_WISH, n - 1]) if n else 0
                        for D, n in zip(batch.D, tape.lengths, strict=True)]  # fmt: skip
         self.seconds += time.perf_counter() - began

@@ -1,0 +1,182 @@
+"""Whether features of other packages forget as they declare, tried on the run's own bars.
+
+A run in stretches, the halves of a long one and a live start begin a feature anew as many bars
+earlier as it declares. The kit tries that on drawn bars; a condition that is rare there may be
+common here. So at a few places of each run the features are computed again from that many bars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from septet._core.batch import Batch
+from septet._data.bars import Floats
+from septet._data.stamps import iso
+from septet._host.reads import is_septets
+from septet._kernel import layout
+from septet._plan.graph import Column, Node
+from septet._shell.feature_values import cut_of
+from septet._shell.session import Session
+from septet._shell.tape import Tape
+from septet.errors import RunError
+
+__all__ = ["Boundary", "insist_memory", "tried_nodes"]
+
+DRAWS: Final = 4
+"""Places beside the newest bar at which each memory is tried."""
+MOST_BARS: Final = 400_000
+"""Bars that all trials of a compiled run compute together at most."""
+MOST_PLAIN: Final = 12_000
+"""The same where a step runs as plain Python."""
+
+
+def tried_nodes(plan: Any) -> list[Node]:
+    """Return the features of other packages whose memory is a number of bars of the run.
+
+    Those over all symbols are left out: a stretch of bars of one is none of another.
+    """
+    graph = plan.assembly.graph
+    return [
+        node
+        for node in graph.nodes
+        if not is_septets(node.step)
+        and node.memory.kind in ("window", "fading")
+        and node.level == 0
+        and node.bar_ns == graph.bar_ns
+        and not any(column.symbol for column in _inputs(node))
+    ]
+
+
+def _inputs(node: Node) -> Iterator[Column]:
+    """Yield the columns that a node reads."""
+    for each in node.inputs.values():
+        yield from each if isinstance(each, tuple) else (each,)
+    for _, columns in node.expressions.values():
+        yield from columns.values()
+
+
+def insist_memory(session: Session, F: Floats, first: int = 0) -> None:
+    """Compute features again from as many bars as they declare, at places of the run.
+
+    Parameters
+    ----------
+    session
+        The run.
+    F : float64 (symbols, rows, bars)
+        Its features, of every bar.
+    first
+        The first time whose bars are tried.
+
+    Raises
+    ------
+    RunError
+        For the first feature that remembers more, with its place in the file.
+    """
+    nodes = tried_nodes(session.plan)
+    if not nodes or F.shape[2] < session.tape.width:
+        return
+    plain = not session.plan.compiled or session.plan.assembly.slow_columns
+    room = MOST_PLAIN if plain else MOST_BARS
+    for bars in sorted({node.memory.bars for node in nodes}):
+        mine = [node for node in nodes if node.memory.bars == bars]
+        for k, n in _places(session.tape, bars, first):
+            room -= bars + 1
+            if room < 0:
+                return
+            again = _again(session, k, n, bars)
+            _compare(session, mine, {"whole": F[k, :, n], "again": again}, k, n)
+
+
+def _places(tape: Tape, bars: int, first: int) -> Iterator[tuple[int, int]]:
+    """Yield symbols and bars that have so many bars without a gap before them."""
+    random = np.random.default_rng(17)
+    for draw in range(DRAWS + 1):
+        k = int(random.integers(len(tape.lengths)))
+        rows = tape.T[layout.ROW + k, first:]
+        rows = rows[rows >= 0]
+        fit = rows[tape.M[k, layout.AGE, rows] > bars]
+        if len(fit):
+            yield k, int(fit[-1] if draw == 0 else fit[random.integers(len(fit))])
+
+
+def _again(session: Session, k: int, n: int, bars: int) -> Floats:
+    """Return every feature of a bar as though history began `bars` bars before it."""
+    rows = session.tape.T[layout.ROW + k]
+    begin, end = (int(np.searchsorted(rows, row)) for row in (n - bars, n))
+    if rows[end] != n:  # a time without a bar of the symbol lies there
+        begin, end = (int(np.flatnonzero(rows == row)[0]) for row in (n - bars, n))
+    tape, firsts = cut_of(session.tape, begin, end + 1)
+    batch = Batch(session.plan, tape, session.plan.state(1.0, session.instruments))
+    with np.errstate(all="ignore"):
+        batch.observe(0, tape.times)
+    values: Floats = batch.F[k, :, n - firsts[k]]
+    return values
+
+
+def _compare(
+    session: Session, nodes: list[Node], values: Mapping[str, Floats], k: int, n: int
+) -> None:
+    """Require the same bits of both ways to a bar, of each node whose inputs are the same."""
+    rows = session.plan.assembly.rows.f
+    whole, again = values["whole"], values["again"]
+    for node in nodes:
+        own = [int(rows[node.number, output]) for output in range(node.width)]
+        below = [each for each in _inputs(node) if each.kind == "node"]
+        others = [int(rows[each.node, each.output]) for each in below]
+        if not _same(whole[others], again[others]):
+            continue  # what it reads is not the same: the fault is another's
+        if not _same(whole[own], again[own]):
+            output = next(at for at in own if not _same(whole[[at]], again[[at]]))
+            _refuse(session, node, float(whole[output]), float(again[output]), k, n)
+
+
+def _same(some: Floats, others: Floats) -> bool:
+    both_nan = np.isnan(some) & np.isnan(others)
+    return bool(((some == others) | both_nan).all())
+
+
+def _refuse(session: Session, node: Node, whole: float, again: float, k: int, n: int) -> None:
+    market = session.market
+    symbol = market.symbols[k]
+    at = iso(int(market.bars[symbol].known_ns[n]))
+    name = node.step.function.__name__ if node.step.function else node.use
+    raise RunError(
+        f"the feature {name} of {node.distribution} declares a {node.memory.kind} memory of "
+        f"{node.memory.bars} bars, its inputs' included, and remembers more: at {at} of {symbol} "
+        f"it is {whole!r} in the run, and {again!r} where history begins so many bars earlier",
+        hint="a run in stretches and a live one would trade something else; the author of "
+        f"{node.distribution} has to declare a longer memory=, or unbounded()",
+        key=f".features.{node.label.split('.')[0]}",
+    )
+
+
+class Boundary:
+    """The features at the last bar of a stretch, which the next stretch computes again."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[int, Floats]] = {}
+
+    def take(self, session: Session, F: Floats) -> None:
+        """Compare with the stretch before, and keep the end of this one.
+
+        Raises
+        ------
+        RunError
+            For the first feature that differs.
+        """
+        nodes, tape = tried_nodes(session.plan), session.tape
+        if not nodes or F.shape[2] < tape.width:
+            return
+        for k, length in enumerate(tape.lengths):
+            bars = session.market.bars[session.market.symbols[k]]
+            if k in self._last:
+                at_ns, values = self._last[k]
+                n = int(np.searchsorted(bars.known_ns, at_ns))
+                if n < length and int(bars.known_ns[n]) == at_ns:
+                    deep = [e for e in nodes if tape.M[k, layout.AGE, n] > e.memory.bars]
+                    _compare(session, deep, {"whole": values, "again": F[k, :, n]}, k, n)
+            if length:
+                self._last[k] = int(bars.known_ns[length - 1]), F[k, :, length - 1].copy()
