@@ -268,3 +268,61 @@ def test_an_interrupt_between_two_instructions_is_the_persons() -> None:
         interrupted()
     assert not is_theirs(pressed.value)
     assert is_theirs(raised.value)
+
+
+DEFAULTS = {
+    "a number of many digits": "h: int = 10**5000",
+    "a default whose text exits": "h: object = Loud()",
+    "a schema that exits": (
+        "@classmethod\n    def __get_pydantic_json_schema__(cls, core, handler): sys.exit(0)"
+    ),
+}
+
+
+@pytest.mark.parametrize("line", DEFAULTS.values(), ids=DEFAULTS)
+def test_a_default_that_cannot_be_shown_is_an_error(
+    tmp_path: Path, septet: Command, line: str
+) -> None:
+    head = (
+        "import sys\nfrom septet.plugin import Config, Input, feature\n"
+        "class Loud:\n    def __repr__(self): sys.exit(0)\n"
+        f"class C(Config):\n    'Settings.'\n    of: Input = 'close'\n    {line}\n"
+        "@feature(C)\ndef odd(i, of):\n    return of[i]\n"
+    )
+    files = {"manifest.py": manifest_of("odd_code", {"odd": ("features", "feature")})}
+    write_package(tmp_path, "odd-code", {**files, "steps.py": head})
+    with installed(tmp_path, "odd_code"):
+        shown = septet("plugins", "show", "odd-code:odd")
+        schema = septet("schema", "--out", tmp_path / "s.json")
+    assert schema.code == 0, schema
+    assert shown.code == 2, shown
+    assert "odd-code:odd cannot be " in shown.err
+    assert "Traceback" not in shown.err + schema.err
+
+
+@pytest.mark.parametrize("manifest", ["", "def plain():\n    return []\n"])
+def test_a_package_without_a_hook_is_named(tmp_path: Path, septet: Command, manifest: str) -> None:
+    write_package(tmp_path, "odd-code", {"manifest.py": manifest})
+    path = strategy(tmp_path, "")
+    with installed(tmp_path, "odd_code"):
+        listed = septet("plugins", "list")
+        checked = septet("check", path)
+    assert "odd-code cannot be loaded: it declares no hook of septet; expected one" in listed.err
+    assert checked.code == 2
+    assert "the plugins of odd-code cannot be used: it declares no hook" in checked.err
+
+
+def test_a_plugin_that_cannot_be_imported_says_what_helps(tmp_path: Path, septet: Command) -> None:
+    files = {"manifest.py": manifest_of("odd_code", {"plain": ("features", "feature")})}
+    path = strategy(tmp_path, "plain")
+    for text, words in (
+        ("import a_module_that_is_not_there\n", "is missing"),
+        ("raise ValueError('one\\ntwo')\n", "ValueError: one two ("),
+    ):
+        write_package(tmp_path, "odd-code", {**files, "steps.py": text})
+        with installed(tmp_path, "odd_code"):
+            found = septet("check", path)
+        assert found.code == 2
+        assert words in found.err
+        assert "\\n" not in found.err
+        assert "reinstall" not in found.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,4 +114,8 @@ def test_a_feature_that_forgets_as_declared_runs(tmp_path: Path, feature: str, o
         whole = backtest(loaded(tmp_path, feature, of))
         for chunk in (100, 300):
             parts = stream_backtest(loaded(tmp_path, feature, of), chunk)
-            assert parts.trades["pnl"].to_list() == list(whole.trades["pnl"])
+            assert _results(parts) == _results(whole)
+
+
+def _results(ran: Any) -> list[float]:
+    return list(ran.trades["pnl"])

@@ -106,6 +106,34 @@ def _find(host: Host, name: str) -> list[Registered]:
     return found
 
 
+def _described(host: Host, entry: Registered) -> dict[str, Any]:
+    """Describe a component; what its package's code does wrong meanwhile is an error.
+
+    Raises
+    ------
+    PluginError
+        If its settings cannot be described: a default that cannot be shown, a schema that raises.
+    """
+    from septet._cli.describe import describe
+    from septet._host.manifests import StrangersError, strangers_code
+    from septet._host.register import BUILT_IN
+    from septet.errors import PluginError
+
+    declaration = host.load(entry)
+    if entry.distribution == BUILT_IN:
+        return describe(declaration)
+    try:
+        with strangers_code():
+            found = describe(declaration)
+            to_json(found)
+    except StrangersError as error:
+        raise PluginError(
+            f"{entry.qualified} cannot be described: {error.message}",
+            hint=f"this is a fault of {entry.distribution}: tell it; septet plugins check tries it",
+        ) from error.__cause__
+    return found
+
+
 def _has(host: Host, name: str) -> bool:
     return any(each.component.name == name.rpartition(":")[2] for each in host.components())
 
@@ -115,12 +143,12 @@ def _has(host: Host, name: str) -> bool:
 @options.as_json
 def show(name: str, as_json: bool) -> int:
     """Show what a plugin, or a label of a model, takes, gives and remembers."""
-    from septet._cli.describe import describe, describe_text, label_documents
+    from septet._cli.describe import describe_text, label_documents
 
     host = _host()
     labels = [each for each in label_documents() if each["name"] == name.removeprefix("septet:")]
     entries = [] if labels and not _has(host, name) else _find(host, name)
-    documents = [{**_document(each), **describe(host.load(each))} for each in entries] + labels
+    documents = [{**_document(each), **_described(host, each)} for each in entries] + labels
     if as_json:
         say_json(to_json(documents))
         return 0
@@ -174,7 +202,8 @@ def check_(name: str | None, as_json: bool) -> int:
         say(f"{label}: {each['plugin']}: {each['message']}", err=True)
     untried = [each for each in results if each["state"] == "not tried"]
     watched = [each for each in results if each["state"] == "watched"]
-    for each in (*untried, *watched) if name is not None else ():
+    doubted = [each for each in results if each["state"] == "doubtful"]
+    for each in (*untried, *doubted, *watched) if name is not None else ():
         say(f"{each['state']}: {each['plugin']}: {each['message']}")
     kept = len(results) - len(failed) - len(untried)
     tail = f", {len(untried)} could not be tried" if untried else ""

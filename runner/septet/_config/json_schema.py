@@ -149,7 +149,7 @@ class _Builder:
                 with strangers_code() if entry.distribution != BUILT_IN else nullcontext():
                     model = config_of(self.host.load(entry))
                     if entry.distribution != BUILT_IN:
-                        model.model_json_schema()
+                        json.dumps(model.model_json_schema())  # a default may be none of JSON's
             except (PluginError, AttributeError):
                 continue
             if self._unique(entry):

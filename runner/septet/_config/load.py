@@ -161,6 +161,9 @@ def _checked(
             hint = f"septet plugins check {verdict.plugin}; --unchecked runs without the check"
             message = f"{verdict.plugin} must not run: {verdict.failure}"
             problems.append(problem_at(tree, place, message, hint=hint))
+        for text in verdict.doubts:
+            message = f"{verdict.plugin}: {text}"
+            problems.append(problem_at(tree, path, message, severity="warning"))
     return verdicts, problems
 
 
@@ -195,8 +198,8 @@ def variant(loaded: Loaded, settings: Sequence[Setting]) -> Loaded:
     tree, problems = apply_settings(tree, settings)
     strategy = _sound(tree, loaded.host, problems)
     if not loaded.unchecked:
-        _, failed = _checked(strategy, tree, loaded.host, unchecked=False)
-        if failed:
+        _, found = _checked(strategy, tree, loaded.host, unchecked=False)
+        if failed := [each for each in found if each.severity == "error"]:
             raise ConfigError(failed)
     return replace(loaded, strategy=strategy, tree=tree, warnings=(), resolved=_resolved(strategy))
 

@@ -31,7 +31,7 @@ __all__ = ["PluginVerdict", "known_state", "plugin_sources", "sources_text", "ve
 
 FORMAT: Final = 1
 UNCHECKED: Final = "unchecked"
-STATES: Final = ("failed", "not tried", "watched", "kept")
+STATES: Final = ("failed", "not tried", "doubtful", "watched", "kept")
 """What a check comes to, the worst first."""
 
 
@@ -39,7 +39,7 @@ STATES: Final = ("failed", "not tried", "watched", "kept")
 class PluginVerdict:
     """What is known of one plugin of a file.
 
-    Its state is ``kept``, ``failed``, ``not tried``, ``watched`` or ``unchecked``.
+    Its state is ``kept``, ``failed``, ``not tried``, ``doubtful``, ``watched`` or ``unchecked``.
 
     `checks` are (name, state, message) of each decisive check; `source` hashes all code that the
     plugin runs.
@@ -64,6 +64,11 @@ class PluginVerdict:
         return tuple(f"{name}: {text}" for name, state, text in self.checks if state == "not tried")
 
     @property
+    def doubts(self) -> tuple[str, ...]:
+        """What it answers everywhere that its kind allows, and that nobody can mean."""
+        return tuple(text for _, state, text in self.checks if state == "doubtful")
+
+    @property
     def watched(self) -> tuple[str, ...]:
         """Reads that are not proved to be of the past, so that each is watched in the run."""
         return tuple(text for _, state, text in self.checks if state == "watched")
@@ -73,6 +78,7 @@ class PluginVerdict:
         return {
             "plugin": self.plugin, "kind": self.kind, "state": self.state, "source": self.source,
             "not_tried": list(self.untried), "watched": list(self.watched),
+            "doubts": list(self.doubts),
         }  # fmt: skip
 
 

@@ -84,7 +84,8 @@ def strangers_code() -> Iterator[None]:
     except BaseException as error:  # code of another package may raise anything
         if pressed:
             raise
-        raise StrangersError(f"{type(error).__name__}: {words_of(error)}{_line(error)}") from error
+        words = " ".join(words_of(error).split())  # of a library they may be a page
+        raise StrangersError(f"{type(error).__name__}: {words}{_line(error)}") from error
     finally:
         if watched:
             signal.signal(signal.SIGINT, before)
@@ -136,6 +137,11 @@ def components_of(manifest: object) -> list[Component]:
     for layer, name in HOOK_OF_LAYER.items():
         if values.get(name) is not None:
             found += _called(values[name], layer)
+    if not set(HOOK_OF_LAYER.values()) & {name for name in values if values[name] is not None}:
+        raise PluginError(
+            f"it declares no hook of septet; expected one of {', '.join(HOOK_OF_LAYER.values())}, "
+            "a function that returns a list of Component"
+        )
     seen: set[tuple[str, str | None, str]] = set()
     for each in found:
         key = (each.layer, each.kind, each.name)

@@ -215,7 +215,7 @@ class Host:
                 raise PluginError(
                     f"{entry.component.layer} plugin {entry.component.name!r} of "
                     f"{entry.distribution} cannot be imported from {target}: {error.message}",
-                    hint=f"reinstall or remove {entry.distribution}",
+                    hint=_import_hint(error.__cause__, entry.distribution),
                 ) from error.__cause__
         refuse_other_kind(entry.component, self._loaded[target], entry.distribution)
         return self._loaded[target]
@@ -234,6 +234,15 @@ class Host:
     def versions(self) -> Mapping[str, str]:
         """Version of every distribution that brought a component."""
         return {entry.distribution: entry.version for entry in self.components()}
+
+
+def _import_hint(error: BaseException | None, distribution: str) -> str:
+    """Say what helps where a plugin's module cannot be imported."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"install what {distribution} needs: {error.name} is missing"
+    if isinstance(error, AttributeError | ImportError):
+        return f"{distribution} and what it imports do not fit: install versions that do"
+    return f"this is a fault in the code of {distribution}: mend the line, or tell its author"
 
 
 def same_distribution(one: str, other: str) -> bool:

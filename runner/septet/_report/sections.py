@@ -399,7 +399,12 @@ def provenance(run: Run) -> str:
 
 def _said_of(check: Mapping[str, Any]) -> list[str]:
     """Return what became of the check of a plugin, and what of it was not proved or not tried."""
-    return [check["state"], *check["not_tried"], *check.get("watched", ())]
+    return [
+        check["state"],
+        *check["not_tried"],
+        *check.get("watched", ()),
+        *check.get("doubts", ()),
+    ]
 
 
 def _first(manifest: Mapping[str, Any], key: str, limit: int = 12) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from septet._report.relative import (
     calmar,
     excess_over,
 )
-from septet._report.verdict import Evidence, unchecked_plugins, verdict
+from septet._report.verdict import Evidence, doubtful_plugins, unchecked_plugins, verdict
 from septet._store.result import NOT_CLOSED
 from septet._store.run import iso
 
@@ -237,6 +237,7 @@ def _evidence(
         ],
         breaks=breaks_text(figures["contract_breaks"]),
         unchecked=unchecked_plugins(result.manifest),
+        doubtful=doubtful_plugins(result.manifest),
         models=len(result.models) if result.predictions is not None else None,
     )
 

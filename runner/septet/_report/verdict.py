@@ -6,6 +6,7 @@ judge, what holding would have made, and whether the average trade differs from 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from septet._store.result import HaltEvent
 
 __all__ = [
-    "ENOUGH_TRADES", "Evidence", "tone", "unchecked_plugins", "unchecked_text", "verdict",
+    "ENOUGH_TRADES", "Evidence", "doubtful_plugins", "tone", "unchecked_plugins", "unchecked_text",
+    "verdict",
 ]  # fmt: skip
 
 ENOUGH_TRADES: Final = 30
@@ -49,6 +51,7 @@ class Evidence:
     last_fill_ns: int | None = None
     bad_rows: Sequence[str] = ()
     unchecked: Sequence[str] = ()
+    doubtful: Sequence[str] = ()
     breaks: Sequence[str] = ()
     benchmark: str = ""
     excess: Mapping[str, float | None] | None = None
@@ -162,6 +165,7 @@ def _doubts(seen: Evidence) -> list[str]:
     doubts += seen.breaks
     if seen.unchecked:
         doubts.append(unchecked_text(seen.unchecked))
+    doubts += [f"{each}." for each in seen.doubtful]
     first_ns, end_ns = seen.span_ns
     halted = any(halt.resumed_ns is None for halt in seen.halts)
     if seen.last_fill_ns is not None and not halted and not seen.open_trades:
@@ -181,6 +185,16 @@ def unchecked_plugins(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the plugins that a manifest or a model's card names as run with ``--unchecked``."""
     checks = manifest.get("plugin_checks", ())
     found = (str(each["plugin"]) for each in checks if each["state"] == "unchecked")
+    return tuple(dict.fromkeys(found))
+
+
+def doubtful_plugins(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a manifest says of plugins whose answers nobody can mean, each with its name."""
+    found = (
+        f"{each['plugin']}: {re.sub(r'^.*?:[0-9]+: ', '', text)}"
+        for each in manifest.get("plugin_checks", ())
+        for text in each.get("doubts", ())
+    )
     return tuple(dict.fromkeys(found))
 
 

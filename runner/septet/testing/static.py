@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from septet._host.cursor_uses import cursor_counts
 from septet._host.declare import Declaration, Step
-from septet._host.imports import OURS
+from septet._host.imports import OURS, is_followed
 from septet._host.reached import reached_of
 
 __all__ = ["Fault", "faults_of"]
@@ -59,6 +59,7 @@ def faults_of(step: Step) -> list[Fault]:
         if function is not None:
             found |= dict.fromkeys(_faults(function, step.compiled, set()))
     if str(getattr(step.function, "__module__", "")).partition(".")[0] not in OURS:
+        found |= dict.fromkeys(_from_the_end(step))
         found |= dict.fromkeys(Fault(place, message) for place, message in cursor_counts(step))
         if not found:  # a fault above says more of the same value
             found |= dict.fromkeys(Fault(*each) for each in reached_of(step).unknown)
@@ -75,6 +76,11 @@ def _faults(function: Callable[..., Any], compiled: bool, seen: set[Any]) -> Ite
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
     for cell, holds in cells:
         for message in _of_value(name, cell, _content(holds), compiled):
+            yield Fault(f"{code.co_filename}:{code.co_firstlineno}", message)
+    given = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    for value in given:
+        if not _is_plain(value):
+            message = f"{name} has a default that is a {type(value).__name__}: it would be kept"
             yield Fault(f"{code.co_filename}:{code.co_firstlineno}", message)
     for each in _codes(code):
         yield from _of_code(name, each, function.__globals__, compiled, seen)
@@ -104,6 +110,9 @@ def _of_code(
         place = f"{code.co_filename}:{line}"
         if each.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
             yield Fault(place, f"{name} writes {each.argval}, a name of its module")
+        elif each.opname in ("STORE_ATTR", "DELETE_ATTR"):
+            message = f"{name} writes the attribute {each.argval}: what a step keeps is its state"
+            yield Fault(place, message)
         elif each.opname == "IMPORT_NAME":
             yield Fault(place, f"{name} imports {each.argval}; a step imports nothing")
         elif each.opname in ("RAISE_VARARGS", "LOAD_ASSERTION_ERROR"):
@@ -129,6 +138,8 @@ def _of_value(name: str, called: str, value: Any, compiled: bool) -> Iterator[st
     elif inspect.ismodule(value):
         if value.__name__.partition(".")[0] in WORLD:
             yield f"{name} uses the module {value.__name__}: it sees more than its parameters"
+    elif inspect.isclass(value) and (held := _held_by(value)):
+        yield f"{name} reads {called}, a class that holds {held}; what a step keeps is its state"
     elif inspect.isbuiltin(value) or isinstance(value, PLAIN) or inspect.isclass(value):
         module = str(getattr(value, "__module__", "") or "").partition(".")[0]
         if module in WORLD:
@@ -141,10 +152,51 @@ def _of_value(name: str, called: str, value: Any, compiled: bool) -> Iterator[st
     elif isinstance(value, tuple):
         if not all(isinstance(each, PLAIN) for each in value):
             yield f"{name} reads {called}, a tuple of its module that holds more than numbers"
-    elif not callable(value):
+    elif not callable(value) or is_followed(type(value).__module__.partition(".")[0]):
         kind = type(value).__name__
         article = "an" if kind[0] in "aeiou" else "a"
         yield (
             f"{name} reads {called}, {article} {kind} of its module; what a step reads comes "
             "through its parameters (tables= makes arrays)"
         )
+
+
+def _from_the_end(step: Step) -> Iterator[Fault]:
+    """Yield reads of a column at a number below zero, which count from the end of the array."""
+    if step.function is None:
+        return
+    columns = set(step.parameters) - {"state", "tables"}
+    code = inspect.unwrap(step.function).__code__
+    column = number = None
+    for each in dis.get_instructions(code):
+        if each.opname == "BINARY_SUBSCR" and column is not None and number is not None:
+            name, at = column.argval, number.argval
+            is_number = number.opname == "LOAD_CONST" and type(at) is int
+            if is_number and at < 0 and column.opname == "LOAD_FAST" and name in columns:
+                line = each.positions.lineno if each.positions else code.co_firstlineno
+                yield Fault(
+                    f"{code.co_filename}:{line}",
+                    f"{step.function.__name__} reads {name}[{at}], which counts from the end of "
+                    f"the array: the future; expected {name}[i - {-at}]",
+                )
+        column, number = number, each
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a number, a text, or a tuple of these, which nothing can change."""
+    inside = value if isinstance(value, tuple) else (value,)
+    return all(isinstance(each, PLAIN) for each in inside)
+
+
+def _held_by(kind: type) -> str:
+    """Return the attribute of a class in which something could be kept; empty where none is."""
+    if not is_followed(kind.__module__.partition(".")[0]):
+        return ""
+    for name, value in vars(kind).items():
+        if name.startswith("__") or (name[0] == name[-1] == "_") or name == "_abc_impl":
+            continue  # what Python, an enumeration and an abstract class keep at a class
+        code = inspect.isdatadescriptor(value) or inspect.isroutine(value) or inspect.isclass(value)
+        code = code or isinstance(value, classmethod | staticmethod)
+        if not (code or _is_plain(value) or isinstance(value, kind)):
+            return f"{name}, a {type(value).__name__}"
+    return ""

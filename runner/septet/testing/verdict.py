@@ -28,6 +28,7 @@ from septet.testing.checks import (
     require_labels,
     same_bits,
 )
+from septet.testing.doubts import Doubtful, doubt_rule
 from septet.testing.evaluate import OWN_NAME, Evaluation, Resolve, TooLong, resolve
 from septet.testing.objects import NotTried, try_object
 from septet.testing.planning import plan_step
@@ -38,7 +39,7 @@ from septet_schemas.base import Config
 
 __all__ = ["Check", "State", "decisive", "state_of"]
 
-State = Literal["kept", "failed", "not tried", "watched"]
+State = Literal["kept", "failed", "not tried", "doubtful", "watched"]
 ROOM: Final = 150
 """Bars that are tried after a feature is ready."""
 LONGEST: Final = 100_000
@@ -63,11 +64,12 @@ class Check:
 def state_of(checks: Sequence[Check]) -> State:
     """Return the state of a component: failed if anything failed, kept if all was tried.
 
-    ``watched`` is a feature of which a read is not proved to be of the past: it runs uncompiled,
-    each of its reads watched, and one of the future ends the run.
+    ``doubtful`` is a rule whose answers its kind allows, and that nobody can mean. ``watched`` is a
+    feature of which a read is not proved to be of the past: it runs uncompiled, each of its reads
+    watched, and one of the future ends the run.
     """
     states = {each.state for each in checks}
-    worst: tuple[State, ...] = ("failed", "not tried", "watched")
+    worst: tuple[State, ...] = ("failed", "not tried", "doubtful", "watched")
     return next((each for each in worst if each in states), "kept" if states else "not tried")
 
 
@@ -89,6 +91,8 @@ def decisive(
             run_within(LIMIT_S, check, place_of(declaration))
         except NotTried as why:
             found.append(Check(name, "not tried", str(why)))
+        except Doubtful as why:
+            found.append(Check(name, "doubtful", placed(declaration, str(why))))
         except _Watched as why:
             found.append(Check(name, "watched", str(why)))
         except (ConformanceError, StepError) as error:
@@ -127,6 +131,7 @@ def _checks(
 
     if declaration.kind in RULES:
         yield "answers what its kind may", lambda: try_rule(declaration, config, bar_ns=bar_ns)
+        yield "answers what can be meant", lambda: doubt_rule(declaration, config, bar_ns=bar_ns)
         yield "can be planned for a live run", planned
         yield "compiles", lambda: _compiles_rule(declaration, config)
         return

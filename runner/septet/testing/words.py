@@ -13,7 +13,9 @@ from septet.testing.bars import HOUR_NS
 from septet.testing.evaluate import column_fields, number_of
 from septet_schemas.base import Config
 
-__all__ = ["SYMBOLS", "Situation", "edge_situations", "situation", "tables_of"]
+__all__ = [
+    "SYMBOLS", "Situation", "drawn_situation", "edge_situations", "situation", "tables_of",
+]  # fmt: skip
 
 SYMBOLS: Final = 3
 START_NS: Final = 1_640_995_200_000_000_000
@@ -31,6 +33,13 @@ def situation(step: Step, config: Config, random: np.random.Generator, bar_ns: i
     A word means the same in every draw that it means in a run: a price is above zero, equity is
     cash and positions, a side is +1 or -1. Conditions are true, false or unknown.
     """
+    return drawn_situation(step, config, random, bar_ns)[0]
+
+
+def drawn_situation(
+    step: Step, config: Config, random: np.random.Generator, bar_ns: int
+) -> tuple[Situation, Situation]:
+    """Draw a situation, and return with it all words it was drawn from."""
     words = _words(random, bar_ns)
     marks = column_fields(type(config))
     found: Situation = {}
@@ -45,7 +54,7 @@ def situation(step: Step, config: Config, random: np.random.Generator, bar_ns: i
                 found[name] = _setting(config, name, bar_ns)
         else:
             found[name] = words[name]
-    return found
+    return found, words
 
 
 def edge_situations(
