@@ -19,7 +19,7 @@ from septet._learn import kernels
 from septet._learn.fitting import Served
 from septet._learn.flat import FlatModel
 from septet._learn.portable import OnnxModel
-from septet._learn.stored import CARD, MODEL, _seal, fingerprint, load_model, store_model
+from septet._learn.stored import CARD, MODEL, _seal, fingerprint, iso_time, load_model, store_model
 from septet.errors import ModelError, SeptetError
 from tests.learn.sample import trainer, window
 from tests.scale import examples
@@ -243,9 +243,12 @@ def test_a_chain_of_nodes_is_walked_in_little_time() -> None:
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = _models()["forest"]
+    instants = ("first_row", "last_row", "last_label", "trained_to")
     card = {
-        "version": 2, "format": "flat", "features": NAMES, "last_label_ns": 10**18, "rows": 10,
-        "rows_up": 4, "model_sha256": fingerprint(model), "trained_to_ns": 10**18,
+        "version": 2, "format": "flat", "features": NAMES, "rows": 10, "rows_up": 4,
+        "rows_down": 6, "model_sha256": fingerprint(model),
+        **dict.fromkeys((f"{each}_ns" for each in instants), 10**18),
+        **dict.fromkeys(instants, iso_time(10**18)),
         "reference": {"a": {"edges": [0.0, 1.0], "share": [0.2, 0.3, 0.5], "chance": None}},
     }  # fmt: skip
     return store_model(tmp_path_factory.mktemp("model"), model, card)

@@ -10,8 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from septet._learn.cards import fitted_rows
 from septet._learn.labels import LabelRule, make_labels
-from septet._learn.stored import CARD, MODEL, fingerprint, load_model, store_model
+from septet._learn.stored import (
+    CARD,
+    MODEL,
+    fingerprint,
+    load_model,
+    make_card,
+    store_model,
+)
 from septet._learn.walk import NO_MODEL, OK, Walk, stored_walk, walk_forward
 from septet.errors import ModelError
 from tests.learn.sample import HOUR_NS, dataset, logistic, rule, trainer, window
@@ -45,11 +53,9 @@ def test_a_stored_model_gives_the_same_bits(walk: Walk, folder: Path) -> None:
 def test_an_onnx_model_comes_back_too(tmp_path: Path) -> None:
     from sklearn.naive_bayes import GaussianNB
 
-    fitted = trainer(GaussianNB, "minmax", "sigmoid").fit(window())
-    card = {
-        "version": 2, "format": "onnx", "features": list("abcd"), "last_label_ns": 1,
-        "model_sha256": fingerprint(fitted.model),
-    }  # fmt: skip
+    given, made = window(), trainer(GaussianNB, "minmax", "sigmoid")
+    fitted = made.fit(given)
+    card = make_card(made, fitted, fitted_rows(given, 401 * HOUR_NS))
     stored = load_model(store_model(tmp_path, fitted.model, card))
     rows = np.random.default_rng(1).normal(size=(20, 4))
     assert np.array_equal(stored.model.predict(rows), fitted.model.predict(rows))

@@ -18,6 +18,7 @@ from septet import messages as m
 from septet._config import load
 from septet._journal.reader import Reader
 from septet._learn.store_all import fit_all
+from septet._learn.stored import iso_time
 from septet._live.replay import JOURNAL, replay
 from septet._live.run import LiveResult, run_live
 from septet._live.shadow import shadow
@@ -191,7 +192,10 @@ def test_it_decides_after_its_last_label_only(world: Learner) -> None:
     home = world.folder / "models" / "mine"
     stored = learn.load_model(home)
     last_ns = MARKET_NS + 400 * HOUR_NS
-    learn.store_model(home, stored.model, {**stored.card, "last_label_ns": last_ns})
+    text = iso_time(last_ns)
+    later = {"last_label_ns": last_ns, "last_label": text}
+    later |= {"trained_to_ns": last_ns, "trained_to": text}
+    learn.store_model(home, stored.model, {**stored.card, **later})
     [(lane, _)] = world.run("paper").ends
     _, rows = _rows(lane.place.folder)
     decided = [each for _, caused in rows for each in caused if isinstance(each, m.Decided)]

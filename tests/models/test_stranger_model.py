@@ -196,7 +196,7 @@ def test_it_walks_forward_and_answers_one_row_with_the_same_bits() -> None:
     for row in decided[::83]:
         up, state = walk.predict_row(int(rows.time_ns[row]), rows.x[row])
         assert (up, state) == (walk.row_up[row], learn.OK)
-    shares = {each.card["share"] for each in walk.models}
+    shares = {each.card["facts"]["share"] for each in walk.models}
     assert shares == set(walk.row_up[decided].tolist())
     assert {each.card["format"] for each in walk.models} == {"constant"}
 
@@ -243,7 +243,7 @@ def test_a_stored_one_is_read_back_by_its_plugin(tmp_path: Path) -> None:
     card = fit_all(loaded.strategy, loaded.resolved, lambda: features(loaded), home)
     assert (card["estimator"], card["format"]) == ("constant", "constant")
     found = learn.load_model(home, ["ret_1", "ret_5"], ConstantTrainer("").restore)
-    assert found.model.predict_row(np.zeros(2)) == card["share"]
+    assert found.model.predict_row(np.zeros(2)) == card["facts"]["share"]
     with pytest.raises(ModelError, match="only the plugin that made it"):
         learn.load_model(home)
     with pytest.raises(ModelError, match="cannot be read by its plugin: KeyError: 'up'"):
@@ -258,7 +258,7 @@ def test_a_stored_one_decides_after_what_it_has_seen(tmp_path: Path) -> None:
     ran: Any = backtest(again, engine="batch")
     up = np.asarray(ran.decisions["probability_up"])
     card = json.loads((tmp_path / "kept" / "card.json").read_text("utf-8"))
-    assert set(up.tolist()) == {card["share"]}
+    assert set(up.tolist()) == {card["facts"]["share"]}
 
 
 def test_one_that_cannot_be_read_back_is_not_stored_in_vain(tmp_path: Path) -> None:

@@ -75,8 +75,8 @@ class Fitted:
     """A fitted model, and what its card says about the fit.
 
     `importance` is the estimator's own impurity importance, float64 (f,), where it has one.
-    `notes` are warnings of the fit; `facts` go into the card (estimator, versions, check) and
-    have to be values JSON can hold.
+    `notes` are warnings of the fit. `facts` stand on the card under ``facts``: values JSON can
+    hold, with names that septet does not use there itself (``last_label_ns``, ``rows``, ...).
     """
 
     model: Served

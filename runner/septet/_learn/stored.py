@@ -9,16 +9,15 @@ import math
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from septet._files import open_regular, replace_file
-from septet._learn.fitting import Fitted, Served, Window
+from septet._learn.cards import TRAIN_AGAIN, check_card, iso_time, trainer_facts
+from septet._learn.fitting import Fitted, Served
 from septet._learn.flat import FlatModel
 from septet._learn.portable import OnnxModel
 from septet._learn.subject import compare_subjects, of_other_length
@@ -43,7 +42,7 @@ _VERSION: Final = 2
 _LARGEST_BYTES: Final = 1024**3
 _LARGEST_CARD: Final = 16 * 1024**2
 _MOST_ARRAYS: Final = 10_000
-_AGAIN: Final = "train and store it again: septet train FILE"
+_AGAIN: Final = TRAIN_AGAIN
 
 
 def fingerprint(model: Served) -> str:
@@ -57,50 +56,26 @@ def fingerprint(model: Served) -> str:
     return total.hexdigest()
 
 
-def iso_time(time_ns: int) -> str:
-    """Write a time the way cards and messages do."""
-    whole, rest = divmod(time_ns, 1_000_000_000)
-    text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{rest:09d}Z" if rest else f"{text}Z"
-
-
 def make_card(
-    name: str,
-    window: Window,
+    trainer: Any,
     fitted: Fitted,
-    trained_to_ns: int,
+    rows: Mapping[str, Any],
     subject: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Describe a fitted model: what it reads, what it was fitted on, and how."""
-    data = hashlib.sha256(window.x.tobytes() + window.y.tobytes() + window.time_ns.tobytes())
-    known, times = window.known_ns, window.time_ns
-    last_label = int(known.max()) if len(known) else trained_to_ns  # one that learns nothing
-    first_row, last_row = (
-        (int(times[0]), int(times[-1])) if len(times) else (trained_to_ns, trained_to_ns)
-    )
-    ups = int(window.y.sum())
+    """Describe a fitted model: what it reads, what it was fitted on, and how.
+
+    `rows` is what `fitted_rows` said of the window before the fit; `subject` what computes its
+    features and labels.
+    """
     return {
+        **trainer_facts(trainer, fitted),
         "version": _VERSION,
         "format": fitted.model.format,
-        "estimator": name,
-        "features": list(window.feature_names),
-        "trained_to_ns": trained_to_ns,
-        "trained_to": iso_time(trained_to_ns),
-        "first_row_ns": first_row,
-        "first_row": iso_time(first_row),
-        "last_row_ns": last_row,
-        "last_row": iso_time(last_row),
-        "last_label_ns": last_label,
-        "last_label": iso_time(last_label),
-        "rows": len(window.y),
-        "rows_up": ups,
-        "rows_down": len(window.y) - ups,
-        "seed": window.seed,
-        "data_sha256": data.hexdigest(),
+        "estimator": trainer.name,
+        **rows,
         "model_sha256": fingerprint(fitted.model),
         "notes": list(fitted.notes),
         **({"subject": dict(subject)} if subject else {}),
-        **fitted.facts,
     }
 
 
@@ -168,53 +143,9 @@ def _read_card(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path} has version {card['version']}, expected {_VERSION}", hint=_AGAIN)
     if _seal(card) != card["card_sha256"]:
         raise ModelError(f"{path} was changed after it was written", hint=_AGAIN)
-    _check_card(path, card)
+    check_card(path, card)
     found: dict[str, Any] = card
     return found
-
-
-_FARTHEST_NS: Final = 2**62
-"""Times beyond this (the year 2116) leave no room for arithmetic in int64."""
-
-
-class _Column(msgspec.Struct):
-    """What a column looked like in training, see `health.reference_of`."""
-
-    edges: list[float]
-    share: list[float]
-    chance: float | None
-
-
-class _Card(msgspec.Struct):
-    """What of a card is read again; everything else in it is only shown."""
-
-    format: str
-    features: list[str]
-    last_label_ns: Annotated[int, msgspec.Meta(ge=-_FARTHEST_NS, le=_FARTHEST_NS)]
-    model_sha256: str
-    trained_to_ns: Annotated[int, msgspec.Meta(ge=-_FARTHEST_NS, le=_FARTHEST_NS)] = 0
-    rows: Annotated[int, msgspec.Meta(ge=0)] = 0
-    rows_up: Annotated[int, msgspec.Meta(ge=0)] = 0
-    reference: dict[str, _Column] = {}
-
-
-def _check_card(path: Path, card: Mapping[str, Any]) -> None:
-    """Refuse a card whose values are of another kind than those of `make_card`."""
-    try:
-        found = msgspec.convert(card, _Card)
-    except (msgspec.ValidationError, OverflowError, RecursionError) as error:
-        raise ModelError(f"{path} holds values of the wrong kind: {error}", hint=_AGAIN) from error
-    wrong = [
-        name
-        for name, each in found.reference.items()
-        if len(each.share) != len(each.edges) + 1
-        or not all(map(math.isfinite, [*each.edges, *each.share]))
-        or min(each.share) <= 0.0
-        or each.edges != sorted(set(each.edges))
-    ]
-    if wrong or found.rows_up > found.rows:
-        what = f"the reference of {wrong[0]!r}" if wrong else "the numbers of its rows"
-        raise ModelError(f"{path} holds values that contradict each other: {what}", hint=_AGAIN)
 
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._data.bars import Floats, Ints
+from septet._learn.cards import fitted_rows, iso_time
 from septet._learn.dataset import Dataset
 from septet._learn.fitting import Served, Trainer, Untrainable, Window, check_served
 from septet._learn.flat import FlatModel
@@ -26,7 +27,7 @@ from septet._learn.labels import NEVER_NS, Labels
 from septet._learn.portable import OnnxModel
 from septet._learn.schedule import TrainingRule, model_seed, training_rows, training_times
 from septet._learn.soundness import probabilities, probability
-from septet._learn.stored import StoredModel, fingerprint, iso_time, make_card
+from septet._learn.stored import StoredModel, fingerprint, make_card
 from septet._learn.uniqueness import uniqueness
 from septet.errors import ModelError, RunError
 
@@ -190,6 +191,7 @@ def fit_window(
         model_seed(seed, trained_to_ns),
         None if rule.once else _weights(dataset, labels, rows),
     )
+    described = fitted_rows(window, trained_to_ns)  # a trainer may write to the window
     try:
         fitted = trainer.fit(window)
     except Untrainable as error:
@@ -201,7 +203,7 @@ def fit_window(
         model=fitted.model,
         importance=fitted.importance,
         fingerprint=fingerprint(fitted.model),
-        card=make_card(trainer.name, window, fitted, trained_to_ns, dataset.subject),
+        card=make_card(trainer, fitted, described, dataset.subject),
     )
 
 
