@@ -107,7 +107,7 @@ def test_fills_alone_explain_every_equity_row_order_and_trade(kind: str, data: A
         check_rounds(session, outcome, audit, trades)
     gained = math.fsum(trades["pnl"]) - (float(curve[-1]) - s.capital)
     assert abs(gained) <= SHARE * max(s.capital, curve[session.first :].max())
-    check_books(outcome.state, s.capital, trades["pnl"])
+    check_books(outcome.state, s.capital, trades)
     check_books(outcome.state, s.capital)
     for name in ("fees", "funding", "liquidation"):
         found, expected = math.fsum(trades[name]), float(getattr(audit, name))
@@ -184,3 +184,31 @@ def test_books_that_do_not_add_up_are_refused() -> None:
     ran.batch.state.A[layout.CASH] += 1e-3
     with pytest.raises(RunError, match="the books do not add up"):
         check_books(ran.batch.state, capital)
+
+
+def test_equity_that_overflows_names_what_made_it() -> None:
+    session = session_of(Settings(), [walk(3)])
+    ran = [each for _, each, _ in steps(session)][-1]
+    state, capital = ran.batch.state, session.strategy.account.capital
+    trades = {
+        "symbol": ["A", "B", "B"], "exit_time": [0, 3_600_000_000_000, 7_200_000_000_000],
+        "pnl": [1.0, 9e300, math.nan], "fees": [0.0, 1e299, math.inf],
+        "funding": [0.0, -8e300, -math.inf],
+    }  # fmt: skip
+    for cash in (math.inf, -math.inf, math.nan):
+        state.A[layout.CASH] = cash
+        assert math.isnan(unexplained(state, capital))
+        with pytest.raises(
+            RunError,
+            match="has overflowed: its largest trade .* B until 1970-01-01"
+            r"T01:00:00Z, made 9e\+300, most of it by funding, of which it received",
+        ):
+            check_books(state, capital, trades)
+        with pytest.raises(RunError, match=r"has overflowed: cash (nan|-?inf), funding paid 0"):
+            check_books(state, capital)
+
+
+def test_finite_results_whose_sum_overflows_are_told() -> None:
+    session = session_of(Settings(), [walk(3)])
+    state = [each for _, each, _ in steps(session)][-1].batch.state
+    assert math.isnan(unexplained(state, 1.0, [1.7e308, 1.7e308]))

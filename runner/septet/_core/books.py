@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 
 from septet._core.state import State
+from septet._data.stamps import iso
 from septet._kernel import layout
 from septet.errors import RunError
 
-__all__ = ["check_books", "unexplained"]
+__all__ = ["check_books", "overflowed", "unexplained"]
 
 SHARE: Final = 1e-9
 """What may be missing, as a share of the capital."""
@@ -22,6 +23,8 @@ ROUNDING: Final = 1e-15
 
 def unexplained(state: State, capital: float, results: Iterable[float] | None = None) -> float:
     """Return what equity gained and no trade explains (quote); zero where rounding explains it.
+
+    NaN where a sum has overflowed: what is missing is no number then.
 
     Parameters
     ----------
@@ -36,7 +39,7 @@ def unexplained(state: State, capital: float, results: Iterable[float] | None = 
     mark = B[:, layout.MARK]
     held = np.where(B[:, layout.UNITS] != 0.0, B[:, layout.UNITS] / B[:, layout.SCALE], 0.0)
     worth = np.where(held != 0.0, held * mark, 0.0)
-    equity = math.fsum([A[layout.CASH], *worth.tolist()])
+    equity = _sum([A[layout.CASH], *worth.tolist()])
     if results is None:
         is_open = state.I[:, layout.OPEN_SIDE] != 0
         move = np.where(is_open, mark - B[:, layout.AVERAGE], mark)
@@ -45,21 +48,77 @@ def unexplained(state: State, capital: float, results: Iterable[float] | None = 
         made = np.where(held != 0.0, held * move, 0.0) - B[:, layout.DUST_COST]
         made += np.where(is_open, booked, 0.0)
         results = [A[layout.GAINED], -A[layout.LOST], *made.tolist()]
-    missing = math.fsum([*results, capital, -equity])
+    missing = _sum([*results, capital, -equity])
+    if math.isnan(missing):
+        return math.nan
     largest = max(abs(equity), abs(float(A[layout.PEAK])), capital)
     summed = float(A[layout.TURNOVER]) + float(state.C[layout.ORDERS]) * largest
     return missing if not abs(missing) <= SHARE * capital + ROUNDING * summed else 0.0
 
 
-def check_books(state: State, capital: float, results: Iterable[float] | None = None) -> None:
+def _sum(parts: Sequence[float]) -> float:
+    """Return an exact sum, rounded once; NaN where a part, or the sum, is no finite number."""
+    try:
+        return math.fsum(parts) if all(map(math.isfinite, parts)) else math.nan
+    except OverflowError:
+        return math.nan
+
+
+def overflowed(state: State, trades: Mapping[str, Any] | None = None) -> str:
+    """Say what made equity overflow, as far as numbers are left that tell it.
+
+    Parameters
+    ----------
+    state
+        The state of a run, at any time.
+    trades
+        Columns of its trades, where they are kept: the largest that is still a number shows what
+        it was made of.
+    """
+    rows = np.asarray(trades["pnl"] if trades is not None else (), dtype=np.float64)
+    numbers = np.flatnonzero(np.isfinite(rows))
+    if trades is None or not len(numbers):
+        A = state.A
+        parts = ("cash", layout.CASH), ("funding paid", layout.FUNDING_PAID), ("fees", layout.FEES)
+        return ", ".join(f"{name} {float(A[place]):.6g}" for name, place in parts)
+    row = int(numbers[np.argmax(np.abs(rows[numbers]))])
+    funding, fees = (float(np.asarray(trades[name])[row]) for name in ("funding", "fees"))
+    result = float(rows[row])
+    made = {
+        f"funding, of which it {_flow(funding)}": abs(funding),
+        f"fees, of which it {_flow(fees)}": abs(fees),
+        "the move of the price": abs(result + funding + fees),
+    }
+    return (
+        f"its largest trade that is still a number, {list(trades['symbol'])[row]} until "
+        f"{iso(int(np.asarray(trades['exit_time'])[row]))}, made {result:.6g}, most of it by "
+        f"{max(made, key=made.__getitem__)}"
+    )
+
+
+def _flow(cost: float) -> str:
+    return f"received {-cost:.6g}" if cost < 0.0 else f"paid {cost:.6g}"
+
+
+def check_books(state: State, capital: float, trades: Mapping[str, Any] | None = None) -> None:
     """Refuse the result of a run whose trades do not explain what its equity gained.
+
+    `trades` are the columns of all of them, those that are open and dust included; None: as the
+    state has them.
 
     Raises
     ------
     RunError
-        If more than a billionth of the capital is missing.
+        If more than a billionth of the capital is missing, or equity has overflowed.
     """
-    missing = unexplained(state, capital, results)
+    missing = unexplained(state, capital, None if trades is None else trades["pnl"])
+    if math.isnan(missing):
+        raise RunError(
+            f"equity has overflowed: {overflowed(state, trades)}; no figure of this run means "
+            "anything",
+            hint="look at what multiplies equity over and over: rates of funding or rebates of "
+            "fees that no market charges, or prices in another unit; or end the run earlier",
+        )
     if missing != 0.0:
         raise RunError(
             f"the books do not add up: the results of all trades are {missing:+.12g} away from "

@@ -17,6 +17,7 @@ from septet._data.bars import BarTable, Finding, Instrument, MarketData, SeriesT
 from septet._data.calendars import sessions_per_year
 from septet._data.ended import candles_ending
 from septet._data.files import reading, symbol_path
+from septet._data.funding_bounds import refuse_rates
 from septet._data.funding_gaps import missing_funding
 from septet._data.normalise import Normalised, normalise
 from septet._data.series import check_funding, ending, normalise_series
@@ -175,6 +176,7 @@ def read_series(
         empty = np.zeros(0, dtype=np.int64)
         gone = Finding(block.use, name, "missing", "keep", 1, (error.message,), "optional series")
         return SeriesTable(name, empty, empty.copy(), np.zeros(0), keys.max_age), (gone,), ""
+    refuse_rates(table, raw.facts.origin)
     return table, found, raw.facts.origin
 
 

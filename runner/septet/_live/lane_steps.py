@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from septet._core.books import unexplained
+from septet._core.books import overflowed, unexplained
 
 if TYPE_CHECKING:
     from septet._live.lane import Lane
@@ -20,7 +21,9 @@ def check_books(lane: Lane) -> None:
     if engine is None:
         return
     missing = unexplained(engine.state, lane.strategy.account.capital)
-    if missing != 0.0:
+    if math.isnan(missing):
+        lane.tell("error", "books", {"text": f"equity has overflowed: {overflowed(engine.state)}"})
+    elif missing != 0.0:
         text = f"the books do not add up: the results of all trades are {missing:+.12g} away"
         lane.tell("error", "books", {"text": f"{text} from what the equity gained"})
 

@@ -201,7 +201,7 @@ def _result(
     }
     outside = outside_of(loaded, tables["decisions"])
     seen = len(tables["decisions"]["time"]) if session.tables else 0
-    check_books(outcome.state, strategy.account.capital, tables["trades"]["pnl"].tolist())
+    check_books(outcome.state, strategy.account.capital, tables["trades"])
     facts = facts_of(
         session, engine, start_ns=int(known[session.first]), end_ns=int(known[-1]),
         bars=int((session.tape.T[layout.ROW :, session.first :] >= 0).sum()), seconds=seconds,

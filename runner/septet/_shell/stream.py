@@ -429,7 +429,7 @@ class _Run:
         self._add("orders", project.orders_of(session, self._outcome(*self.waiting)))
         self._add("trades", project.trades_of(session, nothing))
         trades = self._all("trades")
-        check_books(state, self.loaded.strategy.account.capital, trades["pnl"])
+        check_books(state, self.loaded.strategy.account.capital, trades.to_dict())
         bars = self.shown.tables(session.market)
         facts = facts_of(
             session, "batch", start_ns=self.first_ns,
