@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 
 from septet._core.state import State
-from septet._data.stamps import iso
 from septet._kernel import layout
 from septet.errors import RunError
 
@@ -84,6 +83,7 @@ def overflowed(state: State, trades: Mapping[str, Any] | None = None) -> str:
     row = int(numbers[np.argmax(np.abs(rows[numbers]))])
     funding, fees = (float(np.asarray(trades[name])[row]) for name in ("funding", "fees"))
     result = float(rows[row])
+    ended = np.asarray(trades["exit_time"])[row].astype("datetime64[ns]")
     made = {
         f"funding, of which it {_flow(funding)}": abs(funding),
         f"fees, of which it {_flow(fees)}": abs(fees),
@@ -91,7 +91,7 @@ def overflowed(state: State, trades: Mapping[str, Any] | None = None) -> str:
     }
     return (
         f"its largest trade that is still a number, {list(trades['symbol'])[row]} until "
-        f"{iso(int(np.asarray(trades['exit_time'])[row]))}, made {result:.6g}, most of it by "
+        f"{ended.astype('datetime64[s]')}Z, made {result:.6g}, most of it by "
         f"{max(made, key=made.__getitem__)}"
     )
 
