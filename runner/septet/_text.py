@@ -3,7 +3,9 @@
 `visible` escapes what a terminal obeys; `one_line` keeps a value within its line as well, so that
 it cannot be taken for a line of the program. `shortened` bounds its length, and
 `masked_addresses` leaves out what may be secret in an address. `decode_json` is the
-one place where JSON text becomes values: what it returns can be written as UTF-8.
+one place where JSON text becomes values: what it returns can be written as UTF-8, and is nested
+no deeper than whatever walks it later can follow. `insist_shallow` is for values that something
+else decoded.
 """
 
 from __future__ import annotations
@@ -13,8 +15,12 @@ import re
 from typing import Any, Final
 
 __all__ = [
-    "breaks_lines", "decode_json", "masked_addresses", "one_line", "shortened", "visible",
+    "MOST_LEVELS", "breaks_lines", "decode_json", "insist_shallow", "masked_addresses", "one_line",
+    "shortened", "visible",
 ]  # fmt: skip
+
+MOST_LEVELS: Final = 100
+"""How deep lists and mappings may be nested in JSON; a strategy file has at most 40 levels."""
 
 _CONTROLS: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f"
 _TURNING: Final = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
@@ -77,12 +83,31 @@ def masked_addresses(text: str) -> str:
     return _ADDRESS.sub(masked, text)
 
 
+_DEEP: Final = f"it is nested more than {MOST_LEVELS} levels deep"
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 """A surrogate in JSON text, as it is or as an escape; a pair of escapes is a character."""
 
 
+def insist_shallow(value: Any) -> None:
+    """Refuse plain data in which lists and mappings are nested more than 100 levels deep.
+
+    Raises
+    ------
+    ValueError
+        If they are.
+    """
+    level, depth = [value], 0
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        if depth > MOST_LEVELS:
+            raise ValueError(_DEEP)
+        level = [
+            part for each in level for part in (each.values() if isinstance(each, dict) else each)
+        ]
+
+
 def decode_json(data: str | bytes) -> Any:
-    r"""Read a JSON document, in which no text holds half of a surrogate pair.
+    r"""Read a JSON document: at most 100 levels deep, no text with half of a surrogate pair.
 
     JSON may write one as an escape such as ``\ud800``. No text with it can be printed, stored
     or sent, wherever it is used later.
@@ -90,10 +115,15 @@ def decode_json(data: str | bytes) -> Any:
     Raises
     ------
     ValueError
-        If it is no JSON, no Unicode text, or holds half of a surrogate pair.
+        If it is no JSON, no Unicode text, nested too deeply, or holds half of a surrogate pair.
     """
     text = data if isinstance(data, str) else data.decode(json.detect_encoding(data))
-    found = json.loads(text)
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError(_DEEP) from None
+    if text.count("[") + text.count("{") > MOST_LEVELS:  # fewer cannot be nested so deeply
+        insist_shallow(found)
     if _SURROGATE.search(text):
         try:
             json.dumps(found, ensure_ascii=False).encode()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,7 @@ from septet._cli.terminal import (
 from septet._live.logs import RunLog
 from septet._report.save import save_run
 from septet._store.run import Run
-from septet._text import decode_json, one_line, visible
+from septet._text import MOST_LEVELS, decode_json, insist_shallow, one_line, visible
 from septet.cli import main
 from septet.errors import InputError, Problem
 from tests.report.synthetic import make_result
@@ -286,9 +287,33 @@ def test_septet_reads_json_in_one_place() -> None:
     root = Path(__file__).parents[2]
     files = [*(root / "runner").rglob("*.py"), *(root / "plugins").rglob("*.py")]
     reads = re.compile(r"\bjson\.loads?\((?!json\.dumps)")
-    known = {"_text.py", "registry.py", "audits.py", "processes.py"}  # the others read our own
     found = {path.name for path in files if reads.search(path.read_text(encoding="utf-8"))}
-    assert found - known == set()
+    assert found == {"_text.py"}
+
+
+@pytest.mark.parametrize("text", ["[{levels}]", '{{"a": {levels}}}'])
+def test_json_that_is_nested_too_deeply_is_refused_in_words(text: str) -> None:
+    for levels in (MOST_LEVELS, 2_000, 200_000):
+        for one, other in ("[]", ('{"k":', "}")):
+            inner = one * levels + ("1" if one != "[" else "") + other * levels
+            with pytest.raises(ValueError, match="it is nested more than 100 levels deep"):
+                decode_json(text.format(levels=inner))
+    with pytest.raises(ValueError, match="100 levels"):
+        decode_json("[" * 100_000)
+    deepest = "[" * MOST_LEVELS + "]" * MOST_LEVELS
+    assert json.dumps(decode_json(deepest)) == deepest
+    assert len(decode_json("[" + "[]," * 500 + "[]]")) == 501
+    assert decode_json('"' + "[" * 500 + '"') == "[" * 500
+
+
+def test_values_that_something_else_decoded_are_bounded_alike() -> None:
+    deep: Any = 1
+    for number in range(MOST_LEVELS):
+        insist_shallow(deep)
+        deep = [deep] if number % 2 else {"k": deep}
+    insist_shallow(deep)
+    with pytest.raises(ValueError, match="100 levels"):
+        insist_shallow({"k": deep})
 
 
 @pytest.mark.parametrize("text", ["https://x/" + "a" * 300_000, "key:" + " " * 300_000 + ","])

@@ -180,3 +180,13 @@ def test_a_reader_finds_the_parts_put_together_meanwhile(
     frame = store.read(*KEY)
     assert frame is not None
     assert frame.height == 9
+
+
+def test_a_description_that_is_nested_too_deeply_is_damage(tmp_path: Path) -> None:
+    store = BarStore(tmp_path)
+    put(store, 0, 5)
+    (store.path(*KEY) / "meta.json").write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(DataError, match="is damaged: it is nested more than 100 levels deep"):
+        store.meta(*KEY)
+    with pytest.raises(DataError, match="is damaged"):
+        put(store, 5, 9)

@@ -172,8 +172,12 @@ def test_a_part_that_cannot_be_read_is_made_again(tmp_path: Path, made: list[Mad
     (part,) = out.glob("cross/*/parts/*.parquet")
     part.write_bytes(part.read_bytes()[:100])
     (part.parent / ".00007.parquet").write_bytes(b"half a par")
+    (part.parent / "x.parquet").write_bytes(b"no part")
     assert same(run_sweep(loaded, out, resume=True, say=said.append).table, whole)
-    assert _beside_data(said) == [f"{part} cannot be read: its settings are run again"]
+    assert _beside_data(said) == [
+        f"{each} cannot be read: its settings are run again"
+        for each in (part, part.with_name("x.parquet"))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -186,6 +190,20 @@ def test_a_part_that_cannot_be_read_is_made_again(tmp_path: Path, made: list[Mad
             "has rows that are no settings",
         ),
         (lambda part: pl.concat([part] * 100), "has rows that are"),
+        (lambda part: pl.concat([part, part[:1]]), "has a second row of a setting"),
+        (
+            lambda part: part.with_columns(pl.col("account.capital") + 1.0),
+            "has values of account.capital that its settings do not have",
+        ),
+        (
+            lambda part: part.with_columns(pl.lit(None, pl.Float64).alias("account.capital")),
+            "has values of account.capital that",
+        ),
+        (lambda part: part.with_columns(status=pl.lit("EVIL")), "has a status that no sweep"),
+        (lambda part: part.with_columns(status=pl.lit("pruned")), "has a status that no sweep"),
+        (lambda part: part.with_columns(status=pl.lit(None, pl.String)), "has a status that no"),
+        (lambda part: part.with_columns(status=pl.lit("failed")), "has figures of settings that"),
+        (lambda part: part.with_columns(problem=pl.lit("x")), "has figures of settings that did"),
     ],
 )
 def test_a_part_of_something_else_is_made_again(
@@ -386,3 +404,29 @@ def _no_numbers(space: Space) -> Any:
         axes = tuple(AxisNumbers(axis.key, "", (), (), (), ()) for axis in space.axes)
 
     return Nothing()
+
+
+def test_a_setting_has_one_row_in_all_parts(tmp_path: Path, made: list[Made]) -> None:
+    loaded, out, said = swept(tmp_path, GRID), tmp_path / "out", list[str]()
+    whole = run_sweep(loaded, tmp_path / "whole").table
+    BEFORE[0] = interrupt_after(9)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(loaded, out)
+    BEFORE[0] = lambda done: None
+    (part,) = out.glob("cross/*/parts/*.parquet")
+    again = part.with_name("00003.parquet")
+    pl.read_parquet(part).with_columns(sharpe=pl.lit(99.0)).write_parquet(again)
+    outcome = run_sweep(loaded, out, resume=True, say=said.append)
+    assert same(outcome.table, whole)
+    assert said[0] == f"{again} has a second row of a setting: its settings are run again"
+
+
+def test_a_manifest_that_is_nested_too_deeply_is_named(tmp_path: Path, made: list[Made]) -> None:
+    folder = tmp_path / "out" / "cross" / "20260101T000000Z-000000"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(InputError) as refused:
+        run_sweep(swept(tmp_path, GRID), tmp_path / "out", resume=True)
+    assert f"{folder / 'manifest.json'} cannot be read: it is nested more than 100 levels deep" in (
+        refused.value.message
+    )

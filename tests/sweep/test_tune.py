@@ -159,6 +159,28 @@ def test_rows_that_were_not_stored_are_made_again(tmp_path: Path) -> None:
     assert first.equals(again, null_equal=True)
 
 
+def test_rows_of_other_values_than_were_chosen_are_made_again(tmp_path: Path) -> None:
+    whole = run_sweep(swept(tmp_path, GUIDED), tmp_path / "whole", threads=2, page=False).table
+    said: list[str] = []
+
+    def stop_it(done: int, planned: int, best: str) -> None:
+        if done >= 32:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tuned(tmp_path, progress=stop_it)
+    (folder,) = (tmp_path / "out").glob("cross/*")
+    part, *_ = sorted(folder.glob("parts/*.parquet"))
+    rows = pl.read_parquet(part)
+    values = rows["features.fast.period"]
+    assert values.n_unique() > 1, "values of the space, on other settings"
+    rows.with_columns(values.reverse()).write_parquet(part)
+    outcome = tuned(tmp_path, resume=True, say=said.append)
+    assert f"{part} has values of features.fast.period that its settings do not have" in said[0]
+    first, again = (each.head(32).drop("psr", "dsr") for each in (whole, outcome.table))
+    assert first.equals(again, null_equal=True)
+
+
 def test_where_nothing_can_be_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster runs whole settings, and so do backtests one by one."""
     monkeypatch.setattr(cluster, "open_cluster", lambda *given: Here())

@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from septet.plugin import decode_json
+
 __all__ = ["TABLE", "UNSUITED", "allowed", "classifier", "describe", "expectation", "table"]
 
 TABLE: Final = Path(__file__).with_name("estimators.json")
@@ -31,7 +33,7 @@ UNSUITED: Final[Mapping[str, str]] = {
 
 @cache
 def _entries() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = json.loads(TABLE.read_text())
+    found: dict[str, dict[str, Any]] = decode_json(TABLE.read_bytes())
     return found
 
 

@@ -60,7 +60,7 @@ def thaw(window: Window, data: bytes) -> dict[str, Any]:
     """
     try:
         found = msgspec.msgpack.decode(data, type=Snapshot)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise RunError(f"a snapshot cannot be read: {error}", hint=_HINT) from None
     ours = (VERSION, window.plan.name, _digest(window), _shape(window))
     theirs = (found.version, found.plan, found.parameters, found.shape)

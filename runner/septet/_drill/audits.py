@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from septet._drill.books import OurBook, VenueBook
 from septet._drill.catalogue import Kind
 from septet._drill.check import Finding
 from septet._host.readings import EVERY_NS
+from septet._text import decode_json
 
 __all__ = ["audit", "is_noticed", "logged_since"]
 
@@ -59,7 +59,7 @@ def logged_since(path: Path, first_ns: int, says: str = "") -> set[str]:
     if not path.exists():
         return set()
     first = datetime.fromtimestamp((first_ns - _SLACK_NS) / 1e9, UTC)
-    rows = [json.loads(line) for line in path.read_bytes().splitlines()]
+    rows = [decode_json(line) for line in path.read_bytes().splitlines()]
     return {
         str(row["event"])
         for row in rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess  # nosec B404
@@ -22,6 +21,7 @@ from septet._drill.venue.config import Fault, VenueConfig
 from septet._drill.venue.truth import FaultInjected, Row
 from septet._files import open_append, replace_file
 from septet._live.clock import without_redirects
+from septet._text import decode_json
 from septet.errors import RunError
 
 __all__ = ["RunProcess", "VenueProcess"]
@@ -65,7 +65,7 @@ class VenueProcess:
             raise RunError(
                 "the local venue did not start", hint=f"see {self._folder / 'venue.log'}"
             )
-        ready: dict[str, Any] = json.loads(line)
+        ready: dict[str, Any] = decode_json(line)
         self.urls: dict[str, Any] = ready["urls"]
         self.admin = f"http://127.0.0.1:{ready['admin_port']}"
         return self
@@ -96,7 +96,7 @@ class VenueProcess:
 
     def inject(self, fault: Fault) -> int:
         """Put a fault into the plan; return its number."""
-        answer = json.loads(self._ask("POST", "faults", msgspec.json.encode([fault])))
+        answer = decode_json(self._ask("POST", "faults", msgspec.json.encode([fault])))
         return int(answer["numbers"][0])
 
     def pause(self) -> ClockReading:

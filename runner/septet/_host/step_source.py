@@ -12,7 +12,9 @@ from functools import cache
 from typing import Any, Final
 
 from septet._host.declare import Step
-from septet._host.sources import OURS, names_of, source_digest
+from septet._host.imports import OURS
+from septet._host.reached import names_of
+from septet._host.sources import source_digest
 
 __all__ = ["step_digest"]
 

@@ -216,7 +216,7 @@ def _written(handle: int | None, path: Path, holder: Holder, what: str, hint: st
 def _named(path: Path) -> Holder | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Holder)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None  # it has the lock and is about to write its name
 
 

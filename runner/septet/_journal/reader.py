@@ -25,6 +25,7 @@ from septet._journal.form import (
     snapshot_digest,
 )
 from septet._journal.tail import Seen, seen_in, tail_of
+from septet._text import insist_shallow
 from septet.errors import InputError, JournalError, SeptetError
 
 __all__ = ["understood", "Reader", "Session", "Snapshot", "TailFacts", "connect", "guarded"]
@@ -228,6 +229,7 @@ class Reader:
         self.first_hash: bytes = row[1]
         with understood(self.path):
             self.head: Head = msgspec.json.decode(row[0], type=Head)
+            insist_shallow(self.head.facts)
 
     def close(self) -> None:
         """Close the connection."""

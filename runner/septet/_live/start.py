@@ -200,7 +200,10 @@ def _from_snapshot(core: Keeps, journal: Reader, found: Recovered) -> None:
         try:
             kept = msgspec.msgpack.decode(each.state, type=Kept)
             core.restore(kept.core)
-        except msgspec.DecodeError:  # of another version: an older one serves, or the journal
+        except (
+            msgspec.DecodeError,
+            RecursionError,
+        ):  # of another version: an older one serves, or the journal
             core.restore(blank)
             continue
         found.kept, found.from_seq = kept, each.seq

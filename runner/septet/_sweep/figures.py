@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BREAKS", "COUNTS", "DAILY", "FIGURES", "OVER", "daily_figures", "failed_row", "figures_of",
-    "frame_of", "over_columns", "row_of",
+    "STATUSES", "frame_of", "over_columns", "row_of",
 ]  # fmt: skip
 
+STATUSES: Final = ("done", "failed", "pruned")
+"""What a row may say of its setting; a guided search alone gives settings up (`pruned`)."""
 COUNTS: Final = ("bars", "trades")
 FIGURES: Final = (
     "final_equity", "total_return", "sharpe", "sortino", "max_drawdown", "win_rate",

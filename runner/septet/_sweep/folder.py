@@ -25,13 +25,15 @@ from septet._config.tree import dotted
 from septet._data.parquet_bounds import columns_within_memory
 from septet._files import insist_no_links, make_folder, open_lock, open_regular, replace_file
 from septet._store.run import dump_json, folder_name, iso
-from septet._text import decode_json
+from septet._sweep.figures import FIGURES, STATUSES
+from septet._text import decode_json, one_line
 from septet.errors import DataError, InputError, RunError
 
 if TYPE_CHECKING:
     import polars as pl
 
     from septet._data.bars import Ints
+    from septet._sweep.space import Space
 
 __all__ = ["FORMAT", "SweepFolder", "differences", "open_unfinished", "start_folder"]
 
@@ -76,7 +78,8 @@ class SweepFolder:
         self._lock = _locked(self.folder / "lock")
         for left in self.parts.glob(".*"):
             left.unlink()
-        numbers = [int(path.stem) for path in self.parts.glob("*.parquet")]
+        names = [path.stem for path in self.parts.glob("*.parquet")]
+        numbers = [int(name) for name in names if name.isascii() and name.isdigit()]
         self._next = max(numbers, default=-1) + 1
         return self
 
@@ -85,7 +88,7 @@ class SweepFolder:
         (self.folder / "lock").unlink(missing_ok=True)
 
     def finished(
-        self, like: pl.DataFrame, settings: Ints, say: Callable[[str], None]
+        self, like: pl.DataFrame, space: Space, say: Callable[[str], None]
     ) -> list[pl.DataFrame]:
         """Return the parts that are there; the rows of one that is no part of it are made again.
 
@@ -93,19 +96,20 @@ class SweepFolder:
         ----------
         like
             An empty table with the columns that a part has.
-        settings
-            The numbers of the sweep's settings.
+        space
+            The sweep's settings: a part may hold rows of these, with their values, and no others.
         say
             Called with a sentence for each file that is removed, and why.
         """
-        frames = []
+        frames, done = [], np.zeros(0, np.int64)
         for path in sorted(self.parts.glob("*.parquet")):
-            frame, problem = _part(path, like, settings)
+            frame, problem = _part(path, like, space, done)
             if frame is None:
                 say(f"{path} {problem}: its settings are run again")
                 path.unlink()
             else:
                 frames.append(frame)
+                done = np.concatenate((done, frame.get_column("setting").to_numpy()))
         return frames
 
     def add(self, frame: pl.DataFrame) -> None:
@@ -150,21 +154,47 @@ class SweepFolder:
             ) from error
 
 
-def _part(path: Path, like: pl.DataFrame, settings: Ints) -> tuple[pl.DataFrame | None, str]:
-    """Return a part, or None and what is wrong with it."""
+def _part(
+    path: Path, like: pl.DataFrame, space: Space, done: Ints
+) -> tuple[pl.DataFrame | None, str]:
+    """Return a part, or None and what is wrong with it; `done` are settings of other parts."""
     import polars as pl
 
     try:
         columns_within_memory(path)
         if pl.scan_parquet(path, glob=False).collect_schema() != like.schema:
             return None, "has other columns than a part of this sweep"
-        frame = pl.scan_parquet(path, glob=False).head(len(settings) + 1).collect()
+        frame = pl.scan_parquet(path, glob=False).head(len(space) + 1).collect()
     except (OSError, DataError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None, "cannot be read"
-    numbers = frame.get_column("setting")
-    if len(numbers) > len(settings) or not np.isin(numbers.to_numpy(), settings).all():
-        return None, "has rows that are no settings of this sweep"
-    return frame, ""
+    problem = _foreign(frame, space, done)
+    return (None, problem) if problem else (frame, "")
+
+
+def _foreign(frame: pl.DataFrame, space: Space, done: Ints) -> str:
+    """Say what no process that ran these settings can have written; empty if there is nothing.
+
+    A part that was damaged, or that somebody changed, would become rows of the result.
+    """
+    numbers = frame.get_column("setting").to_numpy()
+    if len(numbers) > len(space) or not np.isin(numbers, space.numbers).all():
+        return "has rows that are no settings of this sweep"
+    if len(np.unique(numbers)) < len(numbers) or np.isin(numbers, done).any():
+        return "has a second row of a setting"
+    for key, expected in space.columns(numbers.astype(np.int64)).items():
+        if not np.array_equal(frame.get_column(key).to_numpy(), expected):
+            return f"has values of {one_line(key)} that its settings do not have"
+    status = frame.get_column("status")
+    known = STATUSES if space.method == "tpe" else STATUSES[:2]
+    if not status.is_in(known).fill_null(value=False).all():
+        return "has a status that no sweep writes"
+    done_rows = status == "done"
+    told = frame.get_column("problem").is_null() == done_rows
+    if not told.all() or any(
+        each.is_not_null().any() for each in frame.filter(~done_rows).select(FIGURES)
+    ):
+        return "has figures of settings that did not run, or problems of settings that did"
+    return ""
 
 
 def _replace(path: Path, data: bytes) -> None:
@@ -240,20 +270,22 @@ def open_unfinished(root: Path, strategy: str) -> SweepFolder:
     InputError
         If there is none.
     """
-    parent = Path(root) / folder_name(strategy)
+    parent, unreadable = Path(root) / folder_name(strategy), ""
     for path in sorted(parent.glob("*/manifest.json"), reverse=True):
         insist_no_links(path.parent)
         try:
             with open_regular(path) as file:
                 manifest = decode_json(file.read())
-        except (OSError, ValueError):
-            continue  # not a sweep that can be resumed
-        if not isinstance(manifest, dict):
+            if not isinstance(manifest, dict):
+                raise ValueError("it is no mapping")
+        except (OSError, ValueError) as problem:  # not a sweep that can be resumed
+            reason = getattr(problem, "strerror", None) or str(problem)
+            unreadable = unreadable or f"; {path} cannot be read: {one_line(reason)[:200]}"
             continue
         if manifest.get("status") == "running" and manifest.get("format") == FORMAT:
             return SweepFolder(path.parent, manifest)
     raise InputError(
-        f"no sweep of {strategy} is unfinished in {parent}",
+        f"no sweep of {strategy} is unfinished in {parent}{unreadable}",
         hint="leave --resume out to start one, or name its folder with --out",
     )
 

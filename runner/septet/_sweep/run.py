@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from septet._sweep.findings import Findings
+    from septet._sweep.tune import Tuner
 
 __all__ = ["ASK_ABOVE", "Outcome", "Progress", "estimate_seconds", "next_size", "run_sweep"]
 
@@ -265,13 +266,21 @@ class _Running:
         self.space, self.folder, self.threads = space, folder, threads
         self._evaluator, self._say = evaluator, say
         self._progress = progress or (lambda done, all_of_them, best: None)
-        self.frames: list[pl.DataFrame] = folder.finished(
-            frame_of(space.keys, []), space.numbers, say
-        )
+        self._tuner = self._guided()  # it knows which settings the rows that are there are of
+        self.frames: list[pl.DataFrame] = folder.finished(frame_of(space.keys, []), space, say)
         self.done_before = sum(frame.height for frame in self.frames)
         self._rows: list[dict[str, Any]] = []
         self._stored_at = time.perf_counter()
         self._best: tuple[float, str] | None = None
+
+    def _guided(self) -> Tuner | None:
+        """Open what chooses the settings of a guided search; None for other sweeps."""
+        if self.space.method != "tpe":
+            return None
+        from septet._sweep.tune import Tuner
+
+        with self.folder.saying_why():
+            return Tuner(self.space, self._evaluator, self.folder.folder, self._say)
 
     @property
     def done(self) -> int:
@@ -308,13 +317,9 @@ class _Running:
 
     def _source(self) -> Iterator[list[dict[str, Any]]]:
         """Take up what gives rows of settings that have none, block by block."""
-        if self.space.method == "tpe":
-            from septet._sweep.tune import Tuner
-
-            with self.folder.saying_why():
-                tuner = Tuner(self.space, self._evaluator, self.folder.folder, self._say)
+        if self._tuner is not None:
             finished = [frame.select("setting", "status", self.space.goal) for frame in self.frames]
-            return tuner.rows([row for frame in finished for row in frame.to_dicts()])
+            return self._tuner.rows([row for frame in finished for row in frame.to_dicts()])
         if isinstance(self._evaluator, Streaming):
             return self._evaluator.stream(self._waiting(), next_size)
         return self._one_by_one(self._waiting())

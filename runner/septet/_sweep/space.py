@@ -140,6 +140,14 @@ class Space:
         pairs = zip(self.axes, setting.places, strict=True)
         return {axis.key: axis.values[place].number for axis, place in pairs}
 
+    def columns(self, numbers: Ints) -> dict[str, npt.NDArray[np.float64]]:
+        """Numbers of many settings by key: columns of the table."""
+        places = self._places(numbers)
+        return {
+            axis.key: np.array([each.number for each in axis.values])[places[:, at]]
+            for at, axis in enumerate(self.axes)
+        }
+
     def sets(self, setting: Setting) -> list[str]:
         """A setting as `--set` takes it."""
         pairs = zip(self.axes, setting.places, strict=True)

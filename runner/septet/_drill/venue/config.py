@@ -162,5 +162,5 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True):
             return msgspec.json.decode(path.read_bytes(), type=cls)
         except OSError as error:
             raise InputError(f"{path}: the venue's configuration was not read: {error}") from error
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise InputError(f"{path}: no configuration of a local venue: {error}") from error

@@ -55,7 +55,7 @@ def load_bars(config: SymbolConfig, seed: int, bar_ns: int) -> Bars:
     elif config.bars_path:
         try:
             bars = msgspec.json.decode(Path(config.bars_path).read_bytes(), type=Bars)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, msgspec.MsgspecError, RecursionError) as error:
             raise InputError(f"{config.bars_path}: no bars for {config.id}: {error}") from error
     else:
         bars = _walk(config.synthetic, f"{seed}:{config.id}", units(config.tick), bar_ns)
