@@ -154,6 +154,28 @@ def test_a_halt_speaks_of_real_orders_only_where_they_are_real(
     assert ("simulated" in " ".join(found)) == (mode == "paper")
 
 
+@pytest.mark.parametrize("is_running", [True, False])
+@pytest.mark.parametrize("action", ["halt", "flatten"])
+def test_a_halt_before_the_first_journal_entry_says_that_nothing_was_sent(
+    folder: Path, septet: Command, is_running: bool, action: str
+) -> None:
+    (folder / "journal.sqlite").unlink()
+    holder = Holder.this_process(run_id=RUN_ID, strategy="old", folder=folder, now_ns=0)
+    lease = Lease.take(holder) if is_running else None
+    flatten = ["--flatten"] if action == "flatten" else []
+    said = septet("halt", folder, *flatten, "--reason", "news", "--wait", "0").out.splitlines()
+    process = "its process looks twice a second" if lease else "it is not running"
+    assert said[0].endswith(f": it is asked to {action}, which stands in its folder; {process}")
+    assert said[1:4] == [
+        "  whether that was taken cannot be read: it has no journal",
+        "  cancelled: nothing, if it has just begun: a run sends no order before it has a journal",
+        "  if its journal was lost or removed: look at the venue for what is open and held",
+    ]
+    assert said[4].startswith("  lifted by: septet resume")
+    assert len(said) == 5
+    assert (folder / "HALT").is_file()
+
+
 @pytest.mark.parametrize("mode", ["paper", "live"])
 @pytest.mark.parametrize("state", ["stopped", "running", "damaged"])
 def test_a_plain_halt_says_what_is_cancelled_what_is_kept_and_what_lifts_it(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from septet import messages as m
+from septet._core.guards import RULES
 from septet._drill.books import Block, OurBook, VenueBook
 from septet._drill.check import KINDS, check_truth
 from septet._drill.venue.config import Bars
@@ -223,4 +224,38 @@ def test_a_run_may_end_while_a_halt_of_its_file_holds(
 ) -> None:
     ours = OurBook(HEAD)
     ours.blocks = {each: Block(each, "manual", 0) for each in rules}
-    assert (ours.is_at_rest, ours.file_halts) == (at_rest, of_file)
+    assert (ours.is_at_rest(over=False), ours.file_halts) == (at_rest, of_file)
+
+
+@pytest.mark.parametrize(
+    ("rule", "over", "rests"),
+    [
+        ("feed_stale:bars:BTC/USDT", False, False),
+        ("feed_stale:bars:BTC/USDT", True, True),
+        ("feed_down:bars", True, True),
+        ("venue_down:local", True, False),
+        ("unknown_order:BTC/USDT", True, False),
+    ],
+)
+def test_streams_are_silent_for_good_once_the_bars_are_over(
+    rule: str, over: bool, rests: bool
+) -> None:
+    ours = OurBook(HEAD)
+    ours.blocks = {rule: Block(rule, RULES[rule.partition(":")[0]].lifts, 0)}
+    assert ours.is_at_rest(over=over) == rests
+
+
+def _operated(action: Literal["halt", "resume"], name: str) -> Entry:
+    event = m.Operated(at_ns=1, action=action, name=name, reason="why")
+    at_ns, kind, text = encode_event(event)
+    return Entry(1, at_ns, kind, text, b"[]", b"")
+
+
+def test_a_halt_is_a_persons_unless_the_run_or_a_signal_made_it() -> None:
+    ours = OurBook(HEAD)
+    assert ours.halted_by == ""
+    for name, by in (("mara", "mara"), ("file", "file"), ("signal", ""), ("safe_mode", "")):
+        ours.take([_operated("halt", name)])
+        assert (ours.halted, ours.halted_by) == (True, by)
+        ours.take([_operated("resume", "drill")])
+        assert (ours.halted, ours.halted_by) == (False, "")

@@ -28,6 +28,11 @@ _OF_LIVE_RUNS: Final = ("journal.sqlite", "journal.sqlite-tail", "log.jsonl")
 _CANCELLED: Final = (
     "  cancelled: all its resting {simulated}orders{venue}, entries, exits and protective stops"
 )
+_NOTHING_SENT: Final = (
+    "  cancelled: nothing, if it has just begun: a run sends no order before it has a journal",
+    "  if its journal was lost or removed: look at the venue for what is open and held",
+)
+_JOURNAL: Final = ("journal.sqlite", "journal.sqlite-tail")
 _KEPT: Final = (
     "  kept: its {simulated}positions; while its process runs, exits are still sent, and the "
     "process watches the levels of the stops"
@@ -203,6 +208,7 @@ def _report(
     found: dict[str, Any] = {
         "run_id": folder.name, "folder": str(folder), "action": action,
         "running": holder is not None, "taken": False, "open_orders": None, "unread": "",
+        "has_journal": any(os.path.lexists(folder / name) for name in _JOURNAL),
     }  # fmt: skip
     if action == "resume":
         found["lifted"] = [] if nothing else None  # None: not known yet
@@ -278,6 +284,8 @@ def _effects(found: dict[str, Any]) -> list[str]:
     run, paper = found["run_id"], found["mode"] == "paper"
     words = {"simulated": "simulated " if paper else "", "venue": "" if paper else " at the venue"}
     lifted = _LIFTED.format(run=run)
+    if not found["has_journal"]:
+        return [*_NOTHING_SENT, lifted]
     if found["action"] == "flatten":
         return [lifted]
     cancelled, kept = _CANCELLED.format(**words), _KEPT.format(**words)
@@ -295,6 +303,9 @@ def _said(found: dict[str, Any], wait_s: float) -> list[str]:
     if found["unread"]:
         what = "the halt is lifted" if resuming else f"it is asked to {found['action']}"
         process = "its process looks twice a second" if found["running"] else "it is not running"
+        if not found["has_journal"]:
+            unread = "  whether that was taken cannot be read: it has no journal"
+            return [f"{name}: {what}, which stands in its folder; {process}", unread]
         return [
             f"{name}: {what}, which stands in its folder; {process}",
             f"  whether that was taken cannot be read: {found['unread']}",

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from septet import messages as m
-from septet._core.guards import RULES
+from septet._core.guards import FEED, RULES
 from septet._drill.cover import Cover
 from septet._drill.venue.config import Bars
 from septet._drill.venue.truth import (
@@ -31,6 +31,8 @@ _RANK = {
 }  # fmt: skip
 _POSTS = frozenset({"POST /api/v3/order", "POST /api/v3/order/cancelReplace"})
 _MONEY = frozenset({"deposit", "withdrawal"})
+_PROCESSES = frozenset({"signal", "safe_mode", "septet"})
+"""Names under which a run halts itself, or a signal does; all others are a person's."""
 _BY_ITSELF = frozenset({"disputed_fill"})
 """Blocks that a person may lift, and that end by themselves once both sides agree."""
 
@@ -123,6 +125,10 @@ class Block:
         known = RULES.get(self.rule.partition(":")[0])
         return known.person if known is not None else self.lifts in ("manual", "septet resume")
 
+    def may_hold(self, *, over: bool) -> bool:
+        """Whether it may hold in the end: a person's, or of streams that have no more bars."""
+        return self.by_hand or (over and self.rule.partition(":")[0] in FEED.values())
+
 
 class OurBook:
     """What the run's journal says, in the names of the venue."""
@@ -150,6 +156,7 @@ class OurBook:
         self.decided_ns = self.begun_ns = 0
         self.decisions = self.sessions = 0
         self._at_ns = 0
+        self._halted_by = ""
         self._takes: dict[type, Callable[[Any], None]] = {
             m.Started: self._started, m.Operated: self._operated, m.BarClosed: self._bar,
             m.Gapped: self._gap, m.BarrierReached: self._barrier, m.Filled: self._filled,
@@ -158,10 +165,9 @@ class OurBook:
             m.Decided: self._decided,
         }  # fmt: skip
 
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether no block holds that has to end by itself."""
-        return all(each.by_hand for each in self.blocks.values())
+    def is_at_rest(self, *, over: bool) -> bool:
+        """Whether no block holds that has to end by itself; `over` says that no bars come."""
+        return all(each.may_hold(over=over) for each in self.blocks.values())
 
     @property
     def file_halts(self) -> list[str]:
@@ -194,6 +200,11 @@ class OurBook:
         """Whether a person's halt holds."""
         return bool(self.halts) and not self.halts[-1][1]
 
+    @property
+    def halted_by(self) -> str:
+        """The name of the person whose halt holds; empty where a signal halted it, or nobody."""
+        return self._halted_by if self.halted else ""
+
     # ------------------------------------------------------------ events
 
     def _started(self, event: m.Started) -> None:
@@ -202,6 +213,7 @@ class OurBook:
     def _operated(self, event: m.Operated) -> None:
         if event.action in ("halt", "flatten") and not self.halted:
             self.halts.append((event.at_ns, 0))
+            self._halted_by = "" if event.name in _PROCESSES else event.name
         elif event.action == "resume" and self.halted:
             self.halts[-1] = (self.halts[-1][0], event.at_ns)
 

@@ -33,11 +33,11 @@ class Row:
     resumed: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
-    def take_back(self, count: int) -> None:
-        """Count strikes that met no request as not made."""
+    def take_back(self, count: int, why: str = "no request came by while it lasted") -> None:
+        """Count strikes that met no request, or could not be judged, as not made."""
         self.injected -= count
         self.settled = min(self.settled, self.injected)
-        self.notes.append("no request came by while it lasted")
+        self.notes.append(why)
 
     @property
     def what(self) -> str:
@@ -117,6 +117,8 @@ class Outcome:
     run: str = ""
     replay: str = ""
     shadow: str = ""
+    over: str = ""
+    """That the bars were over before everything was made, in words; empty if they were not."""
     failures: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     terms: Sequence[str] = ()
@@ -127,11 +129,17 @@ class Outcome:
         """Whether everything that was reached held."""
         return not self.failures and not self.findings and all(r.held != "no" for r in self.rows)
 
+    @property
+    def status(self) -> str:
+        """What came of it: ``held``, ``failed``, or ``bars over`` where faults are left."""
+        return "failed" if not self.ok else "bars over" if self.over else "held"
+
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""
         totals = self.totals
         return {
-            "ok": self.ok, "strategy": self.strategy, "mode": self.mode, "seed": self.seed,
+            "ok": self.ok, "status": self.status, "over": self.over,
+            "strategy": self.strategy, "mode": self.mode, "seed": self.seed,
             "prices": self.origin, "folder": self.folder, "run": self.run,
             "faults": [row.document() for row in self.rows],
             "orders": totals.orders, "fills": totals.fills, "decisions": totals.decisions,
@@ -165,6 +173,8 @@ class Outcome:
             lines += [f"{row.code}: {each}" for each in row.findings[:5]]
         lines += [str(each) for each in self.findings[:10]]
         lines += self.failures
+        if self.over:
+            lines.append(f"the bars are over: {self.over}; play more of them with --bars")
         verdict = "everything that was reached held" if self.ok else "something did not hold"
         again = "" if self.ok else f"; repeat it with --seed {self.seed}"
         return [*lines, f"{verdict} (seed {self.seed}){again}", self.folder]

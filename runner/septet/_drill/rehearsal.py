@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -11,32 +12,34 @@ from typing import Final
 from septet._config.load import Loaded, load
 from septet._drill.again import replay_all
 from septet._drill.audits import audit, is_noticed
-from septet._drill.books import FINAL_STATUSES, OurBook, VenueBook
+from septet._drill.books import FINAL_STATUSES
 from septet._drill.catalogue import CATALOGUE, KILL, SETTLES, TIMEOUT, Kind, order_of
 from septet._drill.check import Finding, check_bars, check_trading, check_truth
-from septet._drill.cover import Cover
-from septet._drill.options import BARS_PER_FAULT, Options
+from septet._drill.options import Options
 from septet._drill.outcome import Outcome, Row
 from septet._drill.processes import RunProcess, VenueProcess
-from septet._drill.stage import KEY, SECRET, Stage, make_stage, settings_for, terms_of
-from septet._journal.reader import Reader
+from septet._drill.stage import KEY, SECRET, Stage, make_stage, settings_for
+from septet._drill.watch import (
+    HALTED,
+    LOOK_S,
+    NO_DECISION,
+    QUIET,
+    WAITING,
+    BarsOverError,
+    GivenUpError,
+    Watch,
+)  # fmt: skip
 from septet._live.kill import ask_resume
 from septet._live.listen import request_of
-from septet._live.replay import JOURNAL
-from septet.errors import RunError
 
 __all__ = ["drill"]
 
 Say = Callable[[str], None]
-_LOOK_S: Final = 0.1
 _NS: Final = 1_000_000_000
-_LIVE_WITHIN_S: Final = 120.0
 _SETTLE_WITHIN_S: Final = 90.0
 _RESUME_EVERY_S: Final = 1.0
 _OF_PROCESS: Final = 1_000_000
 """Numbers of faults from here on are of the run's own process; below are those of the venue."""
-_MOST_DEATHS: Final = 3
-"""Ends that nobody asked for, after which a drill that keeps going gives up as well."""
 
 
 def drill(loaded: Loaded, options: Options, say: Say = lambda text: None) -> Outcome:
@@ -103,35 +106,22 @@ def _insist_on_sense(loaded: Loaded, options: Options) -> frozenset[str]:
     return request_of(load(loaded.path, mode=options.mode, sets=sets).strategy).wants
 
 
-class _OverError(Exception):
-    """The bars are over, or the run ended for good."""
-
-
-class _Rehearsal:
-    """One drill while it goes on: both books, the plan, and who struck lately."""
+class _Rehearsal(Watch):
+    """One drill while it goes on: the plan, and who struck lately."""
 
     def __init__(
         self, venue: VenueProcess, run: RunProcess, stage: Stage, options: Options,
         outcome: Outcome, wants: frozenset[str], say: Say,
     ) -> None:  # fmt: skip
+        super().__init__(venue, run, stage, options, outcome, say)
         self._wants = wants
-        self._venue, self._run, self._stage = venue, run, stage
-        self._options, self._outcome, self._say = options, outcome, say
         self._rows = {row.code: row for row in outcome.rows}
-        self._theirs = VenueBook(bars=stage.bars, cover=Cover(terms_of(stage.config)))
-        self._ours: OurBook | None = None
-        self._reader: Reader | None = None
         self._numbers: dict[int, str] = {}
         self._counted: dict[int, int] = {}
+        self._unjudged: list[str] = []
+        """What has struck and was not yet seen to settle."""
         self._told: set[Finding] = set()
         self._resumed_s = 0.0
-        self._ended = self._deaths = self._begun_start = self._begun_ns = 0
-
-    def close(self) -> None:
-        """Close the journal."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
 
     # ------------------------------------------------------------ the whole
 
@@ -145,10 +135,28 @@ class _Rehearsal:
         try:
             self._await_live()
             self._inject_all()
-        except _OverError as over:
-            if over.args:
-                self._outcome.failures.append(str(over))
+        except BarsOverError:
+            self._not_reached()
+        except GivenUpError as given_up:
+            if given_up.args:
+                self._outcome.failures.append(str(given_up))
         self._finish()
+
+    def _not_reached(self) -> None:
+        """Say how many faults the bars left no room for; one that was settling was not judged."""
+        for code in self._unjudged:
+            self._rows[code].take_back(1, "the bars were over before it had settled")
+        self._unjudged = []
+        rows = self._outcome.rows
+        for row in rows:
+            if row.asked > row.injected and not row.notes:
+                row.notes.append("the bars were over")
+        left = sum(max(0, row.asked - row.injected) for row in rows)
+        played = f"all {self._options.bars or self._stage.to_play:,} bars were played"
+        self._outcome.over = f"{played}, and {left} of {sum(row.asked for row in rows)} faults " + (
+            "were not reached"
+        )
+        self._say(self._outcome.over)
 
     def _inject_all(self) -> None:
         asked = self._options
@@ -159,6 +167,9 @@ class _Rehearsal:
             if not self._options.keep_going and any(r.held == "no" for r in self._outcome.rows):
                 return
             kind = CATALOGUE[code]
+            self._until(lambda: not self._waits_for_person, self._patience_s)
+            if self._is_over():
+                raise BarsOverError
             self._say(f"{place + 1} of {len(plan)}: {code} {kind.what}")
             self._window(kind, random.Random(f"{self._options.seed}:{place}:{code}"))
         self._linger()
@@ -167,20 +178,25 @@ class _Rehearsal:
         """Let what is still armed have its occasion, then as many bars as were asked for."""
         while self._options.bars and not self._is_over():
             self._look()
-            time.sleep(_LOOK_S)
+            time.sleep(LOOK_S)
+
+    def _is_at_rest(self) -> bool:
+        return self._ours is None or self._ours.is_at_rest(over=self._over)
 
     def _finish(self) -> None:
         """Stop the market, let everything settle, stop the run and compare for good."""
         outcome, began_ns = self._outcome, time.time_ns()
         try:
             if self._run.ended is None:
-                self._await_live()
-                # Once the market stands still, silent streams would block for ever.
-                self._until(lambda: not self._ours or self._ours.is_at_rest, self._patience_s)
+                with contextlib.suppress(BarsOverError):  # then they are silent already
+                    # Once the market stands still, silent streams would block for ever.
+                    self._await_live()
+                    self._until(self._is_at_rest, self._patience_s)
                 self._theirs.until_ns = self._venue.pause().market_ns
+                self._over = True
                 self._settle([], began_ns, bars=0)
-        except _OverError as over:
-            outcome.failures.append(str(over) or "the run did not come to rest")
+        except GivenUpError as given_up:
+            outcome.failures.append(str(given_up) or "the run did not come to rest")
         self._run.stop()
         self._look()
         ours, theirs = self._ours, self._theirs
@@ -207,6 +223,7 @@ class _Rehearsal:
             self._run.kill()
             self._rows[kind.code].injected += 1
             struck = [kind.code]
+            self._unjudged.append(kind.code)
             self._start_again()
         elif kind.way == "restart":
             self._stop_run()
@@ -226,10 +243,6 @@ class _Rehearsal:
     def _stop_run(self) -> None:
         self._ended = self._run.starts
         self._run.stop()
-
-    def _start_again(self) -> None:
-        self._run.start()
-        self._await_live()
 
     def _arm(self, kind: Kind, draw: random.Random) -> None:
         if kind.way == "process":
@@ -281,15 +294,8 @@ class _Rehearsal:
             if new:
                 self._rows[code].injected += new
                 found += [code] * new
+                self._unjudged += [code] * new
         return found
-
-    @property
-    def _patience_s(self) -> float:
-        return max(5.0, BARS_PER_FAULT * self._options.bar_wall_ns / _NS)
-
-    @property
-    def _mode(self) -> str:
-        return self._outcome.mode
 
     # ------------------------------------------------------------ settling
 
@@ -306,15 +312,20 @@ class _Rehearsal:
             why, found = self._trouble(over_ns, bars)
             if not why:
                 break
-            if why != "quiet":
+            if why not in WAITING:
                 bad_ns = time.time_ns()
+            if self._waits_for_person:
+                until_s = time.monotonic() + _SETTLE_WITHIN_S
+            if bars and why in WAITING and self._is_over():
+                raise BarsOverError
             if time.monotonic() > until_s or self._run.ended is not None:
                 break
-            time.sleep(_LOOK_S)
+            time.sleep(LOOK_S)
         for code in dict.fromkeys(struck):
             row = self._rows[code]
             row.settled = row.injected if not why else row.settled
             row.worst_ms = max(row.worst_ms, (bad_ns - first_ns) / 1e6)
+        self._unjudged = []
         self._audit(struck, first_ns)
         self._blame(struck, found, why)
         if self._run.ended is not None:
@@ -331,7 +342,8 @@ class _Rehearsal:
                 row.take_back(struck.count(code))
                 continue
             # what struck a moment ago may not have been read yet
-            self._until(partial(is_noticed, kind, self._ours, folder, first_ns), self._patience_s)
+            noticed = partial(is_noticed, kind, self._ours, folder, first_ns)
+            self._until(noticed, self._patience_s, plays=False)
             now_ns = time.time_ns()
             for each in audit(kind, self._theirs, self._ours, folder, first_ns, now_ns):
                 row.findings.append(each)
@@ -360,7 +372,7 @@ class _Rehearsal:
                 self._outcome.failures.append(f"not settled: {why}")
 
     def _trouble(self, over_ns: int, bars: int) -> tuple[str, list[Finding]]:
-        """Say what is not right yet, "quiet" while only a decision is waited for, or ""."""
+        """Say what is not right yet, one of `WAITING` while only time is missing, or ""."""
         ours = self._ours
         assert ours is not None
         if self._run.ended is not None:
@@ -372,7 +384,7 @@ class _Rehearsal:
         ]  # fmt: skip
         if live and busy:
             return f"{len(busy)} orders are under way, such as {busy[0]}", []
-        blocks = [each for each in ours.blocks.values() if not each.by_hand]
+        blocks = [each for each in ours.blocks.values() if not each.may_hold(over=self._over)]
         if blocks:
             return f"entries are blocked: {', '.join(each.rule for each in blocks)}", []
         bare_ns = time.time_ns() - _NS
@@ -382,13 +394,15 @@ class _Rehearsal:
         if not bars and ours.file_halts:  # a run may end so
             self._say(f"a halt of the strategy file holds: {', '.join(ours.file_halts)}")
             return "", []
+        if self._waits_for_person:
+            return (HALTED, []) if bars else ("", [])  # a run may end halted
         if any(each.by_hand for each in ours.blocks.values()) or ours.halted:
             self._resume()
-            return "quiet", []
+            return QUIET, []
         waits = bars * self._options.bar_wall_ns
         if bars and ours.decided_ns < over_ns + waits:
             late = time.time_ns() - max(ours.decided_ns, over_ns) > 10 * waits + 2 * _NS
-            return "no decision is made" if late else "quiet", []
+            return NO_DECISION if late else QUIET, []
         return "", []
 
     def _resume(self) -> None:
@@ -413,74 +427,3 @@ class _Rehearsal:
         rows = [rows[-1] for rows in self._theirs.strikes.values() if rows]
         last = max(rows, key=lambda row: row.at_ns, default=None)
         return [self._numbers[last.number]] if last is not None else []
-
-    # ------------------------------------------------------------ looking
-
-    def _look(self) -> None:
-        """Read on in both journals."""
-        self._theirs.take([*self._venue.rows(), *self._run.rows()])
-        if self._reader is None:
-            found = sorted((self._options.folder / "runs").glob(f"*/*/{JOURNAL}"))
-            if not found:
-                return
-            self._reader = Reader(found[-1])
-            self._ours = OurBook(self._reader.head)
-            self._outcome.run = str(found[-1].parent)
-        assert self._ours is not None
-        # As far as it is now: behind a run that writes faster than this reads there is no end.
-        self._ours.take(self._reader.read(self._ours.seq, self._reader.last_seq))
-
-    def _is_over(self) -> bool:
-        """Whether all bars that were asked for have been played."""
-        clock = self._venue.clock()
-        if clock.failure:
-            raise RunError(f"the local venue failed: {clock.failure}")
-        return clock.ended or bool(self._options.bars and clock.bar >= self._options.bars)
-
-    def _until(self, done: Callable[[], bool], within_s: float) -> bool:
-        """Look until something is so; False if it never was."""
-        until_s = time.monotonic() + within_s
-        while True:
-            self._look()
-            if done():
-                return True
-            if self._run.ended is not None and self._run.starts > self._ended:
-                self._died()
-            if time.monotonic() > until_s:
-                if self._is_over():
-                    raise _OverError
-                return False
-            time.sleep(_LOOK_S)
-
-    def _wait(self, seconds: float) -> None:
-        until_s = time.monotonic() + seconds
-        while time.monotonic() < until_s:
-            self._look()
-            time.sleep(_LOOK_S)
-
-    def _died(self) -> None:
-        """The run ended though nobody asked it to: said, and started again if asked to go on."""
-        status = self._run.ended
-        self._outcome.failures.append(f"septet run ended with status {status}:\n{self._run.tail()}")
-        self._ended, self._deaths = self._run.starts, self._deaths + 1
-        if not self._options.keep_going or self._deaths >= _MOST_DEATHS:
-            raise _OverError
-        self._start_again()
-
-    def _await_live(self) -> None:
-        """Wait until the run of the latest start has made a decision."""
-        if self._run.starts > self._begun_start:
-            self._begun_start, self._begun_ns = self._run.starts, time.time_ns()
-
-        def live() -> bool:
-            ours = self._ours
-            return (
-                ours is not None
-                and ours.sessions > 0
-                and ours.decided_ns > max(ours.begun_ns, self._begun_ns)
-            )
-
-        if not self._until(live, _LIVE_WITHIN_S):
-            raise _OverError(
-                f"the run was not live within {_LIVE_WITHIN_S:g} s:\n{self._run.tail()}"
-            )

@@ -1,0 +1,165 @@
+"""What a drill waits for: bars that may be over, and a person whose halt stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import pytest
+
+from septet import messages as m
+from septet._drill import rehearsal, watch
+from septet._drill.books import OurBook
+from septet._drill.options import Options
+from septet._drill.outcome import Outcome, Row
+from septet._drill.stage import Stage
+from septet._drill.venue.config import VenueConfig
+from septet._drill.watch import BarsOverError
+from septet._journal.form import Entry, Head, encode_event
+
+HEAD = Head(run_id="r1", strategy="s", mode="live", account="", created_ns=0, origin_ns=0)
+
+
+class Time:
+    """A clock that only waiting moves; `at` says what happens at its seconds."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.at: dict[int, Callable[[], None]] = {}
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def time_ns(self) -> int:
+        return int(self.now_s * 1e9)
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+        for second in [each for each in self.at if each <= self.now_s]:
+            self.at.pop(second)()
+
+
+class Drill(rehearsal._Rehearsal):
+    """A drill whose venue and run are made by hand."""
+
+    def __init__(self, folder: Path, rows: list[Row], bars: int = 20) -> None:
+        self.bar, self.said = 0, list[str]()
+        venue: Any = SimpleNamespace(rows=list, clock=self._clock)
+        run: Any = SimpleNamespace(rows=list, ended=None, starts=1)
+        stage = Stage(VenueConfig(symbols=[]), {}, bars, "made")
+        options = Options(seed=1, codes=(), folder=folder, bars=bars)
+        outcome = Outcome("s", "live", 1, "made", str(folder), rows)
+        super().__init__(venue, run, stage, options, outcome, frozenset(), self.said.append)
+        self._ours = OurBook(HEAD)
+
+    def _clock(self) -> Any:
+        return SimpleNamespace(failure="", ended=False, bar=self.bar)
+
+    def operate(self, action: Literal["halt", "resume"], name: str, at_ns: int = 1) -> None:
+        event = m.Operated(at_ns=at_ns, action=action, name=name, reason="why")
+        at_ns, kind, text = encode_event(event)
+        assert self._ours is not None
+        self._ours.take([Entry(1, at_ns, kind, text, b"[]", b"")])
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
+    made = Time()
+    monkeypatch.setattr(watch, "time", made)
+    monkeypatch.setattr(rehearsal, "time", made)
+    return made
+
+
+def test_a_wait_for_bars_ends_with_them_and_not_with_its_patience(
+    tmp_path: Path, clock: Time
+) -> None:
+    drill = Drill(tmp_path, [])
+    clock.at[3] = lambda: setattr(drill, "bar", 20)
+    with pytest.raises(BarsOverError):
+        drill._until(lambda: False, 90.0)
+    assert clock.now_s < 4.0
+    assert drill._until(lambda: True, 90.0), "what is so already needs no bars"
+    assert not drill._until(lambda: False, 5.0, plays=False)
+
+
+def test_faults_without_bars_are_not_reached_and_no_failure(tmp_path: Path, clock: Time) -> None:
+    rows = [Row("D2", asked=4, injected=2, settled=1), Row("D3", asked=3), Row("N1", asked=1)]
+    rows[2].injected = rows[2].settled = 1
+    drill = Drill(tmp_path, rows)
+    drill._unjudged = ["D2"]
+    drill._not_reached()
+    outcome = drill._outcome
+    assert [(row.injected, row.held) for row in rows] == [
+        (1, "yes"), (0, "not reached"), (1, "yes"),
+    ]  # fmt: skip
+    assert rows[0].remark == "the bars were over before it had settled"
+    assert rows[1].remark == "the bars were over"
+    text = "all 20 bars were played, and 6 of 8 faults were not reached"
+    assert outcome.over == text == drill.said[-1]
+    assert (outcome.ok, outcome.status) == (True, "bars over")
+    assert any(line.startswith(f"the bars are over: {text}") for line in outcome.summary())
+    assert (outcome.document()["status"], outcome.document()["over"]) == ("bars over", text)
+    outcome.failures.append("something else")
+    assert (outcome.ok, outcome.status) == (False, "failed")
+    assert Outcome("s", "live", 1, "", "", []).status == "held"
+
+
+def test_settling_gives_up_on_decisions_once_no_bar_comes(tmp_path: Path, clock: Time) -> None:
+    drill = Drill(tmp_path, [Row("D2", asked=1, injected=1)])
+    clock.at[2] = lambda: setattr(drill, "bar", 20)
+    with pytest.raises(BarsOverError):
+        drill._settle(["D2"], 0, bars=2)
+    assert clock.now_s < 4.0, "and not after the 90 seconds of a fault"
+    assert drill._outcome.failures == []
+
+
+def test_a_persons_halt_stands_until_a_person_resumes(tmp_path: Path, clock: Time) -> None:
+    drill = Drill(tmp_path, [])
+    drill._outcome.run = str(tmp_path / "runs" / "s" / "R1")
+    drill.operate("halt", "mara")
+    assert drill._trouble(0, 2) == (watch.HALTED, [])
+    clock.at[400] = lambda: drill.operate("resume", "mara", 2)
+    assert drill._until(lambda: not drill._waits_for_person, 5.0)
+    assert 400.0 <= clock.now_s < 401.0, "no patience of five seconds ends it"
+    (line,) = drill.said
+    assert line == (
+        "mara has halted the run: the drill waits for septet resume R1 --name YOU --reason WHY "
+        f"--runs {tmp_path / 'runs'}, for 10 minutes at most"
+    )
+    assert not list(tmp_path.iterdir()), "the drill has asked for no resume of its own"
+
+
+def test_a_persons_halt_is_lifted_after_ten_minutes(
+    tmp_path: Path, clock: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drill, asked = Drill(tmp_path, []), list[str]()
+    monkeypatch.setattr(rehearsal, "ask_resume", lambda *each, name, **more: asked.append(name))
+    drill._reader = SimpleNamespace(path=tmp_path / "journal.sqlite")  # type: ignore[assignment]
+    monkeypatch.setattr(drill, "_look", lambda: None)
+    drill.operate("halt", "mara")
+    assert drill._until(lambda: not drill._waits_for_person, 5.0)
+    assert 600.0 <= clock.now_s < 601.0
+    assert drill.said[-1] == "nobody has resumed the run: the drill lifts the halt"
+    assert drill._trouble(0, 2) == (watch.QUIET, [])
+    assert asked == ["drill"]
+
+
+@pytest.mark.parametrize("name", ["signal", "safe_mode"])
+def test_a_halt_of_the_runs_own_is_lifted_as_before(
+    tmp_path: Path, clock: Time, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    drill, asked = Drill(tmp_path, []), list[str]()
+    clock.now_s = 10.0
+    monkeypatch.setattr(rehearsal, "ask_resume", lambda *each, name, **more: asked.append(name))
+    drill._reader = SimpleNamespace(path=tmp_path / "journal.sqlite")  # type: ignore[assignment]
+    drill.operate("halt", name)
+    assert drill._trouble(0, 2) == (watch.QUIET, [])
+    assert (asked, drill.said) == (["drill"], [])
+
+
+def test_a_run_may_end_halted_by_a_person(tmp_path: Path, clock: Time) -> None:
+    drill = Drill(tmp_path, [])
+    drill.operate("halt", "mara")
+    assert drill._trouble(0, 0) == ("", [])
