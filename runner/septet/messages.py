@@ -481,6 +481,7 @@ class Watched(Command, frozen=True, kw_only=True, tag="watched"):
     """A reading of a monitor: a row of monitoring.parquet.
 
     `value` and `threshold` are None where they are no numbers; `window` counts what was read.
+    `compared` is what was compared with the threshold, None where it is the value.
     """
 
     time_ns: int
@@ -490,6 +491,7 @@ class Watched(Command, frozen=True, kw_only=True, tag="watched"):
     verdict: Literal["ok", "warn", "block", "retrain", "halt"]
     window: int
     symbol: int = -1
+    compared: float | None = None
 
 
 class Decided(Command, frozen=True, kw_only=True, tag="decided"):

@@ -186,7 +186,8 @@ def test_the_tables_have_the_columns_of_the_run_folder(
 ) -> None:
     _rows, walk, _labels, health = plain
     table = health.monitoring()
-    assert table.columns == ["time", "symbol", "metric", "value", "threshold", "verdict", "window"]
+    figures = ["time", "symbol", "metric", "value", "threshold", "verdict", "window", "compared"]
+    assert table.columns == figures
     assert table.schema["time"] == pl.Datetime("ns", "UTC")
     assert table["time"].is_sorted()
     said = health.predictions()

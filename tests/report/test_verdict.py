@@ -11,6 +11,10 @@ from septet._store.result import HaltEvent
 
 NS = 1_000_000_000
 HALT = HaltEvent(1_684_000_000 * NS, "drawdown", 0.1532, 0.15, "flatten", "manual")
+AUC = HaltEvent(
+    1_684_000_000 * NS, "monitoring.model", 0.41, 0.5, "cancel_all", "manual",
+    metric="auc", compared=0.48,
+)  # fmt: skip
 PLAIN = Evidence(
     currency="USDT",
     symbols=("BTC/USDT",),
@@ -174,3 +178,19 @@ def test_a_return_that_no_market_pays_is_the_first_doubt() -> None:
     assert "Equity grew to 1e+25 times the capital, which no market pays" in said
     assert said.index("no market pays") < said.index("Bad rows")
     assert "no market pays" not in verdict(replace(PLAIN, total_return=50.0))
+
+
+def test_a_halt_of_a_monitor_names_what_it_read_and_what_was_compared() -> None:
+    text = verdict(replace(PLAIN, halts=[AUC]))
+    assert text.startswith(
+        "halted on 2023-05-13: monitoring.model (auc 0.41, its upper 95 % end 0.48, the bound "
+        "0.5); cancelled all orders"
+    )
+    churn = replace(AUC, rule="monitoring.churn", metric="churn", value=12.0, threshold=10.0)
+    text = verdict(replace(PLAIN, halts=[replace(churn, compared=None)]))
+    assert text.startswith("halted on 2023-05-13: monitoring.churn (12, the bound 10);")
+
+
+def test_a_small_limit_is_not_rounded_away() -> None:
+    text = verdict(replace(PLAIN, halts=[replace(HALT, value=0.0016, threshold=0.0015)]))
+    assert "drawdown (0.16 %, limit 0.15 %)" in text

@@ -49,6 +49,20 @@ def test_times_and_counts() -> None:
     assert words.count(None) == "n/a"
 
 
+@pytest.mark.parametrize(
+    ("value", "limit", "said"),
+    [
+        (0.1532, 0.15, ("15.3 %", "15.0 %")),
+        (0.001539, 0.0015, ("0.154 %", "0.150 %")),
+        (0.0016, 0.0015, ("0.16 %", "0.15 %")),
+        (0.15, 0.15, ("15.0 %", "15.0 %")),
+        (0.15000001, 0.15, ("15.000001 %", "15.000000 %")),
+    ],
+)
+def test_a_limit_is_shown_as_it_was_set(value: float, limit: float, said: tuple[str, str]) -> None:
+    assert words.exact_percents(value, limit) == said
+
+
 def test_huge_numbers_are_powers_of_ten() -> None:
     assert words.number(999_999_999_999.0) == "999,999,999,999.00"
     assert words.number(1.25e12) == "1.25e+12"

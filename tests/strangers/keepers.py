@@ -55,7 +55,7 @@ def plain():
 @feature(C, compiled=False)
 def of_a_function(i, of):
     if of[i] > 1e9:
-        plain.n = of[i]
+        plain.n = of[i]  # type: ignore[attr-defined]
     return of[i]
 
 

@@ -14,6 +14,8 @@ __all__ = ["CHECKS"]
 
 _CALIBRATION_BLOCKS: Final = 5
 _ISOTONIC_ROWS: Final = 1_000
+_FEW_ROWS: Final = 30
+"""Rows without overlap under which the upper end of an AUC says next to nothing."""
 
 
 def _training(model: UseBlock) -> Training:
@@ -258,6 +260,41 @@ def _warn_cap(case: Case) -> None:
         )
 
 
+def check_model_monitor(case: Case) -> None:
+    """The monitor of a model can act as its settings read."""
+    model, monitor = case.strategy.model, case.strategy.monitoring.model
+    if model is None or case.doubtful("monitoring", "model"):
+        return
+    path = ("monitoring", "model")
+    keys = [name for name in ("auc_floor", "auc_warn", "auc_window") if case.written(*path, name)]
+    horizon = _horizon(model).bars(case.bar_ns)
+    if keys and monitor.auc_window < _FEW_ROWS * horizon:
+        worth = monitor.auc_window / horizon
+        case.warn(
+            (*path, keys[0]),
+            f"an AUC of auc_window: {monitor.auc_window} rows hardly ever acts here: labels over "
+            f"{horizon} bars overlap, so they are worth {worth:.3g} rows, and an AUC acts once the "
+            "upper end of its 95 % interval is below the bound",
+            expected=f"auc_window: {_FEW_ROWS * horizon} or more",
+            hint="a longer auc_window, or a shorter label.horizon",
+        )
+    if case.written(*path, "auc_floor") and monitor.auc_warn < monitor.auc_floor:
+        case.warn(
+            (*path, "auc_floor"),
+            f"auc_warn: {monitor.auc_warn:g} is below auc_floor: {monitor.auc_floor:g}, so it "
+            "never warns before the floor acts",
+            hint=f"write auc_warn: {min(monitor.auc_floor + 0.03, 1.0):g}",
+        )
+    if monitor.psi_warn > monitor.psi_retrain:
+        key = "psi_warn" if case.written(*path, "psi_warn") else "psi_retrain"
+        case.warn(
+            (*path, key),
+            f"psi_warn: {monitor.psi_warn:g} is above psi_retrain: {monitor.psi_retrain:g}, so it "
+            "never warns before a retrain is asked for",
+            hint=f"write psi_warn below {monitor.psi_retrain:g}",
+        )
+
+
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_model_used,
     check_exit_below,
@@ -266,4 +303,5 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_purge,
     check_schedule,
     check_kelly,
+    check_model_monitor,
 )

@@ -49,7 +49,7 @@ class Monitoring:
         for each in found.readings:
             k = self._numbers.get(each.symbol, -1)
             out.append(watched(each.time_ns, each.metric, each.value, each.threshold,
-                               each.verdict, each.window, k))  # fmt: skip
+                               each.verdict, each.window, k, each.compared))  # fmt: skip
             out += self._alert(each, k)
         for name, text in found.failed:
             text = f"{text}; it is not read again, and nothing watches what it watched"
@@ -75,7 +75,7 @@ class Monitoring:
         self._verdicts[key] = each.verdict
         if each.verdict == before:
             return []
-        text = f"{each.metric} is {each.value:.6g}, the bound {each.threshold:.6g}: {each.verdict}"
+        text = f"{each.metric} is {each.figures}: {each.verdict}"
         event = "retrain" if each.verdict == "retrain" else "verdict"
         return [alerted("warning", event, text, k)]
 
@@ -138,12 +138,13 @@ def watched(
     verdict: Any,
     window: int,
     symbol: int,
+    compared: float | None = None,
 ) -> m.Watched:
     """Return a reading as the journal holds it: what is no number is None."""
     return m.Watched(
         time_ns=time_ns, metric=metric, value=value if isfinite(value) else None,
         threshold=threshold if isfinite(threshold) else None, verdict=verdict, window=window,
-        symbol=symbol,
+        symbol=symbol, compared=None if compared is None or not isfinite(compared) else compared,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, get_args
 
 __all__ = [
     "BEGINNING_NS", "FillRows", "MONITOR_VERDICTS", "Monitor", "Reading", "RunView", "TradeRows",
-    "Verdict",
+    "Verdict", "figures_text",
 ]  # fmt: skip
 
 if TYPE_CHECKING:  # `septet check` reads declarations without numpy
@@ -34,7 +34,9 @@ MONITOR_VERDICTS: tuple[str, ...] = get_args(Verdict)
 class Reading:
     """One metric at one time: a row of monitoring.parquet. `symbol` is empty: all together.
 
-    `window` is how many rows, fills or trades the value was read from.
+    `window` is how many rows, fills or trades the value was read from. `threshold` is what the
+    verdict was decided by, NaN where nothing could be decided yet. `compared` is what was compared
+    with it where that is not the value itself: an end of its interval.
     """
 
     time_ns: int
@@ -44,6 +46,33 @@ class Reading:
     verdict: Verdict
     window: int
     symbol: str = ""
+    compared: float | None = None
+
+    @property
+    def figures(self) -> str:
+        """Its figures in words; see `figures_text`."""
+        return figures_text(self.metric, self.value, self.threshold, self.compared)
+
+
+def figures_text(
+    metric: str, value: float | None, threshold: float | None, compared: float | None = None
+) -> str:
+    """Say a value, what of it was compared, and with what.
+
+    ``0.42, its upper 95 % end 0.48, the bound 0.5``. Figures that are None or NaN are left out.
+    """
+    known = [each is not None and each == each for each in (value, compared, threshold)]
+    text = f"{value:.6g}" if known[0] else "unknown"
+    if known[1] and compared != value:
+        what = _COMPARED.get(metric.rpartition(":")[2], "compared figure")
+        text += f", its {what} {compared:.6g}"
+    return f"{text}, the bound {threshold:.6g}" if known[2] else text
+
+
+_COMPARED: Final = {
+    "auc": "upper 95 % end", "hit_rate": "upper 95 % end", "brier": "lower 95 % end",
+    "calibration": "size",
+}  # fmt: skip
 
 
 def _seal(table: Any) -> None:

@@ -243,10 +243,11 @@ class Fold:
 
     def _watched(self, row: m.Watched) -> None:
         symbol = self.name(row.symbol) if row.symbol >= 0 else ""
+        compared = row.value if row.compared is None else row.compared
         self.readings.append(
             (
                 row.time_ns, symbol, row.metric, _or_nan(row.value), _or_nan(row.threshold),
-                row.verdict, row.window,
+                row.verdict, row.window, _or_nan(compared),
             )
         )  # fmt: skip
 
@@ -394,7 +395,7 @@ class Fold:
 
     def monitoring_columns(self) -> dict[str, list[Any]]:
         """Columns of the table `monitoring`, in order of time."""
-        names = ("time", "symbol", "metric", "value", "threshold", "verdict", "window")
+        names = ("time", "symbol", "metric", "value", "threshold", "verdict", "window", "compared")
         return _columns(names, sorted(self.readings, key=lambda each: each[0]))
 
     def order_columns(self) -> dict[str, list[Any]]:

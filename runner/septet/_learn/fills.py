@@ -64,6 +64,7 @@ def fill_readings(
             "threshold": np.full(len(known), alarm),
             "verdict": pl.Series(("ok", "warn"), dtype=pl.String).gather(mean > alarm),
             "window": count,
+            "compared": mean,
         }
     ).with_columns(pl.col("time").cast(pl.Datetime("ns")).dt.replace_time_zone("UTC"))
 

@@ -5,7 +5,8 @@ something new, the last predictions whose labels are known are scored, and the l
 are compared with the training window. A verdict is ``ok``, ``warn``, ``retrain`` or ``halt``:
 
 - AUC below the floor counts when the upper end of its 95 % interval is below it; Brier score,
-  hit rate and calibration only ever warn, by their own 95 % bounds.
+  hit rate and calibration only ever warn, by their own 95 % bounds. That end is in `compared`,
+  and `threshold` is what decided the verdict: NaN until the window is full.
 - A PSI counts when it is above the setting *and* above the 99th percentile of what blocks of the
   same length have inside the training window.
 - ``retrain`` needs three verdicts running, on evidence newer than the last retrain for drift.
@@ -241,23 +242,24 @@ class DriftWatch:
         area, ups = auc(up, label), float(label.mean())
         upper = area + Z95 * auc_deviation(area, ups * worth, (1.0 - ups) * worth)
         if math.isfinite(area):
-            breach = full and upper < rule.auc_floor
-            verdict = self._verdict(
-                "auc", breach, full and upper < rule.auc_warn, rows, walk, time_ns
-            )
-            yield Reading(time_ns, "auc", area, rule.auc_floor, verdict, size)
+            breach, caution = full and upper < rule.auc_floor, full and upper < rule.auc_warn
+            verdict = self._verdict("auc", breach, caution, rows, walk, time_ns)
+            bound = rule.auc_warn if caution and not breach else rule.auc_floor
+            yield _scored(time_ns, "auc", (area, upper, bound), verdict, size, full)
         simple = ((up - label) ** 2, (ups_before(walk, rows) - label) ** 2)
         worse, spread = float(np.mean(simple[0] - simple[1])), float(np.std(simple[0] - simple[1]))
-        bad = full and worse - Z95 * spread / math.sqrt(worth) > 0.0
-        score, base = float(np.mean(simple[0])), float(np.mean(simple[1]))
-        yield Reading(time_ns, "brier", score, base, "warn" if bad else "ok", size)
+        room = Z95 * spread / math.sqrt(worth)
+        bad, score, base = full and worse - room > 0.0, *map(float, (s.mean() for s in simple))
+        found = "warn" if bad else "ok"
+        yield _scored(time_ns, "brier", (score, score - room, base), found, size, full)
         hits = float(np.mean((up > 0.5) == (label == 1.0)))
-        bad = full and hits + Z95 * math.sqrt(hits * (1.0 - hits) / worth) < 0.5
-        yield Reading(time_ns, "hit_rate", hits, 0.5, "warn" if bad else "ok", size)
+        upper = hits + Z95 * math.sqrt(hits * (1.0 - hits) / worth)
+        found = "warn" if full and upper < 0.5 else "ok"
+        yield _scored(time_ns, "hit_rate", (hits, upper, 0.5), found, size, full)
         z = spiegelhalter(up, label) / math.sqrt(self._overlap())
         if math.isfinite(z):
-            bad = full and abs(z) > Z95
-            yield Reading(time_ns, "calibration", z, Z95, "warn" if bad else "ok", size)
+            found = "warn" if full and abs(z) > Z95 else "ok"
+            yield _scored(time_ns, "calibration", (z, abs(z), Z95), found, size, full)
 
     def _overlap(self) -> float:
         """Labels over h bars overlap: h rows of a symbol are worth one."""
@@ -294,10 +296,11 @@ class DriftWatch:
     def _shift(
         self, metric: str, value: float, reference: Reference, rows: Ints, walk: Walk, time_ns: int
     ) -> Reading:
-        bound = reference.bound(self._rule.psi_retrain)
-        caution = value > reference.bound(self._rule.psi_warn)
-        verdict = self._verdict(metric, value > bound, caution, rows, walk, time_ns)
-        return Reading(time_ns, metric, value, bound, verdict, len(rows))
+        bound, lower = map(reference.bound, (self._rule.psi_retrain, self._rule.psi_warn))
+        breach, caution = value > bound, value > lower
+        verdict = self._verdict(metric, breach, caution, rows, walk, time_ns)
+        decided_by = lower if caution and not breach else bound
+        return Reading(time_ns, metric, value, decided_by, verdict, len(rows), compared=value)
 
     def _reference(self, model: WalkModel, number: int, column: int, name: str) -> Reference | None:
         key = (number, name)
@@ -344,6 +347,16 @@ class DriftWatch:
         made_by = np.unique(walk.row_model[rows])
         youngest = min(walk.models[int(each)].trained_to_ns for each in made_by)
         return "halt" if metric == "auc" and youngest > self._since[metric] else "retrain"
+
+
+def _scored(
+    time_ns: int, metric: str, figures: tuple[float, float, float], verdict: Verdict, size: int,
+    full: bool,
+) -> Reading:  # fmt: skip
+    """Reading of a value, an end of its interval and a bound: none until the window is full."""
+    value, compared, bound = figures
+    threshold = bound if full else math.nan
+    return Reading(time_ns, metric, value, threshold, verdict, size, compared=compared)
 
 
 def _trained_from(model: WalkModel, dataset: Dataset) -> int | None:
@@ -400,7 +413,7 @@ class Health:
         return max((each.verdict for each in self.readings), key=order.index, default="ok")
 
     def monitoring(self) -> Any:
-        """Polars frame: time symbol metric value threshold verdict window."""
+        """Polars frame: time symbol metric value threshold verdict window compared."""
         return readings_frame(self.readings)
 
     def predictions(self) -> Any:
@@ -427,7 +440,7 @@ class Health:
 
 
 def readings_frame(readings: Sequence[Reading]) -> Any:
-    """Polars frame of readings: time symbol metric value threshold verdict window."""
+    """Polars frame of readings: time symbol metric value threshold verdict window compared."""
     import polars as pl
 
     table = {
@@ -438,9 +451,10 @@ def readings_frame(readings: Sequence[Reading]) -> Any:
         "threshold": [each.threshold for each in readings],
         "verdict": [each.verdict for each in readings],
         "window": [each.window for each in readings],
+        "compared": [each.value if each.compared is None else each.compared for each in readings],
     }
     text, number, whole = pl.String(), pl.Float64(), pl.Int64()
-    schema = [whole, text, text, number, number, text, whole]
+    schema = [whole, text, text, number, number, text, whole, number]
     frame = pl.DataFrame(table, schema=dict(zip(table, schema, strict=True)))
     return frame.with_columns(_as_time("time"))
 

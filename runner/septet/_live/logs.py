@@ -19,6 +19,7 @@ from septet import messages as m
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
 from septet._core.telling import DOES
 from septet._files import open_append
+from septet._host.monitoring import figures_text
 from septet._journal.fold import order_id
 from septet._text import masked_addresses, one_line
 
@@ -305,8 +306,11 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
         case m.Alerted():
             return command.level, command.event, {"text": command.text, "symbol": symbol}
         case m.Watched() if command.verdict != "ok":
-            text = f"{command.metric} is {command.value}, the bound {command.threshold}"
-            fields = {"text": f"{text}: {command.verdict}", "symbol": symbol}
+            figures = figures_text(
+                command.metric, command.value, command.threshold, command.compared
+            )
+            text = f"{command.metric} is {figures}: {command.verdict}"
+            fields = {"text": text, "symbol": symbol}
             return "info", "reading", fields
         case m.Train():
             return (

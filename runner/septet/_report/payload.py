@@ -197,9 +197,17 @@ def _metric(name: str, symbol: str, frame: pl.DataFrame) -> dict[str, Any]:
         "t": _ms(_stamps(drawn)),
         "value": _short(_floats(drawn, "value")),
         "threshold": _short(_floats(drawn, "threshold")),
+        "compared": _compared(drawn),
         "verdict": [str(word) for word in verdicts[rows]],
         "window": int(frame.get_column("window").max() or 0),  # type: ignore[arg-type]
     }
+
+
+def _compared(frame: pl.DataFrame) -> list[float | None]:
+    """What was compared with the threshold; empty where it was the value itself all the time."""
+    value, compared = _floats(frame, "value"), _floats(frame, "compared")
+    same = np.isnan(compared) | (compared == value)
+    return [] if same.all() else _short(compared)
 
 
 def _monitoring(run: Run) -> list[dict[str, Any]]:

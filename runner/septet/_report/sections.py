@@ -15,6 +15,7 @@ from septet._report.words import (
     count,
     date,
     duration,
+    halt_figures,
     money,
     number,
     percent,
@@ -310,9 +311,7 @@ def _halt_figure(halt: Any) -> str:
     """The figure of a halt: of a monitor it is what that reads, else a share of equity."""
     if halt.rule == "operator_halt":
         return "by a person"
-    if halt.rule.startswith("monitoring."):
-        return f"{_figure(halt.value)} (limit {_figure(halt.threshold)})"
-    return f"{percent(halt.value)} (limit {percent(halt.threshold)})"
+    return escape(halt_figures(halt))
 
 
 def verdict_table(run: Run) -> str:
@@ -328,6 +327,7 @@ def verdict_table(run: Run) -> str:
                 escaped(str(metric)),
                 escaped(str(symbol or "all")),
                 _figure(last["value"]),
+                _figure(last["compared"] if last["compared"] is not None else last["value"]),
                 _figure(last["threshold"]),
                 f'<span class="badge {escaped(word)}">{escaped(word)}</span>',
                 *(count(said.count(name)) for name in ("warn", "block", "retrain", "halt")),
@@ -337,6 +337,7 @@ def verdict_table(run: Run) -> str:
         "Metric",
         "Symbol",
         "#Last",
+        "#Compared",
         "#Threshold",
         "Verdict",
         "#Warn",

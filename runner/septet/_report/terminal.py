@@ -10,8 +10,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from septet._host.monitoring import figures_text
 from septet._report.verdict import tone
 from septet._report.words import UNDEFINED, count, duration, money, number, percent, times
+from septet._store.result import TABLES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,14 +90,22 @@ def _findings(run: Run) -> list[str]:
 
 
 def _health(run: Run) -> str:
-    """The last verdict of every metric that is not ok."""
-    table = run.table("monitoring", ["time", "symbol", "metric", "verdict"])
+    """The last reading of every metric that is not ok, and that of the AUC."""
+    table = run.table("monitoring", list(TABLES["monitoring"]))
     if table.height == 0:
         return ""
     last = table.sort("time").group_by(["metric", "symbol"], maintain_order=True).last()
     bad = [row for row in last.iter_rows(named=True) if row["verdict"] not in ("ok", "", None)]
-    said = [f"{row['metric']} {row['symbol'] or ''}".strip() + f": {row['verdict']}" for row in bad]
-    return ", ".join(said[:4]) + (f" and {len(said) - 4} more" if len(said) > 4 else "") or "ok"
+    said = [_reading(row) for row in bad[:4]] + ([f"and {len(bad) - 4} more"] if bad[4:] else [])
+    fine = [row for row in last.iter_rows(named=True) if row["metric"] == "auc" and row not in bad]
+    return "; ".join([*(said or ["ok"]), *map(_reading, fine)])
+
+
+def _reading(row: Mapping[str, Any]) -> str:
+    """A row of monitoring.parquet in words: value, what was compared, bound and verdict."""
+    name = f"{row['metric']} {row['symbol'] or ''}".strip()
+    figures = figures_text(row["metric"], row["value"], row["threshold"], row["compared"])
+    return f"{name} {figures}: {row['verdict']}"
 
 
 def _speed(summary: Mapping[str, Any]) -> str:

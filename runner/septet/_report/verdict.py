@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._report.words import amount_digits, date, number, percent, plural
+from septet._report.words import amount_digits, date, halt_figures, number, percent, plural
 
 if TYPE_CHECKING:
     from septet._report.intervals import MeanInterval
@@ -73,8 +73,7 @@ def _halted(halts: Sequence[HaltEvent]) -> str:
     }.get(holding.then, holding.then)
     if holding.rule == "operator_halt":
         return f"halted on {date(holding.time_ns)} by a person: {did}."
-    figures = f"{percent(holding.value)}, limit {percent(holding.threshold)}"
-    return f"halted on {date(holding.time_ns)}: {holding.rule} ({figures}); {did}."
+    return f"halted on {date(holding.time_ns)}: {holding.rule} ({halt_figures(holding)}); {did}."
 
 
 def _nothing(seen: Evidence) -> str:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from septet._host.monitoring import figures_text
+
+if TYPE_CHECKING:
+    from septet._store.result import HaltEvent
 
 __all__ = [
     "UNDEFINED",
@@ -12,6 +17,8 @@ __all__ = [
     "count",
     "date",
     "duration",
+    "exact_percents",
+    "halt_figures",
     "money",
     "number",
     "percent",
@@ -41,6 +48,31 @@ def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> st
     if value is None or not math.isfinite(value):
         return UNDEFINED
     return f"{number(value * 100.0, digits, signed=signed)} %"
+
+
+def exact_percents(value: float, limit: float) -> tuple[str, str]:
+    """Write a figure and its limit: the limit as it was set, the figure not rounded onto it.
+
+    Both have the fewest decimals, one at least and six at most, that show the limit whole and
+    keep apart what differs.
+    """
+    digits = 1
+    while digits < 6 and (
+        abs(round(limit * 100.0, digits) - limit * 100.0) > 1e-9
+        or (value != limit and round(value * 100.0, digits) == round(limit * 100.0, digits))
+    ):
+        digits += 1
+    return percent(value, digits), percent(limit, digits)
+
+
+def halt_figures(halt: HaltEvent) -> str:
+    """Say on what figure a halt fired: a share of equity, or what a monitor read, and the limit."""
+    if halt.rule.startswith("monitoring."):
+        figures = figures_text(halt.metric, halt.value, halt.threshold, halt.compared)
+        own = halt.rule.removeprefix("monitoring.").removesuffix(":block") == halt.metric
+        return figures if own else f"{halt.metric} {figures}".strip()
+    value, limit = exact_percents(halt.value, halt.threshold)
+    return f"{value}, limit {limit}"
 
 
 def amount_digits(value: float) -> int:

@@ -58,7 +58,7 @@ class Act:
         """The reading, in words."""
         each = self.reading
         place = f" of {each.symbol}" if each.symbol else ""
-        return f"{each.metric}{place} is {each.value:.6g}, the bound {each.threshold:.6g}"
+        return f"{each.metric}{place} is {each.figures}"
 
 
 class Acts:

@@ -136,6 +136,7 @@ def halts_with(halts: Sequence[HaltEvent], acts: Sequence[tuple[int, Act]]) -> l
                 HaltEvent(
                     time_ns=time_ns, rule=act.rule, value=reading.value,
                     threshold=reading.threshold, then=act.then, resume=act.lifts,
+                    metric=reading.metric, compared=reading.compared,
                 )
             )  # fmt: skip
             continue

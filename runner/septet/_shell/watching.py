@@ -182,6 +182,7 @@ def _checked(watcher: Watcher, reading: Reading, run: RunView) -> Reading:
     return replace(
         reading, time_ns=int(reading.time_ns), value=float(reading.value),
         threshold=float(reading.threshold), window=int(reading.window),
+        compared=None if reading.compared is None else float(reading.compared),
         metric=watcher.name if own else f"{watcher.name}:{reading.metric}",
     )  # fmt: skip
 

@@ -129,10 +129,12 @@ def _of_monitor(fold: Fold, block: Block) -> HaltEvent:
         if row[0] <= block.time_ns and row[5] in ("block", "halt")
         and (row[2].partition(":")[0] == name or name == "model")
     ]  # fmt: skip
-    value, threshold = bad[-1][3:5] if bad else (0.0, 0.0)
+    metric, value, threshold = bad[-1][2:5] if bad else ("", 0.0, 0.0)
+    compared = bad[-1][7] if bad else None
     return HaltEvent(
         time_ns=block.time_ns, rule=block.rule, value=value, threshold=threshold,
         then=block.then, resume=block.lifts, resumed_ns=block.lifted_ns,
+        metric=metric, compared=compared,
     )  # fmt: skip
 
 

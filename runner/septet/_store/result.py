@@ -120,6 +120,7 @@ TABLES: Final[dict[str, dict[str, str]]] = {
         "threshold": NUMBER,
         "verdict": TEXT,
         "window": COUNT,
+        "compared": NUMBER,
     },
     "predictions": {
         "time": TIME,
@@ -153,7 +154,8 @@ class HaltEvent:
     """A halt that fired: which rule, on what figure, what it did, and when it was lifted.
 
     `value` and `threshold` are fractions of equity, or of a monitor (`rule` begins with
-    ``monitoring.``) what it read and its bound. `resumed_ns` is None while it still holds;
+    ``monitoring.``) what it read of `metric` and its bound; `compared` is what was compared with
+    the bound where that is not the value itself. `resumed_ns` is None while it still holds;
     `resume` is the rule of the file (``manual``, ``next_day`` or a duration).
     """
 
@@ -164,6 +166,8 @@ class HaltEvent:
     then: str
     resume: str
     resumed_ns: int | None = None
+    metric: str = ""
+    compared: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +229,11 @@ class RunResult:
       run in stretches has a row for each start of a day and the last time; `max_drawdown` and
       `mean_equity` are then those of every time.
     - bars: the full bars of each symbol; the store thins them for display.
-    - monitoring: `verdict` is ok, warn, block, retrain or halt; `metric` is a name such as ``auc``,
-      ``brier``, ``hit_rate``, ``slippage``, ``psi:<feature>``, ``psi:prediction``; a monitor of
-      the file writes under its block's name, ``<block>`` or ``<block>:<metric>``.
+    - monitoring: `verdict` is ok, warn, block, retrain or halt, decided by comparing `compared`
+      (`value`, or an end of its interval) with `threshold` (null: too little to decide); `metric`
+      is a name such as ``auc``, ``brier``, ``hit_rate``, ``slippage``, ``psi:<feature>``,
+      ``psi:prediction``; a monitor of the file writes under its block's name, ``<block>`` or
+      ``<block>:<metric>``.
     - predictions: out of sample; `label` is 1 up, 0 down, NaN while unknown.
     - models: the card of each model in the order of use. The report reads ``model_id``,
       ``ready_ns``, ``importance`` (feature -> share) where a card has them.

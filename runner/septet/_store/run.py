@@ -39,7 +39,7 @@ from septet._store.result import (
     RunFacts,
     RunResult,
 )
-from septet._store.tables import empty, thin_bars
+from septet._store.tables import empty, thin_bars, with_optional
 from septet._text import decode_json
 from septet.errors import DataError, InputError, RunError
 
@@ -421,7 +421,7 @@ class Run:
         import polars as pl
 
         try:
-            frame = self.scan(name)
+            frame = with_optional(name, self.scan(name))
             if self.has(name):
                 columns_within_memory(self.folder / f"{name}.parquet", columns)
             if columns is not None:

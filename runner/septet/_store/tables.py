@@ -25,11 +25,12 @@ __all__ = [
     "frames_of",
     "join_bars",
     "thin_bars",
+    "with_optional",
 ]
 
 DISPLAY_BARS: Final = 20_000
 # What a fast run may not bring: such a column is stored without values.
-_OPTIONAL: Final = {"equity": ("cash", "exposure")}
+_OPTIONAL: Final = {"equity": ("cash", "exposure"), "monitoring": ("compared",)}
 
 
 def _dtype(kind: str) -> pl.DataType:
@@ -103,6 +104,15 @@ def as_frame(table: str, value: Table | None) -> pl.DataFrame:
     if extra:
         order[2:2] = extra
     return pl.DataFrame([_cast(frame, name, columns.get(name, NUMBER)) for name in order])
+
+
+def with_optional(table: str, frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Add the optional columns that a stored table lacks, as nulls: earlier runs have none."""
+    import polars as pl
+
+    names = frame.collect_schema().names()
+    absent = [name for name in _OPTIONAL.get(table, ()) if name not in names]
+    return frame.with_columns(pl.lit(None, pl.Float64()).alias(name) for name in absent)
 
 
 def frames_of(result: RunResult) -> dict[str, pl.DataFrame]:

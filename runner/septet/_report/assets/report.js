@@ -245,13 +245,18 @@
     const traces = lines.map((m) => ({
       type: "scatter", mode: "lines+markers", x: m.t, y: m.value, name: m.symbol || metric, text: m.verdict,
       line: { color: color("accent"), width: 1.3 }, showlegend: false,
-      hovertemplate: "%{x|%Y-%m-%d %H:%M}<br>%{y:.4g} %{text}<extra></extra>",
+      customdata: m.t.map((_, i) => [m.compared[i] ?? m.value[i], m.threshold[i]]),
+      hovertemplate: "%{x|%Y-%m-%d %H:%M}<br>%{y:.4g}, compared %{customdata[0]:.4g} with %{customdata[1]:.4g}: %{text}<extra></extra>",
       marker: {
         symbol: m.verdict.map((v) => shapes[v] || "circle"),
         color: m.verdict.map((v) => color(paints[v] || "neutral")),
         size: m.verdict.map((v) => (v === "ok" || !v ? 3 : 8)),
         opacity: 1, line: { width: 0 },
       },
+    }));
+    lines.filter((m) => m.compared.length).forEach((m) => traces.push({
+      type: "scatter", mode: "lines", x: m.t, y: m.compared, showlegend: false, hoverinfo: "skip",
+      line: { color: color("accent"), width: 1, dash: "dot" },
     }));
     if (lines[0] && lines[0].threshold.some((v) => v !== null)) traces.push({
       type: "scatter", mode: "lines", x: lines[0].t, y: lines[0].threshold, showlegend: false, hoverinfo: "skip",
