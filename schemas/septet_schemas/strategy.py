@@ -332,6 +332,17 @@ class FillMonitoring(Config):
 _ADDRESS = r"^[A-Za-z0-9.\-\[\]:]+:\d{1,5}$"
 
 
+def _no_port_alone(value: object) -> object:
+    """Refuse a port without a host, with the address that it is meant to be."""
+    if isinstance(value, int | str) and not isinstance(value, bool) and str(value).isdigit():
+        raise PydanticCustomError(
+            "not_loopback",
+            "this is a port without an address",
+            {"expected": f"127.0.0.1:{value}", "found": repr(value)},
+        )
+    return value
+
+
 def _loopback(address: str) -> str:
     """Refuse an address that other machines reach, and a port that is none."""
     host, _, port = address.rpartition(":")
@@ -351,7 +362,15 @@ class Metrics(Config):
     On this machine alone: neither page asks who reads it.
     """
 
-    prometheus: Annotated[str, Field(pattern=_ADDRESS), AfterValidator(_loopback)] | None = None
+    prometheus: (
+        Annotated[
+            str,
+            Field(pattern=_ADDRESS),
+            AfterValidator(_loopback),
+            BeforeValidator(_no_port_alone),
+        ]
+        | None
+    ) = None
 
 
 class Monitoring(Config):

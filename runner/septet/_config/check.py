@@ -166,6 +166,8 @@ def _words(
         words = {"message": plain[0], "expected": plain[1].format(**bounds), "found": found}
         if kind == "string_type" and node is not None and node.kind == "scalar":
             words["hint"] = f"write it in quotes: '{node.text}'" if node.text else ""
+        if kind == "less_than" and found == "1" == str(bounds["lt"]):
+            words["hint"] = "write 1% if you mean one percent: 1 is all of it"
         return words
     return _custom(error, context, found)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from septet._config.tree import Key, Node
+from septet._config.tree import Key, Mark, Node
 from septet.errors import Problem
 
 __all__ = ["braced_text", "joined_values"]
 
+_LEADING: Final = re.compile(r"[+-]?\d{1,3}")
+_GROUP: Final = re.compile(r"\d{3}(\.\d*)?")
 _WORD: Final = re.compile(r"(?:[^\s,{}\[\]\"'#]|\{[^{}\s]*\})+")
 
 
@@ -26,18 +29,22 @@ def braced_text(line: str, column: int) -> tuple[int, str]:
     return column, ""
 
 
-def joined_values(children: dict[Key, Node], path: str) -> tuple[list[Problem], dict[Key, Node]]:
+def joined_values(
+    children: dict[Key, Node], path: str, keys: Sequence[tuple[str, Mark]] = ()
+) -> tuple[list[Problem], dict[Key, Node], set[Mark]]:
     """Find values that a comma ended: in ``{a: f(x, y)}`` YAML reads ``a: f(x`` and a key ``y)``.
 
-    `path` is that of the mapping.
+    `path` is that of the mapping, `keys` are all of its keys as they were read, with those that
+    are there twice: in ``{a: 10,000,000}`` that is ``000``.
 
     Returns
     -------
-    problems, children
+    problems, children, groups
         One problem for each such value, and the children without the keys that were made of it;
-        the value is marked as reported.
+        the value is marked as reported. `groups` are places of digits that were read as keys.
     """
     problems: list[Problem] = []
+    groups: set[Mark] = set()
     kept: dict[Key, Node] = {}
     names = list(children)
     at = 0
@@ -49,13 +56,34 @@ def joined_values(children: dict[Key, Node], path: str) -> tuple[list[Problem], 
             rest.append(str(names[at]))
             at += 1
         if rest and node.kind == "scalar" and not node.style and node.text:
+            digits = _digit_groups(str(name), node, keys)
+            groups.update(mark for _, mark in digits)
             whole = ", ".join([node.text, *rest])
-            problems.append(_cut(path, str(name), node, whole))
+            hint = f'quote the whole value: {name}: "{whole}"'
+            if digits:
+                number = "".join([node.text, *(text for text, _ in digits)])
+                hint = f"a number has no commas: write {name}: {number}"
+            problems.append(_cut(path, str(name), node, hint))
             kept[name] = replace(node, flawed=True)
             continue
         kept[name] = node
         kept.update({each: children[each] for each in rest})
-    return problems, kept
+    return problems, kept, groups
+
+
+def _digit_groups(
+    name: str, node: Node, keys: Sequence[tuple[str, Mark]]
+) -> list[tuple[str, Mark]]:
+    """Return the groups of three digits behind a value, which YAML read as keys."""
+    if not _LEADING.fullmatch(node.text):
+        return []
+    names = [text for text, _ in keys]
+    found = []
+    for text, mark in keys[names.index(name) + 1 :] if name in names else ():
+        if not _GROUP.fullmatch(text):
+            break
+        found.append((text, mark))
+    return found
 
 
 def _has_no_value(node: Node) -> bool:
@@ -65,7 +93,7 @@ def _has_no_value(node: Node) -> bool:
     return node.mark.line == node.key.line
 
 
-def _cut(path: str, name: str, node: Node, whole: str) -> Problem:
+def _cut(path: str, name: str, node: Node, hint: str) -> Problem:
     mark = node.mark
     return Problem(
         "a comma ends a value inside { }",
@@ -74,5 +102,5 @@ def _cut(path: str, name: str, node: Node, whole: str) -> Problem:
         column=mark.column,
         key=f"{path}.{name}" if path else name,
         found=f"'{node.text}'",
-        hint=f'quote the whole value: {name}: "{whole}"',
+        hint=hint,
     )

@@ -1,4 +1,4 @@
-"""Cross-checks of price distances against each other: costs, targets, stops, halts, liquidation."""
+"""Cross-checks of prices: costs, and distances of targets, stops, halts and liquidation."""
 
 from __future__ import annotations
 
@@ -8,13 +8,26 @@ from typing import Final
 from septet._config.case import Case
 from septet._config.tree import Path
 from septet_schemas.blocks import UseBlock
+from septet_schemas.units import format_duration
 
 __all__ = ["CHECKS"]
 
-HIGH_COST: Final = 0.05
+HIGH_FEE: Final = 0.015
+"""Above what exchanges charge; brokers of cards and swaps come near 4 %."""
+WORST_FEE: Final = 0.05
+HIGH_SLIPPAGE: Final = 0.05
+WORST_SLIPPAGE: Final = 0.2
 HIGH_REBATE: Final = 0.005
+WORST_REBATE: Final = 0.05
 HIGH_FUNDING: Final = 0.02
 """What exchanges cap a rate of funding at, or near it."""
+HIGH_FUNDING_YEAR: Final = 2.0
+WORST_FUNDING_YEAR: Final = 100.0
+HIGH_LIQUIDATION_FEE: Final = 0.05
+WORST_LIQUIDATION_FEE: Final = 0.2
+HIGH_MAX_BAD: Final = 0.2
+_HOUR_NS: Final = 3_600_000_000_000
+_YEAR_NS: Final = 365 * 86_400_000_000_000
 
 
 def _percent(fraction: float) -> str:
@@ -27,40 +40,86 @@ def _number(block: UseBlock | None, name: str) -> float | None:
 
 
 def check_funding_rate(case: Case) -> None:
-    """A constant rate of funding is of the size that exchanges charge."""
+    """A constant rate of funding is of the size that exchanges charge, each time and a year."""
     perpetual = case.strategy.perpetual
     funding = perpetual.funding if perpetual is not None else None
-    if funding is not None and abs(funding.rate) > HIGH_FUNDING:
+    if funding is None:
+        return
+    yearly = abs(funding.rate) * _YEAR_NS / funding.every
+    path = ("perpetual", "funding", "every" if funding.every < _HOUR_NS else "rate")
+    each = f"{_percent(abs(funding.rate))} each {format_duration(funding.every)}"
+    text = f"funding of {each} is {yearly * 100:,.0f}% of a position's value a year"
+    hint = "exchanges charge about 1bps each 8h, 11% a year: write that, or read a funding series"
+    if yearly > WORST_FUNDING_YEAR:
+        most = _percent(WORST_FUNDING_YEAR * funding.every / _YEAR_NS)
+        expected = f"at most {most} each {format_duration(funding.every)}"
+        case.error(path, f"{text}, which no market charges", expected=expected, hint=hint)
+    elif abs(funding.rate) > HIGH_FUNDING:
         case.warn(
             ("perpetual", "funding", "rate"),
             f"each payment of funding is {_percent(abs(funding.rate))} of a position's value",
             hint=f"exchanges charge about 1bps and cap it near 2%: write "
             f"{abs(funding.rate) * 100:.4g}bps if you mean basis points",
         )
+    elif yearly > HIGH_FUNDING_YEAR:
+        case.warn(path, text, hint=hint)
 
 
 def check_costs(case: Case) -> None:
-    """Costs are of the size that venues charge."""
+    """Costs are of the size that venues charge, and none that no venue charges."""
     simulation = case.strategy.execution.simulation
-    parts: tuple[tuple[Path, float], ...] = (
-        (("fee", "maker"), simulation.fee.maker),
-        (("fee", "taker"), simulation.fee.taker),
-        (("slippage", "fraction"), simulation.slippage.fraction),
+    fees, slips = (HIGH_FEE, WORST_FEE), (HIGH_SLIPPAGE, WORST_SLIPPAGE)
+    parts: tuple[tuple[Path, float, tuple[float, float]], ...] = (
+        (("fee", "maker"), simulation.fee.maker, fees),
+        (("fee", "taker"), simulation.fee.taker, fees),
+        (("slippage", "fraction"), simulation.slippage.fraction, slips),
     )
     seen: set[tuple[int, int]] = set()
-    for path, cost in parts:
+    for path, cost, (high, worst) in parts:
         full = ("execution", "simulation", *path)
         node, reached = case.tree.nearest(full)
         place = (node.mark.line, node.mark.column)
-        if not -HIGH_REBATE <= cost <= HIGH_COST and place not in seen:
-            seen.add(place)
-            does = "costs" if cost > 0.0 else "earns"
-            case.warn(
-                reached if node.kind == "scalar" else full,
-                f"every trade {does} {_percent(abs(cost))} of its value",
-                hint=f"venues charge about a hundredth of that: write {abs(cost) * 100:.4g}bps "
-                "if you mean basis points",
-            )
+        if -HIGH_REBATE <= cost <= high or place in seen:
+            continue
+        seen.add(place)
+        at = reached if node.kind == "scalar" else full
+        means = f"write {abs(cost) * 100:.4g}bps if you mean basis points"
+        does = "costs" if cost > 0.0 else "earns"
+        text = f"every trade {does} {_percent(abs(cost))} of its value"
+        if cost > worst or cost < -WORST_REBATE:
+            least = f"from {_percent(-WORST_REBATE)} to " if cost < 0.0 else "at most "
+            most = f"{least}{_percent(worst)}"
+            case.error(at, f"{text}, which no market asks", expected=most, hint=means)
+        else:
+            case.warn(at, text, hint=f"venues charge about a hundredth of that: {means}")
+
+
+def check_liquidation_fee(case: Case) -> None:
+    """The fee of a liquidation is of the size that venues charge."""
+    if not case.is_perpetual or (fee := case.strategy.perpetual.liquidation_fee) is None:
+        return
+    path = ("perpetual", "liquidation_fee")
+    text = f"a liquidation costs {_percent(fee)} of the position's value"
+    hint = f"venues charge 0.2% to 2%: write {fee * 100:.4g}bps if you mean basis points"
+    if fee > WORST_LIQUIDATION_FEE:
+        expected = f"{_percent(WORST_LIQUIDATION_FEE)} or less"
+        case.error(path, f"{text}, which no market asks", expected=expected, hint=hint)
+    elif fee > HIGH_LIQUIDATION_FEE:
+        case.warn(path, text, hint=hint)
+
+
+def check_max_bad(case: Case) -> None:
+    """A series with bad rows is still refused at some share of them."""
+    most = case.strategy.data.candles.extra.get("max_bad", 0.0)
+    if most > HIGH_MAX_BAD:
+        left = "no bad row refuses a series" if most >= 1.0 else (
+            f"a series of which {_percent(most)} of the rows are bad is still used"
+        )  # fmt: skip
+        case.warn(
+            ("data", "candles", "max_bad"),
+            f"max_bad: {_percent(most)}: {left}",
+            hint="1% is the default; septet data check shows the bad rows",
+        )
 
 
 def _round_trip(case: Case) -> float:
@@ -85,6 +144,20 @@ def check_target(case: Case) -> None:
         )
 
 
+def check_trailing_after(case: Case) -> None:
+    """A trailing stop begins before the target has closed the position."""
+    trailing, stops = case.strategy.risk.stops.get("trailing"), case.strategy.risk.stops
+    after = _number(trailing, "after")
+    target = _number(stops.get("take_profit"), "distance")
+    if after is not None and target is not None and after > target:
+        case.warn(
+            ("risk", "stops", "trailing", "after"),
+            f"this stop never acts: it begins at a gain of {_percent(after)}, and take_profit "
+            f"closes the position at {_percent(target)}",
+            hint=f"write after: {_percent(target / 2)}, or a further take_profit",
+        )
+
+
 def check_narrow_stops(case: Case) -> None:
     """A stop is further away than what leaving by it costs."""
     simulation = case.strategy.execution.simulation
@@ -97,7 +170,7 @@ def check_narrow_stops(case: Case) -> None:
             case.warn(
                 ("risk", "stops", name),
                 f"the stop is {_percent(distance)} away, and leaving by it costs {_percent(cost)}: "
-                "nearly every bar stops the position, and loses more by costs than by the stop",
+                "a stopped trade loses more by the costs of leaving than by the price",
                 hint=f"write more than {_percent(cost)}; 1bps is 0.01%",
             )
 
@@ -115,23 +188,35 @@ def _largest_share(case: Case) -> float | None:
 
 
 def check_halts_against_stop(case: Case) -> None:
-    """One stopped trade at full size does not trip a halt of a series of losses."""
+    """One trade at full size, stopped or at no change of price, does not trip a halt."""
     stop = _number(case.strategy.risk.stops.get("stop_loss"), "distance")
     share = _largest_share(case)
-    if stop is None or share is None:
+    if share is None:
         return
     simulation = case.strategy.execution.simulation
-    loss = share * (stop + 2.0 * (simulation.fee.taker + simulation.slippage.fraction))
+    costs = share * 2.0 * (simulation.fee.taker + simulation.slippage.fraction)
+    loss = costs + share * (stop or 0.0)
     for name in ("drawdown", "daily_loss"):
         above = _number(case.strategy.risk.halts.get(name), "above")
-        if above is not None and loss >= above:
-            case.warn(
-                ("risk", "halts", name),
-                f"one stopped trade at full size trips this halt: it loses {_percent(loss)} of "
-                f"equity with costs, the halt is at {_percent(above)}",
-                on_key=True,
-                hint="a wider halt, a tighter stop or a smaller size",
+        if above is None or loss < above:
+            continue
+        text = (
+            f"one stopped trade at full size trips this halt: it loses {_percent(loss)} of "
+            "equity with costs"
+        )
+        if costs >= above:
+            text = (
+                "the costs of one trade at full size trip this halt, whatever the price does: "
+                f"they are {_percent(costs)} of equity"
             )
+        case.warn(
+            ("risk", "halts", name),
+            f"{text}, the halt is at {_percent(above)}",
+            on_key=True,
+            hint="a wider halt, a tighter stop or a smaller size"
+            if stop
+            else "a wider halt, or a smaller size",
+        )
 
 
 def check_liquidation(case: Case) -> None:
@@ -181,6 +266,9 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_costs,
     check_funding_rate,
     check_target,
+    check_liquidation_fee,
+    check_max_bad,
+    check_trailing_after,
     check_narrow_stops,
     check_halts_against_stop,
     check_liquidation,

@@ -228,13 +228,14 @@ class _Open:
     """A mapping or list that is still being read."""
 
     __slots__ = (
-        "anchor", "children", "flawed", "flawed_key", "flow", "key", "kind", "mark", "pending",
-        "size",
+        "anchor", "children", "flawed", "flawed_key", "flow", "key", "keys", "kind", "mark",
+        "pending", "size",
     )  # fmt: skip
 
     def __init__(self, kind: Any, mark: Mark, key: Mark | None, anchor: str | None) -> None:
         self.kind, self.mark, self.key, self.anchor = kind, mark, key, anchor
         self.children: dict[Key, Node] = {}
+        self.keys: list[tuple[str, Mark]] = []
         self.pending: tuple[str, Mark] | None = None
         self.flawed = self.flawed_key = self.flow = False
         self.size = 1
@@ -323,7 +324,9 @@ class _Builder:
     def _end(self) -> None:
         done = self._stack.pop()
         if done.kind == "map" and done.flow:
-            split, done.children = joined_values(done.children, self._path())
+            split, done.children, groups = joined_values(done.children, self._path(), done.keys)
+            places = {(mark.line, mark.column) for mark in groups if mark.line}
+            self.problems = [p for p in self.problems if (p.line, p.column) not in places]
             self.problems += split
         node = Node(
             done.kind,
@@ -366,6 +369,7 @@ class _Builder:
         plain = not event.style and event.implicit[0]
         reading = read_plain(text) if plain else None
         top = self._stack[-1]
+        top.keys.append((text, mark))
         if text == "<<" and plain:
             problem = "merge keys (<<) are not supported"
             self.problems.append(

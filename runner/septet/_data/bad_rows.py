@@ -9,6 +9,7 @@ from typing import Final
 from septet._data.bars import Finding
 from septet._data.calendar_signs import CALENDAR_SIGN
 from septet._data.constant_prices import CONSTANT_PRICE
+from septet._data.dated import KNOWN_EARLY
 from septet._data.ended import CANDLES_END, ended_symbols
 from septet._data.funding_gaps import FUNDING_GAP
 from septet._data.source import Facts
@@ -60,6 +61,8 @@ _OF_SERIES: Final = {
     SERIES_ZONE: "if the stamps are of another zone, write it: time_zone: ...; if they are right, "
     "policy: {wrong_zone: keep}",
     "series_end": "bring the values of the whole span, or end it there: universe: {end: ...}",
+    KNOWN_EARLY: "write known_after: 24h, or more if the value is published later; if it was known "
+    "as its day began, as a forecast may be, nothing needs to be done",
     FUNDING_GAP: "bring the missing rates, or choose a span that has them: universe: {start, end}",
     "funding_size": "write rates as fractions, 0.0001 for 0.01%; take out what was never charged",
 }

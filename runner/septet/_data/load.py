@@ -15,6 +15,7 @@ import numpy as np
 
 from septet._data.bars import BarTable, Finding, Instrument, MarketData, SeriesTable
 from septet._data.calendars import sessions_per_year
+from septet._data.dated import known_early
 from septet._data.ended import candles_ending
 from septet._data.files import reading, symbol_path
 from septet._data.funding_bounds import refuse_rates
@@ -265,6 +266,8 @@ def read_all_series(
         findings += found
         if name.partition("@")[0] == "funding":
             findings += check_funding(series[name])
+        else:
+            findings += known_early(series[name], keys_of(block, SeriesConfig))
     return series, findings, sources
 
 

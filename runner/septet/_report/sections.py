@@ -311,7 +311,7 @@ def _halt_figure(halt: Any) -> str:
     """The figure of a halt: of a monitor it is what that reads, else a share of equity."""
     if halt.rule == "operator_halt":
         return "by a person"
-    return escape(halt_figures(halt))
+    return escaped(halt_figures(halt))
 
 
 def verdict_table(run: Run) -> str:
