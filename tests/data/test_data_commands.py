@@ -16,6 +16,7 @@ from tests.data.helpers import START_NS, clean
 from tests.data.test_ccxt_history import FIRST_MS, OPTIONS
 from tests.data.test_http_json import Site
 from tests.data.test_load_market import BASE
+from tests.data.test_zones import sessions
 from tests.data.venue import Venue, serve, venue
 
 
@@ -63,6 +64,20 @@ def test_import_list_and_use(place: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "BTC/USDT" in capsys.readouterr().out
     found = document(capsys, "check", strategy(place, data={"candles": {"use": "store"}}))
     assert found["symbols"][0]["bars"] == 300
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_calendar_that_nobody_named_is_not_stored(
+    place: Path, capsys: pytest.CaptureFixture[str], named: bool
+) -> None:
+    sessions("2021-02-15", 60).write_csv(place / "rows.csv")
+    words = ["rows.csv", "--symbol", "BTC/USDT", "--bar", "30m", "--stamp", "open"]
+    made = document(capsys, "import", *words, *(("--calendar", "XNYS") if named else ()))
+    told = [each["kind"] for each in made["findings"]]
+    assert ("calendar_sign" in told) is not named
+    file = strategy(place, universe={"bar": "30m"}, data={"candles": {"use": "store"}})
+    found = document(capsys, "check", file)
+    assert ("calendar_sign" in [each["kind"] for each in found["findings"]]) is not named
 
 
 def test_check_shows_defects_and_refuses_what_a_run_refuses(

@@ -328,8 +328,9 @@ def import_(path: Path, source: str, root: Path | None, as_json: bool, **shape: 
     span = (int(bars.open_ns[0]), int(bars.open_ns[-1]) + bar_ns)
     fresh, changed = _compared(frame, store.read(source, bars.symbol, bar, *span))
     store.append(source, bars.symbol, bar, frame, span)
+    calendar = shape["calendar"]  # none that nobody named: whoever reads the bars is asked again
     store.describe(
-        source, bars.symbol, bar, stamp="open", calendar=done.calendar, imported_from=str(path)
+        source, bars.symbol, bar, stamp="open", calendar=calendar, imported_from=str(path)
     )
     if as_json:
         _print_json({
