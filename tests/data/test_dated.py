@@ -59,7 +59,7 @@ def test_a_date_is_midnight_in_the_zone_of_the_file() -> None:
         (DAILY[:4], {"known_after": "0s"}),
     ],
 )
-def test_what_is_known_in_time_is_not(stamps: list[int], keys: dict[str, str]) -> None:
+def test_what_is_known_in_time_is_not(stamps: list[int], keys: dict[str, Any]) -> None:
     assert not found_of(stamps, **keys)
 
 

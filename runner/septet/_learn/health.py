@@ -250,7 +250,7 @@ class DriftWatch:
         worse, spread = float(np.mean(simple[0] - simple[1])), float(np.std(simple[0] - simple[1]))
         room = Z95 * spread / math.sqrt(worth)
         bad, score, base = full and worse - room > 0.0, *map(float, (s.mean() for s in simple))
-        found = "warn" if bad else "ok"
+        found: Verdict = "warn" if bad else "ok"
         yield _scored(time_ns, "brier", (score, score - room, base), found, size, full)
         hits = float(np.mean((up > 0.5) == (label == 1.0)))
         upper = hits + Z95 * math.sqrt(hits * (1.0 - hits) / worth)

@@ -119,7 +119,8 @@ def _longer_tail(blocks: Floats, drawn: int, quantile: float) -> float:
     ``h (1 + 2 t^2) / 6``; here the one end moves by a multiple of it, and the other end stays.
     """
     away = blocks - blocks.mean()
-    h = float((away**3).mean()) / float((away**2).mean()) ** 1.5 / math.sqrt(drawn)
+    spread = math.sqrt(float((away**2).mean()))
+    h = float((away**3).mean()) / spread**3 / math.sqrt(drawn)
     return (_SHIFT * h + _SHIFT_CUBED * h**3) * (1.0 + 2.0 * quantile**2) / 6.0
 
 
