@@ -316,7 +316,10 @@ def test_a_plugin_that_cannot_be_imported_says_what_helps(tmp_path: Path, septet
     files = {"manifest.py": manifest_of("odd_code", {"plain": ("features", "feature")})}
     path = strategy(tmp_path, "plain")
     for text, words in (
-        ("import a_module_that_is_not_there\n", "is missing"),
+        (
+            "import a_module_that_is_not_there\n",
+            "install the module a_module_that_is_not_there, which odd-code imports",
+        ),
         ("raise ValueError('one\\ntwo')\n", "ValueError: one two ("),
     ):
         write_package(tmp_path, "odd-code", {**files, "steps.py": text})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +46,15 @@ async def boom() -> None:
     raise KeyError("price")
 
 
+async def exits() -> None:
+    sys.exit(0)
+
+
+async def interrupts() -> None:
+    await asyncio.sleep(0)
+    raise KeyboardInterrupt
+
+
 async def ends() -> None:
     return None
 
@@ -60,6 +70,8 @@ async def cancels_itself() -> None:
     ("last", "words"),
     [
         (boom, "failed with KeyError: 'price' (test_tasks.py:"),
+        (exits, "failed with Ended: SystemExit 0 (test_tasks.py:"),
+        (interrupts, "failed with Ended: KeyboardInterrupt (test_tasks.py:"),
         (ends, "ended by itself"),
         (cancels_itself, "was cancelled"),
     ],

@@ -149,7 +149,7 @@ def blamed(error: BaseException) -> SeptetError | None:
     if not is_theirs(error):
         return None
     owners = _owners()
-    ends = isinstance(error, SystemExit | KeyboardInterrupt | GeneratorExit)
+    ends = isinstance(error, SystemExit | GeneratorExit)
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         file, root = frame.f_code.co_filename, _root(frame)
         if root in owners or (ends and not _is_in(file, (_OURS, *_STANDARD))):

@@ -215,7 +215,7 @@ class Host:
                 raise PluginError(
                     f"{entry.component.layer} plugin {entry.component.name!r} of "
                     f"{entry.distribution} cannot be imported from {target}: {error.message}",
-                    hint=_import_hint(error.__cause__, entry.distribution),
+                    hint=_import_hint(error.__cause__, entry),
                 ) from error.__cause__
         refuse_other_kind(entry.component, self._loaded[target], entry.distribution)
         return self._loaded[target]
@@ -236,10 +236,15 @@ class Host:
         return {entry.distribution: entry.version for entry in self.components()}
 
 
-def _import_hint(error: BaseException | None, distribution: str) -> str:
+def _import_hint(error: BaseException | None, entry: Registered) -> str:
     """Say what helps where a plugin's module cannot be imported."""
+    distribution, module = entry.distribution, entry.component.target.partition(":")[0]
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"install what {distribution} needs: {error.name} is missing"
+        if f"{module}.".startswith(f"{error.name}."):
+            return (
+                f"{module}, which the manifest of {distribution} names, is not there: reinstall it"
+            )
+        return f"install the module {error.name}, which {distribution} imports"
     if isinstance(error, AttributeError | ImportError):
         return f"{distribution} and what it imports do not fit: install versions that do"
     return f"this is a fault in the code of {distribution}: mend the line, or tell its author"

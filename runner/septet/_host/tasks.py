@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
+from septet._host.doors import is_theirs, words_of
+
 __all__ = ["WORKS_AFTER_S", "Backoff", "Kept", "TaskChange", "Tasks", "Timer", "race"]
 
 T = TypeVar("T")
@@ -73,8 +75,48 @@ Report = Callable[[TaskChange], None]
 Show = Callable[[BaseException], str]
 
 
+class Ended(Exception):
+    """What a task raised to end the process, `SystemExit` say: it ends the task alone."""
+
+
+class _Guarded(Coroutine[Any, Any, T]):
+    """A coroutine whose own `SystemExit` ends it as any exception would, and not the process.
+
+    asyncio lets `SystemExit` and `KeyboardInterrupt` of a task through to whoever runs the loop.
+    """
+
+    def __init__(self, inner: Coroutine[Any, Any, T]) -> None:
+        self._inner = inner
+        self.__name__ = self.__qualname__ = getattr(inner, "__qualname__", type(inner).__name__)
+
+    def send(self, value: Any) -> Any:
+        """Go on with a value."""
+        return self._going_on(self._inner.send, value)
+
+    def throw(self, *raised: Any) -> Any:
+        """Go on with an exception, a cancellation say."""
+        return self._going_on(self._inner.throw, *raised)
+
+    def close(self) -> None:
+        """End it, begun or not."""
+        self._inner.close()
+
+    def __await__(self) -> Any:
+        """Await the coroutine itself."""
+        return self._inner.__await__()
+
+    def _going_on(self, step: Callable[..., Any], *given: Any) -> Any:
+        try:
+            return step(*given)
+        except (SystemExit, KeyboardInterrupt) as error:
+            if not is_theirs(error):
+                raise
+            said = f"{type(error).__name__} {words_of(error)}".rstrip()
+            raise Ended(said).with_traceback(error.__traceback__) from None
+
+
 def _show(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:_LONGEST_TEXT]
+    return f"{type(error).__name__}: {words_of(error)}"[:_LONGEST_TEXT]
 
 
 def _where(error: BaseException) -> str:
@@ -174,7 +216,9 @@ class Kept:
         loop = asyncio.get_running_loop()
         self._timer, self._began_s = None, loop.time()
         self.starts += 1
-        self.task = loop.create_task(self._work(), name=f"{self._tasks.owner}: {self.name}")
+        self.task = loop.create_task(
+            _Guarded(self._work()), name=f"{self._tasks.owner}: {self.name}"
+        )
         self.task.add_done_callback(self._ended)
         if self._works_after_s is not None and self._tasks.is_down(self.name):
             self._timer = loop.call_later(self._works_after_s, self.works)
@@ -265,7 +309,7 @@ class Tasks:
         and hears of the error there.
         """
         loop = asyncio.get_running_loop()
-        task = loop.create_task(call, name=f"{self.owner}: {name}")
+        task = loop.create_task(_Guarded(call), name=f"{self.owner}: {name}")
         self._once[task] = name
         task.add_done_callback(lambda done: self._once_ended(done, failed))
         return task
@@ -339,7 +383,9 @@ class Tasks:
         timer._handle = None
         try:
             call()
-        except Exception as error:  # whatever it is: it is logged, and called again
+        except BaseException as error:  # whatever it is: it is logged, and called again
+            if not is_theirs(error):
+                raise
             wait_s = self._backoffs.setdefault(name, Backoff()).wait_s()
             if not self._closed:
                 self._set(name, wait_s, call, timer)
@@ -352,7 +398,9 @@ class Tasks:
     def _do(self, name: str, call: Callable[..., object], args: tuple[Any, ...]) -> None:
         try:
             call(*args)
-        except Exception as error:  # whatever it is: it is logged, and entries wait for better
+        except BaseException as error:  # whatever it is: it is logged; entries wait for better
+            if not is_theirs(error):
+                raise
             self._failed(name, self._text(name, error, "", None), error, None)
         else:
             if self._down:
