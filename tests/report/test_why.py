@@ -12,7 +12,8 @@ from septet._report.page import render
 from septet._report.payload import chart_data
 from septet._report.save import save_run
 from septet._report.why import explain, parse_time, show_why
-from septet._store.run import Run, dump_json
+from septet._store import tables
+from septet._store.run import Run, dump_json, iso
 from septet.errors import InputError
 from tests.report.goldens import check_golden
 from tests.report.synthetic import FEATURES, HOUR_NS, THRESHOLD, make_result
@@ -59,6 +60,45 @@ def test_a_time_between_decisions_means_the_last_before_it(full_run: Run) -> Non
     assert explain(full_run, "BTC/USDT@2023-02-03T04:59:59+00:00") == exact
     # The bar is the one that was known then, never the next.
     assert exact["bar"]["time"] == "2023-02-03T04:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def joined_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run with so many bars that they are joined for display."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables.thin_bars, "__kwdefaults__", {"limit": 60, "alone_ns": None})
+        made = make_result(symbols=("BTC/USDT", "ETH/USDT"), bars=700)
+        return save_run(made, tmp_path_factory.mktemp("joined"), report=False)
+
+
+def test_every_order_shows_the_bar_it_was_decided_on(full_run: Run, joined_run: Run) -> None:
+    joined = joined_run.manifest["display"]["bars_joined"]
+    assert min(joined.values()) > 10
+    orders = joined_run.table("orders")
+    assert orders.height > 5
+    for order_id, decided, price in orders.select("order_id", "time", "decision_price").rows():
+        bar = explain(joined_run, order_id)["bar"]
+        assert bar["time"] == explain(joined_run, order_id)["time"]
+        assert (bar["close"], bar["bars_joined"]) == (price, 1), decided
+        assert bar["open_time"] == iso(parse_time(bar["time"]) - HOUR_NS)
+
+
+def test_no_bar_is_shown_that_holds_later_ones(joined_run: Run) -> None:
+    """A decision without an order: its own bar is not stored, and the group around it is not."""
+    ordered = set(joined_run.table("orders")["time"].to_list())
+    decided = joined_run.table("decisions").filter(symbol="BTC/USDT")["time"].to_list()
+    shown = 0
+    for time in [each for each in decided if each not in ordered][:40]:
+        bar = explain(joined_run, f"BTC/USDT@{time.isoformat()}")["bar"]
+        if "time" in bar:  # it lies alone between two orders
+            assert parse_time(bar["time"]) <= parse_time(time.isoformat())
+            continue
+        shown += 1
+        assert set(bar) == {"bars_joined"}
+        said = printed(joined_run, f"BTC/USDT@{time.isoformat()}")
+        assert "the bar of this decision is not kept alone" in " ".join(said.split())
+        assert "Bar\n" not in said
+    assert shown > 20
 
 
 def test_symbol_and_time_of_an_order_find_the_order(full_run: Run) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as draw
 
 from septet._store.result import TABLES
-from septet._store.tables import as_frame, coded, empty, feature_names, thin_bars
+from septet._store.tables import as_frame, coded, empty, feature_names, order_times, thin_bars
 from tests.report.synthetic import HOUR_NS, START_NS, make_bars
 
 
@@ -89,6 +89,39 @@ def test_joined_bars_keep_extremes_volume_and_the_split(count: int, limit: int, 
         assert frame["close"][int(at)] == bars.close[known[-1]]
     widest = int(np.max(np.diff(times, prepend=START_NS))) // HOUR_NS
     assert joined["A"] >= widest
+
+
+@given(
+    count=draw.integers(1, 400),
+    limit=draw.integers(4, 60),
+    wanted=draw.sets(draw.integers(0, 399), max_size=30),
+)
+def test_the_bars_of_orders_are_joined_with_no_other(
+    count: int, limit: int, wanted: set[int]
+) -> None:
+    bars = make_bars("A", count, 2)
+    rows = sorted(each for each in wanted if each < count)
+    alone = {"A": bars.known_ns[rows]}
+    plain, _ = thin_bars({"A": bars}, split_ns=START_NS, limit=limit)
+    frame, joined = thin_bars({"A": bars}, split_ns=START_NS, limit=limit, alone_ns=alone)
+    assert frame.height <= plain.height + 2 * len(rows)
+    times = frame["time"].to_physical().to_list()
+    for row in rows:
+        at = times.index(bars.known_ns[row])
+        assert frame["open_time"].to_physical()[at] == bars.open_ns[row]
+        assert frame["high"][at] == bars.high[row]
+        assert frame["volume"][at] == bars.volume[row]
+    assert math.fsum(frame["volume"]) == pytest.approx(math.fsum(bars.volume))
+    assert max(np.diff(times, prepend=START_NS)) <= joined["A"] * HOUR_NS
+
+
+def test_the_newest_orders_of_each_symbol_count() -> None:
+    orders = {name: [None] * 5 for name in TABLES["orders"]}
+    orders["time"] = [3, 1, 2, 2, 9]  # type: ignore[list-item]
+    orders["symbol"] = ["A", "A", "A", "A", "B"]  # type: ignore[list-item]
+    found = order_times(orders, limit=2)
+    assert {name: each.tolist() for name, each in found.items()} == {"A": [2, 3], "B": [9]}
+    assert order_times(None) == {}
 
 
 def test_a_symbol_without_bars() -> None:

@@ -37,8 +37,10 @@ def check_entries(host: Host, entries: Sequence[Registered]) -> list[dict[str, A
 
 
 def _check(host: Host, entry: Registered) -> tuple[str, str]:
-    """Return the state of one component, and why it is so."""
+    """Return the state of one component, and why it is so; what was tried is kept for the list."""
+    from septet._config.verdicts import keep_check
     from septet._host.declare import Declaration
+    from septet._host.register import BUILT_IN
 
     try:
         declaration = host.load(entry)
@@ -52,16 +54,21 @@ def _check(host: Host, entry: Registered) -> tuple[str, str]:
     if not (declaration.config.__doc__ or "").strip():
         name = declaration.config.__name__
         return "failed", f"{name} has no docstring: septet plugins show needs one"
-    return _try(host, entry, declaration)
-
-
-def _try(host: Host, entry: Registered, declaration: Declaration) -> tuple[str, str]:
-    """Try a component with its defaults: the decisive checks, then the rest of the kit."""
-    from septet.testing.verdict import decisive, state_of
-
     config = _settings(declaration)
     if config is None:
         return "not tried", "it needs settings: its author's tests name them"
+    state, message = _try(host, entry, declaration, config)
+    if entry.distribution != BUILT_IN:
+        keep_check(entry.qualified, declaration, state, message)
+    return state, message
+
+
+def _try(
+    host: Host, entry: Registered, declaration: Declaration, config: Config
+) -> tuple[str, str]:
+    """Try a component with its defaults: the decisive checks, then the rest of the kit."""
+    from septet.testing.verdict import decisive, state_of
+
     owner = entry.distribution
 
     def resolve(use: str) -> Any:

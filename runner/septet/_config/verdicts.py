@@ -19,7 +19,7 @@ from typing import Any, Final
 from septet._config.case import strangers_of
 from septet._config.cross_features import output_columns
 from septet._config.tree import Path as KeyPath
-from septet._host.declare import Step
+from septet._host.declare import Declaration, Step
 from septet._host.reached import reached_of
 from septet._host.register import Host
 from septet._host.sources import code_digest, package_digest, packages_of, source_digest
@@ -27,7 +27,9 @@ from septet._text import decode_json
 from septet_schemas.blocks import UseBlock
 from septet_schemas.strategy import Strategy
 
-__all__ = ["PluginVerdict", "known_state", "plugin_sources", "sources_text", "verdicts_of"]
+__all__ = [
+    "PluginVerdict", "keep_check", "known_state", "plugin_sources", "sources_text", "verdicts_of",
+]  # fmt: skip
 
 FORMAT: Final = 1
 UNCHECKED: Final = "unchecked"
@@ -246,6 +248,22 @@ def _write(path: Path, verdict: PluginVerdict, packages: Mapping[str, str]) -> N
         claim(path.parent)
         kept = {**asdict(verdict), "packages": dict(packages)}
         write_whole(path, json.dumps(kept, indent=1, sort_keys=True))
+
+
+def keep_check(plugin: str, declaration: Declaration, state: str, message: str) -> None:
+    """Keep what `septet plugins check` found of a plugin's installed source, for `known_state`.
+
+    A file's own settings are checked all the same: no file reads this verdict.
+    """
+    packages = {name: code_digest(name) for name in packages_of(declaration)}
+    if not packages:  # made in memory: there is no source that could be the same again
+        return
+    source, kind = source_digest(declaration), declaration.kind
+    parts = [FORMAT, _kit(), plugin, kind, source, "septet plugins check"]
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    checks = (("septet plugins check", state, message),)
+    verdict = PluginVerdict(plugin, kind, source, state, checks)
+    _write(_folder(plugin) / f"{key}.json", verdict, packages)
 
 
 def known_state(plugin: str) -> str:

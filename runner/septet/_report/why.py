@@ -116,16 +116,22 @@ def _decided(
 
 
 def _bar(run: Run, symbol: str, time_ns: int) -> dict[str, Any] | None:
-    """Find the last bar known at a time; where bars were joined for display, the group around."""
+    """Find the last bar known at a decision, and nothing that holds later ones.
+
+    A group of bars that were joined for display is not that bar: then only `bars_joined` is told.
+    """
     import polars as pl
 
     at = pl.lit(time_ns).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
     mine = run.table("bars").filter(pl.col("symbol") == symbol)
     joined = int(run.manifest.get("display", {}).get("bars_joined", {}).get(symbol, 1))
     known = mine.filter(pl.col("time") <= at).tail(1)
-    around = mine.filter((pl.col("open_time") < at) & (pl.col("time") >= at)).head(1)
-    chosen = around if around.height else known
-    return {**_row(chosen), "bars_joined": joined} if chosen.height else None
+    if joined > 1:  # neither the last group, nor one that had begun, may hold the bar
+        begun = mine.filter((pl.col("open_time") < at) & (pl.col("time") > at)).head(1)
+        length = (pl.col("time") - pl.col("open_time")).dt.total_nanoseconds()
+        if pl.concat((known, begun)).filter(length > run.facts.bar_ns).height:
+            return {"bars_joined": joined}
+    return {**_row(known), "bars_joined": 1} if known.height else None
 
 
 def _sizing(order: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -283,7 +289,6 @@ def show_why(found: Mapping[str, Any], console: Console) -> None:
         decision = {name: value for name, value in decision.items() if value is not None}
     bar = dict(found["bar"] or {})
     joined = bar.pop("bars_joined", 1)
-    title = "Bar" if joined == 1 else f"Bar (joined for display, up to {joined} bars)"
     hidden = ("sizing_inputs", "symbol", "probability_up", "confidence")
     order = {name: value for name, value in (found["order"] or {}).items() if name not in hidden}
     _pairs("Decision", decision, console)
@@ -293,5 +298,11 @@ def show_why(found: Mapping[str, Any], console: Console) -> None:
     for place, fill in enumerate(found["fills"], start=1):
         kept = {name: value for name, value in fill.items() if name not in ("symbol", "order_id")}
         _pairs(f"Fill {place}", kept, console)
-    _pairs(title, {name: value for name, value in bar.items() if name != "symbol"}, console)
+    _pairs("Bar", {name: value for name, value in bar.items() if name != "symbol"}, console)
+    if joined > 1:
+        console.print(
+            f"The bars of this run were joined for display, up to {joined:,} into one, and the bar "
+            "of this decision is not kept alone."
+        )
+        console.print()
     _show_trace(found["trace"], console)

@@ -20,7 +20,7 @@ from septet._journal.reader import Reader, understood
 from septet._journal.verify import doubt_of
 from septet._store.result import HaltEvent, RunFacts, RunResult
 from septet._store.run import JOURNAL, Run, dump_json, iso, manifest_of, plain_json
-from septet._store.tables import empty, frames_of, thin_bars
+from septet._store.tables import empty, frames_of, order_times, thin_bars
 from septet.errors import InputError, JournalError, RunError
 
 if TYPE_CHECKING:
@@ -225,7 +225,10 @@ class LiveRun(Run):
     @cached_property
     def _thin(self) -> tuple[pl.DataFrame, dict[str, int]]:
         with understood(self.journal):
-            return thin_bars(self.result.bars, split_ns=self.result.facts.first_decision_ns)
+            return thin_bars(
+                self.result.bars, split_ns=self.result.facts.first_decision_ns,
+                alone_ns=order_times(self.result.orders),
+            )  # fmt: skip
 
     @property
     def run_id(self) -> str:

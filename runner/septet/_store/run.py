@@ -39,7 +39,7 @@ from septet._store.result import (
     RunFacts,
     RunResult,
 )
-from septet._store.tables import empty, thin_bars, with_optional
+from septet._store.tables import empty, order_times, thin_bars, with_optional
 from septet._text import decode_json
 from septet.errors import DataError, InputError, RunError
 
@@ -260,7 +260,9 @@ def write_tables(writer: RunWriter, frames: Mapping[str, pl.DataFrame]) -> None:
 
 def write_result(writer: RunWriter, result: RunResult) -> None:
     """Write everything of a run but its tables, summary and report."""
-    bars, joined = thin_bars(result.bars, split_ns=result.facts.first_decision_ns)
+    bars, joined = thin_bars(
+        result.bars, split_ns=result.facts.first_decision_ns, alone_ns=order_times(result.orders)
+    )
     writer.write_table("bars", bars)
     writer.write_json("findings.json", [asdict(finding) for finding in result.findings])
     writer.write_json("resolved.json", result.resolved)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import polars as pl
 
-    from septet._data.bars import BarTable
+    from septet._data.bars import BarTable, Ints
     from septet._store.result import RunResult, Table
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "feature_names",
     "frames_of",
     "join_bars",
+    "order_times",
     "thin_bars",
     "with_optional",
 ]
@@ -154,7 +155,30 @@ def join_bars(bars: BarTable, starts: npt.NDArray[np.int64]) -> BarTable:
     )  # fmt: skip
 
 
-def _thin_one(bars: BarTable, split_ns: int, limit: int) -> dict[str, npt.NDArray[Any]]:
+def order_times(orders: Table | None, limit: int = DISPLAY_BARS) -> dict[str, Ints]:
+    """Return when the newest orders of each symbol were decided, at most `limit` of each."""
+    import polars as pl
+
+    frame = as_frame("orders", orders).select(pl.col("symbol").cast(pl.String), "time")
+    return {
+        str(symbol): rows.get_column("time").to_physical().unique().sort().tail(limit).to_numpy()
+        for (symbol,), rows in frame.group_by(["symbol"])
+    }
+
+
+def _alone(bars: BarTable, times_ns: Ints) -> Ints:
+    """Starts that keep the last bar known at each time in a group of its own."""
+    import numpy as np
+
+    at = np.unique(np.searchsorted(bars.known_ns, times_ns, side="right") - 1)
+    at = at[at >= 0]
+    starts = np.concatenate((at, at + 1))
+    return np.asarray(starts[starts < len(bars)], np.int64)
+
+
+def _thin_one(
+    bars: BarTable, split_ns: int, limit: int, alone_ns: Ints | None
+) -> dict[str, npt.NDArray[Any]]:
     import numpy as np
 
     count = len(bars)
@@ -162,19 +186,27 @@ def _thin_one(bars: BarTable, split_ns: int, limit: int) -> dict[str, npt.NDArra
         joined = bars
     else:
         split = min(int(np.searchsorted(bars.known_ns, split_ns, side="right")), count - 1)
-        joined = join_bars(bars, _edges(count, split, limit))
+        starts = _edges(count, split, limit)
+        if alone_ns is not None:
+            starts = np.unique(np.concatenate((starts, _alone(bars, alone_ns))))
+        joined = join_bars(bars, starts)
     names = ("open", "high", "low", "close", "volume")
     columns = {name: getattr(joined, name) for name in names}
     return {"time": joined.known_ns, "open_time": joined.open_ns, **columns}
 
 
 def thin_bars(
-    tables: Mapping[str, BarTable], *, split_ns: int, limit: int = DISPLAY_BARS
+    tables: Mapping[str, BarTable],
+    *,
+    split_ns: int,
+    limit: int = DISPLAY_BARS,
+    alone_ns: Mapping[str, Ints] | None = None,
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """Join neighbouring bars until no symbol has more than `limit`; for display, not for sums.
 
     One group starts right after `split_ns` (the first decision), so that the close known then
-    and the last close stay exact.
+    and the last close stay exact. The last bars known at the times `alone_ns` of a symbol (those
+    of its orders) are joined with no other, and come on top: `septet why` shows them.
 
     Returns
     -------
@@ -184,7 +216,7 @@ def thin_bars(
 
     frames, joined = [], {}
     for symbol, bars in tables.items():
-        columns = _thin_one(bars, split_ns, limit)
+        columns = _thin_one(bars, split_ns, limit, (alone_ns or {}).get(symbol))
         rows = len(columns["time"])
         joined[symbol] = 1 if rows == len(bars) else -(-len(bars) // max(limit - 2, 1))
         frame = pl.DataFrame(columns).with_columns(pl.lit(symbol).alias("symbol"))
