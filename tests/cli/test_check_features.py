@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -177,3 +178,25 @@ def test_signals_of_other_packages(septet: Command, tmp_path: Path, use: str, si
     found = " ".join(outcome.err.split())
     said = f"{path}:8:9: warning: signal: the signal asks for a position on no bar of the 1,200 "
     assert (said in found) == silent, found
+
+
+def test_the_bars_before_a_gap_are_looked_at_as_well(tmp_path: Path) -> None:
+    """Three parts with gaps between them, and a feature that remembers a thousand bars."""
+    hour_ns, count = 3_600_000_000_000, 12_000
+    number = np.arange(count)
+    opened = (number + 50 * (number // 4_000)) * hour_ns + 1_577_836_800_000_000_000
+    close = 100.0 + np.sin(number / 7.0)
+    bars = dict.fromkeys(("open", "close"), close)
+    bars |= {"high": close + 0.5, "low": close - 0.5, "volume": np.ones(count)}
+    pl.DataFrame({"timestamp": opened, **bars}).write_parquet(tmp_path / "bars.parquet")
+    text = TEXT.replace("FEATURE", "{use: rsi, period: 14}").replace("LONG", "far > 99.9")
+    source = "{use: parquet, path: bars.parquet, stamp: open, calendar: 24x7, reset_after: 6}"
+    path = tmp_path / "x.yaml"
+    path.write_text(text.replace("{use: synthetic, bars: 1200}", source), encoding="utf-8")
+    session = open_session(load(path))
+    assert int((session.tape.M[0, layout.AGE] == 0).sum()) == 3, "every gap begins anew"
+    values = last_values(session)
+    assert values is not None
+    assert values.tape.lengths == (count,)
+    assert int(values.ready(session.plan.warmup_bars).sum()) == count - 3 * session.plan.warmup_bars
+    assert values.complete

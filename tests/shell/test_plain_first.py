@@ -63,6 +63,13 @@ def test_a_window_that_is_read_whole_counts_as_more_bars(opened):
     assert plain_bars(opened(400, "rank, period: 300")) > 5 * 400
 
 
+@pytest.mark.parametrize("slow", ["rsi", "parabolic_sar", "ema, period: 300"])
+def test_an_average_that_renews_itself_now_and_then_is_no_window(slow, opened):
+    """Its memory of hundreds of bars is worked through once in as many, and not on each."""
+    name = f"{slow}, period: 14" if slow == "rsi" else slow
+    assert plain_bars(opened(400, name)) == 400
+
+
 def test_another_word_is_refused(opened, monkeypatch):
     monkeypatch.setenv(COMPILE, "sometimes")
     with pytest.raises(InputError, match="SEPTET_COMPILE is 'sometimes'") as caught:

@@ -42,7 +42,9 @@ def plain_bars(session: Session) -> int:
     assembly = session.plan.assembly
     scanned = assembly.lookback_times - 1
     for node in assembly.graph.nodes:
-        if node.step.function is not None and _scans(node.step.function):
+        # one that keeps averages works its memory through again now and then, not on every bar
+        renews = bool(node.step.state) and node.memory.kind == "fading"
+        if node.step.function is not None and not renews and _scans(node.step.function):
             scanned += node.memory.bars
     return sum(session.tape.lengths) * (SCANNED + scanned) // SCANNED
 
