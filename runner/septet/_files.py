@@ -33,6 +33,7 @@ __all__ = [
 
 _NEW: Final = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 NOT_REGULAR: Final = "it is not a regular file"
+_LINK: Final = "it is a symbolic link"
 _NO_FOLDER: Final = "it is not a folder, or a symbolic link"
 
 
@@ -48,12 +49,19 @@ def _insist(handle: int, path: Path) -> None:
         raise _refuse(path, NOT_REGULAR)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
     """Open a file to read it; a pipe, a socket or a device raises OSError and is never waited for.
 
-    A symbolic link is followed: reading what a user named is harmless.
+    A symbolic link is followed: reading what a user named is harmless. `follow` false is for a
+    file of a folder that may come from a stranger, who would choose what is read.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
+    except OSError as problem:
+        if not follow and problem.errno == errno.ELOOP:
+            raise _refuse(path, _LINK, errno.ELOOP) from None
+        raise
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
         os.close(handle)

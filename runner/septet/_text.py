@@ -25,23 +25,24 @@ MOST_LEVELS: Final = 100
 _CONTROLS: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f"
 _TURNING: Final = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _HIDDEN: Final = re.compile(f"[{_CONTROLS}{_TURNING}]")
-_BREAKING: Final = re.compile(f"[\n{_CONTROLS}{_TURNING}]")
+_BREAKING: Final = re.compile(f"[\t\n{_CONTROLS}{_TURNING}]")
+_SHORT: Final = {0x09: "\\t", 0x0A: "\\n"}
 _STYLE: Final = re.compile(r"(\x1b\[(?:[0-2]|22|3[1-6])?(?:;(?:[0-2]|22|3[1-6]))*m)")
 """Colours and weights as our own messages have them; nothing that hides (black) or moves."""
 
 
 def _escape(found: re.Match[str]) -> str:
     number = ord(found[0])
-    if number == 0x0A:
-        return "\\n"
+    if number in _SHORT:
+        return _SHORT[number]
     return f"\\x{number:02x}" if number < 0x20 else f"\\u{number:04x}"
 
 
 def visible(text: str, *, styled: bool = False, lines: bool = True) -> str:
-    r"""Write characters that a terminal obeys as ``\x1b`` or ``\u202e``; tabs stay.
+    r"""Write characters that a terminal obeys as ``\x1b`` or ``\u202e``.
 
     `styled` leaves colours and weights as they are, which can neither hide nor move anything.
-    Line breaks stay where `lines` says so, and are written as ``\n`` otherwise.
+    Line breaks and tabs stay where `lines` says so, and are written as ``\n`` and ``\t`` otherwise.
     """
     hidden = _HIDDEN if lines else _BREAKING
     if not hidden.search(text):

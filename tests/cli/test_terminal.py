@@ -283,6 +283,17 @@ def test_json_with_half_of_a_surrogate_pair_is_refused() -> None:
     assert decode_json('"\u00e9"'.encode("utf-16")) == "\u00e9"
 
 
+def test_a_tab_in_a_value_is_shown_and_one_in_a_text_stays(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert one_line("ht\ttp://x\n") == "ht\\ttp://x\\n"
+    assert visible("a\tb\nc") == "a\tb\nc"
+    render_error(InputError("nothing was downloaded from ht\ttps://x", hint="see\tx"))
+    said = capsys.readouterr().err
+    assert "\t" not in said
+    assert "ht\\ttps://x" in said
+
+
 def test_septet_reads_json_in_one_place() -> None:
     root = Path(__file__).parents[2]
     files = [*(root / "runner").rglob("*.py"), *(root / "plugins").rglob("*.py")]

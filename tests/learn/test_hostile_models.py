@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -307,6 +308,58 @@ def test_a_small_archive_does_not_become_a_large_array(stored: Path, tmp_path: P
         archive.writestr("plan.npy", data)
     with pytest.raises(ModelError, match="0 bytes for shape"):
         load_model(tmp_path)
+
+
+def _members(stored: Path) -> list[tuple[str, bytes]]:
+    with zipfile.ZipFile(stored / MODEL) as archive:
+        return [(each.filename, archive.read(each)) for each in archive.infolist()]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("../../evil.npy", r"arrays that its model does not have: \.\./\.\./evil"),
+        ("further.npy", "arrays that its model does not have: further"),
+        ("plan.npy", "two of one name"),
+        ("notes.txt", "members that are no arrays"),
+        ("plan", "members that are no arrays"),
+    ],
+)
+def test_a_member_that_is_not_the_models_is_refused(
+    stored: Path, tmp_path: Path, name: str, text: str
+) -> None:
+    members = _members(stored)
+    data = dict(members)["plan.npy"]
+    (tmp_path / CARD).write_bytes((stored / CARD).read_bytes())
+    for further in (False, True):
+        with zipfile.ZipFile(tmp_path / MODEL, "w") as archive:
+            for each, content in [*members, *([(name, data)] if further else [])]:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of two of one name, which is the point
+                    archive.writestr(each, content)
+        if further:
+            with pytest.raises(ModelError, match=text):
+                load_model(tmp_path, NAMES)
+        else:
+            load_model(tmp_path, NAMES)
+
+
+@pytest.mark.parametrize("name", [CARD, MODEL])
+def test_a_file_of_a_stored_model_is_no_link(stored: Path, tmp_path: Path, name: str) -> None:
+    for each in (CARD, MODEL):
+        (tmp_path / each).write_bytes((stored / each).read_bytes())
+    load_model(tmp_path, NAMES)
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to(stored / name)
+    with pytest.raises(ModelError, match="it is a symbolic link"):
+        load_model(tmp_path, NAMES)
+
+
+def test_the_folder_of_a_stored_model_may_be_reached_by_a_link(
+    stored: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "latest").symlink_to(stored, target_is_directory=True)
+    load_model(tmp_path / "latest", NAMES)
 
 
 VALUES: tuple[Any, ...] = (

@@ -21,7 +21,7 @@ from septet._learn.fitting import Fitted, Served
 from septet._learn.flat import FlatModel
 from septet._learn.portable import OnnxModel
 from septet._learn.subject import compare_subjects, of_other_length
-from septet._text import decode_json
+from septet._text import decode_json, one_line
 from septet.errors import ModelError
 
 __all__ = [
@@ -123,7 +123,7 @@ class StoredModel:
 
 def _read_card(path: Path) -> dict[str, Any]:
     try:
-        with open_regular(path) as file:
+        with open_regular(path, follow=False) as file:
             data = file.read(_LARGEST_CARD + 1)
         if len(data) > _LARGEST_CARD:
             raise ValueError(f"it is longer than {_LARGEST_CARD} bytes")
@@ -150,7 +150,7 @@ def _read_card(path: Path) -> dict[str, Any]:
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        with open_regular(path, follow=False) as file, zipfile.ZipFile(file) as archive:
             parts = archive.infolist()
             size = sum(each.file_size for each in parts)
             if size > _LARGEST_BYTES or len(parts) > _MOST_ARRAYS:
@@ -158,6 +158,9 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
                     f"it unpacks to {size} bytes in {len(parts)} arrays, more than "
                     f"{_LARGEST_BYTES} or {_MOST_ARRAYS}"
                 )
+            names = [each.filename for each in parts]
+            if len(set(names)) < len(names) or not all(each.endswith(".npy") for each in names):
+                raise ValueError("it holds members that are no arrays, or two of one name")
             return {each.filename.removesuffix(".npy"): _array(archive, each) for each in parts}
     except Exception as e:  # a damaged archive raises whatever its part of the format does
         reason = getattr(e, "strerror", None) or str(e) or type(e).__name__
@@ -220,6 +223,11 @@ def load_model(
     doubts = () if subject is None else compare_subjects(home, card.get("subject"), subject)
     arrays = _read_arrays(home / MODEL)
     model = _restored(home, str(card["format"]), arrays, restore)
+    if further := sorted(set(arrays) - set(model.arrays())):
+        shown = one_line(", ".join(further[:6]))[:200]
+        raise ModelError(
+            f"{home / MODEL} holds arrays that its model does not have: {shown}", hint=_AGAIN
+        )
     if fingerprint(model) != card["model_sha256"]:
         raise ModelError(f"{home / MODEL} is not the model its card describes", hint=_AGAIN)
     if model.width != len(card["features"]):
