@@ -59,9 +59,11 @@ def test_a_rule_that_is_true_at_times(septet: Command, tmp_path: Path) -> None:
 
 def test_a_feature_that_is_never_finite(septet: Command, tmp_path: Path) -> None:
     path = written(tmp_path, "{use: cross_rank, of: fast}", "far > 0.5")
-    outcome = septet("check", path)
-    assert outcome.code == 2
-    assert f"{path}:7:8: error: features.far: far is finite on none of the" in outcome.err
+    for words in (("check", path), ("run", path, "--out", tmp_path / "runs")):
+        outcome = septet(*words)
+        assert outcome.code == 2
+        assert f"{path}:7:8: error: features.far: far is finite on none of the" in outcome.err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_model_of_a_feature_that_is_never_finite(septet: Command, tmp_path: Path) -> None:

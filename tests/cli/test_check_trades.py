@@ -1,13 +1,15 @@
-"""``septet check`` names what keeps a file from ever trading; a run of such a file trades never."""
+"""``septet check`` names what keeps a file from ever trading, and ``run`` stops at it as well."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from septet._config import load
+from septet._shell.backtest import backtest
+from septet._store.tables import as_frame
 from tests.cli.conftest import Command
 from tests.data.helpers import clean
 
@@ -40,12 +42,16 @@ def checked(septet: Command, path: Path) -> tuple[int, str]:
     return outcome.code, " ".join(outcome.err.split())
 
 
-def fills_of(septet: Command, path: Path) -> int:
-    outcome = septet("run", path, "--out", path.parent / "runs", "--json")
-    assert outcome.code == 0, outcome.err
-    [folder] = {each.parent for each in (path.parent / "runs").rglob("fills.parquet")}
-    assert json.loads(outcome.out)
-    return pl.read_parquet(folder / "fills.parquet").height
+def fills_of(path: Path) -> int:
+    """Fills of the run that `septet run` refuses: there are none, or `check` is wrong."""
+    return as_frame("fills", backtest(load(path)).fills).height
+
+
+def refused(septet: Command, path: Path) -> str:
+    outcome = septet("run", path, "--out", path.parent / "runs")
+    assert outcome.code == 2
+    assert not (path.parent / "runs").exists()
+    return " ".join(outcome.err.split())
 
 
 def instrument(text: str) -> str:
@@ -117,7 +123,8 @@ def test_what_keeps_every_entry_from_trading(septet: Command, tmp_path: Path, na
     code, said = checked(septet, path)
     assert (code, text in said, f"{path}:{line}" in said) == (2, True, True), said
     assert "error: " in said
-    assert fills_of(septet, path) == 0
+    assert text in refused(septet, path)
+    assert fills_of(path) == 0
 
 
 def test_volume_that_is_zero_throughout(septet: Command, tmp_path: Path) -> None:
@@ -125,7 +132,7 @@ def test_volume_that_is_zero_throughout(septet: Command, tmp_path: Path) -> None
     path = strategy(tmp_path, execution="simulation: {participation: 10%}")
     code, said = checked(septet, path)
     assert (code, "the volume of BTC/USDT is zero in every bar" in said) == (2, True)
-    assert fills_of(septet, path) == 0
+    assert fills_of(path) == 0
 
 
 @pytest.mark.parametrize(
@@ -159,7 +166,7 @@ def test_an_instrument_that_became_too_dear_is_a_warning(septet: Command, tmp_pa
     code, said = checked(septet, path)
     assert code == 0
     assert "the last included: one lot of 4 costs" in said
-    assert fills_of(septet, path) > 0
+    assert fills_of(path) > 0
 
 
 @pytest.mark.parametrize("fills", ["quotes", "book"])

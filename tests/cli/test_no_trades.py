@@ -1,4 +1,7 @@
-"""The verdict of a run without trades says why, from its decisions and orders."""
+"""The verdict of a run without trades says why, from its decisions and orders.
+
+`septet run` refuses what `check` knows beforehand; such a run is then one of a sweep.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from septet._config import load
+from septet._report.save import save_run
+from septet._shell.backtest import backtest
 from tests.cli.conftest import Command
 
 TEXT = """\
@@ -26,7 +32,7 @@ LIMIT = "{use: limit, offset: 4.5%, good_for: 1 bars}"
 
 
 def verdict_of(
-    septet: Command,
+    septet: Command | None,
     folder: Path,
     rules: str,
     *words: str,
@@ -36,9 +42,12 @@ def verdict_of(
     path = folder / "x.yaml"
     text = TEXT.replace("RULES", rules).replace("ORDER", order).replace("LEAST", least)
     path.write_text(text, encoding="utf-8")
-    run = septet("run", path, "--out", folder / "runs", "--json", *words)
-    assert run.code == 0, run.err
-    return str(json.loads(run.out)["verdict"])
+    if septet is not None:
+        run = septet("run", path, "--out", folder / "runs", "--json", *words)
+        assert run.code == 0, run.err
+        return str(json.loads(run.out)["verdict"])
+    result = backtest(load(path), tables="--fast" not in words)
+    return str(save_run(result, folder / "runs", report=False).summary["verdict"])
 
 
 @pytest.mark.parametrize(
@@ -55,18 +64,16 @@ def test_rules_that_are_never_true(septet: Command, tmp_path: Path, rules: str, 
     assert said in verdict
 
 
-def test_entries_that_are_all_refused(septet: Command, tmp_path: Path) -> None:
-    verdict = verdict_of(septet, tmp_path, "long_if: close > fast", least="6000")
+def test_entries_that_are_all_refused(tmp_path: Path) -> None:
+    verdict = verdict_of(None, tmp_path, "long_if: close > fast", least="6000")
     entries = verdict.partition("judge. ")[2].split()[0]
     refused = f"all of them were refused (min_notional {entries} times)."
     assert f"{entries} decisions asked for a position: {refused}" in verdict
 
 
 @pytest.mark.parametrize("words", [(), ("--fast",)])
-def test_orders_that_are_never_filled(
-    septet: Command, tmp_path: Path, words: tuple[str, ...]
-) -> None:
-    verdict = verdict_of(septet, tmp_path, "long_if: close > fast", *words, order=LIMIT)
+def test_orders_that_are_never_filled(tmp_path: Path, words: tuple[str, ...]) -> None:
+    verdict = verdict_of(None, tmp_path, "long_if: close > fast", *words, order=LIMIT)
     assert "one of " in verdict
     assert "was filled (unfilled " in verdict
 

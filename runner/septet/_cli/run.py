@@ -168,7 +168,9 @@ def _backtest(
 
             result = stream_backtest(loaded, chunk, say=say, progress=progress)
         else:
-            result = backtest(loaded, engine=engine, tables=not fast, say=say, progress=progress)
+            result = backtest(
+                loaded, engine=engine, tables=not fast, say=say, progress=progress, refuses=True
+            )
         total = time.perf_counter() - began  # reading the file and importing what runs it, too
         result = replace(result, facts=replace(result.facts, seconds_total=total))
         stored = save_run(result, out, report=not (no_report or fast))

@@ -120,7 +120,7 @@ def _longer_tail(blocks: Floats, drawn: int, quantile: float) -> float:
     """
     away = blocks - blocks.mean()
     spread = math.sqrt(float((away**2).mean()))
-    h = float((away**3).mean()) / spread**3 / math.sqrt(drawn)
+    h = float((away**3).mean()) / (spread * spread * spread * math.sqrt(drawn))
     return (_SHIFT * h + _SHIFT_CUBED * h**3) * (1.0 + 2.0 * quantile**2) / 6.0
 
 

@@ -26,6 +26,7 @@ from septet._shell.late_start import LateStart, ModelWindow, late_start, ready_o
 from septet._shell.learning import Learned, health_of, learn_walk, move_first
 from septet._shell.never_known import refuse_never_known
 from septet._shell.plain_first import choose_plain, plain_bars, ran_plain_first
+from septet._shell.refused import refuse_no_entry, refuse_no_value
 from septet._shell.retraining import retrains_of
 from septet._shell.session import Say, Session, open_session
 from septet._shell.value_ranges import outside_notes, outside_of
@@ -64,6 +65,7 @@ def backtest(
     say: Say | None = None,
     progress: Callable[[int, int, str], None] | None = None,
     not_before_ns: int | None = None,
+    refuses: bool = False,
 ) -> RunResult:
     """Run a loaded strategy over history.
 
@@ -82,6 +84,8 @@ def backtest(
         Told of training windows: done, planned, text.
     not_before_ns
         No decision is taken before this time; the history before it is still read.
+    refuses
+        Stop at the errors of `check` about files that never trade, as `septet run` does.
     """
     began = time.perf_counter()
     with placed(loaded, "execution", "simulation", "fills"):
@@ -90,6 +94,8 @@ def backtest(
         whole = tables or bool(build_watchers(loaded.strategy))  # monitors read the whole curve
     session = open_session(loaded, tables=whole, say=say, not_before_ns=not_before_ns)
     refuse_never_known(session)
+    if refuses:
+        refuse_no_entry(session)
     session.tables = tables
     hashes = Background(lambda: fingerprints(session.market))
     chosen = "batch" if engine == "auto" else engine
@@ -111,6 +117,8 @@ def backtest(
             session.say(f"doubtful: {each}")
         insist_memory(session, ran.outcome.F)
         result = _result(session, ran, watchers, chosen, fingers)
+        if refuses and not len(ran.outcome.rows(layout.ORDER)):
+            refuse_no_value(loaded)
     facts = replace(result.facts, seconds_total=time.perf_counter() - began)
     return replace(result, facts=facts)
 

@@ -1,0 +1,42 @@
+"""The errors of `check` about files that never trade, for `run` to stop at: one gate for both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from septet._shell.feature_checks import feature_problems
+from septet._shell.session import Session, open_session
+from septet._shell.trade_checks import trade_problems
+from septet.errors import ConfigError, Problem
+
+__all__ = ["refuse_no_entry", "refuse_no_value"]
+
+
+def refuse_no_entry(session: Session) -> None:
+    """Refuse a run of which every entry would be rejected, or none could ever fill.
+
+    Raises
+    ------
+    ConfigError
+        With what `check` says of it.
+    """
+    _refuse(trade_problems(session))
+
+
+def refuse_no_value(loaded: Any) -> None:
+    """Refuse a run that has sent no order because what its entries read is never finite.
+
+    `check` computes features of the last bars for it; a run that sends an order need not. The
+    data is read anew: a run without tables keeps too little of it.
+
+    Raises
+    ------
+    ConfigError
+        With what `check` says of it.
+    """
+    _refuse(feature_problems(open_session(loaded)))
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if errors := [each for each in problems if each.severity == "error"]:
+        raise ConfigError(errors)
