@@ -22,7 +22,7 @@ WORST_REBATE: Final = 0.05
 HIGH_FUNDING: Final = 0.02
 """What exchanges cap a rate of funding at, or near it."""
 HIGH_FUNDING_YEAR: Final = 2.0
-WORST_FUNDING_YEAR: Final = 100.0
+WORST_FUNDING_YEAR: Final = 1_000.0
 HIGH_LIQUIDATION_FEE: Final = 0.05
 WORST_LIQUIDATION_FEE: Final = 0.2
 HIGH_MAX_BAD: Final = 0.2

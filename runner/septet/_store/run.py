@@ -424,8 +424,9 @@ class Run:
 
         try:
             frame = with_optional(name, self.scan(name))
-            if self.has(name):
-                columns_within_memory(self.folder / f"{name}.parquet", columns)
+            path = self.folder / f"{name}.parquet"
+            if path.exists():  # a run that goes on has a journal, and no tables yet
+                columns_within_memory(path, columns)
             if columns is not None:
                 frame = frame.select(columns)
         except DataError as problem:
