@@ -11,7 +11,7 @@ import pytest
 
 from septet._drill.audits import audit
 from septet._drill.books import OurBook, VenueBook
-from septet._drill.catalogue import Kind
+from septet._drill.catalogue import CATALOGUE, Kind
 from septet._drill.check import check_truth
 from septet._drill.cover import Cover, Terms
 from septet._drill.outcome import Row
@@ -106,3 +106,21 @@ def test_a_ban_of_which_nobody_was_told_was_not_reached() -> None:
     row.take_back(1)
     assert row.held == "not reached"
     assert row.remark == "no request came by while it lasted"
+
+
+@pytest.mark.parametrize(
+    ("text", "after_ms", "kinds"),
+    [
+        ("it is stamped 120 s ahead of the local clock", 1, set()),
+        ("it is stamped 120 s ahead of the local clock", -50_000, set()),
+        ("it is stamped 120 s ahead of the local clock", -70_000, {"unnoticed"}),
+        ("quantity: -1 is none", 1, {"unnoticed"}),
+    ],
+)
+def test_what_is_logged_once_a_minute_is_noticed_by_the_line_of_that_minute(
+    tmp_path: Path, text: str, after_ms: int, kinds: set[str]
+) -> None:
+    line = {"timestamp": iso(T0 + after_ms * MS), "event": "unreadable", "text": text}
+    (tmp_path / "log.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    found = audit(CATALOGUE["A5"], VenueBook(), OurBook(HEAD), tmp_path, T0, T0 + 900 * MS)
+    assert {each.kind for each in found} == kinds

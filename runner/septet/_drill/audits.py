@@ -54,8 +54,8 @@ def _unnoticed(kind: Kind, ours: OurBook, folder: Path, first_ns: int) -> Iterat
         yield Finding("unnoticed", kind.code, text)
 
 
-def logged_since(path: Path, first_ns: int, says: str = "") -> set[str]:
-    """Return the events that a run's log holds since a wall time, of lines with a text in them."""
+def logged_since(path: Path, first_ns: int, says: tuple[str, ...] = ()) -> set[str]:
+    """Return the events that a run's log holds since a wall time, with one of some texts."""
     if not path.exists():
         return set()
     first = datetime.fromtimestamp((first_ns - _SLACK_NS) / 1e9, UTC)
@@ -63,5 +63,6 @@ def logged_since(path: Path, first_ns: int, says: str = "") -> set[str]:
     return {
         str(row["event"])
         for row in rows
-        if datetime.fromisoformat(row["timestamp"]) >= first and says in str(row.get("text", ""))
+        if datetime.fromisoformat(row["timestamp"]) >= first
+        and (not says or any(each in str(row.get("text", "")) for each in says))
     }
