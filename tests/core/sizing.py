@@ -175,10 +175,10 @@ class Sizer:
         if not 0.0 < wanted < math.inf:
             return "size", None
         row.requested = side * wanted
-        units = floor_lots(wanted * share * scale, book.lot)
+        units = granted = floor_lots(wanted * share * scale, book.lot)
         units, clipped = self._caps(k, i, side, price, units, flips)
         short = "cash" if s.spot else "margin"
-        if not clipped and share < 1.0:
+        if not clipped and floor_lots(wanted * scale, book.lot) > granted:
             clipped = short
         row.clipped = clipped
         if not units > 0:

@@ -11,7 +11,15 @@ from septet._kernel import layout
 from septet._rules import decide
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run import Run
-from septet._rules.settings import R_AFTER, R_BELOW, R_EXIT, R_OPPOSITE, R_TOO_SMALL
+from septet._rules.settings import (
+    R_AFTER,
+    R_BELOW,
+    R_CASH,
+    R_EXIT,
+    R_LOT,
+    R_OPPOSITE,
+    R_TOO_SMALL,
+)
 from tests.rules.desk import Below, kept, run_of, set_to, signal, status
 
 NAN = math.nan
@@ -156,6 +164,25 @@ def test_pro_rata_scales_all_alike():
     with set_to(**given):
         decide.decide(0, 60, 2, run)
     assert list(run.granted[:, 0]) == [5.0, 5.0]
+
+
+@pytest.mark.parametrize(("lot", "reason"), [(8.0, R_CASH), (12.0, R_LOT)])
+def test_pro_rata_names_the_cash_that_is_short_and_the_lot_where_it_is_that(
+    lot: float, reason: int
+):
+    """Ten are asked for, and cash leaves five of each: with lots of 8 it is cash that lacks."""
+    run = run_of(symbols=2)
+    run.lot[:] = lot
+    for k in range(2):
+        signal(run, k, 1.0)
+    run.active_symbol[:] = range(2)
+    given: dict[str, Any] = {
+        "ONE_SYMBOL": False, "SYMBOLS": 2, "PRO_RATA": True, "size": lambda *_: 10.0,
+        "signal_at": kept,
+    }  # fmt: skip
+    with set_to(**given):
+        decide.decide(0, 60, 2, run)
+    assert list(run.refused_code[:, 0]) == [reason + 1] * 2
 
 
 def test_a_late_decision_is_marked():

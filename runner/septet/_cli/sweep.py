@@ -168,6 +168,7 @@ def _show(outcome: Outcome) -> None:
     from septet._cli.terminal import console as make_console
     from septet._report.words import count, number, percent, plural
     from septet._sweep.findings import chance
+    from septet._sweep.size_caps import SIZE_CAP
     from septet._sweep.verdict import paragraphs
 
     console = make_console()
@@ -175,11 +176,13 @@ def _show(outcome: Outcome) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for axis in found.axes:
         table.add_column(axis.name, justify="right", no_wrap=True)
-    for name in ("Sharpe", "return", "drawdown", "trades", "PSR", "DSR"):
+    capped = ("capped at",) if found.has_caps else ()
+    for name in (*capped, "Sharpe", "return", "drawdown", "trades", "PSR", "DSR"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in _best_rows(outcome):
         table.add_row(
             *(axis.text(row[axis.key]) for axis in found.axes),
+            *((percent(row[SIZE_CAP]) if row[SIZE_CAP] is not None else "",) if capped else ()),
             number(row["sharpe"]),
             percent(row["total_return"]),
             percent(row["max_drawdown"]),

@@ -10,6 +10,7 @@ import numpy as np
 from septet._data.bad_rows import doubts
 from septet._data.ended import CANDLES_END
 from septet._report import statistics as st
+from septet._report.capped import capped_entries, capped_text
 from septet._report.contracts import breaks_text, contract_breaks
 from septet._report.intervals import mean_interval, trades_at_once
 from septet._report.no_trades import idleness_of, why_idle
@@ -208,6 +209,7 @@ def _evidence(
     at_once: float,
 ) -> Evidence:
     facts = result.facts
+    capped = [each for each in [capped_text(capped_entries(frames.get("decisions")))] if each]
     return Evidence(
         currency=facts.currency,
         symbols=facts.symbols,
@@ -235,7 +237,7 @@ def _evidence(
             *(each.message for each in doubts(result.findings)),
             *_old_prices(result, frames),
         ],
-        breaks=breaks_text(figures["contract_breaks"]),
+        breaks=[*capped, *breaks_text(figures["contract_breaks"])],
         unchecked=unchecked_plugins(result.manifest),
         doubtful=doubtful_plugins(result.manifest),
         models=len(result.models) if result.predictions is not None else None,

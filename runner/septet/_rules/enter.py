@@ -285,7 +285,7 @@ def cap(k, t, i, now_ns, wanted, share, run: Run):
     """
     scale, lot = run.scale[k], run.lot[k]
     units, clipped = floor_units(wanted * share * scale, lot), -1
-    if PRO_RATA and share < 1.0:
+    if PRO_RATA and floor_units(wanted * scale, lot) > units:
         clipped = R_CASH if SPOT else R_MARGIN
     run.cash_available = spoken_for(now_ns, run)
     for limit in CAPS:

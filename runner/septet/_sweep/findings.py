@@ -20,6 +20,7 @@ from septet._sweep.judge import (
     table_overfitting,
     tried,
 )
+from septet._sweep.size_caps import SIZE_CAP, add_size_cap
 from septet_schemas.sweep import GOALS
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ _SHARES: Final = ("total_return", "win_rate", "max_drawdown")
 class Findings:
     """A finished sweep.
 
-    `table` has the columns `psr` and `dsr`; `ranked` are the settings with a goal, the best
-    first, the lower number first among equals. `chosen_from` is how many could have been
+    `table` has the columns `psr`, `dsr` and `size_cap`; `ranked` are the settings with a goal,
+    the best first, the lower number first among equals. `chosen_from` is how many could have been
     chosen, `planned` how many there were to try. `luck` is the annual Sharpe ratio that the
     best of as many worthless settings reaches; `a_year` makes a daily ratio annual. With
     `over_holding` all ratios but `sharpe` are of returns over holding the mean exposure.
@@ -66,6 +67,11 @@ class Findings:
     over_holding: bool = False
     unchecked: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+
+    @property
+    def has_caps(self) -> bool:
+        """Whether limits cap the size of a setting."""
+        return bool(self.table.get_column(SIZE_CAP).is_not_null().any())
 
     @property
     def broken(self) -> pl.DataFrame:
@@ -104,7 +110,7 @@ def findings_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> Findings:
 
     goal = str(manifest.get("goal") or "sharpe")
     more = GOALS[goal]
-    full = add_ratios(table)
+    full = add_size_cap(add_ratios(table), manifest)
     known = full.filter(
         (pl.col("status") == "done") & pl.col(goal).is_not_null() & pl.col(goal).is_finite()
     )

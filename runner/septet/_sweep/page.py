@@ -19,6 +19,7 @@ from septet._report.words import count, number, percent, plural
 from septet._sweep.axes import mapped
 from septet._sweep.findings import GOAL_WORDS, Findings, chance, findings_of, goal_text
 from septet._sweep.payload import chart_data
+from septet._sweep.size_caps import SIZE_CAP
 from septet._sweep.verdict import paragraphs, tone
 
 if TYPE_CHECKING:
@@ -193,8 +194,11 @@ def _best(found: Findings) -> str:
         keys = [axis.text(row[axis.key]) for axis in found.axes]
         front = [str(place), count(row["setting"]), *keys]
         own = [] if found.goal != "sortino" else [goal_text("sortino", row["sortino"])]
-        rows.append([escaped(text) for text in (*front, *own, number(row["sharpe"]), *figures)])
+        cap = [percent(row[SIZE_CAP]) if row[SIZE_CAP] is not None else ""] * found.has_caps
+        said = (*front, *cap, *own, number(row["sharpe"]), *figures)
+        rows.append([escaped(text) for text in said])
     head = ["#", "#Setting", *(f"#{axis.name}" for axis in found.axes)]
+    head += ["#Capped at"] if found.has_caps else []
     head += ["#Sortino"] if found.goal == "sortino" else []
     head += ["#Sharpe", "#PSR", "#DSR", "#Return", "#Drawdown", "#Trades"]
     head += ["#Win rate", "#Profit factor", "#Exposure"]

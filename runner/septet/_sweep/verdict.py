@@ -8,6 +8,7 @@ from septet._report.verdict import ENOUGH_TRADES, unchecked_text
 from septet._report.words import count, number, plural
 from septet._sweep.figures import BREAKS
 from septet._sweep.findings import GOAL_WORDS, chance, goal_text
+from septet._sweep.size_caps import size_cap_text
 
 if TYPE_CHECKING:
     from septet._sweep.findings import Findings
@@ -148,8 +149,10 @@ def data_text(found: Findings) -> str:
 def paragraphs(found: Findings) -> list[str]:
     """Return the whole verdict, a paragraph each."""
     doubt = unchecked_text(found.unchecked) if found.unchecked else ""
+    capped = size_cap_text(found.table)
     said = (
-        overview(found), choice(found), data_text(found), doubt, broken(found), overfitted(found)
+        overview(found), choice(found), data_text(found), doubt, capped, broken(found),
+        overfitted(found),
     )  # fmt: skip
     return [text for text in said if text]
 
