@@ -62,6 +62,7 @@ from septet._data.source import LazyBars, RawBars, Request, Scans, Store
 from septet._data.spans import Clock, clock_of, read_between
 from septet._data.stamps import iso
 from septet._data.unread_columns import judge_unread
+from septet._data.whole_only import refuse_unserved
 from septet._data.zone_rows import judge_unread_zone
 from septet._host.doors import door
 from septet.errors import DataError
@@ -314,7 +315,7 @@ class Stretches:
         self._loaded, self._memory = loaded, memory
         self._request = request_for(loaded, store=store, now_ns=now_ns or time.time_ns())
         block, keys = strategy.data.candles, keys_of(strategy.data.candles, CandlesConfig)
-        _refuse_unserved(keys)
+        refuse_unserved(keys)
         with door(block, "data.candles"):
             source = block.declaration(block.config)
         if not isinstance(source, Scans):
@@ -485,19 +486,3 @@ class Stretches:
             made.add(table)
             found[name] = made.hexdigest()
         return found
-
-
-def _refuse_unserved(keys: CandlesConfig) -> None:
-    """Refuse what needs bars that are not read yet."""
-    if keys.policy.gap == "fill":
-        raise DataError(
-            "policy: {gap: fill} needs the bar after a gap, which a stretch may not hold",
-            hint="write policy: {gap: keep}, or run without --chunk",
-            key=".data.candles.policy.gap",
-        )
-    if keys.adjust == "splits":
-        raise DataError(
-            "adjust: splits needs every split to come, which a stretch does not hold",
-            hint="write adjust: total, or run without --chunk",
-            key=".data.candles.adjust",
-        )
