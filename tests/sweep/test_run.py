@@ -114,7 +114,7 @@ def test_every_setting_gets_one_row(tmp_path: Path, made: list[Made]) -> None:
         "profit_factor", "fees", "funding", "liquidation", "slippage", "turnover", "exposure",
         "excess_sharpe", "days", "skew", "kurtosis", "block_sums", "block_squares",
         "over_sharpe", "over_skew", "over_kurtosis", "over_sums", "over_squares",
-            "contract_breaks", "psr", "dsr",
+            "contract_breaks", "psr", "dsr", "size_cap",
     ]  # fmt: skip
     assert table["features.fast.period"].dtype == pl.Float64
     assert table.filter(status="failed")["setting"].to_list() == [7, 57, 107, 157, 207, 257]

@@ -375,9 +375,11 @@ def _finish(sweep: _Running, *, page: bool, seconds: float) -> Outcome:
     from septet._sweep.findings import findings_of
     from septet._sweep.judge import add_ratios
     from septet._sweep.page import write_page
+    from septet._sweep.size_caps import add_size_cap
 
-    table = add_ratios(pl.concat(sweep.frames).unique("setting").sort("setting"))
     folder = sweep.folder
+    whole = pl.concat(sweep.frames).unique("setting").sort("setting")
+    table = add_size_cap(add_ratios(whole), folder.manifest)
     if sweep.space.method == "tpe":  # there were perhaps not as many as were asked for
         folder.manifest["space"]["settings"] = table.height
     folder.complete(table)
