@@ -233,3 +233,19 @@ def test_a_request_is_not_waited_for_longer_than_it_may_take_to_leave() -> None:
     assert order.deadline_ns == bench.now + 2 * SECOND
     bench.refuse(order.client_id, "deadline", by="gate")
     assert bench.ended[1].reason == "deadline"
+
+
+def test_a_reduction_that_waits_on_is_said_again_ever_more_seldom() -> None:
+    """An order that the venue keeps open and will not cancel: the alarm comes again."""
+    bench = Bench()
+    bench.hold(1.0)
+    resting = bench.order(1, -0.5, kind="limit", limit_price=1.2 * PRICE, reduces=True)
+    bench.ack(resting)
+    bench.want(2, -1.0, whole=True)
+    for _ in range(40):
+        bench.after_s(5)
+        for each in bench.take(m.Cancel):
+            bench.handle(m.CancelFailed(at_ns=bench.now, client_id=each.client_id, text="no"))
+        bench.show(resting, "open")
+    assert bench.alerted("reduction_waits") == ["critical"] * 3, "after 30, 60 and 120 s"
+    assert "close the position there by hand" in bench.alerts[-1].text

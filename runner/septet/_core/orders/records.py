@@ -168,6 +168,7 @@ class Work(msgspec.Struct, kw_only=True, gc=False):
     refused: str = ""
     waiting_ns: int = 0
     alarmed: bool = False
+    alarms: int = 0
     ended: bool = False
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from septet import messages as m
 from septet._core.checks import inward, outward, whole
-from septet._core.orders import lost_fills, stops
+from septet._core.orders import lost_fills, stops, waiting
 from septet._core.orders.desk import Desk, Level
 from septet._core.orders.ids import child_id
 from septet._core.orders.records import DUST, Child, Ended, Parent, Work, tolerated
@@ -181,11 +181,7 @@ def _make_way(desk: Desk, work: Work, live: list[Child], now_ns: int) -> None:
             if other is not None and not child.protects:
                 other.cancelled = other.cancelled or "superseded"
             desk.want_cancel(child, now_ns)
-    work.waiting_ns = work.waiting_ns or now_ns
-    if now_ns - work.waiting_ns >= desk.timing.wait_alarm_ns and not work.alarmed:
-        work.alarmed = True
-        text = f"a reduction waits for {live[0].client_id}, which is {live[0].state}"
-        desk.alert("critical", "reduction_waits", text, work.parent.symbol)
+    waiting.wait(desk, work, live[0], now_ns)
 
 
 def _send(desk: Desk, work: Work, now_ns: int) -> bool:
@@ -346,7 +342,7 @@ def _submit(
         deadline_ns = min(deadline_ns, parent.deadline_ns)
     child = _new(desk, work, kind, quantity, limit, trigger, now_ns)
     desk.changed(child)
-    work.waiting_ns, work.alarmed = 0, False
+    work.waiting_ns, work.alarmed, work.alarms = 0, False, 0
     desk.commands.append(
         m.Submit(
             client_id=child.client_id,
@@ -488,8 +484,8 @@ def due_ns(desk: Desk, work: Work, now_ns: int, due_ns: int) -> int:
         due_ns = _sooner(parent.deadline_ns + 1, now_ns, due_ns)
     if work.retry_ns:
         due_ns = _sooner(work.retry_ns, now_ns, due_ns)
-    if work.waiting_ns and not work.alarmed:
-        due_ns = _sooner(work.waiting_ns + desk.timing.wait_alarm_ns, now_ns, due_ns)
+    if work.waiting_ns:
+        due_ns = _sooner(work.waiting_ns + waiting.patience_ns(desk, work), now_ns, due_ns)
     if work.patience_until_ns and not work.takes:
         due_ns = _sooner(work.patience_until_ns, now_ns, due_ns)
         due_ns = _sooner(work.repriced_ns + desk.timing.reprice_ns, now_ns, due_ns)

@@ -1,0 +1,27 @@
+"""A reduction that waits for another order to end: said, and said again while it waits on."""
+
+from __future__ import annotations
+
+from septet._core.orders.desk import Desk
+from septet._core.orders.records import Child, Work
+
+__all__ = ["patience_ns", "wait"]
+
+_TEXT = (
+    "a reduction waits for {order}, which is {state}: if the venue does not show that order, or "
+    "will not cancel it, close the position there by hand"
+)
+
+
+def patience_ns(desk: Desk, work: Work) -> int:
+    """Return after how long a wait is said again: each time twice as long as before."""
+    return desk.timing.wait_alarm_ns << min(work.alarms, 20)
+
+
+def wait(desk: Desk, work: Work, child: Child, now_ns: int) -> None:
+    """Let a reduction wait for an order, and alarm when that takes too long."""
+    work.waiting_ns = work.waiting_ns or now_ns
+    if now_ns - work.waiting_ns >= patience_ns(desk, work):
+        work.alarms += 1
+        text = _TEXT.format(order=child.client_id, state=child.state)
+        desk.alert("critical", "reduction_waits", text, work.parent.symbol)
