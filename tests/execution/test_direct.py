@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from septet import messages as m
@@ -138,7 +138,17 @@ def test_a_report_becomes_what_the_library_makes_of_it(told: list[dict[str, Any]
     assert reading(True).of(wrapped) == reading(False).of(wrapped)
 
 
+A_FEE_TOO_LARGE = {
+    "symbol": "BTCUSDT", "orderId": 1, "orderListId": -1, "clientOrderId": "0",
+    "transactTime": STAMP_MS, "price": "0", "origQty": "0.00000001", "executedQty": "0",
+    "cummulativeQuoteQty": "0", "status": "NEW", "type": "MARKET", "side": "BUY",
+    "fills": [{"price": "0.00000001", "qty": "0.00000001", "commission": "0.00000002",
+               "commissionAsset": "BTC"}],
+}  # fmt: skip
+
+
 @given(answers)
+@example(A_FEE_TOO_LARGE)
 def test_an_answer_becomes_what_the_library_makes_of_it(body: dict[str, Any]) -> None:
     for number, fill in enumerate(body.get("fills", ())):
         fill["tradeId"] = 100 + number

@@ -139,7 +139,7 @@ CASES: Final[Mapping[str, Case]] = {
         "data.mood={use: http_json, url: 'http://127.0.0.1:9/a', select: a, time: b, "
         "known_after: 1h, time_zone: UTC}", "features.mood={use: series, of: mood, missing: 1}")),
     "Data.candles": Case("data.candles={use: synthetic, bars: 130, seed: 4}", "market"),
-    "Data.funding": Case("data.funding={use: csv_series, path: mood.csv, time_zone: UTC, "
+    "Data.funding": Case("data.funding={use: csv_series, path: funding.csv, time_zone: UTC, "
         "known_after: 0s}", "market", ("account.type=perpetual",)),
     "Execution.venues": Case("execution.venues={sim: {use: simulated, fee: 77bps}}"),
     "Execution.order": Case(_RESTS),

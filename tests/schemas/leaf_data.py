@@ -81,6 +81,8 @@ def write_data(folder: Path) -> None:
     lines = [f"{at:%Y-%m-%d %H:%M:%S},{v},{v + 1},{at + timedelta(hours=2):%Y-%m-%d %H:%M:%S}"
              for at, v in moods]  # fmt: skip
     _write(folder / "mood.csv", "timestamp,value,second,known", lines)
+    _write(folder / "funding.csv", "timestamp,value",
+           [f"{at:%Y-%m-%d %H:%M:%S},{v / 10_000}" for at, v in moods])  # fmt: skip
     _write(folder / "mood-epoch.csv", "timestamp,value",
            [f"{int(at.timestamp())},{v}" for at, v in moods])  # fmt: skip
     _write(folder / "mood-bad.csv", "timestamp,value",

@@ -176,7 +176,8 @@ def test_rows_of_other_values_than_were_chosen_are_made_again(tmp_path: Path) ->
     assert values.n_unique() > 1, "values of the space, on other settings"
     rows.with_columns(values.reverse()).write_parquet(part)
     outcome = tuned(tmp_path, resume=True, say=said.append)
-    assert f"{part} has values of features.fast.period that its settings do not have" in said[0]
+    wrong = f"{part} has values of features.fast.period that its settings do not have"
+    assert any(wrong in each for each in said)
     first, again = (each.head(32).drop("psr", "dsr") for each in (whole, outcome.table))
     assert first.equals(again, null_equal=True)
 

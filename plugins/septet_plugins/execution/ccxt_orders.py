@@ -381,7 +381,7 @@ class Translator:
             base, quote = self.base_and_quote(number)
             most = {base: quantity, quote: quantity * price}.get(str(currency), math.inf)
             if abs(cost) > _MOST_FEE * most + _FEE_ROUNDED:
-                raise Unreadable("fee", told, f"at most {100 * _MOST_FEE:g} % of what was traded")
+                raise Unreadable("fee", cost, f"at most {100 * _MOST_FEE:g} % of what was traded")
         except UNUSUAL as error:
             return 0.0, "", str(error)
         return cost, str(currency or ""), ""
