@@ -65,7 +65,7 @@ class Mill:
                 at_ns=end_ns, symbol=0, open_ns=open_ns, known_ns=end_ns, open=seen.open,
                 high=seen.high, low=seen.low, close=seen.close, volume=seen.volume,
             )  # fmt: skip
-            yield m.BarrierReached(at_ns=end_ns, time_ns=end_ns, present=(0,))
+            yield m.DecisionTimeReached(at_ns=end_ns, time_ns=end_ns, present=(0,))
             open_ns = end_ns
 
     def run(self, count: int) -> int:

@@ -33,9 +33,9 @@ from septet._data.bars import Instrument
 from septet._journal.form import Head
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
-from septet._live.barriers import Standing
 from septet._live.build import core_of
 from septet._live.clock import WallClock
+from septet._live.decision_times import Standing
 from septet._live.dispatch import Dispatcher
 from septet._live.listen import grids_of, make_market
 from septet._live.run import keep_apart

@@ -1,6 +1,6 @@
 """The demo strategy in live mode on bars of memory: its model fitted, its venue in this process.
 
-Everything between the two is the product's: desks, barriers, shell, core, journal, dispatcher.
+Everything between the two is the product's: bars, decision times, shell, core, journal, dispatcher.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ EDGE = {
     "septet.messages": """
         COMMANDS EVENTS About Command Event OrderKind OrderState
 
-        Acked BarClosed BarrierReached CancelFailed FeedChanged Filled FiltersChanged Gapped
+        Acked BarClosed DecisionTimeReached CancelFailed FeedChanged Filled FiltersChanged Gapped
         Holdings ModelFailed ModelReady NotFound OpenOrders Operated OrderSeen Printed Quarantined
         Quoted Refused SeriesPoint Skewed Started Ticked Uncertain Unreadable VenueChanged Cause
 

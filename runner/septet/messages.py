@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 __all__ = [
-    "COMMANDS", "EVENTS", "About", "Acked", "Alerted", "Amend", "BarClosed", "BarrierReached",
+    "COMMANDS", "EVENTS", "About", "Acked", "Alerted", "Amend", "BarClosed", "DecisionTimeReached",
     "Cancel", "CancelAll", "CancelFailed", "Changed", "Command", "Decided", "Event", "FeedChanged",
     "Filled", "FiltersChanged", "Fired", "Funded", "Gapped", "Holdings", "InvalidAnswer", "Lifted",
     "ModelFailed",
@@ -122,7 +122,7 @@ class SeriesPoint(Event, frozen=True, kw_only=True, tag="series"):
     value: float
 
 
-class BarrierReached(Event, frozen=True, kw_only=True, tag="barrier"):
+class DecisionTimeReached(Event, frozen=True, kw_only=True, tag="decision_time"):
     """A decision time: every symbol due has delivered, or its grace has passed.
 
     `present` are symbols whose next undecided bar enters now, in universe order; `missing` those
@@ -369,7 +369,7 @@ class Quarantined(Event, frozen=True, kw_only=True, tag="quarantined"):
 
 
 EVENTS = (
-    Started | Ticked | Operated | BarClosed | Gapped | SeriesPoint | BarrierReached | Quoted
+    Started | Ticked | Operated | BarClosed | Gapped | SeriesPoint | DecisionTimeReached | Quoted
     | Printed | FeedChanged | Acked | Refused | Uncertain | OrderSeen | NotFound | CancelFailed
     | Filled | OpenOrders | Holdings | VenueChanged | FiltersChanged | Skewed | Unreadable
     | ModelReady | ModelFailed | Quarantined

@@ -83,7 +83,7 @@ class ExitRule(Config):
 class Reentry(Config):
     """When a side that was stopped out may be entered again.
 
-    `rearm`: once the wish has differed at one decision. `immediate`: at once. `after`: when
+    `rearm`: once the signal has differed at one decision. `immediate`: at once. `after`: when
     so many decisions have passed, that at the close of the bar of the exit's fill the first.
     """
 

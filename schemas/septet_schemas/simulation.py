@@ -16,12 +16,12 @@ __all__ = ["Fee", "InstrumentSpec", "Simulation", "Slippage"]
 class Fee(Config):
     """Fees as fractions of the notional; a negative maker fee is a rebate.
 
-    `paid_in: received` takes the fee of a buy in the base currency, as spot venues do.
+    `fee_currency: base` takes the fee of a buy in the base currency, as spot venues do.
     """
 
     maker: SignedCost = Field(default="10bps")  # type: ignore[assignment]
     taker: SignedCost = Field(default="10bps")  # type: ignore[assignment]
-    paid_in: Literal["quote", "received"] = "quote"
+    fee_currency: Literal["quote", "base"] = "quote"
 
 
 class Slippage(Config):
@@ -63,14 +63,14 @@ class Simulation(Config):
     """The simulated market: the same for backtest and paper, whatever the venues are.
 
     `latency` is in bars after the decision; `participation` caps a fill at that share of its
-    bar's volume (None: no cap); the rest of an entry expires after `good_for`.
+    bar's volume (None: no cap); the rest of an entry expires after `time_in_force`.
     """
 
     fee: FeeField = Field(default="10bps")  # type: ignore[assignment]
     slippage: SlippageField = Field(default="5bps")  # type: ignore[assignment]
     latency: Bars | Literal[0] = 0
     participation: Annotated[Fraction, Field(gt=0.0, le=1.0)] | None = None
-    good_for: Bars = 1
+    time_in_force: Bars = 1
     fills: Literal["next_open", "quotes", "book"] = "next_open"
 
 

@@ -12,7 +12,7 @@ from septet._config import load
 from septet._kernel import layout
 from septet._shell.backtest import backtest
 from septet._shell.feature_values import last_values
-from septet._shell.project import WISHES
+from septet._shell.project import SIGNALS
 from septet._shell.session import open_session
 from septet._store.tables import as_frame
 from tests.cli.conftest import Command
@@ -125,7 +125,7 @@ def test_signals_are_those_of_the_run(tmp_path: Path, account: str, rules: str) 
     result = backtest(load(path))
     assert result.decisions is not None
     signal = as_frame("decisions", result.decisions)["signal"].cast(pl.String).to_list()
-    found = [WISHES[code & layout.WISH] for code in values.D[0, layout.D_WISH].tolist()]
+    found = [SIGNALS[code & layout.SIGNAL] for code in values.D[0, layout.D_SIGNAL].tolist()]
     assert found[session.first :] == signal
     assert len(set(signal)) > 1
 

@@ -102,7 +102,7 @@ NEVER = {
         "9:", "no bar comes 40 % off the close of a decision in the 1 bars",
     ),
     "a stop that is not reached": (
-        {"execution": "order: {use: stop, offset: 40%, good_for: 9}"}, "9:",
+        {"execution": "order: {use: stop, offset: 40%, time_in_force: 9}"}, "9:",
         "no bar comes 40 % off the close of a decision in the 9 bars",
     ),
     "no target": (

@@ -52,13 +52,13 @@ def test_paper_killed_and_started_again_goes_on(venue: Local, septet: Command) -
     first.communicate()
     [folder] = (venue.runs / "local").iterdir()
     assert "killed" in septet("runs", "list", "--runs", venue.runs).out
-    before = len(events_of(folder, m.BarrierReached))
+    before = len(events_of(folder, m.DecisionTimeReached))
     code, out, err = finish(venue.run(file, "--bars", "40", "--json"))
     assert code == 0, err[-3000:]
     found = json.loads(out)
     assert found["ok"]
     assert found["runs"][0]["folder"] == str(folder)
-    assert len(events_of(folder, m.BarrierReached)) > before
+    assert len(events_of(folder, m.DecisionTimeReached)) > before
     opens = [each.open_ns for each in events_of(folder, m.BarClosed)]
     assert opens == sorted(set(opens))
     assert [each.session for each in events_of(folder, m.Started)] == [1, 2]

@@ -28,7 +28,7 @@ execution:
   instruments: {BTC/USDT: {lot: 0.00001, min_notional: LEAST}}
 """
 NEVER = "close > 1e9"
-LIMIT = "{use: limit, offset: 4.5%, good_for: 1 bars}"
+LIMIT = "{use: limit, offset: 4.5%, time_in_force: 1 bars}"
 
 
 def verdict_of(

@@ -115,11 +115,11 @@ class Account:
 
     def place(
         self, k: int, kind: str, units: int, reason: str, now: int, reduces: bool,
-        limit: float, trigger: float, price: float, active_ns: int, good_for: int,
+        limit: float, trigger: float, price: float, active_ns: int, time_in_force: int,
     ) -> Order:  # fmt: skip
         """Make an order work."""
         order = self.make(
-            k, now, kind, units, reason, active_ns, reduces, limit, trigger, price, good_for
+            k, now, kind, units, reason, active_ns, reduces, limit, trigger, price, time_in_force
         )
         self.orders[k] = order
         return order

@@ -15,7 +15,7 @@ from tests.core.world import run_core, session_of
 __all__ = ["CALM", "Told", "bars_of", "told"]
 
 CALM = (100.0, 101.0, 99.0, 100.0)
-WISHES = {"L": 1.0, "S": 0.0, "-": 0.5, "?": math.nan, "l": 0.8, "s": 0.2}
+SIGNALS = {"L": 1.0, "S": 0.0, "-": 0.5, "?": math.nan, "l": 0.8, "s": 0.2}
 
 
 def bars_of(rows: Sequence[Sequence[float]], volume: float = 1e6, skip: Sequence[int] = ()) -> Bars:
@@ -61,5 +61,5 @@ def told(wishes: str | Sequence[str], *markets: Bars, **keys: Any) -> Told:
     }  # fmt: skip
     s = Settings(**(base | keys))
     letters = [wishes] if isinstance(wishes, str) else list(wishes)
-    chances = [[WISHES[each] for each in line] for line in letters]
+    chances = [[SIGNALS[each] for each in line] for line in letters]
     return Told(tables_of(run_core(session_of(s, markets, 0), chances=chances)))

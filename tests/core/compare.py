@@ -17,7 +17,7 @@ __all__ = ["assert_agrees", "chances_of", "tables_of"]
 DECIDED = (
     "time", "symbol", "signal", "confidence", "requested", "granted", "clipped_by", "refused_by",
 )  # fmt: skip
-WISHES = {"long": 1.0, "short": -1.0, "flat": 0.0, "none": math.nan}
+SIGNALS = {"long": 1.0, "short": -1.0, "flat": 0.0, "none": math.nan}
 KINDS = ("market", "limit", "stop", "stop_limit")
 STATES = {layout.STATUS_FILLED: "filled", layout.STATUS_CANCELLED: "cancelled",
           layout.STATUS_EXPIRED: "expired"}  # fmt: skip
@@ -66,7 +66,7 @@ def _decisions(ran: Ran) -> list[tuple[Any, ...]]:
     table = decisions_of(ran.session, outcome)
     columns = [list(table[name]) for name in DECIDED]
     return [
-        (int(time), symbols.index(symbol), WISHES[wish], *rest)
+        (int(time), symbols.index(symbol), SIGNALS[wish], *rest)
         for time, symbol, wish, *rest in zip(*columns, strict=True)
     ]
 

@@ -12,7 +12,7 @@ from septet._core.engine import Engine
 from septet._core.events import Command, OrderEnded, Place
 from septet._core.external import ExternalEngine
 from septet._kernel import layout
-from septet._shell.eventful import barriers
+from septet._shell.eventful import decision_times
 from tests.core.cases import bars_of
 from tests.core.outside import engine_of, outside_of, placed
 from tests.core.paths import plainly
@@ -55,7 +55,7 @@ class Desk:
             session = plainly(session)
         self.session, self.reasons = session, session.plan.assembly.reasons
         self.engine: Any = engine_of(session, 40, kind, **(more or {}))
-        self.events = list(barriers(session))
+        self.events = list(decision_times(session))
         self.next = 0
         self.now_ns = START
 

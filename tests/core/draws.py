@@ -79,7 +79,7 @@ def settings(draw: Any, /, count: int | None = None, **fixed: Any) -> Settings:
         "amount": draw(amounts[sizing]), "order": order,
         "maker": draw(small), "taker": draw(small), "slippage": draw(small),
         "participation": draw(st.sampled_from([None, None, 0.01, 0.1, 0.5])),
-        "latency": draw(st.sampled_from([0, 0, 0, 1, 2])), "good_for": draw(st.integers(1, 3)),
+        "latency": draw(st.sampled_from([0, 0, 0, 1, 2])), "time_in_force": draw(st.integers(1, 3)),
         "offset": draw(small), "slack": draw(small),
         "lot": draw(st.sampled_from([1e-8, 0.001, 0.1, 1.0, 5.0])),
         "tick": draw(st.sampled_from([0.0, 0.01, 0.5])),

@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 
 from septet._core.engine import Engine
-from septet._core.events import Barrier, Command, Place, Working
+from septet._core.events import Command, DecisionTime, Place, Working
 from septet._core.external import ExternalEngine
 from septet._kernel import layout
-from septet._shell.eventful import barriers, make_engine
+from septet._shell.eventful import decision_times, make_engine
 from septet._shell.session import Session, plan_of
 from tests.core import paths
 
@@ -43,7 +43,7 @@ class Deed:
 class At:
     """One decision time of the backtest: what filled before it, and what was told at it."""
 
-    event: Barrier
+    event: DecisionTime
     deeds: list[Deed]
     words: list[bytes]
 
@@ -97,7 +97,7 @@ def recorded(session: Session, spare: int = 8) -> Recorded:
     made = Recorded(session)
     engine = engine_of(session, spare, Engine)
     with np.errstate(all="ignore"):
-        for event in barriers(session):
+        for event in decision_times(session):
             begun = len(engine.log[0])
             engine.handle(event)
             LI, LF = engine.log

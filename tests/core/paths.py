@@ -14,7 +14,7 @@ from septet._core.batch import Batch
 from septet._core.engine import Engine
 from septet._kernel import layout
 from septet._shell.backtest import run_batch
-from septet._shell.eventful import barriers, make_engine, run_events
+from septet._shell.eventful import decision_times, make_engine, run_events
 from septet._shell.project import Outcome
 from septet._shell.session import Session
 from tests.core.settings import HOUR
@@ -140,7 +140,7 @@ class _Drained:
 
 def _feed(session: Session, engine: Engine, drained: _Drained, start: int, path: str) -> Left:
     with np.errstate(all="ignore"):
-        for event in barriers(session, start):
+        for event in decision_times(session, start):
             engine.handle(event)
     engine.window.flush(drained)
     outcome = Outcome(*engine.log, **drained.kept, state=engine.state)

@@ -301,10 +301,11 @@ class Reference(Stops, Halts):
         if active_ns is None:
             active_ns = now + self.s.latency * HOUR
         return self.account.place(
-            k, kind, units, reason, now, reduces, limit, trigger, price, active_ns, self.s.good_for
-        )
+            k, kind, units, reason, now, reduces, limit, trigger, price, active_ns,
+            self.s.time_in_force,
+        )  # fmt: skip
 
-    # ------------------------------------------------------------------ 7: wishes and exits
+    # ------------------------------------------------------------------ 7: signals and exits
 
     def _wish(self, k: int, i: int) -> tuple[float, float, str, float]:
         """Wish, confidence, reason, probability up."""
@@ -484,7 +485,7 @@ class Reference(Stops, Halts):
                 active_ns, self.sent = now + self.s.latency * HOUR, self.sent + 1
                 self.account.queued[k] = self.account.make(
                     k, now, kind, units + position.units, reason, active_ns, False, limit, trigger,
-                    price, self.s.good_for,
+                    price, self.s.time_in_force,
                 )  # fmt: skip
                 position.since_entry = 0
                 return

@@ -30,7 +30,7 @@ class Settings:
     slippage: float = 0.0005
     participation: float | None = None
     latency: int = 0
-    good_for: int = 1
+    time_in_force: int = 1
     order: str = "market"
     offset: float = 0.0
     slack: float = 0.001

@@ -11,7 +11,7 @@ import pytest
 from septet._host.declare import VOCABULARY
 from septet._kernel import layout
 from septet._plan.plain import plain_module
-from septet._shell.eventful import barriers
+from septet._shell.eventful import decision_times
 from septet.errors import PluginError
 from septet.plugin import Config, Expression, Input, halt
 from septet.testing.planning import undefined_names
@@ -76,7 +76,7 @@ def test_prices_between_bars_meet_the_same_levels(shape, source):
     session = session_with({**shape, **SOURCES[source]})
     engine, left = engine_of(outside_of(session)), 0
     with np.errstate(all="ignore"):
-        for event in barriers(session):
+        for event in decision_times(session):
             engine.handle(event)
             for k in range(len(session.plan.symbols)):
                 price, order = float(engine.state.B[k, layout.MARK]), engine.working(k)

@@ -141,11 +141,11 @@ def test_a_wish_to_leave_is_always_answered_by_an_order_for_all_of_it(data):
             i, side = row_of(ran, t, k), int(whole[k, layout.OPEN_SIDE])
             if i < 0 or side == 0:
                 continue
-            wish = int(ran.batch.D[k, layout.D_WISH, i] & layout.WISH) - 2  # -2 is none
+            wish = int(ran.batch.D[k, layout.D_SIGNAL, i] & layout.SIGNAL) - 2  # -2 is none
             if wish == 0.0 or (s.opposite and wish == -side):
                 lots = abs(B[k, layout.UNITS]) // B[k, layout.LOT] * B[k, layout.LOT]
                 if lots / B[k, layout.SCALE] * B[k, layout.MARK] < s.min_notional:
-                    assert whole[k, layout.OWED] > 0 or whole[k, layout.WORKING] == 1
+                    assert whole[k, layout.EXIT_TO_RETRY] > 0 or whole[k, layout.WORKING] == 1
                     continue
                 assert whole[k, layout.WORKING] == 1
                 assert B[k, layout.ORDER_UNITS] * side < 0.0
@@ -160,20 +160,20 @@ def test_no_stop_is_ever_blocked(spot, data):
 
     Worth less than the minimum notional at its stop, its exit waits instead.
     """
-    s, session = drawn(data, spot=spot, participation=None, band=None, good_for=1,
+    s, session = drawn(data, spot=spot, participation=None, band=None, time_in_force=1,
                        stops={"stop_loss": 0.01})  # fmt: skip
     before: list[tuple[int, float, int, float]] = [(0, math.nan, 0, 0.0)] * len(s.symbols)
     for t, ran, _ in steps(session):
         B, whole, X = ran.batch.state.B, ran.batch.state.I, session.tape.X
         for k, (side, average, entered, units) in enumerate(before):
             i = row_of(ran, t, k)
-            if side and i >= 0 and not session.tape.M[k, layout.MADE_UP, i]:
+            if side and i >= 0 and not session.tape.M[k, layout.SYNTHETIC, i]:
                 worst = X[k, layout.LOW if side > 0 else layout.HIGH, i]
                 level = average * (1.0 - side * 0.01)
                 if side * (worst - level) <= 0.0:
                     again = int(whole[k, layout.ENTRY_NS]) != entered
                     small = abs(units) / B[k, layout.SCALE] * level < s.min_notional
-                    waits = whole[k, layout.OWED] > 0 or whole[k, layout.WORKING] == 1
+                    waits = whole[k, layout.EXIT_TO_RETRY] > 0 or whole[k, layout.WORKING] == 1
                     assert whole[k, layout.OPEN_SIDE] == 0 or again or (small and waits)
         before = [
             (

@@ -115,7 +115,7 @@ def test_reasons_of_the_rules_keep_their_numbers():
 
 @pytest.mark.parametrize(("missing", "why"), [(1, None), (2, "unfilled"), (3, "no_market")])
 def test_bars_that_are_missing_count_against_an_entry_that_works(missing, why):
-    desk = Desk("+++++", order="limit", good_for=3, skip=range(2, 2 + missing))
+    desk = Desk("+++++", order="limit", time_in_force=3, skip=range(2, 2 + missing))
     entry = desk.order(desk.step(2))
     ended = desk.ends(desk.step())
     assert ended == ([] if why is None else [(entry.order, layout.STATUS_EXPIRED, why)])

@@ -42,7 +42,8 @@ def test_parts_fill_an_order_and_the_last_one_ends_it():
 
 
 TURNS: dict[str, Any] = {
-    "spot": False, "order": "limit", "offset": 0.001, "good_for": 3, "short_back": 1, "exit_back": 0
+    "spot": False, "order": "limit", "offset": 0.001, "time_in_force": 3, "short_back": 1,
+    "exit_back": 0,
 }  # fmt: skip
 
 
@@ -123,7 +124,7 @@ def test_a_fill_after_the_end_is_booked_all_the_same():
 
 
 def test_a_late_fill_of_an_entry_that_an_exit_gave_up_is_closed_at_once():
-    desk = Desk("+-===", order="limit", good_for=9)
+    desk = Desk("+-===", order="limit", time_in_force=9)
     entry = desk.order(desk.step(2))
     given_up = desk.step()
     assert desk.ends(given_up) == [(entry.order, CANCELLED, "exit")]
@@ -138,7 +139,7 @@ def test_a_late_fill_of_an_entry_that_an_exit_gave_up_is_closed_at_once():
 
 
 def test_a_late_fill_of_an_expired_entry_stays_and_the_next_one_shrinks():
-    desk = Desk("+++++", order="limit", good_for=1)
+    desk = Desk("+++++", order="limit", time_in_force=1)
     first = desk.order(desk.step(2))
     found = desk.step()
     assert desk.ends(found) == [(first.order, EXPIRED, "unfilled")]
@@ -182,7 +183,7 @@ def test_a_fill_may_go_through_zero():
 
 
 def test_a_flip_that_was_given_up_and_fills_is_closed():
-    desk = Desk("+-==", spot=False, short_back=1, exit_back=0, good_for=9)
+    desk = Desk("+-==", spot=False, short_back=1, exit_back=0, time_in_force=9)
     desk.bought()
     flip = desk.order(desk.step())
     assert flip.units == -2.0 * ONE
@@ -193,7 +194,7 @@ def test_a_flip_that_was_given_up_and_fills_is_closed():
 
 @pytest.mark.parametrize("bars", [1, 3])
 def test_a_flip_that_expires_still_closes(bars):
-    desk = Desk("+-======", spot=False, short_back=1, exit_back=0, good_for=bars)
+    desk = Desk("+-======", spot=False, short_back=1, exit_back=0, time_in_force=bars)
     desk.bought()
     flip = desk.order(desk.step())
     assert flip.units == -2.0 * ONE

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from septet._core.engine import KNOWN, Engine
 from septet._core.external import ExternalEngine
 from septet._kernel import layout
-from septet._shell.eventful import barriers
+from septet._shell.eventful import decision_times
 from septet.errors import RunError
 from tests.core.desk import ONE, Desk
 from tests.core.outside import engine_of, follow, outside_of, placed, recorded, same_words, words_of
@@ -62,7 +62,7 @@ def test_a_simulated_run_goes_on_from_a_snapshot_and_drops_its_log(keeps_log):
         session, 12, Engine, keeps_log=keeps_log, dropped=lambda LI, LF: dropped.append(LI)
     )
     with np.errstate(all="ignore"):
-        for t, event in enumerate(barriers(session)):
+        for t, event in enumerate(decision_times(session)):
             if t == 120:
                 saved = told.snapshot()
                 told = engine_of(
@@ -92,7 +92,7 @@ def test_a_snapshot_of_another_run_is_refused():
 
 
 def test_a_late_fill_is_known_after_a_restart():
-    desk = Desk("+-===", order="limit", good_for=9)
+    desk = Desk("+-===", order="limit", time_in_force=9)
     entry = desk.order(desk.step(2))
     desk.step()
     saved = desk.engine.snapshot()

@@ -63,7 +63,7 @@ def test_opposite_wish_is_one_flip_order_booked_as_two_trades():
 
 
 def test_opposite_wish_of_a_working_entry_takes_its_place():
-    out = told("LS-", calm(3), spot=False, order="limit", offset=0.04, good_for=3)
+    out = told("LS-", calm(3), spot=False, order="limit", offset=0.04, time_in_force=3)
     assert [o[2] for o in out.orders] == [1.0, -1.0]
     assert out.ended[0] == (2, "cancelled", "opposite")
 
@@ -73,7 +73,7 @@ def test_exit_opposite_false_keeps_the_position():
 
 
 def test_a_working_entry_counts_as_held():
-    out = told("LLL", calm(3), order="limit", offset=0.04, good_for=3)
+    out = told("LLL", calm(3), order="limit", offset=0.04, time_in_force=3)
     assert len(out.orders) == 1
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from septet._core.blocks import NOTHING
 from septet._core.events import Traded
 from septet._kernel import layout
-from septet._shell.eventful import barriers, make_engine
+from septet._shell.eventful import decision_times, make_engine
 from tests.core import draws
 from tests.core.cases import CALM, bars_of
 from tests.core.compare import assert_agrees, chances_of
@@ -35,7 +35,7 @@ def _run(session: Any, missed: frozenset[int]) -> Ran:
     learned: Any = SimpleNamespace(walk=SimpleNamespace(predict_row=_judge)) if learns else None
     engine = make_engine(session, learned, spare=session.tape.times + 8)
     with np.errstate(all="ignore"):
-        for event in barriers(session):
+        for event in decision_times(session):
             gone = event.time_ns in missed
             engine.handle(msgspec.structs.replace(event, decides=not gone, matches=gone)
                           if event.decides else event)  # fmt: skip
@@ -76,7 +76,7 @@ def test_an_entry_and_its_stop_fill_in_the_missed_bars_that_they_meet():
         matched=lambda LI, LF: logged.append(LI[:, 0].tolist()),
     )  # fmt: skip
     fills: list[tuple[int, int, float]] = []
-    for n, event in enumerate(barriers(session)):
+    for n, event in enumerate(decision_times(session)):
         gone = n in (2, 3)
         told = msgspec.structs.replace(event, decides=event.decides and not gone, matches=gone)
         for each in engine.handle(told, monitor):

@@ -59,14 +59,14 @@ def test_a_late_decision_exits_but_does_not_enter(late):
     import msgspec
 
     from septet._kernel import layout
-    from septet._shell.eventful import barriers, make_engine
+    from septet._shell.eventful import decision_times, make_engine
     from tests.core.cases import CALM, bars_of
 
     rows = [CALM, (100, 103, 99, 102), (102, 105, 101, 104), (104, 105, 94, 95), (95, 96, 94, 95)]
     session = plainly(session_of(Settings(exit_back=1), [bars_of(rows)], 1))
     engine = make_engine(session, None)
     sides = []
-    for event in barriers(session):
+    for event in decision_times(session):
         is_late = late and event.time_ns == session.tape.T[layout.KNOWN, 1]
         engine.handle(msgspec.structs.replace(event, late=is_late))
         sides.append(int(engine.state.I[0, layout.OPEN_SIDE]))

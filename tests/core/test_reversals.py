@@ -93,7 +93,12 @@ def test_a_limit_that_is_not_reached(path: str) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_the_entry_waits_until_volume_has_let_all_of_the_exit_through(path: str) -> None:
-    keys: dict[str, Any] = {"order": "limit", "offset": 0.001, "participation": 0.1, "good_for": 3}
+    keys: dict[str, Any] = {
+        "order": "limit",
+        "offset": 0.001,
+        "participation": 0.1,
+        "time_in_force": 3,
+    }
     orders, trades = tables(path, {3: 4.0}, **keys)
     assert orders == [FILLED, EXIT, FILLED]
     assert trades == [("long", "opposite"), ("short", "open")]

@@ -28,7 +28,7 @@ def test_if_cash_falls_short_at_the_fill_the_rest_is_cancelled():
 
 
 def test_a_limit_fills_only_when_traded_through_at_the_better_of_limit_and_open():
-    keys = {"order": "limit", "offset": 0.02, "good_for": 3}
+    keys = {"order": "limit", "offset": 0.02, "time_in_force": 3}
     assert told("L--", bars_of([CALM, (100, 101, 98, 99), CALM]), **keys).fills == []
     inside = told("L--", bars_of([CALM, (100, 101, 97.9, 99), CALM]), **keys)
     assert inside.fills == [(2, 1.0, 98.0)]
@@ -36,8 +36,8 @@ def test_a_limit_fills_only_when_traded_through_at_the_better_of_limit_and_open(
     assert told("L--", bars_of([CALM, (95, 96, 94, 95), CALM]), **keys).fills == [(1, 1.0, 95.0)]
 
 
-def test_an_entry_that_is_not_filled_expires_after_good_for():
-    out = told("L---", bars_of([CALM] * 4), order="limit", offset=0.04, good_for=2)
+def test_an_entry_that_is_not_filled_expires_after_its_time_in_force():
+    out = told("L---", bars_of([CALM] * 4), order="limit", offset=0.04, time_in_force=2)
     assert out.ended == [(3, "expired", "unfilled")]
 
 
@@ -82,7 +82,7 @@ def test_participation_caps_a_fill_and_the_rest_of_an_entry_expires():
 
 def test_reductions_go_on_until_done():
     out = told("L-S----", bars_of([CALM] * 7, volume=10.0), amount=3.0, participation=0.1,
-               good_for=2)  # fmt: skip
+               time_in_force=2)  # fmt: skip
     assert [(t, q) for t, q, _ in out.fills] == [(1, 1.0), (2, 1.0), (3, -1.0), (4, -1.0)]
 
 
@@ -337,7 +337,7 @@ def test_funding_of_a_gap_is_paid_at_the_last_mark_on_what_was_held():
 
 def test_a_position_opened_after_a_gap_pays_nothing_of_it():
     rows = [CALM, CALM, CALM, CALM]
-    keys = {"spot": False, "funding": 0.01, "funding_every": HOUR, "good_for": 9}
+    keys = {"spot": False, "funding": 0.01, "funding_every": HOUR, "time_in_force": 9}
     rests = {"order": "stop", "offset": 0.0}
     out = told("-L--", bars_of(rows, skip=[2, 3]), **rests, **keys)
     assert [time for time, _, _ in out.fills] == [4]
@@ -346,10 +346,10 @@ def test_a_position_opened_after_a_gap_pays_nothing_of_it():
     assert left.fundings[0] == pytest.approx(1.0 + 2.0)
 
 
-@pytest.mark.parametrize("good_for", [1, 9])
-def test_a_market_entry_that_meets_no_open_within_one_bar_expires(good_for: int):
-    """`good_for` is about what is left of an entry, and about orders that rest."""
-    out = told("-L----", bars_of([CALM] * 6, skip=[2, 3]), good_for=good_for)
+@pytest.mark.parametrize("time_in_force", [1, 9])
+def test_a_market_entry_that_meets_no_open_within_one_bar_expires(time_in_force: int):
+    """`time_in_force` is about what is left of an entry, and about orders that rest."""
+    out = told("-L----", bars_of([CALM] * 6, skip=[2, 3]), time_in_force=time_in_force)
     assert out.fills == []
     assert [why for _, _, why in out.ended] == ["no_market"]
 
@@ -381,7 +381,7 @@ def test_funding_is_charged_on_the_position_held_at_the_instant():
 
 def test_bars_without_volume_fill_nothing_where_participation_is_capped():
     rows = [CALM, (*CALM, 0.0), CALM]
-    assert told("L--", bars_of(rows), participation=0.5, good_for=1).fills == []
+    assert told("L--", bars_of(rows), participation=0.5, time_in_force=1).fills == []
 
 
 def test_a_cheap_coin_does_not_overflow():

@@ -54,7 +54,7 @@ def test_both_touched_later_in_the_bar_is_the_stop():
     assert second(100, 115, 85, 100).fills[1][2] == 90.0
 
 
-LIMIT = {"order": "limit", "offset": 0.02, "good_for": 3, "stops": {"take_profit": 0.05}}
+LIMIT = {"order": "limit", "offset": 0.02, "time_in_force": 3, "stops": {"take_profit": 0.05}}
 TRIGGER = {**LIMIT, "order": "stop"}
 
 
@@ -145,7 +145,7 @@ def test_cancel_all_takes_working_entries_back():
     keys = {"above": 0.1, "then": "cancel_all"}
     other = [CALM, CALM, *[(105, 106, 104, 105)] * 4]
     out = told(["L-----", "-L----"], bars_of(rows), bars_of(other), amount=40.0,
-               halts={"drawdown": keys}, order="limit", offset=0.005, good_for=9)  # fmt: skip
+               halts={"drawdown": keys}, order="limit", offset=0.005, time_in_force=9)  # fmt: skip
     assert out.halts == [(3, "drawdown", "fired")]
     assert out.ended[1] == (3, "cancelled", "drawdown")
     assert len(out.fills) == 1

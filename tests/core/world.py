@@ -51,7 +51,7 @@ def _text(value: Any) -> str:
 def _order(s: Settings) -> dict[str, Any]:
     keys: dict[str, Any] = {"use": s.order}
     if s.order != "market":
-        keys |= {"offset": s.offset, "good_for": f"{s.good_for} bars"}
+        keys |= {"offset": s.offset, "time_in_force": f"{s.time_in_force} bars"}
     if s.order == "stop_limit":
         keys["slack"] = s.slack
     return keys
@@ -104,9 +104,9 @@ def file_of(s: Settings) -> str:
     """Write the strategy file of some settings."""
     simulation: dict[str, Any] = {
         "fee": {"maker": s.maker, "taker": s.taker,
-                "paid_in": "received" if s.received else "quote"},
+                "fee_currency": "base" if s.received else "quote"},
         "slippage": s.slippage, "latency": f"{s.latency} bars" if s.latency else 0,
-        "good_for": f"{s.good_for} bars",
+        "time_in_force": f"{s.time_in_force} bars",
     }  # fmt: skip
     if s.participation is not None:
         simulation["participation"] = s.participation

@@ -331,7 +331,7 @@ class Desk:
         self.dispatcher.remember(commands)
         if isinstance(event, m.BarClosed):
             self.known_ns = event.known_ns
-        elif isinstance(event, m.BarrierReached):
+        elif isinstance(event, m.DecisionTimeReached):
             self.reached_ns = event.time_ns
 
     def _tell(self, level: str, name: str, fields: dict[str, Any]) -> None:
@@ -407,7 +407,9 @@ class Desk:
                 if each.known_ns > self.known_ns:
                     self.put(msgspec.structs.replace(each, at_ns=now_ns))
                 self.put(
-                    m.BarrierReached(at_ns=now_ns, time_ns=each.known_ns, present=(0,), late=late),
+                    m.DecisionTimeReached(
+                        at_ns=now_ns, time_ns=each.known_ns, present=(0,), late=late
+                    ),
                 )
                 self.reached_ns = each.known_ns
         await self.settle()

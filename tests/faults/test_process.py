@@ -140,7 +140,7 @@ def unheard(desk: Desk, close: float) -> list[m.Event]:
     )  # fmt: skip
     desk.bars.append(bar)
     desk.reached_ns = now_ns
-    return [bar, m.BarrierReached(at_ns=now_ns, time_ns=now_ns, present=(0,))]
+    return [bar, m.DecisionTimeReached(at_ns=now_ns, time_ns=now_ns, present=(0,))]
 
 
 def test_p5_an_exception_of_the_strategy(tmp_path: Path) -> None:

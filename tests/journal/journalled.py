@@ -26,7 +26,7 @@ signal: {{use: rules, long_if: "fast > slow", exit_if: "fast < slow"}}
 risk: {{sizing: {{use: fixed_fraction, fraction: 30%}}, stops: {{stop_loss: 2%}}}}
 execution:
   simulation:
-    fee: {{maker: 10bps, taker: 20bps, paid_in: {paid_in}}}
+    fee: {{maker: 10bps, taker: 20bps, fee_currency: {fee_currency}}}
     participation: 0.5%
 """
 
@@ -48,13 +48,13 @@ execution: {simulation: {fee: {maker: 10bps, taker: 20bps}, slippage: 5bps}}
 """Short and long, with gaps, funding between two bars, and liquidations."""
 
 
-def told(folder: Path, *, paid_in: str) -> tuple[RunResult, Path]:
+def told(folder: Path, *, fee_currency: str) -> tuple[RunResult, Path]:
     """Run both; return the backtest's result and the folder of the paper run.
 
-    `paid_in` says what the fee of a spot account is paid in, or ``perpetual``.
+    `fee_currency` says what the fee of a spot account is paid in, or ``perpetual``.
     """
     path = folder / "told.yaml"
-    text = PERPETUAL if paid_in == "perpetual" else STRATEGY.format(paid_in=paid_in)
+    text = PERPETUAL if fee_currency == "perpetual" else STRATEGY.format(fee_currency=fee_currency)
     path.write_text(text, encoding="utf-8")
     loaded = load(path)
     result = backtest(loaded)
@@ -92,11 +92,11 @@ def _run(session: Session, core: Any, journal: Journal, first_ns: int) -> None:
     for t in range(tape.times):
         now_ns = int(tape.T[layout.KNOWN, t])
         bars = _bars(session, t, now_ns)
-        barrier = m.BarrierReached(
+        decision_time = m.DecisionTimeReached(
             at_ns=now_ns, time_ns=now_ns, present=tuple(bar.symbol for bar in bars),
             decides=now_ns >= first_ns,
         )  # fmt: skip
-        for event in (*bars, barrier):
+        for event in (*bars, decision_time):
             journal.append(event, core.handle(event))
     journal.commit()
 

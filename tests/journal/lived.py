@@ -37,9 +37,9 @@ def _bar(number: int, close: float) -> m.BarClosed:
     )  # fmt: skip
 
 
-def _barrier(number: int) -> m.BarrierReached:
+def _decision_time(number: int) -> m.DecisionTimeReached:
     time_ns = T0 + (number + 1) * HOUR
-    return m.BarrierReached(at_ns=time_ns + 25 * MS, time_ns=time_ns, present=(0,))
+    return m.DecisionTimeReached(at_ns=time_ns + 25 * MS, time_ns=time_ns, present=(0,))
 
 
 def _decided(number: int, signal: str, granted: float, refused_by: str = "") -> m.Decided:
@@ -113,7 +113,7 @@ def rows() -> Iterator[Row]:
     )  # fmt: skip
     yield _bar(0, 100.0), ()
     entry = _submit(0, "buy", 0.5, 0, "entry")
-    yield _barrier(0), [_decided(0, "long", 0.5), _ruled(0, 1_000.0), *entry]
+    yield _decision_time(0), [_decided(0, "long", 0.5), _ruled(0, 1_000.0), *entry]
     yield _acked(0, 65, 0)
     yield _fill(0, "t1", "buy", 0.2, 100.0, 0.02, 85, 0, position=0.2, filled=0.2,
                 state="partially_filled")  # fmt: skip
@@ -123,7 +123,7 @@ def rows() -> Iterator[Row]:
     yield _bar(1, 110.0), ()
     halted = m.Fired(rule="drawdown", then="flatten", lifts="manual", equity=900.0)
     blocked = m.Fired(rule="feed", then="block_entries", lifts="data", equity=0.0, text="silent")
-    yield _barrier(1), [
+    yield _decision_time(1), [
         _decided(1, "flat", 0.0), _ruled(1, 1_005.0), blocked, halted,
         *_submit(1, "sell", 0.499, 1, "signal"),
     ]  # fmt: skip
@@ -132,7 +132,7 @@ def rows() -> Iterator[Row]:
                 state="filled")  # fmt: skip
     alert = m.Alerted(level="warning", event="gap", text="a bar is missing", symbol=0)
     yield _bar(2, 90.0), [alert]
-    yield _barrier(2), [
+    yield _decision_time(2), [
         _decided(2, "long", 0.4, "cash"), _ruled(2, 804.0), m.Lifted(rule="feed", by="data"),
         *_submit(2, "buy", 0.4, 2, "entry"),
     ]  # fmt: skip

@@ -24,11 +24,11 @@ QUOTE = m.Quoted(
 )
 
 
-@pytest.fixture(scope="module", params=["quote", "received", "perpetual"])
+@pytest.fixture(scope="module", params=["quote", "base", "perpetual"])
 def both(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Any, LiveRun]:
-    result, folder = told(tmp_path_factory.mktemp("told"), paid_in=request.param)
+    result, folder = told(tmp_path_factory.mktemp("told"), fee_currency=request.param)
     return result, LiveRun(folder)
 
 

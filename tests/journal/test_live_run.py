@@ -139,7 +139,7 @@ def test_why_follows_an_order_from_its_bar_to_its_fills(folder: Path, tmp_path: 
     found = _septet("why", "live-1", "o1", root=tmp_path / "runs")
     steps = [(step["step"], round(step["ms"], 6)) for step in found["trace"]]
     assert steps == [
-        ("bar", 0.0), ("barrier", 5.0), ("decision", 0.0), ("state", 0.0), ("submit", 0.0),
+        ("bar", 0.0), ("decision_time", 5.0), ("decision", 0.0), ("state", 0.0), ("submit", 0.0),
         ("acked", 40.0), ("state", 0.0), ("filled", 20.0), ("state", 0.0), ("booked", 0.0),
         ("filled", 5.0), ("state", 0.0), ("booked", 0.0),
     ]  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 from septet import messages as m
 from septet._host.venues import BarSeen
-from septet._live.bars import BarDesk, BarRules, Wanted
+from septet._live.bars import BarAssembler, BarRules, Wanted
 from septet._live.feed_grid import Gate, Grid
 from septet_schemas.data import CandlesConfig, Policies
 
@@ -22,11 +22,11 @@ def desk(
     policy: Policies | None = None,
     calendar: str = "24x7",
     bar_ns: int = MINUTE,
-) -> BarDesk:
+) -> BarAssembler:
     keys = CandlesConfig(policy=policy or Policies())
     grids = [Grid(calendar, bar_ns) for _ in symbols]
     gates = [Gate(s, grid, keys, "test") for s, grid in zip(symbols, grids, strict=True)]
-    return BarDesk(symbols, grids, gates, rules)
+    return BarAssembler(symbols, grids, gates, rules)
 
 
 def seen(k: int, closed: bool | None = True, *, symbol: str = "A", **prices: float) -> BarSeen:
@@ -49,7 +49,7 @@ def opens(events: list[m.Event]) -> list[Any]:
     return found
 
 
-def ask(one: BarDesk, at_ns: int) -> Wanted:
+def ask(one: BarAssembler, at_ns: int) -> Wanted:
     (wanted,) = one.wanted(at_ns, at_ns)
     return wanted
 
@@ -58,7 +58,7 @@ def at(k: float) -> int:
     return START + int(k * MINUTE)
 
 
-def started(k: int = 0, close: float = 100.0, **options: Any) -> BarDesk:
+def started(k: int = 0, close: float = 100.0, **options: Any) -> BarAssembler:
     """A desk that has had bar k - 1."""
     one = desk("A", **options)
     one.resume("A", START + (k - 1) * MINUTE, close)

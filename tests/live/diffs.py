@@ -221,7 +221,7 @@ class Runner:
         self.follow(event, following)
 
     def bar(self, n: int, bar: Bar, following: float, lives: Lives) -> None:
-        """Let one bar close: its event, then its barrier; first those that wait to be given."""
+        """Let one bar close: its event, then its decision time; first those that wait."""
         at_ns, (died, back) = bar.known_ns, lives.dead
         if n == back > died:
             self.start(2, at_ns - HOUR // 2)
@@ -230,7 +230,7 @@ class Runner:
         if lives.comes_later(n) and n not in lives.missed:
             self.waiting.append(bar)
             if not died <= n < back:
-                self.barrier(bar, n, lives, following, there=False)
+                self.decision_time(bar, n, lives, following, there=False)
             return
         missed = n in lives.missed
         if died <= n < back:
@@ -239,13 +239,13 @@ class Runner:
         for each in [*old, *([] if missed else [bar])]:
             self.closed(each, at_ns)
         for each in old:
-            event = m.BarrierReached(
+            event = m.DecisionTimeReached(
                 at_ns=at_ns, time_ns=each.known_ns, present=(0,), decides=False
             )
             self.follow(event, following)
         if not missed:
             self.waiting = []
-        self.barrier(bar, n, lives, following, there=not missed)
+        self.decision_time(bar, n, lives, following, there=not missed)
         if n == lives.halted:
             self.operate("flatten", at_ns + 1, following)
         if n == lives.resumed:
@@ -260,9 +260,11 @@ class Runner:
             )
         )  # fmt: skip
 
-    def barrier(self, bar: Bar, n: int, lives: Lives, following: float, *, there: bool) -> None:
+    def decision_time(
+        self, bar: Bar, n: int, lives: Lives, following: float, *, there: bool
+    ) -> None:
         """Reach the decision time of a bar."""
-        event = m.BarrierReached(
+        event = m.DecisionTimeReached(
             at_ns=bar.known_ns, time_ns=bar.known_ns, present=(0,) if there else (),
             missing=() if there else (0,), decides=n >= lives.first, late=n in lives.late,
         )  # fmt: skip
@@ -334,13 +336,13 @@ def shelf(
         there = [bar for bar in bars if not external or now_ns < first_ns or chance.random() > 0.01]
         for bar in there:
             run.handle(bar)
-        barrier = m.BarrierReached(
+        decision_time = m.DecisionTimeReached(
             at_ns=now_ns, time_ns=now_ns, present=tuple(bar.symbol for bar in there),
             missing=tuple(bar.symbol for bar in bars if bar not in there),
             decides=now_ns >= first_ns, late=external and chance.random() < 0.01,
         )  # fmt: skip
         following = all_bars[t + 1] if t + 1 < len(all_bars) else bars
-        run.follow(barrier, following[0].open)
+        run.follow(decision_time, following[0].open)
         for bar in there if external and chance.random() < 0.2 else ():
             price = bar.close * math.exp(chance.gauss(0.0, 0.01))
             quote = m.Quoted(

@@ -126,7 +126,7 @@ def test_only_a_person_ends_a_halt(tmp_path: Path) -> None:
 
 def test_a_halt_cancels_the_rest_of_an_entry_at_the_venue(tmp_path: Path) -> None:
     """Its first fill trips the halt; what is held keeps its exits."""
-    order = "execution.order={use: limit, offset: 1bps, good_for: 200 bars}"
+    order = "execution.order={use: limit, offset: 1bps, time_in_force: 200 bars}"
     churn = "monitoring.churn={use: turnover, window: 690m, above: 20%, verdict: halt}"
     half = Rests({n: diffs.Hand(share=0.5) for n in range(99)}, "USDT")
     entries = _lived(tmp_path, churn, order, venue=half)

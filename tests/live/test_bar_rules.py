@@ -9,7 +9,7 @@ import pytest
 
 from septet import messages as m
 from septet._host.venues import BarSeen
-from septet._live.bars import BarDesk, BarRules, Wanted
+from septet._live.bars import BarAssembler, BarRules, Wanted
 from tests.live.desks import SECOND, ask, at, desk, opens, seen, started
 
 
@@ -18,7 +18,7 @@ def newest(k: int, volume: float = 5.0) -> BarSeen:
     return msgspec.structs.replace(seen(k, closed=None, volume=volume), source="poll")
 
 
-def asked(one: BarDesk, at_ns: int, row: BarSeen) -> list[Any]:
+def asked(one: BarAssembler, at_ns: int, row: BarSeen) -> list[Any]:
     """Ask at a time, and let the answer be there a tenth of a second later."""
     later = at_ns + SECOND // 10
     return opens(one.answer(ask(one, at_ns), [row], later, later))

@@ -16,7 +16,7 @@ from septet import messages as m
 from septet._data import calendars
 from septet._data.admit import Admission
 from septet._host.venues import BarSeen
-from septet._live.bars import BarDesk, BarRules, Wanted
+from septet._live.bars import BarAssembler, BarRules, Wanted
 from septet._live.clock import ManualClock
 from septet._live.feed_grid import Gate, Grid
 from septet_schemas.data import CandlesConfig, Policies
@@ -220,7 +220,7 @@ def test_a_backfilled_jump_must_be_said_twice() -> None:
     assert opens(one.answer(ask(one, now + SECOND), [seen(0)], now, now)) == [0]
 
 
-def insisted(one: BarDesk, number: int, factor: float) -> list[m.Event]:
+def insisted(one: BarAssembler, number: int, factor: float) -> list[m.Event]:
     """A bar of the stream at so many times the price, which the feed confirms as often as asked."""
     scale = {name: factor * getattr(seen(0), name) for name in ("open", "high", "low", "close")}
     bar, now = seen(number, **scale), at(number + 1)
@@ -417,7 +417,7 @@ class World:
 
 
 def live_through(
-    world: World, one: BarDesk, restart: Callable[[list[m.Event]], BarDesk | None]
+    world: World, one: BarAssembler, restart: Callable[[list[m.Event]], BarAssembler | None]
 ) -> list[m.Event]:
     """Run a desk through a world, second by second, until nothing can follow."""
     clock = ManualClock(at(0))
@@ -442,7 +442,7 @@ def live_through(
 def test_every_bar_once_and_in_order(seed: int, symbols: int, count: int, crash: bool) -> None:
     world = World(seed, symbols, count)
 
-    def fresh(events: list[m.Event]) -> BarDesk:
+    def fresh(events: list[m.Event]) -> BarAssembler:
         one = desk(*world.names)
         for k, name in enumerate(world.names):
             one.resume(name, at(-1), 100.0)
@@ -453,7 +453,7 @@ def test_every_bar_once_and_in_order(seed: int, symbols: int, count: int, crash:
                     one.resume(name, each.last_ns, 100.0)
         return one
 
-    def restart(events: list[m.Event]) -> BarDesk | None:
+    def restart(events: list[m.Event]) -> BarAssembler | None:
         return fresh(events) if crash and world.draw.random() < 0.01 else None
 
     events = live_through(world, fresh([]), restart)

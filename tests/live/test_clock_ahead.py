@@ -58,7 +58,7 @@ def test_a9_no_bar_is_late_once_the_clock_is_right(seed: int) -> None:
         right = len(run.put)
         await run.live(2 * ahead_s + 600)
         await run.desk.close()
-        reached = [each for each in run.put[right:] if isinstance(each, m.BarrierReached)]
+        reached = [each for each in run.put[right:] if isinstance(each, m.DecisionTimeReached)]
         decided = [each for each in reached if each.present]
         stamps = [each.at_ns for each in run.put]
         assert stamps == sorted(stamps), "time given to the core went back"

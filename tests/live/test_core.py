@@ -59,10 +59,10 @@ def feed(build: Build, session: Session, first_ns: int, models: list[m.ModelRead
         for bar in bars:
             seen.take(core.handle(bar))
         present = tuple(bar.symbol for bar in bars)
-        barrier = m.BarrierReached(
+        decision_time = m.DecisionTimeReached(
             at_ns=now_ns, time_ns=now_ns, present=present, decides=now_ns >= first_ns
         )
-        seen.take(core.handle(barrier))
+        seen.take(core.handle(decision_time))
         if t % SNAPSHOT_EVERY == SNAPSHOT_EVERY - 1:
             core.restore(core.snapshot())
     return seen
@@ -179,7 +179,7 @@ def test_a_model_that_fell_due_while_nobody_ran_waits_for_the_bars_that_were_mis
         for t in range(first, last + 1):
             for bar in bars_at(session, t):
                 seen.take(core.handle(bar))
-            reached = m.BarrierReached(
+            reached = m.DecisionTimeReached(
                 at_ns=times[t], time_ns=times[t], present=(0,), decides=decides and t == last
             )
             seen.take(core.handle(reached))

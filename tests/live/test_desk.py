@@ -24,14 +24,14 @@ from septet import messages as m
 from septet._data.stamps import iso
 from septet._host.venues import BarSeen, FeedFacts, FeedRequest
 from septet._live import market
-from septet._live.barriers import (
-    Barriers,
+from septet._live.bars import BarAssembler, BarRules
+from septet._live.clock import ManualClock
+from septet._live.decision_times import (
+    DecisionTimes,
     Standing,
     default_decide_within_ns,
     default_grace_ns,
 )
-from septet._live.bars import BarDesk, BarRules
-from septet._live.clock import ManualClock
 from septet._live.feed_grid import Gate, Grid, Slot
 from septet._live.market import MarketDesk
 from septet._live.watchdog import Watchdog
@@ -203,8 +203,8 @@ class Scene:
     def desk(self) -> MarketDesk:
         names, grids = self.venue.names, self.venue.grids
         gates = [Gate(n, g, CandlesConfig(), "x") for n, g in zip(names, grids, strict=True)]
-        bars = BarDesk(names, grids, gates, BarRules.of(self.bar_ns, 1.0, self.grace_ns))
-        barriers = Barriers(
+        bars = BarAssembler(names, grids, gates, BarRules.of(self.bar_ns, 1.0, self.grace_ns))
+        decision_times = DecisionTimes(
             Standing(grids), self.clock, grace_ns=self.grace_ns, decide_within_ns=self.within_ns
         )
         watchdog = Watchdog(
@@ -212,7 +212,7 @@ class Scene:
         )
         request = FeedRequest(tuple(names), self.bar_ns, frozenset({"bars"}))
         return MarketDesk(
-            self.feed, request, bars, barriers, clock=self.clock, put=self.events.append,
+            self.feed, request, bars, decision_times, clock=self.clock, put=self.events.append,
             tell=lambda *told: self.said.append(told), watchdog=watchdog,
         )  # fmt: skip
 
@@ -234,7 +234,7 @@ class Scene:
             await asyncio.sleep(self.bar_ns / SECOND / 7)
             self.most_waiting = max(self.most_waiting, len(desk._asking))
             self.disturb(desk, loop)
-        self.standing = desk.barriers.standing
+        self.standing = desk.decision_times.standing
         await desk.close()
 
     def disturb(self, desk: MarketDesk, loop: VirtualTimeLoop) -> None:
@@ -286,13 +286,13 @@ def _check_bars(scene: Scene, k: int) -> None:
 
 
 def _check_times(scene: Scene) -> None:
-    """Each time once and in order, nobody later than said, every bar in one barrier."""
-    barriers = [each for each in scene.events if isinstance(each, m.BarrierReached)]
+    """Each time once and in order, nobody later than said, every bar in one decision_time."""
+    decision_times = [each for each in scene.events if isinstance(each, m.DecisionTimeReached)]
     entered: Counter[tuple[int, int]] = Counter()
-    first: dict[int, m.BarrierReached] = {}
+    first: dict[int, m.DecisionTimeReached] = {}
     missing: Counter[tuple[int, int]] = Counter()
     newest = -1
-    for each in barriers:
+    for each in decision_times:
         assert not set(each.present) & set(each.missing)
         assert each.present or each.missing
         entered.update((each.time_ns, k) for k in each.present)
@@ -317,7 +317,7 @@ def _check_times(scene: Scene) -> None:
     for time_ns, symbols in due.items():
         assert symbols == {
             k for k in range(len(scene.venue.grids))
-            if missing[time_ns, k] or _in_time(barriers, time_ns, k)
+            if missing[time_ns, k] or _in_time(decision_times, time_ns, k)
         }  # fmt: skip
         bound = time_ns + scene.grace_ns
         for held in scene.held:
@@ -327,9 +327,9 @@ def _check_times(scene: Scene) -> None:
         assert at_ns <= bound + 2 * int(market._LONGEST_S * SECOND), f"{iso(time_ns)} {iso(at_ns)}"
 
 
-def _in_time(barriers: Sequence[m.BarrierReached], time_ns: int, k: int) -> bool:
+def _in_time(decision_times: Sequence[m.DecisionTimeReached], time_ns: int, k: int) -> bool:
     """Whether a symbol was there before it had been said to be missing."""
-    for each in barriers:
+    for each in decision_times:
         if each.time_ns == time_ns and k in each.missing:
             return False
         if each.time_ns == time_ns and k in each.present:

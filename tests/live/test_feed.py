@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from septet import messages as m
 from septet._host.venues import BarSeen
-from septet._live.barriers import Barriers, Standing
-from septet._live.bars import BarDesk
+from septet._live.bars import BarAssembler
 from septet._live.clock import ManualClock
+from septet._live.decision_times import DecisionTimes, Standing
 from septet._live.feed_grid import Grid
 from tests.live.desks import MINUTE, SECOND, START, at, desk
 from tests.live.test_bars import World
@@ -25,7 +25,7 @@ class Process:
 
     def __init__(self, names: Sequence[str], clock: ManualClock, journal: list[m.Event]) -> None:
         self.clock, self.journal = clock, journal
-        self.bars: BarDesk = desk(*names)
+        self.bars: BarAssembler = desk(*names)
         standing = Standing([Grid("24x7", MINUTE) for _ in names], time_ns=at(0)).fold(journal)
         last = {name: (at(-1), 100.0) for name in names}
         for each in journal:
@@ -35,14 +35,16 @@ class Process:
                 last[names[each.symbol]] = (each.last_ns, last[names[each.symbol]][1])
         for name, (open_ns, close) in last.items():
             self.bars.resume(name, open_ns, close)
-        self.barriers = Barriers(standing, clock, grace_ns=2 * SECOND, decide_within_ns=15 * SECOND)
-        self.barriers.begin(catch_up_ns=20 * SECOND, fresh=False)
+        self.decision_times = DecisionTimes(
+            standing, clock, grace_ns=2 * SECOND, decide_within_ns=15 * SECOND
+        )
+        self.decision_times.begin(catch_up_ns=20 * SECOND, fresh=False)
 
     def give(self, events: list[m.Event]) -> list[m.Event]:
-        """Let bars and gaps in; return them and the barriers that are reached."""
+        """Let bars and gaps in; return them and the decision times that are reached."""
         for each in events:
-            self.barriers.take(each)
-        return [*events, *self.barriers.settle()]
+            self.decision_times.take(each)
+        return [*events, *self.decision_times.settle()]
 
 
 def live(world: World, killing: float) -> list[m.Event]:
@@ -101,7 +103,7 @@ def test_every_bar_enters_once_and_every_time_is_reached_once(
         elif isinstance(each, m.Gapped):
             first, last = ((ns - START) // MINUTE for ns in (each.first_ns, each.last_ns))
             assert not set(range(first, last + 1)) & set(world.has[world.names[each.symbol]])
-        elif isinstance(each, m.BarrierReached):
+        elif isinstance(each, m.DecisionTimeReached):
             for k in each.present:
                 waiting[k] -= 1
                 assert waiting[k] >= 0

@@ -11,13 +11,13 @@ import pytest
 
 from septet import messages as m
 from septet._host.venues import BarSeen, FeedFacts, FeedRequest, PrintSeen, QuoteSeen
-from septet._live.barriers import Barriers, Standing
-from septet._live.bars import BarDesk, BarRules
+from septet._live.bars import BarAssembler, BarRules
 from septet._live.clock import LiveClock, ManualClock
+from septet._live.decision_times import DecisionTimes, Standing
 from septet._live.feed_grid import Gate, Grid
 from septet._live.listen import unmarked
 from septet._live.market import MarketDesk
-from septet._live.quotes import PrintDesk
+from septet._live.quotes import PrintThrottle
 from septet._live.start import until_enough
 from septet._live.watchdog import Watchdog
 from septet_schemas.data import CandlesConfig
@@ -50,11 +50,13 @@ class Silent:
 
 def make_desk(feed: Silent, clock: LiveClock, put: Callable[[m.Event], None]) -> MarketDesk:
     grid = Grid("24x7", MINUTE)
-    bars = BarDesk(["A"], [grid], [Gate("A", grid, CandlesConfig(), "test")], BarRules())
-    barriers = Barriers(Standing([grid]), clock, grace_ns=2 * SECOND, decide_within_ns=15 * SECOND)
+    bars = BarAssembler(["A"], [grid], [Gate("A", grid, CandlesConfig(), "test")], BarRules())
+    decision_times = DecisionTimes(
+        Standing([grid]), clock, grace_ns=2 * SECOND, decide_within_ns=15 * SECOND
+    )
     request = FeedRequest(("A",), MINUTE, frozenset({"bars", "quotes"}))
     return MarketDesk(
-        feed, request, bars, barriers, clock=clock, put=put, tell=lambda *told: None,
+        feed, request, bars, decision_times, clock=clock, put=put, tell=lambda *told: None,
         watchdog=Watchdog(clock),
     )  # fmt: skip
 
@@ -76,7 +78,7 @@ class Ear:
         return BarSeen("A", open_ns, 100.0, 101.0, 99.0, 100.0, 1.0, closed=True)
 
     def taken(self) -> list[tuple[str, int]]:
-        """Return what was put since the last call: names, and the minutes of barriers."""
+        """Return what was put since the last call: names, and the minutes of decision_times."""
         found = [
             (type(each).__name__, (getattr(each, "time_ns", START) - START) // MINUTE)
             for each in self.put
@@ -105,10 +107,10 @@ def test_a_decision_time_is_reached_in_the_call_that_brought_its_bar() -> None:
         ear.clock.reach(START + MINUTE)
         ear.desk.hear(ear.bar(1))
         # The stream is live before it decides, for nothing may be entered on a dead one.
-        assert ear.taken() == [("BarClosed", 0), ("FeedChanged", 0), ("BarrierReached", 1)]
+        assert ear.taken() == [("BarClosed", 0), ("FeedChanged", 0), ("DecisionTimeReached", 1)]
         ear.clock.reach(START + 2 * MINUTE)
         ear.desk.hear(ear.bar(2))
-        assert ear.taken() == [("BarClosed", 0), ("BarrierReached", 2)]
+        assert ear.taken() == [("BarClosed", 0), ("DecisionTimeReached", 2)]
         await asyncio.sleep(0)
         assert ear.taken() == []
         await ear.desk.close()
@@ -121,9 +123,11 @@ def test_other_times_that_are_due_follow_in_the_next_callback() -> None:
         ear = Ear()
         ear.clock.reach(START + 2 * MINUTE + 2 * SECOND)
         ear.desk.hear(ear.bar(1))
-        assert ear.taken()[-1] == ("BarrierReached", 1)
+        assert ear.taken()[-1] == ("DecisionTimeReached", 1)
         await asyncio.sleep(0)
-        assert ear.taken() == [("BarrierReached", 2)]  # without its bar, whose grace has passed
+        assert ear.taken() == [
+            ("DecisionTimeReached", 2)
+        ]  # without its bar, whose grace has passed
         await ear.desk.close()
         ear.desk.hear(ear.bar(2))
         assert ear.taken() == []
@@ -140,7 +144,11 @@ def test_fresh_data_lifts_a_standstill_before_it_decides() -> None:
         ear.taken()
         ear.clock.reach(START + 2 * MINUTE)
         ear.desk.hear(ear.bar(2))
-        assert [name for name, _ in ear.taken()] == ["BarClosed", "FeedChanged", "BarrierReached"]
+        assert [name for name, _ in ear.taken()] == [
+            "BarClosed",
+            "FeedChanged",
+            "DecisionTimeReached",
+        ]
         await ear.desk.close()
 
     asyncio.run(scene())
@@ -164,15 +172,15 @@ def test_no_more_decides_than_was_asked_for_however_late_the_end_comes() -> None
     put = until_enough(found.append, 2)
     for k in range(4):
         for decides in (False, True):
-            put(m.BarrierReached(at_ns=k, time_ns=k, present=(0,), decides=decides))
+            put(m.DecisionTimeReached(at_ns=k, time_ns=k, present=(0,), decides=decides))
         put(m.Ticked(at_ns=k, market_ns=k))
-    assert [each.at_ns for each in found if isinstance(each, m.BarrierReached)] == [0, 0, 1, 1]
+    assert [each.at_ns for each in found if isinstance(each, m.DecisionTimeReached)] == [0, 0, 1, 1]
     assert sum(isinstance(each, m.Ticked) for each in found) == 4
     assert until_enough(found.append, None) == found.append
 
 
 def told(ear: Ear) -> list[tuple[str, str]]:
-    """What was put since the last call, without bars and barriers: names, and what of it."""
+    """What was put since the last call, without bars and decision times: names, and what of it."""
     found = [
         (type(each).__name__, str(getattr(each, "about", "") or getattr(each, "state", "")))
         for each in ear.put
@@ -228,7 +236,11 @@ def test_a_bar_that_cannot_be_true_is_said_and_no_sign_of_life(bar: BarSeen) -> 
         ear.desk.hear(bar)
         assert told(ear) == [("Unreadable", "bar")]
         ear.desk.hear(ear.bar(1))
-        assert [name for name, _ in ear.taken()] == ["BarClosed", "FeedChanged", "BarrierReached"]
+        assert [name for name, _ in ear.taken()] == [
+            "BarClosed",
+            "FeedChanged",
+            "DecisionTimeReached",
+        ]
         await ear.desk.close()
 
     asyncio.run(scene())
@@ -279,7 +291,7 @@ def test_a_bar_of_another_time_is_no_sign_that_the_stream_is_alive(opened: int |
 
 
 def test_a_trade_that_is_told_again_is_no_sign_of_life() -> None:
-    trades = PrintDesk(["A"])
+    trades = PrintThrottle(["A"])
     told = PrintSeen("A", START, "t1", 100.0, 1.0)
     assert trades.take(told, START) is not None
     assert trades.took("A", START)

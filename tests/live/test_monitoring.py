@@ -139,7 +139,7 @@ class Runner:
                 self.handle(bar)
             present = tuple(bar.symbol for bar in bars_at(self.session, t))
             self.handle(
-                m.BarrierReached(
+                m.DecisionTimeReached(
                     at_ns=now_ns, time_ns=now_ns, present=present, decides=now_ns >= first_ns
                 )
             )

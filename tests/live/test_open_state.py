@@ -27,7 +27,7 @@ class Holding(Protected):
 
     def handle(self, event: m.Event) -> Sequence[m.Command]:
         sent = super().handle(event)
-        if self.decisions != 1 or not isinstance(event, m.BarrierReached):
+        if self.decisions != 1 or not isinstance(event, m.DecisionTimeReached):
             return sent
         orders = [each for each in sent if isinstance(each, m.Submit)][: 1 + self.stops]
         return [

@@ -212,7 +212,7 @@ async def test_stops_trigger_on_the_side_they_trade_with() -> None:
 
 @run
 async def test_fee_in_what_is_received_and_nothing_left_after_selling_all() -> None:
-    it = await desk(fee={"maker": 0.001, "taker": 0.001, "paid_in": "received"})
+    it = await desk(fee={"maker": 0.001, "taker": 0.001, "fee_currency": "base"})
     it.quote(99.0, 100.0)
     await it.send("buy", 1.0)
     assert (it.fills[0].fee, it.fills[0].fee_currency) == (0.001, "BTC")
@@ -396,13 +396,13 @@ KINDS = {"market": 0, "limit": 1, "stop": 2, "stop_limit": 3}
 
 
 @given(
-    st.lists(STEPS, max_size=60), st.sampled_from(["quote", "received"]),
+    st.lists(STEPS, max_size=60), st.sampled_from(["quote", "base"]),
     st.sampled_from([None, 0.3]),
 )  # fmt: skip
 @settings(max_examples=examples(60))
-def test_fills_explain_the_balances_and_never_exceed_an_order(steps, paid_in, participation):
+def test_fills_explain_the_balances_and_never_exceed_an_order(steps, fee_currency, participation):
     async def check() -> None:
-        fee = {"maker": 0.0005, "taker": 0.001, "paid_in": paid_in}
+        fee = {"maker": 0.0005, "taker": 0.001, "fee_currency": fee_currency}
         it = await desk(cash=900.0, fee=fee, participation=participation)
         await play(it, steps, restarts=True)
         ids = [each.trade_id for each in it.fills]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet._host.venues import PrintSeen, QuoteSeen
-from septet._live.quotes import PrintDesk, QuoteDesk
+from septet._live.quotes import PrintThrottle, QuoteThrottle
 
 MS = 1_000_000
 
@@ -21,7 +21,7 @@ def quote(
 
 
 def test_a_quote_passes_once_in_a_while_and_a_move_at_once() -> None:
-    desk = QuoteDesk(["A"])
+    desk = QuoteThrottle(["A"])
     assert desk.take(quote(100.0), 0) is not None
     assert desk.take(quote(100.01), 10 * MS) is None
     assert desk.take(quote(100.02), 20 * MS) is None
@@ -47,13 +47,13 @@ def test_a_quote_passes_once_in_a_while_and_a_move_at_once() -> None:
     ],
 )
 def test_what_is_no_quote_is_dropped(bad: QuoteSeen) -> None:
-    desk = QuoteDesk(["A"])
+    desk = QuoteThrottle(["A"])
     assert desk.take(bad, 0) is None
     assert desk.counts["bad"] == 1
 
 
 def test_an_older_quote_and_an_unknown_symbol_are_dropped() -> None:
-    desk = QuoteDesk(["A"])
+    desk = QuoteThrottle(["A"])
     assert desk.take(quote(100.0, venue_ns=5), 5) is not None
     assert desk.took("A", 5)
     assert desk.take(quote(200.0, venue_ns=4), 6) is None
@@ -63,7 +63,7 @@ def test_an_older_quote_and_an_unknown_symbol_are_dropped() -> None:
 
 
 def test_a_quote_stamped_in_the_future_does_not_make_later_ones_look_old() -> None:
-    desk = QuoteDesk(["A"])
+    desk = QuoteThrottle(["A"])
     early = desk.take(quote(100.0, venue_ns=30_000 * MS), 1_000 * MS)
     assert early is not None
     assert early.venue_ns == 1_000 * MS
@@ -73,14 +73,14 @@ def test_a_quote_stamped_in_the_future_does_not_make_later_ones_look_old() -> No
 
 
 def test_trades_of_a_test_network_that_began_anew_are_not_taken_for_known_ones() -> None:
-    desk = PrintDesk(["A"])
+    desk = PrintThrottle(["A"])
     assert desk.take(PrintSeen("A", 5, "1", 100.0, 1.0), 10) is not None
     assert desk.take(PrintSeen("A", 5, "1", 100.0, 1.0), 11) is None
     assert desk.take(PrintSeen("A", 9, "1", 102.0, 1.0), 12) is not None
 
 
 def test_an_absurd_price_must_stand_for_a_second() -> None:
-    desk = QuoteDesk(["A"])
+    desk = QuoteThrottle(["A"])
     assert desk.take(quote(100.0), 0) is not None
     for at_ms, bid in ((10, 1.0), (20, 1.0), (30, 10_000.0), (500, 120.0)):
         assert desk.take(quote(bid), at_ms * MS) is None
@@ -97,7 +97,7 @@ def test_an_absurd_price_must_stand_for_a_second() -> None:
 
 
 def test_a_price_that_stands_is_taken_with_the_next_quote() -> None:
-    desk = QuoteDesk(["A"])
+    desk = QuoteThrottle(["A"])
     assert desk.take(quote(100.0), 0) is not None
     assert desk.take(quote(80.0), 100 * MS) is None
     assert desk.take(quote(80.1), 1_100 * MS) is not None
@@ -105,7 +105,7 @@ def test_a_price_that_stands_is_taken_with_the_next_quote() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.floats(99.0, 101.0)), max_size=60))
 def test_the_newest_quote_is_never_lost(moves: list[tuple[int, float]]) -> None:
-    desk, now = QuoteDesk(["A"]), 0
+    desk, now = QuoteThrottle(["A"]), 0
     last, given_ns = None, []
     for wait, bid in moves:
         now += wait * MS
@@ -124,13 +124,13 @@ def trade(number: int, price: float = 1.0, symbol: str = "A") -> PrintSeen:
 
 
 def test_a_trade_is_passed_on_once() -> None:
-    desk = PrintDesk(["A"])
+    desk = PrintThrottle(["A"])
     assert desk.take(trade(1), 0) is not None
     assert desk.take(trade(1), 0) is None
     assert desk.take(trade(2, math.nan), 0) is None
     assert desk.take(trade(2, symbol="B"), 0) is None
     assert desk.counts == {"duplicate": 1, "bad": 1, "unknown": 1}
-    slow = PrintDesk(["A"], every_ns=MS)
+    slow = PrintThrottle(["A"], every_ns=MS)
     assert [slow.take(trade(k), k * MS // 2) is not None for k in range(4)] == [
         True, False, True, False,
     ]  # fmt: skip

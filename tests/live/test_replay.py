@@ -98,7 +98,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         late, missed = t % 71 == 70, t % 61 in (20, 21, 22)
         decides = now_ns >= first_ns and not missed
         writer.handle(
-            m.BarrierReached(
+            m.DecisionTimeReached(
                 at_ns=now_ns, time_ns=now_ns, present=present, decides=decides, late=late
             )
         )
@@ -135,7 +135,7 @@ def test_bars_that_were_missed_meet_what_rests(run: Path) -> None:
     kinds = {
         type(each)
         for event, commands in entries
-        if isinstance(event, m.BarrierReached) and not event.decides
+        if isinstance(event, m.DecisionTimeReached) and not event.decides
         for each in commands
     }
     assert m.Traded in kinds
@@ -214,7 +214,7 @@ def test_a_changed_price_is_found_where_it_acts(run: Path, tmp_path: Path) -> No
     found = replay(folder)
     assert found.differences > 0
     assert found.first is not None
-    assert found.first.kind == "barrier"
+    assert found.first.kind == "decision_time"
     assert "decided" in found.first.place
     seen = shadow(folder)
     assert seen.first is not None

@@ -51,7 +51,7 @@ class Scripted:
         if isinstance(event, m.Operated):
             self.blocked = event.action != "resume"
             return [m.CancelAll(symbols=(0,))] if event.action == "halt" else []
-        if not isinstance(event, m.BarrierReached) or not event.decides:
+        if not isinstance(event, m.DecisionTimeReached) or not event.decides:
             return []
         if self.fails:
             raise ZeroDivisionError("a strategy's bug")
@@ -137,9 +137,9 @@ def test_a_new_run_reads_history_decides_and_ends_whole(stage: Stage) -> None:
     assert [each.open_ns for each in bars] == sorted({each.open_ns for each in bars})
     assert events[0].origin_ns == bars[0].open_ns
     assert bars[0].source == "history"
-    barriers = [each for each in events if isinstance(each, m.BarrierReached)]
+    decision_times = [each for each in events if isinstance(each, m.DecisionTimeReached)]
     known_ns = max(each.known_ns for each in bars if each.source == "history")
-    assert min(each.time_ns for each in barriers if each.decides) > known_ns
+    assert min(each.time_ns for each in decision_times if each.decides) > known_ns
     assert isinstance(events[-1], m.Operated)
     assert events[-1].action == "stop"
     for name in ("strategy.yaml", "manifest.json", "resolved.json", "log.jsonl"):
@@ -344,8 +344,8 @@ def test_p5_one_strategy_fails_and_the_other_goes_on(stage: Stage) -> None:
     assert ends["bad"][1].how == "failed"
     assert result.exit_code == 1
     told = json.loads((ends["bad"][0].place.folder / FAILED).read_text())
-    assert "ZeroDivisionError at BarrierReached" in told["failed"]
-    assert told["event"]["kind"] == "barrier"
+    assert "ZeroDivisionError at DecisionTimeReached" in told["failed"]
+    assert told["event"]["kind"] == "decision_time"
     assert "a strategy's bug" in told["traceback"]
     with Reader(ends["bad"][0].place.journal) as journal:
         assert [each.clean for each in journal.sessions()] == [False]

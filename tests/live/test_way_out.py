@@ -28,7 +28,7 @@ class Protected(Scripted):
     at: str = ""
 
     def handle(self, event: m.Event) -> Sequence[m.Command]:
-        if not isinstance(event, m.BarrierReached) or not event.decides:
+        if not isinstance(event, m.DecisionTimeReached) or not event.decides:
             return () if isinstance(event, m.Operated) else super().handle(event)
         self.decisions += 1
         if self.decisions == 1:

@@ -26,7 +26,7 @@ CASES = {
     "both": QUIET.replace("warn", "block")
     + "  losses: {use: losing_streak, trades: 7, verdict: halt}\n",
 }
-RESTING = "  order: {use: limit, offset: 30bps, good_for: 3 bars}\n"
+RESTING = "  order: {use: limit, offset: 30bps, time_in_force: 3 bars}\n"
 
 
 def _ran(folder: Path, monitoring: str, engine: str, *, order: str = "") -> Any:

@@ -31,7 +31,7 @@ def test_what_the_file_does_not_name_is_not_in_the_text():
     text = plan_of(load_text(SMALL)).assembly.text
     absent = (
         "protect", "test_halts", "correlate", "def trim", "meet_within", "pay_funding",
-        "regime_allows", "TAKEN", "liquidation_price",
+        "regime_allows", "VOLUME_USED", "liquidation_price",
     )  # fmt: skip
     for word in absent:
         assert word not in text, word

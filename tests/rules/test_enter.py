@@ -101,7 +101,7 @@ def test_cash_pays_for_slippage_and_fee_and_for_orders_that_work():
     assert run.cash_available == pytest.approx(1_000.0 - 200.0 * 1.1)
     assert run.granted[0, 1] == math.floor((1_000.0 - 220.0) / 110.0)
     with set_to(KEEPS_CASH=True, CASH_BUFFER=0.5, SYMBOLS=2):
-        assert enter.spoken_for(0, run) < 0.0
+        assert enter.buying_power(0, run) < 0.0
 
 
 def test_margin_caps_a_perpetual_and_a_flip_closes_what_is_held():

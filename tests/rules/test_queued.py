@@ -51,7 +51,7 @@ def test_the_entry_meets_the_bar_whose_open_fills_the_exit(high: float):
     run.queued_bars[0] = 3
     bar(run, 1, 101.0, high, 99.0, 100.0)
     with set_to(SPOT=False, RESTS=True, QUEUES=True):
-        bars.settle(1, 120, 1, run)
+        bars.match_bar(1, 120, 1, run)
     assert run.order_units[0] == (0.0 if high > 104.0 else -3.0)
     assert run.units[0] == (-3.0 if high > 104.0 else 0.0)
     assert run.queued_id[0] == 0
@@ -72,7 +72,7 @@ def test_the_entry_is_cancelled_when_the_signal_is_no_longer_of_its_side(side, o
     run = turning()
     signal(run, 0, NAN, side)
     with set_to(signal_at=kept, SPOT=False, QUEUES=True, OPPOSITE_EXITS=opposite):
-        decide.judge(0, 1, 120, run)
+        decide.decide_symbol(0, 1, 120, run)
     assert status(run) == ([] if reason is None else [(CANCELLED, reason)])
     assert (run.queued_id[0] == 0) == (reason is not None)
     assert (run.order_units[0], run.order_reason[0]) == (-2.0, R_OPPOSITE), "the exit goes on"

@@ -136,9 +136,9 @@ def test_each_side_keeps_its_own_block(side: int):
     run = run_of()
     with set_to(REENTRY="after", COOLDOWN_BARS=4):
         reentry.block_side(0, side, run)
-        bars.settle_rest(0, 1, 60, run)
+        bars.match_intrabar(0, 1, 60, run)
         reentry.block_side(0, -side, run)
-        bars.settle_rest(0, 1, 120, run)
+        bars.match_intrabar(0, 1, 120, run)
     left = (run.blocked_long[0], run.blocked_short[0])
     assert left == ((3, 4) if side > 0 else (4, 3))
 

@@ -95,7 +95,7 @@ _WIDE: Final = (
     "sweep={over: {features.slow.period: {low: 8, high: 640}}, method: random, trials: 9}",
 )
 _FEES: Final = "execution.simulation.fee={maker: 2bps, taker: 9bps}"
-_RESTS: Final = "execution.order={use: limit, offset: 30bps, good_for: 2 bars}"
+_RESTS: Final = "execution.order={use: limit, offset: 30bps, time_in_force: 2 bars}"
 _SLIPS: Final = "execution.simulation.slippage={fraction: 3bps, volatility: 0.1, window: 10}"
 _HALT: Final = ("risk.halts={drawdown: {above: 2%, then: flatten, resume: 5h}}",)
 
@@ -157,7 +157,7 @@ CASES: Final[Mapping[str, Case]] = {
     "FeatureKeys.bar": Case("features.slow.bar=4h"),
     "Fee.maker": Case("execution.simulation.fee.maker=30bps", base=(_FEES,)),
     "Fee.taker": Case("execution.simulation.fee.taker=30bps", base=(_FEES,)),
-    "Fee.paid_in": Case("execution.simulation.fee.paid_in=received", "ran", (_FEES,)),
+    "Fee.fee_currency": Case("execution.simulation.fee.fee_currency=base", "ran", (_FEES,)),
     "FillMonitoring.slippage_alarm": Case("monitoring.fills.slippage_alarm=1bps", "ran", (
         "execution.simulation.slippage=9bps",)),
     "FillMonitoring.latency_alarm": Case("monitoring.fills.latency_alarm=9s"),
@@ -198,7 +198,7 @@ CASES: Final[Mapping[str, Case]] = {
     "Risk.cash_buffer": Case("risk.cash_buffer=7%"),
     "Simulation.latency": Case("execution.simulation.latency=2"),
     "Simulation.participation": Case("execution.simulation.participation=1%"),
-    "Simulation.good_for": Case("execution.simulation.good_for=4 bars", base=(
+    "Simulation.time_in_force": Case("execution.simulation.time_in_force=4 bars", base=(
         "execution.simulation.participation=1%",)),
     "Simulation.fills": Case("execution.simulation.fills=book", mode="paper"),
     "Slippage.fraction": Case("execution.simulation.slippage.fraction=9bps", base=(_SLIPS,)),
@@ -269,7 +269,7 @@ OTHERS: Final[Mapping[str, tuple[str, ...]]] = {
     "min": ("30",), "above": ("3%", "0.5"), "max": ("33%", "7", "999"), "min_bars": ("40",),
     "fraction": ("0.33",), "quantity": ("5",), "count": ("9",), "distance": ("3%",),
     "after": ("9 bars", "1%", "9h"), "target": ("10%",), "offset": ("7bps",),
-    "good_for": ("5 bars",),
+    "time_in_force": ("5 bars",),
     "slack": ("9bps",), "patience": ("9s",), "max_slippage": ("3bps",), "trades": ("7", "5 trades"),
     "verdict": ("warn", "halt"), "average_win": ("3%",), "average_loss": ("3%",),
     "min_each": ("9",),

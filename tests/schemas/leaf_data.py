@@ -77,6 +77,11 @@ def write_data(folder: Path) -> None:
                 "last": [v * 1.001 * factor for v in columns[4]],
             })  # fmt: skip
             frame.write_parquet(folder / f"{title}-{symbol}USDT.parquet")
+    _write_series(folder)
+
+
+def _write_series(folder: Path) -> None:
+    """Write series of one value each five hours, in every form that a case reads."""
     moods = [(FIRST + timedelta(hours=5 * n), n % 9) for n in range(26)]
     lines = [f"{at:%Y-%m-%d %H:%M:%S},{v},{v + 1},{at + timedelta(hours=2):%Y-%m-%d %H:%M:%S}"
              for at, v in moods]  # fmt: skip

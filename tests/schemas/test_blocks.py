@@ -111,5 +111,5 @@ def test_simulation_short_forms_and_defaults() -> None:
     assert (default.latency, default.participation, default.fills) == (0, None, "next_open")
     short = Simulation.model_validate({"fee": "1bps", "slippage": 0, "latency": 2})
     assert (short.fee.maker, short.fee.taker, short.slippage.fraction) == (0.0001, 0.0001, 0.0)
-    rebate = Simulation.model_validate({"fee": {"maker": "-1bps", "paid_in": "received"}})
+    rebate = Simulation.model_validate({"fee": {"maker": "-1bps", "fee_currency": "base"}})
     assert (rebate.fee.maker, rebate.fee.taker) == (-0.0001, 0.001)

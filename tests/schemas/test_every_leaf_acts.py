@@ -22,8 +22,8 @@ import pytest
 from septet import messages as m
 from septet._config import load
 from septet._live.alerts import Alerts
-from septet._live.barriers import Standing
 from septet._live.clock import ManualClock
+from septet._live.decision_times import Standing
 from septet._live.listen import grids_of, make_market
 from septet._live.metrics import addresses_of
 from septet._live.reports import reports

@@ -52,7 +52,7 @@ STRATEGIES = {
     + HALF,
     "a limit that rests, latency, participation": HEAD + ONE + MADE + CROSS
     + "signal: {use: rules, long_if: fast > slow, exit_if: fast < slow, min_interval: 7 bars}\n"
-    + HALF + "execution:\n  order: {use: limit, offset: 2%, good_for: 30 bars}\n"
+    + HALF + "execution:\n  order: {use: limit, offset: 2%, time_in_force: 30 bars}\n"
     "  simulation: {fee: 10bps, slippage: 5bps, latency: 1 bar, participation: 5%}\n",
     "both sides of a perpetual, rebalanced, with funding": HEAD
     + "account: {type: perpetual}\nperpetual: {leverage: 2, funding: {rate: 1bps, every: 8h}}\n"

@@ -34,10 +34,10 @@ def market():
 
 
 class Limit(Config):
-    """Rest `offset` better than the close for `good_for` bars."""
+    """Rest `offset` better than the close for `time_in_force` bars."""
 
     offset: Offset = 0.0
-    good_for: Bars = 1
+    time_in_force: Bars = 1
 
 
 @order(Limit)
@@ -47,10 +47,10 @@ def limit(side, price, offset):
 
 
 class Stop(Config):
-    """Enter once the price has moved `offset` further, for `good_for` bars."""
+    """Enter once the price has moved `offset` further, for `time_in_force` bars."""
 
     offset: Offset = 0.0
-    good_for: Bars = 1
+    time_in_force: Bars = 1
 
 
 @order(Stop)
@@ -64,7 +64,7 @@ class StopLimit(Config):
 
     offset: Offset = 0.0
     slack: Offset = 0.001
-    good_for: Bars = 1
+    time_in_force: Bars = 1
 
 
 @order(StopLimit)

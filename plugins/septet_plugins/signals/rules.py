@@ -8,9 +8,9 @@ __all__ = ["Rules", "rules"]
 
 
 class Rules(Config):
-    """Wishes from conditions: a condition acts only while it is known to be true.
+    """Target sides from conditions: a condition acts only while it is known to be true.
 
-    `exit_if` beats entries; long and short both true is no wish, reason `conflict`.
+    `exit_if` beats entries; long and short both true is no target side, reason `conflict`.
     """
 
     long_if: Expression | None = None
@@ -20,7 +20,7 @@ class Rules(Config):
 
 @signal(Rules, reasons=("conflict", "no_rule_true"))
 def rules(long_if, short_if, exit_if):
-    """Return the wish of the conditions, confidence 1."""
+    """Return the target side of the conditions, confidence 1."""
     if exit_if == 1.0:
         return 0.0, 1.0, -1
     if long_if == 1.0:

@@ -214,7 +214,7 @@ class Engine:
     # ------------------------------------------------------------------ a person
 
     def halt(self, time_ns: int, *, flatten: bool) -> list[Command]:
-        """Block entries and end those that work, as a person wishes; close positions if told.
+        """Block entries and end those that work, as a person asks; close positions if told.
 
         Again is no different from once; it can still close what a first one left open.
         """
@@ -319,12 +319,12 @@ class Engine:
             return None
         at = self._decision_row
         assert at is not None, "a plan without tables keeps no decisions"
-        wish = d[k, layout.D_WISH, i]
+        signal = d[k, layout.D_SIGNAL, i]
         features = [f[k, row, i] for row in self._features]
         return Decision(
             self._t[layout.KNOWN, t], k, self._packed(*features),
-            math.nan if self._up_row is None else f[k, self._up_row, i], wish & layout.WISH,
-            1.0 if wish & layout.CERTAIN else f[k, at + layout.F_CONFIDENCE, i],
+            math.nan if self._up_row is None else f[k, self._up_row, i], signal & layout.SIGNAL,
+            1.0 if signal & layout.CERTAIN else f[k, at + layout.F_CONFIDENCE, i],
             f[k, at + layout.F_REQUESTED, i], f[k, at + layout.F_GRANTED, i],
             d[k, layout.D_CLIPPED, i] - 1, d[k, layout.D_REFUSED, i] - 1,
             d[k, layout.D_LATE, i] != 0,

@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "BY_HAND", "Barrier", "Command", "Curve", "Decision", "Event", "Funded", "Halted", "Lifted",
-    "OrderEnded", "Place", "Traded", "Working",
+    "BY_HAND", "Command", "Curve", "Decision", "DecisionTime", "Event", "Funded", "Halted",
+    "Lifted", "OrderEnded", "Place", "Traded", "Working",
 ]  # fmt: skip
 
 BY_HAND = -1
 """Number of the halt that a person makes."""
 
 
-class Barrier(msgspec.Struct, frozen=True, gc=False):
+class DecisionTime(msgspec.Struct, frozen=True, gc=False):
     """Every symbol due at a decision time has delivered, or its grace has passed.
 
     `columns` (symbols, c) holds the values of the plan's columns and `facts` (symbols, 4) the
@@ -37,7 +37,7 @@ class Barrier(msgspec.Struct, frozen=True, gc=False):
     matches: bool = False
 
 
-Event = Barrier
+Event = DecisionTime
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -62,7 +62,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
 
 class OrderEnded(msgspec.Struct, frozen=True, gc=False):
-    """An order is filled, cancelled or expired; with fills from outside: its cancel is wished."""
+    """An order is filled, cancelled or expired; fills from outside: its cancel is asked for."""
 
     time_ns: int
     symbol: int
@@ -119,7 +119,7 @@ class Lifted(msgspec.Struct, frozen=True, gc=False):
 class Decision(msgspec.Struct, frozen=True, gc=False):
     """What was decided for a symbol: a row of the decision table.
 
-    `features` are the bits of the float64 row; `wish` is 0 none, 1 short, 2 flat, 3 long;
+    `features` are the bits of the float64 row; `signal` is 0 none, 1 short, 2 flat, 3 long;
     `clipped` and `refused` are numbers of reasons or -1; quantities are in the base currency.
     """
 
@@ -127,7 +127,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     symbol: int
     features: bytes
     probability_up: float
-    wish: int
+    signal: int
     confidence: float
     requested: float
     granted: float

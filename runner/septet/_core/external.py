@@ -1,6 +1,6 @@
 """The engine of a run whose fills come from outside: live, and paper against quotes.
 
-The same generated text decides; nothing is matched here. What the core gives up is a wish to
+The same generated text decides; nothing is matched here. What the core gives up is a request to
 cancel, and an order that was given up may still fill: such fills are booked like all others.
 """
 
@@ -46,8 +46,8 @@ class ExternalEngine(Engine):
 
         `units` and `got`, what arrived net of a fee in the base currency, are signed; `fee` is in
         the quote currency: paid in cash, or where `got` is not `units` what was kept back is worth.
-        A fill of an order given up by an exit, an opposite wish or a halt that adds to the position
-        makes an exit at once.
+        A fill of an order given up by an exit, an opposite signal or a halt that adds to the
+        position makes an exit at once.
         """
         self._now_ns, self._valued = time_ns, False
         reason, reference, given_up = self._known.get(order, (self._reason(UNKNOWN), price, False))
@@ -61,7 +61,7 @@ class ExternalEngine(Engine):
         """Take an order out of work that is final outside, with no fill to come.
 
         One that does not work any more changes nothing. An exit that is not done is owed: it is
-        wished again at the symbol's next bar, or by `go_on`.
+        ordered again at the symbol's next bar, or by `go_on`.
         """
         return self._do(END, k, order, status, time_ns)
 
@@ -70,7 +70,7 @@ class ExternalEngine(Engine):
         return self._do(TRIGGER, k, NOBODY, reason, time_ns)
 
     def go_on(self, k: int, time_ns: int) -> list[Command]:
-        """Wish an exit again that ended outside before it was done, if one is owed."""
+        """Ask again for an exit that ended outside before it was done, if one is owed."""
         return self._do(GO_ON, k, NOBODY, 0, time_ns)
 
     def _do(self, deed: int, k: int, order: int, code: int, time_ns: int) -> list[Command]:
@@ -80,7 +80,7 @@ class ExternalEngine(Engine):
 
     def owed(self, k: int) -> int:
         """Reason of an exit that ended outside before it was done, or -1."""
-        return self._i[k, layout.OWED] - 1  # type: ignore[no-any-return]
+        return self._i[k, layout.EXIT_TO_RETRY] - 1  # type: ignore[no-any-return]
 
     def mark(self, k: int, price: float, exit_price: float, time_ns: int) -> list[Command]:
         """Value a symbol at a price between two bars; test the halts and the stops held here.

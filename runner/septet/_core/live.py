@@ -100,7 +100,7 @@ class LiveCore:
             m.BarClosed: self._bar,
             m.Gapped: self._gap,
             m.SeriesPoint: intake.point,
-            m.BarrierReached: self._barrier,
+            m.DecisionTimeReached: self._decision_time,
             m.Quoted: self._quoted,
             m.Printed: self._printed,
             m.Holdings: self._holdings,
@@ -170,7 +170,7 @@ class LiveCore:
         text = f"{event.reason}: the windows go on without the bars from {event.first_ns}"
         self._alert("warning", "gap", text, event.symbol)
 
-    def _barrier(self, event: m.BarrierReached) -> None:
+    def _decision_time(self, event: m.DecisionTimeReached) -> None:
         if event.time_ns > self.market_ns:
             self.market_ns = event.time_ns
         if not event.present:  # a time at which nobody delivered is none for the rules
@@ -178,7 +178,7 @@ class LiveCore:
         engine, names, out = self.engine, self.names, self._out
         monitoring, drift_ns = self.monitoring, None
         port = None if monitoring is None else monitoring.port
-        found = engine.handle(self.intake.barrier(event), port)
+        found = engine.handle(self.intake.decision_time(event), port)
         if monitoring is not None:
             said, drift_ns = monitoring.commands(engine.equity)
             out += said
@@ -348,7 +348,7 @@ class LiveCore:
         assert isinstance(engine, ExternalEngine)
         k, status = outcome.symbol, telling.STATUS_OF[outcome.state]
         self._carry(engine.end(k, outcome.parent, status, self.market_ns))
-        if outcome.reason in TOO_SMALL:  # not wished again until it may be sent
+        if outcome.reason in TOO_SMALL:  # not ordered again until it may be sent
             self._dust[k] = engine.held(k)
 
     def _triggered(self, outcome: Triggered) -> None:
@@ -378,8 +378,8 @@ class LiveCore:
         assert self.orders is not None
         held = engine.held(k)
         level = engine.protection(k)[0] if held else math.nan
-        wished = (held, level) if level == level else (0.0, 0.0)
-        self.orders.protect(k, *wished, trace=f"{self.names.symbols[k]}@{self.market_ns}")
+        requested = (held, level) if level == level else (0.0, 0.0)
+        self.orders.protect(k, *requested, trace=f"{self.names.symbols[k]}@{self.market_ns}")
 
     # ------------------------------------------------------------------ from the engine
 
@@ -425,7 +425,7 @@ class LiveCore:
     def _order_ended(self, each: core.OrderEnded) -> None:
         reason = self.names.reasons[each.reason]
         if self.orders is not None:
-            self.orders.wish_cancel(each.order, reason, self._now_ns)
+            self.orders.request_cancel(each.order, reason, self._now_ns)
             return
         state = telling.ENDS[each.status]
         trace = self._traces.get(each.order, "")

@@ -46,7 +46,7 @@ _ENDS_WITH: Final = {
     "manual": "until a person resumes the run", "septet resume": "until a person resumes the run",
     "next_day": "until the next day begins",
 }  # fmt: skip
-WISHES: Final[Sequence[Any]] = ("none", "short", "flat", "long")
+SIGNALS: Final[Sequence[Any]] = ("none", "short", "flat", "long")
 
 
 def decided(row: core.Decision, names: Names, trace: str) -> m.Decided:
@@ -55,7 +55,7 @@ def decided(row: core.Decision, names: Names, trace: str) -> m.Decided:
     return m.Decided(
         time_ns=row.time_ns, symbol=row.symbol, features=row.features,
         probability_up=up if isfinite(up) else None, confidence=row.confidence,
-        signal=WISHES[row.wish], requested=row.requested, granted=row.granted,
+        signal=SIGNALS[row.signal], requested=row.requested, granted=row.granted,
         clipped_by=reasons[row.clipped] if row.clipped >= 0 else "",
         refused_by=reasons[row.refused] if row.refused >= 0 else "", late=row.late, trace=trace,
     )  # fmt: skip

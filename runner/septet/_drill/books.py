@@ -159,7 +159,7 @@ class OurBook:
         self._halted_by = ""
         self._takes: dict[type, Callable[[Any], None]] = {
             m.Started: self._started, m.Operated: self._operated, m.BarClosed: self._bar,
-            m.Gapped: self._gap, m.BarrierReached: self._barrier, m.Filled: self._filled,
+            m.Gapped: self._gap, m.DecisionTimeReached: self._decision_time, m.Filled: self._filled,
             m.Submit: self._submit, m.Amend: self._amend, m.Changed: self._changed,
             m.Traded: self._traded, m.Fired: self._fired, m.Lifted: self._lifted,
             m.Decided: self._decided,
@@ -229,7 +229,7 @@ class OurBook:
     def _gap(self, event: m.Gapped) -> None:
         self.gaps.setdefault(event.symbol, []).append((event.first_ns, event.last_ns))
 
-    def _barrier(self, event: m.BarrierReached) -> None:
+    def _decision_time(self, event: m.DecisionTimeReached) -> None:
         if event.decides and event.present:
             self.decided_ns = event.at_ns
 

@@ -315,7 +315,7 @@ class Tasks:
         return task
 
     def cancel(self, task: asyncio.Task[Any] | None) -> None:
-        """Cancel a task of `once`: the owner's own wish, and no failure."""
+        """Cancel a task of `once`: asked for by its owner, and no failure."""
         if task is not None and not task.done():
             self._unwanted.add(task)
             task.cancel()

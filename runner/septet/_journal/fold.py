@@ -120,8 +120,8 @@ class Fold:
         self._event: m.Event | None = None
         self._takes: dict[type, Callable[[Any], None]] = {
             m.Started: self._started, m.Ticked: self._ticked, m.BarClosed: self._bar,
-            m.BarrierReached: self._barrier, m.Filled: self._filled, m.Quoted: self._market,
-            m.Printed: self._market,
+            m.DecisionTimeReached: self._decision_time, m.Filled: self._filled,
+            m.Quoted: self._market, m.Printed: self._market,
             m.FiltersChanged: self._filters, m.ModelReady: self._model,
             m.Submit: self._submit, m.Amend: self._amend, m.Decided: self._decided,
             m.Ruled: self._ruled, m.Placed: self._placed, m.Changed: self._changed,
@@ -162,7 +162,7 @@ class Fold:
         self._closes[event.symbol] = event.close
         self._waiting.setdefault(event.symbol, deque()).append(event.close)
 
-    def _barrier(self, event: m.BarrierReached) -> None:
+    def _decision_time(self, event: m.DecisionTimeReached) -> None:
         """Mark what a decision time takes in, as the ledger does: of each symbol its next bar."""
         self.market_ns = max(self.market_ns, event.time_ns)
         for k in event.present:

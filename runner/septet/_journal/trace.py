@@ -75,10 +75,10 @@ def _steps(
         event = entry.event
         if getattr(event, "client_id", None) in mine:
             yield entry.kind, _EVENTS[entry.kind](event)
-    elif entry.kind == "barrier":
-        barrier = entry.event
-        if isinstance(barrier, m.BarrierReached) and barrier.time_ns == time_ns:
-            yield "barrier", "late" if barrier.late else "on time"
+    elif entry.kind == "decision_time":
+        decision_time = entry.event
+        if isinstance(decision_time, m.DecisionTimeReached) and decision_time.time_ns == time_ns:
+            yield "decision_time", "late" if decision_time.late else "on time"
     if entry.commands_json == b"[]":
         return
     for command in entry.commands:

@@ -34,39 +34,30 @@ from typing import Final
 
 __all__ = [
     "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "BLOCKED_LONG",
-    "BLOCKED_SHORT", "BY_HAND", "B_SLOTS",
-    "CANDIDATE_SIDE", "CANDIDATE_HELD", "CANDIDATE_PRICE", "CANDIDATE_COST",
-    "CANDIDATE_SLIPPAGE", "CANDIDATE_FEE", "CANDIDATE_UP", "CANDIDATE_WANTED",
-    "CANDIDATE_LIMIT", "CANDIDATE_TRIGGER", "CANDIDATE_EQUITY", "CANDIDATE_GROSS",
-    "CANDIDATE_NOTIONAL",
-    "CASH", "CASH_AVAILABLE",
-    "CERTAIN", "CHECKED_FIRST", "CHECKED_SLOTS", "CHECKED_TIMES", "CHECKED_TOLD",
-    "CLOSE", "CLOSED_AVERAGE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE",
-    "DAY_NOW", "DECISION_PRICE",
-    "DEEPEST", "DUE", "DUST_COST", "DUST_FEES", "DUST_FUNDING",
-    "DUST_SLIPPAGE",
-    "D_CLIPPED", "D_LATE", "D_REFUSED", "D_ROWS", "D_WISH", "ENTRY", "ENTRY_NOTIONAL",
-    "ENTRY_NS", "EQUITY",
-    "EXIT_NOTIONAL", "EXPOSED", "FEES", "FILL", "FUNDING", "FUNDING_PAID", "F_CONFIDENCE",
-    "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED", "G_CASH", "G_EQUITY", "G_EXPOSURE",
-    "G_ROWS", "HALT", "HALT_SLOTS", "HELD", "HELD_BEFORE", "HIGH", "HIGH_WATER", "HOLDERS",
-    "INTRABAR",
-    "I_SLOTS", "J_ROWS",
-    "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE", "LF_FIXED", "LF_LEAST", "LIFT", "LIMIT",
-    "LIQUIDATION_PAID",
-    "LIMIT_PRICE", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST", "LOT", "LOW", "MADE_UP",
-    "MARGIN_FUNDING", "MARK",
-    "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS", "ONLY_MATCHED", "OPEN", "OPEN_NS",
-    "OPEN_SIDE",
-    "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "OWED", "PEAK",
-    "QUEUED_ACTIVE_NS", "QUEUED_BARS", "QUEUED_ID", "QUEUED_LIMIT", "QUEUED_PRICE",
-    "QUEUED_TRIGGER", "QUEUED_TYPE", "QUEUED_UNITS",
-    "REDUCES", "REVERSAL", "ROW", "SAMPLED", "SCALE", "SEEN", "SENT", "SINCE_ENTRY", "SLIPPAGE",
-    "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED", "STATUS_PARTIAL", "STOP",
-    "STOP_LIMIT", "SUMMED", "TAKEN", "TICK", "TOP", "TRADE", "TRADES", "TRADE_FEES",
-    "TRADE_FUNDING", "TRADE_GROSS", "TRADE_LIQUIDATION", "TRADE_NS", "TRADE_SLIPPAGE", "TRIGGER",
-    "TURNOVER", "UNITS", "UNVALUED", "VOLUME", "WANT_CONFIDENCE", "WANT_SIDE", "WINS", "WISH",
-    "WORKING", "X_FIXED",
+    "BLOCKED_SHORT", "BY_HAND", "B_SLOTS", "CANDIDATE_COST", "CANDIDATE_EQUITY",
+    "CANDIDATE_FEE", "CANDIDATE_GROSS", "CANDIDATE_HELD", "CANDIDATE_LIMIT",
+    "CANDIDATE_NOTIONAL", "CANDIDATE_PRICE", "CANDIDATE_SIDE", "CANDIDATE_SLIPPAGE",
+    "CANDIDATE_TRIGGER", "CANDIDATE_UP", "CANDIDATE_WANTED", "CASH", "CASH_AVAILABLE",
+    "CERTAIN", "CHECKED_FIRST", "CHECKED_SLOTS", "CHECKED_TIMES", "CHECKED_TOLD", "CLOSE",
+    "CLOSED_AVERAGE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE", "DAY_NOW", "DECISION_PRICE",
+    "DEEPEST", "DUE", "DUST_COST", "DUST_FEES", "DUST_FUNDING", "DUST_SLIPPAGE", "D_CLIPPED",
+    "D_LATE", "D_REFUSED", "D_ROWS", "D_SIGNAL", "ENTRY", "ENTRY_NOTIONAL", "ENTRY_NS",
+    "EQUITY", "EXIT_NOTIONAL", "EXIT_TO_RETRY", "EXPOSED", "FEES", "FILL", "FUNDING",
+    "FUNDING_PAID", "F_CONFIDENCE", "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED",
+    "G_CASH", "G_EQUITY", "G_EXPOSURE", "G_ROWS", "HALT", "HALT_SLOTS", "HELD", "HELD_BEFORE",
+    "HIGH", "HIGH_WATER", "HOLDERS", "INTRABAR", "I_SLOTS", "J_ROWS", "KNOWN", "LAST_PNL",
+    "LAST_RETURN", "LATE", "LF_FIXED", "LF_LEAST", "LIFT", "LIMIT", "LIMIT_PRICE",
+    "LIQUIDATION_PAID", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST", "LOT", "LOW",
+    "MARGIN_FUNDING", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS",
+    "ONLY_MATCHED", "OPEN", "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID",
+    "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "PEAK", "QUEUED_ACTIVE_NS", "QUEUED_BARS",
+    "QUEUED_ID", "QUEUED_LIMIT", "QUEUED_PRICE", "QUEUED_TRIGGER", "QUEUED_TYPE",
+    "QUEUED_UNITS", "REDUCES", "REVERSAL", "ROW", "SAMPLED", "SCALE", "SEEN", "SENT", "SIGNAL",
+    "SINCE_ENTRY", "SLIPPAGE", "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED",
+    "STATUS_PARTIAL", "STOP", "STOP_LIMIT", "SUMMED", "SYNTHETIC", "TARGET_CONFIDENCE",
+    "TARGET_SIDE", "TICK", "TOP", "TRADE", "TRADES", "TRADE_FEES", "TRADE_FUNDING",
+    "TRADE_GROSS", "TRADE_LIQUIDATION", "TRADE_NS", "TRADE_SLIPPAGE", "TRIGGER", "TURNOVER",
+    "UNITS", "UNVALUED", "VOLUME", "VOLUME_USED", "WINS", "WORKING", "X_FIXED",
 ]  # fmt: skip
 
 # T
@@ -77,7 +68,7 @@ ROW: Final = 2
 OPEN_NS: Final = 0
 AGE: Final = 1
 MISSING: Final = 2
-MADE_UP: Final = 3
+SYNTHETIC: Final = 3
 M_ROWS: Final = 4
 # X: the first columns of every plan; others follow as the plan needs them
 OPEN: Final = 0
@@ -91,13 +82,13 @@ G_EQUITY: Final = 0
 G_CASH: Final = 1
 G_EXPOSURE: Final = 2
 G_ROWS: Final = 3
-# D: all zero where nothing was wished, refused or late, so that quiet stretches touch no memory
-D_WISH: Final = 0  # 0 none, 1 short, 2 flat, 3 long; and CERTAIN if the confidence is one
+# D: zero where nothing was signalled, refused or late, so that idle spans touch no memory
+D_SIGNAL: Final = 0  # 0 none, 1 short, 2 flat, 3 long; and CERTAIN if the confidence is one
 D_REFUSED: Final = 1  # number of a reason plus one
 D_CLIPPED: Final = 2  # number of a reason plus one
 D_LATE: Final = 3
 D_ROWS: Final = 4
-WISH: Final = 3  # the bits of D_WISH that hold the wish
+SIGNAL: Final = 3  # the bits of D_SIGNAL that hold the target side
 CERTAIN: Final = 4
 # decision rows of F, after the features; zero unless written
 F_CONFIDENCE: Final = 0  # where it is neither zero nor one
@@ -178,9 +169,9 @@ ORDER_UNITS: Final = 13  # what is left of the working order, signed
 LIMIT_PRICE: Final = 14
 TRIGGER: Final = 15
 DECISION_PRICE: Final = 16
-WANT_SIDE: Final = 17
-WANT_CONFIDENCE: Final = 18
-TAKEN: Final = 19  # units filled in this bar; counted where participation is capped
+TARGET_SIDE: Final = 17
+TARGET_CONFIDENCE: Final = 18
+VOLUME_USED: Final = 19  # units filled in this bar; counted where participation is capped
 TRADE_FUNDING: Final = 20  # of the open trade (quote), as the two that follow
 TRADE_LIQUIDATION: Final = 21
 TRADE_SLIPPAGE: Final = 22
@@ -211,7 +202,9 @@ ACTIVE_NS: Final = 10  # the order may fill from this time on
 BARS_LEFT: Final = 11  # bars the order may still work; reductions have no end
 ORDER_REASON: Final = 12
 INTRABAR: Final = 13  # 1 if the trade began inside this bar, not at its open
-OWED: Final = 14  # reason plus one of an exit that could not be sent, or ended before it was done
+EXIT_TO_RETRY: Final = (
+    14  # reason plus one of an exit that could not be sent, or ended before it was done
+)
 TRADE_NS: Final = 15  # first fill of the open trade
 QUEUED_ID: Final = 16  # number plus one of an entry that waits for the exit of the other side, or 0
 QUEUED_TYPE: Final = 17

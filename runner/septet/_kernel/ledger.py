@@ -23,6 +23,7 @@ from septet._kernel.layout import (
     ENTRY_NOTIONAL,
     ENTRY_NS,
     EXIT_NOTIONAL,
+    EXIT_TO_RETRY,
     FEES,
     FILL,
     FUNDING,
@@ -48,7 +49,6 @@ from septet._kernel.layout import (
     ORDER_TYPE,
     ORDER_UNITS,
     ORDERS,
-    OWED,
     QUEUED_ID,
     QUEUED_UNITS,
     REDUCES,
@@ -75,7 +75,7 @@ from septet._kernel.step import helper
 
 __all__ = [
     "book_fill",
-    "book_outside",
+    "book_amounts",
     "charge_liquidation",
     "end_order",
     "end_queued",
@@ -258,7 +258,7 @@ def _close_trade(k, reason, time_ns, A, C, B, I, LI, LF):
         A[LOST] = A[LOST] - pnl
     C[LOSSES] = C[LOSSES] + 1 if pnl < 0.0 else 0
     I[k, OPEN_SIDE] = 0
-    I[k, OWED] = 0
+    I[k, EXIT_TO_RETRY] = 0
     I[k, HELD] = 0
     I[k, INTRABAR] = 0
     B[k, AVERAGE] = NAN
@@ -325,7 +325,7 @@ def book_fill(
     is the price the decision saw; the difference is counted as slippage.
     """
     got, fee = _charge(units, price, rate, received, B[k, SCALE])
-    return book_outside(
+    return book_amounts(
         k,
         units,
         price,
@@ -347,7 +347,7 @@ def book_fill(
 
 
 @helper
-def book_outside(
+def book_amounts(
     k, units, price, got, fee, maker, time_ns, order_id, reason, intrabar, reference,
     A, C, B, I, LI, LF,
 ):  # fmt: skip

@@ -20,7 +20,7 @@ class BarRules:
     asked for ever more seldom, up to `longest_ns` apart. A venue may close a bar `early_market_ns`
     before our clock does. The newest row of an answer may be a bar whose last trades are not in it
     yet: it is believed if it was asked for `sure_ns` after its close, or again `again_ns` later
-    with the same answer; see `BarDesk.answer`. `page` bars are asked for at once, `backlog`
+    with the same answer; see `BarAssembler.answer`. `page` bars are asked for at once, `backlog`
     confirmed bars wait at most.
     """
 

@@ -17,7 +17,7 @@ from septet._live.bar_rules import BarRules, Wanted
 from septet._live.feed_grid import Gate, Grid, Slot
 from septet._live.price_doubt import PriceDoubt
 
-__all__ = ["BarDesk", "BarRules", "Wanted"]
+__all__ = ["BarAssembler", "BarRules", "Wanted"]
 
 Source = Literal["history", "stream", "poll", "backfill"]
 _REMEMBERED: Final = 2_000
@@ -81,7 +81,7 @@ class _Line:
     """When that bar is known."""
 
 
-class BarDesk:
+class BarAssembler:
     """Takes bars in any order and gives each closed bar of each symbol once, in order.
 
     Deterministic: what it gives depends on what it was told and at which times, nothing else.

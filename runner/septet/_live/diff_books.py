@@ -105,7 +105,7 @@ class Simulator:
             if own is None or own.trigger_price is None:
                 return None
             return _Order(layout.STOP, None, NAN, NAN, own.trigger_price, True)
-        at = placed.time_ns if placed.time_ns in lived.barriers else None
+        at = placed.time_ns if placed.time_ns in lived.decision_times else None
         return _Order(
             KINDS[placed.order_type], at, placed.decision_price, _number(placed.limit_price),
             _number(placed.trigger_price), False, placed.reason in ("entry", "rebalance"),
@@ -193,13 +193,13 @@ class _Account:
     def book(self, booking: Booking, units: float, price: float, got: float, fee: float) -> None:
         """Book a fill whose fee is known."""
         traded = booking.traded
-        ledger.book_outside(
+        ledger.book_amounts(
             traded.symbol, units, price, got, fee, int(traded.maker), traded.market_ns,
             traded.order, 0, 0, price, *self._arrays(),
         )  # fmt: skip
 
     def fund(self, due: Sequence[Due], time_ns: int) -> None:
-        """Pay the funding of a barrier, as the plan does: before a bar on what was held then."""
+        """Pay the funding of a decision time, as the plan does: before a bar on what was held."""
         book = self.state.B
         for k, rate, price, before in due:
             units = book[k, layout.HELD_BEFORE if before else layout.UNITS]
@@ -263,7 +263,7 @@ def _book(
     price, maker = simulator.price(booking)
     fee = seen.session.plan.assembly.terms.simulation.fee
     rate = float(fee.maker if maker else fee.taker)
-    received = int(fee.paid_in == "received")
+    received = int(fee.fee_currency == "base")
     fees = []
     for account, at in zip(accounts, (price, traded.price), strict=False):
         arrives, cost = _charged(units, at, rate, received, scale)

@@ -176,9 +176,9 @@ def _of_bar(sides: Sides, k: int, symbol: str, open_ns: int, known_ns: int) -> I
 
 
 def _late(sides: Sides) -> Iterator[Cause]:
-    for time_ns, barrier in sides.lived.barriers.items():
-        if barrier.late and time_ns <= sides.until_ns:
-            for k in barrier.present:
+    for time_ns, decision_time in sides.lived.decision_times.items():
+        if decision_time.late and time_ns <= sides.until_ns:
+            for k in decision_time.present:
                 row = sides.seen.decisions.get((time_ns, k))
                 size = abs(row.granted) * sides.close(k, time_ns) if row is not None else 0.0
                 text = "decided late: exits act, entries do not"
@@ -204,7 +204,7 @@ def _decisions(
     one: str,
     other: str,
 ) -> Iterator[Cause]:
-    """Decisions that a stage changed: what was wished or refused, or the amount alone."""
+    """Decisions that a stage changed: the signal or a refusal, or the amount alone."""
     for time_ns, k, was, became in differing(before, after):
         if time_ns > sides.until_ns:
             continue

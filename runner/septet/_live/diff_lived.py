@@ -17,7 +17,7 @@ from septet.errors import InputError
 __all__ = ["Booking", "Closing", "Lived", "is_deed", "read_lived", "trace_of"]
 
 MARKET: Final = (
-    m.BarClosed, m.Gapped, m.SeriesPoint, m.BarrierReached, m.ModelReady, m.ModelFailed,
+    m.BarClosed, m.Gapped, m.SeriesPoint, m.DecisionTimeReached, m.ModelReady, m.ModelFailed,
 )  # fmt: skip
 """What a backtest knows of, too."""
 DEEDS: Final = ("halt", "flatten", "resume")
@@ -39,7 +39,7 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A barrier that was taken in: its time, and the newest close of each symbol present.
+    """A decision time that was taken in: its time, and the newest close of each symbol present.
 
     One that did not decide let bars that were missed in.
     """
@@ -56,7 +56,7 @@ class Lived:
     `events` is what the core took that a backtest knows of too, with the deeds of persons; of a
     run whose fills are simulated it is all that the core took.
     `moves` bookings and closings in the order in which they changed the account. `taken` gives
-    the barrier that took a bar in, `marks` the last prices of the symbols at each decision time,
+    the decision time that took a bar in, `marks` the last prices of the symbols at each of them,
     `ends` the last state of each order; `sent` has the children that left, by client id.
     """
 
@@ -67,8 +67,8 @@ class Lived:
     events: list[m.Event] = field(default_factory=list)
     bars: dict[tuple[int, int], m.BarClosed] = field(default_factory=dict)
     points: dict[tuple[str, int], m.SeriesPoint] = field(default_factory=dict)
-    barriers: dict[int, m.BarrierReached] = field(default_factory=dict)
-    taken: dict[tuple[int, int], m.BarrierReached] = field(default_factory=dict)
+    decision_times: dict[int, m.DecisionTimeReached] = field(default_factory=dict)
+    taken: dict[tuple[int, int], m.DecisionTimeReached] = field(default_factory=dict)
     ruled: dict[int, float] = field(default_factory=dict)
     decided: dict[tuple[int, int], m.Decided] = field(default_factory=dict)
     moves: list[Booking | Closing] = field(default_factory=list)
@@ -166,8 +166,8 @@ class _Folding:
                 self._waiting[event.symbol].append(event)
             case m.SeriesPoint():
                 lived.points.setdefault((event.name, event.stamp_ns), event)
-            case m.BarrierReached():
-                self._barrier(event)
+            case m.DecisionTimeReached():
+                self._decision_time(event)
             case m.Quoted():
                 self._mark(event.symbol, 0.5 * (event.bid + event.ask))
             case m.Printed():
@@ -182,7 +182,7 @@ class _Folding:
         if self._lived.external:
             self._marks[k] = price
 
-    def _barrier(self, event: m.BarrierReached) -> None:
+    def _decision_time(self, event: m.DecisionTimeReached) -> None:
         lived, closes = self._lived, {}
         for k in event.present:
             bar = self._waiting[k].pop(0)
@@ -193,7 +193,7 @@ class _Folding:
             lived.moves.append(Closing(event.time_ns, closes, event.decides))
         if event.present and event.decides:
             self._time_ns = event.time_ns
-            lived.barriers[event.time_ns] = event
+            lived.decision_times[event.time_ns] = event
             lived.marks.setdefault(event.time_ns, dict(self._marks))
 
     def _commands(self, commands: Sequence[m.Command]) -> None:

@@ -41,7 +41,7 @@ def outcomes_of(
     lived: Lived, bookings: Iterable[Booking], stops: frozenset[str]
 ) -> dict[Origin, Outcome]:
     """Sum the live run's fills by origin, with the last state of its orders."""
-    times = sorted(lived.barriers)
+    times = sorted(lived.decision_times)
     found: dict[Origin, Outcome] = {}
     for booking in bookings:
         outcome = found.setdefault(_of_fill(lived, booking, stops, times), Outcome())

@@ -1,4 +1,4 @@
-"""The live run's own bars, barriers and models with fills simulated at the next open."""
+"""The live run's own bars, decision times and models with fills simulated at the next open."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Due = tuple[int, float, float, bool]
 
 @dataclass
 class Simulated:
-    """What a simulated run over journalled barriers left: the account, orders, decisions.
+    """What a simulated run over journalled decision times left: the account, orders, decisions.
 
     `worth` is the equity at the last time; `traded` the signed quantity that the orders of each
-    origin filled; `funding` what was due at each barrier that the account saw, in order: symbol,
-    rate, mark, and whether it was due before the bar.
+    origin filled; `funding` what was due at each decision time that the account saw, in order:
+    symbol, rate, mark, and whether it was due before the bar.
     """
 
     worth: float = 0.0
@@ -84,7 +84,7 @@ def simulate(lived: Lived, build: Build, until_ns: int, *, deeds: bool = False) 
             continue
         for each in core.handle(event):
             _take(found, each, stops, core.market_ns)
-        if not isinstance(event, m.BarrierReached) or not event.present:
+        if not isinstance(event, m.DecisionTimeReached) or not event.present:
             continue
         if event.decides or found.equity:
             found.funding.append(_funding(core.engine, funding) if funding else [])

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from septet import messages as m
-from septet._core.events import Barrier
+from septet._core.events import DecisionTime
 from septet._data.calendars import Anchor, Calendar, load_calendar
 from septet._data.funding import FundingRates
 from septet._kernel import layout
@@ -77,7 +77,7 @@ class Schedule:
 
 
 class _Last(msgspec.Struct):
-    """The newest bar of a symbol that a barrier has taken in."""
+    """The newest bar of a symbol that a decision time has taken in."""
 
     open_ns: int
     known_ns: int
@@ -109,7 +109,7 @@ class _Kept(msgspec.Struct):
 
 
 class Intake:
-    """Bars wait here until a barrier takes them in.
+    """Bars wait here until a decision time takes them in.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ class Intake:
     # ------------------------------------------------------------------ what comes in
 
     def bar(self, event: m.BarClosed) -> None:
-        """Keep a bar until its barrier."""
+        """Keep a bar until its decision_time."""
         self._waiting[event.symbol].append(event)
 
     def point(self, event: m.SeriesPoint) -> None:
@@ -187,7 +187,7 @@ class Intake:
             bisect_right(points, event.known_ns, key=_time), (event.known_ns, event.value)
         )
 
-    def barrier(self, event: m.BarrierReached) -> Barrier:
+    def decision_time(self, event: m.DecisionTimeReached) -> DecisionTime:
         """Take in the next bar of every symbol present; the arrays are used again each time."""
         facts, cells, present = self._facts, self._cells, event.present
         if len(present) < len(facts):
@@ -211,7 +211,7 @@ class Intake:
             self._day = day
         matches = self._begun and not event.decides
         self._begun = self._begun or event.decides
-        return Barrier(
+        return DecisionTime(
             event.time_ns, self._day, self._columns, facts, event.decides, event.late, matches
         )  # fmt: skip
 
@@ -230,7 +230,7 @@ class Intake:
         _PRICES.pack_into(self._columns_at, k * columns_row, *prices)
         return place
 
-    def _charge(self, event: m.BarrierReached, taken: Sequence[tuple[int, Place]]) -> None:
+    def _charge(self, event: m.DecisionTimeReached, taken: Sequence[tuple[int, Place]]) -> None:
         """Write what funding is due: before a bar and in it, or where there is none.
 
         A decision charges every symbol; a bar that was missed its own, on what was held then.

@@ -10,8 +10,8 @@ from septet import _learn as learn
 from septet import messages as m
 from septet._journal.reader import Reader
 from septet._live.account import Member
-from septet._live.barriers import Standing
-from septet._live.bars import BarDesk
+from septet._live.bars import BarAssembler
+from septet._live.decision_times import Standing
 from septet._live.feed_shelf import Shelf
 from septet._live.listen import grids_of
 from septet._live.start import Kept
@@ -30,7 +30,7 @@ class Known:
         self.symbols = tuple(strategy.universe.symbols)
         self._grids = grids_of(strategy)
         self._folded = Standing(self._grids)
-        # Barriers runs ahead of what is stored, so it gets a standing of its own.
+        # DecisionTimes runs ahead of what is stored, so it gets a standing of its own.
         self.standing = Standing(self._grids)
         self.lines: list[tuple[int, float]] = [(-1, float("nan"))] * len(self.symbols)
         self.shelf = Shelf(self.symbols, self._grids, keep_ns=keep_ns)
@@ -51,7 +51,7 @@ class Known:
         kind = type(event)
         if kind in _PRICES and not commands:  # nearly all there are
             return
-        if kind is m.BarClosed or kind is m.Gapped or kind is m.BarrierReached:
+        if kind is m.BarClosed or kind is m.Gapped or kind is m.DecisionTimeReached:
             self._data(event)
         elif kind is m.Ticked:
             self.wakes = {each for each in self.wakes if each > event.at_ns}
@@ -72,7 +72,7 @@ class Known:
                 self.shelf.take(event)
         elif isinstance(event, m.Gapped):
             self.lines[event.symbol] = (event.last_ns, self.lines[event.symbol][1])
-        elif isinstance(event, m.BarrierReached) and event.decides:
+        elif isinstance(event, m.DecisionTimeReached) and event.decides:
             self.decisions += 1
 
     def _command(self, each: m.Command) -> None:
@@ -122,7 +122,7 @@ class Known:
                 self.points.append(event)
 
     def settled(self) -> None:
-        """End the fold: what comes now is counted from here, and barriers go on from it."""
+        """End the fold: what comes now is counted from here, and decision times go on from it."""
         self.entries = 0
         folded = self._folded
         waiting = [list(each) for each in folded.waiting]
@@ -130,7 +130,7 @@ class Known:
         self.standing.time_ns = made.time_ns
         self.standing.waiting, self.standing.accounted_ns = made.waiting, made.accounted_ns
 
-    def resume(self, bars: BarDesk) -> None:
+    def resume(self, bars: BarAssembler) -> None:
         """Let bars go on after the last of each symbol."""
         for symbol, (open_ns, close) in zip(self.symbols, self.lines, strict=True):
             if open_ns >= 0:

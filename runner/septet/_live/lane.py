@@ -212,7 +212,7 @@ class Lane(LocalRun):
         self.ready.set()
         self.dispatcher.dispatch(self._owed)  # asked for before a restart, and never come
         if self._begins and await begin.first_model(self.known.trains, self.stopping, self.tell):
-            self.market.barriers.begin_here()
+            self.market.decision_times.begin_here()
         self.market.listen()
         self.live_ns = self.clock.market_ns()
         self.tell("info", "live", {"text": f"{self.strategy.name} is live"})

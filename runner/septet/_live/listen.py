@@ -11,15 +11,15 @@ from septet import messages as m
 from septet._data.load import keys_of
 from septet._host.tasks import Tasks
 from septet._host.venues import FeedRequest, LiveFeed
-from septet._live.barriers import (
-    Barriers,
+from septet._live.bars import BarAssembler, BarRules
+from septet._live.breaker import PluginDesk
+from septet._live.clock import LiveClock
+from septet._live.decision_times import (
+    DecisionTimes,
     Standing,
     default_decide_within_ns,
     default_grace_ns,
 )
-from septet._live.bars import BarDesk, BarRules
-from septet._live.breaker import PluginDesk
-from septet._live.clock import LiveClock
 from septet._live.dispatch import Trainer
 from septet._live.feed_grid import Gate, Grid
 from septet._live.feed_shelf import Shelf
@@ -99,14 +99,14 @@ def make_market(
         for symbol, grid in zip(strategy.universe.symbols, standing.grids, strict=True)
     ]
     rules = BarRules.of(bar_ns, clock.speed, grace_ns)
-    bars = BarDesk(strategy.universe.symbols, standing.grids, gates, rules)
-    barriers = Barriers(standing, clock, grace_ns=grace_ns, decide_within_ns=within_ns)
+    bars = BarAssembler(strategy.universe.symbols, standing.grids, gates, rules)
+    decision_times = DecisionTimes(standing, clock, grace_ns=grace_ns, decide_within_ns=within_ns)
     names = tuple(strategy.universe.symbols)
     watchdog = Watchdog(
         clock, behind=lambda k: bars.behind(names[k], clock.market_ns()), seed=strategy.seed
     )
     return MarketDesk(
-        feed, request_of(strategy), bars, barriers, clock=clock, put=put, tell=tell,
+        feed, request_of(strategy), bars, decision_times, clock=clock, put=put, tell=tell,
         watchdog=watchdog, max_staleness_ns=block.extra["max_staleness"],
         series=_series_of(loaded, clock, points), tasks=tasks,
     )  # fmt: skip

@@ -235,11 +235,11 @@ def _of_event(event: m.Event, symbols: Sequence[str]) -> Line | None:
         case m.Gapped():
             text = f"bars from {iso(event.first_ns)} to {iso(event.last_ns)}: {event.reason}"
             return "warning", "gap", {"text": text, "symbol": _name(symbols, event.symbol)}
-        case m.BarrierReached(decides=True) if event.late or event.missing:
+        case m.DecisionTimeReached(decides=True) if event.late or event.missing:
             missing = ", ".join(_name(symbols, each) for each in event.missing)
             text = "decided" + (f" without {missing}" if missing else "")
             text += " late: exits may act, entries may not" if event.late else ""
-            return "warning", "barrier", {"text": text, "time": iso(event.time_ns)}
+            return "warning", "decision_time", {"text": text, "time": iso(event.time_ns)}
         case m.ModelReady():
             text = f"model {event.number} knows data to {iso(event.trained_to_ns)}"
             return "info", "model", {"text": text, "model": event.fingerprint[:12]}

@@ -1,7 +1,7 @@
-"""The ear of a live run: a feed in, bars, decision times and prices out.
+"""Market data of a live run: a feed in, bars, decision times and prices out.
 
-What is decided about bars and times stands in `bars` and `barriers`, which read no clock. This is
-the part that listens, asks for what was missed, and rings when nothing was said.
+What is decided about bars and times stands in `bars` and `decision_times`, which read no clock.
+This is the part that listens, asks for what was missed, and rings when nothing was said.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from septet._host.venues import (
     QuoteSeen,
     StreamDown,
 )
-from septet._live.barriers import Barriers
-from septet._live.bars import BarDesk, Wanted
+from septet._live.bars import BarAssembler, Wanted
 from septet._live.clock import LiveClock
-from septet._live.quotes import PrintDesk, QuoteDesk
+from septet._live.decision_times import DecisionTimes
+from septet._live.quotes import PrintThrottle, QuoteThrottle
 from septet._live.series import SeriesDesk
 from septet._live.shell import Tell
 from septet._live.watchdog import Watchdog, default_silences_ns
@@ -68,8 +68,8 @@ class MarketDesk:
         self,
         feed: LiveFeed,
         request: FeedRequest,
-        bars: BarDesk,
-        barriers: Barriers,
+        bars: BarAssembler,
+        decision_times: DecisionTimes,
         *,
         clock: LiveClock,
         put: Put,
@@ -80,7 +80,7 @@ class MarketDesk:
         tasks: Tasks | None = None,
     ) -> None:
         self._tasks = tasks or Tasks("market")
-        self.bars, self.barriers = bars, barriers
+        self.bars, self.decision_times = bars, decision_times
         self.quoted: Callable[[QuoteSeen], None] | None = None
         self._feed, self._request, self._clock = feed, request, clock
         self._put, self._tell = put, tell
@@ -88,7 +88,7 @@ class MarketDesk:
         self._notices = Notices(clock, put)
         self._prices = "book" if "book" in request.wants else "quotes"
         self._series = series
-        self._quotes, self._prints = QuoteDesk(request.symbols), PrintDesk(request.symbols)
+        self._quotes, self._prints = QuoteThrottle(request.symbols), PrintThrottle(request.symbols)
         self._redialling: asyncio.Task[None] | None = None
         self._numbers = {symbol: k for k, symbol in enumerate(request.symbols)}
         self._timer: Timer | None = None
@@ -110,7 +110,7 @@ class MarketDesk:
         """Read the outside series as they stand now."""
         if self._series is None:
             return []
-        return await self._series.ask(lambda: self.barriers.standing.time_ns)
+        return await self._series.ask(lambda: self.decision_times.standing.time_ns)
 
     async def history(self, since_ns: int) -> list[m.Event]:
         """Read closed bars of every symbol from a market time on, and give them as events.
@@ -175,10 +175,10 @@ class MarketDesk:
         for each in history:
             self._take(each)
         self._catch_up_ns = catch_up_ns
-        self.barriers.begin(catch_up_ns=catch_up_ns, fresh=fresh)
+        self.decision_times.begin(catch_up_ns=catch_up_ns, fresh=fresh)
         if fresh:
-            for barrier in self.barriers.settle():
-                self._put(barrier)
+            for decision_time in self.decision_times.settle():
+                self._put(decision_time)
 
     def listen(self) -> None:
         """Watch the streams, take what was heard meanwhile, and go on."""
@@ -187,15 +187,15 @@ class MarketDesk:
                 self._request.bar_ns, self._clock.speed, self._max_staleness_ns
             )
             for name in sorted(self._request.wants):
-                grids = self.barriers.standing.grids
+                grids = self.decision_times.standing.grids
                 for changed in self._watchdog.watch(name, grids, silences[name]):
                     self._put(changed)
-        self.barriers.hold(self._catch_up_ns)  # what was missed until now is asked for first
+        self.decision_times.hold(self._catch_up_ns)  # what was missed until now is asked for first
         early, self._early = self._early or [], None
         for message in early:
             self.hear(message)
         if self._series is not None:
-            ask = partial(self._series.run, self._put, lambda: self.barriers.standing.time_ns)
+            ask = partial(self._series.run, self._put, lambda: self.decision_times.standing.time_ns)
             self._polled = self._tasks.keep("outside series", ask, may_end=True)
         self._ring()
 
@@ -241,18 +241,18 @@ class MarketDesk:
             return
         for each in self.bars.take(seen, now_ns, market_ns):
             self._put(each)
-            self.barriers.take(each)
+            self.decision_times.take(each)
         if seen.open_ns <= market_ns < seen.open_ns + 2 * self._request.bar_ns:
             self._heard("bars", seen.symbol, now_ns, market_ns)  # an old bar is no sign of life
-        for barrier in self.barriers.step(now_ns):
-            self._put(barrier)
+        for decision_time in self.decision_times.step(now_ns):
+            self._put(decision_time)
         if not self._setting:
             self._setting = True
             self._tasks.soon("decision times", self._after)
 
     def _take(self, event: m.Event) -> None:
         self._put(event)
-        self.barriers.take(event)
+        self.decision_times.take(event)
 
     def _quote(self, seen: QuoteSeen) -> None:
         now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
@@ -325,7 +325,7 @@ class MarketDesk:
                 self._stale.add(number)
                 self._changed(PROCESS, number, "stale", reason)
         if self._early is None:
-            self.barriers.hold(catch_up_ns)
+            self.decision_times.hold(catch_up_ns)
             self._ring()
 
     def _changed(self, stream: str, symbol: int, state: Any, reason: str) -> None:
@@ -343,7 +343,7 @@ class MarketDesk:
 
     def _settle(self) -> None:
         """Reach the decision times that are due, and ring again when the next may be."""
-        for each in self.barriers.settle():
+        for each in self.decision_times.settle():
             self._put(each)
         if self._timer is not None:
             self._timer.cancel()
@@ -352,7 +352,7 @@ class MarketDesk:
     def _wait_s(self) -> float:
         times = [
             self.bars.next_wall_ns(self._clock.wall_of_market),
-            self.barriers.next_wall_ns(),
+            self.decision_times.next_wall_ns(),
             self._quotes.next_wall_ns(),
         ]
         due = min((each for each in times if each is not None), default=None)
@@ -388,9 +388,9 @@ class MarketDesk:
         assert self._watchdog is not None
         if self._redialling is not None and not self._redialling.done():
             return
-        wish = self._watchdog.redial()
-        if wish is not None:
-            text = f"{wish.reason}: the feed is opened anew, try {wish.number}"
+        redial = self._watchdog.redial()
+        if redial is not None:
+            text = f"{redial.reason}: the feed is opened anew, try {redial.number}"
             self._tell("warning", "redial", {"text": text})
             self._redialling = self._ask_aside("redial", self._open_anew(), self._not_opened)
 

@@ -128,7 +128,7 @@ class PaperVenue:
         self._orders: dict[str, _Order] = {}
         self._fills: deque[m.Filled] = deque(maxlen=KEPT_FILLS)
         self._shown: dict[tuple[int, float], ShownSide] = {}
-        received = simulation.fee.paid_in == "received"
+        received = simulation.fee.fee_currency == "base"
         self._account = PaperAccount(cash=cash, received=received, spot=spot)
 
     # ------------------------------------------------------------ the venue's door

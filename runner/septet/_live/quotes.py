@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from septet import messages as m
 from septet._host.venues import PrintSeen, QuoteSeen
 
-__all__ = ["PrintDesk", "QuoteDesk"]
+__all__ = ["PrintThrottle", "QuoteThrottle"]
 
 T = TypeVar("T")
 _REMEMBERED: Final = 4_096
@@ -31,7 +31,7 @@ class _Quote:
     taken_ns: int = _NEVER
 
 
-class QuoteDesk:
+class QuoteThrottle:
     """At most one quote of a symbol in `every_ns` of wall time; a move passes at once.
 
     A move is a change of bid or ask by more than `pass_bps`. What is crossed, not finite or not
@@ -137,7 +137,7 @@ def _is_quote(seen: QuoteSeen) -> bool:
     return 0.0 < seen.bid <= seen.ask < math.inf and sizes
 
 
-class PrintDesk:
+class PrintThrottle:
     """Trades of others, each once; with `every_ns` the last of each interval alone."""
 
     def __init__(self, symbols: Sequence[str], *, every_ns: int = 0) -> None:

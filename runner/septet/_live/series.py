@@ -61,9 +61,9 @@ class SeriesLine:
         """Return what is new in a table, in order of when it became known.
 
         A value is known when the schedule says, but not by a decision that was taken without it:
-        one that comes after the barrier of `decided_ns` is known after that time. A revision is
-        known when it is seen. What the first answer holds is history: asked before the first
-        barrier (`decided_ns` below all times), it keeps its own times.
+        one that comes after the decision time of `decided_ns` is known after that time. A revision
+        is known when it is seen. What the first answer holds is history: asked before the first
+        decision time (`decided_ns` below all times), it keeps its own times.
         """
         first, found = not self._seen, list[m.SeriesPoint]()
         rows = zip(
@@ -177,7 +177,7 @@ class SeriesDesk:
         """Ask every series that is due; return new points, and plugins that were quarantined.
 
         `decided_ns` is read when an answer is there: the last decision time by then. Before the
-        first barrier of a run there is none.
+        first decision time of a run there is none.
         """
         events: list[m.Event] = []
         for turn in self._turns:

@@ -16,7 +16,7 @@ import numpy as np
 
 from septet import messages as m
 from septet._core.engine import Engine
-from septet._core.events import Barrier
+from septet._core.events import DecisionTime
 from septet._core.external import ExternalEngine
 from septet._core.live import LiveCore
 from septet._core.window import Window
@@ -36,9 +36,9 @@ __all__ = ["shadow"]
 
 @dataclass
 class _Taken:
-    """Barriers of a journal in their order, and the model in force at each."""
+    """Decision times of a journal in their order, and the model in force at each."""
 
-    barriers: list[Barrier]
+    decision_times: list[DecisionTime]
     models: list[m.ModelReady | m.ModelFailed | None]
     widths: list[int]
 
@@ -72,7 +72,7 @@ def shadow(folder: Path, *, progress: Progress | None = None, say: Any = None) -
 
 
 def _taken(journal: Reader, last: int, build: Build) -> _Taken:
-    """Let the intake lay out every barrier, and say which model was in force at it."""
+    """Let the intake lay out every decision time, and say which model was in force at it."""
     core = build.core
     found = _Taken([], [], [0] * len(build.names.symbols))
     for entry in journal.read(until=last):
@@ -83,13 +83,13 @@ def _taken(journal: Reader, last: int, build: Build) -> _Taken:
             core.intake.point(event)
         elif isinstance(event, m.ModelReady | m.ModelFailed) and core.models is not None:
             core.models.take(event)
-        elif isinstance(event, m.BarrierReached) and event.present:
-            made = core.intake.barrier(event)
-            copied = Barrier(
+        elif isinstance(event, m.DecisionTimeReached) and event.present:
+            made = core.intake.decision_time(event)
+            copied = DecisionTime(
                 made.time_ns, made.day, made.columns.copy(), made.facts.copy(), made.decides,
                 made.late,
             )  # fmt: skip
-            found.barriers.append(copied)
+            found.decision_times.append(copied)
             found.models.append(core.models.at(event.time_ns) if core.models is not None else None)
             for k in event.present:
                 found.widths[k] += 1
@@ -98,24 +98,24 @@ def _taken(journal: Reader, last: int, build: Build) -> _Taken:
 
 def _window_over(plan: Any, state: Any, taken: _Taken) -> Window:
     """Lay the whole history out; nothing slides."""
-    size = max(len(taken.barriers), *taken.widths) + 1
-    columns = taken.barriers[0].columns.shape[1] if taken.barriers else layout.X_FIXED
+    size = max(len(taken.decision_times), *taken.widths) + 1
+    columns = taken.decision_times[0].columns.shape[1] if taken.decision_times else layout.X_FIXED
     window = Window(plan, columns, 1, size, state)
     T, M, X, U = (window.arrays[name] for name in "TMXU")
     before = plan.assembly.rows.x.get(FUNDING_BEFORE)
     rows = [0] * len(taken.widths)
-    for t, barrier in enumerate(taken.barriers):
-        T[layout.KNOWN, t], T[layout.DAY, t] = barrier.time_ns, barrier.day
+    for t, decision_time in enumerate(taken.decision_times):
+        T[layout.KNOWN, t], T[layout.DAY, t] = decision_time.time_ns, decision_time.day
         for k in range(len(rows)):
-            if barrier.facts[k, layout.AGE] < 0:
+            if decision_time.facts[k, layout.AGE] < 0:
                 T[layout.ROW + k, t] = -1
                 if before is not None:
-                    U[k, t] = barrier.columns[k, before]
+                    U[k, t] = decision_time.columns[k, before]
                 continue
             i = rows[k]
             rows[k] = i + 1
             T[layout.ROW + k, t] = i
-            X[k, :, i], M[k, :, i] = barrier.columns[k], barrier.facts[k]
+            X[k, :, i], M[k, :, i] = decision_time.columns[k], decision_time.facts[k]
     window.arrays["F"][:] = 0.0
     return window
 
@@ -123,10 +123,10 @@ def _window_over(plan: Any, state: Any, taken: _Taken) -> Window:
 class _ShadowEngine(Engine):
     """An engine over a history that has been laid out, observed and judged before."""
 
-    def _take_in(self, event: Barrier) -> int:
+    def _take_in(self, event: DecisionTime) -> int:
         t = self.window.time
         self.window.time = t + 1
-        assert self.window.arrays["T"][layout.KNOWN, t] == event.time_ns, "another barrier"
+        assert self.window.arrays["T"][layout.KNOWN, t] == event.time_ns, "another decision time"
         return t
 
 
@@ -141,7 +141,7 @@ def _engine_over(build: Build, taken: _Taken) -> Engine:
     kind = _ShadowExternal if build.names.external else _ShadowEngine
     engine: Engine = kind(window, keeps_log=False, dropped=build.core.engine.dropped)
     with np.errstate(all="ignore"):
-        plan.module.observe(0, len(taken.barriers), window.arrays.table)
+        plan.module.observe(0, len(taken.decision_times), window.arrays.table)
     return engine
 
 
@@ -159,7 +159,7 @@ def _judge(build: Build, taken: _Taken, engine: Engine) -> None:
         for t, event in enumerate(taken.models):
             i = int(T[layout.ROW + k, t])
             if i >= 0:
-                state = _state_at(event, taken.barriers[t].time_ns)
+                state = _state_at(event, taken.decision_times[t].time_ns)
                 key = event if state == OK else state
                 groups.setdefault(key, []).append(i)
         for key, rows in groups.items():
@@ -188,7 +188,7 @@ def _compared(
         entries += 1
         found = core.handle(entry.event)
         rows = _rows(found)
-        if not rows and entry.kind != "barrier":
+        if not rows and entry.kind != "decision_time":
             continue
         stored = _rows(entry.commands)
         commands += len(rows)

@@ -43,7 +43,7 @@ OVERLAP_NS: Final = 600 * 1_000_000_000
 """Fills are asked for from so long before the journal's last entry; each is counted once."""
 _UNREAD: Final = 3
 """After so many answers that are no balances a run that knows its orders goes on."""
-_MARKET: Final = (m.BarClosed, m.Gapped, m.BarrierReached)
+_MARKET: Final = (m.BarClosed, m.Gapped, m.DecisionTimeReached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ def until_enough(put: Callable[[m.Event], None], left: int | None) -> Callable[[
         if type(event) in _MARKET:
             if left <= 0:
                 return
-            left -= isinstance(event, m.BarrierReached) and event.decides
+            left -= isinstance(event, m.DecisionTimeReached) and event.decides
         put(event)
 
     return counted

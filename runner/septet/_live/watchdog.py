@@ -43,7 +43,7 @@ class DialRules:
 
 @dataclass(frozen=True, slots=True)
 class Redial:
-    """A wish to close the feed and open it again; `number` counts the tries in a row."""
+    """A request to close the feed and open it again; `number` counts the tries in a row."""
 
     number: int
     reason: str
@@ -132,7 +132,7 @@ class Watchdog:
         return []
 
     def redial(self) -> Redial | None:
-        """Return a wish to open the feed anew, if a stream needs it and the bounds allow it."""
+        """Return a request to open the feed anew, if a stream needs it and the bounds allow it."""
         now, rules = self._clock.now_ns(), self._rules
         ill = [each for each in self._streams.values() if self._needs_dial(each, now)]
         if not ill:

@@ -74,8 +74,8 @@ def checks_of_signal(
     if checked is None:
         return ()
     return (
-        f"if why >= {reasons} or (want == want and want != 0.0 and "
-        "(abs(want) != 1.0 or not 0.0 <= sure <= 1.0)):",
-        f"    want, sure, why = nan, 0.0, {reasons}",
+        f"if why >= {reasons} or (target == target and target != 0.0 and "
+        "(abs(target) != 1.0 or not 0.0 <= confidence <= 1.0)):",
+        f"    target, confidence, why = nan, 0.0, {reasons}",
         f"    count_invalid({checked.rule}, k, M[k, OPEN_NS, i] + {bar_ns}, {arguments})",
     )

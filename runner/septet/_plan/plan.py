@@ -24,7 +24,7 @@ from septet._plan.terms import Terms
 __all__ = ["Plan", "make_plan"]
 
 FAR = 1 << 40
-SIGNALS = "wish_ahead"
+SIGNALS = "signals_ahead"
 """What the text calls the signals of a stretch of bars of one symbol."""
 
 

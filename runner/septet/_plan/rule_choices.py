@@ -62,7 +62,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         "MIN_INTERVAL": c["min_interval"], "REGIME_MASK": c["regime_mask"],
         "REBALANCE_BAND": c["rebalance"], "CASH_BUFFER": c["cash_buffer"],
         "TILE": c["tile"],
-        "SLIPPAGE_HINT": c["slippage_hint"], "GOOD_FOR": c["good_for"],
+        "SLIPPAGE_HINT": c["slippage_hint"], "TIME_IN_FORCE": c["time_in_force"],
         **_numbers_of("ORDER", c["order_checked"]), **_numbers_of("SIZE", c["sizing_checked"]),
         **_numbers_of("REGIME", c["regime_checked"]),
     }  # fmt: skip
@@ -72,7 +72,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         "order_prices": c["order_call"], "signal_at": f"ask_signal(k, i, side, {c['args']})",
         "learn_from_trade": c["closed_call"],
         "observe_features": f"observe_span(t0, t1, {c['args']})",
-        "keep_signals": f"wish_span(first, last, {c['args']})",
+        "keep_signals": f"signals_over(first, last, {c['args']})",
     }  # fmt: skip
     return Choices(
         values={

@@ -26,7 +26,7 @@ from septet_schemas.blocks import UseBlock
 
 __all__ = ["Trading"]
 
-TILE: Final = 2_048  # times whose wishes are told before they are traded
+TILE: Final = 2_048  # times whose target sides are found before they are traded
 DECIDES_WHILE_HELD = ("after", "below", "renews", "rebalance", "exits")
 HALT_DEEDS: Final = {"flatten": 0, "block_entries": 1, "cancel_all": 2}
 EXPLAINED: Final = 5  # named slots of a sizing's state that an order's row keeps
@@ -237,7 +237,7 @@ class Trading:
             at_decision = f"slippage_of({fixed}, {factor}, F[k, R[{row}], i])"
         maker = taker if fee.maker == fee.taker else number("simulation.fee.maker", fee.maker)
         return {
-            "taker_fee": taker, "maker_fee": maker, "received": fee.paid_in == "received",
+            "taker_fee": taker, "maker_fee": maker, "received": fee.fee_currency == "base",
             "slippage": at_fill, "enter_slippage": at_decision, "slippage_hint": fixed,
             "slippage_column": self.slippage_column is not None,
         }  # fmt: skip
@@ -245,14 +245,14 @@ class Trading:
     def _orders(self) -> dict[str, Any]:
         terms, simulation = self.terms, self.terms.simulation
         latency = int(simulation.latency) * terms.bar_ns
-        good_for = getattr(terms.order.config, "good_for", simulation.good_for)
+        time_in_force = getattr(terms.order.config, "time_in_force", simulation.time_in_force)
         perpetual = None if terms.spot else terms.perpetual
         funds = perpetual is not None and terms.has_funding
         rests = terms.order.use not in ("market", "limit_then_market")
         return {
             "participation": self._number("simulation.participation", simulation.participation),
             "latency_ns": self.binder.number("simulation.latency", latency),
-            "good_for": self.binder.number("simulation.good_for", good_for),
+            "time_in_force": self.binder.number("simulation.time_in_force", time_in_force),
             "rests": rests,
             "queues": rests and not terms.spot,
             "order_call": self._call(terms.order, "execution.order"),
@@ -428,10 +428,10 @@ class Trading:
             allowed = sum(1 << labels.index(label) for label in extra["regime"].extra["trade_in"])
             mask = self.binder.number("signal.regime.trade_in", allowed)
         return {
-            "signal_call": call, "wish_lines": lines,
-            "wish_prologue": [f"{name} = {text}" for name, text in views.items()],
+            "signal_call": call, "signal_lines": lines,
+            "signal_views": [f"{name} = {text}" for name, text in views.items()],
             "answer_checks": checks,
-            "wish_views": "".join(f"{name}, " for name in views),
+            "signal_view_names": "".join(f"{name}, " for name in views),
             "blind": not OF_ACCOUNT & set(step.parameters),
             "regime": None if row is None else f"F[k, R[{row}], i]",
             "regime_mask": mask,
@@ -441,10 +441,11 @@ class Trading:
         }  # fmt: skip
 
     def _quiet(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        """Tell what happens at times without a wish.
+        """Tell what happens at times without a target side.
 
-        `steady`: a wish that is kept decides nothing; `still`: nor do bars. `coasts`: stretches
-        are crossed at once (`calm`: with a position, too). `glides`: some symbols are stepped.
+        `steady`: a target side that is kept decides nothing; `still`: nor do bars. `coasts`:
+        stretches are crossed at once (`calm`: with a position, too). `glides`: some symbols are
+        stepped.
         """
         steady = not any(context[name] for name in DECIDES_WHILE_HELD)
         still = steady and not context["protects"] and not context["tracks_best"]
@@ -484,7 +485,7 @@ class Trading:
 
     def _import_kernel(self) -> None:
         for function in (
-            ledger.book_fill, ledger.book_outside, ledger.charge_liquidation, ledger.end_order,
+            ledger.book_fill, ledger.book_amounts, ledger.charge_liquidation, ledger.end_order,
             ledger.end_queued, ledger.floor_units, ledger.log_row, ledger.pay_funding,
             ledger.place_order, ledger.reduce_only,
             match.adverse, match.cap_units, match.liquidation_charge, match.liquidation_price,

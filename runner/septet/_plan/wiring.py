@@ -66,53 +66,53 @@ def _span(context: Mapping[str, Any]) -> list[str]:
 
 def signal_text(context: Mapping[str, Any]) -> str:
     """Write the call of the signal for one bar, and for a stretch where it ignores the account."""
-    args, views = context["args"], context["wish_views"]
+    args, views = context["args"], context["signal_view_names"]
     made = [
         _function(
-            "wish", f"k, i, side, {views}{args}", _signal_lines(context),
-            "What the signal wishes at bar i of k, how sure it is, and why it wishes nothing.",
+            "signal_target", f"k, i, side, {views}{args}", _signal_lines(context),
+            "The target side at bar i of k, its confidence, and why there is none.",
         )
     ]  # fmt: skip
     if context["blind"]:
         loop = [
-            f"want, sure, refused = wish(k, i, 0.0, {views}{args})",
-            f"note(k, i, want, sure, refused, {args})",
+            f"target, confidence, refused = signal_target(k, i, 0.0, {views}{args})",
+            f"note(k, i, target, confidence, refused, {args})",
         ]
-        lines = [*context["wish_prologue"], "for i in range(i0, i1):", *_indented(loop)]
-        doc = "The signal is blind to the account: its wishes can be told before any of them acts."
-        made.append(_function("wish_ahead", f"k, i0, i1, {args}", lines, doc))
+        lines = [*context["signal_views"], "for i in range(i0, i1):", *_indented(loop)]
+        doc = "The signal ignores the account: its target sides are found before any of them acts."
+        made.append(_function("signals_ahead", f"k, i0, i1, {args}", lines, doc))
         lines = [
             f"for k in range({context['symbols']}):",
             "    i0, i1 = bars_of(T[ROW + k], t0, t1)",
-            f"    wish_ahead(k, i0, i1, {args})",
+            f"    signals_ahead(k, i0, i1, {args})",
         ]
         if context["one"]:
-            lines = [f"wish_ahead(0, t0, t1, {args})"]
-        doc = "Tell the wishes of every symbol over times t0 to t1."
-        made.append(_function("wish_span", f"t0, t1, {args}", lines, doc))
-    lines = [*context["wish_prologue"], f"return wish(k, i, side, {views}{args})"]
+            lines = [f"signals_ahead(0, t0, t1, {args})"]
+        doc = "Find the target sides of every symbol over times t0 to t1."
+        made.append(_function("signals_over", f"t0, t1, {args}", lines, doc))
+    lines = [*context["signal_views"], f"return signal_target(k, i, side, {views}{args})"]
     made.append(_function("ask_signal", f"k, i, side, {args}", lines, "The same for one bar."))
     return "\n\n\n".join(made)
 
 
 def _signal_lines(context: Mapping[str, Any]) -> list[str]:
     call = [
-        f"want, sure, why = {context['signal_call']}",
+        f"target, confidence, why = {context['signal_call']}",
         *context["answer_checks"],
-        "if want != want and why >= 0:",
+        "if target != target and why >= 0:",
         "    refused = R_SIGNAL + why",
     ]
     if context["model_row"] is not None:
-        without = "    want, sure, refused = nan, 0.0, R_MODEL + int(state_of[at(i)]) - 1"
+        without = "    target, confidence, refused = nan, 0.0, R_MODEL + int(state_of[at(i)]) - 1"
         call = ["if state_of[at(i)] != 0.0:", without, "else:", *_indented(call)]
-    lines = [*context["wish_lines"], "refused = -1", *call]
+    lines = [*context["signal_lines"], "refused = -1", *call]
     if context["spot"]:
-        lines += ["if want == -1.0:", "    want = 0.0", "    refused = R_SHORT_AS_FLAT"]
-    return [*lines, "return want, sure, refused"]
+        lines += ["if target == -1.0:", "    target = 0.0", "    refused = R_SHORT_AS_FLAT"]
+    return [*lines, "return target, confidence, refused"]
 
 
 WIRED: Final = {
     features_text: ("observe_N", "across_N", "observe_span"),
-    signal_text: ("wish", "wish_ahead", "wish_span", "ask_signal"),
+    signal_text: ("signal_target", "signals_ahead", "signals_over", "ask_signal"),
 }
 """Which function writes which; the number of a loop or stage ends a name."""

@@ -29,7 +29,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "sizing": {
         **PRICED, "up": "A[CANDIDATE_UP]", "down": "1.0 - A[CANDIDATE_UP]",
-        "confidence": "B[k, WANT_CONFIDENCE]",
+        "confidence": "B[k, TARGET_CONFIDENCE]",
     },
     "limit": {
         **PRICED, "wanted": "A[CANDIDATE_WANTED]", "cash_available": "A[CASH_AVAILABLE]",

@@ -29,11 +29,11 @@ from septet._rules.settings import (
 )
 from septet._rules.stops import is_bust, protect
 
-__all__ = ["count_down", "meet_open_alone", "meet_opens", "settle", "settle_rest"]
+__all__ = ["count_down", "meet_open_alone", "meet_opens", "match_bar", "match_intrabar"]
 
 
 @kernel
-def settle(t, now_ns, count, run: Run):
+def match_bar(t, now_ns, count, run: Run):
     """Steps 1 and 2: the bars that just ended meet orders and stops; funding is paid."""
     if FUNDED:  # what was due where a symbol had no bar, on what was held then at its last mark
         for n in range(count):
@@ -59,7 +59,7 @@ def settle(t, now_ns, count, run: Run):
         k = 0 if ONE_SYMBOL else run.active_symbol[n]
         i = t if ONE_SYMBOL else run.bar[k, t]
         if i >= 0:
-            settle_rest(k, i, now_ns, run)
+            match_intrabar(k, i, now_ns, run)
         if VENUE_FILLS and FUNDED:
             run.units_before[k] = run.units[k]
 
@@ -131,7 +131,7 @@ def count_down(k, i, now_ns, run: Run):
 
 
 @kernel
-def settle_rest(k, i, now_ns, run: Run):
+def match_intrabar(k, i, now_ns, run: Run):
     """What happens inside bar i of k, and what its close changes."""
     if RESTS and (run.working[k] == 1 and run.order_type[k] != MARKET):
         meet_within(k, i, now_ns, run)

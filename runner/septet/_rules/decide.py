@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from septet._kernel.layout import CERTAIN, STATUS_CANCELLED, WISH
+from septet._kernel.layout import CERTAIN, SIGNAL, STATUS_CANCELLED
 from septet._kernel.match import too_small
 from septet._rules.checked import is_true
-from septet._rules.enter import enter, gross_now, refusal_before_size, spoken_for
+from septet._rules.enter import buying_power, enter, gross_now, refusal_before_size
 from septet._rules.form import at, kernel, routine
 from septet._rules.ledger import end_order
 from septet._rules.orders import go_on, send_exit
@@ -40,29 +40,29 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "act", "decide", "enter_all", "enters_again", "funds_for_entries", "is_idle", "judge", "leave",
-    "note", "reason_to_leave",
+    "act", "decide", "decide_symbol", "enter_all", "enters_again", "funds_for_entries",
+    "is_idle", "leave", "note", "reason_to_leave",
 ]  # fmt: skip
 
 
 @kernel
-def note(k, i, want, sure, refused, run: Run):
+def note(k, i, target, confidence, refused, run: Run):
     """Keep a signal as a code: nothing is written where there is none."""
-    code = 0 if want != want else int(want) + 2
+    code = 0 if target != target else int(target) + 2
     if TABLES:
-        if sure == 1.0:
+        if confidence == 1.0:
             code += CERTAIN
-        elif sure != 0.0:
-            run.confidence[k, at(i)] = sure
+        elif confidence != 0.0:
+            run.confidence[k, at(i)] = confidence
         run.refused_code[k, at(i)] = refused + 1
     run.signal_code[k, at(i)] = code
 
 
 @kernel
 def enters_again(k, i, run: Run):
-    """Whether the wish at bar i for the side that is held enters: what is held blocks no entry.
+    """Whether a signal for the side that is held enters at bar i: what is held blocks no entry.
 
-    It is below the minimum notional, and its exit waits, or the wish was another one bar before.
+    It is below the minimum notional, and its exit waits, or the signal was another one bar before.
     """
     if run.working[k] == 1 or not too_small(
         run.units[k], run.scale[k], run.close[k, i], run.min_notional[k]
@@ -70,7 +70,7 @@ def enters_again(k, i, run: Run):
         return False
     if run.exit_to_retry[k] > 0 or i == 0:
         return True
-    return run.signal_code[k, i - 1] & WISH != run.open_side[k] + 2
+    return run.signal_code[k, i - 1] & SIGNAL != run.open_side[k] + 2
 
 
 @kernel
@@ -81,7 +81,7 @@ def is_idle(k, i, run: Run):
     if REENTRY == "rearm" and run.blocked_long[k] + run.blocked_short[k] != 0:
         return False
     held = run.open_side[k]
-    code = run.signal_code[k, i] & WISH
+    code = run.signal_code[k, i] & SIGNAL
     if held == 0:
         return code == 0 or code == 2
     if HELD_SIGNAL_IS_IDLE:
@@ -90,8 +90,8 @@ def is_idle(k, i, run: Run):
 
 
 @kernel
-def judge(k, i, now_ns, run: Run):
-    """Steps 7 and 8 for one symbol: the wish, an exit at once, an entry as a candidate."""
+def decide_symbol(k, i, now_ns, run: Run):
+    """Steps 7 and 8 for one symbol: the target side, an exit at once, an entry as a candidate."""
     if run.exit_to_retry[k] > 0:
         go_on(k, now_ns, run)
     if SIGNAL_IGNORES_ACCOUNT and is_idle(k, i, run):
@@ -108,43 +108,43 @@ def act(k, i, now_ns, run: Run):
         side = 1.0 if run.order_units[k] > 0.0 else -1.0
     if QUEUES and run.queued_id[k] != 0:
         side = 1.0 if run.queued_units[k] > 0.0 else -1.0
-    want, sure, refused = signal_at(k, i, side, run)
+    target, confidence, refused = signal_at(k, i, side, run)
     if not SIGNAL_IGNORES_ACCOUNT:
-        note(k, i, want, sure, refused, run)
+        note(k, i, target, confidence, refused, run)
     if REENTRY == "rearm":
-        if run.blocked_long[k] != 0 and want != 1.0:
+        if run.blocked_long[k] != 0 and target != 1.0:
             run.blocked_long[k] = 0
-        if run.blocked_short[k] != 0 and want != -1.0:
+        if run.blocked_short[k] != 0 and target != -1.0:
             run.blocked_short[k] = 0
     if QUEUES and run.queued_id[k] != 0:
-        drop_unwanted(k, want, now_ns, run)
-    elif side != 0.0 and not (want == 1.0 * held and enters_again(k, i, run)):
-        if RENEWS and want == side:
+        drop_unwanted(k, target, now_ns, run)
+    elif side != 0.0 and not (target == 1.0 * held and enters_again(k, i, run)):
+        if RENEWS and target == side:
             run.held_bars[k] = 0
-        reason = reason_to_leave(k, i, side, want, now_ns, run)
+        reason = reason_to_leave(k, i, side, target, now_ns, run)
         if reason >= 0:
-            leave(k, i, want, sure, reason, now_ns, run)
+            leave(k, i, target, confidence, reason, now_ns, run)
         elif REBALANCES and (
-            held != 0 and want == side and run.working[k] + run.exit_to_retry[k] == 0
+            held != 0 and target == side and run.working[k] + run.exit_to_retry[k] == 0
         ):
             run.target_side[k] = side
-            run.target_confidence[k] = sure
-    elif want == 1.0 or want == -1.0:
-        run.target_side[k] = want
-        run.target_confidence[k] = sure
+            run.target_confidence[k] = confidence
+    elif target == 1.0 or target == -1.0:
+        run.target_side[k] = target
+        run.target_confidence[k] = confidence
     if TABLES and (run.exit_to_retry[k] > 0 and run.target_side[k] == 0.0):
         run.refused_code[k, i] = R_TOO_SMALL + 1
     return 1 if run.target_side[k] != 0.0 else 0
 
 
 @kernel
-def reason_to_leave(k, i, side, want, now_ns, run: Run):
+def reason_to_leave(k, i, side, target, now_ns, run: Run):
     """Reason for which what is held or sought on `side` is given up at bar i, or -1."""
     held = run.open_side[k]
     reason = -1
-    if want == 0.0:
+    if target == 0.0:
         reason = R_EXIT
-    elif OPPOSITE_EXITS and want == -side:
+    elif OPPOSITE_EXITS and target == -side:
         reason = R_OPPOSITE
     elif EXIT_AFTER and (held != 0 and run.held_bars[k] >= EXIT_AFTER_BARS):
         reason = R_AFTER
@@ -170,15 +170,15 @@ def reason_to_leave(k, i, side, want, now_ns, run: Run):
 
 
 @kernel
-def leave(k, i, want, sure, reason, now_ns, run: Run):
+def leave(k, i, target, confidence, reason, now_ns, run: Run):
     """Give up an entry of k that works, and close what is held; an opposite signal may turn it."""
     held = run.open_side[k]
     if run.working[k] == 1 and run.reduces[k] == 0:
         turns = not SPOT and 1.0 * held * run.order_units[k] < 0.0
-        if not SPOT and (turns and reason == R_OPPOSITE and want == 1.0 * held):
+        if not SPOT and (turns and reason == R_OPPOSITE and target == 1.0 * held):
             if RENEWS:
                 run.held_bars[k] = 0
-            reason = reason_to_leave(k, i, want, want, now_ns, run)
+            reason = reason_to_leave(k, i, target, target, now_ns, run)
             if reason < 0:  # a flip was taken back before it filled: what is held stays
                 end_order(k, STATUS_CANCELLED, R_OPPOSITE, now_ns, run)
                 return
@@ -189,20 +189,20 @@ def leave(k, i, want, sure, reason, now_ns, run: Run):
     if SPOT:
         if held < 0 and reason == R_OPPOSITE and run.working[k] == 0:
             # what a fault of a venue has left is bought back with the entry: dust blocks nothing
-            run.target_side[k] = want
-            run.target_confidence[k] = sure
+            run.target_side[k] = target
+            run.target_confidence[k] = confidence
         elif held != 0:
             send_exit(k, reason, now_ns, run)
     elif reason == R_OPPOSITE and run.working[k] == 0:
-        run.target_side[k] = want
-        run.target_confidence[k] = sure
+        run.target_side[k] = target
+        run.target_confidence[k] = confidence
     elif held != 0:
         send_exit(k, reason, now_ns, run)
 
 
 @kernel
 def decide(t, now_ns, count, run: Run):
-    """Steps 7 and 8 at T: exits of all symbols, then entries, the surest first."""
+    """Steps 7 and 8 at T: exits of all symbols, then entries, the highest confidence first."""
     candidates = 0
     for n in range(count):
         k = 0 if ONE_SYMBOL else run.active_symbol[n]
@@ -210,7 +210,7 @@ def decide(t, now_ns, count, run: Run):
         if i >= 0:
             if TABLES and run.is_late == 1:
                 run.is_late_decision[k, i] = 1
-            candidates += judge(k, i, now_ns, run)
+            candidates += decide_symbol(k, i, now_ns, run)
     if candidates > 0:
         if ONE_SYMBOL:
             enter(0, t, t, now_ns, 1.0, run)
@@ -262,7 +262,7 @@ def enter_all(t, now_ns, count, run: Run):
 def funds_for_entries(now_ns, count, run: Run):
     """What all candidates together may spend: cash, or the notional that margin allows (quote)."""
     if SPOT:
-        return max(0.0, spoken_for(now_ns, run))
+        return max(0.0, buying_power(now_ns, run))
     gross, _ = gross_now(-1, run)
     for n in range(count):
         k = run.active_symbol[n]

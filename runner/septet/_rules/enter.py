@@ -32,7 +32,6 @@ from septet._rules.settings import (
     CHECKS_SIZE,
     CORRELATION_SLOT,
     EXPLAINED,
-    GOOD_FOR,
     KEEPS_CASH,
     LATENCY_NS,
     LEVERAGE,
@@ -64,6 +63,7 @@ from septet._rules.settings import (
     SYMBOLS,
     TABLES,
     TAKER_FEE,
+    TIME_IN_FORCE,
     WIRES,
     order_prices,
     probability_up,
@@ -74,13 +74,13 @@ from septet._rules.settings import (
 
 __all__ = [
     "cap", "correlate", "describe_entry", "enter", "gross_now", "is_price", "place_entry",
-    "refusal_before_size", "refusal_of_size", "refusal_of_wire", "size_asked", "spoken_for",
+    "refusal_before_size", "refusal_of_size", "refusal_of_wire", "size_asked", "buying_power",
     "tighter", "trim", "wanted_by_resize",
 ]  # fmt: skip
 
 
 @routine
-def spoken_for(now_ns, run: Run):
+def buying_power(now_ns, run: Run):
     """Cash free for entries (quote), without what working orders take, with what they bring."""
     cash = run.cash - CASH_BUFFER * run.equity if KEEPS_CASH else run.cash
     for k in range(SYMBOLS):
@@ -287,7 +287,7 @@ def cap(k, t, i, now_ns, wanted, share, run: Run):
     units, clipped = floor_units(wanted * share * scale, lot), -1
     if PRO_RATA and floor_units(wanted * scale, lot) > units:
         clipped = R_CASH if SPOT else R_MARGIN
-    run.cash_available = spoken_for(now_ns, run)
+    run.cash_available = buying_power(now_ns, run)
     for limit in CAPS:
         if limit.correlates:
             correlate(k, t, limit.window, limit.least, run)
@@ -361,8 +361,8 @@ def place_entry(k, i, now_ns, units, flips, run: Run):
         if flips:
             units = units - run.units[k]
         row = place_order(
-            k, kind, units, limit_price, trigger_price, now_ns + LATENCY_NS, GOOD_FOR, 0, R_ENTRY,
-            run.candidate_price, now_ns, run,
+            k, kind, units, limit_price, trigger_price, now_ns + LATENCY_NS, TIME_IN_FORCE, 0,
+            R_ENTRY, run.candidate_price, now_ns, run,
         )  # fmt: skip
     run.LF[row, 4] = run.target_confidence[k]
     run.LF[row, 5] = run.candidate_up

@@ -7,9 +7,9 @@ something can happen are stepped (`glide`). The numbers are those of as many ste
 from __future__ import annotations
 
 from septet._kernel.frames import bars_of, put_right
-from septet._kernel.layout import WISH
+from septet._kernel.layout import SIGNAL
 from septet._rules.account import amount, list_all, list_held, mark, watch
-from septet._rules.bars import settle
+from septet._rules.bars import match_bar
 from septet._rules.decide import decide, enters_again
 from septet._rules.form import at, kernel, routine, soon
 from septet._rules.halts import test_halts
@@ -35,10 +35,10 @@ __all__ = [
 
 @kernel
 def begins(t, t1, run: Run):
-    """First time from t on, or t1, that is not like the one before: a wish, or another day."""
-    before = run.signal_code[0, at(t - 1)] & WISH
+    """First time from t on, or t1, that is not like the one before: a signal, or another day."""
+    before = run.signal_code[0, at(t - 1)] & SIGNAL
     while t < t1:
-        code = run.signal_code[0, at(t)] & WISH
+        code = run.signal_code[0, at(t)] & SIGNAL
         if code != before and code != 0:
             break
         if HALTS and run.day[at(t)] != run.day[at(t - 1)]:
@@ -52,7 +52,7 @@ def begins(t, t1, run: Run):
 def quiet(t, coming, t1, run: Run):
     """First time from t on, or t1, at which more than marking can happen; and the one to come.
 
-    `coming` is what the time before told: the next at which a wish begins, if that is after t.
+    `coming` is what the time before told: the next at which a signal begins, if that is after t.
     """
     if run.working[0] == 1 or run.blocked_long[0] + run.blocked_short[0] != 0:
         return t, coming
@@ -69,13 +69,13 @@ def quiet(t, coming, t1, run: Run):
         if held != 0:
             return t, coming
         same = 2
-    code = run.signal_code[0, at(t)] & WISH
+    code = run.signal_code[0, at(t)] & SIGNAL
     if code != 0 and code != same:
         return t, coming
     if IDLE_WHILE_HELD_ALONE and (held != 0 and code == same and enters_again(0, t, run)):
         return t, coming
     until = coming if coming > t else begins(t + 1, t1, run)
-    while until < t1 and run.signal_code[0, at(until)] & WISH == same:
+    while until < t1 and run.signal_code[0, at(until)] & SIGNAL == same:
         if HALTS and run.day[until] != run.day_now:
             break
         if IDLE_WHILE_HELD_ALONE and (held != 0 and enters_again(0, until, run)):
@@ -218,7 +218,7 @@ def due(k, t, t1, run: Run):
     while t < t1:
         i = bars[at(t)]
         if i >= 0:
-            code = codes[at(i)] & WISH
+            code = codes[at(i)] & SIGNAL
             if code != 0 and code != same:
                 break
             if IDLE_WHILE_HELD and (
@@ -277,7 +277,7 @@ def settle_due(t, now_ns, count, held, run: Run):
             count_bars(k, i, run)
             run.first_uncounted_bar[k] = i + 1
     logged = run.log_rows
-    settle(t, now_ns, count, run)
+    match_bar(t, now_ns, count, run)
     if run.log_rows > logged:
         for n in range(count):
             k = run.active_symbol[n]

@@ -8,7 +8,7 @@ from septet._kernel import ledger as _ledger
 from septet._rules.run import Run
 
 __all__ = [
-    "book_fill", "book_outside", "charge_liquidation", "end_order", "end_queued", "log_row",
+    "book_fill", "book_amounts", "charge_liquidation", "end_order", "end_queued", "log_row",
     "pay_funding", "place_order",
 ]  # fmt: skip
 
@@ -51,11 +51,11 @@ def book_fill(
     )  # fmt: skip
 
 
-def book_outside(
+def book_amounts(
     k, units, price, got, fee, maker, time_ns, order_id, reason, intrabar, reference, run: Run
 ):  # fmt: skip
     """Book one fill whose fee is known; return 1 if it closed a trade, else 0."""
-    return _kernel.book_outside(
+    return _kernel.book_amounts(
         k, units, price, got, fee, maker, time_ns, order_id, reason, intrabar, reference,
         run.A, run.C, run.B, run.I, run.LI, run.LF,
     )  # fmt: skip

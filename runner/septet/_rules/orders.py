@@ -49,7 +49,7 @@ def send_exit(k, reason, now_ns, run: Run):
 
 @routine
 def go_on(k, now_ns, run: Run):
-    """An exit that could not be sent, or ended before it was done, is wished again."""
+    """An exit that could not be sent, or ended before it was done, is ordered again."""
     reason = run.exit_to_retry[k] - 1
     run.exit_to_retry[k] = 0
     if run.open_side[k] != 0:

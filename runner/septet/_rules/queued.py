@@ -12,13 +12,13 @@ from septet._rules.ledger import end_queued, log_row, place_order
 from septet._rules.orders import send_exit
 from septet._rules.run import Run
 from septet._rules.settings import (
-    GOOD_FOR,
     LATENCY_NS,
     OPPOSITE_EXITS,
     R_ENTRY,
     R_EXIT,
     R_OPPOSITE,
     R_UNFILLED,
+    TIME_IN_FORCE,
 )
 
 __all__ = [
@@ -38,7 +38,7 @@ def place_behind_exit(k, kind, units, now_ns, run: Run):
         return queue_entry(k, kind, units, now_ns, run)
     return place_order(
         k, kind, units - run.units[k], run.candidate_limit, run.candidate_trigger,
-        now_ns + LATENCY_NS, GOOD_FOR, 0, R_ENTRY, run.candidate_price, now_ns, run,
+        now_ns + LATENCY_NS, TIME_IN_FORCE, 0, R_ENTRY, run.candidate_price, now_ns, run,
     )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def queue_entry(k, kind, units, now_ns, run: Run):
     run.queued_trigger[k] = run.candidate_trigger
     run.queued_price[k] = run.candidate_price
     run.queued_active_ns[k] = now_ns + LATENCY_NS
-    run.queued_bars[k] = GOOD_FOR
+    run.queued_bars[k] = TIME_IN_FORCE
     row = log_row(ORDER, now_ns, k, order_id, kind, R_ENTRY, run)
     run.LF[row, 0] = units
     run.LF[row, 1] = run.candidate_limit
@@ -97,11 +97,11 @@ def count_down_queued(k, i, now_ns, run: Run):
 
 
 @routine
-def drop_unwanted(k, want, now_ns, run: Run):
+def drop_unwanted(k, target, now_ns, run: Run):
     """Cancel the queued entry of k unless the signal is of its side or none; the exit goes on."""
-    if want == 0.0:
+    if target == 0.0:
         cancel_queued(k, R_EXIT, now_ns, run)
-    elif OPPOSITE_EXITS and want * run.queued_units[k] < 0.0:
+    elif OPPOSITE_EXITS and target * run.queued_units[k] < 0.0:
         cancel_queued(k, R_OPPOSITE, now_ns, run)
 
 

@@ -161,7 +161,9 @@ class Run:
     reduces = Symbol("I", "REDUCES", "1 if it can only make the position smaller")
     active_ns = Symbol("I", "ACTIVE_NS", "the time from which it may fill")
     bars_left = Symbol("I", "BARS_LEFT", "bars it may still work; reductions have no end")
-    volume_used = Symbol("B", "TAKEN", "units filled in this bar, where participation is capped")
+    volume_used = Symbol(
+        "B", "VOLUME_USED", "units filled in this bar, where participation is capped"
+    )
     # ------------------------------------------------------------------ the queued entry
     queued_id = Symbol("I", "QUEUED_ID", "number plus one of an entry behind an exit, or 0")
     queued_type = Symbol("I", "QUEUED_TYPE", "its type")
@@ -172,12 +174,14 @@ class Run:
     queued_active_ns = Symbol("I", "QUEUED_ACTIVE_NS", "the time from which it may fill")
     queued_bars = Symbol("I", "QUEUED_BARS", "bars it may still wait and work")
     # ------------------------------------------------------------------ what may happen next
-    exit_to_retry = Symbol("I", "OWED", "reason plus one of an exit that waits to be sent, or 0")
+    exit_to_retry = Symbol(
+        "I", "EXIT_TO_RETRY", "reason plus one of an exit that waits to be sent, or 0"
+    )
     blocked_long = Symbol("I", "BLOCKED_LONG", "bars plus one without a long entry, or 0")
     blocked_short = Symbol("I", "BLOCKED_SHORT", "bars plus one without a short entry, or 0")
     bars_since_entry = Symbol("I", "SINCE_ENTRY", "bars since the last accepted entry")
-    target_side = Symbol("B", "WANT_SIDE", "side that a candidate would enter, or 0")
-    target_confidence = Symbol("B", "WANT_CONFIDENCE", "confidence of its signal")
+    target_side = Symbol("B", "TARGET_SIDE", "side that a candidate would enter, or 0")
+    target_confidence = Symbol("B", "TARGET_CONFIDENCE", "confidence of its signal")
     # ------------------------------------------------------------------ a halt
     halt_is_active = Halt("C", "C_SLOTS", 0, layout.HALT_SLOTS, "1 while it blocks entries")
     halted_ns = Halt("C", "C_SLOTS", 1, layout.HALT_SLOTS, "when it fired")
@@ -187,13 +191,13 @@ class Run:
     # ------------------------------------------------------------------ a bar
     open_ns = Bar("M", "OPEN_NS", "open time")
     missing_bars = Bar("M", "MISSING", "scheduled bars that are missing right before it")
-    is_synthetic = Bar("M", "MADE_UP", "1 if it was made to fill a gap: it never trades")
+    is_synthetic = Bar("M", "SYNTHETIC", "1 if it was made to fill a gap: it never trades")
     open = Bar("X", "OPEN", "price")
     high = Bar("X", "HIGH", "price")
     low = Bar("X", "LOW", "price")
     close = Bar("X", "CLOSE", "price")
     volume = Bar("X", "VOLUME", "base currency")
-    signal_code = Bar("D", "D_WISH", "the signal, as `layout` says")
+    signal_code = Bar("D", "D_SIGNAL", "the signal, as `layout` says")
     refused_code = Bar("D", "D_REFUSED", "number of the reason plus one, or 0")
     clipped_code = Bar("D", "D_CLIPPED", "number of the limit's reason plus one, or 0")
     is_late_decision = Bar("D", "D_LATE", "1 where the decision was late")

@@ -213,7 +213,7 @@ CHECKS_ORDER: bool = False
 CHECKED_ORDER: int = 0
 BROKEN_ORDER: int = 0
 """Number of the reason for which an entry with a price of zero, below it or infinite is refused."""
-GOOD_FOR: int = 1
+TIME_IN_FORCE: int = 1
 """Bars for which an entry order works."""
 NOTIONAL_SLOT: int = layout.A_SLOTS
 """Where A holds the notional of each symbol with its working order."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from septet._kernel.layout import ONLY_MATCHED
 from septet._rules.account import list_all, list_held, mark, watch
-from septet._rules.bars import settle
+from septet._rules.bars import match_bar
 from septet._rules.decide import decide
 from septet._rules.form import kernel
 from septet._rules.halts import test_halts
@@ -24,7 +24,7 @@ def step(t, run: Run):
     now_ns = run.known_ns[t]
     watch(now_ns, run)
     count = list_all(run)
-    settle(t, now_ns, count, run)
+    match_bar(t, now_ns, count, run)
     if VENUE_FILLS and run.is_late == ONLY_MATCHED:  # what is held now was not held then
         return
     held = list_held(run)

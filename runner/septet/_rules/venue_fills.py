@@ -11,7 +11,7 @@ from septet._rules.account import revalue
 from septet._rules.form import routine
 from septet._rules.halts import test_halts_between
 from septet._rules.ledger import (
-    book_outside,
+    book_amounts,
     charge_liquidation,
     end_order,
     end_queued,
@@ -76,7 +76,7 @@ def book_venue_fill(
 @routine
 def fill_queued(k, order_id, units, price, got, fee, maker, time_ns, reason, reference, run: Run):
     """Book a fill of the entry that is queued behind an exit: the exit has that much less to do."""
-    closed = book_outside(
+    closed = book_amounts(
         k, units, price, got, fee, maker, time_ns, order_id, reason, 0, reference, run
     )
     if LEARNS_FROM_TRADES and closed == 1:
@@ -107,7 +107,7 @@ def book_reported(k, units, price, got, fee, maker, time_ns, order_id, reason, r
                 run.margin_funding[k] * (abs(units) / abs(run.units[k])),
             )  # fmt: skip
             charge_liquidation(k, charge, run)
-    closed = book_outside(
+    closed = book_amounts(
         k, units, price, got, fee, maker, time_ns, order_id, reason, 0, reference, run
     )
     if LIQUIDATES_HERE:

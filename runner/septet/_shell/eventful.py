@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from septet._core.engine import Engine, Frames, Window
-from septet._core.events import Barrier
+from septet._core.events import DecisionTime
 from septet._core.state import State
 from septet._host.monitoring import Reading
 from septet._kernel import layout
@@ -31,12 +31,12 @@ from septet._shell.session import Session
 from septet._shell.tape import FUNDING_BEFORE
 from septet._shell.watching import Watcher
 
-__all__ = ["barriers", "make_engine", "run_events", "window_of"]
+__all__ = ["decision_times", "make_engine", "run_events", "window_of"]
 
 STRETCH = 4_096  # times made into events at once
 
 
-def barriers(session: Session, start: int = 0) -> Iterator[Barrier]:
+def decision_times(session: Session, start: int = 0) -> Iterator[DecisionTime]:
     """Yield the tape as events, in order."""
     tape, first = session.tape, session.first
     ks = np.arange(len(session.market.symbols))
@@ -55,7 +55,7 @@ def barriers(session: Session, start: int = 0) -> Iterator[Barrier]:
             T[layout.KNOWN].tolist(), T[layout.DAY].tolist(), columns, facts, decides.tolist(),
             strict=True,
         )  # fmt: skip
-        yield from starmap(Barrier, times)
+        yield from starmap(DecisionTime, times)
 
 
 def window_of(plan: Plan, state: State, *, spare: int | None = None) -> Window:
@@ -137,7 +137,7 @@ def run_events(
     began = time.perf_counter()
     engine = make_engine(session, learned, drain, retrains=retrains)
     monitors = _monitors_of(session, engine, learned, watchers, retrains)
-    for event in barriers(session):
+    for event in decision_times(session):
         engine.handle(event, monitors)
         if monitors is not None and watchers and event.decides:
             monitors.ruled(engine.curve())

@@ -71,7 +71,7 @@ class FeatureValues:
 
     def signal_is(self, code: int, ready: npt.NDArray[np.bool_]) -> int:
         """Return on how many of the bars `ready` the signal is `code`: 0 none, 1, 2 flat, 3."""
-        return int((self._codes(layout.D_WISH)[ready] & layout.WISH == code).sum())
+        return int((self._codes(layout.D_SIGNAL)[ready] & layout.SIGNAL == code).sum())
 
     def reason_is(self, name: str, ready: npt.NDArray[np.bool_]) -> int:
         """Return on how many of the bars `ready` the signal gives a reason."""

@@ -41,7 +41,7 @@ STATES = {
     layout.STATUS_CANCELLED: "cancelled",
     layout.STATUS_EXPIRED: "expired",
 }
-WISHES = ("none", "short", "flat", "long")
+SIGNALS = ("none", "short", "flat", "long")
 
 
 @dataclass
@@ -277,7 +277,7 @@ def equity_of(session: Session, outcome: Outcome) -> dict[str, Any]:
 
 
 def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
-    """One row for each symbol and decision time: features, judgement, wish, size, refusal."""
+    """One row for each symbol and decision time: features, judgement, signal, size, refusal."""
     assembly = session.plan.assembly
     count = len(session.market.symbols)
     ks, rows, times = _decided(session)
@@ -293,11 +293,11 @@ def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
         table[name] = column(row)
     at = assembly.decision_row
     model = assembly.model_row
-    wish = column(layout.D_WISH, outcome.D)
+    signal = column(layout.D_SIGNAL, outcome.D)
     confidence = column(at + layout.F_CONFIDENCE)
     table["probability_up"] = column(model) if model is not None else np.full(len(rows), np.nan)
-    table["confidence"] = np.where(wish & layout.CERTAIN, 1.0, confidence)
-    table["signal"] = coded(wish & layout.WISH, WISHES)
+    table["confidence"] = np.where(signal & layout.CERTAIN, 1.0, confidence)
+    table["signal"] = coded(signal & layout.SIGNAL, SIGNALS)
     table["requested"] = column(at + layout.F_REQUESTED)
     table["granted"] = column(at + layout.F_GRANTED)
     table["clipped_by"] = _reasons(session, column(layout.D_CLIPPED, outcome.D) - 1)

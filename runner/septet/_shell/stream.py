@@ -283,7 +283,7 @@ class _Run:
             name: [] for name in ("orders", "fills", "trades", "monitoring")
         }
         self.state: State | None = None
-        self.wishes: list[int] = []  # of each symbol at its last bar, as a code
+        self.signals: list[int] = []  # of each symbol at its last bar, as a code
         self.session: Session | None = None
         self.boundary = Boundary()
         self.unknown = Unknown(loaded)
@@ -352,14 +352,14 @@ class _Run:
         state.C[layout.LOG] = 0
         batch = Batch(self.plan, tape, state, keeps=bool(tried_nodes(self.plan)))
         begun = (tape.T[layout.ROW :, : session.first] >= 0).sum(axis=1).tolist()
-        for k, i in enumerate(begun):  # whether a wish is new is seen by the one before it
-            if i and self.wishes:
-                batch.D[k, layout.D_WISH, i - 1] = self.wishes[k]
+        for k, i in enumerate(begun):  # whether a signal is new is seen by the one before it
+            if i and self.signals:
+                batch.D[k, layout.D_SIGNAL, i - 1] = self.signals[k]
         batch.run(session.first)
         if self.session is None:
             insist_memory(session, batch.F, session.first)
         self.boundary.take(session, batch.F)
-        self.wishes = [int(D[layout.D_WISH, n - 1]) if n else 0
+        self.signals = [int(D[layout.D_SIGNAL, n - 1]) if n else 0
                        for D, n in zip(batch.D, tape.lengths, strict=True)]  # fmt: skip
         self.seconds += time.perf_counter() - began
         rows = int(state.C[layout.LOG])

@@ -165,7 +165,7 @@ def make_tape(plan: Plan, market: MarketData, terms: TapeRules | None = None) ->
         M[k, layout.MISSING, :n] = missing
         if table.filled is not None:
             M[k, layout.MISSING, :n] += _made_up_before(table.filled)
-            M[k, layout.MADE_UP, :n] = table.filled
+            M[k, layout.SYNTHETIC, :n] = table.filled
         X[k, :, n:] = np.nan
         for row, name in enumerate(names):
             X[k, row, :n] = (

@@ -223,7 +223,7 @@ def _reach(session: Session, terms: Terms, symbol: str, begin: int) -> Iterator[
     if order.distribution != BUILT_IN or style not in ("limit", "stop", "stop_limit"):
         return
     table, offset = session.market.bars[symbol], float(order.config.offset)
-    bars = int(order.config.good_for) + int(terms.simulation.latency) + 1
+    bars = int(order.config.time_in_force) + int(terms.simulation.latency) + 1
     if bars > _MOST_BARS or not offset:
         return
     close, high, low = (getattr(table, name)[begin:] for name in ("close", "high", "low"))
@@ -235,9 +235,9 @@ def _reach(session: Session, terms: Terms, symbol: str, begin: int) -> Iterator[
     if not (long or (short and not terms.spot)):
         text = (
             f"no entry of {symbol} is ever filled: no bar comes {offset * 100:g} % off the close "
-            f"of a decision in the {order.config.good_for} bars for which an order waits"
+            f"of a decision in the {order.config.time_in_force} bars for which an order waits"
         )
-        hint = "lower the offset, or raise good_for"
+        hint = "lower the offset, or raise time_in_force"
         yield _Obstacle(("execution", "order", "offset"), text, hint, True)
 
 

@@ -117,7 +117,7 @@ def test_n6_an_unanswered_delete_is_looked_at_before_the_next() -> None:
     bench = Bench()
     order = bench.order(1, kind="limit", limit_price=PRICE)
     bench.ack(order)
-    bench.core.wish_cancel(1, "expired", bench.now)
+    bench.core.request_cancel(1, "expired", bench.now)
     bench.proceed()
     assert bench.only(m.Cancel).client_id == order.client_id
     bench.take(m.Query)
@@ -137,7 +137,7 @@ def test_n6_a_delete_without_any_answer_is_one_that_failed() -> None:
     bench = Bench()
     order = bench.order(1, kind="limit", limit_price=PRICE)
     bench.ack(order)
-    bench.core.wish_cancel(1, "expired", bench.now)
+    bench.core.request_cancel(1, "expired", bench.now)
     bench.proceed()
     bench.take(m.Query)
     for _ in range(16):

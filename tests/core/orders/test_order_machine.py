@@ -24,7 +24,7 @@ def act(world: World, number: int) -> None:
     elif draw < 0.5:
         world.place(Parent(number=number, symbol=k, quantity=-1.0 * world.ways[k], reduces=True))
     elif draw < 0.58:
-        world.core.wish_cancel(rng.randint(0, number), "expired", world.now)
+        world.core.request_cancel(rng.randint(0, number), "expired", world.now)
     elif draw < 0.7:
         trigger = round(PRICE * (1 - world.ways[k] * 0.1 * rng.random()), 2)
         world.core.protect(k, rng.choice((0.0, world.position[k], world.position[k])), trigger)
@@ -87,7 +87,7 @@ def wind_down(world: World) -> None:
     for k in range(world.symbols):
         world.core.protect(k, 0.0, 0.0)
     for number in world.parents:
-        world.core.wish_cancel(number, "over", world.now)
+        world.core.request_cancel(number, "over", world.now)
     world.proceed()
     world.run(SETTLED_NS)
 

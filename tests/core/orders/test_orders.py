@@ -68,7 +68,7 @@ def test_an_entry_waits_for_one_that_was_given_up_and_may_still_fill() -> None:
     bench = Bench()
     given_up = bench.order(1)
     bench.lose(given_up.client_id)
-    bench.core.wish_cancel(1, "expired", bench.now)
+    bench.core.request_cancel(1, "expired", bench.now)
     bench.want(2, symbol=1, spends=True)
     assert bench.take(m.Submit) == [], "limits shared by both symbols count it no more"
     bench.execute(given_up, 1.0)
@@ -101,7 +101,7 @@ def test_a_cancel_before_anything_was_sent_ends_it_at_once() -> None:
     bench = Bench()
     bench.order(1)
     bench.want(2)
-    bench.core.wish_cancel(2, "expired", bench.now)
+    bench.core.request_cancel(2, "expired", bench.now)
     bench.proceed()
     assert bench.ended[2].state == "cancelled"
 
@@ -226,7 +226,7 @@ def test_e11_a_fill_beats_a_cancel() -> None:
     bench = Bench()
     order = bench.order(1, kind="limit", limit_price=PRICE)
     bench.ack(order)
-    bench.core.wish_cancel(1, "expired", bench.now)
+    bench.core.request_cancel(1, "expired", bench.now)
     bench.proceed()
     bench.miss(order.client_id, by="cancel")
     assert 1 not in bench.ended, "not found on a cancel means look"

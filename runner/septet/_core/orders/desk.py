@@ -205,7 +205,7 @@ class Desk:
             self.push_cancel(child, now_ns)
 
     def push_cancel(self, child: Child, now_ns: int) -> None:
-        """Send a DELETE where one is wished, none is on its way and the order was seen since."""
+        """Send a DELETE where one is requested, none is on its way and the order was seen since."""
         killing = self.records.kill == "cancelling" and child.sent_ns <= self.records.kill_ns
         if (
             not child.cancels or child.is_final or child.delete_ns or child.claim is not None

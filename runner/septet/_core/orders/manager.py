@@ -4,8 +4,8 @@ Use, for each event of the live core::
 
     guards.handle(event)                      # both take every event and pick theirs
     orders.handle(event)
-    orders.place(parent, now_ns)              # wishes, in any number and at any moment
-    orders.wish_cancel(number, "expired", now_ns)
+    orders.place(parent, now_ns)              # orders, in any number and at any moment
+    orders.request_cancel(number, "expired", now_ns)
     orders.protect(k, quantity, trigger)
     commands = orders.proceed(now_ns, apply)  # `apply` is told each outcome, then things are sent
 
@@ -65,7 +65,7 @@ class Orders:
     ) -> None:  # fmt: skip
         self._desk = Desk(tag, checks, guards, position, timing or Timing())
 
-    # ------------------------------------------------------------------ wishes
+    # ------------------------------------------------------------------ requests
 
     def place(self, parent: Parent, now_ns: int) -> None:
         """Take an order of the strategy; `proceed` sends it, lets it wait or ends it."""
@@ -86,12 +86,12 @@ class Orders:
         records.works[parent.number] = work
         records.queues.setdefault(parent.symbol, []).append(parent.number)
 
-    def wish_cancel(self, number: int, reason: str, now_ns: int) -> None:
+    def request_cancel(self, number: int, reason: str, now_ns: int) -> None:
         """Cancel what works for a parent, and send nothing more for it."""
         work = self._desk.records.works.get(number)
         if work is not None:
             self._desk.dirty = True
-            sending.wish_cancel(self._desk, work, reason, now_ns)
+            sending.request_cancel(self._desk, work, reason, now_ns)
 
     def amend(self, number: int, price: float, now_ns: int) -> bool:
         """Move the limit of a resting order; False where it does not rest, or not now."""
@@ -99,12 +99,12 @@ class Orders:
         return work is not None and sending.reprice(self._desk, work, price, now_ns)
 
     def protect(self, k: int, quantity: float, trigger: float, trace: str = "") -> None:
-        """Wish for a stop at the venue under a signed position; 0 wishes for none.
+        """Request a stop at the venue under a signed position; 0 requests none.
 
-        A stop that has begun to fill takes the wish with it: wish again for what is left.
+        A stop that has begun to fill ends the request with it: request again for what is left.
         """
         self._desk.dirty = True
-        stops.wish(self._desk, k, quantity, trigger, trace)
+        stops.request(self._desk, k, quantity, trigger, trace)
 
     def halt(self, now_ns: int, *, flattens: bool = False) -> None:
         """Drop what was not sent; cancel everything until the venue shows nothing of ours.
@@ -118,7 +118,7 @@ class Orders:
         records.kill_next_ns, records.kill_pause_ns = now_ns, desk.timing.kill_first_ns
         self._kill(now_ns)
         for work in list(records.works.values()):
-            sending.wish_cancel(desk, work, "operator_halt", now_ns)
+            sending.request_cancel(desk, work, "operator_halt", now_ns)
 
     def resume(self) -> None:
         """Let orders go again after a halt: a person has said so."""

@@ -250,7 +250,7 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
 
 
 class Protection(msgspec.Struct, kw_only=True):
-    """The protective stop of a symbol: what is wished, and what stands at the venue.
+    """The protective stop of a symbol: what is requested, and what stands at the venue.
 
     `quantity` is the signed position to protect. `stands` is what the newest child was sent with;
     `unplaced` why none can stand, so that it is said once.

@@ -16,7 +16,8 @@ from septet._core.orders.ids import child_id
 from septet._core.orders.records import DUST, Child, Ended, Parent, Work, tolerated
 
 __all__ = [
-    "advance", "due_ns", "end", "finished", "is_wanted", "reprice", "tick", "trim", "wish_cancel",
+    "advance", "due_ns", "end", "finished", "is_wanted", "reprice", "request_cancel", "tick",
+    "trim",
 ]  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def end(desk: Desk, work: Work, state: m.OrderState, reason: str) -> None:
     desk.outcomes.append(Ended(parent.number, parent.symbol, state, reason, work.filled))
 
 
-def wish_cancel(desk: Desk, work: Work, reason: str, now_ns: int) -> None:
+def request_cancel(desk: Desk, work: Work, reason: str, now_ns: int) -> None:
     """Cancel what works for a parent; where nothing does, it ends at once."""
     work.cancelled = work.cancelled or reason
     children = _children(desk, work)
@@ -121,7 +122,7 @@ def advance(desk: Desk, now_ns: int) -> bool:
     for k in list(desk.records.queues):
         moved |= _advance(desk, k, now_ns)
     for k, stop in list(desk.records.stops.items()):
-        if stop.quantity or stop.child:  # else none stands and none is wished
+        if stop.quantity or stop.child:  # else none stands and none is requested
             stops.advance(desk, k, now_ns)
     return moved
 

@@ -10,14 +10,14 @@ from septet._core.orders.desk import Desk, Level
 from septet._core.orders.ids import stop_id
 from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded, tolerated
 
-__all__ = ["advance", "finished", "standing", "wish"]
+__all__ = ["advance", "finished", "request", "standing"]
 
 STOOD_NS = 60 * SECOND_NS
 """A stop that stood this long begins again with the shortest pause."""
 
 
-def wish(desk: Desk, k: int, quantity: float, trigger: float, trace: str) -> None:
-    """Wish for a stop under a signed position; a quantity of 0 wishes for none."""
+def request(desk: Desk, k: int, quantity: float, trigger: float, trace: str) -> None:
+    """Request a stop under a signed position; a quantity of 0 requests none."""
     stop = desk.records.stops.setdefault(k, Protection())
     if quantity == 0.0:
         stop.unplaced = ""
@@ -86,7 +86,7 @@ def _say_partial(desk: Desk, k: int, stop: Protection, target: float) -> None:
 
 
 def advance(desk: Desk, k: int, now_ns: int) -> None:
-    """Bring the stop of a symbol to what is wished."""
+    """Bring the stop of a symbol to what is requested."""
     stop = desk.records.stops[k]
     child = standing(desk, k)
     if child is not None and (

@@ -1,6 +1,6 @@
 """Bars of the market, as a process is given them: in order of their symbol, and some too late.
 
-When a bar decides, and who is missing, is said by the barriers of the live shell itself.
+When a bar decides, and who is missing, is said by the decision times of the live shell itself.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from septet._drill.sim.market import TICK, Market
 from septet._drill.sim.shell import SimShell
 from septet._drill.sim.weather import Weather
 from septet._drill.sim.world import MS, SECOND, SPEED, World
-from septet._live.barriers import (
-    Barriers,
+from septet._live.clock import MarketOrigin
+from septet._live.decision_times import (
+    DecisionTimes,
     Standing,
     default_decide_within_ns,
     default_grace_ns,
 )
-from septet._live.clock import MarketOrigin
 from septet._live.feed_grid import Grid
 
 __all__ = ["BAR_NS", "SimBars"]
@@ -29,7 +29,7 @@ _LATEST_NS: Final = 3_000 * MS
 
 
 class _Clock:
-    """The world's time, as barriers ask for it."""
+    """The world's time, as decision times ask for it."""
 
     speed = float(SPEED)
 
@@ -64,7 +64,7 @@ class SimBars:
         self._bars: list[list[m.BarClosed]] = [[] for _ in market.listings]
         self._comes_ns = [0 for _ in market.listings]
         self._starts = 0
-        self._barriers: Barriers | None = None
+        self._decision_times: DecisionTimes | None = None
 
     def close(self) -> None:
         """A bar of every symbol ends now; with several symbols some of them are told later."""
@@ -88,31 +88,31 @@ class SimBars:
         """Give the process the bars that have arrived, and the decision times that are reached."""
         if not self._shell.running:
             return
-        barriers, now_ns = self._of_process(), self._world.now_ns
+        decision_times, now_ns = self._of_process(), self._world.now_ns
         for k, bars in enumerate(self._bars):
-            since_ns = barriers.standing.accounted_ns[k]
+            since_ns = decision_times.standing.accounted_ns[k]
             for bar in bars if now_ns >= self._comes_ns[k] else ():
                 if bar.known_ns > since_ns:
-                    barriers.take(bar)
+                    decision_times.take(bar)
                     self._shell.put(bar)
-        for barrier in barriers.settle():
-            self._shell.put(barrier)
-        due_ns = barriers.next_wall_ns()
+        for decision_time in decision_times.settle():
+            self._shell.put(decision_time)
+        due_ns = decision_times.next_wall_ns()
         if due_ns is not None and any(map(self._waits, self._comes_ns)):
             self._world.after(due_ns - now_ns, self._give)
 
     def _waits(self, comes_ns: int) -> bool:
         return comes_ns > self._world.now_ns
 
-    def _of_process(self) -> Barriers:
-        """Return the barriers of the process; a new one goes on from the journal."""
-        if self._barriers is None or self._starts != self._shell.starts:
+    def _of_process(self) -> DecisionTimes:
+        """Return the decision times of the process; a new one goes on from the journal."""
+        if self._decision_times is None or self._starts != self._shell.starts:
             self._starts = self._shell.starts
             standing = Standing(self._grids).fold(event for event, _ in self._shell.rows)
             if not self._shell.rows:
                 standing.time_ns = self._bars[0][0].open_ns
-            self._barriers = Barriers(
+            self._decision_times = DecisionTimes(
                 standing, self._clock, grace_ns=default_grace_ns(_BAR_MARKET_NS, SPEED),
                 decide_within_ns=default_decide_within_ns(_BAR_MARKET_NS, SPEED),
             )  # fmt: skip
-        return self._barriers
+        return self._decision_times

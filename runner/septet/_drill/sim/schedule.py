@@ -82,7 +82,7 @@ class _Schedule:
         shell.start()
         self._quote()
         self._second()
-        self._barrier()
+        self._decision_time()
         world.run_until(BEGIN_NS + self.active_ns)
         world.note("---- no more faults")
         self.weather.calm = True
@@ -208,12 +208,12 @@ class _Schedule:
         )  # fmt: skip
         self._put(self._asked)
 
-    def _barrier(self) -> None:
+    def _decision_time(self) -> None:
         """A bar has closed; a process that was away is given what it missed, and decides late."""
         if self.weather.calm:
             return
         self.bars.close()
-        self.world.after(BAR_NS, self._barrier)
+        self.world.after(BAR_NS, self._decision_time)
 
 
 def run_schedule(

@@ -27,7 +27,8 @@ _TOLD: Final = (
     m.Submit, m.Cancel, m.Amend, m.CancelAll, m.Query, m.Changed, m.Traded, m.Fired, m.Lifted,
 )  # fmt: skip
 _NOT_TOLD: Final = (
-    m.Quoted, m.Ticked, m.OpenOrders, m.Holdings, m.BarClosed, m.FiltersChanged, m.BarrierReached,
+    m.Quoted, m.Ticked, m.OpenOrders, m.Holdings, m.BarClosed, m.FiltersChanged,
+    m.DecisionTimeReached,
 )  # fmt: skip
 
 

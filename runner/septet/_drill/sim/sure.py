@@ -17,7 +17,7 @@ class Sure(Config):
 
 @signal(Sure, reasons=("not_finite",))
 def sure(lead: float, most: float) -> tuple[float, float, int]:
-    """Return the wish, and how sure it is."""
+    """Return the target side and its confidence."""
     if lead != lead:
         return math.nan, 0.0, 0
     if lead <= 0.0:

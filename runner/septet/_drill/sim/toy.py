@@ -47,7 +47,7 @@ class _Kept(msgspec.Struct):
 
 
 class Toy:
-    """The subject: decisions at barriers, orders between them, fills into a ledger."""
+    """The subject: decisions at decision times, orders between them, fills into a ledger."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -81,7 +81,7 @@ class Toy:
                 self._prices[event.symbol] = 0.5 * (event.bid + event.ask)
                 self.checks.priced(event.symbol, self._prices[event.symbol], now_ns)
                 self.checks.equity = self._cash + sum(map(mul, self._units, self._prices)) / UNIT
-            case m.BarrierReached():
+            case m.DecisionTimeReached():
                 for k in event.present if event.decides else ():
                     self._decide(k, event)
             case m.Holdings():
@@ -130,7 +130,7 @@ class Toy:
 
     # ------------------------------------------------------------ decisions
 
-    def _decide(self, k: int, event: m.BarrierReached) -> None:
+    def _decide(self, k: int, event: m.DecisionTimeReached) -> None:
         chance = random.Random(event.time_ns // MS ^ (self._seed * 7_919) ^ k)
         now_ns, drawn, price = event.at_ns, chance.random(), self._prices[k]
         held, working = self._units[k], self._working[k]
@@ -140,7 +140,7 @@ class Toy:
             return
         for number in list(working):
             if chance.random() < 0.15:
-                self.orders.wish_cancel(number, "expired", now_ns)
+                self.orders.request_cancel(number, "expired", now_ns)
             elif chance.random() < 0.3:
                 self.orders.amend(number, price * chance.uniform(0.99, 1.01), now_ns)
         if price <= 0.0:

@@ -1,4 +1,4 @@
-"""Every decision time is reached once; who was late enters by a barrier of its own, in order."""
+"""Every decision time is reached once; a late symbol enters by one of its own, in order."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet import messages as m
-from septet._live.barriers import (
-    Barriers,
+from septet._live.clock import ManualClock
+from septet._live.decision_times import (
+    DecisionTimes,
     Standing,
     default_decide_within_ns,
     default_grace_ns,
 )
-from septet._live.clock import ManualClock
 from septet._live.feed_grid import Grid
 from tests.scale import examples
 
@@ -44,20 +44,20 @@ def gap(symbol: int, first: int, last: int) -> m.Gapped:
 
 def desk(
     clock: ManualClock, symbols: int = 2, *, standing: Standing | None = None, fresh: bool = True
-) -> Barriers:
+) -> DecisionTimes:
     standing = standing or Standing([Grid("24x7", MINUTE) for _ in range(symbols)])
-    one = Barriers(standing, clock, grace_ns=2 * SECOND, decide_within_ns=15 * SECOND)
+    one = DecisionTimes(standing, clock, grace_ns=2 * SECOND, decide_within_ns=15 * SECOND)
     one.begin(catch_up_ns=20 * SECOND, fresh=fresh)
     return one
 
 
-def told(events: list[m.BarrierReached]) -> list[tuple[Any, ...]]:
+def told(events: list[m.DecisionTimeReached]) -> list[tuple[Any, ...]]:
     return [
         ((e.time_ns - START) // MINUTE, e.present, e.missing, e.decides, e.late) for e in events
     ]
 
 
-def feed(one: Barriers, *events: m.Event) -> list[tuple[Any, ...]]:
+def feed(one: DecisionTimes, *events: m.Event) -> list[tuple[Any, ...]]:
     for each in events:
         one.take(each)
     return told(one.settle())
@@ -138,7 +138,8 @@ def test_a_step_reaches_one_time_and_leaves_the_rest_to_settle() -> None:
 def test_a_restart_waits_for_what_it_missed_and_decides_the_newest() -> None:
     clock = ManualClock(at(3) + 5 * SECOND)
     journal: list[m.Event] = [
-        bar(0, 1), bar(1, 1), m.BarrierReached(at_ns=0, time_ns=at(1), present=(0, 1)), bar(0, 2),
+        bar(0, 1), bar(1, 1), m.DecisionTimeReached(at_ns=0, time_ns=at(1), present=(0, 1)),
+        bar(0, 2),
     ]  # fmt: skip
     standing = Standing([Grid("24x7", MINUTE)] * 2).fold(journal)
     one = desk(clock, standing=standing, fresh=False)
@@ -159,7 +160,7 @@ def test_a_restart_does_not_wait_for_ever() -> None:
 def test_symbols_of_different_calendars_are_due_at_their_own_times() -> None:
     clock = ManualClock(at(0))
     grids = [Grid("24x7", 60 * MINUTE), Grid("XNYS", 60 * MINUTE)]
-    one = Barriers(Standing(grids), clock, grace_ns=SECOND, decide_within_ns=15 * SECOND)
+    one = DecisionTimes(Standing(grids), clock, grace_ns=SECOND, decide_within_ns=15 * SECOND)
     one.begin(catch_up_ns=0, fresh=True)
     due: dict[int, int] = defaultdict(int)
     for _ in range(48):
@@ -234,19 +235,23 @@ def test_every_time_once_and_every_bar_once_in_order(
 
 
 def _check(world: Deliveries, journal: list[m.Event]) -> None:
-    barriers = [each for each in journal if isinstance(each, m.BarrierReached)]
-    regular = [each for each in barriers if each.missing or each.present]
-    assert regular == barriers
+    decision_times = [each for each in journal if isinstance(each, m.DecisionTimeReached)]
+    regular = [each for each in decision_times if each.missing or each.present]
+    assert regular == decision_times
     newest = START
     declared: dict[int, int] = defaultdict(int)
-    for each in barriers:
+    for each in decision_times:
         assert not set(each.present) & set(each.missing)
-        if each.time_ns > newest:  # the first barrier of a time; its next one is a minute later
+        if (
+            each.time_ns > newest
+        ):  # the first decision time of a time; its next one is a minute later
             assert each.time_ns == newest + MINUTE
             newest = each.time_ns
         for k in each.missing:
             declared[k] += 1
-    entered = {k: [e.time_ns for e in barriers if k in e.present] for k in range(world.symbols)}
+    entered = {
+        k: [e.time_ns for e in decision_times if k in e.present] for k in range(world.symbols)
+    }
     delivered = {
         k: [e.known_ns for _, e in world.given if isinstance(e, m.BarClosed) and e.symbol == k]
         for k in range(world.symbols)
@@ -257,15 +262,19 @@ def _check(world: Deliveries, journal: list[m.Event]) -> None:
         # a symbol is present in time, or said to be missing, at each time exactly once
         late = 0
         newest = START
-        for each in barriers:
-            late += k in each.present and each.time_ns <= newest and _passed(barriers, each, k)
+        for each in decision_times:
+            late += (
+                k in each.present and each.time_ns <= newest and _passed(decision_times, each, k)
+            )
             newest = max(newest, each.time_ns)
         assert len(entered[k]) - late + declared[k] == (newest - START) // MINUTE
-    for each in barriers:
+    for each in decision_times:
         if each.decides:
             assert each.present
 
 
-def _passed(barriers: list[m.BarrierReached], late: m.BarrierReached, k: int) -> bool:
-    """Whether a barrier at the same time had said that the symbol is missing."""
-    return any(each.time_ns == late.time_ns and k in each.missing for each in barriers)
+def _passed(
+    decision_times: list[m.DecisionTimeReached], late: m.DecisionTimeReached, k: int
+) -> bool:
+    """Whether a decision time at the same time had said that the symbol is missing."""
+    return any(each.time_ns == late.time_ns and k in each.missing for each in decision_times)

@@ -1,7 +1,7 @@
 """Decision times: each is reached once, when every symbol due has delivered or grace has passed.
 
-Bars that come after their barrier, or were back-filled, enter by barriers of their own, in order
-of their symbol. Only the newest bar of a symbol decides.
+Bars that come after their decision time, or were back-filled, enter by decision times of their
+own, in order of their symbol. Only the newest bar of a symbol decides.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from septet import messages as m
 from septet._live.clock import LiveClock
 from septet._live.feed_grid import Grid
 
-__all__ = ["Barriers", "Standing", "default_decide_within_ns", "default_grace_ns"]
+__all__ = ["DecisionTimes", "Standing", "default_decide_within_ns", "default_grace_ns"]
 
 _NEVER = -(2**62)
 
@@ -33,10 +33,10 @@ def default_decide_within_ns(bar_ns: int, speed: float, written_ns: int | None =
 
 @dataclass
 class Standing:
-    """What symbols have delivered, and what of it barriers have taken in (market time).
+    """What symbols have delivered, and what of it decision times have taken in (market time).
 
-    `waiting[k]` are the known times of bars that no barrier has taken in, `accounted_ns[k]` the
-    known time of the last bar that was given or declared missing, `time_ns` the last decision
+    `waiting[k]` are the known times of bars that no decision time has taken in, `accounted_ns[k]`
+    the known time of the last bar that was given or declared missing, `time_ns` the last decision
     time. A fold of the journal's events, or of what a snapshot of the core says.
     """
 
@@ -50,11 +50,11 @@ class Standing:
         self.accounted_ns = self.accounted_ns or [_NEVER for _ in self.grids]
 
     def take(self, event: m.Event) -> None:
-        """Take in a bar, a gap or a barrier; other events change nothing."""
+        """Take in a bar, a gap or a decision time; other events change nothing."""
         if type(event) is m.BarClosed:
             self.waiting[event.symbol].append(event.known_ns)
             self.accounted_ns[event.symbol] = event.known_ns
-        elif type(event) is m.BarrierReached:
+        elif type(event) is m.DecisionTimeReached:
             self.time_ns = max(self.time_ns, event.time_ns)
             for k in event.present:
                 self.waiting[k].popleft()
@@ -70,7 +70,7 @@ class Standing:
         return self
 
 
-class Barriers:
+class DecisionTimes:
     """Says when a decision time is reached, and who is there.
 
     Deterministic: it is told bars and gaps by `take` and the time by `settle`. Bars of one batch
@@ -109,20 +109,20 @@ class Barriers:
         """Let times that have passed wait for back-fill: at a start, or when the clock jumped."""
         self._held = (self._clock.market_ns(), self._clock.now_ns() + catch_up_ns)
 
-    def step(self, now_ns: int) -> list[m.BarrierReached]:
-        """Return the barriers of one decision time that is reached by now; none if none is.
+    def step(self, now_ns: int) -> list[m.DecisionTimeReached]:
+        """Return the decision times of one decision time that is reached by now; none if none is.
 
         `settle` must follow, for other times may be reached as well. This much is all that
         stands between a bar and its order.
         """
-        found: list[m.BarrierReached] = []
+        found: list[m.DecisionTimeReached] = []
         if self.standing.time_ns != _NEVER:
             self._step(now_ns, found)
         return found
 
-    def settle(self) -> list[m.BarrierReached]:
-        """Return the barriers that are reached by now, in order."""
-        found: list[m.BarrierReached] = []
+    def settle(self) -> list[m.DecisionTimeReached]:
+        """Return the decision times that are reached by now, in order."""
+        found: list[m.DecisionTimeReached] = []
         if self.standing.time_ns != _NEVER:
             now_ns = self._clock.now_ns()
             while self._step(now_ns, found):
@@ -137,7 +137,7 @@ class Barriers:
 
     # ------------------------------------------------------------------------------------
 
-    def _step(self, now_ns: int, found: list[m.BarrierReached]) -> bool:
+    def _step(self, now_ns: int, found: list[m.DecisionTimeReached]) -> bool:
         """Reach the next decision time, if everybody is there or grace has passed."""
         standing = self.standing
         upcoming = self._next
@@ -163,7 +163,7 @@ class Barriers:
         self._reach(now_ns, time_ns, here, missing, found)
         return True
 
-    def _late(self, now_ns: int, found: list[m.BarrierReached]) -> None:
+    def _late(self, now_ns: int, found: list[m.DecisionTimeReached]) -> None:
         """Let bars in whose decision time has passed without them."""
         standing = self.standing
         while True:
@@ -182,7 +182,7 @@ class Barriers:
         time_ns: int,
         here: list[int],
         missing: tuple[int, ...],
-        found: list[m.BarrierReached],
+        found: list[m.DecisionTimeReached],
     ) -> None:
         """Let the next bar of those present in: first those that have a newer one as well.
 
@@ -206,13 +206,13 @@ class Barriers:
         missing: tuple[int, ...],
         *,
         decides: bool,
-    ) -> m.BarrierReached:
+    ) -> m.DecisionTimeReached:
         # Whether a bar is late is a question to the machine's clock, from when it is right on.
         late = decides and (
             now_ns - self._clock.ahead_ns() - self._clock.wall_of_market(time_ns)
             > self.decide_within_ns
         )
-        event = m.BarrierReached(
+        event = m.DecisionTimeReached(
             at_ns=now_ns, time_ns=time_ns, present=present, missing=missing, decides=decides,
             late=late,
         )  # fmt: skip
