@@ -20,13 +20,13 @@ from live_latency import run
 from live_local import BTC, Local, connection, local
 
 from septet import messages as m
-from septet._drill.venue.truth import FillMade, OrderChanged, read_truth
+from septet._drill.venue.venue_journal import FillMade, OrderChanged, read_truth
 from septet._journal.form import Head
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._live.clock import WallClock
 from septet._live.dispatch import Dispatcher
-from septet._live.run import keep_apart
+from septet._live.process import keep_apart
 from septet._live.shell import Shell
 
 SECONDS, IN_FLIGHT = 60.0, 32

@@ -26,7 +26,7 @@ from septet._live.stop import mark_failed
 from septet._report.save import save_run
 from septet._store.find import open_run
 from septet._store.parquet import BarStore
-from septet._store.run import Run
+from septet._store.run_folder import Run
 from septet._sweep.folder import SweepFolder, start_folder
 from septet.errors import InputError, RunError, SeptetError
 from tests.learn.sample import logistic, window

@@ -12,7 +12,7 @@ import pytest
 from msgspec.json import encode
 
 from septet import messages as m
-from septet._drill.venue.truth import FillMade
+from septet._drill.venue.venue_journal import FillMade
 from septet._journal.form import Head
 from septet._journal.log import Journal
 

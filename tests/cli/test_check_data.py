@@ -11,8 +11,8 @@ import pytest
 from septet._config import load
 from septet._data.calendars import Sessions, load_calendar
 from septet._sweep.compiled import CompiledEvaluator
-from septet._sweep.numbers import numbers_of
 from septet._sweep.space import space_of
+from septet._sweep.swept_parameters import numbers_of
 from septet.errors import ConfigError
 from tests.cli.conftest import Command
 from tests.data.helpers import HOUR_NS, START_NS, clean

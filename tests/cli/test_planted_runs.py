@@ -13,7 +13,7 @@ import pytest
 
 from septet._report.save import save_run
 from septet._store.find import list_runs
-from septet._store.run import Run
+from septet._store.run_folder import Run
 from tests.cli.conftest import Command
 from tests.report.synthetic import make_result
 

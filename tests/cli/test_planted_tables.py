@@ -10,7 +10,7 @@ import pytest
 
 from septet._report.save import save_run
 from septet._store.result import TABLES
-from septet._store.run import Run
+from septet._store.run_folder import Run
 from septet.errors import InputError
 from tests.cli.conftest import Command
 from tests.data.test_parquet_pages import _with_values

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from septet._store.find import open_run
-from septet._store.run import Run
+from septet._store.run_folder import Run
 from septet.cli import main
 
 STRATEGY = """\

@@ -30,7 +30,7 @@ from septet._cli.terminal import (
 )
 from septet._live.logs import RunLog
 from septet._report.save import save_run
-from septet._store.run import Run
+from septet._store.run_folder import Run
 from septet._text import MOST_LEVELS, decode_json, insist_shallow, one_line, visible
 from septet.cli import main
 from septet.errors import InputError, Problem

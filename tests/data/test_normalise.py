@@ -94,7 +94,7 @@ def test_every_kind_can_be_refused(kind: str) -> None:
 
 
 def test_every_policy_has_its_words() -> None:
-    from septet._data.findings import MESSAGES
+    from septet._data.defects import MESSAGES
 
     assert set(Policies.model_fields) <= set(MESSAGES)
 

@@ -12,7 +12,7 @@ from septet._core.guards import RULES
 from septet._drill.books import Block, OurBook, VenueBook
 from septet._drill.check import KINDS, check_truth
 from septet._drill.venue.config import Bars
-from septet._drill.venue.truth import (
+from septet._drill.venue.venue_journal import (
     BalanceChanged,
     FillMade,
     OrderChanged,

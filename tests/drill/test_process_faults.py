@@ -20,7 +20,7 @@ from septet._drill.process_faults import (
     end_task,
     full_disk,
 )
-from septet._drill.venue.truth import FaultInjected
+from septet._drill.venue.venue_journal import FaultInjected
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._journal.tail import Tail

@@ -12,9 +12,9 @@ import pytest
 from septet import messages as m
 from septet._drill import rehearsal, watch
 from septet._drill.books import OurBook
+from septet._drill.local_market import Stage
 from septet._drill.options import Options
 from septet._drill.outcome import Outcome, Row
-from septet._drill.stage import Stage
 from septet._drill.venue.config import VenueConfig
 from septet._drill.watch import BarsOverError
 from septet._journal.form import Entry, Head, encode_event

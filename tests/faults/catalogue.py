@@ -55,7 +55,7 @@ CATALOGUE: Final = {
         (
             _PROCESS + _SIM,
             "journal/test_crash.py::test_a_killed_writer_loses_nothing_it_committed",
-            "drill/sim/test_whole.py::test_crash_at_every_write_of_the_journal",
+            "drill/sim/test_core_subject.py::test_crash_at_every_write_of_the_journal",
             "faults/test_paper_demo.py::"
             "test_two_hundred_bars_killed_five_times_are_their_backtest",
         ),

@@ -20,7 +20,7 @@ import msgspec
 
 from septet import messages as m
 from septet._config import load
-from septet._core.live import LiveCore
+from septet._core.live_core import LiveCore
 from septet._core.orders import Timing
 from septet._data.bars import Instrument
 from septet._host.venues import Market, QuoteSeen

@@ -9,7 +9,7 @@ from typing import Final
 from septet import messages as m
 from septet._drill.books import OurBook, VenueBook
 from septet._drill.check import check_trading
-from septet._drill.venue.truth import FillMade, OrderChanged
+from septet._drill.venue.venue_journal import FillMade, OrderChanged
 from septet._journal.reader import Reader
 from tests.faults.desk import Desk
 

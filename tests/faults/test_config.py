@@ -18,7 +18,7 @@ from septet import messages as m
 from septet._core import events as core
 from septet._core.checks import Checks, Limits
 from septet._core.checks import Instrument as CheckedInstrument
-from septet._core.live import LiveCore
+from septet._core.live_core import LiveCore
 from septet._host.venues import QuoteSeen, VenueFacts
 from septet._live.breaker import PluginDesk, finite
 from septet._live.start import insist_on_rights

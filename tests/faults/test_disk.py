@@ -13,7 +13,7 @@ import pytest
 
 from septet import messages as m
 from septet._drill.sim import run_schedule
-from septet._drill.sim.whole import cores
+from septet._drill.sim.core_subject import cores
 from septet._journal.form import FORMAT
 from septet._journal.log import Journal
 from septet.errors import InputError, JournalError

@@ -14,7 +14,7 @@ from septet._journal.lease import boot_id, mark_path
 from septet._journal.log import Journal
 from septet._live import start as begin
 from septet._live.place import JOURNAL
-from septet._live.run import LiveResult
+from septet._live.process import LiveResult
 from septet.errors import JournalError
 from tests.faults.judge import held
 from tests.live.test_start import Stage, rows

@@ -12,7 +12,7 @@ import pytest
 
 from septet import messages as m
 from septet._drill.sim import run_schedule
-from septet._drill.sim.whole import cores
+from septet._drill.sim.core_subject import cores
 from septet._journal.form import chained
 from septet._kernel import layout
 from septet.errors import JournalError

@@ -20,8 +20,8 @@ import polars as pl
 import pytest
 
 from septet._config.load import load
+from septet._drill.local_market import KEY, SECRET, Stage, make_stage, settings_for
 from septet._drill.processes import RunProcess, VenueProcess
-from septet._drill.stage import KEY, SECRET, Stage, make_stage, settings_for
 from septet._live.replay import replay
 from septet._live.shadow import shadow
 

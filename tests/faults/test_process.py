@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._core.live import LiveCore
+from septet._core.live_core import LiveCore
 from septet._drill.sim import run_schedule
-from septet._drill.sim.whole import cores
+from septet._drill.sim.core_subject import cores
 from septet._journal.log import Journal
 from septet._live.start import CRASH_WINDOW_NS
 from septet.errors import JournalError

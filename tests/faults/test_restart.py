@@ -18,7 +18,7 @@ from septet._journal.lease import Holder, Lease
 from septet._journal.reader import Reader
 from septet._live.kill import ask_halt, read_halt
 from septet._live.place import JOURNAL
-from septet._live.run import LiveResult
+from septet._live.process import LiveResult
 from septet.errors import RunError
 from tests.faults.desk import Desk
 from tests.faults.judge import MANY, held, insist

@@ -16,7 +16,7 @@ from septet._report.words import money, number
 from septet._shell import backtest as shell
 from septet._shell import project
 from septet._store.result import NOT_CLOSED
-from septet._store.run import Run
+from septet._store.run_folder import Run
 from tests.core.paths import Left
 from tests.core.settings import Settings, walk
 from tests.core.world import file_of, open_made

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from septet._sweep.findings import findings_of
-from septet._sweep.many import _daily
+from septet._sweep.metrics_of_rows import _daily
 from septet._sweep.verdict import choice
 
 Floats = npt.NDArray[np.float64]

@@ -16,7 +16,7 @@ from septet._plan.terms import terms_of
 from septet._report.summary import summarise
 from septet._shell.backtest import backtest
 from septet._store.tables import frames_of
-from septet._sweep.figures import figures_of
+from septet._sweep.setting_row import figures_of
 from septet.hookspecs import Component
 from tests.core.strangers import HERE, host_with_strangers
 

@@ -21,7 +21,7 @@ from septet._live.replay import replay
 from septet._live.shadow import shadow
 from septet._shell.project import equity_of, fills_of, orders_of, trades_of
 from septet._shell.session import plan_of
-from septet._store.live import LiveRun
+from septet._store.journal_view import LiveRun
 from septet.errors import ConfigError
 from tests.core import draws
 from tests.core.paths import Left, by_batch, plainly

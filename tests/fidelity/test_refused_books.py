@@ -13,13 +13,13 @@ import pytest
 from septet._config import load
 from septet._kernel import layout
 from septet._live.lane import Lane
-from septet._live.run import run_live
+from septet._live.process import run_live
 from septet._live.stop import LaneEnd
 from septet._shell import project
 from septet._shell.backtest import backtest
 from septet._shell.stream import stream_backtest
-from septet._sweep.full import FullEvaluator
-from septet._sweep.many import Measured
+from septet._sweep.full_evaluator import FullEvaluator
+from septet._sweep.metrics_of_rows import Measured
 from septet._sweep.space import space_of
 from septet.errors import RunError
 from tests.core.settings import Settings, walk

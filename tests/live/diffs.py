@@ -24,7 +24,7 @@ from septet._live.wiring import core_terms
 from septet._report.save import save_run
 from septet._shell.backtest import backtest
 from septet._shell.session import open_session
-from septet._store.run import Run
+from septet._store.run_folder import Run
 from tests.live.test_core import STRATEGIES, bars_at, instruments, ready_models
 
 HOUR = 3_600_000_000_000

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet import messages as m
-from septet._core.live import LiveCore
+from septet._core.live_core import LiveCore
 from septet._core.orders.records import LATELY
 from septet._live.account import AccountGate, AccountLimits
 from tests.core.orders.bench import SETTLES, Bench

@@ -22,7 +22,7 @@ from septet._live.diff_causes import PARTS
 from septet._live.diff_lived import Booking, read_lived
 from septet._live.diff_rows import Row, differing, is_same, rows_of_table, told_apart
 from septet._live.replay import JOURNAL
-from septet._store.run import Run
+from septet._store.run_folder import Run
 from septet.cli import cli
 from septet.errors import InputError
 from tests.live.diffs import (

@@ -12,8 +12,8 @@ import pytest
 from septet import messages as m
 from septet._config import load
 from septet._journal.reader import Reader
+from septet._live.process import run_live
 from septet._live.replay import JOURNAL, replay
-from septet._live.run import run_live
 from septet._live.shadow import shadow
 from septet._live.training import TrainingDesk
 from septet._shell.backtest import backtest

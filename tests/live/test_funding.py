@@ -21,7 +21,7 @@ from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
 from septet._shell.backtest import backtest
 from septet._shell.session import open_session
-from septet._store.live import LiveRun
+from septet._store.journal_view import LiveRun
 from septet.errors import ConfigError
 from septet_schemas.units import format_fraction, parse_fraction
 from tests.journal.journalled import PERPETUAL

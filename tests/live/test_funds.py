@@ -13,7 +13,7 @@ import pytest
 
 from septet import messages as m
 from septet._live import funds
-from septet._live.run import LiveResult
+from septet._live.process import LiveResult
 from septet.errors import InputError
 from tests.live.test_start import Stage, rows
 

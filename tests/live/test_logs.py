@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet import messages as m
-from septet._core.telling import halted
+from septet._core.engine_messages import halted
 from septet._live.logs import UNHEARD, RunLog, lines_of
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")

@@ -15,8 +15,8 @@ from septet import messages as m
 from septet._host.venues import BarSeen, FeedFacts, FeedRequest, QuoteSeen
 from septet._journal.reader import Reader
 from septet._live.kill import ask_resume
+from septet._live.process import LiveResult, run_live
 from septet._live.replay import JOURNAL, replay
-from septet._live.run import LiveResult, run_live
 from septet._live.wiring import Wiring
 from tests.live.feeds import MemoryFeed, World
 from tests.live.scripted import MemoryVenue

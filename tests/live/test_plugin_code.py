@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from septet._live.run import LiveResult
+from septet._live.process import LiveResult
 from septet.errors import InputError
 from tests.live.test_start import Stage
 from tests.strangers.package import installed, manifest_of, write_package

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from septet import messages as m
-from septet._drill.sim.whole import cores
+from septet._drill.sim.core_subject import cores
 
 NOW = 1_700_000_000_000_000_000
 

@@ -24,8 +24,8 @@ from septet._journal.reader import Reader
 from septet._live import start as begin
 from septet._live.kill import HALT, ask_halt, ask_resume
 from septet._live.place import JOURNAL, tag_of
+from septet._live.process import LiveResult, keep_apart, run_live, tidy
 from septet._live.reports import reports
-from septet._live.run import LiveResult, keep_apart, run_live, tidy
 from septet._live.stop import FAILED
 from septet._live.wiring import Wiring
 from septet.errors import ConfigError, InputError, JournalError, RunError

@@ -19,14 +19,14 @@ from septet._config import load
 from septet._journal.reader import Reader
 from septet._learn.store_all import fit_all
 from septet._learn.stored import iso_time
+from septet._live.process import LiveResult, run_live
 from septet._live.replay import JOURNAL, replay
-from septet._live.run import LiveResult, run_live
 from septet._live.shadow import shadow
 from septet._live.wiring import Wiring
 from septet._shell.backtest import backtest
 from septet._shell.learning import features
 from septet._shell.session import open_session
-from septet._store.live import write_projections
+from septet._store.journal_view import write_projections
 from septet._store.tables import frames_of
 from septet.cli import cli
 from septet.errors import ConfigError, ModelError

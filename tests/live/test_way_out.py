@@ -13,7 +13,7 @@ import pytest
 
 from septet import messages as m
 from septet._journal.log import Journal
-from septet._live.run import _Process
+from septet._live.process import _Process
 from septet._live.shell import Limits, Shell
 from septet.errors import JournalError
 from tests.live.test_start import Scripted, Stage

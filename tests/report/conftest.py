@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from septet._report.save import save_run
-from septet._store.run import Run
+from septet._store.run_folder import Run
 from tests.report.synthetic import make_result, without_trades
 
 NOW_NS = 1_760_000_000_000_000_000

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from septet._store.run import Run
+from septet._store.run_folder import Run
 from tests.report.reading import drawn, needs_chromium
 
 

@@ -13,7 +13,7 @@ from septet._report.page import render, write_report
 from septet._report.payload import chart_data, thin_rows
 from septet._report.save import save_run
 from septet._store.find import open_run
-from septet._store.run import Run
+from septet._store.run_folder import Run
 from tests.report.conftest import NOW_NS
 from tests.report.reading import EVIL, Page
 from tests.report.synthetic import make_result, without_trades

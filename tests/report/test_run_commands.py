@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from septet._cli.runs import report, runs, why
-from septet._store.run import Run
+from septet._store.run_folder import Run
 from septet.cli import main
 from septet.errors import InputError
 

@@ -9,7 +9,7 @@ import pytest
 
 from septet._report.summary import summarise
 from septet._store.result import SUMMARY
-from septet._store.run import Run
+from septet._store.run_folder import Run
 from septet._store.tables import frames_of
 from tests.report.synthetic import CAPITAL, make_result
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from septet._report.terminal import document, show, show_list
-from septet._store.run import Run, dump_json
+from septet._store.run_folder import Run, dump_json
 from tests.report.goldens import check_golden
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -12,7 +12,7 @@ import numpy as np
 from septet._kernel import layout
 from septet._plan.rule_choices import RULES
 from septet._rules import decide, settings
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 
 __all__ = [
     "AtMost",

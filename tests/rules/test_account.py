@@ -9,7 +9,7 @@ import pytest
 
 from septet._rules import account, idle, step
 from septet._rules.ledger import book_fill
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from tests.rules.desk import Below, kept, run_of, set_to, signal
 
 

@@ -9,7 +9,7 @@ import pytest
 from septet._kernel import layout
 from septet._rules import by_hand, halts
 from septet._rules.ledger import book_fill, place_order
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from tests.rules.desk import Below, rows, run_of, set_to, status
 
 NAN = math.nan

@@ -10,7 +10,7 @@ import pytest
 from septet._kernel.layout import CHECKED_FIRST, CHECKED_TIMES, HALT
 from septet._rules.checked import count_invalid, is_label
 from septet._rules.halts import test_halts as halts_of
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import CHECKED_SLOT
 from septet._rules.stops import stop_level, target_level
 from tests.rules.desk import Fixed, rows, run_of, set_to

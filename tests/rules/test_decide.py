@@ -10,7 +10,7 @@ import pytest
 from septet._kernel import layout
 from septet._rules import decide
 from septet._rules.ledger import book_fill, place_order
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import (
     R_AFTER,
     R_BELOW,

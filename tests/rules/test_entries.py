@@ -11,7 +11,7 @@ import pytest
 from septet._kernel import layout
 from septet._rules import entries, venue_entries
 from septet._rules.ledger import book_fill, place_order
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import R_EXIT
 from tests.rules.desk import Fixed, kept, run_of, set_to, signal, status
 

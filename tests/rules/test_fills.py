@@ -7,7 +7,7 @@ import pytest
 from septet._kernel import layout
 from septet._rules import fills, orders
 from septet._rules.ledger import book_fill, place_order
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import R_CASH, R_NO_MARKET, R_REVERSAL
 from tests.rules.desk import bar, run_of, set_to, status
 

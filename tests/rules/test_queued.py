@@ -9,7 +9,7 @@ import pytest
 from septet._kernel import layout
 from septet._rules import bars, decide, halts, queued, venue_fills
 from septet._rules.ledger import book_fill
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import R_ENTRY, R_EXIT, R_OPPOSITE, R_UNFILLED
 from tests.rules.desk import Below, bar, kept, run_of, set_to, signal, status
 

@@ -6,7 +6,7 @@ import pytest
 
 from septet._rules import fills, orders, venue_fills
 from septet._rules.ledger import book_fill
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import R_EXIT
 from tests.rules.desk import Below, run_of, set_to
 

@@ -10,7 +10,7 @@ from septet._kernel import layout
 from septet._kernel.match import liquidation_price
 from septet._rules import bars, reentry, stops, venue_fills
 from septet._rules.ledger import book_fill, pay_funding, place_order
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import R_LATE_FILL, R_LIQUIDATION
 from tests.rules.desk import Fixed, bar, run_of, set_to, status
 

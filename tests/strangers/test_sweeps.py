@@ -9,11 +9,11 @@ import pytest
 
 from septet._config import load
 from septet._report.verdict import unchecked_text
-from septet._sweep.begin import begin_sweep
 from septet._sweep.cluster import parcel_of, run_block
+from septet._sweep.first_decision import begin_sweep
 from septet._sweep.folder import differences
-from septet._sweep.numbers import numbers_of
 from septet._sweep.space import space_of
+from septet._sweep.swept_parameters import numbers_of
 from septet.cli import main
 from tests.strangers.package import STRATEGY, installed, manifest_of, write_package
 from tests.strangers.steps import HEAD

@@ -34,7 +34,7 @@ def test_each_mode_is_the_same_strategy() -> None:
 
 
 def test_a_drill_trades_the_bars_of_the_backtest_on_its_own_venue() -> None:
-    from septet._drill.stage import settings_for
+    from septet._drill.local_market import settings_for
 
     loaded = load(FILE)
     drilled = load(FILE, mode="live", sets=settings_for(loaded, "live", {})).strategy

@@ -14,7 +14,7 @@ import pytest
 from septet._cli.render import render_problems
 from septet._config import load
 from septet._sweep.space import space_of
-from septet._sweep.values import check_values
+from septet._sweep.value_checks import check_values
 from septet.errors import ConfigError
 
 HERE = Path(__file__).parent

@@ -14,7 +14,6 @@ import pytest
 
 from septet._config.load import Loaded
 from septet._sweep import cluster
-from septet._sweep.begin import begin_sweep
 from septet._sweep.cluster import (
     Answer,
     ClusterEvaluator,
@@ -27,8 +26,9 @@ from septet._sweep.cluster import (
     run_block,
 )
 from septet._sweep.evaluate import Streaming, open_evaluator
-from septet._sweep.numbers import numbers_of
+from septet._sweep.first_decision import begin_sweep
 from septet._sweep.space import Setting, Space, space_of
+from septet._sweep.swept_parameters import numbers_of
 from septet.errors import InputError, RunError
 from tests.data.helpers import clean
 from tests.sweep.files import BASE, swept

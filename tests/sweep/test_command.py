@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from septet._config.load import load
-from septet._sweep import full
-from septet._sweep import run as sweep_run
+from septet._sweep import full_evaluator
+from septet._sweep import run_sweep as sweep_run
 from septet._sweep.flags import axis_setting, flag_settings
 from septet._sweep.space import space_of
 from septet.errors import ConfigError
@@ -35,7 +35,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def whole_backtests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run every setting as a whole backtest, whatever would be faster."""
-    monkeypatch.setattr(sweep_run, "open_evaluator", lambda *given: full.FullEvaluator(*given[:5]))
+    monkeypatch.setattr(
+        sweep_run, "open_evaluator", lambda *given: full_evaluator.FullEvaluator(*given[:5])
+    )
 
 
 def tables(folder: Path) -> list[pl.DataFrame]:
@@ -102,7 +104,9 @@ def test_flags_lie_over_the_file(septet: Command, folder: Path) -> None:
 def test_no_setting_could_be_run(
     septet: Command, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    monkeypatch.setattr(full, "run_setting", lambda *given: ({}, "the wind was against it"))
+    monkeypatch.setattr(
+        whole_backtests, "run_setting", lambda *given: ({}, "the wind was against it")
+    )
     done = septet("sweep", "cross.yaml", *SWEEP, "--threads", 1, "--json")
     assert done.code == 1
     document = json.loads(done.out)
@@ -128,7 +132,7 @@ def test_a_cache_that_cannot_be_written(
 
 @pytest.mark.usefixtures("whole_backtests")
 def test_ctrl_c_and_resume(septet: Command, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    original, ran = full.run_setting, list[object]()
+    original, ran = full_evaluator.run_setting, list[object]()
 
     def stopped(*given: Any) -> Any:
         if len(ran) == 4:
@@ -136,12 +140,12 @@ def test_ctrl_c_and_resume(septet: Command, monkeypatch: pytest.MonkeyPatch, fol
         ran.append(given)
         return original(*given)
 
-    monkeypatch.setattr(full, "run_setting", stopped)
+    monkeypatch.setattr(full_evaluator, "run_setting", stopped)
     monkeypatch.setattr(sweep_run, "next_size", lambda size, seconds, least: 1)
     done = septet("sweep", "cross.yaml", *SWEEP, "--threads", 1)
     assert done.code == 130
     assert "stopped: 4 of 6 settings are in" in done.err
-    monkeypatch.setattr(full, "run_setting", original)
+    monkeypatch.setattr(full_evaluator, "run_setting", original)
     done = septet("sweep", "cross.yaml", *SWEEP, "--threads", 1, "--resume", "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["done_before"] == 4

@@ -10,7 +10,7 @@ import pytest
 
 from septet._config import load
 from septet._sweep.space import space_of
-from septet._sweep.values import check_values
+from septet._sweep.value_checks import check_values
 from septet_schemas.sweep import GOALS, Sweep
 from tests.cli.conftest import Command, septet
 from tests.sweep.files import BASE

@@ -13,7 +13,7 @@ import pytest
 
 from septet._sweep.cluster import ClusterEvaluator, Lost, open_cluster
 from septet._sweep.on_ray import RayPool
-from septet._sweep.run import run_sweep
+from septet._sweep.run_sweep import run_sweep
 from septet._sweep.space import Setting
 from septet.errors import InputError
 from tests.sweep.files import swept

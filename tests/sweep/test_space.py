@@ -19,9 +19,9 @@ from septet._config.cross_sweep import parse_where, whole_name
 from septet._config.expressions import ExpressionError
 from septet._config.load import variant
 from septet._config.overlay import parse_setting
-from septet._sweep.draws import draw_of, range_of
+from septet._sweep.setting_filter import holds
 from septet._sweep.space import space_of
-from septet._sweep.where import holds
+from septet._sweep.value_ranges import draw_of, range_of
 from septet.errors import InputError
 from septet_schemas.sweep import GOALS, Sweep, SweepDraw, SweepRange, parse_quantity
 from tests.sweep.files import BASE, space, swept

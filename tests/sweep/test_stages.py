@@ -10,14 +10,14 @@ import pytest
 from septet._config import load
 from septet._config.load import Loaded
 from septet._kernel import layout
-from septet._store.run import iso
+from septet._store.run_folder import iso
 from septet._sweep import compiled
-from septet._sweep.begin import begin_sweep
 from septet._sweep.evaluate import Staged, open_evaluator
-from septet._sweep.full import run_setting
-from septet._sweep.numbers import numbers_of
+from septet._sweep.first_decision import begin_sweep
+from septet._sweep.full_evaluator import run_setting
 from septet._sweep.space import Space, space_of
 from septet._sweep.stages import StagedEvaluator
+from septet._sweep.swept_parameters import numbers_of
 from tests.sweep.files import swept
 from tests.sweep.test_compiled import EVERYTHING, SHARED, chosen, close
 

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from septet._sweep import cluster, tune
-from septet._sweep.run import Outcome, run_sweep
+from septet._sweep.run_sweep import Outcome, run_sweep
 from septet._sweep.space import Setting, Space
 from septet._sweep.tune import STUDY, Tuner, distribution_of
 from septet.errors import ConfigError, InputError, RunError

@@ -19,9 +19,9 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from septet._drill.venue import Fault, LocalVenue, VenueConfig
+from septet._drill.venue.amounts import text, units
 from septet._drill.venue.engine import Report
 from septet._drill.venue.market import Trade
-from septet._drill.venue.numbers import text, units
 from septet._drill.venue.orders import Asked, Fill, Order, Refusal
 from septet._drill.venue.sockets import Socket
 from septet._drill.venue.tape import Kline

@@ -19,7 +19,7 @@ from septet import messages as m
 from septet._drill.books import OurBook, VenueBook
 from septet._drill.check import check_trading
 from septet._drill.venue import SymbolConfig, Synthetic, VenueConfig
-from septet._drill.venue.truth import read_truth
+from septet._drill.venue.venue_journal import read_truth
 from septet._journal.reader import Reader
 from tests.cli.local import STRATEGY, store_credential
 from tests.wire.bybit import BybitVenue

@@ -179,7 +179,7 @@ def _show(
 def _settings_of_sweep(loaded: Loaded) -> int:
     """Check every value of the file's sweep; return how many settings it has."""
     from septet._sweep.space import space_of
-    from septet._sweep.values import check_values
+    from septet._sweep.value_checks import check_values
 
     space = space_of(loaded)
     check_values(loaded, space)

@@ -45,7 +45,7 @@ def data() -> None:
 
 
 def _print_json(value: Any) -> None:
-    from septet._store.run import dump_json
+    from septet._store.run_folder import dump_json
 
     say_json(dump_json(value))
 

@@ -141,7 +141,7 @@ def _duration(text: str) -> int:
 
 def _folder(out: Path | None, name: str) -> Path:
     """Return an empty folder for this drill."""
-    from septet._store.run import folder_name
+    from septet._store.run_folder import folder_name
     from septet.errors import InputError
 
     try:

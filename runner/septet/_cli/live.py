@@ -11,7 +11,7 @@ from septet._cli.terminal import ask, say, say_json
 from septet.errors import InputError
 
 if TYPE_CHECKING:
-    from septet._live.run import LiveResult
+    from septet._live.process import LiveResult
 
 __all__ = ["run_files"]
 
@@ -19,7 +19,7 @@ __all__ = ["run_files"]
 def run_files(files: Sequence[Any], chosen: dict[str, Any]) -> int:
     """Run loaded files on one account until they are stopped; return the exit status."""
     from septet._live.clock import clock_from
-    from septet._live.run import run_live
+    from septet._live.process import run_live
     from septet._live.start import Options
     from septet_schemas.times import parse_moment
 

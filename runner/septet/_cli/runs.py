@@ -14,7 +14,7 @@ from septet.errors import InputError, JournalError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from septet._store.run import Run
+    from septet._store.run_folder import Run
 
 __all__ = ["report", "runs", "why"]
 
@@ -47,7 +47,7 @@ def _find(reference: str, root: Path) -> Run:
 
 
 def _print_json(value: Any) -> None:
-    from septet._store.run import dump_json
+    from septet._store.run_folder import dump_json
 
     say_json(dump_json(value))
 
@@ -174,7 +174,7 @@ def export(
 ) -> None:
     """Write a run's tables."""
     from septet._store.export import export_tables
-    from septet._store.live import project
+    from septet._store.journal_view import project
 
     found = _find(run, root)
     written = project(found) if folder is None else export_tables(found, folder, kind, force=force)

@@ -15,7 +15,7 @@ from septet._cli import options
 from septet._cli.terminal import say_json
 
 if TYPE_CHECKING:
-    from septet._sweep.run import Outcome
+    from septet._sweep.run_sweep import Outcome
 
 __all__ = ["sweep"]
 
@@ -86,7 +86,7 @@ def sweep(
     from septet._cli.render import render_problems
     from septet._config import load
     from septet._sweep.flags import flag_settings
-    from septet._sweep.run import run_sweep
+    from septet._sweep.run_sweep import run_sweep
 
     said = flag_settings(axes, {"where": where, "method": method, "trials": trials, "goal": goal})
     loaded = load(file, mode="backtest", sets=[*sets, *said], unchecked=unchecked, say=options.told)

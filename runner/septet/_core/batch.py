@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from septet._core.ahead import CHUNK, chunks_ahead
-from septet._core.halves import observe_halves
+from septet._core.observe_ahead import CHUNK, chunks_ahead
+from septet._core.observe_halves import observe_halves
 from septet._core.state import Arrays, Codes, CompiledPlan, Floats, Ints, State, arrays_of
 from septet._kernel import layout
 

@@ -10,7 +10,7 @@ import msgspec
 
 from septet import messages as m
 from septet._core.blocks import MonitorHook
-from septet._core.telling import DOES
+from septet._core.engine_messages import DOES
 
 __all__ = ["LATENCY", "Latency", "MonitorPort", "Monitoring"]
 

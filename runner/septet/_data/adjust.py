@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from septet._data.bar_checks import Rows
 from septet._data.bars import Floats, Ints
-from septet._data.judge import Rows
 
 __all__ = ["adjusted", "likely_split", "moves", "split_factors"]
 

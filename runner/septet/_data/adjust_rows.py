@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from septet._data import adjust
+from septet._data.bar_checks import LEAST, MOST, Rows, numbers_of, pick
 from septet._data.bars import Ints
-from septet._data.findings import Findings, first_rows
-from septet._data.judge import LEAST, MOST, Rows, numbers_of, pick
+from septet._data.defects import Findings, first_rows
 from septet._data.source import RawBars
 from septet._data.stamps import iso
 from septet.errors import DataError

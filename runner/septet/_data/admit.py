@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from septet._data.bar_checks import Rows, price_defects, volume_defects
 from septet._data.bars import Bar, BarTable, Finding
 from septet._data.calendars import Anchor, Calendar, Placed, Stamp, load_calendar
-from septet._data.findings import Findings
-from septet._data.judge import Rows, price_defects, volume_defects
+from septet._data.defects import Findings
 from septet._data.stamps import iso
 from septet_schemas.data import CandlesConfig
 

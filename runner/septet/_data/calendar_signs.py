@@ -9,7 +9,7 @@ import numpy as np
 
 from septet._data.bars import Ints
 from septet._data.calendars import DAY_NS, Sessions, Stamp, load_calendar
-from septet._data.findings import Findings
+from septet._data.defects import Findings
 from septet._data.source import Facts
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig

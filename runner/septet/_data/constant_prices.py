@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from septet._data.findings import Findings
+from septet._data.defects import Findings
 
 __all__ = ["CONSTANT_PRICE", "warn_constant"]
 

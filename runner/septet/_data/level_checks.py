@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 
 from septet._data import adjust
+from septet._data.bar_checks import Rows
 from septet._data.bars import Floats, Ints
-from septet._data.findings import EXAMPLES, Findings
-from septet._data.judge import Rows
+from septet._data.defects import EXAMPLES, Findings
 from septet._data.level_blocks import LevelBlocks, LevelEdge, likely_blocks, mixed_blocks
 from septet._data.mixture import level_changes
 from septet._data.price_steps import STEP_FACTOR, price_gaps

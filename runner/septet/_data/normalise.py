@@ -16,13 +16,7 @@ import numpy as np
 from septet._data import adjust
 from septet._data.adjust_rows import adjust_rows
 from septet._data.bad_rows import BadRows, check_bad_rows, share_finding
-from septet._data.bar_length import check_step
-from septet._data.bars import BarTable, Finding, Floats, Ints, no_bars
-from septet._data.calendar_signs import DayEnds, is_calendar_named, warn_calendar
-from septet._data.calendars import Anchor, Calendar, Placed, Stamp, load_calendar
-from septet._data.constant_prices import warn_constant
-from septet._data.findings import EXAMPLES, Findings, first_rows
-from septet._data.judge import (
+from septet._data.bar_checks import (
     PRICES,
     Rows,
     numbers_of,
@@ -32,6 +26,12 @@ from septet._data.judge import (
     volume_defects,
     volume_unit_jumps,
 )
+from septet._data.bar_length import check_step
+from septet._data.bars import BarTable, Finding, Floats, Ints, no_bars
+from septet._data.calendar_signs import DayEnds, is_calendar_named, warn_calendar
+from septet._data.calendars import Anchor, Calendar, Placed, Stamp, load_calendar
+from septet._data.constant_prices import warn_constant
+from septet._data.defects import EXAMPLES, Findings, first_rows
 from septet._data.level_blocks import LevelBlocks
 from septet._data.level_checks import judge_blocks, judge_levels, refuse_levels
 from septet._data.message_limits import HEADER_CHARACTERS, shown_cell

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from septet._data.bad_rows import BadRows
+from septet._data.bar_checks import numbers_of
 from septet._data.bars import Finding, Ints, SeriesTable
-from septet._data.findings import Findings, first_rows
-from septet._data.judge import numbers_of
+from septet._data.defects import Findings, first_rows
 from septet._data.message_limits import HEADER_CHARACTERS, shown_cell
 from septet._data.series_rows import (
     check_series_rows,

@@ -15,7 +15,7 @@ from septet._data.bad_rows import (
     share_finding,
 )
 from septet._data.bars import Finding, Floats
-from septet._data.findings import Findings
+from septet._data.defects import Findings
 from septet._data.mixture import separating_column
 from septet._data.source import RawSeries
 from septet._data.stamps import Bools

@@ -8,7 +8,7 @@ import numpy as np
 
 from septet._data.bad_rows import SERIES_ZONE
 from septet._data.bars import Ints
-from septet._data.findings import Findings
+from septet._data.defects import Findings
 from septet._data.stamps import Stamps, iso
 from septet._data.zone_signs import likely_utc
 from septet._data.zones import (

@@ -19,6 +19,7 @@ import numpy as np
 from septet._data import adjust
 from septet._data.align import missing_before
 from septet._data.bad_rows import BadRows, check_bad_rows, share_finding
+from septet._data.bar_checks import Rows
 from septet._data.bars import (
     BarTable,
     Finding,
@@ -32,11 +33,10 @@ from septet._data.bars import (
 from septet._data.calendar_signs import DayEnds, is_calendar_named, warn_calendar
 from septet._data.calendars import Anchor
 from septet._data.constant_prices import warn_constant
+from septet._data.defects import Findings, merged
 from septet._data.ended import candles_ending
 from septet._data.files import reading
-from septet._data.findings import Findings, merged
 from septet._data.funding_gaps import missing_funding
-from septet._data.judge import Rows
 from septet._data.level_blocks import LevelBlocks
 from septet._data.level_checks import judge_blocks, judge_step
 from septet._data.load import (

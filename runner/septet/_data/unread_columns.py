@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from septet._data.findings import Findings
+from septet._data.defects import Findings
 from septet._data.message_limits import HEADER_CHARACTERS
 from septet._data.mixture import OUR_COLUMNS
 from septet._text import shortened

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from septet._data.bars import Finding
+from septet._data.defects import Findings
 from septet._data.files import READ_ERRORS, unreadable
-from septet._data.findings import Findings
 from septet._data.source import LazyBars
 from septet._data.spans import Clock
 from septet._data.stamps import Stamps, within_years

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from septet._data.bars import Ints
+from septet._data.defects import Findings
 from septet._data.exchange_hours import utc_of
-from septet._data.findings import Findings
 from septet._data.stamps import Stamps, iso
 from septet._data.zones import (
     DAY_NS,

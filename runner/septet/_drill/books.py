@@ -11,7 +11,7 @@ from septet import messages as m
 from septet._core.guards import FEED, RULES
 from septet._drill.cover import Cover
 from septet._drill.venue.config import Bars
-from septet._drill.venue.truth import (
+from septet._drill.venue.venue_journal import (
     Answered,
     BalanceChanged,
     FaultInjected,

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from septet import messages as m
 from septet._drill.books import FINAL_STATES, FINAL_STATUSES, OurBook, VenueBook
-from septet._drill.venue.truth import FillMade
+from septet._drill.venue.venue_journal import FillMade
 
 __all__ = ["KINDS", "Finding", "check_bars", "check_trading", "check_truth"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from septet._drill.venue.orders import FINAL
-from septet._drill.venue.truth import FillMade, OrderChanged
+from septet._drill.venue.venue_journal import FillMade, OrderChanged
 
 __all__ = ["Cover", "Terms"]
 

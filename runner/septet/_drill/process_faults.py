@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import msgspec
 
-from septet._drill.venue.truth import FaultInjected
+from septet._drill.venue.venue_journal import FaultInjected
 from septet._files import open_append
 
 __all__ = ["CODES", "Order", "ProcessFaults", "full_disk", "main"]

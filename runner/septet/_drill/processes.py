@@ -18,7 +18,7 @@ import msgspec
 from septet._drill.process_faults import Order
 from septet._drill.venue.admin import ClockReading
 from septet._drill.venue.config import Fault, VenueConfig
-from septet._drill.venue.truth import FaultInjected, Row
+from septet._drill.venue.venue_journal import FaultInjected, Row
 from septet._files import open_append, replace_file
 from septet._live.clock import without_redirects
 from septet._text import decode_json

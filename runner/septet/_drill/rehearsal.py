@@ -10,15 +10,15 @@ from functools import partial
 from typing import Final
 
 from septet._config.load import Loaded, load
-from septet._drill.again import replay_all
 from septet._drill.audits import audit, is_noticed
 from septet._drill.books import FINAL_STATUSES
 from septet._drill.catalogue import CATALOGUE, KILL, SETTLES, TIMEOUT, Kind, order_of
 from septet._drill.check import Finding, check_bars, check_trading, check_truth
+from septet._drill.local_market import KEY, SECRET, Stage, make_stage, settings_for
 from septet._drill.options import Options
 from septet._drill.outcome import Outcome, Row
 from septet._drill.processes import RunProcess, VenueProcess
-from septet._drill.stage import KEY, SECRET, Stage, make_stage, settings_for
+from septet._drill.replays import replay_all
 from septet._drill.watch import (
     HALTED,
     LOOK_S,

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from septet._host.declare import Declaration, Factory, Step
 from septet._host.imports import imported_by, is_followed
-from septet._host.values import Unhashable, encoded
+from septet._host.value_digest import Unhashable, encoded
 
 __all__ = ["Reached", "Unknown", "callables_of", "reached_of"]
 

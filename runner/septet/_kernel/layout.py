@@ -113,7 +113,7 @@ DEEPEST: Final = 13  # largest fall below it, as a fraction
 EXPOSED: Final = 14  # sum over times of |notional| / equity
 SUMMED: Final = 15  # sum of equity over times, where no curve is kept
 LIQUIDATION_PAID: Final = 16
-# of the candidate for an entry, while it is decided: see `septet._rules.run`
+# of the candidate for an entry, while it is decided: see `septet._rules.run_state`
 CANDIDATE_SIDE: Final = 17
 CANDIDATE_HELD: Final = 18
 CANDIDATE_PRICE: Final = 19
@@ -144,7 +144,7 @@ UNVALUED: Final = 10  # times without a finite exposure, without tables
 SAMPLED: Final = 11  # samples of equity taken, where no curve is kept
 BY_HAND: Final = 12  # 1 while a person has halted the run; counted in BLOCKED too
 ONLY_MATCHED: Final = 2  # bars that were missed meet resting orders; nothing is decided
-C_SLOTS: Final = 13  # then, for each halt, the `HALT_SLOTS` of `septet._rules.run`
+C_SLOTS: Final = 13  # then, for each halt, the `HALT_SLOTS` of `septet._rules.run_state`
 HALT_SLOTS: Final = 4
 # C, after the halts: of each rule that is checked, then the newest such time of each symbol
 CHECKED_TIMES: Final = 0  # symbols and times at which it gave an invalid answer

@@ -21,7 +21,7 @@ from septet._core.orders.manager import ENDLESS
 from septet._host.venues import LiveVenue, Sink, VenueFacts
 
 if TYPE_CHECKING:
-    from septet._core.live import LiveCore
+    from septet._core.live_core import LiveCore
 
 __all__ = ["AccountGate", "AccountLimits", "Member", "SharedVenue", "TAG_LENGTH"]
 

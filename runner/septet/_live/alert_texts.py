@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from septet import messages as m
+from septet._core.engine_messages import DOES
 from septet._core.guards import RULES
-from septet._core.telling import DOES
 from septet._live.logs import UNHEARD
 from septet._text import one_line
 

@@ -15,7 +15,7 @@ from septet._core.checks import Instrument as CheckedInstrument
 from septet._core.engine import Engine
 from septet._core.external import ExternalEngine
 from septet._core.guards import SKEW_NS, Guards
-from septet._core.live import LiveCore
+from septet._core.live_core import LiveCore
 from septet._core.monitoring import Monitoring
 from septet._core.orders import Orders, Timing
 from septet._core.wiring import Names, OrderRules

@@ -23,7 +23,7 @@ from septet._live.facts import instruments_in
 from septet.errors import InputError
 
 if TYPE_CHECKING:
-    from septet._store.run import Run
+    from septet._store.run_folder import Run
 
 __all__ = ["STAGES", "Gap", "diff"]
 

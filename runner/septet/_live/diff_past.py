@@ -28,7 +28,7 @@ from septet._shell.tape import Tape, make_tape
 from septet.errors import ConfigError, InputError, SeptetError
 
 if TYPE_CHECKING:
-    from septet._store.run import Run
+    from septet._store.run_folder import Run
 
 __all__ = [
     "PRICES", "Past", "Seen", "insist_on_same_numbers", "insist_on_same_rules", "open_past",

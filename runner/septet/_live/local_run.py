@@ -20,8 +20,8 @@ from septet._live.build import currencies, is_external
 from septet._live.clock import LiveClock
 from septet._live.dispatch import Dispatcher
 from septet._live.facts import instruments_in
+from septet._live.journal_fold import Known
 from septet._live.kill import Switch, read_halt
-from septet._live.known import Known
 from septet._live.listen import history_ns_of, trainer_of
 from septet._live.logs import RunLog
 from septet._live.market import MarketDesk

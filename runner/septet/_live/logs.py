@@ -17,7 +17,7 @@ from typing import IO, Any, Final
 
 from septet import messages as m
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
-from septet._core.telling import DOES
+from septet._core.engine_messages import DOES
 from septet._files import open_append
 from septet._host.monitoring import figures_text
 from septet._journal.fold import order_id

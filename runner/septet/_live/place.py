@@ -18,7 +18,7 @@ from typing import Final
 from septet._files import insist_no_links, open_regular
 from septet._journal.lease import RUN_LOCK
 from septet._journal.reader import Reader
-from septet._store.run import folder_name
+from septet._store.run_folder import folder_name
 from septet._text import decode_json
 from septet.errors import InputError, SeptetError
 

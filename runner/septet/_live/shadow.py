@@ -18,7 +18,7 @@ from septet import messages as m
 from septet._core.engine import Engine
 from septet._core.events import DecisionTime
 from septet._core.external import ExternalEngine
-from septet._core.live import LiveCore
+from septet._core.live_core import LiveCore
 from septet._core.window import Window
 from septet._journal.form import Entry
 from septet._journal.reader import Reader

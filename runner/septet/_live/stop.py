@@ -204,7 +204,7 @@ async def project(folder: Path, tell: Tell, within_s: float = STOP_WITHIN_S) -> 
     done = threading.Event()
 
     def work() -> None:
-        from septet._store.live import write_projections
+        from septet._store.journal_view import write_projections
 
         try:
             write_projections(folder)

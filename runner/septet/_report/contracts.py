@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._report.words import plural
-from septet._store.run import iso
+from septet._store.run_folder import iso
 
 if TYPE_CHECKING:
     from septet._store.result import RunResult

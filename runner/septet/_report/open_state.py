@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._journal.lease import holder_of
 from septet._journal.reader import understood
 from septet._report.words import money, percent
-from septet._store.live import LiveRun
-from septet._store.run import JOURNAL, iso, plain_json
+from septet._store.journal_view import LiveRun
+from septet._store.run_folder import JOURNAL, iso, plain_json
 from septet._text import one_line
 
 if TYPE_CHECKING:
     from septet._journal.fold import Fold
     from septet._journal.open_orders import OpenOrder
-    from septet._store.run import Run
+    from septet._store.run_folder import Run
 
 __all__ = ["lines_of", "open_state"]
 

@@ -15,7 +15,7 @@ from septet.errors import RunError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from septet._store.run import Run
+    from septet._store.run_folder import Run
 
 __all__ = ["render", "write_report"]
 

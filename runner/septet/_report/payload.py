@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from septet._data.bars import Floats, Ints
-    from septet._store.run import Run
+    from septet._store.run_folder import Run
 
 __all__ = ["chart_data", "thin_rows"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from septet._store.background import Background
 from septet._store.find import open_run
-from septet._store.run import Run, RunWriter, write_result, write_tables
+from septet._store.run_folder import Run, RunWriter, write_result, write_tables
 from septet._store.tables import frames_of
 
 if TYPE_CHECKING:

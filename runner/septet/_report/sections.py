@@ -27,7 +27,7 @@ from septet._store.result import NOT_CLOSED
 if TYPE_CHECKING:
     import polars as pl
 
-    from septet._store.run import Run
+    from septet._store.run_folder import Run
 
 __all__ = [
     "configuration",

@@ -23,7 +23,7 @@ from septet._report.relative import (
 )
 from septet._report.verdict import Evidence, doubtful_plugins, unchecked_plugins, verdict
 from septet._store.result import NOT_CLOSED
-from septet._store.run import iso
+from septet._store.run_folder import iso
 
 if TYPE_CHECKING:
     import polars as pl

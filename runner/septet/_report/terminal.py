@@ -18,7 +18,7 @@ from septet._store.result import TABLES
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from septet._store.run import Run
+    from septet._store.run_folder import Run
 
 __all__ = ["document", "show", "show_list"]
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from septet._report.words import UNDEFINED
-from septet._store.run import JOURNAL, iso, plain_json
+from septet._store.run_folder import JOURNAL, iso, plain_json
 from septet._store.tables import feature_names
 from septet._text import decode_json
 from septet.errors import InputError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
 
-    from septet._store.run import Run
+    from septet._store.run_folder import Run
 
 __all__ = ["explain", "parse_time", "show_why"]
 
@@ -67,7 +67,7 @@ def _order(run: Run, order_id: str) -> pl.DataFrame:
     orders = run.table("orders")
     found = orders.filter(pl.col("order_id").cast(pl.String) == order_id)
     if not found.height and (run.folder / JOURNAL).is_file():
-        from septet._store.live import order_of
+        from septet._store.journal_view import order_of
 
         found = orders.filter(pl.col("order_id") == order_of(run.folder, order_id))
     if found.height:
@@ -158,7 +158,7 @@ def _trace(
     """Read an order's steps from the journal, where the run has one."""
     if order is None or not (run.folder / JOURNAL).is_file():
         return []
-    from septet._store.live import trace_of
+    from septet._store.journal_view import trace_of
 
     return trace_of(run.folder, str(order["order_id"]), symbol, time_ns)
 

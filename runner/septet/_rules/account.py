@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from septet._rules.form import kernel, routine
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import CURVE, HALTS, ONE_SYMBOL, SYMBOLS, TABLES
 
 __all__ = ["amount", "list_all", "list_held", "mark", "raise_peaks", "revalue", "watch"]

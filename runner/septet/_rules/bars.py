@@ -8,7 +8,7 @@ from septet._rules.form import kernel, routine
 from septet._rules.ledger import pay_funding
 from septet._rules.orders import expire
 from septet._rules.queued import count_down_queued, release
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import (
     BAR_NS,
     FUNDED,

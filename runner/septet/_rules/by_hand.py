@@ -5,7 +5,7 @@ from __future__ import annotations
 from septet._rules.form import by_hand
 from septet._rules.halts import end_and_close, lift
 from septet._rules.reentry import block_side
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import HALTS, SYMBOLS
 
 __all__ = ["cancel_by_hand", "halt_by_hand", "resume_by_hand"]

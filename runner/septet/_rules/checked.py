@@ -11,7 +11,7 @@ from math import nan
 
 from septet._kernel.layout import CHECKED_FIRST, CHECKED_SLOTS, CHECKED_TIMES
 from septet._rules.form import kernel, routine
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import BAR_NS, CHECKED_SLOT, REGIME_COUNT, SYMBOLS
 
 __all__ = ["checked_level", "checked_target", "count_invalid", "is_label", "is_true"]

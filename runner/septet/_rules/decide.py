@@ -10,7 +10,7 @@ from septet._rules.form import at, kernel, routine
 from septet._rules.ledger import end_order
 from septet._rules.orders import go_on, send_exit
 from septet._rules.queued import drop_unwanted
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import (
     BELOW,
     CONFIDENCE_FLOOR,

@@ -18,7 +18,7 @@ from septet._rules.form import kernel, routine
 from septet._rules.ledger import place_order
 from septet._rules.orders import send_exit
 from septet._rules.queued import place_behind_exit
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import (
     BROKEN_ORDER,
     BROKEN_REGIME,

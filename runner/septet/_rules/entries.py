@@ -6,7 +6,7 @@ from septet._kernel.layout import AGE
 from septet._rules.account import watch
 from septet._rules.form import entry
 from septet._rules.idle import coast, glide, quiet
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import (
     FUNDED,
     FUNDING_BEFORE_ROW,

@@ -16,7 +16,7 @@ from septet._rules.form import routine
 from septet._rules.ledger import book_fill, charge_liquidation, end_order
 from septet._rules.orders import expire
 from septet._rules.reentry import block_after
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import (
     BAR_NS,
     EXITS,

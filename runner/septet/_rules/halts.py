@@ -8,7 +8,7 @@ from septet._rules.form import kernel, routine
 from septet._rules.ledger import end_order, log_row
 from septet._rules.orders import send_exit
 from septet._rules.queued import cancel_queued
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import HALTS, QUEUES, SYMBOLS, VENUE_FILLS
 
 __all__ = ["end_and_close", "fire", "lift", "test_halts", "test_halts_between"]

@@ -13,7 +13,7 @@ from septet._rules.bars import match_bar
 from septet._rules.decide import decide, enters_again
 from septet._rules.form import at, kernel, routine, soon
 from septet._rules.halts import test_halts
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import (
     CURVE,
     HALTS,

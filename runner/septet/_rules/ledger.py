@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from septet._kernel import ledger as _ledger
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 
 __all__ = [
     "book_fill", "book_amounts", "charge_liquidation", "end_order", "end_queued", "log_row",

@@ -10,7 +10,7 @@ from septet._kernel.match import too_small
 from septet._rules.form import routine
 from septet._rules.ledger import end_order, place_order
 from septet._rules.reentry import block_after
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import EXITS, HALTS, LATENCY_NS, R_REVERSAL, SPOT, VENUE_FILLS
 
 __all__ = ["expire", "go_on", "send_exit"]

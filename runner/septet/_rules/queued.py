@@ -10,7 +10,7 @@ from septet._kernel.layout import ORDER, STATUS_CANCELLED, STATUS_EXPIRED
 from septet._rules.form import routine
 from septet._rules.ledger import end_queued, log_row, place_order
 from septet._rules.orders import send_exit
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import (
     LATENCY_NS,
     OPPOSITE_EXITS,

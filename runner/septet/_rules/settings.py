@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from septet._kernel import layout
 
 if TYPE_CHECKING:
-    from septet._rules.run import Run
+    from septet._rules.run_state import Run
 
 
 class Level(Protocol):

@@ -12,7 +12,7 @@ from septet._rules.bars import match_bar
 from septet._rules.decide import decide
 from septet._rules.form import kernel
 from septet._rules.halts import test_halts
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import HALTS, VENUE_FILLS
 
 __all__ = ["step"]

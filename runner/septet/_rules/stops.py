@@ -20,7 +20,7 @@ from septet._rules.form import kernel, routine
 from septet._rules.ledger import end_order, place_order
 from septet._rules.orders import send_exit
 from septet._rules.reentry import block_side
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import (
     LEVERAGE,
     LIQUIDATES,

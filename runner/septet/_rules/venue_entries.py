@@ -6,7 +6,7 @@ from math import nan
 
 from septet._rules.form import entry
 from septet._rules.orders import go_on
-from septet._rules.run import Run
+from septet._rules.run_state import Run
 from septet._rules.settings import TOUCHES
 from septet._rules.stops import newest_bar, stop_level
 from septet._rules.venue_fills import book_venue_fill, take_price, venue_ended, venue_triggered

@@ -10,7 +10,7 @@ from septet._store.result import TABLES
 from septet.errors import InputError
 
 if TYPE_CHECKING:
-    from septet._store.run import Run
+    from septet._store.run_folder import Run
 
 __all__ = ["export_tables"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from septet._files import insist_no_links
-from septet._store.run import JOURNAL, Run
+from septet._store.run_folder import JOURNAL, Run
 from septet._store.run_order import run_id_in, run_order
 from septet.errors import InputError, SeptetError
 
@@ -79,7 +79,7 @@ def _run_in(folder: Path) -> Run:
             )
     if not os.path.isfile(folder / JOURNAL):
         return Run(folder)
-    from septet._store.live import open_live
+    from septet._store.journal_view import open_live
 
     return open_live(folder)
 

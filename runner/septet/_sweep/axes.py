@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from septet._sweep.judge import swept_keys
+from septet._sweep.table_verdict import swept_keys
 from septet_schemas.sweep import parse_quantity
 
 if TYPE_CHECKING:

@@ -30,11 +30,11 @@ from septet._host.installed import points
 from septet._host.register import Host
 from septet._plan.cache import package_digest
 from septet._store.environment import library_versions
-from septet._sweep.begin import Beginning, data_hashes_of
 from septet._sweep.evaluate import Evaluator, Grow, open_evaluator
-from septet._sweep.figures import failed_row
-from septet._sweep.numbers import AxisNumbers, Joint, Numbers
+from septet._sweep.first_decision import Beginning, data_hashes_of
+from septet._sweep.setting_row import failed_row
 from septet._sweep.space import Setting, Space
+from septet._sweep.swept_parameters import AxisNumbers, Joint, Numbers
 from septet.errors import InputError, RunError, SeptetError
 
 __all__ = [

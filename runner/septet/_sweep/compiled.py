@@ -23,10 +23,10 @@ from septet._kernel import layout
 from septet._report import statistics as st
 from septet._shell.never_known import refuse_never_known
 from septet._shell.session import Session, open_session
-from septet._sweep.figures import failed_row, row_of
-from septet._sweep.many import Measured, figures_of_many, held_growth
-from septet._sweep.numbers import Numbers
+from septet._sweep.metrics_of_rows import Measured, figures_of_many, held_growth
+from septet._sweep.setting_row import failed_row, row_of
 from septet._sweep.space import Setting, Space
+from septet._sweep.swept_parameters import Numbers
 from septet._sweep.variants import Groups, groups_of
 from septet_schemas.times import format_day_time
 

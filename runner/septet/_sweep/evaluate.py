@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from septet._config.load import Loaded
-from septet._sweep.numbers import Numbers
 from septet._sweep.space import Setting, Space
+from septet._sweep.swept_parameters import Numbers
 
 __all__ = ["Evaluator", "GiveUp", "Grow", "Staged", "Streaming", "open_evaluator"]
 
@@ -72,7 +72,7 @@ def open_evaluator(
     `first_ns` is the first decision of every setting; `numbers` says which keys change only
     numbers of the plan.
     """
-    from septet._sweep.full import FullEvaluator
+    from septet._sweep.full_evaluator import FullEvaluator
 
     why = numbers.reasons[0] if numbers.reasons else "a part of the plan has no compiled step"
     if loaded.strategy.monitoring.monitors:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._report.verdict import unchecked_plugins
 from septet._report.words import number, percent
 from septet._sweep.axes import ShownAxis, axes_of
-from septet._sweep.figures import BREAKS
-from septet._sweep.judge import (
+from septet._sweep.setting_row import BREAKS
+from septet._sweep.size_caps import SIZE_CAP, add_size_cap
+from septet._sweep.table_verdict import (
     add_ratios,
     is_over_holding,
     judged,
@@ -20,7 +21,6 @@ from septet._sweep.judge import (
     table_overfitting,
     tried,
 )
-from septet._sweep.size_caps import SIZE_CAP, add_size_cap
 from septet_schemas.sweep import GOALS
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from septet._config.cross_sweep import parse_where, plain_keys, swept_key
 from septet._config.load import Loaded
 from septet._config.overlay import Setting as FileSetting
 from septet._config.tree import Node, dotted
-from septet._sweep.draws import draw_of, levels_of, range_of
-from septet._sweep.where import holds
+from septet._sweep.setting_filter import holds
+from septet._sweep.value_ranges import draw_of, levels_of, range_of
 from septet.errors import ConfigError, InputError
 from septet_schemas.sweep import Quantity, Sweep, SweepDraw, SweepRange
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from septet._sweep.compiled import CompiledEvaluator, _Place
 from septet._sweep.evaluate import GiveUp
-from septet._sweep.figures import failed_row, row_of
-from septet._sweep.many import Measured, figures_of_many
+from septet._sweep.metrics_of_rows import Measured, figures_of_many
+from septet._sweep.setting_row import failed_row, row_of
 from septet._sweep.space import Setting
 
 __all__ = ["StagedEvaluator"]

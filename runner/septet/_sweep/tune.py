@@ -22,9 +22,9 @@ import numpy.typing as npt
 from septet._config.cross_sweep import parse_where
 from septet._files import open_regular, replace_file
 from septet._sweep.evaluate import Evaluator, Staged
-from septet._sweep.figures import failed_row
+from septet._sweep.setting_filter import holds
+from septet._sweep.setting_row import failed_row
 from septet._sweep.space import Axis, Setting, Space
-from septet._sweep.where import holds
 from septet.errors import InputError
 from septet_schemas.sweep import GOALS
 

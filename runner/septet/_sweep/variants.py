@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from septet._plan.graph import Column, Node
 from septet._plan.plan import Plan
-from septet._sweep.numbers import Numbers
 from septet._sweep.space import Setting
+from septet._sweep.swept_parameters import Numbers
 
 __all__ = ["Groups", "groups_of"]
 

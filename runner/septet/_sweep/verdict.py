@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._report.verdict import ENOUGH_TRADES, unchecked_text
 from septet._report.words import count, number, plural
-from septet._sweep.figures import BREAKS
 from septet._sweep.findings import GOAL_WORDS, chance, goal_text
+from septet._sweep.setting_row import BREAKS
 from septet._sweep.size_caps import size_cap_text
 
 if TYPE_CHECKING:

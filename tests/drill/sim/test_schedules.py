@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from septet._drill.sim import FAULTS, Failure, Report, many, run_schedule
+from septet._drill.sim import FAULTS, Failure, Report, run_schedule, run_schedules
 from septet._drill.sim import __main__ as command_line
-from septet._drill.sim.many import Sums, run_many
-from septet._drill.sim.market import listed
+from septet._drill.sim.exchange import listed
+from septet._drill.sim.run_schedules import Sums, run_many
 from septet._drill.sim.schedule import Subjects
 from septet._drill.sim.world import SECOND
 
@@ -83,7 +83,7 @@ def test_what_fails_first_is_the_last_that_is_told(monkeypatch: pytest.MonkeyPat
             raise Failure(f"seed {seed}: wrong")
         return sound
 
-    monkeypatch.setattr(many, "run_schedule", run)
+    monkeypatch.setattr(run_schedules, "run_schedule", run)
     first, second = run_many(range(1, 200))
     assert (first.schedules, first.failed) == (20, [])
     assert (second.schedules, second.failed) == (9, [(30, "seed 30: wrong")])

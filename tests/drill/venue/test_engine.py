@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from septet._drill.venue.amounts import SCALE, exact, text, units
 from septet._drill.venue.config import Fees, SymbolConfig
 from septet._drill.venue.engine import MatchingEngine, Report
-from septet._drill.venue.numbers import SCALE, exact, text, units
 from septet._drill.venue.orders import FINAL, Asked, Order, Refusal
 
 ID = "BTCUSDT"

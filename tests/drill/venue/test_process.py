@@ -14,7 +14,7 @@ import pytest
 
 from septet._drill.venue import Fault, LocalVenue, VenueConfig, read_truth
 from septet._drill.venue.__main__ import main
-from septet._drill.venue.truth import FillMade, RequestSeen, TruthBook
+from septet._drill.venue.venue_journal import FillMade, RequestSeen, TruthBook
 from tests.drill.venue.client import SYMBOL, client_of, config
 
 

@@ -6,7 +6,7 @@ last steps; the seed makes it happen again.
 
 from __future__ import annotations
 
+from septet._drill.sim.fault_rates import FAULTS
 from septet._drill.sim.schedule import Failure, Report, run_schedule
-from septet._drill.sim.weather import FAULTS
 
 __all__ = ["FAULTS", "Failure", "Report", "run_schedule"]

@@ -8,8 +8,8 @@ import sys
 import time
 from typing import Final
 
-from septet._drill.sim.many import Sums, run_many
-from septet._drill.sim.weather import FAULTS
+from septet._drill.sim.fault_rates import FAULTS
+from septet._drill.sim.run_schedules import Sums, run_many
 
 __all__ = ["main"]
 

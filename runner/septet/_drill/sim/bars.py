@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 from septet import messages as m
-from septet._drill.sim.market import TICK, Market
+from septet._drill.sim.exchange import TICK, Market
+from septet._drill.sim.fault_rates import Weather
 from septet._drill.sim.shell import SimShell
-from septet._drill.sim.weather import Weather
 from septet._drill.sim.world import MS, SECOND, SPEED, World
 from septet._live.clock import MarketOrigin
 from septet._live.decision_times import (

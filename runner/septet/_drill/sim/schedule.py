@@ -11,11 +11,11 @@ from typing import Final, Literal
 from septet import messages as m
 from septet._drill.sim.bars import BAR_NS, SimBars
 from septet._drill.sim.disk import SimDisk
-from septet._drill.sim.judge import judge, moved, quiet_since
-from septet._drill.sim.market import COARSEST, TICK, UNIT
+from septet._drill.sim.end_checks import judge, moved, quiet_since
+from septet._drill.sim.exchange import COARSEST, TICK, UNIT
+from septet._drill.sim.fault_rates import Weather
 from septet._drill.sim.shell import Make, SimShell
 from septet._drill.sim.venue import SimVenue
-from septet._drill.sim.weather import Weather
 from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
 
 __all__ = ["ACTIVE_NS", "SETTLE_NS", "Failure", "Report", "Subjects", "run_schedule"]
@@ -241,7 +241,7 @@ def run_schedule(
         How long faults and decisions last.
     """
     if subjects is None:
-        from septet._drill.sim.toy import toys
+        from septet._drill.sim.toy_strategy import toys
 
         subjects = toys
     schedule = _Schedule(seed, subjects, only, crash_at_write, active_ns)

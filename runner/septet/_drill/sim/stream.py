@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from septet import messages as m
-from septet._drill.sim.weather import Weather
+from septet._drill.sim.fault_rates import Weather
 from septet._drill.sim.world import MS, SECOND, World
 
 __all__ = ["WATCHDOG_NS", "UserStream"]

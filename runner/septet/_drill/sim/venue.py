@@ -13,9 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from septet import messages as m
-from septet._drill.sim.market import COARSEST, LOT, UNIT, Listing, Market
+from septet._drill.sim.exchange import COARSEST, LOT, UNIT, Listing, Market
+from septet._drill.sim.fault_rates import Weather
 from septet._drill.sim.stream import UserStream
-from septet._drill.sim.weather import Weather
 from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
 
 __all__ = ["RECEIVES_NS", "SETTLES_NS", "STALE_NS", "TIMEOUT_NS", "SimVenue"]

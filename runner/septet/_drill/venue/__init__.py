@@ -11,7 +11,7 @@ from septet._drill.venue.config import (
 )
 from septet._drill.venue.engine import MatchingEngine
 from septet._drill.venue.server import LocalVenue
-from septet._drill.venue.truth import Truth, read_truth
+from septet._drill.venue.venue_journal import Truth, read_truth
 
 __all__ = [
     "Bars", "Fault", "Fees", "Limits", "LocalVenue", "MatchingEngine", "SymbolConfig", "Synthetic",

@@ -7,7 +7,7 @@ import hmac
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from septet._drill.venue.numbers import units
+from septet._drill.venue.amounts import units
 from septet._drill.venue.orders import Refusal
 
 __all__ = ["Answer", "Call", "number_of", "signed_by", "whole_of"]

@@ -15,7 +15,7 @@ from septet._drill.venue.faults import ANYWHERE, Injector, Strike
 from septet._drill.venue.orders import Refusal
 from septet._drill.venue.public import Public
 from septet._drill.venue.trading import Trading
-from septet._drill.venue.truth import Answered, RequestSeen, TruthBook
+from septet._drill.venue.venue_journal import Answered, RequestSeen, TruthBook
 
 __all__ = ["WS_METHODS", "Api"]
 

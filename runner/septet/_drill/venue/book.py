@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+from septet._drill.venue.amounts import SCALE, floor_to, units
 from septet._drill.venue.config import SymbolConfig
-from septet._drill.venue.numbers import SCALE, floor_to, units
 
 __all__ = ["Book"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from septet._drill.venue.amounts import SCALE, ceil_product, floor_product, floor_to, units
 from septet._drill.venue.book import Book
 from septet._drill.venue.config import Fees, SymbolConfig
 from septet._drill.venue.ledger import Ledger
-from septet._drill.venue.numbers import SCALE, ceil_product, floor_product, floor_to, units
 from septet._drill.venue.orders import FINAL, Asked, Execution, Fill, Order, Refusal, Rules
 
 __all__ = ["MatchingEngine", "Report"]

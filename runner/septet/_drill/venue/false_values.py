@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any, Final
 
+from septet._drill.venue.amounts import text, units
 from septet._drill.venue.answers import Answer, Call
 from septet._drill.venue.faults import Injector, Strike
-from septet._drill.venue.numbers import text, units
 
 __all__ = ["VALUES", "false_report", "in_future", "redirect", "spoil", "spoil_answer"]
 

@@ -73,7 +73,7 @@ import msgspec
 
 from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.config import Fault
-from septet._drill.venue.truth import FaultInjected, TruthBook
+from septet._drill.venue.venue_journal import FaultInjected, TruthBook
 from septet.errors import InputError
 
 __all__ = ["ANYWHERE", "CODES", "EVENTS", "LASTING", "REQUESTS", "TIMED", "Injector", "Strike"]

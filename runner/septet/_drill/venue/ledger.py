@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from septet._drill.venue.numbers import units
+from septet._drill.venue.amounts import units
 
 __all__ = ["Ledger"]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
+from septet._drill.venue.amounts import SCALE, exact, text
 from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.config import VenueConfig, interval
 from septet._drill.venue.engine import MatchingEngine
-from septet._drill.venue.numbers import SCALE, exact, text
 from septet._drill.venue.shapes import kline_row
 from septet._drill.venue.tape import Kline, Tape, Tick, load_bars
 from septet.errors import InputError

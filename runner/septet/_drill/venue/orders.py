@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from septet._drill.venue.amounts import SCALE, floor_product, units
 from septet._drill.venue.config import SymbolConfig
-from septet._drill.venue.numbers import SCALE, floor_product, units
 
 __all__ = ["FINAL", "Asked", "Execution", "Fill", "Order", "Refusal", "Rules"]
 

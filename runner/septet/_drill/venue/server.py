@@ -11,21 +11,21 @@ import msgspec
 from aiohttp import web
 
 from septet._drill.venue.admin import Admin
+from septet._drill.venue.amounts import text
 from septet._drill.venue.answers import Answer, Call
 from septet._drill.venue.api import Api
 from septet._drill.venue.config import Fault, VenueConfig
 from septet._drill.venue.engine import MatchingEngine, Report
 from septet._drill.venue.faults import Injector
 from septet._drill.venue.market import Market
-from septet._drill.venue.mischief import Mischief
-from septet._drill.venue.numbers import text
 from septet._drill.venue.public import Public
 from septet._drill.venue.shapes import balance_update, execution_report, position_event
 from septet._drill.venue.sockets import Socket
+from septet._drill.venue.stream_faults import Mischief
 from septet._drill.venue.streams import MarketStreams
 from septet._drill.venue.trading import Trading
-from septet._drill.venue.truth import BalanceChanged, Truth, TruthBook
 from septet._drill.venue.users import UserStreams
+from septet._drill.venue.venue_journal import BalanceChanged, Truth, TruthBook
 
 __all__ = ["LocalVenue"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from septet._drill.venue.amounts import SCALE, text
 from septet._drill.venue.engine import Report
 from septet._drill.venue.ledger import Ledger
-from septet._drill.venue.numbers import SCALE, text
 from septet._drill.venue.orders import Fill, Order, Rules
 from septet._drill.venue.tape import Kline
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from septet._drill.venue.amounts import SCALE, exact, units
 from septet._drill.venue.config import Bars, SymbolConfig, Synthetic
-from septet._drill.venue.numbers import SCALE, exact, units
 from septet.errors import InputError
 
 __all__ = ["Kline", "Tape", "Tick", "load_bars"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from septet._drill.venue.numbers import text
+from septet._drill.venue.amounts import text
 from septet._drill.venue.orders import Fill, Order
 from septet._files import open_append
 

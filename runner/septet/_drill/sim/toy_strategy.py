@@ -18,7 +18,7 @@ from septet import messages as m
 from septet._core.checks import Checks, Instrument, Limits
 from septet._core.guards import Guards
 from septet._core.orders import Booked, Ended, Foreign, Orders, Outcome, Parent, Timing, Triggered
-from septet._drill.sim.market import BASES, LOT, QUOTE, UNIT, listed
+from septet._drill.sim.exchange import BASES, LOT, QUOTE, UNIT, listed
 from septet._drill.sim.shell import Make
 from septet._drill.sim.venue import SETTLES_NS, TIMEOUT_NS
 from septet._drill.sim.world import MS, SECOND

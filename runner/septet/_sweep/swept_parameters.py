@@ -24,7 +24,7 @@ from septet._host.register import BUILT_IN
 from septet._plan.plan import Plan
 from septet._shell.session import plan_of
 from septet._sweep.space import Axis, Setting, Space
-from septet._sweep.values import check_values
+from septet._sweep.value_checks import check_values
 from septet.errors import ConfigError
 
 __all__ = ["AxisNumbers", "Joint", "Numbers", "numbers_of"]

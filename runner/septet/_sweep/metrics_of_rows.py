@@ -24,8 +24,8 @@ from septet._plan.terms import terms_of
 from septet._report import statistics as st
 from septet._report.contracts import short_breaks
 from septet._shell.session import Session
-from septet._sweep.figures import BREAKS, OVER, over_columns
 from septet._sweep.multiple import BLOCKS
+from septet._sweep.setting_row import BREAKS, OVER, over_columns
 
 __all__ = ["Measured", "figures_of_many", "held_growth"]
 

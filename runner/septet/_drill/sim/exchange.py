@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from septet import messages as m
-from septet._drill.sim.weather import Weather
+from septet._drill.sim.fault_rates import Weather
 from septet._drill.sim.world import MS, World
 
 __all__ = [

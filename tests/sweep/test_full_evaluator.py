@@ -14,14 +14,14 @@ from septet._config import load
 from septet._config.load import Loaded
 from septet._report.summary import summarise
 from septet._shell.backtest import backtest
-from septet._store.run import iso
+from septet._store.run_folder import iso
 from septet._store.tables import frames_of
-from septet._sweep import full
-from septet._sweep.begin import begin_sweep
-from septet._sweep.figures import COUNTS, FIGURES
-from septet._sweep.full import FullEvaluator, first_line
-from septet._sweep.numbers import numbers_of
+from septet._sweep import full_evaluator
+from septet._sweep.first_decision import begin_sweep
+from septet._sweep.full_evaluator import FullEvaluator, first_line
+from septet._sweep.setting_row import COUNTS, FIGURES
 from septet._sweep.space import Setting, Space, space_of
+from septet._sweep.swept_parameters import numbers_of
 from septet.errors import InputError, RunError
 from tests.sweep.files import BASE, swept
 
@@ -149,7 +149,7 @@ def test_a_sweep_over_sessions(tmp_path: Path) -> None:
 def test_several_processes_give_the_same_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(full, "_START_SECONDS", 0.0)
+    monkeypatch.setattr(full_evaluator, "_START_SECONDS", 0.0)
     loaded = swept(tmp_path, SECTION)
     said: list[str] = []
     space, several, first_ns = opened(loaded, threads=2, said=said)

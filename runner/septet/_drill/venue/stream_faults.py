@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from septet._drill.venue.bending import Bending
+from septet._drill.venue.amounts import SCALE, floor_to, units
+from septet._drill.venue.data_faults import Bending
 from septet._drill.venue.false_values import false_report
 from septet._drill.venue.faults import Strike
-from septet._drill.venue.numbers import SCALE, floor_to, units
 from septet._drill.venue.orders import Asked, Order, Refusal
 
 if TYPE_CHECKING:

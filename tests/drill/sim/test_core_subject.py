@@ -9,8 +9,8 @@ from functools import partial
 
 import pytest
 
-from septet._drill.sim import Failure, run_schedule, whole
-from septet._drill.sim.whole import ORDERS, cores
+from septet._drill.sim import Failure, core_subject, run_schedule
+from septet._drill.sim.core_subject import ORDERS, cores
 from septet._drill.sim.world import SECOND
 
 SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
@@ -30,16 +30,19 @@ def test_what_is_left_by_a_stop_that_was_too_small_goes_on_as_an_exit() -> None:
 def test_symbols_that_take_more_together_than_they_may_are_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    loose = {**whole._SEVERAL, "limits": whole._SEVERAL["limits"].replace("max: 0.8", "max: 1")}
-    monkeypatch.setattr(whole, "_SEVERAL", loose)
-    whole._loaded.cache_clear()
-    whole._built.cache_clear()
+    loose = {
+        **core_subject._SEVERAL,
+        "limits": core_subject._SEVERAL["limits"].replace("max: 0.8", "max: 1"),
+    }
+    monkeypatch.setattr(core_subject, "_SEVERAL", loose)
+    core_subject._loaded.cache_clear()
+    core_subject._built.cache_clear()
     try:
         with pytest.raises(Failure, match="was to be held together"):
             _run(range(0, 61, 5))
     finally:
-        whole._loaded.cache_clear()
-        whole._built.cache_clear()
+        core_subject._loaded.cache_clear()
+        core_subject._built.cache_clear()
 
 
 def _run(seeds: Iterable[int]) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from septet._drill.sim.schedule import Failure, Subjects, run_schedule
-from septet._drill.sim.toy import toys
+from septet._drill.sim.toy_strategy import toys
 from septet._kernel.collector import collector_off
 
 __all__ = ["Sums", "run_many"]
@@ -77,7 +77,7 @@ def _until_failed(sums: Iterator[Sums], *, keep_going: bool) -> Iterator[Sums]:
 def _subjects(whole: bool) -> Subjects:
     if not whole:  # a plan is compiled: only where it is wanted
         return toys
-    from septet._drill.sim.whole import ORDERS, cores
+    from septet._drill.sim.core_subject import ORDERS, cores
 
     return partial(cores, shapes=ORDERS)
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._config.check import problem_at
 from septet._config.load import Loaded
 from septet._store.environment import environment, library_versions
-from septet._store.run import iso
-from septet._sweep.begin import Beginning, begin_sweep
+from septet._store.run_folder import iso
 from septet._sweep.evaluate import Evaluator, Streaming, open_evaluator
-from septet._sweep.figures import frame_of
+from septet._sweep.first_decision import Beginning, begin_sweep
 from septet._sweep.folder import SweepFolder, differences, open_unfinished, start_folder
-from septet._sweep.numbers import Numbers, numbers_of
+from septet._sweep.setting_row import frame_of
 from septet._sweep.space import Setting, Space, space_of
-from septet._sweep.values import looked_at
+from septet._sweep.swept_parameters import Numbers, numbers_of
+from septet._sweep.value_checks import looked_at
 from septet.errors import ConfigError, InputError, SeptetError
 
 if TYPE_CHECKING:
@@ -373,9 +373,9 @@ def _finish(sweep: _Running, *, page: bool, seconds: float) -> Outcome:
     import polars as pl
 
     from septet._sweep.findings import findings_of
-    from septet._sweep.judge import add_ratios
     from septet._sweep.page import write_page
     from septet._sweep.size_caps import add_size_cap
+    from septet._sweep.table_verdict import add_ratios
 
     folder = sweep.folder
     whole = pl.concat(sweep.frames).unique("setting").sort("setting")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from septet import messages as m
-from septet._drill.sim.market import (
+from septet._drill.sim.exchange import (
     BASES,
     CASH,
     FINAL,

@@ -6,10 +6,10 @@ import copy
 from decimal import Decimal
 from typing import Any
 
+from septet._drill.venue.amounts import SCALE, text
 from septet._drill.venue.false_values import in_future
 from septet._drill.venue.faults import Injector, Strike
 from septet._drill.venue.market import Market
-from septet._drill.venue.numbers import SCALE, text
 from septet._drill.venue.streams import MarketStreams
 
 __all__ = ["Bending"]

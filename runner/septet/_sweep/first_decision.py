@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from septet._config.load import Loaded, variant
 from septet._config.overlay import Setting as FileSetting
 from septet._config.places import placed, problem_of
-from septet._sweep.numbers import AxisNumbers, Numbers
 from septet._sweep.space import Axis, Space
+from septet._sweep.swept_parameters import AxisNumbers, Numbers
 from septet.errors import ConfigError, InputError, SeptetError
 
 if TYPE_CHECKING:

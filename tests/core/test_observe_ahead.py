@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from septet._core import ahead, batch, halves
+from septet._core import batch, observe_ahead, observe_halves
 from septet._core.batch import Batch
 from septet._kernel import layout
 from septet._shell.project import Outcome
@@ -120,8 +120,8 @@ def test_two_halves_are_one_history(monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = Batch(asked.plan, asked.tape, state), Batch(asked.plan, asked.tape, state.copy())
     one.observe(0, 1)
     one.observe(1, asked.tape.times)
-    monkeypatch.setattr(halves, "LEAST", 100)
-    used = halves.observe_halves(
+    monkeypatch.setattr(observe_halves, "LEAST", 100)
+    used = observe_halves.observe_halves(
         two.arrays, asked.tape.times, asked.plan.entries.observe, asked.plan.memory_bars
     )
     assert used
@@ -142,5 +142,5 @@ def test_what_fails_while_observing_is_told() -> None:
 
     seen: list[tuple[int, int]] = []
     with pytest.raises(ZeroDivisionError):
-        seen += ahead.chunks_ahead(made.arrays, 1_000, broken, 200, None)
+        seen += observe_ahead.chunks_ahead(made.arrays, 1_000, broken, 200, None)
     assert len(seen) <= 1

@@ -19,7 +19,7 @@ from septet._journal.lease import holder_of
 from septet._journal.reader import Reader, understood
 from septet._journal.verify import doubt_of
 from septet._store.result import HaltEvent, RunFacts, RunResult
-from septet._store.run import JOURNAL, Run, dump_json, iso, manifest_of, plain_json
+from septet._store.run_folder import JOURNAL, Run, dump_json, iso, manifest_of, plain_json
 from septet._store.tables import empty, frames_of, order_times, thin_bars
 from septet.errors import InputError, JournalError, RunError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from septet._data.judge import Rows, price_defects, volume_defects, volume_unit_jumps
+from septet._data.bar_checks import Rows, price_defects, volume_defects, volume_unit_jumps
 
 N = 40_000
 

@@ -5,7 +5,8 @@ import math
 import polars as pl
 import pytest
 
-from septet._sweep.judge import (
+from septet._sweep.multiple import deflated_sharpe, probabilistic_sharpe
+from septet._sweep.table_verdict import (
     add_ratios,
     as_judged,
     is_over_holding,
@@ -15,7 +16,6 @@ from septet._sweep.judge import (
     table_overfitting,
     tried,
 )
-from septet._sweep.multiple import deflated_sharpe, probabilistic_sharpe
 from tests.sweep.synthetic import DAYS_A_YEAR, make_table
 
 KEYS = {"features.fast.period": [5, 10, 15], "features.slow.period": [40, 80, 120, 160]}

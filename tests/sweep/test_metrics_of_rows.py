@@ -7,8 +7,8 @@ import pytest
 
 from septet._kernel import layout
 from septet._report.statistics import sharpe
-from septet._sweep.figures import OVER, daily_figures
-from septet._sweep.many import Measured, _daily, _over_holding
+from septet._sweep.metrics_of_rows import Measured, _daily, _over_holding
+from septet._sweep.setting_row import OVER, daily_figures
 
 
 @pytest.mark.parametrize("days", [1, 2, 9, 17, 341])

@@ -16,11 +16,11 @@ import pytest
 from septet import _files as files
 from septet._config.load import Loaded
 from septet._sweep import folder as sweep_folder
-from septet._sweep import run as sweep_run
+from septet._sweep import run_sweep as sweep_run
 from septet._sweep.evaluate import Evaluator
-from septet._sweep.figures import daily_figures, failed_row, row_of
 from septet._sweep.folder import differences, open_unfinished
-from septet._sweep.run import duration_text, estimate_seconds, next_size, run_sweep
+from septet._sweep.run_sweep import duration_text, estimate_seconds, next_size, run_sweep
+from septet._sweep.setting_row import daily_figures, failed_row, row_of
 from septet._sweep.space import Setting, Space
 from septet.errors import ConfigError, InputError, RunError
 from tests.sweep.files import BASE, space, swept
@@ -398,7 +398,7 @@ def test_a_large_grid_asks_first(
 
 
 def _no_numbers(space: Space) -> Any:
-    from septet._sweep.numbers import AxisNumbers
+    from septet._sweep.swept_parameters import AxisNumbers
 
     class Nothing:
         axes = tuple(AxisNumbers(axis.key, "", (), (), (), ()) for axis in space.axes)

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from septet import __version__
 from septet._config import load
-from septet._core.live import LiveCore
+from septet._core.live_core import LiveCore
 from septet._data.bars import Instrument
-from septet._drill.sim import sure
-from septet._drill.sim.market import BASES, LOT, QUOTE, TOGETHER, UNIT, listed
+from septet._drill.sim import ranked_signal
+from septet._drill.sim.exchange import BASES, LOT, QUOTE, TOGETHER, UNIT, listed
 from septet._drill.sim.shell import Make, Subject
-from septet._drill.sim.toy import AMENDING, TIMING
+from septet._drill.sim.toy_strategy import AMENDING, TIMING
 from septet._drill.sim.world import SPEED
 from septet._files import replace_file
 from septet._host.register import Host
@@ -66,7 +66,7 @@ def _loaded(order: str, names: Sequence[str]) -> Any:
         instruments=", ".join(f"{each}: {lots}" for each in names),
     )  # fmt: skip
     host = Host()
-    host.register("septet", __version__, sure)
+    host.register("septet", __version__, ranked_signal)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "simulated.yaml"
         replace_file(path, text)

@@ -14,8 +14,8 @@ from typing import Any, Final, get_args
 import msgspec
 
 from septet import messages as m
+from septet._core import engine_messages, fees
 from septet._core import events as core
-from septet._core import fees, telling
 from septet._core.account import Account
 from septet._core.checked_rules import new_invalid_answers
 from septet._core.checks import Checks
@@ -188,9 +188,9 @@ class LiveCore:
         for k in event.present:
             if (row := engine.decision(k)) is not None:
                 trace = f"{names.symbols[k]}@{row.time_ns}"  # ties bar, decision, order, fills
-                out.append(telling.decided(row, names, trace))
+                out.append(engine_messages.decided(row, names, trace))
         curve = engine.curve()
-        out.append(telling.ruled(curve))
+        out.append(engine_messages.ruled(curve))
         if port is not None:
             port.ruled(curve)
         self._valued()
@@ -346,7 +346,7 @@ class LiveCore:
     def _ended(self, outcome: Ended) -> None:
         engine = self.engine
         assert isinstance(engine, ExternalEngine)
-        k, status = outcome.symbol, telling.STATUS_OF[outcome.state]
+        k, status = outcome.symbol, engine_messages.STATUS_OF[outcome.state]
         self._carry(engine.end(k, outcome.parent, status, self.market_ns))
         if outcome.reason in TOO_SMALL:  # not ordered again until it may be sent
             self._dust[k] = engine.held(k)
@@ -394,7 +394,7 @@ class LiveCore:
                 case core.Traded():
                     self._traded(each, fill)
                 case core.Funded():
-                    self._out.append(telling.funded(each))
+                    self._out.append(engine_messages.funded(each))
                 case core.Halted():
                     self._halted(each)
                 case core.Lifted():
@@ -403,7 +403,7 @@ class LiveCore:
     def _place(self, each: core.Place) -> None:
         scale, rules = self._scales[each.symbol], self.rules
         trace = f"{self.names.symbols[each.symbol]}@{each.time_ns}"
-        made = telling.placed(each, self.names, scale, trace)
+        made = engine_messages.placed(each, self.names, scale, trace)
         self._out.append(made)
         self._traces[each.order] = trace
         if len(self._traces) > TRACES:
@@ -427,20 +427,20 @@ class LiveCore:
         if self.orders is not None:
             self.orders.request_cancel(each.order, reason, self._now_ns)
             return
-        state = telling.ENDS[each.status]
-        trace = self._traces.get(each.order, "")
+        state, trace = engine_messages.ENDS[each.status], self._traces.get(each.order, "")
         self._changed(each.order, each.symbol, state, "" if state == "filled" else reason, trace)
 
     def _traded(self, each: core.Traded, fill: m.Filled | None) -> None:
         scale = self._scales[each.symbol]
         self._fills += fill is None
         trace, name = self._traces.get(each.order, ""), f"f{self._fills}"
-        self._out.append(telling.traded(each, self.names, scale, trace, fill=fill, name=name))
+        made = engine_messages.traded(each, self.names, scale, trace, fill=fill, name=name)
+        self._out.append(made)
 
     def _halted(self, each: core.Halted) -> None:
         rule, then, lifts = self._halt_of(each.halt)
         self._out.append(m.Fired(rule=rule, then=then, lifts=lifts, equity=each.equity))
-        self._alert("critical", "halt", telling.halted(rule, then, lifts, each.equity))
+        self._alert("critical", "halt", engine_messages.halted(rule, then, lifts, each.equity))
 
     def _halt_of(self, number: int) -> tuple[str, str, str]:
         if number == core.BY_HAND:

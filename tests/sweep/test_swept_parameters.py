@@ -9,8 +9,8 @@ import pytest
 
 from septet._config.load import Loaded, variant
 from septet._shell.session import plan_of
-from septet._sweep.numbers import Numbers, numbers_of
 from septet._sweep.space import Space, space_of
+from septet._sweep.swept_parameters import Numbers, numbers_of
 from tests.sweep.files import BASE, swept
 
 pytestmark = pytest.mark.compiled
@@ -143,7 +143,7 @@ def test_draws_are_not_loaded_one_by_one(tmp_path: Path, monkeypatch: pytest.Mon
         loads.append(given)
         return plan_of(*given, **more)
 
-    monkeypatch.setattr("septet._sweep.numbers.plan_of", counted)
+    monkeypatch.setattr("septet._sweep.swept_parameters.plan_of", counted)
     numbers = numbers_of(loaded, space)
     assert len(loads) < 60
     monkeypatch.undo()
