@@ -101,12 +101,12 @@ class Ours:
         self.model_row = assembly.model_row
         (regime,) = (node for node in assembly.graph.nodes if node.label == "regime")
         self.regime_row = assembly.rows.f[regime.number, 0]
-        self.times = self.session.tape.times
+        self.times = self.session.aligned.times
 
     def batch(self) -> Any:
         """A run that has not begun."""
         plan = self.session.plan
-        return self._make(plan, self.session.tape, plan.state(1e6, self.session.instruments))
+        return self._make(plan, self.session.aligned, plan.state(1e6, self.session.instruments))
 
     def dataset(self, batch: Any) -> Any:
         """Advance the features over everything and gather the rows a model reads."""

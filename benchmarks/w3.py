@@ -41,16 +41,16 @@ def _ours(bars: int) -> tuple[Any, Any, Any]:
         loaded = load(str(w1_strategy(Path(place), bars, FEATURES, rules=False)))
         session = open_session(loaded)
     state = session.plan.state(1e7, session.instruments)
-    batch = Batch(session.plan, session.tape, state)
+    batch = Batch(session.plan, session.aligned, state)
     rows = session.plan.assembly.features
 
     def run() -> None:
         state.S[:] = 0.0
-        batch.observe(0, session.tape.times)
+        batch.observe(0, session.aligned.times)
 
     def anew() -> None:
         state.S[:] = 0.0
-        Batch(session.plan, session.tape, state).observe(0, session.tape.times)
+        Batch(session.plan, session.aligned, state).observe(0, session.aligned.times)
 
     return run, anew, lambda: {name: batch.F[0, rows[name]] for name in NAMES}
 

@@ -196,9 +196,9 @@ def test_the_bars_before_a_gap_are_looked_at_as_well(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(text.replace("{use: synthetic, bars: 1200}", source), encoding="utf-8")
     session = open_session(load(path))
-    assert int((session.tape.M[0, layout.AGE] == 0).sum()) == 3, "every gap begins anew"
+    assert int((session.aligned.M[0, layout.AGE] == 0).sum()) == 3, "every gap begins anew"
     values = last_values(session)
     assert values is not None
-    assert values.tape.lengths == (count,)
+    assert values.aligned.lengths == (count,)
     assert int(values.ready(session.plan.warmup_bars).sum()) == count - 3 * session.plan.warmup_bars
     assert values.complete

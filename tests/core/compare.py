@@ -72,10 +72,10 @@ def _decisions(ran: Ran) -> list[tuple[Any, ...]]:
 
 
 def _curve(ran: Ran) -> list[tuple[Any, ...]]:
-    first, tape = ran.session.first, ran.session.tape
+    first, aligned = ran.session.first, ran.session.aligned
     return [
-        (int(tape.T[layout.KNOWN, t]), *ran.batch.G[:3, t].tolist())
-        for t in range(first, tape.times)
+        (int(aligned.T[layout.KNOWN, t]), *ran.batch.G[:3, t].tolist())
+        for t in range(first, aligned.times)
     ]
 
 
@@ -129,5 +129,5 @@ def chances_of(ran: Ran) -> list[list[float]] | None:
     row = ran.session.plan.assembly.model_row
     if row is None:
         return None
-    lengths = ran.session.tape.lengths
+    lengths = ran.session.aligned.lengths
     return [np.asarray(ran.batch.F[k, row, :n]).tolist() for k, n in enumerate(lengths)]

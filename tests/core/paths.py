@@ -73,7 +73,7 @@ class _Walk:
 def begin(session: Session) -> Batch:
     """Return a batch at the start of a run; what is never written is NaN on every path."""
     state = session.plan.state(session.strategy.account.capital, session.instruments)
-    batch = Batch(session.plan, session.tape, state)
+    batch = Batch(session.plan, session.aligned, state)
     batch.F[:, : session.plan.assembly.decision_row] = np.nan
     batch.Y[:] = np.nan
     return batch
@@ -87,13 +87,13 @@ def stretch(session: Session, batch: Batch, start: int, stop: int) -> None:
         if stop > first:
             batch.trade(first, stop)
         return
-    tape = session.tape
+    aligned = session.aligned
     source = next(iter(session.plan.assembly.features.values()))
     for k in range(len(session.market.symbols)):
         for t in range(start, stop):
-            i = int(tape.T[layout.ROW + k, t])
+            i = int(aligned.T[layout.ROW + k, t])
             if i >= 0:
-                known = int(tape.T[layout.KNOWN, t])
+                known = int(aligned.T[layout.KNOWN, t])
                 batch.F[k, row : row + 2, i] = _judged(known, float(batch.F[k, source, i]))
     if stop > first:
         batch.trade(first, stop)
@@ -111,7 +111,7 @@ def by_batch(session: Session, cuts: Sequence[int] = ()) -> Left:
     """Run the batch path, in one piece or cut at some times."""
     batch = begin(session)
     with np.errstate(all="ignore"):
-        for start, stop in pairwise([0, *cuts, session.tape.times]):
+        for start, stop in pairwise([0, *cuts, session.aligned.times]):
             stretch(session, batch, start, stop)
     return finish(session, batch, f"batch cut at {list(cuts)}" if cuts else "batch")
 
@@ -123,11 +123,11 @@ class _Drained:
     """Collects what slides out of an engine's window."""
 
     def __init__(self, session: Session) -> None:
-        tape, rows, count = session.tape, session.plan.rows, len(session.plan.symbols)
+        aligned, rows, count = session.aligned, session.plan.rows, len(session.plan.symbols)
         self.kept = {
-            "F": np.full((count, rows.F, tape.width), np.nan),
-            "D": np.zeros((count, rows.D, tape.width), np.int8),
-            "G": np.full((rows.G, tape.times), np.nan),
+            "F": np.full((count, rows.F, aligned.width), np.nan),
+            "D": np.zeros((count, rows.D, aligned.width), np.int8),
+            "G": np.full((rows.G, aligned.times), np.nan),
         }
         self.slides = 0
 
@@ -163,7 +163,7 @@ def both(session: Session, cut: int, spare: int = 8) -> Left:
     batch = begin(session)
     with np.errstate(all="ignore"):
         stretch(session, batch, 0, cut)
-    state, tape = batch.state.copy(), batch.tape
+    state, aligned = batch.state.copy(), batch.aligned
     drained = _Drained(session)
     engine = _engine(session, drained, cut + spare)
     window = engine.window
@@ -171,7 +171,7 @@ def both(session: Session, cut: int, spare: int = 8) -> Left:
     for name in "TG":
         held[name][:, :cut] = made[name][:, :cut]
     for k in range(len(session.plan.symbols)):
-        n = int(tape.T[layout.ROW + k, :cut].max(initial=-1)) + 1
+        n = int(aligned.T[layout.ROW + k, :cut].max(initial=-1)) + 1
         for name in "MXFD":
             held[name][k, :, :n] = made[name][k, :, :n]
         frames = min(held["Y"].shape[2], made["Y"].shape[2])

@@ -47,7 +47,7 @@ class Case:
             self.loaded, self.bars, 0, self.series, tables=tables,
             calendars=calendars_of(strategy.universe.symbols),
         )  # fmt: skip
-        made.first = min(self.spare_first + made.plan.warmup_bars, made.tape.times - 1)
+        made.first = min(self.spare_first + made.plan.warmup_bars, made.aligned.times - 1)
         return made
 
 
@@ -115,7 +115,7 @@ def check_one_answer(name: str, data: Any, prepare: Prepare = _as_it_is) -> None
 def check_every_path(data: Any, case: Case, prepare: Prepare = _as_it_is) -> None:
     """Compare the whole batch with events, with uneven stretches, and with a change midway."""
     whole = by_batch(prepare(case.session()))
-    times_of = st.integers(0, whole.session.tape.times)
+    times_of = st.integers(0, whole.session.aligned.times)
     assert_same(whole, by_events(prepare(case.session()), data.draw(st.integers(8, 60))))
     cuts = sorted(data.draw(st.lists(times_of, min_size=1, max_size=6), label="cuts"))
     assert_same(whole, by_batch(prepare(case.session()), cuts))
@@ -137,7 +137,7 @@ def check_interleaved(name: str, data: Any) -> None:
     with np.errstate(all="ignore"):
         for part in range(parts):
             for session, batch in zip(sessions, batches, strict=True):
-                times = session.tape.times
+                times = session.aligned.times
                 stretch(session, batch, times * part // parts, times * (part + 1) // parts)
     for left, session, batch in zip(alone, sessions, batches, strict=True):
         assert_same(left, finish(session, batch, "in turns"))
@@ -147,7 +147,7 @@ def check_fast_form(name: str, data: Any, prepare: Prepare = _as_it_is) -> None:
     """Without the table of decisions: the same orders, fills, trades and equity."""
     case = data.draw(cases(body_of(name), name), label=name)
     full = by_batch(prepare(case.session()))
-    cut = data.draw(st.integers(0, full.session.tape.times), label="cut")
+    cut = data.draw(st.integers(0, full.session.aligned.times), label="cut")
     fast = by_batch(prepare(case.session(tables=False)), [cut])
     fast.path = "without tables"
     assert_same(full, fast, decisions=False)

@@ -123,7 +123,7 @@ def _log_row(ours: Left, theirs: Left, row: int) -> Found:
 
 
 def _curves(ours: Left, theirs: Left, whole: bool) -> Iterator[Found]:
-    first, known = ours.session.first, ours.session.tape.T[layout.KNOWN]
+    first, known = ours.session.first, ours.session.aligned.T[layout.KNOWN]
     for row, field in CURVE.items():
         if not whole and row != layout.G_EQUITY:
             continue
@@ -137,17 +137,17 @@ def _curves(ours: Left, theirs: Left, whole: bool) -> Iterator[Found]:
 
 def _features(ours: Left, theirs: Left) -> Iterator[Found]:
     """Yield features and predictions of every bar, inner ones too."""
-    tape, assembly = ours.session.tape, ours.session.plan.assembly
+    aligned, assembly = ours.session.aligned, ours.session.plan.assembly
     named = {row: name for name, row in assembly.features.items()}
     for k, symbol in enumerate(ours.session.market.symbols):
-        rows = tape.T[layout.ROW + k]
+        rows = aligned.T[layout.ROW + k]
         times = np.flatnonzero(rows >= 0)
         a, b = (each.outcome.F[k][:, rows[times]] for each in (ours, theirs))
         for row in range(assembly.decision_row):
             same = same_bits(a[row], b[row])
             if not same.all():
                 bad = int(np.argmin(same))
-                time_ns = int(tape.T[layout.KNOWN, times[bad]])
+                time_ns = int(aligned.T[layout.KNOWN, times[bad]])
                 field = named.get(row, f"feature row {row}")
                 yield time_ns, 0, _told(symbol, time_ns, field, a[row, bad], b[row, bad])
 

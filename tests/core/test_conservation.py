@@ -25,7 +25,7 @@ def drawn(data: st.DataObject, **fixed: Any) -> tuple[Settings, Any]:
 
 
 def row_of(ran: Ran, t: int, k: int) -> int:
-    return int(ran.session.tape.T[layout.ROW + k, t])
+    return int(ran.session.aligned.T[layout.ROW + k, t])
 
 
 @given(st.data())
@@ -123,7 +123,7 @@ def test_no_bar_gives_more_than_its_share_of_volume(data):
             taken[k] += abs(moved) if kind == layout.FILL else 0.0
         for k, units in enumerate(taken):
             if units:
-                room = 0.1 * session.tape.X[k, layout.VOLUME, row_of(ran, t, k)]
+                room = 0.1 * session.aligned.X[k, layout.VOLUME, row_of(ran, t, k)]
                 assert units / float(ran.batch.state.B[k, layout.SCALE]) <= room * (1.0 + 1e-9)
 
 
@@ -164,10 +164,10 @@ def test_no_stop_is_ever_blocked(spot, data):
                        stops={"stop_loss": 0.01})  # fmt: skip
     before: list[tuple[int, float, int, float]] = [(0, math.nan, 0, 0.0)] * len(s.symbols)
     for t, ran, _ in steps(session):
-        B, whole, X = ran.batch.state.B, ran.batch.state.I, session.tape.X
+        B, whole, X = ran.batch.state.B, ran.batch.state.I, session.aligned.X
         for k, (side, average, entered, units) in enumerate(before):
             i = row_of(ran, t, k)
-            if side and i >= 0 and not session.tape.M[k, layout.SYNTHETIC, i]:
+            if side and i >= 0 and not session.aligned.M[k, layout.SYNTHETIC, i]:
                 worst = X[k, layout.LOW if side > 0 else layout.HIGH, i]
                 level = average * (1.0 - side * 0.01)
                 if side * (worst - level) <= 0.0:

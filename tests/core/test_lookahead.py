@@ -29,7 +29,7 @@ def head_of(series: SeriesTable, until_ns: int) -> SeriesTable:
 
 def assert_same_past(whole: Ran, part: Ran, until_ns: int) -> None:
     """Features, decisions, orders, fills, trades and equity up to a time are those of the whole."""
-    for k, n in enumerate(part.session.tape.lengths):
+    for k, n in enumerate(part.session.aligned.lengths):
         for row in range(part.session.plan.assembly.decision_row):
             a, b = whole.batch.F[k, row, :n].copy(), part.batch.F[k, row, :n].copy()
             assert same_bits(a, b).all(), f"row {row} of symbol {k} saw the future"

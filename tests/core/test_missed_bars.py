@@ -33,7 +33,7 @@ def _run(session: Any, missed: frozenset[int]) -> Ran:
     """Run the event path; nobody is there at the missed times."""
     learns = session.strategy.model is not None
     learned: Any = SimpleNamespace(walk=SimpleNamespace(predict_row=_judge)) if learns else None
-    engine = make_engine(session, learned, spare=session.tape.times + 8)
+    engine = make_engine(session, learned, spare=session.aligned.times + 8)
     with np.errstate(all="ignore"):
         for event in decision_times(session):
             gone = event.time_ns in missed
@@ -53,7 +53,7 @@ def test_missed_bars_agree_with_the_reference(data):
     s = data.draw(draws.settings())
     bars = data.draw(draws.markets(s))
     session = plainly(session_of(s, bars))
-    times = session.tape.T[layout.KNOWN].tolist()[FIRST + 1 :]
+    times = session.aligned.T[layout.KNOWN].tolist()[FIRST + 1 :]
     spans = data.draw(
         st.lists(st.tuples(st.integers(0, len(times)), st.integers(1, 9)), max_size=4)
     )
@@ -82,7 +82,7 @@ def test_an_entry_and_its_stop_fill_in_the_missed_bars_that_they_meet():
         for each in engine.handle(told, monitor):
             if isinstance(each, Traded):
                 fills.append((n, each.time_ns, each.price))
-    known = session.tape.T[layout.KNOWN].tolist()
+    known = session.aligned.T[layout.KNOWN].tolist()
     assert [(n, time_ns) for n, time_ns, _ in fills[:2]] == [(2, known[1]), (3, known[3])]
     assert [price for *_, price in fills[:2]] == pytest.approx([102.0, 96.9])
     assert [layout.FILL in kinds for kinds in logged] == [True, True]

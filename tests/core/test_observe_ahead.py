@@ -61,7 +61,7 @@ def crosses() -> Session:
 
 def run(session: Session, *, keeps: bool) -> tuple[Batch, Left]:
     state = session.plan.state(session.strategy.account.capital, session.instruments)
-    made = Batch(session.plan, session.tape, state, keeps=keeps)
+    made = Batch(session.plan, session.aligned, state, keeps=keeps)
     made.run(session.first)
     rows = int(state.C[layout.LOG])
     log = made.LI[:rows], made.LF[:rows]
@@ -114,26 +114,29 @@ def test_two_halves_are_one_history(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gaps and a late symbol included: every feature has the bits of one pass."""
     asked = several(1_000, 700, 1_000, 1_000, 1_000)
     for gap in (430, 498, 505):
-        asked.tape.M[0, layout.AGE, gap:] = np.arange(asked.tape.width - gap)
-    before = asked.tape.M.copy()
+        asked.aligned.M[0, layout.AGE, gap:] = np.arange(asked.aligned.width - gap)
+    before = asked.aligned.M.copy()
     state = asked.plan.state(1.0, asked.instruments)
-    one, two = Batch(asked.plan, asked.tape, state), Batch(asked.plan, asked.tape, state.copy())
+    one, two = (
+        Batch(asked.plan, asked.aligned, state),
+        Batch(asked.plan, asked.aligned, state.copy()),
+    )
     one.observe(0, 1)
-    one.observe(1, asked.tape.times)
+    one.observe(1, asked.aligned.times)
     monkeypatch.setattr(observe_halves, "LEAST", 100)
     used = observe_halves.observe_halves(
-        two.arrays, asked.tape.times, asked.plan.entries.observe, asked.plan.memory_bars
+        two.arrays, asked.aligned.times, asked.plan.entries.observe, asked.plan.memory_bars
     )
     assert used
-    assert np.array_equal(asked.tape.M, before)
-    for k, length in enumerate(asked.tape.lengths):
+    assert np.array_equal(asked.aligned.M, before)
+    for k, length in enumerate(asked.aligned.lengths):
         assert np.array_equal(one.F[k, :, :length], two.F[k, :, :length], equal_nan=True)
 
 
 def test_what_fails_while_observing_is_told() -> None:
     asked = session()
     state = asked.plan.state(1.0, asked.instruments)
-    made = Batch(asked.plan, asked.tape, state)
+    made = Batch(asked.plan, asked.aligned, state)
 
     def broken(start: int, stop: int, table: object) -> int:
         if start:

@@ -67,7 +67,7 @@ def test_a_late_decision_exits_but_does_not_enter(late):
     engine = make_engine(session, None)
     sides = []
     for event in decision_times(session):
-        is_late = late and event.time_ns == session.tape.T[layout.KNOWN, 1]
+        is_late = late and event.time_ns == session.aligned.T[layout.KNOWN, 1]
         engine.handle(msgspec.structs.replace(event, late=is_late))
         sides.append(int(engine.state.I[0, layout.OPEN_SIDE]))
     assert sides == [0, 0, 0 if late else 1, 1, 0]

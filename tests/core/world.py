@@ -1,4 +1,4 @@
-"""Runs the core on made markets: the file from `Settings`, the tape from `Bars`, both paths."""
+"""Runs the core on made markets: the file from `Settings`, the bars from `Bars`, both paths."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from septet._data.bars import BarTable, Instrument, MarketData, SeriesTable
 from septet._data.calendars import load_calendar
 from septet._host.register import Host
 from septet._kernel import layout
+from septet._shell.aligned_bars import AlignmentRules, align_bars
 from septet._shell.session import Session, plan_of
-from septet._shell.tape import TapeRules, make_tape
 from tests.core.settings import HOUR, START, Bars, Settings
 from tests.core.strangers import host_with_strangers
 
@@ -211,12 +211,12 @@ def open_made(
     symbols = strategy.universe.symbols
     market = market_of(symbols, bars, instruments, series, calendar, calendars)
     funding = strategy.perpetual.funding
-    rules = TapeRules(
+    rules = AlignmentRules(
         reset_after=strategy.data.candles.extra["reset_after"],
         funding_rate=funding.rate if funding else None,
         funding_every_ns=funding.every if funding else 1,
     )
-    return Session(loaded, plan, market, make_tape(plan, market, rules), first, lambda text: None)
+    return Session(loaded, plan, market, align_bars(plan, market, rules), first, lambda text: None)
 
 
 def session_of(s: Settings, bars: Sequence[Bars], first: int = FIRST) -> Session:
@@ -255,15 +255,15 @@ def run_core(
     if plain:
         plan.run_plain()
     state = plan.state(session.strategy.account.capital, session.instruments)
-    batch = Batch(plan, session.tape, state)
+    batch = Batch(plan, session.aligned, state)
     batch.F[:, : session.plan.assembly.decision_row], batch.Y[:] = np.nan, np.nan
-    last = session.tape.times if until is None else until
+    last = session.aligned.times if until is None else until
     with np.errstate(all="ignore"):
         if session.strategy.model is None:
             batch.observe(0, last)
             batch.trade(session.first, last)
         else:
-            batch.observe(0, session.tape.times)
+            batch.observe(0, session.aligned.times)
             predict(session, batch, chances)
             batch.trade(session.first, last)
     return Ran(session, batch)
@@ -275,8 +275,8 @@ def steps(session: Session) -> Iterator[tuple[int, Ran, int]]:
     batch = ran.batch
     with np.errstate(all="ignore"):
         if session.strategy.model is None:
-            batch.observe(session.first, session.tape.times)
-        for t in range(session.first, session.tape.times):
+            batch.observe(session.first, session.aligned.times)
+        for t in range(session.first, session.aligned.times):
             begun = int(batch.state.C[layout.LOG])
             batch.trade(t, t + 1)
             yield t, ran, begun
@@ -289,7 +289,7 @@ def predict(
     row = session.plan.assembly.model_row
     assert row is not None
     source = next(iter(session.plan.assembly.features.values()))
-    for k, n in enumerate(session.tape.lengths):
+    for k, n in enumerate(session.aligned.lengths):
         made = [chance_up(float(value)) for value in batch.F[k, source, :n]]
         ups = made if chances is None else list(chances[k])
         batch.F[k, row, :n] = ups

@@ -61,7 +61,7 @@ def test_each_symbol_reads_its_own_file(folder: Path) -> None:
     assert set(names) <= set(fingerprints(session.market))
     row = session.plan.assembly.rows.x["series:forecast"]
     for k, symbol in enumerate(SYMBOLS):
-        values = session.tape.X[k, row, : session.tape.lengths[k]]
+        values = session.aligned.X[k, row, : session.aligned.lengths[k]]
         table = session.market.series[f"forecast@{symbol}"]
         known = session.market.bars[symbol].known_ns
         assert np.isnan(values[0])  # the first value is known a minute after the first close

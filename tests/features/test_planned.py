@@ -58,8 +58,8 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Session, Any]:
     path: Path = tmp_path_factory.mktemp("every") / "every.yaml"
     path.write_text(yaml.safe_dump(strategy, sort_keys=False), encoding="utf-8")
     session = open_session(load(path))
-    batch = Batch(session.plan, session.tape, session.plan.state(1.0, session.instruments))
-    batch.observe(0, session.tape.times)
+    batch = Batch(session.plan, session.aligned, session.plan.state(1.0, session.instruments))
+    batch.observe(0, session.aligned.times)
     return session, batch.F
 
 

@@ -66,9 +66,9 @@ def in_bar(s: Settings, bars: Bars, i: int, price: float) -> bool:
 
 def run_and_audit(session: Session, audit: Audit) -> Left:
     """Run time by time; check every fill against its bar and every equity row against the fills."""
-    batch, tape, s = begin(plainly(session)), session.tape, audit.s
-    times = tape.T[layout.KNOWN].tolist()
-    for t in range(tape.times):
+    batch, aligned, s = begin(plainly(session)), session.aligned, audit.s
+    times = aligned.T[layout.KNOWN].tolist()
+    for t in range(aligned.times):
         begun = int(batch.state.C[layout.LOG])
         with np.errstate(all="ignore"):
             stretch(session, batch, t, t + 1)
@@ -78,7 +78,7 @@ def run_and_audit(session: Session, audit: Audit) -> Left:
         log = batch.LI[begun:last], batch.LF[begun:last]
         rows = fill_rows(session, Outcome(*log, batch.F, batch.D, batch.G, batch.state))
         for k, row in rows:
-            i = int(tape.T[layout.ROW + k, t])
+            i = int(aligned.T[layout.ROW + k, t])
             assert in_bar(s, audit.bars[k], i, row["price"]), (row, i)
         expected = audit.step(times[t - 1], times[t], rows)
         found = float(batch.G[layout.G_EQUITY, t])

@@ -88,7 +88,7 @@ def test_a_paper_run_has_the_books_of_its_backtest(kind: str, data: Any) -> None
         path = folder / "made.yaml"
         path.write_text(file_of(s), encoding="utf-8")
         runner = Runner(load(path, mode="paper"), folder, session, snapshots=37)
-        runner.run(int(session.tape.T[0, session.first]))
+        runner.run(int(session.aligned.T[0, session.first]))
         check_tables(folder, left)
         check_trades(s, trades_of(session, left.outcome))
         for prove in (replay, shadow):

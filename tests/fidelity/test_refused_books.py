@@ -92,11 +92,11 @@ def test_a_setting_among_many_is_refused() -> None:
     session = session_of(Settings(), [walk(3)])
     state, capital = run_core(session).batch.state, session.strategy.account.capital
     measured = Measured.room(1, 2, session)
-    measured.keep(0, capital, state, np.ones(2), session.tape.times)
+    measured.keep(0, capital, state, np.ones(2), session.aligned.times)
     assert measured.A[0, layout.CASH] == state.A[layout.CASH]
     state.A[layout.CASH] -= LOST
     with pytest.raises(RunError, match=WORDS):
-        measured.keep(0, capital, state, np.ones(2), session.tape.times)
+        measured.keep(0, capital, state, np.ones(2), session.aligned.times)
 
 
 @pytest.mark.parametrize("lost", [0.0, LOST])

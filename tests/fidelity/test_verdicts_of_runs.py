@@ -18,8 +18,8 @@ import pytest
 from septet._config import load
 from septet._report.summary import summarise
 from septet._shell import backtest as shell
-from septet._shell.session import Session, open_session, tape_rules
-from septet._shell.tape import make_tape
+from septet._shell.aligned_bars import align_bars
+from septet._shell.session import Session, alignment_rules, open_session
 from septet._store.tables import frames_of
 
 BARS, GAMES, RULES = 300, 40, 30
@@ -92,8 +92,8 @@ def verdict_of(
     values = np.where(knows, (prices["close"] > prices["open"])[at], values)
     series = {"dice": replace(table, value=values)}
     made = replace(session.market, bars=bars, series=series)
-    tape = make_tape(session.plan, made, tape_rules(session.strategy))
-    own = replace(session, market=made, tape=tape)
+    aligned = align_bars(session.plan, made, alignment_rules(session.strategy))
+    own = replace(session, market=made, aligned=aligned)
     with np.errstate(all="ignore"):
         ran = shell.run_batch(own)
     result = shell._result(own, ran, [], "batch", {})

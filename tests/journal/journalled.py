@@ -88,9 +88,9 @@ def told(folder: Path, *, fee_currency: str) -> tuple[RunResult, Path]:
 
 
 def _run(session: Session, core: Any, journal: Journal, first_ns: int) -> None:
-    tape = session.tape
-    for t in range(tape.times):
-        now_ns = int(tape.T[layout.KNOWN, t])
+    aligned = session.aligned
+    for t in range(aligned.times):
+        now_ns = int(aligned.T[layout.KNOWN, t])
         bars = _bars(session, t, now_ns)
         decision_time = m.DecisionTimeReached(
             at_ns=now_ns, time_ns=now_ns, present=tuple(bar.symbol for bar in bars),
@@ -104,7 +104,7 @@ def _run(session: Session, core: Any, journal: Journal, first_ns: int) -> None:
 def _bars(session: Session, t: int, now_ns: int) -> list[m.BarClosed]:
     found = []
     for k, symbol in enumerate(session.market.symbols):
-        i, table = int(session.tape.T[layout.ROW + k, t]), session.market.bars[symbol]
+        i, table = int(session.aligned.T[layout.ROW + k, t]), session.market.bars[symbol]
         if i >= 0:
             bar = m.BarClosed(
                 at_ns=now_ns, symbol=k, open_ns=int(table.open_ns[i]), known_ns=now_ns,

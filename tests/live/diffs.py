@@ -328,9 +328,9 @@ def shelf(
     ready = {
         each.number: each.trained_to_ns + (each.number == late_model) * 24 * HOUR for each in models
     }
-    all_bars = [bars_at(session, t) for t in range(session.tape.times)]
+    all_bars = [bars_at(session, t) for t in range(session.aligned.times)]
     for t, bars in enumerate(all_bars):
-        now_ns = int(session.tape.T[0, t])
+        now_ns = int(session.aligned.T[0, t])
         while models and ready[models[0].number] <= now_ns:
             run.handle(models.pop(0))
         there = [bar for bar in bars if not external or now_ns < first_ns or chance.random() > 0.01]

@@ -49,10 +49,10 @@ def instruments(session: Session) -> list[Instrument]:
 
 def feed(build: Build, session: Session, first_ns: int, models: list[m.ModelReady]) -> Seen:
     """Feed every bar as it became known; now and then go on from a snapshot."""
-    core, tape, seen = build.core, session.tape, Seen()
+    core, aligned, seen = build.core, session.aligned, Seen()
     waiting = list(models)
-    for t in range(tape.times):
-        now_ns = int(tape.T[layout.KNOWN, t])
+    for t in range(aligned.times):
+        now_ns = int(aligned.T[layout.KNOWN, t])
         while waiting and waiting[0].trained_to_ns <= now_ns:
             seen.take(core.handle(waiting.pop(0)))
         bars = bars_at(session, t)
@@ -70,10 +70,10 @@ def feed(build: Build, session: Session, first_ns: int, models: list[m.ModelRead
 
 def bars_at(session: Session, t: int) -> list[m.BarClosed]:
     """The bars that became known at a time, as events."""
-    tape, found = session.tape, []
-    now_ns = int(tape.T[layout.KNOWN, t])
+    aligned, found = session.aligned, []
+    now_ns = int(aligned.T[layout.KNOWN, t])
     for k, symbol in enumerate(session.market.symbols):
-        table, i = session.market.bars[symbol], int(tape.T[layout.ROW + k, t])
+        table, i = session.market.bars[symbol], int(aligned.T[layout.ROW + k, t])
         if i >= 0:
             names = ("open", "high", "low", "close", "volume")
             prices: dict[str, Any] = {name: float(getattr(table, name)[i]) for name in names}
@@ -170,7 +170,7 @@ def test_a_model_that_fell_due_while_nobody_ran_waits_for_the_bars_that_were_mis
         run_folder=tmp_path,
     )  # fmt: skip
     core, bar_ns, week = build.core, 900 * 10**9, 7 * 86_400 * 10**9
-    times = [int(each) for each in session.tape.T[layout.KNOWN, : session.tape.times]]
+    times = [int(each) for each in session.aligned.T[layout.KNOWN, : session.aligned.times]]
     due_ns = -(-times[100] // week) * week
     before, after = times.index(due_ns - bar_ns), times.index(due_ns)
 

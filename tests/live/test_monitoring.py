@@ -124,7 +124,7 @@ class Runner:
             self.handle(ready_event(1, asked.number, asked.trained_to_ns, found))
 
     def run(self, first_ns: int) -> None:
-        known = self.session.tape.T[layout.KNOWN].tolist()
+        known = self.session.aligned.T[layout.KNOWN].tolist()
         before = max(each for each in known if each < first_ns)
         self.handle(
             m.Started(

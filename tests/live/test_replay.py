@@ -79,7 +79,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result, session = backtest(loaded, engine="batch"), open_session(loaded)
     models = ready_models(result, folder)
     writer = paper("demo", folder, session)
-    known = session.tape.T[0].tolist()
+    known = session.aligned.T[0].tolist()
     first_ns = known[session.first]
     flattened = _while_held(result, known)
     writer.handle(

@@ -62,7 +62,7 @@ def observe(session: Session) -> Any:
 def observed(session: Session, observe: Any, stops: list[int]) -> tuple[Any, Any]:
     """Observe stretch after stretch; what the features and their states are in the end."""
     state = session.plan.state(1.0, session.instruments)
-    batch = Batch(session.plan, session.tape, state)
+    batch = Batch(session.plan, session.aligned, state)
     for start, stop in zip([0, *stops], [*stops, BARS], strict=True):
         observe(start, stop, batch.arrays.table)
     return batch.F[0, :, :BARS].copy(), state.S.copy()
@@ -88,7 +88,7 @@ def test_blocks_at_once_and_bars_alone_have_the_same_bits(
     restart: Any, stops: list[int],
 ) -> None:  # fmt: skip
     random = np.random.default_rng(seed)
-    columns, ages = session.tape.X[0], session.tape.M[0, layout.AGE]
+    columns, ages = session.aligned.X[0], session.aligned.M[0, layout.AGE]
     columns[layout.CLOSE, :BARS] = 1e3 * np.exp(np.cumsum(1e-2 * random.normal(size=BARS)))
     columns[layout.VOLUME, :BARS] = random.lognormal(size=BARS)
     columns[SLOT, :BARS] = first + np.arange(BARS)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet._shell.tape import day_numbers
+from septet._shell.aligned_bars import day_numbers
 
 SECOND = 1_000_000_000
 QUARTER, DAY = 900, 86_400

@@ -102,10 +102,10 @@ def test_a_stretch_is_as_many_steps(units: float, tables: bool, curve: bool):
         run = quiet_run(units, sampled=not curve)
         with set_to(TABLES=tables, CURVE=curve, SPOT=units >= 0.0, signal_at=kept):
             if stretch:
-                until, _ = idle.quiet(1, 1, len(CLOSES), run)
+                until, _ = idle.find_idle_span(1, 1, len(CLOSES), run)
                 assert until == len(CLOSES)
                 step.step(0, run)
-                idle.coast(1, until, run)
+                idle.mark_idle_span(1, until, run)
             else:
                 for t in range(len(CLOSES)):
                     step.step(t, run)
@@ -119,9 +119,9 @@ def test_a_stretch_is_as_many_steps(units: float, tables: bool, curve: bool):
 def test_a_stretch_ends_where_a_signal_begins_or_an_order_works():
     run = quiet_run(0.0, sampled=False)
     signal(run, 0, math.nan, 0.0, math.nan, 1.0, 1.0, math.nan)
-    assert idle.quiet(1, 1, 6, run)[0] == 3
+    assert idle.find_idle_span(1, 1, 6, run)[0] == 3
     run.working[0] = 1
-    assert idle.quiet(1, 1, 6, run)[0] == 1
+    assert idle.find_idle_span(1, 1, 6, run)[0] == 1
 
 
 def test_of_several_symbols_only_those_are_stepped_to_which_something_happens():
@@ -137,7 +137,7 @@ def test_of_several_symbols_only_those_are_stepped_to_which_something_happens():
         given = {"ONE_SYMBOL": False, "SYMBOLS": 3, "size": lambda *_: 1.0, "signal_at": kept}
         with set_to(**given):
             if gliding:
-                assert idle.glide(0, 6, 10**6, run) == 6
+                assert idle.trade_active_symbols(0, 6, 10**6, run) == 6
             else:
                 for t in range(6):
                     step.step(t, run)

@@ -21,7 +21,7 @@ from septet._host.register import Host
 from septet._live.build import _order_rules, limits_of
 from septet._live.listen import history_ns_of, request_of
 from septet._shell.backtest import backtest
-from septet._shell.session import plan_of, tape_rules, warmup_ns_of
+from septet._shell.session import alignment_rules, plan_of, warmup_ns_of
 from septet._shell.watching import build_watchers
 from septet._sweep.space import space_of
 from septet.errors import SeptetError
@@ -79,7 +79,7 @@ def wired(loaded: Any) -> str:
     bar_ns = int(strategy.universe.bar)
     found = [
         plan.name, plan.parameters.tolist(), plan.assembly.halts, plan.warmup_bars,
-        plan.memory_bars, [each.tolist() for each in plan.tables], tape_rules(strategy),
+        plan.memory_bars, [each.tolist() for each in plan.tables], alignment_rules(strategy),
         warmup_ns_of(strategy, 0), history_ns_of(strategy), request_of(strategy),
         limits_of(strategy), _order_rules(strategy, 1.0, protects=True),
         [(each.name, each.monitor) for each in build_watchers(strategy)],

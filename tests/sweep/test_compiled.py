@@ -98,7 +98,7 @@ def test_features_that_do_not_fit_together_are_run_in_parts(
     space, roomy, _ = opened(loaded)
     block = list(space.settings())
     expected = roomy.evaluate(block)
-    height = roomy._session.plan.rows.F * roomy._session.tape.width * 8
+    height = roomy._session.plan.rows.F * roomy._session.aligned.width * 8
     monkeypatch.setattr(compiled, "FEATURE_BYTES", 3 * height)
     _, tight, _ = opened(loaded)
     assert tight._stack.room == 3

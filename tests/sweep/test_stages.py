@@ -86,7 +86,7 @@ def test_the_goal_so_far_is_that_of_a_shorter_history(tmp_path: Path, goal: str)
     space, evaluator = opened(loaded)
     block = chosen(space, 3, 40)
     session, told = evaluator._session, dict[int, float | None]()
-    known = session.tape.T[layout.KNOWN]
+    known = session.aligned.T[layout.KNOWN]
     stop = session.first + int((len(known) - session.first) * 0.5)
 
     def keep(stage: int, goals: Mapping[int, float | None]) -> dict[int, str]:
@@ -110,7 +110,7 @@ def test_features_that_do_not_fit_together(tmp_path: Path, monkeypatch: pytest.M
     space, roomy = opened(loaded)
     block = list(space.settings())[:12]
     whole = roomy.evaluate(block)
-    height = roomy._session.plan.rows.F * roomy._session.tape.width * 8
+    height = roomy._session.plan.rows.F * roomy._session.aligned.width * 8
     monkeypatch.setattr(compiled, "FEATURE_BYTES", 3 * height)
     _, tight = opened(loaded)
     assert tight.evaluate_in_stages(block, (0.5,), never) == whole

@@ -1,4 +1,4 @@
-"""The batch path: the whole tape through the compiled entries, in as few calls as possible."""
+"""The batch path: the whole history through the compiled entries, in as few calls as possible."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TILE_BYTES = 1 << 19
 
 @dataclass
 class Batch:
-    """One run over arrays. `tape` has T, M and X; the rest is made here.
+    """One run over arrays. `aligned` has T, M and X; the rest is made here.
 
     `keeps` False: nobody reads the features after the run, and F may be a window that slides.
 
@@ -30,23 +30,23 @@ class Batch:
     """
 
     plan: CompiledPlan
-    tape: Any
+    aligned: Any
     state: State
     keeps: bool = True
     arrays: Arrays = field(init=False)
 
     def __post_init__(self) -> None:
-        tape, rows = self.tape, self.plan.rows
-        count, width = len(self.plan.symbols), tape.width
+        aligned, rows = self.aligned, self.plan.rows
+        count, width = len(self.plan.symbols), aligned.width
         seen = self._chunk + self.plan.memory_bars if self._slides else width
         # zeros, not empty: rows that are seldom written cost no memory until they are
         self.arrays = arrays_of(
             self.plan, self.state, FIRST_LOG + 64 * count,
-            T=tape.T, M=tape.M, X=tape.X, U=tape.U,
+            T=aligned.T, M=aligned.M, X=aligned.X, U=aligned.U,
             F=np.zeros((count, rows.F, seen)),
             D=np.zeros((count, rows.D, width), np.int8),
             Y=np.empty((count, max(1, rows.Y), width + 2 if rows.Y else 1)),
-            G=np.empty((rows.G, tape.times)), W=tile_of(count),
+            G=np.empty((rows.G, aligned.times)), W=tile_of(count),
         )  # fmt: skip
 
     @property
@@ -57,8 +57,8 @@ class Batch:
     @property
     def _slides(self) -> bool:
         """Whether F is a window: where the bars of every symbol are the times themselves."""
-        times, chunk = self.tape.times, self._chunk
-        if self.keeps or not self.plan.compiled or min(self.tape.lengths) < times:
+        times, chunk = self.aligned.times, self._chunk
+        if self.keeps or not self.plan.compiled or min(self.aligned.lengths) < times:
             return False
         return times > 2 * chunk and self.plan.memory_bars <= chunk
 
@@ -94,7 +94,7 @@ class Batch:
 
     def observe(self, start: int, stop: int) -> None:
         """Advance the features over a stretch of times; a whole long history in two threads."""
-        plan, times = self.plan, self.tape.times
+        plan, times = self.plan, self.aligned.times
         observe = plan.entries.observe
         whole = (start, stop) == (0, times) and plan.compiled and plan.forgets
         if whole and observe_halves(self.arrays, times, observe, plan.memory_bars):
@@ -111,7 +111,7 @@ class Batch:
 
     def run(self, first: int) -> None:
         """Observe every time, and trade from `first` on."""
-        times = self.tape.times
+        times = self.aligned.times
         chunk = self._chunk
         if not self.plan.compiled or times <= chunk:
             self.observe(0, times)

@@ -1,4 +1,4 @@
-"""What funding is due between two instants: one function for a whole tape and for a live bar."""
+"""What funding is due between two instants: one function for a whole history and for a live bar."""
 
 from __future__ import annotations
 

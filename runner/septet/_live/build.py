@@ -27,7 +27,7 @@ from septet._live.training import TrainingTimes, load_served
 from septet._plan.plan import Plan
 from septet._plan.terms import simulation_of
 from septet._shell.eventful import window_of
-from septet._shell.session import plan_of, tape_rules
+from septet._shell.session import alignment_rules, plan_of
 from septet.errors import InputError
 from septet_schemas.units import format_duration
 
@@ -205,7 +205,7 @@ def _intake(plan: Plan, strategy: Any, calendars: Mapping[str, str]) -> Intake:
     schedules = [Schedule(bar_ns, calendars.get(symbol, written)) for symbol in symbols]
     ages = {name: block.extra["max_age"] for name, block in strategy.data.series.items()}
     columns = sorted(rows, key=rows.__getitem__)
-    return Intake(symbols, columns, schedules, tape_rules(strategy), ages)
+    return Intake(symbols, columns, schedules, alignment_rules(strategy), ages)
 
 
 def _names(plan: Plan, strategy: Any, external: bool) -> Names:

@@ -18,7 +18,7 @@ from septet._live.diff_lived import Lived, is_deed, trace_of
 from septet._live.diff_orders import Origin, stops_of
 from septet._live.diff_rows import Row, row_of
 from septet._live.facts import instruments_in
-from septet._shell.tape import FUNDING, FUNDING_BEFORE
+from septet._shell.aligned_bars import FUNDING, FUNDING_BEFORE
 from septet.errors import ConfigError
 
 __all__ = ["Due", "Simulated", "build_paper", "simulate"]

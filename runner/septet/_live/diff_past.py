@@ -22,9 +22,9 @@ from septet._learn.walk import EXPIRED, NO_MODEL, NOT_FINITE, OK, answers
 from septet._live.diff_lived import Lived
 from septet._live.diff_rows import Row, rows_of_frame, rows_of_table
 from septet._shell import project
+from septet._shell.aligned_bars import AlignedBars, align_bars
 from septet._shell.backtest import backtest
-from septet._shell.session import Session, open_session, tape_rules
-from septet._shell.tape import Tape, make_tape
+from septet._shell.session import Session, alignment_rules, open_session
 from septet.errors import ConfigError, InputError, SeptetError
 
 if TYPE_CHECKING:
@@ -319,19 +319,19 @@ def seen_by(lived: Lived, past: Past, build: Any, until_ns: int) -> Seen:
         bars={name: _as_seen(k, past.bars(k), lived) for k, name in enumerate(lived.symbols)},
         series={name: _points(name, each, lived) for name, each in session.market.series.items()},
     )
-    tape = make_tape(plan, market, tape_rules(session.strategy))
-    known = tape.T[layout.KNOWN]
+    aligned = align_bars(plan, market, alignment_rules(session.strategy))
+    known = aligned.T[layout.KNOWN]
     first = int(np.searchsorted(known, past.first_ns, side="left"))
     last = int(np.searchsorted(known, until_ns, side="right"))
     capital = float(lived.head.facts["capital"])
-    batch = Batch(plan, tape, plan.state(capital, session.instruments))
+    batch = Batch(plan, aligned, plan.state(capital, session.instruments))
     with np.errstate(all="ignore"):
-        batch.observe(0, tape.times)
+        batch.observe(0, aligned.times)
         if build.core.models is not None:
-            _judge(lived, build, tape, batch.F)
+            _judge(lived, build, aligned, batch.F)
         batch.trade(first, last)
     rows = int(batch.arrays["C"][layout.LOG])
-    made = replace(session, market=market, tape=tape, first=first)
+    made = replace(session, market=market, aligned=aligned, first=first)
     outcome = project.Outcome(
         batch.LI[:rows], batch.LF[:rows], batch.F, batch.D, batch.G, batch.state
     )
@@ -341,19 +341,19 @@ def seen_by(lived: Lived, past: Past, build: Any, until_ns: int) -> Seen:
     return Seen(market, made, batch.F, curve, decisions)
 
 
-def _judge(lived: Lived, build: Any, tape: Tape, rows_of: Any) -> None:
+def _judge(lived: Lived, build: Any, aligned: AlignedBars, rows_of: Any) -> None:
     """Let each model of the live run judge the rows in which it was in force."""
     models, inputs = build.core.models, list(build.model_inputs)
     row = build.plan.facts.model_row
     for event in lived.events:
         if isinstance(event, m.ModelReady | m.ModelFailed):
             models.take(event)
-    known = tape.T[layout.KNOWN].tolist()
+    known = aligned.T[layout.KNOWN].tolist()
     in_force = [models.at(time_ns) for time_ns in known]
     for k, table in enumerate(rows_of):
         groups: dict[Any, list[int]] = {}
         for t, event in enumerate(in_force):
-            i = int(tape.T[layout.ROW + k, t])
+            i = int(aligned.T[layout.ROW + k, t])
             if i >= 0:
                 groups.setdefault(_key(event, known[t]), []).append(i)
         for key, rows in groups.items():

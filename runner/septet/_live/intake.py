@@ -1,4 +1,4 @@
-"""From bars as they arrive to the columns a plan reads: the same rules as a whole tape's.
+"""From bars as they arrive to the columns a plan reads: the same rules as a whole history's.
 
 The intake is part of the deterministic core: what it gives depends on the events it took, in
 their order, and on nothing else.
@@ -24,12 +24,12 @@ from septet._data.calendars import Anchor, Calendar, load_calendar
 from septet._data.funding import FundingRates
 from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
-from septet._shell.tape import (
+from septet._shell.aligned_bars import (
     DAY_NS,
     DERIVED,
     FUNDING,
     FUNDING_BEFORE,
-    TapeRules,
+    AlignmentRules,
     day_numbers,
 )
 from septet.errors import InputError
@@ -43,7 +43,7 @@ _FACTS: Final = Struct(f"{layout.M_ROWS}q")
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
-    """Where one bar lies: what `septet._shell.tape.DERIVED` asks of a bar."""
+    """Where one bar lies: what `septet._shell.aligned_bars.DERIVED` asks of a bar."""
 
     open_ns: int
     known_ns: int
@@ -116,7 +116,7 @@ class Intake:
     symbols
         The universe, in its order.
     columns
-        Names of the rows of X, in their order (see `septet._shell.tape`).
+        Names of the rows of X, in their order (see `septet._shell.aligned_bars`).
     schedules
         One for each symbol.
     rules
@@ -130,7 +130,7 @@ class Intake:
         symbols: Sequence[str],
         columns: Sequence[str],
         schedules: Sequence[Schedule],
-        rules: TapeRules,
+        rules: AlignmentRules,
         max_ages_ns: dict[str, int | None] | None = None,
     ) -> None:
         self._symbols, self._names, self._schedules = list(symbols), list(columns), list(schedules)

@@ -29,7 +29,7 @@ from septet._live.build import Build
 from septet._live.fingerprints import changed_since
 from septet._live.replay import JOURNAL, Difference, Progress, Replayed, build_again, compare, shown
 from septet._live.start import fingerprints_of
-from septet._shell.tape import FUNDING_BEFORE
+from septet._shell.aligned_bars import FUNDING_BEFORE
 
 __all__ = ["shadow"]
 

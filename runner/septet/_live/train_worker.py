@@ -57,18 +57,18 @@ def fit(work: Work) -> Any:
     from septet._config.load import reopen
     from septet._core.batch import Batch
     from septet._data.bars import Instrument
+    from septet._shell.aligned_bars import align_bars
     from septet._shell.learning import dataset_of
-    from septet._shell.session import Session, plan_of, tape_rules
-    from septet._shell.tape import make_tape
+    from septet._shell.session import Session, alignment_rules, plan_of
 
     loaded = reopen(work.tree, work.path, work.base_dir)
     strategy, market = loaded.strategy, work.market
     plan = plan_of(loaded, calendar=market.calendar, external=work.external)
-    tape = make_tape(plan, market, tape_rules(strategy))
+    aligned = align_bars(plan, market, alignment_rules(strategy))
     state = plan.state(1.0, [Instrument(symbol) for symbol in market.symbols])
-    batch = Batch(plan, tape, state)
-    batch.observe(0, tape.times)
-    session = Session(loaded, plan, market, tape, 0, lambda message: None)
+    batch = Batch(plan, aligned, state)
+    batch.observe(0, aligned.times)
+    session = Session(loaded, plan, market, aligned, 0, lambda message: None)
     dataset = dataset_of(session, batch.F)
     block, bar_ns = strategy.model, strategy.universe.bar
     assert block is not None

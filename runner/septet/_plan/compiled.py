@@ -22,14 +22,14 @@ from septet._kernel.step import (
 )
 
 __all__ = [
-    "WIDTH", "at", "beside", "by_hand", "entry", "kernel", "lanes", "local", "outside", "read_only",
-    "rejoin", "routine", "scatter", "soon", "use", "view_of",
+    "WIDTH", "at", "beside", "by_hand", "entry", "kernel", "lanes", "local", "outside",
+    "prefetch", "read_only", "rejoin", "routine", "scatter", "use", "view_of",
 ]  # fmt: skip
 
 beside, lanes, scatter, rejoin = instructions()
 """Four blocks of the time grid side by side; see `septet._kernel.lanes`."""
 
-soon = prefetcher()
+prefetch = prefetcher()
 """Ask the memory for an element that is read soon."""
 
 

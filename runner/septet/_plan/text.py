@@ -26,8 +26,8 @@ _HEAD: Final = (
     '"""A compiled plan: made by septet, made again when its strategy changes; do not edit.'
 )
 _PARTS: Final = (
-    "WIDTH, at, beside, by_hand, entry, kernel, lanes, local, outside, read_only, rejoin, routine,",
-    "scatter, soon, use, view_of,",
+    "WIDTH, at, beside, by_hand, entry, kernel, lanes, local, outside, prefetch, read_only,",
+    "rejoin, routine, scatter, use, view_of,",
 )
 _SECTIONS: Final = (
     ("fills", ("checked", "reentry", "orders", "queued", "fills", "venue_fills", "stops", "bars")),

@@ -216,7 +216,7 @@ class Trading:
             **self._costs(), **self._orders(), **self._stops(), **self._exits(), **self._limits(),
             **self._sizing(), **self._halts(), **self._signal(),
         }  # fmt: skip
-        context |= self._quiet(context)
+        context |= self._idle(context)
         context |= self._outside(context)
         context["checked_slot"] = self.checked_slot
         context["notes"] = ["reasons:", *listed(self.reasons)]
@@ -432,7 +432,7 @@ class Trading:
             "signal_views": [f"{name} = {text}" for name, text in views.items()],
             "answer_checks": checks,
             "signal_view_names": "".join(f"{name}, " for name in views),
-            "blind": not OF_ACCOUNT & set(step.parameters),
+            "signal_ignores_account": not OF_ACCOUNT & set(step.parameters),
             "regime": None if row is None else f"F[k, R[{row}], i]",
             "regime_mask": mask,
             "regime_checked": of_regime,
@@ -440,22 +440,24 @@ class Trading:
             "min_interval": self.binder.number("signal.min_interval", extra["min_interval"]),
         }  # fmt: skip
 
-    def _quiet(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        """Tell what happens at times without a target side.
+    def _idle(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what can happen at times without a new target side.
 
-        `steady`: a target side that is kept decides nothing; `still`: nor do bars. `coasts`:
-        stretches are crossed at once (`calm`: with a position, too). `glides`: some symbols are
-        stepped.
+        `held_signal_is_idle`: a target side that is kept decides nothing; `idle_while_held`: nor do
+        bars. `marks_idle_spans`: such spans are marked at once (`idle_while_held_alone`: with a
+        position, too). `trades_active_symbols`: only symbols that can act are stepped.
         """
-        steady = not any(context[name] for name in DECIDES_WHILE_HELD)
-        still = steady and not context["protects"] and not context["tracks_best"]
-        still = still and context["funding_column"] is None
+        signal_idle = not any(context[name] for name in DECIDES_WHILE_HELD)
+        bars_idle = signal_idle and not context["protects"] and not context["tracks_best"]
+        bars_idle = bars_idle and context["funding_column"] is None
         timed = any("now_ns" in b.declaration.parameters for b in self.terms.halts.values())
-        glides = context["blind"] and not context["one"]
+        ahead, one = context["signal_ignores_account"], context["one"]
         return {
-            "steady": steady, "still": still, "calm": still and not context["halts"],
-            "coasts": context["blind"] and context["one"] and not timed,
-            "glides": glides, "tile": "W.shape[0]" if glides else str(TILE),
+            "held_signal_is_idle": signal_idle, "idle_while_held": bars_idle,
+            "idle_while_held_alone": bars_idle and not context["halts"],
+            "marks_idle_spans": ahead and one and not timed,
+            "trades_active_symbols": ahead and not one,
+            "tile": "W.shape[0]" if ahead and not one else str(TILE),
         }  # fmt: skip
 
     def _outside(self, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -466,7 +468,8 @@ class Trading:
             "external": self.external, "stops_here": here, "liquidates": liquidates,
         }  # fmt: skip
         if self.external:
-            told |= dict.fromkeys(("rests", "protects", "liquidation", "coasts", "glides"), False)
+            left_out = ["rests", "protects", "liquidation", "marks_idle_spans"]
+            told |= dict.fromkeys([*left_out, "trades_active_symbols"], False)
             told |= {"participation": None}
         self.outside_reasons = len(self.reasons)
         self.reasons += OUTSIDE_REASONS if self.external else ()

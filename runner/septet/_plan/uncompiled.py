@@ -17,8 +17,8 @@ from septet._kernel.step import compile_step
 from septet._plan.outside import called_at
 
 __all__ = [
-    "WIDTH", "at", "beside", "by_hand", "entry", "kernel", "lanes", "local", "outside", "read_only",
-    "rejoin", "routine", "scatter", "soon", "use", "view_of",
+    "WIDTH", "at", "beside", "by_hand", "entry", "kernel", "lanes", "local", "outside",
+    "prefetch", "read_only", "rejoin", "routine", "scatter", "use", "view_of",
 ]  # fmt: skip
 
 WIDTH = 0
@@ -82,5 +82,5 @@ def beside(array: Any, apart: int) -> Any:
     return array
 
 
-def soon(row: Any, i: int) -> None:
+def prefetch(row: Any, i: int) -> None:
     """Do nothing: what is read soon is read then."""

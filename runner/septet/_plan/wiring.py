@@ -73,7 +73,7 @@ def signal_text(context: Mapping[str, Any]) -> str:
             "The target side at bar i of k, its confidence, and why there is none.",
         )
     ]  # fmt: skip
-    if context["blind"]:
+    if context["signal_ignores_account"]:
         loop = [
             f"target, confidence, refused = signal_target(k, i, 0.0, {views}{args})",
             f"note(k, i, target, confidence, refused, {args})",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from septet._kernel.layout import AGE
 from septet._rules.account import watch
 from septet._rules.form import entry
-from septet._rules.idle import coast, glide, quiet
+from septet._rules.idle import find_idle_span, mark_idle_span, trade_active_symbols
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     FUNDED,
@@ -45,14 +45,14 @@ def trade(t0, t1, run: Run):
             t = first
             # One event alone takes the step: so parity proves what crosses several times at once.
             if TRADES_ACTIVE_SYMBOLS and (t1 - t0 > 1 and run.is_late == 0):
-                t = glide(first, last, room, run)
+                t = trade_active_symbols(first, last, room, run)
                 if t < last:
                     return t
             while t < last:
                 if MARKS_IDLE_SPANS and t1 - t0 > 1:
-                    until, coming = quiet(t, coming, last, run)
+                    until, coming = find_idle_span(t, coming, last, run)
                     if until > t:
-                        coast(t, until, run)
+                        mark_idle_span(t, until, run)
                         t = until
                         if t == last:
                             if t == t1:

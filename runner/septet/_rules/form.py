@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["at", "by_hand", "entry", "kernel", "routine", "soon"]
+__all__ = ["at", "by_hand", "entry", "kernel", "prefetch", "routine"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -35,5 +35,5 @@ def at(i: int) -> int:
     return i
 
 
-def soon(row: object, i: int) -> None:
+def prefetch(row: object, i: int) -> None:
     """Ask the memory for an element that is read soon; compiled, and without effect otherwise."""

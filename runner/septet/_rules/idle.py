@@ -1,7 +1,8 @@
 """Times at which nothing can happen but a mark: found ahead, and crossed in one stretch.
 
-Of one symbol, whole stretches are crossed (`quiet`, `coast`); of several, only the symbols to which
-something can happen are stepped (`glide`). The numbers are those of as many steps.
+Of one symbol, idle spans are marked at once (`find_idle_span`, `mark_idle_span`); of several, only
+the symbols to which something can happen are stepped (`trade_active_symbols`). The numbers are
+those of as many steps.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from septet._kernel.layout import SIGNAL
 from septet._rules.account import amount, list_all, list_held, mark, watch
 from septet._rules.bars import match_bar
 from septet._rules.decide import decide, enters_again
-from septet._rules.form import at, kernel, routine, soon
+from septet._rules.form import at, kernel, prefetch, routine
 from septet._rules.halts import test_halts
 from septet._rules.run_state import Run
 from septet._rules.settings import (
@@ -25,8 +26,8 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "begins", "coast", "coast_flat", "coast_held", "count_bars", "due", "glide", "halt_all",
-    "list_due", "quiet", "settle_due", "survey",
+    "begins", "count_bars", "due", "find_idle_span", "halt_all", "list_due", "mark_flat_span",
+    "mark_held_span", "mark_idle_span", "settle_due", "survey", "trade_active_symbols",
 ]  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def begins(t, t1, run: Run):
 
 
 @kernel
-def quiet(t, coming, t1, run: Run):
+def find_idle_span(t, coming, t1, run: Run):
     """First time from t on, or t1, at which more than marking can happen; and the one to come.
 
     `coming` is what the time before told: the next at which a signal begins, if that is after t.
@@ -84,18 +85,18 @@ def quiet(t, coming, t1, run: Run):
     if until == t1:
         return t1, t1
     coming = begins(until + 1, t1, run)
-    soon(run.known_ns, coming)  # what is read at few times is not in the cache
-    soon(run.close[0], coming)
-    soon(run.open[0], coming + 1)
-    soon(run.open_ns[0], coming + 1)
-    soon(run.missing_bars[0], coming + 1)
-    soon(run.is_synthetic[0], coming + 1)
+    prefetch(run.known_ns, coming)  # what is read at few times is not in the cache
+    prefetch(run.close[0], coming)
+    prefetch(run.open[0], coming + 1)
+    prefetch(run.open_ns[0], coming + 1)
+    prefetch(run.missing_bars[0], coming + 1)
+    prefetch(run.is_synthetic[0], coming + 1)
     return until, coming
 
 
 @kernel
-def coast(t, until, run: Run):
-    """Mark the quiet times from t to `until`: the same as that many steps, in one stretch."""
+def mark_idle_span(t, until, run: Run):
+    """Mark the idle times from t to `until`: the same as that many steps, in one stretch."""
     held = amount(0, run)
     if TABLES:
         cash = run.cash
@@ -111,9 +112,9 @@ def coast(t, until, run: Run):
             run.exposure_curve[at(u)] = abs(worth)
         run.equity, run.peak = equity, peak
     elif held == 0.0:
-        coast_flat(t, until, run)
+        mark_flat_span(t, until, run)
     else:
-        coast_held(t, until, held, run)
+        mark_held_span(t, until, held, run)
     if not TABLES and not CURVE:
         while run.samples_taken < run.Q.shape[0] and run.Q[run.samples_taken] < until:
             worth = held * run.close[0, run.Q[run.samples_taken]]
@@ -129,8 +130,8 @@ def coast(t, until, run: Run):
 
 
 @kernel
-def coast_flat(t, until, run: Run):
-    """Mark quiet times without a position, where no table is kept."""
+def mark_flat_span(t, until, run: Run):
+    """Mark idle times without a position, where no table is kept."""
     equity = run.cash
     if CURVE:
         for u in range(t, until):
@@ -151,8 +152,8 @@ def coast_flat(t, until, run: Run):
 
 
 @kernel
-def coast_held(t, until, held, run: Run):
-    """Mark quiet times with a position, where no table is kept."""
+def mark_held_span(t, until, held, run: Run):
+    """Mark idle times with a position, where no table is kept."""
     cash = run.cash
     for u in range(t, until):  # what no time asks of another is worked out side by side
         worth = held * run.close[0, at(u)]
@@ -298,7 +299,7 @@ def halt_all(t, now_ns, count, run: Run):
 
 
 @routine
-def glide(t0, t1, room, run: Run):
+def trade_active_symbols(t0, t1, room, run: Run):
     """Trade times t0 to t1: the same as that many steps, but only of the symbols that are due.
 
     Every position is marked at every time. Stops early where the log has no room.
@@ -325,10 +326,10 @@ def glide(t0, t1, room, run: Run):
             run.next_active_time[k] = due(k, t, t1, run)
             if run.working[k] == 1:  # what its order meets next is read at few times
                 i = run.first_uncounted_bar[k]
-                soon(run.open[k], i)
-                soon(run.open_ns[k], i)
-                soon(run.missing_bars[k], i)
-                soon(run.is_synthetic[k], i)
+                prefetch(run.open[k], i)
+                prefetch(run.open_ns[k], i)
+                prefetch(run.missing_bars[k], i)
+                prefetch(run.is_synthetic[k], i)
     for k in range(SYMBOLS):
         _, i = bars_of(run.bar[k], t0, t)
         count_bars(k, i, run)

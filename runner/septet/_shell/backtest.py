@@ -167,8 +167,8 @@ def run_batch(
     began = time.perf_counter()
     state = plan.state(strategy.account.capital, session.instruments)
     kept = plan.assembly.decisions_kept or strategy.model is not None or bool(tried_nodes(plan))
-    batch = Batch(plan, session.tape, state, keeps=kept)
-    last = session.tape.times
+    batch = Batch(plan, session.aligned, state, keeps=kept)
+    last = session.aligned.times
     learned: Learned | None = None
     training, acts = 0.0, list[tuple[int, Act]]()
     if strategy.model is None and not watchers:
@@ -198,7 +198,7 @@ def _result(
     """Project the outcome into the tables and facts of a run."""
     outcome, learned, seconds = ran.outcome, ran.learned, ran.seconds
     strategy, loaded, market = session.strategy, session.loaded, session.market
-    known = session.tape.T[layout.KNOWN]
+    known = session.aligned.T[layout.KNOWN]
     venue = next(iter(strategy.execution.venues))
     tables: dict[str, Any] = {
         "decisions": project.decisions_of(session, outcome) if session.tables else None,
@@ -212,7 +212,7 @@ def _result(
     check_books(outcome.state, strategy.account.capital, tables["trades"])
     facts = facts_of(
         session, engine, start_ns=int(known[session.first]), end_ns=int(known[-1]),
-        bars=int((session.tape.T[layout.ROW :, session.first :] >= 0).sum()), seconds=seconds,
+        bars=int((session.aligned.T[layout.ROW :, session.first :] >= 0).sum()), seconds=seconds,
         late=late_start_of(session, learned),
     )  # fmt: skip
     watched = _monitoring(session, outcome, learned, watchers)
@@ -283,7 +283,7 @@ def late_start_of(session: Session, learned: Learned | None) -> LateStart | None
     """Say why a run decided later than its file asks for, if it did."""
     models = () if learned is None else learned.walk.models
     windows = [ModelWindow(each.trained_to_ns, each.ready_ns, each.reason) for each in models]
-    first_ns = int(session.tape.T[layout.KNOWN, session.first])
+    first_ns = int(session.aligned.T[layout.KNOWN, session.first])
     warmup_bars = session.plan.warmup_bars
     return late_start(session.strategy, ready_of(session), first_ns, warmup_bars, windows)
 

@@ -18,9 +18,9 @@ from septet._data.stamps import iso
 from septet._host.reads import is_septets
 from septet._kernel import layout
 from septet._plan.graph import Column, Node
+from septet._shell.aligned_bars import AlignedBars
 from septet._shell.feature_values import cut_of
 from septet._shell.session import Session
-from septet._shell.tape import Tape
 from septet.errors import RunError
 
 __all__ = ["Boundary", "insist_memory", "tried_nodes"]
@@ -76,13 +76,13 @@ def insist_memory(session: Session, F: Floats, first: int = 0) -> None:
         For the first feature that remembers more, with its place in the file.
     """
     nodes = tried_nodes(session.plan)
-    if not nodes or F.shape[2] < session.tape.width:
+    if not nodes or F.shape[2] < session.aligned.width:
         return
     plain = not session.plan.compiled or session.plan.assembly.slow_columns
     room = MOST_PLAIN if plain else MOST_BARS
     for bars in sorted({node.memory.bars for node in nodes}):
         mine = [node for node in nodes if node.memory.bars == bars]
-        for k, n in _places(session.tape, bars, first):
+        for k, n in _places(session.aligned, bars, first):
             room -= bars + 1
             if room < 0:
                 return
@@ -90,28 +90,28 @@ def insist_memory(session: Session, F: Floats, first: int = 0) -> None:
             _compare(session, mine, {"whole": F[k, :, n], "again": again}, k, n)
 
 
-def _places(tape: Tape, bars: int, first: int) -> Iterator[tuple[int, int]]:
+def _places(aligned: AlignedBars, bars: int, first: int) -> Iterator[tuple[int, int]]:
     """Yield symbols and bars that have so many bars without a gap before them."""
     random = np.random.default_rng(17)
     for draw in range(DRAWS + 1):
-        k = int(random.integers(len(tape.lengths)))
-        rows = tape.T[layout.ROW + k, first:]
+        k = int(random.integers(len(aligned.lengths)))
+        rows = aligned.T[layout.ROW + k, first:]
         rows = rows[rows >= 0]
-        fit = rows[tape.M[k, layout.AGE, rows] > bars]
+        fit = rows[aligned.M[k, layout.AGE, rows] > bars]
         if len(fit):
             yield k, int(fit[-1] if draw == 0 else fit[random.integers(len(fit))])
 
 
 def _again(session: Session, k: int, n: int, bars: int) -> Floats:
     """Return every feature of a bar as though history began `bars` bars before it."""
-    rows = session.tape.T[layout.ROW + k]
+    rows = session.aligned.T[layout.ROW + k]
     begin, end = (int(np.searchsorted(rows, row)) for row in (n - bars, n))
     if rows[end] != n:  # a time without a bar of the symbol lies there
         begin, end = (int(np.flatnonzero(rows == row)[0]) for row in (n - bars, n))
-    tape, firsts = cut_of(session.tape, begin, end + 1)
-    batch = Batch(session.plan, tape, session.plan.state(1.0, session.instruments))
+    aligned, firsts = cut_of(session.aligned, begin, end + 1)
+    batch = Batch(session.plan, aligned, session.plan.state(1.0, session.instruments))
     with np.errstate(all="ignore"):
-        batch.observe(0, tape.times)
+        batch.observe(0, aligned.times)
     values: Floats = batch.F[k, :, n - firsts[k]]
     return values
 
@@ -167,16 +167,16 @@ class Boundary:
         RunError
             For the first feature that differs.
         """
-        nodes, tape = tried_nodes(session.plan), session.tape
-        if not nodes or F.shape[2] < tape.width:
+        nodes, aligned = tried_nodes(session.plan), session.aligned
+        if not nodes or F.shape[2] < aligned.width:
             return
-        for k, length in enumerate(tape.lengths):
+        for k, length in enumerate(aligned.lengths):
             bars = session.market.bars[session.market.symbols[k]]
             if k in self._last:
                 at_ns, values = self._last[k]
                 n = int(np.searchsorted(bars.known_ns, at_ns))
                 if n < length and int(bars.known_ns[n]) == at_ns:
-                    deep = [e for e in nodes if tape.M[k, layout.AGE, n] > e.memory.bars]
+                    deep = [e for e in nodes if aligned.M[k, layout.AGE, n] > e.memory.bars]
                     _compare(session, deep, {"whole": values, "again": F[k, :, n]}, k, n)
             if length:
                 self._last[k] = int(bars.known_ns[length - 1]), F[k, :, length - 1].copy()

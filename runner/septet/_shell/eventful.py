@@ -17,6 +17,7 @@ from septet._kernel import layout
 from septet._kernel.frames import FRAME_ROWS
 from septet._plan.plan import Plan
 from septet._shell import project
+from septet._shell.aligned_bars import FUNDING_BEFORE
 from septet._shell.learning import (
     Learned,
     health_of,
@@ -28,7 +29,6 @@ from septet._shell.monitors import EventMonitors, RunMonitors
 from septet._shell.record import Record
 from septet._shell.retraining import Retrains, retrains_of
 from septet._shell.session import Session
-from septet._shell.tape import FUNDING_BEFORE
 from septet._shell.watching import Watcher
 
 __all__ = ["decision_times", "make_engine", "run_events", "window_of"]
@@ -37,18 +37,18 @@ STRETCH = 4_096  # times made into events at once
 
 
 def decision_times(session: Session, start: int = 0) -> Iterator[DecisionTime]:
-    """Yield the tape as events, in order."""
-    tape, first = session.tape, session.first
+    """Yield the aligned bars as events, in order."""
+    aligned, first = session.aligned, session.first
     ks = np.arange(len(session.market.symbols))
     funding = session.plan.assembly.rows.x.get(FUNDING_BEFORE)
-    for begin in range(start, tape.times, STRETCH):
-        T = tape.T[:, begin : begin + STRETCH]
+    for begin in range(start, aligned.times, STRETCH):
+        T = aligned.T[:, begin : begin + STRETCH]
         rows = T[layout.ROW :].T
-        columns = np.ascontiguousarray(tape.X[ks, :, rows])
-        facts = np.ascontiguousarray(tape.M[ks, :, rows])
+        columns = np.ascontiguousarray(aligned.X[ks, :, rows])
+        facts = np.ascontiguousarray(aligned.M[ks, :, rows])
         facts[rows < 0, layout.AGE] = -1
         if funding is not None and len(ks) > 1:
-            due = tape.U[:, begin : begin + STRETCH].T
+            due = aligned.U[:, begin : begin + STRETCH].T
             columns[..., funding][rows < 0] = due[rows < 0]
         decides = np.arange(begin, begin + len(columns)) >= first
         times = zip(
@@ -116,17 +116,17 @@ def run_events(
     if session.strategy.model is not None:
         from septet._core.batch import Batch
 
-        batch = Batch(session.plan, session.tape, session.plan.state(1.0, session.instruments))
-        batch.observe(0, session.tape.times)
+        batch = Batch(session.plan, session.aligned, session.plan.state(1.0, session.instruments))
+        batch.observe(0, session.aligned.times)
         learned = learn_walk(session, batch.F, progress)
         move_first(session, learned)
         retrains = retrains_of(session, batch.F, learned) if watchers else None
-    tape = session.tape
+    aligned = session.aligned
     count, rows = len(session.market.symbols), session.plan.rows
     kept = {
-        "F": np.full((count, rows.F, tape.width), np.nan),
-        "D": np.zeros((count, rows.D, tape.width), np.int8),
-        "G": np.zeros((rows.G, tape.times)),
+        "F": np.full((count, rows.F, aligned.width), np.nan),
+        "D": np.zeros((count, rows.D, aligned.width), np.int8),
+        "G": np.zeros((rows.G, aligned.times)),
     }
 
     def drain(k: int, first: int, leaving: Any) -> None:
@@ -163,7 +163,7 @@ def _monitors_of(
     record = Record(session.market.symbols, session.strategy.universe.bar, scale)
     alarm = session.strategy.monitoring.fills.slippage_alarm
     monitors = RunMonitors(watchers, record, alarm, raises=True)
-    known = session.tape.T[layout.KNOWN]
+    known = session.aligned.T[layout.KNOWN]
 
     def retrain(time_ns: int) -> Sequence[Reading] | None:
         t = int(np.searchsorted(known, time_ns))

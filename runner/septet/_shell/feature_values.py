@@ -13,9 +13,9 @@ from septet._data.bars import Floats
 from septet._kernel import layout
 from septet._plan.graph import Column
 from septet._plan.plain import is_arithmetic
+from septet._shell.aligned_bars import AlignedBars, column_values
 from septet._shell.plain_first import PLAIN_BARS, plain_bars
 from septet._shell.session import Session
-from septet._shell.tape import Tape, column_values
 from septet.errors import SeptetError
 
 __all__ = ["FeatureValues", "cut_of", "last_values"]
@@ -34,7 +34,7 @@ class FeatureValues:
     """
 
     session: Session
-    tape: Tape
+    aligned: AlignedBars
     F: Floats
     D: npt.NDArray[np.int8] | None
     begin: tuple[int, ...]
@@ -43,7 +43,7 @@ class FeatureValues:
     def ready(self, bars: int) -> npt.NDArray[np.bool_]:
         """Return which bars have at least `bars` bars of history before them, symbol by symbol."""
         return np.concatenate(
-            [self.tape.M[k, layout.AGE, :n] >= bars for k, n in enumerate(self.tape.lengths)]
+            [self.aligned.M[k, layout.AGE, :n] >= bars for k, n in enumerate(self.aligned.lengths)]
         )
 
     def column(self, name: str, k: int) -> Floats:
@@ -56,7 +56,7 @@ class FeatureValues:
         """
         plan = self.session.plan
         column: Column = plan.assembly.graph.column(name)
-        n = self.tape.lengths[k]
+        n = self.aligned.lengths[k]
         if column.kind == "node":
             row = int(plan.assembly.rows.f[column.node, column.output])
             return np.asarray(self.F[k, row, :n])
@@ -67,7 +67,7 @@ class FeatureValues:
 
     def feature(self, name: str) -> Floats:
         """Return a feature's values of all symbols, one symbol after the other."""
-        return np.concatenate([self.column(name, k) for k in range(len(self.tape.lengths))])
+        return np.concatenate([self.column(name, k) for k in range(len(self.aligned.lengths))])
 
     def signal_is(self, code: int, ready: npt.NDArray[np.bool_]) -> int:
         """Return on how many of the bars `ready` the signal is `code`: 0 none, 1, 2 flat, 3."""
@@ -80,7 +80,7 @@ class FeatureValues:
 
     def _codes(self, row: int) -> npt.NDArray[np.int8]:
         assert self.D is not None
-        return np.concatenate([self.D[k, row, :n] for k, n in enumerate(self.tape.lengths)])
+        return np.concatenate([self.D[k, row, :n] for k, n in enumerate(self.aligned.lengths)])
 
 
 def last_values(session: Session) -> FeatureValues | None:
@@ -90,9 +90,9 @@ def last_values(session: Session) -> FeatureValues | None:
     At most `PLAIN_BARS` bars of all symbols together, as `plain_bars` counts them: about three
     seconds of plain Python. None where warm-up leaves too few of them.
     """
-    tape, work = session.tape, plain_bars(session)
-    times = tape.times if work <= PLAIN_BARS else tape.times * PLAIN_BARS // work
-    cut, begin = cut_of(tape, tape.times - times, tape.times)
+    aligned, work = session.aligned, plain_bars(session)
+    times = aligned.times if work <= PLAIN_BARS else aligned.times * PLAIN_BARS // work
+    cut, begin = cut_of(aligned, aligned.times - times, aligned.times)
     ages = cut.M[:, layout.AGE]
     if int((ages >= session.plan.warmup_bars).sum()) < LEAST_BARS:
         return None
@@ -102,7 +102,7 @@ def last_values(session: Session) -> FeatureValues | None:
     with np.errstate(all="ignore"):
         batch.observe(0, cut.times)
         signals = batch.D if _has_signals(session, batch) else None
-    return FeatureValues(session, cut, batch.F, signals, begin, times == tape.times)
+    return FeatureValues(session, cut, batch.F, signals, begin, times == aligned.times)
 
 
 def _has_signals(session: Session, batch: Batch) -> bool:
@@ -110,31 +110,31 @@ def _has_signals(session: Session, batch: Batch) -> bool:
     if MODEL_WORDS & set(session.strategy.signal.declaration.parameters):
         return False
     try:
-        return session.plan.compute_signals(batch.arrays, batch.tape.lengths)
+        return session.plan.compute_signals(batch.arrays, batch.aligned.lengths)
     except Exception as error:  # a step may raise anything; `run` reports it with its place
         if isinstance(error, SeptetError) or is_arithmetic(error):
             return False
         raise
 
 
-def cut_of(tape: Tape, first: int, stop: int) -> tuple[Tape, tuple[int, ...]]:
-    """Return the tape of times `first` to `stop`, and the row at which each symbol begins in it."""
-    if (first, stop) == (0, tape.times):
-        return tape, (0,) * len(tape.lengths)
-    T = np.ascontiguousarray(tape.T[:, first:stop])
+def cut_of(aligned: AlignedBars, first: int, stop: int) -> tuple[AlignedBars, tuple[int, ...]]:
+    """Return the bars of times `first` to `stop`, and the row at which each symbol begins there."""
+    if (first, stop) == (0, aligned.times):
+        return aligned, (0,) * len(aligned.lengths)
+    T = np.ascontiguousarray(aligned.T[:, first:stop])
     begin, lengths = [], []
-    for k, length in enumerate(tape.lengths):
+    for k, length in enumerate(aligned.lengths):
         rows = T[layout.ROW + k]
         known = rows[rows >= 0]
         begin.append(int(known[0]) if len(known) else length)
         lengths.append(len(known))
         rows[rows >= 0] -= begin[-1]
     width = max(lengths)
-    M = np.zeros((len(begin), tape.M.shape[1], width), np.int64)
-    X = np.full((len(begin), tape.X.shape[1], width), np.nan)
+    M = np.zeros((len(begin), aligned.M.shape[1], width), np.int64)
+    X = np.full((len(begin), aligned.X.shape[1], width), np.nan)
     for k, (row, n) in enumerate(zip(begin, lengths, strict=True)):
-        M[k, :, :n] = tape.M[k, :, row : row + n]
-        X[k, :, :n] = tape.X[k, :, row : row + n]
+        M[k, :, :n] = aligned.M[k, :, row : row + n]
+        X[k, :, :n] = aligned.X[k, :, row : row + n]
         M[k, layout.AGE, :n] = np.minimum(M[k, layout.AGE, :n], np.arange(n))
-    U = tape.U[:, first:stop] if tape.U.shape[1] == tape.times else tape.U
-    return Tape(T, M, X, tuple(lengths), np.ascontiguousarray(U)), tuple(begin)
+    U = aligned.U[:, first:stop] if aligned.U.shape[1] == aligned.times else aligned.U
+    return AlignedBars(T, M, X, tuple(lengths), np.ascontiguousarray(U)), tuple(begin)

@@ -67,9 +67,9 @@ class LateStart:
 
 def ready_of(session: Session) -> Ready:
     """Return when the rules of a session could be read, before any model."""
-    start_ns, known = session.strategy.universe.start, session.tape.T[layout.KNOWN]
+    start_ns, known = session.strategy.universe.start, session.aligned.T[layout.KNOWN]
     due = 0 if start_ns is None else int(np.searchsorted(known, start_ns, side="left"))
-    ready = max(due, first_ready(session.plan, session.tape) or 0)
+    ready = max(due, first_ready(session.plan, session.aligned) or 0)
     begin = int(known[0]) - session.market.bar_ns
     return Ready(begin, int(known[due]), int(known[ready]))
 
@@ -150,7 +150,7 @@ def _trained_to(training: Any, latest_ns: int) -> int:
 def late_start_problem(session: Session, windows: Sequence[ModelWindow] = ()) -> list[Problem]:
     """Warn where a run would decide later than its file asks for, as far as windows tell."""
     ready = ready_of(session)
-    first_ns = int(session.tape.T[layout.KNOWN, session.first])
+    first_ns = int(session.aligned.T[layout.KNOWN, session.first])
     served = next((each.ready_ns for each in windows if not each.reason), first_ns)
     late = late_start(
         session.strategy, ready, max(first_ns, served), session.plan.warmup_bars, windows

@@ -62,7 +62,7 @@ def label_bars(session: Session) -> list[Any]:
     bars = []
     for k, symbol in enumerate(session.market.symbols):
         table = session.market.bars[symbol]
-        ages = session.tape.M[k, layout.AGE, : len(table)]
+        ages = session.aligned.M[k, layout.AGE, : len(table)]
         bars.append(learn.symbol_bars(table, np.cumsum(ages == 0).astype(np.int64)))
     return bars
 
@@ -90,9 +90,9 @@ def observed_features(session: Session) -> np.ndarray:
 
     def observed() -> np.ndarray:
         state = session.plan.state(1.0, session.instruments)
-        batch = Batch(session.plan, session.tape, state)
+        batch = Batch(session.plan, session.aligned, state)
         with np.errstate(all="ignore"):
-            batch.observe(0, session.tape.times)
+            batch.observe(0, session.aligned.times)
         return batch.F
 
     return ran_plain_first(session, observed)
@@ -118,7 +118,7 @@ def learn_walk(
         _check_probabilities(session, dataset)
     labels = learn.make_labels(dataset, learn.label_rule(block.extra["label"], bar_ns))
     training = block.extra["training"]
-    start = int(session.tape.T[layout.KNOWN, session.first])
+    start = int(session.aligned.T[layout.KNOWN, session.first])
     start_ns = start if strategy.universe.start is not None else None
     doubts: tuple[str, ...] = ()
     health_rule = learn.health_rule(strategy.monitoring.model)
@@ -140,7 +140,7 @@ def learn_walk(
     row = session.plan.assembly.model_row
     assert row is not None
     for k in range(len(session.market.symbols)):
-        n = session.tape.lengths[k]
+        n = session.aligned.lengths[k]
         F[k, row, :n] = walk.up[k]
         F[k, row + 1, :n] = walk.state[k]
     health = learn.monitor_walk(walk, dataset, labels, health_rule)
@@ -185,5 +185,5 @@ def move_first(session: Session, learned: Learned) -> None:
             "no decision falls into a time with a model",
             hint="start later, lengthen the data, or shorten model.training.train",
         )
-    at = int(np.searchsorted(session.tape.T[layout.KNOWN], first, side="left"))
+    at = int(np.searchsorted(session.aligned.T[layout.KNOWN], first, side="left"))
     session.first = max(session.first, at)

@@ -24,7 +24,7 @@ __all__ = ["Unknown", "never_known", "refuse_never_known"]
 def never_known(session: Session) -> list[Problem]:
     """Say what the file reads and no decision knows; a warning where a series is optional."""
     unknown = Unknown(session.loaded)
-    unknown.take(session.market, session.tape.T[0][session.first :])
+    unknown.take(session.market, session.aligned.T[0][session.first :])
     return unknown.problems()
 
 

@@ -46,7 +46,7 @@ def plain_bars(session: Session) -> int:
         renews = bool(node.step.state) and node.memory.kind == "fading"
         if node.step.function is not None and not renews and _scans(node.step.function):
             scanned += node.memory.bars
-    return sum(session.tape.lengths) * (SCANNED + scanned) // SCANNED
+    return sum(session.aligned.lengths) * (SCANNED + scanned) // SCANNED
 
 
 @cache

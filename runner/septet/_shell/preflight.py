@@ -92,7 +92,7 @@ def check_model(loaded: Any, session: Session | None = None) -> list[Problem]:
             return parameter_problems(loaded, names)
         stored = read_stored(loaded, names, plan.assembly.graph)
         if session is not None:
-            refuse_seen(loaded, stored, int(session.tape.T[0][-1]))
+            refuse_seen(loaded, stored, int(session.aligned.T[0][-1]))
     except SeptetError as error:
         return list(problem_of(error))
     return [

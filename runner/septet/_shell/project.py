@@ -226,7 +226,7 @@ def _still_held(session: Session, state: Any, reason: int) -> dict[str, Any]:
     made = dust / scale * mark - B[:, layout.DUST_COST]
     d = np.flatnonzero((made != 0.0) | (dust != 0.0) | (B[:, layout.DUST_FEES] != 0.0))
     nothing = np.zeros(len(d))
-    end = np.full(len(k) + len(d), session.tape.T[layout.KNOWN, -1], np.int64)
+    end = np.full(len(k) + len(d), session.aligned.T[layout.KNOWN, -1], np.int64)
     columns = {
         "k": (k, d), "side": (side[k], np.where(dust[d] < 0.0, -1, 1)),
         "entry_ns": (whole[k, layout.TRADE_NS], end[len(k) :]),
@@ -260,7 +260,7 @@ def mean_exposure(session: Session, outcome: Outcome) -> float | None:
     if len(outcome.G) > 1:
         return None
     state = outcome.state
-    times = session.tape.times - session.first - int(state.C[layout.UNVALUED])
+    times = session.aligned.times - session.first - int(state.C[layout.UNVALUED])
     return float(state.A[layout.EXPOSED]) / times if times else None
 
 
@@ -269,7 +269,7 @@ def equity_of(session: Session, outcome: Outcome) -> dict[str, Any]:
     first = session.first
     equity = outcome.G[layout.G_EQUITY, first:]
     peak = np.maximum.accumulate(np.maximum(equity, session.strategy.account.capital))
-    table = {"time": session.tape.T[layout.KNOWN, first:], "equity": equity}
+    table = {"time": session.aligned.T[layout.KNOWN, first:], "equity": equity}
     if len(outcome.G) > 1:  # without tables the curve is equity alone
         table["cash"] = outcome.G[layout.G_CASH, first:]
         table["exposure"] = outcome.G[layout.G_EXPOSURE, first:] / equity
@@ -308,11 +308,11 @@ def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
 
 def _decided(session: Session) -> tuple[Ints, Ints, Ints]:
     """Symbol, row and time of every decision, in order of time, then universe order."""
-    known = session.tape.T[layout.KNOWN, session.first :]
+    known = session.aligned.T[layout.KNOWN, session.first :]
     if len(session.market.symbols) == 1:
-        rows = session.tape.T[layout.ROW, session.first :]
+        rows = session.aligned.T[layout.ROW, session.first :]
         return np.zeros(len(rows), np.int64), rows, known
-    grid = session.tape.T[layout.ROW :, session.first :].T
+    grid = session.aligned.T[layout.ROW :, session.first :].T
     t, k = np.nonzero(grid >= 0)
     return k.astype(np.int64), grid[t, k], known[t]
 

@@ -27,7 +27,7 @@ class Retrains:
     def __init__(self, session: Session, F: np.ndarray, learned: Learned) -> None:
         """Begin with the walk of the schedule; F holds the features and the predictions."""
         self._session, self._F, self.learned = session, F, learned
-        self._known = session.tape.T[layout.KNOWN]
+        self._known = session.aligned.T[layout.KNOWN]
         self._asked: list[int] = []
         self._fitted = {each.trained_to_ns: each for each in learned.walk.models}
 

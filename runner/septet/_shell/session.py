@@ -1,4 +1,4 @@
-"""What a run needs before its first bar: the plan, the data, the tape."""
+"""What a run needs before its first bar: the plan, the data, the aligned bars."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from septet._kernel import layout
 from septet._plan.plain import compile_choice
 from septet._plan.plan import Plan, make_plan
 from septet._plan.terms import terms_of
-from septet._shell.tape import Tape, TapeRules, make_tape
+from septet._shell.aligned_bars import AlignedBars, AlignmentRules, align_bars
 from septet.errors import DataError
 
 __all__ = [
     "Session", "first_ready", "open_session", "plan_of", "reuse_memory", "slowest_key",
-    "tape_rules", "warmup_ns_of",
+    "alignment_rules", "warmup_ns_of",
 ]  # fmt: skip
 
 Say = Callable[[str], None]
@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Session:
-    """A loaded file with its plan, market data and tape; `first` is the first decision's index.
+    """A loaded file with its plan, market data and bars; `first` is the first decision's index.
 
     `tables` False: the run hands over no decisions.
     """
@@ -39,7 +39,7 @@ class Session:
     loaded: Any
     plan: Plan
     market: MarketData
-    tape: Tape
+    aligned: AlignedBars
     first: int
     say: Say = field(repr=False)
     tables: bool = True
@@ -110,7 +110,7 @@ def open_session(
     not_before_ns: int | None = None,
     memory_bars: int = 0,
 ) -> Session:
-    """Plan, read the data with enough before the start, and lay out the tape.
+    """Plan, read the data with enough before the start, and lay out the aligned bars.
 
     The first decision waits for `not_before_ns`, so that several settings begin together;
     `memory_bars` are read before the start at least.
@@ -131,16 +131,16 @@ def open_session(
     if market.calendar != "24x7":  # a day is a session there
         calendar = market.calendar
         plan = plan_of(loaded, tables=tables, curve=curve, calendar=calendar, say=tell)
-    tape = make_tape(plan, market, tape_rules(strategy))
+    aligned = align_bars(plan, market, alignment_rules(strategy))
     with placed(loaded, "universe"):
-        first = _first_decision(strategy, plan, market, tape, not_before_ns)
-    return Session(loaded, plan, market, tape, first, tell, tables)
+        first = _first_decision(strategy, plan, market, aligned, not_before_ns)
+    return Session(loaded, plan, market, aligned, first, tell, tables)
 
 
-def tape_rules(strategy: Any) -> TapeRules:
+def alignment_rules(strategy: Any) -> AlignmentRules:
     """Return how a file counts days, gaps and funding."""
     funding = strategy.perpetual.funding
-    return TapeRules(
+    return AlignmentRules(
         time_zone=strategy.time_zone,
         day_start_ns=strategy.day_start,
         reset_after=strategy.data.candles.extra["reset_after"],
@@ -174,10 +174,14 @@ def slowest_key(plan: Plan) -> str:
 
 
 def _first_decision(
-    strategy: Any, plan: Plan, market: MarketData, tape: Tape, not_before_ns: int | None = None
+    strategy: Any,
+    plan: Plan,
+    market: MarketData,
+    aligned: AlignedBars,
+    not_before_ns: int | None = None,
 ) -> int:
     """First time at or after `start` at which the rules of some symbol can be read."""
-    longest = max(tape.lengths)
+    longest = max(aligned.lengths)
     if longest <= plan.warmup_bars:
         raise DataError(
             f"{longest} bars are too few: the features need {plan.warmup_bars} before they say "
@@ -185,10 +189,10 @@ def _first_decision(
             hint="ask for a longer span, or shorten the features",
             key=slowest_key(plan),
         )
-    known = tape.T[layout.KNOWN]
+    known = aligned.T[layout.KNOWN]
     waits = [each for each in (strategy.universe.start, not_before_ns) if each is not None]
     at = int(np.searchsorted(known, max(waits), side="left")) if waits else 0
-    ready = first_ready(plan, tape)
+    ready = first_ready(plan, aligned)
     if ready is None:
         raise DataError(
             f"no stretch of history is as long as the {plan.warmup_bars} bars the features need",
@@ -196,7 +200,7 @@ def _first_decision(
             key=slowest_key(plan),
         )
     first = max(at, ready)
-    if first >= tape.times:
+    if first >= aligned.times:
         raise DataError(
             "the data ends before the first decision: nothing is left to trade",
             hint="move universe.start back, or extend the data",
@@ -205,12 +209,12 @@ def _first_decision(
     return first
 
 
-def first_ready(plan: Plan, tape: Tape) -> int | None:
+def first_ready(plan: Plan, aligned: AlignedBars) -> int | None:
     """Return the first time at which the rules of some symbol can be read, if there is one."""
     found = []
-    for k, length in enumerate(tape.lengths):
-        ready = np.flatnonzero(tape.M[k, layout.AGE, :length] >= plan.warmup_bars)
+    for k, length in enumerate(aligned.lengths):
+        ready = np.flatnonzero(aligned.M[k, layout.AGE, :length] >= plan.warmup_bars)
         if len(ready):
-            times = np.flatnonzero(tape.T[layout.ROW + k] == ready[0])
+            times = np.flatnonzero(aligned.T[layout.ROW + k] == ready[0])
             found.append(int(times[0]))
     return min(found, default=None)

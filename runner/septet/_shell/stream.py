@@ -29,6 +29,7 @@ from septet._learn.fills import WINDOW
 from septet._plan.plan import Plan
 from septet._report.statistics import sample_days
 from septet._shell import project
+from septet._shell.aligned_bars import align_bars
 from septet._shell.backtest import (
     facts_of,
     manifest_of,
@@ -42,14 +43,13 @@ from septet._shell.never_known import Unknown
 from septet._shell.session import (
     Say,
     Session,
+    alignment_rules,
     first_ready,
     plan_of,
     reuse_memory,
     slowest_key,
-    tape_rules,
     warmup_ns_of,
 )
-from septet._shell.tape import make_tape
 from septet._shell.watching import fill_costs
 from septet._store.result import RunResult
 from septet._store.tables import DISPLAY_BARS, as_frame, join_bars
@@ -271,7 +271,7 @@ class _Run:
     def __init__(self, loaded: Any, plan: Plan, say: Say, stretches: Stretches) -> None:
         strategy = loaded.strategy
         self.loaded, self.plan, self.say, self.stretches = loaded, plan, say, stretches
-        self.rules = tape_rules(strategy)
+        self.rules = alignment_rules(strategy)
         self.venue = next(iter(strategy.execution.venues))
         self.curve = _Curve(
             format_day_time(strategy.day_start), strategy.time_zone, float(strategy.account.capital)
@@ -299,11 +299,11 @@ class _Run:
 
     def take(self, stretch: Stretch) -> None:
         """Run one stretch."""
-        tape = make_tape(self.plan, stretch.market, self.rules)
-        known = tape.T[layout.KNOWN]
+        aligned = align_bars(self.plan, stretch.market, self.rules)
+        known = aligned.T[layout.KNOWN]
         fresh = int(np.searchsorted(known, stretch.begin_ns))
         session = Session(
-            self.loaded, self.plan, stretch.market, tape, fresh, self.say, tables=False
+            self.loaded, self.plan, stretch.market, aligned, fresh, self.say, tables=False
         )
         begun = self.first_ns is not None
         if not begun:
@@ -318,8 +318,8 @@ class _Run:
 
     def _wait(self, session: Session, fresh: int) -> None:
         """Find the first decision: not before the file's start, and once the rules can be read."""
-        known, start_ns = session.tape.T[layout.KNOWN], session.strategy.universe.start
-        ready = first_ready(self.plan, session.tape)
+        known, start_ns = session.aligned.T[layout.KNOWN], session.strategy.universe.start
+        ready = first_ready(self.plan, session.aligned)
         at = fresh
         if start_ns is not None:
             at = max(at, int(np.searchsorted(known, start_ns)))
@@ -347,11 +347,11 @@ class _Run:
         began = time.perf_counter()
         if self.state is None:
             self.state = self.plan.state(self.loaded.strategy.account.capital, session.instruments)
-        state, tape = self.state, session.tape
+        state, aligned = self.state, session.aligned
         state.S[:] = 0.0
         state.C[layout.LOG] = 0
-        batch = Batch(self.plan, tape, state, keeps=bool(tried_nodes(self.plan)))
-        begun = (tape.T[layout.ROW :, : session.first] >= 0).sum(axis=1).tolist()
+        batch = Batch(self.plan, aligned, state, keeps=bool(tried_nodes(self.plan)))
+        begun = (aligned.T[layout.ROW :, : session.first] >= 0).sum(axis=1).tolist()
         for k, i in enumerate(begun):  # whether a signal is new is seen by the one before it
             if i and self.signals:
                 batch.D[k, layout.D_SIGNAL, i - 1] = self.signals[k]
@@ -360,14 +360,14 @@ class _Run:
             insist_memory(session, batch.F, session.first)
         self.boundary.take(session, batch.F)
         self.signals = [int(D[layout.D_SIGNAL, n - 1]) if n else 0
-                       for D, n in zip(batch.D, tape.lengths, strict=True)]  # fmt: skip
+                       for D, n in zip(batch.D, aligned.lengths, strict=True)]  # fmt: skip
         self.seconds += time.perf_counter() - began
         rows = int(state.C[layout.LOG])
         self._project(session, batch.LI[:rows], batch.LF[:rows])
         self.session = session
-        self.bars += int((tape.T[layout.ROW :, session.first :] >= 0).sum())
+        self.bars += int((aligned.T[layout.ROW :, session.first :] >= 0).sum())
         equity = batch.G[layout.G_EQUITY, session.first :]
-        self.curve.take(tape.T[layout.KNOWN, session.first :], equity)
+        self.curve.take(aligned.T[layout.KNOWN, session.first :], equity)
 
     def _project(self, session: Session, LI: Ints, LF: Floats) -> None:
         """Turn the log of a stretch into rows of tables; what concerns open orders waits."""
@@ -433,7 +433,7 @@ class _Run:
         bars = self.shown.tables(session.market)
         facts = facts_of(
             session, "batch", start_ns=self.first_ns,
-            end_ns=int(session.tape.T[layout.KNOWN, -1]), bars=self.bars, seconds=self.seconds,
+            end_ns=int(session.aligned.T[layout.KNOWN, -1]), bars=self.bars, seconds=self.seconds,
             late=self._late_start(),
         )  # fmt: skip
         valued = self.curve.count - int(state.C[layout.UNVALUED])

@@ -67,7 +67,7 @@ def trade_problems(session: Session) -> list[Problem]:
 def _latency(session: Session, terms: Terms) -> list[Problem]:
     """Orders that reach the market after the data, or long after their decision."""
     bars = int(terms.simulation.latency)
-    left = session.tape.times - session.first
+    left = session.aligned.times - session.first
     if bars < _SLOW_BARS:
         return []
     late = bars >= left
@@ -89,7 +89,7 @@ def _obstacles(
     """Yield what keeps entries of a symbol from being sent or filled, in the order of the rules."""
     symbol = session.market.symbols[k]
     table = session.market.bars[symbol]
-    begin = int(np.searchsorted(table.known_ns, session.tape.T[0][session.first]))
+    begin = int(np.searchsorted(table.known_ns, session.aligned.T[0][session.first]))
     close = table.close[begin:]
     if not len(close):
         return

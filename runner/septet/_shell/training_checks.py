@@ -98,7 +98,7 @@ def windows_of(session: Session) -> Windows | None:
     Of more than 500 windows every second, third, ... is looked at, the first and last included.
     """
     strategy = session.strategy
-    block, known = strategy.model, session.tape.T[layout.KNOWN]
+    block, known = strategy.model, session.aligned.T[layout.KNOWN]
     if block is None or not type(block.config).learns or not len(known):
         return None
     training = block.extra["training"]
@@ -124,7 +124,7 @@ def _warm(session: Session, bars: list[Any]) -> list[Any]:
     """Return a column for each symbol that is finite once what the model reads has warmed up."""
     graph = session.plan.assembly.graph
     ready = max((graph.base_ready(graph.named[n]) for n in model_columns(session)), default=0)
-    ages = session.tape.M[:, layout.AGE]
+    ages = session.aligned.M[:, layout.AGE]
     return [
         np.where(ages[k, : len(each)] >= ready, 0.0, np.nan)[:, None] for k, each in enumerate(bars)
     ]
@@ -136,7 +136,7 @@ def window_problems(session: Session, windows: Windows | None) -> list[Problem]:
         return []
     if windows.rows:
         return _class_problems(session, windows)
-    known = session.tape.T[layout.KNOWN]
+    known = session.aligned.T[layout.KNOWN]
     path = ("model", "training", "train")
     return [
         problem_at(

@@ -41,7 +41,7 @@ def trade_watched(
     The features are there. A monitor looks at nothing later than its reading, so what was traded
     before a reading stands, and only what comes after it is traded again.
     """
-    known, last = session.tape.T[layout.KNOWN], session.tape.times
+    known, last = session.aligned.T[layout.KNOWN], session.aligned.times
     of_model = _of_model(known, health)
     state, acts, done = batch.state, Acts(), list[tuple[int, Act]]()
     at, span = session.first, last if not watchers else _SPAN
@@ -92,7 +92,7 @@ def _due(
     outcome = project.Outcome(
         batch.LI[:rows], batch.LF[:rows], batch.F, batch.D, batch.G, batch.state
     )
-    known = session.tape.T[layout.KNOWN]
+    known = session.aligned.T[layout.KNOWN]
     since_ns = int(known[at - 1]) if at else BEGINNING_NS
     run = replace(run_view(session, outcome, stop), since_ns=since_ns)
     found = []

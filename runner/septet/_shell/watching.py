@@ -113,7 +113,7 @@ def run_view(session: Session, outcome: Outcome, stop: int | None = None) -> Run
     equity, cash, exposed = (outcome.G[row, first:stop] for row in range(3))
     return RunView(
         symbols=tuple(session.market.symbols), bar_ns=session.strategy.universe.bar,
-        time_ns=session.tape.T[layout.KNOWN, first:stop], equity=equity, cash=cash,
+        time_ns=session.aligned.T[layout.KNOWN, first:stop], equity=equity, cash=cash,
         exposure=exposed / equity, fills=fill_rows(outcome.LI[fills], outcome.LF[fills], scale),
         trades=trade_rows(outcome.LI[trades], outcome.LF[trades]),
     )  # fmt: skip

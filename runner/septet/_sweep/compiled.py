@@ -2,7 +2,7 @@
 
 What settings share is computed once. Features are: each group of keys that reaches the same
 features has its own variants, and a setting reads each feature's row where its variant was
-written. The market data, the tape and a model's predictions are the same for all.
+written. The market data, the aligned bars and a model's predictions are the same for all.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class CompiledEvaluator:
         )
         refuse_never_known(session)
         # what the file itself says may warm up for longer than any setting
-        known = session.tape.T[layout.KNOWN]
+        known = session.aligned.T[layout.KNOWN]
         session.first = min(session.first, int(np.searchsorted(known, first_ns)))
         session.plan.module  # noqa: B018 - compile before the first block is timed
         self._space, self._numbers, self._session = space, numbers, session
@@ -118,7 +118,7 @@ class CompiledEvaluator:
         """Trade one setting in a thread's place and keep what its figures are made of."""
         capital = self._numbers.capital(setting)
         place.begin(capital, vector, self._stack.rows_of(setting))
-        trade, at, last = self._session.plan.module.trade, self._first, self._session.tape.times
+        trade, at, last = self._session.plan.module.trade, self._first, self._session.aligned.times
         while at < last:
             at = trade(at, last, place.table)
             place.read_log()
@@ -146,8 +146,8 @@ def _learned(session: Session) -> Floats | None:
         return None
     from septet._shell.learning import learn_walk, move_first
 
-    batch = Batch(session.plan, session.tape, session.plan.state(1.0, session.instruments))
-    batch.observe(0, session.tape.times)
+    batch = Batch(session.plan, session.aligned, session.plan.state(1.0, session.instruments))
+    batch.observe(0, session.aligned.times)
     learned = learn_walk(session, batch.F, None)
     if any(each.verdict == "halt" for each in learned.health.readings):
         raise ModelHalts
@@ -161,8 +161,8 @@ class ModelHalts(Exception):
 
 def _days(session: Session) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Starts of days, and the numbers of the times at which their equity is sampled."""
-    known = session.tape.T[layout.KNOWN, session.first :]
-    numbers = np.arange(session.first, session.tape.times, dtype=np.float64)
+    known = session.aligned.T[layout.KNOWN, session.first :]
+    numbers = np.arange(session.first, session.aligned.times, dtype=np.float64)
     days_ns, rows = st.sample_days(
         known,
         numbers,
@@ -178,14 +178,14 @@ class _Stack:
 
     def __init__(self, session: Session, groups: Groups, learned: Floats | None) -> None:
         self._session, self._groups = session, groups
-        plan, tape = session.plan, session.tape
+        plan, aligned = session.plan, session.aligned
         count, self.height = len(plan.symbols), plan.rows.F
-        one = count * self.height * tape.width * 8
+        one = count * self.height * aligned.width * 8
         most = max(groups.sizes, default=1)
         self.room = 1 if learned is not None else max(1, min(most, FEATURE_BYTES // max(1, one)))
         self.F = learned
         if learned is None:
-            self.F = np.zeros((count, self.height * self.room, tape.width))
+            self.F = np.zeros((count, self.height * self.room, aligned.width))
         self._fixed = learned is not None
         self._at: list[dict[tuple[int, ...], int]] = [{} for _ in groups.axes]
         self._used = 0
@@ -274,21 +274,21 @@ class _Place:
     _fresh: State = field(init=False)
 
     def __post_init__(self) -> None:
-        session, plan, tape = self.session, self.session.plan, self.session.tape
+        session, plan, aligned = self.session, self.session.plan, self.session.aligned
         count, rows = len(plan.symbols), plan.rows
         self._fresh = plan.state(1.0, session.instruments)
         self.state = self._fresh.copy()
         assert self.stack.F is not None
         self.arrays = arrays_of(
             plan, self.state, LOG_ROWS + 64 * count,
-            T=tape.T, M=tape.M, X=tape.X, U=tape.U, F=self.stack.F,
-            D=np.zeros((count, rows.D, tape.width), np.int8),
-            Y=np.empty((count, max(1, rows.Y), tape.width + 2 if rows.Y else 1)),
+            T=aligned.T, M=aligned.M, X=aligned.X, U=aligned.U, F=self.stack.F,
+            D=np.zeros((count, rows.D, aligned.width), np.int8),
+            Y=np.empty((count, max(1, rows.Y), aligned.width + 2 if rows.Y else 1)),
             G=np.zeros((1, max(1, len(self.samples)))), Q=self.samples,
             P=plan.parameters.copy(), W=tile_of(count),
         )  # fmt: skip
         self.table = self.arrays.table
-        slot, F = self.stack.height * tape.width, self.stack.F
+        slot, F = self.stack.height * aligned.width, self.stack.F
         self._tables = [self.arrays.seen("F", F, first=-slot * n) for n in range(self.stack.room)]
 
     def begin(self, capital: float, vector: Floats, rows: npt.NDArray[np.int64]) -> None:
@@ -314,4 +314,4 @@ class _Place:
         """Compute every feature into a slot of the stack."""
         self.state.S[:] = 0.0
         self.arrays["P"][:] = vector
-        self.session.plan.module.observe(0, self.session.tape.times, self._tables[slot])
+        self.session.plan.module.observe(0, self.session.aligned.times, self._tables[slot])

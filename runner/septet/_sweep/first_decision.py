@@ -116,7 +116,7 @@ def _moves_data(axis: Axis) -> bool:
 
 
 def _first_of(loaded: Loaded) -> Beginning:
-    """First decision of one file: read off its tape, once its model has been trained.
+    """First decision of one file: read off its aligned bars, once its model has been trained.
 
     The plan is the one that settings are run with, so that no other is compiled.
     """
@@ -128,7 +128,7 @@ def _first_of(loaded: Loaded) -> Beginning:
     session = open_session(loaded, tables=False, curve=False)
     if loaded.strategy.model is not None:
         _wait_for_model(session)
-    first = int(session.tape.T[layout.KNOWN, session.first])
+    first = int(session.aligned.T[layout.KNOWN, session.first])
     return Beginning(
         first, session.market.calendar, dict(fingerprints(session.market)),
         doubts=tuple(each.message for each in doubts(session.market.findings)),

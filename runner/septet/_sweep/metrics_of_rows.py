@@ -83,7 +83,7 @@ def held_growth(session: Session, days_ns: npt.NDArray[np.int64]) -> Floats | No
         for symbol, table in session.market.bars.items()
         if len(table) and strategy.benchmark in (None, symbol)
     }
-    first_ns = int(session.tape.T[layout.KNOWN, session.first])
+    first_ns = int(session.aligned.T[layout.KNOWN, session.first])
     return st.hold_growth(days_ns, held, first_ns) if held else None
 
 
@@ -93,15 +93,15 @@ def figures_of_many(found: Measured, session: Session, held: Floats | None) -> l
     `held` is what `held_growth` gives for the days, or for more days than were measured.
     """
     A, C = found.A, found.C
-    known = session.tape.T[layout.KNOWN]
-    times = session.tape.times - session.first
+    known = session.aligned.T[layout.KNOWN]
+    times = session.aligned.times - session.first
     span = (int(known[-1]) - int(known[session.first])) / st.YEAR_NS
     trades, lost = C[:, layout.TRADES], A[:, layout.LOST]
     with np.errstate(all="ignore"):
         figures = {
             BREAKS: np.array(_breaks(session.plan.facts, C), object),
             "bars": np.full(
-                len(A), (session.tape.T[layout.ROW :, session.first :] >= 0).sum(), np.int64
+                len(A), (session.aligned.T[layout.ROW :, session.first :] >= 0).sum(), np.int64
             ),
             "trades": trades,
             "final_equity": A[:, layout.EQUITY],

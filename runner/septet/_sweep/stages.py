@@ -72,7 +72,7 @@ class StagedEvaluator(CompiledEvaluator):
         said = {each.number: (self._numbers.refused(each), "failed") for each in part}
         going = [each for each in part if not said[each.number][0]]
         courses = self._begin(going)
-        last = self._session.tape.times
+        last = self._session.aligned.times
         for stage, share in enumerate(shares):
             stop = self._first + int((last - self._first) * share)
             self._spread(iter([_Stretch(self, each, stop) for each in courses]))
@@ -103,7 +103,7 @@ class StagedEvaluator(CompiledEvaluator):
         return courses
 
     def _figures(self, courses: Sequence[_Course], stop: int) -> list[dict[str, Any]]:
-        """Figures of some settings up to a time; at the end of the tape those of their rows."""
+        """Figures of some settings up to a time; at the end of the bars those of their rows."""
         days = self._of_day[: int((self._days < stop).sum())]
         measured = Measured.room(len(courses), len(days), self._session)
         for row, course in enumerate(courses):

@@ -1,8 +1,8 @@
 """What the code of a step may not do, found without running it, each with its line.
 
 A step sees its parameters and nothing else. What it would reach beside them (an array of its
-module, a clock, a file, a random number) is not in the tape, is not replayed, and may be the
-future.
+module, a clock, a file, a random number) is not in the aligned bars, is not replayed, and may be
+the future.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The tape: a run's market data in the layout the plan reads, all symbols on one time axis."""
+"""A run's market data in the layout the plan reads: all symbols on one time axis."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from septet._plan.graph import BAR_COLUMNS
 from septet._plan.plan import Plan
 
 __all__ = [
-    "DERIVED", "FUNDING", "FUNDING_BEFORE", "Tape", "TapeRules", "column_values", "day_numbers",
-    "make_tape",
+    "DERIVED", "FUNDING", "FUNDING_BEFORE", "AlignedBars", "AlignmentRules", "align_bars",
+    "column_values", "day_numbers",
 ]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
@@ -39,7 +39,7 @@ DERIVED: Mapping[str, Callable[[Any], Any]] = {
 
 
 @dataclass
-class Tape:
+class AlignedBars:
     """T, M, X and U of a run (see `septet._kernel.layout`), and the number of bars of a symbol."""
 
     T: Ints
@@ -60,7 +60,7 @@ class Tape:
 
 
 @dataclass(frozen=True)
-class TapeRules:
+class AlignmentRules:
     """How a run counts days, gaps and funding."""
 
     time_zone: str = "UTC"
@@ -97,7 +97,7 @@ def _series(market: MarketData, name: str, symbol: str) -> SeriesTable | None:
     return own if own is not None else market.series.get(name)
 
 
-def funding_of(market: MarketData, symbol: str, terms: TapeRules) -> FundingRates:
+def funding_of(market: MarketData, symbol: str, terms: AlignmentRules) -> FundingRates:
     """Return the funding rates of a symbol."""
     series = _series(market, FUNDING, symbol)
     if series is not None:
@@ -143,9 +143,9 @@ def column_values(name: str, table: BarTable, market: MarketData) -> Floats:
     return column_as_of(market.bars[symbol], column, table.known_ns)
 
 
-def make_tape(plan: Plan, market: MarketData, terms: TapeRules | None = None) -> Tape:
+def align_bars(plan: Plan, market: MarketData, terms: AlignmentRules | None = None) -> AlignedBars:
     """Lay market data out for a plan; only the columns it reads are made."""
-    rules = terms or TapeRules()
+    rules = terms or AlignmentRules()
     tables = [market.bars[symbol] for symbol in market.symbols]
     axis = union_axis(tables)
     width = max(len(table) for table in tables)
@@ -177,7 +177,7 @@ def make_tape(plan: Plan, market: MarketData, terms: TapeRules | None = None) ->
     if FUNDING in names and len(tables) > 1:
         before = np.concatenate((axis.time_ns[:1], axis.time_ns[:-1]))
         U = np.array([_due(each, before, axis.time_ns) for each in rates])
-    return Tape(T, M, X, tuple(len(table) for table in tables), U)
+    return AlignedBars(T, M, X, tuple(len(table) for table in tables), U)
 
 
 def _ages(missing: Ints, reset_after: int) -> Ints:
