@@ -18,7 +18,7 @@ from septet import messages as m
 async def _measured(place: Path, ready: m.ModelReady, count: int) -> tuple[float, float]:
     """Return events a second by the wall and by the processor's time."""
     world = await live(place, ready, "process")
-    core, journal = world.lane.build.core, world.lane.journal
+    core, journal = world.strategy_run.build.core, world.strategy_run.journal
     assert journal is not None
     first_ns = core.market_ns // BAR_NS * BAR_NS + BAR_NS
     events = market_events(world, first_ns, count + 10 * BATCH)

@@ -23,7 +23,7 @@ from live_common import Figure, Report, folder, median, quantile, sleep_until, s
 from live_world import (
     BAR_NS,
     ORIGIN_NS,
-    BenchLane,
+    BenchRun,
     LeapClock,
     MemoryFeed,
     MemoryVenue,
@@ -49,9 +49,9 @@ QUOTES, EVERY_NS = 10, 200_000
 
 @dataclass
 class World:
-    """A lane that is live, and the two ends of its way."""
+    """A strategy run that is live, and the two ends of its way."""
 
-    lane: BenchLane
+    strategy_run: BenchRun
     feed: MemoryFeed
     venue: MemoryVenue
     clock: LeapClock
@@ -92,23 +92,23 @@ async def live(place: Path, ready: m.ModelReady, durability: Any) -> World:
     options = begin.Options(place / "runs", fresh=True, durability=durability, quiet=True)
     found = find_place(options.out, "demo", "live", fresh=True, now_ns=clock.now_ns())
     wiring = Wiring(core_of, lambda *given: venue, lambda *given: feed)
-    lane = BenchLane(
+    strategy_run = BenchRun(
         loaded, found, options, wiring=wiring, clock=clock, gate=AccountGate(now_ns=clock.now_ns),
         stopping=asyncio.Event(),
     )  # fmt: skip
-    lane.ready_model = ready
+    strategy_run.ready_model = ready
     (found.folder / "models").symlink_to(place / "models")
-    lane.prepare()
-    await lane.connect(feed, venue)
-    await lane.begin()
+    strategy_run.prepare()
+    await strategy_run.connect(feed, venue)
+    await strategy_run.begin()
     keep_apart()
-    return World(lane, feed, venue, clock)
+    return World(strategy_run, feed, venue, clock)
 
 
 async def stop(world: World) -> None:
     """End the run as its process would."""
-    await world.lane.end("the benchmark is over")
-    world.lane.log.close()
+    await world.strategy_run.end("the benchmark is over")
+    world.strategy_run.log.close()
 
 
 Before = Callable[[World, int], Awaitable[None]]
@@ -132,7 +132,7 @@ async def flow(world: World, closes_ns: int) -> None:
     due_ns = time.perf_counter_ns()
     for number in range(1, QUOTES + 1):
         world.feed.hear(world.feed.quote(closes_ns, number))
-        await world.lane.shell.drain()
+        await world.strategy_run.shell.drain()
         due_ns += EVERY_NS
         sleep_until(due_ns)
 
@@ -147,13 +147,13 @@ async def bars(
     world: World, count: int, stages: Stages | None = None, before: Before = pause
 ) -> list[int]:
     """Let bars close, one after the other; return how long each order took to its client, ns."""
-    lane, feed, venue, clock = world.lane, world.feed, world.venue, world.clock
+    strategy_run, feed, venue, clock = world.strategy_run, world.feed, world.venue, world.clock
     found: list[int] = []
     for _ in range(count):
         open_ns = clock.now_ns() // BAR_NS * BAR_NS
         clock.reach(open_ns + BAR_NS - 5_000_000_000)  # while no bar is owed yet
         feed.hear(feed.quote(open_ns + BAR_NS))
-        await lane.shell.drain()
+        await strategy_run.shell.drain()
         await before(world, open_ns + BAR_NS)
         clock.reach(open_ns + BAR_NS + 1_000_000)
         seen, orders = feed.bar(open_ns), venue.orders
@@ -161,14 +161,16 @@ async def bars(
             stages.spent.clear()
         began = time.perf_counter_ns()
         feed.hear(seen)
-        while venue.orders == orders and (lane.shell._vital or not lane.shell._waiter):
+        while venue.orders == orders and (
+            strategy_run.shell._vital or not strategy_run.shell._waiter
+        ):
             await asyncio.sleep(0)
         if venue.orders > orders:
             found.append(venue.reached_ns - began)
             if stages is not None:
                 stages.keep()
         await asyncio.sleep(0)
-        await lane.shell.drain()
+        await strategy_run.shell.drain()
     return found
 
 
@@ -176,26 +178,26 @@ async def tend(world: World) -> None:
     """Look after the run as often as its process does."""
     while True:
         await asyncio.sleep(TEND_S)
-        world.lane.tend()
+        world.strategy_run.tend()
         tidy()
 
 
 def watch(world: World, stages: Stages) -> None:
     """Put timers around the parts of the way."""
-    core = world.lane.build.core
+    core = world.strategy_run.build.core
     for owner, name, stage in (
-        (world.lane.market, "hear", "feed desk"),
+        (world.strategy_run.market, "hear", "feed desk"),
         (core, "handle", "core"),
         (core.models, "judge", "core: forest"),
         (core.engine, "handle", "core: engine"),
         (core.orders, "proceed", "core: orders"),
-        (world.lane.journal, "append", "append"),
-        (world.lane.journal, "commit", "commit"),
-        (world.lane.dispatcher, "dispatch", "dispatch"),
+        (world.strategy_run.journal, "append", "append"),
+        (world.strategy_run.journal, "commit", "commit"),
+        (world.strategy_run.dispatcher, "dispatch", "dispatch"),
     ):
         stages.around(owner, name, stage)
     core.engine._judge = core.models.judge
-    world.feed.hear = world.lane.market.hear  # type: ignore[union-attr]
+    world.feed.hear = world.strategy_run.market.hear  # type: ignore[union-attr]
 
 
 @dataclass

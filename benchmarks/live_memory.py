@@ -45,7 +45,7 @@ async def _million(place: Path, ready: m.ModelReady, warm: int, count: int) -> L
         mill.run(warm)
         while looks.events < count:
             looks.events += mill.run(min(STEP, count // 5))
-            world.lane.tend()
+            world.strategy_run.tend()
             looks.sizes.append(resident())
     finally:
         await stop(world)
@@ -62,7 +62,7 @@ async def _quotes(world: World) -> None:
         half = 0.01 * (1 + number % 7)
         feed.hear(QuoteSeen(SYMBOL, clock.now_ns(), close - half, 1.0, close + half, 1.0))
         if number % 10 == 9:
-            await world.lane.shell.drain()
+            await world.strategy_run.shell.drain()
 
 
 async def _soak(place: Path, ready: m.ModelReady, minutes: float) -> Looks:
@@ -80,8 +80,8 @@ async def _soak(place: Path, ready: m.ModelReady, minutes: float) -> Looks:
                 if now_s - began >= warm_s:
                     looks.sizes.append(resident())
             await asyncio.sleep(max(0.0, 1.0 / SOAK_BARS_S - (time.monotonic() - now_s)))
-        assert world.lane.journal is not None
-        looks.events = world.lane.journal.seq
+        assert world.strategy_run.journal is not None
+        looks.events = world.strategy_run.journal.seq
     finally:
         tending.cancel()
         await stop(world)

@@ -55,7 +55,7 @@ class Mill:
     def __init__(self, world: World, per_bar: int, *, folds: bool = True) -> None:
         self.world, self._per_bar, self._folds = world, per_bar, folds
         self._trades = 0
-        self._events = self._forever(world.lane.build.core.market_ns // BAR_NS * BAR_NS)
+        self._events = self._forever(world.strategy_run.build.core.market_ns // BAR_NS * BAR_NS)
 
     def _forever(self, open_ns: int) -> Iterator[m.Event]:
         while True:
@@ -70,8 +70,8 @@ class Mill:
 
     def run(self, count: int) -> int:
         """Let about so many events through, in batches; return how many it were."""
-        lane, done = self.world.lane, 0
-        core, journal = lane.build.core, lane.journal
+        strategy_run, done = self.world.strategy_run, 0
+        core, journal = strategy_run.build.core, strategy_run.journal
         assert journal is not None
         while done < count:
             rows: list[tuple[m.Event, Sequence[m.Command]]] = []
@@ -80,8 +80,8 @@ class Mill:
             journal.commit()
             if self._folds:
                 for row in rows:
-                    lane._watch(*row)
-                lane.shell.handled += len(rows)
+                    strategy_run._watch(*row)
+                strategy_run.shell.handled += len(rows)
             done += len(rows)
         return done
 
@@ -97,7 +97,7 @@ class Mill:
                 for answer in self._answers(each, event.at_ns):
                     self._take(core, journal, answer, rows)
             elif isinstance(each, m.Train):
-                made = self.world.lane.ready_model
+                made = self.world.strategy_run.ready_model
                 ready = m.ModelReady(
                     at_ns=event.at_ns, number=each.number, fingerprint=made.fingerprint,
                     trained_to_ns=each.trained_to_ns, ready_ns=0, expires_ns=made.expires_ns,

@@ -20,13 +20,13 @@ from pathlib import Path
 from live_common import Figure, Report, folder
 from live_latency import live, run
 from live_mill import BATCH, Mill
-from live_world import ORIGIN_NS, BenchLane, LeapClock, MemoryFeed, demo, fit, prices
+from live_world import ORIGIN_NS, BenchRun, LeapClock, MemoryFeed, demo, fit, prices
 
 from septet import messages as m
 from septet._live import start as begin
 from septet._live.account import AccountGate
-from septet._live.lane import SNAPSHOT_ENTRIES
 from septet._live.place import JOURNAL, Place
+from septet._live.strategy_run import SNAPSHOT_ENTRIES
 from septet._live.wiring import Wiring, core_of
 
 EVENTS = 1_000_000
@@ -38,17 +38,17 @@ TARGETS_S = {"with a snapshot": 5.0, "without": 60.0}
 async def _make(place: Path, ready: m.ModelReady, count: int, after: int) -> Path:
     """Write a run of so many events with one snapshot `after` events before its end; leave it."""
     world = await live(place, ready, "process")
-    lane, mill = world.lane, Mill(world, PER_BAR)
-    assert lane.journal is not None
-    mill.run(count - after - lane.journal.seq)
-    lane.snapshot()
-    mill.run(count - lane.journal.seq - BATCH)
-    lane.journal.close()  # as good as killed: no end is noted, no snapshot made
-    if lane.lease is not None:
-        lane.lease.release()
-    if lane.market is not None:
-        await lane.market.close()
-    return lane.place.folder
+    strategy_run, mill = world.strategy_run, Mill(world, PER_BAR)
+    assert strategy_run.journal is not None
+    mill.run(count - after - strategy_run.journal.seq)
+    strategy_run.snapshot()
+    mill.run(count - strategy_run.journal.seq - BATCH)
+    strategy_run.journal.close()  # as good as killed: no end is noted, no snapshot made
+    if strategy_run.lease is not None:
+        strategy_run.lease.release()
+    if strategy_run.market is not None:
+        await strategy_run.market.close()
+    return strategy_run.place.folder
 
 
 def recover(run_folder: Path) -> dict[str, float]:
@@ -58,22 +58,22 @@ def recover(run_folder: Path) -> dict[str, float]:
     wiring = Wiring(core_of, lambda *given: None, lambda *given: feed)
     options = begin.Options(run_folder.parents[1], durability="process", quiet=True)
     place = Place(run_folder, run_folder.name, fresh=False)
-    lane = BenchLane(
+    strategy_run = BenchRun(
         loaded, place, options, wiring=wiring, clock=clock, gate=AccountGate(now_ns=clock.now_ns),
         stopping=asyncio.Event(),
     )  # fmt: skip
     began, spent = time.perf_counter(), time.thread_time()
-    lane.prepare()
+    strategy_run.prepare()
     seconds, busy = time.perf_counter() - began, time.thread_time() - spent
-    assert lane.journal is not None
+    assert strategy_run.journal is not None
     found = {
-        "seconds": seconds, "busy": busy, "entries": float(lane.journal.last_seq),
-        "equity": float(lane.build.core.engine.equity),
+        "seconds": seconds, "busy": busy, "entries": float(strategy_run.journal.last_seq),
+        "equity": float(strategy_run.build.core.engine.equity),
     }  # fmt: skip
-    lane.journal.close()
-    if lane.lease is not None:
-        lane.lease.release()
-    lane.log.close()
+    strategy_run.journal.close()
+    if strategy_run.lease is not None:
+        strategy_run.lease.release()
+    strategy_run.log.close()
     return found
 
 

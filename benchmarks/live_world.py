@@ -20,12 +20,12 @@ from septet._config import load
 from septet._host.venues import BarSeen, FeedFacts, FeedRequest, Market, QuoteSeen, VenueFacts
 from septet._journal.log import Journal
 from septet._live.clock import WallClock
-from septet._live.lane import Lane
+from septet._live.strategy_run import StrategyRun
 from septet._shell.backtest import backtest
 from septet._shell.session import open_session
 
 __all__ = [
-    "BAR_NS", "SYMBOL", "BenchLane", "LeapClock", "MemoryFeed", "MemoryVenue", "demo", "fit",
+    "BAR_NS", "SYMBOL", "BenchRun", "LeapClock", "MemoryFeed", "MemoryVenue", "demo", "fit",
     "prices",
 ]  # fmt: skip
 
@@ -216,7 +216,7 @@ class MemoryVenue:
         """Nothing is open."""
 
 
-class BenchLane(Lane):
+class BenchRun(StrategyRun):
     """A strategy's run whose windows all get the one model that was fitted before."""
 
     ready_model: m.ModelReady

@@ -337,11 +337,15 @@ def test_a11_a_renamed_folder_goes_on(stage: Stage) -> None:
     for number, name in enumerate(("keep-this-one", "0-first", "zzz")):
         folder = folder.rename(folder.with_name(name))
         result = live(stage, bars=6 + 3 * number)
-        [(lane, end)] = result.ends
-        assert (end.how, lane.place.folder, lane.place.run_id) == ("finished", folder, run_id)
+        [(run, end)] = result.ends
+        assert (end.how, run.place.folder, run.place.run_id) == (
+            "finished",
+            folder,
+            run_id,
+        )
         ids = [each.client_id for each in stage.venue.named("submit")]
         assert len(set(ids)) == len(ids) > 0
-        assert {each[:8] for each in ids} == {lane.place.tag}
+        assert {each[:8] for each in ids} == {run.place.tag}
         assert f"{name} is the folder of run {run_id}" in (folder / "log.jsonl").read_text()
         held("A11")
 
@@ -350,20 +354,20 @@ def test_a11_of_copies_beside_each_other_the_newest_goes_on(stage: Stage) -> Non
     folder = live(stage).ends[0][0].place.folder
     copy = folder.with_name(f"{folder.name}-copy")
     shutil.copytree(folder, copy)
-    [(lane, _)] = live(stage, bars=6).ends
-    assert (lane.place.folder, lane.place.copies) == (folder, (copy,))
+    [(run, _)] = live(stage, bars=6).ends
+    assert (run.place.folder, run.place.copies) == (folder, (copy,))
     older = folder.with_name("zz-older")
     folder.rename(older.with_name("a-newest"))
     copy.rename(older)
-    [(lane, end)] = live(stage, bars=9).ends
-    assert (lane.place.folder.name, end.how) == ("a-newest", "finished")
-    assert "its copies stay: zz-older" in (lane.place.folder / "log.jsonl").read_text()
+    [(run, end)] = live(stage, bars=9).ends
+    assert (run.place.folder.name, end.how) == ("a-newest", "finished")
+    assert "its copies stay: zz-older" in (run.place.folder / "log.jsonl").read_text()
     held("A11")
 
 
 def test_a11_a_copy_of_a_run_that_goes_on_is_refused(stage: Stage) -> None:
-    lane = live(stage).ends[0][0]
-    folder, run_id = lane.place.folder, lane.place.run_id
+    run = live(stage).ends[0][0]
+    folder, run_id = run.place.folder, run.place.run_id
     other = stage.world.folder / "elsewhere" / folder.name
     shutil.copytree(folder, other)
     holder = Holder.this_process(run_id=run_id, strategy="live", folder=other, now_ns=0)

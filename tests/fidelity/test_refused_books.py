@@ -12,9 +12,9 @@ import pytest
 
 from septet._config import load
 from septet._kernel import layout
-from septet._live.lane import Lane
 from septet._live.process import run_live
-from septet._live.stop import LaneEnd
+from septet._live.stop import RunEnd
+from septet._live.strategy_run import StrategyRun
 from septet._shell import project
 from septet._shell.backtest import backtest
 from septet._shell.stream import stream_backtest
@@ -104,16 +104,16 @@ def test_a_run_over_time_logs_an_error(
     lost: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
-    end = Lane.end
+    end = StrategyRun.end
 
-    async def losing(lane: Lane, reason: str) -> LaneEnd:
-        ended = await end(lane, reason)
-        core: Any = lane.build.core if lane.build is not None else None
+    async def losing(run: StrategyRun, reason: str) -> RunEnd:
+        ended = await end(run, reason)
+        core: Any = run.build.core if run.build is not None else None
         core.engine.state.A[layout.CASH] -= lost
         await asyncio.sleep(0)
         return ended
 
-    monkeypatch.setattr(Lane, "end", losing)
+    monkeypatch.setattr(StrategyRun, "end", losing)
     world = World(tmp_path)
     result = run_live(
         [world.load()], world.options(bars=2), clock=world.clock, wiring=world.wiring,

@@ -118,9 +118,9 @@ def test_a_whole_run_asks_its_process_for_a_model_and_decides_with_it(
         [world.load("drifting")], world.options(bars=3), clock=world.clock, wiring=world.wiring,
         signals=False,
     )  # fmt: skip
-    [(lane, end)] = result.ends
+    [(run, end)] = result.ends
     assert end.how == "finished", end.text
-    folder = lane.place.folder
+    folder = run.place.folder
     with Reader(folder / JOURNAL) as journal:
         entries = list(journal.read())
     [asked, *_] = [e for entry in entries for e in entry.commands if isinstance(e, m.Train)]

@@ -174,21 +174,21 @@ def test_a4_each_background_task_is_killed_and_works_again(
             if run.done():
                 killing.cancel()
                 run.result()
-            killed, journal = killing.result(), process.lanes[0].journal
+            killed, journal = killing.result(), process.runs[0].journal
             assert journal is not None
             seq = journal.seq
             await until(lambda: journal.seq > seq + 3)  # it goes on
             assert b"septet_decisions_total" in await fetched(port, "/metrics")
-            counts = process.lanes[0].alerts.counts
+            counts = process.runs[0].alerts.counts
             sent = counts.sent
-            process.lanes[0].alerts.failed("task_failed", "said after all of them were killed")
+            process.runs[0].alerts.failed("task_failed", "said after all of them were killed")
             await until(lambda: counts.sent > sent)
             process._stop("SIGTERM")
             await run
             return killed, seq
 
         killed, _ = asyncio.run(scene())
-        place = process.lanes[0].place.folder
+        place = process.runs[0].place.folder
     with (place / "log.jsonl").open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     said = {

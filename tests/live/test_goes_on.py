@@ -140,13 +140,13 @@ def test_filters_that_changed_while_nobody_ran_are_known_before_the_first_exit(
 
 def test_a_folder_that_is_moved_away_is_said_once(stage: Stage, tmp_path: Path) -> None:
     """A file HALT in it does nothing then, and nobody would know."""
-    [(lane, _)] = stage.run().ends
+    [(run, _)] = stage.run().ends
     told: list[str] = []
-    lane.tell = lambda level, event, fields: told.append(event)  # type: ignore[method-assign]
-    lane._look_for_folder()
-    lane.place.folder.rename(tmp_path / "elsewhere")
-    lane._look_for_folder()
-    lane._look_for_folder()
+    run.tell = lambda level, event, fields: told.append(event)  # type: ignore[method-assign]
+    run._look_for_folder()
+    run.place.folder.rename(tmp_path / "elsewhere")
+    run._look_for_folder()
+    run._look_for_folder()
     assert told == ["folder_gone"]
 
 

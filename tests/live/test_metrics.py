@@ -91,12 +91,12 @@ def test_a_run_is_well_once_it_decides_and_never_while_it_is_halted(
     world: World, scraper: Scraper
 ) -> None:
     result = ran(world, scraper.port, bars=8)
-    [(lane, _)] = result.ends
+    [(run, _)] = result.ends
     seen = list(scraper.health)
     well = [body for status, body in seen if status == 200]
     assert well
     assert all(body["ok"] and not body["runs"][0]["reasons"] for body in well)
-    assert well[0]["runs"][0]["run_id"] == lane.place.run_id
+    assert well[0]["runs"][0]["run_id"] == run.place.run_id
     first = next(place for place, (status, _) in enumerate(seen) if status == 200)
     assert all(not body["ok"] for status, body in seen[:first] if status == 503)
     last = scraper.metrics[-1]
@@ -106,7 +106,11 @@ def test_a_run_is_well_once_it_decides_and_never_while_it_is_halted(
     assert 'strategy="live"' in last
 
     ask_halt(
-        lane.place.folder, flatten=False, name="ann", reason="a look", now_ns=world.clock.now_ns()
+        run.place.folder,
+        flatten=False,
+        name="ann",
+        reason="a look",
+        now_ns=world.clock.now_ns(),
     )
     scraper.health.clear()
     ran(world, scraper.port, bars=14)
@@ -139,11 +143,11 @@ def test_a_port_in_use_refuses_a_new_run_and_never_ends_one_that_goes_on(world: 
         pytest.raises(InputError, match=said),
     ):
         ran(world, port, bars=2)
-    [(lane, end)] = ran(world, port, bars=2).ends
+    [(run, end)] = ran(world, port, bars=2).ends
     assert end.how == "finished"
     with closing(socket.create_server(("127.0.0.1", port))):
         [(again, end)] = ran(world, port, bars=4).ends
-    assert again.place.folder == lane.place.folder
+    assert again.place.folder == run.place.folder
     assert end.how == "finished"
     assert "cannot be listened to" in (again.place.folder / "log.jsonl").read_text("utf-8")
 
@@ -212,16 +216,16 @@ def test_metrics_are_for_this_machine_alone(world: World) -> None:
     ):
         with pytest.raises(ConfigError):
             world.load(sets=[f"monitoring.metrics.prometheus={address}"])
-    lanes = [
+    runs = [
         SimpleNamespace(
             strategy=world.load(sets=[f"monitoring.metrics.prometheus={each}"]).strategy
         )
         for each in ("127.0.0.1:9108", "'[::1]:9109'", "127.0.0.1:9108")
     ]
-    assert addresses_of(lanes) == [("127.0.0.1", 9108), ("::1", 9109)]
+    assert addresses_of(runs) == [("127.0.0.1", 9108), ("::1", 9109)]
 
 
-def _lane(world: World, **changes: Any) -> Any:
+def _strategy_run(world: World, **changes: Any) -> Any:
     done = SimpleNamespace(done=lambda: False)
     known = SimpleNamespace(fired={}, decided_ns=world.clock.market_ns(), decisions=1)
     fields = {
@@ -233,7 +237,7 @@ def _lane(world: World, **changes: Any) -> Any:
 
 
 def test_nothing_is_well_by_default(world: World) -> None:
-    assert condition_of(_lane(world)).ok
+    assert condition_of(_strategy_run(world)).ok
     old_ns = world.clock.market_ns() - 40 * 3_600 * 10**9 * 3_600
     wrong: list[dict[str, Any]] = [
         {"ended": None},
@@ -245,4 +249,4 @@ def test_nothing_is_well_by_default(world: World) -> None:
         {"known": SimpleNamespace(fired={}, decided_ns=-1), "live_ns": -1},
     ]
     for changes in wrong:
-        assert not condition_of(_lane(world, **changes)).ok, changes
+        assert not condition_of(_strategy_run(world, **changes)).ok, changes

@@ -66,8 +66,8 @@ def test_a_monitor_halts_a_run_and_a_person_resumes_it(
 ) -> None:
     """Its readings are in the table, the halt in journal, metrics, health and exit status."""
     result = _ran(world, scraper, HALT, bars=20)
-    [(lane, end)] = result.ends
-    folder = lane.place.folder
+    [(run, end)] = result.ends
+    folder = run.place.folder
     assert (result.exit_code, end.how) == (3, "halted")
     table = pl.read_parquet(folder / "monitoring.parquet")
     churn = table.filter(pl.col("metric") == "churn")
@@ -92,8 +92,8 @@ def test_a_monitor_halts_a_run_and_a_person_resumes_it(
     assert len(placed) == 1, "its first entry tripped the halt"
 
     ask_resume(folder, name="ann", reason="looked", now_ns=world.clock.now_ns())
-    [(lane, _)] = _ran(world, scraper, HALT, bars=40).ends
-    assert lane.place.folder == folder
+    [(run, _)] = _ran(world, scraper, HALT, bars=40).ends
+    assert run.place.folder == folder
     lifted = [e.rule for e in _commands(folder, m.Lifted)]
     assert "monitoring.churn" in lifted
     placed = [each for each in _commands(folder, m.Placed) if each.side == "buy"]
@@ -129,10 +129,10 @@ def test_a_slow_venue_is_an_alarm_in_journal_table_log_and_metrics(
     alarm = "monitoring.fills.latency_alarm=20ms"
     alerts = "monitoring.alerts={use: log, events: [verdict]}"
     clock: Any = world.clock
-    [(lane, _)] = _ran(
+    [(run, _)] = _ran(
         world, scraper, alarm, alerts, mode="live", venue=Slow(clock), bars=16
     ).ends  # fmt: skip
-    folder = lane.place.folder
+    folder = run.place.folder
     read = [each for each in _commands(folder, m.Watched) if each.metric == "latency"]
     assert read
     assert all(each.value > 0.02 and each.verdict == "warn" for each in read)

@@ -69,7 +69,7 @@ monitoring:
 
 
 class Runner:
-    """A core with its journal, its bars and its models, fed as a lane feeds them."""
+    """A core with its journal, its bars and its models, fed as a strategy run feeds them."""
 
     def __init__(self, loaded: Loaded, folder: Path, session: Session, *, snapshots: int) -> None:
         self.loaded, self.folder, self.session, self.snapshots = loaded, folder, session, snapshots

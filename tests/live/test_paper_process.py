@@ -122,9 +122,9 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Any:
                 [load(path, mode="paper")], world.options(bars=bars), clock=world.clock,
                 wiring=wiring, signals=False,
             )  # fmt: skip
-            [(lane, end)] = result.ends
+            [(run, end)] = result.ends
             assert end.how == "finished", end
-        yield lane, venues[-1]
+        yield run, venues[-1]
 
 
 def entries_of(folder: Path) -> list[Any]:
@@ -134,8 +134,8 @@ def entries_of(folder: Path) -> list[Any]:
 
 def test_trades_explain_every_row_of_the_curve(lived: Any) -> None:
     """Those that are open at each decision time included, at the mark of that time."""
-    lane, _ = lived
-    with Reader(lane.place.folder / JOURNAL) as journal:
+    run, _ = lived
+    with Reader(run.place.folder / JOURNAL) as journal:
         fold, entries = Fold(journal.head), list(journal.read())
     ruled = 0
     for entry in entries:
@@ -154,17 +154,17 @@ def test_trades_explain_every_row_of_the_curve(lived: Any) -> None:
 
 
 def test_the_books_add_up_and_the_account_agrees(lived: Any) -> None:
-    lane, venue = lived
-    lines = (lane.place.folder / "log.jsonl").read_text("utf-8").splitlines()
+    run, venue = lived
+    lines = (run.place.folder / "log.jsonl").read_text("utf-8").splitlines()
     events = [json.loads(line) for line in lines]
     assert not [each for each in events if each["event"] in ("books", "insufficient_funds")]
     assert not [each for each in events if each["level"] in ("error", "critical")]
     booked = {
         each.trade_id
-        for entry in entries_of(lane.place.folder)
+        for entry in entries_of(run.place.folder)
         if isinstance(each := entry.event, m.Filled)
     }
-    engine = lane.build.core.engine
+    engine = run.build.core.engine
     assert all(each.trade_id in booked for each in venue._fills)
     assert venue._account.cash == pytest.approx(engine.cash, rel=0.0, abs=1e-9 * CAPITAL)
     for k in range(2):
@@ -172,9 +172,9 @@ def test_the_books_add_up_and_the_account_agrees(lived: Any) -> None:
 
 
 def test_replay_and_shadow_give_every_row_again(lived: Any, monkeypatch: Any) -> None:
-    lane, _ = lived
+    run, _ = lived
 
     monkeypatch.setattr(built, "plan_of", plain)
     for prove in (replay, shadow):
-        found = prove(lane.place.folder)
+        found = prove(run.place.folder)
         assert found.differences == 0, str(found.first)

@@ -121,15 +121,15 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 
 def rows(result: LiveResult, name: str = "live") -> list[tuple[m.Event, list[Any]]]:
-    [folder] = [lane.place.folder for lane, _ in result.ends if lane.strategy.name == name]
+    [folder] = [run.place.folder for run, _ in result.ends if run.strategy.name == name]
     with Reader(folder / JOURNAL) as journal:
         return [(each.event, list(each.commands)) for each in journal.read()]
 
 
 def test_a_new_run_reads_history_decides_and_ends_whole(stage: Stage) -> None:
     result = stage.run()
-    [(lane, end)] = result.ends
-    assert (result.exit_code, end.how, lane.known.decisions) == (0, "finished", 3)
+    [(run, end)] = result.ends
+    assert (result.exit_code, end.how, run.known.decisions) == (0, "finished", 3)
     events = [event for event, _ in rows(result)]
     assert isinstance(events[0], m.Started)
     assert events[0].session == 1
@@ -143,11 +143,11 @@ def test_a_new_run_reads_history_decides_and_ends_whole(stage: Stage) -> None:
     assert isinstance(events[-1], m.Operated)
     assert events[-1].action == "stop"
     for name in ("strategy.yaml", "manifest.json", "resolved.json", "log.jsonl"):
-        assert (lane.place.folder / name).is_file()
-    with Reader(lane.place.journal) as journal:
+        assert (run.place.folder / name).is_file()
+    with Reader(run.place.journal) as journal:
         assert [each.clean for each in journal.sessions()] == [True]
         assert len(journal.snapshots()) == 1
-    assert holder_of(lane.place.folder) is None
+    assert holder_of(run.place.folder) is None
 
 
 def test_the_same_file_goes_on_and_fresh_begins_anew(stage: Stage) -> None:
@@ -223,17 +223,17 @@ def test_a_source_that_cannot_be_listened_to_is_refused(stage: Stage) -> None:
 def test_a_daily_report_is_scheduled_in_its_zone(stage: Stage) -> None:
     async def scene() -> None:
         daily = Daily.parse("daily 08:30 Europe/Paris")
-        lane: Any = SimpleNamespace(
+        run: Any = SimpleNamespace(
             strategy=SimpleNamespace(schedule=SimpleNamespace(report=daily)),
             place=SimpleNamespace(folder=stage.world.folder), tell=None,
         )  # fmt: skip
-        scheduler = reports([lane])
+        scheduler = reports([run])
         [job] = scheduler.get_jobs()
         due = job.next_run_time
         assert (due.hour, due.minute, str(due.tzinfo)) == (8, 30, "Europe/Paris")
         scheduler.shutdown(wait=False)
-        lane.strategy.schedule.report = None
-        assert reports([lane]) is None
+        run.strategy.schedule.report = None
+        assert reports([run]) is None
 
     asyncio.run(scene())
 
@@ -292,15 +292,15 @@ def test_two_live_strategies_share_a_connection_and_each_has_its_own_orders(stag
     result = live(stage, "one", "two", sets=["account.capital=4000"])
     assert [end.how for _, end in result.ends] == ["finished", "finished"]
     assert len(stage.venue.named("open")) == 1
-    tags = {lane.place.tag for lane, _ in result.ends}
+    tags = {run.place.tag for run, _ in result.ends}
     posted = [each.client_id for each in stage.venue.named("submit")]
     assert {each[:8] for each in posted} == tags
     assert len(set(posted)) == len(posted)
-    for lane, _ in result.ends:
-        acked = [event for event, _ in rows(result, lane.strategy.name)]
+    for run, _ in result.ends:
+        acked = [event for event, _ in rows(result, run.strategy.name)]
         ids = [each.client_id for each in acked if isinstance(each, m.Acked)]
         assert ids
-        assert all(each.startswith(lane.place.tag) for each in ids)
+        assert all(each.startswith(run.place.tag) for each in ids)
     assert "add up on one account" in result.document()["netting"]
 
 
@@ -339,7 +339,7 @@ def test_o1_a_halt_of_a_run_that_is_not_running_takes_effect_at_its_start(stage:
 def test_p5_one_strategy_fails_and_the_other_goes_on(stage: Stage) -> None:
     stage.behaviour["bad"] = {"fails": True}
     result = stage.run("good", "bad")
-    ends = {lane.strategy.name: (lane, end) for lane, end in result.ends}
+    ends = {run.strategy.name: (run, end) for run, end in result.ends}
     assert ends["good"][1].how == "finished"
     assert ends["bad"][1].how == "failed"
     assert result.exit_code == 1
@@ -453,10 +453,10 @@ def test_a_start_that_was_refused_leaves_nothing(stage: Stage) -> None:
 
 
 def test_why_a_run_could_not_go_on_is_in_its_log(stage: Stage) -> None:
-    [(lane, _)] = stage.run(mode="live").ends
+    [(run, _)] = stage.run(mode="live").ends
     with pytest.raises(InputError, match="nobody confirmed"):
         stage.run(mode="live", yes=False, bars=5)
-    text = (lane.place.folder / "log.jsonl").read_text()
+    text = (run.place.folder / "log.jsonl").read_text()
     lines = [json.loads(each) for each in text.splitlines()]
     [line] = [each for each in lines if each["event"] == "gave_up"]
     assert (line["level"], line["text"]) == (
@@ -477,8 +477,8 @@ def test_a_halt_by_signal_counts_while_a_run_begins(stage: Stage) -> None:
     result = stage.run(signals=True)
     asked = [event.action for event, _ in rows(result) if isinstance(event, m.Operated)]
     assert asked == ["halt", "stop"]
-    [(lane, _)] = result.ends
-    assert (lane.place.folder / HALT).is_file()
+    [(run, _)] = result.ends
+    assert (run.place.folder / HALT).is_file()
     assert stage.cores["live"].blocked
 
 

@@ -141,9 +141,9 @@ def _log(folder: Path, event: str) -> list[str]:
 def test_a_run_serves_its_copy_and_goes_on_without_the_source(world: Learner, mode: str) -> None:
     home = world.folder / "models" / "mine"
     card = json.loads((home / "card.json").read_bytes())
-    [(lane, end)] = world.run(mode).ends
+    [(run, end)] = world.run(mode).ends
     assert end.how == "finished", end.text
-    folder = lane.place.folder
+    folder = run.place.folder
     head, rows = _rows(folder)
     [ready] = [event for event, _ in rows if isinstance(event, m.ModelReady)]
     assert isinstance(rows[1][0], m.ModelReady)
@@ -196,18 +196,18 @@ def test_it_decides_after_its_last_label_only(world: Learner) -> None:
     later = {"last_label_ns": last_ns, "last_label": text}
     later |= {"trained_to_ns": last_ns, "trained_to": text}
     learn.store_model(home, stored.model, {**stored.card, **later})
-    [(lane, _)] = world.run("paper").ends
-    _, rows = _rows(lane.place.folder)
+    [(run, _)] = world.run("paper").ends
+    _, rows = _rows(run.place.folder)
     decided = [each for _, caused in rows for each in caused if isinstance(each, m.Decided)]
     assert {each.refused_by for each in decided} == {"no_model"}
-    assert "the stored model decides from" in _log(lane.place.folder, "stored_model")[-1]
+    assert "the stored model decides from" in _log(run.place.folder, "stored_model")[-1]
 
 
 def test_another_model_in_the_folder_is_said_and_not_served(world: Learner) -> None:
-    [(lane, _)] = world.run("paper").ends
+    [(run, _)] = world.run("paper").ends
     _train(world.folder, SMALL, bars=400)
     world.run("paper", bars=6)
-    folder = lane.place.folder
+    folder = run.place.folder
     assert "begin another run with --fresh" in _log(folder, "stored_model")[-1]
     ready = [event for event, _ in _rows(folder)[1] if isinstance(event, m.ModelReady)]
     assert len(ready) == 1

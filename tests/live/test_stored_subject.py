@@ -182,13 +182,13 @@ def test_a_models_card_of_a_run_says_it_too(tmp_path: Path) -> None:
 
 def test_a_run_that_goes_on_keeps_its_label_without_the_source(world: Learner) -> None:
     """The label comes from the card; the folder may be gone when a run is started again."""
-    [(lane, end)] = world.run("paper").ends
+    [(run, end)] = world.run("paper").ends
     assert end.how == "finished", end.text
-    before: Any = lane.loaded.strategy.model.extra["label"]
+    before: Any = run.loaded.strategy.model.extra["label"]
     shutil.rmtree(world.folder / "models" / "mine")
     bare: Any = world.load("drifting", mode="paper")
     assert bare.strategy.model.extra["label"] != before
-    assert with_label_of_run(bare, lane.place).strategy.model.extra["label"] != before  # fresh
+    assert with_label_of_run(bare, run.place).strategy.model.extra["label"] != before  # fresh
     [(again, end)] = world.run("paper", bars=6).ends
-    assert (again.place.folder, end.how) == (lane.place.folder, "finished"), end.text
+    assert (again.place.folder, end.how) == (run.place.folder, "finished"), end.text
     assert again.loaded.strategy.model.extra["label"] == before

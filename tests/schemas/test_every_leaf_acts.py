@@ -78,19 +78,19 @@ def alerted(loaded: Any) -> str:
 
 def served(loaded: Any) -> str:
     """Where metrics are served, and when reports are written."""
-    lane: Any = SimpleNamespace(
+    run: Any = SimpleNamespace(
         strategy=loaded.strategy, place=SimpleNamespace(folder=Path()), tell=None
     )
 
     async def jobs() -> list[str]:
-        made = reports([lane])
+        made = reports([run])
         if made is None:
             return []
         found = [str(job.trigger) for job in made.get_jobs()]
         made.shutdown(wait=False)
         return found
 
-    return repr([addresses_of([lane]), asyncio.run(jobs())])
+    return repr([addresses_of([run]), asyncio.run(jobs())])
 
 
 def listened(loaded: Any) -> str:

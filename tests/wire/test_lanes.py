@@ -36,10 +36,10 @@ class Desk:
     def __init__(self, folder: Path, venue: BybitVenue, start: str) -> None:
         self.folder, self.venue, self.start = folder, venue, start
         text = STRATEGY.format(
-            name="lane", capital=5_000.0, urls=json.dumps(venue.urls), options="{}"
+            name="run", capital=5_000.0, urls=json.dumps(venue.urls), options="{}"
         ).replace("binance", "bybit")
         text = text.replace("  halts:", "  stops: {stop_loss: 2%}\n  halts:")
-        self.file = folder / "lane.yaml"
+        self.file = folder / "run.yaml"
         text = text.replace("use: ccxt,", "use: ccxt, poll: 200ms,")
         self.file.write_text(text, encoding="utf-8")
         self.log = folder / "run.log"
@@ -89,7 +89,7 @@ class Desk:
 
     @property
     def journal(self) -> Path:
-        return next((self.folder / "runs" / "lane").iterdir()) / "journal.sqlite"
+        return next((self.folder / "runs" / "run").iterdir()) / "journal.sqlite"
 
 
 async def lived(folder: Path, start: str, bar_wall_ns: int) -> None:
@@ -109,12 +109,12 @@ async def lived(folder: Path, start: str, bar_wall_ns: int) -> None:
         process = await desk.run()
         before = desk.fills
         await desk.until(lambda: desk.fills > before, process)
-        code, said = await desk.septet("halt", "lane", "--reason", "enough")
+        code, said = await desk.septet("halt", "run", "--reason", "enough")
         assert code == 0, said
         assert not venue.engine.open
         process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(process.wait(), WITHIN_S)
-        code, said = await desk.septet("replay", "lane")
+        code, said = await desk.septet("replay", "run")
         assert code == 0, said
         assert "0 differences" in said
         assert len(set(venue.created())) == len(venue.created()), "no id was sent twice"

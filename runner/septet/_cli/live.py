@@ -58,13 +58,13 @@ def _moment(text: str, parse: Any) -> int:
 
 
 def _show(result: LiveResult) -> None:
-    for lane, end in result.ends:
-        decisions = lane.known.decisions
-        say(f"{lane.strategy.name}: {end.how} after {decisions} decisions ({end.text})")
+    for run, end in result.ends:
+        decisions = run.known.decisions
+        say(f"{run.strategy.name}: {end.how} after {decisions} decisions ({end.text})")
         if end.open_orders is None and end.how == "failed":
             say("  whether orders of it are open is not known: look at the venue", err=True)
         elif end.open_orders:
             say(f"  {end.open_orders} of its orders are still open at the venue", err=True)
-        say(f"  {lane.place.folder}")
+        say(f"  {run.place.folder}")
     if result.netting:
         say(result.netting)

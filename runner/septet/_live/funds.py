@@ -46,25 +46,28 @@ def insist_on_funds(
         )
 
 
-def adopted_value(lanes: Sequence[Any], holdings: m.Holdings) -> float:
+def adopted_value(runs: Sequence[Any], holdings: m.Holdings) -> float:
     """Return what positions are worth that new runs take over, at their last closes."""
     found: dict[str, float] = {}
-    for lane in lanes:
-        for symbol, base in zip(lane.symbols, lane.member.bases, strict=True):
-            if lane.strategy.risk.adopt == "adopt" and symbol in lane.closes:
+    for run in runs:
+        for symbol, base in zip(run.symbols, run.member.bases, strict=True):
+            if run.strategy.risk.adopt == "adopt" and symbol in run.closes:
                 held = sum(holdings.balances.get(base, (0.0, 0.0)))
-                found[base] = held * lane.closes[symbol]
+                found[base] = held * run.closes[symbol]
     return sum(found.values())
 
 
 async def insist_on_capital(
-    lanes: Sequence[Any], venue: LiveVenue, capitals: Mapping[str, float], stopping: asyncio.Event
+    runs: Sequence[Any],
+    venue: LiveVenue,
+    capitals: Mapping[str, float],
+    stopping: asyncio.Event,
 ) -> None:
     """Refuse a first start whose capital is not there; see `find_capital`."""
-    tell, account = lanes[0].tell, lanes[0].strategy.account.currency
+    tell, account = runs[0].tell, runs[0].strategy.account.currency
 
     def insist(holdings: m.Holdings) -> None:
-        insist_on_funds(capitals, account, holdings, adopted_value(lanes, holdings))
+        insist_on_funds(capitals, account, holdings, adopted_value(runs, holdings))
 
     reads = partial(persist, "balances", venue.holdings, tell=tell, stopping=stopping)
     await find_capital(reads, insist, tell=tell, stopping=stopping)

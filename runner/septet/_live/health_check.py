@@ -30,42 +30,41 @@ class Condition:
         return not self.reasons
 
 
-def condition_of(lane: Any) -> Condition:
+def condition_of(run: Any) -> Condition:
     """Judge a strategy of a live process by what is stored: blocks, decisions, the journal."""
-    strategy = lane.strategy
-    return Condition(strategy.name, lane.place.run_id, strategy.mode, tuple(_reasons(lane)))
+    strategy = run.strategy
+    return Condition(strategy.name, run.place.run_id, strategy.mode, tuple(_reasons(run)))
 
 
-def _reasons(lane: Any) -> Sequence[str]:
-    if lane.ended is None or not lane.ready.is_set():
+def _reasons(run: Any) -> Sequence[str]:
+    if run.ended is None or not run.ready.is_set():
         return ["it is starting, and trades nothing yet"]
-    if lane.ended.done():
-        return [f"it has ended: {lane.ended.result().text or lane.ended.result().why}"]
+    if run.ended.done():
+        return [f"it has ended: {run.ended.result().text or run.ended.result().why}"]
     found = [
-        f"{rule} holds; it is lifted by: {lifts}"
-        for rule, lifts in sorted(lane.known.fired.items())
+        f"{rule} holds; it is lifted by: {lifts}" for rule, lifts in sorted(run.known.fired.items())
     ]
-    if lane.switch_holds:
+    if run.switch_holds:
         found.append("a person has halted it")
-    if not lane.shell.journal_works:
+    if not run.shell.journal_works:
         found.append("the journal cannot be written: no order leaves")
-    if lane.strategy.data.candles.extra["calendar"] in (None, ROUND_THE_CLOCK):
-        age_s, most_s = decision_age_s(lane), _longest_s(lane)
+    if run.strategy.data.candles.extra["calendar"] in (None, ROUND_THE_CLOCK):
+        age_s, most_s = decision_age_s(run), _longest_s(run)
         if age_s is None or age_s > most_s:
             said = "nothing was decided yet" if age_s is None else f"decided {age_s:.0f} s ago"
             found.append(f"{said}, and {most_s:.0f} s is the longest that may take")
     return found
 
 
-def _longest_s(lane: Any) -> float:
-    bar_s = float(lane.strategy.universe.bar) / NS / float(lane.clock.speed)
+def _longest_s(run: Any) -> float:
+    bar_s = float(run.strategy.universe.bar) / NS / float(run.clock.speed)
     return LATE_BARS * bar_s + LATE_S
 
 
-def decision_age_s(lane: Any) -> float | None:
+def decision_age_s(run: Any) -> float | None:
     """Seconds (wall time) since the newest decision time, or since it went live without one."""
-    decided_ns = int(lane.known.decided_ns)
-    since_ns = decided_ns if decided_ns >= 0 else int(lane.live_ns)
+    decided_ns = int(run.known.decided_ns)
+    since_ns = decided_ns if decided_ns >= 0 else int(run.live_ns)
     if since_ns < 0:
         return None
-    return float(int(lane.clock.market_ns()) - since_ns) / NS / float(lane.clock.speed)
+    return float(int(run.clock.market_ns()) - since_ns) / NS / float(run.clock.speed)

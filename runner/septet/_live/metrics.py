@@ -49,11 +49,11 @@ _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 Row = tuple[str, dict[str, str], float]
 
 
-def addresses_of(lanes: Sequence[Any]) -> list[tuple[str, int]]:
+def addresses_of(runs: Sequence[Any]) -> list[tuple[str, int]]:
     """Return every address at which the files of a process want metrics, once each."""
     found: list[tuple[str, int]] = []
-    for lane in lanes:
-        written = lane.strategy.monitoring.metrics.prometheus
+    for run in runs:
+        written = run.strategy.monitoring.metrics.prometheus
         if written is not None:
             address = address_of(written)
             if address not in found:
@@ -92,16 +92,16 @@ class Seen:
 class _Reader:
     """What prometheus-client asks for the metrics of now."""
 
-    def __init__(self, lanes: Callable[[], Sequence[Any]]) -> None:
-        self._lanes = lanes
+    def __init__(self, runs: Callable[[], Sequence[Any]]) -> None:
+        self._runs = runs
 
     def collect(self) -> Iterable[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
         families: dict[str, Any] = {}
-        for lane in self._lanes():
-            base = {"strategy": lane.strategy.name}
-            for name, labels, value in rows_of(lane):
+        for run in self._runs():
+            base = {"strategy": run.strategy.name}
+            for name, labels, value in rows_of(run):
                 labels = base | labels
                 if name not in families:
                     text, keys = METRICS[name], list(labels)
@@ -119,41 +119,45 @@ class _Reader:
         return families.values()
 
 
-def rows_of(lane: Any) -> list[Row]:
+def rows_of(run: Any) -> list[Row]:
     """Return the metrics of a strategy: name, labels, value."""
-    seen, counts = lane.seen, lane.alerts.counts
+    seen, counts = run.seen, run.alerts.counts
     rows: list[Row] = [
-        ("septet_run_info", {"run_id": lane.place.run_id, "mode": lane.strategy.mode}, 1.0),
-        ("septet_healthy_flag", {}, float(condition_of(lane).ok)),
-        ("septet_decisions_total", {}, float(lane.known.decisions)),
+        (
+            "septet_run_info",
+            {"run_id": run.place.run_id, "mode": run.strategy.mode},
+            1.0,
+        ),
+        ("septet_healthy_flag", {}, float(condition_of(run).ok)),
+        ("septet_decisions_total", {}, float(run.known.decisions)),
         ("septet_fills_total", {}, float(seen.fills)),
         ("septet_orders_total", {}, float(seen.orders)),
         ("septet_orders_rejected_total", {}, float(seen.rejected)),
         ("septet_alerts_sent_total", {}, float(counts.sent)),
         ("septet_alerts_failed_total", {}, float(counts.failed)),
         ("septet_alerts_dropped_total", {}, float(counts.dropped)),
-        ("septet_alerts_waiting_count", {}, float(lane.alerts.waiting)),
+        ("septet_alerts_waiting_count", {}, float(run.alerts.waiting)),
         ("septet_alerts_hanging_flag", {}, float(counts.hanging)),
     ]
-    rows += [("septet_block_flag", {"rule": rule}, 1.0) for rule in sorted(lane.known.fired)]
+    rows += [("septet_block_flag", {"rule": rule}, 1.0) for rule in sorted(run.known.fired)]
     rows += [
         ("septet_alarm_flag", {"metric": metric, "symbol": symbol, "verdict": verdict}, 1.0)
         for (metric, symbol), verdict in sorted(seen.alarms.items())
     ]
     if seen.answer_s is not None:
         rows.append(("septet_venue_answer_seconds", {}, seen.answer_s))
-    age_s = decision_age_s(lane)
+    age_s = decision_age_s(run)
     if age_s is not None:
         rows.append(("septet_decision_age_seconds", {}, age_s))
-    made = lane.build is not None and getattr(lane, "shell", None) is not None
-    if made and getattr(lane.build.core, "engine", None) is not None:
-        rows += _of_core(lane)
+    made = run.build is not None and getattr(run, "shell", None) is not None
+    if made and getattr(run.build.core, "engine", None) is not None:
+        rows += _of_core(run)
     return rows
 
 
-def _of_core(lane: Any) -> list[Row]:
-    engine, shell = lane.build.core.engine, lane.shell
-    currency = {"currency": lane.strategy.account.currency}
+def _of_core(run: Any) -> list[Row]:
+    engine, shell = run.build.core.engine, run.shell
+    currency = {"currency": run.strategy.account.currency}
     peak = engine.peak
     drawdown = 1.0 - engine.equity / peak if peak > 0.0 else 0.0
     rows: list[Row] = [
@@ -163,7 +167,7 @@ def _of_core(lane: Any) -> list[Row]:
         ("septet_events_total", {}, float(shell.handled)),
         ("septet_quotes_dropped_total", {}, float(shell.dropped)),
     ]
-    for k, symbol in enumerate(lane.symbols):
+    for k, symbol in enumerate(run.symbols):
         rows.append(("septet_position_base", {"symbol": symbol}, engine.held(k)))
     return rows
 
@@ -171,12 +175,12 @@ def _of_core(lane: Any) -> list[Row]:
 class MetricsServer:
     """Serves both pages at one address; a scrape takes a millisecond of the loop."""
 
-    def __init__(self, address: tuple[str, int], lanes: Callable[[], Sequence[Any]]) -> None:
+    def __init__(self, address: tuple[str, int], runs: Callable[[], Sequence[Any]]) -> None:
         from prometheus_client import CollectorRegistry
 
-        self.address, self._lanes = address, lanes
+        self.address, self._runs = address, runs
         self._registry = CollectorRegistry()
-        self._registry.register(_Reader(lanes))
+        self._registry.register(_Reader(runs))
         self._runner: Any = None
 
     async def open(self) -> None:
@@ -231,8 +235,8 @@ class MetricsServer:
     async def _healthz(self, request: Any) -> Any:
         from aiohttp import web
 
-        lanes = self._lanes()
-        conditions = [condition_of(lane) for lane in lanes]
+        runs = self._runs()
+        conditions = [condition_of(run) for run in runs]
         ok = bool(conditions) and all(each.ok for each in conditions)
         runs = [
             {

@@ -18,14 +18,14 @@ from septet._live import start as begin
 from septet._live.account import AccountGate, SharedVenue
 from septet._live.clock import LiveClock, WallClock
 from septet._live.funds import insist_on_capital
-from septet._live.lane import Lane
-from septet._live.lane_steps import agree, check_books, doubts, ended
 from septet._live.metrics import MetricsServer, addresses_of
 from septet._live.pages import merge_aside
 from septet._live.place import find_place
 from septet._live.reports import reports
-from septet._live.stop import STOP_WITHIN_S, LaneEnd, LoopWatch, Signals, project
+from septet._live.run_steps import agree, check_books, doubts, ended
+from septet._live.stop import STOP_WITHIN_S, LoopWatch, RunEnd, Signals, project
 from septet._live.stored_model import with_label_of_run
+from septet._live.strategy_run import StrategyRun
 from septet._live.supervisor import Supervisor
 from septet._live.venue_gate import GatedVenue
 from septet._live.wiring import WIRING, Wiring
@@ -55,7 +55,7 @@ Confirm = Callable[[str], bool]
 class LiveResult:
     """How every strategy's run ended; `exit_code` is that of the process."""
 
-    ends: tuple[tuple[Lane, LaneEnd], ...]
+    ends: tuple[tuple[StrategyRun, RunEnd], ...]
     netting: str = ""
 
     @property
@@ -68,12 +68,12 @@ class LiveResult:
         """Return the result as plain data."""
         runs = [
             {
-                "strategy": lane.strategy.name, "run_id": lane.place.run_id,
-                "folder": str(lane.place.folder), "mode": lane.strategy.mode, "how": end.how,
-                "text": end.text, "decisions": lane.known.decisions,
+                "strategy": run.strategy.name, "run_id": run.place.run_id,
+                "folder": str(run.place.folder), "mode": run.strategy.mode, "how": end.how,
+                "text": end.text, "decisions": run.known.decisions,
                 "open_orders": end.open_orders,
             }
-            for lane, end in self.ends
+            for run, end in self.ends
         ]  # fmt: skip
         code = self.exit_code
         return {"ok": code == 0, "exit_code": code, "runs": runs, "netting": self.netting}
@@ -179,14 +179,14 @@ class _Process:
     ) -> None:
         self.files, self.options, self.confirm = files, options, confirm
         self.clock, self.wiring, self.signals = clock, wiring, signals
-        self.lanes: list[Lane] = []
-        self.ends: dict[str, LaneEnd] = {}
+        self.runs: list[StrategyRun] = []
+        self.ends: dict[str, RunEnd] = {}
         self.reason = ""
         self._skew_s = self._account_s = 0.0
         self._venue: LiveVenue | None = None
         self._servers: list[MetricsServer] = []
         self.supervisor = Supervisor(
-            clock, self._tell, lambda: [lane.put for lane in self._running()]
+            clock, self._tell, lambda: [run.put for run in self._running()]
         )
         self.tasks = self.supervisor.of()
         self._serving = self.supervisor.of()
@@ -211,7 +211,7 @@ class _Process:
             await self._begin()
             keep_apart()
             watch.start()
-            schedule = reports(self.lanes)
+            schedule = reports(self.runs)
             await self._trade()
         except begin.Stopped:
             self.reason = self.reason or "asked to stop"
@@ -233,7 +233,7 @@ class _Process:
             await self.supervisor.close()
             if self.signals:
                 self._listened.forget(loop)
-        found = tuple((lane, self.ends[lane.strategy.name]) for lane in self.lanes)
+        found = tuple((run, self.ends[run.strategy.name]) for run in self.runs)
         return LiveResult(found, self._netting())
 
     def _gave_up(self, error: Exception) -> None:
@@ -242,10 +242,10 @@ class _Process:
         if isinstance(error, SeptetError):
             fields = {"text": error.message} | ({"hint": error.hint} if error.hint else {})
         self.reason = self.reason or f"gave up: {fields['text']}"
-        for lane in self._running():
-            if not lane.place.fresh:  # it may hold positions, and the terminal has nobody
-                lane.start_alerts()
-            lane.tell("error", "gave_up", fields)
+        for run in self._running():
+            if not run.place.fresh:  # it may hold positions, and the terminal has nobody
+                run.start_alerts()
+            run.tell("error", "gave_up", fields)
 
     def _netting(self) -> str:
         if len(self.files) < 2:
@@ -270,52 +270,54 @@ class _Process:
                 self.options.out, strategy.name, strategy.mode, fresh=self.options.fresh,
                 now_ns=self.clock.now_ns(),
             )  # fmt: skip
-            lane = Lane(
+            run = StrategyRun(
                 with_label_of_run(loaded, place), place, self.options, wiring=self.wiring,
                 clock=self.clock, gate=gate, stopping=self.stopping, supervisor=self.supervisor,
             )  # fmt: skip
-            self.lanes.append(lane)
-            lane.prepare()
+            self.runs.append(run)
+            run.prepare()
         await self._serve()
         self._kept = [
-            *(self._every(f"care of {lane.strategy.name}", lane.tend) for lane in self.lanes),
+            *(self._every(f"care of {run.strategy.name}", run.tend) for run in self.runs),
             self._every("venue's clock", self._measure_skew),
             self._every("reads of the account", self._read_account),
         ]  # fmt: skip
-        await self._open(dict(zip(self.lanes, feeds, strict=True)), self._venues(gate))
+        await self._open(dict(zip(self.runs, feeds, strict=True)), self._venues(gate))
         if text := self._netting():
             self._tell("warning", "netting", {"text": text})
 
-    async def _open(self, feeds: dict[Lane, LiveFeed], venues: list[LiveVenue | None]) -> None:
+    async def _open(
+        self, feeds: dict[StrategyRun, LiveFeed], venues: list[LiveVenue | None]
+    ) -> None:
         """Look after what runs that go on have at the venue, then let everything go live."""
-        live = self.lanes[0].strategy.mode == "live"
-        reached = dict(zip(self.lanes, venues, strict=True))
+        live = self.runs[0].strategy.mode == "live"
+        reached = dict(zip(self.runs, venues, strict=True))
         # Market data may be away for as long as it likes: what is held does not wait for it.
-        before = [lane for lane in self.lanes if live and lane.resumed]
-        after = [lane for lane in self.lanes if lane not in before]
-        for lane in before:
-            venue = reached[lane]
+        before = [run for run in self.runs if live and run.resumed]
+        after = [run for run in self.runs if run not in before]
+        for run in before:
+            venue = reached[run]
             assert venue is not None
-            await lane.reach(venue)
+            await run.reach(venue)
         if before:
             await self._insist(before[0])
             await agree(before)
-        for lane in after:
-            await self._step(lane.connect(feeds[lane], reached[lane]))
+        for run in after:
+            await self._step(run.connect(feeds[run], reached[run]))
         if live and not before:
-            await self._insist(self.lanes[0])
+            await self._insist(self.runs[0])
         await self._step(agree(after))
-        for lane in before:
-            await self._step(lane.connect(feeds[lane], reached[lane]))
-        for lane in self.lanes:
-            await self._step(lane.go_live())
+        for run in before:
+            await self._step(run.connect(feeds[run], reached[run]))
+        for run in self.runs:
+            await self._step(run.go_live())
 
     async def _step(self, call: Coroutine[Any, Any, None]) -> None:
         """Wait for a step of the start, but not once a strategy that runs already has failed."""
-        first, _ = await race(call, *(ended(lane) for lane in self._awake()))
+        first, _ = await race(call, *(ended(run) for run in self._awake()))
         if first:
-            for lane in self._awake():
-                lane.insist_on_going()
+            for run in self._awake():
+                run.insist_on_going()
 
     async def _serve(self) -> None:
         """Serve metrics and health where the files say so.
@@ -323,12 +325,12 @@ class _Process:
         A new run is refused where it cannot listen. One that goes on may hold positions: it does,
         says so, and tries again.
         """
-        for address in addresses_of(self.lanes):
-            server = MetricsServer(address, lambda: self.lanes)
+        for address in addresses_of(self.runs):
+            server = MetricsServer(address, lambda: self.runs)
             try:
                 await server.open()
             except InputError as error:
-                if all(lane.place.fresh for lane in self.lanes):
+                if all(run.place.fresh for run in self.runs):
                     raise
                 self._tell("error", "metrics", {"text": error.message})
             server.keep(self._serving)
@@ -338,43 +340,43 @@ class _Process:
         """Make a strategy's feed; its tasks are the business of this strategy alone."""
 
         def tell(level: str, event: str, fields: dict[str, Any]) -> None:
-            self.lanes[number].tell(level, event, fields)
+            self.runs[number].tell(level, event, fields)
 
         use = loaded.strategy.data.candles.use
-        tasks = self.supervisor.of(use, "feed", tell=tell, puts=lambda: [self.lanes[number].put])
+        tasks = self.supervisor.of(use, "feed", tell=tell, puts=lambda: [self.runs[number].put])
         return self.wiring.feed(loaded, self.clock, tasks)
 
     def _venues(self, gate: AccountGate) -> list[LiveVenue | None]:
         """Return each strategy's view of the account; paper venues are made by each itself."""
-        if self.lanes[0].strategy.mode != "live":
-            return [None] * len(self.lanes)
+        if self.runs[0].strategy.mode != "live":
+            return [None] * len(self.runs)
         venue = self._venue
-        if venue is None or len(self.lanes) == 1:
+        if venue is None or len(self.runs) == 1:
             return [venue]
         shared = SharedVenue(venue, gate)
-        return [shared.share(lane.member, lane.place.tag) for lane in self.lanes]
+        return [shared.share(run.member, run.place.tag) for run in self.runs]
 
-    async def _insist(self, lane: Lane) -> None:
+    async def _insist(self, run: StrategyRun) -> None:
         """Refuse what must not trade real money: rights, funds, and nobody's yes."""
-        facts, strategy = lane.facts, lane.strategy
+        facts, strategy = run.facts, run.strategy
         assert facts is not None
-        assert lane.venue is not None
-        assert lane.lease is not None
+        assert run.venue is not None
+        assert run.lease is not None
         block = next(iter(strategy.execution.venues.values()))
         allowed = bool(getattr(block.config, "allow_withdrawal", False))
         begin.insist_on_rights(
-            facts, allowed=allowed, goes_on=any(each.resumed for each in self.lanes),
-            tell=lane.tell,
+            facts, allowed=allowed, goes_on=any(each.resumed for each in self.runs),
+            tell=run.tell,
         )  # fmt: skip
-        lane.lease.take_account(facts.account, machine=not facts.is_test)
+        run.lease.take_account(facts.account, machine=not facts.is_test)
         beyond = f"no run at a test venue beside this one's in {state_folder()}"
         text = f"this account is shared by {beyond if facts.is_test else f'no run {reach()}'}"
-        lane.tell("info", "account_lease", {"text": text})
-        for each in self.lanes:
+        run.tell("info", "account_lease", {"text": text})
+        for each in self.runs:
             each.insist_on_account(facts)
-        capitals = {each.strategy.name: each.member.booked_cash for each in self.lanes}
-        if not any(each.resumed for each in self.lanes):
-            await insist_on_capital(self.lanes, lane.venue, capitals, self.stopping)
+        capitals = {each.strategy.name: each.member.booked_cash for each in self.runs}
+        if not any(each.resumed for each in self.runs):
+            await insist_on_capital(self.runs, run.venue, capitals, self.stopping)
         if not self._confirmed(self._question(facts, capitals)):
             raise InputError(
                 "nobody confirmed that real orders may leave",
@@ -417,19 +419,19 @@ class _Process:
         return kept
 
     async def _untilended(self) -> None:
-        while not self.stopping.is_set() and len(self.ends) < len(self.lanes):
-            for lane in self._running():
-                if lane.ended is not None and lane.ended.done():
-                    await self._end(lane, "the strategy failed")
-                elif lane.finished.is_set():
-                    await self._end(lane, "as far as it was asked to go")
-            waits: list[Any] = [lane.finished.wait() for lane in self._running()]
-            waits += [ended(lane) for lane in self._running()]
+        while not self.stopping.is_set() and len(self.ends) < len(self.runs):
+            for run in self._running():
+                if run.ended is not None and run.ended.done():
+                    await self._end(run, "the strategy failed")
+                elif run.finished.is_set():
+                    await self._end(run, "as far as it was asked to go")
+            waits: list[Any] = [run.finished.wait() for run in self._running()]
+            waits += [ended(run) for run in self._running()]
             if waits:
                 await race(self.stopping.wait(), *waits)
 
-    def _running(self) -> list[Lane]:
-        return [lane for lane in self.lanes if lane.strategy.name not in self.ends]
+    def _running(self) -> list[StrategyRun]:
+        return [run for run in self.runs if run.strategy.name not in self.ends]
 
     def _check_clock(self) -> None:
         check = getattr(self.clock, "check", None)
@@ -441,53 +443,53 @@ class _Process:
     def _measure_skew(self) -> None:
         """Ask the venue for its clock and filters now and then: nobody else does."""
         now_s = asyncio.get_running_loop().time()
-        is_open = any(doubts(lane, _MEASURED) for lane in self._running())
+        is_open = any(doubts(run, _MEASURED) for run in self._running())
         if now_s - self._skew_s < (_DOUBT_EVERY_S if is_open else _SKEW_EVERY_S):
             return
         self._skew_s = now_s
-        for lane in self._awake():
-            lane.measure()
+        for run in self._awake():
+            run.measure()
 
     def _read_account(self) -> None:
         """Let the core compare what is booked with what the account holds, now and then."""
         now_s = asyncio.get_running_loop().time()
-        is_open = any(doubts(lane, _READ) for lane in self._running())
+        is_open = any(doubts(run, _READ) for run in self._running())
         if now_s - self._account_s < (_DOUBT_EVERY_S if is_open else _ACCOUNT_EVERY_S):
             return
         first, self._account_s = not self._account_s, now_s
-        for lane in [] if first else self._awake():
-            lane.dispatcher.dispatch([m.Refresh(what="holdings"), m.Refresh(what="open_orders")])
+        for run in [] if first else self._awake():
+            run.dispatcher.dispatch([m.Refresh(what="holdings"), m.Refresh(what="open_orders")])
 
-    def _awake(self) -> list[Lane]:
+    def _awake(self) -> list[StrategyRun]:
         """Return the strategies that run and have begun."""
-        return [lane for lane in self._running() if lane.ended is not None]
+        return [run for run in self._running() if run.ended is not None]
 
     def _stood_still(self, seconds: float, why: str) -> None:
-        for lane in self._running():
-            lane.stood_still(seconds, why)
+        for run in self._running():
+            run.stood_still(seconds, why)
 
     def _tell(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        for lane in self.lanes[:1]:
-            lane.tell(level, event, fields)
+        for run in self.runs[:1]:
+            run.tell(level, event, fields)
 
     def _stop(self, name: str) -> None:
         self.reason = f"{name} was received"
         self.stopping.set()
 
     def _halt(self, name: str) -> None:
-        for lane in self._running():
-            lane.switch.signal(name)
+        for run in self._running():
+            run.switch.signal(name)
 
     # ------------------------------------------------------------ the end
 
-    async def _end(self, lane: Lane, reason: str) -> None:
-        self.ends[lane.strategy.name] = await lane.end(reason)
-        check_books(lane)
-        if lane.place.journal.is_file():
-            await project(lane.place.folder, lane.tell, STOP_WITHIN_S / 2)
-        lane.log.close()
-        lane.place.forget_unbegun()
+    async def _end(self, run: StrategyRun, reason: str) -> None:
+        self.ends[run.strategy.name] = await run.end(reason)
+        check_books(run)
+        if run.place.journal.is_file():
+            await project(run.place.folder, run.tell, STOP_WITHIN_S / 2)
+        run.log.close()
+        run.place.forget_unbegun()
 
     async def _end_all(self) -> None:
         reason = self.reason or "the process could not begin"
-        await asyncio.gather(*(self._end(lane, reason) for lane in self._running()))
+        await asyncio.gather(*(self._end(run, reason) for run in self._running()))

@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._live.stop import project
 
 if TYPE_CHECKING:
-    from septet._live.lane import Lane
+    from septet._live.strategy_run import StrategyRun
 
 __all__ = ["reports"]
 
 _NS: Final = 1_000_000_000
 
 
-def reports(lanes: Sequence[Lane]) -> Any:
+def reports(runs: Sequence[StrategyRun]) -> Any:
     """Rewrite the tables at the time of day a file says; None where none does."""
-    daily = [(lane, lane.strategy.schedule.report) for lane in lanes]
-    daily = [(lane, at) for lane, at in daily if at is not None]
+    daily = [(run, run.strategy.schedule.report) for run in runs]
+    daily = [(run, at) for run, at in daily if at is not None]
     if not daily:
         return None
     from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
     scheduler = AsyncIOScheduler(event_loop=asyncio.get_running_loop())
-    for lane, at in daily:
+    for run, at in daily:
         seconds = at.at_ns // _NS
         scheduler.add_job(
-            project, "cron", (lane.place.folder, lane.tell), hour=seconds // 3_600,
+            project, "cron", (run.place.folder, run.tell), hour=seconds // 3_600,
             minute=seconds // 60 % 60, second=seconds % 60, timezone=at.time_zone,
             misfire_grace_time=3_600, coalesce=True,
         )  # fmt: skip

@@ -25,7 +25,7 @@ from septet._live.shell import Tell
 
 __all__ = [
     "FAILED",
-    "LaneEnd",
+    "RunEnd",
     "LoopWatch",
     "STOP_WITHIN_S",
     "Signals",
@@ -40,7 +40,7 @@ _NS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class LaneEnd:
+class RunEnd:
     """How a strategy's run ended, and how many of its orders are open, where that is known."""
 
     how: Literal["stopped", "finished", "failed", "halted"]

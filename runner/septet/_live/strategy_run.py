@@ -15,15 +15,15 @@ from septet._journal.lease import boot_id, mark_path
 from septet._journal.log import Journal
 from septet._live import start as begin
 from septet._live.facts import describe, head_of
-from septet._live.lane_end import end_run
 from septet._live.listen import history_ns_of, make_market, unmarked
 from septet._live.local_run import LocalRun
 from septet._live.logs import lines_of
-from septet._live.stop import LaneEnd
+from septet._live.run_end import end_run
+from septet._live.stop import RunEnd
 from septet._live.wiring import core_terms, filters_of, instruments_of, markets_of, take_up
 from septet.errors import InputError, JournalError, RunError
 
-__all__ = ["Lane"]
+__all__ = ["StrategyRun"]
 
 SNAPSHOT_ENTRIES: Final = 50_000
 SNAPSHOT_NS: Final = 600 * 1_000_000_000
@@ -31,7 +31,7 @@ HEARTBEAT_NS: Final = 10 * 1_000_000_000
 CATCH_UP_NS: Final = 30 * 1_000_000_000
 
 
-class Lane(LocalRun):
+class StrategyRun(LocalRun):
     """A strategy in paper or live mode.
 
     `prepare` is local. A run that goes on live reaches its venue first: `reach`, `wake`, `agree`,
@@ -339,8 +339,8 @@ class Lane(LocalRun):
 
     # ------------------------------------------------------------ end
 
-    async def end(self, reason: str) -> LaneEnd:
-        """Leave the run whole, and free its folder for another start; see `lane_end`.
+    async def end(self, reason: str) -> RunEnd:
+        """Leave the run whole, and free its folder for another start; see `run_end`.
 
         The log stays open for who has more to say.
         """

@@ -10,41 +10,41 @@ from typing import TYPE_CHECKING
 from septet._core.books import overflowed, unexplained
 
 if TYPE_CHECKING:
-    from septet._live.lane import Lane
+    from septet._live.strategy_run import StrategyRun
 
 __all__ = ["agree", "check_books", "doubts", "ended"]
 
 
-def check_books(lane: Lane) -> None:
+def check_books(run: StrategyRun) -> None:
     """Log an error where the trades of a run do not explain what its equity gained."""
-    engine = getattr(lane.build.core, "engine", None) if lane.build is not None else None
+    engine = getattr(run.build.core, "engine", None) if run.build is not None else None
     if engine is None:
         return
-    missing = unexplained(engine.state, lane.strategy.account.capital)
+    missing = unexplained(engine.state, run.strategy.account.capital)
     if math.isnan(missing):
-        lane.tell("error", "books", {"text": f"equity has overflowed: {overflowed(engine.state)}"})
+        run.tell("error", "books", {"text": f"equity has overflowed: {overflowed(engine.state)}"})
     elif missing != 0.0:
         text = f"the books do not add up: the results of all trades are {missing:+.12g} away"
-        lane.tell("error", "books", {"text": f"{text} from what the equity gained"})
+        run.tell("error", "books", {"text": f"{text} from what the equity gained"})
 
 
-def doubts(lane: Lane, rules: Sequence[str]) -> bool:
+def doubts(run: StrategyRun, rules: Sequence[str]) -> bool:
     """Whether entries wait for something that is known only when the venue is asked again."""
-    if lane.build is None:
+    if run.build is None:
         return False
-    return any(each.rule in rules for each in lane.build.core.guards.active())
+    return any(each.rule in rules for each in run.build.core.guards.active())
 
 
-async def agree(lanes: Sequence[Lane]) -> None:
+async def agree(runs: Sequence[StrategyRun]) -> None:
     """Start; let all book what they missed before one of them compares the account."""
-    for lane in lanes:
-        await lane.wake()
-    for lane in lanes:
-        await lane.agree()
+    for run in runs:
+        await run.wake()
+    for run in runs:
+        await run.agree()
 
 
-async def ended(lane: Lane) -> None:
-    if lane.ended is not None:
-        await asyncio.wait([lane.ended])
+async def ended(run: StrategyRun) -> None:
+    if run.ended is not None:
+        await asyncio.wait([run.ended])
     else:  # only between two starts: nothing has ended
         await asyncio.Event().wait()

@@ -1,0 +1,95 @@
+"""How the run of one strategy ends: entries off, calls answered, the journal whole; in a bound."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from septet import messages as m
+from septet._live.stop import STOP_WITHIN_S, RunEnd, cancel_entries, mark_failed
+from septet.errors import SeptetError
+
+if TYPE_CHECKING:
+    from septet._live.strategy_run import StrategyRun
+
+__all__ = ["end_run"]
+
+
+async def end_run(run: StrategyRun, reason: str) -> RunEnd:
+    """End a run in order, whatever it ends for; the caller frees its folder."""
+    found = await _ending(run, reason)
+    _close(run, found, reason)
+    return found
+
+
+async def _ending(run: StrategyRun, reason: str) -> RunEnd:
+    if run.ended is None:
+        await _disconnect(run)
+        return RunEnd("stopped", reason)
+    if not run.ended.done():
+        event = m.Operated(at_ns=run.clock.now_ns(), action="stop", name="septet", reason=reason)
+        run.shell.put_first(event)
+        await _quietly(run, run.shell.drain())
+    left = None
+    if run.ended.done() and run.ended.result().why != "stopped":
+        # The position keeps what protects it: nobody is there to watch its level any more.
+        left = await cancel_entries(
+            run.venue,
+            run.place.tag,
+            run.dispatcher.is_entry,
+            tell=run.tell,
+        )
+    await _quietly(run, run.shell.settle(STOP_WITHIN_S / 4))
+    await _disconnect(run)
+    if not run.ended.done():
+        await _quietly(run, run.shell.drain())
+        await asyncio.sleep(0)
+    failed = run.ended.result() if run.ended.done() else None
+    run.shell.stop(reason)
+    run.dispatcher.close()
+    if failed is not None and failed.why != "stopped":
+        return RunEnd("failed", failed.text, left)
+    if run.halted:
+        return RunEnd("halted", f"{reason}; {', '.join(run.known.held()) or 'halted'}")
+    return RunEnd("finished" if run.finished.is_set() else "stopped", reason)
+
+
+async def _quietly(run: StrategyRun, call: Any) -> None:
+    try:
+        await asyncio.wait_for(call, STOP_WITHIN_S / 4)
+    except TimeoutError:
+        run.tell("warning", "stop", {"text": "something did not answer in time"})
+
+
+async def _disconnect(run: StrategyRun) -> None:
+    if run.training is not None:
+        run.training.close()
+    for each in (run.market, run.venue):
+        if each is not None:
+            try:
+                await asyncio.wait_for(each.close(), STOP_WITHIN_S / 4)
+            except Exception as error:  # the run ends whatever an adapter does
+                text = f"closing: {type(error).__name__}: {error}"
+                run.tell("warning", "stop", {"text": text})
+
+
+def _close(run: StrategyRun, found: RunEnd, reason: str) -> None:
+    journal, clean = run.journal, found.how != "failed"
+    if not clean:
+        ended = run.ended.result() if run.ended is not None else None
+        error, event = (ended.error, ended.event) if ended else (None, None)
+        mark_failed(run.place.folder, found.text, error, event)
+        run.tell("critical", "failed", {"text": found.text})
+    if journal is None:
+        return
+    try:
+        if clean and run.ended is not None:
+            journal.commit(True)
+            run.snapshot()
+        if run.ended is not None:
+            journal.end(clean=clean, how=found.text[:500], now_ns=run.clock.now_ns())
+    except (SeptetError, OSError) as error:
+        run.tell("error", "stop", {"text": f"the journal: {error}"})
+    finally:
+        journal.close()
+    run.tell("info", found.how, {"text": reason})
