@@ -35,9 +35,9 @@ from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._live.build import core_of
 from septet._live.clock import WallClock
-from septet._live.decision_times import Standing
 from septet._live.dispatch import Dispatcher
-from septet._live.listen import grids_of, make_market
+from septet._live.market_data.decision_times import Standing
+from septet._live.market_data.opening import grids_of, make_market
 from septet._live.process import keep_apart
 from septet._live.shell import Shell
 from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms

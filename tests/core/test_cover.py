@@ -94,7 +94,9 @@ def _assemble_every_kind_of_plan() -> None:
     assert plan_of(session.loaded, external=True).assembly.text
 
 
-WIRING = ("one", "loops", "acrosses", "blind", "spot", "model_row", "answer_checks")
+WIRING = (
+    "one", "loops", "acrosses", "signal_ignores_account", "spot", "model_row", "answer_checks",
+)  # fmt: skip
 """What decides how features and signal are wired."""
 
 

@@ -32,7 +32,7 @@ from septet._live import start as begin
 from septet._live.build import core_of
 from septet._live.clock import ManualClock
 from septet._live.dispatch import Dispatcher
-from septet._live.paper import PaperVenue
+from septet._live.paper.venue import PaperVenue
 from septet._live.shell import Ended, Limits, Shell
 from septet.errors import JournalError
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from septet import messages as m
 from septet._host.venues import BarSeen
-from septet._live.bars import BarAssembler, BarRules, Wanted
-from septet._live.feed_grid import Gate, Grid
+from septet._live.market_data.bars import BarAssembler, BarRules, Wanted
+from septet._live.market_data.feed_grid import Gate, Grid
 from septet_schemas.data import CandlesConfig, Policies
 
 SECOND = 1_000_000_000

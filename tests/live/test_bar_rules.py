@@ -9,7 +9,7 @@ import pytest
 
 from septet import messages as m
 from septet._host.venues import BarSeen
-from septet._live.bars import BarAssembler, BarRules, Wanted
+from septet._live.market_data.bars import BarAssembler, BarRules, Wanted
 from tests.live.desks import SECOND, ask, at, desk, opens, seen, started
 
 
@@ -165,7 +165,7 @@ def test_a9_a_row_has_not_stood_for_longer_because_the_clock_jumped() -> None:
     one, unsure_ns = started(), 4 * SECOND
     before = at(1) + SECOND
     assert one.answer(ask(one, before), [newest(0, volume=1.0)], before, before) == []
-    one.lost()  # the clock jumps: see MarketDesk.stood_still
+    one.lost()  # the clock jumps: see MarketDataHandler.stood_still
     now = before + SECOND // 5 + unsure_ns
     (wanted,) = one.wanted(now, now, 1.0, unsure_ns)
     assert one.answer(wanted, [newest(0, volume=1.0)], now, now) == []

@@ -16,9 +16,9 @@ from septet import messages as m
 from septet._data import calendars
 from septet._data.admit import Admission
 from septet._host.venues import BarSeen
-from septet._live.bars import BarAssembler, BarRules, Wanted
 from septet._live.clock import ManualClock
-from septet._live.feed_grid import Gate, Grid
+from septet._live.market_data.bars import BarAssembler, BarRules, Wanted
+from septet._live.market_data.feed_grid import Gate, Grid
 from septet_schemas.data import CandlesConfig, Policies
 from tests.live.desks import MINUTE, SECOND, START, ask, at, desk, opens, seen, started
 from tests.scale import examples

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from septet import messages as m
 from septet._live.clock import ManualClock
-from septet._live.decision_times import (
+from septet._live.market_data.decision_times import (
     DecisionTimes,
     Standing,
     default_decide_within_ns,
     default_grace_ns,
 )
-from septet._live.feed_grid import Grid
+from septet._live.market_data.feed_grid import Grid
 from tests.scale import examples
 
 SECOND = 1_000_000_000

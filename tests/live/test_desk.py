@@ -23,18 +23,18 @@ from hypothesis import strategies as st
 from septet import messages as m
 from septet._data.stamps import iso
 from septet._host.venues import BarSeen, FeedFacts, FeedRequest
-from septet._live import market
-from septet._live.bars import BarAssembler, BarRules
 from septet._live.clock import ManualClock
-from septet._live.decision_times import (
+from septet._live.market_data import handler
+from septet._live.market_data.bars import BarAssembler, BarRules
+from septet._live.market_data.decision_times import (
     DecisionTimes,
     Standing,
     default_decide_within_ns,
     default_grace_ns,
 )
-from septet._live.feed_grid import Gate, Grid, Slot
-from septet._live.market import MarketDesk
-from septet._live.watchdog import Watchdog
+from septet._live.market_data.feed_grid import Gate, Grid, Slot
+from septet._live.market_data.handler import MarketDataHandler
+from septet._live.market_data.watchdog import Watchdog
 from septet.errors import RunError
 from septet_schemas.data import CandlesConfig
 from tests.live.virtual_time import VirtualTimeLoop, run
@@ -200,7 +200,7 @@ class Scene:
         self.said: list[tuple[Any, ...]] = []
         self.most_waiting = 0
 
-    def desk(self) -> MarketDesk:
+    def desk(self) -> MarketDataHandler:
         names, grids = self.venue.names, self.venue.grids
         gates = [Gate(n, g, CandlesConfig(), "x") for n, g in zip(names, grids, strict=True)]
         bars = BarAssembler(names, grids, gates, BarRules.of(self.bar_ns, 1.0, self.grace_ns))
@@ -211,7 +211,7 @@ class Scene:
             self.clock, behind=lambda k: bars.behind(names[k], self.clock.market_ns())
         )
         request = FeedRequest(tuple(names), self.bar_ns, frozenset({"bars"}))
-        return MarketDesk(
+        return MarketDataHandler(
             self.feed, request, bars, decision_times, clock=self.clock, put=self.events.append,
             tell=lambda *told: self.said.append(told), watchdog=watchdog,
         )  # fmt: skip
@@ -237,7 +237,7 @@ class Scene:
         self.standing = desk.decision_times.standing
         await desk.close()
 
-    def disturb(self, desk: MarketDesk, loop: VirtualTimeLoop) -> None:
+    def disturb(self, desk: MarketDataHandler, loop: VirtualTimeLoop) -> None:
         dice, now = self.draw.random(), self.clock.now_ns()
         if now > self.venue.end_ns - 6 * self.bar_ns:
             return
@@ -324,7 +324,7 @@ def _check_times(scene: Scene) -> None:
             if time_ns <= held + CATCH_UP_NS:  # those before it wait so long for what was missed
                 bound = max(bound, held + CATCH_UP_NS)
         at_ns = first[time_ns].at_ns
-        assert at_ns <= bound + 2 * int(market._LONGEST_S * SECOND), f"{iso(time_ns)} {iso(at_ns)}"
+        assert at_ns <= bound + 2 * int(handler._LONGEST_S * SECOND), f"{iso(time_ns)} {iso(at_ns)}"
 
 
 def _in_time(decision_times: Sequence[m.DecisionTimeReached], time_ns: int, k: int) -> bool:
@@ -340,7 +340,7 @@ def _in_time(decision_times: Sequence[m.DecisionTimeReached], time_ns: int, k: i
 def play(
     monkeypatch: pytest.MonkeyPatch, seed: int, calendars: Sequence[str], bar_ns: int, when: str
 ) -> Scene:
-    monkeypatch.setattr(market, "_LONGEST_S", max(1.0, bar_ns / SECOND / 20))
+    monkeypatch.setattr(handler, "_LONGEST_S", max(1.0, bar_ns / SECOND / 20))
     scene = Scene(seed, calendars, bar_ns, STARTS[when])
     loop = VirtualTimeLoop(scene.clock)
     run(loop, scene.live(loop))

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
 from septet import messages as m
 from septet._data.stamps import iso
+from septet._diff.causes import PARTS
+from septet._diff.compare import Gap, diff
+from septet._diff.live_side import Booking, read_lived
+from septet._diff.rows import Row, differing, is_same, rows_of_table, told_apart
 from septet._journal.log import Journal
-from septet._live.diff import Gap, diff
-from septet._live.diff_causes import PARTS
-from septet._live.diff_lived import Booking, read_lived
-from septet._live.diff_rows import Row, differing, is_same, rows_of_table, told_apart
 from septet._live.replay import JOURNAL
 from septet._store.run_folder import Run
 from septet.cli import cli
@@ -175,6 +175,18 @@ HANDS = st.builds(
 
 
 @settings(max_examples=12)
+@example(
+    True,
+    frozenset(),
+    frozenset(),
+    {},
+    {0: Hand(share=1.0, fee=0.001, currency="BTC")},
+    -1,
+    frozenset(),
+    6,
+    0,
+    False,
+)  # a fee of the same worth, but in what was bought
 @given(
     st.booleans(), FEW, FEW, st.dictionaries(st.integers(0, 58), st.floats(0.95, 1.05)),
     st.dictionaries(st.integers(0, 20), HANDS), st.sampled_from([-1, -1, 30]),

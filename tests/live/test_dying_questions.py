@@ -19,7 +19,7 @@ from septet._drill.venue import Fault
 from septet._host.tasks import Backoff, Kept, Tasks
 from septet._live.breaker import PluginDesk
 from septet._live.clock import ManualClock
-from septet._live.series import SeriesDesk, SeriesLine
+from septet._live.market_data.series import SeriesDesk, SeriesLine
 from septet._live.supervisor import Supervisor
 from septet.plugin import QuoteSeen
 from septet_plugins.data.ccxt_books import Books

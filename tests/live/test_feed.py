@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from septet import messages as m
 from septet._host.venues import BarSeen
-from septet._live.bars import BarAssembler
 from septet._live.clock import ManualClock
-from septet._live.decision_times import DecisionTimes, Standing
-from septet._live.feed_grid import Grid
+from septet._live.market_data.bars import BarAssembler
+from septet._live.market_data.decision_times import DecisionTimes, Standing
+from septet._live.market_data.feed_grid import Grid
 from tests.live.desks import MINUTE, SECOND, START, at, desk
 from tests.live.test_bars import World
 from tests.scale import examples

@@ -11,15 +11,15 @@ import pytest
 
 from septet import messages as m
 from septet._host.venues import BarSeen, FeedFacts, FeedRequest, PrintSeen, QuoteSeen
-from septet._live.bars import BarAssembler, BarRules
 from septet._live.clock import LiveClock, ManualClock
-from septet._live.decision_times import DecisionTimes, Standing
-from septet._live.feed_grid import Gate, Grid
-from septet._live.listen import unmarked
-from septet._live.market import MarketDesk
-from septet._live.quotes import PrintThrottle
+from septet._live.market_data.bars import BarAssembler, BarRules
+from septet._live.market_data.decision_times import DecisionTimes, Standing
+from septet._live.market_data.feed_grid import Gate, Grid
+from septet._live.market_data.handler import MarketDataHandler
+from septet._live.market_data.opening import unmarked
+from septet._live.market_data.quotes import PrintThrottle
+from septet._live.market_data.watchdog import Watchdog
 from septet._live.start import until_enough
-from septet._live.watchdog import Watchdog
 from septet_schemas.data import CandlesConfig
 
 SECOND = 1_000_000_000
@@ -48,14 +48,14 @@ class Silent:
         pass
 
 
-def make_desk(feed: Silent, clock: LiveClock, put: Callable[[m.Event], None]) -> MarketDesk:
+def make_desk(feed: Silent, clock: LiveClock, put: Callable[[m.Event], None]) -> MarketDataHandler:
     grid = Grid("24x7", MINUTE)
     bars = BarAssembler(["A"], [grid], [Gate("A", grid, CandlesConfig(), "test")], BarRules())
     decision_times = DecisionTimes(
         Standing([grid]), clock, grace_ns=2 * SECOND, decide_within_ns=15 * SECOND
     )
     request = FeedRequest(("A",), MINUTE, frozenset({"bars", "quotes"}))
-    return MarketDesk(
+    return MarketDataHandler(
         feed, request, bars, decision_times, clock=clock, put=put, tell=lambda *told: None,
         watchdog=Watchdog(clock),
     )  # fmt: skip

@@ -19,9 +19,9 @@ from septet._journal.reader import Reader
 from septet._kernel import layout
 from septet._live.build import Build, core_of
 from septet._live.facts import facts_of
-from septet._live.feed_shelf import Shelf
 from septet._live.fingerprints import fingerprints_of
-from septet._live.listen import grids_of
+from septet._live.market_data.feed_shelf import Shelf
+from septet._live.market_data.opening import grids_of
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
 from septet._live.stored_model import announce_stored, stored_of

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from septet import messages as m
 from septet._core.orders.records import Child
 from septet._host.venues import Market, QuoteSeen
-from septet._live.paper import PaperVenue, Resting, resting
-from septet._live.paper_account import PaperAccount
+from septet._live.paper.account import PaperAccount
+from septet._live.paper.venue import PaperVenue, Resting, resting
 from septet_schemas.simulation import Simulation
 from tests.scale import examples
 

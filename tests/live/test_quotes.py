@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet._host.venues import PrintSeen, QuoteSeen
-from septet._live.quotes import PrintThrottle, QuoteThrottle
+from septet._live.market_data.quotes import PrintThrottle, QuoteThrottle
 
 MS = 1_000_000
 

@@ -18,9 +18,9 @@ from septet._data.bars import Finding, SeriesTable
 from septet._data.source import Request
 from septet._live.breaker import PluginDesk
 from septet._live.clock import ManualClock
-from septet._live.feed_grid import Grid
-from septet._live.feed_shelf import Shelf
-from septet._live.series import SeriesDesk, SeriesLine, make_series
+from septet._live.market_data.feed_grid import Grid
+from septet._live.market_data.feed_shelf import Shelf
+from septet._live.market_data.series import SeriesDesk, SeriesLine, make_series
 from septet.errors import RunError
 from septet_schemas.times import Poll
 from tests.data.test_http_json import Site

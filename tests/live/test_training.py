@@ -20,8 +20,8 @@ from septet._config import load
 from septet._data.bars import MarketData
 from septet._data.load import load_market
 from septet._learn.schedule import TrainingRule, training_times
-from septet._live.feed_grid import Grid
-from septet._live.feed_shelf import Shelf
+from septet._live.market_data.feed_grid import Grid
+from septet._live.market_data.feed_shelf import Shelf
 from septet._live.train_worker import HEAD, Work
 from septet._live.training import TrainingDesk, TrainingTimes, load_served
 from septet._shell.backtest import backtest

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from septet import messages as m
 from septet._live.clock import ManualClock
-from septet._live.feed_grid import Grid
-from septet._live.watchdog import DialRules, Watchdog, default_silences_ns
+from septet._live.market_data.feed_grid import Grid
+from septet._live.market_data.watchdog import DialRules, Watchdog, default_silences_ns
 from tests.scale import examples
 
 SECOND = 1_000_000_000

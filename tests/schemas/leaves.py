@@ -19,7 +19,7 @@ from septet._config import load
 from septet._data.load import load_market
 from septet._host.register import Host
 from septet._live.build import _order_rules, limits_of
-from septet._live.listen import history_ns_of, request_of
+from septet._live.market_data.opening import history_ns_of, request_of
 from septet._shell.backtest import backtest
 from septet._shell.session import alignment_rules, plan_of, warmup_ns_of
 from septet._shell.watching import build_watchers

@@ -23,8 +23,8 @@ from septet import messages as m
 from septet._config import load
 from septet._live.alerts import Alerts
 from septet._live.clock import ManualClock
-from septet._live.decision_times import Standing
-from septet._live.listen import grids_of, make_market
+from septet._live.market_data.decision_times import Standing
+from septet._live.market_data.opening import grids_of, make_market
 from septet._live.metrics import addresses_of
 from septet._live.process import run_live
 from septet._live.reports import reports
@@ -100,7 +100,7 @@ def listened(loaded: Any) -> str:
         loaded, MemoryFeed(clock), Standing(grids_of(loaded.strategy)), clock=clock,
         put=lambda event: None, tell=lambda *_: None,
     )  # fmt: skip
-    parts = [desk, desk.barriers, desk.bars]
+    parts = [desk, desk.decision_times, desk.bars]
     return repr([
         (name, value) for part in parts for name, value in sorted(vars(part).items())
         if isinstance(value, int | float | str)

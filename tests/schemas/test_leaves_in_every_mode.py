@@ -16,7 +16,7 @@ import pytest
 
 from septet import _learn as learn
 from septet._live import build
-from septet._live.listen import history_ns_of, request_of
+from septet._live.market_data.opening import history_ns_of, request_of
 from septet._live.models import Models
 from septet._live.monitors import monitors_of
 from septet._shell.session import plan_of

@@ -105,7 +105,7 @@ def test_no_setting_could_be_run(
     septet: Command, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     monkeypatch.setattr(
-        whole_backtests, "run_setting", lambda *given: ({}, "the wind was against it")
+        full_evaluator, "run_setting", lambda *given: ({}, "the wind was against it")
     )
     done = septet("sweep", "cross.yaml", *SWEEP, "--threads", 1, "--json")
     assert done.code == 1

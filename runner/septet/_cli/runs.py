@@ -206,8 +206,8 @@ def diff_(
     ctx: click.Context, live: str, backtest: str, base: Path | None, root: Path, as_json: bool
 ) -> None:
     """Explain the gap between a live run and its backtest."""
-    from septet._live.diff import diff
-    from septet._live.diff_show import show_gap
+    from septet._diff.compare import diff
+    from septet._diff.show import show_gap
 
     gap = diff(
         _find(live, root).folder,

@@ -30,7 +30,7 @@ from septet._drill.watch import (
     Watch,
 )  # fmt: skip
 from septet._live.kill import ask_resume
-from septet._live.listen import request_of
+from septet._live.market_data.opening import request_of
 
 __all__ = ["drill"]
 

@@ -22,9 +22,9 @@ from septet._live.dispatch import Dispatcher
 from septet._live.facts import instruments_in
 from septet._live.journal_fold import Known
 from septet._live.kill import Switch, read_halt
-from septet._live.listen import history_ns_of, trainer_of
 from septet._live.logs import RunLog
-from septet._live.market import MarketDesk
+from septet._live.market_data.handler import MarketDataHandler
+from septet._live.market_data.opening import history_ns_of, trainer_of
 from septet._live.metrics import Seen
 from septet._live.place import Place
 from septet._live.shell import Ended, Shell
@@ -82,7 +82,7 @@ class LocalRun(ABC):
         self.lease: Lease | None = None
         self.journal: Journal | None = None
         self.resumed = False
-        self.market: MarketDesk | None = None
+        self.market: MarketDataHandler | None = None
         self.build: Any = None
         self.training: Any = None
         self._charge: Callable[[m.Funded | m.Traded], None] | None = None

@@ -15,9 +15,9 @@ from septet._journal.lease import boot_id, mark_path
 from septet._journal.log import Journal
 from septet._live import start as begin
 from septet._live.facts import describe, head_of
-from septet._live.listen import history_ns_of, make_market, unmarked
 from septet._live.local_run import LocalRun
 from septet._live.logs import lines_of
+from septet._live.market_data.opening import history_ns_of, make_market, unmarked
 from septet._live.run_end import end_run
 from septet._live.stop import RunEnd
 from septet._live.wiring import core_terms, filters_of, instruments_of, markets_of, take_up

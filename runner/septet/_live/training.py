@@ -18,7 +18,7 @@ from septet import messages as m
 from septet._files import create_file, make_folder
 from septet._learn.fitting import Served
 from septet._learn.schedule import TrainingRule
-from septet._live.feed_shelf import Shelf
+from septet._live.market_data.feed_shelf import Shelf
 from septet._live.train_worker import HEAD, RESULT, Work
 from septet._text import decode_json
 from septet.errors import ModelError

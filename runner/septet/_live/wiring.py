@@ -15,7 +15,7 @@ from septet._host.tasks import Tasks
 from septet._host.venues import Connects, LiveFeed, LiveVenue, Market, Streams, VenueFacts
 from septet._live.build import core_of, currencies, is_external
 from septet._live.clock import LiveClock
-from septet._live.paper import PaperVenue, resting
+from septet._live.paper.venue import PaperVenue, resting
 from septet._plan.terms import simulation_of
 from septet.errors import ConfigError, InputError, Problem
 

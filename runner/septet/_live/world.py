@@ -19,7 +19,7 @@ from septet._data.stamps import iso
 from septet._host.venues import FeedFacts, Market, VenueFacts
 from septet._live.build import currencies
 from septet._live.clock import LiveClock, WallClock
-from septet._live.listen import history_ns_of, request_of
+from septet._live.market_data.opening import history_ns_of, request_of
 from septet._live.wiring import feed_of, venue_of
 from septet._plan.terms import simulation_of
 from septet._shell.session import plan_of

@@ -282,8 +282,8 @@ def show_why(found: Mapping[str, Any], console: Console) -> None:
     decision = {**found["decision"], "threshold": found["threshold"], "model": found["model"]}
     if found["left_out"]:
         console.print(
-            "The run was made with --fast, which leaves the decisions out: signals, "
-            "requested and granted sizes and features are not known. Run it again without --fast."
+            "The run was made with --fast, which leaves the decisions out: sizes, "
+            "refusals and features are not known. Run it again without --fast."
         )
         console.print()
         decision = {name: value for name, value in decision.items() if value is not None}

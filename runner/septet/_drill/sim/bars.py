@@ -13,13 +13,13 @@ from septet._drill.sim.fault_rates import Weather
 from septet._drill.sim.shell import SimShell
 from septet._drill.sim.world import MS, SECOND, SPEED, World
 from septet._live.clock import MarketOrigin
-from septet._live.decision_times import (
+from septet._live.market_data.decision_times import (
     DecisionTimes,
     Standing,
     default_decide_within_ns,
     default_grace_ns,
 )
-from septet._live.feed_grid import Grid
+from septet._live.market_data.feed_grid import Grid
 
 __all__ = ["BAR_NS", "SimBars"]
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from septet import messages as m
 from septet._live.clock import LiveClock
-from septet._live.feed_grid import Grid
+from septet._live.market_data.feed_grid import Grid
 
 __all__ = ["DialRules", "Redial", "Watchdog", "default_silences_ns"]
 

@@ -13,9 +13,9 @@ from septet import messages as m
 from septet._data.bars import Finding
 from septet._data.stamps import iso
 from septet._host.venues import BarSeen
-from septet._live.bar_rules import BarRules, Wanted
-from septet._live.feed_grid import Gate, Grid, Slot
-from septet._live.price_doubt import PriceDoubt
+from septet._live.market_data.bar_rules import BarRules, Wanted
+from septet._live.market_data.feed_grid import Gate, Grid, Slot
+from septet._live.market_data.price_doubt import PriceDoubt
 
 __all__ = ["BarAssembler", "BarRules", "Wanted"]
 

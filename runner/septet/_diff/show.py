@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from septet._data.stamps import iso
-from septet._live.diff import Gap
-from septet._live.diff_causes import PARTS, Cause
+from septet._diff.causes import PARTS, Cause
+from septet._diff.compare import Gap
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from septet import messages as m
-from septet._live.diff_books import Priced
-from septet._live.diff_lived import Lived, is_deed
-from septet._live.diff_orders import Outcome, outcomes_of, stops_of
-from septet._live.diff_paper import Simulated
-from septet._live.diff_past import PRICES, Past, Seen
-from septet._live.diff_rows import Row, differing, is_same, row_of, told_apart
+from septet._diff.backtest_side import PRICES, Past, Seen
+from septet._diff.books import Priced
+from septet._diff.live_side import Lived, is_deed
+from septet._diff.orders import Outcome, outcomes_of, stops_of
+from septet._diff.paper_fills import Simulated
+from septet._diff.rows import Row, differing, is_same, row_of, told_apart
 from septet._live.facts import instruments_in
 
 __all__ = ["PARTS", "Cause", "causes_of"]
@@ -311,13 +311,14 @@ def _prices(sides: Sides, priced: list[Priced]) -> Iterator[Cause]:
 def _fees(sides: Sides, priced: list[Priced]) -> Iterator[Cause]:
     for each in priced:
         money, traded = each.fee - each.paid, each.booking.traded
-        if money == 0.0:
+        if money == 0.0 and each.less == 0.0:
             continue
+        less = f", {each.less:+.8g} less arrived" if each.less else ""
         yield Cause(
             "cost", "fee", sides.lived.symbols[traded.symbol], traded.market_ns, abs(money),
             f"{each.paid:.6g} paid ({traded.fee:.8g} {traded.fee_currency}), simulated "
-            f"{each.fee:.6g} ({money:+.4g})",
+            f"{each.fee:.6g} ({money:+.4g}){less}",
             {"order": traded.order, "trade_id": traded.trade_id, "fee": traded.fee,
              "fee_currency": traded.fee_currency, "paid": each.paid, "simulated": each.fee,
-             "money": money},
+             "less": each.less, "money": money},
         )  # fmt: skip

@@ -24,7 +24,7 @@ from septet._core.orders.records import Child
 from septet._host.tasks import Tasks
 from septet._host.venues import Clock, Market, QuoteSeen, Sink, VenueFacts
 from septet._kernel import layout
-from septet._live.paper_account import PaperAccount, ShownSide
+from septet._live.paper.account import PaperAccount, ShownSide
 
 if TYPE_CHECKING:
     from septet_schemas.simulation import Simulation

@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from septet._data.bars import BarTable, Instrument
+from septet._diff.backtest_side import Seen
+from septet._diff.live_side import Booking, Closing, Lived
+from septet._diff.paper_fills import Due
 from septet._kernel import layout, match
 from septet._kernel import ledger as _ledger
-from septet._live.diff_lived import Booking, Closing, Lived
-from septet._live.diff_paper import Due
-from septet._live.diff_past import Seen
 
 __all__ = ["Priced", "Simulator", "booked_again"]
 
@@ -32,7 +32,8 @@ class Priced:
     """A fill with what the simulator would have made of it.
 
     `price` and `maker` are the simulator's; `fee` (quote) its fee at the actual price, `paid` the
-    actual one.
+    actual one. `less` is by how much less arrived than is simulated, where a fee was taken in what
+    was bought: it earns and loses with the price, though both fees are worth the same.
     """
 
     booking: Booking
@@ -40,6 +41,7 @@ class Priced:
     maker: bool
     fee: float
     paid: float
+    less: float = 0.0
 
 
 @dataclass
@@ -269,8 +271,9 @@ def _book(
         arrives, cost = _charged(units, at, rate, received, scale)
         account.book(booking, units, at, arrives, cost)
         fees.append(cost)
+        less = (arrives - got) / scale
     accounts[2].book(booking, units, traded.price, got, paid)
-    return Priced(booking, price, maker, fees[1], paid)
+    return Priced(booking, price, maker, fees[1], paid, less)
 
 
 def _charged(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from septet import messages as m
-from septet._live.diff_lived import Booking, Lived
+from septet._diff.live_side import Booking, Lived
 
 __all__ = ["Origin", "Outcome", "outcomes_of", "stops_of"]
 

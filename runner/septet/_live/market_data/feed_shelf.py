@@ -12,7 +12,7 @@ import numpy as np
 from septet import messages as m
 from septet._data.bars import BarTable, Floats, Ints, MarketData, SeriesTable
 from septet._data.calendars import load_calendar
-from septet._live.feed_grid import Grid
+from septet._live.market_data.feed_grid import Grid
 
 __all__ = ["Shelf"]
 

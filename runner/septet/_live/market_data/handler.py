@@ -27,16 +27,16 @@ from septet._host.venues import (
     QuoteSeen,
     StreamDown,
 )
-from septet._live.bars import BarAssembler, Wanted
 from septet._live.clock import LiveClock
-from septet._live.decision_times import DecisionTimes
-from septet._live.quotes import PrintThrottle, QuoteThrottle
-from septet._live.series import SeriesDesk
+from septet._live.market_data.bars import BarAssembler, Wanted
+from septet._live.market_data.decision_times import DecisionTimes
+from septet._live.market_data.quotes import PrintThrottle, QuoteThrottle
+from septet._live.market_data.series import SeriesDesk
+from septet._live.market_data.watchdog import Watchdog, default_silences_ns
 from septet._live.shell import Tell
-from septet._live.watchdog import Watchdog, default_silences_ns
 from septet.errors import SeptetError
 
-__all__ = ["MarketDesk"]
+__all__ = ["MarketDataHandler"]
 
 _PAGE: Final = 1_000
 _SHORTEST_S: Final = 0.002
@@ -46,7 +46,7 @@ _NS: Final = 1_000_000_000
 Put = Callable[[m.Event], None]
 
 
-class MarketDesk:
+class MarketDataHandler:
     """Turns what a feed says into events of one strategy.
 
     Parameters

@@ -11,23 +11,23 @@ from septet import messages as m
 from septet._data.load import keys_of
 from septet._host.tasks import Tasks
 from septet._host.venues import FeedRequest, LiveFeed
-from septet._live.bars import BarAssembler, BarRules
 from septet._live.breaker import PluginDesk
 from septet._live.clock import LiveClock
-from septet._live.decision_times import (
+from septet._live.dispatch import Trainer
+from septet._live.market_data.bars import BarAssembler, BarRules
+from septet._live.market_data.decision_times import (
     DecisionTimes,
     Standing,
     default_decide_within_ns,
     default_grace_ns,
 )
-from septet._live.dispatch import Trainer
-from septet._live.feed_grid import Gate, Grid
-from septet._live.feed_shelf import Shelf
-from septet._live.market import MarketDesk
-from septet._live.series import SeriesDesk, make_series
+from septet._live.market_data.feed_grid import Gate, Grid
+from septet._live.market_data.feed_shelf import Shelf
+from septet._live.market_data.handler import MarketDataHandler
+from septet._live.market_data.series import SeriesDesk, make_series
+from septet._live.market_data.watchdog import Watchdog
 from septet._live.shell import Tell
 from septet._live.training import TrainingDesk
-from septet._live.watchdog import Watchdog
 from septet._plan.terms import simulation_of
 from septet._shell.session import warmup_ns_of
 from septet_schemas.data import CandlesConfig
@@ -87,7 +87,7 @@ def make_market(
     tell: Tell,
     points: Sequence[m.Event] = (),
     tasks: Tasks | None = None,
-) -> MarketDesk:
+) -> MarketDataHandler:
     """Return the desk of a run's market data; `points` of series are those it has already."""
     strategy = loaded.strategy
     block, bar_ns = strategy.data.candles, int(strategy.universe.bar)
@@ -105,7 +105,7 @@ def make_market(
     watchdog = Watchdog(
         clock, behind=lambda k: bars.behind(names[k], clock.market_ns()), seed=strategy.seed
     )
-    return MarketDesk(
+    return MarketDataHandler(
         feed, request_of(strategy), bars, decision_times, clock=clock, put=put, tell=tell,
         watchdog=watchdog, max_staleness_ns=block.extra["max_staleness"],
         series=_series_of(loaded, clock, points), tasks=tasks,

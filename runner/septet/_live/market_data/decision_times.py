@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from septet import messages as m
 from septet._live.clock import LiveClock
-from septet._live.feed_grid import Grid
+from septet._live.market_data.feed_grid import Grid
 
 __all__ = ["DecisionTimes", "Standing", "default_decide_within_ns", "default_grace_ns"]
 

@@ -1,0 +1,1 @@
+"""Paper trading: a simulated venue on live prices, and its account."""
