@@ -58,10 +58,9 @@ FRACTION_PATTERN: Final = r"^\s*[-+]?[0-9._eE+-]+\s*(%|bps|bp)?\s*$"
 DURATION_PATTERN: Final = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d|w)\s*$"
 
 
-def _fail(kind: str, expected: str, value: object) -> PydanticCustomError:
-    return PydanticCustomError(
-        kind, "expected {expected}, found {found}", {"expected": expected, "found": repr(value)}
-    )
+def _fail(kind: str, expected: str, value: object, hint: str = "") -> PydanticCustomError:
+    context = {"expected": expected, "found": repr(value), "hint": hint}
+    return PydanticCustomError(kind, "expected {expected}, found {found}", context)
 
 
 def parse_fraction(value: object) -> float:
@@ -128,13 +127,21 @@ def format_duration(duration_ns: int) -> str:
     return f"{duration_ns}ns"
 
 
+def _hint_of_count(value: object) -> str:
+    """Return what to write instead of a venue's word for a time in force; else nothing."""
+    if str(value).strip().upper() in ("GTC", "GTD", "DAY", "IOC", "FOK"):
+        return "a time in force is counted in bars here, and has an end: time_in_force: 2 bars"
+    return ""
+
+
 def _parse_count(unit: str) -> Any:
     def parse(value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
         match = _COUNT.match(value) if isinstance(value, str) else None
         if match is None or (match[2] and not match[2].startswith(unit)):
-            raise _fail("count", f"a whole number of {unit}s such as 20 or '20 {unit}s'", value)
+            expected = f"a whole number of {unit}s such as 20 or '20 {unit}s'"
+            raise _fail("count", expected, value, _hint_of_count(value))
         return int(match[1])
 
     return parse

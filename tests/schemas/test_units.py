@@ -130,3 +130,11 @@ def test_span_bars_cover_the_duration(duration: int, bar: int) -> None:
     bars = Span(duration_ns=duration).bars(bar)
     assert (bars - 1) * bar < duration <= bars * bar
     assert math.ceil(duration / bar) in (bars - 1, bars, bars + 1)
+
+
+@pytest.mark.parametrize(("text", "hinted"), [("GTC", True), (" ioc", True), ("soon", False)])
+def test_a_venues_word_for_a_time_in_force_is_answered_with_bars(text: str, hinted: bool) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(Bars).validate_python(text)
+    (error,) = caught.value.errors()
+    assert ("time_in_force: 2 bars" in error["ctx"]["hint"]) == hinted

@@ -162,14 +162,20 @@ def test_what_is_done_stays_and_the_rest_follows(tmp_path: Path, made: list[Made
         run_sweep(loaded, out, resume=True)
 
 
-def test_a_part_that_cannot_be_read_is_made_again(tmp_path: Path, made: list[Made]) -> None:
-    loaded, out, said = swept(tmp_path, GRID), tmp_path / "out", list[str]()
-    whole = run_sweep(loaded, tmp_path / "whole").table
+def _part_of_an_interrupted(loaded: Loaded, out: Path) -> Path:
+    """Interrupt a sweep after nine settings; return the one part that it has written."""
     BEFORE[0] = interrupt_after(9)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(loaded, out)
     BEFORE[0] = lambda done: None
     (part,) = out.glob("cross/*/parts/*.parquet")
+    return part
+
+
+def test_a_part_that_cannot_be_read_is_made_again(tmp_path: Path, made: list[Made]) -> None:
+    loaded, out, said = swept(tmp_path, GRID), tmp_path / "out", list[str]()
+    whole = run_sweep(loaded, tmp_path / "whole").table
+    part = _part_of_an_interrupted(loaded, out)
     part.write_bytes(part.read_bytes()[:100])
     (part.parent / ".00007.parquet").write_bytes(b"half a par")
     (part.parent / "x.parquet").write_bytes(b"no part")
@@ -214,11 +220,7 @@ def test_a_part_of_something_else_is_made_again(
 ) -> None:
     loaded, out, said = swept(tmp_path, GRID), tmp_path / "out", list[str]()
     whole = run_sweep(loaded, tmp_path / "whole").table
-    BEFORE[0] = interrupt_after(9)
-    with pytest.raises(KeyboardInterrupt):
-        run_sweep(loaded, out)
-    BEFORE[0] = lambda done: None
-    (part,) = out.glob("cross/*/parts/*.parquet")
+    part = _part_of_an_interrupted(loaded, out)
     changed(pl.read_parquet(part)).write_parquet(part)
     assert same(run_sweep(loaded, out, resume=True, say=said.append).table, whole)
     (sentence,) = _beside_data(said)
@@ -409,11 +411,7 @@ def _no_numbers(space: Space) -> Any:
 def test_a_setting_has_one_row_in_all_parts(tmp_path: Path, made: list[Made]) -> None:
     loaded, out, said = swept(tmp_path, GRID), tmp_path / "out", list[str]()
     whole = run_sweep(loaded, tmp_path / "whole").table
-    BEFORE[0] = interrupt_after(9)
-    with pytest.raises(KeyboardInterrupt):
-        run_sweep(loaded, out)
-    BEFORE[0] = lambda done: None
-    (part,) = out.glob("cross/*/parts/*.parquet")
+    part = _part_of_an_interrupted(loaded, out)
     again = part.with_name("00003.parquet")
     pl.read_parquet(part).with_columns(sharpe=pl.lit(99.0)).write_parquet(again)
     outcome = run_sweep(loaded, out, resume=True, say=said.append)

@@ -1,4 +1,4 @@
-"""From a file to the ear of its run: schedules, rules for bars, and what is listened to."""
+"""From a file to the market data of its run: schedules, rules for bars, and the handler."""
 
 from __future__ import annotations
 
