@@ -122,7 +122,7 @@ def septet(*words: str, cache: Path | None = None) -> tuple[float, int, str]:
 def w1_strategy(folder: Path, bars: int, features: str = "", *, rules: bool = True) -> Path:
     """Write the strategy of workload W1 over its first `bars` bars."""
     cross = "long_if: 'crosses_above(fast, slow)', exit_if: 'crosses_below(fast, slow)'"
-    wish = cross if rules else "long_if: rsi_14 > 200"
+    rules_text = cross if rules else "long_if: rsi_14 > 99.99"  # no bar of the walk comes near
     averages = "  fast: {use: sma, period: 20}\n  slow: {use: sma, period: 100}\n"
     path = folder / "w1.yaml"
     path.write_text(
@@ -130,7 +130,7 @@ def w1_strategy(folder: Path, bars: int, features: str = "", *, rules: bool = Tr
         "universe: {symbols: [W1/USDT], bar: 1m}\n"
         f"data: {{candles: {{use: synthetic, series: w1, bars: {bars}}}}}\n"
         f"features:\n{averages if rules else ''}{features}"
-        f"signal: {{use: rules, {wish}}}\n"
+        f"signal: {{use: rules, {rules_text}}}\n"
         "risk:\n  sizing: {use: fixed_quantity, quantity: 1}\n"
         "execution: {simulation: {fee: 10bps, slippage: 0bps}}\n",
         encoding="utf-8",
