@@ -128,7 +128,7 @@ async def pause(world: World, closes_ns: int) -> None:
 async def flow(world: World, closes_ns: int) -> None:
     """Handle quotes of the symbol, one each 200 µs; the thread sleeps between them.
 
-    Each has moved far enough to be passed on: desk, shell, core and journal have all just run.
+    Each has moved far enough to be passed on: market data, shell, core and journal have just run.
     """
     due_ns = time.perf_counter_ns()
     for number in range(1, QUOTES + 1):
@@ -187,7 +187,7 @@ def watch(world: World, stages: Stages) -> None:
     """Put timers around the parts of the way."""
     core = world.strategy_run.build.core
     for owner, name, stage in (
-        (world.strategy_run.market, "hear", "feed desk"),
+        (world.strategy_run.market, "hear", "market data"),
         (core, "handle", "core"),
         (core.models, "judge", "core: forest"),
         (core.engine, "handle", "core: engine"),
@@ -261,8 +261,8 @@ def measure(quick: bool) -> Report:
         "measured from MarketDataHandler.hear (the message has left the client) to venue.submit; "
         "`core: ...` are within `core`",
         f"amid quotes: {QUOTES} quotes of the symbol before the bar, {EVERY_NS // 1_000} µs "
-        "apart, each moved by 6 bps and so handled by desk, core and journal; the thread sleeps "
-        "between them",
+        "apart, each moved by 6 bps and so handled by market data, core and journal; the thread "
+        "sleeps between them",
         "after 1 ms of silence: the same code, and the loop slept before the bar; caches are cold",
         "back to back: one quote and no time at all between two bars; caches are warm",
         "the target with `power` is 215 µs + a sync: of a page in a file of its own, as often as "

@@ -1,8 +1,8 @@
 """Trades of Binance's shape through the real ccxt.pro client, shell, core and journal.
 
 Another process floods a socket with trade messages as fast as they are read. The feed, its tap,
-the market desk, the shell, the demo's core in live mode and its journal are the product's. Each
-trade's quantity is its number, so that the journal tells afterwards which of them it lacks.
+the market-data handler, the shell, the demo's core in live mode and its journal are the product's.
+Each trade's quantity is its number, so that the journal tells afterwards which of them it lacks.
 """
 
 from __future__ import annotations

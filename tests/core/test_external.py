@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from septet._kernel import layout
 from tests.core import draws
-from tests.core.desk import Desk
+from tests.core.engine_harness import EngineHarness
 from tests.core.outside import (
     Recorded,
     engine_of,
@@ -115,7 +115,7 @@ def test_reasons_of_the_rules_keep_their_numbers():
 
 @pytest.mark.parametrize(("missing", "why"), [(1, None), (2, "unfilled"), (3, "no_market")])
 def test_bars_that_are_missing_count_against_an_entry_that_works(missing, why):
-    desk = Desk("+++++", order="limit", time_in_force=3, skip=range(2, 2 + missing))
-    entry = desk.order(desk.step(2))
-    ended = desk.ends(desk.step())
+    harness = EngineHarness("+++++", order="limit", time_in_force=3, skip=range(2, 2 + missing))
+    entry = harness.order(harness.step(2))
+    ended = harness.ends(harness.step())
     assert ended == ([] if why is None else [(entry.order, layout.STATUS_EXPIRED, why)])

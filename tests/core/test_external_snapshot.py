@@ -14,7 +14,7 @@ from septet._core.external import ExternalEngine
 from septet._kernel import layout
 from septet._shell.eventful import decision_times
 from septet.errors import RunError
-from tests.core.desk import ONE, Desk
+from tests.core.engine_harness import ONE, EngineHarness
 from tests.core.outside import engine_of, follow, outside_of, placed, recorded, same_words, words_of
 from tests.core.paths import plainly
 from tests.core.properties import session_of_body
@@ -80,60 +80,60 @@ def test_a_simulated_run_goes_on_from_a_snapshot_and_drops_its_log(keeps_log):
 
 
 def test_a_snapshot_of_another_run_is_refused():
-    desk, other = Desk("++++"), Desk("++++", stops={"stop_loss": 0.1})
-    desk.step(2)
-    saved = desk.engine.snapshot()
+    harness, other = EngineHarness("++++"), EngineHarness("++++", stops={"stop_loss": 0.1})
+    harness.step(2)
+    saved = harness.engine.snapshot()
     with pytest.raises(RunError, match="of another plan"):
         other.engine.restore(saved)
     with pytest.raises(RunError, match="of another values"):
-        Desk("++++", amount=2.0).engine.restore(saved)
+        EngineHarness("++++", amount=2.0).engine.restore(saved)
     with pytest.raises(RunError, match="cannot be read"):
-        desk.engine.restore(saved[:-9])
+        harness.engine.restore(saved[:-9])
 
 
 def test_a_late_fill_is_known_after_a_restart():
-    desk = Desk("+-===", order="limit", time_in_force=9)
-    entry = desk.order(desk.step(2))
-    desk.step()
-    saved = desk.engine.snapshot()
-    desk.engine = engine_of(desk.session, 40)
-    desk.engine.restore(saved)
-    (exit_,) = placed(desk.fill(entry, ONE, 101.0))
-    assert desk.why(exit_) == "late_fill"
+    harness = EngineHarness("+-===", order="limit", time_in_force=9)
+    entry = harness.order(harness.step(2))
+    harness.step()
+    saved = harness.engine.snapshot()
+    harness.engine = engine_of(harness.session, 40)
+    harness.engine.restore(saved)
+    (exit_,) = placed(harness.fill(entry, ONE, 101.0))
+    assert harness.why(exit_) == "late_fill"
 
 
 def test_what_is_remembered_stays_small():
-    desk = Desk("++++", stops={"stop_loss": 0.05})
-    entry = desk.order(desk.step(2))
-    desk.fill(entry, ONE, 101.0)
-    rows = len(desk.engine.window.arrays["LI"])
-    exit_ = desk.order(desk.engine.mark(0, 90.0, 90.0, desk.now_ns))
+    harness = EngineHarness("++++", stops={"stop_loss": 0.05})
+    entry = harness.order(harness.step(2))
+    harness.fill(entry, ONE, 101.0)
+    rows = len(harness.engine.window.arrays["LI"])
+    exit_ = harness.order(harness.engine.mark(0, 90.0, 90.0, harness.now_ns))
     for n in range(3 * KNOWN):
-        desk.engine.end(0, exit_.order, layout.STATUS_CANCELLED, desk.now_ns + n)
-        exit_ = desk.order(desk.engine.go_on(0, desk.now_ns + n))
-    assert len(desk.engine._known) == KNOWN
-    assert desk.count(layout.LOG) == 0
-    assert len(desk.engine.window.arrays["LI"]) == rows
+        harness.engine.end(0, exit_.order, layout.STATUS_CANCELLED, harness.now_ns + n)
+        exit_ = harness.order(harness.engine.go_on(0, harness.now_ns + n))
+    assert len(harness.engine._known) == KNOWN
+    assert harness.count(layout.LOG) == 0
+    assert len(harness.engine.window.arrays["LI"]) == rows
 
 
-def _story(desk: Desk) -> list[Any]:
+def _story(harness: EngineHarness) -> list[Any]:
     """Do a bit of everything."""
     told: list[Any] = []
     for n in range(14):
-        found = desk.step()
+        found = harness.step()
         for each in placed(found):
-            found += desk.fill(each, 0.6 * each.units, each.price + 0.25, fee=0.1)
-            found += desk.fill(each, 0.4 * each.units, each.price - 0.5, fee=0.05)
-        engine = desk.engine
+            found += harness.fill(each, 0.6 * each.units, each.price + 0.25, fee=0.1)
+            found += harness.fill(each, 0.4 * each.units, each.price - 0.5, fee=0.05)
+        engine = harness.engine
         if n == 4:
-            found += engine.adopt(1, 3.0 * ONE, 99.0, desk.now_ns)
-            found += engine.trigger(1, engine.protection(1)[1], desk.now_ns)
-            found += engine.end(1, engine.working(1).order, layout.STATUS_CANCELLED, desk.now_ns)
-            found += engine.go_on(1, desk.now_ns)
+            found += engine.adopt(1, 3.0 * ONE, 99.0, harness.now_ns)
+            found += engine.trigger(1, engine.protection(1)[1], harness.now_ns)
+            found += engine.end(1, engine.working(1).order, layout.STATUS_CANCELLED, harness.now_ns)
+            found += engine.go_on(1, harness.now_ns)
         if n == 8:
-            found += engine.mark(0, 80.0, 80.0, desk.now_ns)
+            found += engine.mark(0, 80.0, 80.0, harness.now_ns)
         if n == 11:
-            found += engine.resume(desk.now_ns) + engine.halt(desk.now_ns, flatten=True)
+            found += engine.resume(harness.now_ns) + engine.halt(harness.now_ns, flatten=True)
         told += [found, engine.protection(0), engine.equity, engine.cash, words_of(engine)]
     return told
 
@@ -145,7 +145,7 @@ def test_the_compiled_text_says_what_the_plain_one_says():
         "spot": False, "short_back": 1,
     }  # fmt: skip
     moves = ("++-+-+=+--+++-", "+--++=-++-+-+-")
-    one, other = (Desk(*moves, compiled=compiled, **keys) for compiled in (False, True))
+    one, other = (EngineHarness(*moves, compiled=compiled, **keys) for compiled in (False, True))
     assert repr(_story(one)) == repr(_story(other))
     assert one.engine.snapshot()[-200:] == other.engine.snapshot()[-200:]
     assert bits(one.engine) == bits(other.engine)

@@ -9,7 +9,7 @@ import pytest
 
 from septet._shell.project import orders_of, trades_of
 from tests.core.cases import bars_of
-from tests.core.desk import flat_market
+from tests.core.engine_harness import flat_market
 from tests.core.paths import by_batch, by_events, plainly
 from tests.core.settings import Settings
 from tests.core.world import session_of

@@ -11,7 +11,7 @@ from septet._drill.books import OurBook, VenueBook
 from septet._drill.check import check_trading
 from septet._drill.venue.venue_journal import FillMade, OrderChanged
 from septet._journal.reader import Reader
-from tests.faults.desk import Desk
+from tests.faults.process_harness import ProcessHarness
 
 __all__ = ["FEW", "MANY", "held", "insist"]
 
@@ -39,9 +39,9 @@ def tally() -> dict[str, int]:
     return dict(_held)
 
 
-def theirs(desk: Desk) -> VenueBook:
+def theirs(harness: ProcessHarness) -> VenueBook:
     """Return what really happened at the venue in memory, as a book of the drill."""
-    venue, book = desk.venue, VenueBook()
+    venue, book = harness.venue, VenueBook()
     for number, (name, order) in enumerate(venue._orders.items()):
         submit = order.submit
         book.orders[number] = OrderChanged(
@@ -57,7 +57,7 @@ def theirs(desk: Desk) -> VenueBook:
             price=repr(fill.price), quote_quantity="", fee=repr(fill.fee),
             fee_asset=fill.fee_currency, maker=fill.maker, owner="us",
         )  # fmt: skip
-    book.posts = desk.posts
+    book.posts = harness.posts
     book.opening = {"USDT": Decimal(1_000)}
     account = venue._account
     book.balances = {
@@ -67,29 +67,29 @@ def theirs(desk: Desk) -> VenueBook:
     return book
 
 
-def findings(desk: Desk) -> list[str]:
+def findings(harness: ProcessHarness) -> list[str]:
     """Compare the journal with what really happened."""
-    with Reader(desk.path) as journal:
+    with Reader(harness.path) as journal:
         ours = OurBook(journal.head).take(journal.read())
-    return [str(each) for each in check_trading(theirs(desk), ours)]
+    return [str(each) for each in check_trading(theirs(harness), ours)]
 
 
-async def insist(desk: Desk, *, restarts: bool = True) -> None:
+async def insist(harness: ProcessHarness, *, restarts: bool = True) -> None:
     """Insist that both books agree, that a restart changes nothing, and that a replay is exact."""
-    about = f"seed {desk.seed} after {len(desk.moments)} moments and {desk.starts} starts"
-    found = findings(desk)
+    about = f"seed {harness.seed} after {len(harness.moments)} moments and {harness.starts} starts"
+    found = findings(harness)
     assert not found, f"{about}: {'; '.join(found)}"
     if restarts:
-        before = len(desk.rows())
-        await desk.bury()
-        await desk.start()
-        await desk.quote(desk.price)
+        before = len(harness.rows())
+        await harness.bury()
+        await harness.start()
+        await harness.quote(harness.price)
         did = [
-            each for _, caused in desk.rows()[before:] for each in caused
+            each for _, caused in harness.rows()[before:] for each in caused
             if isinstance(each, _ACTS)
         ]  # fmt: skip
         assert not did, f"{about}: the second restart did {did}"
-        found = findings(desk)
+        found = findings(harness)
         assert not found, f"{about}, then: {'; '.join(found)}"
-    await desk.bury()
-    assert desk.differences() == 0, f"{about}: the replay differs"
+    await harness.bury()
+    assert harness.differences() == 0, f"{about}: the replay differs"

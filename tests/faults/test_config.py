@@ -20,11 +20,11 @@ from septet._core.checks import Checks, Limits
 from septet._core.checks import Instrument as CheckedInstrument
 from septet._core.live_core import LiveCore
 from septet._host.venues import QuoteSeen, VenueFacts
-from septet._live.breaker import PluginDesk, finite
+from septet._live.breaker import PluginCaller, finite
 from septet._live.start import insist_on_rights
 from septet.errors import InputError
-from tests.faults.desk import MINUTE, NS, SYMBOL, Desk
 from tests.faults.judge import MANY, held, insist
+from tests.faults.process_harness import MINUTE, NS, SYMBOL, ProcessHarness
 from tests.faults.test_process import BARS, made
 
 
@@ -57,13 +57,13 @@ def hundredfold(each: Any) -> Any:
     return each
 
 
-async def lived(folder: Path, seed: int, change: Callable[[LiveCore], Any]) -> Desk:
-    desk = Desk(made(folder), seed)
-    desk.change_core = change
-    await desk.start()
-    await desk.trade(desk.path_of(BARS))
-    await desk.rest()
-    return desk
+async def lived(folder: Path, seed: int, change: Callable[[LiveCore], Any]) -> ProcessHarness:
+    harness = ProcessHarness(made(folder), seed)
+    harness.change_core = change
+    await harness.start()
+    await harness.trade(harness.path_of(BARS))
+    await harness.rest()
+    return harness
 
 
 def test_c2_a_hundred_times_too_large(tmp_path: Path) -> None:
@@ -71,10 +71,10 @@ def test_c2_a_hundred_times_too_large(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = await lived(tmp_path / f"{seed}", seed, lambda core: Bent(core, hundredfold))
-            assert desk.posts == {}, f"seed {seed}"
-            assert {each.reason for each in desk.commands(m.Changed)} == {"position"}
-            await insist(desk)
+            harness = await lived(tmp_path / f"{seed}", seed, lambda core: Bent(core, hundredfold))
+            assert harness.posts == {}, f"seed {seed}"
+            assert {each.reason for each in harness.commands(m.Changed)} == {"position"}
+            await insist(harness)
             held("C2")
 
     asyncio.run(scene())
@@ -91,10 +91,10 @@ def test_c2_decided_by_the_prices_of_another_symbol(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = await lived(tmp_path / f"{seed}", seed, lambda core: Bent(core, other))
-            assert desk.posts == {}, f"seed {seed}"
-            assert {each.reason for each in desk.commands(m.Changed)} == {"collar"}
-            await insist(desk)
+            harness = await lived(tmp_path / f"{seed}", seed, lambda core: Bent(core, other))
+            assert harness.posts == {}, f"seed {seed}"
+            assert {each.reason for each in harness.commands(m.Changed)} == {"collar"}
+            await insist(harness)
             held("C2")
 
     asyncio.run(scene())
@@ -132,15 +132,15 @@ def test_c4_an_engine_that_wants_what_is_no_number(tmp_path: Path, bad: float) -
 
     async def scene() -> None:
         for seed in range(-(-MANY // 3)):
-            desk = await lived(tmp_path / f"{seed}", seed, lambda core: Bent(core, broken))
-            assert desk.posts == {}, f"seed {seed}"
-            assert desk.ended is not None
-            assert "decision_price" in desk.ended.result().text
-            await desk.bury()
-            desk.change_core = lambda core: core
-            await desk.start()
-            await desk.rest()
-            await insist(desk)
+            harness = await lived(tmp_path / f"{seed}", seed, lambda core: Bent(core, broken))
+            assert harness.posts == {}, f"seed {seed}"
+            assert harness.ended is not None
+            assert "decision_price" in harness.ended.result().text
+            await harness.bury()
+            harness.change_core = lambda core: core
+            await harness.start()
+            await harness.rest()
+            await insist(harness)
             held("C4")
 
     asyncio.run(scene())
@@ -151,36 +151,36 @@ def test_c4_a_plugin_that_raises_hangs_or_gives_nonsense(tmp_path: Path) -> None
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
-            await desk.trade(desk.path_of(desk.chance.randint(2, 6)))
-            plugins, gate = PluginDesk(desk.clock.now_ns, seed=seed), threading.Event()
-            bad = desk.chance.choice((lambda: math.nan, lambda: "up", lambda: 1 / 0, gate.wait))
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
+            await harness.trade(harness.path_of(harness.chance.randint(2, 6)))
+            plugins, gate = PluginCaller(harness.clock.now_ns, seed=seed), threading.Event()
+            bad = harness.chance.choice((lambda: math.nan, lambda: "up", lambda: 1 / 0, gate.wait))
             event = None
             while event is None:
                 answer = await plugins.call("mine", bad, timeout_s=0.005, check=finite)
                 assert not answer.ok
                 event = answer.event
-            desk.put(event)
-            await desk.settle()
-            before = count_entries(desk)
-            for close in desk.path_of(3):  # within the time it is left alone
-                desk.venue.quoted(QuoteSeen(SYMBOL, 0, close - 0.01, 9.0, close + 0.01, 9.0))
-                desk.put(quote_of(desk, close))
-                await desk.settle()
-            assert count_entries(desk) == before, f"seed {seed}"
+            harness.put(event)
+            await harness.settle()
+            before = count_entries(harness)
+            for close in harness.path_of(3):  # within the time it is left alone
+                harness.venue.quoted(QuoteSeen(SYMBOL, 0, close - 0.01, 9.0, close + 0.01, 9.0))
+                harness.put(quote_of(harness, close))
+                await harness.settle()
+            assert count_entries(harness) == before, f"seed {seed}"
             gate.set()
-            await desk.trade(desk.path_of(BARS))
-            assert count_entries(desk) > before, f"seed {seed}: it never tries again"
-            await desk.rest()
-            await insist(desk)
+            await harness.trade(harness.path_of(BARS))
+            assert count_entries(harness) > before, f"seed {seed}: it never tries again"
+            await harness.rest()
+            await insist(harness)
             held("C4")
 
     asyncio.run(scene())
 
 
-def quote_of(desk: Desk, price: float) -> m.Quoted:
-    now_ns = desk.clock.now_ns()
+def quote_of(harness: ProcessHarness, price: float) -> m.Quoted:
+    now_ns = harness.clock.now_ns()
     return m.Quoted(
         at_ns=now_ns, symbol=0, venue_ns=now_ns, bid=price - 0.01, bid_quantity=9.0,
         ask=price + 0.01, ask_quantity=9.0,
@@ -192,25 +192,25 @@ def test_c5_a_runaway_is_throttled_until_it_is_re_armed(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            desk.change_core = tight
-            await desk.start()
-            while "turnover" not in (fired := [each.rule for each in desk.commands(m.Fired)]):
-                assert len(desk.bars) < 200, f"seed {seed}: {fired}"
-                await desk.trade(desk.path_of(10))
-            entries = count_entries(desk)
-            await desk.bury()
-            await desk.start()
-            await desk.trade(desk.path_of(6))
-            assert count_entries(desk) == entries, f"seed {seed}: a restart lifted it"
-            now_ns = desk.clock.now_ns()
-            desk.put(m.Operated(at_ns=now_ns, action="resume", name="ann", reason="looked"))
-            await desk.trade(desk.path_of(12))
-            assert count_entries(desk) > entries
-            fired = [each.rule for each in desk.commands(m.Fired)]
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            harness.change_core = tight
+            await harness.start()
+            while "turnover" not in (fired := [each.rule for each in harness.commands(m.Fired)]):
+                assert len(harness.bars) < 200, f"seed {seed}: {fired}"
+                await harness.trade(harness.path_of(10))
+            entries = count_entries(harness)
+            await harness.bury()
+            await harness.start()
+            await harness.trade(harness.path_of(6))
+            assert count_entries(harness) == entries, f"seed {seed}: a restart lifted it"
+            now_ns = harness.clock.now_ns()
+            harness.put(m.Operated(at_ns=now_ns, action="resume", name="ann", reason="looked"))
+            await harness.trade(harness.path_of(12))
+            assert count_entries(harness) > entries
+            fired = [each.rule for each in harness.commands(m.Fired)]
             assert fired.count("turnover") <= 2, f"seed {seed}: {fired}"
-            await desk.rest()
-            await insist(desk)
+            await harness.rest()
+            await insist(harness)
             held("C5")
             held("M2")
 
@@ -225,8 +225,8 @@ def tight(inner: LiveCore) -> LiveCore:
     return inner
 
 
-def count_entries(desk: Desk) -> int:
-    return sum(not each.reduces for each in desk.commands(m.Submit))
+def count_entries(harness: ProcessHarness) -> int:
+    return sum(not each.reduces for each in harness.commands(m.Submit))
 
 
 def test_c5_the_same_order_again_and_again() -> None:
@@ -258,21 +258,21 @@ def test_c6_another_version_goes_on_and_says_so(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = await lived(tmp_path / f"{seed}", seed, lambda core: core)
-            await desk.bury()
-            name = desk.chance.choice(["septet", "plan"])
-            desk.fingerprints[name] = "2"
-            await desk.start()
-            assert [name for _, name, _ in desk.told] == ["versions"]
-            assert desk.found.kept is None
-            assert desk.found.differences == 0
-            await desk.trade(desk.path_of(4))
-            await desk.rest()
-            await insist(desk)
-            desk.fingerprints["strategy"] = "2"
+            harness = await lived(tmp_path / f"{seed}", seed, lambda core: core)
+            await harness.bury()
+            name = harness.chance.choice(["septet", "plan"])
+            harness.fingerprints[name] = "2"
+            await harness.start()
+            assert [name for _, name, _ in harness.told] == ["versions"]
+            assert harness.found.kept is None
+            assert harness.found.differences == 0
+            await harness.trade(harness.path_of(4))
+            await harness.rest()
+            await insist(harness)
+            harness.fingerprints["strategy"] = "2"
             with pytest.raises(InputError, match="another strategy file"):
-                await desk.start()
-            await desk.bury()
+                await harness.start()
+            await harness.bury()
             held("C6")
 
     asyncio.run(scene())

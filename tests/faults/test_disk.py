@@ -17,8 +17,8 @@ from septet._drill.sim.core_subject import cores
 from septet._journal.form import FORMAT
 from septet._journal.log import Journal
 from septet.errors import InputError, JournalError
-from tests.faults.desk import NS, Desk
 from tests.faults.judge import MANY, held, insist
+from tests.faults.process_harness import NS, ProcessHarness
 from tests.faults.test_process import BARS, lived, made
 
 CUT = "inside commit"
@@ -29,17 +29,17 @@ def test_s1_the_disk_is_full_for_a_while(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
-            for close in desk.path_of(BARS):
-                if desk.chance.random() < 0.4:
-                    desk.full = desk.chance.randint(1, 50)
-                await desk.bar(close)
-            desk.full = 0
-            await desk.rest()
-            said = [name for _, name, _ in desk.told if name.startswith("journal")]
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
+            for close in harness.path_of(BARS):
+                if harness.chance.random() < 0.4:
+                    harness.full = harness.chance.randint(1, 50)
+                await harness.bar(close)
+            harness.full = 0
+            await harness.rest()
+            said = [name for _, name, _ in harness.told if name.startswith("journal")]
             assert said[:2] == ["journal_failed", "journal_works"], f"seed {seed}"
-            await insist(desk)
+            await insist(harness)
             held("S1")
 
     asyncio.run(scene())
@@ -50,25 +50,25 @@ def test_s1_the_disk_stays_full(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
-            closes = desk.path_of(BARS)
-            full = desk.chance.randint(2, BARS - 3)
-            await desk.trade(closes[:full])
-            desk.full, posts, cancels = 1_000_000, len(desk.posts), desk.cancels
-            now_ns = desk.clock.now_ns()
-            desk.put(m.Operated(at_ns=now_ns, action="halt", name="ann", reason="disk"))
-            await desk.trade(closes[full:])
-            assert len(desk.posts) == posts, f"seed {seed}: sent without a durable intent"
-            assert desk.cancels > cancels, f"seed {seed}: the kill switch waits for the disk"
-            assert desk.ended is not None
-            assert (await desk.ended).why == "journal"
-            await desk.bury()
-            desk.full = 0
-            await desk.start()
-            await desk.trade(desk.path_of(3))
-            await desk.rest()
-            await insist(desk)
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
+            closes = harness.path_of(BARS)
+            full = harness.chance.randint(2, BARS - 3)
+            await harness.trade(closes[:full])
+            harness.full, posts, cancels = 1_000_000, len(harness.posts), harness.cancels
+            now_ns = harness.clock.now_ns()
+            harness.put(m.Operated(at_ns=now_ns, action="halt", name="ann", reason="disk"))
+            await harness.trade(closes[full:])
+            assert len(harness.posts) == posts, f"seed {seed}: sent without a durable intent"
+            assert harness.cancels > cancels, f"seed {seed}: the kill switch waits for the disk"
+            assert harness.ended is not None
+            assert (await harness.ended).why == "journal"
+            await harness.bury()
+            harness.full = 0
+            await harness.start()
+            await harness.trade(harness.path_of(3))
+            await harness.rest()
+            await insist(harness)
             held("S1")
 
     asyncio.run(scene())
@@ -92,9 +92,9 @@ def test_s2_a_write_torn_by_the_loss_of_power(tmp_path: Path) -> None:
         places = [place for place, name in enumerate(whole.moments, 1) if name == CUT]
         await insist(whole)
         for place in random.Random(2).sample(places, MANY):
-            desk = await lived(tmp_path / f"{place}", 2, (place,))
-            assert desk.starts == 2
-            await insist(desk)
+            harness = await lived(tmp_path / f"{place}", 2, (place,))
+            assert harness.starts == 2
+            await insist(harness)
             held("S2")
 
     asyncio.run(scene())
@@ -103,14 +103,14 @@ def test_s2_a_write_torn_by_the_loss_of_power(tmp_path: Path) -> None:
 def test_s2_a_corrupt_middle_is_refused(tmp_path: Path) -> None:
     async def scene() -> None:
         for seed in range(MANY):
-            desk = await lived(tmp_path / f"{seed}", seed)
-            await desk.bury()
-            with closing(sqlite3.connect(desk.path)) as db, db:
+            harness = await lived(tmp_path / f"{seed}", seed)
+            await harness.bury()
+            with closing(sqlite3.connect(harness.path)) as db, db:
                 rows = db.execute("SELECT max(seq) FROM entries").fetchone()[0]
-                seq = desk.chance.randint(1, rows - 1)
+                seq = harness.chance.randint(1, rows - 1)
                 db.execute("UPDATE entries SET event = event || ' ' WHERE seq = ?", (seq,))
             with pytest.raises(JournalError, match=f"entry {seq} was changed"):
-                Journal.open(desk.path, mark=desk.mark, full=True)
+                Journal.open(harness.path, mark=harness.mark, full=True)
             held("S2")
 
     asyncio.run(scene())
@@ -130,22 +130,22 @@ def test_s3_a_slow_disk_and_a_locked_database(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
-            for close in desk.path_of(BARS):
-                desk.slow_ns = desk.chance.choice((0, 0, NS, 20 * NS))
-                if desk.chance.random() < 0.2:
-                    with locked(desk.path):
-                        await desk.quote(close)
-                await desk.bar(close)
-            desk.slow_ns = 0
-            await desk.rest()
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
+            for close in harness.path_of(BARS):
+                harness.slow_ns = harness.chance.choice((0, 0, NS, 20 * NS))
+                if harness.chance.random() < 0.2:
+                    with locked(harness.path):
+                        await harness.quote(close)
+                await harness.bar(close)
+            harness.slow_ns = 0
+            await harness.rest()
             late = [
-                name for name, times in desk.posts.items()
-                if 0 < desk.orders[name].deadline_ns < times[0]
+                name for name, times in harness.posts.items()
+                if 0 < harness.orders[name].deadline_ns < times[0]
             ]  # fmt: skip
             assert late == [], f"seed {seed}"
-            await insist(desk)
+            await insist(harness)
             held("S3")
 
     asyncio.run(scene())
@@ -156,8 +156,8 @@ def test_s4_an_old_backup_of_the_run(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk, lost = await restored(tmp_path / f"{seed}", seed)
-            with closing(Journal.open(desk.path, mark=desk.mark)) as journal:
+            harness, lost = await restored(tmp_path / f"{seed}", seed)
+            with closing(Journal.open(harness.path, mark=harness.mark)) as journal:
                 assert journal.findings.lost == lost > 0, f"seed {seed}"
             held("S4")
 
@@ -169,44 +169,47 @@ def test_s4_an_old_backup_on_another_machine(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk, _ = await restored(tmp_path / f"{seed}", seed)
-            desk.mark.unlink()
-            posts = dict(desk.posts)
-            await desk.start()
-            rules = [each.rule for each in desk.commands(m.Fired)]
+            harness, _ = await restored(tmp_path / f"{seed}", seed)
+            harness.mark.unlink()
+            posts = dict(harness.posts)
+            await harness.start()
+            rules = [each.rule for each in harness.commands(m.Fired)]
             assert "safe_mode" in rules, f"seed {seed}"
-            await desk.trade(desk.path_of(4))
+            await harness.trade(harness.path_of(4))
             entries = [
-                each for each in desk.commands(m.Submit)
+                each for each in harness.commands(m.Submit)
                 if not each.reduces and each.client_id not in posts
             ]  # fmt: skip
             assert entries == [], f"seed {seed}"
-            again = [name for name, times in desk.posts.items() if len(times) > 1]
+            again = [name for name, times in harness.posts.items() if len(times) > 1]
             assert again == [], f"seed {seed}: an id was used twice"
-            await desk.bury()
+            await harness.bury()
             held("S4")
 
     asyncio.run(scene())
 
 
-async def restored(folder: Path, seed: int) -> tuple[Desk, int]:
+async def restored(folder: Path, seed: int) -> tuple[ProcessHarness, int]:
     """Live on after a copy was made, until something was traded; put the copy back."""
-    desk = Desk(made(folder), seed)
-    await desk.start()
-    await desk.trade(desk.path_of(BARS))
-    desk.journal.move()
-    with closing(sqlite3.connect(desk.path)) as db, closing(sqlite3.connect(folder / "copy")) as to:
+    harness = ProcessHarness(made(folder), seed)
+    await harness.start()
+    await harness.trade(harness.path_of(BARS))
+    harness.journal.move()
+    with (
+        closing(sqlite3.connect(harness.path)) as db,
+        closing(sqlite3.connect(folder / "copy")) as to,
+    ):
         db.backup(to)
-    rows, fills = len(desk.rows()), len(desk.venue._fills)
-    while len(desk.venue._fills) < fills + 2:
-        await desk.trade(desk.path_of(4))
-    await desk.rest()
-    lost = len(desk.rows()) - rows
-    await desk.bury()
+    rows, fills = len(harness.rows()), len(harness.venue._fills)
+    while len(harness.venue._fills) < fills + 2:
+        await harness.trade(harness.path_of(4))
+    await harness.rest()
+    lost = len(harness.rows()) - rows
+    await harness.bury()
     for end in ("-wal", "-shm", "-tail"):
-        Path(f"{desk.path}{end}").unlink(missing_ok=True)
-    (folder / "copy").replace(desk.path)
-    return desk, lost
+        Path(f"{harness.path}{end}").unlink(missing_ok=True)
+    (folder / "copy").replace(harness.path)
+    return harness, lost
 
 
 def test_s5_a_journal_of_another_schema(tmp_path: Path) -> None:
@@ -214,17 +217,17 @@ def test_s5_a_journal_of_another_schema(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = await lived(tmp_path / f"{seed}", seed)
-            await desk.bury()
-            other = desk.chance.choice([each for each in range(100) if each != FORMAT])
-            with closing(sqlite3.connect(desk.path)) as db, db:
+            harness = await lived(tmp_path / f"{seed}", seed)
+            await harness.bury()
+            other = harness.chance.choice([each for each in range(100) if each != FORMAT])
+            with closing(sqlite3.connect(harness.path)) as db, db:
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 db.execute(f"PRAGMA user_version = {other}")
-            before = desk.path.read_bytes()
+            before = harness.path.read_bytes()
             with pytest.raises(InputError) as said:
-                Journal.open(desk.path, mark=desk.mark)
+                Journal.open(harness.path, mark=harness.mark)
             assert said.value.hint
-            assert desk.path.read_bytes() == before
+            assert harness.path.read_bytes() == before
             held("S5")
 
     asyncio.run(scene())

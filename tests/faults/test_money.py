@@ -13,8 +13,8 @@ import pytest
 
 from septet import messages as m
 from septet._host.readings import with_readable_fee
-from tests.faults.desk import Desk
 from tests.faults.judge import held
+from tests.faults.process_harness import ProcessHarness
 
 RISING = (100.0, 100.5, 101.5, 103.0, 104.5, 106.0)
 EXPECTED = 0.001
@@ -22,41 +22,41 @@ EXPECTED = 0.001
 Bend = Callable[[m.Filled], m.Filled]
 
 
-async def lied_to(folder: Path, side: str, bend: Bend) -> Desk:
+async def lied_to(folder: Path, side: str, bend: Bend) -> ProcessHarness:
     """Begin a run whose executions of a side are bent, wherever the venue tells of them."""
     folder.mkdir(parents=True)
-    desk = Desk(folder, 2)
-    await desk.start()
+    harness = ProcessHarness(folder, 2)
+    await harness.start()
 
     def bent(each: Any) -> Any:
         return bend(each) if isinstance(each, m.Filled) and each.side == side else each
 
-    put = desk.venue._sink
-    desk.venue._sink = lambda event: put(with_readable_fee(bent(event)))
-    desk.bend = lambda name, answer: [*map(bent, answer)] if name == "fills" else answer
-    return desk
+    put = harness.venue._sink
+    harness.venue._sink = lambda event: put(with_readable_fee(bent(event)))
+    harness.bend = lambda name, answer: [*map(bent, answer)] if name == "fills" else answer
+    return harness
 
 
-async def until_filled(desk: Desk) -> None:
+async def until_filled(harness: ProcessHarness) -> None:
     """Let the price rise until the entry was executed; no time passes afterwards."""
     for close in RISING:
-        await desk.bar(close)
-        if desk.venue._fills:
+        await harness.bar(close)
+        if harness.venue._fills:
             return
     raise AssertionError("nothing was bought")
 
 
-def booked(desk: Desk) -> list[m.Traded]:
-    return desk.commands(m.Traded)
+def booked(harness: ProcessHarness) -> list[m.Traded]:
+    return harness.commands(m.Traded)
 
 
-def stops(desk: Desk) -> list[m.Submit]:
-    return [each for each in desk.commands(m.Submit) if each.order_type == "stop"]
+def stops(harness: ProcessHarness) -> list[m.Submit]:
+    return [each for each in harness.commands(m.Submit) if each.order_type == "stop"]
 
 
-def blocks(desk: Desk) -> set[str]:
-    fired = {each.rule for each in desk.commands(m.Fired)}
-    return fired - {each.rule for each in desk.commands(m.Lifted)}
+def blocks(harness: ProcessHarness) -> set[str]:
+    fired = {each.rule for each in harness.commands(m.Fired)}
+    return fired - {each.rule for each in harness.commands(m.Lifted)}
 
 
 @pytest.mark.parametrize("factor", [1e-6, 0.5, 1e3])
@@ -64,24 +64,24 @@ def test_a14_a_price_that_cannot_be_moves_no_stop_and_trips_no_halt(
     tmp_path: Path, factor: float
 ) -> None:
     async def scene() -> None:
-        desk = await lied_to(
+        harness = await lied_to(
             tmp_path / "run", "buy",
             lambda fill: msgspec.structs.replace(fill, price=fill.price * factor),
         )  # fmt: skip
-        await until_filled(desk)
-        (true,) = desk.venue._fills
-        assert booked(desk) == []
-        assert "disputed_fill:BTC/USDT" in blocks(desk)
+        await until_filled(harness)
+        (true,) = harness.venue._fills
+        assert booked(harness) == []
+        assert "disputed_fill:BTC/USDT" in blocks(harness)
         for _ in range(3):
-            await desk.quote(desk.price, 2 * 10**9)
-        (fill,) = booked(desk)
+            await harness.quote(harness.price, 2 * 10**9)
+        (fill,) = booked(harness)
         assert fill.quantity == true.quantity
         assert fill.price == pytest.approx(true.price, rel=0.01)
-        assert stops(desk)[-1].trigger_price == pytest.approx(0.95 * true.price, rel=0.01)
-        assert "drawdown" not in blocks(desk)
-        assert "disputed_fill:BTC/USDT" in blocks(desk), "until a person has seen it"
-        await desk.bury()
-        assert desk.differences() == 0
+        assert stops(harness)[-1].trigger_price == pytest.approx(0.95 * true.price, rel=0.01)
+        assert "drawdown" not in blocks(harness)
+        assert "disputed_fill:BTC/USDT" in blocks(harness), "until a person has seen it"
+        await harness.bury()
+        assert harness.differences() == 0
         held("A14")
 
     asyncio.run(scene())
@@ -103,12 +103,12 @@ def test_a15_a_fee_that_cannot_be_loses_no_execution_and_no_stop(
 ) -> None:
     async def scene() -> None:
         changes = {"fee_currency": "BTC", **told}
-        desk = await lied_to(
+        harness = await lied_to(
             tmp_path / "run", "buy", lambda fill: msgspec.structs.replace(fill, **changes)
         )
-        await until_filled(desk)
-        (true,) = desk.venue._fills
-        rows = [caused for event, caused in desk.rows() if isinstance(event, m.Filled)]
+        await until_filled(harness)
+        (true,) = harness.venue._fills
+        rows = [caused for event, caused in harness.rows() if isinstance(event, m.Filled)]
         (fill,) = [each for each in rows[0] if isinstance(each, m.Traded)]
         assert (fill.quantity, fill.price) == (true.quantity, true.price)
         assert (fill.fee, fill.fee_currency) == (EXPECTED * true.quantity, "BTC")
@@ -120,8 +120,8 @@ def test_a15_a_fee_that_cannot_be_loses_no_execution_and_no_stop(
         said = [each for each in rows[0] if isinstance(each, m.Alerted)]
         assert [each.event for each in said if each.level == "error"] == ["fee_unread"]
         assert [each.what for each in rows[0] if isinstance(each, m.Refresh)][:1] == ["holdings"]
-        await desk.bury()
-        assert desk.differences() == 0
+        await harness.bury()
+        assert harness.differences() == 0
         held("A15")
 
     asyncio.run(scene())
@@ -129,16 +129,16 @@ def test_a15_a_fee_that_cannot_be_loses_no_execution_and_no_stop(
 
 def test_a15_a_schedule_that_asks_for_more_than_the_file_counts(tmp_path: Path) -> None:
     async def scene() -> None:
-        desk = await lied_to(
+        harness = await lied_to(
             tmp_path / "run", "buy",
             lambda fill: msgspec.structs.replace(
                 fill, fee=0.01 * fill.quantity, fee_currency="BTC", fee_unread="x"
             ),
         )  # fmt: skip
-        await until_filled(desk)
-        (fill,) = booked(desk)
+        await until_filled(harness)
+        (fill,) = booked(harness)
         assert fill.fee == pytest.approx(0.01 * fill.quantity)
-        await desk.bury()
+        await harness.bury()
         held("A15")
 
     asyncio.run(scene())
@@ -146,16 +146,16 @@ def test_a15_a_schedule_that_asks_for_more_than_the_file_counts(tmp_path: Path) 
 
 def test_a15_what_a_sale_cost_is_expected_in_what_was_received(tmp_path: Path) -> None:
     async def scene() -> None:
-        desk = await lied_to(
+        harness = await lied_to(
             tmp_path / "run", "sell", lambda fill: msgspec.structs.replace(fill, fee=math.nan)
         )
-        await until_filled(desk)
+        await until_filled(harness)
         for close in (104.0, 100.0, 96.0, 94.0):
-            await desk.bar(close)
-        sale = next(each for each in booked(desk) if each.side == "sell")
+            await harness.bar(close)
+        sale = next(each for each in booked(harness) if each.side == "sell")
         assert sale.fee == pytest.approx(EXPECTED * sale.quantity * sale.price)
         assert (sale.fee_currency, sale.fee_expected, sale.position) == ("USDT", True, 0.0)
-        await desk.bury()
+        await harness.bury()
         held("A15")
 
     asyncio.run(scene())

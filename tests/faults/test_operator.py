@@ -16,17 +16,17 @@ from septet._drill.sim.core_subject import cores
 from septet._journal.form import chained
 from septet._kernel import layout
 from septet.errors import JournalError
-from tests.faults.desk import NS, Desk
 from tests.faults.judge import MANY, held, insist
+from tests.faults.process_harness import NS, ProcessHarness
 from tests.faults.test_process import BARS, lived, made
 
 
-def operated(desk: Desk, action: Any, reason: str = "news") -> m.Operated:
-    return m.Operated(at_ns=desk.clock.now_ns(), action=action, name="ann", reason=reason)
+def operated(harness: ProcessHarness, action: Any, reason: str = "news") -> m.Operated:
+    return m.Operated(at_ns=harness.clock.now_ns(), action=action, name="ann", reason=reason)
 
 
-def entries(desk: Desk) -> int:
-    return sum(not each.reduces for each in desk.commands(m.Submit))
+def entries(harness: ProcessHarness) -> int:
+    return sum(not each.reduces for each in harness.commands(m.Submit))
 
 
 def test_m1_a_position_that_is_not_the_venues(tmp_path: Path) -> None:
@@ -34,29 +34,29 @@ def test_m1_a_position_that_is_not_the_venues(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
-            await desk.trade(desk.path_of(desk.chance.randint(1, BARS)))
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
+            await harness.trade(harness.path_of(harness.chance.randint(1, BARS)))
             for _ in range(4):
-                await desk.quote(desk.price)
-            book, scale = desk.venue._account._B, desk.venue._account._B[0, layout.SCALE]
-            moved = round(desk.chance.choice((0.5, 1.0, 3.0)) * scale)
+                await harness.quote(harness.price)
+            book, scale = harness.venue._account._B, harness.venue._account._B[0, layout.SCALE]
+            moved = round(harness.chance.choice((0.5, 1.0, 3.0)) * scale)
             book[0, layout.UNITS] += moved
-            await desk.bury()
-            await desk.start()
-            fired = [each.rule for each in desk.commands(m.Fired)]
+            await harness.bury()
+            await harness.start()
+            fired = [each.rule for each in harness.commands(m.Fired)]
             assert "position_mismatch:BTC/USDT" in fired, f"seed {seed}: {fired}"
-            before = entries(desk)
-            await desk.trade(desk.path_of(6))
-            assert entries(desk) == before, f"seed {seed}"
+            before = entries(harness)
+            await harness.trade(harness.path_of(6))
+            assert entries(harness) == before, f"seed {seed}"
             book[0, layout.UNITS] -= moved
-            await desk.bury()
-            await desk.start()
-            lifted = [each.rule for each in desk.commands(m.Lifted)]
+            await harness.bury()
+            await harness.start()
+            lifted = [each.rule for each in harness.commands(m.Lifted)]
             assert "position_mismatch:BTC/USDT" in lifted, f"seed {seed}"
-            await desk.trade(desk.path_of(3))
-            await desk.rest()
-            await insist(desk)
+            await harness.trade(harness.path_of(3))
+            await harness.rest()
+            await insist(harness)
             held("M1")
 
     asyncio.run(scene())
@@ -67,26 +67,26 @@ def test_m3_a_loss_limit_fires_once(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
-            while not desk.venue._account.held(0):
-                await desk.trade(
-                    desk.path_of(1) if desk.chance.random() < 0.5 else [desk.price * 1.01]
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
+            while not harness.venue._account.held(0):
+                await harness.trade(
+                    harness.path_of(1) if harness.chance.random() < 0.5 else [harness.price * 1.01]
                 )
-            crash = desk.price * desk.chance.uniform(0.3, 0.6)
+            crash = harness.price * harness.chance.uniform(0.3, 0.6)
             closes = [round(crash * (1.0 + 0.01 * k), 2) for k in range(4)]
-            desk.kill_at = {len(desk.moments) + desk.chance.randint(1, 25)}
-            await desk.quote(round(crash, 2))
-            await desk.trade(closes)
-            await desk.rest()
-            fired = [each for each in desk.commands(m.Fired) if each.rule == "drawdown"]
+            harness.kill_at = {len(harness.moments) + harness.chance.randint(1, 25)}
+            await harness.quote(round(crash, 2))
+            await harness.trade(closes)
+            await harness.rest()
+            fired = [each for each in harness.commands(m.Fired) if each.rule == "drawdown"]
             assert len(fired) == 1, f"seed {seed}: {len(fired)}"
-            assert desk.venue._account.held(0) == 0.0
-            before = entries(desk)
-            await desk.trade([round(closes[-1] * (1.0 + 0.01 * k), 2) for k in range(6)])
-            assert entries(desk) == before, f"seed {seed}: traded after the loss limit"
-            await desk.rest()
-            await insist(desk)
+            assert harness.venue._account.held(0) == 0.0
+            before = entries(harness)
+            await harness.trade([round(closes[-1] * (1.0 + 0.01 * k), 2) for k in range(6)])
+            assert entries(harness) == before, f"seed {seed}: traded after the loss limit"
+            await harness.rest()
+            await insist(harness)
             held("M3")
 
     asyncio.run(scene())
@@ -97,28 +97,28 @@ def test_m4_a_decision_that_the_replay_does_not_make(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = await lived(tmp_path / f"{seed}", seed)
-            desk.journal.move()
-            await desk.bury()
-            forge(desk)
-            assert desk.differences() == 1, f"seed {seed}"
-            with closing(sqlite3.connect(desk.path)) as db, db:
+            harness = await lived(tmp_path / f"{seed}", seed)
+            harness.journal.move()
+            await harness.bury()
+            forge(harness)
+            assert harness.differences() == 1, f"seed {seed}"
+            with closing(sqlite3.connect(harness.path)) as db, db:
                 db.execute("DELETE FROM snapshots")
             with pytest.raises(JournalError, match="replay differs at entry"):
-                await desk.start()
-            await desk.bury()
+                await harness.start()
+            await harness.bury()
             held("M4")
 
     asyncio.run(scene())
 
 
-def forge(desk: Desk) -> None:
+def forge(harness: ProcessHarness) -> None:
     """Change one stored decision and make every hash after it anew."""
-    with closing(sqlite3.connect(desk.path)) as db, db:
+    with closing(sqlite3.connect(harness.path)) as db, db:
         rows = db.execute("SELECT * FROM entries ORDER BY seq").fetchall()
         digest = db.execute("SELECT hash FROM head").fetchone()[0]
         places = [k for k, row in enumerate(rows) if '"kind":"decided"' in row[4]]
-        place = desk.chance.choice(places)
+        place = harness.chance.choice(places)
         for k, (seq, at_ns, kind, event, commands, _) in enumerate(rows):
             if k == place:
                 commands = commands.replace('"kind":"decided"', '"kind":"decided","late":true', 1)
@@ -134,31 +134,31 @@ def test_o1_killed_at_any_moment(tmp_path: Path, action: str) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
-            closes = desk.path_of(BARS)
-            await desk.trade(closes[: desk.chance.randint(3, BARS - 4)])
-            await desk.quote(desk.price, desk.chance.randint(1, 20) * NS)
-            desk.deaf_cancels = desk.chance.randint(0, 3)
-            desk.kill_at = {len(desk.moments) + desk.chance.randint(2, 20)}
-            cancels = desk.cancels
-            desk.put(operated(desk, action))
-            await desk.settle()
-            if desk.dead:
-                await desk.bury()
-                await desk.start()
-            if action not in {e.action for e, _ in desk.rows() if isinstance(e, m.Operated)}:
-                desk.put(operated(desk, action))  # the file of the switch is still there
-            before = entries(desk)
-            await desk.trade(desk.path_of(6))
-            await desk.rest(12)
-            assert entries(desk) == before, f"seed {seed}: entered after the kill switch"
-            assert desk.cancels > cancels
-            working = [each.submit for each in desk.venue._working() if not each.submit.reduces]
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
+            closes = harness.path_of(BARS)
+            await harness.trade(closes[: harness.chance.randint(3, BARS - 4)])
+            await harness.quote(harness.price, harness.chance.randint(1, 20) * NS)
+            harness.deaf_cancels = harness.chance.randint(0, 3)
+            harness.kill_at = {len(harness.moments) + harness.chance.randint(2, 20)}
+            cancels = harness.cancels
+            harness.put(operated(harness, action))
+            await harness.settle()
+            if harness.dead:
+                await harness.bury()
+                await harness.start()
+            if action not in {e.action for e, _ in harness.rows() if isinstance(e, m.Operated)}:
+                harness.put(operated(harness, action))  # the file of the switch is still there
+            before = entries(harness)
+            await harness.trade(harness.path_of(6))
+            await harness.rest(12)
+            assert entries(harness) == before, f"seed {seed}: entered after the kill switch"
+            assert harness.cancels > cancels
+            working = [each.submit for each in harness.venue._working() if not each.submit.reduces]
             assert working == [], f"seed {seed}"
             if action == "flatten":
-                assert desk.venue._account.held(0) == 0.0, f"seed {seed}"
-            await insist(desk)
+                assert harness.venue._account.held(0) == 0.0, f"seed {seed}"
+            await insist(harness)
             held("O1")
 
     asyncio.run(scene())
@@ -171,23 +171,23 @@ def test_o1_a_halt_takes_the_stop_and_the_living_process_watches_its_level(
 
     async def scene() -> None:
         for seed, dies in ((2, False), (4, True)):  # with an even seed the venue holds the stops
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
-            while not desk.venue._account.held(0):
-                await desk.trade([desk.price * 1.01])
-            await desk.rest(2)
-            assert len(desk.venue._working()) == 1
-            desk.put(operated(desk, "halt"))
-            await desk.settle()
-            assert desk.venue._working() == []
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
+            while not harness.venue._account.held(0):
+                await harness.trade([harness.price * 1.01])
+            await harness.rest(2)
+            assert len(harness.venue._working()) == 1
+            harness.put(operated(harness, "halt"))
+            await harness.settle()
+            assert harness.venue._working() == []
             if dies:
-                await desk.bury()
-            await desk.quote(round(desk.price * 0.9, 2))
+                await harness.bury()
+            await harness.quote(round(harness.price * 0.9, 2))
             if dies:
-                assert desk.venue._account.held(0) > 0.0, f"seed {seed}"
-            await desk.rest(2)  # which starts it again
-            assert desk.venue._account.held(0) == 0.0, f"seed {seed}"
-            await insist(desk)
+                assert harness.venue._account.held(0) > 0.0, f"seed {seed}"
+            await harness.rest(2)  # which starts it again
+            assert harness.venue._account.held(0) == 0.0, f"seed {seed}"
+            await insist(harness)
             held("O1")
 
     asyncio.run(scene())
@@ -198,28 +198,30 @@ def test_o2_killed_twice_and_resumed_twice(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
-            closes = desk.path_of(BARS)
-            await desk.trade(closes[: desk.chance.randint(2, 8)])
-            for action in ("halt", desk.chance.choice(("halt", "flatten")), "halt"):
-                desk.put(operated(desk, action))
-                if desk.chance.random() < 0.5:
-                    await desk.settle()
-            await desk.settle()
-            if desk.chance.random() < 0.5:
-                await desk.bury()
-                await desk.start()
-            fired = [each.rule for each in desk.commands(m.Fired)]
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
+            closes = harness.path_of(BARS)
+            await harness.trade(closes[: harness.chance.randint(2, 8)])
+            for action in ("halt", harness.chance.choice(("halt", "flatten")), "halt"):
+                harness.put(operated(harness, action))
+                if harness.chance.random() < 0.5:
+                    await harness.settle()
+            await harness.settle()
+            if harness.chance.random() < 0.5:
+                await harness.bury()
+                await harness.start()
+            fired = [each.rule for each in harness.commands(m.Fired)]
             assert fired.count("operator_halt") == 1, f"seed {seed}: {fired}"
-            before = entries(desk)
-            await desk.trade(desk.path_of(4))
-            assert entries(desk) == before
-            desk.put(operated(desk, "resume", "looked"), operated(desk, "resume", "looked"))
-            await desk.trade(desk.path_of(BARS))
-            assert entries(desk) > before, f"seed {seed}: it does not trade again"
-            await desk.rest()
-            await insist(desk)
+            before = entries(harness)
+            await harness.trade(harness.path_of(4))
+            assert entries(harness) == before
+            harness.put(
+                operated(harness, "resume", "looked"), operated(harness, "resume", "looked")
+            )
+            await harness.trade(harness.path_of(BARS))
+            assert entries(harness) > before, f"seed {seed}: it does not trade again"
+            await harness.rest()
+            await insist(harness)
             held("O2")
 
     asyncio.run(scene())

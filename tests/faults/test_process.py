@@ -18,8 +18,8 @@ from septet._drill.sim.core_subject import cores
 from septet._journal.log import Journal
 from septet._live.start import CRASH_WINDOW_NS
 from septet.errors import JournalError
-from tests.faults.desk import MINUTE, NS, Desk
 from tests.faults.judge import MANY, held, insist
+from tests.faults.process_harness import MINUTE, NS, ProcessHarness
 
 BARS = 12
 EACH = max(2, MANY // 10)
@@ -37,13 +37,13 @@ def made(folder: Path) -> Path:
     return folder
 
 
-async def lived(folder: Path, seed: int, kill_at: tuple[int, ...] = ()) -> Desk:
+async def lived(folder: Path, seed: int, kill_at: tuple[int, ...] = ()) -> ProcessHarness:
     """Live through bars of a seed, dying where asked, and come to rest."""
-    desk = Desk(made(folder), seed, kill_at=kill_at)
-    await desk.start()
-    await desk.trade(desk.path_of(BARS))
-    await desk.rest()
-    return desk
+    harness = ProcessHarness(made(folder), seed, kill_at=kill_at)
+    await harness.start()
+    await harness.trade(harness.path_of(BARS))
+    await harness.rest()
+    return harness
 
 
 def test_p1_killed_before_and_after_each_step_of_an_order(tmp_path: Path) -> None:
@@ -58,9 +58,9 @@ def test_p1_killed_before_and_after_each_step_of_an_order(tmp_path: Path) -> Non
         for name in sorted(set(names)):
             places = [place for place, each in enumerate(names, 1) if each == name]
             for place in draw.sample(places, min(len(places), EACH)):
-                desk = await lived(tmp_path / f"{place}", 2, (place,))
-                assert desk.starts == 2
-                await insist(desk)
+                harness = await lived(tmp_path / f"{place}", 2, (place,))
+                assert harness.starts == 2
+                await insist(harness)
                 held("P1")
 
     asyncio.run(scene())
@@ -74,9 +74,9 @@ def test_p2_killed_again_while_it_recovers(tmp_path: Path) -> None:
             draw = random.Random(seed)
             first = draw.randint(10, 60)
             more = [first + draw.randint(1, 9) for _ in range(draw.randint(1, 3))]
-            desk = await lived(tmp_path / f"{seed}", seed, (first, *more))
-            assert desk.starts >= 3
-            await insist(desk)
+            harness = await lived(tmp_path / f"{seed}", seed, (first, *more))
+            assert harness.starts >= 3
+            await insist(harness)
             held("P2")
 
     asyncio.run(scene())
@@ -87,17 +87,17 @@ def test_p3_a_second_instance(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
-            for close in desk.path_of(BARS):
-                if desk.chance.random() < 0.3:
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
+            for close in harness.path_of(BARS):
+                if harness.chance.random() < 0.3:
                     with pytest.raises(JournalError, match="another process writes this journal"):
-                        Journal.open(desk.path, mark=desk.mark)
-                await desk.bar(close)
+                        Journal.open(harness.path, mark=harness.mark)
+                await harness.bar(close)
             with pytest.raises(JournalError, match="another process writes this journal"):
-                Journal.open(desk.path, mark=desk.mark)
-            await desk.rest()
-            await insist(desk)
+                Journal.open(harness.path, mark=harness.mark)
+            await harness.rest()
+            await insist(harness)
             held("P3")
 
     asyncio.run(scene())
@@ -109,37 +109,37 @@ def test_p4_a_loop_that_stood_still(tmp_path: Path) -> None:
     async def scene() -> None:
         for seed in range(MANY):
             draw = random.Random(seed)
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
-            closes = desk.path_of(BARS)
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
+            closes = harness.path_of(BARS)
             still = draw.randrange(4, BARS)
-            await desk.trade(closes[:still])
-            for event in unheard(desk, closes[still]):
-                desk.shell.put(event)  # the bar is there, and nobody takes it for half a minute
-            desk.clock.advance(draw.randint(30, 90) * NS)
-            await desk.settle()
-            await desk.trade(closes[still + 1 :])
-            await desk.rest()
+            await harness.trade(closes[:still])
+            for event in unheard(harness, closes[still]):
+                harness.shell.put(event)  # the bar is there, and nobody takes it for half a minute
+            harness.clock.advance(draw.randint(30, 90) * NS)
+            await harness.settle()
+            await harness.trade(closes[still + 1 :])
+            await harness.rest()
             late = [
-                name for name, times in desk.posts.items()
-                if 0 < desk.orders[name].deadline_ns < times[0]
+                name for name, times in harness.posts.items()
+                if 0 < harness.orders[name].deadline_ns < times[0]
             ]  # fmt: skip
             assert late == [], f"seed {seed}"
-            await insist(desk)
+            await insist(harness)
             held("P4")
 
     asyncio.run(scene())
 
 
-def unheard(desk: Desk, close: float) -> list[m.Event]:
-    desk.clock.advance(MINUTE)
-    now_ns = desk.clock.now_ns()
+def unheard(harness: ProcessHarness, close: float) -> list[m.Event]:
+    harness.clock.advance(MINUTE)
+    now_ns = harness.clock.now_ns()
     bar = m.BarClosed(
         at_ns=now_ns, symbol=0, open_ns=now_ns - MINUTE, known_ns=now_ns, open=close, high=close,
         low=close, close=close, volume=1.0,
     )  # fmt: skip
-    desk.bars.append(bar)
-    desk.reached_ns = now_ns
+    harness.bars.append(bar)
+    harness.reached_ns = now_ns
     return [bar, m.DecisionTimeReached(at_ns=now_ns, time_ns=now_ns, present=(0,))]
 
 
@@ -148,20 +148,20 @@ def test_p5_an_exception_of_the_strategy(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            desk.change_core = partial(Failing, at=20 + 7 * seed % 80)
-            await desk.start()
-            await desk.trade(desk.path_of(BARS))
-            assert desk.ended is not None
-            ended = await desk.ended
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            harness.change_core = partial(Failing, at=20 + 7 * seed % 80)
+            await harness.start()
+            await harness.trade(harness.path_of(BARS))
+            assert harness.ended is not None
+            ended = await harness.ended
             assert ended.why == "core"
             assert "ZeroDivisionError" in ended.text
-            await desk.bury()
-            desk.change_core = lambda core: core
-            await desk.start()
-            await desk.trade(desk.path_of(4))
-            await desk.rest()
-            await insist(desk)
+            await harness.bury()
+            harness.change_core = lambda core: core
+            await harness.start()
+            await harness.trade(harness.path_of(4))
+            await harness.rest()
+            await insist(harness)
             held("P5")
 
     asyncio.run(scene())
@@ -188,35 +188,35 @@ def test_p6_told_to_stop_at_any_moment(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
-            await desk.trade(desk.path_of(desk.chance.randint(3, BARS)))
-            for event in unheard(desk, desk.price * desk.chance.uniform(0.97, 1.03)):
-                desk.put(event)
-            for _ in range(desk.chance.randint(0, 12)):
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
+            await harness.trade(harness.path_of(harness.chance.randint(3, BARS)))
+            for event in unheard(harness, harness.price * harness.chance.uniform(0.97, 1.03)):
+                harness.put(event)
+            for _ in range(harness.chance.randint(0, 12)):
                 await asyncio.sleep(0)  # so many turns of the loop, and then the signal
-            now_ns = desk.clock.now_ns()
-            desk.shell.put_first(
+            now_ns = harness.clock.now_ns()
+            harness.shell.put_first(
                 m.Operated(at_ns=now_ns, action="stop", name="septet", reason="SIGTERM")
             )
-            await desk.shell.drain()
-            assert await desk.shell.settle(1.0) >= 0
-            await desk.shell.drain()
-            rows = desk.rows()
+            await harness.shell.drain()
+            assert await harness.shell.settle(1.0) >= 0
+            await harness.shell.drain()
+            rows = harness.rows()
             [stopped] = [k for k, (event, _) in enumerate(rows) if isinstance(event, m.Operated)]
             late = [
                 each for _, caused in rows[stopped:] for each in caused
                 if isinstance(each, m.Submit) and not each.reduces
             ]  # fmt: skip
             assert late == [], f"seed {seed}"
-            desk.journal.commit(True)
-            desk.snapshot()
-            desk.journal.end(clean=True, how="stopped", now_ns=now_ns)
-            await desk.bury()
-            await desk.start()
-            await desk.trade(desk.path_of(4))
-            await desk.rest()
-            await insist(desk)
+            harness.journal.commit(True)
+            harness.snapshot()
+            harness.journal.end(clean=True, how="stopped", now_ns=now_ns)
+            await harness.bury()
+            await harness.start()
+            await harness.trade(harness.path_of(4))
+            await harness.rest()
+            await insist(harness)
             held("P6")
 
     asyncio.run(scene())
@@ -228,23 +228,25 @@ def test_p7_the_clock_jumps_ahead(tmp_path: Path) -> None:
     async def scene() -> None:
         for seed in range(MANY):
             draw = random.Random(seed)
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
             strikes = set(draw.sample(range(1, 12), 3))
 
-            def bend(name: str, answer: Any, desk: Desk = desk, left: Any = strikes) -> Any:
-                if name == "submit" and len(desk.posts) in left:
-                    left.discard(len(desk.posts))
-                    desk.clock.advance(desk.chance.randint(1, 7_200) * NS)
+            def bend(
+                name: str, answer: Any, harness: ProcessHarness = harness, left: Any = strikes
+            ) -> Any:
+                if name == "submit" and len(harness.posts) in left:
+                    left.discard(len(harness.posts))
+                    harness.clock.advance(harness.chance.randint(1, 7_200) * NS)
                 return answer
 
-            desk.bend = bend
-            await desk.start()
-            for close in desk.path_of(BARS):
+            harness.bend = bend
+            await harness.start()
+            for close in harness.path_of(BARS):
                 if draw.random() < 0.2:
-                    desk.clock.advance(draw.randint(1, 7_200) * NS)
-                await desk.bar(close)
-            await desk.rest()
-            await insist(desk)
+                    harness.clock.advance(draw.randint(1, 7_200) * NS)
+                await harness.bar(close)
+            await harness.rest()
+            await insist(harness)
             held("P7")
 
     asyncio.run(scene())
@@ -257,10 +259,10 @@ def test_p9_a_crash_loop_is_counted_from_the_journal(tmp_path: Path) -> None:
         for seed in range(MANY):
             draw = random.Random(seed)
             places = itertools.accumulate(draw.randint(9, 30) for _ in range(draw.randint(1, 5)))
-            desk = await lived(tmp_path / f"{seed}", seed, tuple(places))
-            counted = desk.journal.crashes_within(CRASH_WINDOW_NS * 100, desk.clock.now_ns())
-            assert counted == desk.starts - 1, f"seed {seed}"
-            await insist(desk)
+            harness = await lived(tmp_path / f"{seed}", seed, tuple(places))
+            counted = harness.journal.crashes_within(CRASH_WINDOW_NS * 100, harness.clock.now_ns())
+            assert counted == harness.starts - 1, f"seed {seed}"
+            await insist(harness)
             held("P9")
 
     asyncio.run(scene())

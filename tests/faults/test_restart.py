@@ -20,8 +20,8 @@ from septet._live.kill import ask_halt, read_halt
 from septet._live.place import JOURNAL
 from septet._live.process import LiveResult
 from septet.errors import RunError
-from tests.faults.desk import Desk
 from tests.faults.judge import MANY, held, insist
+from tests.faults.process_harness import ProcessHarness
 from tests.faults.test_operator import entries, operated
 from tests.faults.test_process import BARS, made
 from tests.live.feeds import MemoryFeed
@@ -48,15 +48,15 @@ def test_a6_killed_with_all_of_the_balance_at_work(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
             for _ in range(3):
-                desk.kill_at = {len(desk.moments) + desk.chance.randint(1, 30)}
-                await desk.trade(desk.path_of(BARS // 2))
-                await desk.rest(2)
-            assert desk.starts > 1
-            assert BLOCK not in {each.rule for each in desk.commands(m.Fired)}, f"seed {seed}"
-            await insist(desk)
+                harness.kill_at = {len(harness.moments) + harness.chance.randint(1, 30)}
+                await harness.trade(harness.path_of(BARS // 2))
+                await harness.rest(2)
+            assert harness.starts > 1
+            assert BLOCK not in {each.rule for each in harness.commands(m.Fired)}, f"seed {seed}"
+            await insist(harness)
             held("A6")
 
     asyncio.run(scene())
@@ -67,51 +67,51 @@ def test_a6_a_start_that_reads_no_balance_blocks_entries_until_the_next_read(
 ) -> None:
     async def scene() -> None:
         for seed in range(MANY):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
-            await desk.trade(desk.path_of(BARS))
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
+            await harness.trade(harness.path_of(BARS))
             for _ in range(4):
-                await desk.quote(desk.price)
-            await desk.bury()
-            free = desk.chance.choice((0.0, 0.5, 900.0))
-            desk.bend = lambda name, answer, free=free: (  # type: ignore[misc]
+                await harness.quote(harness.price)
+            await harness.bury()
+            free = harness.chance.choice((0.0, 0.5, 900.0))
+            harness.bend = lambda name, answer, free=free: (  # type: ignore[misc]
                 msgspec.structs.replace(answer, balances={**answer.balances, "USDT": (free, 0.0)})
                 if name == "holdings"
                 else answer
             )
-            cash = desk.venue._account.cash
-            await desk.start()
-            fired = [each for each in desk.commands(m.Fired) if each.rule == BLOCK]
+            cash = harness.venue._account.cash
+            await harness.start()
+            fired = [each for each in harness.commands(m.Fired) if each.rule == BLOCK]
             assert bool(fired) == (cash - free > 2.0), f"seed {seed}: {cash}, {free}"
-            before = entries(desk)
-            await desk.trade(desk.path_of(4))
+            before = entries(harness)
+            await harness.trade(harness.path_of(4))
             if fired:
-                assert entries(desk) == before, f"seed {seed}"
+                assert entries(harness) == before, f"seed {seed}"
                 assert "septet" not in fired[0].text
                 assert "in cash, and the account has" in fired[0].text
-            desk.bend = lambda name, answer: answer
-            await desk.settle()
-            desk.dispatcher.dispatch([m.Refresh(what="holdings")])
-            await desk.settle()
-            lifted = [each.rule for each in desk.commands(m.Lifted)]
+            harness.bend = lambda name, answer: answer
+            await harness.settle()
+            harness.dispatcher.dispatch([m.Refresh(what="holdings")])
+            await harness.settle()
+            lifted = [each.rule for each in harness.commands(m.Lifted)]
             assert lifted.count(BLOCK) == len(fired), f"seed {seed}"
-            await desk.trade(desk.path_of(3))
-            await desk.rest()
-            await insist(desk)
+            await harness.trade(harness.path_of(3))
+            await harness.rest()
+            await insist(harness)
             held("A6")
 
     asyncio.run(scene())
 
 
-def stops_at(desk: Desk) -> list[str]:
+def stops_at(harness: ProcessHarness) -> list[str]:
     """Return the ids of the stops that rest at the venue."""
     return [
-        name for name, order in desk.venue._orders.items()
+        name for name, order in harness.venue._orders.items()
         if order.working and order.submit.order_type == "stop"
     ]  # fmt: skip
 
 
-def misread(desk: Desk, rule: str) -> None:
+def misread(harness: ProcessHarness, rule: str) -> None:
     """Let reads of the balances say too little cash, or nothing that can be read."""
 
     def bend(name: str, answer: Any) -> Any:
@@ -121,7 +121,7 @@ def misread(desk: Desk, rule: str) -> None:
             return msgspec.structs.replace(answer, balances={}, unread="the balance is nan")
         return msgspec.structs.replace(answer, balances={**answer.balances, "USDT": (0.0, 0.0)})
 
-    desk.bend = bend
+    harness.bend = bend
 
 
 @pytest.mark.parametrize("rule", [BLOCK, UNREAD])
@@ -132,34 +132,36 @@ def test_a6_what_is_held_stays_protected_while_the_account_blocks_entries(
 
     async def scene() -> None:
         for seed in range(4):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
-            while not desk.venue._account.held(0):
-                await desk.trade([desk.price * 1.01])
-            await desk.rest(2)
-            before, stops = entries(desk), stops_at(desk)
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
+            while not harness.venue._account.held(0):
+                await harness.trade([harness.price * 1.01])
+            await harness.rest(2)
+            before, stops = entries(harness), stops_at(harness)
             assert len(stops) == (seed % 2 == 0), f"seed {seed}: odd ones have none at the venue"
-            await desk.bury()
-            misread(desk, rule)
-            await desk.start()
-            await desk.rest(3)
-            assert rule in {each.rule for each in desk.commands(m.Fired)}, f"seed {seed}"
-            assert stops_at(desk) == stops, f"seed {seed}"
+            await harness.bury()
+            misread(harness, rule)
+            await harness.start()
+            await harness.rest(3)
+            assert rule in {each.rule for each in harness.commands(m.Fired)}, f"seed {seed}"
+            assert stops_at(harness) == stops, f"seed {seed}"
             for each in stops:
-                desk.venue._orders[each].state = "cancelled"  # by the venue, and it says nothing
-                desk.dispatcher.dispatch([m.Refresh(what="open_orders")])
-                await desk.rest(3)
-                assert len(stops_at(desk)) == 1, f"seed {seed}: it is placed again"
+                harness.venue._orders[each].state = "cancelled"  # by the venue, and it says nothing
+                harness.dispatcher.dispatch([m.Refresh(what="open_orders")])
+                await harness.rest(3)
+                assert len(stops_at(harness)) == 1, f"seed {seed}: it is placed again"
             fall = 0.9 if seed < 2 else 0.99  # through the stop, or until the signal says exit
-            await desk.trade([desk.price * 0.99, desk.price * fall, desk.price * fall * 0.99])
-            await desk.rest(3)
-            assert desk.venue._account.held(0) == 0.0, f"seed {seed}"
-            assert stops_at(desk) == []
-            await desk.trade([desk.price * 1.01, desk.price * 1.03, desk.price * 1.05])
-            assert entries(desk) == before, f"seed {seed}: entries stay blocked"
-            assert rule not in {each.rule for each in desk.commands(m.Lifted)}
-            desk.bend = lambda name, answer: answer
-            await insist(desk)
+            await harness.trade(
+                [harness.price * 0.99, harness.price * fall, harness.price * fall * 0.99]
+            )
+            await harness.rest(3)
+            assert harness.venue._account.held(0) == 0.0, f"seed {seed}"
+            assert stops_at(harness) == []
+            await harness.trade([harness.price * 1.01, harness.price * 1.03, harness.price * 1.05])
+            assert entries(harness) == before, f"seed {seed}: entries stay blocked"
+            assert rule not in {each.rule for each in harness.commands(m.Lifted)}
+            harness.bend = lambda name, answer: answer
+            await insist(harness)
             held("A6")
 
     asyncio.run(scene())
@@ -171,22 +173,22 @@ def test_a6_what_is_held_stays_protected_while_the_account_blocks_entries(
 class Counts:
     """Numbers a venue's orders and trades as they come, from one on; `reset` begins anew."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        opened = desk.venue.open
+    def __init__(self, harness: ProcessHarness) -> None:
+        self.harness = harness
+        opened = harness.venue.open
         self.reset()
-        desk.bend = lambda name, answer: self.renamed(answer)
+        harness.bend = lambda name, answer: self.renamed(answer)
 
         async def open_venue(symbols: Any, sink: Any) -> Any:
             return await opened(symbols, lambda event: sink(self.renamed(event)))
 
-        desk.venue.open = open_venue  # type: ignore[method-assign]
+        harness.venue.open = open_venue  # type: ignore[method-assign]
 
     def reset(self) -> None:
         """Forget everything but the balances, as a test network does."""
         self.ids: dict[str, dict[str, str]] = {"trade_id": {}, "venue_order_id": {}}
-        self.desk.venue._orders.clear()
-        self.desk.venue._fills.clear()
+        self.harness.venue._orders.clear()
+        self.harness.venue._fills.clear()
 
     def renamed(self, what: Any) -> Any:
         if isinstance(what, list | tuple):
@@ -206,27 +208,27 @@ def test_a12_fills_with_the_ids_of_older_ones_are_booked_after_a_restart(tmp_pat
 
     async def scene() -> None:
         for seed in range(max(2, MANY // 10)):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            counts = Counts(desk)
-            await desk.start()
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            counts = Counts(harness)
+            await harness.start()
             for begins in (1, 2):
-                while not desk.venue._account.held(0):
-                    await desk.trade([desk.price * 1.01])
-                while desk.venue._account.held(0):
-                    await desk.trade([desk.price * 0.99])
-                await desk.rest(2)
-                fills = [event for event, _ in desk.rows() if isinstance(event, m.Filled)]
-                booked = [(each.trade_id, each.side) for each in desk.commands(m.Traded)]
+                while not harness.venue._account.held(0):
+                    await harness.trade([harness.price * 1.01])
+                while harness.venue._account.held(0):
+                    await harness.trade([harness.price * 0.99])
+                await harness.rest(2)
+                fills = [event for event, _ in harness.rows() if isinstance(event, m.Filled)]
+                booked = [(each.trade_id, each.side) for each in harness.commands(m.Traded)]
                 assert booked == [("1", "buy"), ("2", "sell")] * begins, f"seed {seed}"
                 assert fills[-2].venue_order_id == "1", f"seed {seed}"
-                assert desk.commands(m.Traded)[-1].position == 0.0
-                await desk.bury()
+                assert harness.commands(m.Traded)[-1].position == 0.0
+                await harness.bury()
                 counts.reset()
-                await desk.start()
-            assert "disputed_fill" not in {each.rule for each in desk.commands(m.Fired)}
-            assert "position_mismatch" not in {each.rule for each in desk.commands(m.Fired)}
-            await desk.bury()
-            assert desk.differences() == 0
+                await harness.start()
+            assert "disputed_fill" not in {each.rule for each in harness.commands(m.Fired)}
+            assert "position_mismatch" not in {each.rule for each in harness.commands(m.Fired)}
+            await harness.bury()
+            assert harness.differences() == 0
             held("A12")
 
     asyncio.run(scene())
@@ -303,25 +305,25 @@ def test_a8_a_halt_after_a_flatten_still_closes(tmp_path: Path) -> None:
 
     async def scene() -> None:
         for seed in range(MANY):
-            desk = Desk(made(tmp_path / f"{seed}"), seed)
-            await desk.start()
-            while not desk.venue._account.held(0):
-                await desk.trade(
-                    desk.path_of(1) if desk.chance.random() < 0.5 else [desk.price * 1.01]
+            harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
+            await harness.start()
+            while not harness.venue._account.held(0):
+                await harness.trade(
+                    harness.path_of(1) if harness.chance.random() < 0.5 else [harness.price * 1.01]
                 )
-            desk.put(operated(desk, "flatten"))
-            for _ in range(desk.chance.randint(0, 3)):
+            harness.put(operated(harness, "flatten"))
+            for _ in range(harness.chance.randint(0, 3)):
                 await asyncio.sleep(0)
-            if desk.chance.random() < 0.3:
-                await desk.bury()
-                await desk.start()
-                desk.put(operated(desk, "flatten"))  # its file is still there
-            for _ in range(desk.chance.randint(1, 3)):
-                desk.put(operated(desk, "halt"))
+            if harness.chance.random() < 0.3:
+                await harness.bury()
+                await harness.start()
+                harness.put(operated(harness, "flatten"))  # its file is still there
+            for _ in range(harness.chance.randint(1, 3)):
+                harness.put(operated(harness, "halt"))
                 await asyncio.sleep(0)
-            await desk.rest(12)
-            assert desk.venue._account.held(0) == 0.0, f"seed {seed}"
-            await insist(desk)
+            await harness.rest(12)
+            assert harness.venue._account.held(0) == 0.0, f"seed {seed}"
+            await insist(harness)
             held("A8")
 
     asyncio.run(scene())

@@ -10,7 +10,7 @@ import pytest
 from septet import messages as m
 from septet._host.venues import BarSeen
 from septet._live.market_data.bars import BarAssembler, BarRules, Wanted
-from tests.live.desks import SECOND, ask, at, desk, opens, seen, started
+from tests.live.assemblers import SECOND, ask, assembler, at, opens, seen, started
 
 
 def newest(k: int, volume: float = 5.0) -> BarSeen:
@@ -83,7 +83,7 @@ def test_a_polled_row_waits_for_a_question_and_the_stream_may_be_first() -> None
 
 
 def test_a_polled_row_may_be_the_first_bar_of_all() -> None:
-    one = desk("A")
+    one = assembler("A")
     one.take(newest(0), at(1) + SECOND // 2, at(1) + SECOND // 2)
     assert asked(one, at(1) + SECOND, newest(0)) == [0]
 

@@ -20,7 +20,7 @@ from septet._live.clock import ManualClock
 from septet._live.market_data.bars import BarAssembler, BarRules, Wanted
 from septet._live.market_data.feed_grid import Gate, Grid
 from septet_schemas.data import CandlesConfig, Policies
-from tests.live.desks import MINUTE, SECOND, START, ask, at, desk, opens, seen, started
+from tests.live.assemblers import MINUTE, SECOND, START, ask, assembler, at, opens, seen, started
 from tests.scale import examples
 
 # ---------------------------------------------------------------- the ordinary
@@ -118,7 +118,7 @@ def test_what_the_venue_has_not_is_declared_when_it_said_so_twice() -> None:
 
 def test_what_the_venue_has_not_is_asked_for_ever_more_seldom_until_more_is_due() -> None:
     """The last bar of a session, over a weekend."""
-    one = desk("A", calendar="XNYS")
+    one = assembler("A", calendar="XNYS")
     friday = 1_704_488_340 * SECOND  # 2024-01-05T20:59Z, the last minute of the session
     one.resume("A", friday - MINUTE, 100.0)
     due = friday + 2 * 24 * 3_600 * SECOND + 17 * 3_600 * SECOND + 32 * MINUTE
@@ -152,7 +152,7 @@ def test_an_unreachable_feed_declares_nothing_until_others_have_waited() -> None
 
 
 def test_a_whole_history_with_holes_is_taken_page_by_page() -> None:
-    one = desk("A")
+    one = assembler("A")
     one.resume("A", START - 1)
     have = [k for k in range(100) if k not in (0, 7, 8, 50, 98)]
     events: list[m.Event] = []
@@ -419,7 +419,7 @@ class World:
 def live_through(
     world: World, one: BarAssembler, restart: Callable[[list[m.Event]], BarAssembler | None]
 ) -> list[m.Event]:
-    """Run a desk through a world, second by second, until nothing can follow."""
+    """Run a assembler through a world, second by second, until nothing can follow."""
     clock = ManualClock(at(0))
     due = sorted(
         (each for name in world.names for each in world.stream(name)), key=lambda each: each[0]
@@ -443,7 +443,7 @@ def test_every_bar_once_and_in_order(seed: int, symbols: int, count: int, crash:
     world = World(seed, symbols, count)
 
     def fresh(events: list[m.Event]) -> BarAssembler:
-        one = desk(*world.names)
+        one = assembler(*world.names)
         for k, name in enumerate(world.names):
             one.resume(name, at(-1), 100.0)
             for each in events:

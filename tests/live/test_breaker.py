@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet._live.breaker import Answer, Breaker, PluginDesk, finite
+from septet._live.breaker import Answer, Breaker, PluginCaller, finite
 from septet._live.clock import ManualClock
 
 SECOND = 1_000_000_000
@@ -80,18 +80,18 @@ def test_nonsense_is_no_number(value: Any) -> None:
     assert not finite(1.5)
 
 
-def ask(desk: PluginDesk, function: Any, *args: Any, times: int = 1, **options: Any) -> Answer:
+def ask(caller: PluginCaller, function: Any, *args: Any, times: int = 1, **options: Any) -> Answer:
     async def run() -> Answer:
         for _ in range(times):
-            found = await desk.call("mine", function, *args, **({"timeout_s": 30.0} | options))
+            found = await caller.call("mine", function, *args, **({"timeout_s": 30.0} | options))
         return found
 
     return asyncio.run(run())
 
 
 def test_a_good_answer_passes() -> None:
-    desk = PluginDesk(lambda: 0)
-    assert ask(desk, max, 1, 2, check=finite) == Answer(ok=True, value=2)
+    caller = PluginCaller(lambda: 0)
+    assert ask(caller, max, 1, 2, check=finite) == Answer(ok=True, value=2)
 
 
 def raising(error: BaseException) -> Any:
@@ -112,16 +112,16 @@ def raising(error: BaseException) -> Any:
     ],
 )
 def test_a_plugin_that_fails_three_times_is_quarantined(plugin: Any, said: str) -> None:
-    desk = PluginDesk(lambda: 7)
-    second = ask(desk, plugin, check=finite, times=2)
+    caller = PluginCaller(lambda: 7)
+    second = ask(caller, plugin, check=finite, times=2)
     assert not second.ok
     assert second.event is None
-    third = ask(desk, plugin, check=finite)
+    third = ask(caller, plugin, check=finite)
     assert third.event is not None
     assert said in third.event.text
     assert (third.event.plugin, third.event.at_ns) == ("mine", 7)
     assert third.event.until_ns > 7
-    fourth = ask(desk, max, 1, 2)
+    fourth = ask(caller, max, 1, 2)
     assert not fourth.ok
     assert "left alone" in fourth.text
     assert fourth.event is None
@@ -129,31 +129,31 @@ def test_a_plugin_that_fails_three_times_is_quarantined(plugin: Any, said: str) 
 
 def test_a_plugin_that_hangs_is_quarantined_and_not_called_again_until_it_returns() -> None:
     clock = ManualClock()
-    desk = PluginDesk(clock.now_ns)
+    caller = PluginCaller(clock.now_ns)
     gate = threading.Event()
 
     async def run() -> None:
-        hung = await desk.call("mine", gate.wait, timeout_s=0.001)
+        hung = await caller.call("mine", gate.wait, timeout_s=0.001)
         assert hung.event is not None
         assert "did not answer" in hung.event.text
-        clock.reach(desk.breaker("mine").until_ns)
-        again = await desk.call("mine", max, 1, 2, timeout_s=30.0)
+        clock.reach(caller.breaker("mine").until_ns)
+        again = await caller.call("mine", max, 1, 2, timeout_s=30.0)
         assert "still hangs" in again.text
-        assert (await desk.call("other", max, 1, 2, timeout_s=30.0)).ok
+        assert (await caller.call("other", max, 1, 2, timeout_s=30.0)).ok
         gate.set()
-        while not (await desk.call("mine", max, 1, 2, timeout_s=30.0)).ok:
+        while not (await caller.call("mine", max, 1, 2, timeout_s=30.0)).ok:
             await asyncio.sleep(0)
 
     asyncio.run(run())
-    assert desk.breaker("mine").state(clock.now_ns()) == "closed"
+    assert caller.breaker("mine").state(clock.now_ns()) == "closed"
 
 
 def test_a_call_that_is_cancelled_leaves_nothing_behind() -> None:
-    desk = PluginDesk(lambda: 0)
+    caller = PluginCaller(lambda: 0)
     gate = threading.Event()
 
     async def run() -> None:
-        task = asyncio.create_task(desk.call("mine", gate.wait, timeout_s=30.0))
+        task = asyncio.create_task(caller.call("mine", gate.wait, timeout_s=30.0))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         task.cancel()

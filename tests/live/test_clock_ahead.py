@@ -10,20 +10,20 @@ import pytest
 from septet import messages as m
 from septet._host.venues import BarSeen, QuoteSeen
 from septet._live.clock import WallClock
-from tests.live.test_market import MINUTE, SECOND, START, Silent, make_desk
+from tests.live.test_market import MINUTE, SECOND, START, Silent, make_handler
 
 
 class Run:
-    """A market desk on a machine whose two clocks are moved by hand, and what it put."""
+    """A market-data handler on a machine whose two clocks are moved by hand, and what it put."""
 
     def __init__(self) -> None:
         self.wall_ns, self.monotonic_ns = START, 5 * SECOND
         self.clock = WallClock(wall=lambda: self.wall_ns, monotonic=lambda: self.monotonic_ns)
         self.put = list[m.Event]()
-        self.desk = make_desk(Silent(), self.clock, self.put.append)
-        self.desk.bars.resume("A", START - MINUTE, 100.0)
-        self.desk.give([], catch_up_ns=0, fresh=True)
-        self.desk.listen()
+        self.handler = make_handler(Silent(), self.clock, self.put.append)
+        self.handler.bars.resume("A", START - MINUTE, 100.0)
+        self.handler.give([], catch_up_ns=0, fresh=True)
+        self.handler.listen()
 
     async def live(self, seconds: int) -> None:
         """Let seconds pass: the timers ring, quotes arrive, and bars when they close."""
@@ -32,13 +32,13 @@ class Run:
             self.wall_ns += SECOND
             jump = self.clock.check()
             if jump is not None:
-                self.desk.stood_still(str(jump), 20 * SECOND)
-            self.desk._ring()
+                self.handler.stood_still(str(jump), 20 * SECOND)
+            self.handler._ring()
             await asyncio.sleep(0)
             true_ns = START + self.monotonic_ns - 5 * SECOND
-            self.desk.hear(QuoteSeen("A", true_ns, 100.0, 1.0, 100.1, 1.0))
+            self.handler.hear(QuoteSeen("A", true_ns, 100.0, 1.0, 100.1, 1.0))
             if true_ns % MINUTE == 0:
-                self.desk.hear(
+                self.handler.hear(
                     BarSeen("A", true_ns - MINUTE, 100.0, 101.0, 99.0, 100.0, 1.0, closed=True)
                 )
 
@@ -57,7 +57,7 @@ def test_a9_no_bar_is_late_once_the_clock_is_right(seed: int) -> None:
         await run.live(0 if seed else 24)
         right = len(run.put)
         await run.live(2 * ahead_s + 600)
-        await run.desk.close()
+        await run.handler.close()
         reached = [each for each in run.put[right:] if isinstance(each, m.DecisionTimeReached)]
         decided = [each for each in reached if each.present]
         stamps = [each.at_ns for each in run.put]

@@ -42,7 +42,7 @@ def gap(symbol: int, first: int, last: int) -> m.Gapped:
     return m.Gapped(at_ns=0, symbol=symbol, first_ns=at(first - 1), last_ns=at(last - 1), reason="")
 
 
-def desk(
+def times_of(
     clock: ManualClock, symbols: int = 2, *, standing: Standing | None = None, fresh: bool = True
 ) -> DecisionTimes:
     standing = standing or Standing([Grid("24x7", MINUTE) for _ in range(symbols)])
@@ -65,7 +65,7 @@ def feed(one: DecisionTimes, *events: m.Event) -> list[tuple[Any, ...]]:
 
 def test_a_time_is_reached_when_all_have_delivered() -> None:
     clock = ManualClock(at(0.5))
-    one = desk(clock)
+    one = times_of(clock)
     clock.reach(at(1))
     assert feed(one, bar(1, 1)) == []
     assert one.next_wall_ns() == at(1) + 2 * SECOND
@@ -75,7 +75,7 @@ def test_a_time_is_reached_when_all_have_delivered() -> None:
 
 def test_a_time_does_not_wait_longer_than_grace() -> None:
     clock = ManualClock(at(0.5))
-    one = desk(clock)
+    one = times_of(clock)
     clock.reach(at(1) + 2 * SECOND - 1)
     assert feed(one, bar(0, 1)) == []
     clock.advance(1)
@@ -86,7 +86,7 @@ def test_a_time_does_not_wait_longer_than_grace() -> None:
 
 def test_a_bar_after_decide_within_is_late() -> None:
     clock = ManualClock(at(0.5))
-    one = desk(clock)
+    one = times_of(clock)
     clock.reach(at(1) + 16 * SECOND)
     assert feed(one, bar(0, 1)) == [(1, (0,), (1,), True, True)]
     assert feed(one, bar(1, 1)) == [(1, (1,), (), True, True)]
@@ -94,7 +94,7 @@ def test_a_bar_after_decide_within_is_late() -> None:
 
 def test_a_time_nobody_was_there_at_is_declared_and_decides_nothing() -> None:
     clock = ManualClock(at(0.5))
-    one = desk(clock)
+    one = times_of(clock)
     clock.reach(at(2))
     assert feed(one) == [(1, (), (0, 1), False, False)]
     assert feed(one, gap(0, 1, 1), bar(0, 2), gap(1, 1, 2)) == [(2, (0,), (1,), True, False)]
@@ -102,7 +102,7 @@ def test_a_time_nobody_was_there_at_is_declared_and_decides_nothing() -> None:
 
 def test_only_the_newest_of_what_was_backfilled_decides() -> None:
     clock = ManualClock(at(0.5))
-    one = desk(clock)
+    one = times_of(clock)
     clock.reach(at(3) + 5 * SECOND)
     assert [each[1] for each in feed(one)] == [(), (), ()]
     found = feed(one, *(bar(0, k) for k in (1, 2, 3)), bar(1, 1), bar(1, 2))
@@ -117,7 +117,7 @@ def test_only_the_newest_of_what_was_backfilled_decides() -> None:
 def test_what_was_closed_at_a_fresh_start_does_not_decide() -> None:
     clock = ManualClock(at(2.1))
     standing = Standing([Grid("24x7", MINUTE)], time_ns=at(0))
-    one = desk(clock, standing=standing)
+    one = times_of(clock, standing=standing)
     assert feed(one, bar(0, 1)) == [(1, (0,), (), False, False)]
     assert feed(one, bar(0, 2)) == [(2, (0,), (), False, False)]
     clock.reach(at(3))
@@ -126,7 +126,7 @@ def test_what_was_closed_at_a_fresh_start_does_not_decide() -> None:
 
 def test_a_step_reaches_one_time_and_leaves_the_rest_to_settle() -> None:
     clock = ManualClock(at(0.5))
-    one = desk(clock)
+    one = times_of(clock)
     clock.reach(at(3) + 2 * SECOND)
     for each in (bar(0, 1), bar(1, 1)):
         one.take(each)
@@ -142,7 +142,7 @@ def test_a_restart_waits_for_what_it_missed_and_decides_the_newest() -> None:
         bar(0, 2),
     ]  # fmt: skip
     standing = Standing([Grid("24x7", MINUTE)] * 2).fold(journal)
-    one = desk(clock, standing=standing, fresh=False)
+    one = times_of(clock, standing=standing, fresh=False)
     assert feed(one) == []
     assert one.next_wall_ns() == at(3) + 25 * SECOND
     found = feed(one, bar(0, 3), bar(1, 2), bar(1, 3))
@@ -152,7 +152,7 @@ def test_a_restart_waits_for_what_it_missed_and_decides_the_newest() -> None:
 def test_a_restart_does_not_wait_for_ever() -> None:
     clock = ManualClock(at(3) + 5 * SECOND)
     standing = Standing([Grid("24x7", MINUTE)] * 2, time_ns=at(1))
-    one = desk(clock, standing=standing, fresh=False)
+    one = times_of(clock, standing=standing, fresh=False)
     clock.advance(20 * SECOND)
     assert [each[:3] for each in feed(one)] == [(2, (), (0, 1)), (3, (), (0, 1))]
 
@@ -212,7 +212,7 @@ def test_every_time_once_and_every_bar_once_in_order(
 ) -> None:
     world = Deliveries(seed, symbols, count)
     clock = ManualClock(at(0.5))
-    one = desk(clock, symbols)
+    one = times_of(clock, symbols)
     journal: list[m.Event] = []
     pending = list(world.given)
     while clock.now_ns() < at(count + 8):
@@ -227,7 +227,7 @@ def test_every_time_once_and_every_bar_once_in_order(
         if crash and world.draw.random() < 0.05:
             clock.advance(world.draw.randrange(30 * SECOND))
             standing = Standing(one.standing.grids, time_ns=at(0)).fold(journal)
-            one = desk(clock, standing=standing, fresh=False)
+            one = times_of(clock, standing=standing, fresh=False)
         following = one.next_wall_ns()
         assert following is not None
         clock.reach(min([following, *(each[0] for each in pending[:1])]))

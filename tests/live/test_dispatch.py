@@ -18,7 +18,7 @@ from septet._live.dispatch import Alarm, Dispatcher
 from tests.live.scripted import FAR, NS, START_NS, MemoryVenue, submit
 
 
-class Desk:
+class DispatchHarness:
     def __init__(self, **options: Any) -> None:
         self.clock = ManualClock(START_NS)
         self.venue = MemoryVenue(self.clock)
@@ -47,18 +47,18 @@ def amend(new_client_id: str = "t1-1", **changes: Any) -> m.Amend:
 
 def test_each_command_is_one_call() -> None:
     async def scene() -> None:
-        desk = Desk()
-        await desk.do(
+        harness = DispatchHarness()
+        await harness.do(
             submit(), amend(), m.Cancel(client_id="t1-0", symbol=0),
             m.Query(client_id="t1-0", symbol=0), m.Refresh(what="holdings"),
             m.Refresh(what="open_orders"), m.Refresh(what="fills", symbols=(0, 1), since_ns=7),
             m.Changed(order=1, client_id="t1-0", symbol=0, state="open", filled=0.0),
         )  # fmt: skip
-        assert sorted(call for call, _ in desk.venue.calls) == sorted(
+        assert sorted(call for call, _ in harness.venue.calls) == sorted(
             ["submit", "amend", "cancel", "query", "holdings", "open_orders", "fills", "fills"]
         )
-        assert desk.venue.named("fills") == [(0, 7), (1, 7)]
-        assert desk.out.posts == 2
+        assert harness.venue.named("fills") == [(0, 7), (1, 7)]
+        assert harness.out.posts == 2
 
     asyncio.run(scene())
 
@@ -67,12 +67,12 @@ def test_each_command_is_one_call() -> None:
 @given(st.lists(st.integers(0, 8), max_size=30), st.sets(st.integers(0, 8)))
 def test_an_id_is_posted_once_and_never_one_of_the_journal(ids: list[int], old: set[int]) -> None:
     async def scene() -> None:
-        desk = Desk()
-        desk.out.remember([submit(f"t{k}-0", k) for k in old])
-        await desk.do(*[submit(f"t{k}-0", k) for k in ids])
-        posted = [each.parent for each in desk.venue.named("submit")]
+        harness = DispatchHarness()
+        harness.out.remember([submit(f"t{k}-0", k) for k in old])
+        await harness.do(*[submit(f"t{k}-0", k) for k in ids])
+        posted = [each.parent for each in harness.venue.named("submit")]
         assert sorted(posted) == sorted(set(ids) - old)
-        assert len(desk.faults) == len(ids) - len(posted)
+        assert len(harness.faults) == len(ids) - len(posted)
 
     asyncio.run(scene())
 
@@ -80,11 +80,11 @@ def test_an_id_is_posted_once_and_never_one_of_the_journal(ids: list[int], old: 
 def test_ids_too_old_to_remember_are_asked_for_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene() -> None:
         monkeypatch.setattr("septet._live.dispatch.REMEMBERED_IDS", 10)
-        desk = Desk()
-        desk.out.remember([submit(f"t{k}-0", k) for k in range(100)])
-        [answer] = await desk.do(submit("t5-1", 5))
+        harness = DispatchHarness()
+        harness.out.remember([submit(f"t{k}-0", k) for k in range(100)])
+        [answer] = await harness.do(submit("t5-1", 5))
         assert isinstance(answer, m.Uncertain)
-        assert desk.venue.calls == []
+        assert harness.venue.calls == []
 
     asyncio.run(scene())
 
@@ -94,23 +94,23 @@ def test_a_protective_stop_leaves_though_it_serves_no_parent(
 ) -> None:
     async def scene() -> None:
         monkeypatch.setattr("septet._live.dispatch.REMEMBERED_IDS", 10)
-        desk = Desk()
-        desk.out.remember([submit(f"t{k}-0", k) for k in range(100)])
+        harness = DispatchHarness()
+        harness.out.remember([submit(f"t{k}-0", k) for k in range(100)])
         stop = submit("t-0-1", -1, order_type="stop", trigger_price=1.0)
-        [answer] = await desk.do(stop)
+        [answer] = await harness.do(stop)
         assert isinstance(answer, m.Acked)
-        assert desk.venue.named("submit") == [stop]
+        assert harness.venue.named("submit") == [stop]
 
     asyncio.run(scene())
 
 
 def test_after_a_restart_an_older_parent_may_have_another_child() -> None:
     async def scene() -> None:
-        before, desk = Desk(), Desk()
+        before, harness = DispatchHarness(), DispatchHarness()
         await before.do(submit("t3-0", 3), submit("t7-0", 7))
-        desk.out.remember_ids(before.out.recent())
-        assert await desk.do(submit("t3-0", 3)) == []
-        [answer] = await desk.do(submit("t3-1", 3))
+        harness.out.remember_ids(before.out.recent())
+        assert await harness.do(submit("t3-0", 3)) == []
+        [answer] = await harness.do(submit("t3-1", 3))
         assert isinstance(answer, m.Acked)
 
     asyncio.run(scene())
@@ -118,15 +118,15 @@ def test_after_a_restart_an_older_parent_may_have_another_child() -> None:
 
 def test_an_order_past_its_deadline_stays() -> None:
     async def scene() -> None:
-        desk = Desk()
+        harness = DispatchHarness()
         late = submit(deadline_ns=START_NS - 1)
-        [refused] = await desk.do(late)
+        [refused] = await harness.do(late)
         assert isinstance(refused, m.Refused)
         assert (refused.code, refused.by) == ("deadline", "local")
-        [refused] = await desk.do(amend(deadline_ns=START_NS - 1))
+        [refused] = await harness.do(amend(deadline_ns=START_NS - 1))
         assert isinstance(refused, m.Refused)
         assert refused.client_id == "t1-1"
-        assert desk.venue.calls == []
+        assert harness.venue.calls == []
 
     asyncio.run(scene())
 
@@ -137,23 +137,23 @@ def test_the_gate_refuses_and_says_why() -> None:
             return "the account holds enough"
 
     async def scene() -> None:
-        desk = Desk(gate=Shut())
-        [refused] = await desk.do(submit())
+        harness = DispatchHarness(gate=Shut())
+        [refused] = await harness.do(submit())
         assert isinstance(refused, m.Refused)
         assert (refused.by, refused.text) == ("gate", "the account holds enough")
-        assert desk.venue.calls == []
+        assert harness.venue.calls == []
 
     asyncio.run(scene())
 
 
 def test_what_is_not_wanted_any_more_is_refused_here_a_change_as_well() -> None:
     async def scene() -> None:
-        desk = Desk(wants=lambda client_id: False)
-        for refused in await desk.do(submit(), amend()):
+        harness = DispatchHarness(wants=lambda client_id: False)
+        for refused in await harness.do(submit(), amend()):
             assert isinstance(refused, m.Refused)
             assert (refused.code, refused.by) == ("cancelled", "local")
-        assert desk.venue.calls == []
-        assert desk.out.posts == 0
+        assert harness.venue.calls == []
+        assert harness.out.posts == 0
 
     asyncio.run(scene())
 
@@ -161,7 +161,7 @@ def test_what_is_not_wanted_any_more_is_refused_here_a_change_as_well() -> None:
 def test_an_adapter_can_ask_whether_its_order_may_still_leave() -> None:
     async def scene() -> None:
         unwanted: set[str] = set()
-        desk = Desk(wants=lambda client_id: client_id not in unwanted)
+        harness = DispatchHarness(wants=lambda client_id: client_id not in unwanted)
         asked: list[bool] = []
 
         def look(call: str, what: Any) -> None:
@@ -169,8 +169,8 @@ def test_an_adapter_can_ask_whether_its_order_may_still_leave() -> None:
             unwanted.add(what.client_id)
             asked.append(may_leave())
 
-        desk.venue.before = look
-        await desk.do(submit("t1-0", 1), submit("t2-0", 2))
+        harness.venue.before = look
+        await harness.do(submit("t1-0", 1), submit("t2-0", 2))
         assert asked == [True, False] * 2
         assert may_leave(), "outside of a call nothing is withdrawn"
 
@@ -179,36 +179,36 @@ def test_an_adapter_can_ask_whether_its_order_may_still_leave() -> None:
 
 def test_the_kill_switch_is_first_in_line() -> None:
     async def scene() -> None:
-        desk = Desk()
+        harness = DispatchHarness()
         query = m.Query(client_id="t1-0", symbol=0)
-        await desk.do(query, m.Refresh(what="holdings"), m.CancelAll(symbols=(0,)))
-        assert desk.venue.calls[0] == ("cancel_all", (0,))
+        await harness.do(query, m.Refresh(what="holdings"), m.CancelAll(symbols=(0,)))
+        assert harness.venue.calls[0] == ("cancel_all", (0,))
 
     asyncio.run(scene())
 
 
 def test_an_adapter_that_raises_leaves_nothing_untold() -> None:
     async def scene() -> None:
-        desk = Desk()
-        desk.venue.fails = {"submit", "amend", "cancel", "cancel_all", "query", "holdings"}
-        found = await desk.do(submit(), amend(), m.Cancel(client_id="t1-0", symbol=0))
+        harness = DispatchHarness()
+        harness.venue.fails = {"submit", "amend", "cancel", "cancel_all", "query", "holdings"}
+        found = await harness.do(submit(), amend(), m.Cancel(client_id="t1-0", symbol=0))
         names = sorted(type(each).__name__ for each in found)
         assert names == ["CancelFailed", "Uncertain", "Uncertain"]
-        assert await desk.do(m.Query(client_id="a", symbol=0), m.Refresh(what="holdings")) == []
-        assert await desk.out.cancel_all((0,)) is False
-        assert len(desk.faults) == 6
+        assert await harness.do(m.Query(client_id="a", symbol=0), m.Refresh(what="holdings")) == []
+        assert await harness.out.cancel_all((0,)) is False
+        assert len(harness.faults) == 6
 
     asyncio.run(scene())
 
 
 def test_the_same_question_is_not_asked_twice_at_once() -> None:
     async def scene() -> None:
-        desk = Desk()
+        harness = DispatchHarness()
         query = m.Query(client_id="t1-0", symbol=0)
-        await desk.do(query, query, m.Refresh(what="open_orders"), m.Refresh(what="open_orders"))
-        assert len(desk.venue.calls) == 2
-        await desk.do(query)
-        assert len(desk.venue.calls) == 3
+        await harness.do(query, query, m.Refresh(what="open_orders"), m.Refresh(what="open_orders"))
+        assert len(harness.venue.calls) == 2
+        await harness.do(query)
+        assert len(harness.venue.calls) == 3
 
     asyncio.run(scene())
 
@@ -218,11 +218,11 @@ def test_training_that_fails_is_an_event() -> None:
         async def train(command: m.Train) -> m.Event:
             raise ValueError("one class only")
 
-        desk = Desk(train=train)
-        [failed] = await desk.do(m.Train(number=3, trained_to_ns=9))
+        harness = DispatchHarness(train=train)
+        [failed] = await harness.do(m.Train(number=3, trained_to_ns=9))
         assert isinstance(failed, m.ModelFailed)
         assert "one class only" in failed.text
-        [failed] = await Desk().do(m.Train(number=4, trained_to_ns=9))
+        [failed] = await DispatchHarness().do(m.Train(number=4, trained_to_ns=9))
         assert isinstance(failed, m.ModelFailed)
 
     asyncio.run(scene())

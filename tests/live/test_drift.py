@@ -15,7 +15,7 @@ from septet._journal.reader import Reader
 from septet._live.process import run_live
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
-from septet._live.training import TrainingDesk
+from septet._live.training import ModelTrainer
 from septet._shell.backtest import backtest
 from septet._shell.session import open_session
 from tests.live import feeds
@@ -38,13 +38,13 @@ def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Trained(Runner):
-    """A run whose models are fitted by the desk of a live run, in processes of their own."""
+    """A run whose models are fitted by the trainer of a live run, in processes of their own."""
 
     def train(self) -> None:
-        desk = TrainingDesk(self.loaded, self.shelf, self.folder, lambda: 1)
+        trainer = ModelTrainer(self.loaded, self.shelf, self.folder, lambda: 1)
         while self.trains:
             asked = self.trains.pop(0)
-            event = asyncio.run(desk.train(asked.number, asked.trained_to_ns, asked.cause))
+            event = asyncio.run(trainer.train(asked.number, asked.trained_to_ns, asked.cause))
             assert isinstance(event, m.ModelReady), event
             self.handle(event)
 

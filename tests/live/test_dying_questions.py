@@ -17,9 +17,9 @@ from septet import messages as m
 from septet._data.source import Request
 from septet._drill.venue import Fault
 from septet._host.tasks import Backoff, Kept, Tasks
-from septet._live.breaker import PluginDesk
+from septet._live.breaker import PluginCaller
 from septet._live.clock import ManualClock
-from septet._live.market_data.series import SeriesDesk, SeriesLine
+from septet._live.market_data.series import SeriesLine, SeriesPoller
 from septet._live.supervisor import Supervisor
 from septet.plugin import QuoteSeen
 from septet_plugins.data.ccxt_books import Books
@@ -27,7 +27,7 @@ from septet_schemas.times import Poll
 from tests.data.test_book import Still
 from tests.execution.helpers import SYMBOLS, Heard, WallTime, account, limit, local_venue, read
 from tests.live.test_dying_tasks import ALWAYS, TASKS, until
-from tests.live.test_market import START, Silent, make_desk
+from tests.live.test_market import START, Silent, make_handler
 from tests.live.test_series import DAY, table
 
 NOW_AND_THEN = {
@@ -106,26 +106,26 @@ def test_a4_the_questions_for_outside_series(process: Process) -> None:
 
     async def scene() -> None:
         request = Request(symbols=("A",), bar_ns=60 * 10**9)
-        desk = make_desk(Silent(), clock, process.put.append)
-        desk._tasks = process.supervisor.of()
-        desk._series = SeriesDesk(
-            [SeriesLine("fear", Poll(DAY))], request, clock, PluginDesk(clock.now_ns),
+        handler = make_handler(Silent(), clock, process.put.append)
+        handler._tasks = process.supervisor.of()
+        handler._series = SeriesPoller(
+            [SeriesLine("fear", Poll(DAY))], request, clock, PluginCaller(clock.now_ns),
             reader=Reads(),
         )  # fmt: skip
 
         def points() -> list[m.Event]:
             return [each for each in process.put if isinstance(each, m.SeriesPoint)]
 
-        desk.bars.resume("A", START - 60 * 10**9, 100.0)
-        desk.give([], catch_up_ns=0, fresh=True)
-        desk.listen()
+        handler.bars.resume("A", START - 60 * 10**9, 100.0)
+        handler.give([], catch_up_ns=0, fresh=True)
+        handler.listen()
         await until(points)
         rows.append((22, 23, 6.0))
         clock.advance(2 * DAY)
         await process.kill("outside series")
         await until(lambda: len(points()) == 2)  # the one that runs now asks on schedule
         await until(lambda: not process.supervisor._all[0]._down)
-        await desk.close()
+        await handler.close()
 
     run(scene())
     process.insist("septet", "outside series")

@@ -15,7 +15,7 @@ from septet._live.clock import ManualClock
 from septet._live.market_data.bars import BarAssembler
 from septet._live.market_data.decision_times import DecisionTimes, Standing
 from septet._live.market_data.feed_grid import Grid
-from tests.live.desks import MINUTE, SECOND, START, at, desk
+from tests.live.assemblers import MINUTE, SECOND, START, assembler, at
 from tests.live.test_bars import World
 from tests.scale import examples
 
@@ -25,7 +25,7 @@ class Process:
 
     def __init__(self, names: Sequence[str], clock: ManualClock, journal: list[m.Event]) -> None:
         self.clock, self.journal = clock, journal
-        self.bars: BarAssembler = desk(*names)
+        self.bars: BarAssembler = assembler(*names)
         standing = Standing([Grid("24x7", MINUTE) for _ in names], time_ns=at(0)).fold(journal)
         last = {name: (at(-1), 100.0) for name in names}
         for each in journal:

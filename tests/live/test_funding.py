@@ -27,7 +27,7 @@ from septet_schemas.units import format_fraction, parse_fraction
 from tests.journal.journalled import PERPETUAL
 from tests.live.diffs import shelf
 from tests.live.test_monitoring import Runner
-from tests.live.test_paper import desk
+from tests.live.test_paper import opened_venue
 
 
 def _funded(folder: Path) -> list[m.Funded]:
@@ -117,7 +117,7 @@ def test_the_paper_venue_pays_the_funding_that_the_ledger_booked() -> None:
     """Else the account and the ledger drift apart until entries are blocked."""
 
     async def paid() -> float:
-        it = await desk(spot=False)
+        it = await opened_venue(spot=False)
         before = (await it.balances())["USDT"][0]
         it.venue.charged(m.Funded(time_ns=1, symbol=0, amount=-40.0, rate=-0.1, price=400.0))
         return (await it.balances())["USDT"][0] - before

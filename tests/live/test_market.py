@@ -48,7 +48,9 @@ class Silent:
         pass
 
 
-def make_desk(feed: Silent, clock: LiveClock, put: Callable[[m.Event], None]) -> MarketDataHandler:
+def make_handler(
+    feed: Silent, clock: LiveClock, put: Callable[[m.Event], None]
+) -> MarketDataHandler:
     grid = Grid("24x7", MINUTE)
     bars = BarAssembler(["A"], [grid], [Gate("A", grid, CandlesConfig(), "test")], BarRules())
     decision_times = DecisionTimes(
@@ -62,14 +64,14 @@ def make_desk(feed: Silent, clock: LiveClock, put: Callable[[m.Event], None]) ->
 
 
 class Ear:
-    """A desk that is live from `START` on, and what it has put."""
+    """A handler that is live from `START` on, and what it has put."""
 
     def __init__(self) -> None:
         self.clock, self.put = ManualClock(START), list[m.Event]()
-        self.desk = make_desk(Silent(), self.clock, self.put.append)
-        self.desk.bars.resume("A", START - MINUTE, 100.0)
-        self.desk.give([], catch_up_ns=0, fresh=True)
-        self.desk.listen()
+        self.handler = make_handler(Silent(), self.clock, self.put.append)
+        self.handler.bars.resume("A", START - MINUTE, 100.0)
+        self.handler.give([], catch_up_ns=0, fresh=True)
+        self.handler.listen()
         self.put.clear()
 
     def bar(self, k: int) -> BarSeen:
@@ -91,8 +93,8 @@ class Ear:
 @pytest.mark.parametrize("length", [1, 2, 999, 2_500])
 def test_history_goes_on_behind_a_hole_wherever_its_pages_end(first: int, length: int) -> None:
     has = [k for k in range(6_000) if not first <= k < first + length]
-    desk = make_desk(Silent(has), ManualClock(START + 6_000 * MINUTE), lambda event: None)
-    found = asyncio.run(desk.history(START))
+    handler = make_handler(Silent(has), ManualClock(START + 6_000 * MINUTE), lambda event: None)
+    found = asyncio.run(handler.history(START))
     opened = [(each.open_ns - START) // MINUTE for each in found if isinstance(each, m.BarClosed)]
     assert opened == has
     missing = sum(
@@ -105,15 +107,15 @@ def test_a_decision_time_is_reached_in_the_call_that_brought_its_bar() -> None:
     async def scene() -> None:
         ear = Ear()
         ear.clock.reach(START + MINUTE)
-        ear.desk.hear(ear.bar(1))
+        ear.handler.hear(ear.bar(1))
         # The stream is live before it decides, for nothing may be entered on a dead one.
         assert ear.taken() == [("BarClosed", 0), ("FeedChanged", 0), ("DecisionTimeReached", 1)]
         ear.clock.reach(START + 2 * MINUTE)
-        ear.desk.hear(ear.bar(2))
+        ear.handler.hear(ear.bar(2))
         assert ear.taken() == [("BarClosed", 0), ("DecisionTimeReached", 2)]
         await asyncio.sleep(0)
         assert ear.taken() == []
-        await ear.desk.close()
+        await ear.handler.close()
 
     asyncio.run(scene())
 
@@ -122,14 +124,14 @@ def test_other_times_that_are_due_follow_in_the_next_callback() -> None:
     async def scene() -> None:
         ear = Ear()
         ear.clock.reach(START + 2 * MINUTE + 2 * SECOND)
-        ear.desk.hear(ear.bar(1))
+        ear.handler.hear(ear.bar(1))
         assert ear.taken()[-1] == ("DecisionTimeReached", 1)
         await asyncio.sleep(0)
         assert ear.taken() == [
             ("DecisionTimeReached", 2)
         ]  # without its bar, whose grace has passed
-        await ear.desk.close()
-        ear.desk.hear(ear.bar(2))
+        await ear.handler.close()
+        ear.handler.hear(ear.bar(2))
         assert ear.taken() == []
 
     asyncio.run(scene())
@@ -139,17 +141,17 @@ def test_fresh_data_lifts_a_standstill_before_it_decides() -> None:
     async def scene() -> None:
         ear = Ear()
         ear.clock.reach(START + MINUTE)
-        ear.desk.hear(ear.bar(1))
-        ear.desk.stood_still("the loop stood still", 0)
+        ear.handler.hear(ear.bar(1))
+        ear.handler.stood_still("the loop stood still", 0)
         ear.taken()
         ear.clock.reach(START + 2 * MINUTE)
-        ear.desk.hear(ear.bar(2))
+        ear.handler.hear(ear.bar(2))
         assert [name for name, _ in ear.taken()] == [
             "BarClosed",
             "FeedChanged",
             "DecisionTimeReached",
         ]
-        await ear.desk.close()
+        await ear.handler.close()
 
     asyncio.run(scene())
 
@@ -158,11 +160,11 @@ def test_a_quote_says_when_it_was_heard_in_market_time() -> None:
     async def scene() -> None:
         ear = Ear()
         ear.clock.advance(SECOND)
-        ear.desk.hear(QuoteSeen("A", START, 100.0, 1.0, 100.1, 1.0))
+        ear.handler.hear(QuoteSeen("A", START, 100.0, 1.0, 100.1, 1.0))
         [quoted] = [each for each in ear.put if isinstance(each, m.Quoted)]
         assert quoted.market_ns == ear.clock.market_ns()
         assert quoted.venue_ns == START
-        await ear.desk.close()
+        await ear.handler.close()
 
     asyncio.run(scene())
 
@@ -193,28 +195,28 @@ def told(ear: Ear) -> list[tuple[str, str]]:
 def test_prices_stamped_in_the_future_are_no_sign_of_life_and_silence_nothing() -> None:
     async def scene() -> None:
         ear = Ear()
-        ear.desk.hear(QuoteSeen("A", START, 100.0, 1.0, 100.1, 1.0))
+        ear.handler.hear(QuoteSeen("A", START, 100.0, 1.0, 100.1, 1.0))
         assert told(ear) == [("FeedChanged", "live")]
         hour = 3_600 * SECOND
         for second in range(1, 40):
             ear.clock.reach(START + second * SECOND)
-            ear.desk.hear(QuoteSeen("A", START + hour, 100.0, 1.0, 100.1, 1.0))
-        ear.desk._ring()
+            ear.handler.hear(QuoteSeen("A", START + hour, 100.0, 1.0, 100.1, 1.0))
+        ear.handler._ring()
         said = told(ear)
         assert said.count(("Unreadable", "quote")) == 1
         assert ("FeedChanged", "stale") in said, "the watchdog heard nothing"
         now = ear.clock.now_ns()
-        ear.desk.hear(QuoteSeen("A", now - SECOND // 100, 102.0, 1.0, 102.1, 1.0))
+        ear.handler.hear(QuoteSeen("A", now - SECOND // 100, 102.0, 1.0, 102.1, 1.0))
         quoted = [each for each in ear.put if isinstance(each, m.Quoted)]
         assert [each.bid for each in quoted] == [102.0]
         assert ("FeedChanged", "live") in told(ear)
-        ear.desk.hear(QuoteSeen("A", now + 5 * SECOND, 104.0, 1.0, 104.1, 1.0))
+        ear.handler.hear(QuoteSeen("A", now + 5 * SECOND, 104.0, 1.0, 104.1, 1.0))
         ear.clock.reach(now + SECOND)
-        ear.desk.hear(QuoteSeen("A", now + SECOND, 106.0, 1.0, 106.1, 1.0))
+        ear.handler.hear(QuoteSeen("A", now + SECOND, 106.0, 1.0, 106.1, 1.0))
         quoted = [each for each in ear.put if isinstance(each, m.Quoted)]
         assert [each.bid for each in quoted] == [104.0, 106.0]
         assert all(each.venue_ns <= each.at_ns for each in quoted)
-        await ear.desk.close()
+        await ear.handler.close()
 
     asyncio.run(scene())
 
@@ -233,15 +235,15 @@ def test_a_bar_that_cannot_be_true_is_said_and_no_sign_of_life(bar: BarSeen) -> 
     async def scene() -> None:
         ear = Ear()
         ear.clock.reach(START + MINUTE)
-        ear.desk.hear(bar)
+        ear.handler.hear(bar)
         assert told(ear) == [("Unreadable", "bar")]
-        ear.desk.hear(ear.bar(1))
+        ear.handler.hear(ear.bar(1))
         assert [name for name, _ in ear.taken()] == [
             "BarClosed",
             "FeedChanged",
             "DecisionTimeReached",
         ]
-        await ear.desk.close()
+        await ear.handler.close()
 
     asyncio.run(scene())
 
@@ -275,17 +277,17 @@ def test_a_bar_of_another_time_is_no_sign_that_the_stream_is_alive(opened: int |
     async def scene() -> None:
         ear = Ear()
         ear.clock.reach(START + MINUTE)
-        ear.desk.hear(ear.bar(1))
+        ear.handler.hear(ear.bar(1))
         ear.put.clear()
         for second in range(1, 900, 5):
             ear.clock.reach(START + MINUTE + second * SECOND)
             open_ns = opened or (ear.clock.now_ns() // MINUTE + 1) * MINUTE
-            ear.desk.hear(BarSeen("A", open_ns, 100.0, 101.0, 99.0, 100.0, 1.0, closed=False))
-            ear.desk._ring()
+            ear.handler.hear(BarSeen("A", open_ns, 100.0, 101.0, 99.0, 100.0, 1.0, closed=False))
+            ear.handler._ring()
             await asyncio.sleep(0)
         found = [each.state for each in ear.put if isinstance(each, m.FeedChanged)]
         assert "stale" in found or "down" in found
-        await ear.desk.close()
+        await ear.handler.close()
 
     asyncio.run(scene())
 
@@ -315,8 +317,8 @@ def test_a_feed_says_what_a_feed_may_say(message: Any) -> None:
     async def scene() -> None:
         ear = Ear()
         ear.clock.reach(START + MINUTE)
-        ear.desk.hear(message)
+        ear.handler.hear(message)
         assert [type(each) for each in ear.put] == [m.Unreadable]
-        await ear.desk.close()
+        await ear.handler.close()
 
     asyncio.run(scene())

@@ -39,7 +39,7 @@ class FakeClock:
 
 
 @dataclass
-class Desk:
+class VenueHarness:
     """A venue, its clock, and what it said by itself."""
 
     venue: PaperVenue
@@ -92,14 +92,14 @@ def test_any_number_of_lots_may_be_ordered(lots: int, lot: float) -> None:
     assert not account.is_lots(0, (units + 0.5 * lot * 1e8) / 1e8)
 
 
-async def desk(cash: float = 100_000.0, *, spot: bool = True, **terms: Any) -> Desk:
+async def opened_venue(cash: float = 100_000.0, *, spot: bool = True, **terms: Any) -> VenueHarness:
     terms = {"fills": "quotes", "fee": 0.001, "slippage": 0.01, **terms}
     clock = FakeClock()
     venue = PaperVenue(
         name="paper", clock=clock, simulation=Simulation(**terms), markets={SYMBOL: MARKET},
         cash=cash, bar_ns=BAR_NS, spot=spot,
     )  # fmt: skip
-    made = Desk(venue, clock)
+    made = VenueHarness(venue, clock)
     await venue.open([SYMBOL], made.heard.append)
     return made
 
@@ -120,7 +120,7 @@ def pairs(fills: Sequence[m.Filled]) -> list[tuple[float, float]]:
 
 @run
 async def test_market_order_takes_the_other_side_after_it_was_acknowledged() -> None:
-    it = await desk()
+    it = await opened_venue()
     it.quote(99.0, 101.0)
     assert isinstance(await it.venue.submit(submit("t1", "buy", 2.0)), m.Acked)
     assert it.fills == []
@@ -133,7 +133,7 @@ async def test_market_order_takes_the_other_side_after_it_was_acknowledged() -> 
 
 @run
 async def test_only_what_exceeds_the_shown_size_pays_slippage() -> None:
-    it = await desk()
+    it = await opened_venue()
     it.quote(99.0, 101.0, shown=1.5)
     await it.send("buy", 2.0)
     assert pairs(it.fills) == [(1.5, 101.0), (0.5, 102.5)]  # 102.01, rounded up to the tick
@@ -141,7 +141,7 @@ async def test_only_what_exceeds_the_shown_size_pays_slippage() -> None:
 
 @run
 async def test_orders_share_what_one_quote_shows() -> None:
-    it = await desk()
+    it = await opened_venue()
     it.quote(99.0, 101.0, shown=1.0)
     await it.send("buy", 0.75)
     await it.send("buy", 0.75)
@@ -150,7 +150,7 @@ async def test_orders_share_what_one_quote_shows() -> None:
 
 @run
 async def test_book_is_walked_and_the_rest_waits_for_the_next() -> None:
-    it = await desk(fills="book")
+    it = await opened_venue(fills="book")
     levels: dict[str, Any] = {"bids": ((99.0, 1.0),), "asks": ((101.0, 1.0), (103.0, 0.5))}
     it.quote(99.0, 101.0, **levels)
     await it.send("buy", 2.0)
@@ -161,7 +161,7 @@ async def test_book_is_walked_and_the_rest_waits_for_the_next() -> None:
 
 @run
 async def test_participation_leaves_the_rest_to_later_quotes() -> None:
-    it = await desk(participation=0.25)
+    it = await opened_venue(participation=0.25)
     it.quote(99.0, 101.0, shown=4.0)
     await it.send("buy", 1.5)
     it.quote(99.0, 101.5, shown=4.0)
@@ -170,7 +170,7 @@ async def test_participation_leaves_the_rest_to_later_quotes() -> None:
 
 @run
 async def test_latency_waits_for_the_first_quote_after_it() -> None:
-    it = await desk(latency=1)
+    it = await opened_venue(latency=1)
     it.quote(99.0, 101.0)
     await it.send("buy", 1.0)
     it.quote(99.0, 102.0)
@@ -182,7 +182,7 @@ async def test_latency_waits_for_the_first_quote_after_it() -> None:
 
 @run
 async def test_limit_fills_only_when_traded_through_and_then_makes() -> None:
-    it = await desk(fee={"maker": 0.0, "taker": 0.001})
+    it = await opened_venue(fee={"maker": 0.0, "taker": 0.001})
     it.quote(99.0, 101.0)
     await it.send("buy", 1.0, "limit", limit_price=100.0)
     it.quote(98.0, 100.0)
@@ -197,7 +197,7 @@ async def test_limit_fills_only_when_traded_through_and_then_makes() -> None:
 
 @run
 async def test_stops_trigger_on_the_side_they_trade_with() -> None:
-    it = await desk()
+    it = await opened_venue()
     it.quote(99.0, 101.0)
     await it.send("buy", 2.0)
     await it.send("sell", 1.0, "stop", trigger_price=95.0)
@@ -212,7 +212,7 @@ async def test_stops_trigger_on_the_side_they_trade_with() -> None:
 
 @run
 async def test_fee_in_what_is_received_and_nothing_left_after_selling_all() -> None:
-    it = await desk(fee={"maker": 0.001, "taker": 0.001, "fee_currency": "base"})
+    it = await opened_venue(fee={"maker": 0.001, "taker": 0.001, "fee_currency": "base"})
     it.quote(99.0, 100.0)
     await it.send("buy", 1.0)
     assert (it.fills[0].fee, it.fills[0].fee_currency) == (0.001, "BTC")
@@ -224,7 +224,7 @@ async def test_fee_in_what_is_received_and_nothing_left_after_selling_all() -> N
 
 @run
 async def test_cash_that_falls_short_cancels_the_rest() -> None:
-    it = await desk(cash=150.0)
+    it = await opened_venue(cash=150.0)
     it.quote(99.0, 100.0)
     await it.send("buy", 2.0)
     assert pairs(it.fills) == [(1.49, 100.0)]
@@ -248,7 +248,7 @@ def test_what_a_venue_refuses_is_an_answer(
     code: str, order: tuple[Any, ...], prices: dict[str, Any]
 ) -> None:
     async def refused() -> None:
-        it = await desk()
+        it = await opened_venue()
         it.quote(99.0, 101.0)
         answer = await it.send(*order, **prices)
         assert isinstance(answer, m.Refused)
@@ -259,7 +259,7 @@ def test_what_a_venue_refuses_is_an_answer(
 
 @run
 async def test_an_id_is_used_once_and_the_final_state_stays() -> None:
-    it = await desk()
+    it = await opened_venue()
     it.quote(99.0, 101.0)
     await it.send("buy", 1.0)
     again = await it.venue.submit(submit("t1", "buy", 1.0))
@@ -274,7 +274,7 @@ async def test_an_id_is_used_once_and_the_final_state_stays() -> None:
 
 @run
 async def test_amend_replaces_under_a_new_id() -> None:
-    it = await desk()
+    it = await opened_venue()
     it.quote(99.0, 101.0)
     await it.send("buy", 1.0, "limit", limit_price=90.0)
     amend = m.Amend(
@@ -300,7 +300,7 @@ async def test_amend_replaces_under_a_new_id() -> None:
 
 @run
 async def test_kill_switch_leaves_nothing_open_and_locks_nothing() -> None:
-    it = await desk()
+    it = await opened_venue()
     it.quote(99.0, 101.0)
     await it.send("buy", 3.0)
     await it.send("sell", 1.0, "limit", limit_price=120.0)
@@ -317,7 +317,7 @@ async def test_kill_switch_leaves_nothing_open_and_locks_nothing() -> None:
 @run
 async def test_a_market_that_is_none_fills_nothing() -> None:
     for bid, ask in ((101.0, 101.0), (0.0, 1.0), (float("nan"), 1.0), (99.0, float("inf"))):
-        it = await desk()
+        it = await opened_venue()
         it.quote(99.0, 101.0)
         it.quote(bid, ask)
         await it.send("buy", 1.0)
@@ -326,7 +326,7 @@ async def test_a_market_that_is_none_fills_nothing() -> None:
 
 @run
 async def test_what_rests_goes_on_after_the_process_has_died() -> None:
-    it = await desk()
+    it = await opened_venue()
     child: dict[str, Any] = {
         "client_id": "t1", "parent": 1, "symbol": 0, "sign": 1, "quantity": 2.0, "tolerance": 0.005,
         "kind": "limit", "limit_price": 98.0, "trigger_price": None, "reduces": False,
@@ -359,7 +359,7 @@ STEPS = st.one_of(
 )  # fmt: skip
 
 
-async def play(it: Desk, steps: Sequence[Any], *, restarts: bool) -> None:
+async def play(it: VenueHarness, steps: Sequence[Any], *, restarts: bool) -> None:
     for step in steps:
         match step:
             case ("quote", bid, spread, shown):
@@ -375,7 +375,7 @@ async def play(it: Desk, steps: Sequence[Any], *, restarts: bool) -> None:
                 await it.send(side, lots / 100, kind, limit_price=limit, trigger_price=trigger)
 
 
-async def restart(it: Desk) -> None:
+async def restart(it: VenueHarness) -> None:
     """Forget everything but what a core knows: open orders, cash and position."""
     opened = await it.venue.open_orders()
     assert opened is not None
@@ -403,7 +403,7 @@ KINDS = {"market": 0, "limit": 1, "stop": 2, "stop_limit": 3}
 def test_fills_explain_the_balances_and_never_exceed_an_order(steps, fee_currency, participation):
     async def check() -> None:
         fee = {"maker": 0.0005, "taker": 0.001, "fee_currency": fee_currency}
-        it = await desk(cash=900.0, fee=fee, participation=participation)
+        it = await opened_venue(cash=900.0, fee=fee, participation=participation)
         await play(it, steps, restarts=True)
         ids = [each.trade_id for each in it.fills]
         assert len(ids) == len(set(ids))
@@ -429,7 +429,7 @@ def test_fills_explain_the_balances_and_never_exceed_an_order(steps, fee_currenc
 @settings(max_examples=examples(30))
 def test_the_same_steps_give_the_same_words(steps):
     async def heard() -> list[Any]:
-        it = await desk(cash=900.0)
+        it = await opened_venue(cash=900.0)
         await play(it, steps, restarts=False)
         return it.heard
 

@@ -16,11 +16,11 @@ from septet._config import load
 from septet._data.align import series_as_of
 from septet._data.bars import Finding, SeriesTable
 from septet._data.source import Request
-from septet._live.breaker import PluginDesk
+from septet._live.breaker import PluginCaller
 from septet._live.clock import ManualClock
 from septet._live.market_data.feed_grid import Grid
 from septet._live.market_data.feed_shelf import Shelf
-from septet._live.market_data.series import SeriesDesk, SeriesLine, make_series
+from septet._live.market_data.series import SeriesLine, SeriesPoller, make_series
 from septet.errors import RunError
 from septet_schemas.times import Poll
 from tests.data.test_http_json import Site
@@ -157,63 +157,63 @@ class Source:
 
 
 @pytest.fixture
-def asked() -> tuple[ManualClock, Source, SeriesDesk]:
+def asked() -> tuple[ManualClock, Source, SeriesPoller]:
     clock, source = ManualClock(START + 2 * HOUR), Source()
-    plugins = PluginDesk(clock.now_ns)
+    plugins = PluginCaller(clock.now_ns)
     request = Request(symbols=("A",), bar_ns=HOUR)
-    return clock, source, SeriesDesk([line()], request, clock, plugins, reader=source)
+    return clock, source, SeriesPoller([line()], request, clock, plugins, reader=source)
 
 
-def ask(desk: SeriesDesk) -> list[m.Event]:
-    return asyncio.run(desk.ask(lambda: START + HOUR))
+def ask(poller: SeriesPoller) -> list[m.Event]:
+    return asyncio.run(poller.ask(lambda: START + HOUR))
 
 
 def test_a_series_is_asked_at_once_and_then_on_schedule(
-    asked: tuple[ManualClock, Source, SeriesDesk],
+    asked: tuple[ManualClock, Source, SeriesPoller],
 ) -> None:
-    clock, source, desk = asked
-    assert len(ask(desk)) == 1
-    assert ask(desk) == []
-    assert desk.next_wall_ns() == START + DAY + 10 * 60 * SECOND
+    clock, source, poller = asked
+    assert len(ask(poller)) == 1
+    assert ask(poller) == []
+    assert poller.next_wall_ns() == START + DAY + 10 * 60 * SECOND
     clock.reach(START + DAY + 10 * 60 * SECOND)
     source.rows = table((0, 1, 5.0), (24, 24, 6.0))
-    assert len(ask(desk)) == 1
+    assert len(ask(poller)) == 1
     assert source.asked == [START + 2 * HOUR, clock.now_ns()]
 
 
 @pytest.mark.parametrize("rows", [ValueError("broken"), None, 7])
 def test_a_source_that_fails_is_asked_again_and_left_alone_in_the_end(
-    asked: tuple[ManualClock, Source, SeriesDesk], rows: Any
+    asked: tuple[ManualClock, Source, SeriesPoller], rows: Any
 ) -> None:
-    clock, source, desk = asked
+    clock, source, poller = asked
     source.rows = rows
     events: list[m.Event] = []
     for _ in range(3):
-        events += ask(desk)
-        following = desk.next_wall_ns()
+        events += ask(poller)
+        following = poller.next_wall_ns()
         assert following is not None
         assert following <= clock.now_ns() + 2 * SECOND
         clock.reach(following)
     assert [type(each) for each in events] == [m.Quarantined]
-    assert len(desk.findings()) == 3
-    assert desk.findings() == ()
+    assert len(poller.findings()) == 3
+    assert poller.findings() == ()
     source.rows = table((0, 1, 5.0))
-    assert len(ask(desk)) == 1
+    assert len(ask(poller)) == 1
 
 
 def test_what_was_stored_is_used_while_the_source_is_away(
-    asked: tuple[ManualClock, Source, SeriesDesk],
+    asked: tuple[ManualClock, Source, SeriesPoller],
 ) -> None:
-    clock, source, desk = asked
+    clock, source, poller = asked
     source.rows = RunError("no network")
-    (point,) = ask(desk)
+    (point,) = ask(poller)
     assert isinstance(point, m.SeriesPoint)
     assert point.value == 4.0
     clock.advance(2 * SECOND)
-    assert ask(desk) == []
+    assert ask(poller) == []
     source.rows = table((0, 1, 4.0), (2, 2, 6.0))
     clock.advance(2 * SECOND)
-    (point,) = ask(desk)
+    (point,) = ask(poller)
     assert isinstance(point, m.SeriesPoint)
     assert point.value == 6.0
 
@@ -241,8 +241,8 @@ def test_a_real_source_is_downloaded_and_its_revision_seen(
     with serve(site.respond) as url:
         path = tmp_path / "moody.yaml"
         path.write_text(STRATEGY.format(url=url), encoding="utf-8")
-        desk = make_series(load(path), clock, PluginDesk(clock.now_ns))
-        first = asyncio.run(desk.ask())
+        poller = make_series(load(path), clock, PluginCaller(clock.now_ns))
+        first = asyncio.run(poller.ask())
         assert [each[1:] for each in told(first)] == [
             (START + HOUR, 40.0), (START + 3 * HOUR, 50.0),
         ]  # fmt: skip
@@ -257,11 +257,11 @@ def test_a_real_source_is_downloaded_and_its_revision_seen(
                 given_.append(event)
                 done.set()
 
-            task = asyncio.create_task(desk.run(put, lambda: START + 4 * HOUR))
+            task = asyncio.create_task(poller.run(put, lambda: START + 4 * HOUR))
             await done.wait()
             task.cancel()
             return given_
 
         assert told(asyncio.run(once())) == [(START + 2 * HOUR, START + 5 * HOUR, 55.0)]
-    again = make_series(load(path), clock, PluginDesk(clock.now_ns)).fold(first)
+    again = make_series(load(path), clock, PluginCaller(clock.now_ns)).fold(first)
     assert len(again.findings()) == 0

@@ -23,7 +23,7 @@ from septet._learn.schedule import TrainingRule, training_times
 from septet._live.market_data.feed_grid import Grid
 from septet._live.market_data.feed_shelf import Shelf
 from septet._live.train_worker import HEAD, Work
-from septet._live.training import TrainingDesk, TrainingTimes, load_served
+from septet._live.training import ModelTrainer, TrainingTimes, load_served
 from septet._shell.backtest import backtest
 from septet.errors import ModelError
 from septet_schemas.cron import Cron
@@ -76,8 +76,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, MarketData]
     return loaded, load_market(loaded)
 
 
-def trained(desk: TrainingDesk, number: int, trained_to_ns: int) -> m.ModelReady | m.ModelFailed:
-    return asyncio.run(desk.train(number, trained_to_ns))
+def trained(trainer: ModelTrainer, number: int, trained_to_ns: int) -> m.ModelReady | m.ModelFailed:
+    return asyncio.run(trainer.train(number, trained_to_ns))
 
 
 def test_a_shelf_holds_what_a_backtest_reads(prepared: tuple[Any, MarketData]) -> None:
@@ -116,9 +116,9 @@ def test_a_child_fits_the_model_of_the_walk(
     second = sorted(cards)[1]
     wanted = second.removesuffix("/card.json")
     walk = whole.models[1]
-    desk = TrainingDesk(loaded, shelf_of(market), tmp_path, lambda: 7)
+    trainer = ModelTrainer(loaded, shelf_of(market), tmp_path, lambda: 7)
     loaded.path.write_text("no: strategy", encoding="utf-8")  # somebody edits it meanwhile
-    event = trained(desk, 1, int(walk["trained_to_ns"]))
+    event = trained(trainer, 1, int(walk["trained_to_ns"]))
     assert isinstance(event, m.ModelReady), event
     assert event.folder == f"models/{wanted}"
     assert event.fingerprint == walk["model_sha256"]
@@ -147,7 +147,7 @@ def test_a_window_without_a_model_says_why(
 ) -> None:
     loaded, market = prepared
     early = int(market.bars["BTC/USD"].known_ns[100])
-    event = trained(TrainingDesk(loaded, shelf_of(market), tmp_path, lambda: 7), 0, early)
+    event = trained(ModelTrainer(loaded, shelf_of(market), tmp_path, lambda: 7), 0, early)
     assert isinstance(event, m.ModelFailed)
     assert "fewer than 500" in event.text
     assert (event.at_ns, event.trained_to_ns) == (7, early)
@@ -158,11 +158,13 @@ def test_a_child_that_takes_too_long_is_ended(
     prepared: tuple[Any, MarketData], tmp_path: Path
 ) -> None:
     loaded, market = prepared
-    desk = TrainingDesk(loaded, shelf_of(market), tmp_path, lambda: 7, timeout_s=0.01, attempts=1)
-    event = trained(desk, 0, int(market.bars["BTC/USD"].known_ns[-1]))
+    trainer = ModelTrainer(
+        loaded, shelf_of(market), tmp_path, lambda: 7, timeout_s=0.01, attempts=1
+    )
+    event = trained(trainer, 0, int(market.bars["BTC/USD"].known_ns[-1]))
     assert isinstance(event, m.ModelFailed)
     assert "longer than 0.01 s" in event.text
-    assert desk.pid is None
+    assert trainer.pid is None
 
 
 def test_a_child_that_is_killed_is_started_again(
@@ -170,14 +172,14 @@ def test_a_child_that_is_killed_is_started_again(
 ) -> None:
     loaded, market = prepared
     said: list[str] = []
-    desk = TrainingDesk(loaded, shelf_of(market), tmp_path, lambda: 7, say=said.append)
+    trainer = ModelTrainer(loaded, shelf_of(market), tmp_path, lambda: 7, say=said.append)
     moment = int(market.bars["BTC/USD"].known_ns[-1])
 
     async def run() -> m.ModelReady | m.ModelFailed:
-        task = asyncio.create_task(desk.train(0, moment))
-        while desk.pid is None:
+        task = asyncio.create_task(trainer.train(0, moment))
+        while trainer.pid is None:
             await asyncio.sleep(0)
-        os.kill(desk.pid, signal.SIGKILL)
+        os.kill(trainer.pid, signal.SIGKILL)
         return await task
 
     assert isinstance(asyncio.run(run()), m.ModelReady)
@@ -186,23 +188,23 @@ def test_a_child_that_is_killed_is_started_again(
     assert line.endswith("it is fitted once more")
 
 
-def test_a_desk_that_is_closed_kills_and_trains_no_more(
+def test_a_trainer_that_is_closed_kills_and_trains_no_more(
     prepared: tuple[Any, MarketData], tmp_path: Path
 ) -> None:
     loaded, market = prepared
-    desk = TrainingDesk(loaded, shelf_of(market), tmp_path, lambda: 7)
+    trainer = ModelTrainer(loaded, shelf_of(market), tmp_path, lambda: 7)
     moment = int(market.bars["BTC/USD"].known_ns[-1])
 
     async def run() -> m.ModelReady | m.ModelFailed:
-        task = asyncio.create_task(desk.train(0, moment))
-        while desk.pid is None:
+        task = asyncio.create_task(trainer.train(0, moment))
+        while trainer.pid is None:
             await asyncio.sleep(0)
-        desk.close()
+        trainer.close()
         return await task
 
     event = asyncio.run(run())
     assert isinstance(event, m.ModelFailed)
-    assert desk.pid is None
+    assert trainer.pid is None
 
 
 def test_a_child_ends_with_whoever_started_it(

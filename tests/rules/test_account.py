@@ -10,7 +10,7 @@ import pytest
 from septet._rules import account, idle, step
 from septet._rules.ledger import book_fill
 from septet._rules.run_state import Run
-from tests.rules.desk import Below, kept, run_of, set_to, signal
+from tests.rules.small_run import Below, kept, run_of, set_to, signal
 
 
 def holding(units: float, **made: int) -> Run:

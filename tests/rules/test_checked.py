@@ -13,7 +13,7 @@ from septet._rules.halts import test_halts as halts_of
 from septet._rules.run_state import Run
 from septet._rules.settings import CHECKED_SLOT
 from septet._rules.stops import stop_level, target_level
-from tests.rules.desk import Fixed, rows, run_of, set_to
+from tests.rules.small_run import Fixed, rows, run_of, set_to
 
 NAN, INF = math.nan, math.inf
 

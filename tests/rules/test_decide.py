@@ -20,7 +20,7 @@ from septet._rules.settings import (
     R_OPPOSITE,
     R_TOO_SMALL,
 )
-from tests.rules.desk import Below, kept, run_of, set_to, signal, status
+from tests.rules.small_run import Below, kept, run_of, set_to, signal, status
 
 NAN = math.nan
 

@@ -24,7 +24,7 @@ from septet._rules.settings import (
     R_SIZE,
     R_TOO_SMALL,
 )
-from tests.rules.desk import AtMost, run_of, set_to
+from tests.rules.small_run import AtMost, run_of, set_to
 
 NAN = math.nan
 

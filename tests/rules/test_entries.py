@@ -13,7 +13,7 @@ from septet._rules import entries, venue_entries
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
 from septet._rules.settings import R_EXIT
-from tests.rules.desk import Fixed, kept, run_of, set_to, signal, status
+from tests.rules.small_run import Fixed, kept, run_of, set_to, signal, status
 
 NAN = math.nan
 

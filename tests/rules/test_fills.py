@@ -9,7 +9,7 @@ from septet._rules import fills, orders
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
 from septet._rules.settings import R_CASH, R_NO_MARKET, R_REVERSAL
-from tests.rules.desk import bar, run_of, set_to, status
+from tests.rules.small_run import bar, run_of, set_to, status
 
 NAN = float("nan")
 

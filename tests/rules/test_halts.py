@@ -10,7 +10,7 @@ from septet._kernel import layout
 from septet._rules import account, halts
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
-from tests.rules.desk import Below, Fall, rows, run_of, set_to, status
+from tests.rules.small_run import Below, Fall, rows, run_of, set_to, status
 
 NAN = math.nan
 

@@ -11,7 +11,7 @@ from septet._rules import bars, decide, halts, queued, venue_fills
 from septet._rules.ledger import book_fill
 from septet._rules.run_state import Run
 from septet._rules.settings import R_ENTRY, R_EXIT, R_OPPOSITE, R_UNFILLED
-from tests.rules.desk import Below, bar, kept, run_of, set_to, signal, status
+from tests.rules.small_run import Below, bar, kept, run_of, set_to, signal, status
 
 NAN = math.nan
 CANCELLED, EXPIRED = layout.STATUS_CANCELLED, layout.STATUS_EXPIRED

@@ -8,7 +8,7 @@ from septet._rules import fills, orders, venue_fills
 from septet._rules.ledger import book_fill
 from septet._rules.run_state import Run
 from septet._rules.settings import R_EXIT
-from tests.rules.desk import Below, run_of, set_to
+from tests.rules.small_run import Below, run_of, set_to
 
 TIME_LIMIT = Below(0.0, code=40)
 DRAWDOWN = Below(0.0, code=41, then=0)

@@ -12,7 +12,7 @@ from septet._rules import bars, reentry, stops, venue_fills
 from septet._rules.ledger import book_fill, pay_funding, place_order
 from septet._rules.run_state import Run
 from septet._rules.settings import R_LATE_FILL, R_LIQUIDATION
-from tests.rules.desk import Fixed, bar, run_of, set_to, status
+from tests.rules.small_run import Fixed, bar, run_of, set_to, status
 
 NAN = math.nan
 

@@ -96,11 +96,11 @@ def served(loaded: Any) -> str:
 def listened(loaded: Any) -> str:
     """How long market data is waited for, in a paper run."""
     clock = ManualClock(0)
-    desk: Any = make_market(
+    handler: Any = make_market(
         loaded, MemoryFeed(clock), Standing(grids_of(loaded.strategy)), clock=clock,
         put=lambda event: None, tell=lambda *_: None,
     )  # fmt: skip
-    parts = [desk, desk.decision_times, desk.bars]
+    parts = [handler, handler.decision_times, handler.bars]
     return repr([
         (name, value) for part in parts for name, value in sorted(vars(part).items())
         if isinstance(value, int | float | str)

@@ -30,7 +30,7 @@ POLLS = f"import ccxt.pro; ccxt.pro.exchanges.remove('bybit'); {STREAMS}"
 """Without its half of streams the client is that of an exchange which has none."""
 
 
-class Desk:
+class LiveHarness:
     """A folder with a strategy, its processes, and the venue."""
 
     def __init__(self, folder: Path, venue: BybitVenue, start: str) -> None:
@@ -99,26 +99,26 @@ async def lived(folder: Path, start: str, bar_wall_ns: int) -> None:
         truth_path=str(folder / "truth.jsonl"),
     )  # fmt: skip
     async with BybitVenue(config) as venue:
-        desk = Desk(folder, venue, start)
-        process = await desk.run()
-        await desk.until(lambda: desk.fills >= 2, process)
+        harness = LiveHarness(folder, venue, start)
+        process = await harness.run()
+        await harness.until(lambda: harness.fills >= 2, process)
         venue.lose = 1
-        await desk.until(lambda: desk.fills >= 4 and not venue.lose, process)
+        await harness.until(lambda: harness.fills >= 4 and not venue.lose, process)
         process.kill()
         await process.wait()
-        process = await desk.run()
-        before = desk.fills
-        await desk.until(lambda: desk.fills > before, process)
-        code, said = await desk.septet("halt", "run", "--reason", "enough")
+        process = await harness.run()
+        before = harness.fills
+        await harness.until(lambda: harness.fills > before, process)
+        code, said = await harness.septet("halt", "run", "--reason", "enough")
         assert code == 0, said
         assert not venue.engine.open
         process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(process.wait(), WITHIN_S)
-        code, said = await desk.septet("replay", "run")
+        code, said = await harness.septet("replay", "run")
         assert code == 0, said
         assert "0 differences" in said
         assert len(set(venue.created())) == len(venue.created()), "no id was sent twice"
-        with Reader(desk.journal) as journal:
+        with Reader(harness.journal) as journal:
             ours = OurBook(journal.head).take(journal.read())
             uncertain = [e for e in journal.read() if isinstance(e.event, m.Uncertain)]
         assert uncertain

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 from septet import messages as m
 from septet.errors import RunError
 
-__all__ = ["Answer", "Breaker", "PluginDesk", "finite"]
+__all__ = ["Answer", "Breaker", "PluginCaller", "finite"]
 
 State = Literal["closed", "open", "half_open"]
 _FACTOR: Final = 2
@@ -110,7 +110,7 @@ class _Plugin:
 
 
 @dataclass
-class PluginDesk:
+class PluginCaller:
     """Calls plugins beside the loop; one that raises, hangs or gives nonsense is quarantined.
 
     A thread cannot be ended: the plugin of one that hangs is not called again until that thread

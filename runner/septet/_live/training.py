@@ -23,7 +23,7 @@ from septet._live.train_worker import HEAD, RESULT, Work
 from septet._text import decode_json
 from septet.errors import ModelError
 
-__all__ = ["TrainingDesk", "TrainingTimes", "load_served", "ready_event"]
+__all__ = ["ModelTrainer", "TrainingTimes", "load_served", "ready_event"]
 
 _MODELS: Final = "models"
 _TAIL: Final = 2_000
@@ -99,7 +99,7 @@ def load_served(
     return stored.model
 
 
-class TrainingDesk:
+class ModelTrainer:
     """Fits one model at a time in a child process that can be killed.
 
     The child gets the strategy as this process loaded it, whatever became of its file, and the

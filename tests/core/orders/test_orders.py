@@ -460,7 +460,7 @@ def test_a_blocked_flip_still_closes() -> None:
 
 def test_memory_is_bounded_and_a_repeat_of_a_forgotten_fill_is_not_counted() -> None:
     bench = Bench()
-    bench.timing = bench.core._desk.timing = _short(bench)
+    bench.timing = bench.core._lifecycle.timing = _short(bench)
     fills = []
     for number in range(1, 200):
         order = bench.order(number, 0.01)

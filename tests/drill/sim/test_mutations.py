@@ -10,7 +10,7 @@ import pytest
 from septet import messages as m
 from septet._core.guards import Guards
 from septet._core.orders import answers, disputes, manager
-from septet._core.orders.desk import Desk, trade_key
+from septet._core.orders.lifecycle import OrderLifecycle, trade_key
 from septet._drill.sim import Failure, run_schedule
 from septet._drill.sim.shell import SimShell
 
@@ -21,20 +21,20 @@ Patch = pytest.MonkeyPatch
 def resends_what_is_uncertain(patch: Patch) -> None:
     """The classic: no answer is taken for a no, and a reduction is sent again."""
 
-    def uncertain(desk: Desk, event: m.Uncertain) -> None:
-        child = desk.records.children.get(event.client_id)
+    def uncertain(lifecycle: OrderLifecycle, event: m.Uncertain) -> None:
+        child = lifecycle.records.children.get(event.client_id)
         if child is not None and not child.is_final:
-            desk.finish(child, "rejected", "never_accepted", event.at_ns)
+            lifecycle.finish(child, "rejected", "never_accepted", event.at_ns)
 
     patch.setattr(answers, "_uncertain", uncertain)
 
 
 def posts_the_same_id_again(patch: Patch) -> None:
-    doubt = Desk.doubt
+    doubt = OrderLifecycle.doubt
 
-    def again(desk: Desk, child: Any, now_ns: int, text: str) -> None:
-        doubt(desk, child, now_ns, text)
-        desk.commands.append(
+    def again(lifecycle: OrderLifecycle, child: Any, now_ns: int, text: str) -> None:
+        doubt(lifecycle, child, now_ns, text)
+        lifecycle.commands.append(
             m.Submit(
                 client_id=child.client_id, parent=child.parent, symbol=0,
                 side="buy" if child.sign > 0 else "sell", order_type=child.kind,
@@ -42,18 +42,18 @@ def posts_the_same_id_again(patch: Patch) -> None:
             )
         )  # fmt: skip
 
-    patch.setattr(Desk, "doubt", again)
+    patch.setattr(OrderLifecycle, "doubt", again)
 
 
 def believes_not_found_at_once(patch: Patch) -> None:
     not_found = answers._not_found
 
-    def believe(desk: Desk, event: m.NotFound) -> None:
-        child = desk.records.children.get(event.client_id)
+    def believe(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
+        child = lifecycle.records.children.get(event.client_id)
         if child is not None and not child.is_final and event.by == "query":
-            desk.finish(child, "rejected", "never_accepted", event.at_ns)
+            lifecycle.finish(child, "rejected", "never_accepted", event.at_ns)
         else:
-            not_found(desk, event)
+            not_found(lifecycle, event)
 
     patch.setattr(answers, "_not_found", believe)
 
@@ -61,26 +61,26 @@ def believes_not_found_at_once(patch: Patch) -> None:
 def believes_that_a_failed_cancel_cancelled(patch: Patch) -> None:
     not_found = answers._not_found
 
-    def believe(desk: Desk, event: m.NotFound) -> None:
-        child = desk.records.children.get(event.client_id)
+    def believe(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
+        child = lifecycle.records.children.get(event.client_id)
         if child is not None and not child.is_final and event.by == "cancel":
-            desk.finish(child, "cancelled", "not there", event.at_ns)
+            lifecycle.finish(child, "cancelled", "not there", event.at_ns)
         else:
-            not_found(desk, event)
+            not_found(lifecycle, event)
 
     patch.setattr(answers, "_not_found", believe)
 
 
 def counts_a_fill_twice(patch: Patch) -> None:
     """No trade id is remembered: of a partial fill the repeat fits into its order."""
-    book = Desk.book
+    book = OrderLifecycle.book
 
-    def forgetful(desk: Desk, child: Any, fill: m.Filled, now_ns: int) -> None:
-        desk.records.trades.pop(trade_key(fill, child.client_id), None)
-        book(desk, child, fill, now_ns)
+    def forgetful(lifecycle: OrderLifecycle, child: Any, fill: m.Filled, now_ns: int) -> None:
+        lifecycle.records.trades.pop(trade_key(fill, child.client_id), None)
+        book(lifecycle, child, fill, now_ns)
 
-    patch.setattr(Desk, "is_booked", lambda desk, child, fill: False)
-    patch.setattr(Desk, "book", forgetful)
+    patch.setattr(OrderLifecycle, "is_booked", lambda lifecycle, child, fill: False)
+    patch.setattr(OrderLifecycle, "book", forgetful)
 
 
 def books_what_its_order_has_no_room_for(patch: Patch) -> None:
@@ -88,17 +88,17 @@ def books_what_its_order_has_no_room_for(patch: Patch) -> None:
 
 
 def does_not_look_for_lost_fills(patch: Patch) -> None:
-    patch.setattr(Desk, "_misses", lambda desk, child: False)
+    patch.setattr(OrderLifecycle, "_misses", lambda lifecycle, child: False)
 
 
 def lets_states_go_back(patch: Patch) -> None:
     seen = answers._seen
 
-    def believe(desk: Desk, child: Any, state: m.OrderState, *rest: Any) -> None:
-        if not child.is_final and not desk.is_final(state) and state != child.state:
+    def believe(lifecycle: OrderLifecycle, child: Any, state: m.OrderState, *rest: Any) -> None:
+        if not child.is_final and not lifecycle.is_final(state) and state != child.state:
             child.state = state
-            desk.changed(child)
-        seen(desk, child, state, *rest)
+            lifecycle.changed(child)
+        seen(lifecycle, child, state, *rest)
 
     patch.setattr(answers, "_seen", believe)
 
@@ -106,10 +106,10 @@ def lets_states_go_back(patch: Patch) -> None:
 def forgets_the_kill_switch_in_a_restart(patch: Patch) -> None:
     started = answers.started
 
-    def forget(desk: Desk, now_ns: int) -> None:
-        desk.records.kill = ""
-        desk.commands += desk.guards.lift("operator_halt", "a restart")
-        started(desk, now_ns)
+    def forget(lifecycle: OrderLifecycle, now_ns: int) -> None:
+        lifecycle.records.kill = ""
+        lifecycle.commands += lifecycle.guards.lift("operator_halt", "a restart")
+        started(lifecycle, now_ns)
 
     patch.setattr(answers, "started", forget)
 
@@ -117,7 +117,7 @@ def forgets_the_kill_switch_in_a_restart(patch: Patch) -> None:
 def kills_only_once(patch: Patch) -> None:
     def halt(orders: manager.Orders, now_ns: int) -> None:
         orders.records.kill = "done"
-        orders._desk.commands.append(m.CancelAll(symbols=(0,)))
+        orders._lifecycle.commands.append(m.CancelAll(symbols=(0,)))
 
     patch.setattr(manager.Orders, "halt", halt)
 
@@ -125,11 +125,11 @@ def kills_only_once(patch: Patch) -> None:
 def says_the_kill_is_done_at_the_first_look(patch: Patch) -> None:
     look = answers._open_orders
 
-    def hasty(desk: Desk, event: m.OpenOrders) -> None:
-        if desk.records.kill == "cancelling":
-            desk.records.kill = "done"
-            desk.alert("info", "kill_done", "it will be")
-        look(desk, event)
+    def hasty(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
+        if lifecycle.records.kill == "cancelling":
+            lifecycle.records.kill = "done"
+            lifecycle.alert("info", "kill_done", "it will be")
+        look(lifecycle, event)
 
     patch.setattr(answers, "_open_orders", hasty)
 
@@ -157,7 +157,7 @@ def draws_a_random_number(patch: Patch) -> None:
     def jitter(orders: manager.Orders, now_ns: int) -> None:
         wake(orders, now_ns)
         if orders.records.live:
-            orders._desk.commands.append(m.Wake(at_ns=now_ns + 10**9 + next(drawn)))
+            orders._lifecycle.commands.append(m.Wake(at_ns=now_ns + 10**9 + next(drawn)))
 
     patch.setattr(manager.Orders, "_wake", jitter)
 

@@ -6,8 +6,8 @@ import math
 
 from septet import messages as m
 from septet._core.orders import disputes
-from septet._core.orders.desk import FILLS_BEFORE_NS, Desk, trade_key
 from septet._core.orders.ids import parse
+from septet._core.orders.lifecycle import FILLS_BEFORE_NS, OrderLifecycle, trade_key
 from septet._core.orders.records import RANK, Child, External, Foreign, Outside
 
 __all__ = ["claim_fills", "started", "take"]
@@ -19,29 +19,29 @@ STRANGE = 4_096
 """How many fills of others are remembered, so that each is told once."""
 
 
-def take(desk: Desk, event: m.Event) -> bool:
+def take(lifecycle: OrderLifecycle, event: m.Event) -> bool:
     """Take in an event of the venue; return False for any other event."""
     match event:
         case m.Acked():
-            _acked(desk, event)
+            _acked(lifecycle, event)
         case m.Filled():
-            _filled(desk, event)
+            _filled(lifecycle, event)
         case m.Refused():
-            _refused(desk, event)
+            _refused(lifecycle, event)
         case m.Uncertain():
-            _uncertain(desk, event)
+            _uncertain(lifecycle, event)
         case m.OrderSeen():
-            _order_seen(desk, event, event.at_ns)
+            _order_seen(lifecycle, event, event.at_ns)
         case m.NotFound():
-            _not_found(desk, event)
+            _not_found(lifecycle, event)
         case m.CancelFailed():
-            child = desk.records.children.get(event.client_id)
+            child = lifecycle.records.children.get(event.client_id)
             if child is not None and not child.is_final:
-                desk.cancel_failed(child, event.at_ns)
+                lifecycle.cancel_failed(child, event.at_ns)
         case m.OpenOrders():
-            _open_orders(desk, event)
+            _open_orders(lifecycle, event)
         case m.Unreadable():
-            _unreadable(desk, event)
+            _unreadable(lifecycle, event)
         case _:
             return False
     return True
@@ -50,31 +50,31 @@ def take(desk: Desk, event: m.Event) -> bool:
 # ---------------------------------------------------------------- one order
 
 
-def _identify(desk: Desk, child: Child, venue_order_id: str, now_ns: int) -> None:
+def _identify(lifecycle: OrderLifecycle, child: Child, venue_order_id: str, now_ns: int) -> None:
     """Remember the venue's own id of a child, and give it the fills that waited for that."""
     if venue_order_id and child.venue_order_id != venue_order_id:
         child.venue_order_id = venue_order_id
-        desk.records.venue_ids[f"{child.symbol}:{venue_order_id}"] = child.client_id
-        claim_fills(desk, now_ns)
+        lifecycle.records.venue_ids[f"{child.symbol}:{venue_order_id}"] = child.client_id
+        claim_fills(lifecycle, now_ns)
 
 
-def _acked(desk: Desk, event: m.Acked) -> None:
-    child = desk.records.children.get(event.client_id)
+def _acked(lifecycle: OrderLifecycle, event: m.Acked) -> None:
+    child = lifecycle.records.children.get(event.client_id)
     if child is None:
         text = f"an answer to {event.client_id}, which is not known"
-        desk.alert("error", "unknown_answer", text)
+        lifecycle.alert("error", "unknown_answer", text)
         return
-    _identify(desk, child, event.venue_order_id, event.at_ns)
-    _echo(desk, child, event.side, event.quantity, event.price, event.at_ns, is_answer=True)
-    _seen(desk, child, event.state, event.filled, "", event.at_ns)
-    old = desk.records.children.get(child.replaces)
+    _identify(lifecycle, child, event.venue_order_id, event.at_ns)
+    _echo(lifecycle, child, event.side, event.quantity, event.price, event.at_ns, is_answer=True)
+    _seen(lifecycle, child, event.state, event.filled, "", event.at_ns)
+    old = lifecycle.records.children.get(child.replaces)
     if old is not None and not old.is_final:
-        desk.look(old, event.at_ns)
+        lifecycle.look(old, event.at_ns)
 
 
 def _echo(
-    desk: Desk, child: Child, side: m.Side, quantity: float | None, price: float | None,
-    now_ns: int, *, is_answer: bool = False,
+    lifecycle: OrderLifecycle, child: Child, side: m.Side, quantity: float | None,
+    price: float | None, now_ns: int, *, is_answer: bool = False,
 ) -> None:  # fmt: skip
     """Compare the first thing the venue says of an order with what was asked for.
 
@@ -100,226 +100,239 @@ def _echo(
     if asked is not None and price and abs(price - asked) > 1e-9 * asked:
         wrong.append(f"price {price:.12g} for {asked:.12g}")
         child.limit_price = asked if known else price
-    disputes.reconsider(desk, child, now_ns)
+    disputes.reconsider(lifecycle, child, now_ns)
     if not wrong:
         return
     text = f"{child.client_id}: the venue took {', '.join(wrong)}"
-    desk.commands += desk.guards.fire("ack_mismatch", now_ns, symbol=child.symbol, text=text)
+    lifecycle.commands += lifecycle.guards.fire(
+        "ack_mismatch", now_ns, symbol=child.symbol, text=text
+    )
     if child.is_final:
         return
-    work = desk.records.works.get(child.parent)
+    work = lifecycle.records.works.get(child.parent)
     if work is not None and not child.protects and not work.parent.reduces:
         work.cancelled = work.cancelled or "ack_mismatch"
     child.cancels = True
 
 
 def _seen(
-    desk: Desk, child: Child, state: m.OrderState, filled: float, text: str, now_ns: int
+    lifecycle: OrderLifecycle,
+    child: Child,
+    state: m.OrderState,
+    filled: float,
+    text: str,
+    now_ns: int,
 ) -> None:
     """Take in a state of an order, whoever showed it."""
     if child.is_final:
-        _seen_after(desk, child, state, filled)
+        _seen_after(lifecycle, child, state, filled)
         return
     child.exists = True
     child.vanished_ns = 0
     child.heard_ns = max(child.heard_ns, now_ns)
     seen, claim = child.seen, child.claim
     child.seen = max(child.seen, min(filled, child.quantity))
-    if desk.is_final(state):
+    if lifecycle.is_final(state):
         if child.claim is None or state == "filled":
             child.claim, child.claim_text = state, text
         child.delete_ns = 0
         if child.claim == "filled":
             child.seen = max(child.seen, child.quantity)
     else:
-        desk.move(child, "partially_filled" if child.counted > child.tolerance else "open")
+        lifecycle.move(child, "partially_filled" if child.counted > child.tolerance else "open")
     if child.seen > seen or child.claim != claim:
         child.told_ns = now_ns
     if child.claim is None:
-        desk.calm(child, now_ns)
+        lifecycle.calm(child, now_ns)
     else:
         child.look_ns = 0
-    desk.settle(child, now_ns)
-    desk.push_cancel(child, now_ns)
+    lifecycle.settle(child, now_ns)
+    lifecycle.push_cancel(child, now_ns)
 
 
-def _seen_after(desk: Desk, child: Child, state: m.OrderState, filled: float) -> None:
+def _seen_after(
+    lifecycle: OrderLifecycle, child: Child, state: m.OrderState, filled: float
+) -> None:
     """Judge news of a child that is final for us: old, or a request accepted after all."""
     if filled > child.seen + child.tolerance:
         child.seen = filled
-        desk.refresh_fills(child)
-    if child.exists or desk.is_final(state) or state in ("intent", "submitted", "unknown"):
+        lifecycle.refresh_fills(child)
+    if child.exists or lifecycle.is_final(state) or state in ("intent", "submitted", "unknown"):
         return
-    _cancel_ghost(desk, child)
+    _cancel_ghost(lifecycle, child)
 
 
-def _cancel_ghost(desk: Desk, child: Child) -> None:
+def _cancel_ghost(lifecycle: OrderLifecycle, child: Child) -> None:
     """Cancel an order that is open though it is final for us."""
     text = f"{child.client_id} is open at the venue and {child.state} here"
-    if child.protects and desk.is_still_held(
+    if child.protects and lifecycle.is_still_held(
         child.symbol, child.sign, child.rest or child.quantity
     ):
-        desk.alert("critical", "ghost_order", text + HELD, child.symbol)
-        desk.commands.append(m.Refresh(what="holdings"))
+        lifecycle.alert("critical", "ghost_order", text + HELD, child.symbol)
+        lifecycle.commands.append(m.Refresh(what="holdings"))
         return
-    desk.alert("critical", "ghost_order", text, child.symbol)
-    desk.commands.append(
+    lifecycle.alert("critical", "ghost_order", text, child.symbol)
+    lifecycle.commands.append(
         m.Cancel(
             client_id=child.client_id, symbol=child.symbol, venue_order_id=child.venue_order_id
         )
     )
 
 
-def _pending(desk: Desk, client_id: str) -> Child | None:
+def _pending(lifecycle: OrderLifecycle, client_id: str) -> Child | None:
     """Return the child a refusal or a doubt is about: for an amend, the new one."""
-    child = desk.records.children.get(client_id)
+    child = lifecycle.records.children.get(client_id)
     if child is not None and child.replaced_by:
-        newer = desk.records.children.get(child.replaced_by)
+        newer = lifecycle.records.children.get(child.replaced_by)
         if newer is not None and not newer.is_final and not newer.exists:
             return newer
     return child
 
 
-def _refused(desk: Desk, event: m.Refused) -> None:
-    child = _pending(desk, event.client_id)
+def _refused(lifecycle: OrderLifecycle, event: m.Refused) -> None:
+    child = _pending(lifecycle, event.client_id)
     if child is None or child.is_final:
         return
     if event.code == "duplicate":
         child.exists = True
-        desk.doubt(child, event.at_ns, "the venue has it already")
+        lifecycle.doubt(child, event.at_ns, "the venue has it already")
         return
     if child.exists:
-        desk.look(child, event.at_ns)
+        lifecycle.look(child, event.at_ns)
         return
     if event.code == "funds" and child.reduces:
         # a fee that no answer named, or a hand on the account: what is there may be less
-        desk.commands.append(m.Refresh(what="holdings"))
-        if child.symbol not in desk.records.unfunded:
-            desk.records.unfunded.append(child.symbol)
+        lifecycle.commands.append(m.Refresh(what="holdings"))
+        if child.symbol not in lifecycle.records.unfunded:
+            lifecycle.records.unfunded.append(child.symbol)
     child.claim_text = event.text
-    desk.finish(child, "rejected", event.code, event.at_ns)
-    old = desk.records.children.get(child.replaces)
+    lifecycle.finish(child, "rejected", event.code, event.at_ns)
+    old = lifecycle.records.children.get(child.replaces)
     if old is not None:
         old.replaced_by = ""
-        work = desk.records.works.get(old.parent)
+        work = lifecycle.records.works.get(old.parent)
         if work is not None:
             work.may_amend = False
-        desk.look(old, event.at_ns)
+        lifecycle.look(old, event.at_ns)
 
 
-def _uncertain(desk: Desk, event: m.Uncertain) -> None:
-    child = _pending(desk, event.client_id)
+def _uncertain(lifecycle: OrderLifecycle, event: m.Uncertain) -> None:
+    child = _pending(lifecycle, event.client_id)
     if child is None or child.is_final:
         return
     if child.exists:
-        desk.look(child, event.at_ns)
+        lifecycle.look(child, event.at_ns)
     else:
-        desk.doubt(child, event.at_ns, event.text)
-    old = desk.records.children.get(child.replaces)
+        lifecycle.doubt(child, event.at_ns, event.text)
+    old = lifecycle.records.children.get(child.replaces)
     if old is not None:
-        desk.look(old, event.at_ns)
+        lifecycle.look(old, event.at_ns)
 
 
-def _not_found(desk: Desk, event: m.NotFound) -> None:
-    child = desk.records.children.get(event.client_id)
+def _not_found(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
+    child = lifecycle.records.children.get(event.client_id)
     if child is None or child.is_final:
         return
-    now_ns, settles_ns = event.at_ns, desk.timing.settles_ns
+    now_ns, settles_ns = event.at_ns, lifecycle.timing.settles_ns
     if event.by == "cancel":
-        desk.cancel_failed(child, now_ns)
+        lifecycle.cancel_failed(child, now_ns)
         return
     if not child.exists:
         if child.state == "unknown" and event.asked_ns > child.doubted_ns + settles_ns:
-            desk.finish(child, "rejected", "never_accepted", now_ns)
+            lifecycle.finish(child, "rejected", "never_accepted", now_ns)
         return
     if child.claim is not None or event.asked_ns <= child.heard_ns + settles_ns:
         return
     if child.vanished_ns == 0:
         child.vanished_ns = event.asked_ns
-        desk.refresh_fills(child)
+        lifecycle.refresh_fills(child)
     elif event.asked_ns > child.vanished_ns + settles_ns:
         text = f"{child.client_id}: the venue knows it no more"
-        desk.alert("critical", "order_vanished", text, child.symbol)
-        desk.finish(child, "cancelled", "vanished", now_ns)
+        lifecycle.alert("critical", "order_vanished", text, child.symbol)
+        lifecycle.finish(child, "cancelled", "vanished", now_ns)
 
 
-def _resolve(desk: Desk, client_id: str, venue_order_id: str, symbol: int) -> Child | None:
+def _resolve(
+    lifecycle: OrderLifecycle, client_id: str, venue_order_id: str, symbol: int
+) -> Child | None:
     """Find a child by either id."""
-    records = desk.records
+    records = lifecycle.records
     child = records.children.get(client_id)
     if child is None and venue_order_id:
         child = records.children.get(records.venue_ids.get(f"{symbol}:{venue_order_id}", ""))
     return child
 
 
-def _order_seen(desk: Desk, event: m.OrderSeen, now_ns: int) -> None:
-    child = _resolve(desk, event.client_id, event.venue_order_id, event.symbol)
+def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> None:
+    child = _resolve(lifecycle, event.client_id, event.venue_order_id, event.symbol)
     if child is None:
-        _stranger(desk, event)
+        _stranger(lifecycle, event)
         return
-    _identify(desk, child, event.venue_order_id, now_ns)
-    if event.by == "query" and not desk.is_final(event.state):
+    _identify(lifecycle, child, event.venue_order_id, now_ns)
+    if event.by == "query" and not lifecycle.is_final(event.state):
         child.read_filled, child.read_ns = event.filled, now_ns
     if event.by != "cancel":
-        _echo(desk, child, event.side, event.quantity, event.price, now_ns)
-    elif child.delete_ns and not desk.is_final(event.state):
-        desk.cancel_failed(child, now_ns)
-    _seen(desk, child, event.state, event.filled, event.text, now_ns)
+        _echo(lifecycle, child, event.side, event.quantity, event.price, now_ns)
+    elif child.delete_ns and not lifecycle.is_final(event.state):
+        lifecycle.cancel_failed(child, now_ns)
+    _seen(lifecycle, child, event.state, event.filled, event.text, now_ns)
 
 
-def _unreadable(desk: Desk, event: m.Unreadable) -> None:
+def _unreadable(lifecycle: OrderLifecycle, event: m.Unreadable) -> None:
     """Ask again for what a venue said in a way that nobody can read."""
     if event.about == "balance":
-        desk.commands.append(m.Refresh(what="holdings"))
+        lifecycle.commands.append(m.Refresh(what="holdings"))
     if event.about not in ("order", "fill"):
         return
-    child = desk.records.children.get(event.client_id)
+    child = lifecycle.records.children.get(event.client_id)
     if child is not None:
-        desk.look(child, event.at_ns)
-    symbols = (event.symbol,) if event.symbol >= 0 else tuple(range(len(desk.checks.symbols)))
-    since_ns = max(0, event.at_ns - desk.timing.settles_ns - FILLS_BEFORE_NS)
-    desk.commands.append(m.Refresh(what="open_orders"))
-    desk.commands.append(m.Refresh(what="fills", symbols=symbols, since_ns=since_ns))
+        lifecycle.look(child, event.at_ns)
+    symbols = (event.symbol,) if event.symbol >= 0 else tuple(range(len(lifecycle.checks.symbols)))
+    since_ns = max(0, event.at_ns - lifecycle.timing.settles_ns - FILLS_BEFORE_NS)
+    lifecycle.commands.append(m.Refresh(what="open_orders"))
+    lifecycle.commands.append(m.Refresh(what="fills", symbols=symbols, since_ns=since_ns))
 
 
 # ---------------------------------------------------------------- all orders
 
 
-def _open_orders(desk: Desk, event: m.OpenOrders) -> None:
-    records, now_ns = desk.records, event.at_ns
-    stale_ns = event.asked_ns - desk.timing.settles_ns
+def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
+    records, now_ns = lifecycle.records, event.at_ns
+    stale_ns = event.asked_ns - lifecycle.timing.settles_ns
     listed: set[str] = set()
     strangers: dict[str, Outside] = {}
     ours = 0
     for seen in event.orders:
-        child = _resolve(desk, seen.client_id, seen.venue_order_id, seen.symbol)
+        child = _resolve(lifecycle, seen.client_id, seen.venue_order_id, seen.symbol)
         if child is None:
-            ours += seen.client_id.startswith(desk.tag)
+            ours += seen.client_id.startswith(lifecycle.tag)
             key, outside = _outside(seen)
             strangers[key] = outside
-            _stranger(desk, seen)
+            _stranger(lifecycle, seen)
             continue
         ours += 1
         listed.add(child.client_id)
         if event.asked_ns > child.read_ns:
             child.read_filled, child.read_ns = seen.filled, event.asked_ns
         if not child.is_final:
-            _order_seen(desk, seen, now_ns)
+            _order_seen(lifecycle, seen, now_ns)
         elif child.final_ns < stale_ns:
-            _identify(desk, child, seen.venue_order_id, now_ns)
-            _cancel_ghost(desk, child)
-    desk.touched.update(each.symbol for each in (*records.outside.values(), *strangers.values()))
+            _identify(lifecycle, child, seen.venue_order_id, now_ns)
+            _cancel_ghost(lifecycle, child)
+    lifecycle.touched.update(
+        each.symbol for each in (*records.outside.values(), *strangers.values())
+    )
     records.outside = strangers
     for name in list(records.live):
         child = records.children[name]
         absent = name not in listed and RANK[child.state] >= RANK["open"]
         if absent and child.claim is None and child.heard_ns < stale_ns:
-            desk.look(child, now_ns)
+            lifecycle.look(child, now_ns)
     if records.kill == "cancelling" and event.asked_ns > records.kill_ns and not ours:
         before = (records.children[name].sent_ns <= records.kill_ns for name in records.live)
         if not any(before):
             records.kill = "done"
-            desk.alert("info", "kill_done", "the venue shows no open order of ours")
+            lifecycle.alert("info", "kill_done", "the venue shows no open order of ours")
 
 
 def _outside(seen: m.OrderSeen) -> tuple[str, Outside]:
@@ -329,104 +342,106 @@ def _outside(seen: m.OrderSeen) -> tuple[str, Outside]:
     return key, Outside(seen.symbol, sign, rest, seen.price)
 
 
-def _stranger(desk: Desk, seen: m.OrderSeen) -> None:
+def _stranger(lifecycle: OrderLifecycle, seen: m.OrderSeen) -> None:
     """Take in an order that is not among our children."""
-    records, k = desk.records, seen.symbol
+    records, k = lifecycle.records, seen.symbol
     is_open = seen.state in ("open", "partially_filled")
-    if seen.client_id.startswith(desk.tag):
-        if _is_foreign(desk, seen.client_id):
-            _foreign(desk, k, seen.client_id, f"the venue shows it {seen.state}")
+    if seen.client_id.startswith(lifecycle.tag):
+        if _is_foreign(lifecycle, seen.client_id):
+            _foreign(lifecycle, k, seen.client_id, f"the venue shows it {seen.state}")
         elif is_open and seen.by != "stream":
             text = f"{seen.client_id} was final long ago and is open at the venue"
-            name, sign = parse(desk.tag, seen.client_id), 1 if seen.side == "buy" else -1
+            name, sign = parse(lifecycle.tag, seen.client_id), 1 if seen.side == "buy" else -1
             left = seen.quantity - seen.filled
-            if name is not None and name.parent < 0 and desk.is_still_held(k, sign, left):
-                desk.alert("critical", "ghost_order", text + HELD, k)
+            if name is not None and name.parent < 0 and lifecycle.is_still_held(k, sign, left):
+                lifecycle.alert("critical", "ghost_order", text + HELD, k)
                 return
-            desk.alert("critical", "ghost_order", text, k)
-            desk.commands.append(
+            lifecycle.alert("critical", "ghost_order", text, k)
+            lifecycle.commands.append(
                 m.Cancel(client_id=seen.client_id, symbol=k, venue_order_id=seen.venue_order_id)
             )
         return
     key, outside = _outside(seen)
-    desk.touched.add(k)
+    lifecycle.touched.add(k)
     if not is_open:
         records.outside.pop(key, None)
         return
     if key not in records.outside:
         quantity = outside.sign * outside.rest
-        desk.outcomes.append(External(k, seen.client_id, quantity))
+        lifecycle.outcomes.append(External(k, seen.client_id, quantity))
         text = f"an order of somebody else: {seen.side} {seen.quantity:.12g}"
-        desk.alert("warning", "external_order", text, k)
+        lifecycle.alert("warning", "external_order", text, k)
     records.outside[key] = outside
 
 
-def _is_foreign(desk: Desk, client_id: str) -> bool:
+def _is_foreign(lifecycle: OrderLifecycle, client_id: str) -> bool:
     """Whether an id with our mark was never given out by these records."""
-    if client_id in desk.records.foreign:
+    if client_id in lifecycle.records.foreign:
         return True
-    name = parse(desk.tag, client_id)
+    name = parse(lifecycle.tag, client_id)
     if name is None:
         return True
     if name.parent < 0:
-        stop = desk.records.stops.get(name.symbol)
+        stop = lifecycle.records.stops.get(name.symbol)
         return stop is None or name.number > stop.number
-    work = desk.records.works.get(name.parent)
-    return name.parent > desk.records.highest or (work is not None and name.number > work.children)
+    work = lifecycle.records.works.get(name.parent)
+    return name.parent > lifecycle.records.highest or (
+        work is not None and name.number > work.children
+    )
 
 
-def _foreign(desk: Desk, k: int, client_id: str, text: str) -> None:
-    known = desk.records.foreign
+def _foreign(lifecycle: OrderLifecycle, k: int, client_id: str, text: str) -> None:
+    known = lifecycle.records.foreign
     if client_id in known:
         return
     known.append(client_id)
     del known[:-KNOWN_FOREIGN]
-    desk.outcomes.append(Foreign(k, client_id, text))
+    lifecycle.outcomes.append(Foreign(k, client_id, text))
     told = f"{client_id} carries our mark and was never sent: {text}"
-    desk.alert("critical", "foreign_order", told, k)
+    lifecycle.alert("critical", "foreign_order", told, k)
 
 
 # ---------------------------------------------------------------- fills
 
 
-def _filled(desk: Desk, fill: m.Filled) -> None:
+def _filled(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
     numbers = 0.0 < fill.quantity < math.inf and 0.0 < fill.price < math.inf
     if not (numbers and math.isfinite(fill.fee) and math.isfinite(fill.fee_quote or 0.0)):
         text = f"trade {fill.trade_id}: {fill.quantity} at {fill.price} is no fill"
-        desk.alert("critical", "bad_fill", text, fill.symbol)
+        lifecycle.alert("critical", "bad_fill", text, fill.symbol)
         return
-    child = _resolve(desk, fill.client_id, fill.venue_order_id, fill.symbol)
+    child = _resolve(lifecycle, fill.client_id, fill.venue_order_id, fill.symbol)
     if child is not None:
         # The fill itself first: naming the child may claim others, which came later.
-        disputes.take(desk, child, fill, fill.at_ns)
-        _identify(desk, child, fill.venue_order_id, fill.at_ns)
-    elif fill.client_id.startswith(desk.tag):
-        _ours_unknown(desk, fill)
-    elif not fill.client_id and _may_be_ours(desk, fill):
-        waiting = desk.records.unclaimed
+        disputes.take(lifecycle, child, fill, fill.at_ns)
+        _identify(lifecycle, child, fill.venue_order_id, fill.at_ns)
+    elif fill.client_id.startswith(lifecycle.tag):
+        _ours_unknown(lifecycle, fill)
+    elif not fill.client_id and _may_be_ours(lifecycle, fill):
+        waiting = lifecycle.records.unclaimed
         key = trade_key(fill, fill.venue_order_id)
         known = any(trade_key(each, each.venue_order_id) == key for each in waiting)
         if not known and len(waiting) < UNCLAIMED:
             waiting.append(fill)
     else:
-        _external(desk, fill)
+        _external(lifecycle, fill)
 
 
-def _ours_unknown(desk: Desk, fill: m.Filled) -> None:
+def _ours_unknown(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
     """Judge a fill with our mark whose order is not remembered."""
-    if _is_foreign(desk, fill.client_id):
-        _foreign(desk, fill.symbol, fill.client_id, "it was filled")
+    if _is_foreign(lifecycle, fill.client_id):
+        _foreign(lifecycle, fill.symbol, fill.client_id, "it was filled")
         return
     # A forgotten order had all its fills: what is not newer than they were is a repeat.
-    if fill.venue_ns > desk.records.forgotten_ns.get(fill.symbol, 0):
+    if fill.venue_ns > lifecycle.records.forgotten_ns.get(fill.symbol, 0):
         text = f"{fill.client_id}: a fill of an order that was forgotten; it is not booked"
-        desk.alert("critical", "late_fill", text, fill.symbol)
-        _external(desk, fill)
+        lifecycle.alert("critical", "late_fill", text, fill.symbol)
+        _external(lifecycle, fill)
 
 
-def _external(desk: Desk, fill: m.Filled) -> None:
+def _external(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
     key = trade_key(fill, fill.client_id or f"#{fill.venue_order_id}")
-    records = desk.records
+    records = lifecycle.records
     old = not fill.client_id and fill.venue_ns <= records.forgotten_ns.get(fill.symbol, 0)
     if key in records.trades or old:
         return
@@ -435,45 +450,45 @@ def _external(desk: Desk, fill: m.Filled) -> None:
     if len(records.strange) > STRANGE:
         records.trades.pop(records.strange.pop(0), None)
     quantity = fill.quantity if fill.side == "buy" else -fill.quantity
-    desk.outcomes.append(External(fill.symbol, fill.client_id, quantity, fill))
+    lifecycle.outcomes.append(External(fill.symbol, fill.client_id, quantity, fill))
 
 
-def _may_be_ours(desk: Desk, fill: m.Filled) -> bool:
+def _may_be_ours(lifecycle: OrderLifecycle, fill: m.Filled) -> bool:
     """Whether a fill without our id could belong to a child whose venue id is not known yet."""
-    if fill.venue_ns <= desk.records.forgotten_ns.get(fill.symbol, 0):
+    if fill.venue_ns <= lifecycle.records.forgotten_ns.get(fill.symbol, 0):
         return False
-    children = (desk.records.children[name] for name in desk.records.live)
+    children = (lifecycle.records.children[name] for name in lifecycle.records.live)
     return any(child.symbol == fill.symbol and not child.venue_order_id for child in children)
 
 
-def claim_fills(desk: Desk, now_ns: int) -> None:
+def claim_fills(lifecycle: OrderLifecycle, now_ns: int) -> None:
     """Give fills that came without our id to their child, or to somebody else."""
-    waiting, desk.records.unclaimed = desk.records.unclaimed, []
+    waiting, lifecycle.records.unclaimed = lifecycle.records.unclaimed, []
     for fill in waiting:
-        child = _resolve(desk, "", fill.venue_order_id, fill.symbol)
+        child = _resolve(lifecycle, "", fill.venue_order_id, fill.symbol)
         if child is not None:
-            disputes.take(desk, child, fill, now_ns)
-        elif _may_be_ours(desk, fill):
-            desk.records.unclaimed.append(fill)
+            disputes.take(lifecycle, child, fill, now_ns)
+        elif _may_be_ours(lifecycle, fill):
+            lifecycle.records.unclaimed.append(fill)
         else:
-            _external(desk, fill)
+            _external(lifecycle, fill)
 
 
 # ---------------------------------------------------------------- after a restart
 
 
-def started(desk: Desk, now_ns: int) -> None:
+def started(lifecycle: OrderLifecycle, now_ns: int) -> None:
     """Doubt everything that was on its way when the process ended, and look at the rest."""
-    records = desk.records
+    records = lifecycle.records
     for name in list(records.live):
         child = records.children[name]
         child.delete_ns = child.delete_next_ns = 0
         if child.exists:
-            desk.look(child, now_ns)
+            lifecycle.look(child, now_ns)
         else:
-            desk.doubt(child, now_ns, "the process ended before the answer")
+            lifecycle.doubt(child, now_ns, "the process ended before the answer")
     if records.kill:
         records.kill = "cancelling"
         records.kill_next_ns = now_ns
-        records.kill_pause_ns = desk.timing.kill_first_ns
+        records.kill_pause_ns = lifecycle.timing.kill_first_ns
     records.woken_ns = 0

@@ -15,7 +15,7 @@ from __future__ import annotations
 import msgspec
 
 from septet import messages as m
-from septet._core.orders.desk import Desk
+from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child, Disputed
 
 __all__ = [
@@ -44,16 +44,16 @@ ROUNDED = 1e-9
 NO_ID = frozenset({"", "none", "null", "nan"})
 
 
-def take(desk: Desk, child: Child, fill: m.Filled, now_ns: int) -> None:
+def take(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> None:
     """Book an execution of a child, or dispute it."""
-    if desk.is_booked(child, fill):
+    if lifecycle.is_booked(child, fill):
         return
-    why = _fault(desk, child, fill, now_ns)
+    why = _fault(lifecycle, child, fill, now_ns)
     if why:
-        _dispute(desk, child, fill, why, now_ns)
+        _dispute(lifecycle, child, fill, why, now_ns)
         return
-    _forget(desk, child.symbol, fill, "it agrees with what is known")
-    desk.book(child, fill, now_ns)
+    _forget(lifecycle, child.symbol, fill, "it agrees with what is known")
+    lifecycle.book(child, fill, now_ns)
 
 
 def _has_id(fill: m.Filled) -> bool:
@@ -61,37 +61,37 @@ def _has_id(fill: m.Filled) -> bool:
     return text not in NO_ID and not (text[:1] == "-" and text[1:].isdigit())
 
 
-def _fault(desk: Desk, child: Child, fill: m.Filled, now_ns: int) -> str:
+def _fault(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> str:
     """Return why an execution cannot be of its order, or ""."""
     return (
         _order_fault(child, fill)
-        or _time_fault(desk, child, fill)
-        or _price_fault(desk, child, fill, now_ns)
+        or _time_fault(lifecycle, child, fill)
+        or _price_fault(lifecycle, child, fill, now_ns)
     )
 
 
-def _time_fault(desk: Desk, child: Child, fill: m.Filled) -> str:
+def _time_fault(lifecycle: OrderLifecycle, child: Child, fill: m.Filled) -> str:
     """Return why an execution that a list shows cannot be of its order at its time, or ""."""
     if not fill.listed:
         return ""
-    skewed = any(guard.rule == "clock_skew" for guard in desk.guards.active())
+    skewed = any(guard.rule == "clock_skew" for guard in lifecycle.guards.active())
     if not skewed and fill.venue_ns < child.sent_ns - CLOCKS_NS:
         return "it is stamped before its order was sent"
     told = child.counted + fill.quantity
-    old = fill.venue_ns < child.read_ns - desk.timing.settles_ns
+    old = fill.venue_ns < child.read_ns - lifecycle.timing.settles_ns
     if old and told > child.read_filled + child.tolerance:
         return f"its order, read later, shows {child.read_filled:.12g} filled"
     return ""
 
 
-def _price_fault(desk: Desk, child: Child, fill: m.Filled, now_ns: int) -> str:
+def _price_fault(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> str:
     """Return why an execution cannot be at its price, or ""."""
     limit, price = child.limit_price, fill.price
     if limit is not None and (price - limit) * child.sign > ROUNDED * limit:
         return f"{price:.12g} is worse than its limit of {limit:.12g}"
-    low, high = desk.checks.price_bounds(child.symbol, now_ns)
+    low, high = lifecycle.checks.price_bounds(child.symbol, now_ns)
     if not low <= price <= high:
-        known = desk.checks.symbols[child.symbol].price
+        known = lifecycle.checks.symbols[child.symbol].price
         return f"{price:.12g} is too far from the last known price, {known:.12g}"
     return ""
 
@@ -114,9 +114,11 @@ def _order_fault(child: Child, fill: m.Filled) -> str:
     return ""
 
 
-def _dispute(desk: Desk, child: Child, fill: m.Filled, why: str, now_ns: int) -> None:
+def _dispute(
+    lifecycle: OrderLifecycle, child: Child, fill: m.Filled, why: str, now_ns: int
+) -> None:
     """Keep an execution apart, block entries and ask: the order, its executions, the account."""
-    k, disputes = child.symbol, desk.records.disputes.setdefault(child.symbol, [])
+    k, disputes = child.symbol, lifecycle.records.disputes.setdefault(child.symbol, [])
     known = next((each for each in disputes if _is_same(each.fill, fill)), None)
     if known is not None and (known.fill.listed or not fill.listed):
         return
@@ -127,13 +129,13 @@ def _dispute(desk: Desk, child: Child, fill: m.Filled, why: str, now_ns: int) ->
         settled = next((each for each in disputes if each.settled), disputes[0])
         disputes.remove(settled)
     text = f"{child.client_id}: trade {fill.trade_id} is not booked: {why}"
-    desk.commands += desk.guards.fire(RULE, now_ns, symbol=k, text=text)
+    lifecycle.commands += lifecycle.guards.fire(RULE, now_ns, symbol=k, text=text)
     if known is None:
-        desk.alert("critical", RULE, text, k)
+        lifecycle.alert("critical", RULE, text, k)
     if not child.is_final:
-        desk.look(child, now_ns)
-    desk.records.dispute_pause_ns[k] = FIRST_NS
-    _ask(desk, k, now_ns)
+        lifecycle.look(child, now_ns)
+    lifecycle.records.dispute_pause_ns[k] = FIRST_NS
+    _ask(lifecycle, k, now_ns)
 
 
 def _is_same(one: m.Filled, other: m.Filled) -> bool:
@@ -143,87 +145,95 @@ def _is_same(one: m.Filled, other: m.Filled) -> bool:
     return same and (one.quantity, one.price) == (other.quantity, other.price)
 
 
-def _open(desk: Desk, k: int) -> list[Disputed]:
+def _open(lifecycle: OrderLifecycle, k: int) -> list[Disputed]:
     """Return what is disputed of a symbol and neither booked nor left out."""
-    disputes = desk.records.disputes.get(k, ())
+    disputes = lifecycle.records.disputes.get(k, ())
     return [each for each in disputes if not each.settled and not each.booked_price]
 
 
-def _ask(desk: Desk, k: int, now_ns: int) -> None:
+def _ask(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
     """Ask for the executions and for the account, and again after a growing pause."""
-    records = desk.records
-    for each in _open(desk, k)[:1]:
+    records = lifecycle.records
+    for each in _open(lifecycle, k)[:1]:
         child = records.children.get(each.client_id)
         if child is not None:
-            desk.refresh_fills(child)
-    desk.commands.append(m.Refresh(what="holdings"))
+            lifecycle.refresh_fills(child)
+    lifecycle.commands.append(m.Refresh(what="holdings"))
     pause_ns = records.dispute_pause_ns.get(k, FIRST_NS)
-    newest_ns = max((each.since_ns for each in _open(desk, k)), default=now_ns)
-    sure_ns = newest_ns + desk.timing.settles_ns + FIRST_NS  # from then on a read shows all of it
+    newest_ns = max((each.since_ns for each in _open(lifecycle, k)), default=now_ns)
+    sure_ns = (
+        newest_ns + lifecycle.timing.settles_ns + FIRST_NS
+    )  # from then on a read shows all of it
     next_ns = now_ns + pause_ns
     records.dispute_next_ns[k] = sure_ns if now_ns < sure_ns < next_ns else next_ns
     records.dispute_pause_ns[k] = min(2 * pause_ns, MOST_NS)
 
 
-def tick(desk: Desk, now_ns: int) -> None:
+def tick(lifecycle: OrderLifecycle, now_ns: int) -> None:
     """Judge what is disputed by the prices known now, and ask again for the rest."""
-    for k, next_ns in list(desk.records.dispute_next_ns.items()):
+    for k, next_ns in list(lifecycle.records.dispute_next_ns.items()):
         if next_ns <= now_ns:
-            _judge_again(desk, k, now_ns)
-            if _open(desk, k):
-                _ask(desk, k, now_ns)
+            _judge_again(lifecycle, k, now_ns)
+            if _open(lifecycle, k):
+                _ask(lifecycle, k, now_ns)
 
 
-def due_ns(desk: Desk, now_ns: int, due: int) -> int:
+def due_ns(lifecycle: OrderLifecycle, now_ns: int, due: int) -> int:
     """Return when something disputed is asked for next, or `due` if that is not later."""
-    times = [each for each in desk.records.dispute_next_ns.values() if now_ns < each < due]
+    times = [each for each in lifecycle.records.dispute_next_ns.values() if now_ns < each < due]
     return min(times, default=due)
 
 
-def reconsider(desk: Desk, child: Child, now_ns: int) -> None:
+def reconsider(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     """Judge again what is disputed of a child that turned out to be another order."""
-    _judge_again(desk, child.symbol, now_ns, child.client_id)
+    _judge_again(lifecycle, child.symbol, now_ns, child.client_id)
 
 
-def _judge_again(desk: Desk, k: int, now_ns: int, client_id: str = "") -> bool:
+def _judge_again(lifecycle: OrderLifecycle, k: int, now_ns: int, client_id: str = "") -> bool:
     """Book what is disputed of a symbol, or of one child, and can be by what is known now."""
     booked = False
-    for each in _open(desk, k):
-        child = desk.records.children.get(each.client_id)
+    for each in _open(lifecycle, k):
+        child = lifecycle.records.children.get(each.client_id)
         if child is None or (client_id and child.client_id != client_id):
             continue
-        if not _fault(desk, child, each.fill, now_ns):
-            desk.alert(
+        if not _fault(lifecycle, child, each.fill, now_ns):
+            lifecycle.alert(
                 "warning", RULE, f"{each.client_id}: trade {each.fill.trade_id} is booked: it "
                 "agrees with what is known now", k,
             )  # fmt: skip
-            take(desk, child, each.fill, now_ns)
+            take(lifecycle, child, each.fill, now_ns)
             booked = True
     return booked
 
 
-def _forget(desk: Desk, k: int, fill: m.Filled, by: str) -> None:
+def _forget(lifecycle: OrderLifecycle, k: int, fill: m.Filled, by: str) -> None:
     """Take an execution out of dispute."""
-    disputes = desk.records.disputes.get(k)
+    disputes = lifecycle.records.disputes.get(k)
     if not disputes:
         return
     disputes[:] = [each for each in disputes if not _is_same(each.fill, fill)]
-    _unblock(desk, k, by)
+    _unblock(lifecycle, k, by)
 
 
-def _unblock(desk: Desk, k: int, by: str) -> None:
-    if not _open(desk, k):
-        desk.records.dispute_next_ns.pop(k, None)
-        if any(each.booked_price for each in desk.records.disputes.get(k, ())):
+def _unblock(lifecycle: OrderLifecycle, k: int, by: str) -> None:
+    if not _open(lifecycle, k):
+        lifecycle.records.dispute_next_ns.pop(k, None)
+        if any(each.booked_price for each in lifecycle.records.disputes.get(k, ())):
             return  # booked at another price than the venue said: a person should look
-        desk.commands += desk.guards.lift(RULE, by, symbol=k)
+        lifecycle.commands += lifecycle.guards.lift(RULE, by, symbol=k)
 
 
 # ---------------------------------------------------------------- what the account says
 
 
 def settle(
-    desk: Desk, k: int, base: str, gap: float, tolerance: float, asked_ns: int, now_ns: int
+    lifecycle: OrderLifecycle,
+    k: int,
+    base: str,
+    gap: float,
+    tolerance: float,
+    asked_ns: int,
+    now_ns: int,
 ) -> bool:
     """Settle what is disputed by a read of the account; return whether executions were booked.
 
@@ -238,12 +248,12 @@ def settle(
     asked_ns
         When the read left (wall time).
     """
-    if _judge_again(desk, k, now_ns):
+    if _judge_again(lifecycle, k, now_ns):
         return True
-    there = [one for one in desk.records.disputes.get(k, ()) if not one.booked_price]
+    there = [one for one in lifecycle.records.disputes.get(k, ()) if not one.booked_price]
     if not there:
         return False
-    open_ = _open(desk, k)
+    open_ = _open(lifecycle, k)
     for some in (open_, there):
         held = [one for one in some if _has_id(one.fill) and one.fill.symbol == k]
         newest_ns = max((one.since_ns for one in held), default=asked_ns)
@@ -252,14 +262,14 @@ def settle(
         spare = sum(one.fill.fee for one in held if one.fill.fee_unread and one.fill.side == "buy")
         agrees = -tolerance <= gap - moved <= tolerance + spare
         if held and abs(gap) > tolerance and agrees and newest_ns < asked_ns:
-            return _book(desk, k, held, now_ns)
+            return _book(lifecycle, k, held, now_ns)
     newest_ns = max((each.since_ns for each in open_), default=now_ns)
-    if abs(gap) <= tolerance and asked_ns - desk.timing.settles_ns > newest_ns:
+    if abs(gap) <= tolerance and asked_ns - lifecycle.timing.settles_ns > newest_ns:
         for each in open_:
             each.settled = True
             text = f"{each.client_id}: trade {each.fill.trade_id} is not in the account: left out"
-            desk.alert("warning", RULE, text, k)
-        _unblock(desk, k, "the account agrees with what is booked")
+            lifecycle.alert("warning", RULE, text, k)
+        _unblock(lifecycle, k, "the account agrees with what is booked")
     return False
 
 
@@ -269,45 +279,45 @@ def _net(fill: m.Filled, base: str) -> float:
     return moved - (fill.fee if fill.fee_currency == base else 0.0)
 
 
-def _book(desk: Desk, k: int, held: list[Disputed], now_ns: int) -> bool:
+def _book(lifecycle: OrderLifecycle, k: int, held: list[Disputed], now_ns: int) -> bool:
     """Book what the account shows to have happened; False while prices may still explain one."""
-    children = desk.records.children
+    children = lifecycle.records.children
     wrong = [
         one for one in held
         if one.client_id in children
-        and _price_fault(desk, children[one.client_id], one.fill, now_ns)
+        and _price_fault(lifecycle, children[one.client_id], one.fill, now_ns)
     ]  # fmt: skip
     if any(now_ns - one.since_ns < PRICE_SURE_NS for one in wrong):
         return False
     for each in held:
         child = children.get(each.client_id)
         if each not in wrong:
-            desk.records.disputes[k].remove(each)
+            lifecycle.records.disputes[k].remove(each)
         if child is None:
             continue
         fill, told = each.fill, f"{each.client_id}: trade {each.fill.trade_id} is booked"
         if each in wrong:
-            each.booked_price = price = believed_price(desk, child)
+            each.booked_price = price = believed_price(lifecycle, child)
             fill = msgspec.structs.replace(fill, price=price)
             told += f" at {price:.12g}, which was known, and not at {each.fill.price:.12g}"
-        desk.alert("critical", RULE, f"{told}: the account holds it", k)
-        desk.book(child, fill, now_ns)
-    _unblock(desk, k, "the account holds it")
+        lifecycle.alert("critical", RULE, f"{told}: the account holds it", k)
+        lifecycle.book(child, fill, now_ns)
+    _unblock(lifecycle, k, "the account holds it")
     return True
 
 
-def believed_price(desk: Desk, child: Child) -> float:
+def believed_price(lifecycle: OrderLifecycle, child: Child) -> float:
     """Return the last known price, or the limit of an order where that is better for it."""
-    price, limit = desk.checks.symbols[child.symbol].price, child.limit_price
+    price, limit = lifecycle.checks.symbols[child.symbol].price, child.limit_price
     if limit is not None and (price <= 0.0 or (price - limit) * child.sign > 0.0):
         return limit
     return price
 
 
-def accept_all(desk: Desk) -> None:
+def accept_all(lifecycle: OrderLifecycle) -> None:
     """Leave out everything that is disputed: a person has resumed."""
-    for disputes in desk.records.disputes.values():
+    for disputes in lifecycle.records.disputes.values():
         for each in disputes:
             each.settled = True
         disputes[:] = [each for each in disputes if not each.booked_price]
-    desk.records.dispute_next_ns.clear()
+    lifecycle.records.dispute_next_ns.clear()

@@ -12,7 +12,7 @@ from __future__ import annotations
 from septet import messages as m
 from septet._core.checks import whole
 from septet._core.orders import disputes
-from septet._core.orders.desk import LOST, Desk
+from septet._core.orders.lifecycle import LOST, OrderLifecycle
 from septet._core.orders.records import LARGEST_FEE, SECOND_NS, Child, Disputed
 
 __all__ = ["accept_all", "let_exit_pass", "read", "settle", "tick"]
@@ -21,59 +21,61 @@ FIRST_NS, MOST_NS = SECOND_NS, 60 * SECOND_NS
 """First and longest pause between reads of the account."""
 
 
-def _lost(desk: Desk, k: int) -> list[Child]:
+def _lost(lifecycle: OrderLifecycle, k: int) -> list[Child]:
     """Return the orders of a symbol that lack executions and have been reported."""
-    children = (desk.records.children[name] for name in desk.records.live)
+    children = (lifecycle.records.children[name] for name in lifecycle.records.live)
     return [child for child in children if child.symbol == k and child.lost]
 
 
-def tick(desk: Desk, child: Child, now_ns: int) -> None:
+def tick(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     """Block entries once executions are missing for a moment; ask for the account ever again."""
-    if not child.missing_ns or now_ns < child.missing_ns + desk.timing.look_first_ns:
+    if not child.missing_ns or now_ns < child.missing_ns + lifecycle.timing.look_first_ns:
         return
     if not child.lost:
         child.lost, child.account_pause_ns = True, FIRST_NS
         k, text = child.symbol, f"{child.seen:.12g} filled, {child.counted:.12g} found"
-        desk.commands += desk.guards.fire(LOST, now_ns, symbol=k, text=f"{child.client_id}: {text}")
+        lifecycle.commands += lifecycle.guards.fire(
+            LOST, now_ns, symbol=k, text=f"{child.client_id}: {text}"
+        )
         if child.protects:
             text = f"{child.client_id}: the stop at the venue is told filled, and no execution is "
             text += "found; the engine watches the level until it is known"
-            desk.alert("error", "stop_lost", text, k)
+            lifecycle.alert("error", "stop_lost", text, k)
     elif now_ns < child.account_ns:
         return
-    desk.commands.append(m.Refresh(what="holdings"))
+    lifecycle.commands.append(m.Refresh(what="holdings"))
     pause_ns = child.account_pause_ns
-    sure_ns = child.told_ns + desk.timing.settles_ns + FIRST_NS
+    sure_ns = child.told_ns + lifecycle.timing.settles_ns + FIRST_NS
     next_ns = now_ns + pause_ns
     child.account_ns = sure_ns if now_ns < sure_ns < next_ns else next_ns
     child.account_pause_ns = min(2 * pause_ns, MOST_NS)
 
 
-def read(desk: Desk, k: int, quantity: float, asked_ns: int) -> None:
+def read(lifecycle: OrderLifecycle, k: int, quantity: float, asked_ns: int) -> None:
     """Take in what the account holds of a symbol (base, signed)."""
-    desk.records.held[k] = quantity, asked_ns
+    lifecycle.records.held[k] = quantity, asked_ns
 
 
-def let_exit_pass(desk: Desk, stop: Child, now_ns: int) -> bool:
+def let_exit_pass(lifecycle: OrderLifecycle, stop: Child, now_ns: int) -> bool:
     """Whether an exit may leave though a stop is told filled: the account still holds something.
 
     The stop is cancelled with it, once: if it rests after all, it locks what is sold.
     """
     k = stop.symbol
-    held, asked_ns = desk.records.held.get(k, (0.0, 0))
-    there = min(abs(desk.position(k)), held if desk.position(k) > 0.0 else -held)
+    held, asked_ns = lifecycle.records.held.get(k, (0.0, 0))
+    there = min(abs(lifecycle.position(k)), held if lifecycle.position(k) > 0.0 else -held)
     if stop.claim is None or not stop.lost or asked_ns <= stop.told_ns:
         return False
-    if whole(max(0.0, there), desk.instrument(k).lot) <= 0.0:
+    if whole(max(0.0, there), lifecycle.instrument(k).lot) <= 0.0:
         return False
     if not stop.let_go:
         stop.let_go = True
-        _cancel(desk, stop)
+        _cancel(lifecycle, stop)
     return True
 
 
-def _cancel(desk: Desk, child: Child) -> None:
-    desk.commands.append(
+def _cancel(lifecycle: OrderLifecycle, child: Child) -> None:
+    lifecycle.commands.append(
         m.Cancel(
             client_id=child.client_id, symbol=child.symbol, venue_order_id=child.venue_order_id,
             reduces=child.reduces, trace=child.trace,
@@ -84,7 +86,9 @@ def _cancel(desk: Desk, child: Child) -> None:
 # ---------------------------------------------------------------- what the account says
 
 
-def settle(desk: Desk, k: int, base: str, gap: float, asked_ns: int, now_ns: int) -> bool:
+def settle(
+    lifecycle: OrderLifecycle, k: int, base: str, gap: float, asked_ns: int, now_ns: int
+) -> bool:
     """Decide by a read of the account what became of executions that nobody can find.
 
     Parameters
@@ -101,9 +105,9 @@ def settle(desk: Desk, k: int, base: str, gap: float, asked_ns: int, now_ns: int
     bool
         Whether something was booked: then `gap` is no more what it was.
     """
-    settles_ns, lot = desk.timing.settles_ns, desk.instrument(k).lot
-    lost, lately = _lost(desk, k), desk.records.lately.get(k)
-    open_ = [each for each in desk.records.disputes.get(k, ()) if not each.settled]
+    settles_ns, lot = lifecycle.timing.settles_ns, lifecycle.instrument(k).lot
+    lost, lately = _lost(lifecycle, k), lifecycle.records.lately.get(k)
+    open_ = [each for each in lifecycle.records.disputes.get(k, ()) if not each.settled]
     names = {each.client_id for each in open_ if not each.booked_price}
     if not lost or any(child.client_id in names for child in lost):
         return False  # an execution of it is known and disputed: that is settled first
@@ -113,7 +117,7 @@ def settle(desk: Desk, k: int, base: str, gap: float, asked_ns: int, now_ns: int
         return False  # the read may be older than what is booked
     if abs(gap) <= lot:
         for child in lost:
-            _gone(desk, child, now_ns)
+            _gone(lifecycle, child, now_ns)
         return False
     moved = sum(child.sign * _missing(child) for child in lost)
     if _explains(gap, moved, lot):
@@ -128,9 +132,9 @@ def settle(desk: Desk, k: int, base: str, gap: float, asked_ns: int, now_ns: int
     for child in lost:
         if child in happened:
             share = 1.0 if len(happened) == 1 else child.sign * _missing(child) / moved
-            _book(desk, child, base, abs(gap * share), now_ns)
+            _book(lifecycle, child, base, abs(gap * share), now_ns)
         if not child.is_final:
-            _gone(desk, child, now_ns)
+            _gone(lifecycle, child, now_ns)
     return bool(happened)
 
 
@@ -144,29 +148,29 @@ def _explains(gap: float, moved: float, lot: float) -> bool:
     return -lot - fee <= gap - moved <= lot
 
 
-def _gone(desk: Desk, child: Child, now_ns: int) -> None:
+def _gone(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     """Go on as if the venue had not told the executions that are missing."""
     text = f"{child.client_id}: {_missing(child):.12g} told filled is not in the account"
     child.seen = child.counted
     if child.claim is None:
-        desk.alert("warning", LOST, f"{text}: left out", child.symbol)
-        desk.calm(child, now_ns)
-        desk.settle(child, now_ns)
+        lifecycle.alert("warning", LOST, f"{text}: left out", child.symbol)
+        lifecycle.calm(child, now_ns)
+        lifecycle.settle(child, now_ns)
         return
-    desk.alert("warning", LOST, f"{text}: the order counts as gone", child.symbol)
-    _cancel(desk, child)
+    lifecycle.alert("warning", LOST, f"{text}: the order counts as gone", child.symbol)
+    _cancel(lifecycle, child)
     child.cancels = False  # what follows is what follows a stop that was lost
     state = "cancelled" if child.claim == "filled" else child.claim
-    desk.finish(child, state, "never_executed", now_ns)
+    lifecycle.finish(child, state, "never_executed", now_ns)
 
 
-def _book(desk: Desk, child: Child, base: str, moved: float, now_ns: int) -> None:
+def _book(lifecycle: OrderLifecycle, child: Child, base: str, moved: float, now_ns: int) -> None:
     """Book what the account shows, at the price that is known; a person should look."""
-    k, missing, lot = child.symbol, _missing(child), desk.instrument(child.symbol).lot
+    k, missing, lot = child.symbol, _missing(child), lifecycle.instrument(child.symbol).lot
     part = moved < (1.0 - (LARGEST_FEE if child.sign > 0 else 0.0)) * missing - lot
     quantity = moved if part else missing
     fee = max(0.0, missing - moved) if child.sign > 0 and not part else 0.0
-    price = disputes.believed_price(desk, child)
+    price = disputes.believed_price(lifecycle, child)
     fill = m.Filled(
         at_ns=now_ns, venue="", symbol=k, trade_id=f"account-{child.client_id}-{now_ns}",
         client_id=child.client_id, venue_order_id=child.venue_order_id, venue_ns=child.told_ns,
@@ -174,17 +178,17 @@ def _book(desk: Desk, child: Child, base: str, moved: float, now_ns: int) -> Non
         price=price, fee=fee, fee_currency=base,
     )  # fmt: skip
     why = f"told filled and never listed; the account shows it: booked at {price:.12g}"
-    desk.alert("critical", LOST, f"{child.client_id}: {quantity:.12g} {why}", k)
+    lifecycle.alert("critical", LOST, f"{child.client_id}: {quantity:.12g} {why}", k)
     each = Disputed(client_id=child.client_id, fill=fill, since_ns=now_ns, why=why)
     each.booked_price = price
-    desk.records.disputes.setdefault(k, []).append(each)
-    desk.commands += desk.guards.fire(disputes.RULE, now_ns, symbol=k, text=each.why)
+    lifecycle.records.disputes.setdefault(k, []).append(each)
+    lifecycle.commands += lifecycle.guards.fire(disputes.RULE, now_ns, symbol=k, text=each.why)
     child.presumed = True
-    desk.book(child, fill, now_ns)
+    lifecycle.book(child, fill, now_ns)
 
 
-def accept_all(desk: Desk) -> None:
+def accept_all(lifecycle: OrderLifecycle) -> None:
     """Let go, at the next read of the account that decides nothing: a person has resumed."""
-    for name in desk.records.live:
-        child = desk.records.children[name]
+    for name in lifecycle.records.live:
+        child = lifecycle.records.children[name]
         child.accepted = child.accepted or child.lost

@@ -24,7 +24,7 @@ from septet import messages as m
 from septet._core.checks import Checks
 from septet._core.guards import Guards
 from septet._core.orders import answers, disputes, lost_fills, sending, stops
-from septet._core.orders.desk import Desk
+from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import (
     Fill,
     Lately,
@@ -63,13 +63,13 @@ class Orders:
         self, tag: str, checks: Checks, guards: Guards, position: Callable[[int], float],
         timing: Timing | None = None,
     ) -> None:  # fmt: skip
-        self._desk = Desk(tag, checks, guards, position, timing or Timing())
+        self._lifecycle = OrderLifecycle(tag, checks, guards, position, timing or Timing())
 
     # ------------------------------------------------------------------ requests
 
     def place(self, parent: Parent, now_ns: int) -> None:
         """Take an order of the strategy; `proceed` sends it, lets it wait or ends it."""
-        records, self._desk.dirty = self._desk.records, True
+        records, self._lifecycle.dirty = self._lifecycle.records, True
         assert parent.number > records.highest, f"order {parent.number} was placed before"
         assert parent.quantity != 0.0, f"order {parent.number} has no quantity"
         records.highest = parent.number
@@ -88,48 +88,48 @@ class Orders:
 
     def request_cancel(self, number: int, reason: str, now_ns: int) -> None:
         """Cancel what works for a parent, and send nothing more for it."""
-        work = self._desk.records.works.get(number)
+        work = self._lifecycle.records.works.get(number)
         if work is not None:
-            self._desk.dirty = True
-            sending.request_cancel(self._desk, work, reason, now_ns)
+            self._lifecycle.dirty = True
+            sending.request_cancel(self._lifecycle, work, reason, now_ns)
 
     def amend(self, number: int, price: float, now_ns: int) -> bool:
         """Move the limit of a resting order; False where it does not rest, or not now."""
-        work, self._desk.dirty = self._desk.records.works.get(number), True
-        return work is not None and sending.reprice(self._desk, work, price, now_ns)
+        work, self._lifecycle.dirty = self._lifecycle.records.works.get(number), True
+        return work is not None and sending.reprice(self._lifecycle, work, price, now_ns)
 
     def protect(self, k: int, quantity: float, trigger: float, trace: str = "") -> None:
         """Request a stop at the venue under a signed position; 0 requests none.
 
         A stop that has begun to fill ends the request with it: request again for what is left.
         """
-        self._desk.dirty = True
-        stops.request(self._desk, k, quantity, trigger, trace)
+        self._lifecycle.dirty = True
+        stops.request(self._lifecycle, k, quantity, trigger, trace)
 
     def halt(self, now_ns: int, *, flattens: bool = False) -> None:
         """Drop what was not sent; cancel everything until the venue shows nothing of ours.
 
         `flattens` says that positions are closed as well; a plain halt after it weakens nothing.
         """
-        desk, records = self._desk, self._desk.records
-        desk.dirty = True
+        lifecycle, records = self._lifecycle, self._lifecycle.records
+        lifecycle.dirty = True
         records.kill, records.kill_ns = "cancelling", now_ns
         records.kill_flattens |= flattens
-        records.kill_next_ns, records.kill_pause_ns = now_ns, desk.timing.kill_first_ns
+        records.kill_next_ns, records.kill_pause_ns = now_ns, lifecycle.timing.kill_first_ns
         self._kill(now_ns)
         for work in list(records.works.values()):
-            sending.request_cancel(desk, work, "operator_halt", now_ns)
+            sending.request_cancel(lifecycle, work, "operator_halt", now_ns)
 
     def resume(self) -> None:
         """Let orders go again after a halt: a person has said so."""
-        self._desk.records.kill = ""
-        self._desk.records.kill_flattens = False
-        self._desk.dirty = True
+        self._lifecycle.records.kill = ""
+        self._lifecycle.records.kill_flattens = False
+        self._lifecycle.dirty = True
 
     def touch(self, k: int) -> None:
         """The position of a symbol has changed by something that is not an order."""
-        self._desk.touched.add(k)
-        self._desk.dirty = True
+        self._lifecycle.touched.add(k)
+        self._lifecycle.dirty = True
 
     # ------------------------------------------------------------------ facts
 
@@ -138,13 +138,13 @@ class Orders:
         if isinstance(event, m.Quoted):
             self.quoted(event)
             return
-        desk = self._desk
-        desk.dirty = True
-        if answers.take(desk, event):
+        lifecycle = self._lifecycle
+        lifecycle.dirty = True
+        if answers.take(lifecycle, event):
             return
         match event:
             case m.FiltersChanged():
-                instrument = desk.instrument(event.symbol)
+                instrument = lifecycle.instrument(event.symbol)
                 instrument.lot, instrument.tick = event.lot, event.tick
                 instrument.min_notional = event.min_notional
                 instrument.trading = event.trading
@@ -154,32 +154,32 @@ class Orders:
                     instrument.max_quantity = event.max_quantity
             case m.VenueChanged(state="up"):
                 # What was refused while the venue was away need not wait for its pause.
-                for work in desk.records.works.values():
+                for work in lifecycle.records.works.values():
                     work.retry_ns = 0
-                for stop in desk.records.stops.values():
+                for stop in lifecycle.records.stops.values():
                     stop.retry_ns = 0
             case m.Started():
-                answers.started(desk, event.at_ns)
+                answers.started(lifecycle, event.at_ns)
             case m.Operated():
                 self._operated(event)
 
     def quoted(self, event: m.Quoted) -> None:
         """Take in a quote; what rests at the best price may follow it."""
-        desk, records = self._desk, self._desk.records
+        lifecycle, records = self._lifecycle, self._lifecycle.records
         records.quotes[event.symbol] = (event.bid, event.ask, event.at_ns)
         if records.works:
-            desk.dirty |= any(work.patience_until_ns for work in records.works.values())
+            lifecycle.dirty |= any(work.patience_until_ns for work in records.works.values())
 
     def _operated(self, event: m.Operated) -> None:
         if event.action in ("halt", "flatten"):
             self.halt(event.at_ns, flattens=event.action == "flatten")
         elif event.action == "resume":
-            self._desk.checks.resume()
-            disputes.accept_all(self._desk)
-            lost_fills.accept_all(self._desk)
+            self._lifecycle.checks.resume()
+            disputes.accept_all(self._lifecycle)
+            lost_fills.accept_all(self._lifecycle)
             self.resume()
         elif event.action == "rearm":
-            self._desk.checks.rearm()
+            self._lifecycle.checks.rearm()
 
     # ------------------------------------------------------------------ what follows
 
@@ -193,33 +193,33 @@ class Orders:
         apply
             Told each outcome in order; when it returns, `position` holds the fill.
         """
-        desk = self._desk
-        records = desk.records
+        lifecycle = self._lifecycle
+        records = lifecycle.records
         # nothing has changed and nothing is due: what is due is always asked for
-        if not desk.dirty and not desk.outcomes and not 0 < records.woken_ns <= now_ns:
+        if not lifecycle.dirty and not lifecycle.outcomes and not 0 < records.woken_ns <= now_ns:
             return []
         self._tick(now_ns)
         for _ in range(ROUNDS):
             if records.finished:
-                sending.finished(desk, now_ns)
-            if desk.outcomes:
-                outcomes, desk.outcomes = desk.outcomes, []
+                sending.finished(lifecycle, now_ns)
+            if lifecycle.outcomes:
+                outcomes, lifecycle.outcomes = lifecycle.outcomes, []
                 for outcome in outcomes:
                     apply(outcome)
-            moved = sending.advance(desk, now_ns)
-            if not moved and not desk.outcomes and not records.finished:
+            moved = sending.advance(lifecycle, now_ns)
+            if not moved and not lifecycle.outcomes and not records.finished:
                 break
         else:
             raise AssertionError("the orders do not come to rest")
         self._forget(now_ns)
         self._wake(now_ns)
-        commands, desk.commands = desk.commands, []
-        desk.dirty = False
+        commands, lifecycle.commands = lifecycle.commands, []
+        lifecycle.dirty = False
         return commands
 
     def _tick(self, now_ns: int) -> None:
         """Do what is due."""
-        desk, records = self._desk, self._desk.records
+        lifecycle, records = self._lifecycle, self._lifecycle.records
         if records.woken_ns <= now_ns:
             records.woken_ns = 0
         if records.kill == "cancelling" and now_ns >= records.kill_next_ns:
@@ -227,22 +227,22 @@ class Orders:
         for name in list(records.live):
             child = records.children[name]
             if not child.is_final:
-                desk.tick(child, now_ns)
-                lost_fills.tick(desk, child, now_ns)
+                lifecycle.tick(child, now_ns)
+                lost_fills.tick(lifecycle, child, now_ns)
         for work in list(records.works.values()):
             if work.children > 1:
-                sending.trim(desk, work, now_ns)
+                sending.trim(lifecycle, work, now_ns)
             if work.patience_until_ns:
-                sending.tick(desk, work, now_ns)
+                sending.tick(lifecycle, work, now_ns)
         if records.unclaimed:
-            answers.claim_fills(desk, now_ns)
+            answers.claim_fills(lifecycle, now_ns)
         if records.dispute_next_ns:
-            disputes.tick(desk, now_ns)
+            disputes.tick(lifecycle, now_ns)
 
     def _kill(self, now_ns: int) -> None:
         """Cancel everything, look, and come back for it."""
-        desk, records = self._desk, self._desk.records
-        symbols = tuple(range(len(desk.checks.symbols)))
+        lifecycle, records = self._lifecycle, self._lifecycle.records
+        symbols = tuple(range(len(lifecycle.checks.symbols)))
         entries: tuple[m.Cancel, ...] = ()
         if records.kill_flattens:
             live = (records.children[name] for name in records.live)
@@ -254,12 +254,12 @@ class Orders:
                 for child in live
                 if not (child.reduces or child.is_final)
             )  # fmt: skip
-        desk.commands.append(
+        lifecycle.commands.append(
             m.CancelAll(symbols=symbols, flattens=records.kill_flattens, entries=entries)
         )
-        desk.commands.append(m.Refresh(what="open_orders"))
+        lifecycle.commands.append(m.Refresh(what="open_orders"))
         records.kill_next_ns = now_ns + records.kill_pause_ns
-        records.kill_pause_ns = min(2 * records.kill_pause_ns, desk.timing.kill_most_ns)
+        records.kill_pause_ns = min(2 * records.kill_pause_ns, lifecycle.timing.kill_most_ns)
         for name in records.live:
             child = records.children[name]
             if child.sent_ns <= records.kill_ns:
@@ -267,30 +267,30 @@ class Orders:
 
     def _wake(self, now_ns: int) -> None:
         """Ask for the next tick, where it is earlier than the one already asked for."""
-        desk, records = self._desk, self._desk.records
+        lifecycle, records = self._lifecycle, self._lifecycle.records
         due_ns = records.woken_ns or NEVER_NS
         asked_ns = due_ns
         for name in records.live:
-            due_ns = desk.due_ns(records.children[name], now_ns, due_ns)
+            due_ns = lifecycle.due_ns(records.children[name], now_ns, due_ns)
         for work in records.works.values():
             if not work.children or work.retry_ns or work.waiting_ns or work.patience_until_ns:
-                due_ns = sending.due_ns(desk, work, now_ns, due_ns)
+                due_ns = sending.due_ns(lifecycle, work, now_ns, due_ns)
         for stop in records.stops.values():
             if stop.quantity and now_ns < stop.retry_ns < due_ns:
                 due_ns = stop.retry_ns
         if records.kill == "cancelling" and now_ns < records.kill_next_ns < due_ns:
             due_ns = records.kill_next_ns
-        due_ns = disputes.due_ns(desk, now_ns, due_ns)
-        wake_ns = desk.guards.wake_ns()
+        due_ns = disputes.due_ns(lifecycle, now_ns, due_ns)
+        wake_ns = lifecycle.guards.wake_ns()
         if now_ns < wake_ns < due_ns:
             due_ns = wake_ns
         if due_ns < asked_ns:
             records.woken_ns = due_ns
-            desk.commands.append(m.Wake(at_ns=due_ns))
+            lifecycle.commands.append(m.Wake(at_ns=due_ns))
 
     def _forget(self, now_ns: int) -> None:
         """Forget orders that have been final for long; their fills stay known by their times."""
-        records, timing = self._desk.records, self._desk.timing
+        records, timing = self._lifecycle.records, self._lifecycle.timing
         while records.finals:
             child = records.children[records.finals[0]]
             if (
@@ -317,15 +317,15 @@ class Orders:
 
         Returns whether some were booked: then `gap` is no more what it was. See `disputes.settle`.
         """
-        desk, self._desk.dirty = self._desk, True
-        lost_fills.read(desk, k, desk.position(k) + gap, asked_ns)
-        if disputes.settle(desk, k, base, gap, tolerance, asked_ns, now_ns):
+        lifecycle, self._lifecycle.dirty = self._lifecycle, True
+        lost_fills.read(lifecycle, k, lifecycle.position(k) + gap, asked_ns)
+        if disputes.settle(lifecycle, k, base, gap, tolerance, asked_ns, now_ns):
             return True
-        return lost_fills.settle(desk, k, base, gap, asked_ns, now_ns)
+        return lost_fills.settle(lifecycle, k, base, gap, asked_ns, now_ns)
 
     def account_holds(self, k: int, quantity: float | None) -> None:
         """Take in that the account holds less of a symbol than is booked (base); None if not."""
-        records = self._desk.records
+        records = self._lifecycle.records
         if quantity is not None:
             records.there[k] = quantity
             return
@@ -335,7 +335,7 @@ class Orders:
 
     def band(self, k: int) -> tuple[float, float]:
         """Return how far open orders may have moved a position without our knowing: low, high."""
-        buys, sells = self._desk.open_quantity(k)
+        buys, sells = self._lifecycle.open_quantity(k)
         return -sells, buys
 
     def lags(self, k: int, asked_ns: int, others: Sequence[Fill] = ()) -> list[tuple[float, float]]:
@@ -344,12 +344,12 @@ class Orders:
         It was asked for at a time and shows the account as it stood at one instant since then,
         or up to `Timing.settles_ns` before; `others` are fills of other strategies since then.
         """
-        lately = self._desk.records.lately.get(k) or Lately()
+        lately = self._lifecycle.records.lately.get(k) or Lately()
         return lately.lags(self.settled_ns(asked_ns), others)
 
     def settled_ns(self, asked_ns: int) -> int:
         """Return up to when a read that was asked for at a time shows everything."""
-        return asked_ns - self._desk.timing.settles_ns
+        return asked_ns - self._lifecycle.timing.settles_ns
 
     def unread(self, k: int, asked_ns: int) -> tuple[tuple[float, float], tuple[Fill, ...]]:
         """Return what other strategies must allow for of ours when they compare the account.
@@ -358,45 +358,45 @@ class Orders:
         endless where fills were too many to keep), and the fills of `lags`.
         """
         since_ns = self.settled_ns(asked_ns)
-        buys, sells = self._desk.open_quantity(k, strangers=False)
-        lately = self._desk.records.lately.get(k) or Lately()
+        buys, sells = self._lifecycle.open_quantity(k, strangers=False)
+        lately = self._lifecycle.records.lately.get(k) or Lately()
         if lately.dropped_ns >= since_ns:
             return (-ENDLESS, ENDLESS), ()
         return (-sells, buys), tuple(each for each in lately.fills if each[0] >= since_ns)
 
     def protected(self, k: int) -> bool:
         """Whether a stop stands at the venue; where none does, the engine's own test acts."""
-        child = stops.standing(self._desk, k)
+        child = stops.standing(self._lifecycle, k)
         return child is not None and child.exists and not child.cancels and not child.lost
 
     def wants(self, client_id: str) -> bool:
         """Whether a child that has not left yet still should, as far as is known now."""
-        child = self._desk.records.children.get(client_id)
-        return child is None or sending.is_wanted(self._desk, child)
+        child = self._lifecycle.records.children.get(client_id)
+        return child is None or sending.is_wanted(self._lifecycle, child)
 
     def unsettled(self) -> list[str]:
         """Return the client ids of everything that is not final."""
-        return list(self._desk.records.live)
+        return list(self._lifecycle.records.live)
 
     def working(self, number: int) -> bool:
         """Whether a parent has not ended."""
-        return number in self._desk.records.works
+        return number in self._lifecycle.records.works
 
     @property
     def records(self) -> Records:
         """Everything that is remembered; to look at, not to change."""
-        return self._desk.records
+        return self._lifecycle.records
 
     # ------------------------------------------------------------------ what is kept
 
     def snapshot(self) -> bytes:
         """Return everything that is remembered. Taken after `proceed`, when nothing waits."""
-        assert not self._desk.commands, "commands were not taken"
-        assert not self._desk.outcomes, "outcomes were not taken"
-        return msgspec.msgpack.encode(self._desk.records)
+        assert not self._lifecycle.commands, "commands were not taken"
+        assert not self._lifecycle.outcomes, "outcomes were not taken"
+        return msgspec.msgpack.encode(self._lifecycle.records)
 
     def restore(self, data: bytes) -> None:
         """Take the place of the orders that gave a snapshot."""
-        self._desk.records = msgspec.msgpack.decode(data, type=Records)
-        self._desk.dirty = True
-        self._desk.touched = set(range(len(self._desk.checks.symbols)))
+        self._lifecycle.records = msgspec.msgpack.decode(data, type=Records)
+        self._lifecycle.dirty = True
+        self._lifecycle.touched = set(range(len(self._lifecycle.checks.symbols)))

@@ -11,8 +11,8 @@ import msgspec
 from septet import messages as m
 from septet._core.checks import inward, outward, whole
 from septet._core.orders import lost_fills, stops, waiting
-from septet._core.orders.desk import Desk, Level
 from septet._core.orders.ids import child_id
+from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import DUST, Child, Ended, Parent, Work, tolerated
 
 __all__ = [
@@ -21,9 +21,9 @@ __all__ = [
 ]  # fmt: skip
 
 
-def end(desk: Desk, work: Work, state: m.OrderState, reason: str) -> None:
+def end(lifecycle: OrderLifecycle, work: Work, state: m.OrderState, reason: str) -> None:
     """End a parent: nothing more is sent for it."""
-    parent, records = work.parent, desk.records
+    parent, records = work.parent, lifecycle.records
     work.ended = True
     queue = records.queues[parent.symbol]
     queue.remove(parent.number)
@@ -31,73 +31,73 @@ def end(desk: Desk, work: Work, state: m.OrderState, reason: str) -> None:
         del records.queues[parent.symbol]
     del records.works[parent.number]
     if not work.children:
-        desk.commands.append(
+        lifecycle.commands.append(
             m.Changed(
                 order=parent.number, client_id="", symbol=parent.symbol, state=state, filled=0.0,
                 reason=reason, trace=parent.trace,
             )
         )  # fmt: skip
-    desk.outcomes.append(Ended(parent.number, parent.symbol, state, reason, work.filled))
+    lifecycle.outcomes.append(Ended(parent.number, parent.symbol, state, reason, work.filled))
 
 
-def request_cancel(desk: Desk, work: Work, reason: str, now_ns: int) -> None:
+def request_cancel(lifecycle: OrderLifecycle, work: Work, reason: str, now_ns: int) -> None:
     """Cancel what works for a parent; where nothing does, it ends at once."""
     work.cancelled = work.cancelled or reason
-    children = _children(desk, work)
+    children = _children(lifecycle, work)
     for child in children:
-        desk.want_cancel(child, now_ns)
-    finished = (desk.records.children[name].parent for name in desk.records.finished)
+        lifecycle.want_cancel(child, now_ns)
+    finished = (lifecycle.records.children[name].parent for name in lifecycle.records.finished)
     if not children and work.parent.number not in finished:
-        end(desk, work, "cancelled", work.cancelled)
+        end(lifecycle, work, "cancelled", work.cancelled)
 
 
-def _children(desk: Desk, work: Work) -> list[Child]:
+def _children(lifecycle: OrderLifecycle, work: Work) -> list[Child]:
     number = work.parent.number
-    return [child for child in desk.live(work.parent.symbol) if child.parent == number]
+    return [child for child in lifecycle.live(work.parent.symbol) if child.parent == number]
 
 
 # ---------------------------------------------------------------- a child is final
 
 
-def finished(desk: Desk, now_ns: int) -> None:
+def finished(lifecycle: OrderLifecycle, now_ns: int) -> None:
     """Decide what follows for the parents of children that became final."""
-    names, desk.records.finished = desk.records.finished, []
+    names, lifecycle.records.finished = lifecycle.records.finished, []
     for name in names:
-        child = desk.records.children[name]
+        child = lifecycle.records.children[name]
         if child.protects:
-            stops.finished(desk, child, now_ns)
+            stops.finished(lifecycle, child, now_ns)
             continue
-        work = desk.records.works.get(child.parent)
-        if work is not None and not _children(desk, work):
-            _follow(desk, work, child, now_ns)
+        work = lifecycle.records.works.get(child.parent)
+        if work is not None and not _children(lifecycle, work):
+            _follow(lifecycle, work, child, now_ns)
 
 
-def _follow(desk: Desk, work: Work, child: Child, now_ns: int) -> None:
+def _follow(lifecycle: OrderLifecycle, work: Work, child: Child, now_ns: int) -> None:
     """End a parent, or leave it in its queue for another child."""
     parent, reduces = work.parent, work.parent.reduces
-    lot = desk.instrument(parent.symbol).lot
+    lot = lifecycle.instrument(parent.symbol).lot
     rest = abs(parent.quantity) - work.filled
     done = rest < lot * (1.0 - DUST) or rest <= DUST * abs(parent.quantity)
     if child.state == "filled" and work.cancelled and reduces:
         done = True
     if done and not (reduces and parent.whole and not work.cancelled):
-        end(desk, work, "filled", "")
+        end(lifecycle, work, "filled", "")
     elif work.cancelled:
-        end(desk, work, "cancelled", work.cancelled)
+        end(lifecycle, work, "cancelled", work.cancelled)
     elif child.kind == "limit" and child.cancels and (work.takes or work.again):
         work.again = False
     elif reduces:
-        _retry(desk, work, child, now_ns)
+        _retry(lifecycle, work, child, now_ns)
     else:
         if child.state == "rejected":
             text = f"{child.client_id}: refused, {child.reason} {child.claim_text}".strip()
-            desk.alert("error", "rejected_order", text, child.symbol)
-        end(desk, work, child.state, child.reason)
+            lifecycle.alert("error", "rejected_order", text, child.symbol)
+        end(lifecycle, work, child.state, child.reason)
 
 
-def _retry(desk: Desk, work: Work, child: Child, now_ns: int) -> None:
+def _retry(lifecycle: OrderLifecycle, work: Work, child: Child, now_ns: int) -> None:
     """Send a reduction again: at once where it got on, else after a growing pause."""
-    timing = desk.timing
+    timing = lifecycle.timing
     if child.state == "filled":
         work.tries = 0
         return
@@ -106,7 +106,7 @@ def _retry(desk: Desk, work: Work, child: Child, now_ns: int) -> None:
     work.tries += 1
     text = f"{child.client_id}: the reduction is {child.state}, {child.reason} {child.claim_text}"
     level: Level = "critical" if work.tries >= 3 else "error"
-    desk.alert(level, "rejected_order", text.strip(), child.symbol)
+    lifecycle.alert(level, "rejected_order", text.strip(), child.symbol)
     if child.reason == "never_accepted" or (child.counted > 0.0 and child.state != "rejected"):
         return
     pause_ns = timing.retry_first_ns * 2 ** min(work.tries - 1, 30)
@@ -116,27 +116,27 @@ def _retry(desk: Desk, work: Work, child: Child, now_ns: int) -> None:
 # ---------------------------------------------------------------- what goes next
 
 
-def advance(desk: Desk, now_ns: int) -> bool:
+def advance(lifecycle: OrderLifecycle, now_ns: int) -> bool:
     """Send what may be sent; return whether a parent ended, which may let others go."""
     moved = False
-    for k in list(desk.records.queues):
-        moved |= _advance(desk, k, now_ns)
-    for k, stop in list(desk.records.stops.items()):
+    for k in list(lifecycle.records.queues):
+        moved |= _advance(lifecycle, k, now_ns)
+    for k, stop in list(lifecycle.records.stops.items()):
         if stop.quantity or stop.child:  # else none stands and none is requested
-            stops.advance(desk, k, now_ns)
+            stops.advance(lifecycle, k, now_ns)
     return moved
 
 
-def _advance(desk: Desk, k: int, now_ns: int) -> bool:
-    records = desk.records
-    live = desk.live(k) if records.live else []
+def _advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
+    records = lifecycle.records
+    live = lifecycle.live(k) if records.live else []
     busy = {child.parent for child in live} if live else ()
     moved, idle = False, []
     for number in list(records.queues[k]):
         work = records.works[number]
         deadline_ns = work.parent.deadline_ns
         if 0 < deadline_ns < now_ns and not work.children and not work.parent.reduces:
-            end(desk, work, "expired", "deadline")
+            end(lifecycle, work, "expired", "deadline")
             moved = True
         elif number not in busy:
             idle.append(work)
@@ -145,23 +145,23 @@ def _advance(desk: Desk, k: int, now_ns: int) -> bool:
     work = min(idle, key=_turn) if len(idle) > 1 else idle[0]
     if live:
         if work.parent.reduces:
-            _make_way(desk, work, live, now_ns)
+            _make_way(lifecycle, work, live, now_ns)
         return moved
     if work.parent.reduces:
-        stop = stops.standing(desk, k) if records.stops else None
-        if stop is not None and not lost_fills.let_exit_pass(desk, stop, now_ns):
-            _make_way(desk, work, [stop], now_ns)
+        stop = stops.standing(lifecycle, k) if records.stops else None
+        if stop is not None and not lost_fills.let_exit_pass(lifecycle, stop, now_ns):
+            _make_way(lifecycle, work, [stop], now_ns)
             return moved
-    elif _waits(desk, work):
+    elif _waits(lifecycle, work):
         return moved
     if work.retry_ns > now_ns:
         return moved
-    return _send(desk, work, now_ns) or moved
+    return _send(lifecycle, work, now_ns) or moved
 
 
-def _waits(desk: Desk, work: Work) -> bool:
+def _waits(lifecycle: OrderLifecycle, work: Work) -> bool:
     """Return whether an entry waits for what was on its way before, or a stop's executions."""
-    records, stop = desk.records, stops.standing(desk, work.parent.symbol)
+    records, stop = lifecycle.records, stops.standing(lifecycle, work.parent.symbol)
     if stop is not None and stop.missing_ns and not stop.lost:
         return True
     return any(number in records.works for number in work.waits_for) or any(
@@ -174,70 +174,70 @@ def _turn(work: Work) -> tuple[bool, int]:
     return not work.parent.reduces, work.parent.number
 
 
-def _make_way(desk: Desk, work: Work, live: list[Child], now_ns: int) -> None:
+def _make_way(lifecycle: OrderLifecycle, work: Work, live: list[Child], now_ns: int) -> None:
     """Let what rests make way for a reduction, and say when that takes too long."""
     for child in live:
-        other = desk.records.works.get(child.parent)
+        other = lifecycle.records.works.get(child.parent)
         if child.kind != "market":
             if other is not None and not child.protects:
                 other.cancelled = other.cancelled or "superseded"
-            desk.want_cancel(child, now_ns)
-    waiting.wait(desk, work, live[0], now_ns)
+            lifecycle.want_cancel(child, now_ns)
+    waiting.wait(lifecycle, work, live[0], now_ns)
 
 
-def _send(desk: Desk, work: Work, now_ns: int) -> bool:
+def _send(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> bool:
     """Size, check and send the next child of a parent, or end it; True where it ended."""
     parent, k, sign = work.parent, work.parent.symbol, work.parent.sign
-    quantity, rest = _size(desk, work, sign)
+    quantity, rest = _size(lifecycle, work, sign)
     state: m.OrderState
     if quantity <= 0.0:
-        if parent.reduces and rest >= desk.instrument(k).lot * (1.0 - DUST):
+        if parent.reduces and rest >= lifecycle.instrument(k).lot * (1.0 - DUST):
             state, reason = "cancelled", "too_small"  # a position like any other: its exit is owed
         elif parent.reduces:
             state, reason = ("filled", "") if work.filled > 0.0 else ("cancelled", "flat")
         else:
             state, reason = ("filled", "") if work.filled > 0.0 else ("rejected", "lot")
-        end(desk, work, state, reason)
+        end(lifecycle, work, state, reason)
         return True
     changes = work.price is not None  # `reprice` has counted it
-    kind, limit, trigger = _prices(desk, work, sign, now_ns)
+    kind, limit, trigger = _prices(lifecycle, work, sign, now_ns)
     if kind is None:
-        end(desk, work, "expired", "max_slippage")
+        end(lifecycle, work, "expired", "max_slippage")
         return True
-    reason = _refusal(desk, parent, quantity, rest, limit, trigger, now_ns, changes=changes)
+    reason = _refusal(lifecycle, parent, quantity, rest, limit, trigger, now_ns, changes=changes)
     if reason:
-        return _stopped(desk, work, reason, now_ns)
-    desk.checks.sent(k, sign, quantity, parent.reduces, now_ns, changes=changes)
-    _submit(desk, work, kind, quantity, limit, trigger, now_ns)
+        return _stopped(lifecycle, work, reason, now_ns)
+    lifecycle.checks.sent(k, sign, quantity, parent.reduces, now_ns, changes=changes)
+    _submit(lifecycle, work, kind, quantity, limit, trigger, now_ns)
     return False
 
 
 def _refusal(
-    desk: Desk, parent: Parent, quantity: float, rest: float, limit: float | None,
+    lifecycle: OrderLifecycle, parent: Parent, quantity: float, rest: float, limit: float | None,
     trigger: float | None, now_ns: int, *, changes: bool, replaces: float = 0.0,
 ) -> str:  # fmt: skip
     """Return what keeps a child, new or changed, from leaving, or ""."""
-    desk.weigh()
+    lifecycle.weigh()
     reason, k = "", parent.symbol
     if not parent.reduces:
-        reason = "operator_halt" if desk.records.kill else desk.guards.blocked(k)
-    return reason or desk.checks.check(
+        reason = "operator_halt" if lifecycle.records.kill else lifecycle.guards.blocked(k)
+    return reason or lifecycle.checks.check(
         k, parent.sign, quantity, rest, limit, trigger, parent.reduces, parent.decided_price,
         now_ns, changes=changes, replaces=replaces,
     )  # fmt: skip
 
 
-def _size(desk: Desk, work: Work, sign: int) -> tuple[float, float]:
+def _size(lifecycle: OrderLifecycle, work: Work, sign: int) -> tuple[float, float]:
     """Return how much to send, and the most it may be; 0 where nothing is left."""
     parent = work.parent
-    instrument = desk.checks.symbols[parent.symbol].instrument
+    instrument = lifecycle.checks.symbols[parent.symbol].instrument
     rest = abs(parent.quantity) - work.filled
     if not parent.reduces:
         return whole(max(0.0, rest), instrument.lot), rest
-    held = -sign * desk.reducible(parent.symbol)
+    held = -sign * lifecycle.reducible(parent.symbol)
     most = held if parent.whole else min(rest, held)
     quantity = whole(max(0.0, most), instrument.lot)
-    price = desk.checks.symbols[parent.symbol].price
+    price = lifecycle.checks.symbols[parent.symbol].price
     if instrument.is_too_small(quantity, price):
         return 0.0, most
     if instrument.max_quantity > 0.0:
@@ -246,13 +246,13 @@ def _size(desk: Desk, work: Work, sign: int) -> tuple[float, float]:
 
 
 def _prices(
-    desk: Desk, work: Work, sign: int, now_ns: int
+    lifecycle: OrderLifecycle, work: Work, sign: int, now_ns: int
 ) -> tuple[m.OrderKind | None, float | None, float | None]:
     """Return kind, limit and trigger of the next child; no kind where the market ran away."""
     parent = work.parent
-    tick = desk.checks.symbols[parent.symbol].instrument.tick
+    tick = lifecycle.checks.symbols[parent.symbol].instrument.tick
     if parent.patience_ns > 0 and parent.kind == "market":
-        quote = _quote(desk, parent.symbol, now_ns)
+        quote = _quote(lifecycle, parent.symbol, now_ns)
         if not work.takes and quote is not None:
             best = work.price if work.price is not None else quote[0 if sign > 0 else 1]
             work.price = None
@@ -263,7 +263,8 @@ def _prices(
                 return None, None, None
             return "limit", inward(best, tick, sign), None
         work.takes = True
-        price = quote[1 if sign > 0 else 0] if quote else desk.checks.symbols[parent.symbol].price
+        last = lifecycle.checks.symbols[parent.symbol].price
+        price = quote[1 if sign > 0 else 0] if quote else last
         if _dear(work, price):
             return None, None, None
         return "market", None, None
@@ -285,66 +286,67 @@ def _dear(work: Work, price: float) -> bool:
     return not worse <= parent.max_slippage * parent.decided_price
 
 
-def _quote(desk: Desk, k: int, now_ns: int) -> tuple[float, float, int] | None:
-    quote = desk.records.quotes.get(k)
-    if quote is None or now_ns - quote[2] > desk.timing.quote_age_ns:
+def _quote(lifecycle: OrderLifecycle, k: int, now_ns: int) -> tuple[float, float, int] | None:
+    quote = lifecycle.records.quotes.get(k)
+    if quote is None or now_ns - quote[2] > lifecycle.timing.quote_age_ns:
         return None
     return quote
 
 
-def _stopped(desk: Desk, work: Work, reason: str, now_ns: int) -> bool:
+def _stopped(lifecycle: OrderLifecycle, work: Work, reason: str, now_ns: int) -> bool:
     """Refuse an entry here, once; let a reduction, and the part of a flip that is one, go on."""
     parent, k = work.parent, work.parent.symbol
     if parent.reduces:
-        work.retry_ns = now_ns + desk.timing.retry_first_ns
+        work.retry_ns = now_ns + lifecycle.timing.retry_first_ns
         if not work.alarmed:
             work.alarmed = True
-            desk.alert("critical", "reduction_waits", f"a reduction may not leave: {reason}", k)
+            text = f"a reduction may not leave: {reason}"
+            lifecycle.alert("critical", "reduction_waits", text, k)
         return False
-    _tell(desk, parent, f"order {parent.number} was refused here", reason, now_ns)
-    held = whole(max(0.0, -parent.sign * desk.position(k)), desk.instrument(k).lot)
+    _tell(lifecycle, parent, f"order {parent.number} was refused here", reason, now_ns)
+    held = whole(max(0.0, -parent.sign * lifecycle.position(k)), lifecycle.instrument(k).lot)
     if held > 0.0:
         quantity = parent.sign * min(abs(parent.quantity), held + work.filled)
         work.parent = msgspec.structs.replace(
             parent, reduces=True, whole=False, quantity=quantity, patience_ns=0, reason=reason
         )
         return True
-    end(desk, work, "filled" if work.filled > 0.0 else "rejected", reason)
+    end(lifecycle, work, "filled" if work.filled > 0.0 else "rejected", reason)
     return True
 
 
-def is_wanted(desk: Desk, child: Child) -> bool:
+def is_wanted(lifecycle: OrderLifecycle, child: Child) -> bool:
     """Whether nothing cancels or blocks a child; a reduction, a flip too, no guard holds up."""
     if child.reduces or child.protects:
         return True
-    if child.cancels or desk.records.kill:
+    if child.cancels or lifecycle.records.kill:
         return False
     k = child.symbol
-    closes = whole(max(0.0, -child.sign * desk.position(k)), desk.instrument(k).lot) > 0.0
-    return closes or bool(child.replaces) or not desk.guards.blocked(k)
+    closes = whole(max(0.0, -child.sign * lifecycle.position(k)), lifecycle.instrument(k).lot) > 0.0
+    return closes or bool(child.replaces) or not lifecycle.guards.blocked(k)
 
 
-def _tell(desk: Desk, parent: Parent, what: str, reason: str, now_ns: int) -> None:
+def _tell(lifecycle: OrderLifecycle, parent: Parent, what: str, reason: str, now_ns: int) -> None:
     """Say what was refused; a block has said so itself."""
     if reason in ("throttled", "turnover"):
         text = f"order {parent.number} was the last straw"
-        desk.commands += desk.guards.fire(reason, now_ns, text=text)
-    elif not desk.guards.blocked(parent.symbol) and not desk.records.kill:
-        desk.alert("warning", "rejected_order", f"{what}: {reason}", parent.symbol)
+        lifecycle.commands += lifecycle.guards.fire(reason, now_ns, text=text)
+    elif not lifecycle.guards.blocked(parent.symbol) and not lifecycle.records.kill:
+        lifecycle.alert("warning", "rejected_order", f"{what}: {reason}", parent.symbol)
 
 
 def _submit(
-    desk: Desk, work: Work, kind: m.OrderKind, quantity: float, limit: float | None,
+    lifecycle: OrderLifecycle, work: Work, kind: m.OrderKind, quantity: float, limit: float | None,
     trigger: float | None, now_ns: int,
 ) -> None:  # fmt: skip
-    parent, timing = work.parent, desk.timing
+    parent, timing = work.parent, lifecycle.timing
     deadline_ns = now_ns + timing.send_within_ns
     if not work.children and not parent.reduces and parent.deadline_ns:
         deadline_ns = min(deadline_ns, parent.deadline_ns)
-    child = _new(desk, work, kind, quantity, limit, trigger, now_ns)
-    desk.changed(child)
+    child = _new(lifecycle, work, kind, quantity, limit, trigger, now_ns)
+    lifecycle.changed(child)
     work.waiting_ns, work.alarmed, work.alarms = 0, False, 0
-    desk.commands.append(
+    lifecycle.commands.append(
         m.Submit(
             client_id=child.client_id,
             parent=parent.number,
@@ -363,16 +365,16 @@ def _submit(
 
 
 def _new(
-    desk: Desk, work: Work, kind: m.OrderKind, quantity: float, limit: float | None,
+    lifecycle: OrderLifecycle, work: Work, kind: m.OrderKind, quantity: float, limit: float | None,
     trigger: float | None, now_ns: int,
 ) -> Child:  # fmt: skip
     """Make a child with an id that was never given out; it is on its way from here on."""
-    parent, timing, records = work.parent, desk.timing, desk.records
+    parent, timing, records = work.parent, lifecycle.timing, lifecycle.records
     work.children += 1
     # An old copy of the journal knows less than the venue: ids seen there are taken.
-    while (name := child_id(desk.tag, parent.number, work.children)) in records.foreign:
+    while (name := child_id(lifecycle.tag, parent.number, work.children)) in records.foreign:
         work.children += 1
-    lot = desk.checks.symbols[parent.symbol].instrument.lot
+    lot = lifecycle.checks.symbols[parent.symbol].instrument.lot
     child = Child(
         client_id=name, parent=parent.number, symbol=parent.symbol, sign=parent.sign,
         quantity=quantity, tolerance=tolerated(quantity, lot),
@@ -382,52 +384,53 @@ def _new(
     )  # fmt: skip
     records.children[name] = child
     records.live.append(name)
-    desk.touched.add(parent.symbol)
+    lifecycle.touched.add(parent.symbol)
     return child
 
 
 # ---------------------------------------------------------------- patience and prices
 
 
-def tick(desk: Desk, work: Work, now_ns: int) -> None:
+def tick(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> None:
     """Take at the market when patience ends; follow the best price until then."""
     parent = work.parent
     if not work.patience_until_ns or work.takes or work.cancelled:
         return
-    children = _children(desk, work)
+    children = _children(lifecycle, work)
     if now_ns >= work.patience_until_ns:
         work.takes = True
         for child in children:
-            desk.want_cancel(child, now_ns)
+            lifecycle.want_cancel(child, now_ns)
         return
-    quote = _quote(desk, parent.symbol, now_ns)
-    if quote is None or len(children) != 1 or now_ns < work.repriced_ns + desk.timing.reprice_ns:
+    quote = _quote(lifecycle, parent.symbol, now_ns)
+    next_ns = work.repriced_ns + lifecycle.timing.reprice_ns
+    if quote is None or len(children) != 1 or now_ns < next_ns:
         return
     child, sign = children[0], parent.sign
     best = quote[0 if sign > 0 else 1]
-    tick_size = desk.instrument(parent.symbol).tick or 1e-6 * best
+    tick_size = lifecycle.instrument(parent.symbol).tick or 1e-6 * best
     limit = child.limit_price
     if limit is None or sign * (best - limit) < tick_size * (1.0 - DUST) or _dear(work, best):
         return
-    reprice(desk, work, best, now_ns)
+    reprice(lifecycle, work, best, now_ns)
 
 
-def reprice(desk: Desk, work: Work, price: float, now_ns: int) -> bool:
+def reprice(lifecycle: OrderLifecycle, work: Work, price: float, now_ns: int) -> bool:
     """Move a resting limit order; return False where that cannot be done now.
 
     Where the order it would become may not leave, what stands stays as it is: it was let through
     at its price, no block takes away what rests, and a pause of a second ends no entry.
     """
-    children = _children(desk, work)
+    children = _children(lifecycle, work)
     parent = work.parent
     if len(children) != 1 or work.cancelled:
         return False
     old = children[0]
     if old.kind != "limit" or old.cancels or old.claim or old.state not in _RESTING:
         return False
-    if not desk.checks.may_amend(now_ns):
+    if not lifecycle.checks.may_amend(now_ns):
         return False
-    instrument = desk.instrument(parent.symbol)
+    instrument = lifecycle.instrument(parent.symbol)
     limit = inward(price, instrument.tick, parent.sign)
     rest = abs(parent.quantity) - work.filled
     quantity = whole(min(old.rest, rest), instrument.lot)
@@ -435,28 +438,28 @@ def reprice(desk: Desk, work: Work, price: float, now_ns: int) -> bool:
         return False
     work.repriced_ns = now_ns
     reason = _refusal(
-        desk, parent, quantity, rest, limit, None, now_ns, changes=True, replaces=old.rest
+        lifecycle, parent, quantity, rest, limit, None, now_ns, changes=True, replaces=old.rest
     )
     if reason:
         if reason != work.refused:
             what = f"a change of order {parent.number} was refused here"
-            _tell(desk, parent, what, reason, now_ns)
+            _tell(lifecycle, parent, what, reason, now_ns)
         work.refused = reason
         return False
-    desk.checks.amended(now_ns)
-    if not desk.timing.amends or not work.may_amend:
+    lifecycle.checks.amended(now_ns)
+    if not lifecycle.timing.amends or not work.may_amend:
         work.again, work.price = True, price
-        desk.want_cancel(old, now_ns)
+        lifecycle.want_cancel(old, now_ns)
         return True
-    new = _new(desk, work, "limit", quantity, limit, None, now_ns)
+    new = _new(lifecycle, work, "limit", quantity, limit, None, now_ns)
     new.replaces, old.replaced_by = old.client_id, new.client_id
-    desk.changed(new)
-    desk.commands.append(
+    lifecycle.changed(new)
+    lifecycle.commands.append(
         m.Amend(
             client_id=old.client_id, venue_order_id=old.venue_order_id,
             new_client_id=new.client_id, parent=parent.number, symbol=parent.symbol,
             side="buy" if parent.sign > 0 else "sell", quantity=quantity, limit_price=limit,
-            deadline_ns=now_ns + desk.timing.send_within_ns, trace=parent.trace,
+            deadline_ns=now_ns + lifecycle.timing.send_within_ns, trace=parent.trace,
         )
     )  # fmt: skip
     return True
@@ -465,20 +468,20 @@ def reprice(desk: Desk, work: Work, price: float, now_ns: int) -> bool:
 _RESTING = ("open", "partially_filled")
 
 
-def trim(desk: Desk, work: Work, now_ns: int) -> None:
+def trim(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> None:
     """Cancel a replacement that could fill more than is left; what is left is sent again."""
     if work.parent.reduces or work.children < 2:
         return
     rest = abs(work.parent.quantity) - work.filled
-    for child in _children(desk, work):
-        old = desk.records.children.get(child.replaces)
+    for child in _children(lifecycle, work):
+        old = lifecycle.records.children.get(child.replaces)
         replaced = old is not None and old.is_final and not child.cancels
         if replaced and child.rest > rest + child.tolerance:
             work.again, work.price = True, child.limit_price
-            desk.want_cancel(child, now_ns)
+            lifecycle.want_cancel(child, now_ns)
 
 
-def due_ns(desk: Desk, work: Work, now_ns: int, due_ns: int) -> int:
+def due_ns(lifecycle: OrderLifecycle, work: Work, now_ns: int, due_ns: int) -> int:
     """Return when a parent is due next after `now_ns`, or `due_ns` if that is not later."""
     parent = work.parent
     if not work.children and not parent.reduces and parent.deadline_ns > 0:
@@ -486,10 +489,10 @@ def due_ns(desk: Desk, work: Work, now_ns: int, due_ns: int) -> int:
     if work.retry_ns:
         due_ns = _sooner(work.retry_ns, now_ns, due_ns)
     if work.waiting_ns:
-        due_ns = _sooner(work.waiting_ns + waiting.patience_ns(desk, work), now_ns, due_ns)
+        due_ns = _sooner(work.waiting_ns + waiting.patience_ns(lifecycle, work), now_ns, due_ns)
     if work.patience_until_ns and not work.takes:
         due_ns = _sooner(work.patience_until_ns, now_ns, due_ns)
-        due_ns = _sooner(work.repriced_ns + desk.timing.reprice_ns, now_ns, due_ns)
+        due_ns = _sooner(work.repriced_ns + lifecycle.timing.reprice_ns, now_ns, due_ns)
     return due_ns
 
 

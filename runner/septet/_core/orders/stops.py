@@ -6,8 +6,8 @@ import math
 
 from septet import messages as m
 from septet._core.checks import outward, whole
-from septet._core.orders.desk import Desk, Level
 from septet._core.orders.ids import stop_id
+from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded, tolerated
 
 __all__ = ["advance", "finished", "request", "standing"]
@@ -16,40 +16,42 @@ STOOD_NS = 60 * SECOND_NS
 """A stop that stood this long begins again with the shortest pause."""
 
 
-def request(desk: Desk, k: int, quantity: float, trigger: float, trace: str) -> None:
+def request(lifecycle: OrderLifecycle, k: int, quantity: float, trigger: float, trace: str) -> None:
     """Request a stop under a signed position; a quantity of 0 requests none."""
-    stop = desk.records.stops.setdefault(k, Protection())
+    stop = lifecycle.records.stops.setdefault(k, Protection())
     if quantity == 0.0:
         stop.unplaced = ""
     elif not 0.0 < trigger < math.inf:
-        _say_unplaced(desk, k, stop, trigger, "that is no price")
+        _say_unplaced(lifecycle, k, stop, trigger, "that is no price")
         quantity = trigger = 0.0
     if quantity and stop.quantity * quantity <= 0.0:  # another position: its stop waits for none
         stop.retry_ns = 0
     stop.quantity, stop.trigger, stop.trace = quantity, trigger, trace
-    if standing(desk, k) is None:
+    if standing(lifecycle, k) is None:
         stop.triggered = False
 
 
-def _say_unplaced(desk: Desk, k: int, stop: Protection, level: float, why: str) -> None:
+def _say_unplaced(
+    lifecycle: OrderLifecycle, k: int, stop: Protection, level: float, why: str
+) -> None:
     """Say, once for each reason, that no stop can stand at the venue."""
     if stop.unplaced == why:
         return
     stop.unplaced = why
     text = f"no stop can stand at the venue at {level:.12g}: {why}; the engine watches the level"
-    desk.alert("critical", "stop_unplaced", text, k)
+    lifecycle.alert("critical", "stop_unplaced", text, k)
 
 
-def standing(desk: Desk, k: int) -> Child | None:
+def standing(lifecycle: OrderLifecycle, k: int) -> Child | None:
     """Return the stop of a symbol that is not final, if there is one."""
-    stop = desk.records.stops.get(k)
-    child = desk.records.children.get(stop.child) if stop is not None else None
+    stop = lifecycle.records.stops.get(k)
+    child = lifecycle.records.children.get(stop.child) if stop is not None else None
     return None if child is None or child.is_final else child
 
 
-def _target(desk: Desk, k: int, stop: Protection, position: float) -> float:
+def _target(lifecycle: OrderLifecycle, k: int, stop: Protection, position: float) -> float:
     """Return how much of a position to protect now; 0 where there can be no stop."""
-    records, instrument = desk.records, desk.instrument(k)
+    records, instrument = lifecycle.records, lifecycle.instrument(k)
     queue = records.queues.get(k, ())
     if records.kill or stop.triggered or any(records.works[n].parent.reduces for n in queue):
         return 0.0
@@ -63,9 +65,9 @@ def _target(desk: Desk, k: int, stop: Protection, position: float) -> float:
     return quantity
 
 
-def _say_too_small(desk: Desk, k: int, stop: Protection, position: float) -> None:
+def _say_too_small(lifecycle: OrderLifecycle, k: int, stop: Protection, position: float) -> None:
     """Say that a position that can be sold now is worth too little at the level of its stop."""
-    instrument, price = desk.instrument(k), desk.checks.symbols[k].price
+    instrument, price = lifecycle.instrument(k), lifecycle.checks.symbols[k].price
     quantity = whole(min(abs(stop.quantity), abs(position)), instrument.lot)
     if (
         stop.quantity * position > 0.0 < price and quantity * price >= instrument.min_notional
@@ -73,81 +75,86 @@ def _say_too_small(desk: Desk, k: int, stop: Protection, position: float) -> Non
         and quantity * stop.trigger < instrument.min_notional
     ):  # fmt: skip
         why = f"the position is worth less than {instrument.min_notional:.12g} there"
-        _say_unplaced(desk, k, stop, stop.trigger, why)
+        _say_unplaced(lifecycle, k, stop, stop.trigger, why)
 
 
-def _say_partial(desk: Desk, k: int, stop: Protection, target: float) -> None:
+def _say_partial(lifecycle: OrderLifecycle, k: int, stop: Protection, target: float) -> None:
     """Say that a stop covers less than what is held: the venue takes no more in one order."""
-    held = whole(min(abs(stop.quantity), abs(desk.reducible(k))), desk.instrument(k).lot)
+    held = whole(min(abs(stop.quantity), abs(lifecycle.reducible(k))), lifecycle.instrument(k).lot)
     if target < held:
         text = f"the stop at the venue covers {target:.12g} of {held:.12g}, the most that it takes "
         text += "in one order; the rest is closed once that has been filled"
-        desk.alert("error", "stop_partial", text, k)
+        lifecycle.alert("error", "stop_partial", text, k)
 
 
-def advance(desk: Desk, k: int, now_ns: int) -> None:
+def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
     """Bring the stop of a symbol to what is requested."""
-    stop = desk.records.stops[k]
-    child = standing(desk, k)
+    stop = lifecycle.records.stops[k]
+    child = standing(lifecycle, k)
     if child is not None and (
         child.cancels or child.lost or (child.counted > 0.0 and stop.quantity)
     ):
         return
-    target = _target(desk, k, stop, desk.reducible(k))
+    target = _target(lifecycle, k, stop, lifecycle.reducible(k))
     sign = -1 if stop.quantity > 0.0 else 1
-    instrument = desk.instrument(k)
+    instrument = lifecycle.instrument(k)
     if child is not None:
         moved = abs((child.trigger_price or 0.0) - stop.trigger)
         least = instrument.tick or 1e-9 * stop.trigger
         covers = abs(child.quantity - target) <= child.tolerance
-        if k in desk.records.unfunded:  # what stands covers what was there: it stays as it is
-            target = _target(desk, k, stop, desk.position(k))
+        if k in lifecycle.records.unfunded:  # what stands covers what was there: it stays as it is
+            target = _target(lifecycle, k, stop, lifecycle.position(k))
             covers = child.quantity <= target + child.tolerance
         if target > 0.0 and child.sign == sign and covers and moved < least:
             return
-        desk.want_cancel(child, now_ns)
+        lifecycle.want_cancel(child, now_ns)
         return
     if target <= 0.0:
-        _say_too_small(desk, k, stop, desk.reducible(k))
+        _say_too_small(lifecycle, k, stop, lifecycle.reducible(k))
         return
     if now_ns < stop.retry_ns:
         return
     trigger = outward(stop.trigger, instrument.tick, sign)
     if trigger <= 0.0:
         why = f"it is less than one tick of {instrument.tick:.12g}"
-        _say_unplaced(desk, k, stop, stop.trigger, why)
+        _say_unplaced(lifecycle, k, stop, stop.trigger, why)
         return
-    _say_partial(desk, k, stop, target)
-    refused = desk.checks.check(k, sign, target, target, None, trigger, True, 0.0, now_ns)
+    _say_partial(lifecycle, k, stop, target)
+    refused = lifecycle.checks.check(k, sign, target, target, None, trigger, True, 0.0, now_ns)
     if refused:
-        stop.retry_ns = now_ns + desk.timing.retry_first_ns
-        _say_unplaced(desk, k, stop, trigger, f"the last check refuses it ({refused})")
+        stop.retry_ns = now_ns + lifecycle.timing.retry_first_ns
+        _say_unplaced(lifecycle, k, stop, trigger, f"the last check refuses it ({refused})")
         return
     stop.unplaced = ""
-    desk.checks.sent(k, sign, target, True, now_ns)
-    _submit(desk, k, stop, target, trigger, now_ns)
+    lifecycle.checks.sent(k, sign, target, True, now_ns)
+    _submit(lifecycle, k, stop, target, trigger, now_ns)
 
 
 def _submit(
-    desk: Desk, k: int, stop: Protection, quantity: float, trigger: float, now_ns: int
+    lifecycle: OrderLifecycle,
+    k: int,
+    stop: Protection,
+    quantity: float,
+    trigger: float,
+    now_ns: int,
 ) -> None:
-    timing, records = desk.timing, desk.records
+    timing, records = lifecycle.timing, lifecycle.records
     stop.number += 1
-    while (name := stop_id(desk.tag, k, stop.number)) in records.foreign:
+    while (name := stop_id(lifecycle.tag, k, stop.number)) in records.foreign:
         stop.number += 1  # an old copy of the journal knows less than the venue
     stop.child = name
     sign = -1 if stop.quantity > 0.0 else 1
     child = Child(
         client_id=stop.child, parent=-1, symbol=k, sign=sign, quantity=quantity,
-        tolerance=tolerated(quantity, desk.instrument(k).lot), kind="stop",
+        tolerance=tolerated(quantity, lifecycle.instrument(k).lot), kind="stop",
         limit_price=None, trigger_price=trigger, reduces=True, protects=True, sent_ns=now_ns,
         trace=stop.trace, look_ns=now_ns + timing.send_within_ns + timing.answer_within_ns,
     )  # fmt: skip
     records.children[child.client_id] = child
     records.live.append(child.client_id)
-    desk.touched.add(k)
-    desk.move(child, "submitted")
-    desk.commands.append(
+    lifecycle.touched.add(k)
+    lifecycle.move(child, "submitted")
+    lifecycle.commands.append(
         m.Submit(
             client_id=child.client_id,
             parent=-1,
@@ -164,26 +171,26 @@ def _submit(
     )
 
 
-def finished(desk: Desk, child: Child, now_ns: int) -> None:
+def finished(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     """Decide what follows when a stop is final; until another stands, the engine's test does."""
-    stop = desk.records.stops[child.symbol]
+    stop = lifecycle.records.stops[child.symbol]
     if stop.child != child.client_id:
         return
     if child.counted > 0.0:
         ended = StopEnded(child.symbol, child.client_id, child.state, child.counted, child.rest)
-        desk.outcomes.append(ended)
+        lifecycle.outcomes.append(ended)
         return
     if child.cancels and child.state == "cancelled":
         return
     if now_ns - child.sent_ns >= STOOD_NS:
         stop.tries = 0
     stop.tries += 1
-    pause_ns = desk.timing.retry_first_ns * 2 ** min(stop.tries - 1, 30)
-    stop.retry_ns = now_ns + min(pause_ns, desk.timing.retry_most_ns)
+    pause_ns = lifecycle.timing.retry_first_ns * 2 ** min(stop.tries - 1, 30)
+    stop.retry_ns = now_ns + min(pause_ns, lifecycle.timing.retry_most_ns)
     if stop.quantity == 0.0:  # nothing is held that it protected
         return
     refused = child.state == "rejected" and child.reason != "never_accepted"
     level: Level = "critical" if refused or stop.tries >= 3 else "error"
     text = f"{child.client_id}: the stop at the venue is {child.state} {child.reason}".strip()
     text += f"; the engine watches the level {stop.trigger:.12g} until another stands"
-    desk.alert(level, "stop_lost", text, child.symbol)
+    lifecycle.alert(level, "stop_lost", text, child.symbol)

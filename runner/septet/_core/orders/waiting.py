@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from septet._core.orders.desk import Desk
+from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import Child, Work
 
 __all__ = ["patience_ns", "wait"]
@@ -13,15 +13,15 @@ _TEXT = (
 )
 
 
-def patience_ns(desk: Desk, work: Work) -> int:
+def patience_ns(lifecycle: OrderLifecycle, work: Work) -> int:
     """Return after how long a wait is said again: each time twice as long as before."""
-    return desk.timing.wait_alarm_ns << min(work.alarms, 20)
+    return lifecycle.timing.wait_alarm_ns << min(work.alarms, 20)
 
 
-def wait(desk: Desk, work: Work, child: Child, now_ns: int) -> None:
+def wait(lifecycle: OrderLifecycle, work: Work, child: Child, now_ns: int) -> None:
     """Let a reduction wait for an order, and alarm when that takes too long."""
     work.waiting_ns = work.waiting_ns or now_ns
-    if now_ns - work.waiting_ns >= patience_ns(desk, work):
+    if now_ns - work.waiting_ns >= patience_ns(lifecycle, work):
         work.alarms += 1
         text = _TEXT.format(order=child.client_id, state=child.state)
-        desk.alert("critical", "reduction_waits", text, work.parent.symbol)
+        lifecycle.alert("critical", "reduction_waits", text, work.parent.symbol)

@@ -1,4 +1,4 @@
-"""How patient a desk of bars is, and what it asks for."""
+"""How long a bar assembler waits, and how much it requests at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["BarRules", "Wanted"]
 
 @dataclass(frozen=True, slots=True)
 class BarRules:
-    """How patient a desk is; times are of the wall unless `market` is in the name.
+    """How long a bar assembler waits; times are of the wall unless `market` is in the name.
 
     `jump` is the share of the previous close beyond which a price is absurd until it is confirmed.
     A missing bar is asked for `ask_after_ns` after its close and again at intervals from

@@ -31,7 +31,7 @@ from septet._live.clock import LiveClock
 from septet._live.market_data.bars import BarAssembler, Wanted
 from septet._live.market_data.decision_times import DecisionTimes
 from septet._live.market_data.quotes import PrintThrottle, QuoteThrottle
-from septet._live.market_data.series import SeriesDesk
+from septet._live.market_data.series import SeriesPoller
 from septet._live.market_data.watchdog import Watchdog, default_silences_ns
 from septet._live.shell import Tell
 from septet.errors import SeptetError
@@ -76,7 +76,7 @@ class MarketDataHandler:
         tell: Tell,
         watchdog: Watchdog | None = None,
         max_staleness_ns: int | None = None,
-        series: SeriesDesk | None = None,
+        series: SeriesPoller | None = None,
         tasks: Tasks | None = None,
     ) -> None:
         self._tasks = tasks or Tasks("market")
@@ -153,7 +153,7 @@ class MarketDataHandler:
         return found
 
     def _answered(self, asked: Wanted, rows: Sequence[BarSeen]) -> list[m.Event]:
-        """Take in a page, as often as a hole in it is longer than the desk looks at once."""
+        """Take in a page, as often as a hole in it is longer than the assembler looks at once."""
         found: list[m.Event] = []
         newest_ns = max((each.open_ns for each in rows), default=-1)
         while True:

@@ -11,7 +11,7 @@ from septet import messages as m
 from septet._data.load import keys_of
 from septet._host.tasks import Tasks
 from septet._host.venues import FeedRequest, LiveFeed
-from septet._live.breaker import PluginDesk
+from septet._live.breaker import PluginCaller
 from septet._live.clock import LiveClock
 from septet._live.dispatch import Trainer
 from septet._live.market_data.bars import BarAssembler, BarRules
@@ -24,10 +24,10 @@ from septet._live.market_data.decision_times import (
 from septet._live.market_data.feed_grid import Gate, Grid
 from septet._live.market_data.feed_shelf import Shelf
 from septet._live.market_data.handler import MarketDataHandler
-from septet._live.market_data.series import SeriesDesk, make_series
+from septet._live.market_data.series import SeriesPoller, make_series
 from septet._live.market_data.watchdog import Watchdog
 from septet._live.shell import Tell
-from septet._live.training import TrainingDesk
+from septet._live.training import ModelTrainer
 from septet._plan.terms import simulation_of
 from septet._shell.session import warmup_ns_of
 from septet_schemas.data import CandlesConfig
@@ -88,7 +88,7 @@ def make_market(
     points: Sequence[m.Event] = (),
     tasks: Tasks | None = None,
 ) -> MarketDataHandler:
-    """Return the desk of a run's market data; `points` of series are those it has already."""
+    """Return the handler of a run's market data; `points` of series are those it has already."""
     strategy = loaded.strategy
     block, bar_ns = strategy.data.candles, int(strategy.universe.bar)
     grace_ns = default_grace_ns(bar_ns, clock.speed, block.extra["grace"])
@@ -112,12 +112,12 @@ def make_market(
     )  # fmt: skip
 
 
-def _series_of(loaded: Any, clock: LiveClock, points: Sequence[m.Event]) -> SeriesDesk | None:
+def _series_of(loaded: Any, clock: LiveClock, points: Sequence[m.Event]) -> SeriesPoller | None:
     strategy = loaded.strategy
     if not strategy.data.series and strategy.data.funding is None:
         return None
-    desk = make_series(loaded, clock, PluginDesk(clock.now_ns, seed=strategy.seed))
-    return desk.fold(points)
+    poller = make_series(loaded, clock, PluginCaller(clock.now_ns, seed=strategy.seed))
+    return poller.fold(points)
 
 
 def trainer_of(
@@ -127,16 +127,16 @@ def trainer_of(
     now_ns: Callable[[], int],
     ready: asyncio.Event,
     tell: Tell,
-) -> tuple[TrainingDesk, Trainer]:
+) -> tuple[ModelTrainer, Trainer]:
     """Return who fits models, and the way to ask: once the history is there that it reads."""
 
     def say(text: str) -> None:
         tell("warning", "training", {"text": text})
 
-    desk = TrainingDesk(loaded, shelf, folder, now_ns, say=say)
+    trainer = ModelTrainer(loaded, shelf, folder, now_ns, say=say)
 
     async def train(command: m.Train) -> m.Event:
         await ready.wait()
-        return await desk.train(command.number, command.trained_to_ns, command.cause)
+        return await trainer.train(command.number, command.trained_to_ns, command.cause)
 
-    return desk, train
+    return trainer, train

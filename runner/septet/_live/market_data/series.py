@@ -15,13 +15,14 @@ from septet._data.bars import Finding, SeriesTable
 from septet._data.load import keys_of, read_series, request_for, series_blocks
 from septet._data.series import next_poll
 from septet._data.source import Fetches, Request
-from septet._live.breaker import PluginDesk
+from septet._live.breaker import PluginCaller
 from septet._live.clock import LiveClock
 from septet_schemas.data import SeriesConfig
 from septet_schemas.times import Poll
 
 __all__ = [
-    "NEVER_NS", "Reader", "SeriesDesk", "SeriesLine", "SourceReader", "make_series", "series_lines",
+    "NEVER_NS", "Reader", "SeriesLine", "SeriesPoller", "SourceReader", "make_series",
+    "series_lines",
 ]  # fmt: skip
 
 NEVER_NS: Final = -(2**62)
@@ -128,7 +129,7 @@ class _Turn:
     next_wall_ns: int
 
 
-class SeriesDesk:
+class SeriesPoller:
     """Asks each series when it is due, on a thread; what fails is left alone for a while.
 
     A source that cannot be reached is asked again soon, and what was stored of it is used.
@@ -139,7 +140,7 @@ class SeriesDesk:
         lines: Sequence[SeriesLine],
         request: Request,
         clock: LiveClock,
-        plugins: PluginDesk,
+        plugins: PluginCaller,
         *,
         reader: Reader | None = None,
     ) -> None:
@@ -149,7 +150,7 @@ class SeriesDesk:
         self._turns = [_Turn(line, clock.now_ns()) for line in lines]
         self._found: list[Finding] = []
 
-    def fold(self, events: Iterable[m.Event]) -> SeriesDesk:
+    def fold(self, events: Iterable[m.Event]) -> SeriesPoller:
         """Remember what a journal holds already; return itself."""
         kept = [event for event in events if isinstance(event, m.SeriesPoint)]
         for turn in self._turns:
@@ -216,8 +217,8 @@ class SeriesDesk:
         self._found.append(Finding("live", name, "series", "keep", 1, (), f"not read: {text}"))
 
 
-def make_series(loaded: Any, clock: LiveClock, plugins: PluginDesk) -> SeriesDesk:
-    """Return the desk of a file's outside series, its funding among them."""
+def make_series(loaded: Any, clock: LiveClock, plugins: PluginCaller) -> SeriesPoller:
+    """Return the poller of a file's outside series, its funding among them."""
     from septet._store.parquet import BarStore
 
     strategy = loaded.strategy
@@ -226,7 +227,7 @@ def make_series(loaded: Any, clock: LiveClock, plugins: PluginDesk) -> SeriesDes
     for name, block in blocks.items():
         loaded.access.reach(block.config, f"data.{name}")
     lines = series_lines(blocks, int(strategy.universe.bar))
-    return SeriesDesk(lines, replace(request, start_ns=None, end_ns=None), clock, plugins)
+    return SeriesPoller(lines, replace(request, start_ns=None, end_ns=None), clock, plugins)
 
 
 def _nothing(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""A desk of bars, bars of a minute to give it, and what it gave in short."""
+"""A bar assembler, bars of a minute to feed it, and a short form of what it emits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ START = 1_700_000_040 * SECOND // MINUTE * MINUTE
 RULES = BarRules(give_up_ns=10**18)
 
 
-def desk(
+def assembler(
     *symbols: str,
     rules: BarRules = RULES,
     policy: Policies | None = None,
@@ -59,7 +59,7 @@ def at(k: float) -> int:
 
 
 def started(k: int = 0, close: float = 100.0, **options: Any) -> BarAssembler:
-    """A desk that has had bar k - 1."""
-    one = desk("A", **options)
+    """An assembler that has had bar k - 1."""
+    one = assembler("A", **options)
     one.resume("A", START + (k - 1) * MINUTE, close)
     return one

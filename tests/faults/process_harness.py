@@ -96,22 +96,22 @@ def fresh_core(protects: bool) -> LiveCore:
 class Wire:
     """The venue as the process reaches it: every call is a place to die before and after."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk, self.venue = desk, desk.venue
+    def __init__(self, harness: ProcessHarness) -> None:
+        self.harness, self.venue = harness, harness.venue
 
     async def _call(self, name: str, ask: Callable[[], Awaitable[Any]]) -> Any:
-        desk = self.desk
-        await desk.moment(f"before {name}")
-        answer = desk.bend(name, await ask())
-        await desk.moment(f"after {name}")
+        harness = self.harness
+        await harness.moment(f"before {name}")
+        answer = harness.bend(name, await ask())
+        await harness.moment(f"after {name}")
         return answer
 
     async def submit(self, order: m.Submit) -> Any:
         return await self._call("submit", lambda: self._posted(order.client_id, order))
 
     async def _posted(self, client_id: str, order: m.Submit) -> Any:
-        self.desk.posts.setdefault(client_id, []).append(self.desk.clock.now_ns())
-        self.desk.orders.setdefault(client_id, order)
+        self.harness.posts.setdefault(client_id, []).append(self.harness.clock.now_ns())
+        self.harness.orders.setdefault(client_id, order)
         return await self.venue.submit(order)
 
     async def amend(self, order: m.Amend) -> Any:
@@ -121,9 +121,9 @@ class Wire:
         return await self._call("cancel", lambda: self.venue.cancel(order))
 
     async def cancel_all(self, symbols: Sequence[int]) -> Any:
-        self.desk.cancels += 1
-        if self.desk.deaf_cancels > 0:
-            self.desk.deaf_cancels -= 1
+        self.harness.cancels += 1
+        if self.harness.deaf_cancels > 0:
+            self.harness.deaf_cancels -= 1
             return []
         return await self._call("cancel_all", lambda: self.venue.cancel_all(symbols))
 
@@ -146,34 +146,34 @@ class Wire:
 class Mortal:
     """The journal of a process that may be dead: what it writes then is not written."""
 
-    def __init__(self, desk: Desk, journal: Journal) -> None:
-        self.desk, self.journal = desk, journal
+    def __init__(self, harness: ProcessHarness, journal: Journal) -> None:
+        self.harness, self.journal = harness, journal
 
     def append(self, event: m.Event, commands: Sequence[m.Command]) -> int:
-        return 0 if self.desk.dead else self.journal.append(event, commands)
+        return 0 if self.harness.dead else self.journal.append(event, commands)
 
     def commit(self, durable: bool = False, *, reduces: bool = False) -> int:
-        desk = self.desk
-        if desk.dead or desk.reached("before commit"):
+        harness = self.harness
+        if harness.dead or harness.reached("before commit"):
             return 0
-        if desk.full > 0:
-            desk.full -= 1
+        if harness.full > 0:
+            harness.full -= 1
             raise JournalError("the disk is full")
-        desk.clock.advance(desk.slow_ns)
-        tail, mark = self.journal._tail, desk.mark.read_bytes()
+        harness.clock.advance(harness.slow_ns)
+        tail, mark = self.journal._tail, harness.mark.read_bytes()
         before = tail.used
         stored = self.journal.commit(durable, reduces=reduces)
-        if desk.reached("inside commit"):
-            desk.torn = (min(before, tail.used), tail.used, mark)
-        desk.reached("after commit")
+        if harness.reached("inside commit"):
+            harness.torn = (min(before, tail.used), tail.used, mark)
+        harness.reached("after commit")
         return stored
 
     def move(self) -> None:
-        if not self.desk.dead:
+        if not self.harness.dead:
             self.journal.move()
 
 
-class Desk:
+class ProcessHarness:
     """A strategy's run, through as many processes as die.
 
     Parameters

@@ -1,4 +1,4 @@
-"""A desk by hand: an engine whose fills come from outside, told event by event in plain words."""
+"""An engine that a test feeds by hand, fill by fill; its fills come from the venue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.core.paths import plainly
 from tests.core.settings import HOUR, START, Settings
 from tests.core.world import session_of
 
-__all__ = ["MINUTE", "ONE", "Desk", "flat_market"]
+__all__ = ["MINUTE", "ONE", "EngineHarness", "flat_market"]
 
 ONE = 100_000_000.0
 MINUTE = 60_000_000_000
@@ -35,7 +35,7 @@ def flat_market(moves: str, price: float = 100.0) -> list[tuple[float, ...]]:
     return rows
 
 
-class Desk:
+class EngineHarness:
     """One or more symbols, no costs; the rule buys what rose and sells what fell."""
 
     def __init__(

@@ -1,6 +1,6 @@
 """The life of one child: what moves its state, when it is asked about, how it is cancelled.
 
-`Desk` holds the records and collects what is said; the rooms beside it decide.
+`OrderLifecycle` holds the records and collects commands; the modules beside it decide.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from septet._core.orders.records import (
     Triggered,
 )
 
-__all__ = ["FILLS_BEFORE_NS", "LOST", "Desk", "Level", "trade_key"]
+__all__ = ["FILLS_BEFORE_NS", "LOST", "OrderLifecycle", "Level", "trade_key"]
 
 Level = Literal["info", "warning", "error", "critical"]
 
@@ -36,8 +36,8 @@ LONGEST_READ_NS = 60 * SECOND_NS
 """How long ago a read of the account that answers now may have been asked for."""
 
 
-class Desk:
-    """The records of the order manager, and what it has said since it was last asked."""
+class OrderLifecycle:
+    """The records of the order manager, and the commands it has issued since it was last asked."""
 
     def __init__(
         self, tag: str, checks: Checks, guards: Guards, position: Callable[[int], float],

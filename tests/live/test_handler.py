@@ -24,7 +24,7 @@ from septet import messages as m
 from septet._data.stamps import iso
 from septet._host.venues import BarSeen, FeedFacts, FeedRequest
 from septet._live.clock import ManualClock
-from septet._live.market_data import handler
+from septet._live.market_data import handler as handler_module
 from septet._live.market_data.bars import BarAssembler, BarRules
 from septet._live.market_data.decision_times import (
     DecisionTimes,
@@ -186,7 +186,7 @@ class Feed:
 
 
 class Scene:
-    """One run: the desk, what it has put and when, and what was done to it."""
+    """One run: the handler, what it has put and when, and what was done to it."""
 
     def __init__(self, seed: int, calendars: Sequence[str], bar_ns: int, start_ns: int) -> None:
         self.draw = random.Random(seed)
@@ -200,7 +200,7 @@ class Scene:
         self.said: list[tuple[Any, ...]] = []
         self.most_waiting = 0
 
-    def desk(self) -> MarketDataHandler:
+    def handler(self) -> MarketDataHandler:
         names, grids = self.venue.names, self.venue.grids
         gates = [Gate(n, g, CandlesConfig(), "x") for n, g in zip(names, grids, strict=True)]
         bars = BarAssembler(names, grids, gates, BarRules.of(self.bar_ns, 1.0, self.grace_ns))
@@ -217,27 +217,27 @@ class Scene:
         )  # fmt: skip
 
     async def live(self, loop: VirtualTimeLoop) -> None:
-        desk = self.desk()
-        await desk.open()
+        handler = self.handler()
+        await handler.open()
         since = self.venue.begin_ns - 10 * self.bar_ns
         while True:
             try:
-                history = await desk.history(since)
+                history = await handler.history(since)
                 break
             except RunError:
                 await asyncio.sleep(1.0)
         self.begun_ns = self.clock.now_ns()
-        desk.give(history, catch_up_ns=CATCH_UP_NS, fresh=True)
+        handler.give(history, catch_up_ns=CATCH_UP_NS, fresh=True)
         self.held.append(self.clock.now_ns())
-        desk.listen()
+        handler.listen()
         while self.clock.now_ns() < self.venue.end_ns + 3 * MINUTE:
             await asyncio.sleep(self.bar_ns / SECOND / 7)
-            self.most_waiting = max(self.most_waiting, len(desk._asking))
-            self.disturb(desk, loop)
-        self.standing = desk.decision_times.standing
-        await desk.close()
+            self.most_waiting = max(self.most_waiting, len(handler._asking))
+            self.disturb(handler, loop)
+        self.standing = handler.decision_times.standing
+        await handler.close()
 
-    def disturb(self, desk: MarketDataHandler, loop: VirtualTimeLoop) -> None:
+    def disturb(self, handler: MarketDataHandler, loop: VirtualTimeLoop) -> None:
         dice, now = self.draw.random(), self.clock.now_ns()
         if now > self.venue.end_ns - 6 * self.bar_ns:
             return
@@ -245,7 +245,7 @@ class Scene:
             self.feed.dark_until_ns = now + int(self.draw.random() * min(20 * SECOND, self.bar_ns))
         elif dice < 0.02:
             loop.suspend(int(self.draw.random() * 4 * self.bar_ns))
-            desk.stood_still("the machine slept", CATCH_UP_NS)
+            handler.stood_still("the machine slept", CATCH_UP_NS)
             self.held.append(self.clock.now_ns())
 
 
@@ -324,7 +324,9 @@ def _check_times(scene: Scene) -> None:
             if time_ns <= held + CATCH_UP_NS:  # those before it wait so long for what was missed
                 bound = max(bound, held + CATCH_UP_NS)
         at_ns = first[time_ns].at_ns
-        assert at_ns <= bound + 2 * int(handler._LONGEST_S * SECOND), f"{iso(time_ns)} {iso(at_ns)}"
+        assert at_ns <= bound + 2 * int(handler_module._LONGEST_S * SECOND), (
+            f"{iso(time_ns)} {iso(at_ns)}"
+        )
 
 
 def _in_time(decision_times: Sequence[m.DecisionTimeReached], time_ns: int, k: int) -> bool:
@@ -340,7 +342,7 @@ def _in_time(decision_times: Sequence[m.DecisionTimeReached], time_ns: int, k: i
 def play(
     monkeypatch: pytest.MonkeyPatch, seed: int, calendars: Sequence[str], bar_ns: int, when: str
 ) -> Scene:
-    monkeypatch.setattr(handler, "_LONGEST_S", max(1.0, bar_ns / SECOND / 20))
+    monkeypatch.setattr(handler_module, "_LONGEST_S", max(1.0, bar_ns / SECOND / 20))
     scene = Scene(seed, calendars, bar_ns, STARTS[when])
     loop = VirtualTimeLoop(scene.clock)
     run(loop, scene.live(loop))
